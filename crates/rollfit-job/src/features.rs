@@ -1,0 +1,224 @@
+//! [`FeatureEngine`]: from the panel of a partition to its feature columns, a tile of rows at a time, and the counts and
+//! [`Checksum`] that a receipt records of them.
+
+use std::ops::Range;
+
+use rollfit::{Kernel, Metric};
+
+use crate::panel::Panel;
+use crate::receipt::{NoValue, Stored};
+use crate::spec::{Series, Spec};
+use crate::store::FeatureTile;
+
+/// Computes the features of a spec. Holds the memory of one tile, whatever the number of rows.
+pub struct FeatureEngine {
+    series: Vec<SeriesEngine>,
+    tile_rows: usize,
+    feature_count: usize,
+    values: Vec<f64>,
+}
+
+struct SeriesEngine {
+    kernel: Kernel,
+    windows_rows: Vec<usize>,
+    metrics: Vec<Metric>,
+    undefined: Vec<u64>,
+}
+
+impl FeatureEngine {
+    /// An engine for the series of `spec`.
+    pub fn new(spec: &Spec) -> Self {
+        let series: Vec<SeriesEngine> = spec.series.iter().map(SeriesEngine::new).collect();
+        Self {
+            tile_rows: series.iter().map(|series| series.kernel.tile_rows()).max().unwrap_or(1),
+            feature_count: spec.feature_count(),
+            series,
+            values: Vec::new(),
+        }
+    }
+
+    /// Computes every tile of the panel's rows in order and gives it to `take`. Returns what a receipt records.
+    ///
+    /// # Errors
+    /// The first error of `take`.
+    pub fn compute<E>(
+        &mut self,
+        panel: &Panel,
+        mut take: impl FnMut(FeatureTile<'_>) -> Result<(), E>,
+    ) -> Result<Stored, E> {
+        let mut no_value = NoValue::default();
+        let mut checksum = Checksum::new(self.feature_count);
+        let mut first = panel.lookback_rows;
+        while first < panel.instants_us.len() {
+            let rows = first..(first + self.tile_rows).min(panel.instants_us.len());
+            first = rows.end;
+            let tile = self.tile(panel, rows, &mut no_value);
+            checksum.add(tile);
+            take(tile)?;
+        }
+        Ok(Stored { rows: panel.rows() as u64, checksum: checksum.to_string(), no_value })
+    }
+
+    /// Computes the features of `rows` of the panel, counted with its lookback; adds to `no_value`.
+    pub fn tile<'a>(
+        &'a mut self,
+        panel: &'a Panel,
+        rows: Range<usize>,
+        no_value: &mut NoValue,
+    ) -> FeatureTile<'a> {
+        self.values.resize(self.feature_count * rows.len(), 0.0);
+        let mut rest = self.values.as_mut_slice();
+        for (series, column) in self.series.iter_mut().zip(&panel.columns) {
+            let (values, others) = rest.split_at_mut(series.feature_count() * rows.len());
+            series.tile(column, rows.clone(), values, no_value);
+            rest = others;
+        }
+        FeatureTile { instants_us: &panel.instants_us[rows], values: &self.values }
+    }
+}
+
+impl SeriesEngine {
+    fn new(series: &Series) -> Self {
+        let windows = series.window_rows();
+        Self {
+            kernel: Kernel::new(&windows),
+            windows_rows: windows.iter().map(|window| window.rows()).collect(),
+            metrics: series.metrics.clone(),
+            undefined: vec![0; series.metrics.len()],
+        }
+    }
+
+    fn feature_count(&self) -> usize {
+        self.windows_rows.len() * self.metrics.len()
+    }
+
+    fn tile(&mut self, series: &[f64], rows: Range<usize>, values: &mut [f64], no_value: &mut NoValue) {
+        let fitted = self.kernel.fit(series, rows.clone());
+        debug_assert!(fitted.is_ok(), "tiles are cut from the panel's rows");
+        let window_cells = self.metrics.len() * rows.len();
+        for (window, columns) in values.chunks_exact_mut(window_cells).enumerate() {
+            self.undefined.fill(0);
+            let written = self.kernel.write_metrics(window, &self.metrics, columns, &mut self.undefined);
+            debug_assert!(written.is_ok(), "the columns are metrics x rows");
+            self.count(window, &rows, no_value);
+        }
+    }
+
+    /// Sorts the features without a value by cause. A row whose window is not full is warm-up even where a value in it
+    /// could not be used; rows without a fit that are not warm-up are such inputs; the rest is undefined.
+    fn count(&self, window: usize, rows: &Range<usize>, no_value: &mut NoValue) {
+        let fits = self.kernel.fits(window);
+        let metrics = self.metrics.len() as u64;
+        let first_full_row = self.windows_rows[window] - 1;
+        let warmup_rows = first_full_row.clamp(rows.start, rows.end) - rows.start;
+        let without_fit = (0..fits.rows()).filter(|&row| !fits.has_fit(row)).count();
+        let missing: u64 = self.undefined.iter().sum();
+        no_value.warmup += warmup_rows as u64 * metrics;
+        no_value.input += (without_fit - warmup_rows) as u64 * metrics;
+        no_value.undefined += missing - without_fit as u64 * metrics;
+    }
+}
+
+/// A checksum of rows of features that does not depend on their order: the sum of a hash of each row.
+///
+/// A row's hash mixes its instant with the sum of each value's bits times an odd constant of the column. The high half
+/// of the bits is folded onto the low one first, so that a change of sign, the highest bit, does not fall off.
+#[derive(Clone, Debug)]
+pub struct Checksum {
+    column_factors: Vec<u64>,
+    row_hashes: Vec<u64>,
+    sum: u64,
+}
+
+/// The odd number nearest to 2^64 divided by the golden ratio, as in SplitMix64.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Checksum {
+    /// The checksum of no rows of `feature_count` features.
+    pub fn new(feature_count: usize) -> Self {
+        let factor = |column: usize| mix(GOLDEN.wrapping_mul(column as u64 + 1)) | 1;
+        Self { column_factors: (0..feature_count).map(factor).collect(), row_hashes: Vec::new(), sum: 0 }
+    }
+
+    /// Adds rows.
+    pub fn add(&mut self, tile: FeatureTile<'_>) {
+        self.row_hashes.clear();
+        self.row_hashes.extend(tile.instants_us.iter().map(|&instant| mix(instant.cast_unsigned() ^ GOLDEN)));
+        for (column, &factor) in tile.columns().zip(&self.column_factors) {
+            for (hash, value) in self.row_hashes.iter_mut().zip(column) {
+                let bits = value.to_bits();
+                *hash = hash.wrapping_add((bits ^ (bits >> 32)).wrapping_mul(factor));
+            }
+        }
+        self.sum = self.row_hashes.iter().fold(self.sum, |sum, &hash| sum.wrapping_add(mix(hash)));
+    }
+}
+
+impl std::fmt::Display for Checksum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.sum)
+    }
+}
+
+/// The finalizer of SplitMix64: every bit of the input reaches every bit of the output.
+fn mix(mut bits: u64) -> u64 {
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checksum(tiles: &[(&[i64], &[f64])]) -> String {
+        let mut checksum = Checksum::new(2);
+        for (instants_us, values) in tiles {
+            checksum.add(FeatureTile { instants_us, values });
+        }
+        checksum.to_string()
+    }
+
+    #[test]
+    fn the_checksum_sees_values_and_not_the_order_of_rows() {
+        let whole = checksum(&[(&[1, 2], &[1.0, 2.0, 3.0, f64::NAN])]);
+        assert_eq!(whole, checksum(&[(&[2], &[2.0, f64::NAN]), (&[1], &[1.0, 3.0])]));
+        for other in [
+            [1.0, 2.0, 3.0, 0.0],
+            [-1.0, 2.0, -3.0, f64::NAN],
+            [2.0, 1.0, 3.0, f64::NAN],
+            [3.0, f64::NAN, 1.0, 2.0],
+            [1.0 + f64::EPSILON, 2.0, 3.0, f64::NAN],
+        ] {
+            assert_ne!(whole, checksum(&[(&[1, 2], &other)]), "{other:?}");
+        }
+        assert_ne!(whole, checksum(&[(&[1, 3], &[1.0, 2.0, 3.0, f64::NAN])]));
+    }
+
+    #[test]
+    fn features_without_a_value_are_counted_by_cause() {
+        let spec = Spec::parse(crate::spec::EXAMPLE, []).unwrap();
+        let mut values: Vec<f64> = (0..2000).map(|i| f64::from(i % 7)).collect();
+        values[1000] = f64::NAN;
+        values[1700] = 1e101;
+        let panel = Panel {
+            instants_us: (0..2000).collect(),
+            columns: vec![values; 2],
+            lookback_rows: 0,
+            lost_rows: vec![0, 0],
+        };
+        let mut cells = 0;
+        let stored = FeatureEngine::new(&spec)
+            .compute(&panel, |tile| {
+                cells += tile.values.iter().filter(|value| value.is_nan()).count() as u64;
+                Ok::<(), ()>(())
+            })
+            .unwrap();
+        let windows = [15, 30, 45, 60, 75, 90];
+        let warmup: u64 = windows.iter().map(|rows| (rows - 1) * 15 * 2).sum();
+        let input: u64 = windows.iter().map(|rows| rows * 2 * 15 * 2).sum();
+        assert_eq!((stored.no_value.warmup, stored.no_value.input), (warmup, input));
+        assert_eq!(stored.no_value.total(), cells);
+        assert_eq!(stored.rows, 2000);
+    }
+}

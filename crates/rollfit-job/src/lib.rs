@@ -1,0 +1,37 @@
+//! The job: what to compute ([`spec`]), which partitions and in what state ([`plan`], [`state`]), the workers that do
+//! them ([`run`]), and the check of what was stored ([`verify`]).
+//!
+//! Holds true: the job knows stores only through the traits in [`store`]; the bytes of a feature are the store's
+//! business, its bits are the kernel's. What is done is recorded in the store alone, as a [`receipt`].
+
+pub mod features;
+pub mod month;
+pub mod panel;
+pub mod partition;
+pub mod plan;
+pub mod receipt;
+pub mod run;
+pub mod spec;
+pub mod state;
+pub mod stop;
+pub mod store;
+pub mod verify;
+mod workers;
+
+/// What a job works with: its spec, where series come from, where features go, and how many partitions at once.
+pub struct Job<'a> {
+    /// What to compute.
+    pub spec: &'a spec::Spec,
+    /// Where series come from.
+    pub source: &'a dyn store::Source,
+    /// Where features go.
+    pub sink: &'a dyn store::Sink,
+    /// How many partitions are worked on at once.
+    pub workers: usize,
+}
+
+/// An error with everything that led to it, outermost first, in one line.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,163 @@
+//! [`Panel`]: the series of a partition, joined on the instant.
+
+use crate::partition::Partition;
+use crate::spec::{Series, Spec};
+use crate::store::{Rows, Snapshot, Source, StoreError};
+
+/// The joined rows of a partition, with those before it that its windows may reach.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Panel {
+    /// Microseconds since 1970, UTC, rising.
+    pub instants_us: Vec<i64>,
+    /// The values of each series, as long as `instants_us`; NaN where there is none.
+    pub columns: Vec<Vec<f64>>,
+    /// How many of the rows lie before the partition.
+    pub lookback_rows: usize,
+    /// For each series the partition's rows that another series lacks, and that are therefore not in the panel.
+    pub lost_rows: Vec<u64>,
+}
+
+impl Panel {
+    /// Reads a partition from one snapshot of the source.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn read(source: &dyn Source, spec: &Spec, partition: &Partition) -> Result<Self, StoreError> {
+        let wanted_rows = spec.lookback_rows();
+        let mut snapshot = source.snapshot(&spec.series, partition, wanted_rows > 0)?;
+        let span_us = partition.month.span_us();
+        let start_us = span_us.start;
+        let month: Vec<Rows> =
+            (0..spec.series.len()).map(|at| snapshot.rows(at, span_us.clone())).collect::<Result<_, _>>()?;
+        let mut panel = Self::default();
+        let joined = join(&month);
+        panel.lost_rows =
+            month.iter().map(|rows| (rows.instants_us.len() - joined.instants_us.len()) as u64).collect();
+        if wanted_rows > 0 && !joined.instants_us.is_empty() {
+            panel.append(read_lookback(snapshot.as_mut(), &spec.series, start_us, wanted_rows)?);
+            panel.lookback_rows = panel.instants_us.len();
+        }
+        panel.append(joined);
+        Ok(panel)
+    }
+
+    /// The rows of the partition itself.
+    pub fn rows(&self) -> usize {
+        self.instants_us.len() - self.lookback_rows
+    }
+
+    fn append(&mut self, joined: Joined) {
+        self.instants_us.extend(joined.instants_us);
+        self.columns.resize(joined.columns.len(), Vec::new());
+        for (column, more) in self.columns.iter_mut().zip(joined.columns) {
+            column.extend(more);
+        }
+    }
+}
+
+/// The last `wanted_rows` joined rows before `start_us`. A join can lose rows, so it asks for more until it has enough
+/// or there are none left.
+fn read_lookback(
+    snapshot: &mut dyn Snapshot,
+    series: &[Series],
+    start_us: i64,
+    wanted_rows: usize,
+) -> Result<Joined, StoreError> {
+    let mut asked_rows = wanted_rows;
+    loop {
+        let before: Vec<Rows> = (0..series.len())
+            .map(|at| snapshot.rows_before(at, start_us, asked_rows))
+            .collect::<Result<_, _>>()?;
+        let joined = join(&before);
+        let exhausted = before.iter().all(|rows| rows.instants_us.len() < asked_rows);
+        if joined.instants_us.len() >= wanted_rows || exhausted {
+            return Ok(joined.keep_last(wanted_rows));
+        }
+        asked_rows *= 2;
+    }
+}
+
+/// Rows that every series has.
+#[derive(Debug, Default)]
+struct Joined {
+    instants_us: Vec<i64>,
+    columns: Vec<Vec<f64>>,
+}
+
+impl Joined {
+    fn keep_last(mut self, rows: usize) -> Self {
+        let excess = self.instants_us.len().saturating_sub(rows);
+        self.instants_us.drain(..excess);
+        for column in &mut self.columns {
+            column.drain(..excess);
+        }
+        self
+    }
+}
+
+fn join(series: &[Rows]) -> Joined {
+    let Some((first, others)) = series.split_first() else { return Joined::default() };
+    if others.iter().all(|other| other.instants_us == first.instants_us) {
+        let columns = series.iter().map(|rows| rows.values.clone()).collect();
+        return Joined { instants_us: first.instants_us.clone(), columns };
+    }
+    let mut joined = Joined { instants_us: Vec::new(), columns: vec![Vec::new(); series.len()] };
+    let mut at = vec![0; series.len()];
+    for &instant_us in &first.instants_us {
+        for (rows, at) in series.iter().zip(&mut at) {
+            while rows.instants_us.get(*at).is_some_and(|&other| other < instant_us) {
+                *at += 1;
+            }
+        }
+        if series.iter().zip(&at).all(|(rows, &at)| rows.instants_us.get(at) == Some(&instant_us)) {
+            joined.instants_us.push(instant_us);
+            for ((column, rows), &at) in joined.columns.iter_mut().zip(series).zip(&at) {
+                column.push(rows.values[at]);
+            }
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(instants_us: &[i64]) -> Rows {
+        Rows { instants_us: instants_us.to_vec(), values: instants_us.iter().map(|&us| us as f64).collect() }
+    }
+
+    #[test]
+    fn the_join_keeps_what_every_series_has() {
+        let joined = join(&[rows(&[1, 2, 3, 5, 8]), rows(&[2, 4, 5, 8, 9])]);
+        assert_eq!(joined.instants_us, [2, 5, 8]);
+        assert_eq!(joined.columns, [[2.0, 5.0, 8.0], [2.0, 5.0, 8.0]]);
+        assert!(join(&[rows(&[1, 2]), rows(&[])]).instants_us.is_empty());
+    }
+
+    struct Losing;
+
+    impl Snapshot for Losing {
+        fn rows(&mut self, _: usize, _: std::ops::Range<i64>) -> Result<Rows, StoreError> {
+            Ok(Rows::default())
+        }
+
+        /// Series 0 has every instant, series 1 every tenth.
+        fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+            let step = if series == 0 { 1 } else { 10 };
+            let mut instants: Vec<i64> =
+                (0..instant_us).rev().filter(|us| us % step == 0).take(count).collect();
+            instants.reverse();
+            Ok(self::rows(&instants))
+        }
+    }
+
+    #[test]
+    fn the_lookback_is_counted_in_joined_rows() {
+        let spec = Spec::parse(crate::spec::EXAMPLE, []).unwrap();
+        let joined = read_lookback(&mut Losing, &spec.series, 1000, 7).unwrap();
+        assert_eq!(joined.instants_us, [930, 940, 950, 960, 970, 980, 990]);
+        let all = read_lookback(&mut Losing, &spec.series, 50, 7).unwrap();
+        assert_eq!(all.instants_us, [0, 10, 20, 30, 40]);
+    }
+}

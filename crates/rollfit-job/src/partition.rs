@@ -1,0 +1,85 @@
+//! [`Partition`]: the unit of work, of commit and of resume; and [`Selection`], which of them a command is about.
+
+use crate::month::{Month, MonthError};
+
+/// One key in one calendar month.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Partition {
+    /// What the series belongs to, `eurusd`.
+    pub key: String,
+    /// The month, UTC.
+    pub month: Month,
+}
+
+impl std::fmt::Display for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&format!("{} {}", self.key, self.month))
+    }
+}
+
+/// A key that cannot name a directory and a table.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a key: use letters, digits, `_`, `-` and `.`, not starting with `.` or `-`")]
+pub struct KeyError(String);
+
+/// Checks that `key` can stand in paths and table names.
+///
+/// # Errors
+/// [`KeyError`] when it cannot.
+pub fn check_key(key: &str) -> Result<(), KeyError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if key.is_empty() || key.starts_with(['.', '-']) || !key.chars().all(allowed) {
+        return Err(KeyError(key.to_owned()));
+    }
+    Ok(())
+}
+
+/// `KEY` or `KEY:YYYY-MM`: one key's partitions, or one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selector {
+    /// The key.
+    pub key: String,
+    /// The month, or all of the key's.
+    pub month: Option<Month>,
+}
+
+/// What is not a [`Selector`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SelectorError {
+    /// The part before the colon.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The part after it.
+    #[error(transparent)]
+    Month(#[from] MonthError),
+}
+
+impl std::str::FromStr for Selector {
+    type Err = SelectorError;
+
+    fn from_str(text: &str) -> Result<Self, SelectorError> {
+        let (key, month) = match text.split_once(':') {
+            Some((key, month)) => (key, Some(month.parse()?)),
+            None => (text, None),
+        };
+        check_key(key)?;
+        Ok(Self { key: key.to_owned(), month })
+    }
+}
+
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.month {
+            Some(month) => write!(f, "{}:{month}", self.key),
+            None => f.write_str(&self.key),
+        }
+    }
+}
+
+impl Selector {
+    /// Whether `partition` is meant.
+    pub fn matches(&self, partition: &Partition) -> bool {
+        self.key == partition.key && self.month.is_none_or(|month| month == partition.month)
+    }
+}

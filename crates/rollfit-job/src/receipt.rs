@@ -1,0 +1,236 @@
+//! [`Receipt`]: the record, committed with a partition's features, that it is done and from what. Nothing in it that is
+//! compared depends on time, host or run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::panel::Panel;
+use crate::spec::{Boundary, Series, Spec};
+
+/// The version of what a stored bit means. Changes whenever one stored bit can.
+pub const DEFINITION_VERSION: u32 = 1;
+
+/// The record that a partition is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The output it belongs to, see [`Sink::output`](crate::store::Sink::output). Found with another it is void.
+    pub output: String,
+    /// What was computed.
+    pub definition: Definition,
+    /// From what.
+    pub input: Input,
+    /// What was stored.
+    pub stored: Stored,
+}
+
+/// What was computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// See [`DEFINITION_VERSION`].
+    pub version: u32,
+    /// Where windows may reach.
+    pub boundary: Boundary,
+    /// The series in order.
+    pub series: Vec<SeriesDefinition>,
+}
+
+/// What was computed of one series.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeriesDefinition {
+    /// The name.
+    pub name: String,
+    /// The windows' lengths in rows, in order.
+    pub windows: Vec<usize>,
+    /// The metrics of each window, in order.
+    pub metrics: Vec<String>,
+    /// The feature columns, in order.
+    pub columns: Vec<String>,
+}
+
+/// What the features were computed from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Joined rows of the partition.
+    pub rows: u64,
+    /// Joined rows before it that its windows reached.
+    pub lookback_rows: u64,
+    /// The first instant used, lookback included, in microseconds since 1970.
+    pub first_us: Option<i64>,
+    /// The last instant used.
+    pub last_us: Option<i64>,
+    /// Of the instants and exact values of all joined rows used, lookback included.
+    pub digest: String,
+    /// For each series the rows that another series lacks.
+    pub lost_rows: Vec<u64>,
+}
+
+/// What was stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Rows of features.
+    pub rows: u64,
+    /// Of instants and features, in no order of rows; sixteen hexadecimal digits.
+    pub checksum: String,
+    /// Features without a value, by cause.
+    pub no_value: NoValue,
+}
+
+/// Features without a value, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoValue {
+    /// The window reaches before the first row it may use.
+    pub warmup: u64,
+    /// The window holds a value that is missing, not finite, or beyond 1e100.
+    pub input: u64,
+    /// The formula's value is not finite.
+    pub undefined: u64,
+    /// Finite, but the column's type cannot hold it.
+    pub column: u64,
+}
+
+impl NoValue {
+    /// Features without a value, whatever the cause.
+    pub fn total(&self) -> u64 {
+        self.warmup + self.input + self.undefined + self.column
+    }
+
+    /// Adds the counts of another.
+    pub fn add(&mut self, other: &Self) {
+        self.warmup += other.warmup;
+        self.input += other.input;
+        self.undefined += other.undefined;
+        self.column += other.column;
+    }
+}
+
+impl Definition {
+    /// What `spec` computes.
+    pub fn of(spec: &Spec) -> Self {
+        Self {
+            version: DEFINITION_VERSION,
+            boundary: spec.boundary,
+            series: spec.series.iter().map(SeriesDefinition::of).collect(),
+        }
+    }
+
+    /// What differs in another definition, for people; none where nothing does.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if self.version != other.version {
+            return Some(format!("definition version {} became {}", self.version, other.version));
+        }
+        if self.boundary != other.boundary {
+            return Some(format!("boundary {} became {}", self.boundary, other.boundary));
+        }
+        let names = |definition: &Self| {
+            definition.series.iter().map(|s| s.name.clone()).collect::<Vec<_>>().join(", ")
+        };
+        if names(self) != names(other) {
+            return Some(format!("series {} became {}", names(self), names(other)));
+        }
+        self.series.iter().zip(&other.series).find_map(|(ours, theirs)| ours.difference(theirs))
+    }
+}
+
+impl SeriesDefinition {
+    fn of(series: &Series) -> Self {
+        Self {
+            name: series.name.clone(),
+            windows: series.windows.iter().map(|labelled| labelled.window.rows()).collect(),
+            metrics: series.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
+            columns: series.columns.clone(),
+        }
+    }
+
+    fn difference(&self, other: &Self) -> Option<String> {
+        let changed = if self.windows != other.windows {
+            format!("windows {:?} became {:?}", self.windows, other.windows)
+        } else if self.metrics != other.metrics {
+            format!("metrics {} became {}", self.metrics.join(", "), other.metrics.join(", "))
+        } else if self.columns != other.columns {
+            "column names changed".to_owned()
+        } else {
+            return None;
+        };
+        Some(format!("{} of series {}", changed, self.name))
+    }
+}
+
+impl Input {
+    /// What a panel holds.
+    pub fn of(panel: &Panel) -> Self {
+        Self {
+            rows: panel.rows() as u64,
+            lookback_rows: panel.lookback_rows as u64,
+            first_us: panel.instants_us.first().copied(),
+            last_us: panel.instants_us.last().copied(),
+            digest: digest(panel),
+            lost_rows: panel.lost_rows.clone(),
+        }
+    }
+
+    /// The largest share of its rows that a series lost in the join.
+    pub fn join_loss(&self) -> f64 {
+        let share = |&lost: &u64| lost as f64 / ((self.rows + lost) as f64).max(1.0);
+        self.lost_rows.iter().map(share).fold(0.0, f64::max)
+    }
+}
+
+/// BLAKE3 of the panel's instants and values, as little-endian 64-bit words, a length before each column.
+fn digest(panel: &Panel) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(panel.lookback_rows as u64).to_le_bytes());
+    hash_words(&mut hasher, panel.instants_us.iter().map(|instant| instant.to_le_bytes()));
+    for column in &panel.columns {
+        hash_words(&mut hasher, column.iter().map(|value| value.to_bits().to_le_bytes()));
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn hash_words(hasher: &mut blake3::Hasher, words: impl ExactSizeIterator<Item = [u8; 8]>) {
+    hasher.update(&(words.len() as u64).to_le_bytes());
+    let mut block = Vec::with_capacity(64 * 1024);
+    for word in words {
+        block.extend_from_slice(&word);
+        if block.len() == block.capacity() {
+            hasher.update(&block);
+            block.clear();
+        }
+    }
+    hasher.update(&block);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel() -> Panel {
+        Panel {
+            instants_us: vec![1, 2, 3],
+            columns: vec![vec![1.0, f64::NAN, 3.0], vec![-0.0, 0.5, 1e-300]],
+            lookback_rows: 1,
+            lost_rows: vec![0, 2],
+        }
+    }
+
+    #[test]
+    fn the_digest_sees_every_change() {
+        let original = Input::of(&panel());
+        assert_eq!(original, Input::of(&panel()));
+        let changes: [fn(&mut Panel); 5] = [
+            |panel| panel.instants_us[1] = 9,
+            |panel| panel.columns[1][0] = 0.0,
+            |panel| panel.columns[0][1] = 2.0,
+            |panel| panel.lookback_rows = 0,
+            |panel| panel.columns.swap(0, 1),
+        ];
+        for change in changes {
+            let mut changed = panel();
+            change(&mut changed);
+            assert_ne!(original.digest, Input::of(&changed).digest);
+        }
+    }
+
+    #[test]
+    fn the_join_loss_is_the_worst_sides() {
+        assert_eq!(Input::of(&panel()).join_loss(), 0.5);
+    }
+}

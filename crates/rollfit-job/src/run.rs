@@ -1,0 +1,249 @@
+//! [`run`]: does the partitions of a job on several workers. A failed partition does not stop the others; one that
+//! another runner holds is tried again at the end.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::Job;
+use crate::features::FeatureEngine;
+use crate::panel::Panel;
+use crate::partition::Partition;
+use crate::plan::no_rows;
+use crate::receipt::{Definition, Input, Receipt};
+use crate::state::{Assessment, State};
+use crate::stop::Stop;
+use crate::store::{Claim, Fault, Slot, StoreError};
+use crate::workers::lock;
+
+/// What a run may do beyond the missing and the input-changed.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// States that are replaced, of those usually left alone.
+    pub replace: Vec<State>,
+    /// Whether partitions that are done are written again.
+    pub force: bool,
+}
+
+/// How a partition ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Features and receipt are committed.
+    Written {
+        /// The state it was in before.
+        was: State,
+        /// What was committed.
+        receipt: Box<Receipt>,
+        /// The bytes stored.
+        bytes: u64,
+    },
+    /// There was nothing to do.
+    AlreadyDone,
+    /// It is left alone (promise 3).
+    LeftAlone(Assessment),
+    /// Another runner has it.
+    Held(String),
+    /// It failed, for the last time.
+    Failed(StoreError),
+    /// The run was stopped first; nothing of it is stored.
+    Abandoned,
+}
+
+/// What a run tells while it goes on. Every method may be called from any worker.
+pub trait Observer: Sync {
+    /// A worker takes up a partition.
+    fn started(&self, worker: usize, partition: &Partition);
+    /// So many rows more of the partition are written.
+    fn rows_written(&self, rows: u64);
+    /// An attempt failed and is repeated after `pause`.
+    fn retried(&self, partition: &Partition, attempt: u32, error: &StoreError, pause: Duration);
+    /// A partition has ended, for now if it is [`Outcome::Held`].
+    fn ended(&self, worker: usize, partition: &Partition, outcome: &Outcome, took: Duration);
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct RunReport {
+    /// Every partition begun, with how it ended.
+    pub outcomes: Vec<(Partition, Outcome)>,
+    /// Whether a stop was wanted before all were done.
+    pub interrupted: bool,
+}
+
+/// Does `partitions`.
+pub fn run(
+    job: &Job<'_>,
+    partitions: &[Partition],
+    options: &RunOptions,
+    stop: &Stop,
+    observer: &dyn Observer,
+) -> RunReport {
+    let queue = Queue::new(partitions, job.spec.run.lock_wait);
+    let outcomes = Mutex::new(Vec::new());
+    let runner = Runner { job, definition: Definition::of(job.spec), options, stop, observer };
+    std::thread::scope(|scope| {
+        for worker in 0..job.workers {
+            let (runner, queue, outcomes) = (&runner, &queue, &outcomes);
+            scope.spawn(move || runner.work(worker, queue, outcomes));
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    outcomes.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let interrupted = stop.is_wanted() && outcomes.len() < partitions.len()
+        || outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Abandoned));
+    RunReport { outcomes, interrupted }
+}
+
+/// The partitions still to do: first those not yet tried, then those that another runner held.
+struct Queue {
+    waiting: Mutex<Waiting>,
+    lock_wait: Duration,
+}
+
+#[derive(Default)]
+struct Waiting {
+    fresh: VecDeque<Partition>,
+    held: VecDeque<Partition>,
+    /// When the last fresh partition was taken: from then on held ones are waited for.
+    held_since: Option<Instant>,
+}
+
+impl Queue {
+    fn new(partitions: &[Partition], lock_wait: Duration) -> Self {
+        let fresh = partitions.iter().cloned().collect();
+        Self { waiting: Mutex::new(Waiting { fresh, ..Waiting::default() }), lock_wait }
+    }
+
+    /// The next partition, and whether it may be held again: not after the wait is over.
+    fn take(&self) -> Option<(Partition, bool)> {
+        let mut waiting = lock(&self.waiting);
+        if let Some(partition) = waiting.fresh.pop_front() {
+            return Some((partition, true));
+        }
+        let held_since = *waiting.held_since.get_or_insert_with(Instant::now);
+        waiting.held.pop_front().map(|partition| (partition, held_since.elapsed() < self.lock_wait))
+    }
+
+    fn put_back(&self, partition: Partition) {
+        lock(&self.waiting).held.push_back(partition);
+    }
+}
+
+/// What every worker shares.
+struct Runner<'a> {
+    job: &'a Job<'a>,
+    definition: Definition,
+    options: &'a RunOptions,
+    stop: &'a Stop,
+    observer: &'a dyn Observer,
+}
+
+impl Runner<'_> {
+    fn work(&self, worker: usize, queue: &Queue, outcomes: &Mutex<Vec<(Partition, Outcome)>>) {
+        const HELD_PAUSE: Duration = Duration::from_millis(200);
+        let mut engine = FeatureEngine::new(self.job.spec);
+        while !self.stop.is_wanted()
+            && let Some((partition, may_wait)) = queue.take()
+        {
+            let started = Instant::now();
+            self.observer.started(worker, &partition);
+            let outcome = self.try_partition(&partition, &mut engine);
+            self.observer.ended(worker, &partition, &outcome, started.elapsed());
+            if may_wait && matches!(outcome, Outcome::Held(_)) {
+                queue.put_back(partition);
+                self.stop.sleep(HELD_PAUSE);
+            } else {
+                lock(outcomes).push((partition, outcome));
+            }
+        }
+    }
+
+    /// Does a partition, again while its faults are transient and attempts are left.
+    fn try_partition(&self, partition: &Partition, engine: &mut FeatureEngine) -> Outcome {
+        for attempt in 1.. {
+            let error = match self.do_partition(partition, engine) {
+                Ok(outcome) => return outcome,
+                Err(error) => error,
+            };
+            if error.fault() != Fault::Transient
+                || attempt >= self.job.spec.run.attempts
+                || self.stop.is_wanted()
+            {
+                return Outcome::Failed(error);
+            }
+            let pause = retry_pause(attempt);
+            self.observer.retried(partition, attempt, &error, pause);
+            self.stop.sleep(pause);
+        }
+        Outcome::Abandoned
+    }
+
+    fn do_partition(&self, partition: &Partition, engine: &mut FeatureEngine) -> Result<Outcome, StoreError> {
+        let mut slot = match self.job.sink.claim(partition)? {
+            Claim::Taken(slot) => slot,
+            Claim::Held(holder) => return Ok(Outcome::Held(holder)),
+        };
+        let found = slot.found()?;
+        let panel = Panel::read(self.job.source, self.job.spec, partition)?;
+        let input = Input::of(&panel);
+        let assessment = Assessment::of(&found, &self.definition, &input, &self.job.spec.run);
+        match assessment.state {
+            State::Missing if input.rows == 0 => Err(StoreError::permanent(no_rows(self.job.spec))),
+            state if self.is_to_write(state, &input) => {
+                self.write(partition, slot, engine, &panel, input, state)
+            }
+            State::Done => Ok(Outcome::AlreadyDone),
+            _ => Ok(Outcome::LeftAlone(assessment)),
+        }
+    }
+
+    fn is_to_write(&self, state: State, input: &Input) -> bool {
+        match state {
+            State::Missing | State::InputChanged => true,
+            State::Done => self.options.force,
+            // An empty partition is never written: to be rid of the old features, drop them.
+            State::DefinitionChanged | State::Foreign | State::Shrunk => {
+                self.options.replace.contains(&state) && input.rows > 0
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        partition: &Partition,
+        mut slot: Box<dyn Slot + '_>,
+        engine: &mut FeatureEngine,
+        panel: &Panel,
+        input: Input,
+        was: State,
+    ) -> Result<Outcome, StoreError> {
+        let written = engine.compute(panel, |tile| {
+            if self.stop.is_abandoning() {
+                return Err(None);
+            }
+            slot.write(tile).map_err(Some)?;
+            self.observer.rows_written(tile.rows() as u64);
+            Ok(())
+        });
+        let stored = match written {
+            Ok(stored) => stored,
+            Err(Some(error)) => return Err(error),
+            Err(None) => return Ok(Outcome::Abandoned),
+        };
+        let output = self.job.sink.output(partition);
+        let receipt = Receipt { output, definition: self.definition.clone(), input, stored };
+        if self.stop.is_abandoning() {
+            return Ok(Outcome::Abandoned);
+        }
+        let bytes = slot.commit(&receipt)?;
+        Ok(Outcome::Written { was, receipt: Box::new(receipt), bytes })
+    }
+}
+
+/// How long to wait before the attempt after this one: doubled each time.
+fn retry_pause(attempt: u32) -> Duration {
+    const FIRST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(30);
+    FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST)
+}

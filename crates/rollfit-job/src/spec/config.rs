@@ -1,0 +1,161 @@
+//! The configuration as written: TOML and the environment, before anything is checked for sense. Parsing does no I/O.
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+
+use super::SpecError;
+
+/// A TOML document with every known key.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Config {
+    pub(super) store: StoreConfig,
+    pub(super) partitions: PartitionsConfig,
+    pub(super) series: IndexMap<String, SeriesConfig>,
+    pub(super) windows: Option<IndexMap<String, i64>>,
+    #[serde(default)]
+    pub(super) features: FeaturesConfig,
+    #[serde(default)]
+    pub(super) run: RunConfig,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoreConfig {
+    pub(super) url: String,
+    pub(super) name: Option<String>,
+    #[serde(default = "defaults::compression")]
+    pub(super) compression: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartitionsConfig {
+    pub(super) keys: OneOrMany,
+    pub(super) from: String,
+    pub(super) to: String,
+}
+
+/// `"all"`, one key, or a list of keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected \"all\" or a list of keys, such as [\"eurusd\", \"gbpusd\"]")]
+pub(super) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeriesConfig {
+    pub(super) table: String,
+    pub(super) time: String,
+    pub(super) value: String,
+    pub(super) features: String,
+    pub(super) windows: Option<IndexMap<String, i64>>,
+    pub(super) metrics: Option<Vec<String>>,
+    pub(super) column: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FeaturesConfig {
+    pub(super) metrics: Option<Vec<String>>,
+    pub(super) column: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RunConfig {
+    pub(super) workers: NumberOrWord,
+    pub(super) boundary: String,
+    pub(super) attempts: u32,
+    pub(super) lock_wait_s: f64,
+    pub(super) shrunk_rows_min: f64,
+    pub(super) join_loss_max: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected \"auto\" or a number of workers")]
+pub(super) enum NumberOrWord {
+    Number(i64),
+    Word(String),
+}
+
+mod defaults {
+    pub(super) fn compression() -> String {
+        "lz4".to_owned()
+    }
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            workers: NumberOrWord::Word("auto".to_owned()),
+            boundary: "reset".to_owned(),
+            attempts: 3,
+            lock_wait_s: 60.0,
+            shrunk_rows_min: 0.99,
+            join_loss_max: 0.01,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a document; each variable `ROLLFIT_SECTION__KEY` replaces or adds the value at that place.
+    pub(super) fn parse(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SpecError> {
+        let overrides: Vec<_> =
+            variables.into_iter().filter_map(|(name, value)| Override::new(name, value)).collect();
+        if overrides.is_empty() {
+            return toml::from_str(text).map_err(|error| SpecError::toml(&error));
+        }
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| SpecError::toml(&error))?;
+        for given in &overrides {
+            given.apply(&mut table)?;
+        }
+        let names = overrides.iter().map(|given| given.variable.as_str()).collect::<Vec<_>>().join(", ");
+        table
+            .try_into()
+            .map_err(|error| SpecError::toml(&error).with_note(&format!("with {names} from the environment")))
+    }
+}
+
+/// A value given by an environment variable.
+struct Override {
+    variable: String,
+    path: Vec<String>,
+    value: toml::Value,
+}
+
+impl Override {
+    /// The variables meant are those with a double underscore after the prefix; others have other uses.
+    fn new(variable: String, value: String) -> Option<Self> {
+        let path = variable.strip_prefix("ROLLFIT_")?;
+        let path: Vec<String> = path.split("__").map(str::to_lowercase).collect();
+        (path.len() >= 2).then(|| Self { variable, path, value: toml_value(&value) })
+    }
+
+    fn apply(&self, table: &mut toml::Table) -> Result<(), SpecError> {
+        let Some((key, sections)) = self.path.split_last() else { return Ok(()) };
+        let mut table = table;
+        for section in sections {
+            let entry = table.entry(section.clone()).or_insert_with(|| toml::Table::new().into());
+            table = entry.as_table_mut().ok_or_else(|| {
+                SpecError::new(format!("{}: `{section}` is a value, not a section", self.variable))
+            })?;
+        }
+        table.insert(key.clone(), self.value.clone());
+        Ok(())
+    }
+}
+
+/// A variable's text as the TOML value it spells, or as a plain string.
+fn toml_value(text: &str) -> toml::Value {
+    let document = format!("value = {text}");
+    match toml::from_str::<toml::Table>(&document) {
+        Ok(mut table) if table.len() == 1 => table.remove("value").unwrap_or_else(|| text.into()),
+        _ => text.into(),
+    }
+}

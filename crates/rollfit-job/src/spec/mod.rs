@@ -1,0 +1,464 @@
+//! [`Spec`]: what a job is, read from TOML and the environment and checked for sense before anything is opened.
+
+mod config;
+mod pattern;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rollfit::{Metric, Window};
+
+use self::config::{Config, NumberOrWord, OneOrMany, SeriesConfig};
+pub use self::pattern::{Pattern, PatternError};
+use crate::month::Month;
+use crate::partition::{Partition, check_key};
+
+/// The name of the time column of every features table.
+pub const TIME_COLUMN: &str = "ts_utc";
+
+/// The reference workload's configuration, commented; `rollfit init` writes it.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// What a job computes, from where, to where, and how it runs.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// Where series come from and features go.
+    pub store: StoreSpec,
+    /// Which keys.
+    pub keys: Keys,
+    /// The first month; none for the first that has rows.
+    pub from: Option<Month>,
+    /// The last month, included; none for the latest that has rows.
+    pub to: Option<Month>,
+    /// The series in configured order, which is the order of the features.
+    pub series: Vec<Series>,
+    /// Where windows may reach.
+    pub boundary: Boundary,
+    /// How the job runs.
+    pub run: RunSpec,
+}
+
+/// The store and how it writes.
+#[derive(Clone, Debug)]
+pub struct StoreSpec {
+    /// `parquet:DIR`. May hold secrets: never printed.
+    pub url: String,
+    /// Sets the features of one job apart from those of another in the same store.
+    pub name: Option<String>,
+    /// How features are compressed, a word the store understands.
+    pub compression: String,
+}
+
+/// The keys of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Every key that the source has tables for.
+    All,
+    /// These.
+    Listed(Vec<String>),
+}
+
+/// How many workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// As many as the machine allows.
+    Auto,
+    /// This many.
+    Fixed(usize),
+}
+
+/// How a job runs.
+#[derive(Clone, Copy, Debug)]
+pub struct RunSpec {
+    /// How many partitions are worked on at once.
+    pub workers: Workers,
+    /// How often a partition is tried when its faults are transient.
+    pub attempts: u32,
+    /// How long to wait for partitions that another runner holds.
+    pub lock_wait: Duration,
+    /// A changed input with a smaller share of the receipt's rows than this is `shrunk`.
+    pub shrunk_rows_min: f64,
+    /// A changed input of whose rows the join loses a larger share than this is `shrunk`.
+    pub join_loss_max: f64,
+}
+
+/// Where a window may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Boundary {
+    /// Never into the partition before.
+    Reset,
+    /// Into the rows before, across any gap.
+    Carry,
+}
+
+/// One input column and the features made of it.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// The name in feature columns, `idx`.
+    pub name: String,
+    /// The source table of a key.
+    pub table: Pattern,
+    /// The time column of that table.
+    pub time: String,
+    /// The value column of that table.
+    pub value: String,
+    /// The features table of a partition, where the store has tables.
+    pub features: Pattern,
+    /// The windows in configured order.
+    pub windows: Vec<LabelledWindow>,
+    /// The metrics of every window, in the order of the catalogue.
+    pub metrics: Vec<Metric>,
+    /// The feature columns: windows in configured order, within a window the metrics.
+    pub columns: Vec<String>,
+}
+
+/// A window with its name in feature columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelledWindow {
+    /// The name, `w15`.
+    pub label: String,
+    /// The number of rows.
+    pub window: Window,
+}
+
+/// A configuration that cannot be used: what, where, and what to do.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SpecError {
+    message: String,
+}
+
+impl SpecError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+
+    fn with_note(mut self, note: &str) -> Self {
+        self.message = format!("{}\n({note})", self.message.trim_end());
+        self
+    }
+
+    /// An error of the TOML reader; names the nearest known key where one is unknown.
+    fn toml(error: &toml::de::Error) -> Self {
+        let message = error.to_string();
+        let hint = nearest_key(error.message()).map(|known| format!("did you mean `{known}`?"));
+        let spec_error = Self::new(message.trim_end());
+        match hint {
+            Some(hint) => Self::new(format!("{}\n{hint}", spec_error.message)),
+            None => spec_error,
+        }
+    }
+}
+
+/// From "unknown field `a`, expected one of `b`, `c`" the expected name nearest to the unknown one.
+fn nearest_key(message: &str) -> Option<String> {
+    let names: Vec<&str> = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2).collect();
+    let (unknown, known) = names.split_first()?;
+    nearest(unknown, known.iter().copied()).map(str::to_owned)
+}
+
+/// The name most like `wanted`, if one is alike at all.
+fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|name| (strsim::jaro_winkler(wanted, name), name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+impl Spec {
+    /// Reads a configuration; each variable `ROLLFIT_SECTION__KEY` replaces or adds the value at that place.
+    ///
+    /// # Errors
+    /// [`SpecError`] with place and remedy, when the text is not TOML, a key is unknown or missing, or a value makes
+    /// no sense.
+    pub fn parse(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SpecError> {
+        Self::resolve(Config::parse(text, variables)?)
+    }
+
+    fn resolve(config: Config) -> Result<Self, SpecError> {
+        let series = resolve_series(&config)?;
+        let from = month_or_word(&config.partitions.from, "from", "first")?;
+        let to = month_or_word(&config.partitions.to, "to", "latest")?;
+        if let (Some(from), Some(to)) = (from, to)
+            && from > to
+        {
+            return Err(SpecError::new(format!("[partitions] from = \"{from}\" is after to = \"{to}\"")));
+        }
+        if let Some(name) = &config.store.name {
+            check_key(name).map_err(|error| SpecError::new(format!("[store] name: {error}")))?;
+        }
+        Ok(Self {
+            keys: resolve_keys(&config.partitions.keys)?,
+            boundary: resolve_boundary(&config.run.boundary)?,
+            run: resolve_run(&config)?,
+            store: StoreSpec {
+                url: config.store.url,
+                name: config.store.name,
+                compression: config.store.compression,
+            },
+            from,
+            to,
+            series,
+        })
+    }
+
+    /// The rows that a partition's windows need before its first row: none under `reset`.
+    pub fn lookback_rows(&self) -> usize {
+        let windows = self.series.iter().flat_map(|series| &series.windows);
+        match self.boundary {
+            Boundary::Reset => 0,
+            Boundary::Carry => windows.map(|labelled| labelled.window.rows() - 1).max().unwrap_or(0),
+        }
+    }
+
+    /// The number of feature columns of all series.
+    pub fn feature_count(&self) -> usize {
+        self.series.iter().map(|series| series.columns.len()).sum()
+    }
+
+    /// Checks that no two outputs of `partitions` have the same name.
+    ///
+    /// # Errors
+    /// [`SpecError`] naming the two and their patterns.
+    pub fn check_outputs<'a>(
+        &self,
+        partitions: impl Iterator<Item = &'a Partition>,
+    ) -> Result<(), SpecError> {
+        let mut owners: HashMap<String, String> = HashMap::new();
+        for partition in partitions {
+            for series in &self.series {
+                let owner = format!("{partition} of series `{}`", series.name);
+                let table = series.features_table(partition);
+                if let Some(other) = owners.insert(table.clone(), owner.clone()) {
+                    return Err(SpecError::new(format!(
+                        "[series.{}] features = \"{}\": {other} and {owner} would both be written to `{table}`; \
+                         use {{key}}, {{yyyy}} and {{mm}} to tell them apart",
+                        series.name, series.features
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Series {
+    /// The name of the features table of a partition.
+    pub fn features_table(&self, partition: &Partition) -> String {
+        let (yyyy, mm) = (partition.month.yyyy(), partition.month.mm());
+        self.features.expand(&[("key", &partition.key), ("yyyy", &yyyy), ("mm", &mm)])
+    }
+
+    /// The windows without their labels.
+    pub fn window_rows(&self) -> Vec<Window> {
+        self.windows.iter().map(|labelled| labelled.window).collect()
+    }
+}
+
+fn resolve_series(config: &Config) -> Result<Vec<Series>, SpecError> {
+    if config.series.is_empty() {
+        return Err(SpecError::new("there is no [series.NAME] section: a job needs at least one series"));
+    }
+    let series: Vec<Series> = config
+        .series
+        .iter()
+        .map(|(name, series)| one_series(name, series, config))
+        .collect::<Result<_, _>>()?;
+    let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
+    for (name, column) in
+        series.iter().flat_map(|s| s.columns.iter().map(|column| (s.name.as_str(), column.as_str())))
+    {
+        if let Some(other) = owners.insert(column, name) {
+            return Err(SpecError::new(format!(
+                "[series.{name}] column: two features would be called `{column}` (the other belongs to {other}); \
+                 use {{metric}}, {{series}} and {{window}} to tell them apart"
+            )));
+        }
+    }
+    Ok(series)
+}
+
+fn one_series(name: &str, series: &SeriesConfig, config: &Config) -> Result<Series, SpecError> {
+    let at = |key: &str, error: PatternError| SpecError::new(format!("[series.{name}] {key} = {error}"));
+    let labels = series.windows.as_ref().or(config.windows.as_ref()).ok_or_else(|| {
+        SpecError::new(format!("series `{name}` has no windows: add a [windows] section, such as w15 = 15"))
+    })?;
+    let section =
+        if series.windows.is_some() { format!("[series.{name}.windows]") } else { "[windows]".to_owned() };
+    let windows = resolve_windows(labels, &section)?;
+    let metrics = resolve_metrics(series.metrics.as_ref().or(config.features.metrics.as_ref()), name)?;
+    let column = series.column.as_deref().or(config.features.column.as_deref());
+    let column =
+        Pattern::parse(column.unwrap_or("{metric}_{series}_{window}"), &["metric", "series", "window"])
+            .map_err(|error| at("column", error))?;
+    Ok(Series {
+        name: name.to_owned(),
+        table: Pattern::parse(&series.table, &["key"]).map_err(|error| at("table", error))?,
+        time: series.time.clone(),
+        value: series.value.clone(),
+        features: Pattern::parse(&series.features, &["key", "yyyy", "mm"])
+            .map_err(|error| at("features", error))?,
+        columns: feature_columns(name, &windows, &metrics, &column),
+        windows,
+        metrics,
+    })
+}
+
+fn feature_columns(
+    series: &str,
+    windows: &[LabelledWindow],
+    metrics: &[Metric],
+    column: &Pattern,
+) -> Vec<String> {
+    let name = |window: &LabelledWindow, metric: &Metric| {
+        column.expand(&[("metric", metric.name()), ("series", series), ("window", &window.label)])
+    };
+    windows.iter().flat_map(|window| metrics.iter().map(move |metric| name(window, metric))).collect()
+}
+
+fn resolve_windows(
+    labels: &indexmap::IndexMap<String, i64>,
+    section: &str,
+) -> Result<Vec<LabelledWindow>, SpecError> {
+    if labels.is_empty() {
+        return Err(SpecError::new(format!("{section} is empty: add one, such as w15 = 15")));
+    }
+    let mut windows: Vec<LabelledWindow> = Vec::new();
+    for (label, &rows) in labels {
+        let window = usize::try_from(rows).ok().and_then(|rows| Window::new(rows).ok()).ok_or_else(|| {
+            SpecError::new(format!(
+                "{section} {label} = {rows}: a window has {} to {} rows",
+                Window::MIN_ROWS,
+                Window::MAX_ROWS
+            ))
+        })?;
+        if let Some(other) = windows.iter().find(|other| other.window == window) {
+            return Err(SpecError::new(format!(
+                "{section} {label} = {rows}: `{}` has {rows} rows too; remove one of them",
+                other.label
+            )));
+        }
+        windows.push(LabelledWindow { label: label.clone(), window });
+    }
+    Ok(windows)
+}
+
+/// The metrics named, in the order of the catalogue, or those stored by default.
+fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metric>, SpecError> {
+    let Some(names) = names else { return Ok(Metric::STORED.to_vec()) };
+    let known = || Metric::ALL.iter().map(|metric| metric.name());
+    for name in names {
+        if Metric::named(name).is_none() {
+            let hint =
+                nearest(name, known()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+            let all = known().collect::<Vec<_>>().join(", ");
+            return Err(SpecError::new(format!(
+                "series `{series}`: unknown metric `{name}`; {hint}known are {all}"
+            )));
+        }
+    }
+    let metrics: Vec<Metric> =
+        Metric::ALL.iter().copied().filter(|metric| names.iter().any(|name| name == metric.name())).collect();
+    if metrics.is_empty() {
+        return Err(SpecError::new(format!("series `{series}`: metrics is empty; name at least one")));
+    }
+    if metrics.len() < names.len() {
+        return Err(SpecError::new(format!("series `{series}`: a metric is named twice")));
+    }
+    Ok(metrics)
+}
+
+fn resolve_keys(keys: &OneOrMany) -> Result<Keys, SpecError> {
+    let listed = match keys {
+        OneOrMany::One(word) if word == "all" => return Ok(Keys::All),
+        OneOrMany::One(key) => vec![key.clone()],
+        OneOrMany::Many(keys) => keys.clone(),
+    };
+    if listed.is_empty() {
+        return Err(SpecError::new("[partitions] keys is empty: list keys, or write \"all\""));
+    }
+    for (at, key) in listed.iter().enumerate() {
+        check_key(key).map_err(|error| SpecError::new(format!("[partitions] keys: {error}")))?;
+        if listed[..at].contains(key) {
+            return Err(SpecError::new(format!("[partitions] keys: `{key}` is listed twice")));
+        }
+    }
+    Ok(Keys::Listed(listed))
+}
+
+fn month_or_word(text: &str, key: &str, word: &str) -> Result<Option<Month>, SpecError> {
+    if text == word {
+        return Ok(None);
+    }
+    let month = text
+        .parse()
+        .map_err(|error| SpecError::new(format!("[partitions] {key}: {error}, or \"{word}\"")))?;
+    Ok(Some(month))
+}
+
+fn resolve_boundary(text: &str) -> Result<Boundary, SpecError> {
+    match text {
+        "reset" => Ok(Boundary::Reset),
+        "carry" => Ok(Boundary::Carry),
+        _ => Err(SpecError::new(format!("[run] boundary = \"{text}\": write \"reset\" or \"carry\""))),
+    }
+}
+
+fn resolve_run(config: &Config) -> Result<RunSpec, SpecError> {
+    let run = &config.run;
+    let share = |key: &str, value: f64| {
+        let error = || SpecError::new(format!("[run] {key} = {value}: a share lies between 0 and 1"));
+        if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(error()) }
+    };
+    let lock_wait = Duration::try_from_secs_f64(run.lock_wait_s).map_err(|_| {
+        SpecError::new(format!("[run] lock_wait_s = {}: give seconds, 0 or more", run.lock_wait_s))
+    })?;
+    if run.attempts == 0 {
+        return Err(SpecError::new("[run] attempts = 0: a partition must be tried at least once"));
+    }
+    Ok(RunSpec {
+        workers: resolve_workers(&run.workers)?,
+        attempts: run.attempts,
+        lock_wait,
+        shrunk_rows_min: share("shrunk_rows_min", run.shrunk_rows_min)?,
+        join_loss_max: share("join_loss_max", run.join_loss_max)?,
+    })
+}
+
+fn resolve_workers(workers: &NumberOrWord) -> Result<Workers, SpecError> {
+    match workers {
+        NumberOrWord::Word(word) => {
+            word.parse().map_err(|error| SpecError::new(format!("[run] workers: {error}")))
+        }
+        NumberOrWord::Number(number) => {
+            number.to_string().parse().map_err(|error| SpecError::new(format!("[run] workers: {error}")))
+        }
+    }
+}
+
+impl std::str::FromStr for Workers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const MOST: usize = 1024;
+        match text.parse() {
+            _ if text == "auto" => Ok(Self::Auto),
+            Ok(count) if (1..=MOST).contains(&count) => Ok(Self::Fixed(count)),
+            _ => Err(format!("`{text}` is not a number of workers: write \"auto\" or 1 to {MOST}")),
+        }
+    }
+}
+
+impl std::fmt::Display for Boundary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Boundary::Reset => "reset",
+            Boundary::Carry => "carry",
+        })
+    }
+}

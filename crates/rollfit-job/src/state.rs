@@ -1,0 +1,189 @@
+//! [`State`]: what there is to do about a partition, decided from what the sink holds and what the source holds now.
+
+use crate::receipt::{Definition, Input, Receipt};
+use crate::spec::RunSpec;
+use crate::store::Found;
+
+/// What a partition is. See SPEC promise 3: the last three are left alone unless a replacement is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// There are no features yet.
+    Missing,
+    /// The features are those of the source as it is now.
+    Done,
+    /// The source has changed since.
+    InputChanged,
+    /// The features were computed by another definition.
+    DefinitionChanged,
+    /// There are rows without a receipt of ours.
+    Foreign,
+    /// The source has changed since, and lost rows.
+    Shrunk,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [State; 6] = [
+        State::Missing,
+        State::Done,
+        State::InputChanged,
+        State::DefinitionChanged,
+        State::Foreign,
+        State::Shrunk,
+    ];
+
+    /// The states that a run leaves alone until told to replace them.
+    pub const LEFT_ALONE: [State; 3] = [State::DefinitionChanged, State::Foreign, State::Shrunk];
+
+    /// The name in commands and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Missing => "missing",
+            State::Done => "done",
+            State::InputChanged => "input-changed",
+            State::DefinitionChanged => "definition-changed",
+            State::Foreign => "foreign",
+            State::Shrunk => "shrunk",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for State {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::LEFT_ALONE.into_iter().find(|state| state.name() == text).ok_or_else(|| {
+            format!(
+                "`{text}` cannot be replaced; these can: {}",
+                Self::LEFT_ALONE.map(State::name).join(", ")
+            )
+        })
+    }
+}
+
+/// A partition's state and the reason for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// The state.
+    pub state: State,
+    /// Why, for people.
+    pub cause: String,
+}
+
+impl Assessment {
+    /// Decides the state of a partition whose sink holds `found` and whose source holds `input` now.
+    pub fn of(found: &Found, definition: &Definition, input: &Input, run: &RunSpec) -> Self {
+        let (state, cause) = match found {
+            Found::Nothing => (State::Missing, "no features yet".to_owned()),
+            Found::Foreign(what) => (State::Foreign, what.clone()),
+            Found::Ours(receipt) => compare(receipt, definition, input, run),
+        };
+        Self { state, cause }
+    }
+}
+
+fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunSpec) -> (State, String) {
+    if let Some(difference) = receipt.definition.difference(definition) {
+        return (State::DefinitionChanged, difference);
+    }
+    if receipt.input == *input {
+        return (State::Done, format!("{} rows", receipt.stored.rows));
+    }
+    match shrinkage(receipt, input, run) {
+        Some(cause) => (State::Shrunk, cause),
+        None => (State::InputChanged, input_change(&receipt.input, input)),
+    }
+}
+
+fn shrinkage(receipt: &Receipt, input: &Input, run: &RunSpec) -> Option<String> {
+    let before = receipt.input.rows;
+    if input.rows == 0 {
+        return Some(format!("the source had {before} rows and is empty now"));
+    }
+    if (input.rows as f64) < run.shrunk_rows_min * before as f64 {
+        return Some(format!("the source had {before} rows and has {} now", input.rows));
+    }
+    let lost_share = input.join_loss();
+    (lost_share > run.join_loss_max)
+        .then(|| format!("the join loses {:.1}% of a series' rows now", 100.0 * lost_share))
+}
+
+fn input_change(before: &Input, now: &Input) -> String {
+    if before.rows != now.rows {
+        format!("the source had {} rows and has {} now", before.rows, now.rows)
+    } else if before.lookback_rows != now.lookback_rows {
+        format!(
+            "{} rows before the partition were used and {} are now",
+            before.lookback_rows, now.lookback_rows
+        )
+    } else if before.digest == now.digest {
+        "rows that only one series has changed".to_owned()
+    } else {
+        "the source has other values or instants now".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receipt::Stored;
+    use crate::spec::{Boundary, EXAMPLE, Spec};
+
+    fn input(rows: u64, lost: u64, digest: &str) -> Input {
+        Input {
+            rows,
+            lookback_rows: 0,
+            first_us: Some(0),
+            last_us: Some(9),
+            digest: digest.to_owned(),
+            lost_rows: vec![lost, 0],
+        }
+    }
+
+    fn assess(change: impl FnOnce(&mut Spec, &mut Input)) -> State {
+        let mut spec = Spec::parse(EXAMPLE, []).unwrap();
+        let receipt = Receipt {
+            output: "eurusd 2017-01".to_owned(),
+            definition: Definition::of(&spec),
+            input: input(1000, 0, "a"),
+            stored: Stored::default(),
+        };
+        let mut now = input(1000, 0, "a");
+        change(&mut spec, &mut now);
+        Assessment::of(&Found::Ours(Box::new(receipt)), &Definition::of(&spec), &now, &spec.run).state
+    }
+
+    #[test]
+    fn each_state_has_its_cause() {
+        assert_eq!(assess(|_, _| ()), State::Done);
+        assert_eq!(assess(|_, now| *now = input(1001, 0, "b")), State::InputChanged);
+        assert_eq!(assess(|_, now| *now = input(990, 0, "b")), State::InputChanged);
+        assert_eq!(assess(|_, now| *now = input(989, 0, "b")), State::Shrunk);
+        assert_eq!(assess(|_, now| *now = input(0, 0, "b")), State::Shrunk);
+        assert_eq!(assess(|_, now| *now = input(1000, 10, "b")), State::InputChanged);
+        assert_eq!(assess(|_, now| *now = input(1000, 11, "b")), State::Shrunk);
+        assert_eq!(assess(|spec, _| spec.boundary = Boundary::Carry), State::DefinitionChanged);
+        assert_eq!(assess(|spec, _| spec.series[0].metrics.truncate(3)), State::DefinitionChanged);
+        assert_eq!(assess(|spec, _| spec.series.truncate(1)), State::DefinitionChanged);
+        assert_eq!(
+            assess(|spec, now| {
+                spec.run.shrunk_rows_min = 0.5;
+                *now = input(500, 0, "b");
+            }),
+            State::InputChanged
+        );
+    }
+
+    #[test]
+    fn only_what_is_left_alone_can_be_replaced() {
+        assert_eq!("foreign".parse(), Ok(State::Foreign));
+        assert!("done".parse::<State>().unwrap_err().contains("definition-changed, foreign, shrunk"));
+    }
+}

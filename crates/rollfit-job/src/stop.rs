@@ -1,0 +1,46 @@
+//! [`Stop`]: the wish to stop, told from anywhere, heeded by the workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+const RUNNING: u8 = 0;
+const FINISHING: u8 = 1;
+const ABANDONING: u8 = 2;
+
+/// Shared by whoever wants a run to stop and the workers that do.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicU8>);
+
+impl Stop {
+    /// No partition is begun after this; those in hand are finished.
+    pub fn finish(&self) {
+        self.0.fetch_max(FINISHING, Ordering::Relaxed);
+    }
+
+    /// What is uncommitted is rolled back, soon.
+    pub fn abandon(&self) {
+        self.0.fetch_max(ABANDONING, Ordering::Relaxed);
+    }
+
+    /// Whether no further partition is to be begun.
+    pub fn is_wanted(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > RUNNING
+    }
+
+    /// Whether the partitions in hand are to be rolled back.
+    pub fn is_abandoning(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= ABANDONING
+    }
+
+    /// Sleeps; shorter if a stop is wanted.
+    pub(crate) fn sleep(&self, duration: std::time::Duration) {
+        let until = std::time::Instant::now() + duration;
+        while !self.is_wanted() {
+            let left = until.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(std::time::Duration::from_millis(20)));
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What the job asks of a store: [`Source`], where series come from, and [`Sink`], where features go. Only plain slices
+//! pass; how a store keeps its bytes is its own business.
+
+use std::error::Error;
+use std::ops::Range;
+
+use crate::month::Month;
+use crate::partition::Partition;
+use crate::receipt::Receipt;
+use crate::spec::Series;
+
+/// Whether trying again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It may pass: try the partition again.
+    Transient,
+    /// It will not.
+    Permanent,
+    /// The store itself cannot be reached or opened: no partition can be done.
+    Unreachable,
+}
+
+/// An error of a store: what failed, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreError {
+    fault: Fault,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// An error without a cause beneath it.
+    pub fn new(fault: Fault, message: impl Into<String>) -> Self {
+        Self { fault, message: message.into(), source: None }
+    }
+
+    /// An error that another one led to.
+    pub fn caused_by(
+        fault: Fault,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self { fault, message: message.into(), source: Some(source.into()) }
+    }
+
+    /// An error that will not pass.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self::new(Fault::Permanent, message)
+    }
+
+    /// Whether trying again can help.
+    pub fn fault(&self) -> Fault {
+        self.fault
+    }
+}
+
+/// Some rows of one series, sorted by instant, each instant once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// Microseconds since 1970, UTC.
+    pub instants_us: Vec<i64>,
+    /// The values; NaN where there is none.
+    pub values: Vec<f64>,
+}
+
+/// Where series come from.
+pub trait Source: Send + Sync {
+    /// The keys that have a table of every series, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError>;
+
+    /// The first and the last month in which the first series of a key has rows; none where it has none.
+    ///
+    /// # Errors
+    /// When the table is missing or cannot be read.
+    fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError>;
+
+    /// A view of a partition's series that later changes to the source do not reach. `lookback` says whether rows
+    /// before the partition will be asked for.
+    ///
+    /// # Errors
+    /// When a table or column is missing or cannot be read.
+    fn snapshot(
+        &self,
+        series: &[Series],
+        partition: &Partition,
+        lookback: bool,
+    ) -> Result<Box<dyn Snapshot>, StoreError>;
+}
+
+/// One consistent view of the series of a partition.
+pub trait Snapshot {
+    /// The rows of the series at `series`, in the order given to [`Source::snapshot`], within `span_us`.
+    ///
+    /// # Errors
+    /// When they cannot be read, are not sorted, or hold an instant twice.
+    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<Rows, StoreError>;
+
+    /// The last rows before `instant_us`: `count` of them, or all there are.
+    ///
+    /// # Errors
+    /// As [`Snapshot::rows`].
+    fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError>;
+}
+
+/// What a sink holds of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// Features that we wrote.
+    Ours(Box<Receipt>),
+    /// Something without a receipt of ours, and what it is.
+    Foreign(String),
+}
+
+/// The feature columns of consecutive rows of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct FeatureTile<'a> {
+    /// Microseconds since 1970, UTC, one a row.
+    pub instants_us: &'a [i64],
+    /// Every feature of every series in order, a column of `instants_us.len()` values each; NaN where there is none.
+    pub values: &'a [f64],
+}
+
+impl<'a> FeatureTile<'a> {
+    /// The number of rows.
+    pub fn rows(&self) -> usize {
+        self.instants_us.len()
+    }
+
+    /// The feature columns in order.
+    pub fn columns(&self) -> impl Iterator<Item = &'a [f64]> {
+        self.values.chunks_exact(self.rows().max(1))
+    }
+}
+
+/// Where features go.
+pub trait Sink: Send + Sync {
+    /// What there is of a partition.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
+
+    /// Takes a partition for this runner alone, until the slot is dropped. Does not wait.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError>;
+
+    /// The features of a partition, as stored.
+    ///
+    /// # Errors
+    /// When they are missing or cannot be read.
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader>, StoreError>;
+
+    /// The bytes that a partition of so many rows will take.
+    fn estimate_bytes(&self, rows: u64) -> u64;
+
+    /// The bytes that can still be written, where that is known.
+    fn free_bytes(&self) -> Option<u64>;
+
+    /// The name of a partition's output in this store: what its receipt belongs to.
+    fn output(&self, partition: &Partition) -> String;
+
+    /// Where a partition's features are, for people.
+    fn location(&self, partition: &Partition) -> String;
+}
+
+/// The answer to [`Sink::claim`].
+pub enum Claim<'a> {
+    /// The partition is this runner's.
+    Taken(Box<dyn Slot + 'a>),
+    /// Another runner has it; what is known of that one.
+    Held(String),
+}
+
+/// A partition that is this runner's alone. Dropped without a commit it leaves everything as it was.
+pub trait Slot {
+    /// What there is of the partition, now that nobody else can change it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn found(&mut self) -> Result<Found, StoreError>;
+
+    /// Adds rows, in order of their instants.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError>;
+
+    /// Makes the rows written since the claim, and this receipt, all there is of the partition. Returns the bytes
+    /// stored.
+    ///
+    /// # Errors
+    /// When the commit fails; then nothing has changed.
+    fn commit(self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError>;
+
+    /// Removes the partition's features and receipt in one commit.
+    ///
+    /// # Errors
+    /// When the commit fails; then nothing has changed.
+    fn remove(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// Stored features, read back in order.
+pub trait FeatureReader {
+    /// The receipt they were committed with.
+    fn receipt(&self) -> &Receipt;
+
+    /// The next rows, or none at the end.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn next_tile(&mut self) -> Result<Option<FeatureTile<'_>>, StoreError>;
+}

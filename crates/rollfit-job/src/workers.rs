@@ -1,0 +1,66 @@
+//! Workers: plain threads that take items from a list until it is empty.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::spec::Workers;
+
+impl Workers {
+    /// How many workers to start for `partitions` partitions. `Auto` takes the cores that this process may use, which
+    /// respects the limits of its control group.
+    pub fn count(self, partitions: usize) -> usize {
+        let wanted = match self {
+            Workers::Auto => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            Workers::Fixed(count) => count,
+        };
+        wanted.min(partitions).max(1)
+    }
+}
+
+/// Does `work` for every item on `workers` threads; the results in the order of the items.
+pub(crate) fn for_each<T: Sync, R: Send>(
+    items: &[T],
+    workers: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::with_capacity(items.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..workers.clamp(1, items.len().max(1)) {
+            scope.spawn(|| {
+                while let Some((at, item)) = take_next(&next, items) {
+                    let result = work(item);
+                    lock(&results).push((at, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn take_next<'a, T>(next: &AtomicUsize, items: &'a [T]) -> Option<(usize, &'a T)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    items.get(at).map(|item| (at, item))
+}
+
+/// Locks whether or not a thread panicked while it held the lock: what the jobs guard is consistent at every step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_done_once_and_in_order() {
+        let items: Vec<usize> = (0..1000).collect();
+        assert_eq!(
+            for_each(&items, 4, |item| item * 2),
+            items.iter().map(|item| item * 2).collect::<Vec<_>>()
+        );
+        assert_eq!(for_each(&[] as &[usize], 4, |item| *item), Vec::<usize>::new());
+    }
+}

@@ -1,0 +1,134 @@
+//! Opening a text file whether it is plain, gzip or zip; the first bytes tell, not the name.
+//!
+//! A zip serves when exactly one of its entries is data: the only `.csv` (or `.tsv`), else the only file.
+//! What operating systems add (`__MACOSX`, dot files) is not counted.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use zip::ZipArchive;
+
+use super::error::ImportError;
+
+/// The unpacked bytes of a file.
+pub(super) struct Opened {
+    pub(super) reader: Box<dyn BufRead>,
+    /// The name of the entry, where the file is a zip.
+    pub(super) entry: Option<String>,
+}
+
+const BUFFER_BYTES: usize = 256 * 1024;
+const ENTRIES_SHOWN: usize = 10;
+
+/// Opens a file for reading as text.
+pub(super) fn open(path: &Path) -> Result<Opened, ImportError> {
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, open_file(path)?);
+    let head = reader.fill_buf().map_err(|source| read_error(path, source))?;
+    if head.starts_with(&[0x1f, 0x8b]) {
+        let unpacked = BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader));
+        return Ok(Opened { reader: Box::new(unpacked), entry: None });
+    }
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return open_zip(path, reader);
+    }
+    Ok(Opened { reader: Box::new(reader), entry: None })
+}
+
+/// Opens a file of any kind, but no directory.
+pub(super) fn open_file(path: &Path) -> Result<File, ImportError> {
+    let failed = |source| ImportError::Open { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(ImportError::Directory { path: path.to_path_buf() });
+    }
+    Ok(file)
+}
+
+pub(super) fn read_error(path: &Path, source: io::Error) -> ImportError {
+    ImportError::Read { path: path.to_path_buf(), source }
+}
+
+fn open_zip(path: &Path, reader: BufReader<File>) -> Result<Opened, ImportError> {
+    let failed = |why: String| ImportError::Archive { path: path.to_path_buf(), why };
+    let broken = |error: zip::result::ZipError| failed(format!("the zip cannot be unpacked: {error}"));
+    let mut archive = ZipArchive::new(reader).map_err(broken)?;
+    let names = file_names(&mut archive);
+    let index = choose(&names).map_err(failed)?;
+    let mut bytes = Vec::new();
+    let mut entry = archive.by_index(index).map_err(broken)?;
+    entry.read_to_end(&mut bytes).map_err(|source| read_error(path, source))?;
+    let name = names.into_iter().find(|(at, _)| *at == index).map(|(_, name)| name);
+    Ok(Opened { reader: Box::new(Cursor::new(bytes)), entry: name })
+}
+
+/// Index and name of each entry that may be data. One that cannot even be opened is left to fail by name.
+fn file_names(archive: &mut ZipArchive<BufReader<File>>) -> Vec<(usize, String)> {
+    let named = (0..archive.len()).map(|index| {
+        let entry = archive.by_index_raw(index).ok();
+        (
+            index,
+            entry.map_or_else(String::new, |entry| String::from_utf8_lossy(entry.name_raw()).into_owned()),
+        )
+    });
+    named.filter(|(_, name)| may_be_data(name)).collect()
+}
+
+fn may_be_data(name: &str) -> bool {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    !name.ends_with('/') && !name.starts_with("__MACOSX/") && !last.starts_with('.')
+}
+
+fn choose(names: &[(usize, String)]) -> Result<usize, String> {
+    let tables: Vec<_> = names.iter().filter(|(_, name)| is_table(name)).collect();
+    match (tables.as_slice(), names) {
+        ([(index, _)], _) | ([], [(index, _)]) => Ok(*index),
+        (_, []) => Err("the zip holds no file".to_owned()),
+        _ => Err(format!("the zip holds more than one data file: unpack it and name one of {}", list(names))),
+    }
+}
+
+fn is_table(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    ["csv", "tsv"].iter().any(|table| table.eq_ignore_ascii_case(ending))
+}
+
+fn list(names: &[(usize, String)]) -> String {
+    let shown: Vec<String> = names.iter().take(ENTRIES_SHOWN).map(|(_, name)| format!("{name:?}")).collect();
+    let rest = names.len() - shown.len();
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    shown.join(", ") + &more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> Vec<(usize, String)> {
+        list.iter().map(|name| (*name).to_owned()).enumerate().filter(|(_, name)| may_be_data(name)).collect()
+    }
+
+    #[test]
+    fn the_one_data_file_is_chosen() {
+        let cases: [(&[&str], usize); 4] = [
+            (&["a.txt", "a.csv"], 1),
+            (&["folder/", "folder/a.CSV", "__MACOSX/folder/._a.csv", ".DS_Store"], 1),
+            (&["a.txt"], 0),
+            (&["folder/", "folder/a.prn"], 1),
+        ];
+        for (entries, expected) in cases {
+            assert_eq!(choose(&names(entries)), Ok(expected), "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_zip_lists_its_entries() {
+        let why = choose(&names(&["a.csv", "b.csv", "c.txt"])).unwrap_err();
+        assert!(why.contains("\"a.csv\", \"b.csv\", \"c.txt\""), "{why}");
+        let many: Vec<String> = (0..12).map(|n| format!("{n}.csv")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(choose(&names(&many)).unwrap_err().ends_with("and 2 more"));
+        assert!(choose(&names(&["folder/"])).unwrap_err().contains("no file"));
+    }
+}

@@ -1,0 +1,364 @@
+//! Everything that can be wrong with an import, said as what, where and what to do.
+//!
+//! What the system said stands in the source of an error, for who prints the chain; all else in its message.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::format::Format;
+use super::report::Cause;
+use super::zone::LocalFault;
+
+/// What the rows of a file are counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Lines of text, the header included, from 1.
+    #[default]
+    Line,
+    /// Rows of a Parquet file, from 1.
+    Row,
+}
+
+/// A line of a text file or a row of a Parquet file. Prints as `FILE:LINE` or `FILE: row ROW`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file as it was named.
+    pub path: PathBuf,
+    /// What `number` counts.
+    pub unit: Unit,
+    /// Line or row, from 1.
+    pub number: u64,
+}
+
+impl Place {
+    pub(super) fn new(path: &Path, unit: Unit, number: u64) -> Self {
+        Self { path: path.to_path_buf(), unit, number }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, number) = (self.path.display(), self.number);
+        match self.unit {
+            Unit::Line => write!(formatter, "{path}:{number}"),
+            Unit::Row => write!(formatter, "{path}: row {number}"),
+        }
+    }
+}
+
+/// Why one row, taken alone, is not a bar.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RowFault {
+    /// Bytes that are not UTF-8.
+    #[error("the line is not UTF-8")]
+    NotUtf8,
+    /// Fewer fields than the time and close columns need.
+    #[error("the line has no column {column}")]
+    NoColumn {
+        /// The missing column, from 1.
+        column: usize,
+    },
+    /// The line stops right after the close although columns should follow.
+    #[error("the line ends in its close, column {column}, where more columns should follow")]
+    Cut {
+        /// The close column, from 1.
+        column: usize,
+    },
+    /// The time is no time.
+    #[error("the time is not readable")]
+    Time,
+    /// The time lies outside the years 1 to 9998.
+    #[error("the time is out of range")]
+    Range,
+    /// The time has digits below the microsecond.
+    #[error("the time is finer than a microsecond")]
+    TooFine,
+    /// The local time does not name one instant.
+    #[error("{0}")]
+    Local(LocalFault),
+    /// The close is no number.
+    #[error("the close is not a number")]
+    Close,
+    /// The close is no price.
+    #[error("the close {close} is not a price: it must be finite and above zero")]
+    Price {
+        /// The close as read.
+        close: f64,
+    },
+}
+
+impl RowFault {
+    /// What lenient reading counts the row under.
+    #[must_use]
+    pub fn cause(self) -> Cause {
+        match self {
+            Self::NotUtf8 | Self::NoColumn { .. } | Self::Cut { .. } => Cause::Unparsable,
+            Self::Time | Self::Range | Self::Close => Cause::Unparsable,
+            Self::TooFine => Cause::TooFine,
+            Self::Local(_) => Cause::LocalTime,
+            Self::Price { .. } => Cause::Price,
+        }
+    }
+}
+
+/// Why an import stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// A file that is missing or closed to us.
+    #[error("{}: cannot be opened", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A directory where a file is wanted.
+    #[error("{}: is a directory: name the files in it", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Bytes that cannot be read or unpacked.
+    #[error("{}: cannot be read to its end, it may be incomplete", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the decompressor said.
+        source: io::Error,
+    },
+    /// A file without a single character.
+    #[error("{}: the file is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file with a header, or columns, but no row.
+    #[error("{}: the file has columns but no rows", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Lenient reading that kept nothing.
+    #[error("none of the {rows} rows could be read. The first: {first}")]
+    NothingReadable {
+        /// Rows read.
+        rows: u64,
+        /// What was wrong with the first of them.
+        first: Box<ImportError>,
+    },
+    /// A zip without exactly one data file.
+    #[error("{}: {why}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Bytes of another kind than the format says.
+    #[error("{}: {why}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Columns that cannot be found.
+    #[error("{}: {why}", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// A row that is not a bar.
+    #[error("{place}: {fault}: `{shown}`{}", hint_text(*hint))]
+    Row {
+        /// Where.
+        place: Place,
+        /// What is wrong with it.
+        fault: RowFault,
+        /// The row, shortened.
+        shown: String,
+        /// The format that the row seems to have instead.
+        hint: Option<Format>,
+    },
+    /// A local time without a zone.
+    #[error(
+        "{place}: the time zone is not known: neither the file nor the format says it, and it is never \
+         guessed. Give --timezone, e.g. UTC, +02:00, America/New_York, America/New_York+07:00 or histdata: \
+         `{shown}`"
+    )]
+    NoZone {
+        /// Where.
+        place: Place,
+        /// The row, shortened.
+        shown: String,
+    },
+    /// A zone option that the bytes deny.
+    #[error(
+        "{place}: the file states its own offset from UTC, {stated}, which contradicts --timezone {zone}: \
+         leave --timezone out: `{shown}`"
+    )]
+    ZoneContradiction {
+        /// Where.
+        place: Place,
+        /// The zone of the option.
+        zone: String,
+        /// The offset in the bytes.
+        stated: String,
+        /// The row, shortened.
+        shown: String,
+    },
+    /// Two rows of one instant with different closes.
+    #[error(
+        "{place}: the bar of {} has close {close} here and {earlier_close} at {earlier}: correct the files, or \
+         give --lenient to keep the earlier one",
+        instant_text(*instant_us)
+    )]
+    Contradiction {
+        /// The later row.
+        place: Place,
+        /// Its close.
+        close: f64,
+        /// The earlier row.
+        earlier: Place,
+        /// Its close.
+        earlier_close: f64,
+        /// The instant of both.
+        instant_us: i64,
+    },
+    /// A row older than the one before it, and not a repetition.
+    #[error(
+        "{place}: jumps back in time, from {} to {}, and repeats no earlier row: sort the file by time, or give \
+         --lenient to drop such rows",
+        instant_text(*from_us),
+        instant_text(*to_us)
+    )]
+    JumpBack {
+        /// Where.
+        place: Place,
+        /// The newest instant read before.
+        from_us: i64,
+        /// The instant of the row.
+        to_us: i64,
+    },
+    /// A key with characters that table names cannot have.
+    #[error("the key `{key}` ({origin}) is not usable: keys are made of a-z, 0-9 and _{}", key_advice(key))]
+    Key {
+        /// The key.
+        key: String,
+        /// Where it was found.
+        origin: String,
+    },
+    /// A path that tells no key.
+    #[error(
+        "{}: the key is not known: the path has no key=, pair= or symbol= directory and the file name is no \
+         vendor's: give --key, e.g. --key eurusd",
+        path.display()
+    )]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A format that does not exist.
+    #[error("there is no format `{name}`: choose one of {}", format_names())]
+    UnknownFormat {
+        /// The name given.
+        name: String,
+    },
+    /// A zone that does not exist.
+    #[error(
+        "there is no time zone `{name}`: give an IANA name (America/New_York), UTC, an offset (+02:00), an IANA \
+         name plus hours (America/New_York+07:00), or histdata"
+    )]
+    UnknownZone {
+        /// The name given.
+        name: String,
+    },
+    /// Options that do not go together.
+    #[error("{why}")]
+    Options {
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// A Parquet file that cannot be read.
+    #[error("{}: is not a readable Parquet file: {why}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        why: String,
+    },
+}
+
+fn hint_text(hint: Option<Format>) -> String {
+    hint.map_or_else(String::new, |format| {
+        format!(". This looks like the format {format}: try --format {format}")
+    })
+}
+
+fn format_names() -> String {
+    Format::ALL.map(Format::name).join(", ")
+}
+
+fn key_advice(key: &str) -> String {
+    let lower = key.to_lowercase();
+    match super::key::is_valid(&lower) {
+        true => format!(": use {lower}"),
+        false => ": give another with --key".to_owned(),
+    }
+}
+
+/// The instant as users read it.
+fn instant_text(instant_us: i64) -> String {
+    Timestamp::from_microsecond(instant_us)
+        .map_or_else(|_| format!("{instant_us} us"), |instant| instant.to_string())
+}
+
+const SHOWN_CHARS_MAX: usize = 100;
+
+/// A line as an error shows it: shortened, and safe to print.
+pub(super) fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&line[..line.len().min(4 * SHOWN_CHARS_MAX)]);
+    let safe: String = text.chars().take(SHOWN_CHARS_MAX).flat_map(printable).collect();
+    let whole = text.len() == line.len() && text.chars().count() <= SHOWN_CHARS_MAX;
+    if whole { safe } else { safe + "..." }
+}
+
+fn printable(c: char) -> impl Iterator<Item = char> {
+    let escaped = c.is_control().then(|| c.escape_default());
+    let plain = escaped.is_none().then_some(c);
+    escaped.into_iter().flatten().chain(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_line_is_short_and_printable() {
+        assert_eq!(shown(b"a\tb\x1b[31m"), "a\\tb\\u{1b}[31m");
+        assert_eq!(shown(&[b'x'; 100]), "x".repeat(100));
+        assert_eq!(shown(&[b'x'; 101]), "x".repeat(100) + "...");
+        assert_eq!(shown(&[b'x'; 5000]), "x".repeat(100) + "...");
+    }
+
+    #[test]
+    fn places_print_as_editors_read_them() {
+        assert_eq!(Place::new(Path::new("a/b.csv"), Unit::Line, 7).to_string(), "a/b.csv:7");
+        assert_eq!(Place::new(Path::new("b.parquet"), Unit::Row, 7).to_string(), "b.parquet: row 7");
+    }
+
+    #[test]
+    fn a_key_in_capitals_is_told_its_lower_case() {
+        let error = |key: &str| ImportError::Key { key: key.to_owned(), origin: "--key".to_owned() };
+        assert!(error("EURUSD").to_string().ends_with("use eurusd"));
+        assert!(error("eur/usd").to_string().ends_with("--key"));
+    }
+}

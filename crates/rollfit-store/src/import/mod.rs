@@ -1,0 +1,137 @@
+//! From file paths to validated one-minute bars per key, before any store sees them.
+//!
+//! [`read_file`] turns one file into a [`BarFile`]: bars sorted by instant, each instant once, every
+//! dropped row counted. [`merge()`] joins the files of one command into one [`KeyBars`] per key, which still
+//! knows the file and line of every bar. [`series`] holds the two series derived from closes.
+//!
+//! What holds for every bar that leaves this module:
+//!
+//! * its instant is a whole number of microseconds, UTC, and its zone was stated by the user, the bytes or
+//!   the format, never guessed;
+//! * its close is finite and above zero;
+//! * rows are the same bar when instant and close are equal. Other columns are not imported and not compared.
+//!
+//! Anything else is an [`ImportError`], or, when [`ReadOptions::lenient`] is set, a row dropped and counted.
+//! Nothing here writes, and no input makes it panic.
+
+mod archive;
+mod collect;
+mod error;
+mod fields;
+mod format;
+mod key;
+mod layout;
+mod merge;
+mod origin;
+mod parquet_bars;
+mod report;
+pub mod series;
+mod stamp;
+mod text;
+mod when;
+mod zone;
+
+use std::path::{Path, PathBuf};
+
+pub use error::{ImportError, Place, RowFault, Unit};
+pub use format::Format;
+pub use merge::{KeyBars, MergeReport, merge};
+pub use origin::Lines;
+pub use report::{Cause, FileReport};
+pub use zone::{LocalFault, Zone};
+
+/// One bar as imported: when it opened and where it closed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bar {
+    /// Opening instant, microseconds since 1970-01-01 UTC.
+    pub instant_us: i64,
+    /// Closing price, finite and above zero.
+    pub close: f64,
+}
+
+/// Which columns to read, for the formats `csv` and `parquet`. What is `None` is found by the header.
+///
+/// In `csv` a column is a name of the header, or a number counted from 1.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CsvColumns {
+    /// The column of the time stamp.
+    pub time: Option<String>,
+    /// The column of the close.
+    pub close: Option<String>,
+    /// The character between two fields; only in `csv`.
+    pub delimiter: Option<char>,
+}
+
+/// How to read the files of one command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadOptions {
+    /// The format of every file.
+    pub format: Format,
+    /// The key of every file; without it, each path has to tell.
+    pub key: Option<String>,
+    /// The zone of local times; without it, the bytes or the format have to tell.
+    pub zone: Option<Zone>,
+    /// Named columns and delimiter.
+    pub columns: CsvColumns,
+    /// Drop and count bad rows instead of stopping at the first.
+    pub lenient: bool,
+}
+
+impl ReadOptions {
+    /// Strict reading of `format`, everything else left to be found in the path and the bytes.
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        Self { format, key: None, zone: None, columns: CsvColumns::default(), lenient: false }
+    }
+}
+
+/// What one file held.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BarFile {
+    /// The file as it was named.
+    pub path: PathBuf,
+    /// The key its bars belong to.
+    pub key: String,
+    /// The bars, sorted by instant, each instant once, never empty.
+    pub bars: Vec<Bar>,
+    /// The line (in Parquet: row) each bar came from, in the order of `bars`.
+    pub lines: Lines,
+    /// What was read, kept and dropped.
+    pub report: FileReport,
+}
+
+impl BarFile {
+    /// Where the bar at `index` was read.
+    #[must_use]
+    pub fn place(&self, index: usize) -> Place {
+        Place::new(&self.path, self.report.unit, self.lines.line(index))
+    }
+}
+
+/// Reads one file, checks every row and puts the bars into order.
+///
+/// # Errors
+/// The first thing that is wrong with the path, the options, the layout or, unless lenient, a row.
+pub fn read_file(path: &Path, options: &ReadOptions) -> Result<BarFile, ImportError> {
+    check_columns(options)?;
+    let collected = match options.format {
+        Format::Parquet => parquet_bars::read(path, options)?,
+        _ => text::read(path, options)?,
+    };
+    let key = key::of(path, collected.entry.as_deref(), options.key.as_deref())?;
+    let (bars, lines, report) = collected.into_parts();
+    Ok(BarFile { path: path.to_path_buf(), key, bars, lines, report })
+}
+
+fn check_columns(options: &ReadOptions) -> Result<(), ImportError> {
+    let columns = &options.columns;
+    let named = columns.time.is_some() || columns.close.is_some();
+    match options.format {
+        Format::Csv => Ok(()),
+        Format::Parquet if columns.delimiter.is_none() => Ok(()),
+        _ if !named && columns.delimiter.is_none() => Ok(()),
+        format => Err(ImportError::Options {
+            why: format!("the format {format} has fixed columns: leave the column options out, or use csv"),
+        }),
+    }
+}

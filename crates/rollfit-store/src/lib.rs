@@ -1,0 +1,5 @@
+//! Where series come from and features go. One module a store ([`parquet`]), and [`import`], which turns the files that
+//! vendors publish into bars for either.
+
+pub mod import;
+pub mod parquet;

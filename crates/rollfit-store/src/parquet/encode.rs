@@ -1,0 +1,261 @@
+//! The bytes of Parquet files: [`FeatureWriter`] for features, [`write_table`] for source tables.
+//!
+//! Holds true: the same rows give the same bytes. Memory is one row group.
+
+use std::sync::Arc;
+
+use parquet::basic::{Compression, Encoding, LogicalType, TimeUnit, ZstdLevel};
+use parquet::column::writer::ColumnWriterImpl;
+use parquet::data_type::{DataType, DoubleType, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::{ColumnPath, Type};
+use rollfit_job::spec::TIME_COLUMN;
+use rollfit_job::store::FeatureTile;
+
+/// Rows of a row group, the most that a writer holds in memory.
+pub(crate) const ROW_GROUP_ROWS: usize = 65_536;
+
+/// How the values of features are stored. `docs/performance.md` has the bytes and times of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FeatureCompression {
+    /// Plain doubles.
+    None,
+    /// Bytes of the same significance together, then LZ4.
+    Lz4,
+    /// Bytes of the same significance together, then Zstandard at its fastest level.
+    Zstd,
+}
+
+impl FeatureCompression {
+    const ALL: [(&'static str, Self); 3] = [("none", Self::None), ("lz4", Self::Lz4), ("zstd", Self::Zstd)];
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, compression)| compression)
+    }
+
+    pub(crate) fn names() -> String {
+        Self::ALL.map(|(name, _)| format!("\"{name}\"")).join(", ")
+    }
+
+    /// Stored bytes to bytes of doubles, measured on the reference workload.
+    pub(crate) fn stored_share(self) -> f64 {
+        match self {
+            Self::None => 1.0,
+            Self::Lz4 => 0.83,
+            Self::Zstd => 0.78,
+        }
+    }
+
+    fn apply(self, properties: WriterPropertiesBuilder) -> WriterPropertiesBuilder {
+        match self {
+            Self::None => properties.set_encoding(Encoding::PLAIN),
+            Self::Lz4 => {
+                properties.set_encoding(Encoding::BYTE_STREAM_SPLIT).set_compression(Compression::LZ4_RAW)
+            }
+            Self::Zstd => properties
+                .set_encoding(Encoding::BYTE_STREAM_SPLIT)
+                .set_compression(Compression::ZSTD(ZstdLevel::default())),
+        }
+    }
+}
+
+/// Writes the features of one partition, a row group at a time.
+pub(crate) struct FeatureWriter<W: std::io::Write + Send> {
+    file: SerializedFileWriter<W>,
+    group: RowGroup,
+}
+
+impl<W: std::io::Write + Send> FeatureWriter<W> {
+    /// A file with `ts_utc` and these features.
+    pub(crate) fn new(
+        output: W,
+        columns: &[&str],
+        compression: FeatureCompression,
+    ) -> Result<Self, ParquetError> {
+        let fields = double_fields(columns.iter().copied())?;
+        let time = Arc::new(time_field(TIME_COLUMN, true)?);
+        let schema = Type::group_type_builder("features")
+            .with_fields(std::iter::once(time).chain(fields).collect())
+            .build()?;
+        let properties = compression.apply(properties());
+        let properties =
+            properties.set_column_encoding(ColumnPath::from(TIME_COLUMN), Encoding::DELTA_BINARY_PACKED);
+        Ok(Self {
+            file: SerializedFileWriter::new(output, Arc::new(schema), Arc::new(properties.build()))?,
+            group: RowGroup::new(columns.len()),
+        })
+    }
+
+    pub(crate) fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), ParquetError> {
+        let mut first = 0;
+        while first < tile.rows() {
+            let taken = self.group.take(tile, first);
+            first += taken;
+            if self.group.rows() == ROW_GROUP_ROWS {
+                self.group.flush(&mut self.file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and the footer with `receipt`; returns the output and the bytes written to it.
+    pub(crate) fn finish(mut self, key: &str, receipt: String) -> Result<(W, u64), ParquetError> {
+        self.group.flush(&mut self.file)?;
+        self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), receipt));
+        self.file.finish()?;
+        let bytes = self.file.bytes_written() as u64;
+        Ok((self.file.into_inner()?, bytes))
+    }
+}
+
+/// The rows of a row group, until it is full.
+struct RowGroup {
+    instants_us: Vec<i64>,
+    columns: Vec<Vec<f64>>,
+    /// Scratch for columns with nulls: the values that are there, and for each row whether it is.
+    present: Vec<f64>,
+    levels: Vec<i16>,
+}
+
+impl RowGroup {
+    fn new(columns: usize) -> Self {
+        Self {
+            instants_us: Vec::new(),
+            columns: vec![Vec::new(); columns],
+            present: Vec::new(),
+            levels: Vec::new(),
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.instants_us.len()
+    }
+
+    /// Takes rows of the tile from `first` on, as many as there is room for; returns how many.
+    fn take(&mut self, tile: FeatureTile<'_>, first: usize) -> usize {
+        let rows = first..tile.rows().min(first + ROW_GROUP_ROWS - self.rows());
+        self.instants_us.extend_from_slice(&tile.instants_us[rows.clone()]);
+        for (ours, column) in self.columns.iter_mut().zip(tile.columns()) {
+            ours.extend_from_slice(&column[rows.clone()]);
+        }
+        rows.len()
+    }
+
+    fn flush<W: std::io::Write + Send>(
+        &mut self,
+        file: &mut SerializedFileWriter<W>,
+    ) -> Result<(), ParquetError> {
+        if self.rows() == 0 {
+            return Ok(());
+        }
+        let mut group = file.next_row_group()?;
+        next_column::<Int64Type, _>(&mut group, |column| column.write_batch(&self.instants_us, None, None))?;
+        for values in &mut self.columns {
+            let (present, levels) = (&mut self.present, &mut self.levels);
+            next_column::<DoubleType, _>(&mut group, |column| {
+                write_nullable(column, values, present, levels)
+            })?;
+            values.clear();
+        }
+        self.instants_us.clear();
+        group.close()?;
+        Ok(())
+    }
+}
+
+/// Writes doubles of which NaN stands for null.
+fn write_nullable(
+    column: &mut ColumnWriterImpl<'_, DoubleType>,
+    values: &[f64],
+    present: &mut Vec<f64>,
+    levels: &mut Vec<i16>,
+) -> Result<usize, ParquetError> {
+    levels.clear();
+    levels.extend(values.iter().map(|value| i16::from(!value.is_nan())));
+    if levels.iter().all(|&level| level == 1) {
+        return column.write_batch(values, Some(levels), None);
+    }
+    present.clear();
+    present.extend(values.iter().filter(|value| !value.is_nan()));
+    column.write_batch(present, Some(levels), None)
+}
+
+fn next_column<T: DataType, W: std::io::Write + Send>(
+    group: &mut SerializedRowGroupWriter<'_, W>,
+    write: impl FnOnce(&mut ColumnWriterImpl<'_, T>) -> Result<usize, ParquetError>,
+) -> Result<(), ParquetError> {
+    let mut column = group
+        .next_column()?
+        .ok_or_else(|| ParquetError::General("more columns than the schema has".to_owned()))?;
+    write(column.typed::<T>())?;
+    column.close()
+}
+
+/// What every file of ours has in common. No statistics of features: readers select them by month and time.
+fn properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_created_by("rollfit".to_owned())
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(ColumnPath::from(TIME_COLUMN), EnabledStatistics::Chunk)
+        .set_write_batch_size(8192)
+}
+
+fn time_field(name: &str, utc: bool) -> Result<Type, ParquetError> {
+    Type::primitive_type_builder(name, parquet::basic::Type::INT64)
+        .with_repetition(parquet::basic::Repetition::REQUIRED)
+        .with_logical_type(Some(LogicalType::timestamp(utc, TimeUnit::MICROS)))
+        .build()
+}
+
+fn double_fields<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Arc<Type>>, ParquetError> {
+    let field = |name| {
+        Type::primitive_type_builder(name, parquet::basic::Type::DOUBLE)
+            .with_repetition(parquet::basic::Repetition::OPTIONAL)
+            .build()
+    };
+    names.map(|name| field(name).map(Arc::new)).collect()
+}
+
+/// A source table's rows for one file.
+pub(crate) struct TableRows<'a> {
+    /// The time column's name, and whether its type says that it is UTC.
+    pub(crate) time: (&'a str, bool),
+    pub(crate) instants_us: &'a [i64],
+    /// The value columns with their names.
+    pub(crate) columns: &'a [(&'a str, &'a [f64])],
+    /// What the footer says of the table, by key.
+    pub(crate) metadata: &'a [(&'a str, String)],
+}
+
+/// The bytes of a file with these rows, sorted by time.
+pub(crate) fn write_table(rows: &TableRows<'_>) -> Result<Vec<u8>, ParquetError> {
+    let (time, utc) = rows.time;
+    let fields = double_fields(rows.columns.iter().map(|(name, _)| *name))?;
+    let schema = Type::group_type_builder("series")
+        .with_fields(std::iter::once(Arc::new(time_field(time, utc)?)).chain(fields).collect())
+        .build()?;
+    let metadata =
+        rows.metadata.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone())).collect();
+    let properties = properties()
+        .set_column_statistics_enabled(ColumnPath::from(time), EnabledStatistics::Chunk)
+        .set_column_encoding(ColumnPath::from(time), Encoding::DELTA_BINARY_PACKED)
+        .set_encoding(Encoding::BYTE_STREAM_SPLIT)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_key_value_metadata(Some(metadata));
+    let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties.build()))?;
+    let mut group = file.next_row_group()?;
+    next_column::<Int64Type, _>(&mut group, |column| column.write_batch(rows.instants_us, None, None))?;
+    let (mut present, mut levels) = (Vec::new(), Vec::new());
+    for (_, values) in rows.columns {
+        next_column::<DoubleType, _>(&mut group, |column| {
+            write_nullable(column, values, &mut present, &mut levels)
+        })?;
+    }
+    group.close()?;
+    file.finish()?;
+    file.into_inner()
+}

@@ -1,0 +1,69 @@
+//! Locks between processes: the kernel releases them when their holder ends, however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A lock file that is this process's alone, and goes away with the lock.
+#[derive(Debug)]
+pub(crate) struct ExclusiveLock {
+    path: PathBuf,
+    _file: File,
+}
+
+/// The answer to [`ExclusiveLock::try_take`].
+pub(crate) enum Attempt {
+    Taken(ExclusiveLock),
+    /// Who has it, as far as the file tells.
+    Held(String),
+}
+
+impl ExclusiveLock {
+    /// Takes the lock at `path` if nobody has it. The file may be removed by a holder that ends at this moment, so what
+    /// was locked is compared with what the path names.
+    pub(crate) fn try_take(path: &Path) -> io::Result<Attempt> {
+        loop {
+            let mut file =
+                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            match file.try_lock() {
+                Ok(()) if is_at(&file, path) => {
+                    note_holder(&mut file)?;
+                    return Ok(Attempt::Taken(Self { path: path.to_owned(), _file: file }));
+                }
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(Attempt::Held(read_holder(&mut file))),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for ExclusiveLock {
+    fn drop(&mut self) {
+        // Where the file cannot be removed it stays behind, unlocked and harmless.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+fn note_holder(file: &mut File) -> io::Result<()> {
+    let host = rustix::system::uname();
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "process {} on {}", std::process::id(), host.nodename().to_string_lossy())
+}
+
+fn read_holder(file: &mut File) -> String {
+    let mut holder = String::new();
+    match file.read_to_string(&mut holder) {
+        Ok(_) if !holder.is_empty() => holder,
+        _ => "another process".to_owned(),
+    }
+}

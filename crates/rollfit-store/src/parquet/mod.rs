@@ -1,0 +1,86 @@
+//! The embedded store, a directory of Parquet files:
+//!
+//! ```text
+//! DIR/sources/TABLE/*.parquet                                  any file with the named columns
+//! DIR/features/[NAME/]key=K/month=YYYY-MM/part.parquet         one file a partition, the receipt in its footer
+//! ```
+
+mod bars;
+mod encode;
+mod fault;
+mod files;
+mod lock;
+mod read_back;
+mod sink;
+mod source;
+mod sources_lock;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+pub use bars::{BarsImport, BarsOptions, Base, KeyReport};
+pub use files::{Files, OutputFile, RealFiles};
+use rollfit_job::spec::Spec;
+use rollfit_job::store::{Fault, StoreError};
+
+use self::encode::FeatureCompression;
+use self::table::TableIndex;
+
+/// A directory of Parquet files, as source and sink of one job.
+pub struct ParquetStore {
+    sources_dir: PathBuf,
+    features_dir: PathBuf,
+    columns: Vec<String>,
+    compression: FeatureCompression,
+    files: Box<dyn Files>,
+    index: TableIndex,
+}
+
+impl ParquetStore {
+    /// The store at `dir` for the job `spec`. Creates nothing.
+    ///
+    /// # Errors
+    /// When `dir` cannot be opened, or the spec asks for a compression there is not.
+    pub fn open(dir: &Path, spec: &Spec) -> Result<Self, StoreError> {
+        Self::open_with(dir, spec, Box::new(RealFiles))
+    }
+
+    /// As [`ParquetStore::open`], committing through `files`.
+    ///
+    /// # Errors
+    /// As [`ParquetStore::open`].
+    pub fn open_with(dir: &Path, spec: &Spec, files: Box<dyn Files>) -> Result<Self, StoreError> {
+        std::fs::read_dir(dir).map_err(|error| {
+            StoreError::caused_by(
+                Fault::Unreachable,
+                format!("cannot open the store {}; `rollfit import --into` makes one", dir.display()),
+                error,
+            )
+        })?;
+        let compression = FeatureCompression::named(&spec.store.compression).ok_or_else(|| {
+            StoreError::permanent(format!(
+                "[store] compression = \"{}\": write one of {}",
+                spec.store.compression,
+                FeatureCompression::names()
+            ))
+        })?;
+        let features = dir.join("features");
+        Ok(Self {
+            sources_dir: dir.join("sources"),
+            features_dir: spec
+                .store
+                .name
+                .as_ref()
+                .map_or_else(|| features.clone(), |name| features.join(name)),
+            columns: spec.series.iter().flat_map(|series| series.columns.clone()).collect(),
+            compression,
+            files,
+            index: TableIndex::default(),
+        })
+    }
+
+    /// The directory of the features, which readers take as one Hive table.
+    pub fn features_dir(&self) -> &Path {
+        &self.features_dir
+    }
+}

@@ -1,0 +1,220 @@
+//! The sink: `features/[NAME/]key=K/month=YYYY-MM/part.parquet`, one file a partition, its receipt in the footer.
+//!
+//! Holds true: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
+//! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
+
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::Receipt;
+use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
+
+use super::ParquetStore;
+use super::encode::FeatureWriter;
+use super::fault::{file_error, parquet_error};
+use super::files::{Files, OutputFile, create_dirs};
+use super::lock::{Attempt, ExclusiveLock};
+use super::read_back::{ParquetReader, read_receipt};
+
+/// The key of the receipt in the footer of a features file.
+pub(crate) const RECEIPT_KEY: &str = "rollfit.receipt";
+
+const PART: &str = "part.parquet";
+const UNFINISHED: &str = ".part.tmp";
+const LOCK: &str = ".lock";
+
+impl ParquetStore {
+    fn partition_dir(&self, partition: &Partition) -> PathBuf {
+        self.features_dir.join(self.output(partition))
+    }
+
+    fn part(&self, partition: &Partition) -> PathBuf {
+        self.partition_dir(partition).join(PART)
+    }
+}
+
+impl Sink for ParquetStore {
+    fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
+        let strangers = strangers(&self.partition_dir(partition))?;
+        if let Some(stranger) = strangers.first() {
+            return Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())));
+        }
+        let part = self.part(partition);
+        match part.try_exists() {
+            Ok(true) => Ok(read_receipt(&part, &self.output(partition))),
+            Ok(false) => Ok(Found::Nothing),
+            Err(error) => Err(file_error("read", &part, error)),
+        }
+    }
+
+    fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
+        let dir = self.partition_dir(partition);
+        let lock_path = dir.join(LOCK);
+        let attempt = loop {
+            create_dirs(self.files.as_ref(), &dir)
+                .map_err(|error| file_error("create the directory", &dir, error))?;
+            match ExclusiveLock::try_take(&lock_path) {
+                // A runner that gave up on the partition has just removed the empty directory.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                attempt => break attempt.map_err(|error| file_error("lock", &lock_path, error))?,
+            }
+        };
+        let lock = match attempt {
+            Attempt::Taken(lock) => Some(lock),
+            Attempt::Held(holder) => return Ok(Claim::Held(holder)),
+        };
+        let slot = ParquetSlot { store: self, partition: partition.clone(), dir, writer: None, lock };
+        slot.discard_unfinished();
+        Ok(Claim::Taken(Box::new(slot)))
+    }
+
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader>, StoreError> {
+        Ok(Box::new(ParquetReader::open(&self.part(partition), &self.output(partition))?))
+    }
+
+    fn estimate_bytes(&self, rows: u64) -> u64 {
+        const FOOTER_BYTES_PER_COLUMN: u64 = 150;
+        let columns = self.columns.len() as u64;
+        let doubles = (rows * columns * 8) as f64;
+        (doubles * self.compression.stored_share()) as u64 + rows + columns * FOOTER_BYTES_PER_COLUMN
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let existing = self.features_dir.ancestors().find(|dir| dir.exists())?;
+        let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+        let status = rustix::fs::statvfs(existing).ok()?;
+        Some(status.f_bavail * status.f_frsize)
+    }
+
+    fn output(&self, partition: &Partition) -> String {
+        format!("key={}/month={}", partition.key, partition.month)
+    }
+
+    fn location(&self, partition: &Partition) -> String {
+        self.part(partition).display().to_string()
+    }
+}
+
+/// The files in a partition's directory that are not ours and that a reader of the directory would take for data.
+fn strangers(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(file_error("list", dir, error)),
+    };
+    let mut strangers = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|error| file_error("list", dir, error))?.file_name();
+        let hidden = name.as_encoded_bytes().starts_with(b".") || name.as_encoded_bytes().starts_with(b"_");
+        if !hidden && name != PART {
+            strangers.push(dir.join(name));
+        }
+    }
+    Ok(strangers)
+}
+
+type Output = BufWriter<Box<dyn OutputFile>>;
+
+/// A partition that this process holds the lock of.
+struct ParquetSlot<'a> {
+    store: &'a ParquetStore,
+    partition: Partition,
+    dir: PathBuf,
+    writer: Option<FeatureWriter<Output>>,
+    lock: Option<ExclusiveLock>,
+}
+
+impl ParquetSlot<'_> {
+    fn files(&self) -> &dyn Files {
+        self.store.files.as_ref()
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.dir.join(UNFINISHED)
+    }
+
+    fn open_writer(&self) -> Result<FeatureWriter<Output>, StoreError> {
+        let path = self.unfinished();
+        let file = self.files().create(&path).map_err(|error| file_error("create", &path, error))?;
+        let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
+        FeatureWriter::new(BufWriter::with_capacity(1 << 20, file), &columns, self.store.compression)
+            .map_err(|error| parquet_error("write", &path, error))
+    }
+
+    fn writer(&mut self) -> Result<&mut FeatureWriter<Output>, StoreError> {
+        if self.writer.is_none() {
+            self.writer = Some(self.open_writer()?);
+        }
+        self.writer.as_mut().ok_or_else(|| StoreError::permanent("the writer was just opened"))
+    }
+
+    /// Removes what this or a stopped run did not finish. It is never read, so failing to is no fault.
+    fn discard_unfinished(&self) {
+        let path = self.unfinished();
+        if path.exists()
+            && let Err(error) = self.files().remove(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "cannot remove an unfinished file");
+        }
+    }
+
+    fn finish_file(&mut self, receipt: &Receipt) -> Result<u64, StoreError> {
+        let path = self.unfinished();
+        self.writer()?;
+        let Some(writer) = self.writer.take() else { return Ok(0) };
+        let receipt = serde_json::to_string(receipt).map_err(|error| {
+            StoreError::permanent(format!("the receipt cannot be written as JSON: {error}"))
+        })?;
+        let (mut output, bytes) =
+            writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
+        output.flush().map_err(|error| file_error("write", &path, error))?;
+        output.get_mut().sync().map_err(|error| file_error("sync", &path, error))?;
+        Ok(bytes)
+    }
+}
+
+impl Slot for ParquetSlot<'_> {
+    fn found(&mut self) -> Result<Found, StoreError> {
+        self.store.found(&self.partition)
+    }
+
+    fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
+        let path = self.unfinished();
+        self.writer()?.write(tile).map_err(|error| parquet_error("write", &path, error))
+    }
+
+    fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
+        if let Some(stranger) = strangers(&self.dir)?.first() {
+            return Err(StoreError::permanent(format!(
+                "{} would be read beside our features: move it elsewhere first",
+                stranger.display()
+            )));
+        }
+        let bytes = self.finish_file(receipt)?;
+        let (from, to) = (self.unfinished(), self.store.part(&self.partition));
+        self.files().rename(&from, &to).map_err(|error| file_error("put in place", &to, error))?;
+        self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))?;
+        Ok(bytes)
+    }
+
+    fn remove(self: Box<Self>) -> Result<(), StoreError> {
+        let part = self.store.part(&self.partition);
+        self.files().remove(&part).map_err(|error| file_error("remove", &part, error))?;
+        self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))
+    }
+}
+
+impl Drop for ParquetSlot<'_> {
+    fn drop(&mut self) {
+        self.writer = None;
+        self.discard_unfinished();
+        self.lock = None;
+        // Where nothing was committed no empty directory stays behind; one that is not empty stays.
+        if std::fs::remove_dir(&self.dir).is_ok()
+            && let Some(key_dir) = self.dir.parent()
+        {
+            let _ = std::fs::remove_dir(key_dir);
+        }
+    }
+}

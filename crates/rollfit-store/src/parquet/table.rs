@@ -1,0 +1,422 @@
+//! Source tables as found: the files of `sources/TABLE/`, whoever put them there, and the rows in them.
+//!
+//! Holds true: rows come out sorted by instant, each instant once, or an error says where that fails.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Float64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
+};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, TimeUnit};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::file::statistics::Statistics;
+use rollfit_job::month::display_instant;
+use rollfit_job::store::{Rows, StoreError};
+
+use super::fault::{file_error, unreadable};
+
+/// The files ending in `.parquet` of a table's directory, sorted by name; none where there is no such table. Hidden
+/// files are not read.
+pub(crate) fn table_files(dir: &Path) -> Result<Option<Vec<PathBuf>>, StoreError> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(file_error("list", dir, error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| file_error("list", dir, error))?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.ends_with(".parquet") && !name.starts_with(['.', '_']) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(Some(paths))
+}
+
+/// The footers of files already seen, so that each is read once.
+#[derive(Default)]
+pub(crate) struct TableIndex {
+    seen: Mutex<HashMap<PathBuf, (Identity, Arc<Footer>)>>,
+}
+
+/// Tells a file from another one that takes its name.
+#[derive(Clone, Copy, PartialEq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+/// What a file's footer says.
+struct Footer {
+    metadata: ArrowReaderMetadata,
+    /// For a time column already asked for, the instants of each row group.
+    spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
+}
+
+/// The instants of one row group.
+#[derive(Clone, Copy)]
+struct GroupSpan {
+    group: usize,
+    rows: usize,
+    first_us: i64,
+    last_us: i64,
+}
+
+impl TableIndex {
+    /// Opens a file of a table.
+    pub(crate) fn open(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
+        let file = File::open(path).map_err(|error| file_error("read", path, error))?;
+        let status = file.metadata().map_err(|error| file_error("read", path, error))?;
+        let identity = Identity {
+            device: status.dev(),
+            inode: status.ino(),
+            bytes: status.len(),
+            modified: (status.mtime(), status.mtime_nsec()),
+        };
+        let footer = match self.known(path, identity) {
+            Some(footer) => footer,
+            None => self.learn(path, identity, &file)?,
+        };
+        let mut opened = TableFile { path: path.to_owned(), file, footer, spans: Arc::default() };
+        opened.spans = opened.find_spans(time)?;
+        Ok(opened)
+    }
+
+    fn known(&self, path: &Path, identity: Identity) -> Option<Arc<Footer>> {
+        let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        seen.get(path).filter(|(known, _)| *known == identity).map(|(_, footer)| footer.clone())
+    }
+
+    fn learn(&self, path: &Path, identity: Identity, file: &File) -> Result<Arc<Footer>, StoreError> {
+        let metadata =
+            ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))
+                .map_err(|error| unreadable(path, &error))?;
+        let footer = Arc::new(Footer { metadata, spans: Mutex::default() });
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        seen.insert(path.to_owned(), (identity, footer.clone()));
+        Ok(footer)
+    }
+}
+
+/// An open file of a table: what it holds does not change, whatever takes its name.
+pub(crate) struct TableFile {
+    pub(crate) path: PathBuf,
+    file: File,
+    footer: Arc<Footer>,
+    spans: Arc<Vec<GroupSpan>>,
+}
+
+impl TableFile {
+    /// The first and the last instant of the file; none where it is empty.
+    pub(crate) fn span_us(&self) -> Option<(i64, i64)> {
+        let first = self.spans.iter().map(|span| span.first_us).min()?;
+        let last = self.spans.iter().map(|span| span.last_us).max()?;
+        Some((first, last))
+    }
+
+    /// What the footer says under `key`.
+    pub(crate) fn metadata_value(&self, key: &str) -> Option<String> {
+        let entries = self.footer.metadata.metadata().file_metadata().key_value_metadata()?;
+        entries.iter().find(|entry| entry.key == key)?.value.clone()
+    }
+
+    fn find_spans(&self, time: &str) -> Result<Arc<Vec<GroupSpan>>, StoreError> {
+        let known =
+            self.footer.spans.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(time).cloned();
+        if let Some(spans) = known {
+            return Ok(spans);
+        }
+        let unit = self.time_unit(time)?;
+        let groups = self.footer.metadata.metadata().num_row_groups();
+        let spans: Vec<Option<GroupSpan>> =
+            (0..groups).map(|group| self.group_span(group, time, unit)).collect::<Result<_, _>>()?;
+        let spans = Arc::new(spans.into_iter().flatten().collect::<Vec<_>>());
+        let mut known = self.footer.spans.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.insert(time.to_owned(), spans.clone());
+        Ok(spans)
+    }
+
+    /// The instants of a row group, from its statistics, or from its rows where there are none.
+    fn group_span(&self, group: usize, time: &str, unit: TimeUnit) -> Result<Option<GroupSpan>, StoreError> {
+        let metadata = self.footer.metadata.metadata().row_group(group);
+        let rows = usize::try_from(metadata.num_rows()).unwrap_or(0);
+        if rows == 0 {
+            return Ok(None);
+        }
+        let statistics = metadata.columns().iter().find(|column| column.column_path().string() == time);
+        let (first_us, last_us) = match statistics.and_then(|column| column.statistics()) {
+            Some(Statistics::Int64(known)) if known.min_opt().is_some() && known.max_opt().is_some() => {
+                let bound = |value: Option<&i64>| value.copied().unwrap_or_default();
+                (floor_us(bound(known.min_opt()), unit), floor_us(bound(known.max_opt()), unit))
+            }
+            _ => {
+                let (instants, _) = self.read_groups(&[group], time, None)?;
+                let bound = |extreme: Option<&i64>| extreme.copied().unwrap_or_default();
+                (bound(instants.iter().min()), bound(instants.iter().max()))
+            }
+        };
+        Ok(Some(GroupSpan { group, rows, first_us, last_us }))
+    }
+
+    fn time_unit(&self, time: &str) -> Result<TimeUnit, StoreError> {
+        match self.data_type(time)? {
+            DataType::Timestamp(unit, _) => Ok(*unit),
+            other => Err(StoreError::permanent(format!(
+                "{}: column `{time}` is {other}, not a timestamp; name another with `time`",
+                self.path.display()
+            ))),
+        }
+    }
+
+    fn data_type(&self, column: &str) -> Result<&DataType, StoreError> {
+        let fields = self.footer.metadata.schema().fields();
+        let field = fields.iter().find(|field| field.name() == column).ok_or_else(|| {
+            let names = fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
+            StoreError::permanent(format!("{}: no column `{column}`; there are {names}", self.path.display()))
+        })?;
+        Ok(field.data_type())
+    }
+
+    /// Reads whole row groups: the instants and, where asked for, a value column.
+    fn read_groups(
+        &self,
+        groups: &[usize],
+        time: &str,
+        value: Option<&str>,
+    ) -> Result<(Vec<i64>, Vec<f64>), StoreError> {
+        const BATCH_ROWS: usize = 65_536;
+        if let Some(value) = value {
+            self.check_numeric(value)?;
+        }
+        let file = self.file.try_clone().map_err(|error| file_error("read", &self.path, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.footer.metadata.clone());
+        let columns = std::iter::once(time).chain(value);
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
+        let batches = builder
+            .with_projection(mask)
+            .with_row_groups(groups.to_vec())
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| unreadable(&self.path, &error))?;
+        let (mut instants_us, mut values) = (Vec::new(), Vec::new());
+        for batch in batches {
+            let batch = batch.map_err(|error| unreadable(&self.path, &error))?;
+            let column = |name| batch.column_by_name(name).cloned().ok_or_else(|| self.lost_column(name));
+            self.append_instants(&column(time)?, time, &mut instants_us)?;
+            if let Some(value) = value {
+                self.append_values(&column(value)?, value, &mut values)?;
+            }
+        }
+        Ok((instants_us, values))
+    }
+
+    fn lost_column(&self, name: &str) -> StoreError {
+        StoreError::permanent(format!("{}: column `{name}` was not read", self.path.display()))
+    }
+
+    fn check_numeric(&self, column: &str) -> Result<(), StoreError> {
+        match self.data_type(column)? {
+            kind if kind.is_numeric() => Ok(()),
+            other => Err(StoreError::permanent(format!(
+                "{}: column `{column}` is {other}, not a number; name another with `value`",
+                self.path.display()
+            ))),
+        }
+    }
+
+    fn append_instants(
+        &self,
+        column: &ArrayRef,
+        time: &str,
+        instants_us: &mut Vec<i64>,
+    ) -> Result<(), StoreError> {
+        let at = self.path.display();
+        if column.null_count() > 0 {
+            return Err(StoreError::permanent(format!("{at}: column `{time}` has rows without an instant")));
+        }
+        let first_row = instants_us.len();
+        let outside = |row: usize, instant: i64, unit: &str| {
+            StoreError::permanent(format!(
+                "{at}: row {}: {instant} {unit} is not a whole, countable microsecond",
+                first_row + row + 1
+            ))
+        };
+        let scaled = |values: &[i64], factor: i64, unit: &'static str, instants_us: &mut Vec<i64>| {
+            for (row, &value) in values.iter().enumerate() {
+                instants_us.push(value.checked_mul(factor).ok_or_else(|| outside(row, value, unit))?);
+            }
+            Ok(())
+        };
+        match column.data_type() {
+            DataType::Timestamp(TimeUnit::Second, _) => {
+                scaled(column.as_primitive::<TimestampSecondType>().values(), 1_000_000, "s", instants_us)
+            }
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                scaled(column.as_primitive::<TimestampMillisecondType>().values(), 1000, "ms", instants_us)
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                instants_us.extend_from_slice(column.as_primitive::<TimestampMicrosecondType>().values());
+                Ok(())
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                for (row, &value) in
+                    column.as_primitive::<TimestampNanosecondType>().values().iter().enumerate()
+                {
+                    if value % 1000 != 0 {
+                        return Err(outside(row, value, "ns"));
+                    }
+                    instants_us.push(value / 1000);
+                }
+                Ok(())
+            }
+            other => Err(StoreError::permanent(format!("{at}: column `{time}` is {other}, not a timestamp"))),
+        }
+    }
+
+    /// The values as doubles, NaN for null. Decimals go through their text, which gives the nearest double.
+    fn append_values(&self, column: &ArrayRef, name: &str, values: &mut Vec<f64>) -> Result<(), StoreError> {
+        let decimal = matches!(
+            column.data_type(),
+            DataType::Decimal32(..)
+                | DataType::Decimal64(..)
+                | DataType::Decimal128(..)
+                | DataType::Decimal256(..)
+        );
+        let cast = |column: &ArrayRef, to: &DataType| {
+            arrow_cast::cast(column, to).map_err(|error| {
+                StoreError::caused_by(
+                    rollfit_job::store::Fault::Permanent,
+                    format!("{}: column `{name}` cannot be read as doubles", self.path.display()),
+                    error,
+                )
+            })
+        };
+        if decimal {
+            let text = cast(column, &DataType::Utf8)?;
+            let parse = |text: Option<&str>| text.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
+            values.extend(text.as_string::<i32>().iter().map(parse));
+        } else {
+            let doubles = cast(column, &DataType::Float64)?;
+            values
+                .extend(doubles.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)));
+        }
+        Ok(())
+    }
+}
+
+fn floor_us(value: i64, unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => value.saturating_mul(1_000_000),
+        TimeUnit::Millisecond => value.saturating_mul(1000),
+        TimeUnit::Microsecond => value,
+        TimeUnit::Nanosecond => value.div_euclid(1000),
+    }
+}
+
+/// The open files of one table, and the columns asked for.
+pub(crate) struct OpenTable {
+    pub(crate) files: Vec<TableFile>,
+    pub(crate) time: String,
+    pub(crate) value: String,
+}
+
+impl OpenTable {
+    /// The rows within `span_us`.
+    pub(crate) fn rows(&self, span_us: Range<i64>) -> Result<Rows, StoreError> {
+        let overlaps = |span: &GroupSpan| span.first_us < span_us.end && span.last_us >= span_us.start;
+        let mut rows = self.read(&self.groups(overlaps))?;
+        let first = rows.instants_us.partition_point(|&instant| instant < span_us.start);
+        let end = rows.instants_us.partition_point(|&instant| instant < span_us.end);
+        cut(&mut rows, first..end);
+        Ok(rows)
+    }
+
+    /// The last `count` rows before `instant_us`, or all there are.
+    pub(crate) fn rows_before(&self, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+        let mut groups = self.groups(|span| span.first_us < instant_us);
+        groups.sort_by_key(|(_, span)| std::cmp::Reverse(span.last_us));
+        let mut found_rows = 0;
+        let needed = groups.iter().take_while(|(_, span)| {
+            let enough = found_rows >= count;
+            found_rows += if span.last_us < instant_us { span.rows } else { 0 };
+            !enough
+        });
+        let needed: Vec<_> = needed.copied().collect();
+        let mut rows = self.read(&needed)?;
+        let end = rows.instants_us.partition_point(|&instant| instant < instant_us);
+        cut(&mut rows, end.saturating_sub(count)..end);
+        Ok(rows)
+    }
+
+    /// The row groups that `wanted` picks, each with the index of its file.
+    fn groups(&self, wanted: impl Fn(&GroupSpan) -> bool) -> Vec<(usize, GroupSpan)> {
+        let all = self
+            .files
+            .iter()
+            .enumerate()
+            .flat_map(|(at, file)| file.spans.iter().map(move |span| (at, *span)));
+        all.filter(|(_, span)| wanted(span)).collect()
+    }
+
+    fn read(&self, groups: &[(usize, GroupSpan)]) -> Result<Rows, StoreError> {
+        let mut ordered = groups.to_vec();
+        ordered.sort_by_key(|(file, span)| (span.first_us, *file, span.group));
+        let mut rows = Rows::default();
+        for (at, span) in ordered {
+            let file = &self.files[at];
+            let (instants_us, values) = file.read_groups(&[span.group], &self.time, Some(&self.value))?;
+            self.check_order(file, rows.instants_us.last(), &instants_us)?;
+            rows.instants_us.extend(instants_us);
+            rows.values.extend(values);
+        }
+        Ok(rows)
+    }
+
+    fn check_order(
+        &self,
+        file: &TableFile,
+        before: Option<&i64>,
+        instants_us: &[i64],
+    ) -> Result<(), StoreError> {
+        let mut previous = before.copied();
+        for &instant in instants_us {
+            if let Some(previous) = previous.filter(|&previous| previous >= instant) {
+                let (earlier, later) = (display_instant(instant), display_instant(previous));
+                let problem = if previous == instant {
+                    format!("{later} stands there twice")
+                } else {
+                    format!("{earlier} comes after {later}")
+                };
+                return Err(StoreError::permanent(format!(
+                    "{}: column `{}`: {problem}; a source table has each instant once, sorted, over all its files",
+                    file.path.display(),
+                    self.time
+                )));
+            }
+            previous = Some(instant);
+        }
+        Ok(())
+    }
+}
+
+fn cut(rows: &mut Rows, kept: Range<usize>) {
+    rows.instants_us.truncate(kept.end);
+    rows.instants_us.drain(..kept.start);
+    rows.values.truncate(kept.end);
+    rows.values.drain(..kept.start);
+}

@@ -1,0 +1,122 @@
+//! What a fit costs: the numbers of a Fit alone, all 15 metrics into a tile that stays in cache, and into full columns
+//! in memory; beside them a plain store of as many bytes. `./bench.sh kernel` prints the medians as ns a fit.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rollfit::{Cpu, Kernel, Metric, Stream, Window};
+
+const REFERENCE_ROWS: [usize; 6] = [15, 30, 45, 60, 75, 90];
+const LONG_ROWS: [usize; 6] = [60, 90, 150, 240, 390, 630];
+const SERIES_ROWS: usize = 30_900;
+
+/// A rate index of minute bars: a random walk in ticks about 100.
+fn rate_index() -> Vec<f64> {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut ticks = 100_000.0;
+    std::iter::repeat_with(|| {
+        ticks += f64::from(random.i32(-12..=12));
+        100.0 * (ticks / 1e5)
+    })
+    .take(SERIES_ROWS)
+    .collect()
+}
+
+/// The backward return of `rate_index`, as the source tables hold it.
+fn backward_return(index: &[f64]) -> Vec<f64> {
+    (15..index.len()).map(|t| (1..=15).map(|k| index[t - k] - index[t]).sum::<f64>() / index[t]).collect()
+}
+
+fn windows(rows: &[usize]) -> Vec<Window> {
+    rows.iter().map(|&rows| Window::new(rows).expect("at least 3 rows")).collect()
+}
+
+fn tiles(series_rows: usize, tile_rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..series_rows).step_by(tile_rows).map(move |first| first..(first + tile_rows).min(series_rows))
+}
+
+fn fits_alone(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("fits");
+    let index = rate_index();
+    let returns = backward_return(&index);
+    let series = [("idx", &index), ("bqx", &returns)];
+    for ((name, values), cpu) in
+        series.into_iter().flat_map(|s| Cpu::available().into_iter().map(move |c| (s, c)))
+    {
+        for (label, rows) in [("reference", REFERENCE_ROWS), ("long", LONG_ROWS)] {
+            let mut kernel = Kernel::on(cpu, &windows(&rows));
+            group.throughput(Throughput::Elements((values.len() * rows.len()) as u64));
+            group.bench_function(BenchmarkId::new(format!("{label}/{name}"), cpu.name()), |bench| {
+                bench.iter(|| {
+                    for rows in tiles(values.len(), kernel.tile_rows()) {
+                        kernel.fit(black_box(values), rows).expect("rows of the series");
+                    }
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+/// `columns` holds one tile when `whole` is false and the whole series when it is true.
+fn write_series(kernel: &mut Kernel, values: &[f64], columns: &mut [f64], whole: bool) {
+    let metrics = Metric::STORED;
+    let mut undefined = vec![0; metrics.len()];
+    for rows in tiles(values.len(), kernel.tile_rows()) {
+        kernel.fit(black_box(values), rows.clone()).expect("rows of the series");
+        for window in 0..REFERENCE_ROWS.len() {
+            let cells = metrics.len() * rows.len();
+            let first =
+                if whole { metrics.len() * (window * values.len() + rows.start) } else { window * cells };
+            kernel
+                .write_metrics(window, metrics, &mut columns[first..first + cells], &mut undefined)
+                .expect("room for the tile");
+        }
+        black_box(&mut *columns);
+    }
+}
+
+fn all_metrics(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("metrics");
+    let values = rate_index();
+    group.throughput(Throughput::Elements((values.len() * REFERENCE_ROWS.len()) as u64));
+    for cpu in Cpu::available() {
+        let mut kernel = Kernel::on(cpu, &windows(&REFERENCE_ROWS));
+        let cells_per_row = Metric::STORED.len() * REFERENCE_ROWS.len();
+        let mut tile = vec![0.0; cells_per_row * kernel.tile_rows()];
+        group.bench_function(BenchmarkId::new("tile in cache", cpu.name()), |bench| {
+            bench.iter(|| write_series(&mut kernel, &values, &mut tile, false));
+        });
+        let mut columns = vec![0.0; cells_per_row * values.len()];
+        group.bench_function(BenchmarkId::new("columns in memory", cpu.name()), |bench| {
+            bench.iter(|| write_series(&mut kernel, &values, &mut columns, true));
+        });
+    }
+    let mut columns = vec![0.0; Metric::STORED.len() * REFERENCE_ROWS.len() * values.len()];
+    let mut fill = 0.0;
+    group.bench_function("plain store of as many bytes", |bench| {
+        bench.iter(|| {
+            fill += 1.0;
+            black_box(&mut columns).fill(black_box(fill));
+        });
+    });
+    group.finish();
+}
+
+fn stream(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stream");
+    let values = rate_index();
+    group.throughput(Throughput::Elements(values.len() as u64));
+    group.bench_function("value pushed, six windows", |bench| {
+        bench.iter(|| {
+            let mut stream = Stream::new(&windows(&REFERENCE_ROWS));
+            for &value in &values {
+                black_box(stream.push(value));
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, fits_alone, all_metrics, stream);
+criterion_main!(benches);

@@ -1,0 +1,79 @@
+//! [`Fit`]: the six numbers that every metric follows from, and [`Terms`]: the quantities that metrics share.
+
+use crate::number::Number;
+use crate::window::Grid;
+
+/// One least-squares parabola `y = a2*x^2 + a1*x + b` over one window. The unit of each field is given in units of
+/// the series, `y`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fit<N = f64> {
+    /// Coefficient of x^2, in y.
+    pub a2: N,
+    /// Coefficient of x, in y.
+    pub a1: N,
+    /// The parabola at x = 0, the window's centre, in y.
+    pub b: N,
+    /// Sum of squared residuals, in y^2; never negative, never above `ss_tot`.
+    pub ss_res: N,
+    /// Sum of squares about the window's mean, in y^2.
+    pub ss_tot: N,
+    /// The window's newest value, in y.
+    pub y_last: N,
+}
+
+impl Fit {
+    /// What stands where a window has no fit: every field, and so every metric, is NaN.
+    pub const NONE: Self = Self {
+        a2: f64::NAN,
+        a1: f64::NAN,
+        b: f64::NAN,
+        ss_res: f64::NAN,
+        ss_tot: f64::NAN,
+        y_last: f64::NAN,
+    };
+}
+
+/// What the metrics of one fit are made of: the fit's coefficients and the five quantities derived from them.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<N = f64> {
+    /// As in [`Fit`].
+    pub a2: N,
+    /// As in [`Fit`].
+    pub a1: N,
+    /// As in [`Fit`].
+    pub b: N,
+    /// Coefficient of determination, within [0, 1].
+    pub r2: N,
+    /// Root mean square of the residuals, in y.
+    pub rmse: N,
+    /// The parabola at the window's last row, in y.
+    pub prediction: N,
+    /// The x at which the parabola turns.
+    pub vertex_x: N,
+    /// As in [`Fit`].
+    pub y_last: N,
+    /// Row units in one unit of x, see [`Grid::scale`].
+    pub scale: N,
+    /// See [`Grid::u_last`].
+    pub u_last: N,
+}
+
+impl<N: Number> Terms<N> {
+    /// The terms of `fit`, which was fitted over a window with the constants `grid`.
+    #[inline(always)]
+    pub fn new(fit: &Fit<N>, grid: &Grid<N>) -> Self {
+        let guard = N::of(1e-10);
+        Self {
+            a2: fit.a2,
+            a1: fit.a1,
+            b: fit.b,
+            r2: N::of(1.0) - fit.ss_res / (fit.ss_tot + guard),
+            rmse: (fit.ss_res / grid.rows).sqrt(),
+            prediction: (fit.a2 * grid.x_last + fit.a1) * grid.x_last + fit.b,
+            vertex_x: -fit.a1 / (N::of(2.0) * fit.a2 + guard),
+            y_last: fit.y_last,
+            scale: grid.scale,
+            u_last: grid.u_last,
+        }
+    }
+}

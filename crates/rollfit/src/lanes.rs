@@ -1,0 +1,97 @@
+//! [`Lanes`]: eight rows side by side. Every operation is the plain IEEE operation on each lane, so a lane's bits are
+//! those that scalar code gives; the compiler turns the loops into the vector instructions of the CPU path in use.
+
+use std::ops::{Add, Mul, Sub};
+
+/// What the merge of moments needs of a number: `f64` for one row, [`Lanes`] for eight.
+pub(crate) trait Real: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
+    /// `value` in every lane.
+    fn splat(value: f64) -> Self;
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn splat(value: f64) -> Self {
+        value
+    }
+}
+
+/// Eight doubles: one AVX-512 register, two of AVX2, four of SSE2 or NEON.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Lanes([f64; Lanes::COUNT]);
+
+impl Lanes {
+    /// Rows handled at once.
+    pub(crate) const COUNT: usize = 8;
+
+    /// The eight values from `at` on.
+    #[inline(always)]
+    pub(crate) fn load(column: &[f64], at: usize) -> Self {
+        let mut lanes = [0.0; Self::COUNT];
+        lanes.copy_from_slice(&column[at..at + Self::COUNT]);
+        Self(lanes)
+    }
+
+    /// `first`, `first + 1`, ... `first + 7`.
+    #[inline(always)]
+    pub(crate) fn counting_from(first: f64) -> Self {
+        Self(std::array::from_fn(|lane| first + lane as f64))
+    }
+
+    /// At most eight values; the lanes after them hold the first one again.
+    #[inline(always)]
+    pub(crate) fn load_padded(values: &[f64]) -> Self {
+        let mut lanes = [values[0]; Self::COUNT];
+        lanes[..values.len()].copy_from_slice(values);
+        Self(lanes)
+    }
+
+    /// The first `count` lanes, and 0 in the others.
+    #[inline(always)]
+    pub(crate) fn first(self, count: usize) -> Self {
+        Self(std::array::from_fn(|lane| if lane < count { self.0[lane] } else { 0.0 }))
+    }
+
+    /// The sum of the lanes, always in the same order.
+    #[inline(always)]
+    pub(crate) fn total(self) -> f64 {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+
+    /// Writes the eight values from `at` on.
+    #[inline(always)]
+    pub(crate) fn store(self, column: &mut [f64], at: usize) {
+        column[at..at + Self::COUNT].copy_from_slice(&self.0);
+    }
+}
+
+impl Real for Lanes {
+    #[inline(always)]
+    fn splat(value: f64) -> Self {
+        Self([value; Self::COUNT])
+    }
+}
+
+macro_rules! lanewise {
+    ($($operation:ident, $method:ident;)*) => {$(
+        impl $operation for Lanes {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                let mut lanes = [0.0; Self::COUNT];
+                for (lane, (a, b)) in lanes.iter_mut().zip(self.0.iter().zip(other.0.iter())) {
+                    *lane = a.$method(b);
+                }
+                Self(lanes)
+            }
+        }
+    )*};
+}
+
+lanewise! {
+    Add, add;
+    Sub, sub;
+    Mul, mul;
+}

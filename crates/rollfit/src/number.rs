@@ -1,0 +1,43 @@
+//! [`Number`]: what a formula needs of the numbers it is written in, so that one definition of a metric serves both
+//! the kernel (`f64`) and the reference (`DoubleDouble`).
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A real number in some precision.
+pub trait Number:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + PartialOrd
+{
+    /// The number that is exactly `value`.
+    fn of(value: f64) -> Self;
+    /// The nearest double.
+    fn to_f64(self) -> f64;
+    /// The magnitude.
+    fn abs(self) -> Self;
+    /// The square root; of a negative number, not a number.
+    fn sqrt(self) -> Self;
+}
+
+impl Number for f64 {
+    #[inline(always)]
+    fn of(value: f64) -> Self {
+        value
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        f64::abs(self)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f64::sqrt(self)
+    }
+}
