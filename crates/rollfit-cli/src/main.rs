@@ -1,2 +1,31 @@
-//! placeholder
-fn main() {}
+//! The command `rollfit`. Parses arguments, runs the command, prints an error with its causes once, and exits with the
+//! code that says how it went (see [`exit::Exit`]).
+
+mod args;
+mod commands;
+mod exit;
+mod logging;
+mod open;
+mod output;
+mod progress;
+mod signals;
+
+use clap::Parser;
+
+use crate::args::Arguments;
+use crate::exit::{Exit, Failure};
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    logging::start(&arguments.global);
+    let exit = commands::run(&arguments).unwrap_or_else(|failure| report(&failure));
+    exit.into()
+}
+
+/// Tells why the command failed. A reader of our output that went away is not told.
+fn report(failure: &Failure) -> Exit {
+    if !failure.is_closed_output() {
+        logging::error(&failure.to_string());
+    }
+    failure.exit
+}

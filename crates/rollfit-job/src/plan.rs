@@ -7,7 +7,7 @@ use crate::partition::{Partition, Selector};
 use crate::receipt::{Definition, Input};
 use crate::spec::{Keys, Series, Spec, SpecError};
 use crate::state::{Assessment, State};
-use crate::store::{Source, StoreError};
+use crate::store::{Found, Source, StoreError};
 use crate::workers::for_each;
 
 /// One line of a plan.
@@ -145,6 +145,20 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
             write_bytes: 0,
         },
     }
+}
+
+/// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be told from
+/// the store without reading rows, such as a missing table, counts as nothing: the run will say it.
+pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
+    let missing = |partition: &Partition| matches!(job.sink.found(partition), Ok(Found::Nothing));
+    let bytes = |partition: &Partition| {
+        let rows =
+            job.spec.series.iter().filter_map(|series| job.source.estimate_rows(series, partition).ok());
+        job.sink.estimate_bytes(rows.min().unwrap_or(0))
+    };
+    for_each(partitions, job.workers, |partition| if missing(partition) { bytes(partition) } else { 0 })
+        .iter()
+        .sum()
 }
 
 /// What to say of a month without rows.

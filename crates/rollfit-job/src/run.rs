@@ -13,7 +13,7 @@ use crate::plan::no_rows;
 use crate::receipt::{Definition, Input, Receipt};
 use crate::state::{Assessment, State};
 use crate::stop::Stop;
-use crate::store::{Claim, Fault, Slot, StoreError};
+use crate::store::{Claim, Fault, Found, Slot, StoreError};
 use crate::workers::lock;
 
 /// What a run may do beyond the missing and the input-changed.
@@ -50,16 +50,49 @@ pub enum Outcome {
     Abandoned,
 }
 
+/// What a worker does with a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reads the receipt and the source.
+    Read,
+    /// Computes features and hands them to the sink.
+    Write,
+    /// Makes them durable and visible.
+    Commit,
+}
+
+impl Stage {
+    /// The name in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Read => "read",
+            Stage::Write => "write",
+            Stage::Commit => "commit",
+        }
+    }
+}
+
+/// One try at a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Try<'a> {
+    /// The worker, from 0.
+    pub worker: usize,
+    /// The partition.
+    pub partition: &'a Partition,
+    /// The attempt, from 1.
+    pub attempt: u32,
+}
+
 /// What a run tells while it goes on. Every method may be called from any worker.
 pub trait Observer: Sync {
-    /// A worker takes up a partition.
-    fn started(&self, worker: usize, partition: &Partition);
+    /// A worker begins a stage of a partition.
+    fn stage(&self, at: Try<'_>, stage: Stage);
     /// So many rows more of the partition are written.
     fn rows_written(&self, rows: u64);
     /// An attempt failed and is repeated after `pause`.
-    fn retried(&self, partition: &Partition, attempt: u32, error: &StoreError, pause: Duration);
+    fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration);
     /// A partition has ended, for now if it is [`Outcome::Held`].
-    fn ended(&self, worker: usize, partition: &Partition, outcome: &Outcome, took: Duration);
+    fn ended(&self, at: Try<'_>, outcome: &Outcome, took: Duration);
 }
 
 /// What a run did.
@@ -130,6 +163,14 @@ impl Queue {
     }
 }
 
+/// What to do with a partition.
+enum Decision {
+    /// Write it; it is in this state now.
+    Write(State),
+    /// Nothing.
+    End(Outcome),
+}
+
 /// What every worker shares.
 struct Runner<'a> {
     job: &'a Job<'a>,
@@ -147,9 +188,8 @@ impl Runner<'_> {
             && let Some((partition, may_wait)) = queue.take()
         {
             let started = Instant::now();
-            self.observer.started(worker, &partition);
-            let outcome = self.try_partition(&partition, &mut engine);
-            self.observer.ended(worker, &partition, &outcome, started.elapsed());
+            let (outcome, attempt) = self.try_partition(worker, &partition, &mut engine);
+            self.observer.ended(Try { worker, partition: &partition, attempt }, &outcome, started.elapsed());
             if may_wait && matches!(outcome, Outcome::Held(_)) {
                 queue.put_back(partition);
                 self.stop.sleep(HELD_PAUSE);
@@ -159,42 +199,68 @@ impl Runner<'_> {
         }
     }
 
-    /// Does a partition, again while its faults are transient and attempts are left.
-    fn try_partition(&self, partition: &Partition, engine: &mut FeatureEngine) -> Outcome {
-        for attempt in 1.. {
-            let error = match self.do_partition(partition, engine) {
-                Ok(outcome) => return outcome,
+    /// Does a partition, again while its faults are transient and attempts are left. Returns the last attempt's number.
+    fn try_partition(
+        &self,
+        worker: usize,
+        partition: &Partition,
+        engine: &mut FeatureEngine,
+    ) -> (Outcome, u32) {
+        let mut at = Try { worker, partition, attempt: 1 };
+        loop {
+            let error = match self.contain_panic(at, engine) {
+                Ok(outcome) => return (outcome, at.attempt),
                 Err(error) => error,
             };
-            if error.fault() != Fault::Transient
-                || attempt >= self.job.spec.run.attempts
-                || self.stop.is_wanted()
-            {
-                return Outcome::Failed(error);
+            let attempts = self.job.spec.run.attempts;
+            if error.fault() != Fault::Transient || at.attempt >= attempts || self.stop.is_wanted() {
+                return (Outcome::Failed(error), at.attempt);
             }
-            let pause = retry_pause(attempt);
-            self.observer.retried(partition, attempt, &error, pause);
+            let pause = retry_pause(at.attempt);
+            self.observer.retried(at, &error, pause);
             self.stop.sleep(pause);
+            at.attempt += 1;
         }
-        Outcome::Abandoned
     }
 
-    fn do_partition(&self, partition: &Partition, engine: &mut FeatureEngine) -> Result<Outcome, StoreError> {
-        let mut slot = match self.job.sink.claim(partition)? {
+    /// Does a partition; a defect that panics fails this partition and not the others.
+    fn contain_panic(&self, at: Try<'_>, engine: &mut FeatureEngine) -> Result<Outcome, StoreError> {
+        let attempt = std::panic::AssertUnwindSafe(|| self.do_partition(at, engine));
+        std::panic::catch_unwind(attempt).unwrap_or_else(|panic| {
+            let cause =
+                panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            let cause = cause.unwrap_or("no message");
+            Err(StoreError::permanent(format!(
+                "a defect of rollfit stopped this partition, please report it: {cause}"
+            )))
+        })
+    }
+
+    fn do_partition(&self, at: Try<'_>, engine: &mut FeatureEngine) -> Result<Outcome, StoreError> {
+        self.observer.stage(at, Stage::Read);
+        let panel = Panel::read(self.job.source, self.job.spec, at.partition)?;
+        let input = Input::of(&panel);
+        // Decided without a claim first: where there is nothing to do, not even a lock file is written.
+        if let Decision::End(outcome) = self.decide(&self.job.sink.found(at.partition)?, &input)? {
+            return Ok(outcome);
+        }
+        let mut slot = match self.job.sink.claim(at.partition)? {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) => return Ok(Outcome::Held(holder)),
         };
-        let found = slot.found()?;
-        let panel = Panel::read(self.job.source, self.job.spec, partition)?;
-        let input = Input::of(&panel);
-        let assessment = Assessment::of(&found, &self.definition, &input, &self.job.spec.run);
+        match self.decide(&slot.found()?, &input)? {
+            Decision::Write(was) => self.write(at, slot, engine, &panel, input, was),
+            Decision::End(outcome) => Ok(outcome),
+        }
+    }
+
+    fn decide(&self, found: &Found, input: &Input) -> Result<Decision, StoreError> {
+        let assessment = Assessment::of(found, &self.definition, input, &self.job.spec.run);
         match assessment.state {
             State::Missing if input.rows == 0 => Err(StoreError::permanent(no_rows(self.job.spec))),
-            state if self.is_to_write(state, &input) => {
-                self.write(partition, slot, engine, &panel, input, state)
-            }
-            State::Done => Ok(Outcome::AlreadyDone),
-            _ => Ok(Outcome::LeftAlone(assessment)),
+            state if self.is_to_write(state, input) => Ok(Decision::Write(state)),
+            State::Done => Ok(Decision::End(Outcome::AlreadyDone)),
+            _ => Ok(Decision::End(Outcome::LeftAlone(assessment))),
         }
     }
 
@@ -211,13 +277,14 @@ impl Runner<'_> {
 
     fn write(
         &self,
-        partition: &Partition,
+        at: Try<'_>,
         mut slot: Box<dyn Slot + '_>,
         engine: &mut FeatureEngine,
         panel: &Panel,
         input: Input,
         was: State,
     ) -> Result<Outcome, StoreError> {
+        self.observer.stage(at, Stage::Write);
         let written = engine.compute(panel, |tile| {
             if self.stop.is_abandoning() {
                 return Err(None);
@@ -231,11 +298,12 @@ impl Runner<'_> {
             Err(Some(error)) => return Err(error),
             Err(None) => return Ok(Outcome::Abandoned),
         };
-        let output = self.job.sink.output(partition);
+        let output = self.job.sink.output(at.partition);
         let receipt = Receipt { output, definition: self.definition.clone(), input, stored };
         if self.stop.is_abandoning() {
             return Ok(Outcome::Abandoned);
         }
+        self.observer.stage(at, Stage::Commit);
         let bytes = slot.commit(&receipt)?;
         Ok(Outcome::Written { was, receipt: Box::new(receipt), bytes })
     }

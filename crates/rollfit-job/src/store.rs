@@ -78,6 +78,12 @@ pub trait Source: Send + Sync {
     /// When the table is missing or cannot be read.
     fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError>;
 
+    /// About how many rows a series has in a partition: from what the store knows without reading them.
+    ///
+    /// # Errors
+    /// When the table is missing or cannot be read.
+    fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError>;
+
     /// A view of a partition's series that later changes to the source do not reach. `lookback` says whether rows
     /// before the partition will be asked for.
     ///

@@ -101,13 +101,17 @@ impl<W: std::io::Write + Send> FeatureWriter<W> {
         Ok(())
     }
 
-    /// Writes what is left and the footer with `receipt`; returns the output and the bytes written to it.
-    pub(crate) fn finish(mut self, key: &str, receipt: String) -> Result<(W, u64), ParquetError> {
+    /// Writes what is left and the footer, with `value` under `key`; returns the bytes of the file.
+    pub(crate) fn finish(&mut self, key: &str, value: String) -> Result<u64, ParquetError> {
         self.group.flush(&mut self.file)?;
-        self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), receipt));
+        self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         self.file.finish()?;
-        let bytes = self.file.bytes_written() as u64;
-        Ok((self.file.into_inner()?, bytes))
+        Ok(self.file.bytes_written() as u64)
+    }
+
+    /// The output, which holds the whole file once it is finished.
+    pub(crate) fn output(&mut self) -> &mut W {
+        self.file.inner_mut()
     }
 }
 
@@ -256,6 +260,5 @@ pub(crate) fn write_table(rows: &TableRows<'_>) -> Result<Vec<u8>, ParquetError>
         })?;
     }
     group.close()?;
-    file.finish()?;
     file.into_inner()
 }

@@ -3,7 +3,7 @@
 //! Holds true: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
 //! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
 
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rollfit_job::partition::Partition;
@@ -114,7 +114,7 @@ fn strangers(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(strangers)
 }
 
-type Output = BufWriter<Box<dyn OutputFile>>;
+type Output = Box<dyn OutputFile>;
 
 /// A partition that this process holds the lock of.
 struct ParquetSlot<'a> {
@@ -138,7 +138,7 @@ impl ParquetSlot<'_> {
         let path = self.unfinished();
         let file = self.files().create(&path).map_err(|error| file_error("create", &path, error))?;
         let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
-        FeatureWriter::new(BufWriter::with_capacity(1 << 20, file), &columns, self.store.compression)
+        FeatureWriter::new(file, &columns, self.store.compression)
             .map_err(|error| parquet_error("write", &path, error))
     }
 
@@ -161,15 +161,15 @@ impl ParquetSlot<'_> {
 
     fn finish_file(&mut self, receipt: &Receipt) -> Result<u64, StoreError> {
         let path = self.unfinished();
+        // A partition of no rows has no writer yet.
         self.writer()?;
-        let Some(writer) = self.writer.take() else { return Ok(0) };
+        let Some(mut writer) = self.writer.take() else { return Ok(0) };
         let receipt = serde_json::to_string(receipt).map_err(|error| {
             StoreError::permanent(format!("the receipt cannot be written as JSON: {error}"))
         })?;
-        let (mut output, bytes) =
+        let bytes =
             writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
-        output.flush().map_err(|error| file_error("write", &path, error))?;
-        output.get_mut().sync().map_err(|error| file_error("sync", &path, error))?;
+        writer.output().sync().map_err(|error| file_error("sync", &path, error))?;
         Ok(bytes)
     }
 }

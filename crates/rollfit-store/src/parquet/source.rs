@@ -78,6 +78,15 @@ impl Source for ParquetStore {
         Ok(first.zip(last))
     }
 
+    fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
+        let span_us = partition.month.span_us();
+        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
+        let files = self.open_table(series, &partition.key, |(first, last)| {
+            first < span_us.end && last >= span_us.start
+        })?;
+        Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())
+    }
+
     fn snapshot(
         &self,
         series: &[Series],

@@ -129,6 +129,17 @@ impl TableFile {
         Some((first, last))
     }
 
+    /// About how many rows lie within `span_us`: of a row group that reaches beyond it, a share as large as the share
+    /// of its time.
+    pub(crate) fn estimate_rows(&self, span_us: &Range<i64>) -> u64 {
+        let within = |span: &GroupSpan| {
+            let shared = span.last_us.min(span_us.end - 1).saturating_sub(span.first_us.max(span_us.start));
+            let share = (shared as f64 + 1.0) / (span.last_us.saturating_sub(span.first_us) as f64 + 1.0);
+            (share.clamp(0.0, 1.0) * span.rows as f64).round() as u64
+        };
+        self.spans.iter().map(within).sum()
+    }
+
     /// What the footer says under `key`.
     pub(crate) fn metadata_value(&self, key: &str) -> Option<String> {
         let entries = self.footer.metadata.metadata().file_metadata().key_value_metadata()?;

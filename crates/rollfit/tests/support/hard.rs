@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 type Shape = fn(&mut Rng, usize) -> Vec<f64>;
 
-const SHAPES: [(&str, Shape); 14] = [
+const SHAPES: [(&str, Shape); 17] = [
     ("walk", |rng, rows| walk(rng, rows)),
     ("noise", |rng, rows| around(rng, rows, |rng, _| rng.f64() - 0.5)),
     ("ticks", |rng, rows| around(rng, rows, |rng, _| f64::from(rng.i8(-2..3)))),
@@ -29,6 +29,27 @@ const SHAPES: [(&str, Shape); 14] = [
     ("whole parabola", |rng, rows| {
         let (bend, slope) = (f64::from(rng.i8(-9..9)), f64::from(rng.i8(-99..99)));
         (0..rows).map(|i| (bend * i as f64 + slope) * i as f64).collect()
+    }),
+    // Either side of where the kernel starts to sum residuals instead of trusting a difference.
+    ("nearly a parabola", |rng, rows| {
+        let (bend, slope, noise) = (rng.f64() - 0.5, rng.f64() - 0.5, power_of_ten(rng, -4, 0));
+        let x = scaled_row(rows);
+        around(rng, rows, move |rng, i| (bend * x(i) + slope) * x(i) + noise * (rng.f64() - 0.5))
+    }),
+    ("outlier last on a trend", |rng, rows| {
+        let (rise, noise) = (power_of_ten(rng, -4, 0), power_of_ten(rng, -6, 0));
+        let x = scaled_row(rows);
+        around(rng, rows, move |rng, i| {
+            let outlier = if i + 1 == rows { 1.0 } else { 0.0 };
+            outlier + rise * (x(i) + noise * (rng.f64() - 0.5))
+        })
+    }),
+    ("two levels, nearly", |rng, rows| {
+        let (at, noise) = (rng.usize(0..rows), power_of_ten(rng, -9, 0));
+        around(rng, rows, move |rng, i| {
+            let level = if i < at { 0.0 } else { 1.0 };
+            level + noise * (rng.f64() - 0.5)
+        })
     }),
     ("last ulps", |rng, rows| {
         let level = power_of_ten(rng, -12, 12);
@@ -58,6 +79,11 @@ fn around(rng: &mut Rng, rows: usize, move_of: impl Fn(&mut Rng, usize) -> f64) 
     let level = power_of_ten(rng, -12, 12) * if rng.bool() { 1.0 } else { -1.0 };
     let unit = level * power_of_ten(rng, -15, 0);
     (0..rows).map(|i| level + unit * move_of(rng, i)).collect()
+}
+
+/// The row as a number from -1 to 1.
+fn scaled_row(rows: usize) -> impl Fn(usize) -> f64 {
+    move |i| 2.0 * i as f64 / (rows as f64 - 1.0) - 1.0
 }
 
 fn walk(rng: &mut Rng, rows: usize) -> Vec<f64> {

@@ -1,4 +1,5 @@
-//! What the tests measure with: exact rational fits, the golden file, and a generator of windows that are hard to fit.
+//! What the tests measure with: exact rational fits, the golden file, a generator of windows that are hard to fit, and
+//! every way through the kernel.
 //!
 //! Exact means exact until the end: sums are taken in integers, and only finished quantities are rounded, to 300 bits.
 //! Nothing here uses rollfit's own arithmetic or formulas.
@@ -8,4 +9,5 @@
 pub(crate) mod exact;
 pub(crate) mod golden;
 pub(crate) mod hard;
+pub(crate) mod paths;
 pub(crate) mod slack;

@@ -1,0 +1,188 @@
+//! The arguments as typed. Parsing does no I/O; [`crate::open`] makes sense of them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use rollfit_job::month::Month;
+use rollfit_job::partition::Selector;
+use rollfit_job::spec::Workers;
+use rollfit_job::state::State;
+use rollfit_store::import::{Format, Zone};
+
+/// Exact rolling-regression features over partitioned time series.
+#[derive(Debug, Parser)]
+#[command(name = "rollfit", version, about, after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 some partitions failed, or verify found a difference; 2 usage or configuration; 3 store
+unreachable; 4 nothing failed, but partitions were left alone; 130 interrupted.";
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArguments {
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print no progress; warnings and errors still
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// How progress and messages are written to stderr
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people: a bar on a terminal, plain lines elsewhere
+    Text,
+    /// A JSON object a line, with run id, partition, stage and attempt
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make bars, import them, compute features, verify them: the whole job in seconds
+    Demo(DemoArguments),
+    /// Write a commented rollfit.toml
+    Init(ConfigArguments),
+    /// Import files of bars into the source tables of a store
+    Import(ImportArguments),
+    /// Show what there is to do about each partition
+    Plan(SelectArguments),
+    /// Compute and store the features of every partition that is missing or whose source has changed
+    Run(RunArguments),
+    /// Check that what is stored is what the source gives
+    Verify(VerifyArguments),
+    /// Remove the features and receipts of partitions
+    Drop(DropArguments),
+    /// List the metrics
+    Metrics,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// The configuration
+    #[arg(long, env = "ROLLFIT_CONFIG", default_value = "rollfit.toml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SelectArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Only these partitions
+    #[arg(long, value_name = "KEY[:YYYY-MM]")]
+    pub(crate) only: Vec<Selector>,
+    /// Partitions worked on at once: a number, or `auto`
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<Workers>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) select: SelectArguments,
+    /// Also replace partitions in this state: definition-changed, foreign or shrunk
+    #[arg(long, value_name = "STATE")]
+    pub(crate) replace: Vec<State>,
+    /// Also write again what is done
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// After a signal, roll back what is not finished within so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) stop_within: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    #[command(flatten)]
+    pub(crate) select: SelectArguments,
+    /// Hold only N rows of each partition against the reference; bits are compared for every row
+    #[arg(long, value_name = "N", conflicts_with = "quick")]
+    pub(crate) sample: Option<usize>,
+    /// Check only row counts and checksums against the receipts
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DropArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// The partitions
+    #[arg(required = true, value_name = "KEY:YYYY-MM")]
+    pub(crate) partitions: Vec<Selector>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// Where to put bars, configuration and features
+    #[arg(long, default_value = "rollfit-demo", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// How the files are written: histdata, metatrader, dukascopy, csv or parquet
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// What the bars belong to; without it, the files' names have to tell
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// The zone of the files' times: Europe/Athens, UTC, +02:00, America/New_York+07:00 (broker time) or histdata
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) timezone: Option<Zone>,
+    /// The base of the rate index is the first close on or after this day (UTC); without it, the first of all
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) base_date: Option<BaseDate>,
+    /// The store, such as parquet:./fx
+    #[arg(long, value_name = "STORE")]
+    pub(crate) into: String,
+    /// Drop bad rows and count them by cause, instead of stopping at the first
+    #[arg(long)]
+    pub(crate) lenient: bool,
+    /// Where a bar is in the store with another close, believe the file
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Let the base of a key change, and with it every rate index
+    #[arg(long)]
+    pub(crate) rebase: bool,
+    /// The column of the time: a name, or in csv a number from 1
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) time_column: Option<String>,
+    /// The column of the close: a name, or in csv a number from 1
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) close_column: Option<String>,
+    /// The character between two fields, in csv
+    #[arg(long, value_name = "CHARACTER")]
+    pub(crate) delimiter: Option<char>,
+    /// Files of bars, plain, .gz or .zip
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// The first instant of a day, in microseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BaseDate {
+    pub(crate) instant_us: i64,
+}
+
+impl std::str::FromStr for BaseDate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const DAY_US: i64 = 86_400_000_000;
+        let error = || format!("`{text}` is not a day: write it as 2017-01-31");
+        let (month, day) = text.rsplit_once('-').ok_or_else(error)?;
+        let month: Month = month.parse().map_err(|_| error())?;
+        let day: i64 = day.parse().map_err(|_| error())?;
+        let instant_us = month.span_us().start + (day - 1) * DAY_US;
+        if day >= 1 && month.span_us().contains(&instant_us) { Ok(Self { instant_us }) } else { Err(error()) }
+    }
+}

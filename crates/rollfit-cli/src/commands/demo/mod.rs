@@ -1,0 +1,169 @@
+//! `rollfit demo`: the whole job in seconds. Makes bars, then does what a user would: import, run, verify.
+
+mod market;
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use rollfit_job::month::{Month, display_instant};
+use rollfit_job::spec::EXAMPLE;
+use rollfit_store::import::Format;
+
+use self::market::{PAIRS, Pair, bars};
+use crate::args::{
+    ConfigArguments, DemoArguments, GlobalArguments, ImportArguments, RunArguments, SelectArguments,
+    VerifyArguments,
+};
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+const FIRST_MONTH: &str = "2017-01";
+const LAST_MONTH: &str = "2017-03";
+/// Rows of each partition that the demo holds against the reference.
+const SAMPLE_ROWS: usize = 200;
+
+pub(super) fn run(global: &GlobalArguments, arguments: &DemoArguments) -> Result<Exit, Failure> {
+    let places = Places::below(&arguments.dir);
+    let files = make_bars(&places)?;
+    std::fs::write(&places.config, config(&places)).map_err(|error| cannot_write(&places.config, error))?;
+
+    heading(
+        global,
+        &format!("import: {} of bars into {}", output::plural(files.len(), "file"), places.store()),
+    )?;
+    let exits = [
+        super::import::run(global, &import_arguments(&places, files))?,
+        step(global, "run: fit, derive, store", || super::run::run(global, &run_arguments(&places)))?,
+        step(global, "verify: the same bits again, and the promised digits", || {
+            super::verify::run(global, &verify_arguments(&places))
+        })?,
+    ];
+    if !global.json {
+        explain(&places)?;
+    }
+    Ok(exits.into_iter().find(|&exit| exit != Exit::Done).unwrap_or(Exit::Done))
+}
+
+/// Where the demo puts things.
+struct Places {
+    bars: PathBuf,
+    config: PathBuf,
+    store: PathBuf,
+}
+
+impl Places {
+    fn below(dir: &Path) -> Self {
+        Self { bars: dir.join("bars"), config: dir.join("rollfit.toml"), store: dir.join("store") }
+    }
+
+    fn store(&self) -> String {
+        format!("parquet:{}", self.store.display())
+    }
+}
+
+fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
+    Failure::failed(format!("cannot write {}: {error}", path.display()))
+}
+
+fn make_bars(places: &Places) -> Result<Vec<PathBuf>, Failure> {
+    std::fs::create_dir_all(&places.bars).map_err(|error| cannot_write(&places.bars, error))?;
+    let months: Vec<Month> = months()?;
+    PAIRS.iter().map(|pair| write_bars(places, pair, &months)).collect()
+}
+
+fn months() -> Result<Vec<Month>, Failure> {
+    let month = |text: &str| text.parse::<Month>().map_err(Failure::failed);
+    Ok(month(FIRST_MONTH)?.through(month(LAST_MONTH)?).collect())
+}
+
+/// A CSV with header, as any program would write it.
+fn write_bars(places: &Places, pair: &Pair, months: &[Month]) -> Result<PathBuf, Failure> {
+    let dir = places.bars.join(format!("key={}", pair.key));
+    let path = dir.join("bars.csv");
+    let mut text = String::from("time,close\n");
+    for (instant_us, close) in bars(pair, months) {
+        let _ = writeln!(text, "{},{close}", display_instant(instant_us));
+    }
+    std::fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
+    std::fs::write(&path, text).map_err(|error| cannot_write(&path, error))?;
+    Ok(path)
+}
+
+/// The example configuration, for the demo's keys and months.
+fn config(places: &Places) -> String {
+    let keys = PAIRS.map(|pair| format!("\"{}\"", pair.key)).join(", ");
+    EXAMPLE
+        .replace("\"parquet:./fx\" ", &format!("{:?} ", places.store()))
+        .replace("[\"eurusd\", \"gbpusd\"]", &format!("[{keys}]"))
+        .replace("to   = \"2017-12\"", &format!("to   = \"{LAST_MONTH}\""))
+}
+
+fn heading(global: &GlobalArguments, text: &str) -> Result<(), Failure> {
+    if !global.json {
+        output::line(&format!("\n== {text}"))?;
+    }
+    Ok(())
+}
+
+fn step(
+    global: &GlobalArguments,
+    text: &str,
+    run: impl FnOnce() -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    heading(global, text)?;
+    run()
+}
+
+fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
+    ImportArguments {
+        format: Format::Csv,
+        key: None,
+        timezone: None,
+        base_date: None,
+        into: places.store(),
+        lenient: false,
+        replace: false,
+        rebase: false,
+        time_column: None,
+        close_column: None,
+        delimiter: None,
+        files,
+    }
+}
+
+fn select_arguments(places: &Places) -> SelectArguments {
+    SelectArguments {
+        config: ConfigArguments { config: places.config.clone() },
+        only: Vec::new(),
+        workers: None,
+    }
+}
+
+fn run_arguments(places: &Places) -> RunArguments {
+    RunArguments { select: select_arguments(places), replace: Vec::new(), force: false, stop_within: None }
+}
+
+fn verify_arguments(places: &Places) -> VerifyArguments {
+    VerifyArguments { select: select_arguments(places), sample: Some(SAMPLE_ROWS), quick: false }
+}
+
+fn explain(places: &Places) -> Result<(), Failure> {
+    let features = places.store.join("features");
+    let (features, config) = (features.display(), places.config.display());
+    output::line(&format!(
+        "
+== read the features
+They are one Hive table, {features}: 180 features a row. From DuckDB:
+
+  select key, month, ts_utc, r2_idx_w60, prediction_bqx_agg
+  from read_parquet('{features}/**/*.parquet', hive_partitioning = true)
+  where key = 'eurusd' and r2_idx_w60 > 0.9 order by ts_utc limit 5;
+
+From Polars:
+
+  pl.scan_parquet('{features}/**/*.parquet', hive_partitioning=True).filter(pl.col('key') == 'eurusd')
+
+The configuration is {config}; `rollfit plan --config {config}` shows that nothing is left to do."
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! `rollfit drop`: removes the features and the receipt of partitions, each in one commit.
+
+use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::store::{Claim, Found, Sink};
+
+use crate::args::{DropArguments, GlobalArguments};
+use crate::exit::{Exit, Failure};
+use crate::{open, output};
+
+pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result<Exit, Failure> {
+    let partitions = arguments.partitions.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
+    let spec = open::spec(&arguments.config)?;
+    let store = open::store(&spec)?;
+    for partition in &partitions {
+        drop_one(&store, partition)?;
+    }
+    if global.json {
+        output::json(&partitions)?;
+    } else {
+        for partition in &partitions {
+            output::line(&format!("dropped {partition}"))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn partition(selector: &Selector) -> Result<Partition, Failure> {
+    let month = selector.month.ok_or_else(|| {
+        Failure::usage(format!("`{selector}` names no month: write it as {selector}:2017-01"))
+    })?;
+    Ok(Partition { key: selector.key.clone(), month })
+}
+
+fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<(), Failure> {
+    check(sink.found(partition)?, partition)?;
+    let mut slot = match sink.claim(partition)? {
+        Claim::Taken(slot) => slot,
+        Claim::Held(holder) => {
+            return Err(Failure::failed(format!("{partition}: {holder} has it, try again later")));
+        }
+    };
+    check(slot.found()?, partition)?;
+    Ok(slot.remove()?)
+}
+
+/// Only what rollfit wrote is removed.
+fn check(found: Found, partition: &Partition) -> Result<(), Failure> {
+    match found {
+        Found::Ours(_) => Ok(()),
+        Found::Nothing => Err(Failure::failed(format!("{partition} has no features to drop"))),
+        Found::Foreign(what) => Err(Failure::failed(format!(
+            "{partition} is left alone: {what}; remove it by hand if you want to"
+        ))),
+    }
+}

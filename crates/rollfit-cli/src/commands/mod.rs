@@ -1,0 +1,28 @@
+//! The commands, one file each.
+
+mod demo;
+mod drop;
+mod import;
+mod init;
+mod metrics;
+mod plan;
+mod run;
+mod verify;
+
+use crate::args::{Arguments, Command};
+use crate::exit::{Exit, Failure};
+
+/// Does what the arguments ask for.
+pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let global = &arguments.global;
+    match &arguments.command {
+        Command::Demo(demo) => demo::run(global, demo),
+        Command::Init(config) => init::run(config),
+        Command::Import(import) => import::run(global, import),
+        Command::Plan(select) => plan::run(global, select),
+        Command::Run(run) => run::run(global, run),
+        Command::Verify(verify) => verify::run(global, verify),
+        Command::Drop(drop) => drop::run(global, drop),
+        Command::Metrics => metrics::run(global),
+    }
+}

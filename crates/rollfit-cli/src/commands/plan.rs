@@ -1,0 +1,69 @@
+//! `rollfit plan`: the state of each partition, why, its rows, and the bytes that a run would write.
+
+use rollfit_job::plan::{PlannedPartition, assess};
+use rollfit_job::state::State;
+use rollfit_job::store::Sink;
+
+use crate::args::{GlobalArguments, SelectArguments};
+use crate::exit::{Exit, Failure};
+use crate::open::OpenJob;
+use crate::{logging, output};
+
+#[derive(serde::Serialize)]
+struct PlanDocument<'a> {
+    partitions: &'a [PlannedPartition],
+    write_bytes: u64,
+    free_bytes: Option<u64>,
+    enough_space: bool,
+}
+
+pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Result<Exit, Failure> {
+    let open = OpenJob::new(arguments)?;
+    let planned = assess(&open.job(), &open.partitions);
+    let write_bytes = planned.iter().map(|line| line.write_bytes).sum();
+    let free_bytes = open.store.free_bytes();
+    let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
+    if global.json {
+        output::json(&PlanDocument { partitions: &planned, write_bytes, free_bytes, enough_space })?;
+    } else {
+        print(&planned, write_bytes, free_bytes)?;
+    }
+    if !enough_space {
+        logging::warn(
+            "the store has not enough free space for this plan: free some, or select less with --only",
+        );
+    }
+    let failed = planned.iter().any(|line| line.state.is_none());
+    Ok(if failed || !enough_space { Exit::Failed } else { Exit::Done })
+}
+
+fn print(planned: &[PlannedPartition], write_bytes: u64, free_bytes: Option<u64>) -> Result<(), Failure> {
+    let state = |line: &PlannedPartition| line.state.map_or("failed", State::name).to_owned();
+    let rows: Vec<Vec<String>> = planned
+        .iter()
+        .map(|line| {
+            vec![
+                line.partition.to_string(),
+                state(line),
+                output::count(line.rows),
+                output::bytes(line.write_bytes),
+                line.cause.clone(),
+            ]
+        })
+        .collect();
+    output::table(&["partition", "state", "rows", "to write", "cause"], &rows)?;
+    let counts =
+        State::ALL.map(|state| (state, planned.iter().filter(|line| line.state == Some(state)).count()));
+    let counts =
+        counts.iter().filter(|(_, count)| *count > 0).map(|(state, count)| format!("{count} {state}"));
+    let failed = planned.iter().filter(|line| line.state.is_none()).count();
+    let failed = (failed > 0).then(|| format!("{failed} failed"));
+    let states = counts.chain(failed).collect::<Vec<_>>().join(", ");
+    let free = free_bytes.map_or("unknown".to_owned(), output::bytes);
+    output::line(&format!(
+        "\n{}: {states}; about {} to write, {free} free",
+        output::plural(planned.len(), "partition"),
+        output::bytes(write_bytes)
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! `rollfit run`: computes and stores the features of every partition that needs it.
+
+use std::time::Duration;
+
+use rollfit_job::error_chain;
+use rollfit_job::partition::Partition;
+use rollfit_job::plan::estimate_missing_bytes;
+use rollfit_job::receipt::NoValue;
+use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
+use rollfit_job::stop::Stop;
+use rollfit_job::store::Sink;
+
+use crate::args::{GlobalArguments, RunArguments};
+use crate::exit::{Exit, Failure};
+use crate::open::OpenJob;
+use crate::progress::Progress;
+use crate::{output, signals};
+
+pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
+    let open = OpenJob::new(&arguments.select)?;
+    check_space(&open)?;
+    let stop = Stop::default();
+    signals::heed(&stop, arguments.stop_within.map(Duration::from_secs))?;
+    let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
+    let progress = Progress::start(global, open.partitions.len());
+    let report = run_job(&open.job(), &open.partitions, &options, &stop, &progress);
+    progress.finish();
+    let summary = Summary::of(&report, open.partitions.len(), progress.elapsed());
+    if global.json {
+        output::json(&summary)?;
+    } else {
+        summary.print()?;
+    }
+    Ok(summary.exit())
+}
+
+/// Refuses a run that would fill the disk before it wrote a byte.
+fn check_space(open: &OpenJob) -> Result<(), Failure> {
+    let needed = estimate_missing_bytes(&open.job(), &open.partitions);
+    match open.store.free_bytes() {
+        Some(free) if free < needed => Err(Failure::failed(format!(
+            "the missing partitions take about {} and {} are free at {}: free some space, or select fewer with --only",
+            output::bytes(needed),
+            output::bytes(free),
+            open.store.features_dir().display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What a run did, as it is printed.
+#[derive(Default, serde::Serialize)]
+struct Summary {
+    partitions: usize,
+    written: usize,
+    already_done: usize,
+    left_alone: Vec<Problem>,
+    failed: Vec<Problem>,
+    not_begun: usize,
+    interrupted: bool,
+    rows: u64,
+    bytes: u64,
+    no_value: NoValue,
+    /// Rows of a series that another series lacks, of the partitions written.
+    join_lost_rows: u64,
+    seconds: f64,
+    rows_per_second: f64,
+}
+
+/// A partition that was not done, and why.
+#[derive(serde::Serialize)]
+struct Problem {
+    partition: Partition,
+    state: &'static str,
+    cause: String,
+}
+
+impl Summary {
+    fn of(report: &RunReport, partitions: usize, took: Duration) -> Self {
+        let mut summary = Self {
+            partitions,
+            not_begun: partitions - report.outcomes.len(),
+            interrupted: report.interrupted,
+            seconds: took.as_secs_f64(),
+            ..Self::default()
+        };
+        for (partition, outcome) in &report.outcomes {
+            summary.add(partition, outcome);
+        }
+        summary.rows_per_second = summary.rows as f64 / summary.seconds.max(1e-9);
+        summary
+    }
+
+    fn add(&mut self, partition: &Partition, outcome: &Outcome) {
+        let problem = |state, cause| Problem { partition: partition.clone(), state, cause };
+        match outcome {
+            Outcome::Written { receipt, bytes, .. } => {
+                self.written += 1;
+                self.rows += receipt.stored.rows;
+                self.bytes += bytes;
+                self.no_value.add(&receipt.stored.no_value);
+                self.join_lost_rows += receipt.input.lost_rows.iter().sum::<u64>();
+            }
+            Outcome::AlreadyDone => self.already_done += 1,
+            Outcome::LeftAlone(assessment) => {
+                self.left_alone.push(problem(assessment.state.name(), assessment.cause.clone()));
+            }
+            Outcome::Held(holder) => self.failed.push(problem("held", format!("{holder} still has it"))),
+            Outcome::Failed(error) => self.failed.push(problem("failed", error_chain(error))),
+            Outcome::Abandoned => self.not_begun += 1,
+            other => self.failed.push(problem("failed", format!("{other:?}"))),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        if self.interrupted {
+            Exit::Interrupted
+        } else if !self.failed.is_empty() {
+            Exit::Failed
+        } else if !self.left_alone.is_empty() {
+            Exit::LeftAlone
+        } else {
+            Exit::Done
+        }
+    }
+
+    fn print(&self) -> Result<(), Failure> {
+        output::line(&format!(
+            "{}: {} written, {} already done, {} left alone, {} failed, {} not begun",
+            output::plural(self.partitions, "partition"),
+            self.written,
+            self.already_done,
+            self.left_alone.len(),
+            self.failed.len(),
+            self.not_begun
+        ))?;
+        if self.written > 0 {
+            self.print_written()?;
+        }
+        for problem in self.failed.iter().chain(&self.left_alone) {
+            output::line(&format!("  {}: {}: {}", problem.partition, problem.state, problem.cause))?;
+        }
+        if !self.left_alone.is_empty() {
+            output::line("What was left alone is written again only when told to, with --replace STATE.")?;
+        }
+        if self.interrupted {
+            output::line("Interrupted. The same command goes on where this one stopped.")?;
+        }
+        Ok(())
+    }
+
+    fn print_written(&self) -> Result<(), Failure> {
+        output::line(&format!(
+            "{} rows, {} in {:.1} s: {} rows/s, {}/s",
+            output::count(self.rows),
+            output::bytes(self.bytes),
+            self.seconds,
+            output::count(self.rows_per_second as u64),
+            output::bytes((self.bytes as f64 / self.seconds.max(1e-9)) as u64)
+        ))?;
+        let NoValue { warmup, input, undefined, column } = self.no_value;
+        output::line(&format!(
+            "features without a value: {} warm-up, {} input, {} undefined, {} column; {} rows lost in the join",
+            output::count(warmup),
+            output::count(input),
+            output::count(undefined),
+            output::count(column),
+            output::count(self.join_lost_rows)
+        ))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! `rollfit verify`: whether what is stored is what the source gives.
+
+use rollfit_job::error_chain;
+use rollfit_job::partition::Partition;
+use rollfit_job::stop::Stop;
+use rollfit_job::verify::{Depth, Verdict, Verified, verify};
+
+use crate::args::{GlobalArguments, VerifyArguments};
+use crate::exit::{Exit, Failure};
+use crate::open::OpenJob;
+use crate::{output, signals};
+
+#[derive(serde::Serialize)]
+struct VerifyLine {
+    partition: Partition,
+    verdict: &'static str,
+    cause: Option<String>,
+    #[serde(flatten)]
+    verified: Option<Verified>,
+}
+
+#[derive(serde::Serialize)]
+struct VerifyDocument {
+    partitions: Vec<VerifyLine>,
+    rows: u64,
+    cells: u64,
+    reference_cells: u64,
+    undetermined_cells: u64,
+    worst_error: f64,
+    worst_at: Option<String>,
+    equal: usize,
+    different: usize,
+    failed: usize,
+    absent: usize,
+}
+
+pub(super) fn run(global: &GlobalArguments, arguments: &VerifyArguments) -> Result<Exit, Failure> {
+    let open = OpenJob::new(&arguments.select)?;
+    let depth = match (arguments.quick, arguments.sample) {
+        (true, _) => Depth::Quick,
+        (false, Some(rows)) => Depth::Sampled(rows),
+        (false, None) => Depth::Full,
+    };
+    let stop = Stop::default();
+    signals::heed(&stop, None)?;
+    let json = global.json;
+    let tell = |partition: &Partition, verdict: &Verdict| tell(partition, verdict);
+    let verdicts = verify(&open.job(), &open.partitions, depth, &stop, &tell);
+    let lines =
+        open.partitions.into_iter().zip(verdicts).map(|(partition, verdict)| line(partition, verdict));
+    let document = VerifyDocument::of(lines.collect());
+    if json {
+        output::json(&document)?;
+    } else {
+        document.print(depth)?;
+    }
+    Ok(document.exit(&stop))
+}
+
+fn tell(partition: &Partition, verdict: &Verdict) {
+    match verdict {
+        Verdict::Compared(Verified { difference: None, rows, .. }) => {
+            tracing::info!("{partition}: {} rows are as they should be", output::count(*rows));
+        }
+        Verdict::Compared(Verified { difference: Some(difference), .. }) => {
+            crate::logging::warn(&format!("{partition}: {difference}"));
+        }
+        Verdict::Absent(cause) => tracing::info!("{partition}: {cause}"),
+        Verdict::Failed(error) => crate::logging::warn(&format!("{partition}: {}", error_chain(error))),
+        Verdict::Skipped => {}
+    }
+}
+
+fn line(partition: Partition, verdict: Verdict) -> VerifyLine {
+    let (verdict, cause, verified) = match verdict {
+        Verdict::Compared(verified) => {
+            let verdict = if verified.difference.is_none() { "equal" } else { "different" };
+            (verdict, verified.difference.clone(), Some(verified))
+        }
+        Verdict::Absent(cause) => ("absent", Some(cause), None),
+        Verdict::Failed(error) => ("failed", Some(error_chain(&error)), None),
+        Verdict::Skipped => ("skipped", None, None),
+    };
+    VerifyLine { partition, verdict, cause, verified }
+}
+
+impl VerifyDocument {
+    fn of(partitions: Vec<VerifyLine>) -> Self {
+        let verified = || partitions.iter().filter_map(|line| line.verified.as_ref());
+        let worst = verified().max_by(|a, b| a.worst_error.total_cmp(&b.worst_error));
+        let count = |verdict: &str| partitions.iter().filter(|line| line.verdict == verdict).count();
+        Self {
+            rows: verified().map(|verified| verified.rows).sum(),
+            cells: verified().map(|verified| verified.cells).sum(),
+            reference_cells: verified().map(|verified| verified.reference_cells).sum(),
+            undetermined_cells: verified().map(|verified| verified.undetermined_cells).sum(),
+            worst_error: worst.map_or(0.0, |verified| verified.worst_error),
+            worst_at: worst.and_then(|verified| verified.worst_at.clone()),
+            equal: count("equal"),
+            different: count("different"),
+            failed: count("failed"),
+            absent: count("absent"),
+            partitions,
+        }
+    }
+
+    fn exit(&self, stop: &Stop) -> Exit {
+        if stop.is_wanted() {
+            Exit::Interrupted
+        } else if self.different + self.failed > 0 {
+            Exit::Failed
+        } else {
+            Exit::Done
+        }
+    }
+
+    fn print(&self, depth: Depth) -> Result<(), Failure> {
+        output::line(&format!(
+            "{}: {} as they should be, {} different, {} failed, {} without features of ours",
+            output::plural(self.partitions.len(), "partition"),
+            self.equal,
+            self.different,
+            self.failed,
+            self.absent
+        ))?;
+        let (rows, cells) = (output::count(self.rows), output::count(self.cells));
+        if depth == Depth::Quick {
+            output::line(&format!("{rows} rows, {cells} cells summed and compared with the receipts"))?;
+        } else {
+            output::line(&format!("{rows} rows, {cells} cells compared bit for bit with the kernel"))?;
+            output::line(&format!(
+                "{} cells held against the reference: the worst error is {:.3} of its bound{}; {} undetermined",
+                output::count(self.reference_cells),
+                self.worst_error,
+                self.worst_at.as_ref().map(|at| format!(", {at}")).unwrap_or_default(),
+                output::count(self.undetermined_cells)
+            ))?;
+        }
+        for line in self.partitions.iter().filter(|line| matches!(line.verdict, "different" | "failed")) {
+            let cause = line.cause.as_deref().unwrap_or_default();
+            output::line(&format!("  {}: {}: {cause}", line.partition, line.verdict))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! Messages on stderr: for people, or as JSON lines. While a progress bar is shown they are written above it.
+
+use std::io::Write;
+use std::sync::OnceLock;
+
+use indicatif::ProgressBar;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::args::{GlobalArguments, LogFormat};
+
+/// The bar on the terminal, once there is one.
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Starts logging as asked for.
+pub(crate) fn start(arguments: &GlobalArguments) {
+    let level = if arguments.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
+    let _ = FORMAT.set(arguments.log_format);
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(AboveTheBar).with_target(false);
+    match arguments.log_format {
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init()
+        }
+        LogFormat::Text => builder.with_ansi(false).without_time().with_level(false).init(),
+    }
+}
+
+/// Shows messages above `bar` from now on.
+pub(crate) fn write_above(bar: &ProgressBar) {
+    let _ = BAR.set(bar.clone());
+}
+
+/// Says what went wrong, as the last word.
+pub(crate) fn error(message: &str) {
+    match FORMAT.get() {
+        Some(LogFormat::Json) => tracing::error!("{message}"),
+        _ => tracing::error!("error: {message}"),
+    }
+}
+
+/// Says what the user should know, though the work goes on.
+pub(crate) fn warn(message: &str) {
+    match FORMAT.get() {
+        Some(LogFormat::Json) => tracing::warn!("{message}"),
+        _ => tracing::warn!("warning: {message}"),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct AboveTheBar;
+
+impl<'a> MakeWriter<'a> for AboveTheBar {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        *self
+    }
+}
+
+impl Write for AboveTheBar {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let write = || std::io::stderr().write_all(line);
+        match BAR.get() {
+            Some(bar) => bar.suspend(write)?,
+            None => write()?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}

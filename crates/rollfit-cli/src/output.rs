@@ -1,0 +1,76 @@
+//! What commands print to stdout: lines for people, or one JSON document; and numbers as people read them.
+
+use std::io::{self, Write};
+
+/// Prints one line.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{text}")
+}
+
+/// Prints a JSON document, indented.
+pub(crate) fn json(document: &impl serde::Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(document).map_err(io::Error::other)?;
+    line(&text)
+}
+
+/// Prints rows under headings, columns as wide as they need to be; the last column is not padded.
+pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
+    let width = |at: usize| {
+        rows.iter()
+            .chain([&headings])
+            .filter_map(|row| row.get(at))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    for row in std::iter::once(&headings).chain(rows) {
+        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
+            if at + 1 == widths.len() { cell.clone() } else { format!("{cell:<width$}") }
+        });
+        line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// `10381974` as `10,381,974`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let grouped: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    grouped.join(",")
+}
+
+/// Bytes in decimal units, as disks are sold.
+pub(crate) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = number as f64;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{number} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// `1 partition`, `2 partitions`.
+pub(crate) fn plural(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", count(number as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([0, 999, 1000, 10_381_974].map(count), ["0", "999", "1,000", "10,381,974"]);
+        assert_eq!(
+            [0, 999, 1000, 999_950, 14_200_000_000].map(bytes),
+            ["0 B", "999 B", "1.0 kB", "1.0 MB", "14.2 GB"]
+        );
+        assert_eq!([1, 2].map(|n| plural(n, "row")), ["1 row", "2 rows"]);
+    }
+}
