@@ -8,7 +8,7 @@ use crate::window::{Grid, Window};
 
 /// Below this share of unexplained variation (1 - r2) the difference `squares - explained` has lost digits, and the
 /// residuals are summed instead. `docs/formulas.md` derives the share from the promised accuracy of rmse.
-const CAREFUL_SHARE: f64 = 1.0 / 128.0;
+const CAREFUL_SHARE: f64 = 1.0 / 512.0;
 
 /// The constants that turn the moments of one window into a fit.
 #[derive(Clone, Debug)]
@@ -145,11 +145,18 @@ fn sum_over_rows<const SUMS: usize>(
 ) -> [f64; SUMS] {
     let u_first = -((values.len() - 1) as f64) / 2.0;
     let mut sums = [Lanes::splat(0.0); SUMS];
-    for (block, rows) in values.chunks(Lanes::COUNT).enumerate() {
-        let u = Lanes::counting_from(u_first + (block * Lanes::COUNT) as f64);
-        for (sum, term) in sums.iter_mut().zip(terms(u, Lanes::load_padded(rows))) {
-            *sum = *sum + term.first(rows.len());
+    let mut add = |first_row: usize, y: Lanes, count: usize| {
+        let u = Lanes::counting_from(u_first + first_row as f64);
+        for (sum, term) in sums.iter_mut().zip(terms(u, y)) {
+            *sum = *sum + if count == Lanes::COUNT { term } else { term.first(count) };
         }
+    };
+    let whole_rows = values.len() / Lanes::COUNT * Lanes::COUNT;
+    for first_row in (0..whole_rows).step_by(Lanes::COUNT) {
+        add(first_row, Lanes::load(values, first_row), Lanes::COUNT);
+    }
+    if let rest @ [_, ..] = &values[whole_rows..] {
+        add(whole_rows, Lanes::load_padded(rest), rest.len());
     }
     sums.map(Lanes::total)
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rollfit::Cpu;
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::estimate_missing_bytes;
@@ -22,10 +23,12 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     let stop = Stop::default();
     signals::heed(&stop, arguments.stop_within.map(Duration::from_secs))?;
     let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
+    let kernel = Cpu::detect().name();
+    tracing::info!("{}, kernel on {kernel}", output::plural(open.job().workers, "worker"));
     let progress = Progress::start(global, open.partitions.len());
     let report = run_job(&open.job(), &open.partitions, &options, &stop, &progress);
     progress.finish();
-    let summary = Summary::of(&report, open.partitions.len(), progress.elapsed());
+    let summary = Summary::of(&report, open.partitions.len(), open.job().workers, progress.elapsed());
     if global.json {
         output::json(&summary)?;
     } else {
@@ -63,8 +66,17 @@ struct Summary {
     no_value: NoValue,
     /// Rows of a series that another series lacks, of the partitions written.
     join_lost_rows: u64,
+    workers: usize,
     seconds: f64,
     rows_per_second: f64,
+    /// The most memory that this process ever held; none where the system does not tell.
+    peak_memory_bytes: Option<u64>,
+}
+
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// A partition that was not done, and why.
@@ -76,12 +88,14 @@ struct Problem {
 }
 
 impl Summary {
-    fn of(report: &RunReport, partitions: usize, took: Duration) -> Self {
+    fn of(report: &RunReport, partitions: usize, workers: usize, took: Duration) -> Self {
         let mut summary = Self {
             partitions,
             not_begun: partitions - report.outcomes.len(),
             interrupted: report.interrupted,
+            workers,
             seconds: took.as_secs_f64(),
+            peak_memory_bytes: peak_memory_bytes(),
             ..Self::default()
         };
         for (partition, outcome) in &report.outcomes {
@@ -150,11 +164,13 @@ impl Summary {
     }
 
     fn print_written(&self) -> Result<(), Failure> {
+        let memory = self.peak_memory_bytes.map_or("unknown".to_owned(), output::bytes);
         output::line(&format!(
-            "{} rows, {} in {:.1} s: {} rows/s, {}/s",
+            "{} rows, {} in {:.1} s on {}: {} rows/s, {}/s, {memory} of memory at most",
             output::count(self.rows),
             output::bytes(self.bytes),
             self.seconds,
+            output::plural(self.workers, "worker"),
             output::count(self.rows_per_second as u64),
             output::bytes((self.bytes as f64 / self.seconds.max(1e-9)) as u64)
         ))?;

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# The figures of docs/performance.md: ./bench.sh [kernel|compression|workload|python]..., all of them by default.
+# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `python`, and 15 GB of
+# free space below ROLLFIT_BENCH_DIR (target/bench) for `workload`. Figures of one machine compare within one call only.
+set -euo pipefail
+cd "$(dirname "$0")"
+shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
+dir=${ROLLFIT_BENCH_DIR:-target/bench}
+rollfit=$PWD/target/release/rollfit
+wanted=${*:-kernel compression workload python}
+
+heading() { printf '\n## %s\n\n' "$*"; }
+
+machine() {
+    heading "machine"
+    grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //'
+    echo "$(nproc) cores, $(awk '/MemTotal/ {printf "%.0f GB", $2 / 1e6}' /proc/meminfo), $(uname -sr), $(rustc --version)"
+}
+
+# Microbenchmarks of the fit kernel: medians as ns a fit (a value pushed, for the stream).
+kernel() {
+    heading "kernel (ns a fit, median)"
+    cargo bench --quiet -p rollfit --bench fit -- --noplot 2>/dev/null | python3 -c '
+import re, sys
+name = None
+for line in sys.stdin:
+    found = re.match(r"^(\S.*?)\s+time:", line) or re.match(r"^((?:fits|metrics|stream)/\S.*)$", line)
+    if found: name = found.group(1).strip()
+    rate = re.search(r"thrpt:\s+\[\S+ \S+ (\S+) (\w)elem/s", line)
+    if rate: print("%-44s %6.2f" % (name, 1e9 / (float(rate.group(1)) * {"K": 1e3, "M": 1e6, "G": 1e9}[rate.group(2)])))'
+}
+
+import_workload() {
+    [ -d "$shared/data/m1" ] || { echo "there is no $shared/data/m1: set ROLLFIT_SHARED"; exit 1; }
+    mkdir -p "$dir"
+    [ -d "$dir/fx/sources" ] || "$rollfit" import --quiet --format parquet --into "parquet:$dir/fx" "$shared"/data/m1/*/*.parquet
+    sed -e "s#parquet:./fx#parquet:$dir/fx#" -e 's#^keys = .*#keys = "all"#' crates/rollfit-job/src/spec/example.toml >"$dir/rollfit.toml"
+}
+
+seconds() { local start=$EPOCHREALTIME; "$@" >/dev/null; awk "BEGIN {printf \"%.2f\", $EPOCHREALTIME - $start}"; }
+
+# One pair's twelve partitions with each compression, five times, one worker: bytes, seconds to write and to read back.
+compression() {
+    heading "compression (12 partitions of eurusd, one worker, medians of 5)"
+    import_workload
+    printf '%-6s %10s %10s %10s\n' stored MB 'write s' 'read s'
+    for kind in none lz4 zstd; do
+        export ROLLFIT_STORE__NAME=compression_$kind ROLLFIT_STORE__COMPRESSION=$kind
+        local writes=() reads=()
+        for _ in 1 2 3 4 5; do
+            rm -rf "$dir/fx/features/$ROLLFIT_STORE__NAME"
+            writes+=("$(seconds "$rollfit" run --quiet --config "$dir/rollfit.toml" --only eurusd --workers 1)")
+            reads+=("$(seconds "$rollfit" verify --quick --quiet --config "$dir/rollfit.toml" --only eurusd --workers 1)")
+        done
+        local megabytes=$(($(du -sb "$dir/fx/features/$ROLLFIT_STORE__NAME" | cut -f1) / 1000000))
+        printf '%-6s %10s %10s %10s\n' "$kind" "$megabytes" "$(median "${writes[@]}")" "$(median "${reads[@]}")"
+        rm -rf "$dir/fx/features/$ROLLFIT_STORE__NAME"
+    done
+    unset ROLLFIT_STORE__NAME ROLLFIT_STORE__COMPRESSION
+}
+
+median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
+
+# All 336 partitions, from import to verification.
+workload() {
+    heading "reference workload (28 pairs x 12 months)"
+    mkdir -p "$dir"
+    local free_gb=$(($(df --output=avail -B1 "$dir" | tail -1) / 1000000000))
+    [ "$free_gb" -ge 15 ] || { echo "needs 15 GB free at $dir, there are $free_gb"; exit 1; }
+    rm -rf "$dir/fx"
+    echo "import: $(seconds import_workload) s"
+    "$rollfit" run --quiet --config "$dir/rollfit.toml"
+    echo "a further run: $(seconds "$rollfit" run --quiet --config "$dir/rollfit.toml") s"
+    "$rollfit" verify --quiet --sample 100 --config "$dir/rollfit.toml"
+    rm -rf "$dir/fx/features"
+}
+
+# One partition through a least-squares solve a row, the way the Python job does it.
+python() {
+    heading "the same partition, one numpy.polyfit a row and window"
+    import_workload
+    [ -x "$dir/venv/bin/python" ] || { python3 -m venv "$dir/venv"; "$dir/venv/bin/pip" install --quiet numpy pyarrow; }
+    "$dir/venv/bin/python" benches/polyfit.py "$dir/fx/sources" eurusd 2017-03
+    rm -rf "$dir/fx/features"
+    "$rollfit" run --quiet --config "$dir/rollfit.toml" --only eurusd:2017-03 --workers 1
+    rm -rf "$dir/fx/features"
+}
+
+cargo build --release --quiet
+machine
+for part in $wanted; do "$part"; done
