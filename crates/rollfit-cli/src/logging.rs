@@ -12,6 +12,7 @@ use crate::args::{GlobalArguments, LogFormat};
 /// The bar on the terminal, once there is one.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+static RUN: OnceLock<String> = OnceLock::new();
 
 /// Starts logging as asked for.
 pub(crate) fn start(arguments: &GlobalArguments) {
@@ -20,7 +21,7 @@ pub(crate) fn start(arguments: &GlobalArguments) {
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(AboveTheBar).with_target(false);
     match arguments.log_format {
         LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init()
+            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
         }
         LogFormat::Text => builder.with_ansi(false).without_time().with_level(false).init(),
     }
@@ -31,19 +32,42 @@ pub(crate) fn write_above(bar: &ProgressBar) {
     let _ = BAR.set(bar.clone());
 }
 
-/// Says what went wrong, as the last word.
-pub(crate) fn error(message: &str) {
-    match FORMAT.get() {
-        Some(LogFormat::Json) => tracing::error!("{message}"),
-        _ => tracing::error!("error: {message}"),
+/// The name of this run in logs: when it began, and which process it is.
+pub(crate) fn run_id() -> &'static str {
+    RUN.get_or_init(|| {
+        format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
+    })
+}
+
+/// Whether messages are JSON lines.
+pub(crate) fn is_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
+
+/// Says what goes on. What is not about a partition has an empty one, and no attempt.
+pub(crate) fn info(message: &str) {
+    if is_json() {
+        tracing::info!(run = run_id(), partition = "", stage = "", attempt = 0, "{message}");
+    } else {
+        tracing::info!("{message}");
     }
 }
 
 /// Says what the user should know, though the work goes on.
 pub(crate) fn warn(message: &str) {
-    match FORMAT.get() {
-        Some(LogFormat::Json) => tracing::warn!("{message}"),
-        _ => tracing::warn!("warning: {message}"),
+    if is_json() {
+        tracing::warn!(run = run_id(), partition = "", stage = "", attempt = 0, "{message}");
+    } else {
+        tracing::warn!("warning: {message}");
+    }
+}
+
+/// Says what went wrong, as the last word.
+pub(crate) fn error(message: &str) {
+    if is_json() {
+        tracing::error!(run = run_id(), partition = "", stage = "", attempt = 0, "{message}");
+    } else {
+        tracing::error!("error: {message}");
     }
 }
 

@@ -8,14 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rollfit_job::run::{Observer, Outcome, Stage, Try};
 use rollfit_job::store::StoreError;
 
-use crate::args::{GlobalArguments, LogFormat};
+use crate::args::GlobalArguments;
 use crate::logging;
 use crate::output::count;
 
 /// Tells of a run as it goes on.
 pub(crate) struct Progress {
-    run: String,
-    json: bool,
     bar: Option<ProgressBar>,
     started: Instant,
     rows: AtomicU64,
@@ -25,11 +23,8 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn start(arguments: &GlobalArguments, partitions: usize) -> Self {
-        let json = arguments.log_format == LogFormat::Json;
-        let on_terminal = !json && !arguments.quiet && std::io::stderr().is_terminal();
+        let on_terminal = !logging::is_json() && !arguments.quiet && std::io::stderr().is_terminal();
         Self {
-            run: run_id(),
-            json,
             bar: on_terminal.then(|| new_bar(partitions)),
             started: Instant::now(),
             rows: AtomicU64::new(0),
@@ -63,10 +58,24 @@ impl Progress {
     /// One event, with what every JSON line carries.
     fn tell(&self, at: Try<'_>, stage: &str, serious: bool, message: &str) {
         let (partition, attempt) = (at.partition.to_string(), at.attempt);
-        if self.json && serious {
-            tracing::warn!(run = self.run, partition, stage, attempt, worker = at.worker, "{message}");
-        } else if self.json {
-            tracing::info!(run = self.run, partition, stage, attempt, worker = at.worker, "{message}");
+        if logging::is_json() && serious {
+            tracing::warn!(
+                run = logging::run_id(),
+                partition,
+                stage,
+                attempt,
+                worker = at.worker,
+                "{message}"
+            );
+        } else if logging::is_json() {
+            tracing::info!(
+                run = logging::run_id(),
+                partition,
+                stage,
+                attempt,
+                worker = at.worker,
+                "{message}"
+            );
         } else if serious {
             logging::warn(&format!("{partition}: {message}"));
         } else if self.bar.is_none() {
@@ -90,15 +99,9 @@ fn new_bar(partitions: usize) -> ProgressBar {
     bar
 }
 
-/// Names a run in logs: when it began, and which process it is.
-fn run_id() -> String {
-    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    format!("{now}-{}", std::process::id())
-}
-
 impl Observer for Progress {
     fn stage(&self, at: Try<'_>, stage: Stage) {
-        if self.json {
+        if logging::is_json() {
             self.tell(at, stage.name(), false, "begins");
         }
     }
@@ -129,7 +132,7 @@ impl Observer for Progress {
                 self.tell(at, "left-alone", true, &message);
             }
             Outcome::Held(holder) => {
-                self.tell(at, "held", false, &format!("{holder} has it, trying again later"))
+                self.tell(at, "held", false, &format!("{holder} has it, trying again later"));
             }
             Outcome::Failed(error) => {
                 self.tell(at, "failed", true, &format!("failed: {}", rollfit_job::error_chain(error)));

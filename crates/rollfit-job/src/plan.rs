@@ -54,10 +54,8 @@ pub fn partitions(spec: &Spec, source: &dyn Source, only: &[Selector]) -> Result
         return Err(PlanError::Nothing(nothing_to_find(&spec.series)));
     }
     check_selected_keys(only, &keys)?;
-    let selected = |key: &String| only.is_empty() || only.iter().any(|selector| &selector.key == key);
     let spans = keys
         .iter()
-        .filter(|key| selected(key))
         .map(|key| Ok((key.clone(), months_of(spec, source, key)?)))
         .collect::<Result<Vec<_>, StoreError>>()?;
     let latest = spans.iter().filter_map(|(_, span)| span.map(|(_, last)| last)).max();
@@ -69,12 +67,13 @@ pub fn partitions(spec: &Spec, source: &dyn Source, only: &[Selector]) -> Result
         let last = if open_end { latest.unwrap_or(last) } else { last };
         planned.extend(first.through(last).map(|month| Partition { key: key.clone(), month }));
     }
+    // Before the selection: a collision with a partition left out for now would destroy that one's output later.
+    spec.check_outputs(planned.iter())?;
     planned.retain(|partition| only.is_empty() || only.iter().any(|selector| selector.matches(partition)));
     check_selected_months(only, &planned)?;
     if planned.is_empty() {
         return Err(PlanError::Nothing("no month between `from` and `to` has rows".to_owned()));
     }
-    spec.check_outputs(planned.iter())?;
     Ok(planned)
 }
 
@@ -83,7 +82,13 @@ fn months_of(spec: &Spec, source: &dyn Source, key: &str) -> Result<Option<(Mont
     if let (Keys::Listed(_), Some(from), Some(to)) = (&spec.keys, spec.from, spec.to) {
         return Ok(Some((from, to)));
     }
-    let Some((first, last)) = source.months(&spec.series[0], key)? else { return Ok(None) };
+    let (first, last) = match (source.months(&spec.series[0], key), spec.from, spec.to) {
+        (Ok(Some(span)), ..) => span,
+        (Ok(None), ..) => return Ok(None),
+        // A key that cannot be read is planned all the same: its partitions fail, those of other keys do not.
+        (Err(_), Some(from), Some(to)) => (from, to),
+        (Err(error), ..) => return Err(error),
+    };
     let (from, to) = match spec.keys {
         Keys::All => (spec.from.unwrap_or(first).max(first), spec.to.unwrap_or(last).min(last)),
         Keys::Listed(_) => (spec.from.unwrap_or(first), spec.to.unwrap_or(last)),

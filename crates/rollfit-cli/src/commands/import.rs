@@ -7,7 +7,7 @@ use rollfit_store::parquet::{BarsImport, BarsOptions, KeyReport, RealFiles};
 
 use crate::args::{GlobalArguments, ImportArguments};
 use crate::exit::{Exit, Failure};
-use crate::{open, output};
+use crate::{logging, open, output};
 
 #[derive(serde::Serialize)]
 struct ImportDocument {
@@ -59,12 +59,12 @@ fn read_files(arguments: &ImportArguments) -> Result<Vec<BarFile>, Failure> {
     options.lenient = arguments.lenient;
     let read = |path: &PathBuf| {
         let file = read_file(path, &options)?;
-        tracing::info!(
+        logging::info(&format!(
             "read {}: {} bars of {}",
             path.display(),
             output::count(file.bars.len() as u64),
             file.key
-        );
+        ));
         Ok(file)
     };
     arguments.files.iter().map(read).collect()

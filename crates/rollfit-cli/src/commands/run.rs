@@ -15,7 +15,7 @@ use crate::args::{GlobalArguments, RunArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::progress::Progress;
-use crate::{output, signals};
+use crate::{logging, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
     let open = OpenJob::new(&arguments.select)?;
@@ -24,7 +24,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     signals::heed(&stop, arguments.stop_within.map(Duration::from_secs))?;
     let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
     let kernel = Cpu::detect().name();
-    tracing::info!("{}, kernel on {kernel}", output::plural(open.job().workers, "worker"));
+    logging::info(&format!("{}, kernel on {kernel}", output::plural(open.job().workers, "worker")));
     let progress = Progress::start(global, open.partitions.len());
     let report = run_job(&open.job(), &open.partitions, &options, &stop, &progress);
     progress.finish();

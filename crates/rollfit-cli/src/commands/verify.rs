@@ -8,7 +8,7 @@ use rollfit_job::verify::{Depth, Verdict, Verified, verify};
 use crate::args::{GlobalArguments, VerifyArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::{output, signals};
+use crate::{logging, output, signals};
 
 #[derive(serde::Serialize)]
 struct VerifyLine {
@@ -60,13 +60,13 @@ pub(super) fn run(global: &GlobalArguments, arguments: &VerifyArguments) -> Resu
 fn tell(partition: &Partition, verdict: &Verdict) {
     match verdict {
         Verdict::Compared(Verified { difference: None, rows, .. }) => {
-            tracing::info!("{partition}: {} rows are as they should be", output::count(*rows));
+            logging::info(&format!("{partition}: {} rows are as they should be", output::count(*rows)));
         }
         Verdict::Compared(Verified { difference: Some(difference), .. }) => {
-            crate::logging::warn(&format!("{partition}: {difference}"));
+            logging::warn(&format!("{partition}: {difference}"));
         }
-        Verdict::Absent(cause) => tracing::info!("{partition}: {cause}"),
-        Verdict::Failed(error) => crate::logging::warn(&format!("{partition}: {}", error_chain(error))),
+        Verdict::Absent(cause) => logging::info(&format!("{partition}: {cause}")),
+        Verdict::Failed(error) => logging::warn(&format!("{partition}: {}", error_chain(error))),
         Verdict::Skipped => {}
     }
 }
