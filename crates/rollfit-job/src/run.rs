@@ -242,6 +242,7 @@ impl Runner<'_> {
         let input = Input::of(&panel);
         // Decided without a claim first: where there is nothing to do, not even a lock file is written.
         if let Decision::End(outcome) = self.decide(&self.job.sink.found(at.partition)?, &input)? {
+            self.job.sink.tidy(at.partition);
             return Ok(outcome);
         }
         let mut slot = match self.job.sink.claim(at.partition)? {

@@ -158,6 +158,9 @@ pub trait Sink: Send + Sync {
     /// When the store cannot be written.
     fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError>;
 
+    /// Removes what a killed run left of a partition that there is nothing to do about. Failing to is no fault.
+    fn tidy(&self, _partition: &Partition) {}
+
     /// The features of a partition, as stored.
     ///
     /// # Errors
@@ -203,7 +206,7 @@ pub trait Slot {
     /// stored.
     ///
     /// # Errors
-    /// When the commit fails; then nothing has changed.
+    /// When the commit fails; then nothing has changed, or, where the fault came after the change itself, everything.
     fn commit(self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError>;
 
     /// Removes the partition's features and receipt in one commit.

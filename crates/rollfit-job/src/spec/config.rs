@@ -116,9 +116,11 @@ impl Config {
             given.apply(&mut table)?;
         }
         let names = overrides.iter().map(|given| given.variable.as_str()).collect::<Vec<_>>().join(", ");
-        table
-            .try_into()
-            .map_err(|error| SpecError::toml(&error).with_note(&format!("with {names} from the environment")))
+        table.try_into().map_err(|error: toml::de::Error| match toml::from_str::<Self>(text) {
+            // The text alone is wrong in the same way, and has lines.
+            Err(in_text) if in_text.message() == error.message() => SpecError::toml(&in_text),
+            _ => SpecError::toml(&error).with_note(&format!("with {names} from the environment")),
+        })
     }
 }
 

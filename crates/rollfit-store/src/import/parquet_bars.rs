@@ -5,7 +5,6 @@
 //! instants. Naive ones are UTC, as in the source tables of a store, unless the user gives a zone.
 
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
@@ -25,16 +24,14 @@ use super::text::refuse;
 use super::when::{When, WhenFault};
 use super::zone::Zone;
 use super::{Bar, ReadOptions};
+use crate::damaged::contain_panics;
 
 const BATCH_ROWS: usize = 16 * 1024;
 
 /// Reads one Parquet file.
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
     check_content(path)?;
-    // Damaged files must end as an error, but the Parquet and Arrow readers panic on some, e.g. on an embedded
-    // schema with a changed byte.
-    let outcome = catch_unwind(AssertUnwindSafe(|| read_rows(path, options)));
-    outcome.unwrap_or_else(|_| Err(unreadable(path, "it is damaged")))
+    contain_panics(|| read_rows(path, options)).unwrap_or_else(|damaged| Err(unreadable(path, damaged)))
 }
 
 fn unreadable(path: &Path, why: impl ToString) -> ImportError {

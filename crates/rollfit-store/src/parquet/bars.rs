@@ -13,7 +13,7 @@ use super::encode::{TableRows, write_table};
 use super::fault::{file_error, parquet_error};
 use super::files::{Files, create_dirs};
 use super::lock::{Attempt, ExclusiveLock};
-use super::sources_lock::{Staged, finish_import};
+use super::sources_lock::{Staged, UNFINISHED_JOURNAL, finish_import};
 use super::table::{OpenTable, TableIndex, table_files};
 use crate::import::series::{RETURN_ROWS, backward_returns, rate_index};
 use crate::import::{Bar, KeyBars};
@@ -97,7 +97,9 @@ impl<'a> BarsImport<'a> {
             }
             Err(error) => return Err(file_error("lock", &lock_path, error)),
         };
+        files.sync_dir(dir).map_err(|error| file_error("sync", dir, error))?;
         finish_import(&sources_dir, files)?;
+        remove_unfinished(&sources_dir, files)?;
         Ok(Self { sources_dir, files, options, staged: Staged::default(), committed: false, _lock: lock })
     }
 
@@ -249,9 +251,6 @@ struct StoredBars {
 
 impl StoredBars {
     fn read(sources_dir: &Path, key: &str) -> Result<Self, StoreError> {
-        for table in [format!("m1_{key}"), format!("bqx_{key}")] {
-            remove_unfinished(&sources_dir.join(table))?;
-        }
         let Some(paths) = table_files(&sources_dir.join(format!("m1_{key}")))? else {
             return Ok(Self::default());
         };
@@ -280,21 +279,29 @@ fn stored_base(path: &Path, text: &Option<String>) -> Result<Base, StoreError> {
     })
 }
 
-/// Removes what a killed import staged: it holds the lock that this import holds now.
-fn remove_unfinished(table_dir: &Path) -> Result<(), StoreError> {
-    let entries = match std::fs::read_dir(table_dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(file_error("list", table_dir, error)),
-    };
-    for entry in entries {
-        let path = entry.map_err(|error| file_error("list", table_dir, error))?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with('.') && name.ends_with(".tmp") {
-            std::fs::remove_file(&path).map_err(|error| file_error("remove", &path, error))?;
-        }
+/// Removes what killed imports staged, in every table. This import holds the lock that they held.
+fn remove_unfinished(sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {
+    let found = list(sources_dir)?;
+    let mut unfinished: Vec<PathBuf> =
+        found.iter().filter(|path| path.ends_with(UNFINISHED_JOURNAL)).cloned().collect();
+    for table_dir in found.iter().filter(|path| path.is_dir()) {
+        unfinished.extend(list(table_dir)?.into_iter().filter(|path| is_staging(path)));
+    }
+    for path in &unfinished {
+        files.remove(path).map_err(|error| file_error("remove", path, error))?;
     }
     Ok(())
+}
+
+fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = std::fs::read_dir(dir).map_err(|error| file_error("list", dir, error))?;
+    let path = |entry: std::io::Result<std::fs::DirEntry>| entry.map(|entry| entry.path());
+    entries.map(path).collect::<Result<_, _>>().map_err(|error| file_error("list", dir, error))
+}
+
+fn is_staging(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.starts_with('.') && name.ends_with(".parquet.tmp")
 }
 
 /// The bars of the store and of the import together.

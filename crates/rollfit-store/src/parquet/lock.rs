@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct ExclusiveLock {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 /// The answer to [`ExclusiveLock::try_take`].
@@ -28,8 +28,9 @@ impl ExclusiveLock {
                 OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, path) => {
-                    note_holder(&mut file)?;
-                    return Ok(Attempt::Taken(Self { path: path.to_owned(), _file: file }));
+                    // Only others read the note; on a full disk there is none.
+                    let _ = note_holder(&mut file);
+                    return Ok(Attempt::Taken(Self { path: path.to_owned(), file }));
                 }
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(Attempt::Held(read_holder(&mut file))),
@@ -42,7 +43,9 @@ impl ExclusiveLock {
 impl Drop for ExclusiveLock {
     fn drop(&mut self) {
         // Where the file cannot be removed it stays behind, unlocked and harmless.
-        let _ = std::fs::remove_file(&self.path);
+        if is_at(&self.file, &self.path) {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use self::table::TableIndex;
 
 /// A directory of Parquet files, as source and sink of one job.
 pub struct ParquetStore {
+    dir: PathBuf,
     sources_dir: PathBuf,
     features_dir: PathBuf,
     columns: Vec<String>,
@@ -66,6 +67,7 @@ impl ParquetStore {
         })?;
         let features = dir.join("features");
         Ok(Self {
+            dir: dir.to_owned(),
             sources_dir: dir.join("sources"),
             features_dir: spec
                 .store

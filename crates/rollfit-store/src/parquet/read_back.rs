@@ -14,17 +14,22 @@ use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError};
 
 use super::fault::{file_error, unreadable};
 use super::sink::RECEIPT_KEY;
+use crate::damaged::contain_panics;
 
 /// What the file at `part` holds of the partition whose output is `output`. A receipt of another output, or of other
 /// columns than the file has, is void.
-pub(crate) fn read_receipt(part: &Path, output: &str) -> Found {
-    let metadata = File::open(part).map_err(|error| error.to_string()).and_then(|file| {
-        ParquetMetaDataReader::new().parse_and_finish(&file).map_err(|error| error.to_string())
-    });
-    match metadata.and_then(|metadata| valid_receipt(&metadata, output)) {
+///
+/// # Errors
+/// When the file cannot be opened, which says nothing of what it holds.
+pub(crate) fn read_receipt(part: &Path, output: &str) -> Result<Found, StoreError> {
+    let file = File::open(part).map_err(|error| file_error("read", part, error))?;
+    let metadata = contain_panics(|| ParquetMetaDataReader::new().parse_and_finish(&file))
+        .map_err(|error| error.to_string())
+        .and_then(|metadata| metadata.map_err(|error| error.to_string()));
+    Ok(match metadata.and_then(|metadata| valid_receipt(&metadata, output)) {
         Ok(receipt) => Found::Ours(Box::new(receipt)),
         Err(cause) => Found::Foreign(format!("{} has no valid receipt of ours: {cause}", part.display())),
-    }
+    })
 }
 
 fn valid_receipt(metadata: &ParquetMetaData, output: &str) -> Result<Receipt, String> {
@@ -59,6 +64,10 @@ pub(crate) struct ParquetReader {
 
 impl ParquetReader {
     pub(crate) fn open(part: &Path, output: &str) -> Result<Self, StoreError> {
+        contain_panics(|| Self::open_file(part, output)).unwrap_or_else(|error| Err(unreadable(part, &error)))
+    }
+
+    fn open_file(part: &Path, output: &str) -> Result<Self, StoreError> {
         const BATCH_ROWS: usize = 4096;
         let file = File::open(part).map_err(|error| file_error("read", part, error))?;
         let builder =
@@ -94,7 +103,8 @@ impl FeatureReader for ParquetReader {
     }
 
     fn next_tile(&mut self) -> Result<Option<FeatureTile<'_>>, StoreError> {
-        let Some(batch) = self.batches.next() else { return Ok(None) };
+        let next = contain_panics(|| self.batches.next()).map_err(|error| unreadable(&self.path, &error))?;
+        let Some(batch) = next else { return Ok(None) };
         let batch = batch.map_err(|error| unreadable(&self.path, &error))?;
         self.take(&batch).ok_or_else(|| {
             StoreError::permanent(format!("{}: a column is not of the type we write", self.path.display()))

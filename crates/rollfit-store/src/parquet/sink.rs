@@ -13,7 +13,7 @@ use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, S
 use super::ParquetStore;
 use super::encode::FeatureWriter;
 use super::fault::{file_error, parquet_error};
-use super::files::{Files, OutputFile, create_dirs};
+use super::files::{Files, OutputFile};
 use super::lock::{Attempt, ExclusiveLock};
 use super::read_back::{ParquetReader, read_receipt};
 
@@ -32,6 +32,39 @@ impl ParquetStore {
     fn part(&self, partition: &Partition) -> PathBuf {
         self.partition_dir(partition).join(PART)
     }
+
+    /// Makes the name of a partition's directory durable, and those above it. Whoever made them may have been stopped
+    /// before it could.
+    fn sync_above(&self, dir: &Path) -> Result<(), StoreError> {
+        for above in dir.ancestors().skip(1).take_while(|above| above.starts_with(&self.dir)) {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            self.files.sync_dir(above).map_err(|error| file_error("sync", above, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Creates a partition's directory and takes the lock in it. A runner that gives up on this or a neighbouring partition
+/// removes directories that are empty, at any moment until the lock is taken.
+fn take_lock(dir: &Path) -> Result<Attempt, StoreError> {
+    const ATTEMPTS: usize = 1000;
+    let path = dir.join(LOCK);
+    let attempt = || {
+        std::fs::create_dir_all(dir).map_err(|error| ("create the directory", dir, error))?;
+        ExclusiveLock::try_take(&path).map_err(|error| ("lock", path.as_path(), error))
+    };
+    let mut left = ATTEMPTS;
+    loop {
+        left -= 1;
+        match attempt() {
+            Err((_, _, error)) if left > 0 && is_race(&error) => {}
+            taken => return taken.map_err(|(what, path, error)| file_error(what, path, error)),
+        }
+    }
+}
+
+fn is_race(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists)
 }
 
 impl Sink for ParquetStore {
@@ -42,7 +75,7 @@ impl Sink for ParquetStore {
         }
         let part = self.part(partition);
         match part.try_exists() {
-            Ok(true) => Ok(read_receipt(&part, &self.output(partition))),
+            Ok(true) => read_receipt(&part, &self.output(partition)),
             Ok(false) => Ok(Found::Nothing),
             Err(error) => Err(file_error("read", &part, error)),
         }
@@ -50,23 +83,22 @@ impl Sink for ParquetStore {
 
     fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
         let dir = self.partition_dir(partition);
-        let lock_path = dir.join(LOCK);
-        let attempt = loop {
-            create_dirs(self.files.as_ref(), &dir)
-                .map_err(|error| file_error("create the directory", &dir, error))?;
-            match ExclusiveLock::try_take(&lock_path) {
-                // A runner that gave up on the partition has just removed the empty directory.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                attempt => break attempt.map_err(|error| file_error("lock", &lock_path, error))?,
-            }
-        };
-        let lock = match attempt {
+        let lock = match take_lock(&dir)? {
             Attempt::Taken(lock) => Some(lock),
             Attempt::Held(holder) => return Ok(Claim::Held(holder)),
         };
+        self.sync_above(&dir)?;
         let slot = ParquetSlot { store: self, partition: partition.clone(), dir, writer: None, lock };
         slot.discard_unfinished();
         Ok(Claim::Taken(Box::new(slot)))
+    }
+
+    fn tidy(&self, partition: &Partition) {
+        let dir = self.partition_dir(partition);
+        if dir.join(UNFINISHED).exists() || dir.join(LOCK).exists() {
+            // Taking the partition, and giving it back, removes both; where another runner has it they are in use.
+            let _ = self.claim(partition);
+        }
     }
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader>, StoreError> {
@@ -76,8 +108,10 @@ impl Sink for ParquetStore {
     fn estimate_bytes(&self, rows: u64) -> u64 {
         const FOOTER_BYTES_PER_COLUMN: u64 = 150;
         let columns = self.columns.len() as u64;
-        let doubles = (rows * columns * 8) as f64;
-        (doubles * self.compression.stored_share()) as u64 + rows + columns * FOOTER_BYTES_PER_COLUMN
+        let doubles = rows as f64 * columns as f64 * 8.0;
+        ((doubles * self.compression.stored_share()) as u64)
+            .saturating_add(rows)
+            .saturating_add(columns * FOOTER_BYTES_PER_COLUMN)
     }
 
     fn free_bytes(&self) -> Option<u64> {

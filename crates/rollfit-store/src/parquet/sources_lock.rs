@@ -16,7 +16,7 @@ use super::files::Files;
 
 const LOCK: &str = ".lock";
 const JOURNAL: &str = ".import";
-const UNFINISHED_JOURNAL: &str = ".import.tmp";
+pub(crate) const UNFINISHED_JOURNAL: &str = ".import.tmp";
 /// Renames take moments; whoever holds the lock for longer is stuck.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -103,6 +103,8 @@ pub(crate) fn finish_import(sources_dir: &Path, files: &dyn Files) -> Result<(),
     if !has_journal(sources_dir)? {
         return Ok(());
     }
+    // Whoever put the journal there may have been stopped before its name was durable, and it must be before a rename is.
+    files.sync_dir(sources_dir).map_err(|error| file_error("sync", sources_dir, error))?;
     rename_all(sources_dir, &read_journal(sources_dir)?, files)
 }
 
@@ -126,13 +128,17 @@ impl Staged {
         if self.renames.is_empty() {
             return Ok(());
         }
-        self.sync_dirs(sources_dir, files)?;
-        self.write_journal(sources_dir, files)?;
+        let listed = self.sync_dirs(sources_dir, files).and_then(|()| self.write_journal(sources_dir, files));
+        if listed.is_err() && matches!(has_journal(sources_dir), Ok(false)) {
+            self.discard(sources_dir, files);
+        }
+        listed?;
         finish_import(sources_dir, files)
     }
 
     /// Removes what was staged. It is never read, so failing to is no fault.
     pub(crate) fn discard(&self, sources_dir: &Path, files: &dyn Files) {
+        let _ = files.remove(&sources_dir.join(UNFINISHED_JOURNAL));
         for (from, _) in &self.renames {
             let _ = files.remove(&sources_dir.join(from));
         }
@@ -148,8 +154,7 @@ impl Staged {
             file.sync()
         });
         written.map_err(|error| file_error("write", &from, error))?;
-        files.rename(&from, &to).map_err(|error| file_error("put in place", &to, error))?;
-        files.sync_dir(sources_dir).map_err(|error| file_error("sync", sources_dir, error))
+        files.rename(&from, &to).map_err(|error| file_error("put in place", &to, error))
     }
 
     fn sync_dirs(&self, sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {

@@ -20,11 +20,13 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
 use parquet::file::statistics::Statistics;
 use rollfit_job::month::display_instant;
 use rollfit_job::store::{Rows, StoreError};
 
 use super::fault::{file_error, unreadable};
+use crate::damaged::contain_panics;
 
 /// The files ending in `.parquet` of a table's directory, sorted by name; none where there is no such table. Hidden
 /// files are not read.
@@ -80,6 +82,10 @@ struct GroupSpan {
 impl TableIndex {
     /// Opens a file of a table.
     pub(crate) fn open(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
+        contain_panics(|| self.open_file(path, time)).unwrap_or_else(|error| Err(unreadable(path, &error)))
+    }
+
+    fn open_file(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
         let file = File::open(path).map_err(|error| file_error("read", path, error))?;
         let status = file.metadata().map_err(|error| file_error("read", path, error))?;
         let identity = Identity {
@@ -165,7 +171,7 @@ impl TableFile {
     /// The instants of a row group, from its statistics, or from its rows where there are none.
     fn group_span(&self, group: usize, time: &str, unit: TimeUnit) -> Result<Option<GroupSpan>, StoreError> {
         let metadata = self.footer.metadata.metadata().row_group(group);
-        let rows = usize::try_from(metadata.num_rows()).unwrap_or(0);
+        let rows = usize::try_from(metadata.num_rows()).map_err(|error| unreadable(&self.path, &error))?;
         if rows == 0 {
             return Ok(None);
         }
@@ -210,10 +216,20 @@ impl TableFile {
         time: &str,
         value: Option<&str>,
     ) -> Result<(Vec<i64>, Vec<f64>), StoreError> {
-        const BATCH_ROWS: usize = 65_536;
         if let Some(value) = value {
             self.check_numeric(value)?;
         }
+        contain_panics(|| self.decode_groups(groups, time, value))
+            .unwrap_or_else(|error| Err(unreadable(&self.path, &error)))
+    }
+
+    fn decode_groups(
+        &self,
+        groups: &[usize],
+        time: &str,
+        value: Option<&str>,
+    ) -> Result<(Vec<i64>, Vec<f64>), StoreError> {
+        const BATCH_ROWS: usize = 65_536;
         let file = self.file.try_clone().map_err(|error| file_error("read", &self.path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.footer.metadata.clone());
         let columns = std::iter::once(time).chain(value);
@@ -233,7 +249,19 @@ impl TableFile {
                 self.append_values(&column(value)?, value, &mut values)?;
             }
         }
+        self.check_rows(groups, instants_us.len())?;
         Ok((instants_us, values))
+    }
+
+    /// Pages that were cut short can end without an error.
+    fn check_rows(&self, groups: &[usize], read_rows: usize) -> Result<(), StoreError> {
+        let metadata = self.footer.metadata.metadata();
+        let rows: i64 = groups.iter().map(|&group| metadata.row_group(group).num_rows()).sum();
+        if usize::try_from(rows) == Ok(read_rows) {
+            return Ok(());
+        }
+        let error = ParquetError::General(format!("{read_rows} rows where its footer says {rows}"));
+        Err(unreadable(&self.path, &error))
     }
 
     fn lost_column(&self, name: &str) -> StoreError {
@@ -367,8 +395,10 @@ impl OpenTable {
             found_rows += if span.last_us < instant_us { span.rows } else { 0 };
             !enough
         });
-        let needed: Vec<_> = needed.copied().collect();
-        let mut rows = self.read(&needed)?;
+        let reach_us = needed.map(|(_, span)| span.first_us).min().unwrap_or(instant_us);
+        // Groups that interleave with these are read too, to be refused.
+        groups.retain(|(_, span)| span.last_us >= reach_us);
+        let mut rows = self.read(&groups)?;
         let end = rows.instants_us.partition_point(|&instant| instant < instant_us);
         cut(&mut rows, end.saturating_sub(count)..end);
         Ok(rows)
