@@ -151,9 +151,11 @@ impl Kernel {
         undefined: &mut [u64],
     ) -> Result<(), KernelError> {
         let fits = &self.fits[window];
-        let wanted = metrics.len() * fits.rows;
-        if columns.len() != wanted || undefined.len() != metrics.len() {
-            return Err(KernelError::OutputLength { wanted, found: columns.len() });
+        for (wanted, found) in [(metrics.len() * fits.rows, columns.len()), (metrics.len(), undefined.len())]
+        {
+            if wanted != found {
+                return Err(KernelError::OutputLength { wanted, found });
+            }
         }
         self.terms.write(self.cpu, fits, &self.windows[window].grid, metrics, columns, undefined);
         Ok(())

@@ -2,8 +2,9 @@
 //! schemas, help, docs and the bounds of the accuracy promise are generated from it or tested against it.
 
 use crate::columns::TermColumns;
-use crate::fit::Terms;
+use crate::fit::{Fit, Terms};
 use crate::number::Number;
+use crate::window::{Grid, Window};
 
 /// What a metric is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +165,22 @@ catalogue! {
 impl Metric {
     /// The metrics stored by default: the catalogue without the terms in the plain row number.
     pub const STORED: &'static [Metric] = Metric::ALL.split_at(15).0;
+
+    /// The metric of `fit`, which was fitted over `window`; none where the formula has no value. The same bits as
+    /// [`Kernel::write_metrics`](crate::Kernel::write_metrics) gives.
+    ///
+    /// ```
+    /// use rollfit::{Metric, Window};
+    /// let fit = rollfit::fit(&[1.0, 4.0, 9.0])?;
+    /// let prediction = Metric::Prediction.value(&fit, Window::new(3)?);
+    /// assert!((prediction.unwrap() - 9.0).abs() < 1e-12);
+    /// # Ok::<(), rollfit::WindowError>(())
+    /// ```
+    pub fn value(self, fit: &Fit, window: Window) -> Option<f64> {
+        let value = self.of(&Terms::new(fit, &Grid::new(window)));
+        // Adding zero turns -0.0 into 0.0.
+        value.is_finite().then_some(value + 0.0)
+    }
 
     /// The metric called `name`, if there is one.
     pub fn named(name: &str) -> Option<Self> {

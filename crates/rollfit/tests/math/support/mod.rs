@@ -6,8 +6,10 @@
 
 #![allow(dead_code)] // every test binary compiles this module and uses its own share of it
 
+pub(crate) mod cases;
 pub(crate) mod exact;
 pub(crate) mod golden;
 pub(crate) mod hard;
 pub(crate) mod paths;
 pub(crate) mod slack;
+pub(crate) mod worst_case;

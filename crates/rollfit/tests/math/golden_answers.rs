@@ -1,11 +1,9 @@
 //! Golden windows: what an independent program says is what the reference says, to the last of its 25 digits.
 
-mod support;
-
+use crate::support::slack::Slack;
+use crate::support::{exact, golden};
 use num_traits::Signed;
 use rollfit::{Metric, reference};
-use support::slack::Slack;
-use support::{exact, golden};
 
 /// Half a unit in the 25th digit, at most.
 const WRITTEN: f64 = 5e-25;

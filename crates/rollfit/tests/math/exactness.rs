@@ -1,16 +1,14 @@
 //! The reference is as exact as it says, and the bounds hold what the accuracy promise says: no more and no less.
 
-mod support;
-
+use crate::support::exact::{self, ExactFit, of_double_double, of_f64};
+use crate::support::hard;
+use crate::support::slack::Slack;
 use fastrand::Rng;
 use num_rational::BigRational;
 use num_traits::{Signed, Zero};
 use rollfit::bounds::{self, Bounds, ErrorInBounds, ulp};
 use rollfit::reference::{self, DoubleDouble};
 use rollfit::{Fit, Grid, Metric, Number, Terms, Window};
-use support::exact::{self, ExactFit, of_double_double, of_f64};
-use support::hard;
-use support::slack::Slack;
 
 /// 2^-106, the unit in which errors of double-double operations are stated.
 const UNIT: f64 = f64::EPSILON * f64::EPSILON / 4.0;

@@ -1,0 +1,26 @@
+//! What is promised of the mathematics: the reference against exact answers, the kernel and the stream against the
+//! reference, and the same bits for the same window whatever surrounds it.
+
+mod analysis;
+mod bad_arguments;
+mod digits;
+mod documents;
+mod exactness;
+mod golden_answers;
+mod no_value;
+mod same_bits;
+mod support;
+mod theorems;
+mod tolerances;
+
+use fastrand::Rng;
+use proptest::prelude::*;
+use rollfit::bounds::{self, Bounds};
+use rollfit::reference::DoubleDouble;
+use rollfit::{Cpu, Fit, Grid, Kernel, KernelError, Metric, Number, Stream, Terms, Window};
+use support::cases::{Hard, HardSeries, cases, hard_series, hard_window, some_windows};
+use support::paths::{self, Written, bits, window, windows};
+use support::{golden, hard};
+
+/// Where the worst errors are taken and told apart.
+const LENGTHS: [(usize, usize); 3] = [(3, 100), (101, 1000), (1001, 10_000)];
