@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use indicatif::ProgressBar;
+use rollfit_job::partition::Partition;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -59,6 +60,17 @@ pub(crate) fn warn(message: &str) {
         tracing::warn!(run = run_id(), partition = "", stage = "", attempt = 0, "{message}");
     } else {
         tracing::warn!("warning: {message}");
+    }
+}
+
+/// Says what goes on with a partition, or, where it is serious, what the user should know of it.
+pub(crate) fn about(partition: &Partition, stage: &str, serious: bool, message: &str) {
+    let name = partition.to_string();
+    match (is_json(), serious) {
+        (true, false) => tracing::info!(run = run_id(), partition = name, stage, attempt = 1, "{message}"),
+        (true, true) => tracing::warn!(run = run_id(), partition = name, stage, attempt = 1, "{message}"),
+        (false, false) => info(&format!("{name}: {message}")),
+        (false, true) => warn(&format!("{name}: {message}")),
     }
 }
 

@@ -7,6 +7,7 @@ use rollfit_job::Job;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::spec::Spec;
+use rollfit_job::store::Fault;
 use rollfit_store::parquet::ParquetStore;
 
 use crate::args::{ConfigArguments, SelectArguments};
@@ -53,7 +54,10 @@ fn read_config(path: &Path) -> Result<String, Failure> {
 
 /// Opens the store of a job. A relative directory is relative to where the command runs.
 pub(crate) fn store(spec: &Spec) -> Result<ParquetStore, Failure> {
-    Ok(ParquetStore::open(&store_dir(&spec.store.url)?, spec)?)
+    ParquetStore::open(&store_dir(&spec.store.url)?, spec).map_err(|error| match error.fault() {
+        Fault::Permanent => Failure::usage(error),
+        Fault::Transient | Fault::Unreachable => error.into(),
+    })
 }
 
 /// A job with its store open and its partitions selected.

@@ -11,6 +11,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     let partitions = arguments.partitions.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
     let spec = open::spec(&arguments.config)?;
     let store = open::store(&spec)?;
+    // All are looked at before the first is removed.
+    for partition in &partitions {
+        check(store.found(partition)?, partition)?;
+    }
     for partition in &partitions {
         drop_one(&store, partition)?;
     }

@@ -9,8 +9,9 @@ use crate::args::{GlobalArguments, ImportArguments};
 use crate::exit::{Exit, Failure};
 use crate::{logging, open, output};
 
+/// What an import did, as it is printed.
 #[derive(serde::Serialize)]
-struct ImportDocument {
+pub(super) struct ImportDocument {
     files: Vec<FileLine>,
     keys: Vec<KeyLine>,
 }
@@ -31,6 +32,17 @@ struct KeyLine {
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Result<Exit, Failure> {
+    let document = import(arguments)?;
+    if global.json {
+        output::json(&document)?;
+    } else {
+        document.print()?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Imports, and prints nothing.
+pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Failure> {
     let dir = open::store_dir(&arguments.into)?;
     let files = read_files(arguments)?;
     let lines = files.iter().map(describe).collect();
@@ -40,13 +52,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Resu
         replace: arguments.replace,
     };
     let keys = store_bars(&dir, options, files, arguments.lenient)?;
-    let document = ImportDocument { files: lines, keys };
-    if global.json {
-        output::json(&document)?;
-    } else {
-        document.print()?;
-    }
-    Ok(Exit::Done)
+    Ok(ImportDocument { files: lines, keys })
 }
 
 fn read_files(arguments: &ImportArguments) -> Result<Vec<BarFile>, Failure> {
@@ -92,7 +98,7 @@ fn describe(file: &BarFile) -> FileLine {
 }
 
 impl ImportDocument {
-    fn print(&self) -> Result<(), Failure> {
+    pub(super) fn print(&self) -> Result<(), Failure> {
         let repeats: u64 = self.files.iter().map(|file| file.report.repeats_dropped).sum::<u64>()
             + self.keys.iter().map(|key| key.between_files.repeats_dropped).sum::<u64>();
         for file in self.files.iter().filter(|file| file.report.dropped_total() > 0) {

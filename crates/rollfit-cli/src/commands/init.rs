@@ -5,11 +5,16 @@ use std::io::Write;
 
 use rollfit_job::spec::EXAMPLE;
 
-use crate::args::ConfigArguments;
+use crate::args::{ConfigArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::output;
 
-pub(super) fn run(arguments: &ConfigArguments) -> Result<Exit, Failure> {
+#[derive(serde::Serialize)]
+struct InitDocument<'a> {
+    config: &'a std::path::Path,
+}
+
+pub(super) fn run(global: &GlobalArguments, arguments: &ConfigArguments) -> Result<Exit, Failure> {
     let path = &arguments.config;
     let written = OpenOptions::new()
         .write(true)
@@ -17,6 +22,10 @@ pub(super) fn run(arguments: &ConfigArguments) -> Result<Exit, Failure> {
         .open(path)
         .and_then(|mut file| file.write_all(EXAMPLE.as_bytes()));
     written.map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))?;
-    output::line(&format!("wrote {}: edit it, then `rollfit plan` shows what it means", path.display()))?;
+    if global.json {
+        output::json(&InitDocument { config: path })?;
+    } else {
+        output::line(&format!("wrote {}: edit it, then `rollfit plan` shows what it means", path.display()))?;
+    }
     Ok(Exit::Done)
 }

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let global = &arguments.global;
     match &arguments.command {
         Command::Demo(demo) => demo::run(global, demo),
-        Command::Init(config) => init::run(config),
+        Command::Init(config) => init::run(global, config),
         Command::Import(import) => import::run(global, import),
         Command::Plan(select) => plan::run(global, select),
         Command::Run(run) => run::run(global, run),

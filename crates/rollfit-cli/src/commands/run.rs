@@ -18,6 +18,17 @@ use crate::progress::Progress;
 use crate::{logging, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
+    let summary = run_partitions(global, arguments)?;
+    if global.json {
+        output::json(&summary)?;
+    } else {
+        summary.print()?;
+    }
+    Ok(summary.exit())
+}
+
+/// Runs, and prints nothing but progress.
+pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments) -> Result<Summary, Failure> {
     let open = OpenJob::new(&arguments.select)?;
     check_space(&open)?;
     let stop = Stop::default();
@@ -28,13 +39,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     let progress = Progress::start(global, open.partitions.len());
     let report = run_job(&open.job(), &open.partitions, &options, &stop, &progress);
     progress.finish();
-    let summary = Summary::of(&report, open.partitions.len(), open.job().workers, progress.elapsed());
-    if global.json {
-        output::json(&summary)?;
-    } else {
-        summary.print()?;
-    }
-    Ok(summary.exit())
+    Ok(Summary::of(&report, open.partitions.len(), open.job().workers, progress.elapsed()))
 }
 
 /// Refuses a run that would fill the disk before it wrote a byte.
@@ -53,7 +58,7 @@ fn check_space(open: &OpenJob) -> Result<(), Failure> {
 
 /// What a run did, as it is printed.
 #[derive(Default, serde::Serialize)]
-struct Summary {
+pub(super) struct Summary {
     partitions: usize,
     written: usize,
     already_done: usize,
@@ -126,7 +131,7 @@ impl Summary {
         }
     }
 
-    fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         if self.interrupted {
             Exit::Interrupted
         } else if !self.failed.is_empty() {
@@ -138,7 +143,7 @@ impl Summary {
         }
     }
 
-    fn print(&self) -> Result<(), Failure> {
+    pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
             "{}: {} written, {} already done, {} left alone, {} failed, {} not begun",
             output::plural(self.partitions, "partition"),

@@ -19,8 +19,9 @@ struct VerifyLine {
     verified: Option<Verified>,
 }
 
+/// What a verification found, as it is printed.
 #[derive(serde::Serialize)]
-struct VerifyDocument {
+pub(super) struct VerifyDocument {
     partitions: Vec<VerifyLine>,
     rows: u64,
     cells: u64,
@@ -32,9 +33,23 @@ struct VerifyDocument {
     different: usize,
     failed: usize,
     absent: usize,
+    skipped: usize,
+    #[serde(skip)]
+    depth: Depth,
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &VerifyArguments) -> Result<Exit, Failure> {
+    let document = verify_partitions(arguments)?;
+    if global.json {
+        output::json(&document)?;
+    } else {
+        document.print()?;
+    }
+    Ok(document.exit())
+}
+
+/// Verifies, and prints nothing but progress.
+pub(super) fn verify_partitions(arguments: &VerifyArguments) -> Result<VerifyDocument, Failure> {
     let open = OpenJob::new(&arguments.select)?;
     let depth = match (arguments.quick, arguments.sample) {
         (true, _) => Depth::Quick,
@@ -43,30 +58,21 @@ pub(super) fn run(global: &GlobalArguments, arguments: &VerifyArguments) -> Resu
     };
     let stop = Stop::default();
     signals::heed(&stop, None)?;
-    let json = global.json;
-    let tell = |partition: &Partition, verdict: &Verdict| tell(partition, verdict);
     let verdicts = verify(&open.job(), &open.partitions, depth, &stop, &tell);
     let lines =
         open.partitions.into_iter().zip(verdicts).map(|(partition, verdict)| line(partition, verdict));
-    let document = VerifyDocument::of(lines.collect());
-    if json {
-        output::json(&document)?;
-    } else {
-        document.print(depth)?;
-    }
-    Ok(document.exit(&stop))
+    Ok(VerifyDocument::of(lines.collect(), depth))
 }
 
 fn tell(partition: &Partition, verdict: &Verdict) {
+    let say = |serious, message: &str| logging::about(partition, "verify", serious, message);
     match verdict {
         Verdict::Compared(Verified { difference: None, rows, .. }) => {
-            logging::info(&format!("{partition}: {} rows are as they should be", output::count(*rows)));
+            say(false, &format!("{} rows are as they should be", output::count(*rows)));
         }
-        Verdict::Compared(Verified { difference: Some(difference), .. }) => {
-            logging::warn(&format!("{partition}: {difference}"));
-        }
-        Verdict::Absent(cause) => logging::info(&format!("{partition}: {cause}")),
-        Verdict::Failed(error) => logging::warn(&format!("{partition}: {}", error_chain(error))),
+        Verdict::Compared(Verified { difference: Some(difference), .. }) => say(true, difference),
+        Verdict::Absent(cause) => say(false, cause),
+        Verdict::Failed(error) => say(true, &error_chain(error)),
         Verdict::Skipped => {}
     }
 }
@@ -85,7 +91,7 @@ fn line(partition: Partition, verdict: Verdict) -> VerifyLine {
 }
 
 impl VerifyDocument {
-    fn of(partitions: Vec<VerifyLine>) -> Self {
+    fn of(partitions: Vec<VerifyLine>, depth: Depth) -> Self {
         let verified = || partitions.iter().filter_map(|line| line.verified.as_ref());
         let worst = verified().max_by(|a, b| a.worst_error.total_cmp(&b.worst_error));
         let count = |verdict: &str| partitions.iter().filter(|line| line.verdict == verdict).count();
@@ -100,12 +106,15 @@ impl VerifyDocument {
             different: count("different"),
             failed: count("failed"),
             absent: count("absent"),
+            skipped: count("skipped"),
+            depth,
             partitions,
         }
     }
 
-    fn exit(&self, stop: &Stop) -> Exit {
-        if stop.is_wanted() {
+    /// Interrupted where the stop came before the end, whatever was found until then.
+    pub(super) fn exit(&self) -> Exit {
+        if self.skipped > 0 {
             Exit::Interrupted
         } else if self.different + self.failed > 0 {
             Exit::Failed
@@ -114,7 +123,7 @@ impl VerifyDocument {
         }
     }
 
-    fn print(&self, depth: Depth) -> Result<(), Failure> {
+    pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
             "{}: {} as they should be, {} different, {} failed, {} without features of ours",
             output::plural(self.partitions.len(), "partition"),
@@ -123,8 +132,14 @@ impl VerifyDocument {
             self.failed,
             self.absent
         ))?;
+        if self.skipped > 0 {
+            output::line(&format!(
+                "Interrupted: {} not verified",
+                output::plural(self.skipped, "partition")
+            ))?;
+        }
         let (rows, cells) = (output::count(self.rows), output::count(self.cells));
-        if depth == Depth::Quick {
+        if self.depth == Depth::Quick {
             output::line(&format!("{rows} rows, {cells} cells summed and compared with the receipts"))?;
         } else {
             output::line(&format!("{rows} rows, {cells} cells compared bit for bit with the kernel"))?;

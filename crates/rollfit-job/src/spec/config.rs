@@ -101,37 +101,45 @@ impl Default for RunConfig {
 }
 
 impl Config {
-    /// Reads a document; each variable `ROLLFIT_SECTION__KEY` replaces or adds the value at that place.
-    pub(super) fn parse(
-        text: &str,
-        variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, SpecError> {
-        let overrides: Vec<_> =
-            variables.into_iter().filter_map(|(name, value)| Override::new(name, value)).collect();
+    /// Reads a document; each of `overrides` replaces or adds the value at its place.
+    pub(super) fn parse(text: &str, overrides: &[Override]) -> Result<Self, SpecError> {
         if overrides.is_empty() {
             return toml::from_str(text).map_err(|error| SpecError::toml(&error));
         }
         let mut table: toml::Table = toml::from_str(text).map_err(|error| SpecError::toml(&error))?;
-        for given in &overrides {
+        for given in overrides {
             given.apply(&mut table)?;
         }
-        let names = overrides.iter().map(|given| given.variable.as_str()).collect::<Vec<_>>().join(", ");
         table.try_into().map_err(|error: toml::de::Error| match toml::from_str::<Self>(text) {
             // The text alone is wrong in the same way, and has lines.
             Err(in_text) if in_text.message() == error.message() => SpecError::toml(&in_text),
-            _ => SpecError::toml(&error).with_note(&format!("with {names} from the environment")),
+            _ => SpecError::toml(&error).with_note(&Override::note(overrides)),
         })
     }
 }
 
 /// A value given by an environment variable.
-struct Override {
+pub(super) struct Override {
     variable: String,
     path: Vec<String>,
     value: toml::Value,
 }
 
 impl Override {
+    /// Those among `variables`, in the order of their names: the environment has none.
+    pub(super) fn all(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Self> {
+        let mut overrides: Vec<Self> =
+            variables.into_iter().filter_map(|(name, value)| Self::new(name, value)).collect();
+        overrides.sort_by(|a, b| a.variable.cmp(&b.variable));
+        overrides
+    }
+
+    /// What to say where they may be what is wrong.
+    pub(super) fn note(overrides: &[Self]) -> String {
+        let names: Vec<&str> = overrides.iter().map(|given| given.variable.as_str()).collect();
+        format!("with {} from the environment", names.join(", "))
+    }
+
     /// The variables meant are those with a double underscore after the prefix; others have other uses.
     fn new(variable: String, value: String) -> Option<Self> {
         let path = variable.strip_prefix("ROLLFIT_")?;
@@ -143,14 +151,20 @@ impl Override {
         let Some((key, sections)) = self.path.split_last() else { return Ok(()) };
         let mut table = table;
         for section in sections {
+            let section = spelled_in(table, section);
             let entry = table.entry(section.clone()).or_insert_with(|| toml::Table::new().into());
             table = entry.as_table_mut().ok_or_else(|| {
                 SpecError::new(format!("{}: `{section}` is a value, not a section", self.variable))
             })?;
         }
-        table.insert(key.clone(), self.value.clone());
+        table.insert(spelled_in(table, key), self.value.clone());
         Ok(())
     }
+}
+
+/// A name as the table spells it; variables tell no small letters from capital ones.
+fn spelled_in(table: &toml::Table, name: &str) -> String {
+    table.keys().find(|known| known.eq_ignore_ascii_case(name)).cloned().unwrap_or_else(|| name.to_owned())
 }
 
 /// A variable's text as the TOML value it spells, or as a plain string.

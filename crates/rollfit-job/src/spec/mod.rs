@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rollfit::{Metric, Window};
 
-use self::config::{Config, NumberOrWord, OneOrMany, SeriesConfig};
+use self::config::{Config, NumberOrWord, OneOrMany, Override, SeriesConfig};
 pub use self::pattern::{Pattern, PatternError};
 use crate::month::Month;
 use crate::partition::{Partition, check_key};
@@ -141,7 +141,7 @@ impl SpecError {
 
     /// An error of the TOML reader; names the nearest known key where one is unknown.
     fn toml(error: &toml::de::Error) -> Self {
-        let message = error.to_string();
+        let message = in_plain_words(error.to_string());
         let hint = nearest_key(error.message()).map(|known| format!("did you mean `{known}`?"));
         let spec_error = Self::new(message.trim_end());
         match hint {
@@ -149,6 +149,16 @@ impl SpecError {
             None => spec_error,
         }
     }
+}
+
+/// What values are called by those who write them.
+fn in_plain_words(message: String) -> String {
+    const WORDS: [(&str, &str); 3] = [
+        ("expected i64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected f64", "expected a number"),
+    ];
+    WORDS.into_iter().fold(message, |message, (theirs, ours)| message.replace(theirs, ours))
 }
 
 /// From "unknown field `a`, expected one of `b`, `c`" the expected name nearest to the unknown one.
@@ -177,7 +187,13 @@ impl Spec {
         text: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SpecError> {
-        Self::resolve(Config::parse(text, variables)?)
+        let overrides = Override::all(variables);
+        Self::resolve(Config::parse(text, &overrides)?).map_err(|error| {
+            match Config::parse(text, &[]).and_then(Self::resolve) {
+                Err(in_text) if in_text.message == error.message => error,
+                _ => error.with_note(&Override::note(&overrides)),
+            }
+        })
     }
 
     fn resolve(config: Config) -> Result<Self, SpecError> {
@@ -462,3 +478,6 @@ impl std::fmt::Display for Boundary {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,7 +140,10 @@ impl Staged {
     pub(crate) fn discard(&self, sources_dir: &Path, files: &dyn Files) {
         let _ = files.remove(&sources_dir.join(UNFINISHED_JOURNAL));
         for (from, _) in &self.renames {
-            let _ = files.remove(&sources_dir.join(from));
+            let path = sources_dir.join(from);
+            let _ = files.remove(&path);
+            // The directory of a table that was to begin with this import; one that is not empty stays.
+            let _ = path.parent().map(std::fs::remove_dir);
         }
     }
 

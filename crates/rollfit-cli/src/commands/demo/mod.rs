@@ -10,6 +10,9 @@ use rollfit_job::spec::EXAMPLE;
 use rollfit_store::import::Format;
 
 use self::market::{PAIRS, Pair, bars};
+use super::import::{ImportDocument, import};
+use super::run::{Summary, run_partitions};
+use super::verify::{VerifyDocument, verify_partitions};
 use crate::args::{
     ConfigArguments, DemoArguments, GlobalArguments, ImportArguments, RunArguments, SelectArguments,
     VerifyArguments,
@@ -27,21 +30,50 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DemoArguments) -> Result
     let files = make_bars(&places)?;
     std::fs::write(&places.config, config(&places)).map_err(|error| cannot_write(&places.config, error))?;
 
-    heading(
-        global,
-        &format!("import: {} of bars into {}", output::plural(files.len(), "file"), places.store()),
-    )?;
-    let exits = [
-        super::import::run(global, &import_arguments(&places, files))?,
-        step(global, "run: fit, derive, store", || super::run::run(global, &run_arguments(&places)))?,
-        step(global, "verify: the same bits again, and the promised digits", || {
-            super::verify::run(global, &verify_arguments(&places))
-        })?,
-    ];
-    if !global.json {
-        explain(&places)?;
+    if global.json { print_json(global, &places, files) } else { print_steps(global, &places, files) }
+}
+
+/// Everything the demo did, as one document.
+#[derive(serde::Serialize)]
+struct DemoDocument {
+    import: ImportDocument,
+    run: Summary,
+    verify: VerifyDocument,
+    features: PathBuf,
+    config: PathBuf,
+}
+
+fn print_json(global: &GlobalArguments, places: &Places, files: Vec<PathBuf>) -> Result<Exit, Failure> {
+    let document = DemoDocument {
+        import: import(&import_arguments(places, files))?,
+        run: run_partitions(global, &run_arguments(places))?,
+        verify: verify_partitions(&verify_arguments(places))?,
+        features: places.features(),
+        config: places.config.clone(),
+    };
+    output::json(&document)?;
+    Ok(worst(document.run.exit(), document.verify.exit()))
+}
+
+fn print_steps(global: &GlobalArguments, places: &Places, files: Vec<PathBuf>) -> Result<Exit, Failure> {
+    heading(&format!("import: {} of bars into {}", output::plural(files.len(), "file"), places.store()))?;
+    import(&import_arguments(places, files))?.print()?;
+    heading("run: fit, derive, store")?;
+    let summary = run_partitions(global, &run_arguments(places))?;
+    summary.print()?;
+    if summary.exit() == Exit::Interrupted {
+        return Ok(Exit::Interrupted);
     }
-    Ok(exits.into_iter().find(|&exit| exit != Exit::Done).unwrap_or(Exit::Done))
+    heading("verify: the same bits again, and the promised digits")?;
+    let verified = verify_partitions(&verify_arguments(places))?;
+    verified.print()?;
+    explain(places)?;
+    Ok(worst(summary.exit(), verified.exit()))
+}
+
+/// The first that is not as it should be.
+fn worst(run: Exit, verify: Exit) -> Exit {
+    if run == Exit::Done { verify } else { run }
 }
 
 /// Where the demo puts things.
@@ -54,6 +86,10 @@ struct Places {
 impl Places {
     fn below(dir: &Path) -> Self {
         Self { bars: dir.join("bars"), config: dir.join("rollfit.toml"), store: dir.join("store") }
+    }
+
+    fn features(&self) -> PathBuf {
+        self.store.join("features")
     }
 
     fn store(&self) -> String {
@@ -98,20 +134,8 @@ fn config(places: &Places) -> String {
         .replace("to   = \"2017-12\"", &format!("to   = \"{LAST_MONTH}\""))
 }
 
-fn heading(global: &GlobalArguments, text: &str) -> Result<(), Failure> {
-    if !global.json {
-        output::line(&format!("\n== {text}"))?;
-    }
-    Ok(())
-}
-
-fn step(
-    global: &GlobalArguments,
-    text: &str,
-    run: impl FnOnce() -> Result<Exit, Failure>,
-) -> Result<Exit, Failure> {
-    heading(global, text)?;
-    run()
+fn heading(text: &str) -> Result<(), Failure> {
+    Ok(output::line(&format!("\n== {text}"))?)
 }
 
 fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
@@ -148,8 +172,8 @@ fn verify_arguments(places: &Places) -> VerifyArguments {
 }
 
 fn explain(places: &Places) -> Result<(), Failure> {
-    let features = places.store.join("features");
-    let (features, config) = (features.display(), places.config.display());
+    let (features, config) = (places.features(), places.config.display());
+    let features = features.display();
     output::line(&format!(
         "
 == read the features

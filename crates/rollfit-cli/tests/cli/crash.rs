@@ -1,0 +1,114 @@
+//! Crashes: killed at any moment, as often as it may be, the same command finishes the work, and ends with the files
+//! that an undisturbed run gives.
+
+use std::time::{Duration, Instant};
+
+use crate::bars::{bars_every, csv};
+use crate::sandbox::Sandbox;
+use crate::tree::{Tree, leftovers};
+
+const KEYS: [&str; 2] = ["eurusd", "usdjpy"];
+const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
+const KILLS: usize = 10;
+
+/// A job of six partitions of some 9000 rows.
+fn imported() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let mut arguments = ["import", "--format", "csv", "--into", "parquet:fx"].map(str::to_owned).to_vec();
+    for (key, month) in KEYS.iter().flat_map(|key| MONTHS.map(|month| (key, month))) {
+        let name = format!("bars/key={key}/{month}.csv");
+        sandbox.write(&name, csv(&bars_every(key, month, 300)));
+        arguments.push(name);
+    }
+    sandbox.run(&arguments).exits(0);
+    sandbox.configure(&KEYS, MONTHS[0], MONTHS[2]);
+    sandbox
+}
+
+/// The features of an undisturbed run, and how long it took.
+fn undisturbed() -> (Tree, Duration) {
+    let sandbox = imported();
+    let started = Instant::now();
+    sandbox.run(&["run"]).exits(0);
+    let took = started.elapsed();
+    (Tree::of(&sandbox.path("fx/features")), took)
+}
+
+/// Starts a command and kills it after a random part of `longest`.
+fn kill_at_random(sandbox: &Sandbox, arguments: &[&str], longest: Duration, random: &mut fastrand::Rng) {
+    let mut child = sandbox.command(&[arguments, &["--quiet"]].concat()).spawn().unwrap();
+    std::thread::sleep(longest.mul_f64(random.f64()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Checks that whatever file is in place is complete: its rows have the checksum of its receipt.
+#[track_caller]
+fn every_file_in_place_is_whole(sandbox: &Sandbox) {
+    let verified = sandbox.run(&["verify", "--quick", "--json"]).exits(0).json();
+    let count = |verdict: &str| verified[verdict].as_u64().unwrap();
+    assert_eq!(count("equal") + count("absent"), 6, "{verified}");
+    let foreign =
+        |line: &serde_json::Value| line["verdict"] == "absent" && line["cause"] != "no features yet";
+    assert!(!verified["partitions"].as_array().unwrap().iter().any(foreign), "{verified}");
+}
+
+#[track_caller]
+fn ends_as_undisturbed(sandbox: &Sandbox, wanted: &Tree) {
+    sandbox.run(&["run"]).exits(0);
+    let features = sandbox.path("fx/features");
+    let differences = wanted.differences(&Tree::of(&features));
+    assert!(differences.is_empty(), "{differences:?}");
+    assert_eq!(leftovers(&features), Vec::<std::path::PathBuf>::new());
+    sandbox.run(&["verify", "--sample", "20"]).exits(0);
+    let before = Tree::of(&sandbox.path("fx"));
+    sandbox.run(&["run"]).exits(0).says(&["0 written, 6 already done"]);
+    before.is_untouched(&sandbox.path("fx"));
+}
+
+#[test]
+fn killed_at_ten_random_moments_the_same_command_finishes_the_work() {
+    let (wanted, took) = undisturbed();
+    let sandbox = imported();
+    let mut random = fastrand::Rng::with_seed(3);
+    for kill in 0..KILLS {
+        // Short lives at first, so that there is work left to be killed in.
+        let longest = took.mul_f64((kill + 3) as f64 / (KILLS + 3) as f64);
+        kill_at_random(&sandbox, &["run"], longest, &mut random);
+        every_file_in_place_is_whole(&sandbox);
+    }
+    ends_as_undisturbed(&sandbox, &wanted);
+}
+
+#[test]
+fn killed_while_it_rewrites_a_run_leaves_the_old_features_or_the_new() {
+    let (wanted, took) = undisturbed();
+    let sandbox = imported();
+    sandbox.run(&["run", "--quiet"]).exits(0);
+    let mut random = fastrand::Rng::with_seed(4);
+    for _ in 0..KILLS {
+        kill_at_random(&sandbox, &["run", "--force"], took, &mut random);
+        every_file_in_place_is_whole(&sandbox);
+        let old_or_new = Tree::of(&sandbox.path("fx/features"));
+        let differences = wanted.differences(&old_or_new);
+        assert!(differences.iter().all(|path| path.contains("/.")), "{differences:?}");
+    }
+    ends_as_undisturbed(&sandbox, &wanted);
+}
+
+#[test]
+fn killed_in_the_last_moments_of_a_run_nothing_is_lost() {
+    let (wanted, took) = undisturbed();
+    let mut random = fastrand::Rng::with_seed(5);
+    for _ in 0..3 {
+        let sandbox = imported();
+        std::thread::scope(|_| {
+            let mut child = sandbox.command(&["run", "--quiet"]).spawn().unwrap();
+            std::thread::sleep(took.mul_f64(0.7 + 0.3 * random.f64()));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        });
+        every_file_in_place_is_whole(&sandbox);
+        ends_as_undisturbed(&sandbox, &wanted);
+    }
+}

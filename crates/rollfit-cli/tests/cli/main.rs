@@ -1,0 +1,29 @@
+//! The command `rollfit` as users run it: every test starts the real executable on a store of its own.
+//!
+//! Each module is about one group of promises and its tests are named after what they protect. Nothing here looks
+//! inside the program: arguments, files and environment go in; exit code, output and files come out.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
+
+mod bad_config;
+mod bad_source;
+mod bars;
+mod boundary;
+mod crash;
+mod disk;
+mod edges;
+mod environment;
+mod exit_codes;
+mod features;
+mod hive;
+mod import;
+mod job;
+mod log;
+mod memory;
+mod reference_data;
+mod sandbox;
+mod signals;
+mod states;
+mod tree;
+mod two_runners;
+mod verify;

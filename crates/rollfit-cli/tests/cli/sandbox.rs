@@ -1,0 +1,164 @@
+//! [`Sandbox`]: a directory of its own in which a test runs the executable; [`Answer`]: what came back.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The executable under test.
+pub(crate) const ROLLFIT: &str = env!("CARGO_BIN_EXE_rollfit");
+
+/// A user that no password file knows.
+pub(crate) const UNKNOWN_UID: u32 = 54_321;
+
+/// A directory that goes away with the test.
+pub(crate) struct Sandbox {
+    dir: TempDir,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::with_prefix("rollfit-test-").unwrap();
+        // Some tests run the executable as another user, who has to reach what is in here.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Self { dir }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.dir.path().join(relative)
+    }
+
+    /// Writes a file, and the directories above it.
+    pub(crate) fn write(&self, relative: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// The executable, ready to run here with none of our variables in its environment.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = in_clean_environment(ROLLFIT);
+        command.args(arguments).current_dir(self.dir());
+        command
+    }
+
+    /// Runs the executable to its end.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Answer {
+        Answer::of(self.command(arguments))
+    }
+
+    /// As [`Sandbox::run`], with variables in the environment.
+    pub(crate) fn run_with<S: AsRef<OsStr>>(&self, variables: &[(&str, &str)], arguments: &[S]) -> Answer {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied());
+        Answer::of(command)
+    }
+
+    /// Runs the executable as a user who is not privileged.
+    pub(crate) fn run_unprivileged<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Answer {
+        let mut command = in_clean_environment(&self.reachable_executable());
+        command.args(arguments).current_dir(self.dir());
+        become_unprivileged(&mut command);
+        Answer::of(command)
+    }
+
+    /// A copy of the executable where every user can reach it.
+    pub(crate) fn reachable_executable(&self) -> PathBuf {
+        let path = self.path("bin/rollfit");
+        if !path.exists() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::copy(ROLLFIT, &path).unwrap();
+        }
+        path
+    }
+
+    /// The file of a partition's features.
+    pub(crate) fn part(&self, key: &str, month: &str) -> PathBuf {
+        self.path(format!("fx/features/key={key}/month={month}/part.parquet"))
+    }
+}
+
+fn in_clean_environment(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ROLLFIT_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Makes a privileged test's command run as [`UNKNOWN_UID`]; others are unprivileged as they are.
+pub(crate) fn become_unprivileged(command: &mut Command) {
+    if is_privileged() {
+        command.uid(UNKNOWN_UID).gid(UNKNOWN_UID);
+    }
+}
+
+pub(crate) fn is_privileged() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|status| status.uid() == 0)
+}
+
+/// What a run of the executable gave.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Answer {
+    pub(crate) fn of(mut command: Command) -> Self {
+        Self::from(command.output().unwrap())
+    }
+
+    /// The same answer, whose exit code is checked.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{self}");
+        self
+    }
+
+    /// Checks that each of `parts` stands in what was printed, data or messages.
+    #[track_caller]
+    pub(crate) fn says(self, parts: &[&str]) -> Self {
+        for part in parts {
+            let found = self.stdout.contains(part) || self.stderr.contains(part);
+            assert!(found, "does not say `{part}`\n{self}");
+        }
+        self
+    }
+
+    /// The document on stdout.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{self}"))
+    }
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status,
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}\n-- stdout\n{}\n-- stderr\n{}", self.status, self.stdout, self.stderr)
+    }
+}

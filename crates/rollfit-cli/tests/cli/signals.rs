@@ -1,0 +1,211 @@
+//! Signals: the first lets the partitions in hand finish, the second rolls them back, and the same command goes on.
+//! [`SlowJob`] is a job whose partitions take long enough to be interrupted, [`Running`] the executable while it runs.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+
+use crate::bars::{SourceRows, config};
+use crate::sandbox::{Answer, Sandbox};
+use crate::tree::leftovers;
+
+const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
+
+/// A job on little data with much to compute: windows of a thousand rows on an all but perfect line, which takes the
+/// kernel's careful path at every row.
+pub(crate) struct SlowJob {
+    pub(crate) sandbox: Sandbox,
+}
+
+impl SlowJob {
+    pub(crate) fn new() -> Self {
+        let sandbox = Sandbox::new();
+        for month in MONTHS {
+            let mut rows = SourceRows::of_month(month, 40_000, 60);
+            let noise = |row: usize| (row % 7) as f64 * 1e-10;
+            rows.values = (0..rows.values.len()).map(|row| 100.0 + row as f64 * 1e-3 + noise(row)).collect();
+            sandbox.drop_in("slow", &format!("{month}.parquet"), &rows);
+        }
+        let (before, after) = config(&["slow"], MONTHS[0], MONTHS[2])
+            .replace("workers = 2", "workers = 1")
+            .split_once("w15 = 15")
+            .map(|(before, after)| (before.to_owned(), after.to_owned()))
+            .unwrap();
+        let after = &after[after.find("[run]").unwrap()..];
+        let windows: String = (0..10).map(|at| format!("w{at} = {}\n", 1000 - at)).collect();
+        sandbox.write("rollfit.toml", format!("{before}{windows}[features]\nmetrics = [\"r2\"]\n{after}"));
+        Self { sandbox }
+    }
+
+    /// Starts the executable here, its messages in JSON.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = self.sandbox.command(arguments);
+        command.args(["--json", "--log-format", "json"]);
+        Running::start(command)
+    }
+
+    fn parts(&self) -> usize {
+        MONTHS.iter().filter(|month| self.sandbox.part("slow", month).exists()).count()
+    }
+
+    /// Checks that the command goes on where it was stopped and that nothing is left of the stop.
+    #[track_caller]
+    fn goes_on(&self, left: usize) {
+        let features = self.sandbox.path("fx/features");
+        assert_eq!(leftovers(&features), Vec::<std::path::PathBuf>::new());
+        assert_no_empty_dirs(&features);
+        let run = self.sandbox.run(&["run", "--json"]).exits(0).json();
+        assert_eq!(run["written"], left);
+        self.sandbox.run(&["verify", "--quick"]).exits(0);
+    }
+}
+
+fn assert_no_empty_dirs(dir: &Path) {
+    for path in crate::tree::walk(dir).into_iter().filter(|path| path.is_dir()) {
+        let is_empty = std::fs::read_dir(&path).unwrap().next().is_none();
+        assert!(!is_empty || path == dir, "{} is empty", path.display());
+    }
+}
+
+/// The executable while it runs. Ends with the test.
+pub(crate) struct Running {
+    child: Child,
+    messages: BufReader<ChildStderr>,
+    seen: String,
+    stdout: Option<JoinHandle<String>>,
+}
+
+impl Running {
+    /// Starts a command that logs in JSON.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let messages = BufReader::new(child.stderr.take().unwrap());
+        let mut output = child.stdout.take().unwrap();
+        let read = move || {
+            let mut text = String::new();
+            output.read_to_string(&mut text).unwrap();
+            text
+        };
+        Self { child, messages, seen: String::new(), stdout: Some(std::thread::spawn(read)) }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Reads messages until one that `is_wanted` likes, and returns it.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let mut line = String::new();
+            let read = self.messages.read_line(&mut line).unwrap();
+            assert!(read > 0, "ended without what the test waits for:\n{}", self.seen);
+            self.seen.push_str(&line);
+            let message: Value = serde_json::from_str(&line).unwrap();
+            if is_wanted(&message) {
+                return message;
+            }
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for_stage(&mut self, stage: &str) -> Value {
+        self.wait_for(|message| message["stage"] == stage)
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for_words(&mut self, words: &str) -> Value {
+        self.wait_for(|message| message["message"].as_str().unwrap().contains(words))
+    }
+
+    /// Waits for the end.
+    pub(crate) fn finish(mut self) -> Answer {
+        self.messages.read_to_string(&mut self.seen).unwrap();
+        let stdout = self.stdout.take().unwrap().join().unwrap();
+        Answer { status: self.child.wait().unwrap(), stdout, stderr: std::mem::take(&mut self.seen) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal, given without `SIG`.
+pub(crate) fn signal(running: &Running, name: &str) {
+    let kill = format!("kill -{name} {}", running.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+}
+
+#[test]
+fn the_first_signal_finishes_the_partition_in_hand_and_the_same_command_goes_on() {
+    for name in ["INT", "TERM"] {
+        let job = SlowJob::new();
+        let mut running = job.start(&["run"]);
+        running.wait_for_stage("write");
+        signal(&running, name);
+        running.wait_for_words("finishing the partitions in hand");
+        let stopped = running.finish().exits(130).json();
+        assert_eq!((&stopped["written"], &stopped["not_begun"]), (&1.into(), &2.into()));
+        assert_eq!(stopped["interrupted"], true);
+        assert_eq!(job.parts(), 1);
+        job.goes_on(2);
+    }
+}
+
+#[test]
+fn the_second_signal_rolls_back_the_partition_in_hand() {
+    let job = SlowJob::new();
+    let mut running = job.start(&["run"]);
+    running.wait_for_stage("write");
+    signal(&running, "INT");
+    running.wait_for_words("finishing the partitions in hand");
+    signal(&running, "INT");
+    running.wait_for_stage("abandoned");
+    let stopped = running.finish().exits(130).json();
+    assert_eq!((&stopped["written"], &stopped["not_begun"]), (&0.into(), &3.into()));
+    assert_eq!(job.parts(), 0);
+    job.goes_on(3);
+}
+
+#[test]
+fn the_end_of_the_grace_period_rolls_back_what_is_not_committed() {
+    let job = SlowJob::new();
+    let mut running = job.start(&["run", "--stop-within", "0"]);
+    running.wait_for_stage("write");
+    signal(&running, "TERM");
+    running.wait_for_stage("abandoned");
+    running.finish().exits(130);
+    assert_eq!(job.parts(), 0);
+    job.goes_on(3);
+}
+
+#[test]
+fn a_roll_back_leaves_the_features_that_were_there() {
+    let job = SlowJob::new();
+    job.sandbox.run(&["run", "--only", "slow:2017-01"]).exits(0);
+    let before = std::fs::read(job.sandbox.part("slow", "2017-01")).unwrap();
+    let mut running = job.start(&["run", "--force", "--stop-within", "0"]);
+    running.wait_for_stage("write");
+    signal(&running, "INT");
+    running.finish().exits(130);
+    assert_eq!(std::fs::read(job.sandbox.part("slow", "2017-01")).unwrap(), before);
+    job.goes_on(2);
+}
+
+#[test]
+fn a_signal_stops_a_verification_too() {
+    let job = SlowJob::new();
+    job.sandbox.run(&["run"]).exits(0);
+    let mut running = job.start(&["verify", "--sample", "1"]);
+    running.wait_for_words("rows are as they should be");
+    signal(&running, "INT");
+    let stopped = running.finish().exits(130).json();
+    assert_eq!(stopped["partitions"].as_array().unwrap().len(), 3);
+    assert_eq!(stopped["different"], 0);
+}

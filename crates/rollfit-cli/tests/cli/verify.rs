@@ -1,0 +1,106 @@
+//! Verification: it sees a changed bit, a changed source and a lost row, and says where.
+
+use std::fs;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, RecordBatch, TimestampMicrosecondArray};
+use parquet::arrow::ArrowWriter;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use crate::bars::bars;
+use crate::features::Columns;
+use crate::sandbox::Sandbox;
+
+/// Writes the features of a partition anew with its own receipt, after `change`.
+fn tamper(sandbox: &Sandbox, month: &str, change: impl FnOnce(&mut Columns)) {
+    let part = sandbox.part("eurusd", month);
+    let metadata = SerializedFileReader::new(fs::File::open(&part).unwrap()).unwrap().metadata().clone();
+    let receipt = metadata.file_metadata().key_value_metadata().unwrap()[0].clone();
+    let mut columns = Columns::read(&part);
+    change(&mut columns);
+    let time: ArrayRef =
+        Arc::new(TimestampMicrosecondArray::from(columns.instants_us.clone()).with_timezone("UTC"));
+    let values = columns.names.iter().zip(&columns.values).map(|(name, values)| {
+        let nulls = values.iter().map(|value| (!value.is_nan()).then_some(*value));
+        (name.clone(), Arc::new(nulls.collect::<Float64Array>()) as ArrayRef)
+    });
+    let batch =
+        RecordBatch::try_from_iter(std::iter::once(("ts_utc".to_owned(), time)).chain(values)).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(&part).unwrap(), batch.schema(), None).unwrap();
+    writer.append_key_value_metadata(receipt);
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn the_same_features_written_by_another_writer_are_accepted() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
+    tamper(&sandbox, "2017-01", |_| ());
+    sandbox.run(&["verify"]).exits(0);
+    sandbox.run(&["verify", "--quick"]).exits(0);
+}
+
+#[test]
+fn one_changed_bit_is_found_and_named() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01", "2017-02"]);
+    tamper(&sandbox, "2017-01", |columns| {
+        let value = &mut columns.values[3][200];
+        *value = f64::from_bits(value.to_bits() ^ 1);
+    });
+    let instant = Columns::read(&sandbox.part("eurusd", "2017-01")).instants_us[200];
+    let place = format!("r2_idx_w15 at {}", rollfit_job::month::display_instant(instant));
+    let full = sandbox.run(&["verify"]).exits(1);
+    full.says(&["1 as they should be, 1 different", "eurusd 2017-01: different", &place, "1 cells differ"]);
+    sandbox.run(&["verify", "--sample", "1"]).exits(1).says(&[&place]);
+    sandbox.run(&["verify", "--quick"]).exits(1).says(&["the receipt says"]);
+}
+
+#[test]
+fn a_lost_value_and_a_lost_row_are_found() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
+    tamper(&sandbox, "2017-01", |columns| columns.values[0][100] = f64::NAN);
+    sandbox.run(&["verify"]).exits(1).says(&["a2_idx_w15 at"]);
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
+    let rows = bars("eurusd", "2017-01").len() - 15;
+    tamper(&sandbox, "2017-01", |columns| {
+        columns.instants_us.pop();
+        columns.values.iter_mut().for_each(|values| {
+            values.pop();
+        });
+    });
+    let lost = format!("{} rows are stored, the receipt says {rows}", rows - 1);
+    sandbox.run(&["verify"]).exits(1).says(&[&lost]);
+    sandbox.run(&["verify", "--quick"]).exits(1).says(&[&lost]);
+}
+
+#[test]
+fn a_changed_source_or_definition_is_a_difference() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
+    let carry = [("ROLLFIT_RUN__BOUNDARY", "carry")];
+    sandbox
+        .run_with(&carry, &["verify"])
+        .exits(1)
+        .says(&["stored by another definition", "reset became carry"]);
+    sandbox.import_changed("eurusd", &[(bars("eurusd", "2017-01")[50].0, 1.5)]);
+    sandbox.run(&["verify"]).exits(1).says(&["the source has changed since the features were stored"]);
+    sandbox.run(&["verify", "--quick"]).exits(0);
+}
+
+#[test]
+fn what_is_absent_is_told_and_is_no_difference() {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
+    sandbox.run(&["run", "--only", "eurusd:2017-02"]).exits(0);
+    let verified = sandbox.run(&["verify", "--json"]).exits(0).json();
+    assert_eq!((&verified["equal"], &verified["absent"]), (&1.into(), &1.into()));
+    assert_eq!(verified["partitions"][0]["cause"], "no features yet");
+}
+
+#[test]
+fn a_sample_holds_that_many_rows_against_the_reference_and_all_bits_against_the_kernel() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
+    let verified = sandbox.run(&["verify", "--sample", "25", "--json"]).exits(0).json();
+    let rows = bars("eurusd", "2017-01").len() - 15;
+    assert_eq!(verified["cells"], rows * 180);
+    assert_eq!(verified["reference_cells"], 25 * 180);
+    sandbox.run(&["verify", "--sample", "25", "--quick"]).exits(2);
+}

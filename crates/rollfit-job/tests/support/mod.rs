@@ -1,0 +1,148 @@
+//! A source and a sink in memory, and an observer that keeps what it is told.
+
+mod sink;
+mod source;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rollfit_job::Job;
+use rollfit_job::partition::Partition;
+use rollfit_job::plan::partitions;
+use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Stage, Try, run};
+use rollfit_job::spec::Spec;
+use rollfit_job::stop::Stop;
+use rollfit_job::store::StoreError;
+
+pub(crate) use sink::MemorySink;
+pub(crate) use source::MemorySource;
+
+pub(crate) const MINUTE_US: i64 = 60_000_000;
+
+const SPEC: &str = r#"
+[store]
+url = "memory:"
+[partitions]
+keys = "all"
+from = "first"
+to = "latest"
+[series.idx]
+table = "m1_{key}"
+time = "time"
+value = "rate_index"
+features = "reg_rate_{key}_{yyyy}_{mm}"
+[series.bqx]
+table = "bqx_{key}"
+time = "ts_utc"
+value = "w15_bqx_return"
+features = "reg_bqx_{key}_{yyyy}_{mm}"
+[windows]
+w5 = 5
+w3 = 3
+[features]
+metrics = ["a2", "r2", "vertex_x"]
+[run]
+lock_wait_s = 0
+"#;
+
+/// The job, with other values such as `("RUN__BOUNDARY", "carry")`.
+pub(crate) fn spec(values: &[(&str, &str)]) -> Spec {
+    let variable = |(name, value): &(&str, &str)| (format!("ROLLFIT_{name}"), (*value).to_owned());
+    Spec::parse(SPEC, values.iter().map(variable)).unwrap()
+}
+
+pub(crate) fn partition(key: &str, month: &str) -> Partition {
+    Partition { key: key.to_owned(), month: month.parse().unwrap() }
+}
+
+/// A job in memory, with what is needed to run it.
+pub(crate) struct Bench {
+    pub(crate) spec: Spec,
+    pub(crate) source: MemorySource,
+    pub(crate) sink: MemorySink,
+    pub(crate) workers: usize,
+    pub(crate) stop: Stop,
+}
+
+impl Bench {
+    /// A job over `rows` rows of each key in each month.
+    pub(crate) fn new(values: &[(&str, &str)], keys: &[&str], months: &[&str], rows: usize) -> Self {
+        let mut source = MemorySource::default();
+        for key in keys {
+            months.iter().for_each(|month| source.fill(&partition(key, month), rows));
+        }
+        let spec = spec(values);
+        Self { spec, source, sink: MemorySink::default(), workers: 1, stop: Stop::default() }
+    }
+
+    pub(crate) fn job(&self) -> Job<'_> {
+        Job { spec: &self.spec, source: &self.source, sink: &self.sink, workers: self.workers }
+    }
+
+    pub(crate) fn partitions(&self) -> Vec<Partition> {
+        partitions(&self.spec, &self.source, &[]).unwrap()
+    }
+
+    pub(crate) fn run(&self) -> RunReport {
+        self.run_with(&RunOptions::default(), &Record::default())
+    }
+
+    pub(crate) fn run_with(&self, options: &RunOptions, observer: &dyn Observer) -> RunReport {
+        run(&self.job(), &self.partitions(), options, &self.stop, observer)
+    }
+}
+
+/// What the outcomes of a run are called, in the order of the partitions.
+pub(crate) fn outcomes(report: &RunReport) -> Vec<String> {
+    let name = |outcome: &Outcome| match outcome {
+        Outcome::Written { .. } => "written".to_owned(),
+        Outcome::AlreadyDone => "already done".to_owned(),
+        Outcome::LeftAlone(assessment) => format!("left alone: {}", assessment.state),
+        Outcome::Held(holder) => format!("held by {holder}"),
+        Outcome::Failed(error) => format!("failed: {error}"),
+        Outcome::Abandoned => "abandoned".to_owned(),
+        other => format!("{other:?}"),
+    };
+    report.outcomes.iter().map(|(_, outcome)| name(outcome)).collect()
+}
+
+/// What an observer was told.
+#[derive(Default)]
+pub(crate) struct Record {
+    pub(crate) stages: Mutex<Vec<(String, Stage, u32)>>,
+    pub(crate) rows: Mutex<u64>,
+    pub(crate) retries: Mutex<Vec<(String, u32)>>,
+    pub(crate) ended: Mutex<Vec<String>>,
+    /// What to do when a stage begins.
+    pub(crate) on_stage: Option<Box<dyn Fn(Stage) + Sync>>,
+}
+
+impl Record {
+    pub(crate) fn stopping(at: Stage, stop: impl Fn() + Sync + 'static) -> Self {
+        let on_stage: Box<dyn Fn(Stage) + Sync> = Box::new(move |stage| {
+            if stage == at {
+                stop();
+            }
+        });
+        Self { on_stage: Some(on_stage), ..Self::default() }
+    }
+}
+
+impl Observer for Record {
+    fn stage(&self, at: Try<'_>, stage: Stage) {
+        self.stages.lock().unwrap().push((at.partition.to_string(), stage, at.attempt));
+        self.on_stage.iter().for_each(|act| act(stage));
+    }
+
+    fn rows_written(&self, rows: u64) {
+        *self.rows.lock().unwrap() += rows;
+    }
+
+    fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration) {
+        self.retries.lock().unwrap().push((at.partition.to_string(), at.attempt));
+    }
+
+    fn ended(&self, at: Try<'_>, _: &Outcome, _: Duration) {
+        self.ended.lock().unwrap().push(at.partition.to_string());
+    }
+}

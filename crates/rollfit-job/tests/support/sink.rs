@@ -1,0 +1,130 @@
+//! [`MemorySink`]: features in memory, committed all or nothing, with partitions that others hold or wrote.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::Receipt;
+use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
+
+type Fault = Box<dyn Fn(&Partition) -> Result<(), StoreError> + Send + Sync>;
+
+/// What is committed of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StoredPartition {
+    pub(crate) receipt: Receipt,
+    pub(crate) instants_us: Vec<i64>,
+    /// The bits of the features, a vector a row.
+    pub(crate) rows: Vec<Vec<u64>>,
+}
+
+/// Partitions by output.
+#[derive(Default)]
+pub(crate) struct MemorySink {
+    pub(crate) stored: Mutex<BTreeMap<String, StoredPartition>>,
+    /// Outputs that somebody else wrote.
+    pub(crate) foreign: Mutex<Vec<String>>,
+    /// How many claims of a partition find it held.
+    pub(crate) held: Mutex<BTreeMap<String, usize>>,
+    /// What a write of a tile meets.
+    pub(crate) write_fault: Option<Fault>,
+    /// What a commit meets.
+    pub(crate) commit_fault: Option<Fault>,
+    pub(crate) claims: Mutex<Vec<String>>,
+}
+
+impl MemorySink {
+    pub(crate) fn stored(&self, partition: &Partition) -> StoredPartition {
+        self.stored.lock().unwrap()[&self.output(partition)].clone()
+    }
+
+    pub(crate) fn all(&self) -> BTreeMap<String, StoredPartition> {
+        self.stored.lock().unwrap().clone()
+    }
+}
+
+impl Sink for MemorySink {
+    fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
+        let output = self.output(partition);
+        if self.foreign.lock().unwrap().contains(&output) {
+            return Ok(Found::Foreign("somebody else's".to_owned()));
+        }
+        let stored = self.stored.lock().unwrap();
+        Ok(stored.get(&output).map_or(Found::Nothing, |stored| Found::Ours(Box::new(stored.receipt.clone()))))
+    }
+
+    fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
+        self.claims.lock().unwrap().push(partition.to_string());
+        if let Some(left) = self.held.lock().unwrap().get_mut(&self.output(partition))
+            && *left > 0
+        {
+            *left -= 1;
+            return Ok(Claim::Held("another runner".to_owned()));
+        }
+        let slot = MemorySlot {
+            sink: self,
+            partition: partition.clone(),
+            instants_us: Vec::new(),
+            rows: Vec::new(),
+        };
+        Ok(Claim::Taken(Box::new(slot)))
+    }
+
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader>, StoreError> {
+        Err(StoreError::permanent(format!("{partition} is not read back from memory")))
+    }
+
+    fn estimate_bytes(&self, rows: u64) -> u64 {
+        rows * 10
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn output(&self, partition: &Partition) -> String {
+        format!("{}/{}", partition.key, partition.month)
+    }
+
+    fn location(&self, partition: &Partition) -> String {
+        self.output(partition)
+    }
+}
+
+struct MemorySlot<'a> {
+    sink: &'a MemorySink,
+    partition: Partition,
+    instants_us: Vec<i64>,
+    rows: Vec<Vec<u64>>,
+}
+
+impl Slot for MemorySlot<'_> {
+    fn found(&mut self) -> Result<Found, StoreError> {
+        self.sink.found(&self.partition)
+    }
+
+    fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
+        self.sink.write_fault.as_ref().map_or(Ok(()), |fault| fault(&self.partition))?;
+        self.instants_us.extend_from_slice(tile.instants_us);
+        for row in 0..tile.rows() {
+            self.rows.push(tile.columns().map(|column| column[row].to_bits()).collect());
+        }
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
+        self.sink.commit_fault.as_ref().map_or(Ok(()), |fault| fault(&self.partition))?;
+        let output = self.sink.output(&self.partition);
+        self.sink.foreign.lock().unwrap().retain(|other| *other != output);
+        let bytes = 8 * self.rows.len() as u64;
+        let stored =
+            StoredPartition { receipt: receipt.clone(), instants_us: self.instants_us, rows: self.rows };
+        self.sink.stored.lock().unwrap().insert(output, stored);
+        Ok(bytes)
+    }
+
+    fn remove(self: Box<Self>) -> Result<(), StoreError> {
+        self.sink.stored.lock().unwrap().remove(&self.sink.output(&self.partition));
+        Ok(())
+    }
+}
