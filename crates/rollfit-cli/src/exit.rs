@@ -43,12 +43,6 @@ impl Failure {
     pub(crate) fn failed(message: impl std::fmt::Display) -> Self {
         Self { exit: Exit::Failed, error: anyhow::anyhow!("{message}") }
     }
-
-    /// Whether what failed was writing to a standard output that nobody reads any more.
-    pub(crate) fn is_closed_output(&self) -> bool {
-        let error = self.error.downcast_ref::<std::io::Error>();
-        error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-    }
 }
 
 impl std::fmt::Display for Failure {

@@ -22,10 +22,8 @@ fn main() -> std::process::ExitCode {
     exit.into()
 }
 
-/// Tells why the command failed. A reader of our output that went away is not told.
+/// Tells why the command failed.
 fn report(failure: &Failure) -> Exit {
-    if !failure.is_closed_output() {
-        logging::error(&failure.to_string());
-    }
+    logging::error(&failure.to_string());
     failure.exit
 }

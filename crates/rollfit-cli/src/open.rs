@@ -72,7 +72,7 @@ impl OpenJob {
     pub(crate) fn new(arguments: &SelectArguments) -> Result<Self, Failure> {
         let spec = spec(&arguments.config)?;
         let store = store(&spec)?;
-        let partitions = partitions(&spec, &store, &arguments.only)?;
+        let partitions = partitions(&spec, &store, &store, &arguments.only)?;
         let workers = arguments.workers.unwrap_or(spec.run.workers).count(partitions.len());
         Ok(Self { spec, store, partitions, workers })
     }

@@ -2,9 +2,12 @@
 
 use std::io::{self, Write};
 
-/// Prints one line.
+/// Prints one line. A reader that went away is no fault of ours, and changes nothing about how the command went.
 pub(crate) fn line(text: &str) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Prints a JSON document, indented.

@@ -28,6 +28,19 @@ pub(crate) fn heed(stop: &Stop, grace: Option<Duration>) -> std::io::Result<()> 
     Ok(())
 }
 
+/// Turns the first signal into the end of a command that writes nothing.
+pub(crate) fn heed_at_once(stop: &Stop) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            logging::warn("stopping");
+            stop.abandon();
+        }
+    });
+    Ok(())
+}
+
 fn abandon_after(stop: &Stop, grace: Option<Duration>) {
     let Some(grace) = grace else { return };
     let stop = stop.clone();

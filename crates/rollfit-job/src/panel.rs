@@ -24,20 +24,20 @@ impl Panel {
     /// Those of the source.
     pub fn read(source: &dyn Source, spec: &Spec, partition: &Partition) -> Result<Self, StoreError> {
         let wanted_rows = spec.lookback_rows();
-        let mut snapshot = source.snapshot(&spec.series, partition, wanted_rows > 0)?;
+        let mut snapshot = source.snapshot(&spec.series, partition, wanted_rows)?;
         let span_us = partition.month.span_us();
         let start_us = span_us.start;
         let month: Vec<Rows> =
             (0..spec.series.len()).map(|at| snapshot.rows(at, span_us.clone())).collect::<Result<_, _>>()?;
-        let mut panel = Self::default();
-        let joined = join(&month);
-        panel.lost_rows =
-            month.iter().map(|rows| (rows.instants_us.len() - joined.instants_us.len()) as u64).collect();
+        let read_rows: Vec<usize> = month.iter().map(|rows| rows.instants_us.len()).collect();
+        let joined = join(month);
+        let lost_rows = read_rows.iter().map(|rows| (rows - joined.instants_us.len()) as u64).collect();
+        let mut panel = Self { lost_rows, ..Self::default() };
         if wanted_rows > 0 && !joined.instants_us.is_empty() {
-            panel.append(read_lookback(snapshot.as_mut(), &spec.series, start_us, wanted_rows)?);
+            panel.take(read_lookback(snapshot.as_mut(), &spec.series, start_us, wanted_rows)?);
             panel.lookback_rows = panel.instants_us.len();
         }
-        panel.append(joined);
+        panel.take(joined);
         Ok(panel)
     }
 
@@ -46,9 +46,14 @@ impl Panel {
         self.instants_us.len() - self.lookback_rows
     }
 
-    fn append(&mut self, joined: Joined) {
+    /// Adds rows after those there are; the first ones are taken without a copy.
+    fn take(&mut self, joined: Joined) {
+        if self.instants_us.is_empty() {
+            self.instants_us = joined.instants_us;
+            self.columns = joined.columns;
+            return;
+        }
         self.instants_us.extend(joined.instants_us);
-        self.columns.resize(joined.columns.len(), Vec::new());
         for (column, more) in self.columns.iter_mut().zip(joined.columns) {
             column.extend(more);
         }
@@ -68,13 +73,22 @@ fn read_lookback(
         let before: Vec<Rows> = (0..series.len())
             .map(|at| snapshot.rows_before(at, start_us, asked_rows))
             .collect::<Result<_, _>>()?;
-        let joined = join(&before);
-        let exhausted = before.iter().all(|rows| rows.instants_us.len() < asked_rows);
+        let exhausted = nothing_to_add(&before, asked_rows);
+        let joined = join(before);
         if joined.instants_us.len() >= wanted_rows || exhausted {
             return Ok(joined.keep_last(wanted_rows));
         }
         asked_rows *= 2;
     }
+}
+
+/// Whether asking for more than `asked_rows` could not add to the join: a series that gave all it has begins where
+/// every other one was already read.
+fn nothing_to_add(before: &[Rows], asked_rows: usize) -> bool {
+    let first = |rows: &Rows| rows.instants_us.first().copied().unwrap_or(i64::MAX);
+    let gave_all = |rows: &Rows| rows.instants_us.len() < asked_rows;
+    let reached = |instant_us: i64| before.iter().all(|rows| gave_all(rows) || first(rows) <= instant_us);
+    before.iter().any(|rows| gave_all(rows) && reached(first(rows)))
 }
 
 /// Rows that every series has.
@@ -95,15 +109,19 @@ impl Joined {
     }
 }
 
-fn join(series: &[Rows]) -> Joined {
+fn join(series: Vec<Rows>) -> Joined {
     let Some((first, others)) = series.split_first() else { return Joined::default() };
     if others.iter().all(|other| other.instants_us == first.instants_us) {
-        let columns = series.iter().map(|rows| rows.values.clone()).collect();
-        return Joined { instants_us: first.instants_us.clone(), columns };
+        let mut joined = Joined::default();
+        for rows in series {
+            joined.instants_us = rows.instants_us;
+            joined.columns.push(rows.values);
+        }
+        return joined;
     }
     let mut joined = Joined { instants_us: Vec::new(), columns: vec![Vec::new(); series.len()] };
     let mut at = vec![0; series.len()];
-    for &instant_us in &first.instants_us {
+    for &instant_us in &series[0].instants_us {
         for (rows, at) in series.iter().zip(&mut at) {
             while rows.instants_us.get(*at).is_some_and(|&other| other < instant_us) {
                 *at += 1;
@@ -111,7 +129,7 @@ fn join(series: &[Rows]) -> Joined {
         }
         if series.iter().zip(&at).all(|(rows, &at)| rows.instants_us.get(at) == Some(&instant_us)) {
             joined.instants_us.push(instant_us);
-            for ((column, rows), &at) in joined.columns.iter_mut().zip(series).zip(&at) {
+            for ((column, rows), &at) in joined.columns.iter_mut().zip(&series).zip(&at) {
                 column.push(rows.values[at]);
             }
         }
@@ -129,10 +147,10 @@ mod tests {
 
     #[test]
     fn the_join_keeps_what_every_series_has() {
-        let joined = join(&[rows(&[1, 2, 3, 5, 8]), rows(&[2, 4, 5, 8, 9])]);
+        let joined = join(vec![rows(&[1, 2, 3, 5, 8]), rows(&[2, 4, 5, 8, 9])]);
         assert_eq!(joined.instants_us, [2, 5, 8]);
         assert_eq!(joined.columns, [[2.0, 5.0, 8.0], [2.0, 5.0, 8.0]]);
-        assert!(join(&[rows(&[1, 2]), rows(&[])]).instants_us.is_empty());
+        assert!(join(vec![rows(&[1, 2]), rows(&[])]).instants_us.is_empty());
     }
 
     struct Losing;

@@ -1,4 +1,4 @@
-//! [`Partition`]: the unit of work, of commit and of resume; and [`Selection`], which of them a command is about.
+//! [`Partition`]: the unit of work, of commit and of resume; and [`Selector`], which of them a command is about.
 
 use crate::month::{Month, MonthError};
 

@@ -7,7 +7,7 @@ use crate::partition::{Partition, Selector};
 use crate::receipt::{Definition, Input};
 use crate::spec::{Keys, Series, Spec, SpecError};
 use crate::state::{Assessment, State};
-use crate::store::{Found, Source, StoreError};
+use crate::store::{Found, Sink, Source, StoreError};
 use crate::workers::for_each;
 
 /// One line of a plan.
@@ -41,32 +41,33 @@ pub enum PlanError {
 }
 
 /// The partitions of a job in order, by key and month. With all keys, or an open end of the months, the source says
-/// which there are; a key's months before its first row and after its last are then not among them.
+/// which there are; partitions that have features belong to the job too, whether or not their source is still there.
 ///
 /// # Errors
-/// [`PlanError`] when outputs would collide, a selector fits nothing, or the source cannot be listed.
-pub fn partitions(spec: &Spec, source: &dyn Source, only: &[Selector]) -> Result<Vec<Partition>, PlanError> {
-    let keys = match &spec.keys {
-        Keys::Listed(keys) => keys.clone(),
-        Keys::All => source.keys(&spec.series)?,
-    };
-    if keys.is_empty() {
-        return Err(PlanError::Nothing(nothing_to_find(&spec.series)));
-    }
+/// [`PlanError`] when outputs would collide, a selector fits nothing, or the store cannot be listed.
+pub fn partitions(
+    spec: &Spec,
+    source: &dyn Source,
+    sink: &dyn Sink,
+    only: &[Selector],
+) -> Result<Vec<Partition>, PlanError> {
+    let stored = stored_partitions(spec, sink)?;
+    let keys = keys(spec, source, &stored)?;
     check_selected_keys(only, &keys)?;
-    let spans = keys
-        .iter()
-        .map(|key| Ok((key.clone(), months_of(spec, source, key)?)))
-        .collect::<Result<Vec<_>, StoreError>>()?;
-    let latest = spans.iter().filter_map(|(_, span)| span.map(|(_, last)| last)).max();
     let mut planned = Vec::new();
-    for (key, span) in spans {
-        let Some((first, last)) = span else { continue };
-        // With listed keys "latest" is one month for all: a key that lacks it is behind, and is told so.
-        let open_end = spec.to.is_none() && matches!(spec.keys, Keys::Listed(_));
-        let last = if open_end { latest.unwrap_or(last) } else { last };
-        planned.extend(first.through(last).map(|month| Partition { key: key.clone(), month }));
+    for (key, first, last) in spans(spec, source, &keys)? {
+        for month in first.through(last) {
+            let partition = Partition { key: key.clone(), month };
+            // Where the source says which months there are, a month that it lacks is a gap and not a fault.
+            if !(spec.keys == Keys::All && is_gap(spec, source, &partition)) {
+                planned.push(partition);
+            }
+        }
     }
+    planned.extend(stored.into_iter().filter(|partition| keys.contains(&partition.key)));
+    let position = |key: &String| keys.iter().position(|known| known == key);
+    planned.sort_by_key(|partition| (position(&partition.key), partition.month));
+    planned.dedup();
     // Before the selection: a collision with a partition left out for now would destroy that one's output later.
     spec.check_outputs(planned.iter())?;
     planned.retain(|partition| only.is_empty() || only.iter().any(|selector| selector.matches(partition)));
@@ -77,23 +78,65 @@ pub fn partitions(spec: &Spec, source: &dyn Source, only: &[Selector]) -> Result
     Ok(planned)
 }
 
-/// The first and last month to plan for a key.
-fn months_of(spec: &Spec, source: &dyn Source, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
-    if let (Keys::Listed(_), Some(from), Some(to)) = (&spec.keys, spec.from, spec.to) {
-        return Ok(Some((from, to)));
+/// The partitions with features, between the job's first and last month.
+fn stored_partitions(spec: &Spec, sink: &dyn Sink) -> Result<Vec<Partition>, StoreError> {
+    let mut stored = sink.partitions()?;
+    stored.retain(|partition| {
+        spec.from.is_none_or(|from| from <= partition.month) && spec.to.is_none_or(|to| partition.month <= to)
+    });
+    Ok(stored)
+}
+
+fn keys(spec: &Spec, source: &dyn Source, stored: &[Partition]) -> Result<Vec<String>, PlanError> {
+    if let Keys::Listed(keys) = &spec.keys {
+        return Ok(keys.clone());
     }
-    let (first, last) = match (source.months(&spec.series[0], key), spec.from, spec.to) {
-        (Ok(Some(span)), ..) => span,
-        (Ok(None), ..) => return Ok(None),
-        // A key that cannot be read is planned all the same: its partitions fail, those of other keys do not.
-        (Err(_), Some(from), Some(to)) => (from, to),
-        (Err(error), ..) => return Err(error),
-    };
-    let (from, to) = match spec.keys {
-        Keys::All => (spec.from.unwrap_or(first).max(first), spec.to.unwrap_or(last).min(last)),
-        Keys::Listed(_) => (spec.from.unwrap_or(first), spec.to.unwrap_or(last)),
-    };
-    Ok((from <= to).then_some((from, to)))
+    if let Some(series) = spec.series.iter().find(|series| !series.table.has_key()) {
+        return Err(PlanError::Nothing(format!(
+            "[series.{}] table = \"{}\" has no {{key}}, so \"all\" keys cannot be told from it: list the keys",
+            series.name, series.table
+        )));
+    }
+    let mut keys = source.keys(&spec.series)?;
+    keys.extend(stored.iter().map(|partition| partition.key.clone()));
+    keys.sort();
+    keys.dedup();
+    if keys.is_empty() { Err(PlanError::Nothing(nothing_to_find(&spec.series))) } else { Ok(keys) }
+}
+
+/// The first and last month to plan for each key that has any. A key that cannot be read is planned like the others: its
+/// partitions fail, and theirs do not.
+fn spans(
+    spec: &Spec,
+    source: &dyn Source,
+    keys: &[String],
+) -> Result<Vec<(String, Month, Month)>, StoreError> {
+    if let (Keys::Listed(_), Some(from), Some(to)) = (&spec.keys, spec.from, spec.to) {
+        return Ok(keys.iter().map(|key| (key.clone(), from, to)).collect());
+    }
+    let found: Vec<_> = keys.iter().map(|key| (key, source.months(&spec.series[0], key))).collect();
+    let known = || found.iter().filter_map(|(_, span)| span.as_ref().ok().copied().flatten());
+    let first_of_all = spec.from.or(known().map(|(first, _)| first).min());
+    let last_of_all = spec.to.or(known().map(|(_, last)| last).max());
+    let mut spans = Vec::new();
+    for (key, span) in found {
+        let (first, last) = match (span, first_of_all, last_of_all) {
+            (Ok(None), ..) => continue,
+            (Ok(Some((first, last))), ..) => match spec.keys {
+                Keys::All => (spec.from.unwrap_or(first).max(first), spec.to.unwrap_or(last).min(last)),
+                // "latest" is one month for all listed keys: one that lacks it is behind, and is told so.
+                Keys::Listed(_) => (spec.from.unwrap_or(first), last_of_all.unwrap_or(last)),
+            },
+            (Err(_), Some(first), Some(last)) => (first, last),
+            (Err(error), ..) => return Err(error),
+        };
+        spans.push((key.clone(), first, last));
+    }
+    Ok(spans)
+}
+
+fn is_gap(spec: &Spec, source: &dyn Source, partition: &Partition) -> bool {
+    matches!(source.estimate_rows(&spec.series[0], partition), Ok(0))
 }
 
 fn nothing_to_find(series: &[Series]) -> String {
@@ -134,10 +177,14 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
     });
     let partition = partition.clone();
     match assessed {
-        Ok((Assessment { state: State::Missing, .. }, 0)) => {
-            PlannedPartition { partition, state: None, cause: no_rows(job.spec), rows: 0, write_bytes: 0 }
-        }
-        Ok((Assessment { state, cause }, rows)) => {
+        Ok((Assessment { state: State::Missing, .. }, 0)) => PlannedPartition {
+            cause: no_rows(job.spec, &partition),
+            partition,
+            state: None,
+            rows: 0,
+            write_bytes: 0,
+        },
+        Ok((Assessment { state, cause, .. }, rows)) => {
             let writes = matches!(state, State::Missing | State::InputChanged);
             let write_bytes = if writes { job.sink.estimate_bytes(rows) } else { 0 };
             PlannedPartition { partition, state: Some(state), cause, rows, write_bytes }
@@ -167,8 +214,8 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
 }
 
 /// What to say of a month without rows.
-pub(crate) fn no_rows(spec: &Spec) -> String {
-    let tables =
-        spec.series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>().join(" and ");
+pub(crate) fn no_rows(spec: &Spec, partition: &Partition) -> String {
+    let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
+    let tables = spec.series.iter().map(table).collect::<Vec<_>>().join(" and ");
     format!("the month has no rows in {tables}: import it, or leave it out of [partitions]")
 }

@@ -118,7 +118,14 @@ pub fn run(
     std::thread::scope(|scope| {
         for worker in 0..job.workers {
             let (runner, queue, outcomes) = (&runner, &queue, &outcomes);
-            scope.spawn(move || runner.work(worker, queue, outcomes));
+            let thread = std::thread::Builder::new().name(format!("worker {worker}"));
+            if thread.spawn_scoped(scope, move || runner.work(worker, queue, outcomes)).is_err() {
+                // The system gives no more threads. Those there are do the work; without any, this one does.
+                if worker == 0 {
+                    runner.work(worker, queue, outcomes);
+                }
+                break;
+            }
         }
     });
     let mut outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -142,20 +149,29 @@ struct Waiting {
     held_since: Option<Instant>,
 }
 
+/// The next partition to do.
+struct Next {
+    partition: Partition,
+    /// Whether another runner had it when it was tried before.
+    was_held: bool,
+    /// Whether it may be put back again if it still is: not after the wait is over.
+    may_wait: bool,
+}
+
 impl Queue {
     fn new(partitions: &[Partition], lock_wait: Duration) -> Self {
         let fresh = partitions.iter().cloned().collect();
         Self { waiting: Mutex::new(Waiting { fresh, ..Waiting::default() }), lock_wait }
     }
 
-    /// The next partition, and whether it may be held again: not after the wait is over.
-    fn take(&self) -> Option<(Partition, bool)> {
+    fn take(&self) -> Option<Next> {
         let mut waiting = lock(&self.waiting);
         if let Some(partition) = waiting.fresh.pop_front() {
-            return Some((partition, true));
+            return Some(Next { partition, was_held: false, may_wait: true });
         }
         let held_since = *waiting.held_since.get_or_insert_with(Instant::now);
-        waiting.held.pop_front().map(|partition| (partition, held_since.elapsed() < self.lock_wait))
+        let may_wait = held_since.elapsed() < self.lock_wait;
+        waiting.held.pop_front().map(|partition| Next { partition, was_held: true, may_wait })
     }
 
     fn put_back(&self, partition: Partition) {
@@ -185,9 +201,14 @@ impl Runner<'_> {
         const HELD_PAUSE: Duration = Duration::from_millis(200);
         let mut engine = FeatureEngine::new(self.job.spec);
         while !self.stop.is_wanted()
-            && let Some((partition, may_wait)) = queue.take()
+            && let Some(Next { partition, was_held, may_wait }) = queue.take()
         {
             let started = Instant::now();
+            if was_held && self.is_still_held(&partition) && may_wait {
+                queue.put_back(partition);
+                self.stop.sleep(HELD_PAUSE);
+                continue;
+            }
             let (outcome, attempt) = self.try_partition(worker, &partition, &mut engine);
             self.observer.ended(Try { worker, partition: &partition, attempt }, &outcome, started.elapsed());
             if may_wait && matches!(outcome, Outcome::Held(_)) {
@@ -197,6 +218,11 @@ impl Runner<'_> {
                 lock(outcomes).push((partition, outcome));
             }
         }
+    }
+
+    /// Whether another runner has the partition now. Cheaper than reading its source to find out.
+    fn is_still_held(&self, partition: &Partition) -> bool {
+        matches!(self.job.sink.claim(partition), Ok(Claim::Held(_)))
     }
 
     /// Does a partition, again while its faults are transient and attempts are left. Returns the last attempt's number.
@@ -238,10 +264,10 @@ impl Runner<'_> {
 
     fn do_partition(&self, at: Try<'_>, engine: &mut FeatureEngine) -> Result<Outcome, StoreError> {
         self.observer.stage(at, Stage::Read);
-        let panel = Panel::read(self.job.source, self.job.spec, at.partition)?;
-        let input = Input::of(&panel);
+        let mut panel = Panel::read(self.job.source, self.job.spec, at.partition)?;
         // Decided without a claim first: where there is nothing to do, not even a lock file is written.
-        if let Decision::End(outcome) = self.decide(&self.job.sink.found(at.partition)?, &input)? {
+        let found_before = self.job.sink.found(at.partition)?;
+        if let Decision::End(outcome) = self.decide(at.partition, &found_before, &Input::of(&panel))? {
             self.job.sink.tidy(at.partition);
             return Ok(outcome);
         }
@@ -249,29 +275,39 @@ impl Runner<'_> {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) => return Ok(Outcome::Held(holder)),
         };
-        match self.decide(&slot.found()?, &input)? {
+        let found = slot.found()?;
+        if found != found_before {
+            // Another runner was here since, and may have seen a newer source than this one.
+            panel = Panel::read(self.job.source, self.job.spec, at.partition)?;
+        }
+        let input = Input::of(&panel);
+        match self.decide(at.partition, &found, &input)? {
+            Decision::Write(_) if self.stop.is_abandoning() => Ok(Outcome::Abandoned),
             Decision::Write(was) => self.write(at, slot, engine, &panel, input, was),
             Decision::End(outcome) => Ok(outcome),
         }
     }
 
-    fn decide(&self, found: &Found, input: &Input) -> Result<Decision, StoreError> {
+    /// What to do with a partition whose sink holds `found` and whose source holds `input`.
+    fn decide(&self, partition: &Partition, found: &Found, input: &Input) -> Result<Decision, StoreError> {
         let assessment = Assessment::of(found, &self.definition, input, &self.job.spec.run);
         match assessment.state {
-            State::Missing if input.rows == 0 => Err(StoreError::permanent(no_rows(self.job.spec))),
-            state if self.is_to_write(state, input) => Ok(Decision::Write(state)),
+            State::Missing if input.rows == 0 => {
+                Err(StoreError::permanent(no_rows(self.job.spec, partition)))
+            }
+            state if self.is_to_write(&assessment, input) => Ok(Decision::Write(state)),
             State::Done => Ok(Decision::End(Outcome::AlreadyDone)),
             _ => Ok(Decision::End(Outcome::LeftAlone(assessment))),
         }
     }
 
-    fn is_to_write(&self, state: State, input: &Input) -> bool {
-        match state {
+    fn is_to_write(&self, assessment: &Assessment, input: &Input) -> bool {
+        match assessment.state {
             State::Missing | State::InputChanged => true,
             State::Done => self.options.force,
             // An empty partition is never written: to be rid of the old features, drop them.
             State::DefinitionChanged | State::Foreign | State::Shrunk => {
-                self.options.replace.contains(&state) && input.rows > 0
+                assessment.may_be_replaced(&self.options.replace) && input.rows > 0
             }
         }
     }

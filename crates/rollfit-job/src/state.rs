@@ -73,6 +73,8 @@ impl std::str::FromStr for State {
 pub struct Assessment {
     /// The state.
     pub state: State,
+    /// Another state left alone that it is in as well: what replaces it must be told both.
+    pub also: Option<State>,
     /// Why, for people.
     pub cause: String,
 }
@@ -80,38 +82,61 @@ pub struct Assessment {
 impl Assessment {
     /// Decides the state of a partition whose sink holds `found` and whose source holds `input` now.
     pub fn of(found: &Found, definition: &Definition, input: &Input, run: &RunSpec) -> Self {
-        let (state, cause) = match found {
-            Found::Nothing => (State::Missing, "no features yet".to_owned()),
-            Found::Foreign(what) => (State::Foreign, what.clone()),
+        match found {
+            Found::Nothing => Self::new(State::Missing, "no features yet".to_owned()),
+            Found::Foreign(what) => Self::new(State::Foreign, what.clone()),
             Found::Ours(receipt) => compare(receipt, definition, input, run),
-        };
-        Self { state, cause }
+        }
+    }
+
+    fn new(state: State, cause: String) -> Self {
+        Self { state, also: None, cause }
+    }
+
+    /// Whether a run that may replace `replace` may write the partition.
+    pub fn may_be_replaced(&self, replace: &[State]) -> bool {
+        replace.contains(&self.state) && self.also.is_none_or(|also| replace.contains(&also))
     }
 }
 
-fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunSpec) -> (State, String) {
-    if let Some(difference) = receipt.definition.difference(definition) {
-        return (State::DefinitionChanged, difference);
+fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunSpec) -> Assessment {
+    let difference = receipt.definition.difference(definition);
+    if receipt.input == *input && difference.is_none() {
+        return Assessment::new(State::Done, format!("{} rows", receipt.stored.rows));
     }
-    if receipt.input == *input {
-        return (State::Done, format!("{} rows", receipt.stored.rows));
-    }
-    match shrinkage(receipt, input, run) {
-        Some(cause) => (State::Shrunk, cause),
-        None => (State::InputChanged, input_change(&receipt.input, input)),
+    // Rows that are gone weigh more than another definition, and neither hides the other.
+    match (shrinkage(receipt, definition, input, run), difference) {
+        (Some(loss), Some(difference)) => Assessment {
+            state: State::Shrunk,
+            also: Some(State::DefinitionChanged),
+            cause: format!("{loss}; and {difference}"),
+        },
+        (Some(loss), None) => Assessment::new(State::Shrunk, loss),
+        (None, Some(difference)) => Assessment::new(State::DefinitionChanged, difference),
+        (None, None) => Assessment::new(State::InputChanged, input_change(&receipt.input, input)),
     }
 }
 
-fn shrinkage(receipt: &Receipt, input: &Input, run: &RunSpec) -> Option<String> {
-    let before = receipt.input.rows;
-    if input.rows == 0 {
-        return Some(format!("the source had {before} rows and is empty now"));
+/// What the input has lost since the receipt. A join that loses no more than it did then has lost nothing.
+fn shrinkage(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunSpec) -> Option<String> {
+    let before = &receipt.input;
+    if input.rows == 0 && before.rows > 0 {
+        return Some(format!(
+            "the source had {} rows and is empty now; `rollfit drop` removes the features",
+            before.rows
+        ));
     }
-    if (input.rows as f64) < run.shrunk_rows_min * before as f64 {
-        return Some(format!("the source had {before} rows and has {} now", input.rows));
+    if (input.rows as f64) < run.shrunk_rows_min * before.rows as f64 {
+        return Some(format!("the source had {} rows and has {} now", before.rows, input.rows));
+    }
+    if receipt.definition == *definition && input.lookback_rows < before.lookback_rows {
+        return Some(format!(
+            "{} rows before the partition were used and {} are left",
+            before.lookback_rows, input.lookback_rows
+        ));
     }
     let lost_share = input.join_loss();
-    (lost_share > run.join_loss_max)
+    (lost_share > run.join_loss_max && lost_share > before.join_loss())
         .then(|| format!("the join loses {:.1}% of a series' rows now", 100.0 * lost_share))
 }
 

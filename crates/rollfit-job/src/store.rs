@@ -84,8 +84,8 @@ pub trait Source: Send + Sync {
     /// When the table is missing or cannot be read.
     fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError>;
 
-    /// A view of a partition's series that later changes to the source do not reach. `lookback` says whether rows
-    /// before the partition will be asked for.
+    /// A view of a partition's series that later changes to the source do not reach. `lookback_rows` says how many
+    /// joined rows before the partition will be asked for.
     ///
     /// # Errors
     /// When a table or column is missing or cannot be read.
@@ -93,7 +93,7 @@ pub trait Source: Send + Sync {
         &self,
         series: &[Series],
         partition: &Partition,
-        lookback: bool,
+        lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError>;
 }
 
@@ -152,6 +152,12 @@ pub trait Sink: Send + Sync {
     /// When the store cannot be read.
     fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
 
+    /// The partitions that have features, ours or not, in no order.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    fn partitions(&self) -> Result<Vec<Partition>, StoreError>;
+
     /// Takes a partition for this runner alone, until the slot is dropped. Does not wait.
     ///
     /// # Errors
@@ -175,9 +181,6 @@ pub trait Sink: Send + Sync {
 
     /// The name of a partition's output in this store: what its receipt belongs to.
     fn output(&self, partition: &Partition) -> String;
-
-    /// Where a partition's features are, for people.
-    fn location(&self, partition: &Partition) -> String;
 }
 
 /// The answer to [`Sink::claim`].

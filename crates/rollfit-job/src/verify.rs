@@ -49,11 +49,11 @@ pub struct Verified {
 pub enum Verdict {
     /// It was compared.
     Compared(Verified),
-    /// There is nothing with a receipt of ours to compare.
-    Absent(String),
+    /// There are no features.
+    Absent,
     /// It could not be read.
     Failed(StoreError),
-    /// The stop came first.
+    /// A stop was wanted before its end.
     Skipped,
 }
 
@@ -69,35 +69,41 @@ pub fn verify(
         if stop.is_wanted() {
             return Verdict::Skipped;
         }
-        let verdict = verify_one(job, partition, depth).unwrap_or_else(Verdict::Failed);
+        let verdict = verify_one(job, partition, depth, stop).unwrap_or_else(Verdict::Failed);
         verified(partition, &verdict);
         verdict
     })
 }
 
-fn verify_one(job: &Job<'_>, partition: &Partition, depth: Depth) -> Result<Verdict, StoreError> {
+fn verify_one(
+    job: &Job<'_>,
+    partition: &Partition,
+    depth: Depth,
+    stop: &Stop,
+) -> Result<Verdict, StoreError> {
     match job.sink.found(partition)? {
-        Found::Nothing => return Ok(Verdict::Absent("no features yet".to_owned())),
-        Found::Foreign(what) => return Ok(Verdict::Absent(what)),
+        Found::Nothing => return Ok(Verdict::Absent),
+        Found::Foreign(what) => return Ok(Verdict::Compared(different(what))),
         Found::Ours(_) => {}
     }
     let mut reader = job.sink.read(partition)?;
     let verified = match depth {
-        Depth::Quick => check_receipt(reader.as_mut(), job.spec.feature_count())?,
-        Depth::Sampled(rows) => compare(job, partition, reader.as_mut(), Some(rows))?,
-        Depth::Full => compare(job, partition, reader.as_mut(), None)?,
+        Depth::Quick => check_receipt(reader.as_mut(), stop)?,
+        Depth::Sampled(rows) => compare(job, partition, reader.as_mut(), Some(rows), stop)?,
+        Depth::Full => compare(job, partition, reader.as_mut(), None, stop)?,
     };
-    Ok(Verdict::Compared(verified))
+    Ok(if stop.is_wanted() { Verdict::Skipped } else { Verdict::Compared(verified) })
 }
 
 /// Counts and sums the stored rows and compares with the receipt.
-fn check_receipt(reader: &mut dyn FeatureReader, spec_features: usize) -> Result<Verified, StoreError> {
+fn check_receipt(reader: &mut dyn FeatureReader, stop: &Stop) -> Result<Verified, StoreError> {
     let receipt = reader.receipt().clone();
     let features = receipt.definition.series.iter().map(|series| series.columns.len()).sum();
-    debug_assert!(features > 0 && spec_features > 0);
     let mut checksum = Checksum::new(features);
     let mut verified = Verified::default();
-    while let Some(tile) = reader.next_tile()? {
+    while !stop.is_wanted()
+        && let Some(tile) = reader.next_tile()?
+    {
         verified.rows += tile.rows() as u64;
         verified.cells += tile.values.len() as u64;
         checksum.add(tile);
@@ -120,6 +126,7 @@ fn compare(
     partition: &Partition,
     reader: &mut dyn FeatureReader,
     sample_rows: Option<usize>,
+    stop: &Stop,
 ) -> Result<Verified, StoreError> {
     let receipt = reader.receipt().clone();
     if let Some(difference) = receipt.definition.difference(&Definition::of(job.spec)) {
@@ -139,7 +146,9 @@ fn compare(
         verified: Verified::default(),
     };
     let mut checksum = Checksum::new(comparison.names.len());
-    while let Some(stored) = reader.next_tile()? {
+    while !stop.is_wanted()
+        && let Some(stored) = reader.next_tile()?
+    {
         checksum.add(stored);
         comparison.add(stored);
     }

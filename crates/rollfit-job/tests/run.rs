@@ -17,7 +17,7 @@ use rollfit_job::spec::Spec;
 use rollfit_job::state::State;
 use rollfit_job::store::{Fault, Sink, StoreError};
 
-use support::{Bench, MemorySource, Record, outcomes, partition, spec};
+use support::{Bench, MemorySink, MemorySource, Record, outcomes, partition, spec};
 
 const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
 
@@ -417,7 +417,7 @@ fn equal_rows_have_equal_digests_wherever_they_come_from() {
 fn under_reset_no_row_before_the_month_is_asked_for() {
     let bench = Bench::new(&[], &["a"], &MONTHS, 20);
     bench.run();
-    assert!(bench.source.announced.lock().unwrap().iter().all(|(_, lookback)| !lookback));
+    assert!(bench.source.announced.lock().unwrap().iter().all(|(_, rows)| *rows == 0));
     assert_eq!(*bench.source.asked_before.lock().unwrap(), [0; 0]);
     assert_eq!(bench.sink.stored(&partition("a", MONTHS[1])).receipt.stored.no_value.warmup, 6 * 3 * 2);
 }
@@ -426,7 +426,7 @@ fn under_reset_no_row_before_the_month_is_asked_for() {
 fn under_carry_the_windows_reach_into_the_rows_before() {
     let bench = Bench::new(&[("RUN__BOUNDARY", "carry")], &["a"], &MONTHS, 20);
     bench.run();
-    assert!(bench.source.announced.lock().unwrap().iter().all(|(_, lookback)| *lookback));
+    assert!(bench.source.announced.lock().unwrap().iter().all(|(_, rows)| *rows > 0));
     assert_eq!(
         bench.source.asked_before.lock().unwrap()[..2],
         [4, 4],
@@ -476,7 +476,10 @@ fn under_carry_a_change_in_the_rows_before_is_a_change_of_input() {
 
 fn planned(values: &[(&str, &str)], source: &MemorySource, only: &[&str]) -> Result<Vec<String>, PlanError> {
     let only: Vec<_> = only.iter().map(|text| text.parse().unwrap()).collect();
-    Ok(partitions(&spec(values), source, &only)?.iter().map(ToString::to_string).collect())
+    Ok(partitions(&spec(values), source, &MemorySink::default(), &only)?
+        .iter()
+        .map(ToString::to_string)
+        .collect())
 }
 
 /// Key `a` has three months, `b` the second, `c` none; `d` lacks a table.

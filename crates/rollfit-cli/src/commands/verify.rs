@@ -10,6 +10,8 @@ use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::{logging, output, signals};
 
+const NO_FEATURES: &str = "there are no features";
+
 #[derive(serde::Serialize)]
 struct VerifyLine {
     partition: Partition,
@@ -57,7 +59,7 @@ pub(super) fn verify_partitions(arguments: &VerifyArguments) -> Result<VerifyDoc
         (false, None) => Depth::Full,
     };
     let stop = Stop::default();
-    signals::heed(&stop, None)?;
+    signals::heed_at_once(&stop)?;
     let verdicts = verify(&open.job(), &open.partitions, depth, &stop, &tell);
     let lines =
         open.partitions.into_iter().zip(verdicts).map(|(partition, verdict)| line(partition, verdict));
@@ -71,7 +73,7 @@ fn tell(partition: &Partition, verdict: &Verdict) {
             say(false, &format!("{} rows are as they should be", output::count(*rows)));
         }
         Verdict::Compared(Verified { difference: Some(difference), .. }) => say(true, difference),
-        Verdict::Absent(cause) => say(false, cause),
+        Verdict::Absent => say(true, NO_FEATURES),
         Verdict::Failed(error) => say(true, &error_chain(error)),
         Verdict::Skipped => {}
     }
@@ -83,7 +85,7 @@ fn line(partition: Partition, verdict: Verdict) -> VerifyLine {
             let verdict = if verified.difference.is_none() { "equal" } else { "different" };
             (verdict, verified.difference.clone(), Some(verified))
         }
-        Verdict::Absent(cause) => ("absent", Some(cause), None),
+        Verdict::Absent => ("absent", Some(NO_FEATURES.to_owned()), None),
         Verdict::Failed(error) => ("failed", Some(error_chain(&error)), None),
         Verdict::Skipped => ("skipped", None, None),
     };
@@ -116,7 +118,7 @@ impl VerifyDocument {
     pub(super) fn exit(&self) -> Exit {
         if self.skipped > 0 {
             Exit::Interrupted
-        } else if self.different + self.failed > 0 {
+        } else if self.different + self.failed + self.absent > 0 {
             Exit::Failed
         } else {
             Exit::Done
@@ -125,7 +127,7 @@ impl VerifyDocument {
 
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
-            "{}: {} as they should be, {} different, {} failed, {} without features of ours",
+            "{}: {} as they should be, {} different, {} failed, {} without features",
             output::plural(self.partitions.len(), "partition"),
             self.equal,
             self.different,
@@ -151,7 +153,7 @@ impl VerifyDocument {
                 output::count(self.undetermined_cells)
             ))?;
         }
-        for line in self.partitions.iter().filter(|line| matches!(line.verdict, "different" | "failed")) {
+        for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "skipped")) {
             let cause = line.cause.as_deref().unwrap_or_default();
             output::line(&format!("  {}: {}: {cause}", line.partition, line.verdict))?;
         }

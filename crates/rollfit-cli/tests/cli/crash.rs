@@ -1,6 +1,8 @@
 //! Crashes: killed at any moment, as often as it may be, the same command finishes the work, and ends with the files
 //! that an undisturbed run gives.
 
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::bars::{bars_every, csv};
@@ -34,12 +36,13 @@ fn undisturbed() -> (Tree, Duration) {
     (Tree::of(&sandbox.path("fx/features")), took)
 }
 
-/// Starts a command and kills it after a random part of `longest`.
-fn kill_at_random(sandbox: &Sandbox, arguments: &[&str], longest: Duration, random: &mut fastrand::Rng) {
-    let mut child = sandbox.command(&[arguments, &["--quiet"]].concat()).spawn().unwrap();
-    std::thread::sleep(longest.mul_f64(random.f64()));
+/// Starts a command and kills it after a time. Returns whether it was still at work then.
+fn kill_after(sandbox: &Sandbox, arguments: &[&str], time: Duration) -> bool {
+    let mut command = sandbox.command(&[arguments, &["--quiet"]].concat());
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(time);
     child.kill().unwrap();
-    child.wait().unwrap();
+    child.wait().unwrap().signal().is_some()
 }
 
 /// Checks that whatever file is in place is complete: its rows have the checksum of its receipt.
@@ -71,12 +74,14 @@ fn killed_at_ten_random_moments_the_same_command_finishes_the_work() {
     let (wanted, took) = undisturbed();
     let sandbox = imported();
     let mut random = fastrand::Rng::with_seed(3);
+    let mut killed_at_work = 0;
     for kill in 0..KILLS {
         // Short lives at first, so that there is work left to be killed in.
         let longest = took.mul_f64((kill + 3) as f64 / (KILLS + 3) as f64);
-        kill_at_random(&sandbox, &["run"], longest, &mut random);
+        killed_at_work += u32::from(kill_after(&sandbox, &["run"], longest.mul_f64(random.f64())));
         every_file_in_place_is_whole(&sandbox);
     }
+    assert!(killed_at_work > 2, "{killed_at_work} of {KILLS} kills came before the end");
     ends_as_undisturbed(&sandbox, &wanted);
 }
 
@@ -86,13 +91,15 @@ fn killed_while_it_rewrites_a_run_leaves_the_old_features_or_the_new() {
     let sandbox = imported();
     sandbox.run(&["run", "--quiet"]).exits(0);
     let mut random = fastrand::Rng::with_seed(4);
+    let mut killed_at_work = 0;
     for _ in 0..KILLS {
-        kill_at_random(&sandbox, &["run", "--force"], took, &mut random);
+        killed_at_work += u32::from(kill_after(&sandbox, &["run", "--force"], took.mul_f64(random.f64())));
         every_file_in_place_is_whole(&sandbox);
         let old_or_new = Tree::of(&sandbox.path("fx/features"));
         let differences = wanted.differences(&old_or_new);
         assert!(differences.iter().all(|path| path.contains("/.")), "{differences:?}");
     }
+    assert!(killed_at_work > 2, "{killed_at_work} of {KILLS} kills came before the end");
     ends_as_undisturbed(&sandbox, &wanted);
 }
 
@@ -102,12 +109,7 @@ fn killed_in_the_last_moments_of_a_run_nothing_is_lost() {
     let mut random = fastrand::Rng::with_seed(5);
     for _ in 0..3 {
         let sandbox = imported();
-        std::thread::scope(|_| {
-            let mut child = sandbox.command(&["run", "--quiet"]).spawn().unwrap();
-            std::thread::sleep(took.mul_f64(0.7 + 0.3 * random.f64()));
-            child.kill().unwrap();
-            child.wait().unwrap();
-        });
+        kill_after(&sandbox, &["run"], took.mul_f64(0.7 + 0.3 * random.f64()));
         every_file_in_place_is_whole(&sandbox);
         ends_as_undisturbed(&sandbox, &wanted);
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::bars::config;
 use crate::features::Columns;
-use crate::sandbox::{Answer, Sandbox, UNKNOWN_UID, become_unprivileged, is_privileged};
+use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 
 /// Every key of the configuration as a variable with a value, and the words of `plan` or `run` that show its effect.
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
@@ -143,7 +143,7 @@ fn whole_job(sandbox: &Sandbox, change: impl Fn(&mut Command)) {
     let import = ["import", "--format", "csv", "--into", &store, &file];
     let verbs = [&import[..], &["plan", "--config", &config], &["run", "--config", &config]];
     for arguments in verbs.into_iter().chain([&["verify", "--config", &config][..]]) {
-        let mut command = Command::new(sandbox.reachable_executable());
+        let mut command = Command::new(sandbox.executable_in_here());
         command.args(arguments).current_dir(sandbox.dir());
         change(&mut command);
         Answer::of(command).exits(0);
@@ -160,11 +160,8 @@ fn the_job_needs_no_environment_at_all() {
 #[test]
 fn the_job_runs_under_a_user_nobody_knows_in_a_directory_it_cannot_write() {
     let sandbox = Sandbox::new();
-    std::fs::create_dir(sandbox.path("fx")).unwrap();
-    if is_privileged() {
-        std::os::unix::fs::chown(sandbox.path("fx"), Some(UNKNOWN_UID), Some(UNKNOWN_UID)).unwrap();
-    }
     whole_job(&sandbox, |command| {
+        sandbox.give_away();
         command.env_clear().current_dir("/");
         become_unprivileged(command);
     });

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -254,7 +255,7 @@ fn a_killed_import_leaves_nothing_that_the_next_does_not_put_right() {
         if round % 4 == 0 {
             let _ = fs::remove_dir_all(sandbox.path("fx"));
         }
-        let mut child = sandbox.command(&arguments).spawn().unwrap();
+        let mut child = sandbox.command(&arguments).arg("--quiet").stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_secs_f64(took.as_secs_f64() * random.f64()));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -29,10 +29,10 @@ fn peak_of_run(rows: usize) -> u64 {
     });
     let run = running.finish().exits(0).json();
     assert_eq!(run["rows"], rows);
-    let peak = watched.join().unwrap();
+    let seen = watched.join().unwrap();
     let told = run["peak_memory_bytes"].as_u64().unwrap();
-    assert!(told.abs_diff(peak) < 1 << 20, "the run tells {told}, the kernel {peak}");
-    peak
+    assert!(seen < told + (1 << 20), "the run tells of {told} bytes, the system of {seen}");
+    told.max(seen)
 }
 
 /// None for a process that has ended.

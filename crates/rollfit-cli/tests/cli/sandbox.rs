@@ -2,13 +2,15 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::tree::walk;
 
 /// The executable under test.
 pub(crate) const ROLLFIT: &str = env!("CARGO_BIN_EXE_rollfit");
@@ -23,10 +25,7 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        let dir = TempDir::with_prefix("rollfit-test-").unwrap();
-        // Some tests run the executable as another user, who has to reach what is in here.
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { dir }
+        Self { dir: TempDir::with_prefix("rollfit-test-").unwrap() }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -64,16 +63,26 @@ impl Sandbox {
         Answer::of(command)
     }
 
-    /// Runs the executable as a user who is not privileged.
+    /// Gives everything in here to [`UNKNOWN_UID`], where the test is privileged to; what may be done with it is then
+    /// up to the permissions that its owner has.
+    pub(crate) fn give_away(&self) {
+        if is_privileged() {
+            let give = |path: &PathBuf| lchown(path, Some(UNKNOWN_UID), Some(UNKNOWN_UID)).unwrap();
+            walk(self.dir()).iter().for_each(give);
+        }
+    }
+
+    /// Gives everything in here to a user who is not privileged, and runs the executable as that user.
     pub(crate) fn run_unprivileged<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Answer {
-        let mut command = in_clean_environment(&self.reachable_executable());
+        let mut command = in_clean_environment(self.executable_in_here());
+        self.give_away();
         command.args(arguments).current_dir(self.dir());
         become_unprivileged(&mut command);
         Answer::of(command)
     }
 
-    /// A copy of the executable where every user can reach it.
-    pub(crate) fn reachable_executable(&self) -> PathBuf {
+    /// A copy of the executable that whoever owns the sandbox can run.
+    pub(crate) fn executable_in_here(&self) -> PathBuf {
         let path = self.path("bin/rollfit");
         if !path.exists() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -104,16 +104,16 @@ impl Config {
     /// Reads a document; each of `overrides` replaces or adds the value at its place.
     pub(super) fn parse(text: &str, overrides: &[Override]) -> Result<Self, SpecError> {
         if overrides.is_empty() {
-            return toml::from_str(text).map_err(|error| SpecError::toml(&error));
+            return toml::from_str(text).map_err(|error| SpecError::toml(text, &error));
         }
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| SpecError::toml(&error))?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| SpecError::toml(text, &error))?;
         for given in overrides {
             given.apply(&mut table)?;
         }
         table.try_into().map_err(|error: toml::de::Error| match toml::from_str::<Self>(text) {
             // The text alone is wrong in the same way, and has lines.
-            Err(in_text) if in_text.message() == error.message() => SpecError::toml(&in_text),
-            _ => SpecError::toml(&error).with_note(&Override::note(overrides)),
+            Err(in_text) if in_text.message() == error.message() => SpecError::toml(text, &in_text),
+            _ => SpecError::toml("", &error).with_note(&Override::note(overrides)),
         })
     }
 }
@@ -140,11 +140,13 @@ impl Override {
         format!("with {} from the environment", names.join(", "))
     }
 
-    /// The variables meant are those with a double underscore after the prefix; others have other uses.
+    /// The variables meant are those with a double underscore after the prefix, and ROLLFIT_WINDOWS, a table whose order
+    /// is the order of the columns; others have other uses.
     fn new(variable: String, value: String) -> Option<Self> {
         let path = variable.strip_prefix("ROLLFIT_")?;
         let path: Vec<String> = path.split("__").map(str::to_lowercase).collect();
-        (path.len() >= 2).then(|| Self { variable, path, value: toml_value(&value) })
+        let whole_section = path.len() == 1 && path[0] == "windows";
+        (path.len() >= 2 || whole_section).then(|| Self { variable, path, value: toml_value(&value) })
     }
 
     fn apply(&self, table: &mut toml::Table) -> Result<(), SpecError> {

@@ -45,8 +45,19 @@ pub struct StoreSpec {
     pub url: String,
     /// Sets the features of one job apart from those of another in the same store.
     pub name: Option<String>,
-    /// How features are compressed, a word the store understands.
-    pub compression: String,
+    /// How features are compressed.
+    pub compression: Compression,
+}
+
+/// How features are compressed, in a store of files. `docs/performance.md` has the bytes and times of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Plain doubles.
+    None,
+    /// LZ4, fast.
+    Lz4,
+    /// Zstandard, a little smaller.
+    Zstd,
 }
 
 /// The keys of a job.
@@ -140,8 +151,10 @@ impl SpecError {
     }
 
     /// An error of the TOML reader; names the nearest known key where one is unknown.
-    fn toml(error: &toml::de::Error) -> Self {
-        let message = in_plain_words(error.to_string());
+    /// It tells the line and not what stands there, which may be a secret.
+    fn toml(text: &str, error: &toml::de::Error) -> Self {
+        let place = error.span().map(|span| place_in(text, span.start)).unwrap_or_default();
+        let message = format!("{place}{}", in_plain_words(error.message().to_owned()));
         let hint = nearest_key(error.message()).map(|known| format!("did you mean `{known}`?"));
         let spec_error = Self::new(message.trim_end());
         match hint {
@@ -149,6 +162,14 @@ impl SpecError {
             None => spec_error,
         }
     }
+}
+
+/// The place of a byte, as people count: `line 3, column 1: `.
+fn place_in(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    format!("line {line}, column {column}: ")
 }
 
 /// What values are called by those who write them.
@@ -215,7 +236,7 @@ impl Spec {
             store: StoreSpec {
                 url: config.store.url,
                 name: config.store.name,
-                compression: config.store.compression,
+                compression: resolve_compression(&config.store.compression)?,
             },
             from,
             to,
@@ -392,7 +413,8 @@ fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metr
 fn resolve_keys(keys: &OneOrMany) -> Result<Keys, SpecError> {
     let listed = match keys {
         OneOrMany::One(word) if word == "all" => return Ok(Keys::All),
-        OneOrMany::One(key) => vec![key.clone()],
+        // A list in an environment variable is easier to write without brackets.
+        OneOrMany::One(keys) => keys.split(',').map(|key| key.trim().to_owned()).collect(),
         OneOrMany::Many(keys) => keys.clone(),
     };
     if listed.is_empty() {
@@ -415,6 +437,17 @@ fn month_or_word(text: &str, key: &str, word: &str) -> Result<Option<Month>, Spe
         .parse()
         .map_err(|error| SpecError::new(format!("[partitions] {key}: {error}, or \"{word}\"")))?;
     Ok(Some(month))
+}
+
+fn resolve_compression(text: &str) -> Result<Compression, SpecError> {
+    match text {
+        "none" => Ok(Compression::None),
+        "lz4" => Ok(Compression::Lz4),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err(SpecError::new(format!(
+            "[store] compression = \"{text}\": write \"none\", \"lz4\" or \"zstd\""
+        ))),
+    }
 }
 
 fn resolve_boundary(text: &str) -> Result<Boundary, SpecError> {

@@ -82,6 +82,11 @@ impl Pattern {
         self.expand(&[("key", key)])
     }
 
+    /// Whether the key is in it.
+    pub fn has_key(&self) -> bool {
+        self.parts.contains(&Part::Placeholder("key".to_owned()))
+    }
+
     /// The keys of the names that fit the pattern, where the key is the only placeholder.
     pub fn key_of(&self, name: &str) -> Option<String> {
         let (before, after) = self.text.split_once("{key}")?;

@@ -37,7 +37,7 @@ fn columns(spec: &Spec) -> Vec<&str> {
 fn the_example_is_the_reference_workload() {
     let spec = parse(EXAMPLE).unwrap();
     assert_eq!(spec.store.url, "parquet:./fx");
-    assert_eq!((spec.store.name.as_deref(), spec.store.compression.as_str()), (None, "lz4"));
+    assert_eq!((spec.store.name.as_deref(), spec.store.compression), (None, Compression::Lz4));
     assert_eq!(spec.keys, Keys::Listed(vec!["eurusd".to_owned(), "gbpusd".to_owned()]));
     assert_eq!((spec.from, spec.to), ("2017-01".parse().ok(), "2017-12".parse().ok()));
     assert_eq!((spec.boundary, spec.lookback_rows()), (Boundary::Reset, 0));

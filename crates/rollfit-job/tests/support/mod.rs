@@ -80,7 +80,7 @@ impl Bench {
     }
 
     pub(crate) fn partitions(&self) -> Vec<Partition> {
-        partitions(&self.spec, &self.source, &[]).unwrap()
+        partitions(&self.spec, &self.source, &self.sink, &[]).unwrap()
     }
 
     pub(crate) fn run(&self) -> RunReport {

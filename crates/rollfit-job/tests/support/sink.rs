@@ -53,6 +53,15 @@ impl Sink for MemorySink {
         Ok(stored.get(&output).map_or(Found::Nothing, |stored| Found::Ours(Box::new(stored.receipt.clone()))))
     }
 
+    fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
+        let stored = self.stored.lock().unwrap();
+        let partition = |output: &String| {
+            let (key, month) = output.split_once('/').unwrap();
+            Partition { key: key.to_owned(), month: month.parse().unwrap() }
+        };
+        Ok(stored.keys().map(partition).collect())
+    }
+
     fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
         self.claims.lock().unwrap().push(partition.to_string());
         if let Some(left) = self.held.lock().unwrap().get_mut(&self.output(partition))
@@ -84,10 +93,6 @@ impl Sink for MemorySink {
 
     fn output(&self, partition: &Partition) -> String {
         format!("{}/{}", partition.key, partition.month)
-    }
-
-    fn location(&self, partition: &Partition) -> String {
-        self.output(partition)
     }
 }
 

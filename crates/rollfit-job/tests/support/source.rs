@@ -20,7 +20,7 @@ pub(crate) struct MemorySource {
     /// What a snapshot of a partition meets.
     pub(crate) fault: Option<Fault>,
     /// The lookback that each snapshot was announced, by partition.
-    pub(crate) announced: Mutex<Vec<(String, bool)>>,
+    pub(crate) announced: Mutex<Vec<(String, usize)>>,
     /// The counts of rows before that were asked for.
     pub(crate) asked_before: Arc<Mutex<Vec<usize>>>,
 }
@@ -85,9 +85,9 @@ impl Source for MemorySource {
         &self,
         series: &[Series],
         partition: &Partition,
-        lookback: bool,
+        lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
-        self.announced.lock().unwrap().push((partition.to_string(), lookback));
+        self.announced.lock().unwrap().push((partition.to_string(), lookback_rows));
         self.fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
         let table = |series: &Series| self.rows(series, &partition.key).cloned();
         Ok(Box::new(MemorySnapshot {

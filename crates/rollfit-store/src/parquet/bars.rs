@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use rollfit_job::month::{Month, display_instant};
-use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::{Fault, Rows, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::encode::{TableRows, write_table};
@@ -14,7 +14,7 @@ use super::fault::{file_error, parquet_error};
 use super::files::{Files, create_dirs};
 use super::lock::{Attempt, ExclusiveLock};
 use super::sources_lock::{Staged, UNFINISHED_JOURNAL, finish_import};
-use super::table::{OpenTable, TableIndex, table_files};
+use super::table::{TableIndex, table_files};
 use crate::import::series::{RETURN_ROWS, backward_returns, rate_index};
 use crate::import::{Bar, KeyBars};
 
@@ -84,8 +84,13 @@ impl<'a> BarsImport<'a> {
     /// When `dir` cannot be written, or another import is going on there.
     pub fn begin(dir: &Path, options: BarsOptions, files: &'a dyn Files) -> Result<Self, StoreError> {
         let sources_dir = dir.join("sources");
-        create_dirs(files, &sources_dir)
-            .map_err(|error| file_error("create the directory", &sources_dir, error))?;
+        create_dirs(files, &sources_dir).map_err(|error| {
+            StoreError::caused_by(
+                Fault::Unreachable,
+                format!("cannot make the store {}", dir.display()),
+                error,
+            )
+        })?;
         let lock_path = sources_dir.join(IMPORT_LOCK);
         let lock = match ExclusiveLock::try_take(&lock_path) {
             Ok(Attempt::Taken(lock)) => lock,
@@ -255,17 +260,28 @@ impl StoredBars {
             return Ok(Self::default());
         };
         let index = TableIndex::default();
-        let mut base = None;
-        let mut files = Vec::new();
+        let mut stored = Self::default();
         for path in paths {
             let file = index.open(&path, "time")?;
-            base = Some(stored_base(&path, &file.metadata_value(BASE_KEY))?);
-            files.push(file);
+            stored.base = Some(stored_base(&path, &file.metadata_value(BASE_KEY))?);
+            stored.append(&path, &file.rows("time", "close")?)?;
         }
-        let table = OpenTable { files, time: "time".to_owned(), value: "close".to_owned() };
-        let rows = table.rows(i64::MIN..i64::MAX)?;
-        let bar = |(&instant_us, &close): (&i64, &f64)| Bar { instant_us, close };
-        Ok(Self { bars: rows.instants_us.iter().zip(&rows.values).map(bar).collect(), base })
+        Ok(stored)
+    }
+
+    /// Adds the bars of one file; the names of the files, months, are in the order of their bars.
+    fn append(&mut self, path: &Path, rows: &Rows) -> Result<(), StoreError> {
+        for (&instant_us, &close) in rows.instants_us.iter().zip(&rows.values) {
+            if self.bars.last().is_some_and(|last| last.instant_us >= instant_us) {
+                return Err(StoreError::permanent(format!(
+                    "{}: {} is not after the bar before it; this is not as an import wrote it",
+                    path.display(),
+                    display_instant(instant_us)
+                )));
+            }
+            self.bars.push(Bar { instant_us, close });
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use parquet::basic::{Compression, Encoding, LogicalType, TimeUnit, ZstdLevel};
+use parquet::basic::{Compression as Codec, Encoding, LogicalType, TimeUnit, ZstdLevel};
 use parquet::column::writer::ColumnWriterImpl;
 use parquet::data_type::{DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
@@ -12,54 +12,29 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type};
-use rollfit_job::spec::TIME_COLUMN;
+use rollfit_job::spec::{Compression, TIME_COLUMN};
 use rollfit_job::store::FeatureTile;
 
 /// Rows of a row group, the most that a writer holds in memory.
 pub(crate) const ROW_GROUP_ROWS: usize = 65_536;
 
-/// How the values of features are stored. `docs/performance.md` has the bytes and times of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FeatureCompression {
-    /// Plain doubles.
-    None,
-    /// Bytes of the same significance together, then LZ4.
-    Lz4,
-    /// Bytes of the same significance together, then Zstandard at its fastest level.
-    Zstd,
+/// Stored bytes to bytes of doubles, measured on the reference workload.
+pub(crate) fn stored_share(compression: Compression) -> f64 {
+    match compression {
+        Compression::None => 1.0,
+        Compression::Lz4 => 0.79,
+        Compression::Zstd => 0.77,
+    }
 }
 
-impl FeatureCompression {
-    const ALL: [(&'static str, Self); 3] = [("none", Self::None), ("lz4", Self::Lz4), ("zstd", Self::Zstd)];
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, compression)| compression)
-    }
-
-    pub(crate) fn names() -> String {
-        Self::ALL.map(|(name, _)| format!("\"{name}\"")).join(", ")
-    }
-
-    /// Stored bytes to bytes of doubles, measured on the reference workload.
-    pub(crate) fn stored_share(self) -> f64 {
-        match self {
-            Self::None => 1.0,
-            Self::Lz4 => 0.83,
-            Self::Zstd => 0.78,
-        }
-    }
-
-    fn apply(self, properties: WriterPropertiesBuilder) -> WriterPropertiesBuilder {
-        match self {
-            Self::None => properties.set_encoding(Encoding::PLAIN),
-            Self::Lz4 => {
-                properties.set_encoding(Encoding::BYTE_STREAM_SPLIT).set_compression(Compression::LZ4_RAW)
-            }
-            Self::Zstd => properties
-                .set_encoding(Encoding::BYTE_STREAM_SPLIT)
-                .set_compression(Compression::ZSTD(ZstdLevel::default())),
-        }
-    }
+/// Compressed doubles are split first: bytes of the same significance stand together.
+fn compressed(properties: WriterPropertiesBuilder, compression: Compression) -> WriterPropertiesBuilder {
+    let codec = match compression {
+        Compression::None => return properties.set_encoding(Encoding::PLAIN),
+        Compression::Lz4 => Codec::LZ4_RAW,
+        Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
+    };
+    properties.set_encoding(Encoding::BYTE_STREAM_SPLIT).set_compression(codec)
 }
 
 /// Writes the features of one partition, a row group at a time.
@@ -70,17 +45,13 @@ pub(crate) struct FeatureWriter<W: std::io::Write + Send> {
 
 impl<W: std::io::Write + Send> FeatureWriter<W> {
     /// A file with `ts_utc` and these features.
-    pub(crate) fn new(
-        output: W,
-        columns: &[&str],
-        compression: FeatureCompression,
-    ) -> Result<Self, ParquetError> {
+    pub(crate) fn new(output: W, columns: &[&str], compression: Compression) -> Result<Self, ParquetError> {
         let fields = double_fields(columns.iter().copied())?;
         let time = Arc::new(time_field(TIME_COLUMN, true)?);
         let schema = Type::group_type_builder("features")
             .with_fields(std::iter::once(time).chain(fields).collect())
             .build()?;
-        let properties = compression.apply(properties());
+        let properties = compressed(properties(), compression);
         let properties =
             properties.set_column_encoding(ColumnPath::from(TIME_COLUMN), Encoding::DELTA_BINARY_PACKED);
         Ok(Self {
@@ -248,7 +219,7 @@ pub(crate) fn write_table(rows: &TableRows<'_>) -> Result<Vec<u8>, ParquetError>
         .set_column_statistics_enabled(ColumnPath::from(time), EnabledStatistics::Chunk)
         .set_column_encoding(ColumnPath::from(time), Encoding::DELTA_BINARY_PACKED)
         .set_encoding(Encoding::BYTE_STREAM_SPLIT)
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_compression(Codec::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(metadata));
     let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties.build()))?;
     let mut group = file.next_row_group()?;

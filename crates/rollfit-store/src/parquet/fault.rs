@@ -20,6 +20,10 @@ pub(crate) fn file_error(what: &str, path: &Path, error: io::Error) -> StoreErro
 }
 
 fn fault_of(error: &io::Error) -> Fault {
+    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    if matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) {
+        return Fault::Transient;
+    }
     match error.kind() {
         io::ErrorKind::Interrupted
         | io::ErrorKind::WouldBlock
@@ -43,10 +47,24 @@ pub(crate) fn parquet_error(what: &str, path: &Path, error: ParquetError) -> Sto
     }
 }
 
-/// Says that `path` is not a Parquet file that can be read.
-pub(crate) fn unreadable(path: &Path, error: &dyn std::error::Error) -> StoreError {
+/// What to say of a file at `path` that cannot be read as Parquet: where the system is at fault, that; else that it is
+/// something else.
+pub(crate) fn unreadable(path: &Path, error: &(dyn std::error::Error + 'static)) -> StoreError {
+    if let Some(error) = system_error(error) {
+        return file_error("read", path, error);
+    }
     StoreError::permanent(format!(
         "{} is not a readable Parquet file ({error}): it is truncated or something else; replace or remove it",
         path.display()
     ))
+}
+
+/// The error of the operating system that led to `error`, if one did.
+pub(crate) fn system_error(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
+    let causes = std::iter::successors(Some(error), |error| match error.downcast_ref::<ParquetError>() {
+        Some(ParquetError::External(inner)) => Some(inner.as_ref()),
+        _ => error.source(),
+    });
+    let codes = causes.filter_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
+    codes.map(io::Error::from_raw_os_error).next()
 }

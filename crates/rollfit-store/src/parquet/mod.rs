@@ -17,13 +17,13 @@ mod sources_lock;
 mod table;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use bars::{BarsImport, BarsOptions, Base, KeyReport};
 pub use files::{Files, OutputFile, RealFiles};
-use rollfit_job::spec::Spec;
+use rollfit_job::spec::{Compression, Spec};
 use rollfit_job::store::{Fault, StoreError};
 
-use self::encode::FeatureCompression;
 use self::table::TableIndex;
 
 /// A directory of Parquet files, as source and sink of one job.
@@ -32,16 +32,16 @@ pub struct ParquetStore {
     sources_dir: PathBuf,
     features_dir: PathBuf,
     columns: Vec<String>,
-    compression: FeatureCompression,
+    compression: Compression,
     files: Box<dyn Files>,
-    index: TableIndex,
+    index: Arc<TableIndex>,
 }
 
 impl ParquetStore {
     /// The store at `dir` for the job `spec`. Creates nothing.
     ///
     /// # Errors
-    /// When `dir` cannot be opened, or the spec asks for a compression there is not.
+    /// When `dir` cannot be opened.
     pub fn open(dir: &Path, spec: &Spec) -> Result<Self, StoreError> {
         Self::open_with(dir, spec, Box::new(RealFiles))
     }
@@ -58,13 +58,6 @@ impl ParquetStore {
                 error,
             )
         })?;
-        let compression = FeatureCompression::named(&spec.store.compression).ok_or_else(|| {
-            StoreError::permanent(format!(
-                "[store] compression = \"{}\": write one of {}",
-                spec.store.compression,
-                FeatureCompression::names()
-            ))
-        })?;
         let features = dir.join("features");
         Ok(Self {
             dir: dir.to_owned(),
@@ -75,9 +68,9 @@ impl ParquetStore {
                 .as_ref()
                 .map_or_else(|| features.clone(), |name| features.join(name)),
             columns: spec.series.iter().flat_map(|series| series.columns.clone()).collect(),
-            compression,
+            compression: spec.store.compression,
             files,
-            index: TableIndex::default(),
+            index: Arc::default(),
         })
     }
 

@@ -12,7 +12,7 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::spec::TIME_COLUMN;
 use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError};
 
-use super::fault::{file_error, unreadable};
+use super::fault::{file_error, system_error, unreadable};
 use super::sink::RECEIPT_KEY;
 use crate::damaged::contain_panics;
 
@@ -20,12 +20,14 @@ use crate::damaged::contain_panics;
 /// columns than the file has, is void.
 ///
 /// # Errors
-/// When the file cannot be opened, which says nothing of what it holds.
+/// When the file cannot be opened or read, which says nothing of what it holds.
 pub(crate) fn read_receipt(part: &Path, output: &str) -> Result<Found, StoreError> {
     let file = File::open(part).map_err(|error| file_error("read", part, error))?;
-    let metadata = contain_panics(|| ParquetMetaDataReader::new().parse_and_finish(&file))
-        .map_err(|error| error.to_string())
-        .and_then(|metadata| metadata.map_err(|error| error.to_string()));
+    let metadata = match contain_panics(|| ParquetMetaDataReader::new().parse_and_finish(&file)) {
+        Ok(Err(error)) if system_error(&error).is_some() => return Err(unreadable(part, &error)),
+        Ok(metadata) => metadata.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
     Ok(match metadata.and_then(|metadata| valid_receipt(&metadata, output)) {
         Ok(receipt) => Found::Ours(Box::new(receipt)),
         Err(cause) => Found::Foreign(format!("{} has no valid receipt of ours: {cause}", part.display())),

@@ -3,6 +3,7 @@
 //! Holds true: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
 //! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
 
 use super::ParquetStore;
-use super::encode::FeatureWriter;
+use super::encode::{FeatureWriter, stored_share};
 use super::fault::{file_error, parquet_error};
 use super::files::{Files, OutputFile};
 use super::lock::{Attempt, ExclusiveLock};
@@ -81,6 +82,18 @@ impl Sink for ParquetStore {
         }
     }
 
+    fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
+        let mut partitions = Vec::new();
+        for (key, key_dir) in hive_dirs(&self.features_dir, "key=")? {
+            for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
+                if let (Ok(month), true) = (month.parse(), month_dir.join(PART).exists()) {
+                    partitions.push(Partition { key: key.clone(), month });
+                }
+            }
+        }
+        Ok(partitions)
+    }
+
     fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
         let dir = self.partition_dir(partition);
         let lock = match take_lock(&dir)? {
@@ -109,7 +122,7 @@ impl Sink for ParquetStore {
         const FOOTER_BYTES_PER_COLUMN: u64 = 150;
         let columns = self.columns.len() as u64;
         let doubles = rows as f64 * columns as f64 * 8.0;
-        ((doubles * self.compression.stored_share()) as u64)
+        ((doubles * stored_share(self.compression)) as u64)
             .saturating_add(rows)
             .saturating_add(columns * FOOTER_BYTES_PER_COLUMN)
     }
@@ -124,28 +137,34 @@ impl Sink for ParquetStore {
     fn output(&self, partition: &Partition) -> String {
         format!("key={}/month={}", partition.key, partition.month)
     }
-
-    fn location(&self, partition: &Partition) -> String {
-        self.part(partition).display().to_string()
-    }
 }
 
-/// The files in a partition's directory that are not ours and that a reader of the directory would take for data.
-fn strangers(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+/// The directories in `dir` that are called `prefix` and a value, with that value; none where there is no `dir`.
+fn hive_dirs(dir: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>, StoreError> {
+    let names = names_in(dir)?;
+    let values = names.iter().filter_map(|name| name.to_str()?.strip_prefix(prefix));
+    Ok(values.map(|value| (value.to_owned(), dir.join(format!("{prefix}{value}")))).collect())
+}
+
+/// The names in a directory; none where there is none.
+fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(file_error("list", dir, error)),
     };
-    let mut strangers = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|error| file_error("list", dir, error))?.file_name();
-        let hidden = name.as_encoded_bytes().starts_with(b".") || name.as_encoded_bytes().starts_with(b"_");
-        if !hidden && name != PART {
-            strangers.push(dir.join(name));
-        }
-    }
-    Ok(strangers)
+    entries
+        .map(|entry| entry.map(|entry| entry.file_name()).map_err(|error| file_error("list", dir, error)))
+        .collect()
+}
+
+/// The files in a partition's directory that are not ours and that a reader of the directory would take for data.
+fn strangers(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let is_read = |name: &OsString| {
+        !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_")
+    };
+    let names = names_in(dir)?;
+    Ok(names.iter().filter(|name| is_read(name) && *name != PART).map(|name| dir.join(name)).collect())
 }
 
 type Output = Box<dyn OutputFile>;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::{Partition, check_key};
@@ -11,26 +12,37 @@ use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
 use super::ParquetStore;
 use super::fault::file_error;
 use super::sources_lock::SourcesView;
-use super::table::{OpenTable, TableFile, table_files};
+use super::table::{FileSpans, OpenTable};
+
+/// Rows before a partition that are opened at once for every row of lookback: enough unless the join loses most.
+const EARLIER_ROWS_PER_LOOKBACK_ROW: usize = 4;
 
 impl ParquetStore {
-    /// Opens the files of a series' table of which `wanted` wants the span of instants.
+    /// The files of a series' table of a key.
+    fn series_files(&self, series: &Series, key: &str) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+        let dir = self.sources_dir.join(series.table.for_key(key));
+        self.index.files(&dir, &series.time)?.ok_or_else(|| missing_table(&dir, series))
+    }
+
+    /// Opens the files of a series' table that a partition needs, and for a lookback the last ones before it.
     fn open_table(
         &self,
         series: &Series,
-        key: &str,
-        wanted: impl Fn((i64, i64)) -> bool,
-    ) -> Result<Vec<TableFile>, StoreError> {
-        let dir = self.sources_dir.join(series.table.for_key(key));
-        let paths = table_files(&dir)?.ok_or_else(|| missing_table(&dir, series))?;
-        let mut files = Vec::new();
-        for path in paths {
-            let file = self.index.open(&path, &series.time)?;
-            if file.span_us().is_some_and(&wanted) {
-                files.push(file);
+        partition: &Partition,
+        lookback_rows: usize,
+    ) -> Result<OpenTable, StoreError> {
+        let span_us = partition.month.span_us();
+        let listed = self.series_files(series, &partition.key)?;
+        let mut table = OpenTable::new(self.index.clone(), series.time.clone(), series.value.clone());
+        for (file, (first_us, last_us)) in listed.iter().filter_map(|file| Some((file, file.span_us()?))) {
+            if first_us < span_us.end && last_us >= span_us.start {
+                table.open(file)?;
+            } else if last_us < span_us.start && lookback_rows > 0 {
+                table.add_earlier(file.clone());
             }
         }
-        Ok(files)
+        table.open_earlier(EARLIER_ROWS_PER_LOOKBACK_ROW * lookback_rows)?;
+        Ok(table)
     }
 }
 
@@ -65,8 +77,8 @@ impl Source for ParquetStore {
 
     fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
         let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
-        let files = self.open_table(series, key, |_| true)?;
-        let spans: Vec<(i64, i64)> = files.iter().filter_map(TableFile::span_us).collect();
+        let files = self.series_files(series, key)?;
+        let spans: Vec<(i64, i64)> = files.iter().filter_map(FileSpans::span_us).collect();
         let month = |instant: Option<i64>| {
             instant
                 .map(Month::of_instant_us)
@@ -81,9 +93,7 @@ impl Source for ParquetStore {
     fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
         let span_us = partition.month.span_us();
         let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
-        let files = self.open_table(series, &partition.key, |(first, last)| {
-            first < span_us.end && last >= span_us.start
-        })?;
+        let files = self.series_files(series, &partition.key)?;
         Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())
     }
 
@@ -91,19 +101,11 @@ impl Source for ParquetStore {
         &self,
         series: &[Series],
         partition: &Partition,
-        lookback: bool,
+        lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
-        let span_us = partition.month.span_us();
-        let wanted = |(first, last): (i64, i64)| first < span_us.end && (lookback || last >= span_us.start);
         let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
-        let open = |series: &Series| {
-            Ok(OpenTable {
-                files: self.open_table(series, &partition.key, wanted)?,
-                time: series.time.clone(),
-                value: series.value.clone(),
-            })
-        };
-        Ok(Box::new(OpenSeries { tables: series.iter().map(open).collect::<Result<_, StoreError>>()? }))
+        let tables = series.iter().map(|series| self.open_table(series, partition, lookback_rows));
+        Ok(Box::new(OpenSeries { tables: tables.collect::<Result<_, _>>()? }))
     }
 }
 

@@ -41,14 +41,12 @@ impl SourcesView {
     }
 }
 
-/// The lock file; none in a store that cannot be written, where nobody can be importing.
+/// The lock file; none in a store where nobody ever imported, or that cannot be read.
 fn open_lock(sources_dir: &Path) -> Result<Option<File>, StoreError> {
     let path = sources_dir.join(LOCK);
-    match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path) {
+    match File::open(&path) {
         Ok(file) => Ok(Some(file)),
-        Err(error) if is_unwritable(&error) || error.kind() == ErrorKind::NotFound => {
-            Ok(File::open(&path).ok())
-        }
+        Err(error) if is_unwritable(&error) || error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(file_error("open", &path, error)),
     }
 }

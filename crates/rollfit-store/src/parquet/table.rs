@@ -3,11 +3,12 @@
 //! Holds true: rows come out sorted by instant, each instant once, or an error says where that fails.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -23,7 +24,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::statistics::Statistics;
 use rollfit_job::month::display_instant;
-use rollfit_job::store::{Rows, StoreError};
+use rollfit_job::store::{Fault, Rows, StoreError};
 
 use super::fault::{file_error, unreadable};
 use crate::damaged::contain_panics;
@@ -48,19 +49,71 @@ pub(crate) fn table_files(dir: &Path) -> Result<Option<Vec<PathBuf>>, StoreError
     Ok(Some(paths))
 }
 
-/// The footers of files already seen, so that each is read once.
+/// What is known of tables and their files, so that each footer is read once, and a directory listed again only when it
+/// has changed.
 #[derive(Default)]
 pub(crate) struct TableIndex {
     seen: Mutex<HashMap<PathBuf, (Identity, Arc<Footer>)>>,
+    listed: Mutex<HashMap<(PathBuf, String), Listing>>,
+}
+
+/// The files of a table, when its directory had not changed for a while.
+struct Listing {
+    modified: SystemTime,
+    files: Arc<Vec<FileSpans>>,
+}
+
+/// A file of a table that need not be open, and the instants of its row groups.
+#[derive(Clone)]
+pub(crate) struct FileSpans {
+    pub(crate) path: PathBuf,
+    identity: Identity,
+    spans: Arc<Vec<GroupSpan>>,
+}
+
+impl FileSpans {
+    /// The first and the last instant of the file; none where it is empty.
+    pub(crate) fn span_us(&self) -> Option<(i64, i64)> {
+        let first = self.spans.iter().map(|span| span.first_us).min()?;
+        let last = self.spans.iter().map(|span| span.last_us).max()?;
+        Some((first, last))
+    }
+
+    /// The rows of the file.
+    pub(crate) fn rows(&self) -> usize {
+        self.spans.iter().map(|span| span.rows).sum()
+    }
+
+    /// About how many rows lie within `span_us`: of a row group that reaches beyond it, a share as large as the share
+    /// of its time.
+    pub(crate) fn estimate_rows(&self, span_us: &Range<i64>) -> u64 {
+        let within = |span: &GroupSpan| {
+            let shared = span.last_us.min(span_us.end - 1).saturating_sub(span.first_us.max(span_us.start));
+            let share = (shared as f64 + 1.0) / (span.last_us.saturating_sub(span.first_us) as f64 + 1.0);
+            (share.clamp(0.0, 1.0) * span.rows as f64).round() as u64
+        };
+        self.spans.iter().map(within).sum()
+    }
 }
 
 /// Tells a file from another one that takes its name.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Identity {
     device: u64,
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
+}
+
+impl Identity {
+    fn of(status: &Metadata) -> Self {
+        Self {
+            device: status.dev(),
+            inode: status.ino(),
+            bytes: status.len(),
+            modified: (status.mtime(), status.mtime_nsec()),
+        }
+    }
 }
 
 /// What a file's footer says.
@@ -80,6 +133,45 @@ struct GroupSpan {
 }
 
 impl TableIndex {
+    /// The files of a table; none where there is no such table.
+    pub(crate) fn files(&self, dir: &Path, time: &str) -> Result<Option<Arc<Vec<FileSpans>>>, StoreError> {
+        let Ok(modified) = std::fs::metadata(dir).and_then(|status| status.modified()) else {
+            return Ok(table_files(dir)?.map(|_| Arc::default()));
+        };
+        let place = (dir.to_owned(), time.to_owned());
+        if let Some(listing) = lock(&self.listed).get(&place).filter(|listing| listing.modified == modified) {
+            return Ok(Some(listing.files.clone()));
+        }
+        let Some(paths) = table_files(dir)? else { return Ok(None) };
+        let files = paths.iter().map(|path| self.spans(path, time)).collect::<Result<Vec<_>, _>>()?;
+        let files = Arc::new(files);
+        if is_settled(modified) {
+            lock(&self.listed).insert(place, Listing { modified, files: files.clone() });
+        }
+        Ok(Some(files))
+    }
+
+    /// The spans of a file, which is opened only if it is not known as it is now.
+    fn spans(&self, path: &Path, time: &str) -> Result<FileSpans, StoreError> {
+        let status = std::fs::metadata(path).map_err(|error| file_error("read", path, error))?;
+        let identity = Identity::of(&status);
+        let known = self.known(path, identity).and_then(|footer| lock(&footer.spans).get(time).cloned());
+        match known {
+            Some(spans) => Ok(FileSpans { path: path.to_owned(), identity, spans }),
+            None => Ok(self.open(path, time)?.file_spans()),
+        }
+    }
+
+    /// Opens a file as it was listed.
+    pub(crate) fn reopen(&self, listed: &FileSpans, time: &str) -> Result<TableFile, StoreError> {
+        let file = self.open(&listed.path, time)?;
+        if file.identity == listed.identity {
+            return Ok(file);
+        }
+        let message = format!("{} was replaced while it was being read", listed.path.display());
+        Err(StoreError::new(Fault::Transient, message))
+    }
+
     /// Opens a file of a table.
     pub(crate) fn open(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
         contain_panics(|| self.open_file(path, time)).unwrap_or_else(|error| Err(unreadable(path, &error)))
@@ -88,23 +180,18 @@ impl TableIndex {
     fn open_file(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
         let file = File::open(path).map_err(|error| file_error("read", path, error))?;
         let status = file.metadata().map_err(|error| file_error("read", path, error))?;
-        let identity = Identity {
-            device: status.dev(),
-            inode: status.ino(),
-            bytes: status.len(),
-            modified: (status.mtime(), status.mtime_nsec()),
-        };
+        let identity = Identity::of(&status);
         let footer = match self.known(path, identity) {
             Some(footer) => footer,
             None => self.learn(path, identity, &file)?,
         };
-        let mut opened = TableFile { path: path.to_owned(), file, footer, spans: Arc::default() };
+        let mut opened = TableFile { path: path.to_owned(), file, identity, footer, spans: Arc::default() };
         opened.spans = opened.find_spans(time)?;
         Ok(opened)
     }
 
     fn known(&self, path: &Path, identity: Identity) -> Option<Arc<Footer>> {
-        let seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let seen = lock(&self.seen);
         seen.get(path).filter(|(known, _)| *known == identity).map(|(_, footer)| footer.clone())
     }
 
@@ -113,37 +200,42 @@ impl TableIndex {
             ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))
                 .map_err(|error| unreadable(path, &error))?;
         let footer = Arc::new(Footer { metadata, spans: Mutex::default() });
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         seen.insert(path.to_owned(), (identity, footer.clone()));
         Ok(footer)
     }
+}
+
+/// Whether a directory changed long enough ago that a change from now on gives it another time stamp.
+fn is_settled(modified: SystemTime) -> bool {
+    const COARSEST_CLOCK: Duration = Duration::from_secs(3);
+    modified.elapsed().is_ok_and(|age| age > COARSEST_CLOCK)
+}
+
+/// Locks whether or not a thread panicked while it held the lock: what is guarded here is consistent at every step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// An open file of a table: what it holds does not change, whatever takes its name.
 pub(crate) struct TableFile {
     pub(crate) path: PathBuf,
     file: File,
+    identity: Identity,
     footer: Arc<Footer>,
     spans: Arc<Vec<GroupSpan>>,
 }
 
 impl TableFile {
-    /// The first and the last instant of the file; none where it is empty.
-    pub(crate) fn span_us(&self) -> Option<(i64, i64)> {
-        let first = self.spans.iter().map(|span| span.first_us).min()?;
-        let last = self.spans.iter().map(|span| span.last_us).max()?;
-        Some((first, last))
+    fn file_spans(&self) -> FileSpans {
+        FileSpans { path: self.path.clone(), identity: self.identity, spans: self.spans.clone() }
     }
 
-    /// About how many rows lie within `span_us`: of a row group that reaches beyond it, a share as large as the share
-    /// of its time.
-    pub(crate) fn estimate_rows(&self, span_us: &Range<i64>) -> u64 {
-        let within = |span: &GroupSpan| {
-            let shared = span.last_us.min(span_us.end - 1).saturating_sub(span.first_us.max(span_us.start));
-            let share = (shared as f64 + 1.0) / (span.last_us.saturating_sub(span.first_us) as f64 + 1.0);
-            (share.clamp(0.0, 1.0) * span.rows as f64).round() as u64
-        };
-        self.spans.iter().map(within).sum()
+    /// All rows of the file, in the order in which they stand there.
+    pub(crate) fn rows(&self, time: &str, value: &str) -> Result<Rows, StoreError> {
+        let groups: Vec<usize> = self.spans.iter().map(|span| span.group).collect();
+        let (instants_us, values) = self.read_groups(&groups, time, Some(value))?;
+        Ok(Rows { instants_us, values })
     }
 
     /// What the footer says under `key`.
@@ -153,8 +245,7 @@ impl TableFile {
     }
 
     fn find_spans(&self, time: &str) -> Result<Arc<Vec<GroupSpan>>, StoreError> {
-        let known =
-            self.footer.spans.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(time).cloned();
+        let known = lock(&self.footer.spans).get(time).cloned();
         if let Some(spans) = known {
             return Ok(spans);
         }
@@ -163,7 +254,7 @@ impl TableFile {
         let spans: Vec<Option<GroupSpan>> =
             (0..groups).map(|group| self.group_span(group, time, unit)).collect::<Result<_, _>>()?;
         let spans = Arc::new(spans.into_iter().flatten().collect::<Vec<_>>());
-        let mut known = self.footer.spans.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = lock(&self.footer.spans);
         known.insert(time.to_owned(), spans.clone());
         Ok(spans)
     }
@@ -339,7 +430,7 @@ impl TableFile {
         let cast = |column: &ArrayRef, to: &DataType| {
             arrow_cast::cast(column, to).map_err(|error| {
                 StoreError::caused_by(
-                    rollfit_job::store::Fault::Permanent,
+                    Fault::Permanent,
                     format!("{}: column `{name}` cannot be read as doubles", self.path.display()),
                     error,
                 )
@@ -369,12 +460,43 @@ fn floor_us(value: i64, unit: TimeUnit) -> i64 {
 
 /// The open files of one table, and the columns asked for.
 pub(crate) struct OpenTable {
-    pub(crate) files: Vec<TableFile>,
-    pub(crate) time: String,
-    pub(crate) value: String,
+    index: Arc<TableIndex>,
+    files: Vec<TableFile>,
+    /// Files before those, the latest last, opened when rows of them are asked for.
+    earlier: Vec<FileSpans>,
+    time: String,
+    value: String,
 }
 
 impl OpenTable {
+    pub(crate) fn new(index: Arc<TableIndex>, time: String, value: String) -> Self {
+        Self { index, files: Vec::new(), earlier: Vec::new(), time, value }
+    }
+
+    /// Opens a file: from now on its rows are those of the table, whatever takes its name.
+    pub(crate) fn open(&mut self, file: &FileSpans) -> Result<(), StoreError> {
+        self.files.push(self.index.reopen(file, &self.time)?);
+        Ok(())
+    }
+
+    /// Adds a file before those that are open.
+    pub(crate) fn add_earlier(&mut self, file: FileSpans) {
+        let at = self.earlier.partition_point(|other| other.span_us() <= file.span_us());
+        self.earlier.insert(at, file);
+    }
+
+    /// Opens the latest of the earlier files until those opened here have `rows` rows.
+    pub(crate) fn open_earlier(&mut self, rows: usize) -> Result<(), StoreError> {
+        let mut opened_rows = 0;
+        while opened_rows < rows
+            && let Some(file) = self.earlier.pop()
+        {
+            opened_rows += file.rows();
+            self.open(&file)?;
+        }
+        Ok(())
+    }
+
     /// The rows within `span_us`.
     pub(crate) fn rows(&self, span_us: Range<i64>) -> Result<Rows, StoreError> {
         let overlaps = |span: &GroupSpan| span.first_us < span_us.end && span.last_us >= span_us.start;
@@ -386,22 +508,35 @@ impl OpenTable {
     }
 
     /// The last `count` rows before `instant_us`, or all there are.
-    pub(crate) fn rows_before(&self, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
-        let mut groups = self.groups(|span| span.first_us < instant_us);
-        groups.sort_by_key(|(_, span)| std::cmp::Reverse(span.last_us));
-        let mut found_rows = 0;
-        let needed = groups.iter().take_while(|(_, span)| {
-            let enough = found_rows >= count;
-            found_rows += if span.last_us < instant_us { span.rows } else { 0 };
-            !enough
-        });
-        let reach_us = needed.map(|(_, span)| span.first_us).min().unwrap_or(instant_us);
-        // Groups that interleave with these are read too, to be refused.
-        groups.retain(|(_, span)| span.last_us >= reach_us);
+    pub(crate) fn rows_before(&mut self, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+        let mut reach_us = self.reach_us(instant_us, count);
+        // Files that interleave with the rows needed are read too, to be refused.
+        while self.earlier.last().and_then(FileSpans::span_us).is_some_and(|(_, last_us)| last_us >= reach_us)
+        {
+            self.open_earlier(1)?;
+            reach_us = self.reach_us(instant_us, count);
+        }
+        let groups = self.groups(|span| span.first_us < instant_us && span.last_us >= reach_us);
         let mut rows = self.read(&groups)?;
         let end = rows.instants_us.partition_point(|&instant| instant < instant_us);
         cut(&mut rows, end.saturating_sub(count)..end);
         Ok(rows)
+    }
+
+    /// The first instant of the open row groups that hold the last `count` rows before `instant_us`; the first there is
+    /// where the open files have fewer.
+    fn reach_us(&self, instant_us: i64, count: usize) -> i64 {
+        let mut groups = self.groups(|span| span.first_us < instant_us);
+        groups.sort_by_key(|(_, span)| std::cmp::Reverse(span.last_us));
+        let (mut found_rows, mut reach_us) = (0, instant_us);
+        for (_, span) in groups {
+            if found_rows >= count {
+                break;
+            }
+            found_rows += if span.last_us < instant_us { span.rows } else { 0 };
+            reach_us = reach_us.min(span.first_us);
+        }
+        if found_rows >= count { reach_us } else { i64::MIN }
     }
 
     /// The row groups that `wanted` picks, each with the index of its file.

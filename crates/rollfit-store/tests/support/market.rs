@@ -107,7 +107,7 @@ pub(crate) fn all_rows(dir: &Path) -> Vec<Option<Rows>> {
     for key in KEYS {
         for month in MONTHS {
             let partition = partition(key, month);
-            let mut snapshot = store.snapshot(&spec.series, &partition, false).ok();
+            let mut snapshot = store.snapshot(&spec.series, &partition, 0).ok();
             let span_us = partition.month.span_us();
             for series in 0..spec.series.len() {
                 let rows = snapshot.as_mut().map(|snapshot| snapshot.rows(series, span_us.clone()).unwrap());
@@ -121,7 +121,7 @@ pub(crate) fn all_rows(dir: &Path) -> Vec<Option<Rows>> {
 /// Runs the job on one worker.
 pub(crate) fn run_all(dir: &Path, spec: &Spec, files: Box<dyn Files>) -> RunReport {
     let store = ParquetStore::open_with(dir, spec, files).unwrap();
-    let planned = partitions(spec, &store, &[]).unwrap();
+    let planned = partitions(spec, &store, &store, &[]).unwrap();
     let job = Job { spec, source: &store, sink: &store, workers: 1 };
     run(&job, &planned, &RunOptions::default(), &Stop::default(), &Silent)
 }

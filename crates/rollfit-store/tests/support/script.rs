@@ -59,7 +59,7 @@ impl Script {
         self.done.lock().unwrap().len()
     }
 
-    fn from_root(&self, path: &Path) -> String {
+    fn seen_from_root(&self, path: &Path) -> String {
         relative(&self.root, path)
     }
 
@@ -83,23 +83,44 @@ impl Script {
 
 impl Files for Script {
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        let name = self.from_root(path);
+        let name = self.seen_from_root(path);
         self.begin(Operation::Create(name.clone()))?;
         Ok(Box::new(ScriptedFile { script: self.clone(), name, file: RealFiles.create(path)? }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.begin(Operation::Rename(self.from_root(from), self.from_root(to)))?;
+        self.begin(Operation::Rename(self.seen_from_root(from), self.seen_from_root(to)))?;
         RealFiles.rename(from, to)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.begin(Operation::SyncDir(self.from_root(path)))?;
+        self.begin(Operation::SyncDir(self.seen_from_root(path)))?;
         RealFiles.sync_dir(path)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.begin(Operation::Remove(self.from_root(path)))?;
+        self.begin(Operation::Remove(self.seen_from_root(path)))?;
+        RealFiles.remove(path)
+    }
+}
+
+/// The file system of this machine without waiting for the disk, so that races come up often.
+pub(crate) struct Unsynced;
+
+impl Files for Unsynced {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+        RealFiles.create(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealFiles.rename(from, to)
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
         RealFiles.remove(path)
     }
 }
