@@ -194,6 +194,13 @@ mod tests {
         assert_eq!(assess(|_, now| *now = input(0, 0, "b")), State::Shrunk);
         assert_eq!(assess(|_, now| *now = input(1000, 10, "b")), State::InputChanged);
         assert_eq!(assess(|_, now| *now = input(1000, 11, "b")), State::Shrunk);
+        assert_eq!(
+            assess(|spec, now| {
+                spec.boundary = Boundary::Carry;
+                *now = input(989, 0, "b");
+            }),
+            State::Shrunk
+        );
         assert_eq!(assess(|spec, _| spec.boundary = Boundary::Carry), State::DefinitionChanged);
         assert_eq!(assess(|spec, _| spec.series[0].metrics.truncate(3)), State::DefinitionChanged);
         assert_eq!(assess(|spec, _| spec.series.truncate(1)), State::DefinitionChanged);
@@ -204,6 +211,17 @@ mod tests {
             }),
             State::InputChanged
         );
+    }
+
+    #[test]
+    fn a_loss_and_another_definition_are_replaced_only_when_told_both() {
+        let both = Assessment {
+            also: Some(State::DefinitionChanged),
+            ..Assessment::new(State::Shrunk, String::new())
+        };
+        assert!(!both.may_be_replaced(&[State::Shrunk]));
+        assert!(!both.may_be_replaced(&[State::DefinitionChanged]));
+        assert!(both.may_be_replaced(&[State::DefinitionChanged, State::Shrunk]));
     }
 
     #[test]

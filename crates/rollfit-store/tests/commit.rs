@@ -646,13 +646,6 @@ fn a_partition_of_one_row_reads_back() {
 }
 
 #[test]
-fn a_compression_there_is_not_is_refused_with_those_there_are() {
-    let spec = spec_with(&[("STORE__COMPRESSION", "brotli")]);
-    let Err(error) = ParquetStore::open(TempDir::new().unwrap().path(), &spec) else { panic!("opened") };
-    assert_says(&error.to_string(), &["brotli", "\"none\", \"lz4\", \"zstd\""]);
-}
-
-#[test]
 fn no_stored_feature_is_a_negative_zero() {
     let dir = TempDir::new().unwrap();
     let bar = |row: i64| rollfit_store::import::Bar {

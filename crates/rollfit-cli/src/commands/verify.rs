@@ -118,8 +118,10 @@ impl VerifyDocument {
     pub(super) fn exit(&self) -> Exit {
         if self.skipped > 0 {
             Exit::Interrupted
-        } else if self.different + self.failed + self.absent > 0 {
+        } else if self.different + self.failed > 0 {
             Exit::Failed
+        } else if self.absent > 0 {
+            Exit::LeftAlone
         } else {
             Exit::Done
         }

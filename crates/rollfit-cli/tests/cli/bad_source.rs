@@ -98,7 +98,7 @@ fn instants_finer_than_a_microsecond_are_refused() {
 fn a_month_without_rows_is_told_and_the_others_are_done() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
     sandbox.configure(&["eurusd"], "2017-01", "2017-02");
-    let tables = "the month has no rows in `m1_{key}` and `bqx_{key}`";
+    let tables = "the month has no rows in `m1_eurusd` and `bqx_eurusd`";
     fails(&sandbox, 1, &["eurusd 2017-02", tables, "import it, or leave it out of [partitions]"]);
 }
 

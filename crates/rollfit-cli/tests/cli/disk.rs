@@ -39,7 +39,7 @@ fn a_read_only_store_can_be_planned_and_verified_but_not_written() {
     }
     let before = Tree::of(&sandbox.path("fx"));
     sandbox.run_unprivileged(&["plan"]).exits(0).says(&["1 missing, 1 done"]);
-    sandbox.run_unprivileged(&["verify"]).exits(0).says(&["1 as they should be"]);
+    sandbox.run_unprivileged(&["verify"]).exits(4).says(&["1 as they should be"]);
     sandbox.run_unprivileged(&["run"]).exits(1).says(&["eurusd 2017-02: failed", "give this user the right"]);
     sandbox.run_unprivileged(&["run", "--only", "eurusd:2017-01"]).exits(0).says(&["1 already done"]);
     sandbox.run_unprivileged(&["drop", "eurusd:2017-01"]).exits(1).says(&["give this user the right"]);

@@ -106,6 +106,15 @@ fn a_close_at_the_end_of_a_month_changes_the_next_through_its_returns() {
 }
 
 #[test]
+fn rows_that_were_never_joined_are_not_lost_by_a_change() {
+    let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
+    // Of a key's first month 15 rows, here 4%, have no backward return.
+    sandbox.import_changed("eurusd", &[(bars("eurusd", "2017-01")[100].0, 1.5)]);
+    assert_eq!(planned(&sandbox, "2017-01").0, "input-changed");
+    sandbox.run(&["run"]).exits(0);
+}
+
+#[test]
 fn rows_added_to_a_month_are_an_input_change() {
     let (sandbox, rows) = hand_made();
     let more = SourceRows::of_month("2017-01", 1010, 60).filtered(|row| row >= rows.values.len());
@@ -142,7 +151,7 @@ fn a_strange_file_is_foreign_and_left_alone_until_replaced() {
     let part = sandbox.part("eurusd", "2017-01");
     strange(&part);
     is_left_alone(&sandbox, &[], "foreign", "has no valid receipt of ours");
-    sandbox.run(&["verify"]).exits(0).says(&["1 without features of ours"]);
+    sandbox.run(&["verify"]).exits(1).says(&["1 different", "has no valid receipt of ours"]);
     fs::write(&part, "not Parquet at all").unwrap();
     is_left_alone(&sandbox, &[], "foreign", "has no valid receipt of ours");
     is_replaced_only_by_name(&sandbox, &[], "foreign");
@@ -170,6 +179,18 @@ fn lost_rows_are_shrunk_and_left_alone_until_replaced() {
     let threshold = [("ROLLFIT_RUN__SHRUNK_ROWS_MIN", "0.9")];
     assert_eq!(planned_with(&sandbox, &threshold, "2017-01").0, "input-changed");
     is_replaced_only_by_name(&sandbox, &[], "shrunk");
+}
+
+#[test]
+fn lost_rows_and_another_definition_have_both_to_be_named() {
+    let (sandbox, rows) = hand_made();
+    sandbox.drop_in("eurusd", "mine.parquet", &rows.filtered(|row| row >= 500));
+    is_left_alone(&sandbox, &CARRY, "shrunk", "has 500 now; and boundary reset became carry");
+    for state in ["shrunk", "definition-changed"] {
+        sandbox.run_with(&CARRY, &["run", "--replace", state]).exits(4);
+    }
+    let both = ["run", "--replace", "shrunk", "--replace", "definition-changed"];
+    sandbox.run_with(&CARRY, &both).exits(0).says(&["1 written"]);
 }
 
 #[test]

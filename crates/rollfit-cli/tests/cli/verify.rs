@@ -87,12 +87,12 @@ fn a_changed_source_or_definition_is_a_difference() {
 }
 
 #[test]
-fn what_is_absent_is_told_and_is_no_difference() {
+fn what_is_absent_is_told_and_is_not_taken_for_verified() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
     sandbox.run(&["run", "--only", "eurusd:2017-02"]).exits(0);
-    let verified = sandbox.run(&["verify", "--json"]).exits(0).json();
+    let verified = sandbox.run(&["verify", "--json"]).exits(4).json();
     assert_eq!((&verified["equal"], &verified["absent"]), (&1.into(), &1.into()));
-    assert_eq!(verified["partitions"][0]["cause"], "no features yet");
+    assert_eq!(verified["partitions"][0]["cause"], "there are no features");
 }
 
 #[test]

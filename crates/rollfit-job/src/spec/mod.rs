@@ -164,12 +164,22 @@ impl SpecError {
     }
 }
 
-/// The place of a byte, as people count: `line 3, column 1: `.
+/// The place of a byte, as people count.
 fn place_in(text: &str, at: usize) -> String {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-    format!("line {line}, column {column}: ")
+    let shown = text.lines().nth(line - 1).map(without_value).unwrap_or_default();
+    format!("TOML parse error at line {line}, column {column}{shown}: ")
+}
+
+/// A section, or the key of a line: what stands after it may be a secret.
+fn without_value(line: &str) -> String {
+    match line.split_once('=') {
+        Some((key, _)) => format!(" (`{} = ...`)", key.trim()),
+        None if line.starts_with('[') => format!(" (`{}`)", line.trim()),
+        None => String::new(),
+    }
 }
 
 /// What values are called by those who write them.

@@ -180,12 +180,12 @@ fn explain(places: &Places) -> Result<(), Failure> {
 They are one Hive table, {features}: 180 features a row. From DuckDB:
 
   select key, month, ts_utc, r2_idx_w60, prediction_bqx_agg
-  from read_parquet('{features}/**/*.parquet', hive_partitioning = true)
+  from read_parquet('{features}/*/*/*.parquet', hive_partitioning = true)
   where key = 'eurusd' and r2_idx_w60 > 0.9 order by ts_utc limit 5;
 
 From Polars:
 
-  pl.scan_parquet('{features}/**/*.parquet', hive_partitioning=True).filter(pl.col('key') == 'eurusd')
+  pl.scan_parquet('{features}/*/*/*.parquet', hive_partitioning=True).filter(pl.col('key') == 'eurusd')
 
 The configuration is {config}; `rollfit plan --config {config}` shows that nothing is left to do."
     ))?;
