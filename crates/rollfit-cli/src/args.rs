@@ -19,9 +19,9 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 some partitions failed, or verify found a difference; 2 usage or configuration; 3 store
-unreachable; 4 nothing failed, but partitions were left alone; 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 some partitions failed, or verify found a difference; 2 usage or \
+    configuration; 3 store unreachable; 4 nothing failed, but partitions were left alone, or verify found some without \
+    features; 130 interrupted.";
 
 /// What every command takes.
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The store cannot be reached.
     Unreachable = 3,
-    /// Nothing failed, but partitions were left alone.
+    /// Nothing failed, but partitions were left alone, or verify found some without features.
     LeftAlone = 4,
     /// Stopped by a signal.
     Interrupted = 130,

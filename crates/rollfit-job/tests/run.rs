@@ -164,6 +164,20 @@ fn a_stored_partition_whose_source_is_gone_stays_in_the_plan() {
 // ---------------------------------------------------------------------------------------- held by others
 
 #[test]
+fn what_another_runner_wrote_before_the_claim_is_not_written_again() {
+    let mut bench = Bench::new(&[], &["a"], &["2017-01"], 20);
+    bench.run();
+    let old = bench.sink.stored(&partition("a", "2017-01"));
+    bench.source.table("m1_a").values[3] += 1.0;
+    assert_eq!(outcomes(&bench.run()), ["written"]);
+    let new = bench.sink.stored(&partition("a", "2017-01"));
+    bench.sink.stored.lock().unwrap().insert("a/2017-01".to_owned(), old);
+    *bench.sink.meanwhile.lock().unwrap() = Some(new.clone());
+    assert_eq!(outcomes(&bench.run()), ["already done"]);
+    assert_eq!(bench.sink.stored(&partition("a", "2017-01")), new);
+}
+
+#[test]
 fn a_held_partition_is_tried_again_at_the_end() {
     let bench = Bench::new(&[("RUN__LOCK_WAIT_S", "30")], &["a"], &MONTHS, 20);
     bench.sink.held.lock().unwrap().insert("a/2017-01".to_owned(), 2);

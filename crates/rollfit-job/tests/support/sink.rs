@@ -31,6 +31,8 @@ pub(crate) struct MemorySink {
     /// What a commit meets.
     pub(crate) commit_fault: Option<Fault>,
     pub(crate) claims: Mutex<Vec<String>>,
+    /// What another runner commits of the partition just before the next claim is granted.
+    pub(crate) meanwhile: Mutex<Option<StoredPartition>>,
 }
 
 impl MemorySink {
@@ -69,6 +71,9 @@ impl Sink for MemorySink {
         {
             *left -= 1;
             return Ok(Claim::Held("another runner".to_owned()));
+        }
+        if let Some(other) = self.meanwhile.lock().unwrap().take() {
+            self.stored.lock().unwrap().insert(self.output(partition), other);
         }
         let slot = MemorySlot {
             sink: self,
