@@ -11,33 +11,30 @@ use crate::logging;
 
 /// Turns signals into wishes to stop, from now until the process ends.
 pub(crate) fn heed(stop: &Stop, grace: Option<Duration>) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let stop = stop.clone();
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            if stop.is_wanted() {
-                stop.abandon();
-                logging::warn("rolling back what is not committed");
-            } else {
-                stop.finish();
-                logging::warn("finishing the partitions in hand; a second signal rolls them back");
-                abandon_after(&stop, grace);
-            }
+    on_each_signal(stop, move |stop| {
+        if stop.is_wanted() {
+            stop.abandon();
+            logging::warn("rolling back what is not committed");
+        } else {
+            stop.finish();
+            logging::warn("finishing the partitions in hand; a second signal rolls them back");
+            abandon_after(stop, grace);
         }
-    });
-    Ok(())
+    })
 }
 
 /// Turns the first signal into the end of a command that writes nothing.
 pub(crate) fn heed_at_once(stop: &Stop) -> std::io::Result<()> {
+    on_each_signal(stop, |stop| {
+        logging::warn("stopping");
+        stop.abandon();
+    })
+}
+
+fn on_each_signal(stop: &Stop, act: impl Fn(&Stop) + Send + 'static) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let stop = stop.clone();
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            logging::warn("stopping");
-            stop.abandon();
-        }
-    });
+    std::thread::spawn(move || signals.forever().for_each(|_| act(&stop)));
     Ok(())
 }
 

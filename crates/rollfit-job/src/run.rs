@@ -98,7 +98,7 @@ pub trait Observer: Sync {
 /// What a run did.
 #[derive(Debug, Default)]
 pub struct RunReport {
-    /// Every partition begun, with how it ended.
+    /// Every partition begun, with how it ended; not those still waited for when a stop was wanted.
     pub outcomes: Vec<(Partition, Outcome)>,
     /// Whether a stop was wanted before all were done.
     pub interrupted: bool,

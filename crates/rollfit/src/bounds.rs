@@ -23,8 +23,8 @@
 use std::ops::RangeInclusive;
 
 use crate::fit::{Fit, Terms};
-use crate::metric::{Metric, Part};
-use crate::number::Number;
+use crate::metric::{Metric, NORMAL_95, Part};
+use crate::number::{GUARD, Number};
 use crate::reference::{self, DoubleDouble};
 use crate::window::{Grid, Window, WindowError};
 
@@ -264,7 +264,7 @@ impl Known {
     /// The range of `-a1 / (2*a2 + 1e-10)`, for a denominator that cannot be 0.
     fn vertex_x(&self) -> Option<Range> {
         let (a2, a1) = (self.part(Part::A2)?, self.part(Part::A1)?);
-        let denominator = |a2: DoubleDouble| a2 * 2.0 + DoubleDouble::of(1e-10);
+        let denominator = |a2: DoubleDouble| a2 * 2.0 + DoubleDouble::of(GUARD);
         let (low, high) = (denominator(a2.low), denominator(a2.high));
         if low <= DoubleDouble::ZERO && high >= DoubleDouble::ZERO {
             return None;
@@ -318,7 +318,7 @@ impl Known {
         let steps = (terms.u_last + terms.u_last) / terms.scale;
         let [first, second, third] = match metric {
             Metric::PredIntervalLower | Metric::PredIntervalUpper => {
-                [terms.prediction, terms.rmse * 1.96, DoubleDouble::ZERO]
+                [terms.prediction, terms.rmse * NORMAL_95, DoubleDouble::ZERO]
             }
             Metric::VertexY => in_x(terms.vertex_x),
             Metric::LinearTerm => [terms.a1 * steps, terms.a2 * (steps * steps), DoubleDouble::ZERO],

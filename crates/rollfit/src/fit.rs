@@ -1,6 +1,6 @@
 //! [`Fit`]: the six numbers that every metric follows from, and [`Terms`]: the quantities that metrics share.
 
-use crate::number::Number;
+use crate::number::{GUARD, Number};
 use crate::window::Grid;
 
 /// One least-squares parabola `y = a2*x^2 + a1*x + b` over one window. The unit of each field is given in units of
@@ -62,7 +62,7 @@ impl<N: Number> Terms<N> {
     /// The terms of `fit`, which was fitted over a window with the constants `grid`.
     #[inline(always)]
     pub fn new(fit: &Fit<N>, grid: &Grid<N>) -> Self {
-        let guard = N::of(1e-10);
+        let guard = N::of(GUARD);
         Self {
             a2: fit.a2,
             a1: fit.a1,

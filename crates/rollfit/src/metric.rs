@@ -3,7 +3,7 @@
 
 use crate::columns::TermColumns;
 use crate::fit::{Fit, Terms};
-use crate::number::Number;
+use crate::number::{GUARD, Number};
 use crate::window::{Grid, Window};
 
 /// What a metric is measured in.
@@ -41,14 +41,12 @@ pub enum Part {
     VertexX,
 }
 
+/// The half width of a 95 % interval of normal residuals, in standard deviations. Part of the definition.
+pub(crate) const NORMAL_95: f64 = 1.96;
+
 /// The formulas, each in the terms of one fit. They hold in any precision; `y` below is the series.
 mod formula {
-    use super::{Number, Terms};
-
-    /// `{prediction} -/+ 1.96 * residual_std`: the half width of a 95 % interval of normal residuals.
-    const NORMAL_95: f64 = 1.96;
-    /// Keeps a denominator from zero. Part of the definition.
-    const GUARD: f64 = 1e-10;
+    use super::{GUARD, NORMAL_95, Number, Terms};
 
     macro_rules! formulas {
         ($($name:ident($t:ident) = $value:expr;)*) => {

@@ -3,6 +3,9 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+/// Keeps a denominator from zero. Part of the definition: the double, not the decimal.
+pub(crate) const GUARD: f64 = 1e-10;
+
 /// A real number in some precision.
 pub trait Number:
     Copy

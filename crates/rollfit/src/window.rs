@@ -1,6 +1,6 @@
 //! [`Window`]: how many rows a fit looks back over, and [`Grid`]: the constants that follow from it.
 
-use crate::number::Number;
+use crate::number::{GUARD, Number};
 
 /// The number of rows of a fit: at least [`Window::MIN_ROWS`], at most [`Window::MAX_ROWS`].
 ///
@@ -85,7 +85,7 @@ impl<N: Number> Grid<N> {
         let square = w * w;
         let offset = (square - one) / N::of(12.0);
         let u_last = (w - one) / N::of(2.0);
-        let scale = offset.sqrt() + N::of(1e-10);
+        let scale = offset.sqrt() + N::of(GUARD);
         Self {
             rows: w,
             scale,

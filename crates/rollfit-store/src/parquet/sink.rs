@@ -196,10 +196,11 @@ impl ParquetSlot<'_> {
     }
 
     fn writer(&mut self) -> Result<&mut FeatureWriter<Output>, StoreError> {
-        if self.writer.is_none() {
-            self.writer = Some(self.open_writer()?);
-        }
-        self.writer.as_mut().ok_or_else(|| StoreError::permanent("the writer was just opened"))
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.open_writer()?,
+        };
+        Ok(self.writer.insert(writer))
     }
 
     /// Removes what this or a stopped run did not finish. It is never read, so failing to is no fault.
