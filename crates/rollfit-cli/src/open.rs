@@ -2,25 +2,34 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rollfit_job::Job;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
-use rollfit_job::spec::Spec;
-use rollfit_job::store::Fault;
+use rollfit_job::spec::{Place, Spec};
+use rollfit_job::store::{Fault, Sink, Source, StoreError};
+use rollfit_job::{Job, error_chain};
 use rollfit_store::parquet::ParquetStore;
+use rollfit_store::postgres::{PostgresStore, Purpose};
 
 use crate::args::{ConfigArguments, SelectArguments};
 use crate::exit::Failure;
 
-/// The directory that a store's URL names.
-pub(crate) fn store_dir(url: &str) -> Result<PathBuf, Failure> {
+/// A store as its URL names it.
+pub(crate) enum Address {
+    Parquet(PathBuf),
+    Postgres,
+}
+
+/// What a store's URL names. The URL itself is not repeated: it may hold a password.
+pub(crate) fn address(url: &str) -> Result<Address, Failure> {
     match url.split_once(':') {
-        Some(("parquet", dir)) if !dir.is_empty() => Ok(PathBuf::from(dir)),
-        Some((scheme, _)) if scheme != "parquet" => Err(Failure::usage(format!(
-            "there is no store `{scheme}:`; write parquet:DIR, such as parquet:./fx"
-        ))),
-        _ => Err(Failure::usage("a store is written parquet:DIR, such as parquet:./fx")),
+        Some(("parquet", dir)) if !dir.is_empty() => Ok(Address::Parquet(PathBuf::from(dir))),
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Address::Postgres),
+        Some((scheme, _)) if !matches!(scheme, "parquet" | "postgres" | "postgresql") => Err(Failure::usage(
+            format!("there is no store `{scheme}:`; write parquet:DIR, such as parquet:./fx, or postgres://user@host/db"),
+        )),
+        _ => Err(Failure::usage("a store is written parquet:DIR, such as parquet:./fx, or postgres://user@host/db")),
     }
 }
 
@@ -38,7 +47,10 @@ pub(crate) fn spec(arguments: &ConfigArguments) -> Result<Spec, Failure> {
 
 /// The text of the configuration. Where there is none, the environment may say everything.
 fn read_config(path: &Path) -> Result<String, Failure> {
-    let in_environment = || std::env::var_os("ROLLFIT_STORE__URL").is_some();
+    let in_environment = || {
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        is_set("ROLLFIT_STORE__URL") || is_set("ROLLFIT_SINK__URL")
+    };
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound && in_environment() => Ok(String::new()),
@@ -52,32 +64,87 @@ fn read_config(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// Opens the store of a job. A relative directory is relative to where the command runs.
-pub(crate) fn store(spec: &Spec) -> Result<ParquetStore, Failure> {
-    ParquetStore::open(&store_dir(&spec.store.url)?, spec).map_err(|error| match error.fault() {
-        Fault::Permanent => Failure::usage(error),
+/// Opens where the features of a job go. A relative directory is relative to where the command runs.
+pub(crate) fn sink(spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Sink>, Failure> {
+    match address(&spec.sink.place.url)? {
+        Address::Parquet(dir) => Ok(Arc::new(opened(ParquetStore::open(&dir, spec))?)),
+        Address::Postgres => Ok(Arc::new(postgres(&spec.sink.place, spec, purpose)?)),
+    }
+}
+
+/// Opens the database at `place` for a job.
+pub(crate) fn postgres(place: &Place, spec: &Spec, purpose: Purpose) -> Result<PostgresStore, Failure> {
+    if spec.sink.name.is_some() && spec.sink.place == *place {
+        return Err(Failure::usage(
+            "[sink] name sets jobs apart in a store of files; in PostgreSQL `features` and `schema` do",
+        ));
+    }
+    opened(PostgresStore::open(place, spec, purpose))
+}
+
+/// What cannot be opened as configured is a fault of the configuration.
+fn opened<S>(store: Result<S, StoreError>) -> Result<S, Failure> {
+    store.map_err(|error| match error.fault() {
+        Fault::Permanent => Failure::usage(error_chain(&error)),
         Fault::Transient | Fault::Unreachable => error.into(),
     })
 }
 
-/// A job with its store open and its partitions selected.
+/// Opens where series come from, and where features go: one store where the two are the same.
+fn stores(spec: &Spec, purpose: Purpose) -> Result<(Arc<dyn Source>, Arc<dyn Sink>), Failure> {
+    let is_one = spec.source == spec.sink.place;
+    match (address(&spec.source.url)?, is_one) {
+        (Address::Parquet(dir), true) => {
+            let store = Arc::new(opened(ParquetStore::open(&dir, spec))?);
+            Ok((Arc::clone(&store) as Arc<dyn Source>, store))
+        }
+        (Address::Postgres, true) => {
+            let store = Arc::new(postgres(&spec.source, spec, purpose)?);
+            Ok((Arc::clone(&store) as Arc<dyn Source>, store))
+        }
+        (Address::Parquet(dir), false) => {
+            Ok((Arc::new(opened(ParquetStore::open(&dir, spec))?), sink(spec, purpose)?))
+        }
+        (Address::Postgres, false) => {
+            Ok((Arc::new(postgres(&spec.source, spec, Purpose::Read)?), sink(spec, purpose)?))
+        }
+    }
+}
+
+/// A job with its stores open and its partitions selected.
 pub(crate) struct OpenJob {
     pub(crate) spec: Spec,
-    pub(crate) store: ParquetStore,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) sink: Arc<dyn Sink>,
     pub(crate) partitions: Vec<Partition>,
     workers: usize,
 }
 
 impl OpenJob {
+    /// A job that may write.
     pub(crate) fn new(arguments: &SelectArguments) -> Result<Self, Failure> {
+        Self::open(arguments, Purpose::Write)
+    }
+
+    /// A job that only reads, for which a standby will do.
+    pub(crate) fn to_read(arguments: &SelectArguments) -> Result<Self, Failure> {
+        Self::open(arguments, Purpose::Read)
+    }
+
+    fn open(arguments: &SelectArguments, purpose: Purpose) -> Result<Self, Failure> {
         let spec = spec(&arguments.config)?;
-        let store = store(&spec)?;
-        let partitions = partitions(&spec, &store, &store, &arguments.only)?;
+        let (source, sink) = stores(&spec, purpose)?;
+        let partitions = partitions(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
         let workers = arguments.workers.unwrap_or(spec.run.workers).count(partitions.len());
-        Ok(Self { spec, store, partitions, workers })
+        Ok(Self { spec, source, sink, partitions, workers })
     }
 
     pub(crate) fn job(&self) -> Job<'_> {
-        Job { spec: &self.spec, source: &self.store, sink: &self.store, workers: self.workers }
+        Job {
+            spec: &self.spec,
+            source: self.source.as_ref(),
+            sink: self.sink.as_ref(),
+            workers: self.workers,
+        }
     }
 }

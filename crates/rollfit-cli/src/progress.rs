@@ -111,9 +111,13 @@ impl Observer for Progress {
         self.show_rate();
     }
 
-    fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration) {
+    /// What fails again while nothing succeeds is told once: for people, not in JSON lines, which are for machines.
+    fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration, known: bool) {
+        if known && !logging::is_json() {
+            return;
+        }
         let cause = rollfit_job::error_chain(error);
-        self.tell(at, "retry", true, &format!("{cause}; trying again in {:.1} s", pause.as_secs_f64()));
+        self.tell(at, "retry", !known, &format!("{cause}; trying again in {:.1} s", pause.as_secs_f64()));
     }
 
     fn ended(&self, at: Try<'_>, outcome: &Outcome, took: Duration) {

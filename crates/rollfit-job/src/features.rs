@@ -8,7 +8,7 @@ use rollfit::{Kernel, Metric};
 use crate::panel::Panel;
 use crate::receipt::{NoValue, Stored};
 use crate::spec::{Series, Spec};
-use crate::store::FeatureTile;
+use crate::store::{FeatureTile, Grouping, Rounding};
 
 /// Computes the features of a spec. Holds the memory of one tile, whatever the number of rows.
 pub struct FeatureEngine {
@@ -37,43 +37,90 @@ impl FeatureEngine {
         }
     }
 
-    /// Computes every tile of the panel's rows in order and gives it to `take`. Returns what a receipt records.
+    /// Computes every tile of the panel's rows, group by group, and gives it to `take`. Returns what a receipt records
+    /// of them as columns with this rounding hold them.
     ///
     /// # Errors
     /// The first error of `take`.
     pub fn compute<E>(
         &mut self,
         panel: &Panel,
+        grouping: Grouping,
+        rounding: Option<&dyn Rounding>,
         mut take: impl FnMut(FeatureTile<'_>) -> Result<(), E>,
     ) -> Result<Stored, E> {
         let mut no_value = NoValue::default();
         let mut checksum = Checksum::new(self.feature_count);
-        let mut first = panel.lookback_rows;
-        while first < panel.instants_us.len() {
-            let rows = first..(first + self.tile_rows).min(panel.instants_us.len());
-            first = rows.end;
-            let tile = self.tile(panel, rows, &mut no_value);
-            checksum.add(tile);
-            take(tile)?;
+        for group in grouping.groups(self.series.len()) {
+            for rows in self.tiles_of(panel) {
+                take(self.tile(panel, rows.clone(), group.clone(), &mut no_value))?;
+                let stored = self.round(panel, rows.clone(), group.clone(), rounding, &mut no_value);
+                checksum.add(rows.start - panel.lookback_rows, stored);
+            }
         }
-        Ok(Stored { rows: panel.rows() as u64, checksum: checksum.to_string(), no_value })
+        Ok(Stored {
+            rows: panel.rows() as u64,
+            checksum: checksum.to_string(),
+            no_value,
+            adopted: false,
+        })
     }
 
-    /// Computes the features of `rows` of the panel, counted with its lookback; adds to `no_value`.
+    /// The rows of each tile of a panel, counted with its lookback.
+    fn tiles_of(&self, panel: &Panel) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (rows, tile_rows) = (panel.instants_us.len(), self.tile_rows);
+        (panel.lookback_rows..rows).step_by(tile_rows).map(move |first| first..(first + tile_rows).min(rows))
+    }
+
+    /// Computes the features of a group of series for `rows` of the panel, counted with its lookback; adds to `no_value`.
     pub fn tile<'a>(
         &'a mut self,
         panel: &'a Panel,
         rows: Range<usize>,
+        group: Range<usize>,
         no_value: &mut NoValue,
     ) -> FeatureTile<'a> {
-        self.values.resize(self.feature_count * rows.len(), 0.0);
+        self.values.resize(self.features_of(group.clone()) * rows.len(), 0.0);
         let mut rest = self.values.as_mut_slice();
-        for (series, column) in self.series.iter_mut().zip(&panel.columns) {
+        for (series, column) in self.series[group.clone()].iter_mut().zip(&panel.columns[group.clone()]) {
             let (values, others) = rest.split_at_mut(series.feature_count() * rows.len());
             series.tile(column, rows.clone(), values, no_value);
             rest = others;
         }
-        FeatureTile { instants_us: &panel.instants_us[rows], values: &self.values }
+        self.computed(panel, rows, group)
+    }
+
+    /// The tile computed last as columns with this rounding hold it; adds to `no_value` what they cannot hold.
+    pub fn round<'a>(
+        &'a mut self,
+        panel: &'a Panel,
+        rows: Range<usize>,
+        group: Range<usize>,
+        rounding: Option<&dyn Rounding>,
+        no_value: &mut NoValue,
+    ) -> FeatureTile<'a> {
+        let missing = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count() as u64;
+        let first_column = self.features_of(0..group.start);
+        if let Some(rounding) = rounding {
+            for (at, column) in self.values.chunks_exact_mut(rows.len()).enumerate() {
+                let missing_before = missing(column);
+                rounding.round(first_column + at, column);
+                no_value.column += missing(column) - missing_before;
+            }
+        }
+        self.computed(panel, rows, group)
+    }
+
+    fn computed<'a>(&'a self, panel: &'a Panel, rows: Range<usize>, group: Range<usize>) -> FeatureTile<'a> {
+        FeatureTile {
+            instants_us: &panel.instants_us[rows],
+            first_column: self.features_of(0..group.start),
+            values: &self.values,
+        }
+    }
+
+    fn features_of(&self, group: Range<usize>) -> usize {
+        self.series[group].iter().map(SeriesEngine::feature_count).sum()
     }
 }
 
@@ -126,8 +173,9 @@ impl SeriesEngine {
 #[derive(Clone, Debug)]
 pub struct Checksum {
     column_factors: Vec<u64>,
+    /// What is known of each row: all of it only after the last group.
     row_hashes: Vec<u64>,
-    sum: u64,
+    instants_us: Vec<i64>,
 }
 
 /// The odd number nearest to 2^64 divided by the golden ratio, as in SplitMix64.
@@ -137,26 +185,42 @@ impl Checksum {
     /// The checksum of no rows of `feature_count` features.
     pub fn new(feature_count: usize) -> Self {
         let factor = |column: usize| mix(GOLDEN.wrapping_mul(column as u64 + 1)) | 1;
-        Self { column_factors: (0..feature_count).map(factor).collect(), row_hashes: Vec::new(), sum: 0 }
+        Self {
+            column_factors: (0..feature_count).map(factor).collect(),
+            row_hashes: Vec::new(),
+            instants_us: Vec::new(),
+        }
     }
 
-    /// Adds rows.
-    pub fn add(&mut self, tile: FeatureTile<'_>) {
-        self.row_hashes.clear();
-        self.row_hashes.extend(tile.instants_us.iter().map(|&instant| mix(instant.cast_unsigned() ^ GOLDEN)));
-        for (column, &factor) in tile.columns().zip(&self.column_factors) {
-            for (hash, value) in self.row_hashes.iter_mut().zip(column) {
+    /// Adds features of the rows from `first_row` on, counted within their group.
+    pub fn add(&mut self, first_row: usize, tile: FeatureTile<'_>) {
+        self.add_instants(first_row, tile.instants_us);
+        let hashes = &mut self.row_hashes[first_row..first_row + tile.rows()];
+        for (column, &factor) in tile.columns().zip(&self.column_factors[tile.first_column..]) {
+            for (hash, value) in hashes.iter_mut().zip(column) {
                 let bits = value.to_bits();
                 *hash = hash.wrapping_add((bits ^ (bits >> 32)).wrapping_mul(factor));
             }
         }
-        self.sum = self.row_hashes.iter().fold(self.sum, |sum, &hash| sum.wrapping_add(mix(hash)));
+    }
+
+    /// Each row's instant counts once. One that another group has otherwise makes it another row.
+    fn add_instants(&mut self, first_row: usize, instants_us: &[i64]) {
+        let known = self.instants_us.len().saturating_sub(first_row).min(instants_us.len());
+        for (at, instant) in instants_us.iter().enumerate().take(known) {
+            if self.instants_us[first_row + at] != *instant {
+                self.row_hashes[first_row + at] ^= mix(instant.cast_unsigned());
+            }
+        }
+        self.instants_us.extend_from_slice(&instants_us[known..]);
+        self.row_hashes.extend(instants_us[known..].iter().map(|&us| mix(us.cast_unsigned() ^ GOLDEN)));
     }
 }
 
 impl std::fmt::Display for Checksum {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}", self.sum)
+        let sum = self.row_hashes.iter().fold(0_u64, |sum, &hash| sum.wrapping_add(mix(hash)));
+        write!(f, "{sum:016x}")
     }
 }
 
@@ -173,10 +237,27 @@ mod tests {
 
     fn checksum(tiles: &[(&[i64], &[f64])]) -> String {
         let mut checksum = Checksum::new(2);
+        let mut first_row = 0;
         for (instants_us, values) in tiles {
-            checksum.add(FeatureTile { instants_us, values });
+            checksum.add(first_row, FeatureTile { instants_us, first_column: 0, values });
+            first_row += instants_us.len();
         }
         checksum.to_string()
+    }
+
+    #[test]
+    fn the_checksum_does_not_depend_on_groups_and_sees_instants_that_differ_between_them() {
+        let apart = |instants: [&[i64]; 2]| {
+            let mut checksum = Checksum::new(2);
+            for (column, instants_us) in instants.into_iter().enumerate() {
+                let values: &[f64] = [&[1.0, 2.0], &[3.0, f64::NAN]][column];
+                checksum.add(0, FeatureTile { instants_us, first_column: column, values });
+            }
+            checksum.to_string()
+        };
+        let whole = checksum(&[(&[1, 2], &[1.0, 2.0, 3.0, f64::NAN])]);
+        assert_eq!(whole, apart([&[1, 2], &[1, 2]]));
+        assert_ne!(whole, apart([&[1, 2], &[1, 3]]));
     }
 
     #[test]
@@ -209,7 +290,7 @@ mod tests {
         };
         let mut cells = 0;
         let stored = FeatureEngine::new(&spec)
-            .compute(&panel, |tile| {
+            .compute(&panel, Grouping::Together, None, |tile| {
                 cells += tile.values.iter().filter(|value| value.is_nan()).count() as u64;
                 Ok::<(), ()>(())
             })

@@ -38,6 +38,9 @@ pub enum PlanError {
     /// No partition was selected.
     #[error("{0}")]
     Nothing(String),
+    /// An output cannot have the name that its pattern gives it.
+    #[error("{0}")]
+    Outputs(String),
 }
 
 /// The partitions of a job in order, by key and month. With all keys, or an open end of the months, the source says
@@ -70,6 +73,7 @@ pub fn partitions(
     planned.dedup();
     // Before the selection: a collision with a partition left out for now would destroy that one's output later.
     spec.check_outputs(planned.iter())?;
+    sink.check_outputs(&planned).map_err(|error| PlanError::Outputs(crate::error_chain(&error)))?;
     planned.retain(|partition| only.is_empty() || only.iter().any(|selector| selector.matches(partition)));
     check_selected_months(only, &planned)?;
     if planned.is_empty() {

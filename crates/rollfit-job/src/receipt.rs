@@ -72,6 +72,9 @@ pub struct Stored {
     pub checksum: String,
     /// Features without a value, by cause.
     pub no_value: NoValue,
+    /// Whether somebody else wrote the rows, and they were compared with what the kernel gives instead of being replaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
 }
 
 /// Features without a value, by cause.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Job;
@@ -89,8 +90,9 @@ pub trait Observer: Sync {
     fn stage(&self, at: Try<'_>, stage: Stage);
     /// So many rows more of the partition are written.
     fn rows_written(&self, rows: u64);
-    /// An attempt failed and is repeated after `pause`.
-    fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration);
+    /// An attempt failed and is repeated after `pause`. `known` where an attempt failed before and nothing has succeeded
+    /// since: most likely for the same cause.
+    fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration, known: bool);
     /// A partition has ended, for now if it is [`Outcome::Held`].
     fn ended(&self, at: Try<'_>, outcome: &Outcome, took: Duration);
 }
@@ -102,6 +104,8 @@ pub struct RunReport {
     pub outcomes: Vec<(Partition, Outcome)>,
     /// Whether a stop was wanted before all were done.
     pub interrupted: bool,
+    /// Attempts that failed and were repeated.
+    pub retries: u64,
 }
 
 /// Does `partitions`.
@@ -114,7 +118,15 @@ pub fn run(
 ) -> RunReport {
     let queue = Queue::new(partitions, job.spec.run.lock_wait);
     let outcomes = Mutex::new(Vec::new());
-    let runner = Runner { job, definition: Definition::of(job.spec), options, stop, observer };
+    let runner = Runner {
+        job,
+        definition: Definition::of(job.spec),
+        options,
+        stop,
+        observer,
+        outage: Outage::default(),
+        retries: AtomicU64::new(0),
+    };
     std::thread::scope(|scope| {
         for worker in 0..job.workers {
             let (runner, queue, outcomes) = (&runner, &queue, &outcomes);
@@ -132,7 +144,7 @@ pub fn run(
     outcomes.sort_by(|(a, _), (b, _)| a.cmp(b));
     let interrupted = stop.is_wanted() && outcomes.len() < partitions.len()
         || outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Abandoned));
-    RunReport { outcomes, interrupted }
+    RunReport { outcomes, interrupted, retries: runner.retries.into_inner() }
 }
 
 /// The partitions still to do: first those not yet tried, then those that another runner held.
@@ -179,6 +191,27 @@ impl Queue {
     }
 }
 
+/// Since when every attempt has failed for a cause that may pass. A store that is down fails every partition: it is waited
+/// for once, not once a partition.
+#[derive(Default)]
+struct Outage {
+    since: Mutex<Option<Instant>>,
+}
+
+impl Outage {
+    /// Notes a failure; returns for how long there were only failures, nothing for the first.
+    fn goes_on(&self) -> Option<Duration> {
+        let mut since = lock(&self.since);
+        let lasted = since.map(|since| since.elapsed());
+        since.get_or_insert_with(Instant::now);
+        lasted
+    }
+
+    fn is_over(&self) {
+        *lock(&self.since) = None;
+    }
+}
+
 /// What to do with a partition.
 enum Decision {
     /// Write it; it is in this state now.
@@ -194,6 +227,8 @@ struct Runner<'a> {
     options: &'a RunOptions,
     stop: &'a Stop,
     observer: &'a dyn Observer,
+    outage: Outage,
+    retries: AtomicU64,
 }
 
 impl Runner<'_> {
@@ -235,15 +270,24 @@ impl Runner<'_> {
         let mut at = Try { worker, partition, attempt: 1 };
         loop {
             let error = match self.contain_panic(at, engine) {
-                Ok(outcome) => return (outcome, at.attempt),
+                Ok(outcome) => {
+                    self.outage.is_over();
+                    return (outcome, at.attempt);
+                }
                 Err(error) => error,
             };
-            let attempts = self.job.spec.run.attempts;
+            let run = &self.job.spec.run;
+            let attempts = error.attempts_max().unwrap_or(run.attempts).min(run.attempts);
             if error.fault() != Fault::Transient || at.attempt >= attempts || self.stop.is_wanted() {
                 return (Outcome::Failed(error), at.attempt);
             }
+            let lasted = self.outage.goes_on();
+            if lasted.is_some_and(|lasted| lasted > run.retry_for) {
+                return (Outcome::Failed(error), at.attempt);
+            }
             let pause = retry_pause(at.attempt);
-            self.observer.retried(at, &error, pause);
+            self.retries.fetch_add(1, Ordering::Relaxed);
+            self.observer.retried(at, &error, pause, lasted.is_some());
             self.stop.sleep(pause);
             at.attempt += 1;
         }
@@ -263,29 +307,42 @@ impl Runner<'_> {
     }
 
     fn do_partition(&self, at: Try<'_>, engine: &mut FeatureEngine) -> Result<Outcome, StoreError> {
-        self.observer.stage(at, Stage::Read);
-        let mut panel = Panel::read(self.job.source, self.job.spec, at.partition)?;
-        // Decided without a claim first: where there is nothing to do, not even a lock file is written.
-        let found_before = self.job.sink.found(at.partition)?;
-        if let Decision::End(outcome) = self.decide(at.partition, &found_before, &Input::of(&panel))? {
-            self.job.sink.tidy(at.partition);
-            return Ok(outcome);
+        const LOOKS: usize = 5;
+        for _ in 0..LOOKS {
+            if let Some(outcome) = self.look_and_write(at, engine)? {
+                return Ok(outcome);
+            }
         }
+        Ok(Outcome::Held("another runner, which keeps changing it,".to_owned()))
+    }
+
+    /// Does a partition; nothing where another runner changed it between the look and the claim. That one may have seen a
+    /// newer source than this one, which has to read it again, and does not while it holds the claim.
+    fn look_and_write(
+        &self,
+        at: Try<'_>,
+        engine: &mut FeatureEngine,
+    ) -> Result<Option<Outcome>, StoreError> {
+        self.observer.stage(at, Stage::Read);
+        let panel = Panel::read(self.job.source, self.job.spec, at.partition)?;
+        let input = Input::of(&panel);
+        // Decided without a claim first: where there is nothing to do, not even a lock file is written.
+        let found = self.job.sink.found(at.partition)?;
+        let was = match self.decide(at.partition, &found, &input)? {
+            Decision::Write(state) => state,
+            Decision::End(outcome) => {
+                self.job.sink.tidy(at.partition);
+                return Ok(Some(outcome));
+            }
+        };
         let mut slot = match self.job.sink.claim(at.partition)? {
             Claim::Taken(slot) => slot,
-            Claim::Held(holder) => return Ok(Outcome::Held(holder)),
+            Claim::Held(holder) => return Ok(Some(Outcome::Held(holder))),
         };
-        let found = slot.found()?;
-        if found != found_before {
-            // Another runner was here since, and may have seen a newer source than this one.
-            panel = Panel::read(self.job.source, self.job.spec, at.partition)?;
+        if slot.found()? != found {
+            return Ok(None);
         }
-        let input = Input::of(&panel);
-        match self.decide(at.partition, &found, &input)? {
-            Decision::Write(_) if self.stop.is_abandoning() => Ok(Outcome::Abandoned),
-            Decision::Write(was) => self.write(at, slot, engine, &panel, input, was),
-            Decision::End(outcome) => Ok(outcome),
-        }
+        self.write(at, slot, engine, &panel, input, was).map(Some)
     }
 
     /// What to do with a partition whose sink holds `found` and whose source holds `input`.
@@ -322,12 +379,16 @@ impl Runner<'_> {
         was: State,
     ) -> Result<Outcome, StoreError> {
         self.observer.stage(at, Stage::Write);
-        let written = engine.compute(panel, |tile| {
+        let rounding = slot.rounding();
+        let grouping = self.job.sink.grouping();
+        let written = engine.compute(panel, grouping, rounding.as_deref(), |tile| {
             if self.stop.is_abandoning() {
                 return Err(None);
             }
             slot.write(tile).map_err(Some)?;
-            self.observer.rows_written(tile.rows() as u64);
+            if tile.first_column == 0 {
+                self.observer.rows_written(tile.rows() as u64);
+            }
             Ok(())
         });
         let stored = match written {
@@ -346,9 +407,11 @@ impl Runner<'_> {
     }
 }
 
-/// How long to wait before the attempt after this one: doubled each time.
+/// How long to wait before the attempt after this one: doubled each time, and not the same for every worker, lest all
+/// come back at once.
 fn retry_pause(attempt: u32) -> Duration {
     const FIRST: Duration = Duration::from_millis(200);
     const LONGEST: Duration = Duration::from_secs(30);
-    FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST)
+    let pause = FIRST.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST);
+    pause.mul_f64(0.5 + 0.5 * fastrand::f64())
 }

@@ -1,8 +1,12 @@
 //! What the job asks of a store: [`Source`], where series come from, and [`Sink`], where features go. Only plain slices
 //! pass; how a store keeps its bytes is its own business.
+//!
+//! Holds true: whoever has a snapshot, a reader or a slot open asks the store for no second one, so that a store whose
+//! sessions are few never waits for itself.
 
 use std::error::Error;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::month::Month;
 use crate::partition::Partition;
@@ -26,13 +30,14 @@ pub enum Fault {
 pub struct StoreError {
     fault: Fault,
     message: String,
+    attempts_max: Option<u32>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl StoreError {
     /// An error without a cause beneath it.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: message.into(), source: None }
+        Self { fault, message: message.into(), attempts_max: None, source: None }
     }
 
     /// An error that another one led to.
@@ -41,7 +46,7 @@ impl StoreError {
         message: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { fault, message: message.into(), source: Some(source.into()) }
+        Self { fault, message: message.into(), attempts_max: None, source: Some(source.into()) }
     }
 
     /// An error that will not pass.
@@ -49,9 +54,21 @@ impl StoreError {
         Self::new(Fault::Permanent, message)
     }
 
+    /// The same error, for which a partition is tried so often at most.
+    #[must_use]
+    pub fn with_attempts_max(mut self, attempts: u32) -> Self {
+        self.attempts_max = Some(attempts);
+        self
+    }
+
     /// Whether trying again can help.
     pub fn fault(&self) -> Fault {
         self.fault
+    }
+
+    /// How often a partition is tried at most that fails like this; none for as often as others.
+    pub fn attempts_max(&self) -> Option<u32> {
+        self.attempts_max
     }
 }
 
@@ -123,13 +140,43 @@ pub enum Found {
     Foreign(String),
 }
 
-/// The feature columns of consecutive rows of one partition.
+/// Feature columns of consecutive rows of one partition.
 #[derive(Clone, Copy, Debug)]
 pub struct FeatureTile<'a> {
     /// Microseconds since 1970, UTC, one a row.
     pub instants_us: &'a [i64],
-    /// Every feature of every series in order, a column of `instants_us.len()` values each; NaN where there is none.
+    /// The first of these columns among the features of every series in order.
+    pub first_column: usize,
+    /// The columns, of `instants_us.len()` values each; NaN where there is none.
     pub values: &'a [f64],
+}
+
+/// Which features a sink takes, and gives back, at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// Those of every series: a tile has them all.
+    Together,
+    /// Every row of one series before the first of the next, for stores with a table a series.
+    Apart,
+}
+
+impl Grouping {
+    /// The series of each group, of `count` series.
+    pub fn groups(self, count: usize) -> Vec<Range<usize>> {
+        match self {
+            Grouping::Together => std::iter::once(0..count).collect(),
+            Grouping::Apart => (0..count).map(|series| series..series + 1).collect(),
+        }
+    }
+}
+
+/// What columns narrower than a double make of values.
+pub trait Rounding: Send + Sync {
+    /// Turns values into those that a feature column gives back; NaN where it cannot hold one.
+    fn round(&self, column: usize, values: &mut [f64]);
+
+    /// By how much a value that a column gives back may differ from the one that was stored there.
+    fn uncertainty(&self, column: usize, value: f64) -> f64;
 }
 
 impl<'a> FeatureTile<'a> {
@@ -167,11 +214,27 @@ pub trait Sink: Send + Sync {
     /// Removes what a killed run left of a partition that there is nothing to do about. Failing to is no fault.
     fn tidy(&self, _partition: &Partition) {}
 
-    /// The features of a partition, as stored.
+    /// The features of a partition, as stored, whoever wrote them.
     ///
     /// # Errors
     /// When they are missing or cannot be read.
-    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader>, StoreError>;
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError>;
+
+    /// Which features are written, and read back, at once.
+    fn grouping(&self) -> Grouping {
+        Grouping::Together
+    }
+
+    /// Checks that the outputs of `partitions` can have the names that the patterns give them.
+    ///
+    /// # Errors
+    /// Naming the first that cannot.
+    fn check_outputs(&self, _partitions: &[Partition]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Where features go, for people.
+    fn place(&self) -> String;
 
     /// The bytes that a partition of so many rows will take.
     fn estimate_bytes(&self, rows: u64) -> u64;
@@ -199,11 +262,33 @@ pub trait Slot {
     /// When the store cannot be read.
     fn found(&mut self) -> Result<Found, StoreError>;
 
-    /// Adds rows, in order of their instants.
+    /// What the columns make of values; none where they hold every double. Known from [`Slot::found`] on.
+    fn rounding(&self) -> Option<Arc<dyn Rounding>> {
+        None
+    }
+
+    /// Adds rows, group by group as [`Sink::grouping`] says, within a group in order of their instants. They are not
+    /// rounded yet.
     ///
     /// # Errors
     /// When they cannot be written.
     fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError>;
+
+    /// The rows that are there, whoever wrote them, while nobody else can change them.
+    ///
+    /// # Errors
+    /// When the store cannot vouch for rows that it did not write, or they cannot be read.
+    fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
+        Err(StoreError::permanent("this store has no receipt beside the rows: have them computed again"))
+    }
+
+    /// Makes this the receipt of the rows that are there.
+    ///
+    /// # Errors
+    /// As [`Slot::read`]; when the commit fails, and then nothing has changed.
+    fn adopt(self: Box<Self>, _receipt: &Receipt) -> Result<(), StoreError> {
+        Err(StoreError::permanent("this store has no receipt beside the rows: have them computed again"))
+    }
 
     /// Makes the rows written since the claim, and this receipt, all there is of the partition. Returns the bytes
     /// stored.
@@ -219,12 +304,17 @@ pub trait Slot {
     fn remove(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-/// Stored features, read back in order.
+/// Stored features, read back group by group, in order of their instants.
 pub trait FeatureReader {
-    /// The receipt they were committed with.
-    fn receipt(&self) -> &Receipt;
+    /// The receipt they were committed with; none where somebody else wrote them.
+    fn receipt(&self) -> Option<&Receipt>;
 
-    /// The next rows, or none at the end.
+    /// What the columns made of the values; none where they hold every double.
+    fn rounding(&self) -> Option<Arc<dyn Rounding>> {
+        None
+    }
+
+    /// The next rows of this group or the first of the next, or none at the end.
     ///
     /// # Errors
     /// When they cannot be read.

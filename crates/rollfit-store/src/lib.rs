@@ -1,6 +1,7 @@
-//! Where series come from and features go. One module a store ([`parquet`]), and [`import`], which turns the files that
-//! vendors publish into bars for either.
+//! Where series come from and features go. One module a store ([`parquet`], [`postgres`]), and [`import`], which turns the
+//! files that vendors publish into bars for either.
 
 mod damaged;
 pub mod import;
 pub mod parquet;
+pub mod postgres;

@@ -240,7 +240,7 @@ fn a_claim_that_is_given_up_leaves_no_file_and_no_directory() {
     let store = open(dir.path());
     let mut slot = take(&store, &partition("aaa", "2017-01"));
     let columns = spec().feature_count();
-    slot.write(FeatureTile { instants_us: &[1], values: &vec![1.0; columns] }).unwrap();
+    slot.write(FeatureTile { instants_us: &[1], first_column: 0, values: &vec![1.0; columns] }).unwrap();
     assert!(dir.path().join(PART_TMP).exists());
     drop(slot);
     assert_eq!(fs::read_dir(dir.path().join("features")).unwrap().count(), 0);
@@ -567,7 +567,7 @@ impl Table {
             first = rows.end;
             let values: Vec<f64> =
                 self.columns.iter().flat_map(|column| column[rows.clone()].iter().copied()).collect();
-            slot.write(FeatureTile { instants_us: &self.instants_us[rows], values: &values }).unwrap();
+            slot.write(FeatureTile { instants_us: &self.instants_us[rows], first_column: 0, values: &values }).unwrap();
         }
         let bytes = slot.commit(&receipt(spec, &store)).unwrap();
         let part = dir.join(PART);

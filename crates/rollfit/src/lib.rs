@@ -11,8 +11,10 @@
 //!
 //! Many windows over a series: [`Kernel`]. Values that arrive one at a time: [`Stream`]. Both give the same bits, which
 //! depend on the values of a window alone: not on where it stands, how the series is cut, or which CPU path runs.
-//! [`mod@reference`] holds the slow and more exact answer, [`bounds`] how far the fast one may be from it.
+//! [`mod@reference`] holds the slow and more exact answer, [`bounds`] how far the fast one may be from it, [`agreement`]
+//! how far another program's.
 
+pub mod agreement;
 pub mod bounds;
 mod chain;
 mod columns;

@@ -2,6 +2,7 @@
 
 use rollfit_job::partition::{Partition, Selector};
 use rollfit_job::store::{Claim, Found, Sink};
+use rollfit_store::postgres::Purpose;
 
 use crate::args::{DropArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
@@ -10,13 +11,13 @@ use crate::{open, output};
 pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result<Exit, Failure> {
     let partitions = arguments.partitions.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
     let spec = open::spec(&arguments.config)?;
-    let store = open::store(&spec)?;
+    let store = open::sink(&spec, Purpose::Write)?;
     // All are looked at before the first is removed.
     for partition in &partitions {
         check(store.found(partition)?, partition)?;
     }
     for partition in &partitions {
-        drop_one(&store, partition)?;
+        drop_one(store.as_ref(), partition)?;
     }
     if global.json {
         output::json(&partitions)?;

@@ -7,6 +7,7 @@ use rollfit_store::parquet::{BarsImport, BarsOptions, KeyReport, RealFiles};
 
 use crate::args::{GlobalArguments, ImportArguments};
 use crate::exit::{Exit, Failure};
+use crate::open::Address;
 use crate::{logging, open, output};
 
 /// What an import did, as it is printed.
@@ -43,7 +44,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Resu
 
 /// Imports, and prints nothing.
 pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Failure> {
-    let dir = open::store_dir(&arguments.into)?;
+    let Address::Parquet(dir) = open::address(&arguments.into)? else {
+        return Err(Failure::usage("import into PostgreSQL is not there yet"));
+    };
     let files = read_files(arguments)?;
     let lines = files.iter().map(describe).collect();
     let options = BarsOptions {

@@ -2,7 +2,6 @@
 
 use rollfit_job::plan::{PlannedPartition, assess};
 use rollfit_job::state::State;
-use rollfit_job::store::Sink;
 
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
@@ -18,10 +17,10 @@ struct PlanDocument<'a> {
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Result<Exit, Failure> {
-    let open = OpenJob::new(arguments)?;
+    let open = OpenJob::to_read(arguments)?;
     let planned = assess(&open.job(), &open.partitions);
     let write_bytes = planned.iter().map(|line| line.write_bytes).sum();
-    let free_bytes = open.store.free_bytes();
+    let free_bytes = open.sink.free_bytes();
     let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
     if global.json {
         output::json(&PlanDocument { partitions: &planned, write_bytes, free_bytes, enough_space })?;

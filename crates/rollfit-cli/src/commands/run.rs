@@ -9,7 +9,6 @@ use rollfit_job::plan::estimate_missing_bytes;
 use rollfit_job::receipt::NoValue;
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
 use rollfit_job::stop::Stop;
-use rollfit_job::store::Sink;
 
 use crate::args::{GlobalArguments, RunArguments};
 use crate::exit::{Exit, Failure};
@@ -44,16 +43,17 @@ pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments)
 
 /// Refuses a run that would fill the disk before it wrote a byte.
 fn check_space(open: &OpenJob) -> Result<(), Failure> {
+    let Some(free) = open.sink.free_bytes() else { return Ok(()) };
     let needed = estimate_missing_bytes(&open.job(), &open.partitions);
-    match open.store.free_bytes() {
-        Some(free) if free < needed => Err(Failure::failed(format!(
-            "the missing partitions take about {} and {} are free at {}: free some space, or select fewer with --only",
-            output::bytes(needed),
-            output::bytes(free),
-            open.store.features_dir().display()
-        ))),
-        _ => Ok(()),
+    if needed <= free {
+        return Ok(());
     }
+    Err(Failure::failed(format!(
+        "the missing partitions take about {} and {} are free at {}: free some space, or select fewer with --only",
+        output::bytes(needed),
+        output::bytes(free),
+        open.sink.place()
+    )))
 }
 
 /// What a run did, as it is printed.
@@ -66,6 +66,8 @@ pub(super) struct Summary {
     failed: Vec<Problem>,
     not_begun: usize,
     interrupted: bool,
+    /// Attempts that failed for a cause that may pass, and were repeated.
+    retries: u64,
     rows: u64,
     bytes: u64,
     no_value: NoValue,
@@ -98,6 +100,7 @@ impl Summary {
             partitions,
             not_begun: partitions - report.outcomes.len(),
             interrupted: report.interrupted,
+            retries: report.retries,
             workers,
             seconds: took.as_secs_f64(),
             peak_memory_bytes: peak_memory_bytes(),

@@ -52,7 +52,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &VerifyArguments) -> Resu
 
 /// Verifies, and prints nothing but progress.
 pub(super) fn verify_partitions(arguments: &VerifyArguments) -> Result<VerifyDocument, Failure> {
-    let open = OpenJob::new(&arguments.select)?;
+    let open = OpenJob::to_read(&arguments.select)?;
     let depth = match (arguments.quick, arguments.sample) {
         (true, _) => Depth::Quick,
         (false, Some(rows)) => Depth::Sampled(rows),

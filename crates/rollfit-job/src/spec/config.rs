@@ -9,7 +9,9 @@ use super::SpecError;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Config {
-    pub(super) store: StoreConfig,
+    pub(super) store: Option<StoreConfig>,
+    pub(super) source: Option<PlaceConfig>,
+    pub(super) sink: Option<StoreConfig>,
     pub(super) partitions: PartitionsConfig,
     pub(super) series: IndexMap<String, SeriesConfig>,
     pub(super) windows: Option<IndexMap<String, i64>>,
@@ -23,9 +25,21 @@ pub(super) struct Config {
 #[serde(deny_unknown_fields)]
 pub(super) struct StoreConfig {
     pub(super) url: String,
+    pub(super) schema: Option<String>,
+    pub(super) password_command: Option<String>,
     pub(super) name: Option<String>,
     #[serde(default = "defaults::compression")]
     pub(super) compression: String,
+    #[serde(default = "defaults::numbers")]
+    pub(super) numbers: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlaceConfig {
+    pub(super) url: String,
+    pub(super) schema: Option<String>,
+    pub(super) password_command: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -51,6 +65,7 @@ pub(super) struct SeriesConfig {
     pub(super) time: String,
     pub(super) value: String,
     pub(super) features: String,
+    pub(super) parent: Option<String>,
     pub(super) windows: Option<IndexMap<String, i64>>,
     pub(super) metrics: Option<Vec<String>>,
     pub(super) column: Option<String>,
@@ -69,7 +84,11 @@ pub(super) struct RunConfig {
     pub(super) workers: NumberOrWord,
     pub(super) boundary: String,
     pub(super) attempts: u32,
+    pub(super) retry_for_s: f64,
     pub(super) lock_wait_s: f64,
+    pub(super) statement_timeout_s: f64,
+    pub(super) idle_timeout_s: f64,
+    pub(super) store_sessions_max: Option<usize>,
     pub(super) shrunk_rows_min: f64,
     pub(super) join_loss_max: f64,
 }
@@ -85,6 +104,10 @@ mod defaults {
     pub(super) fn compression() -> String {
         "lz4".to_owned()
     }
+
+    pub(super) fn numbers() -> String {
+        "double precision".to_owned()
+    }
 }
 
 impl Default for RunConfig {
@@ -92,8 +115,12 @@ impl Default for RunConfig {
         Self {
             workers: NumberOrWord::Word("auto".to_owned()),
             boundary: "reset".to_owned(),
-            attempts: 3,
+            attempts: 10,
+            retry_for_s: 120.0,
             lock_wait_s: 60.0,
+            statement_timeout_s: 300.0,
+            idle_timeout_s: 30.0,
+            store_sessions_max: None,
             shrunk_rows_min: 0.99,
             join_loss_max: 0.01,
         }

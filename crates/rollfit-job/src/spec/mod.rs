@@ -4,11 +4,12 @@ mod config;
 mod pattern;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use rollfit::{Metric, Window};
 
-use self::config::{Config, NumberOrWord, OneOrMany, Override, SeriesConfig};
+use self::config::{Config, NumberOrWord, OneOrMany, Override, PlaceConfig, SeriesConfig, StoreConfig};
 pub use self::pattern::{Pattern, PatternError};
 use crate::month::Month;
 use crate::partition::{Partition, check_key};
@@ -22,8 +23,10 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 /// What a job computes, from where, to where, and how it runs.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// Where series come from and features go.
-    pub store: StoreSpec,
+    /// Where series come from.
+    pub source: Place,
+    /// Where features go, and how.
+    pub sink: SinkSpec,
     /// Which keys.
     pub keys: Keys,
     /// The first month; none for the first that has rows.
@@ -38,15 +41,58 @@ pub struct Spec {
     pub run: RunSpec,
 }
 
-/// The store and how it writes.
-#[derive(Clone, Debug)]
-pub struct StoreSpec {
-    /// `parquet:DIR`. May hold secrets: never printed.
+/// Where a store is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place {
+    /// `parquet:DIR` or `postgres://...`. May hold secrets: never printed.
     pub url: String,
+    /// The schema of the tables, where a store has schemas; none for the one that the server looks into first.
+    pub schema: Option<String>,
+    /// The command that prints the password, run at each connect.
+    pub password_command: Option<String>,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+/// Where features go, and how.
+#[derive(Clone, Debug)]
+pub struct SinkSpec {
+    /// The store.
+    pub place: Place,
     /// Sets the features of one job apart from those of another in the same store.
     pub name: Option<String>,
-    /// How features are compressed.
+    /// How features are compressed, in a store of files.
     pub compression: Compression,
+    /// The type of the feature columns of tables that have no sibling to take it from.
+    pub numbers: NumberType,
+}
+
+/// The type of a feature column, in a store of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberType {
+    /// `DOUBLE PRECISION`.
+    Double,
+    /// `REAL`.
+    Single,
+    /// `NUMERIC`, which holds the shortest decimal that reads back as the same double.
+    Decimal,
+}
+
+impl std::str::FromStr for NumberType {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.to_ascii_lowercase().as_str() {
+            "double precision" => Ok(Self::Double),
+            "real" => Ok(Self::Single),
+            "numeric" => Ok(Self::Decimal),
+            _ => Err(()),
+        }
+    }
 }
 
 /// How features are compressed, in a store of files. `docs/performance.md` has the bytes and times of each.
@@ -85,8 +131,16 @@ pub struct RunSpec {
     pub workers: Workers,
     /// How often a partition is tried when its faults are transient.
     pub attempts: u32,
+    /// How long to go on trying while nothing succeeds.
+    pub retry_for: Duration,
     /// How long to wait for partitions that another runner holds.
     pub lock_wait: Duration,
+    /// How long the store may take for one statement.
+    pub statement_timeout: Duration,
+    /// How long a claim may stand still before it is taken for abandoned.
+    pub idle_timeout: Duration,
+    /// The most sessions with one store; none for what the store allows.
+    pub store_sessions_max: Option<usize>,
     /// A changed input with a smaller share of the receipt's rows than this is `shrunk`.
     pub shrunk_rows_min: f64,
     /// A changed input of whose rows the join loses a larger share than this is `shrunk`.
@@ -116,6 +170,8 @@ pub struct Series {
     pub value: String,
     /// The features table of a partition, where the store has tables.
     pub features: Pattern,
+    /// The partitioned table that it is a part of, if it is one.
+    pub parent: Option<Pattern>,
     /// The windows in configured order.
     pub windows: Vec<LabelledWindow>,
     /// The metrics of every window, in the order of the catalogue.
@@ -236,18 +292,13 @@ impl Spec {
         {
             return Err(SpecError::new(format!("[partitions] from = \"{from}\" is after to = \"{to}\"")));
         }
-        if let Some(name) = &config.store.name {
-            check_key(name).map_err(|error| SpecError::new(format!("[store] name: {error}")))?;
-        }
+        let (source, sink) = resolve_stores(&config)?;
         Ok(Self {
             keys: resolve_keys(&config.partitions.keys)?,
             boundary: resolve_boundary(&config.run.boundary)?,
             run: resolve_run(&config)?,
-            store: StoreSpec {
-                url: config.store.url,
-                name: config.store.name,
-                compression: resolve_compression(&config.store.compression)?,
-            },
+            source,
+            sink,
             from,
             to,
             series,
@@ -266,6 +317,19 @@ impl Spec {
     /// The number of feature columns of all series.
     pub fn feature_count(&self) -> usize {
         self.series.iter().map(|series| series.columns.len()).sum()
+    }
+
+    /// The names of the feature columns of every series, in order.
+    pub fn feature_names(&self) -> impl Iterator<Item = &str> {
+        self.series.iter().flat_map(|series| series.columns.iter().map(String::as_str))
+    }
+
+    /// The series whose feature columns are the `count` from `first_column` on.
+    pub fn series_of(&self, first_column: usize, count: usize) -> Range<usize> {
+        let columns_before = |at: usize| self.series[..at].iter().map(|s| s.columns.len()).sum::<usize>();
+        let at_column =
+            |column: usize| (0..self.series.len()).find(|&at| columns_before(at) >= column).unwrap_or(self.series.len());
+        at_column(first_column)..at_column(first_column + count)
     }
 
     /// Checks that no two outputs of `partitions` have the same name.
@@ -301,10 +365,65 @@ impl Series {
         self.features.expand(&[("key", &partition.key), ("yyyy", &yyyy), ("mm", &mm)])
     }
 
+    /// The name of the partitioned table that a partition's features table is a part of, if there is one.
+    pub fn parent_table(&self, partition: &Partition) -> Option<String> {
+        let values = [("key", partition.key.as_str()), ("yyyy", &partition.month.yyyy())];
+        self.parent.as_ref().map(|parent| parent.expand(&values))
+    }
+
+    /// The partition whose features table is called `name`, if the pattern tells.
+    pub fn partition_of(&self, name: &str) -> Option<Partition> {
+        let values = self.features.values_of(name, &[("key", None), ("yyyy", Some(4)), ("mm", Some(2))])?;
+        let [key, yyyy, mm] = values.try_into().ok()?;
+        check_key(&key).ok()?;
+        Some(Partition { key, month: format!("{yyyy}-{mm}").parse().ok()? })
+    }
+
     /// The windows without their labels.
     pub fn window_rows(&self) -> Vec<Window> {
         self.windows.iter().map(|labelled| labelled.window).collect()
     }
+}
+
+/// `[store]` is both; `[source]` and `[sink]` stand in its place.
+fn resolve_stores(config: &Config) -> Result<(Place, SinkSpec), SpecError> {
+    let missing = |section: &str| {
+        SpecError::new(format!("there is no [{section}] and no [store] section: say where, such as url = \"parquet:./fx\""))
+    };
+    let of_store = |store: &StoreConfig| PlaceConfig {
+        url: store.url.clone(),
+        schema: store.schema.clone(),
+        password_command: store.password_command.clone(),
+    };
+    let store = config.store.as_ref();
+    let source = config.source.clone().or_else(|| store.map(of_store)).ok_or_else(|| missing("source"))?;
+    let (section, sink) = match &config.sink {
+        Some(sink) => ("sink", sink),
+        None => ("store", store.ok_or_else(|| missing("sink"))?),
+    };
+    Ok((resolve_place(source), resolve_sink(section, sink, of_store(sink))?))
+}
+
+fn resolve_place(place: PlaceConfig) -> Place {
+    Place { url: place.url, schema: place.schema, password_command: place.password_command }
+}
+
+fn resolve_sink(section: &str, sink: &StoreConfig, place: PlaceConfig) -> Result<SinkSpec, SpecError> {
+    if let Some(name) = &sink.name {
+        check_key(name).map_err(|error| SpecError::new(format!("[{section}] name: {error}")))?;
+    }
+    let numbers = sink.numbers.parse().map_err(|()| {
+        SpecError::new(format!(
+            "[{section}] numbers = \"{}\": write \"double precision\", \"numeric\" or \"real\"",
+            sink.numbers
+        ))
+    })?;
+    Ok(SinkSpec {
+        place: resolve_place(place),
+        name: sink.name.clone(),
+        compression: resolve_compression(section, &sink.compression)?,
+        numbers,
+    })
 }
 
 fn resolve_series(config: &Config) -> Result<Vec<Series>, SpecError> {
@@ -350,6 +469,11 @@ fn one_series(name: &str, series: &SeriesConfig, config: &Config) -> Result<Seri
         value: series.value.clone(),
         features: Pattern::parse(&series.features, &["key", "yyyy", "mm"])
             .map_err(|error| at("features", error))?,
+        parent: series
+            .parent
+            .as_ref()
+            .map(|parent| Pattern::parse(parent, &["key", "yyyy"]).map_err(|error| at("parent", error)))
+            .transpose()?,
         columns: feature_columns(name, &windows, &metrics, &column),
         windows,
         metrics,
@@ -449,13 +573,13 @@ fn month_or_word(text: &str, key: &str, word: &str) -> Result<Option<Month>, Spe
     Ok(Some(month))
 }
 
-fn resolve_compression(text: &str) -> Result<Compression, SpecError> {
+fn resolve_compression(section: &str, text: &str) -> Result<Compression, SpecError> {
     match text {
         "none" => Ok(Compression::None),
         "lz4" => Ok(Compression::Lz4),
         "zstd" => Ok(Compression::Zstd),
         _ => Err(SpecError::new(format!(
-            "[store] compression = \"{text}\": write \"none\", \"lz4\" or \"zstd\""
+            "[{section}] compression = \"{text}\": write \"none\", \"lz4\" or \"zstd\""
         ))),
     }
 }
@@ -474,16 +598,28 @@ fn resolve_run(config: &Config) -> Result<RunSpec, SpecError> {
         let error = || SpecError::new(format!("[run] {key} = {value}: a share lies between 0 and 1"));
         if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(error()) }
     };
-    let lock_wait = Duration::try_from_secs_f64(run.lock_wait_s).map_err(|_| {
-        SpecError::new(format!("[run] lock_wait_s = {}: give seconds, 0 or more", run.lock_wait_s))
-    })?;
+    let seconds = |key: &str, value: f64| {
+        Duration::try_from_secs_f64(value)
+            .map_err(|_| SpecError::new(format!("[run] {key} = {value}: give seconds, 0 or more")))
+    };
+    let timeout = |key: &str, value: f64| {
+        let error = || SpecError::new(format!("[run] {key} = {value}: give seconds, at least 1 and at most 86400"));
+        if (1.0..=86_400.0).contains(&value) { seconds(key, value) } else { Err(error()) }
+    };
+    if run.store_sessions_max == Some(0) {
+        return Err(SpecError::new("[run] store_sessions_max = 0: at least one session is needed"));
+    }
     if run.attempts == 0 {
         return Err(SpecError::new("[run] attempts = 0: a partition must be tried at least once"));
     }
     Ok(RunSpec {
         workers: resolve_workers(&run.workers)?,
         attempts: run.attempts,
-        lock_wait,
+        retry_for: seconds("retry_for_s", run.retry_for_s)?,
+        lock_wait: seconds("lock_wait_s", run.lock_wait_s)?,
+        statement_timeout: timeout("statement_timeout_s", run.statement_timeout_s)?,
+        idle_timeout: timeout("idle_timeout_s", run.idle_timeout_s)?,
+        store_sessions_max: run.store_sessions_max,
         shrunk_rows_min: share("shrunk_rows_min", run.shrunk_rows_min)?,
         join_loss_max: share("join_loss_max", run.join_loss_max)?,
     })

@@ -93,6 +93,38 @@ impl Pattern {
         let key = name.strip_prefix(before)?.strip_suffix(after)?;
         (!key.is_empty() && self.for_key(key) == name).then(|| key.to_owned())
     }
+
+    /// The values that make the pattern into `name`, one for each of `placeholders` with its number of characters where
+    /// that is fixed; none where no values do, or a placeholder does not stand in the pattern.
+    pub fn values_of(&self, name: &str, placeholders: &[(&str, Option<usize>)]) -> Option<Vec<String>> {
+        let found = match_parts(&self.parts, name, placeholders)?;
+        let value = |wanted: &str| found.iter().find(|(known, _)| known == wanted).map(|(_, v)| v.clone());
+        let values: Vec<String> = placeholders.iter().map(|(name, _)| value(name)).collect::<Option<_>>()?;
+        let named: Vec<(&str, &str)> =
+            placeholders.iter().zip(&values).map(|((name, _), value)| (*name, value.as_str())).collect();
+        (self.expand(&named) == name).then_some(values)
+    }
+}
+
+/// Placeholders with the text that stands for each; one of any length takes as little as it can.
+fn match_parts(
+    parts: &[Part],
+    text: &str,
+    placeholders: &[(&str, Option<usize>)],
+) -> Option<Vec<(String, String)>> {
+    let Some((part, rest)) = parts.split_first() else { return text.is_empty().then(Vec::new) };
+    let name = match part {
+        Part::Text(fixed) => return match_parts(rest, text.strip_prefix(fixed.as_str())?, placeholders),
+        Part::Placeholder(name) => name,
+    };
+    let (_, length) = placeholders.iter().find(|(known, _)| known == name)?;
+    let lengths = length.map_or(1..=text.len(), |length| length..=length);
+    lengths.into_iter().find_map(|length| {
+        let (value, after) = text.split_at_checked(length)?;
+        let mut found = match_parts(rest, after, placeholders)?;
+        found.push((name.clone(), value.to_owned()));
+        Some(found)
+    })
 }
 
 fn unknown_placeholder(pattern: &str, name: &str, known: &[&str]) -> PatternError {
@@ -117,6 +149,18 @@ mod tests {
         assert_eq!(pattern.key_of("m1_eurusd").as_deref(), Some("eurusd"));
         assert_eq!(pattern.key_of("bqx_eurusd"), None);
         assert_eq!(pattern.key_of("m1_"), None);
+    }
+
+    #[test]
+    fn a_name_gives_its_values_back() {
+        let pattern = Pattern::parse("reg_{key}_{yyyy}_{mm}", &["key", "yyyy", "mm"]).unwrap();
+        let values =
+            |name| pattern.values_of(name, &[("key", None), ("yyyy", Some(4)), ("mm", Some(2))]);
+        assert_eq!(values("reg_eurusd_2017_03").unwrap(), ["eurusd", "2017", "03"]);
+        assert_eq!(values("reg_a_b_2017_2017_03").unwrap(), ["a_b_2017", "2017", "03"]);
+        for other in ["reg_eurusd_2017_3", "reg__2017_03", "reg_eurusd", "x_eurusd_2017_03", "reg_é_17_03"] {
+            assert_eq!(values(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -36,12 +36,13 @@ fn columns(spec: &Spec) -> Vec<&str> {
 #[test]
 fn the_example_is_the_reference_workload() {
     let spec = parse(EXAMPLE).unwrap();
-    assert_eq!(spec.store.url, "parquet:./fx");
-    assert_eq!((spec.store.name.as_deref(), spec.store.compression), (None, Compression::Lz4));
+    assert_eq!(spec.sink.place.url, "parquet:./fx");
+    assert_eq!(spec.source, spec.sink.place);
+    assert_eq!((spec.sink.name.as_deref(), spec.sink.compression), (None, Compression::Lz4));
     assert_eq!(spec.keys, Keys::Listed(vec!["eurusd".to_owned(), "gbpusd".to_owned()]));
     assert_eq!((spec.from, spec.to), ("2017-01".parse().ok(), "2017-12".parse().ok()));
     assert_eq!((spec.boundary, spec.lookback_rows()), (Boundary::Reset, 0));
-    assert_eq!((spec.run.workers, spec.run.attempts), (Workers::Auto, 3));
+    assert_eq!((spec.run.workers, spec.run.attempts), (Workers::Auto, 10));
     let partition = Partition { key: "eurusd".to_owned(), month: "2017-03".parse().unwrap() };
     let tables: Vec<String> = spec.series.iter().map(|series| series.features_table(&partition)).collect();
     assert_eq!(tables, ["reg_rate_eurusd_2017_03", "reg_bqx_eurusd_2017_03"]);
@@ -84,7 +85,9 @@ fn the_reference_columns_stand_in_the_order_of_windows_and_catalogue() {
 fn every_default_of_the_example_is_the_default_without_it() {
     let uncommented = EXAMPLE.replace("# attempts", "attempts").replace("# lock_wait_s", "lock_wait_s");
     let uncommented = uncommented.replace("# shrunk_rows", "shrunk_rows").replace("# join_loss", "join_loss");
-    let uncommented = uncommented.replace("# compression", "compression");
+    let uncommented = uncommented.replace("# compression", "compression").replace("# numbers", "numbers");
+    let uncommented = uncommented.replace("# retry_for", "retry_for").replace("# statement", "statement");
+    let uncommented = uncommented.replace("# idle_timeout", "idle_timeout");
     let minimal: String = EXAMPLE.split("\n[features]").next().unwrap().to_owned();
     let shown = |text: &str| format!("{:?}", parse(text).unwrap());
     assert_eq!(shown(&uncommented), shown(EXAMPLE));
@@ -151,7 +154,7 @@ fn an_unknown_key_has_its_line_also_when_the_environment_adds_values() {
 fn what_is_missing_is_named() {
     assert_error(changed("url = \"parquet:./fx\"", ""), &["missing field `url`"]);
     assert_error(changed("table = \"m1_{key}\"", ""), &["missing field `table`"]);
-    assert_error(parse(""), &["missing field `store`"]);
+    assert_error(parse(""), &["missing field `partitions`"]);
     let without_windows = EXAMPLE.replace("[windows]", "[series.bqx.windows]");
     assert_error(parse(&without_windows), &["series `idx` has no windows", "add a [windows] section"]);
     let without_series: String = EXAMPLE.split("\n[series.idx]").next().unwrap().to_owned();
@@ -320,7 +323,7 @@ fn the_name_of_a_job_cannot_leave_its_directory() {
         assert_error(error, &["[store] name", "is not a key"]);
     }
     assert_eq!(
-        changed("# name = \"ticks\"", "name = \"ticks\"").unwrap().store.name.as_deref(),
+        changed("# name = \"ticks\"", "name = \"ticks\"").unwrap().sink.name.as_deref(),
         Some("ticks")
     );
 }
@@ -352,8 +355,8 @@ fn a_boundary_is_reset_or_carry() {
 
 #[test]
 fn numbers_of_a_run_are_checked() {
-    assert_error(changed("# attempts = 3", "attempts = 0"), &["[run] attempts = 0", "at least once"]);
-    assert_error(changed("# attempts = 3", "attempts = -1"), &["line "]);
+    assert_error(changed("# attempts = 10", "attempts = 0"), &["[run] attempts = 0", "at least once"]);
+    assert_error(changed("# attempts = 10", "attempts = -1"), &["line "]);
     for wrong in ["-1", "nan", "inf", "1e300"] {
         let error = changed("# lock_wait_s = 60", &format!("lock_wait_s = {wrong}"));
         assert_error(error, &["[run] lock_wait_s", "give seconds, 0 or more"]);
@@ -384,7 +387,7 @@ fn the_environment_replaces_and_adds_values_of_every_type() {
         ("ROLLFIT_FEATURES__METRICS", "[\"r2\"]"),
     ])
     .unwrap();
-    assert_eq!((spec.store.url.as_str(), spec.store.name.as_deref()), ("parquet:/data/a = b", Some("2024")));
+    assert_eq!((spec.source.url.as_str(), spec.sink.name.as_deref()), ("parquet:/data/a = b", Some("2024")));
     assert_eq!(spec.keys, Keys::Listed(vec!["usdjpy".to_owned()]));
     assert_eq!((spec.from, spec.run.workers), ("2017-02".parse().ok(), Workers::Fixed(2)));
     assert_eq!((spec.run.lock_wait.as_millis(), spec.boundary), (1500, Boundary::Carry));
@@ -438,5 +441,5 @@ fn other_variables_are_none_of_ours() {
 #[test]
 fn a_variable_cannot_smuggle_a_second_key_in() {
     let spec = with(&[("ROLLFIT_STORE__URL", "\"parquet:a\"\nname = \"b\"")]).unwrap();
-    assert_eq!((spec.store.url.as_str(), spec.store.name), ("\"parquet:a\"\nname = \"b\"", None));
+    assert_eq!((spec.source.url.as_str(), spec.sink.name), ("\"parquet:a\"\nname = \"b\"", None));
 }

@@ -84,8 +84,12 @@ impl Sink for MemorySink {
         Ok(Claim::Taken(Box::new(slot)))
     }
 
-    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader>, StoreError> {
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         Err(StoreError::permanent(format!("{partition} is not read back from memory")))
+    }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
     }
 
     fn estimate_bytes(&self, rows: u64) -> u64 {

@@ -54,7 +54,7 @@ impl ParquetStore {
         std::fs::read_dir(dir).map_err(|error| {
             StoreError::caused_by(
                 Fault::Unreachable,
-                format!("cannot open the store {}; `rollfit import --into` makes one", dir.display()),
+                format!("cannot open the store {}; `rollfit import --into` makes one, or mkdir", dir.display()),
                 error,
             )
         })?;
@@ -62,20 +62,11 @@ impl ParquetStore {
         Ok(Self {
             dir: dir.to_owned(),
             sources_dir: dir.join("sources"),
-            features_dir: spec
-                .store
-                .name
-                .as_ref()
-                .map_or_else(|| features.clone(), |name| features.join(name)),
+            features_dir: spec.sink.name.as_ref().map_or_else(|| features.clone(), |name| features.join(name)),
             columns: spec.series.iter().flat_map(|series| series.columns.clone()).collect(),
-            compression: spec.store.compression,
+            compression: spec.sink.compression,
             files,
             index: Arc::default(),
         })
-    }
-
-    /// The directory of the features, which readers take as one Hive table.
-    pub fn features_dir(&self) -> &Path {
-        &self.features_dir
     }
 }

@@ -100,8 +100,8 @@ impl ParquetReader {
 }
 
 impl FeatureReader for ParquetReader {
-    fn receipt(&self) -> &Receipt {
-        &self.receipt
+    fn receipt(&self) -> Option<&Receipt> {
+        Some(&self.receipt)
     }
 
     fn next_tile(&mut self) -> Result<Option<FeatureTile<'_>>, StoreError> {
@@ -111,6 +111,10 @@ impl FeatureReader for ParquetReader {
         self.take(&batch).ok_or_else(|| {
             StoreError::permanent(format!("{}: a column is not of the type we write", self.path.display()))
         })?;
-        Ok(Some(FeatureTile { instants_us: &self.instants_us, values: &self.values }))
+        Ok(Some(FeatureTile {
+            instants_us: &self.instants_us,
+            first_column: 0,
+            values: &self.values,
+        }))
     }
 }

@@ -114,8 +114,12 @@ impl Sink for ParquetStore {
         }
     }
 
-    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader>, StoreError> {
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         Ok(Box::new(ParquetReader::open(&self.part(partition), &self.output(partition))?))
+    }
+
+    fn place(&self) -> String {
+        self.features_dir.display().to_string()
     }
 
     fn estimate_bytes(&self, rows: u64) -> u64 {

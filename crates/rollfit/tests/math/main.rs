@@ -1,6 +1,7 @@
 //! What is promised of the mathematics: the reference against exact answers, the kernel and the stream against the
 //! reference, and the same bits for the same window whatever surrounds it.
 
+mod agreement;
 mod analysis;
 mod bad_arguments;
 mod digits;

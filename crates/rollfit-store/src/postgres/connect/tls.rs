@@ -1,0 +1,291 @@
+//! TLS as libpq's `sslmode` describes it, through rustls. Certificates are read at each connect: they may have been
+//! renewed since the last.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio_postgres::config::SslMode as Encryption;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::environment::Environment;
+use super::error::ConnectError;
+use super::settings::Settings;
+use super::verifier;
+
+/// The value of `sslmode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SslMode {
+    Disable,
+    Allow,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+const MODES: [(&str, SslMode); 6] = [
+    ("disable", SslMode::Disable),
+    ("allow", SslMode::Allow),
+    ("prefer", SslMode::Prefer),
+    ("require", SslMode::Require),
+    ("verify-ca", SslMode::VerifyCa),
+    ("verify-full", SslMode::VerifyFull),
+];
+
+impl SslMode {
+    /// The word for it.
+    pub(super) fn name(self) -> &'static str {
+        MODES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Whose certificates are trusted to name servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Roots {
+    /// Those that the system trusts.
+    System,
+    /// Those in a file.
+    File(PathBuf),
+}
+
+/// What is asked of a server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verification {
+    /// Nothing: the connection is encrypted, to whomever.
+    Nothing,
+    /// That one of these issued it.
+    Issuer(Roots),
+    /// That, and that it is for the host connected to.
+    IssuerAndName(Roots),
+}
+
+/// The certificate that says who we are, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// What the user asks of TLS.
+#[derive(Clone, Debug)]
+pub(super) struct TlsOptions {
+    pub(super) mode: SslMode,
+    pub(super) verification: Verification,
+    identity: Option<Identity>,
+    versions: Vec<&'static SupportedProtocolVersion>,
+    names_host: bool,
+}
+
+impl TlsOptions {
+    /// What the settings ask for.
+    ///
+    /// # Errors
+    /// When the words contradict each other, or certificates are to be verified and nothing says by whose word.
+    pub(super) fn new(settings: &Settings, environment: &Environment) -> Result<Self, ConnectError> {
+        let mode = mode(settings)?;
+        Ok(Self {
+            mode,
+            verification: verification(mode, settings, environment)?,
+            identity: identity(settings, environment),
+            versions: versions(settings)?,
+            names_host: settings.choice("sslsni", &[("1", true), ("0", false)])?.unwrap_or(true),
+        })
+    }
+
+    /// No TLS whatever the settings say: sockets in directories never have it.
+    pub(super) fn none() -> Self {
+        Self {
+            mode: SslMode::Disable,
+            verification: Verification::Nothing,
+            identity: None,
+            versions: Vec::new(),
+            names_host: false,
+        }
+    }
+
+    /// With and without TLS in the order in which to try.
+    pub(super) fn encryptions(&self) -> &'static [Encryption] {
+        match self.mode {
+            SslMode::Disable => &[Encryption::Disable],
+            SslMode::Allow => &[Encryption::Disable, Encryption::Require],
+            SslMode::Prefer => &[Encryption::Prefer, Encryption::Disable],
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[Encryption::Require],
+        }
+    }
+
+    /// Reads the certificates. None where there is to be no TLS.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds something else.
+    pub(super) fn load(&self) -> Result<Option<MakeRustlsConnect>, ConnectError> {
+        if self.mode == SslMode::Disable {
+            return Ok(None);
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = match &self.verification {
+            Verification::Nothing => verifier::of_nothing(&provider),
+            Verification::Issuer(roots) => verifier::of_issuer(load_roots(roots)?, &provider)?,
+            Verification::IssuerAndName(roots) => {
+                verifier::of_issuer_and_name(load_roots(roots)?, &provider)?
+            }
+        };
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&self.versions);
+        let builder = builder.map_err(|error| unusable("the TLS versions", error))?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+        let mut config = match &self.identity {
+            Some(identity) => {
+                let (chain, key) = identity.load()?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| identity.unusable(error))?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.enable_sni = self.names_host;
+        Ok(Some(MakeRustlsConnect::new(config)))
+    }
+}
+
+fn mode(settings: &Settings) -> Result<SslMode, ConnectError> {
+    let required = settings.get("requiressl").is_some_and(|value| value.starts_with('1'));
+    let system = settings.get("sslrootcert") == Some("system");
+    match settings.choice("sslmode", &MODES)? {
+        Some(mode) if system && mode != SslMode::VerifyFull => {
+            Err(settings.fault("sslmode", "is too weak for sslrootcert=system: write sslmode=verify-full"))
+        }
+        Some(mode) => Ok(mode),
+        None if system => Ok(SslMode::VerifyFull),
+        None if required => Ok(SslMode::Require),
+        None => Ok(SslMode::Prefer),
+    }
+}
+
+fn verification(
+    mode: SslMode,
+    settings: &Settings,
+    environment: &Environment,
+) -> Result<Verification, ConnectError> {
+    let roots = || roots(settings, environment);
+    Ok(match mode {
+        SslMode::Disable | SslMode::Allow | SslMode::Prefer => Verification::Nothing,
+        SslMode::Require => roots().map_or(Verification::Nothing, Verification::Issuer),
+        SslMode::VerifyCa => Verification::Issuer(roots().ok_or_else(|| no_roots(mode))?),
+        SslMode::VerifyFull => Verification::IssuerAndName(roots().ok_or_else(|| no_roots(mode))?),
+    })
+}
+
+fn roots(settings: &Settings, environment: &Environment) -> Option<Roots> {
+    match settings.get("sslrootcert") {
+        Some("system") => Some(Roots::System),
+        Some(path) => Some(Roots::File(PathBuf::from(path))),
+        None => environment.existing_home_file(".postgresql/root.crt").map(Roots::File),
+    }
+}
+
+fn no_roots(mode: SslMode) -> ConnectError {
+    ConnectError::configuration(format!(
+        "sslmode={} needs to know whose certificates to trust: give sslrootcert=FILE with the certificate of the \
+         server's CA, or sslrootcert=system for those that the system trusts",
+        mode.name()
+    ))
+}
+
+fn versions(settings: &Settings) -> Result<Vec<&'static SupportedProtocolVersion>, ConnectError> {
+    const LOWEST: [(&str, u8); 4] = [("TLSv1.2", 2), ("TLSv1.3", 3), ("TLSv1", 2), ("TLSv1.1", 2)];
+    let lowest = settings.choice("ssl_min_protocol_version", &LOWEST)?.unwrap_or(2);
+    let highest = settings.choice("ssl_max_protocol_version", &LOWEST[..2])?.unwrap_or(3);
+    if lowest > highest {
+        return Err(settings.fault("ssl_min_protocol_version", "is above ssl_max_protocol_version"));
+    }
+    let all = [(3, &TLS13), (2, &TLS12)];
+    Ok(all.into_iter().filter(|(number, _)| (lowest..=highest).contains(number)).map(|(_, v)| v).collect())
+}
+
+/// What says who we are: what was named, or the files where libpq looks.
+fn identity(settings: &Settings, environment: &Environment) -> Option<Identity> {
+    if settings.get("sslcertmode") == Some("disable") {
+        return None;
+    }
+    let named = |name: &str| settings.get(name).map(PathBuf::from);
+    let certificate =
+        named("sslcert").or_else(|| environment.existing_home_file(".postgresql/postgresql.crt"))?;
+    let key = named("sslkey").or_else(|| environment.home_file(".postgresql/postgresql.key"))?;
+    Some(Identity { certificate, key })
+}
+
+impl Identity {
+    fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), ConnectError> {
+        let chain = read_certificates("sslcert", &self.certificate)?;
+        check_private(&self.key)?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| match error {
+            pem::Error::Io(error) => unreadable("sslkey", &self.key, error),
+            // What else is wrong with it is not told, since it is told with a piece of the key.
+            _ => ConnectError::configuration(format!(
+                "sslkey: {} holds no private key in PEM form without a password",
+                self.key.display()
+            )),
+        })?;
+        Ok((chain, key))
+    }
+
+    fn unusable(&self, error: rustls::Error) -> ConnectError {
+        let (certificate, key) = (self.certificate.display(), self.key.display());
+        unusable(&format!("the certificate {certificate} with the key {key}"), error)
+    }
+}
+
+/// A key is its owner's alone, or root's with a group that may read it.
+fn check_private(key: &Path) -> Result<(), ConnectError> {
+    let metadata = fs::metadata(key).map_err(|error| unreadable("sslkey", key, error))?;
+    let others = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    match metadata.mode() & others {
+        0 => Ok(()),
+        _ => Err(ConnectError::configuration(format!(
+            "sslkey: {} can be read or changed by others: give it the mode 0600",
+            key.display()
+        ))),
+    }
+}
+
+fn load_roots(roots: &Roots) -> Result<RootCertStore, ConnectError> {
+    let (certificates, place) = match roots {
+        Roots::System => (rustls_native_certs::load_native_certs().certs, "the system".to_owned()),
+        Roots::File(path) => (read_certificates("sslrootcert", path)?, path.display().to_string()),
+    };
+    let mut store = RootCertStore::empty();
+    match store.add_parsable_certificates(certificates) {
+        (0, _) => {
+            Err(ConnectError::configuration(format!("sslrootcert: {place} has no certificate to trust")))
+        }
+        _ => Ok(store),
+    }
+}
+
+fn read_certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.map_err(|error| match error {
+        pem::Error::Io(error) => unreadable(parameter, path, error),
+        error => not_pem(parameter, path, Some(error)),
+    })?;
+    if certificates.is_empty() { Err(not_pem(parameter, path, None)) } else { Ok(certificates) }
+}
+
+fn unreadable(parameter: &str, path: &Path, error: std::io::Error) -> ConnectError {
+    ConnectError::configuration_because(format!("{parameter}: cannot read {}", path.display()), error)
+}
+
+fn not_pem(parameter: &str, path: &Path, error: Option<pem::Error>) -> ConnectError {
+    let message = format!("{parameter}: {} holds no certificates in PEM form", path.display());
+    match error {
+        Some(error) => ConnectError::configuration_because(message, error),
+        None => ConnectError::configuration(message),
+    }
+}
+
+fn unusable(what: &str, error: rustls::Error) -> ConnectError {
+    ConnectError::configuration_because(format!("{what} cannot be used for TLS"), error)
+}

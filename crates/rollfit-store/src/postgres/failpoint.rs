@@ -1,0 +1,29 @@
+//! Moments at which a test stops the process, to see what is left. Compiled in only with the feature `failpoints`; without
+//! it there is nothing here but an empty function.
+
+/// The moment `_name` has come.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+pub(crate) fn reach(_name: &str) {}
+
+/// The moment `name` has come. Where `ROLLFIT_FAILPOINT` is `name:SIGNAL` or `name:SIGNAL:COUNT`, the process gets KILL or
+/// STOP when it has come for the COUNTth time.
+#[cfg(feature = "failpoints")]
+pub(crate) fn reach(name: &str) {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static REACHED: AtomicU64 = AtomicU64::new(0);
+    let Ok(wanted) = std::env::var("ROLLFIT_FAILPOINT") else { return };
+    let mut parts = wanted.split(':');
+    if parts.next() != Some(name) {
+        return;
+    }
+    let signal = match parts.next() {
+        Some("STOP") => rustix::process::Signal::STOP,
+        _ => rustix::process::Signal::KILL,
+    };
+    let count = parts.next().and_then(|count| count.parse().ok()).unwrap_or(1);
+    if REACHED.fetch_add(1, Ordering::SeqCst) + 1 == count {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
+    }
+}

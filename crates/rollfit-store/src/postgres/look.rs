@@ -1,0 +1,154 @@
+//! [`Look`]: what there is of a partition, its tables, their rows and its receipt, all of one moment.
+
+use rollfit_job::month::Month;
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::{Receipt, SeriesDefinition};
+use rollfit_job::spec::TIME_COLUMN;
+use rollfit_job::store::{Found, StoreError};
+
+use super::PostgresStore;
+use super::instant::ServerInstant;
+use super::leaf::Leaf;
+use super::names::{TableName, quoted};
+use super::receipts;
+use super::session::Session;
+use super::tables::{Table, describe};
+
+/// What there is of a partition.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// The features table of each series, where there is one.
+    pub(crate) leaves: Vec<Option<SeenLeaf>>,
+    /// Whether there is a table of receipts.
+    pub(crate) has_receipts: bool,
+    pub(crate) found: Found,
+}
+
+/// A features table and its rows.
+#[derive(Debug)]
+pub(crate) struct SeenLeaf {
+    pub(crate) leaf: Leaf,
+    pub(crate) oid: u32,
+    /// The first and the last instant, where there are rows.
+    pub(crate) span: Option<(ServerInstant, ServerInstant)>,
+    columns: Vec<String>,
+}
+
+impl PostgresStore {
+    /// Looks at a partition.
+    ///
+    /// # Errors
+    /// When a table cannot be written as it is, or holds rows of another month.
+    pub(super) fn look(&self, session: &mut Session, partition: &Partition) -> Result<Look, StoreError> {
+        let names: Vec<String> =
+            self.series.iter().map(|series| series.features_table(partition)).collect();
+        let mut asked = names.clone();
+        asked.push(self.receipts.name.clone());
+        let tables = describe(session, &self.schema, &asked)?;
+        let has_receipts = tables.contains_key(&self.receipts.name);
+        let tables: Vec<Option<&Table>> = names.iter().map(|name| tables.get(name)).collect();
+        let leaves = self.leaves(session, &tables, partition.month)?;
+        let receipt = match has_receipts {
+            true => receipts::read(session, &self.receipts, &self.output_of(partition))?,
+            false => None,
+        };
+        let found = found(&leaves, receipt);
+        Ok(Look { leaves, has_receipts, found })
+    }
+
+    fn leaves(
+        &self,
+        session: &mut Session,
+        tables: &[Option<&Table>],
+        month: Month,
+    ) -> Result<Vec<Option<SeenLeaf>>, StoreError> {
+        let mut leaves = Vec::new();
+        for (series, table) in self.series.iter().zip(tables) {
+            leaves.push(match table {
+                Some(table) => Some(SeenLeaf::new(session, Leaf::new(table, series)?, table, month)?),
+                None => None,
+            });
+        }
+        Ok(leaves)
+    }
+
+    /// The output of a partition: the names of its tables.
+    pub(super) fn output_of(&self, partition: &Partition) -> String {
+        let tables = self.series.iter().map(|series| self.table(&series.features_table(partition)).sql());
+        tables.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl SeenLeaf {
+    fn new(session: &mut Session, leaf: Leaf, table: &Table, month: Month) -> Result<Self, StoreError> {
+        let span = span(session, &leaf.name)?;
+        if let Some((first, last)) = span {
+            check_month(&leaf.name, [first, last], month)?;
+        }
+        let columns = table.columns.iter().map(|column| column.name.clone()).collect();
+        Ok(Self { leaf, oid: table.oid, span, columns })
+    }
+}
+
+/// The first and the last instant of a table, where it has rows.
+fn span(
+    session: &mut Session,
+    table: &TableName,
+) -> Result<Option<(ServerInstant, ServerInstant)>, StoreError> {
+    let time = quoted(TIME_COLUMN);
+    let sql = format!("SELECT min({time}), max({time}) FROM {}", table.sql());
+    let rows = session.rows(&format!("read {table}"), &sql, &[])?;
+    let row = rows.first().ok_or_else(|| StoreError::permanent(format!("{table} did not answer")))?;
+    Ok(row.get::<_, Option<ServerInstant>>(0).zip(row.get(1)))
+}
+
+/// Rows of another month would be deleted with the others, and are not ours to delete.
+fn check_month(
+    table: &TableName,
+    instants: [ServerInstant; 2],
+    month: Month,
+) -> Result<(), StoreError> {
+    let inside = |instant: ServerInstant| instant.us().is_some_and(|us| month.span_us().contains(&us));
+    match instants.into_iter().find(|&instant| !inside(instant)) {
+        None => Ok(()),
+        Some(outside) => Err(StoreError::permanent(format!(
+            "{table} holds rows outside {month}, such as {outside}: move them elsewhere, rollfit would not keep them"
+        ))),
+    }
+}
+
+fn found(leaves: &[Option<SeenLeaf>], receipt: Option<Receipt>) -> Found {
+    let with_rows = leaves.iter().flatten().find(|seen| seen.span.is_some());
+    let Some(seen) = with_rows else { return Found::Nothing };
+    let Some(receipt) = receipt else {
+        return Found::Foreign(format!("{} holds rows without a receipt of ours", seen.leaf.name));
+    };
+    match void(leaves, &receipt) {
+        Some(cause) => Found::Foreign(format!("the receipt is void, for {cause}")),
+        None => Found::Ours(Box::new(receipt)),
+    }
+}
+
+/// Why a receipt does not belong to the tables as they are.
+fn void(leaves: &[Option<SeenLeaf>], receipt: &Receipt) -> Option<String> {
+    let definitions = &receipt.definition.series;
+    if definitions.len() != leaves.len() {
+        return Some("it is of other series".to_owned());
+    }
+    definitions.iter().zip(leaves).find_map(|(definition, seen)| match seen {
+        None => Some(format!("the table of series {} is gone", definition.name)),
+        Some(seen) => seen.contradicts(definition, receipt.stored.rows),
+    })
+}
+
+impl SeenLeaf {
+    fn contradicts(&self, definition: &SeriesDefinition, rows: u64) -> Option<String> {
+        let name = &self.leaf.name;
+        let absent = definition.columns.iter().find(|column| !self.columns.contains(column));
+        match absent {
+            Some(column) => Some(format!("{name} has no column {column}")),
+            None if self.span.is_none() && rows > 0 => Some(format!("{name} is empty")),
+            None => None,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The store in production, a PostgreSQL database (Aurora and RDS are such): source tables as users have them, a features
+//! table for each series of a partition, and the table `rollfit_receipts`.
+//!
+//! One partition is one transaction: lock, look, DELETE, COPY, receipt, COMMIT. A worker has one session at a time.
+
+mod column_type;
+mod connect;
+mod create;
+mod decode;
+mod encode;
+mod failpoint;
+mod fault;
+mod holders;
+mod instant;
+mod leaf;
+mod look;
+mod names;
+mod numeric;
+mod pool;
+mod read_back;
+mod receipts;
+mod server;
+mod session;
+mod sink;
+mod slot;
+mod source;
+mod tables;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rollfit_job::spec::{Place, RunSpec, Series, Spec};
+use rollfit_job::store::StoreError;
+
+use self::column_type::NumberColumn;
+use self::connect::{ConnectOptions, Environment};
+use self::holders::Stalls;
+use self::names::TableName;
+use self::pool::{Pool, PooledSession};
+pub use self::server::SessionBudget;
+use self::session::Timeouts;
+
+/// How much longer than the server's own timeout to wait for its answer.
+const REPLY_GRACE: Duration = Duration::from_secs(15);
+/// How long to wait for a lock that somebody has for a moment. Just longer than the second after which the server takes an
+/// automatic VACUUM off a table that others wait for.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// A schema of a database, as source, sink or both of one job.
+pub struct PostgresStore {
+    pool: Arc<Pool>,
+    budget: SessionBudget,
+    schema: String,
+    receipts: TableName,
+    series: Vec<Series>,
+    numbers: NumberColumn,
+    timeouts: Timeouts,
+    stalls: Stalls,
+    receipts_made: AtomicBool,
+    vacuum_refused: AtomicBool,
+}
+
+/// What the store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read from: a standby will do.
+    Read,
+    /// To write to as well: of several servers, the one that takes writes.
+    Write,
+}
+
+impl PostgresStore {
+    /// The store at `place` for the job `spec`. Writes nothing.
+    ///
+    /// # Errors
+    /// When the URL makes no sense, the server cannot be reached or is too old, or there is no such schema.
+    pub fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Self, StoreError> {
+        let timeouts = timeouts(&spec.run);
+        let pool = connect(place, purpose, &timeouts)?;
+        let mut session = pool.first_session()?;
+        let schema = server::schema(&mut session, place.schema.as_deref())?;
+        let budget = server::session_budget(&mut session, spec.run.store_sessions_max)?;
+        pool.set_budget(budget.sessions);
+        drop(session);
+        Ok(Self {
+            receipts: TableName::new(&schema, receipts::RECEIPTS),
+            schema,
+            pool,
+            budget,
+            series: spec.series.clone(),
+            numbers: spec.sink.numbers.into(),
+            timeouts,
+            stalls: Stalls::new(spec.run.idle_timeout),
+            receipts_made: AtomicBool::new(false),
+            vacuum_refused: AtomicBool::new(false),
+        })
+    }
+
+    /// The most sessions that will be open at once, and why.
+    pub fn session_budget(&self) -> &SessionBudget {
+        &self.budget
+    }
+
+    /// A session in a transaction that sees one moment of the store, and changes nothing.
+    fn snapshot_session(&self) -> Result<PooledSession, StoreError> {
+        let mut session = self.pool.session()?;
+        session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.timeouts)?;
+        Ok(session)
+    }
+
+    /// A name in the schema of this store.
+    fn table(&self, name: &str) -> TableName {
+        TableName::new(&self.schema, name)
+    }
+}
+
+fn timeouts(run: &RunSpec) -> Timeouts {
+    Timeouts { statement: run.statement_timeout, lock: LOCK_TIMEOUT, idle: run.idle_timeout }
+}
+
+fn connect(place: &Place, purpose: Purpose, timeouts: &Timeouts) -> Result<Arc<Pool>, StoreError> {
+    let environment = Environment::of_process();
+    let mut options = ConnectOptions::parse(&place.url, place.password_command.as_deref(), &environment)
+        .map_err(|error| StoreError::permanent(rollfit_job::error_chain(&error)))?;
+    if purpose == Purpose::Write {
+        options.require_writable();
+    }
+    Ok(Pool::new(options, timeouts.statement + REPLY_GRACE))
+}

@@ -1,0 +1,175 @@
+//! PostgreSQL's NUMERIC in its binary wire form, to and from doubles: [`encode`] and [`decode`].
+//!
+//! The form, all of it big endian: the count of the digits in base 10,000 (here: groups), the weight of the first as a
+//! power of 10,000, the sign, the decimals to display, then the groups. In a COPY its length stands before it.
+//!
+//! Holds true: what is written is the shortest decimal that reads back as the same double, rounded first where a column
+//! asks for that. What is read becomes the nearest double, whatever the number of digits, and never -0.0. No bytes panic.
+
+mod decimal;
+mod nearest;
+mod powers;
+mod shortest;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use decimal::Decimal;
+use decimal::{POWERS_OF_TEN, without_zeros};
+use nearest::{by_text, nearest};
+
+const POSITIVE: u16 = 0x0000;
+const NEGATIVE: u16 = 0x4000;
+const NAN: u16 = 0xC000;
+const INFINITY: u16 = 0xD000;
+const NEGATIVE_INFINITY: u16 = 0xF000;
+
+/// What a group stays below.
+const GROUP: u64 = 10_000;
+/// Decimal digits of a group.
+const GROUP_DIGITS: usize = 4;
+/// Groups that hold any [`Decimal`], wherever its digits lie between the bounds of groups.
+const GROUPS_MAX: usize = 5;
+
+const LENGTH_BYTES: usize = 4;
+const HEADER_BYTES: usize = 8;
+const GROUP_BYTES: usize = 2;
+const FIELD_BYTES_MAX: usize = LENGTH_BYTES + HEADER_BYTES + GROUPS_MAX * GROUP_BYTES;
+
+/// Bytes that are no NUMERIC.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NumericError {
+    /// Too few for a header, or not as many as it says.
+    #[error("a NUMERIC of {bytes} bytes, where {wanted} belong")]
+    Length {
+        /// The bytes there are.
+        bytes: usize,
+        /// The bytes there should be.
+        wanted: usize,
+    },
+    /// A sign that PostgreSQL does not have.
+    #[error("a NUMERIC with the unknown sign {0:#06x}")]
+    Sign(u16),
+    /// A group that is too large.
+    #[error("a NUMERIC with a digit of {0}, where one below 10000 belongs")]
+    Group(u16),
+}
+
+/// Appends `decimal` as a field of a binary COPY: length and bytes. `decimals` is how many digits after the point the
+/// server displays, and cuts off what is beyond: the scale of NUMERIC(precision, scale), or 0 where that is negative; none
+/// for as many as there are, as in a NUMERIC without limits.
+#[inline]
+pub(crate) fn encode(decimal: Decimal, decimals: Option<u16>, out: &mut Vec<u8>) {
+    let groups = Groups::of(decimal);
+    let bytes = HEADER_BYTES + groups.count * GROUP_BYTES;
+    let sign = if decimal.is_negative() { NEGATIVE } else { POSITIVE };
+    let decimals = decimals.unwrap_or_else(|| decimal.decimals());
+    let header = joined([groups.count as u16, groups.weight as u16, sign, decimals]);
+    let mut field = [0; FIELD_BYTES_MAX];
+    field[..4].copy_from_slice(&(bytes as u32).to_be_bytes());
+    field[4..12].copy_from_slice(&header.to_be_bytes());
+    field[12..].copy_from_slice(&groups.packed.to_be_bytes()[..GROUPS_MAX * GROUP_BYTES]);
+    // A copy of a fixed length is quicker than one of just the bytes.
+    let end = out.len() + LENGTH_BYTES + bytes;
+    out.extend_from_slice(&field);
+    out.truncate(end);
+}
+
+fn joined(words: [u16; 4]) -> u64 {
+    words.iter().fold(0, |joined, &word| joined << 16 | u64::from(word))
+}
+
+/// The groups of a decimal, without zeros before and after.
+struct Groups {
+    /// 16 bits a group, the first uppermost.
+    packed: u128,
+    count: usize,
+    /// The power of 10,000 that the first group counts.
+    weight: i32,
+}
+
+impl Groups {
+    #[inline]
+    fn of(decimal: Decimal) -> Self {
+        let group_exponent = decimal.exponent().div_euclid(GROUP_DIGITS as i32);
+        let zeros = decimal.exponent().rem_euclid(GROUP_DIGITS as i32);
+        let packed = pack(u128::from(decimal.digits()) * u128::from(POWERS_OF_TEN[zeros as usize]));
+        let count = GROUPS_MAX.saturating_sub(packed.leading_zeros() as usize / 16);
+        let weight = if count == 0 { 0 } else { group_exponent + count as i32 - 1 };
+        Self { packed: packed << (16 * (GROUPS_MAX - count)), count, weight }
+    }
+}
+
+/// The five groups of a number below 10^20.
+#[inline]
+fn pack(number: u128) -> u128 {
+    const FOUR_GROUPS: u64 = GROUP.pow(4);
+    // 10^16 is 2^16 * 5^16; a division of 64 bits is quicker than one of 128.
+    let first = (number >> 16) as u64 / 5_u64.pow(16);
+    let rest = (number as u64).wrapping_sub(first.wrapping_mul(FOUR_GROUPS));
+    let (upper, lower) = (rest / GROUP.pow(2), rest % GROUP.pow(2));
+    let (second, third) = (upper / GROUP, upper % GROUP);
+    let (fourth, fifth) = (lower / GROUP, lower % GROUP);
+    u128::from(first) << 112 | u128::from(second << 48 | third << 32 | fourth << 16 | fifth) << 48
+}
+
+/// The double nearest to a NUMERIC as the server sends it, ties to even; an infinity for what is beyond all doubles, +0.0
+/// for what is nearest to zero.
+///
+/// # Errors
+/// [`NumericError`] when `bytes` have not that form.
+pub(crate) fn decode(bytes: &[u8]) -> Result<f64, NumericError> {
+    let Some((header, body)) = bytes.split_first_chunk() else {
+        return Err(NumericError::Length { bytes: bytes.len(), wanted: HEADER_BYTES });
+    };
+    let [count, weight, sign, _] = split(u64::from_be_bytes(*header));
+    let wanted = HEADER_BYTES + usize::from(count) * GROUP_BYTES;
+    if bytes.len() != wanted {
+        return Err(NumericError::Length { bytes: bytes.len(), wanted });
+    }
+    let (groups, _) = body.as_chunks();
+    // Signed is the weight alone: a NUMERIC may have more groups than an i16 counts.
+    let exponent = (i32::from(weight as i16) + 1 - i32::from(count)) * GROUP_DIGITS as i32;
+    match sign {
+        POSITIVE => magnitude(groups, exponent),
+        // Zero is added because -0.0 + 0.0 is +0.0.
+        NEGATIVE => magnitude(groups, exponent).map(|magnitude| -magnitude + 0.0),
+        NAN => Ok(f64::NAN),
+        INFINITY => Ok(f64::INFINITY),
+        NEGATIVE_INFINITY => Ok(f64::NEG_INFINITY),
+        _ => Err(NumericError::Sign(sign)),
+    }
+}
+
+fn split(words: u64) -> [u16; 4] {
+    [48, 32, 16, 0].map(|shift| (words >> shift) as u16)
+}
+
+/// The double nearest to the number that the groups spell, times 10^exponent.
+fn magnitude(groups: &[[u8; 2]], exponent: i32) -> Result<f64, NumericError> {
+    let groups = groups.iter().map(|&group| u16::from_be_bytes(group));
+    if let Some(group) = groups.clone().find(|&group| u64::from(group) >= GROUP) {
+        return Err(NumericError::Group(group));
+    }
+    Ok(match digits(groups.clone().map(u64::from)) {
+        Some((digits, zeros)) => nearest(digits, exponent + zeros as i32),
+        None => by_text(&text(groups, exponent)),
+    })
+}
+
+/// The digits of the groups without the zeros of the last one, and how many those are. None where they do not fit, which
+/// the shortest decimal of a double always does.
+fn digits(mut groups: impl DoubleEndedIterator<Item = u64>) -> Option<(u64, u32)> {
+    let (last, zeros) = without_zeros(groups.next_back().unwrap_or(0));
+    let before = groups.try_fold(0_u64, |digits, group| digits.checked_mul(GROUP)?.checked_add(group))?;
+    let unit = POWERS_OF_TEN[GROUP_DIGITS - zeros as usize];
+    Some((before.checked_mul(unit)?.checked_add(last)?, zeros))
+}
+
+/// Any number of digits.
+fn text(groups: impl Iterator<Item = u16>, exponent: i32) -> String {
+    let mut text = String::new();
+    for group in groups {
+        text.push_str(&format!("{group:04}"));
+    }
+    text + &format!("e{exponent}")
+}

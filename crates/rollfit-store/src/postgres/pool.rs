@@ -1,0 +1,222 @@
+//! [`Pool`]: the sessions of a store, as many as the server can spare, shared by the workers.
+//!
+//! Holds true: never more sessions than the budget. A server that says it is full makes the budget smaller, and the
+//! work goes on with the sessions there are; every half minute one more is tried.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rollfit_job::store::{Fault, StoreError};
+use tokio_postgres::error::SqlState;
+
+use super::connect::{ConnectError, ConnectOptions};
+use super::session::{MixedUp, Session};
+
+/// How long to keep to a budget that the server made smaller.
+const SHRUNK_FOR: Duration = Duration::from_secs(30);
+
+/// The sessions of a store.
+pub(crate) struct Pool {
+    options: ConnectOptions,
+    reply_timeout: Duration,
+    mixed_up: MixedUp,
+    sessions: Mutex<Sessions>,
+    freed: Condvar,
+}
+
+struct Sessions {
+    idle: Vec<Session>,
+    open: usize,
+    budget: usize,
+    /// What the server is believed to bear now.
+    limit: usize,
+    shrunk_at: Option<Instant>,
+}
+
+/// A session on loan. It goes back to the pool, or is closed where it is broken.
+pub(crate) struct PooledSession {
+    session: Option<Session>,
+    pool: Arc<Pool>,
+}
+
+/// Whether a session is opened for the first time.
+enum Seat {
+    Idle(Box<Session>),
+    New,
+}
+
+impl Pool {
+    /// A pool of one session so far; [`Pool::set_budget`] makes it more.
+    pub(crate) fn new(options: ConnectOptions, reply_timeout: Duration) -> Arc<Self> {
+        let sessions = Sessions { idle: Vec::new(), open: 0, budget: 1, limit: 1, shrunk_at: None };
+        Arc::new(Self {
+            options,
+            reply_timeout,
+            mixed_up: MixedUp::default(),
+            sessions: Mutex::new(sessions),
+            freed: Condvar::new(),
+        })
+    }
+
+    /// Where the sessions lead to, for people.
+    pub(crate) fn describe(&self) -> String {
+        self.options.describe()
+    }
+
+    /// Lets so many sessions be open at once.
+    pub(crate) fn set_budget(&self, sessions: usize) {
+        let mut state = self.lock();
+        state.budget = sessions.max(1);
+        state.limit = state.budget;
+    }
+
+    /// A session; waits for one while all are in use.
+    ///
+    /// # Errors
+    /// When none can be opened. The server may be back soon, so that trying again can help.
+    pub(crate) fn session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
+        loop {
+            let seat = self.take_seat();
+            let opened = match seat {
+                Seat::Idle(session) => Ok(*session),
+                Seat::New => Session::open(&self.options, self.reply_timeout, self.mixed_up.clone()),
+            };
+            match opened {
+                Ok(session) => return Ok(PooledSession { session: Some(session), pool: Arc::clone(self) }),
+                Err(error) if is_full(&error) && self.shrink() => {}
+                Err(error) => {
+                    self.leave_seat();
+                    return Err(not_connected(&error, Fault::Transient));
+                }
+            }
+        }
+    }
+
+    /// The first session of a store. Where there is none, the store cannot be reached.
+    pub(crate) fn first_session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
+        self.lock().open += 1;
+        match Session::open(&self.options, self.reply_timeout, self.mixed_up.clone()) {
+            Ok(session) => Ok(PooledSession { session: Some(session), pool: Arc::clone(self) }),
+            Err(error) => {
+                self.leave_seat();
+                Err(not_connected(&error, Fault::Unreachable))
+            }
+        }
+    }
+
+    fn take_seat(&self) -> Seat {
+        let mut state = self.lock();
+        loop {
+            while let Some(session) = state.idle.pop() {
+                if session.is_usable() {
+                    return Seat::Idle(Box::new(session));
+                }
+                state.open -= 1;
+            }
+            state.grow_again();
+            if state.open < state.limit {
+                state.open += 1;
+                return Seat::New;
+            }
+            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Makes do with the other sessions, if there are any.
+    fn shrink(&self) -> bool {
+        let mut state = self.lock();
+        if state.open <= 1 {
+            return false;
+        }
+        state.open -= 1;
+        if state.limit > state.open {
+            state.limit = state.open;
+            tracing::warn!(
+                "the server has no room for more connections: going on with {} of {}",
+                state.limit,
+                state.budget
+            );
+        }
+        state.shrunk_at = Some(Instant::now());
+        true
+    }
+
+    fn leave_seat(&self) {
+        self.lock().open -= 1;
+        self.freed.notify_one();
+    }
+
+    fn give_back(&self, session: Session) {
+        let mut state = self.lock();
+        if session.is_usable() && state.open <= state.limit {
+            state.idle.push(session);
+        } else {
+            state.open -= 1;
+        }
+        self.freed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sessions {
+    fn grow_again(&mut self) {
+        if self.limit < self.budget && self.shrunk_at.is_some_and(|at| at.elapsed() > SHRUNK_FOR) {
+            self.limit += 1;
+            self.shrunk_at = Some(Instant::now());
+        }
+    }
+}
+
+/// What cannot be connected to: wrong as configured, or not there now.
+fn not_connected(error: &ConnectError, fault: Fault) -> StoreError {
+    let fault = match error {
+        ConnectError::Configuration { .. } => Fault::Permanent,
+        error if is_refused_login(error) && fault == Fault::Transient => Fault::Permanent,
+        _ => fault,
+    };
+    StoreError::new(fault, rollfit_job::error_chain(error))
+}
+
+/// Whether the server has no room for one more connection.
+fn is_full(error: &ConnectError) -> bool {
+    // A pooler has no code of its own for it.
+    error.sqlstate().is_some_and(|code| *code == SqlState::TOO_MANY_CONNECTIONS)
+        || rollfit_job::error_chain(error).contains("no more connections allowed")
+}
+
+/// Whether the server knows the role or the password no longer.
+fn is_refused_login(error: &ConnectError) -> bool {
+    error.sqlstate().is_some_and(|code| code.code().starts_with("28"))
+}
+
+impl Deref for PooledSession {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        match &self.session {
+            Some(session) => session,
+            None => unreachable!("the session is taken when this is dropped, and not before"),
+        }
+    }
+}
+
+impl DerefMut for PooledSession {
+    fn deref_mut(&mut self) -> &mut Session {
+        match &mut self.session {
+            Some(session) => session,
+            None => unreachable!("the session is taken when this is dropped, and not before"),
+        }
+    }
+}
+
+impl Drop for PooledSession {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.pool.give_back(session);
+        }
+    }
+}

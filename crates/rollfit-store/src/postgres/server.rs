@@ -1,0 +1,98 @@
+//! The server as a whole: whether it is one that this store works with, where its tables are, and how many sessions it can
+//! spare.
+
+use rollfit_job::store::{Fault, StoreError};
+use tokio_postgres::types::Type;
+
+use super::session::Session;
+
+/// The first version that tells how far a COPY is, which a runner needs to see that another one is stuck.
+const VERSION_MIN: i32 = 140_000;
+/// Sessions left to others beyond those that are there already.
+const HEADROOM: i64 = 2;
+const SESSIONS_MAX: i64 = 32;
+
+/// The schema of the tables: `wanted`, or the one that the server looks into first.
+///
+/// # Errors
+/// When there is none, or the server is too old.
+pub(super) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<String, StoreError> {
+    const QUESTION: &str = "
+        SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+               current_schema()::text, EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
+    let name = wanted.unwrap_or_default();
+    let rows = session.rows("look up the schema", QUESTION, &[(&name, Type::TEXT)])?;
+    let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
+    if row.get::<_, i32>(0) < VERSION_MIN {
+        let version: String = row.get(1);
+        return Err(StoreError::permanent(format!(
+            "the server is PostgreSQL {version}: 14 or later is needed"
+        )));
+    }
+    match wanted {
+        Some(name) if row.get(3) => Ok(name.to_owned()),
+        Some(name) => Err(StoreError::permanent(format!(
+            "there is no schema {name}, or the role may not see it: CREATE SCHEMA {}",
+            super::names::quoted(name)
+        ))),
+        None => row.get::<_, Option<String>>(2).ok_or_else(|| {
+            StoreError::permanent("none of the schemas of search_path exists: set `schema` beside `url`")
+        }),
+    }
+}
+
+/// How many sessions there may be, and why.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SessionBudget {
+    /// The sessions that this process opens at most.
+    pub sessions: usize,
+    /// `max_connections` without those reserved for superusers and reserved roles.
+    pub server_max: i64,
+    /// Sessions of others now.
+    pub others: i64,
+    /// The limit of the role, without its sessions now; none where it has none.
+    pub role_left: Option<i64>,
+    /// The limit of the database, without its sessions now; none where it has none.
+    pub database_left: Option<i64>,
+    /// Twice the cores of this machine, and 32 at most.
+    pub default_max: i64,
+}
+
+const BUDGET: &str = "
+    SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
+               - coalesce(current_setting('reserved_connections', true), '0')::bigint,
+           (SELECT count(*) FROM pg_catalog.pg_stat_activity
+            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()),
+           (SELECT nullif(rolconnlimit, -1)::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_activity
+                WHERE usesysid = r.oid AND pid <> pg_backend_pid())
+            FROM pg_catalog.pg_roles r WHERE rolname = session_user),
+           (SELECT nullif(datconnlimit, -1)::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_activity
+                WHERE datid = d.oid AND backend_type = 'client backend' AND pid <> pg_backend_pid())
+            FROM pg_catalog.pg_database d WHERE datname = current_database())";
+
+/// How many sessions the server can spare: never more than `configured`, at least one.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(super) fn session_budget(
+    session: &mut Session,
+    configured: Option<usize>,
+) -> Result<SessionBudget, StoreError> {
+    let rows = session.rows("ask how many sessions the server can spare", BUDGET, &[])?;
+    let row = rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
+    let (server_max, others): (i64, i64) = (row.get(0), row.get(1));
+    let (role_left, database_left): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let default_max = (2 * cores as i64).min(SESSIONS_MAX);
+    let wanted = configured.map_or(default_max, |sessions| sessions as i64);
+    let spare = [Some(server_max - others - HEADROOM), role_left, database_left];
+    let sessions = spare.into_iter().flatten().fold(wanted, i64::min).max(1);
+    Ok(SessionBudget {
+        sessions: usize::try_from(sessions).unwrap_or(1),
+        server_max,
+        others,
+        role_left,
+        database_left,
+        default_max,
+    })
+}

@@ -1,0 +1,239 @@
+//! [`Session`]: one connection to the server, driven by the thread that uses it. All that is asynchronous stays in here.
+//!
+//! Holds true: no wait is for ever. A session whose server fell silent, or whose connection was lost, is broken and is
+//! not used again.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use rollfit_job::store::StoreError;
+use tokio::runtime::Runtime;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
+
+use super::connect::{ConnectError, ConnectOptions};
+use super::fault::{ends_the_session, is_statement_mixed_up, server_error, silent};
+
+/// A value given to the server with its type, so that nothing has to be prepared.
+pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// Whether the sessions of a store stand behind a pooler that mixes up prepared statements. Found out once, for all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MixedUp(Arc<AtomicBool>);
+
+/// How long the statements of a transaction may take. Set for each transaction and not for the session, which may not be
+/// ours alone where a pooler stands between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) statement: Duration,
+    pub(crate) lock: Duration,
+    pub(crate) idle: Duration,
+}
+
+impl Timeouts {
+    /// Statements that set them, and what else a transaction must not inherit: the time zone in which instants are
+    /// written, and how soon the server notices that this side is gone.
+    fn sql(&self) -> String {
+        format!(
+            "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
+             SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL TimeZone = 'UTC'; \
+             SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; \
+             SET LOCAL tcp_keepalives_count = 3",
+            self.statement.as_millis(),
+            self.lock.as_millis(),
+            self.idle.as_millis()
+        )
+    }
+}
+
+/// One connection.
+pub(crate) struct Session {
+    client: Client,
+    runtime: Runtime,
+    reply_timeout: Duration,
+    mixed_up: MixedUp,
+    broken: bool,
+}
+
+/// A table that is being written.
+pub(crate) struct CopyIn {
+    sink: Pin<Box<CopyInSink<Bytes>>>,
+    doing: String,
+}
+
+/// Rows that are being read.
+pub(crate) struct CopyOut {
+    stream: Pin<Box<CopyOutStream>>,
+    doing: String,
+}
+
+/// How waiting for the server ended.
+enum Wait<T> {
+    Answered(Result<T, tokio_postgres::Error>),
+    Silent,
+}
+
+impl Session {
+    /// Connects. A reply that takes longer than `reply_timeout` breaks the session.
+    pub(crate) fn open(
+        options: &ConnectOptions,
+        reply_timeout: Duration,
+        mixed_up: MixedUp,
+    ) -> Result<Self, ConnectError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| ConnectError::Configuration {
+                message: "the system gives nothing to wait for a server with".to_owned(),
+                source: Some(error.into()),
+            })?;
+        let (client, connection) = runtime.block_on(options.connect())?;
+        // How it ends is told by whatever was waiting for it.
+        runtime.spawn(async move { drop(connection.await) });
+        Ok(Self { client, runtime, reply_timeout, mixed_up, broken: false })
+    }
+
+    /// Whether the session can be used again: it is not broken, and the server has not closed it meanwhile.
+    pub(crate) fn is_usable(&self) -> bool {
+        if !self.broken {
+            // Lets the connection see what has arrived since it was last used.
+            self.runtime.block_on(async {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        !self.broken && !self.client.is_closed()
+    }
+
+    /// Begins a transaction whose statements stop by themselves: with `mode` as after `BEGIN`.
+    pub(crate) fn begin(&mut self, mode: &str, timeouts: &Timeouts) -> Result<(), StoreError> {
+        let forget = if self.mixed_up.0.load(Ordering::Relaxed) { "DEALLOCATE ALL; " } else { "" };
+        self.execute("begin a transaction", &format!("BEGIN {mode}; {forget}{}", timeouts.sql()))
+    }
+
+    /// Ends a transaction that is not to be kept.
+    pub(crate) fn roll_back(&mut self) {
+        if !self.broken && self.execute("roll back", "ROLLBACK").is_err() {
+            self.broken = true;
+        }
+    }
+
+    /// Gives the session up.
+    pub(crate) fn break_off(&mut self) {
+        self.broken = true;
+    }
+
+    /// Runs statements that return nothing.
+    pub(crate) fn execute(&mut self, doing: &str, sql: &str) -> Result<(), StoreError> {
+        let answer = self.try_execute(doing, sql)?;
+        answer.map_err(|error| server_error(doing, error))
+    }
+
+    /// As [`Session::execute`]; a refusal of the server is the caller's to judge.
+    pub(crate) fn try_execute(
+        &mut self,
+        doing: &str,
+        sql: &str,
+    ) -> Result<Result<(), tokio_postgres::Error>, StoreError> {
+        let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.batch_execute(sql)));
+        self.judge(doing, waited)
+    }
+
+    /// The rows of a query.
+    pub(crate) fn rows(
+        &mut self,
+        doing: &str,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let query = self.client.query_typed(sql, parameters);
+        let waited = self.runtime.block_on(wait(self.reply_timeout, query));
+        self.judge(doing, waited)?.map_err(|error| server_error(doing, error))
+    }
+
+    /// Begins to write a table.
+    pub(crate) fn copy_in(&mut self, doing: &str, sql: &str) -> Result<CopyIn, StoreError> {
+        let copy = self.client.copy_in(sql);
+        let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
+        let sink = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
+        Ok(CopyIn { sink: Box::pin(sink), doing: doing.to_owned() })
+    }
+
+    /// Sends bytes of a table. Those sent before may still be on their way.
+    pub(crate) fn send(&mut self, copy: &mut CopyIn, bytes: Bytes) -> Result<(), StoreError> {
+        let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.send(bytes)));
+        match self.judge(&copy.doing, waited)? {
+            // Why the server hung up stands in what it said last.
+            Err(error) if error.is_closed() => Err(self.last_words(copy, error)),
+            sent => sent.map_err(|error| server_error(&copy.doing, error)),
+        }
+    }
+
+    fn last_words(&mut self, copy: &mut CopyIn, closed: tokio_postgres::Error) -> StoreError {
+        let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish()));
+        match self.judge(&copy.doing, waited) {
+            Ok(Err(error)) => server_error(&copy.doing, error),
+            _ => server_error(&copy.doing, closed),
+        }
+    }
+
+    /// Ends a table; the rows that the server counted.
+    pub(crate) fn finish(&mut self, mut copy: CopyIn) -> Result<u64, StoreError> {
+        let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish()));
+        self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
+    }
+
+    /// Begins to read rows.
+    pub(crate) fn copy_out(&mut self, doing: &str, sql: &str) -> Result<CopyOut, StoreError> {
+        let copy = self.client.copy_out(sql);
+        let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
+        let stream = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
+        Ok(CopyOut { stream: Box::pin(stream), doing: doing.to_owned() })
+    }
+
+    /// The next bytes of the rows, or none at their end.
+    pub(crate) fn receive(&mut self, copy: &mut CopyOut) -> Result<Option<Bytes>, StoreError> {
+        let next = async { copy.stream.next().await.transpose() };
+        let waited = self.runtime.block_on(wait(self.reply_timeout, next));
+        self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
+    }
+
+    /// Notes what an answer says about the session itself.
+    fn judge<T>(
+        &mut self,
+        doing: &str,
+        waited: Wait<T>,
+    ) -> Result<Result<T, tokio_postgres::Error>, StoreError> {
+        match waited {
+            Wait::Silent => {
+                self.broken = true;
+                Err(silent(doing, self.reply_timeout.as_secs_f64()))
+            }
+            Wait::Answered(answer) => {
+                if let Err(error) = &answer {
+                    self.broken |= ends_the_session(error);
+                    if is_statement_mixed_up(error) {
+                        self.mixed_up.0.store(true, Ordering::Relaxed);
+                    }
+                }
+                Ok(answer)
+            }
+        }
+    }
+}
+
+async fn wait<T>(
+    timeout: Duration,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Wait<T> {
+    match tokio::time::timeout(timeout, answer).await {
+        Ok(answer) => Wait::Answered(answer),
+        Err(_) => Wait::Silent,
+    }
+}

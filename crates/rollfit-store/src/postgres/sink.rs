@@ -1,0 +1,130 @@
+//! The sink: what there is of each partition, told by its tables and receipts.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use rollfit_job::partition::Partition;
+use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError};
+
+use super::PostgresStore;
+use super::column_type::NumberColumn;
+use super::leaf::Leaf;
+use super::names::check_length;
+use super::read_back::TableReader;
+use super::receipts::RECEIPTS;
+use super::{receipts, tables};
+
+impl PostgresStore {
+    /// Tells once that somebody else has to VACUUM.
+    pub(super) fn note_refused_vacuum(&self) {
+        if !self.vacuum_refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the role may not VACUUM the tables that it replaced rows of: without it they grow with each replacement; \
+                 have their owner run rollfit, or leave it to autovacuum"
+            );
+        }
+    }
+
+    fn check_names(&self, partition: &Partition) -> Result<(), StoreError> {
+        for series in &self.series {
+            let table = series.features_table(partition);
+            check_length(&format!("[series.{}] features", series.name), &table)?;
+            if table == RECEIPTS || table == series.table.for_key(&partition.key) {
+                return Err(StoreError::permanent(format!(
+                    "[series.{}] features: `{table}` is a table of another kind, choose another pattern",
+                    series.name
+                )));
+            }
+            if let Some(parent) = series.parent_table(partition) {
+                check_length(&format!("[series.{}] parent", series.name), &parent)?;
+            }
+            for column in &series.columns {
+                check_length(&format!("[series.{}] column", series.name), column)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for PostgresStore {
+    fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
+        let mut session = self.snapshot_session()?;
+        let look = self.look(&mut session, partition);
+        session.roll_back();
+        Ok(look?.found)
+    }
+
+    fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
+        let mut session = self.pool.session()?;
+        let names = tables::names_with_rows(&mut session, &self.schema)?;
+        let has_receipts = names.iter().any(|name| *name == self.receipts.name);
+        let series = || self.series.iter();
+        let mut partitions: BTreeSet<Partition> =
+            names.iter().flat_map(|name| series().filter_map(|series| series.partition_of(name))).collect();
+        if has_receipts {
+            let listed = receipts::list(&mut session, &self.receipts)?;
+            let ours = listed.into_iter().filter(|(partition, output)| self.output_of(partition) == *output);
+            partitions.extend(ours.map(|(partition, _)| partition));
+        }
+        Ok(partitions.into_iter().collect())
+    }
+
+    fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
+        self.claim_partition(partition)
+    }
+
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
+        let mut session = self.snapshot_session()?;
+        let look = match self.look(&mut session, partition) {
+            Ok(look) => look,
+            Err(error) => {
+                session.roll_back();
+                return Err(error);
+            }
+        };
+        let leaves: Vec<Leaf> = look.leaves.into_iter().flatten().map(|seen| seen.leaf).collect();
+        if leaves.len() < self.series.len() {
+            session.roll_back();
+            return Err(StoreError::permanent(format!("{partition} has not all of its tables")));
+        }
+        let receipt = match look.found {
+            Found::Ours(receipt) => Some(*receipt),
+            Found::Nothing | Found::Foreign(_) => None,
+        };
+        Ok(Box::new(TableReader::new(session, &self.series, leaves, receipt, true)))
+    }
+
+    fn grouping(&self) -> Grouping {
+        Grouping::Apart
+    }
+
+    fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        partitions.iter().try_for_each(|partition| self.check_names(partition))
+    }
+
+    fn place(&self) -> String {
+        format!("{} schema {}", self.pool.describe(), self.schema)
+    }
+
+    /// Rows with their headers and null bits, and the key; what `NUMERIC` takes depends on the digits, 17 for most.
+    fn estimate_bytes(&self, rows: u64) -> u64 {
+        const HEADER_BYTES: u64 = 24 + 4;
+        const KEY_BYTES: u64 = 22;
+        let number_bytes = match self.numbers {
+            NumberColumn::Double => 8,
+            NumberColumn::Single => 4,
+            NumberColumn::Decimal | NumberColumn::Rounded { .. } => 13,
+        };
+        let row_bytes = |columns: u64| HEADER_BYTES + columns.div_ceil(8) + 8 + columns * number_bytes + KEY_BYTES;
+        self.series.iter().map(|series| rows.saturating_mul(row_bytes(series.columns.len() as u64))).sum()
+    }
+
+    /// The server does not tell.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn output(&self, partition: &Partition) -> String {
+        self.output_of(partition)
+    }
+}

@@ -1,0 +1,124 @@
+//! What tables there are, as the server's catalogues tell: [`Table`] and its columns, as found.
+
+use std::collections::HashMap;
+
+use rollfit_job::store::StoreError;
+use tokio_postgres::types::Type;
+
+use super::names::TableName;
+use super::session::Session;
+
+/// A table, or what stands under its name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Table {
+    pub(crate) name: TableName,
+    pub(crate) oid: u32,
+    pub(crate) kind: Kind,
+    /// In the table's order.
+    pub(crate) columns: Vec<Column>,
+}
+
+/// What stands under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A table with rows of its own.
+    Plain,
+    /// A partitioned table, whose rows are in its parts.
+    Partitioned,
+    /// Something to read from: a view, a foreign table.
+    Other,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// The type as the server writes it, `numeric(12,6)`.
+    pub(crate) type_name: String,
+    pub(crate) type_oid: u32,
+    pub(crate) modifier: i32,
+    pub(crate) not_null: bool,
+    /// The expression of its default.
+    pub(crate) default: Option<String>,
+    /// Whether the server makes its values, whatever is written.
+    pub(crate) generated: bool,
+}
+
+impl Table {
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+const DESCRIBE: &str = "
+    SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
+           a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+           a.attgenerated <> '' OR a.attidentity <> ''
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    ORDER BY c.relname, a.attnum";
+
+/// The tables of a schema that have one of these names, by name.
+pub(crate) fn describe(
+    session: &mut Session,
+    schema: &str,
+    names: &[String],
+) -> Result<HashMap<String, Table>, StoreError> {
+    let rows =
+        session.rows("look up tables", DESCRIBE, &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)])?;
+    let mut tables: HashMap<String, Table> = HashMap::new();
+    for row in rows {
+        let name: String = row.get(0);
+        let table = tables.entry(name.clone()).or_insert_with(|| Table {
+            name: TableName::new(schema, &name),
+            oid: row.get(1),
+            kind: Kind::of(row.get(2)),
+            columns: Vec::new(),
+        });
+        if let Some(name) = row.get::<_, Option<String>>(3) {
+            table.columns.push(Column {
+                name,
+                type_name: row.get(4),
+                type_oid: row.get(5),
+                modifier: row.get(6),
+                not_null: row.get(7),
+                default: row.get(8),
+                generated: row.get(9),
+            });
+        }
+    }
+    Ok(tables)
+}
+
+impl Kind {
+    fn of(relkind: &str) -> Self {
+        match relkind {
+            "r" => Self::Plain,
+            "p" => Self::Partitioned,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The names of the tables of a schema, and what else can be read from, sorted.
+pub(crate) fn names(session: &mut Session, schema: &str) -> Result<Vec<String>, StoreError> {
+    const NAMES: &str = "
+        SELECT c.relname::text FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY 1";
+    let rows = session.rows("list tables", NAMES, &[(&schema, Type::TEXT)])?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// The names of the tables of a schema that have taken room for rows, sorted.
+pub(crate) fn names_with_rows(session: &mut Session, schema: &str) -> Result<Vec<String>, StoreError> {
+    const NAMES: &str = "
+        SELECT c.relname::text FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relkind = 'r' AND pg_relation_size(c.oid) > 0 ORDER BY 1";
+    let rows = session.rows("list tables", NAMES, &[(&schema, Type::TEXT)])?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
