@@ -95,19 +95,20 @@ impl Statements {
         match frame.tag()? {
             b'Q' => return frame.strings().next(),
             b'E' => return self.portals.get(&frame.strings().next()?).cloned(),
-            b'P' => drop(self.insert_prepared(frame.two_strings())),
-            b'B' => drop(self.insert_portal(frame.two_strings())),
+            b'P' => self.prepare(frame.two_strings()),
+            b'B' => self.bind(frame.two_strings()),
             _ => {}
         }
         None
     }
 
-    fn insert_prepared(&mut self, (name, text): (String, String)) -> Option<String> {
-        self.prepared.insert(name, text)
+    fn prepare(&mut self, (name, text): (String, String)) {
+        self.prepared.insert(name, text);
     }
 
-    fn insert_portal(&mut self, (portal, name): (String, String)) -> Option<String> {
-        let text = self.prepared.get(&name).cloned()?;
-        self.portals.insert(portal, text)
+    fn bind(&mut self, (portal, name): (String, String)) {
+        if let Some(text) = self.prepared.get(&name) {
+            self.portals.insert(portal, text.clone());
+        }
     }
 }

@@ -213,11 +213,6 @@ impl PostgresSlot<'_> {
 
     fn finish_copy(&mut self) -> Result<(), StoreError> {
         let Some(Copy { series, mut stream, mut encoder, rows }) = self.copy.take() else { return Ok(()) };
-        if series == 0 {
-            failpoint::reach("middle-of-table-1");
-        } else {
-            failpoint::reach("middle-of-table-2");
-        }
         let rest = encoder.finish();
         self.session.send(&mut stream, rest)?;
         let stored = self.session.finish(stream)?;
@@ -332,6 +327,7 @@ impl Slot for PostgresSlot<'_> {
         if is_first {
             failpoint::reach("first-copy-byte");
         }
+        failpoint::reach(if copy.series == 0 { "middle-of-table-1" } else { "middle-of-table-2" });
         Ok(())
     }
 

@@ -1,0 +1,25 @@
+//! The command `rollfit` against real PostgreSQL servers, which the tests start themselves: every test runs the real
+//! executable on a database of its own.
+//!
+//! The harness comes first: servers, poolers, standbys, and a proxy that cuts connections at chosen moments. Each of the
+//! other modules is about one group of promises, and its tests are named after what they protect.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
+
+mod certificates;
+mod faults;
+mod frames;
+mod harness_works;
+mod pooler;
+mod programs;
+mod proxy;
+mod server;
+mod small_disk;
+mod sql;
+mod standby;
+mod watchdog;
+
+#[path = "../cli/sandbox.rs"]
+mod sandbox;
+#[path = "../cli/tree.rs"]
+mod tree;
