@@ -138,7 +138,7 @@ impl Observer for Record {
         *self.rows.lock().unwrap() += rows;
     }
 
-    fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration) {
+    fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration, _: bool) {
         self.retries.lock().unwrap().push((at.partition.to_string(), at.attempt));
     }
 

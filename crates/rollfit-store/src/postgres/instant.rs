@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn literals_are_utc() {
-        assert_eq!(TimeType::Naive.literal(EPOCH_US), "timestamp '2000-01-01 00:00:00'");
+        assert_eq!(TimeType::Naive.literal(EPOCH_US), "timestamp '2000-01-01 00:00:00.000000'");
         assert_eq!(TimeType::Zoned.literal(EPOCH_US + 1), "timestamptz '2000-01-01 00:00:00.000001+00'");
     }
 }

@@ -19,8 +19,6 @@ use super::tables::{Table, describe};
 pub(crate) struct Look {
     /// The features table of each series, where there is one.
     pub(crate) leaves: Vec<Option<SeenLeaf>>,
-    /// Whether there is a table of receipts.
-    pub(crate) has_receipts: bool,
     pub(crate) found: Found,
 }
 
@@ -28,7 +26,6 @@ pub(crate) struct Look {
 #[derive(Debug)]
 pub(crate) struct SeenLeaf {
     pub(crate) leaf: Leaf,
-    pub(crate) oid: u32,
     /// The first and the last instant, where there are rows.
     pub(crate) span: Option<(ServerInstant, ServerInstant)>,
     columns: Vec<String>,
@@ -53,7 +50,7 @@ impl PostgresStore {
             false => None,
         };
         let found = found(&leaves, receipt);
-        Ok(Look { leaves, has_receipts, found })
+        Ok(Look { leaves, found })
     }
 
     fn leaves(
@@ -86,7 +83,7 @@ impl SeenLeaf {
             check_month(&leaf.name, [first, last], month)?;
         }
         let columns = table.columns.iter().map(|column| column.name.clone()).collect();
-        Ok(Self { leaf, oid: table.oid, span, columns })
+        Ok(Self { leaf, span, columns })
     }
 }
 

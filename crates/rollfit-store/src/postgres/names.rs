@@ -1,4 +1,4 @@
-//! Names in SQL: [`quoted`] identifiers and literals, and [`TableName`], a table in its schema.
+//! Names in SQL: [`quoted`] identifiers, and [`TableName`], a table in its schema.
 //!
 //! Holds true: nothing that a user configured reaches the server as SQL other than through here.
 
@@ -10,12 +10,6 @@ const NAME_BYTES_MAX: usize = 63;
 /// An identifier, whatever its characters.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A string literal, whatever its characters and the server's settings.
-pub(crate) fn literal(text: &str) -> String {
-    let escaped = text.replace('\'', "''");
-    if escaped.contains('\\') { format!("E'{}'", escaped.replace('\\', "\\\\")) } else { format!("'{escaped}'") }
 }
 
 /// Identifiers, separated by commas.
@@ -73,8 +67,6 @@ mod tests {
     fn hostile_names_stay_names() {
         assert_eq!(quoted("a\"; drop table b; --"), "\"a\"\"; drop table b; --\"");
         assert_eq!(TableName::new("My Schema", "r.1").sql(), "\"My Schema\".\"r.1\"");
-        assert_eq!(literal("it's"), "'it''s'");
-        assert_eq!(literal("a\\'b"), "E'a\\\\''b'");
     }
 
     #[test]

@@ -153,6 +153,6 @@ pub(crate) struct Silent;
 impl Observer for Silent {
     fn stage(&self, _: Try<'_>, _: Stage) {}
     fn rows_written(&self, _: u64) {}
-    fn retried(&self, _: Try<'_>, _: &StoreError, _: Duration) {}
+    fn retried(&self, _: Try<'_>, _: &StoreError, _: Duration, _: bool) {}
     fn ended(&self, _: Try<'_>, _: &Outcome, _: Duration) {}
 }
