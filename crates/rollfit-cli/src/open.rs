@@ -26,10 +26,14 @@ pub(crate) fn address(url: &str) -> Result<Address, Failure> {
     match url.split_once(':') {
         Some(("parquet", dir)) if !dir.is_empty() => Ok(Address::Parquet(PathBuf::from(dir))),
         Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Address::Postgres),
-        Some((scheme, _)) if !matches!(scheme, "parquet" | "postgres" | "postgresql") => Err(Failure::usage(
-            format!("there is no store `{scheme}:`; write parquet:DIR, such as parquet:./fx, or postgres://user@host/db"),
+        Some((scheme, _)) if !matches!(scheme, "parquet" | "postgres" | "postgresql") => {
+            Err(Failure::usage(format!(
+                "there is no store `{scheme}:`; write parquet:DIR, such as parquet:./fx, or postgres://user@host/db"
+            )))
+        }
+        _ => Err(Failure::usage(
+            "a store is written parquet:DIR, such as parquet:./fx, or postgres://user@host/db",
         )),
-        _ => Err(Failure::usage("a store is written parquet:DIR, such as parquet:./fx, or postgres://user@host/db")),
     }
 }
 

@@ -318,11 +318,7 @@ impl Runner<'_> {
 
     /// Does a partition; nothing where another runner changed it between the look and the claim. That one may have seen a
     /// newer source than this one, which has to read it again, and does not while it holds the claim.
-    fn look_and_write(
-        &self,
-        at: Try<'_>,
-        engine: &mut FeatureEngine,
-    ) -> Result<Option<Outcome>, StoreError> {
+    fn look_and_write(&self, at: Try<'_>, engine: &mut FeatureEngine) -> Result<Option<Outcome>, StoreError> {
         self.observer.stage(at, Stage::Read);
         let panel = Panel::read(self.job.source, self.job.spec, at.partition)?;
         let input = Input::of(&panel);

@@ -229,12 +229,7 @@ struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    fn new(
-        spec: &'a Spec,
-        panel: &'a Panel,
-        depth: Depth,
-        rounding: Option<Arc<dyn Rounding>>,
-    ) -> Self {
+    fn new(spec: &'a Spec, panel: &'a Panel, depth: Depth, rounding: Option<Arc<dyn Rounding>>) -> Self {
         let sample_rows = match depth {
             Depth::Sampled(rows) => rows.min(panel.rows()),
             Depth::Quick | Depth::Full => panel.rows(),
@@ -300,7 +295,13 @@ impl<'a> Comparison<'a> {
     }
 
     /// Holds the features of one stored row against the reference. `at` is the row in the panel.
-    fn compare_with_reference(&mut self, stored: FeatureTile<'_>, row: usize, at: usize, group: Range<usize>) {
+    fn compare_with_reference(
+        &mut self,
+        stored: FeatureTile<'_>,
+        row: usize,
+        at: usize,
+        group: Range<usize>,
+    ) {
         let mut columns = stored.columns().enumerate();
         let spec = self.spec;
         for (series, values) in spec.series[group.clone()].iter().zip(&self.panel.columns[group]) {

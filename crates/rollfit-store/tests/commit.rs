@@ -568,7 +568,12 @@ impl Table {
             first = rows.end;
             let values: Vec<f64> =
                 self.columns.iter().flat_map(|column| column[rows.clone()].iter().copied()).collect();
-            slot.write(FeatureTile { instants_us: &self.instants_us[rows], first_column: 0, values: &values }).unwrap();
+            slot.write(FeatureTile {
+                instants_us: &self.instants_us[rows],
+                first_column: 0,
+                values: &values,
+            })
+            .unwrap();
         }
         let bytes = slot.commit(&receipt(spec, &store)).unwrap();
         let part = dir.join(PART);

@@ -327,8 +327,9 @@ impl Spec {
     /// The series whose feature columns are the `count` from `first_column` on.
     pub fn series_of(&self, first_column: usize, count: usize) -> Range<usize> {
         let columns_before = |at: usize| self.series[..at].iter().map(|s| s.columns.len()).sum::<usize>();
-        let at_column =
-            |column: usize| (0..self.series.len()).find(|&at| columns_before(at) >= column).unwrap_or(self.series.len());
+        let at_column = |column: usize| {
+            (0..self.series.len()).find(|&at| columns_before(at) >= column).unwrap_or(self.series.len())
+        };
         at_column(first_column)..at_column(first_column + count)
     }
 
@@ -388,7 +389,9 @@ impl Series {
 /// `[store]` is both; `[source]` and `[sink]` stand in its place.
 fn resolve_stores(config: &Config) -> Result<(Place, SinkSpec), SpecError> {
     let missing = |section: &str| {
-        SpecError::new(format!("there is no [{section}] and no [store] section: say where, such as url = \"parquet:./fx\""))
+        SpecError::new(format!(
+            "there is no [{section}] and no [store] section: say where, such as url = \"parquet:./fx\""
+        ))
     };
     let of_store = |store: &StoreConfig| PlaceConfig {
         url: store.url.clone(),
@@ -603,7 +606,8 @@ fn resolve_run(config: &Config) -> Result<RunSpec, SpecError> {
             .map_err(|_| SpecError::new(format!("[run] {key} = {value}: give seconds, 0 or more")))
     };
     let timeout = |key: &str, value: f64| {
-        let error = || SpecError::new(format!("[run] {key} = {value}: give seconds, at least 1 and at most 86400"));
+        let error =
+            || SpecError::new(format!("[run] {key} = {value}: give seconds, at least 1 and at most 86400"));
         if (1.0..=86_400.0).contains(&value) { seconds(key, value) } else { Err(error()) }
     };
     if run.store_sessions_max == Some(0) {

@@ -154,8 +154,7 @@ mod tests {
     #[test]
     fn a_name_gives_its_values_back() {
         let pattern = Pattern::parse("reg_{key}_{yyyy}_{mm}", &["key", "yyyy", "mm"]).unwrap();
-        let values =
-            |name| pattern.values_of(name, &[("key", None), ("yyyy", Some(4)), ("mm", Some(2))]);
+        let values = |name| pattern.values_of(name, &[("key", None), ("yyyy", Some(4)), ("mm", Some(2))]);
         assert_eq!(values("reg_eurusd_2017_03").unwrap(), ["eurusd", "2017", "03"]);
         assert_eq!(values("reg_a_b_2017_2017_03").unwrap(), ["a_b_2017", "2017", "03"]);
         for other in ["reg_eurusd_2017_3", "reg__2017_03", "reg_eurusd", "x_eurusd_2017_03", "reg_é_17_03"] {

@@ -54,7 +54,10 @@ impl ParquetStore {
         std::fs::read_dir(dir).map_err(|error| {
             StoreError::caused_by(
                 Fault::Unreachable,
-                format!("cannot open the store {}; `rollfit import --into` makes one, or mkdir", dir.display()),
+                format!(
+                    "cannot open the store {}; `rollfit import --into` makes one, or mkdir",
+                    dir.display()
+                ),
                 error,
             )
         })?;
@@ -62,7 +65,11 @@ impl ParquetStore {
         Ok(Self {
             dir: dir.to_owned(),
             sources_dir: dir.join("sources"),
-            features_dir: spec.sink.name.as_ref().map_or_else(|| features.clone(), |name| features.join(name)),
+            features_dir: spec
+                .sink
+                .name
+                .as_ref()
+                .map_or_else(|| features.clone(), |name| features.join(name)),
             columns: spec.series.iter().flat_map(|series| series.columns.clone()).collect(),
             compression: spec.sink.compression,
             files,

@@ -111,10 +111,6 @@ impl FeatureReader for ParquetReader {
         self.take(&batch).ok_or_else(|| {
             StoreError::permanent(format!("{}: a column is not of the type we write", self.path.display()))
         })?;
-        Ok(Some(FeatureTile {
-            instants_us: &self.instants_us,
-            first_column: 0,
-            values: &self.values,
-        }))
+        Ok(Some(FeatureTile { instants_us: &self.instants_us, first_column: 0, values: &self.values }))
     }
 }

@@ -126,7 +126,10 @@ impl PostgresStore {
         let sql = name.sql();
         let (create, leaf) = match model {
             Some(model) => {
-                let leaf = Leaf::new(&Table { name: name.clone(), kind: Kind::Plain, ..model.table.clone() }, series)?;
+                let leaf = Leaf::new(
+                    &Table { name: name.clone(), kind: Kind::Plain, ..model.table.clone() },
+                    series,
+                )?;
                 (like_sql(name, &model.table.name), leaf)
             }
             None => {
@@ -187,7 +190,8 @@ fn columns_sql(series: &Series, leaf: &Leaf) -> String {
         TimeType::Zoned => "timestamptz",
     };
     let features = series.columns.iter().zip(&leaf.features);
-    let features = features.map(|(column, number)| format!("{} {}", quoted(column), NumberColumn::sql(*number)));
+    let features =
+        features.map(|(column, number)| format!("{} {}", quoted(column), NumberColumn::sql(*number)));
     let columns: Vec<String> =
         std::iter::once(format!("{} {time} NOT NULL", quoted(TIME_COLUMN))).chain(features).collect();
     columns.join(",\n    ")

@@ -100,7 +100,8 @@ fn take_field<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
     if length < 0 {
         return Ok(None);
     }
-    let (field, after) = usize::try_from(length).ok().and_then(|at| rest.split_at_checked(at)).ok_or(Malformed)?;
+    let (field, after) =
+        usize::try_from(length).ok().and_then(|at| rest.split_at_checked(at)).ok_or(Malformed)?;
     *rest = after;
     Ok(Some(field))
 }

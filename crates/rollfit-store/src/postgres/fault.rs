@@ -27,7 +27,9 @@ fn refused(doing: &str, refusal: &DbError) -> StoreError {
     }
     message = format!("{message} (SQLSTATE {})", code.code());
     if *code == SqlState::QUERY_CANCELED {
-        message.push_str("; statement_timeout_s in [run] says how long a statement may take, or somebody cancelled it");
+        message.push_str(
+            "; statement_timeout_s in [run] says how long a statement may take, or somebody cancelled it",
+        );
         return StoreError::new(fault, message).with_attempts_max(CANCELLED_ATTEMPTS);
     }
     StoreError::new(fault, message)
@@ -43,7 +45,9 @@ fn lost(doing: &str, error: &tokio_postgres::Error) -> StoreError {
 pub(crate) fn silent(doing: &str, seconds: f64) -> StoreError {
     StoreError::new(
         Fault::Transient,
-        format!("cannot {doing}: the server has not answered for {seconds:.0} s, the connection was given up"),
+        format!(
+            "cannot {doing}: the server has not answered for {seconds:.0} s, the connection was given up"
+        ),
     )
 }
 
@@ -94,8 +98,5 @@ pub(crate) fn is_forbidden(error: &tokio_postgres::Error) -> bool {
 /// Whether a pooler gave this session a server connection on which another one left a statement of the same name, or
 /// took away the one on which it had prepared its own.
 pub(crate) fn is_statement_mixed_up(error: &tokio_postgres::Error) -> bool {
-    matches!(
-        error.code(),
-        Some(&SqlState::DUPLICATE_PSTATEMENT | &SqlState::INVALID_SQL_STATEMENT_NAME)
-    )
+    matches!(error.code(), Some(&SqlState::DUPLICATE_PSTATEMENT | &SqlState::INVALID_SQL_STATEMENT_NAME))
 }

@@ -37,8 +37,7 @@ impl PostgresStore {
     /// # Errors
     /// When a table cannot be written as it is, or holds rows of another month.
     pub(super) fn look(&self, session: &mut Session, partition: &Partition) -> Result<Look, StoreError> {
-        let names: Vec<String> =
-            self.series.iter().map(|series| series.features_table(partition)).collect();
+        let names: Vec<String> = self.series.iter().map(|series| series.features_table(partition)).collect();
         let mut asked = names.clone();
         asked.push(self.receipts.name.clone());
         let tables = describe(session, &self.schema, &asked)?;
@@ -100,11 +99,7 @@ fn span(
 }
 
 /// Rows of another month would be deleted with the others, and are not ours to delete.
-fn check_month(
-    table: &TableName,
-    instants: [ServerInstant; 2],
-    month: Month,
-) -> Result<(), StoreError> {
+fn check_month(table: &TableName, instants: [ServerInstant; 2], month: Month) -> Result<(), StoreError> {
     let inside = |instant: ServerInstant| instant.us().is_some_and(|us| month.span_us().contains(&us));
     match instants.into_iter().find(|&instant| !inside(instant)) {
         None => Ok(()),

@@ -37,14 +37,13 @@ pub(crate) fn read(
     let sql = format!("SELECT receipt::text FROM {} WHERE output = $1", table.sql());
     let rows = session.rows("read the receipt", &sql, &[(&output, Type::TEXT)])?;
     let text: Option<String> = rows.first().map(|row| row.get(0));
-    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).filter(|receipt: &Receipt| receipt.output == output))
+    Ok(text
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .filter(|receipt: &Receipt| receipt.output == output))
 }
 
 /// Every partition with a receipt, and the output it belongs to.
-pub(crate) fn list(
-    session: &mut Session,
-    table: &TableName,
-) -> Result<Vec<(Partition, String)>, StoreError> {
+pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Partition, String)>, StoreError> {
     let sql = format!("SELECT key, to_char(month, 'YYYY-MM'), output FROM {}", table.sql());
     let rows = session.rows("list the receipts", &sql, &[])?;
     let entry = |row: &tokio_postgres::Row| {

@@ -85,12 +85,12 @@ impl Session {
         reply_timeout: Duration,
         mixed_up: MixedUp,
     ) -> Result<Self, ConnectError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| ConnectError::Configuration {
-                message: "the system gives nothing to wait for a server with".to_owned(),
-                source: Some(error.into()),
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+                ConnectError::Configuration {
+                    message: "the system gives nothing to wait for a server with".to_owned(),
+                    source: Some(error.into()),
+                }
             })?;
         let (client, connection) = runtime.block_on(options.connect())?;
         // How it ends is told by whatever was waiting for it.

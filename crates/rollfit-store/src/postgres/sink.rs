@@ -115,7 +115,8 @@ impl Sink for PostgresStore {
             NumberColumn::Single => 4,
             NumberColumn::Decimal | NumberColumn::Rounded { .. } => 13,
         };
-        let row_bytes = |columns: u64| HEADER_BYTES + columns.div_ceil(8) + 8 + columns * number_bytes + KEY_BYTES;
+        let row_bytes =
+            |columns: u64| HEADER_BYTES + columns.div_ceil(8) + 8 + columns * number_bytes + KEY_BYTES;
         self.series.iter().map(|series| rows.saturating_mul(row_bytes(series.columns.len() as u64))).sum()
     }
 

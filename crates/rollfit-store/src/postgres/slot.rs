@@ -152,7 +152,8 @@ impl PostgresStore {
         if self.receipts_made.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let known = super::tables::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
+        let known =
+            super::tables::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
         if known.is_empty() {
             session.execute(
                 &format!("create {}, which `rollfit schema` prints", self.receipts),
@@ -175,7 +176,8 @@ impl PostgresSlot<'_> {
                 self.session.execute(&doing, statement)?;
             }
             if target.has_rows {
-                self.session.execute(&format!("empty {name}"), &format!("DELETE FROM ONLY {}", name.sql()))?;
+                self.session
+                    .execute(&format!("empty {name}"), &format!("DELETE FROM ONLY {}", name.sql()))?;
             }
         }
         self.prepared = true;

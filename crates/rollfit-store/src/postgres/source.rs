@@ -43,8 +43,9 @@ impl SeriesTable {
         let (time, value) = (column("time", &series.time)?, column("value", &series.value)?);
         let time_type = TimeType::of(time.type_oid, -1)
             .ok_or_else(|| wrong_type(&table.name, time, "a timestamp, with or without time zone"))?;
-        let (value, format) = read_as(value)
-            .ok_or_else(|| wrong_type(&table.name, value, "a number: double precision, numeric, real or integer"))?;
+        let (value, format) = read_as(value).ok_or_else(|| {
+            wrong_type(&table.name, value, "a number: double precision, numeric, real or integer")
+        })?;
         Ok(Self { name: table.name.clone(), time: quoted(&series.time), time_type, value, format })
     }
 
@@ -87,7 +88,8 @@ impl SeriesTable {
     }
 
     fn add(&self, rows: &mut Rows, instant: ServerInstant, value: f64) -> Result<(), StoreError> {
-        let wrong = |what: &str| StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time));
+        let wrong =
+            |what: &str| StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time));
         let instant_us = instant.us().ok_or_else(|| wrong("in a row: an instant has an end"))?;
         if rows.instants_us.last() == Some(&instant_us) {
             return Err(wrong("in two rows: a series has one value at a time"));
@@ -175,8 +177,10 @@ impl Source for PostgresStore {
                 table.name.sql()
             );
             let rows = session.rows(&format!("read {}", table.name), &sql, &[])?;
-            let instant = |at: usize| rows.first().and_then(|row| row.get::<_, Option<ServerInstant>>(at)?.us());
-            let month = |us| Month::of_instant_us(us).map_err(|error| StoreError::permanent(error.to_string()));
+            let instant =
+                |at: usize| rows.first().and_then(|row| row.get::<_, Option<ServerInstant>>(at)?.us());
+            let month =
+                |us| Month::of_instant_us(us).map_err(|error| StoreError::permanent(error.to_string()));
             let (first, last) = (instant(0).map(month).transpose()?, instant(1).map(month).transpose()?);
             Ok(first.zip(last))
         })
