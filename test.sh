@@ -1,17 +1,50 @@
 #!/usr/bin/env bash
-# Everything that must hold, in one command: format, lints, licences, docs, tests. Needs Rust and the network; where
-# python3 is, the features are also read with DuckDB and Polars. Tests that need ../shared skip with a printed line
-# where it is missing.
+# Everything that must hold, in one command: format, lints, licences, docs, tests. Needs Rust, the network and PostgreSQL's
+# server programs, which it installs where it is root on a Debian; where python3 is, the features are also read with
+# DuckDB and Polars, and compared with those of a numpy job. Tests that need ../shared skip with a printed line where it is
+# missing.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 step() { printf '\n== %s\n' "$*"; }
 
+# PostgreSQL's server programs and pgbouncer, which the tests start by themselves: from Debian's packages where this is
+# root, without a cluster or a service that runs afterwards.
+has_postgres() {
+    local directory
+    for directory in "$(pg_config --bindir 2>/dev/null)" /usr/lib/postgresql/*/bin ${PATH//:/ }; do
+        [ -x "$directory/initdb" ] && { [ -x /usr/sbin/pgbouncer ] || command -v pgbouncer >/dev/null; } && return
+    done
+    return 1
+}
+
+get_postgres() {
+    has_postgres && return
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "PostgreSQL's server programs are not installed: apt-get install postgresql-15 pgbouncer, or run ./test.sh as root" >&2
+        exit 1
+    fi
+    local no_cluster=/etc/postgresql-common/createcluster.d/rollfit-test.conf no_services=/usr/sbin/policy-rc.d
+    mkdir -p "${no_cluster%/*}"
+    echo "create_main_cluster = false" >"$no_cluster"
+    [ -e "$no_services" ] && no_services=
+    [ -z "$no_services" ] || { printf '#!/bin/sh\nexit 101\n' >"$no_services" && chmod +x "$no_services"; }
+    local installed=0
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        postgresql postgresql-client pgbouncer || installed=$?
+    rm -f "$no_cluster" ${no_services:+"$no_services"}
+    [ "$installed" = 0 ] && has_postgres
+}
+
+step "PostgreSQL"
+get_postgres
+
 step "format"
 cargo fmt --all --check
 
 step "lints"
-cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+cargo check --workspace --locked
 
 step "licences and sources of dependencies"
 tools=$PWD/target/tools
@@ -21,18 +54,21 @@ fi
 PATH="$PATH:$tools/bin" cargo deny --locked check licenses bans sources
 
 step "readers"
+packages="duckdb==2.0.0 polars==2.1.0 numpy==2.4.6 pyarrow==26.0.1 psycopg[binary]==3.3.9"
 venv=$PWD/target/readers
-if [ ! -x "$venv/bin/python" ] && command -v python3 >/dev/null; then
-    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet duckdb==2.0.0 polars==2.1.0 || rm -rf "$venv"
+if [ "$(cat "$venv/packages" 2>/dev/null)" != "$packages" ] && command -v python3 >/dev/null; then
+    rm -rf "$venv"
+    # shellcheck disable=SC2086 # One word a package.
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet $packages && echo "$packages" >"$venv/packages" || rm -rf "$venv"
 fi
 if [ -x "$venv/bin/python" ]; then
     export ROLLFIT_PYTHON=$venv/bin/python
 else
-    echo "skipped: python3 with DuckDB and Polars is not to be had here"
+    echo "skipped: python3 with DuckDB, Polars, numpy and psycopg is not to be had here"
 fi
 
 step "tests"
-cargo test --workspace --locked
+cargo test --workspace --all-features --locked
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet

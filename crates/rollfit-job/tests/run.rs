@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use rollfit_job::receipt::{Definition, Input};
 use rollfit_job::run::{Outcome, RunOptions, Stage};
 use rollfit_job::spec::Spec;
 use rollfit_job::state::State;
-use rollfit_job::store::{Fault, Sink, StoreError};
+use rollfit_job::store::{Fault, Grouping, Rounding, Sink, StoreError};
 
 use support::{Bench, MemorySink, MemorySource, Record, outcomes, partition, spec};
 
@@ -59,6 +60,85 @@ fn a_fault_that_does_not_pass_is_reported_after_the_last_attempt() {
         assert_eq!(bench.sink.claims.lock().unwrap().len(), attempts.parse::<usize>().unwrap());
         assert!(bench.sink.all().is_empty());
     }
+}
+
+#[test]
+fn a_store_that_is_down_is_waited_for_once_and_not_once_a_partition() {
+    let mut bench = Bench::new(&[("RUN__RETRY_FOR_S", "0")], &["a"], &MONTHS, 20);
+    bench.source.fault = Some(Box::new(|_| Err(transient())));
+    let record = Record::default();
+    let report = bench.run_with(&RunOptions::default(), &record);
+    assert_eq!(outcomes(&report), ["failed: the store is busy"; 3]);
+    assert_eq!((report.retries, record.retries.lock().unwrap().len()), (1, 1));
+}
+
+#[test]
+fn what_fails_again_is_told_as_known_until_something_succeeds() {
+    let mut bench = Bench::new(&[], &["a", "b"], &MONTHS[..1], 20);
+    let tries = AtomicUsize::new(0);
+    // The first partition fails twice, the second once.
+    bench.source.fault = Some(Box::new(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
+        2 => Ok(()),
+        0..4 => Err(transient()),
+        _ => Ok(()),
+    }));
+    let record = Record::default();
+    let report = bench.run_with(&RunOptions::default(), &record);
+    assert_eq!(outcomes(&report), ["written", "written"]);
+    assert_eq!(*record.known.lock().unwrap(), [false, true, false]);
+    assert_eq!(report.retries, 3);
+}
+
+#[test]
+fn a_fault_may_be_worth_fewer_attempts_than_others() {
+    let mut bench = Bench::new(&[], &["a"], &MONTHS[..1], 20);
+    bench.sink.commit_fault = Some(Box::new(|_| Err(transient().with_attempts_max(2))));
+    assert_eq!(outcomes(&bench.run()), ["failed: the store is busy"]);
+    assert_eq!(bench.sink.claims.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn a_sink_that_takes_one_series_at_a_time_gets_the_same_features_and_checksum() {
+    let together = Bench::new(&[], &["a"], &MONTHS[..1], 2000);
+    let mut apart = Bench::new(&[], &["a"], &MONTHS[..1], 2000);
+    apart.sink.grouping = Some(Grouping::Apart);
+    for bench in [&together, &apart] {
+        assert_eq!(outcomes(&bench.run()), ["written"]);
+    }
+    assert_eq!(together.sink.all(), apart.sink.all());
+}
+
+/// Columns that hold whole numbers below 100.
+struct Whole;
+
+impl Rounding for Whole {
+    fn round(&self, _: usize, values: &mut [f64]) {
+        values.iter_mut().for_each(|value| {
+            *value = if value.abs() < 100.0 { value.round() + 0.0 } else { f64::NAN };
+        });
+    }
+
+    fn uncertainty(&self, _: usize, _: f64) -> f64 {
+        0.5
+    }
+}
+
+#[test]
+fn a_receipt_is_of_the_values_as_the_columns_hold_them() {
+    let plain = Bench::new(&[], &["a"], &MONTHS[..1], 200);
+    let mut narrow = Bench::new(&[], &["a"], &MONTHS[..1], 200);
+    narrow.sink.rounding = Some(Arc::new(Whole));
+    for bench in [&plain, &narrow] {
+        assert_eq!(outcomes(&bench.run()), ["written"]);
+    }
+    let one = partition("a", MONTHS[0]);
+    let (plain, narrow) = (plain.sink.stored(&one), narrow.sink.stored(&one));
+    assert_eq!(plain.rows, narrow.rows, "a sink rounds by itself");
+    assert_ne!(plain.receipt.stored.checksum, narrow.receipt.stored.checksum);
+    let too_large = |bits: &&u64| f64::from_bits(**bits).abs().round() >= 100.0;
+    let lost = plain.rows.iter().flatten().filter(too_large).count() as u64;
+    assert!(lost > 0, "the series has a vertex far away");
+    assert_eq!(narrow.receipt.stored.no_value.column, lost);
 }
 
 #[test]

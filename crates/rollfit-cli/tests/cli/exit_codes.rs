@@ -3,8 +3,9 @@
 
 use std::fs;
 
+use crate::running::signal;
 use crate::sandbox::Sandbox;
-use crate::signals::{SlowJob, signal};
+use crate::signals::SlowJob;
 
 #[test]
 fn exit_0_when_all_is_done() {

@@ -21,6 +21,7 @@ mod job;
 mod log;
 mod memory;
 mod reference_data;
+mod running;
 mod sandbox;
 mod signals;
 mod states;

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use crate::bars::SourceRows;
+use crate::running::Running;
 use crate::sandbox::Sandbox;
-use crate::signals::Running;
 
 /// A row group of the features: instants and 180 doubles.
 const ROW_GROUP_BYTES: u64 = 65_536 * 181 * 8;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::running::Running;
 use crate::sandbox::Sandbox;
-use crate::signals::Running;
 use crate::tree::{Tree, leftovers};
 
 const KEYS: [&str; 2] = ["eurusd", "usdjpy"];

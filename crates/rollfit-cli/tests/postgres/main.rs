@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
 mod certificates;
+mod checker;
 mod faults;
 mod frames;
 mod harness_works;
+mod kill;
 mod pooler;
 mod programs;
 mod proxy;
@@ -17,9 +19,18 @@ mod server;
 mod small_disk;
 mod sql;
 mod standby;
+mod stopped;
 mod watchdog;
+mod workload;
 
+#[allow(dead_code)] // What only the other tests use.
+#[path = "../cli/bars.rs"]
+mod bars;
+#[path = "../cli/running.rs"]
+mod running;
+#[allow(dead_code)]
 #[path = "../cli/sandbox.rs"]
 mod sandbox;
+#[allow(dead_code)]
 #[path = "../cli/tree.rs"]
 mod tree;

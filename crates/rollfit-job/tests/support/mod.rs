@@ -112,6 +112,8 @@ pub(crate) struct Record {
     pub(crate) stages: Mutex<Vec<(String, Stage, u32)>>,
     pub(crate) rows: Mutex<u64>,
     pub(crate) retries: Mutex<Vec<(String, u32)>>,
+    /// For each retry whether nothing had succeeded since another.
+    pub(crate) known: Mutex<Vec<bool>>,
     pub(crate) ended: Mutex<Vec<String>>,
     /// What to do when a stage begins.
     pub(crate) on_stage: Option<Box<dyn Fn(Stage) + Sync>>,
@@ -138,7 +140,8 @@ impl Observer for Record {
         *self.rows.lock().unwrap() += rows;
     }
 
-    fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration, _: bool) {
+    fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration, known: bool) {
+        self.known.lock().unwrap().push(known);
         self.retries.lock().unwrap().push((at.partition.to_string(), at.attempt));
     }
 

@@ -1,11 +1,13 @@
 //! [`MemorySink`]: features in memory, committed all or nothing, with partitions that others hold or wrote.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
-use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
+use rollfit_job::store::{
+    Claim, FeatureReader, FeatureTile, Found, Grouping, Rounding, Sink, Slot, StoreError,
+};
 
 type Fault = Box<dyn Fn(&Partition) -> Result<(), StoreError> + Send + Sync>;
 
@@ -33,6 +35,10 @@ pub(crate) struct MemorySink {
     pub(crate) claims: Mutex<Vec<String>>,
     /// What another runner commits of the partition just before the next claim is granted.
     pub(crate) meanwhile: Mutex<Option<StoredPartition>>,
+    /// Which features are taken at once; together unless set.
+    pub(crate) grouping: Option<Grouping>,
+    /// What the columns make of values.
+    pub(crate) rounding: Option<Arc<dyn Rounding>>,
 }
 
 impl MemorySink {
@@ -80,12 +86,18 @@ impl Sink for MemorySink {
             partition: partition.clone(),
             instants_us: Vec::new(),
             rows: Vec::new(),
+            group: 0,
+            group_rows: 0,
         };
         Ok(Claim::Taken(Box::new(slot)))
     }
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         Err(StoreError::permanent(format!("{partition} is not read back from memory")))
+    }
+
+    fn grouping(&self) -> Grouping {
+        self.grouping.unwrap_or(Grouping::Together)
     }
 
     fn place(&self) -> String {
@@ -110,6 +122,9 @@ struct MemorySlot<'a> {
     partition: Partition,
     instants_us: Vec<i64>,
     rows: Vec<Vec<u64>>,
+    /// The first column of the group that is written, and its rows so far.
+    group: usize,
+    group_rows: usize,
 }
 
 impl Slot for MemorySlot<'_> {
@@ -119,11 +134,24 @@ impl Slot for MemorySlot<'_> {
 
     fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
         self.sink.write_fault.as_ref().map_or(Ok(()), |fault| fault(&self.partition))?;
-        self.instants_us.extend_from_slice(tile.instants_us);
-        for row in 0..tile.rows() {
-            self.rows.push(tile.columns().map(|column| column[row].to_bits()).collect());
+        if tile.first_column != self.group {
+            // The next group begins at the first row again.
+            (self.group, self.group_rows) = (tile.first_column, 0);
         }
+        if tile.first_column == 0 {
+            self.instants_us.extend_from_slice(tile.instants_us);
+            self.rows.resize(self.instants_us.len(), Vec::new());
+        }
+        let rows = &mut self.rows[self.group_rows..];
+        for column in tile.columns() {
+            rows.iter_mut().zip(column).for_each(|(row, value)| row.push(value.to_bits()));
+        }
+        self.group_rows += tile.rows();
         Ok(())
+    }
+
+    fn rounding(&self) -> Option<Arc<dyn Rounding>> {
+        self.sink.rounding.clone()
     }
 
     fn commit(self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {

@@ -26,8 +26,8 @@ mod slot;
 mod source;
 mod tables;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rollfit_job::spec::{Place, RunSpec, Series, Spec};
@@ -57,7 +57,7 @@ pub struct PostgresStore {
     numbers: NumberColumn,
     timeouts: Timeouts,
     stalls: Stalls,
-    receipts_made: AtomicBool,
+    receipts_made: Mutex<bool>,
     vacuum_refused: AtomicBool,
 }
 
@@ -92,7 +92,7 @@ impl PostgresStore {
             numbers: spec.sink.numbers.into(),
             timeouts,
             stalls: Stalls::new(spec.run.idle_timeout),
-            receipts_made: AtomicBool::new(false),
+            receipts_made: Mutex::new(false),
             vacuum_refused: AtomicBool::new(false),
         })
     }

@@ -4,8 +4,7 @@
 //! Holds true: readers are never blocked and see all of the old or all of the new. Nothing but DELETE and COPY is right
 //! for every snapshot: after TRUNCATE or a swap of tables, a transaction that began before reads no rows.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
@@ -149,7 +148,9 @@ impl PostgresStore {
 
     /// Makes the table of receipts, once, before the first partition is written.
     fn make_receipts(&self, session: &mut PooledSession) -> Result<(), StoreError> {
-        if self.receipts_made.load(Ordering::Relaxed) {
+        // Workers wait for the one that makes it, lest both do.
+        let mut made = self.receipts_made.lock().unwrap_or_else(PoisonError::into_inner);
+        if *made {
             return Ok(());
         }
         let known =
@@ -160,7 +161,7 @@ impl PostgresStore {
                 &receipts::create_sql(&self.receipts),
             )?;
         }
-        self.receipts_made.store(true, Ordering::Relaxed);
+        *made = true;
         Ok(())
     }
 }

@@ -1,0 +1,140 @@
+//! [`Workload`]: source tables in a database, the configuration for their features, and the executable beside them. The
+//! rows are made by the server from hashes of their instants, so that every workload of the same shape has the same.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::bars::config;
+use crate::running::Running;
+use crate::sandbox::{Answer, Sandbox};
+use crate::server::{Server, shared};
+use crate::sql::Database;
+
+/// What a workload is of.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) keys: &'static [&'static str],
+    pub(crate) months: &'static [&'static str],
+}
+
+/// Two partitions of three tiles each.
+pub(crate) const SMALL: Shape = Shape { keys: &["eurusd"], months: &["2017-01", "2017-02"] };
+
+/// Keys and months, enough for two runners to get in each other's way.
+pub(crate) const WIDE: Shape =
+    Shape { keys: &["eurusd", "usdjpy"], months: &["2017-01", "2017-02", "2017-03"] };
+
+/// Half an hour: some 1400 rows a month.
+const STEP: &str = "30 minutes";
+
+/// A job on tables of its own.
+pub(crate) struct Workload<'server> {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) database: Database<'server>,
+    pub(crate) shape: Shape,
+}
+
+impl Workload<'static> {
+    /// A small one on the server that the tests share.
+    pub(crate) fn small() -> Self {
+        Self::on(shared(), SMALL)
+    }
+
+    pub(crate) fn wide() -> Self {
+        Self::on(shared(), WIDE)
+    }
+}
+
+impl<'server> Workload<'server> {
+    pub(crate) fn on(server: &'server Server, shape: Shape) -> Self {
+        let (sandbox, database) = (Sandbox::new(), server.database());
+        let workload = Self { sandbox, database, shape };
+        shape.keys.iter().for_each(|key| workload.make_sources(key));
+        workload.configure("");
+        workload
+    }
+
+    /// Writes the configuration, with more lines in `[run]`.
+    pub(crate) fn configure(&self, run: &str) {
+        let months = self.shape.months;
+        let text = config(self.shape.keys, months[0], months[months.len() - 1]);
+        let text = text.replace("parquet:fx", &self.database.url()).replace("workers = 2", "workers = 1");
+        self.sandbox.write("rollfit.toml", format!("{text}{run}\n"));
+    }
+
+    fn make_sources(&self, key: &str) {
+        let (first, last) = (self.shape.months[0], self.shape.months[self.shape.months.len() - 1]);
+        let instants = format!(
+            "generate_series('{first}-01'::timestamp, '{last}-01'::timestamp + interval '1 month - 1 second', '{STEP}') t"
+        );
+        let digits = |salt| format!("(hashtext('{key} {salt} ' || t) % 10000)");
+        self.database.sql(&format!(
+            "create table m1_{key} (time timestamp primary key, rate_index float8);
+             create table bqx_{key} (ts_utc timestamptz primary key, w15_bqx_return float8);
+             insert into m1_{key} select t, 100 + {} / 8192.0::float8 from {instants};
+             insert into bqx_{key} select t at time zone 'UTC', {} / 65536.0::float8 from {instants};",
+            digits("rate"),
+            digits("return")
+        ));
+    }
+
+    /// Gives all partitions other values; the second time, those of before.
+    pub(crate) fn change_sources(&self) {
+        for key in self.shape.keys {
+            self.database.sql(&format!(
+                "update m1_{key} set rate_index = 200 - rate_index;
+                 update bqx_{key} set w15_bqx_return = -w15_bqx_return"
+            ));
+        }
+    }
+
+    /// Takes everything away that a run has made.
+    pub(crate) fn forget(&self) {
+        let tables: String =
+            self.tables().iter().map(|table| format!("drop table if exists {table};")).collect();
+        self.database.sql(&format!("{tables} drop table if exists rollfit_receipts"));
+    }
+
+    /// The features tables, two a partition.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        let of_partition = |key: &str, month: &str| {
+            let month = month.replace('-', "_");
+            ["rate", "bqx"].map(|series| format!("reg_{series}_{key}_{month}"))
+        };
+        let partitions =
+            self.shape.keys.iter().flat_map(|key| self.shape.months.iter().map(move |month| (key, month)));
+        partitions.flat_map(|(key, month)| of_partition(key, month)).collect()
+    }
+
+    pub(crate) fn partitions(&self) -> usize {
+        self.shape.keys.len() * self.shape.months.len()
+    }
+
+    /// The executable with variables in its environment.
+    pub(crate) fn command(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
+        let mut command = self.sandbox.command(arguments);
+        command.envs(variables.iter().copied());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        self.sandbox.run(arguments)
+    }
+
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Answer {
+        self.sandbox.run_with(variables, arguments)
+    }
+
+    /// Runs to the end that all should be done at; the summary.
+    #[track_caller]
+    pub(crate) fn done(&self) -> Value {
+        self.run(&["run", "--json"]).exits(0).json()
+    }
+
+    /// Starts a run whose messages are in JSON.
+    pub(crate) fn start(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Running {
+        let arguments = [&["run", "--json", "--log-format", "json"], arguments].concat();
+        Running::start(self.command(variables, &arguments))
+    }
+}
