@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|compression|workload|python]..., all of them by default.
-# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `python`, and 15 GB of
-# free space below ROLLFIT_BENCH_DIR (target/bench) for `workload`. Figures of one machine compare within one call only.
+# The figures of docs/performance.md: ./bench.sh [kernel|compression|workload|python|postgres|production]..., all by default.
+# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `python`, PostgreSQL's server
+# programs for `postgres` and `production`, and below ROLLFIT_BENCH_DIR (target/bench) 15 GB of free space for `workload`, 50 for
+# `production`. Figures of one machine compare within one call only.
 set -euo pipefail
 cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
 dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
-wanted=${*:-kernel compression workload python}
+wanted=${*:-kernel compression workload python postgres production}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -84,6 +85,54 @@ python() {
     rm -rf "$dir/fx/features"
     "$rollfit" run --quiet --config "$dir/rollfit.toml" --only eurusd:2017-03 --workers 1
     rm -rf "$dir/fx/features"
+}
+
+# A throw-away server with the settings of production: wal_level=replica, fsync and synchronous_commit on.
+start_server() {
+    server=$(realpath "$dir")/server
+    local programs as=()
+    programs=$(pg_config --bindir)
+    stop_server
+    rm -rf "$server" && mkdir -p "$server"
+    if [ "$(id -u)" = 0 ]; then
+        chown postgres "$server"
+        as=(setpriv --reuid postgres --regid postgres --clear-groups)
+    fi
+    (
+        cd "$server"
+        "${as[@]}" "$programs/initdb" -D data -A trust -U postgres >/dev/null
+        "${as[@]}" "$programs/pg_ctl" -D data -l log -w start >/dev/null \
+            -o "-k $server -p 5499 -c listen_addresses= -c wal_level=replica -c shared_buffers=1GB -c max_wal_size=8GB"
+    )
+    url="postgres://postgres@/postgres?host=$server&port=5499"
+    trap stop_server EXIT
+}
+
+stop_server() {
+    [ ! -f "${server:-/nonexistent}/data/postmaster.pid" ] || kill -QUIT "$(head -1 "$server/data/postmaster.pid")"
+}
+
+# Runs into PostgreSQL beside the least that the server itself takes, in blocks of 28 partitions.
+postgres() {
+    heading "PostgreSQL: rollfit beside the floor (two connections, medians over blocks of 28 partitions)"
+    import_workload
+    start_server
+    ROLLFIT_BENCH_URL=$url ROLLFIT_BENCH_SOURCES=$(realpath "$dir/fx") cargo bench --quiet -p rollfit-store --bench postgres
+    stop_server
+}
+
+# All 336 partitions from tables to tables of one server, from import to verification.
+production() {
+    heading "reference workload in PostgreSQL (28 pairs x 12 months, source and features in one server)"
+    start_server
+    echo "import: $(seconds "$rollfit" import --quiet --format parquet --into "$url" "$shared"/data/m1/*/*.parquet) s"
+    # In a replacement `&` would be what was found.
+    sed -e "s#parquet:./fx#${url//&/\\&}#" -e 's/^keys = .*/keys = "all"/' crates/rollfit-job/src/spec/example.toml >"$dir/postgres.toml"
+    "$rollfit" run --quiet --config "$dir/postgres.toml"
+    echo "a further run: $(seconds "$rollfit" run --quiet --config "$dir/postgres.toml") s"
+    "$rollfit" verify --quiet --quick --config "$dir/postgres.toml"
+    stop_server
+    rm -rf "$server"
 }
 
 cargo build --release --quiet

@@ -236,7 +236,7 @@ pub trait Sink: Send + Sync {
     /// Where features go, for people.
     fn place(&self) -> String;
 
-    /// The bytes that a partition of so many rows will take.
+    /// About how many bytes a partition of so many rows will be written with.
     fn estimate_bytes(&self, rows: u64) -> u64;
 
     /// The bytes that can still be written, where that is known.

@@ -58,9 +58,9 @@ fn print(planned: &[PlannedPartition], write_bytes: u64, free_bytes: Option<u64>
     let failed = planned.iter().filter(|line| line.state.is_none()).count();
     let failed = (failed > 0).then(|| format!("{failed} failed"));
     let states = counts.chain(failed).collect::<Vec<_>>().join(", ");
-    let free = free_bytes.map_or("unknown".to_owned(), output::bytes);
+    let free = free_bytes.map(|free| format!(", {} free", output::bytes(free))).unwrap_or_default();
     output::line(&format!(
-        "\n{}: {states}; about {} to write, {free} free",
+        "\n{}: {states}; about {} to write{free}",
         output::plural(planned.len(), "partition"),
         output::bytes(write_bytes)
     ))?;

@@ -165,22 +165,11 @@ impl Session {
         Ok(CopyIn { sink: Box::pin(sink), doing: doing.to_owned() })
     }
 
-    /// Sends bytes of a table. Those sent before may still be on their way.
+    /// Sends bytes of a table. They may still be on their way when this returns; what the server has against them it says
+    /// at the end.
     pub(crate) fn send(&mut self, copy: &mut CopyIn, bytes: Bytes) -> Result<(), StoreError> {
         let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.send(bytes)));
-        match self.judge(&copy.doing, waited)? {
-            // Why the server hung up stands in what it said last.
-            Err(error) if error.is_closed() => Err(self.last_words(copy, error)),
-            sent => sent.map_err(|error| server_error(&copy.doing, error)),
-        }
-    }
-
-    fn last_words(&mut self, copy: &mut CopyIn, closed: tokio_postgres::Error) -> StoreError {
-        let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish()));
-        match self.judge(&copy.doing, waited) {
-            Ok(Err(error)) => server_error(&copy.doing, error),
-            _ => server_error(&copy.doing, closed),
-        }
+        self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
     /// Ends a table; the rows that the server counted.

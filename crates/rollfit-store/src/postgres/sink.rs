@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use rollfit_job::partition::Partition;
+use rollfit_job::spec::Series;
 use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError};
 
 use super::PostgresStore;
@@ -106,18 +107,16 @@ impl Sink for PostgresStore {
         format!("{} schema {}", self.pool.describe(), self.schema)
     }
 
-    /// Rows with their headers and null bits, and the key; what `NUMERIC` takes depends on the digits, 17 for most.
+    /// What COPY sends. What `NUMERIC` takes depends on the digits, 17 for most.
     fn estimate_bytes(&self, rows: u64) -> u64 {
-        const HEADER_BYTES: u64 = 24 + 4;
-        const KEY_BYTES: u64 = 22;
-        let number_bytes = match self.numbers {
-            NumberColumn::Double => 8,
-            NumberColumn::Single => 4,
-            NumberColumn::Decimal | NumberColumn::Rounded { .. } => 13,
+        const ROW_BYTES: u64 = 2 + 12;
+        let field_bytes = match self.numbers {
+            NumberColumn::Double => 12,
+            NumberColumn::Single => 8,
+            NumberColumn::Decimal | NumberColumn::Rounded { .. } => 22,
         };
-        let row_bytes =
-            |columns: u64| HEADER_BYTES + columns.div_ceil(8) + 8 + columns * number_bytes + KEY_BYTES;
-        self.series.iter().map(|series| rows.saturating_mul(row_bytes(series.columns.len() as u64))).sum()
+        let row_bytes = |series: &Series| ROW_BYTES + field_bytes * series.columns.len() as u64;
+        self.series.iter().map(|series| rows.saturating_mul(row_bytes(series))).sum()
     }
 
     /// The server does not tell.
