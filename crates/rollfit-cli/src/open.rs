@@ -71,9 +71,19 @@ fn read_config(path: &Path) -> Result<String, Failure> {
 /// Opens where the features of a job go. A relative directory is relative to where the command runs.
 pub(crate) fn sink(spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Sink>, Failure> {
     match address(&spec.sink.place.url)? {
-        Address::Parquet(dir) => Ok(Arc::new(opened(ParquetStore::open(&dir, spec))?)),
+        Address::Parquet(dir) => Ok(Arc::new(parquet(&dir, &spec.sink.place, spec)?)),
         Address::Postgres => Ok(Arc::new(postgres(&spec.sink.place, spec, purpose)?)),
     }
+}
+
+/// Opens a directory for a job.
+fn parquet(dir: &Path, place: &Place, spec: &Spec) -> Result<ParquetStore, Failure> {
+    if place.schema.is_some() || place.password_command.is_some() {
+        return Err(Failure::usage(
+            "schema and password_command are for databases; a directory of files has neither",
+        ));
+    }
+    opened(ParquetStore::open(dir, spec))
 }
 
 /// Opens the database at `place` for a job.
@@ -99,7 +109,7 @@ fn stores(spec: &Spec, purpose: Purpose) -> Result<(Arc<dyn Source>, Arc<dyn Sin
     let is_one = spec.source == spec.sink.place;
     match (address(&spec.source.url)?, is_one) {
         (Address::Parquet(dir), true) => {
-            let store = Arc::new(opened(ParquetStore::open(&dir, spec))?);
+            let store = Arc::new(parquet(&dir, &spec.source, spec)?);
             Ok((Arc::clone(&store) as Arc<dyn Source>, store))
         }
         (Address::Postgres, true) => {
@@ -107,7 +117,7 @@ fn stores(spec: &Spec, purpose: Purpose) -> Result<(Arc<dyn Source>, Arc<dyn Sin
             Ok((Arc::clone(&store) as Arc<dyn Source>, store))
         }
         (Address::Parquet(dir), false) => {
-            Ok((Arc::new(opened(ParquetStore::open(&dir, spec))?), sink(spec, purpose)?))
+            Ok((Arc::new(parquet(&dir, &spec.source, spec)?), sink(spec, purpose)?))
         }
         (Address::Postgres, false) => {
             Ok((Arc::new(postgres(&spec.source, spec, Purpose::Read)?), sink(spec, purpose)?))

@@ -123,7 +123,7 @@ fn settings_out_of_range_are_refused() {
 #[test]
 fn a_store_that_does_not_exist_as_a_kind_is_refused() {
     let sandbox = Sandbox::new();
-    for url in ["postgres://user:secret@host/db", "fx", "parquet:"] {
+    for url in ["mysql://user:secret@host/db", "fx", "parquet:", "postgres:secret"] {
         sandbox.write("rollfit.toml", config(&["eurusd"], "2017-01", "2017-01").replace("parquet:fx", url));
         let answer = sandbox.run(&["run"]).exits(2).says(&["parquet:DIR"]);
         assert!(!answer.stderr.contains("secret"), "{answer}");

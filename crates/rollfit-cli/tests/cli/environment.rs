@@ -10,10 +10,13 @@ use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 
 /// Every key of the configuration as a variable with a value, and the words of `plan` or `run` that show its effect.
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
-const KEYS: [(&str, &str, &str); 26] = [
+const KEYS: [(&str, &str, &str); 34] = [
     ("STORE__URL", "parquet:elsewhere", "cannot open the store elsewhere"),
     ("STORE__NAME", "../up", "[store] name: `../up` is not a key"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
+    ("STORE__SCHEMA", "public", "schema"),
+    ("STORE__PASSWORD_COMMAND", "false", "password_command"),
+    ("STORE__NUMBERS", "money", "[store] numbers = \"money\""),
     ("PARTITIONS__KEYS", "[\"usdjpy\"]", "usdjpy 2017-01"),
     ("PARTITIONS__KEYS", "all", "eurusd 2017-01"),
     ("PARTITIONS__FROM", "2016-12", "eurusd 2016-12"),
@@ -22,6 +25,7 @@ const KEYS: [(&str, &str, &str); 26] = [
     ("SERIES__IDX__TIME", "stamp", "no column `stamp`"),
     ("SERIES__IDX__VALUE", "open", "no column `open`"),
     ("SERIES__IDX__FEATURES", "f_{nokey}", "[series.idx] features"),
+    ("SERIES__IDX__PARENT", "{nokey}", "[series.idx] parent"),
     ("SERIES__IDX__COLUMN", "{nothing}", "[series.idx] column"),
     ("SERIES__IDX__METRICS", "[\"nothing\"]", "series `idx`: unknown metric `nothing`"),
     ("SERIES__IDX__WINDOWS__W2", "2", "[series.idx.windows] w2 = 2"),
@@ -34,6 +38,10 @@ const KEYS: [(&str, &str, &str); 26] = [
     ("RUN__WORKERS", "none", "[run] workers: `none`"),
     ("RUN__BOUNDARY", "keep", "[run] boundary = \"keep\""),
     ("RUN__ATTEMPTS", "0", "[run] attempts = 0"),
+    ("RUN__RETRY_FOR_S", "-1", "[run] retry_for_s = -1"),
+    ("RUN__STATEMENT_TIMEOUT_S", "0", "[run] statement_timeout_s = 0"),
+    ("RUN__IDLE_TIMEOUT_S", "0.5", "[run] idle_timeout_s = 0.5"),
+    ("RUN__STORE_SESSIONS_MAX", "0", "[run] store_sessions_max = 0"),
     ("RUN__LOCK_WAIT_S", "-2.5", "[run] lock_wait_s = -2.5"),
     ("RUN__SHRUNK_ROWS_MIN", "2", "[run] shrunk_rows_min = 2"),
     ("RUN__JOIN_LOSS_MAX", "-1", "[run] join_loss_max = -1"),

@@ -64,6 +64,8 @@ fn a_held_partition_is_waited_for_while_the_others_are_done() {
     running.wait_for(|message| message["stage"] == "written" && message["partition"] == "eurusd 2017-03");
     std::thread::sleep(Duration::from_millis(500));
     assert!(!sandbox.part("eurusd", "2017-01").exists());
+    // Unlocked first: a process that another test is starting may still share the file.
+    lock.unlock().unwrap();
     drop(lock);
     assert_eq!(running.finish().exits(0).json()["written"], 3);
     assert!(leftovers(&sandbox.path("fx/features")).is_empty());
@@ -90,6 +92,8 @@ fn a_partition_in_the_hands_of_a_runner_is_not_dropped() {
         .exits(1)
         .says(&["process 1 on elsewhere has it, try again later"]);
     assert!(sandbox.part("eurusd", "2017-02").exists());
+    // Unlocked first: a process that another test is starting may still share the file.
+    lock.unlock().unwrap();
     drop(lock);
     sandbox.run(&["drop", "eurusd:2017-02"]).exits(0);
 }
@@ -105,6 +109,8 @@ fn two_imports_do_not_mix() {
     let import = ["import", "--format", "csv", "--into", "parquet:fx", &file];
     sandbox.run(&import).exits(1).says(&["process 1 on elsewhere is importing into fx", "wait"]);
     before.is_untouched(&sandbox.path("fx/sources"));
+    // Unlocked first: a process that another test is starting may still share the file.
+    lock.unlock().unwrap();
     drop(lock);
     sandbox.run(&import).exits(0);
 }
