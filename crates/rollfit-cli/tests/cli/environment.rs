@@ -15,7 +15,7 @@ const KEYS: [(&str, &str, &str); 34] = [
     ("STORE__NAME", "../up", "[store] name: `../up` is not a key"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
     ("STORE__SCHEMA", "public", "schema"),
-    ("STORE__PASSWORD_COMMAND", "false", "password_command"),
+    ("STORE__PASSWORD_COMMAND", "print-token", "password_command"),
     ("STORE__NUMBERS", "money", "[store] numbers = \"money\""),
     ("PARTITIONS__KEYS", "[\"usdjpy\"]", "usdjpy 2017-01"),
     ("PARTITIONS__KEYS", "all", "eurusd 2017-01"),
