@@ -104,8 +104,11 @@ fn opened<S>(store: Result<S, StoreError>) -> Result<S, Failure> {
     })
 }
 
-/// Opens where series come from, and where features go: one store where the two are the same.
-fn stores(spec: &Spec, purpose: Purpose) -> Result<(Arc<dyn Source>, Arc<dyn Sink>), Failure> {
+/// Where series come from, and where features go.
+type Stores = (Arc<dyn Source>, Arc<dyn Sink>);
+
+/// Opens both: one store where the two are the same.
+fn stores(spec: &Spec, purpose: Purpose) -> Result<Stores, Failure> {
     let is_one = spec.source == spec.sink.place;
     match (address(&spec.source.url)?, is_one) {
         (Address::Parquet(dir), true) => {

@@ -159,6 +159,10 @@ impl Summary {
         if self.written > 0 {
             self.print_written()?;
         }
+        if self.retries > 0 {
+            let attempts = output::plural(usize::try_from(self.retries).unwrap_or(usize::MAX), "attempt");
+            output::line(&format!("{attempts} failed for a cause that may pass, and tried again"))?;
+        }
         for problem in self.failed.iter().chain(&self.left_alone) {
             output::line(&format!("  {}: {}: {}", problem.partition, problem.state, problem.cause))?;
         }

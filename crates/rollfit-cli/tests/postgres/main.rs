@@ -12,14 +12,17 @@ mod faults;
 mod frames;
 mod harness_works;
 mod kill;
+mod outages;
 mod pooler;
 mod programs;
 mod proxy;
+mod readers;
 mod server;
 mod small_disk;
 mod sql;
 mod standby;
 mod stopped;
+mod two_runners;
 mod watchdog;
 mod workload;
 

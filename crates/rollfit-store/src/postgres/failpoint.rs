@@ -7,7 +7,7 @@
 pub(crate) fn reach(_name: &str) {}
 
 /// The moment `name` has come. Where `ROLLFIT_FAILPOINT` is `name:SIGNAL` or `name:SIGNAL:COUNT`, the process gets KILL or
-/// STOP when it has come for the COUNTth time.
+/// STOP when it has come for the COUNTth time, and this returns not before it went on.
 #[cfg(feature = "failpoints")]
 pub(crate) fn reach(name: &str) {
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,5 +25,18 @@ pub(crate) fn reach(name: &str) {
     let count = parts.next().and_then(|count| count.parse().ok()).unwrap_or(1);
     if REACHED.fetch_add(1, Ordering::SeqCst) + 1 == count {
         let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
+        while is_pending(signal) {
+            std::thread::yield_now();
+        }
     }
+}
+
+/// Whether a signal has yet to strike. It is another thread that it may strike first, and this one would run on for a
+/// moment; from when it is pending no longer, the system lets none of them go on.
+#[cfg(feature = "failpoints")]
+fn is_pending(signal: rustix::process::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("ShdPnd:")).map(str::trim);
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
+    mask & (1 << (signal.as_raw() - 1)) != 0
 }

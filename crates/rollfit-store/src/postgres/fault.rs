@@ -90,11 +90,6 @@ pub(crate) fn is_lock_timeout(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
-/// Whether the role lacks a right.
-pub(crate) fn is_forbidden(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
-}
-
 /// Whether a pooler gave this session a server connection on which another one left a statement of the same name, or
 /// took away the one on which it had prepared its own.
 pub(crate) fn is_statement_mixed_up(error: &tokio_postgres::Error) -> bool {

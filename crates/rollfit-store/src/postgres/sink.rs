@@ -13,6 +13,7 @@ use super::leaf::Leaf;
 use super::names::check_length;
 use super::read_back::TableReader;
 use super::receipts::RECEIPTS;
+use super::session::Session;
 use super::{receipts, tables};
 
 impl PostgresStore {
@@ -24,6 +25,21 @@ impl PostgresStore {
                  have their owner run rollfit, or leave it to autovacuum"
             );
         }
+    }
+
+    /// The partitions of whose tables or receipts there are any.
+    fn stored_partitions(&self, session: &mut Session) -> Result<BTreeSet<Partition>, StoreError> {
+        let names = tables::names_with_rows(session, &self.schema)?;
+        let has_receipts = names.contains(&self.receipts.name);
+        let series = || self.series.iter();
+        let mut partitions: BTreeSet<Partition> =
+            names.iter().flat_map(|name| series().filter_map(|series| series.partition_of(name))).collect();
+        if has_receipts {
+            let listed = receipts::list(session, &self.receipts)?;
+            let ours = listed.into_iter().filter(|(partition, output)| self.output_of(partition) == *output);
+            partitions.extend(ours.map(|(partition, _)| partition));
+        }
+        Ok(partitions)
     }
 
     fn check_names(&self, partition: &Partition) -> Result<(), StoreError> {
@@ -56,18 +72,10 @@ impl Sink for PostgresStore {
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
-        let mut session = self.pool.session()?;
-        let names = tables::names_with_rows(&mut session, &self.schema)?;
-        let has_receipts = names.iter().any(|name| *name == self.receipts.name);
-        let series = || self.series.iter();
-        let mut partitions: BTreeSet<Partition> =
-            names.iter().flat_map(|name| series().filter_map(|series| series.partition_of(name))).collect();
-        if has_receipts {
-            let listed = receipts::list(&mut session, &self.receipts)?;
-            let ours = listed.into_iter().filter(|(partition, output)| self.output_of(partition) == *output);
-            partitions.extend(ours.map(|(partition, _)| partition));
-        }
-        Ok(partitions.into_iter().collect())
+        let mut session = self.snapshot_session()?;
+        let stored = self.stored_partitions(&mut session);
+        session.roll_back();
+        Ok(stored?.into_iter().collect())
     }
 
     fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {

@@ -113,12 +113,14 @@ pub(crate) fn names(session: &mut Session, schema: &str) -> Result<Vec<String>, 
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// The names of the tables of a schema that have taken room for rows, sorted.
+/// The names of the tables of a schema that have taken room for rows, sorted. A table is asked for its size only where
+/// nobody has analyzed it yet: that would wait for whoever keeps it to himself.
 pub(crate) fn names_with_rows(session: &mut Session, schema: &str) -> Result<Vec<String>, StoreError> {
     const NAMES: &str = "
         SELECT c.relname::text FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = $1 AND c.relkind = 'r' AND pg_relation_size(c.oid) > 0 ORDER BY 1";
+        WHERE n.nspname = $1 AND c.relkind = 'r'
+            AND CASE WHEN c.reltuples > 0 THEN true ELSE pg_relation_size(c.oid) > 0 END ORDER BY 1";
     let rows = session.rows("list tables", NAMES, &[(&schema, Type::TEXT)])?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
