@@ -19,9 +19,9 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 some partitions failed, or verify found a difference; 2 usage or \
-    configuration; 3 store unreachable; 4 nothing failed, but partitions were left alone, or verify found some without \
-    features; 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 some partitions failed, or verify or compare found a difference; \
+    2 usage or configuration; 3 store unreachable; 4 nothing failed, but partitions were left alone, or verify or compare \
+    found some without features; 130 interrupted.";
 
 /// What every command takes.
 #[derive(Debug, Args)]
@@ -59,6 +59,10 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Check that what is stored is what the source gives
     Verify(VerifyArguments),
+    /// Hold stored features, whoever wrote them, against what the source gives; writes nothing
+    Compare(CompareArguments),
+    /// Give receipts to partitions that another program wrote, where every row agrees
+    Adopt(SelectArguments),
     /// Remove the features and receipts of partitions
     Drop(DropArguments),
     /// List the metrics
@@ -112,6 +116,15 @@ pub(crate) struct VerifyArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    #[command(flatten)]
+    pub(crate) select: SelectArguments,
+    /// Judge only N rows of each partition, evenly spread; rows on one side only are counted all the same
+    #[arg(long, value_name = "N")]
+    pub(crate) sample: Option<usize>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DropArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
@@ -141,9 +154,12 @@ pub(crate) struct ImportArguments {
     /// The base of the rate index is the first close on or after this day (UTC); without it, the first of all
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) base_date: Option<BaseDate>,
-    /// The store, such as parquet:./fx
+    /// The store, such as parquet:./fx or postgres://user@host/db
     #[arg(long, value_name = "STORE")]
     pub(crate) into: String,
+    /// The schema of the tables in PostgreSQL; without it, the first of the search path
+    #[arg(long, value_name = "NAME")]
+    pub(crate) schema: Option<String>,
     /// Drop bad rows and count them by cause, instead of stopping at the first
     #[arg(long)]
     pub(crate) lenient: bool,

@@ -10,13 +10,13 @@ use rollfit_store::import::ImportError;
 pub(crate) enum Exit {
     /// All was done.
     Done = 0,
-    /// Some partitions failed, or a verification found a difference.
+    /// Some partitions failed, or a verification or a comparison found a difference.
     Failed = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
     /// The store cannot be reached.
     Unreachable = 3,
-    /// Nothing failed, but partitions were left alone, or verify found some without features.
+    /// Nothing failed, but partitions were left alone, or verify or compare found some without features.
     LeftAlone = 4,
     /// Stopped by a signal.
     Interrupted = 130,

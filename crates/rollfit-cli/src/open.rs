@@ -97,7 +97,7 @@ pub(crate) fn postgres(place: &Place, spec: &Spec, purpose: Purpose) -> Result<P
 }
 
 /// What cannot be opened as configured is a fault of the configuration.
-fn opened<S>(store: Result<S, StoreError>) -> Result<S, Failure> {
+pub(crate) fn opened<S>(store: Result<S, StoreError>) -> Result<S, Failure> {
     store.map_err(|error| match error.fault() {
         Fault::Permanent => Failure::usage(error_chain(&error)),
         Fault::Transient | Fault::Unreachable => error.into(),

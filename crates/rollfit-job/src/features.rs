@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use rollfit::{Kernel, Metric};
+use rollfit::{FitColumns, Grid, Kernel, Metric};
 
 use crate::panel::Panel;
 use crate::receipt::{NoValue, Stored};
@@ -106,12 +106,29 @@ impl FeatureEngine {
         self.computed(panel, rows, group)
     }
 
-    fn computed<'a>(&'a self, panel: &'a Panel, rows: Range<usize>, group: Range<usize>) -> FeatureTile<'a> {
+    /// The tile computed last, rounded or not: that of `rows` of the panel and of `group`.
+    pub(crate) fn computed<'a>(
+        &'a self,
+        panel: &'a Panel,
+        rows: Range<usize>,
+        group: Range<usize>,
+    ) -> FeatureTile<'a> {
         FeatureTile {
             instants_us: &panel.instants_us[rows],
             first_column: self.features_of(0..group.start),
             values: &self.values,
         }
+    }
+
+    /// The fits that the tile computed last was made of, of one window of a series, and the window's constants.
+    pub(crate) fn fits(&self, series: usize, window: usize) -> (&FitColumns, &Grid) {
+        let kernel = &self.series[series].kernel;
+        (kernel.fits(window), kernel.grid(window))
+    }
+
+    /// How many rows are computed at once.
+    pub(crate) fn tile_rows(&self) -> usize {
+        self.tile_rows
     }
 
     fn features_of(&self, group: Range<usize>) -> usize {

@@ -1,9 +1,12 @@
 //! The job: what to compute ([`spec`]), which partitions and in what state ([`plan`], [`state`]), the workers that do
-//! them ([`run`]), and the check of what was stored ([`verify`]).
+//! them ([`run`]), the check of what was stored ([`verify`]), and how features that another program stored are trusted
+//! ([`compare`](mod@compare), [`adopt`](mod@adopt)).
 //!
 //! Holds true: the job knows stores only through the traits in [`store`]; the bytes of a feature are the store's
 //! business, its bits are the kernel's. What is done is recorded in the store alone, as a [`receipt`].
 
+pub mod adopt;
+pub mod compare;
 pub mod features;
 pub mod month;
 pub mod panel;
@@ -11,6 +14,7 @@ pub mod partition;
 pub mod plan;
 pub mod receipt;
 pub mod run;
+mod sample;
 pub mod spec;
 pub mod state;
 pub mod stop;

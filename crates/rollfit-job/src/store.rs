@@ -304,6 +304,12 @@ pub trait Slot {
     fn remove(self: Box<Self>) -> Result<(), StoreError>;
 }
 
+/// A number that a feature column holds. Nobody should store a NaN; where one is, it must not pass for no value, and so
+/// comes as an infinity, which is no feature's value either.
+pub fn number_as_stored(number: f64) -> f64 {
+    if number.is_nan() { f64::INFINITY } else { number }
+}
+
 /// Stored features, read back group by group, in order of their instants.
 pub trait FeatureReader {
     /// The receipt they were committed with; none where somebody else wrote them.
@@ -314,7 +320,8 @@ pub trait FeatureReader {
         None
     }
 
-    /// The next rows of this group or the first of the next, or none at the end.
+    /// The next rows of this group or the first of the next, or none at the end. What is NaN has no value; a NaN that is
+    /// stored comes as an infinity, see [`number_as_stored`].
     ///
     /// # Errors
     /// When they cannot be read.

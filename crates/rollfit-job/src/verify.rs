@@ -12,6 +12,7 @@ use crate::features::{Checksum, FeatureEngine};
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::receipt::{Definition, Input, NoValue, Receipt};
+use crate::sample::Sample;
 use crate::spec::Spec;
 use crate::stop::Stop;
 use crate::store::{FeatureReader, FeatureTile, Found, Rounding, StoreError};
@@ -222,7 +223,7 @@ struct Comparison<'a> {
     engine: FeatureEngine,
     rounding: Option<Arc<dyn Rounding>>,
     names: Vec<&'a str>,
-    sample_rows: usize,
+    sample: Sample,
     position: Position,
     checksum: Checksum,
     verified: Verified,
@@ -230,9 +231,9 @@ struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     fn new(spec: &'a Spec, panel: &'a Panel, depth: Depth, rounding: Option<Arc<dyn Rounding>>) -> Self {
-        let sample_rows = match depth {
-            Depth::Sampled(rows) => rows.min(panel.rows()),
-            Depth::Quick | Depth::Full => panel.rows(),
+        let wanted_rows = match depth {
+            Depth::Sampled(rows) => Some(rows),
+            Depth::Quick | Depth::Full => None,
         };
         Self {
             spec,
@@ -240,7 +241,7 @@ impl<'a> Comparison<'a> {
             engine: FeatureEngine::new(spec),
             rounding,
             names: spec.feature_names().collect(),
-            sample_rows,
+            sample: Sample::new(panel.rows(), wanted_rows),
             position: Position::default(),
             checksum: Checksum::new(spec.feature_count()),
             verified: Verified::default(),
@@ -257,7 +258,7 @@ impl<'a> Comparison<'a> {
         }
         let group = self.spec.series_of(stored.first_column, stored.columns().count());
         self.compare_bits(stored, rows.clone(), group.clone());
-        let sampled: Vec<usize> = (0..stored.rows()).filter(|row| self.is_sampled(first + row)).collect();
+        let sampled: Vec<usize> = (0..stored.rows()).filter(|row| self.sample.has(first + row)).collect();
         for row in sampled {
             self.compare_with_reference(stored, row, rows.start + row, group.clone());
         }
@@ -268,13 +269,6 @@ impl<'a> Comparison<'a> {
         if self.verified.difference.is_none() {
             self.verified.difference = Some(what());
         }
-    }
-
-    /// Whether row `row` of the partition is one of the sampled, evenly spread.
-    fn is_sampled(&self, row: usize) -> bool {
-        let rows = self.panel.rows() as u128;
-        let sampled_before = |row: usize| row as u128 * self.sample_rows as u128 / rows;
-        sampled_before(row + 1) > sampled_before(row)
     }
 
     fn compare_bits(&mut self, stored: FeatureTile<'_>, rows: Range<usize>, group: Range<usize>) {

@@ -15,7 +15,8 @@ use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{Definition, Input, NoValue, Receipt, Stored};
 use rollfit_job::spec::Spec;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot};
-use rollfit_store::parquet::{BarsImport, BarsOptions, Files, ParquetStore, RealFiles};
+use rollfit_store::import::BarsOptions;
+use rollfit_store::parquet::{BarsImport, Files, ParquetStore, RealFiles};
 use tempfile::TempDir;
 
 use support::market::{

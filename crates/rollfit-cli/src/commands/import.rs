@@ -1,9 +1,15 @@
 //! `rollfit import`: files of bars into the source tables of a store, all or none.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use rollfit_store::import::{BarFile, FileReport, MergeReport, ReadOptions, merge, read_file};
-use rollfit_store::parquet::{BarsImport, BarsOptions, KeyReport, RealFiles};
+use rollfit_job::spec::Place;
+use rollfit_job::store::StoreError;
+use rollfit_store::import::{
+    BarFile, BarsOptions, FileReport, KeyBars, KeyReport, MergeReport, ReadOptions, merge, read_file,
+};
+use rollfit_store::parquet::{BarsImport, RealFiles};
+use rollfit_store::postgres::PostgresBars;
 
 use crate::args::{GlobalArguments, ImportArguments};
 use crate::exit::{Exit, Failure};
@@ -44,9 +50,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Resu
 
 /// Imports, and prints nothing.
 pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Failure> {
-    let Address::Parquet(dir) = open::address(&arguments.into)? else {
-        return Err(Failure::usage("import into PostgreSQL is not there yet"));
-    };
+    let address = open::address(&arguments.into)?;
+    if arguments.schema.is_some() && !matches!(address, Address::Postgres) {
+        return Err(Failure::usage("--schema is for PostgreSQL: a store of files has no schemas"));
+    }
     let files = read_files(arguments)?;
     let lines = files.iter().map(describe).collect();
     let options = BarsOptions {
@@ -54,7 +61,7 @@ pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Fail
         rebase: arguments.rebase,
         replace: arguments.replace,
     };
-    let keys = store_bars(&dir, options, files, arguments.lenient)?;
+    let keys = store_bars(arguments, &address, options, files)?;
     Ok(ImportDocument { files: lines, keys })
 }
 
@@ -79,21 +86,40 @@ fn read_files(arguments: &ImportArguments) -> Result<Vec<BarFile>, Failure> {
     arguments.files.iter().map(read).collect()
 }
 
-/// Reads, checks and stages every key, then makes them visible at once.
+/// Checks and writes every key, then makes them visible at once.
 fn store_bars(
-    dir: &Path,
+    arguments: &ImportArguments,
+    address: &Address,
     options: BarsOptions,
     files: Vec<BarFile>,
-    lenient: bool,
 ) -> Result<Vec<KeyLine>, Failure> {
-    let merged = merge(files, lenient)?;
-    let mut import = BarsImport::begin(dir, options, &RealFiles)?;
-    let mut keys = Vec::new();
-    for (key, bars) in &merged {
-        keys.push(KeyLine { report: import.add(key, bars)?, between_files: bars.report() });
-    }
-    import.commit()?;
+    let merged = merge(files, arguments.lenient)?;
+    let (keys, committed) = match address {
+        Address::Parquet(dir) => {
+            let mut import = BarsImport::begin(dir, options, &RealFiles)?;
+            (add_keys(&merged, |key, bars| import.add(key, bars))?, import.commit())
+        }
+        Address::Postgres => {
+            let mut import = open::opened(PostgresBars::begin(&place(arguments), options))?;
+            (add_keys(&merged, |key, bars| import.add(key, bars))?, import.commit())
+        }
+    };
+    committed?;
     Ok(keys)
+}
+
+fn add_keys(
+    merged: &BTreeMap<String, KeyBars>,
+    mut add: impl FnMut(&str, &KeyBars) -> Result<KeyReport, StoreError>,
+) -> Result<Vec<KeyLine>, StoreError> {
+    let line = |(key, bars): (&String, &KeyBars)| {
+        Ok(KeyLine { report: add(key, bars)?, between_files: bars.report() })
+    };
+    merged.iter().map(line).collect()
+}
+
+fn place(arguments: &ImportArguments) -> Place {
+    Place { url: arguments.into.clone(), schema: arguments.schema.clone(), password_command: None }
 }
 
 fn describe(file: &BarFile) -> FileLine {

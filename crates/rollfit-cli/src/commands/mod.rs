@@ -1,5 +1,7 @@
 //! The commands, one file each.
 
+mod adopt;
+mod compare;
 mod demo;
 mod drop;
 mod import;
@@ -22,6 +24,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Plan(select) => plan::run(global, select),
         Command::Run(run) => run::run(global, run),
         Command::Verify(verify) => verify::run(global, verify),
+        Command::Compare(compare) => compare::run(global, compare),
+        Command::Adopt(select) => adopt::run(global, select),
         Command::Drop(drop) => drop::run(global, drop),
         Command::Metrics => metrics::run(global),
     }

@@ -11,6 +11,9 @@ use crate::bars::bars;
 use crate::features::Columns;
 use crate::sandbox::Sandbox;
 
+/// A NaN that is stored as one; others stand for NULL.
+const STORED_NAN: f64 = -f64::NAN;
+
 /// Writes the features of a partition anew with its own receipt, after `change`.
 fn tamper(sandbox: &Sandbox, month: &str, change: impl FnOnce(&mut Columns)) {
     let part = sandbox.part("eurusd", month);
@@ -21,7 +24,8 @@ fn tamper(sandbox: &Sandbox, month: &str, change: impl FnOnce(&mut Columns)) {
     let time: ArrayRef =
         Arc::new(TimestampMicrosecondArray::from(columns.instants_us.clone()).with_timezone("UTC"));
     let values = columns.names.iter().zip(&columns.values).map(|(name, values)| {
-        let nulls = values.iter().map(|value| (!value.is_nan()).then_some(*value));
+        let nulls =
+            values.iter().map(|value| (!value.is_nan() || value.is_sign_negative()).then_some(*value));
         (name.clone(), Arc::new(nulls.collect::<Float64Array>()) as ArrayRef)
     });
     let batch =
@@ -71,6 +75,29 @@ fn a_lost_value_and_a_lost_row_are_found() {
     let lost = format!("{} rows are stored, the receipt says {rows}", rows - 1);
     sandbox.run(&["verify"]).exits(1).says(&[&lost]);
     sandbox.run(&["verify", "--quick"]).exits(1).says(&[&lost]);
+}
+
+#[test]
+fn a_stored_nan_is_no_null() {
+    for row in [3, 100] {
+        let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
+        tamper(&sandbox, "2017-01", |columns| columns.values[0][row] = STORED_NAN);
+        sandbox.run(&["verify"]).exits(1).says(&["a2_idx_w15 at"]);
+        sandbox.run(&["compare"]).exits(1).says(&["a2_idx_w15 at", "NaN or an infinity stored"]);
+    }
+}
+
+#[test]
+fn files_compare_as_tables_do_and_have_nothing_to_adopt() {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
+    sandbox.run(&["run", "--only", "eurusd:2017-02"]).exits(0);
+    let compared = sandbox.run(&["compare", "--json"]).exits(4).json();
+    assert_eq!((&compared["clean"], &compared["absent"]), (&1.into(), &1.into()));
+    assert_eq!((&compared["within"], &compared["outside"]), (&0.into(), &0.into()));
+    sandbox.run(&["adopt"]).exits(0).says(&["0 adopted, 1 already ours"]);
+    sandbox.write("fx/features/key=eurusd/month=2017-01/part.parquet", "strange");
+    sandbox.run(&["compare"]).exits(1).says(&["is not a readable Parquet file"]);
+    sandbox.run(&["adopt"]).exits(1).says(&["this store has no receipt beside the rows"]);
 }
 
 #[test]

@@ -8,9 +8,11 @@
 
 mod certificates;
 mod checker;
+mod compare;
 mod faults;
 mod frames;
 mod harness_works;
+mod import;
 mod kill;
 mod outages;
 mod pooler;
@@ -22,6 +24,8 @@ mod small_disk;
 mod sql;
 mod standby;
 mod stopped;
+mod tables_found;
+mod tls;
 mod two_runners;
 mod watchdog;
 mod workload;
@@ -29,6 +33,10 @@ mod workload;
 #[allow(dead_code)] // What only the other tests use.
 #[path = "../cli/bars.rs"]
 mod bars;
+#[allow(dead_code)]
+#[path = "../cli/features.rs"]
+mod features;
+#[allow(dead_code)]
 #[path = "../cli/running.rs"]
 mod running;
 #[allow(dead_code)]

@@ -21,6 +21,9 @@ pub(crate) struct Shape {
 /// Two partitions of three tiles each.
 pub(crate) const SMALL: Shape = Shape { keys: &["eurusd"], months: &["2017-01", "2017-02"] };
 
+/// One partition.
+pub(crate) const ONE: Shape = Shape { keys: &["eurusd"], months: &["2017-01"] };
+
 /// Keys and months, enough for two runners to get in each other's way.
 pub(crate) const WIDE: Shape =
     Shape { keys: &["eurusd", "usdjpy"], months: &["2017-01", "2017-02", "2017-03"] };
@@ -39,6 +42,10 @@ impl Workload<'static> {
     /// A small one on the server that the tests share.
     pub(crate) fn small() -> Self {
         Self::on(shared(), SMALL)
+    }
+
+    pub(crate) fn one() -> Self {
+        Self::on(shared(), ONE)
     }
 
     pub(crate) fn wide() -> Self {
@@ -61,6 +68,12 @@ impl<'server> Workload<'server> {
         let text = config(self.shape.keys, months[0], months[months.len() - 1]);
         let text = text.replace("parquet:fx", &self.database.url()).replace("workers = 2", "workers = 1");
         self.sandbox.write("rollfit.toml", format!("{text}{run}\n"));
+    }
+
+    /// Changes the configuration.
+    pub(crate) fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(self.sandbox.path("rollfit.toml")).unwrap();
+        self.sandbox.write("rollfit.toml", change(text));
     }
 
     fn make_sources(&self, key: &str) {

@@ -2,7 +2,8 @@
 //!
 //! [`read_file`] turns one file into a [`BarFile`]: bars sorted by instant, each instant once, every
 //! dropped row counted. [`merge()`] joins the files of one command into one [`KeyBars`] per key, which still
-//! knows the file and line of every bar. [`series`] holds the two series derived from closes.
+//! knows the file and line of every bar. [`series`] holds the two series derived from closes, and a
+//! `KeyUpdate` both tables of a key once its new bars stand among those that a store has.
 //!
 //! What holds for every bar that leaves this module:
 //!
@@ -28,6 +29,7 @@ mod report;
 pub mod series;
 mod stamp;
 mod text;
+mod update;
 mod when;
 mod zone;
 
@@ -38,6 +40,8 @@ pub use format::Format;
 pub use merge::{KeyBars, MergeReport, merge};
 pub use origin::Lines;
 pub use report::{Cause, FileReport};
+pub use update::{BarsOptions, Base, KeyReport};
+pub(crate) use update::{KeyUpdate, StoredBars, import_going_on, not_as_imported, not_imported};
 pub use zone::{LocalFault, Zone};
 
 /// One bar as imported: when it opened and where it closed.

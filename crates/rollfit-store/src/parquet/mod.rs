@@ -19,7 +19,7 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use bars::{BarsImport, BarsOptions, Base, KeyReport};
+pub use bars::BarsImport;
 pub use files::{Files, OutputFile, RealFiles};
 use rollfit_job::spec::{Compression, Spec};
 use rollfit_job::store::{Fault, StoreError};

@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use rollfit_job::receipt::Receipt;
 use rollfit_job::spec::TIME_COLUMN;
-use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError};
+use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_as_stored};
 
 use super::fault::{file_error, system_error, unreadable};
 use super::sink::RECEIPT_KEY;
@@ -90,9 +90,9 @@ impl ParquetReader {
         for feature in features {
             let feature = feature.as_primitive_opt::<Float64Type>()?;
             if feature.null_count() == 0 {
-                self.values.extend_from_slice(feature.values());
+                self.values.extend(feature.values().iter().copied().map(number_as_stored));
             } else {
-                self.values.extend(feature.iter().map(|value| value.unwrap_or(f64::NAN)));
+                self.values.extend(feature.iter().map(|value| value.map_or(f64::NAN, number_as_stored)));
             }
         }
         Some(())

@@ -9,6 +9,7 @@ use rollfit_job::spec::NumberType;
 use rollfit_job::store::Rounding;
 use tokio_postgres::types::Type;
 
+use super::decode::NumberFormat;
 use super::leaf::Leaf;
 use super::numeric::Decimal;
 use super::tables::Column;
@@ -61,8 +62,17 @@ impl NumberColumn {
         }
     }
 
+    /// How the server writes the column's numbers.
+    pub(crate) fn format(self) -> NumberFormat {
+        match self {
+            Self::Double => NumberFormat::Double,
+            Self::Single => NumberFormat::Single,
+            Self::Decimal | Self::Rounded { .. } => NumberFormat::Numeric,
+        }
+    }
+
     /// What the column gives back for a value; NaN where it cannot hold it.
-    fn round(self, value: f64) -> f64 {
+    pub(crate) fn round(self, value: f64) -> f64 {
         match self {
             Self::Double | Self::Decimal => value,
             Self::Single => single(value).map_or(f64::NAN, f64::from),

@@ -28,6 +28,8 @@ pub(crate) struct Creation {
     pub(crate) after: Vec<String>,
     /// The table as it will be.
     pub(crate) leaf: Leaf,
+    /// Whether it becomes a part of another table.
+    pub(crate) has_parent: bool,
 }
 
 /// What a new table is like.
@@ -72,6 +74,7 @@ impl PostgresStore {
                 creation.before.splice(0..0, self.parent_statements(parent, &columns, model.as_ref()));
             }
             creation.after.push(attach_sql(parent, &creation.leaf, partition));
+            creation.has_parent = true;
         }
         Ok(creation)
     }
@@ -140,7 +143,7 @@ impl PostgresStore {
         // What is LIKE a table takes NOT NULL from it, but not the key.
         let mut after = vec![format!("ALTER TABLE {sql} ADD PRIMARY KEY ({})", quoted(TIME_COLUMN))];
         after.extend(model.map(|model| model.grants_sql(&sql)).unwrap_or_default());
-        Ok(Creation { before: vec![create], after, leaf })
+        Ok(Creation { before: vec![create], after, leaf, has_parent: false })
     }
 
     fn plain_leaf(&self, name: &TableName, series: &Series) -> Leaf {
@@ -185,10 +188,7 @@ fn like_sql(name: &TableName, model: &TableName) -> String {
 }
 
 fn columns_sql(series: &Series, leaf: &Leaf) -> String {
-    let time = match leaf.time {
-        TimeType::Naive => "timestamp",
-        TimeType::Zoned => "timestamptz",
-    };
+    let time = leaf.time.sql();
     let features = series.columns.iter().zip(&leaf.features);
     let features =
         features.map(|(column, number)| format!("{} {}", quoted(column), NumberColumn::sql(*number)));

@@ -84,14 +84,14 @@ impl<'a> Fields<'a> {
         Ok(i64::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?))
     }
 
-    /// The next field as a double; NaN for NULL.
-    pub(crate) fn next_number(&mut self, format: NumberFormat) -> Result<f64, Malformed> {
-        let Some(bytes) = self.next()? else { return Ok(f64::NAN) };
-        match format {
-            NumberFormat::Double => Ok(f64::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?)),
-            NumberFormat::Single => Ok(f32::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?).into()),
-            NumberFormat::Numeric => numeric::decode(bytes).map_err(|_| Malformed),
-        }
+    /// The next field as a double, or NULL.
+    pub(crate) fn next_number(&mut self, format: NumberFormat) -> Result<Option<f64>, Malformed> {
+        let Some(bytes) = self.next()? else { return Ok(None) };
+        Ok(Some(match format {
+            NumberFormat::Double => f64::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?),
+            NumberFormat::Single => f32::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?).into(),
+            NumberFormat::Numeric => numeric::decode(bytes).map_err(|_| Malformed)?,
+        }))
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
         bytes
     }
 
-    fn numbers(message: &[u8]) -> Result<Vec<(i64, f64)>, StoreError> {
+    fn numbers(message: &[u8]) -> Result<Vec<(i64, Option<f64>)>, StoreError> {
         let mut found = Vec::new();
         RowDecoder::new(2).rows(message, |mut fields| {
             found.push((fields.next_instant()?, fields.next_number(NumberFormat::Double)?));
@@ -139,11 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_read_and_null_is_nan() {
+    fn rows_are_read_and_null_is_no_number() {
         let (one, two, value) = (1_i64.to_be_bytes(), 2_i64.to_be_bytes(), 0.5_f64.to_be_bytes());
         let found = numbers(&message(&[&[Some(&one), Some(&value)], &[Some(&two), None]])).unwrap();
-        assert_eq!(found[0], (1, 0.5));
-        assert!(found[1].0 == 2 && found[1].1.is_nan());
+        assert_eq!(found, [(1, Some(0.5)), (2, None)]);
     }
 
     #[test]

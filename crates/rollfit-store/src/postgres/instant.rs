@@ -2,14 +2,15 @@
 
 use std::error::Error;
 
+use bytes::{BufMut, BytesMut};
 use rollfit_job::month::display_instant;
-use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 /// Microseconds from 1970 to 2000.
 const EPOCH_US: i64 = 946_684_800_000_000;
 
 /// An instant in the server's counting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ServerInstant(pub(crate) i64);
 
 impl ServerInstant {
@@ -48,6 +49,19 @@ impl<'a> FromSql<'a> for ServerInstant {
     }
 }
 
+impl ToSql for ServerInstant {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.put_i64(self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        <Self as FromSql>::accepts(ty)
+    }
+
+    to_sql_checked!();
+}
+
 /// How a time column keeps instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeType {
@@ -65,6 +79,22 @@ impl TimeType {
             Type::TIMESTAMP if !(0..MICROSECONDS).contains(&modifier) => Some(Self::Naive),
             Type::TIMESTAMPTZ if !(0..MICROSECONDS).contains(&modifier) => Some(Self::Zoned),
             _ => None,
+        }
+    }
+
+    /// The type in SQL.
+    pub(crate) fn sql(self) -> &'static str {
+        match self {
+            Self::Naive => "timestamp",
+            Self::Zoned => "timestamptz",
+        }
+    }
+
+    /// An array of instants of this type.
+    pub(crate) fn array(self) -> Type {
+        match self {
+            Self::Naive => Type::TIMESTAMP_ARRAY,
+            Self::Zoned => Type::TIMESTAMPTZ_ARRAY,
         }
     }
 

@@ -35,8 +35,8 @@ impl Leaf {
                 series.name
             )));
         }
-        let time = time_column(table)?;
-        let features = feature_columns(table, &series.columns)?;
+        let time = time_column(table, TIME_COLUMN)?;
+        let features = number_columns(table, &series.columns)?;
         let is_ours = |column: &Column| column.name == TIME_COLUMN || series.columns.contains(&column.name);
         let others: Vec<Column> = table.columns.iter().filter(|column| !is_ours(column)).cloned().collect();
         if let Some(other) = others.iter().find(|other| other.needs_a_value()) {
@@ -70,16 +70,18 @@ impl Column {
     }
 }
 
-fn time_column(table: &Table) -> Result<TimeType, StoreError> {
+/// How the time column of a table keeps instants.
+pub(crate) fn time_column(table: &Table, name: &str) -> Result<TimeType, StoreError> {
     const WANTED: &str = "timestamp or timestamp with time zone";
-    let Some(column) = table.column(TIME_COLUMN) else {
-        return Err(missing(table, &[TIME_COLUMN.to_owned()], "timestamp NOT NULL PRIMARY KEY"));
+    let Some(column) = table.column(name) else {
+        return Err(missing(table, &[name.to_owned()], "timestamp NOT NULL PRIMARY KEY"));
     };
     TimeType::of(column.type_oid, column.modifier)
         .ok_or_else(|| wrong_type(table, column, WANTED, "timestamp"))
 }
 
-fn feature_columns(table: &Table, names: &[String]) -> Result<Vec<NumberColumn>, StoreError> {
+/// What columns of numbers of a table can hold.
+pub(crate) fn number_columns(table: &Table, names: &[String]) -> Result<Vec<NumberColumn>, StoreError> {
     const WANTED: &str = "double precision, numeric or real";
     let absent: Vec<String> = names.iter().filter(|name| table.column(name).is_none()).cloned().collect();
     if !absent.is_empty() {
@@ -107,12 +109,12 @@ fn missing(table: &Table, columns: &[String], sql_type: &str) -> StoreError {
 }
 
 fn wrong_type(table: &Table, column: &Column, wanted: &str, sql_type: &str) -> StoreError {
-    let name = &table.name;
+    let (name, quoted) = (&table.name, quoted(&column.name));
     StoreError::permanent(format!(
-        "{name}: the column {} is {}, wanted is {wanted}; ALTER TABLE {} ALTER COLUMN {} TYPE {sql_type}",
+        "{name}: the column {} is {}, wanted is {wanted}; ALTER TABLE {} ALTER COLUMN {quoted} TYPE {sql_type} \
+         USING {quoted}::{sql_type}",
         column.name,
         column.type_name,
-        name.sql(),
-        quoted(&column.name)
+        name.sql()
     ))
 }

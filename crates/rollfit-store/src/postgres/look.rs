@@ -41,7 +41,7 @@ impl PostgresStore {
         let mut asked = names.clone();
         asked.push(self.receipts.name.clone());
         let tables = describe(session, &self.schema, &asked)?;
-        let has_receipts = tables.contains_key(&self.receipts.name);
+        let has_receipts = self.has_receipts(tables.get(&self.receipts.name));
         let tables: Vec<Option<&Table>> = names.iter().map(|name| tables.get(name)).collect();
         let leaves = self.leaves(session, &tables, partition.month)?;
         let receipt = match has_receipts {

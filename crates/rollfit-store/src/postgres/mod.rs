@@ -3,6 +3,8 @@
 //!
 //! One partition is one transaction: lock, look, DELETE, COPY, receipt, COMMIT. A worker has one session at a time.
 
+mod bars;
+mod bases;
 mod column_type;
 mod connect;
 mod create;
@@ -19,20 +21,23 @@ mod numeric;
 mod pool;
 mod read_back;
 mod receipts;
+mod rights;
 mod server;
 mod session;
 mod sink;
 mod slot;
 mod source;
+mod source_table;
 mod tables;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rollfit_job::spec::{Place, RunSpec, Series, Spec};
 use rollfit_job::store::StoreError;
 
+pub use self::bars::PostgresBars;
 use self::column_type::NumberColumn;
 use self::connect::{ConnectOptions, Environment};
 use self::holders::Stalls;
@@ -40,6 +45,7 @@ use self::names::TableName;
 use self::pool::{Pool, PooledSession};
 pub use self::server::SessionBudget;
 use self::session::Timeouts;
+use self::tables::Table;
 
 /// How much longer than the server's own timeout to wait for its answer.
 const REPLY_GRACE: Duration = Duration::from_secs(15);
@@ -50,6 +56,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
 /// A schema of a database, as source, sink or both of one job.
 pub struct PostgresStore {
     pool: Arc<Pool>,
+    purpose: Purpose,
     budget: SessionBudget,
     schema: String,
     receipts: TableName,
@@ -58,6 +65,7 @@ pub struct PostgresStore {
     timeouts: Timeouts,
     stalls: Stalls,
     receipts_made: Mutex<bool>,
+    receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
 }
 
@@ -87,12 +95,14 @@ impl PostgresStore {
             receipts: TableName::new(&schema, receipts::RECEIPTS),
             schema,
             pool,
+            purpose,
             budget,
             series: spec.series.clone(),
             numbers: spec.sink.numbers.into(),
             timeouts,
             stalls: Stalls::new(spec.run.idle_timeout),
             receipts_made: Mutex::new(false),
+            receipts_hidden: AtomicBool::new(false),
             vacuum_refused: AtomicBool::new(false),
         })
     }
@@ -107,6 +117,21 @@ impl PostgresStore {
         let mut session = self.pool.session()?;
         session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.timeouts)?;
         Ok(session)
+    }
+
+    /// Whether the receipts can be read. Who only reads may do without the right to: whoever wrote the features, they are
+    /// then nobody's. Who writes has to know, and is told by the server.
+    fn has_receipts(&self, table: Option<&Table>) -> bool {
+        let Some(table) = table else { return false };
+        let hidden = self.purpose == Purpose::Read && !table.readable;
+        if hidden && !self.receipts_hidden.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the role may not read {}, so that no features are known as ours: have its owner GRANT SELECT ON {} to it",
+                table.name,
+                table.name.sql()
+            );
+        }
+        !hidden
     }
 
     /// A name in the schema of this store.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use rollfit_job::receipt::Receipt;
 use rollfit_job::spec::{Series, TIME_COLUMN};
-use rollfit_job::store::{FeatureReader, FeatureTile, Rounding, StoreError};
+use rollfit_job::store::{FeatureReader, FeatureTile, Rounding, StoreError, number_as_stored};
 
-use super::column_type::{NarrowColumns, NumberColumn};
-use super::decode::{Fields, Malformed, NumberFormat, RowDecoder};
+use super::column_type::NarrowColumns;
+use super::decode::{Fields, Malformed, RowDecoder};
 use super::instant::ServerInstant;
 use super::leaf::Leaf;
 use super::names::{list, quoted};
@@ -99,17 +99,10 @@ fn take_row(
     let instant = ServerInstant(fields.next_instant()?);
     instants_us.push(instant.us().ok_or(Malformed)?);
     for (column, number) in columns.iter_mut().zip(&leaf.features) {
-        column.push(fields.next_number(format_of(*number))?);
+        let stored = fields.next_number(number.format())?;
+        column.push(stored.map_or(f64::NAN, number_as_stored));
     }
     Ok(())
-}
-
-fn format_of(number: NumberColumn) -> NumberFormat {
-    match number {
-        NumberColumn::Double => NumberFormat::Double,
-        NumberColumn::Single => NumberFormat::Single,
-        NumberColumn::Decimal | NumberColumn::Rounded { .. } => NumberFormat::Numeric,
-    }
 }
 
 impl<S: DerefMut<Target = Session>> FeatureReader for TableReader<'_, S> {

@@ -30,7 +30,8 @@ impl PostgresStore {
     /// The partitions of whose tables or receipts there are any.
     fn stored_partitions(&self, session: &mut Session) -> Result<BTreeSet<Partition>, StoreError> {
         let names = tables::names_with_rows(session, &self.schema)?;
-        let has_receipts = names.contains(&self.receipts.name);
+        let known = tables::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
+        let has_receipts = self.has_receipts(known.get(&self.receipts.name));
         let series = || self.series.iter();
         let mut partitions: BTreeSet<Partition> =
             names.iter().flat_map(|name| series().filter_map(|series| series.partition_of(name))).collect();

@@ -26,7 +26,7 @@ use super::pool::PooledSession;
 use super::read_back::TableReader;
 use super::receipts;
 use super::session::CopyIn;
-use super::tables::Column;
+use super::tables::{Column, check_taken};
 
 /// A partition in a transaction that holds its locks.
 pub(crate) struct PostgresSlot<'a> {
@@ -204,8 +204,10 @@ impl PostgresSlot<'_> {
         let target = &self.targets[series];
         let columns = &self.store.series[series].columns;
         let columns = std::iter::once(TIME_COLUMN).chain(columns.iter().map(String::as_str));
-        // Rows of a table that nobody else can see yet need not be looked at again to be known as old.
-        let freeze = if target.creation.is_some() { ", FREEZE" } else { "" };
+        // Rows of a table that nobody knows yet need not be looked at again to be known as old. Under a parent that somebody
+        // looks through, a transaction that began before would see them.
+        let is_unknown = target.creation.as_ref().is_some_and(|creation| !creation.has_parent);
+        let freeze = if is_unknown { ", FREEZE" } else { "" };
         let name = &target.leaf.name;
         let sql = format!("COPY {} ({}) FROM STDIN (FORMAT binary{freeze})", name.sql(), list(columns));
         let stream = self.session.copy_in(&format!("write {name}"), &sql)?;
@@ -221,12 +223,7 @@ impl PostgresSlot<'_> {
         let stored = self.session.finish(stream)?;
         self.bytes += encoder.bytes();
         let name = &self.targets[series].leaf.name;
-        if stored == rows {
-            return Ok(());
-        }
-        Err(StoreError::permanent(format!(
-            "{name} took {stored} of {rows} rows: a trigger or rule keeps the others away"
-        )))
+        check_taken(name, stored, rows)
     }
 
     /// Makes the table of `series` the one that is written. Tables between that have no rows are emptied all the same.

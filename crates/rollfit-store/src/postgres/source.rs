@@ -81,7 +81,7 @@ impl SeriesTable {
         while let Some(message) = session.receive(&mut copy)? {
             decoder.rows(&message, |mut fields| {
                 let instant = ServerInstant(fields.next_instant()?);
-                self.add(&mut rows, instant, fields.next_number(self.format)?)
+                self.add(&mut rows, instant, fields.next_number(self.format)?.unwrap_or(f64::NAN))
             })?;
         }
         Ok(rows)

@@ -14,6 +14,8 @@ pub(crate) struct Table {
     pub(crate) name: TableName,
     pub(crate) oid: u32,
     pub(crate) kind: Kind,
+    /// Whether the role may read its rows.
+    pub(crate) readable: bool,
     /// In the table's order.
     pub(crate) columns: Vec<Column>,
 }
@@ -53,7 +55,7 @@ impl Table {
 const DESCRIBE: &str = "
     SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
            a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
-           a.attgenerated <> '' OR a.attidentity <> ''
+           a.attgenerated <> '' OR a.attidentity <> '', has_table_privilege(c.oid, 'SELECT')
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -76,6 +78,7 @@ pub(crate) fn describe(
             name: TableName::new(schema, &name),
             oid: row.get(1),
             kind: Kind::of(row.get(2)),
+            readable: row.get(10),
             columns: Vec::new(),
         });
         if let Some(name) = row.get::<_, Option<String>>(3) {
@@ -91,6 +94,16 @@ pub(crate) fn describe(
         }
     }
     Ok(tables)
+}
+
+/// Checks that a table has taken all rows that were written to it.
+pub(crate) fn check_taken(table: &TableName, taken: u64, rows: u64) -> Result<(), StoreError> {
+    if taken == rows {
+        return Ok(());
+    }
+    Err(StoreError::permanent(format!(
+        "{table} took {taken} of {rows} rows: a trigger or rule keeps the others away"
+    )))
 }
 
 impl Kind {

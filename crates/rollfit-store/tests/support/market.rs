@@ -10,8 +10,8 @@ use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Stage, Try, run
 use rollfit_job::spec::Spec;
 use rollfit_job::stop::Stop;
 use rollfit_job::store::{Rows, Source, StoreError};
-use rollfit_store::import::{Bar, BarFile, FileReport, KeyBars, Lines, merge};
-use rollfit_store::parquet::{BarsImport, BarsOptions, Files, KeyReport, ParquetStore, RealFiles};
+use rollfit_store::import::{Bar, BarFile, BarsOptions, FileReport, KeyBars, KeyReport, Lines, merge};
+use rollfit_store::parquet::{BarsImport, Files, ParquetStore, RealFiles};
 
 pub(crate) const MINUTE_US: i64 = 60_000_000;
 pub(crate) const KEYS: [&str; 2] = ["aaa", "bbb"];

@@ -145,6 +145,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
         timezone: None,
         base_date: None,
         into: places.store(),
+        schema: None,
         lenient: false,
         replace: false,
         rebase: false,

@@ -1,0 +1,232 @@
+//! [`CompareDocument`]: what a comparison found, as it is printed: by partition, and by feature over all partitions.
+
+use rollfit_job::compare::{Cell, Compared, MatchedRows, Tally, Verdict};
+use rollfit_job::error_chain;
+use rollfit_job::month::display_instant;
+use rollfit_job::partition::Partition;
+use rollfit_job::spec::{Series, Spec};
+
+use super::NO_FEATURES;
+use crate::exit::Exit;
+
+/// One partition, as it is printed.
+#[derive(serde::Serialize)]
+pub(super) struct CompareLine {
+    pub(super) partition: Partition,
+    pub(super) verdict: &'static str,
+    pub(super) cause: Option<String>,
+    pub(super) tables: Vec<TableLine>,
+    #[serde(flatten)]
+    pub(super) counts: Counts,
+    pub(super) differences: Vec<String>,
+}
+
+/// The rows of one table.
+#[derive(serde::Serialize)]
+pub(super) struct TableLine {
+    pub(super) series: Vec<String>,
+    pub(super) rows: u64,
+    pub(super) stored_only: u64,
+    pub(super) first_stored_only: Option<String>,
+    pub(super) computed_only: u64,
+    pub(super) first_computed_only: Option<String>,
+}
+
+/// One feature of all partitions.
+#[derive(serde::Serialize)]
+pub(super) struct FeatureLine {
+    pub(super) feature: String,
+    pub(super) series: String,
+    pub(super) metric: &'static str,
+    pub(super) window: String,
+    #[serde(flatten)]
+    pub(super) counts: Counts,
+    pub(super) worst: Option<Worst>,
+}
+
+#[derive(Clone, Default, serde::Serialize)]
+pub(super) struct Counts {
+    pub(super) bit_equal: u64,
+    pub(super) within: u64,
+    pub(super) undetermined: u64,
+    pub(super) outside: u64,
+    pub(super) one_sided: u64,
+}
+
+/// The cell with the largest distance.
+#[derive(Clone, serde::Serialize)]
+pub(super) struct Worst {
+    pub(super) partition: Partition,
+    pub(super) instant: String,
+    #[serde(serialize_with = "number")]
+    pub(super) stored: f64,
+    #[serde(serialize_with = "number")]
+    pub(super) computed: f64,
+    /// None where no number says it: a value on one side only, or one that is not finite.
+    pub(super) distance: Option<f64>,
+    #[serde(skip)]
+    pub(super) cell: Cell,
+}
+
+/// What a comparison found, as it is printed.
+#[derive(serde::Serialize)]
+pub(super) struct CompareDocument {
+    pub(super) partitions: Vec<CompareLine>,
+    pub(super) features: Vec<FeatureLine>,
+    #[serde(flatten)]
+    pub(super) counts: Counts,
+    pub(super) clean: usize,
+    pub(super) different: usize,
+    pub(super) failed: usize,
+    pub(super) absent: usize,
+    pub(super) skipped: usize,
+}
+
+impl From<&Tally> for Counts {
+    fn from(tally: &Tally) -> Self {
+        let Tally { bit_equal, within, undetermined, outside, one_sided, .. } = *tally;
+        Self { bit_equal, within, undetermined, outside, one_sided }
+    }
+}
+
+impl CompareLine {
+    fn of(spec: &Spec, partition: &Partition, verdict: &Verdict) -> Self {
+        let (name, cause) = match verdict {
+            Verdict::Compared(compared) if compared.is_clean() => ("clean", None),
+            Verdict::Compared(_) => ("different", None),
+            Verdict::Absent => ("absent", Some(NO_FEATURES.to_owned())),
+            Verdict::Failed(error) => ("failed", Some(error_chain(error))),
+            Verdict::Skipped => ("skipped", None),
+        };
+        let compared = compared(verdict);
+        let table = |rows: &MatchedRows| TableLine::of(&spec.series[rows.series.clone()], rows);
+        Self {
+            partition: partition.clone(),
+            verdict: name,
+            cause,
+            tables: compared.map(|compared| compared.tables.iter().map(table).collect()).unwrap_or_default(),
+            counts: compared.map(|compared| Counts::from(&compared.total())).unwrap_or_default(),
+            differences: compared.map(|compared| compared.differences(spec)).unwrap_or_default(),
+        }
+    }
+}
+
+fn compared(verdict: &Verdict) -> Option<&Compared> {
+    if let Verdict::Compared(compared) = verdict { Some(compared) } else { None }
+}
+
+impl TableLine {
+    fn of(series: &[Series], rows: &MatchedRows) -> Self {
+        Self {
+            series: series.iter().map(|series| series.name.clone()).collect(),
+            rows: rows.both,
+            stored_only: rows.stored_only,
+            first_stored_only: rows.first_stored_only_us.map(display_instant),
+            computed_only: rows.computed_only,
+            first_computed_only: rows.first_computed_only_us.map(display_instant),
+        }
+    }
+}
+
+/// Every feature, by its place among the columns.
+fn features(spec: &Spec, partitions: &[Partition], verdicts: &[Verdict]) -> Vec<FeatureLine> {
+    let compared: Vec<(&Partition, &Compared)> =
+        partitions.iter().zip(verdicts).filter_map(|(at, verdict)| Some((at, compared(verdict)?))).collect();
+    let mut names = spec.feature_names();
+    let mut features = Vec::new();
+    for series in &spec.series {
+        for window in &series.windows {
+            for metric in &series.metrics {
+                let at = features.len();
+                let tallies =
+                    compared.iter().map(|(partition, compared)| (*partition, &compared.columns[at]));
+                features.push(FeatureLine {
+                    feature: names.next().unwrap_or_default().to_owned(),
+                    series: series.name.clone(),
+                    metric: metric.name(),
+                    window: window.label.clone(),
+                    counts: total(tallies.clone().map(|(_, tally)| Counts::from(tally))),
+                    worst: worst(tallies.filter_map(Worst::of)),
+                });
+            }
+        }
+    }
+    features
+}
+
+pub(super) fn total(counts: impl Iterator<Item = Counts>) -> Counts {
+    counts.fold(Counts::default(), |total, counts| Counts {
+        bit_equal: total.bit_equal + counts.bit_equal,
+        within: total.within + counts.within,
+        undetermined: total.undetermined + counts.undetermined,
+        outside: total.outside + counts.outside,
+        one_sided: total.one_sided + counts.one_sided,
+    })
+}
+
+/// The first of those with the largest distance.
+fn worst(all: impl Iterator<Item = Worst>) -> Option<Worst> {
+    all.reduce(|worst, other| if other.cell.distance > worst.cell.distance { other } else { worst })
+}
+
+/// A number as JSON has it: null for no value, a word for what it has no number for.
+fn number<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    match *number {
+        number if number.is_nan() => serializer.serialize_none(),
+        number if number.is_infinite() => serializer.serialize_str("not finite"),
+        number => serializer.serialize_f64(number),
+    }
+}
+
+impl Worst {
+    fn of((partition, tally): (&Partition, &Tally)) -> Option<Self> {
+        let cell = tally.worst?;
+        Some(Self {
+            partition: partition.clone(),
+            instant: display_instant(cell.instant_us),
+            stored: cell.stored,
+            computed: cell.computed,
+            distance: Some(cell.distance).filter(|distance| distance.is_finite()),
+            cell,
+        })
+    }
+}
+
+impl CompareDocument {
+    pub(super) fn of(spec: &Spec, partitions: &[Partition], verdicts: &[Verdict]) -> Self {
+        let lines: Vec<CompareLine> = partitions
+            .iter()
+            .zip(verdicts)
+            .map(|(partition, verdict)| CompareLine::of(spec, partition, verdict))
+            .collect();
+        let count = |verdict: &str| lines.iter().filter(|line| line.verdict == verdict).count();
+        Self {
+            features: features(spec, partitions, verdicts),
+            counts: total(lines.iter().map(|line| line.counts.clone())),
+            clean: count("clean"),
+            different: count("different"),
+            failed: count("failed"),
+            absent: count("absent"),
+            skipped: count("skipped"),
+            partitions: lines,
+        }
+    }
+
+    pub(super) fn exit(&self) -> Exit {
+        if self.skipped > 0 {
+            Exit::Interrupted
+        } else if self.different + self.failed > 0 {
+            Exit::Failed
+        } else if self.absent > 0 {
+            Exit::LeftAlone
+        } else {
+            Exit::Done
+        }
+    }
+}
+
+impl Counts {
+    pub(super) fn differing(&self) -> u64 {
+        self.within + self.undetermined + self.outside
+    }
+}

@@ -1,0 +1,123 @@
+//! A comparison for people: a line for each series and metric, and the first differences of each partition.
+
+use super::document::{CompareDocument, CompareLine, FeatureLine, total};
+use crate::exit::Failure;
+use crate::output;
+
+/// How many differences of a partition are printed.
+const DIFFERENCES_MAX: usize = 5;
+
+impl CompareDocument {
+    pub(super) fn print(&self) -> Result<(), Failure> {
+        self.print_table()?;
+        for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "clean" | "skipped")) {
+            line.print()?;
+        }
+        self.print_hints()?;
+        self.print_counts()?;
+        output::line(&format!(
+            "{}: {} clean, {} different, {} failed, {} without features",
+            output::plural(self.partitions.len(), "partition"),
+            self.clean,
+            self.different,
+            self.failed,
+            self.absent
+        ))?;
+        if self.skipped > 0 {
+            output::line(&format!(
+                "Interrupted: {} not compared",
+                output::plural(self.skipped, "partition")
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// A line a series and metric, its windows together. Where all is bit-equal there is nothing to tell.
+    fn print_table(&self) -> Result<(), Failure> {
+        let mut rows: Vec<Vec<String>> = Vec::new();
+        let mut told: Vec<(&str, &str)> = Vec::new();
+        for feature in self.features.iter().filter(|feature| feature.counts.differing() > 0) {
+            let name = (feature.series.as_str(), feature.metric);
+            if !told.contains(&name) {
+                told.push(name);
+                rows.push(self.row(name));
+            }
+        }
+        if !rows.is_empty() {
+            const HEADINGS: [&str; 8] =
+                ["series", "metric", "bit-equal", "within", "undetermined", "outside", "worst", "where"];
+            output::table(&HEADINGS, &rows)?;
+        }
+        Ok(())
+    }
+
+    fn row(&self, (series, metric): (&str, &str)) -> Vec<String> {
+        let windows =
+            || self.features.iter().filter(|feature| feature.series == series && feature.metric == metric);
+        let counts = total(windows().map(|feature| feature.counts.clone()));
+        let distance =
+            |feature: &FeatureLine| feature.worst.as_ref().map_or(0.0, |worst| worst.cell.distance);
+        let worst =
+            windows().reduce(|worst, other| if distance(other) > distance(worst) { other } else { worst });
+        let numbers = [counts.bit_equal, counts.within, counts.undetermined, counts.outside];
+        let mut row = vec![series.to_owned(), metric.to_owned()];
+        row.extend(numbers.map(output::count));
+        row.extend(worst.map(FeatureLine::worst_case).unwrap_or_default());
+        row
+    }
+
+    fn print_hints(&self) -> Result<(), Failure> {
+        if self.counts.outside > 0 && self.counts.outside == self.counts.one_sided {
+            output::line(
+                "Wherever they differ there is a value on one side and NULL on the other: windows may have reached further \
+                 back, or less far, than `boundary` in [run] lets them.",
+            )?;
+        }
+        Ok(())
+    }
+
+    fn print_counts(&self) -> Result<(), Failure> {
+        let tables = || self.partitions.iter().flat_map(|line| &line.tables);
+        output::line(&format!(
+            "rows of tables: {} on both sides, {} only stored, {} only in what the source gives",
+            output::count(tables().map(|table| table.rows).sum()),
+            output::count(tables().map(|table| table.stored_only).sum()),
+            output::count(tables().map(|table| table.computed_only).sum())
+        ))?;
+        output::line(&format!(
+            "cells: {} bit-equal, {} within what rounding explains, {} undetermined, {} outside",
+            output::count(self.counts.bit_equal),
+            output::count(self.counts.within),
+            output::count(self.counts.undetermined),
+            output::count(self.counts.outside)
+        ))?;
+        Ok(())
+    }
+}
+
+impl CompareLine {
+    fn print(&self) -> Result<(), Failure> {
+        for what in self.cause.iter().chain(self.differences.iter().take(DIFFERENCES_MAX)) {
+            output::line(&format!("  {}: {}: {what}", self.partition, self.verdict))?;
+        }
+        let more = self.differences.len().saturating_sub(DIFFERENCES_MAX);
+        if more > 0 {
+            output::line(&format!("  {}: {}", self.partition, output::plural(more, "more difference")))?;
+        }
+        Ok(())
+    }
+}
+
+impl FeatureLine {
+    /// How bad the worst cell is, and where.
+    fn worst_case(&self) -> [String; 2] {
+        let Some(worst) = &self.worst else { return ["0".to_owned(), String::new()] };
+        let distance = match worst.distance {
+            None => "-".to_owned(),
+            Some(distance) if distance < 1000.0 => format!("{distance:.3}"),
+            Some(distance) => format!("{distance:.1e}"),
+        };
+        let place = format!("{}, {} {}", self.window, worst.partition.key, worst.instant);
+        [distance, place]
+    }
+}
