@@ -19,9 +19,9 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 some partitions failed, or verify or compare found a difference; \
-    2 usage or configuration; 3 store unreachable; 4 nothing failed, but partitions were left alone, or verify or compare \
-    found some without features; 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 some partitions failed, verify or compare found a difference, or doctor \
+    found something in the way; 2 usage or configuration; 3 store unreachable; 4 nothing failed, but partitions were left \
+    alone, or verify or compare found some without features; 130 interrupted.";
 
 /// What every command takes.
 #[derive(Debug, Args)]
@@ -53,6 +53,10 @@ pub(crate) enum Command {
     Init(ConfigArguments),
     /// Import files of bars into the source tables of a store
     Import(ImportArguments),
+    /// Look at stores, tables and rights, and tell what stands in the way of a run; writes nothing
+    Doctor(DoctorArguments),
+    /// Print the statements that make the tables a run would find missing; executes nothing
+    Schema(SchemaArguments),
     /// Show what there is to do about each partition
     Plan(SelectArguments),
     /// Compute and store the features of every partition that is missing or whose source has changed
@@ -87,6 +91,30 @@ pub(crate) struct SelectArguments {
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<Workers>,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Only these partitions
+    #[arg(long, value_name = "KEY[:YYYY-MM]")]
+    pub(crate) only: Vec<Selector>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Only these partitions
+    #[arg(long, value_name = "KEY[:YYYY-MM]")]
+    pub(crate) only: Vec<Selector>,
+    /// Also the tables of so many months after the last of each key
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MONTHS_AHEAD_MAX))]
+    pub(crate) months_ahead: u16,
+}
+
+/// A century: more is a slip.
+const MONTHS_AHEAD_MAX: i64 = 1200;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {

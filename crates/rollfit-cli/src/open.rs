@@ -68,12 +68,39 @@ fn read_config(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// Opens where the features of a job go. A relative directory is relative to where the command runs.
-pub(crate) fn sink(spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Sink>, Failure> {
-    match address(&spec.sink.place.url)? {
-        Address::Parquet(dir) => Ok(Arc::new(parquet(&dir, &spec.sink.place, spec)?)),
-        Address::Postgres => Ok(Arc::new(postgres(&spec.sink.place, spec, purpose)?)),
+/// A store that is open. A relative directory is relative to where the command runs.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Parquet(Arc<ParquetStore>),
+    Postgres(Arc<PostgresStore>),
+}
+
+impl Store {
+    fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Self, Failure> {
+        match address(&place.url)? {
+            Address::Parquet(dir) => Ok(Self::Parquet(Arc::new(parquet(&dir, place, spec)?))),
+            Address::Postgres => Ok(Self::Postgres(Arc::new(postgres(place, spec, purpose)?))),
+        }
     }
+
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
+        match self {
+            Self::Parquet(store) => store.clone(),
+            Self::Postgres(store) => store.clone(),
+        }
+    }
+
+    pub(crate) fn sink(&self) -> Arc<dyn Sink> {
+        match self {
+            Self::Parquet(store) => store.clone(),
+            Self::Postgres(store) => store.clone(),
+        }
+    }
+}
+
+/// Opens where the features of a job go.
+pub(crate) fn sink(spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Sink>, Failure> {
+    Ok(Store::open(&spec.sink.place, spec, purpose)?.sink())
 }
 
 /// Opens a directory for a job.
@@ -105,27 +132,19 @@ pub(crate) fn opened<S>(store: Result<S, StoreError>) -> Result<S, Failure> {
 }
 
 /// Where series come from, and where features go.
-type Stores = (Arc<dyn Source>, Arc<dyn Sink>);
+pub(crate) struct Stores {
+    pub(crate) source: Store,
+    pub(crate) sink: Store,
+    /// Whether the two are one.
+    pub(crate) is_one: bool,
+}
 
-/// Opens both: one store where the two are the same.
-fn stores(spec: &Spec, purpose: Purpose) -> Result<Stores, Failure> {
+/// Opens the stores of a job: one where the two are the same.
+pub(crate) fn stores(spec: &Spec, purpose: Purpose) -> Result<Stores, Failure> {
     let is_one = spec.source == spec.sink.place;
-    match (address(&spec.source.url)?, is_one) {
-        (Address::Parquet(dir), true) => {
-            let store = Arc::new(parquet(&dir, &spec.source, spec)?);
-            Ok((Arc::clone(&store) as Arc<dyn Source>, store))
-        }
-        (Address::Postgres, true) => {
-            let store = Arc::new(postgres(&spec.source, spec, purpose)?);
-            Ok((Arc::clone(&store) as Arc<dyn Source>, store))
-        }
-        (Address::Parquet(dir), false) => {
-            Ok((Arc::new(parquet(&dir, &spec.source, spec)?), sink(spec, purpose)?))
-        }
-        (Address::Postgres, false) => {
-            Ok((Arc::new(postgres(&spec.source, spec, Purpose::Read)?), sink(spec, purpose)?))
-        }
-    }
+    let source = Store::open(&spec.source, spec, if is_one { purpose } else { Purpose::Read })?;
+    let sink = if is_one { source.clone() } else { Store::open(&spec.sink.place, spec, purpose)? };
+    Ok(Stores { source, sink, is_one })
 }
 
 /// A job with its stores open and its partitions selected.
@@ -150,7 +169,8 @@ impl OpenJob {
 
     fn open(arguments: &SelectArguments, purpose: Purpose) -> Result<Self, Failure> {
         let spec = spec(&arguments.config)?;
-        let (source, sink) = stores(&spec, purpose)?;
+        let stores = stores(&spec, purpose)?;
+        let (source, sink) = (stores.source.source(), stores.sink.sink());
         let partitions = partitions(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
         let workers = arguments.workers.unwrap_or(spec.run.workers).count(partitions.len());
         Ok(Self { spec, source, sink, partitions, workers })

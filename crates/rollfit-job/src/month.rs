@@ -18,6 +18,9 @@ pub struct Month {
 pub struct MonthError(String);
 
 impl Month {
+    /// The last month there can be.
+    pub const MAX: Self = Self { year: 9998, month: 12 };
+
     /// The month that holds an instant in microseconds since 1970.
     ///
     /// # Errors

@@ -54,7 +54,29 @@ pub fn partitions(
     sink: &dyn Sink,
     only: &[Selector],
 ) -> Result<Vec<Partition>, PlanError> {
-    let stored = stored_partitions(spec, sink)?;
+    planned(spec, source, sink, stored_partitions(spec, sink)?, only)
+}
+
+/// As [`partitions`], without asking the sink which partitions it holds: what can be planned where it does not tell.
+///
+/// # Errors
+/// As [`partitions`].
+pub fn configured_partitions(
+    spec: &Spec,
+    source: &dyn Source,
+    sink: &dyn Sink,
+    only: &[Selector],
+) -> Result<Vec<Partition>, PlanError> {
+    planned(spec, source, sink, Vec::new(), only)
+}
+
+fn planned(
+    spec: &Spec,
+    source: &dyn Source,
+    sink: &dyn Sink,
+    stored: Vec<Partition>,
+    only: &[Selector],
+) -> Result<Vec<Partition>, PlanError> {
     let keys = keys(spec, source, &stored)?;
     check_selected_keys(only, &keys)?;
     let mut planned = Vec::new();

@@ -3,12 +3,14 @@
 mod adopt;
 mod compare;
 mod demo;
+mod doctor;
 mod drop;
 mod import;
 mod init;
 mod metrics;
 mod plan;
 mod run;
+mod schema;
 mod verify;
 
 use crate::args::{Arguments, Command};
@@ -21,6 +23,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Demo(demo) => demo::run(global, demo),
         Command::Init(config) => init::run(global, config),
         Command::Import(import) => import::run(global, import),
+        Command::Doctor(doctor) => doctor::run(global, doctor),
+        Command::Schema(schema) => schema::run(global, schema),
         Command::Plan(select) => plan::run(global, select),
         Command::Run(run) => run::run(global, run),
         Command::Verify(verify) => verify::run(global, verify),

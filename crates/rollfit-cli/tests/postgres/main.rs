@@ -9,6 +9,7 @@
 mod certificates;
 mod checker;
 mod compare;
+mod doctor;
 mod faults;
 mod frames;
 mod harness_works;
@@ -19,6 +20,8 @@ mod pooler;
 mod programs;
 mod proxy;
 mod readers;
+mod roles;
+mod schema;
 mod server;
 mod small_disk;
 mod sql;

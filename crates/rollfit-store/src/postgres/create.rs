@@ -1,10 +1,9 @@
 //! Tables that are not there yet: [`Creation`], the statements that make a features table like its siblings, before and
 //! after its rows are loaded.
 //!
-//! A new table is like its parent or, where it has none, like the latest table of the same series: same columns and
-//! types, same owner, same grants. Where there is nothing to be like, it has our columns and the configured type.
-
-use std::collections::HashMap;
+//! A new table has the columns of its parent or, where it has none, of the latest table of the same series, of the same
+//! key if there is one; that table's owner and grants are its own. Where there is nothing to be like, it has our columns
+//! and the configured type.
 
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::{Series, TIME_COLUMN};
@@ -22,9 +21,11 @@ use super::tables::{self, Kind, Table, describe};
 /// The statements that make one features table.
 #[derive(Clone, Debug)]
 pub(crate) struct Creation {
-    /// Before the rows are loaded.
-    pub(crate) before: Vec<String>,
-    /// After: the key is faster built at once, and a parent is locked for a shorter time.
+    /// Its parent, where that is missing too, and the statements that make it.
+    pub(crate) parent: Option<(TableName, Vec<String>)>,
+    /// The statement that makes the table, without its key.
+    pub(crate) create: String,
+    /// After the rows are loaded: the key is faster built at once, and a parent is locked for a shorter time.
     pub(crate) after: Vec<String>,
     /// The table as it will be.
     pub(crate) leaf: Leaf,
@@ -32,10 +33,34 @@ pub(crate) struct Creation {
     pub(crate) has_parent: bool,
 }
 
-/// What a new table is like.
-struct Model {
-    table: Table,
-    owner: String,
+impl Creation {
+    /// The statements before the rows are loaded.
+    pub(crate) fn before(&self) -> impl Iterator<Item = &String> {
+        self.parent.iter().flat_map(|(_, statements)| statements).chain([&self.create])
+    }
+}
+
+/// What the features tables of a series and a key that are not there yet are like.
+pub(crate) struct Model {
+    /// The table that has the columns; none where there is nothing to be like.
+    pub(crate) like: Option<Table>,
+    access: Access,
+    pub(crate) parent: Option<ParentModel>,
+}
+
+/// The partitioned table that a new table becomes a part of.
+pub(crate) struct ParentModel {
+    pub(crate) name: TableName,
+    pub(crate) is_there: bool,
+    /// Whose it will be, where it is not there.
+    access: Access,
+}
+
+/// Whose a table is, and who else may use it.
+#[derive(Default)]
+struct Access {
+    /// None for whoever makes the table.
+    owner: Option<String>,
     grants: Vec<Grant>,
 }
 
@@ -53,30 +78,52 @@ impl PostgresStore {
         series: &Series,
         partition: &Partition,
     ) -> Result<Creation, StoreError> {
-        let name = self.table(&series.features_table(partition));
-        let parent = series.parent_table(partition).map(|parent| self.table(&parent));
-        let known = match &parent {
-            Some(parent) => describe(session, &self.schema, std::slice::from_ref(&parent.name))?,
-            None => HashMap::new(),
+        let model = self.model(session, series, partition)?;
+        self.creation_like(&model, series, partition)
+    }
+
+    /// What a new table of a series and a key is like: the columns of its parent, since a part has no others; owner and
+    /// grants of its siblings.
+    pub(super) fn model(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        partition: &Partition,
+    ) -> Result<Model, StoreError> {
+        let sibling = self.sibling(session, series, partition)?;
+        let access = self.access(session, sibling.as_ref().map(|(_, table)| table))?;
+        let Some(name) = series.parent_table(partition) else {
+            return Ok(Model { like: sibling.map(|(_, table)| table), access, parent: None });
         };
-        let parent_found = parent.as_ref().and_then(|parent| known.get(&parent.name));
-        if let Some(table) = parent_found {
+        let name = self.table(&name);
+        if let Some(table) = self.partitioned(session, series, &name)? {
+            let access = if sibling.is_some() { access } else { self.access(session, Some(&table))? };
+            let parent = ParentModel { name, is_there: true, access: Access::default() };
+            return Ok(Model { like: Some(table), access, parent: Some(parent) });
+        }
+        let others_parent = sibling.as_ref().and_then(|(other, _)| series.parent_table(other));
+        let others_parent = match others_parent {
+            Some(parent) => self.partitioned(session, series, &self.table(&parent))?,
+            None => None,
+        };
+        let parent_like = others_parent.or(sibling.map(|(_, table)| table));
+        let parent =
+            ParentModel { name, is_there: false, access: self.access(session, parent_like.as_ref())? };
+        Ok(Model { like: parent_like, access, parent: Some(parent) })
+    }
+
+    /// A table that others can be parts of, if it is there.
+    fn partitioned(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        name: &TableName,
+    ) -> Result<Option<Table>, StoreError> {
+        let table = describe(session, &self.schema, std::slice::from_ref(&name.name))?.remove(&name.name);
+        if let Some(table) = &table {
             check_parent(table, series)?;
         }
-        let model = match parent_found {
-            Some(table) => Some(self.model(session, table.clone())?),
-            None => self.sibling(session, series, partition)?,
-        };
-        let mut creation = self.statements(&name, series, model.as_ref())?;
-        if let Some(parent) = &parent {
-            if parent_found.is_none() {
-                let columns = columns_sql(series, &creation.leaf);
-                creation.before.splice(0..0, self.parent_statements(parent, &columns, model.as_ref()));
-            }
-            creation.after.push(attach_sql(parent, &creation.leaf, partition));
-            creation.has_parent = true;
-        }
-        Ok(creation)
+        Ok(table)
     }
 
     /// The latest table of the same series, of the same key if there is one.
@@ -85,106 +132,118 @@ impl PostgresStore {
         session: &mut Session,
         series: &Series,
         partition: &Partition,
-    ) -> Result<Option<Model>, StoreError> {
+    ) -> Result<Option<(Partition, Table)>, StoreError> {
         let names = tables::names(session, &self.schema)?;
         let siblings = names.iter().filter_map(|name| Some((series.partition_of(name)?, name)));
         let nearest = siblings.max_by_key(|(other, _)| (other.key == partition.key, other.month));
-        let Some((_, name)) = nearest else { return Ok(None) };
+        let Some((other, name)) = nearest else { return Ok(None) };
         let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
         // A table that could not be written itself is no model for another.
         let table = table.filter(|table| Leaf::new(table, series).is_ok());
-        table.map(|table| self.model(session, table)).transpose()
+        Ok(table.map(|table| (other, table)))
     }
 
-    fn model(&self, session: &mut Session, table: Table) -> Result<Model, StoreError> {
-        const OWNER: &str = "
-            SELECT pg_get_userbyid(relowner)::text, relowner = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)
-            FROM pg_catalog.pg_class WHERE oid = $1";
+    fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {
+        const OWNER: &str = "SELECT pg_get_userbyid(relowner)::text FROM pg_catalog.pg_class WHERE oid = $1";
         const GRANTS: &str = "
             SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee)::text END,
                    a.privilege_type, a.is_grantable
             FROM pg_catalog.pg_class c, aclexplode(c.relacl) a
             WHERE c.oid = $1 AND a.grantee <> c.relowner ORDER BY 1, 2";
+        let Some(table) = table else { return Ok(Access::default()) };
         let doing = format!("look up who may use {}", table.name);
         let rows = session.rows(&doing, OWNER, &[(&table.oid, Type::OID)])?;
-        let owner: String = match rows.first() {
-            Some(row) if !row.get::<_, bool>(1) => row.get(0),
-            _ => String::new(),
-        };
+        let owner = rows.first().map(|row| row.get(0));
         let rows = session.rows(&doing, GRANTS, &[(&table.oid, Type::OID)])?;
         let grants = rows.iter().map(|row| Grant {
             to: row.get::<_, Option<String>>(0).map_or("PUBLIC".to_owned(), |role| quoted(&role)),
             privilege: row.get(1),
             with_grant_option: row.get(2),
         });
-        Ok(Model { owner, grants: grants.collect(), table })
+        Ok(Access { owner, grants: grants.collect() })
     }
 
-    fn statements(
+    /// How to make the features table of a partition like `model`.
+    pub(super) fn creation_like(
         &self,
-        name: &TableName,
+        model: &Model,
         series: &Series,
-        model: Option<&Model>,
+        partition: &Partition,
     ) -> Result<Creation, StoreError> {
-        let sql = name.sql();
-        let (create, leaf) = match model {
-            Some(model) => {
-                let leaf = Leaf::new(
-                    &Table { name: name.clone(), kind: Kind::Plain, ..model.table.clone() },
-                    series,
-                )?;
-                (like_sql(name, &model.table.name), leaf)
-            }
-            None => {
-                let leaf = self.plain_leaf(name, series);
-                (format!("CREATE TABLE {sql} (\n    {}\n)", columns_sql(series, &leaf)), leaf)
-            }
-        };
+        let name = self.table(&series.features_table(partition));
+        let leaf = self.leaf_like(model, series, &name)?;
+        let columns = model.columns_sql(series, &leaf);
         // What is LIKE a table takes NOT NULL from it, but not the key.
-        let mut after = vec![format!("ALTER TABLE {sql} ADD PRIMARY KEY ({})", quoted(TIME_COLUMN))];
-        after.extend(model.map(|model| model.grants_sql(&sql)).unwrap_or_default());
-        Ok(Creation { before: vec![create], after, leaf, has_parent: false })
+        let mut after = vec![format!("ALTER TABLE {} ADD PRIMARY KEY ({})", name.sql(), quoted(TIME_COLUMN))];
+        after.extend(model.access.sql(&name));
+        after.extend(model.parent.iter().map(|parent| attach_sql(&parent.name, &leaf, partition)));
+        let missing_parent = model.parent.as_ref().filter(|parent| !parent.is_there);
+        Ok(Creation {
+            parent: missing_parent.map(|parent| (parent.name.clone(), parent.sql(&columns))),
+            create: format!("CREATE TABLE {} (\n    {columns}\n)", name.sql()),
+            after,
+            leaf,
+            has_parent: model.parent.is_some(),
+        })
     }
 
-    fn plain_leaf(&self, name: &TableName, series: &Series) -> Leaf {
-        Leaf {
-            name: name.clone(),
-            time: TimeType::Naive,
-            features: vec![self.numbers; series.columns.len()],
-            others: Vec::new(),
-        }
-    }
-
-    fn parent_statements(&self, parent: &TableName, columns: &str, model: Option<&Model>) -> Vec<String> {
-        let time = quoted(TIME_COLUMN);
-        let sql = parent.sql();
-        let mut statements = vec![format!(
-            "CREATE TABLE IF NOT EXISTS {sql} (\n    {columns},\n    PRIMARY KEY ({time})\n) PARTITION BY RANGE ({time})"
-        )];
-        statements.extend(model.map(|model| model.grants_sql(&sql)).unwrap_or_default());
-        statements
+    fn leaf_like(&self, model: &Model, series: &Series, name: &TableName) -> Result<Leaf, StoreError> {
+        let Some(like) = &model.like else {
+            return Ok(Leaf {
+                name: name.clone(),
+                time: TimeType::Naive,
+                features: vec![self.numbers; series.columns.len()],
+                others: Vec::new(),
+            });
+        };
+        let leaf = Leaf::new(&Table { kind: Kind::Plain, ..like.clone() }, series)?;
+        Ok(Leaf { name: name.clone(), ..leaf })
     }
 }
 
 impl Model {
+    /// Whom new tables are given to.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = &str> {
+        let missing_parent = self.parent.iter().filter(|parent| !parent.is_there);
+        let access = missing_parent.map(|parent| &parent.access).chain([&self.access]);
+        access.filter_map(|access| access.owner.as_deref())
+    }
+
+    /// The columns in a CREATE TABLE.
+    fn columns_sql(&self, series: &Series, leaf: &Leaf) -> String {
+        const INCLUDED: &str = "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING IDENTITY INCLUDING STORAGE";
+        match &self.like {
+            // Checks of a parent hold for all its parts; those of a sibling may be about its month.
+            Some(like) if like.kind == Kind::Partitioned => {
+                format!("LIKE {} {INCLUDED} INCLUDING CONSTRAINTS", like.name.sql())
+            }
+            Some(like) => format!("LIKE {} {INCLUDED}", like.name.sql()),
+            None => columns_sql(series, leaf),
+        }
+    }
+}
+
+impl ParentModel {
+    fn sql(&self, columns: &str) -> Vec<String> {
+        let (table, time) = (self.name.sql(), quoted(TIME_COLUMN));
+        let create = format!(
+            "CREATE TABLE IF NOT EXISTS {table} (\n    {columns},\n    PRIMARY KEY ({time})\n) PARTITION BY RANGE ({time})"
+        );
+        std::iter::once(create).chain(self.access.sql(&self.name)).collect()
+    }
+}
+
+impl Access {
     /// Grants first: whoever gives a table away may not grant on it any more.
-    fn grants_sql(&self, table: &str) -> Vec<String> {
+    fn sql(&self, table: &TableName) -> Vec<String> {
+        let table = table.sql();
         let grant = |grant: &Grant| {
             let option = if grant.with_grant_option { " WITH GRANT OPTION" } else { "" };
             format!("GRANT {} ON {table} TO {}{option}", grant.privilege, grant.to)
         };
-        let mut statements: Vec<String> = self.grants.iter().map(grant).collect();
-        if !self.owner.is_empty() {
-            statements.push(format!("ALTER TABLE {table} OWNER TO {}", quoted(&self.owner)));
-        }
-        statements
+        let owner = self.owner.iter().map(|owner| format!("ALTER TABLE {table} OWNER TO {}", quoted(owner)));
+        self.grants.iter().map(grant).chain(owner).collect()
     }
-}
-
-fn like_sql(name: &TableName, model: &TableName) -> String {
-    const INCLUDED: &str =
-        "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING IDENTITY INCLUDING STORAGE";
-    format!("CREATE TABLE {} (LIKE {} {INCLUDED})", name.sql(), model.sql())
 }
 
 fn columns_sql(series: &Series, leaf: &Leaf) -> String {

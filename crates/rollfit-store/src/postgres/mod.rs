@@ -9,6 +9,7 @@ mod column_type;
 mod connect;
 mod create;
 mod decode;
+mod doctor;
 mod encode;
 mod failpoint;
 mod fault;
@@ -22,6 +23,7 @@ mod pool;
 mod read_back;
 mod receipts;
 mod rights;
+mod schema;
 mod server;
 mod session;
 mod sink;
@@ -32,7 +34,7 @@ mod tables;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rollfit_job::spec::{Place, RunSpec, Series, Spec};
 use rollfit_job::store::StoreError;
@@ -40,11 +42,14 @@ use rollfit_job::store::StoreError;
 pub use self::bars::PostgresBars;
 use self::column_type::NumberColumn;
 use self::connect::{ConnectOptions, Environment};
+pub use self::doctor::{
+    Connection, Diagnosis, Examination, Holds, LastRun, MonthRows, Problem, SourceTable, Target, Targets, Tls,
+};
 use self::holders::Stalls;
 use self::names::TableName;
 use self::pool::{Pool, PooledSession};
 pub use self::server::SessionBudget;
-use self::session::Timeouts;
+use self::session::{Session, Timeouts};
 use self::tables::Table;
 
 /// How much longer than the server's own timeout to wait for its answer.
@@ -55,6 +60,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A schema of a database, as source, sink or both of one job.
 pub struct PostgresStore {
+    opened_at: Instant,
     pool: Arc<Pool>,
     purpose: Purpose,
     budget: SessionBudget,
@@ -84,6 +90,7 @@ impl PostgresStore {
     /// # Errors
     /// When the URL makes no sense, the server cannot be reached or is too old, or there is no such schema.
     pub fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Self, StoreError> {
+        let opened_at = Instant::now();
         let timeouts = timeouts(&spec.run);
         let pool = connect(place, purpose, &timeouts)?;
         let mut session = pool.first_session()?;
@@ -91,7 +98,9 @@ impl PostgresStore {
         let budget = server::session_budget(&mut session, spec.run.store_sessions_max)?;
         pool.set_budget(budget.sessions);
         drop(session);
+        pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Self {
+            opened_at,
             receipts: TableName::new(&schema, receipts::RECEIPTS),
             schema,
             pool,
@@ -117,6 +126,17 @@ impl PostgresStore {
         let mut session = self.pool.session()?;
         session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.timeouts)?;
         Ok(session)
+    }
+
+    /// Asks about one moment of the store.
+    fn in_snapshot<T>(
+        &self,
+        ask: impl FnOnce(&mut Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut session = self.snapshot_session()?;
+        let answer = ask(&mut session);
+        session.roll_back();
+        answer
     }
 
     /// Whether the receipts can be read. Who only reads may do without the right to: whoever wrote the features, they are

@@ -64,6 +64,11 @@ impl Pool {
         self.options.describe()
     }
 
+    /// What the user said without effect.
+    pub(crate) fn warnings(&self) -> &[String] {
+        self.options.warnings()
+    }
+
     /// Lets so many sessions be open at once.
     pub(crate) fn set_budget(&self, sessions: usize) {
         let mut state = self.lock();

@@ -36,7 +36,10 @@ pub(super) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<Stri
             super::names::quoted(name)
         ))),
         None => row.get::<_, Option<String>>(2).ok_or_else(|| {
-            StoreError::permanent("none of the schemas of search_path exists: set `schema` beside `url`")
+            StoreError::permanent(
+                "none of the schemas of search_path exists, or the role may use none of them: set `schema` beside `url`, or \
+                 GRANT USAGE ON SCHEMA ... TO the role",
+            )
         }),
     }
 }
@@ -56,18 +59,42 @@ pub struct SessionBudget {
     pub database_left: Option<i64>,
     /// Twice the cores of this machine, and 32 at most.
     pub default_max: i64,
+    /// What the configuration says instead, if it does.
+    pub configured_max: Option<usize>,
 }
 
+impl SessionBudget {
+    /// How many sessions there may be, with the arithmetic, for people.
+    pub fn arithmetic(&self) -> String {
+        let wanted = match self.configured_max {
+            Some(sessions) => format!("{sessions} configured"),
+            None => format!("{} by default (2 x cores, 32 at most)", self.default_max),
+        };
+        let (server_max, others) = (self.server_max, self.others);
+        let spare = format!(
+            "{} spare ({server_max} connections - {others} others - {HEADROOM} headroom)",
+            server_max - others - HEADROOM
+        );
+        let limit = |left: Option<i64>, whose: &str| left.map(|left| format!("{left} left to the {whose}"));
+        let limits = [limit(self.role_left, "role"), limit(self.database_left, "database")];
+        let terms: Vec<String> = [wanted, spare].into_iter().chain(limits.into_iter().flatten()).collect();
+        format!("{}, the least of {}", self.sessions, terms.join(", "))
+    }
+}
+
+/// The kind of a session of another role may be hidden: such a one counts where it has a database, as clients do.
 const BUDGET: &str = "
     SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
                - coalesce(current_setting('reserved_connections', true), '0')::bigint,
            (SELECT count(*) FROM pg_catalog.pg_stat_activity
-            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()),
+            WHERE coalesce(backend_type, 'client backend') = 'client backend' AND datid IS NOT NULL AND usesysid IS NOT NULL
+                AND pid <> pg_backend_pid()),
            (SELECT nullif(rolconnlimit, -1)::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_activity
                 WHERE usesysid = r.oid AND pid <> pg_backend_pid())
             FROM pg_catalog.pg_roles r WHERE rolname = session_user),
            (SELECT nullif(datconnlimit, -1)::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_activity
-                WHERE datid = d.oid AND backend_type = 'client backend' AND pid <> pg_backend_pid())
+                WHERE datid = d.oid AND coalesce(backend_type, 'client backend') = 'client backend'
+                    AND usesysid IS NOT NULL AND pid <> pg_backend_pid())
             FROM pg_catalog.pg_database d WHERE datname = current_database())";
 
 /// How many sessions the server can spare: never more than `configured`, at least one.
@@ -94,5 +121,6 @@ pub(super) fn session_budget(
         role_left,
         database_left,
         default_max,
+        configured_max: configured,
     })
 }

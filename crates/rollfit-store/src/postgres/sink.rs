@@ -66,10 +66,7 @@ impl PostgresStore {
 
 impl Sink for PostgresStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
-        let mut session = self.snapshot_session()?;
-        let look = self.look(&mut session, partition);
-        session.roll_back();
-        Ok(look?.found)
+        self.in_snapshot(|session| Ok(self.look(session, partition)?.found))
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {

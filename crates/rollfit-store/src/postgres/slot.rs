@@ -173,7 +173,7 @@ impl PostgresSlot<'_> {
         for target in &self.targets {
             let name = &target.leaf.name;
             let doing = format!("create {name}, which `rollfit schema` prints");
-            for statement in target.creation.iter().flat_map(|creation| &creation.before) {
+            for statement in target.creation.iter().flat_map(Creation::before) {
                 self.session.execute(&doing, statement)?;
             }
             if target.has_rows {

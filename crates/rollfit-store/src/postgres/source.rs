@@ -18,10 +18,10 @@ use super::session::Session;
 use super::tables::{self, Column, Table, describe};
 
 /// A source table and how to read it.
-struct SeriesTable {
-    name: TableName,
+pub(super) struct SeriesTable {
+    pub(super) name: TableName,
     /// The time column, quoted.
-    time: String,
+    pub(super) time: String,
     time_type: TimeType,
     /// The expression for the values.
     value: String,
@@ -29,7 +29,7 @@ struct SeriesTable {
 }
 
 impl SeriesTable {
-    fn new(table: &Table, series: &Series) -> Result<Self, StoreError> {
+    pub(super) fn new(table: &Table, series: &Series) -> Result<Self, StoreError> {
         let column = |key: &str, name: &str| {
             table.column(name).ok_or_else(|| {
                 StoreError::permanent(format!(
@@ -51,15 +51,15 @@ impl SeriesTable {
 
     /// The rows of a span; infinite instants come along, to be told.
     fn span_sql(&self, span_us: &Range<i64>) -> String {
+        let (time, name) = (&self.time, self.name.sql());
+        format!("SELECT {time}, {} FROM {name} WHERE {} ORDER BY 1", self.value, self.span_condition(span_us))
+    }
+
+    /// What holds for the rows of a span, and for infinite instants.
+    pub(super) fn span_condition(&self, span_us: &Range<i64>) -> String {
         let (time, literal) = (&self.time, |us| self.time_type.literal(us));
-        format!(
-            "SELECT {time}, {} FROM {} WHERE {time} >= {} AND {time} < {} \
-                 OR {time} IN ('infinity', '-infinity') ORDER BY 1",
-            self.value,
-            self.name.sql(),
-            literal(span_us.start),
-            literal(span_us.end)
-        )
+        let (start, end) = (literal(span_us.start), literal(span_us.end));
+        format!("{time} >= {start} AND {time} < {end} OR {time} IN ('infinity', '-infinity')")
     }
 
     /// The last rows before an instant.
@@ -135,7 +135,7 @@ impl PostgresStore {
         series.iter().zip(&names).map(table).collect()
     }
 
-    fn missing(&self, name: &str, series: &Series) -> StoreError {
+    pub(super) fn missing(&self, name: &str, series: &Series) -> StoreError {
         StoreError::permanent(format!(
             "there is no table {} that the role can see: import its bars, or correct `table` of series `{}` or `schema`",
             self.table(name),
@@ -150,12 +150,10 @@ impl PostgresStore {
         key: &str,
         answer: impl FnOnce(&mut Session, &SeriesTable) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut session = self.snapshot_session()?;
-        let asked = self
-            .series_tables(&mut session, std::slice::from_ref(series), key)
-            .and_then(|tables| answer(&mut session, &tables[0]));
-        session.roll_back();
-        asked
+        self.in_snapshot(|session| {
+            let tables = self.series_tables(session, std::slice::from_ref(series), key)?;
+            answer(session, &tables[0])
+        })
     }
 }
 

@@ -1,0 +1,68 @@
+//! `rollfit schema`: the statements that make the tables a run would find missing, for somebody who may create tables to
+//! execute, as in `rollfit schema | psql -1`. Executes nothing.
+
+use rollfit_job::month::Month;
+use rollfit_job::partition::Partition;
+use rollfit_job::plan::partitions;
+use rollfit_store::postgres::Purpose;
+
+use crate::args::{GlobalArguments, SchemaArguments};
+use crate::exit::{Exit, Failure};
+use crate::open::{self, Address, Store};
+use crate::output;
+
+#[derive(serde::Serialize)]
+struct SchemaDocument {
+    statements: Vec<String>,
+}
+
+pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Result<Exit, Failure> {
+    let spec = open::spec(&arguments.config)?;
+    let no_schema = || Failure::usage("features go to files, which need no schema: `rollfit run` makes them");
+    if let Address::Parquet(_) = open::address(&spec.sink.place.url)? {
+        return Err(no_schema());
+    }
+    let stores = open::stores(&spec, Purpose::Read)?;
+    let Store::Postgres(sink) = &stores.sink else { return Err(no_schema()) };
+    let mut partitions = partitions(&spec, stores.source.source().as_ref(), sink.as_ref(), &arguments.only)?;
+    partitions.extend(months_ahead(&partitions, arguments.months_ahead.into()));
+    spec.check_outputs(partitions.iter())?;
+    let statements = sink.ddl(&partitions)?;
+    if global.json {
+        output::json(&SchemaDocument { statements })?;
+    } else if statements.is_empty() {
+        output::line("-- nothing is missing")?;
+    } else {
+        statements.iter().try_for_each(|statement| output::line(&format!("{statement};")))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The months after the last one of each key.
+fn months_ahead(partitions: &[Partition], count: usize) -> Vec<Partition> {
+    let is_last = |partition: &&Partition| {
+        !partitions.iter().any(|other| other.key == partition.key && other.month > partition.month)
+    };
+    let after = |last: &Partition| {
+        let months = last.month.through(Month::MAX).skip(1).take(count);
+        months.map(|month| Partition { key: last.key.clone(), month }).collect::<Vec<_>>()
+    };
+    partitions.iter().filter(is_last).flat_map(after).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(key: &str, month: &str) -> Partition {
+        Partition { key: key.to_owned(), month: month.parse().unwrap() }
+    }
+
+    #[test]
+    fn months_ahead_follow_the_last_of_each_key() {
+        let planned = [partition("a", "2017-12"), partition("a", "2017-11"), partition("b", "9998-11")];
+        let ahead = [partition("a", "2018-01"), partition("a", "2018-02"), partition("b", "9998-12")];
+        assert_eq!(months_ahead(&planned, 2), ahead);
+        assert!(months_ahead(&planned, 0).is_empty());
+    }
+}

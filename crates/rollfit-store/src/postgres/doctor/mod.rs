@@ -1,0 +1,142 @@
+//! What there is to know of a store before a run: [`Diagnosis`], gathered by [`PostgresStore::diagnose`], told in plain
+//! data. What stands in the way of a run is a [`Problem`], each with what to do.
+//!
+//! Holds true: nothing is written. One question, or the few about one thing, has one read-only transaction, so that
+//! none of them keeps the server from cleaning up for long.
+
+mod connection;
+mod creation;
+mod rights;
+mod sources;
+mod targets;
+
+use rollfit_job::error_chain;
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::Definition;
+use rollfit_job::store::{Fault, StoreError};
+
+pub use self::connection::{Connection, Tls};
+pub use self::sources::{MonthRows, SourceTable};
+pub use self::targets::{Holds, LastRun, Target, Targets};
+use super::{PostgresStore, SessionBudget};
+
+/// What a store is examined for.
+#[derive(Clone, Copy, Debug)]
+pub struct Examination<'a> {
+    /// Whether the job's series come from here.
+    pub is_source: bool,
+    /// Whether its features go here.
+    pub is_sink: bool,
+    /// Its keys.
+    pub keys: &'a [String],
+    /// Its partitions.
+    pub partitions: &'a [Partition],
+    /// What it computes.
+    pub definition: &'a Definition,
+}
+
+/// What there is to know of a store before a run.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Diagnosis {
+    /// `user@host:port/database`.
+    pub place: String,
+    /// The schema of the tables.
+    pub schema: String,
+    /// The server and the way to it.
+    pub connection: Connection,
+    /// The most sessions that a run opens here, and why.
+    pub sessions: SessionBudget,
+    /// What was configured without effect.
+    pub warnings: Vec<String>,
+    /// The table of each key and series, where this store is the source.
+    pub sources: Vec<SourceTable>,
+    /// The features tables, where this store is the sink.
+    pub targets: Option<Targets>,
+    /// What stands in the way of a run.
+    pub problems: Vec<Problem>,
+    /// What is good to know, and stands in nobody's way.
+    pub notes: Vec<String>,
+}
+
+/// Something that stands in the way of a run, or of some of its partitions.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Problem {
+    /// What is wrong, where, and what to do.
+    pub what: String,
+    /// The statements that set it right, if some do.
+    pub statements: Vec<String>,
+}
+
+impl Problem {
+    /// One that no statement of ours sets right.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), statements: Vec::new() }
+    }
+}
+
+/// What was found out on the way.
+#[derive(Default)]
+struct Findings {
+    problems: Vec<Problem>,
+    notes: Vec<String>,
+}
+
+impl Findings {
+    fn problem(&mut self, what: impl Into<String>, statements: Vec<String>) {
+        self.problems.push(Problem { what: what.into(), statements });
+    }
+
+    fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// What could be found out. A refusal of the server is a finding, the loss of the server is not.
+    fn found_out<T>(&mut self, asked: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match asked {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.fault() == Fault::Permanent => {
+                self.problems.push(Problem::new(error_chain(&error)));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl PostgresStore {
+    /// Finds out whether a run could start, and what it would find. Writes nothing.
+    ///
+    /// # Errors
+    /// When the server is lost on the way. What is wrong with the store is in the answer.
+    pub fn diagnose(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {
+        let mut findings = Findings::default();
+        let connection = self.examine_connection()?;
+        if connection.is_standby && examination.is_sink {
+            findings.problem(
+                "the server is a standby, which takes no writes: give the primary's address",
+                Vec::new(),
+            );
+        }
+        let rights = self.rights(examination)?;
+        rights.check_schema(&mut findings);
+        let sources = match examination.is_source {
+            true => self.examine_sources(examination, &rights, &mut findings)?,
+            false => Vec::new(),
+        };
+        let targets = match examination.is_sink {
+            true => Some(self.examine_targets(examination, &rights, &mut findings)?),
+            false => None,
+        };
+        Ok(Diagnosis {
+            place: self.pool.describe(),
+            schema: self.schema.clone(),
+            connection,
+            sessions: self.budget.clone(),
+            warnings: self.pool.warnings().to_vec(),
+            sources,
+            targets,
+            problems: findings.problems,
+            notes: findings.notes,
+        })
+    }
+}
