@@ -21,7 +21,8 @@ const SUM: &str =
     "select count(*) || ' rows with checksum ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)";
 
 /// The versions of all rows: a row that is written again has another.
-const VERSIONS: &str = "select count(*) || ' ' || coalesce(sum(hashtextextended(t.ctid::text || ' ' || t.xmin::text, 0)::numeric), 0)";
+const VERSIONS: &str = "
+    select count(*) || ' ' || coalesce(sum(hashtextextended(t.ctid::text || ' ' || t.xmin::text, 0)::numeric), 0)";
 
 /// Everything that a user has made.
 const RELATIONS: &str = "
@@ -84,7 +85,8 @@ fn relations(client: &mut Client, query: &str) -> BTreeMap<String, String> {
 
 /// The receipts of each output; one where all is well.
 fn receipts(client: &mut Client) -> Vec<(String, String)> {
-    let query = "select output, string_agg(receipt::text || key || month || rows, ' and ') from rollfit_receipts group by 1";
+    let query = "select output, string_agg(receipt::text || key || month || rows, ' and ')
+                 from rollfit_receipts group by 1";
     let is_there = "select to_regclass('rollfit_receipts') is not null";
     if !client.query_one(is_there, &[]).unwrap().get::<_, bool>(0) {
         return Vec::new();

@@ -329,6 +329,21 @@ fn poolers_that_lend_connections_by_the_transaction_do_no_harm() {
 }
 
 #[test]
+fn two_runners_behind_one_pooler_do_not_trip_over_each_others_statements() {
+    let workload = Workload::wide();
+    workload.done();
+    let pooler = Pooler::before(workload.database.server(), 3);
+    let url = pooler.url(workload.database.name());
+    for _ in 0..2 {
+        let runners = [0; 2].map(|_| workload.start(&at(&url), &["--force", "--workers", "4"]));
+        for running in runners {
+            assert_eq!(running.finish().exits(0).json()["written"], 6);
+        }
+    }
+    workload.is_as_undisturbed();
+}
+
+#[test]
 fn a_standby_that_answers_first_is_passed_over() {
     let server = Server::start();
     let workload = Workload::on(&server, SMALL);

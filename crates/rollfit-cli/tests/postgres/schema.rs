@@ -132,6 +132,20 @@ fn tables_are_printed_for_months_ahead_and_a_parent_only_once() {
 }
 
 #[test]
+fn the_first_leaf_of_a_parent_has_its_owner_and_grants() {
+    let workload = Workload::small();
+    let owner = make_siblings(&workload);
+    workload.database.sql("drop table reg_rate_eurusd_2017_01");
+    workload.done();
+    let first = "select concat_ws(' ', pg_get_userbyid(relowner), relacl)
+                 from pg_class where relname = 'reg_rate_eurusd_2017_01'";
+    assert_eq!(
+        workload.database.one::<String>(first),
+        format!("{owner} {{{owner}=arwdDxt/{owner},=r/{owner}}}")
+    );
+}
+
+#[test]
 fn hostile_names_stay_names() {
     let workload = Workload::small();
     for (from, to) in [

@@ -337,20 +337,34 @@ fn make_parents(workload: &Workload<'_>) {
 }
 
 #[test]
-fn leaves_are_attached_to_a_parent_that_is_there_and_are_like_it() {
+fn leaves_are_attached_to_a_parent_that_is_there_and_are_like_those_before_them() {
     let workload = Workload::small();
     make_parents(&workload);
     let [owner, reader] = roles(&workload);
     workload.database.sql(&format!(
-        "grant select on reg_bqx_eurusd to {reader}; alter table reg_bqx_eurusd owner to {owner};"
+        "grant select on reg_bqx_eurusd_2016_12 to {reader}; alter table reg_bqx_eurusd_2016_12 owner to {owner};"
     ));
     workload.done();
     assert_eq!(parent_of(&workload, BQX), format!("reg_bqx_eurusd {JANUARY}"));
-    assert_eq!(owner_and_grants(&workload, BQX), owner_and_grants(&workload, "reg_bqx_eurusd"));
+    assert_eq!(owner_and_grants(&workload, BQX), owner_and_grants(&workload, "reg_bqx_eurusd_2016_12"));
     assert_eq!(workload.database.one::<i64>("select count(*) from reg_bqx_eurusd"), 1 + 1488 + 1344);
     let others = "select count(*) from reg_rate_eurusd_2016_12 where ts_utc = '2016-12-24'";
     assert_eq!(workload.database.one::<i64>(others), 1);
     workload.run(&["verify", "--quiet"]).exits(0);
+    drop_roles(&workload, &[owner, reader]);
+}
+
+#[test]
+fn the_first_leaf_of_a_parent_is_like_the_parent() {
+    let workload = Workload::small();
+    make_parents(&workload);
+    let [owner, reader] = roles(&workload);
+    workload.database.sql(&format!(
+        "drop table reg_bqx_eurusd_2016_12;
+         grant select on reg_bqx_eurusd to {reader}; alter table reg_bqx_eurusd owner to {owner}"
+    ));
+    workload.done();
+    assert_eq!(owner_and_grants(&workload, BQX), owner_and_grants(&workload, "reg_bqx_eurusd"));
     drop_roles(&workload, &[owner, reader]);
 }
 
@@ -380,77 +394,66 @@ fn what_is_no_parent_is_refused() {
     assert_eq!(workload.database.one::<Option<String>>("select to_regclass('reg_rate_eurusd')::text"), None);
 }
 
-/// The configuration with a name of 63 bytes and more in place of each of ours, and tables to go with it.
-fn hostile(workload: &Workload<'_>) {
-    let schema = r#"we"ird 'schema'; drop table x; -- ü"#;
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let source = |series: &str, time: &str, value: &str| {
-        let ours = [format!("{series}_eurusd"), time.to_owned(), value.to_owned()];
-        let [table, time, value] = ours.map(|name| quoted(&weird(&name)));
-        format!(
-            "alter table {table} rename column TIME to {time}; alter table {table} rename column VALUE to {value};"
-        )
-    };
-    let rename = |series: &str| {
-        format!("alter table {series}_eurusd rename to {};", quoted(&weird(&format!("{series}_eurusd"))))
-    };
-    let columns = source("m1", "time", "rate_index").replace("TIME", "time").replace("VALUE", "rate_index")
-        + &source("bqx", "ts_utc", "w15_bqx_return")
-            .replace("TIME", "ts_utc")
-            .replace("VALUE", "w15_bqx_return");
-    workload.database.sql(&format!("{}{}{columns}", rename("m1"), rename("bqx")));
-    for series in ["m1", "bqx"] {
-        let table = quoted(&weird(&format!("{series}_eurusd")));
-        workload.database.sql(&format!(
-            "create schema if not exists {s}; alter table {table} set schema {s}",
-            s = quoted(schema)
-        ));
-    }
-    workload.reconfigure(|text| {
-        let names = [
-            "m1_{key}",
-            "time",
-            "rate_index",
-            "reg_rate_{key}_{yyyy}_{mm}",
-            "bqx_{key}",
-            "ts_utc",
-            "w15_bqx_return",
-            "reg_bqx_{key}_{yyyy}_{mm}",
-        ];
-        let text = names
-            .iter()
-            .fold(text, |text, name| text.replace(&format!("= \"{name}\""), &format!("= {:?}", weird(name))));
-        let features = format!(
-            "[features]\nmetrics = [\"b\", \"r2\"]\ncolumn = {:?}\n[run]",
-            weird("{metric}_{series}_{window}")
-        );
-        text.replace("[run]", &features)
-            .replace("[partitions]", &format!("schema = {schema:?}\n[partitions]"))
-    });
-}
+/// A schema whose name is hostile.
+const SCHEMA: &str = r#"we"ird 'schema'; drop table x; -- ü"#;
 
 /// A name made hostile.
-fn weird(name: &str) -> String {
+fn hostile(name: &str) -> String {
     format!("'{name}\" \\ $1; -- é")
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Gives a source table and its columns hostile names, in the hostile schema.
+fn rename_source(workload: &Workload<'_>, table: &str, columns: [&str; 2]) {
+    let (schema, renamed) = (quoted(SCHEMA), quoted(&hostile(table)));
+    for column in columns {
+        let renamed = quoted(&hostile(column));
+        workload.database.sql(&format!("alter table {table} rename {column} to {renamed}"));
+    }
+    workload.database.sql(&format!(
+        "create schema if not exists {schema};
+         alter table {table} rename to {renamed}; alter table {renamed} set schema {schema}"
+    ));
+}
+
+/// Gives everything a hostile name that can have one.
+fn with_hostile_names() -> Workload<'static> {
+    let workload = Workload::one();
+    rename_source(&workload, "m1_eurusd", ["time", "rate_index"]);
+    rename_source(&workload, "bqx_eurusd", ["ts_utc", "w15_bqx_return"]);
+    let names = ["m1_{key}", "time", "rate_index", "bqx_{key}", "ts_utc", "w15_bqx_return"];
+    let tables = ["reg_rate_{key}_{yyyy}_{mm}", "reg_bqx_{key}_{yyyy}_{mm}"];
+    let rename =
+        |text: String, name: &&str| text.replace(&format!("= \"{name}\""), &format!("= {:?}", hostile(name)));
+    let column = hostile("{metric}_{series}_{window}");
+    workload.reconfigure(|text| {
+        names
+            .iter()
+            .chain(&tables)
+            .fold(text, rename)
+            .replace("[run]", &format!("[features]\nmetrics = [\"b\", \"r2\"]\ncolumn = {column:?}\n[run]"))
+            .replace("[partitions]", &format!("schema = {SCHEMA:?}\n[partitions]"))
+    });
+    workload
 }
 
 #[test]
 fn hostile_names_are_only_names() {
-    let workload = Workload::one();
-    hostile(&workload);
+    let workload = with_hostile_names();
     workload.done();
     workload.run(&["verify", "--quiet"]).exits(0);
-    let before = workload.database.texts("select count(*) from pg_class");
+    let relations = "select count(*) from pg_class";
+    let before: i64 = workload.database.one(relations);
     workload.run(&["run", "--force"]).exits(0);
     assert_eq!(workload.done()["already_done"], 1);
-    assert_eq!(workload.database.texts("select count(*) from pg_class"), before);
-    let name = weird("reg_rate_eurusd_2017_01").replace('"', "\"\"").replace('\'', "''");
-    let rows = format!(
-        "select reltuples::int8 from pg_class where oid = '\"{}\".\"{name}\"'::regclass",
-        r#"we"ird 'schema'; drop table x; -- ü"#.replace('"', "\"\"").replace('\'', "''")
-    );
-    assert_eq!(workload.database.one::<i64>(&rows), 1488);
+    assert_eq!(workload.database.one::<i64>(relations), before);
+    let count = format!("select count(*) from {}.{}", quoted(SCHEMA), quoted(&hostile(RATE)));
+    assert_eq!(workload.database.one::<i64>(&count), 1488);
     workload.run(&["drop", "eurusd:2017-01"]).exits(0);
+    assert_eq!(workload.database.one::<i64>(&count), 0);
 }
 
 #[test]
@@ -485,7 +488,8 @@ fn names_of_63_bytes_are_written_and_longer_ones_refused_before_anything_is() {
         [(64, 20, "[series.idx] features"), (60, 64, "[series.idx] column")]
     {
         let workload = configured(table_bytes, column_bytes);
-        let relations = "select string_agg(relname, ' ' order by relname) from pg_class where relnamespace = 'public'::regnamespace";
+        let relations = "select string_agg(relname, ' ' order by relname) from pg_class
+                         where relnamespace = 'public'::regnamespace";
         let before: String = workload.database.one(relations);
         workload.run(&["run"]).exits(2).says(&[words, "63"]);
         assert_eq!(workload.database.one::<String>(relations), before);

@@ -1,9 +1,9 @@
 //! Tables that are not there yet: [`Creation`], the statements that make a features table like its siblings, before and
 //! after its rows are loaded.
 //!
-//! A new table has the columns of its parent or, where it has none, of the latest table of the same series, of the same
-//! key if there is one; that table's owner and grants are its own. Where there is nothing to be like, it has our columns
-//! and the configured type.
+//! A new table has the columns of its parent or, where it has none, of its nearest sibling: the latest table of the same
+//! series, of the same key if there is one. It has the sibling's owner and grants or, where its parent has no other part,
+//! the parent's. Where there is nothing to be like, it has our columns and the configured type.
 
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::{Series, TIME_COLUMN};
@@ -82,8 +82,7 @@ impl PostgresStore {
         self.creation_like(&model, series, partition)
     }
 
-    /// What a new table of a series and a key is like: the columns of its parent, since a part has no others; owner and
-    /// grants of its siblings.
+    /// What a new table of a series and a key is like.
     pub(super) fn model(
         &self,
         session: &mut Session,
@@ -91,25 +90,27 @@ impl PostgresStore {
         partition: &Partition,
     ) -> Result<Model, StoreError> {
         let sibling = self.sibling(session, series, partition)?;
-        let access = self.access(session, sibling.as_ref().map(|(_, table)| table))?;
+        let sibling_table = sibling.as_ref().map(|(_, table)| table);
         let Some(name) = series.parent_table(partition) else {
+            let access = self.access(session, sibling_table)?;
             return Ok(Model { like: sibling.map(|(_, table)| table), access, parent: None });
         };
         let name = self.table(&name);
         if let Some(table) = self.partitioned(session, series, &name)? {
-            let access = if sibling.is_some() { access } else { self.access(session, Some(&table))? };
+            // The parent is nearer than another key's table.
+            let nearest = sibling.filter(|(other, _)| other.key == partition.key).map(|(_, table)| table);
+            let access = self.access(session, Some(nearest.as_ref().unwrap_or(&table)))?;
             let parent = ParentModel { name, is_there: true, access: Access::default() };
             return Ok(Model { like: Some(table), access, parent: Some(parent) });
         }
-        let others_parent = sibling.as_ref().and_then(|(other, _)| series.parent_table(other));
-        let others_parent = match others_parent {
+        let access = self.access(session, sibling_table)?;
+        let others_parent = match sibling.as_ref().and_then(|(other, _)| series.parent_table(other)) {
             Some(parent) => self.partitioned(session, series, &self.table(&parent))?,
             None => None,
         };
-        let parent_like = others_parent.or(sibling.map(|(_, table)| table));
-        let parent =
-            ParentModel { name, is_there: false, access: self.access(session, parent_like.as_ref())? };
-        Ok(Model { like: parent_like, access, parent: Some(parent) })
+        let like = others_parent.or(sibling.map(|(_, table)| table));
+        let parent = ParentModel { name, is_there: false, access: self.access(session, like.as_ref())? };
+        Ok(Model { like, access, parent: Some(parent) })
     }
 
     /// A table that others can be parts of, if it is there.

@@ -100,14 +100,14 @@ impl Work {
         });
         let foreign = (foreign > 0).then(|| {
             format!(
-                "{} hold rows that rollfit did not write and are left alone: `rollfit compare` tells whether they are what \
+                "rows that rollfit did not write, in {}, are left alone: `rollfit compare` tells whether they are what \
                  rollfit would write, `rollfit adopt` makes them ours, `rollfit run --replace foreign` writes them anew",
                 output::plural(foreign, "partition")
             )
         });
         let other = (other > 0).then(|| {
             format!(
-                "{} hold rows of another definition and are left alone until `rollfit run --replace definition-changed`",
+                "rows of another definition, in {}, are left alone until `rollfit run --replace definition-changed`",
                 output::plural(other, "partition")
             )
         });
