@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|compression|workload|python|postgres|production]..., all by default.
+# The figures of docs/performance.md: ./bench.sh [kernel|compression|workload|python|postgres|seconds_of_a_run|
+# production]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `python`, PostgreSQL's server
 # programs for `postgres` and `production`, and below ROLLFIT_BENCH_DIR (target/bench) 15 GB of free space for `workload`, 50 for
 # `production`. Figures of one machine compare within one call only.
@@ -8,7 +9,7 @@ cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
 dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
-wanted=${*:-kernel compression workload python postgres production}
+wanted=${*:-kernel compression workload python postgres seconds_of_a_run production}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -89,6 +90,7 @@ python() {
 
 # A throw-away server with the settings of production: wal_level=replica, fsync and synchronous_commit on.
 start_server() {
+    local settings=$*
     server=$(realpath "$dir")/server
     local programs as=()
     programs=$(pg_config --bindir)
@@ -102,7 +104,7 @@ start_server() {
         cd "$server"
         "${as[@]}" "$programs/initdb" -D data -A trust -U postgres >/dev/null
         "${as[@]}" "$programs/pg_ctl" -D data -l log -w start >/dev/null \
-            -o "-k $server -p 5499 -c listen_addresses= -c wal_level=replica -c shared_buffers=1GB -c max_wal_size=8GB"
+            -o "-k $server -p 5499 -c listen_addresses= -c wal_level=replica -c shared_buffers=1GB -c max_wal_size=8GB $settings"
     )
     url="postgres://postgres@/postgres?host=$server&port=5499"
     trap stop_server EXIT
@@ -118,6 +120,33 @@ postgres() {
     import_workload
     start_server
     ROLLFIT_BENCH_URL=$url ROLLFIT_BENCH_SOURCES=$(realpath "$dir/fx") cargo bench --quiet -p rollfit-store --bench postgres
+    stop_server
+}
+
+# Where each second of a run goes: what the server says of every statement, for one pair's 12 partitions on one worker.
+seconds_of_a_run() {
+    heading "where the time goes (12 partitions of eurusd from Parquet into PostgreSQL, one worker)"
+    import_workload
+    start_server -c log_min_duration_statement=0
+    local took
+    sed -e 's/^\[store\]/[source]/' -e 's/^name = .*//' "$dir/rollfit.toml" >"$dir/stages.toml"
+    printf '\n[sink]\nurl = "%s"\n' "$url" >>"$dir/stages.toml"
+    took=$(seconds "$rollfit" run --quiet --config "$dir/stages.toml" --only eurusd --workers 1)
+    awk -v took="$took" '
+        /duration:/ {
+            ms = $0; sub(/.*duration: /, "", ms); sub(/ ms.*/, "", ms)
+            kind = "the rest"
+            if ($0 ~ /COPY .* FROM STDIN/) kind = "COPY"
+            else if ($0 ~ /ADD PRIMARY KEY/) kind = "primary key"
+            else if ($0 ~ /ANALYZE/) kind = "ANALYZE"
+            else if ($0 ~ /: COMMIT/) kind = "COMMIT"
+            sum[kind] += ms / 1000; all += ms / 1000
+        }
+        END {
+            for (kind in sum) printf "%-36s %6.2f s\n", kind, sum[kind]
+            printf "%-36s %6.2f s\n", "between statements, and the start", took - all
+            printf "%-36s %6.2f s\n", "all of it", took
+        }' "$server/log"
     stop_server
 }
 

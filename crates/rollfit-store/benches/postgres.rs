@@ -57,7 +57,7 @@ fn main() {
         println!("skipped: ./bench.sh postgres starts a server for it");
         return;
     };
-    let blocks = variable("ROLLFIT_BENCH_BLOCKS").map_or(12, |blocks| blocks.parse().unwrap());
+    let blocks = variable("ROLLFIT_BENCH_BLOCKS").map_or(6, |blocks| blocks.parse().unwrap());
     let wanted = variable("ROLLFIT_BENCH_CASES");
     let bench = Bench { url, sources: sources.into(), files: tempfile::tempdir().unwrap().keep() };
     println!("case      block  floor s  rollfit s  ratio");
