@@ -21,6 +21,20 @@ pub struct Fit<N = f64> {
     pub y_last: N,
 }
 
+impl<N> Fit<N> {
+    #[inline(always)]
+    pub(crate) fn map<M>(&self, change: impl Fn(&N) -> M) -> Fit<M> {
+        Fit {
+            a2: change(&self.a2),
+            a1: change(&self.a1),
+            b: change(&self.b),
+            ss_res: change(&self.ss_res),
+            ss_tot: change(&self.ss_tot),
+            y_last: change(&self.y_last),
+        }
+    }
+}
+
 impl Fit {
     /// What stands where a window has no fit: every field, and so every metric, is NaN.
     pub const NONE: Self = Self {

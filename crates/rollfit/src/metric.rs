@@ -1,8 +1,9 @@
 //! [`Metric`]: the catalogue. One table defines every metric (name, unit, formula, what it is made of, function);
 //! schemas, help, docs and the bounds of the accuracy promise are generated from it or tested against it.
 
-use crate::columns::TermColumns;
+use crate::columns;
 use crate::fit::{Fit, Terms};
+use crate::lanes::Lanes;
 use crate::number::{GUARD, Number};
 use crate::window::{Grid, Window};
 
@@ -128,10 +129,10 @@ macro_rules! catalogue {
                 match self { $(Metric::$id => formula::$name(terms),)* }
             }
 
-            /// Writes the metric of every fit of `terms` to `out`; returns how many came out not finite.
+            /// Writes the metric of the fits with these terms to `out`; returns how many came out not finite.
             #[inline(always)]
-            pub(crate) fn fill(self, terms: &TermColumns, out: &mut [f64]) -> u64 {
-                match self { $(Metric::$id => terms.fill(out, formula::$name::<f64>),)* }
+            pub(crate) fn fill(self, terms: &[Terms<Lanes>], out: &mut [f64]) -> u64 {
+                match self { $(Metric::$id => columns::fill(terms, out, formula::$name::<Lanes>),)* }
             }
         }
     };

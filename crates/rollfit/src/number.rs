@@ -1,5 +1,5 @@
-//! [`Number`]: what a formula needs of the numbers it is written in, so that one definition of a metric serves both
-//! the kernel (`f64`) and the reference (`DoubleDouble`).
+//! [`Number`]: what a formula needs of the numbers it is written in, so that one definition serves a single row
+//! (`f64`), the kernel's eight (`Lanes`) and the reference (`DoubleDouble`).
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -14,12 +14,9 @@ pub trait Number:
     + Mul<Output = Self>
     + Div<Output = Self>
     + Neg<Output = Self>
-    + PartialOrd
 {
     /// The number that is exactly `value`.
     fn of(value: f64) -> Self;
-    /// The nearest double.
-    fn to_f64(self) -> f64;
     /// The magnitude.
     fn abs(self) -> Self;
     /// The square root; of a negative number, not a number.
@@ -30,10 +27,6 @@ impl Number for f64 {
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
-    }
-    #[inline(always)]
-    fn to_f64(self) -> f64 {
-        self
     }
     #[inline(always)]
     fn abs(self) -> Self {

@@ -92,10 +92,10 @@ impl Stream {
 
     fn merge_runs(&mut self, newest: f64) {
         for (at, step) in self.chain.steps().iter().enumerate() {
-            let (near, far) = match step.half {
-                Some(half) => (self.newest[half], look_back(&self.runs[half], self.rows, step.half_rows)),
-                None => (Moments::single(), Moments::single()),
-            };
+            let near = step.near.step.map_or_else(Moments::single, |near| self.newest[near]);
+            let far = step.far.step.map_or_else(Moments::single, |far| {
+                look_back(&self.runs[far], self.rows, step.near.rows)
+            });
             let merged = step.merge(near, far, |back| self.values.back(back) - newest);
             let ring = &mut self.runs[at];
             let slot = self.rows % ring.len();
