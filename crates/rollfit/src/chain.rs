@@ -33,8 +33,8 @@ pub(crate) struct Step {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
     pub(crate) rows: usize,
-    /// The step that makes it, or none where it is a single row.
-    pub(crate) step: Option<usize>,
+    /// Where its runs stand among those of all steps, which single rows precede.
+    pub(crate) runs: usize,
 }
 
 impl Chain {
@@ -48,7 +48,7 @@ impl Chain {
         for at in (0..steps.len()).rev() {
             let Step { near, far, reach_rows, .. } = steps[at];
             for (part, reach_rows) in [(near, reach_rows), (far, reach_rows + near.rows)] {
-                if let Some(part) = part.step {
+                if let Some(part) = part.runs.checked_sub(1) {
                     steps[part].reach_rows = steps[part].reach_rows.max(reach_rows);
                 }
             }
@@ -60,16 +60,18 @@ impl Chain {
         &self.steps
     }
 
-    /// For every step, how many rows back longer runs look for its runs.
-    pub(crate) fn ring_rows(&self) -> impl Iterator<Item = usize> {
-        let looks_back = |at, step: &Step| if step.far.step == Some(at) { step.near.rows } else { 0 };
-        (0..self.steps.len())
-            .map(move |at| self.steps.iter().map(|step| looks_back(at, step)).max().unwrap_or(0))
+    /// How many rows back longer runs look for single rows, and for the runs of each step.
+    pub(crate) fn look_back_rows(&self) -> Vec<usize> {
+        let mut rows = vec![0; 1 + self.steps.len()];
+        for Step { near, far, .. } in &self.steps {
+            rows[far.runs] = rows[far.runs].max(near.rows);
+        }
+        rows
     }
 
-    /// The index of the step that makes runs of `rows` rows.
-    pub(crate) fn step_to(&self, rows: usize) -> Option<usize> {
-        self.steps.binary_search_by_key(&rows, |step| step.rows).ok()
+    /// Where the runs of `rows` rows stand among those of all steps, which single rows precede.
+    pub(crate) fn runs_of(&self, rows: usize) -> usize {
+        self.steps.partition_point(|step| step.rows <= rows)
     }
 }
 
@@ -96,7 +98,7 @@ fn add_lengths(rows: usize, lengths: &mut Vec<usize>) {
 
 impl Step {
     fn new(rows: usize, lengths: &[usize]) -> Self {
-        let [near, far] = parts(rows).map(|rows| Part { rows, step: lengths.binary_search(&rows).ok() });
+        let [near, far] = parts(rows).map(|rows| Part { rows, runs: lengths.partition_point(|&length| length <= rows) });
         let merged_rows = near.rows + far.rows;
         Self {
             rows,
@@ -108,17 +110,19 @@ impl Step {
         }
     }
 
-    /// The run of this step from its parts. `value_back(k)` is the value k rows before the newest, minus the newest.
+    /// The run of this step from its parts. `far_shift` is the newest value of the far part minus the newest of all,
+    /// `oldest_shift` the oldest one minus that.
     #[inline(always)]
     pub(crate) fn merge<V: Number>(
         &self,
         near: Moments<V>,
         far: Moments<V>,
-        value_back: impl Fn(usize) -> V,
+        far_shift: V,
+        oldest_shift: impl FnOnce() -> V,
     ) -> Moments<V> {
-        let merged = near.merge(far, value_back(self.near.rows), &self.merging);
+        let merged = near.merge(far, far_shift, &self.merging);
         match &self.appending {
-            Some(appending) => merged.append(value_back(self.rows - 1), appending),
+            Some(appending) => merged.append(oldest_shift(), appending),
             None => merged,
         }
     }

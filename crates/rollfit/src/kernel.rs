@@ -12,7 +12,7 @@ use crate::fit::Fit;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
 use crate::moments::Moments;
-use crate::runs::Runs;
+use crate::runs::{BLOCK_ROWS, Eight, Runs};
 use crate::solve::Solver;
 use crate::window::{Grid, Window};
 
@@ -46,7 +46,7 @@ pub struct Kernel {
     windows: Vec<Solver>,
     longest_rows: usize,
     chain: Chain,
-    window_steps: Vec<usize>,
+    window_runs: Vec<usize>,
     scratch: Scratch,
     fits: Vec<FitColumns>,
 }
@@ -96,12 +96,11 @@ impl Kernel {
     pub fn on(cpu: Cpu, windows: &[Window]) -> Self {
         let chain = Chain::new(windows);
         let longest_rows = windows.iter().map(|window| window.rows()).max().unwrap_or(0);
-        let step_to = |window: &Window| chain.step_to(window.rows()).unwrap_or_default();
         Self {
             cpu,
             windows: windows.iter().copied().map(Solver::new).collect(),
             longest_rows,
-            window_steps: windows.iter().map(step_to).collect(),
+            window_runs: windows.iter().map(|window| chain.runs_of(window.rows())).collect(),
             scratch: Scratch::new(&chain, longest_rows),
             fits: vec![FitColumns::default(); windows.len()],
             chain,
@@ -168,7 +167,7 @@ impl Kernel {
 }
 
 /// The values of a tile and before it, and the latest runs of every step of the chain. Rows are counted so that the
-/// tile begins at [`Scratch::first_row`], a multiple of eight, before which there is room for the longest window.
+/// tile begins at [`Scratch::first_row`], where a block begins, before which there is room for the longest window.
 #[derive(Clone, Debug)]
 struct Scratch {
     values: Vec<f64>,
@@ -180,9 +179,9 @@ impl Scratch {
     fn new(chain: &Chain, longest_rows: usize) -> Self {
         Self {
             values: Vec::new(),
-            runs: chain.ring_rows().map(|rows| Runs::new(rows + BLOCK_ROWS)).collect(),
+            runs: chain.look_back_rows().into_iter().map(Runs::new).collect(),
             // The first lanes of a step may begin up to seven rows before those it is needed for.
-            first_row: (longest_rows + Lanes::COUNT).next_multiple_of(Lanes::COUNT),
+            first_row: (longest_rows + Lanes::COUNT).next_multiple_of(BLOCK_ROWS),
         }
     }
 
@@ -197,10 +196,6 @@ impl Scratch {
     }
 }
 
-/// Rows that go through all steps of the chain before the next: enough to hide latencies, few enough that what one step
-/// leaves is still in the first-level cache for the next.
-const BLOCK_ROWS: usize = 64;
-
 /// The work of [`Kernel::fit`], compiled for each CPU path.
 struct FitTile<'a> {
     kernel: &'a mut Kernel,
@@ -212,22 +207,25 @@ impl Work for FitTile<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Kernel { windows, chain, window_steps, scratch, fits, .. } = self.kernel;
+        let Kernel { windows, chain, window_runs, scratch, fits, .. } = self.kernel;
         let Scratch { values, runs, first_row: tile_row } = scratch;
-        let end = *tile_row + self.rows;
-        let start = |step: &Step| (*tile_row - step.reach_rows) / Lanes::COUNT * Lanes::COUNT;
-        let mut block = chain.steps().iter().map(start).min().unwrap_or(end);
-        while block < end {
+        let (tile_row, end) = (*tile_row, (*tile_row + self.rows).next_multiple_of(Lanes::COUNT));
+        let start = |step: &Step| (tile_row - step.reach_rows) / Lanes::COUNT * Lanes::COUNT;
+        let first_row = chain.steps().iter().map(start).min().unwrap_or(end);
+        for block in (first_row / BLOCK_ROWS * BLOCK_ROWS..end).step_by(BLOCK_ROWS) {
             let block_end = (block + BLOCK_ROWS).min(end);
             for (at, step) in chain.steps().iter().enumerate() {
-                let (made, making) = runs.split_at_mut(at);
-                make_runs(step, made, &mut making[0], values, start(step).max(block)..block_end);
+                let (made, making) = runs.split_at_mut(at + 1);
+                let rows = start(step).max(block)..block_end;
+                if !rows.is_empty() {
+                    make_runs(step, made, &mut making[0], values, rows);
+                }
             }
-            let rows = block.max(*tile_row)..block_end;
-            for ((solver, &step), fits) in windows.iter().zip(window_steps.iter()).zip(&mut *fits) {
-                solve_rows(solver, &runs[step], values, *tile_row, rows.clone(), fits);
+            if block >= tile_row {
+                for ((solver, &at), fits) in windows.iter().zip(window_runs.iter()).zip(&mut *fits) {
+                    solve_rows(solver, &runs[at], values, block..block_end, block - tile_row, fits);
+                }
             }
-            block = block_end;
         }
     }
 }
@@ -235,35 +233,50 @@ impl Work for FitTile<'_> {
 /// Makes the runs of one step that end at `rows`.
 #[inline(always)]
 fn make_runs(step: &Step, made: &[Runs], making: &mut Runs, values: &[f64], rows: Range<usize>) {
-    let (near, far) = (step.near.step.map(|near| &made[near]), step.far.step.map(|far| &made[far]));
-    for row in rows.step_by(Lanes::COUNT) {
-        let newest = Lanes::load(values, row);
-        let near = near.map_or_else(Moments::single, |near| near.load(row));
-        let far = far.map_or_else(Moments::single, |far| far.load(row - step.near.rows));
-        making.store(row, step.merge(near, far, |back| Lanes::load(values, row - back) - newest));
+    let back = |back_rows: usize| rows.start - back_rows..rows.end - back_rows;
+    let near = made[step.near.runs].read(rows.clone());
+    let far = made[step.far.runs].read(back(step.near.rows));
+    let newest = values[rows.clone()].as_chunks().0;
+    let far_newest = values[back(step.near.rows)].as_chunks().0;
+    let oldest = values[back(step.rows - 1)].as_chunks().0;
+    let mut made = making.write(rows.clone());
+    for at in 0..newest.len() {
+        let value = |column: &[Eight]| Lanes::from_array(column[at]);
+        let newest = value(newest);
+        let run = step.merge(near.map(value), far.map(value), value(far_newest) - newest, || value(oldest) - newest);
+        made.mean[at] = run.mean.to_array();
+        made.p1[at] = run.p1.to_array();
+        made.p2[at] = run.p2.to_array();
+        made.squares[at] = run.squares.to_array();
     }
+    making.repeat(rows);
 }
 
-/// Solves `rows` of a tile that begins at `tile_row`: on the fast path, and those again whose sum of squared residuals
-/// may have lost digits.
+/// Solves `rows` of a tile, of which they are those from `first` on: on the fast path, and those again whose sum of
+/// squared residuals may have lost digits.
 #[inline(always)]
 fn solve_rows(
     solver: &Solver,
     runs: &Runs,
     values: &[f64],
-    tile_row: usize,
     rows: Range<usize>,
+    first: usize,
     fits: &mut FitColumns,
 ) {
-    for row in rows.step_by(Lanes::COUNT) {
-        let newest = Lanes::load(values, row);
-        let solution = solver.solve(&runs.load(row), newest);
-        let fit = &mut fits.lanes[(row - tile_row) / Lanes::COUNT];
-        *fit = solution.with(newest);
-        if Solver::is_any_delicate(fit) {
-            fits.careful_rows += redo_delicate(solver, runs, values, row, fit);
+    let moments = runs.read(rows.clone());
+    let newest = values[rows.clone()].as_chunks().0;
+    let out = &mut fits.lanes[first / Lanes::COUNT..][..newest.len()];
+    let mut careful_rows = 0;
+    for at in 0..newest.len() {
+        let value = |column: &[Eight]| Lanes::from_array(column[at]);
+        let newest = value(newest);
+        let fit = solver.solve(&moments.map(value), newest).with(newest);
+        out[at] = fit;
+        if Solver::is_any_delicate(&fit) {
+            careful_rows += redo_delicate(solver, runs, values, rows.start + at * Lanes::COUNT, &mut out[at]);
         }
     }
+    fits.careful_rows += careful_rows;
 }
 
 /// Takes the careful path where it is needed in the eight rows from `row` on; returns in how many.

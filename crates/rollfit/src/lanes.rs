@@ -22,6 +22,11 @@ impl Lanes {
         Self(lanes)
     }
 
+    #[inline(always)]
+    pub(crate) fn from_array(lanes: [f64; Self::COUNT]) -> Self {
+        Self(lanes)
+    }
+
     /// `first`, `first + 1`, ... `first + 7`.
     #[inline(always)]
     pub(crate) fn counting_from(first: f64) -> Self {

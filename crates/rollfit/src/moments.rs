@@ -21,6 +21,26 @@ pub(crate) struct Moments<V> {
     pub(crate) squares: V,
 }
 
+impl<V> Moments<V> {
+    #[inline(always)]
+    pub(crate) fn map<W>(self, mut change: impl FnMut(V) -> W) -> Moments<W> {
+        let Self { mean, p1, p2, squares } = self;
+        Moments { mean: change(mean), p1: change(p1), p2: change(p2), squares: change(squares) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_ref(&self) -> Moments<&V> {
+        let Self { mean, p1, p2, squares } = self;
+        Moments { mean, p1, p2, squares }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_mut(&mut self) -> Moments<&mut V> {
+        let Self { mean, p1, p2, squares } = self;
+        Moments { mean, p1, p2, squares }
+    }
+}
+
 impl<V: Number> Moments<V> {
     /// A single row, which is its own pivot.
     #[inline(always)]

@@ -1,74 +1,95 @@
 //! [`Runs`]: the moments of the runs of one length that end at the latest rows, kept in a ring that is as short as
 //! longer runs allow, so that all rings of usual windows stay in the first-level cache.
 
-use crate::lanes::Lanes;
+use std::ops::Range;
+
 use crate::moments::Moments;
 
-/// A ring of runs: row `r` stands at `r` modulo a power of two, the four moments in a column each. The first lanes
-/// stand once more behind the last, so that eight rows can be loaded from anywhere.
+/// Eight rows of a column.
+pub(crate) type Eight = [f64; 8];
+
+/// Rows that go through all steps before the next: enough to hide latencies, few enough that what one step leaves is
+/// still in the first-level cache for the next.
+pub(crate) const BLOCK_ROWS: usize = 64;
+
+/// A ring of runs: row `r` stands at `r` modulo a power of two, the four moments in a column each.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs {
-    doubles: Vec<f64>,
-    column_rows: usize,
+    columns: Moments<Column>,
+    ring_rows: usize,
 }
 
 impl Runs {
-    /// A ring that holds the runs of at least the latest `rows` rows.
-    pub(crate) fn new(rows: usize) -> Self {
-        let column_rows = rows.next_power_of_two().max(Lanes::COUNT);
-        Self { doubles: vec![0.0; 4 * (column_rows + Lanes::COUNT) + CACHE_LINE], column_rows }
+    /// A ring that still holds the runs `back_rows` rows before a block when the block is made.
+    pub(crate) fn new(back_rows: usize) -> Self {
+        let ring_rows = (back_rows + BLOCK_ROWS).next_power_of_two();
+        let column = || Column::new(ring_rows + BLOCK_ROWS);
+        Self { columns: Moments { mean: column(), p1: column(), p2: column(), squares: column() }, ring_rows }
     }
 
-    /// The runs that end at `row` and the seven rows after it.
+    /// The runs that end at `rows`, at most a block of them.
     #[inline(always)]
-    pub(crate) fn load(&self, row: usize) -> Moments<Lanes> {
-        let [mean, p1, p2, squares] = self.places(row);
-        Moments {
-            mean: Lanes::load(&self.doubles, mean),
-            p1: Lanes::load(&self.doubles, p1),
-            p2: Lanes::load(&self.doubles, p2),
-            squares: Lanes::load(&self.doubles, squares),
-        }
+    pub(crate) fn read(&self, rows: Range<usize>) -> Moments<&[Eight]> {
+        let at = self.place(rows.start);
+        self.columns.as_ref().map(|column| column.aligned()[at..at + rows.len()].as_chunks().0)
     }
 
-    /// Keeps the runs that end at `row`, a multiple of eight, and the seven rows after it.
+    /// Where to write the runs that end at `rows`, which are all of one block.
     #[inline(always)]
-    pub(crate) fn store(&mut self, row: usize, moments: Moments<Lanes>) {
-        let places = self.places(row);
-        self.store_at(places, moments);
-        if row.is_multiple_of(self.column_rows) {
-            self.store_at(places.map(|place| place + self.column_rows), moments);
+    pub(crate) fn write(&mut self, rows: Range<usize>) -> Moments<&mut [Eight]> {
+        let at = self.place(rows.start);
+        self.columns.as_mut().map(|column| column.aligned_mut()[at..at + rows.len()].as_chunks_mut().0)
+    }
+
+    /// Writes what stands at `rows`, which are all of one block, once more behind the ring if that is its first block:
+    /// so as many rows as a block has can be read from anywhere in one piece.
+    #[inline(always)]
+    pub(crate) fn repeat(&mut self, rows: Range<usize>) {
+        let (at, ring_rows) = (self.place(rows.start), self.ring_rows);
+        if at < BLOCK_ROWS {
+            self.columns
+                .as_mut()
+                .map(|column| column.aligned_mut().copy_within(at..at + rows.len(), at + ring_rows));
         }
     }
 
     /// The run that ends at `row`.
     pub(crate) fn get(&self, row: usize) -> Moments<f64> {
-        let [mean, p1, p2, squares] = self.places(row).map(|place| self.doubles[place]);
-        Moments { mean, p1, p2, squares }
+        self.columns.as_ref().map(|column| column.aligned()[self.place(row)])
     }
 
     #[inline(always)]
-    fn store_at(&mut self, [mean, p1, p2, squares]: [usize; 4], moments: Moments<Lanes>) {
-        moments.mean.store(&mut self.doubles, mean);
-        moments.p1.store(&mut self.doubles, p1);
-        moments.p2.store(&mut self.doubles, p2);
-        moments.squares.store(&mut self.doubles, squares);
-    }
-
-    /// Where the four moments of a row stand.
-    #[inline(always)]
-    fn places(&self, row: usize) -> [usize; 4] {
-        let stride = self.column_rows + Lanes::COUNT;
-        let first = self.aligned() + (row & (self.column_rows - 1));
-        [first, first + stride, first + 2 * stride, first + 3 * stride]
-    }
-
-    /// Where the first cache line begins: loads and stores that straddle two cost double.
-    #[inline(always)]
-    fn aligned(&self) -> usize {
-        self.doubles.as_ptr().align_offset(64) & (CACHE_LINE - 1)
+    fn place(&self, row: usize) -> usize {
+        row & (self.ring_rows - 1)
     }
 }
 
-/// Doubles in a cache line.
-const CACHE_LINE: usize = 8;
+/// Doubles from the beginning of a cache line on: loads and stores that straddle two lines cost double.
+#[derive(Clone, Debug)]
+struct Column {
+    doubles: Vec<f64>,
+}
+
+impl Column {
+    const LINE: usize = 8;
+
+    fn new(length: usize) -> Self {
+        Self { doubles: vec![0.0; length + Self::LINE] }
+    }
+
+    #[inline(always)]
+    fn first(&self) -> usize {
+        self.doubles.as_ptr().align_offset(64) % Self::LINE
+    }
+
+    #[inline(always)]
+    fn aligned(&self) -> &[f64] {
+        &self.doubles[self.first()..]
+    }
+
+    #[inline(always)]
+    fn aligned_mut(&mut self) -> &mut [f64] {
+        let first = self.first();
+        &mut self.doubles[first..]
+    }
+}
