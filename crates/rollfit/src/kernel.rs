@@ -212,7 +212,10 @@ impl Work for FitTile<'_> {
         let (tile_row, end) = (*tile_row, (*tile_row + self.rows).next_multiple_of(Lanes::COUNT));
         let start = |step: &Step| (tile_row - step.reach_rows) / Lanes::COUNT * Lanes::COUNT;
         let first_row = chain.steps().iter().map(start).min().unwrap_or(end);
-        for block in (first_row / BLOCK_ROWS * BLOCK_ROWS..end).step_by(BLOCK_ROWS) {
+        let first_block = first_row / BLOCK_ROWS * BLOCK_ROWS;
+        runs.iter_mut().for_each(|runs| runs.begin(first_block));
+        for block in (first_block..end).step_by(BLOCK_ROWS) {
+            runs.iter_mut().for_each(|runs| runs.advance(block));
             let block_end = (block + BLOCK_ROWS).min(end);
             for (at, step) in chain.steps().iter().enumerate() {
                 let (made, making) = runs.split_at_mut(at + 1);
@@ -249,7 +252,6 @@ fn make_runs(step: &Step, made: &[Runs], making: &mut Runs, values: &[f64], rows
         made.p2[at] = run.p2.to_array();
         made.squares[at] = run.squares.to_array();
     }
-    making.repeat(rows);
 }
 
 /// Solves `rows` of a tile, of which they are those from `first` on: on the fast path, and those again whose sum of

@@ -12,45 +12,56 @@ pub(crate) type Eight = [f64; 8];
 /// still in the first-level cache for the next.
 pub(crate) const BLOCK_ROWS: usize = 64;
 
-/// A ring of runs: row `r` stands at `r` modulo a power of two, the four moments in a column each.
+/// Runs in the order of their rows, the four moments in a column each.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs {
     columns: Moments<Column>,
-    ring_rows: usize,
+    /// How many rows before a block are kept, a multiple of eight.
+    back_rows: usize,
+    /// The rows that there is room for behind those, a multiple of a block.
+    room_rows: usize,
+    /// The first of the rows in that room.
+    first_row: usize,
 }
 
 impl Runs {
-    /// A ring that still holds the runs `back_rows` rows before a block when the block is made.
+    /// Room for a block of runs and the `back_rows` runs before it.
     pub(crate) fn new(back_rows: usize) -> Self {
-        let ring_rows = (back_rows + BLOCK_ROWS).next_power_of_two();
-        let column = || Column::new(ring_rows + BLOCK_ROWS);
-        Self { columns: Moments { mean: column(), p1: column(), p2: column(), squares: column() }, ring_rows }
+        let back_rows = back_rows.next_multiple_of(Column::LINE);
+        // Long columns are moved back to their beginning once in two lengths.
+        let room_rows = (2 * back_rows / BLOCK_ROWS).max(1) * BLOCK_ROWS;
+        let column = || Column::new(back_rows + room_rows);
+        let columns = Moments { mean: column(), p1: column(), p2: column(), squares: column() };
+        Self { columns, back_rows, room_rows, first_row: 0 }
     }
 
-    /// The runs that end at `rows`, at most a block of them.
+    /// Makes `block` the first of the rows.
+    pub(crate) fn begin(&mut self, block: usize) {
+        self.first_row = block;
+    }
+
+    /// Makes room for `block`: where there is none left, what is kept of the rows before moves to the beginning.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, block: usize) {
+        if block == self.first_row + self.room_rows {
+            let kept = self.room_rows..self.room_rows + self.back_rows;
+            self.columns.as_mut().map(|column| column.aligned_mut().copy_within(kept.clone(), 0));
+            self.first_row = block;
+        }
+    }
+
+    /// The runs that end at `rows`: of the last block, or as many rows before it as are kept.
     #[inline(always)]
     pub(crate) fn read(&self, rows: Range<usize>) -> Moments<&[Eight]> {
         let at = self.place(rows.start);
         self.columns.as_ref().map(|column| column.aligned()[at..at + rows.len()].as_chunks().0)
     }
 
-    /// Where to write the runs that end at `rows`, which are all of one block.
+    /// Where to write the runs that end at `rows`.
     #[inline(always)]
     pub(crate) fn write(&mut self, rows: Range<usize>) -> Moments<&mut [Eight]> {
         let at = self.place(rows.start);
         self.columns.as_mut().map(|column| column.aligned_mut()[at..at + rows.len()].as_chunks_mut().0)
-    }
-
-    /// Writes what stands at `rows`, which are all of one block, once more behind the ring if that is its first block:
-    /// so as many rows as a block has can be read from anywhere in one piece.
-    #[inline(always)]
-    pub(crate) fn repeat(&mut self, rows: Range<usize>) {
-        let (at, ring_rows) = (self.place(rows.start), self.ring_rows);
-        if at < BLOCK_ROWS {
-            self.columns
-                .as_mut()
-                .map(|column| column.aligned_mut().copy_within(at..at + rows.len(), at + ring_rows));
-        }
     }
 
     /// The run that ends at `row`.
@@ -60,7 +71,7 @@ impl Runs {
 
     #[inline(always)]
     fn place(&self, row: usize) -> usize {
-        row & (self.ring_rows - 1)
+        row + self.back_rows - self.first_row
     }
 }
 
