@@ -1,6 +1,8 @@
 //! [`FitColumns`]: consecutive fits of one window, eight rows side by side, and the writing of their metrics, column by
 //! column.
 
+use std::ops::Range;
+
 use crate::cpu::Work;
 use crate::fit::{Fit, Terms};
 use crate::lanes::Lanes;
@@ -74,52 +76,46 @@ pub(crate) struct WriteMetrics<'a> {
     pub(crate) undefined: &'a mut [u64],
 }
 
-/// Lanes whose terms are kept at a time, so that they stay in the first-level cache until every metric is written.
-const TERM_LANES: usize = 8;
-
 impl Work for WriteMetrics<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run(mut self) {
         let rows = self.fits.rows;
-        let mut terms = [Terms::new(&Fit::NONE.map(|&number| Lanes::of(number)), &self.grid); TERM_LANES];
-        let mut first_row = 0;
-        for fits in self.fits.lanes.chunks(TERM_LANES) {
-            for (terms, fit) in terms.iter_mut().zip(fits) {
-                *terms = Terms::new(fit, &self.grid);
+        for (row, fit) in (0..rows).step_by(Lanes::COUNT).zip(&self.fits.lanes) {
+            let terms = Terms::new(fit, &self.grid);
+            let mut sum = Lanes::of(0.0);
+            if row + Lanes::COUNT <= rows {
+                for (at, metric) in self.metrics.iter().enumerate() {
+                    let value = metric.of(&terms);
+                    sum = sum + value;
+                    value.store(self.columns, at * rows + row);
+                }
+            } else {
+                for (at, metric) in self.metrics.iter().enumerate() {
+                    let value = metric.of(&terms);
+                    sum = sum + value;
+                    let first = at * rows + row;
+                    self.columns[first..(at + 1) * rows].copy_from_slice(&value.to_array()[..rows - row]);
+                }
             }
-            let end_row = (first_row + TERM_LANES * Lanes::COUNT).min(rows);
-            for (at, (metric, undefined)) in self.metrics.iter().zip(&mut *self.undefined).enumerate() {
-                let out = &mut self.columns[at * rows + first_row..at * rows + end_row];
-                *undefined += metric.fill(&terms, out);
+            // A sum is finite only if all its terms are.
+            if !sum.to_array().iter().all(|sum| sum.is_finite()) {
+                self.count_undefined(row..(row + Lanes::COUNT).min(rows));
             }
-            first_row = end_row;
         }
     }
 }
 
-/// Writes one metric of as many rows as `out` has; returns how many values are not finite. Those become NaN, and -0.0
-/// becomes 0.0.
-#[inline(always)]
-pub(crate) fn fill(terms: &[Terms<Lanes>], out: &mut [f64], formula: impl Fn(&Terms<Lanes>) -> Lanes) -> u64 {
-    let mut undefined = [0; Lanes::COUNT];
-    for (terms, out) in terms.iter().zip(out.chunks_mut(Lanes::COUNT)) {
-        let values = formula(terms).to_array();
-        if let Ok(out) = <&mut [f64; Lanes::COUNT]>::try_from(&mut *out) {
-            write(&values, out, &mut undefined);
-        } else {
-            write(&values, out, &mut undefined);
+impl WriteMetrics<'_> {
+    /// Counts the values of `rows` that are not finite, and makes them NaN.
+    #[cold]
+    fn count_undefined(&mut self, rows: Range<usize>) {
+        for (column, undefined) in self.columns.chunks_exact_mut(self.fits.rows).zip(&mut *self.undefined) {
+            for value in column[rows.clone()].iter_mut().filter(|value| !value.is_finite()) {
+                *value = f64::NAN;
+                *undefined += 1;
+            }
         }
-    }
-    undefined.iter().sum()
-}
-
-#[inline(always)]
-fn write(values: &[f64; Lanes::COUNT], out: &mut [f64], undefined: &mut [u64; Lanes::COUNT]) {
-    for ((value, out), undefined) in values.iter().zip(out).zip(undefined) {
-        let is_finite = value.is_finite();
-        *undefined += u64::from(!is_finite);
-        *out = if is_finite { value + 0.0 } else { f64::NAN };
     }
 }

@@ -109,7 +109,7 @@ impl Kernel {
 
     /// The rows of a tile that keeps its columns in cache and the work on the rows before it small.
     pub fn tile_rows(&self) -> usize {
-        const IN_CACHE_ROWS: usize = 512;
+        const IN_CACHE_ROWS: usize = 520;
         IN_CACHE_ROWS.max(self.longest_rows)
     }
 
