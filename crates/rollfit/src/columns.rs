@@ -10,8 +10,7 @@ use crate::metric::Metric;
 use crate::number::Number;
 use crate::window::Grid;
 
-/// The fits of consecutive rows for one window. Rows without a fit hold NaN in every column but those of sums of
-/// single values.
+/// The fits of consecutive rows for one window. Rows without a fit hold NaN in every number but perhaps `y_last`.
 #[derive(Clone, Debug, Default)]
 pub struct FitColumns {
     pub(crate) lanes: Vec<Fit<Lanes>>,

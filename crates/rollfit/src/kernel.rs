@@ -11,7 +11,6 @@ use crate::cpu::{Cpu, Work};
 use crate::fit::Fit;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
-use crate::moments::Moments;
 use crate::runs::{BLOCK_ROWS, Eight, Runs};
 use crate::solve::Solver;
 use crate::window::{Grid, Window};
@@ -109,8 +108,9 @@ impl Kernel {
 
     /// The rows of a tile that keeps its columns in cache and the work on the rows before it small.
     pub fn tile_rows(&self) -> usize {
+        // Not a power of two: a row's columns would compete for the same lines of the cache.
         const IN_CACHE_ROWS: usize = 520;
-        IN_CACHE_ROWS.max(self.longest_rows)
+        (self.longest_rows / IN_CACHE_ROWS + 1) * IN_CACHE_ROWS
     }
 
     /// Fits every window at each of `rows`; a window may use any value before its row. Read the fits with
@@ -191,7 +191,8 @@ impl Scratch {
         let before = self.first_row - (values.len() - rows);
         self.values.clear();
         self.values.resize(before, f64::NAN);
-        self.values.extend(values.iter().map(|&value| if is_usable(value) { value } else { f64::NAN }));
+        // Adding zero turns -0.0 into 0.0.
+        self.values.extend(values.iter().map(|&value| if is_usable(value) { value + 0.0 } else { f64::NAN }));
         self.values.resize(self.values.len() + Lanes::COUNT, f64::NAN);
     }
 }
@@ -242,7 +243,7 @@ fn make_runs(step: &Step, made: &[Runs], making: &mut Runs, values: &[f64], rows
     let newest = values[rows.clone()].as_chunks().0;
     let far_newest = values[back(step.near.rows)].as_chunks().0;
     let oldest = values[back(step.rows - 1)].as_chunks().0;
-    let mut made = making.write(rows.clone());
+    let made = making.write(rows.clone());
     for at in 0..newest.len() {
         let value = |column: &[Eight]| Lanes::from_array(column[at]);
         let newest = value(newest);

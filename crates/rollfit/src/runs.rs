@@ -1,21 +1,22 @@
-//! [`Runs`]: the moments of the runs of one length that end at the latest rows, kept in a ring that is as short as
-//! longer runs allow, so that all rings of usual windows stay in the first-level cache.
+//! [`Runs`]: the moments of the runs of one length that end at the latest rows, no more of them than longer runs need,
+//! so that those of all lengths stay in cache.
 
 use std::ops::Range;
 
+use crate::lanes::Lanes;
 use crate::moments::Moments;
 
 /// Eight rows of a column.
-pub(crate) type Eight = [f64; 8];
+pub(crate) type Eight = [f64; Lanes::COUNT];
 
-/// Rows that go through all steps before the next: enough to hide latencies, few enough that what one step leaves is
-/// still in the first-level cache for the next.
-pub(crate) const BLOCK_ROWS: usize = 64;
+/// Rows that go through all steps before the next: enough to make a step's beginning cheap, few enough that what it
+/// leaves is still in cache for the next.
+pub(crate) const BLOCK_ROWS: usize = 192;
 
 /// Runs in the order of their rows, the four moments in a column each.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs {
-    columns: Moments<Column>,
+    columns: Moments<Vec<f64>>,
     /// How many rows before a block are kept, a multiple of eight.
     back_rows: usize,
     /// The rows that there is room for behind those, a multiple of a block.
@@ -27,10 +28,10 @@ pub(crate) struct Runs {
 impl Runs {
     /// Room for a block of runs and the `back_rows` runs before it.
     pub(crate) fn new(back_rows: usize) -> Self {
-        let back_rows = back_rows.next_multiple_of(Column::LINE);
+        let back_rows = back_rows.next_multiple_of(Lanes::COUNT);
         // Long columns are moved back to their beginning once in two lengths.
         let room_rows = (2 * back_rows / BLOCK_ROWS).max(1) * BLOCK_ROWS;
-        let column = || Column::new(back_rows + room_rows);
+        let column = || vec![0.0; back_rows + room_rows];
         let columns = Moments { mean: column(), p1: column(), p2: column(), squares: column() };
         Self { columns, back_rows, room_rows, first_row: 0 }
     }
@@ -45,7 +46,7 @@ impl Runs {
     pub(crate) fn advance(&mut self, block: usize) {
         if block == self.first_row + self.room_rows {
             let kept = self.room_rows..self.room_rows + self.back_rows;
-            self.columns.as_mut().map(|column| column.aligned_mut().copy_within(kept.clone(), 0));
+            self.columns.as_mut().map(|column| column.copy_within(kept.clone(), 0));
             self.first_row = block;
         }
     }
@@ -54,53 +55,23 @@ impl Runs {
     #[inline(always)]
     pub(crate) fn read(&self, rows: Range<usize>) -> Moments<&[Eight]> {
         let at = self.place(rows.start);
-        self.columns.as_ref().map(|column| column.aligned()[at..at + rows.len()].as_chunks().0)
+        self.columns.as_ref().map(|column| column[at..at + rows.len()].as_chunks().0)
     }
 
     /// Where to write the runs that end at `rows`.
     #[inline(always)]
     pub(crate) fn write(&mut self, rows: Range<usize>) -> Moments<&mut [Eight]> {
         let at = self.place(rows.start);
-        self.columns.as_mut().map(|column| column.aligned_mut()[at..at + rows.len()].as_chunks_mut().0)
+        self.columns.as_mut().map(|column| column[at..at + rows.len()].as_chunks_mut().0)
     }
 
     /// The run that ends at `row`.
     pub(crate) fn get(&self, row: usize) -> Moments<f64> {
-        self.columns.as_ref().map(|column| column.aligned()[self.place(row)])
+        self.columns.as_ref().map(|column| column[self.place(row)])
     }
 
     #[inline(always)]
     fn place(&self, row: usize) -> usize {
         row + self.back_rows - self.first_row
-    }
-}
-
-/// Doubles from the beginning of a cache line on: loads and stores that straddle two lines cost double.
-#[derive(Clone, Debug)]
-struct Column {
-    doubles: Vec<f64>,
-}
-
-impl Column {
-    const LINE: usize = 8;
-
-    fn new(length: usize) -> Self {
-        Self { doubles: vec![0.0; length + Self::LINE] }
-    }
-
-    #[inline(always)]
-    fn first(&self) -> usize {
-        self.doubles.as_ptr().align_offset(64) % Self::LINE
-    }
-
-    #[inline(always)]
-    fn aligned(&self) -> &[f64] {
-        &self.doubles[self.first()..]
-    }
-
-    #[inline(always)]
-    fn aligned_mut(&mut self) -> &mut [f64] {
-        let first = self.first();
-        &mut self.doubles[first..]
     }
 }

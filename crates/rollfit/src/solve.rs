@@ -34,12 +34,13 @@ pub(crate) struct Solution<V> {
 }
 
 impl<V: Number> Solution<V> {
-    /// The fit of a window with this newest value. Adding zero turns -0.0 into 0.0.
+    /// The fit of a window with this newest value, which is not -0.0. Nor is a sum with it, or one of squares; to the
+    /// products adding zero does that.
     #[inline(always)]
     pub(crate) fn with(self, newest: V) -> Fit<V> {
         let Self { a2, a1, b, ss_res, ss_tot } = self;
         let zero = V::of(0.0);
-        Fit { a2: a2 + zero, a1: a1 + zero, b: b + zero, ss_res, ss_tot, y_last: newest + zero }
+        Fit { a2: a2 + zero, a1: a1 + zero, b, ss_res, ss_tot, y_last: newest }
     }
 }
 

@@ -64,6 +64,8 @@ impl Stream {
     /// Adds the next value; returns the fit of each window, none where it is not full or holds a value that cannot
     /// be used (not finite, or beyond 1e100).
     pub fn push(&mut self, value: f64) -> &[Option<Fit>] {
+        // Adding zero turns -0.0 into 0.0.
+        let value = value + 0.0;
         self.values.push(value);
         self.usable_rows = if is_usable(value) { self.usable_rows + 1 } else { 0 };
         self.merge_runs(value);

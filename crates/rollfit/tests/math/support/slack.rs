@@ -31,7 +31,7 @@ impl Slack {
     pub(crate) fn of_metric(&self, metric: Metric) -> f64 {
         let Self { terms, spread, level } = self;
         let [a2, v, prediction, scale, u_last] =
-            [terms.a2, terms.vertex_x, terms.prediction, terms.scale, terms.u_last].map(Number::to_f64);
+            [terms.a2, terms.vertex_x, terms.prediction, terms.scale, terms.u_last].map(DoubleDouble::to_f64);
         let vertex_x = spread * (1.0 + 2.0 * v.abs()) / (2.0 * a2 + 1e-10).abs();
         let steps = 2.0 * u_last / scale;
         match metric {
