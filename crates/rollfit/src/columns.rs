@@ -1,8 +1,6 @@
 //! [`FitColumns`]: consecutive fits of one window, eight rows side by side, and the writing of their metrics, column by
 //! column.
 
-use std::ops::Range;
-
 use crate::cpu::Work;
 use crate::fit::{Fit, Terms};
 use crate::lanes::Lanes;
@@ -81,37 +79,51 @@ impl Work for WriteMetrics<'_> {
     #[inline(always)]
     fn run(mut self) {
         let rows = self.fits.rows;
-        for (row, fit) in (0..rows).step_by(Lanes::COUNT).zip(&self.fits.lanes) {
-            let terms = Terms::new(fit, &self.grid);
-            let mut sum = Lanes::of(0.0);
-            if row + Lanes::COUNT <= rows {
-                for (at, metric) in self.metrics.iter().enumerate() {
-                    let value = metric.of(&terms);
-                    sum = sum + value;
-                    value.store(self.columns, at * rows + row);
+        let mut first_cells = [None; Metric::ALL.len()];
+        for (at, &metric) in self.metrics.iter().enumerate() {
+            first_cells[metric as usize].get_or_insert(at * rows);
+        }
+        let mut sum = Lanes::of(0.0);
+        for (at, fit) in self.fits.lanes[..rows / Lanes::COUNT].iter().enumerate() {
+            let of_eight = Metric::each(&Terms::new(fit, &self.grid), |metric, values| {
+                if let Some(first) = first_cells[metric as usize] {
+                    values.store(self.columns, first + at * Lanes::COUNT);
                 }
-            } else {
-                for (at, metric) in self.metrics.iter().enumerate() {
-                    let value = metric.of(&terms);
-                    sum = sum + value;
-                    let first = at * rows + row;
-                    self.columns[first..(at + 1) * rows].copy_from_slice(&value.to_array()[..rows - row]);
+            });
+            sum = sum + of_eight;
+        }
+        if let Some(fit) = self.fits.lanes.get(rows / Lanes::COUNT) {
+            let row = rows / Lanes::COUNT * Lanes::COUNT;
+            let of_last = Metric::each(&Terms::new(fit, &self.grid), |metric, values| {
+                if let Some(first) = first_cells[metric as usize] {
+                    self.columns[first + row..first + rows].copy_from_slice(&values.to_array()[..rows - row]);
                 }
-            }
-            // A sum is finite only if all its terms are.
-            if !sum.to_array().iter().all(|sum| sum.is_finite()) {
-                self.count_undefined(row..(row + Lanes::COUNT).min(rows));
-            }
+            });
+            sum = sum + of_last;
+        }
+        self.repeat(&first_cells);
+        // A sum is finite only if all its terms are.
+        if !sum.to_array().iter().all(|sum| sum.is_finite()) {
+            self.count_undefined();
         }
     }
 }
 
 impl WriteMetrics<'_> {
-    /// Counts the values of `rows` that are not finite, and makes them NaN.
-    #[cold]
-    fn count_undefined(&mut self, rows: Range<usize>) {
+    /// Copies the columns of metrics that are asked for more than once.
+    fn repeat(&mut self, first_cells: &[Option<usize>; Metric::ALL.len()]) {
+        let rows = self.fits.rows;
+        for (at, &metric) in self.metrics.iter().enumerate() {
+            if let Some(first) = first_cells[metric as usize].filter(|&first| first != at * rows) {
+                self.columns.copy_within(first..first + rows, at * rows);
+            }
+        }
+    }
+
+    /// Counts the values that are not finite, and makes them NaN.
+    fn count_undefined(&mut self) {
         for (column, undefined) in self.columns.chunks_exact_mut(self.fits.rows).zip(&mut *self.undefined) {
-            for value in column[rows.clone()].iter_mut().filter(|value| !value.is_finite()) {
+            for value in column.iter_mut().filter(|value| !value.is_finite()) {
                 *value = f64::NAN;
                 *undefined += 1;
             }

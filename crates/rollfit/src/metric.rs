@@ -126,6 +126,19 @@ macro_rules! catalogue {
             pub fn of<N: Number>(self, terms: &Terms<N>) -> N {
                 match self { $(Metric::$id => formula::$name(terms),)* }
             }
+
+            /// Gives every metric of a fit with these terms to `take`; returns their sum, which is finite only if all
+            /// of them are.
+            #[inline(always)]
+            pub(crate) fn each<N: Number>(terms: &Terms<N>, mut take: impl FnMut(Metric, N)) -> N {
+                let mut sum = N::of(0.0);
+                $(
+                    let value = formula::$name(terms);
+                    take(Metric::$id, value);
+                    sum = sum + value;
+                )*
+                sum
+            }
         }
     };
 }
