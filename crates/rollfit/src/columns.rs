@@ -6,6 +6,7 @@ use crate::fit::{Fit, Terms};
 use crate::lanes::Lanes;
 use crate::metric::Metric;
 use crate::number::Number;
+use crate::runs::Eight;
 use crate::window::Grid;
 
 /// The fits of consecutive rows for one window. Rows without a fit hold NaN in every number but perhaps `y_last`.
@@ -78,30 +79,22 @@ impl Work for WriteMetrics<'_> {
 
     #[inline(always)]
     fn run(mut self) {
-        let rows = self.fits.rows;
-        let mut first_cells = [None; Metric::ALL.len()];
-        for (at, &metric) in self.metrics.iter().enumerate() {
-            first_cells[metric as usize].get_or_insert(at * rows);
+        let mut places: [Place<'_>; Metric::ALL.len()] = std::array::from_fn(|_| Place::default());
+        for (column, &metric) in self.columns.chunks_exact_mut(self.fits.rows.max(1)).zip(self.metrics) {
+            let (eights, rest) = column.as_chunks_mut();
+            places[metric as usize] = Place { eights, rest };
         }
+        let (eights, rest) = self.fits.lanes.split_at(self.fits.rows / Lanes::COUNT);
         let mut sum = Lanes::of(0.0);
-        for (at, fit) in self.fits.lanes[..rows / Lanes::COUNT].iter().enumerate() {
-            let of_eight = Metric::each(&Terms::new(fit, &self.grid), |metric, values| {
-                if let Some(first) = first_cells[metric as usize] {
-                    values.store(self.columns, first + at * Lanes::COUNT);
-                }
-            });
-            sum = sum + of_eight;
+        for (at, fit) in eights.iter().enumerate() {
+            let terms = Terms::new(fit, &self.grid);
+            sum = sum + Metric::each(&terms, |metric, values| places[metric as usize].put(at, values));
         }
-        if let Some(fit) = self.fits.lanes.get(rows / Lanes::COUNT) {
-            let row = rows / Lanes::COUNT * Lanes::COUNT;
-            let of_last = Metric::each(&Terms::new(fit, &self.grid), |metric, values| {
-                if let Some(first) = first_cells[metric as usize] {
-                    self.columns[first + row..first + rows].copy_from_slice(&values.to_array()[..rows - row]);
-                }
-            });
-            sum = sum + of_last;
+        for fit in rest {
+            let terms = Terms::new(fit, &self.grid);
+            sum = sum + Metric::each(&terms, |metric, values| places[metric as usize].put_rest(values));
         }
-        self.repeat(&first_cells);
+        self.repeat();
         // A sum is finite only if all its terms are.
         if !sum.to_array().iter().all(|sum| sum.is_finite()) {
             self.count_undefined();
@@ -109,13 +102,35 @@ impl Work for WriteMetrics<'_> {
     }
 }
 
+/// Where the values of a metric go: nowhere, both slices being empty, if it is not asked for.
+#[derive(Default)]
+struct Place<'a> {
+    eights: &'a mut [Eight],
+    rest: &'a mut [f64],
+}
+
+impl Place<'_> {
+    #[inline(always)]
+    fn put(&mut self, at: usize, values: Lanes) {
+        if let Some(eight) = self.eights.get_mut(at) {
+            *eight = values.to_array();
+        }
+    }
+
+    #[inline(always)]
+    fn put_rest(&mut self, values: Lanes) {
+        self.rest.copy_from_slice(&values.to_array()[..self.rest.len()]);
+    }
+}
+
 impl WriteMetrics<'_> {
-    /// Copies the columns of metrics that are asked for more than once.
-    fn repeat(&mut self, first_cells: &[Option<usize>; Metric::ALL.len()]) {
+    /// Fills the columns of metrics that are asked for more than once, of which only the last has been written.
+    fn repeat(&mut self) {
         let rows = self.fits.rows;
-        for (at, &metric) in self.metrics.iter().enumerate() {
-            if let Some(first) = first_cells[metric as usize].filter(|&first| first != at * rows) {
-                self.columns.copy_within(first..first + rows, at * rows);
+        for (at, metric) in self.metrics.iter().enumerate() {
+            let last = self.metrics.iter().rposition(|other| other == metric).unwrap_or(at);
+            if last != at {
+                self.columns.copy_within(last * rows..(last + 1) * rows, at * rows);
             }
         }
     }
