@@ -85,18 +85,20 @@ impl Work for WriteMetrics<'_> {
             places[metric as usize] = Place { eights, rest };
         }
         let (eights, rest) = self.fits.lanes.split_at(self.fits.rows / Lanes::COUNT);
-        let mut sum = Lanes::of(0.0);
+        let mut vertices = Lanes::of(0.0);
         for (at, fit) in eights.iter().enumerate() {
             let terms = Terms::new(fit, &self.grid);
-            sum = sum + Metric::each(&terms, |metric, values| places[metric as usize].put(at, values));
+            Metric::each(&terms, |metric, values| places[metric as usize].put(at, values));
+            vertices = vertices + Metric::VertexY.of(&terms);
         }
         for fit in rest {
             let terms = Terms::new(fit, &self.grid);
-            sum = sum + Metric::each(&terms, |metric, values| places[metric as usize].put_rest(values));
+            Metric::each(&terms, |metric, values| places[metric as usize].put_rest(values));
+            vertices = vertices + Metric::VertexY.of(&terms);
         }
         self.repeat();
-        // A sum is finite only if all its terms are.
-        if !sum.to_array().iter().all(|sum| sum.is_finite()) {
+        // Where there is a fit, nothing but its vertex can be undefined; and a sum is finite only if all its terms are.
+        if !vertices.to_array().iter().all(|sum| sum.is_finite()) {
             self.count_undefined();
         }
     }

@@ -127,17 +127,10 @@ macro_rules! catalogue {
                 match self { $(Metric::$id => formula::$name(terms),)* }
             }
 
-            /// Gives every metric of a fit with these terms to `take`; returns their sum, which is finite only if all
-            /// of them are.
+            /// Gives every metric of a fit with these terms to `take`.
             #[inline(always)]
-            pub(crate) fn each<N: Number>(terms: &Terms<N>, mut take: impl FnMut(Metric, N)) -> N {
-                let mut sum = N::of(0.0);
-                $(
-                    let value = formula::$name(terms);
-                    take(Metric::$id, value);
-                    sum = sum + value;
-                )*
-                sum
+            pub(crate) fn each<N: Number>(terms: &Terms<N>, mut take: impl FnMut(Metric, N)) {
+                $(take(Metric::$id, formula::$name(terms));)*
             }
         }
     };
