@@ -98,7 +98,8 @@ fn add_lengths(rows: usize, lengths: &mut Vec<usize>) {
 
 impl Step {
     fn new(rows: usize, lengths: &[usize]) -> Self {
-        let [near, far] = parts(rows).map(|rows| Part { rows, runs: lengths.partition_point(|&length| length <= rows) });
+        let [near, far] =
+            parts(rows).map(|rows| Part { rows, runs: lengths.partition_point(|&length| length <= rows) });
         let merged_rows = near.rows + far.rows;
         Self {
             rows,

@@ -137,12 +137,13 @@ impl Kernel {
     }
 
     /// Writes `metrics` of the last tile's fits for one window to `columns`, one column after the other, each as long
-    /// as the tile. Where a metric has no value it is NaN, and counted in `undefined`, one counter a metric.
+    /// as the tile. Where a metric has no value it is NaN, and counted in `undefined`, one counter a metric. Columns that
+    /// begin at cache lines (64 bytes) are written fastest.
     ///
     /// # Errors
     /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`.
     pub fn write_metrics(
-        &mut self,
+        &self,
         window: usize,
         metrics: &[Metric],
         columns: &mut [f64],
@@ -247,7 +248,8 @@ fn make_runs(step: &Step, made: &[Runs], making: &mut Runs, values: &[f64], rows
     for at in 0..newest.len() {
         let value = |column: &[Eight]| Lanes::from_array(column[at]);
         let newest = value(newest);
-        let run = step.merge(near.map(value), far.map(value), value(far_newest) - newest, || value(oldest) - newest);
+        let run = step
+            .merge(near.map(value), far.map(value), value(far_newest) - newest, || value(oldest) - newest);
         made.mean[at] = run.mean.to_array();
         made.p1[at] = run.p1.to_array();
         made.p2[at] = run.p2.to_array();
@@ -285,13 +287,7 @@ fn solve_rows(
 /// Takes the careful path where it is needed in the eight rows from `row` on; returns in how many.
 #[cold]
 #[inline(never)]
-fn redo_delicate(
-    solver: &Solver,
-    runs: &Runs,
-    values: &[f64],
-    row: usize,
-    fits: &mut Fit<Lanes>,
-) -> usize {
+fn redo_delicate(solver: &Solver, runs: &Runs, values: &[f64], row: usize, fits: &mut Fit<Lanes>) -> usize {
     let window_rows = solver.grid.rows as usize;
     let mut count = 0;
     for lane in 0..Lanes::COUNT {

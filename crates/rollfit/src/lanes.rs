@@ -72,12 +72,6 @@ impl Lanes {
         ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
 
-    /// Writes the eight values from `at` on.
-    #[inline(always)]
-    pub(crate) fn store(self, column: &mut [f64], at: usize) {
-        column[at..at + Self::COUNT].copy_from_slice(&self.0);
-    }
-
     #[inline(always)]
     fn map(self, operation: impl Fn(f64) -> f64) -> Self {
         let mut lanes = self.0;

@@ -8,12 +8,7 @@ pub(crate) const GUARD: f64 = 1e-10;
 
 /// A real number in some precision.
 pub trait Number:
-    Copy
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
     /// The number that is exactly `value`.
     fn of(value: f64) -> Self;

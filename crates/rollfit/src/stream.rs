@@ -91,7 +91,10 @@ impl Stream {
 
     fn merge_runs(&mut self, newest: f64) {
         for (at, step) in self.chain.steps().iter().enumerate() {
-            let (near, far) = (self.newest[step.near.runs], look_back(&self.runs[step.far.runs], self.rows, step.near.rows));
+            let (near, far) = (
+                self.newest[step.near.runs],
+                look_back(&self.runs[step.far.runs], self.rows, step.near.rows),
+            );
             let shift = |back_rows| self.values.back(back_rows) - newest;
             let merged = step.merge(near, far, shift(step.near.rows), || shift(step.rows - 1));
             let ring = &mut self.runs[at + 1];
