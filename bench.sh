@@ -26,7 +26,7 @@ kernel() {
 import re, sys
 name = None
 for line in sys.stdin:
-    found = re.match(r"^(\S.*?)\s+time:", line) or re.match(r"^((?:fits|metrics|stream)/\S.*)$", line)
+    found = re.match(r"^(\S.*?)\s+time:", line) or re.match(r"^((?:fits|metrics|threads|stream)/\S.*)$", line)
     if found: name = found.group(1).strip()
     rate = re.search(r"thrpt:\s+\[\S+ \S+ (\S+) (\w)elem/s", line)
     if rate: print("%-44s %6.2f" % (name, 1e9 / (float(rate.group(1)) * {"K": 1e3, "M": 1e6, "G": 1e9}[rate.group(2)])))'

@@ -76,6 +76,12 @@ fn write_series(kernel: &mut Kernel, values: &[f64], columns: &mut [f64], whole:
     }
 }
 
+/// The doubles from the first cache line on.
+fn at_a_cache_line(doubles: &mut [f64]) -> &mut [f64] {
+    let first = doubles.as_ptr().align_offset(64);
+    &mut doubles[first..]
+}
+
 fn all_metrics(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("metrics");
     let values = rate_index();
@@ -86,6 +92,11 @@ fn all_metrics(criterion: &mut Criterion) {
         let mut tile = vec![0.0; cells_per_row * kernel.tile_rows()];
         group.bench_function(BenchmarkId::new("tile in cache", cpu.name()), |bench| {
             bench.iter(|| write_series(&mut kernel, &values, &mut tile, false));
+        });
+        let mut tile = vec![0.0; cells_per_row * kernel.tile_rows() + 8];
+        let tile = at_a_cache_line(&mut tile);
+        group.bench_function(BenchmarkId::new("tile in cache, at cache lines", cpu.name()), |bench| {
+            bench.iter(|| write_series(&mut kernel, &values, tile, false));
         });
         let mut columns = vec![0.0; cells_per_row * values.len()];
         group.bench_function(BenchmarkId::new("columns in memory", cpu.name()), |bench| {
@@ -99,6 +110,24 @@ fn all_metrics(criterion: &mut Criterion) {
             fill += 1.0;
             black_box(&mut columns).fill(black_box(fill));
         });
+    });
+    group.finish();
+}
+
+/// Two series, fitted one after the other and by a thread each.
+fn two_threads(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("threads");
+    let values = rate_index();
+    let fit_often = || {
+        let mut kernel = Kernel::new(&windows(&REFERENCE_ROWS));
+        for rows in (0..20).flat_map(|_| tiles(SERIES_ROWS, kernel.tile_rows())).collect::<Vec<_>>() {
+            kernel.fit(black_box(&values), rows).expect("rows of the series");
+        }
+    };
+    group.throughput(Throughput::Elements((2 * 20 * values.len() * REFERENCE_ROWS.len()) as u64));
+    group.bench_function("one", |bench| bench.iter(|| (0..2).for_each(|_| fit_often())));
+    group.bench_function("two", |bench| {
+        bench.iter(|| std::thread::scope(|threads| (0..2).for_each(|_| drop(threads.spawn(fit_often)))));
     });
     group.finish();
 }
@@ -118,5 +147,5 @@ fn stream(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, fits_alone, all_metrics, stream);
+criterion_group!(benches, fits_alone, all_metrics, two_threads, stream);
 criterion_main!(benches);

@@ -1,9 +1,11 @@
-//! [`Chain`]: the lengths of the runs that lead to a set of windows. A window of w rows is made from two runs of
-//! `w / 2` rows, and one row more when w is odd; so are those, down to single rows. The order of summation
-//! therefore depends on w only: never on the other windows, the row number, or where a chunk begins.
+//! [`Chain`]: the lengths of the runs that lead to a set of windows. A run is made from two runs of half its length, and
+//! one row more when that is odd; so are those, down to single rows. A run of a multiple of 15 rows is made from
+//! multiples of 15, because windows over minute bars mostly are, and then have those runs in common. The order of
+//! summation therefore depends on a window's length only: never on the other windows, the row number, or where a chunk
+//! begins.
 
-use crate::lanes::Real;
-use crate::moments::{Appending, Doubling, Moments};
+use crate::moments::{Merging, Moments};
+use crate::number::Number;
 use crate::window::Window;
 
 /// The steps to every window, shortest run first.
@@ -17,26 +19,38 @@ pub(crate) struct Chain {
 pub(crate) struct Step {
     /// The length of the runs made.
     pub(crate) rows: usize,
-    /// The length of the two runs they are made from.
-    pub(crate) half_rows: usize,
-    /// The step that made those, or none where they are single rows.
-    pub(crate) half: Option<usize>,
+    /// The newer of the two runs they are made from.
+    pub(crate) near: Part,
+    /// The older one.
+    pub(crate) far: Part,
     /// How many rows before a window's newest row these runs are needed at the most.
     pub(crate) reach_rows: usize,
-    doubling: Doubling,
-    appending: Option<Appending>,
+    merging: Merging,
+    appending: Option<Merging>,
+}
+
+/// A run that a longer one is made from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub(crate) rows: usize,
+    /// Where its runs stand among those of all steps, which single rows precede.
+    pub(crate) runs: usize,
 }
 
 impl Chain {
     pub(crate) fn new(windows: &[Window]) -> Self {
-        let mut lengths: Vec<usize> = windows.iter().flat_map(|window| halvings(window.rows())).collect();
+        let mut lengths = Vec::new();
+        for window in windows {
+            add_lengths(window.rows(), &mut lengths);
+        }
         lengths.sort_unstable();
-        lengths.dedup();
         let mut steps: Vec<Step> = lengths.iter().map(|&rows| Step::new(rows, &lengths)).collect();
         for at in (0..steps.len()).rev() {
-            let reach_rows = steps[at].reach_rows + steps[at].half_rows;
-            if let Some(half) = steps[at].half {
-                steps[half].reach_rows = steps[half].reach_rows.max(reach_rows);
+            let Step { near, far, reach_rows, .. } = steps[at];
+            for (part, reach_rows) in [(near, reach_rows), (far, reach_rows + near.rows)] {
+                if let Some(part) = part.runs.checked_sub(1) {
+                    steps[part].reach_rows = steps[part].reach_rows.max(reach_rows);
+                }
             }
         }
         Self { steps }
@@ -46,42 +60,71 @@ impl Chain {
         &self.steps
     }
 
-    /// The index of the step that makes runs of `rows` rows.
-    pub(crate) fn step_to(&self, rows: usize) -> Option<usize> {
-        self.steps.binary_search_by_key(&rows, |step| step.rows).ok()
+    /// How many rows back longer runs look for single rows, and for the runs of each step.
+    pub(crate) fn look_back_rows(&self) -> Vec<usize> {
+        let mut rows = vec![0; 1 + self.steps.len()];
+        for Step { near, far, .. } in &self.steps {
+            rows[far.runs] = rows[far.runs].max(near.rows);
+        }
+        rows
+    }
+
+    /// Where the runs of `rows` rows stand among those of all steps, which single rows precede.
+    pub(crate) fn runs_of(&self, rows: usize) -> usize {
+        self.steps.partition_point(|step| step.rows <= rows)
     }
 }
 
-/// `rows`, its half, the half of that... as long as they are more than single rows.
-fn halvings(rows: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(rows), |rows| Some(rows / 2)).take_while(|&rows| rows > 1)
+/// The lengths of the newer and the older run that a run of `rows` rows is made from; one row more may be left over.
+fn parts(rows: usize) -> [usize; 2] {
+    const COMMON: usize = 15;
+    if rows > COMMON && rows.is_multiple_of(COMMON) {
+        let near_rows = rows / COMMON / 2 * COMMON;
+        [near_rows, rows - near_rows]
+    } else {
+        [rows / 2; 2]
+    }
+}
+
+/// Adds `rows` and the lengths of all runs that lead there, but for single rows, to `lengths`, each once.
+fn add_lengths(rows: usize, lengths: &mut Vec<usize>) {
+    if rows > 1 && !lengths.contains(&rows) {
+        lengths.push(rows);
+        for part in parts(rows) {
+            add_lengths(part, lengths);
+        }
+    }
 }
 
 impl Step {
     fn new(rows: usize, lengths: &[usize]) -> Self {
-        let half_rows = rows / 2;
+        let [near, far] =
+            parts(rows).map(|rows| Part { rows, runs: lengths.partition_point(|&length| length <= rows) });
+        let merged_rows = near.rows + far.rows;
         Self {
             rows,
-            half_rows,
-            half: lengths.binary_search(&half_rows).ok(),
+            near,
+            far,
             reach_rows: 0,
-            doubling: Doubling::of(half_rows),
-            appending: (rows % 2 == 1).then(|| Appending::to(2 * half_rows)),
+            merging: Merging::of(near.rows, far.rows),
+            appending: (merged_rows < rows).then(|| Merging::of(merged_rows, 1)),
         }
     }
 
-    /// The run of this step from its halves. `value_back(k)` is the value k rows before the newest, minus the newest.
+    /// The run of this step from its parts. `far_shift` is the newest value of the far part minus the newest of all,
+    /// `oldest_shift` the oldest one minus that.
     #[inline(always)]
-    pub(crate) fn merge<V: Real>(
+    pub(crate) fn merge<V: Number>(
         &self,
         near: Moments<V>,
         far: Moments<V>,
-        value_back: impl Fn(usize) -> V,
+        far_shift: V,
+        oldest_shift: impl FnOnce() -> V,
     ) -> Moments<V> {
-        let doubled = near.double(far, value_back(self.half_rows), &self.doubling);
+        let merged = near.merge(far, far_shift, &self.merging);
         match &self.appending {
-            Some(appending) => doubled.append(value_back(2 * self.half_rows), appending),
-            None => doubled,
+            Some(appending) => merged.append(oldest_shift(), appending),
+            None => merged,
         }
     }
 }

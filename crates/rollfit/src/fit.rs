@@ -21,6 +21,20 @@ pub struct Fit<N = f64> {
     pub y_last: N,
 }
 
+impl<N> Fit<N> {
+    #[inline(always)]
+    pub(crate) fn map<M>(&self, change: impl Fn(&N) -> M) -> Fit<M> {
+        Fit {
+            a2: change(&self.a2),
+            a1: change(&self.a1),
+            b: change(&self.b),
+            ss_res: change(&self.ss_res),
+            ss_tot: change(&self.ss_tot),
+            y_last: change(&self.y_last),
+        }
+    }
+}
+
 impl Fit {
     /// What stands where a window has no fit: every field, and so every metric, is NaN.
     pub const NONE: Self = Self {
@@ -68,9 +82,10 @@ impl<N: Number> Terms<N> {
             a1: fit.a1,
             b: fit.b,
             r2: N::of(1.0) - fit.ss_res / (fit.ss_tot + guard),
-            rmse: (fit.ss_res / grid.rows).sqrt(),
+            rmse: (fit.ss_res * grid.share).sqrt(),
             prediction: (fit.a2 * grid.x_last + fit.a1) * grid.x_last + fit.b,
-            vertex_x: -fit.a1 / (N::of(2.0) * fit.a2 + guard),
+            // Zero minus a number is never -0.0.
+            vertex_x: N::of(0.0) - fit.a1 / (N::of(2.0) * fit.a2 + guard),
             y_last: fit.y_last,
             scale: grid.scale,
             u_last: grid.u_last,

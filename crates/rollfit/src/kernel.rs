@@ -6,13 +6,13 @@
 use std::ops::Range;
 
 use crate::chain::{Chain, Step};
-use crate::columns::{FitColumns, TermColumns};
+use crate::columns::{FitColumns, WriteMetrics};
 use crate::cpu::{Cpu, Work};
 use crate::fit::Fit;
-use crate::lanes::{Lanes, Real};
+use crate::lanes::Lanes;
 use crate::metric::Metric;
-use crate::moments::Moments;
-use crate::solve::{Solution, Solver};
+use crate::runs::{BLOCK_ROWS, Eight, Runs};
+use crate::solve::Solver;
 use crate::window::{Grid, Window};
 
 /// Values beyond this magnitude have no fit: squares of their differences stay far from overflow below it.
@@ -45,10 +45,9 @@ pub struct Kernel {
     windows: Vec<Solver>,
     longest_rows: usize,
     chain: Chain,
-    window_steps: Vec<usize>,
+    window_runs: Vec<usize>,
     scratch: Scratch,
     fits: Vec<FitColumns>,
-    terms: TermColumns,
 }
 
 /// What [`Kernel::fit`] and [`Kernel::write_metrics`] refuse.
@@ -95,23 +94,23 @@ impl Kernel {
     /// A kernel on a given path; the bits do not depend on it.
     pub fn on(cpu: Cpu, windows: &[Window]) -> Self {
         let chain = Chain::new(windows);
-        let step_to = |window: &Window| chain.step_to(window.rows()).unwrap_or_default();
+        let longest_rows = windows.iter().map(|window| window.rows()).max().unwrap_or(0);
         Self {
             cpu,
             windows: windows.iter().copied().map(Solver::new).collect(),
-            longest_rows: windows.iter().map(|window| window.rows()).max().unwrap_or(0),
-            window_steps: windows.iter().map(step_to).collect(),
-            scratch: Scratch::new(chain.steps().len()),
+            longest_rows,
+            window_runs: windows.iter().map(|window| chain.runs_of(window.rows())).collect(),
+            scratch: Scratch::new(&chain, longest_rows),
             fits: vec![FitColumns::default(); windows.len()],
-            terms: TermColumns::default(),
             chain,
         }
     }
 
     /// The rows of a tile that keeps its columns in cache and the work on the rows before it small.
     pub fn tile_rows(&self) -> usize {
-        const IN_CACHE_ROWS: usize = 512;
-        IN_CACHE_ROWS.max(self.longest_rows)
+        // Not a power of two: a row's columns would compete for the same lines of the cache.
+        const IN_CACHE_ROWS: usize = 520;
+        (self.longest_rows / IN_CACHE_ROWS + 1) * IN_CACHE_ROWS
     }
 
     /// Fits every window at each of `rows`; a window may use any value before its row. Read the fits with
@@ -124,12 +123,11 @@ impl Kernel {
             return Err(KernelError::RowsOutside { rows, values: values.len() });
         }
         let lookback_rows = self.longest_rows.saturating_sub(1).min(rows.start);
-        let values = &values[rows.start - lookback_rows..rows.end];
-        self.scratch.take(values);
+        self.scratch.take(&values[rows.start - lookback_rows..rows.end], rows.len());
         for fits in &mut self.fits {
-            fits.resize(rows.len(), Lanes::COUNT);
+            fits.resize(rows.len());
         }
-        self.cpu.run(FitTile { kernel: self, values, lookback_rows });
+        self.cpu.run(FitTile { rows: rows.len(), kernel: self });
         Ok(())
     }
 
@@ -139,12 +137,13 @@ impl Kernel {
     }
 
     /// Writes `metrics` of the last tile's fits for one window to `columns`, one column after the other, each as long
-    /// as the tile. Where a metric has no value it is NaN, and counted in `undefined`, one counter a metric.
+    /// as the tile. Where a metric has no value it is NaN, and counted in `undefined`, one counter a metric. Columns that
+    /// begin at cache lines (64 bytes) are written fastest.
     ///
     /// # Errors
     /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`.
     pub fn write_metrics(
-        &mut self,
+        &self,
         window: usize,
         metrics: &[Metric],
         columns: &mut [f64],
@@ -157,7 +156,8 @@ impl Kernel {
                 return Err(KernelError::OutputLength { wanted, found });
             }
         }
-        self.terms.write(self.cpu, fits, &self.windows[window].grid, metrics, columns, undefined);
+        let grid = Grid::new(self.windows[window].window);
+        self.cpu.run(WriteMetrics { fits, grid, metrics, columns, undefined });
         Ok(())
     }
 
@@ -167,88 +167,41 @@ impl Kernel {
     }
 }
 
-/// The values of a tile with their lookback, and the moments of every run of the chain ending at each.
+/// The values of a tile and before it, and the latest runs of every step of the chain. Rows are counted so that the
+/// tile begins at [`Scratch::first_row`], where a block begins, before which there is room for the longest window.
 #[derive(Clone, Debug)]
 struct Scratch {
     values: Vec<f64>,
-    runs: Vec<RunColumns>,
-    usable_rows: Vec<u32>,
-}
-
-/// The moments of the runs of one length, a column each.
-#[derive(Clone, Debug, Default)]
-struct RunColumns {
-    mean: Vec<f64>,
-    p1: Vec<f64>,
-    p2: Vec<f64>,
-    squares: Vec<f64>,
+    runs: Vec<Runs>,
+    first_row: usize,
 }
 
 impl Scratch {
-    fn new(steps: usize) -> Self {
-        Self { values: Vec::new(), runs: vec![RunColumns::default(); steps], usable_rows: Vec::new() }
+    fn new(chain: &Chain, longest_rows: usize) -> Self {
+        Self {
+            values: Vec::new(),
+            runs: chain.look_back_rows().into_iter().map(Runs::new).collect(),
+            // The first lanes of a step may begin up to seven rows before those it is needed for.
+            first_row: (longest_rows + Lanes::COUNT).next_multiple_of(BLOCK_ROWS),
+        }
     }
 
-    /// Copies the values in and makes room; the last lanes may overrun the rows, so every column is longer.
-    fn take(&mut self, values: &[f64]) {
-        let room = values.len() + Lanes::COUNT;
+    /// Copies the values up to and including the tile's. Where there is none, or one that cannot be used, stands NaN,
+    /// and so do then all numbers of a fit that has it in its window.
+    fn take(&mut self, values: &[f64], rows: usize) {
+        let before = self.first_row - (values.len() - rows);
         self.values.clear();
-        self.values.extend_from_slice(values);
-        self.values.resize(room, 0.0);
-        for run in &mut self.runs {
-            run.make_room(room);
-        }
-        self.count_usable(values);
-    }
-
-    /// For every row, how many values before it and itself are usable without a break.
-    fn count_usable(&mut self, values: &[f64]) {
-        self.usable_rows.clear();
-        let mut usable_rows = 0;
-        self.usable_rows.extend(values.iter().map(|&value| {
-            usable_rows = if is_usable(value) { usable_rows + 1 } else { 0 };
-            usable_rows
-        }));
-    }
-}
-
-impl RunColumns {
-    fn make_room(&mut self, room: usize) {
-        for column in [&mut self.mean, &mut self.p1, &mut self.p2, &mut self.squares] {
-            if column.len() < room {
-                column.resize(room, 0.0);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn load(&self, row: usize) -> Moments<Lanes> {
-        Moments {
-            mean: Lanes::load(&self.mean, row),
-            p1: Lanes::load(&self.p1, row),
-            p2: Lanes::load(&self.p2, row),
-            squares: Lanes::load(&self.squares, row),
-        }
-    }
-
-    #[inline(always)]
-    fn store(&mut self, row: usize, moments: Moments<Lanes>) {
-        moments.mean.store(&mut self.mean, row);
-        moments.p1.store(&mut self.p1, row);
-        moments.p2.store(&mut self.p2, row);
-        moments.squares.store(&mut self.squares, row);
-    }
-
-    fn get(&self, row: usize) -> Moments<f64> {
-        Moments { mean: self.mean[row], p1: self.p1[row], p2: self.p2[row], squares: self.squares[row] }
+        self.values.resize(before, f64::NAN);
+        // Adding zero turns -0.0 into 0.0.
+        self.values.extend(values.iter().map(|&value| if is_usable(value) { value + 0.0 } else { f64::NAN }));
+        self.values.resize(self.values.len() + Lanes::COUNT, f64::NAN);
     }
 }
 
 /// The work of [`Kernel::fit`], compiled for each CPU path.
 struct FitTile<'a> {
     kernel: &'a mut Kernel,
-    values: &'a [f64],
-    lookback_rows: usize,
+    rows: usize,
 }
 
 impl Work for FitTile<'_> {
@@ -256,83 +209,93 @@ impl Work for FitTile<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Kernel { windows, chain, window_steps, scratch, fits, .. } = self.kernel;
-        for (at, step) in chain.steps().iter().enumerate() {
-            let (made, making) = scratch.runs.split_at_mut(at);
-            let first_row = self.lookback_rows.saturating_sub(step.reach_rows).max(step.rows - 1);
-            make_runs(step, made, &mut making[0], &scratch.values, first_row..self.values.len());
-        }
-        for ((solver, &step), fits) in windows.iter().zip(window_steps.iter()).zip(fits) {
-            solve_rows(solver, &scratch.runs[step], &scratch.values, self.lookback_rows, fits);
-            clear_unusable(solver, &scratch.usable_rows[self.lookback_rows..], fits);
-            redo_delicate(solver, &scratch.runs[step], self.values, self.lookback_rows, fits);
+        let Kernel { windows, chain, window_runs, scratch, fits, .. } = self.kernel;
+        let Scratch { values, runs, first_row: tile_row } = scratch;
+        let (tile_row, end) = (*tile_row, (*tile_row + self.rows).next_multiple_of(Lanes::COUNT));
+        let start = |step: &Step| (tile_row - step.reach_rows) / Lanes::COUNT * Lanes::COUNT;
+        let first_row = chain.steps().iter().map(start).min().unwrap_or(end);
+        let first_block = first_row / BLOCK_ROWS * BLOCK_ROWS;
+        runs.iter_mut().for_each(|runs| runs.begin(first_block));
+        for block in (first_block..end).step_by(BLOCK_ROWS) {
+            runs.iter_mut().for_each(|runs| runs.advance(block));
+            let block_end = (block + BLOCK_ROWS).min(end);
+            for (at, step) in chain.steps().iter().enumerate() {
+                let (made, making) = runs.split_at_mut(at + 1);
+                let rows = start(step).max(block)..block_end;
+                if !rows.is_empty() {
+                    make_runs(step, made, &mut making[0], values, rows);
+                }
+            }
+            if block >= tile_row {
+                for ((solver, &at), fits) in windows.iter().zip(window_runs.iter()).zip(&mut *fits) {
+                    solve_rows(solver, &runs[at], values, block..block_end, block - tile_row, fits);
+                }
+            }
         }
     }
 }
 
 /// Makes the runs of one step that end at `rows`.
 #[inline(always)]
-fn make_runs(step: &Step, made: &[RunColumns], making: &mut RunColumns, values: &[f64], rows: Range<usize>) {
-    let half = step.half.map(|half| &made[half]);
-    for row in rows.step_by(Lanes::COUNT) {
-        let newest = Lanes::load(values, row);
-        let (near, far) = match half {
-            Some(half) => (half.load(row), half.load(row - step.half_rows)),
-            None => (Moments::single(), Moments::single()),
-        };
-        making.store(row, step.merge(near, far, |back| Lanes::load(values, row - back) - newest));
+fn make_runs(step: &Step, made: &[Runs], making: &mut Runs, values: &[f64], rows: Range<usize>) {
+    let back = |back_rows: usize| rows.start - back_rows..rows.end - back_rows;
+    let near = made[step.near.runs].read(rows.clone());
+    let far = made[step.far.runs].read(back(step.near.rows));
+    let newest = values[rows.clone()].as_chunks().0;
+    let far_newest = values[back(step.near.rows)].as_chunks().0;
+    let oldest = values[back(step.rows - 1)].as_chunks().0;
+    let made = making.write(rows.clone());
+    for at in 0..newest.len() {
+        let value = |column: &[Eight]| Lanes::from_array(column[at]);
+        let newest = value(newest);
+        let run = step
+            .merge(near.map(value), far.map(value), value(far_newest) - newest, || value(oldest) - newest);
+        made.mean[at] = run.mean.to_array();
+        made.p1[at] = run.p1.to_array();
+        made.p2[at] = run.p2.to_array();
+        made.squares[at] = run.squares.to_array();
     }
 }
 
-/// Solves every row of the tile on the fast path. Rows whose window is not full come out as garbage, cleared later.
+/// Solves `rows` of a tile, of which they are those from `first` on: on the fast path, and those again whose sum of
+/// squared residuals may have lost digits.
 #[inline(always)]
 fn solve_rows(
     solver: &Solver,
-    runs: &RunColumns,
+    runs: &Runs,
     values: &[f64],
-    lookback_rows: usize,
+    rows: Range<usize>,
+    first: usize,
     fits: &mut FitColumns,
 ) {
-    let zero = Lanes::splat(0.0);
-    for row in (0..fits.rows).step_by(Lanes::COUNT) {
-        let newest = Lanes::load(values, lookback_rows + row);
-        let Solution { a2, a1, b, ss_res, ss_tot } = solver.solve(&runs.load(lookback_rows + row), newest);
-        // Adding zero turns -0.0 into 0.0.
-        (a2 + zero).store(&mut fits.a2, row);
-        (a1 + zero).store(&mut fits.a1, row);
-        (b + zero).store(&mut fits.b, row);
-        ss_res.store(&mut fits.ss_res, row);
-        ss_tot.store(&mut fits.ss_tot, row);
-        (newest + zero).store(&mut fits.y_last, row);
-    }
-}
-
-/// Takes the fit from rows whose window is not full or holds a value that cannot be used.
-fn clear_unusable(solver: &Solver, usable_rows: &[u32], fits: &mut FitColumns) {
-    let window_rows = solver.grid.rows as u32;
-    for (row, &usable) in usable_rows.iter().enumerate() {
-        if usable < window_rows {
-            fits.set(row, &Fit::NONE);
+    let moments = runs.read(rows.clone());
+    let newest = values[rows.clone()].as_chunks().0;
+    let out = &mut fits.lanes[first / Lanes::COUNT..][..newest.len()];
+    let mut careful_rows = 0;
+    for at in 0..newest.len() {
+        let value = |column: &[Eight]| Lanes::from_array(column[at]);
+        let newest = value(newest);
+        let fit = solver.solve(&moments.map(value), newest).with(newest);
+        out[at] = fit;
+        if Solver::is_any_delicate(&fit) {
+            careful_rows += redo_delicate(solver, runs, values, rows.start + at * Lanes::COUNT, &mut out[at]);
         }
     }
+    fits.careful_rows += careful_rows;
 }
 
-/// Solves the rows again whose sum of squared residuals may have lost digits.
-#[inline(always)]
-fn redo_delicate(
-    solver: &Solver,
-    runs: &RunColumns,
-    values: &[f64],
-    lookback_rows: usize,
-    fits: &mut FitColumns,
-) {
+/// Takes the careful path where it is needed in the eight rows from `row` on; returns in how many.
+#[cold]
+#[inline(never)]
+fn redo_delicate(solver: &Solver, runs: &Runs, values: &[f64], row: usize, fits: &mut Fit<Lanes>) -> usize {
     let window_rows = solver.grid.rows as usize;
-    for row in 0..fits.rows {
-        if Solver::is_delicate(fits.ss_res[row], fits.ss_tot[row]) {
-            let newest = lookback_rows + row;
-            let fit = solver.fit(&runs.get(newest), &values[newest + 1 - window_rows..=newest]);
-            fits.set(row, &fit);
-            fits.careful_rows += 1;
+    let mut count = 0;
+    for lane in 0..Lanes::COUNT {
+        if Solver::is_delicate(fits.ss_res.get(lane), fits.ss_tot.get(lane)) {
+            let newest = row + lane;
+            fits.set(lane, &solver.fit(&runs.get(newest), &values[newest + 1 - window_rows..=newest]));
+            count += 1;
         }
     }
+    count
 }

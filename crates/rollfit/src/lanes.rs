@@ -1,23 +1,12 @@
 //! [`Lanes`]: eight rows side by side. Every operation is the plain IEEE operation on each lane, so a lane's bits are
 //! those that scalar code gives; the compiler turns the loops into the vector instructions of the CPU path in use.
 
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// What the merge of moments needs of a number: `f64` for one row, [`Lanes`] for eight.
-pub(crate) trait Real: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> {
-    /// `value` in every lane.
-    fn splat(value: f64) -> Self;
-}
-
-impl Real for f64 {
-    #[inline(always)]
-    fn splat(value: f64) -> Self {
-        value
-    }
-}
+use crate::number::Number;
 
 /// Eight doubles: one AVX-512 register, two of AVX2, four of SSE2 or NEON.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Lanes([f64; Lanes::COUNT]);
 
@@ -30,6 +19,11 @@ impl Lanes {
     pub(crate) fn load(column: &[f64], at: usize) -> Self {
         let mut lanes = [0.0; Self::COUNT];
         lanes.copy_from_slice(&column[at..at + Self::COUNT]);
+        Self(lanes)
+    }
+
+    #[inline(always)]
+    pub(crate) fn from_array(lanes: [f64; Self::COUNT]) -> Self {
         Self(lanes)
     }
 
@@ -47,6 +41,24 @@ impl Lanes {
         Self(lanes)
     }
 
+    /// The value in one lane.
+    #[inline(always)]
+    pub(crate) fn get(&self, lane: usize) -> f64 {
+        self.0[lane]
+    }
+
+    /// Puts a value into one lane.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, lane: usize, value: f64) {
+        self.0[lane] = value;
+    }
+
+    /// The lanes in order.
+    #[inline(always)]
+    pub(crate) fn to_array(self) -> [f64; Self::COUNT] {
+        self.0
+    }
+
     /// The first `count` lanes, and 0 in the others.
     #[inline(always)]
     pub(crate) fn first(self, count: usize) -> Self {
@@ -60,17 +72,36 @@ impl Lanes {
         ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
 
-    /// Writes the eight values from `at` on.
     #[inline(always)]
-    pub(crate) fn store(self, column: &mut [f64], at: usize) {
-        column[at..at + Self::COUNT].copy_from_slice(&self.0);
+    fn map(self, operation: impl Fn(f64) -> f64) -> Self {
+        let mut lanes = self.0;
+        for lane in &mut lanes {
+            *lane = operation(*lane);
+        }
+        Self(lanes)
     }
 }
 
-impl Real for Lanes {
+impl Number for Lanes {
     #[inline(always)]
-    fn splat(value: f64) -> Self {
+    fn of(value: f64) -> Self {
         Self([value; Self::COUNT])
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        self.map(f64::abs)
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.map(f64::sqrt)
+    }
+}
+
+impl Neg for Lanes {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        self.map(|lane| -lane)
     }
 }
 
@@ -94,4 +125,5 @@ lanewise! {
     Add, add;
     Sub, sub;
     Mul, mul;
+    Div, div;
 }

@@ -26,6 +26,7 @@ mod metric;
 mod moments;
 mod number;
 pub mod reference;
+mod runs;
 mod solve;
 mod stream;
 mod window;

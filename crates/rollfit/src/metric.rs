@@ -1,7 +1,6 @@
 //! [`Metric`]: the catalogue. One table defines every metric (name, unit, formula, what it is made of, function);
 //! schemas, help, docs and the bounds of the accuracy promise are generated from it or tested against it.
 
-use crate::columns::TermColumns;
 use crate::fit::{Fit, Terms};
 use crate::number::{GUARD, Number};
 use crate::window::{Grid, Window};
@@ -44,7 +43,7 @@ pub enum Part {
 /// The half width of a 95 % interval of normal residuals, in standard deviations. Part of the definition.
 pub(crate) const NORMAL_95: f64 = 1.96;
 
-/// The formulas, each in the terms of one fit. They hold in any precision; `y` below is the series.
+/// The formulas, each in the terms of one fit. They hold in any precision, and none gives -0.0.
 mod formula {
     use super::{GUARD, NORMAL_95, Number, Terms};
 
@@ -128,10 +127,10 @@ macro_rules! catalogue {
                 match self { $(Metric::$id => formula::$name(terms),)* }
             }
 
-            /// Writes the metric of every fit of `terms` to `out`; returns how many came out not finite.
+            /// Gives every metric of a fit with these terms to `take`.
             #[inline(always)]
-            pub(crate) fn fill(self, terms: &TermColumns, out: &mut [f64]) -> u64 {
-                match self { $(Metric::$id => terms.fill(out, formula::$name::<f64>),)* }
+            pub(crate) fn each<N: Number>(terms: &Terms<N>, mut take: impl FnMut(Metric, N)) {
+                $(take(Metric::$id, formula::$name(terms));)*
             }
         }
     };
@@ -176,8 +175,7 @@ impl Metric {
     /// ```
     pub fn value(self, fit: &Fit, window: Window) -> Option<f64> {
         let value = self.of(&Terms::new(fit, &Grid::new(window)));
-        // Adding zero turns -0.0 into 0.0.
-        value.is_finite().then_some(value + 0.0)
+        value.is_finite().then_some(value)
     }
 
     /// The metric called `name`, if there is one.

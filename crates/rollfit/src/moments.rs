@@ -1,11 +1,11 @@
-//! [`Moments`]: what a run of consecutive rows contributes to a fit, and the two merges that build longer runs from
-//! shorter ones. `docs/formulas.md` derives both.
+//! [`Moments`]: what a run of consecutive rows contributes to a fit, and the merge that builds longer runs from
+//! shorter ones. `docs/formulas.md` derives it.
 //!
 //! Holds true: every term that a merge adds has the scale of its result, so nothing cancels, and the sum of squares is
 //! a sum of terms that are never negative. The order of operations is fixed by the lengths merged, so the bits are a
 //! function of the values alone.
 
-use crate::lanes::Real;
+use crate::number::Number;
 
 /// The moments of `n` rows about a pivot, the newest value: with `d = y - y_newest` and `u` the row number counted
 /// from the run's centre, growing towards the newest row.
@@ -21,66 +21,86 @@ pub(crate) struct Moments<V> {
     pub(crate) squares: V,
 }
 
-impl<V: Real> Moments<V> {
+impl<V> Moments<V> {
+    #[inline(always)]
+    pub(crate) fn map<W>(self, mut change: impl FnMut(V) -> W) -> Moments<W> {
+        let Self { mean, p1, p2, squares } = self;
+        Moments { mean: change(mean), p1: change(p1), p2: change(p2), squares: change(squares) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_ref(&self) -> Moments<&V> {
+        let Self { mean, p1, p2, squares } = self;
+        Moments { mean, p1, p2, squares }
+    }
+
+    #[inline(always)]
+    pub(crate) fn as_mut(&mut self) -> Moments<&mut V> {
+        let Self { mean, p1, p2, squares } = self;
+        Moments { mean, p1, p2, squares }
+    }
+}
+
+impl<V: Number> Moments<V> {
     /// A single row, which is its own pivot.
     #[inline(always)]
     pub(crate) fn single() -> Self {
-        let zero = V::splat(0.0);
+        let zero = V::of(0.0);
         Self { mean: zero, p1: zero, p2: zero, squares: zero }
     }
 
-    /// Twice as many rows: `self` are the newest, `older` as many before them, `shift` the older pivot minus ours.
+    /// Together with the rows before: `self` are the newest, `shift` is the pivot of `older` minus ours.
     #[inline(always)]
-    pub(crate) fn double(self, older: Self, shift: V, by: &Doubling) -> Self {
+    pub(crate) fn merge(self, older: Self, shift: V, by: &Merging) -> Self {
         let older_mean = older.mean + shift;
         let step = self.mean - older_mean;
+        let turn = V::of(by.older_rows) * self.p1 - V::of(by.rows) * older.p1;
+        let turn = if by.is_even { turn } else { turn + V::of(by.p2_step) * step };
         Self {
-            mean: older_mean + V::splat(0.5) * step,
-            p1: (self.p1 + older.p1) + V::splat(by.p1_step) * step,
-            p2: (self.p2 + older.p2) + V::splat(by.rows) * (self.p1 - older.p1),
-            squares: (self.squares + older.squares) + V::splat(by.squares_step) * (step * step),
+            mean: older_mean + V::of(by.share) * step,
+            p1: (self.p1 + older.p1) + V::of(by.p1_step) * step,
+            p2: (self.p2 + older.p2) + turn,
+            squares: (self.squares + older.squares) + V::of(by.squares_step) * (step * step),
         }
     }
 
-    /// One row more, older than all of `self`; `shift` is its value minus our pivot.
+    /// Together with one older row, whose moments are all 0; `shift` is its value minus our pivot.
     #[inline(always)]
-    pub(crate) fn append(self, shift: V, by: &Appending) -> Self {
+    pub(crate) fn append(self, shift: V, by: &Merging) -> Self {
         let step = self.mean - shift;
         Self {
-            mean: shift + V::splat(by.share) * step,
-            p1: self.p1 + V::splat(by.p1_step) * step,
-            p2: (self.p2 + self.p1) + V::splat(by.p2_step) * step,
-            squares: self.squares + V::splat(by.share) * (step * step),
+            mean: shift + V::of(by.share) * step,
+            p1: self.p1 + V::of(by.p1_step) * step,
+            p2: (self.p2 + self.p1) + V::of(by.p2_step) * step,
+            squares: self.squares + V::of(by.squares_step) * (step * step),
         }
     }
 }
 
-/// The constants of merging two runs of `h` rows each.
+/// The constants of merging a run of `rows` rows with an older one of `older_rows`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Doubling {
+pub(crate) struct Merging {
     rows: f64,
-    p1_step: f64,
-    squares_step: f64,
-}
-
-impl Doubling {
-    pub(crate) fn of(half_rows: usize) -> Self {
-        let rows = half_rows as f64;
-        Self { rows, p1_step: rows * rows / 2.0, squares_step: rows / 2.0 }
-    }
-}
-
-/// The constants of adding one older row to a run of `n`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Appending {
+    older_rows: f64,
+    /// Both are equally long, and `p2_step` is 0.
+    is_even: bool,
     share: f64,
     p1_step: f64,
     p2_step: f64,
+    squares_step: f64,
 }
 
-impl Appending {
-    pub(crate) fn to(rows: usize) -> Self {
-        let rows = rows as f64;
-        Self { share: rows / (rows + 1.0), p1_step: rows / 2.0, p2_step: rows * (1.0 - rows) / 6.0 }
+impl Merging {
+    pub(crate) fn of(rows: usize, older_rows: usize) -> Self {
+        let (n, m) = (rows as f64, older_rows as f64);
+        Self {
+            rows: n,
+            older_rows: m,
+            is_even: rows == older_rows,
+            share: n / (n + m),
+            p1_step: n * m / 2.0,
+            p2_step: n * m * (m - n) / 6.0,
+            squares_step: n * m / (n + m),
+        }
     }
 }

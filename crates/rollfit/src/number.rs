@@ -1,5 +1,5 @@
-//! [`Number`]: what a formula needs of the numbers it is written in, so that one definition of a metric serves both
-//! the kernel (`f64`) and the reference (`DoubleDouble`).
+//! [`Number`]: what a formula needs of the numbers it is written in, so that one definition serves a single row
+//! (`f64`), the kernel's eight (`Lanes`) and the reference (`DoubleDouble`).
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -8,18 +8,10 @@ pub(crate) const GUARD: f64 = 1e-10;
 
 /// A real number in some precision.
 pub trait Number:
-    Copy
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-    + PartialOrd
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
     /// The number that is exactly `value`.
     fn of(value: f64) -> Self;
-    /// The nearest double.
-    fn to_f64(self) -> f64;
     /// The magnitude.
     fn abs(self) -> Self;
     /// The square root; of a negative number, not a number.
@@ -30,10 +22,6 @@ impl Number for f64 {
     #[inline(always)]
     fn of(value: f64) -> Self {
         value
-    }
-    #[inline(always)]
-    fn to_f64(self) -> f64 {
-        self
     }
     #[inline(always)]
     fn abs(self) -> Self {

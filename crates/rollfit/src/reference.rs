@@ -44,6 +44,12 @@ impl DoubleDouble {
         (self.hi, self.lo)
     }
 
+    /// The nearest double.
+    #[inline(always)]
+    pub const fn to_f64(self) -> f64 {
+        self.hi
+    }
+
     /// Whether the number is neither infinite nor not a number.
     pub const fn is_finite(self) -> bool {
         self.hi.is_finite() && self.lo.is_finite()
@@ -164,15 +170,17 @@ impl Div for DoubleDouble {
     }
 }
 
+impl From<DoubleDouble> for f64 {
+    #[inline(always)]
+    fn from(number: DoubleDouble) -> Self {
+        number.to_f64()
+    }
+}
+
 impl Number for DoubleDouble {
     #[inline(always)]
     fn of(value: f64) -> Self {
         Self { hi: value, lo: 0.0 }
-    }
-
-    #[inline(always)]
-    fn to_f64(self) -> f64 {
-        self.hi
     }
 
     #[inline(always)]

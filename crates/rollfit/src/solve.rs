@@ -2,8 +2,9 @@
 //! windows that a parabola explains almost completely.
 
 use crate::fit::Fit;
-use crate::lanes::{Lanes, Real};
+use crate::lanes::Lanes;
 use crate::moments::Moments;
+use crate::number::Number;
 use crate::window::{Grid, Window};
 
 /// Below this share of unexplained variation (1 - r2) the difference `squares - explained` has lost digits, and the
@@ -13,7 +14,7 @@ const CAREFUL_SHARE: f64 = 1.0 / 512.0;
 /// The constants that turn the moments of one window into a fit.
 #[derive(Clone, Debug)]
 pub(crate) struct Solver {
-    /// The window's constants.
+    pub(crate) window: Window,
     pub(crate) grid: Grid,
     a1_factor: f64,
     a2_factor: f64,
@@ -32,10 +33,22 @@ pub(crate) struct Solution<V> {
     pub(crate) ss_tot: V,
 }
 
+impl<V: Number> Solution<V> {
+    /// The fit of a window with this newest value, which is not -0.0. Nor is a sum with it, or one of squares; to the
+    /// products adding zero does that.
+    #[inline(always)]
+    pub(crate) fn with(self, newest: V) -> Fit<V> {
+        let Self { a2, a1, b, ss_res, ss_tot } = self;
+        let zero = V::of(0.0);
+        Fit { a2: a2 + zero, a1: a1 + zero, b, ss_res, ss_tot, y_last: newest }
+    }
+}
+
 impl Solver {
     pub(crate) fn new(window: Window) -> Self {
         let grid: Grid = Grid::new(window);
         Self {
+            window,
             a1_factor: grid.scale / grid.norm1,
             a2_factor: grid.scale * grid.scale / grid.norm2,
             centre_factor: grid.offset / grid.norm2,
@@ -47,14 +60,14 @@ impl Solver {
 
     /// The fast path. Right to the promised digits unless [`Solver::is_delicate`].
     #[inline(always)]
-    pub(crate) fn solve<V: Real>(&self, moments: &Moments<V>, newest: V) -> Solution<V> {
+    pub(crate) fn solve<V: Number>(&self, moments: &Moments<V>, newest: V) -> Solution<V> {
         let Moments { mean, p1, p2, squares } = *moments;
-        let explained1 = p1 * p1 * V::splat(self.explained1);
-        let explained2 = p2 * p2 * V::splat(self.explained2);
+        let explained1 = p1 * p1 * V::of(self.explained1);
+        let explained2 = p2 * p2 * V::of(self.explained2);
         Solution {
-            a2: p2 * V::splat(self.a2_factor),
-            a1: p1 * V::splat(self.a1_factor),
-            b: newest + (mean - p2 * V::splat(self.centre_factor)),
+            a2: p2 * V::of(self.a2_factor),
+            a1: p1 * V::of(self.a1_factor),
+            b: newest + (mean - p2 * V::of(self.centre_factor)),
             ss_res: (squares - explained1) - explained2,
             ss_tot: squares,
         }
@@ -66,6 +79,13 @@ impl Solver {
         ss_res < CAREFUL_SHARE * ss_tot
     }
 
+    /// Whether that is so of any of eight windows.
+    #[inline(always)]
+    pub(crate) fn is_any_delicate(fits: &Fit<Lanes>) -> bool {
+        let (ss_res, ss_tot) = (fits.ss_res.to_array(), fits.ss_tot.to_array());
+        ss_res.iter().zip(&ss_tot).fold(false, |any, (&res, &tot)| any | Self::is_delicate(res, tot))
+    }
+
     /// The fit of a window whose values, oldest first, have these moments.
     #[inline(always)]
     pub(crate) fn fit(&self, moments: &Moments<f64>, values: &[f64]) -> Fit {
@@ -74,8 +94,7 @@ impl Solver {
         if Self::is_delicate(solution.ss_res, solution.ss_tot) {
             solution = self.solve_carefully(moments, values);
         }
-        let Solution { a2, a1, b, ss_res, ss_tot } = solution;
-        Fit { a2: a2 + 0.0, a1: a1 + 0.0, b: b + 0.0, ss_res, ss_tot, y_last: y_last + 0.0 }
+        solution.with(y_last)
     }
 
     /// The careful path: takes the residuals from the values, fits those once more, adds the correction to the
@@ -115,8 +134,8 @@ impl Parabola {
     /// The sums of e, u*e and (u^2 - offset)*e over the window's residuals e.
     fn residual_moments(self, values: &[f64], newest: f64, grid: &Grid) -> Parabola {
         let [c0, c1, c2] = sum_over_rows(values, |u, y| {
-            let curve = u * u - Lanes::splat(grid.offset);
-            let e = self.residual(y - Lanes::splat(newest), u, curve);
+            let curve = u * u - Lanes::of(grid.offset);
+            let e = self.residual(y - Lanes::of(newest), u, curve);
             [e, u * e, curve * e]
         });
         Parabola { c0, c1, c2 }
@@ -124,7 +143,7 @@ impl Parabola {
 
     fn residual_squares(self, values: &[f64], newest: f64, grid: &Grid) -> f64 {
         let [squares] = sum_over_rows(values, |u, y| {
-            let e = self.residual(y - Lanes::splat(newest), u, u * u - Lanes::splat(grid.offset));
+            let e = self.residual(y - Lanes::of(newest), u, u * u - Lanes::of(grid.offset));
             [e * e]
         });
         squares
@@ -132,7 +151,7 @@ impl Parabola {
 
     #[inline(always)]
     fn residual(self, d: Lanes, u: Lanes, curve: Lanes) -> Lanes {
-        ((d - Lanes::splat(self.c0)) - Lanes::splat(self.c1) * u) - Lanes::splat(self.c2) * curve
+        ((d - Lanes::of(self.c0)) - Lanes::of(self.c1) * u) - Lanes::of(self.c2) * curve
     }
 }
 
@@ -144,7 +163,7 @@ fn sum_over_rows<const SUMS: usize>(
     terms: impl Fn(Lanes, Lanes) -> [Lanes; SUMS],
 ) -> [f64; SUMS] {
     let u_first = -((values.len() - 1) as f64) / 2.0;
-    let mut sums = [Lanes::splat(0.0); SUMS];
+    let mut sums = [Lanes::of(0.0); SUMS];
     let mut add = |first_row: usize, y: Lanes, count: usize| {
         let u = Lanes::counting_from(u_first + first_row as f64);
         for (sum, term) in sums.iter_mut().zip(terms(u, y)) {

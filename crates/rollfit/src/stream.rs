@@ -21,7 +21,7 @@ use crate::window::Window;
 #[derive(Clone, Debug)]
 pub struct Stream {
     windows: Vec<Solver>,
-    window_steps: Vec<usize>,
+    window_runs: Vec<usize>,
     chain: Chain,
     values: ValueRing,
     /// For every step of the chain the runs that a later, longer run will look back to.
@@ -39,13 +39,10 @@ impl Stream {
         let longest_rows = windows.iter().map(|window| window.rows()).max().unwrap_or(1);
         Self {
             windows: windows.iter().copied().map(Solver::new).collect(),
-            window_steps: windows
-                .iter()
-                .map(|window| chain.step_to(window.rows()).unwrap_or_default())
-                .collect(),
+            window_runs: windows.iter().map(|window| chain.runs_of(window.rows())).collect(),
             values: ValueRing::new(longest_rows),
-            runs: chain.steps().iter().map(|step| vec![Moments::single(); step.rows + 1]).collect(),
-            newest: vec![Moments::single(); chain.steps().len()],
+            runs: chain.look_back_rows().into_iter().map(|rows| vec![Moments::single(); rows + 1]).collect(),
+            newest: vec![Moments::single(); 1 + chain.steps().len()],
             usable_rows: 0,
             rows: 0,
             fits: vec![None; windows.len()],
@@ -67,11 +64,13 @@ impl Stream {
     /// Adds the next value; returns the fit of each window, none where it is not full or holds a value that cannot
     /// be used (not finite, or beyond 1e100).
     pub fn push(&mut self, value: f64) -> &[Option<Fit>] {
+        // Adding zero turns -0.0 into 0.0.
+        let value = value + 0.0;
         self.values.push(value);
         self.usable_rows = if is_usable(value) { self.usable_rows + 1 } else { 0 };
         self.merge_runs(value);
         self.rows += 1;
-        for ((fit, solver), &step) in self.fits.iter_mut().zip(&self.windows).zip(&self.window_steps) {
+        for ((fit, solver), &step) in self.fits.iter_mut().zip(&self.windows).zip(&self.window_runs) {
             let window_rows = solver.grid.rows as usize;
             *fit = (self.usable_rows >= window_rows)
                 .then(|| solver.fit(&self.newest[step], self.values.last(window_rows)));
@@ -92,15 +91,16 @@ impl Stream {
 
     fn merge_runs(&mut self, newest: f64) {
         for (at, step) in self.chain.steps().iter().enumerate() {
-            let (near, far) = match step.half {
-                Some(half) => (self.newest[half], look_back(&self.runs[half], self.rows, step.half_rows)),
-                None => (Moments::single(), Moments::single()),
-            };
-            let merged = step.merge(near, far, |back| self.values.back(back) - newest);
-            let ring = &mut self.runs[at];
+            let (near, far) = (
+                self.newest[step.near.runs],
+                look_back(&self.runs[step.far.runs], self.rows, step.near.rows),
+            );
+            let shift = |back_rows| self.values.back(back_rows) - newest;
+            let merged = step.merge(near, far, shift(step.near.rows), || shift(step.rows - 1));
+            let ring = &mut self.runs[at + 1];
             let slot = self.rows % ring.len();
             ring[slot] = merged;
-            self.newest[at] = merged;
+            self.newest[at + 1] = merged;
         }
     }
 }

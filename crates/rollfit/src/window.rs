@@ -63,6 +63,8 @@ impl std::error::Error for WindowError {}
 pub struct Grid<N = f64> {
     /// w, the number of rows.
     pub rows: N,
+    /// 1/w, the share of one row.
+    pub share: N,
     /// Row units in one unit of x: `s + 1e-10`, with s the population standard deviation of 0..w-1.
     pub scale: N,
     /// x at the window's last row.
@@ -88,6 +90,7 @@ impl<N: Number> Grid<N> {
         let scale = offset.sqrt() + N::of(GUARD);
         Self {
             rows: w,
+            share: one / w,
             scale,
             x_last: u_last / scale,
             u_last,

@@ -22,7 +22,7 @@ impl Held {
     }
 
     /// How the metrics of `terms` are judged.
-    fn judged<N: Number>(&self, terms: &Terms<N>) -> Vec<(Metric, Judgement)> {
+    fn judged<N: Number + Into<f64>>(&self, terms: &Terms<N>) -> Vec<(Metric, Judgement)> {
         let judge = |(metric, ours)| (metric, self.ranges.judge(metric, ours, stored(metric.of(terms)), 0.0));
         self.ours.at(0).map(judge).collect()
     }
@@ -34,8 +34,8 @@ impl Held {
     }
 }
 
-fn stored<N: Number>(value: N) -> f64 {
-    let value = value.to_f64();
+fn stored(value: impl Into<f64>) -> f64 {
+    let value = value.into();
     if value.is_finite() { value } else { f64::NAN }
 }
 

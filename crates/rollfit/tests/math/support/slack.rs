@@ -1,7 +1,7 @@
 //! How far the reference's metrics may be from the exact ones, to first order, given what it says of its parts.
 
 use rollfit::reference::DoubleDouble;
-use rollfit::{Metric, Number, Terms};
+use rollfit::{Metric, Terms};
 
 /// The reference's own accuracy, in units of the spread.
 pub(crate) const SPREAD: f64 = 1e-30;
@@ -31,7 +31,7 @@ impl Slack {
     pub(crate) fn of_metric(&self, metric: Metric) -> f64 {
         let Self { terms, spread, level } = self;
         let [a2, v, prediction, scale, u_last] =
-            [terms.a2, terms.vertex_x, terms.prediction, terms.scale, terms.u_last].map(Number::to_f64);
+            [terms.a2, terms.vertex_x, terms.prediction, terms.scale, terms.u_last].map(DoubleDouble::to_f64);
         let vertex_x = spread * (1.0 + 2.0 * v.abs()) / (2.0 * a2 + 1e-10).abs();
         let steps = 2.0 * u_last / scale;
         match metric {

@@ -27,21 +27,30 @@ fn errors_of(rows: usize) -> Errors {
         1 => Errors { mean: 0.0, p1: 0.0, p2: 0.0 },
         // The step is minus the shift, half of it is exact, and p2 is exactly 0.
         2 => Errors { mean: 0.5, p1: 0.5, p2: 0.0 },
-        _ if rows.is_multiple_of(2) => doubled(rows / 2),
+        _ if rows > 15 && rows.is_multiple_of(15) => merged(rows / 30 * 15, rows - rows / 30 * 15),
+        _ if rows.is_multiple_of(2) => merged(rows / 2, rows / 2),
         _ => appended(rows - 1),
     }
 }
 
-fn doubled(half_rows: usize) -> Errors {
-    let half = errors_of(half_rows);
-    let (h, (half_p1, half_p2)) = (half_rows as f64, largest_moments(half_rows));
-    let (p1, p2) = largest_moments(2 * half_rows);
-    let older_mean = half.mean + 2.0;
-    let step = half.mean + older_mean + 1.0;
+fn merged(near_rows: usize, far_rows: usize) -> Errors {
+    let (near, far) = (errors_of(near_rows), errors_of(far_rows));
+    let ((near_p1, near_p2), (far_p1, far_p2)) = (largest_moments(near_rows), largest_moments(far_rows));
+    let (p1, p2) = largest_moments(near_rows + far_rows);
+    let (n, m) = (near_rows as f64, far_rows as f64);
+    let (share, p1_step, p2_step) = (n / (n + m), n * m / 2.0, n * m * (m - n) / 6.0);
+    // The share of a half and its product are exact.
+    let share_roundings = if n == m { 0.0 } else { 2.0 };
+    let older_mean = far.mean + 2.0;
+    let step = near.mean + older_mean + 1.0;
+    let turn = m * near_p1 + n * far_p1;
     Errors {
-        mean: 0.5 * half.mean + 0.5 * older_mean + 0.5 + 1.0,
-        p1: 2.0 * half.p1 + 2.0 * half_p1 + h * h / 2.0 * (step + 1.0) + p1,
-        p2: 2.0 * half.p2 + 2.0 * half_p2 + h * (2.0 * half.p1 + 4.0 * half_p1) + p2,
+        mean: (1.0 - share) * older_mean + share * (near.mean + 1.0 + share_roundings) + 1.0,
+        p1: near.p1 + far.p1 + near_p1 + far_p1 + p1_step * (step + 1.0) + p1,
+        p2: (near.p2 + far.p2 + near_p2 + far_p2)
+            + (m * near.p1 + n * far.p1 + 2.0 * turn)
+            + if n == m { 0.0 } else { p2_step * (step + 2.0) + turn + p2_step }
+            + p2,
     }
 }
 
