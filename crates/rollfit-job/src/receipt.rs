@@ -7,7 +7,7 @@ use crate::panel::Panel;
 use crate::spec::{Boundary, Series, Spec};
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
-pub const DEFINITION_VERSION: u32 = 1;
+pub const DEFINITION_VERSION: u32 = 2;
 
 /// The record that a partition is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
