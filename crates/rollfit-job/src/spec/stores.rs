@@ -1,0 +1,124 @@
+//! Where series come from and features go: [`Place`] and [`SinkSpec`], from `[store]`, `[source]` and `[sink]`.
+
+use super::SpecError;
+use super::config::{Config, PlaceConfig, StoreConfig};
+use crate::partition::check_key;
+
+/// Where a store is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place {
+    /// `parquet:DIR` or `postgres://...`. May hold secrets: never printed.
+    pub url: String,
+    /// The schema of the tables, where a store has schemas; none for the one that the server looks into first.
+    pub schema: Option<String>,
+    /// The command that prints the password, run at each connect.
+    pub password_command: Option<String>,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+/// Where features go, and how.
+#[derive(Clone, Debug)]
+pub struct SinkSpec {
+    /// The store.
+    pub place: Place,
+    /// Sets the features of one job apart from those of another in the same store.
+    pub name: Option<String>,
+    /// How features are compressed, in a store of files.
+    pub compression: Compression,
+    /// The type of the feature columns of tables that have no sibling to take it from.
+    pub numbers: NumberType,
+}
+
+/// The type of a feature column, in a store of tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberType {
+    /// `DOUBLE PRECISION`.
+    Double,
+    /// `REAL`.
+    Single,
+    /// `NUMERIC`, which holds the shortest decimal that reads back as the same double.
+    Decimal,
+}
+
+impl std::str::FromStr for NumberType {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.to_ascii_lowercase().as_str() {
+            "double precision" => Ok(Self::Double),
+            "real" => Ok(Self::Single),
+            "numeric" => Ok(Self::Decimal),
+            _ => Err(()),
+        }
+    }
+}
+
+/// How features are compressed, in a store of files. `docs/performance.md` has the bytes and times of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Plain doubles.
+    None,
+    /// LZ4, fast.
+    Lz4,
+    /// Zstandard, a little smaller.
+    Zstd,
+}
+
+/// `[store]` is both; `[source]` and `[sink]` stand in its place.
+pub(super) fn resolve_stores(config: &Config) -> Result<(Place, SinkSpec), SpecError> {
+    let missing = |section: &str| {
+        SpecError::new(format!(
+            "there is no [{section}] and no [store] section: say where, such as url = \"parquet:./fx\""
+        ))
+    };
+    let of_store = |store: &StoreConfig| PlaceConfig {
+        url: store.url.clone(),
+        schema: store.schema.clone(),
+        password_command: store.password_command.clone(),
+    };
+    let store = config.store.as_ref();
+    let source = config.source.clone().or_else(|| store.map(of_store)).ok_or_else(|| missing("source"))?;
+    let (section, sink) = match &config.sink {
+        Some(sink) => ("sink", sink),
+        None => ("store", store.ok_or_else(|| missing("sink"))?),
+    };
+    Ok((resolve_place(source), resolve_sink(section, sink, of_store(sink))?))
+}
+
+fn resolve_place(place: PlaceConfig) -> Place {
+    Place { url: place.url, schema: place.schema, password_command: place.password_command }
+}
+
+fn resolve_sink(section: &str, sink: &StoreConfig, place: PlaceConfig) -> Result<SinkSpec, SpecError> {
+    if let Some(name) = &sink.name {
+        check_key(name).map_err(|error| SpecError::new(format!("[{section}] name: {error}")))?;
+    }
+    let numbers = sink.numbers.parse().map_err(|()| {
+        SpecError::new(format!(
+            "[{section}] numbers = \"{}\": write \"double precision\", \"numeric\" or \"real\"",
+            sink.numbers
+        ))
+    })?;
+    Ok(SinkSpec {
+        place: resolve_place(place),
+        name: sink.name.clone(),
+        compression: resolve_compression(section, &sink.compression)?,
+        numbers,
+    })
+}
+
+fn resolve_compression(section: &str, text: &str) -> Result<Compression, SpecError> {
+    match text {
+        "none" => Ok(Compression::None),
+        "lz4" => Ok(Compression::Lz4),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err(SpecError::new(format!(
+            "[{section}] compression = \"{text}\": write \"none\", \"lz4\" or \"zstd\""
+        ))),
+    }
+}
