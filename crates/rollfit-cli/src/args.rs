@@ -87,7 +87,7 @@ pub(crate) struct SelectArguments {
     /// Only these partitions
     #[arg(long, value_name = "KEY[:YYYY-MM]")]
     pub(crate) only: Vec<Selector>,
-    /// Partitions worked on at once: a number, or `auto`
+    /// Partitions worked on at once: `auto`, a number, or a range such as 2..16
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<Workers>,
 }

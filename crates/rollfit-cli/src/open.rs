@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
-use rollfit_job::spec::{Place, Spec};
+use rollfit_job::spec::{Place, Spec, Workers};
 use rollfit_job::store::{Fault, Sink, Source, StoreError};
+use rollfit_job::watch::{Machine, Unseen};
 use rollfit_job::{Job, error_chain};
 use rollfit_store::parquet::ParquetStore;
 use rollfit_store::postgres::{PostgresStore, Purpose};
@@ -153,7 +154,8 @@ pub(crate) struct OpenJob {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) partitions: Vec<Partition>,
-    workers: usize,
+    workers: Workers,
+    machine: Arc<dyn Machine>,
 }
 
 impl OpenJob {
@@ -172,8 +174,8 @@ impl OpenJob {
         let stores = stores(&spec, purpose)?;
         let (source, sink) = (stores.source.source(), stores.sink.sink());
         let partitions = partitions(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
-        let workers = arguments.workers.unwrap_or(spec.run.workers).count(partitions.len());
-        Ok(Self { spec, source, sink, partitions, workers })
+        let workers = arguments.workers.unwrap_or(spec.run.workers);
+        Ok(Self { spec, source, sink, partitions, workers, machine: Arc::new(Unseen) })
     }
 
     pub(crate) fn job(&self) -> Job<'_> {
@@ -182,6 +184,7 @@ impl OpenJob {
             source: self.source.as_ref(),
             sink: self.sink.as_ref(),
             workers: self.workers,
+            machine: self.machine.as_ref(),
         }
     }
 }

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use rollfit_job::run::{Observer, Outcome, Stage, Try};
+use rollfit_job::record::Decision;
+use rollfit_job::run::{Observer, Outcome, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
+use rollfit_job::watch::Moment;
 
 use crate::args::GlobalArguments;
 use crate::logging;
-use crate::output::count;
+use crate::output::{count, plural};
 
 /// Tells of a run as it goes on.
 pub(crate) struct Progress {
@@ -106,8 +108,12 @@ impl Observer for Progress {
         }
     }
 
-    fn rows_written(&self, rows: u64) {
-        self.rows.fetch_add(rows, Ordering::Relaxed);
+    fn decided(&self, decision: &Decision) {
+        logging::info(&format!("{}: {}", plural(decision.workers, "worker"), decision.reason));
+    }
+
+    fn sampled(&self, moment: &Moment) {
+        self.rows.store(moment.totals.rows, Ordering::Relaxed);
         self.show_rate();
     }
 
@@ -120,11 +126,11 @@ impl Observer for Progress {
         self.tell(at, "retry", !known, &format!("{cause}; trying again in {:.1} s", pause.as_secs_f64()));
     }
 
-    fn ended(&self, at: Try<'_>, outcome: &Outcome, took: Duration) {
+    fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         if !matches!(outcome, Outcome::Held(_)) {
             self.ended.fetch_add(1, Ordering::Relaxed);
         }
-        let seconds = took.as_secs_f64();
+        let seconds = (spent.ended - spent.begun).as_secs_f64();
         match outcome {
             Outcome::Written { was, receipt, bytes } => {
                 let (rows, bytes) = (count(receipt.stored.rows), crate::output::bytes(*bytes));

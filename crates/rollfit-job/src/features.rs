@@ -126,6 +126,12 @@ impl FeatureEngine {
         (kernel.fits(window), kernel.grid(window))
     }
 
+    /// About the memory that it takes once it has computed a tile: the features, and of each fit six numbers.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let windows: usize = self.series.iter().map(|series| series.windows_rows.len()).sum();
+        (self.values.capacity() + 6 * windows * self.tile_rows) as u64 * 8
+    }
+
     /// How many rows are computed at once.
     pub(crate) fn tile_rows(&self) -> usize {
         self.tile_rows

@@ -5,7 +5,9 @@
 //! Holds true: the job knows stores only through the traits in [`store`]; the bytes of a feature are the store's
 //! business, its bits are the kernel's. What is done is recorded in the store alone, as a [`receipt`].
 
+pub mod activity;
 pub mod adopt;
+pub mod analysis;
 pub mod compare;
 pub mod features;
 pub mod month;
@@ -13,6 +15,7 @@ pub mod panel;
 pub mod partition;
 pub mod plan;
 pub mod receipt;
+pub mod record;
 pub mod run;
 mod sample;
 pub mod spec;
@@ -20,9 +23,11 @@ pub mod state;
 pub mod stop;
 pub mod store;
 pub mod verify;
-mod workers;
+pub mod watch;
+pub mod workers;
 
-/// What a job works with: its spec, where series come from, where features go, and how many partitions at once.
+/// What a job works with: its spec, where series come from, where features go, how many partitions at once, and on what
+/// machine.
 pub struct Job<'a> {
     /// What to compute.
     pub spec: &'a spec::Spec,
@@ -31,7 +36,9 @@ pub struct Job<'a> {
     /// Where features go.
     pub sink: &'a dyn store::Sink,
     /// How many partitions are worked on at once.
-    pub workers: usize,
+    pub workers: spec::Workers,
+    /// The machine it works on.
+    pub machine: &'a dyn watch::Machine,
 }
 
 /// An error with everything that led to it, outermost first, in one line.

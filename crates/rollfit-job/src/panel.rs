@@ -46,6 +46,11 @@ impl Panel {
         self.instants_us.len() - self.lookback_rows
     }
 
+    /// The memory that it takes.
+    pub fn memory_bytes(&self) -> u64 {
+        (self.instants_us.capacity() + self.columns.iter().map(Vec::capacity).sum::<usize>()) as u64 * 8
+    }
+
     /// Adds rows after those there are; the first ones are taken without a copy.
     fn take(&mut self, joined: Joined) {
         if self.instants_us.is_empty() {

@@ -192,7 +192,9 @@ fn check_selected_months(only: &[Selector], planned: &[Partition]) -> Result<(),
 /// Finds out the state of each of `partitions`.
 pub fn assess(job: &Job<'_>, partitions: &[Partition]) -> Vec<PlannedPartition> {
     let definition = Definition::of(job.spec);
-    for_each(partitions, job.workers, |partition| assess_one(job, &definition, partition))
+    for_each(partitions, job.workers.count(partitions.len()), |partition| {
+        assess_one(job, &definition, partition)
+    })
 }
 
 fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> PlannedPartition {
@@ -234,9 +236,11 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
             job.spec.series.iter().filter_map(|series| job.source.estimate_rows(series, partition).ok());
         job.sink.estimate_bytes(rows.min().unwrap_or(0))
     };
-    for_each(partitions, job.workers, |partition| if missing(partition) { bytes(partition) } else { 0 })
-        .iter()
-        .sum()
+    for_each(partitions, job.workers.count(partitions.len()), |partition| {
+        if missing(partition) { bytes(partition) } else { 0 }
+    })
+    .iter()
+    .sum()
 }
 
 /// What to say of a month without rows.

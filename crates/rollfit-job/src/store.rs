@@ -12,6 +12,7 @@ use crate::month::Month;
 use crate::partition::Partition;
 use crate::receipt::Receipt;
 use crate::spec::Series;
+use crate::watch::StoreProbe;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,6 +245,17 @@ pub trait Sink: Send + Sync {
 
     /// The name of a partition's output in this store: what its receipt belongs to.
     fn output(&self, partition: &Partition) -> String;
+
+    /// The most sessions that this process may have with the store at once, and why; none where there is no limit.
+    fn sessions(&self) -> Option<(usize, String)> {
+        None
+    }
+
+    /// What tells how the store is while a run goes on, in a session of its own; none where the store is no server, or has
+    /// no session to spare.
+    fn probe(&self) -> Option<Box<dyn StoreProbe>> {
+        None
+    }
 }
 
 /// The answer to [`Sink::claim`].
@@ -273,6 +285,12 @@ pub trait Slot {
     /// # Errors
     /// When they cannot be written.
     fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError>;
+
+    /// The bytes handed to the store so far.
+    fn bytes_written(&self) -> u64;
+
+    /// What is kept in memory of the rows that are not handed over yet.
+    fn memory_bytes(&self) -> u64;
 
     /// The rows that are there, whoever wrote them, while nobody else can change them.
     ///

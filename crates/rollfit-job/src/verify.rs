@@ -69,7 +69,7 @@ pub fn verify(
     stop: &Stop,
     verified: &(dyn Fn(&Partition, &Verdict) + Sync),
 ) -> Vec<Verdict> {
-    for_each(partitions, job.workers, |partition| {
+    for_each(partitions, job.workers.count(partitions.len()), |partition| {
         if stop.is_wanted() {
             return Verdict::Skipped;
         }

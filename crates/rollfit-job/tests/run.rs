@@ -15,6 +15,7 @@ use rollfit_job::plan::{PlanError, PlannedPartition, assess, estimate_missing_by
 use rollfit_job::receipt::{Definition, Input};
 use rollfit_job::run::{Outcome, RunOptions, Stage};
 use rollfit_job::spec::Spec;
+use rollfit_job::spec::Workers;
 use rollfit_job::state::State;
 use rollfit_job::store::{Fault, Grouping, Rounding, Sink, StoreError};
 
@@ -158,7 +159,7 @@ fn a_permanent_fault_is_not_tried_again() {
 fn a_failed_partition_does_not_stop_the_others() {
     for workers in [1, 3] {
         let mut bench = Bench::new(&[("RUN__ATTEMPTS", "1")], &["a", "b", "c"], &MONTHS, 20);
-        bench.workers = workers;
+        bench.workers = Workers::Fixed(workers);
         bench.source.fault =
             Some(Box::new(fails_for("b", || StoreError::permanent("the file is truncated"))));
         let (report, failed) = (bench.run(), "failed: the file is truncated");
@@ -172,7 +173,7 @@ fn a_failed_partition_does_not_stop_the_others() {
 fn a_source_that_panics_fails_its_partition_and_no_other() {
     for workers in [1, 2] {
         let mut bench = Bench::new(&[], &["a", "b", "c"], &MONTHS[..1], 20);
-        bench.workers = workers;
+        bench.workers = Workers::Fixed(workers);
         bench.source.fault = Some(Box::new(|partition| {
             assert!(partition.key != "b", "a defect in {}", partition.key);
             Ok(())
@@ -506,7 +507,7 @@ fn a_receipt_counts_what_was_used_lost_and_left_without_a_value() {
 fn results_do_not_depend_on_the_number_of_workers() {
     let run = |workers| {
         let mut bench = Bench::new(&[("RUN__BOUNDARY", "carry")], &["a", "b", "c"], &MONTHS, 700);
-        bench.workers = workers;
+        bench.workers = Workers::Fixed(workers);
         bench.run();
         bench.sink.all()
     };

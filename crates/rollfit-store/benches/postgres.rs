@@ -19,10 +19,11 @@ use rollfit_job::Job;
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
-use rollfit_job::run::{Observer, Outcome, RunOptions, Stage, Try, run};
-use rollfit_job::spec::{EXAMPLE, Place, Series, Spec};
+use rollfit_job::run::{Observer, Outcome, RunOptions, run};
+use rollfit_job::spec::{EXAMPLE, Place, Series, Spec, Workers};
 use rollfit_job::stop::Stop;
 use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
+use rollfit_job::watch::Unseen;
 use rollfit_store::parquet::ParquetStore;
 use rollfit_store::postgres::{PostgresStore, Purpose};
 
@@ -185,7 +186,7 @@ impl Bench {
     fn run(&self, spec: &Spec, source: &dyn Source, block: &[Partition], force: bool) -> Duration {
         let started = Instant::now();
         let sink = self.store(spec, spec.sink.place.schema.as_deref().unwrap(), Purpose::Write);
-        let job = Job { spec, source, sink: &sink, workers: WORKERS };
+        let job = Job { spec, source, sink: &sink, workers: Workers::Fixed(WORKERS), machine: &Unseen };
         let options = RunOptions { force, ..RunOptions::default() };
         let report = run(&job, block, &options, &Stop::default(), &Quiet);
         let took = started.elapsed();
@@ -413,12 +414,7 @@ impl Snapshot for MemorySnapshot {
 
 struct Quiet;
 
-impl Observer for Quiet {
-    fn stage(&self, _: Try<'_>, _: Stage) {}
-    fn rows_written(&self, _: u64) {}
-    fn retried(&self, _: Try<'_>, _: &StoreError, _: Duration, _: bool) {}
-    fn ended(&self, _: Try<'_>, _: &Outcome, _: Duration) {}
-}
+impl Observer for Quiet {}
 
 fn median(numbers: &mut [f64]) -> f64 {
     numbers.sort_by(f64::total_cmp);

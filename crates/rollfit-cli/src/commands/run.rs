@@ -34,11 +34,11 @@ pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments)
     signals::heed(&stop, arguments.stop_within.map(Duration::from_secs))?;
     let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
     let kernel = Cpu::detect().name();
-    logging::info(&format!("{}, kernel on {kernel}", output::plural(open.job().workers, "worker")));
+    logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
     let progress = Progress::start(global, open.partitions.len());
     let report = run_job(&open.job(), &open.partitions, &options, &stop, &progress);
     progress.finish();
-    Ok(Summary::of(&report, open.partitions.len(), open.job().workers, progress.elapsed()))
+    Ok(Summary::of(&report, open.partitions.len(), progress.elapsed()))
 }
 
 /// Refuses a run that would fill the disk before it wrote a byte.
@@ -95,13 +95,13 @@ struct Problem {
 }
 
 impl Summary {
-    fn of(report: &RunReport, partitions: usize, workers: usize, took: Duration) -> Self {
+    fn of(report: &RunReport, partitions: usize, took: Duration) -> Self {
         let mut summary = Self {
             partitions,
             not_begun: partitions - report.outcomes.len(),
             interrupted: report.interrupted,
             retries: report.retries,
-            workers,
+            workers: report.workers_max,
             seconds: took.as_secs_f64(),
             peak_memory_bytes: peak_memory_bytes(),
             ..Self::default()

@@ -38,7 +38,7 @@ pub fn compare(
     stop: &Stop,
     told: &(dyn Fn(&Partition, &Verdict) + Sync),
 ) -> Vec<Verdict> {
-    for_each(partitions, job.workers, |partition| {
+    for_each(partitions, job.workers.count(partitions.len()), |partition| {
         if stop.is_wanted() {
             return Verdict::Skipped;
         }

@@ -89,12 +89,15 @@ pub(super) struct RunConfig {
     pub(super) statement_timeout_s: f64,
     pub(super) idle_timeout_s: f64,
     pub(super) store_sessions_max: Option<usize>,
+    pub(super) store_write_mb_per_s_max: Option<f64>,
+    pub(super) cpu_max: Option<f64>,
+    pub(super) order: String,
     pub(super) shrunk_rows_min: f64,
     pub(super) join_loss_max: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected \"auto\" or a number of workers")]
+#[serde(untagged, expecting = "expected \"auto\", a number of workers, or a range such as \"2..16\"")]
 pub(super) enum NumberOrWord {
     Number(i64),
     Word(String),
@@ -121,6 +124,9 @@ impl Default for RunConfig {
             statement_timeout_s: 300.0,
             idle_timeout_s: 30.0,
             store_sessions_max: None,
+            store_write_mb_per_s_max: None,
+            cpu_max: None,
+            order: "plan".to_owned(),
             shrunk_rows_min: 0.99,
             join_loss_max: 0.01,
         }
@@ -174,6 +180,18 @@ impl Override {
         let path: Vec<String> = path.split("__").map(str::to_lowercase).collect();
         let whole_section = path.len() == 1 && path[0] == "windows";
         (path.len() >= 2 || whole_section).then(|| Self { variable, path, value: toml_value(&value) })
+    }
+
+    pub(super) fn variable(&self) -> &str {
+        &self.variable
+    }
+
+    /// The key that it sets, where that is one of `section`.
+    pub(super) fn key_in(&self, section: &str) -> Option<&str> {
+        match self.path.as_slice() {
+            [first, key] if first == section => Some(key),
+            _ => None,
+        }
     }
 
     fn apply(&self, table: &mut toml::Table) -> Result<(), SpecError> {

@@ -1,6 +1,7 @@
 //! [`Spec`]: what a job is, read from TOML and the environment and checked for sense before anything is opened.
 
 mod config;
+mod origin;
 mod pattern;
 mod stores;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use rollfit::{Metric, Window};
 
 use self::config::{Config, NumberOrWord, OneOrMany, Override, SeriesConfig};
+pub use self::origin::{Origin, Origins, Setting};
 pub use self::pattern::{Pattern, PatternError};
 use self::stores::resolve_stores;
 pub use self::stores::{Compression, NumberType, Place, SinkSpec};
@@ -42,6 +44,8 @@ pub struct Spec {
     pub boundary: Boundary,
     /// How the job runs.
     pub run: RunSpec,
+    /// Where the settings of `run` came from.
+    pub origins: Origins,
 }
 
 /// The keys of a job.
@@ -56,10 +60,21 @@ pub enum Keys {
 /// How many workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workers {
-    /// As many as the machine allows.
+    /// As many as turn out best.
     Auto,
     /// This many.
     Fixed(usize),
+    /// As many as turn out best, of so many at least and so many at most.
+    Between(usize, usize),
+}
+
+/// In which order partitions are begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Key by key, month by month.
+    Plan,
+    /// Those with the most rows first, lest one is left at the end for one worker alone.
+    LargestFirst,
 }
 
 /// How a job runs.
@@ -79,6 +94,12 @@ pub struct RunSpec {
     pub idle_timeout: Duration,
     /// The most sessions with one store; none for what the store allows.
     pub store_sessions_max: Option<usize>,
+    /// The most that is written to the store, in millions of bytes a second; none for what the store takes.
+    pub store_write_mb_per_s_max: Option<f64>,
+    /// The most cores that this process keeps busy; none for those there are.
+    pub cpu_max: Option<f64>,
+    /// In which order partitions are begun.
+    pub order: Order,
     /// A changed input with a smaller share of the receipt's rows than this is `shrunk`.
     pub shrunk_rows_min: f64,
     /// A changed input of whose rows the join loses a larger share than this is `shrunk`.
@@ -213,12 +234,13 @@ impl Spec {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SpecError> {
         let overrides = Override::all(variables);
-        Self::resolve(Config::parse(text, &overrides)?).map_err(|error| {
-            match Config::parse(text, &[]).and_then(Self::resolve) {
+        let origins = Origins::of(text, &overrides);
+        Self::resolve(Config::parse(text, &overrides)?).map(|spec| Self { origins, ..spec }).map_err(
+            |error| match Config::parse(text, &[]).and_then(Self::resolve) {
                 Err(in_text) if in_text.message == error.message => error,
                 _ => error.with_note(&Override::note(&overrides)),
-            }
-        })
+            },
+        )
     }
 
     fn resolve(config: Config) -> Result<Self, SpecError> {
@@ -240,6 +262,7 @@ impl Spec {
             from,
             to,
             series,
+            origins: Origins::default(),
         })
     }
 
@@ -494,6 +517,12 @@ fn resolve_run(config: &Config) -> Result<RunSpec, SpecError> {
             || SpecError::new(format!("[run] {key} = {value}: give seconds, at least 1 and at most 86400"));
         if (1.0..=86_400.0).contains(&value) { seconds(key, value) } else { Err(error()) }
     };
+    let limit = |key: &str, value: Option<f64>, unit: &str| match value {
+        Some(value) if !(value > 0.0 && value.is_finite()) => Err(SpecError::new(format!(
+            "[run] {key} = {value}: give {unit}, more than 0; leave it out for no limit"
+        ))),
+        value => Ok(value),
+    };
     if run.store_sessions_max == Some(0) {
         return Err(SpecError::new("[run] store_sessions_max = 0: at least one session is needed"));
     }
@@ -508,6 +537,13 @@ fn resolve_run(config: &Config) -> Result<RunSpec, SpecError> {
         statement_timeout: timeout("statement_timeout_s", run.statement_timeout_s)?,
         idle_timeout: timeout("idle_timeout_s", run.idle_timeout_s)?,
         store_sessions_max: run.store_sessions_max,
+        store_write_mb_per_s_max: limit(
+            "store_write_mb_per_s_max",
+            run.store_write_mb_per_s_max,
+            "millions of bytes a second",
+        )?,
+        cpu_max: limit("cpu_max", run.cpu_max, "cores")?,
+        order: resolve_order(&run.order)?,
         shrunk_rows_min: share("shrunk_rows_min", run.shrunk_rows_min)?,
         join_loss_max: share("join_loss_max", run.join_loss_max)?,
     })
@@ -524,15 +560,52 @@ fn resolve_workers(workers: &NumberOrWord) -> Result<Workers, SpecError> {
     }
 }
 
+fn resolve_order(text: &str) -> Result<Order, SpecError> {
+    match text {
+        "plan" => Ok(Order::Plan),
+        "largest-first" => Ok(Order::LargestFirst),
+        _ => Err(SpecError::new(format!("[run] order = \"{text}\": write \"plan\" or \"largest-first\""))),
+    }
+}
+
+impl std::fmt::Display for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Order::Plan => "plan",
+            Order::LargestFirst => "largest-first",
+        })
+    }
+}
+
 impl std::str::FromStr for Workers {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         const MOST: usize = 1024;
-        match text.parse() {
-            _ if text == "auto" => Ok(Self::Auto),
-            Ok(count) if (1..=MOST).contains(&count) => Ok(Self::Fixed(count)),
-            _ => Err(format!("`{text}` is not a number of workers: write \"auto\" or 1 to {MOST}")),
+        let count = |text: &str| text.trim().parse().ok().filter(|count| (1..=MOST).contains(count));
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let range = text.split_once("..").and_then(|(least, most)| count(least).zip(count(most)));
+        match (count(text), range) {
+            (Some(count), _) => Ok(Self::Fixed(count)),
+            (_, Some((least, most))) if least <= most => Ok(Self::Between(least, most)),
+            (_, Some((least, most))) => {
+                Err(format!("`{text}` is no range, {least} is more than {most}: write \"{most}..{least}\""))
+            }
+            _ => Err(format!(
+                "`{text}` is not a number of workers: write \"auto\", 1 to {MOST}, or a range such as \"2..16\""
+            )),
+        }
+    }
+}
+
+impl std::fmt::Display for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Workers::Auto => f.pad("auto"),
+            Workers::Fixed(count) => f.pad(&count.to_string()),
+            Workers::Between(least, most) => f.pad(&format!("{least}..{most}")),
         }
     }
 }

@@ -87,9 +87,9 @@ fn every_default_of_the_example_is_the_default_without_it() {
     let uncommented = uncommented.replace("# shrunk_rows", "shrunk_rows").replace("# join_loss", "join_loss");
     let uncommented = uncommented.replace("# compression", "compression").replace("# numbers", "numbers");
     let uncommented = uncommented.replace("# retry_for", "retry_for").replace("# statement", "statement");
-    let uncommented = uncommented.replace("# idle_timeout", "idle_timeout");
+    let uncommented = uncommented.replace("# idle_timeout", "idle_timeout").replace("# order", "order");
     let minimal: String = EXAMPLE.split("\n[features]").next().unwrap().to_owned();
-    let shown = |text: &str| format!("{:?}", parse(text).unwrap());
+    let shown = |text: &str| format!("{:?}", Spec { origins: Origins::default(), ..parse(text).unwrap() });
     assert_eq!(shown(&uncommented), shown(EXAMPLE));
     assert_eq!(shown(&minimal), shown(EXAMPLE));
 }
@@ -339,11 +339,16 @@ fn workers_are_auto_or_a_sensible_number() {
     for wrong in ["0", "-1", "\"many\"", "1025", "9000000000000000000", "\"\"", "\"-1\""] {
         assert_error(
             workers(wrong),
-            &["[run] workers", wrong.trim_matches('"'), "write \"auto\" or 1 to 1024"],
+            &["[run] workers", wrong.trim_matches('"'), "write \"auto\", 1 to 1024, or a range"],
         );
     }
+    assert_eq!(workers("\"2..16\"").unwrap().run.workers, Workers::Between(2, 16));
+    assert_error(workers("\"16..2\""), &["[run] workers", "16 is more than 2", "\"2..16\""]);
+    for wrong in ["\"0..4\"", "\"1..\"", "\"..4\"", "\"1..2000\""] {
+        assert_error(workers(wrong), &["[run] workers", "or a range such as"]);
+    }
     for wrong in ["1.5", "true", "[1]"] {
-        assert_error(workers(wrong), &["expected \"auto\" or a number of workers", "line "]);
+        assert_error(workers(wrong), &["expected \"auto\", a number of workers, or a range", "line "]);
     }
 }
 
@@ -442,4 +447,35 @@ fn other_variables_are_none_of_ours() {
 fn a_variable_cannot_smuggle_a_second_key_in() {
     let spec = with(&[("ROLLFIT_STORE__URL", "\"parquet:a\"\nname = \"b\"")]).unwrap();
     assert_eq!((spec.source.url.as_str(), spec.sink.name), ("\"parquet:a\"\nname = \"b\"", None));
+}
+
+#[test]
+fn limits_for_good_neighbours_are_more_than_nothing() {
+    for key in ["store_write_mb_per_s_max", "cpu_max"] {
+        let limit =
+            |value: &str| changed("boundary = \"reset\"", &format!("boundary = \"reset\"\n{key} = {value}"));
+        assert!(limit("0.5").is_ok());
+        for wrong in ["0", "-1", "nan", "inf"] {
+            assert_error(limit(wrong), &[&format!("[run] {key}"), "more than 0"]);
+        }
+    }
+    assert_error(changed("# order = \"plan\"", "order = \"size\""), &["[run] order", "largest-first"]);
+}
+
+#[test]
+fn a_setting_knows_whether_a_variable_a_line_or_nobody_set_it() {
+    let variables = [("ROLLFIT_RUN__CPU_MAX".to_owned(), "1.5".to_owned())];
+    let spec = Spec::parse(EXAMPLE, variables).unwrap();
+    let line = EXAMPLE.lines().position(|line| line.starts_with("workers")).unwrap() + 1;
+    let origin = |name: &str| {
+        let settings = spec.run.settings(&spec.origins);
+        settings
+            .into_iter()
+            .find(|setting| setting.name == name)
+            .map(|setting| (setting.value, setting.origin))
+    };
+    assert_eq!(origin("run.workers"), Some((Some("auto".to_owned()), Origin::Line(line))));
+    let variable = Origin::Variable("ROLLFIT_RUN__CPU_MAX".to_owned());
+    assert_eq!(origin("run.cpu_max"), Some((Some("1.5".to_owned()), variable)));
+    assert_eq!(origin("run.store_sessions_max"), Some((None, Origin::Default)));
 }

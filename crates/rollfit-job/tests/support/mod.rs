@@ -9,10 +9,11 @@ use std::time::Duration;
 use rollfit_job::Job;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
-use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Stage, Try, run};
-use rollfit_job::spec::Spec;
+use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Spent, Stage, Try, run};
+use rollfit_job::spec::{Spec, Workers};
 use rollfit_job::stop::Stop;
 use rollfit_job::store::StoreError;
+use rollfit_job::watch::{Moment, Unseen};
 
 pub(crate) use sink::MemorySink;
 pub(crate) use source::MemorySource;
@@ -60,7 +61,7 @@ pub(crate) struct Bench {
     pub(crate) spec: Spec,
     pub(crate) source: MemorySource,
     pub(crate) sink: MemorySink,
-    pub(crate) workers: usize,
+    pub(crate) workers: Workers,
     pub(crate) stop: Stop,
 }
 
@@ -72,11 +73,17 @@ impl Bench {
             months.iter().for_each(|month| source.fill(&partition(key, month), rows));
         }
         let spec = spec(values);
-        Self { spec, source, sink: MemorySink::default(), workers: 1, stop: Stop::default() }
+        Self { spec, source, sink: MemorySink::default(), workers: Workers::Fixed(1), stop: Stop::default() }
     }
 
     pub(crate) fn job(&self) -> Job<'_> {
-        Job { spec: &self.spec, source: &self.source, sink: &self.sink, workers: self.workers }
+        Job {
+            spec: &self.spec,
+            source: &self.source,
+            sink: &self.sink,
+            workers: self.workers,
+            machine: &Unseen,
+        }
     }
 
     pub(crate) fn partitions(&self) -> Vec<Partition> {
@@ -136,8 +143,8 @@ impl Observer for Record {
         self.on_stage.iter().for_each(|act| act(stage));
     }
 
-    fn rows_written(&self, rows: u64) {
-        *self.rows.lock().unwrap() += rows;
+    fn sampled(&self, moment: &Moment) {
+        *self.rows.lock().unwrap() = moment.totals.rows;
     }
 
     fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration, known: bool) {
@@ -145,7 +152,7 @@ impl Observer for Record {
         self.retries.lock().unwrap().push((at.partition.to_string(), at.attempt));
     }
 
-    fn ended(&self, at: Try<'_>, _: &Outcome, _: Duration) {
+    fn ended(&self, at: Try<'_>, _: &Outcome, _: &Spent) {
         self.ended.lock().unwrap().push(at.partition.to_string());
     }
 }

@@ -150,6 +150,14 @@ impl Slot for MemorySlot<'_> {
         Ok(())
     }
 
+    fn bytes_written(&self) -> u64 {
+        self.memory_bytes()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.rows.iter().map(|row| 8 * row.len() as u64).sum()
+    }
+
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {
         self.sink.rounding.clone()
     }

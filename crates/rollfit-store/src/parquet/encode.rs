@@ -80,6 +80,17 @@ impl<W: std::io::Write + Send> FeatureWriter<W> {
         Ok(self.file.bytes_written() as u64)
     }
 
+    /// The bytes of the row groups that are written.
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.file.bytes_written() as u64
+    }
+
+    /// What the row group that is not full yet takes.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        8 * (self.group.instants_us.capacity() + self.group.columns.iter().map(Vec::capacity).sum::<usize>())
+            as u64
+    }
+
     /// The output, which holds the whole file once it is finished.
     pub(crate) fn output(&mut self) -> &mut W {
         self.file.inner_mut()

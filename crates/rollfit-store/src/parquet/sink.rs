@@ -240,6 +240,14 @@ impl Slot for ParquetSlot<'_> {
         self.writer()?.write(tile).map_err(|error| parquet_error("write", &path, error))
     }
 
+    fn bytes_written(&self) -> u64 {
+        self.writer.as_ref().map_or(0, FeatureWriter::bytes_written)
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.writer.as_ref().map_or(0, FeatureWriter::memory_bytes)
+    }
+
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         if let Some(stranger) = strangers(&self.dir)?.first() {
             return Err(StoreError::permanent(format!(

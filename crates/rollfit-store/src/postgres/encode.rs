@@ -71,6 +71,11 @@ impl RowEncoder {
         self.bytes
     }
 
+    /// The buffer that is filled, and the one that is on its way.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        2 * self.buffer.capacity() as u64
+    }
+
     fn take(&mut self) -> Bytes {
         self.bytes += self.buffer.len() as u64;
         // Room for the next buffer and the rows that make it too long.

@@ -345,6 +345,14 @@ impl Slot for PostgresSlot<'_> {
         Ok(())
     }
 
+    fn bytes_written(&self) -> u64 {
+        self.bytes + self.copy.as_ref().map_or(0, |copy| copy.encoder.bytes())
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.copy.as_ref().map_or(0, |copy| copy.encoder.memory_bytes())
+    }
+
     fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         let receipt = match &self.found {
             Found::Ours(receipt) => Some(receipt.as_ref().clone()),

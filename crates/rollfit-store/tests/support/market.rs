@@ -1,15 +1,15 @@
 //! A small market: bars of two keys, imported into a store, and the job that fits them.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rollfit_job::Job;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
-use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Stage, Try, run};
-use rollfit_job::spec::Spec;
+use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, run};
+use rollfit_job::spec::{Spec, Workers};
 use rollfit_job::stop::Stop;
 use rollfit_job::store::{Rows, Source, StoreError};
+use rollfit_job::watch::Unseen;
 use rollfit_store::import::{Bar, BarFile, BarsOptions, FileReport, KeyBars, KeyReport, Lines, merge};
 use rollfit_store::parquet::{BarsImport, Files, ParquetStore, RealFiles};
 
@@ -122,7 +122,7 @@ pub(crate) fn all_rows(dir: &Path) -> Vec<Option<Rows>> {
 pub(crate) fn run_all(dir: &Path, spec: &Spec, files: Box<dyn Files>) -> RunReport {
     let store = ParquetStore::open_with(dir, spec, files).unwrap();
     let planned = partitions(spec, &store, &store, &[]).unwrap();
-    let job = Job { spec, source: &store, sink: &store, workers: 1 };
+    let job = Job { spec, source: &store, sink: &store, workers: Workers::Fixed(1), machine: &Unseen };
     run(&job, &planned, &RunOptions::default(), &Stop::default(), &Silent)
 }
 
@@ -150,9 +150,4 @@ pub(crate) fn failures(report: &RunReport) -> Vec<String> {
 /// An observer that tells nobody.
 pub(crate) struct Silent;
 
-impl Observer for Silent {
-    fn stage(&self, _: Try<'_>, _: Stage) {}
-    fn rows_written(&self, _: u64) {}
-    fn retried(&self, _: Try<'_>, _: &StoreError, _: Duration, _: bool) {}
-    fn ended(&self, _: Try<'_>, _: &Outcome, _: Duration) {}
-}
+impl Observer for Silent {}

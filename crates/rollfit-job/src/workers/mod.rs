@@ -1,17 +1,22 @@
-//! Workers: plain threads that take items from a list until it is empty.
+//! Workers: how many ([`Policy`]), and plain threads that take items from a list until it is empty.
+
+mod policy;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub use self::policy::Policy;
 use crate::spec::Workers;
 
 impl Workers {
-    /// How many workers to start for `partitions` partitions. `Auto` takes the cores that this process may use, which
-    /// respects the limits of its control group.
+    /// How many workers to start for `partitions` partitions where the number stays the same: without a fixed one, the
+    /// cores that this process may use, which respects the limits of its control group.
     pub fn count(self, partitions: usize) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let wanted = match self {
-            Workers::Auto => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            Workers::Auto => cores,
             Workers::Fixed(count) => count,
+            Workers::Between(least, most) => cores.clamp(least, most),
         };
         wanted.min(partitions).max(1)
     }

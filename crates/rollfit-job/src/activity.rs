@@ -1,0 +1,331 @@
+//! [`Activity`]: what a worker does at this moment, and how long it did each thing. Whoever begins something else says so
+//! with [`enter`], on the worker's own thread; what nobody said belongs to the activity around it.
+//!
+//! Holds true: between [`Clock::start`] and [`Clock::lap`] every microsecond belongs to exactly one activity. On threads
+//! that are no workers nothing is counted.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::partition::Partition;
+
+/// What a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activity {
+    /// Has no partition.
+    Idle,
+    /// Waits for a session with the store, or for a partition that another runner has.
+    Waiting,
+    /// Opens a session with the store.
+    Connecting,
+    /// Asks the store small things: receipts, tables, locks.
+    Asking,
+    /// Reads the source.
+    Reading,
+    /// Joins, fits, derives metrics, sums up.
+    Computing,
+    /// Turns features into the bytes of the store.
+    Encoding,
+    /// Is blocked handing bytes to the store.
+    Sending,
+    /// Makes what was handed over durable and visible: keys, statistics, receipt, commit.
+    Committing,
+    /// Holds itself back, because the configuration limits what it may use.
+    Braking,
+    /// Waits before trying a partition again.
+    Pausing,
+}
+
+impl Activity {
+    /// All of them.
+    pub const ALL: [Activity; 11] = [
+        Activity::Idle,
+        Activity::Waiting,
+        Activity::Connecting,
+        Activity::Asking,
+        Activity::Reading,
+        Activity::Computing,
+        Activity::Encoding,
+        Activity::Sending,
+        Activity::Committing,
+        Activity::Braking,
+        Activity::Pausing,
+    ];
+
+    /// The name in logs and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Activity::Idle => "idle",
+            Activity::Waiting => "waiting",
+            Activity::Connecting => "connecting",
+            Activity::Asking => "asking",
+            Activity::Reading => "reading",
+            Activity::Computing => "computing",
+            Activity::Encoding => "encoding",
+            Activity::Sending => "sending",
+            Activity::Committing => "committing",
+            Activity::Braking => "braking",
+            Activity::Pausing => "pausing",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|activity| activity.name() == name)
+    }
+}
+
+/// How long each activity took, in microseconds. In JSON a map of those that took any time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    us: [u64; Activity::ALL.len()],
+}
+
+impl Times {
+    /// The microseconds of one.
+    pub fn of(&self, activity: Activity) -> u64 {
+        self.us[activity as usize]
+    }
+
+    /// Adds microseconds to one.
+    pub fn add(&mut self, activity: Activity, us: u64) {
+        self.us[activity as usize] += us;
+    }
+
+    /// Adds those of another.
+    pub fn add_all(&mut self, other: &Times) {
+        for (sum, us) in self.us.iter_mut().zip(other.us) {
+            *sum += us;
+        }
+    }
+
+    /// The microseconds of all.
+    pub fn total_us(&self) -> u64 {
+        self.us.iter().sum()
+    }
+}
+
+impl Serialize for Times {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let taken = Activity::ALL.into_iter().filter(|&activity| self.of(activity) > 0);
+        let mut map = serializer.serialize_map(None)?;
+        for activity in taken {
+            map.serialize_entry(activity.name(), &self.of(activity))?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Times {
+    /// Activities that this version does not know are left out.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = std::collections::BTreeMap::<String, u64>::deserialize(deserializer)?;
+        let mut times = Times::default();
+        for (name, us) in map {
+            if let Some(activity) = Activity::named(&name) {
+                times.add(activity, us);
+            }
+        }
+        Ok(times)
+    }
+}
+
+/// What others can see of a worker while it works.
+#[derive(Debug, Default)]
+pub struct Lane {
+    worker: usize,
+    activity: AtomicU8,
+    partition: Mutex<Option<(Partition, Instant)>>,
+    cpu_us: AtomicU64,
+    memory_bytes: AtomicU64,
+    thread: AtomicI32,
+}
+
+/// A worker as it was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaneState {
+    /// The worker, from 0.
+    pub worker: usize,
+    /// What it did.
+    pub activity: Activity,
+    /// On which partition; none where it had none.
+    pub partition: Option<Partition>,
+    /// For how long it had had that partition.
+    pub since_ms: u64,
+    /// The processor time it has used since it began.
+    pub cpu_us: u64,
+    /// What it holds for the partition: input, a tile, and what the sink has not written yet.
+    pub memory_bytes: u64,
+    /// The thread's number in the system; 0 where unknown.
+    pub thread: i32,
+}
+
+impl Lane {
+    /// The lane of a worker.
+    pub fn new(worker: usize) -> Arc<Self> {
+        Arc::new(Self { worker, ..Self::default() })
+    }
+
+    /// The worker as it is now.
+    pub fn state(&self) -> LaneState {
+        let partition = self.partition.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        LaneState {
+            worker: self.worker,
+            activity: Activity::ALL[usize::from(self.activity.load(Ordering::Relaxed))],
+            since_ms: partition.as_ref().map_or(0, |(_, since)| since.elapsed().as_millis() as u64),
+            partition: partition.map(|(partition, _)| partition),
+            cpu_us: self.cpu_us.load(Ordering::Relaxed),
+            memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
+            thread: self.thread.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Notes the partition that is begun, or that there is none.
+    pub fn begin(&self, partition: Option<&Partition>) {
+        *self.partition.lock().unwrap_or_else(PoisonError::into_inner) =
+            partition.map(|partition| (partition.clone(), Instant::now()));
+    }
+
+    /// Notes what the worker holds.
+    pub fn hold(&self, memory_bytes: u64) {
+        self.memory_bytes.store(memory_bytes, Ordering::Relaxed);
+    }
+}
+
+thread_local! {
+    static CLOCK: RefCell<Option<Clock>> = const { RefCell::new(None) };
+}
+
+/// A worker's clock: wall and processor time of every activity.
+struct Clock {
+    lane: Arc<Lane>,
+    activity: Activity,
+    since: Instant,
+    cpu_since_us: u64,
+    wall: Times,
+    cpu: Times,
+}
+
+/// Counts this thread's time from now on, for `lane` to show.
+pub fn start(lane: Arc<Lane>) {
+    lane.thread.store(rustix::thread::gettid().as_raw_nonzero().get(), Ordering::Relaxed);
+    let clock = Clock {
+        lane,
+        activity: Activity::Idle,
+        since: Instant::now(),
+        cpu_since_us: thread_cpu_us(),
+        wall: Times::default(),
+        cpu: Times::default(),
+    };
+    CLOCK.with_borrow_mut(|slot| *slot = Some(clock));
+}
+
+/// The wall and processor time of every activity since [`start`] or the last lap.
+pub fn lap() -> (Times, Times) {
+    CLOCK.with_borrow_mut(|clock| match clock {
+        Some(clock) => {
+            clock.turn_to(clock.activity);
+            (std::mem::take(&mut clock.wall), std::mem::take(&mut clock.cpu))
+        }
+        None => Default::default(),
+    })
+}
+
+/// From now until the answer is dropped the thread does this.
+#[must_use]
+pub fn enter(activity: Activity) -> Entered {
+    Entered { before: turn_to(activity), _same_thread: std::marker::PhantomData }
+}
+
+/// Does something as this activity.
+pub fn during<T>(activity: Activity, work: impl FnOnce() -> T) -> T {
+    let _entered = enter(activity);
+    work()
+}
+
+fn turn_to(activity: Activity) -> Activity {
+    CLOCK.with_borrow_mut(|clock| match clock {
+        Some(clock) => clock.turn_to(activity),
+        None => activity,
+    })
+}
+
+/// See [`enter`].
+pub struct Entered {
+    before: Activity,
+    /// The clock is this thread's.
+    _same_thread: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        turn_to(self.before);
+    }
+}
+
+impl Clock {
+    fn turn_to(&mut self, activity: Activity) -> Activity {
+        let (now, cpu_us) = (Instant::now(), thread_cpu_us());
+        self.wall.add(self.activity, micros(now - self.since));
+        self.cpu.add(self.activity, cpu_us - self.cpu_since_us);
+        self.lane.cpu_us.fetch_add(cpu_us - self.cpu_since_us, Ordering::Relaxed);
+        self.lane.activity.store(activity as u8, Ordering::Relaxed);
+        (self.since, self.cpu_since_us) = (now, cpu_us);
+        std::mem::replace(&mut self.activity, activity)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The processor time of this thread.
+fn thread_cpu_us() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec.unsigned_abs() * 1_000_000 + time.tv_nsec.unsigned_abs() / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_belongs_to_the_innermost_activity_and_the_one_before_goes_on_after_it() {
+        let lane = Lane::new(3);
+        start(Arc::clone(&lane));
+        {
+            let _reading = enter(Activity::Reading);
+            during(Activity::Waiting, || std::thread::sleep(Duration::from_millis(5)));
+            assert_eq!(lane.state().activity, Activity::Reading);
+        }
+        assert_eq!(lane.state().activity, Activity::Idle);
+        let (wall, cpu) = lap();
+        assert!(wall.of(Activity::Waiting) >= 5000);
+        assert!(cpu.of(Activity::Waiting) <= wall.of(Activity::Waiting));
+        assert_eq!(lap().0.of(Activity::Waiting), 0);
+    }
+
+    #[test]
+    fn a_thread_that_is_no_worker_counts_nothing() {
+        std::thread::spawn(|| {
+            during(Activity::Reading, || ());
+            assert_eq!(lap(), (Times::default(), Times::default()));
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn times_are_a_map_and_unknown_activities_are_left_out() {
+        let mut times = Times::default();
+        times.add(Activity::Sending, 7);
+        assert_eq!(serde_json::to_string(&times).unwrap(), r#"{"sending":7}"#);
+        assert_eq!(serde_json::from_str::<Times>(r#"{"sending":7,"dreaming":9}"#).unwrap(), times);
+    }
+}

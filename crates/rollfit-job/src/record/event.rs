@@ -1,0 +1,188 @@
+//! [`Event`]: one line of a run record.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::activity::Times;
+use crate::partition::Partition;
+use crate::spec::Setting;
+use crate::watch::{MachineLimits, MachineSample, StoreSample, Totals};
+
+/// The format of records that this version writes. A reader refuses a greater one.
+pub const FORMAT: u32 = 1;
+
+/// One line. `at_ms` counts from the start of the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The first line: what the run is.
+    Run(Box<Header>),
+    /// A partition has ended, for now if it is held.
+    Partition(Box<PartitionEnd>),
+    /// An attempt failed and is repeated.
+    Retry(Retry),
+    /// The number of workers was set.
+    Decision(Decision),
+    /// How the run, the machine and the store were.
+    Sample(Box<Sample>),
+    /// Something could not be found out; told once.
+    Unavailable(Unavailable),
+    /// The last line, unless the run was killed.
+    End(End),
+    /// What a later version added.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a run is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The version of rollfit.
+    pub version: String,
+    /// The run's name.
+    pub run: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// The machine's name.
+    pub host: String,
+    /// The process.
+    pub pid: u32,
+    /// The configuration file, absolute.
+    pub config: String,
+    /// What makes it the same job as another: a digest of stores, series, windows, metrics and boundary.
+    pub job: String,
+    /// Where series come from, for people, without secrets.
+    pub source: String,
+    /// Where features go, for people, without secrets.
+    pub sink: String,
+    /// The kind of each: `parquet` or `postgres`.
+    pub source_kind: String,
+    /// See [`Header::source_kind`].
+    pub sink_kind: String,
+    /// Whether the sink's server works on this machine; none where that cannot be known.
+    pub sink_is_local: Option<bool>,
+    /// The partitions of the run.
+    pub partitions: u64,
+    /// The features of a row.
+    pub features: u64,
+    /// The fits of a row.
+    pub fits: u64,
+    /// The CPU path of the kernel.
+    pub kernel: String,
+    /// What the machine allows.
+    pub machine: MachineLimits,
+    /// The sessions with the sink that this process may open, and why; none where it has no such limit.
+    pub sessions_max: Option<u64>,
+    /// See [`Header::sessions_max`].
+    pub sessions_why: Option<String>,
+    /// The settings that decide how fast it can be, with where each came from.
+    pub settings: Vec<Setting>,
+}
+
+/// How a partition ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartitionEnd {
+    /// When it ended.
+    pub at_ms: u64,
+    /// When it was begun, the first attempt of several.
+    pub begun_ms: u64,
+    /// Which.
+    pub partition: Partition,
+    /// The worker that had it.
+    pub worker: usize,
+    /// The last attempt, from 1.
+    pub attempt: u32,
+    /// `written`, `done`, `left-alone`, `held`, `failed` or `abandoned`.
+    pub outcome: String,
+    /// Why, where it was not written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Its rows; 0 where it was not written.
+    pub rows: u64,
+    /// The bytes stored; 0 where it was not written.
+    pub bytes: u64,
+    /// How long each activity took, in microseconds.
+    pub wall_us: Times,
+    /// The processor time of this process in each activity, in microseconds.
+    pub cpu_us: Times,
+}
+
+/// A repeated attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retry {
+    /// When it failed.
+    pub at_ms: u64,
+    /// Which partition.
+    pub partition: Partition,
+    /// The worker that had it.
+    pub worker: usize,
+    /// The attempt that failed, from 1.
+    pub attempt: u32,
+    /// Why.
+    pub cause: String,
+    /// How long until the next.
+    pub pause_ms: u64,
+}
+
+/// A number of workers, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// When.
+    pub at_ms: u64,
+    /// How many before.
+    pub was: usize,
+    /// How many from now on.
+    pub workers: usize,
+    /// Why, for people.
+    pub reason: String,
+    /// The rows a second measured with the number before, where that is why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_per_s: Option<f64>,
+}
+
+/// A moment of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sample {
+    /// When.
+    pub at_ms: u64,
+    /// The workers there are.
+    pub workers: usize,
+    /// How many of them did what, those that had a partition.
+    pub activities: BTreeMap<String, u32>,
+    /// What is done so far.
+    pub totals: Totals,
+    /// What the workers hold for their partitions.
+    pub workers_memory_bytes: u64,
+    /// The machine.
+    pub machine: MachineSample,
+    /// The store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreSample>,
+}
+
+/// Something that could not be found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unavailable {
+    /// When.
+    pub at_ms: u64,
+    /// What.
+    pub what: String,
+    /// Why.
+    pub cause: String,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// When.
+    pub at_ms: u64,
+    /// What was done.
+    pub totals: Totals,
+    /// Whether it was stopped before all were done.
+    pub interrupted: bool,
+}

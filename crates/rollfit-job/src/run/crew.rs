@@ -1,0 +1,211 @@
+//! [`Crew`]: the workers of a run, plain threads, hired and dismissed while it goes on; and the watch over them, once a
+//! second.
+//!
+//! Holds true: a dismissed worker finishes the partition in hand. As long as partitions are left there is a worker.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Scope;
+use std::time::{Duration, Instant};
+
+use super::partition::Runner;
+use super::queue::{Next, Queue};
+use super::{Outcome, Spent, Try};
+use crate::activity::{self, Activity, Lane, during};
+use crate::features::FeatureEngine;
+use crate::partition::Partition;
+use crate::watch::{Moment, StoreProbe, StoreSample};
+use crate::workers::{Policy, lock};
+
+/// How often the run is looked at.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The workers of a run and what they work on.
+pub(super) struct Crew<'a> {
+    runner: &'a Runner<'a>,
+    queue: Queue,
+    outcomes: Mutex<Vec<(Partition, Outcome)>>,
+    wanted: AtomicUsize,
+    /// Those at work, by number.
+    lanes: Mutex<BTreeMap<usize, Arc<Lane>>>,
+    /// Told when a worker leaves.
+    left: Condvar,
+    workers_max: AtomicUsize,
+    store: Mutex<Option<StoreSample>>,
+    is_over: AtomicBool,
+}
+
+impl<'a> Crew<'a> {
+    pub(super) fn new(runner: &'a Runner<'a>, queue: Queue) -> Self {
+        Self {
+            runner,
+            queue,
+            outcomes: Mutex::default(),
+            wanted: AtomicUsize::new(1),
+            lanes: Mutex::default(),
+            left: Condvar::new(),
+            workers_max: AtomicUsize::new(0),
+            store: Mutex::default(),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// How every partition ended, and the most workers there were.
+    pub(super) fn into_outcomes(self) -> (Vec<(Partition, Outcome)>, usize) {
+        let outcomes = self.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (outcomes, self.workers_max.into_inner())
+    }
+
+    /// Works until no partition is left or a stop is wanted.
+    pub(super) fn work(&self) {
+        let job = self.runner.job;
+        let (policy, first) = Policy::new(job, self.runner.done.totals().partitions as usize);
+        self.wanted.store(first.workers, Ordering::Relaxed);
+        self.runner.observer.decided(&first);
+        std::thread::scope(|scope| {
+            if let Some(probe) = job.sink.probe() {
+                let _ = std::thread::Builder::new()
+                    .name("store probe".to_owned())
+                    .spawn_scoped(scope, move || self.probe(probe));
+            }
+            self.watch(scope, policy);
+            self.is_over.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// Hires who is missing and looks at the run once a second, until all have left for good.
+    fn watch<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, mut policy: Policy) {
+        loop {
+            self.hire(scope);
+            let all_left = self.wait(PERIOD);
+            let moment = self.moment();
+            self.runner.observer.sampled(&moment);
+            if all_left && (self.queue.is_empty() || self.runner.stop.is_wanted()) {
+                return;
+            }
+            if let Some(decision) = policy.observe(&moment) {
+                self.wanted.store(decision.workers.max(1), Ordering::Relaxed);
+                self.runner.observer.decided(&decision);
+            }
+        }
+    }
+
+    /// Starts the workers that are wanted and not there.
+    fn hire<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let wanted = self.wanted.load(Ordering::Relaxed);
+        let missing: Vec<usize> = {
+            let lanes = lock(&self.lanes);
+            (0..wanted).filter(|worker| !lanes.contains_key(worker)).collect()
+        };
+        for worker in missing {
+            if self.queue.is_empty() || self.runner.stop.is_wanted() {
+                return;
+            }
+            let lane = Lane::new(worker);
+            self.enlist(worker, &lane);
+            let thread = std::thread::Builder::new().name(format!("worker {worker}"));
+            if thread.spawn_scoped(scope, move || self.work_as(worker, &lane)).is_err() {
+                return self.make_do_without(worker);
+            }
+        }
+    }
+
+    fn enlist(&self, worker: usize, lane: &Arc<Lane>) {
+        let mut lanes = lock(&self.lanes);
+        lanes.insert(worker, Arc::clone(lane));
+        self.workers_max.fetch_max(lanes.len(), Ordering::Relaxed);
+    }
+
+    /// The system gives no more threads. Those there are do the work; without any, this one does.
+    fn make_do_without(&self, worker: usize) {
+        if worker == 0 {
+            self.work_as(0, &Lane::new(0));
+        } else {
+            self.leave(worker);
+            self.wanted.store(worker, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits so long, or until no worker is left; whether none is.
+    fn wait(&self, period: Duration) -> bool {
+        let lanes = lock(&self.lanes);
+        let waited = self.left.wait_timeout_while(lanes, period, |lanes| !lanes.is_empty());
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_empty()
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            at: self.runner.started.elapsed(),
+            workers_wanted: self.wanted.load(Ordering::Relaxed),
+            lanes: lock(&self.lanes).values().map(|lane| lane.state()).collect(),
+            totals: self.runner.done.totals(),
+            machine: self.runner.job.machine.sample(),
+            store: lock(&self.store).clone(),
+        }
+    }
+
+    /// Asks the store how it is, once a second, until the run is over. What cannot be asked is told once.
+    fn probe(&self, mut probe: Box<dyn StoreProbe>) {
+        let mut told = false;
+        while !self.is_over.load(Ordering::Relaxed) && !lock(&self.lanes).is_empty() {
+            let asked = Instant::now();
+            let sample = probe.sample();
+            if let (Err(error), false) = (&sample, told) {
+                told = true;
+                let cause = crate::error_chain(error);
+                self.runner.observer.unavailable(self.runner.started.elapsed(), "the store", &cause);
+            }
+            *lock(&self.store) = sample.ok();
+            while asked.elapsed() < PERIOD && !self.is_over.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
+    fn work_as(&self, worker: usize, lane: &Arc<Lane>) {
+        activity::start(Arc::clone(lane));
+        let mut engine = FeatureEngine::new(self.runner.job.spec);
+        while worker < self.wanted.load(Ordering::Relaxed)
+            && !self.runner.stop.is_wanted()
+            && let Some(next) = self.queue.take()
+        {
+            lane.begin(Some(&next.partition));
+            self.work_on(worker, next, &mut engine, lane);
+            lane.begin(None);
+            lane.hold(0);
+        }
+        self.leave(worker);
+    }
+
+    fn work_on(&self, worker: usize, next: Next, engine: &mut FeatureEngine, lane: &Lane) {
+        const HELD_PAUSE: Duration = Duration::from_millis(200);
+        let Next { partition, was_held, may_wait } = next;
+        let begun = self.runner.started.elapsed();
+        let put_back = |partition| {
+            self.queue.put_back(partition);
+            during(Activity::Waiting, || self.runner.stop.sleep(HELD_PAUSE));
+        };
+        if was_held && self.runner.is_still_held(&partition) && may_wait {
+            return put_back(partition);
+        }
+        let (outcome, attempt) = self.runner.try_partition(worker, &partition, engine, lane);
+        let waits = may_wait && matches!(outcome, Outcome::Held(_));
+        if !waits {
+            self.runner.done.ended(&outcome);
+        }
+        let (wall, cpu) = activity::lap();
+        let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu };
+        self.runner.observer.ended(Try { worker, partition: &partition, attempt }, &outcome, &spent);
+        if waits {
+            put_back(partition);
+        } else {
+            lock(&self.outcomes).push((partition, outcome));
+        }
+    }
+
+    fn leave(&self, worker: usize) {
+        lock(&self.lanes).remove(&worker);
+        self.left.notify_all();
+    }
+}

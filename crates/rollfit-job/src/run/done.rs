@@ -1,0 +1,57 @@
+//! [`Done`]: what a run has done so far, counted by its workers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Outcome;
+use crate::watch::Totals;
+
+/// Counters that every worker adds to.
+#[derive(Default)]
+pub(super) struct Done {
+    partitions: u64,
+    ended: AtomicU64,
+    written: AtomicU64,
+    failed: AtomicU64,
+    retries: AtomicU64,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Done {
+    pub(super) fn of(partitions: usize) -> Self {
+        Self { partitions: partitions as u64, ..Self::default() }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Totals {
+            partitions: self.partitions,
+            ended: count(&self.ended),
+            written: count(&self.written),
+            failed: count(&self.failed),
+            retries: count(&self.retries),
+            rows: count(&self.rows),
+            bytes: count(&self.bytes),
+        }
+    }
+
+    pub(super) fn retried(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Rows and bytes more were handed to the sink.
+    pub(super) fn handed_over(&self, rows: usize, bytes: u64) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A partition has ended for good.
+    pub(super) fn ended(&self, outcome: &Outcome) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        match outcome {
+            Outcome::Written { .. } => self.written.fetch_add(1, Ordering::Relaxed),
+            Outcome::Failed(_) | Outcome::Held(_) => self.failed.fetch_add(1, Ordering::Relaxed),
+            Outcome::AlreadyDone | Outcome::LeftAlone(_) | Outcome::Abandoned => 0,
+        };
+    }
+}

@@ -1,0 +1,161 @@
+//! [`run`]: does the partitions of a job on several workers. A failed partition does not stop the others; one that
+//! another runner holds is tried again at the end.
+
+mod crew;
+mod done;
+mod partition;
+mod queue;
+
+use std::time::{Duration, Instant};
+
+use self::crew::Crew;
+use self::done::Done;
+use self::partition::{Outage, Runner};
+use self::queue::Queue;
+use crate::Job;
+use crate::activity::Times;
+use crate::partition::Partition;
+use crate::receipt::{Definition, Receipt};
+use crate::record::Decision;
+use crate::state::{Assessment, State};
+use crate::stop::Stop;
+use crate::store::StoreError;
+use crate::watch::Moment;
+
+/// What a run may do beyond the missing and the input-changed.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// States that are replaced, of those usually left alone.
+    pub replace: Vec<State>,
+    /// Whether partitions that are done are written again.
+    pub force: bool,
+}
+
+/// How a partition ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Features and receipt are committed.
+    Written {
+        /// The state it was in before.
+        was: State,
+        /// What was committed.
+        receipt: Box<Receipt>,
+        /// The bytes stored.
+        bytes: u64,
+    },
+    /// There was nothing to do.
+    AlreadyDone,
+    /// It is left alone (promise 3).
+    LeftAlone(Assessment),
+    /// Another runner has it.
+    Held(String),
+    /// It failed, for the last time.
+    Failed(StoreError),
+    /// The run was stopped first; nothing of it is stored.
+    Abandoned,
+}
+
+/// What a worker does with a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reads the receipt and the source.
+    Read,
+    /// Computes features and hands them to the sink.
+    Write,
+    /// Makes them durable and visible.
+    Commit,
+}
+
+impl Stage {
+    /// The name in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Read => "read",
+            Stage::Write => "write",
+            Stage::Commit => "commit",
+        }
+    }
+}
+
+/// One try at a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Try<'a> {
+    /// The worker, from 0.
+    pub worker: usize,
+    /// The partition.
+    pub partition: &'a Partition,
+    /// The attempt, from 1.
+    pub attempt: u32,
+}
+
+/// How an attempt at a partition, or several, spent its time.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent {
+    /// When the partition was begun, since the run began.
+    pub begun: Duration,
+    /// When it ended.
+    pub ended: Duration,
+    /// How long each activity took.
+    pub wall: Times,
+    /// The processor time of each.
+    pub cpu: Times,
+}
+
+/// What a run tells while it goes on. Every method may be called from any worker.
+pub trait Observer: Sync {
+    /// A worker begins a stage of a partition.
+    fn stage(&self, _at: Try<'_>, _stage: Stage) {}
+    /// An attempt failed and is repeated after `pause`. `known` where an attempt failed before and nothing has succeeded
+    /// since: most likely for the same cause.
+    fn retried(&self, _at: Try<'_>, _error: &StoreError, _pause: Duration, _known: bool) {}
+    /// A partition has ended, for now if it is [`Outcome::Held`].
+    fn ended(&self, _at: Try<'_>, _outcome: &Outcome, _spent: &Spent) {}
+    /// The number of workers was set.
+    fn decided(&self, _decision: &Decision) {}
+    /// Something about machine or store cannot be found out; told once.
+    fn unavailable(&self, _at: Duration, _what: &str, _cause: &str) {}
+    /// The run as it is now, once a second and at the end.
+    fn sampled(&self, _moment: &Moment) {}
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct RunReport {
+    /// Every partition begun, with how it ended; not those still waited for when a stop was wanted.
+    pub outcomes: Vec<(Partition, Outcome)>,
+    /// Whether a stop was wanted before all were done.
+    pub interrupted: bool,
+    /// Attempts that failed and were repeated.
+    pub retries: u64,
+    /// The most workers there were at once.
+    pub workers_max: usize,
+}
+
+/// Does `partitions`.
+pub fn run(
+    job: &Job<'_>,
+    partitions: &[Partition],
+    options: &RunOptions,
+    stop: &Stop,
+    observer: &dyn Observer,
+) -> RunReport {
+    let started = Instant::now();
+    let runner = Runner {
+        job,
+        definition: Definition::of(job.spec),
+        options,
+        stop,
+        observer,
+        started,
+        outage: Outage::default(),
+        done: Done::of(partitions.len()),
+    };
+    let crew = Crew::new(&runner, Queue::new(partitions, job.spec.run.lock_wait));
+    crew.work();
+    let (mut outcomes, workers_max) = crew.into_outcomes();
+    outcomes.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let interrupted = stop.is_wanted() && outcomes.len() < partitions.len()
+        || outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Abandoned));
+    RunReport { outcomes, interrupted, retries: runner.done.totals().retries, workers_max }
+}

@@ -1,0 +1,148 @@
+//! What is seen of a run while it goes on: [`Moment`], once a second, made of what the workers, the machine and the store
+//! tell.
+//!
+//! Holds true: what cannot be known is `None`, never 0. Rates are those since the sample before.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::activity::LaneState;
+use crate::store::StoreError;
+
+/// The machine that the run is on: what it allows, and how busy it is.
+pub trait Machine: Send + Sync {
+    /// What it allows at most.
+    fn limits(&self) -> MachineLimits;
+
+    /// How busy it was since the last sample, or shortly before the first.
+    fn sample(&self) -> MachineSample;
+}
+
+/// A machine that tells nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unseen;
+
+impl Machine for Unseen {
+    fn limits(&self) -> MachineLimits {
+        MachineLimits::default()
+    }
+
+    fn sample(&self) -> MachineSample {
+        MachineSample::default()
+    }
+}
+
+/// What a machine allows a process at most.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MachineLimits {
+    /// Its cores.
+    pub cores: Option<usize>,
+    /// The cores that this process may use, where affinity or a control group leave it fewer. Not always whole.
+    pub cores_allowed: Option<f64>,
+    /// Its memory.
+    pub memory_bytes: Option<u64>,
+    /// The memory that the control group of this process may use, where that is limited.
+    pub memory_allowed_bytes: Option<u64>,
+    /// What could not be found out, and why.
+    pub unavailable: Vec<String>,
+}
+
+/// How busy a machine is. Cores are seconds of processor time a second.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MachineSample {
+    /// Cores kept busy by this process.
+    pub own_cores: Option<f64>,
+    /// Cores kept busy by everybody else, the store included where it is on this machine.
+    pub others_cores: Option<f64>,
+    /// Cores that the hypervisor gave to other machines.
+    pub stolen_cores: Option<f64>,
+    /// How many of this process's threads waited for a core, on average.
+    pub waiting_threads: Option<f64>,
+    /// The load average of the last minute.
+    pub load: Option<f64>,
+    /// The share of time in which some task waited for a core, for disks, for memory.
+    pub cpu_pressure: Option<f64>,
+    /// See [`MachineSample::cpu_pressure`].
+    pub io_pressure: Option<f64>,
+    /// See [`MachineSample::cpu_pressure`].
+    pub memory_pressure: Option<f64>,
+    /// The memory that this process holds.
+    pub own_memory_bytes: Option<u64>,
+    /// The memory that this process could still take: the least of what machine and control group have left.
+    pub free_memory_bytes: Option<u64>,
+    /// What this process read from disks, a second.
+    pub read_bytes_per_s: Option<f64>,
+    /// What this process wrote to disks, a second.
+    pub written_bytes_per_s: Option<f64>,
+}
+
+/// Asks a store, in a session of its own, how it is.
+pub trait StoreProbe: Send {
+    /// How the store is now.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or does not tell.
+    fn sample(&mut self) -> Result<StoreSample, StoreError>;
+}
+
+/// How a store is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoreSample {
+    /// The sessions of this process.
+    pub own_sessions: u32,
+    /// The sessions of everybody.
+    pub sessions: Option<u32>,
+    /// The sessions that the store allows everybody.
+    pub sessions_max: Option<u32>,
+    /// Of this process's sessions those that the store was at work for: active, and waiting for nothing. An estimate of
+    /// the store's cores that this process keeps busy.
+    pub working: u32,
+    /// Of this process's sessions those that the store was active for while it waited: for what, and how many.
+    pub waits: BTreeMap<String, u32>,
+    /// Who holds the locks that sessions of this process wait for.
+    pub lock_holders: Vec<String>,
+    /// What the store wrote to its log, a second.
+    pub log_bytes_per_s: Option<f64>,
+    /// The bytes that COPY has taken so far in the statements that go on.
+    pub copied_bytes: Option<u64>,
+}
+
+/// What a run has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Partitions of the run.
+    pub partitions: u64,
+    /// Those that have ended, in whatever way.
+    pub ended: u64,
+    /// Those that were written.
+    pub written: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Attempts that failed and were repeated.
+    pub retries: u64,
+    /// Rows handed to the sink, of partitions not yet committed too.
+    pub rows: u64,
+    /// Bytes handed to the sink.
+    pub bytes: u64,
+}
+
+/// A run as it is at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Since the run began.
+    pub at: Duration,
+    /// How many workers there are to be.
+    pub workers_wanted: usize,
+    /// Those there are.
+    pub lanes: Vec<LaneState>,
+    /// What they have done.
+    pub totals: Totals,
+    /// The machine.
+    pub machine: MachineSample,
+    /// The store; none where it does not tell.
+    pub store: Option<StoreSample>,
+}
