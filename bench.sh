@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|compression|workload|python|postgres|seconds_of_a_run|
+# The figures of docs/performance.md: ./bench.sh [kernel|fuzz|compression|workload|python|postgres|seconds_of_a_run|
 # production]..., all by default.
-# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `python`, PostgreSQL's server
-# programs for `postgres` and `production`, and below ROLLFIT_BENCH_DIR (target/bench) 15 GB of free space for `workload`, 50 for
-# `production`. Figures of one machine compare within one call only.
+# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `python`, a C++ compiler for
+# `fuzz`, PostgreSQL's server programs for `postgres` and `production`, and below ROLLFIT_BENCH_DIR (target/bench)
+# 15 GB of free space for `workload`, 50 for `production`. Figures of one machine compare within one call only.
 set -euo pipefail
 cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
 dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
-wanted=${*:-kernel compression workload python postgres seconds_of_a_run production}
+wanted=${*:-kernel fuzz compression workload python postgres seconds_of_a_run production}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -26,10 +26,20 @@ kernel() {
 import re, sys
 name = None
 for line in sys.stdin:
-    found = re.match(r"^(\S.*?)\s+time:", line) or re.match(r"^((?:fits|metrics|threads|stream)/\S.*)$", line)
+    found = re.match(r"^(\S.*?)\s+time:", line) or re.match(r"^((?:fits|growth|metrics|threads|stream)/\S.*)$", line)
     if found: name = found.group(1).strip()
     rate = re.search(r"thrpt:\s+\[\S+ \S+ (\S+) (\w)elem/s", line)
     if rate: print("%-44s %6.2f" % (name, 1e9 / (float(rate.group(1)) * {"K": 1e3, "M": 1e6, "G": 1e9}[rate.group(2)])))'
+}
+
+# Searches for a series that breaks a promise. What is found stays in fuzz/artifacts, and ends the call.
+fuzz() {
+    local seconds=${ROLLFIT_FUZZ_SECONDS:-600}
+    heading "fuzz ($seconds s)"
+    command -v cargo-fuzz >/dev/null || [ -x target/tools/bin/cargo-fuzz ] ||
+        cargo install cargo-fuzz --version 0.13.2 --locked --quiet --root target/tools
+    PATH="$PATH:$PWD/target/tools/bin" cargo fuzz run --sanitizer none --no-trace-compares any_bytes -- \
+        -max_total_time="$seconds" -max_len=4100 -len_control=0 -print_final_stats=1 2>&1 | grep -E '^(Done|stat::|thread|artifact)|panicked'
 }
 
 import_workload() {
@@ -167,6 +177,8 @@ production() {
     rm -rf "$server"
 }
 
-cargo build --release --quiet
 machine
-for part in $wanted; do "$part"; done
+for part in $wanted; do
+    case $part in kernel | fuzz) ;; *) cargo build --release --quiet ;; esac
+    "$part"
+done

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod analysis;
+mod any_bytes;
 mod bad_arguments;
 mod digits;
 mod documents;

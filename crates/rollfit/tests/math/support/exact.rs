@@ -3,8 +3,8 @@
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
-use rollfit::Metric;
 use rollfit::reference::DoubleDouble;
+use rollfit::{Metric, Number, Terms};
 
 /// Bits kept of a finished quantity.
 const BITS: u64 = 300;
@@ -18,6 +18,12 @@ pub(crate) fn of_f64(value: f64) -> BigRational {
 pub(crate) fn of_double_double(value: DoubleDouble) -> BigRational {
     let (hi, lo) = value.parts();
     of_f64(hi) + of_f64(lo)
+}
+
+/// The number of two doubles that is nearest to the value, to a bit or two.
+fn to_double_double(value: &BigRational) -> DoubleDouble {
+    let high = to_f64(value);
+    DoubleDouble::sum_of(high, to_f64(&(value - of_f64(high))))
 }
 
 /// The exact value of a decimal such as `-1.25e-17`.
@@ -145,6 +151,25 @@ impl ExactFit {
             rows,
             spread: highest - lowest,
             magnitude: highest.abs().max(lowest.abs()),
+        }
+    }
+
+    /// The exact terms, to as many digits as the bounds are evaluated in. Without a vertex its x is NaN.
+    pub(crate) fn terms(&self) -> Terms<DoubleDouble> {
+        let r2 = self.metric(Metric::R2).expect("a denominator above 0");
+        let prediction = self.at(&(&self.u_last / &self.scale));
+        let nearest = to_double_double;
+        Terms {
+            a2: nearest(&self.a2),
+            a1: nearest(&self.a1),
+            b: nearest(&self.b),
+            r2: nearest(&r2),
+            rmse: nearest(&self.rmse()),
+            prediction: nearest(&prediction),
+            vertex_x: self.vertex_x().map_or(DoubleDouble::of(f64::NAN), |x| nearest(&x)),
+            y_last: nearest(&self.y_last),
+            scale: nearest(&self.scale),
+            u_last: nearest(&self.u_last),
         }
     }
 

@@ -6,6 +6,7 @@
 
 #![allow(dead_code)] // every test binary compiles this module and uses its own share of it
 
+pub(crate) mod any_bytes;
 pub(crate) mod cases;
 pub(crate) mod exact;
 pub(crate) mod golden;
