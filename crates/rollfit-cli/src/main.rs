@@ -9,6 +9,8 @@ mod open;
 mod output;
 mod progress;
 mod signals;
+#[allow(dead_code)] // Until what reads records is there.
+mod state_dir;
 
 use clap::Parser;
 

@@ -1,0 +1,172 @@
+//! [`StateDir`]: where the records of runs are kept: `$ROLLFIT_STATE_DIR`, else `rollfit` in the user's state directory of
+//! the XDG base directory specification.
+//!
+//! Holds true: `runs/RUN.jsonl` is the record of a run, `runs/RUN.live.json` how it is now, gone when it has ended. A
+//! process that runs holds a lock on its record, so that others know it from one that was killed. Nothing here is needed
+//! for a run: where there is no such directory, or its disk is full, runs go on without records.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, BufReader};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rollfit_job::error_chain;
+use rollfit_job::record::{Record, RecordError};
+
+use crate::exit::Failure;
+
+const RECORD_ENDING: &str = ".jsonl";
+const LIVE_ENDING: &str = ".live.json";
+/// How many records are kept, and how many bytes of them.
+const RECORDS_MAX: usize = 100;
+const RECORDS_BYTES_MAX: u64 = 256_000_000;
+
+/// The directory of records; none where the environment names none and the user has no home.
+pub(crate) struct StateDir {
+    runs: Option<PathBuf>,
+}
+
+/// The record of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct RunFile {
+    /// The run's name.
+    pub(crate) run: String,
+    /// The record.
+    pub(crate) path: PathBuf,
+    bytes: u64,
+    modified: SystemTime,
+}
+
+impl RunFile {
+    /// Later runs have greater ones. Names begin with the second in which the run began.
+    fn age(&self) -> (Option<&str>, SystemTime) {
+        (self.run.split('-').next(), self.modified)
+    }
+}
+
+impl StateDir {
+    /// The directory as the environment names it. Creates nothing.
+    pub(crate) fn open() -> Self {
+        let named = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty());
+        // The specification has relative paths of its variables ignored.
+        let state_home = named("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let in_home =
+            || std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".local/state"));
+        let dir = named("ROLLFIT_STATE_DIR")
+            .map(PathBuf::from)
+            .or_else(|| state_home.or_else(in_home).map(|state| state.join("rollfit")));
+        Self { runs: dir.map(|dir| dir.join("runs")) }
+    }
+
+    /// The records there are, the newest first.
+    pub(crate) fn runs(&self) -> Vec<RunFile> {
+        let entries = self.runs.as_ref().and_then(|runs| fs::read_dir(runs).ok());
+        let mut runs: Vec<RunFile> =
+            entries.into_iter().flatten().flatten().filter_map(|entry| run_file(&entry)).collect();
+        runs.sort_by(|a, b| b.age().cmp(&a.age()));
+        runs
+    }
+
+    /// The record that is meant by a path, a run's name or the beginning of one; the newest where none is named.
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<PathBuf, Failure> {
+        let runs = self.runs();
+        let Some(name) = name else {
+            let newest = runs.into_iter().next().map(|run| run.path);
+            return newest
+                .ok_or_else(|| Failure::usage(format!("there is no record of a run{}", self.place())));
+        };
+        if name.contains('/') || Path::new(name).is_file() {
+            return Ok(PathBuf::from(name));
+        }
+        if let Some(run) = runs.iter().find(|run| run.run == name) {
+            return Ok(run.path.clone());
+        }
+        match runs.iter().filter(|run| run.run.starts_with(name)).collect::<Vec<_>>()[..] {
+            [run] => Ok(run.path.clone()),
+            [] => Err(Failure::usage(format!("there is no file and no run `{name}`{}", self.place()))),
+            [first, .., last] => Err(Failure::usage(format!(
+                "several runs begin with `{name}`, from {} to {}: write more of the name",
+                last.run, first.run
+            ))),
+        }
+    }
+
+    /// For messages: where records are looked for.
+    fn place(&self) -> String {
+        match &self.runs {
+            Some(runs) => format!(" in {}", runs.display()),
+            None => ": this user has no home directory, and ROLLFIT_STATE_DIR names none".to_owned(),
+        }
+    }
+
+    /// Makes the record of a new run, locked until the file is closed.
+    pub(crate) fn create(&self, run: &str) -> io::Result<(PathBuf, File)> {
+        let Some(runs) = &self.runs else {
+            let cause = "this user has no home directory; ROLLFIT_STATE_DIR can name a place";
+            return Err(io::Error::new(io::ErrorKind::NotFound, cause));
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(runs)?;
+        let path = runs.join(format!("{run}{RECORD_ENDING}"));
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
+        // Where the file system has no locks, the age of the live file tells.
+        let _ = file.lock();
+        Ok((path, file))
+    }
+
+    /// Removes the oldest records beyond what is kept, and what killed runs left of their live state.
+    pub(crate) fn prune(&self) {
+        let (mut records, mut bytes) = (0, 0);
+        for run in self.runs() {
+            records += 1;
+            bytes += run.bytes;
+            if is_running(&run.path) {
+                continue;
+            }
+            let _ = fs::remove_file(live_path(&run.path));
+            if records > RECORDS_MAX || bytes > RECORDS_BYTES_MAX {
+                let _ = fs::remove_file(&run.path);
+            }
+        }
+    }
+}
+
+fn run_file(entry: &fs::DirEntry) -> Option<RunFile> {
+    let name = entry.file_name().into_string().ok()?;
+    let metadata = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+    Some(RunFile {
+        run: name.strip_suffix(RECORD_ENDING)?.to_owned(),
+        path: entry.path(),
+        bytes: metadata.len(),
+        modified: metadata.modified().ok()?,
+    })
+}
+
+/// The file of how a run is now, beside its record.
+pub(crate) fn live_path(record: &Path) -> PathBuf {
+    let name = record.file_name().unwrap_or_default().to_string_lossy();
+    record.with_file_name(format!("{}{LIVE_ENDING}", name.strip_suffix(RECORD_ENDING).unwrap_or(&name)))
+}
+
+/// Whether the process that writes this record is still there.
+pub(crate) fn is_running(record: &Path) -> bool {
+    const FRESH_S: u64 = 10;
+    let Ok(file) = File::open(record) else { return false };
+    match file.try_lock_shared() {
+        Ok(()) => false,
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(_)) => {
+            let changed = fs::metadata(live_path(record)).and_then(|live| live.modified());
+            changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age.as_secs() < FRESH_S))
+        }
+    }
+}
+
+/// Reads a record.
+pub(crate) fn read(path: &Path) -> Result<Record, Failure> {
+    let open = || File::open(path).map_err(RecordError::from);
+    open().and_then(|file| Record::read(BufReader::new(file))).map_err(|error| {
+        let colon = if matches!(error, RecordError::Line { .. }) { ":" } else { "" };
+        Failure::failed(format!("the record {}{colon} {}", path.display(), error_chain(&error)))
+    })
+}
