@@ -7,11 +7,13 @@
 use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::month::Month;
 use crate::partition::Partition;
 use crate::receipt::Receipt;
 use crate::spec::Series;
+use crate::speed::StoreSpeed;
 use crate::watch::StoreProbe;
 
 /// Whether trying again can help.
@@ -113,6 +115,16 @@ pub trait Source: Send + Sync {
         partition: &Partition,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// The kind of store, as records name it: `parquet`, `postgres`, or `other`.
+    fn kind(&self) -> &'static str {
+        "other"
+    }
+
+    /// Where series come from, for people, without secrets.
+    fn place(&self) -> String {
+        self.kind().to_owned()
+    }
 }
 
 /// One consistent view of the series of a partition.
@@ -234,8 +246,18 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
-    /// Where features go, for people.
+    /// The kind of store, as records name it: `parquet`, `postgres`, or `other`.
+    fn kind(&self) -> &'static str {
+        "other"
+    }
+
+    /// Where features go, for people, without secrets.
     fn place(&self) -> String;
+
+    /// Whether the store works on this machine, beside the workers; none where that cannot be known.
+    fn is_local(&self) -> Option<bool> {
+        None
+    }
 
     /// About how many bytes a partition of so many rows will be written with.
     fn estimate_bytes(&self, rows: u64) -> u64;
@@ -255,6 +277,15 @@ pub trait Sink: Send + Sync {
     /// no session to spare.
     fn probe(&self) -> Option<Box<dyn StoreProbe>> {
         None
+    }
+
+    /// Finds out within about `time_max` how fast features are taken, and leaves nothing behind. `tiles` has one for every
+    /// group of [`Sink::grouping`], of as many rows each: they are handed over again and again, at later instants each time.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn measure(&self, _tiles: &[FeatureTile<'_>], _time_max: Duration) -> Result<StoreSpeed, StoreError> {
+        Err(StoreError::permanent("the speed of this store cannot be measured without a run"))
     }
 }
 
