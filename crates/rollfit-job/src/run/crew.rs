@@ -16,7 +16,7 @@ use crate::activity::{self, Activity, Lane, during};
 use crate::features::FeatureEngine;
 use crate::partition::Partition;
 use crate::watch::{Moment, StoreProbe, StoreSample};
-use crate::workers::{Policy, lock};
+use crate::workers::{Policy, Situation, lock};
 
 /// How often the run is looked at.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -60,7 +60,8 @@ impl<'a> Crew<'a> {
     /// Works until no partition is left or a stop is wanted.
     pub(super) fn work(&self) {
         let job = self.runner.job;
-        let (policy, first) = Policy::new(job, self.runner.done.totals().partitions as usize);
+        let partitions = self.runner.done.totals().partitions as usize;
+        let (policy, first) = Policy::new(Situation::of(job, partitions));
         self.wanted.store(first.workers, Ordering::Relaxed);
         self.runner.observer.decided(&first);
         std::thread::scope(|scope| {

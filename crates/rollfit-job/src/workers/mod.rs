@@ -1,11 +1,13 @@
 //! Workers: how many ([`Policy`]), and plain threads that take items from a list until it is empty.
 
 mod policy;
+mod situation;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use self::policy::Policy;
+pub use self::situation::Situation;
 use crate::spec::Workers;
 
 impl Workers {

@@ -1,17 +1,18 @@
 //! [`Policy`]: how many workers a run has, decided at its start and while it goes on.
 
-use crate::Job;
+use super::Situation;
 use crate::record::Decision;
 use crate::watch::Moment;
 
 /// Decides how many workers there are to be.
+#[derive(Debug)]
 pub struct Policy {}
 
 impl Policy {
-    /// The policy of a job with so many partitions, and its first decision.
-    pub fn new(job: &Job<'_>, partitions: usize) -> (Self, Decision) {
-        let workers = job.workers.count(partitions);
-        let reason = format!("workers = {}", job.workers);
+    /// The policy of a run, and its first decision.
+    pub fn new(situation: Situation) -> (Self, Decision) {
+        let workers = situation.setting.count(situation.partitions);
+        let reason = format!("workers = {}", situation.setting);
         (Self {}, Decision { at_ms: 0, was: 0, workers, reason, rows_per_s: None })
     }
 
