@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod exit;
 mod logging;
+mod machine;
 mod open;
 mod output;
 mod progress;

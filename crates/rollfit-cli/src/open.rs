@@ -8,13 +8,14 @@ use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::spec::{Place, Spec, Workers};
 use rollfit_job::store::{Fault, Sink, Source, StoreError};
-use rollfit_job::watch::{Machine, Unseen};
+use rollfit_job::watch::Machine;
 use rollfit_job::{Job, error_chain};
 use rollfit_store::parquet::ParquetStore;
 use rollfit_store::postgres::{PostgresStore, Purpose};
 
 use crate::args::{ConfigArguments, SelectArguments};
 use crate::exit::Failure;
+use crate::machine;
 
 /// A store as its URL names it.
 pub(crate) enum Address {
@@ -170,12 +171,14 @@ impl OpenJob {
     }
 
     fn open(arguments: &SelectArguments, purpose: Purpose) -> Result<Self, Failure> {
+        // Before the stores are opened: its first sample tells of the time since then.
+        let machine = machine::here();
         let spec = spec(&arguments.config)?;
         let stores = stores(&spec, purpose)?;
         let (source, sink) = (stores.source.source(), stores.sink.sink());
         let partitions = partitions(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
         let workers = arguments.workers.unwrap_or(spec.run.workers);
-        Ok(Self { spec, source, sink, partitions, workers, machine: Arc::new(Unseen) })
+        Ok(Self { spec, source, sink, partitions, workers, machine })
     }
 
     pub(crate) fn job(&self) -> Job<'_> {

@@ -1,0 +1,56 @@
+//! [`Files`]: what the system tells in files, below a directory that tests put another one in the place of.
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+/// What a file tells, or why it tells nothing.
+pub(super) type Seen<T> = Result<T, String>;
+
+/// The files below a directory.
+pub(super) struct Files {
+    root: PathBuf,
+}
+
+impl Files {
+    pub(super) fn below(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// What `parse` makes of a file. `path` begins with a slash.
+    pub(super) fn see<T>(&self, path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Seen<T> {
+        let text = self.text(path).map_err(|error| unreadable(path, &error))?;
+        sense(path, parse(&text))
+    }
+
+    /// What `parse` makes of a file; none where there is no such file.
+    pub(super) fn find<T>(&self, path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Seen<Option<T>> {
+        match self.text(path) {
+            Ok(text) => sense(path, parse(&text)).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(path, &error)),
+        }
+    }
+
+    /// The names in a directory.
+    pub(super) fn names(&self, path: &str) -> Seen<Vec<String>> {
+        let entries = std::fs::read_dir(self.path(path)).map_err(|error| unreadable(path, &error))?;
+        Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+    }
+
+    fn text(&self, path: &str) -> io::Result<String> {
+        let bytes = std::fs::read(self.path(path))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+}
+
+fn unreadable(path: &str, error: &io::Error) -> String {
+    format!("cannot read {path}: {error}")
+}
+
+fn sense<T>(path: &str, parsed: Option<T>) -> Seen<T> {
+    parsed.ok_or_else(|| format!("{path} is not written as expected"))
+}

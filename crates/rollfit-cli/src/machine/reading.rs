@@ -1,0 +1,148 @@
+//! [`Reading`]: everything that a machine tells at one time. Two of them make a [`MachineSample`]: what counts up becomes a
+//! rate.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rollfit_job::watch::MachineSample;
+
+use super::cgroup::Groups;
+use super::files::{Files, Seen};
+use super::proc::{self, DiskBytes, Ticks};
+
+/// What a machine tells at one time.
+pub(super) struct Reading {
+    /// Since some moment, the same for all readings.
+    pub(super) at: Duration,
+    /// The processor time that this process has used.
+    pub(super) own_cpu: Duration,
+    ticks: Seen<Ticks>,
+    waited_ns: Seen<HashMap<String, u64>>,
+    cpu_pressure_us: Seen<u64>,
+    io_pressure_us: Seen<u64>,
+    memory_pressure_us: Seen<u64>,
+    disk_bytes: Seen<DiskBytes>,
+    load: Seen<f64>,
+    own_memory_bytes: Seen<u64>,
+    free_memory_bytes: Seen<u64>,
+}
+
+impl Reading {
+    pub(super) fn of(files: &Files, groups: &Seen<Groups>, at: Duration, own_cpu: Duration) -> Self {
+        let page_bytes = rustix::param::page_size() as u64;
+        Self {
+            at,
+            own_cpu,
+            ticks: files.see("/proc/stat", proc::ticks),
+            waited_ns: waited_ns(files),
+            cpu_pressure_us: pressure_us(files, groups, "cpu"),
+            // Disks are shared with the store, which is in another group.
+            io_pressure_us: files.see("/proc/pressure/io", proc::pressure_us),
+            memory_pressure_us: pressure_us(files, groups, "memory"),
+            disk_bytes: files.see("/proc/self/io", proc::disk_bytes),
+            load: files.see("/proc/loadavg", proc::load),
+            own_memory_bytes: files
+                .see("/proc/self/statm", |text| proc::resident_pages(text)?.checked_mul(page_bytes)),
+            free_memory_bytes: free_memory_bytes(files, groups),
+        }
+    }
+
+    /// How busy the machine was between another reading and this one.
+    pub(super) fn since(&self, before: &Reading) -> MachineSample {
+        let seconds = (self.at.saturating_sub(before.at)).as_secs_f64().max(1e-6);
+        let own_cores = self.own_cpu.saturating_sub(before.own_cpu).as_secs_f64() / seconds;
+        let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
+        let counted =
+            |now: &Seen<u64>, then: &Seen<u64>| Some(rate(*now.as_ref().ok()?, *then.as_ref().ok()?));
+        let share_of_time = |now, then| counted(now, then).map(|us_per_s| (us_per_s / 1e6).min(1.0));
+        let ticks = both(&self.ticks, &before.ticks);
+        let cores = |now, then| rate(now, then) / rustix::param::clock_ticks_per_second() as f64;
+        let disk = both(&self.disk_bytes, &before.disk_bytes);
+        MachineSample {
+            own_cores: Some(own_cores),
+            // The two clocks differ by a tick or so.
+            others_cores: ticks.map(|(now, then)| (cores(now.busy, then.busy) - own_cores).max(0.0)),
+            stolen_cores: ticks.map(|(now, then)| cores(now.stolen, then.stolen)),
+            waiting_threads: both(&self.waited_ns, &before.waited_ns)
+                .map(|(now, then)| waited_since(now, then) as f64 / 1e9 / seconds),
+            load: self.load.as_ref().ok().copied(),
+            cpu_pressure: share_of_time(&self.cpu_pressure_us, &before.cpu_pressure_us),
+            io_pressure: share_of_time(&self.io_pressure_us, &before.io_pressure_us),
+            memory_pressure: share_of_time(&self.memory_pressure_us, &before.memory_pressure_us),
+            own_memory_bytes: self.own_memory_bytes.as_ref().ok().copied(),
+            free_memory_bytes: self.free_memory_bytes.as_ref().ok().copied(),
+            read_bytes_per_s: disk.map(|(now, then)| rate(now.read, then.read)),
+            written_bytes_per_s: disk.map(|(now, then)| rate(now.written, then.written)),
+        }
+    }
+
+    /// What could not be read, and why.
+    pub(super) fn unavailable(&self) -> Vec<String> {
+        fn why<'a, T>(what: &'a str, seen: &'a Seen<T>) -> Option<String> {
+            seen.as_ref().err().map(|cause| format!("{what}: {cause}"))
+        }
+        let causes = [
+            why("cores kept busy by others", &self.ticks),
+            why("threads that wait for a core", &self.waited_ns),
+            why("the load average", &self.load),
+            why("the time that tasks wait for cores", &self.cpu_pressure_us),
+            why("the time that tasks wait for disks", &self.io_pressure_us),
+            why("the time that tasks wait for memory", &self.memory_pressure_us),
+            why("the memory of this process", &self.own_memory_bytes),
+            why("the memory that is free", &self.free_memory_bytes),
+            why("the bytes read from disks and written to them", &self.disk_bytes),
+        ];
+        causes.into_iter().flatten().collect()
+    }
+}
+
+fn both<'a, T>(now: &'a Seen<T>, then: &'a Seen<T>) -> Option<(&'a T, &'a T)> {
+    now.as_ref().ok().zip(then.as_ref().ok())
+}
+
+/// For how long each thread of this process has waited for a core.
+fn waited_ns(files: &Files) -> Seen<HashMap<String, u64>> {
+    const TASKS: &str = "/proc/self/task";
+    let mut waited_ns = HashMap::new();
+    let mut cause = None;
+    for thread in files.names(TASKS)? {
+        match files.see(&format!("{TASKS}/{thread}/schedstat"), proc::waited_ns) {
+            Ok(ns) => {
+                waited_ns.insert(thread, ns);
+            }
+            // It may have ended since it was listed.
+            Err(error) => cause = Some(error),
+        }
+    }
+    match cause {
+        Some(cause) if waited_ns.is_empty() => Err(cause),
+        _ => Ok(waited_ns),
+    }
+}
+
+/// How long threads waited between two readings. One that was not there before began since; one that waited less than
+/// before is another, with the number of one that has ended.
+fn waited_since(now: &HashMap<String, u64>, then: &HashMap<String, u64>) -> u64 {
+    let waited =
+        |(thread, &ns): (&String, &u64)| ns.checked_sub(*then.get(thread).unwrap_or(&0)).unwrap_or(ns);
+    now.iter().map(waited).sum()
+}
+
+/// For how long tasks have waited: those of this process's group where that is told, otherwise those of the machine.
+fn pressure_us(files: &Files, groups: &Seen<Groups>, resource: &str) -> Seen<u64> {
+    let own = match groups {
+        Ok(groups) => groups.own(files, &format!("{resource}.pressure"), proc::pressure_us),
+        Err(_) => Ok(None),
+    };
+    match own {
+        Ok(Some(us)) => Ok(us),
+        _ => files.see(&format!("/proc/pressure/{resource}"), proc::pressure_us),
+    }
+}
+
+/// The memory that can still be had: the least of what the machine and the control groups leave.
+fn free_memory_bytes(files: &Files, groups: &Seen<Groups>) -> Seen<u64> {
+    let machine = files.see("/proc/meminfo", |text| proc::memory_bytes(text, "MemAvailable"))?;
+    let group = groups.as_ref().map_err(Clone::clone)?.free_memory_bytes(files)?;
+    Ok(group.map_or(machine, |group| group.min(machine)))
+}
