@@ -271,12 +271,14 @@ impl Drop for Entered {
 
 impl Clock {
     fn turn_to(&mut self, activity: Activity) -> Activity {
-        let (now, cpu_us) = (Instant::now(), thread_cpu_us());
-        self.wall.add(self.activity, micros(now - self.since));
+        let (wall_us, cpu_us) = (micros(self.since.elapsed()), thread_cpu_us());
+        self.wall.add(self.activity, wall_us);
         self.cpu.add(self.activity, cpu_us - self.cpu_since_us);
         self.lane.cpu_us.fetch_add(cpu_us - self.cpu_since_us, Ordering::Relaxed);
         self.lane.activity.store(activity as u8, Ordering::Relaxed);
-        (self.since, self.cpu_since_us) = (now, cpu_us);
+        // The part of a microsecond that is left over belongs to what comes next.
+        self.since += Duration::from_micros(wall_us);
+        self.cpu_since_us = cpu_us;
         std::mem::replace(&mut self.activity, activity)
     }
 }

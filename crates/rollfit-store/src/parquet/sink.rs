@@ -4,9 +4,10 @@
 //! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use rollfit_job::activity::{Activity, during, enter};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
@@ -37,6 +38,7 @@ impl ParquetStore {
     /// Makes the name of a partition's directory durable, and those above it. Whoever made them may have been stopped
     /// before it could.
     fn sync_above(&self, dir: &Path) -> Result<(), StoreError> {
+        let _committing = enter(Activity::Committing);
         for above in dir.ancestors().skip(1).take_while(|above| above.starts_with(&self.dir)) {
             let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
             self.files.sync_dir(above).map_err(|error| file_error("sync", above, error))?;
@@ -118,6 +120,15 @@ impl Sink for ParquetStore {
         Ok(Box::new(ParquetReader::open(&self.part(partition), &self.output(partition))?))
     }
 
+    fn kind(&self) -> &'static str {
+        "parquet"
+    }
+
+    /// Files are written by this machine, wherever the disk is.
+    fn is_local(&self) -> Option<bool> {
+        Some(true)
+    }
+
     fn place(&self) -> String {
         self.features_dir.display().to_string()
     }
@@ -171,14 +182,25 @@ fn strangers(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(names.iter().filter(|name| is_read(name) && *name != PART).map(|name| dir.join(name)).collect())
 }
 
-type Output = Box<dyn OutputFile>;
+/// A features file; what the encoder waits for it is time spent sending.
+struct Sending(Box<dyn OutputFile>);
+
+impl Write for Sending {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        during(Activity::Sending, || self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        during(Activity::Sending, || self.0.flush())
+    }
+}
 
 /// A partition that this process holds the lock of.
 struct ParquetSlot<'a> {
     store: &'a ParquetStore,
     partition: Partition,
     dir: PathBuf,
-    writer: Option<FeatureWriter<Output>>,
+    writer: Option<FeatureWriter<Sending>>,
     lock: Option<ExclusiveLock>,
 }
 
@@ -191,15 +213,15 @@ impl ParquetSlot<'_> {
         self.dir.join(UNFINISHED)
     }
 
-    fn open_writer(&self) -> Result<FeatureWriter<Output>, StoreError> {
+    fn open_writer(&self) -> Result<FeatureWriter<Sending>, StoreError> {
         let path = self.unfinished();
         let file = self.files().create(&path).map_err(|error| file_error("create", &path, error))?;
         let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
-        FeatureWriter::new(file, &columns, self.store.compression)
+        FeatureWriter::new(Sending(file), &columns, self.store.compression)
             .map_err(|error| parquet_error("write", &path, error))
     }
 
-    fn writer(&mut self) -> Result<&mut FeatureWriter<Output>, StoreError> {
+    fn writer(&mut self) -> Result<&mut FeatureWriter<Sending>, StoreError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.open_writer()?,
@@ -223,9 +245,9 @@ impl ParquetSlot<'_> {
         let receipt = serde_json::to_string(receipt).map_err(|error| {
             StoreError::permanent(format!("the receipt cannot be written as JSON: {error}"))
         })?;
-        let bytes =
-            writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
-        writer.output().sync().map_err(|error| file_error("sync", &path, error))?;
+        let bytes = during(Activity::Encoding, || writer.finish(RECEIPT_KEY, receipt))
+            .map_err(|error| parquet_error("write", &path, error))?;
+        writer.output().0.sync().map_err(|error| file_error("sync", &path, error))?;
         Ok(bytes)
     }
 }

@@ -107,6 +107,14 @@ impl Source for ParquetStore {
         let tables = series.iter().map(|series| self.open_table(series, partition, lookback_rows));
         Ok(Box::new(OpenSeries { tables: tables.collect::<Result<_, _>>()? }))
     }
+
+    fn kind(&self) -> &'static str {
+        "parquet"
+    }
+
+    fn place(&self) -> String {
+        self.sources_dir.display().to_string()
+    }
 }
 
 /// The open files of a partition's series: an import that replaces them does not reach these.

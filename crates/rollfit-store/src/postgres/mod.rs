@@ -64,6 +64,7 @@ pub struct PostgresStore {
     pool: Arc<Pool>,
     purpose: Purpose,
     budget: SessionBudget,
+    is_local: Option<bool>,
     schema: String,
     receipts: TableName,
     series: Vec<Series>,
@@ -97,6 +98,7 @@ impl PostgresStore {
         let schema = server::schema(&mut session, place.schema.as_deref())?;
         let budget = server::session_budget(&mut session, spec.run.store_sessions_max)?;
         pool.set_budget(budget.sessions);
+        let is_local = server::is_local(&mut session, pool.leads_here())?;
         drop(session);
         pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Self {
@@ -106,6 +108,7 @@ impl PostgresStore {
             pool,
             purpose,
             budget,
+            is_local,
             series: spec.series.clone(),
             numbers: spec.sink.numbers.into(),
             timeouts,
@@ -152,6 +155,11 @@ impl PostgresStore {
             );
         }
         !hidden
+    }
+
+    /// Where the store is, for people.
+    fn describe(&self) -> String {
+        format!("{} schema {}", self.pool.describe(), self.schema)
     }
 
     /// A name in the schema of this store.

@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rollfit_job::activity::{Activity, during};
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::error::SqlState;
 
@@ -64,6 +65,11 @@ impl Pool {
         self.options.describe()
     }
 
+    /// Whether the way to the server begins and ends on this machine, as far as the way tells.
+    pub(crate) fn leads_here(&self) -> bool {
+        self.options.leads_here()
+    }
+
     /// What the user said without effect.
     pub(crate) fn warnings(&self) -> &[String] {
         self.options.warnings()
@@ -85,7 +91,7 @@ impl Pool {
             let seat = self.take_seat();
             let opened = match seat {
                 Seat::Idle(session) => Ok(*session),
-                Seat::New => Session::open(&self.options, self.reply_timeout, self.mixed_up.clone()),
+                Seat::New => self.open(),
             };
             match opened {
                 Ok(session) => return Ok(PooledSession { session: Some(session), pool: Arc::clone(self) }),
@@ -101,13 +107,19 @@ impl Pool {
     /// The first session of a store. Where there is none, the store cannot be reached.
     pub(crate) fn first_session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
         self.lock().open += 1;
-        match Session::open(&self.options, self.reply_timeout, self.mixed_up.clone()) {
+        match self.open() {
             Ok(session) => Ok(PooledSession { session: Some(session), pool: Arc::clone(self) }),
             Err(error) => {
                 self.leave_seat();
                 Err(not_connected(&error, Fault::Unreachable))
             }
         }
+    }
+
+    fn open(&self) -> Result<Session, ConnectError> {
+        during(Activity::Connecting, || {
+            Session::open(&self.options, self.reply_timeout, self.mixed_up.clone())
+        })
     }
 
     fn take_seat(&self) -> Seat {
@@ -124,7 +136,8 @@ impl Pool {
                 state.open += 1;
                 return Seat::New;
             }
-            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state =
+                during(Activity::Waiting, || self.freed.wait(state).unwrap_or_else(PoisonError::into_inner));
         }
     }
 

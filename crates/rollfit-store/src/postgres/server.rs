@@ -1,6 +1,8 @@
 //! The server as a whole: whether it is one that this store works with, where its tables are, and how many sessions it can
 //! spare.
 
+use std::net::IpAddr;
+
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
@@ -10,7 +12,9 @@ use super::session::Session;
 const VERSION_MIN: i32 = 140_000;
 /// Sessions left to others beyond those that are there already.
 const HEADROOM: i64 = 2;
-const SESSIONS_MAX: i64 = 32;
+/// How many sessions there are at most, unless the configuration says otherwise. Not a matter of cores: far from a server, a
+/// worker mostly waits for it.
+const DEFAULT_MAX: i64 = 32;
 
 /// The schema of the tables: `wanted`, or the one that the server looks into first.
 ///
@@ -57,7 +61,7 @@ pub struct SessionBudget {
     pub role_left: Option<i64>,
     /// The limit of the database, without its sessions now; none where it has none.
     pub database_left: Option<i64>,
-    /// Twice the cores of this machine, and 32 at most.
+    /// How many there are at most, where the configuration does not say.
     pub default_max: i64,
     /// What the configuration says instead, if it does.
     pub configured_max: Option<usize>,
@@ -68,7 +72,7 @@ impl SessionBudget {
     pub fn arithmetic(&self) -> String {
         let wanted = match self.configured_max {
             Some(sessions) => format!("{sessions} configured"),
-            None => format!("{} by default (2 x cores, 32 at most)", self.default_max),
+            None => format!("{} by default", self.default_max),
         };
         let (server_max, others) = (self.server_max, self.others);
         let spare = format!(
@@ -109,9 +113,7 @@ pub(super) fn session_budget(
     let row = rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
     let (server_max, others): (i64, i64) = (row.get(0), row.get(1));
     let (role_left, database_left): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let default_max = (2 * cores as i64).min(SESSIONS_MAX);
-    let wanted = configured.map_or(default_max, |sessions| sessions as i64);
+    let wanted = configured.map_or(DEFAULT_MAX, |sessions| sessions as i64);
     let spare = [Some(server_max - others - HEADROOM), role_left, database_left];
     let sessions = spare.into_iter().flatten().fold(wanted, i64::min).max(1);
     Ok(SessionBudget {
@@ -120,7 +122,32 @@ pub(super) fn session_budget(
         others,
         role_left,
         database_left,
-        default_max,
+        default_max: DEFAULT_MAX,
         configured_max: configured,
     })
+}
+
+/// Whether the server works on this machine; none where that cannot be known. `leads_here` where the way to it is a socket or
+/// the loopback address, which still may lead through a tunnel, or into a container.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(super) fn is_local(session: &mut Session, leads_here: bool) -> Result<Option<bool>, StoreError> {
+    const QUESTION: &str = "SELECT pg_backend_pid(), host(inet_server_addr())";
+    let rows = session.rows("ask where the server is", QUESTION, &[])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let address: Option<IpAddr> = row.get::<_, Option<String>>(1).and_then(|text| text.parse().ok());
+    let is_seen = leads_here && is_server_process(row.get(0)) || address.is_some_and(is_own_address);
+    let is_elsewhere = !leads_here && address.is_some_and(|address| !address.is_loopback());
+    Ok(if is_seen { Some(true) } else { is_elsewhere.then_some(false) })
+}
+
+/// Whether a process of this machine is a server's.
+fn is_server_process(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("postgres"))
+}
+
+/// Whether a network address, loopback aside, is this machine's.
+fn is_own_address(address: IpAddr) -> bool {
+    !address.is_loopback() && std::net::UdpSocket::bind((address, 0)).is_ok()
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use rollfit_job::activity::{Activity, enter};
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
@@ -159,6 +160,7 @@ impl Session {
 
     /// Begins to write a table.
     pub(crate) fn copy_in(&mut self, doing: &str, sql: &str) -> Result<CopyIn, StoreError> {
+        let _sending = enter(Activity::Sending);
         let copy = self.client.copy_in(sql);
         let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
         let sink = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -168,12 +170,14 @@ impl Session {
     /// Sends bytes of a table. They may still be on their way when this returns; what the server has against them it says
     /// at the end.
     pub(crate) fn send(&mut self, copy: &mut CopyIn, bytes: Bytes) -> Result<(), StoreError> {
+        let _sending = enter(Activity::Sending);
         let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.send(bytes)));
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
     /// Ends a table; the rows that the server counted.
     pub(crate) fn finish(&mut self, mut copy: CopyIn) -> Result<u64, StoreError> {
+        let _sending = enter(Activity::Sending);
         let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish()));
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }

@@ -109,8 +109,20 @@ impl Sink for PostgresStore {
         partitions.iter().try_for_each(|partition| self.check_names(partition))
     }
 
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
     fn place(&self) -> String {
-        format!("{} schema {}", self.pool.describe(), self.schema)
+        self.describe()
+    }
+
+    fn is_local(&self) -> Option<bool> {
+        self.is_local
+    }
+
+    fn sessions(&self) -> Option<(usize, String)> {
+        Some((self.budget.sessions, self.budget.arithmetic()))
     }
 
     /// What COPY sends. What `NUMERIC` takes depends on the digits, 17 for most.

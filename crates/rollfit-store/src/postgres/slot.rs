@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use rollfit_job::activity::{Activity, during, enter};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::spec::{Series, TIME_COLUMN};
@@ -121,7 +122,7 @@ impl PostgresStore {
             let Some(table) = tables.get(name) else { continue };
             let doing = format!("lock {}", table.name);
             let sql = format!("LOCK TABLE ONLY {} IN SHARE ROW EXCLUSIVE MODE", table.name.sql());
-            match session.try_execute(&doing, &sql)? {
+            match during(Activity::Waiting, || session.try_execute(&doing, &sql))? {
                 Ok(()) => {}
                 Err(error) if is_lock_timeout(&error) => {
                     return Ok(Err(tables.values().map(|table| table.oid).collect()));
@@ -168,7 +169,9 @@ impl PostgresStore {
 
 impl PostgresSlot<'_> {
     /// Makes room: creates what is missing, and deletes the rows there are. From here on the new rows are all there is.
+    /// What that takes belongs to the commit, as keys do: it is the server's work on tables, not the way there.
     fn prepare(&mut self) -> Result<(), StoreError> {
+        let _committing = enter(Activity::Committing);
         self.check_others()?;
         for target in &self.targets {
             let name = &target.leaf.name;

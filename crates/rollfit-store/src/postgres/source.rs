@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use rollfit_job::activity::{Activity, during, enter};
 use rollfit_job::month::Month;
 use rollfit_job::partition::{Partition, check_key};
 use rollfit_job::spec::Series;
@@ -207,6 +208,7 @@ impl Source for PostgresStore {
         partition: &Partition,
         _lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
+        let _asking = enter(Activity::Asking);
         let mut session = self.snapshot_session()?;
         match self.series_tables(&mut session, series, &partition.key) {
             Ok(tables) => Ok(Box::new(OpenTables { session, tables })),
@@ -215,6 +217,14 @@ impl Source for PostgresStore {
                 Err(error)
             }
         }
+    }
+
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn place(&self) -> String {
+        self.describe()
     }
 }
 
@@ -238,6 +248,6 @@ impl Snapshot for OpenTables {
 
 impl Drop for OpenTables {
     fn drop(&mut self) {
-        self.session.roll_back();
+        during(Activity::Asking, || self.session.roll_back());
     }
 }

@@ -35,6 +35,12 @@ impl Host {
         self.name.starts_with('/')
     }
 
+    /// Whether it is a socket in a directory or the loopback address.
+    pub(super) fn is_here(&self) -> bool {
+        let address = self.address.or_else(|| self.name.parse().ok());
+        self.is_directory() || address.map_or(self.name == "localhost", |address| address.is_loopback())
+    }
+
     /// The name in password files: the usual socket directories go by `localhost`.
     pub(super) fn name_in_passfile(&self) -> &str {
         match self.name.as_str() {

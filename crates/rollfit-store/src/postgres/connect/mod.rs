@@ -119,6 +119,11 @@ impl ConnectOptions {
         format!("{}@{}/{}", self.user, hosts.join(","), self.database)
     }
 
+    /// Whether every host is a socket of this machine or its loopback address.
+    pub(crate) fn leads_here(&self) -> bool {
+        self.hosts.iter().all(Host::is_here)
+    }
+
     /// The same with one of the hosts.
     fn describe_at(&self, host: &Host) -> String {
         format!("{}@{host}/{}", self.user, self.database)
