@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|fuzz|compression|workload|python|postgres|seconds_of_a_run|
+# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|compression|workload|python|postgres|seconds_of_a_run|
 # production]..., all by default.
-# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `python`, a C++ compiler for
-# `fuzz`, PostgreSQL's server programs for `postgres` and `production`, and below ROLLFIT_BENCH_DIR (target/bench)
+# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `rivals` and `python`, a C++
+# compiler for `fuzz`, PostgreSQL's server programs for `postgres` and `production`, and below ROLLFIT_BENCH_DIR (target/bench)
 # 15 GB of free space for `workload`, 50 for `production`. Figures of one machine compare within one call only.
 set -euo pipefail
 cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
 dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
-wanted=${*:-kernel fuzz compression workload python postgres seconds_of_a_run production}
+wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -30,6 +30,21 @@ for line in sys.stdin:
     if found: name = found.group(1).strip()
     rate = re.search(r"thrpt:\s+\[\S+ \S+ (\S+) (\w)elem/s", line)
     if rate: print("%-44s %6.2f" % (name, 1e9 / (float(rate.group(1)) * {"K": 1e3, "M": 1e6, "G": 1e9}[rate.group(2)])))'
+}
+
+# What Python has to offer, on the same series in the same call: speed and digits, as a table and a picture.
+rivals() {
+    heading "rivals (one thread each)"
+    [ -d "$shared/data/m1" ] || { echo "there is no $shared/data/m1: set ROLLFIT_SHARED"; exit 1; }
+    local venv=$dir/rivals
+    if ! cmp --silent benches/rivals/requirements.txt "$venv/requirements.txt"; then
+        rm -rf "$venv" && python3 -m venv "$venv"
+        "$venv/bin/pip" install --quiet --requirement benches/rivals/requirements.txt
+        cp benches/rivals/requirements.txt "$venv"
+    fi
+    cargo build --quiet --release -p rollfit --example columns
+    NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$venv/bin/python" benches/rivals/rivals.py \
+        --closes "$shared/data/m1/pair=eurusd" --rollfit "${CARGO_TARGET_DIR:-target}/release/examples/columns" --picture docs/rivals.svg
 }
 
 # Searches for a series that breaks a promise. What is found stays in fuzz/artifacts, and ends the call.
@@ -179,6 +194,6 @@ production() {
 
 machine
 for part in $wanted; do
-    case $part in kernel | fuzz) ;; *) cargo build --release --quiet ;; esac
+    case $part in kernel | rivals | fuzz) ;; *) cargo build --release --quiet ;; esac
     "$part"
 done

@@ -1,5 +1,6 @@
-//! What a fit costs: the numbers of a Fit alone, all 15 metrics into a tile that stays in cache, and into full columns
-//! in memory; beside them a plain store of as many bytes. `./bench.sh kernel` prints the medians as ns a fit.
+//! What a fit costs: the numbers of a Fit alone, how that grows with the window, all 15 metrics into a tile that stays in
+//! cache, and into full columns in memory; beside them a plain store of as many bytes. `./bench.sh kernel` prints the
+//! medians as ns a fit.
 
 use std::hint::black_box;
 
@@ -9,16 +10,18 @@ use rollfit::{Cpu, Kernel, Metric, Stream, Window};
 const REFERENCE_ROWS: [usize; 6] = [15, 30, 45, 60, 75, 90];
 const LONG_ROWS: [usize; 6] = [60, 90, 150, 240, 390, 630];
 const SERIES_ROWS: usize = 30_900;
+/// Rows at which a window of 10,000 rows is full: as many as three of its tiles.
+const GROWN_ROWS: std::ops::Range<usize> = 10_000..41_200;
 
 /// A rate index of minute bars: a random walk in ticks about 100.
-fn rate_index() -> Vec<f64> {
+fn rate_index(rows: usize) -> Vec<f64> {
     let mut random = fastrand::Rng::with_seed(7);
     let mut ticks = 100_000.0;
     std::iter::repeat_with(|| {
         ticks += f64::from(random.i32(-12..=12));
         100.0 * (ticks / 1e5)
     })
-    .take(SERIES_ROWS)
+    .take(rows)
     .collect()
 }
 
@@ -37,7 +40,7 @@ fn tiles(series_rows: usize, tile_rows: usize) -> impl Iterator<Item = std::ops:
 
 fn fits_alone(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fits");
-    let index = rate_index();
+    let index = rate_index(SERIES_ROWS);
     let returns = backward_return(&index);
     let series = [("idx", &index), ("bqx", &returns)];
     for ((name, values), cpu) in
@@ -56,6 +59,36 @@ fn fits_alone(criterion: &mut Criterion) {
         }
     }
     group.finish();
+}
+
+/// How the cost of one window grows with its length. The careful path looks at every row of its window, so the share of
+/// windows that take it is part of a case's name.
+fn growth(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("growth");
+    let index = rate_index(GROWN_ROWS.end + 15);
+    let smooth = (0..GROWN_ROWS.end).map(|row| (row as f64 / 20_000.0).exp()).collect();
+    let series = [("bqx", backward_return(&index)), ("walk", index), ("smooth", smooth)];
+    group.throughput(Throughput::Elements(GROWN_ROWS.len() as u64));
+    for (name, values) in &series {
+        for rows in [90, 1000, 10_000] {
+            let mut kernel = Kernel::new(&windows(&[rows]));
+            let careful_percent = 100 * fit_grown(&mut kernel, values) / GROWN_ROWS.len();
+            let case = BenchmarkId::new(format!("{name}, {careful_percent} % careful"), rows);
+            group.bench_function(case, |bench| bench.iter(|| fit_grown(&mut kernel, black_box(values))));
+        }
+    }
+    group.finish();
+}
+
+/// Fits the rows that a window of 10,000 rows is full at; returns how many took the careful path.
+fn fit_grown(kernel: &mut Kernel, values: &[f64]) -> usize {
+    let mut careful_rows = 0;
+    for tile in tiles(GROWN_ROWS.len(), kernel.tile_rows()) {
+        let rows = GROWN_ROWS.start + tile.start..GROWN_ROWS.start + tile.end;
+        kernel.fit(values, rows).expect("rows of the series");
+        careful_rows += kernel.fits(0).careful_rows();
+    }
+    careful_rows
 }
 
 /// `columns` holds one tile when `whole` is false and the whole series when it is true.
@@ -84,7 +117,7 @@ fn at_a_cache_line(doubles: &mut [f64]) -> &mut [f64] {
 
 fn all_metrics(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("metrics");
-    let values = rate_index();
+    let values = rate_index(SERIES_ROWS);
     group.throughput(Throughput::Elements((values.len() * REFERENCE_ROWS.len()) as u64));
     for cpu in Cpu::available() {
         let mut kernel = Kernel::on(cpu, &windows(&REFERENCE_ROWS));
@@ -117,7 +150,7 @@ fn all_metrics(criterion: &mut Criterion) {
 /// Two series, fitted one after the other and by a thread each.
 fn two_threads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("threads");
-    let values = rate_index();
+    let values = rate_index(SERIES_ROWS);
     let fit_often = || {
         let mut kernel = Kernel::new(&windows(&REFERENCE_ROWS));
         for rows in (0..20).flat_map(|_| tiles(SERIES_ROWS, kernel.tile_rows())).collect::<Vec<_>>() {
@@ -134,7 +167,7 @@ fn two_threads(criterion: &mut Criterion) {
 
 fn stream(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stream");
-    let values = rate_index();
+    let values = rate_index(SERIES_ROWS);
     group.throughput(Throughput::Elements(values.len() as u64));
     group.bench_function("value pushed, six windows", |bench| {
         bench.iter(|| {
@@ -147,5 +180,5 @@ fn stream(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, fits_alone, all_metrics, two_threads, stream);
+criterion_group!(benches, fits_alone, growth, all_metrics, two_threads, stream);
 criterion_main!(benches);
