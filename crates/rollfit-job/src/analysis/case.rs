@@ -1,0 +1,128 @@
+//! [`Case`]: a job under certain conditions: its work, its workers, its order. What a change would bring is one case's time
+//! over another's.
+
+use super::fit::Variant;
+use super::network::WORKERS_MAX;
+use super::report::Estimate;
+use super::schedule::{largest_first, takes_s};
+use super::work::Work;
+use crate::spec::{Order, Workers};
+
+/// A job under certain conditions.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    /// What the work may be like, the likeliest first.
+    pub(super) variants: Vec<Variant>,
+    /// How uncertain all of it is besides, relative.
+    pub(super) doubt: f64,
+    pub(super) workers: Workers,
+    /// The workers that sessions, memory and the choice by itself allow.
+    pub(super) ceilings: Ceilings,
+    pub(super) order: Order,
+    /// The rows of each partition of the whole job, in the order of the plan.
+    pub(super) rows: Vec<f64>,
+    /// How long is waited, at the end, for partitions that others hold.
+    pub(super) held_s: f64,
+}
+
+/// The most workers, by what limits them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ceilings {
+    /// Each worker needs a session.
+    pub(super) sessions: Option<usize>,
+    /// Each worker needs memory.
+    pub(super) memory: Option<usize>,
+    /// `auto` goes no further.
+    pub(super) auto: usize,
+}
+
+impl Case {
+    /// The most workers that can do anything.
+    pub(super) fn workers_max(&self) -> usize {
+        let Ceilings { sessions, memory, .. } = self.ceilings;
+        let most = [sessions, memory, Some(self.rows.len())].into_iter().flatten().min();
+        most.unwrap_or(WORKERS_MAX).clamp(1, WORKERS_MAX)
+    }
+
+    /// How many workers there will be, where n of them do `rows_per_s[n]`.
+    fn workers(&self, rows_per_s: &[f64]) -> usize {
+        let best = |most: usize| fewest_near_best(&rows_per_s[..=most.min(rows_per_s.len() - 1)]);
+        match self.workers {
+            Workers::Fixed(workers) => workers.min(self.workers_max()),
+            Workers::Between(least, most) => best(most).max(least).min(self.workers_max()),
+            Workers::Auto => best(self.ceilings.auto).min(self.workers_max()),
+        }
+    }
+
+    /// How long the whole job takes if the work is like this.
+    fn takes_s(&self, work: &Work) -> f64 {
+        let rows_per_s = work.rows_per_s(self.workers_max());
+        let workers = self.workers(&rows_per_s);
+        let ordered = match self.order {
+            Order::Plan => None,
+            Order::LargestFirst => Some(largest_first(&self.rows)),
+        };
+        takes_s(ordered.as_ref().unwrap_or(&self.rows), workers, &rows_per_s) + self.held_s
+    }
+
+    /// How long the whole job takes.
+    pub(super) fn job_s(&self) -> Estimate {
+        self.estimate(self.variants.iter().map(|variant| self.takes_s(&variant.work)))
+    }
+
+    /// How many times as fast as this the job is in another case, of which the variants are the same.
+    pub(super) fn gain(&self, changed: &Case) -> Estimate {
+        let pairs = std::iter::zip(&self.variants, &changed.variants);
+        let gain =
+            self.estimate(pairs.map(|(now, then)| self.takes_s(&now.work) / changed.takes_s(&then.work)));
+        // A gain near 1 is as certain as it is small.
+        let doubt = self.doubt * (1.0 - 1.0 / gain.expected).abs();
+        Estimate { low: gain.low * (1.0 - doubt), high: gain.high * (1.0 + doubt), ..gain }
+    }
+
+    /// How many workers there will be, by the likeliest variant.
+    pub(super) fn workers_now(&self) -> usize {
+        self.variants.first().map_or(1, |likeliest| self.workers(&likeliest.work.rows_per_s(self.workers_max())))
+    }
+
+    /// Rows a second of so many workers for a long time, whatever else limits their number.
+    pub(super) fn rows_per_s(&self, workers: usize) -> Estimate {
+        let of = |work: &Work| work.rows_per_s(workers)[workers.min(WORKERS_MAX)];
+        widened(self.estimate(self.variants.iter().map(|variant| of(&variant.work))), self.doubt)
+    }
+
+    /// The likeliest work.
+    pub(super) fn likeliest(&self) -> Option<&Work> {
+        self.variants.first().map(|variant| &variant.work)
+    }
+
+    /// The same with another work in each variant.
+    pub(super) fn with_work(&self, change: impl Fn(&mut Work)) -> Self {
+        let mut changed = self.clone();
+        changed.variants.iter_mut().for_each(|variant| change(&mut variant.work));
+        changed
+    }
+
+    /// Of a value of each variant low and high, and as expected their geometric mean by weight.
+    fn estimate(&self, values: impl Iterator<Item = f64>) -> Estimate {
+        let (mut low, mut high, mut logarithm, mut weight) = (f64::INFINITY, 0.0_f64, 0.0, 1e-300);
+        for (variant, value) in std::iter::zip(&self.variants, values) {
+            (low, high) = (low.min(value), high.max(value));
+            logarithm += variant.weight * value.max(1e-300).ln();
+            weight += variant.weight;
+        }
+        Estimate { low, expected: (logarithm / weight).exp(), high }
+    }
+}
+
+/// An estimate with more doubt about it.
+pub(super) fn widened(estimate: Estimate, doubt: f64) -> Estimate {
+    Estimate { low: estimate.low / (1.0 + doubt), high: estimate.high * (1.0 + doubt), ..estimate }
+}
+
+/// The fewest workers that are about as fast as any number.
+fn fewest_near_best(rows_per_s: &[f64]) -> usize {
+    const NEAR: f64 = 0.97;
+    let best = rows_per_s.iter().copied().fold(0.0, f64::max);
+    rows_per_s.iter().position(|rate| *rate >= NEAR * best).unwrap_or(1).max(1)
+}

@@ -1,0 +1,176 @@
+//! [`Evidence`]: what a record says, put together once for all who ask: how the run went, what a partition cost, how busy
+//! machine and store were, and the [`Case`] that follows from it.
+
+use super::case::{Case, Ceilings};
+use super::course::Course;
+use super::demand::{Demand, written};
+use super::fit::plausible;
+use super::level::Level;
+use super::seen::Seen;
+use super::work::{Cores, Work};
+use crate::record::Record;
+use crate::spec::{Order, Setting, Workers};
+use crate::watch::Totals;
+
+/// What a record says.
+pub(super) struct Evidence<'a> {
+    pub(super) record: &'a Record,
+    pub(super) took_s: f64,
+    pub(super) totals: Totals,
+    /// How many partitions were in hand.
+    pub(super) in_hand: Course,
+    /// What a written partition cost; none where none was written.
+    pub(super) demand: Demand,
+    pub(super) levels: Vec<Level>,
+    pub(super) seen: Seen,
+    pub(super) case: Case,
+}
+
+impl<'a> Evidence<'a> {
+    /// That of a record; none where no partition was written.
+    pub(super) fn of(record: &'a Record) -> Option<Self> {
+        let demand = Demand::of(written(record))?;
+        let (took_s, totals) = (took_s(record), totals(record));
+        let in_hand = Course::in_hand(record);
+        let seen = Seen::of(record, &in_hand, took_s);
+        let levels = Level::all(record, seen.neighbours.as_ref());
+        let held_s = held_s(record, took_s);
+        let case = case(record, &demand, &levels, &seen, held_s);
+        Some(Self { record, took_s, totals, in_hand, demand, levels, seen, case })
+    }
+
+    /// A setting of the run.
+    pub(super) fn setting(&self, name: &str) -> Option<&'a Setting> {
+        setting(self.record, name)
+    }
+
+    /// The workers' time of the whole run that partitions took.
+    pub(super) fn workers_s(&self) -> f64 {
+        self.in_hand.mean(0.0, self.took_s) * self.took_s
+    }
+
+    /// Rows written a second.
+    pub(super) fn rows_per_s(&self) -> f64 {
+        self.demand.rows * self.demand.partitions as f64 / self.took_s.max(1e-3)
+    }
+
+    /// How long the whole job takes at this rate, from nothing.
+    pub(super) fn job_s(&self) -> f64 {
+        if self.demand.partitions >= self.case.rows.len() {
+            return self.took_s;
+        }
+        self.case.rows.iter().sum::<f64>() / self.rows_per_s()
+    }
+
+    /// The workers that there were, on average.
+    pub(super) fn workers(&self) -> f64 {
+        self.in_hand.mean(0.0, self.took_s)
+    }
+
+    /// The most workers that partitions were in hand of at once.
+    pub(super) fn workers_max(&self) -> usize {
+        let sampled = self.record.samples.iter().map(|sample| sample.workers).max().unwrap_or(0);
+        sampled.max(self.levels.last().map_or(1, |level| level.workers))
+    }
+}
+
+/// A setting of a run.
+pub(super) fn setting<'a>(record: &'a Record, name: &str) -> Option<&'a Setting> {
+    record.header.settings.iter().find(|setting| setting.name == name)
+}
+
+fn number_set(record: &Record, name: &str) -> Option<f64> {
+    setting(record, name)?.value.as_ref()?.parse().ok()
+}
+
+/// The workers that the configuration asks for.
+pub(super) fn workers_set(record: &Record) -> Workers {
+    let value = setting(record, "run.workers").and_then(|setting| setting.value.as_ref());
+    value.and_then(|value| value.parse().ok()).unwrap_or(Workers::Auto)
+}
+
+/// How long the run took, or has taken as far as is known.
+pub(super) fn took_s(record: &Record) -> f64 {
+    let last_sample = record.samples.last().map(|sample| sample.at_ms);
+    let last_end = record.partitions.iter().map(|end| end.at_ms).max();
+    let seen_ms = last_sample.into_iter().chain(last_end).max().unwrap_or(0);
+    record.end.as_ref().map_or(seen_ms, |end| end.at_ms) as f64 / 1e3
+}
+
+/// What was done, as far as is known.
+pub(super) fn totals(record: &Record) -> Totals {
+    let last_sample = record.samples.last().map(|sample| sample.totals);
+    record.end.as_ref().map(|end| end.totals).or(last_sample).unwrap_or_default()
+}
+
+fn case(record: &Record, demand: &Demand, levels: &[Level], seen: &Seen, held_s: f64) -> Case {
+    let ceilings = ceilings(record, seen);
+    let sessions_bind = ceilings.sessions.is_some_and(|most| levels.iter().any(|level| level.workers > most));
+    let limits = |work: Work, demand: &Demand| Work {
+        // What a limit costs follows from the limit, and not from how long it made workers wait.
+        pausing_s: demand.pausing_s + if sessions_bind { 0.0 } else { demand.waiting_s },
+        cores_max: number_set(record, "run.cpu_max"),
+        bytes_per_s_max: number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6),
+        ..work
+    };
+    let cores = |demand: &Demand, others: f64| seen.cores(record, others, demand.stretch);
+    let at_level =
+        |level: &Level| Work::of(&level.demand, seen.store_cpu_s, cores(&level.demand, level.others_cores));
+    let start = limits(Work::of(demand, seen.store_cpu_s, cores(demand, seen.neighbours_mean)), demand);
+    let variants = plausible(start, levels, at_level);
+    Case {
+        doubt: 0.03_f64.max(levels.iter().map(Level::doubt).fold(f64::INFINITY, f64::min).min(0.2)),
+        variants,
+        workers: workers_set(record),
+        ceilings,
+        order: match setting(record, "run.order").and_then(|setting| setting.value.as_deref()) {
+            Some("largest-first") => Order::LargestFirst,
+            _ => Order::Plan,
+        },
+        rows: rows(record, demand.rows),
+        held_s,
+    }
+}
+
+fn ceilings(record: &Record, seen: &Seen) -> Ceilings {
+    // One session is the probe's, where there is more than one.
+    let workers = |sessions: usize| if sessions > 1 { sessions - 1 } else { sessions };
+    Ceilings {
+        sessions: record.header.sessions_max.map(|most| workers(most as usize)),
+        memory: seen.memory_workers(),
+        auto: auto_max(record),
+    }
+}
+
+/// How far `auto` goes: where the store is far away, more workers than cores pay.
+fn auto_max(record: &Record) -> usize {
+    const LEAST: usize = 32;
+    const A_CORE: f64 = 8.0;
+    let cores = record.header.machine.cores_allowed.unwrap_or(1.0);
+    LEAST.max((A_CORE * cores).ceil() as usize)
+}
+
+/// The rows of each partition of the whole job: those written as they were begun, then the others, which are not known,
+/// as many as they have on average.
+fn rows(record: &Record, mean: f64) -> Vec<f64> {
+    let mut begun: Vec<(u64, f64)> = written(record).map(|end| (end.begun_ms, end.rows as f64)).collect();
+    begun.sort_by_key(|(begun_ms, _)| *begun_ms);
+    let all = (record.header.partitions as usize).max(begun.len());
+    let unknown = std::iter::repeat_n(mean, all - begun.len());
+    begun.iter().map(|(_, rows)| *rows).chain(unknown).collect()
+}
+
+/// How long, at the end, the run had nothing else to do than partitions that others held.
+fn held_s(record: &Record, took_s: f64) -> f64 {
+    let held: std::collections::HashSet<_> =
+        record.partitions.iter().filter(|end| end.outcome == "held").map(|end| &end.partition).collect();
+    let free = record.partitions.iter().filter(|end| !held.contains(&end.partition));
+    let work = Demand::of(written(record).filter(|end| held.contains(&end.partition)));
+    match free.map(|end| end.at_ms).max() {
+        Some(last_ms) if !held.is_empty() => {
+            let work_s = work.map_or(0.0, |demand| demand.wall_s - demand.waiting_s);
+            (took_s - last_ms as f64 / 1e3 - work_s).max(0.0)
+        }
+        _ => 0.0,
+    }
+}
