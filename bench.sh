@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|compression|workload|python|postgres|seconds_of_a_run|
-# production]..., all by default.
+# production|sampling]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `rivals` and `python`, a C++
 # compiler for `fuzz`, PostgreSQL's server programs for `postgres` and `production`, and below ROLLFIT_BENCH_DIR (target/bench)
 # 15 GB of free space for `workload`, 50 for `production`. Figures of one machine compare within one call only.
@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
 dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
-wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production}
+wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production sampling}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -148,14 +148,19 @@ postgres() {
     stop_server
 }
 
+# A job that reads files and writes into the server that was started.
+to_server() {
+    sed -e 's/^\[store\]/[source]/' -e 's/^name = .*//' "$dir/rollfit.toml" >"$dir/stages.toml"
+    printf '\n[sink]\nurl = "%s"\n' "$url" >>"$dir/stages.toml"
+}
+
 # Where each second of a run goes: what the server says of every statement, for one pair's 12 partitions on one worker.
 seconds_of_a_run() {
     heading "where the time goes (12 partitions of eurusd from Parquet into PostgreSQL, one worker)"
     import_workload
     start_server -c log_min_duration_statement=0
     local took own TIMEFORMAT='%R %U %S'
-    sed -e 's/^\[store\]/[source]/' -e 's/^name = .*//' "$dir/rollfit.toml" >"$dir/stages.toml"
-    printf '\n[sink]\nurl = "%s"\n' "$url" >>"$dir/stages.toml"
+    to_server
     own=$({ time "$rollfit" run --quiet --config "$dir/stages.toml" --only eurusd --workers 1 >/dev/null; } 2>&1)
     took=${own%% *}
     awk -v took="$took" -v own="$own" '
@@ -190,6 +195,20 @@ production() {
     "$rollfit" verify --quiet --quick --config "$dir/postgres.toml"
     stop_server
     rm -rf "$server"
+}
+
+# What it costs to watch a run: the processor time of the threads that are no workers, over that of the process.
+sampling() {
+    heading "what watching a run costs (goal 1 %)"
+    import_workload
+    echo "336 partitions into Parquet: $(python3 benches/watching.py "$rollfit" run --quiet --config "$dir/rollfit.toml")"
+    rm -rf "$dir/fx/features"
+    start_server
+    to_server
+    export ROLLFIT_PARTITIONS__TO=2017-03
+    echo "84 partitions into PostgreSQL: $(python3 benches/watching.py "$rollfit" run --quiet --config "$dir/stages.toml")"
+    unset ROLLFIT_PARTITIONS__TO
+    stop_server
 }
 
 machine
