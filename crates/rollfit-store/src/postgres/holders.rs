@@ -10,12 +10,21 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rollfit_job::store::StoreError;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::session::Session;
 
 /// The name of the lock of an output, as the server computes it from the parameter $1.
 pub(crate) const LOCK_KEY: &str = "hashtextextended('rollfit ' || $1, 0)";
+
+/// What is asked of a holder, of `a`, its session, and `p`, its COPY.
+const COLUMNS: &str = "
+    a.pid, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'a local client'),
+    to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
+    a.state = 'active' AND a.wait_event = 'ClientRead' AND a.usename = current_user
+        AND a.application_name LIKE 'rollfit %',
+    concat_ws(' ', a.backend_start, a.query_start, p.bytes_processed)";
 
 /// How long sessions that hold partitions have not moved.
 pub(crate) struct Stalls {
@@ -52,11 +61,7 @@ impl Holder {
         tables: &[u32],
     ) -> Result<Option<Self>, StoreError> {
         let sql = format!(
-            "SELECT a.pid, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'a local client'),
-                    to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
-                    a.state = 'active' AND a.wait_event = 'ClientRead' AND a.usename = current_user
-                        AND a.application_name LIKE 'rollfit %',
-                    concat_ws(' ', a.backend_start, a.query_start, p.bytes_processed)
+            "SELECT {COLUMNS}
              FROM pg_catalog.pg_locks l
              JOIN pg_catalog.pg_stat_activity a USING (pid)
              LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)
@@ -71,14 +76,51 @@ impl Holder {
         let parameters: [super::session::Parameter<'_>; 2] =
             [(&output, Type::TEXT), (&tables, Type::OID_ARRAY)];
         let rows = session.rows("look who has the partition", &sql, &parameters)?;
-        Ok(rows.first().map(|row| Self {
+        Ok(rows.first().map(Self::of))
+    }
+
+    /// Who has the locks that these server processes wait for, for people.
+    pub(crate) fn blocking(session: &mut Session, waiting: &[i32]) -> Result<Vec<String>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}
+             FROM (SELECT DISTINCT unnest(pg_blocking_pids(waiting)) AS pid FROM unnest($1) waiting) b
+             JOIN pg_catalog.pg_stat_activity a USING (pid)
+             LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)"
+        );
+        let rows = session.rows("look who has the locks", &sql, &[(&waiting, Type::INT4_ARRAY)])?;
+        Ok(rows.iter().map(|row| Self::of(row).to_string()).collect())
+    }
+
+    fn of(row: &Row) -> Self {
+        Self {
             pid: row.get(0),
             name: row.get(1),
             host: row.get(2),
             since: row.get(3),
             is_waiting_for_its_client: row.get::<_, Option<bool>>(4).unwrap_or(false),
             progress: row.get(5),
-        }))
+        }
+    }
+}
+
+/// Who was found to have partitions that a worker wanted, in the last seconds.
+#[derive(Default)]
+pub(crate) struct Met(Mutex<HashMap<String, Instant>>);
+
+impl Met {
+    /// How long somebody is remembered. Workers look again several times in that time.
+    const REMEMBERED_FOR: Duration = Duration::from_secs(2);
+
+    pub(crate) fn note(&self, holder: &str) {
+        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        met.retain(|_, at| at.elapsed() < Self::REMEMBERED_FOR);
+        met.insert(holder.to_owned(), Instant::now());
+    }
+
+    pub(crate) fn lately(&self) -> Vec<String> {
+        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        met.retain(|_, at| at.elapsed() < Self::REMEMBERED_FOR);
+        met.keys().cloned().collect()
     }
 }
 

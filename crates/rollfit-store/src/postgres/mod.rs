@@ -20,6 +20,7 @@ mod look;
 mod names;
 mod numeric;
 mod pool;
+mod probe;
 mod read_back;
 mod receipts;
 mod rights;
@@ -45,7 +46,7 @@ use self::connect::{ConnectOptions, Environment};
 pub use self::doctor::{
     Connection, Diagnosis, Examination, Holds, LastRun, MonthRows, Problem, SourceTable, Target, Targets, Tls,
 };
-use self::holders::Stalls;
+use self::holders::{Met, Stalls};
 use self::names::TableName;
 use self::pool::{Pool, PooledSession};
 pub use self::server::SessionBudget;
@@ -71,6 +72,7 @@ pub struct PostgresStore {
     numbers: NumberColumn,
     timeouts: Timeouts,
     stalls: Stalls,
+    met: Arc<Met>,
     receipts_made: Mutex<bool>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
@@ -113,6 +115,7 @@ impl PostgresStore {
             numbers: spec.sink.numbers.into(),
             timeouts,
             stalls: Stalls::new(spec.run.idle_timeout),
+            met: Arc::default(),
             receipts_made: Mutex::new(false),
             receipts_hidden: AtomicBool::new(false),
             vacuum_refused: AtomicBool::new(false),

@@ -65,6 +65,11 @@ impl Pool {
         self.options.describe()
     }
 
+    /// What the sessions say they are.
+    pub(crate) fn application_name(&self) -> &str {
+        self.options.application_name()
+    }
+
     /// Whether the way to the server begins and ends on this machine, as far as the way tells.
     pub(crate) fn leads_here(&self) -> bool {
         self.options.leads_here()
@@ -91,10 +96,10 @@ impl Pool {
             let seat = self.take_seat();
             let opened = match seat {
                 Seat::Idle(session) => Ok(*session),
-                Seat::New => self.open(),
+                Seat::New => self.open(&self.options),
             };
             match opened {
-                Ok(session) => return Ok(PooledSession { session: Some(session), pool: Arc::clone(self) }),
+                Ok(session) => return Ok(self.lend(session, self.reply_timeout)),
                 Err(error) if is_full(&error) && self.shrink() => {}
                 Err(error) => {
                     self.leave_seat();
@@ -107,8 +112,8 @@ impl Pool {
     /// The first session of a store. Where there is none, the store cannot be reached.
     pub(crate) fn first_session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
         self.lock().open += 1;
-        match self.open() {
-            Ok(session) => Ok(PooledSession { session: Some(session), pool: Arc::clone(self) }),
+        match self.open(&self.options) {
+            Ok(session) => Ok(self.lend(session, self.reply_timeout)),
             Err(error) => {
                 self.leave_seat();
                 Err(not_connected(&error, Fault::Unreachable))
@@ -116,29 +121,55 @@ impl Pool {
         }
     }
 
-    fn open(&self) -> Result<Session, ConnectError> {
-        during(Activity::Connecting, || {
-            Session::open(&self.options, self.reply_timeout, self.mixed_up.clone())
-        })
+    /// A session for a quick question, whose answer may take `reply_timeout`. Waits no longer than `wait_max` for one that a
+    /// worker gives back; none where none does.
+    pub(crate) fn spare_session(
+        self: &Arc<Self>,
+        wait_max: Duration,
+        reply_timeout: Duration,
+    ) -> Result<Option<PooledSession>, StoreError> {
+        let opened = match self.take_seat_within(wait_max) {
+            Some(Seat::Idle(session)) => Ok(*session),
+            Some(Seat::New) => self.open(&self.options.within(reply_timeout)),
+            None => return Ok(None),
+        };
+        match opened {
+            Ok(session) => Ok(Some(self.lend(session, reply_timeout))),
+            Err(error) => {
+                self.leave_seat();
+                Err(not_connected(&error, Fault::Transient))
+            }
+        }
+    }
+
+    fn lend(self: &Arc<Self>, mut session: Session, reply_timeout: Duration) -> PooledSession {
+        session.set_reply_timeout(reply_timeout);
+        PooledSession { session: Some(session), pool: Arc::clone(self) }
+    }
+
+    fn open(&self, options: &ConnectOptions) -> Result<Session, ConnectError> {
+        during(Activity::Connecting, || Session::open(options, self.reply_timeout, self.mixed_up.clone()))
     }
 
     fn take_seat(&self) -> Seat {
         let mut state = self.lock();
         loop {
-            while let Some(session) = state.idle.pop() {
-                if session.is_usable() {
-                    return Seat::Idle(Box::new(session));
-                }
-                state.open -= 1;
-            }
-            state.grow_again();
-            if state.open < state.limit {
-                state.open += 1;
-                return Seat::New;
+            if let Some(seat) = state.seat() {
+                return seat;
             }
             state =
                 during(Activity::Waiting, || self.freed.wait(state).unwrap_or_else(PoisonError::into_inner));
         }
+    }
+
+    fn take_seat_within(&self, wait_max: Duration) -> Option<Seat> {
+        let mut state = self.lock();
+        if let Some(seat) = state.seat() {
+            return Some(seat);
+        }
+        let freed = self.freed.wait_timeout(state, wait_max);
+        state = freed.unwrap_or_else(PoisonError::into_inner).0;
+        state.seat()
     }
 
     /// Makes do with the other sessions, if there are any.
@@ -181,6 +212,22 @@ impl Pool {
 }
 
 impl Sessions {
+    /// A seat that nobody has.
+    fn seat(&mut self) -> Option<Seat> {
+        while let Some(session) = self.idle.pop() {
+            if session.is_usable() {
+                return Some(Seat::Idle(Box::new(session)));
+            }
+            self.open -= 1;
+        }
+        self.grow_again();
+        if self.open >= self.limit {
+            return None;
+        }
+        self.open += 1;
+        Some(Seat::New)
+    }
+
     fn grow_again(&mut self) {
         if self.limit < self.budget && self.shrunk_at.is_some_and(|at| at.elapsed() > SHRUNK_FOR) {
             self.limit += 1;

@@ -99,6 +99,11 @@ impl Session {
         Ok(Self { client, runtime, reply_timeout, mixed_up, broken: false })
     }
 
+    /// From now on, a reply that takes longer than this breaks the session.
+    pub(crate) fn set_reply_timeout(&mut self, reply_timeout: Duration) {
+        self.reply_timeout = reply_timeout;
+    }
+
     /// Whether the session can be used again: it is not broken, and the server has not closed it meanwhile.
     pub(crate) fn is_usable(&self) -> bool {
         if !self.broken {

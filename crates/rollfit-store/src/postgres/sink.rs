@@ -1,16 +1,19 @@
 //! The sink: what there is of each partition, told by its tables and receipts.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Series;
 use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError};
+use rollfit_job::watch::StoreProbe;
 
 use super::PostgresStore;
 use super::column_type::NumberColumn;
 use super::leaf::Leaf;
 use super::names::check_length;
+use super::probe::PostgresProbe;
 use super::read_back::TableReader;
 use super::receipts::RECEIPTS;
 use super::session::Session;
@@ -123,6 +126,14 @@ impl Sink for PostgresStore {
 
     fn sessions(&self) -> Option<(usize, String)> {
         Some((self.budget.sessions, self.budget.arithmetic()))
+    }
+
+    fn probe(&self) -> Option<Box<dyn StoreProbe>> {
+        // A worker would have to wait for the only session.
+        if self.budget.sessions == 1 {
+            return None;
+        }
+        Some(Box::new(PostgresProbe::new(Arc::clone(&self.pool), Arc::clone(&self.met))))
     }
 
     /// What COPY sends. What `NUMERIC` takes depends on the digits, 17 for most.

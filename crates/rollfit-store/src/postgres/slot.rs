@@ -144,6 +144,7 @@ impl PostgresStore {
             self.stalls.end_if_stuck(&mut session, holder);
         }
         let name = holder.map_or("another session".to_owned(), |holder| holder.to_string());
+        self.met.note(&name);
         Ok(Claim::Held(name))
     }
 

@@ -108,6 +108,12 @@ impl ConnectOptions {
         self.role.get_or_insert(Role::ReadWrite);
     }
 
+    /// The same, with no more time than this for each address.
+    pub(crate) fn within(&self, time_max: Duration) -> Self {
+        let limit = Some(self.limit.map_or(time_max, |limit| limit.min(time_max)));
+        Self { limit, ..self.clone() }
+    }
+
     /// What the user should hear of: what was said without effect.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
@@ -117,6 +123,11 @@ impl ConnectOptions {
     pub(crate) fn describe(&self) -> String {
         let hosts: Vec<String> = self.hosts.iter().map(ToString::to_string).collect();
         format!("{}@{}/{}", self.user, hosts.join(","), self.database)
+    }
+
+    /// What the sessions say they are.
+    pub(crate) fn application_name(&self) -> &str {
+        self.base.get_application_name().unwrap_or_default()
     }
 
     /// Whether every host is a socket of this machine or its loopback address.
