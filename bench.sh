@@ -43,7 +43,7 @@ rivals() {
         cp benches/rivals/requirements.txt "$venv"
     fi
     cargo build --quiet --release -p rollfit --example columns
-    NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$venv/bin/python" benches/rivals/rivals.py \
+    NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$venv/bin/python" -B benches/rivals/rivals.py \
         --closes "$shared/data/m1/pair=eurusd" --rollfit "${CARGO_TARGET_DIR:-target}/release/examples/columns" --picture docs/rivals.svg
 }
 
