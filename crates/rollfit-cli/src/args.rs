@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Plan(SelectArguments),
     /// Compute and store the features of every partition that is missing or whose source has changed
     Run(RunArguments),
+    /// Show how a run is that goes on, or how the last one went
+    Status(StatusArguments),
     /// Check that what is stored is what the source gives
     Verify(VerifyArguments),
     /// Hold stored features, whoever wrote them, against what the source gives; writes nothing
@@ -129,6 +131,25 @@ pub(crate) struct RunArguments {
     /// After a signal, roll back what is not finished within so many seconds
     #[arg(long, value_name = "SECONDS")]
     pub(crate) stop_within: Option<u64>,
+    /// Write the run's figures in Prometheus' text format, every 15 s and at the end
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics_file: Option<PathBuf>,
+    /// Write a trace for chrome://tracing or Perfetto at the end
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    /// A run's name, the beginning of one, or the file of its record; without it, the runs that go on, or the last one
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<String>,
+    /// Only runs of this configuration
+    #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Show it again every second until the run ends
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]

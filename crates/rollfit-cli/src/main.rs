@@ -2,16 +2,24 @@
 //! code that says how it went (see [`exit::Exit`]).
 
 mod args;
+mod audience;
 mod commands;
 mod exit;
+mod exposition;
+mod live;
 mod logging;
 mod machine;
+mod metrics_file;
 mod open;
 mod output;
 mod progress;
+mod record;
+mod replace;
+mod screen;
 mod signals;
-#[allow(dead_code)] // Until what reads records is there.
 mod state_dir;
+mod trace;
+mod view;
 
 use clap::Parser;
 

@@ -57,6 +57,13 @@ pub(crate) fn bytes(number: u64) -> String {
     if unit == 0 { format!("{number} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// Seconds as clocks show them, without hours where there are none: `1:20`, `3:02:11`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
 /// `1 partition`, `2 partitions`.
 pub(crate) fn plural(number: usize, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
@@ -74,6 +81,7 @@ mod tests {
             [0, 999, 1000, 999_950, 14_200_000_000].map(bytes),
             ["0 B", "999 B", "1.0 kB", "1.0 MB", "14.2 GB"]
         );
+        assert_eq!([0.4, 79.6, 10_931.0].map(duration), ["0:00", "1:20", "3:02:11"]);
         assert_eq!([1, 2].map(|n| plural(n, "row")), ["1 row", "2 rows"]);
     }
 }

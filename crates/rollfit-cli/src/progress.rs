@@ -1,59 +1,47 @@
-//! Progress of a run on stderr: a bar on a terminal, plain lines elsewhere, JSON lines when asked for.
+//! Progress of a run on stderr: the run as it is now on a terminal, plain lines elsewhere, JSON lines when asked for.
 
-use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use rollfit_job::record::Decision;
-use rollfit_job::run::{Observer, Outcome, Spent, Stage, Try};
+use rollfit_job::record::{Decision, Header, Unavailable};
+use rollfit_job::run::{Outcome, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
-use rollfit_job::watch::Moment;
 
 use crate::args::GlobalArguments;
+use crate::live::Live;
 use crate::logging;
 use crate::output::{count, plural};
+use crate::screen::Screen;
+use crate::view::lines;
 
 /// Tells of a run as it goes on.
 pub(crate) struct Progress {
-    bar: Option<ProgressBar>,
-    started: Instant,
-    rows: AtomicU64,
+    screen: Option<Screen>,
+    header: Header,
     ended: AtomicU64,
-    partitions: usize,
 }
 
 impl Progress {
-    pub(crate) fn start(arguments: &GlobalArguments, partitions: usize) -> Self {
-        let on_terminal = !logging::is_json() && !arguments.quiet && std::io::stderr().is_terminal();
-        Self {
-            bar: on_terminal.then(|| new_bar(partitions)),
-            started: Instant::now(),
-            rows: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
-            partitions,
+    pub(crate) fn start(arguments: &GlobalArguments, header: &Header) -> Self {
+        let is_for_screen = !logging::is_json() && !arguments.quiet;
+        let screen = is_for_screen.then(Screen::on_stderr).flatten();
+        if let Some(screen) = &screen {
+            logging::write_above(screen.bar());
+        }
+        Self { screen, header: header.clone(), ended: AtomicU64::new(0) }
+    }
+
+    /// Shows the run as it is now.
+    pub(crate) fn show(&self, live: &Live) {
+        if let Some(screen) = &self.screen {
+            screen.show(&lines(&self.header, live, screen.room()));
         }
     }
 
-    /// Takes the bar away.
+    /// Takes away what is shown.
     pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    fn rows_per_second(&self) -> u64 {
-        let rows = self.rows.load(Ordering::Relaxed) as f64;
-        (rows / self.started.elapsed().as_secs_f64().max(1e-3)) as u64
-    }
-
-    fn show_rate(&self) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!("{} rows/s", count(self.rows_per_second())));
+        if let Some(screen) = &self.screen {
+            screen.clear();
         }
     }
 
@@ -80,45 +68,34 @@ impl Progress {
             );
         } else if serious {
             logging::warn(&format!("{partition}: {message}"));
-        } else if self.bar.is_none() {
+        } else if self.screen.is_none() {
             tracing::info!(
                 "[{}/{}] {partition}: {message}",
                 self.ended.load(Ordering::Relaxed),
-                self.partitions
+                self.header.partitions
             );
         }
     }
-}
 
-fn new_bar(partitions: usize) -> ProgressBar {
-    const TEMPLATE: &str = "{bar:30} {pos}/{len} partitions, {msg}, {elapsed} elapsed, {eta} to go";
-    let bar = ProgressBar::new(partitions as u64);
-    if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(250));
-    logging::write_above(&bar);
-    bar
-}
-
-impl Observer for Progress {
-    fn stage(&self, at: Try<'_>, stage: Stage) {
+    /// A worker begins a stage of a partition.
+    pub(crate) fn stage(&self, at: Try<'_>, stage: Stage) {
         if logging::is_json() {
             self.tell(at, stage.name(), false, "begins");
         }
     }
 
-    fn decided(&self, decision: &Decision) {
+    /// The number of workers was set.
+    pub(crate) fn decided(&self, decision: &Decision) {
         logging::info(&format!("{}: {}", plural(decision.workers, "worker"), decision.reason));
     }
 
-    fn sampled(&self, moment: &Moment) {
-        self.rows.store(moment.totals.rows, Ordering::Relaxed);
-        self.show_rate();
+    /// Something cannot be found out.
+    pub(crate) fn unavailable(&self, unavailable: &Unavailable) {
+        logging::info(&format!("{} is unavailable: {}", unavailable.what, unavailable.cause));
     }
 
     /// What fails again while nothing succeeds is told once: for people, not in JSON lines, which are for machines.
-    fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration, known: bool) {
+    pub(crate) fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration, known: bool) {
         if known && !logging::is_json() {
             return;
         }
@@ -126,7 +103,8 @@ impl Observer for Progress {
         self.tell(at, "retry", !known, &format!("{cause}; trying again in {:.1} s", pause.as_secs_f64()));
     }
 
-    fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
+    /// A partition has ended.
+    pub(crate) fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         if !matches!(outcome, Outcome::Held(_)) {
             self.ended.fetch_add(1, Ordering::Relaxed);
         }
@@ -149,10 +127,6 @@ impl Observer for Progress {
             }
             Outcome::Abandoned => self.tell(at, "abandoned", true, "rolled back"),
             other => self.tell(at, "ended", false, &format!("{other:?}")),
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.ended.load(Ordering::Relaxed));
-            self.show_rate();
         }
     }
 }

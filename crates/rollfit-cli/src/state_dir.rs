@@ -9,7 +9,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rollfit_job::error_chain;
 use rollfit_job::record::{Record, RecordError};
@@ -59,11 +59,14 @@ impl StateDir {
         Self { runs: dir.map(|dir| dir.join("runs")) }
     }
 
+    fn entries(&self) -> impl Iterator<Item = fs::DirEntry> {
+        let entries = self.runs.as_ref().and_then(|runs| fs::read_dir(runs).ok());
+        entries.into_iter().flatten().flatten()
+    }
+
     /// The records there are, the newest first.
     pub(crate) fn runs(&self) -> Vec<RunFile> {
-        let entries = self.runs.as_ref().and_then(|runs| fs::read_dir(runs).ok());
-        let mut runs: Vec<RunFile> =
-            entries.into_iter().flatten().flatten().filter_map(|entry| run_file(&entry)).collect();
+        let mut runs: Vec<RunFile> = self.entries().filter_map(|entry| run_file(&entry)).collect();
         runs.sort_by(|a, b| b.age().cmp(&a.age()));
         runs
     }
@@ -93,7 +96,7 @@ impl StateDir {
     }
 
     /// For messages: where records are looked for.
-    fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match &self.runs {
             Some(runs) => format!(" in {}", runs.display()),
             None => ": this user has no home directory, and ROLLFIT_STATE_DIR names none".to_owned(),
@@ -101,21 +104,23 @@ impl StateDir {
     }
 
     /// Makes the record of a new run, locked until the file is closed.
-    pub(crate) fn create(&self, run: &str) -> io::Result<(PathBuf, File)> {
-        let Some(runs) = &self.runs else {
-            let cause = "this user has no home directory; ROLLFIT_STATE_DIR can name a place";
-            return Err(io::Error::new(io::ErrorKind::NotFound, cause));
-        };
-        DirBuilder::new().recursive(true).mode(0o700).create(runs)?;
+    pub(crate) fn create(&self, run: &str) -> Result<(PathBuf, File), String> {
+        const ADVICE: &str = "ROLLFIT_STATE_DIR can name another place";
+        let Some(runs) = &self.runs else { return Err(format!("this user has no home directory: {ADVICE}")) };
+        let cannot = |path: &Path, error| format!("cannot create {}: {error}; {ADVICE}", path.display());
+        let directory = DirBuilder::new().recursive(true).mode(0o700).create(runs);
+        directory.map_err(|error| cannot(runs, error))?;
         let path = runs.join(format!("{run}{RECORD_ENDING}"));
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path);
+        let file = file.map_err(|error: io::Error| cannot(&path, error))?;
         // Where the file system has no locks, the age of the live file tells.
         let _ = file.lock();
         Ok((path, file))
     }
 
-    /// Removes the oldest records beyond what is kept, and what killed runs left of their live state.
+    /// Removes the oldest records beyond what is kept, and what killed runs left beside theirs.
     pub(crate) fn prune(&self) {
+        self.prune_unfinished();
         let (mut records, mut bytes) = (0, 0);
         for run in self.runs() {
             records += 1;
@@ -129,6 +134,21 @@ impl StateDir {
             }
         }
     }
+
+    fn prune_unfinished(&self) {
+        for entry in self.entries().filter(is_unfinished) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// A file that was to replace another, of a process that has been gone for long.
+fn is_unfinished(entry: &fs::DirEntry) -> bool {
+    const ABANDONED: Duration = Duration::from_secs(3600);
+    let name = entry.file_name();
+    let is_named_so = name.to_string_lossy().starts_with('.') && name.to_string_lossy().ends_with(".tmp");
+    let changed = entry.metadata().and_then(|metadata| metadata.modified());
+    is_named_so && changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > ABANDONED))
 }
 
 fn run_file(entry: &fs::DirEntry) -> Option<RunFile> {

@@ -11,6 +11,7 @@ mod metrics;
 mod plan;
 mod run;
 mod schema;
+mod status;
 mod verify;
 
 use crate::args::{Arguments, Command};
@@ -27,6 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Schema(schema) => schema::run(global, schema),
         Command::Plan(select) => plan::run(global, select),
         Command::Run(run) => run::run(global, run),
+        Command::Status(status) => status::run(global, status),
         Command::Verify(verify) => verify::run(global, verify),
         Command::Compare(compare) => compare::run(global, compare),
         Command::Adopt(select) => adopt::run(global, select),

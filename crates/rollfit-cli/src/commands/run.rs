@@ -11,9 +11,10 @@ use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
 use rollfit_job::stop::Stop;
 
 use crate::args::{GlobalArguments, RunArguments};
+use crate::audience::Audience;
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::progress::Progress;
+use crate::record::header::header;
 use crate::{logging, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
@@ -35,10 +36,10 @@ pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments)
     let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
     let kernel = Cpu::detect().name();
     logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
-    let progress = Progress::start(global, open.partitions.len());
-    let report = run_job(&open.job(), &open.partitions, &options, &stop, &progress);
-    progress.finish();
-    Ok(Summary::of(&report, open.partitions.len(), progress.elapsed()))
+    let audience = Audience::assemble(global, arguments, header(&open, &arguments.select))?;
+    let report = run_job(&open.job(), &open.partitions, &options, &stop, &audience);
+    let took = audience.dismiss(&report);
+    Ok(Summary::of(&report, open.partitions.len(), took))
 }
 
 /// Refuses a run that would fill the disk before it wrote a byte.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 use crate::bars::config;
 use crate::sandbox::{Answer, ROLLFIT, Sandbox};
@@ -75,8 +74,8 @@ fn with_small_disk(sandbox: &Sandbox, script: &str) -> Option<Answer> {
     let mount = "mount -t tmpfs -o size=4m rollfit-test disk";
     fs::create_dir_all(sandbox.path("disk")).unwrap();
     let run = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", &format!("{mount} && {script}"), ROLLFIT]).current_dir(sandbox.dir());
+        let mut command = sandbox.in_clean_environment("unshare");
+        command.args(["-m", "sh", "-c", &format!("{mount} && {script}"), ROLLFIT]);
         command
     };
     match run("true").output() {
@@ -135,8 +134,8 @@ fn a_limit_on_the_size_of_files_fails_the_partition_and_leaves_nothing() {
     let before = fs::read(&part).unwrap();
     // The signal that goes with the limit is ignored, as it is under many supervisors, and leaves an error.
     let script = r#"trap '' XFSZ; ulimit -f 64; exec "$0" run --force"#;
-    let mut command = Command::new("sh");
-    command.args(["-c", script, ROLLFIT]).current_dir(sandbox.dir());
+    let mut command = sandbox.in_clean_environment("sh");
+    command.args(["-c", script, ROLLFIT]);
     Answer::of(command).exits(1).says(&[
         "eurusd 2017-01: failed: cannot write",
         ".part.tmp",

@@ -46,8 +46,8 @@ impl Sandbox {
 
     /// The executable, ready to run here with none of our variables in its environment.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let mut command = in_clean_environment(ROLLFIT);
-        command.args(arguments).current_dir(self.dir());
+        let mut command = self.in_clean_environment(ROLLFIT);
+        command.args(arguments);
         command
     }
 
@@ -74,11 +74,24 @@ impl Sandbox {
 
     /// Gives everything in here to a user who is not privileged, and runs the executable as that user.
     pub(crate) fn run_unprivileged<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Answer {
-        let mut command = in_clean_environment(self.executable_in_here());
+        let mut command = self.in_clean_environment(self.executable_in_here());
         self.give_away();
-        command.args(arguments).current_dir(self.dir());
+        command.args(arguments);
         become_unprivileged(&mut command);
         Answer::of(command)
+    }
+
+    /// A program that runs in here with none of our variables but the directory where records of runs go, in here too.
+    pub(crate) fn in_clean_environment(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ROLLFIT_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("ROLLFIT_STATE_DIR", self.path("state"));
+        command.current_dir(self.dir()).stdin(Stdio::null());
+        command
     }
 
     /// A copy of the executable that whoever owns the sandbox can run.
@@ -95,17 +108,6 @@ impl Sandbox {
     pub(crate) fn part(&self, key: &str, month: &str) -> PathBuf {
         self.path(format!("fx/features/key={key}/month={month}/part.parquet"))
     }
-}
-
-fn in_clean_environment(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("ROLLFIT_") {
-            command.env_remove(name);
-        }
-    }
-    command.stdin(Stdio::null());
-    command
 }
 
 /// Makes a privileged test's command run as [`UNKNOWN_UID`]; others are unprivileged as they are.

@@ -165,7 +165,14 @@ fn select_arguments(places: &Places) -> SelectArguments {
 }
 
 fn run_arguments(places: &Places) -> RunArguments {
-    RunArguments { select: select_arguments(places), replace: Vec::new(), force: false, stop_within: None }
+    RunArguments {
+        select: select_arguments(places),
+        replace: Vec::new(),
+        force: false,
+        stop_within: None,
+        metrics_file: None,
+        trace: None,
+    }
 }
 
 fn verify_arguments(places: &Places) -> VerifyArguments {

@@ -1,0 +1,136 @@
+//! `rollfit status`: how a run is that goes on elsewhere, or how the last one went. Where no run left a record here, because
+//! another user or another machine ran it, what the receipts in the store tell.
+
+mod of_run;
+mod print;
+mod receipts;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf, absolute};
+use std::time::Duration;
+
+use rollfit_job::record::{Header, Record};
+
+use self::of_run::{RunState, RunStatus};
+use self::receipts::Receipts;
+use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
+use crate::exit::{Exit, Failure};
+use crate::screen::Screen;
+use crate::state_dir::{StateDir, is_running};
+use crate::view::Room;
+use crate::{output, state_dir};
+
+/// What is told, of one run or several, or of the store where there is none.
+#[derive(serde::Serialize)]
+struct StatusDocument {
+    runs: Vec<RunStatus>,
+    receipts: Option<Receipts>,
+}
+
+pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Result<Exit, Failure> {
+    let state = StateDir::open();
+    let records = chosen(&state, arguments)?;
+    if records.is_empty() {
+        let receipts = receipts(&state, arguments)?;
+        if !global.json {
+            receipts.print()?;
+            return Ok(Exit::Done);
+        }
+        output::json(&StatusDocument { runs: Vec::new(), receipts: Some(receipts) })?;
+        return Ok(Exit::Done);
+    }
+    let mut runs = statuses(&records)?;
+    if arguments.watch {
+        runs = watch(global, &records, runs)?;
+    }
+    if !global.json {
+        print::runs(&runs, Room::ENOUGH).iter().try_for_each(|line| output::line(line))?;
+    } else if !arguments.watch {
+        output::json(&StatusDocument { runs, receipts: None })?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The records that are meant: the one named; else those of the runs that go on; else the newest.
+fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>, Failure> {
+    if let Some(run) = &arguments.run {
+        return Ok(vec![state.find(Some(run))?]);
+    }
+    let config = arguments.config.as_ref().map(|config| absolute(config).unwrap_or_else(|_| config.clone()));
+    let is_meant = |path: &PathBuf| match &config {
+        Some(config) => header(path).is_some_and(|header| Path::new(&header.config) == config),
+        None => true,
+    };
+    let mut records: Vec<PathBuf> =
+        state.runs().into_iter().map(|run| run.path).filter(|path| is_meant(path)).collect();
+    let running: Vec<PathBuf> = records.iter().filter(|path| is_running(path)).cloned().collect();
+    if running.is_empty() {
+        records.truncate(1);
+        Ok(records)
+    } else {
+        Ok(running)
+    }
+}
+
+/// The first line of a record; none where it cannot be read.
+fn header(path: &Path) -> Option<Header> {
+    let mut line = Vec::new();
+    BufReader::new(File::open(path).ok()?).read_until(b'\n', &mut line).ok()?;
+    Record::read(&line[..]).ok().map(|record| record.header)
+}
+
+/// How the runs of these records are. A run that found everything done has taken its record away.
+fn statuses(records: &[PathBuf]) -> Result<Vec<RunStatus>, Failure> {
+    let statuses = records.iter().map(|path| (path, status(path)));
+    statuses.filter(|(path, status)| status.is_ok() || path.exists()).map(|(_, status)| status).collect()
+}
+
+fn status(path: &Path) -> Result<RunStatus, Failure> {
+    // Asked first: what is not running any more has written all it will.
+    let is_running = is_running(path);
+    Ok(RunStatus::of(path, state_dir::read(path)?, is_running))
+}
+
+/// Tells every second how the runs are, until none of them goes on; then how they ended.
+fn watch(
+    global: &GlobalArguments,
+    records: &[PathBuf],
+    first: Vec<RunStatus>,
+) -> Result<Vec<RunStatus>, Failure> {
+    let screen = if global.json { None } else { Screen::on_stdout() };
+    let mut runs = first;
+    while runs.iter().any(|run| run.state == RunState::Running) {
+        tell(global, screen.as_ref(), &runs)?;
+        std::thread::sleep(Duration::from_secs(1));
+        runs = statuses(records)?;
+    }
+    match &screen {
+        Some(screen) => screen.clear(),
+        None if global.json => tell(global, None, &runs)?,
+        None => {}
+    }
+    Ok(runs)
+}
+
+/// How the runs are now: in place on a terminal, else one after the other.
+fn tell(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStatus]) -> Result<(), Failure> {
+    if let Some(screen) = screen {
+        screen.show(&print::runs(runs, screen.room()));
+    } else if global.json {
+        output::line(&serde_json::to_string(runs).map_err(std::io::Error::other)?)?;
+    } else {
+        print::runs(runs, Room::ENOUGH).iter().try_for_each(|line| output::line(line))?;
+        output::line("")?;
+    }
+    Ok(())
+}
+
+/// What the store tells; where none is configured, that there is nothing to be found.
+fn receipts(state: &StateDir, arguments: &StatusArguments) -> Result<Receipts, Failure> {
+    let config = arguments.config.clone().unwrap_or_else(|| PathBuf::from("rollfit.toml"));
+    Receipts::count(ConfigArguments { config }).map_err(|failure| match failure.exit {
+        Exit::Usage => Failure::usage(format!("there is no record of a run{}, and {failure}", state.place())),
+        _ => failure,
+    })
+}

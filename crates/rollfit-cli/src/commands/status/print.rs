@@ -1,0 +1,89 @@
+//! The status of runs in lines for people.
+
+use super::of_run::{RunState, RunStatus};
+use crate::output::{bytes, count, duration};
+use crate::view::{self, Room};
+
+/// How many partitions that were not done are named.
+const PROBLEMS_MAX: usize = 10;
+
+/// One run in full; of several what fits.
+pub(super) fn runs(runs: &[RunStatus], room: Room) -> Vec<String> {
+    let mut lines: Vec<String> = match runs {
+        [run] => one(run, room),
+        runs => runs.iter().flat_map(in_short).collect(),
+    };
+    lines.truncate(room.rows);
+    lines.iter().map(|line| line.chars().take(room.columns).collect()).collect()
+}
+
+fn one(run: &RunStatus, room: Room) -> Vec<String> {
+    let mut lines = vec![heading(run)];
+    match &run.live {
+        Some(live) => {
+            lines.extend(view::lines(&run.header, live, Room { rows: room.rows.saturating_sub(1), ..room }));
+        }
+        None => lines.extend(totals(run)),
+    }
+    lines.extend(problems(run));
+    lines
+}
+
+fn in_short(run: &RunStatus) -> Vec<String> {
+    let state = match &run.live {
+        Some(live) => view::lines(&run.header, live, Room::ENOUGH).into_iter().take(2).collect(),
+        None => totals(run),
+    };
+    std::iter::once(heading(run)).chain(state).collect()
+}
+
+fn heading(run: &RunStatus) -> String {
+    let header = &run.header;
+    format!(
+        "run {}: {}, process {} on {}, {} to {}",
+        run.run,
+        run.state.name(),
+        header.pid,
+        header.host,
+        header.config,
+        header.sink
+    )
+}
+
+/// What was done by a run that does not go on, or does not tell.
+fn totals(run: &RunStatus) -> Vec<String> {
+    let (totals, seconds) = (&run.totals, run.took_s.max(1e-3));
+    let since = match run.state {
+        RunState::Running => "so far",
+        RunState::Finished | RunState::Interrupted => "in all",
+        RunState::Killed => "until its last sign of life",
+    };
+    vec![
+        format!(
+            "{}/{} partitions, {} written, {} failed, {} repeated attempts; began {}, {} {since}",
+            totals.ended,
+            totals.partitions,
+            totals.written,
+            totals.failed,
+            totals.retries,
+            run.header.started,
+            duration(run.took_s)
+        ),
+        format!(
+            "{} rows, {}: {} rows/s, {}/s",
+            count(totals.rows),
+            bytes(totals.bytes),
+            count((totals.rows as f64 / seconds) as u64),
+            bytes((totals.bytes as f64 / seconds) as u64)
+        ),
+    ]
+}
+
+fn problems(run: &RunStatus) -> Vec<String> {
+    let shown = run.problems.iter().take(PROBLEMS_MAX).map(|problem| {
+        let cause = problem.cause.as_deref().unwrap_or_default();
+        format!("  {}: {}: {cause}", problem.partition, problem.outcome)
+    });
+    let more = run.problems.len().saturating_sub(PROBLEMS_MAX);
+    shown.chain((more > 0).then(|| format!("  and {more} more"))).collect()
+}

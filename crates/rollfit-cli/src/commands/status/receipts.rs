@@ -1,0 +1,62 @@
+//! [`Receipts`]: what the store itself tells of a job, whoever runs it: which partitions have their receipt.
+//!
+//! Holds true: no source is read. Whether a partition's source has changed since is for `rollfit plan` to tell.
+
+use rollfit_job::receipt::Definition;
+use rollfit_job::store::Found;
+
+use crate::args::{ConfigArguments, SelectArguments};
+use crate::exit::Failure;
+use crate::open::OpenJob;
+use crate::output;
+
+/// How many partitions have what.
+#[derive(Default, serde::Serialize)]
+pub(super) struct Receipts {
+    sink: String,
+    partitions: usize,
+    /// With a receipt of this definition.
+    done: usize,
+    /// With a receipt of another definition.
+    definition_changed: usize,
+    missing: usize,
+    /// With features that rollfit did not write.
+    foreign: usize,
+    /// That cannot be read now.
+    unreadable: usize,
+}
+
+impl Receipts {
+    /// Looks at the store of a configuration.
+    pub(super) fn count(config: ConfigArguments) -> Result<Self, Failure> {
+        let open = OpenJob::to_read(&SelectArguments { config, only: Vec::new(), workers: None })?;
+        let definition = Definition::of(&open.spec);
+        let mut receipts =
+            Self { sink: open.sink.place(), partitions: open.partitions.len(), ..Self::default() };
+        for partition in &open.partitions {
+            match open.sink.found(partition) {
+                Ok(Found::Ours(receipt)) if receipt.definition == definition => receipts.done += 1,
+                Ok(Found::Ours(_)) => receipts.definition_changed += 1,
+                Ok(Found::Nothing) => receipts.missing += 1,
+                Ok(Found::Foreign(_)) => receipts.foreign += 1,
+                Err(_) => receipts.unreadable += 1,
+            }
+        }
+        Ok(receipts)
+    }
+
+    pub(super) fn print(&self) -> Result<(), Failure> {
+        output::line("No run of this job left a record here; the receipts in the store tell:")?;
+        output::line(&format!(
+            "{}: {} done, {} missing, {} of another definition, {} foreign, {} unreadable, in {}",
+            output::plural(self.partitions, "partition"),
+            self.done,
+            self.missing,
+            self.definition_changed,
+            self.foreign,
+            self.unreadable,
+            self.sink
+        ))?;
+        Ok(())
+    }
+}

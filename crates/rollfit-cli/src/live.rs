@@ -1,0 +1,130 @@
+//! [`Live`]: how a run is now, for this process's terminal and, through a file, for other processes; [`Tracker`] makes it of
+//! one moment after the other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use rollfit_job::analysis::{Estimate, Forecast};
+use rollfit_job::watch::Moment;
+use serde::{Deserialize, Serialize};
+
+use crate::state_dir::live_path;
+
+/// The form of live files. Only the version that wrote one reads it.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How a run is now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Live {
+    /// The version of rollfit.
+    pub(crate) version: String,
+    pub(crate) moment: Moment,
+    /// Rows handed over a second, of late.
+    pub(crate) rows_per_s: f64,
+    /// Bytes handed over a second, of late.
+    pub(crate) bytes_per_s: f64,
+    /// The cores that each worker keeps busy, 1 for a whole one.
+    pub(crate) worker_cores: BTreeMap<usize, f64>,
+    /// How long the run will still take; none while that cannot be told.
+    pub(crate) remaining_s: Option<Estimate>,
+}
+
+/// Follows a run.
+#[derive(Default)]
+pub(crate) struct Tracker {
+    seen: VecDeque<Moment>,
+    forecast: Forecast,
+}
+
+impl Tracker {
+    /// The run as it is at `moment`, later than those before.
+    pub(crate) fn follow(&mut self, moment: &Moment) -> Live {
+        /// Rates are those of so long.
+        const RECENT: Duration = Duration::from_secs(10);
+        self.forecast.observe(moment);
+        while self.seen.len() > 1 && moment.at - self.seen[1].at >= RECENT {
+            self.seen.pop_front();
+        }
+        let start = Moment::default();
+        let (earlier, last) = (self.seen.front().unwrap_or(&start), self.seen.back().unwrap_or(&start));
+        let seconds = (moment.at - earlier.at).as_secs_f64().max(1e-3);
+        let live = Live {
+            version: VERSION.to_owned(),
+            rows_per_s: (moment.totals.rows - earlier.totals.rows) as f64 / seconds,
+            bytes_per_s: (moment.totals.bytes - earlier.totals.bytes) as f64 / seconds,
+            worker_cores: worker_cores(last, moment),
+            remaining_s: self.remaining(),
+            moment: moment.clone(),
+        };
+        self.seen.push_back(moment.clone());
+        live
+    }
+
+    fn remaining(&self) -> Option<Estimate> {
+        let eta = self.forecast.eta()?;
+        Some(Estimate { low: eta.low_s, expected: eta.expected_s, high: eta.high_s })
+    }
+}
+
+/// The cores that each worker kept busy between two moments. One that is new has worked for less.
+fn worker_cores(last: &Moment, now: &Moment) -> BTreeMap<usize, f64> {
+    let us = (now.at - last.at).as_micros().max(1) as f64;
+    let before = |worker: usize| last.lanes.iter().find(|lane| lane.worker == worker);
+    let cores = now.lanes.iter().map(|lane| {
+        // A worker that was dismissed and hired again counts from nothing.
+        let earlier_us = before(lane.worker).map_or(0, |before| before.cpu_us);
+        let used_us = lane.cpu_us.checked_sub(earlier_us).unwrap_or(lane.cpu_us);
+        (lane.worker, used_us as f64 / us)
+    });
+    cores.collect()
+}
+
+/// How the run of a record is now; none where its process does not tell, or tells it in another version's way.
+pub(crate) fn read(record: &Path) -> Option<Live> {
+    let text = fs::read(live_path(record)).ok()?;
+    let live: Live = serde_json::from_slice(&text).ok()?;
+    (live.version == VERSION).then_some(live)
+}
+
+#[cfg(test)]
+mod tests {
+    use rollfit_job::activity::{Activity, LaneState};
+    use rollfit_job::watch::Totals;
+
+    use super::*;
+
+    fn lane(worker: usize, cpu_us: u64) -> LaneState {
+        let (activity, partition) = (Activity::Reading, None);
+        LaneState { worker, activity, partition, since_ms: 0, cpu_us, memory_bytes: 0, thread: 0 }
+    }
+
+    fn moment(at_s: u64, rows: u64, lanes: Vec<LaneState>) -> Moment {
+        let totals = Totals { rows, bytes: 2 * rows, ..Totals::default() };
+        Moment { at: Duration::from_secs(at_s), totals, lanes, ..Moment::default() }
+    }
+
+    #[test]
+    fn rates_are_those_of_the_last_seconds_not_of_the_whole_run() {
+        let mut tracker = Tracker::default();
+        for at_s in 1..=100 {
+            tracker.follow(&moment(at_s, 1000 * at_s, Vec::new()));
+        }
+        let mut live = Live::default();
+        for at_s in 101..=120 {
+            live = tracker.follow(&moment(at_s, 100_000 + 10 * (at_s - 100), Vec::new()));
+        }
+        assert_eq!((live.rows_per_s, live.bytes_per_s), (10.0, 20.0));
+    }
+
+    #[test]
+    fn a_workers_share_of_a_core_is_that_since_the_moment_before() {
+        let mut tracker = Tracker::default();
+        tracker.follow(&moment(1, 0, vec![lane(0, 900_000)]));
+        let live = tracker.follow(&moment(2, 0, vec![lane(0, 1_400_000), lane(1, 250_000)]));
+        assert_eq!(live.worker_cores, BTreeMap::from([(0, 0.5), (1, 0.25)]));
+        let live = tracker.follow(&moment(3, 0, vec![lane(0, 100_000)]));
+        assert_eq!(live.worker_cores, BTreeMap::from([(0, 0.1)]), "hired again, it counts from nothing");
+    }
+}

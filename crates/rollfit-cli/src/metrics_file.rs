@@ -1,0 +1,191 @@
+//! [`MetricsFile`]: a run's figures in the text format of Prometheus, for the textfile collector of node_exporter, which
+//! reads the file whenever it is asked.
+//!
+//! Holds true: the file is replaced as a whole, at the start, every 15 seconds and at the end; what is unknown is not in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rollfit_job::activity::{Activity, Times};
+use rollfit_job::record::{Event, Header};
+
+use crate::exit::Failure;
+use crate::exposition::{Exposition, Kind};
+use crate::live::Live;
+use crate::logging;
+use crate::replace::replace;
+
+const PERIOD: Duration = Duration::from_secs(15);
+
+/// Writes the figures of a run to a file.
+pub(crate) struct MetricsFile {
+    path: PathBuf,
+    header: Header,
+    figures: Mutex<Figures>,
+}
+
+/// What the figures are made of.
+struct Figures {
+    live: Live,
+    /// Of the partitions that have ended.
+    wall: Times,
+    cpu: Times,
+    left_alone: u64,
+    /// How it ended: whether it was interrupted.
+    ended: Option<bool>,
+    written_at: Instant,
+    told: bool,
+}
+
+impl MetricsFile {
+    /// Writes the file for the first time.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn begin(path: &Path, header: &Header) -> Result<Self, Failure> {
+        let mut live = Live::default();
+        live.moment.totals.partitions = header.partitions;
+        let figures = Figures {
+            live,
+            wall: Times::default(),
+            cpu: Times::default(),
+            left_alone: 0,
+            ended: None,
+            written_at: Instant::now(),
+            told: false,
+        };
+        replace(path, text(header, &figures).as_bytes()).map_err(|error| {
+            Failure::usage(format!("--metrics-file: cannot write {}: {error}", path.display()))
+        })?;
+        Ok(Self { path: path.to_owned(), header: header.clone(), figures: Mutex::new(figures) })
+    }
+
+    /// Adds what happened.
+    pub(crate) fn add(&self, event: &Event) {
+        if let Event::Partition(end) = event {
+            let mut figures = self.figures();
+            figures.wall.add_all(&end.wall_us);
+            figures.cpu.add_all(&end.cpu_us);
+            figures.left_alone += u64::from(end.outcome == "left-alone");
+        }
+    }
+
+    /// Notes how the run is now, and writes it down if that was not done of late.
+    pub(crate) fn update(&self, live: &Live) {
+        let mut figures = self.figures();
+        figures.live = live.clone();
+        if figures.written_at.elapsed() >= PERIOD {
+            self.write(&mut figures);
+        }
+    }
+
+    /// Writes the figures of the whole run.
+    pub(crate) fn finish(&self, interrupted: bool) {
+        let mut figures = self.figures();
+        figures.ended = Some(interrupted);
+        self.write(&mut figures);
+    }
+
+    /// A run goes on without its figures; that they cannot be written is told once.
+    fn write(&self, figures: &mut Figures) {
+        figures.written_at = Instant::now();
+        let written = replace(&self.path, text(&self.header, figures).as_bytes());
+        if let (Err(error), false) = (written, figures.told) {
+            figures.told = true;
+            logging::warn(&format!(
+                "--metrics-file: cannot write {}: {error}; the run goes on",
+                self.path.display()
+            ));
+        }
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn text(header: &Header, figures: &Figures) -> String {
+    let mut out = Exposition::default();
+    run(&mut out, header, figures);
+    work(&mut out, figures);
+    workers(&mut out, figures);
+    machine(&mut out, figures);
+    store(&mut out, header, figures);
+    out.into_text()
+}
+
+fn run(out: &mut Exposition, header: &Header, figures: &Figures) {
+    let labels = [
+        ("run", header.run.as_str()),
+        ("version", &header.version),
+        ("host", &header.host),
+        ("config", &header.config),
+        ("sink", &header.sink_kind),
+    ];
+    out.labelled("run_info", Kind::Gauge, "The run that these figures are of.", [(&labels[..], 1.0)]);
+    let started = header.started.parse().ok().map(|time: jiff::Timestamp| time.as_millisecond() as f64 / 1e3);
+    out.gauge("run_start_time_seconds", "When the run began, since 1970.", started);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|now| now.as_secs_f64());
+    out.gauge("run_updated_time_seconds", "When these figures were written, since 1970.", now);
+    out.gauge("run_duration_seconds", "How long the run has taken.", figures.live.moment.at.as_secs_f64());
+    out.gauge("run_running", "1 while the run goes on.", f64::from(figures.ended.is_none()));
+    let interrupted = figures.ended.map(|interrupted| f64::from(u8::from(interrupted)));
+    out.gauge("run_interrupted", "1 where the run was stopped before all was done.", interrupted);
+    let remaining = figures.live.remaining_s.map(|eta| eta.expected);
+    out.gauge("run_remaining_seconds", "How long the run will still take.", remaining);
+}
+
+fn work(out: &mut Exposition, figures: &Figures) {
+    let totals = figures.live.moment.totals;
+    out.gauge("partitions", "Partitions of the run.", totals.partitions as f64);
+    let counters = [
+        ("partitions_ended_total", "Partitions that have ended, in whatever way.", totals.ended),
+        ("partitions_written_total", "Partitions that were written.", totals.written),
+        ("partitions_failed_total", "Partitions that failed.", totals.failed),
+        ("partitions_left_alone_total", "Partitions that were left alone.", figures.left_alone),
+        ("retries_total", "Attempts that failed and were repeated.", totals.retries),
+        ("written_rows_total", "Rows handed to the store.", totals.rows),
+        ("written_bytes_total", "Bytes handed to the store.", totals.bytes),
+    ];
+    for (name, help, number) in counters {
+        out.counter(name, help, number as f64);
+    }
+    out.gauge("rows_per_second", "Rows handed to the store a second, of late.", figures.live.rows_per_s);
+}
+
+fn workers(out: &mut Exposition, figures: &Figures) {
+    let moment = &figures.live.moment;
+    out.gauge("workers", "Workers there are.", moment.lanes.len() as f64);
+    out.gauge("workers_wanted", "Workers there are to be.", moment.workers_wanted as f64);
+    for (name, help, times) in [
+        ("activity_seconds_total", "Workers' time by activity, of ended partitions.", &figures.wall),
+        ("activity_cpu_seconds_total", "Processor time by activity, of ended partitions.", &figures.cpu),
+    ] {
+        let labels = Activity::ALL.map(|activity| [("activity", activity.name())]);
+        let seconds = Activity::ALL.map(|activity| times.of(activity) as f64 / 1e6);
+        let samples = labels.iter().zip(seconds).map(|(label, seconds)| (&label[..], seconds));
+        out.labelled(name, Kind::Counter, help, samples);
+    }
+}
+
+fn machine(out: &mut Exposition, figures: &Figures) {
+    let machine = &figures.live.moment.machine;
+    out.gauge("process_busy_cores", "Cores kept busy by this process.", machine.own_cores);
+    out.gauge("others_busy_cores", "Cores kept busy by everybody else.", machine.others_cores);
+    out.gauge("load1", "Load average of the last minute.", machine.load);
+    let memory = machine.own_memory_bytes.map(|bytes| bytes as f64);
+    out.gauge("process_memory_bytes", "Memory that this process holds.", memory);
+    let free = machine.free_memory_bytes.map(|bytes| bytes as f64);
+    out.gauge("free_memory_bytes", "Memory that this process could still take.", free);
+}
+
+fn store(out: &mut Exposition, header: &Header, figures: &Figures) {
+    let allowed = header.sessions_max.map(|sessions| sessions as f64);
+    out.gauge("store_sessions_max", "Sessions with the store that this process may have.", allowed);
+    let store = figures.live.moment.store.as_ref();
+    let sessions = store.map(|store| f64::from(store.own_sessions));
+    out.gauge("store_sessions", "Sessions with the store that this process has.", sessions);
+    let working = store.map(|store| f64::from(store.working));
+    out.gauge("store_working_sessions", "Sessions of this process that the store works for.", working);
+}

@@ -1,0 +1,72 @@
+//! What happens in a run, as lines of its record.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rollfit_job::error_chain;
+use rollfit_job::record::{PartitionEnd, Retry, Sample};
+use rollfit_job::run::{Outcome, Spent, Try};
+use rollfit_job::store::StoreError;
+use rollfit_job::watch::Moment;
+
+/// A time of a run in whole milliseconds.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The end of a partition.
+pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> PartitionEnd {
+    let (name, cause, rows, bytes) = match outcome {
+        Outcome::Written { receipt, bytes, .. } => ("written", None, receipt.stored.rows, *bytes),
+        Outcome::AlreadyDone => ("done", None, 0, 0),
+        Outcome::LeftAlone(assessment) => {
+            ("left-alone", Some(format!("it is {}: {}", assessment.state, assessment.cause)), 0, 0)
+        }
+        Outcome::Held(holder) => ("held", Some(format!("{holder} has it")), 0, 0),
+        Outcome::Failed(error) => ("failed", Some(error_chain(error)), 0, 0),
+        Outcome::Abandoned => ("abandoned", None, 0, 0),
+        other => ("failed", Some(format!("{other:?}")), 0, 0),
+    };
+    PartitionEnd {
+        at_ms: millis(spent.ended),
+        begun_ms: millis(spent.begun),
+        partition: at.partition.clone(),
+        worker: at.worker,
+        attempt: at.attempt,
+        outcome: name.to_owned(),
+        cause,
+        rows,
+        bytes,
+        wall_us: spent.wall,
+        cpu_us: spent.cpu,
+    }
+}
+
+/// A failed attempt.
+pub(crate) fn retry(now: Duration, at: Try<'_>, error: &StoreError, pause: Duration) -> Retry {
+    Retry {
+        at_ms: millis(now),
+        partition: at.partition.clone(),
+        worker: at.worker,
+        attempt: at.attempt,
+        cause: error_chain(error),
+        pause_ms: millis(pause),
+    }
+}
+
+/// How a run was at a moment.
+pub(crate) fn sample(moment: &Moment) -> Sample {
+    let mut activities: BTreeMap<String, u32> = BTreeMap::new();
+    for lane in moment.lanes.iter().filter(|lane| lane.partition.is_some()) {
+        *activities.entry(lane.activity.name().to_owned()).or_default() += 1;
+    }
+    Sample {
+        at_ms: millis(moment.at),
+        workers: moment.lanes.len(),
+        activities,
+        totals: moment.totals,
+        workers_memory_bytes: moment.lanes.iter().map(|lane| lane.memory_bytes).sum(),
+        machine: moment.machine.clone(),
+        store: moment.store.clone(),
+    }
+}

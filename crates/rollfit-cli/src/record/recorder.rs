@@ -1,0 +1,112 @@
+//! [`Recorder`]: writes what happens in a run to its record, and how the run is to its live file.
+//!
+//! Holds true: a run never fails for its record, nor waits for it on a worker's thread: workers leave lines, and whoever
+//! looks at the run once a second writes them. What cannot be written is told once and tried again, so that a record has
+//! either all lines up to some moment or is not there.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rollfit_job::record::Event;
+
+use crate::live::Live;
+use crate::logging;
+use crate::replace::replace;
+use crate::state_dir::{StateDir, live_path};
+
+/// Writes the record of a run.
+pub(crate) struct Recorder {
+    /// Lines that are not written yet.
+    pending: Mutex<Vec<u8>>,
+    files: Mutex<Option<Files>>,
+}
+
+struct Files {
+    record: File,
+    path: PathBuf,
+    /// The record is whole up to here.
+    written_bytes: u64,
+    told: bool,
+}
+
+impl Recorder {
+    /// Begins the record of the run in the state directory. Where that cannot be, it is told, and nothing is recorded.
+    pub(crate) fn begin(state: &StateDir) -> Self {
+        let files = match state.create(logging::run_id()) {
+            Ok((path, record)) => Some(Files { record, path, written_bytes: 0, told: false }),
+            Err(error) => {
+                logging::warn(&format!("the run goes on without a record: {error}"));
+                None
+            }
+        };
+        Self { pending: Mutex::default(), files: Mutex::new(files) }
+    }
+
+    /// Adds a line.
+    pub(crate) fn add(&self, event: &Event) {
+        let Ok(mut line) = serde_json::to_vec(event) else { return };
+        line.push(b'\n');
+        lock(&self.pending).append(&mut line);
+    }
+
+    /// Writes the lines added so far, and the run as it is now.
+    pub(crate) fn write(&self, live: &Live) {
+        self.write_lines();
+        if let Some(files) = &mut *lock(&self.files) {
+            let text = serde_json::to_vec(live).unwrap_or_default();
+            files.tell(replace(&live_path(&files.path), &text));
+        }
+    }
+
+    fn write_lines(&self) {
+        let Some(files) = &mut *lock(&self.files) else { return lock(&self.pending).clear() };
+        let lines = std::mem::take(&mut *lock(&self.pending));
+        let written = files.append(&lines);
+        if written.is_err() {
+            // They come before what was added meanwhile.
+            lock(&self.pending).splice(0..0, lines);
+        }
+        files.tell(written);
+    }
+
+    /// Ends the record. A run that found everything done leaves none, lest runs that have nothing to do push those out
+    /// that had.
+    pub(crate) fn finish(&self, is_worth_keeping: bool) {
+        self.write_lines();
+        if let Some(files) = lock(&self.files).take() {
+            let _ = fs::remove_file(live_path(&files.path));
+            if !is_worth_keeping || files.written_bytes == 0 {
+                let _ = fs::remove_file(&files.path);
+            }
+        }
+    }
+}
+
+impl Files {
+    /// Writes all lines or none.
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.record.write_all(lines) {
+            self.record.set_len(self.written_bytes)?;
+            return Err(error);
+        }
+        self.written_bytes += lines.len() as u64;
+        Ok(())
+    }
+
+    fn tell(&mut self, written: io::Result<()>) {
+        if let (Err(error), false) = (written, self.told) {
+            self.told = true;
+            let directory = self.path.parent().unwrap_or(Path::new(".")).display();
+            logging::warn(&format!(
+                "the record of this run cannot be written to {directory}: {error}; the run goes on, and the record is \
+                 completed when it can be"
+            ));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,50 @@
+//! [`replace`]: files that others read while they change: all of the old or all of the new.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Makes `bytes` all there is in the file at `path`. Through a link, what it points to; what is no file, such as a
+/// terminal or a pipe, is written to as it is.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+        return fs::write(&path, bytes);
+    }
+    let beside = beside(&path);
+    let replaced = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    replaced
+}
+
+/// A hidden name in the same directory, which readers of `*.prom` or `*.json` do not take for theirs.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_through_its_link_and_nothing_is_left_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        replace(&file, b"old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace(&link, b"new").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced_and_what_cannot_be_written_is_an_error() {
+        replace(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        let dir = tempfile::tempdir().unwrap();
+        assert!(replace(&dir.path().join("none/file"), b"").is_err());
+    }
+}

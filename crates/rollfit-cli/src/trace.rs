@@ -1,0 +1,143 @@
+//! A run as a trace that chrome://tracing and Perfetto show: a lane a worker with the partitions it did, and how many
+//! workers, rows a second and cores there were over time.
+//!
+//! Holds true: within a partition its activities are laid one after the other in a fixed order, each as long as all of its
+//! parts together: they are sums, and not the instants at which a worker did this or that. The file is whole JSON at any
+//! time.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use rollfit_job::activity::Activity;
+use rollfit_job::record::{Event, PartitionEnd, Record, Sample};
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+use crate::logging;
+use crate::replace::replace;
+
+/// Writes the trace of a run when it ends.
+pub(crate) struct TraceFile {
+    path: PathBuf,
+    record: Mutex<Record>,
+}
+
+impl TraceFile {
+    /// Writes a trace of nothing, so that a run does not find out at its end that it cannot.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn begin(path: &Path) -> Result<Self, Failure> {
+        save(&Record::default(), path)
+            .map_err(|error| Failure::usage(format!("--trace: cannot write {}: {error}", path.display())))?;
+        Ok(Self { path: path.to_owned(), record: Mutex::default() })
+    }
+
+    /// Adds what happened.
+    pub(crate) fn add(&self, event: Event) {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner).add(event);
+    }
+
+    /// Writes the trace. The run is done, whether or not that succeeds.
+    pub(crate) fn finish(&self) {
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = save(&record, &self.path) {
+            logging::warn(&format!("--trace: cannot write {}: {error}", self.path.display()));
+        }
+    }
+}
+
+/// Writes a record as a trace to a file.
+pub(crate) fn save(record: &Record, path: &Path) -> io::Result<()> {
+    let mut trace = Vec::new();
+    write(record, &mut trace)?;
+    replace(path, &trace)
+}
+
+/// Writes a record as a trace, an event a line.
+pub(crate) fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
+    let about = json!({ "run": record.header.run, "version": record.header.version });
+    write!(out, "{{\"displayTimeUnit\":\"ms\",\"otherData\":{about},\"traceEvents\":[")?;
+    for (at, event) in events(record).enumerate() {
+        out.write_all(if at == 0 { b"\n" } else { b",\n" })?;
+        serde_json::to_writer(&mut *out, &event)?;
+    }
+    out.write_all(b"\n]}\n")
+}
+
+fn events(record: &Record) -> impl Iterator<Item = Value> {
+    let process = json!({ "ph": "M", "pid": 1, "name": "process_name",
+        "args": { "name": format!("rollfit {}", record.header.run) } });
+    let workers = record.partitions.iter().map(|end| end.worker + 1).max().unwrap_or(0);
+    std::iter::once(process)
+        .chain((0..workers).map(lane))
+        .chain(record.partitions.iter().flat_map(partition))
+        .chain(record.retries.iter().map(|retry| {
+            let args = json!({ "partition": retry.partition.to_string(), "cause": retry.cause });
+            instant(&format!("retry of {}", retry.partition), retry.at_ms, Some(retry.worker), args)
+        }))
+        .chain(record.decisions.iter().map(|decision| {
+            let args = json!({ "was": decision.was, "workers": decision.workers, "reason": decision.reason });
+            instant(&format!("workers {}", decision.workers), decision.at_ms, None, args)
+        }))
+        .chain(counters(&record.samples))
+}
+
+/// The name of a worker's lane. Lane 0 is the run's own.
+fn lane(worker: usize) -> Value {
+    let name = format!("worker {worker}");
+    json!({ "ph": "M", "pid": 1, "tid": worker + 1, "name": "thread_name", "args": { "name": name } })
+}
+
+/// A partition and, within it, its activities.
+fn partition(end: &PartitionEnd) -> impl Iterator<Item = Value> {
+    let (begun_us, ended_us) = (end.begun_ms * 1000, end.at_ms * 1000);
+    let args = json!({ "outcome": end.outcome, "cause": end.cause, "rows": end.rows, "bytes": end.bytes,
+        "attempt": end.attempt });
+    let whole = slice(&end.partition.to_string(), "partition", end.worker, begun_us..ended_us, args);
+    let mut from_us = begun_us;
+    let activities = Activity::ALL.into_iter().filter(|&activity| activity != Activity::Idle);
+    let parts = activities.filter_map(move |activity| {
+        let to_us = (from_us + end.wall_us.of(activity)).min(ended_us);
+        let args = json!({ "cpu_us": end.cpu_us.of(activity) });
+        let part =
+            (to_us > from_us).then(|| slice(activity.name(), "activity", end.worker, from_us..to_us, args));
+        from_us = to_us;
+        part
+    });
+    std::iter::once(whole).chain(parts)
+}
+
+fn slice(name: &str, category: &str, worker: usize, span_us: std::ops::Range<u64>, args: Value) -> Value {
+    json!({ "ph": "X", "pid": 1, "tid": worker + 1, "name": name, "cat": category,
+        "ts": span_us.start, "dur": span_us.end.saturating_sub(span_us.start), "args": args })
+}
+
+/// Something that took no time, of a worker or of the whole run.
+fn instant(name: &str, at_ms: u64, worker: Option<usize>, args: Value) -> Value {
+    let (lane, scope) = worker.map_or((0, "g"), |worker| (worker + 1, "t"));
+    json!({ "ph": "i", "pid": 1, "tid": lane, "s": scope, "name": name, "ts": at_ms * 1000, "args": args })
+}
+
+/// What rises and falls: the workers there were, rows a second since the sample before, and the cores kept busy.
+fn counters(samples: &[Sample]) -> impl Iterator<Item = Value> {
+    let before =
+        std::iter::once((0, 0)).chain(samples.iter().map(|sample| (sample.at_ms, sample.totals.rows)));
+    before.zip(samples).flat_map(|((before_ms, before_rows), sample)| {
+        let rows = sample.totals.rows.saturating_sub(before_rows);
+        let rows_per_s = rows as f64 * 1e3 / sample.at_ms.saturating_sub(before_ms).max(1) as f64;
+        let cores = [("own", sample.machine.own_cores), ("others", sample.machine.others_cores)];
+        let cores: serde_json::Map<String, Value> =
+            cores.into_iter().filter_map(|(who, cores)| Some((who.to_owned(), cores?.into()))).collect();
+        let counters = [
+            ("workers", json!({ "workers": sample.workers })),
+            ("rows/s", json!({ "rows/s": rows_per_s })),
+            ("cores", Value::Object(cores)),
+        ];
+        let is_known = |args: &Value| args.as_object().is_some_and(|args| !args.is_empty());
+        counters.into_iter().filter(move |(_, args)| is_known(args)).map(|(name, args)| {
+            json!({ "ph": "C", "pid": 1, "name": name, "ts": sample.at_ms * 1000, "args": args })
+        })
+    })
+}
