@@ -64,6 +64,38 @@ pub(crate) fn duration(seconds: f64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
+/// A time in the unit that suits it: `250 ms`, `12.3 s`, `4.5 min`, `3.1 h`.
+pub(crate) fn time(seconds: f64) -> String {
+    let unit = TimeUnit::of(seconds);
+    format!("{} {}", unit.number(seconds), unit.name)
+}
+
+/// A unit of time, with as many digits after the point as are told of it.
+pub(crate) struct TimeUnit {
+    pub(crate) name: &'static str,
+    pub(crate) seconds: f64,
+    digits: usize,
+}
+
+impl TimeUnit {
+    /// The unit in which so many seconds read well.
+    pub(crate) fn of(seconds: f64) -> Self {
+        let (name, unit_s, digits) = match seconds {
+            s if s == 0.0 => ("s", 1.0, 0),
+            s if s < 0.9995 => ("ms", 1e-3, 0),
+            s if s < 59.95 => ("s", 1.0, 1),
+            s if s < 3597.0 => ("min", 60.0, 1),
+            _ => ("h", 3600.0, 1),
+        };
+        Self { name, seconds: unit_s, digits }
+    }
+
+    /// So many seconds in this unit.
+    pub(crate) fn number(&self, seconds: f64) -> String {
+        format!("{:.*}", self.digits, seconds / self.seconds)
+    }
+}
+
 /// `1 partition`, `2 partitions`.
 pub(crate) fn plural(number: usize, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
@@ -82,6 +114,10 @@ mod tests {
             ["0 B", "999 B", "1.0 kB", "1.0 MB", "14.2 GB"]
         );
         assert_eq!([0.4, 79.6, 10_931.0].map(duration), ["0:00", "1:20", "3:02:11"]);
+        assert_eq!(
+            [0.0, 0.25, 0.9996, 59.94, 90.0, 11_160.0].map(time),
+            ["0 s", "250 ms", "1.0 s", "59.9 s", "1.5 min", "3.1 h"]
+        );
         assert_eq!([1, 2].map(|n| plural(n, "row")), ["1 row", "2 rows"]);
     }
 }

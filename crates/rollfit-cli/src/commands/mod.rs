@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod adopt;
+#[cfg_attr(not(test), allow(dead_code))]
+mod analyze;
 mod compare;
 mod demo;
 mod doctor;

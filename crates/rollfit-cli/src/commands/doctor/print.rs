@@ -5,7 +5,7 @@ use std::io;
 use rollfit_store::postgres::{Connection, Diagnosis, Holds, SourceTable, Target, Targets};
 
 use super::{Directory, Findings, Report, StoreReport, Work};
-use crate::output::{self, bytes, count, line, plural};
+use crate::output::{self, bytes, count, line, plural, time};
 
 impl Report {
     pub(super) fn print(&self) -> io::Result<()> {
@@ -161,21 +161,12 @@ impl Work {
         if let Some(seconds) = self.seconds_min {
             line(&format!(
                 "at least {} on the way to the server alone; storing takes longer",
-                duration(seconds)
+                time(seconds)
             ))?;
         }
         if let Some(seconds) = self.seconds_as_last_run {
-            line(&format!("about {} at the pace of the last run here", duration(seconds)))?;
+            line(&format!("about {} at the pace of the last run here", time(seconds)))?;
         }
         Ok(())
-    }
-}
-
-fn duration(seconds: f64) -> String {
-    const MINUTE_S: f64 = 60.0;
-    match seconds {
-        s if s < MINUTE_S => format!("{s:.1} s"),
-        s if s < 60.0 * MINUTE_S => format!("{:.1} min", s / MINUTE_S),
-        s => format!("{:.1} h", s / (60.0 * MINUTE_S)),
     }
 }

@@ -1,0 +1,220 @@
+//! [`Table`]: a part of an analysis in rows and columns, the same in the terminal, in Markdown and in HTML.
+
+use rollfit_job::activity::{Activity, Times};
+use rollfit_job::analysis::{ActivityShare, Analysis, Basis, LaneSlice, Resource, Scaling, TimelinePoint};
+use rollfit_job::record::{Decision, Unavailable};
+
+use super::figures::{UNKNOWN, byte_rate, estimated_rate, estimated_time, quantity, rate, share};
+use crate::output::{bytes, count, time};
+
+/// The title of the table of N workers.
+pub(super) const SCALING: &str = "What other numbers of workers would give";
+
+/// Rows under headings.
+pub(super) struct Table {
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// A heading, and whether numbers stand under it.
+pub(super) struct Column {
+    pub(super) heading: &'static str,
+    pub(super) is_number: bool,
+}
+
+const fn text(heading: &'static str) -> Column {
+    Column { heading, is_number: false }
+}
+
+const fn number(heading: &'static str) -> Column {
+    Column { heading, is_number: true }
+}
+
+impl Table {
+    fn new<'a, T: 'a>(
+        columns: impl Into<Vec<Column>>,
+        lines: impl IntoIterator<Item = &'a T>,
+        row: impl Fn(&T) -> Vec<String>,
+    ) -> Self {
+        Self { columns: columns.into(), rows: lines.into_iter().map(row).collect() }
+    }
+}
+
+/// A figure, or the sign that it cannot be told.
+fn known<T>(figure: Option<T>, told: impl Fn(T) -> String) -> String {
+    figure.map_or(UNKNOWN.to_owned(), told)
+}
+
+/// Utilisation, saturation and errors of each resource.
+pub(super) fn resources(resources: &[Resource]) -> Table {
+    let columns =
+        [text("resource"), number("used"), number("errors"), text("of what"), text("waiting for it")];
+    Table::new(columns, resources, |resource| {
+        vec![
+            resource.name.clone(),
+            resource.utilisation.map_or("unavailable".to_owned(), share),
+            resource.errors.map_or("unavailable".to_owned(), count),
+            resource.used.clone(),
+            resource.saturation.clone().unwrap_or("unavailable".to_owned()),
+        ]
+    })
+}
+
+/// What the workers' time went into.
+pub(super) fn activities(activities: &[ActivityShare]) -> Table {
+    let columns =
+        [text("activity"), number("share"), number("time"), number("processor"), text("what it is")];
+    Table::new(columns, activities, |line| {
+        vec![
+            line.activity.name().to_owned(),
+            share(line.share),
+            time(line.wall_s),
+            time(line.cpu_s),
+            meaning(line.activity).to_owned(),
+        ]
+    })
+}
+
+/// What an activity is, in few words.
+pub(super) const fn meaning(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Idle => "has no partition",
+        Activity::Waiting => "waits for a session, or for a partition that another has",
+        Activity::Connecting => "opens a session with the store",
+        Activity::Asking => "asks the store for receipts, tables, locks",
+        Activity::Reading => "reads the source",
+        Activity::Computing => "joins, fits, derives metrics",
+        Activity::Encoding => "turns features into the bytes of the store",
+        Activity::Sending => "is blocked handing bytes to the store",
+        Activity::Committing => "makes what was handed over durable and visible",
+        Activity::Braking => "holds itself back, as the configuration says",
+        Activity::Pausing => "waits before another attempt",
+    }
+}
+
+/// What N workers would give.
+pub(super) fn scaling(scaling: &[Scaling]) -> Table {
+    let columns = [
+        number("workers"),
+        text("known by"),
+        number("rows/s"),
+        number("whole job"),
+        number("sessions"),
+        number("memory"),
+        number("load"),
+        text("what stands against it"),
+    ];
+    Table::new(columns, scaling, |line| {
+        vec![
+            line.workers.to_string(),
+            basis(line.basis).to_owned(),
+            known(line.rows_per_s.as_ref(), estimated_rate),
+            known(line.job_s.as_ref(), estimated_time),
+            known(line.sessions, |sessions| count(sessions as u64)),
+            known(line.memory_bytes, bytes),
+            known(line.load, quantity),
+            line.limit.clone().unwrap_or_default(),
+        ]
+    })
+}
+
+/// How a line of the table of workers is known.
+pub(super) const fn basis(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Measured => "measured",
+        Basis::Modelled => "modelled",
+        Basis::Ceiling => "ceiling",
+    }
+}
+
+/// The numbers of workers and why.
+pub(super) fn decisions(decisions: &[Decision]) -> Table {
+    let columns = [number("at"), number("was"), number("workers"), number("rows/s before"), text("why")];
+    Table::new(columns, decisions, |decision| {
+        vec![
+            time(decision.at_ms as f64 / 1000.0),
+            decision.was.to_string(),
+            decision.workers.to_string(),
+            known(decision.rows_per_s, rate),
+            decision.reason.clone(),
+        ]
+    })
+}
+
+/// Partitions as workers did them.
+pub(super) fn slices(slices: &[LaneSlice]) -> Table {
+    let columns = [
+        text("partition"),
+        number("took"),
+        number("begun at"),
+        number("worker"),
+        number("rows"),
+        text("outcome"),
+        text("mostly"),
+    ];
+    Table::new(columns, slices, |slice| {
+        vec![
+            slice.partition.to_string(),
+            time(slice.took_s),
+            time(slice.begun_s),
+            slice.worker.to_string(),
+            count(slice.rows),
+            slice.outcome.clone(),
+            mostly(&slice.wall_us),
+        ]
+    })
+}
+
+/// The largest of the activities, with its share: `sending 62%`.
+pub(super) fn mostly(times: &Times) -> String {
+    let largest = Activity::ALL.into_iter().max_by_key(|&activity| times.of(activity));
+    match largest {
+        Some(activity) if times.of(activity) > 0 => {
+            format!("{} {}", activity.name(), share(times.of(activity) as f64 / times.total_us() as f64))
+        }
+        _ => UNKNOWN.to_owned(),
+    }
+}
+
+/// The run over time.
+pub(super) fn timeline(points: &[TimelinePoint]) -> Table {
+    let columns = [
+        number("at"),
+        number("rows/s"),
+        number("bytes/s"),
+        number("workers"),
+        number("own cores"),
+        number("others' cores"),
+    ];
+    Table::new(columns, points, |point| {
+        vec![
+            time(point.at_s),
+            rate(point.rows_per_s),
+            byte_rate(point.bytes_per_s),
+            quantity(point.workers),
+            known(point.own_cores, quantity),
+            known(point.others_cores, quantity),
+        ]
+    })
+}
+
+/// What could not be found out.
+pub(super) fn unavailable(unavailable: &[Unavailable]) -> Table {
+    let columns = [text("what"), number("at"), text("why")];
+    Table::new(columns, unavailable, |line| {
+        vec![line.what.clone(), time(line.at_ms as f64 / 1000.0), line.cause.clone()]
+    })
+}
+
+/// The tables of an analysis with their titles, in order; those without a row are left out.
+pub(super) fn all(analysis: &Analysis) -> Vec<(&'static str, Table)> {
+    let tables = [
+        ("Resources", resources(&analysis.resources)),
+        ("What the workers' time went into", activities(&analysis.activities)),
+        (SCALING, scaling(&analysis.scaling)),
+        ("Slowest partitions", slices(&analysis.slowest)),
+        ("Decisions about the number of workers", decisions(&analysis.decisions)),
+        ("Unavailable", unavailable(&analysis.unavailable)),
+    ];
+    tables.into_iter().filter(|(_, table)| !table.rows.is_empty()).collect()
+}
