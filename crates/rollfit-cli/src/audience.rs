@@ -47,21 +47,19 @@ impl Audience {
         header: Header,
     ) -> Result<Self, Failure> {
         let metrics = arguments.metrics_file.as_ref().map(|path| MetricsFile::begin(path, &header));
-        let trace = arguments.trace.as_ref().map(|path| TraceFile::begin(path));
+        let trace = arguments.trace.as_ref().map(|path| TraceFile::begin(path, &header));
         let (metrics, trace) = (metrics.transpose()?, trace.transpose()?);
         let state = StateDir::open();
-        let recorder = Recorder::begin(&state);
+        let recorder = Recorder::begin(&state, &header);
         state.prune();
-        let audience = Self {
+        Ok(Self {
             started: Instant::now(),
             progress: Progress::start(global, &header),
             recorder,
             metrics,
             trace,
             following: Mutex::default(),
-        };
-        audience.tell(Event::Run(Box::new(header)));
-        Ok(audience)
+        })
     }
 
     /// Tells how the run ended; how long it took.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rollfit_job::activity::Activity;
-use rollfit_job::record::{Event, PartitionEnd, Record, Sample};
+use rollfit_job::record::{Event, Header, PartitionEnd, Record, Sample};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -28,10 +28,11 @@ impl TraceFile {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(crate) fn begin(path: &Path) -> Result<Self, Failure> {
-        save(&Record::default(), path)
+    pub(crate) fn begin(path: &Path, header: &Header) -> Result<Self, Failure> {
+        let record = Record { header: header.clone(), ..Record::default() };
+        save(&record, path)
             .map_err(|error| Failure::usage(format!("--trace: cannot write {}: {error}", path.display())))?;
-        Ok(Self { path: path.to_owned(), record: Mutex::default() })
+        Ok(Self { path: path.to_owned(), record: Mutex::new(record) })
     }
 
     /// Adds what happened.

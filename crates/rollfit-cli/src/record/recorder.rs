@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rollfit_job::record::Event;
+use rollfit_job::record::{Event, Header};
 
 use crate::live::Live;
 use crate::logging;
@@ -33,15 +33,18 @@ struct Files {
 
 impl Recorder {
     /// Begins the record of the run in the state directory. Where that cannot be, it is told, and nothing is recorded.
-    pub(crate) fn begin(state: &StateDir) -> Self {
-        let files = match state.create(logging::run_id()) {
+    pub(crate) fn begin(state: &StateDir, header: &Header) -> Self {
+        let files = match state.create(&header.run) {
             Ok((path, record)) => Some(Files { record, path, written_bytes: 0, told: false }),
             Err(error) => {
                 logging::warn(&format!("the run goes on without a record: {error}"));
                 None
             }
         };
-        Self { pending: Mutex::default(), files: Mutex::new(files) }
+        let recorder = Self { pending: Mutex::default(), files: Mutex::new(files) };
+        recorder.add(&Event::Run(Box::new(header.clone())));
+        recorder.write_lines();
+        recorder
     }
 
     /// Adds a line.

@@ -70,7 +70,7 @@ fn features_that_may_not_be_read_fail_and_are_not_overwritten() {
 }
 
 /// Runs a shell script in the sandbox, with the executable as `$0` and a mount namespace of its own.
-fn with_small_disk(sandbox: &Sandbox, script: &str) -> Option<Answer> {
+pub(crate) fn with_small_disk(sandbox: &Sandbox, script: &str) -> Option<Answer> {
     let mount = "mount -t tmpfs -o size=4m rollfit-test disk";
     fs::create_dir_all(sandbox.path("disk")).unwrap();
     let run = |script: &str| {

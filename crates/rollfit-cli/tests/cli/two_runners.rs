@@ -18,7 +18,7 @@ fn start(sandbox: &Sandbox, arguments: &[&str]) -> Running {
 }
 
 /// Holds a partition as another runner would, until it is dropped.
-fn hold(sandbox: &Sandbox, month: &str) -> File {
+pub(crate) fn hold(sandbox: &Sandbox, month: &str) -> File {
     let path = sandbox.part("eurusd", month).with_file_name(".lock");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut file = File::create(path).unwrap();

@@ -23,8 +23,8 @@ use crate::{output, state_dir};
 
 /// What is told, of one run or several, or of the store where there is none.
 #[derive(serde::Serialize)]
-struct StatusDocument {
-    runs: Vec<RunStatus>,
+struct StatusDocument<'a> {
+    runs: &'a [RunStatus],
     receipts: Option<Receipts>,
 }
 
@@ -37,17 +37,17 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
             receipts.print()?;
             return Ok(Exit::Done);
         }
-        output::json(&StatusDocument { runs: Vec::new(), receipts: Some(receipts) })?;
+        output::json(&StatusDocument { runs: &[], receipts: Some(receipts) })?;
         return Ok(Exit::Done);
     }
-    let mut runs = statuses(&records)?;
+    let mut runs = records.iter().map(|path| status(path)).collect::<Result<Vec<_>, _>>()?;
     if arguments.watch {
         runs = watch(global, &records, runs)?;
     }
     if !global.json {
         print::runs(&runs, Room::ENOUGH).iter().try_for_each(|line| output::line(line))?;
     } else if !arguments.watch {
-        output::json(&StatusDocument { runs, receipts: None })?;
+        output::json(&StatusDocument { runs: &runs, receipts: None })?;
     }
     Ok(Exit::Done)
 }
@@ -80,12 +80,6 @@ fn header(path: &Path) -> Option<Header> {
     Record::read(&line[..]).ok().map(|record| record.header)
 }
 
-/// How the runs of these records are. A run that found everything done has taken its record away.
-fn statuses(records: &[PathBuf]) -> Result<Vec<RunStatus>, Failure> {
-    let statuses = records.iter().map(|path| (path, status(path)));
-    statuses.filter(|(path, status)| status.is_ok() || path.exists()).map(|(_, status)| status).collect()
-}
-
 fn status(path: &Path) -> Result<RunStatus, Failure> {
     // Asked first: what is not running any more has written all it will.
     let is_running = is_running(path);
@@ -103,7 +97,9 @@ fn watch(
     while runs.iter().any(|run| run.state == RunState::Running) {
         tell(global, screen.as_ref(), &runs)?;
         std::thread::sleep(Duration::from_secs(1));
-        runs = statuses(records)?;
+        // A run that found everything done has taken its record away.
+        let left = records.iter().filter(|path| path.exists());
+        runs = left.map(|path| status(path)).collect::<Result<_, _>>()?;
     }
     match &screen {
         Some(screen) => screen.clear(),
@@ -118,7 +114,8 @@ fn tell(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStatus]) -
     if let Some(screen) = screen {
         screen.show(&print::runs(runs, screen.room()));
     } else if global.json {
-        output::line(&serde_json::to_string(runs).map_err(std::io::Error::other)?)?;
+        let document = StatusDocument { runs, receipts: None };
+        output::line(&serde_json::to_string(&document).map_err(std::io::Error::other)?)?;
     } else {
         print::runs(runs, Room::ENOUGH).iter().try_for_each(|line| output::line(line))?;
         output::line("")?;
