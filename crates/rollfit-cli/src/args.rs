@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Show how a run is that goes on, or how the last one went
     Status(StatusArguments),
+    /// Tell how fast machine and store are, and how long the whole job would take
+    Analyze(AnalyzeArguments),
     /// Check that what is stored is what the source gives
     Verify(VerifyArguments),
     /// Hold stored features, whoever wrote them, against what the source gives; writes nothing
@@ -150,6 +152,15 @@ pub(crate) struct StatusArguments {
     /// Show it again every second until the run ends
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnalyzeArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Measure machine and store for some seconds, without a run; nothing that is written stays
+    #[arg(long, required = true)]
+    pub(crate) probe: bool,
 }
 
 #[derive(Debug, Args)]
