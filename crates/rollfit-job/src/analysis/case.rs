@@ -82,7 +82,9 @@ impl Case {
 
     /// How many workers there will be, by the likeliest variant.
     pub(super) fn workers_now(&self) -> usize {
-        self.variants.first().map_or(1, |likeliest| self.workers(&likeliest.work.rows_per_s(self.workers_max())))
+        self.variants
+            .first()
+            .map_or(1, |likeliest| self.workers(&likeliest.work.rows_per_s(self.workers_max())))
     }
 
     /// Rows a second of so many workers for a long time, whatever else limits their number.

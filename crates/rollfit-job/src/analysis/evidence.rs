@@ -7,7 +7,7 @@ use super::demand::{Demand, written};
 use super::fit::plausible;
 use super::level::Level;
 use super::seen::Seen;
-use super::work::{Cores, Work};
+use super::work::Work;
 use crate::record::Record;
 use crate::spec::{Order, Setting, Workers};
 use crate::watch::Totals;
@@ -44,11 +44,6 @@ impl<'a> Evidence<'a> {
         setting(self.record, name)
     }
 
-    /// The workers' time of the whole run that partitions took.
-    pub(super) fn workers_s(&self) -> f64 {
-        self.in_hand.mean(0.0, self.took_s) * self.took_s
-    }
-
     /// Rows written a second.
     pub(super) fn rows_per_s(&self) -> f64 {
         self.demand.rows * self.demand.partitions as f64 / self.took_s.max(1e-3)
@@ -65,6 +60,54 @@ impl<'a> Evidence<'a> {
     /// The workers that there were, on average.
     pub(super) fn workers(&self) -> f64 {
         self.in_hand.mean(0.0, self.took_s)
+    }
+
+    /// The share of the run that workers had no partition, of as many as there were at most.
+    pub(super) fn idle_share(&self) -> f64 {
+        (1.0 - self.workers() / self.workers_max() as f64).max(0.0)
+    }
+
+    /// The share of all cores that are busy, with whatever.
+    pub(super) fn cores_busy(&self) -> Option<f64> {
+        let machine = &self.record.header.machine;
+        let all = machine.cores.map(|cores| cores as f64).or(machine.cores_allowed)?;
+        let own = self.seen.own_cores?;
+        let of_all = (own + self.seen.others_cores.unwrap_or(0.0)) / all;
+        let of_allowed = own / machine.cores_allowed.unwrap_or(all);
+        Some(of_all.max(of_allowed).min(1.0))
+    }
+
+    /// How long a partition waits for locks of others: where not for sessions, it waits for nothing else.
+    pub(super) fn locked_s(&self) -> f64 {
+        let for_sessions = self.case.ceilings.sessions.is_some_and(|most| self.workers_max() > most);
+        let waiting_s = if for_sessions { 0.0 } else { self.demand.waiting_s };
+        waiting_s + self.locked_while_asking_s()
+    }
+
+    /// How long a partition waits for small answers, locks apart.
+    pub(super) fn asked_s(&self) -> f64 {
+        (self.demand.asking_s - self.locked_while_asking_s()).max(0.0)
+    }
+
+    /// Sessions that the store says wait for locks, of those that ask it small things.
+    fn locked_while_asking_s(&self) -> f64 {
+        let locked: f64 =
+            self.seen.waits.iter().filter(|(what, _)| what.starts_with("Lock")).map(|(_, count)| count).sum();
+        let each_s = locked * self.took_s / self.demand.partitions as f64;
+        (each_s - self.demand.waiting_s).clamp(0.0, self.demand.asking_s)
+    }
+
+    /// What sessions waited for within the store, where that is worth telling.
+    pub(super) fn store_waits(&self) -> Option<String> {
+        let told: Vec<String> = self
+            .seen
+            .waits
+            .iter()
+            .filter(|(_, count)| **count >= 0.1)
+            .map(|(what, count)| format!("{what} {}", super::words::number(*count)))
+            .collect();
+        (!told.is_empty())
+            .then(|| format!("sessions that waited within the store, on average: {}", told.join(", ")))
     }
 
     /// The most workers that partitions were in hand of at once.

@@ -69,7 +69,9 @@ fn telling(levels: &[Level]) -> Vec<&Level> {
 fn shared_places(start: &Work, measured: &[Measured]) -> Vec<Place> {
     let share = |work: &Work, place: Place| work.at(place).demand_s / work.alone_s();
     let matters = |place: &Place| {
-        std::iter::once(start).chain(measured.iter().map(|level| &level.work)).any(|work| share(work, *place) > 0.03)
+        std::iter::once(start)
+            .chain(measured.iter().map(|level| &level.work))
+            .any(|work| share(work, *place) > 0.03)
     };
     Place::ALL.into_iter().filter(matters).collect()
 }
@@ -80,7 +82,8 @@ type Servers = Vec<(Place, f64)>;
 fn combinations(unknown: &[Place], measured: &[Measured]) -> Vec<Servers> {
     let most = measured.iter().map(|level| level.workers).max().unwrap_or(1) as f64;
     let doublings = std::iter::successors(Some(1.0), |servers| Some(servers * 2.0));
-    let numbers: Vec<f64> = doublings.take_while(|servers| *servers <= 2.0 * most).chain([f64::INFINITY]).collect();
+    let numbers: Vec<f64> =
+        doublings.take_while(|servers| *servers <= 2.0 * most).chain([f64::INFINITY]).collect();
     unknown.iter().fold(vec![Vec::new()], |combinations, place| {
         let with = |servers: &Servers, number: f64| {
             servers.iter().copied().chain([(*place, number)]).collect::<Servers>()
@@ -156,9 +159,8 @@ fn refine(tried: &mut Vec<Tried>, unknown: &[Place], measured: &[Measured]) {
         for Tried { work, .. } in near {
             for place in unknown.iter().filter(|place| work.at(**place).servers.is_finite()) {
                 for times in TIMES {
-                    let number = |other: &Place| {
-                        work.at(*other).servers * if other == place { times } else { 1.0 }
-                    };
+                    let number =
+                        |other: &Place| work.at(*other).servers * if other == place { times } else { 1.0 };
                     let servers: Servers =
                         unknown.iter().map(|other| (*other, number(other).max(1.0))).collect();
                     tried.push(attempt(work, &servers, measured));

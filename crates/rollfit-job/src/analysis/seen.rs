@@ -54,17 +54,25 @@ impl Seen {
         let is_local = record.header.sink_is_local == Some(true);
         let store = |sample: &Sample| {
             let working = f64::from(sample.store.as_ref()?.working);
-            Some(sample.machine.others_cores.filter(|_| is_local).map_or(working, |others| working.min(others)))
+            Some(
+                sample
+                    .machine
+                    .others_cores
+                    .filter(|_| is_local)
+                    .map_or(working, |others| working.min(others)),
+            )
         };
         let local = |sample: &Sample| if is_local { store(sample).unwrap_or(0.0) } else { 0.0 };
-        let neighbours = Course::sampled(record, |sample| {
-            Some((sample.machine.others_cores? - local(sample)).max(0.0))
-        });
+        let neighbours =
+            Course::sampled(record, |sample| Some((sample.machine.others_cores? - local(sample)).max(0.0)));
         let mut seen = Self {
             own_cores: mean(|sample| sample.machine.own_cores),
             others_cores: mean(|sample| sample.machine.others_cores),
-            store_cores: Course::sampled(record, store).map(|course| course.mean(0.0, took_s.min(last_s(record)))),
-            neighbours_mean: neighbours.as_ref().map_or(0.0, |course| course.mean(0.0, took_s.min(last_s(record)))),
+            store_cores: Course::sampled(record, store)
+                .map(|course| course.mean(0.0, took_s.min(last_s(record)))),
+            neighbours_mean: neighbours
+                .as_ref()
+                .map_or(0.0, |course| course.mean(0.0, took_s.min(last_s(record)))),
             neighbours,
             stolen_cores: mean(|sample| sample.machine.stolen_cores),
             waiting_threads: mean(|sample| sample.machine.waiting_threads),
@@ -93,7 +101,8 @@ impl Seen {
             };
             record.samples.iter().filter_map(sample)
         };
-        self.memory_bytes_max = record.samples.iter().filter_map(|sample| sample.machine.own_memory_bytes).max();
+        self.memory_bytes_max =
+            record.samples.iter().filter_map(|sample| sample.machine.own_memory_bytes).max();
         self.base_bytes = known().map(|(own, workers, _)| (own - workers).max(0.0)).reduce(f64::max);
         self.worker_bytes = known()
             .filter(|(_, held, workers)| *held > 0.0 && *workers > 0.0)

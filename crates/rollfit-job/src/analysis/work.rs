@@ -94,7 +94,8 @@ impl Work {
 
     /// The stations: cores, pure waits, then each [`Place`].
     pub(super) fn network(&self) -> Network {
-        let shared = |shared: &Shared| Station { demand_s: shared.demand_s, servers: shared.servers, rivals: 0.0 };
+        let shared =
+            |shared: &Shared| Station { demand_s: shared.demand_s, servers: shared.servers, rivals: 0.0 };
         let alone = [self.core_station(), Station::delay(self.asking_s + self.pausing_s)];
         Network { stations: alone.into_iter().chain(self.shared.iter().map(shared)).collect() }
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, dead_code)] // A failed helper fails its test; not every scenario asks for everything.
 
 mod load;
+mod matrix;
 mod plan;
 mod recording;
 mod run;

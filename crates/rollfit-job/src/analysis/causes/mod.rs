@@ -1,0 +1,96 @@
+//! What costs time: each cause looked for by itself, each with the change that would remove it, ranked by what that brings.
+//!
+//! Holds true: a gain is what the model says of the whole job with the cause removed, so never more than what would limit it
+//! then allows; a cause whose removal brings less than [`GAIN_LEAST`] is none.
+
+mod advice;
+mod crew;
+mod machine;
+mod store;
+mod trouble;
+
+pub(super) use self::advice::Advice;
+use super::case::Case;
+use super::evidence::Evidence;
+use super::report::{Bottleneck, Cause, Estimate, Remedy};
+use super::scaling::divided;
+use crate::spec::Setting;
+
+/// What brings less is not worth naming.
+pub(super) const GAIN_LEAST: f64 = 0.05;
+/// Where no gain can be told, what costs less is not worth naming.
+const IMPACT_LEAST: f64 = 0.1;
+
+/// Something that costs time.
+pub(super) struct Found {
+    pub(super) cause: Cause,
+    pub(super) title: String,
+    pub(super) impact: f64,
+    pub(super) evidence: Vec<String>,
+    pub(super) setting: Option<Setting>,
+    pub(super) advice: Option<Advice>,
+}
+
+/// A bottleneck, and the change that its remedy makes.
+pub(super) struct Ranked {
+    pub(super) bottleneck: Bottleneck,
+    pub(super) advice: Option<Advice>,
+}
+
+/// What costs time, what brings most first.
+pub(super) fn ranked(evidence: &Evidence<'_>) -> Vec<Ranked> {
+    let found = machine::found(evidence)
+        .into_iter()
+        .chain(crew::found(evidence))
+        .chain(store::found(evidence))
+        .chain(trouble::found(evidence));
+    let mut ranked: Vec<Ranked> = found.filter_map(|found| found.told(evidence)).collect();
+    ranked.sort_by(|a, b| b.score().total_cmp(&a.score()));
+    ranked
+}
+
+impl Found {
+    /// Told with what its remedy brings; none where that is not worth it.
+    fn told(self, evidence: &Evidence<'_>) -> Option<Ranked> {
+        let gain = self.advice.as_ref().map(|advice| advice.gain(&evidence.case));
+        let is_worth_it = gain.map_or(self.impact >= IMPACT_LEAST, |gain| gain.expected >= 1.0 + GAIN_LEAST);
+        if !is_worth_it {
+            return None;
+        }
+        let remedy = self.advice.as_ref().zip(gain).map(|(advice, gain)| advice.remedy(evidence, gain));
+        let bottleneck = Bottleneck {
+            cause: self.cause,
+            title: self.title,
+            impact: self.impact.clamp(0.0, 1.0),
+            evidence: self.evidence,
+            setting: self.setting,
+            remedy,
+        };
+        Some(Ranked { bottleneck, advice: self.advice })
+    }
+}
+
+impl Ranked {
+    /// What is expected, and how sure it is; where no gain is told, what it costs.
+    fn score(&self) -> f64 {
+        match self.gain() {
+            Some(gain) => gain.expected - 1.0 + 0.1 * (gain.low - 1.0).max(0.0),
+            None => self.bottleneck.impact,
+        }
+    }
+
+    pub(super) fn gain(&self) -> Option<Estimate> {
+        self.bottleneck.remedy.as_ref().and_then(|remedy: &Remedy| remedy.gain)
+    }
+}
+
+/// How long the whole job takes with a gain, by how long it takes now.
+fn job_s(evidence: &Evidence<'_>, gain: Estimate) -> Estimate {
+    divided(evidence.job_s(), gain)
+}
+
+/// A case with all remedies applied.
+pub(super) fn all_applied(case: &Case, ranked: &[Ranked]) -> Case {
+    let advices = ranked.iter().filter_map(|ranked| ranked.advice.as_ref());
+    advices.fold(case.clone(), |case, advice| advice.applied(&case, 0.0))
+}
