@@ -73,6 +73,7 @@ pub(crate) fn time(seconds: f64) -> String {
 /// A unit of time, with as many digits after the point as are told of it.
 pub(crate) struct TimeUnit {
     pub(crate) name: &'static str,
+    pub(crate) plural: &'static str,
     pub(crate) seconds: f64,
     digits: usize,
 }
@@ -80,14 +81,14 @@ pub(crate) struct TimeUnit {
 impl TimeUnit {
     /// The unit in which so many seconds read well.
     pub(crate) fn of(seconds: f64) -> Self {
-        let (name, unit_s, digits) = match seconds {
-            s if s == 0.0 => ("s", 1.0, 0),
-            s if s < 0.9995 => ("ms", 1e-3, 0),
-            s if s < 59.95 => ("s", 1.0, 1),
-            s if s < 3597.0 => ("min", 60.0, 1),
-            _ => ("h", 3600.0, 1),
+        let (name, plural, unit_s, digits) = match seconds {
+            s if s == 0.0 => ("s", "seconds", 1.0, 0),
+            s if s < 0.9995 => ("ms", "milliseconds", 1e-3, 0),
+            s if s < 59.95 => ("s", "seconds", 1.0, 1),
+            s if s < 3597.0 => ("min", "minutes", 60.0, 1),
+            _ => ("h", "hours", 3600.0, 1),
         };
-        Self { name, seconds: unit_s, digits }
+        Self { name, plural, seconds: unit_s, digits }
     }
 
     /// So many seconds in this unit.

@@ -103,25 +103,29 @@ pub(super) fn outcome(analysis: &Analysis) -> Vec<Fact> {
 
 /// A bottleneck's setting and remedy; its evidence stands apart.
 pub(super) fn bottleneck(bottleneck: &Bottleneck, header: &Header) -> Vec<Fact> {
-    let setting = bottleneck.setting.as_ref().map(|setting| code("setting", origin_told(setting, header)));
+    let setting = bottleneck.setting.as_ref().map(|setting| code("setting", setting_told(setting, header)));
     let remedy = bottleneck.remedy.iter().flat_map(remedy);
     setting.into_iter().chain(remedy).filter(|fact| !fact.text.is_empty()).collect()
 }
 
 /// `run.workers = 4 (rollfit.toml, line 31)`.
-fn origin_told(setting: &Setting, header: &Header) -> String {
-    let value = match &setting.value {
-        Some(value) => format!("{} = {value}", setting.name),
-        None => format!("{} is not set", setting.name),
-    };
+fn setting_told(setting: &Setting, header: &Header) -> String {
+    match &setting.value {
+        Some(value) => format!("{} = {value} ({})", setting.name, origin(setting, header)),
+        None if setting.origin == Origin::Default => format!("{} is not set", setting.name),
+        None => format!("{} is not set ({})", setting.name, origin(setting, header)),
+    }
+}
+
+/// Where a setting came from.
+pub(super) fn origin(setting: &Setting, header: &Header) -> String {
     let file =
-        Path::new(&header.config).file_name().map_or("rollfit.toml".into(), |name| name.to_string_lossy());
-    match (&setting.origin, &setting.value) {
-        (Origin::Default, None) => value,
-        (Origin::Default, Some(_)) => format!("{value} (default)"),
-        (Origin::Flag(flag), _) => format!("{value} (flag {flag})"),
-        (Origin::Variable(variable), _) => format!("{value} (variable {variable})"),
-        (Origin::Line(line), _) => format!("{value} ({file}, line {line})"),
+        || Path::new(&header.config).file_name().map_or("rollfit.toml".into(), |name| name.to_string_lossy());
+    match &setting.origin {
+        Origin::Default => "default".to_owned(),
+        Origin::Flag(flag) => format!("flag {flag}"),
+        Origin::Variable(variable) => format!("variable {variable}"),
+        Origin::Line(line) => format!("{}, line {line}", file()),
     }
 }
 
@@ -193,7 +197,7 @@ mod tests {
         let header = Header { config: "/etc/fx/job.toml".to_owned(), ..Header::default() };
         let told = |value: Option<&str>, origin| {
             let value = value.map(str::to_owned);
-            origin_told(&Setting { name: "run.workers".to_owned(), value, origin }, &header)
+            setting_told(&Setting { name: "run.workers".to_owned(), value, origin }, &header)
         };
         assert_eq!(told(Some("4"), Origin::Line(31)), "run.workers = 4 (job.toml, line 31)");
         assert_eq!(told(Some("4"), Origin::Default), "run.workers = 4 (default)");

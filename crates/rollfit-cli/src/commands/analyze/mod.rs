@@ -4,6 +4,7 @@
 mod example;
 mod facts;
 mod figures;
+mod html;
 mod markdown;
 mod tables;
 mod terminal;

@@ -2,8 +2,9 @@
 
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::analysis::{ActivityShare, Analysis, Basis, LaneSlice, Resource, Scaling, TimelinePoint};
-use rollfit_job::record::{Decision, Unavailable};
+use rollfit_job::record::{Decision, Header, Unavailable};
 
+use super::facts;
 use super::figures::{UNKNOWN, byte_rate, estimated_rate, estimated_time, quantity, rate, share};
 use crate::output::{bytes, count, time};
 
@@ -206,6 +207,18 @@ pub(super) fn unavailable(unavailable: &[Unavailable]) -> Table {
     })
 }
 
+/// The settings that decide how fast a run can be, with where each came from.
+pub(super) fn settings(header: &Header) -> Table {
+    let columns = [text("setting"), text("value"), text("from")];
+    Table::new(columns, &header.settings, |setting| {
+        vec![
+            setting.name.clone(),
+            known(setting.value.clone(), |value| value),
+            facts::origin(setting, header),
+        ]
+    })
+}
+
 /// The tables of an analysis with their titles, in order; those without a row are left out.
 pub(super) fn all(analysis: &Analysis) -> Vec<(&'static str, Table)> {
     let tables = [
@@ -214,6 +227,7 @@ pub(super) fn all(analysis: &Analysis) -> Vec<(&'static str, Table)> {
         (SCALING, scaling(&analysis.scaling)),
         ("Slowest partitions", slices(&analysis.slowest)),
         ("Decisions about the number of workers", decisions(&analysis.decisions)),
+        ("Settings", settings(&analysis.header)),
         ("Unavailable", unavailable(&analysis.unavailable)),
     ];
     tables.into_iter().filter(|(_, table)| !table.rows.is_empty()).collect()

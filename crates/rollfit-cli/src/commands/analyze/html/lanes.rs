@@ -1,0 +1,167 @@
+//! Each worker's partitions over time, each split by what it took: what a worker did when, and when it had nothing.
+//!
+//! Holds true: the bytes of the marks are bounded, whatever the number of partitions: where there are too many, neighbours are
+//! drawn as one, and then in the colour of what took longest alone.
+
+use maud::{Markup, html};
+use rollfit_job::activity::{Activity, Times};
+use rollfit_job::analysis::{Analysis, LaneSlice};
+
+use super::chart::{Figure, Plot, SINCE, legend, px, rectangle, told};
+use crate::output::{count, time};
+
+/// What all marks may take in the file; and about what a mark takes, and what is told of a block.
+const BYTES_MAX: usize = 400_000;
+const MARK_BYTES: usize = 65;
+const TOLD_BYTES: usize = 220;
+
+/// How closely it is drawn.
+#[derive(Clone, Copy)]
+struct Detail {
+    /// Partitions narrower than this are drawn as one with their neighbours.
+    width_px_min: f64,
+    /// Whether by every activity, or by the largest alone.
+    is_split: bool,
+}
+
+/// One or more neighbouring partitions of a worker.
+struct Block<'a> {
+    slices: Vec<&'a LaneSlice>,
+    times: Times,
+}
+
+pub(super) fn chart(analysis: &Analysis) -> Markup {
+    let workers = analysis.lanes.iter().map(|slice| slice.worker + 1).max().unwrap_or(0);
+    let row_px = (480.0 / workers.max(1) as f64).clamp(10.0, 30.0);
+    let height = row_px * workers as f64;
+    let figure = Figure {
+        id: "lanes",
+        title: "Worker lanes",
+        about: "The partitions that each worker did, one after the other, each divided by what it took: sums in a fixed \
+            order, not instants. A ring marks what was not written.",
+        legend: html! { @for line in &analysis.activities { (legend(line.activity.name(), line.activity.name())) } },
+        height: height + 64.0,
+    };
+    if analysis.lanes.is_empty() {
+        return figure.without_marks("No partition has ended.");
+    }
+    let end_s =
+        analysis.lanes.iter().map(|slice| slice.begun_s + slice.took_s).fold(analysis.run.took_s, f64::max);
+    let plot = Plot::new(60.0, 22.0, height, end_s, workers as f64);
+    let detail = detail(&analysis.lanes, workers, &plot);
+    figure.with(&html! {
+        text.label x="60" y="13" { "worker" }
+        @for worker in 0..workers {
+            @let y = plot.top + row_px * worker as f64;
+            @if row_px > 12.0 || worker % 2 == 0 { text.tick.end x="54" y=(px(y + row_px / 2.0 + 4.0)) { (worker) } }
+            @for block in blocks(&analysis.lanes, worker, &plot, detail.width_px_min) {
+                (draw(&block, &plot, y + 1.0, row_px - 2.0, detail.is_split))
+            }
+        }
+        (plot.time_axis(SINCE))
+    })
+}
+
+/// The closest that stays below [`BYTES_MAX`].
+fn detail(lanes: &[LaneSlice], workers: usize, plot: &Plot) -> Detail {
+    let split = [2.0, 4.0, 8.0, 16.0].map(|width_px_min| Detail { width_px_min, is_split: true });
+    let whole = [2.0, 4.0, 8.0, 16.0, 32.0].map(|width_px_min| Detail { width_px_min, is_split: false });
+    let fits = |detail: &Detail| {
+        let blocks = (0..workers).flat_map(|worker| blocks(lanes, worker, plot, detail.width_px_min));
+        let marks = |block: Block<'_>| if detail.is_split { activities(&block.times).count() } else { 1 };
+        blocks.map(|block| marks(block) * MARK_BYTES + TOLD_BYTES).sum::<usize>() <= BYTES_MAX
+    };
+    let coarsest = Detail { width_px_min: 64.0, is_split: false };
+    split.into_iter().chain(whole).find(fits).unwrap_or(coarsest)
+}
+
+fn activities(times: &Times) -> impl Iterator<Item = Activity> + '_ {
+    Activity::ALL.into_iter().filter(|&activity| times.of(activity) > 0)
+}
+
+fn blocks<'a>(lanes: &'a [LaneSlice], worker: usize, plot: &Plot, width_px_min: f64) -> Vec<Block<'a>> {
+    let mut blocks: Vec<Block<'a>> = Vec::new();
+    for slice in lanes.iter().filter(|slice| slice.worker == worker) {
+        match blocks.last_mut() {
+            Some(block) if plot.x.length(slice.begun_s - block.begun_s()) < width_px_min => block.add(slice),
+            _ => blocks.push(Block { slices: vec![slice], times: slice.wall_us }),
+        }
+    }
+    blocks
+}
+
+impl<'a> Block<'a> {
+    fn add(&mut self, slice: &'a LaneSlice) {
+        self.slices.push(slice);
+        self.times.add_all(&slice.wall_us);
+    }
+
+    fn begun_s(&self) -> f64 {
+        self.slices.first().map_or(0.0, |slice| slice.begun_s)
+    }
+
+    fn ended_s(&self) -> f64 {
+        self.slices.last().map_or(0.0, |slice| slice.begun_s + slice.took_s)
+    }
+
+    fn is_written(&self) -> bool {
+        self.slices.iter().all(|slice| slice.outcome == "written" || slice.outcome == "done")
+    }
+
+    fn name(&self) -> String {
+        match &self.slices[..] {
+            [slice] => format!("{}, {}, {} rows, ", slice.partition, slice.outcome, count(slice.rows)),
+            slices => format!(
+                "{} partitions, {} rows, ",
+                slices.len(),
+                count(slices.iter().map(|slice| slice.rows).sum())
+            ),
+        }
+    }
+}
+
+fn draw(block: &Block<'_>, plot: &Plot, y: f64, height: f64, is_split: bool) -> Markup {
+    let (from, to) = (plot.x.at(block.begun_s()), plot.x.at(block.ended_s()));
+    // A hair of space, so that neighbours can be told apart.
+    let width = (to - from - 0.4).max(0.6);
+    let mut before = 0.0;
+    let largest = activities(&block.times).max_by_key(|&activity| block.times.of(activity));
+    html! {
+        g {
+            title { (block.name()) "from " (time(block.begun_s())) ", " (told(&block.times)) }
+            @if is_split {
+                @for activity in activities(&block.times) {
+                    @let part = width * block.times.of(activity) as f64 / block.times.total_us() as f64;
+                    (rectangle(activity.name(), from + before, y, part, height))
+                    @let _ = before += part;
+                }
+            } @else if let Some(activity) = largest {
+                (rectangle(activity.name(), from, y, width, height))
+            }
+            @if !block.is_written() { (rectangle("ring", from, y, width, height)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::analyze::example;
+
+    #[test]
+    fn every_partition_is_in_a_block_however_many_there_are() {
+        for (partitions, workers) in [(1, 1), (336, 4), (10_000, 1), (10_000, 64)] {
+            let analysis = example::of_partitions(partitions, workers);
+            let plot = Plot::new(60.0, 22.0, 100.0, analysis.run.took_s, 1.0);
+            let detail = detail(&analysis.lanes, workers, &plot);
+            let blocks: Vec<Block<'_>> = (0..workers)
+                .flat_map(|worker| blocks(&analysis.lanes, worker, &plot, detail.width_px_min))
+                .collect();
+            let drawn: usize = blocks.iter().map(|block| block.slices.len()).sum();
+            assert_eq!(drawn, partitions as usize);
+            let rows: u64 = blocks.iter().flat_map(|block| &block.slices).map(|slice| slice.rows).sum();
+            assert_eq!(rows, analysis.run.totals.rows);
+            assert!(chart(&analysis).into_string().len() <= BYTES_MAX * 5 / 4);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The partitions that took longest, each divided by what it took.
+
+use maud::{Markup, html};
+use rollfit_job::activity::Activity;
+use rollfit_job::analysis::{Analysis, LaneSlice};
+
+use super::chart::{Figure, Plot, legend, px, rectangle, told};
+use crate::output::{count, time};
+
+const ROW_PX: f64 = 24.0;
+
+/// How many are drawn; the table has all of them.
+const ROWS_MAX: usize = 20;
+
+pub(super) fn chart(analysis: &Analysis) -> Markup {
+    let slowest = &analysis.slowest[..analysis.slowest.len().min(ROWS_MAX)];
+    let height = ROW_PX * slowest.len() as f64;
+    let figure = Figure {
+        id: "slowest",
+        title: "Slowest partitions",
+        about: "The partitions that took longest, divided by what they took.",
+        legend: legends(slowest),
+        height: height + 50.0,
+    };
+    let Some(longest) = slowest.iter().map(|slice| slice.took_s).reduce(f64::max) else {
+        return figure.without_marks("No partition has ended.");
+    };
+    let plot = Plot::new(150.0, 6.0, height, longest * 1.1, slowest.len() as f64);
+    figure.with(&html! {
+        @for (at, slice) in slowest.iter().enumerate() { (row(slice, plot.top + ROW_PX * at as f64, &plot)) }
+        (plot.time_axis("from beginning to end"))
+    })
+}
+
+fn legends(slowest: &[LaneSlice]) -> Markup {
+    let took_any = |activity: &Activity| slowest.iter().any(|slice| slice.wall_us.of(*activity) > 0);
+    html! { @for activity in Activity::ALL.into_iter().filter(took_any) { (legend(activity.name(), activity.name())) } }
+}
+
+fn row(slice: &LaneSlice, y: f64, plot: &Plot) -> Markup {
+    let width = plot.x.length(slice.took_s);
+    let total_us = slice.wall_us.total_us().max(1) as f64;
+    let mut before = 0.0;
+    html! {
+        g {
+            title { (slice.partition) ", " (slice.outcome) ", " (count(slice.rows)) " rows, worker " (slice.worker) ", " (told(&slice.wall_us)) }
+            text.tick.end x=(px(plot.left - 8.0)) y=(px(y + ROW_PX / 2.0 + 4.0)) { (slice.partition) }
+            @for activity in Activity::ALL.into_iter().filter(|&activity| slice.wall_us.of(activity) > 0) {
+                @let part = width * slice.wall_us.of(activity) as f64 / total_us;
+                (rectangle(activity.name(), plot.left + before, y + 2.0, part, ROW_PX - 4.0))
+                @let _ = before += part;
+            }
+            text.tick x=(px(plot.left + width + 6.0)) y=(px(y + ROW_PX / 2.0 + 4.0)) { (time(slice.took_s)) }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the workers did over time, activities stacked: the height is workers, the area their time.
+
+use maud::{Markup, html};
+use rollfit_job::activity::{Activity, Times};
+use rollfit_job::analysis::{Analysis, LaneSlice};
+
+use super::chart::{Figure, Plot, SINCE, legend, px, rectangle, told};
+use crate::commands::analyze::figures::{quantity, share};
+use crate::output::time;
+
+const COLUMNS: usize = 120;
+
+pub(super) fn chart(analysis: &Analysis) -> Markup {
+    let figure = Figure {
+        id: "stages",
+        title: "What the workers did",
+        about: "Workers by what they did, stacked; the line is how many workers there were, what is below it and empty was \
+            idle. The time of a partition is spread evenly over it.",
+        legend: legends(analysis),
+        height: 300.0,
+    };
+    let end_s =
+        analysis.lanes.iter().map(|slice| slice.begun_s + slice.took_s).fold(analysis.run.took_s, f64::max);
+    if analysis.lanes.is_empty() || end_s <= 0.0 {
+        return figure.without_marks("No partition has ended.");
+    }
+    let columns = columns(&analysis.lanes, end_s);
+    let column_s = end_s / COLUMNS as f64;
+    let busy_max = columns.iter().map(|times| times.total_us() as f64 / 1e6 / column_s).fold(0.0, f64::max);
+    let plot = Plot::new(60.0, 26.0, 226.0, end_s, busy_max.max(analysis.run.workers_max as f64) * 1.05);
+    figure.with(&html! {
+        (plot.y_axis("workers", quantity))
+        @for (at, times) in columns.iter().enumerate() {
+            (column(&plot, at as f64 * column_s, column_s, times))
+        }
+        (workers(analysis, &plot))
+        (plot.time_axis(SINCE))
+    })
+}
+
+fn legends(analysis: &Analysis) -> Markup {
+    html! {
+        @for line in &analysis.activities {
+            (legend(line.activity.name(), &format!("{} {}, {}", line.activity.name(), share(line.share), time(line.wall_s))))
+        }
+        (legend("workers line", "workers"))
+    }
+}
+
+/// Each partition's times spread evenly over the columns that it lasted.
+fn columns(lanes: &[LaneSlice], end_s: f64) -> Vec<Times> {
+    let mut columns = vec![Times::default(); COLUMNS];
+    let column_of = |at_s: f64| at_s / end_s * COLUMNS as f64;
+    for slice in lanes {
+        let (from, to) = (column_of(slice.begun_s), column_of(slice.begun_s + slice.took_s));
+        let last = (to.ceil() as usize).clamp(from as usize + 1, COLUMNS);
+        for (at, column) in columns.iter_mut().enumerate().take(last).skip(from as usize) {
+            let within = (to.min(at as f64 + 1.0) - from.max(at as f64)) / (to - from);
+            add(column, &slice.wall_us, if within.is_finite() { within } else { 1.0 });
+        }
+    }
+    columns
+}
+
+fn add(sum: &mut Times, times: &Times, part: f64) {
+    for activity in Activity::ALL {
+        sum.add(activity, (times.of(activity) as f64 * part).round() as u64);
+    }
+}
+
+fn column(plot: &Plot, from_s: f64, column_s: f64, times: &Times) -> Markup {
+    let (x, width) = (plot.x.at(from_s), plot.x.length(column_s));
+    let mut below = 0.0;
+    html! {
+        g {
+            title { "at " (time(from_s)) ", " (told(times)) }
+            @for activity in Activity::ALL.into_iter().filter(|&activity| times.of(activity) > 0) {
+                @let workers = times.of(activity) as f64 / 1e6 / column_s;
+                (rectangle(activity.name(), x, plot.y.at(below + workers), width, plot.y.length(workers)))
+                @let _ = below += workers;
+            }
+        }
+    }
+}
+
+/// How many workers there were, as steps.
+fn workers(analysis: &Analysis, plot: &Plot) -> Markup {
+    let mut path = format!("M{} ", px(plot.left));
+    for (at, point) in analysis.timeline.iter().enumerate() {
+        let command = if at == 0 { "" } else { "V" };
+        path += &format!("{command}{}H{}", px(plot.y.at(point.workers)), px(plot.x.at(point.at_s)));
+    }
+    html! { @if !analysis.timeline.is_empty() { path.workers.line d=(path) {} } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::analyze::example;
+
+    #[test]
+    fn the_columns_hold_all_the_time_of_all_partitions() {
+        let analysis = example::full();
+        let columns = columns(&analysis.lanes, analysis.run.took_s);
+        for activity in Activity::ALL {
+            let recorded: u64 = analysis.lanes.iter().map(|slice| slice.wall_us.of(activity)).sum();
+            let drawn: u64 = columns.iter().map(|times| times.of(activity)).sum();
+            // Each part of each slice is rounded to a microsecond.
+            let parts_max = (analysis.lanes.len() + COLUMNS) as u64 * 4;
+            assert!(drawn.abs_diff(recorded) <= parts_max, "{activity:?}: {drawn} of {recorded}");
+        }
+    }
+}
