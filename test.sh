@@ -45,6 +45,9 @@ cargo fmt --all --check
 step "lints"
 cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 cargo check --workspace --locked
+# The kernel for NEON: compiled and linted, not run.
+rustup target add aarch64-unknown-linux-gnu
+cargo clippy -p rollfit --lib --target aarch64-unknown-linux-gnu --locked -- -D warnings
 
 step "licences and sources of dependencies"
 tools=$PWD/target/tools

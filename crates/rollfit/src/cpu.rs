@@ -23,19 +23,28 @@ impl Cpu {
 
     /// Every path that this machine can run, slowest first.
     pub fn available() -> Vec<Self> {
-        let mut paths = vec![Cpu::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx2") {
-                paths.push(Cpu::Avx2);
-            }
-            if std::arch::is_x86_feature_detected!("avx512f")
-                && std::arch::is_x86_feature_detected!("avx512dq")
-            {
-                paths.push(Cpu::Avx512);
+        let paths = [
+            Cpu::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Cpu::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Cpu::Avx512,
+        ];
+        paths.into_iter().filter(|path| path.is_available()).collect()
+    }
+
+    #[inline]
+    fn is_available(self) -> bool {
+        match self {
+            Cpu::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Cpu::Avx2 => std::arch::is_x86_feature_detected!("avx2"),
+            #[cfg(target_arch = "x86_64")]
+            Cpu::Avx512 => {
+                std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512dq")
             }
         }
-        paths
     }
 
     /// The path's name in logs.
@@ -55,15 +64,10 @@ impl Cpu {
         match self {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the features that `avx2` enables were just detected.
-            Cpu::Avx2 if std::arch::is_x86_feature_detected!("avx2") => unsafe { avx2(work) },
+            Cpu::Avx2 if self.is_available() => unsafe { avx2(work) },
             #[cfg(target_arch = "x86_64")]
-            Cpu::Avx512
-                if std::arch::is_x86_feature_detected!("avx512f")
-                    && std::arch::is_x86_feature_detected!("avx512dq") =>
-            {
-                // SAFETY: the features that `avx512` enables were just detected.
-                unsafe { avx512(work) }
-            }
+            // SAFETY: the features that `avx512` enables were just detected.
+            Cpu::Avx512 if self.is_available() => unsafe { avx512(work) },
             _ => work.run(),
         }
     }
