@@ -121,9 +121,9 @@ impl FeatureEngine {
     }
 
     /// The fits that the tile computed last was made of, of one window of a series, and the window's constants.
-    pub(crate) fn fits(&self, series: usize, window: usize) -> (&FitColumns, &Grid) {
+    pub(crate) fn fits(&self, series: usize, window: usize) -> Option<(&FitColumns, &Grid)> {
         let kernel = &self.series[series].kernel;
-        (kernel.fits(window), kernel.grid(window))
+        kernel.grid(window).map(|grid| (kernel.fits(window), grid))
     }
 
     /// About the memory that it takes once it has computed a tile: the features, and of each fit six numbers.

@@ -18,6 +18,9 @@ pub struct FitColumns {
 }
 
 impl FitColumns {
+    /// No rows.
+    pub(crate) const NONE: &Self = &Self { lanes: Vec::new(), rows: 0, careful_rows: 0 };
+
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows

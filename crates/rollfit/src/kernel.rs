@@ -61,6 +61,13 @@ pub enum KernelError {
         /// The length of the series.
         values: usize,
     },
+    /// There is no such window among those given to [`Kernel::new`].
+    WindowOutside {
+        /// The window asked for.
+        window: usize,
+        /// How many there are.
+        windows: usize,
+    },
     /// The output slices are not `metrics x rows` values and one counter a metric.
     OutputLength {
         /// The values needed.
@@ -75,6 +82,9 @@ impl std::fmt::Display for KernelError {
         match self {
             Self::RowsOutside { rows, values } => {
                 write!(f, "rows {}..{} are not all within a series of {values} values", rows.start, rows.end)
+            }
+            Self::WindowOutside { window, windows } => {
+                write!(f, "there is no window {window}: the kernel has {windows}, counted from 0")
             }
             Self::OutputLength { wanted, found } => {
                 write!(f, "the output must have room for {wanted} values, and has it for {found}")
@@ -131,9 +141,10 @@ impl Kernel {
         Ok(())
     }
 
-    /// The fits of the last tile for the window at `window` in the order given to [`Kernel::new`].
+    /// The fits of the last tile for the window at `window` in the order given to [`Kernel::new`]; none where there is no
+    /// such window.
     pub fn fits(&self, window: usize) -> &FitColumns {
-        &self.fits[window]
+        self.fits.get(window).unwrap_or(FitColumns::NONE)
     }
 
     /// Writes `metrics` of the last tile's fits for one window to `columns`, one column after the other, each as long
@@ -141,7 +152,8 @@ impl Kernel {
     /// begin at cache lines (64 bytes) are written fastest.
     ///
     /// # Errors
-    /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`.
+    /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`, and
+    /// [`KernelError::WindowOutside`] when there is no such window.
     pub fn write_metrics(
         &self,
         window: usize,
@@ -149,21 +161,23 @@ impl Kernel {
         columns: &mut [f64],
         undefined: &mut [u64],
     ) -> Result<(), KernelError> {
-        let fits = &self.fits[window];
+        let (Some(fits), Some(solver)) = (self.fits.get(window), self.windows.get(window)) else {
+            return Err(KernelError::WindowOutside { window, windows: self.windows.len() });
+        };
         for (wanted, found) in [(metrics.len() * fits.rows, columns.len()), (metrics.len(), undefined.len())]
         {
             if wanted != found {
                 return Err(KernelError::OutputLength { wanted, found });
             }
         }
-        let grid = Grid::new(self.windows[window].window);
+        let grid = Grid::new(solver.window);
         self.cpu.run(WriteMetrics { fits, grid, metrics, columns, undefined });
         Ok(())
     }
 
-    /// The constants of a window.
-    pub fn grid(&self, window: usize) -> &Grid {
-        &self.windows[window].grid
+    /// The constants of the window at `window`, if there is one.
+    pub fn grid(&self, window: usize) -> Option<&Grid> {
+        self.windows.get(window).map(|solver| &solver.grid)
     }
 }
 

@@ -1,18 +1,60 @@
 //! Exact rolling parabola fits over time series.
 //!
 //! At every row of a series rollfit fits a parabola to the last *w* rows, for several windows at once, and derives the
-//! [`Metric`]s of each [`Fit`]. One slice:
+//! [`Metric`]s of each [`Fit`]. Windows and metrics are the caller's choice.
+//!
+//! One slice:
 //!
 //! ```
-//! let fit = rollfit::fit(&[1.0, 4.0, 9.0, 16.0])?;
-//! assert!(fit.ss_res < 1e-20, "four squares lie on a parabola");
+//! use rollfit::{Metric, Window};
+//!
+//! let values = [1.0, 4.0, 9.0, 16.0, 26.0];
+//! let fit = rollfit::fit(&values)?;
+//! let r2 = Metric::R2.value(&fit, Window::new(values.len())?);
+//! assert!(r2 > Some(0.999), "nearly a parabola");
 //! # Ok::<(), rollfit::WindowError>(())
 //! ```
 //!
-//! Many windows over a series: [`Kernel`]. Values that arrive one at a time: [`Stream`]. Both give the same bits, which
-//! depend on the values of a window alone: not on where it stands, how the series is cut, or which CPU path runs.
-//! [`mod@reference`] holds the slow and more exact answer, [`bounds`] how far the fast one may be from it, [`agreement`]
-//! how far another program's.
+//! Many windows over a whole series, here two metrics of the second one, column by column:
+//!
+//! ```
+//! use rollfit::{Kernel, Metric, Window};
+//! # let prices: Vec<f64> = (0..200).map(|row| 100.0 + f64::from(row % 7)).collect();
+//!
+//! let mut kernel = Kernel::new(&[Window::new(15)?, Window::new(90)?]);
+//! kernel.fit(&prices, 0..prices.len())?;
+//! let mut columns = vec![0.0; 2 * prices.len()];
+//! kernel.write_metrics(1, &[Metric::Prediction, Metric::Rmse], &mut columns, &mut [0, 0])?;
+//! assert!(columns[88].is_nan() && columns[89] > 100.0, "90 rows fill the window");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Values that arrive one at a time:
+//!
+//! ```
+//! use rollfit::{Stream, Window};
+//! # let prices = (0..200).map(|row| 100.0 + f64::from(row % 7));
+//!
+//! let mut stream = Stream::new(&[Window::new(15)?, Window::new(90)?]);
+//! for price in prices {
+//!     if let [Some(short), Some(long)] = stream.push(price) {
+//!         assert!((short.b - long.b).abs() < 5.0);
+//!     }
+//! }
+//! # Ok::<(), rollfit::WindowError>(())
+//! ```
+//!
+//! All three give the same bits, which depend on the values of a window alone: not on where it stands, how the series is
+//! cut, or which CPU path runs. [`Cpu::detect`] chooses that path, once a kernel. [`mod@reference`] holds the slow and
+//! more exact answer, [`bounds`] how far the fast one may be from it, [`agreement`] how far another program's.
+//!
+//! **No value.** A window that is not full, or holds a value that is not finite or beyond 1e100 ([`is_usable`]), has no
+//! fit: [`Fit::NONE`] from [`fit()`], `None` from a stream, NaN in a column. So has a series of nothing but NaN. A metric
+//! whose formula has no value in a double is `None` or NaN as well, and never infinite.
+//!
+//! **Errors.** A window of fewer than three rows, as an empty slice would be, is a [`WindowError`]; rows outside the
+//! series, output slices of the wrong length, and windows that the kernel was not given are a [`KernelError`]. Nothing
+//! panics, whatever the input.
 
 pub mod agreement;
 pub mod bounds;

@@ -191,7 +191,7 @@ impl Block<'_> {
         metrics: &[Metric],
         tallies: &mut [Tally],
     ) {
-        let (fits, grid) = self.engine.fits(series, window);
+        let Some((fits, grid)) = self.engine.fits(series, window) else { return };
         for pair in self.pairs {
             // Without a fit there is no value, and no range is asked for.
             let fit = fits.get(pair.computed - self.rows.start).unwrap_or(Fit::NONE);

@@ -46,6 +46,30 @@ fn output_of_the_wrong_length_is_refused() {
 }
 
 #[test]
+fn windows_that_were_not_given_have_no_fits_and_are_refused() {
+    let mut kernel = Kernel::new(&[window(3)]);
+    kernel.fit(&[1.0; 4], 0..4).unwrap();
+    for window in [1, usize::MAX] {
+        let refused = kernel.write_metrics(window, &[Metric::B], &mut [0.0; 4], &mut [0]);
+        assert_eq!(refused, Err(KernelError::WindowOutside { window, windows: 1 }));
+        assert!(kernel.fits(window).rows() == 0 && kernel.fits(window).get(3).is_none());
+        assert!(kernel.grid(window).is_none());
+    }
+}
+
+#[test]
+fn values_that_are_all_missing_have_no_fit() {
+    let values = [f64::NAN; 40];
+    assert!(rollfit::fit(&values).unwrap().a2.is_nan());
+    assert_eq!(Metric::B.value(&rollfit::fit(&values).unwrap(), window(40)), None);
+    assert!(Stream::seeded(&windows(&[3, 15]), &values).fits().iter().all(Option::is_none));
+    for cpu in Cpu::available() {
+        let fits = paths::tiled(cpu, &values, &[3, 15], &[]);
+        assert!(fits.into_iter().flatten().all(|fit| fit.is_none()), "{}", cpu.name());
+    }
+}
+
+#[test]
 fn nothing_to_fit_is_fine() {
     for cpu in Cpu::available() {
         let mut kernel = Kernel::on(cpu, &windows(&[3, 15]));
