@@ -16,7 +16,7 @@ use crate::activity::{self, Activity, Lane, during};
 use crate::features::FeatureEngine;
 use crate::partition::Partition;
 use crate::watch::{Moment, StoreProbe, StoreSample};
-use crate::workers::{Policy, Situation, lock};
+use crate::workers::{Finished, Policy, Situation, lock};
 
 /// How often the run is looked at.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -26,6 +26,8 @@ pub(super) struct Crew<'a> {
     runner: &'a Runner<'a>,
     queue: Queue,
     outcomes: Mutex<Vec<(Partition, Outcome)>>,
+    /// Those that ended since the policy was last asked.
+    finished: Mutex<Vec<Finished>>,
     wanted: AtomicUsize,
     /// Those at work, by number.
     lanes: Mutex<BTreeMap<usize, Arc<Lane>>>,
@@ -42,6 +44,7 @@ impl<'a> Crew<'a> {
             runner,
             queue,
             outcomes: Mutex::default(),
+            finished: Mutex::default(),
             wanted: AtomicUsize::new(1),
             lanes: Mutex::default(),
             left: Condvar::new(),
@@ -61,7 +64,7 @@ impl<'a> Crew<'a> {
     pub(super) fn work(&self) {
         let job = self.runner.job;
         let partitions = self.runner.done.totals().partitions as usize;
-        let (policy, first) = Policy::new(Situation::of(job, partitions));
+        let (policy, first) = Policy::new(&Situation::of(job, partitions));
         self.wanted.store(first.workers, Ordering::Relaxed);
         self.runner.observer.decided(&first);
         std::thread::scope(|scope| {
@@ -85,7 +88,8 @@ impl<'a> Crew<'a> {
             if all_left && (self.queue.is_empty() || self.runner.stop.is_wanted()) {
                 return;
             }
-            if let Some(decision) = policy.observe(&moment) {
+            let finished = std::mem::take(&mut *lock(&self.finished));
+            if let Some(decision) = policy.observe(&moment, &finished) {
                 self.wanted.store(decision.workers.max(1), Ordering::Relaxed);
                 self.runner.observer.decided(&decision);
             }
@@ -196,6 +200,11 @@ impl<'a> Crew<'a> {
             self.runner.done.ended(&outcome);
         }
         let (wall, cpu) = activity::lap();
+        lock(&self.finished).push(Finished {
+            begun,
+            ended: self.runner.started.elapsed(),
+            rows: written_rows(&outcome),
+        });
         let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu };
         self.runner.observer.ended(Try { worker, partition: &partition, attempt }, &outcome, &spent);
         if waits {
@@ -208,5 +217,12 @@ impl<'a> Crew<'a> {
     fn leave(&self, worker: usize) {
         lock(&self.lanes).remove(&worker);
         self.left.notify_all();
+    }
+}
+
+fn written_rows(outcome: &Outcome) -> u64 {
+    match outcome {
+        Outcome::Written { receipt, .. } => receipt.stored.rows,
+        _ => 0,
     }
 }

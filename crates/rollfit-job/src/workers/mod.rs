@@ -1,11 +1,17 @@
 //! Workers: how many ([`Policy`]), and plain threads that take items from a list until it is empty.
 
+mod ceiling;
+mod memory;
+mod meter;
+mod neighbours;
 mod policy;
+mod search;
 mod situation;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub use self::meter::Finished;
 pub use self::policy::Policy;
 pub use self::situation::Situation;
 use crate::spec::Workers;

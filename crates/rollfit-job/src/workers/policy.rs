@@ -1,23 +1,194 @@
 //! [`Policy`]: how many workers a run has, decided at its start and while it goes on.
+//!
+//! Holds true: it has no clock of its own, and the same moments lead to the same decisions. A fixed number stays as it is; of a
+//! range nothing outside is ever decided.
+
+use std::time::Duration;
 
 use super::Situation;
+use super::ceiling::{Ceiling, lowest};
+use super::memory::Memory;
+use super::meter::{Finished, Meter, Speed};
+use super::neighbours::{BUSY, Neighbours};
+use super::search::{Choice, Room, Search};
 use crate::record::Decision;
+use crate::spec::Workers;
 use crate::watch::Moment;
 
 /// Decides how many workers there are to be.
 #[derive(Debug)]
-pub struct Policy {}
+pub struct Policy {
+    setting: Workers,
+    workers: usize,
+    least: usize,
+    /// Ceilings that stay as they are.
+    fixed: Ceiling,
+    memory: Memory,
+    neighbours: Neighbours,
+    meter: Meter,
+    search: Search,
+    /// How many there were when a ceiling came down on them.
+    held_back: Option<usize>,
+    /// Since when there has been room for more of those.
+    room_since: Option<Duration>,
+    /// Whether it was told that a fixed number makes no sense.
+    was_told: bool,
+}
+
+/// How long there must be room before those that were held back come back.
+const ROOM_FOR: Duration = Duration::from_secs(10);
 
 impl Policy {
     /// The policy of a run, and its first decision.
-    pub fn new(situation: Situation) -> (Self, Decision) {
-        let workers = situation.setting.count(situation.partitions);
-        let reason = format!("workers = {}", situation.setting);
-        (Self {}, Decision { at_ms: 0, was: 0, workers, reason, rows_per_s: None })
+    pub fn new(situation: &Situation) -> (Self, Decision) {
+        let memory = Memory::new(situation);
+        let most = Ceiling::of_setting(situation);
+        let hard = [Some(Ceiling::of_partitions(situation)), Ceiling::of_sessions(situation)];
+        let hard = lowest(hard.into_iter().flatten().chain([most.clone()])).unwrap_or(most);
+        let first = lowest(memory.ceiling().into_iter().chain([hard.clone()])).unwrap_or(hard.clone());
+        let (least, workers, reason) = first_number(situation, &first);
+        let mut policy = Self {
+            setting: situation.setting,
+            workers,
+            least,
+            fixed: hard,
+            memory,
+            neighbours: Neighbours::new(situation),
+            meter: Meter::new(workers),
+            search: Search::new(),
+            held_back: None,
+            room_since: None,
+            was_told: workers > first.workers,
+        };
+        policy.workers = 0;
+        let decision = policy.set(Duration::ZERO, workers, reason, None);
+        (policy, decision)
     }
 
-    /// What to do, now that the run is as it is.
-    pub fn observe(&mut self, _moment: &Moment) -> Option<Decision> {
-        None
+    /// What to do, now that the run is as it is and these partitions have ended since the moment before.
+    pub fn observe(&mut self, moment: &Moment, finished: &[Finished]) -> Option<Decision> {
+        self.memory.observe(moment);
+        self.neighbours.observe(moment);
+        let ceiling = self.ceiling();
+        if let Workers::Fixed(_) = self.setting {
+            return self.tell_once(moment, &ceiling);
+        }
+        let most = ceiling.workers.max(self.least);
+        if self.workers > most {
+            return Some(self.hold_back(moment, most, ceiling.why));
+        }
+        if let Some(decision) = self.let_go(moment, most) {
+            return Some(decision);
+        }
+        let speed = self.meter.observe(moment, finished)?;
+        let left_s = left_s(moment, speed);
+        if left_s < 3.0 * speed.partition_s {
+            let back = self.search.give_up()?;
+            let reason = format!("back to {back}: the run is nearly over");
+            return Some(self.set(moment.at, back, reason, Some(speed)));
+        }
+        let choice = self.search.next(speed, self.room(moment, most, left_s));
+        self.choose(moment, choice, speed)
     }
+
+    fn ceiling(&self) -> Ceiling {
+        let moving = self.memory.ceiling().into_iter().chain(self.neighbours.ceiling());
+        lowest(moving.chain([self.fixed.clone()])).unwrap_or_else(|| self.fixed.clone())
+    }
+
+    fn room(&self, moment: &Moment, most: usize, left_s: f64) -> Room {
+        let used = self.neighbours.used();
+        Room {
+            at: moment.at,
+            least: self.least,
+            most,
+            cores_are_busy: used.is_some_and(|used| used.busy_share >= BUSY),
+            idle_share: used.map_or(0.0, |used| 1.0 - used.busy_share),
+            cores_a_worker: used.map(|used| used.each),
+            left_s,
+        }
+    }
+
+    fn choose(&mut self, moment: &Moment, choice: Option<Choice>, speed: Speed) -> Option<Decision> {
+        let Some(Choice { workers, reason }) = choice.filter(|choice| choice.workers != self.workers) else {
+            self.meter.restart(self.workers, moment.at);
+            return None;
+        };
+        Some(self.set(moment.at, workers, reason, Some(speed)))
+    }
+
+    /// A ceiling came down on the workers.
+    fn hold_back(&mut self, moment: &Moment, most: usize, why: String) -> Decision {
+        self.held_back = Some(self.workers.max(self.held_back.unwrap_or(0)));
+        self.search.forget();
+        self.set(moment.at, most, why, None)
+    }
+
+    /// It went up again.
+    fn let_go(&mut self, moment: &Moment, most: usize) -> Option<Decision> {
+        let before = self.held_back?;
+        let back = before.min(most);
+        if back <= self.workers {
+            self.room_since = None;
+            return None;
+        }
+        if moment.at.saturating_sub(*self.room_since.get_or_insert(moment.at)) < ROOM_FOR {
+            return None;
+        }
+        self.held_back = Some(before).filter(|before| *before > back);
+        self.search.forget();
+        Some(self.set(moment.at, back, format!("there is room again: back to {back}"), None))
+    }
+
+    /// A fixed number is not changed; that it makes no sense is worth a word.
+    fn tell_once(&mut self, moment: &Moment, ceiling: &Ceiling) -> Option<Decision> {
+        if self.was_told || ceiling.workers >= self.workers {
+            return None;
+        }
+        self.was_told = true;
+        let reason = format!("workers = {} stays, though {}", self.workers, ceiling.why);
+        Some(self.set(moment.at, self.workers, reason, None))
+    }
+
+    fn set(&mut self, at: Duration, workers: usize, reason: String, speed: Option<Speed>) -> Decision {
+        let was = std::mem::replace(&mut self.workers, workers);
+        self.meter.restart(workers, at);
+        self.room_since = None;
+        Decision {
+            at_ms: at.as_millis() as u64,
+            was,
+            workers,
+            reason,
+            rows_per_s: speed.map(|s| s.rows_per_s),
+        }
+    }
+}
+
+/// The fewest workers there may be, the first number, and why.
+fn first_number(situation: &Situation, hard: &Ceiling) -> (usize, usize, String) {
+    let cores = Ceiling::of_cores(situation);
+    let start = lowest(cores.into_iter().chain([hard.clone()])).unwrap_or_else(|| hard.clone());
+    match situation.setting {
+        Workers::Auto => (1, start.workers, format!("beginning with {}: {}", start.workers, start.why)),
+        Workers::Between(least, _) => {
+            let least = least.min(situation.partitions.max(1));
+            let workers = start.workers.max(least);
+            (
+                least,
+                workers,
+                format!("beginning with {workers} of workers = {}: {}", situation.setting, start.why),
+            )
+        }
+        Workers::Fixed(count) => {
+            let count = count.min(situation.partitions).max(1);
+            let warning = if count > hard.workers { format!(", though {}", hard.why) } else { String::new() };
+            (count, count, format!("workers = {}{warning}", situation.setting))
+        }
+    }
+}
+
+/// How long the rest takes at this rate.
+fn left_s(moment: &Moment, speed: Speed) -> f64 {
+    let left = moment.totals.partitions.saturating_sub(moment.totals.ended);
+    left as f64 * speed.partition_s / speed.workers.max(1) as f64
 }

@@ -6,6 +6,7 @@
 mod load;
 mod matrix;
 mod plan;
+mod policy;
 mod recording;
 mod run;
 mod world;

@@ -39,7 +39,7 @@ pub(crate) struct Step {
 }
 
 /// How often a partition changes between computing and sending. A real one does hundreds of times.
-const CHUNKS: u64 = 4;
+const CHUNKS: u64 = 2;
 
 fn step(activity: Activity, need: Need, amount: f64) -> Step {
     Step { activity, need, amount, rows: 0, bytes: 0, fails: false }

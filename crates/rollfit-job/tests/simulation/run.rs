@@ -8,7 +8,7 @@ use rollfit_job::activity::{Activity, LaneState, Times};
 use rollfit_job::record::{Decision, Record};
 use rollfit_job::spec::Workers;
 use rollfit_job::watch::{Moment, Totals};
-use rollfit_job::workers::{Policy, Situation};
+use rollfit_job::workers::{Finished, Policy, Situation};
 
 use super::load::Load;
 use super::plan::{self, Attempt, Need, Step};
@@ -78,6 +78,8 @@ struct Run<'a> {
     workers: Vec<Worker>,
     sessions: usize,
     totals: Totals,
+    /// The partitions that ended since the policy was last told.
+    finished: Vec<Finished>,
     random: fastrand::Rng,
     recorder: Recorder,
     /// Processor time and bytes that the brakes have yet to allow.
@@ -93,7 +95,7 @@ impl<'a> Run<'a> {
         let recorder = Recorder::new(world, setting, BASE_BYTES);
         let sessions =
             world.store.sessions_max.map(|most| (most, format!("the store allows {most} sessions")));
-        let (policy, first) = Policy::new(Situation {
+        let (policy, first) = Policy::new(&Situation {
             setting,
             partitions: world.job.partitions,
             limits: recorder.record.header.machine.clone(),
@@ -118,6 +120,7 @@ impl<'a> Run<'a> {
             workers: Vec::new(),
             sessions: 0,
             totals: Totals { partitions: world.job.partitions as u64, ..Totals::default() },
+            finished: Vec::new(),
             random,
             recorder,
             owed_cpu_until_s: 0.0,
@@ -171,7 +174,7 @@ impl<'a> Run<'a> {
         self.second += 1;
         self.hire();
         let moment = self.sample();
-        if let Some(decision) = self.policy.observe(&moment) {
+        if let Some(decision) = self.policy.observe(&moment, &std::mem::take(&mut self.finished)) {
             self.decide(decision);
         }
     }
@@ -338,6 +341,8 @@ impl<'a> Run<'a> {
         (ended.worker, ended.attempt) = (worker.number, worker.attempt);
         (ended.wall_us, ended.cpu_us) = (times(&worker.wall), times(&worker.cpu));
         (worker.wall, worker.cpu) = Default::default();
+        let time = Duration::from_secs_f64;
+        self.finished.push(Finished { begun: time(worker.begun_s), ended: time(self.now_s), rows });
         self.release(worker);
     }
 
@@ -348,14 +353,11 @@ impl<'a> Run<'a> {
 
     fn begin_another(&mut self, worker: &mut Worker) -> bool {
         worker.task = None;
-        let stays = worker.number < self.wanted;
-        match self.take().filter(|_| stays) {
-            Some(task) => {
-                self.begin(worker, task);
-                true
-            }
-            None => false,
+        let task = if worker.number < self.wanted { self.take() } else { None };
+        if let Some(task) = task {
+            self.begin(worker, task);
         }
+        task.is_some()
     }
 
     fn take(&mut self) -> Option<Task> {

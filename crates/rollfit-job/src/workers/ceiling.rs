@@ -1,0 +1,58 @@
+//! [`Ceiling`]: what stands against more workers than so many, whatever they would bring.
+
+use super::Situation;
+use super::neighbours::whole;
+use crate::spec::Workers;
+
+/// A most, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ceiling {
+    pub(super) workers: usize,
+    pub(super) why: String,
+}
+
+impl Ceiling {
+    /// That of the store's sessions. The store is asked how it is in one of them, where there is more than one.
+    pub(super) fn of_sessions(situation: &Situation) -> Option<Self> {
+        let (sessions, why) = situation.sessions.as_ref()?;
+        let workers = sessions.saturating_sub(1).max(1);
+        Some(Self { workers, why: format!("of {sessions} sessions ({why}) one looks at the store") })
+    }
+
+    pub(super) fn of_partitions(situation: &Situation) -> Self {
+        let count = situation.partitions.max(1);
+        Self { workers: count, why: format!("there are {count} partitions") }
+    }
+
+    /// The cores that are there for this process, at first. More workers than that may pay, where they wait for the store.
+    pub(super) fn of_cores(situation: &Situation) -> Option<Self> {
+        let limits = &situation.limits;
+        let others = situation.machine.others_cores.unwrap_or(0.0);
+        let cores = limits.cores.map(|cores| cores as f64);
+        let free = cores.map(|cores| cores - others);
+        let [allowed, most] = [limits.cores_allowed, situation.cpu_max];
+        let least = [cores, free, allowed, most].into_iter().flatten().reduce(f64::min)?;
+        let why = match least {
+            least if Some(least) == cores => format!("{least} cores"),
+            least if Some(least) == allowed => format!("{least} cores are allowed"),
+            least if Some(least) == most => format!("cpu_max = {least}"),
+            _ => format!("others keep {others:.1} of {} cores busy", cores.unwrap_or_default()),
+        };
+        Some(Self { workers: whole(least), why })
+    }
+
+    /// What is never tried more than, with a store however far away.
+    pub(super) fn of_setting(situation: &Situation) -> Self {
+        let cores = situation.limits.cores_allowed.or(situation.limits.cores.map(|cores| cores as f64));
+        let workers = match situation.setting {
+            Workers::Auto => whole(8.0 * cores.unwrap_or(1.0)).max(32),
+            Workers::Fixed(most) | Workers::Between(_, most) => most,
+        };
+        Self { workers, why: format!("workers = {}", situation.setting) }
+    }
+}
+
+/// The lowest.
+pub(super) fn lowest(ceilings: impl IntoIterator<Item = Ceiling>) -> Option<Ceiling> {
+    ceilings.into_iter().min_by_key(|ceiling| ceiling.workers)
+}

@@ -1,0 +1,64 @@
+//! [`Memory`]: for how many workers there is memory.
+//!
+//! Holds true: what a worker takes is a guess only until some were seen; from then on it is the most that one was seen to hold.
+
+use super::Situation;
+use super::ceiling::Ceiling;
+use crate::watch::{MachineSample, Moment};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Memory {
+    /// What this process held before the first worker.
+    base_bytes: u64,
+    worker_bytes: u64,
+    is_measured: bool,
+    /// What is left of the memory of the machine, or of the control group, whatever happens.
+    reserve_bytes: u64,
+    free_bytes: Option<u64>,
+    own_bytes: u64,
+}
+
+/// What the system's allocator keeps beside what was asked for.
+const ALLOCATOR: f64 = 1.2;
+
+impl Memory {
+    pub(super) fn new(situation: &Situation) -> Self {
+        let limits = [situation.limits.memory_bytes, situation.limits.memory_allowed_bytes];
+        let base_bytes = situation.machine.own_memory_bytes.unwrap_or(0);
+        Self {
+            base_bytes,
+            worker_bytes: situation.worker_memory_bytes.max(1),
+            is_measured: false,
+            reserve_bytes: limits.into_iter().flatten().min().unwrap_or(0) / 20,
+            free_bytes: situation.machine.free_memory_bytes,
+            own_bytes: base_bytes,
+        }
+    }
+
+    pub(super) fn observe(&mut self, moment: &Moment) {
+        let MachineSample { own_memory_bytes, free_memory_bytes, .. } = moment.machine;
+        let held = moment.lanes.iter().map(|lane| lane.memory_bytes);
+        self.own_bytes = own_memory_bytes.unwrap_or(self.base_bytes + held.clone().sum::<u64>());
+        self.free_bytes = free_memory_bytes;
+        let most = (held.max().unwrap_or(0) as f64 * ALLOCATOR) as u64;
+        if !self.is_measured && moment.totals.ended >= moment.lanes.len() as u64 && most > 0 {
+            (self.is_measured, self.worker_bytes) = (true, most);
+        }
+        self.worker_bytes = self.worker_bytes.max(most);
+    }
+
+    /// The most workers; none where it is not known how much is free.
+    pub(super) fn ceiling(&self) -> Option<Ceiling> {
+        let free_bytes = self.free_bytes?;
+        let taken_bytes = self.own_bytes.saturating_sub(self.base_bytes);
+        let room_bytes = (free_bytes + taken_bytes).saturating_sub(self.reserve_bytes);
+        let workers = (room_bytes / self.worker_bytes).max(1) as usize;
+        let why = format!(
+            "memory leaves room for {workers}: {} MB free, {} MB a worker",
+            room_bytes / 1_000_000,
+            self.worker_bytes.div_ceil(1_000_000)
+        );
+        Some(Ceiling { workers, why })
+    }
+}

@@ -1,0 +1,143 @@
+//! [`Neighbours`]: what others want of this machine's cores, and for how many workers that leaves room.
+//!
+//! Holds true: nobody is left alone for a moment's noise, only for what went on for half a minute. The store's own server, where
+//! it works on this machine, is no neighbour: it works for this run.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Situation;
+use super::ceiling::Ceiling;
+use crate::watch::Moment;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    /// The machine's cores; none where unknown.
+    cores: Option<f64>,
+    /// Those that this process may use at most.
+    allowed: f64,
+    store_is_local: bool,
+    seen: VecDeque<Seen>,
+}
+
+/// The cores at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    at: Duration,
+    workers: f64,
+    own: f64,
+    /// The store's server too, where it works here.
+    others: f64,
+    neighbours: f64,
+    /// What this process wanted and did not get.
+    waiting: f64,
+}
+
+/// How the cores are used, of late.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Use {
+    /// The share of the cores that this process may use, or of all of them, that is busy: the larger of both.
+    pub(super) busy_share: f64,
+    /// The cores that one worker keeps busy.
+    pub(super) each: f64,
+}
+
+/// How long others must have been busy before they are left alone.
+const WINDOW: Duration = Duration::from_secs(30);
+/// What is not worth to be left alone: a shell, a clock.
+const TRIFLE: f64 = 0.25;
+/// From here on somebody waits for a core.
+pub(super) const BUSY: f64 = 0.95;
+
+impl Neighbours {
+    pub(super) fn new(situation: &Situation) -> Self {
+        let limits = &situation.limits;
+        let all = limits.cores.map(|cores| cores as f64);
+        let allowed = [all, limits.cores_allowed, situation.cpu_max].into_iter().flatten();
+        Self {
+            cores: all,
+            allowed: allowed.fold(f64::INFINITY, f64::min),
+            store_is_local: situation.store_is_local.unwrap_or(true),
+            seen: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn observe(&mut self, moment: &Moment) {
+        let machine = &moment.machine;
+        let (Some(own), Some(others)) = (machine.own_cores, machine.others_cores) else { return };
+        let server = moment.store.as_ref().map_or(0.0, |store| f64::from(store.working));
+        let server = if self.store_is_local { server } else { 0.0 };
+        let workers = moment.lanes.len().max(1) as f64;
+        self.seen.push_back(Seen {
+            at: moment.at,
+            workers,
+            own,
+            others,
+            neighbours: (others - server).max(0.0),
+            waiting: machine.waiting_threads.unwrap_or((workers - own).max(0.0)),
+        });
+        while self.seen.front().is_some_and(|seen| moment.at.saturating_sub(seen.at) > WINDOW) {
+            self.seen.pop_front();
+        }
+    }
+
+    /// How the cores were used in the last seconds; none where unknown.
+    pub(super) fn used(&self) -> Option<Use> {
+        const SAMPLES: usize = 3;
+        let seen = self.average(SAMPLES)?;
+        let all = self.cores.map_or(0.0, |cores| (seen.own + seen.others) / cores);
+        Some(Use { busy_share: all.max(seen.own / self.allowed), each: seen.own / seen.workers })
+    }
+
+    /// The most workers that leave others the cores they want; none where nobody wants any, or where it was not seen for long
+    /// enough.
+    pub(super) fn ceiling(&self) -> Option<Ceiling> {
+        let cores = self.cores?;
+        let watched = self.seen.back()?.at.saturating_sub(self.seen.front()?.at);
+        let seen = self.average(usize::MAX)?;
+        if watched + Duration::from_secs(2) < WINDOW || seen.neighbours < TRIFLE {
+            return None;
+        }
+        // Where cores are short, others get about the same share of what they want as this process does.
+        let got =
+            if seen.own + seen.others < BUSY * cores { 1.0 } else { seen.own / (seen.own + seen.waiting) };
+        let left = (cores - seen.neighbours / got.max(0.1) - (seen.others - seen.neighbours)).max(1.0);
+        let each = (seen.own + seen.waiting) / seen.workers;
+        let workers = whole(left / each.max(1e-3));
+        let why = format!("others keep {:.1} of {cores} cores busy", seen.neighbours);
+        Some(Ceiling { workers, why })
+    }
+
+    fn average(&self, samples: usize) -> Option<Seen> {
+        let count = self.seen.len().min(samples);
+        let sum = self.seen.iter().rev().take(count).fold(Seen::default(), Seen::plus);
+        let mean = |sum: f64| sum / count as f64;
+        (count > 0).then(|| Seen {
+            at: Duration::ZERO,
+            workers: mean(sum.workers),
+            own: mean(sum.own),
+            others: mean(sum.others),
+            neighbours: mean(sum.neighbours),
+            waiting: mean(sum.waiting),
+        })
+    }
+}
+
+impl Seen {
+    fn plus(self, other: &Self) -> Self {
+        Self {
+            at: other.at,
+            workers: self.workers + other.workers,
+            own: self.own + other.own,
+            others: self.others + other.others,
+            neighbours: self.neighbours + other.neighbours,
+            waiting: self.waiting + other.waiting,
+        }
+    }
+}
+
+/// Whole workers for so much of the cores. A quarter of a core left over is worth a worker.
+pub(super) fn whole(cores: f64) -> usize {
+    ((cores + 0.75).floor() as usize).max(1)
+}

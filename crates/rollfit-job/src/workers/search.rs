@@ -1,0 +1,234 @@
+//! [`Search`]: finds the number of workers that gives the most, and of those that give as much the smallest. It tries more as
+//! long as that pays, in growing steps; then fewer, as long as that costs nothing; then it rests, and looks again from time to
+//! time, for what a machine and a store can do changes.
+//!
+//! Holds true: it has no clock and knows no machine; what it decides follows from the speeds and the [`Room`] it is told.
+
+use std::time::Duration;
+
+use super::meter::Speed;
+
+/// What may be tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) at: Duration,
+    pub(super) least: usize,
+    pub(super) most: usize,
+    /// Whether every core that may be used is busy: more workers could not compute more.
+    pub(super) cores_are_busy: bool,
+    /// The share of the cores that may be used and are not busy; 0 where unknown.
+    pub(super) idle_share: f64,
+    /// How many cores a worker keeps busy; none where unknown.
+    pub(super) cores_a_worker: Option<f64>,
+    /// How long the rest of the run takes at this rate.
+    pub(super) left_s: f64,
+}
+
+/// What is tried.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Trial {
+    /// Nothing.
+    Rest,
+    /// So many more than the best.
+    More(usize),
+    /// So many fewer.
+    Fewer(usize),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Search {
+    trial: Trial,
+    /// The best so far.
+    best: Option<Speed>,
+    /// The largest number below it that gave clearly less.
+    lower: Option<Speed>,
+    /// What the best of this round gave: fewer workers are measured against that, lest losses add up.
+    most_rows_per_s: f64,
+    rest_s: f64,
+    rest_until: Duration,
+    /// When fewer were last tried in vain.
+    fewer_failed: Option<Duration>,
+}
+
+/// A number and why.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Choice {
+    pub(super) workers: usize,
+    pub(super) reason: String,
+}
+
+/// What more workers must bring at least.
+const GAIN: f64 = 0.04;
+/// What fewer may cost at most.
+const LOSS: f64 = 0.03;
+/// The share of the time that looking for fewer may cost.
+const COST: f64 = 0.02;
+/// A speed that changed by so much without a change of ours is reason to look again.
+const DRIFT: f64 = 0.15;
+const REST_S: f64 = 10.0;
+const REST_MAX_S: f64 = 60.0;
+
+impl Search {
+    pub(super) fn new() -> Self {
+        Self {
+            trial: Trial::Rest,
+            best: None,
+            lower: None,
+            most_rows_per_s: 0.0,
+            rest_s: REST_S,
+            rest_until: Duration::ZERO,
+            fewer_failed: None,
+        }
+    }
+
+    /// The number was changed by others: what was measured holds no more.
+    pub(super) fn forget(&mut self) {
+        *self = Self { fewer_failed: self.fewer_failed, ..Self::new() };
+    }
+
+    /// Where a trial is under way that costs something, what it would go back to.
+    pub(super) fn give_up(&mut self) -> Option<usize> {
+        let trial = std::mem::replace(&mut self.trial, Trial::Rest);
+        self.best.filter(|_| matches!(trial, Trial::Fewer(_))).map(|best| best.workers)
+    }
+
+    /// What to do, now that a speed is known.
+    pub(super) fn next(&mut self, speed: Speed, room: Room) -> Option<Choice> {
+        let Some(best) = self.best else { return self.begin(speed, room) };
+        match self.trial {
+            Trial::Rest => self.rested(best, speed, room),
+            Trial::More(step) => self.tried_more(best, speed, step, room),
+            Trial::Fewer(step) => self.tried_fewer(best, speed, step, room),
+        }
+    }
+
+    fn begin(&mut self, speed: Speed, room: Room) -> Option<Choice> {
+        (self.best, self.most_rows_per_s) = (Some(speed), speed.rows_per_s);
+        let step = if room.idle_share > 0.4 { speed.workers } else { quarter(speed.workers) };
+        let said = format!("{} gave {}", workers(speed.workers), rows(speed));
+        self.try_more(speed, step, room, &said)
+            .or_else(|| self.try_fewer(speed, room, &said))
+            .or_else(|| self.rest(speed, room, None))
+    }
+
+    fn rested(&mut self, before: Speed, speed: Speed, room: Room) -> Option<Choice> {
+        let change = speed.rows_per_s / before.rows_per_s - 1.0;
+        self.best = Some(speed);
+        self.most_rows_per_s = speed.rows_per_s;
+        let is_new = change.abs() > DRIFT.max(3.0 * (speed.error + before.error));
+        if is_new {
+            (self.lower, self.rest_s) = (None, REST_S);
+        }
+        if !is_new && room.at < self.rest_until {
+            return None;
+        }
+        let said = if is_new {
+            format!("{} gave {} and give {} now", workers(speed.workers), rows(before), rows(speed))
+        } else {
+            format!("{} give {}", workers(speed.workers), rows(speed))
+        };
+        self.try_more(speed, quarter(speed.workers), room, &said)
+            .or_else(|| self.try_fewer(speed, room, &said))
+            .or_else(|| self.rest(speed, room, None))
+    }
+
+    fn tried_more(&mut self, best: Speed, speed: Speed, step: usize, room: Room) -> Option<Choice> {
+        let gain = speed.rows_per_s / best.rows_per_s - 1.0;
+        let noise = (2.0 * speed.error.hypot(best.error)).min(0.1);
+        let said =
+            format!("{} gave {}, {} gave {}", workers(speed.workers), rows(speed), best.workers, rows(best));
+        if gain >= GAIN.max(noise) {
+            (self.best, self.lower) = (Some(speed), Some(best));
+            (self.most_rows_per_s, self.rest_s) = (speed.rows_per_s, REST_S);
+            let step = (2 * step).min(speed.workers);
+            return self
+                .try_more(speed, step, room, &said)
+                .or_else(|| self.try_fewer(speed, room, &said))
+                .or_else(|| self.rest(speed, room, None));
+        }
+        if gain < -LOSS && step / 2 >= quarter(best.workers).div_ceil(2) {
+            return self.try_more(best, step / 2, room, &said);
+        }
+        let said = format!("{} gave no more than {} ({:+.0}%)", speed.workers, best.workers, 100.0 * gain);
+        self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)))
+    }
+
+    fn tried_fewer(&mut self, best: Speed, speed: Speed, step: usize, room: Room) -> Option<Choice> {
+        let loss = 1.0 - speed.rows_per_s / self.most_rows_per_s;
+        if loss <= LOSS {
+            let said =
+                format!("{} gave {}, as much as {}", workers(speed.workers), rows(speed), best.workers);
+            self.best = Some(speed);
+            self.most_rows_per_s = self.most_rows_per_s.max(speed.rows_per_s);
+            return self.try_fewer(speed, room, &said).or_else(|| self.rest(speed, room, None));
+        }
+        (self.lower, self.fewer_failed) = (Some(speed), Some(room.at));
+        let said = format!("{} gave {:.0}% less than {}", speed.workers, 100.0 * loss, best.workers);
+        if step > 1 {
+            return self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)));
+        }
+        self.rest(best, room, Some(&said))
+    }
+
+    fn try_more(&mut self, from: Speed, step: usize, room: Room, said: &str) -> Option<Choice> {
+        let workers = (from.workers + step).min(room.most);
+        if workers <= from.workers || room.cores_are_busy {
+            return None;
+        }
+        self.trial = Trial::More(workers - from.workers);
+        Some(Choice { workers, reason: format!("{said}: trying {workers}") })
+    }
+
+    fn try_fewer(&mut self, from: Speed, room: Room, said: &str) -> Option<Choice> {
+        let least = self.lower.map_or(room.least, |lower| room.least.max(lower.workers + 1));
+        let workers = from.workers.saturating_sub(quarter(from.workers)).max(least);
+        if workers >= from.workers || !self.is_worth(from, workers, room) {
+            return None;
+        }
+        self.trial = Trial::Fewer(from.workers - workers);
+        Some(Choice { workers, reason: format!("{said}: trying {workers}") })
+    }
+
+    /// Whether fewer could do as much, and what it costs to find out that they do not is little.
+    fn is_worth(&self, from: Speed, workers: usize, room: Room) -> bool {
+        let each_counts = self.lower.is_some_and(|lower| {
+            let grew = from.rows_per_s / lower.rows_per_s - 1.0;
+            grew >= 0.5 * (from.workers as f64 / lower.workers as f64 - 1.0)
+        });
+        let since_s =
+            self.fewer_failed.map_or(f64::INFINITY, |failed| room.at.saturating_sub(failed).as_secs_f64());
+        let cost_s = (1.0 - workers as f64 / from.workers as f64) * (from.took_s + from.partition_s);
+        let computes = room.cores_a_worker.is_some_and(|cores| cores > 0.85);
+        !each_counts && !computes && cost_s <= COST * room.left_s.min(since_s)
+    }
+
+    fn rest(&mut self, best: Speed, room: Room, said: Option<&str>) -> Option<Choice> {
+        let rest_s = self.rest_s.max(2.0 * best.took_s);
+        (self.trial, self.rest_until) = (Trial::Rest, room.at + Duration::from_secs_f64(rest_s));
+        self.rest_s = (2.0 * self.rest_s).min(REST_MAX_S);
+        said.map(|said| Choice { workers: best.workers, reason: format!("back to {}: {said}", best.workers) })
+    }
+}
+
+fn quarter(workers: usize) -> usize {
+    (workers / 4).max(1)
+}
+
+fn workers(count: usize) -> String {
+    if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
+}
+
+fn rows(speed: Speed) -> String {
+    format!("{} rows/s", thousands(speed.rows_per_s))
+}
+
+/// A whole number with its thousands apart.
+fn thousands(number: f64) -> String {
+    let digits = format!("{:.0}", number.max(0.0));
+    let first = digits.len() % 3;
+    let (head, tail) = digits.split_at(first);
+    let groups = tail.as_bytes().chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
+    let head = (!head.is_empty()).then(|| head.to_owned());
+    head.into_iter().chain(groups).collect::<Vec<_>>().join(",")
+}
