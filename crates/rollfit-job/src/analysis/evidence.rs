@@ -10,7 +10,7 @@ use super::seen::Seen;
 use super::work::Work;
 use crate::record::Record;
 use crate::spec::{Order, Setting, Workers};
-use crate::watch::Totals;
+use crate::watch::{MachineLimits, Totals};
 
 /// What a record says.
 pub(super) struct Evidence<'a> {
@@ -181,15 +181,15 @@ fn ceilings(record: &Record, seen: &Seen) -> Ceilings {
     Ceilings {
         sessions: record.header.sessions_max.map(|most| workers(most as usize)),
         memory: seen.memory_workers(),
-        auto: auto_max(record),
+        auto: auto_max(&record.header.machine),
     }
 }
 
 /// How far `auto` goes: where the store is far away, more workers than cores pay.
-fn auto_max(record: &Record) -> usize {
+pub(super) fn auto_max(machine: &MachineLimits) -> usize {
     const LEAST: usize = 32;
     const A_CORE: f64 = 8.0;
-    let cores = record.header.machine.cores_allowed.unwrap_or(1.0);
+    let cores = machine.cores_allowed.unwrap_or(1.0);
     LEAST.max((A_CORE * cores).ceil() as usize)
 }
 

@@ -13,6 +13,7 @@ mod fit;
 mod forecast;
 mod level;
 mod network;
+mod outlook;
 mod predicted;
 mod report;
 mod resources;
@@ -25,6 +26,7 @@ mod work;
 
 use self::evidence::Evidence;
 pub use self::forecast::{Eta, Forecast};
+pub use self::outlook::{Measured, Outlook};
 pub use self::report::{
     ActivityShare, Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, LaneSlice, Predicted,
     Remedy, Resource, RunFacts, Scaling, TimelinePoint, Worth,
