@@ -13,13 +13,13 @@ pub struct StoreSpeed {
     pub connect_us: Option<f64>,
     /// From a question to its answer, the median; none where nobody is asked.
     pub round_trip_us: Option<f64>,
-    /// The questions that a new partition takes, beside its rows, each a round trip; none where nobody is asked.
+    /// About how many round trips a new partition takes, beside its rows; none where nobody is asked.
     pub round_trips: Option<u64>,
     /// One session, or one file.
     pub alone: WriteSpeed,
     /// Several sessions, or files, at once; none where one is all there may be.
     pub together: Option<WriteSpeed>,
-    /// To make a partition durable that was handed over, whatever its rows.
+    /// To commit a partition that is whole, whatever its rows.
     pub commit_us: f64,
     /// What makes the figures better or worse than those of a run, for people.
     pub notes: Vec<String>,
@@ -38,6 +38,6 @@ pub struct WriteSpeed {
     pub bytes_per_s: f64,
     /// The processor time of this process to encode and hand over a row.
     pub cpu_us_per_row: f64,
-    /// How long a session then takes for the keys and statistics of a row's tables.
+    /// How long a session then takes to make a row whole: keys and statistics of its tables, or the sync of its file.
     pub complete_us_per_row: f64,
 }

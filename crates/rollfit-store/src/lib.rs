@@ -5,3 +5,5 @@ mod damaged;
 pub mod import;
 pub mod parquet;
 pub mod postgres;
+mod stopwatch;
+mod trial;

@@ -15,6 +15,7 @@ mod frames;
 mod harness_works;
 mod import;
 mod kill;
+mod measured;
 mod opened;
 mod outages;
 mod pooler;

@@ -10,6 +10,7 @@ mod encode;
 mod fault;
 mod files;
 mod lock;
+mod measure;
 mod read_back;
 mod sink;
 mod source;

@@ -89,7 +89,7 @@ impl PostgresStore {
         series: &Series,
         partition: &Partition,
     ) -> Result<Model, StoreError> {
-        let sibling = self.sibling(session, series, partition)?;
+        let sibling = self.sibling(session, series, &partition.key)?;
         let sibling_table = sibling.as_ref().map(|(_, table)| table);
         let Some(name) = series.parent_table(partition) else {
             let access = self.access(session, sibling_table)?;
@@ -132,16 +132,29 @@ impl PostgresStore {
         &self,
         session: &mut Session,
         series: &Series,
-        partition: &Partition,
+        key: &str,
     ) -> Result<Option<(Partition, Table)>, StoreError> {
         let names = tables::names(session, &self.schema)?;
         let siblings = names.iter().filter_map(|name| Some((series.partition_of(name)?, name)));
-        let nearest = siblings.max_by_key(|(other, _)| (other.key == partition.key, other.month));
+        let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.month));
         let Some((other, name)) = nearest else { return Ok(None) };
         let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
         // A table that could not be written itself is no model for another.
         let table = table.filter(|table| Leaf::new(table, series).is_ok());
         Ok(table.map(|table| (other, table)))
+    }
+
+    /// A features table of no key and month in particular, and its columns in a CREATE TABLE.
+    pub(super) fn model_leaf(
+        &self,
+        session: &mut Session,
+        series: &Series,
+    ) -> Result<(Leaf, String), StoreError> {
+        let like = self.sibling(session, series, "")?.map(|(_, table)| table);
+        let model = Model { like, access: Access::default(), parent: None };
+        let leaf = self.leaf_like(&model, series, &self.table(&series.name))?;
+        let columns = columns_sql(series, &leaf);
+        Ok((leaf, columns))
     }
 
     fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {

@@ -17,6 +17,7 @@ mod holders;
 mod instant;
 mod leaf;
 mod look;
+mod measure;
 mod names;
 mod numeric;
 mod pool;
@@ -127,6 +128,11 @@ impl PostgresStore {
         &self.budget
     }
 
+    /// How often its sessions have waited for an answer of the server so far.
+    pub fn round_trips(&self) -> u64 {
+        self.pool.round_trips()
+    }
+
     /// A session in a transaction that sees one moment of the store, and changes nothing.
     fn snapshot_session(&self) -> Result<PooledSession, StoreError> {
         let mut session = self.pool.session()?;
@@ -158,6 +164,11 @@ impl PostgresStore {
             );
         }
         !hidden
+    }
+
+    /// How long to wait for an answer.
+    fn reply_timeout(&self) -> Duration {
+        self.timeouts.statement + REPLY_GRACE
     }
 
     /// Where the store is, for people.

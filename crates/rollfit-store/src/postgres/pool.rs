@@ -12,7 +12,8 @@ use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::error::SqlState;
 
 use super::connect::{ConnectError, ConnectOptions};
-use super::session::{MixedUp, Session};
+use super::session::{Session, Shared};
+use crate::stopwatch::Stopwatch;
 
 /// How long to keep to a budget that the server made smaller.
 const SHRUNK_FOR: Duration = Duration::from_secs(30);
@@ -21,7 +22,7 @@ const SHRUNK_FOR: Duration = Duration::from_secs(30);
 pub(crate) struct Pool {
     options: ConnectOptions,
     reply_timeout: Duration,
-    mixed_up: MixedUp,
+    shared: Shared,
     sessions: Mutex<Sessions>,
     freed: Condvar,
 }
@@ -54,7 +55,7 @@ impl Pool {
         Arc::new(Self {
             options,
             reply_timeout,
-            mixed_up: MixedUp::default(),
+            shared: Shared::default(),
             sessions: Mutex::new(sessions),
             freed: Condvar::new(),
         })
@@ -63,6 +64,11 @@ impl Pool {
     /// Where the sessions lead to, for people.
     pub(crate) fn describe(&self) -> String {
         self.options.describe()
+    }
+
+    /// How often a session has waited for an answer so far.
+    pub(crate) fn round_trips(&self) -> u64 {
+        self.shared.round_trips()
     }
 
     /// What the sessions say they are.
@@ -142,13 +148,30 @@ impl Pool {
         }
     }
 
+    /// A session that was opened just now, and how long that took.
+    ///
+    /// # Errors
+    /// As [`Pool::session`].
+    pub(crate) fn new_session(self: &Arc<Self>) -> Result<(PooledSession, Duration), StoreError> {
+        // One that is open gives up its seat.
+        drop(self.take_seat());
+        let stopwatch = Stopwatch::start();
+        match self.open(&self.options) {
+            Ok(session) => Ok((self.lend(session, self.reply_timeout), stopwatch.wall())),
+            Err(error) => {
+                self.leave_seat();
+                Err(not_connected(&error, Fault::Transient))
+            }
+        }
+    }
+
     fn lend(self: &Arc<Self>, mut session: Session, reply_timeout: Duration) -> PooledSession {
         session.set_reply_timeout(reply_timeout);
         PooledSession { session: Some(session), pool: Arc::clone(self) }
     }
 
     fn open(&self, options: &ConnectOptions) -> Result<Session, ConnectError> {
-        during(Activity::Connecting, || Session::open(options, self.reply_timeout, self.mixed_up.clone()))
+        during(Activity::Connecting, || Session::open(options, self.reply_timeout, self.shared.clone()))
     }
 
     fn take_seat(&self) -> Seat {

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,12 +20,26 @@ use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
 use super::connect::{ConnectError, ConnectOptions};
 use super::fault::{ends_the_session, is_statement_mixed_up, server_error, silent};
 
+/// The client prepares a COPY before it begins one.
+const COPY_ROUND_TRIPS: u64 = 2;
+
 /// A value given to the server with its type, so that nothing has to be prepared.
 pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// Whether the sessions of a store stand behind a pooler that mixes up prepared statements. Found out once, for all.
+/// What the sessions of a store find out together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct MixedUp(Arc<AtomicBool>);
+pub(crate) struct Shared {
+    /// Whether they stand behind a pooler that mixes up prepared statements.
+    mixed_up: Arc<AtomicBool>,
+    round_trips: Arc<AtomicU64>,
+}
+
+impl Shared {
+    /// How often a session has waited for an answer so far.
+    pub(crate) fn round_trips(&self) -> u64 {
+        self.round_trips.load(Ordering::Relaxed)
+    }
+}
 
 /// How long the statements of a transaction may take. Set for each transaction and not for the session, which may not be
 /// ours alone where a pooler stands between.
@@ -57,7 +71,7 @@ pub(crate) struct Session {
     client: Client,
     runtime: Runtime,
     reply_timeout: Duration,
-    mixed_up: MixedUp,
+    shared: Shared,
     broken: bool,
 }
 
@@ -84,7 +98,7 @@ impl Session {
     pub(crate) fn open(
         options: &ConnectOptions,
         reply_timeout: Duration,
-        mixed_up: MixedUp,
+        shared: Shared,
     ) -> Result<Self, ConnectError> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
@@ -96,7 +110,7 @@ impl Session {
         let (client, connection) = runtime.block_on(options.connect())?;
         // How it ends is told by whatever was waiting for it.
         runtime.spawn(async move { drop(connection.await) });
-        Ok(Self { client, runtime, reply_timeout, mixed_up, broken: false })
+        Ok(Self { client, runtime, reply_timeout, shared, broken: false })
     }
 
     /// From now on, a reply that takes longer than this breaks the session.
@@ -119,7 +133,7 @@ impl Session {
 
     /// Begins a transaction whose statements stop by themselves: with `mode` as after `BEGIN`.
     pub(crate) fn begin(&mut self, mode: &str, timeouts: &Timeouts) -> Result<(), StoreError> {
-        let forget = if self.mixed_up.0.load(Ordering::Relaxed) { "DEALLOCATE ALL; " } else { "" };
+        let forget = if self.shared.mixed_up.load(Ordering::Relaxed) { "DEALLOCATE ALL; " } else { "" };
         self.execute("begin a transaction", &format!("BEGIN {mode}; {forget}{}", timeouts.sql()))
     }
 
@@ -147,6 +161,7 @@ impl Session {
         doing: &str,
         sql: &str,
     ) -> Result<Result<(), tokio_postgres::Error>, StoreError> {
+        self.count_round_trips(1);
         let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.batch_execute(sql)));
         self.judge(doing, waited)
     }
@@ -158,6 +173,7 @@ impl Session {
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
+        self.count_round_trips(1);
         let query = self.client.query_typed(sql, parameters);
         let waited = self.runtime.block_on(wait(self.reply_timeout, query));
         self.judge(doing, waited)?.map_err(|error| server_error(doing, error))
@@ -166,6 +182,7 @@ impl Session {
     /// Begins to write a table.
     pub(crate) fn copy_in(&mut self, doing: &str, sql: &str) -> Result<CopyIn, StoreError> {
         let _sending = enter(Activity::Sending);
+        self.count_round_trips(COPY_ROUND_TRIPS);
         let copy = self.client.copy_in(sql);
         let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
         let sink = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -183,12 +200,14 @@ impl Session {
     /// Ends a table; the rows that the server counted.
     pub(crate) fn finish(&mut self, mut copy: CopyIn) -> Result<u64, StoreError> {
         let _sending = enter(Activity::Sending);
+        self.count_round_trips(1);
         let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish()));
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
     /// Begins to read rows.
     pub(crate) fn copy_out(&mut self, doing: &str, sql: &str) -> Result<CopyOut, StoreError> {
+        self.count_round_trips(COPY_ROUND_TRIPS);
         let copy = self.client.copy_out(sql);
         let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
         let stream = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -200,6 +219,10 @@ impl Session {
         let next = async { copy.stream.next().await.transpose() };
         let waited = self.runtime.block_on(wait(self.reply_timeout, next));
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
+    }
+
+    fn count_round_trips(&self, round_trips: u64) {
+        self.shared.round_trips.fetch_add(round_trips, Ordering::Relaxed);
     }
 
     /// Notes what an answer says about the session itself.
@@ -217,7 +240,7 @@ impl Session {
                 if let Err(error) = &answer {
                     self.broken |= ends_the_session(error);
                     if is_statement_mixed_up(error) {
-                        self.mixed_up.0.store(true, Ordering::Relaxed);
+                        self.shared.mixed_up.store(true, Ordering::Relaxed);
                     }
                 }
                 Ok(answer)
