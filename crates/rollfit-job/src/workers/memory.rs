@@ -1,6 +1,7 @@
 //! [`Memory`]: for how many workers there is memory.
 //!
-//! Holds true: what a worker takes is a guess only until some were seen; from then on it is the most that one was seen to hold.
+//! Holds true: what a worker takes is a guess only until some were seen; from then on it is the most that
+//! they were seen to hold on average, what the allocator keeps included.
 
 use super::Situation;
 use super::ceiling::Ceiling;
@@ -38,14 +39,17 @@ impl Memory {
 
     pub(super) fn observe(&mut self, moment: &Moment) {
         let MachineSample { own_memory_bytes, free_memory_bytes, .. } = moment.machine;
-        let held = moment.lanes.iter().map(|lane| lane.memory_bytes);
-        self.own_bytes = own_memory_bytes.unwrap_or(self.base_bytes + held.clone().sum::<u64>());
-        self.free_bytes = free_memory_bytes;
-        let most = (held.max().unwrap_or(0) as f64 * ALLOCATOR) as u64;
-        if !self.is_measured && moment.totals.ended >= moment.lanes.len() as u64 && most > 0 {
-            (self.is_measured, self.worker_bytes) = (true, most);
+        let held: u64 = moment.lanes.iter().map(|lane| lane.memory_bytes).sum();
+        let own_bytes = own_memory_bytes.unwrap_or(self.base_bytes + (held as f64 * ALLOCATOR) as u64);
+        (self.own_bytes, self.free_bytes) = (own_bytes, free_memory_bytes);
+        let workers = moment.lanes.len() as u64;
+        if workers == 0 || moment.totals.ended < 2 * workers {
+            return;
         }
-        self.worker_bytes = self.worker_bytes.max(most);
+        let seen_bytes = own_bytes.saturating_sub(self.base_bytes) / workers;
+        self.worker_bytes =
+            if self.is_measured { self.worker_bytes.max(seen_bytes) } else { seen_bytes.max(1) };
+        self.is_measured = true;
     }
 
     /// The most workers; none where it is not known how much is free.

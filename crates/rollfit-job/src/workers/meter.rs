@@ -31,6 +31,8 @@ pub(super) struct Speed {
     pub(super) took_s: f64,
     /// How long a partition took.
     pub(super) partition_s: f64,
+    /// Whether measuring longer is not worth it.
+    pub(super) is_final: bool,
 }
 
 /// Measures from one change of the number of workers to the next.
@@ -49,10 +51,10 @@ pub(super) struct Meter {
 const LEAST: Duration = Duration::from_secs(2);
 /// What is fewer tells nothing about partitions.
 const LEAST_PARTITIONS: usize = 4;
-/// How sure is sure enough to stop measuring.
+/// How sure is sure enough, whatever it is measured for.
 const ERROR_WANTED: f64 = 0.01;
 /// How many partitions a worker does at most to make sure.
-const ROUNDS_MAX: usize = 4;
+const ROUNDS_MAX: usize = 3;
 
 impl Meter {
     pub(super) fn new(workers: usize) -> Self {
@@ -61,11 +63,12 @@ impl Meter {
 
     /// Measures anew, with so many workers.
     pub(super) fn restart(&mut self, workers: usize, at: Duration) {
-        let settled = (workers == self.workers).then_some(at);
+        // Who is hired begins at once; who is dismissed ends the partition in hand first.
+        let settled = (workers >= self.workers).then_some(at);
         *self = Self { workers, changed: at, settled, finished: Vec::new(), partition_s: self.partition_s };
     }
 
-    /// Takes note of what happened since the moment before. The speed, once it is known.
+    /// Takes note of what happened since the moment before. The speed, as far as it is known.
     pub(super) fn observe(&mut self, moment: &Moment, finished: &[Finished]) -> Option<Speed> {
         for partition in finished {
             self.follow(partition);
@@ -77,13 +80,9 @@ impl Meter {
         self.finished.extend(finished.iter().filter(|partition| partition.begun >= settled));
         let written = self.finished.iter().filter(|partition| partition.rows > 0).count();
         let is_long = moment.at.saturating_sub(settled) >= LEAST;
-        if !is_long || written < self.workers.max(LEAST_PARTITIONS) {
-            return None;
-        }
-        let speed = self.speed(moment.at);
-        let is_sure = speed.error <= ERROR_WANTED || self.finished.len() >= ROUNDS_MAX * self.workers.max(4);
         // Partitions without anything to do tell nothing about those that have.
-        (is_sure && 2 * written >= self.finished.len()).then_some(speed)
+        let is_enough = written >= self.workers.max(LEAST_PARTITIONS) && 2 * written >= self.finished.len();
+        (is_long && is_enough).then(|| self.speed(moment.at))
     }
 
     fn follow(&mut self, partition: &Finished) {
@@ -105,10 +104,14 @@ impl Meter {
         let of_one = rows / took_s.max(1e-9);
         let off = |partition: &Finished| partition.rows as f64 - of_one * seconds(partition);
         let squares: f64 = self.finished.iter().map(|partition| off(partition).powi(2)).sum();
+        let error = (squares * count / (count - 1.0).max(1.0)).sqrt() / rows.max(1.0);
+        let is_final =
+            error <= ERROR_WANTED || self.finished.len() >= ROUNDS_MAX * self.workers.max(LEAST_PARTITIONS);
         Speed {
             workers: self.workers,
             rows_per_s: self.workers as f64 * of_one,
-            error: (squares * count / (count - 1.0).max(1.0)).sqrt() / rows.max(1.0),
+            error,
+            is_final,
             took_s: at.saturating_sub(self.changed).as_secs_f64(),
             partition_s: took_s / count.max(1.0),
         }

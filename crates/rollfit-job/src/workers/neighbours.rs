@@ -95,18 +95,16 @@ impl Neighbours {
     pub(super) fn ceiling(&self) -> Option<Ceiling> {
         let cores = self.cores?;
         let watched = self.seen.back()?.at.saturating_sub(self.seen.front()?.at);
-        let seen = self.average(usize::MAX)?;
-        if watched + Duration::from_secs(2) < WINDOW || seen.neighbours < TRIFLE {
+        if watched + Duration::from_secs(2) < WINDOW {
             return None;
         }
-        // Where cores are short, others get about the same share of what they want as this process does.
-        let got =
-            if seen.own + seen.others < BUSY * cores { 1.0 } else { seen.own / (seen.own + seen.waiting) };
-        let left = (cores - seen.neighbours / got.max(0.1) - (seen.others - seen.neighbours)).max(1.0);
-        let each = (seen.own + seen.waiting) / seen.workers;
-        let workers = whole(left / each.max(1e-3));
-        let why = format!("others keep {:.1} of {cores} cores busy", seen.neighbours);
-        Some(Ceiling { workers, why })
+        // What two thirds of the time had no room for more than.
+        let mut room: Vec<(usize, f64)> =
+            self.seen.iter().map(|seen| (seen.room(cores), seen.neighbours)).collect();
+        room.sort_by_key(|(workers, _)| *workers);
+        let (workers, busy) = room[2 * (room.len() - 1) / 3];
+        let why = format!("others keep {busy:.1} of {cores} cores busy");
+        (workers < usize::MAX).then_some(Ceiling { workers, why })
     }
 
     fn average(&self, samples: usize) -> Option<Seen> {
@@ -114,25 +112,30 @@ impl Neighbours {
         let sum = self.seen.iter().rev().take(count).fold(Seen::default(), Seen::plus);
         let mean = |sum: f64| sum / count as f64;
         (count > 0).then(|| Seen {
-            at: Duration::ZERO,
             workers: mean(sum.workers),
             own: mean(sum.own),
             others: mean(sum.others),
-            neighbours: mean(sum.neighbours),
-            waiting: mean(sum.waiting),
+            ..Seen::default()
         })
     }
 }
 
 impl Seen {
+    /// How many workers find a core beside the others.
+    fn room(&self, cores: f64) -> usize {
+        if self.neighbours < TRIFLE {
+            return usize::MAX;
+        }
+        let each = (self.own + self.waiting) / self.workers;
+        whole((cores - self.others).max(1.0) / each.max(1e-3))
+    }
+
     fn plus(self, other: &Self) -> Self {
         Self {
-            at: other.at,
             workers: self.workers + other.workers,
             own: self.own + other.own,
             others: self.others + other.others,
-            neighbours: self.neighbours + other.neighbours,
-            waiting: self.waiting + other.waiting,
+            ..Self::default()
         }
     }
 }

@@ -80,7 +80,7 @@ impl Policy {
         if let Some(decision) = self.let_go(moment, most) {
             return Some(decision);
         }
-        let speed = self.meter.observe(moment, finished)?;
+        let speed = self.meter.observe(moment, finished).filter(|speed| self.search.is_clear(speed))?;
         let left_s = left_s(moment, speed);
         if left_s < 3.0 * speed.partition_s {
             let back = self.search.give_up()?;

@@ -47,6 +47,8 @@ pub(super) struct Search {
     most_rows_per_s: f64,
     rest_s: f64,
     rest_until: Duration,
+    /// What the last trial cost.
+    cost_s: f64,
     /// When fewer were last tried in vain.
     fewer_failed: Option<Duration>,
 }
@@ -78,6 +80,7 @@ impl Search {
             most_rows_per_s: 0.0,
             rest_s: REST_S,
             rest_until: Duration::ZERO,
+            cost_s: 0.0,
             fewer_failed: None,
         }
     }
@@ -91,6 +94,20 @@ impl Search {
     pub(super) fn give_up(&mut self) -> Option<usize> {
         let trial = std::mem::replace(&mut self.trial, Trial::Rest);
         self.best.filter(|_| matches!(trial, Trial::Fewer(_))).map(|best| best.workers)
+    }
+
+    /// Whether a speed is known well enough to decide by.
+    pub(super) fn is_clear(&self, speed: &Speed) -> bool {
+        let Some(best) = self.best else { return speed.is_final || speed.error < GAIN };
+        let noise = speed.error.hypot(best.error);
+        let far_from =
+            |limit: f64, rows_per_s: f64| (speed.rows_per_s / rows_per_s - limit).abs() > 2.0 * noise;
+        speed.is_final
+            || match self.trial {
+                Trial::Rest => false,
+                Trial::More(_) => far_from(1.0 + GAIN, best.rows_per_s),
+                Trial::Fewer(_) => far_from(1.0 - LOSS, self.most_rows_per_s),
+            }
     }
 
     /// What to do, now that a speed is known.
@@ -147,9 +164,11 @@ impl Search {
                 .or_else(|| self.try_fewer(speed, room, &said))
                 .or_else(|| self.rest(speed, room, None));
         }
-        if gain < -LOSS && step / 2 >= quarter(best.workers).div_ceil(2) {
+        // Where more was worse, the best may lie between; where nothing below is known yet, more likely there.
+        if gain < -LOSS && self.lower.is_some() && step / 2 >= quarter(best.workers).div_ceil(2) {
             return self.try_more(best, step / 2, room, &said);
         }
+        self.cost_s = (-gain).max(0.0) * speed.took_s;
         let said = format!("{} gave no more than {} ({:+.0}%)", speed.workers, best.workers, 100.0 * gain);
         self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)))
     }
@@ -204,7 +223,8 @@ impl Search {
     }
 
     fn rest(&mut self, best: Speed, room: Room, said: Option<&str>) -> Option<Choice> {
-        let rest_s = self.rest_s.max(2.0 * best.took_s);
+        let rest_s = self.rest_s.max(2.0 * best.took_s).max(self.cost_s / COST);
+        self.cost_s = 0.0;
         (self.trial, self.rest_until) = (Trial::Rest, room.at + Duration::from_secs_f64(rest_s));
         self.rest_s = (2.0 * self.rest_s).min(REST_MAX_S);
         said.map(|said| Choice { workers: best.workers, reason: format!("back to {}: {said}", best.workers) })

@@ -87,7 +87,8 @@ fn scenarios() -> Vec<Scenario> {
             world.job.partitions = 4000;
         }),
         scenario("neighbours", |world| {
-            world.machine.neighbours = Over::steps(&[(0, 0.0), (120, 4.0), (300, 1.0), (420, 6.0), (600, 0.0)]);
+            world.machine.neighbours =
+                Over::steps(&[(0, 0.0), (120, 4.0), (300, 1.0), (420, 6.0), (600, 0.0)]);
             world.machine.neighbour_weight = 50.0;
             world.job.partitions = 6000;
         }),
@@ -105,7 +106,9 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 fn best(world: &World) -> (usize, Simulated) {
-    let fixed = (1..=MOST).filter(|n| *n <= 10 || n % 4 == 0).map(|workers| (workers, simulate(world, Workers::Fixed(workers))));
+    let fixed = (1..=MOST)
+        .filter(|n| *n <= 10 || n % 4 == 0)
+        .map(|workers| (workers, simulate(world, Workers::Fixed(workers))));
     fixed
         .filter(|(_, run)| run.memory_missing_bytes == 0)
         .min_by(|(_, a), (_, b)| a.took_s.total_cmp(&b.took_s))
@@ -115,31 +118,42 @@ fn best(world: &World) -> (usize, Simulated) {
 #[test]
 fn table() {
     let only = std::env::var("ONLY").unwrap_or_default();
-    eprintln!("{:<30} {:>5} {:>6} {:>9} {:>9} {:>7} {:>5}", "scenario", "seed", "best", "best s", "auto s", "off", "dec");
+    eprintln!(
+        "{:<30} {:>5} {:>6} {:>9} {:>9} {:>7} {:>5}",
+        "scenario", "seed", "best", "best s", "auto s", "off", "dec"
+    );
     for scenario in scenarios().into_iter().filter(|s| s.name.contains(&only)) {
         for short in [false, true] {
-        for seed in 1..=3 {
-            let mut world = scenario.world.clone();
-            world.seed = seed;
-            if short { world.job.partitions /= 10; }
-            let (number, best) = best(&world);
-            let auto = simulate(&world, Workers::Auto);
-            let off = auto.took_s / best.took_s - 1.0;
-            eprintln!(
-                "{:<30} {seed:>5} {number:>6} {:>9.1} {:>9.1} {:>6.1}% {:>5} {}",
-                scenario.name,
-                best.took_s,
-                auto.took_s,
-                100.0 * off,
-                auto.record.decisions.len(),
-                if auto.memory_missing_bytes > 0 { "OUT OF MEMORY" } else { "" }
-            );
-            if !only.is_empty() && seed == 1 {
-                for d in &auto.record.decisions {
-                    eprintln!("   {:>7.0} {:>3} -> {:>3} {}", d.at_ms as f64 / 1e3, d.was, d.workers, d.reason);
+            for seed in 1..=3 {
+                let mut world = scenario.world.clone();
+                world.seed = seed;
+                if short {
+                    world.job.partitions /= 10;
+                }
+                let (number, best) = best(&world);
+                let auto = simulate(&world, Workers::Auto);
+                let off = auto.took_s / best.took_s - 1.0;
+                eprintln!(
+                    "{:<30} {seed:>5} {number:>6} {:>9.1} {:>9.1} {:>6.1}% {:>5} {}",
+                    scenario.name,
+                    best.took_s,
+                    auto.took_s,
+                    100.0 * off,
+                    auto.record.decisions.len(),
+                    if auto.memory_missing_bytes > 0 { "OUT OF MEMORY" } else { "" }
+                );
+                if !only.is_empty() && seed == 1 {
+                    for d in &auto.record.decisions {
+                        eprintln!(
+                            "   {:>7.0} {:>3} -> {:>3} {}",
+                            d.at_ms as f64 / 1e3,
+                            d.was,
+                            d.workers,
+                            d.reason
+                        );
+                    }
                 }
             }
-        }
         }
     }
 }

@@ -24,6 +24,9 @@ pub(crate) struct Recorder {
     last_bytes: u64,
 }
 
+/// One byte in so many is the allocator's own.
+const ALLOCATOR: u64 = 6;
+
 /// Seconds since the last sample, times how many.
 #[derive(Clone, Copy, Debug, Default)]
 struct Passed {
@@ -144,7 +147,7 @@ impl Recorder {
         let fade = (-took_s / 60.0).exp();
         self.load_average = self.load_average * fade + since.runnable / took_s * (1.0 - fade);
         let held: u64 = moment.lanes.iter().map(|lane| lane.memory_bytes).sum();
-        let own_bytes = self.base_bytes + held;
+        let own_bytes = self.base_bytes + held + held / ALLOCATOR;
         MachineSample {
             own_cores: Some(since.own / took_s),
             others_cores: Some(since.others / took_s),
