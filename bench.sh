@@ -9,6 +9,8 @@ cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
 dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
+# Records of these runs are no records of the user's.
+export ROLLFIT_STATE_DIR=$(realpath -m "$dir")/state
 wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production sampling}
 
 heading() { printf '\n## %s\n\n' "$*"; }

@@ -88,6 +88,12 @@ pub(crate) fn read(record: &Path) -> Option<Live> {
     (live.version == VERSION).then_some(live)
 }
 
+/// How long ago the process of a record told how its run is; none where it does not tell.
+pub(crate) fn silent_s(record: &Path) -> Option<u64> {
+    let told = fs::metadata(live_path(record)).and_then(|live| live.modified()).ok()?;
+    told.elapsed().ok().map(|ago| ago.as_secs())
+}
+
 #[cfg(test)]
 mod tests {
     use rollfit_job::activity::{Activity, LaneState};

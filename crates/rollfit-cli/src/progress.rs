@@ -86,7 +86,13 @@ impl Progress {
 
     /// The number of workers was set.
     pub(crate) fn decided(&self, decision: &Decision) {
-        logging::info(&format!("{}: {}", plural(decision.workers, "worker"), decision.reason));
+        let Decision { was, workers, reason, .. } = decision;
+        if logging::is_json() {
+            let (run, partition, stage) = (logging::run_id(), "", "decision");
+            tracing::info!(run, partition, stage, attempt = 0, was, workers, "{reason}");
+        } else {
+            logging::info(&format!("{}: {reason}", plural(*workers, "worker")));
+        }
     }
 
     /// Something cannot be found out.

@@ -66,9 +66,14 @@ impl StateDir {
 
     /// The records there are, the newest first.
     pub(crate) fn runs(&self) -> Vec<RunFile> {
-        let mut runs: Vec<RunFile> = self.entries().filter_map(|entry| run_file(&entry)).collect();
-        runs.sort_by(|a, b| b.age().cmp(&a.age()));
-        runs
+        // One that has no first line yet cannot be read: its run has only just begun, or its disk is full.
+        self.records().into_iter().filter(|run| run.bytes > 0).collect()
+    }
+
+    fn records(&self) -> Vec<RunFile> {
+        let mut records: Vec<RunFile> = self.entries().filter_map(|entry| run_file(&entry)).collect();
+        records.sort_by(|a, b| b.age().cmp(&a.age()));
+        records
     }
 
     /// The record that is meant by a path, a run's name or the beginning of one; the newest where none is named.
@@ -122,7 +127,7 @@ impl StateDir {
     pub(crate) fn prune(&self) {
         self.prune_unfinished();
         let (mut records, mut bytes) = (0, 0);
-        for run in self.runs() {
+        for run in self.records() {
             records += 1;
             bytes += run.bytes;
             if is_running(&run.path) {

@@ -36,6 +36,7 @@ fn every_line_of_a_run_names_run_partition_stage_and_attempt() {
         assert_eq!(partitions, ["eurusd 2017-01", "eurusd 2017-02"]);
     }
     assert!(lines.iter().all(|line| line["run"] == lines[0]["run"]));
+    assert!(of_stage(&lines, "decision")[0]["workers"].is_u64());
 }
 
 #[test]

@@ -124,6 +124,18 @@ fn a_run_that_was_killed_is_said_to_be() {
 }
 
 #[test]
+fn a_run_that_tells_nothing_any_more_is_not_taken_for_one_that_goes_well() {
+    let waiting = Waiting::start();
+    status_when(&waiting.sandbox, |status| !status["runs"][0]["now"].is_null());
+    signal(&waiting.running, "STOP");
+    let seen = status_when(&waiting.sandbox, |status| status["runs"][0]["silent_s"].as_u64() >= Some(5));
+    assert_eq!(seen["runs"][0]["state"], "running", "it has not ended");
+    waiting.sandbox.run(&["status"]).exits(0).says(&["it has told nothing for"]);
+    signal(&waiting.running, "CONT");
+    waiting.release();
+}
+
+#[test]
 fn watching_ends_when_the_run_does_and_tells_how() {
     let waiting = Waiting::start();
     let mut command = waiting.sandbox.command(&["status", "--watch", "--json"]);
@@ -175,7 +187,7 @@ fn where_nothing_is_to_be_found_it_is_said_and_the_exit_code_is_2() {
         .says(&["there is no record of a run in", "no configuration rollfit.toml"]);
     sandbox.run(&["status", "20200101T"]).exits(2).says(&["no file and no run `20200101T`"]);
     for pid in [1, 2] {
-        sandbox.write(format!("state/runs/20200101T000000Z-{pid}.jsonl"), "");
+        sandbox.write(format!("state/runs/20200101T000000Z-{pid}.jsonl"), "{}\n");
     }
     sandbox.run(&["status", "2020"]).exits(2).says(&["several runs begin with `2020`", "write more"]);
 }

@@ -3,10 +3,12 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use crate::certificates::Presented;
 use crate::sandbox::Answer;
 use crate::server::{Server, Setup};
+use crate::tree::walk;
 use crate::workload::{ONE, Workload};
 
 const SECRET: &str = "hunter2";
@@ -64,15 +66,21 @@ fn loader_url(workload: &Workload<'_>, password: &str) -> String {
     url.replace("postgres@", &format!("loader{password}@"))
 }
 
-/// Runs as `loader`, and checks that the password is nowhere in what is printed.
+/// Runs as `loader`, and checks that the password is nowhere in what is printed, recorded or written for others.
 #[track_caller]
 fn run_as_loader(workload: &Workload<'_>, variables: &[(&str, &str)]) -> Answer {
     let url = loader_url(workload, "");
     let mut command =
         workload.command(&[("ROLLFIT_STORE__URL", url.as_str())], &["run", "--log-format", "json"]);
-    command.envs(variables.iter().copied());
+    command.envs(variables.iter().copied()).args(["--metrics-file", "state/prom", "--trace", "state/trace"]);
+    fs::create_dir_all(workload.sandbox.path("state")).unwrap();
     let answer = Answer::of(command);
     assert!(!answer.to_string().contains(SECRET), "{answer}");
+    let told = walk(&workload.sandbox.path("state"));
+    for path in told.iter().filter(|path| path.is_file()) {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(!text.contains(SECRET), "{}: {text}", path.display());
+    }
     answer
 }
 
@@ -81,6 +89,8 @@ fn the_password_may_come_from_wherever_libpq_looks() {
     let server = with_passwords();
     let workload = Workload::on(&server, ONE);
     run_as_loader(&workload, &[("ROLLFIT_STORE__URL", &loader_url(&workload, ":hunter2"))]).exits(0);
+    let is_record = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jsonl");
+    assert!(walk(&workload.sandbox.path("state")).iter().any(is_record), "there is a record to look into");
     run_as_loader(&workload, &[("PGPASSWORD", SECRET)]).exits(0);
     let line = format!("127.0.0.1:{}:*:loader:{SECRET}\n", server.port());
     let file = workload.sandbox.write("passwords", line);

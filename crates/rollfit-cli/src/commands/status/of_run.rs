@@ -48,6 +48,8 @@ pub(super) struct RunStatus {
     pub(super) totals: Totals,
     /// How it is now, while it goes on.
     pub(super) now: Option<Now>,
+    /// How long ago it told how it is, while it goes on.
+    pub(super) silent_s: Option<u64>,
     /// The partitions that were not done, and why.
     pub(super) problems: Vec<Problem>,
     #[serde(skip)]
@@ -107,6 +109,7 @@ impl RunStatus {
             took_s: took_ms as f64 / 1e3,
             totals,
             now: live.as_ref().map(Now::of),
+            silent_s: live.as_ref().and_then(|_| live::silent_s(path)),
             problems: problems(&record),
             header: record.header,
             live,

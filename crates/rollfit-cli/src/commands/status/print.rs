@@ -19,9 +19,11 @@ pub(super) fn runs(runs: &[RunStatus], room: Room) -> Vec<String> {
 
 fn one(run: &RunStatus, room: Room) -> Vec<String> {
     let mut lines = vec![heading(run)];
+    lines.extend(silence(run));
     match &run.live {
         Some(live) => {
-            lines.extend(view::lines(&run.header, live, Room { rows: room.rows.saturating_sub(1), ..room }));
+            let left = room.rows.saturating_sub(lines.len());
+            lines.extend(view::lines(&run.header, live, Room { rows: left, ..room }));
         }
         None => lines.extend(totals(run)),
     }
@@ -34,7 +36,14 @@ fn in_short(run: &RunStatus) -> Vec<String> {
         Some(live) => view::lines(&run.header, live, Room::ENOUGH).into_iter().take(2).collect(),
         None => totals(run),
     };
-    std::iter::once(heading(run)).chain(state).collect()
+    std::iter::once(heading(run)).chain(silence(run)).chain(state).collect()
+}
+
+/// A run tells every second how it is; one that is stopped, or waits for a disk, does not.
+fn silence(run: &RunStatus) -> Option<String> {
+    const NOTABLE_S: u64 = 5;
+    let silent_s = run.silent_s.filter(|&seconds| seconds >= NOTABLE_S)?;
+    Some(format!("it has told nothing for {silent_s} s: this is how it was then"))
 }
 
 fn heading(run: &RunStatus) -> String {
@@ -53,21 +62,21 @@ fn heading(run: &RunStatus) -> String {
 /// What was done by a run that does not go on, or does not tell.
 fn totals(run: &RunStatus) -> Vec<String> {
     let (totals, seconds) = (&run.totals, run.took_s.max(1e-3));
-    let since = match run.state {
-        RunState::Running => "so far",
-        RunState::Finished | RunState::Interrupted => "in all",
-        RunState::Killed => "until its last sign of life",
+    let took = duration(run.took_s);
+    let took = match run.state {
+        RunState::Running => format!("{took} so far"),
+        RunState::Finished | RunState::Interrupted => format!("took {took}"),
+        RunState::Killed => format!("{took} until its last sign of life"),
     };
     vec![
         format!(
-            "{}/{} partitions, {} written, {} failed, {} repeated attempts; began {}, {} {since}",
+            "{}/{} partitions, {} written, {} failed, {} repeated attempts; began {}, {took}",
             totals.ended,
             totals.partitions,
             totals.written,
             totals.failed,
             totals.retries,
-            run.header.started,
-            duration(run.took_s)
+            run.header.started
         ),
         format!(
             "{} rows, {}: {} rows/s, {}/s",
