@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Show how a run is that goes on, or how the last one went
     Status(StatusArguments),
-    /// Tell how fast machine and store are, and how long the whole job would take
+    /// Tell what limited a run, what to do about it, and what that would bring
     Analyze(AnalyzeArguments),
     /// Check that what is stored is what the source gives
     Verify(VerifyArguments),
@@ -156,11 +156,23 @@ pub(crate) struct StatusArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct AnalyzeArguments {
+    /// A run's name, the beginning of one, or the file of its record; without it, the newest run
+    #[arg(value_name = "RUN", conflicts_with = "probe")]
+    pub(crate) run: Option<String>,
+    /// Print Markdown, to paste into an issue
+    #[arg(long, conflicts_with_all = ["json", "probe"])]
+    pub(crate) markdown: bool,
+    /// Write a page with charts that needs nothing else, for browsers
+    #[arg(long, value_name = "FILE", conflicts_with = "probe")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write the run as a trace for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE", conflicts_with = "probe")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Measure machine and store for some seconds instead, without a run; nothing that is written stays
+    #[arg(long)]
+    pub(crate) probe: bool,
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Measure machine and store for some seconds, without a run; nothing that is written stays
-    #[arg(long, required = true)]
-    pub(crate) probe: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,13 +6,13 @@
 //! for a run: where there is no such directory, or its disk is full, runs go on without records.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rollfit_job::error_chain;
-use rollfit_job::record::{Record, RecordError};
+use rollfit_job::record::{Header, Record, RecordError};
 
 use crate::exit::Failure;
 
@@ -185,6 +185,13 @@ pub(crate) fn is_running(record: &Path) -> bool {
             changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age.as_secs() < FRESH_S))
         }
     }
+}
+
+/// The first line of a record; none where it cannot be read.
+pub(crate) fn header(path: &Path) -> Option<Header> {
+    let mut line = Vec::new();
+    BufReader::new(File::open(path).ok()?).read_until(b'\n', &mut line).ok()?;
+    Record::read(&line[..]).ok().map(|record| record.header)
 }
 
 /// Reads a record.

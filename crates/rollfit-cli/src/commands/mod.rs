@@ -1,7 +1,6 @@
 //! The commands, one file each.
 
 mod adopt;
-#[cfg_attr(not(test), allow(dead_code))]
 mod analyze;
 mod compare;
 mod demo;
@@ -18,7 +17,6 @@ mod verify;
 
 use crate::args::{Arguments, Command};
 use crate::exit::{Exit, Failure};
-use crate::probe::probe;
 
 /// Does what the arguments ask for.
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
@@ -32,7 +30,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Plan(select) => plan::run(global, select),
         Command::Run(run) => run::run(global, run),
         Command::Status(status) => status::run(global, status),
-        Command::Analyze(analyze) => probe(global, &analyze.config),
+        Command::Analyze(analyze) => analyze::run(global, analyze),
         Command::Verify(verify) => verify::run(global, verify),
         Command::Compare(compare) => compare::run(global, compare),
         Command::Adopt(select) => adopt::run(global, select),

@@ -25,6 +25,19 @@ fn code(label: &'static str, text: impl Into<String>) -> Fact {
     Fact { label, text: text.into(), is_code: true }
 }
 
+/// A text in its parts; those between backticks are code. Where the backticks make no pairs all of it is text.
+pub(super) fn parts(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    let is_paired = text.matches('`').count() % 2 == 0;
+    let parts = text.splitn(if is_paired { usize::MAX } else { 1 }, '`');
+    parts.enumerate().map(|(at, part)| (at % 2 == 1, part)).filter(|(_, part)| !part.is_empty())
+}
+
+/// The title of a bottleneck as a heading.
+pub(super) fn title(bottleneck: &Bottleneck) -> String {
+    let mut letters = bottleneck.title.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// What the run is: where, when, from where to where.
 pub(super) fn run(header: &Header) -> Vec<Fact> {
     let sessions = header.sessions_max.map(|sessions| match &header.sessions_why {
@@ -191,6 +204,13 @@ pub(super) fn predicted(predicted: &Predicted) -> Vec<Fact> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_between_backticks_is_code() {
+        let told: Vec<(bool, &str)> = parts("set `a = 1` again").collect();
+        assert_eq!(told, [(false, "set "), (true, "a = 1"), (false, " again")]);
+        assert_eq!(parts("it`s").collect::<Vec<_>>(), [(false, "it`s")]);
+    }
 
     #[test]
     fn a_setting_is_told_with_where_it_came_from() {

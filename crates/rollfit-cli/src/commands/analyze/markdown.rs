@@ -15,11 +15,11 @@ const ROWS_MAX: usize = 60;
 /// The analysis as Markdown.
 pub(super) fn render(analysis: &Analysis) -> String {
     let mut page = Page::default();
-    page.block(&format!("## {}", escaped(&analysis.finding)));
+    page.block(&format!("## {}", prose(&analysis.finding)));
     page.bottlenecks(&analysis.bottlenecks, &analysis.header);
     if let Some(combined) = &analysis.combined {
         page.block("### All of it together");
-        page.block(&escaped(&facts::combined(combined)));
+        page.block(&prose(&facts::combined(combined)));
         page.numbered(&combined.steps);
     }
     if let Some(predicted) = &analysis.predicted {
@@ -31,7 +31,7 @@ pub(super) fn render(analysis: &Analysis) -> String {
     for (title, table) in tables::all(analysis) {
         page.folded(title, &table);
         if let (tables::SCALING, Some(worth)) = (title, &analysis.worth) {
-            page.block(&escaped(&facts::worth(worth)));
+            page.block(&prose(&facts::worth(worth)));
         }
     }
     page.text.trim_end().to_owned()
@@ -51,10 +51,10 @@ impl Page {
 
     fn bottlenecks(&mut self, bottlenecks: &[Bottleneck], header: &Header) {
         for (rank, bottleneck) in bottlenecks.iter().enumerate() {
-            let title = escaped(&bottleneck.title);
+            let title = prose(&facts::title(bottleneck));
             self.block(&format!("### {}. {title}: {}", rank + 1, share(bottleneck.impact)));
             let evidence: Vec<String> =
-                bottleneck.evidence.iter().map(|line| format!("- {}", escaped(line))).collect();
+                bottleneck.evidence.iter().map(|line| format!("- {}", prose(line))).collect();
             self.block(&evidence.join("\n"));
             self.facts(&facts::bottleneck(bottleneck, header));
         }
@@ -62,7 +62,7 @@ impl Page {
 
     fn numbered(&mut self, steps: &[String]) {
         let steps: Vec<String> =
-            steps.iter().enumerate().map(|(at, step)| format!("{}. {}", at + 1, escaped(step))).collect();
+            steps.iter().enumerate().map(|(at, step)| format!("{}. {}", at + 1, prose(step))).collect();
         self.block(&steps.join("\n"));
     }
 
@@ -70,7 +70,7 @@ impl Page {
         if facts.is_empty() {
             return;
         }
-        let text = |fact: &Fact| if fact.is_code { code(&fact.text) } else { escaped(&fact.text) };
+        let text = |fact: &Fact| if fact.is_code { code(&fact.text) } else { prose(&fact.text) };
         let rows = facts.iter().map(|fact| vec![fact.label.to_owned(), text(fact)]);
         self.rows(&["", ""], &[false, false], rows);
     }
@@ -80,7 +80,7 @@ impl Page {
         let headings: Vec<&str> = table.columns.iter().map(|column| column.heading).collect();
         let are_numbers: Vec<bool> = table.columns.iter().map(|column| column.is_number).collect();
         let rows = table.rows.iter().take(ROWS_MAX);
-        self.rows(&headings, &are_numbers, rows.map(|row| row.iter().map(|cell| escaped(cell)).collect()));
+        self.rows(&headings, &are_numbers, rows.map(|row| row.iter().map(|cell| prose(cell)).collect()));
         if table.rows.len() > ROWS_MAX {
             self.block(&format!("The first {ROWS_MAX} of {}.", table.rows.len()));
         }
@@ -116,6 +116,11 @@ fn escaped(text: &str) -> String {
         }
     }
     markdown
+}
+
+/// Text in which what stands between backticks is code.
+fn prose(text: &str) -> String {
+    facts::parts(text).map(|(is_code, part)| if is_code { code(part) } else { escaped(part) }).collect()
 }
 
 /// Text to be read letter by letter, in a cell. A tag, because in a cell a span of code may hold no bar.

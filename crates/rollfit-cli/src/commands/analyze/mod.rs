@@ -1,4 +1,5 @@
-//! `rollfit analyze`: what limits a run, what to do about it, and what that would bring, told from the run's record.
+//! `rollfit analyze`: what limits a run, what to do about it, and what that would bring, told from the run's record: on a
+//! terminal, as JSON, as Markdown, as an HTML file.
 
 #[cfg(test)]
 mod example;
@@ -8,3 +9,63 @@ mod html;
 mod markdown;
 mod tables;
 mod terminal;
+
+use std::io;
+use std::path::Path;
+
+use rollfit_job::analysis::Analysis;
+use rollfit_job::record::{Header, Record};
+
+use crate::args::{AnalyzeArguments, GlobalArguments};
+use crate::exit::{Exit, Failure};
+use crate::probe::probe;
+use crate::replace::replace;
+use crate::state_dir::{self, RunFile, StateDir};
+use crate::{output, trace};
+
+pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Result<Exit, Failure> {
+    if arguments.probe {
+        return probe(global, &arguments.config);
+    }
+    let state = StateDir::open();
+    let path = state.find(arguments.run.as_deref())?;
+    let record = state_dir::read(&path)?;
+    let analysis = Analysis::of(&record, earlier(&state, &record).as_ref());
+    if let Some(file) = &arguments.trace {
+        written("--trace", file, trace::save(&record, file))?;
+    }
+    if let Some(file) = &arguments.html {
+        written("--html", file, replace(file, html::render(&analysis).as_bytes()))?;
+    }
+    print(global, arguments, &analysis)?;
+    Ok(Exit::Done)
+}
+
+fn written(flag: &str, file: &Path, written: io::Result<()>) -> Result<(), Failure> {
+    written.map_err(|error| Failure::usage(format!("{flag}: cannot write {}: {error}", file.display())))
+}
+
+/// Who asked for files alone is told of the files alone.
+fn print(global: &GlobalArguments, arguments: &AnalyzeArguments, analysis: &Analysis) -> io::Result<()> {
+    let mut files = [&arguments.html, &arguments.trace].into_iter().flatten().peekable();
+    if global.json {
+        output::json(analysis)
+    } else if arguments.markdown {
+        output::line(&markdown::render(analysis))
+    } else if files.peek().is_some() {
+        files.try_for_each(|file| output::line(&format!("wrote {}", file.display())))
+    } else {
+        output::line(&terminal::render(analysis))
+    }
+}
+
+/// The newest run of the same job that began before this one and wrote something. What cannot be read is passed over.
+fn earlier(state: &StateDir, record: &Record) -> Option<Record> {
+    let Header { job, started, .. } = &record.header;
+    let is_earlier = |run: &RunFile| {
+        state_dir::header(&run.path).is_some_and(|header| header.job == *job && header.started < *started)
+    };
+    let runs = state.runs().into_iter().filter(is_earlier);
+    let mut records = runs.filter_map(|run| state_dir::read(&run.path).ok());
+    records.find(|other| other.partitions.iter().any(|end| end.outcome == "written"))
+}

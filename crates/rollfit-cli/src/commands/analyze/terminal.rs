@@ -92,7 +92,11 @@ impl Page {
                 self.line("");
             }
             let first = format!("{}. ", rank + 1);
-            self.hanging(&first, "   ", &format!("{}: {}", bottleneck.title, share(bottleneck.impact)));
+            self.hanging(
+                &first,
+                "   ",
+                &format!("{}: {}", facts::title(bottleneck), share(bottleneck.impact)),
+            );
             for evidence in &bottleneck.evidence {
                 self.hanging("   - ", "     ", evidence);
             }

@@ -5,12 +5,8 @@ mod of_run;
 mod print;
 mod receipts;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
-
-use rollfit_job::record::{Header, Record};
 
 use self::of_run::{RunState, RunStatus};
 use self::receipts::Receipts;
@@ -59,7 +55,7 @@ fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>,
     }
     let config = arguments.config.as_ref().map(|config| absolute(config).unwrap_or_else(|_| config.clone()));
     let is_meant = |path: &PathBuf| match &config {
-        Some(config) => header(path).is_some_and(|header| Path::new(&header.config) == config),
+        Some(config) => state_dir::header(path).is_some_and(|header| Path::new(&header.config) == config),
         None => true,
     };
     let mut records: Vec<PathBuf> =
@@ -71,13 +67,6 @@ fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>,
     } else {
         Ok(running)
     }
-}
-
-/// The first line of a record; none where it cannot be read.
-fn header(path: &Path) -> Option<Header> {
-    let mut line = Vec::new();
-    BufReader::new(File::open(path).ok()?).read_until(b'\n', &mut line).ok()?;
-    Record::read(&line[..]).ok().map(|record| record.header)
 }
 
 fn status(path: &Path) -> Result<RunStatus, Failure> {

@@ -158,9 +158,9 @@ pub(super) fn px(place: f64) -> String {
     if rounded == 0.0 { "0".to_owned() } else { rounded.to_string() }
 }
 
-/// A rectangle, as a path because that is shorter.
+/// A rectangle, as a path because that is shorter. Its edges are rounded, not its width, lest neighbours leave a gap.
 pub(super) fn rectangle(class: &str, x: f64, y: f64, width: f64, height: f64) -> Markup {
-    let path = format!("M{} {}h{}v{}h{}z", px(x), px(y), px(width), px(height), px(-width));
+    let path = format!("M{} {}H{}V{}H{0}z", px(x), px(y), px(x + width), px(y + height));
     html! { path class=(class) d=(path) {} }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn body(analysis: &Analysis) -> Markup {
         header {
             p.eyebrow { "rollfit analyze" span.run { (analysis.header.run) } }
             button #scheme type="button" { "Light or dark" }
-            h1 { (analysis.finding) }
+            h1 { (prose(&analysis.finding)) }
             (definitions("tiles", &facts::outcome(analysis)))
         }
         main {
@@ -45,14 +45,14 @@ fn card(rank: usize, bottleneck: &Bottleneck, header: &Header) -> Markup {
     html! {
         article.card {
             div.head {
-                h3 { span.rank { (rank) } (bottleneck.title) }
+                h3 { span.rank { (rank) } (prose(&facts::title(bottleneck))) }
                 p.impact { strong { (share(bottleneck.impact)) } " of the time" }
             }
             svg.meter viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" {
                 rect.all width="100" height="4" {}
                 rect.part width=(px(bottleneck.impact.clamp(0.0, 1.0) * 100.0)) height="4" {}
             }
-            ul { @for evidence in &bottleneck.evidence { li { (evidence) } } }
+            ul { @for evidence in &bottleneck.evidence { li { (prose(evidence)) } } }
             (definitions("facts", &facts::bottleneck(bottleneck, header)))
         }
     }
@@ -62,8 +62,8 @@ fn together(combined: &Combined) -> Markup {
     html! {
         section.card.together {
             h2 { "All of it together" }
-            p { (facts::combined(combined)) }
-            ol { @for step in &combined.steps { li { (step) } } }
+            p { (prose(&facts::combined(combined))) }
+            ol { @for step in &combined.steps { li { (prose(step)) } } }
         }
     }
 }
@@ -95,7 +95,7 @@ fn other_numbers(analysis: &Analysis) -> Markup {
         section {
             h2 { "Other numbers of workers" }
             (workers::chart(analysis))
-            @if let Some(worth) = &analysis.worth { p { (facts::worth(worth)) } }
+            @if let Some(worth) = &analysis.worth { p { (prose(&facts::worth(worth))) } }
             (table(&tables::scaling(&analysis.scaling)))
         }
     }
@@ -115,11 +115,16 @@ fn rest(analysis: &Analysis) -> Markup {
     }
 }
 
+/// Text in which what stands between backticks is code.
+fn prose(text: &str) -> Markup {
+    html! { @for (is_code, part) in facts::parts(text) { @if is_code { code { (part) } } @else { (part) } } }
+}
+
 fn definitions(class: &str, facts: &[Fact]) -> Markup {
     html! {
         dl class=(class) {
             @for fact in facts {
-                div { dt { (fact.label) } dd { @if fact.is_code { code { (fact.text) } } @else { (fact.text) } } }
+                div { dt { (fact.label) } dd { @if fact.is_code { code { (fact.text) } } @else { (prose(&fact.text)) } } }
             }
         }
     }
@@ -135,7 +140,7 @@ fn table(table: &Table) -> Markup {
         @if !table.rows.is_empty() {
             div.wide { table {
                 thead { tr { @for (at, column) in table.columns.iter().enumerate() { th class=[class(at)] scope="col" { (column.heading) } } } }
-                tbody { @for row in &table.rows { tr { @for (at, cell) in row.iter().enumerate() { td class=[class(at)] { (cell) } } } } }
+                tbody { @for row in &table.rows { tr { @for (at, cell) in row.iter().enumerate() { td class=[class(at)] { (prose(cell)) } } } } }
             } }
         }
     }
