@@ -1,7 +1,8 @@
 //! The speed of a directory without a run: files with the columns of a partition's, written, made durable and removed, one
 //! and several at once.
 //!
-//! Holds true: a file that is left behind by a process that was killed has a name that no reader takes for data.
+//! Holds true: what is written has no name, so that it goes with the process, even one that is killed; the empty file of a
+//! commit has one that no reader takes for data.
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -53,23 +54,30 @@ impl ParquetStore {
         })
     }
 
-    /// Writes a file until the time is over or it is as large as a partition's; how long a rename then takes.
+    /// Writes a file until the time is over or it is as large as a partition's; how long a commit then takes.
     fn trial(&self, tile: FeatureTile<'_>, write_max: Duration) -> Result<(Trial, Duration), StoreError> {
         let dir = self.features_dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(&self.dir);
-        let file = Leftover(dir.join(format!(".measure.{:016x}.tmp", fastrand::u64(..))));
-        let trial = self.write(&file.0, tile, write_max)?;
+        let trial = self.write(&Leftover::new(dir).0, tile, write_max)?;
+        Ok((trial, self.time_of_commit(dir)?))
+    }
+
+    /// How long it takes to put an empty file in place.
+    fn time_of_commit(&self, dir: &Path) -> Result<Duration, StoreError> {
+        let (file, renamed) = (Leftover::new(dir), Leftover::new(dir));
+        self.files.create(&file.0).map_err(|error| file_error("create", &file.0, error))?;
         let stopwatch = Stopwatch::start();
-        let renamed = Leftover(file.0.with_extension("part"));
         self.files
             .rename(&file.0, &renamed.0)
             .map_err(|error| file_error("put in place", &renamed.0, error))?;
         self.files.sync_dir(dir).map_err(|error| file_error("sync", dir, error))?;
-        Ok((trial, stopwatch.wall()))
+        Ok(stopwatch.wall())
     }
 
     fn write(&self, path: &Path, tile: FeatureTile<'_>, time_max: Duration) -> Result<Trial, StoreError> {
         let wrong = |error| parquet_error("write", path, error);
         let output = self.files.create(path).map_err(|error| file_error("create", path, error))?;
+        // Without a name its bytes go with this process, however that ends.
+        self.files.remove(path).map_err(|error| file_error("remove", path, error))?;
         let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let stopwatch = Stopwatch::start();
         let mut writer = FeatureWriter::new(output, &columns, self.compression).map_err(wrong)?;
@@ -92,6 +100,13 @@ impl ParquetStore {
 
 /// A file that goes away, if it is there.
 struct Leftover(PathBuf);
+
+impl Leftover {
+    /// A new name in a directory.
+    fn new(dir: &Path) -> Self {
+        Self(dir.join(format!(".measure.{:016x}.tmp", fastrand::u64(..))))
+    }
+}
 
 impl Drop for Leftover {
     fn drop(&mut self) {
