@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use rollfit::{Cpu, Kernel, Metric, Stream, Window};
 
 const REFERENCE_ROWS: [usize; 6] = [15, 30, 45, 60, 75, 90];
@@ -69,6 +69,8 @@ fn growth(criterion: &mut Criterion) {
     let smooth = (0..GROWN_ROWS.end).map(|row| (row as f64 / 20_000.0).exp()).collect();
     let series = [("bqx", backward_return(&index)), ("walk", index), ("smooth", smooth)];
     group.throughput(Throughput::Elements(GROWN_ROWS.len() as u64));
+    // A pass of the slowest case takes a second.
+    group.sampling_mode(SamplingMode::Flat).sample_size(20);
     for (name, values) in &series {
         for rows in [90, 1000, 10_000] {
             let mut kernel = Kernel::new(&windows(&[rows]));
