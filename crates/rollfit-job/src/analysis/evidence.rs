@@ -7,7 +7,7 @@ use super::demand::{Demand, written};
 use super::fit::plausible;
 use super::level::Level;
 use super::seen::Seen;
-use super::work::Work;
+use super::work::{Cores, Work};
 use crate::record::Record;
 use crate::spec::{Order, Setting, Workers};
 use crate::watch::{MachineLimits, Totals};
@@ -33,7 +33,7 @@ impl<'a> Evidence<'a> {
         let (took_s, totals) = (took_s(record), totals(record));
         let in_hand = Course::in_hand(record);
         let seen = Seen::of(record, &in_hand, took_s);
-        let levels = Level::all(record, seen.neighbours.as_ref());
+        let levels = Level::all(record, workers_with_session(record), seen.neighbours.as_ref());
         let held_s = held_s(record, took_s);
         let case = case(record, &demand, &levels, &seen, held_s);
         Some(Self { record, took_s, totals, in_hand, demand, levels, seen, case })
@@ -159,10 +159,12 @@ fn case(record: &Record, demand: &Demand, levels: &[Level], seen: &Seen, held_s:
     let cores = |demand: &Demand, others: f64| seen.cores(record, others, demand.stretch);
     let at_level =
         |level: &Level| Work::of(&level.demand, seen.store_cpu_s, cores(&level.demand, level.others_cores));
-    let start = limits(Work::of(demand, seen.store_cpu_s, cores(demand, seen.neighbours_mean)), demand);
+    let together = mean_cores(levels.iter().map(|level| cores(&level.demand, level.others_cores)))
+        .unwrap_or_else(|| cores(demand, seen.neighbours_mean));
+    let start = limits(Work::of(demand, seen.store_cpu_s, together), demand);
     let variants = plausible(start, levels, at_level);
     Case {
-        doubt: 0.03_f64.max(levels.iter().map(Level::doubt).fold(f64::INFINITY, f64::min).min(0.2)),
+        doubt: 0.08_f64.max(levels.iter().map(Level::doubt).fold(f64::INFINITY, f64::min).min(0.2)),
         variants,
         workers: workers_set(record),
         ceilings,
@@ -175,14 +177,26 @@ fn case(record: &Record, demand: &Demand, levels: &[Level], seen: &Seen, held_s:
     }
 }
 
+/// The cores of all levels: rivals were the same all the time, or came and went.
+fn mean_cores(levels: impl ExactSizeIterator<Item = Cores>) -> Option<Cores> {
+    let count = levels.len() as f64;
+    let (allowed, rivals) =
+        levels.fold((0.0, 0.0), |(allowed, rivals), cores| (allowed + cores.allowed, rivals + cores.rivals));
+    (count > 0.0).then(|| Cores { allowed: allowed / count, rivals: rivals / count })
+}
+
 fn ceilings(record: &Record, seen: &Seen) -> Ceilings {
-    // One session is the probe's, where there is more than one.
-    let workers = |sessions: usize| if sessions > 1 { sessions - 1 } else { sessions };
     Ceilings {
-        sessions: record.header.sessions_max.map(|most| workers(most as usize)),
+        sessions: workers_with_session(record),
         memory: seen.memory_workers(),
         auto: auto_max(&record.header.machine),
     }
+}
+
+/// The workers that there are sessions for: one is the probe's, where there is more than one.
+fn workers_with_session(record: &Record) -> Option<usize> {
+    let sessions = record.header.sessions_max? as usize;
+    Some(if sessions > 1 { sessions - 1 } else { sessions })
 }
 
 /// How far `auto` goes: where the store is far away, more workers than cores pay.

@@ -40,7 +40,7 @@ pub(super) fn plausible(start: Work, levels: &[Level], work_at: impl Fn(&Level) 
     let measured: Vec<Measured> = telling(levels)
         .into_iter()
         .map(|level| Measured {
-            workers: level.workers,
+            workers: level.active,
             work: work_at(level),
             rate: level.rate(),
             doubt: level.doubt(),
@@ -94,29 +94,42 @@ fn combinations(unknown: &[Place], measured: &[Measured]) -> Vec<Servers> {
 
 /// What the costs without waits must be for so many servers, and how far the result is from what was measured.
 fn attempt(start: Work, servers: &Servers, measured: &[Measured]) -> Tried {
-    const ROUNDS: usize = 6;
+    const ROUNDS: usize = 8;
     let mut work = start;
     for (place, number) in servers {
         work.at_mut(*place).servers = *number;
     }
+    let mut before: Option<[f64; Place::ALL.len()]> = None;
+    let mut steps = [0.0; Place::ALL.len()];
     for _ in 0..ROUNDS {
-        let mut corrections = [0.0; Place::ALL.len()];
-        let mut weights = [1e-9; Place::ALL.len()];
-        for level in measured {
-            let residences_s = residences_s(&work, level);
-            for (place, _) in servers {
-                let (at, wanted_s) = (*place as usize, level.work.at(*place).demand_s);
-                if wanted_s > 0.0 && residences_s[at] > 0.0 {
-                    corrections[at] += (wanted_s / residences_s[at]).ln() / level.doubt;
-                    weights[at] += 1.0 / level.doubt;
-                }
-            }
-        }
+        let shortages = shortages(&work, measured);
         for (place, _) in servers {
-            work.at_mut(*place).demand_s *= (corrections[*place as usize] / weights[*place as usize]).exp();
+            let at = *place as usize;
+            // How much more than its cost the time at a place grows: 1 where nobody waits, more where it is full.
+            let growth = before.map_or(1.5, |before| (before[at] - shortages[at]) / steps[at]);
+            steps[at] = shortages[at] / if growth.is_finite() { growth.clamp(1.0, 30.0) } else { 1.0 };
+            work.at_mut(*place).demand_s *= steps[at].exp();
         }
+        before = Some(shortages);
     }
     Tried { work, misfit: measured.iter().map(|level| misfit(&work, level)).sum() }
+}
+
+/// By how much the times at each place are shorter than measured, as logarithms, all levels together.
+fn shortages(work: &Work, measured: &[Measured]) -> [f64; Place::ALL.len()] {
+    let mut sums = [0.0; Place::ALL.len()];
+    let mut weights = [1e-9; Place::ALL.len()];
+    for level in measured {
+        let residences_s = residences_s(work, level);
+        for (at, residence_s) in residences_s.into_iter().enumerate() {
+            let wanted_s = level.work.shared[at].demand_s;
+            if wanted_s > 0.0 && residence_s > 0.0 {
+                sums[at] += (wanted_s / residence_s).ln() / level.doubt;
+                weights[at] += 1.0 / level.doubt;
+            }
+        }
+    }
+    std::array::from_fn(|at| sums[at] / weights[at])
 }
 
 /// The work of a variant under a level's circumstances: its cores, its pauses.
@@ -128,8 +141,8 @@ fn at_level(work: &Work, level: &Measured) -> Work {
 fn residences_s(work: &Work, level: &Measured) -> [f64; Place::ALL.len()] {
     let network = at_level(work, level).network();
     let there = network.at_stations(level.workers);
-    let rate = network.rates(level.workers)[level.workers];
-    Place::ALL.map(|place| there[place.station()] / rate)
+    let round_s = level.workers as f64 / network.rates(level.workers)[level.workers];
+    Place::ALL.map(|place| there[place.station()] / level.workers as f64 * round_s)
 }
 
 /// How far a variant is from what was measured at a level, in standard deviations, squared.
@@ -180,6 +193,17 @@ fn weighed(mut tried: Vec<Tried>, levels: usize) -> Vec<Variant> {
     let mut variants: Vec<Variant> =
         tried.iter().map(|tried| Variant { weight: weight(tried), work: tried.work }).collect();
     variants.retain(|variant| variant.weight > 0.1);
-    variants.truncate(KEPT);
-    variants
+    thinned(variants)
+}
+
+/// Few enough: the best, and of the others some of each kind, the slowest and the fastest for one worker among them.
+fn thinned(mut variants: Vec<Variant>) -> Vec<Variant> {
+    if variants.len() <= KEPT {
+        return variants;
+    }
+    let best = variants.remove(0);
+    variants.sort_by(|a, b| a.work.alone_s().total_cmp(&b.work.alone_s()));
+    let last = variants.len() - 1;
+    let evenly = (0..KEPT - 1).map(|at| variants[at * last / (KEPT - 2)]);
+    std::iter::once(best).chain(evenly).collect()
 }

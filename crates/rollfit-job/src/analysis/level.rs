@@ -11,6 +11,8 @@ use crate::record::{PartitionEnd, Record};
 pub(super) struct Level {
     /// So many.
     pub(super) workers: usize,
+    /// So many of them had a session; the others waited, and wait for nothing else.
+    pub(super) active: usize,
     /// What a partition cost then; of the same size at every level.
     pub(super) demand: Demand,
     /// How far the time of a row varied from partition to partition, relative.
@@ -20,8 +22,9 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// The levels of a record with enough partitions to tell, rising. `others` are the cores that others kept busy.
-    pub(super) fn all(record: &Record, others: Option<&Course>) -> Vec<Self> {
+    /// The levels of a record with enough partitions to tell, rising. `sessions` are those there are for workers, `others`
+    /// the cores that others kept busy.
+    pub(super) fn all(record: &Record, sessions: Option<usize>, others: Option<&Course>) -> Vec<Self> {
         let Some(mean) = Demand::of(written(record)) else { return Vec::new() };
         let in_hand = Course::in_hand(record);
         let mut by_workers: BTreeMap<usize, Vec<&PartitionEnd>> = BTreeMap::new();
@@ -31,7 +34,10 @@ impl Level {
             }
         }
         let known = by_workers.into_iter().filter(|(workers, ends)| ends.len() >= 2.max(*workers));
-        known.filter_map(|(workers, ends)| Self::of(workers, &ends, mean.rows, others)).collect()
+        known
+            .filter_map(|(workers, ends)| Self::of(workers, &ends, mean.rows, others))
+            .map(|level| level.within(sessions))
+            .collect()
     }
 
     fn of(workers: usize, ends: &[&PartitionEnd], rows: f64, others: Option<&Course>) -> Option<Self> {
@@ -44,15 +50,26 @@ impl Level {
         };
         Some(Self {
             workers,
+            active: workers,
             demand,
             variation: (variance / ends.len() as f64).sqrt(),
-            others_cores: others.map_or(0.0, others_cores),
+            others_cores: others.map_or(0.0, others_cores).max(0.0),
         })
+    }
+
+    /// The same where there are no more sessions than so many.
+    fn within(mut self, sessions: Option<usize>) -> Self {
+        if let Some(sessions) = sessions.filter(|sessions| *sessions < self.workers) {
+            self.active = sessions;
+            self.demand.wall_s -= self.demand.waiting_s;
+            self.demand.waiting_s = 0.0;
+        }
+        self
     }
 
     /// Partitions a second, by Little's law.
     pub(super) fn rate(&self) -> f64 {
-        self.workers as f64 / self.demand.wall_s
+        self.active as f64 / self.demand.wall_s
     }
 
     /// How uncertain that is, relative: one standard deviation.

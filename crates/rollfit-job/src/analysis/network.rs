@@ -65,7 +65,12 @@ impl Network {
     /// How many of so many workers are at each station, on average.
     pub(super) fn at_stations(&self, workers: usize) -> Vec<f64> {
         let unit_s = self.unit_s();
-        (0..self.stations.len()).map(|at| self.at_station(at, workers, unit_s)).collect()
+        let rate = self.rates(workers)[workers];
+        let there = |(at, station): (usize, &Station)| {
+            let is_delay = station.servers.is_infinite();
+            if is_delay { rate * station.demand_s } else { self.at_station(at, workers, unit_s) }
+        };
+        self.stations.iter().enumerate().map(there).collect()
     }
 
     fn at_station(&self, at: usize, workers: usize, unit_s: f64) -> f64 {
@@ -77,9 +82,15 @@ impl Network {
     }
 
     fn weights_but(&self, but: Option<usize>, workers: usize, unit_s: f64) -> Weights {
-        let nobody: Weights = (0..=workers).map(|n| if n == 0 { 1.0 } else { 0.0 }).collect();
-        let stations = self.stations.iter().enumerate().filter(|(at, _)| Some(*at) != but);
-        stations.fold(nobody, |sum, (_, station)| convolve(&sum, &station.weights(workers, unit_s)))
+        let stations =
+            self.stations.iter().enumerate().filter(|(at, _)| Some(*at) != but).map(|(_, station)| station);
+        let (delays, others): (Vec<&Station>, Vec<&Station>) = stations
+            .filter(|station| station.demand_s > 0.0)
+            .partition(|station| station.servers.is_infinite());
+        // Delays in a row are one delay.
+        let delay = Station::delay(delays.iter().map(|station| station.demand_s).sum());
+        let weights = |station: &Station| station.weights(workers, unit_s);
+        others.into_iter().fold(weights(&delay), |sum, station| convolve(&sum, &weights(station)))
     }
 
     /// What a round costs, which keeps the weights near 1.

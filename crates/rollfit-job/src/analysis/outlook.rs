@@ -106,6 +106,7 @@ impl Measured {
     fn level(&self, speed: &WriteSpeed, stretch: f64) -> Level {
         Level {
             workers: speed.sessions,
+            active: speed.sessions,
             demand: self.demand(speed, stretch),
             variation: 0.1,
             others_cores: 0.0,

@@ -47,7 +47,7 @@ fn line(evidence: &Evidence<'_>, workers: usize) -> Scaling {
     let rows_per_s = match (basis, measured) {
         (Basis::Ceiling, _) => None,
         (_, Some(level)) => Some(observed(level)),
-        (_, None) => Some(evidence.case.rows_per_s(workers.min(evidence.case.workers_max()))),
+        (_, None) => Some(modelled(evidence, workers)),
     };
     let seen = &evidence.seen;
     Scaling {
@@ -68,6 +68,15 @@ fn line(evidence: &Evidence<'_>, workers: usize) -> Scaling {
 fn observed(level: &Level) -> Estimate {
     let expected = level.rate() * level.demand.rows;
     widened(Estimate { low: expected, expected, high: expected }, 2.0 * level.doubt())
+}
+
+/// What the model says, the less sure the further from what was measured.
+fn modelled(evidence: &Evidence<'_>, workers: usize) -> Estimate {
+    const A_DOUBLING: f64 = 0.03;
+    let doublings = |level: &Level| (workers as f64 / level.workers as f64).log2().abs();
+    let far = evidence.levels.iter().map(doublings).fold(f64::INFINITY, f64::min);
+    let rows_per_s = evidence.case.rows_per_s(workers.min(evidence.case.workers_max()));
+    widened(rows_per_s, A_DOUBLING * far.min(10.0))
 }
 
 /// The most workers for which a throughput is told.

@@ -48,32 +48,12 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn of(record: &Record, in_hand: &Course, took_s: f64) -> Self {
-        let mean = |of: fn(&Sample) -> Option<f64>| {
-            Some(Course::sampled(record, of)?.mean(0.0, took_s.min(last_s(record))))
-        };
-        let is_local = record.header.sink_is_local == Some(true);
-        let store = |sample: &Sample| {
-            let working = f64::from(sample.store.as_ref()?.working);
-            Some(
-                sample
-                    .machine
-                    .others_cores
-                    .filter(|_| is_local)
-                    .map_or(working, |others| working.min(others)),
-            )
-        };
-        let local = |sample: &Sample| if is_local { store(sample).unwrap_or(0.0) } else { 0.0 };
-        let neighbours =
-            Course::sampled(record, |sample| Some((sample.machine.others_cores? - local(sample)).max(0.0)));
+        let mean =
+            |of: fn(&Sample) -> Option<f64>| Some(Course::sampled(record, of)?.mean(0.0, last_s(record)));
         let mut seen = Self {
             own_cores: mean(|sample| sample.machine.own_cores),
             others_cores: mean(|sample| sample.machine.others_cores),
-            store_cores: Course::sampled(record, store)
-                .map(|course| course.mean(0.0, took_s.min(last_s(record)))),
-            neighbours_mean: neighbours
-                .as_ref()
-                .map_or(0.0, |course| course.mean(0.0, took_s.min(last_s(record)))),
-            neighbours,
+            store_cores: mean(working),
             stolen_cores: mean(|sample| sample.machine.stolen_cores),
             waiting_threads: mean(|sample| sample.machine.waiting_threads),
             load: record.samples.iter().filter_map(|sample| sample.machine.load).reduce(f64::max),
@@ -86,11 +66,23 @@ impl Seen {
         };
         seen.look_at_memory(record);
         seen.look_at_store(record);
-        if is_local && let Some(cores) = seen.store_cores {
-            let busy_s = in_hand.above_s(0.0, 0.0, took_s);
-            seen.store_cpu_s = cores * busy_s / written(record).count().max(1) as f64;
-        }
+        seen.tell_apart(record, in_hand.above_s(0.0, 0.0, took_s));
         seen
+    }
+
+    /// Tells the store's server from neighbours where it is on this machine. What a look at sessions counts is right on
+    /// average only: less than nothing now and then evens out.
+    fn tell_apart(&mut self, record: &Record, busy_s: f64) {
+        let is_local = record.header.sink_is_local == Some(true);
+        let local = |sample: &Sample| if is_local { working(sample).unwrap_or(0.0) } else { 0.0 };
+        self.neighbours =
+            Course::sampled(record, |sample| Some(sample.machine.others_cores? - local(sample)));
+        let neighbours = self.neighbours.as_ref();
+        self.neighbours_mean = neighbours.map_or(0.0, |course| course.mean(0.0, last_s(record)).max(0.0));
+        if let Some(cores) = self.store_cores.filter(|_| is_local) {
+            let cores = self.others_cores.map_or(cores, |others| cores.min(others));
+            self.store_cpu_s = cores * busy_s / written(record).count().max(1) as f64;
+        }
     }
 
     fn look_at_memory(&mut self, record: &Record) {
@@ -146,6 +138,11 @@ impl Seen {
         let rivals = (neighbours * stretch - (all - stolen - allowed)).max(0.0);
         Cores { allowed, rivals }
     }
+}
+
+/// The sessions that the store was at work for.
+fn working(sample: &Sample) -> Option<f64> {
+    Some(f64::from(sample.store.as_ref()?.working))
 }
 
 fn last_s(record: &Record) -> f64 {

@@ -7,6 +7,7 @@ mod load;
 mod matrix;
 mod plan;
 mod policy;
+mod predictions;
 mod recording;
 mod run;
 mod world;

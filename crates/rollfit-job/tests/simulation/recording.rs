@@ -19,6 +19,7 @@ pub(crate) struct Recorder {
     base_bytes: u64,
     load_average: f64,
     since: Passed,
+    working_left: f64,
     /// What the last sample counted from.
     last_at_s: f64,
     last_bytes: u64,
@@ -50,7 +51,15 @@ impl Recorder {
         let header = header(world, workers);
         let record = Record { header, ..Record::default() };
         let since = Passed::default();
-        Self { record, base_bytes, load_average: 0.0, since, last_at_s: 0.0, last_bytes: 0 }
+        Self {
+            record,
+            base_bytes,
+            load_average: 0.0,
+            since,
+            working_left: 0.0,
+            last_at_s: 0.0,
+            last_bytes: 0,
+        }
     }
 
     /// The machine before the run.
@@ -132,7 +141,10 @@ impl Recorder {
     ) -> Moment {
         let now_s = moment.at.as_secs_f64();
         let took_s = (now_s - self.last_at_s).max(1e-3);
-        let working = (self.since.working / took_s).round() as u32;
+        // A look at sessions gives whole numbers, which are right on average.
+        let wanted = self.since.working / took_s + self.working_left;
+        let working = wanted.max(0.0).round() as u32;
+        self.working_left = wanted - f64::from(working);
         moment.machine = self.machine(world, second, took_s, &moment);
         moment.store = world.store.is_server.then(|| {
             store(world, sessions, working, (moment.totals.bytes - self.last_bytes) as f64 / took_s, &moment)
