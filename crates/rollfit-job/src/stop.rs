@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 const RUNNING: u8 = 0;
 const FINISHING: u8 = 1;
@@ -33,14 +34,23 @@ impl Stop {
     }
 
     /// Sleeps; shorter if a stop is wanted.
-    pub(crate) fn sleep(&self, duration: std::time::Duration) {
-        let until = std::time::Instant::now() + duration;
-        while !self.is_wanted() {
-            let left = until.saturating_duration_since(std::time::Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(std::time::Duration::from_millis(20)));
+    pub(crate) fn sleep(&self, duration: Duration) {
+        sleep_unless(duration, || self.is_wanted());
+    }
+
+    /// Sleeps with a partition in hand; shorter if that is to be rolled back.
+    pub(crate) fn sleep_in_hand(&self, duration: Duration) {
+        sleep_unless(duration, || self.is_abandoning());
+    }
+}
+
+fn sleep_unless(duration: Duration, is_over: impl Fn() -> bool) {
+    let until = Instant::now() + duration;
+    while !is_over() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
         }
+        std::thread::sleep(left.min(Duration::from_millis(20)));
     }
 }

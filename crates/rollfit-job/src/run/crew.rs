@@ -85,7 +85,7 @@ impl<'a> Crew<'a> {
             let all_left = self.wait(PERIOD);
             let moment = self.moment();
             self.runner.observer.sampled(&moment);
-            if all_left && (self.queue.is_empty() || self.runner.stop.is_wanted()) {
+            if all_left && self.is_done() {
                 return;
             }
             let finished = std::mem::take(&mut *lock(&self.finished));
@@ -96,22 +96,27 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Starts the workers that are wanted and not there.
+    fn is_done(&self) -> bool {
+        self.queue.len() == 0 || self.runner.stop.is_wanted()
+    }
+
+    /// Starts the workers that are wanted and not there, no more than there are partitions left for.
     fn hire<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         let wanted = self.wanted.load(Ordering::Relaxed);
         let missing: Vec<usize> = {
             let lanes = lock(&self.lanes);
             (0..wanted).filter(|worker| !lanes.contains_key(worker)).collect()
         };
-        for worker in missing {
-            if self.queue.is_empty() || self.runner.stop.is_wanted() {
+        for worker in missing.into_iter().take(self.queue.len()) {
+            if self.is_done() {
                 return;
             }
             let lane = Lane::new(worker);
             self.enlist(worker, &lane);
             let thread = std::thread::Builder::new().name(format!("worker {worker}"));
-            if thread.spawn_scoped(scope, move || self.work_as(worker, &lane)).is_err() {
-                return self.make_do_without(worker);
+            let own_lane = Arc::clone(&lane);
+            if thread.spawn_scoped(scope, move || self.work_as(worker, &own_lane)).is_err() {
+                return self.make_do_without(worker, &lane);
             }
         }
     }
@@ -123,12 +128,11 @@ impl<'a> Crew<'a> {
     }
 
     /// The system gives no more threads. Those there are do the work; without any, this one does.
-    fn make_do_without(&self, worker: usize) {
-        if worker == 0 {
-            self.work_as(0, &Lane::new(0));
+    fn make_do_without(&self, worker: usize, lane: &Arc<Lane>) {
+        if lock(&self.lanes).len() == 1 {
+            self.work_as(worker, lane);
         } else {
             self.leave(worker);
-            self.wanted.store(worker, Ordering::Relaxed);
         }
     }
 
@@ -153,7 +157,7 @@ impl<'a> Crew<'a> {
     /// Asks the store how it is, once a second, until the run is over. What cannot be asked is told once.
     fn probe(&self, mut probe: Box<dyn StoreProbe>) {
         let mut told = false;
-        while !self.is_over.load(Ordering::Relaxed) && !lock(&self.lanes).is_empty() {
+        while !self.is_over.load(Ordering::Relaxed) {
             let asked = Instant::now();
             let sample = probe.sample();
             if let (Err(error), false) = (&sample, told) {
@@ -169,6 +173,7 @@ impl<'a> Crew<'a> {
     }
 
     fn work_as(&self, worker: usize, lane: &Arc<Lane>) {
+        let _leaving = Leaving { crew: self, worker };
         activity::start(Arc::clone(lane));
         let mut engine = FeatureEngine::new(self.runner.job.spec);
         while worker < self.wanted.load(Ordering::Relaxed)
@@ -180,43 +185,54 @@ impl<'a> Crew<'a> {
             lane.begin(None);
             lane.hold(0);
         }
-        self.leave(worker);
     }
 
     fn work_on(&self, worker: usize, next: Next, engine: &mut FeatureEngine, lane: &Lane) {
-        const HELD_PAUSE: Duration = Duration::from_millis(200);
         let Next { partition, was_held, may_wait } = next;
         let begun = self.runner.started.elapsed();
-        let put_back = |partition| {
-            self.queue.put_back(partition);
-            during(Activity::Waiting, || self.runner.stop.sleep(HELD_PAUSE));
-        };
-        if was_held && self.runner.is_still_held(&partition) && may_wait {
-            return put_back(partition);
+        if was_held && during(Activity::Waiting, || self.runner.is_still_held(&partition)) && may_wait {
+            self.wait_for_holder();
+            return self.queue.put_back(partition);
         }
         let (outcome, attempt) = self.runner.try_partition(worker, &partition, engine, lane);
         let waits = may_wait && matches!(outcome, Outcome::Held(_));
-        if !waits {
+        if waits {
+            self.wait_for_holder();
+        } else {
             self.runner.done.ended(&outcome);
         }
         let (wall, cpu) = activity::lap();
-        lock(&self.finished).push(Finished {
-            begun,
-            ended: self.runner.started.elapsed(),
-            rows: written_rows(&outcome),
-        });
         let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu };
+        lock(&self.finished).push(Finished { begun, ended: spent.ended, rows: written_rows(&outcome) });
         self.runner.observer.ended(Try { worker, partition: &partition, attempt }, &outcome, &spent);
         if waits {
-            put_back(partition);
+            self.queue.put_back(partition);
         } else {
             lock(&self.outcomes).push((partition, outcome));
         }
     }
 
+    /// Another runner has the partition: it may take a while.
+    fn wait_for_holder(&self) {
+        const HELD_PAUSE: Duration = Duration::from_millis(200);
+        during(Activity::Waiting, || self.runner.stop.sleep(HELD_PAUSE));
+    }
+
     fn leave(&self, worker: usize) {
         lock(&self.lanes).remove(&worker);
         self.left.notify_all();
+    }
+}
+
+/// Strikes a worker off the list when it leaves, in whatever way: nobody is waited for who is not there.
+struct Leaving<'a> {
+    crew: &'a Crew<'a>,
+    worker: usize,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.crew.leave(self.worker);
     }
 }
 

@@ -1,13 +1,16 @@
 //! [`run`]: does the partitions of a job on several workers. A failed partition does not stop the others; one that
 //! another runner holds is tried again at the end.
 
+mod brake;
 mod crew;
 mod done;
+mod order;
 mod partition;
 mod queue;
 
 use std::time::{Duration, Instant};
 
+use self::brake::Brakes;
 use self::crew::Crew;
 use self::done::Done;
 use self::partition::{Outage, Runner};
@@ -150,8 +153,9 @@ pub fn run(
         started,
         outage: Outage::default(),
         done: Done::of(partitions.len()),
+        brakes: Brakes::of(&job.spec.run),
     };
-    let crew = Crew::new(&runner, Queue::new(partitions, job.spec.run.lock_wait));
+    let crew = Crew::new(&runner, Queue::new(order::of(job, partitions), job.spec.run.lock_wait));
     crew.work();
     let (mut outcomes, workers_max) = crew.into_outcomes();
     outcomes.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::brake::Brakes;
 use super::done::Done;
 use super::{Observer, Outcome, RunOptions, Stage, Try};
 use crate::Job;
@@ -57,12 +58,15 @@ pub(super) struct Runner<'a> {
     pub(super) started: Instant,
     pub(super) outage: Outage,
     pub(super) done: Done,
+    pub(super) brakes: Brakes,
 }
 
 impl Runner<'_> {
     /// Whether another runner has the partition now. Cheaper than reading its source to find out.
     pub(super) fn is_still_held(&self, partition: &Partition) -> bool {
-        matches!(self.job.sink.claim(partition), Ok(Claim::Held(_)))
+        let look = || matches!(self.job.sink.claim(partition), Ok(Claim::Held(_)));
+        // A defect that panics here does so again where it is told.
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).unwrap_or(false)
     }
 
     /// Does a partition, again while its faults are transient and attempts are left. Returns the last attempt's number.
@@ -209,6 +213,7 @@ impl Runner<'_> {
             during(Activity::Encoding, || slot.write(tile)).map_err(Some)?;
             self.note(tile, slot.as_ref(), &mut bytes);
             lane.hold(memory_bytes + slot.memory_bytes());
+            self.brake();
             Ok(())
         });
         let stored = match written {
@@ -225,7 +230,13 @@ impl Runner<'_> {
         self.observer.stage(at, Stage::Commit);
         let stored_bytes = during(Activity::Committing, || slot.commit(&receipt))?;
         self.done.handed_over(0, stored_bytes.saturating_sub(bytes));
+        self.brake();
         Ok(Outcome::Written { was, receipt: Box::new(receipt), bytes: stored_bytes })
+    }
+
+    /// Holds this worker back while the run uses more than it may.
+    fn brake(&self) {
+        self.brakes.heed(self.done.totals().bytes, self.started.elapsed(), self.stop);
     }
 
     /// Counts the rows of a tile once, and the bytes that the sink has written more than before.

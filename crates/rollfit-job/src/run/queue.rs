@@ -31,9 +31,9 @@ pub(super) struct Next {
 }
 
 impl Queue {
-    pub(super) fn new(partitions: &[Partition], lock_wait: Duration) -> Self {
-        let fresh = partitions.iter().cloned().collect();
-        Self { waiting: Mutex::new(Waiting { fresh, ..Waiting::default() }), lock_wait }
+    pub(super) fn new(partitions: Vec<Partition>, lock_wait: Duration) -> Self {
+        let waiting = Waiting { fresh: partitions.into(), ..Waiting::default() };
+        Self { waiting: Mutex::new(waiting), lock_wait }
     }
 
     pub(super) fn take(&self) -> Option<Next> {
@@ -50,9 +50,9 @@ impl Queue {
         lock(&self.waiting).held.push_back(partition);
     }
 
-    /// Whether none is left.
-    pub(super) fn is_empty(&self) -> bool {
+    /// How many are left.
+    pub(super) fn len(&self) -> usize {
         let waiting = lock(&self.waiting);
-        waiting.fresh.is_empty() && waiting.held.is_empty()
+        waiting.fresh.len() + waiting.held.len()
     }
 }

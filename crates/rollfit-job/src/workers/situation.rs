@@ -41,7 +41,7 @@ impl Situation {
             limits,
             machine: job.machine.sample(),
             sessions: job.sink.sessions(),
-            store_is_local: None,
+            store_is_local: job.sink.is_local(),
             cpu_max: job.spec.run.cpu_max,
             worker_memory_bytes: worker_memory_bytes(job),
         }

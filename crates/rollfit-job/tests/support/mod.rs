@@ -7,13 +7,15 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use rollfit_job::Job;
+use rollfit_job::activity::Activity;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
+use rollfit_job::record::Decision;
 use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Spent, Stage, Try, run};
 use rollfit_job::spec::{Spec, Workers};
 use rollfit_job::stop::Stop;
 use rollfit_job::store::StoreError;
-use rollfit_job::watch::{Moment, Unseen};
+use rollfit_job::watch::{Machine, Moment, Unseen};
 
 pub(crate) use sink::MemorySink;
 pub(crate) use source::MemorySource;
@@ -63,6 +65,7 @@ pub(crate) struct Bench {
     pub(crate) sink: MemorySink,
     pub(crate) workers: Workers,
     pub(crate) stop: Stop,
+    pub(crate) machine: Box<dyn Machine>,
 }
 
 impl Bench {
@@ -73,7 +76,14 @@ impl Bench {
             months.iter().for_each(|month| source.fill(&partition(key, month), rows));
         }
         let spec = spec(values);
-        Self { spec, source, sink: MemorySink::default(), workers: Workers::Fixed(1), stop: Stop::default() }
+        Self {
+            spec,
+            source,
+            sink: MemorySink::default(),
+            workers: Workers::Fixed(1),
+            stop: Stop::default(),
+            machine: Box::new(Unseen),
+        }
     }
 
     pub(crate) fn job(&self) -> Job<'_> {
@@ -82,7 +92,7 @@ impl Bench {
             source: &self.source,
             sink: &self.sink,
             workers: self.workers,
-            machine: &Unseen,
+            machine: self.machine.as_ref(),
         }
     }
 
@@ -122,8 +132,16 @@ pub(crate) struct Record {
     /// For each retry whether nothing had succeeded since another.
     pub(crate) known: Mutex<Vec<bool>>,
     pub(crate) ended: Mutex<Vec<String>>,
+    /// Those that waited for another runner or a session, some time.
+    pub(crate) waited: Mutex<Vec<String>>,
+    /// How many workers there were to be.
+    pub(crate) decided: Mutex<Vec<usize>>,
     /// What to do when a stage begins.
     pub(crate) on_stage: Option<Box<dyn Fn(Stage) + Sync>>,
+    /// What to do when the number of workers is set.
+    pub(crate) on_decision: Option<Box<dyn Fn(usize) + Sync>>,
+    /// What to do once a second.
+    pub(crate) on_sample: Option<Box<dyn Fn(&Moment) + Sync>>,
 }
 
 impl Record {
@@ -145,6 +163,12 @@ impl Observer for Record {
 
     fn sampled(&self, moment: &Moment) {
         *self.rows.lock().unwrap() = moment.totals.rows;
+        self.on_sample.iter().for_each(|act| act(moment));
+    }
+
+    fn decided(&self, decision: &Decision) {
+        self.decided.lock().unwrap().push(decision.workers);
+        self.on_decision.iter().for_each(|act| act(decision.workers));
     }
 
     fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration, known: bool) {
@@ -152,7 +176,10 @@ impl Observer for Record {
         self.retries.lock().unwrap().push((at.partition.to_string(), at.attempt));
     }
 
-    fn ended(&self, at: Try<'_>, _: &Outcome, _: &Spent) {
+    fn ended(&self, at: Try<'_>, _: &Outcome, spent: &Spent) {
+        if spent.wall.of(Activity::Waiting) > 0 {
+            self.waited.lock().unwrap().push(at.partition.to_string());
+        }
         self.ended.lock().unwrap().push(at.partition.to_string());
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct MemorySink {
     pub(crate) foreign: Mutex<Vec<String>>,
     /// How many claims of a partition find it held.
     pub(crate) held: Mutex<BTreeMap<String, usize>>,
+    /// What a claim meets.
+    pub(crate) claim_fault: Option<Fault>,
     /// What a write of a tile meets.
     pub(crate) write_fault: Option<Fault>,
     /// What a commit meets.
@@ -72,6 +74,7 @@ impl Sink for MemorySink {
 
     fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
         self.claims.lock().unwrap().push(partition.to_string());
+        self.claim_fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
         if let Some(left) = self.held.lock().unwrap().get_mut(&self.output(partition))
             && *left > 0
         {

@@ -1,0 +1,29 @@
+//! In which order the partitions of a run are begun.
+
+use crate::Job;
+use crate::partition::Partition;
+use crate::spec::Order;
+use crate::workers::for_each;
+
+/// The partitions in the order in which they are to be begun.
+pub(super) fn of(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
+    match job.spec.run.order {
+        Order::Plan => partitions.to_vec(),
+        Order::LargestFirst => largest_first(job, partitions),
+    }
+}
+
+/// Those with the most rows first. One of which the source does not tell keeps its place: its error is told when it is done.
+fn largest_first(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
+    let series = &job.spec.series[0];
+    let workers = job.workers.count(partitions.len());
+    let rows = for_each(partitions, workers, |partition| job.source.estimate_rows(series, partition).ok());
+    let known: Vec<usize> = (0..partitions.len()).filter(|&at| rows[at].is_some()).collect();
+    let mut sorted = known.clone();
+    sorted.sort_by_key(|&at| std::cmp::Reverse(rows[at]));
+    let mut ordered = partitions.to_vec();
+    for (place, at) in known.into_iter().zip(sorted) {
+        ordered[place] = partitions[at].clone();
+    }
+    ordered
+}
