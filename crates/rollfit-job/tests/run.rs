@@ -421,7 +421,7 @@ fn workers_hired_and_dismissed_while_it_runs_lose_no_partition_and_change_no_bit
         Ok(())
     }));
     let record = Record {
-        on_decision: Some(Box::new(move |workers| {
+        on_decision: Some(Box::new(move |&workers| {
             is_short.store(workers > 1, Ordering::SeqCst);
             gate.decide(workers);
         })),

@@ -49,6 +49,8 @@ pub(super) struct Search {
     rest_until: Duration,
     /// What the last trial cost.
     cost_s: f64,
+    /// How idle the cores were when the rest began.
+    idle_share: f64,
     /// When fewer were last tried in vain.
     fewer_failed: Option<Duration>,
 }
@@ -70,6 +72,8 @@ const COST: f64 = 0.02;
 const DRIFT: f64 = 0.15;
 const REST_S: f64 = 10.0;
 const REST_MAX_S: f64 = 60.0;
+/// After a trial that cost much it rests longer, but not longer than this: what was too much may be little by then.
+const REST_AFTER_LOSS_MAX_S: f64 = 120.0;
 
 impl Search {
     pub(super) fn new() -> Self {
@@ -81,6 +85,7 @@ impl Search {
             rest_s: REST_S,
             rest_until: Duration::ZERO,
             cost_s: 0.0,
+            idle_share: 1.0,
             fewer_failed: None,
         }
     }
@@ -122,7 +127,7 @@ impl Search {
 
     fn begin(&mut self, speed: Speed, room: Room) -> Option<Choice> {
         (self.best, self.most_rows_per_s) = (Some(speed), speed.rows_per_s);
-        let step = if room.idle_share > 0.4 { speed.workers } else { quarter(speed.workers) };
+        let step = first_step(speed.workers, room);
         let said = format!("{} gave {}", workers(speed.workers), rows(speed));
         self.try_more(speed, step, room, &said)
             .or_else(|| self.try_fewer(speed, room, &said))
@@ -133,7 +138,8 @@ impl Search {
         let change = speed.rows_per_s / before.rows_per_s - 1.0;
         self.best = Some(speed);
         self.most_rows_per_s = speed.rows_per_s;
-        let is_new = change.abs() > DRIFT.max(3.0 * (speed.error + before.error));
+        let cores_came_free = room.idle_share > self.idle_share + 0.2;
+        let is_new = change.abs() > DRIFT.max(3.0 * (speed.error + before.error)) || cores_came_free;
         if is_new {
             (self.lower, self.rest_s) = (None, REST_S);
         }
@@ -145,20 +151,26 @@ impl Search {
         } else {
             format!("{} give {}", workers(speed.workers), rows(speed))
         };
-        self.try_more(speed, quarter(speed.workers), room, &said)
-            .or_else(|| self.try_fewer(speed, room, &said))
-            .or_else(|| self.rest(speed, room, None))
+        self.try_more(
+            speed,
+            if is_new { first_step(speed.workers, room) } else { quarter(speed.workers) },
+            room,
+            &said,
+        )
+        .or_else(|| self.try_fewer(speed, room, &said))
+        .or_else(|| self.rest(speed, room, None))
     }
 
     fn tried_more(&mut self, best: Speed, speed: Speed, step: usize, room: Room) -> Option<Choice> {
         let gain = speed.rows_per_s / best.rows_per_s - 1.0;
-        let noise = (2.0 * speed.error.hypot(best.error)).min(0.1);
+        let noise = speed.error.hypot(best.error).min(2.0 * GAIN);
         let said =
             format!("{} gave {}, {} gave {}", workers(speed.workers), rows(speed), best.workers, rows(best));
         if gain >= GAIN.max(noise) {
             (self.best, self.lower) = (Some(speed), Some(best));
             (self.most_rows_per_s, self.rest_s) = (speed.rows_per_s, REST_S);
-            let step = (2 * step).min(speed.workers);
+            let in_proportion = gain >= 0.8 * step as f64 / best.workers as f64;
+            let step = if in_proportion { 2 * speed.workers } else { (2 * step).min(speed.workers) };
             return self
                 .try_more(speed, step, room, &said)
                 .or_else(|| self.try_fewer(speed, room, &said))
@@ -223,12 +235,17 @@ impl Search {
     }
 
     fn rest(&mut self, best: Speed, room: Room, said: Option<&str>) -> Option<Choice> {
-        let rest_s = self.rest_s.max(2.0 * best.took_s).max(self.cost_s / COST);
-        self.cost_s = 0.0;
+        let rest_s = self.rest_s.max(2.0 * best.took_s).max((self.cost_s / COST).min(REST_AFTER_LOSS_MAX_S));
+        (self.cost_s, self.idle_share) = (0.0, room.idle_share);
         (self.trial, self.rest_until) = (Trial::Rest, room.at + Duration::from_secs_f64(rest_s));
         self.rest_s = (2.0 * self.rest_s).min(REST_MAX_S);
         said.map(|said| Choice { workers: best.workers, reason: format!("back to {}: {said}", best.workers) })
     }
+}
+
+/// A quarter more; half as many again where most cores have nothing to do.
+fn first_step(workers: usize, room: Room) -> usize {
+    if room.idle_share > 0.4 { workers.div_ceil(2) } else { quarter(workers) }
 }
 
 fn quarter(workers: usize) -> usize {

@@ -123,6 +123,9 @@ pub(crate) fn outcomes(report: &RunReport) -> Vec<String> {
     report.outcomes.iter().map(|(_, outcome)| name(outcome)).collect()
 }
 
+/// What a test does when it is told something.
+type Act<T> = Box<dyn Fn(&T) + Sync>;
+
 /// What an observer was told.
 #[derive(Default)]
 pub(crate) struct Record {
@@ -137,17 +140,17 @@ pub(crate) struct Record {
     /// How many workers there were to be.
     pub(crate) decided: Mutex<Vec<usize>>,
     /// What to do when a stage begins.
-    pub(crate) on_stage: Option<Box<dyn Fn(Stage) + Sync>>,
+    pub(crate) on_stage: Option<Act<Stage>>,
     /// What to do when the number of workers is set.
-    pub(crate) on_decision: Option<Box<dyn Fn(usize) + Sync>>,
+    pub(crate) on_decision: Option<Act<usize>>,
     /// What to do once a second.
-    pub(crate) on_sample: Option<Box<dyn Fn(&Moment) + Sync>>,
+    pub(crate) on_sample: Option<Act<Moment>>,
 }
 
 impl Record {
     pub(crate) fn stopping(at: Stage, stop: impl Fn() + Sync + 'static) -> Self {
-        let on_stage: Box<dyn Fn(Stage) + Sync> = Box::new(move |stage| {
-            if stage == at {
+        let on_stage: Act<Stage> = Box::new(move |stage| {
+            if *stage == at {
                 stop();
             }
         });
@@ -158,7 +161,7 @@ impl Record {
 impl Observer for Record {
     fn stage(&self, at: Try<'_>, stage: Stage) {
         self.stages.lock().unwrap().push((at.partition.to_string(), stage, at.attempt));
-        self.on_stage.iter().for_each(|act| act(stage));
+        self.on_stage.iter().for_each(|act| act(&stage));
     }
 
     fn sampled(&self, moment: &Moment) {
@@ -168,7 +171,7 @@ impl Observer for Record {
 
     fn decided(&self, decision: &Decision) {
         self.decided.lock().unwrap().push(decision.workers);
-        self.on_decision.iter().for_each(|act| act(decision.workers));
+        self.on_decision.iter().for_each(|act| act(&decision.workers));
     }
 
     fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration, known: bool) {
