@@ -5,7 +5,7 @@ use super::fit::Variant;
 use super::network::WORKERS_MAX;
 use super::report::Estimate;
 use super::schedule::{largest_first, takes_s};
-use super::work::Work;
+use super::work::{Cores, Work};
 use crate::spec::{Order, Workers};
 
 /// A job under certain conditions.
@@ -16,6 +16,8 @@ pub(super) struct Case {
     /// How uncertain all of it is besides, relative.
     pub(super) doubt: f64,
     pub(super) workers: Workers,
+    /// For which shares of its time the run had how many workers.
+    pub(super) had: Vec<(usize, f64)>,
     /// The workers that sessions, memory and the choice by itself allow.
     pub(super) ceilings: Ceilings,
     pub(super) order: Order,
@@ -45,8 +47,11 @@ impl Case {
     }
 
     /// How many workers there will be, where n of them do `rows_per_s[n]`.
-    fn workers(&self, rows_per_s: &[f64]) -> usize {
-        let best = |most: usize| fewest_near_best(&rows_per_s[..=most.min(rows_per_s.len() - 1)]);
+    fn workers(&self, work: &Work, rows_per_s: &[f64]) -> usize {
+        let best = |most: usize| {
+            let most = most.min(beside_rivals(work)).min(rows_per_s.len() - 1);
+            fewest_near_best(&rows_per_s[..=most])
+        };
         match self.workers {
             Workers::Fixed(workers) => workers.min(self.workers_max()),
             Workers::Between(least, most) => best(most).max(least).min(self.workers_max()),
@@ -57,12 +62,28 @@ impl Case {
     /// How long the whole job takes if the work is like this.
     fn takes_s(&self, work: &Work) -> f64 {
         let rows_per_s = work.rows_per_s(self.workers_max());
-        let workers = self.workers(&rows_per_s);
+        self.takes_with_s(self.workers(work, &rows_per_s), &rows_per_s)
+    }
+
+    /// How long the whole job takes with the workers that the run had.
+    fn took_s(&self, work: &Work) -> f64 {
+        let rows_per_s = work.rows_per_s(self.workers_max());
+        let rate = |workers: usize| rows_per_s[workers.min(rows_per_s.len() - 1)];
+        let (mean, speed) = self.had.iter().fold((0.0, 0.0), |(mean, speed), &(workers, share)| {
+            (mean + workers as f64 * share, speed + rate(workers) * share)
+        });
+        let mean = (mean.round() as usize).clamp(1, rows_per_s.len() - 1);
+        let times = if self.had.is_empty() { 1.0 } else { speed / rate(mean) };
+        let as_had: Vec<f64> = rows_per_s.iter().map(|rows_per_s| rows_per_s * times).collect();
+        self.takes_with_s(mean, &as_had)
+    }
+
+    fn takes_with_s(&self, workers: usize, rows_per_s: &[f64]) -> f64 {
         let ordered = match self.order {
             Order::Plan => None,
             Order::LargestFirst => Some(largest_first(&self.rows)),
         };
-        takes_s(ordered.as_ref().unwrap_or(&self.rows), workers, &rows_per_s) + self.held_s
+        takes_s(ordered.as_ref().unwrap_or(&self.rows), workers, rows_per_s) + self.held_s
     }
 
     /// How long the whole job takes.
@@ -70,11 +91,16 @@ impl Case {
         self.estimate(self.variants.iter().map(|variant| self.takes_s(&variant.work)))
     }
 
-    /// How many times as fast as this the job is in another case, of which the variants are the same.
+    /// How long the whole job takes with the workers that the run had.
+    pub(super) fn job_as_had_s(&self) -> Estimate {
+        self.estimate(self.variants.iter().map(|variant| self.took_s(&variant.work)))
+    }
+
+    /// How many times as fast as it was the job is in another case, of which the variants are the same.
     pub(super) fn gain(&self, changed: &Case) -> Estimate {
         let pairs = std::iter::zip(&self.variants, &changed.variants);
         let gain =
-            self.estimate(pairs.map(|(now, then)| self.takes_s(&now.work) / changed.takes_s(&then.work)));
+            self.estimate(pairs.map(|(now, then)| self.took_s(&now.work) / changed.takes_s(&then.work)));
         // A gain near 1 is as certain as it is small.
         let doubt = self.doubt * (1.0 - 1.0 / gain.expected).abs();
         Estimate { low: gain.low * (1.0 - doubt), high: gain.high * (1.0 + doubt), ..gain }
@@ -82,9 +108,7 @@ impl Case {
 
     /// How many workers there will be, by the likeliest variant.
     pub(super) fn workers_now(&self) -> usize {
-        self.variants
-            .first()
-            .map_or(1, |likeliest| self.workers(&likeliest.work.rows_per_s(self.workers_max())))
+        self.likeliest().map_or(1, |work| self.workers(work, &work.rows_per_s(self.workers_max())))
     }
 
     /// Rows a second of so many workers for a long time, whatever else limits their number.
@@ -120,6 +144,17 @@ impl Case {
 /// An estimate with more doubt about it.
 pub(super) fn widened(estimate: Estimate, doubt: f64) -> Estimate {
     Estimate { low: estimate.low / (1.0 + doubt), high: estimate.high * (1.0 + doubt), ..estimate }
+}
+
+/// How many workers leave rivals the cores that they want: `auto` has no more.
+fn beside_rivals(work: &Work) -> usize {
+    const TRIFLE: f64 = 0.25;
+    let Cores { allowed, rivals } = work.cores;
+    if rivals < TRIFLE {
+        return WORKERS_MAX;
+    }
+    let each = work.own_cpu_s / work.alone_s();
+    (((allowed - rivals).max(1.0) / each.max(1e-3) + 0.75) as usize).clamp(1, WORKERS_MAX)
 }
 
 /// The fewest workers that are about as fast as any number.

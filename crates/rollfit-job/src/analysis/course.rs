@@ -1,5 +1,7 @@
 //! [`Course`]: a value that changes by steps over time, and its mean between two times; and the courses of a record.
 
+use std::collections::BTreeMap;
+
 use crate::record::{Record, Sample};
 
 /// A value over time, 0 before its first step.
@@ -78,6 +80,18 @@ impl Course {
         self.steps.iter().zip(ends).filter(|(step, _)| step.value > value).map(|at| lasted(at).max(0.0)).sum()
     }
 
+    /// For which shares of the time between two times it had which whole values, 0 apart.
+    pub(super) fn shares(&self, from_s: f64, to_s: f64) -> Vec<(usize, f64)> {
+        let mut lasted_s: BTreeMap<usize, f64> = BTreeMap::new();
+        let ends = self.steps.iter().skip(1).map(|step| step.at_s).chain([f64::INFINITY]);
+        for (step, end_s) in self.steps.iter().zip(ends).filter(|(step, _)| step.value >= 0.5) {
+            let lasted = (end_s.min(to_s) - step.at_s.max(from_s)).max(0.0);
+            *lasted_s.entry(step.value.round() as usize).or_default() += lasted;
+        }
+        let all_s: f64 = lasted_s.values().sum();
+        lasted_s.into_iter().filter(|_| all_s > 0.0).map(|(value, lasted)| (value, lasted / all_s)).collect()
+    }
+
     fn sums(&self, at_s: f64) -> (f64, f64) {
         let after = self.steps.partition_point(|step| step.at_s <= at_s);
         let Some(step) = after.checked_sub(1).map(|at| self.steps[at]) else { return (0.0, 0.0) };
@@ -111,6 +125,7 @@ mod tests {
         assert_eq!(course.mean(3.5, 10.0), 2.0 / 6.5);
         assert_eq!(course.spread(1.0, 3.0), 0.0);
         assert_eq!(course.above_s(1.0, 0.0, 10.0), 3.0);
+        assert_eq!(course.shares(2.0, 10.0), [(2, 0.5), (4, 0.5)]);
         assert_eq!(course.above_s(3.0, 0.0, 3.25), 0.25);
     }
 }

@@ -89,11 +89,6 @@ impl Demand {
         }
     }
 
-    /// What it waits for cores.
-    pub(super) fn core_wait_s(&self) -> f64 {
-        self.cpu_s * (self.stretch - 1.0)
-    }
-
     /// What it waits for the store that is written to.
     pub(super) fn store_s(&self) -> f64 {
         self.asking_s + self.sending_s + self.committing_s

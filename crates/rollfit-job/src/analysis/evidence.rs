@@ -8,6 +8,9 @@ use super::fit::plausible;
 use super::level::Level;
 use super::seen::Seen;
 use super::work::{Cores, Work};
+use std::collections::HashSet;
+
+use crate::partition::Partition;
 use crate::record::Record;
 use crate::spec::{Order, Setting, Workers};
 use crate::watch::{MachineLimits, Totals};
@@ -35,7 +38,8 @@ impl<'a> Evidence<'a> {
         let seen = Seen::of(record, &in_hand, took_s);
         let levels = Level::all(record, workers_with_session(record), seen.neighbours.as_ref());
         let held_s = held_s(record, took_s);
-        let case = case(record, &demand, &levels, &seen, held_s);
+        let had = in_hand.shares(0.0, last_begun_s(record));
+        let case = Case { had, ..case(record, &demand, &levels, &seen, held_s) };
         Some(Self { record, took_s, totals, in_hand, demand, levels, seen, case })
     }
 
@@ -167,6 +171,7 @@ fn case(record: &Record, demand: &Demand, levels: &[Level], seen: &Seen, held_s:
         doubt: 0.08_f64.max(levels.iter().map(Level::doubt).fold(f64::INFINITY, f64::min).min(0.2)),
         variants,
         workers: workers_set(record),
+        had: Vec::new(),
         ceilings,
         order: match setting(record, "run.order").and_then(|setting| setting.value.as_deref()) {
             Some("largest-first") => Order::LargestFirst,
@@ -188,9 +193,16 @@ fn mean_cores(levels: impl ExactSizeIterator<Item = Cores>) -> Option<Cores> {
 fn ceilings(record: &Record, seen: &Seen) -> Ceilings {
     Ceilings {
         sessions: workers_with_session(record),
-        memory: seen.memory_workers(),
+        memory: memory_workers(record, seen),
         auto: auto_max(&record.header.machine),
     }
+}
+
+/// The workers that there is memory for: as many as the policy said, where it said so, or as many as samples say.
+fn memory_workers(record: &Record, seen: &Seen) -> Option<usize> {
+    let decided = record.decisions.iter().rev().find(|decision| decision.reason.starts_with("memory"));
+    let decided = decided.map(|decision| decision.workers);
+    decided.into_iter().chain(seen.memory_workers(&record.header.machine)).min()
 }
 
 /// The workers that there are sessions for: one is the probe's, where there is more than one.
@@ -217,10 +229,21 @@ fn rows(record: &Record, mean: f64) -> Vec<f64> {
     begun.iter().map(|(_, rows)| *rows).chain(unknown).collect()
 }
 
+/// When the last partition was begun that nobody else held: from then on workers leave.
+fn last_begun_s(record: &Record) -> f64 {
+    let held = held(record);
+    let free = record.partitions.iter().filter(|end| !held.contains(&end.partition));
+    free.map(|end| end.begun_ms).max().unwrap_or(0) as f64 / 1e3
+}
+
+/// The partitions that others held.
+fn held(record: &Record) -> HashSet<&Partition> {
+    record.partitions.iter().filter(|end| end.outcome == "held").map(|end| &end.partition).collect()
+}
+
 /// How long, at the end, the run had nothing else to do than partitions that others held.
 fn held_s(record: &Record, took_s: f64) -> f64 {
-    let held: std::collections::HashSet<_> =
-        record.partitions.iter().filter(|end| end.outcome == "held").map(|end| &end.partition).collect();
+    let held = held(record);
     let free = record.partitions.iter().filter(|end| !held.contains(&end.partition));
     let work = Demand::of(written(record).filter(|end| held.contains(&end.partition)));
     match free.map(|end| end.at_ms).max() {

@@ -94,6 +94,7 @@ impl Measured {
             variants: plausible(start, &levels, |level| self.work_at(level)),
             doubt: DOUBT,
             workers: run.workers,
+            had: Vec::new(),
             ceilings: self.ceilings(),
             order: run.order,
             rows: vec![self.rows_of_a_partition; self.partitions],

@@ -13,7 +13,7 @@ pub(super) fn predicted(now: &Evidence<'_>, earlier: &Record) -> Option<Predicte
     // What the model did not foresee of the earlier run, it will not foresee of this one either.
     let rows: f64 = case.rows.iter().sum();
     let job_s = case.job_s();
-    let missed = before.job_s() / before.case.job_s().expected;
+    let missed = before.job_s() / before.case.job_as_had_s().expected;
     let rate = |job_s: f64| rows / (job_s * missed);
     let foretold = Estimate { low: rate(job_s.high), expected: rate(job_s.expected), high: rate(job_s.low) };
     let rows_per_s = widened(foretold, case.doubt);

@@ -8,6 +8,7 @@ use super::course::Course;
 use super::demand::written;
 use super::work::Cores;
 use crate::record::{Record, Sample};
+use crate::watch::MachineLimits;
 
 /// How busy machine and store were. Means are those of the whole run.
 #[derive(Debug, Default)]
@@ -119,10 +120,14 @@ impl Seen {
         }
     }
 
-    /// How many workers memory has room for; none where that is not known.
-    pub(super) fn memory_workers(&self) -> Option<usize> {
-        let room = self.room_bytes? - self.base_bytes?;
-        Some((room / self.worker_bytes?).floor().max(1.0) as usize)
+    /// How many workers memory has room for, with some of it left alone as the policy leaves it; none where that is not
+    /// known.
+    pub(super) fn memory_workers(&self, limits: &MachineLimits) -> Option<usize> {
+        const RESERVE: f64 = 0.05;
+        const ALLOCATOR: f64 = 1.2;
+        let all = [limits.memory_bytes, limits.memory_allowed_bytes].into_iter().flatten().min();
+        let room = self.room_bytes? - self.base_bytes? - RESERVE * all.unwrap_or(0) as f64;
+        Some((room / (ALLOCATOR * self.worker_bytes?)).floor().max(1.0) as usize)
     }
 
     /// The cores there are for a run beside neighbours that kept so many busy while its own work took `stretch` times as

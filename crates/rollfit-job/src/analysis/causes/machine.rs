@@ -65,7 +65,7 @@ fn cores(evidence: &Evidence<'_>) -> Option<Found> {
             "few of the cores are allowed"
         }
         .to_owned(),
-        impact: demand.core_wait_s() / demand.wall_s,
+        impact: 1.0 - 1.0 / evidence.case.gain(&free(&evidence.case, 0.0)).expected,
         evidence: told,
         setting: None,
         advice: Some(advice),
@@ -123,7 +123,7 @@ fn cpu_max(evidence: &Evidence<'_>) -> Option<Found> {
         .watching("load average: not above the number of cores for long".to_owned());
     Some(own_limit(
         evidence,
-        "cpu_max holds the workers back",
+        "the limit cpu_max holds the workers back",
         format!("cpu_max allows {} cores", number(limit)),
         own,
         advice,
@@ -144,7 +144,14 @@ fn write_max(evidence: &Evidence<'_>) -> Option<Found> {
         .risks("others who use the store feel more of this run")
         .watching("answers of the store to others: as quick as before".to_owned());
     let told = format!("the limit is {} a second, {} a second were written", bytes(limit), bytes(wrote));
-    Some(own_limit(evidence, "store_write_mb_per_s_max holds the workers back", told, None, advice, name))
+    Some(own_limit(
+        evidence,
+        "the limit store_write_mb_per_s_max holds the workers back",
+        told,
+        None,
+        advice,
+        name,
+    ))
 }
 
 fn own_limit(

@@ -53,7 +53,10 @@ impl Found {
     /// Told with what its remedy brings; none where that is not worth it.
     fn told(self, evidence: &Evidence<'_>) -> Option<Ranked> {
         let gain = self.advice.as_ref().map(|advice| advice.gain(&evidence.case));
-        let is_worth_it = gain.map_or(self.impact >= IMPACT_LEAST, |gain| gain.expected >= 1.0 + GAIN_LEAST);
+        // What workers that find their number would gain anyway is no merit of a change.
+        let anyway = evidence.case.gain(&evidence.case).expected.max(1.0);
+        let is_worth_it =
+            gain.map_or(self.impact >= IMPACT_LEAST, |gain| gain.expected >= (1.0 + GAIN_LEAST) * anyway);
         if !is_worth_it {
             return None;
         }

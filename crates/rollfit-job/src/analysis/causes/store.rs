@@ -102,8 +102,7 @@ fn shared(
     let known = evidence.case.likeliest().map(|work| work.at(place));
     let servers = known.filter(|known| known.servers.is_finite() && evidence.levels.len() > 1).map(|known| {
         format!(
-            "it took {} longer the more workers there were: about {} at once get on as fast as one, in {} each",
-            title,
+            "the more workers, the longer that takes: about {} at once get on as fast as one alone, in {} each",
             number(known.servers),
             duration(known.demand_s)
         )
