@@ -59,7 +59,7 @@ fn a_line_that_cannot_be_read_is_not_shown_for_it_may_hold_a_secret() {
 #[test]
 fn a_value_of_the_wrong_type_is_refused_with_its_line() {
     refused("w15 = 15", "w15 = \"15\"").says(&["line 22", "`w15 = ...`", "expected a whole number"]);
-    refused("workers = 2", "workers = 2.5").says(&["expected \"auto\" or a number of workers"]);
+    refused("workers = 2", "workers = 2.5").says(&["expected \"auto\", a number of workers, or a range"]);
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn the_mathematics_depends_on_nothing() {
 fn the_job_knows_no_store() {
     let packages = packages();
     let job = packages.iter().find(|package| package.name.as_str() == "rollfit-job").unwrap();
-    let stores = ["parquet", "arrow-array", "arrow-schema", "tokio", "tokio-postgres", "rustix"];
+    let stores = ["parquet", "arrow-array", "arrow-schema", "tokio", "tokio-postgres"];
     let needed = needs(job);
     assert!(stores.iter().all(|store| !needed.contains(store)), "{needed:?}");
 }

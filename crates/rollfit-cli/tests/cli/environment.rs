@@ -10,7 +10,7 @@ use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 
 /// Every key of the configuration as a variable with a value, and the words of `plan` or `run` that show its effect.
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
-const KEYS: [(&str, &str, &str); 34] = [
+const KEYS: [(&str, &str, &str); 37] = [
     ("STORE__URL", "parquet:elsewhere", "cannot open the store elsewhere"),
     ("STORE__NAME", "../up", "[store] name: `../up` is not a key"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
@@ -42,6 +42,9 @@ const KEYS: [(&str, &str, &str); 34] = [
     ("RUN__STATEMENT_TIMEOUT_S", "0", "[run] statement_timeout_s = 0"),
     ("RUN__IDLE_TIMEOUT_S", "0.5", "[run] idle_timeout_s = 0.5"),
     ("RUN__STORE_SESSIONS_MAX", "0", "[run] store_sessions_max = 0"),
+    ("RUN__STORE_WRITE_MB_PER_S_MAX", "0", "[run] store_write_mb_per_s_max = 0"),
+    ("RUN__CPU_MAX", "-1", "[run] cpu_max = -1"),
+    ("RUN__ORDER", "size", "[run] order = \"size\""),
     ("RUN__LOCK_WAIT_S", "-2.5", "[run] lock_wait_s = -2.5"),
     ("RUN__SHRUNK_ROWS_MIN", "2", "[run] shrunk_rows_min = 2"),
     ("RUN__JOIN_LOSS_MAX", "-1", "[run] join_loss_max = -1"),

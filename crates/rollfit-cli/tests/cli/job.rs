@@ -29,11 +29,11 @@ fn bars_become_verified_features_and_a_further_run_writes_nothing() {
     assert_eq!(states(&sandbox.run(&["plan", "--json"]).exits(0).json()), ["done"; 4]);
     assert!(leftovers(&sandbox.path("fx/features")).is_empty());
 
-    let before = Tree::of(sandbox.dir());
+    let before = Tree::of(&sandbox.path("fx"));
     let again = sandbox.run(&["run", "--json"]).exits(0).json();
     assert_eq!((&again["written"], &again["already_done"]), (&json!(0), &json!(4)));
     sandbox.run(&["verify", "--quick"]).exits(0);
-    before.is_untouched(sandbox.dir());
+    before.is_untouched(&sandbox.path("fx"));
 }
 
 #[test]

@@ -52,6 +52,11 @@ fn the_figures_are_those_of_the_run_in_a_form_that_prometheus_takes() {
         assert_eq!(samples[name], value, "{name}");
     }
     assert!(samples["rollfit_activity_seconds_total{activity=\"computing\"}"] > 0.0);
+    let documented = crate::record::documented();
+    for series in samples.keys() {
+        let name = series.split('{').next().unwrap();
+        assert!(documented.contains(&format!("`{name}`")), "{name} is not documented");
+    }
     assert!(samples.keys().any(|series| series.starts_with("rollfit_run_info{run=\"")));
     let since = samples["rollfit_run_updated_time_seconds"] - samples["rollfit_run_start_time_seconds"];
     assert!(since + 0.01 >= samples["rollfit_run_duration_seconds"], "{since}");

@@ -82,6 +82,28 @@ fn a_record_says_what_the_run_is_and_where_its_settings_came_from() {
     assert_eq!(setting("run.cpu_max").origin, Origin::Default);
 }
 
+/// The page on runs.
+pub(crate) fn documented() -> String {
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/runs.md")).unwrap()
+}
+
+#[test]
+fn every_field_of_a_record_is_documented() {
+    let sandbox = Sandbox::imported(&["eurusd", "usdjpy"], &["2017-01"]);
+    sandbox.write("fx/sources/m1_usdjpy/2017-01.parquet", "broken");
+    sandbox.run(&["run", "--quiet"]).exits(1);
+    let (text, documented) = (fs::read_to_string(&records(&sandbox)[0]).unwrap(), documented());
+    for line in text.lines() {
+        let line: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+        let event = line["event"].as_str().unwrap();
+        let row = documented.lines().find(|row| row.starts_with(&format!("| `{event}` |")));
+        let row = row.unwrap_or_else(|| panic!("{event} is not documented"));
+        for field in line.keys().filter(|field| !matches!(field.as_str(), "event" | "at_ms")) {
+            assert!(row.contains(&format!("`{field}`")), "{field} of {event} is not documented");
+        }
+    }
+}
+
 #[test]
 fn the_same_job_has_the_same_digest_and_another_another() {
     let sandbox = Sandbox::imported(&["eurusd"], &MONTHS);
