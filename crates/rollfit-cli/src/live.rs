@@ -44,11 +44,13 @@ impl Tracker {
         /// Rates are those of so long.
         const RECENT: Duration = Duration::from_secs(10);
         self.forecast.observe(moment);
+        if self.seen.is_empty() {
+            self.seen.push_back(Moment::default());
+        }
         while self.seen.len() > 1 && moment.at - self.seen[1].at >= RECENT {
             self.seen.pop_front();
         }
-        let start = Moment::default();
-        let (earlier, last) = (self.seen.front().unwrap_or(&start), self.seen.back().unwrap_or(&start));
+        let (earlier, last) = (&self.seen[0], &self.seen[self.seen.len() - 1]);
         let seconds = (moment.at - earlier.at).as_secs_f64().max(1e-3);
         let live = Live {
             version: VERSION.to_owned(),
@@ -109,6 +111,13 @@ mod tests {
     fn moment(at_s: u64, rows: u64, lanes: Vec<LaneState>) -> Moment {
         let totals = Totals { rows, bytes: 2 * rows, ..Totals::default() };
         Moment { at: Duration::from_secs(at_s), totals, lanes, ..Moment::default() }
+    }
+
+    #[test]
+    fn the_first_seconds_count_from_the_beginning() {
+        let mut tracker = Tracker::default();
+        tracker.follow(&moment(1, 3000, Vec::new()));
+        assert_eq!(tracker.follow(&moment(2, 3000, Vec::new())).rows_per_s, 1500.0);
     }
 
     #[test]
