@@ -5,10 +5,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
+mod analyze;
 mod bad_config;
 mod bad_source;
 mod bars;
 mod boundary;
+mod browser;
+mod chromium;
 mod crash;
 mod disk;
 mod edges;
@@ -19,6 +22,7 @@ mod hive;
 mod import;
 mod job;
 mod log;
+mod made_record;
 mod memory;
 mod metrics_file;
 mod record;
