@@ -24,6 +24,11 @@ impl Frame {
         !self.is_tagged && [SSL_REQUEST, GSS_ENCRYPTION_REQUEST].contains(&big_endian(&self.bytes[4..8]))
     }
 
+    /// Whether a client waits for an answer after it: the start of a session, a query, the end of a group of messages.
+    pub(crate) fn wants_an_answer(&self) -> bool {
+        matches!(self.tag(), None | Some(b'Q' | b'S'))
+    }
+
     /// Whether a statement has ended with it, well or not.
     pub(crate) fn ends_a_statement(&self) -> bool {
         matches!(self.tag(), Some(b'C' | b'E'))

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
+mod causes;
 mod certificates;
 mod checker;
 mod compare;
@@ -34,6 +35,7 @@ mod tables_found;
 mod tls;
 mod two_runners;
 mod watchdog;
+mod weather;
 mod workload;
 
 #[allow(dead_code)] // What only the other tests use.

@@ -11,7 +11,7 @@ use super::work::{Cores, Work};
 use std::collections::HashSet;
 
 use crate::partition::Partition;
-use crate::record::Record;
+use crate::record::{PartitionEnd, Record};
 use crate::spec::{Order, Setting, Workers};
 use crate::watch::{MachineLimits, Totals};
 
@@ -236,9 +236,12 @@ fn last_begun_s(record: &Record) -> f64 {
     free.map(|end| end.begun_ms).max().unwrap_or(0) as f64 / 1e3
 }
 
-/// The partitions that others held.
-fn held(record: &Record) -> HashSet<&Partition> {
-    record.partitions.iter().filter(|end| end.outcome == "held").map(|end| &end.partition).collect()
+/// The partitions that others held: that said so, or failed while sessions of this run waited for the locks of others.
+pub(super) fn held(record: &Record) -> HashSet<&Partition> {
+    let stores = record.samples.iter().filter_map(|sample| sample.store.as_ref());
+    let locked = stores.into_iter().any(|store| !store.lock_holders.is_empty());
+    let is_held = |end: &&PartitionEnd| end.outcome == "held" || locked && end.outcome == "failed";
+    record.partitions.iter().filter(is_held).map(|end| &end.partition).collect()
 }
 
 /// How long, at the end, the run had nothing else to do than partitions that others held.

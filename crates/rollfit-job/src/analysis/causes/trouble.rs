@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::case::Case;
 use super::super::demand::{Demand, written};
-use super::super::evidence::Evidence;
+use super::super::evidence::{Evidence, held};
 use super::super::report::Cause;
 use super::super::words::{counted, duration, percent};
 use super::super::work::Work;
@@ -16,13 +16,7 @@ pub(super) fn found(evidence: &Evidence<'_>) -> Vec<Found> {
 
 fn locks(evidence: &Evidence<'_>) -> Option<Found> {
     let locked_s = evidence.locked_s();
-    let held: std::collections::BTreeSet<_> = evidence
-        .record
-        .partitions
-        .iter()
-        .filter(|end| end.outcome == "held")
-        .map(|end| &end.partition)
-        .collect();
+    let held = held(evidence.record);
     if held.is_empty() && locked_s <= 0.0 {
         return None;
     }
@@ -37,11 +31,10 @@ fn locks(evidence: &Evidence<'_>) -> Option<Found> {
     };
     let case = &evidence.case;
     let holders: Vec<&str> = evidence.seen.lock_holders.iter().map(String::as_str).take(5).collect();
-    let causes = evidence.record.partitions.iter().filter(|end| end.outcome == "held");
+    let causes = evidence.record.partitions.iter().filter(|end| held.contains(&end.partition));
     let said = causes.filter_map(|end| end.cause.as_deref()).next();
     let told = [
-        (!held.is_empty())
-            .then(|| format!("{} held by another runner when it was their turn", were(held.len()))),
+        (!held.is_empty()).then(|| format!("{} held by others when it was their turn", were(held.len()))),
         (case.held_s > 0.0)
             .then(|| format!("for {} at the end nothing else was left to do", duration(case.held_s))),
         (locked_s > 0.0).then(|| {

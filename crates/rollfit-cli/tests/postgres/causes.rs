@@ -1,0 +1,138 @@
+//! One thing at a time is made slow, for real: the network, the source, the commit, locks, sessions, attempts. The first finding of
+//! `rollfit analyze` names it. What is injected costs many times what the work itself does, so that a busy machine cannot
+//! hide it. As many workers as partitions where more workers would hide it. The arithmetic of the gains, and the causes
+//! that take a whole machine, are tested on a simulated one, where time is exact.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::proxy::Proxy;
+use crate::sandbox::Answer;
+use crate::sql::connect;
+use crate::weather::Weather;
+use crate::workload::Workload;
+
+const KEYS_AND_MONTHS: [(&str, &str); 2] = [("eurusd", "2017_01"), ("usdjpy", "2017_03")];
+
+/// The causes that the analysis of the last run names, the costliest first.
+#[track_caller]
+fn causes(workload: &Workload<'_>, run: Answer) -> Vec<String> {
+    println!("{run}");
+    let analysis = analysis(workload);
+    println!("{}", analysis["finding"]);
+    let bottlenecks = analysis["bottlenecks"].as_array().unwrap().clone();
+    bottlenecks.iter().map(|found| found["cause"].as_str().unwrap().to_owned()).collect()
+}
+
+#[track_caller]
+fn analysis(workload: &Workload<'_>) -> Value {
+    workload.run(&["analyze", "--json"]).exits(0).json()
+}
+
+#[track_caller]
+fn first_cause(workload: &Workload<'_>, run: Answer) -> String {
+    causes(workload, run).into_iter().next().unwrap_or_else(|| "none".to_owned())
+}
+
+/// A run through a network.
+#[track_caller]
+fn through(workload: &Workload<'_>, weather: Weather, arguments: &[&str]) -> Answer {
+    let proxy = Proxy::in_weather(&workload.database.server().socket(), weather);
+    let url = proxy.url(workload.database.name());
+    let arguments = [&["run", "--quiet"], arguments].concat();
+    workload.run_with(&[("ROLLFIT_STORE__URL", &url)], &arguments)
+}
+
+#[test]
+fn a_store_far_away_is_named() {
+    let workload = Workload::wide();
+    let run = through(&workload, Weather::far(Duration::from_millis(120)), &["--workers", "6"]).exits(0);
+    assert_eq!(first_cause(&workload, run), "store-latency");
+}
+
+#[test]
+fn a_narrow_way_to_the_store_is_named() {
+    let workload = Workload::wide();
+    let run = through(&workload, Weather::narrow(1.5e6), &["--workers", "2"]).exits(0);
+    assert_eq!(first_cause(&workload, run), "store-bandwidth");
+}
+
+#[test]
+fn too_few_sessions_are_named() {
+    let workload = Workload::wide();
+    workload.configure("store_sessions_max = 1");
+    let run = through(&workload, Weather::far(Duration::from_millis(60)), &["--workers", "4"]).exits(0);
+    assert_eq!(first_cause(&workload, run), "sessions");
+}
+
+#[test]
+fn a_limit_of_the_configuration_is_named_with_its_line() {
+    let workload = Workload::wide();
+    workload.configure("store_write_mb_per_s_max = 2");
+    let run = workload.run(&["run", "--quiet", "--workers", "2"]).exits(0);
+    assert_eq!(first_cause(&workload, run), "own-limit");
+    let text = std::fs::read_to_string(workload.sandbox.path("rollfit.toml")).unwrap();
+    let line = text.lines().position(|line| line.starts_with("store_write_mb")).unwrap() + 1;
+    let setting = &analysis(&workload)["bottlenecks"][0]["setting"];
+    assert_eq!(setting["name"], "run.store_write_mb_per_s_max");
+    assert_eq!(setting["origin"]["line"], line);
+}
+
+#[test]
+fn a_slow_source_is_named() {
+    let workload = Workload::wide();
+    for key in workload.shape.keys {
+        workload.database.sql(&format!(
+            "alter table m1_{key} rename to bars_{key};
+             create view m1_{key} as select bars.* from (select pg_sleep(1)) pause, bars_{key} bars"
+        ));
+    }
+    let run = workload.run(&["run", "--quiet", "--workers", "2"]).exits(0);
+    assert_eq!(first_cause(&workload, run), "source-read");
+}
+
+/// Has something happen when a receipt is committed.
+fn when_receipts_are_written(workload: &Workload<'_>, body: &str, timing: &str) {
+    workload.run(&["run", "--quiet", "--only", "eurusd:2017-01"]).exits(0);
+    workload.database.sql(&format!(
+        "create sequence written; grant usage on written to public;
+         create function at_a_receipt() returns trigger language plpgsql as $$ begin {body} return null; end $$;
+         create constraint trigger at_a_receipt after insert or update on rollfit_receipts {timing}
+         for each row execute function at_a_receipt()"
+    ));
+}
+
+#[test]
+fn slow_commits_are_named() {
+    let workload = Workload::wide();
+    when_receipts_are_written(&workload, "perform pg_sleep(1);", "deferrable initially deferred");
+    let run = workload.run(&["run", "--quiet", "--workers", "2"]).exits(0);
+    assert_eq!(first_cause(&workload, run), "commit");
+}
+
+#[test]
+fn attempts_that_fail_are_named() {
+    let workload = Workload::wide();
+    let fail = "if nextval('written') % 4 <> 0 then
+                    raise exception 'not this time' using errcode = '40001'; end if;";
+    when_receipts_are_written(&workload, fail, "");
+    let run = workload.run(&["run", "--quiet", "--workers", "6"]).exits(0);
+    assert_eq!(first_cause(&workload, run), "retries");
+}
+
+#[test]
+fn a_lock_that_somebody_else_holds_is_named_with_its_holder() {
+    let workload = Workload::wide();
+    workload.run(&["run", "--quiet"]).exits(0);
+    workload.configure("lock_wait_s = 4");
+    let mut other = connect(&workload.database.url());
+    let tables = KEYS_AND_MONTHS.map(|(key, month)| format!("reg_rate_{key}_{month}")).join(", ");
+    other
+        .batch_execute(&format!("set application_name = 'nightly report'; begin; lock table {tables}"))
+        .unwrap();
+    let run = workload.run(&["run", "--quiet", "--force", "--workers", "2"]).exits(1);
+    assert_eq!(first_cause(&workload, run), "locks");
+    let evidence = analysis(&workload)["bottlenecks"][0]["evidence"].to_string();
+    assert!(evidence.contains("nightly report"), "{evidence}");
+}
