@@ -82,12 +82,15 @@ impl Neighbours {
         }
     }
 
-    /// How the cores were used in the last seconds; none where unknown.
-    pub(super) fn used(&self) -> Option<Use> {
-        const SAMPLES: usize = 3;
-        let seen = self.average(SAMPLES)?;
-        let all = self.cores.map_or(0.0, |cores| (seen.own + seen.others) / cores);
-        Some(Use { busy_share: all.max(seen.own / self.allowed), each: seen.own / seen.workers })
+    /// How the cores were used since then; none where unknown.
+    pub(super) fn used_since(&self, since: Duration) -> Option<Use> {
+        let seen = self.seen.iter().filter(|seen| seen.at > since);
+        let count = seen.clone().count() as f64;
+        let mean = |of: fn(&Seen) -> f64| seen.clone().map(of).sum::<f64>() / count;
+        let own = mean(|seen| seen.own);
+        let all = self.cores.map_or(0.0, |cores| (own + mean(|seen| seen.others)) / cores);
+        let used = Use { busy_share: all.max(own / self.allowed), each: own / mean(|seen| seen.workers) };
+        (count > 0.0).then_some(used)
     }
 
     /// The most workers that leave others the cores they want; none where nobody wants any, or where it was not seen for long
@@ -106,18 +109,6 @@ impl Neighbours {
         let why = format!("others keep {busy:.1} of {cores} cores busy");
         (workers < usize::MAX).then_some(Ceiling { workers, why })
     }
-
-    fn average(&self, samples: usize) -> Option<Seen> {
-        let count = self.seen.len().min(samples);
-        let sum = self.seen.iter().rev().take(count).fold(Seen::default(), Seen::plus);
-        let mean = |sum: f64| sum / count as f64;
-        (count > 0).then(|| Seen {
-            workers: mean(sum.workers),
-            own: mean(sum.own),
-            others: mean(sum.others),
-            ..Seen::default()
-        })
-    }
 }
 
 impl Seen {
@@ -128,15 +119,6 @@ impl Seen {
         }
         let each = (self.own + self.waiting) / self.workers;
         whole((cores - self.others).max(1.0) / each.max(1e-3))
-    }
-
-    fn plus(self, other: &Self) -> Self {
-        Self {
-            workers: self.workers + other.workers,
-            own: self.own + other.own,
-            others: self.others + other.others,
-            ..Self::default()
-        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::watch::Moment;
 pub struct Policy {
     setting: Workers,
     workers: usize,
+    changed: Duration,
     least: usize,
     /// Ceilings that stay as they are.
     fixed: Ceiling,
@@ -50,6 +51,7 @@ impl Policy {
         let mut policy = Self {
             setting: situation.setting,
             workers,
+            changed: Duration::ZERO,
             least,
             fixed: hard,
             memory,
@@ -97,7 +99,7 @@ impl Policy {
     }
 
     fn room(&self, moment: &Moment, most: usize, left_s: f64) -> Room {
-        let used = self.neighbours.used();
+        let used = self.neighbours.used_since(self.changed);
         Room {
             at: moment.at,
             least: self.least,
@@ -153,6 +155,7 @@ impl Policy {
     fn set(&mut self, at: Duration, workers: usize, reason: String, speed: Option<Speed>) -> Decision {
         let was = std::mem::replace(&mut self.workers, workers);
         self.meter.restart(workers, at);
+        self.changed = at;
         self.room_since = None;
         Decision {
             at_ms: at.as_millis() as u64,
@@ -191,4 +194,81 @@ fn first_number(situation: &Situation, hard: &Ceiling) -> (usize, usize, String)
 fn left_s(moment: &Moment, speed: Speed) -> f64 {
     let left = moment.totals.partitions.saturating_sub(moment.totals.ended);
     left as f64 * speed.partition_s / speed.workers.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::{MachineLimits, MachineSample};
+
+    type Change = fn(&mut Situation);
+
+    fn quiet() -> Situation {
+        Situation {
+            setting: Workers::Auto,
+            partitions: 100,
+            limits: MachineLimits { cores: Some(16), cores_allowed: Some(8.0), ..MachineLimits::default() },
+            machine: MachineSample {
+                others_cores: Some(0.1),
+                own_memory_bytes: Some(30_000_000),
+                free_memory_bytes: Some(10_000_000_000),
+                ..MachineSample::default()
+            },
+            sessions: None,
+            store_is_local: Some(false),
+            cpu_max: None,
+            worker_memory_bytes: 100_000_000,
+        }
+    }
+
+    fn first(change: impl FnOnce(&mut Situation)) -> (usize, String) {
+        let mut situation = quiet();
+        change(&mut situation);
+        let (_, decision) = Policy::new(&situation);
+        (decision.workers, decision.reason)
+    }
+
+    #[test]
+    fn the_first_number_is_what_the_scarcest_thing_allows_and_says_what_that_is() {
+        let cases: [(Change, usize, &str); 9] = [
+            (|_| (), 8, "8 cores are allowed"),
+            (|s| s.limits.cores_allowed = None, 16, "others keep 0.1 of 16 cores busy"),
+            (|s| s.machine.others_cores = Some(13.6), 3, "others keep 13.6 of 16 cores busy"),
+            (|s| s.machine.others_cores = Some(40.0), 1, "others keep 40.0 of 16 cores busy"),
+            (|s| s.limits.cores_allowed = Some(0.5), 1, "0.5 cores are allowed"),
+            (|s| s.cpu_max = Some(2.0), 2, "cpu_max = 2"),
+            (|s| s.machine.free_memory_bytes = Some(350_000_000), 3, "350 MB free, 100 MB a worker"),
+            (
+                |s| s.sessions = Some((5, "store_sessions_max".to_owned())),
+                4,
+                "of 5 sessions (store_sessions_max)",
+            ),
+            (|s| s.partitions = 2, 2, "there are 2 partitions"),
+        ];
+        for (change, workers, why) in cases {
+            let (decided, reason) = first(change);
+            assert!(decided == workers && reason.contains(why), "{decided}: {reason}");
+        }
+    }
+
+    #[test]
+    fn of_one_session_none_is_kept_and_of_nothing_known_there_is_one_worker() {
+        assert_eq!(first(|s| s.sessions = Some((1, String::new()))).0, 1);
+        let nothing = |s: &mut Situation| {
+            (s.limits, s.machine) = Default::default();
+            s.partitions = 0;
+        };
+        assert_eq!(first(nothing).0, 1);
+    }
+
+    #[test]
+    fn a_range_is_kept_to_whatever_stands_against_it() {
+        let with = |setting: Workers, free: u64| {
+            first(|s| (s.setting, s.machine.free_memory_bytes) = (setting, Some(free))).0
+        };
+        assert_eq!(with(Workers::Between(2, 6), u64::MAX / 2), 6);
+        assert_eq!(with(Workers::Between(12, 20), u64::MAX / 2), 12);
+        assert_eq!(with(Workers::Between(4, 6), 1), 4);
+        assert_eq!(with(Workers::Fixed(9), 1), 9);
+    }
 }

@@ -146,7 +146,9 @@ impl Search {
         if !is_new && room.at < self.rest_until {
             return None;
         }
-        let said = if is_new {
+        let said = if cores_came_free {
+            format!("cores came free, {} give {}", workers(speed.workers), rows(speed))
+        } else if is_new {
             format!("{} gave {} and give {} now", workers(speed.workers), rows(before), rows(speed))
         } else {
             format!("{} give {}", workers(speed.workers), rows(speed))
