@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Everything that must hold, in one command: format, lints, licences, docs, tests. Needs Rust, the network and PostgreSQL's
-# server programs, which it installs where it is root on a Debian; where python3 is, the features are also read with
-# DuckDB and Polars, and compared with those of a numpy job. Tests that need ../shared skip with a printed line where it is
-# missing.
+# server programs, which it installs where it is root on a Debian, as it does Chromium; where python3 is, the features are also
+# read with DuckDB and Polars, and compared with those of a numpy job. Tests that need ../shared or Chromium skip with a
+# printed line where it is missing.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -36,8 +36,21 @@ get_postgres() {
     [ "$installed" = 0 ] && has_postgres
 }
 
+# A browser, in which the page of `rollfit analyze --html` is looked at: from Debian's packages where this is root.
+get_chromium() {
+    [ -n "${ROLLFIT_CHROMIUM:-}" ] && return
+    command -v chromium chromium-browser google-chrome >/dev/null && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium || true
+    fi
+    command -v chromium >/dev/null || echo "skipped: there is no Chromium to be had here, and ROLLFIT_CHROMIUM names none"
+}
+
 step "PostgreSQL"
 get_postgres
+
+step "Chromium"
+get_chromium
 
 step "format"
 cargo fmt --all --check

@@ -150,6 +150,20 @@ fn the_scheme_can_be_chosen_and_a_mark_tells_what_it_is() {
 }
 
 #[test]
+fn on_paper_it_is_light_and_what_was_folded_is_open() {
+    let Some(mut browser) = Chromium::start() else { return };
+    let (_sandbox, page) = page(made(20, 2));
+    browser.open(&page, 1280, "light");
+    browser.evaluate("document.getElementById('scheme').click()");
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))");
+    browser.call("Emulation.setEmulatedMedia", json!({ "media": "print" }));
+    assert_eq!(browser.evaluate("getComputedStyle(document.body).color"), "rgb(27, 31, 38)");
+    assert_eq!(browser.evaluate("document.querySelectorAll('details:not([open])').length"), 0);
+    let paper = browser.call("Page.printToPDF", json!({}));
+    assert!(paper["data"].as_str().unwrap().len() > 10_000);
+}
+
+#[test]
 fn a_script_in_a_record_does_not_run() {
     let Some(mut browser) = Chromium::start() else { return };
     let mut record = made(20, 2);

@@ -37,6 +37,10 @@ document.addEventListener("pointermove", (event) => {
   tip.style.top = `${top}px`;
 });
 
+// Not the hundreds of points over time, which would take pages.
+const ROWS_PRINTED_MAX = 60;
 addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details")) details.open = true;
+  for (const details of document.querySelectorAll("details")) {
+    details.open = details.querySelectorAll("tr").length <= ROWS_PRINTED_MAX;
+  }
 });
