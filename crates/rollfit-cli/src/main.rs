@@ -12,7 +12,6 @@ mod machine;
 mod metrics_file;
 mod open;
 mod output;
-mod probe;
 mod progress;
 mod record;
 mod replace;

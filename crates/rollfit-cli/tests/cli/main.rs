@@ -25,6 +25,7 @@ mod log;
 mod made_record;
 mod memory;
 mod metrics_file;
+mod probe;
 mod record;
 mod reference_data;
 mod running;

@@ -20,6 +20,7 @@ mod measured;
 mod opened;
 mod outages;
 mod pooler;
+mod probe;
 mod probe_session;
 mod programs;
 mod proxy;

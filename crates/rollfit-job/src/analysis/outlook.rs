@@ -17,6 +17,9 @@ use crate::watch::{MachineLimits, MachineSample};
 /// what caches and buffers took at first has to go to disks then.
 const DOUBT: f64 = 0.15;
 
+/// More partitions than there are workers, where nothing is known of the partitions.
+const MANY: usize = 1000;
+
 /// What was measured without a run. Times of a row are those of one worker.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -24,10 +27,10 @@ pub struct Measured {
     pub machine: MachineLimits,
     /// How busy it was without us.
     pub busy: MachineSample,
-    /// The partitions of the job, and how many rows each has, about.
+    /// The partitions of the job.
     pub partitions: usize,
-    /// See [`Measured::partitions`].
-    pub rows_of_a_partition: f64,
+    /// About how many rows each has; none where that is not known, and then no time is told.
+    pub rows_of_a_partition: Option<f64>,
     /// The processor time to compute a row's features: on one thread alone, and on so many at once.
     pub computing_us_alone: f64,
     /// See [`Measured::computing_us_alone`].
@@ -51,8 +54,8 @@ pub struct Measured {
 /// What is to be expected of a job.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Outlook {
-    /// How long the whole job would take as it is configured, from nothing.
-    pub job_s: Estimate,
+    /// How long the whole job would take as it is configured, from nothing; none where its rows are not known.
+    pub job_s: Option<Estimate>,
     /// The workers there would be then.
     pub workers: usize,
     /// Their rows a second.
@@ -68,39 +71,29 @@ pub struct Outlook {
 impl Outlook {
     /// What follows from measurements for a job that is to run like this.
     pub fn of(run: &RunSpec, measured: &Measured) -> Self {
-        let case = measured.case(run);
-        let as_configured = measured.computing(&case, case.workers_now());
+        let writing = Writing::of(measured, run);
+        let as_configured = writing.whole(writing.whole(1).workers_now());
         let workers = as_configured.workers_now();
-        let numbers = NUMBERS.into_iter().map(|workers| measured.line(&case, workers)).collect();
         Self {
-            job_s: widened(as_configured.job_s(), DOUBT),
+            job_s: measured.job_s(&as_configured),
             workers,
             rows_per_s: as_configured.rows_per_s(workers),
             limit: binding(&as_configured),
-            scaling: numbers,
-            worth: worth_of(&as_configured, |workers| measured.limit(&as_configured, workers)),
+            scaling: NUMBERS.into_iter().map(|workers| writing.line(workers)).collect(),
+            worth: worth_of(&as_configured, |workers| measured.limit(&as_configured, workers))
+                .filter(|worth| worth.workers <= measured.told_max()),
         }
     }
 }
 
 impl Measured {
-    /// The job, but for computing.
-    fn case(&self, run: &RunSpec) -> Case {
-        let alone = self.level(&self.store.alone, 1.0);
-        let start = self.work_at(&alone);
-        let together = self.store.together.map(|speed| self.level(&speed, stretch(&start, speed.sessions)));
-        let levels: Vec<Level> = std::iter::once(alone).chain(together).collect();
-        let case = Case {
-            variants: plausible(start, &levels, |level| self.work_at(level)),
-            doubt: DOUBT,
-            workers: run.workers,
-            had: Vec::new(),
-            ceilings: self.ceilings(),
-            order: run.order,
-            rows: vec![self.rows_of_a_partition; self.partitions],
-            held_s: 0.0,
-        };
-        case.with_work(|work| self.add_reading(work, run))
+    /// The rows of a partition, as many as a month of minutes has where they are not known.
+    fn rows(&self) -> f64 {
+        self.rows_of_a_partition.unwrap_or(30_900.0)
+    }
+
+    fn job_s(&self, case: &Case) -> Option<Estimate> {
+        self.rows_of_a_partition.filter(|_| self.partitions > 0).map(|_| widened(case.job_s(), DOUBT))
     }
 
     /// So many sessions or files at once, as if they had been workers with nothing to read or compute.
@@ -116,7 +109,7 @@ impl Measured {
 
     /// What a partition costs one of them.
     fn demand(&self, speed: &WriteSpeed, stretch: f64) -> Demand {
-        let rows = self.rows_of_a_partition;
+        let rows = self.rows();
         let of_rows = |us: f64| us * rows / 1e6;
         let cpu_s = of_rows(speed.cpu_us_per_row);
         let written_s = rows * speed.sessions as f64 / speed.rows_per_s;
@@ -138,7 +131,7 @@ impl Measured {
     }
 
     fn work_at(&self, level: &Level) -> Work {
-        Work::of(&level.demand, self.store_cpu_us * self.rows_of_a_partition / 1e6, self.cores())
+        Work::of(&level.demand, self.store_cpu_us * self.rows() / 1e6, self.cores())
     }
 
     fn cores(&self) -> Cores {
@@ -151,45 +144,28 @@ impl Measured {
         Cores { allowed, rivals }
     }
 
+    /// The most workers for which speed is told: twice as many as were tried at once.
+    fn told_max(&self) -> usize {
+        2 * self.store.together.map_or(1, |together| together.sessions)
+    }
+
     fn ceilings(&self) -> Ceilings {
         // One session is the probe's, where there is more than one.
         let workers = |sessions: usize| if sessions > 1 { sessions - 1 } else { sessions };
-        Ceilings { sessions: self.sessions_max.map(workers), memory: None, auto: auto_max(&self.machine) }
+        Ceilings {
+            sessions: self.sessions_max.map(workers),
+            memory: None,
+            auto: auto_max(&self.machine).min(self.told_max()),
+        }
     }
 
-    fn add_reading(&self, work: &mut Work, run: &RunSpec) {
-        let of_rows = |us: f64| us * self.rows_of_a_partition / 1e6;
+    fn add_reading(&self, work: &mut Work) {
+        let of_rows = |us: f64| us * self.rows() / 1e6;
         work.own_cpu_s += of_rows(self.reading_cpu_us);
         if self.reads_local_server {
             work.store_cpu_s += of_rows(self.reading_wait_us);
         } else {
             work.at_mut(Place::Reading).demand_s += of_rows(self.reading_wait_us);
-        }
-        work.cores_max = run.cpu_max;
-        work.bytes_per_s_max = run.store_write_mb_per_s_max.map(|mb| mb * 1e6);
-    }
-
-    /// The job with what computing costs where so many threads compute: they share caches, and perhaps cores.
-    fn computing(&self, case: &Case, workers: usize) -> Case {
-        let share = (workers.min(self.threads) - 1) as f64 / self.threads.saturating_sub(1).max(1) as f64;
-        let us = self.computing_us_alone + share * (self.computing_us_together - self.computing_us_alone);
-        case.with_work(|work| work.own_cpu_s += us * self.rows_of_a_partition / 1e6)
-    }
-
-    fn line(&self, case: &Case, workers: usize) -> Scaling {
-        let case = Case { workers: Workers::Fixed(workers), ..self.computing(case, workers) };
-        let is_told = workers <= 2 * self.store.together.map_or(1, |together| together.sessions);
-        let effective = workers.min(case.workers_max());
-        let load = |work: &Work| work.network().at_stations(effective)[0] + work.cores.rivals;
-        Scaling {
-            workers,
-            basis: if is_told { Basis::Modelled } else { Basis::Ceiling },
-            rows_per_s: is_told.then(|| case.rows_per_s(effective)),
-            job_s: is_told.then(|| widened(case.job_s(), DOUBT)),
-            sessions: self.sessions_max.map(|_| workers + 1),
-            memory_bytes: None,
-            load: case.likeliest().filter(|_| is_told).map(load),
-            limit: self.limit(&case, workers),
         }
     }
 
@@ -205,6 +181,90 @@ impl Measured {
     }
 }
 
+/// A job that writes and does nothing else, as the store was measured.
+struct Writing<'a> {
+    measured: &'a Measured,
+    run: &'a RunSpec,
+    case: Case,
+    /// By how much the model errs where so many wrote at once: measured over modelled speed.
+    errors: Vec<(usize, f64)>,
+}
+
+impl<'a> Writing<'a> {
+    fn of(measured: &'a Measured, run: &'a RunSpec) -> Self {
+        let alone = measured.level(&measured.store.alone, 1.0);
+        let start = measured.work_at(&alone);
+        let several = |speed: WriteSpeed| measured.level(&speed, stretch(&start, speed.sessions));
+        let levels: Vec<Level> = std::iter::once(alone).chain(measured.store.together.map(several)).collect();
+        let variants = plausible(start, &levels, |level| measured.work_at(level));
+        let modelled =
+            |workers: usize| variants.first().map(|best| best.work.network().rates(workers)[workers]);
+        let error = |level: &Level| Some((level.workers, level.rate() / modelled(level.workers)?));
+        let errors = levels.iter().filter_map(error).collect();
+        let case = Case {
+            variants,
+            doubt: DOUBT,
+            workers: run.workers,
+            had: Vec::new(),
+            ceilings: measured.ceilings(),
+            order: run.order,
+            rows: vec![measured.rows(); measured.rows_of_a_partition.map_or(MANY, |_| measured.partitions)],
+            held_s: 0.0,
+        };
+        Self { measured, run, case, errors }
+    }
+
+    /// The model's error for so many workers: between those measured in between, beyond as for the most.
+    fn error(&self, workers: usize) -> f64 {
+        let (Some(&(least, at_least)), Some(&(most, at_most))) = (self.errors.first(), self.errors.last())
+        else {
+            return 1.0;
+        };
+        at_least + share(workers, least, most) * (at_most - at_least)
+    }
+
+    /// The job with all there is to do, if so many workers do it.
+    fn whole(&self, workers: usize) -> Case {
+        let Measured { computing_us_alone, computing_us_together, threads, .. } = *self.measured;
+        // Threads share caches, and perhaps cores.
+        let computing_us =
+            computing_us_alone + share(workers, 1, threads) * (computing_us_together - computing_us_alone);
+        let error = self.error(workers);
+        self.case.with_work(|work| {
+            for place in [Place::Sending, Place::Committing] {
+                work.at_mut(place).demand_s /= error;
+            }
+            work.own_cpu_s += computing_us * self.measured.rows() / 1e6;
+            self.measured.add_reading(work);
+            work.cores_max = self.run.cpu_max;
+            work.bytes_per_s_max = self.run.store_write_mb_per_s_max.map(|mb| mb * 1e6);
+        })
+    }
+
+    fn line(&self, workers: usize) -> Scaling {
+        let measured = self.measured;
+        let case = Case { workers: Workers::Fixed(workers), ..self.whole(workers) };
+        let is_told = workers <= measured.told_max();
+        let effective = workers.min(case.workers_max());
+        let load = |work: &Work| work.network().at_stations(effective)[0] + work.cores.rivals;
+        Scaling {
+            workers,
+            basis: if is_told { Basis::Modelled } else { Basis::Ceiling },
+            rows_per_s: is_told.then(|| case.rows_per_s(effective)),
+            job_s: measured.job_s(&case).filter(|_| is_told),
+            sessions: measured.sessions_max.map(|_| workers + 1),
+            memory_bytes: None,
+            load: case.likeliest().filter(|_| is_told).map(load),
+            limit: measured.limit(&case, workers),
+        }
+    }
+}
+
+/// How far a number is on the way from one to another, 0 to 1.
+fn share(number: usize, from: usize, to: usize) -> f64 {
+    (number.clamp(from, to) - from) as f64 / (to - from).max(1) as f64
+}
+
 /// How many times as long as its processor time work takes where so many want the cores.
 fn stretch(work: &Work, workers: usize) -> f64 {
     let network = work.network();
@@ -214,103 +274,4 @@ fn stretch(work: &Work, workers: usize) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::spec::{EXAMPLE, Spec};
-
-    const ROWS: f64 = 30_000.0;
-
-    /// A store of which each session takes so many rows a second, four of them so many times as many.
-    fn store(rows_per_s: f64, together: f64) -> StoreSpeed {
-        let speed = |sessions: usize, rows_per_s: f64| WriteSpeed {
-            sessions,
-            rows: 100_000,
-            rows_per_s,
-            bytes_per_s: rows_per_s * 1000.0,
-            cpu_us_per_row: 1.0,
-            complete_us_per_row: 0.0,
-        };
-        StoreSpeed {
-            alone: speed(1, rows_per_s),
-            together: Some(speed(4, rows_per_s * together)),
-            ..StoreSpeed::default()
-        }
-    }
-
-    fn measured(cores: usize, store: StoreSpeed) -> Measured {
-        Measured {
-            machine: MachineLimits { cores: Some(cores), ..MachineLimits::default() },
-            busy: MachineSample::default(),
-            partitions: 336,
-            rows_of_a_partition: ROWS,
-            computing_us_alone: 1.0,
-            computing_us_together: 1.0,
-            threads: cores,
-            reading_cpu_us: 0.0,
-            reading_wait_us: 0.0,
-            store,
-            store_cpu_us: 0.0,
-            reads_local_server: false,
-            sessions_max: None,
-        }
-    }
-
-    fn outlook(workers: &str, measured: &Measured) -> Outlook {
-        let spec = Spec::parse(EXAMPLE, [("ROLLFIT_RUN__WORKERS".to_owned(), workers.to_owned())]).unwrap();
-        Outlook::of(&spec.run, measured)
-    }
-
-    fn assert_near(got: Estimate, wanted: f64) {
-        assert!((got.expected / wanted - 1.0).abs() < 0.1, "{got:?} is not {wanted}");
-        assert!(got.low <= wanted && wanted <= got.high, "{got:?} does not hold {wanted}");
-    }
-
-    #[test]
-    fn one_worker_takes_the_sum_of_what_a_row_costs() {
-        // 1 us computing beside the 10 us in which the store takes a row.
-        let outlook = outlook("1", &measured(8, store(100_000.0, 4.0)));
-        assert_eq!(outlook.workers, 1);
-        assert_near(outlook.rows_per_s, 1e6 / 11.0);
-        assert_near(outlook.job_s, 336.0 * ROWS * 11.0 / 1e6);
-    }
-
-    #[test]
-    fn a_store_that_takes_all_it_can_from_two_sessions_is_what_limits_more() {
-        let outlook = outlook("8", &measured(64, store(100_000.0, 2.0)));
-        assert_near(outlook.rows_per_s, 200_000.0);
-        assert_eq!(outlook.limit, "the bytes a second that the store takes");
-        let limit = outlook.scaling.iter().find(|line| line.workers == 8).unwrap().limit.clone();
-        assert!(limit.unwrap().starts_with("no gain: limited by the bytes a second"));
-    }
-
-    #[test]
-    fn cores_limit_where_the_store_does_not_and_its_own_processor_time_counts_where_it_is_here() {
-        let far_away = measured(2, store(500_000.0, 4.0));
-        assert_near(outlook("8", &far_away).rows_per_s, 2e6 / 2.0);
-        // As fast, but its 1 us is spent on these two cores: four sessions share them.
-        let here = Measured { store_cpu_us: 1.0, ..measured(2, store(500_000.0, 2.0)) };
-        let outlook = outlook("8", &here);
-        assert_near(outlook.rows_per_s, 2e6 / 3.0);
-        assert_eq!(outlook.limit, "the cores");
-    }
-
-    #[test]
-    fn beyond_twice_what_was_measured_only_limits_are_told() {
-        let measured = Measured { sessions_max: Some(10), ..measured(64, store(100_000.0, 4.0)) };
-        let scaling = outlook("auto", &measured).scaling;
-        let at = |workers: usize| scaling.iter().find(|line| line.workers == workers).unwrap();
-        assert_eq!((at(8).basis, at(12).basis), (Basis::Modelled, Basis::Ceiling));
-        assert_eq!((at(12).rows_per_s, at(12).job_s), (None, None));
-        assert_eq!((at(8).sessions, at(8).limit.as_deref()), (Some(9), None));
-        assert!(at(12).limit.as_ref().unwrap().contains("need 13, there are 10"), "{:?}", at(12).limit);
-        assert!(outlook("auto", &measured).workers <= 9);
-    }
-
-    #[test]
-    fn own_limits_hold() {
-        let spec =
-            Spec::parse(EXAMPLE, [("ROLLFIT_RUN__STORE_WRITE_MB_PER_S_MAX".to_owned(), "50".to_owned())]);
-        let outlook = Outlook::of(&spec.unwrap().run, &measured(8, store(100_000.0, 4.0)));
-        assert_near(outlook.rows_per_s, 50_000.0);
-    }
-}
+mod tests;

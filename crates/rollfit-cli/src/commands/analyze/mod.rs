@@ -7,6 +7,7 @@ mod facts;
 mod figures;
 mod html;
 mod markdown;
+mod probe;
 mod tables;
 mod terminal;
 
@@ -16,9 +17,9 @@ use std::path::Path;
 use rollfit_job::analysis::Analysis;
 use rollfit_job::record::{Header, Record};
 
+use self::probe::probe;
 use crate::args::{AnalyzeArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
-use crate::probe::probe;
 use crate::replace::replace;
 use crate::state_dir::{self, RunFile, StateDir};
 use crate::{output, trace};

@@ -23,11 +23,11 @@ pub(super) struct Column {
     pub(super) is_number: bool,
 }
 
-const fn text(heading: &'static str) -> Column {
+pub(super) const fn text(heading: &'static str) -> Column {
     Column { heading, is_number: false }
 }
 
-const fn number(heading: &'static str) -> Column {
+pub(super) const fn number(heading: &'static str) -> Column {
     Column { heading, is_number: true }
 }
 

@@ -23,8 +23,7 @@ const LAST_COLUMN_MIN: usize = 28;
 /// The analysis as lines of text.
 pub(super) fn render(analysis: &Analysis) -> String {
     let mut page = Page::default();
-    page.line("FINDING");
-    page.paragraph("", &analysis.finding);
+    page.finding(&analysis.finding);
     page.bottlenecks(&analysis.bottlenecks, &analysis.header);
     page.combined(analysis.combined.as_ref());
     if let Some(predicted) = &analysis.predicted {
@@ -41,27 +40,38 @@ pub(super) fn render(analysis: &Analysis) -> String {
             page.worth(analysis.worth.as_ref());
         }
     }
-    page.text.trim_end().to_owned()
+    page.end()
 }
 
+/// Lines of text, as they are added.
 #[derive(Default)]
-struct Page {
+pub(super) struct Page {
     text: String,
 }
 
 impl Page {
+    /// All lines.
+    pub(super) fn end(self) -> String {
+        self.text.trim_end().to_owned()
+    }
+
     fn line(&mut self, line: &str) {
         let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
         self.text.extend(line.trim_end().chars().map(shown));
         self.text.push('\n');
     }
 
-    fn heading(&mut self, title: &str) {
+    pub(super) fn finding(&mut self, finding: &str) {
+        self.line("FINDING");
+        self.paragraph("", finding);
+    }
+
+    pub(super) fn heading(&mut self, title: &str) {
         self.line("");
         self.line(&title.to_uppercase());
     }
 
-    fn paragraph(&mut self, indent: &str, text: &str) {
+    pub(super) fn paragraph(&mut self, indent: &str, text: &str) {
         self.hanging(indent, indent, text);
     }
 
@@ -74,7 +84,7 @@ impl Page {
         wrap(text, options).iter().for_each(|line| self.line(line));
     }
 
-    fn facts(&mut self, indent: &str, facts: &[Fact]) {
+    pub(super) fn facts(&mut self, indent: &str, facts: &[Fact]) {
         let width = facts.iter().map(|fact| fact.label.len()).max().unwrap_or(0).max(10);
         let next = format!("{indent}{:width$}{GAP}", "");
         for fact in facts {
@@ -113,14 +123,14 @@ impl Page {
         }
     }
 
-    fn worth(&mut self, worth: Option<&Worth>) {
+    pub(super) fn worth(&mut self, worth: Option<&Worth>) {
         if let Some(worth) = worth {
             self.paragraph("", &facts::worth(worth));
         }
     }
 
     /// A table whose last column takes what width is left, or lines of its own where that is too little.
-    fn table(&mut self, table: &Table) {
+    pub(super) fn table(&mut self, table: &Table) {
         let widths = widths(table);
         let Some((last, others)) = widths.split_last() else { return };
         let before: usize = others.iter().map(|width| width + GAP.len()).sum();

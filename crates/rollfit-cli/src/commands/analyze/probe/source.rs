@@ -31,15 +31,15 @@ pub(super) struct Told {
 }
 
 /// How fast a worker reads.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub(crate) struct ReadingSpeed {
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub(super) struct ReadingSpeed {
     /// The partitions that were read to find out.
-    pub(crate) partitions: usize,
-    pub(crate) rows: u64,
+    pub(super) partitions: usize,
+    pub(super) rows: u64,
     /// How long a row took, whatever the worker waited for.
-    pub(crate) us_per_row: f64,
+    pub(super) us_per_row: f64,
     /// The processor time of this process for it.
-    pub(crate) cpu_us_per_row: f64,
+    pub(super) cpu_us_per_row: f64,
 }
 
 /// Asks the source.

@@ -21,22 +21,22 @@ const ROWS: usize = 32_768;
 
 /// How fast features are computed.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub(crate) struct Computing {
+pub(super) struct Computing {
     /// One thread.
-    pub(crate) alone: ComputingSpeed,
+    pub(super) alone: ComputingSpeed,
     /// As many threads as there are cores.
-    pub(crate) together: ComputingSpeed,
+    pub(super) together: ComputingSpeed,
 }
 
 /// How fast so many threads compute.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub(crate) struct ComputingSpeed {
-    pub(crate) threads: usize,
+pub(super) struct ComputingSpeed {
+    pub(super) threads: usize,
     /// Of all threads.
-    pub(crate) rows_per_s: f64,
-    pub(crate) cpu_us_per_row: f64,
+    pub(super) rows_per_s: f64,
+    pub(super) cpu_us_per_row: f64,
     /// Processor time of a fit with its metrics and its share of the checksums.
-    pub(crate) cpu_ns_per_fit: f64,
+    pub(super) cpu_ns_per_fit: f64,
 }
 
 /// Measures on the rows of a panel.
@@ -112,8 +112,8 @@ fn beginning(panel: &Panel) -> Panel {
 mod tests {
     use rollfit_job::spec::EXAMPLE;
 
+    use super::super::panel::synthetic;
     use super::*;
-    use crate::probe::panel::synthetic;
 
     #[test]
     fn speed_is_rows_over_time_and_a_fit_its_share_of_a_row() {

@@ -8,20 +8,20 @@ mod computing;
 mod panel;
 mod print;
 mod source;
+mod store;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rollfit::Cpu;
-use rollfit_job::error_chain;
-use rollfit_job::panel::Panel;
-use rollfit_job::spec::Spec;
+use rollfit_job::analysis::{Measured, Outlook};
+use rollfit_job::spec::{Setting, Spec};
 use rollfit_job::speed::StoreSpeed;
-use rollfit_job::store::{Fault, Sink, Source};
-use rollfit_job::watch::{Machine, MachineLimits, MachineSample};
+use rollfit_job::store::{Sink, Source};
+use rollfit_job::watch::{MachineLimits, MachineSample};
 use rollfit_store::postgres::Purpose;
 
 use self::computing::Computing;
-use self::panel::{ROWS_OF_A_MONTH, Tiles, synthetic};
+use self::panel::{ROWS_OF_A_MONTH, synthetic};
 use self::source::{ReadingSpeed, Told};
 use crate::args::{ConfigArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
@@ -30,12 +30,9 @@ use crate::{machine, open, output};
 /// The format of the JSON document.
 const FORMAT: u32 = 1;
 
-/// How long the store is measured, about.
-const STORE_TIME: Duration = Duration::from_secs(8);
-
 /// What was measured, and what follows from it.
 #[derive(serde::Serialize)]
-pub(crate) struct Probe {
+struct Probe {
     format: u32,
     version: &'static str,
     /// The CPU path of the kernel.
@@ -44,11 +41,13 @@ pub(crate) struct Probe {
     /// How busy the machine was without a run.
     busy: MachineSample,
     job: Subject,
+    /// How the job is to run, with where that was set.
+    settings: Vec<Setting>,
     computing: Computing,
-    /// What computing was measured with.
-    computed: String,
     reading: Option<ReadingSpeed>,
     store: Option<StoreSpeed>,
+    /// What is to be expected of the job; none where the store could not be measured.
+    outlook: Option<Outlook>,
     /// The store's processor time for a row, where it works on this machine and that could be seen.
     store_cpu_us_per_row: Option<f64>,
     /// What could not be measured or told, and why.
@@ -77,12 +76,12 @@ struct Subject {
 }
 
 /// Measures, and prints what was measured and what follows.
-pub(crate) fn probe(global: &GlobalArguments, arguments: &ConfigArguments) -> Result<Exit, Failure> {
+pub(super) fn probe(global: &GlobalArguments, arguments: &ConfigArguments) -> Result<Exit, Failure> {
     let probe = Probe::measure(arguments)?;
     if global.json {
         output::json(&probe)?;
     } else {
-        probe.print()?;
+        output::line(&print::render(&probe))?;
     }
     Ok(Exit::Done)
 }
@@ -94,32 +93,52 @@ impl Probe {
         let spec = open::spec(arguments)?;
         let stores = open::stores(&spec, Purpose::Write)?;
         let (source, sink) = (stores.source.source(), stores.sink.sink());
-        let limits = machine.limits();
-        let busy = machine.sample();
-        let told = source::ask(&spec, source.as_ref(), sink.as_ref())?;
-        let job = Subject::of(&spec, source.as_ref(), sink.as_ref(), &told);
-        let Told { panel, reading, mut notes, .. } = told;
-        // What follows is what others keep busy while nothing is asked of a store.
+        let (limits, busy) = (machine.limits(), machine.sample());
+        let mut told = source::ask(&spec, source.as_ref(), sink.as_ref())?;
+        let panel = told.panel.take().unwrap_or_else(|| synthetic(&spec, ROWS_OF_A_MONTH));
+        // From here on nothing is asked of a store until its turn.
         machine.sample();
-        let computed = if panel.is_some() { "rows of the source" } else { "made up rows" };
-        let panel = panel.unwrap_or_else(|| synthetic(&spec, ROWS_OF_A_MONTH));
         let computing = computing::measure(&spec, sink.grouping(), &panel, threads(&limits));
-        let written = write(&spec, sink.as_ref(), &panel, machine.as_ref(), &mut notes)?;
-        let (store, store_cpu_us_per_row) = written.unzip();
-        Ok(Self {
+        let stored = store::measure(&spec, sink.as_ref(), &panel, machine.as_ref(), &mut told.notes)?;
+        let mut probe = Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION"),
             kernel: Cpu::detect().name(),
             machine: limits,
             busy,
-            job,
+            job: Subject::of(&spec, source.as_ref(), sink.as_ref(), &told),
+            settings: spec.run.settings(&spec.origins),
             computing,
-            computed: computed.to_owned(),
-            reading,
-            store,
-            store_cpu_us_per_row: store_cpu_us_per_row.flatten(),
-            notes,
+            reading: told.reading,
+            store_cpu_us_per_row: stored.as_ref().and_then(|stored| stored.cpu_us_per_row),
+            store: stored.map(|stored| stored.speed),
+            outlook: None,
+            notes: told.notes,
             took_s: began.elapsed().as_secs_f64(),
+        };
+        let measured = probe.measured(told.rows_of_a_partition, stores.is_one);
+        probe.outlook = measured.map(|measured| Outlook::of(&spec.run, &measured));
+        Ok(probe)
+    }
+
+    /// What the time of the job follows from; none where the store could not be measured.
+    fn measured(&self, rows_of_a_partition: Option<f64>, is_one_store: bool) -> Option<Measured> {
+        let reading = self.reading.unwrap_or_default();
+        let is_server = self.job.sessions_max.is_some();
+        Some(Measured {
+            machine: self.machine.clone(),
+            busy: self.busy.clone(),
+            partitions: self.job.partitions,
+            rows_of_a_partition,
+            computing_us_alone: self.computing.alone.cpu_us_per_row,
+            computing_us_together: self.computing.together.cpu_us_per_row,
+            threads: self.computing.together.threads,
+            reading_cpu_us: reading.cpu_us_per_row,
+            reading_wait_us: (reading.us_per_row - reading.cpu_us_per_row).max(0.0),
+            store: self.store.clone()?,
+            store_cpu_us: self.store_cpu_us_per_row.unwrap_or(0.0),
+            reads_local_server: is_one_store && is_server && self.job.sink_is_local == Some(true),
+            sessions_max: self.job.sessions_max,
         })
     }
 }
@@ -128,34 +147,6 @@ impl Probe {
 fn threads(limits: &MachineLimits) -> usize {
     let whole = limits.cores_allowed.map(|cores| cores.ceil().max(1.0) as usize);
     whole.or(limits.cores).unwrap_or(1)
-}
-
-/// Hands features to the sink, and tells how fast it took them and, where the store works on this machine, its processor
-/// time for a row. None where it cannot be measured.
-fn write(
-    spec: &Spec,
-    sink: &dyn Sink,
-    panel: &Panel,
-    machine: &dyn Machine,
-    notes: &mut Vec<String>,
-) -> Result<Option<(StoreSpeed, Option<f64>)>, Failure> {
-    let tiles = Tiles::of(spec, sink.grouping(), panel);
-    let before = machine.sample();
-    let began = Instant::now();
-    let speed = match sink.measure(&tiles.tiles(), STORE_TIME) {
-        Ok(speed) => speed,
-        Err(error) if error.fault() == Fault::Unreachable => return Err(error.into()),
-        Err(error) => {
-            notes.push(format!("the store could not be measured: {}", error_chain(&error)));
-            return Ok(None);
-        }
-    };
-    let lasted_s = began.elapsed().as_secs_f64();
-    let others = before.others_cores.zip(machine.sample().others_cores);
-    let rows = speed.alone.rows + speed.together.map_or(0, |together| together.rows);
-    let us_per_row = |(before, during): (f64, f64)| (during - before).max(0.0) * lasted_s * 1e6 / rows as f64;
-    let is_seen = sink.is_local() == Some(true) && rows > 0;
-    Ok(Some((speed, others.filter(|_| is_seen).map(us_per_row))))
 }
 
 impl Subject {
