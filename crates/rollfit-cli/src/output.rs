@@ -82,7 +82,7 @@ impl TimeUnit {
     /// The unit in which so many seconds read well.
     pub(crate) fn of(seconds: f64) -> Self {
         let (name, plural, unit_s, digits) = match seconds {
-            s if s == 0.0 => ("s", "seconds", 1.0, 0),
+            0.0 => ("s", "seconds", 1.0, 0),
             s if s < 0.9995 => ("ms", "milliseconds", 1e-3, 0),
             s if s < 59.95 => ("s", "seconds", 1.0, 1),
             s if s < 3597.0 => ("min", "minutes", 60.0, 1),

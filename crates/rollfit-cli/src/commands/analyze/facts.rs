@@ -27,7 +27,7 @@ fn code(label: &'static str, text: impl Into<String>) -> Fact {
 
 /// A text in its parts; those between backticks are code. Where the backticks make no pairs all of it is text.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = (bool, &str)> {
-    let is_paired = text.matches('`').count() % 2 == 0;
+    let is_paired = text.matches('`').count().is_multiple_of(2);
     let parts = text.splitn(if is_paired { usize::MAX } else { 1 }, '`');
     parts.enumerate().map(|(at, part)| (at % 2 == 1, part)).filter(|(_, part)| !part.is_empty())
 }

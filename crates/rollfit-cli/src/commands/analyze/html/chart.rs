@@ -164,16 +164,39 @@ pub(super) fn rectangle(class: &str, x: f64, y: f64, width: f64, height: f64) ->
     html! { path class=(class) d=(path) {} }
 }
 
+/// A part of a bar: what it is, where in the bar it begins and how much of the bar it is, both from 0 to 1.
+pub(super) struct Part {
+    pub(super) activity: Activity,
+    pub(super) begin: f64,
+    pub(super) share: f64,
+}
+
+/// The activities that took any time, one after the other.
+pub(super) fn parts(times: &Times) -> impl Iterator<Item = Part> + '_ {
+    let total_us = times.total_us() as f64;
+    let taken = Activity::ALL.into_iter().filter(|&activity| times.of(activity) > 0);
+    taken.scan(0, move |before_us, activity| {
+        let begin = *before_us as f64 / total_us;
+        *before_us += times.of(activity);
+        Some(Part { activity, begin, share: times.of(activity) as f64 / total_us })
+    })
+}
+
+/// A bar from left to right, divided by what the time was taken for.
+pub(super) fn divided(times: &Times, x: f64, y: f64, width: f64, height: f64) -> Markup {
+    html! {
+        @for part in parts(times) {
+            (rectangle(part.activity.name(), x + width * part.begin, y, width * part.share, height))
+        }
+    }
+}
+
 /// Times for people who point at a mark: `3.2 s: sending 62%, reading 20%, ...`.
 pub(super) fn told(times: &Times) -> String {
-    let total_us = times.total_us();
-    let mut parts: Vec<Activity> =
-        Activity::ALL.into_iter().filter(|&activity| times.of(activity) > 0).collect();
-    parts.sort_by_key(|&activity| std::cmp::Reverse(times.of(activity)));
-    let parts = parts.into_iter().map(|activity| {
-        format!("{} {}", activity.name(), share(times.of(activity) as f64 / total_us as f64))
-    });
-    format!("{}: {}", time(total_us as f64 / 1e6), parts.collect::<Vec<_>>().join(", "))
+    let mut parts: Vec<Part> = parts(times).collect();
+    parts.sort_by(|a, b| b.share.total_cmp(&a.share));
+    let parts = parts.iter().map(|part| format!("{} {}", part.activity.name(), share(part.share)));
+    format!("{}: {}", time(times.total_us() as f64 / 1e6), parts.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]
@@ -189,6 +212,16 @@ mod tests {
         );
         assert_eq!(ticks(7.0, 1.0), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(ticks(130_000.0, 1.0).len(), 7);
+    }
+
+    #[test]
+    fn the_parts_of_a_bar_follow_each_other_and_make_all_of_it() {
+        let mut times = Times::default();
+        times.add(Activity::Sending, 3);
+        times.add(Activity::Reading, 1);
+        let parts: Vec<_> = parts(&times).map(|part| (part.activity, part.begin, part.share)).collect();
+        assert_eq!(parts, [(Activity::Reading, 0.0, 0.25), (Activity::Sending, 0.25, 0.75)]);
+        assert_eq!(told(&times), "0 ms: sending 75%, reading 25%");
     }
 
     #[test]

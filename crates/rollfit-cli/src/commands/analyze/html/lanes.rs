@@ -4,10 +4,10 @@
 //! drawn as one, and then in the colour of what took longest alone.
 
 use maud::{Markup, html};
-use rollfit_job::activity::{Activity, Times};
+use rollfit_job::activity::Times;
 use rollfit_job::analysis::{Analysis, LaneSlice};
 
-use super::chart::{Figure, Plot, SINCE, legend, px, rectangle, told};
+use super::chart::{Figure, Plot, SINCE, divided, legend, parts, px, rectangle, told};
 use crate::output::{count, time};
 
 /// What all marks may take in the file; and about what a mark takes, and what is told of a block.
@@ -68,15 +68,11 @@ fn detail(lanes: &[LaneSlice], workers: usize, plot: &Plot) -> Detail {
     let whole = [2.0, 4.0, 8.0, 16.0, 32.0].map(|width_px_min| Detail { width_px_min, is_split: false });
     let fits = |detail: &Detail| {
         let blocks = (0..workers).flat_map(|worker| blocks(lanes, worker, plot, detail.width_px_min));
-        let marks = |block: Block<'_>| if detail.is_split { activities(&block.times).count() } else { 1 };
+        let marks = |block: Block<'_>| if detail.is_split { parts(&block.times).count() } else { 1 };
         blocks.map(|block| marks(block) * MARK_BYTES + TOLD_BYTES).sum::<usize>() <= BYTES_MAX
     };
     let coarsest = Detail { width_px_min: 64.0, is_split: false };
     split.into_iter().chain(whole).find(fits).unwrap_or(coarsest)
-}
-
-fn activities(times: &Times) -> impl Iterator<Item = Activity> + '_ {
-    Activity::ALL.into_iter().filter(|&activity| times.of(activity) > 0)
 }
 
 fn blocks<'a>(lanes: &'a [LaneSlice], worker: usize, plot: &Plot, width_px_min: f64) -> Vec<Block<'a>> {
@@ -124,19 +120,14 @@ fn draw(block: &Block<'_>, plot: &Plot, y: f64, height: f64, is_split: bool) -> 
     let (from, to) = (plot.x.at(block.begun_s()), plot.x.at(block.ended_s()));
     // A hair of space, so that neighbours can be told apart.
     let width = (to - from - 0.4).max(0.6);
-    let mut before = 0.0;
-    let largest = activities(&block.times).max_by_key(|&activity| block.times.of(activity));
+    let largest = parts(&block.times).max_by(|a, b| a.share.total_cmp(&b.share));
     html! {
         g {
             title { (block.name()) "from " (time(block.begun_s())) ", " (told(&block.times)) }
             @if is_split {
-                @for activity in activities(&block.times) {
-                    @let part = width * block.times.of(activity) as f64 / block.times.total_us() as f64;
-                    (rectangle(activity.name(), from + before, y, part, height))
-                    @let _ = before += part;
-                }
-            } @else if let Some(activity) = largest {
-                (rectangle(activity.name(), from, y, width, height))
+                (divided(&block.times, from, y, width, height))
+            } @else if let Some(part) = largest {
+                (rectangle(part.activity.name(), from, y, width, height))
             }
             @if !block.is_written() { (rectangle("ring", from, y, width, height)) }
         }

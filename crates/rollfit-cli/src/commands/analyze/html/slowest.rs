@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use rollfit_job::activity::Activity;
 use rollfit_job::analysis::{Analysis, LaneSlice};
 
-use super::chart::{Figure, Plot, legend, px, rectangle, told};
+use super::chart::{Figure, Plot, divided, legend, px, told};
 use crate::output::{count, time};
 
 const ROW_PX: f64 = 24.0;
@@ -39,17 +39,11 @@ fn legends(slowest: &[LaneSlice]) -> Markup {
 
 fn row(slice: &LaneSlice, y: f64, plot: &Plot) -> Markup {
     let width = plot.x.length(slice.took_s);
-    let total_us = slice.wall_us.total_us().max(1) as f64;
-    let mut before = 0.0;
     html! {
         g {
             title { (slice.partition) ", " (slice.outcome) ", " (count(slice.rows)) " rows, worker " (slice.worker) ", " (told(&slice.wall_us)) }
             text.tick.end x=(px(plot.left - 8.0)) y=(px(y + ROW_PX / 2.0 + 4.0)) { (slice.partition) }
-            @for activity in Activity::ALL.into_iter().filter(|&activity| slice.wall_us.of(activity) > 0) {
-                @let part = width * slice.wall_us.of(activity) as f64 / total_us;
-                (rectangle(activity.name(), plot.left + before, y + 2.0, part, ROW_PX - 4.0))
-                @let _ = before += part;
-            }
+            (divided(&slice.wall_us, plot.left, y + 2.0, width, ROW_PX - 4.0))
             text.tick x=(px(plot.left + width + 6.0)) y=(px(y + ROW_PX / 2.0 + 4.0)) { (time(slice.took_s)) }
         }
     }

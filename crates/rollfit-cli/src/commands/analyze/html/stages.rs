@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::analysis::{Analysis, LaneSlice};
 
-use super::chart::{Figure, Plot, SINCE, legend, px, rectangle, told};
+use super::chart::{Figure, Plot, SINCE, legend, parts, px, rectangle, told};
 use crate::commands::analyze::figures::{quantity, share};
 use crate::output::time;
 
@@ -70,14 +70,13 @@ fn add(sum: &mut Times, times: &Times, part: f64) {
 
 fn column(plot: &Plot, from_s: f64, column_s: f64, times: &Times) -> Markup {
     let (x, width) = (plot.x.at(from_s), plot.x.length(column_s));
-    let mut below = 0.0;
+    let workers = times.total_us() as f64 / 1e6 / column_s;
     html! {
         g {
             title { "at " (time(from_s)) ", " (told(times)) }
-            @for activity in Activity::ALL.into_iter().filter(|&activity| times.of(activity) > 0) {
-                @let workers = times.of(activity) as f64 / 1e6 / column_s;
-                (rectangle(activity.name(), x, plot.y.at(below + workers), width, plot.y.length(workers)))
-                @let _ = below += workers;
+            @for part in parts(times) {
+                @let top = plot.y.at(workers * (part.begin + part.share));
+                (rectangle(part.activity.name(), x, top, width, plot.y.length(workers * part.share)))
             }
         }
     }

@@ -76,16 +76,18 @@ struct Step {
     high: f64,
 }
 
-/// What a point tells holds since the point before.
+/// The points, each with when what it tells began: at the point before.
+fn since(points: &[TimelinePoint]) -> impl Iterator<Item = (f64, &TimelinePoint)> {
+    let before_s = points.iter().map(|point| point.at_s);
+    std::iter::once(0.0).chain(before_s).zip(points)
+}
+
 fn steps(points: &[TimelinePoint], value: impl Fn(&TimelinePoint) -> (f64, f64)) -> Vec<Step> {
-    let mut from_s = 0.0;
-    let step = |point: &TimelinePoint| {
+    let step = |(from_s, point): (f64, &TimelinePoint)| {
         let (low, high) = value(point);
-        let step = Step { from_s, to_s: point.at_s, low, high };
-        from_s = point.at_s;
-        step
+        Step { from_s, to_s: point.at_s, low, high }
     };
-    points.iter().map(step).collect()
+    since(points).map(step).collect()
 }
 
 /// An area between its lows and its highs, along the steps and back.
@@ -101,11 +103,12 @@ fn area(class: &str, plot: &Plot, steps: &[Step]) -> Markup {
 
 /// What the figures of each point are, for who points at it.
 fn hits(points: &[TimelinePoint], top: f64, bottom: f64, plot: &Plot) -> Markup {
-    let mut from_s = 0.0;
     html! {
-        @for point in points {
-            g { title { (told(point)) } (rectangle("hit", plot.x.at(from_s), top, plot.x.length(point.at_s - from_s), bottom - top)) }
-            @let _ = from_s = point.at_s;
+        @for (from_s, point) in since(points) {
+            g {
+                title { (told(point)) }
+                (rectangle("hit", plot.x.at(from_s), top, plot.x.length(point.at_s - from_s), bottom - top))
+            }
         }
     }
 }
