@@ -11,6 +11,7 @@ mod evidence;
 mod finding;
 mod fit;
 mod forecast;
+mod foretold;
 mod level;
 mod network;
 mod outlook;
@@ -28,8 +29,8 @@ use self::evidence::Evidence;
 pub use self::forecast::{Eta, Forecast};
 pub use self::outlook::{Measured, Outlook};
 pub use self::report::{
-    ActivityShare, Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, LaneSlice, Predicted,
-    Remedy, Resource, RunFacts, Scaling, TimelinePoint, Worth,
+    ActivityShare, Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, Foretold, LaneSlice,
+    Predicted, Remedy, Resource, RunFacts, Scaling, TimelinePoint, Worth,
 };
 use crate::record::Record;
 
@@ -51,6 +52,7 @@ impl Analysis {
             worth: evidence.and_then(scaling::worth),
             combined: evidence.and_then(|evidence| finding::combined(evidence, &ranked)),
             predicted: evidence.zip(earlier).and_then(|(now, earlier)| predicted::predicted(now, earlier)),
+            foretold: foretold::foretold(record),
             timeline: timeline::timeline(record),
             lanes: timeline::lanes(record),
             slowest: timeline::slowest(record),

@@ -48,6 +48,8 @@ pub struct Analysis {
     pub combined: Option<Combined>,
     /// What an analysis of an earlier run of the same job predicted for what this run was.
     pub predicted: Option<Predicted>,
+    /// How well the rest of the run was foretold after a quarter of it; none of a run that did not finish.
+    pub foretold: Option<Foretold>,
     /// The run over time, at most a few hundred points.
     pub timeline: Vec<TimelinePoint>,
     /// The partitions as the workers did them, in order of their beginning.
@@ -252,6 +254,19 @@ pub struct Predicted {
     /// The rows a second observed.
     pub observed_rows_per_s: f64,
     /// Observed to expected, less 1.
+    pub error: f64,
+}
+
+/// What was said about the rest of a run, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Foretold {
+    /// When it was said, in seconds since the run began.
+    pub at_s: f64,
+    /// How long the rest would take, in seconds.
+    pub told_s: Estimate,
+    /// How long it took.
+    pub left_s: f64,
+    /// Expected to taken, less 1.
     pub error: f64,
 }
 

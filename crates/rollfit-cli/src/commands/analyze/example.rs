@@ -2,8 +2,8 @@
 
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::analysis::{
-    ActivityShare, Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, LaneSlice, Predicted,
-    Remedy, Resource, RunFacts, Scaling, TimelinePoint, Worth,
+    ActivityShare, Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, Foretold, LaneSlice,
+    Predicted, Remedy, Resource, RunFacts, Scaling, TimelinePoint, Worth,
 };
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, Unavailable};
@@ -72,6 +72,12 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
                 "synchronous_commit = on -> off for the role, at once".to_owned(),
             ],
         }),
+        foretold: Some(Foretold {
+            at_s: 120.0,
+            told_s: estimate(330.0, 360.0, 400.0),
+            left_s: 352.0,
+            error: 360.0 / 352.0 - 1.0,
+        }),
         predicted: Some(Predicted {
             by_run: "20261121T093012Z-815".to_owned(),
             changes: vec!["run.workers = 1 -> 4".to_owned()],
@@ -130,6 +136,7 @@ pub(super) fn bare() -> Analysis {
         scaling: Vec::new(),
         worth: None,
         combined: None,
+        foretold: None,
         predicted: None,
         timeline: Vec::new(),
         lanes: Vec::new(),

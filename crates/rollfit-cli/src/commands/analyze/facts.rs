@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rollfit_job::analysis::{Analysis, Bottleneck, Combined, Predicted, Remedy, Worth};
+use rollfit_job::analysis::{Analysis, Bottleneck, Combined, Foretold, Predicted, Remedy, Worth};
 use rollfit_job::record::Header;
 use rollfit_job::spec::{Origin, Setting};
 
@@ -111,7 +111,18 @@ pub(super) fn outcome(analysis: &Analysis) -> Vec<Fact> {
     facts.extend(
         run.job_s.map(|job_s| fact("whole job", format!("{} at this pace, from nothing", time(job_s)))),
     );
+    facts.extend(analysis.foretold.as_ref().map(|foretold| fact("foretold", rest(foretold))));
     facts
+}
+
+/// What was said about the rest of the run, and what came of it.
+fn rest(foretold: &Foretold) -> String {
+    format!(
+        "after {} that {} were left; it took {}",
+        time(foretold.at_s),
+        estimated_time(&foretold.told_s),
+        time(foretold.left_s)
+    )
 }
 
 /// A bottleneck's setting and remedy; its evidence stands apart.
