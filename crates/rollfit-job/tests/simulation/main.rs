@@ -2,6 +2,7 @@
 //! decides the number of workers is the real policy, and what comes out is a record as a real run writes it.
 
 #![allow(clippy::unwrap_used, dead_code)] // A failed helper fails its test; not every scenario asks for everything.
+#![allow(clippy::print_stderr)] // Tables, for who asks for them with --nocapture.
 
 mod load;
 mod matrix;

@@ -7,8 +7,7 @@ use super::run::{Simulated, simulate};
 use super::world::{Over, World};
 
 /// The fixed numbers that auto is held against: between larger ones lies little.
-const FIXED: [usize; 23] =
-    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80];
+const FIXED: [usize; 22] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64];
 
 const SEEDS: [u64; 2] = [1, 2];
 
@@ -214,8 +213,8 @@ fn neighbours_get_most_of_the_cores_they_want_and_the_run_gets_them_back() {
     assert!(got(&auto) > 0.85, "{:.2}", got(&auto));
     assert!(got(&fixed) < 0.3, "{:.2}", got(&fixed));
     let at = |second: u64| {
-        let before = auto.record.decisions.iter().filter(|decision| decision.at_ms <= second * 1000);
-        before.last().unwrap().workers
+        let mut before = auto.record.decisions.iter().rev();
+        before.find(|decision| decision.at_ms <= second * 1000).unwrap().workers
     };
     assert!(at(90) >= 8 && at(300) <= 5 && at(780) >= 8, "{:#?}", auto.record.decisions);
 }

@@ -36,7 +36,7 @@ const LONGEST_S: u64 = 1_000_000;
 
 /// Runs `world` with so many workers.
 pub(crate) fn simulate(world: &World, workers: Workers) -> Simulated {
-    Run::new(world, workers).to_the_end()
+    Run::new(world, workers).run_out()
 }
 
 /// A partition that is to be done.
@@ -134,7 +134,7 @@ impl<'a> Run<'a> {
         run
     }
 
-    fn to_the_end(mut self) -> Simulated {
+    fn run_out(mut self) -> Simulated {
         while !self.workers.is_empty() {
             self.advance();
             self.finish_steps();
