@@ -5,7 +5,7 @@ use super::fit::Variant;
 use super::network::WORKERS_MAX;
 use super::report::Estimate;
 use super::schedule::{largest_first, takes_s};
-use super::work::{Cores, Work};
+use super::work::{Cores, Place, Work};
 use crate::spec::{Order, Workers};
 
 /// A job under certain conditions.
@@ -23,6 +23,8 @@ pub(super) struct Case {
     pub(super) order: Order,
     /// The rows of each partition of the whole job, in the order of the plan.
     pub(super) rows: Vec<f64>,
+    /// The share of the small questions and the commit that a partition costs whatever its size.
+    pub(super) fixed_share: f64,
     /// How long is waited, at the end, for partitions that others hold.
     pub(super) held_s: f64,
 }
@@ -62,28 +64,35 @@ impl Case {
     /// How long the whole job takes if the work is like this.
     fn takes_s(&self, work: &Work) -> f64 {
         let rows_per_s = work.rows_per_s(self.workers_max());
-        self.takes_with_s(self.workers(work, &rows_per_s), &rows_per_s)
+        self.takes_with_s(work, self.workers(work, &rows_per_s), &rows_per_s)
     }
 
     /// How long the whole job takes with the workers that the run had.
     fn took_s(&self, work: &Work) -> f64 {
+        if self.had.is_empty() {
+            return self.takes_s(work);
+        }
         let rows_per_s = work.rows_per_s(self.workers_max());
         let rate = |workers: usize| rows_per_s[workers.min(rows_per_s.len() - 1)];
         let (mean, speed) = self.had.iter().fold((0.0, 0.0), |(mean, speed), &(workers, share)| {
             (mean + workers as f64 * share, speed + rate(workers) * share)
         });
         let mean = (mean.round() as usize).clamp(1, rows_per_s.len() - 1);
-        let times = if self.had.is_empty() { 1.0 } else { speed / rate(mean) };
+        let times = speed / rate(mean);
         let as_had: Vec<f64> = rows_per_s.iter().map(|rows_per_s| rows_per_s * times).collect();
-        self.takes_with_s(mean, &as_had)
+        self.takes_with_s(work, mean, &as_had)
     }
 
-    fn takes_with_s(&self, workers: usize, rows_per_s: &[f64]) -> f64 {
+    fn takes_with_s(&self, work: &Work, workers: usize, rows_per_s: &[f64]) -> f64 {
         let ordered = match self.order {
-            Order::Plan => None,
-            Order::LargestFirst => Some(largest_first(&self.rows)),
+            Order::Plan => self.rows.clone(),
+            Order::LargestFirst => largest_first(&self.rows),
         };
-        takes_s(ordered.as_ref().unwrap_or(&self.rows), workers, rows_per_s) + self.held_s
+        // What does not grow with its rows makes a small partition as long as one of a few rows more.
+        let fixed_s = self.fixed_share * (work.asking_s + work.at(Place::Committing).demand_s);
+        let fixed = fixed_s / work.alone_s();
+        let alike: Vec<f64> = ordered.iter().map(|rows| rows * (1.0 - fixed) + work.rows * fixed).collect();
+        takes_s(&alike, workers, rows_per_s) + self.held_s
     }
 
     /// How long the whole job takes.

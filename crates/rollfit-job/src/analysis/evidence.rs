@@ -1,6 +1,8 @@
 //! [`Evidence`]: what a record says, put together once for all who ask: how the run went, what a partition cost, how busy
 //! machine and store were, and the [`Case`] that follows from it.
 
+use std::collections::HashSet;
+
 use super::case::{Case, Ceilings};
 use super::course::Course;
 use super::demand::{Demand, written};
@@ -8,8 +10,7 @@ use super::fit::plausible;
 use super::level::Level;
 use super::seen::Seen;
 use super::work::{Cores, Work};
-use std::collections::HashSet;
-
+use crate::activity::Activity;
 use crate::partition::Partition;
 use crate::record::{PartitionEnd, Record};
 use crate::spec::{Order, Setting, Workers};
@@ -178,6 +179,7 @@ fn case(record: &Record, demand: &Demand, levels: &[Level], seen: &Seen, held_s:
             _ => Order::Plan,
         },
         rows: rows(record, demand.rows),
+        fixed_share: fixed_share(record, demand),
         held_s,
     }
 }
@@ -227,6 +229,20 @@ fn rows(record: &Record, mean: f64) -> Vec<f64> {
     let all = (record.header.partitions as usize).max(begun.len());
     let unknown = std::iter::repeat_n(mean, all - begun.len());
     begun.iter().map(|(_, rows)| *rows).chain(unknown).collect()
+}
+
+/// The share of the time for small questions and the commit that a partition costs whatever its size, by how these times
+/// grew with the rows.
+fn fixed_share(record: &Record, demand: &Demand) -> f64 {
+    let asked_us =
+        |end: &PartitionEnd| (end.wall_us.of(Activity::Asking) + end.wall_us.of(Activity::Committing)) as f64;
+    let mean_us = written(record).map(asked_us).sum::<f64>() / demand.partitions as f64;
+    let about = written(record).map(|end| (end.rows as f64 - demand.rows, asked_us(end) - mean_us));
+    let (covariance, variance) = about.fold((0.0, 0.0), |(xy, xx), (x, y)| (xy + x * y, xx + x * x));
+    if variance <= 0.0 || mean_us <= 0.0 {
+        return 1.0;
+    }
+    (1.0 - covariance / variance * demand.rows / mean_us).clamp(0.0, 1.0)
 }
 
 /// When the last partition was begun that nobody else held: from then on workers leave.

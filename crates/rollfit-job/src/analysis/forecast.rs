@@ -69,7 +69,7 @@ impl Forecast {
             return Some(Eta { low_s: 0.0, expected_s: 0.0, high_s: 0.0 });
         }
         let window = self.window(last);
-        let pace = Pace { rows_each: self.rows_each(last) };
+        let pace = Pace { rows_each: self.rows_each(window, last) };
         let rate = pace.rate(window.first()?, last).filter(|_| last.ended > 0.0)?;
         let left = (last.partitions - pace.done(last)).max(0.1);
         let partition_s = last.workers.max(1.0) / rate;
@@ -83,19 +83,22 @@ impl Forecast {
         })
     }
 
-    /// What counts for the speed: the second half of the run so far, or as much more as it takes to see each worker end
+    /// What counts for the speed: the last two thirds of the run so far, or as much more as it takes to see each worker end
     /// two partitions.
     fn window(&self, last: &Seen) -> &[Seen] {
         let begins = |seen: &Seen| {
-            seen.at_s <= last.at_s / 2.0 && last.ended - seen.ended >= 2.0 * last.workers.max(1.0)
+            seen.at_s <= last.at_s / 3.0 && last.ended - seen.ended >= 2.0 * last.workers.max(1.0)
         };
         &self.seen[self.seen.iter().rposition(begins).unwrap_or(0)..]
     }
 
     /// The rows of a partition: by how much rows rise with the partitions written. Rows of partitions in hand are among
-    /// them, which the slope does not mind.
-    fn rows_each(&self, last: &Seen) -> Option<f64> {
-        if last.written < 1.0 {
+    /// them, which the slope does not mind. None where there are none yet, and where those in hand became more or fewer
+    /// and enough have ended to do without them.
+    fn rows_each(&self, window: &[Seen], last: &Seen) -> Option<f64> {
+        const ENOUGH: f64 = 4.0;
+        let has_changed = window.iter().any(|seen| seen.workers != last.workers);
+        if last.written < 1.0 || has_changed && last.written > ENOUGH * last.workers {
             return None;
         }
         let count = self.seen.len() as f64;

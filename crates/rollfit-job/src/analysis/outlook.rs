@@ -209,6 +209,7 @@ impl<'a> Writing<'a> {
             ceilings: measured.ceilings(),
             order: run.order,
             rows: vec![measured.rows(); measured.rows_of_a_partition.map_or(MANY, |_| measured.partitions)],
+            fixed_share: 0.0,
             held_s: 0.0,
         };
         Self { measured, run, case, errors }

@@ -47,6 +47,9 @@ pub(super) struct Seen {
     pub(super) lock_holders: BTreeSet<String>,
 }
 
+/// What the system's allocator keeps beside what was asked for, as the policy reckons.
+const ALLOCATOR: f64 = 1.2;
+
 impl Seen {
     pub(super) fn of(record: &Record, in_hand: &Course, took_s: f64) -> Self {
         let mean =
@@ -90,13 +93,15 @@ impl Seen {
         let known = || {
             let sample = |sample: &Sample| {
                 let own = sample.machine.own_memory_bytes? as f64;
-                Some((own, sample.workers_memory_bytes as f64, sample.workers as f64))
+                Some((own, ALLOCATOR * sample.workers_memory_bytes as f64, sample.workers as f64))
             };
             record.samples.iter().filter_map(sample)
         };
         self.memory_bytes_max =
             record.samples.iter().filter_map(|sample| sample.machine.own_memory_bytes).max();
-        self.base_bytes = known().map(|(own, workers, _)| (own - workers).max(0.0)).reduce(f64::max);
+        let mut bases: Vec<f64> = known().map(|(own, workers, _)| (own - workers).max(0.0)).collect();
+        bases.sort_by(f64::total_cmp);
+        self.base_bytes = bases.get(bases.len() / 2).copied();
         self.worker_bytes = known()
             .filter(|(_, held, workers)| *held > 0.0 && *workers > 0.0)
             .map(|(_, held, workers)| held / workers)
@@ -124,10 +129,9 @@ impl Seen {
     /// known.
     pub(super) fn memory_workers(&self, limits: &MachineLimits) -> Option<usize> {
         const RESERVE: f64 = 0.05;
-        const ALLOCATOR: f64 = 1.2;
         let all = [limits.memory_bytes, limits.memory_allowed_bytes].into_iter().flatten().min();
         let room = self.room_bytes? - self.base_bytes? - RESERVE * all.unwrap_or(0) as f64;
-        Some((room / (ALLOCATOR * self.worker_bytes?)).floor().max(1.0) as usize)
+        Some((room / self.worker_bytes?).floor().max(1.0) as usize)
     }
 
     /// The cores there are for a run beside neighbours that kept so many busy while its own work took `stretch` times as

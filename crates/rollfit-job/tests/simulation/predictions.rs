@@ -2,8 +2,9 @@
 //! number of workers is what that number gives.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use rollfit_job::analysis::{Analysis, Basis, Scaling};
+use rollfit_job::analysis::{Analysis, Basis, Forecast, Scaling};
 use rollfit_job::record::Record;
 use rollfit_job::spec::Workers;
 
@@ -168,4 +169,51 @@ fn beyond_twice_what_was_measured_only_ceilings_are_told() {
     assert!(limit(12).contains("limited by sessions: 12 workers and the probe need 13"), "{}", limit(12));
     assert!(limit(4).is_empty(), "{}", limit(4));
     assert!(analysis.scaling.iter().any(|line| line.workers == 11), "the theoretical maximum is missing");
+}
+
+#[test]
+fn what_an_earlier_run_foretold_is_held_against_what_came_of_it() {
+    let world = world(|world| world.store.bytes_per_s = Over::always(200e6));
+    let earlier = simulate(&world, Workers::Fixed(2)).record;
+    let now = simulate(&world, Workers::Fixed(4)).record;
+    let predicted = Analysis::of(&now, Some(&earlier)).predicted.unwrap();
+    assert_eq!(predicted.by_run, earlier.header.run);
+    assert_eq!(predicted.changes, ["run.workers: 2 -> 4"]);
+    let rows: u64 = now.partitions.iter().map(|end| end.rows).sum();
+    let rows_per_s = rows as f64 / (now.end.unwrap().at_ms as f64 / 1e3);
+    assert!((predicted.observed_rows_per_s / rows_per_s - 1.0).abs() < 1e-9, "{predicted:?}");
+    assert!(predicted.error.abs() <= ERROR_MAX, "{predicted:?}");
+    assert!(
+        (predicted.observed_rows_per_s / predicted.rows_per_s.expected - 1.0 - predicted.error).abs() < 1e-9
+    );
+}
+
+#[test]
+fn a_quarter_of_a_run_foretells_its_end_within_15_percent() {
+    for (name, mut world) in worlds() {
+        // Long enough for `auto` to have found its number by then: until it has, nobody can know how fast it will be.
+        world.job.partitions = 2000;
+        for workers in [Workers::Auto, Workers::Fixed(8)] {
+            let record = simulate(&world, workers).record;
+            let took_s = record.end.as_ref().unwrap().at_ms as f64 / 1e3;
+            let mut forecast = Forecast::default();
+            for sample in record.samples.iter().take_while(|sample| sample.at_ms as f64 <= 250.0 * took_s) {
+                forecast.add(Duration::from_millis(sample.at_ms), &sample.totals, sample.workers);
+            }
+            let at_s = record
+                .samples
+                .iter()
+                .map(|sample| sample.at_ms as f64 / 1e3)
+                .rfind(|at_s| *at_s <= 0.25 * took_s);
+            let eta = forecast.eta().unwrap();
+            let error = (at_s.unwrap() + eta.expected_s) / took_s - 1.0;
+            println!("{name}, {workers}: {:+.1}%", 100.0 * error);
+            assert!(error.abs() <= ERROR_MAX, "{name}, {workers}: {eta:?} of {took_s} s");
+            let left_s = took_s - at_s.unwrap();
+            assert!(
+                eta.low_s <= left_s && left_s <= eta.high_s,
+                "{name}, {workers}: {eta:?}, {left_s} s were left"
+            );
+        }
+    }
 }
