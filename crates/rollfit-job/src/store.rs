@@ -273,7 +273,7 @@ pub trait Sink: Send + Sync {
         None
     }
 
-    /// What tells how the store is while a run goes on, in a session of its own; none where the store is no server, or has
+    /// What tells how the store is while a run goes on, within [`Sink::sessions`]; none where the store is no server, or has
     /// no session to spare.
     fn probe(&self) -> Option<Box<dyn StoreProbe>> {
         None

@@ -79,7 +79,7 @@ pub struct MachineSample {
     pub written_bytes_per_s: Option<f64>,
 }
 
-/// Asks a store, in a session of its own, how it is.
+/// Asks a store how it is, in a session that no worker has.
 pub trait StoreProbe: Send {
     /// How the store is now.
     ///
