@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|compression|workload|python|postgres|seconds_of_a_run|
-# production|sampling|probe]..., all by default.
+# production|sampling|probe|workers|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `rivals`, `python`, `sampling`
 # and `probe`, a C++ compiler for `fuzz`, PostgreSQL's server programs for `postgres`, `production`, `sampling` and `probe`, and
 # below ROLLFIT_BENCH_DIR (target/bench) 15 GB of free space for `workload`, 50 for `production` and `probe`. Figures of one
@@ -12,7 +12,7 @@ dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$(realpath -m "$dir")/state
-wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production sampling probe}
+wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production sampling probe workers walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -224,6 +224,58 @@ probe() {
     start_server
     to_server
     told_and_taken PostgreSQL "$dir/stages.toml"
+    stop_server
+    rm -rf "$server"
+}
+
+# One month of every pair at 1, 2, 3 and 4 workers on both stores: what was written a second, beside what the analysis of
+# the runs at half as many workers, or the next fewer, says of so many. Medians of five.
+workers() {
+    heading "predicted beside observed (28 partitions a run, medians of 5)"
+    import_workload
+    start_server
+    to_server
+    export ROLLFIT_PARTITIONS__TO=2017-01
+    printf '%-12s %8s %12s %12s %-22s %8s\n' store workers 'rows/s' predicted range off
+    predictions Parquet "$dir/rollfit.toml"
+    predictions PostgreSQL "$dir/stages.toml"
+    unset ROLLFIT_PARTITIONS__TO
+    stop_server
+    rm -rf "$server" "$dir/analyses"
+}
+
+predictions() {
+    local store=$1 config=$2 workers round
+    mkdir -p "$dir/analyses"
+    for round in 1 2 3 4 5; do
+        for workers in 1 2 3 4; do
+            forget_features
+            "$rollfit" run --quiet --config "$config" --workers "$workers" >/dev/null
+            "$rollfit" analyze --json >"$dir/analyses/$store-$workers-$round.json"
+        done
+    done
+    forget_features
+    python3 benches/predictions.py "$store" "$dir/analyses"
+}
+
+# What runs have made, in whichever store.
+forget_features() {
+    rm -rf "$dir/fx/features"
+    psql --quiet "$url" -c 'drop schema public cascade; create schema public' 2>/dev/null
+}
+
+# The reference workload badly configured, what the analysis says of it, and the same after doing what it says.
+walkthrough() {
+    heading "docs/analyze.md: one worker and a limit of 60 MB/s, then as the analysis says"
+    import_workload
+    start_server
+    to_server
+    sed -e 's/^workers .*/workers = 1\nstore_write_mb_per_s_max = 60/' "$dir/stages.toml" >"$dir/throttled.toml"
+    "$rollfit" run --quiet --config "$dir/throttled.toml"
+    "$rollfit" analyze --html "$dir/throttled.html"
+    forget_features
+    "$rollfit" run --quiet --config "$dir/stages.toml"
+    "$rollfit" analyze --html "$dir/fixed.html"
     stop_server
     rm -rf "$server"
 }
