@@ -43,6 +43,11 @@ impl Memory {
         let own_bytes = own_memory_bytes.unwrap_or(self.base_bytes + (held as f64 * ALLOCATOR) as u64);
         (self.own_bytes, self.free_bytes) = (own_bytes, free_memory_bytes);
         let workers = moment.lanes.len() as u64;
+        if !self.is_measured {
+            // A guess that proves too small is given up at once.
+            let most = moment.lanes.iter().map(|lane| lane.memory_bytes).max().unwrap_or(0);
+            self.worker_bytes = self.worker_bytes.max((most as f64 * ALLOCATOR) as u64);
+        }
         if workers == 0 || moment.totals.ended < 2 * workers {
             return;
         }

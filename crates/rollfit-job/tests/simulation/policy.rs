@@ -24,7 +24,7 @@ fn scenario(name: &'static str, change: impl FnOnce(&mut World)) -> Scenario {
 
 fn scenarios() -> Vec<Scenario> {
     vec![
-        scenario("quiet, cores decide", |world| world.job.partitions = 4000),
+        scenario("quiet, cores decide", |_| ()),
         scenario("one core", |world| {
             world.machine.cores = 1;
             world.job.partitions = 500;
@@ -36,21 +36,24 @@ fn scenarios() -> Vec<Scenario> {
         }),
         scenario("48 cores", |world| {
             world.machine.cores = 48;
-            world.job.partitions = 15_000;
+            world.job.partitions = 10_000;
         }),
         scenario("store far away", |world| {
             world.machine.cores = 4;
             world.store.question_ms = 150.0;
             world.store.session_bytes_per_s = 20e6;
-            world.job.partitions = 4000;
+            world.job.partitions = 2000;
         }),
         scenario("store very far away", |world| {
             world.machine.cores = 8;
             world.store.question_ms = 1000.0;
             world.store.session_bytes_per_s = 20e6;
-            world.job.partitions = 6000;
+            world.job.partitions = 3600;
         }),
-        scenario("store takes what three bring", |world| world.store.bytes_per_s = Over::always(100e6)),
+        scenario("store takes what three bring", |world| {
+            world.store.bytes_per_s = Over::always(100e6);
+            world.job.partitions = 1000;
+        }),
         scenario("store suffers from crowds", |world| {
             world.store.bytes_per_s = Over::always(150e6);
             (world.store.crowd, world.store.crowding) = (4, 0.1);
@@ -64,6 +67,7 @@ fn scenarios() -> Vec<Scenario> {
         scenario("few sessions", |world| {
             world.store.sessions_max = Some(5);
             world.store.question_ms = 100.0;
+            world.job.partitions = 1000;
         }),
         scenario("two sessions", |world| {
             world.store.sessions_max = Some(2);
@@ -79,6 +83,7 @@ fn scenarios() -> Vec<Scenario> {
             world.store.is_local = true;
             world.store.cpu_us_per_byte = 0.02;
             world.store.series_apart = true;
+            world.job.partitions = 1000;
         }),
         scenario("capacity in steps", |world| {
             world.store.bytes_per_s =
