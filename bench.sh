@@ -266,18 +266,17 @@ forget_features() {
 
 # The reference workload badly configured, what the analysis says of it, and the same after doing what it says.
 walkthrough() {
-    heading "docs/analyze.md: one worker and a limit of 60 MB/s, then as the analysis says"
+    heading "docs/analyze.md: one worker and a limit of 100 MB/s, then as the analysis says"
     import_workload
-    start_server
-    to_server
-    sed -e 's/^workers .*/workers = 1\nstore_write_mb_per_s_max = 60/' "$dir/stages.toml" >"$dir/throttled.toml"
-    "$rollfit" run --quiet --config "$dir/throttled.toml"
+    rm -rf "$dir/fx/features"
+    sed -e 's/^workers .*/workers = 1\nstore_write_mb_per_s_max = 100/' "$dir/rollfit.toml" >"$dir/walkthrough.toml"
+    "$rollfit" run --quiet --config "$dir/walkthrough.toml"
     "$rollfit" analyze --html "$dir/throttled.html"
-    forget_features
-    "$rollfit" run --quiet --config "$dir/stages.toml"
+    rm -rf "$dir/fx/features"
+    cp "$dir/rollfit.toml" "$dir/walkthrough.toml"
+    "$rollfit" run --quiet --config "$dir/walkthrough.toml"
     "$rollfit" analyze --html "$dir/fixed.html"
-    stop_server
-    rm -rf "$server"
+    rm -rf "$dir/fx/features"
 }
 
 told_and_taken() {
