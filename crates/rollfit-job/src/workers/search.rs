@@ -49,6 +49,8 @@ pub(super) struct Search {
     rest_until: Duration,
     /// What the last trial cost.
     cost_s: f64,
+    /// Whether the last speed was another than usual.
+    was_off: bool,
     /// How idle the cores were when the rest began.
     idle_share: f64,
     /// When fewer were last tried in vain.
@@ -85,6 +87,7 @@ impl Search {
             rest_s: REST_S,
             rest_until: Duration::ZERO,
             cost_s: 0.0,
+            was_off: false,
             idle_share: 1.0,
             fewer_failed: None,
         }
@@ -129,38 +132,41 @@ impl Search {
         (self.best, self.most_rows_per_s) = (Some(speed), speed.rows_per_s);
         let step = first_step(speed.workers, room);
         let said = format!("{} gave {}", workers(speed.workers), rows(speed));
-        self.try_more(speed, step, room, &said)
-            .or_else(|| self.try_fewer(speed, room, &said))
-            .or_else(|| self.rest(speed, room, None))
+        self.look_around(speed, step, room, &said)
     }
 
     fn rested(&mut self, before: Speed, speed: Speed, room: Room) -> Option<Choice> {
-        let change = speed.rows_per_s / before.rows_per_s - 1.0;
-        self.best = Some(speed);
-        self.most_rows_per_s = speed.rows_per_s;
-        let cores_came_free = room.idle_share > self.idle_share + 0.2;
-        let is_new = change.abs() > DRIFT.max(3.0 * (speed.error + before.error)) || cores_came_free;
-        if is_new {
+        if let Some(said) = self.news(before, speed, room) {
+            (self.best, self.most_rows_per_s) = (Some(speed), speed.rows_per_s);
             (self.lower, self.rest_s) = (None, REST_S);
+            return self.look_around(speed, first_step(speed.workers, room), room, &said);
         }
-        if !is_new && room.at < self.rest_until {
+        let usual = Speed { rows_per_s: 0.5 * (before.rows_per_s + speed.rows_per_s), ..speed };
+        (self.best, self.most_rows_per_s) = (Some(usual), usual.rows_per_s);
+        if room.at < self.rest_until {
             return None;
         }
-        let said = if cores_came_free {
-            format!("cores came free, {} give {}", workers(speed.workers), rows(speed))
-        } else if is_new {
-            format!("{} gave {} and give {} now", workers(speed.workers), rows(before), rows(speed))
-        } else {
-            format!("{} give {}", workers(speed.workers), rows(speed))
-        };
-        self.try_more(
-            speed,
-            if is_new { first_step(speed.workers, room) } else { quarter(speed.workers) },
-            room,
-            &said,
-        )
-        .or_else(|| self.try_fewer(speed, room, &said))
-        .or_else(|| self.rest(speed, room, None))
+        let said = format!("{} give {}", workers(usual.workers), rows(usual));
+        self.look_around(usual, quarter(usual.workers), room, &said)
+    }
+
+    /// What has changed without a change of ours, if anything has. A speed must be off twice to be believed.
+    fn news(&mut self, before: Speed, speed: Speed, room: Room) -> Option<String> {
+        let gave = format!("{} give {}", workers(speed.workers), rows(speed));
+        if room.idle_share > self.idle_share + 0.2 {
+            return Some(format!("cores came free, {gave}"));
+        }
+        let change = (speed.rows_per_s / before.rows_per_s - 1.0).abs();
+        let is_off = change > DRIFT.max(3.0 * (speed.error + before.error));
+        let was_off = std::mem::replace(&mut self.was_off, is_off);
+        (is_off && was_off).then(|| format!("{gave} and gave {} before", rows(before)))
+    }
+
+    /// Tries more, or else fewer.
+    fn look_around(&mut self, from: Speed, step: usize, room: Room, said: &str) -> Option<Choice> {
+        self.try_more(from, step, room, said)
+            .or_else(|| self.try_fewer(from, room, said))
+            .or_else(|| self.rest(from, room, None))
     }
 
     fn tried_more(&mut self, best: Speed, speed: Speed, step: usize, room: Room) -> Option<Choice> {
@@ -171,18 +177,20 @@ impl Search {
         if gain >= GAIN.max(noise) {
             (self.best, self.lower) = (Some(speed), Some(best));
             (self.most_rows_per_s, self.rest_s) = (speed.rows_per_s, REST_S);
-            let in_proportion = gain >= 0.8 * step as f64 / best.workers as f64;
-            let step = if in_proportion { 2 * speed.workers } else { (2 * step).min(speed.workers) };
-            return self
-                .try_more(speed, step, room, &said)
-                .or_else(|| self.try_fewer(speed, room, &said))
-                .or_else(|| self.rest(speed, room, None));
+            // A small step's gain is noise for a good part: only a large one that paid in full is reason to be bold.
+            let grew = step as f64 / best.workers as f64;
+            let step = if grew >= 0.5 && gain >= 0.8 * grew {
+                2 * speed.workers
+            } else {
+                (2 * step).min(speed.workers)
+            };
+            return self.look_around(speed, step, room, &said);
         }
+        self.cost_s += (-gain).max(0.0) * speed.took_s;
         // Where more was worse, the best may lie between; where nothing below is known yet, more likely there.
         if gain < -LOSS && self.lower.is_some() && step / 2 >= quarter(best.workers).div_ceil(2) {
             return self.try_more(best, step / 2, room, &said);
         }
-        self.cost_s = (-gain).max(0.0) * speed.took_s;
         let said = format!("{} gave no more than {} ({:+.0}%)", speed.workers, best.workers, 100.0 * gain);
         self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)))
     }

@@ -3,7 +3,7 @@
 use rollfit_job::record::Decision;
 use rollfit_job::spec::Workers;
 
-use super::run::{Simulated, simulate};
+use super::run::{BASE_BYTES, Simulated, simulate};
 use super::world::{Over, World};
 
 /// The fixed numbers that auto is held against: between larger ones lies little.
@@ -117,7 +117,8 @@ fn scenarios() -> Vec<Scenario> {
 /// The best fixed number, of those for which there is memory whatever partitions they have at once.
 fn best(world: &World) -> (usize, f64) {
     let machine = &world.machine;
-    let room_bytes = machine.memory_bytes - machine.memory_of_others.at(0) - machine.memory_bytes / 20;
+    let taken_bytes = machine.memory_of_others.at(0) + BASE_BYTES + machine.memory_bytes / 20;
+    let room_bytes = machine.memory_bytes - taken_bytes;
     let rows = world.rows().into_iter().map(|(_, rows)| rows).max().unwrap();
     let worker_bytes = (world.job.worker_bytes + rows * world.job.worker_bytes_per_row) * 7 / 6;
     let fixed = FIXED.into_iter().filter(|workers| *workers as u64 * worker_bytes <= room_bytes);

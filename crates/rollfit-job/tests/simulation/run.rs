@@ -30,7 +30,7 @@ pub(crate) struct Simulated {
 /// How long a worker rests that found a partition held by another runner.
 const HELD_PAUSE_S: f64 = 0.2;
 /// The process without workers.
-const BASE_BYTES: u64 = 30 << 20;
+pub(crate) const BASE_BYTES: u64 = 30 << 20;
 /// No run takes so long: the world makes no sense.
 const LONGEST_S: u64 = 1_000_000;
 
