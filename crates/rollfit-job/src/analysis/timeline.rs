@@ -33,10 +33,16 @@ fn point(before: &Sample, samples: &[Sample], last: &Sample) -> TimelinePoint {
         at_s: last.at_ms as f64 / 1e3,
         rows_per_s: rate(last.totals.rows, before.totals.rows),
         bytes_per_s: rate(last.totals.bytes, before.totals.bytes),
-        workers: samples.iter().map(|sample| sample.workers as f64).sum::<f64>() / samples.len() as f64,
+        workers: workers(before, samples),
         own_cores: mean(samples, |sample| sample.machine.own_cores),
         others_cores: mean(samples, |sample| sample.machine.others_cores),
     }
+}
+
+/// The last sample of a run is taken when the workers have left; it tells of the time in which they were still there.
+fn workers(before: &Sample, samples: &[Sample]) -> f64 {
+    let some = |sample: &Sample| (sample.workers > 0).then_some(sample.workers as f64);
+    mean(samples, some).unwrap_or(before.workers as f64)
 }
 
 fn mean(samples: &[Sample], of: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {

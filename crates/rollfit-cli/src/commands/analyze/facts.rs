@@ -13,16 +13,26 @@ use crate::output::{bytes, count, plural, time};
 pub(super) struct Fact {
     pub(super) label: &'static str,
     pub(super) text: String,
-    /// Whether it is to be typed or compared letter by letter.
-    pub(super) is_code: bool,
+    pub(super) form: Form,
+}
+
+/// How a text is to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Prose.
+    Prose,
+    /// Letter by letter.
+    Code,
+    /// To be typed into a shell.
+    Command,
 }
 
 fn fact(label: &'static str, text: impl Into<String>) -> Fact {
-    Fact { label, text: text.into(), is_code: false }
+    Fact { label, text: text.into(), form: Form::Prose }
 }
 
 fn code(label: &'static str, text: impl Into<String>) -> Fact {
-    Fact { label, text: text.into(), is_code: true }
+    Fact { label, text: text.into(), form: Form::Code }
 }
 
 /// A text in its parts; those between backticks are code. Where the backticks make no pairs all of it is text.
@@ -166,7 +176,7 @@ fn remedy(remedy: &Remedy) -> Vec<Fact> {
         fact("effort", remedy.effort.clone()),
         fact("watch", remedy.watch.clone()),
         fact("roll back", remedy.roll_back.clone()),
-        code("try on one", remedy.try_on_one.clone()),
+        Fact { label: "try on one", text: remedy.try_on_one.clone(), form: Form::Command },
     ]);
     facts
 }

@@ -5,7 +5,7 @@
 use rollfit_job::analysis::{Analysis, Bottleneck};
 use rollfit_job::record::Header;
 
-use super::facts::{self, Fact};
+use super::facts::{self, Fact, Form};
 use super::figures::share;
 use super::tables::{self, Table};
 
@@ -70,7 +70,7 @@ impl Page {
         if facts.is_empty() {
             return;
         }
-        let text = |fact: &Fact| if fact.is_code { code(&fact.text) } else { prose(&fact.text) };
+        let text = |fact: &Fact| if fact.form == Form::Prose { prose(&fact.text) } else { code(&fact.text) };
         let rows = facts.iter().map(|fact| vec![fact.label.to_owned(), text(fact)]);
         self.rows(&["", ""], &[false, false], rows);
     }

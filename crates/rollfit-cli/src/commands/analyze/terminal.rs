@@ -7,7 +7,7 @@ use rollfit_job::analysis::{Analysis, Bottleneck, Combined, Worth};
 use rollfit_job::record::Header;
 use textwrap::{Options, wrap};
 
-use super::facts::{self, Fact};
+use super::facts::{self, Fact, Form};
 use super::figures::share;
 use super::tables::{self, Column, Table};
 
@@ -77,18 +77,29 @@ impl Page {
 
     /// Wraps `text` behind `first`, its further lines behind `next`.
     fn hanging(&mut self, first: &str, next: &str, text: &str) {
+        self.wrapped(first, next, text, "");
+    }
+
+    /// As [`Page::hanging`], with `going_on` at the end of each line but the last.
+    fn wrapped(&mut self, first: &str, next: &str, text: &str, going_on: &str) {
         if text.is_empty() {
             return self.line(first);
         }
-        let options = Options::new(WIDTH).initial_indent(first).subsequent_indent(next).break_words(false);
-        wrap(text, options).iter().for_each(|line| self.line(line));
+        let options = Options::new(WIDTH - going_on.len()).initial_indent(first).subsequent_indent(next);
+        let lines = wrap(text, options.break_words(false));
+        for (at, line) in lines.iter().enumerate() {
+            let is_last = at + 1 == lines.len();
+            self.line(&format!("{line}{}", if is_last { "" } else { going_on }));
+        }
     }
 
     pub(super) fn facts(&mut self, indent: &str, facts: &[Fact]) {
         let width = facts.iter().map(|fact| fact.label.len()).max().unwrap_or(0).max(10);
         let next = format!("{indent}{:width$}{GAP}", "");
         for fact in facts {
-            self.hanging(&format!("{indent}{:<width$}{GAP}", fact.label), &next, &fact.text);
+            // A shell takes a command of several lines where each but the last ends so.
+            let going_on = if fact.form == Form::Command { " \\" } else { "" };
+            self.wrapped(&format!("{indent}{:<width$}{GAP}", fact.label), &next, &fact.text, going_on);
         }
     }
 
@@ -199,6 +210,19 @@ mod tests {
         ] {
             assert!(words.contains(told), "{told} is not in {text}");
         }
+    }
+
+    #[test]
+    fn a_command_of_several_lines_can_be_typed_as_it_is() {
+        let mut analysis = example::full();
+        let command =
+            "rollfit run --config /a/long/path/of/a/configuration/rollfit.toml --only eurusd:2017-01 --force";
+        analysis.bottlenecks[0].remedy.as_mut().unwrap().try_on_one = command.to_owned();
+        let text = render(&analysis);
+        let told = text.split_once("try on one").unwrap().1.split_once("\n\n").unwrap().0;
+        assert!(told.contains(" \\\n"), "{told}");
+        let typed = told.replace("\\\n", " ");
+        assert_eq!(typed.split_whitespace().collect::<Vec<_>>().join(" "), command);
     }
 
     #[test]

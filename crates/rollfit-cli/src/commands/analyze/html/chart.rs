@@ -70,9 +70,9 @@ impl Scale {
         (self.to_px - self.from_px).abs() * value / self.max
     }
 
-    /// Round values from 0 on, about so many, in steps of 1, 2 or 5 of a power of ten of `unit`.
-    fn ticks(&self, about: f64, unit: f64) -> Vec<f64> {
-        let step = round_step(self.max / unit / about) * unit;
+    /// Round values from 0 on, about so many, in steps of 1, 2 or 5 of a power of ten of `unit`, none below `step_min`.
+    fn ticks(&self, about: f64, unit: f64, step_min: f64) -> Vec<f64> {
+        let step = (round_step(self.max / unit / about) * unit).max(step_min);
         (0..)
             .map(|number| f64::from(number) * step)
             .take_while(|&tick| tick <= self.max * 1.000_001)
@@ -114,9 +114,9 @@ impl Plot {
         self.top + self.height
     }
 
-    /// Lines across at round values, with the values beside them and what they are above.
-    pub(super) fn y_axis(&self, label: &str, told: impl Fn(f64) -> String) -> Markup {
-        let ticks = self.y.ticks((self.height / 45.0).max(4.0), 1.0);
+    /// Lines across at round values, `step_min` apart at least, with the values beside them and what they are above.
+    pub(super) fn y_axis(&self, label: &str, step_min: f64, told: impl Fn(f64) -> String) -> Markup {
+        let ticks = self.y.ticks((self.height / 45.0).max(4.0), 1.0, step_min);
         html! {
             text.label x=(px(self.left)) y=(px(self.top - 9.0)) { (label) }
             @for tick in ticks {
@@ -130,7 +130,7 @@ impl Plot {
     pub(super) fn time_axis(&self, label: &str) -> Markup {
         let unit = TimeUnit::of(self.x.max);
         let told = |tick: f64| quantity(tick / unit.seconds);
-        self.x_axis(&self.x.ticks(10.0, unit.seconds), &format!("{} {label}", unit.plural), told)
+        self.x_axis(&self.x.ticks(10.0, unit.seconds, 0.0), &format!("{} {label}", unit.plural), told)
     }
 
     /// The axis below, with a value at each of the ticks and what they are.
@@ -146,8 +146,9 @@ impl Plot {
         }
     }
 
+    /// Whole numbers, about so many.
     pub(super) fn x_ticks(&self, about: f64) -> Vec<f64> {
-        self.x.ticks(about, 1.0)
+        self.x.ticks(about, 1.0, 1.0)
     }
 }
 
@@ -205,13 +206,14 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_end_with_the_axis() {
-        let ticks = |max, unit| Plot::new(0.0, 0.0, 100.0, max, 1.0).x.ticks(10.0, unit);
+        let ticks = |max, unit| Plot::new(0.0, 0.0, 100.0, max, 1.0).x.ticks(10.0, unit, 0.0);
         assert_eq!(
             ticks(600.0, 60.0),
             [0.0, 60.0, 120.0, 180.0, 240.0, 300.0, 360.0, 420.0, 480.0, 540.0, 600.0]
         );
         assert_eq!(ticks(7.0, 1.0), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(ticks(130_000.0, 1.0).len(), 7);
+        assert_eq!(Plot::new(0.0, 0.0, 100.0, 2.1, 1.0).x_ticks(10.0), [0.0, 1.0, 2.0]);
     }
 
     #[test]

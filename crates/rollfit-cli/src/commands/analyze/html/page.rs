@@ -6,7 +6,7 @@ use rollfit_job::record::Header;
 
 use super::chart::px;
 use super::{lanes, slowest, stages, throughput, workers};
-use crate::commands::analyze::facts::{self, Fact};
+use crate::commands::analyze::facts::{self, Fact, Form};
 use crate::commands::analyze::figures::share;
 use crate::commands::analyze::tables::{self, Table};
 
@@ -124,7 +124,7 @@ fn definitions(class: &str, facts: &[Fact]) -> Markup {
     html! {
         dl class=(class) {
             @for fact in facts {
-                div { dt { (fact.label) } dd { @if fact.is_code { code { (fact.text) } } @else { (prose(&fact.text)) } } }
+                div { dt { (fact.label) } dd { @if fact.form == Form::Prose { (prose(&fact.text)) } @else { code { (fact.text) } } } }
             }
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
     let busy_max = columns.iter().map(|times| times.total_us() as f64 / 1e6 / column_s).fold(0.0, f64::max);
     let plot = Plot::new(60.0, 26.0, 226.0, end_s, busy_max.max(analysis.run.workers_max as f64) * 1.05);
     figure.with(&html! {
-        (plot.y_axis("workers", quantity))
+        (plot.y_axis("workers", 1.0, quantity))
         @for (at, times) in columns.iter().enumerate() {
             (column(&plot, at as f64 * column_s, column_s, times))
         }

@@ -29,13 +29,13 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
     let cores =
         Plot::new(LEFT, 360.0, 90.0, end_s, most(cores_busy).max(limit(analysis).unwrap_or(0.0) * 1.08));
     figure.with(&html! {
-        (rows.y_axis("rows a second", |rows_per_s| count(rows_per_s as u64)))
+        (rows.y_axis("rows a second", 1.0, |rows_per_s| count(rows_per_s as u64)))
         (area("rows", &rows, &steps(points, |point| (0.0, point.rows_per_s))))
-        (workers.y_axis("workers", quantity))
+        (workers.y_axis("workers", 1.0, quantity))
         (area("workers", &workers, &steps(points, |point| (0.0, point.workers))))
         (decisions(&analysis.decisions, &workers))
         @if cores_known {
-            (cores.y_axis("cores", quantity))
+            (cores.y_axis("cores", 0.0, quantity))
             (area("own", &cores, &steps(points, |point| (0.0, point.own_cores.unwrap_or(0.0)))))
             (area("others", &cores, &steps(points, |point| (point.own_cores.unwrap_or(0.0), cores_busy(point)))))
             @if let Some(limit) = limit(analysis) {

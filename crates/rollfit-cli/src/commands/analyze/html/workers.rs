@@ -25,12 +25,12 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
     let workers_max = known.iter().map(|(line, _)| line.workers).max().unwrap_or(1);
     let plot = Plot::new(80.0, 26.0, 306.0, workers_max as f64 + 0.5, most * 1.08);
     figure.with(&html! {
-        (plot.y_axis("rows a second", |rows_per_s| count(rows_per_s as u64)))
+        (plot.y_axis("rows a second", 1.0, |rows_per_s| count(rows_per_s as u64)))
         path.range d=(range(&known, &plot)) {}
         path.curve.line d=(curve(&known, &plot)) {}
         (worth(analysis, &plot))
         @for (line, rows_per_s) in &known { (point(line, rows_per_s, &plot)) }
-        (plot.x_axis(&ticks(&plot), "workers", count_of))
+        (plot.x_axis(&plot.x_ticks(12.0), "workers", count_of))
     })
 }
 
@@ -42,11 +42,6 @@ fn legends(analysis: &Analysis, known: &[(&Scaling, &Estimate)]) -> Markup {
         (legend("range", "range"))
         @if analysis.worth.is_some() { (legend("limit line", "worth it up to here")) }
     }
-}
-
-/// Whole numbers of workers.
-fn ticks(plot: &Plot) -> Vec<f64> {
-    plot.x_ticks(12.0).into_iter().filter(|tick| tick.fract() == 0.0).collect()
 }
 
 fn count_of(workers: f64) -> String {
