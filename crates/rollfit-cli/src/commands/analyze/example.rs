@@ -1,16 +1,16 @@
 //! Analyses to test what is made of them: one that tells everything, and one that hardly tells a thing.
 
-use rollfit_job::activity::{Activity, Times};
+mod over_time;
+
 use rollfit_job::analysis::{
-    ActivityShare, Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, Foretold, LaneSlice,
-    Predicted, Remedy, Resource, RunFacts, Scaling, TimelinePoint, Worth,
+    Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, Foretold, LaneSlice, Predicted, Remedy,
+    Resource, RunFacts, Scaling, Worth,
 };
-use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, Unavailable};
 use rollfit_job::spec::{Origin, Setting};
 use rollfit_job::watch::{MachineLimits, Totals};
 
-const ROWS: u64 = 30_000;
+use self::over_time::{activities, lanes, timeline};
 
 fn estimate(low: f64, expected: f64, high: f64) -> Estimate {
     Estimate { low, expected, high }
@@ -252,21 +252,6 @@ fn resources() -> Vec<Resource> {
     ]
 }
 
-fn activities(lanes: &[LaneSlice]) -> Vec<ActivityShare> {
-    let mut total = Times::default();
-    lanes.iter().for_each(|slice| total.add_all(&slice.wall_us));
-    let line = |activity| ActivityShare {
-        activity,
-        wall_s: total.of(activity) as f64 / 1e6,
-        cpu_s: total.of(activity) as f64 / 3e6,
-        share: total.of(activity) as f64 / total.total_us() as f64,
-    };
-    let mut lines: Vec<ActivityShare> = Activity::ALL.into_iter().map(line).collect();
-    lines.retain(|line| line.wall_s > 0.0);
-    lines.sort_by(|a, b| b.wall_s.total_cmp(&a.wall_s));
-    lines
-}
-
 fn scaling() -> Vec<Scaling> {
     (1..=8).map(scaling_line).chain([16, 32].map(scaling_line)).collect()
 }
@@ -295,75 +280,6 @@ fn scaling_line(workers: usize) -> Scaling {
             )
         }),
     }
-}
-
-/// Partitions one after the other on each worker; the third is a giant, one of them failed.
-fn lanes(partitions: u64, workers: usize) -> Vec<LaneSlice> {
-    let mut free_s = vec![0.0; workers];
-    (0..partitions)
-        .map(|number| {
-            let worker = number as usize % workers;
-            let size = if number == 2 { 9.0 } else { 1.0 + (number % 7) as f64 / 10.0 };
-            let slice = slice(number, worker, free_s[worker], size);
-            free_s[worker] += slice.took_s + 0.05;
-            slice
-        })
-        .collect()
-}
-
-fn slice(number: u64, worker: usize, begun_s: f64, size: f64) -> LaneSlice {
-    let mut wall_us = Times::default();
-    let shares = [
-        (Activity::Waiting, 0.02),
-        (Activity::Connecting, 0.01),
-        (Activity::Asking, 0.04),
-        (Activity::Reading, 0.12),
-        (Activity::Computing, 0.09),
-        (Activity::Encoding, 0.13),
-        (Activity::Sending, 0.48),
-        (Activity::Committing, 0.11),
-    ];
-    for (activity, share) in shares {
-        wall_us.add(activity, (share * size * 5e6) as u64);
-    }
-    let keys = ["eurusd", "gbpusd", "usdjpy", "audnzd"];
-    let month = format!("{}-{:02}", 2017 - number % 12 / 4, number % 12 + 1);
-    LaneSlice {
-        worker,
-        partition: Partition {
-            key: keys[number as usize % keys.len()].to_owned(),
-            month: month.parse().unwrap(),
-        },
-        begun_s,
-        took_s: wall_us.total_us() as f64 / 1e6,
-        outcome: if number == 8 { "failed" } else { "written" }.to_owned(),
-        rows: if number == 8 { 0 } else { (ROWS as f64 * size) as u64 },
-        wall_us,
-    }
-}
-
-fn timeline(took_s: f64, workers: usize) -> Vec<TimelinePoint> {
-    (1..=200u32)
-        .map(|number| {
-            let at_s = took_s * f64::from(number) / 200.0;
-            let workers = if at_s < 61.0 {
-                1.0
-            } else if at_s < 140.5 {
-                2.0
-            } else {
-                workers as f64
-            };
-            let rows_per_s = 38_000.0 * workers * (1.0 + 0.1 * f64::from(number).sin());
-            TimelinePoint {
-                at_s,
-                rows_per_s,
-                bytes_per_s: rows_per_s * 1440.0,
-                workers,
-                own_cores: Some(0.7 * workers),
-                others_cores: Some(0.3 + 0.2 * (f64::from(number) / 9.0).cos()),
-            }
-        })
-        .collect()
 }
 
 fn decision(at_ms: u64, was: usize, workers: usize, reason: &str, rows_per_s: Option<f64>) -> Decision {
