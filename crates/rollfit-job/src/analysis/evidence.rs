@@ -39,7 +39,7 @@ impl<'a> Evidence<'a> {
         let seen = Seen::of(record, &in_hand, took_s);
         let levels = Level::all(record, workers_with_session(record), seen.neighbours.as_ref());
         let held_s = held_s(record, took_s);
-        let had = in_hand.shares(0.0, last_begun_s(record));
+        let had = had(record, &in_hand, took_s);
         let case = Case { had, ..case(record, &demand, &levels, &seen, held_s) };
         Some(Self { record, took_s, totals, in_hand, demand, levels, seen, case })
     }
@@ -149,6 +149,14 @@ pub(super) fn took_s(record: &Record) -> f64 {
 pub(super) fn totals(record: &Record) -> Totals {
     let last_sample = record.samples.last().map(|sample| sample.totals);
     record.end.as_ref().map(|end| end.totals).or(last_sample).unwrap_or_default()
+}
+
+/// For which shares of the time in which there was work for all the run had how many workers; nothing where all partitions
+/// were begun at once, so that there was no such time.
+fn had(record: &Record, in_hand: &Course, took_s: f64) -> Vec<(usize, f64)> {
+    const LEAST: f64 = 0.1;
+    let until_s = last_begun_s(record);
+    if until_s < LEAST * took_s { Vec::new() } else { in_hand.shares(0.0, until_s) }
 }
 
 fn case(record: &Record, demand: &Demand, levels: &[Level], seen: &Seen, held_s: f64) -> Case {
