@@ -98,15 +98,16 @@ impl Advice {
         Estimate { low: gone.low.min(half.low), ..gone }
     }
 
-    pub(super) fn remedy(&self, evidence: &Evidence<'_>, gain: Estimate) -> Remedy {
-        let then = binding(&self.applied(&evidence.case, 0.0));
+    /// The remedy in a case, where it brings this gain.
+    pub(super) fn remedy(&self, evidence: &Evidence<'_>, case: &Case, gain: Estimate) -> Remedy {
+        let then = binding(&self.applied(case, 0.0));
         Remedy {
             action: self.action.clone(),
             before: self.before.clone(),
             after: format!("{}; the limit is then {then}", self.after),
             applies: self.applies.to_owned(),
             gain: Some(gain),
-            job_s: Some(job_s(evidence, gain)),
+            job_s: Some(job_s(evidence, case, gain)),
             risk: self.risk.clone(),
             effort: self.effort.to_owned(),
             watch: self.watch.clone(),

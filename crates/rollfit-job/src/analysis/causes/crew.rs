@@ -10,11 +10,11 @@ use super::{Advice, Found};
 use crate::spec::{Order, Workers};
 
 pub(super) fn found(evidence: &Evidence<'_>) -> Vec<Found> {
-    [workers(evidence), sessions(evidence), giant(evidence)].into_iter().flatten().collect()
+    [workers(evidence, &evidence.case), sessions(evidence), giant(evidence)].into_iter().flatten().collect()
 }
 
-fn workers(evidence: &Evidence<'_>) -> Option<Found> {
-    let case = &evidence.case;
+/// Whether more workers would pay in a case.
+pub(super) fn workers(evidence: &Evidence<'_>, case: &Case) -> Option<Found> {
     if case.workers == Workers::Auto {
         return None;
     }

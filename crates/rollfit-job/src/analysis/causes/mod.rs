@@ -44,23 +44,37 @@ pub(super) fn ranked(evidence: &Evidence<'_>) -> Vec<Ranked> {
         .chain(crew::found(evidence))
         .chain(store::found(evidence))
         .chain(trouble::found(evidence));
-    let mut ranked: Vec<Ranked> = found.filter_map(|found| found.told(evidence)).collect();
+    let mut ranked: Vec<Ranked> = found.filter_map(|found| found.told(evidence, &evidence.case)).collect();
     ranked.sort_by(|a, b| b.score().total_cmp(&a.score()));
+    ranked.extend(workers_then(evidence, &ranked));
     ranked
 }
 
+/// Behind a limit it makes no difference how many workers there are; once it is gone it may.
+fn workers_then(evidence: &Evidence<'_>, ranked: &[Ranked]) -> Option<Ranked> {
+    if ranked.is_empty() || ranked.iter().any(|ranked| ranked.bottleneck.cause == Cause::Workers) {
+        return None;
+    }
+    let then = all_applied(&evidence.case, ranked);
+    let mut found = crew::workers(evidence, &then)?;
+    found.evidence.push("that brings nothing before what stands above it is done".to_owned());
+    found.told(evidence, &then)
+}
+
 impl Found {
-    /// Told with what its remedy brings; none where that is not worth it.
-    fn told(self, evidence: &Evidence<'_>) -> Option<Ranked> {
-        let gain = self.advice.as_ref().map(|advice| advice.gain(&evidence.case));
+    /// Told with what its remedy brings in a case; none where that is not worth it.
+    fn told(self, evidence: &Evidence<'_>, case: &Case) -> Option<Ranked> {
+        let gain = self.advice.as_ref().map(|advice| advice.gain(case));
         // What workers that find their number would gain anyway is no merit of a change.
-        let anyway = evidence.case.gain(&evidence.case).expected.max(1.0);
-        let is_worth_it =
-            gain.map_or(self.impact >= IMPACT_LEAST, |gain| gain.expected >= (1.0 + GAIN_LEAST) * anyway);
+        let anyway = case.gain(case).expected.max(1.0);
+        // The system's own work for this run counts as others': cores that others take are told where that is beyond doubt.
+        let is_certain = |gain: Estimate| self.cause != Cause::Cpu || gain.low >= 1.0;
+        let pays = |gain: Estimate| is_certain(gain) && gain.expected >= (1.0 + GAIN_LEAST) * anyway;
+        let is_worth_it = gain.map_or(self.impact >= IMPACT_LEAST, pays);
         if !is_worth_it {
             return None;
         }
-        let remedy = self.advice.as_ref().zip(gain).map(|(advice, gain)| advice.remedy(evidence, gain));
+        let remedy = self.advice.as_ref().zip(gain).map(|(advice, gain)| advice.remedy(evidence, case, gain));
         let bottleneck = Bottleneck {
             cause: self.cause,
             title: self.title,
@@ -87,9 +101,10 @@ impl Ranked {
     }
 }
 
-/// How long the whole job takes with a gain, by how long it takes now.
-fn job_s(evidence: &Evidence<'_>, gain: Estimate) -> Estimate {
-    divided(evidence.job_s(), gain)
+/// How long the whole job takes with a gain in a case, by how long it takes now.
+fn job_s(evidence: &Evidence<'_>, case: &Case, gain: Estimate) -> Estimate {
+    let before = evidence.case.gain(case).expected / evidence.case.gain(&evidence.case).expected;
+    divided(evidence.job_s() / before, gain)
 }
 
 /// A case with all remedies applied.
