@@ -82,7 +82,7 @@ impl Meter {
         let is_long = moment.at.saturating_sub(settled) >= LEAST;
         // Partitions without anything to do tell nothing about those that have.
         let is_enough = written >= self.workers.max(LEAST_PARTITIONS) && 2 * written >= self.finished.len();
-        (is_long && is_enough).then(|| self.speed(moment.at))
+        (is_long && is_enough).then(|| self.speed(moment, settled))
     }
 
     fn follow(&mut self, partition: &Finished) {
@@ -97,25 +97,37 @@ impl Meter {
         moment.lanes.len() <= self.workers || waited_s > 3.0 * self.partition_s.unwrap_or(f64::INFINITY)
     }
 
-    fn speed(&self, at: Duration) -> Speed {
-        let rows: f64 = self.finished.iter().map(|partition| partition.rows as f64).sum();
-        let took_s: f64 = self.finished.iter().map(seconds).sum();
-        let count = self.finished.len() as f64;
-        let of_one = rows / took_s.max(1e-9);
-        let off = |partition: &Finished| partition.rows as f64 - of_one * seconds(partition);
-        let squares: f64 = self.finished.iter().map(|partition| off(partition).powi(2)).sum();
-        let error = (squares * count / (count - 1.0).max(1.0)).sqrt() / rows.max(1.0);
-        let is_final =
-            error <= ERROR_WANTED || self.finished.len() >= ROUNDS_MAX * self.workers.max(LEAST_PARTITIONS);
+    fn speed(&self, moment: &Moment, settled: Duration) -> Speed {
+        let mut seen: Vec<(f64, f64)> =
+            self.finished.iter().map(|one| (one.rows as f64, seconds(one))).collect();
+        let count = seen.len();
+        let mean = |of: fn(&(f64, f64)) -> f64| seen.iter().map(of).sum::<f64>() / count as f64;
+        let (mean_rows, partition_s) = (mean(|(rows, _)| *rows), mean(|(_, took_s)| *took_s));
+        seen.extend(overdue(moment, settled, 1.5 * partition_s).map(|took_s| (mean_rows, took_s)));
+        let rows: f64 = seen.iter().map(|(rows, _)| rows).sum();
+        let of_one = rows / seen.iter().map(|(_, took_s)| took_s).sum::<f64>().max(1e-9);
+        let squares: f64 = seen.iter().map(|(rows, took_s)| (rows - of_one * took_s).powi(2)).sum();
+        let error = (squares * seen.len() as f64 / (seen.len() as f64 - 1.0).max(1.0)).sqrt() / rows.max(1.0);
+        let is_final = error <= ERROR_WANTED || count >= ROUNDS_MAX * self.workers.max(LEAST_PARTITIONS);
         Speed {
             workers: self.workers,
             rows_per_s: self.workers as f64 * of_one,
             error,
             is_final,
-            took_s: at.saturating_sub(self.changed).as_secs_f64(),
-            partition_s: took_s / count.max(1.0),
+            took_s: moment.at.saturating_sub(self.changed).as_secs_f64(),
+            partition_s,
         }
     }
+}
+
+/// For how long partitions begun since then have been in hand that are so for longer than so many seconds. They end some time:
+/// counting only those that ended would take a run for one without slow partitions.
+fn overdue(moment: &Moment, since: Duration, usual_s: f64) -> impl Iterator<Item = f64> {
+    let in_hand = moment.lanes.iter().filter(|lane| lane.partition.is_some());
+    let measured_s = moment.at.saturating_sub(since).as_secs_f64();
+    in_hand
+        .map(|lane| lane.since_ms as f64 / 1e3)
+        .filter(move |held_s| (usual_s..=measured_s).contains(held_s))
 }
 
 fn seconds(partition: &Finished) -> f64 {
