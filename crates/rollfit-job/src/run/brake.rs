@@ -79,7 +79,7 @@ impl Brake {
 }
 
 /// The processor time of this process.
-fn process_cpu_s() -> f64 {
+pub(super) fn process_cpu_s() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

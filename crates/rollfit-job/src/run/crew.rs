@@ -4,18 +4,19 @@
 //! Holds true: a dismissed worker finishes the partition in hand. As long as partitions are left there is a worker.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Scope;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::partition::Runner;
+use super::probing::Probing;
 use super::queue::{Next, Queue};
 use super::{Outcome, Spent, Try};
 use crate::activity::{self, Activity, Lane, during};
 use crate::features::FeatureEngine;
 use crate::partition::Partition;
-use crate::watch::{Moment, StoreProbe, StoreSample};
+use crate::watch::{Moment, StoreProbe};
 use crate::workers::{Finished, Policy, Situation, lock};
 
 /// How often the run is looked at.
@@ -34,8 +35,7 @@ pub(super) struct Crew<'a> {
     /// Told when a worker leaves.
     left: Condvar,
     workers_max: AtomicUsize,
-    store: Mutex<Option<StoreSample>>,
-    is_over: AtomicBool,
+    store: Probing,
 }
 
 impl<'a> Crew<'a> {
@@ -49,8 +49,7 @@ impl<'a> Crew<'a> {
             lanes: Mutex::default(),
             left: Condvar::new(),
             workers_max: AtomicUsize::new(0),
-            store: Mutex::default(),
-            is_over: AtomicBool::new(false),
+            store: Probing::default(),
         }
     }
 
@@ -74,7 +73,7 @@ impl<'a> Crew<'a> {
                     .spawn_scoped(scope, move || self.probe(probe));
             }
             self.watch(scope, policy);
-            self.is_over.store(true, Ordering::Relaxed);
+            self.store.end();
         });
     }
 
@@ -150,26 +149,16 @@ impl<'a> Crew<'a> {
             lanes: lock(&self.lanes).values().map(|lane| lane.state()).collect(),
             totals: self.runner.done.totals(),
             machine: self.runner.job.machine.sample(),
-            store: lock(&self.store).clone(),
+            store: self.store.latest(),
         }
     }
 
-    /// Asks the store how it is, once a second, until the run is over. What cannot be asked is told once.
-    fn probe(&self, mut probe: Box<dyn StoreProbe>) {
-        let mut told = false;
-        while !self.is_over.load(Ordering::Relaxed) {
-            let asked = Instant::now();
-            let sample = probe.sample();
-            if let (Err(error), false) = (&sample, told) {
-                told = true;
-                let cause = crate::error_chain(error);
-                self.runner.observer.unavailable(self.runner.started.elapsed(), "the store", &cause);
-            }
-            *lock(&self.store) = sample.ok();
-            while asked.elapsed() < PERIOD && !self.is_over.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
+    /// What the store does not tell is told once.
+    fn probe(&self, probe: Box<dyn StoreProbe>) {
+        self.store.ask(probe, |error| {
+            let cause = crate::error_chain(error);
+            self.runner.observer.unavailable(self.runner.started.elapsed(), "the store", &cause);
+        });
     }
 
     fn work_as(&self, worker: usize, lane: &Arc<Lane>) {

@@ -6,6 +6,7 @@ mod crew;
 mod done;
 mod order;
 mod partition;
+mod probing;
 mod queue;
 
 use std::time::{Duration, Instant};
