@@ -92,7 +92,7 @@ pub(crate) struct SelectArguments {
     #[arg(long, value_name = "KEY[:YYYY-MM]")]
     pub(crate) only: Vec<Selector>,
     /// Partitions worked on at once: `auto`, a number, or a range such as 2..16
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<Workers>,
 }
 
