@@ -24,6 +24,8 @@ pub(in super::super) struct Advice {
     /// What stands before `rollfit run` to try it; nothing where it is not a setting.
     pub(super) variable: Option<String>,
     pub(super) change: Change,
+    /// How uncertain what it brings is besides, relative.
+    pub(super) doubt: f64,
 }
 
 impl Advice {
@@ -55,6 +57,7 @@ impl Advice {
             roll_back,
             variable: (!is_removed).then(|| format!("ROLLFIT_RUN__{}={value}", key.to_uppercase())),
             change,
+            doubt: 0.0,
         }
     }
 
@@ -71,11 +74,16 @@ impl Advice {
             roll_back: "undo it outside rollfit; nothing that rollfit stores depends on it".to_owned(),
             variable: None,
             change,
+            doubt: 0.0,
         }
     }
 
     pub(super) fn risks(self, risk: &str) -> Self {
         Self { risk: risk.to_owned(), ..self }
+    }
+
+    pub(super) fn doubted(self, doubt: f64) -> Self {
+        Self { doubt, ..self }
     }
 
     pub(super) fn watching(self, watch: String) -> Self {
@@ -95,7 +103,8 @@ impl Advice {
     pub(super) fn gain(&self, case: &Case) -> Estimate {
         let gone = case.gain(&self.applied(case, 0.0));
         let half = case.gain(&self.applied(case, 0.5));
-        Estimate { low: gone.low.min(half.low), ..gone }
+        let low = gone.low.min(half.low) / (1.0 + self.doubt);
+        Estimate { low, high: gone.high * (1.0 + self.doubt), ..gone }
     }
 
     /// The remedy in a case, where it brings this gain.

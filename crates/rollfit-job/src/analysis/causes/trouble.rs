@@ -76,6 +76,8 @@ fn retries(evidence: &Evidence<'_>) -> Option<Found> {
     }
     let all = evidence.demand;
     let clean = Demand::of(written(record).filter(|end| end.attempt == 1))?.sized(all.rows);
+    // What partitions cost without repeats is known only of those that went well at once, which may be easier ones.
+    const DOUBT: f64 = 0.15;
     let pausing_s = all.pausing_s;
     let once = move |case: &Case, left: f64| case.with_work(|work| without_repeats(work, &clean, &all, left));
     let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
@@ -89,6 +91,7 @@ fn retries(evidence: &Evidence<'_>) -> Option<Found> {
         "no attempt fails".to_owned(),
         Box::new(once),
     )
+    .doubted(DOUBT)
     .watching("attempts that were repeated: none".to_owned());
     Some(Found {
         cause: Cause::Retries,
