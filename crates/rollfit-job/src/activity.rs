@@ -1,7 +1,7 @@
 //! [`Activity`]: what a worker does at this moment, and how long it did each thing. Whoever begins something else says so
 //! with [`enter`], on the worker's own thread; what nobody said belongs to the activity around it.
 //!
-//! Holds true: between [`Clock::start`] and [`Clock::lap`] every microsecond belongs to exactly one activity. On threads
+//! Holds true: between [`start`] and [`lap`] every microsecond belongs to exactly one activity. On threads
 //! that are no workers nothing is counted.
 
 use std::cell::RefCell;

@@ -15,7 +15,7 @@ pub(super) fn foretold(record: &Record) -> Option<Foretold> {
         forecast.add(Duration::from_millis(sample.at_ms), &sample.totals, sample.workers);
         if sample.at_ms >= end.at_ms / 4 {
             let eta = forecast.eta()?;
-            let left_s = (end.at_ms - sample.at_ms) as f64 / 1e3;
+            let left_s = end.at_ms.saturating_sub(sample.at_ms) as f64 / 1e3;
             return (left_s > 0.0).then(|| Foretold {
                 at_s: sample.at_ms as f64 / 1e3,
                 told_s: Estimate { low: eta.low_s, expected: eta.expected_s, high: eta.high_s },

@@ -116,7 +116,7 @@ fn giant(evidence: &Evidence<'_>) -> Option<Found> {
         return None;
     }
     let idle = evidence.idle_share();
-    let took_s = (largest.at_ms - largest.begun_ms) as f64 / 1e3;
+    let took_s = largest.at_ms.saturating_sub(largest.begun_ms) as f64 / 1e3;
     let alone_s = evidence.in_hand.above_s(0.5, 0.0, evidence.took_s)
         - evidence.in_hand.above_s(1.5, 0.0, evidence.took_s);
     let first = |case: &Case, _: f64| Case { order: Order::LargestFirst, ..case.clone() };
