@@ -15,6 +15,7 @@ mod faults;
 mod frames;
 mod harness_works;
 mod import;
+mod import_found;
 mod kill;
 mod measured;
 mod opened;

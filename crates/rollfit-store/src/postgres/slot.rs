@@ -281,7 +281,7 @@ impl PostgresSlot<'_> {
 
     fn end_transaction(&mut self) -> Result<(), StoreError> {
         failpoint::reach("commit-sent");
-        let committed = self.session.execute("commit; if it was lost, the receipt will tell,", "COMMIT");
+        let committed = self.session.execute("commit (if it was lost, the receipt will tell)", "COMMIT");
         self.ended = committed.is_ok();
         if self.ended {
             failpoint::reach("commit-answered");

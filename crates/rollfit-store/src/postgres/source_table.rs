@@ -18,6 +18,7 @@ use super::references::check_unreferenced;
 use super::rights::check_temporary;
 use super::session::{Parameter, Session};
 use super::tables::{Kind, Table, check_taken};
+use super::trigger::{Trigger, run_deferred};
 
 /// Where changed rows wait until all of a table's are there. It goes with the transaction.
 const STAGED: &str = "pg_temp.rollfit_staged";
@@ -165,10 +166,29 @@ impl SourceTable {
             }
         }
         if deleted || differs {
+            self.check_written(session, wanted)?;
             failpoint::reach("import-table-written");
             session.execute(&format!("analyze {}", self.name), &format!("ANALYZE {}", self.name.sql()))?;
         }
         Ok(deleted || differs)
+    }
+
+    /// Where triggers or rules may have changed what was written, checks that the table has the wanted rows and no others.
+    fn check_written(&self, session: &mut Session, wanted: &WantedRows<'_>) -> Result<(), StoreError> {
+        let triggers = Trigger::on(session, [&self.name])?;
+        if triggers.is_empty() {
+            return Ok(());
+        }
+        run_deferred(session)?;
+        let stored = self.read(session)?;
+        if gone(&stored, wanted).is_empty() && self.differing(&stored, wanted).next().is_none() {
+            return Ok(());
+        }
+        Err(StoreError::permanent(format!(
+            "{} does not hold what was written to it; disable or drop its {}",
+            self.name,
+            Trigger::names(&triggers, &self.name)
+        )))
     }
 
     /// The wanted rows that the table does not have, or has otherwise.

@@ -56,3 +56,8 @@ impl Trigger {
         if names.is_empty() { "no trigger or rule".to_owned() } else { names.join(", ") }
     }
 }
+
+/// Has the triggers that wait for the commit run now, and what comes later at once.
+pub(crate) fn run_deferred(session: &mut Session) -> Result<(), StoreError> {
+    session.execute("run deferred triggers and constraints", "SET CONSTRAINTS ALL IMMEDIATE")
+}

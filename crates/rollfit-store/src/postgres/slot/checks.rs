@@ -6,7 +6,7 @@ use rollfit_job::store::{Slot, StoreError};
 use rollfit_job::verify::receipt_difference;
 
 use super::super::names::TableName;
-use super::super::trigger::Trigger;
+use super::super::trigger::{Trigger, run_deferred};
 use super::PostgresSlot;
 
 impl PostgresSlot<'_> {
@@ -40,7 +40,7 @@ impl PostgresSlot<'_> {
         let names = self.targets.iter().map(|target| &target.leaf.name);
         let triggers = Trigger::on(&mut self.session, names)?;
         if !triggers.is_empty() {
-            self.session.execute("run deferred triggers and constraints", "SET CONSTRAINTS ALL IMMEDIATE")?;
+            run_deferred(&mut self.session)?;
         }
         Ok(triggers)
     }
