@@ -9,7 +9,6 @@ use super::session::{Parameter, Session};
 /// Those that INSERT, UPDATE or DELETE run: also the ones that a partitioned parent gives its parts, and none of the
 /// server's own, which foreign keys and deferred unique constraints have.
 const TRIGGERS: &str = "
-    WITH asked AS (SELECT to_regclass(name) AS oid FROM unnest($1) name)
     SELECT n.nspname::text, c.relname::text, found.what || ' ' || found.name
     FROM (SELECT t.tgrelid AS oid, 'trigger' AS what, t.tgname AS name
           FROM pg_catalog.pg_trigger t LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
@@ -17,9 +16,9 @@ const TRIGGERS: &str = "
           UNION ALL
           SELECT r.ev_class, 'rule', r.rulename FROM pg_catalog.pg_rewrite r
           WHERE r.ev_enabled <> 'D' AND r.ev_type IN ('2', '3', '4')) found
-    JOIN asked ON asked.oid = found.oid
     JOIN pg_catalog.pg_class c ON c.oid = found.oid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN unnest($1, $2) AS asked (schema, name) ON asked.schema = n.nspname AND asked.name = c.relname
     ORDER BY 3, 1, 2";
 
 /// A trigger or rule that is not disabled.
@@ -36,8 +35,9 @@ impl Trigger {
         session: &mut Session,
         tables: impl IntoIterator<Item = &'a TableName>,
     ) -> Result<Vec<Self>, StoreError> {
-        let names: Vec<String> = tables.into_iter().map(TableName::sql).collect();
-        let parameters: [Parameter<'_>; 1] = [(&names, Type::TEXT_ARRAY)];
+        let (schemas, names): (Vec<&str>, Vec<&str>) =
+            tables.into_iter().map(|table| (table.schema.as_str(), table.name.as_str())).unzip();
+        let parameters: [Parameter<'_>; 2] = [(&schemas, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
         let rows = session.rows("look up triggers and rules", TRIGGERS, &parameters)?;
         let trigger = |row: &tokio_postgres::Row| Self {
             table: TableName::new(row.get(0), row.get(1)),
