@@ -1,5 +1,5 @@
 //! [`ForeignKey`]: a foreign key onto a table of ours that deletes or changes rows of others when rows of ours are deleted.
-//! NO ACTION and RESTRICT are not among them: with those the server itself refuses to delete.
+//! NO ACTION and RESTRICT are not among them: the server itself refuses to delete then.
 
 use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
@@ -178,6 +178,6 @@ fn unreadable(table: &TableName, role: &str, [may_use, may_read, is_filtered]: [
         return Some(format!("{cannot}: GRANT SELECT ON {} TO {}", table.sql(), quoted(role)));
     }
     is_filtered.then(|| {
-        format!("{cannot}, for its row-level security policies hide rows: use a role with BYPASSRLS, or drop the key")
+        format!("{cannot}, because row-level security policies hide rows: use a role with BYPASSRLS, or drop the key")
     })
 }
