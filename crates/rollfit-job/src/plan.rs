@@ -201,7 +201,8 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
     let assessed = Panel::read(job.source, job.spec, partition).and_then(|panel| {
         let input = Input::of(&panel);
         let found = job.sink.found(partition)?;
-        Ok((Assessment::of(&found, definition, &input, &job.spec.run), input.rows))
+        let assessment = Assessment::of(&found, definition, &input, &job.spec.run);
+        Ok((with_obstacle(job.sink, partition, assessment)?, input.rows))
     });
     let partition = partition.clone();
     match assessed {
@@ -225,6 +226,21 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
             write_bytes: 0,
         },
     }
+}
+
+/// Asks for an obstacle only where rows may have to be replaced.
+fn with_obstacle(
+    sink: &dyn Sink,
+    partition: &Partition,
+    assessment: Assessment,
+) -> Result<Assessment, StoreError> {
+    if matches!(assessment.state, State::Missing | State::Done) {
+        return Ok(assessment);
+    }
+    Ok(match sink.obstacle(partition)? {
+        Some(obstacle) => assessment.with_obstacle(&obstacle),
+        None => assessment,
+    })
 }
 
 /// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be told from

@@ -4,7 +4,8 @@ use crate::receipt::{Definition, Input, Receipt};
 use crate::spec::RunSpec;
 use crate::store::Found;
 
-/// What a partition is. See SPEC promise 3: the last three are left alone unless a replacement is asked for.
+/// What a partition is. See SPEC promise 3: [`State::LEFT_ALONE`] wait until a replacement is asked for, and `Blocked`
+/// until its cause is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
@@ -20,17 +21,20 @@ pub enum State {
     Foreign,
     /// The source has changed since, and lost rows.
     Shrunk,
+    /// It would have to be replaced, and that would change rows of others.
+    Blocked,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 6] = [
+    pub const ALL: [State; 7] = [
         State::Missing,
         State::Done,
         State::InputChanged,
         State::DefinitionChanged,
         State::Foreign,
         State::Shrunk,
+        State::Blocked,
     ];
 
     /// The states that a run leaves alone until told to replace them.
@@ -45,6 +49,7 @@ impl State {
             State::DefinitionChanged => "definition-changed",
             State::Foreign => "foreign",
             State::Shrunk => "shrunk",
+            State::Blocked => "blocked",
         }
     }
 }
@@ -59,6 +64,12 @@ impl std::str::FromStr for State {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text == State::Blocked.name() {
+            return Err(
+                "`blocked` cannot be replaced: remove what blocks the partition, which `rollfit plan` names"
+                    .to_owned(),
+            );
+        }
         Self::LEFT_ALONE.into_iter().find(|state| state.name() == text).ok_or_else(|| {
             format!(
                 "`{text}` cannot be replaced; these can: {}",
@@ -91,6 +102,25 @@ impl Assessment {
 
     fn new(state: State, cause: String) -> Self {
         Self { state, also: None, cause }
+    }
+
+    /// The partition as it is if `obstacle` keeps its rows from being replaced or removed: blocked where they would have
+    /// to be replaced now, and as before, with a word about it, where a run would do that only when asked to.
+    #[must_use]
+    pub fn with_obstacle(self, obstacle: &str) -> Self {
+        match self.state {
+            State::Missing | State::Done | State::Blocked => self,
+            State::InputChanged => self.blocked_by(obstacle),
+            State::DefinitionChanged | State::Foreign | State::Shrunk => {
+                Self { cause: format!("{}; --replace would find it blocked: {obstacle}", self.cause), ..self }
+            }
+        }
+    }
+
+    /// The partition once it has to be replaced and `obstacle` forbids that.
+    #[must_use]
+    pub fn blocked_by(self, obstacle: &str) -> Self {
+        Self::new(State::Blocked, format!("it is {} ({}), but {obstacle}", self.state, self.cause))
     }
 
     /// Whether a run that may replace `replace` may write the partition.
@@ -228,5 +258,21 @@ mod tests {
     fn only_what_is_left_alone_can_be_replaced() {
         assert_eq!("foreign".parse(), Ok(State::Foreign));
         assert!("done".parse::<State>().unwrap_err().contains("definition-changed, foreign, shrunk"));
+        assert!("blocked".parse::<State>().unwrap_err().contains("remove what blocks"));
+    }
+
+    #[test]
+    fn only_what_has_to_be_replaced_is_blocked_and_the_others_say_what_would_block_them() {
+        let with_obstacle =
+            |state| Assessment::new(state, "why".to_owned()).with_obstacle("labels refers to it");
+        for state in State::ALL {
+            let assessment = with_obstacle(state);
+            match state {
+                State::InputChanged => assert_eq!(assessment.state, State::Blocked),
+                state => assert_eq!(assessment.state, state),
+            }
+            let is_silent = matches!(state, State::Missing | State::Done | State::Blocked);
+            assert_eq!(assessment.cause.contains("labels"), !is_silent, "{state}");
+        }
     }
 }

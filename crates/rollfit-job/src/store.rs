@@ -212,6 +212,15 @@ pub trait Sink: Send + Sync {
     /// When the store cannot be read.
     fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
 
+    /// What of others would be lost if the rows of a partition were replaced or removed, with the ways out, as a clause
+    /// that follows "but"; none where nothing would.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn obstacle(&self, _partition: &Partition) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     /// The partitions that have features, ours or not, in no order.
     ///
     /// # Errors
@@ -304,6 +313,14 @@ pub trait Slot {
     /// # Errors
     /// When the store cannot be read.
     fn found(&mut self) -> Result<Found, StoreError>;
+
+    /// As [`Sink::obstacle`], now that nobody can add to it. Where there is one, [`Slot::commit`] and [`Slot::remove`] fail.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn obstacle(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 
     /// What the columns make of values; none where they hold every double. Known from [`Slot::found`] on.
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {

@@ -140,6 +140,17 @@ impl Position {
     }
 }
 
+/// Counts and sums the rows of `reader` and returns how they differ from what `receipt` says, if they do.
+///
+/// # Errors
+/// When the rows cannot be read.
+pub fn receipt_difference(
+    receipt: &Receipt,
+    reader: &mut dyn FeatureReader,
+) -> Result<Option<String>, StoreError> {
+    Ok(check_receipt(receipt, reader, &Stop::default())?.difference)
+}
+
 /// Counts and sums the stored rows and compares with the receipt.
 fn check_receipt(
     receipt: &Receipt,

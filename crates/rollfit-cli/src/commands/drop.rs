@@ -6,7 +6,7 @@ use rollfit_store::postgres::Purpose;
 
 use crate::args::{DropArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
-use crate::{open, output};
+use crate::{logging, open, output};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result<Exit, Failure> {
     let partitions = arguments.partitions.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
@@ -16,17 +16,25 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     for partition in &partitions {
         check(store.found(partition)?, partition)?;
     }
-    for partition in &partitions {
-        drop_one(store.as_ref(), partition)?;
+    let mut dropped = Vec::new();
+    let mut exit = Exit::Done;
+    for partition in partitions {
+        match drop_one(store.as_ref(), &partition)? {
+            None => dropped.push(partition),
+            Some(obstacle) => {
+                logging::warn(&format!("{partition} is blocked and was not dropped: {obstacle}"));
+                exit = Exit::LeftAlone;
+            }
+        }
     }
     if global.json {
-        output::json(&partitions)?;
+        output::json(&dropped)?;
     } else {
-        for partition in &partitions {
+        for partition in &dropped {
             output::line(&format!("dropped {partition}"))?;
         }
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 fn partition(selector: &Selector) -> Result<Partition, Failure> {
@@ -36,8 +44,12 @@ fn partition(selector: &Selector) -> Result<Partition, Failure> {
     Ok(Partition { key: selector.key.clone(), month })
 }
 
-fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<(), Failure> {
+/// Drops a partition, unless rows of others would be lost with it: why, then.
+fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Failure> {
     check(sink.found(partition)?, partition)?;
+    if let Some(obstacle) = sink.obstacle(partition)? {
+        return Ok(Some(obstacle));
+    }
     let mut slot = match sink.claim(partition)? {
         Claim::Taken(slot) => slot,
         Claim::Held(holder) => {
@@ -45,7 +57,11 @@ fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<(), Failure> {
         }
     };
     check(slot.found()?, partition)?;
-    Ok(slot.remove()?)
+    if let Some(obstacle) = slot.obstacle()? {
+        return Ok(Some(obstacle));
+    }
+    slot.remove()?;
+    Ok(None)
 }
 
 /// Only what rollfit wrote is removed.

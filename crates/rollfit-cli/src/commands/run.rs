@@ -8,6 +8,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::plan::estimate_missing_bytes;
 use rollfit_job::receipt::NoValue;
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
+use rollfit_job::state::State;
 use rollfit_job::stop::Stop;
 
 use crate::args::{GlobalArguments, RunArguments};
@@ -167,8 +168,14 @@ impl Summary {
         for problem in self.failed.iter().chain(&self.left_alone) {
             output::line(&format!("  {}: {}: {}", problem.partition, problem.state, problem.cause))?;
         }
-        if !self.left_alone.is_empty() {
+        let is_blocked = |problem: &Problem| problem.state == State::Blocked.name();
+        if !self.left_alone.iter().all(is_blocked) {
             output::line("What was left alone is written again only when told to, with --replace STATE.")?;
+        }
+        if self.left_alone.iter().any(is_blocked) {
+            output::line(
+                "A blocked partition is written once what blocks it is gone; --replace does not help.",
+            )?;
         }
         if self.interrupted {
             output::line("Interrupted. The same command goes on where this one stopped.")?;

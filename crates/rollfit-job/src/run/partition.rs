@@ -42,8 +42,8 @@ impl Outage {
 
 /// What to do with a partition.
 enum Decision {
-    /// Write it; it is in this state now.
-    Write(State),
+    /// Write it; this is what it is now.
+    Write(Assessment),
     /// Nothing.
     End(Outcome),
 }
@@ -150,13 +150,18 @@ impl Runner<'_> {
         let input = during(Activity::Computing, || Input::of(&panel));
         // Decided without a claim first: where there is nothing to do, not even a lock file is written.
         let found = during(Activity::Asking, || self.job.sink.found(at.partition))?;
-        let was = match self.decide(at.partition, &found, &input)? {
-            Decision::Write(state) => state,
+        let assessment = match self.decide(at.partition, &found, &input)? {
+            Decision::Write(assessment) => assessment,
             Decision::End(outcome) => {
                 self.job.sink.tidy(at.partition);
                 return Ok(Some(outcome));
             }
         };
+        let overwrites = found != Found::Nothing;
+        let obstacle = || during(Activity::Asking, || self.job.sink.obstacle(at.partition));
+        if let Some(obstacle) = overwrites.then(obstacle).transpose()?.flatten() {
+            return Ok(Some(Outcome::LeftAlone(assessment.blocked_by(&obstacle))));
+        }
         let mut slot = match during(Activity::Asking, || self.job.sink.claim(at.partition))? {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) => return Ok(Some(Outcome::Held(holder))),
@@ -164,7 +169,10 @@ impl Runner<'_> {
         if during(Activity::Asking, || slot.found())? != found {
             return Ok(None);
         }
-        self.write(at, slot, (engine, lane), &panel, input, was).map(Some)
+        if let Some(obstacle) = slot.obstacle()?.filter(|_| overwrites) {
+            return Ok(Some(Outcome::LeftAlone(assessment.blocked_by(&obstacle))));
+        }
+        self.write(at, slot, (engine, lane), &panel, input, assessment.state).map(Some)
     }
 
     /// What to do with a partition whose sink holds `found` and whose source holds `input`.
@@ -174,7 +182,7 @@ impl Runner<'_> {
             State::Missing if input.rows == 0 => {
                 Err(StoreError::permanent(no_rows(self.job.spec, partition)))
             }
-            state if self.is_to_write(&assessment, input) => Ok(Decision::Write(state)),
+            _ if self.is_to_write(&assessment, input) => Ok(Decision::Write(assessment)),
             State::Done => Ok(Decision::End(Outcome::AlreadyDone)),
             _ => Ok(Decision::End(Outcome::LeftAlone(assessment))),
         }
@@ -184,6 +192,7 @@ impl Runner<'_> {
         match assessment.state {
             State::Missing | State::InputChanged => true,
             State::Done => self.options.force,
+            State::Blocked => false,
             // An empty partition is never written: to be rid of the old features, drop them.
             State::DefinitionChanged | State::Foreign | State::Shrunk => {
                 assessment.may_be_replaced(&self.options.replace) && input.rows > 0

@@ -70,8 +70,8 @@ impl Holder {
                AND (l.locktype = 'advisory' AND l.objsubid = 1
                         AND (l.classid::bigint << 32 | l.objid::bigint) = {LOCK_KEY}
                     OR l.locktype = 'relation' AND l.relation = ANY($2)
-                        AND l.mode NOT IN ('AccessShareLock', 'RowShareLock'))
-             ORDER BY l.locktype LIMIT 1"
+                        AND l.mode <> 'AccessShareLock')
+             ORDER BY l.locktype, l.mode = 'RowShareLock' LIMIT 1"
         );
         let parameters: [super::session::Parameter<'_>; 2] =
             [(&output, Type::TEXT), (&tables, Type::OID_ARRAY)];

@@ -25,6 +25,7 @@ pub(crate) struct Look {
 /// A features table and its rows.
 #[derive(Debug)]
 pub(crate) struct SeenLeaf {
+    pub(crate) oid: u32,
     pub(crate) leaf: Leaf,
     /// The first and the last instant, where there are rows.
     pub(crate) span: Option<(ServerInstant, ServerInstant)>,
@@ -82,7 +83,7 @@ impl SeenLeaf {
             check_month(&leaf.name, [first, last], month)?;
         }
         let columns = table.columns.iter().map(|column| column.name.clone()).collect();
-        Ok(Self { leaf, span, columns })
+        Ok(Self { oid: table.oid, leaf, span, columns })
     }
 }
 

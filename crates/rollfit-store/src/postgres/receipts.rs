@@ -6,8 +6,11 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
+use super::foreign_key::DoomedRows;
 use super::names::TableName;
-use super::session::Session;
+use super::references::check_unreferenced;
+use super::session::{Parameter, Session};
+use super::tables::describe;
 
 /// The name of the table, in the schema of the features.
 pub(crate) const RECEIPTS: &str = "rollfit_receipts";
@@ -67,7 +70,8 @@ pub(crate) fn write(
     let sql = format!(
         "INSERT INTO {} AS t (output, key, month, rows, receipt) VALUES ($1, $2, $3::text::date, $4, $5::text::jsonb) \
          ON CONFLICT (output) DO UPDATE SET key = excluded.key, month = excluded.month, rows = excluded.rows, \
-         receipt = excluded.receipt, written_at = excluded.written_at, written_by = excluded.written_by",
+         receipt = excluded.receipt, written_at = excluded.written_at, written_by = excluded.written_by \
+         RETURNING t.receipt::text",
         table.sql()
     );
     let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] = [
@@ -77,13 +81,31 @@ pub(crate) fn write(
         (&rows, Type::INT8),
         (&text, Type::TEXT),
     ];
-    session.rows("write the receipt", &sql, &parameters)?;
-    Ok(())
+    let rows = session.rows("write the receipt", &sql, &parameters)?;
+    let stored: Option<String> = rows.first().map(|row| row.get(0));
+    let is_as_written =
+        |text: String| serde_json::from_str(&text).is_ok_and(|stored: Receipt| stored == *receipt);
+    if stored.is_some_and(is_as_written) {
+        return Ok(());
+    }
+    Err(StoreError::permanent(format!(
+        "{table} did not take the receipt as it was written: a trigger keeps or changes it; disable or drop the trigger"
+    )))
 }
 
-/// Removes the receipt of an output.
+/// Removes the receipt of an output, which there is.
 pub(crate) fn remove(session: &mut Session, table: &TableName, output: &str) -> Result<(), StoreError> {
-    let sql = format!("DELETE FROM {} WHERE output = $1", table.sql());
-    session.rows("remove the receipt", &sql, &[(&output, Type::TEXT)])?;
+    let parameters: [Parameter<'_>; 1] = [(&output, Type::TEXT)];
+    let known = describe(session, &table.schema, std::slice::from_ref(&table.name))?;
+    if let Some(known) = known.get(&table.name) {
+        let condition = "referenced.output = $2";
+        check_unreferenced(session, known.oid, DoomedRows { table, condition, parameters: &parameters })?;
+    }
+    let sql = format!("DELETE FROM {} WHERE output = $1 RETURNING 1", table.sql());
+    if session.rows("remove the receipt", &sql, &parameters)?.is_empty() {
+        return Err(StoreError::permanent(format!(
+            "{table} keeps the receipt: a trigger or rule undoes its DELETE; disable or drop it"
+        )));
+    }
     Ok(())
 }

@@ -18,6 +18,7 @@ use super::names::check_length;
 use super::probe::PostgresProbe;
 use super::read_back::TableReader;
 use super::receipts::RECEIPTS;
+use super::references::References;
 use super::session::Session;
 use super::{receipts, tables};
 
@@ -72,6 +73,13 @@ impl PostgresStore {
 impl Sink for PostgresStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
         self.in_snapshot(|session| Ok(self.look(session, partition)?.found))
+    }
+
+    fn obstacle(&self, partition: &Partition) -> Result<Option<String>, StoreError> {
+        self.in_snapshot(|session| {
+            let look = self.look(session, partition)?;
+            References::find(session, &look.leaves)?.obstacle(session)
+        })
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {

@@ -4,6 +4,8 @@
 //! Holds true: readers are never blocked and see all of the old or all of the new. Nothing but DELETE and COPY is right
 //! for every snapshot: after TRUNCATE or a swap of tables, a transaction that began before reads no rows.
 
+mod checks;
+
 use std::sync::{Arc, PoisonError};
 
 use rollfit_job::activity::{Activity, during, enter};
@@ -26,6 +28,7 @@ use super::names::{TableName, list, quoted};
 use super::pool::PooledSession;
 use super::read_back::TableReader;
 use super::receipts;
+use super::references::References;
 use super::session::CopyIn;
 use super::tables::{Column, check_taken};
 
@@ -35,6 +38,9 @@ pub(crate) struct PostgresSlot<'a> {
     partition: Partition,
     session: PooledSession,
     found: Found,
+    references: References,
+    /// What of others would be lost with the rows that are there.
+    obstacle: Option<String>,
     /// The table of each series.
     targets: Vec<Target>,
     /// Whether the tables are there and empty.
@@ -79,12 +85,22 @@ impl PostgresStore {
         failpoint::reach("locked");
         let look = self.look(&mut session, partition)?;
         failpoint::reach("receipt-read");
+        let references = References::find(&mut session, &look.leaves)?;
+        if !references.keep_out(&mut session)? {
+            session.roll_back();
+            let oids: Vec<u32> = look.leaves.iter().flatten().map(|leaf| leaf.oid).collect();
+            return self.held(session, &output, &oids);
+        }
+        let obstacle = references.obstacle(&mut session)?;
+        failpoint::reach("references-read");
         let targets = self.targets(&mut session, partition, look.leaves)?;
         Ok(Claim::Taken(Box::new(PostgresSlot {
             store: self,
             partition: partition.clone(),
             session,
             found: look.found,
+            references,
+            obstacle,
             targets,
             prepared: false,
             copy: None,
@@ -173,6 +189,7 @@ impl PostgresSlot<'_> {
     /// What that takes belongs to the commit, as keys do: it is the server's work on tables, not the way there.
     fn prepare(&mut self) -> Result<(), StoreError> {
         let _committing = enter(Activity::Committing);
+        self.check_obstacle()?;
         self.check_others()?;
         for target in &self.targets {
             let name = &target.leaf.name;
@@ -184,6 +201,10 @@ impl PostgresSlot<'_> {
                 self.session
                     .execute(&format!("empty {name}"), &format!("DELETE FROM ONLY {}", name.sql()))?;
             }
+        }
+        if self.targets.iter().any(|target| target.has_rows) {
+            self.check_empty()?;
+            self.references.check_unchanged(&mut self.session)?;
         }
         self.prepared = true;
         failpoint::reach("deleted");
@@ -260,7 +281,7 @@ impl PostgresSlot<'_> {
 
     fn end_transaction(&mut self) -> Result<(), StoreError> {
         failpoint::reach("commit-sent");
-        let committed = self.session.execute("commit; if it was lost, the receipt will tell,", "COMMIT");
+        let committed = self.session.execute("commit (if it was lost, the receipt will tell)", "COMMIT");
         self.ended = committed.is_ok();
         if self.ended {
             failpoint::reach("commit-answered");
@@ -331,6 +352,10 @@ impl Slot for PostgresSlot<'_> {
         Ok(self.found.clone())
     }
 
+    fn obstacle(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(self.obstacle.clone())
+    }
+
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {
         NarrowColumns::of(self.targets.iter().map(|target| &target.leaf))
     }
@@ -379,6 +404,7 @@ impl Slot for PostgresSlot<'_> {
         self.complete_tables()?;
         receipts::write(&mut self.session, &self.store.receipts, &self.partition, receipt)?;
         failpoint::reach("receipt-written");
+        self.check_stored(receipt)?;
         self.end_transaction()?;
         self.vacuum();
         Ok(self.bytes)
@@ -388,6 +414,9 @@ impl Slot for PostgresSlot<'_> {
         self.prepare()?;
         let output = self.store.output_of(&self.partition);
         receipts::remove(&mut self.session, &self.store.receipts, &output)?;
+        if !self.run_deferred_triggers()?.is_empty() {
+            self.check_empty()?;
+        }
         self.end_transaction()?;
         self.vacuum();
         Ok(())

@@ -10,12 +10,15 @@ use super::column_type::NumberColumn;
 use super::decode::RowDecoder;
 use super::encode::RowEncoder;
 use super::failpoint;
+use super::foreign_key::DoomedRows;
 use super::instant::{ServerInstant, TimeType};
 use super::leaf::{number_columns, time_column};
 use super::names::{TableName, list, quoted};
+use super::references::check_unreferenced;
 use super::rights::check_temporary;
-use super::session::Session;
+use super::session::{Parameter, Session};
 use super::tables::{Kind, Table, check_taken};
+use super::trigger::{Trigger, run_deferred};
 
 /// Where changed rows wait until all of a table's are there. It goes with the transaction.
 const STAGED: &str = "pg_temp.rollfit_staged";
@@ -62,6 +65,7 @@ impl Layout {
 /// A source table that can be written.
 pub(crate) struct SourceTable {
     pub(crate) name: TableName,
+    oid: u32,
     layout: &'static Layout,
     time: TimeType,
     numbers: Vec<NumberColumn>,
@@ -97,6 +101,7 @@ impl SourceTable {
         let columns: Vec<String> = layout.columns.iter().map(ToString::to_string).collect();
         Ok(Self {
             name: table.name.clone(),
+            oid: table.oid,
             layout,
             time: time_column(table, layout.time)?,
             numbers: number_columns(table, &columns)?,
@@ -161,10 +166,29 @@ impl SourceTable {
             }
         }
         if deleted || differs {
+            self.check_written(session, wanted)?;
             failpoint::reach("import-table-written");
             session.execute(&format!("analyze {}", self.name), &format!("ANALYZE {}", self.name.sql()))?;
         }
         Ok(deleted || differs)
+    }
+
+    /// Where triggers or rules may have changed what was written, checks that the table has the wanted rows and no others.
+    fn check_written(&self, session: &mut Session, wanted: &WantedRows<'_>) -> Result<(), StoreError> {
+        let triggers = Trigger::on(session, [&self.name])?;
+        if triggers.is_empty() {
+            return Ok(());
+        }
+        run_deferred(session)?;
+        let stored = self.read(session)?;
+        if gone(&stored, wanted).is_empty() && self.differing(&stored, wanted).next().is_none() {
+            return Ok(());
+        }
+        Err(StoreError::permanent(format!(
+            "{} does not hold what was written to it; disable or drop its {}",
+            self.name,
+            Trigger::names(&triggers, &self.name)
+        )))
     }
 
     /// The wanted rows that the table does not have, or has otherwise.
@@ -196,9 +220,21 @@ impl SourceTable {
         if instants.is_empty() {
             return Ok(false);
         }
-        let sql = format!("DELETE FROM {} WHERE {} = ANY($1)", self.name.sql(), quoted(self.layout.time));
-        session.rows(&format!("delete rows of {}", self.name), &sql, &[(&instants, self.time.array())])?;
-        Ok(true)
+        let (table, time) = (self.name.sql(), quoted(self.layout.time));
+        let parameters: [Parameter<'_>; 1] = [(&instants, self.time.array())];
+        let condition = format!("referenced.{time} = ANY($2)");
+        let doomed = DoomedRows { table: &self.name, condition: &condition, parameters: &parameters };
+        check_unreferenced(session, self.oid, doomed)?;
+        let sql = format!("DELETE FROM {table} WHERE {time} = ANY($1) RETURNING 1");
+        let deleted = session.rows(&format!("delete rows of {}", self.name), &sql, &parameters)?.len();
+        if deleted == instants.len() {
+            return Ok(true);
+        }
+        Err(StoreError::permanent(format!(
+            "{} let {deleted} of {} rows be deleted: a trigger or rule keeps the others; disable or drop it",
+            self.name,
+            instants.len()
+        )))
     }
 
     /// Writes rows to a table that has none.

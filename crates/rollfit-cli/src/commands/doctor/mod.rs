@@ -2,6 +2,7 @@
 //!
 //! Holds true: nothing is written. What was found is gathered first ([`Report`]) and printed afterwards.
 
+mod blocked;
 mod print;
 mod work;
 
@@ -14,6 +15,7 @@ use rollfit_job::receipt::Definition;
 use rollfit_job::spec::{Keys, Spec};
 use rollfit_store::postgres::{Diagnosis, Examination, Problem, Purpose};
 
+use self::blocked::Obstacles;
 use self::work::Work;
 use crate::args::{DoctorArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
@@ -126,8 +128,10 @@ impl Report {
         let refusal = planned.refusal.as_ref().filter(|_| problems.is_empty());
         problems.extend(refusal.map(Problem::new));
         problems.extend(work.problem());
-        let notes =
-            diagnoses().flat_map(|diagnosis| diagnosis.notes.clone()).chain(work.notes(&reports)).collect();
+        let obstacles = Obstacles::new(spec, stores, &reports);
+        problems.extend(obstacles.problems());
+        let notes = diagnoses().flat_map(|diagnosis| diagnosis.notes.clone());
+        let notes = notes.chain(work.notes(&reports)).chain(obstacles.notes()).collect();
         Ok(Self { stores: reports, work, problems, notes })
     }
 }

@@ -9,6 +9,7 @@ mod creation;
 mod rights;
 mod sources;
 mod targets;
+mod triggers;
 
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;

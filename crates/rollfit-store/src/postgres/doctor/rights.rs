@@ -151,7 +151,7 @@ impl Lacking {
 }
 
 /// Tables for people: all of a few, the first of many.
-fn told(tables: &[TableName]) -> String {
+pub(super) fn told(tables: &[TableName]) -> String {
     const FEW: usize = 3;
     match tables {
         [first, .., last] if tables.len() > FEW => format!("{} tables, {first} to {last}", tables.len()),

@@ -7,6 +7,7 @@ use rollfit_job::store::{Fault, Found, StoreError};
 
 use super::super::PostgresStore;
 use super::super::look::Look;
+use super::super::references::References;
 use super::super::session::Session;
 use super::rights::{Lacking, Rights};
 use super::{Examination, Findings, Problem};
@@ -43,6 +44,8 @@ pub struct Target {
     pub rows: u64,
     /// Why, where that needs to be said.
     pub cause: Option<String>,
+    /// What of others would be lost if its rows were replaced or removed.
+    pub obstacle: Option<String>,
 }
 
 /// What the tables of a partition hold.
@@ -96,6 +99,7 @@ impl PostgresStore {
         self.check_creation(examination, rights, &mut lacking, findings)?;
         lacking.tell(&rights.role, findings);
         self.note_owners(examination, rights, findings);
+        self.note_triggers(examination, findings)?;
         let mut partitions = Vec::new();
         for partition in examination.partitions {
             partitions.push(self.examine_target(partition, examination, rights, findings)?);
@@ -133,8 +137,16 @@ impl PostgresStore {
             target.cause = Some("the role may not read its tables, or not the receipts".to_owned());
             return Ok(target);
         }
-        match self.in_snapshot(|session| self.look(session, partition)) {
-            Ok(look) => self.tell_look(&mut target, &look, examination, rights)?,
+        let look = self.in_snapshot(|session| {
+            let look = self.look(session, partition)?;
+            let obstacle = References::find(session, &look.leaves)?.obstacle(session)?;
+            Ok((look, obstacle))
+        });
+        match look {
+            Ok((look, obstacle)) => {
+                target.obstacle = obstacle;
+                self.tell_look(&mut target, &look, examination, rights)?;
+            }
             Err(error) if error.fault() == Fault::Permanent => {
                 target.cause = Some(error_chain(&error));
                 findings.problems.push(Problem::new(format!("{partition}: {}", error_chain(&error))));
@@ -155,6 +167,7 @@ impl PostgresStore {
             holds: Holds::Unknown,
             rows: 0,
             cause: None,
+            obstacle: None,
         }
     }
 
