@@ -143,7 +143,7 @@ impl Sink for PostgresStore {
     }
 
     /// What COPY sends. What `NUMERIC` takes depends on the digits, 17 for most.
-    fn estimate_bytes(&self, rows: u64) -> u64 {
+    fn estimate_bytes(&self, _partition: &Partition, rows: u64) -> u64 {
         const ROW_BYTES: u64 = 2 + 12;
         let field_bytes = match self.numbers {
             NumberColumn::Double => 12,
