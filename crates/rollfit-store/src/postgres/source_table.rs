@@ -62,6 +62,8 @@ impl Layout {
 /// A source table that can be written.
 pub(crate) struct SourceTable {
     pub(crate) name: TableName,
+    /// The table at which its columns are altered: the one that it is a partition of, if it is one.
+    altered_at: TableName,
     layout: &'static Layout,
     time: TimeType,
     numbers: Vec<NumberColumn>,
@@ -97,6 +99,7 @@ impl SourceTable {
         let columns: Vec<String> = layout.columns.iter().map(ToString::to_string).collect();
         Ok(Self {
             name: table.name.clone(),
+            altered_at: table.attachment.as_ref().map_or(&table.name, |above| &above.parent).clone(),
             layout,
             time: time_column(table, layout.time)?,
             numbers: number_columns(table, &columns)?,
@@ -138,7 +141,7 @@ impl SourceTable {
             number.sql(),
             wanted.columns[column][at],
             display_instant(wanted.instants_us[at]),
-            self.name.sql(),
+            self.altered_at.sql(),
             quoted(name),
             NumberColumn::Double.sql()
         )))
