@@ -20,9 +20,7 @@ pub(crate) struct Defect {
     oid: u32,
     /// The table that it hangs under, as far as that is known without asking.
     above: Option<TableName>,
-    /// Whether its time column decides in which partition a row is.
-    is_attached: bool,
-    wrong: Wrong,
+    wrong: Box<Wrong>,
 }
 
 /// What is wrong.
@@ -82,8 +80,7 @@ impl Defect {
             table: table.name.clone(),
             oid: table.oid,
             above: table.attachment.as_ref().map(|attachment| attachment.parent.clone()),
-            is_attached: table.attachment.is_some(),
-            wrong,
+            wrong: Box::new(wrong),
         }
     }
 
@@ -94,7 +91,7 @@ impl Defect {
     pub(crate) fn problem(&self, session: &mut Session) -> Result<TableProblem, StoreError> {
         let columns = self.columns();
         let mut surroundings = Surroundings::of(session, self.oid, &self.table, &columns)?;
-        if matches!(self.wrong, Wrong::Types { .. }) {
+        if matches!(*self.wrong, Wrong::Types { .. }) {
             surroundings.find_dependents(session, &columns)?;
         }
         Ok(self.problem_in(&surroundings))
@@ -102,7 +99,7 @@ impl Defect {
 
     /// The columns that it is about.
     fn columns(&self) -> Vec<String> {
-        match &self.wrong {
+        match &*self.wrong {
             Wrong::Table(_) => Vec::new(),
             Wrong::Missing(columns) => columns.iter().map(|(name, _)| name.clone()).collect(),
             Wrong::Types { columns, .. } => columns.iter().map(|wrong| wrong.column.name.clone()).collect(),
@@ -113,7 +110,7 @@ impl Defect {
     fn problem_in(&self, surroundings: &Surroundings) -> TableProblem {
         let top = &surroundings.top;
         let problem = |what: String| TableProblem::new(&self.table, ProblemKind::Columns, what);
-        match &self.wrong {
+        match &*self.wrong {
             Wrong::Table(what) => problem(what.clone()),
             Wrong::Missing(columns) => {
                 let additions =
@@ -152,7 +149,7 @@ impl Defect {
             .map(|WrongColumn { column, .. }| format!("{} is {}", column.name, column.type_name));
         let what = format!("the column {}, wanted is {wanted}{more}", found.unwrap_or_default());
         let problem = |what| TableProblem::new(&self.table, ProblemKind::Columns, what);
-        if self.is_attached && columns.iter().any(|wrong| wrong.column.name == TIME_COLUMN) {
+        if self.above.is_some() && columns.iter().any(|wrong| wrong.column.name == TIME_COLUMN) {
             return problem(format!(
                 "{what}; no statement changes a column that decides about partitions: move the rows to a new parent"
             ));
