@@ -1,4 +1,4 @@
-//! What the join of a partition loses is told on its first run, and in the plan before it; what no series can have yet is no
+//! The plan of a first run, and the run itself, say what the join of a partition loses; rows that no series can have yet are no
 //! loss.
 
 use serde_json::Value;
