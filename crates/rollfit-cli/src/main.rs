@@ -6,6 +6,7 @@ mod audience;
 mod commands;
 mod exit;
 mod exposition;
+mod join_loss;
 mod live;
 mod logging;
 mod machine;

@@ -9,10 +9,10 @@ use rollfit_job::store::StoreError;
 
 use crate::args::GlobalArguments;
 use crate::live::Live;
-use crate::logging;
 use crate::output::{count, plural};
 use crate::screen::Screen;
 use crate::view::lines;
+use crate::{join_loss, logging};
 
 /// Tells of a run as it goes on.
 pub(crate) struct Progress {
@@ -116,9 +116,12 @@ impl Progress {
         }
         let seconds = (spent.ended - spent.begun).as_secs_f64();
         match outcome {
-            Outcome::Written { was, receipt, bytes } => {
+            Outcome::Written { was, receipt, bytes, join_loss } => {
                 let (rows, bytes) = (count(receipt.stored.rows), crate::output::bytes(*bytes));
                 self.tell(at, "written", false, &format!("was {was}, {rows} rows, {bytes}, {seconds:.2} s"));
+                if let Some(loss) = join_loss {
+                    self.tell(at, "join", true, &join_loss::sentence(loss));
+                }
             }
             Outcome::AlreadyDone => self.tell(at, "done", false, "nothing to do"),
             Outcome::LeftAlone(assessment) => {

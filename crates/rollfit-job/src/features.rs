@@ -305,6 +305,7 @@ mod tests {
             columns: vec![values; 2],
             lookback_rows: 0,
             lost_rows: vec![0, 0],
+            join_loss: None,
         };
         let mut cells = 0;
         let stored = FeatureEngine::new(&spec)

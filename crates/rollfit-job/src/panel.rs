@@ -1,5 +1,6 @@
 //! [`Panel`]: the series of a partition, joined on the instant.
 
+use crate::join_loss::{JoinLoss, Sides};
 use crate::partition::Partition;
 use crate::spec::{Series, Spec};
 use crate::store::{Rows, Snapshot, Source, StoreError};
@@ -15,6 +16,8 @@ pub struct Panel {
     pub lookback_rows: usize,
     /// For each series the partition's rows that another series lacks, and that are therefore not in the panel.
     pub lost_rows: Vec<u64>,
+    /// What the join loses, where that is more than `join_loss_max`.
+    pub join_loss: Option<JoinLoss>,
 }
 
 impl Panel {
@@ -30,7 +33,10 @@ impl Panel {
         let month: Vec<Rows> =
             (0..spec.series.len()).map(|at| snapshot.rows(at, span_us.clone())).collect::<Result<_, _>>()?;
         let read_rows: Vec<usize> = month.iter().map(|rows| rows.instants_us.len()).collect();
+        let differing_us = differing_instants(&month);
         let joined = join(month);
+        let sides =
+            differing_us.map(|instants_us| Sides { instants_us, joined_us: joined.instants_us.clone() });
         let lost_rows = read_rows.iter().map(|rows| (rows - joined.instants_us.len()) as u64).collect();
         let mut panel = Self { lost_rows, ..Self::default() };
         if wanted_rows > 0 && !joined.instants_us.is_empty() {
@@ -38,6 +44,8 @@ impl Panel {
             panel.lookback_rows = panel.instants_us.len();
         }
         panel.take(joined);
+        drop(snapshot);
+        panel.join_loss = sides.and_then(|sides| sides.join_loss(source, spec, partition));
         Ok(panel)
     }
 
@@ -94,6 +102,12 @@ fn nothing_to_add(before: &[Rows], asked_rows: usize) -> bool {
     let gave_all = |rows: &Rows| rows.instants_us.len() < asked_rows;
     let reached = |instant_us: i64| before.iter().all(|rows| gave_all(rows) || first(rows) <= instant_us);
     before.iter().any(|rows| gave_all(rows) && reached(first(rows)))
+}
+
+/// The instants of each series, where they are not the same.
+fn differing_instants(series: &[Rows]) -> Option<Vec<Vec<i64>>> {
+    let differs = series.iter().any(|rows| rows.instants_us != series[0].instants_us);
+    differs.then(|| series.iter().map(|rows| rows.instants_us.clone()).collect())
 }
 
 /// Rows that every series has.

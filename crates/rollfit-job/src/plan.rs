@@ -1,6 +1,7 @@
 //! The plan: which partitions a job is about, and what there is to do about each.
 
 use crate::Job;
+use crate::join_loss::JoinLoss;
 use crate::month::Month;
 use crate::panel::Panel;
 use crate::partition::{Partition, Selector};
@@ -23,6 +24,8 @@ pub struct PlannedPartition {
     pub rows: u64,
     /// The bytes that a run would write, about.
     pub write_bytes: u64,
+    /// What the join loses, where that is more than `join_loss_max` and no receipt of ours knows of it.
+    pub join_loss: Option<JoinLoss>,
 }
 
 /// Why there is no plan.
@@ -202,29 +205,33 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
         let input = Input::of(&panel);
         let found = job.sink.found(partition)?;
         let assessment = Assessment::of(&found, definition, &input, &job.spec.run);
-        Ok((with_obstacle(job.sink, partition, assessment)?, input.rows))
+        let assessment = with_obstacle(job.sink, partition, assessment)?;
+        Ok((assessment, input, panel.join_loss))
     });
-    let partition = partition.clone();
+    let failed = |cause| PlannedPartition {
+        partition: partition.clone(),
+        state: None,
+        cause,
+        rows: 0,
+        write_bytes: 0,
+        join_loss: None,
+    };
     match assessed {
-        Ok((Assessment { state: State::Missing, .. }, 0)) => PlannedPartition {
-            cause: no_rows(job.spec, &partition),
-            partition,
-            state: None,
-            rows: 0,
-            write_bytes: 0,
-        },
-        Ok((Assessment { state, cause, .. }, rows)) => {
-            let writes = matches!(state, State::Missing | State::InputChanged);
-            let write_bytes = if writes { job.sink.estimate_bytes(rows) } else { 0 };
-            PlannedPartition { partition, state: Some(state), cause, rows, write_bytes }
+        Ok((Assessment { state: State::Missing, .. }, input, _)) if input.rows == 0 => {
+            failed(no_rows(job.spec, partition, &input))
         }
-        Err(error) => PlannedPartition {
-            partition,
-            state: None,
-            cause: crate::error_chain(&error),
-            rows: 0,
-            write_bytes: 0,
-        },
+        Ok((Assessment { state, cause, .. }, input, join_loss)) => {
+            let writes = matches!(state, State::Missing | State::InputChanged);
+            PlannedPartition {
+                partition: partition.clone(),
+                state: Some(state),
+                cause,
+                rows: input.rows,
+                write_bytes: if writes { job.sink.estimate_bytes(partition, input.rows) } else { 0 },
+                join_loss: join_loss.filter(|_| is_written_first(state)),
+            }
+        }
+        Err(error) => failed(crate::error_chain(&error)),
     }
 }
 
@@ -243,6 +250,11 @@ fn with_obstacle(
     })
 }
 
+/// Whether the loss of a join is news in this state: no receipt of ours records it.
+pub(crate) fn is_written_first(state: State) -> bool {
+    matches!(state, State::Missing | State::Foreign)
+}
+
 /// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be told from
 /// the store without reading rows, such as a missing table, counts as nothing: the run will say it.
 pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
@@ -250,7 +262,7 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     let bytes = |partition: &Partition| {
         let rows =
             job.spec.series.iter().filter_map(|series| job.source.estimate_rows(series, partition).ok());
-        job.sink.estimate_bytes(rows.min().unwrap_or(0))
+        job.sink.estimate_bytes(partition, rows.min().unwrap_or(0))
     };
     for_each(partitions, job.workers.count(partitions.len()), |partition| {
         if missing(partition) { bytes(partition) } else { 0 }
@@ -259,9 +271,17 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     .sum()
 }
 
-/// What to say of a month without rows.
-pub(crate) fn no_rows(spec: &Spec, partition: &Partition) -> String {
+/// What to say of a month without joined rows.
+pub(crate) fn no_rows(spec: &Spec, partition: &Partition, input: &Input) -> String {
     let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
-    let tables = spec.series.iter().map(table).collect::<Vec<_>>().join(" and ");
-    format!("the month has no rows in {tables}: import it, or leave it out of [partitions]")
+    if input.lost_rows.iter().all(|&rows| rows == 0) {
+        let tables = spec.series.iter().map(table).collect::<Vec<_>>().join(" and ");
+        return format!("the month has no rows in {tables}: import it, or leave it out of [partitions]");
+    }
+    let sides = spec.series.iter().zip(&input.lost_rows);
+    let sides = sides.map(|(series, rows)| format!("{rows} rows in {}", table(series)));
+    format!(
+        "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",
+        sides.collect::<Vec<_>>().join(" and ")
+    )
 }

@@ -211,6 +211,7 @@ mod tests {
             columns: vec![vec![1.0, f64::NAN, 3.0], vec![-0.0, 0.5, 1e-300]],
             lookback_rows: 1,
             lost_rows: vec![0, 2],
+            join_loss: None,
         }
     }
 

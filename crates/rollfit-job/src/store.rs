@@ -268,8 +268,8 @@ pub trait Sink: Send + Sync {
         None
     }
 
-    /// About how many bytes a partition of so many rows will be written with.
-    fn estimate_bytes(&self, rows: u64) -> u64;
+    /// About how many bytes so many rows of a partition will be written with. Most exact after [`Sink::found`].
+    fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64;
 
     /// The bytes that can still be written, where that is known.
     fn free_bytes(&self) -> Option<u64>;

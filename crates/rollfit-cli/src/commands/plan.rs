@@ -6,7 +6,7 @@ use rollfit_job::state::State;
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::{logging, output};
+use crate::{join_loss, logging, output};
 
 #[derive(serde::Serialize)]
 struct PlanDocument<'a> {
@@ -36,6 +36,12 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     Ok(if failed || !enough_space { Exit::Failed } else { Exit::Done })
 }
 
+/// Why a partition is in its state, and what its join loses.
+fn cause(line: &PlannedPartition) -> String {
+    let loss = line.join_loss.as_ref().map(|loss| format!("; {}", join_loss::sentence(loss)));
+    format!("{}{}", line.cause, loss.unwrap_or_default())
+}
+
 fn print(planned: &[PlannedPartition], write_bytes: u64, free_bytes: Option<u64>) -> Result<(), Failure> {
     let state = |line: &PlannedPartition| line.state.map_or("failed", State::name).to_owned();
     let rows: Vec<Vec<String>> = planned
@@ -46,7 +52,7 @@ fn print(planned: &[PlannedPartition], write_bytes: u64, free_bytes: Option<u64>
                 state(line),
                 output::count(line.rows),
                 output::bytes(line.write_bytes),
-                line.cause.clone(),
+                cause(line),
             ]
         })
         .collect();

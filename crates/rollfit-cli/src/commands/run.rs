@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rollfit::Cpu;
 use rollfit_job::error_chain;
+use rollfit_job::join_loss::JoinLoss;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::estimate_missing_bytes;
 use rollfit_job::receipt::NoValue;
@@ -75,6 +76,8 @@ pub(super) struct Summary {
     no_value: NoValue,
     /// Rows of a series that another series lacks, of the partitions written.
     join_lost_rows: u64,
+    /// The partitions written for the first time whose join loses more than `join_loss_max`.
+    join_losses: Vec<PartitionLoss>,
     workers: usize,
     seconds: f64,
     rows_per_second: f64,
@@ -86,6 +89,14 @@ fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// What the join of a partition loses.
+#[derive(serde::Serialize)]
+struct PartitionLoss {
+    partition: Partition,
+    #[serde(flatten)]
+    loss: JoinLoss,
 }
 
 /// A partition that was not done, and why.
@@ -118,12 +129,15 @@ impl Summary {
     fn add(&mut self, partition: &Partition, outcome: &Outcome) {
         let problem = |state, cause| Problem { partition: partition.clone(), state, cause };
         match outcome {
-            Outcome::Written { receipt, bytes, .. } => {
+            Outcome::Written { receipt, bytes, join_loss, .. } => {
                 self.written += 1;
                 self.rows += receipt.stored.rows;
                 self.bytes += bytes;
                 self.no_value.add(&receipt.stored.no_value);
                 self.join_lost_rows += receipt.input.lost_rows.iter().sum::<u64>();
+                let loss = join_loss.clone();
+                let loss = loss.map(|loss| PartitionLoss { partition: partition.clone(), loss });
+                self.join_losses.extend(loss);
             }
             Outcome::AlreadyDone => self.already_done += 1,
             Outcome::LeftAlone(assessment) => {

@@ -21,6 +21,7 @@ mod features;
 mod hive;
 mod import;
 mod job;
+mod join_loss;
 mod log;
 mod made_record;
 mod memory;

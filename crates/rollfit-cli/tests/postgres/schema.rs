@@ -171,7 +171,7 @@ fn a_parent_that_lacks_a_column_is_told_before_a_table_is_made_like_it() {
     let workload = Workload::small();
     make_siblings(&workload);
     workload.database.sql("alter table reg_rate_eurusd drop column r2_idx_w15");
-    let wanted = "ALTER TABLE \"public\".\"reg_rate_eurusd\" ADD COLUMN \"r2_idx_w15\" double precision";
+    let wanted = "ALTER TABLE \"public\".\"reg_rate_eurusd\" ADD COLUMN \"r2_idx_w15\" numeric(24,12)";
     workload.run(&["schema"]).exits(1).says(&[wanted]);
     workload.doctor_says(1).says(&[wanted]);
 }

@@ -251,7 +251,7 @@ mod tests {
         let idx: Vec<f64> = (0..ROWS).map(&mut walk).collect();
         let bqx = idx.iter().map(|level| (level - 100.0) / 50.0).collect();
         let instants_us = (0..ROWS as i64).map(|row| row * 60_000_000).collect();
-        Panel { instants_us, columns: vec![idx, bqx], lookback_rows: 0, lost_rows: vec![0, 0] }
+        Panel { instants_us, columns: vec![idx, bqx], lost_rows: vec![0, 0], ..Panel::default() }
     }
 
     /// What the kernel gives, a table a series.

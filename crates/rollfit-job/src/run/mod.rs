@@ -18,6 +18,7 @@ use self::partition::{Outage, Runner};
 use self::queue::Queue;
 use crate::Job;
 use crate::activity::Times;
+use crate::join_loss::JoinLoss;
 use crate::partition::Partition;
 use crate::receipt::{Definition, Receipt};
 use crate::record::Decision;
@@ -47,6 +48,8 @@ pub enum Outcome {
         receipt: Box<Receipt>,
         /// The bytes stored.
         bytes: u64,
+        /// What the join lost, where that is more than `join_loss_max` and no receipt of ours knew of it.
+        join_loss: Option<JoinLoss>,
     },
     /// There was nothing to do.
     AlreadyDone,

@@ -12,7 +12,7 @@ use crate::activity::{Activity, Lane, during, enter};
 use crate::features::FeatureEngine;
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::plan::no_rows;
+use crate::plan::{is_written_first, no_rows};
 use crate::receipt::{Definition, Input, Receipt};
 use crate::state::{Assessment, State};
 use crate::stop::Stop;
@@ -180,7 +180,7 @@ impl Runner<'_> {
         let assessment = Assessment::of(found, &self.definition, input, &self.job.spec.run);
         match assessment.state {
             State::Missing if input.rows == 0 => {
-                Err(StoreError::permanent(no_rows(self.job.spec, partition)))
+                Err(StoreError::permanent(no_rows(self.job.spec, partition, input)))
             }
             _ if self.is_to_write(&assessment, input) => Ok(Decision::Write(assessment)),
             State::Done => Ok(Decision::End(Outcome::AlreadyDone)),
@@ -240,7 +240,8 @@ impl Runner<'_> {
         let stored_bytes = during(Activity::Committing, || slot.commit(&receipt))?;
         self.done.handed_over(0, stored_bytes.saturating_sub(bytes));
         self.brake();
-        Ok(Outcome::Written { was, receipt: Box::new(receipt), bytes: stored_bytes })
+        let join_loss = panel.join_loss.clone().filter(|_| is_written_first(was));
+        Ok(Outcome::Written { was, receipt: Box::new(receipt), bytes: stored_bytes, join_loss })
     }
 
     /// Holds this worker back while the run uses more than it may.

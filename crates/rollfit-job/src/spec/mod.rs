@@ -341,6 +341,16 @@ impl Series {
         Some(Partition { key, month: format!("{yyyy}-{mm}").parse().ok()? })
     }
 
+    /// As [`Series::partition_of`]; a name in which the key has no place is that of a table of `key`.
+    pub fn partition_named(&self, name: &str, key: &str) -> Option<Partition> {
+        if self.features.has_key() {
+            return self.partition_of(name);
+        }
+        let values = self.features.values_of(name, &[("yyyy", Some(4)), ("mm", Some(2))])?;
+        let [yyyy, mm] = values.try_into().ok()?;
+        Some(Partition { key: key.to_owned(), month: format!("{yyyy}-{mm}").parse().ok()? })
+    }
+
     /// The windows without their labels.
     pub fn window_rows(&self) -> Vec<Window> {
         self.windows.iter().map(|labelled| labelled.window).collect()

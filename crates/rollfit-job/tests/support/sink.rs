@@ -107,7 +107,7 @@ impl Sink for MemorySink {
         "memory".to_owned()
     }
 
-    fn estimate_bytes(&self, rows: u64) -> u64 {
+    fn estimate_bytes(&self, _partition: &Partition, rows: u64) -> u64 {
         rows * 10
     }
 

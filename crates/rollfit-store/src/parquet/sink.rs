@@ -135,7 +135,7 @@ impl Sink for ParquetStore {
         self.features_dir.display().to_string()
     }
 
-    fn estimate_bytes(&self, rows: u64) -> u64 {
+    fn estimate_bytes(&self, _partition: &Partition, rows: u64) -> u64 {
         const FOOTER_BYTES_PER_COLUMN: u64 = 150;
         let columns = self.columns.len() as u64;
         let doubles = rows as f64 * columns as f64 * 8.0;

@@ -11,6 +11,7 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use super::PostgresStore;
+use super::bound::BoundSpan;
 use super::column_type::NumberColumn;
 use super::instant::TimeType;
 use super::leaf::Leaf;
@@ -135,7 +136,7 @@ impl PostgresStore {
         key: &str,
     ) -> Result<Option<(Partition, Table)>, StoreError> {
         let names = tables::names(session, &self.schema)?;
-        let siblings = names.iter().filter_map(|name| Some((series.partition_of(name)?, name)));
+        let siblings = names.iter().filter_map(|name| Some((series.partition_named(name, key)?, name)));
         let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.month));
         let Some((other, name)) = nearest else { return Ok(None) };
         let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
@@ -151,7 +152,7 @@ impl PostgresStore {
         series: &Series,
     ) -> Result<(Leaf, String), StoreError> {
         let like = self.sibling(session, series, "")?.map(|(_, table)| table);
-        let model = Model { like, access: Access::default(), parent: None };
+        let model = Model::like(like);
         let leaf = self.leaf_like(&model, series, &self.table(&series.name))?;
         let columns = columns_sql(series, &leaf);
         Ok((leaf, columns))
@@ -190,7 +191,8 @@ impl PostgresStore {
         // What is LIKE a table takes NOT NULL from it, but not the key.
         let mut after = vec![format!("ALTER TABLE {} ADD PRIMARY KEY ({})", name.sql(), quoted(TIME_COLUMN))];
         after.extend(model.access.sql(&name));
-        after.extend(model.parent.iter().map(|parent| attach_sql(&parent.name, &leaf, partition)));
+        let attach = |parent: &ParentModel| attach_sql(&parent.name, &leaf.name, leaf.time, partition);
+        after.extend(model.parent.iter().map(attach));
         let missing_parent = model.parent.as_ref().filter(|parent| !parent.is_there);
         Ok(Creation {
             parent: missing_parent.map(|parent| (parent.name.clone(), parent.sql(&columns))),
@@ -201,21 +203,34 @@ impl PostgresStore {
         })
     }
 
-    fn leaf_like(&self, model: &Model, series: &Series, name: &TableName) -> Result<Leaf, StoreError> {
-        let Some(like) = &model.like else {
-            return Ok(Leaf {
-                name: name.clone(),
-                time: TimeType::Naive,
-                features: vec![self.numbers; series.columns.len()],
-                others: Vec::new(),
-            });
-        };
+    /// A table of a series where there is nothing to be like.
+    pub(super) fn new_leaf(&self, series: &Series) -> Leaf {
+        Leaf {
+            name: self.table(&series.name),
+            time: TimeType::Naive,
+            features: vec![self.numbers; series.columns.len()],
+            others: Vec::new(),
+        }
+    }
+
+    pub(super) fn leaf_like(
+        &self,
+        model: &Model,
+        series: &Series,
+        name: &TableName,
+    ) -> Result<Leaf, StoreError> {
+        let Some(like) = &model.like else { return Ok(Leaf { name: name.clone(), ..self.new_leaf(series) }) };
         let leaf = Leaf::new(&Table { kind: Kind::Plain, ..like.clone() }, series)?;
         Ok(Leaf { name: name.clone(), ..leaf })
     }
 }
 
 impl Model {
+    /// Like a table, or like none; whose it will be and where it hangs does not matter.
+    pub(crate) fn like(like: Option<Table>) -> Self {
+        Self { like, access: Access::default(), parent: None }
+    }
+
     /// Whom new tables are given to.
     pub(crate) fn owners(&self) -> impl Iterator<Item = &str> {
         let missing_parent = self.parent.iter().filter(|parent| !parent.is_there);
@@ -225,15 +240,7 @@ impl Model {
 
     /// The columns in a CREATE TABLE.
     fn columns_sql(&self, series: &Series, leaf: &Leaf) -> String {
-        const INCLUDED: &str = "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING IDENTITY INCLUDING STORAGE";
-        match &self.like {
-            // Checks of a parent hold for all its parts; those of a sibling may be about its month.
-            Some(like) if like.kind == Kind::Partitioned => {
-                format!("LIKE {} {INCLUDED} INCLUDING CONSTRAINTS", like.name.sql())
-            }
-            Some(like) => format!("LIKE {} {INCLUDED}", like.name.sql()),
-            None => columns_sql(series, leaf),
-        }
+        self.like.as_ref().map_or_else(|| columns_sql(series, leaf), like_sql)
     }
 }
 
@@ -270,18 +277,27 @@ fn columns_sql(series: &Series, leaf: &Leaf) -> String {
     columns.join(",\n    ")
 }
 
-fn attach_sql(parent: &TableName, leaf: &Leaf, partition: &Partition) -> String {
-    let span_us = partition.month.span_us();
-    format!(
-        "ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})",
-        parent.sql(),
-        leaf.name.sql(),
-        leaf.time.literal(span_us.start),
-        leaf.time.literal(span_us.end)
-    )
+/// The columns of a table that is like another one.
+pub(crate) fn like_sql(like: &Table) -> String {
+    const INCLUDED: &str = "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING IDENTITY INCLUDING STORAGE";
+    // Checks of a parent hold for all its parts; those of a sibling may be about its month.
+    let checks = if like.kind == Kind::Partitioned { " INCLUDING CONSTRAINTS" } else { "" };
+    format!("LIKE {} {INCLUDED}{checks}", like.name.sql())
 }
 
-fn check_parent(table: &Table, series: &Series) -> Result<(), StoreError> {
+/// The statement that makes a table the partition of its month.
+pub(crate) fn attach_sql(
+    parent: &TableName,
+    leaf: &TableName,
+    time: TimeType,
+    partition: &Partition,
+) -> String {
+    let bounds = BoundSpan::of(partition.month).sql(time);
+    format!("ALTER TABLE {} ATTACH PARTITION {} {bounds}", parent.sql(), leaf.sql())
+}
+
+/// Checks that a table can have partitions.
+pub(crate) fn check_parent(table: &Table, series: &Series) -> Result<(), StoreError> {
     if table.kind == Kind::Partitioned {
         return Ok(());
     }

@@ -44,7 +44,7 @@ impl PostgresStore {
         let tables = describe(session, &self.schema, &asked)?;
         let has_receipts = self.has_receipts(tables.get(&self.receipts.name));
         let tables: Vec<Option<&Table>> = names.iter().map(|name| tables.get(name)).collect();
-        let leaves = self.leaves(session, &tables, partition.month)?;
+        let leaves = self.leaves(session, &tables, partition)?;
         let receipt = match has_receipts {
             true => receipts::read(session, &self.receipts, &self.output_of(partition))?,
             false => None,
@@ -57,16 +57,39 @@ impl PostgresStore {
         &self,
         session: &mut Session,
         tables: &[Option<&Table>],
-        month: Month,
+        partition: &Partition,
     ) -> Result<Vec<Option<SeenLeaf>>, StoreError> {
         let mut leaves = Vec::new();
-        for (series, table) in self.series.iter().zip(tables) {
-            leaves.push(match table {
-                Some(table) => Some(SeenLeaf::new(session, Leaf::new(table, series)?, table, month)?),
-                None => None,
-            });
+        let mut row_bytes = 0;
+        for (at, table) in tables.iter().enumerate() {
+            let Some(table) = table else {
+                row_bytes += self.prospect(session, at, partition)?.row_bytes();
+                leaves.push(None);
+                continue;
+            };
+            let series = &self.series[at];
+            let leaf = match Leaf::new(table, series) {
+                Ok(leaf) => leaf,
+                Err(defect) => return Err(self.refused(session, &defect)),
+            };
+            self.check_placement(session, (table, &leaf), series, partition)?;
+            row_bytes += leaf.row_bytes();
+            leaves.push(Some(SeenLeaf::new(session, leaf, table, partition.month)?));
         }
+        self.catalog.note_row_bytes(partition, row_bytes);
         Ok(leaves)
+    }
+
+    /// Checks that the missing tables of a partition can be made where they belong.
+    ///
+    /// # Errors
+    /// Those of [`PostgresStore::prospect`].
+    pub(super) fn check_prospects(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+    ) -> Result<(), StoreError> {
+        self.leaves(session, &vec![None; self.series.len()], partition).map(drop)
     }
 
     /// The output of a partition: the names of its tables.
@@ -78,7 +101,8 @@ impl PostgresStore {
 
 impl SeenLeaf {
     fn new(session: &mut Session, leaf: Leaf, table: &Table, month: Month) -> Result<Self, StoreError> {
-        let span = span(session, &leaf.name)?;
+        let may_lack_instants = table.column(TIME_COLUMN).is_some_and(|column| !column.not_null);
+        let span = span(session, &leaf.name, may_lack_instants)?;
         if let Some((first, last)) = span {
             check_month(&leaf.name, [first, last], month)?;
         }
@@ -88,14 +112,27 @@ impl SeenLeaf {
 }
 
 /// The first and the last instant of a table, where it has rows.
+///
+/// # Errors
+/// When a row has no instant: it is in no month.
 fn span(
     session: &mut Session,
     table: &TableName,
+    may_lack_instants: bool,
 ) -> Result<Option<(ServerInstant, ServerInstant)>, StoreError> {
-    let time = quoted(TIME_COLUMN);
-    let sql = format!("SELECT min({time}), max({time}) FROM {}", table.sql());
+    let (time, name) = (quoted(TIME_COLUMN), table.sql());
+    let lacks = match may_lack_instants {
+        true => format!("EXISTS (SELECT FROM {name} WHERE {time} IS NULL)"),
+        false => "false".to_owned(),
+    };
+    let sql = format!("SELECT min({time}), max({time}), {lacks} FROM {name}");
     let rows = session.rows(&format!("read {table}"), &sql, &[])?;
     let row = rows.first().ok_or_else(|| StoreError::permanent(format!("{table} did not answer")))?;
+    if row.get(2) {
+        return Err(StoreError::permanent(format!(
+            "{table} holds rows whose {TIME_COLUMN} is NULL: give them an instant or remove them, rollfit would not keep them"
+        )));
+    }
     Ok(row.get::<_, Option<ServerInstant>>(0).zip(row.get(1)))
 }
 

@@ -5,10 +5,13 @@
 
 mod bars;
 mod bases;
+mod bound;
+mod catalog;
 mod column_type;
 mod connect;
 mod create;
 mod decode;
+mod defect;
 mod doctor;
 mod encode;
 mod failpoint;
@@ -21,8 +24,12 @@ mod look;
 mod measure;
 mod names;
 mod numeric;
+mod parent;
+mod placement;
 mod pool;
 mod probe;
+mod problem;
+mod prospect;
 mod read_back;
 mod receipts;
 mod references;
@@ -30,6 +37,7 @@ mod rights;
 mod schema;
 mod server;
 mod session;
+mod siblings;
 mod sink;
 mod slot;
 mod source;
@@ -45,6 +53,7 @@ use rollfit_job::spec::{Place, RunSpec, Series, Spec};
 use rollfit_job::store::StoreError;
 
 pub use self::bars::PostgresBars;
+use self::catalog::Catalog;
 use self::column_type::NumberColumn;
 use self::connect::{ConnectOptions, Environment};
 pub use self::doctor::{
@@ -77,6 +86,7 @@ pub struct PostgresStore {
     timeouts: Timeouts,
     stalls: Stalls,
     met: Arc<Met>,
+    catalog: Catalog,
     receipts_made: Mutex<bool>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
@@ -120,6 +130,7 @@ impl PostgresStore {
             timeouts,
             stalls: Stalls::new(spec.run.idle_timeout),
             met: Arc::default(),
+            catalog: Catalog::default(),
             receipts_made: Mutex::new(false),
             receipts_hidden: AtomicBool::new(false),
             vacuum_refused: AtomicBool::new(false),

@@ -48,8 +48,9 @@ impl PostgresStore {
             ddl.statements.push(receipts::create_sql(&self.receipts));
         }
         for partition in partitions {
-            for series in &self.series {
+            for (at, series) in self.series.iter().enumerate() {
                 if !names.contains(&series.features_table(partition)) {
+                    self.prospect(session, at, partition)?;
                     self.add_table(session, &mut ddl, series, partition)?;
                 }
             }

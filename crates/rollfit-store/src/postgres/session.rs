@@ -51,12 +51,13 @@ pub(crate) struct Timeouts {
 }
 
 impl Timeouts {
-    /// Statements that set them, and what else a transaction must not inherit: the time zone in which instants are
-    /// written, and how soon the server notices that this side is gone.
+    /// Statements that set them, and what else a transaction must not inherit: the time zone and the style in which instants
+    /// are written, and how soon the server notices that this side is gone.
     fn sql(&self) -> String {
         format!(
             "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
              SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL TimeZone = 'UTC'; \
+             SET LOCAL DateStyle = 'ISO, MDY'; \
              SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; \
              SET LOCAL tcp_keepalives_count = 3",
             self.statement.as_millis(),

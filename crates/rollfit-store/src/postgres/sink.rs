@@ -6,13 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Series;
 use rollfit_job::speed::StoreSpeed;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Grouping, Sink, StoreError};
 use rollfit_job::watch::StoreProbe;
 
 use super::PostgresStore;
-use super::column_type::NumberColumn;
 use super::leaf::Leaf;
 use super::names::check_length;
 use super::probe::PostgresProbe;
@@ -150,16 +148,11 @@ impl Sink for PostgresStore {
         self.measure_speed(tiles, time_max)
     }
 
-    /// What COPY sends. What `NUMERIC` takes depends on the digits, 17 for most.
-    fn estimate_bytes(&self, rows: u64) -> u64 {
-        const ROW_BYTES: u64 = 2 + 12;
-        let field_bytes = match self.numbers {
-            NumberColumn::Double => 12,
-            NumberColumn::Single => 8,
-            NumberColumn::Decimal | NumberColumn::Rounded { .. } => 22,
-        };
-        let row_bytes = |series: &Series| ROW_BYTES + field_bytes * series.columns.len() as u64;
-        self.series.iter().map(|series| rows.saturating_mul(row_bytes(series))).sum()
+    /// What COPY sends: into the tables that were found, or those that a run would make. Where nobody has looked yet, into
+    /// columns of the configured type.
+    fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64 {
+        let configured = || self.series.iter().map(|series| self.new_leaf(series).row_bytes()).sum();
+        rows.saturating_mul(self.catalog.row_bytes(partition).unwrap_or_else(configured))
     }
 
     /// The server does not tell.

@@ -66,6 +66,8 @@ impl Layout {
 pub(crate) struct SourceTable {
     pub(crate) name: TableName,
     oid: u32,
+    /// The table at which its columns are altered: the one that it is a partition of, if it is one.
+    altered_at: TableName,
     layout: &'static Layout,
     time: TimeType,
     numbers: Vec<NumberColumn>,
@@ -102,6 +104,7 @@ impl SourceTable {
         Ok(Self {
             name: table.name.clone(),
             oid: table.oid,
+            altered_at: table.attachment.as_ref().map_or(&table.name, |above| &above.parent).clone(),
             layout,
             time: time_column(table, layout.time)?,
             numbers: number_columns(table, &columns)?,
@@ -143,7 +146,7 @@ impl SourceTable {
             number.sql(),
             wanted.columns[column][at],
             display_instant(wanted.instants_us[at]),
-            self.name.sql(),
+            self.altered_at.sql(),
             quoted(name),
             NumberColumn::Double.sql()
         )))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use rollfit_job::store::StoreError;
+use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::names::TableName;
@@ -18,6 +19,25 @@ pub(crate) struct Table {
     pub(crate) readable: bool,
     /// In the table's order.
     pub(crate) columns: Vec<Column>,
+    /// Where it hangs, if it is a partition of another table.
+    pub(crate) attachment: Option<Attachment>,
+    /// The tables that inherit from a table with rows of its own, in SQL.
+    pub(crate) children: Vec<String>,
+}
+
+/// How a table hangs under a partitioned one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Attachment {
+    pub(crate) parent: TableName,
+    pub(crate) parent_oid: u32,
+    /// Whether the parent hangs under another table itself.
+    pub(crate) is_nested: bool,
+    /// How the parent is partitioned, `RANGE (ts_utc)`.
+    pub(crate) key: String,
+    /// The rows that the table takes, as the server writes it in UTC.
+    pub(crate) bound: String,
+    /// Whether a DETACH CONCURRENTLY was begun and not finished.
+    pub(crate) is_detaching: bool,
 }
 
 /// What stands under a name.
@@ -55,11 +75,22 @@ impl Table {
 const DESCRIBE: &str = "
     SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
            a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
-           a.attgenerated <> '' OR a.attidentity <> '', has_table_privilege(c.oid, 'SELECT')
+           a.attgenerated <> '' OR a.attidentity <> '', has_table_privilege(c.oid, 'SELECT'),
+           pn.nspname::text AS parent_schema, p.relname::text AS parent, p.oid AS parent_oid,
+           p.relispartition AS parent_is_partition, pg_get_partkeydef(p.oid) AS parent_key,
+           pg_get_expr(c.relpartbound, c.oid) AS bound, i.inhdetachpending AS is_detaching,
+           CASE WHEN c.relkind = 'r' AND c.relhassubclass THEN ARRAY(
+               SELECT format('%I.%I', xn.nspname, x.relname) FROM pg_catalog.pg_inherits xi
+               JOIN pg_catalog.pg_class x ON x.oid = xi.inhrelid
+               JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
+               WHERE xi.inhparent = c.oid ORDER BY 1) END AS children
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+    LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
+    LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+    LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
     WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
     ORDER BY c.relname, a.attnum";
 
@@ -80,6 +111,8 @@ pub(crate) fn describe(
             kind: Kind::of(row.get(2)),
             readable: row.get(10),
             columns: Vec::new(),
+            attachment: Attachment::of(&row),
+            children: row.get::<_, Option<Vec<String>>>("children").unwrap_or_default(),
         });
         if let Some(name) = row.get::<_, Option<String>>(3) {
             table.columns.push(Column {
@@ -94,6 +127,19 @@ pub(crate) fn describe(
         }
     }
     Ok(tables)
+}
+
+impl Attachment {
+    fn of(row: &Row) -> Option<Self> {
+        Some(Self {
+            parent: TableName::new(row.get::<_, Option<&str>>("parent_schema")?, row.get("parent")),
+            parent_oid: row.get("parent_oid"),
+            is_nested: row.get("parent_is_partition"),
+            key: row.get("parent_key"),
+            bound: row.get("bound"),
+            is_detaching: row.get("is_detaching"),
+        })
+    }
 }
 
 /// Checks that a table has taken all rows that were written to it.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Spec;
-use rollfit_job::store::{Found, Sink, Source};
+use rollfit_job::store::{Found, Source};
 use rollfit_store::postgres::{Holds, Problem};
 
 use super::{Planned, StoreReport};
@@ -43,29 +43,29 @@ impl Work {
             let known = counted.get(&(partition.key.as_str(), partition.month)).copied();
             known.or_else(|| estimate(spec, source.as_ref(), partition))
         };
-        let rows: Vec<u64> = missing.iter().filter_map(count).collect();
+        let rows: Vec<(&Partition, u64)> =
+            missing.iter().filter_map(|partition| Some((*partition, count(partition)?))).collect();
         let work = Self {
             partitions: planned.partitions.len(),
             missing: missing.len(),
             uncounted: missing.len() - rows.len(),
-            rows: rows.iter().sum(),
-            write_bytes: rows.iter().map(|&rows| sink.estimate_bytes(rows)).sum(),
+            rows: rows.iter().map(|(_, rows)| rows).sum(),
+            write_bytes: rows.iter().map(|&(partition, rows)| sink.estimate_bytes(partition, rows)).sum(),
             free_bytes: sink.free_bytes(),
             workers: spec.run.workers.count(planned.partitions.len()),
             ..Self::default()
         };
-        work.with_times(sink.as_ref(), reports)
+        work.with_times(reports)
     }
 
-    fn with_times(self, sink: &dyn Sink, reports: &[StoreReport]) -> Self {
+    fn with_times(self, reports: &[StoreReport]) -> Self {
         let mut of_sink = reports.iter().filter(|report| report.is_sink).filter_map(StoreReport::diagnosis);
         let Some(diagnosis) = of_sink.next().filter(|_| self.rows > 0) else { return self };
         let at_once = self.workers.min(diagnosis.sessions.sessions) as f64;
         let last_run = diagnosis.targets.as_ref().and_then(|targets| targets.last_run);
-        let bytes_per_row = sink.estimate_bytes(1) as f64;
         Self {
             seconds_min: Some(
-                self.rows as f64 * bytes_per_row / (at_once * diagnosis.connection.upload_bytes_per_second),
+                self.write_bytes as f64 / (at_once * diagnosis.connection.upload_bytes_per_second),
             ),
             seconds_as_last_run: last_run.map(|last_run| self.rows as f64 / last_run.rows_per_second()),
             ..self

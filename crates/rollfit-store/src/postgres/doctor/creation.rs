@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Series;
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
 use super::super::PostgresStore;
@@ -43,7 +43,7 @@ impl PostgresStore {
                 }
                 makes_tables = true;
                 if known_kin.insert((&series.name, &partition.key, series.parent_table(partition)))
-                    && let Some(model) = findings.found_out(self.usable_model(series, partition))?
+                    && let Some(model) = self.usable_model(series, partition)?
                 {
                     self.check_model(&model, partition, rights, lacking, &mut wanted)?;
                 }
@@ -56,11 +56,18 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// What a missing table is like, if it can be like that.
-    fn usable_model(&self, series: &Series, partition: &Partition) -> Result<Model, StoreError> {
-        let model = self.in_snapshot(|session| self.model(session, series, partition))?;
-        self.creation_like(&model, series, partition)?;
-        Ok(model)
+    /// What a missing table is like, if it can be like that. Why it cannot is found out for each partition.
+    fn usable_model(&self, series: &Series, partition: &Partition) -> Result<Option<Model>, StoreError> {
+        let model = self.in_snapshot(|session| {
+            let model = self.model(session, series, partition)?;
+            self.creation_like(&model, series, partition)?;
+            Ok(model)
+        });
+        match model {
+            Ok(model) => Ok(Some(model)),
+            Err(error) if error.fault() == Fault::Permanent => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn check_model(

@@ -8,6 +8,7 @@ mod connection;
 mod creation;
 mod rights;
 mod sources;
+mod table_problems;
 mod targets;
 mod triggers;
 
@@ -19,6 +20,7 @@ use rollfit_job::store::{Fault, StoreError};
 pub use self::connection::{Connection, Tls};
 pub use self::sources::{MonthRows, SourceTable};
 pub use self::targets::{Holds, LastRun, Target, Targets};
+use super::problem::TableProblem;
 use super::{PostgresStore, SessionBudget};
 
 /// What a store is examined for.
@@ -80,6 +82,8 @@ impl Problem {
 struct Findings {
     problems: Vec<Problem>,
     notes: Vec<String>,
+    /// What is wrong with tables of partitions; problems with the same remedy become one.
+    of_tables: Vec<(Partition, TableProblem)>,
 }
 
 impl Findings {

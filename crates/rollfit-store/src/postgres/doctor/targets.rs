@@ -1,16 +1,15 @@
 //! The features tables: which there are, what they hold and who wrote it, and what the role lacks to write them.
 
-use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Series;
-use rollfit_job::store::{Fault, Found, StoreError};
+use rollfit_job::store::{Found, StoreError};
 
 use super::super::PostgresStore;
 use super::super::look::Look;
 use super::super::references::References;
 use super::super::session::Session;
 use super::rights::{Lacking, Rights};
-use super::{Examination, Findings, Problem};
+use super::{Examination, Findings};
 
 /// What a run does with a features table that is there. The lock that keeps other writers out wants one of UPDATE, DELETE
 /// and TRUNCATE.
@@ -104,6 +103,7 @@ impl PostgresStore {
         for partition in examination.partitions {
             partitions.push(self.examine_target(partition, examination, rights, findings)?);
         }
+        findings.report_table_problems();
         let last_run = match rights.may_read(&self.receipts.name) {
             true => findings.found_out(self.in_snapshot(|session| self.last_run(session)))?.flatten(),
             false => None,
@@ -131,7 +131,11 @@ impl PostgresStore {
     ) -> Result<Target, StoreError> {
         let mut target = self.unseen(partition, rights);
         if target.tables == 0 {
-            return Ok(Target { holds: Holds::Nothing, ..target });
+            target.holds = Holds::Nothing;
+            if let Err(error) = self.in_snapshot(|session| self.check_prospects(session, partition)) {
+                findings.record_obstacle(&mut target, error)?;
+            }
+            return Ok(target);
         }
         if !self.may_look(partition, rights) {
             target.cause = Some("the role may not read its tables, or not the receipts".to_owned());
@@ -147,11 +151,7 @@ impl PostgresStore {
                 target.obstacle = obstacle;
                 self.tell_look(&mut target, &look, examination, rights)?;
             }
-            Err(error) if error.fault() == Fault::Permanent => {
-                target.cause = Some(error_chain(&error));
-                findings.problems.push(Problem::new(format!("{partition}: {}", error_chain(&error))));
-            }
-            Err(error) => return Err(error),
+            Err(error) => findings.record_obstacle(&mut target, error)?,
         }
         Ok(target)
     }

@@ -28,6 +28,7 @@ pub(super) fn synthetic(spec: &Spec, rows: usize) -> Panel {
         columns: spec.series.iter().map(|_| walk()).collect(),
         lookback_rows: 0,
         lost_rows: vec![0; spec.series.len()],
+        join_loss: None,
     }
 }
 

@@ -1,0 +1,90 @@
+//! [`JoinLoss`]: what the join of a partition's series loses, where that is more than the configuration allows.
+//!
+//! Rows before another series' first instant of all do not count: a series that is made of another one begins later.
+
+use crate::partition::Partition;
+use crate::spec::{Series, Spec};
+use crate::store::Source;
+
+/// The rows of one series that another series lacks, of the series that loses the largest share.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct JoinLoss {
+    /// The series that loses rows.
+    pub series: String,
+    /// How many it loses.
+    pub lost_rows: u64,
+    /// How many it has in the partition, those before another series' first instant aside.
+    pub rows: u64,
+    /// The series that lack rows that it loses.
+    pub lacking: Vec<String>,
+}
+
+impl JoinLoss {
+    /// The lost share of the rows, from 0 to 1.
+    pub fn share(&self) -> f64 {
+        self.lost_rows as f64 / (self.rows as f64).max(1.0)
+    }
+}
+
+/// The instants of each series of a partition, and those that all of them have.
+pub(crate) struct Sides {
+    /// Of each series, in microseconds since 1970, rising.
+    pub(crate) instants_us: Vec<Vec<i64>>,
+    /// Of the join.
+    pub(crate) joined_us: Vec<i64>,
+}
+
+impl Sides {
+    /// The largest loss of a series, where it is above `join_loss_max`. No snapshot of the source may be open.
+    pub(crate) fn join_loss(
+        &self,
+        source: &dyn Source,
+        spec: &Spec,
+        partition: &Partition,
+    ) -> Option<JoinLoss> {
+        let loss_max = spec.run.join_loss_max;
+        let lost = |rows: &Vec<i64>| rows.len() - self.joined_us.len();
+        if !self.instants_us.iter().any(|rows| lost(rows) as f64 > loss_max * rows.len() as f64) {
+            return None;
+        }
+        let firsts_us = self.firsts_us(source, spec, partition);
+        let losses = (0..spec.series.len()).map(|at| self.loss_of(at, &spec.series, &firsts_us));
+        let worst = losses.max_by(|a, b| a.share().total_cmp(&b.share()));
+        worst.filter(|loss| loss.share() > loss_max)
+    }
+
+    /// The first instant of all of each series; the lowest there is where it lies before the partition, and where the
+    /// source does not say: then every lost row counts.
+    fn firsts_us(&self, source: &dyn Source, spec: &Spec, partition: &Partition) -> Vec<i64> {
+        let first_us = |(series, rows): (&Series, &Vec<i64>)| match source.months(series, &partition.key) {
+            Ok(months) if months.is_none_or(|(first, _)| first >= partition.month) => {
+                rows.first().copied().unwrap_or(i64::MAX)
+            }
+            _ => i64::MIN,
+        };
+        spec.series.iter().zip(&self.instants_us).map(first_us).collect()
+    }
+
+    fn loss_of(&self, at: usize, series: &[Series], firsts_us: &[i64]) -> JoinLoss {
+        let has = |other: usize, instant_us: &i64| self.instants_us[other].binary_search(instant_us).is_ok();
+        let mut lacking = vec![false; series.len()];
+        let (mut lost_rows, mut early_rows) = (0, 0);
+        let is_lost = |instant_us: &&i64| self.joined_us.binary_search(instant_us).is_err();
+        for instant_us in self.instants_us[at].iter().filter(is_lost) {
+            let lack: Vec<usize> = (0..series.len()).filter(|&other| !has(other, instant_us)).collect();
+            if lack.iter().any(|&other| *instant_us < firsts_us[other]) {
+                early_rows += 1;
+                continue;
+            }
+            lost_rows += 1;
+            lack.iter().for_each(|&other| lacking[other] = true);
+        }
+        let names = series.iter().zip(&lacking).filter(|(_, lacks)| **lacks);
+        JoinLoss {
+            series: series[at].name.clone(),
+            lost_rows,
+            rows: self.instants_us[at].len() as u64 - early_rows,
+            lacking: names.map(|(series, _)| series.name.clone()).collect(),
+        }
+    }
+}
