@@ -10,6 +10,7 @@ pub mod adopt;
 pub mod analysis;
 pub mod compare;
 pub mod features;
+pub mod keys;
 pub mod month;
 pub mod panel;
 pub mod partition;
