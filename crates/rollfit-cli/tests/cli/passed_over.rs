@@ -40,8 +40,8 @@ fn source_files_that_are_passed_over_are_named_once() {
     }
     for name in ["2017-03.csv", "2017-03.parquet.gz", "2017-03.CSV.zip"] {
         let path = sandbox.write(format!("{TABLE}/{name}"), "time,close\n");
-        for command in [&["plan"][..], &["verify"], &["doctor"]] {
-            let answer = sandbox.run(command).says(&[name]);
+        for command in ["plan", "verify"].map(|name| [name]) {
+            let answer = sandbox.run(&command).exits(0).says(&[name]);
             assert_eq!(count(&answer, "does not read"), 1, "{answer}");
         }
         fs::remove_file(path).unwrap();

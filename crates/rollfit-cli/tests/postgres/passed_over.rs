@@ -20,7 +20,8 @@ fn tables_that_make_up_no_key_are_named_once_and_the_others_are_computed() {
         ]);
         assert_eq!(answer.stderr.matches("passes over").count(), 1, "{answer}");
     }
-    workload.is_as_undisturbed();
     workload.database.sql("create table bqx_gbpusd (ts_utc timestamptz, w15_bqx_return float8)");
     workload.run(&["plan"]).exits(0).says(&["2 tables", "m1_gbpusd has no rows"]);
+    workload.database.sql("drop view bqx_usdjpy; drop table m1_gbpusd, bqx_gbpusd, \"m1_eur usd\", notes");
+    workload.is_as_undisturbed();
 }

@@ -82,15 +82,19 @@ struct Search {
 
 impl Search {
     fn visit(&mut self, dir: &Path, depth: usize) {
-        let Ok(entries) = fs::read_dir(dir) else { return self.found.push(dir.to_owned()) };
+        let Ok(entries) = fs::read_dir(dir) else { return self.give_up(dir) };
         for entry in entries.flatten() {
-            self.entries += 1;
-            if self.entries > ENTRIES_MAX {
-                self.is_cut_short = true;
-                return;
+            if self.entries == ENTRIES_MAX {
+                return self.give_up(dir);
             }
             self.visit_entry(&entry, depth);
         }
+    }
+
+    /// Counts a directory that cannot be searched, or not to its end, as one that is passed over.
+    fn give_up(&mut self, dir: &Path) {
+        self.found.push(dir.to_owned());
+        self.is_cut_short = true;
     }
 
     fn visit_entry(&mut self, entry: &DirEntry, depth: usize) {
@@ -99,19 +103,17 @@ impl Search {
         if (depth == 0 && is_read(&name)) || is_bookkeeping(&name) {
             return;
         }
+        self.entries += 1;
         let is_passed_over = if kind.is_symlink() {
             // Links are not followed, neither to search a directory nor to look into a file.
-            path.is_dir() || has_data_ending(&name)
+            has_data_ending(&name) || !name.starts_with('.') && path.is_dir()
         } else {
             kind.is_file() && looks_like_data(&path, &name)
         };
         if is_passed_over {
             self.found.push(path);
         } else if kind.is_dir() && !name.starts_with('.') {
-            self.is_cut_short |= depth == DEPTH_MAX;
-            if depth < DEPTH_MAX {
-                self.visit(&path, depth + 1);
-            }
+            if depth < DEPTH_MAX { self.visit(&path, depth + 1) } else { self.give_up(&path) }
         }
     }
 
@@ -140,11 +142,14 @@ impl Search {
 /// A file name of others, without what a terminal would act on, and no longer than people read.
 fn shown(path: &Path) -> String {
     const CHARS_MAX: usize = 120;
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     path.to_string_lossy().escape_debug().take(CHARS_MAX).collect()
 }
 
 fn looks_like_data(path: &Path, name: &str) -> bool {
-    !is_staging(path) && (!name.starts_with('.') && has_data_ending(name) || is_parquet(path))
+    !is_staging(path)
+        && !name.ends_with(".crc")
+        && (!name.starts_with('.') && has_data_ending(name) || is_parquet(path))
 }
 
 fn has_data_ending(name: &str) -> bool {
