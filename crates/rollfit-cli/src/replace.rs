@@ -1,8 +1,10 @@
 //! [`replace`]: files that others read while they change: all of the old or all of the new.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use rollfit_store::regular_file::create;
 
 /// Makes `bytes` all there is in the file at `path`. Through a link, what it points to; what is no file, such as a
 /// terminal or a pipe, is written to as it is.
@@ -12,7 +14,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return fs::write(&path, bytes);
     }
     let beside = beside(&path);
-    let replaced = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &path));
+    let replaced =
+        create(&beside).and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&beside, &path));
     if replaced.is_err() {
         let _ = fs::remove_file(&beside);
     }

@@ -1,48 +1,88 @@
 //! SIGINT and SIGTERM: the first finishes the partitions in hand, a second, or the end of a grace period, rolls back
 //! what is uncommitted.
+//!
+//! Invariants: the process ends within [`ROLLBACK_MAX`] of the last signal, whatever its threads wait for: a disk, a
+//! server, a reader of its output. No thread here writes a message itself, since that can be what they wait for.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rollfit_job::stop::Stop;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::exit::Exit;
 use crate::logging;
+
+/// How long a roll back may take before the process ends without it. What is not committed is then rolled back by the
+/// server, or by the next run.
+const ROLLBACK_MAX: Duration = Duration::from_secs(5);
 
 /// Turns signals into wishes to stop, from now until the process ends.
 pub(crate) fn heed(stop: &Stop, grace: Option<Duration>) -> std::io::Result<()> {
-    on_each_signal(stop, move |stop| {
+    on_each_signal(stop, move |stop, say| {
         if stop.is_wanted() {
             stop.abandon();
-            logging::warn("rolling back what is not committed");
+            say("rolling back what is not committed");
         } else {
             stop.finish();
-            logging::warn("finishing the partitions in hand; a second signal rolls them back");
+            say("finishing the partitions in hand; a second signal rolls them back");
             abandon_after(stop, grace);
         }
     })
 }
 
-/// Turns the first signal into the end of a command that writes nothing.
+/// Turns the first signal into the end of a command that has little to roll back.
 pub(crate) fn heed_at_once(stop: &Stop) -> std::io::Result<()> {
-    on_each_signal(stop, |stop| {
-        logging::warn("stopping");
+    on_each_signal(stop, |stop, say| {
         stop.abandon();
+        say("stopping");
     })
 }
 
-fn on_each_signal(stop: &Stop, act: impl Fn(&Stop) + Send + 'static) -> std::io::Result<()> {
+fn on_each_signal(
+    stop: &Stop,
+    act: impl Fn(&Stop, &dyn Fn(&'static str)) + Send + 'static,
+) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let stop = stop.clone();
-    std::thread::spawn(move || signals.forever().for_each(|_| act(&stop)));
-    Ok(())
+    let (messages, speech) = mpsc::channel::<&'static str>();
+    let (stop_heard, stop_watched) = (stop.clone(), stop.clone());
+    spawn("messages", move || speech.iter().for_each(logging::warn))?;
+    let say = move |message| {
+        let _ = messages.send(message);
+    };
+    let say_last = say.clone();
+    spawn("watchdog", move || end_when_overdue(&stop_watched, &say_last))?;
+    spawn("signals", move || signals.forever().for_each(|_| act(&stop_heard, &say)))
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// Ends the process when a roll back takes too long.
+fn end_when_overdue(stop: &Stop, say: &dyn Fn(&'static str)) {
+    const PAUSE: Duration = Duration::from_millis(100);
+    /// Enough for a message, where anybody reads it.
+    const LAST_WORD: Duration = Duration::from_millis(300);
+    while !stop.is_abandoning() {
+        std::thread::sleep(PAUSE);
+    }
+    std::thread::sleep(ROLLBACK_MAX);
+    say("something does not answer: ending without it; what is not committed is rolled back");
+    std::thread::sleep(LAST_WORD);
+    signal_hook::low_level::exit(Exit::Interrupted as i32);
 }
 
 fn abandon_after(stop: &Stop, grace: Option<Duration>) {
     let Some(grace) = grace else { return };
-    let stop = stop.clone();
-    std::thread::spawn(move || {
+    let after = stop.clone();
+    let waiting = spawn("grace period", move || {
         std::thread::sleep(grace);
-        stop.abandon();
+        after.abandon();
     });
+    // Without a thread to wait there is no grace.
+    if waiting.is_err() {
+        stop.abandon();
+    }
 }

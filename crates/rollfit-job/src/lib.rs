@@ -11,6 +11,7 @@ pub mod analysis;
 pub mod compare;
 pub mod features;
 pub mod join_loss;
+pub mod keys;
 pub mod month;
 pub mod panel;
 pub mod partition;

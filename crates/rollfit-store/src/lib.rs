@@ -3,7 +3,9 @@
 
 mod damaged;
 pub mod import;
+mod key_finder;
 pub mod parquet;
 pub mod postgres;
+pub mod regular_file;
 mod stopwatch;
 mod trial;

@@ -1,8 +1,9 @@
 //! [`BarsImport`]: bars of any number of keys into the source tables `m1_{key}` and `bqx_{key}`, all or none.
 //!
-//! Holds true: the tables depend only on the set of bars and the base date, not on files, order or repetition. An import
+//! Invariants: the tables depend only on the set of bars and the base date, not on files, order or repetition. An import
 //! that changes nothing writes nothing.
 
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rollfit_job::month::Month;
@@ -10,13 +11,16 @@ use rollfit_job::store::{Fault, StoreError};
 
 use super::encode::{TableRows, write_table};
 use super::fault::{file_error, parquet_error};
-use super::files::{Files, create_dirs};
+use super::files::{Files, create_dirs, refuse_linked_dirs};
+use super::listing::{table_files, warn_of_passed_over};
 use super::lock::{Attempt, ExclusiveLock};
-use super::sources_lock::{Staged, UNFINISHED_JOURNAL, finish_import};
-use super::table::{TableIndex, table_files};
+use super::sources_lock::finish_import_of_another;
+use super::staged::{BARS_TABLE, RETURNS_TABLE, Staged, UNFINISHED_LIST, is_staging};
+use super::table::TableIndex;
 use crate::import::{
     Bar, BarsOptions, Base, KeyBars, KeyReport, KeyUpdate, StoredBars, import_going_on, not_imported,
 };
+use crate::regular_file;
 
 /// The key of the base in the footer of the files that an import writes.
 const BASE_KEY: &str = "rollfit.base";
@@ -46,6 +50,7 @@ impl<'a> BarsImport<'a> {
                 error,
             )
         })?;
+        refuse_linked_dirs(dir, &sources_dir)?;
         let lock_path = sources_dir.join(IMPORT_LOCK);
         let lock = match ExclusiveLock::try_take(&lock_path) {
             Ok(Attempt::Taken(lock)) => lock,
@@ -53,7 +58,7 @@ impl<'a> BarsImport<'a> {
             Err(error) => return Err(file_error("lock", &lock_path, error)),
         };
         files.sync_dir(dir).map_err(|error| file_error("sync", dir, error))?;
-        finish_import(&sources_dir, files)?;
+        finish_import_of_another(&sources_dir, files)?;
         remove_unfinished(&sources_dir, files)?;
         Ok(Self { sources_dir, files, options, staged: Staged::default(), committed: false, _lock: lock })
     }
@@ -87,7 +92,7 @@ impl<'a> BarsImport<'a> {
         let metadata = [(BASE_KEY, serde_json::to_string(base).unwrap_or_default())];
         for (month, rows) in months(instants_us)? {
             self.stage(
-                &format!("m1_{key}/{month}.parquet"),
+                &format!("{BARS_TABLE}{key}/{month}.parquet"),
                 &TableRows {
                     time: ("time", false),
                     instants_us: &instants_us[rows.clone()],
@@ -99,7 +104,7 @@ impl<'a> BarsImport<'a> {
             if rows.start < rows.end {
                 let values = &returns[rows.start - first_return..rows.end - first_return];
                 self.stage(
-                    &format!("bqx_{key}/{month}.parquet"),
+                    &format!("{RETURNS_TABLE}{key}/{month}.parquet"),
                     &TableRows {
                         time: ("ts_utc", true),
                         instants_us: &instants_us[rows],
@@ -116,22 +121,31 @@ impl<'a> BarsImport<'a> {
         let to = PathBuf::from(to);
         let place = self.sources_dir.join(&to);
         let bytes = write_table(rows).map_err(|error| parquet_error("encode", &place, error))?;
-        if std::fs::read(&place).is_ok_and(|present| present == bytes) {
+        if holds(&place, &bytes).map_err(|error| file_error("read", &place, error))? {
             return Ok(());
         }
-        let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let from = to.with_file_name(format!(".{name}.tmp"));
-        let staging = self.sources_dir.join(&from);
-        if let Some(dir) = staging.parent() {
+        if let Some(dir) = place.parent() {
+            refuse_linked_dirs(&self.sources_dir, dir)?;
             create_dirs(self.files, dir).map_err(|error| file_error("create the directory", dir, error))?;
         }
-        self.staged.add(from, to);
+        let staging = self.sources_dir.join(self.staged.add(to));
         let written = self.files.create(&staging).and_then(|mut file| {
             file.write_all(&bytes)?;
             file.sync()
         });
         written.map_err(|error| file_error("write", &staging, error))
     }
+}
+
+/// Whether the file at `path` is there and holds these bytes.
+fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let mut file = match regular_file::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    let mut present = Vec::new();
+    let is_as_long = file.metadata()?.len() == bytes.len() as u64;
+    Ok(is_as_long && file.read_to_end(&mut present).is_ok() && present == bytes)
 }
 
 impl Drop for BarsImport<'_> {
@@ -159,7 +173,9 @@ fn months(instants_us: &[i64]) -> Result<Vec<(Month, std::ops::Range<usize>)>, S
 /// The bars of a key in the store. The names of the files, months, are in the order of their bars.
 fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars, StoreError> {
     let mut stored = StoredBars::default();
-    let Some(paths) = table_files(&sources_dir.join(format!("m1_{key}")))? else { return Ok(stored) };
+    let table = sources_dir.join(format!("{BARS_TABLE}{key}"));
+    let Some(paths) = table_files(&table)? else { return Ok(stored) };
+    warn_of_passed_over(&table);
     let index = TableIndex::default();
     for path in paths {
         let file = index.open(&path, "time")?;
@@ -181,8 +197,8 @@ fn stored_base(path: &Path, text: &Option<String>) -> Result<Base, StoreError> {
 fn remove_unfinished(sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {
     let found = list(sources_dir)?;
     let mut unfinished: Vec<PathBuf> =
-        found.iter().filter(|path| path.ends_with(UNFINISHED_JOURNAL)).cloned().collect();
-    for table_dir in found.iter().filter(|path| path.is_dir()) {
+        found.iter().filter(|path| path.ends_with(UNFINISHED_LIST)).cloned().collect();
+    for table_dir in found.iter().filter(|path| path.is_dir() && !path.is_symlink()) {
         unfinished.extend(list(table_dir)?.into_iter().filter(|path| is_staging(path)));
     }
     for path in &unfinished {
@@ -195,9 +211,4 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = std::fs::read_dir(dir).map_err(|error| file_error("list", dir, error))?;
     let path = |entry: std::io::Result<std::fs::DirEntry>| entry.map(|entry| entry.path());
     entries.map(path).collect::<Result<_, _>>().map_err(|error| file_error("list", dir, error))
-}
-
-fn is_staging(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    name.starts_with('.') && name.ends_with(".parquet.tmp")
 }

@@ -1,12 +1,18 @@
 //! [`Files`]: the operations on files that a commit is made of, few enough that a test can fail or stop at each.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rollfit_job::store::StoreError;
+use rustix::fs::OFlags;
+
+use crate::regular_file;
 
 /// What a commit does to the file system.
 pub trait Files: Send + Sync {
-    /// Creates a file, empty if it existed.
+    /// Creates a file. What had its name is removed, never written through.
     ///
     /// # Errors
     /// Those of the file system.
@@ -46,7 +52,7 @@ pub struct RealFiles;
 
 impl Files for RealFiles {
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        Ok(Box::new(File::create(path)?))
+        Ok(Box::new(regular_file::create(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -54,7 +60,8 @@ impl Files for RealFiles {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        let flags = OFlags::DIRECTORY.bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(path)?.sync_all()
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -80,4 +87,17 @@ pub(crate) fn create_dirs(files: &dyn Files, path: &Path) -> io::Result<()> {
         _ => {}
     }
     files.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+/// Checks that no directory below `root` on the way to `dir` is a link, through which a store could have us write elsewhere.
+pub(crate) fn refuse_linked_dirs(root: &Path, dir: &Path) -> Result<(), StoreError> {
+    let is_link = |dir: &&Path| std::fs::symlink_metadata(dir).is_ok_and(|status| status.is_symlink());
+    match dir.ancestors().take_while(|above| *above != root).find(is_link) {
+        Some(link) => Err(StoreError::permanent(format!(
+            "{} is a link, and nothing is written through links inside a store; put a directory in its place, or name the \
+             directory that it leads to as the store",
+            link.display()
+        ))),
+        None => Ok(()),
+    }
 }

@@ -1,9 +1,14 @@
 //! Locks between processes: the kernel releases them when their holder ends, however it ends.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use crate::regular_file;
+
+/// The most that is read of the note in a lock file.
+const NOTE_BYTES_MAX: u64 = 256;
 
 /// A lock file that is this process's alone, and goes away with the lock.
 #[derive(Debug)]
@@ -24,8 +29,7 @@ impl ExclusiveLock {
     /// was locked is compared with what the path names.
     pub(crate) fn try_take(path: &Path) -> io::Result<Attempt> {
         loop {
-            let mut file =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+            let mut file = regular_file::open_or_create(path)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, path) => {
                     // Only others read the note; on a full disk there is none.
@@ -50,13 +54,17 @@ impl Drop for ExclusiveLock {
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), std::fs::metadata(path)) {
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
         (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
         _ => false,
     }
 }
 
 fn note_holder(file: &mut File) -> io::Result<()> {
+    // A file with another name is somebody else's too.
+    if file.metadata()?.nlink() > 1 {
+        return Ok(());
+    }
     let host = rustix::system::uname();
     file.set_len(0)?;
     file.rewind()?;
@@ -65,7 +73,7 @@ fn note_holder(file: &mut File) -> io::Result<()> {
 
 fn read_holder(file: &mut File) -> String {
     let mut holder = String::new();
-    match file.read_to_string(&mut holder) {
+    match file.take(NOTE_BYTES_MAX).read_to_string(&mut holder) {
         Ok(_) if !holder.is_empty() => holder,
         _ => "another process".to_owned(),
     }

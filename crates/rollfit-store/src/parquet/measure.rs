@@ -14,6 +14,7 @@ use rollfit_job::store::{FeatureTile, StoreError};
 use super::ParquetStore;
 use super::encode::FeatureWriter;
 use super::fault::{file_error, parquet_error};
+use super::files::refuse_linked_dirs;
 use crate::stopwatch::{Stopwatch, micros};
 use crate::trial::{BYTES_MAX, Trial, check_tiles, later_instants, speed};
 
@@ -57,6 +58,7 @@ impl ParquetStore {
     /// Writes a file until the time is over or it is as large as a partition's; how long a commit then takes.
     fn trial(&self, tile: FeatureTile<'_>, write_max: Duration) -> Result<(Trial, Duration), StoreError> {
         let dir = self.features_dir.ancestors().find(|dir| dir.is_dir()).unwrap_or(&self.dir);
+        refuse_linked_dirs(&self.dir, dir)?;
         let trial = self.write(&Leftover::new(dir).0, tile, write_max)?;
         Ok((trial, self.time_of_commit(dir)?))
     }

@@ -9,12 +9,14 @@ mod bars;
 mod encode;
 mod fault;
 mod files;
+mod listing;
 mod lock;
 mod measure;
 mod read_back;
 mod sink;
 mod source;
 mod sources_lock;
+mod staged;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -26,6 +28,7 @@ use rollfit_job::spec::{Compression, Spec};
 use rollfit_job::store::{Fault, StoreError};
 
 use self::table::TableIndex;
+use crate::key_finder::KeyFinder;
 
 /// A directory of Parquet files, as source and sink of one job.
 pub struct ParquetStore {
@@ -36,6 +39,7 @@ pub struct ParquetStore {
     compression: Compression,
     files: Box<dyn Files>,
     index: Arc<TableIndex>,
+    key_finder: KeyFinder,
 }
 
 impl ParquetStore {
@@ -75,6 +79,7 @@ impl ParquetStore {
             compression: spec.sink.compression,
             files,
             index: Arc::default(),
+            key_finder: KeyFinder::new(spec),
         })
     }
 }

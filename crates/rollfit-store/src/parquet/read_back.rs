@@ -1,6 +1,5 @@
 //! Reading features back: [`read_receipt`] from a footer, [`ParquetReader`] for the rows.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
@@ -15,6 +14,7 @@ use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_a
 use super::fault::{file_error, system_error, unreadable};
 use super::sink::RECEIPT_KEY;
 use crate::damaged::contain_panics;
+use crate::regular_file;
 
 /// What the file at `part` holds of the partition whose output is `output`. A receipt of another output, or of other
 /// columns than the file has, is void.
@@ -22,7 +22,7 @@ use crate::damaged::contain_panics;
 /// # Errors
 /// When the file cannot be opened or read, which says nothing of what it holds.
 pub(crate) fn read_receipt(part: &Path, output: &str) -> Result<Found, StoreError> {
-    let file = File::open(part).map_err(|error| file_error("read", part, error))?;
+    let file = regular_file::open(part).map_err(|error| file_error("read", part, error))?;
     let metadata = match contain_panics(|| ParquetMetaDataReader::new().parse_and_finish(&file)) {
         Ok(Err(error)) if system_error(&error).is_some() => return Err(unreadable(part, &error)),
         Ok(metadata) => metadata.map_err(|error| error.to_string()),
@@ -71,7 +71,7 @@ impl ParquetReader {
 
     fn open_file(part: &Path, output: &str) -> Result<Self, StoreError> {
         const BATCH_ROWS: usize = 4096;
-        let file = File::open(part).map_err(|error| file_error("read", part, error))?;
+        let file = regular_file::open(part).map_err(|error| file_error("read", part, error))?;
         let builder =
             ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(part, &error))?;
         let receipt = valid_receipt(builder.metadata(), output).map_err(|cause| {

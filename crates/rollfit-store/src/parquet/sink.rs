@@ -17,9 +17,10 @@ use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, S
 use super::ParquetStore;
 use super::encode::{FeatureWriter, stored_share};
 use super::fault::{file_error, parquet_error};
-use super::files::{Files, OutputFile};
+use super::files::{Files, OutputFile, refuse_linked_dirs};
 use super::lock::{Attempt, ExclusiveLock};
 use super::read_back::{ParquetReader, read_receipt};
+use crate::regular_file::is_there;
 
 /// The key of the receipt in the footer of a features file.
 pub(crate) const RECEIPT_KEY: &str = "rollfit.receipt";
@@ -79,7 +80,7 @@ impl Sink for ParquetStore {
             return Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())));
         }
         let part = self.part(partition);
-        match part.try_exists() {
+        match is_there(&part) {
             Ok(true) => read_receipt(&part, &self.output(partition)),
             Ok(false) => Ok(Found::Nothing),
             Err(error) => Err(file_error("read", &part, error)),
@@ -100,6 +101,7 @@ impl Sink for ParquetStore {
 
     fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
         let dir = self.partition_dir(partition);
+        refuse_linked_dirs(&self.dir, &dir)?;
         let lock = match take_lock(&dir)? {
             Attempt::Taken(lock) => Some(lock),
             Attempt::Held(holder) => return Ok(Claim::Held(holder)),
@@ -112,7 +114,7 @@ impl Sink for ParquetStore {
 
     fn tidy(&self, partition: &Partition) {
         let dir = self.partition_dir(partition);
-        if dir.join(UNFINISHED).exists() || dir.join(LOCK).exists() {
+        if [UNFINISHED, LOCK].iter().any(|name| is_there(&dir.join(name)).unwrap_or(false)) {
             // Taking the partition, and giving it back, removes both; where another runner has it they are in use.
             let _ = self.claim(partition);
         }
@@ -238,7 +240,7 @@ impl ParquetSlot<'_> {
     /// Removes what this or a stopped run did not finish. It is never read, so failing to is no fault.
     fn discard_unfinished(&self) {
         let path = self.unfinished();
-        if path.exists() {
+        if is_there(&path).unwrap_or(false) {
             let _ = self.files().remove(&path);
         }
     }

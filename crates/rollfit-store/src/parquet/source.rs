@@ -1,11 +1,12 @@
 //! The source: series read from `sources/TABLE/*.parquet`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use rollfit_job::month::Month;
-use rollfit_job::partition::{Partition, check_key};
+use rollfit_job::partition::Partition;
 use rollfit_job::spec::Series;
 use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
 
@@ -13,6 +14,7 @@ use super::ParquetStore;
 use super::fault::file_error;
 use super::sources_lock::SourcesView;
 use super::table::{FileSpans, OpenTable};
+use crate::key_finder::warn_of_empty;
 
 /// Rows before a partition that are opened at once for every row of lookback: enough unless the join loses most.
 const EARLIER_ROWS_PER_LOOKBACK_ROW: usize = 4;
@@ -61,24 +63,24 @@ impl Source for ParquetStore {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(file_error("list", &self.sources_dir, error)),
         };
-        let mut tables = Vec::new();
+        let mut tables = BTreeSet::new();
         for entry in entries {
             let entry = entry.map_err(|error| file_error("list", &self.sources_dir, error))?;
-            tables.extend(entry.file_name().into_string());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                tables.insert(name);
+            }
         }
-        let Some((first, others)) = series.split_first() else { return Ok(Vec::new()) };
-        let mut keys: Vec<String> = tables.iter().filter_map(|table| first.table.key_of(table)).collect();
-        keys.retain(|key| {
-            check_key(key).is_ok() && others.iter().all(|other| tables.contains(&other.table.for_key(key)))
-        });
-        keys.sort();
-        Ok(keys)
+        Ok(self.key_finder.find(series, &tables))
     }
 
     fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
         let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
         let files = self.series_files(series, key)?;
         let spans: Vec<(i64, i64)> = files.iter().filter_map(FileSpans::span_us).collect();
+        if spans.is_empty() {
+            warn_of_empty(self.sources_dir.join(series.table.for_key(key)).display(), key);
+        }
         let month = |instant: Option<i64>| {
             instant
                 .map(Month::of_instant_us)

@@ -2,7 +2,7 @@
 //!
 //! Holds true: rows come out sorted by instant, each instant once, or an error says where that fails.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -27,27 +27,9 @@ use rollfit_job::month::display_instant;
 use rollfit_job::store::{Fault, Rows, StoreError};
 
 use super::fault::{file_error, unreadable};
+use super::listing::{table_files, warn_of_passed_over};
 use crate::damaged::contain_panics;
-
-/// The files ending in `.parquet` of a table's directory, sorted by name; none where there is no such table. Hidden
-/// files are not read.
-pub(crate) fn table_files(dir: &Path) -> Result<Option<Vec<PathBuf>>, StoreError> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(file_error("list", dir, error)),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| file_error("list", dir, error))?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.ends_with(".parquet") && !name.starts_with(['.', '_']) {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(Some(paths))
-}
+use crate::regular_file;
 
 /// What is known of tables and their files, so that each footer is read once, and a directory listed again only when it
 /// has changed.
@@ -55,6 +37,8 @@ pub(crate) fn table_files(dir: &Path) -> Result<Option<Vec<PathBuf>>, StoreError
 pub(crate) struct TableIndex {
     seen: Mutex<HashMap<PathBuf, (Identity, Arc<Footer>)>>,
     listed: Mutex<HashMap<(PathBuf, String), Listing>>,
+    /// The tables whose files that are not read were named.
+    named: Mutex<HashSet<PathBuf>>,
 }
 
 /// The files of a table, when its directory had not changed for a while.
@@ -143,6 +127,9 @@ impl TableIndex {
             return Ok(Some(listing.files.clone()));
         }
         let Some(paths) = table_files(dir)? else { return Ok(None) };
+        if lock(&self.named).insert(dir.to_owned()) {
+            warn_of_passed_over(dir);
+        }
         let files = paths.iter().map(|path| self.spans(path, time)).collect::<Result<Vec<_>, _>>()?;
         let files = Arc::new(files);
         if is_settled(modified) {
@@ -153,7 +140,7 @@ impl TableIndex {
 
     /// The spans of a file, which is opened only if it is not known as it is now.
     fn spans(&self, path: &Path, time: &str) -> Result<FileSpans, StoreError> {
-        let status = std::fs::metadata(path).map_err(|error| file_error("read", path, error))?;
+        let status = std::fs::symlink_metadata(path).map_err(|error| file_error("read", path, error))?;
         let identity = Identity::of(&status);
         let known = self.known(path, identity).and_then(|footer| lock(&footer.spans).get(time).cloned());
         match known {
@@ -178,7 +165,7 @@ impl TableIndex {
     }
 
     fn open_file(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
-        let file = File::open(path).map_err(|error| file_error("read", path, error))?;
+        let file = regular_file::open(path).map_err(|error| file_error("read", path, error))?;
         let status = file.metadata().map_err(|error| file_error("read", path, error))?;
         let identity = Identity::of(&status);
         let footer = match self.known(path, identity) {

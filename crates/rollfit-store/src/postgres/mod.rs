@@ -65,6 +65,7 @@ use self::pool::{Pool, PooledSession};
 pub use self::server::SessionBudget;
 use self::session::{Session, Timeouts};
 use self::tables::Table;
+use crate::key_finder::KeyFinder;
 
 /// How much longer than the server's own timeout to wait for its answer.
 const REPLY_GRACE: Duration = Duration::from_secs(15);
@@ -82,6 +83,7 @@ pub struct PostgresStore {
     schema: String,
     receipts: TableName,
     series: Vec<Series>,
+    key_finder: KeyFinder,
     numbers: NumberColumn,
     timeouts: Timeouts,
     stalls: Stalls,
@@ -126,6 +128,7 @@ impl PostgresStore {
             budget,
             is_local,
             series: spec.series.clone(),
+            key_finder: KeyFinder::new(spec),
             numbers: spec.sink.numbers.into(),
             timeouts,
             stalls: Stalls::new(spec.run.idle_timeout),

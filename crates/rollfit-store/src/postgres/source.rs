@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rollfit_job::activity::{Activity, during, enter};
 use rollfit_job::month::Month;
-use rollfit_job::partition::{Partition, check_key};
+use rollfit_job::partition::Partition;
 use rollfit_job::spec::Series;
 use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
 use tokio_postgres::types::Type;
@@ -17,6 +17,7 @@ use super::names::{TableName, quoted};
 use super::pool::PooledSession;
 use super::session::Session;
 use super::tables::{self, Column, Table, describe};
+use crate::key_finder::warn_of_empty;
 
 /// A source table and how to read it.
 pub(super) struct SeriesTable {
@@ -162,10 +163,7 @@ impl Source for PostgresStore {
     fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
         let mut session = self.pool.session()?;
         let names = tables::names(&mut session, &self.schema)?;
-        let Some((first, others)) = series.split_first() else { return Ok(Vec::new()) };
-        let has_all = |key: &String| others.iter().all(|other| names.contains(&other.table.for_key(key)));
-        let keys = names.iter().filter_map(|name| first.table.key_of(name));
-        Ok(keys.filter(|key| check_key(key).is_ok() && has_all(key)).collect())
+        Ok(self.key_finder.find(series, &names.into_iter().collect()))
     }
 
     fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
@@ -181,6 +179,9 @@ impl Source for PostgresStore {
             let month =
                 |us| Month::of_instant_us(us).map_err(|error| StoreError::permanent(error.to_string()));
             let (first, last) = (instant(0).map(month).transpose()?, instant(1).map(month).transpose()?);
+            if first.is_none() {
+                warn_of_empty(&table.name, key);
+            }
             Ok(first.zip(last))
         })
     }

@@ -2,12 +2,14 @@
 
 mod market;
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rollfit_job::month::{Month, display_instant};
 use rollfit_job::spec::EXAMPLE;
 use rollfit_store::import::Format;
+use rollfit_store::regular_file;
 
 use self::market::{PAIRS, Pair, bars};
 use super::import::{ImportDocument, import};
@@ -28,7 +30,7 @@ const SAMPLE_ROWS: usize = 200;
 pub(super) fn run(global: &GlobalArguments, arguments: &DemoArguments) -> Result<Exit, Failure> {
     let places = Places::below(&arguments.dir);
     let files = make_bars(&places)?;
-    std::fs::write(&places.config, config(&places)).map_err(|error| cannot_write(&places.config, error))?;
+    write(&places.config, &config(&places))?;
 
     if global.json { print_json(global, &places, files) } else { print_steps(global, &places, files) }
 }
@@ -97,6 +99,12 @@ impl Places {
     }
 }
 
+/// Writes a file anew, never through a link in its place.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = regular_file::create(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| cannot_write(path, error))
+}
+
 fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
     Failure::failed(format!("cannot write {}: {error}", path.display()))
 }
@@ -121,7 +129,7 @@ fn write_bars(places: &Places, pair: &Pair, months: &[Month]) -> Result<PathBuf,
         let _ = writeln!(text, "{},{close}", display_instant(instant_us));
     }
     std::fs::create_dir_all(&dir).map_err(|error| cannot_write(&dir, error))?;
-    std::fs::write(&path, text).map_err(|error| cannot_write(&path, error))?;
+    write(&path, &text)?;
     Ok(path)
 }
 

@@ -1,0 +1,96 @@
+//! [`FoundKeys`]: the keys of a source that have a table of every series, and the tables that are passed over.
+
+use std::collections::BTreeSet;
+
+use crate::partition::check_key;
+use crate::spec::Series;
+
+/// The keys that a source's tables make up, where `keys = "all"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundKeys {
+    /// Those that have a table of every series, sorted.
+    pub keys: Vec<String>,
+    /// Tables that fit a series and belong to none of the keys, each with the reason.
+    passed_over: Vec<(String, String)>,
+}
+
+impl FoundKeys {
+    /// The keys among `tables`, all that a source has.
+    pub fn new(series: &[Series], tables: &BTreeSet<String>) -> Self {
+        let Some((first, _)) = series.split_first() else { return Self::default() };
+        let is_whole = |key: &String| check_key(key).is_ok() && missing_table(series, tables, key).is_none();
+        let fitting = tables.iter().filter_map(|table| first.table.key_of(table));
+        let keys: BTreeSet<String> = fitting.filter(is_whole).collect();
+        let used: BTreeSet<String> =
+            keys.iter().flat_map(|key| series.iter().map(|series| series.table.for_key(key))).collect();
+        let passed_over = tables.difference(&used).filter_map(|table| {
+            let key = series.iter().find_map(|series| series.table.key_of(table))?;
+            let reason = match check_key(&key) {
+                Err(error) => error.to_string(),
+                Ok(()) => format!("there is no table {}", missing_table(series, tables, &key)?),
+            };
+            Some((table.clone(), reason))
+        });
+        let passed_over = passed_over.collect();
+        Self { keys: keys.into_iter().collect(), passed_over }
+    }
+
+    /// What to say of the tables that are passed over, a few by name; none where there are none.
+    pub fn warning(&self) -> Option<String> {
+        const SHOWN: usize = 5;
+        const CHARS_MAX: usize = 200;
+        let shown = |(table, reason): &(String, String)| {
+            format!("{table} ({reason})").escape_debug().take(CHARS_MAX).collect::<String>()
+        };
+        let names = self.passed_over.iter().take(SHOWN).map(shown).collect::<Vec<_>>().join(", ");
+        let (what, more) = match self.passed_over.len() {
+            0 => return None,
+            1 => ("1 table".to_owned(), String::new()),
+            count if count <= SHOWN => (format!("{count} tables"), String::new()),
+            count => (format!("{count} tables"), format!(" and {} more", count - SHOWN)),
+        };
+        Some(format!("keys = \"all\" passes over {what} of the source: {names}{more}"))
+    }
+}
+
+/// The first table that a key lacks.
+fn missing_table(series: &[Series], tables: &BTreeSet<String>, key: &str) -> Option<String> {
+    series.iter().map(|series| series.table.for_key(key)).find(|table| !tables.contains(table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{EXAMPLE, Spec};
+
+    fn found(tables: &[&str]) -> FoundKeys {
+        let spec = Spec::parse(EXAMPLE, std::iter::empty()).unwrap();
+        FoundKeys::new(&spec.series, &tables.iter().map(|&table| table.to_owned()).collect())
+    }
+
+    #[test]
+    fn each_table_that_fits_a_series_and_no_key_is_named_with_the_reason() {
+        let found =
+            found(&["m1_b", "bqx_b", "m1_a", "bqx_a", "m1_only", "bqx_other", "m1_.x", "bqx_.x", "else"]);
+        assert_eq!(found.keys, ["a", "b"]);
+        let warning = found.warning().unwrap();
+        for part in [
+            "4 tables",
+            "m1_only (there is no table bqx_only)",
+            "bqx_other (there is no table m1_other)",
+            "m1_.x (`.x` is not a key",
+            "bqx_.x (`.x`",
+        ] {
+            assert!(warning.contains(part), "{part}: {warning}");
+        }
+        assert!(!warning.contains("else"), "{warning}");
+    }
+
+    #[test]
+    fn nothing_is_said_where_every_table_is_used_and_of_many_only_a_few_are_named() {
+        assert_eq!(found(&["m1_a", "bqx_a", "notes"]).warning(), None);
+        let many: Vec<String> = (0..300).map(|at| format!("m1_key{at:03}")).collect();
+        let warning = found(&many.iter().map(String::as_str).collect::<Vec<_>>()).warning().unwrap();
+        assert!(warning.contains("300 tables") && warning.ends_with("and 295 more"), "{warning}");
+    }
+}
