@@ -1,13 +1,22 @@
 //! SIGINT and SIGTERM: the first finishes the partitions in hand, a second, or the end of a grace period, rolls back
-//! what is uncommitted.
+//! what is uncommitted. SIGXFSZ: a file at its limit is an error of that file, and not the end of the process.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rollfit_job::stop::Stop;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::logging;
+
+/// Has writes beyond the limit on the size of files fail, where the signal would end the process: a log that reaches
+/// the limit ends nothing, and a partition that does fails with its cause. Programs that this one starts are not affected.
+pub(crate) fn make_file_limits_errors() {
+    // Where the signal cannot be handled, it acts as the system has it.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
 
 /// Turns signals into wishes to stop, from now until the process ends.
 pub(crate) fn heed(stop: &Stop, grace: Option<Duration>) -> std::io::Result<()> {
