@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
 use rollfit_job::analysis::{Estimate, Forecast};
+use rollfit_job::record::typed;
 use rollfit_job::watch::Moment;
 use serde::{Deserialize, Serialize};
 
@@ -85,8 +87,10 @@ fn worker_cores(last: &Moment, now: &Moment) -> BTreeMap<usize, f64> {
 
 /// How the run of a record is now; none where its process does not tell, or tells it in another version's way.
 pub(crate) fn read(record: &Path) -> Option<Live> {
-    let text = fs::read(live_path(record)).ok()?;
-    let live: Live = serde_json::from_slice(&text).ok()?;
+    const BYTES_MAX: u64 = 16 << 20;
+    let mut text = Vec::new();
+    fs::File::open(live_path(record)).ok()?.take(BYTES_MAX).read_to_end(&mut text).ok()?;
+    let live: Live = typed(&text).ok()?;
     (live.version == VERSION).then_some(live)
 }
 
