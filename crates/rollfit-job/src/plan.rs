@@ -21,6 +21,9 @@ pub struct PlannedPartition {
     pub cause: String,
     /// The joined rows of the source.
     pub rows: u64,
+    /// The joined rows before them that the windows reach.
+    #[serde(skip)]
+    pub lookback_rows: u64,
     /// The bytes that a run would write, about.
     pub write_bytes: u64,
 }
@@ -201,27 +204,29 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
     let assessed = Panel::read(job.source, job.spec, partition).and_then(|panel| {
         let input = Input::of(&panel);
         let found = job.sink.found(partition)?;
-        Ok((Assessment::of(&found, definition, &input, &job.spec.run), input.rows))
+        Ok((Assessment::of(&found, definition, &input, &job.spec.run), input))
     });
     let partition = partition.clone();
     match assessed {
-        Ok((Assessment { state: State::Missing, .. }, 0)) => PlannedPartition {
+        Ok((Assessment { state: State::Missing, .. }, Input { rows: 0, .. })) => PlannedPartition {
             cause: no_rows(job.spec, &partition),
             partition,
             state: None,
             rows: 0,
+            lookback_rows: 0,
             write_bytes: 0,
         },
-        Ok((Assessment { state, cause, .. }, rows)) => {
+        Ok((Assessment { state, cause, .. }, Input { rows, lookback_rows, .. })) => {
             let writes = matches!(state, State::Missing | State::InputChanged);
             let write_bytes = if writes { job.sink.estimate_bytes(rows) } else { 0 };
-            PlannedPartition { partition, state: Some(state), cause, rows, write_bytes }
+            PlannedPartition { partition, state: Some(state), cause, rows, lookback_rows, write_bytes }
         }
         Err(error) => PlannedPartition {
             partition,
             state: None,
             cause: crate::error_chain(&error),
             rows: 0,
+            lookback_rows: 0,
             write_bytes: 0,
         },
     }
