@@ -120,6 +120,19 @@ mod tests {
     }
 
     #[test]
+    fn errors_of_stores_and_their_causes_are_printable() {
+        let evil = "\u{1b}[2J\nFAKE\u{202e}".to_owned() + &"x".repeat(100_000);
+        let error = crate::store::StoreError::caused_by(
+            crate::store::Fault::Permanent,
+            format!("cannot read {evil}"),
+            std::io::Error::other(evil),
+        );
+        let chain = crate::error_chain(&error);
+        assert!(!chain.contains(is_deceptive), "{chain:?}");
+        assert!(chain.starts_with("cannot read \\u{1b}[2J\\nFAKE") && chain.len() < 5000);
+    }
+
+    #[test]
     fn our_own_lines_stay_and_json_keeps_its_meaning() {
         assert_eq!(lines("a\nb\u{1b}c"), "a\nb\\u{1b}c");
         let text = "\u{7f}\u{9b}\u{202e}\u{e0041}é\n\u{1b}";

@@ -98,4 +98,9 @@ impl Environment {
             command_dir: PathBuf::new(),
         }
     }
+
+    /// The same, where relative paths of the URL start from `url_dir`.
+    pub(super) fn with_url_dir(self, url_dir: &std::path::Path) -> Self {
+        Self { url_dir: url_dir.to_owned(), ..self }
+    }
 }
