@@ -11,7 +11,7 @@ use super::work::{Cores, Place, Work};
 use crate::spec::{Order, Workers};
 
 /// So many partitions at the end of a job are played through one by one.
-const PLAYED_THROUGH: usize = 10_000;
+const PLAYED_THROUGH: usize = 5000;
 
 /// A job under certain conditions.
 #[derive(Clone, Debug)]

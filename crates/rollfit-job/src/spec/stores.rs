@@ -149,3 +149,35 @@ fn resolve_compression(section: &str, text: &str) -> Result<Compression, SpecErr
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::spec::{EXAMPLE, Spec};
+
+    #[test]
+    fn paths_start_from_the_configuration_but_for_those_of_variables() {
+        let text = EXAMPLE.replace("# password_command", "password_command");
+        let parse = |variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Spec::parse_in(Path::new("conf"), &text, variables).unwrap()
+        };
+        let spec = parse(&[]);
+        assert_eq!(
+            (spec.source.url_dir.as_path(), spec.source.password_command_dir.as_path()),
+            (Path::new("conf"), Path::new("conf"))
+        );
+        assert_eq!(spec.source, spec.sink.place);
+        let spec = parse(&[("ROLLFIT_STORE__URL", "parquet:b")]);
+        assert_eq!(
+            (spec.source.url_dir.as_path(), spec.source.password_command_dir.as_path()),
+            (Path::new(""), Path::new("conf"))
+        );
+        let spec = parse(&[("ROLLFIT_SINK__URL", "parquet:b")]);
+        assert_eq!(
+            (spec.source.url_dir.as_path(), spec.sink.place.url_dir.as_path()),
+            (Path::new("conf"), Path::new(""))
+        );
+    }
+}
