@@ -81,8 +81,8 @@ impl Record {
     pub fn read(input: impl BufRead) -> Result<Self, RecordError> {
         let mut lines = Lines { input, line: Vec::new(), number: 0, bytes: 0 };
         let mut record =
-            Self { header: header(lines.next()?.ok_or(RecordError::NoHeader)?)?, ..Self::default() };
-        while let Some(line) = lines.next()? {
+            Self { header: header(lines.next_line()?.ok_or(RecordError::NoHeader)?)?, ..Self::default() };
+        while let Some(line) = lines.next_line()? {
             let event = typed(line);
             record.add(event.map_err(|cause| RecordError::Line { line: lines.number, cause })?);
         }
@@ -95,7 +95,7 @@ impl Record {
     /// As [`Record::read`].
     pub fn read_header(input: impl BufRead) -> Result<Header, RecordError> {
         let mut lines = Lines { input, line: Vec::new(), number: 0, bytes: 0 };
-        header(lines.next()?.ok_or(RecordError::NoHeader)?)
+        header(lines.next_line()?.ok_or(RecordError::NoHeader)?)
     }
 
     /// Adds what happened next.
@@ -125,7 +125,7 @@ struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     /// The next line; none at the end, or where a line breaks off: the run goes on, or it was killed in the middle of it.
-    fn next(&mut self) -> Result<Option<&[u8]>, RecordError> {
+    fn next_line(&mut self) -> Result<Option<&[u8]>, RecordError> {
         self.number += 1;
         self.line.clear();
         let read = (&mut self.input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut self.line)? as u64;

@@ -55,7 +55,7 @@ fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>,
     if let Some(run) = &arguments.run {
         return Ok(vec![state.find(Some(run))?]);
     }
-    let config = arguments.config.as_ref().map(|config| paths::full_name(config));
+    let config = arguments.config.as_deref().map(paths::full_name);
     let is_of_config =
         |header: Header| config.as_ref().is_none_or(|config| Path::new(&header.config) == config);
     let is_meant = |path: &PathBuf| state_dir::header(path).is_some_and(is_of_config);
