@@ -95,8 +95,8 @@ fn any_number_anywhere_leads_to_a_report_or_a_message() {
 #[test]
 fn a_run_of_very_many_partitions_and_workers_is_reported_soon() {
     let sandbox = Sandbox::new();
-    let mut documents = documents(made(2000, 64));
-    documents[0]["partitions"] = json!(200_000);
+    let mut documents = documents(made(200, 8));
+    documents[0]["partitions"] = json!(20_000);
     let last = documents.iter().rposition(|line| line["event"] == "partition").unwrap();
     documents[last]["worker"] = json!(4095);
     sandbox.write("record.jsonl", text(&documents));

@@ -11,7 +11,7 @@ use super::work::{Cores, Place, Work};
 use crate::spec::{Order, Workers};
 
 /// So many partitions at the end of a job are played through one by one.
-const PLAYED_THROUGH: usize = 5000;
+const PLAYED_THROUGH: usize = 2000;
 
 /// A job under certain conditions.
 #[derive(Clone, Debug)]
@@ -100,7 +100,9 @@ impl Case {
         // While thousands are left, every worker has one: only the last have to be played through.
         let (steady, last) = ordered.split_at(ordered.len().saturating_sub(PLAYED_THROUGH));
         let speed = rows_per_s[workers.clamp(1, rows_per_s.len() - 1)];
-        let steady_s = if steady.is_empty() { 0.0 } else { steady.iter().map(alike).sum::<f64>() / speed };
+        let steady_rows =
+            steady.iter().sum::<f64>() * (1.0 - fixed) + steady.len() as f64 * work.rows * fixed;
+        let steady_s = if steady.is_empty() { 0.0 } else { steady_rows / speed };
         let last: Vec<f64> = last.iter().map(alike).collect();
         steady_s + takes_s(&last, workers, rows_per_s) + self.held_s
     }
