@@ -17,7 +17,7 @@ const EVIL: &str =
 impl Answer {
     /// Checks that what was printed is what it seems.
     #[track_caller]
-    fn is_plain(self) -> Self {
+    fn reads_plainly(self) -> Self {
         for text in [&self.stdout, &self.stderr] {
             let is_invisible = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0041}');
             let deceives = |c: char| c != '\n' && c.is_control() || is_invisible(c);
@@ -78,15 +78,18 @@ fn records_of_strangers_do_nothing_to_a_terminal() {
         &["analyze", "--json"],
         &["analyze", "--markdown"],
     ] {
-        sandbox.run(&[arguments, &[&record]].concat()).exits(0).is_plain();
+        sandbox.run(&[arguments, &[&record]].concat()).exits(0).reads_plainly();
     }
-    sandbox.run(&["analyze", &record, "--html", "page.html", "--trace", "trace.json"]).exits(0).is_plain();
+    sandbox
+        .run(&["analyze", &record, "--html", "page.html", "--trace", "trace.json"])
+        .exits(0)
+        .reads_plainly();
     for file in ["page.html", "trace.json"] {
         let text = fs::read_to_string(sandbox.path(file)).unwrap();
         assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{2028}']), "{file}");
     }
     sandbox.write("bad.jsonl", format!("{{\"event\":\"{}\"}}\n", EVIL.escape_default()));
-    sandbox.run(&["analyze", "./bad.jsonl"]).exits(1).is_plain();
+    sandbox.run(&["analyze", "./bad.jsonl"]).exits(1).reads_plainly();
 }
 
 #[test]
@@ -95,10 +98,10 @@ fn names_of_files_and_columns_do_nothing_to_a_terminal() {
     let evil_file = sandbox.write(format!("fx/sources/m1_eurusd/2017-02{EVIL}.parquet"), "broken");
     for format in ["text", "json"] {
         for verb in ["plan", "run"] {
-            sandbox.run(&[verb, "--log-format", format]).exits(1).is_plain().says(&["2017-02"]);
+            sandbox.run(&[verb, "--log-format", format]).exits(1).reads_plainly().says(&["2017-02"]);
         }
     }
-    sandbox.run(&["plan", "--json"]).exits(1).is_plain();
+    sandbox.run(&["plan", "--json"]).exits(1).reads_plainly();
     fs::remove_file(evil_file).unwrap();
 
     let name = format!("{EVIL}{}", "wide".repeat(50_000));
@@ -106,14 +109,14 @@ fn names_of_files_and_columns_do_nothing_to_a_terminal() {
     let value: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
     let table = sandbox.path("fx/sources/m1_eurusd/2017-02.parquet");
     write_parquet(&table, vec![("time", time), (&name, value)]);
-    sandbox.run(&["run"]).exits(1).is_plain().says(&["no column `rate_index`", "\\u{1b}[31m"]);
+    sandbox.run(&["run"]).exits(1).reads_plainly().says(&["no column `rate_index`", "\\u{1b}[31m"]);
 
     let stranger = sandbox.part("eurusd", "2017-01").with_file_name(format!("more{EVIL}"));
     fs::write(stranger, "").unwrap();
-    sandbox.run(&["plan"]).exits(1).is_plain().says(&["was not written by rollfit"]);
+    sandbox.run(&["plan"]).exits(1).reads_plainly().says(&["was not written by rollfit"]);
     let bars = sandbox.write(format!("bars/{EVIL}.csv"), "time,close\n2017-01-02T00:00:00Z,1,5\n");
     let import = ["import", "--format", "csv", "--into", "parquet:new", "--key", "eurusd"].map(Into::into);
-    sandbox.run(&[&import[..], &[bars]].concat()).is_plain();
+    sandbox.run(&[&import[..], &[bars]].concat()).reads_plainly();
 }
 
 #[test]
@@ -125,9 +128,9 @@ fn the_note_in_a_lock_does_nothing_to_a_terminal() {
     lock.lock().unwrap();
     lock.write_all(format!("{EVIL}{}", "x".repeat(1_000_000)).as_bytes()).unwrap();
     let no_wait = [("ROLLFIT_RUN__LOCK_WAIT_S", "0")];
-    sandbox.run_with(&no_wait, &["run"]).exits(1).is_plain().says(&["has it"]);
-    sandbox.run_with(&no_wait, &["run", "--json"]).exits(1).is_plain();
-    sandbox.run(&["status"]).exits(0).is_plain();
+    sandbox.run_with(&no_wait, &["run"]).exits(1).reads_plainly().says(&["has it"]);
+    sandbox.run_with(&no_wait, &["run", "--json"]).exits(1).reads_plainly();
+    sandbox.run(&["status"]).exits(0).reads_plainly();
 }
 
 #[test]
@@ -137,9 +140,9 @@ fn names_in_a_configuration_do_nothing_to_a_terminal() {
     let evil = "\"\\u001B[31m\\u009B\\u202E\\nFAKE\"";
     for wrong in [format!("{text}{evil} = 1\n"), text.replace("w15 = 15", &format!("{evil} = 1"))] {
         sandbox.write("rollfit.toml", wrong);
-        sandbox.run(&["plan"]).exits(2).is_plain();
+        sandbox.run(&["plan"]).exits(2).reads_plainly();
     }
     sandbox.write("rollfit.toml", text.replace("[run]", "[run]\nworkerz = 2"));
-    let hint = sandbox.run(&["plan"]).exits(2).is_plain();
+    let hint = sandbox.run(&["plan"]).exits(2).reads_plainly();
     assert!(hint.stderr.contains("\ndid you mean `workers`?"), "our own notes keep their lines: {hint}");
 }
