@@ -3,6 +3,7 @@
 use rollfit_job::plan::PlanError;
 use rollfit_job::spec::SpecError;
 use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::{error_chain, foreign};
 use rollfit_store::import::ImportError;
 
 /// How a command went.
@@ -28,33 +29,52 @@ impl From<Exit> for std::process::ExitCode {
     }
 }
 
-/// An error and the exit code it leads to.
+/// An error and the exit code it leads to. What it says is safe to print.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
-    error: anyhow::Error,
+    /// What went wrong, and notes below it.
+    lines: Vec<String>,
 }
 
 impl Failure {
     pub(crate) fn usage(message: impl std::fmt::Display) -> Self {
-        Self { exit: Exit::Usage, error: anyhow::anyhow!("{message}") }
+        Self::new(Exit::Usage, &message.to_string())
     }
 
     pub(crate) fn failed(message: impl std::fmt::Display) -> Self {
-        Self { exit: Exit::Failed, error: anyhow::anyhow!("{message}") }
+        Self::new(Exit::Failed, &message.to_string())
     }
-}
 
-impl std::fmt::Display for Failure {
-    /// The error with everything that led to it, in one line a cause.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:#}", self.error)
+    fn new(exit: Exit, message: &str) -> Self {
+        Self { exit, lines: vec![foreign::message(message).into_owned()] }
+    }
+
+    /// The error with everything that led to it.
+    fn of(exit: Exit, error: &dyn std::error::Error) -> Self {
+        Self { exit, lines: vec![error_chain(error)] }
+    }
+
+    /// The same after these words.
+    #[must_use]
+    pub(crate) fn after(mut self, words: &str) -> Self {
+        if let Some(first) = self.lines.first_mut() {
+            *first = format!("{} {first}", foreign::message(words));
+        }
+        self
+    }
+
+    /// What went wrong, and notes below it.
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.lines
     }
 }
 
 impl From<SpecError> for Failure {
+    /// The notes of a configuration's error have lines of their own.
     fn from(error: SpecError) -> Self {
-        Self { exit: Exit::Usage, error: error.into() }
+        let lines = error.to_string().lines().map(|line| foreign::message(line).into_owned()).collect();
+        Self { exit: Exit::Usage, lines }
     }
 }
 
@@ -64,7 +84,7 @@ impl From<StoreError> for Failure {
             Fault::Unreachable => Exit::Unreachable,
             Fault::Transient | Fault::Permanent => Exit::Failed,
         };
-        Self { exit, error: error.into() }
+        Self::of(exit, &error)
     }
 }
 
@@ -72,7 +92,8 @@ impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         match error {
             PlanError::Store(error) => error.into(),
-            error => Self { exit: Exit::Usage, error: error.into() },
+            PlanError::Spec(error) => error.into(),
+            error => Self::of(Exit::Usage, &error),
         }
     }
 }
@@ -88,12 +109,12 @@ impl From<ImportError> for Failure {
             | ImportError::Options { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
-        Self { exit, error: error.into() }
+        Self::of(exit, &error)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self { exit: Exit::Failed, error: error.into() }
+        Self::of(Exit::Failed, &error)
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rollfit_job::analysis::{Estimate, Forecast};
+use rollfit_job::record::typed;
 use rollfit_job::watch::Moment;
 use rollfit_store::regular_file;
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,7 @@ pub(crate) fn read(record: &Path) -> Option<Live> {
     const BYTES_MAX: u64 = 16 << 20;
     let mut text = Vec::new();
     regular_file::open(&live_path(record)).ok()?.take(BYTES_MAX).read_to_end(&mut text).ok()?;
-    let live: Live = serde_json::from_slice(&text).ok()?;
+    let live: Live = typed(&text).ok()?;
     (live.version == VERSION).then_some(live)
 }
 

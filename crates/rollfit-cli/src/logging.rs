@@ -1,9 +1,14 @@
 //! Messages on stderr: for people, or as JSON lines. While a progress bar is shown they are written above it.
+//!
+//! Invariants: a message takes one line, and nothing in it acts on a terminal. A log that cannot be written is no fault of
+//! the work it is about: the message is lost, and everything else goes on.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write;
 use std::sync::OnceLock;
 
 use indicatif::ProgressBar;
+use rollfit_job::foreign;
 use rollfit_job::partition::Partition;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -13,6 +18,8 @@ use crate::args::{GlobalArguments, LogFormat};
 /// The bar on the terminal, once there is one.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+/// A message with its causes.
+const LINE_CHARS_MAX: usize = 4 * foreign::MESSAGE_CHARS_MAX;
 static RUN: OnceLock<String> = OnceLock::new();
 
 /// Starts logging as asked for.
@@ -20,6 +27,7 @@ pub(crate) fn start(arguments: &GlobalArguments) {
     let level = if arguments.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
     let _ = FORMAT.set(arguments.log_format);
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(AboveTheBar).with_target(false);
+    let builder = builder.log_internal_errors(false);
     match arguments.log_format {
         LogFormat::Json => {
             builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
@@ -75,12 +83,29 @@ pub(crate) fn about(partition: &Partition, stage: &str, serious: bool, message: 
 }
 
 /// Says what went wrong, as the last word.
-pub(crate) fn error(message: &str) {
+pub(crate) fn error(lines: &[String]) {
     if is_json() {
+        let message = lines.join("\n");
         tracing::error!(run = run_id(), partition = "", stage = "", attempt = 0, "{message}");
-    } else {
-        tracing::error!("error: {message}");
+        return;
     }
+    for (at, line) in lines.iter().enumerate() {
+        let label = if at == 0 { "error: " } else { "" };
+        tracing::error!("{label}{line}");
+    }
+}
+
+/// Writes what panics say as messages like all others.
+pub(crate) fn write_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|place| format!(" at {place}")).unwrap_or_default();
+        let cause = panic.payload_as_str().unwrap_or("no message");
+        let backtrace = Backtrace::capture();
+        warn(&format!("panicked{place}: {cause}"));
+        if backtrace.status() == BacktraceStatus::Captured {
+            backtrace.to_string().lines().for_each(warn);
+        }
+    }));
 }
 
 #[derive(Clone, Copy)]
@@ -95,16 +120,22 @@ impl<'a> MakeWriter<'a> for AboveTheBar {
 }
 
 impl Write for AboveTheBar {
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let write = || std::io::stderr().write_all(line);
+    /// Takes one message, with the line break at its end.
+    fn write(&mut self, message: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(message);
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let line = if is_json() { foreign::json(text) } else { foreign::printable(text, LINE_CHARS_MAX) };
+        let write = || {
+            let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+        };
         match BAR.get() {
-            Some(bar) => bar.suspend(write)?,
-            None => write()?,
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
-        Ok(line.len())
+        Ok(message.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stderr().flush()
+        Ok(())
     }
 }

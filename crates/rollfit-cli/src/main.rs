@@ -13,6 +13,7 @@ mod machine;
 mod metrics_file;
 mod open;
 mod output;
+mod paths;
 mod progress;
 mod record;
 mod replace;
@@ -30,12 +31,14 @@ use crate::exit::{Exit, Failure};
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     logging::start(&arguments.global);
+    logging::write_panics();
+    signals::make_file_limits_errors();
     let exit = commands::run(&arguments).unwrap_or_else(|failure| report(&failure));
     exit.into()
 }
 
 /// Tells why the command failed.
 fn report(failure: &Failure) -> Exit {
-    logging::error(&failure.to_string());
+    logging::error(failure.lines());
     failure.exit
 }

@@ -16,6 +16,7 @@ use rollfit_store::postgres::{PostgresStore, Purpose};
 use crate::args::{ConfigArguments, SelectArguments};
 use crate::exit::Failure;
 use crate::machine;
+use crate::paths::{dir_of_config, store_dir};
 
 /// A store as its URL names it.
 pub(crate) enum Address {
@@ -42,13 +43,13 @@ pub(crate) fn address(url: &str) -> Result<Address, Failure> {
 /// Reads the configuration and the environment.
 pub(crate) fn spec(arguments: &ConfigArguments) -> Result<Spec, Failure> {
     let path = &arguments.config;
+    // Asked first: what is read may be a pipe, which is then gone.
+    let dir = dir_of_config(path);
     let text = read_config(path)?;
     let variables =
         std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-    Spec::parse(&text, variables).map_err(|error| {
-        let failure = Failure::from(error);
-        Failure::usage(format!("{}: {failure}", path.display()))
-    })
+    Spec::parse_in(&dir, &text, variables)
+        .map_err(|error| Failure::from(error).after(&format!("{}:", path.display())))
 }
 
 /// The text of the configuration. Where there is none, the environment may say everything.
@@ -70,7 +71,7 @@ fn read_config(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// A store that is open. A relative directory is relative to where the command runs.
+/// A store that is open.
 #[derive(Clone)]
 pub(crate) enum Store {
     Parquet(Arc<ParquetStore>),
@@ -80,7 +81,9 @@ pub(crate) enum Store {
 impl Store {
     fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Self, Failure> {
         match address(&place.url)? {
-            Address::Parquet(dir) => Ok(Self::Parquet(Arc::new(parquet(&dir, place, spec)?))),
+            Address::Parquet(dir) => {
+                Ok(Self::Parquet(Arc::new(parquet(&store_dir(&place.url_dir, &dir)?, place, spec)?)))
+            }
             Address::Postgres => Ok(Self::Postgres(Arc::new(postgres(place, spec, purpose)?))),
         }
     }

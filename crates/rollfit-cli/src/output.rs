@@ -2,23 +2,46 @@
 
 use std::io::{self, Write};
 
-/// Prints one line. A reader that went away is no fault of ours, and changes nothing about how the command went.
+use rollfit_job::foreign;
+
+/// Prints one line; line breaks before and after it stay, those within it are escaped.
 pub(crate) fn line(text: &str) -> io::Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
-    }
+    let body = text.trim_start_matches('\n');
+    let (before, body) = (&text[..text.len() - body.len()], body.trim_end_matches('\n'));
+    let after = &text[before.len() + body.len()..];
+    write(&format!("{before}{}{after}", foreign::printable(body, usize::MAX)))
+}
+
+/// Prints lines of our own making.
+pub(crate) fn lines(text: &str) -> io::Result<()> {
+    write(&foreign::lines(text))
 }
 
 /// Prints a JSON document, indented.
 pub(crate) fn json(document: &impl serde::Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(document).map_err(io::Error::other)?;
-    line(&text)
+    write(&foreign::json(&text))
+}
+
+/// Prints a JSON document on one line.
+pub(crate) fn json_line(document: &impl serde::Serialize) -> io::Result<()> {
+    let text = serde_json::to_string(document).map_err(io::Error::other)?;
+    write(&foreign::json(&text))
+}
+
+/// A reader that went away is no fault of ours, and changes nothing about how the command went.
+fn write(text: &str) -> io::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Prints rows under headings, columns as wide as they need to be; the last column is not padded.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| printable_cells(row)).collect();
     let width = |at: usize| {
         rows.iter()
             .chain([&headings])
@@ -28,13 +51,21 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    for row in std::iter::once(&headings).chain(rows) {
+    for row in std::iter::once(&headings).chain(&rows) {
         let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
             if at + 1 == widths.len() { cell.clone() } else { format!("{cell:<width$}") }
         });
         line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
     }
     Ok(())
+}
+
+/// The cells of a row, safe to print; the last may hold a message, the others names.
+fn printable_cells(row: &[String]) -> Vec<String> {
+    let shown = |(at, cell): (usize, &String)| {
+        if at + 1 == row.len() { foreign::message(cell) } else { foreign::name(cell) }.into_owned()
+    };
+    row.iter().enumerate().map(shown).collect()
 }
 
 /// `10381974` as `10,381,974`.

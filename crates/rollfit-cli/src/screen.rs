@@ -2,6 +2,7 @@
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rollfit_job::foreign;
 
 use crate::view::Room;
 
@@ -40,6 +41,7 @@ impl Screen {
 
     /// Shows these lines in place of those before.
     pub(crate) fn show(&self, lines: &[String]) {
+        let lines: Vec<_> = lines.iter().map(|line| foreign::message(line)).collect();
         self.bar.set_message(lines.join("\n"));
     }
 

@@ -1,14 +1,16 @@
 //! SIGINT and SIGTERM: the first finishes the partitions in hand, a second, or the end of a grace period, rolls back
-//! what is uncommitted.
+//! what is uncommitted. SIGXFSZ: a file at its limit is an error of that file, and not the end of the process.
 //!
 //! Invariants: the process ends within [`ROLLBACK_MAX`] of the last signal, whatever its threads wait for: a disk, a
 //! server, a reader of its output. No thread here writes a message itself, since that can be what they wait for.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use rollfit_job::stop::Stop;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
@@ -17,6 +19,12 @@ use crate::logging;
 /// How long a roll back may take before the process ends without it. What is not committed is then rolled back by the
 /// server, or by the next run.
 const ROLLBACK_MAX: Duration = Duration::from_secs(5);
+/// Has writes beyond the limit on the size of files fail, where the signal would end the process: a log that reaches
+/// the limit ends nothing, and a partition that does fails with its cause. Programs that this one starts are not affected.
+pub(crate) fn make_file_limits_errors() {
+    // Where the signal cannot be handled, it acts as the system has it.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
 
 /// Turns signals into wishes to stop, from now until the process ends.
 pub(crate) fn heed(stop: &Stop, grace: Option<Duration>) -> std::io::Result<()> {

@@ -3,10 +3,11 @@
 //!
 //! Holds true: `runs/RUN.jsonl` is the record of a run, `runs/RUN.live.json` how it is now, gone when it has ended. A
 //! process that runs holds a lock on its record, so that others know it from one that was killed. Nothing here is needed
-//! for a run: where there is no such directory, or its disk is full, runs go on without records.
+//! for a run: where there is no such directory, or its disk is full, runs go on without records. What is not a record, or
+//! has lost its beginning, is never taken for the newest.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -80,7 +81,7 @@ impl StateDir {
     pub(crate) fn find(&self, name: Option<&str>) -> Result<PathBuf, Failure> {
         let runs = self.runs();
         let Some(name) = name else {
-            let newest = runs.into_iter().next().map(|run| run.path);
+            let newest = runs.into_iter().map(|run| run.path).find(|path| header(path).is_some());
             return newest
                 .ok_or_else(|| Failure::usage(format!("there is no record of a run{}", self.place())));
         };
@@ -189,9 +190,7 @@ pub(crate) fn is_running(record: &Path) -> bool {
 
 /// The first line of a record; none where it cannot be read.
 pub(crate) fn header(path: &Path) -> Option<Header> {
-    let mut line = Vec::new();
-    BufReader::new(File::open(path).ok()?).read_until(b'\n', &mut line).ok()?;
-    Record::read(&line[..]).ok().map(|record| record.header)
+    Record::read_header(BufReader::new(File::open(path).ok()?)).ok()
 }
 
 /// Reads a record.

@@ -95,19 +95,20 @@ impl Times {
 
     /// Adds microseconds to one.
     pub fn add(&mut self, activity: Activity, us: u64) {
-        self.us[activity as usize] += us;
+        let sum = &mut self.us[activity as usize];
+        *sum = sum.saturating_add(us);
     }
 
     /// Adds those of another.
     pub fn add_all(&mut self, other: &Times) {
         for (sum, us) in self.us.iter_mut().zip(other.us) {
-            *sum += us;
+            *sum = sum.saturating_add(us);
         }
     }
 
     /// The microseconds of all.
     pub fn total_us(&self) -> u64 {
-        self.us.iter().sum()
+        self.us.iter().fold(0, |sum, us| sum.saturating_add(*us))
     }
 }
 

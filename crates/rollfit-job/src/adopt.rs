@@ -5,6 +5,7 @@
 
 use crate::Job;
 use crate::compare::{Compared, compare_rows};
+use crate::foreign;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::receipt::{Definition, Input, Receipt};
@@ -56,7 +57,7 @@ fn adopt_one(job: &Job<'_>, partition: &Partition, stop: &Stop) -> Result<Verdic
     let panel = Panel::read(job.source, job.spec, partition)?;
     let mut slot = match job.sink.claim(partition)? {
         Claim::Taken(slot) => slot,
-        Claim::Held(holder) => return Ok(Verdict::Held(holder)),
+        Claim::Held(holder) => return Ok(Verdict::Held(foreign::name(&holder).into_owned())),
     };
     if let Some(verdict) = nothing_to_adopt(&slot.found()?) {
         return Ok(verdict);

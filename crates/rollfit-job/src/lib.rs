@@ -12,6 +12,7 @@ pub mod compare;
 pub mod features;
 pub mod join_loss;
 pub mod keys;
+pub mod foreign;
 pub mod month;
 pub mod panel;
 pub mod partition;
@@ -25,6 +26,7 @@ pub mod speed;
 pub mod state;
 pub mod stop;
 pub mod store;
+pub mod unfilled;
 pub mod verify;
 pub mod watch;
 pub mod workers;
@@ -44,8 +46,8 @@ pub struct Job<'a> {
     pub machine: &'a dyn watch::Machine,
 }
 
-/// An error with everything that led to it, outermost first, in one line.
+/// An error with everything that led to it, outermost first, in one line that is safe to print.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes.map(|cause| foreign::message(&cause.to_string()).into_owned()).collect::<Vec<_>>().join(": ")
 }

@@ -22,6 +22,9 @@ pub struct PlannedPartition {
     pub cause: String,
     /// The joined rows of the source.
     pub rows: u64,
+    /// The joined rows before them that the windows reach.
+    #[serde(skip)]
+    pub lookback_rows: u64,
     /// The bytes that a run would write, about.
     pub write_bytes: u64,
     /// What the join loses, where that is more than `join_loss_max` and no receipt of ours knows of it.
@@ -213,6 +216,7 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
         state: None,
         cause,
         rows: 0,
+        lookback_rows: 0,
         write_bytes: 0,
         join_loss: None,
     };
@@ -227,6 +231,7 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
                 state: Some(state),
                 cause,
                 rows: input.rows,
+                lookback_rows: input.lookback_rows,
                 write_bytes: if writes { job.sink.estimate_bytes(partition, input.rows) } else { 0 },
                 join_loss: join_loss.filter(|_| is_written_first(state)),
             }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::foreign;
 use crate::month::Month;
 use crate::partition::Partition;
 use crate::receipt::Receipt;
@@ -27,7 +28,7 @@ pub enum Fault {
     Unreachable,
 }
 
-/// An error of a store: what failed, where, and what to do.
+/// An error of a store: what failed, where, and what to do. Its message is safe to print, whatever names it holds.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct StoreError {
@@ -40,7 +41,7 @@ pub struct StoreError {
 impl StoreError {
     /// An error without a cause beneath it.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: message.into(), attempts_max: None, source: None }
+        Self { fault, message: one_line(message), attempts_max: None, source: None }
     }
 
     /// An error that another one led to.
@@ -49,7 +50,7 @@ impl StoreError {
         message: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { fault, message: message.into(), attempts_max: None, source: Some(source.into()) }
+        Self { fault, message: one_line(message), attempts_max: None, source: Some(source.into()) }
     }
 
     /// An error that will not pass.
@@ -73,6 +74,10 @@ impl StoreError {
     pub fn attempts_max(&self) -> Option<u32> {
         self.attempts_max
     }
+}
+
+fn one_line(message: impl Into<String>) -> String {
+    foreign::message(&message.into()).into_owned()
 }
 
 /// Some rows of one series, sorted by instant, each instant once.

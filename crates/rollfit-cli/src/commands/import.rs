@@ -119,7 +119,7 @@ fn add_keys(
 }
 
 fn place(arguments: &ImportArguments) -> Place {
-    Place { url: arguments.into.clone(), schema: arguments.schema.clone(), password_command: None }
+    Place { schema: arguments.schema.clone(), ..Place::new(arguments.into.clone()) }
 }
 
 fn describe(file: &BarFile) -> FileLine {

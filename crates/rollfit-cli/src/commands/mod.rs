@@ -13,6 +13,7 @@ mod plan;
 mod run;
 mod schema;
 mod status;
+mod unfilled;
 mod verify;
 
 use crate::args::{Arguments, Command};

@@ -2,7 +2,9 @@
 
 use rollfit_job::plan::{PlannedPartition, assess};
 use rollfit_job::state::State;
+use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
+use super::unfilled;
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
@@ -14,6 +16,7 @@ struct PlanDocument<'a> {
     write_bytes: u64,
     free_bytes: Option<u64>,
     enough_space: bool,
+    unfilled_windows: &'a [UnfilledWindow],
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Result<Exit, Failure> {
@@ -22,11 +25,14 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let write_bytes = planned.iter().map(|line| line.write_bytes).sum();
     let free_bytes = open.sink.free_bytes();
     let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
+    let unfilled_windows = &unfilled_windows(&open.spec, planned.iter().map(usable_rows));
     if global.json {
-        output::json(&PlanDocument { partitions: &planned, write_bytes, free_bytes, enough_space })?;
+        let partitions = &planned;
+        output::json(&PlanDocument { partitions, write_bytes, free_bytes, enough_space, unfilled_windows })?;
     } else {
         print(&planned, write_bytes, free_bytes)?;
     }
+    unfilled::warn(unfilled_windows, open.spec.boundary);
     if !enough_space {
         logging::warn(
             "the store has not enough free space for this plan: free some, or select less with --only",
@@ -40,6 +46,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
 fn cause(line: &PlannedPartition) -> String {
     let loss = line.join_loss.as_ref().map(|loss| format!("; {}", join_loss::sentence(loss)));
     format!("{}{}", line.cause, loss.unwrap_or_default())
+}
+
+fn usable_rows(line: &PlannedPartition) -> UsableRows<'_> {
+    UsableRows { partition: &line.partition, rows: line.rows, lookback_rows: line.lookback_rows }
 }
 
 fn print(planned: &[PlannedPartition], write_bytes: u64, free_bytes: Option<u64>) -> Result<(), Failure> {

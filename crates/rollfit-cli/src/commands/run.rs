@@ -1,5 +1,6 @@
 //! `rollfit run`: computes and stores the features of every partition that needs it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use rollfit::Cpu;
@@ -7,11 +8,13 @@ use rollfit_job::error_chain;
 use rollfit_job::join_loss::JoinLoss;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::estimate_missing_bytes;
-use rollfit_job::receipt::NoValue;
+use rollfit_job::receipt::{Input, NoValue};
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
 use rollfit_job::state::State;
 use rollfit_job::stop::Stop;
+use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
+use super::unfilled;
 use crate::args::{GlobalArguments, RunArguments};
 use crate::audience::Audience;
 use crate::exit::{Exit, Failure};
@@ -41,7 +44,34 @@ pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments)
     let audience = Audience::assemble(global, arguments, header(&open, &arguments.select))?;
     let report = run_job(&open.job(), &open.partitions, &options, &stop, &audience);
     let took = audience.dismiss(&report);
-    Ok(Summary::of(&report, open.partitions.len(), took))
+    let unfilled_windows = unfilled_windows(&open.spec, written_keys(&open.partitions, &report));
+    unfilled::warn(&unfilled_windows, open.spec.boundary);
+    Ok(Summary { unfilled_windows, ..Summary::of(&report, open.partitions.len(), took) })
+}
+
+/// The rows of the partitions of keys that were written as a whole: of the others it is not known here whether a window
+/// fills somewhere.
+fn written_keys<'a>(
+    partitions: &'a [Partition],
+    report: &'a RunReport,
+) -> impl Iterator<Item = UsableRows<'a>> {
+    let written: Vec<UsableRows<'_>> = report
+        .outcomes
+        .iter()
+        .filter_map(|(partition, outcome)| match outcome {
+            Outcome::Written { receipt, .. } => {
+                let Input { rows, lookback_rows, .. } = receipt.input;
+                Some(UsableRows { partition, rows, lookback_rows })
+            }
+            _ => None,
+        })
+        .collect();
+    let mut unwritten: HashMap<&str, usize> = HashMap::new();
+    partitions.iter().for_each(|partition| *unwritten.entry(&partition.key).or_default() += 1);
+    for usable in &written {
+        unwritten.entry(&usable.partition.key).and_modify(|left| *left = left.saturating_sub(1));
+    }
+    written.into_iter().filter(move |usable| unwritten.get(usable.partition.key.as_str()) == Some(&0))
 }
 
 /// Refuses a run that would fill the disk before it wrote a byte.
@@ -81,6 +111,7 @@ pub(super) struct Summary {
     workers: usize,
     seconds: f64,
     rows_per_second: f64,
+    unfilled_windows: Vec<UnfilledWindow>,
     /// The most memory that this process ever held; none where the system does not tell.
     peak_memory_bytes: Option<u64>,
 }

@@ -33,7 +33,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
     } else if statements.is_empty() {
         output::line("-- nothing is missing")?;
     } else {
-        statements.iter().try_for_each(|statement| output::line(&format!("{statement};")))?;
+        statements.iter().try_for_each(|statement| output::lines(&format!("{statement};")))?;
     }
     Ok(Exit::Done)
 }

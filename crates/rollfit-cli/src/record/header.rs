@@ -2,7 +2,7 @@
 //!
 //! Holds true: nothing in it is a secret. Stores are described, their URLs are not repeated.
 
-use std::path::absolute;
+use std::path::Path;
 
 use rollfit::Cpu;
 use rollfit_job::receipt::Definition;
@@ -12,6 +12,7 @@ use rollfit_job::spec::{Origin, Setting};
 use crate::args::SelectArguments;
 use crate::logging;
 use crate::open::OpenJob;
+use crate::paths;
 
 /// What the run of a job is that begins now.
 pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
@@ -25,7 +26,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
-        config: absolute(config).unwrap_or_else(|_| config.clone()).display().to_string(),
+        config: paths::full_name(config).display().to_string(),
         job: digest(open),
         source: source_place(open),
         sink: sink_place(open),
@@ -56,7 +57,7 @@ fn place(kind: &str, place: String) -> String {
     if kind != "parquet" {
         return place;
     }
-    absolute(&place).map_or(place, |path| path.display().to_string())
+    paths::full(Path::new(&place)).display().to_string()
 }
 
 /// The settings that the run has, where a flag stands above file and environment.

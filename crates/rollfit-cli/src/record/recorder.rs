@@ -2,7 +2,7 @@
 //!
 //! Holds true: a run never fails for its record, nor waits for it on a worker's thread: workers leave lines, and whoever
 //! looks at the run once a second writes them. What cannot be written is told once and tried again, so that a record has
-//! either all lines up to some moment or is not there.
+//! either all lines up to some moment or is not there. A run that ends leaves its whole record or none.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -28,6 +28,8 @@ struct Files {
     path: PathBuf,
     /// The record is whole up to here.
     written_bytes: u64,
+    /// Whether part of a line may stand behind that.
+    is_torn: bool,
     told: bool,
 }
 
@@ -35,7 +37,7 @@ impl Recorder {
     /// Begins the record of the run in the state directory. Where that cannot be, it is told, and nothing is recorded.
     pub(crate) fn begin(state: &StateDir, header: &Header) -> Self {
         let files = match state.create(&header.run) {
-            Ok((path, record)) => Some(Files { record, path, written_bytes: 0, told: false }),
+            Ok((path, record)) => Some(Files { record, path, written_bytes: 0, is_torn: false, told: false }),
             Err(error) => {
                 logging::warn(&format!("the run goes on without a record: {error}"));
                 None
@@ -74,15 +76,19 @@ impl Recorder {
         files.tell(written);
     }
 
-    /// Ends the record. A run that found everything done leaves none, lest runs that have nothing to do push those out
-    /// that had.
+    /// Ends the record. A run that found everything done leaves none: runs that have nothing to do would push out those
+    /// that had. Nor does one whose record lacks its end: it would pass for the record of a run that was killed.
     pub(crate) fn finish(&self, is_worth_keeping: bool) {
         self.write_lines();
-        if let Some(files) = lock(&self.files).take() {
-            let _ = fs::remove_file(live_path(&files.path));
-            if !is_worth_keeping || files.written_bytes == 0 {
-                let _ = fs::remove_file(&files.path);
-            }
+        let Some(files) = lock(&self.files).take() else { return };
+        let _ = fs::remove_file(live_path(&files.path));
+        // Some disks say only now that they have no room.
+        let is_whole = lock(&self.pending).is_empty() && files.record.sync_data().is_ok();
+        if !is_whole {
+            logging::warn("this run leaves no record: it could not be completed");
+        }
+        if !is_whole || !is_worth_keeping {
+            files.discard();
         }
     }
 }
@@ -90,12 +96,23 @@ impl Recorder {
 impl Files {
     /// Writes all lines or none.
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.record.write_all(lines) {
+        if self.is_torn {
             self.record.set_len(self.written_bytes)?;
+            self.is_torn = false;
+        }
+        if let Err(error) = self.record.write_all(lines) {
+            self.is_torn = self.record.set_len(self.written_bytes).is_err();
             return Err(error);
         }
         self.written_bytes += lines.len() as u64;
         Ok(())
+    }
+
+    /// Takes the record away. Where the directory does not let it go it stays empty, and nobody takes it for a record.
+    fn discard(&self) {
+        if fs::remove_file(&self.path).is_err() {
+            let _ = self.record.set_len(0);
+        }
     }
 
     fn tell(&mut self, written: io::Result<()>) {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
+mod absurd_records;
 mod analyze;
 mod bad_config;
 mod bad_source;
@@ -12,17 +13,20 @@ mod bars;
 mod boundary;
 mod browser;
 mod chromium;
+mod config_paths;
 mod crash;
 mod disk;
 mod edges;
 mod environment;
 mod exit_codes;
 mod features;
+mod foreign;
 mod hive;
 mod import;
 mod job;
 mod join_loss;
 mod last_signal;
+mod jobs_that_cannot_be_meant;
 mod log;
 mod made_record;
 mod memory;
@@ -40,4 +44,5 @@ mod status;
 mod trace;
 mod tree;
 mod two_runners;
+mod unwritable;
 mod verify;

@@ -1,12 +1,17 @@
 //! [`Case`]: a job under certain conditions: its work, its workers, its order. What a change would bring is one case's time
 //! over another's.
 
+use std::borrow::Cow;
+
 use super::fit::Variant;
 use super::network::WORKERS_MAX;
 use super::report::Estimate;
 use super::schedule::{largest_first, takes_s};
 use super::work::{Cores, Place, Work};
 use crate::spec::{Order, Workers};
+
+/// So many partitions at the end of a job are played through one by one.
+const PLAYED_THROUGH: usize = 2000;
 
 /// A job under certain conditions.
 #[derive(Clone, Debug)]
@@ -85,14 +90,21 @@ impl Case {
 
     fn takes_with_s(&self, work: &Work, workers: usize, rows_per_s: &[f64]) -> f64 {
         let ordered = match self.order {
-            Order::Plan => self.rows.clone(),
-            Order::LargestFirst => largest_first(&self.rows),
+            Order::Plan => Cow::Borrowed(&self.rows),
+            Order::LargestFirst => Cow::Owned(largest_first(&self.rows)),
         };
         // What does not grow with its rows makes a small partition as long as one of a few rows more.
         let fixed_s = self.fixed_share * (work.asking_s + work.at(Place::Committing).demand_s);
         let fixed = fixed_s / work.alone_s();
-        let alike: Vec<f64> = ordered.iter().map(|rows| rows * (1.0 - fixed) + work.rows * fixed).collect();
-        takes_s(&alike, workers, rows_per_s) + self.held_s
+        let alike = |rows: &f64| rows * (1.0 - fixed) + work.rows * fixed;
+        // While thousands are left, every worker has one: only the last have to be played through.
+        let (steady, last) = ordered.split_at(ordered.len().saturating_sub(PLAYED_THROUGH));
+        let speed = rows_per_s[workers.clamp(1, rows_per_s.len() - 1)];
+        let steady_rows =
+            steady.iter().sum::<f64>() * (1.0 - fixed) + steady.len() as f64 * work.rows * fixed;
+        let steady_s = if steady.is_empty() { 0.0 } else { steady_rows / speed };
+        let last: Vec<f64> = last.iter().map(alike).collect();
+        steady_s + takes_s(&last, workers, rows_per_s) + self.held_s
     }
 
     /// How long the whole job takes.

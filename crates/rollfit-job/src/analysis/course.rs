@@ -1,8 +1,8 @@
 //! [`Course`]: a value that changes by steps over time, and its mean between two times; and the courses of a record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::record::{Record, Sample};
+use crate::record::{Record, Sample, WORKERS_MAX};
 
 /// A value over time, 0 before its first step.
 #[derive(Debug, Default)]
@@ -103,14 +103,11 @@ impl Course {
 /// When the partitions were begun that a run without an end has in hand: each worker its next, when it had ended its last.
 fn unfinished(record: &Record) -> impl Iterator<Item = u64> {
     let workers = match (&record.end, record.samples.last()) {
-        (None, Some(last)) => last.activities.values().sum::<u32>() as usize,
+        (None, Some(last)) => last.activities.values().map(|&workers| workers as usize).sum(),
         _ => 0,
     };
-    let last_of = |worker: usize| {
-        let ends = record.partitions.iter().rev();
-        ends.into_iter().find(|end| end.worker == worker).map_or(0, |end| end.at_ms)
-    };
-    (0..workers).map(last_of)
+    let last: HashMap<usize, u64> = record.partitions.iter().map(|end| (end.worker, end.at_ms)).collect();
+    (0..WORKERS_MAX.min(workers)).map(move |worker| last.get(&worker).copied().unwrap_or(0))
 }
 
 #[cfg(test)]

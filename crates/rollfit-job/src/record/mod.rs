@@ -2,12 +2,15 @@
 //!
 //! Holds true: a record that breaks off in the middle of a line, as one of a killed run does, is read up to there; a line
 //! that is whole and makes no sense is an error that names it; events that a later version of the same format added are
-//! skipped.
+//! skipped. A record is input: see [`bounds`] for what is taken of it.
 
+mod bounds;
 mod event;
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 
+use self::bounds::{EVENTS_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
+pub use self::bounds::{TypedError, WORKERS_MAX, typed};
 pub use self::event::{Decision, End, Event, FORMAT, Header, PartitionEnd, Retry, Sample, Unavailable};
 
 /// A record as read.
@@ -55,30 +58,44 @@ pub enum RecordError {
         /// The line, from 1.
         line: usize,
         /// What the reader says.
-        cause: serde_json::Error,
+        cause: TypedError,
     },
+    /// A line is longer than any that is written.
+    #[error(
+        "line {line} has more than {LINE_BYTES_MAX} bytes: it is no run record of rollfit, or it is damaged"
+    )]
+    LongLine {
+        /// The line, from 1.
+        line: usize,
+    },
+    /// It is longer than any that is written.
+    #[error("has more than {EVENTS_MAX} lines or {RECORD_BYTES_MAX} bytes, too many to read")]
+    Long,
 }
 
 impl Record {
     /// Reads a record.
     ///
     /// # Errors
-    /// [`RecordError`], when it is none, a later version wrote it, or a whole line makes no sense.
-    pub fn read(mut input: impl BufRead) -> Result<Self, RecordError> {
-        let mut record = Self::default();
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            input.read_until(b'\n', &mut line)?;
-            match (line.pop(), number) {
-                (Some(b'\n'), 1) => record.header = header(&line)?,
-                (Some(b'\n'), _) => record.add(event(&line, number)?),
-                (_, 1) => return Err(RecordError::NoHeader),
-                // The run goes on, or it was killed in the middle of this line.
-                (_, _) => break,
-            }
+    /// [`RecordError`], when it is none, a later version wrote it, a whole line makes no sense, or it is too long.
+    pub fn read(input: impl BufRead) -> Result<Self, RecordError> {
+        let mut lines = Lines { input, line: Vec::new(), number: 0, bytes: 0 };
+        let mut record =
+            Self { header: header(lines.next_line()?.ok_or(RecordError::NoHeader)?)?, ..Self::default() };
+        while let Some(line) = lines.next_line()? {
+            let event = typed(line);
+            record.add(event.map_err(|cause| RecordError::Line { line: lines.number, cause })?);
         }
         Ok(record)
+    }
+
+    /// Reads what the run is, and no further.
+    ///
+    /// # Errors
+    /// As [`Record::read`].
+    pub fn read_header(input: impl BufRead) -> Result<Header, RecordError> {
+        let mut lines = Lines { input, line: Vec::new(), number: 0, bytes: 0 };
+        header(lines.next_line()?.ok_or(RecordError::NoHeader)?)
     }
 
     /// Adds what happened next.
@@ -93,6 +110,37 @@ impl Record {
             Event::End(end) => self.end = Some(end),
             Event::Unknown => {}
         }
+    }
+}
+
+/// The whole lines of a record, none of them longer than it may be.
+struct Lines<R> {
+    input: R,
+    line: Vec<u8>,
+    /// The line, from 1.
+    number: usize,
+    /// What was read so far.
+    bytes: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line; none at the end, or where a line breaks off: the run goes on, or it was killed in the middle of it.
+    fn next_line(&mut self) -> Result<Option<&[u8]>, RecordError> {
+        self.number += 1;
+        self.line.clear();
+        let read = (&mut self.input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut self.line)? as u64;
+        self.bytes += read;
+        if read > LINE_BYTES_MAX {
+            // What has no first line of ours is no record.
+            return Err(match self.number {
+                1 => RecordError::NoHeader,
+                line => RecordError::LongLine { line },
+            });
+        }
+        if self.number > EVENTS_MAX || self.bytes > RECORD_BYTES_MAX {
+            return Err(RecordError::Long);
+        }
+        Ok((self.line.pop() == Some(b'\n')).then_some(self.line.as_slice()))
     }
 }
 
@@ -111,11 +159,7 @@ fn header(line: &[u8]) -> Result<Header, RecordError> {
     if start.format > FORMAT {
         return Err(RecordError::Newer { version: start.version, format: start.format });
     }
-    serde_json::from_slice(line).map_err(|cause| RecordError::Line { line: 1, cause })
-}
-
-fn event(line: &[u8], number: usize) -> Result<Event, RecordError> {
-    serde_json::from_slice(line).map_err(|cause| RecordError::Line { line: number, cause })
+    typed(line).map_err(|cause| RecordError::Line { line: 1, cause })
 }
 
 #[cfg(test)]

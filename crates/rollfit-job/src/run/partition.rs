@@ -10,6 +10,7 @@ use super::{Observer, Outcome, RunOptions, Stage, Try};
 use crate::Job;
 use crate::activity::{Activity, Lane, during, enter};
 use crate::features::FeatureEngine;
+use crate::foreign;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::plan::{is_written_first, no_rows};
@@ -164,7 +165,7 @@ impl Runner<'_> {
         }
         let mut slot = match during(Activity::Asking, || self.job.sink.claim(at.partition))? {
             Claim::Taken(slot) => slot,
-            Claim::Held(holder) => return Ok(Some(Outcome::Held(holder))),
+            Claim::Held(holder) => return Ok(Some(Outcome::Held(foreign::name(&holder).into_owned()))),
         };
         if during(Activity::Asking, || slot.found())? != found {
             return Ok(None);

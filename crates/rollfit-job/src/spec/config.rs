@@ -1,5 +1,7 @@
 //! The configuration as written: TOML and the environment, before anything is checked for sense. Parsing does no I/O.
 
+use std::path::{Path, PathBuf};
+
 use indexmap::IndexMap;
 use serde::Deserialize;
 
@@ -32,6 +34,8 @@ pub(super) struct StoreConfig {
     pub(super) compression: String,
     #[serde(default = "defaults::numbers")]
     pub(super) numbers: String,
+    #[serde(skip)]
+    pub(super) dirs: Dirs,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -40,6 +44,15 @@ pub(super) struct PlaceConfig {
     pub(super) url: String,
     pub(super) schema: Option<String>,
     pub(super) password_command: Option<String>,
+    #[serde(skip)]
+    pub(super) dirs: Dirs,
+}
+
+/// What relative paths start from, see [`Place`](super::Place).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Dirs {
+    pub(super) url: PathBuf,
+    pub(super) password_command: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -148,6 +161,25 @@ impl Config {
             Err(in_text) if in_text.message() == error.message() => SpecError::toml(text, &in_text),
             _ => SpecError::toml("", &error).with_note(&Override::note(overrides)),
         })
+    }
+}
+
+impl Config {
+    /// The same, where the paths of the text start from `dir`; those of `overrides` start from the working directory.
+    pub(super) fn within(mut self, dir: &Path, overrides: &[Override]) -> Self {
+        let dir_of = |section: &str, key: &str| {
+            let is_given = overrides.iter().any(|given| given.key_in(section) == Some(key));
+            if is_given { PathBuf::new() } else { dir.to_owned() }
+        };
+        let dirs = |section: &str| Dirs {
+            url: dir_of(section, "url"),
+            password_command: dir_of(section, "password_command"),
+        };
+        for (section, store) in [("store", &mut self.store), ("sink", &mut self.sink)] {
+            store.iter_mut().for_each(|store| store.dirs = dirs(section));
+        }
+        self.source.iter_mut().for_each(|source| source.dirs = dirs("source"));
+        self
     }
 }
 

@@ -7,6 +7,7 @@ mod stores;
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
 use rollfit::{Metric, Window};
@@ -16,6 +17,7 @@ pub use self::origin::{Origin, Origins, Setting};
 pub use self::pattern::{Pattern, PatternError};
 use self::stores::resolve_stores;
 pub use self::stores::{Compression, NumberType, Place, SinkSpec};
+use crate::foreign;
 use crate::month::Month;
 use crate::partition::{Partition, check_key};
 
@@ -156,12 +158,13 @@ pub struct SpecError {
 }
 
 impl SpecError {
+    /// The message is one line and safe to print, whatever names the text and the environment have.
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self { message: foreign::message(&message.into()).into_owned() }
     }
 
     fn with_note(mut self, note: &str) -> Self {
-        self.message = format!("{}\n({note})", self.message.trim_end());
+        self.message = format!("{}\n({})", self.message.trim_end(), foreign::message(note));
         self
     }
 
@@ -169,13 +172,12 @@ impl SpecError {
     /// It tells the line and not what stands there, which may be a secret.
     fn toml(text: &str, error: &toml::de::Error) -> Self {
         let place = error.span().map(|span| place_in(text, span.start)).unwrap_or_default();
-        let message = format!("{place}{}", in_plain_words(error.message().to_owned()));
-        let hint = nearest_key(error.message()).map(|known| format!("did you mean `{known}`?"));
-        let spec_error = Self::new(message.trim_end());
-        match hint {
-            Some(hint) => Self::new(format!("{}\n{hint}", spec_error.message)),
-            None => spec_error,
+        let message = format!("{place}{}", in_plain_words(error.message().replace('\n', ": ")));
+        let mut spec_error = Self::new(message.trim_end());
+        if let Some(known) = nearest_key(error.message()) {
+            spec_error.message.push_str(&format!("\ndid you mean `{known}`?"));
         }
+        spec_error
     }
 }
 
@@ -233,14 +235,27 @@ impl Spec {
         text: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, SpecError> {
+        Self::parse_in(Path::new(""), text, variables)
+    }
+
+    /// As [`Spec::parse`], for a text whose relative paths start from `dir`.
+    ///
+    /// # Errors
+    /// As [`Spec::parse`].
+    pub fn parse_in(
+        dir: &Path,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, SpecError> {
         let overrides = Override::all(variables);
         let origins = Origins::of(text, &overrides);
-        Self::resolve(Config::parse(text, &overrides)?).map(|spec| Self { origins, ..spec }).map_err(
-            |error| match Config::parse(text, &[]).and_then(Self::resolve) {
+        let config = Config::parse(text, &overrides)?.within(dir, &overrides);
+        Self::resolve(config).map(|spec| Self { origins, ..spec }).map_err(|error| {
+            match Config::parse(text, &[]).and_then(Self::resolve) {
                 Err(in_text) if in_text.message == error.message => error,
                 _ => error.with_note(&Override::note(&overrides)),
-            },
-        )
+            }
+        })
     }
 
     fn resolve(config: Config) -> Result<Self, SpecError> {
@@ -253,8 +268,10 @@ impl Spec {
             return Err(SpecError::new(format!("[partitions] from = \"{from}\" is after to = \"{to}\"")));
         }
         let (source, sink) = resolve_stores(&config)?;
+        let keys = resolve_keys(&config.partitions.keys)?;
+        check_tables(&keys, &series)?;
         Ok(Self {
-            keys: resolve_keys(&config.partitions.keys)?,
+            keys,
             boundary: resolve_boundary(&config.run.boundary)?,
             run: resolve_run(&config)?,
             source,
@@ -492,6 +509,24 @@ fn resolve_keys(keys: &OneOrMany) -> Result<Keys, SpecError> {
         }
     }
     Ok(Keys::Listed(listed))
+}
+
+/// Several keys need a table that tells them apart; one table beside it may serve them all.
+fn check_tables(keys: &Keys, series: &[Series]) -> Result<(), SpecError> {
+    match (keys, series.first()) {
+        (Keys::Listed(keys), Some(first))
+            if keys.len() > 1 && !series.iter().any(|series| series.table.has_key()) =>
+        {
+            Err(SpecError::new(format!(
+                "[series.{}] table = \"{}\": no table has {{key}}, so all {} keys of [partitions] would get the features \
+                 of the same rows; put {{key}} where their names differ, or list one key",
+                first.name,
+                first.table,
+                keys.len()
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn month_or_word(text: &str, key: &str, word: &str) -> Result<Option<Month>, SpecError> {

@@ -1,5 +1,7 @@
 //! Where series come from and features go: [`Place`] and [`SinkSpec`], from `[store]`, `[source]` and `[sink]`.
 
+use std::path::PathBuf;
+
 use super::SpecError;
 use super::config::{Config, PlaceConfig, StoreConfig};
 use crate::partition::check_key;
@@ -9,10 +11,28 @@ use crate::partition::check_key;
 pub struct Place {
     /// `parquet:DIR` or `postgres://...`. May hold secrets: never printed.
     pub url: String,
+    /// The directory that relative paths in `url` start from: that of the configuration, or empty, the working directory,
+    /// where a variable or a flag gives the URL.
+    pub url_dir: PathBuf,
     /// The schema of the tables, where a store has schemas; none for the one that the server looks into first.
     pub schema: Option<String>,
     /// The command that prints the password, run at each connect.
     pub password_command: Option<String>,
+    /// The directory that the command is run in, see [`Place::url_dir`].
+    pub password_command_dir: PathBuf,
+}
+
+impl Place {
+    /// The store of a URL that is not from a configuration.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            url_dir: PathBuf::new(),
+            schema: None,
+            password_command: None,
+            password_command_dir: PathBuf::new(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Place {
@@ -80,6 +100,7 @@ pub(super) fn resolve_stores(config: &Config) -> Result<(Place, SinkSpec), SpecE
         url: store.url.clone(),
         schema: store.schema.clone(),
         password_command: store.password_command.clone(),
+        dirs: store.dirs.clone(),
     };
     let store = config.store.as_ref();
     let source = config.source.clone().or_else(|| store.map(of_store)).ok_or_else(|| missing("source"))?;
@@ -91,7 +112,13 @@ pub(super) fn resolve_stores(config: &Config) -> Result<(Place, SinkSpec), SpecE
 }
 
 fn resolve_place(place: PlaceConfig) -> Place {
-    Place { url: place.url, schema: place.schema, password_command: place.password_command }
+    Place {
+        schema: place.schema,
+        url_dir: place.dirs.url,
+        password_command: place.password_command,
+        password_command_dir: place.dirs.password_command,
+        ..Place::new(place.url)
+    }
 }
 
 fn resolve_sink(section: &str, sink: &StoreConfig, place: PlaceConfig) -> Result<SinkSpec, SpecError> {
@@ -120,5 +147,37 @@ fn resolve_compression(section: &str, text: &str) -> Result<Compression, SpecErr
         _ => Err(SpecError::new(format!(
             "[{section}] compression = \"{text}\": write \"none\", \"lz4\" or \"zstd\""
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::spec::{EXAMPLE, Spec};
+
+    #[test]
+    fn paths_start_from_the_configuration_but_for_those_of_variables() {
+        let text = EXAMPLE.replace("# password_command", "password_command");
+        let parse = |variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Spec::parse_in(Path::new("conf"), &text, variables).unwrap()
+        };
+        let spec = parse(&[]);
+        assert_eq!(
+            (spec.source.url_dir.as_path(), spec.source.password_command_dir.as_path()),
+            (Path::new("conf"), Path::new("conf"))
+        );
+        assert_eq!(spec.source, spec.sink.place);
+        let spec = parse(&[("ROLLFIT_STORE__URL", "parquet:b")]);
+        assert_eq!(
+            (spec.source.url_dir.as_path(), spec.source.password_command_dir.as_path()),
+            (Path::new(""), Path::new("conf"))
+        );
+        let spec = parse(&[("ROLLFIT_SINK__URL", "parquet:b")]);
+        assert_eq!(
+            (spec.source.url_dir.as_path(), spec.sink.place.url_dir.as_path()),
+            (Path::new("conf"), Path::new(""))
+        );
     }
 }

@@ -204,7 +204,7 @@ fn timeouts(run: &RunSpec) -> Timeouts {
 }
 
 fn connect(place: &Place, purpose: Purpose, timeouts: &Timeouts) -> Result<Arc<Pool>, StoreError> {
-    let environment = Environment::of_process();
+    let environment = Environment::of_process(&place.url_dir, &place.password_command_dir);
     let mut options = ConnectOptions::parse(&place.url, place.password_command.as_deref(), &environment)
         .map_err(|error| StoreError::permanent(rollfit_job::error_chain(&error)))?;
     if purpose == Purpose::Write {

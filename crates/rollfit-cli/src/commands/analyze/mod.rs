@@ -52,11 +52,11 @@ fn print(global: &GlobalArguments, arguments: &AnalyzeArguments, analysis: &Anal
     if global.json {
         output::json(analysis)
     } else if arguments.markdown {
-        output::line(&markdown::render(analysis))
+        output::lines(&markdown::render(analysis))
     } else if files.peek().is_some() {
         files.try_for_each(|file| output::line(&format!("wrote {}", file.display())))
     } else {
-        output::line(&terminal::render(analysis))
+        output::lines(&terminal::render(analysis))
     }
 }
 

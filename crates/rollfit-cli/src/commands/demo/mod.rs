@@ -24,13 +24,14 @@ use crate::output;
 
 const FIRST_MONTH: &str = "2017-01";
 const LAST_MONTH: &str = "2017-03";
+const STORE: &str = "store";
 /// Rows of each partition that the demo holds against the reference.
 const SAMPLE_ROWS: usize = 200;
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DemoArguments) -> Result<Exit, Failure> {
     let places = Places::below(&arguments.dir);
     let files = make_bars(&places)?;
-    write(&places.config, &config(&places))?;
+    write(&places.config, config())?;
 
     if global.json { print_json(global, &places, files) } else { print_steps(global, &places, files) }
 }
@@ -87,7 +88,7 @@ struct Places {
 
 impl Places {
     fn below(dir: &Path) -> Self {
-        Self { bars: dir.join("bars"), config: dir.join("rollfit.toml"), store: dir.join("store") }
+        Self { bars: dir.join("bars"), config: dir.join("rollfit.toml"), store: dir.join(STORE) }
     }
 
     fn features(&self) -> PathBuf {
@@ -133,11 +134,11 @@ fn write_bars(places: &Places, pair: &Pair, months: &[Month]) -> Result<PathBuf,
     Ok(path)
 }
 
-/// The example configuration, for the demo's keys and months.
-fn config(places: &Places) -> String {
+/// The example configuration, for the demo's keys and months. Its store lies beside it.
+fn config() -> String {
     let keys = PAIRS.map(|pair| format!("\"{}\"", pair.key)).join(", ");
     EXAMPLE
-        .replace("\"parquet:./fx\" ", &format!("{:?} ", places.store()))
+        .replace("\"parquet:./fx\" ", &format!("\"parquet:./{STORE}\" "))
         .replace("[\"eurusd\", \"gbpusd\"]", &format!("[{keys}]"))
         .replace("to   = \"2017-12\"", &format!("to   = \"{LAST_MONTH}\""))
 }
@@ -190,7 +191,7 @@ fn verify_arguments(places: &Places) -> VerifyArguments {
 fn explain(places: &Places) -> Result<(), Failure> {
     let (features, config) = (places.features(), places.config.display());
     let features = features.display();
-    output::line(&format!(
+    output::lines(&format!(
         "
 == read the features
 They are one Hive table, {features}: 180 features a row. From DuckDB:

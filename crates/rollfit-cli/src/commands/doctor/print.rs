@@ -5,7 +5,7 @@ use std::io;
 use rollfit_store::postgres::{Connection, Diagnosis, Holds, SourceTable, Target, Targets};
 
 use super::{Directory, Findings, Report, StoreReport, Work};
-use crate::output::{self, bytes, count, line, plural, time};
+use crate::output::{self, bytes, count, line, lines, plural, time};
 
 impl Report {
     pub(super) fn print(&self) -> io::Result<()> {
@@ -22,7 +22,7 @@ impl Report {
         line(&format!("\n{}:", plural(self.problems.len(), "problem")))?;
         for problem in &self.problems {
             line(&format!("- {}", problem.what))?;
-            problem.statements.iter().try_for_each(|statement| line(&format!("    {statement};")))?;
+            problem.statements.iter().try_for_each(|statement| lines(&format!("    {statement};")))?;
         }
         Ok(())
     }

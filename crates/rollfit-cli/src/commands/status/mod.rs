@@ -5,8 +5,10 @@ mod of_run;
 mod print;
 mod receipts;
 
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rollfit_job::record::Header;
 
 use self::of_run::{RunState, RunStatus};
 use self::receipts::Receipts;
@@ -15,7 +17,7 @@ use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
 use crate::state_dir::{StateDir, is_running};
 use crate::view::Room;
-use crate::{output, state_dir};
+use crate::{output, paths, state_dir};
 
 /// What is told, of one run or several, or of the store where there is none.
 #[derive(serde::Serialize)]
@@ -53,11 +55,10 @@ fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>,
     if let Some(run) = &arguments.run {
         return Ok(vec![state.find(Some(run))?]);
     }
-    let config = arguments.config.as_ref().map(|config| absolute(config).unwrap_or_else(|_| config.clone()));
-    let is_meant = |path: &PathBuf| match &config {
-        Some(config) => state_dir::header(path).is_some_and(|header| Path::new(&header.config) == config),
-        None => true,
-    };
+    let config = arguments.config.as_deref().map(paths::full_name);
+    let is_of_config =
+        |header: Header| config.as_ref().is_none_or(|config| Path::new(&header.config) == config);
+    let is_meant = |path: &PathBuf| state_dir::header(path).is_some_and(is_of_config);
     let mut records: Vec<PathBuf> =
         state.runs().into_iter().map(|run| run.path).filter(|path| is_meant(path)).collect();
     let running: Vec<PathBuf> = records.iter().filter(|path| is_running(path)).cloned().collect();
@@ -104,7 +105,7 @@ fn tell(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStatus]) -
         screen.show(&print::runs(runs, screen.room()));
     } else if global.json {
         let document = StatusDocument { runs, receipts: None };
-        output::line(&serde_json::to_string(&document).map_err(std::io::Error::other)?)?;
+        output::json_line(&document)?;
     } else {
         print::runs(runs, Room::ENOUGH).iter().try_for_each(|line| output::line(line))?;
         output::line("")?;
@@ -116,7 +117,7 @@ fn tell(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStatus]) -
 fn receipts(state: &StateDir, arguments: &StatusArguments) -> Result<Receipts, Failure> {
     let config = arguments.config.clone().unwrap_or_else(|| PathBuf::from("rollfit.toml"));
     Receipts::count(ConfigArguments { config }).map_err(|failure| match failure.exit {
-        Exit::Usage => Failure::usage(format!("there is no record of a run{}, and {failure}", state.place())),
+        Exit::Usage => failure.after(&format!("there is no record of a run{}, and", state.place())),
         _ => failure,
     })
 }

@@ -132,7 +132,8 @@ impl Advice {
         let variable = self.variable.as_ref().map_or_else(String::new, |variable| format!("{variable} "));
         let only = written
             .get(written.len() / 2)
-            .map_or_else(String::new, |end| format!(" --only {}:{}", end.partition.key, end.partition.month));
+            .map(|end| quoted(&format!("{}:{}", end.partition.key, end.partition.month)))
+            .map_or_else(String::new, |selector| format!(" --only {selector}"));
         let config = match record.header.config.as_str() {
             "" => String::new(),
             config => format!(" --config {}", quoted(config)),
@@ -143,6 +144,6 @@ impl Advice {
 
 /// As a shell reads it as one word.
 fn quoted(text: &str) -> String {
-    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:".contains(c));
     if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

@@ -2,7 +2,7 @@
 //! PostgreSQL's packages agree on. Gathered once, and replaceable, so that tests change no process.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where servers put their sockets: Debian's habit and PostgreSQL's own.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
@@ -17,11 +17,14 @@ pub(crate) struct Environment {
     user: Option<String>,
     socket_dirs: Vec<PathBuf>,
     system_dirs: Vec<PathBuf>,
+    url_dir: PathBuf,
+    command_dir: PathBuf,
 }
 
 impl Environment {
-    /// The surroundings of this process. Variables that are not UTF-8 are as good as unset.
-    pub(crate) fn of_process() -> Self {
+    /// The surroundings of this process, for a URL whose relative paths start from `url_dir`, and a password command that is
+    /// run in `command_dir`. Variables that are not UTF-8 are as good as unset.
+    pub(crate) fn of_process(url_dir: &Path, command_dir: &Path) -> Self {
         let pairs = std::env::vars_os();
         Self {
             variables: pairs.filter_map(|(k, v)| k.into_string().ok().zip(v.into_string().ok())).collect(),
@@ -29,7 +32,23 @@ impl Environment {
             user: whoami::username().ok(),
             socket_dirs: SOCKET_DIRS.map(PathBuf::from).to_vec(),
             system_dirs: SYSTEM_DIRS.map(PathBuf::from).to_vec(),
+            url_dir: url_dir.to_owned(),
+            command_dir: command_dir.to_owned(),
         }
+    }
+
+    /// A path that the URL names. Variables and service files name paths from the working directory, as libpq has it.
+    pub(super) fn path_in_url(&self, path: String) -> String {
+        // The directory has to be text to be where the value was; where it is not, the path stays relative.
+        match self.url_dir.join(&path).into_os_string().into_string() {
+            Ok(joined) if !path.is_empty() => joined,
+            _ => path,
+        }
+    }
+
+    /// Where the password command is run; empty for the working directory.
+    pub(super) fn command_dir(&self) -> &Path {
+        &self.command_dir
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
@@ -75,6 +94,13 @@ impl Environment {
             user: Some("osuser".to_owned()),
             socket_dirs: vec![home.join("sockets")],
             system_dirs: vec![home.join("system")],
+            url_dir: PathBuf::new(),
+            command_dir: PathBuf::new(),
         }
+    }
+
+    /// The same, where relative paths of the URL start from `url_dir`.
+    pub(super) fn with_url_dir(self, url_dir: &std::path::Path) -> Self {
+        Self { url_dir: url_dir.to_owned(), ..self }
     }
 }

@@ -198,7 +198,10 @@ fn user(settings: &Settings, environment: &Environment) -> Result<String, Connec
 /// A command is more to the point than a password lying around, and less than one in the URL.
 fn password_source(settings: &Settings, command: Option<&str>, environment: &Environment) -> PasswordSource {
     let given = settings.get("password").map(|password| PasswordSource::Given(password.to_owned()));
-    let command = command.map(|command| PasswordSource::Command(command.to_owned()));
+    let command = command.map(|command| PasswordSource::Command {
+        command: command.to_owned(),
+        dir: environment.command_dir().to_owned(),
+    });
     let file = settings.get("passfile").map(PathBuf::from).or_else(|| environment.home_file(".pgpass"));
     let first = if settings.is_in_url("password") { given.or(command) } else { command.or(given) };
     first.or_else(|| file.map(PasswordSource::File)).unwrap_or(PasswordSource::Nowhere)

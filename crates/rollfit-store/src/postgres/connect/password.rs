@@ -1,7 +1,7 @@
 //! Where the password comes from: the URL, a command that is run at each connect, what libpq would find, or nowhere.
 //! Nothing here can be printed, and of the command neither its text nor what it writes is ever told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 pub(super) enum PasswordSource {
     /// It was given.
     Given(String),
-    /// The first line that this command writes.
-    Command(String),
+    /// The first line that a command writes which is run in this directory; empty for the working directory.
+    Command { command: String, dir: PathBuf },
     /// This file, if it has a line for the host.
     File(PathBuf),
     /// There is none.
@@ -49,7 +49,7 @@ impl PasswordSource {
     pub(super) async fn fetch(&self) -> Result<Password, ConnectError> {
         Ok(match self {
             Self::Given(password) => Password::Same(password.clone().into_bytes()),
-            Self::Command(command) => Password::Same(run(command, COMMAND_LIMIT).await?),
+            Self::Command { command, dir } => Password::Same(run(command, dir, COMMAND_LIMIT).await?),
             Self::File(path) => Password::InFile(PassFile::read(path)),
             Self::Nowhere => Password::Missing,
         })
@@ -76,8 +76,8 @@ impl Password {
 }
 
 /// The first line that a shell command writes, if it ends well and in time.
-async fn run(command: &str, limit: Duration) -> Result<Vec<u8>, ConnectError> {
-    let mut shell = spawn(command)?;
+async fn run(command: &str, dir: &Path, limit: Duration) -> Result<Vec<u8>, ConnectError> {
+    let mut shell = spawn(command, dir)?;
     let end = match tokio::time::timeout(limit, finish(&mut shell)).await {
         Ok(end) => end,
         Err(_) => Err(fault(format!("took longer than {} s and was stopped", limit.as_secs_f64()))),
@@ -88,8 +88,11 @@ async fn run(command: &str, limit: Duration) -> Result<Vec<u8>, ConnectError> {
 }
 
 /// Starts a group of processes of its own, so that all of it can be stopped.
-fn spawn(command: &str) -> Result<Child, ConnectError> {
+fn spawn(command: &str, dir: &Path) -> Result<Child, ConnectError> {
     let mut shell = Command::new("sh");
+    if !dir.as_os_str().is_empty() {
+        shell.current_dir(dir);
+    }
     shell.arg("-c").arg(command).process_group(0).kill_on_drop(true);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     shell.spawn().map_err(|source| not_run(source, "cannot be started: there must be a `sh` on the PATH"))
@@ -149,7 +152,7 @@ mod tests {
 
     fn run_command(command: &str, limit: Duration) -> Result<Vec<u8>, ConnectError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(command, limit))
+        runtime.block_on(run(command, Path::new(""), limit))
     }
 
     fn message_of(command: &str, limit: Duration) -> String {
@@ -170,8 +173,8 @@ mod tests {
     #[test]
     fn the_command_is_run_at_each_connect() {
         let dir = tempfile::tempdir().unwrap();
-        let count = dir.path().join("count");
-        let source = PasswordSource::Command(format!("echo x >> {0}; wc -l < {0}", count.display()));
+        let command = "echo x >> count; wc -l < count".to_owned();
+        let source = PasswordSource::Command { command, dir: dir.path().to_owned() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for round in 1..=2 {
             let Password::Same(password) = runtime.block_on(source.fetch()).unwrap() else { panic!() };

@@ -11,6 +11,15 @@ use super::parameter::{PARAMETERS, Parameter, Support};
 use super::service;
 use super::url::Given;
 
+/// Whether the value of a parameter names a file.
+fn is_path(parameter: &str, value: &str) -> bool {
+    match parameter {
+        "sslrootcert" => value != "system",
+        "sslcert" | "sslkey" | "passfile" => true,
+        _ => false,
+    }
+}
+
 /// Where a value was said.
 #[derive(Clone)]
 enum Origin {
@@ -43,6 +52,7 @@ impl Settings {
         let mut settings = Self { values: BTreeMap::new() };
         // Within a URL the last word counts, elsewhere the first.
         for (parameter, value) in url {
+            let value = if is_path(parameter.name, &value) { environment.path_in_url(value) } else { value };
             settings.values.insert(parameter.name, (value, Origin::Url));
         }
         settings.add_service(environment)?;

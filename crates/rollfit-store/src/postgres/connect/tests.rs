@@ -177,6 +177,29 @@ fn the_password_of_the_url_goes_before_the_command_before_all_else() {
 }
 
 #[test]
+fn paths_of_a_url_start_from_its_configuration_and_those_of_variables_do_not() {
+    let surroundings = Surroundings::new()
+        .file("conf/pass", "*:*:*:*:beside the configuration\n", 0o600)
+        .file("conf/ca.pem", "", 0o600);
+    let parse = |url: &str, variables: &[(&str, &str)]| {
+        let environment = Environment::of_test(surroundings.home.path(), variables);
+        let environment = environment.with_url_dir(&surroundings.path("conf"));
+        ConnectOptions::parse(url, None, &environment).unwrap()
+    };
+    let in_url = parse("postgres://u@h/d?passfile=pass", &[]);
+    assert_eq!(password_for_first_host(&in_url).unwrap(), "beside the configuration");
+    let in_variable = parse("postgres://u@h/d", &[("PGPASSFILE", "pass")]);
+    assert_eq!(password_for_first_host(&in_variable), None);
+    let roots = |url: &str| parse(url, &[]).tls.verification;
+    let there = Roots::File(surroundings.path("conf/ca.pem"));
+    assert_eq!(
+        roots("postgres://h/d?sslmode=verify-full&sslrootcert=ca.pem"),
+        Verification::IssuerAndName(there)
+    );
+    assert_eq!(roots("postgres://h/d?sslrootcert=system"), Verification::IssuerAndName(Roots::System));
+}
+
+#[test]
 fn password_files_can_be_named_and_know_usual_directories_as_localhost() {
     let text = "localhost:5432:d:u:local\n/run/pg:5432:d:u:there\n";
     let mut surroundings = Surroundings::new().file("pass", text, 0o600);

@@ -48,13 +48,14 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
     let end_s =
         analysis.lanes.iter().map(|slice| slice.begun_s + slice.took_s).fold(analysis.run.took_s, f64::max);
     let plot = Plot::new(60.0, 22.0, height, end_s, workers as f64);
-    let detail = detail(&analysis.lanes, workers, &plot);
+    let lanes = by_worker(&analysis.lanes, workers);
+    let detail = detail(&lanes, &plot);
     figure.with(&html! {
         text.label x="60" y="13" { "worker" }
-        @for worker in 0..workers {
+        @for (worker, lane) in lanes.iter().enumerate() {
             @let y = plot.top + row_px * worker as f64;
             @if row_px > 12.0 || worker % 2 == 0 { text.tick.end x="54" y=(px(y + row_px / 2.0 + 4.0)) { (worker) } }
-            @for block in blocks(&analysis.lanes, worker, &plot, detail.width_px_min) {
+            @for block in blocks(lane, &plot, detail.width_px_min) {
                 (draw(&block, &plot, y + 1.0, row_px - 2.0, detail.is_split))
             }
         }
@@ -62,12 +63,21 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
     })
 }
 
+/// What each worker did.
+fn by_worker(lanes: &[LaneSlice], workers: usize) -> Vec<Vec<&LaneSlice>> {
+    let mut by_worker = vec![Vec::new(); workers];
+    for slice in lanes {
+        by_worker[slice.worker].push(slice);
+    }
+    by_worker
+}
+
 /// The closest that stays below [`BYTES_MAX`].
-fn detail(lanes: &[LaneSlice], workers: usize, plot: &Plot) -> Detail {
+fn detail(lanes: &[Vec<&LaneSlice>], plot: &Plot) -> Detail {
     let split = [2.0, 4.0, 8.0, 16.0].map(|width_px_min| Detail { width_px_min, is_split: true });
     let whole = [2.0, 4.0, 8.0, 16.0, 32.0].map(|width_px_min| Detail { width_px_min, is_split: false });
     let fits = |detail: &Detail| {
-        let blocks = (0..workers).flat_map(|worker| blocks(lanes, worker, plot, detail.width_px_min));
+        let blocks = lanes.iter().flat_map(|lane| blocks(lane, plot, detail.width_px_min));
         let marks = |block: Block<'_>| if detail.is_split { parts(&block.times).count() } else { 1 };
         blocks.map(|block| marks(block) * MARK_BYTES + TOLD_BYTES).sum::<usize>() <= BYTES_MAX
     };
@@ -75,9 +85,9 @@ fn detail(lanes: &[LaneSlice], workers: usize, plot: &Plot) -> Detail {
     split.into_iter().chain(whole).find(fits).unwrap_or(coarsest)
 }
 
-fn blocks<'a>(lanes: &'a [LaneSlice], worker: usize, plot: &Plot, width_px_min: f64) -> Vec<Block<'a>> {
+fn blocks<'a>(lane: &[&'a LaneSlice], plot: &Plot, width_px_min: f64) -> Vec<Block<'a>> {
     let mut blocks: Vec<Block<'a>> = Vec::new();
-    for slice in lanes.iter().filter(|slice| slice.worker == worker) {
+    for &slice in lane {
         match blocks.last_mut() {
             Some(block) if plot.x.length(slice.begun_s - block.begun_s()) < width_px_min => block.add(slice),
             _ => blocks.push(Block { slices: vec![slice], times: slice.wall_us }),
@@ -144,10 +154,10 @@ mod tests {
         for (partitions, workers) in [(1, 1), (336, 4), (10_000, 1), (10_000, 64)] {
             let analysis = example::of_partitions(partitions, workers);
             let plot = Plot::new(60.0, 22.0, 100.0, analysis.run.took_s, 1.0);
-            let detail = detail(&analysis.lanes, workers, &plot);
-            let blocks: Vec<Block<'_>> = (0..workers)
-                .flat_map(|worker| blocks(&analysis.lanes, worker, &plot, detail.width_px_min))
-                .collect();
+            let lanes = by_worker(&analysis.lanes, workers);
+            let detail = detail(&lanes, &plot);
+            let blocks: Vec<Block<'_>> =
+                lanes.iter().flat_map(|lane| blocks(lane, &plot, detail.width_px_min)).collect();
             let drawn: usize = blocks.iter().map(|block| block.slices.len()).sum();
             assert_eq!(drawn, partitions as usize);
             let rows: u64 = blocks.iter().flat_map(|block| &block.slices).map(|slice| slice.rows).sum();

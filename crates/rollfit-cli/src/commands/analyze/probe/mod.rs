@@ -81,7 +81,7 @@ pub(super) fn probe(global: &GlobalArguments, arguments: &ConfigArguments) -> Re
     if global.json {
         output::json(&probe)?;
     } else {
-        output::line(&print::render(&probe))?;
+        output::lines(&print::render(&probe))?;
     }
     Ok(Exit::Done)
 }

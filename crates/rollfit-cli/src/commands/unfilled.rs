@@ -1,0 +1,39 @@
+//! What `plan` and `run` say of windows that never fill.
+
+use rollfit_job::spec::Boundary;
+use rollfit_job::unfilled::UnfilledWindow;
+
+use crate::logging;
+use crate::output::{count, plural};
+
+/// Warns once a window.
+pub(super) fn warn(windows: &[UnfilledWindow], boundary: Boundary) {
+    windows.iter().for_each(|window| logging::warn(&sentence(window, boundary)));
+}
+
+fn sentence(window: &UnfilledWindow, boundary: Boundary) -> String {
+    let remedy = match boundary {
+        Boundary::Reset => format!(
+            "boundary = \"carry\" in [run] lets it reach into earlier months, {} rows of a key in all of these",
+            count(window.key_rows_max)
+        ),
+        Boundary::Carry => "use a shorter one, or import more rows".to_owned(),
+    };
+    format!(
+        "window {} ({} rows) of series {} never fills in {} of {}, of {} rows at most: its features have no value; {remedy}",
+        window.window,
+        count(window.window_rows),
+        window.series.join(" and "),
+        plural(window.partitions, "partition"),
+        some(&window.keys),
+        count(window.usable_rows_max)
+    )
+}
+
+/// The first names of a list, and how many more there are.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(SHOWN);
+    if more > 0 { format!("{shown} and {}", plural(more, "more key")) } else { shown }
+}
