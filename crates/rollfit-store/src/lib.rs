@@ -4,6 +4,7 @@
 mod damaged;
 pub mod import;
 pub mod parquet;
+pub mod patience;
 pub mod postgres;
 mod stopwatch;
 mod trial;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rollfit_job::spec::Place;
+use rollfit_job::spec::{Place, RowSecurity};
 use rollfit_job::store::StoreError;
 use rollfit_store::import::{
     BarFile, BarsOptions, FileReport, KeyBars, KeyReport, MergeReport, ReadOptions, merge, read_file,
@@ -119,7 +119,12 @@ fn add_keys(
 }
 
 fn place(arguments: &ImportArguments) -> Place {
-    Place { url: arguments.into.clone(), schema: arguments.schema.clone(), password_command: None }
+    Place {
+        url: arguments.into.clone(),
+        schema: arguments.schema.clone(),
+        password_command: None,
+        row_security: RowSecurity::Refuse,
+    }
 }
 
 fn describe(file: &BarFile) -> FileLine {

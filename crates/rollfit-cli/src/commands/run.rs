@@ -12,6 +12,7 @@ use rollfit_job::stop::Stop;
 
 use crate::args::{GlobalArguments, RunArguments};
 use crate::audience::Audience;
+use crate::details::told_once;
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::record::header::header;
@@ -93,6 +94,9 @@ struct Problem {
     partition: Partition,
     state: &'static str,
     cause: String,
+    /// The end of the cause that may be the same for many partitions.
+    #[serde(skip)]
+    detail: Option<String>,
 }
 
 impl Summary {
@@ -115,7 +119,7 @@ impl Summary {
     }
 
     fn add(&mut self, partition: &Partition, outcome: &Outcome) {
-        let problem = |state, cause| Problem { partition: partition.clone(), state, cause };
+        let problem = |state, cause| Problem { partition: partition.clone(), state, cause, detail: None };
         match outcome {
             Outcome::Written { receipt, bytes, .. } => {
                 self.written += 1;
@@ -129,7 +133,10 @@ impl Summary {
                 self.left_alone.push(problem(assessment.state.name(), assessment.cause.clone()));
             }
             Outcome::Held(holder) => self.failed.push(problem("held", format!("{holder} still has it"))),
-            Outcome::Failed(error) => self.failed.push(problem("failed", error_chain(error))),
+            Outcome::Failed(error) => self.failed.push(Problem {
+                detail: error.detail().map(str::to_owned),
+                ..problem("failed", error_chain(error))
+            }),
             Outcome::Abandoned => self.not_begun += 1,
             other => self.failed.push(problem("failed", format!("{other:?}"))),
         }
@@ -165,7 +172,8 @@ impl Summary {
             output::line(&format!("{attempts} failed for a cause that may pass, and tried again"))?;
         }
         for problem in self.failed.iter().chain(&self.left_alone) {
-            output::line(&format!("  {}: {}: {}", problem.partition, problem.state, problem.cause))?;
+            let cause = told_once(&problem.cause, problem.detail.as_deref());
+            output::line(&format!("  {}: {}: {cause}", problem.partition, problem.state))?;
         }
         if !self.left_alone.is_empty() {
             output::line("What was left alone is written again only when told to, with --replace STATE.")?;

@@ -27,6 +27,7 @@ pub(super) struct StoreConfig {
     pub(super) url: String,
     pub(super) schema: Option<String>,
     pub(super) password_command: Option<String>,
+    pub(super) row_security: Option<String>,
     pub(super) name: Option<String>,
     #[serde(default = "defaults::compression")]
     pub(super) compression: String,
@@ -40,6 +41,7 @@ pub(super) struct PlaceConfig {
     pub(super) url: String,
     pub(super) schema: Option<String>,
     pub(super) password_command: Option<String>,
+    pub(super) row_security: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -13,6 +13,40 @@ pub struct Place {
     pub schema: Option<String>,
     /// The command that prints the password, run at each connect.
     pub password_command: Option<String>,
+    /// What happens where the server would hide rows from the role.
+    pub row_security: RowSecurity,
+}
+
+/// What happens where row-level security of the server would hide rows from the role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowSecurity {
+    /// Reading or writing such a table is an error.
+    #[default]
+    Refuse,
+    /// The policies apply: what they hide is not read.
+    Apply,
+}
+
+impl std::str::FromStr for RowSecurity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "apply" => Ok(Self::Apply),
+            _ => Err(()),
+        }
+    }
+}
+
+impl RowSecurity {
+    /// The name in the configuration and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Apply => "apply",
+        }
+    }
 }
 
 impl std::fmt::Debug for Place {
@@ -80,18 +114,26 @@ pub(super) fn resolve_stores(config: &Config) -> Result<(Place, SinkSpec), SpecE
         url: store.url.clone(),
         schema: store.schema.clone(),
         password_command: store.password_command.clone(),
+        row_security: store.row_security.clone(),
     };
     let store = config.store.as_ref();
+    let source_section = if config.source.is_some() { "source" } else { "store" };
     let source = config.source.clone().or_else(|| store.map(of_store)).ok_or_else(|| missing("source"))?;
     let (section, sink) = match &config.sink {
         Some(sink) => ("sink", sink),
         None => ("store", store.ok_or_else(|| missing("sink"))?),
     };
-    Ok((resolve_place(source), resolve_sink(section, sink, of_store(sink))?))
+    Ok((resolve_place(source_section, source)?, resolve_sink(section, sink, of_store(sink))?))
 }
 
-fn resolve_place(place: PlaceConfig) -> Place {
-    Place { url: place.url, schema: place.schema, password_command: place.password_command }
+fn resolve_place(section: &str, place: PlaceConfig) -> Result<Place, SpecError> {
+    let row_security = match place.row_security.as_deref() {
+        None => RowSecurity::default(),
+        Some(text) => text.parse().map_err(|()| {
+            SpecError::new(format!("[{section}] row_security = \"{text}\": write \"apply\" or \"refuse\""))
+        })?,
+    };
+    Ok(Place { url: place.url, schema: place.schema, password_command: place.password_command, row_security })
 }
 
 fn resolve_sink(section: &str, sink: &StoreConfig, place: PlaceConfig) -> Result<SinkSpec, SpecError> {
@@ -105,7 +147,7 @@ fn resolve_sink(section: &str, sink: &StoreConfig, place: PlaceConfig) -> Result
         ))
     })?;
     Ok(SinkSpec {
-        place: resolve_place(place),
+        place: resolve_place(section, place)?,
         name: sink.name.clone(),
         compression: resolve_compression(section, &sink.compression)?,
         numbers,

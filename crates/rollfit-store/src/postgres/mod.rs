@@ -22,9 +22,11 @@ mod names;
 mod numeric;
 mod pool;
 mod probe;
+mod provide;
 mod read_back;
 mod receipts;
 mod rights;
+mod row_security;
 mod schema;
 mod server;
 mod session;
@@ -32,27 +34,32 @@ mod sink;
 mod slot;
 mod source;
 mod source_table;
+mod staging;
 mod tables;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rollfit_job::spec::{Place, RunSpec, Series, Spec};
+use rollfit_job::spec::{Place, Series, Spec};
 use rollfit_job::store::StoreError;
 
 pub use self::bars::PostgresBars;
 use self::column_type::NumberColumn;
 use self::connect::{ConnectOptions, Environment};
 pub use self::doctor::{
-    Connection, Diagnosis, Examination, Holds, LastRun, MonthRows, Problem, SourceTable, Target, Targets, Tls,
+    Connection, Diagnosis, Examination, Holds, LastRun, MonthRows, Problem, RestrictedTable,
+    RowSecurityReport, SourceTable, Target, Targets, Tls,
 };
 use self::holders::{Met, Stalls};
 use self::names::TableName;
 use self::pool::{Pool, PooledSession};
+use self::row_security::Accepting;
 pub use self::server::SessionBudget;
-use self::session::{Session, Timeouts};
+use self::session::{Mode, Session, TransactionSettings};
 use self::tables::Table;
+use crate::patience::patiently;
 
 /// How much longer than the server's own timeout to wait for its answer.
 const REPLY_GRACE: Duration = Duration::from_secs(15);
@@ -71,10 +78,11 @@ pub struct PostgresStore {
     receipts: TableName,
     series: Vec<Series>,
     numbers: NumberColumn,
-    timeouts: Timeouts,
+    settings: TransactionSettings,
     stalls: Stalls,
     met: Arc<Met>,
-    receipts_made: Mutex<bool>,
+    /// Tables that partitions share and that are known to be there.
+    shared_tables: Mutex<HashSet<TableName>>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
 }
@@ -94,16 +102,32 @@ impl PostgresStore {
     /// # Errors
     /// When the URL makes no sense, the server cannot be reached or is too old, or there is no such schema.
     pub fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Self, StoreError> {
+        let settings = TransactionSettings {
+            statement: spec.run.statement_timeout,
+            lock: LOCK_TIMEOUT,
+            idle: spec.run.idle_timeout,
+            row_security: place.row_security,
+        };
+        let pool = connect(place, purpose, &settings)?;
+        let store = patiently(|| Self::open_with(Arc::clone(&pool), place, spec, (purpose, settings)))?;
+        pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(store)
+    }
+
+    /// The store behind a pool that has no session yet.
+    fn open_with(
+        pool: Arc<Pool>,
+        place: &Place,
+        spec: &Spec,
+        (purpose, settings): (Purpose, TransactionSettings),
+    ) -> Result<Self, StoreError> {
         let opened_at = Instant::now();
-        let timeouts = timeouts(&spec.run);
-        let pool = connect(place, purpose, &timeouts)?;
         let mut session = pool.first_session()?;
         let schema = server::schema(&mut session, place.schema.as_deref())?;
         let budget = server::session_budget(&mut session, spec.run.store_sessions_max)?;
         pool.set_budget(budget.sessions);
         let is_local = server::is_local(&mut session, pool.leads_here())?;
         drop(session);
-        pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Self {
             opened_at,
             receipts: TableName::new(&schema, receipts::RECEIPTS),
@@ -114,10 +138,10 @@ impl PostgresStore {
             is_local,
             series: spec.series.clone(),
             numbers: spec.sink.numbers.into(),
-            timeouts,
+            settings,
             stalls: Stalls::new(spec.run.idle_timeout),
             met: Arc::default(),
-            receipts_made: Mutex::new(false),
+            shared_tables: Mutex::default(),
             receipts_hidden: AtomicBool::new(false),
             vacuum_refused: AtomicBool::new(false),
         })
@@ -136,7 +160,7 @@ impl PostgresStore {
     /// A session in a transaction that sees one moment of the store, and changes nothing.
     fn snapshot_session(&self) -> Result<PooledSession, StoreError> {
         let mut session = self.pool.session()?;
-        session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.timeouts)?;
+        session.begin(Mode::Snapshot, &self.settings)?;
         Ok(session)
     }
 
@@ -153,8 +177,11 @@ impl PostgresStore {
 
     /// Whether the receipts can be read. Who only reads may do without the right to: whoever wrote the features, they are
     /// then nobody's. Who writes has to know, and is told by the server.
-    fn has_receipts(&self, table: Option<&Table>) -> bool {
-        let Some(table) = table else { return false };
+    ///
+    /// # Errors
+    /// When policies may hide some.
+    fn has_receipts(&self, table: Option<&Table>) -> Result<bool, StoreError> {
+        let Some(table) = table else { return Ok(false) };
         let hidden = self.purpose == Purpose::Read && !table.readable;
         if hidden && !self.receipts_hidden.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -163,12 +190,15 @@ impl PostgresStore {
                 table.name.sql()
             );
         }
-        !hidden
+        if !hidden {
+            self.check_row_security(table, Accepting::Sink)?;
+        }
+        Ok(!hidden)
     }
 
     /// How long to wait for an answer.
     fn reply_timeout(&self) -> Duration {
-        self.timeouts.statement + REPLY_GRACE
+        self.settings.statement + REPLY_GRACE
     }
 
     /// Where the store is, for people.
@@ -182,16 +212,12 @@ impl PostgresStore {
     }
 }
 
-fn timeouts(run: &RunSpec) -> Timeouts {
-    Timeouts { statement: run.statement_timeout, lock: LOCK_TIMEOUT, idle: run.idle_timeout }
-}
-
-fn connect(place: &Place, purpose: Purpose, timeouts: &Timeouts) -> Result<Arc<Pool>, StoreError> {
+fn connect(place: &Place, purpose: Purpose, settings: &TransactionSettings) -> Result<Arc<Pool>, StoreError> {
     let environment = Environment::of_process();
     let mut options = ConnectOptions::parse(&place.url, place.password_command.as_deref(), &environment)
         .map_err(|error| StoreError::permanent(rollfit_job::error_chain(&error)))?;
     if purpose == Purpose::Write {
         options.require_writable();
     }
-    Ok(Pool::new(options, timeouts.statement + REPLY_GRACE))
+    Ok(Pool::new(options, settings.statement + REPLY_GRACE))
 }

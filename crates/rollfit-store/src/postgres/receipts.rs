@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::names::TableName;
 use super::session::Session;
+use super::tables::check_taken;
 
 /// The name of the table, in the schema of the features.
 pub(crate) const RECEIPTS: &str = "rollfit_receipts";
@@ -67,7 +68,7 @@ pub(crate) fn write(
     let sql = format!(
         "INSERT INTO {} AS t (output, key, month, rows, receipt) VALUES ($1, $2, $3::text::date, $4, $5::text::jsonb) \
          ON CONFLICT (output) DO UPDATE SET key = excluded.key, month = excluded.month, rows = excluded.rows, \
-         receipt = excluded.receipt, written_at = excluded.written_at, written_by = excluded.written_by",
+         receipt = excluded.receipt, written_at = excluded.written_at, written_by = excluded.written_by RETURNING 1",
         table.sql()
     );
     let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] = [
@@ -77,13 +78,21 @@ pub(crate) fn write(
         (&rows, Type::INT8),
         (&text, Type::TEXT),
     ];
-    session.rows("write the receipt", &sql, &parameters)?;
-    Ok(())
+    let written = session.rows("write the receipt", &sql, &parameters)?;
+    check_taken(table, written.len() as u64, 1)
 }
 
 /// Removes the receipt of an output.
+///
+/// # Errors
+/// When the server fails, or keeps a receipt that can be seen.
 pub(crate) fn remove(session: &mut Session, table: &TableName, output: &str) -> Result<(), StoreError> {
     let sql = format!("DELETE FROM {} WHERE output = $1", table.sql());
     session.rows("remove the receipt", &sql, &[(&output, Type::TEXT)])?;
-    Ok(())
+    match read(session, table, output)? {
+        None => Ok(()),
+        Some(_) => Err(StoreError::permanent(format!(
+            "{table} keeps the receipt of {output}: a trigger, rule or policy keeps it from being deleted"
+        ))),
+    }
 }

@@ -6,6 +6,7 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use super::names::TableName;
+use super::row_security::{self, AppliedPolicies};
 use super::session::Session;
 
 /// A table, or what stands under its name.
@@ -16,6 +17,8 @@ pub(crate) struct Table {
     pub(crate) kind: Kind,
     /// Whether the role may read its rows.
     pub(crate) readable: bool,
+    /// The policies that apply to the role; none where none do.
+    pub(crate) policies: Option<AppliedPolicies>,
     /// In the table's order.
     pub(crate) columns: Vec<Column>,
 }
@@ -52,16 +55,23 @@ impl Table {
     }
 }
 
-const DESCRIBE: &str = "
-    SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
-           a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
-           a.attgenerated <> '' OR a.attidentity <> '', has_table_privilege(c.oid, 'SELECT')
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-    WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-    ORDER BY c.relname, a.attnum";
+/// What describes a table, a row a column. Policies are looked up once a table, which the OFFSET is for.
+fn describe_sql() -> String {
+    format!(
+        "SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
+                a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+                a.attgenerated <> '' OR a.attidentity <> '', c.is_readable, c.role, c.policies, c.hides_nothing
+         FROM (SELECT c.oid, c.relname, c.relkind, has_table_privilege(c.oid, 'SELECT'), {}
+               FROM pg_catalog.pg_class c
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') OFFSET 0)
+             c (oid, relname, relkind, is_readable, role, policies, hides_nothing)
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+         ORDER BY c.relname, a.attnum",
+        row_security::columns()
+    )
+}
 
 /// The tables of a schema that have one of these names, by name.
 pub(crate) fn describe(
@@ -69,8 +79,8 @@ pub(crate) fn describe(
     schema: &str,
     names: &[String],
 ) -> Result<HashMap<String, Table>, StoreError> {
-    let rows =
-        session.rows("look up tables", DESCRIBE, &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)])?;
+    let parameters: [super::session::Parameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    let rows = session.rows("look up tables", &describe_sql(), &parameters)?;
     let mut tables: HashMap<String, Table> = HashMap::new();
     for row in rows {
         let name: String = row.get(0);
@@ -79,6 +89,7 @@ pub(crate) fn describe(
             oid: row.get(1),
             kind: Kind::of(row.get(2)),
             readable: row.get(10),
+            policies: AppliedPolicies::of(&row, 11),
             columns: Vec::new(),
         });
         if let Some(name) = row.get::<_, Option<String>>(3) {

@@ -1,0 +1,93 @@
+//! Tables that partitions share, made once before the first partition that needs them: that of receipts, and parents.
+//!
+//! Invariants: whoever makes one has the lock of the schema for it, looks again under the lock, and commits at once. So
+//! that any number of first runners and workers make each table once, and none of them waits for another's partition.
+
+use std::sync::PoisonError;
+
+use rollfit_job::partition::Partition;
+use rollfit_job::spec::Series;
+use rollfit_job::store::StoreError;
+use tokio_postgres::types::Type;
+
+use super::PostgresStore;
+use super::holders::LOCK_KEY;
+use super::names::{TableName, quoted};
+use super::receipts;
+use super::session::{Mode, Session, TransactionSettings};
+use super::tables::describe;
+
+impl PostgresStore {
+    /// Makes the tables that `partition` shares with others, where they are missing.
+    pub(super) fn provide_shared_tables(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+    ) -> Result<(), StoreError> {
+        // Workers wait for the one that makes them.
+        let mut known = self.shared_tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.shared_tables_of(partition).all(|table| known.contains(&table)) {
+            return Ok(());
+        }
+        if !self.missing_shared_tables(session, partition)?.is_empty() {
+            self.make_shared_tables(session, partition)?;
+        }
+        known.extend(self.shared_tables_of(partition));
+        Ok(())
+    }
+
+    fn shared_tables_of(&self, partition: &Partition) -> impl Iterator<Item = TableName> {
+        let parents = self.series.iter().filter_map(|series| series.parent_table(partition));
+        std::iter::once(self.receipts.clone()).chain(parents.map(|name| self.table(&name)))
+    }
+
+    /// Those that are not there. A partition that has its table already needs no parent.
+    fn missing_shared_tables(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+    ) -> Result<Vec<TableName>, StoreError> {
+        let leaf = |series: &Series| series.features_table(partition);
+        let shared = || self.shared_tables_of(partition);
+        let names: Vec<String> =
+            shared().map(|table| table.name).chain(self.series.iter().map(leaf)).collect();
+        let found = describe(session, &self.schema, &names)?;
+        let needs = |series: &&Series| !found.contains_key(&leaf(series));
+        let needed: Vec<String> =
+            self.series.iter().filter(needs).filter_map(|series| series.parent_table(partition)).collect();
+        let is_needed = |table: &TableName| *table == self.receipts || needed.contains(&table.name);
+        Ok(shared().filter(|table| !found.contains_key(&table.name) && is_needed(table)).collect())
+    }
+
+    fn make_shared_tables(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
+        // Others only make tables under this lock, which takes them a moment.
+        let settings = TransactionSettings { lock: self.settings.statement, ..self.settings };
+        session.begin(Mode::Write, &settings)?;
+        let made = self.make_under_lock(session, partition);
+        if made.is_err() {
+            session.roll_back();
+        }
+        made
+    }
+
+    fn make_under_lock(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
+        let lock = format!("tables of {}", quoted(&self.schema));
+        let sql = format!("SELECT pg_advisory_xact_lock({LOCK_KEY})");
+        session.rows("lock the making of tables", &sql, &[(&lock, Type::TEXT)])?;
+        let missing = self.missing_shared_tables(session, partition)?;
+        if missing.contains(&self.receipts) {
+            let doing = format!("create {}, which `rollfit schema` prints", self.receipts);
+            session.execute(&doing, &receipts::create_sql(&self.receipts))?;
+        }
+        for series in &self.series {
+            let parent = series.parent_table(partition).map(|name| self.table(&name));
+            let Some(parent) = parent.filter(|parent| missing.contains(parent)) else { continue };
+            // None where the series before has the same parent.
+            let statements =
+                self.creation(session, series, partition)?.parent.map(|(_, statements)| statements);
+            let doing = format!("create {parent}, which `rollfit schema` prints");
+            statements.iter().flatten().try_for_each(|statement| session.execute(&doing, statement))?;
+        }
+        session.execute("commit the tables that partitions share", "COMMIT")
+    }
+}
