@@ -8,7 +8,7 @@ use rollfit_job::run::{Outcome, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
 
 use crate::args::GlobalArguments;
-use crate::details::told_once;
+use crate::details::detail_once;
 use crate::live::Live;
 use crate::logging;
 use crate::output::{count, plural};
@@ -141,5 +141,5 @@ impl Progress {
 /// Why something failed: for people with each detail once, for machines always with it.
 fn cause_of(error: &StoreError) -> String {
     let cause = rollfit_job::error_chain(error);
-    if logging::is_json() { cause } else { told_once(&cause, error.detail()) }
+    if logging::is_json() { cause } else { detail_once(&cause, error.detail()) }
 }

@@ -46,7 +46,7 @@ pub struct AppliedRowSecurity {
 }
 
 impl AppliedRowSecurity {
-    fn of(spec: &Spec) -> Self {
+    fn from_spec(spec: &Spec) -> Self {
         let applies = |row_security| row_security == RowSecurity::Apply;
         Self { source: applies(spec.source.row_security), sink: applies(spec.sink.place.row_security) }
     }
@@ -148,7 +148,7 @@ impl Definition {
             version: DEFINITION_VERSION,
             boundary: spec.boundary,
             series: spec.series.iter().map(SeriesDefinition::of).collect(),
-            row_security: AppliedRowSecurity::of(spec),
+            row_security: AppliedRowSecurity::from_spec(spec),
         }
     }
 

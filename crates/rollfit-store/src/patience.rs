@@ -32,7 +32,7 @@ pub fn patiently<T>(mut ask: impl FnMut() -> Result<T, StoreError>) -> Result<T,
             return Err(StoreError::unconnected(Fault::Unreachable, error.to_string()));
         }
         if !is_waiting {
-            tracing::warn!("warning: {error}; waiting up to {} s for the store", PATIENCE.as_secs());
+            tracing::warn!("{error}; waiting up to {} s for the store", PATIENCE.as_secs());
         }
         is_waiting = true;
         std::thread::sleep(pause);

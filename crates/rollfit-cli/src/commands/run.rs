@@ -12,7 +12,7 @@ use rollfit_job::stop::Stop;
 
 use crate::args::{GlobalArguments, RunArguments};
 use crate::audience::Audience;
-use crate::details::told_once;
+use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::record::header::header;
@@ -172,7 +172,7 @@ impl Summary {
             output::line(&format!("{attempts} failed for a cause that may pass, and tried again"))?;
         }
         for problem in self.failed.iter().chain(&self.left_alone) {
-            let cause = told_once(&problem.cause, problem.detail.as_deref());
+            let cause = detail_once(&problem.cause, problem.detail.as_deref());
             output::line(&format!("  {}: {}: {cause}", problem.partition, problem.state))?;
         }
         if !self.left_alone.is_empty() {

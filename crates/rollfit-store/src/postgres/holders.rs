@@ -23,7 +23,8 @@ const COLUMNS: &str = "
     a.pid, coalesce(a.application_name, ''), a.usename::text,
     CASE WHEN a.backend_start IS NULL THEN 'host hidden'
          ELSE coalesce('host ' || host(a.client_addr), 'local client') END,
-    to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
+    CASE WHEN a.backend_start IS NULL THEN 'hidden' ELSE coalesce(
+        to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), 'an unknown time') END,
     a.state = 'active' AND a.wait_event = 'ClientRead' AND a.usename = current_user
         AND a.application_name LIKE 'rollfit %',
     concat_ws(' ', a.backend_start, a.query_start, p.bytes_processed)";
@@ -42,7 +43,7 @@ pub(crate) struct Holder {
     role: Option<String>,
     /// The server tells it only to members of the role and of `pg_read_all_stats`, as it does the time.
     host: String,
-    since: Option<String>,
+    since: String,
     /// Whether it waits for its client, and we may end it.
     is_waiting_for_its_client: bool,
     /// Changes whenever it moves.
@@ -54,8 +55,7 @@ impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = if self.name.is_empty() { "another session" } else { &self.name };
         let role = self.role.as_deref().map(|role| format!("role {role}, ")).unwrap_or_default();
-        let since = self.since.as_deref().unwrap_or("an unknown time");
-        write!(f, "{name} ({role}server process {}, {}, since {since})", self.pid, self.host)
+        write!(f, "{name} ({role}server process {}, {}, since {})", self.pid, self.host, self.since)
     }
 }
 

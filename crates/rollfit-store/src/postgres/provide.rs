@@ -1,7 +1,7 @@
 //! Tables that partitions share, made once before the first partition that needs them: that of receipts, and parents.
 //!
-//! Invariants: whoever makes one has the lock of the schema for it, looks again under the lock, and commits at once. So
-//! that any number of first runners and workers make each table once, and none of them waits for another's partition.
+//! Invariants: a table is made under a lock of its schema, after another look under the lock, and committed at once. Any number
+//! of first runners and workers make it once, and none of them waits for another's partition.
 
 use std::sync::PoisonError;
 
@@ -17,6 +17,13 @@ use super::receipts;
 use super::session::{Mode, Session, TransactionSettings};
 use super::tables::describe;
 
+/// The tables that a partition shares with others.
+struct SharedTables {
+    there: Vec<TableName>,
+    /// Those that are missing, and that it needs.
+    needed: Vec<TableName>,
+}
+
 impl PostgresStore {
     /// Makes the tables that `partition` shares with others, where they are missing.
     pub(super) fn provide_shared_tables(
@@ -29,10 +36,11 @@ impl PostgresStore {
         if self.shared_tables_of(partition).all(|table| known.contains(&table)) {
             return Ok(());
         }
-        if !self.missing_shared_tables(session, partition)?.is_empty() {
+        let shared = self.shared_tables(session, partition)?;
+        if !shared.needed.is_empty() {
             self.make_shared_tables(session, partition)?;
         }
-        known.extend(self.shared_tables_of(partition));
+        known.extend(shared.there.into_iter().chain(shared.needed));
         Ok(())
     }
 
@@ -41,12 +49,12 @@ impl PostgresStore {
         std::iter::once(self.receipts.clone()).chain(parents.map(|name| self.table(&name)))
     }
 
-    /// Those that are not there. A partition that has its table already needs no parent.
-    fn missing_shared_tables(
+    /// Looks which are there. A partition that has its table already needs no parent.
+    fn shared_tables(
         &self,
         session: &mut Session,
         partition: &Partition,
-    ) -> Result<Vec<TableName>, StoreError> {
+    ) -> Result<SharedTables, StoreError> {
         let leaf = |series: &Series| series.features_table(partition);
         let shared = || self.shared_tables_of(partition);
         let names: Vec<String> =
@@ -56,7 +64,8 @@ impl PostgresStore {
         let needed: Vec<String> =
             self.series.iter().filter(needs).filter_map(|series| series.parent_table(partition)).collect();
         let is_needed = |table: &TableName| *table == self.receipts || needed.contains(&table.name);
-        Ok(shared().filter(|table| !found.contains_key(&table.name) && is_needed(table)).collect())
+        let (there, missing): (Vec<_>, Vec<_>) = shared().partition(|table| found.contains_key(&table.name));
+        Ok(SharedTables { there, needed: missing.into_iter().filter(is_needed).collect() })
     }
 
     fn make_shared_tables(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
@@ -74,7 +83,7 @@ impl PostgresStore {
         let lock = format!("tables of {}", quoted(&self.schema));
         let sql = format!("SELECT pg_advisory_xact_lock({LOCK_KEY})");
         session.rows("lock the making of tables", &sql, &[(&lock, Type::TEXT)])?;
-        let missing = self.missing_shared_tables(session, partition)?;
+        let missing = self.shared_tables(session, partition)?.needed;
         if missing.contains(&self.receipts) {
             let doing = format!("create {}, which `rollfit schema` prints", self.receipts);
             session.execute(&doing, &receipts::create_sql(&self.receipts))?;

@@ -34,8 +34,8 @@ pub(crate) enum Accepting {
     Sink,
 }
 
-/// Columns that tell of a table `c` of `pg_class`, for [`AppliedPolicies::of`]. A function because the text is long: role,
-/// names, and whether a permissive `USING (true)` and no restrictive policy is there for SELECT and DELETE.
+/// Columns that tell of a table `c` of `pg_class`, for [`AppliedPolicies::from_row`]: its role, its
+/// policies, and whether a permissive `USING (true)` and no restrictive policy is there for SELECT and DELETE.
 pub(crate) fn columns() -> String {
     const OF_ROLE: &str = "FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND (0 = ANY(p.polroles) \
          OR EXISTS (SELECT FROM unnest(p.polroles) r WHERE r <> 0 AND pg_has_role(r, 'USAGE')))";
@@ -62,7 +62,7 @@ pub(crate) fn is_refusal(refusal: &DbError) -> bool {
 
 impl AppliedPolicies {
     /// What a row says whose [`columns`] begin at `first`; none where no policy applies to the role.
-    pub(crate) fn of(row: &Row, first: usize) -> Option<Self> {
+    pub(crate) fn from_row(row: &Row, first: usize) -> Option<Self> {
         Some(Self {
             role: row.get::<_, Option<String>>(first)?,
             names: row.get::<_, Option<Vec<String>>>(first + 1)?,

@@ -89,7 +89,7 @@ pub(crate) fn describe(
             oid: row.get(1),
             kind: Kind::of(row.get(2)),
             readable: row.get(10),
-            policies: AppliedPolicies::of(&row, 11),
+            policies: AppliedPolicies::from_row(&row, 11),
             columns: Vec::new(),
         });
         if let Some(name) = row.get::<_, Option<String>>(3) {

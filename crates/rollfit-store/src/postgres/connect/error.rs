@@ -159,8 +159,11 @@ fn is_passing(error: &tokio_postgres::Error) -> bool {
     if let Some(code) = error.code() {
         return CODES.contains(&code.code());
     }
+    // A server that closes the connection in the midst of a message.
+    const BROKEN_OFF: &str = "error communicating with the server";
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    error.is_closed() || cause.is_some_and(|cause| is_broken_off(cause.kind()))
+    let is_broken_off = cause.is_some_and(|cause| is_broken_off(cause.kind()));
+    error.is_closed() || is_broken_off || error.to_string().starts_with(BROKEN_OFF)
 }
 
 fn is_broken_off(kind: io::ErrorKind) -> bool {

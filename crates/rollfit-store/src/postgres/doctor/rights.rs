@@ -107,7 +107,7 @@ impl PostgresStore {
             is_owner: row.get(2),
             held: row.get(3),
             estimated_rows: row.get::<_, Option<f64>>(4).map(|rows| rows as u64),
-            policies: AppliedPolicies::of(row, 5),
+            policies: AppliedPolicies::from_row(row, 5),
         };
         Ok(rows.iter().map(|row| (row.get(0), rights(row))).collect())
     }
