@@ -83,6 +83,8 @@ pub struct PostgresStore {
     met: Arc<Met>,
     /// Tables that partitions share and that are known to be there.
     shared_tables: Mutex<HashSet<TableName>>,
+    /// Those of them that were missing.
+    missed_parents: Mutex<HashSet<TableName>>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
 }
@@ -142,6 +144,7 @@ impl PostgresStore {
             stalls: Stalls::new(spec.run.idle_timeout),
             met: Arc::default(),
             shared_tables: Mutex::default(),
+            missed_parents: Mutex::default(),
             receipts_hidden: AtomicBool::new(false),
             vacuum_refused: AtomicBool::new(false),
         })

@@ -22,6 +22,8 @@ struct SharedTables {
     there: Vec<TableName>,
     /// Those that are missing, and that it needs.
     needed: Vec<TableName>,
+    /// The series of which it has no table.
+    without_leaf: Vec<usize>,
 }
 
 impl PostgresStore {
@@ -40,6 +42,10 @@ impl PostgresStore {
         if !shared.needed.is_empty() {
             self.make_shared_tables(session, partition)?;
         }
+        self.missed_parents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(shared.needed.iter().cloned());
         known.extend(shared.there.into_iter().chain(shared.needed));
         Ok(())
     }
@@ -60,12 +66,13 @@ impl PostgresStore {
         let names: Vec<String> =
             shared().map(|table| table.name).chain(self.series.iter().map(leaf)).collect();
         let found = describe(session, &self.schema, &names)?;
-        let needs = |series: &&Series| !found.contains_key(&leaf(series));
-        let needed: Vec<String> =
-            self.series.iter().filter(needs).filter_map(|series| series.parent_table(partition)).collect();
+        let has_none = |at: &usize| !found.contains_key(&leaf(&self.series[*at]));
+        let without_leaf: Vec<usize> = (0..self.series.len()).filter(has_none).collect();
+        let parents = without_leaf.iter().filter_map(|&at| self.series[at].parent_table(partition));
+        let needed: Vec<String> = parents.collect();
         let is_needed = |table: &TableName| *table == self.receipts || needed.contains(&table.name);
         let (there, missing): (Vec<_>, Vec<_>) = shared().partition(|table| found.contains_key(&table.name));
-        Ok(SharedTables { there, needed: missing.into_iter().filter(is_needed).collect() })
+        Ok(SharedTables { there, needed: missing.into_iter().filter(is_needed).collect(), without_leaf })
     }
 
     fn make_shared_tables(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
@@ -83,20 +90,27 @@ impl PostgresStore {
         let lock = format!("tables of {}", quoted(&self.schema));
         let sql = format!("SELECT pg_advisory_xact_lock({LOCK_KEY})");
         session.rows("lock the making of tables", &sql, &[(&lock, Type::TEXT)])?;
-        let missing = self.shared_tables(session, partition)?.needed;
-        if missing.contains(&self.receipts) {
-            let doing = format!("create {}, which `rollfit schema` prints", self.receipts);
-            session.execute(&doing, &receipts::create_sql(&self.receipts))?;
+        let shared = self.shared_tables(session, partition)?;
+        let mut statements = Vec::new();
+        if shared.needed.contains(&self.receipts) {
+            statements.push(receipts::create_sql(&self.receipts));
         }
-        for series in &self.series {
-            let parent = series.parent_table(partition).map(|name| self.table(&name));
-            let Some(parent) = parent.filter(|parent| missing.contains(parent)) else { continue };
-            // None where the series before has the same parent.
-            let statements =
-                self.creation(session, series, partition)?.parent.map(|(_, statements)| statements);
-            let doing = format!("create {parent}, which `rollfit schema` prints");
-            statements.iter().flatten().try_for_each(|statement| session.execute(&doing, statement))?;
+        if shared.needed.iter().any(|table| *table != self.receipts) {
+            // Of every series, so that nothing is made where the table of one cannot be.
+            for at in shared.without_leaf {
+                let parent = self.creation(session, &self.series[at], partition)?.parent;
+                statements.extend(parent.into_iter().flat_map(|(_, statements)| statements));
+            }
         }
-        session.execute("commit the tables that partitions share", "COMMIT")
+        let names: Vec<String> = shared.needed.iter().map(ToString::to_string).collect();
+        let doing = format!("create {}, which `rollfit schema` prints", names.join(" and "));
+        statements.push("COMMIT".to_owned());
+        session.execute(&doing, &statements.join("; "))
+    }
+
+    /// Whether a parent was missing when a partition of this process first needed it: then its first parts have the owner and
+    /// the grants that they would have without it.
+    pub(super) fn was_missing(&self, parent: &TableName) -> bool {
+        self.missed_parents.lock().unwrap_or_else(PoisonError::into_inner).contains(parent)
     }
 }
