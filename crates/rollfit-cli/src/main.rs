@@ -4,6 +4,7 @@
 mod args;
 mod audience;
 mod commands;
+mod details;
 mod exit;
 mod exposition;
 mod join_loss;

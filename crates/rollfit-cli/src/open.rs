@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rollfit_job::partition::Partition;
-use rollfit_job::plan::partitions;
-use rollfit_job::spec::{Place, Spec, Workers};
+use rollfit_job::partition::Selector;
+use rollfit_job::plan::{PlanError, partitions};
+use rollfit_job::spec::{Place, RowSecurity, Spec, Workers};
 use rollfit_job::store::{Fault, Sink, Source, StoreError};
 use rollfit_job::watch::Machine;
 use rollfit_job::{Job, error_chain};
 use rollfit_store::parquet::ParquetStore;
+use rollfit_store::patience::patiently;
 use rollfit_store::postgres::{PostgresStore, Purpose};
 
 use crate::args::{ConfigArguments, SelectArguments};
@@ -110,9 +112,12 @@ pub(crate) fn sink(spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Sink>, Failu
 
 /// Opens a directory for a job.
 fn parquet(dir: &Path, place: &Place, spec: &Spec) -> Result<ParquetStore, Failure> {
-    if place.schema.is_some() || place.password_command.is_some() {
+    if place.schema.is_some()
+        || place.password_command.is_some()
+        || place.row_security != RowSecurity::default()
+    {
         return Err(Failure::usage(
-            "schema and password_command are for databases; a directory of files has neither",
+            "schema, password_command and row_security are for databases; a directory of files has none of them",
         ));
     }
     opened(ParquetStore::open(dir, spec))
@@ -152,6 +157,19 @@ pub(crate) fn stores(spec: &Spec, purpose: Purpose) -> Result<Stores, Failure> {
     Ok(Stores { source, sink, is_one })
 }
 
+/// As [`partitions`]; a store that is lost on the way is waited for.
+pub(crate) fn planned(
+    spec: &Spec,
+    source: &dyn Source,
+    sink: &dyn Sink,
+    only: &[Selector],
+) -> Result<Vec<Partition>, PlanError> {
+    patiently(|| match partitions(spec, source, sink, only) {
+        Err(PlanError::Store(error)) => Err(error),
+        other => Ok(other),
+    })?
+}
+
 /// A job with its stores open and its partitions selected.
 pub(crate) struct OpenJob {
     pub(crate) spec: Spec,
@@ -179,7 +197,7 @@ impl OpenJob {
         let spec = spec(&arguments.config)?;
         let stores = stores(&spec, purpose)?;
         let (source, sink) = (stores.source.source(), stores.sink.sink());
-        let partitions = partitions(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
+        let partitions = planned(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
         let workers = arguments.workers.unwrap_or(spec.run.workers);
         Ok(Self { spec, source, sink, partitions, workers, machine })
     }

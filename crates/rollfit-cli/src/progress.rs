@@ -8,6 +8,7 @@ use rollfit_job::run::{Outcome, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
 
 use crate::args::GlobalArguments;
+use crate::details::detail_once;
 use crate::live::Live;
 use crate::output::{count, plural};
 use crate::screen::Screen;
@@ -105,7 +106,7 @@ impl Progress {
         if known && !logging::is_json() {
             return;
         }
-        let cause = rollfit_job::error_chain(error);
+        let cause = cause_of(error);
         self.tell(at, "retry", !known, &format!("{cause}; trying again in {:.1} s", pause.as_secs_f64()));
     }
 
@@ -132,10 +133,16 @@ impl Progress {
                 self.tell(at, "held", false, &format!("{holder} has it, trying again later"));
             }
             Outcome::Failed(error) => {
-                self.tell(at, "failed", true, &format!("failed: {}", rollfit_job::error_chain(error)));
+                self.tell(at, "failed", true, &format!("failed: {}", cause_of(error)));
             }
             Outcome::Abandoned => self.tell(at, "abandoned", true, "rolled back"),
             other => self.tell(at, "ended", false, &format!("{other:?}")),
         }
     }
+}
+
+/// Why something failed: for people with each detail once, for machines always with it.
+fn cause_of(error: &StoreError) -> String {
+    let cause = rollfit_job::error_chain(error);
+    if logging::is_json() { cause } else { detail_once(&cause, error.detail()) }
 }

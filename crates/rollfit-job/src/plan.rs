@@ -90,7 +90,7 @@ fn planned(
         for month in first.through(last) {
             let partition = Partition { key: key.clone(), month };
             // Where the source says which months there are, a month that it lacks is a gap and not a fault.
-            if !(spec.keys == Keys::All && is_gap(spec, source, &partition)) {
+            if !(spec.keys == Keys::All && is_gap(spec, source, &partition)?) {
                 planned.push(partition);
             }
         }
@@ -159,7 +159,7 @@ fn spans(
                 // "latest" is one month for all listed keys: one that lacks it is behind, and is told so.
                 Keys::Listed(_) => (spec.from.unwrap_or(first), last_of_all.unwrap_or(last)),
             },
-            (Err(_), Some(first), Some(last)) => (first, last),
+            (Err(error), Some(first), Some(last)) if !error.is_unconnected() => (first, last),
             (Err(error), ..) => return Err(error),
         };
         spans.push((key.clone(), first, last));
@@ -167,8 +167,13 @@ fn spans(
     Ok(spans)
 }
 
-fn is_gap(spec: &Spec, source: &dyn Source, partition: &Partition) -> bool {
-    matches!(source.estimate_rows(&spec.series[0], partition), Ok(0))
+/// A table that cannot be read is no gap: its partitions fail.
+fn is_gap(spec: &Spec, source: &dyn Source, partition: &Partition) -> Result<bool, StoreError> {
+    match source.estimate_rows(&spec.series[0], partition) {
+        Ok(rows) => Ok(rows == 0),
+        Err(error) if error.is_unconnected() => Err(error),
+        Err(_) => Ok(false),
+    }
 }
 
 fn nothing_to_find(series: &[Series]) -> String {

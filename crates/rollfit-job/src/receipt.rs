@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::panel::Panel;
-use crate::spec::{Boundary, Series, Spec};
+use crate::spec::{Boundary, RowSecurity, Series, Spec};
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
 pub const DEFINITION_VERSION: u32 = 2;
@@ -31,6 +31,42 @@ pub struct Definition {
     pub boundary: Boundary,
     /// The series in order.
     pub series: Vec<SeriesDefinition>,
+    /// Which stores were allowed to hide rows.
+    #[serde(default, skip_serializing_if = "AppliedRowSecurity::is_nowhere")]
+    pub row_security: AppliedRowSecurity,
+}
+
+/// The stores in which row-level security of the server applies, as the configuration accepts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppliedRowSecurity {
+    /// Where series come from.
+    pub source: bool,
+    /// Where features go.
+    pub sink: bool,
+}
+
+impl AppliedRowSecurity {
+    fn from_spec(spec: &Spec) -> Self {
+        let applies = |row_security| row_security == RowSecurity::Apply;
+        Self { source: applies(spec.source.row_security), sink: applies(spec.sink.place.row_security) }
+    }
+
+    /// Whether it applies to neither, as it does unless the configuration says so.
+    fn is_nowhere(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// For people: where it applies.
+impl std::fmt::Display for AppliedRowSecurity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match (self.source, self.sink) {
+            (false, false) => "nowhere",
+            (true, false) => "to the source",
+            (false, true) => "to the sink",
+            (true, true) => "to source and sink",
+        })
+    }
 }
 
 /// What was computed of one series.
@@ -112,6 +148,7 @@ impl Definition {
             version: DEFINITION_VERSION,
             boundary: spec.boundary,
             series: spec.series.iter().map(SeriesDefinition::of).collect(),
+            row_security: AppliedRowSecurity::from_spec(spec),
         }
     }
 
@@ -122,6 +159,12 @@ impl Definition {
         }
         if self.boundary != other.boundary {
             return Some(format!("boundary {} became {}", self.boundary, other.boundary));
+        }
+        if self.row_security != other.row_security {
+            return Some(format!(
+                "row-level security applied {} and applies {} now (`row_security`)",
+                self.row_security, other.row_security
+            ));
         }
         let names = |definition: &Self| {
             definition.series.iter().map(|s| s.name.clone()).collect::<Vec<_>>().join(", ")

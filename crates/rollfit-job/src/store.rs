@@ -30,18 +30,27 @@ pub enum Fault {
 
 /// An error of a store: what failed, where, and what to do. Its message is safe to print, whatever names it holds.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
+#[error("{message}{}", detail_text(detail.as_deref()))]
 pub struct StoreError {
     fault: Fault,
     message: String,
+    detail: Option<String>,
     attempts_max: Option<u32>,
+    is_unconnected: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl StoreError {
     /// An error without a cause beneath it.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: one_line(message), attempts_max: None, source: None }
+        Self {
+            fault,
+            message: one_line(message),
+            detail: None,
+            attempts_max: None,
+            is_unconnected: false,
+            source: None,
+        }
     }
 
     /// An error that another one led to.
@@ -50,12 +59,24 @@ impl StoreError {
         message: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { fault, message: one_line(message), attempts_max: None, source: Some(source.into()) }
+        Self { source: Some(source.into()), ..Self::new(fault, message) }
     }
 
     /// An error that will not pass.
     pub fn permanent(message: impl Into<String>) -> Self {
         Self::new(Fault::Permanent, message)
+    }
+
+    /// An error because the connection to the store was lost or cannot be made.
+    pub fn unconnected(fault: Fault, message: impl Into<String>) -> Self {
+        Self { is_unconnected: true, ..Self::new(fault, message) }
+    }
+
+    /// The same error with what the store said in detail, which may be the same for many partitions.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(one_line(detail));
+        self
     }
 
     /// The same error, for which a partition is tried so often at most.
@@ -70,6 +91,21 @@ impl StoreError {
         self.fault
     }
 
+    /// What the store said in detail; [`Display`](std::fmt::Display) ends with it.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// The error without its detail.
+    pub fn brief(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the connection to the store was lost or cannot be made.
+    pub fn is_unconnected(&self) -> bool {
+        self.is_unconnected
+    }
+
     /// How often a partition is tried at most that fails like this; none for as often as others.
     pub fn attempts_max(&self) -> Option<u32> {
         self.attempts_max
@@ -78,6 +114,10 @@ impl StoreError {
 
 fn one_line(message: impl Into<String>) -> String {
     foreign::message(&message.into()).into_owned()
+}
+
+fn detail_text(detail: Option<&str>) -> String {
+    detail.map(|detail| format!("; {detail}")).unwrap_or_default()
 }
 
 /// Some rows of one series, sorted by instant, each instant once.

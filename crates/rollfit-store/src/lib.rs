@@ -5,6 +5,7 @@ mod damaged;
 pub mod import;
 mod key_finder;
 pub mod parquet;
+pub mod patience;
 pub mod postgres;
 pub mod regular_file;
 mod stopwatch;

@@ -17,6 +17,7 @@ use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 use super::unfilled;
 use crate::args::{GlobalArguments, RunArguments};
 use crate::audience::Audience;
+use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::record::header::header;
@@ -136,6 +137,9 @@ struct Problem {
     partition: Partition,
     state: &'static str,
     cause: String,
+    /// The end of the cause that may be the same for many partitions.
+    #[serde(skip)]
+    detail: Option<String>,
 }
 
 impl Summary {
@@ -158,7 +162,7 @@ impl Summary {
     }
 
     fn add(&mut self, partition: &Partition, outcome: &Outcome) {
-        let problem = |state, cause| Problem { partition: partition.clone(), state, cause };
+        let problem = |state, cause| Problem { partition: partition.clone(), state, cause, detail: None };
         match outcome {
             Outcome::Written { receipt, bytes, join_loss, .. } => {
                 self.written += 1;
@@ -175,7 +179,10 @@ impl Summary {
                 self.left_alone.push(problem(assessment.state.name(), assessment.cause.clone()));
             }
             Outcome::Held(holder) => self.failed.push(problem("held", format!("{holder} still has it"))),
-            Outcome::Failed(error) => self.failed.push(problem("failed", error_chain(error))),
+            Outcome::Failed(error) => self.failed.push(Problem {
+                detail: error.detail().map(str::to_owned),
+                ..problem("failed", error_chain(error))
+            }),
             Outcome::Abandoned => self.not_begun += 1,
             other => self.failed.push(problem("failed", format!("{other:?}"))),
         }
@@ -211,7 +218,8 @@ impl Summary {
             output::line(&format!("{attempts} failed for a cause that may pass, and tried again"))?;
         }
         for problem in self.failed.iter().chain(&self.left_alone) {
-            output::line(&format!("  {}: {}: {}", problem.partition, problem.state, problem.cause))?;
+            let cause = detail_once(&problem.cause, problem.detail.as_deref());
+            output::line(&format!("  {}: {}: {cause}", problem.partition, problem.state))?;
         }
         let is_blocked = |problem: &Problem| problem.state == State::Blocked.name();
         if !self.left_alone.iter().all(is_blocked) {

@@ -3,7 +3,6 @@
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
-use rollfit_job::plan::partitions;
 use rollfit_store::postgres::Purpose;
 
 use crate::args::{GlobalArguments, SchemaArguments};
@@ -24,7 +23,8 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
     }
     let stores = open::stores(&spec, Purpose::Read)?;
     let Store::Postgres(sink) = &stores.sink else { return Err(no_schema()) };
-    let mut partitions = partitions(&spec, stores.source.source().as_ref(), sink.as_ref(), &arguments.only)?;
+    let mut partitions =
+        open::planned(&spec, stores.source.source().as_ref(), sink.as_ref(), &arguments.only)?;
     partitions.extend(months_ahead(&partitions, arguments.months_ahead.into()));
     spec.check_outputs(partitions.iter())?;
     let statements = sink.ddl(&partitions)?;

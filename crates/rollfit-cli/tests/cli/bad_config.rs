@@ -164,3 +164,13 @@ fn init_never_overwrites_a_configuration() {
     // What it writes is a configuration: only the store is missing.
     sandbox.run(&["plan"]).exits(3);
 }
+
+#[test]
+fn row_security_is_for_databases_and_has_two_values() {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
+    let accepting = [("ROLLFIT_STORE__ROW_SECURITY", "apply")];
+    sandbox.run_with(&accepting, &["plan"]).exits(2).says(&["row_security", "databases"]);
+    let unknown = [("ROLLFIT_STORE__ROW_SECURITY", "on")];
+    sandbox.run_with(&unknown, &["plan"]).exits(2).says(&["[store] row_security = \"on\"", "\"apply\""]);
+    sandbox.run(&["plan"]).exits(0);
+}

@@ -95,8 +95,9 @@ fn whoever_holds_a_partition_for_longer_is_named() {
     assert_eq!(summary["written"], 1, "{summary}");
     let failed = &summary["failed"][0];
     assert_eq!((&failed["state"], &failed["partition"]["month"]), (&"held".into(), &"2017-01".into()));
-    let wanted =
-        format!("the old job (server process {process} for a local client, since {since}) still has it");
+    let wanted = format!(
+        "the old job (role postgres, server process {process}, local client, since {since}) still has it"
+    );
     assert_eq!(failed["cause"], wanted);
     job.batch_execute("rollback").unwrap();
     workload.done();

@@ -29,6 +29,7 @@ pub(super) struct StoreConfig {
     pub(super) url: String,
     pub(super) schema: Option<String>,
     pub(super) password_command: Option<String>,
+    pub(super) row_security: Option<String>,
     pub(super) name: Option<String>,
     #[serde(default = "defaults::compression")]
     pub(super) compression: String,
@@ -44,6 +45,7 @@ pub(super) struct PlaceConfig {
     pub(super) url: String,
     pub(super) schema: Option<String>,
     pub(super) password_command: Option<String>,
+    pub(super) row_security: Option<String>,
     #[serde(skip)]
     pub(super) dirs: Dirs,
 }

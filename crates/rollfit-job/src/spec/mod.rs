@@ -16,7 +16,7 @@ use self::config::{Config, NumberOrWord, OneOrMany, Override, SeriesConfig};
 pub use self::origin::{Origin, Origins, Setting};
 pub use self::pattern::{Pattern, PatternError};
 use self::stores::resolve_stores;
-pub use self::stores::{Compression, NumberType, Place, SinkSpec};
+pub use self::stores::{Compression, NumberType, Place, RowSecurity, SinkSpec};
 use crate::foreign;
 use crate::month::Month;
 use crate::partition::{Partition, check_key};

@@ -20,6 +20,8 @@ pub struct Place {
     pub password_command: Option<String>,
     /// The directory that the command is run in, see [`Place::url_dir`].
     pub password_command_dir: PathBuf,
+    /// What happens where the server would hide rows from the role.
+    pub row_security: RowSecurity,
 }
 
 impl Place {
@@ -31,6 +33,39 @@ impl Place {
             schema: None,
             password_command: None,
             password_command_dir: PathBuf::new(),
+            row_security: RowSecurity::default(),
+        }
+    }
+}
+
+/// What happens where row-level security of the server would hide rows from the role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowSecurity {
+    /// Reading or writing such a table is an error.
+    #[default]
+    Refuse,
+    /// The policies apply: what they hide is not read.
+    Apply,
+}
+
+impl std::str::FromStr for RowSecurity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "refuse" => Ok(Self::Refuse),
+            "apply" => Ok(Self::Apply),
+            _ => Err(()),
+        }
+    }
+}
+
+impl RowSecurity {
+    /// The name in the configuration and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Apply => "apply",
         }
     }
 }
@@ -100,25 +135,34 @@ pub(super) fn resolve_stores(config: &Config) -> Result<(Place, SinkSpec), SpecE
         url: store.url.clone(),
         schema: store.schema.clone(),
         password_command: store.password_command.clone(),
+        row_security: store.row_security.clone(),
         dirs: store.dirs.clone(),
     };
     let store = config.store.as_ref();
+    let source_section = if config.source.is_some() { "source" } else { "store" };
     let source = config.source.clone().or_else(|| store.map(of_store)).ok_or_else(|| missing("source"))?;
     let (section, sink) = match &config.sink {
         Some(sink) => ("sink", sink),
         None => ("store", store.ok_or_else(|| missing("sink"))?),
     };
-    Ok((resolve_place(source), resolve_sink(section, sink, of_store(sink))?))
+    Ok((resolve_place(source_section, source)?, resolve_sink(section, sink, of_store(sink))?))
 }
 
-fn resolve_place(place: PlaceConfig) -> Place {
-    Place {
+fn resolve_place(section: &str, place: PlaceConfig) -> Result<Place, SpecError> {
+    let row_security = match place.row_security.as_deref() {
+        None => RowSecurity::default(),
+        Some(text) => text.parse().map_err(|()| {
+            SpecError::new(format!("[{section}] row_security = \"{text}\": write \"apply\" or \"refuse\""))
+        })?,
+    };
+    Ok(Place {
         schema: place.schema,
         url_dir: place.dirs.url,
         password_command: place.password_command,
         password_command_dir: place.dirs.password_command,
+        row_security,
         ..Place::new(place.url)
-    }
+    })
 }
 
 fn resolve_sink(section: &str, sink: &StoreConfig, place: PlaceConfig) -> Result<SinkSpec, SpecError> {
@@ -132,7 +176,7 @@ fn resolve_sink(section: &str, sink: &StoreConfig, place: PlaceConfig) -> Result
         ))
     })?;
     Ok(SinkSpec {
-        place: resolve_place(place),
+        place: resolve_place(section, place)?,
         name: sink.name.clone(),
         compression: resolve_compression(section, &sink.compression)?,
         numbers,

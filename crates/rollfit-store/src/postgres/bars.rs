@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use rollfit_job::spec::Place;
+use rollfit_job::spec::{Place, RowSecurity};
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
@@ -17,7 +17,7 @@ use super::holders::{Holder, LOCK_KEY};
 use super::names::{TableName, check_length, quoted};
 use super::pool::PooledSession;
 use super::rights::{READ_AND_WRITE, check_create, check_table};
-use super::session::Timeouts;
+use super::session::{Mode, TransactionSettings};
 use super::source_table::{BQX, Layout, M1, SourceTable, StoredRows, WantedRows};
 use super::tables::{Table, describe};
 use super::{LOCK_TIMEOUT, Purpose, connect, server};
@@ -25,11 +25,17 @@ use crate::import::{
     Bar, BarsOptions, Base, KeyBars, KeyReport, KeyUpdate, StoredBars, import_going_on, not_as_imported,
     not_imported,
 };
+use crate::patience::patiently;
 
 /// A key is some hundred thousand rows: what takes longer than minutes is stuck. Between two statements there is never
 /// more to do than to work out the rows of one key.
-const TIMEOUTS: Timeouts =
-    Timeouts { statement: Duration::from_secs(300), lock: LOCK_TIMEOUT, idle: Duration::from_secs(600) };
+const SETTINGS: TransactionSettings = TransactionSettings {
+    statement: Duration::from_secs(300),
+    lock: LOCK_TIMEOUT,
+    idle: Duration::from_secs(600),
+    // An import computes from all bars that a table has: there is no accepting that some are hidden.
+    row_security: RowSecurity::Refuse,
+};
 
 /// An import going on. Dropped without [`PostgresBars::commit`] it leaves everything as it was.
 pub struct PostgresBars {
@@ -49,12 +55,14 @@ impl PostgresBars {
     /// When the URL makes no sense, the server cannot be reached or is too old, there is no such schema, or another import
     /// is going on there.
     pub fn begin(place: &Place, options: BarsOptions) -> Result<Self, StoreError> {
-        let pool = connect(place, Purpose::Write, &TIMEOUTS)?;
-        let mut session = pool.first_session()?;
-        let schema = server::schema(&mut session, place.schema.as_deref())?;
+        let pool = connect(place, Purpose::Write, &SETTINGS)?;
+        let (session, schema) = patiently(|| {
+            let mut session = pool.first_session()?;
+            let schema = server::schema(&mut session, place.schema.as_deref())?;
+            session.begin(Mode::Write, &SETTINGS)?;
+            Ok((session, schema))
+        })?;
         let place = format!("{} schema {schema}", pool.describe());
-        // Each statement must see what was committed before the locks were got.
-        session.begin("ISOLATION LEVEL READ COMMITTED", &TIMEOUTS)?;
         let bases = TableName::new(&schema, BASES);
         let mut import = Self { session, place, schema, bases, options, ended: false };
         import.keep_others_out()?;
@@ -131,6 +139,9 @@ impl PostgresBars {
     fn provide(&mut self, name: &TableName, create_sql: &str) -> Result<bool, StoreError> {
         let known = describe(&mut self.session, &self.schema, std::slice::from_ref(&name.name))?;
         if let Some(table) = known.get(&name.name) {
+            if let Some(policies) = &table.policies {
+                return Err(policies.refused(name));
+            }
             check_table(&mut self.session, table, &READ_AND_WRITE)?;
             return Ok(false);
         }

@@ -99,7 +99,9 @@ impl PostgresStore {
         let name = self.table(&name);
         if let Some(table) = self.partitioned(session, series, &name)? {
             // The parent is nearer than another key's table.
-            let nearest = sibling.filter(|(other, _)| other.key == partition.key).map(|(_, table)| table);
+            let was_missing = self.was_missing(&name);
+            let is_nearer = |other: &Partition| other.key == partition.key || was_missing;
+            let nearest = sibling.filter(|(other, _)| is_nearer(other)).map(|(_, table)| table);
             let access = self.access(session, Some(nearest.as_ref().unwrap_or(&table)))?;
             let parent = ParentModel { name, is_there: true, access: Access::default() };
             return Ok(Model { like: Some(table), access, parent: Some(parent) });

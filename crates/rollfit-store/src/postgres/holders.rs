@@ -20,8 +20,11 @@ pub(crate) const LOCK_KEY: &str = "hashtextextended('rollfit ' || $1, 0)";
 
 /// What is asked of a holder, of `a`, its session, and `p`, its COPY.
 const COLUMNS: &str = "
-    a.pid, coalesce(a.application_name, ''), coalesce(host(a.client_addr), 'a local client'),
-    to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'),
+    a.pid, coalesce(a.application_name, ''), a.usename::text,
+    CASE WHEN a.backend_start IS NULL THEN 'host hidden'
+         ELSE coalesce('host ' || host(a.client_addr), 'local client') END,
+    CASE WHEN a.backend_start IS NULL THEN 'hidden' ELSE coalesce(
+        to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), 'an unknown time') END,
     a.state = 'active' AND a.wait_event = 'ClientRead' AND a.usename = current_user
         AND a.application_name LIKE 'rollfit %',
     concat_ws(' ', a.backend_start, a.query_start, p.bytes_processed)";
@@ -36,8 +39,11 @@ pub(crate) struct Stalls {
 pub(crate) struct Holder {
     pid: i32,
     name: String,
+    /// None for a process of the server itself.
+    role: Option<String>,
+    /// The server tells it only to members of the role and of `pg_read_all_stats`, as it does the time.
     host: String,
-    since: Option<String>,
+    since: String,
     /// Whether it waits for its client, and we may end it.
     is_waiting_for_its_client: bool,
     /// Changes whenever it moves.
@@ -48,8 +54,8 @@ pub(crate) struct Holder {
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = if self.name.is_empty() { "another session" } else { &self.name };
-        let since = self.since.as_deref().unwrap_or("an unknown time");
-        write!(f, "{name} (server process {} for {}, since {since})", self.pid, self.host)
+        let role = self.role.as_deref().map(|role| format!("role {role}, ")).unwrap_or_default();
+        write!(f, "{name} ({role}server process {}, {}, since {})", self.pid, self.host, self.since)
     }
 }
 
@@ -95,10 +101,11 @@ impl Holder {
         Self {
             pid: row.get(0),
             name: row.get(1),
-            host: row.get(2),
-            since: row.get(3),
-            is_waiting_for_its_client: row.get::<_, Option<bool>>(4).unwrap_or(false),
-            progress: row.get(5),
+            role: row.get(2),
+            host: row.get(3),
+            since: row.get(4),
+            is_waiting_for_its_client: row.get::<_, Option<bool>>(5).unwrap_or(false),
+            progress: row.get(6),
         }
     }
 }

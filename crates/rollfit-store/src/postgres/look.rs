@@ -11,6 +11,7 @@ use super::instant::ServerInstant;
 use super::leaf::Leaf;
 use super::names::{TableName, quoted};
 use super::receipts;
+use super::row_security::{Accepting, AppliedPolicies};
 use super::session::Session;
 use super::tables::{Table, describe};
 
@@ -29,6 +30,8 @@ pub(crate) struct SeenLeaf {
     pub(crate) leaf: Leaf,
     /// The first and the last instant, where there are rows.
     pub(crate) span: Option<(ServerInstant, ServerInstant)>,
+    /// The policies that apply to the role; none where none do.
+    pub(crate) policies: Option<AppliedPolicies>,
     columns: Vec<String>,
 }
 
@@ -36,13 +39,13 @@ impl PostgresStore {
     /// Looks at a partition.
     ///
     /// # Errors
-    /// When a table cannot be written as it is, or holds rows of another month.
+    /// When a table cannot be written as it is, holds rows of another month, or may hide some.
     pub(super) fn look(&self, session: &mut Session, partition: &Partition) -> Result<Look, StoreError> {
         let names: Vec<String> = self.series.iter().map(|series| series.features_table(partition)).collect();
         let mut asked = names.clone();
         asked.push(self.receipts.name.clone());
         let tables = describe(session, &self.schema, &asked)?;
-        let has_receipts = self.has_receipts(tables.get(&self.receipts.name));
+        let has_receipts = self.has_receipts(tables.get(&self.receipts.name))?;
         let tables: Vec<Option<&Table>> = names.iter().map(|name| tables.get(name)).collect();
         let leaves = self.leaves(session, &tables, partition)?;
         let receipt = match has_receipts {
@@ -67,6 +70,7 @@ impl PostgresStore {
                 leaves.push(None);
                 continue;
             };
+            self.check_row_security(table, Accepting::Sink)?;
             let series = &self.series[at];
             let leaf = match Leaf::new(table, series) {
                 Ok(leaf) => leaf,
@@ -107,7 +111,7 @@ impl SeenLeaf {
             check_month(&leaf.name, [first, last], month)?;
         }
         let columns = table.columns.iter().map(|column| column.name.clone()).collect();
-        Ok(Self { oid: table.oid, leaf, span, columns })
+        Ok(Self { oid: table.oid, leaf, span, policies: table.policies.clone(), columns })
     }
 }
 

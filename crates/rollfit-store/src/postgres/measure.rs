@@ -16,7 +16,7 @@ use super::encode::RowEncoder;
 use super::leaf::Leaf;
 use super::names::{TableName, list, quoted};
 use super::pool::PooledSession;
-use super::session::Session;
+use super::session::{Mode, Session};
 use crate::stopwatch::{Stopwatch, micros};
 use crate::trial::{BYTES_MAX, Trial, check_tiles, later_instants, speed};
 
@@ -110,7 +110,7 @@ impl PostgresStore {
         let name = self.scratch_name(scratch);
         let statements = format!("CREATE {}TABLE {name} (); DROP TABLE {name}", scratch.kind);
         let written = session
-            .begin("", &self.timeouts)
+            .begin(Mode::Write, &self.settings)
             .and_then(|()| session.execute("make a table to measure with", &statements));
         if let Err(error) = written {
             session.roll_back();
@@ -153,7 +153,7 @@ impl PostgresStore {
         scratch: &Scratch<'_>,
         time_max: Duration,
     ) -> Result<Trial, StoreError> {
-        session.begin("", &self.timeouts)?;
+        session.begin(Mode::Write, &self.settings)?;
         let tried = self.try_tables(session, scratch, time_max.mul_f64(WRITE_SHARE));
         session.roll_back();
         let mut trial = tried?;

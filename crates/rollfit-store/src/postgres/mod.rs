@@ -30,10 +30,12 @@ mod pool;
 mod probe;
 mod problem;
 mod prospect;
+mod provide;
 mod read_back;
 mod receipts;
 mod references;
 mod rights;
+mod row_security;
 mod schema;
 mod server;
 mod session;
@@ -42,14 +44,16 @@ mod sink;
 mod slot;
 mod source;
 mod source_table;
+mod staging;
 mod tables;
 mod trigger;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rollfit_job::spec::{Place, RunSpec, Series, Spec};
+use rollfit_job::spec::{Place, Series, Spec};
 use rollfit_job::store::StoreError;
 
 pub use self::bars::PostgresBars;
@@ -57,15 +61,18 @@ use self::catalog::Catalog;
 use self::column_type::NumberColumn;
 use self::connect::{ConnectOptions, Environment};
 pub use self::doctor::{
-    Connection, Diagnosis, Examination, Holds, LastRun, MonthRows, Problem, SourceTable, Target, Targets, Tls,
+    Connection, Diagnosis, Examination, Holds, LastRun, MonthRows, Problem, RestrictedTable,
+    RowSecurityReport, SourceTable, Target, Targets, Tls,
 };
 use self::holders::{Met, Stalls};
 use self::names::TableName;
 use self::pool::{Pool, PooledSession};
+use self::row_security::Accepting;
 pub use self::server::SessionBudget;
-use self::session::{Session, Timeouts};
+use self::session::{Mode, Session, TransactionSettings};
 use self::tables::Table;
 use crate::key_finder::KeyFinder;
+use crate::patience::patiently;
 
 /// How much longer than the server's own timeout to wait for its answer.
 const REPLY_GRACE: Duration = Duration::from_secs(15);
@@ -85,11 +92,14 @@ pub struct PostgresStore {
     series: Vec<Series>,
     key_finder: KeyFinder,
     numbers: NumberColumn,
-    timeouts: Timeouts,
+    settings: TransactionSettings,
     stalls: Stalls,
     met: Arc<Met>,
     catalog: Catalog,
-    receipts_made: Mutex<bool>,
+    /// Tables that partitions share and that are known to be there.
+    shared_tables: Mutex<HashSet<TableName>>,
+    /// Those of them that were missing.
+    missed_parents: Mutex<HashSet<TableName>>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
 }
@@ -109,16 +119,32 @@ impl PostgresStore {
     /// # Errors
     /// When the URL makes no sense, the server cannot be reached or is too old, or there is no such schema.
     pub fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Self, StoreError> {
+        let settings = TransactionSettings {
+            statement: spec.run.statement_timeout,
+            lock: LOCK_TIMEOUT,
+            idle: spec.run.idle_timeout,
+            row_security: place.row_security,
+        };
+        let pool = connect(place, purpose, &settings)?;
+        let store = patiently(|| Self::open_with(Arc::clone(&pool), place, spec, (purpose, settings)))?;
+        pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(store)
+    }
+
+    /// The store behind a pool that has no session yet.
+    fn open_with(
+        pool: Arc<Pool>,
+        place: &Place,
+        spec: &Spec,
+        (purpose, settings): (Purpose, TransactionSettings),
+    ) -> Result<Self, StoreError> {
         let opened_at = Instant::now();
-        let timeouts = timeouts(&spec.run);
-        let pool = connect(place, purpose, &timeouts)?;
         let mut session = pool.first_session()?;
         let schema = server::schema(&mut session, place.schema.as_deref())?;
         let budget = server::session_budget(&mut session, spec.run.store_sessions_max)?;
         pool.set_budget(budget.sessions);
         let is_local = server::is_local(&mut session, pool.leads_here())?;
         drop(session);
-        pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Self {
             opened_at,
             receipts: TableName::new(&schema, receipts::RECEIPTS),
@@ -130,11 +156,12 @@ impl PostgresStore {
             series: spec.series.clone(),
             key_finder: KeyFinder::new(spec),
             numbers: spec.sink.numbers.into(),
-            timeouts,
+            settings,
             stalls: Stalls::new(spec.run.idle_timeout),
             met: Arc::default(),
             catalog: Catalog::default(),
-            receipts_made: Mutex::new(false),
+            shared_tables: Mutex::default(),
+            missed_parents: Mutex::default(),
             receipts_hidden: AtomicBool::new(false),
             vacuum_refused: AtomicBool::new(false),
         })
@@ -153,7 +180,7 @@ impl PostgresStore {
     /// A session in a transaction that sees one moment of the store, and changes nothing.
     fn snapshot_session(&self) -> Result<PooledSession, StoreError> {
         let mut session = self.pool.session()?;
-        session.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.timeouts)?;
+        session.begin(Mode::Snapshot, &self.settings)?;
         Ok(session)
     }
 
@@ -170,8 +197,11 @@ impl PostgresStore {
 
     /// Whether the receipts can be read. Who only reads may do without the right to: whoever wrote the features, they are
     /// then nobody's. Who writes has to know, and is told by the server.
-    fn has_receipts(&self, table: Option<&Table>) -> bool {
-        let Some(table) = table else { return false };
+    ///
+    /// # Errors
+    /// When policies may hide some.
+    fn has_receipts(&self, table: Option<&Table>) -> Result<bool, StoreError> {
+        let Some(table) = table else { return Ok(false) };
         let hidden = self.purpose == Purpose::Read && !table.readable;
         if hidden && !self.receipts_hidden.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -180,12 +210,15 @@ impl PostgresStore {
                 table.name.sql()
             );
         }
-        !hidden
+        if !hidden {
+            self.check_row_security(table, Accepting::Sink)?;
+        }
+        Ok(!hidden)
     }
 
     /// How long to wait for an answer.
     fn reply_timeout(&self) -> Duration {
-        self.timeouts.statement + REPLY_GRACE
+        self.settings.statement + REPLY_GRACE
     }
 
     /// Where the store is, for people.
@@ -199,16 +232,12 @@ impl PostgresStore {
     }
 }
 
-fn timeouts(run: &RunSpec) -> Timeouts {
-    Timeouts { statement: run.statement_timeout, lock: LOCK_TIMEOUT, idle: run.idle_timeout }
-}
-
-fn connect(place: &Place, purpose: Purpose, timeouts: &Timeouts) -> Result<Arc<Pool>, StoreError> {
+fn connect(place: &Place, purpose: Purpose, settings: &TransactionSettings) -> Result<Arc<Pool>, StoreError> {
     let environment = Environment::of_process(&place.url_dir, &place.password_command_dir);
     let mut options = ConnectOptions::parse(&place.url, place.password_command.as_deref(), &environment)
         .map_err(|error| StoreError::permanent(rollfit_job::error_chain(&error)))?;
     if purpose == Purpose::Write {
         options.require_writable();
     }
-    Ok(Pool::new(options, timeouts.statement + REPLY_GRACE))
+    Ok(Pool::new(options, settings.statement + REPLY_GRACE))
 }

@@ -115,14 +115,16 @@ impl Pool {
         }
     }
 
-    /// The first session of a store. Where there is none, the store cannot be reached.
+    /// The first session of a store. Where there is none, the store cannot be reached, unless a server is there that may
+    /// have one in a moment.
     pub(crate) fn first_session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
         self.lock().open += 1;
         match self.open(&self.options) {
             Ok(session) => Ok(self.lend(session, self.reply_timeout)),
             Err(error) => {
                 self.leave_seat();
-                Err(not_connected(&error, Fault::Unreachable))
+                let may_pass = error.may_pass() || is_full(&error);
+                Err(not_connected(&error, if may_pass { Fault::Transient } else { Fault::Unreachable }))
             }
         }
     }
@@ -266,7 +268,10 @@ fn not_connected(error: &ConnectError, fault: Fault) -> StoreError {
         error if is_refused_login(error) && fault == Fault::Transient => Fault::Permanent,
         _ => fault,
     };
-    StoreError::new(fault, rollfit_job::error_chain(error))
+    match fault {
+        Fault::Permanent => StoreError::permanent(rollfit_job::error_chain(error)),
+        fault => StoreError::unconnected(fault, rollfit_job::error_chain(error)),
+    }
 }
 
 /// Whether the server has no room for one more connection.

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rollfit_job::spec::RowSecurity;
 use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::watch::{StoreProbe, StoreSample};
 use tokio_postgres::Row;
 
 use super::holders::{Holder, Met};
 use super::pool::{Pool, PooledSession};
-use super::session::{Session, Timeouts};
+use super::session::{Mode, Session, TransactionSettings};
 
 /// How long to wait for a session that a worker gives back.
 const SPARE_WAIT: Duration = Duration::from_millis(500);
@@ -71,9 +72,13 @@ impl PostgresProbe {
     }
 
     fn ask(&mut self, session: &mut PooledSession) -> Result<StoreSample, StoreError> {
-        let timeouts =
-            Timeouts { statement: STATEMENT_TIMEOUT, lock: STATEMENT_TIMEOUT, idle: 2 * STATEMENT_TIMEOUT };
-        let sample = session.begin("READ ONLY", &timeouts).and_then(|()| self.look(session));
+        let settings = TransactionSettings {
+            statement: STATEMENT_TIMEOUT,
+            lock: STATEMENT_TIMEOUT,
+            idle: 2 * STATEMENT_TIMEOUT,
+            row_security: RowSecurity::Refuse,
+        };
+        let sample = session.begin(Mode::Monitor, &settings).and_then(|()| self.look(session));
         session.roll_back();
         sample
     }

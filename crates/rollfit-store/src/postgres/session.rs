@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use rollfit_job::activity::{Activity, enter};
+use rollfit_job::spec::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
@@ -41,25 +42,55 @@ impl Shared {
     }
 }
 
-/// How long the statements of a transaction may take. Set for each transaction and not for the session, which may not be
-/// ours alone where a pooler stands between.
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// To write. Each statement sees what was committed before it, and so what was there when a lock was got.
+    Write,
+    /// To read one moment of the store.
+    Snapshot,
+    /// To look at the server as it is now.
+    Monitor,
+}
+
+impl Mode {
+    /// As after `BEGIN`; it never leaves the isolation level to the role's default.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Write => "ISOLATION LEVEL READ COMMITTED",
+            Self::Snapshot => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Self::Monitor => "ISOLATION LEVEL READ COMMITTED READ ONLY",
+        }
+    }
+}
+
+/// How long the statements of a transaction may take, and whether policies may hide rows from them. Set for each transaction
+/// and not for the session, which may not be ours alone where a pooler stands between.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
+pub(crate) struct TransactionSettings {
     pub(crate) statement: Duration,
     pub(crate) lock: Duration,
     pub(crate) idle: Duration,
+    pub(crate) row_security: RowSecurity,
 }
 
-impl Timeouts {
+impl TransactionSettings {
     /// Statements that set them, and what else a transaction must not inherit: the time zone and the style in which instants
-    /// are written, and how soon the server notices that this side is gone.
+    /// are written, how soon the server notices that this side is gone, and an end of the transaction as a whole, which
+    /// servers know from version 17 on.
     fn sql(&self) -> String {
+        let row_security = match self.row_security {
+            RowSecurity::Refuse => "off",
+            RowSecurity::Apply => "on",
+        };
         format!(
             "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
              SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL TimeZone = 'UTC'; \
              SET LOCAL DateStyle = 'ISO, MDY'; \
              SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; \
-             SET LOCAL tcp_keepalives_count = 3",
+             SET LOCAL tcp_keepalives_count = 3; SET LOCAL row_security = {row_security}; \
+             SELECT CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL \
+                 THEN set_config('transaction_timeout', '0', true) END",
             self.statement.as_millis(),
             self.lock.as_millis(),
             self.idle.as_millis()
@@ -132,10 +163,10 @@ impl Session {
         !self.broken && !self.client.is_closed()
     }
 
-    /// Begins a transaction whose statements stop by themselves: with `mode` as after `BEGIN`.
-    pub(crate) fn begin(&mut self, mode: &str, timeouts: &Timeouts) -> Result<(), StoreError> {
+    /// Begins a transaction whose statements stop by themselves.
+    pub(crate) fn begin(&mut self, mode: Mode, settings: &TransactionSettings) -> Result<(), StoreError> {
         let forget = if self.shared.mixed_up.load(Ordering::Relaxed) { "DEALLOCATE ALL; " } else { "" };
-        self.execute("begin a transaction", &format!("BEGIN {mode}; {forget}{}", timeouts.sql()))
+        self.execute("begin a transaction", &format!("BEGIN {}; {forget}{}", mode.sql(), settings.sql()))
     }
 
     /// Ends a transaction that is not to be kept.

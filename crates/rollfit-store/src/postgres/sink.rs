@@ -35,7 +35,7 @@ impl PostgresStore {
     fn stored_partitions(&self, session: &mut Session) -> Result<BTreeSet<Partition>, StoreError> {
         let names = tables::names_with_rows(session, &self.schema)?;
         let known = tables::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
-        let has_receipts = self.has_receipts(known.get(&self.receipts.name));
+        let has_receipts = self.has_receipts(known.get(&self.receipts.name))?;
         let series = || self.series.iter();
         let mut partitions: BTreeSet<Partition> =
             names.iter().flat_map(|name| series().filter_map(|series| series.partition_of(name))).collect();

@@ -6,7 +6,7 @@
 
 mod checks;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use rollfit_job::activity::{Activity, during, enter};
 use rollfit_job::partition::Partition;
@@ -29,7 +29,8 @@ use super::pool::PooledSession;
 use super::read_back::TableReader;
 use super::receipts;
 use super::references::References;
-use super::session::CopyIn;
+use super::session::{CopyIn, Mode};
+use super::staging;
 use super::tables::{Column, check_taken};
 
 /// A partition in a transaction that holds its locks.
@@ -56,6 +57,8 @@ struct Target {
     /// How to make it, where it is not there.
     creation: Option<Creation>,
     has_rows: bool,
+    /// Whether policies apply, where the server lets no COPY in: rows are staged and then inserted.
+    is_staged: bool,
 }
 
 /// The table whose rows are on their way.
@@ -71,8 +74,8 @@ impl PostgresStore {
     pub(super) fn claim_partition(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
         let mut session = self.pool.session()?;
         failpoint::reach("connected");
-        self.make_receipts(&mut session)?;
-        session.begin("", &self.timeouts)?;
+        self.provide_shared_tables(&mut session, partition)?;
+        session.begin(Mode::Write, &self.settings)?;
         let output = self.output_of(partition);
         let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_KEY})");
         let locked = session.rows("lock the partition", &sql, &[(&output, Type::TEXT)])?;
@@ -109,6 +112,12 @@ impl PostgresStore {
         })))
     }
 
+    /// The columns of a series' table that are written, in SQL.
+    fn columns_of(&self, series: usize) -> String {
+        let columns = &self.series[series].columns;
+        list(std::iter::once(TIME_COLUMN).chain(columns.iter().map(String::as_str)))
+    }
+
     fn targets(
         &self,
         session: &mut PooledSession,
@@ -116,10 +125,16 @@ impl PostgresStore {
         leaves: Vec<Option<SeenLeaf>>,
     ) -> Result<Vec<Target>, StoreError> {
         let target = |(series, seen): (&Series, Option<SeenLeaf>)| match seen {
-            Some(seen) => Ok(Target { leaf: seen.leaf, creation: None, has_rows: seen.span.is_some() }),
+            Some(seen) => {
+                let policies = seen.policies.as_ref();
+                policies.map_or(Ok(()), |policies| policies.check_writable(&seen.leaf.name))?;
+                let (has_rows, is_staged) = (seen.span.is_some(), policies.is_some());
+                Ok(Target { leaf: seen.leaf, creation: None, has_rows, is_staged })
+            }
             None => {
                 let creation = self.creation(session, series, partition)?;
-                Ok(Target { leaf: creation.leaf.clone(), creation: Some(creation), has_rows: false })
+                let leaf = creation.leaf.clone();
+                Ok(Target { leaf, creation: Some(creation), has_rows: false, is_staged: false })
             }
         };
         self.series.iter().zip(leaves).map(target).collect()
@@ -162,25 +177,6 @@ impl PostgresStore {
         let name = holder.map_or("another session".to_owned(), |holder| holder.to_string());
         self.met.note(&name);
         Ok(Claim::Held(name))
-    }
-
-    /// Makes the table of receipts, once, before the first partition is written.
-    fn make_receipts(&self, session: &mut PooledSession) -> Result<(), StoreError> {
-        // Workers wait for the one that makes it, lest both do.
-        let mut made = self.receipts_made.lock().unwrap_or_else(PoisonError::into_inner);
-        if *made {
-            return Ok(());
-        }
-        let known =
-            super::tables::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
-        if known.is_empty() {
-            session.execute(
-                &format!("create {}, which `rollfit schema` prints", self.receipts),
-                &receipts::create_sql(&self.receipts),
-            )?;
-        }
-        *made = true;
-        Ok(())
     }
 }
 
@@ -227,14 +223,17 @@ impl PostgresSlot<'_> {
 
     fn start_copy(&mut self, series: usize) -> Result<(), StoreError> {
         let target = &self.targets[series];
-        let columns = &self.store.series[series].columns;
-        let columns = std::iter::once(TIME_COLUMN).chain(columns.iter().map(String::as_str));
+        let columns = self.store.columns_of(series);
         // Rows of a table that nobody knows yet need not be looked at again to be known as old. Under a parent that somebody
         // looks through, a transaction that began before would see them.
         let is_unknown = target.creation.as_ref().is_some_and(|creation| !creation.has_parent);
         let freeze = if is_unknown { ", FREEZE" } else { "" };
         let name = &target.leaf.name;
-        let sql = format!("COPY {} ({}) FROM STDIN (FORMAT binary{freeze})", name.sql(), list(columns));
+        if target.is_staged {
+            staging::create(&mut self.session, name, &columns)?;
+        }
+        let to = if target.is_staged { staging::STAGED.to_owned() } else { name.sql() };
+        let sql = format!("COPY {to} ({columns}) FROM STDIN (FORMAT binary{freeze})");
         let stream = self.session.copy_in(&format!("write {name}"), &sql)?;
         let encoder = RowEncoder::new(target.leaf.features.clone());
         self.copy = Some(Copy { series, stream, encoder, rows: 0 });
@@ -247,8 +246,15 @@ impl PostgresSlot<'_> {
         self.session.send(&mut stream, rest)?;
         let stored = self.session.finish(stream)?;
         self.bytes += encoder.bytes();
-        let name = &self.targets[series].leaf.name;
-        check_taken(name, stored, rows)
+        let Target { leaf: Leaf { name, .. }, is_staged, .. } = &self.targets[series];
+        check_taken(name, stored, rows)?;
+        if *is_staged {
+            let columns = self.store.columns_of(series);
+            let moved =
+                staging::move_rows(&mut self.session, &format!("write {name}"), (name, &columns, ""))?;
+            check_taken(name, moved, rows)?;
+        }
+        Ok(())
     }
 
     /// Makes the table of `series` the one that is written. Tables between that have no rows are emptied all the same.

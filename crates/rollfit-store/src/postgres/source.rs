@@ -15,6 +15,7 @@ use super::decode::{NumberFormat, RowDecoder};
 use super::instant::{ServerInstant, TimeType};
 use super::names::{TableName, quoted};
 use super::pool::PooledSession;
+use super::row_security::Accepting;
 use super::session::Session;
 use super::tables::{self, Column, Table, describe};
 use crate::key_finder::warn_of_empty;
@@ -131,7 +132,10 @@ impl PostgresStore {
         let names: Vec<String> = series.iter().map(|series| series.table.for_key(key)).collect();
         let found: HashMap<String, Table> = describe(session, &self.schema, &names)?;
         let table = |(series, name): (&Series, &String)| match found.get(name) {
-            Some(table) => SeriesTable::new(table, series),
+            Some(table) => {
+                self.check_row_security(table, Accepting::Source)?;
+                SeriesTable::new(table, series)
+            }
             None => Err(self.missing(name, series)),
         };
         series.iter().zip(&names).map(table).collect()

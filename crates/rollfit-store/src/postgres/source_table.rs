@@ -15,13 +15,11 @@ use super::instant::{ServerInstant, TimeType};
 use super::leaf::{number_columns, time_column};
 use super::names::{TableName, list, quoted};
 use super::references::check_unreferenced;
-use super::rights::check_temporary;
 use super::session::{Parameter, Session};
+use super::staging::{self, STAGED};
 use super::tables::{Kind, Table, check_taken};
 use super::trigger::{Trigger, run_deferred};
 
-/// Where changed rows wait until all of a table's are there. It goes with the transaction.
-const STAGED: &str = "pg_temp.rollfit_staged";
 /// Rows that are made ready at once.
 const TILE_ROWS: usize = 1024;
 
@@ -260,24 +258,14 @@ impl SourceTable {
         rows: impl Iterator<Item = usize>,
         wanted: &WantedRows<'_>,
     ) -> Result<(), StoreError> {
-        check_temporary(session)?;
-        let (columns, table) = (self.layout.list(), self.name.sql());
-        let doing = format!("stage rows of {}", self.name);
-        let create = format!(
-            "CREATE TEMP TABLE {STAGED} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"
-        );
-        session.execute(&doing, &create)?;
+        let columns = self.layout.list();
+        staging::create(session, &self.name, &columns)?;
         let staged = self.copy(session, STAGED, "FORMAT binary", rows, wanted)?;
-        let (time, set) = (quoted(self.layout.time), self.set_sql());
-        let sql = format!(
-            "WITH moved AS (INSERT INTO {table} ({columns}) SELECT {columns} FROM {STAGED} \
-                 ON CONFLICT ({time}) DO UPDATE SET {set} RETURNING 1) \
-             SELECT count(*) FROM moved"
-        );
+        let conflicts =
+            format!("ON CONFLICT ({}) DO UPDATE SET {}", quoted(self.layout.time), self.set_sql());
         let doing = format!("write {} by its PRIMARY KEY ({})", self.name, self.layout.time);
-        let moved: i64 = session.rows(&doing, &sql, &[])?.first().map_or(0, |row| row.get(0));
-        check_taken(&self.name, moved.unsigned_abs(), staged)?;
-        session.execute("drop the staged rows", &format!("DROP TABLE {STAGED}"))
+        let moved = staging::move_rows(session, &doing, (&self.name, &columns, &conflicts))?;
+        check_taken(&self.name, moved, staged)
     }
 
     fn set_sql(&self) -> String {

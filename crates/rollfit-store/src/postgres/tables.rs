@@ -7,6 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::names::TableName;
+use super::row_security::{self, AppliedPolicies};
 use super::session::Session;
 
 /// A table, or what stands under its name.
@@ -17,6 +18,8 @@ pub(crate) struct Table {
     pub(crate) kind: Kind,
     /// Whether the role may read its rows.
     pub(crate) readable: bool,
+    /// The policies that apply to the role; none where none do.
+    pub(crate) policies: Option<AppliedPolicies>,
     /// In the table's order.
     pub(crate) columns: Vec<Column>,
     /// Where it hangs, if it is a partition of another table.
@@ -72,27 +75,36 @@ impl Table {
     }
 }
 
-const DESCRIBE: &str = "
-    SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
-           a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
-           a.attgenerated <> '' OR a.attidentity <> '', has_table_privilege(c.oid, 'SELECT'),
-           pn.nspname::text AS parent_schema, p.relname::text AS parent, p.oid AS parent_oid,
-           p.relispartition AS parent_is_partition, pg_get_partkeydef(p.oid) AS parent_key,
-           pg_get_expr(c.relpartbound, c.oid) AS bound, i.inhdetachpending AS is_detaching,
-           CASE WHEN c.relkind = 'r' AND c.relhassubclass THEN ARRAY(
-               SELECT format('%I.%I', xn.nspname, x.relname) FROM pg_catalog.pg_inherits xi
-               JOIN pg_catalog.pg_class x ON x.oid = xi.inhrelid
-               JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
-               WHERE xi.inhparent = c.oid ORDER BY 1) END AS children
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-    LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
-    LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
-    LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
-    WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-    ORDER BY c.relname, a.attnum";
+/// What describes a table, a row a column. Policies are looked up once a table, which the OFFSET is for.
+fn describe_sql() -> String {
+    format!(
+        "SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
+                a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+                a.attgenerated <> '' OR a.attidentity <> '', c.is_readable, c.role, c.policies, c.hides_nothing,
+                pn.nspname::text AS parent_schema, p.relname::text AS parent, p.oid AS parent_oid,
+                p.relispartition AS parent_is_partition, pg_get_partkeydef(p.oid) AS parent_key,
+                pg_get_expr(c.relpartbound, c.oid) AS bound, i.inhdetachpending AS is_detaching,
+                CASE WHEN c.relkind = 'r' AND c.relhassubclass THEN ARRAY(
+                    SELECT format('%I.%I', xn.nspname, x.relname) FROM pg_catalog.pg_inherits xi
+                    JOIN pg_catalog.pg_class x ON x.oid = xi.inhrelid
+                    JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
+                    WHERE xi.inhparent = c.oid ORDER BY 1) END AS children
+         FROM (SELECT c.oid, c.relname, c.relkind, c.relpartbound, c.relispartition, c.relhassubclass,
+                      has_table_privilege(c.oid, 'SELECT'), {}
+               FROM pg_catalog.pg_class c
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') OFFSET 0)
+             c (oid, relname, relkind, relpartbound, relispartition, relhassubclass, is_readable, role, policies,
+                hides_nothing)
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+         LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
+         LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+         LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+         ORDER BY c.relname, a.attnum",
+        row_security::columns()
+    )
+}
 
 /// The tables of a schema that have one of these names, by name.
 pub(crate) fn describe(
@@ -100,8 +112,8 @@ pub(crate) fn describe(
     schema: &str,
     names: &[String],
 ) -> Result<HashMap<String, Table>, StoreError> {
-    let rows =
-        session.rows("look up tables", DESCRIBE, &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)])?;
+    let parameters: [super::session::Parameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    let rows = session.rows("look up tables", &describe_sql(), &parameters)?;
     let mut tables: HashMap<String, Table> = HashMap::new();
     for row in rows {
         let name: String = row.get(0);
@@ -110,6 +122,7 @@ pub(crate) fn describe(
             oid: row.get(1),
             kind: Kind::of(row.get(2)),
             readable: row.get(10),
+            policies: AppliedPolicies::from_row(&row, 11),
             columns: Vec::new(),
             attachment: Attachment::of(&row),
             children: row.get::<_, Option<Vec<String>>>("children").unwrap_or_default(),

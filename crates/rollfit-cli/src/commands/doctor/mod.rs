@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 
 use rollfit_job::error_chain;
 use rollfit_job::partition::{Partition, Selector};
-use rollfit_job::plan::{PlanError, configured_partitions, partitions};
+use rollfit_job::plan::{PlanError, configured_partitions};
 use rollfit_job::receipt::Definition;
 use rollfit_job::spec::{Keys, Spec};
+use rollfit_store::patience::patiently;
 use rollfit_store::postgres::{Diagnosis, Examination, Problem, Purpose};
 
 use self::blocked::Obstacles;
@@ -87,7 +88,7 @@ impl Planned {
     /// without.
     fn of(spec: &Spec, stores: &Stores, only: &[Selector]) -> Result<Self, Failure> {
         let (source, sink) = (stores.source.source(), stores.sink.sink());
-        let plan = partitions(spec, source.as_ref(), sink.as_ref(), only);
+        let plan = open::planned(spec, source.as_ref(), sink.as_ref(), only);
         let (partitions, problem, refusal) = match plan {
             Ok(partitions) => (partitions, None, None),
             Err(PlanError::Store(error)) => {
@@ -150,7 +151,7 @@ impl StoreReport {
             Store::Parquet(_) => Findings::Parquet(Directory::of(spec, store)?),
             Store::Postgres(store) => {
                 let examination = Examination { is_source, is_sink, keys, partitions, definition };
-                Findings::Postgres(Box::new(store.diagnose(&examination)?))
+                Findings::Postgres(Box::new(patiently(|| store.diagnose(&examination))?))
             }
         };
         Ok(Self { is_source, is_sink, findings })

@@ -2,7 +2,10 @@
 
 use std::io;
 
-use rollfit_store::postgres::{Connection, Diagnosis, Holds, SourceTable, Target, Targets};
+use rollfit_job::spec::RowSecurity;
+use rollfit_store::postgres::{
+    Connection, Diagnosis, Holds, RestrictedTable, RowSecurityReport, SourceTable, Target, Targets,
+};
 
 use super::{Directory, Findings, Report, StoreReport, Work};
 use crate::output::{self, bytes, count, line, lines, plural, time};
@@ -60,6 +63,9 @@ fn print_diagnosis(diagnosis: &Diagnosis, part: &str) -> io::Result<()> {
     line(&format!("{part}: {}, schema {}", diagnosis.place, diagnosis.schema))?;
     print_connection(&diagnosis.connection)?;
     fact("sessions", &diagnosis.sessions.arithmetic())?;
+    if let Some(text) = policies(&diagnosis.row_security) {
+        fact("policies", &text)?;
+    }
     for warning in &diagnosis.warnings {
         fact("warning", warning)?;
     }
@@ -72,6 +78,22 @@ fn print_diagnosis(diagnosis: &Diagnosis, part: &str) -> io::Result<()> {
         Some(targets) => print_targets(targets),
         None => Ok(()),
     }
+}
+
+/// Where policies are accepted, and of which tables they may hide rows. Those that are refused are a problem.
+fn policies(report: &RowSecurityReport) -> Option<String> {
+    if report.setting != RowSecurity::Apply.name() {
+        return None;
+    }
+    let told = |table: &RestrictedTable| format!("{} ({})", table.table, table.policies.join(", "));
+    let tables = match report.tables.as_slice() {
+        [] => "none applies".to_owned(),
+        [only] => format!("they apply to {}", told(only)),
+        [first, .., last] => {
+            format!("they apply to {} tables, {} to {}", report.tables.len(), told(first), told(last))
+        }
+    };
+    Some(format!("accepted (row_security = \"apply\"), {tables}"))
 }
 
 fn print_connection(connection: &Connection) -> io::Result<()> {

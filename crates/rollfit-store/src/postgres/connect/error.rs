@@ -119,6 +119,15 @@ impl ConnectError {
         }
     }
 
+    /// Whether a server is there that gives no connection now: it starts, stops, is full, or ended the session.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Connection { source, .. } => is_passing(source),
+            Self::Hosts { failures } => failures.iter().any(Self::may_pass),
+            _ => false,
+        }
+    }
+
     /// Whether it is no use to ask another host: the answer is about us, not about the host.
     pub(super) fn is_final(&self) -> bool {
         match self {
@@ -142,6 +151,24 @@ fn is_refusal(error: &tokio_postgres::Error) -> bool {
         Some(code) => *code != SqlState::CANNOT_CONNECT_NOW,
         None => super::explain::is_about_authentication(error),
     }
+}
+
+fn is_passing(error: &tokio_postgres::Error) -> bool {
+    const CODES: [&str; 10] =
+        ["53200", "53300", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "08001", "08006"];
+    if let Some(code) = error.code() {
+        return CODES.contains(&code.code());
+    }
+    // A server that closes the connection in the midst of a message.
+    const BROKEN_OFF: &str = "error communicating with the server";
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let is_broken_off = cause.is_some_and(|cause| is_broken_off(cause.kind()));
+    error.is_closed() || is_broken_off || error.to_string().starts_with(BROKEN_OFF)
+}
+
+fn is_broken_off(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 fn told(failures: &[ConnectError]) -> String {

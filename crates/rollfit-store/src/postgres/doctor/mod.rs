@@ -7,6 +7,7 @@
 mod connection;
 mod creation;
 mod rights;
+mod row_security;
 mod sources;
 mod table_problems;
 mod targets;
@@ -18,6 +19,7 @@ use rollfit_job::receipt::Definition;
 use rollfit_job::store::{Fault, StoreError};
 
 pub use self::connection::{Connection, Tls};
+pub use self::row_security::{RestrictedTable, RowSecurityReport};
 pub use self::sources::{MonthRows, SourceTable};
 pub use self::targets::{Holds, LastRun, Target, Targets};
 use super::problem::TableProblem;
@@ -49,6 +51,8 @@ pub struct Diagnosis {
     pub connection: Connection,
     /// The most sessions that a run opens here, and why.
     pub sessions: SessionBudget,
+    /// The policies that may hide rows from the role.
+    pub row_security: RowSecurityReport,
     /// What was configured without effect.
     pub warnings: Vec<String>,
     /// The table of each key and series, where this store is the source.
@@ -124,6 +128,7 @@ impl PostgresStore {
         }
         let rights = self.rights(examination)?;
         rights.check_schema(&mut findings);
+        let row_security = self.examine_row_security(examination, &rights, &mut findings);
         let sources = match examination.is_source {
             true => self.examine_sources(examination, &rights, &mut findings)?,
             false => Vec::new(),
@@ -137,6 +142,7 @@ impl PostgresStore {
             schema: self.schema.clone(),
             connection,
             sessions: self.budget.clone(),
+            row_security,
             warnings: self.pool.warnings().to_vec(),
             sources,
             targets,

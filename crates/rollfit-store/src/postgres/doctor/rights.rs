@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use rollfit_job::spec::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use super::super::PostgresStore;
 use super::super::names::{TableName, quoted};
+use super::super::row_security::{self, AppliedPolicies};
 use super::super::session::{Parameter, Session};
 use super::{Examination, Findings};
 
@@ -21,6 +23,8 @@ pub(super) struct Rights {
     pub(super) may_use: bool,
     /// Whether it may create tables there.
     pub(super) may_create: bool,
+    /// What happens where policies apply to the role.
+    row_security: RowSecurity,
     tables: HashMap<String, TableRights>,
 }
 
@@ -32,6 +36,8 @@ pub(super) struct TableRights {
     held: Vec<String>,
     /// As the server estimates; none where it never has.
     pub(super) estimated_rows: Option<u64>,
+    /// The policies that apply to the role; none where none do.
+    pub(super) policies: Option<AppliedPolicies>,
 }
 
 impl TableRights {
@@ -47,7 +53,8 @@ impl PostgresStore {
         self.in_snapshot(|session| {
             let (role, may_use, may_create) = self.rights_on_schema(session)?;
             let tables = self.rights_on_tables(session, &names)?;
-            Ok(Rights { role, schema: self.schema.clone(), may_use, may_create, tables })
+            let (schema, row_security) = (self.schema.clone(), self.settings.row_security);
+            Ok(Rights { role, schema, may_use, may_create, row_security, tables })
         })
     }
 
@@ -81,23 +88,26 @@ impl PostgresStore {
         session: &mut Session,
         names: &[String],
     ) -> Result<HashMap<String, TableRights>, StoreError> {
-        const QUESTION: &str = "
-            SELECT c.relname::text, pg_get_userbyid(c.relowner)::text,
+        let question = format!(
+            "SELECT c.relname::text, pg_get_userbyid(c.relowner)::text,
                    pg_has_role(c.relowner, 'USAGE'),
                    ARRAY(SELECT p FROM unnest($3) p WHERE has_table_privilege(c.oid, p)),
-                   nullif(greatest(c.reltuples, 0), 0)::float8
+                   nullif(greatest(c.reltuples, 0), 0)::float8, {}
             FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+            WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
+            row_security::columns()
+        );
         let asked = ASKED.to_vec();
         let parameters: [Parameter<'_>; 3] =
             [(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY), (&asked, Type::TEXT_ARRAY)];
-        let rows = session.rows("look up the role's rights", QUESTION, &parameters)?;
+        let rows = session.rows("look up the role's rights", &question, &parameters)?;
         let rights = |row: &tokio_postgres::Row| TableRights {
             owner: row.get(1),
             is_owner: row.get(2),
             held: row.get(3),
             estimated_rows: row.get::<_, Option<f64>>(4).map(|rows| rows as u64),
+            policies: AppliedPolicies::from_row(row, 5),
         };
         Ok(rows.iter().map(|row| (row.get(0), rights(row))).collect())
     }
@@ -110,7 +120,14 @@ impl Rights {
 
     /// Whether rows of a table can be read.
     pub(super) fn may_read(&self, name: &str) -> bool {
-        self.may_use && self.table(name).is_some_and(|table| table.lacks(&["SELECT"]).is_empty())
+        let holds_right = self.table(name).is_some_and(|table| table.lacks(&["SELECT"]).is_empty());
+        self.may_use && holds_right && !self.is_refused(name)
+    }
+
+    /// Whether policies apply to the role on a table, and are not accepted.
+    pub(super) fn is_refused(&self, name: &str) -> bool {
+        let has_policies = self.table(name).is_some_and(|table| table.policies.is_some());
+        has_policies && self.row_security == RowSecurity::Refuse
     }
 
     pub(super) fn check_schema(&self, findings: &mut Findings) {

@@ -112,7 +112,7 @@ impl PostgresStore {
         let has_right = rights.table(&name).is_some_and(|held| held.lacks(&["SELECT"]).is_empty());
         if !has_right && !self.may_read_columns(&name, series)? {
             together.lacking.add(of_key.key, vec!["SELECT"], table.name);
-        } else if rights.may_use && !of_key.months.is_empty() {
+        } else if rights.may_use && !rights.is_refused(&name) && !of_key.months.is_empty() {
             let counted = self.in_snapshot(|session| count(session, &table, &series.time, &of_key.months));
             if let Some(counted) = findings.found_out(counted)? {
                 together.without_index.extend((!counted.has_index).then(|| source.table.clone()));

@@ -138,7 +138,8 @@ impl PostgresStore {
             return Ok(target);
         }
         if !self.may_look(partition, rights) {
-            target.cause = Some("the role may not read its tables, or not the receipts".to_owned());
+            target.cause =
+                Some("the role may not read its tables or the receipts, or not all of their rows".to_owned());
             return Ok(target);
         }
         let look = self.in_snapshot(|session| {

@@ -5,12 +5,13 @@ use rollfit_job::activity::Activity;
 use rollfit_job::error_chain;
 use rollfit_job::panel::Panel;
 use rollfit_job::partition::Partition;
-use rollfit_job::plan::{PlanError, partitions};
+use rollfit_job::plan::PlanError;
 use rollfit_job::spec::Spec;
 use rollfit_job::store::{Sink, Source};
 
 use super::clock::timed;
 use crate::exit::Failure;
+use crate::open::planned;
 
 /// How many partitions are asked for their rows, and how many are read.
 const ASKED: usize = 12;
@@ -45,7 +46,7 @@ pub(super) struct ReadingSpeed {
 /// Asks the source.
 pub(super) fn ask(spec: &Spec, source: &dyn Source, sink: &dyn Sink) -> Result<Told, Failure> {
     let mut told = Told::default();
-    match partitions(spec, source, sink, &[]) {
+    match planned(spec, source, sink, &[]) {
         Ok(partitions) => told.partitions = partitions,
         Err(PlanError::Nothing(cause)) => told.notes.push(format!("no partitions to plan: {cause}")),
         Err(error) => return Err(error.into()),
