@@ -33,6 +33,7 @@ pub enum Fault {
 pub struct StoreError {
     fault: Fault,
     message: String,
+    is_damage: bool,
     attempts_max: Option<u32>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
@@ -40,7 +41,7 @@ pub struct StoreError {
 impl StoreError {
     /// An error without a cause beneath it.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: message.into(), attempts_max: None, source: None }
+        Self { fault, message: message.into(), is_damage: false, attempts_max: None, source: None }
     }
 
     /// An error that another one led to.
@@ -49,12 +50,22 @@ impl StoreError {
         message: impl Into<String>,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { fault, message: message.into(), attempts_max: None, source: Some(source.into()) }
+        Self { source: Some(source.into()), ..Self::new(fault, message) }
     }
 
     /// An error that will not pass.
     pub fn permanent(message: impl Into<String>) -> Self {
         Self::new(Fault::Permanent, message)
+    }
+
+    /// An error of what rollfit wrote and what is not as it was written.
+    pub fn damage(message: impl Into<String>) -> Self {
+        Self { is_damage: true, ..Self::permanent(message) }
+    }
+
+    /// Whether something that rollfit wrote is damaged.
+    pub fn is_damage(&self) -> bool {
+        self.is_damage
     }
 
     /// The same error, for which a partition is tried so often at most.
@@ -209,7 +220,8 @@ pub trait Sink: Send + Sync {
     /// What there is of a partition.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read; [`StoreError::is_damage`] where it holds features that rollfit wrote and that are not
+    /// as they were written.
     fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
 
     /// The partitions that have features, ours or not, in no order.
@@ -302,7 +314,7 @@ pub trait Slot {
     /// What there is of the partition, now that nobody else can change it.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// As [`Sink::found`].
     fn found(&mut self) -> Result<Found, StoreError>;
 
     /// What the columns make of values; none where they hold every double. Known from [`Slot::found`] on.

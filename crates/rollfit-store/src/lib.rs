@@ -4,6 +4,7 @@
 mod damaged;
 pub mod import;
 pub mod parquet;
+mod parquet_file;
 pub mod postgres;
 mod stopwatch;
 mod trial;

@@ -28,6 +28,7 @@ mod metrics_file;
 mod probe;
 mod record;
 mod reference_data;
+mod rot;
 mod running;
 mod sandbox;
 mod signals;

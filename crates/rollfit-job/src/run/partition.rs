@@ -149,7 +149,7 @@ impl Runner<'_> {
         lane.hold(panel.memory_bytes());
         let input = during(Activity::Computing, || Input::of(&panel));
         // Decided without a claim first: where there is nothing to do, not even a lock file is written.
-        let found = during(Activity::Asking, || self.job.sink.found(at.partition))?;
+        let found = self.unless_damaged(during(Activity::Asking, || self.job.sink.found(at.partition)))?;
         let was = match self.decide(at.partition, &found, &input)? {
             Decision::Write(state) => state,
             Decision::End(outcome) => {
@@ -161,10 +161,18 @@ impl Runner<'_> {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) => return Ok(Some(Outcome::Held(holder))),
         };
-        if during(Activity::Asking, || slot.found())? != found {
+        if self.unless_damaged(during(Activity::Asking, || slot.found()))? != found {
             return Ok(None);
         }
         self.write(at, slot, (engine, lane), &panel, input, was).map(Some)
+    }
+
+    /// What was found. Damaged features are an error, and count as none where they are to be computed again.
+    fn unless_damaged(&self, found: Result<Found, StoreError>) -> Result<Found, StoreError> {
+        match found {
+            Err(error) if error.is_damage() && self.options.force => Ok(Found::Nothing),
+            found => found,
+        }
     }
 
     /// What to do with a partition whose sink holds `found` and whose source holds `input`.

@@ -11,11 +11,15 @@ mod fault;
 mod files;
 mod lock;
 mod measure;
+mod open_table;
+mod rate_index;
 mod read_back;
 mod sink;
 mod source;
 mod sources_lock;
+mod spans;
 mod table;
+mod unverified;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +30,7 @@ use rollfit_job::spec::{Compression, Spec};
 use rollfit_job::store::{Fault, StoreError};
 
 use self::table::TableIndex;
+pub use self::unverified::Unverified;
 
 /// A directory of Parquet files, as source and sink of one job.
 pub struct ParquetStore {

@@ -33,7 +33,7 @@ impl ParquetStore {
         self.features_dir.join(self.output(partition))
     }
 
-    fn part(&self, partition: &Partition) -> PathBuf {
+    pub(super) fn part(&self, partition: &Partition) -> PathBuf {
         self.partition_dir(partition).join(PART)
     }
 
@@ -80,7 +80,7 @@ impl Sink for ParquetStore {
         }
         let part = self.part(partition);
         match part.try_exists() {
-            Ok(true) => read_receipt(&part, &self.output(partition)),
+            Ok(true) => read_receipt(&part, partition, &self.output(partition)),
             Ok(false) => Ok(Found::Nothing),
             Err(error) => Err(file_error("read", &part, error)),
         }
@@ -119,7 +119,7 @@ impl Sink for ParquetStore {
     }
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
-        Ok(Box::new(ParquetReader::open(&self.part(partition), &self.output(partition))?))
+        Ok(Box::new(ParquetReader::open(&self.part(partition), partition, &self.output(partition))?))
     }
 
     fn kind(&self) -> &'static str {
