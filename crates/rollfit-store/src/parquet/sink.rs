@@ -90,7 +90,9 @@ impl Sink for ParquetStore {
         let mut partitions = Vec::new();
         for (key, key_dir) in hive_dirs(&self.features_dir, "key=")? {
             for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
-                if let (Ok(month), true) = (month.parse(), month_dir.join(PART).exists()) {
+                // What cannot be looked at is told of its partition, when that is read.
+                let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
+                if let (Ok(month), true) = (month.parse(), is_there) {
                     partitions.push(Partition { key: key.clone(), month });
                 }
             }

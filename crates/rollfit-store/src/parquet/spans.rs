@@ -11,7 +11,7 @@ use arrow_array::types::Int64Type;
 use arrow_schema::{DataType, TimeUnit};
 use parquet::file::statistics::Statistics;
 use rollfit_job::month::display_instant;
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{Fault, StoreError};
 
 use super::fault::unreadable;
 use super::table::{TableFile, lock};
@@ -68,22 +68,28 @@ impl TableFile {
             return Ok(None);
         }
         let claim = self.claim(group, time);
-        let (first, last) = match &claim {
-            Some(claim) if matches!(self.contents.integrity, Integrity::Verified(_)) => {
-                (claim.first, claim.last)
-            }
-            _ => self.extremes(group, time)?,
+        let (first, last) = match (&claim, self.contents.integrity) {
+            (Some(claim), Integrity::Verified(_)) => (claim.first, claim.last),
+            (Some(claim), _) => self.checked_extremes(group, time, unit, claim)?,
+            (None, _) => self.extremes(group, time)?,
         };
-        match claim {
-            Some(claim) if !claim.holds(first, last) => {
-                Err(self.false_statistics(group, time, unit, &claim, (first, last)))
-            }
-            _ => Ok(Some(GroupSpan {
-                group,
-                rows,
-                first_us: floor_us(first, unit),
-                last_us: floor_us(last, unit),
-            })),
+        Ok(Some(GroupSpan { group, rows, first_us: floor_us(first, unit), last_us: floor_us(last, unit) }))
+    }
+
+    /// The first and the last time of a row group. Where its rows cannot be read, those of the footer: the months that these
+    /// are in will meet the fault, and others need not.
+    fn checked_extremes(
+        &self,
+        group: usize,
+        time: &str,
+        unit: TimeUnit,
+        claim: &Claim,
+    ) -> Result<(i64, i64), StoreError> {
+        match self.extremes(group, time) {
+            Ok((first, last)) if claim.holds(first, last) => Ok((first, last)),
+            Ok(found) => Err(self.false_statistics(group, time, unit, claim, found)),
+            Err(error) if error.fault() == Fault::Permanent => Ok((claim.first, claim.last)),
+            Err(error) => Err(error),
         }
     }
 

@@ -22,6 +22,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use rollfit_job::store::{Fault, Rows, StoreError};
 
 use super::fault::{file_error, source_fault, unreadable};
@@ -128,8 +129,10 @@ pub(super) struct Contents {
 impl TableIndex {
     /// The files of a table; none where there is no such table.
     pub(crate) fn files(&self, dir: &Path, time: &str) -> Result<Option<Arc<Vec<FileSpans>>>, StoreError> {
-        let Ok(modified) = std::fs::metadata(dir).and_then(|status| status.modified()) else {
-            return Ok(table_files(dir)?.map(|_| Arc::default()));
+        let modified = match std::fs::metadata(dir).and_then(|status| status.modified()) {
+            Ok(modified) => modified,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(file_error("list", dir, error)),
         };
         let place = (dir.to_owned(), time.to_owned());
         if let Some(listing) = lock(&self.listed).get(&place).filter(|listing| listing.modified == modified) {
@@ -201,10 +204,21 @@ impl TableIndex {
 fn check_file(path: &Path, bytes: &FileBytes) -> Result<Arc<Contents>, StoreError> {
     let footer = Footer::read(bytes).map_err(|fault| source_fault(path, fault))?;
     check_body(bytes, footer.integrity).map_err(|fault| source_fault(path, fault))?;
+    check_row_count(&footer.metadata).map_err(|why| unreadable(path, &why))?;
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata =
         ArrowReaderMetadata::try_new(footer.metadata, options).map_err(|error| unreadable(path, &error))?;
     Ok(Arc::new(Contents { metadata, integrity: footer.integrity, spans: Mutex::default() }))
+}
+
+/// The rows of a file are those of its row groups.
+fn check_row_count(metadata: &ParquetMetaData) -> Result<(), String> {
+    let rows = metadata.file_metadata().num_rows();
+    let sum: i128 = metadata.row_groups().iter().map(|group| i128::from(group.num_rows())).sum();
+    if sum == i128::from(rows) {
+        return Ok(());
+    }
+    Err(format!("its footer says {rows} rows, and {sum} in row groups"))
 }
 
 /// Whether a directory changed long enough ago that a change from now on gives it another time stamp.
