@@ -1,6 +1,6 @@
 //! [`Unverified`]: the files of a job that nothing vouches for or that are damaged, found without reading rows.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
 
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
@@ -8,6 +8,7 @@ use rollfit_job::spec::Series;
 
 use super::ParquetStore;
 use super::read_back::footer_integrity;
+use super::sources_lock::SourcesView;
 use super::table::FileSpans;
 use crate::parquet_file::Integrity;
 
@@ -26,20 +27,20 @@ pub struct Unverified {
 impl ParquetStore {
     /// Looks at the source tables of `keys`. Files with checksums are read in full.
     pub fn examine_sources(&self, series: &[Series], keys: &[String], examined: &mut Unverified) {
-        let mut tables: Vec<(PathBuf, Result<usize, String>)> = Vec::new();
-        for key in keys {
-            for series in series {
-                let dir = self.sources_dir.join(series.table.for_key(key));
-                if dir.is_dir() && !tables.iter().any(|(other, _)| *other == dir) {
-                    let files = self.series_files(series, key).map_err(|error| error_chain(&error));
-                    tables.push((dir, files.map(|files| count_unverified(&files))));
-                }
+        let _view = match SourcesView::open(&self.sources_dir, self.files.as_ref()) {
+            Ok(view) => view,
+            Err(error) => return examined.faults.push(error_chain(&error)),
+        };
+        let mut seen = HashSet::new();
+        for (key, series) in keys.iter().flat_map(|key| series.iter().map(move |series| (key, series))) {
+            let dir = self.sources_dir.join(series.table.for_key(key));
+            // What a missing table means is told by the plan.
+            if !dir.is_dir() || !seen.insert(dir) {
+                continue;
             }
-        }
-        for (_, table) in tables {
-            match table {
-                Ok(unverified) => examined.unverified_sources += unverified,
-                Err(fault) => examined.faults.push(fault),
+            match self.series_files(series, key) {
+                Ok(files) => examined.unverified_sources += count_unverified(&files),
+                Err(error) => examined.faults.push(error_chain(&error)),
             }
         }
     }

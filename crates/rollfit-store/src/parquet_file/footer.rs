@@ -133,9 +133,9 @@ fn integrity(metadata: &ParquetMetaData, end: &End) -> Result<Integrity, FileFau
     if metadata.file_metadata().created_by() != Some(CREATED_BY) {
         return Ok(Integrity::Foreign);
     }
-    let Some(checksums) = value(metadata, CHECKSUM_KEY).and_then(Checksums::parse) else {
-        return Ok(Integrity::Unverified);
-    };
+    let Some(text) = value(metadata, CHECKSUM_KEY) else { return Ok(Integrity::Unverified) };
+    let garbled = || FileFault::Damaged("its checksums cannot be read".to_owned());
+    let checksums = Checksums::parse(text).ok_or_else(garbled)?;
     match (checksums.body_bytes == end.body_bytes, checksums.fit_footer(&end.footer)) {
         (true, true) => Ok(Integrity::Verified(checksums)),
         (true, false) => Err(FileFault::Damaged("its footer does not have its checksum".to_owned())),
