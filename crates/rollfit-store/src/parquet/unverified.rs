@@ -51,7 +51,7 @@ impl ParquetStore {
             let part = self.part(partition);
             match footer_integrity(&part, partition) {
                 Ok(integrity) => {
-                    examined.unverified_features += usize::from(integrity == Integrity::Unverified)
+                    examined.unverified_features += usize::from(integrity == Integrity::Unverified);
                 }
                 Err(error) if error.is_damage() => examined.faults.push(error_chain(&error)),
                 // What else is wrong with them is found where they are read.
