@@ -35,6 +35,7 @@ pub struct StoreError {
     fault: Fault,
     message: String,
     detail: Option<String>,
+    is_damage: bool,
     attempts_max: Option<u32>,
     is_unconnected: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -47,6 +48,7 @@ impl StoreError {
             fault,
             message: one_line(message),
             detail: None,
+            is_damage: false,
             attempts_max: None,
             is_unconnected: false,
             source: None,
@@ -70,6 +72,16 @@ impl StoreError {
     /// An error because the connection to the store was lost or cannot be made.
     pub fn unconnected(fault: Fault, message: impl Into<String>) -> Self {
         Self { is_unconnected: true, ..Self::new(fault, message) }
+    }
+
+    /// An error of what rollfit wrote and what is not as it was written.
+    pub fn damage(message: impl Into<String>) -> Self {
+        Self { is_damage: true, ..Self::permanent(message) }
+    }
+
+    /// Whether something that rollfit wrote is damaged.
+    pub fn is_damage(&self) -> bool {
+        self.is_damage
     }
 
     /// The same error with what the store said in detail, which may be the same for many partitions.
@@ -254,7 +266,8 @@ pub trait Sink: Send + Sync {
     /// What there is of a partition.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read; [`StoreError::is_damage`] where it holds features that rollfit wrote and that are not
+    /// as they were written.
     fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
 
     /// What of others would be lost if the rows of a partition were replaced or removed, with the ways out, as a clause
@@ -356,7 +369,7 @@ pub trait Slot {
     /// What there is of the partition, now that nobody else can change it.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// As [`Sink::found`].
     fn found(&mut self) -> Result<Found, StoreError>;
 
     /// As [`Sink::obstacle`], now that nobody can add to it. Where there is one, [`Slot::commit`] and [`Slot::remove`] fail.

@@ -5,6 +5,7 @@ mod damaged;
 pub mod import;
 mod key_finder;
 pub mod parquet;
+mod parquet_file;
 pub mod patience;
 pub mod postgres;
 pub mod regular_file;

@@ -1,7 +1,7 @@
 //! `rollfit drop`: removes the features and the receipt of partitions, each in one commit.
 
 use rollfit_job::partition::{Partition, Selector};
-use rollfit_job::store::{Claim, Found, Sink};
+use rollfit_job::store::{Claim, Found, Sink, StoreError};
 use rollfit_store::postgres::Purpose;
 
 use crate::args::{DropArguments, GlobalArguments};
@@ -14,7 +14,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     let store = open::sink(&spec, Purpose::Write)?;
     // All are looked at before the first is removed.
     for partition in &partitions {
-        check(store.found(partition)?, partition)?;
+        check(store.found(partition), partition)?;
     }
     let mut dropped = Vec::new();
     let mut exit = Exit::Done;
@@ -46,7 +46,7 @@ fn partition(selector: &Selector) -> Result<Partition, Failure> {
 
 /// Drops a partition, unless rows of others would be lost with it: why, then.
 fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Failure> {
-    check(sink.found(partition)?, partition)?;
+    check(sink.found(partition), partition)?;
     if let Some(obstacle) = sink.obstacle(partition)? {
         return Ok(Some(obstacle));
     }
@@ -56,7 +56,7 @@ fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Fa
             return Err(Failure::failed(format!("{partition}: {holder} has it, try again later")));
         }
     };
-    check(slot.found()?, partition)?;
+    check(slot.found(), partition)?;
     if let Some(obstacle) = slot.obstacle()? {
         return Ok(Some(obstacle));
     }
@@ -64,8 +64,12 @@ fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Fa
     Ok(None)
 }
 
-/// Only what rollfit wrote is removed.
-fn check(found: Found, partition: &Partition) -> Result<(), Failure> {
+/// Only what rollfit wrote is removed, damaged or not.
+fn check(found: Result<Found, StoreError>, partition: &Partition) -> Result<(), Failure> {
+    let found = match found {
+        Err(error) if error.is_damage() => return Ok(()),
+        found => found?,
+    };
     match found {
         Found::Ours(_) => Ok(()),
         Found::Nothing => Err(Failure::failed(format!("{partition} has no features to drop"))),

@@ -120,7 +120,7 @@ fn a_truncated_file_is_named_wherever_it_is_cut() {
 fn a_file_that_is_something_else_is_named() {
     let sandbox = sandbox();
     sandbox.write(format!("{M1}/notes.parquet"), "time,close\n2017-01-01,1.0\n".repeat(100));
-    fails(&sandbox, 0, &["notes.parquet is not a readable Parquet file", "replace or remove it"]);
+    fails(&sandbox, 0, &["notes.parquet is not a readable Parquet file", "move it elsewhere"]);
     fs::remove_file(sandbox.path(M1).join("notes.parquet")).unwrap();
     sandbox.write(format!("{M1}/notes.txt"), "what does not end in .parquet is not read");
     sandbox.write(format!("{M1}/.hidden.parquet"), "nor what is hidden");
@@ -187,12 +187,17 @@ fn truncated_features_are_foreign_and_never_believed() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
     let part = sandbox.part("eurusd", "2017-01");
     let whole = fs::read(&part).unwrap();
-    for bytes in [0, 10, whole.len() / 2, whole.len() - 1] {
+    for bytes in [0, 10, whole.len() / 2] {
         fs::write(&part, &whole[..bytes]).unwrap();
         sandbox.run(&["run"]).exits(4).says(&["foreign", "part.parquet has no valid receipt of ours"]);
         assert_eq!(fs::metadata(&part).unwrap().len(), bytes as u64);
     }
     sandbox.run(&["run", "--replace", "foreign"]).exits(0);
+    assert_eq!(fs::read(&part).unwrap(), whole);
+    // What is left of its footer still names its writer.
+    fs::write(&part, &whole[..whole.len() - 1]).unwrap();
+    sandbox.run(&["run"]).exits(1).says(&["part.parquet is damaged: its footer cannot be read", "--force"]);
+    sandbox.run(&["run", "--force"]).exits(0);
     assert_eq!(fs::read(&part).unwrap(), whole);
 }
 

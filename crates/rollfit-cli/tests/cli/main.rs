@@ -36,6 +36,7 @@ mod planted;
 mod probe;
 mod record;
 mod reference_data;
+mod rot;
 mod running;
 mod sandbox;
 mod signals;

@@ -150,7 +150,7 @@ impl Runner<'_> {
         lane.hold(panel.memory_bytes());
         let input = during(Activity::Computing, || Input::of(&panel));
         // Decided without a claim first: where there is nothing to do, not even a lock file is written.
-        let found = during(Activity::Asking, || self.job.sink.found(at.partition))?;
+        let found = self.unless_damaged(during(Activity::Asking, || self.job.sink.found(at.partition)))?;
         let assessment = match self.decide(at.partition, &found, &input)? {
             Decision::Write(assessment) => assessment,
             Decision::End(outcome) => {
@@ -167,13 +167,21 @@ impl Runner<'_> {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) => return Ok(Some(Outcome::Held(foreign::name(&holder).into_owned()))),
         };
-        if during(Activity::Asking, || slot.found())? != found {
+        if self.unless_damaged(during(Activity::Asking, || slot.found()))? != found {
             return Ok(None);
         }
         if let Some(obstacle) = slot.obstacle()?.filter(|_| overwrites) {
             return Ok(Some(Outcome::LeftAlone(assessment.blocked_by(&obstacle))));
         }
         self.write(at, slot, (engine, lane), &panel, input, assessment.state).map(Some)
+    }
+
+    /// What was found. Damaged features are an error, and count as none where they are to be computed again.
+    fn unless_damaged(&self, found: Result<Found, StoreError>) -> Result<Found, StoreError> {
+        match found {
+            Err(error) if error.is_damage() && self.options.force => Ok(Found::Nothing),
+            found => found,
+        }
     }
 
     /// What to do with a partition whose sink holds `found` and whose source holds `input`.

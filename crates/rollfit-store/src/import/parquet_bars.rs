@@ -13,7 +13,9 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 
 use super::archive::{open_file, read_error};
 use super::collect::{Collected, Collector};
@@ -25,6 +27,7 @@ use super::when::{When, WhenFault};
 use super::zone::Zone;
 use super::{Bar, ReadOptions};
 use crate::damaged::contain_panics;
+use crate::parquet_file::{FileBytes, FileFault, Footer, check_body};
 
 const BATCH_ROWS: usize = 16 * 1024;
 
@@ -51,9 +54,14 @@ fn check_content(path: &Path) -> Result<(), ImportError> {
 }
 
 fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
-    let failed = |error: &dyn std::fmt::Display| unreadable(path, error);
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(open_file(path)?).map_err(|error| failed(&error))?;
+    let bytes = FileBytes::whole(open_file(path)?).map_err(|source| read_error(path, source))?;
+    // Arrow makes a text of an error of the system: what the system said comes first.
+    let failed = |error: &dyn std::fmt::Display| match bytes.take_fault() {
+        Some(source) => read_error(path, source),
+        None => unreadable(path, error),
+    };
+    let metadata = checked_metadata(path, &bytes)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata);
     let columns = Columns::find(builder.schema().fields(), options)
         .map_err(|why| ImportError::Columns { path: path.to_path_buf(), why })?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), [columns.time, columns.close]);
@@ -67,6 +75,21 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportErro
         rows.read(&mut collector, &times, &closes)?;
     }
     collector.finish(None)
+}
+
+/// The footer of a file; one that rollfit wrote is checked, all its bytes.
+fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<ArrowReaderMetadata, ImportError> {
+    let fault = |fault| match fault {
+        FileFault::System(source) => read_error(path, source),
+        FileFault::Unreadable(why) => unreadable(path, why),
+        FileFault::Damaged(why) => {
+            unreadable(path, format!("it is damaged: {why}; restore it from a backup"))
+        }
+    };
+    let footer = Footer::read(bytes).map_err(fault)?;
+    check_body(bytes, footer.integrity).map_err(fault)?;
+    ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
+        .map_err(|error| unreadable(path, error))
 }
 
 /// The two columns, by their index in the file, and what the time column says of its values.

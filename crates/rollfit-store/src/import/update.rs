@@ -71,6 +71,10 @@ impl StoredBars {
         Self { bars: Vec::new(), base }
     }
 
+    pub(crate) fn has_base(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// Notes the base that bars were stored with.
     pub(crate) fn set_base(&mut self, base: Base) {
         self.base = Some(base);

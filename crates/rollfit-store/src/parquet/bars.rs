@@ -23,7 +23,7 @@ use crate::import::{
 use crate::regular_file;
 
 /// The key of the base in the footer of the files that an import writes.
-const BASE_KEY: &str = "rollfit.base";
+pub(super) const BASE_KEY: &str = "rollfit.base";
 const IMPORT_LOCK: &str = ".import.lock";
 
 /// An import going on. Dropped without [`BarsImport::commit`] it leaves everything as it was.
@@ -185,7 +185,23 @@ fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars, StoreError> 
             stored.push(path.display(), Bar { instant_us, close })?;
         }
     }
+    if !stored.has_base()
+        && let Some(base) = base_of_returns(sources_dir, key, &index)?
+    {
+        stored.set_base(base);
+    }
     Ok(stored)
+}
+
+/// The base that the files of the returns name: where those of the bars were moved away, a rule for it is not forgotten.
+fn base_of_returns(sources_dir: &Path, key: &str, index: &TableIndex) -> Result<Option<Base>, StoreError> {
+    let paths = table_files(&sources_dir.join(format!("bqx_{key}")))?.unwrap_or_default();
+    // Damaged ones are written anew by this import.
+    let base = |path: &PathBuf| {
+        let text = index.open(path, "ts_utc").ok()?.metadata_value(BASE_KEY)?;
+        serde_json::from_str(&text).ok()
+    };
+    Ok(paths.iter().find_map(base))
 }
 
 fn stored_base(path: &Path, text: &Option<String>) -> Result<Base, StoreError> {

@@ -1,6 +1,6 @@
 //! The bytes of Parquet files: [`FeatureWriter`] for features, [`write_table`] for source tables.
 //!
-//! Holds true: the same rows give the same bytes. Memory is one row group.
+//! Invariants: the same rows give the same bytes, checksums included. Memory is one row group.
 
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type};
 use rollfit_job::spec::{Compression, TIME_COLUMN};
 use rollfit_job::store::FeatureTile;
+
+use crate::parquet_file::{CREATED_BY, ChecksumWriter, Checksums};
 
 /// Rows of a row group, the most that a writer holds in memory.
 pub(crate) const ROW_GROUP_ROWS: usize = 65_536;
@@ -39,7 +41,7 @@ fn compressed(properties: WriterPropertiesBuilder, compression: Compression) -> 
 
 /// Writes the features of one partition, a row group at a time.
 pub(crate) struct FeatureWriter<W: std::io::Write + Send> {
-    file: SerializedFileWriter<W>,
+    file: SerializedFileWriter<ChecksumWriter<W>>,
     group: RowGroup,
 }
 
@@ -54,10 +56,7 @@ impl<W: std::io::Write + Send> FeatureWriter<W> {
         let properties = compressed(properties(), compression);
         let properties =
             properties.set_column_encoding(ColumnPath::from(TIME_COLUMN), Encoding::DELTA_BINARY_PACKED);
-        Ok(Self {
-            file: SerializedFileWriter::new(output, Arc::new(schema), Arc::new(properties.build()))?,
-            group: RowGroup::new(columns.len()),
-        })
+        Ok(Self { file: new_file(output, schema, properties)?, group: RowGroup::new(columns.len()) })
     }
 
     pub(crate) fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), ParquetError> {
@@ -76,7 +75,7 @@ impl<W: std::io::Write + Send> FeatureWriter<W> {
     pub(crate) fn finish(&mut self, key: &str, value: String) -> Result<u64, ParquetError> {
         self.group.flush(&mut self.file)?;
         self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
-        self.file.finish()?;
+        finish_file(&mut self.file)?;
         Ok(self.file.bytes_written() as u64)
     }
 
@@ -98,7 +97,7 @@ impl<W: std::io::Write + Send> FeatureWriter<W> {
 
     /// The output, which holds the whole file once it is finished.
     pub(crate) fn output(&mut self) -> &mut W {
-        self.file.inner_mut()
+        self.file.inner_mut().output()
     }
 }
 
@@ -188,11 +187,30 @@ fn next_column<T: DataType, W: std::io::Write + Send>(
 /// What every file of ours has in common. No statistics of features: readers select them by month and time.
 fn properties() -> WriterPropertiesBuilder {
     WriterProperties::builder()
-        .set_created_by("rollfit".to_owned())
+        .set_created_by(CREATED_BY.to_owned())
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_column_statistics_enabled(ColumnPath::from(TIME_COLUMN), EnabledStatistics::Chunk)
         .set_write_batch_size(8192)
+}
+
+fn new_file<W: std::io::Write + Send>(
+    output: W,
+    schema: Type,
+    properties: WriterPropertiesBuilder,
+) -> Result<SerializedFileWriter<ChecksumWriter<W>>, ParquetError> {
+    SerializedFileWriter::new(ChecksumWriter::new(output), Arc::new(schema), Arc::new(properties.build()))
+}
+
+/// Writes the footer, with the checksums of the file.
+fn finish_file<W: std::io::Write + Send>(
+    file: &mut SerializedFileWriter<ChecksumWriter<W>>,
+) -> Result<(), ParquetError> {
+    file.flush()?;
+    file.inner_mut().hold_back();
+    file.append_key_value_metadata(Checksums::to_fill_in());
+    file.finish()?;
+    Ok(file.inner_mut().release()?)
 }
 
 fn time_field(name: &str, utc: bool) -> Result<Type, ParquetError> {
@@ -237,7 +255,7 @@ pub(crate) fn write_table(rows: &TableRows<'_>) -> Result<Vec<u8>, ParquetError>
         .set_encoding(Encoding::BYTE_STREAM_SPLIT)
         .set_compression(Codec::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(metadata));
-    let mut file = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties.build()))?;
+    let mut file = new_file(Vec::new(), schema, properties)?;
     let mut group = file.next_row_group()?;
     next_column::<Int64Type, _>(&mut group, |column| column.write_batch(rows.instants_us, None, None))?;
     let (mut present, mut levels) = (Vec::new(), Vec::new());
@@ -247,5 +265,6 @@ pub(crate) fn write_table(rows: &TableRows<'_>) -> Result<Vec<u8>, ParquetError>
         })?;
     }
     group.close()?;
-    file.into_inner()
+    finish_file(&mut file)?;
+    Ok(std::mem::take(file.inner_mut().output()))
 }

@@ -4,7 +4,11 @@ use std::io;
 use std::path::Path;
 
 use parquet::errors::ParquetError;
+use rollfit_job::partition::Partition;
 use rollfit_job::store::{Fault, StoreError};
+use rustix::io::Errno;
+
+use crate::parquet_file::FileFault;
 
 /// An error of the file system at `path` while doing `what`.
 pub(crate) fn file_error(what: &str, path: &Path, error: io::Error) -> StoreError {
@@ -14,14 +18,30 @@ pub(crate) fn file_error(what: &str, path: &Path, error: io::Error) -> StoreErro
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space and run the same command again"
         }
-        _ => "",
+        _ => advice_by_number(&error),
     };
     StoreError::caused_by(fault_of(&error), format!("cannot {what} {}{advice}", path.display()), error)
 }
 
+/// What to do about errors that have no kind of their own.
+fn advice_by_number(error: &io::Error) -> &'static str {
+    match errno(error) {
+        Some(Errno::MFILE) => "; allow this process more open files with `ulimit -n`, or use fewer --workers",
+        Some(Errno::NFILE) => "; the system has too many open files",
+        Some(Errno::NOMEM) => "; the memory is full: use fewer --workers, or end other processes",
+        Some(Errno::IO) => {
+            "; the disk failed: look at the log of the system, and restore the file if it stays so"
+        }
+        _ => "",
+    }
+}
+
+fn errno(error: &io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw_os_error)
+}
+
 fn fault_of(error: &io::Error) -> Fault {
-    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-    if matches!(errno, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)) {
+    if matches!(errno(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)) {
         return Fault::Transient;
     }
     match error.kind() {
@@ -47,24 +67,42 @@ pub(crate) fn parquet_error(what: &str, path: &Path, error: ParquetError) -> Sto
     }
 }
 
-/// What to say of a file at `path` that cannot be read as Parquet: where the system is at fault, that; else that it is
-/// something else.
-pub(crate) fn unreadable(path: &Path, error: &(dyn std::error::Error + 'static)) -> StoreError {
-    if let Some(error) = system_error(error) {
-        return file_error("read", path, error);
-    }
+/// The error of a file at `path` that is not Parquet, or no longer.
+pub(crate) fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> StoreError {
     StoreError::permanent(format!(
-        "{} is not a readable Parquet file ({error}): it is truncated or something else; replace or remove it",
+        "{} is not a readable Parquet file ({why}): it is truncated, damaged or something else; restore it from a backup, \
+         or move it elsewhere",
         path.display()
     ))
 }
 
-/// The error of the operating system that led to `error`, if one did.
-pub(crate) fn system_error(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> {
-    let causes = std::iter::successors(Some(error), |error| match error.downcast_ref::<ParquetError>() {
-        Some(ParquetError::External(inner)) => Some(inner.as_ref()),
-        _ => error.source(),
-    });
-    let codes = causes.filter_map(|error| error.downcast_ref::<io::Error>()?.raw_os_error());
-    codes.map(io::Error::from_raw_os_error).next()
+/// The error of the file of a source table.
+pub(crate) fn source_fault(path: &Path, fault: FileFault) -> StoreError {
+    match fault {
+        FileFault::System(error) => file_error("read", path, error),
+        FileFault::Unreadable(why) => unreadable(path, &why),
+        FileFault::Damaged(why) => damaged_source(path, &why),
+    }
+}
+
+/// The error of a file that an import wrote and that is not as it was written.
+pub(crate) fn damaged_source(path: &Path, why: &dyn std::fmt::Display) -> StoreError {
+    let path = path.display();
+    StoreError::damage(format!(
+        "{path} is damaged: {why}; restore it from a backup, or rename it to {path}.damaged and import its bars again"
+    ))
+}
+
+/// The error of the file with the features of a partition.
+pub(crate) fn features_fault(path: &Path, partition: &Partition, fault: FileFault) -> StoreError {
+    match fault {
+        FileFault::System(error) => file_error("read", path, error),
+        FileFault::Unreadable(why) => unreadable(path, &why),
+        FileFault::Damaged(why) => StoreError::damage(format!(
+            "{} is damaged: {why}; `rollfit run --force --only {}:{}` computes its features again",
+            path.display(),
+            partition.key,
+            partition.month
+        )),
+    }
 }

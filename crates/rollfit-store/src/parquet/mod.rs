@@ -12,12 +12,16 @@ mod files;
 mod listing;
 mod lock;
 mod measure;
+mod open_table;
+mod rate_index;
 mod read_back;
 mod sink;
 mod source;
 mod sources_lock;
+mod spans;
 mod staged;
 mod table;
+mod unverified;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +33,7 @@ use rollfit_job::store::{Fault, StoreError};
 
 use self::table::TableIndex;
 use crate::key_finder::KeyFinder;
+pub use self::unverified::Unverified;
 
 /// A directory of Parquet files, as source and sink of one job.
 pub struct ParquetStore {

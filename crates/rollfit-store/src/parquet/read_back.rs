@@ -1,49 +1,65 @@
 //! Reading features back: [`read_receipt`] from a footer, [`ParquetReader`] for the rows.
+//!
+//! Invariants: no receipt is believed before its footer is checked, and no row before all bytes are.
 
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::spec::TIME_COLUMN;
 use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_as_stored};
 
-use super::fault::{file_error, system_error, unreadable};
+use super::fault::{features_fault, file_error, unreadable};
 use super::sink::RECEIPT_KEY;
 use crate::damaged::contain_panics;
+use crate::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body};
 use crate::regular_file;
 
-/// What the file at `part` holds of the partition whose output is `output`. A receipt of another output, or of other
-/// columns than the file has, is void.
+/// What the file at `part` holds of a partition whose output is `output`. A receipt of another output, or of other columns
+/// than the file has, is void.
 ///
 /// # Errors
-/// When the file cannot be opened or read, which says nothing of what it holds.
-pub(crate) fn read_receipt(part: &Path, output: &str) -> Result<Found, StoreError> {
-    let file = regular_file::open(part).map_err(|error| file_error("read", part, error))?;
-    let metadata = match contain_panics(|| ParquetMetaDataReader::new().parse_and_finish(&file)) {
-        Ok(Err(error)) if system_error(&error).is_some() => return Err(unreadable(part, &error)),
-        Ok(metadata) => metadata.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+/// When the file cannot be opened or read, which says nothing of what it holds; [`StoreError::is_damage`] where rollfit
+/// wrote it and its footer is not as it was written.
+pub(crate) fn read_receipt(part: &Path, partition: &Partition, output: &str) -> Result<Found, StoreError> {
+    let receipt = match open(part).and_then(|bytes| Footer::read(&bytes)) {
+        Ok(footer) => valid_receipt(&footer, output),
+        Err(FileFault::Unreadable(why)) => Err(why),
+        Err(fault) => return Err(features_fault(part, partition, fault)),
     };
-    Ok(match metadata.and_then(|metadata| valid_receipt(&metadata, output)) {
+    Ok(match receipt {
         Ok(receipt) => Found::Ours(Box::new(receipt)),
         Err(cause) => Found::Foreign(format!("{} has no valid receipt of ours: {cause}", part.display())),
     })
 }
 
-fn valid_receipt(metadata: &ParquetMetaData, output: &str) -> Result<Receipt, String> {
-    let file = metadata.file_metadata();
-    let entries = file.key_value_metadata().map(Vec::as_slice).unwrap_or_default();
-    let text = entries.iter().find(|entry| entry.key == RECEIPT_KEY).and_then(|entry| entry.value.as_deref());
-    let receipt: Receipt = serde_json::from_str(text.ok_or("there is none")?)
+/// How far the bytes of a features file can be trusted, as its footer has it.
+///
+/// # Errors
+/// As [`read_receipt`]; also where the file is not a readable Parquet file.
+pub(super) fn footer_integrity(part: &Path, partition: &Partition) -> Result<Integrity, StoreError> {
+    let footer = open(part).and_then(|bytes| Footer::read(&bytes));
+    footer.map(|footer| footer.integrity).map_err(|fault| features_fault(part, partition, fault))
+}
+
+fn open(part: &Path) -> Result<FileBytes, FileFault> {
+    regular_file::open(part).and_then(FileBytes::whole).map_err(FileFault::System)
+}
+
+fn valid_receipt(footer: &Footer, output: &str) -> Result<Receipt, String> {
+    let receipt: Receipt = serde_json::from_str(footer.value(RECEIPT_KEY).ok_or("there is none")?)
         .map_err(|error| format!("it cannot be read ({error})"))?;
     if receipt.output != output {
         return Err(format!("it is that of {}", receipt.output));
     }
-    let stored: Vec<&str> = file.schema_descr().columns().iter().map(|column| column.name()).collect();
+    let columns = footer.metadata.file_metadata().schema_descr().columns();
+    let stored: Vec<&str> = columns.iter().map(|column| column.name()).collect();
     let promised = || std::iter::once(TIME_COLUMN).chain(feature_columns(&receipt));
     if !stored.iter().copied().eq(promised()) {
         return Err("the file has other columns than it says".to_owned());
@@ -58,6 +74,7 @@ fn feature_columns(receipt: &Receipt) -> impl Iterator<Item = &str> {
 /// The rows of one features file.
 pub(crate) struct ParquetReader {
     path: PathBuf,
+    bytes: FileBytes,
     receipt: Receipt,
     batches: ParquetRecordBatchReader,
     instants_us: Vec<i64>,
@@ -65,21 +82,37 @@ pub(crate) struct ParquetReader {
 }
 
 impl ParquetReader {
-    pub(crate) fn open(part: &Path, output: &str) -> Result<Self, StoreError> {
-        contain_panics(|| Self::open_file(part, output)).unwrap_or_else(|error| Err(unreadable(part, &error)))
+    /// Opens the features of a partition, and checks every byte of a file that has our checksums.
+    pub(crate) fn open(part: &Path, partition: &Partition, output: &str) -> Result<Self, StoreError> {
+        contain_panics(|| Self::open_file(part, partition, output))
+            .unwrap_or_else(|error| Err(unreadable(part, &error)))
     }
 
-    fn open_file(part: &Path, output: &str) -> Result<Self, StoreError> {
+    fn open_file(part: &Path, partition: &Partition, output: &str) -> Result<Self, StoreError> {
         const BATCH_ROWS: usize = 4096;
-        let file = regular_file::open(part).map_err(|error| file_error("read", part, error))?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(part, &error))?;
-        let receipt = valid_receipt(builder.metadata(), output).map_err(|cause| {
+        let fault = |fault| features_fault(part, partition, fault);
+        let bytes = open(part).map_err(fault)?;
+        let footer = Footer::read(&bytes).map_err(fault)?;
+        let receipt = valid_receipt(&footer, output).map_err(|cause| {
             StoreError::permanent(format!("{}: no valid receipt: {cause}", part.display()))
         })?;
-        let batches =
-            builder.with_batch_size(BATCH_ROWS).build().map_err(|error| unreadable(part, &error))?;
-        Ok(Self { path: part.to_owned(), receipt, batches, instants_us: Vec::new(), values: Vec::new() })
+        check_body(&bytes, footer.integrity).map_err(fault)?;
+        let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
+            .map_err(|error| unreadable(part, &error))?;
+        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata)
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| unreadable(part, &error))?;
+        let path = part.to_owned();
+        Ok(Self { path, bytes, receipt, batches, instants_us: Vec::new(), values: Vec::new() })
+    }
+
+    /// The system's own error comes first: Arrow makes a text of it.
+    fn unreadable(&self, error: &dyn std::fmt::Display) -> StoreError {
+        match self.bytes.take_fault() {
+            Some(error) => file_error("read", &self.path, error),
+            None => unreadable(&self.path, error),
+        }
     }
 
     fn take(&mut self, batch: &RecordBatch) -> Option<()> {
@@ -105,9 +138,9 @@ impl FeatureReader for ParquetReader {
     }
 
     fn next_tile(&mut self) -> Result<Option<FeatureTile<'_>>, StoreError> {
-        let next = contain_panics(|| self.batches.next()).map_err(|error| unreadable(&self.path, &error))?;
+        let next = contain_panics(|| self.batches.next()).map_err(|error| self.unreadable(&error))?;
         let Some(batch) = next else { return Ok(None) };
-        let batch = batch.map_err(|error| unreadable(&self.path, &error))?;
+        let batch = batch.map_err(|error| self.unreadable(&error))?;
         self.take(&batch).ok_or_else(|| {
             StoreError::permanent(format!("{}: a column is not of the type we write", self.path.display()))
         })?;

@@ -34,7 +34,7 @@ impl ParquetStore {
         self.features_dir.join(self.output(partition))
     }
 
-    fn part(&self, partition: &Partition) -> PathBuf {
+    pub(super) fn part(&self, partition: &Partition) -> PathBuf {
         self.partition_dir(partition).join(PART)
     }
 
@@ -81,7 +81,7 @@ impl Sink for ParquetStore {
         }
         let part = self.part(partition);
         match is_there(&part) {
-            Ok(true) => read_receipt(&part, &self.output(partition)),
+            Ok(true) => read_receipt(&part, partition, &self.output(partition)),
             Ok(false) => Ok(Found::Nothing),
             Err(error) => Err(file_error("read", &part, error)),
         }
@@ -91,7 +91,9 @@ impl Sink for ParquetStore {
         let mut partitions = Vec::new();
         for (key, key_dir) in hive_dirs(&self.features_dir, "key=")? {
             for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
-                if let (Ok(month), true) = (month.parse(), month_dir.join(PART).exists()) {
+                // What cannot be looked at is told of its partition, when that is read.
+                let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
+                if let (Ok(month), true) = (month.parse(), is_there) {
                     partitions.push(Partition { key: key.clone(), month });
                 }
             }
@@ -121,7 +123,7 @@ impl Sink for ParquetStore {
     }
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
-        Ok(Box::new(ParquetReader::open(&self.part(partition), &self.output(partition))?))
+        Ok(Box::new(ParquetReader::open(&self.part(partition), partition, &self.output(partition))?))
     }
 
     fn kind(&self) -> &'static str {

@@ -12,8 +12,9 @@ use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
 
 use super::ParquetStore;
 use super::fault::file_error;
+use super::open_table::OpenTable;
 use super::sources_lock::SourcesView;
-use super::table::{FileSpans, OpenTable};
+use super::table::FileSpans;
 use crate::key_finder::warn_of_empty;
 
 /// Rows before a partition that are opened at once for every row of lookback: enough unless the join loses most.
@@ -21,7 +22,7 @@ const EARLIER_ROWS_PER_LOOKBACK_ROW: usize = 4;
 
 impl ParquetStore {
     /// The files of a series' table of a key.
-    fn series_files(&self, series: &Series, key: &str) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+    pub(super) fn series_files(&self, series: &Series, key: &str) -> Result<Arc<Vec<FileSpans>>, StoreError> {
         let dir = self.sources_dir.join(series.table.for_key(key));
         self.index.files(&dir, &series.time)?.ok_or_else(|| missing_table(&dir, series))
     }

@@ -1,6 +1,6 @@
-//! Source tables as found: the files of `sources/TABLE/`, whoever put them there, and the rows in them.
+//! Source tables as found: the files of `sources/TABLE/`, whoever put them there, and the columns in them.
 //!
-//! Holds true: rows come out sorted by instant, each instant once, or an error says where that fails.
+//! Invariants: a file that rollfit wrote is checked, all its bytes, before a row of it is used.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
@@ -22,20 +22,21 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::statistics::Statistics;
-use rollfit_job::month::display_instant;
+use parquet::file::metadata::ParquetMetaData;
 use rollfit_job::store::{Fault, Rows, StoreError};
 
-use super::fault::{file_error, unreadable};
+use super::fault::{file_error, source_fault, unreadable};
 use super::listing::{table_files, warn_of_passed_over};
+use super::spans::GroupSpan;
 use crate::damaged::contain_panics;
+use crate::parquet_file::{FileBytes, Footer, Integrity, check_body};
 use crate::regular_file;
 
 /// What is known of tables and their files, so that each footer is read once, and a directory listed again only when it
 /// has changed.
 #[derive(Default)]
 pub(crate) struct TableIndex {
-    seen: Mutex<HashMap<PathBuf, (Identity, Arc<Footer>)>>,
+    seen: Mutex<HashMap<PathBuf, (Identity, Arc<Contents>)>>,
     listed: Mutex<HashMap<(PathBuf, String), Listing>>,
     /// The tables whose files that are not read were named.
     named: Mutex<HashSet<PathBuf>>,
@@ -53,6 +54,7 @@ pub(crate) struct FileSpans {
     pub(crate) path: PathBuf,
     identity: Identity,
     spans: Arc<Vec<GroupSpan>>,
+    pub(super) integrity: Integrity,
 }
 
 impl FileSpans {
@@ -100,27 +102,21 @@ impl Identity {
     }
 }
 
-/// What a file's footer says.
-struct Footer {
-    metadata: ArrowReaderMetadata,
+/// What is known of a file's contents: its footer, checked where that is possible.
+pub(super) struct Contents {
+    pub(super) metadata: ArrowReaderMetadata,
+    pub(super) integrity: Integrity,
     /// For a time column already asked for, the instants of each row group.
-    spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
-}
-
-/// The instants of one row group.
-#[derive(Clone, Copy)]
-struct GroupSpan {
-    group: usize,
-    rows: usize,
-    first_us: i64,
-    last_us: i64,
+    pub(super) spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
 }
 
 impl TableIndex {
     /// The files of a table; none where there is no such table.
     pub(crate) fn files(&self, dir: &Path, time: &str) -> Result<Option<Arc<Vec<FileSpans>>>, StoreError> {
-        let Ok(modified) = std::fs::metadata(dir).and_then(|status| status.modified()) else {
-            return Ok(table_files(dir)?.map(|_| Arc::default()));
+        let modified = match std::fs::metadata(dir).and_then(|status| status.modified()) {
+            Ok(modified) => modified,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(file_error("list", dir, error)),
         };
         let place = (dir.to_owned(), time.to_owned());
         if let Some(listing) = lock(&self.listed).get(&place).filter(|listing| listing.modified == modified) {
@@ -142,9 +138,10 @@ impl TableIndex {
     fn spans(&self, path: &Path, time: &str) -> Result<FileSpans, StoreError> {
         let status = std::fs::symlink_metadata(path).map_err(|error| file_error("read", path, error))?;
         let identity = Identity::of(&status);
-        let known = self.known(path, identity).and_then(|footer| lock(&footer.spans).get(time).cloned());
+        let known = self.known(path, identity);
+        let known = known.and_then(|known| Some((lock(&known.spans).get(time).cloned()?, known.integrity)));
         match known {
-            Some(spans) => Ok(FileSpans { path: path.to_owned(), identity, spans }),
+            Some((spans, integrity)) => Ok(FileSpans { path: path.to_owned(), identity, spans, integrity }),
             None => Ok(self.open(path, time)?.file_spans()),
         }
     }
@@ -167,30 +164,48 @@ impl TableIndex {
     fn open_file(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
         let file = regular_file::open(path).map_err(|error| file_error("read", path, error))?;
         let status = file.metadata().map_err(|error| file_error("read", path, error))?;
-        let identity = Identity::of(&status);
-        let footer = match self.known(path, identity) {
-            Some(footer) => footer,
-            None => self.learn(path, identity, &file)?,
+        let (file, identity) = (Arc::new(file), Identity::of(&status));
+        let known = self.known(path, identity);
+        let is_known = known.is_some();
+        let contents = match known {
+            Some(contents) => contents,
+            None => check_file(path, &FileBytes::new(file.clone(), identity.bytes))?,
         };
-        let mut opened = TableFile { path: path.to_owned(), file, identity, footer, spans: Arc::default() };
+        let mut opened = TableFile { path: path.to_owned(), file, identity, contents, spans: Arc::default() };
+        if !is_known {
+            opened.check_rate_index()?;
+            lock(&self.seen).insert(path.to_owned(), (identity, opened.contents.clone()));
+        }
         opened.spans = opened.find_spans(time)?;
         Ok(opened)
     }
 
-    fn known(&self, path: &Path, identity: Identity) -> Option<Arc<Footer>> {
+    fn known(&self, path: &Path, identity: Identity) -> Option<Arc<Contents>> {
         let seen = lock(&self.seen);
-        seen.get(path).filter(|(known, _)| *known == identity).map(|(_, footer)| footer.clone())
+        seen.get(path).filter(|(known, _)| *known == identity).map(|(_, contents)| contents.clone())
     }
+}
 
-    fn learn(&self, path: &Path, identity: Identity, file: &File) -> Result<Arc<Footer>, StoreError> {
-        let metadata =
-            ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))
-                .map_err(|error| unreadable(path, &error))?;
-        let footer = Arc::new(Footer { metadata, spans: Mutex::default() });
-        let mut seen = lock(&self.seen);
-        seen.insert(path.to_owned(), (identity, footer.clone()));
-        Ok(footer)
+/// Reads the footer of a file, and checks every byte of one that has our checksums: once for as long as it is the same
+/// file.
+fn check_file(path: &Path, bytes: &FileBytes) -> Result<Arc<Contents>, StoreError> {
+    let footer = Footer::read(bytes).map_err(|fault| source_fault(path, fault))?;
+    check_body(bytes, footer.integrity).map_err(|fault| source_fault(path, fault))?;
+    check_row_count(&footer.metadata).map_err(|why| unreadable(path, &why))?;
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata =
+        ArrowReaderMetadata::try_new(footer.metadata, options).map_err(|error| unreadable(path, &error))?;
+    Ok(Arc::new(Contents { metadata, integrity: footer.integrity, spans: Mutex::default() }))
+}
+
+/// The rows of a file are those of its row groups.
+fn check_row_count(metadata: &ParquetMetaData) -> Result<(), String> {
+    let rows = metadata.file_metadata().num_rows();
+    let sum: i128 = metadata.row_groups().iter().map(|group| i128::from(group.num_rows())).sum();
+    if sum == i128::from(rows) {
+        return Ok(());
     }
+    Err(format!("its footer says {rows} rows, and {sum} in row groups"))
 }
 
 /// Whether a directory changed long enough ago that a change from now on gives it another time stamp.
@@ -200,22 +215,27 @@ fn is_settled(modified: SystemTime) -> bool {
 }
 
 /// Locks whether or not a thread panicked while it held the lock: what is guarded here is consistent at every step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// An open file of a table: what it holds does not change, whatever takes its name.
 pub(crate) struct TableFile {
     pub(crate) path: PathBuf,
-    file: File,
+    file: Arc<File>,
     identity: Identity,
-    footer: Arc<Footer>,
-    spans: Arc<Vec<GroupSpan>>,
+    pub(super) contents: Arc<Contents>,
+    pub(super) spans: Arc<Vec<GroupSpan>>,
 }
 
 impl TableFile {
     fn file_spans(&self) -> FileSpans {
-        FileSpans { path: self.path.clone(), identity: self.identity, spans: self.spans.clone() }
+        FileSpans {
+            path: self.path.clone(),
+            identity: self.identity,
+            spans: self.spans.clone(),
+            integrity: self.contents.integrity,
+        }
     }
 
     /// All rows of the file, in the order in which they stand there.
@@ -227,48 +247,11 @@ impl TableFile {
 
     /// What the footer says under `key`.
     pub(crate) fn metadata_value(&self, key: &str) -> Option<String> {
-        let entries = self.footer.metadata.metadata().file_metadata().key_value_metadata()?;
+        let entries = self.contents.metadata.metadata().file_metadata().key_value_metadata()?;
         entries.iter().find(|entry| entry.key == key)?.value.clone()
     }
 
-    fn find_spans(&self, time: &str) -> Result<Arc<Vec<GroupSpan>>, StoreError> {
-        let known = lock(&self.footer.spans).get(time).cloned();
-        if let Some(spans) = known {
-            return Ok(spans);
-        }
-        let unit = self.time_unit(time)?;
-        let groups = self.footer.metadata.metadata().num_row_groups();
-        let spans: Vec<Option<GroupSpan>> =
-            (0..groups).map(|group| self.group_span(group, time, unit)).collect::<Result<_, _>>()?;
-        let spans = Arc::new(spans.into_iter().flatten().collect::<Vec<_>>());
-        let mut known = lock(&self.footer.spans);
-        known.insert(time.to_owned(), spans.clone());
-        Ok(spans)
-    }
-
-    /// The instants of a row group, from its statistics, or from its rows where there are none.
-    fn group_span(&self, group: usize, time: &str, unit: TimeUnit) -> Result<Option<GroupSpan>, StoreError> {
-        let metadata = self.footer.metadata.metadata().row_group(group);
-        let rows = usize::try_from(metadata.num_rows()).map_err(|error| unreadable(&self.path, &error))?;
-        if rows == 0 {
-            return Ok(None);
-        }
-        let statistics = metadata.columns().iter().find(|column| column.column_path().string() == time);
-        let (first_us, last_us) = match statistics.and_then(|column| column.statistics()) {
-            Some(Statistics::Int64(known)) if known.min_opt().is_some() && known.max_opt().is_some() => {
-                let bound = |value: Option<&i64>| value.copied().unwrap_or_default();
-                (floor_us(bound(known.min_opt()), unit), floor_us(bound(known.max_opt()), unit))
-            }
-            _ => {
-                let (instants, _) = self.read_groups(&[group], time, None)?;
-                let bound = |extreme: Option<&i64>| extreme.copied().unwrap_or_default();
-                (bound(instants.iter().min()), bound(instants.iter().max()))
-            }
-        };
-        Ok(Some(GroupSpan { group, rows, first_us, last_us }))
-    }
-
-    fn time_unit(&self, time: &str) -> Result<TimeUnit, StoreError> {
+    pub(super) fn time_unit(&self, time: &str) -> Result<TimeUnit, StoreError> {
         match self.data_type(time)? {
             DataType::Timestamp(unit, _) => Ok(*unit),
             other => Err(StoreError::permanent(format!(
@@ -279,7 +262,7 @@ impl TableFile {
     }
 
     fn data_type(&self, column: &str) -> Result<&DataType, StoreError> {
-        let fields = self.footer.metadata.schema().fields();
+        let fields = self.contents.metadata.schema().fields();
         let field = fields.iter().find(|field| field.name() == column).ok_or_else(|| {
             let names = fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
             StoreError::permanent(format!("{}: no column `{column}`; there are {names}", self.path.display()))
@@ -288,7 +271,7 @@ impl TableFile {
     }
 
     /// Reads whole row groups: the instants and, where asked for, a value column.
-    fn read_groups(
+    pub(super) fn read_groups(
         &self,
         groups: &[usize],
         time: &str,
@@ -307,33 +290,54 @@ impl TableFile {
         time: &str,
         value: Option<&str>,
     ) -> Result<(Vec<i64>, Vec<f64>), StoreError> {
+        let (mut instants_us, mut values) = (Vec::new(), Vec::new());
+        let columns: Vec<&str> = std::iter::once(time).chain(value).collect();
+        self.decode(groups, &columns, |arrays| {
+            self.append_instants(&arrays[0], time, &mut instants_us)?;
+            match value {
+                Some(value) => self.append_values(&arrays[1], value, &mut values),
+                None => Ok(()),
+            }
+        })?;
+        self.check_rows(groups, instants_us.len())?;
+        Ok((instants_us, values))
+    }
+
+    /// Reads columns of whole row groups; `take` gets some rows of each column at a time, in the order of `columns`.
+    pub(super) fn decode(
+        &self,
+        groups: &[usize],
+        columns: &[&str],
+        mut take: impl FnMut(&[ArrayRef]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         const BATCH_ROWS: usize = 65_536;
-        let file = self.file.try_clone().map_err(|error| file_error("read", &self.path, error))?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.footer.metadata.clone());
-        let columns = std::iter::once(time).chain(value);
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
+        let bytes = FileBytes::new(self.file.clone(), self.identity.bytes);
+        // Arrow makes a text of a failing disk: what the system said comes first.
+        let fault = |error: &dyn std::fmt::Display| match bytes.take_fault() {
+            Some(error) => file_error("read", &self.path, error),
+            None => unreadable(&self.path, error),
+        };
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), self.contents.metadata.clone());
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         let batches = builder
             .with_projection(mask)
             .with_row_groups(groups.to_vec())
             .with_batch_size(BATCH_ROWS)
             .build()
-            .map_err(|error| unreadable(&self.path, &error))?;
-        let (mut instants_us, mut values) = (Vec::new(), Vec::new());
+            .map_err(|error| fault(&error))?;
         for batch in batches {
-            let batch = batch.map_err(|error| unreadable(&self.path, &error))?;
-            let column = |name| batch.column_by_name(name).cloned().ok_or_else(|| self.lost_column(name));
-            self.append_instants(&column(time)?, time, &mut instants_us)?;
-            if let Some(value) = value {
-                self.append_values(&column(value)?, value, &mut values)?;
-            }
+            let batch = batch.map_err(|error| fault(&error))?;
+            let column =
+                |name: &&str| batch.column_by_name(name).cloned().ok_or_else(|| self.lost_column(name));
+            take(&columns.iter().map(column).collect::<Result<Vec<_>, _>>()?)?;
         }
-        self.check_rows(groups, instants_us.len())?;
-        Ok((instants_us, values))
+        Ok(())
     }
 
     /// Pages that were cut short can end without an error.
-    fn check_rows(&self, groups: &[usize], read_rows: usize) -> Result<(), StoreError> {
-        let metadata = self.footer.metadata.metadata();
+    pub(super) fn check_rows(&self, groups: &[usize], read_rows: usize) -> Result<(), StoreError> {
+        let metadata = self.contents.metadata.metadata();
         let rows: i64 = groups.iter().map(|&group| metadata.row_group(group).num_rows()).sum();
         if usize::try_from(rows) == Ok(read_rows) {
             return Ok(());
@@ -342,8 +346,18 @@ impl TableFile {
         Err(unreadable(&self.path, &error))
     }
 
+    pub(super) fn no_instant(&self, time: &str) -> StoreError {
+        let at = self.path.display();
+        StoreError::permanent(format!("{at}: column `{time}` has rows without an instant"))
+    }
+
     fn lost_column(&self, name: &str) -> StoreError {
         StoreError::permanent(format!("{}: column `{name}` was not read", self.path.display()))
+    }
+
+    /// Whether there is a column of this name with numbers.
+    pub(super) fn has_numbers(&self, column: &str) -> bool {
+        self.data_type(column).is_ok_and(DataType::is_numeric)
     }
 
     fn check_numeric(&self, column: &str) -> Result<(), StoreError> {
@@ -364,7 +378,7 @@ impl TableFile {
     ) -> Result<(), StoreError> {
         let at = self.path.display();
         if column.null_count() > 0 {
-            return Err(StoreError::permanent(format!("{at}: column `{time}` has rows without an instant")));
+            return Err(self.no_instant(time));
         }
         let first_row = instants_us.len();
         let outside = |row: usize, instant: i64, unit: &str| {
@@ -406,7 +420,12 @@ impl TableFile {
     }
 
     /// The values as doubles, NaN for null. Decimals go through their text, which gives the nearest double.
-    fn append_values(&self, column: &ArrayRef, name: &str, values: &mut Vec<f64>) -> Result<(), StoreError> {
+    pub(super) fn append_values(
+        &self,
+        column: &ArrayRef,
+        name: &str,
+        values: &mut Vec<f64>,
+    ) -> Result<(), StoreError> {
         let decimal = matches!(
             column.data_type(),
             DataType::Decimal32(..)
@@ -434,152 +453,4 @@ impl TableFile {
         }
         Ok(())
     }
-}
-
-fn floor_us(value: i64, unit: TimeUnit) -> i64 {
-    match unit {
-        TimeUnit::Second => value.saturating_mul(1_000_000),
-        TimeUnit::Millisecond => value.saturating_mul(1000),
-        TimeUnit::Microsecond => value,
-        TimeUnit::Nanosecond => value.div_euclid(1000),
-    }
-}
-
-/// The open files of one table, and the columns asked for.
-pub(crate) struct OpenTable {
-    index: Arc<TableIndex>,
-    files: Vec<TableFile>,
-    /// Files before those, the latest last, opened when rows of them are asked for.
-    earlier: Vec<FileSpans>,
-    time: String,
-    value: String,
-}
-
-impl OpenTable {
-    pub(crate) fn new(index: Arc<TableIndex>, time: String, value: String) -> Self {
-        Self { index, files: Vec::new(), earlier: Vec::new(), time, value }
-    }
-
-    /// Opens a file: from now on its rows are those of the table, whatever takes its name.
-    pub(crate) fn open(&mut self, file: &FileSpans) -> Result<(), StoreError> {
-        self.files.push(self.index.reopen(file, &self.time)?);
-        Ok(())
-    }
-
-    /// Adds a file before those that are open.
-    pub(crate) fn add_earlier(&mut self, file: FileSpans) {
-        let at = self.earlier.partition_point(|other| other.span_us() <= file.span_us());
-        self.earlier.insert(at, file);
-    }
-
-    /// Opens the latest of the earlier files until those opened here have `rows` rows.
-    pub(crate) fn open_earlier(&mut self, rows: usize) -> Result<(), StoreError> {
-        let mut opened_rows = 0;
-        while opened_rows < rows
-            && let Some(file) = self.earlier.pop()
-        {
-            opened_rows += file.rows();
-            self.open(&file)?;
-        }
-        Ok(())
-    }
-
-    /// The rows within `span_us`.
-    pub(crate) fn rows(&self, span_us: Range<i64>) -> Result<Rows, StoreError> {
-        let overlaps = |span: &GroupSpan| span.first_us < span_us.end && span.last_us >= span_us.start;
-        let mut rows = self.read(&self.groups(overlaps))?;
-        let first = rows.instants_us.partition_point(|&instant| instant < span_us.start);
-        let end = rows.instants_us.partition_point(|&instant| instant < span_us.end);
-        cut(&mut rows, first..end);
-        Ok(rows)
-    }
-
-    /// The last `count` rows before `instant_us`, or all there are.
-    pub(crate) fn rows_before(&mut self, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
-        let mut reach_us = self.reach_us(instant_us, count);
-        // Files that interleave with the rows needed are read too, to be refused.
-        while self.earlier.last().and_then(FileSpans::span_us).is_some_and(|(_, last_us)| last_us >= reach_us)
-        {
-            self.open_earlier(1)?;
-            reach_us = self.reach_us(instant_us, count);
-        }
-        let groups = self.groups(|span| span.first_us < instant_us && span.last_us >= reach_us);
-        let mut rows = self.read(&groups)?;
-        let end = rows.instants_us.partition_point(|&instant| instant < instant_us);
-        cut(&mut rows, end.saturating_sub(count)..end);
-        Ok(rows)
-    }
-
-    /// The first instant of the open row groups that hold the last `count` rows before `instant_us`; the first there is
-    /// where the open files have fewer.
-    fn reach_us(&self, instant_us: i64, count: usize) -> i64 {
-        let mut groups = self.groups(|span| span.first_us < instant_us);
-        groups.sort_by_key(|(_, span)| std::cmp::Reverse(span.last_us));
-        let (mut found_rows, mut reach_us) = (0, instant_us);
-        for (_, span) in groups {
-            if found_rows >= count {
-                break;
-            }
-            found_rows += if span.last_us < instant_us { span.rows } else { 0 };
-            reach_us = reach_us.min(span.first_us);
-        }
-        if found_rows >= count { reach_us } else { i64::MIN }
-    }
-
-    /// The row groups that `wanted` picks, each with the index of its file.
-    fn groups(&self, wanted: impl Fn(&GroupSpan) -> bool) -> Vec<(usize, GroupSpan)> {
-        let all = self
-            .files
-            .iter()
-            .enumerate()
-            .flat_map(|(at, file)| file.spans.iter().map(move |span| (at, *span)));
-        all.filter(|(_, span)| wanted(span)).collect()
-    }
-
-    fn read(&self, groups: &[(usize, GroupSpan)]) -> Result<Rows, StoreError> {
-        let mut ordered = groups.to_vec();
-        ordered.sort_by_key(|(file, span)| (span.first_us, *file, span.group));
-        let mut rows = Rows::default();
-        for (at, span) in ordered {
-            let file = &self.files[at];
-            let (instants_us, values) = file.read_groups(&[span.group], &self.time, Some(&self.value))?;
-            self.check_order(file, rows.instants_us.last(), &instants_us)?;
-            rows.instants_us.extend(instants_us);
-            rows.values.extend(values);
-        }
-        Ok(rows)
-    }
-
-    fn check_order(
-        &self,
-        file: &TableFile,
-        before: Option<&i64>,
-        instants_us: &[i64],
-    ) -> Result<(), StoreError> {
-        let mut previous = before.copied();
-        for &instant in instants_us {
-            if let Some(previous) = previous.filter(|&previous| previous >= instant) {
-                let (earlier, later) = (display_instant(instant), display_instant(previous));
-                let problem = if previous == instant {
-                    format!("{later} stands there twice")
-                } else {
-                    format!("{earlier} comes after {later}")
-                };
-                return Err(StoreError::permanent(format!(
-                    "{}: column `{}`: {problem}; a source table has each instant once, sorted, over all its files",
-                    file.path.display(),
-                    self.time
-                )));
-            }
-            previous = Some(instant);
-        }
-        Ok(())
-    }
-}
-
-fn cut(rows: &mut Rows, kept: Range<usize>) {
-    rows.instants_us.truncate(kept.end);
-    rows.instants_us.drain(..kept.start);
-    rows.values.truncate(kept.end);
-    rows.values.drain(..kept.start);
 }

@@ -13,6 +13,7 @@ use rollfit_job::partition::{Partition, Selector};
 use rollfit_job::plan::{PlanError, configured_partitions};
 use rollfit_job::receipt::Definition;
 use rollfit_job::spec::{Keys, Spec};
+use rollfit_store::parquet::{ParquetStore, Unverified};
 use rollfit_store::patience::patiently;
 use rollfit_store::postgres::{Diagnosis, Examination, Problem, Purpose};
 
@@ -58,6 +59,8 @@ struct Directory {
     /// The partitions that have features.
     partitions: usize,
     free_bytes: Option<u64>,
+    #[serde(flatten)]
+    unverified: Unverified,
 }
 
 /// The partitions that a run would be about, as far as they can be told.
@@ -124,6 +127,7 @@ impl Report {
         let diagnoses = || reports.iter().filter_map(StoreReport::diagnosis);
         let mut problems: Vec<Problem> =
             diagnoses().flat_map(|diagnosis| diagnosis.problems.clone()).collect();
+        problems.extend(reports.iter().flat_map(StoreReport::faults).map(Problem::new));
         problems.extend(planned.problem.as_ref().map(Problem::new));
         // What keeps a store from telling its partitions is mostly found again, with what to do about it.
         let refusal = planned.refusal.as_ref().filter(|_| problems.is_empty());
@@ -148,7 +152,10 @@ impl StoreReport {
         let (keys, partitions) = (&planned.keys, &planned.partitions);
         let definition = &Definition::of(spec);
         let findings = match store {
-            Store::Parquet(_) => Findings::Parquet(Directory::of(spec, store)?),
+            Store::Parquet(files) => {
+                let sources: &[String] = if is_source { keys } else { &[] };
+                Findings::Parquet(Directory::of(spec, store, files, sources, is_sink)?)
+            }
             Store::Postgres(store) => {
                 let examination = Examination { is_source, is_sink, keys, partitions, definition };
                 Findings::Postgres(Box::new(patiently(|| store.diagnose(&examination))?))
@@ -165,14 +172,38 @@ impl StoreReport {
     }
 }
 
+impl StoreReport {
+    /// What is damaged or cannot be read in a directory.
+    fn faults(&self) -> &[String] {
+        match &self.findings {
+            Findings::Parquet(directory) => &directory.unverified.faults,
+            Findings::Postgres(_) => &[],
+        }
+    }
+}
+
 impl Directory {
-    fn of(spec: &Spec, store: &Store) -> Result<Self, Failure> {
+    /// Looks at the source tables of `sources`, and at the features of a sink.
+    fn of(
+        spec: &Spec,
+        store: &Store,
+        files: &ParquetStore,
+        sources: &[String],
+        is_sink: bool,
+    ) -> Result<Self, Failure> {
         let sink = store.sink();
+        let partitions = sink.partitions()?;
+        let mut unverified = Unverified::default();
+        files.examine_sources(&spec.series, sources, &mut unverified);
+        if is_sink {
+            files.examine_features(&partitions, &mut unverified);
+        }
         Ok(Self {
             place: sink.place(),
             keys: store.source().keys(&spec.series)?,
-            partitions: sink.partitions()?.len(),
+            partitions: partitions.len(),
             free_bytes: sink.free_bytes(),
+            unverified,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use rollfit_job::spec::RowSecurity;
+use rollfit_store::parquet::Unverified;
 use rollfit_store::postgres::{
     Connection, Diagnosis, Holds, RestrictedTable, RowSecurityReport, SourceTable, Target, Targets,
 };
@@ -50,9 +51,23 @@ impl Directory {
         line(&format!("{part}: {}", self.place))?;
         fact("keys", &format!("{} with a table of each series", self.keys.len()))?;
         fact("features", &plural(self.partitions, "partition"))?;
+        fact("unverified", &unverified_shown(&self.unverified))?;
         fact("free", &self.free_bytes.map_or("unknown".to_owned(), bytes))?;
         line("")
     }
+}
+
+/// The files of ours without checksums, and how they get some.
+fn unverified_shown(unverified: &Unverified) -> String {
+    let Unverified { unverified_sources: sources, unverified_features: features, .. } = *unverified;
+    let sources = (sources > 0).then(|| {
+        format!("{} without checksums (import the bars again to add them)", plural(sources, "source file"))
+    });
+    let features = (features > 0).then(|| {
+        format!("{} without checksums (`rollfit run --force` adds them)", plural(features, "features file"))
+    });
+    let shown: Vec<String> = [sources, features].into_iter().flatten().collect();
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 fn fact(name: &str, value: &str) -> io::Result<()> {

@@ -1,0 +1,66 @@
+//! [`Unverified`]: the files of a job that nothing vouches for or that are damaged, found without reading rows.
+
+use std::collections::HashSet;
+
+use rollfit_job::error_chain;
+use rollfit_job::partition::Partition;
+use rollfit_job::spec::Series;
+
+use super::ParquetStore;
+use super::read_back::footer_integrity;
+use super::sources_lock::SourcesView;
+use super::table::FileSpans;
+use crate::parquet_file::Integrity;
+
+/// Files that rollfit wrote and that have no checksums, and files that are not as they were written.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Unverified {
+    /// Source files that rollfit wrote without checksums.
+    pub unverified_sources: usize,
+    /// Features files that rollfit wrote without checksums.
+    pub unverified_features: usize,
+    /// What is damaged or cannot be read, each with what to do.
+    #[serde(skip)]
+    pub faults: Vec<String>,
+}
+
+impl ParquetStore {
+    /// Looks at the source tables of `keys`. Files with checksums are read in full.
+    pub fn examine_sources(&self, series: &[Series], keys: &[String], examined: &mut Unverified) {
+        let _view = match SourcesView::open(&self.sources_dir, self.files.as_ref()) {
+            Ok(view) => view,
+            Err(error) => return examined.faults.push(error_chain(&error)),
+        };
+        let mut seen = HashSet::new();
+        for (key, series) in keys.iter().flat_map(|key| series.iter().map(move |series| (key, series))) {
+            let dir = self.sources_dir.join(series.table.for_key(key));
+            // What a missing table means is told by the plan.
+            if !dir.is_dir() || !seen.insert(dir) {
+                continue;
+            }
+            match self.series_files(series, key) {
+                Ok(files) => examined.unverified_sources += count_unverified(&files),
+                Err(error) => examined.faults.push(error_chain(&error)),
+            }
+        }
+    }
+
+    /// Looks at the footers of the features of `partitions`.
+    pub fn examine_features(&self, partitions: &[Partition], examined: &mut Unverified) {
+        for partition in partitions {
+            let part = self.part(partition);
+            match footer_integrity(&part, partition) {
+                Ok(integrity) => {
+                    examined.unverified_features += usize::from(integrity == Integrity::Unverified);
+                }
+                Err(error) if error.is_damage() => examined.faults.push(error_chain(&error)),
+                // What else is wrong with them is found where they are read.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn count_unverified(files: &[FileSpans]) -> usize {
+    files.iter().filter(|file| file.integrity == Integrity::Unverified).count()
+}
