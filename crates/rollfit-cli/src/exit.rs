@@ -83,6 +83,7 @@ impl From<ImportError> for Failure {
             ImportError::NoZone { .. }
             | ImportError::NoKey { .. }
             | ImportError::Key { .. }
+            | ImportError::KeyContradiction { .. }
             | ImportError::ZoneContradiction { .. }
             | ImportError::Columns { .. }
             | ImportError::Options { .. } => Exit::Usage,

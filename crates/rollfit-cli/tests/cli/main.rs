@@ -20,6 +20,7 @@ mod exit_codes;
 mod features;
 mod hive;
 mod import;
+mod import_certain;
 mod job;
 mod log;
 mod made_record;
