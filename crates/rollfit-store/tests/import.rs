@@ -462,12 +462,14 @@ fn bytes_after_the_last_gzip_member_are_a_warning_and_zeros_are_padding() {
         }
     }
     // A member that breaks off is none that may be passed over.
-    for cut in [2, 12, member.len() - 1] {
-        let path = write(&directory, "bars.gz", &[&member, &member[..cut]].concat());
-        assert!(
-            matches!(read_file(&path, &options(Format::Csv, "k", "")), Err(ImportError::Read { .. })),
-            "{cut}"
-        );
+    let second = gzip(b"2017-03-01T00:02Z,1.7\n");
+    let read = |bytes: &[u8]| {
+        let path = write(&directory, "bars.gz", &[&member, bytes].concat());
+        read_file(&path, &options(Format::Csv, "k", ""))
+    };
+    assert_eq!(read(&second).unwrap().bars.len(), 3);
+    for cut in [2, 12, second.len() - 1] {
+        assert!(matches!(read(&second[..cut]), Err(ImportError::Read { .. })), "{cut}");
     }
 }
 
@@ -704,6 +706,21 @@ fn parquet_columns_that_cannot_be_told() {
     assert_says(&message(read_file(&path, &wrong)), &["`paid` is not a timestamp", "Float64"]);
     let absent = with_columns(options(Format::Parquet, "k", ""), "b", "price");
     assert_says(&message(read_file(&path, &absent)), &["no column `price`", "`paid`"]);
+}
+
+#[test]
+fn parquet_dates_beside_times_of_day_are_no_time_stamps() {
+    let days = |days: [i64; 2]| -> ArrayRef {
+        Arc::new(TimestampSecondArray::from(days.map(|day| MARCH_S + day * 86_400).to_vec()))
+    };
+    let one_close: ArrayRef = Arc::new(Float64Array::from(vec![1.5, 1.5]));
+    let times: ArrayRef = Arc::new(StringArray::from(vec!["00:00", "00:01"]));
+    let same_day = vec![("date", days([0, 0])), ("time", times), ("close", one_close.clone())];
+    assert_says(&message(read_columns(same_day, "")), &["row 2", "dates without times of day"]);
+    let daily = read_columns(vec![("date", days([0, 1])), ("close", one_close.clone())], "").unwrap();
+    assert_eq!(daily.bars.len(), 2);
+    let twice = vec![("ts", days([0, 1])), ("close", one_close.clone()), ("Close", one_close)];
+    assert_says(&message(read_columns(twice, "")), &["several columns are called `close`"]);
 }
 
 #[test]
