@@ -84,6 +84,7 @@ impl From<ImportError> for Failure {
             | ImportError::NoKey { .. }
             | ImportError::Key { .. }
             | ImportError::KeyContradiction { .. }
+            | ImportError::TwoSymbols { .. }
             | ImportError::ZoneContradiction { .. }
             | ImportError::Columns { .. }
             | ImportError::Options { .. } => Exit::Usage,

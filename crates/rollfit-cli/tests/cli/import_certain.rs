@@ -276,6 +276,20 @@ fn an_instrument_that_is_not_the_key_is_told() {
     sandbox.run(&[&import[..], &["--key", "gbpusd"]].concat()).exits(0);
 }
 
+#[test]
+fn two_files_of_a_key_hold_one_instrument() {
+    let sandbox = Sandbox::new();
+    for (name, hour, symbol) in [("1.csv", 0, "EUR/USD"), ("2.csv", 1, "GBP/USD"), ("3.csv", 2, "EURUSD")] {
+        let row = |row| format!("2024-01-02 0{hour}:{row:02}Z,{symbol},{}", close(row));
+        sandbox.write(name, text("time,symbol,close\n", row));
+    }
+    let import = ["import", "--format", "csv", "--key", "mine", "--into", "parquet:fx"];
+    let two = [&import[..], &["--lenient", "1.csv", "2.csv"]].concat();
+    sandbox.run(&two).exits(2).says(&["2.csv", "GBP/USD", "EUR/USD", "1.csv", "`mine`"]);
+    assert!(!sandbox.path("fx/sources").exists());
+    sandbox.run(&[&import[..], &["1.csv", "3.csv"]].concat()).exits(0).says(&["80 bars"]);
+}
+
 /// A Parquet file of all bars, with the closes and more columns as given.
 fn parquet(more: Vec<(&str, ArrayRef)>) -> Vec<u8> {
     let times: Vec<i64> = (0..ROWS).map(|row| JANUARY_S + 60 * row as i64).collect();

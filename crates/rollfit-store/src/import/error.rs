@@ -326,6 +326,25 @@ pub enum ImportError {
         /// Its value, shortened.
         value: String,
     },
+    /// Two files of one key with the symbols of two instruments.
+    #[error(
+        "{}: the symbol is `{symbol}` here and `{earlier_symbol}` in {}, and both files go to the key `{key}`: import \
+         each instrument with a --key of its own",
+        path.display(),
+        earlier.display()
+    )]
+    TwoSymbols {
+        /// The later file.
+        path: PathBuf,
+        /// Its symbol, shortened.
+        symbol: String,
+        /// The earlier file.
+        earlier: PathBuf,
+        /// Its symbol, shortened.
+        earlier_symbol: String,
+        /// The key of both.
+        key: String,
+    },
     /// All bars on a day that stands for none.
     #[error(
         "{}: all times lie {day}: they seem to be times of day without their date, or epochs that were read in a wrong \

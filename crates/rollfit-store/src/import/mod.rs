@@ -111,6 +111,8 @@ pub struct BarFile {
     pub lines: Lines,
     /// What was read, kept and dropped.
     pub report: FileReport,
+    /// The column that holds the symbol of the instrument, and the symbol, where the file has one.
+    pub symbol: Option<(String, String)>,
 }
 
 impl BarFile {
@@ -135,18 +137,19 @@ pub fn read_file(path: &Path, options: &ReadOptions) -> Result<BarFile, ImportEr
     let symbol = collected.symbol.clone();
     let (bars, lines, mut report) = collected.into_parts();
     check_dates(path, &bars)?;
-    if let Some((column, value)) = symbol.filter(|(_, value)| !may_be_key(&key, value)) {
-        let (path, value) = (path.to_path_buf(), error::shown(value.as_bytes()));
+    if let Some((column, value)) = symbol.as_ref().filter(|(_, value)| !may_be_same(&key, value)) {
+        let (path, column) = (path.to_path_buf(), column.clone());
+        let value = error::shown(value.as_bytes());
         if options.key.is_none() {
             return Err(ImportError::KeyContradiction { path, key, column, value });
         }
         report.warnings.push(format!("the column `{column}` says `{value}`, and --key says {key}"));
     }
-    Ok(BarFile { path: path.to_path_buf(), key, bars, lines, report })
+    Ok(BarFile { path: path.to_path_buf(), key, bars, lines, report, symbol })
 }
 
-/// Whether a symbol of a file may be that of its key: `EUR/USD` is `eurusd`, `EURUSD.fx` may be.
-fn may_be_key(key: &str, symbol: &str) -> bool {
+/// Whether two symbols, or a symbol and a key, may mean one instrument: `EUR/USD` is `eurusd`, `EURUSD.fx` may be.
+fn may_be_same(key: &str, symbol: &str) -> bool {
     let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
     let (key, symbol) = (plain(key), plain(symbol));
     key.contains(&symbol) || symbol.contains(&key)
