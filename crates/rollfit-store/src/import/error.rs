@@ -307,7 +307,7 @@ pub enum ImportError {
         /// Its value there, shortened.
         value: String,
         /// The first row.
-        earlier: Place,
+        earlier: Box<Place>,
         /// Its value there, shortened.
         earlier_value: String,
     },

@@ -209,7 +209,7 @@ pub(super) fn refuse(
         }
         WhenFault::Instrument(other) => {
             let OtherInstrument { column, value, earlier_number, earlier_value } = *other;
-            let earlier = collector.place(earlier_number);
+            let earlier = Box::new(collector.place(earlier_number));
             Err(ImportError::Instruments { place, column, value, earlier, earlier_value })
         }
     }
