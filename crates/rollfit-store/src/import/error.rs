@@ -309,7 +309,7 @@ pub enum ImportError {
         /// The first row.
         earlier: Box<Place>,
         /// Its value there, shortened.
-        earlier_value: String,
+        earlier_value: Box<str>,
     },
     /// A key from the path that a column of the file denies.
     #[error(
@@ -341,7 +341,7 @@ pub enum ImportError {
         /// The earlier file.
         earlier: PathBuf,
         /// Its symbol, shortened.
-        earlier_symbol: String,
+        earlier_symbol: Box<str>,
         /// The key of both.
         key: String,
     },

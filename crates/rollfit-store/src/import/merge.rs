@@ -104,7 +104,7 @@ fn check_symbols(key: &str, files: &[BarFile]) -> Result<(), ImportError> {
             path: path.clone(),
             symbol: shown(symbol.as_bytes()),
             earlier: earlier.clone(),
-            earlier_symbol: shown(earlier_symbol.as_bytes()),
+            earlier_symbol: shown(earlier_symbol.as_bytes()).into_boxed_str(),
             key: key.to_owned(),
         }),
     }

@@ -210,6 +210,7 @@ pub(super) fn refuse(
         WhenFault::Instrument(other) => {
             let OtherInstrument { column, value, earlier_number, earlier_value } = *other;
             let earlier = Box::new(collector.place(earlier_number));
+            let earlier_value = earlier_value.into_boxed_str();
             Err(ImportError::Instruments { place, column, value, earlier, earlier_value })
         }
     }
