@@ -244,6 +244,9 @@ pub(crate) struct ImportArguments {
     /// The column of the time: a name, or in csv a number from 1
     #[arg(long, value_name = "COLUMN")]
     pub(crate) time_column: Option<String>,
+    /// The column of the date, if the time column holds times of day only: a name, or a number from 1 (csv)
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) date_column: Option<String>,
     /// The column of the close: a name, or in csv a number from 1
     #[arg(long, value_name = "COLUMN")]
     pub(crate) close_column: Option<String>,

@@ -104,6 +104,8 @@ impl From<ImportError> for Failure {
             ImportError::NoZone { .. }
             | ImportError::NoKey { .. }
             | ImportError::Key { .. }
+            | ImportError::KeyContradiction { .. }
+            | ImportError::TwoSymbols { .. }
             | ImportError::ZoneContradiction { .. }
             | ImportError::Columns { .. }
             | ImportError::Options { .. } => Exit::Usage,

@@ -2,6 +2,7 @@
 //! files that vendors publish into bars for either.
 
 mod damaged;
+mod decimal;
 pub mod import;
 mod key_finder;
 pub mod parquet;

@@ -279,7 +279,7 @@ fn raw_csv_with_epochs_and_no_header() {
     let Some(path) = shared(path) else { return };
     assert_says(
         &message(read_file(&path, &options(Format::Csv, "", ""))),
-        &["--time-column 1", "--close-column 5"],
+        &["--time-column", "--close-column", "1 is `1672531200`", "5 is `16522.66`"],
     );
 }
 
@@ -291,7 +291,7 @@ fn raw_live_data_fails_clearly() {
         assert_says(&refused, &["live_data.csv:5:", "live_data.csv:3:", "1.16349", "1.16348", "--lenient"]);
     }
     let lenient = ReadOptions { lenient: true, ..options(Format::Csv, "eurusd", "") };
-    assert_says(&message(read_file(&path, &lenient)), &["live_data.csv:92:", "--timezone"]);
+    assert_says(&message(read_file(&path, &lenient)), &["live_data.csv:3064:", "--timezone"]);
 }
 
 #[test]
@@ -299,10 +299,10 @@ fn raw_live_data_leniently_reports_what_it_dropped() {
     let Some(path) = shared("raw/messy/live_data.csv") else { return };
     let lenient = ReadOptions { lenient: true, ..options(Format::Csv, "eurusd", "UTC") };
     let report = read_file(&path, &lenient).unwrap().report;
-    assert_eq!((report.rows_read, report.rows_good), (24_602, 10_576));
-    assert_eq!((report.rows_kept, report.repeats_dropped), (7_483, 976));
-    let dropped: Vec<_> = report.dropped.into_iter().collect();
-    assert_eq!(dropped, [(Cause::Unparsable, 14_026), (Cause::Contradiction, 2_117)]);
+    // 591 rows have the eight fields of the header.
+    assert_eq!((report.rows_read, report.rows_good), (24_602, 591));
+    assert_eq!(report.dropped[&Cause::Unparsable], 24_011);
+    assert_eq!(report.rows_kept + report.repeats_dropped + report.dropped_total(), 24_602);
 }
 
 #[test]
@@ -343,6 +343,9 @@ fn raw_files_given_as_another_format_end_in_an_error() {
 
 // ---------------------------------------------------------------------------------- text, as users have it
 
+/// 2017-03-01 00:00.
+const MARCH_S: i64 = 1_488_326_400;
+
 const MINUTES: &str = "time,close\n2017-03-01T00:00Z,1.5\n2017-03-01T00:01Z,1.6\n";
 
 /// The bars of `MINUTES`.
@@ -357,6 +360,10 @@ fn marks_line_endings_and_blank_lines_mean_nothing() {
         MINUTES.trim_end().to_owned(),
         format!("\n{MINUTES}\n\r\n  \n"),
         MINUTES.replace(',', ";"),
+        MINUTES.replace('\n', "\r"),
+        MINUTES.replacen('\n', "\r", 1),
+        MINUTES.replacen('\n', "\r\n", 2),
+        format!("\r\r{}", MINUTES.replace('\n', "\r")),
     ];
     for text in dressed {
         let file = read_text(&text, Format::Csv, "").unwrap();
@@ -372,9 +379,13 @@ fn an_empty_last_column_is_a_column() {
 
 #[test]
 fn lines_are_numbered_as_editors_number_them() {
-    let text = "time,close\n\n60,1.5\n\n120,x\n";
-    assert_says(&message(read_text(text, Format::Csv, "")), &["bars.csv:5:", "not a number", "`120,x`"]);
-    let file = read_text("time,close\n\n60,1.5\n60,1.5\n120,1\n", Format::Csv, "").unwrap();
+    let text = "time,close\n\n2017-03-01T00:00Z,1.5\n\n2017-03-01T00:01Z,x\n";
+    assert_says(
+        &message(read_text(text, Format::Csv, "")),
+        &["bars.csv:5:", "not a number", "`2017-03-01T00:01Z,x`"],
+    );
+    let text = "time,close\n\n2017-03-01T00:00Z,1.5\n2017-03-01T00:00Z,1.5\n2017-03-01T00:01Z,1\n";
+    let file = read_text(text, Format::Csv, "").unwrap();
     assert_eq!((file.place(0).number, file.place(1).number), (3, 5));
 }
 
@@ -396,19 +407,70 @@ fn packed_files_are_unpacked_whatever_their_name() {
 #[test]
 fn damaged_archives_are_errors() {
     let directory = TempDir::new().unwrap();
-    let noise: String =
-        (0..5_000).map(|n| format!("{},{}\n", n * 60, fastrand::Rng::with_seed(n).f64() + 1.0)).collect();
+    let noise: String = (0..5_000)
+        .map(|n| format!("{},{}\n", MARCH_S + n * 60, fastrand::Rng::with_seed(n.unsigned_abs()).f64() + 1.0))
+        .collect();
     let whole = [gzip(noise.as_bytes()), zip(&[("a.csv", noise.as_bytes())])];
     for bytes in whole {
         let path = write(&directory, "cut", &bytes[..bytes.len() / 2]);
         let refused = read_file(&path, &with_columns(options(Format::Csv, "k", ""), "1", "2")).unwrap_err();
         assert!(matches!(refused, ImportError::Read { .. } | ImportError::Archive { .. }), "{refused}");
     }
+    let mut flipped = zip(&[("a.csv", noise.as_bytes())]);
+    flipped[14] ^= 1; // the checksum beside the data; the directory's counts
+    let directory_crc = flipped.windows(4).rposition(|bytes| bytes == b"PK\x01\x02").unwrap() + 16;
+    flipped[directory_crc] ^= 1;
+    let path = write(&directory, "flipped.zip", &flipped);
+    let refused = read_file(&path, &with_columns(options(Format::Csv, "k", ""), "1", "2")).unwrap_err();
+    assert!(matches!(refused, ImportError::Read { .. }), "{refused}");
     let path = write(&directory, "two.zip", &zip(&[("a.csv", b"x"), ("b.csv", b"y")]));
     assert_says(
         &message(read_file(&path, &options(Format::Csv, "k", ""))),
         &["two.zip", "\"a.csv\", \"b.csv\""],
     );
+}
+
+#[test]
+fn two_entries_of_one_name_are_an_error() {
+    let directory = TempDir::new().unwrap();
+    let later = MINUTES.replace("1.6", "1.7");
+    let mut bytes = zip(&[("a.csv", MINUTES.as_bytes()), ("b.csv", later.as_bytes())]);
+    while let Some(at) = bytes.windows(5).position(|name| name == b"b.csv") {
+        bytes[at] = b'a';
+    }
+    let path = write(&directory, "twice.zip", &bytes);
+    assert_says(
+        &message(read_file(&path, &options(Format::Csv, "k", ""))),
+        &["twice.zip", "two entries of one name"],
+    );
+    let path = write(&directory, "once.zip", &zip(&[("a.csv", MINUTES.as_bytes())]));
+    assert_eq!(bars(&read_file(&path, &options(Format::Csv, "k", "")).unwrap()), MINUTE_BARS);
+}
+
+#[test]
+fn bytes_after_the_last_gzip_member_are_a_warning_and_zeros_are_padding() {
+    let directory = TempDir::new().unwrap();
+    let member = gzip(MINUTES.as_bytes());
+    for (more, warnings) in
+        [(&b""[..], 0), (&[0; 1000], 0), (b"x", 1), (b"not gzip at all", 1), (b"\0\0x", 1)]
+    {
+        let path = write(&directory, "bars.gz", &[member.as_slice(), more].concat());
+        let file = read_file(&path, &options(Format::Csv, "k", "")).unwrap();
+        assert_eq!((bars(&file), file.report.warnings.len()), (MINUTE_BARS.to_vec(), warnings), "{more:?}");
+        if warnings == 1 {
+            assert_says(&file.report.warnings[0], &[&more.len().to_string(), "gzip"]);
+        }
+    }
+    // A member that breaks off is none that may be passed over.
+    let second = gzip(b"2017-03-01T00:02Z,1.7\n");
+    let read = |bytes: &[u8]| {
+        let path = write(&directory, "bars.gz", &[&member, bytes].concat());
+        read_file(&path, &options(Format::Csv, "k", ""))
+    };
+    assert_eq!(read(&second).unwrap().bars.len(), 3);
+    for cut in [2, 12, second.len() - 1] {
+        assert!(matches!(read(&second[..cut]), Err(ImportError::Read { .. })), "{cut}");
+    }
 }
 
 #[test]
@@ -440,7 +502,11 @@ fn text_that_is_not_utf8_is_refused() {
     let wide: Vec<u8> = "\u{feff}time,close\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     let path = write(&directory, "wide.csv", &wide);
     assert_says(&message(read_file(&path, &options(Format::Csv, "k", ""))), &["wide.csv", "UTF-16", "iconv"]);
-    let path = write(&directory, "latin.csv", b"time,close,note\n60,1.5,ok\n120,1.5,caf\xe9\n");
+    let path = write(
+        &directory,
+        "latin.csv",
+        b"time,close,note\n2017-03-01T00:00Z,1.5,ok\n2017-03-02T00:00Z,1.5,caf\xe9\n",
+    );
     assert_says(&message(read_file(&path, &options(Format::Csv, "k", ""))), &["latin.csv:3:", "not UTF-8"]);
     let lenient = ReadOptions { lenient: true, ..options(Format::Csv, "k", "") };
     assert_eq!(read_file(&path, &lenient).unwrap().report.dropped[&Cause::Unparsable], 1);
@@ -449,19 +515,26 @@ fn text_that_is_not_utf8_is_refused() {
 #[test]
 fn bad_rows_name_file_and_line_and_lenient_counts_them() {
     let cases = [
-        ("120,0", "not a price", Cause::Price),
-        ("120,-1.5", "not a price", Cause::Price),
-        ("120,nan", "not a price", Cause::Price),
-        ("120,", "not a number", Cause::Unparsable),
-        ("120", "no column 2", Cause::Unparsable),
+        ("1488326520,0", "not a price", Cause::Price),
+        ("1488326520,-1.5", "not a price", Cause::Price),
+        ("1488326520,nan", "not a price", Cause::Price),
+        ("1488326520,", "not a number", Cause::Unparsable),
+        ("1488326520", "has 1 field where a row has 2", Cause::Unparsable),
+        ("1488326520,1,5", "has 3 fields where a row has 2", Cause::Unparsable),
+        ("1488326520,0952", "superfluous zero", Cause::Unparsable),
+        ("1488326520,\"1.5", "quotes", Cause::Unparsable),
         ("soon,1.5", "not readable", Cause::Unparsable),
-        ("120.0000001,1.5", "finer than a microsecond", Cause::TooFine),
-        ("60,1.7", "1.7", Cause::Contradiction),
-        ("59,1.5", "jumps back", Cause::JumpBack),
+        ("1488326520.0000001,1.5", "finer than a microsecond", Cause::TooFine),
+        ("1488326460,1.7", "1.7", Cause::Contradiction),
+        ("1488326459,1.5", "jumps back", Cause::JumpBack),
     ];
     let directory = TempDir::new().unwrap();
     for (row, part, cause) in cases {
-        let path = write(&directory, "bad.csv", format!("time,close\n60,1.5\n{row}\n180,1.5\n").as_bytes());
+        let path = write(
+            &directory,
+            "bad.csv",
+            format!("time,close\n1488326460,1.5\n{row}\n1488326580,1.5\n").as_bytes(),
+        );
         let strict = options(Format::Csv, "k", "");
         assert_says(&message(read_file(&path, &strict)), &["bad.csv:3:", part]);
         let report = read_file(&path, &ReadOptions { lenient: true, ..strict }).unwrap().report;
@@ -506,17 +579,20 @@ fn a_zone_may_not_contradict_the_bytes() {
         &message(read_text(MINUTES, Format::Csv, "+02:00")),
         &["bars.csv:2:", "contradicts --timezone +02:00"],
     );
-    assert_says(&message(read_text("time,close\n60,1\n", Format::Csv, "America/New_York")), &["+00:00"]);
+    assert_says(
+        &message(read_text("time,close\n1488326460,1\n", Format::Csv, "America/New_York")),
+        &["+00:00"],
+    );
     assert!(read_text("ts_utc,close\n2017-03-01 00:00,1\n", Format::Csv, "").is_ok());
 }
 
 #[test]
 fn column_options_serve_the_formats_that_have_free_columns() {
     let directory = TempDir::new().unwrap();
-    let path = write(&directory, "x.csv", b"a|b\n60|1.5\n");
+    let path = write(&directory, "x.csv", b"a|b\n1488326460|1.5\n");
     let mut csv = with_columns(options(Format::Csv, "k", ""), "A", "2");
     csv.columns.delimiter = Some('|');
-    assert_eq!(bars(&read_file(&path, &csv).unwrap()), [(60_000_000, 1.5)]);
+    assert_eq!(bars(&read_file(&path, &csv).unwrap()), [(1_488_326_460_000_000, 1.5)]);
     csv.columns.delimiter = Some('é');
     assert_says(&message(read_file(&path, &csv)), &["delimiter"]);
     let histdata = with_columns(options(Format::Histdata, "k", ""), "1", "2");
@@ -571,10 +647,10 @@ fn parquet_zones() {
 
 #[test]
 fn parquet_closes_of_other_types() {
-    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![60, 120]));
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
     let close = |close: ArrayRef| read_columns(vec![("ts", time.clone()), ("close", close)], "");
     let single = close(Arc::new(Float32Array::from(vec![1.5, 2.5]))).unwrap();
-    assert_eq!(bars(&single), [(60_000_000, 1.5), (120_000_000, 2.5)]);
+    assert_eq!(bars(&single), [(MINUTE_BARS[0].0, 1.5), (MINUTE_BARS[1].0, 2.5)]);
     assert_eq!(bars(&close(Arc::new(Int64Array::from(vec![1, 2]))).unwrap())[1].1, 2.0);
     assert_says(
         &message(close(Arc::new(StringArray::from(vec!["1.5", "1.6"])))),
@@ -584,22 +660,23 @@ fn parquet_closes_of_other_types() {
 
 #[test]
 fn parquet_rows_that_are_no_bars() {
-    let fine: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![0, 60_000_000_001]));
+    let fine: ArrayRef =
+        Arc::new(TimestampNanosecondArray::from(vec![MARCH_S * 1_000_000_000, MARCH_S * 1_000_000_000 + 1]));
     assert_says(
         &message(read_columns(vec![("ts", fine), ("close", closes())], "")),
         &["row 2", "microsecond"],
     );
-    let far: ArrayRef = Arc::new(TimestampSecondArray::from(vec![0, i64::MAX]));
+    let far: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, i64::MAX]));
     assert_says(
         &message(read_columns(vec![("ts", far), ("close", closes())], "")),
         &["row 2", "out of range"],
     );
-    let none: ArrayRef = Arc::new(TimestampSecondArray::from(vec![Some(0), None]));
+    let none: ArrayRef = Arc::new(TimestampSecondArray::from(vec![Some(MARCH_S), None]));
     assert_says(
         &message(read_columns(vec![("ts", none), ("close", closes())], "")),
         &["row 2", "`NULL, 1.6`"],
     );
-    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![0, 60]));
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
     let holes: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.5), None]));
     assert_says(
         &message(read_columns(vec![("ts", time.clone()), ("close", holes)], "")),
@@ -616,7 +693,7 @@ fn parquet_rows_that_are_no_bars() {
 
 #[test]
 fn parquet_columns_that_cannot_be_told() {
-    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![0, 60]));
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
     let two = vec![("opened", time.clone()), ("closed", time.clone()), ("close", closes())];
     assert_says(&message(read_columns(two, "")), &["--time-column", "`opened`", "`closed`"]);
     assert_says(&message(read_columns(vec![("ts", closes()), ("close", closes())], "")), &["timestamp"]);
@@ -632,9 +709,24 @@ fn parquet_columns_that_cannot_be_told() {
 }
 
 #[test]
+fn parquet_dates_beside_times_of_day_are_no_time_stamps() {
+    let days = |days: [i64; 2]| -> ArrayRef {
+        Arc::new(TimestampSecondArray::from(days.map(|day| MARCH_S + day * 86_400).to_vec()))
+    };
+    let one_close: ArrayRef = Arc::new(Float64Array::from(vec![1.5, 1.5]));
+    let times: ArrayRef = Arc::new(StringArray::from(vec!["00:00", "00:01"]));
+    let same_day = vec![("date", days([0, 0])), ("time", times), ("close", one_close.clone())];
+    assert_says(&message(read_columns(same_day, "")), &["row 2", "dates without times of day"]);
+    let daily = read_columns(vec![("date", days([0, 1])), ("close", one_close.clone())], "").unwrap();
+    assert_eq!(daily.bars.len(), 2);
+    let twice = vec![("ts", days([0, 1])), ("close", one_close.clone()), ("Close", one_close)];
+    assert_says(&message(read_columns(twice, "")), &["several columns are called `close`"]);
+}
+
+#[test]
 fn a_truncated_parquet_file_is_an_error() {
     let directory = TempDir::new().unwrap();
-    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![0, 60]));
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
     let path = write_parquet(&directory, "x.parquet", vec![("ts", time), ("close", closes())]);
     let bytes = fs::read(&path).unwrap();
     let cut = write(&directory, "cut.parquet", &bytes[..bytes.len() - 9]);
@@ -734,7 +826,7 @@ fn no_text_makes_it_panic() {
 fn no_packed_or_binary_file_makes_it_panic() {
     let directory = TempDir::new().unwrap();
     let mut random = fastrand::Rng::with_seed(7);
-    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![0, 60]));
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
     let parquet = fs::read(write_parquet(&directory, "x", vec![("ts", time), ("close", closes())])).unwrap();
     let seeds = [gzip(SEEDS[0].as_bytes()), zip(&[("a.csv", SEEDS[1].as_bytes()), ("a.txt", b"x")]), parquet];
     for round in 0..3_000 {

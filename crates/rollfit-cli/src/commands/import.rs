@@ -70,17 +70,22 @@ fn read_files(arguments: &ImportArguments) -> Result<Vec<BarFile>, Failure> {
     options.key.clone_from(&arguments.key);
     options.zone.clone_from(&arguments.timezone);
     options.columns.time.clone_from(&arguments.time_column);
+    options.columns.date.clone_from(&arguments.date_column);
     options.columns.close.clone_from(&arguments.close_column);
     options.columns.delimiter = arguments.delimiter;
     options.lenient = arguments.lenient;
     let read = |path: &PathBuf| {
         let file = read_file(path, &options)?;
+        let order = if file.report.newest_first { ", newest first, turned round" } else { "" };
         logging::info(&format!(
-            "read {}: {} bars of {}",
+            "read {}: {} bars of {}{order}",
             path.display(),
             output::count(file.bars.len() as u64),
             file.key
         ));
+        for warning in &file.report.warnings {
+            logging::warn(&format!("{}: {warning}", path.display()));
+        }
         Ok(file)
     };
     arguments.files.iter().map(read).collect()
@@ -130,10 +135,22 @@ impl ImportDocument {
     pub(super) fn print(&self) -> Result<(), Failure> {
         let repeats: u64 = self.files.iter().map(|file| file.report.repeats_dropped).sum::<u64>()
             + self.keys.iter().map(|key| key.between_files.repeats_dropped).sum::<u64>();
+        for file in self.files.iter().filter(|file| file.report.newest_first) {
+            output::line(&format!("{}: newest first, turned round", file.path))?;
+        }
         for file in self.files.iter().filter(|file| file.report.dropped_total() > 0) {
             let causes =
                 file.report.dropped.iter().map(|(cause, rows)| format!("{} {cause}", output::count(*rows)));
             output::line(&format!("{}: dropped {}", file.path, causes.collect::<Vec<_>>().join(", ")))?;
+        }
+        for key in self.keys.iter().filter(|key| key.between_files.contradictions_dropped > 0) {
+            let count = key.between_files.contradictions_dropped;
+            let rows = if count == 1 { "row that contradicts" } else { "rows that contradict" };
+            output::line(&format!(
+                "{}: dropped {} {rows} an earlier file",
+                key.report.key,
+                output::count(count)
+            ))?;
         }
         let rows: Vec<Vec<String>> = self.keys.iter().map(KeyLine::cells).collect();
         output::table(&["key", "added", "unchanged", "replaced", "total", "first", "last", "base"], &rows)?;

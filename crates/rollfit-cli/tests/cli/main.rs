@@ -23,6 +23,7 @@ mod features;
 mod foreign;
 mod hive;
 mod import;
+mod import_certain;
 mod job;
 mod join_loss;
 mod last_signal;

@@ -1,11 +1,14 @@
-//! Memory: it grows with a partition's input and one row group, not with its features.
+//! Memory: it grows with a partition's input and one row group, not with its features, and not with what a packed file
+//! unpacks to.
 
 use std::fs;
+use std::io::Write;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::bars::SourceRows;
 use crate::running::Running;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Answer, Sandbox};
 
 /// A row group of the features: instants and 180 doubles.
 const ROW_GROUP_BYTES: u64 = 65_536 * 181 * 8;
@@ -17,7 +20,17 @@ fn peak_of_run(rows: usize) -> u64 {
     let sandbox = Sandbox::new();
     sandbox.drop_in("big", "2017-01.parquet", &SourceRows::of_month("2017-01", rows, 2));
     sandbox.configure(&["big"], "2017-01", "2017-01");
-    let running = Running::start(sandbox.command(&["run", "--json", "--log-format", "json"]));
+    let (run, seen) = watched(sandbox.command(&["run", "--json", "--log-format", "json"]));
+    let run = run.exits(0).json();
+    assert_eq!(run["rows"], rows);
+    let told = run["peak_memory_bytes"].as_u64().unwrap();
+    assert!(seen < told + (1 << 20), "the run tells of {told} bytes, the system of {seen}");
+    told.max(seen)
+}
+
+/// Runs a command to its end, and the most memory in bytes that the system saw it hold.
+fn watched(command: Command) -> (Answer, u64) {
+    let running = Running::start(command);
     let status = format!("/proc/{}/status", running.id());
     let watched = std::thread::spawn(move || {
         let mut peak = 0;
@@ -27,12 +40,29 @@ fn peak_of_run(rows: usize) -> u64 {
         }
         peak
     });
-    let run = running.finish().exits(0).json();
-    assert_eq!(run["rows"], rows);
-    let seen = watched.join().unwrap();
-    let told = run["peak_memory_bytes"].as_u64().unwrap();
-    assert!(seen < told + (1 << 20), "the run tells of {told} bytes, the system of {seen}");
-    told.max(seen)
+    (running.finish(), watched.join().unwrap())
+}
+
+/// The most memory in bytes that an import of a zip holds, whose entry has two bars and so many bytes of blank lines.
+fn peak_of_zip(blank_bytes: usize) -> u64 {
+    let sandbox = Sandbox::new();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("bars.csv", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(b"time,close\n2017-03-01T00:00Z,1.5\n2017-03-01T00:01Z,1.6\n").unwrap();
+    let line = [vec![b' '; 32_767], vec![b'\n']].concat();
+    (0..blank_bytes / line.len()).for_each(|_| zip.write_all(&line).unwrap());
+    sandbox.write("bars.zip", zip.finish().unwrap().into_inner());
+    let arguments = ["import", "--format", "csv", "--into", "parquet:fx", "--key", "eurusd", "bars.zip"];
+    let (answer, peak) = watched(sandbox.command(&arguments));
+    answer.exits(0).says(&["2 bars"]);
+    peak
+}
+
+#[test]
+fn a_zip_is_unpacked_as_it_is_read() {
+    const MANY: usize = 100_000_000;
+    let [few, many] = [0, MANY].map(peak_of_zip);
+    assert!(many < few + MANY as u64 / 10, "{few} bytes without the blank lines, {many} with {MANY} of them");
 }
 
 /// None for a process that has ended.

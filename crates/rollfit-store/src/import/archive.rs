@@ -3,18 +3,23 @@
 //! A zip serves when exactly one of its entries is data: the only `.csv` (or `.tsv`), else the only file.
 //! What operating systems add (`__MACOSX`, dot files) is not counted.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
+use std::rc::Rc;
 
-use flate2::bufread::MultiGzDecoder;
 use zip::ZipArchive;
 
 use super::error::ImportError;
+use super::gzip::{self, GzipMembers};
+use super::zip_entry::ZipEntry;
 
-/// The unpacked bytes of a file.
+/// The unpacked bytes of a file. None are held but those at hand.
 pub(super) struct Opened {
     pub(super) reader: Box<dyn BufRead>,
+    /// Bytes after the last member of a gzip file that are no member, once all is read.
+    pub(super) ignored_bytes: Rc<Cell<u64>>,
     /// The name of the entry, where the file is a zip.
     pub(super) entry: Option<String>,
 }
@@ -26,14 +31,18 @@ const ENTRIES_SHOWN: usize = 10;
 pub(super) fn open(path: &Path) -> Result<Opened, ImportError> {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, open_file(path)?);
     let head = reader.fill_buf().map_err(|source| read_error(path, source))?;
-    if head.starts_with(&[0x1f, 0x8b]) {
-        let unpacked = BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader));
-        return Ok(Opened { reader: Box::new(unpacked), entry: None });
-    }
-    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        return open_zip(path, reader);
-    }
-    Ok(Opened { reader: Box::new(reader), entry: None })
+    let ignored_bytes = Rc::new(Cell::new(0));
+    let (unpacked, entry): (Box<dyn BufRead>, _) = if head.starts_with(&gzip::MAGIC) {
+        let members = GzipMembers::new(reader, Rc::clone(&ignored_bytes));
+        (Box::new(BufReader::with_capacity(BUFFER_BYTES, members)), None)
+    } else if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        let failed = |why| ImportError::Archive { path: path.to_path_buf(), why };
+        let (entry, name) = open_zip(reader).map_err(failed)?;
+        (Box::new(BufReader::with_capacity(BUFFER_BYTES, entry)), Some(name))
+    } else {
+        (Box::new(reader), None)
+    };
+    Ok(Opened { reader: unpacked, ignored_bytes, entry })
 }
 
 /// Opens a file of any kind, but no directory.
@@ -50,17 +59,21 @@ pub(super) fn read_error(path: &Path, source: io::Error) -> ImportError {
     ImportError::Read { path: path.to_path_buf(), source }
 }
 
-fn open_zip(path: &Path, reader: BufReader<File>) -> Result<Opened, ImportError> {
-    let failed = |why: String| ImportError::Archive { path: path.to_path_buf(), why };
-    let broken = |error: zip::result::ZipError| failed(format!("the zip cannot be unpacked: {error}"));
-    let mut archive = ZipArchive::new(reader).map_err(broken)?;
+/// The one data file of a zip, and its name; an error says what to do.
+fn open_zip(reader: BufReader<File>) -> Result<(ZipEntry, String), String> {
+    let mut archive =
+        ZipArchive::new(reader).map_err(|error| format!("the zip cannot be unpacked: {error}"))?;
+    if archive.has_duplicate_names() {
+        return Err(
+            "the zip holds two entries of one name, and which one is meant is not certain: unpack it and \
+                    name the right one"
+                .to_owned(),
+        );
+    }
     let names = file_names(&mut archive);
-    let index = choose(&names).map_err(failed)?;
-    let mut bytes = Vec::new();
-    let mut entry = archive.by_index(index).map_err(broken)?;
-    entry.read_to_end(&mut bytes).map_err(|source| read_error(path, source))?;
+    let index = choose(&names)?;
     let name = names.into_iter().find(|(at, _)| *at == index).map(|(_, name)| name);
-    Ok(Opened { reader: Box::new(Cursor::new(bytes)), entry: name })
+    Ok((ZipEntry::open(archive, index)?, name.unwrap_or_default()))
 }
 
 /// Index and name of each entry that may be data. One that cannot even be opened is left to fail by name.

@@ -4,7 +4,11 @@
 //! repeated, if its instant was seen with the same close, and a contradiction if with another; if its instant
 //! was not seen, the file jumps back. Strict reading stops at the last two, lenient reading keeps the earlier
 //! rows and counts.
+//!
+//! A file whose rows go back in time from the first to the last is newest first, and turned round at its end. Where it
+//! jumps forward after several rows, it is refused, strictly and leniently; after two, the second was a jump back.
 
+use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
 use super::error::{ImportError, Place, Unit};
@@ -20,6 +24,17 @@ pub(super) struct Collector {
     lines: Lines,
     report: FileReport,
     first_error: Option<ImportError>,
+    order: FileOrder,
+}
+
+/// The order of a file, as the rows so far say.
+#[derive(Clone, Copy, PartialEq)]
+enum FileOrder {
+    /// One instant, or none.
+    Open,
+    OldestFirst,
+    /// At least two instants, and none is newer than one before it.
+    NewestFirst,
 }
 
 /// The bars of one file, complete.
@@ -27,13 +42,21 @@ pub(super) struct Collected {
     collector: Collector,
     /// The name of the entry, where the file is a zip.
     pub(super) entry: Option<String>,
+    /// The column that says the instrument, and what it says.
+    pub(super) symbol: Option<(String, String)>,
 }
 
 impl Collector {
     pub(super) fn new(path: &Path, unit: Unit, options: &ReadOptions) -> Self {
         let report = FileReport { unit, ..FileReport::default() };
         let (path, lenient) = (path.to_path_buf(), options.lenient);
-        Self { path, lenient, bars: Vec::new(), lines: Lines::default(), report, first_error: None }
+        let (bars, lines) = (Vec::new(), Lines::default());
+        Self { path, lenient, bars, lines, report, first_error: None, order: FileOrder::Open }
+    }
+
+    /// Adds something that a user should know.
+    pub(super) fn warn(&mut self, warning: String) {
+        self.report.warnings.push(warning);
     }
 
     /// Counts a row before anything is known of it.
@@ -52,20 +75,60 @@ impl Collector {
 
     /// Takes in a bar.
     pub(super) fn keep(&mut self, number: u64, bar: Bar) -> Result<(), ImportError> {
-        match self.bars.last() {
-            Some(last) if bar.instant_us <= last.instant_us => self.keep_older(number, bar, last.instant_us),
-            _ => {
-                self.bars.push(bar);
-                self.lines.push(number);
-                Ok(())
-            }
+        let Some(last) = self.bars.last() else { return self.push(number, bar) };
+        let last_us = last.instant_us;
+        self.order = match (self.order, bar.instant_us.cmp(&last_us)) {
+            (FileOrder::Open, Ordering::Less) => FileOrder::NewestFirst,
+            (FileOrder::Open, Ordering::Greater) => FileOrder::OldestFirst,
+            (order, _) => order,
+        };
+        let newest_first = self.order == FileOrder::NewestFirst;
+        if newest_first && bar.instant_us > last_us && !self.has_seen(bar.instant_us) {
+            self.leave_newest_first(number, bar.instant_us, last_us)?;
+            return self.keep(number, bar);
+        }
+        match bar.instant_us.cmp(&last_us) {
+            Ordering::Greater if !newest_first => self.push(number, bar),
+            Ordering::Less if newest_first => self.push(number, bar),
+            _ => self.keep_seen(number, bar, last_us),
         }
     }
 
-    fn keep_older(&mut self, number: u64, bar: Bar, from_us: i64) -> Result<(), ImportError> {
+    fn push(&mut self, number: u64, bar: Bar) -> Result<(), ImportError> {
+        self.bars.push(bar);
+        self.lines.push(number);
+        Ok(())
+    }
+
+    /// Where the instant was seen, in either order.
+    fn find(&self, instant_us: i64) -> Result<usize, usize> {
+        let order = |kept: &Bar| {
+            let order = kept.instant_us.cmp(&instant_us);
+            if self.order == FileOrder::NewestFirst { order.reverse() } else { order }
+        };
+        self.bars.binary_search_by(order)
+    }
+
+    fn has_seen(&self, instant_us: i64) -> bool {
+        self.find(instant_us).is_ok()
+    }
+
+    /// Goes back to oldest first, which the second bar alone denied.
+    fn leave_newest_first(&mut self, number: u64, to_us: i64, from_us: i64) -> Result<(), ImportError> {
+        if self.bars.len() > 2 {
+            return Err(ImportError::JumpForward { place: self.place(number), from_us, to_us });
+        }
+        let place = self.place(self.lines.line(1));
+        let first_us = self.bars[0].instant_us;
+        self.bars.truncate(1);
+        self.lines.truncate(1);
+        self.order = FileOrder::OldestFirst;
+        self.drop_row(Cause::JumpBack, ImportError::JumpBack { place, from_us: first_us, to_us: from_us })
+    }
+
+    fn keep_seen(&mut self, number: u64, bar: Bar, from_us: i64) -> Result<(), ImportError> {
         let place = self.place(number);
-        let seen = self.bars.binary_search_by_key(&bar.instant_us, |kept| kept.instant_us);
-        let Ok(index) = seen else {
+        let Ok(index) = self.find(bar.instant_us) else {
             return self
                 .drop_row(Cause::JumpBack, ImportError::JumpBack { place, from_us, to_us: bar.instant_us });
         };
@@ -95,12 +158,17 @@ impl Collector {
     /// Ends the file; one without a bar is an error.
     pub(super) fn finish(mut self, entry: Option<String>) -> Result<Collected, ImportError> {
         self.report.close(self.bars.len() as u64);
+        self.report.newest_first = self.order == FileOrder::NewestFirst;
+        if self.report.newest_first {
+            self.bars.reverse();
+            self.lines.reverse();
+        }
         match self.first_error.take() {
             Some(first) if self.bars.is_empty() => {
                 Err(ImportError::NothingReadable { rows: self.report.rows_read, first: Box::new(first) })
             }
             _ if self.bars.is_empty() => Err(ImportError::NoRows { path: self.path }),
-            _ => Ok(Collected { collector: self, entry }),
+            _ => Ok(Collected { collector: self, entry, symbol: None }),
         }
     }
 }
@@ -158,6 +226,44 @@ mod tests {
         assert_eq!(bars.iter().map(|bar| bar.close).collect::<Vec<_>>(), [1.0, 3.0, 4.0]);
         assert_eq!((report.rows_good, report.rows_kept, report.repeats_dropped), (6, 3, 1));
         assert_eq!((report.dropped[&Cause::JumpBack], report.dropped[&Cause::Contradiction]), (1, 1));
+    }
+
+    #[test]
+    fn a_newest_first_file_is_turned_round_in_both_modes() {
+        let rows = [(5, 5.0), (4, 4.0), (4, 4.0), (3, 3.0), (5, 5.0), (4, 4.0), (2, 2.0)];
+        for lenient in [false, true] {
+            let (bars, lines, report) = collect(lenient, &rows).unwrap();
+            assert_eq!(bars.iter().map(|bar| bar.instant_us).collect::<Vec<_>>(), [2, 3, 4, 5]);
+            assert_eq!((0..4).map(|index| lines.line(index)).collect::<Vec<_>>(), [7, 4, 2, 1]);
+            assert_eq!((report.rows_kept, report.repeats_dropped, report.newest_first), (4, 3, true));
+            assert_eq!(collect(lenient, &rows[..2]).unwrap().0[0].instant_us, 4);
+        }
+    }
+
+    #[test]
+    fn a_newest_first_file_that_jumps_forward_is_refused_in_both_modes() {
+        for lenient in [false, true] {
+            let message =
+                collect(lenient, &[(5, 5.0), (4, 4.0), (2, 2.0), (3, 3.0)]).unwrap_err().to_string();
+            assert!(message.contains("x.csv:4") && message.contains("newest first"), "{message}");
+        }
+    }
+
+    #[test]
+    fn one_jump_back_at_the_start_is_no_newest_first_file() {
+        let rows = [(5, 5.0), (4, 4.0), (6, 6.0), (7, 7.0)];
+        let refused = collect(false, &rows).unwrap_err();
+        assert!(matches!(refused, ImportError::JumpBack { from_us: 5, to_us: 4, .. }), "{refused}");
+        assert!(refused.to_string().contains("x.csv:2"), "{refused}");
+        let (bars, _, report) = collect(true, &rows).unwrap();
+        assert_eq!(bars.iter().map(|bar| bar.instant_us).collect::<Vec<_>>(), [5, 6, 7]);
+        assert_eq!((report.dropped[&Cause::JumpBack], report.newest_first), (1, false));
+    }
+
+    #[test]
+    fn a_contradiction_in_a_newest_first_file_names_the_line_above() {
+        let message = collect(false, &[(5, 5.0), (4, 4.0), (3, 3.0), (4, 9.0)]).unwrap_err().to_string();
+        assert!(message.contains("x.csv:4") && message.contains("4 at x.csv:2"), "{message}");
     }
 
     #[test]

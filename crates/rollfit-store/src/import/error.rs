@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::epoch::{EpochUnit, NumberKind};
 use super::format::Format;
 use super::report::Cause;
 use super::zone::LocalFault;
@@ -57,12 +58,17 @@ pub enum RowFault {
     /// Bytes that are not UTF-8.
     #[error("the line is not UTF-8")]
     NotUtf8,
-    /// Fewer fields than the time and close columns need.
-    #[error("the line has no column {column}")]
-    NoColumn {
-        /// The missing column, from 1.
-        column: usize,
+    /// More or fewer fields than a row has.
+    #[error("{}", field_count_text(*found, *expected))]
+    FieldCount {
+        /// Fields of the line.
+        found: usize,
+        /// Fields of a row, as the header, the format or the first row says.
+        expected: usize,
     },
+    /// A quote that does not close, or characters behind a closing one.
+    #[error("the quotes of the line are not balanced")]
+    Quotes,
     /// The line stops right after the close although columns should follow.
     #[error("the line ends in its close, column {column}, where more columns should follow")]
     Cut {
@@ -72,6 +78,36 @@ pub enum RowFault {
     /// The time is no time.
     #[error("the time is not readable")]
     Time,
+    /// A number that is no epoch.
+    #[error(
+        "the time is a number, but no epoch of the years 1980 to 2049 in seconds, milli-, micro- or nanoseconds: \
+         {0}. Write date and time in full, e.g. 2024-01-02T00:05:00Z; if another column holds the date, name it with \
+         --date-column"
+    )]
+    NotEpoch(NumberKind),
+    /// An epoch of another unit than those before it.
+    #[error("the time is an epoch in {found}, and those before it are in {expected}: give the file one unit")]
+    EpochUnits {
+        /// The unit of the file.
+        expected: EpochUnit,
+        /// The unit of the row.
+        found: EpochUnit,
+    },
+    /// A time of day made of digits that are not `HHMM` or `HHMMSS` all through the file.
+    #[error(
+        "the time of day is not HHMM, or HHMMSS, with leading zeros all through the file, so that it cannot be told \
+         from a count of minutes or seconds: write it as HH:MM or HH:MM:SS"
+    )]
+    TimeDigits,
+    /// A time of day without a date.
+    #[error("the time of day has no date: name the column that holds the date with --date-column")]
+    NoDate,
+    /// A date without a time of day where there must be one.
+    #[error(
+        "the time column holds dates without times of day: name the column of the time of day with --time-column and \
+         that of the date with --date-column"
+    )]
+    DateAlone,
     /// The time lies outside the years 1 to 9998.
     #[error("the time is out of range")]
     Range,
@@ -84,6 +120,9 @@ pub enum RowFault {
     /// The close is no number.
     #[error("the close is not a number")]
     Close,
+    /// The close begins with a zero and another digit.
+    #[error("the close begins with a superfluous zero: is it the part behind a decimal comma?")]
+    LeadingZero,
     /// The close is no price.
     #[error("the close {close} is not a price: it must be finite and above zero")]
     Price {
@@ -97,12 +136,20 @@ impl RowFault {
     #[must_use]
     pub fn cause(self) -> Cause {
         match self {
-            Self::NotUtf8 | Self::NoColumn { .. } | Self::Cut { .. } => Cause::Unparsable,
-            Self::Time | Self::Range | Self::Close => Cause::Unparsable,
             Self::TooFine => Cause::TooFine,
             Self::Local(_) => Cause::LocalTime,
             Self::Price { .. } => Cause::Price,
+            _ => Cause::Unparsable,
         }
+    }
+
+    /// Whether the row puts every other in doubt, so that lenient reading stops there too.
+    #[must_use]
+    pub fn spoils_the_file(self) -> bool {
+        matches!(
+            self,
+            Self::NotEpoch(_) | Self::EpochUnits { .. } | Self::TimeDigits | Self::NoDate | Self::DateAlone
+        )
     }
 }
 
@@ -233,6 +280,83 @@ pub enum ImportError {
         /// The instant of both.
         instant_us: i64,
     },
+    /// A file that is newest first up to a row.
+    #[error(
+        "{place}: the file is newest first up to here, and jumps forward from {} to {}: sort it by time",
+        instant_text(*from_us),
+        instant_text(*to_us)
+    )]
+    JumpForward {
+        /// Where.
+        place: Place,
+        /// The instant of the row before.
+        from_us: i64,
+        /// The instant of the row.
+        to_us: i64,
+    },
+    /// Two instruments in one file.
+    #[error(
+        "{place}: the column `{column}` is `{value}` here and `{earlier_value}` at {earlier}: a file holds one \
+         instrument, also with --lenient; write each to a file of its own"
+    )]
+    Instruments {
+        /// The later row.
+        place: Place,
+        /// The name of the column, or its number from 1.
+        column: String,
+        /// Its value there, shortened.
+        value: String,
+        /// The first row.
+        earlier: Box<Place>,
+        /// Its value there, shortened.
+        earlier_value: Box<str>,
+    },
+    /// A key from the path that a column of the file denies.
+    #[error(
+        "{}: the path says the key `{key}`, and the column `{column}` says `{value}`: give the right one with --key",
+        path.display()
+    )]
+    KeyContradiction {
+        /// The file.
+        path: PathBuf,
+        /// The key of the path.
+        key: String,
+        /// The name of the column.
+        column: String,
+        /// Its value, shortened.
+        value: String,
+    },
+    /// Two files of one key with the symbols of two instruments.
+    #[error(
+        "{}: the symbol is `{symbol}` here and `{earlier_symbol}` in {}, and both files go to the key `{key}`: import \
+         each instrument with a --key of its own",
+        path.display(),
+        earlier.display()
+    )]
+    TwoSymbols {
+        /// The later file.
+        path: PathBuf,
+        /// Its symbol, shortened.
+        symbol: String,
+        /// The earlier file.
+        earlier: PathBuf,
+        /// Its symbol, shortened.
+        earlier_symbol: Box<str>,
+        /// The key of both.
+        key: String,
+    },
+    /// All bars on a day that stands for none.
+    #[error(
+        "{}: all times lie {day}: they seem to be times of day without their date, or epochs that were read in a wrong \
+         unit; write date and time in full",
+        path.display()
+    )]
+    NoDates {
+        /// The file.
+        path: PathBuf,
+        /// When.
+        day: &'static str,
+    },
     /// A row older than the one before it, and not a repetition.
     #[error(
         "{place}: jumps back in time, from {} to {}, and repeats no earlier row: sort the file by time, or give \
@@ -295,6 +419,16 @@ pub enum ImportError {
         /// What the reader said.
         why: String,
     },
+}
+
+fn field_count_text(found: usize, expected: usize) -> String {
+    let fields = if found == 1 { "field" } else { "fields" };
+    let question = if found > expected {
+        ": is the delimiter also a decimal mark or thousands separator, or are two rows in one line?"
+    } else {
+        ""
+    };
+    format!("the line has {found} {fields} where a row has {expected}{question}")
 }
 
 fn hint_text(hint: Option<Format>) -> String {

@@ -1,17 +1,32 @@
 //! The fields of one line of delimited text.
 //!
-//! A field may stand in double quotes, and then hold the delimiter; a quote left open ends with the line,
-//! because a row is a line here.
+//! A field in double quotes may hold the delimiter. A row is a line, so a quote that does not close in its line breaks
+//! the row, as do characters between a closing quote and the delimiter.
 
 /// Iterates over the fields of a line, from the left, without copying.
 pub(super) struct Fields<'a> {
     rest: Option<&'a str>,
     delimiter: u8,
+    broken: bool,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(line: &'a str, delimiter: u8) -> Self {
-        Self { rest: Some(line), delimiter }
+        Self { rest: Some(line), delimiter, broken: false }
+    }
+
+    /// Whether the quotes of the fields so far were unbalanced.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Splits behind the closing quote.
+    fn quoted(&mut self, inner: &'a str) -> (&'a str, Option<&'a str>) {
+        let end = closing_quote(inner.as_bytes());
+        let behind = (end + 1).min(inner.len());
+        let (between, tail) = split_at(&inner[behind..], self.delimiter);
+        self.broken |= end == inner.len() || !between.trim_ascii().is_empty();
+        (&inner[..end], tail)
     }
 }
 
@@ -20,24 +35,20 @@ impl<'a> Iterator for Fields<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let rest = self.rest?;
-        let quoted = rest.strip_prefix('"').map(|inner| split_quoted(inner, self.delimiter));
-        let (field, tail) = quoted.unwrap_or_else(|| split_at(rest, 0, self.delimiter));
+        let (field, tail) = match rest.strip_prefix('"') {
+            Some(inner) => self.quoted(inner),
+            None => split_at(rest, self.delimiter),
+        };
         self.rest = tail;
         Some(field)
     }
 }
 
-/// Splits at the first delimiter at or after byte `from`.
-fn split_at(text: &str, from: usize, delimiter: u8) -> (&str, Option<&str>) {
-    let found = text.as_bytes().iter().skip(from).position(|byte| *byte == delimiter);
+/// Splits at the first delimiter.
+fn split_at(text: &str, delimiter: u8) -> (&str, Option<&str>) {
+    let found = text.as_bytes().iter().position(|byte| *byte == delimiter);
     // The delimiter is ASCII, so that both sides of it are whole characters.
-    found.map_or((text, None), |at| (&text[..from + at], Some(&text[from + at + 1..])))
-}
-
-/// Splits behind the closing quote; what stands between it and the delimiter is ignored.
-fn split_quoted(inner: &str, delimiter: u8) -> (&str, Option<&str>) {
-    let end = closing_quote(inner.as_bytes());
-    (&inner[..end], split_at(inner, end, delimiter).1)
+    found.map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])))
 }
 
 /// The first quote that is not doubled, or the end.
@@ -74,13 +85,21 @@ mod tests {
         assert_eq!(fields(r#""a,b",c"#), ["a,b", "c"]);
         assert_eq!(fields(r#""a","b""#), ["a", "b"]);
         assert_eq!(fields(r#""a""b",c"#), [r#"a""b"#, "c"]);
-        assert_eq!(fields(r#""a"x,c"#), ["a", "c"]);
-        assert_eq!(fields(r#""",c"#), ["", "c"]);
+        assert_eq!(fields(r#""" ,c"#), ["", "c"]);
     }
 
     #[test]
-    fn an_open_quote_ends_with_the_line() {
-        assert_eq!(fields(r#"1,"199    13"#), ["1", "199    13"]);
-        assert_eq!(fields("\""), [""]);
+    fn unbalanced_quotes_are_seen() {
+        let broken = |line| {
+            let mut fields = Fields::new(line, b',');
+            fields.by_ref().for_each(drop);
+            fields.is_broken()
+        };
+        for line in [r#"1,"199    13"#, "\"", r#""a"x,c"#, r#""1"234.5,7"#] {
+            assert!(broken(line), "{line}");
+        }
+        for line in [r#""a","b""#, r#""a" ,b"#, r#"a"b,c"#, "", r#""""#] {
+            assert!(!broken(line), "{line}");
+        }
     }
 }

@@ -1,139 +1,162 @@
-//! Which column of a text file holds the time and which the close, as the first line tells.
+//! Which column of a text file holds the time and which the close, as the first line tells, and how many fields a row has.
 //!
 //! A first line is a header when none of its fields begins like a number. Header names are compared in
 //! small letters, without `<>`, quotes and spaces around. The time is the first of [`INSTANT_NAMES`] that the
-//! header has, else `date` and `time` together, else either alone; the close is the first of
-//! [`CLOSE_NAMES`]. A time column with the word UTC or GMT in its name states its zone.
+//! header has, else of [`TIME_NAMES`], else of [`DATE_NAMES`]; a column of the last beside it holds the date where the time
+//! column holds times of day only. The close is the first of [`CLOSE_NAMES`]. A time column with the word UTC or GMT in
+//! its name states its zone.
 //!
 //! Without a header, `metatrader` and `dukascopy` have their known columns; `csv` wants numbers.
+//!
+//! Every row has as many fields as the header, the format or, in a csv without a header, the first row; one empty field
+//! more may follow.
 
-use super::error::RowFault;
+use super::column_names::{
+    CLOSE_NAMES, DATE_NAMES, INSTANT_NAMES, TIME_NAMES, first_of, names_an_instrument, normal, only,
+};
+use super::error::{RowFault, shown};
 use super::fields::Fields;
 use super::format::Format;
-use super::stamp::Stamp;
+use super::time_fields::{TimeFields, TimeRules};
 use super::{CsvColumns, ReadOptions};
 
-/// Names of a column that holds a whole time stamp, the surest first.
-pub(super) const INSTANT_NAMES: [&str; 24] = [
-    "ts_utc",
-    "timestamp_utc",
-    "datetime_utc",
-    "time_utc",
-    "time (utc)",
-    "utc time",
-    "utc",
-    "gmt time",
-    "timestamp",
-    "datetime",
-    "date_time",
-    "date time",
-    "ts",
-    "open_time",
-    "open time",
-    "opentime",
-    "unix",
-    "unix_time",
-    "epoch",
-    "local time",
-    "time (eet)",
-    "start",
-    "bar_time",
-    "t",
-];
+const CELLS_SHOWN: usize = 20;
 
-/// Names of a column that holds the close, the surest first.
-pub(super) const CLOSE_NAMES: [&str; 12] = [
-    "close",
-    "close_price",
-    "closeprice",
-    "bid_close",
-    "bid close",
-    "bidclose",
-    "closebid",
-    "last",
-    "price",
-    "rate",
-    "bid",
-    "c",
-];
-
-/// Where time and close stand in each row.
+/// Where time and close are in each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     delimiter: u8,
-    date: Option<usize>,
-    time: usize,
+    times: Times,
     close: usize,
-    /// Fields that every row must have at least.
-    fields_min: usize,
+    /// Fields of every row.
+    width: usize,
     /// The first line is a header.
     pub(super) has_header: bool,
-    in_utc: bool,
+    /// The columns that say the instrument, with their names.
+    pub(super) instruments: Vec<(usize, String)>,
     epochs: bool,
 }
 
 /// The time columns of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Times {
     date: Option<usize>,
     time: usize,
     in_utc: bool,
+    has_time_beside: bool,
+}
+
+/// The fields of a row that make a bar.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct BarFields<'a> {
+    pub(super) date: Option<&'a str>,
+    pub(super) time: &'a str,
+    pub(super) close: &'a str,
 }
 
 impl Layout {
     /// Reads the layout from the options and the first line; an error says what is missing.
     pub(super) fn of(options: &ReadOptions, line: &str) -> Result<Self, String> {
         if options.format == Format::Histdata {
-            let times = Times { date: None, time: 0, in_utc: false };
-            return Ok(Self::new(b';', times, 4, 6));
+            return Ok(Self::new(b';', Times::at(None, 0), 4, 6));
         }
         let delimiter = delimiter(options, line)?;
-        let names: Vec<String> = Fields::new(line, delimiter).map(normal).collect();
-        let has_header = is_header(&names);
-        let (times, close) = match (has_header, options.format) {
-            (true, _) => (header_times(&names, &options.columns)?, header_close(&names, &options.columns)?),
-            (false, Format::Csv) => numbered(&options.columns, names.len())?,
-            (false, format) => known(format, &names)?,
+        let mut fields = Fields::new(line, delimiter);
+        let cells: Vec<&str> = fields.by_ref().collect();
+        if fields.is_broken() {
+            return Err("the quotes of the first line are not balanced".to_owned());
+        }
+        let names: Vec<String> = cells.iter().map(|name| normal(name)).collect();
+        if is_header(&names) {
+            return Self::with_header(options, delimiter, &names);
+        }
+        let (times, close) = match options.format {
+            Format::Csv => numbered(&options.columns, &cells)?,
+            format => known(format, &names)?,
         };
         let layout = Self::new(delimiter, times, close, names.len());
-        Ok(Self { has_header, epochs: options.format == Format::Csv, ..layout })
+        let free = options.format == Format::Csv;
+        let instruments = if free { layout.words(&cells) } else { Vec::new() };
+        Ok(Self { epochs: free, instruments, ..layout })
     }
 
-    fn new(delimiter: u8, times: Times, close: usize, columns: usize) -> Self {
-        let Times { date, time, in_utc } = times;
-        // A line that breaks off inside its close still reads as a number. Where more columns follow the
-        // close, demanding the next one too finds it out.
-        let close_whole = if close + 1 < columns { close + 1 } else { close };
-        let fields_min = 1 + close_whole.max(time).max(date.unwrap_or(0));
-        Self { delimiter, date, time, close, fields_min, has_header: false, in_utc, epochs: false }
+    fn new(delimiter: u8, times: Times, close: usize, width: usize) -> Self {
+        Self { delimiter, times, close, width, has_header: false, instruments: Vec::new(), epochs: false }
     }
 
-    /// The time and close of one row.
-    pub(super) fn read(&self, line: &str) -> Result<(Stamp, f64), RowFault> {
-        let (date, time, close) = self.pick(line)?;
-        let stamp = match date {
-            Some(date) => Stamp::date_and_time(date, time)?,
-            None if self.epochs => Stamp::any(time)?,
-            None => Stamp::date_time(time)?,
-        };
-        Ok((if self.in_utc { stamp.in_utc() } else { stamp }, price(close)?))
+    fn with_header(options: &ReadOptions, delimiter: u8, names: &[String]) -> Result<Self, String> {
+        let (times, close) = (header_times(names, &options.columns)?, header_close(names, &options.columns)?);
+        let width = if names.last().is_some_and(String::is_empty) { names.len() - 1 } else { names.len() };
+        let used = |at: usize| at == close || at == times.time || Some(at) == times.date;
+        let named = names.iter().enumerate().filter(|(at, name)| !used(*at) && names_an_instrument(name));
+        let instruments = named.map(|(at, name)| (at, name.clone())).collect();
+        let epochs = options.format == Format::Csv;
+        Ok(Self { has_header: true, instruments, epochs, ..Self::new(delimiter, times, close, width) })
     }
 
-    fn pick<'a>(&self, line: &'a str) -> Result<(Option<&'a str>, &'a str, &'a str), RowFault> {
-        let (mut date, mut time, mut close, mut found) = (None, "", "", 0);
-        for (index, field) in Fields::new(line, self.delimiter).take(self.fields_min).enumerate() {
-            date = if self.date == Some(index) { Some(field) } else { date };
-            time = if self.time == index { field } else { time };
-            close = if self.close == index { field } else { close };
-            found = index + 1;
+    /// The columns without a name that hold a word: what but the instrument could it be?
+    fn words(&self, cells: &[&str]) -> Vec<(usize, String)> {
+        let used = |at: usize| at == self.close || at == self.times.time || Some(at) == self.times.date;
+        let words = cells.iter().enumerate().filter(|(at, cell)| !used(*at) && is_word(cell));
+        words.map(|(at, _)| (at, (at + 1).to_string())).collect()
+    }
+
+    /// How the times of the file are read.
+    pub(super) fn time_fields(&self) -> TimeFields {
+        let Times { in_utc, has_time_beside, .. } = self.times;
+        TimeFields::new(TimeRules { epochs: self.epochs, in_utc, has_time_beside })
+    }
+
+    /// The fields of a row that make its bar.
+    pub(super) fn split<'a>(&self, line: &'a str) -> Result<BarFields<'a>, RowFault> {
+        let (mut row, mut found, mut last) = (BarFields::default(), 0, "");
+        let mut fields = self.fields(line);
+        for field in fields.by_ref() {
+            if self.times.date == Some(found) {
+                row.date = Some(field);
+            }
+            if self.times.time == found {
+                row.time = field;
+            }
+            if self.close == found {
+                row.close = field;
+            }
+            (found, last) = (found + 1, field);
         }
-        if found == self.fields_min { Ok((date, time, close)) } else { Err(self.shortage(found)) }
+        if fields.is_broken() {
+            return Err(RowFault::Quotes);
+        }
+        let has_empty_end = found == self.width + 1 && last.trim_ascii().is_empty();
+        if found == self.width || has_empty_end { Ok(row) } else { Err(self.miscount(found)) }
     }
 
-    fn shortage(&self, found: usize) -> RowFault {
-        match found == self.close + 1 && self.fields_min == found + 1 {
+    /// All fields of a row.
+    pub(super) fn fields<'a>(&self, line: &'a str) -> Fields<'a> {
+        Fields::new(line, self.delimiter)
+    }
+
+    /// Whether a decimal comma could pass for the delimiter here: where no header counts the columns.
+    pub(super) fn may_split_numbers(&self) -> bool {
+        self.epochs && !self.has_header && self.delimiter == b',' && self.width > 2
+    }
+
+    /// Whether a number of the row has a decimal point.
+    pub(super) fn has_decimal_point(&self, line: &str) -> bool {
+        let is_time = |at: usize| at == self.times.time || Some(at) == self.times.date;
+        self.fields(line).enumerate().any(|(at, field)| !is_time(at) && field.contains('.'))
+    }
+
+    fn miscount(&self, found: usize) -> RowFault {
+        match found == self.close + 1 && found < self.width {
             true => RowFault::Cut { column: found },
-            false => RowFault::NoColumn { column: found + 1 },
+            false => RowFault::FieldCount { found, expected: self.width },
         }
+    }
+}
+
+impl Times {
+    fn at(date: Option<usize>, time: usize) -> Self {
+        Self { date, time, in_utc: false, has_time_beside: false }
     }
 }
 
@@ -145,7 +168,11 @@ pub(super) fn has_known_header(line: &str) -> bool {
 
 /// A close that is a price.
 pub(super) fn price(text: &str) -> Result<f64, RowFault> {
-    checked_price(text.trim_ascii().parse().map_err(|_| RowFault::Close)?)
+    let text = text.trim_ascii();
+    if let [b'0', b'0'..=b'9', ..] = text.as_bytes() {
+        return Err(RowFault::LeadingZero);
+    }
+    checked_price(text.parse().map_err(|_| RowFault::Close)?)
 }
 
 /// A number that is a price.
@@ -153,9 +180,12 @@ pub(super) fn checked_price(close: f64) -> Result<f64, RowFault> {
     if close.is_finite() && close > 0.0 { Ok(close) } else { Err(RowFault::Price { close }) }
 }
 
-/// A column name as it is compared.
-pub(super) fn normal(name: &str) -> String {
-    name.trim().trim_start_matches('<').trim_end_matches('>').trim().to_lowercase()
+fn is_word(cell: &str) -> bool {
+    let cell = cell.trim();
+    let empty = ["null", "none", "na", "n/a", "true", "false"];
+    cell.starts_with(char::is_alphabetic)
+        && cell.parse::<f64>().is_err()
+        && !empty.contains(&cell.to_lowercase().as_str())
 }
 
 fn delimiter(options: &ReadOptions, line: &str) -> Result<u8, String> {
@@ -175,35 +205,33 @@ fn is_header(names: &[String]) -> bool {
 }
 
 fn header_times(names: &[String], columns: &CsvColumns) -> Result<Times, String> {
-    if let Some(wanted) = &columns.time {
-        let time = column(names, wanted)?;
-        return Ok(Times { date: None, time, in_utc: says_utc(&names[time]) });
-    }
-    let at = |wanted: &str| names.iter().position(|name| name == wanted);
-    let found = INSTANT_NAMES.iter().find_map(|name| at(name));
-    let (date, time) = match (found, at("date"), at("time")) {
-        (None, Some(date), Some(time)) => (Some(date), time),
-        (found, date, time) => {
-            let missing =
-                || format!("no time column is known by name: give --time-column, {}", one_of(names));
-            (None, found.or(time).or(date).ok_or_else(missing)?)
-        }
+    let date = match &columns.date {
+        Some(wanted) => Some(column(names, wanted)?),
+        None => first_of(names, &DATE_NAMES)?,
     };
-    Ok(Times { date, time, in_utc: says_utc(&names[time]) })
+    let beside = first_of(names, &TIME_NAMES)?;
+    let time = match &columns.time {
+        Some(wanted) => Some(column(names, wanted)?),
+        None => first_of(names, &INSTANT_NAMES)?.or(beside).or(date),
+    };
+    let time = time
+        .ok_or_else(|| format!("no time column is known by name: give --time-column, {}", one_of(names)))?;
+    let date = date.filter(|date| *date != time);
+    let in_utc = says_utc(&names[time]) || date.is_some_and(|date| says_utc(&names[date]));
+    Ok(Times { date, time, in_utc, has_time_beside: beside.is_some_and(|beside| beside != time) })
 }
 
 fn header_close(names: &[String], columns: &CsvColumns) -> Result<usize, String> {
     if let Some(wanted) = &columns.close {
         return column(names, wanted);
     }
-    let found = CLOSE_NAMES.iter().find_map(|close| names.iter().position(|name| name == close));
-    found.ok_or_else(|| format!("no close column is known by name: give --close-column, {}", one_of(names)))
+    first_of(names, &CLOSE_NAMES)?
+        .ok_or_else(|| format!("no close column is known by name: give --close-column, {}", one_of(names)))
 }
 
 /// A column of the header by its name, else by its number.
 fn column(names: &[String], wanted: &str) -> Result<usize, String> {
-    let by_name = names.iter().position(|name| *name == normal(wanted));
-    let found = by_name.or_else(|| column_number(wanted, names.len()));
+    let found = only(names, &normal(wanted))?.or_else(|| column_number(wanted, names.len()));
     found.ok_or_else(|| format!("there is no column `{wanted}`: it must be {}", one_of(names)))
 }
 
@@ -225,30 +253,50 @@ fn says_utc(name: &str) -> bool {
 }
 
 /// The columns of a csv without header.
-fn numbered(columns: &CsvColumns, count: usize) -> Result<(Times, usize), String> {
-    let number = |wanted: &Option<String>| column_number(wanted.as_deref()?, count);
+fn numbered(columns: &CsvColumns, cells: &[&str]) -> Result<(Times, usize), String> {
+    let number = |wanted: &Option<String>| column_number(wanted.as_deref()?, cells.len());
+    let date = number(&columns.date);
     match (number(&columns.time), number(&columns.close)) {
-        (Some(time), Some(close)) => Ok((Times { date: None, time, in_utc: false }, close)),
+        (Some(time), Some(close)) if date.is_some() == columns.date.is_some() => {
+            Ok((Times::at(date, time), close))
+        }
         _ => Err(format!(
-            "the first line is no header, so the columns must be given by number, 1 to {count}, e.g. \
-             --time-column 1 --close-column 5"
+            "the first line is no header, so --time-column and --close-column (and --date-column, if the date has a \
+             column of its own) take numbers: {}",
+            enumerated(cells)
         )),
     }
+}
+
+fn enumerated(cells: &[&str]) -> String {
+    let text = |(at, cell): (usize, &&str)| format!("{} is `{}`", at + 1, shown(cell.as_bytes()));
+    cells.iter().enumerate().take(CELLS_SHOWN).map(text).collect::<Vec<_>>().join(", ")
 }
 
 /// The columns of a vendor's file without header.
 fn known(format: Format, fields: &[String]) -> Result<(Times, usize), String> {
     let is_time = |at: usize| fields.get(at).is_some_and(|field| field.contains(':'));
-    let times = |date, time| Times { date, time, in_utc: false };
-    match format {
-        Format::Metatrader if is_time(1) => Ok((times(Some(0), 1), 5)),
-        Format::Metatrader | Format::Dukascopy if is_time(0) => Ok((times(None, 0), 4)),
-        format => Err(format!("the first line is neither a header nor a bar of the format {format}")),
+    // Behind the prices come no volume, one, two, or two and a spread.
+    let (date, time, most) = match format {
+        Format::Metatrader if is_time(1) => (Some(0), 1, 9),
+        Format::Metatrader if is_time(0) => (None, 0, 8),
+        Format::Dukascopy if is_time(0) => (None, 0, 6),
+        format => return Err(format!("the first line is neither a header nor a bar of the format {format}")),
+    };
+    let (close, count) = (time + 4, fields.len());
+    match (close + 1..=most).contains(&count) {
+        true => Ok((Times::at(date, time), close)),
+        false => Err(format!(
+            "the first line has {count} fields, and a bar of the format {format} has {} to {most}: is a comma its \
+             decimal mark, or are two rows in one line?",
+            close + 1
+        )),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::stamp::Stamp;
     use super::*;
 
     fn layout(format: Format, line: &str) -> Result<Layout, String> {
@@ -256,14 +304,22 @@ mod tests {
     }
 
     fn csv(time: &str, close: &str, line: &str) -> Result<Layout, String> {
-        let columns =
-            CsvColumns { time: Some(time.to_owned()), close: Some(close.to_owned()), delimiter: None };
+        let columns = CsvColumns {
+            time: Some(time.to_owned()),
+            close: Some(close.to_owned()),
+            ..CsvColumns::default()
+        };
         Layout::of(&ReadOptions { columns, ..ReadOptions::new(Format::Csv) }, line)
+    }
+
+    fn bar(layout: &Layout, row: &str) -> Result<(Stamp, f64), RowFault> {
+        let BarFields { date, time, close } = layout.split(row)?;
+        Ok((layout.time_fields().read(date, time)?, price(close)?))
     }
 
     /// Reads a row under a first line, to the minute of the day and the close.
     fn read(format: Format, first: &str, row: &str) -> (i64, f64) {
-        let (stamp, close) = layout(format, first).unwrap().read(row).unwrap();
+        let (stamp, close) = bar(&layout(format, first).unwrap(), row).unwrap();
         let (Stamp::Local { us } | Stamp::Instant { us, .. }) = stamp;
         (us.rem_euclid(86_400_000_000) / 60_000_000, close)
     }
@@ -295,12 +351,12 @@ mod tests {
     #[test]
     fn dukascopy_states_its_zone_in_the_header_or_the_row() {
         let gmt = layout(Format::Dukascopy, "Gmt time,Open,High,Low,Close,Volume").unwrap();
-        let (stamp, close) = gmt.read("01.11.2010 00:01:00.000,1,2,0.5,1.5,29500000").unwrap();
+        let (stamp, close) = bar(&gmt, "01.11.2010 00:01:00.000,1,2,0.5,1.5,29500000").unwrap();
         assert_eq!((stamp, close), (Stamp::Instant { us: 1_288_569_660_000_000, offset_s: 0 }, 1.5));
         let local = layout(Format::Dukascopy, "Local time,Open,High,Low,Close,Volume").unwrap();
-        let (stamp, _) = local.read("01.11.2010 01:01:00.000 GMT+0100,1,2,0.5,1.5,3").unwrap();
+        let (stamp, _) = bar(&local, "01.11.2010 01:01:00.000 GMT+0100,1,2,0.5,1.5,3").unwrap();
         assert_eq!(stamp, Stamp::Instant { us: 1_288_569_660_000_000, offset_s: 3600 });
-        let (stamp, _) = local.read("01.11.2010 01:01:00.000,1,2,0.5,1.5,3").unwrap();
+        let (stamp, _) = bar(&local, "01.11.2010 01:01:00.000,1,2,0.5,1.5,3").unwrap();
         assert!(matches!(stamp, Stamp::Local { .. }));
     }
 
@@ -311,14 +367,14 @@ mod tests {
             [("id,when,paid,n", "when", "PAID"), ("id,when,paid,n", "2", "3"), (row, "2", "3")]
         {
             let layout = csv(time, close, first).unwrap();
-            assert_eq!(layout.read(row).unwrap().1, 1.5, "{first}");
+            assert_eq!(bar(&layout, row).unwrap().1, 1.5, "{first}");
         }
         for first in ["date,time,price", "Date;Time;Close", "time|date|last"] {
             let layout = layout(Format::Csv, first).unwrap();
-            assert!(layout.date.is_some() && layout.has_header, "{first}");
+            assert!(layout.times.date.is_some() && layout.has_header, "{first}");
         }
         assert_eq!(read(Format::Csv, "date,price", "2018-06-01 00:01,1.5"), (1, 1.5));
-        assert_eq!(read(Format::Csv, "unix,date,open,close", "60,1970-01-01 00:07,1,1.5"), (1, 1.5));
+        assert_eq!(read(Format::Csv, "unix,date,open,close", "1488326460,1970-01-01 00:07,1,1.5"), (1, 1.5));
         assert_eq!(read(Format::Csv, "ts_utc,rate", "\"1970-01-01 00:07\",\"1.5\""), (7, 1.5));
     }
 
@@ -330,9 +386,13 @@ mod tests {
             let why = layout(Format::Csv, line).unwrap_err();
             assert!(why.contains(part), "{why}");
         }
-        assert!(layout(Format::Csv, "1672531200,1.5").unwrap_err().contains("--time-column 1"));
+        let numbers = layout(Format::Csv, "1672531200,1.5").unwrap_err();
+        assert!(
+            numbers.contains("--time-column") && numbers.contains("1 is `1672531200`, 2 is `1.5`"),
+            "{numbers}"
+        );
         assert!(csv("nope", "2", "time,close").unwrap_err().contains("`nope`"));
-        assert!(csv("time", "close", "0,1").unwrap_err().contains("by number"));
+        assert!(csv("time", "close", "0,1").unwrap_err().contains("take numbers"));
         assert!(layout(Format::Dukascopy, "2026.01.01,17:00,1,1,1,1").is_err());
         assert!(layout(Format::Metatrader, "20170301 000000;1;1;1;1;0").is_err());
     }
@@ -341,18 +401,71 @@ mod tests {
     fn bad_rows_have_their_fault() {
         let layout = layout(Format::Csv, "time,open,high,low,close,volume").unwrap();
         let cases = [
-            ("60,1,1,1", RowFault::NoColumn { column: 5 }),
-            ("60,1,1,1,1.0", RowFault::Cut { column: 5 }),
-            ("60,1,1,1,x,0", RowFault::Close),
+            ("2017-03-01,1,1,1", RowFault::FieldCount { found: 4, expected: 6 }),
+            ("2017-03-01,1,1,1,1.0", RowFault::Cut { column: 5 }),
+            ("2017-03-01,1,1,1,x,0", RowFault::Close),
+            ("2017-03-01,1,1,1,0952,0", RowFault::LeadingZero),
+            ("2017-03-01,1,1,1,\"1,234.5\",0", RowFault::Close),
             ("x,1,1,1,1,0", RowFault::Time),
-            ("60,1,1,1,0,0", RowFault::Price { close: 0.0 }),
-            ("60,1,1,1,-1,0", RowFault::Price { close: -1.0 }),
-            ("60,1,1,1,inf,0", RowFault::Price { close: f64::INFINITY }),
+            ("2017-03-01,1,1,1,0,0", RowFault::Price { close: 0.0 }),
+            ("2017-03-01,1,1,1,-1,0", RowFault::Price { close: -1.0 }),
+            ("2017-03-01,1,1,1,inf,0", RowFault::Price { close: f64::INFINITY }),
+            ("2017-03-01,1,1,1,1,\"199    13", RowFault::Quotes),
+            ("2017-03-01,1,1,1,\"1\"234.5,0", RowFault::Quotes),
         ];
         for (row, fault) in cases {
-            assert_eq!(layout.read(row), Err(fault), "{row}");
+            assert_eq!(bar(&layout, row), Err(fault), "{row}");
         }
-        assert!(matches!(layout.read("60,1,1,1,nan,0"), Err(RowFault::Price { .. })));
-        assert!(layout.read("60,1,1,1,1,\"199    13").is_ok());
+        assert!(matches!(bar(&layout, "2017-03-01,1,1,1,nan,0"), Err(RowFault::Price { .. })));
+    }
+
+    #[test]
+    fn rows_are_as_wide_as_the_header() {
+        let row = "2017-03-01 00:05,1.5";
+        for (first, more) in
+            [("time,close", ""), ("time,close", ","), ("time,close,", ","), ("time,close,", "")]
+        {
+            let layout = layout(Format::Csv, first).unwrap();
+            assert_eq!(bar(&layout, &format!("{row}{more}")).unwrap().1, 1.5, "{first} {more}");
+        }
+        for (first, more) in
+            [("time,close", ",,"), ("time,close", ",7"), ("time,close,", ",7"), ("time,close,n", "")]
+        {
+            let refused = bar(&layout(Format::Csv, first).unwrap(), &format!("{row}{more}"));
+            assert!(
+                matches!(refused, Err(RowFault::FieldCount { .. } | RowFault::Cut { .. })),
+                "{first} {more}"
+            );
+        }
+    }
+
+    #[test]
+    fn vendors_rows_without_a_header_have_a_known_width() {
+        let metatrader = "2024.01.02,00:00,1,1,1,1";
+        for more in ["", ",7", ",7,0,3"] {
+            assert!(layout(Format::Metatrader, &format!("{metatrader}{more}")).is_ok(), "{more}");
+        }
+        for line in ["2024.01.02,00:00,1,0952,1,0952,1,0952,1,0952,7", "2024.01.02,00:00,1,1,1"] {
+            assert!(layout(Format::Metatrader, line).unwrap_err().contains("decimal mark"), "{line}");
+        }
+        let dukascopy = "01.11.2010 00:00:00.000,1,0952,1,0952,1,0952,1,0952,7";
+        assert!(layout(Format::Dukascopy, dukascopy).unwrap_err().contains("10 fields"));
+    }
+
+    #[test]
+    fn a_name_that_two_columns_have_is_no_name() {
+        let twice = layout(Format::Csv, "time,close,close").unwrap_err();
+        assert!(twice.contains("columns 2 and 3 are both called `close`"), "{twice}");
+        assert!(csv("time", "3", "time,close,close").is_ok());
+    }
+
+    #[test]
+    fn columns_that_say_the_instrument_are_found() {
+        let columns = |line: &str| layout(Format::Csv, line).unwrap().instruments;
+        assert_eq!(columns("<TICKER>,date,time,close"), [(0, "ticker".to_owned())]);
+        assert_eq!(columns("time,close,Symbol,ISIN").len(), 2);
+        assert_eq!(columns("time,close,volume"), []);
+        let unnamed = csv("2", "3", "EURUSD,2017-03-01 00:05,1.5,nan,7").unwrap();
+        assert_eq!(unnamed.instruments, [(0, "1".to_owned())]);
     }
 }

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::error::{ImportError, Place, Unit};
+use super::error::{ImportError, Place, Unit, shown};
 use super::origin::Lines;
-use super::{Bar, BarFile};
+use super::{Bar, BarFile, may_be_same};
 
 /// What joining the files of a key dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -82,13 +82,32 @@ impl KeyBars {
 /// Joins files, given in the order of the command line, into the bars of each key.
 ///
 /// # Errors
-/// Two files have an instant with different closes, unless lenient.
+/// Two files of a key have the symbols of two instruments, or, unless lenient, an instant with different closes.
 pub fn merge(files: Vec<BarFile>, lenient: bool) -> Result<BTreeMap<String, KeyBars>, ImportError> {
     let mut by_key: BTreeMap<String, Vec<BarFile>> = BTreeMap::new();
     for file in files {
         by_key.entry(file.key.clone()).or_default().push(file);
     }
-    by_key.into_iter().map(|(key, files)| Ok((key, Merger::new(files, lenient).run()?))).collect()
+    let merged = by_key.into_iter().map(|(key, files)| {
+        check_symbols(&key, &files)?;
+        Ok((key, Merger::new(files, lenient).run()?))
+    });
+    merged.collect()
+}
+
+fn check_symbols(key: &str, files: &[BarFile]) -> Result<(), ImportError> {
+    let mut named = files.iter().filter_map(|file| Some((&file.path, &file.symbol.as_ref()?.1)));
+    let Some((earlier, earlier_symbol)) = named.next() else { return Ok(()) };
+    match named.find(|(_, symbol)| !may_be_same(earlier_symbol, symbol)) {
+        None => Ok(()),
+        Some((path, symbol)) => Err(ImportError::TwoSymbols {
+            path: path.clone(),
+            symbol: shown(symbol.as_bytes()),
+            earlier: earlier.clone(),
+            earlier_symbol: shown(earlier_symbol.as_bytes()).into_boxed_str(),
+            key: key.to_owned(),
+        }),
+    }
 }
 
 struct Merger {
@@ -190,7 +209,14 @@ mod tests {
         (0..rows.len()).for_each(|row| lines.push(row as u64 + 2));
         let bars =
             rows.iter().map(|(instant_us, close)| Bar { instant_us: *instant_us, close: *close }).collect();
-        BarFile { path: name.into(), key: key.to_owned(), bars, lines, report: FileReport::default() }
+        BarFile {
+            path: name.into(),
+            key: key.to_owned(),
+            bars,
+            lines,
+            report: FileReport::default(),
+            symbol: None,
+        }
     }
 
     fn instants(bars: &KeyBars) -> Vec<i64> {
@@ -219,6 +245,22 @@ mod tests {
         let places: Vec<String> = (0..4).map(|index| merged["k"].place(index).to_string()).collect();
         assert_eq!(places, ["a:2", "b:2", "a:3", "b:4"]);
         assert_eq!(merged["k"].paths().count(), 2);
+    }
+
+    #[test]
+    fn a_key_has_one_instrument() {
+        let named = |name: &str, at: i64, symbol: &str| BarFile {
+            symbol: Some(("symbol".to_owned(), symbol.to_owned())),
+            ..file(name, "k", &[(at, 1.0)])
+        };
+        let files = vec![named("a", 1, "EUR/USD"), file("b", "k", &[(2, 1.0)]), named("c", 3, "GBPUSD")];
+        for lenient in [false, true] {
+            let message = merge(files.clone(), lenient).unwrap_err().to_string();
+            for part in ["c: ", "GBPUSD", "EUR/USD", "a", "`k`"] {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+        assert!(merge(vec![named("a", 1, "EUR/USD"), named("b", 2, "EURUSD")], false).is_ok());
     }
 
     #[test]

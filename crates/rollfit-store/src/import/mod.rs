@@ -17,9 +17,13 @@
 
 mod archive;
 mod collect;
+mod column_names;
+mod epoch;
 mod error;
 mod fields;
 mod format;
+mod gzip;
+mod instruments;
 mod key;
 mod layout;
 mod merge;
@@ -29,12 +33,15 @@ mod report;
 pub mod series;
 mod stamp;
 mod text;
+mod time_fields;
 mod update;
 mod when;
+mod zip_entry;
 mod zone;
 
 use std::path::{Path, PathBuf};
 
+pub use epoch::{EpochUnit, NumberKind};
 pub use error::{ImportError, Place, RowFault, Unit};
 pub use format::Format;
 pub use merge::{KeyBars, MergeReport, merge};
@@ -64,6 +71,8 @@ pub struct CsvColumns {
     pub close: Option<String>,
     /// The character between two fields; only in `csv`.
     pub delimiter: Option<char>,
+    /// The column of the date, where the time column holds times of day only; not in `parquet`.
+    pub date: Option<String>,
 }
 
 /// How to read the files of one command.
@@ -102,6 +111,8 @@ pub struct BarFile {
     pub lines: Lines,
     /// What was read, kept and dropped.
     pub report: FileReport,
+    /// The column that holds the symbol of the instrument, and the symbol, where the file has one.
+    pub symbol: Option<(String, String)>,
 }
 
 impl BarFile {
@@ -123,16 +134,49 @@ pub fn read_file(path: &Path, options: &ReadOptions) -> Result<BarFile, ImportEr
         _ => text::read(path, options)?,
     };
     let key = key::of(path, collected.entry.as_deref(), options.key.as_deref())?;
-    let (bars, lines, report) = collected.into_parts();
-    Ok(BarFile { path: path.to_path_buf(), key, bars, lines, report })
+    let symbol = collected.symbol.clone();
+    let (bars, lines, mut report) = collected.into_parts();
+    check_dates(path, &bars)?;
+    if let Some((column, value)) = symbol.as_ref().filter(|(_, value)| !may_be_same(&key, value)) {
+        let (path, column) = (path.to_path_buf(), column.clone());
+        let value = error::shown(value.as_bytes());
+        if options.key.is_none() {
+            return Err(ImportError::KeyContradiction { path, key, column, value });
+        }
+        report.warnings.push(format!("the column `{column}` says `{value}`, and --key says {key}"));
+    }
+    Ok(BarFile { path: path.to_path_buf(), key, bars, lines, report, symbol })
+}
+
+/// Whether two symbols, or a symbol and a key, may mean one instrument: `EUR/USD` is `eurusd`, `EURUSD.fx` may be.
+fn may_be_same(key: &str, symbol: &str) -> bool {
+    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+    let (key, symbol) = (plain(key), plain(symbol));
+    key.contains(&symbol) || symbol.contains(&key)
+}
+
+/// Days on which spreadsheets and databases put times of day without a date, and where epochs of a wrong unit lie.
+const NO_DATES: [(std::ops::Range<i64>, &str); 2] = [
+    (-2_209_161_600_000_000..-2_208_902_400_000_000, "between 1899-12-30 and 1900-01-01"),
+    (0..2_678_400_000_000, "in January 1970"),
+];
+
+fn check_dates(path: &Path, bars: &[Bar]) -> Result<(), ImportError> {
+    let (Some(first), Some(last)) = (bars.first(), bars.last()) else { return Ok(()) };
+    let within =
+        |days: &std::ops::Range<i64>| days.contains(&first.instant_us) && days.contains(&last.instant_us);
+    match NO_DATES.iter().find(|(days, _)| within(days)) {
+        Some((_, day)) => Err(ImportError::NoDates { path: path.to_path_buf(), day }),
+        None => Ok(()),
+    }
 }
 
 fn check_columns(options: &ReadOptions) -> Result<(), ImportError> {
     let columns = &options.columns;
-    let named = columns.time.is_some() || columns.close.is_some();
+    let named = columns.time.is_some() || columns.close.is_some() || columns.date.is_some();
     match options.format {
         Format::Csv => Ok(()),
-        Format::Parquet if columns.delimiter.is_none() => Ok(()),
+        Format::Parquet if columns.delimiter.is_none() && columns.date.is_none() => Ok(()),
         _ if !named && columns.delimiter.is_none() => Ok(()),
         format => Err(ImportError::Options {
             why: format!("the format {format} has fixed columns: leave the column options out, or use csv"),

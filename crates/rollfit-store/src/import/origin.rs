@@ -7,6 +7,7 @@
 pub struct Lines {
     runs: Vec<Run>,
     len: usize,
+    reversed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +26,21 @@ impl Lines {
         self.len += 1;
     }
 
+    /// Keeps the first lines only.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.runs.retain(|run| run.first_index < len);
+        self.len = self.len.min(len);
+    }
+
+    /// Turns the order of the bars round, once all are there.
+    pub(super) fn reverse(&mut self) {
+        self.reversed = !self.reversed;
+    }
+
     /// The line of the bar at `index`; 0 for an index that is none.
     #[must_use]
     pub fn line(&self, index: usize) -> u64 {
+        let index = if self.reversed && index < self.len { self.len - 1 - index } else { index };
         let after = self.runs.partition_point(|run| run.first_index <= index);
         let run = after.checked_sub(1).and_then(|at| self.runs.get(at));
         run.filter(|_| index < self.len).map_or(0, |run| run.line(index))
@@ -63,6 +76,16 @@ mod tests {
         lines.iter().for_each(|line| kept.push(*line));
         assert_eq!((0..lines.len()).map(|index| kept.line(index)).collect::<Vec<_>>(), lines);
         assert_eq!((kept.line(9), kept.len(), kept.runs.len()), (0, 9, 4));
+    }
+
+    #[test]
+    fn lines_are_cut_and_turned_round() {
+        let mut kept = Lines::default();
+        [5, 6, 9, 12].iter().for_each(|line| kept.push(*line));
+        kept.truncate(3);
+        kept.reverse();
+        assert_eq!((0..4).map(|index| kept.line(index)).collect::<Vec<_>>(), [9, 6, 5, 0]);
+        assert_eq!((kept.len(), kept.runs.len()), (3, 2));
     }
 
     #[test]

@@ -2,15 +2,17 @@
 //!
 //! The time is the column named by the options, else the timestamp column with the best known name, else the
 //! only timestamp column; the close likewise among the columns of numbers. Time stamps with a zone are
-//! instants. Naive ones are UTC, as in the source tables of a store, unless the user gives a zone.
+//! instants. Naive ones are UTC, as in the source tables of a store, unless the user gives a zone. Columns that say the
+//! instrument, as text or numbers, must not change.
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_cast::cast;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_cast::{can_cast_types, cast};
 use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -19,16 +21,20 @@ use parquet::arrow::arrow_reader::{
 
 use super::archive::{open_file, read_error};
 use super::collect::{Collected, Collector};
+use super::column_names::{CLOSE_NAMES, INSTANT_NAMES, TIME_NAMES, names_an_instrument, normal};
 use super::error::{ImportError, RowFault, Unit};
-use super::layout::{CLOSE_NAMES, INSTANT_NAMES, checked_price, normal};
+use super::instruments::Instruments;
+use super::layout::checked_price;
 use super::stamp::{Stamp, in_range};
 use super::text::refuse;
 use super::when::{When, WhenFault};
 use super::zone::Zone;
 use super::{Bar, ReadOptions};
 use crate::damaged::contain_panics;
+use crate::decimal::nearest_doubles;
 use crate::parquet_file::{FileBytes, FileFault, Footer, check_body};
 
+const DAY_US: i64 = 86_400_000_000;
 const BATCH_ROWS: usize = 16 * 1024;
 
 /// Reads one Parquet file.
@@ -64,17 +70,21 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportErro
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata);
     let columns = Columns::find(builder.schema().fields(), options)
         .map_err(|why| ImportError::Columns { path: path.to_path_buf(), why })?;
-    let mask = ProjectionMask::roots(builder.parquet_schema(), [columns.time, columns.close]);
+    let mask = ProjectionMask::roots(builder.parquet_schema(), columns.roots());
     let reader =
         builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| failed(&error))?;
-    let mut rows = Rows { columns, when: When::new(options)?, number: 0 };
+    let instruments =
+        Instruments::new(columns.instruments.iter().map(|(_, name)| name.clone()).enumerate().collect());
+    let mut rows = Rows { columns, instruments, when: When::new(options)?, number: 0, midnight: None };
     let mut collector = Collector::new(path, Unit::Row, options);
     for batch in reader {
-        let (times, closes) =
-            rows.columns.split(&batch.map_err(|error| failed(&error))?).map_err(|error| failed(&error))?;
-        rows.read(&mut collector, &times, &closes)?;
+        let batch = batch.map_err(|error| failed(&error))?;
+        let batch = rows.columns.split(&batch).map_err(|error| failed(&error))?;
+        rows.read(&mut collector, &batch)?;
     }
-    collector.finish(None)
+    let mut collected = collector.finish(None)?;
+    collected.symbol = rows.instruments.symbol();
+    Ok(collected)
 }
 
 /// The footer of a file; one that rollfit wrote is checked, all its bytes.
@@ -92,10 +102,22 @@ fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<ArrowReaderMetadat
         .map_err(|error| unreadable(path, error))
 }
 
-/// The two columns, by their index in the file, and what the time column says of its values.
+/// The rows of a batch.
+struct BarBatch {
+    times: ArrayRef,
+    /// Text, in the order of their columns.
+    instruments: Vec<ArrayRef>,
+    closes: Vec<Option<f64>>,
+}
+
+/// The columns read, by their index in the file, and what the time column says of its values.
 struct Columns {
     time: usize,
     close: usize,
+    /// The columns that say the instrument, with their names.
+    instruments: Vec<(usize, String)>,
+    /// A column beside the time column seems to hold times of day.
+    has_time_beside: bool,
     unit: TimeUnit,
     /// The zone of the column; none where it is naive.
     zone: Option<Zone>,
@@ -116,13 +138,33 @@ impl Columns {
             return Err(format!("the column `{}` is not a timestamp", fields[time].name()));
         };
         let zone = zone.as_ref().map(|name| name.parse().unwrap_or_else(|_| Zone::utc()));
-        Ok(Self { time, close, unit: *unit, zone })
+        let says = |at: usize, field: &Field| {
+            let is_text = can_cast_types(field.data_type(), &DataType::Utf8);
+            at != time && at != close && is_text && names_an_instrument(field.name())
+        };
+        let instruments = fields.iter().enumerate().filter(|(at, field)| says(*at, field));
+        let instruments = instruments.map(|(at, field)| (at, normal(field.name()))).collect();
+        let is_beside = |(at, field): (usize, &Arc<Field>)| {
+            at != time && TIME_NAMES.contains(&normal(field.name()).as_str())
+        };
+        let has_time_beside = fields.iter().enumerate().any(is_beside);
+        Ok(Self { time, close, instruments, has_time_beside, unit: *unit, zone })
     }
 
-    /// The two columns of a batch, which has no others.
-    fn split(&self, batch: &RecordBatch) -> Result<(ArrayRef, ArrayRef), ArrowError> {
-        let (time, close) = if self.time < self.close { (0, 1) } else { (1, 0) };
-        Ok((cast(batch.column(time), &DataType::Int64)?, cast(batch.column(close), &DataType::Float64)?))
+    fn roots(&self) -> impl Iterator<Item = usize> {
+        [self.time, self.close].into_iter().chain(self.instruments.iter().map(|(at, _)| *at))
+    }
+
+    /// A batch that holds these columns and no others.
+    fn split(&self, batch: &RecordBatch) -> Result<BarBatch, ArrowError> {
+        // A batch keeps the order of the file.
+        let column = |at: usize| batch.column(self.roots().filter(|other| *other < at).count());
+        let text = |(at, _): &(usize, String)| cast(column(*at), &DataType::Utf8);
+        Ok(BarBatch {
+            times: cast(column(self.time), &DataType::Int64)?,
+            instruments: self.instruments.iter().map(text).collect::<Result<_, _>>()?,
+            closes: doubles(column(self.close))?,
+        })
     }
 
     fn stamp(&self, value: i64) -> Result<Stamp, RowFault> {
@@ -141,6 +183,13 @@ impl Columns {
     }
 }
 
+fn doubles(column: &ArrayRef) -> Result<Vec<Option<f64>>, ArrowError> {
+    if let Some(doubles) = nearest_doubles(column) {
+        return Ok(doubles);
+    }
+    Ok(cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().iter().collect())
+}
+
 /// How a column is recognised.
 struct Wanted<'a> {
     what: &'a str,
@@ -154,9 +203,10 @@ impl Wanted<'_> {
         if let Some(name) = given {
             return self.given(fields, name);
         }
-        let at = |name: &&str| {
-            fields.iter().position(|field| normal(field.name()) == **name && (self.fits)(field))
-        };
+        if let Some(name) = self.names.iter().find(|name| self.named(fields, name).count() > 1) {
+            return Err(format!("several columns are called `{name}`: rename one of {}", listed(fields)));
+        }
+        let at = |name: &&str| self.named(fields, name).next();
         let mut fitting = fields.iter().enumerate().filter(|(_, field)| (self.fits)(field));
         let only = fitting.next().filter(|_| or_only && fitting.next().is_none()).map(|(index, _)| index);
         let found = self.names.iter().find_map(at).or(only);
@@ -168,6 +218,11 @@ impl Wanted<'_> {
                 listed(fields)
             )
         })
+    }
+
+    fn named<'a>(&'a self, fields: &'a Fields, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let fits = move |field: &Field| normal(field.name()) == name && (self.fits)(field);
+        fields.iter().enumerate().filter(move |(_, field)| fits(field)).map(|(at, _)| at)
     }
 
     fn given(&self, fields: &Fields, name: &str) -> Result<usize, String> {
@@ -192,35 +247,58 @@ fn listed(fields: &Fields) -> String {
 
 struct Rows {
     columns: Columns,
+    instruments: Instruments,
     when: When,
     number: u64,
+    /// The last time, if it was a midnight.
+    midnight: Option<Stamp>,
 }
 
 impl Rows {
-    fn read(
-        &mut self,
-        collector: &mut Collector,
-        times: &ArrayRef,
-        closes: &ArrayRef,
-    ) -> Result<(), ImportError> {
-        let (times, closes) = (times.as_primitive::<Int64Type>(), closes.as_primitive::<Float64Type>());
-        for (time, close) in times.iter().zip(closes.iter()) {
+    fn read(&mut self, collector: &mut Collector, batch: &BarBatch) -> Result<(), ImportError> {
+        let times = batch.times.as_primitive::<Int64Type>();
+        for (row, (time, close)) in times.iter().zip(&batch.closes).enumerate() {
             self.number += 1;
             collector.count_row();
-            match self.bar(time, close) {
+            let bar = self.check_instrument(batch, row).and_then(|()| self.bar(time, *close));
+            match bar {
                 Ok(bar) => collector.keep(self.number, bar)?,
-                Err(fault) => refuse(collector, self.number, fault, shown_row(time, close), None)?,
+                Err(fault) => refuse(collector, self.number, fault, shown_row(time, *close), None)?,
             }
         }
         Ok(())
     }
 
+    fn check_instrument(&mut self, batch: &BarBatch, row: usize) -> Result<(), WhenFault> {
+        if self.instruments.is_empty() {
+            return Ok(());
+        }
+        self.instruments.check(self.number, batch.instruments.iter().map(|column| text(column, row)))
+    }
+
     fn bar(&mut self, time: Option<i64>, close: Option<f64>) -> Result<Bar, WhenFault> {
         let stamp =
             time.ok_or(RowFault::Time).and_then(|time| self.columns.stamp(time)).map_err(WhenFault::Row)?;
+        self.check_date(stamp).map_err(WhenFault::Row)?;
         let close = close.ok_or(RowFault::Close).and_then(checked_price).map_err(WhenFault::Row)?;
         Ok(Bar { instant_us: self.when.instant_us(stamp)?, close })
     }
+}
+
+impl Rows {
+    /// Refuses dates whose times of day are in another column.
+    fn check_date(&mut self, stamp: Stamp) -> Result<(), RowFault> {
+        let (Stamp::Local { us } | Stamp::Instant { us, .. }) = stamp;
+        let midnight = (us % DAY_US == 0).then_some(stamp);
+        let again = midnight.is_some() && midnight == self.midnight;
+        self.midnight = midnight;
+        if self.columns.has_time_beside && again { Err(RowFault::DateAlone) } else { Ok(()) }
+    }
+}
+
+fn text(column: &ArrayRef, row: usize) -> &str {
+    let column = column.as_string::<i32>();
+    if column.is_null(row) { "" } else { column.value(row) }
 }
 
 fn shown_row(time: Option<i64>, close: Option<f64>) -> String {

@@ -66,6 +66,10 @@ pub struct FileReport {
     pub repeats_dropped: u64,
     /// Other rows dropped, by cause; empty unless lenient.
     pub dropped: BTreeMap<Cause, u64>,
+    /// The file was newest first, and was turned round.
+    pub newest_first: bool,
+    /// What a user should know although every row was read or counted.
+    pub warnings: Vec<String>,
 }
 
 impl FileReport {

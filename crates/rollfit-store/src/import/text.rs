@@ -1,26 +1,28 @@
 //! Reading a text file line by line into bars.
 //!
-//! A byte order mark, either line ending, blank lines and a missing last newline mean nothing. A line is a
+//! Lines end with LF, CRLF or CR. A byte order mark, blank lines and a missing last line end mean nothing. A line is a
 //! row whatever quotes it opens, so that every error and every count has its line.
 
-use std::io::{BufRead, Read};
+use std::io::{BufRead, ErrorKind};
 use std::path::Path;
 
 use super::archive::{self, read_error};
 use super::collect::{Collected, Collector};
 use super::error::{ImportError, RowFault, Unit, shown};
 use super::format::{Format, looks_like};
-use super::layout::Layout;
+use super::instruments::{Instruments, OtherInstrument};
+use super::layout::{Layout, price};
+use super::time_fields::TimeFields;
 use super::when::{When, WhenFault};
 use super::{Bar, ReadOptions};
 
 /// Longer lines are no rows of bars, and are not read to their end.
-const LINE_BYTES_MAX: u64 = 64 * 1024;
+const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Reads one text file.
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
     let opened = archive::open(path)?;
-    let mut lines = TextLines { path, reader: opened.reader, buffer: Vec::new(), number: 0 };
+    let mut lines = TextLines::new(path, opened.reader);
     let mut collector = Collector::new(path, Unit::Line, options);
     let Some(first) = lines.next()? else {
         return Err(ImportError::Empty { path: path.to_path_buf() });
@@ -32,7 +34,15 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, Impo
     while let Some(line) = lines.next()? {
         rows.read(&mut collector, line)?;
     }
-    collector.finish(opened.entry)
+    let ignored_bytes = opened.ignored_bytes.get();
+    if ignored_bytes > 0 {
+        collector
+            .warn(format!("{ignored_bytes} bytes after the last gzip member are no gzip and were ignored"));
+    }
+    let mut collected = collector.finish(opened.entry)?;
+    rows.check_whole_file(path)?;
+    collected.symbol = rows.instruments.symbol();
+    Ok(collected)
 }
 
 /// The lines that are not blank, without their endings.
@@ -41,6 +51,8 @@ struct TextLines<'a> {
     reader: Box<dyn BufRead>,
     buffer: Vec<u8>,
     number: u64,
+    /// The line before ended with CR, so that an LF is the rest of its end.
+    after_cr: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -49,7 +61,11 @@ struct Line<'a> {
     bytes: &'a [u8],
 }
 
-impl TextLines<'_> {
+impl<'a> TextLines<'a> {
+    fn new(path: &'a Path, reader: Box<dyn BufRead>) -> Self {
+        Self { path, reader, buffer: Vec::new(), number: 0, after_cr: false }
+    }
+
     fn next(&mut self) -> Result<Option<Line<'_>>, ImportError> {
         loop {
             if !self.fill()? {
@@ -62,33 +78,57 @@ impl TextLines<'_> {
         }
     }
 
-    /// Reads the next line into the buffer; false at the end of the file.
+    /// Reads the next line into the buffer, without its end; false at the end of the file.
     fn fill(&mut self) -> Result<bool, ImportError> {
         self.buffer.clear();
-        let mut reader = (&mut self.reader).take(LINE_BYTES_MAX);
-        let bytes =
-            reader.read_until(b'\n', &mut self.buffer).map_err(|source| read_error(self.path, source))?;
-        if bytes as u64 == LINE_BYTES_MAX && !self.buffer.ends_with(b"\n") {
-            let why =
-                format!("line {} does not end within {LINE_BYTES_MAX} bytes: is it text?", self.number + 1);
-            return Err(ImportError::Content { path: self.path.to_path_buf(), why });
+        let mut is_empty = true;
+        loop {
+            let chunk = match self.reader.fill_buf() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                chunk => chunk.map_err(|source| read_error(self.path, source))?,
+            };
+            if chunk.is_empty() {
+                return Ok(!is_empty);
+            }
+            if std::mem::take(&mut self.after_cr) && chunk[0] == b'\n' {
+                self.reader.consume(1);
+                continue;
+            }
+            is_empty = false;
+            let end = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let taken = end.unwrap_or(chunk.len());
+            self.buffer.extend_from_slice(&chunk[..taken.min(LINE_BYTES_MAX)]);
+            self.after_cr = end.is_some_and(|end| chunk[end] == b'\r');
+            self.reader.consume(taken + usize::from(end.is_some()));
+            if self.buffer.len() >= LINE_BYTES_MAX {
+                return Err(self.too_long());
+            }
+            if end.is_some() {
+                return Ok(true);
+            }
         }
-        Ok(bytes > 0)
+    }
+
+    fn too_long(&self) -> ImportError {
+        let why = format!("line {} does not end within {LINE_BYTES_MAX} bytes: is it text?", self.number + 1);
+        ImportError::Content { path: self.path.to_path_buf(), why }
     }
 
     fn bytes(&self) -> &[u8] {
         let marked = if self.number == 1 { self.buffer.strip_prefix(b"\xef\xbb\xbf") } else { None };
-        let bytes = marked.unwrap_or(&self.buffer);
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        bytes.strip_suffix(b"\r").unwrap_or(bytes)
+        marked.unwrap_or(&self.buffer)
     }
 }
 
 /// What the first line says about the lines after it.
 struct Rows {
     layout: Layout,
+    times: TimeFields,
+    instruments: Instruments,
     when: When,
     hint: Option<Format>,
+    /// No number so far has a decimal point, where a decimal comma could pass for the delimiter.
+    may_be_split: bool,
 }
 
 impl Rows {
@@ -103,21 +143,41 @@ impl Rows {
             path: path.to_path_buf(),
             why: why + &hint.map_or_else(String::new, |format| format!(". Try --format {format}")),
         })?;
-        Ok(Self { layout, when: When::new(options)?, hint })
+        let (times, instruments) = (layout.time_fields(), Instruments::new(layout.instruments.clone()));
+        let may_be_split = layout.may_split_numbers();
+        Ok(Self { layout, times, instruments, when: When::new(options)?, hint, may_be_split })
     }
 
     fn read(&mut self, collector: &mut Collector, line: Line<'_>) -> Result<(), ImportError> {
         collector.count_row();
-        match self.bar(line.bytes) {
+        match self.bar(line) {
             Ok(bar) => collector.keep(line.number, bar),
             Err(fault) => self.refuse(collector, line, fault),
         }
     }
 
-    fn bar(&mut self, bytes: &[u8]) -> Result<Bar, WhenFault> {
-        let text = std::str::from_utf8(bytes).map_err(|_| WhenFault::Row(RowFault::NotUtf8))?;
-        let (stamp, close) = self.layout.read(text).map_err(WhenFault::Row)?;
+    fn bar(&mut self, line: Line<'_>) -> Result<Bar, WhenFault> {
+        let text = std::str::from_utf8(line.bytes).map_err(|_| WhenFault::Row(RowFault::NotUtf8))?;
+        let row = self.layout.split(text).map_err(WhenFault::Row)?;
+        if !self.instruments.is_empty() {
+            self.instruments.check(line.number, self.layout.fields(text))?;
+        }
+        self.may_be_split = self.may_be_split && !self.layout.has_decimal_point(text);
+        let stamp = self.times.read(row.date, row.time).map_err(WhenFault::Row)?;
+        let close = price(row.close).map_err(WhenFault::Row)?;
         Ok(Bar { instant_us: self.when.instant_us(stamp)?, close })
+    }
+
+    /// Refuses what no row alone shows.
+    fn check_whole_file(&self, path: &Path) -> Result<(), ImportError> {
+        let split = self.may_be_split.then_some(
+            "no number of the file has a decimal point, and no header counts its columns, so that a comma may be the \
+             decimal mark as well as the delimiter: add a header line that names every column",
+        );
+        match self.times.whole_file_fault().or(split) {
+            Some(why) => Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() }),
+            None => Ok(()),
+        }
     }
 
     fn refuse(&self, collector: &mut Collector, line: Line<'_>, fault: WhenFault) -> Result<(), ImportError> {
@@ -126,8 +186,8 @@ impl Rows {
     }
 }
 
-/// Drops a row if that is allowed for its fault; a zone that is missing or wrong spoils every row, so that
-/// lenient reading stops there too.
+/// Drops a row if that is allowed for its fault; what puts every row in doubt, such as a zone that is missing, stops lenient
+/// reading too.
 pub(super) fn refuse(
     collector: &mut Collector,
     number: u64,
@@ -137,12 +197,21 @@ pub(super) fn refuse(
 ) -> Result<(), ImportError> {
     let place = collector.place(number);
     match fault {
+        WhenFault::Row(fault) if fault.spoils_the_file() => {
+            Err(ImportError::Row { place, fault, shown, hint })
+        }
         WhenFault::Row(fault) => {
             collector.drop_row(fault.cause(), ImportError::Row { place, fault, shown, hint })
         }
         WhenFault::NoZone => Err(ImportError::NoZone { place, shown }),
         WhenFault::Contradiction { zone, stated } => {
             Err(ImportError::ZoneContradiction { place, zone, stated, shown })
+        }
+        WhenFault::Instrument(other) => {
+            let OtherInstrument { column, value, earlier_number, earlier_value } = *other;
+            let earlier = Box::new(collector.place(earlier_number));
+            let earlier_value = earlier_value.into_boxed_str();
+            Err(ImportError::Instruments { place, column, value, earlier, earlier_value })
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::error::RowFault;
 use super::format::Format;
+use super::instruments::OtherInstrument;
 use super::stamp::{Stamp, in_range};
 use super::zone::{Clock, Zone};
 use super::{ImportError, ReadOptions};
@@ -25,6 +26,8 @@ pub(super) enum WhenFault {
     NoZone,
     /// The user's zone is not the one in the bytes.
     Contradiction { zone: String, stated: String },
+    /// The row belongs to another instrument than the first.
+    Instrument(Box<OtherInstrument>),
 }
 
 impl When {

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     fn us(text: &str) -> i64 {
-        match Stamp::date_time(text).unwrap() {
+        match Stamp::date_time(text).unwrap().0 {
             Stamp::Local { us } | Stamp::Instant { us, .. } => us,
         }
     }

@@ -29,6 +29,7 @@ use super::fault::{file_error, source_fault, unreadable};
 use super::listing::{table_files, warn_of_passed_over};
 use super::spans::GroupSpan;
 use crate::damaged::contain_panics;
+use crate::decimal::nearest_doubles;
 use crate::parquet_file::{FileBytes, Footer, Integrity, check_body};
 use crate::regular_file;
 
@@ -419,38 +420,25 @@ impl TableFile {
         }
     }
 
-    /// The values as doubles, NaN for null. Decimals go through their text, which gives the nearest double.
+    /// The values as doubles, NaN for null.
     pub(super) fn append_values(
         &self,
         column: &ArrayRef,
         name: &str,
         values: &mut Vec<f64>,
     ) -> Result<(), StoreError> {
-        let decimal = matches!(
-            column.data_type(),
-            DataType::Decimal32(..)
-                | DataType::Decimal64(..)
-                | DataType::Decimal128(..)
-                | DataType::Decimal256(..)
-        );
-        let cast = |column: &ArrayRef, to: &DataType| {
-            arrow_cast::cast(column, to).map_err(|error| {
-                StoreError::caused_by(
-                    Fault::Permanent,
-                    format!("{}: column `{name}` cannot be read as doubles", self.path.display()),
-                    error,
-                )
-            })
-        };
-        if decimal {
-            let text = cast(column, &DataType::Utf8)?;
-            let parse = |text: Option<&str>| text.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
-            values.extend(text.as_string::<i32>().iter().map(parse));
-        } else {
-            let doubles = cast(column, &DataType::Float64)?;
-            values
-                .extend(doubles.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)));
+        if let Some(doubles) = nearest_doubles(column) {
+            values.extend(doubles.into_iter().map(|value| value.unwrap_or(f64::NAN)));
+            return Ok(());
         }
+        let doubles = arrow_cast::cast(column, &DataType::Float64).map_err(|error| {
+            StoreError::caused_by(
+                Fault::Permanent,
+                format!("{}: column `{name}` cannot be read as doubles", self.path.display()),
+                error,
+            )
+        })?;
+        values.extend(doubles.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)));
         Ok(())
     }
 }

@@ -81,6 +81,7 @@ pub(crate) fn key_bars(key: &str, bars: Vec<Bar>) -> KeyBars {
         bars,
         lines: Lines::default(),
         report: FileReport::default(),
+        symbol: None,
     };
     merge(vec![file], false).unwrap().remove(key).unwrap()
 }

@@ -159,6 +159,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
         replace: false,
         rebase: false,
         time_column: None,
+        date_column: None,
         close_column: None,
         delimiter: None,
         files,
