@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use rollfit_job::spec::{Place, RowSecurity};
+use rollfit_job::spec::Place;
 use rollfit_job::store::StoreError;
 use rollfit_store::import::{
     BarFile, BarsOptions, FileReport, KeyBars, KeyReport, MergeReport, ReadOptions, merge, read_file,

@@ -32,8 +32,8 @@ use rollfit_job::spec::{Compression, Spec};
 use rollfit_job::store::{Fault, StoreError};
 
 use self::table::TableIndex;
-use crate::key_finder::KeyFinder;
 pub use self::unverified::Unverified;
+use crate::key_finder::KeyFinder;
 
 /// A directory of Parquet files, as source and sink of one job.
 pub struct ParquetStore {

@@ -31,7 +31,7 @@ const SAMPLE_ROWS: usize = 200;
 pub(super) fn run(global: &GlobalArguments, arguments: &DemoArguments) -> Result<Exit, Failure> {
     let places = Places::below(&arguments.dir);
     let files = make_bars(&places)?;
-    write(&places.config, config())?;
+    write(&places.config, &config())?;
 
     if global.json { print_json(global, &places, files) } else { print_steps(global, &places, files) }
 }
