@@ -92,6 +92,8 @@ fn a_torn_list_of_an_import_says_what_to_do_and_doing_it_helps() {
             "fx/sources/.import is not a list that an import wrote",
             "remove it, then run the last import again",
         ]);
+        sandbox.run(&["doctor"]).exits(1).says(&["fx/sources/.import is not a list that an import wrote"]);
+        assert_eq!(fs::read(&list).unwrap(), torn.as_bytes());
     }
     File::create(&list).unwrap().set_len(1 << 32).unwrap();
     sandbox.run(&["plan"]).exits(1).says(&["larger than any"]);

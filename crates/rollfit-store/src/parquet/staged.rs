@@ -38,6 +38,14 @@ pub(crate) fn has_list(sources_dir: &Path) -> Result<bool, StoreError> {
     regular_file::is_there(&path).map_err(|error| file_error("read", &path, error))
 }
 
+/// Checks the list of an import that is committed and not finished, if there is one. Moves nothing.
+///
+/// # Errors
+/// When it is no list that an import of this store wrote.
+pub(crate) fn check_list(sources_dir: &Path) -> Result<(), StoreError> {
+    if has_list(sources_dir)? { Staged::read(sources_dir).map(drop) } else { Ok(()) }
+}
+
 /// Whether a file is one that an import stages.
 pub(crate) fn is_staging(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();

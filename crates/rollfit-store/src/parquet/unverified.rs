@@ -8,6 +8,7 @@ use rollfit_job::spec::Series;
 
 use super::ParquetStore;
 use super::read_back::footer_integrity;
+use super::staged::check_list;
 use super::sources_lock::SourcesView;
 use super::table::FileSpans;
 use crate::parquet_file::Integrity;
@@ -25,8 +26,10 @@ pub struct Unverified {
 }
 
 impl ParquetStore {
-    /// Looks at the source tables of `keys`. Files with checksums are read in full.
+    /// Looks at the list of an import that was cut short, and at the source tables of `keys`. Files with checksums are read
+    /// in full; nothing is written.
     pub fn examine_sources(&self, series: &[Series], keys: &[String], examined: &mut Unverified) {
+        examined.faults.extend(check_list(&self.sources_dir).err().map(|error| error_chain(&error)));
         let _view = match SourcesView::open(&self.sources_dir, self.files.as_ref()) {
             Ok(view) => view,
             Err(error) => return examined.faults.push(error_chain(&error)),
