@@ -225,7 +225,7 @@ fn a_rate_index_that_is_not_that_of_its_close_is_damage_also_without_checksums()
         let rotten = RecordBatch::try_from_iter(columns.collect::<Vec<_>>()).unwrap();
         rewrite(&path, &rotten, &metadata, WriterProperties::builder());
         let error = sources(dir.path()).unwrap_err();
-        assert_says(&error_chain(&error), &["2017-01.parquet is damaged", "row 8: the rate index", "close"]);
+        assert_says(&error_chain(&error), &["2017-01.parquet is damaged", "row 8: the rate_index", "close"]);
     }
     rewrite(&path, &batch, &metadata, WriterProperties::builder());
     sources(dir.path()).unwrap();
