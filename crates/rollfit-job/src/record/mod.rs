@@ -2,7 +2,7 @@
 //!
 //! Holds true: a record that breaks off in the middle of a line, as one of a killed run does, is read up to there; a line
 //! that is whole and makes no sense is an error that names it; events that a later version of the same format added are
-//! skipped. A record is input: see [`bounds`] for what is taken of it.
+//! skipped. A record is input: `bounds.rs` says what is accepted of it.
 
 mod bounds;
 mod event;
