@@ -313,3 +313,20 @@ fn a_parent_that_is_missing_is_printed_once_for_all_tables_outside_it() {
     workload.heal();
     workload.done();
 }
+
+#[test]
+fn rows_of_others_are_not_deleted_by_what_is_printed() {
+    let workload = first_below_parent(Shape { months: &["2017-01", "2017-02"], ..MONTHS });
+    workload.database.sql(&format!(
+        "create table rest partition of reg_rate_eurusd default;
+         insert into reg_rate_eurusd (ts_utc) values ('2017-02-10'), ('2017-02-11');
+         create table labels (ts_utc timestamp constraint labels_key references reg_rate_eurusd on delete cascade);
+         insert into labels values ('2017-02-10'), ((select min(ts_utc) from {RATE}))"
+    ));
+    workload.refuses(&[NEXT, "public.labels refer", "labels_key", "before that"]);
+    assert!(!remedies(&workload.doctor(1)).iter().any(|statement| statement.contains("DELETE")));
+    workload.database.sql("delete from labels where ts_utc = '2017-02-10'");
+    workload.heal();
+    assert_eq!(workload.database.one::<i64>("select count(*) from labels"), 1);
+    workload.run(&["run", "--replace", "foreign"]).exits(0);
+}

@@ -13,6 +13,7 @@ use tokio_postgres::types::Type;
 use super::PostgresStore;
 use super::bound::{BY_INSTANT, Bound, BoundSpan};
 use super::create::{attach_sql, check_parent, like_sql};
+use super::foreign_key::{DoomedRows, ForeignKey};
 use super::instant::TimeType;
 use super::leaf::time_column;
 use super::names::{TableName, quoted};
@@ -209,6 +210,9 @@ impl MissingLeaf<'_> {
             );
         };
         let has_rows = self.has_rows(session, part)?;
+        if let Some(obstacle) = has_rows.then(|| self.obstacle(session)).transpose()?.flatten() {
+            return Ok(self.kept(&what, &obstacle));
+        }
         let mut statements = if has_rows { self.create_and_move() } else { Vec::new() };
         statements.push(format!("ALTER TABLE {} DETACH PARTITION {}", parent.sql(), part.name.sql()));
         statements.push(format!(
@@ -237,6 +241,9 @@ impl MissingLeaf<'_> {
             "it is missing, and {}, the DEFAULT partition of {parent}, holds rows of {}: move them to a table of their own",
             part.name, self.partition.month
         );
+        if let Some(obstacle) = self.obstacle(session)? {
+            return Ok(Some(self.kept(&what, &obstacle)));
+        }
         let statements = self.create_and_move().into_iter().chain([self.attach()]).collect();
         Ok(Some(
             TableProblem::new(self.leaf, ProblemKind::InTheWay, what).with_statements(parent, statements),
@@ -247,14 +254,33 @@ impl MissingLeaf<'_> {
         if !part.is_readable {
             return Ok(false);
         }
-        let sql = format!("SELECT EXISTS (SELECT FROM {} WHERE {})", part.name.sql(), self.condition());
+        let sql = format!("SELECT EXISTS (SELECT FROM {} WHERE {})", part.name.sql(), self.condition(""));
         let rows = session.rows(&format!("look into {}", part.name), &sql, &[])?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
-    /// What holds for rows of the month.
-    fn condition(&self) -> String {
-        let (time, span_us) = (quoted(TIME_COLUMN), self.partition.month.span_us());
+    /// What of others would be lost if rows of the month were moved, which deletes them first.
+    fn obstacle(&self, session: &mut Session) -> Result<Option<String>, StoreError> {
+        let condition = self.condition("referenced.");
+        let doomed = DoomedRows { table: &self.parent.name, condition: &condition, parameters: &[] };
+        for key in ForeignKey::onto(session, &[self.parent.oid])? {
+            if let Some(obstacle) = key.obstacle(session, doomed, &[])? {
+                return Ok(Some(obstacle));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The problem while an obstacle keeps its rows where they are.
+    fn kept(&self, what: &str, obstacle: &str) -> TableProblem {
+        let what = format!("{what}, but before that: {obstacle}");
+        TableProblem::new(self.leaf, ProblemKind::InTheWay, what)
+            .with_statements(&self.parent.name, Vec::new())
+    }
+
+    /// What holds for rows of the month, of a table whose name in the statement is `of`.
+    fn condition(&self, of: &str) -> String {
+        let (time, span_us) = (format!("{of}{}", quoted(TIME_COLUMN)), self.partition.month.span_us());
         let (start, end) = (self.time.literal(span_us.start), self.time.literal(span_us.end));
         format!("{time} >= {start} AND {time} < {end}")
     }
@@ -266,7 +292,7 @@ impl MissingLeaf<'_> {
             format!("CREATE TABLE {leaf} ({})", like_sql(self.parent)),
             format!(
                 "WITH moved AS (DELETE FROM {parent} WHERE {} RETURNING *) INSERT INTO {leaf} SELECT * FROM moved",
-                self.condition()
+                self.condition("")
             ),
         ]
     }
