@@ -329,4 +329,13 @@ fn rows_of_others_are_not_deleted_by_what_is_printed() {
     workload.heal();
     assert_eq!(workload.database.one::<i64>("select count(*) from labels"), 1);
     workload.run(&["run", "--replace", "foreign"]).exits(0);
+    // Nor is a table detached to whose rows others refer.
+    workload.database.sql(&format!(
+        "delete from labels; alter table reg_rate_eurusd detach partition {NEXT};
+         alter table reg_rate_eurusd attach partition {NEXT} for values from ('2017-02-01') to ('2017-04-01');
+         insert into labels values ('2017-02-10')"
+    ));
+    workload.refuses(&[NEXT, "detach it", "before that: rows of public.labels refer", "labels_key"]);
+    workload.database.sql("delete from labels");
+    workload.heal();
 }

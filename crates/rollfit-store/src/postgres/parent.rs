@@ -210,7 +210,7 @@ impl MissingLeaf<'_> {
             );
         };
         let has_rows = self.has_rows(session, part)?;
-        if let Some(obstacle) = has_rows.then(|| self.obstacle(session)).transpose()?.flatten() {
+        if let Some(obstacle) = self.obstacle(session, &part.name, "true")? {
             return Ok(self.kept(&what, &obstacle));
         }
         let mut statements = if has_rows { self.create_and_move() } else { Vec::new() };
@@ -241,7 +241,7 @@ impl MissingLeaf<'_> {
             "it is missing, and {}, the DEFAULT partition of {parent}, holds rows of {}: move them to a table of their own",
             part.name, self.partition.month
         );
-        if let Some(obstacle) = self.obstacle(session)? {
+        if let Some(obstacle) = self.obstacle(session, parent, &self.condition("referenced."))? {
             return Ok(Some(self.kept(&what, &obstacle)));
         }
         let statements = self.create_and_move().into_iter().chain([self.attach()]).collect();
@@ -259,23 +259,21 @@ impl MissingLeaf<'_> {
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
-    /// What of others would be lost if rows of the month were moved, which deletes them first.
-    fn obstacle(&self, session: &mut Session) -> Result<Option<String>, StoreError> {
-        let condition = self.condition("referenced.");
-        let doomed = DoomedRows { table: &self.parent.name, condition: &condition, parameters: &[] };
-        for key in ForeignKey::onto(session, &[self.parent.oid])? {
-            if let Some(obstacle) = key.obstacle(session, doomed, &[])? {
-                return Ok(Some(obstacle));
-            }
-        }
-        Ok(None)
+    /// What of others would be lost if rows of a table were moved, which deletes them first, or keeps it from being detached.
+    fn obstacle(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+        condition: &str,
+    ) -> Result<Option<String>, StoreError> {
+        ForeignKey::first_obstacle(session, self.parent.oid, DoomedRows { table, condition, parameters: &[] })
     }
 
     /// The problem while an obstacle keeps its rows where they are.
     fn kept(&self, what: &str, obstacle: &str) -> TableProblem {
-        let what = format!("{what}, but before that: {obstacle}");
         TableProblem::new(self.leaf, ProblemKind::InTheWay, what)
             .with_statements(&self.parent.name, Vec::new())
+            .after(obstacle)
     }
 
     /// What holds for rows of the month, of a table whose name in the statement is `of`.

@@ -9,6 +9,7 @@ use super::PostgresStore;
 use super::bound::{BY_INSTANT, Bound, BoundSpan};
 use super::catalog::Catalog;
 use super::create::attach_sql;
+use super::foreign_key::{DoomedRows, ForeignKey};
 use super::leaf::Leaf;
 use super::names::{TableName, quoted};
 use super::parent::{Ancestor, Parent, ancestors};
@@ -52,7 +53,16 @@ impl PostgresStore {
             }
             _ => placed.problem(configured.as_ref()),
         };
-        problem.map_or(Ok(()), |problem| Err(problem.into()))
+        let Some(problem) = problem else { return Ok(()) };
+        let is_detached = problem.kind == ProblemKind::Bounds && !problem.statements.is_empty();
+        let doomed = DoomedRows { table: &table.name, condition: "true", parameters: &[] };
+        let obstacle = is_detached.then(|| ForeignKey::first_obstacle(session, table.oid, doomed));
+        Err(match obstacle.transpose()?.flatten() {
+            // The server detaches no table to whose rows others refer.
+            Some(obstacle) => problem.after(&obstacle),
+            None => problem,
+        }
+        .into())
     }
 }
 

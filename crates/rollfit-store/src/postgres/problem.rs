@@ -56,6 +56,12 @@ impl TableProblem {
         self.what.chars().count() + statements.sum::<usize>() > MESSAGE_CHARS_MAX
     }
 
+    /// The same problem, without statements until an obstacle is gone.
+    pub(crate) fn after(self, obstacle: &str) -> Self {
+        let what = format!("{}, but before that: {obstacle}", self.what);
+        Self { what, statements: Vec::new(), ..self }
+    }
+
     /// The same problem, put right by these statements about the table `at`.
     pub(crate) fn with_statements(self, at: &TableName, statements: Vec<String>) -> Self {
         Self { at: at.clone(), statements, ..self }
