@@ -65,5 +65,15 @@ fn what_a_trigger_changes_or_keeps_in_source_tables_is_not_committed() {
             .database
             .sql("drop trigger if exists meddle on m1_eurusd; drop trigger if exists meddle on bqx_eurusd");
     }
+    // A trigger of a part changes rows that come through the table above.
+    imported.database.sql(
+        "alter table m1_eurusd rename to part;
+         create table m1_eurusd (like part, primary key (time)) partition by range (time);
+         alter table m1_eurusd attach partition part default;
+         create trigger meddle before insert on part for each row execute function meddle()",
+    );
+    imported.import("2017-02").exits(1).says(&["trigger meddle"]);
+    assert_eq!(imported.tables(), before);
+    imported.database.sql("drop trigger meddle on part");
     imported.import("2017-02").exits(0);
 }

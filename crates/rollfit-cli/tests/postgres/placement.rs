@@ -279,3 +279,63 @@ fn a_loss_in_the_join_is_told_of_tables_too() {
         .exits(0)
         .says(&["warning: eurusd 2017-01: the join loses 743 of 1,487 rows", loss]);
 }
+
+#[test]
+fn no_table_is_made_outside_a_parent_that_its_siblings_have_just_got() {
+    let workload = Workload::on(shared(), MONTHS);
+    let stopped = workload.stopped_at("commit-answered", &[("ROLLFIT_RUN__WORKERS", "1")], &[]);
+    workload.database.sql(&format!(
+        "create table reg_rate_eurusd (like {RATE}, primary key (ts_utc)) partition by range (ts_utc);
+         alter table reg_rate_eurusd attach partition {RATE} for values from ('2017-01-01') to ('2017-02-01')"
+    ));
+    let summary = stopped.go_on().finish().exits(1).json();
+    assert_eq!(
+        (&summary["written"], summary["failed"].as_array().unwrap().len()),
+        (&1.into(), 2),
+        "{summary}"
+    );
+    let cause = summary["failed"][0]["cause"].as_str().unwrap();
+    assert!(cause.contains(PARENT_LINE.trim()), "{cause}");
+    assert_eq!(
+        workload.database.one::<i64>("select count(*) from pg_class where relname ~ '^reg_.*_0[23]$'"),
+        0
+    );
+}
+
+#[test]
+fn a_parent_that_is_missing_is_printed_once_for_all_tables_outside_it() {
+    let workload = Workload::on(shared(), MONTHS);
+    workload.done();
+    workload.with_parent();
+    let statements = remedies(&workload.doctor(1));
+    let made = statements.iter().filter(|statement| statement.starts_with("CREATE TABLE")).count();
+    assert_eq!((made, statements.len()), (1, 4), "{statements:?}");
+    workload.heal();
+    workload.done();
+}
+
+#[test]
+fn rows_of_others_are_not_deleted_by_what_is_printed() {
+    let workload = first_below_parent(Shape { months: &["2017-01", "2017-02"], ..MONTHS });
+    workload.database.sql(&format!(
+        "create table rest partition of reg_rate_eurusd default;
+         insert into reg_rate_eurusd (ts_utc) values ('2017-02-10'), ('2017-02-11');
+         create table labels (ts_utc timestamp constraint labels_key references reg_rate_eurusd on delete cascade);
+         insert into labels values ('2017-02-10'), ((select min(ts_utc) from {RATE}))"
+    ));
+    workload.refuses(&[NEXT, "public.labels refer", "labels_key", "before that"]);
+    assert!(!remedies(&workload.doctor(1)).iter().any(|statement| statement.contains("DELETE")));
+    workload.database.sql("delete from labels where ts_utc = '2017-02-10'");
+    workload.heal();
+    assert_eq!(workload.database.one::<i64>("select count(*) from labels"), 1);
+    workload.run(&["run", "--replace", "foreign"]).exits(0);
+    // Nor is a table detached to whose rows others refer.
+    workload.database.sql(&format!(
+        "delete from labels; alter table reg_rate_eurusd detach partition {NEXT};
+         alter table reg_rate_eurusd attach partition {NEXT} for values from ('2017-02-01') to ('2017-04-01');
+         insert into labels values ('2017-02-10')"
+    ));
+    workload.refuses(&[NEXT, "detach it", "before that: rows of public.labels refer", "labels_key"]);
+    workload.database.sql("delete from labels");
+    workload.heal();
+}

@@ -118,6 +118,56 @@ fn what_no_statement_changes_is_told_without_one() {
 }
 
 #[test]
+fn statements_too_long_for_a_message_are_printed_whole_by_doctor_alone() {
+    let workload = changed("drop table BQX; create table BQX (ts_utc timestamp primary key)");
+    for command in ["plan", "run"] {
+        let answer =
+            workload.run(&[command]).exits(1).says(&["90 columns missing", "`rollfit doctor` prints"]);
+        assert!(!answer.to_string().contains("[...]") && printed(&answer.stdout).is_empty(), "{answer}");
+    }
+    let statements = remedies(&workload.doctor(1));
+    assert_eq!(statements.len(), 1);
+    workload.database.sql(&statements.join(";"));
+    workload.done();
+}
+
+#[test]
+fn no_statement_is_printed_that_would_fail_or_lose_what_hangs_on_a_view() {
+    const IN_THE_WAY: [(&str, &str, &str); 4] = [
+        ("alter table BQX add twice text generated always as (a2_bqx_agg || a2_bqx_agg) stored", "column twice", ""),
+        (
+            "create function most() returns text language sql begin atomic select max(a2_bqx_agg) from BQX; end",
+            "most()",
+            "drop function most()",
+        ),
+        (
+            "create view shown as select a2_bqx_agg from BQX; create trigger into_it instead of insert on shown for each row
+             execute function nothing()",
+            "view",
+            "drop view shown",
+        ),
+        (
+            "create view shown as select a2_bqx_agg from BQX; grant select (a2_bqx_agg) on shown to public",
+            "view",
+            "drop view shown",
+        ),
+    ];
+    let workload = changed(
+        "alter table BQX alter a2_bqx_agg type text;
+         create function nothing() returns trigger language plpgsql as 'begin return null; end'",
+    );
+    for (made, named, undone) in IN_THE_WAY {
+        workload.database.sql(&made.replace("BQX", BQX));
+        let answer = workload.run(&["plan"]).exits(1).says(&["a2_bqx_agg is text", named, "uses it"]);
+        assert!(printed(&answer.stdout).is_empty(), "{answer}");
+        let undone =
+            if undone.is_empty() { format!("alter table {BQX} drop twice") } else { undone.to_owned() };
+        workload.database.sql(&undone);
+    }
+    is_put_right(&workload, &["a2_bqx_agg is text"]);
+}
+
+#[test]
 fn rows_without_an_instant_are_an_error_and_stay() {
     let workload = changed("alter table BQX drop ts_utc; insert into BQX (a2_bqx_agg) values (1)");
     let answer = workload.run(&["run"]).exits(1).says(&["no column ts_utc (timestamp wanted)"]);

@@ -120,6 +120,20 @@ fn a_table_of_which_policies_may_hide_rows_is_never_written() {
 }
 
 #[test]
+fn a_table_whose_rows_are_all_hidden_is_not_planned_as_missing() {
+    let (workload, _) = of_a_plain_role();
+    workload.run_with(&[ACCEPTED], &["run"]).exits(0);
+    for table in ["reg_rate_eurusd_2017_01", "reg_bqx_eurusd_2017_01"] {
+        enable(&workload, table);
+    }
+    for command in ["plan", "run"] {
+        let words = ["hides every row", "would stay beside"];
+        let answer = workload.run_with(&[ACCEPTED], &[command]).exits(1).says(&words);
+        assert!(!answer.stdout.contains("no features yet"), "{answer}");
+    }
+}
+
+#[test]
 fn receipts_that_a_policy_hides_or_keeps_are_not_overlooked() {
     let (workload, _) = of_a_plain_role();
     workload.run_with(&[ACCEPTED], &["run"]).exits(0);

@@ -138,3 +138,30 @@ fn features_are_not_committed_without_their_receipt_and_receipts_are_not_kept_wi
     );
     fail_and_change_nothing(&workload, &REPLACE_AND_DROP, &["rollfit_receipts", "trigger"]);
 }
+
+#[test]
+fn a_receipt_that_a_later_trigger_removes_is_not_taken_for_written() {
+    const LATER: [&str; 2] = [
+        "create trigger gone after insert or update",
+        "create constraint trigger gone after insert or update",
+    ];
+    let workload = done();
+    workload.database.sql(
+        "create function gone() returns trigger language plpgsql as
+             'begin delete from rollfit_receipts where output = new.output; return null; end'",
+    );
+    for trigger in LATER {
+        let deferred = if trigger.contains("constraint") { "deferrable initially deferred" } else { "" };
+        workload
+            .database
+            .sql(&format!("{trigger} on rollfit_receipts {deferred} for each row execute function gone()"));
+        fail_and_change_nothing(&workload, &[&["run", "--force"]], &["rollfit_receipts", "trigger"]);
+        workload.database.sql("drop trigger gone on rollfit_receipts");
+    }
+    workload.database.sql(
+        "delete from rollfit_receipts; create trigger gone after insert on rollfit_receipts for each row execute function gone()",
+    );
+    fail_and_change_nothing(&workload, &[&["adopt"]], &["rollfit_receipts", "trigger"]);
+    workload.database.sql("drop trigger gone on rollfit_receipts");
+    workload.run(&["adopt"]).exits(0);
+}

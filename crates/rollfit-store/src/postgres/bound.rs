@@ -119,8 +119,19 @@ fn instant_us(text: &str) -> Option<i64> {
         "infinity" => return Some(i64::MAX),
         _ => {}
     }
+    // Before and after the years of a calendar no month is.
+    if text.ends_with(" BC") {
+        return Some(i64::MIN);
+    }
+    if text.split_once('-').is_some_and(|(year, _)| is_beyond_calendar(year)) {
+        return Some(i64::MAX);
+    }
     let time: DateTime = text.strip_suffix("+00").unwrap_or(text).parse().ok()?;
     Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_microsecond())
+}
+
+fn is_beyond_calendar(year: &str) -> bool {
+    year.len() > 4 && year.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -157,6 +168,10 @@ mod tests {
         let cut = span("'2017-01-01 00:00:00', 5", "'2017-02-01 00:00:00', MINVALUE");
         assert!(cut != january() && !cut.holds(&january()));
         assert!(!span("'2017-02-01 00:00:00'", "'infinity'").overlaps(&january()));
+        let endless = span("'2017-01-01 00:00:00'", "'10000-01-01 00:00:00'");
+        assert!(endless != january() && endless.overlaps(&january()));
+        let ancient = span("'0044-03-15 00:00:00+00 BC'", "'2017-02-01 00:00:00+00'");
+        assert!(ancient != january() && ancient.holds(&january()));
     }
 
     #[test]

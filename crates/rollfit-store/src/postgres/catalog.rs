@@ -29,6 +29,7 @@ pub(crate) struct Catalog {
     pub(crate) models: Recent<TableName, Option<Table>>,
     row_bytes: Mutex<HashMap<Partition, u64>>,
     printed: Mutex<HashMap<Vec<String>, TableName>>,
+    made_by: Mutex<HashMap<TableName, String>>,
 }
 
 impl Catalog {
@@ -40,6 +41,11 @@ impl Catalog {
     /// What was noted of a partition.
     pub(crate) fn row_bytes(&self, partition: &Partition) -> Option<u64> {
         lock(&self.row_bytes).get(partition).copied()
+    }
+
+    /// The statement that makes a missing table, which is the first one for every table that belongs under it.
+    pub(crate) fn first_sql(&self, table: &TableName, sql: String) -> String {
+        lock(&self.made_by).entry(table.clone()).or_insert(sql).clone()
     }
 
     /// The problem; without statements about a table above that were already printed for another table.

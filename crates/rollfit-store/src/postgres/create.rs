@@ -73,6 +73,9 @@ struct Grant {
 
 impl PostgresStore {
     /// How to make the features table of a series of a partition.
+    ///
+    /// # Errors
+    /// When its siblings have lately become partitions of a parent that is not configured.
     pub(super) fn creation(
         &self,
         session: &mut Session,
@@ -80,6 +83,9 @@ impl PostgresStore {
         partition: &Partition,
     ) -> Result<Creation, StoreError> {
         let model = self.model(session, series, partition)?;
+        if model.parent.is_none() && model.like.as_ref().is_some_and(|like| like.attachment.is_some()) {
+            self.check_siblings(session, series, partition)?;
+        }
         self.creation_like(&model, series, partition)
     }
 

@@ -314,7 +314,8 @@ fn in_one_line(query: &str) -> String {
     line
 }
 
-/// Views by how far they are from the columns, and whatever else uses the columns.
+/// Views by how far they are from the columns, and what else uses the columns, such as a view that would lose its triggers,
+/// rules or grants on columns if it were made again, a generated column or the body of a function.
 const DEPENDENTS: &str = "
     WITH RECURSIVE down(oid) AS (
         SELECT to_regclass($1)::oid
@@ -328,7 +329,10 @@ const DEPENDENTS: &str = "
             AND d.refobjsubid = a.attnum
         LEFT JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND r.oid = d.objid
         WHERE d.classid IN ('pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_trigger'::regclass,
-                            'pg_catalog.pg_policy'::regclass)),
+                            'pg_catalog.pg_policy'::regclass, 'pg_catalog.pg_proc'::regclass,
+                            'pg_catalog.pg_publication_rel'::regclass)
+            OR d.classid = 'pg_catalog.pg_attrdef'::regclass AND EXISTS (
+                SELECT FROM pg_catalog.pg_attrdef g WHERE g.oid = d.objid AND g.adnum <> a.attnum)),
     views(oid, depth) AS (
         SELECT ev_class, 0 FROM uses WHERE ev_class IS NOT NULL
         UNION
@@ -337,7 +341,12 @@ const DEPENDENTS: &str = "
             AND d.classid = 'pg_catalog.pg_rewrite'::regclass
         JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid AND r.ev_class <> views.oid
         WHERE views.depth < 32)
-    SELECT CASE WHEN c.relkind = 'v' THEN format('%I.%I', n.nspname, c.relname) END AS name,
+    SELECT CASE WHEN c.relkind = 'v' AND NOT (c.relhastriggers
+                    OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+                    OR EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL)
+                    OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::regclass
+                               AND d.refobjid = c.oid AND d.classid = 'pg_catalog.pg_proc'::regclass))
+                THEN format('%I.%I', n.nspname, c.relname) END AS name,
            pg_describe_object('pg_catalog.pg_class'::regclass, c.oid, 0) AS what,
            pg_get_viewdef(c.oid) AS definition, array_to_string(c.reloptions, ', ') AS options,
            ARRAY(SELECT format('GRANT %s ON %I.%I TO %s', x.privilege_type, n.nspname, c.relname,

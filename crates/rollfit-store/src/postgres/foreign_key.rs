@@ -91,6 +91,20 @@ impl ForeignKey {
         }
     }
 
+    /// Why rows may not be deleted for the first key onto the table with this oid that forbids it.
+    pub(crate) fn first_obstacle(
+        session: &mut Session,
+        oid: u32,
+        doomed: DoomedRows<'_>,
+    ) -> Result<Option<String>, StoreError> {
+        for key in Self::onto(session, &[oid])? {
+            if let Some(obstacle) = key.obstacle(session, doomed, &[])? {
+                return Ok(Some(obstacle));
+            }
+        }
+        Ok(None)
+    }
+
     /// Why rows may not be deleted for this key, with the ways out; none where no row refers to them, except for rows of the
     /// tables `ours`, which are deleted as well.
     pub(crate) fn obstacle(

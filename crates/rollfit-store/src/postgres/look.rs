@@ -35,6 +35,19 @@ pub(crate) struct SeenLeaf {
     columns: Vec<String>,
 }
 
+impl Look {
+    /// Checks that tables without rows in sight have none.
+    ///
+    /// # Errors
+    /// When policies may hide them.
+    pub(crate) fn check_emptiness(&self) -> Result<(), StoreError> {
+        for seen in self.leaves.iter().flatten().filter(|seen| seen.span.is_none()) {
+            seen.policies.as_ref().map_or(Ok(()), |policies| policies.check_writable(&seen.leaf.name))?;
+        }
+        Ok(())
+    }
+}
+
 impl PostgresStore {
     /// Looks at a partition.
     ///

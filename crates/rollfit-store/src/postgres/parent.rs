@@ -13,6 +13,7 @@ use tokio_postgres::types::Type;
 use super::PostgresStore;
 use super::bound::{BY_INSTANT, Bound, BoundSpan};
 use super::create::{attach_sql, check_parent, like_sql};
+use super::foreign_key::{DoomedRows, ForeignKey};
 use super::instant::TimeType;
 use super::leaf::time_column;
 use super::names::{TableName, quoted};
@@ -209,6 +210,9 @@ impl MissingLeaf<'_> {
             );
         };
         let has_rows = self.has_rows(session, part)?;
+        if let Some(obstacle) = self.obstacle(session, &part.name, "true")? {
+            return Ok(self.kept(&what, &obstacle));
+        }
         let mut statements = if has_rows { self.create_and_move() } else { Vec::new() };
         statements.push(format!("ALTER TABLE {} DETACH PARTITION {}", parent.sql(), part.name.sql()));
         statements.push(format!(
@@ -237,6 +241,9 @@ impl MissingLeaf<'_> {
             "it is missing, and {}, the DEFAULT partition of {parent}, holds rows of {}: move them to a table of their own",
             part.name, self.partition.month
         );
+        if let Some(obstacle) = self.obstacle(session, parent, &self.condition("referenced."))? {
+            return Ok(Some(self.kept(&what, &obstacle)));
+        }
         let statements = self.create_and_move().into_iter().chain([self.attach()]).collect();
         Ok(Some(
             TableProblem::new(self.leaf, ProblemKind::InTheWay, what).with_statements(parent, statements),
@@ -247,14 +254,31 @@ impl MissingLeaf<'_> {
         if !part.is_readable {
             return Ok(false);
         }
-        let sql = format!("SELECT EXISTS (SELECT FROM {} WHERE {})", part.name.sql(), self.condition());
+        let sql = format!("SELECT EXISTS (SELECT FROM {} WHERE {})", part.name.sql(), self.condition(""));
         let rows = session.rows(&format!("look into {}", part.name), &sql, &[])?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
-    /// What holds for rows of the month.
-    fn condition(&self) -> String {
-        let (time, span_us) = (quoted(TIME_COLUMN), self.partition.month.span_us());
+    /// What of others would be lost if rows of a table were moved, which deletes them first, or keeps it from being detached.
+    fn obstacle(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+        condition: &str,
+    ) -> Result<Option<String>, StoreError> {
+        ForeignKey::first_obstacle(session, self.parent.oid, DoomedRows { table, condition, parameters: &[] })
+    }
+
+    /// The problem while an obstacle keeps its rows where they are.
+    fn kept(&self, what: &str, obstacle: &str) -> TableProblem {
+        TableProblem::new(self.leaf, ProblemKind::InTheWay, what)
+            .with_statements(&self.parent.name, Vec::new())
+            .after(obstacle)
+    }
+
+    /// What holds for rows of the month, of a table whose name in the statement is `of`.
+    fn condition(&self, of: &str) -> String {
+        let (time, span_us) = (format!("{of}{}", quoted(TIME_COLUMN)), self.partition.month.span_us());
         let (start, end) = (self.time.literal(span_us.start), self.time.literal(span_us.end));
         format!("{time} >= {start} AND {time} < {end}")
     }
@@ -266,7 +290,7 @@ impl MissingLeaf<'_> {
             format!("CREATE TABLE {leaf} ({})", like_sql(self.parent)),
             format!(
                 "WITH moved AS (DELETE FROM {parent} WHERE {} RETURNING *) INSERT INTO {leaf} SELECT * FROM moved",
-                self.condition()
+                self.condition("")
             ),
         ]
     }

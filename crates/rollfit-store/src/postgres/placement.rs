@@ -7,7 +7,9 @@ use rollfit_job::store::StoreError;
 
 use super::PostgresStore;
 use super::bound::{BY_INSTANT, Bound, BoundSpan};
+use super::catalog::Catalog;
 use super::create::attach_sql;
+use super::foreign_key::{DoomedRows, ForeignKey};
 use super::leaf::Leaf;
 use super::names::{TableName, quoted};
 use super::parent::{Ancestor, Parent, ancestors};
@@ -47,11 +49,20 @@ impl PostgresStore {
         let problem = match (&table.attachment, &configured) {
             (None, Some(parent)) if table.children.is_empty() => {
                 let found = self.parent(session, series, partition)?;
-                Some(placed.outside(parent, found.as_deref().and_then(Option::as_ref)))
+                Some(placed.outside(parent, found.as_deref().and_then(Option::as_ref), &self.catalog))
             }
             _ => placed.problem(configured.as_ref()),
         };
-        problem.map_or(Ok(()), |problem| Err(problem.into()))
+        let Some(problem) = problem else { return Ok(()) };
+        let is_detached = problem.kind == ProblemKind::Bounds && !problem.statements.is_empty();
+        let doomed = DoomedRows { table: &table.name, condition: "true", parameters: &[] };
+        let obstacle = is_detached.then(|| ForeignKey::first_obstacle(session, table.oid, doomed));
+        Err(match obstacle.transpose()?.flatten() {
+            // The server detaches no table to whose rows others refer.
+            Some(obstacle) => problem.after(&obstacle),
+            None => problem,
+        }
+        .into())
     }
 }
 
@@ -86,7 +97,7 @@ impl PlacedLeaf<'_> {
     }
 
     /// The problem that it is no partition at all, of a parent that was found or is missing.
-    fn outside(&self, parent: &TableName, found: Option<&Parent>) -> TableProblem {
+    fn outside(&self, parent: &TableName, found: Option<&Parent>, catalog: &Catalog) -> TableProblem {
         let unfit = found.and_then(|found| found.unfit(self.series, self.partition.month, &self.table.name));
         if let Some(problem) = unfit {
             return problem;
@@ -97,7 +108,7 @@ impl PlacedLeaf<'_> {
              PRIMARY KEY ({time})) PARTITION BY RANGE ({time})",
             parent.sql()
         );
-        let create = found.is_none().then_some(create);
+        let create = found.is_none().then(|| catalog.first_sql(parent, create));
         let statements = create.into_iter().chain([self.attach(parent)]).collect();
         let what = format!(
             "it is no partition of {parent}, the `parent` of series `{}`: attach it, or correct `parent`",

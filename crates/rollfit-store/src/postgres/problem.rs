@@ -1,5 +1,6 @@
 //! [`TableProblem`]: what is wrong with a table, with the statements that put it right.
 
+use rollfit_job::foreign::MESSAGE_CHARS_MAX;
 use rollfit_job::store::{Fault, StoreError};
 
 use super::names::TableName;
@@ -49,6 +50,18 @@ impl TableProblem {
         }
     }
 
+    /// Whether the statements are too long for a message, which would be cut: a part of a statement is of no use.
+    pub(crate) fn is_long(&self) -> bool {
+        let statements = self.statements.iter().map(|statement| statement.chars().count() + 2);
+        self.what.chars().count() + statements.sum::<usize>() > MESSAGE_CHARS_MAX
+    }
+
+    /// The same problem, without statements until an obstacle is gone.
+    pub(crate) fn after(self, obstacle: &str) -> Self {
+        let what = format!("{}, but before that: {obstacle}", self.what);
+        Self { what, statements: Vec::new(), ..self }
+    }
+
     /// The same problem, put right by these statements about the table `at`.
     pub(crate) fn with_statements(self, at: &TableName, statements: Vec<String>) -> Self {
         Self { at: at.clone(), statements, ..self }
@@ -59,8 +72,9 @@ impl std::fmt::Display for TableProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.what)?;
         match &self.printed_for {
+            _ if self.statements.is_empty() => Ok(()),
+            _ if self.is_long() => f.write_str("; `rollfit doctor` prints the statements that put it right"),
             Some(other) => write!(f, "; the ALTER TABLE printed for {other} is for this table too"),
-            None if self.statements.is_empty() => Ok(()),
             None => write!(f, "; {}", self.statements.join("; ")),
         }
     }

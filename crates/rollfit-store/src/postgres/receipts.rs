@@ -85,12 +85,23 @@ pub(crate) fn write(
     let stored: Option<String> = rows.first().map(|row| row.get(0));
     let is_as_written =
         |text: String| serde_json::from_str(&text).is_ok_and(|stored: Receipt| stored == *receipt);
-    if stored.is_some_and(is_as_written) {
-        return Ok(());
-    }
-    Err(StoreError::permanent(format!(
+    if stored.is_some_and(is_as_written) { Ok(()) } else { Err(not_taken(table)) }
+}
+
+/// Checks that the receipt that was written is still there: what runs after an INSERT may remove or change it.
+pub(crate) fn check_kept(
+    session: &mut Session,
+    table: &TableName,
+    receipt: &Receipt,
+) -> Result<(), StoreError> {
+    let kept = read(session, table, &receipt.output)?;
+    if kept.as_ref() == Some(receipt) { Ok(()) } else { Err(not_taken(table)) }
+}
+
+fn not_taken(table: &TableName) -> StoreError {
+    StoreError::permanent(format!(
         "{table} did not take the receipt as it was written: a trigger keeps or changes it; disable or drop the trigger"
-    )))
+    ))
 }
 
 /// Removes the receipt of an output, which there is.

@@ -48,7 +48,7 @@ impl References {
     pub(crate) fn keep_out(&self, session: &mut Session) -> Result<bool, StoreError> {
         let is_referenced = |oid: u32| self.keys.iter().any(|key| key.referenced_oid == oid);
         for (_, table) in self.ours.iter().filter(|(oid, _)| is_referenced(*oid)) {
-            // Whoever adds a referring row takes ROW SHARE, which the lock of other writers lets in.
+            // Adding a referring row takes ROW SHARE, which the lock of other writers lets in.
             let doing = format!("lock {table}");
             let sql = format!("LOCK TABLE ONLY {} IN EXCLUSIVE MODE", table.sql());
             match during(Activity::Waiting, || session.try_execute(&doing, &sql))? {

@@ -163,6 +163,19 @@ impl PostgresStore {
         self.catalog.siblings.get(&(), || Siblings::find(session, &self.schema, &self.series))
     }
 
+    /// Checks by the tables as they are now that a missing table of a series would become what its siblings are.
+    pub(super) fn check_siblings(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        partition: &Partition,
+    ) -> Result<(), StoreError> {
+        let siblings = Siblings::find(session, &self.schema, &self.series)?;
+        let at = self.series.iter().position(|known| known.name == series.name);
+        let problem = at.and_then(|at| self.apart_from_siblings(&siblings, at, partition));
+        problem.map_or(Ok(()), |problem| Err(problem.into()))
+    }
+
     /// Why a table of the series at `at` that is missing would not become what its siblings are.
     pub(super) fn apart_from_siblings(
         &self,
@@ -176,7 +189,7 @@ impl PostgresStore {
         if configured.is_some_and(|name| self.table(&name) == *parent) {
             return None;
         }
-        // Whoever configures a parent for a key without tables knows better than tables of other keys.
+        // A configured parent of a key without tables says more than tables of other keys.
         let is_own = sibling.partition.key.is_empty() || sibling.partition.key == partition.key;
         if series.parent.is_some() && !is_own {
             return None;

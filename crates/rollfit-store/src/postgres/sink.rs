@@ -11,6 +11,7 @@ use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Grouping, Sin
 use rollfit_job::watch::StoreProbe;
 
 use super::PostgresStore;
+use super::foreign_key::ForeignKey;
 use super::leaf::Leaf;
 use super::names::check_length;
 use super::probe::PostgresProbe;
@@ -70,11 +71,23 @@ impl PostgresStore {
 
 impl Sink for PostgresStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
-        self.in_snapshot(|session| Ok(self.look(session, partition)?.found))
+        self.in_snapshot(|session| {
+            let look = self.look(session, partition)?;
+            look.check_emptiness()?;
+            Ok(look.found)
+        })
     }
 
     fn obstacle(&self, partition: &Partition) -> Result<Option<String>, StoreError> {
         self.in_snapshot(|session| {
+            // Few tables have such keys; without them the rows do not matter.
+            let names: Vec<String> =
+                self.series.iter().map(|series| series.features_table(partition)).collect();
+            let tables = tables::describe(session, &self.schema, &names)?;
+            let oids: Vec<u32> = tables.values().map(|table| table.oid).collect();
+            if ForeignKey::onto(session, &oids)?.is_empty() {
+                return Ok(None);
+            }
             let look = self.look(session, partition)?;
             References::find(session, &look.leaves)?.obstacle(session)
         })

@@ -400,6 +400,9 @@ impl Slot for PostgresSlot<'_> {
 
     fn adopt(mut self: Box<Self>, receipt: &Receipt) -> Result<(), StoreError> {
         receipts::write(&mut self.session, &self.store.receipts, &self.partition, receipt)?;
+        if !self.run_deferred_triggers()?.is_empty() {
+            receipts::check_kept(&mut self.session, &self.store.receipts, receipt)?;
+        }
         self.end_transaction()
     }
 

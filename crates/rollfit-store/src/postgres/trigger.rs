@@ -6,19 +6,23 @@ use tokio_postgres::types::Type;
 use super::names::TableName;
 use super::session::{Parameter, Session};
 
-/// Those that INSERT, UPDATE or DELETE run: also the ones that a partitioned parent gives its parts, and none of the
+/// Those that INSERT, UPDATE or DELETE run on a table or its parts: also the ones that a partitioned parent gives its parts, and none of the
 /// server's own, which foreign keys and deferred unique constraints have.
 const TRIGGERS: &str = "
-    SELECT n.nspname::text, c.relname::text, found.what || ' ' || found.name
+    SELECT DISTINCT asked.schema, asked.name, found.what || ' ' || found.name
     FROM (SELECT t.tgrelid AS oid, 'trigger' AS what, t.tgname AS name
           FROM pg_catalog.pg_trigger t LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
           WHERE t.tgenabled <> 'D' AND t.tgtype & 28 <> 0 AND (k.oid IS NULL OR k.contype = 't')
           UNION ALL
           SELECT r.ev_class, 'rule', r.rulename FROM pg_catalog.pg_rewrite r
           WHERE r.ev_enabled <> 'D' AND r.ev_type IN ('2', '3', '4')) found
-    JOIN pg_catalog.pg_class c ON c.oid = found.oid
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    JOIN unnest($1, $2) AS asked (schema, name) ON asked.schema = n.nspname AND asked.name = c.relname
+    JOIN (SELECT n.nspname::text, c.relname::text, part.oid
+          FROM unnest($1, $2) AS named (schema, name)
+          JOIN pg_catalog.pg_namespace n ON n.nspname = named.schema
+          JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = named.name
+          CROSS JOIN LATERAL (
+              SELECT c.oid UNION SELECT relid::oid FROM pg_catalog.pg_partition_tree(c.oid)) AS part (oid))
+        AS asked (schema, name, oid) ON asked.oid = found.oid
     ORDER BY 3, 1, 2";
 
 /// A trigger or rule that is not disabled.

@@ -50,6 +50,10 @@ impl Findings {
 
 fn merged(group: &[(Partition, TableProblem)]) -> Option<Problem> {
     let ((first, problem), (last, _)) = (group.first()?, group.last()?);
+    if group.len() == 1 && problem.is_long() {
+        let what = format!("{first}: {}: {}", problem.table, problem.what);
+        return Some(Problem { what, statements: problem.statements.clone() });
+    }
     if group.len() == 1 {
         let alone = TableProblem { printed_for: None, ..problem.clone() };
         return Some(Problem::new(format!("{first}: {}: {alone}", problem.table)));

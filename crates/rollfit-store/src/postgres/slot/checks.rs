@@ -6,11 +6,12 @@ use rollfit_job::store::{Slot, StoreError};
 use rollfit_job::verify::receipt_difference;
 
 use super::super::names::TableName;
+use super::super::receipts;
 use super::super::trigger::{Trigger, run_deferred};
 use super::PostgresSlot;
 
 impl PostgresSlot<'_> {
-    /// Never deletes rows to which rows of others refer, whoever asks.
+    /// Never deletes rows to which rows of others refer.
     pub(super) fn check_obstacle(&self) -> Result<(), StoreError> {
         match &self.obstacle {
             None => Ok(()),
@@ -35,9 +36,10 @@ impl PostgresSlot<'_> {
         )))
     }
 
-    /// The triggers and rules on the tables. What they do at the commit they have done when this returns.
+    /// The triggers and rules on the tables and on that of receipts. What they do at the commit they have done when this
+    /// returns.
     pub(super) fn run_deferred_triggers(&mut self) -> Result<Vec<Trigger>, StoreError> {
-        let names = self.targets.iter().map(|target| &target.leaf.name);
+        let names = self.targets.iter().map(|target| &target.leaf.name).chain([&self.store.receipts]);
         let triggers = Trigger::on(&mut self.session, names)?;
         if !triggers.is_empty() {
             run_deferred(&mut self.session)?;
@@ -51,6 +53,7 @@ impl PostgresSlot<'_> {
         if triggers.is_empty() {
             return Ok(());
         }
+        receipts::check_kept(&mut self.session, &self.store.receipts, receipt)?;
         let Some(difference) = receipt_difference(receipt, self.read()?.as_mut())? else { return Ok(()) };
         let culprits: Vec<String> =
             triggers.iter().map(|trigger| format!("{} on {}", trigger.name, trigger.table)).collect();
