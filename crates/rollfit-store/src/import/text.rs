@@ -8,10 +8,11 @@ use std::path::Path;
 
 use super::archive::{self, read_error};
 use super::collect::{Collected, Collector};
-use super::error::{ImportError, RowFault, Unit, shown};
+use super::error::{ImportError, RowFault, Unit};
 use super::format::{Format, looks_like};
 use super::instruments::{Instruments, OtherInstrument};
-use super::layout::{Layout, price};
+use super::layout::{BarFields, Layout, RowEnd, price};
+use super::shown::shown;
 use super::time_fields::TimeFields;
 use super::when::{When, WhenFault};
 use super::{Bar, ReadOptions};
@@ -38,6 +39,12 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, Impo
     if ignored_bytes > 0 {
         collector
             .warn(format!("{ignored_bytes} bytes after the last gzip member are no gzip and were ignored"));
+    }
+    if rows.short_rows > 0 {
+        collector.warn(format!(
+            "{} rows break off behind their close and were kept, as their open, high, low and close agree",
+            rows.short_rows
+        ));
     }
     let mut collected = collector.finish(opened.entry)?;
     rows.check_whole_file(path)?;
@@ -129,6 +136,11 @@ struct Rows {
     hint: Option<Format>,
     /// No number so far has a decimal point, where a decimal comma could pass for the delimiter.
     may_be_split: bool,
+    lenient: bool,
+    /// Rows that ended in an empty last column, and in an empty field behind it.
+    ends: (bool, bool),
+    /// Rows that broke off behind their close and were kept.
+    short_rows: u64,
 }
 
 impl Rows {
@@ -145,7 +157,8 @@ impl Rows {
         })?;
         let (times, instruments) = (layout.time_fields(), Instruments::new(layout.instruments.clone()));
         let may_be_split = layout.may_split_numbers();
-        Ok(Self { layout, times, instruments, when: When::new(options)?, hint, may_be_split })
+        let (when, lenient, ends) = (When::new(options)?, options.lenient, (false, false));
+        Ok(Self { layout, times, instruments, when, hint, may_be_split, lenient, ends, short_rows: 0 })
     }
 
     fn read(&mut self, collector: &mut Collector, line: Line<'_>) -> Result<(), ImportError> {
@@ -158,7 +171,7 @@ impl Rows {
 
     fn bar(&mut self, line: Line<'_>) -> Result<Bar, WhenFault> {
         let text = std::str::from_utf8(line.bytes).map_err(|_| WhenFault::Row(RowFault::NotUtf8))?;
-        let row = self.layout.split(text).map_err(WhenFault::Row)?;
+        let row = self.split(text).map_err(WhenFault::Row)?;
         if !self.instruments.is_empty() {
             self.instruments.check(line.number, self.layout.fields(text))?;
         }
@@ -168,13 +181,31 @@ impl Rows {
         Ok(Bar { instant_us: self.when.instant_us(stamp)?, close })
     }
 
+    /// The fields of a row. Lenient reading takes one that breaks off behind its close, if the close is certain.
+    fn split<'a>(&mut self, text: &'a str) -> Result<BarFields<'a>, RowFault> {
+        let row = match self.layout.split(text) {
+            Err(fault @ (RowFault::FieldCount { .. } | RowFault::Quotes)) if self.lenient => {
+                self.layout.split_short(text).ok_or(fault)
+            }
+            row => row,
+        }?;
+        self.ends.0 |= row.end == RowEnd::Empty;
+        self.ends.1 |= row.end == RowEnd::OneMore;
+        self.short_rows += u64::from(row.end == RowEnd::Short);
+        Ok(row)
+    }
+
     /// Refuses what no row alone shows.
     fn check_whole_file(&self, path: &Path) -> Result<(), ImportError> {
         let split = self.may_be_split.then_some(
             "no number of the file has a decimal point, and no header counts its columns, so that a comma may be the \
              decimal mark as well as the delimiter: add a header line that names every column",
         );
-        match self.times.whole_file_fault().or(split) {
+        let ends = self.layout.ends_differ(self.ends.0, self.ends.1).then_some(
+            "some rows end in an empty field that the header does not have, and some in an empty last column, so that a \
+             comma inside a number may have passed for the delimiter: give every row as many fields as the header has",
+        );
+        match self.times.whole_file_fault().or(split).or(ends) {
             Some(why) => Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() }),
             None => Ok(()),
         }
