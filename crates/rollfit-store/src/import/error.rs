@@ -308,7 +308,7 @@ pub enum ImportError {
     #[error(
         "{place}: the column `{column}` is `{value}` here and `{earlier_value}` at {earlier}: a file holds one \
          instrument, also with --lenient; write each to a file of its own, or, where the column holds something else, \
-         give it another name in a header line"
+         rename it (a file without a header needs one for that)"
     )]
     Instruments {
         /// The later row.

@@ -267,7 +267,12 @@ fn delimiter(options: &ReadOptions, line: &str) -> Result<u8, String> {
     let count = |byte: u8| line.bytes().filter(|found| *found == byte).count();
     let best = usual.iter().copied().rev().max_by_key(|byte| count(*byte)).filter(|byte| count(*byte) > 0);
     best.ok_or_else(|| {
-        "the first line has no delimiter, so it has no columns: remove what is above the table".to_owned()
+        let (known, other) = match options.format {
+            Format::Metatrader => ("tab or comma", "use --format csv"),
+            Format::Csv => ("tab, semicolon, comma or |", "name another one with --delimiter"),
+            _ => ("tab, semicolon, comma or |", "use --format csv with --delimiter"),
+        };
+        format!("the first line has no delimiter ({known}): remove what is above the table, or {other}")
     })
 }
 

@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, Impo
     }
     if rows.short_rows > 0 {
         collector.warn(format!(
-            "{} rows break off behind their close and were kept, as their open, high, low and close agree",
+            "rows that break off behind their close were kept, as their open, high, low and close agree: {}",
             rows.short_rows
         ));
     }
