@@ -406,3 +406,13 @@ fn daily_bars_are_read_though_the_last_day_comes_twice_or_all_lie_in_january_197
     let january: String = (1..25).map(|day| format!("1970-01-{day:02},35.{day}\n")).collect();
     import(&Sandbox::new(), "csv", format!("Date,Close\n{january}"), &UTC).exits(0);
 }
+
+#[test]
+fn a_file_that_is_cut_off_in_its_last_close_is_refused() {
+    let bars = |row: usize| format!("{},1.08,1.2,1.07,{}", clock(row), close(row));
+    let whole = text("time,open,high,low,close\n", bars);
+    let cut = |bytes: usize| &whole[..whole.len() - bytes];
+    import(&Sandbox::new(), "csv", cut(6), &UTC).exits(1).says(&["bars.csv:41:", "cut off"]);
+    imported("csv", cut(1), &UTC);
+    imported("csv", cut(0), &UTC);
+}

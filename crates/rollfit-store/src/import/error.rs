@@ -128,6 +128,9 @@ pub enum RowFault {
         "the close has no decimal point, and the field behind it begins with a superfluous zero: is the comma its decimal mark?"
     )]
     SplitClose,
+    /// A close at the very end of the file that is not between low and high.
+    #[error("the file ends in this close, which is not between low and high: is the file cut off?")]
+    HalfClose,
     /// The close is no price.
     #[error("the close {close} is not a price: it must be finite and above zero")]
     Price {

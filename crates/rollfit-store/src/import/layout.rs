@@ -18,6 +18,7 @@ use super::column_names::{names_an_instrument, normal};
 use super::error::RowFault;
 use super::fields::Fields;
 use super::format::Format;
+use super::price::has_leading_zero;
 use super::time_columns::{TimeColumns, header_close, header_times, is_header, known, numbered};
 use super::time_fields::{TimeFields, TimeRules};
 
@@ -185,11 +186,18 @@ impl Layout {
 
     /// Whether a comma of the close may have passed for the delimiter, in a row with one field too many.
     fn may_be_split(&self, close: &str, line: &str) -> bool {
-        let prices =
-            |open: usize| self.fields(line).skip(open).take(self.close - open + 1).collect::<Vec<_>>();
-        self.close + 1 < self.width
-            && self.has_whole_close(close)
-            && !self.open.is_some_and(|open| prices_agree(&prices(open)))
+        self.close + 1 < self.width && self.has_whole_close(close) && self.prices_agree(line) != Some(true)
+    }
+
+    /// Whether the close is last in the row and does not agree with the other prices.
+    pub(super) fn may_end_in_half_a_close(&self, line: &str) -> bool {
+        self.close + 1 == self.width && self.prices_agree(line) == Some(false)
+    }
+
+    /// Whether open, high, low and close agree, where they are side by side.
+    fn prices_agree(&self, line: &str) -> Option<bool> {
+        let open = self.open?;
+        Some(prices_agree(&self.fields(line).take(self.close + 1).skip(open).collect::<Vec<_>>()))
     }
 
     /// Whether the close has no decimal point, where a comma delimits the fields.
@@ -197,7 +205,7 @@ impl Layout {
         self.delimiter == b',' && !close.contains('.')
     }
 
-    /// Whether rows that end so cannot be in one file: a comma inside a number is one field more, an empty last column hides it.
+    /// Whether rows that end so cannot be in one file: an empty last column hides a comma inside a number.
     pub(super) fn ends_differ(&self, empty: bool, one_more: bool) -> bool {
         self.delimiter == b',' && empty && one_more
     }
@@ -232,24 +240,6 @@ pub(super) fn has_known_header(line: &str) -> bool {
     Layout::of(&options, line).is_ok_and(|layout| layout.has_header)
 }
 
-/// A close that is a price.
-pub(super) fn price(text: &str) -> Result<f64, RowFault> {
-    let text = text.trim_ascii();
-    if has_leading_zero(text) {
-        return Err(RowFault::LeadingZero);
-    }
-    checked_price(text.parse().map_err(|_| RowFault::Close)?)
-}
-
-fn has_leading_zero(number: &str) -> bool {
-    matches!(number.trim_ascii().as_bytes(), [b'0', b'0'..=b'9', ..])
-}
-
-/// A number that is a price.
-pub(super) fn checked_price(close: f64) -> Result<f64, RowFault> {
-    if close.is_finite() && close > 0.0 { Ok(close) } else { Err(RowFault::Price { close }) }
-}
-
 fn is_word(cell: &str) -> bool {
     let cell = cell.trim();
     let empty = ["null", "none", "na", "n/a", "true", "false"];
@@ -279,6 +269,7 @@ fn delimiter(options: &ReadOptions, line: &str) -> Result<u8, String> {
 #[cfg(test)]
 mod tests {
     use super::super::CsvColumns;
+    use super::super::price::price;
     use super::super::stamp::Stamp;
     use super::*;
 

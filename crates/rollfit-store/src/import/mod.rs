@@ -30,6 +30,7 @@ mod layout;
 mod merge;
 mod origin;
 mod parquet_bars;
+mod price;
 mod report;
 pub mod series;
 mod shown;

@@ -11,7 +11,8 @@ use super::collect::{Collected, Collector};
 use super::error::{ImportError, RowFault, Unit};
 use super::format::{Format, looks_like};
 use super::instruments::{Instruments, OtherInstrument};
-use super::layout::{BarFields, Layout, RowEnd, price};
+use super::layout::{BarFields, Layout, RowEnd};
+use super::price::price;
 use super::shown::shown;
 use super::time_fields::TimeFields;
 use super::when::{When, WhenFault};
@@ -60,17 +61,20 @@ struct TextLines<'a> {
     number: u64,
     /// The line before ended with CR, so that an LF is the rest of its end.
     after_cr: bool,
+    has_end: bool,
 }
 
 #[derive(Clone, Copy)]
 struct Line<'a> {
     number: u64,
     bytes: &'a [u8],
+    /// False where the file ends before the line does.
+    has_end: bool,
 }
 
 impl<'a> TextLines<'a> {
     fn new(path: &'a Path, reader: Box<dyn BufRead>) -> Self {
-        Self { path, reader, buffer: Vec::new(), number: 0, after_cr: false }
+        Self { path, reader, buffer: Vec::new(), number: 0, after_cr: false, has_end: true }
     }
 
     fn next(&mut self) -> Result<Option<Line<'_>>, ImportError> {
@@ -80,7 +84,8 @@ impl<'a> TextLines<'a> {
             }
             self.number += 1;
             if !self.bytes().trim_ascii().is_empty() {
-                return Ok(Some(Line { number: self.number, bytes: self.bytes() }));
+                let (number, has_end) = (self.number, self.has_end);
+                return Ok(Some(Line { number, bytes: self.bytes(), has_end }));
             }
         }
     }
@@ -95,6 +100,7 @@ impl<'a> TextLines<'a> {
                 chunk => chunk.map_err(|source| read_error(self.path, source))?,
             };
             if chunk.is_empty() {
+                self.has_end = false;
                 return Ok(!is_empty);
             }
             if std::mem::take(&mut self.after_cr) && chunk[0] == b'\n' {
@@ -178,7 +184,12 @@ impl Rows {
         self.may_be_split = self.may_be_split && !self.layout.has_decimal_point(text);
         let stamp = self.times.read(row.date, row.time).map_err(WhenFault::Row)?;
         let close = price(row.close).map_err(WhenFault::Row)?;
-        Ok(Bar { instant_us: self.when.instant_us(stamp)?, close })
+        if !line.has_end && self.layout.may_end_in_half_a_close(text) {
+            return Err(WhenFault::Row(RowFault::HalfClose));
+        }
+        let instant_us = self.when.instant_us(stamp)?;
+        self.short_rows += u64::from(row.end == RowEnd::Short);
+        Ok(Bar { instant_us, close })
     }
 
     /// The fields of a row. Lenient reading takes one that breaks off behind its close, if the close is certain.
@@ -191,7 +202,6 @@ impl Rows {
         }?;
         self.ends.0 |= row.end == RowEnd::Empty;
         self.ends.1 |= row.end == RowEnd::OneMore;
-        self.short_rows += u64::from(row.end == RowEnd::Short);
         Ok(row)
     }
 
