@@ -361,3 +361,58 @@ fn what_lenient_drops_between_files_is_counted_in_the_text() {
     let answer = sandbox.run(&[&import[..], &["--lenient"]].concat()).exits(0);
     assert!(answer.stdout.contains("eurusd: dropped 1 row that contradicts an earlier file"), "{answer}");
 }
+
+#[test]
+fn a_comma_of_the_close_does_not_hide_behind_an_empty_last_column() {
+    let file = |number: &dyn Fn(usize) -> String| {
+        text("time,close,volume\n", |row| format!("{},{},", clock(row), number(row)))
+    };
+    refused("csv", file(&|row| close(row).replace('.', ",")), &UTC, &["4 fields where a row has 3"]);
+    refused("csv", file(&|row| format!("1,{}.5", 234 + row)), &UTC, &["thousands separator"]);
+    let without_end = |row| format!("{},{}", clock(row), close(row).replace('.', ","));
+    refused("csv", text("time,close,volume\n", without_end), &UTC, &["decimal mark"]);
+    // The open alone has its thousands separated, so that the low is where the close belongs.
+    let open = |row| if row == 20 { "1,000.5" } else { "999.5" };
+    let bars = |row| format!("{},{},1000.9,998.5,{},", clock(row), open(row), close(row));
+    refused("csv", text("time,open,high,low,close,volume\n", bars), &UTC, &["empty last column"]);
+    imported("csv", file(&close), &UTC);
+    imported("csv", file(&|row| format!("{},7", close(row))), &UTC);
+}
+
+#[test]
+fn a_row_that_breaks_off_is_kept_leniently_where_its_prices_agree() {
+    let header = "time,open,high,low,close,volume,spread\n";
+    let row = |row: usize, end: &str| format!("{},1.08,1.2,1.07,{}{end}", clock(row), close(row));
+    let file = |short: &str| text(header, |n| row(n, if n == 20 { short } else { ",7,0" }));
+    for short in [",7", ",\"7"] {
+        import(&Sandbox::new(), "csv", file(short), &UTC).exits(1).says(&["bars.csv:22:"]);
+        imported("csv", file(short), &[&UTC[..], &["--lenient"]].concat())
+            .says(&["rows that break off", "agree: 1"]);
+    }
+    let shifted =
+        text(header, |n| if n == 20 { format!("{},1.08,1.2,1.1,7,0", clock(n)) } else { row(n, ",7,0") });
+    let sandbox = Sandbox::new();
+    let answer = import(&sandbox, "csv", shifted, &[&UTC[..], &["--lenient"]].concat()).exits(0);
+    assert_eq!(answer.json()["files"][0]["dropped"], json!({"unparsable": 1}));
+}
+
+#[test]
+fn daily_bars_are_read_though_the_last_day_comes_twice_or_all_lie_in_january_1970() {
+    let day = |row: usize| format!("2024-{:02}-{:02}", 1 + row / 28, 1 + row % 28);
+    let twice =
+        text("Date,Close\n", |row| format!("{},{}", day(row.min(ROWS - 2)), close(row.min(ROWS - 2))));
+    let answer = import(&Sandbox::new(), "csv", twice, &UTC).exits(0);
+    assert_eq!(answer.json()["files"][0]["repeats_dropped"], 1);
+    let january: String = (1..25).map(|day| format!("1970-01-{day:02},35.{day}\n")).collect();
+    import(&Sandbox::new(), "csv", format!("Date,Close\n{january}"), &UTC).exits(0);
+}
+
+#[test]
+fn a_file_that_is_cut_off_in_its_last_close_is_refused() {
+    let bars = |row: usize| format!("{},1.08,1.2,1.07,{}", clock(row), close(row));
+    let whole = text("time,open,high,low,close\n", bars);
+    let cut = |bytes: usize| &whole[..whole.len() - bytes];
+    import(&Sandbox::new(), "csv", cut(6), &UTC).exits(1).says(&["bars.csv:41:", "cut off"]);
+    imported("csv", cut(1), &UTC);
+    imported("csv", cut(0), &UTC);
+}

@@ -123,6 +123,14 @@ pub enum RowFault {
     /// The close begins with a zero and another digit.
     #[error("the close begins with a superfluous zero: is it the part behind a decimal comma?")]
     LeadingZero,
+    /// A whole close, and behind it a number that begins with a zero and another digit.
+    #[error(
+        "the close has no decimal point, and the field behind it begins with a superfluous zero: is the comma its decimal mark?"
+    )]
+    SplitClose,
+    /// A close at the very end of the file that is not between low and high.
+    #[error("the file ends in this close, which is not between low and high: is the file cut off?")]
+    HalfClose,
     /// The close is no price.
     #[error("the close {close} is not a price: it must be finite and above zero")]
     Price {
@@ -148,7 +156,12 @@ impl RowFault {
     pub fn spoils_the_file(self) -> bool {
         matches!(
             self,
-            Self::NotEpoch(_) | Self::EpochUnits { .. } | Self::TimeDigits | Self::NoDate | Self::DateAlone
+            Self::NotEpoch(_)
+                | Self::EpochUnits { .. }
+                | Self::TimeDigits
+                | Self::NoDate
+                | Self::DateAlone
+                | Self::SplitClose
         )
     }
 }
@@ -297,7 +310,8 @@ pub enum ImportError {
     /// Two instruments in one file.
     #[error(
         "{place}: the column `{column}` is `{value}` here and `{earlier_value}` at {earlier}: a file holds one \
-         instrument, also with --lenient; write each to a file of its own"
+         instrument, also with --lenient; write each to a file of its own, or, where the column holds something else, \
+         rename it (a file without a header needs one for that)"
     )]
     Instruments {
         /// The later row.
@@ -455,33 +469,9 @@ fn instant_text(instant_us: i64) -> String {
         .map_or_else(|_| format!("{instant_us} us"), |instant| instant.to_string())
 }
 
-const SHOWN_CHARS_MAX: usize = 100;
-
-/// A line as an error shows it: shortened, and safe to print.
-pub(super) fn shown(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&line[..line.len().min(4 * SHOWN_CHARS_MAX)]);
-    let safe: String = text.chars().take(SHOWN_CHARS_MAX).flat_map(printable).collect();
-    let whole = text.len() == line.len() && text.chars().count() <= SHOWN_CHARS_MAX;
-    if whole { safe } else { safe + "..." }
-}
-
-fn printable(c: char) -> impl Iterator<Item = char> {
-    let escaped = c.is_control().then(|| c.escape_default());
-    let plain = escaped.is_none().then_some(c);
-    escaped.into_iter().flatten().chain(plain)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shown_line_is_short_and_printable() {
-        assert_eq!(shown(b"a\tb\x1b[31m"), "a\\tb\\u{1b}[31m");
-        assert_eq!(shown(&[b'x'; 100]), "x".repeat(100));
-        assert_eq!(shown(&[b'x'; 101]), "x".repeat(100) + "...");
-        assert_eq!(shown(&[b'x'; 5000]), "x".repeat(100) + "...");
-    }
 
     #[test]
     fn places_print_as_editors_read_them() {

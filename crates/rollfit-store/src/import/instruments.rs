@@ -1,7 +1,7 @@
 //! A file holds one instrument: the columns that say which never change.
 
 use super::column_names::is_symbol;
-use super::error::shown;
+use super::shown::shown;
 use super::when::WhenFault;
 
 /// The columns of a file that say the instrument of a row.

@@ -9,24 +9,24 @@
 //! Without a header, `metatrader` and `dukascopy` have their known columns; `csv` wants numbers.
 //!
 //! Every row has as many fields as the header, the format or, in a csv without a header, the first row; one empty field
-//! more may follow.
+//! more may follow, where it cannot come of a comma inside the close. Lenient reading takes a row that breaks off behind its
+//! close, where its prices make the close certain.
 
-use super::column_names::{
-    CLOSE_NAMES, DATE_NAMES, INSTANT_NAMES, TIME_NAMES, first_of, names_an_instrument, normal, only,
-};
-use super::error::{RowFault, shown};
+use super::ReadOptions;
+use super::certain_row::{open_column, prices_agree};
+use super::column_names::{names_an_instrument, normal};
+use super::error::RowFault;
 use super::fields::Fields;
 use super::format::Format;
+use super::price::has_leading_zero;
+use super::time_columns::{TimeColumns, header_close, header_times, is_header, known, numbered};
 use super::time_fields::{TimeFields, TimeRules};
-use super::{CsvColumns, ReadOptions};
-
-const CELLS_SHOWN: usize = 20;
 
 /// Where time and close are in each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     delimiter: u8,
-    times: Times,
+    times: TimeColumns,
     close: usize,
     /// Fields of every row.
     width: usize,
@@ -35,15 +35,10 @@ pub(super) struct Layout {
     /// The columns that say the instrument, with their names.
     pub(super) instruments: Vec<(usize, String)>,
     epochs: bool,
-}
-
-/// The time columns of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Times {
-    date: Option<usize>,
-    time: usize,
-    in_utc: bool,
-    has_time_beside: bool,
+    /// Open, high, low and close are side by side, from this column on.
+    open: Option<usize>,
+    /// The volume is right behind the close.
+    has_volume_behind: bool,
 }
 
 /// The fields of a row that make a bar.
@@ -52,13 +47,28 @@ pub(super) struct BarFields<'a> {
     pub(super) date: Option<&'a str>,
     pub(super) time: &'a str,
     pub(super) close: &'a str,
+    pub(super) end: RowEnd,
+}
+
+/// How a row ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum RowEnd {
+    /// In a last column that is not empty.
+    #[default]
+    Full,
+    /// In a last column that is empty.
+    Empty,
+    /// In an empty field behind the last column.
+    OneMore,
+    /// Before its last column.
+    Short,
 }
 
 impl Layout {
     /// Reads the layout from the options and the first line; an error says what is missing.
     pub(super) fn of(options: &ReadOptions, line: &str) -> Result<Self, String> {
         if options.format == Format::Histdata {
-            return Ok(Self::new(b';', Times::at(None, 0), 4, 6));
+            return Ok(Self::new(b';', TimeColumns::at(None, 0), 4, 6));
         }
         let delimiter = delimiter(options, line)?;
         let mut fields = Fields::new(line, delimiter);
@@ -80,8 +90,18 @@ impl Layout {
         Ok(Self { epochs: free, instruments, ..layout })
     }
 
-    fn new(delimiter: u8, times: Times, close: usize, width: usize) -> Self {
-        Self { delimiter, times, close, width, has_header: false, instruments: Vec::new(), epochs: false }
+    fn new(delimiter: u8, times: TimeColumns, close: usize, width: usize) -> Self {
+        Self {
+            delimiter,
+            times,
+            close,
+            width,
+            has_header: false,
+            instruments: Vec::new(),
+            epochs: false,
+            open: None,
+            has_volume_behind: false,
+        }
     }
 
     fn with_header(options: &ReadOptions, delimiter: u8, names: &[String]) -> Result<Self, String> {
@@ -91,7 +111,10 @@ impl Layout {
         let named = names.iter().enumerate().filter(|(at, name)| !used(*at) && names_an_instrument(name));
         let instruments = named.map(|(at, name)| (at, name.clone())).collect();
         let epochs = options.format == Format::Csv;
-        Ok(Self { has_header: true, instruments, epochs, ..Self::new(delimiter, times, close, width) })
+        let open = open_column(names, close);
+        let has_volume_behind = names.get(close + 1).is_some_and(|name| name.contains("vol"));
+        let layout = Self::new(delimiter, times, close, width);
+        Ok(Self { has_header: true, instruments, epochs, open, has_volume_behind, ..layout })
     }
 
     /// The columns without a name that hold a word: what but the instrument could it be?
@@ -103,13 +126,13 @@ impl Layout {
 
     /// How the times of the file are read.
     pub(super) fn time_fields(&self) -> TimeFields {
-        let Times { in_utc, has_time_beside, .. } = self.times;
+        let TimeColumns { in_utc, has_time_beside, .. } = self.times;
         TimeFields::new(TimeRules { epochs: self.epochs, in_utc, has_time_beside })
     }
 
     /// The fields of a row that make its bar.
     pub(super) fn split<'a>(&self, line: &'a str) -> Result<BarFields<'a>, RowFault> {
-        let (mut row, mut found, mut last) = (BarFields::default(), 0, "");
+        let (mut row, mut found, mut last, mut behind) = (BarFields::default(), 0, "", "");
         let mut fields = self.fields(line);
         for field in fields.by_ref() {
             if self.times.date == Some(found) {
@@ -121,13 +144,70 @@ impl Layout {
             if self.close == found {
                 row.close = field;
             }
+            if self.close + 1 == found {
+                behind = field;
+            }
             (found, last) = (found + 1, field);
         }
         if fields.is_broken() {
             return Err(RowFault::Quotes);
         }
-        let has_empty_end = found == self.width + 1 && last.trim_ascii().is_empty();
-        if found == self.width || has_empty_end { Ok(row) } else { Err(self.miscount(found)) }
+        row.end = match last.trim_ascii().is_empty() {
+            true if found == self.width => RowEnd::Empty,
+            true if found == self.width + 1 && !self.may_be_split(row.close, line) => RowEnd::OneMore,
+            false if found == self.width => RowEnd::Full,
+            _ => return Err(self.miscount(found)),
+        };
+        let is_split = self.has_volume_behind && self.has_whole_close(row.close) && has_leading_zero(behind);
+        if is_split { Err(RowFault::SplitClose) } else { Ok(row) }
+    }
+
+    /// The fields of a row that breaks off behind its close, or whose quotes do not close there, if the close is certain.
+    pub(super) fn split_short<'a>(&self, line: &'a str) -> Option<BarFields<'a>> {
+        let (mut whole, mut found, mut fields) = (Vec::new(), 0, self.fields(line));
+        while let Some(field) = fields.next() {
+            let delimiters = field.bytes().filter(|byte| *byte == self.delimiter).count();
+            found += 1 + if fields.is_broken() { delimiters } else { 0 };
+            if !fields.is_broken() {
+                whole.push(field);
+            }
+        }
+        let at = |column: usize| whole.get(column).copied();
+        let (time, date) = (at(self.times.time)?, self.times.date.and_then(at));
+        let prices = whole.get(self.open?..=self.close)?;
+        let close = at(self.close)?;
+        let is_certain = (self.close + 2..=self.width).contains(&found)
+            && self.times.time.max(self.times.date.unwrap_or(0)) < self.open?
+            && time.bytes().any(|byte| b"-./:".contains(&byte))
+            && close.contains('.')
+            && prices_agree(prices);
+        is_certain.then_some(BarFields { date, time, close, end: RowEnd::Short })
+    }
+
+    /// Whether a comma of the close may have passed for the delimiter, in a row with one field too many.
+    fn may_be_split(&self, close: &str, line: &str) -> bool {
+        self.close + 1 < self.width && self.has_whole_close(close) && self.prices_agree(line) != Some(true)
+    }
+
+    /// Whether the close is last in the row and does not agree with the other prices.
+    pub(super) fn may_end_in_half_a_close(&self, line: &str) -> bool {
+        self.close + 1 == self.width && self.prices_agree(line) == Some(false)
+    }
+
+    /// Whether open, high, low and close agree, where they are side by side.
+    fn prices_agree(&self, line: &str) -> Option<bool> {
+        let open = self.open?;
+        Some(prices_agree(&self.fields(line).take(self.close + 1).skip(open).collect::<Vec<_>>()))
+    }
+
+    /// Whether the close has no decimal point, where a comma delimits the fields.
+    fn has_whole_close(&self, close: &str) -> bool {
+        self.delimiter == b',' && !close.contains('.')
+    }
+
+    /// Whether rows that end so cannot be in one file: an empty last column hides a comma inside a number.
+    pub(super) fn ends_differ(&self, empty: bool, one_more: bool) -> bool {
+        self.delimiter == b',' && empty && one_more
     }
 
     /// All fields of a row.
@@ -154,30 +234,10 @@ impl Layout {
     }
 }
 
-impl Times {
-    fn at(date: Option<usize>, time: usize) -> Self {
-        Self { date, time, in_utc: false, has_time_beside: false }
-    }
-}
-
 /// Whether the line is a header with a time and a close that are found by name.
 pub(super) fn has_known_header(line: &str) -> bool {
     let options = ReadOptions::new(Format::Csv);
     Layout::of(&options, line).is_ok_and(|layout| layout.has_header)
-}
-
-/// A close that is a price.
-pub(super) fn price(text: &str) -> Result<f64, RowFault> {
-    let text = text.trim_ascii();
-    if let [b'0', b'0'..=b'9', ..] = text.as_bytes() {
-        return Err(RowFault::LeadingZero);
-    }
-    checked_price(text.parse().map_err(|_| RowFault::Close)?)
-}
-
-/// A number that is a price.
-pub(super) fn checked_price(close: f64) -> Result<f64, RowFault> {
-    if close.is_finite() && close > 0.0 { Ok(close) } else { Err(RowFault::Price { close }) }
 }
 
 fn is_word(cell: &str) -> bool {
@@ -196,106 +256,20 @@ fn delimiter(options: &ReadOptions, line: &str) -> Result<u8, String> {
     let usual: &[u8] = if options.format == Format::Metatrader { b"\t," } else { b"\t;,|" };
     let count = |byte: u8| line.bytes().filter(|found| *found == byte).count();
     let best = usual.iter().copied().rev().max_by_key(|byte| count(*byte)).filter(|byte| count(*byte) > 0);
-    best.ok_or_else(|| "the first line has no delimiter, so it has no columns".to_owned())
-}
-
-fn is_header(names: &[String]) -> bool {
-    let numeric = |name: &String| name.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
-    !names.iter().any(numeric) && names.iter().any(|name| !name.is_empty())
-}
-
-fn header_times(names: &[String], columns: &CsvColumns) -> Result<Times, String> {
-    let date = match &columns.date {
-        Some(wanted) => Some(column(names, wanted)?),
-        None => first_of(names, &DATE_NAMES)?,
-    };
-    let beside = first_of(names, &TIME_NAMES)?;
-    let time = match &columns.time {
-        Some(wanted) => Some(column(names, wanted)?),
-        None => first_of(names, &INSTANT_NAMES)?.or(beside).or(date),
-    };
-    let time = time
-        .ok_or_else(|| format!("no time column is known by name: give --time-column, {}", one_of(names)))?;
-    let date = date.filter(|date| *date != time);
-    let in_utc = says_utc(&names[time]) || date.is_some_and(|date| says_utc(&names[date]));
-    Ok(Times { date, time, in_utc, has_time_beside: beside.is_some_and(|beside| beside != time) })
-}
-
-fn header_close(names: &[String], columns: &CsvColumns) -> Result<usize, String> {
-    if let Some(wanted) = &columns.close {
-        return column(names, wanted);
-    }
-    first_of(names, &CLOSE_NAMES)?
-        .ok_or_else(|| format!("no close column is known by name: give --close-column, {}", one_of(names)))
-}
-
-/// A column of the header by its name, else by its number.
-fn column(names: &[String], wanted: &str) -> Result<usize, String> {
-    let found = only(names, &normal(wanted))?.or_else(|| column_number(wanted, names.len()));
-    found.ok_or_else(|| format!("there is no column `{wanted}`: it must be {}", one_of(names)))
-}
-
-fn column_number(wanted: &str, columns: usize) -> Option<usize> {
-    wanted
-        .trim()
-        .parse::<usize>()
-        .ok()
-        .filter(|number| (1..=columns).contains(number))
-        .map(|number| number - 1)
-}
-
-fn one_of(names: &[String]) -> String {
-    format!("one of `{}`", names.join("`, `"))
-}
-
-fn says_utc(name: &str) -> bool {
-    name.split(|c: char| !c.is_alphanumeric()).any(|word| word == "utc" || word == "gmt")
-}
-
-/// The columns of a csv without header.
-fn numbered(columns: &CsvColumns, cells: &[&str]) -> Result<(Times, usize), String> {
-    let number = |wanted: &Option<String>| column_number(wanted.as_deref()?, cells.len());
-    let date = number(&columns.date);
-    match (number(&columns.time), number(&columns.close)) {
-        (Some(time), Some(close)) if date.is_some() == columns.date.is_some() => {
-            Ok((Times::at(date, time), close))
-        }
-        _ => Err(format!(
-            "the first line is no header, so --time-column and --close-column (and --date-column, if the date has a \
-             column of its own) take numbers: {}",
-            enumerated(cells)
-        )),
-    }
-}
-
-fn enumerated(cells: &[&str]) -> String {
-    let text = |(at, cell): (usize, &&str)| format!("{} is `{}`", at + 1, shown(cell.as_bytes()));
-    cells.iter().enumerate().take(CELLS_SHOWN).map(text).collect::<Vec<_>>().join(", ")
-}
-
-/// The columns of a vendor's file without header.
-fn known(format: Format, fields: &[String]) -> Result<(Times, usize), String> {
-    let is_time = |at: usize| fields.get(at).is_some_and(|field| field.contains(':'));
-    // Behind the prices come no volume, one, two, or two and a spread.
-    let (date, time, most) = match format {
-        Format::Metatrader if is_time(1) => (Some(0), 1, 9),
-        Format::Metatrader if is_time(0) => (None, 0, 8),
-        Format::Dukascopy if is_time(0) => (None, 0, 6),
-        format => return Err(format!("the first line is neither a header nor a bar of the format {format}")),
-    };
-    let (close, count) = (time + 4, fields.len());
-    match (close + 1..=most).contains(&count) {
-        true => Ok((Times::at(date, time), close)),
-        false => Err(format!(
-            "the first line has {count} fields, and a bar of the format {format} has {} to {most}: is a comma its \
-             decimal mark, or are two rows in one line?",
-            close + 1
-        )),
-    }
+    best.ok_or_else(|| {
+        let (known, other) = match options.format {
+            Format::Metatrader => ("tab or comma", "use --format csv"),
+            Format::Csv => ("tab, semicolon, comma or |", "name another one with --delimiter"),
+            _ => ("tab, semicolon, comma or |", "use --format csv with --delimiter"),
+        };
+        format!("the first line has no delimiter ({known}): remove what is above the table, or {other}")
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::CsvColumns;
+    use super::super::price::price;
     use super::super::stamp::Stamp;
     use super::*;
 
@@ -313,7 +287,7 @@ mod tests {
     }
 
     fn bar(layout: &Layout, row: &str) -> Result<(Stamp, f64), RowFault> {
-        let BarFields { date, time, close } = layout.split(row)?;
+        let BarFields { date, time, close, .. } = layout.split(row)?;
         Ok((layout.time_fields().read(date, time)?, price(close)?))
     }
 
@@ -437,6 +411,50 @@ mod tests {
                 "{first} {more}"
             );
         }
+    }
+
+    #[test]
+    fn an_empty_field_more_hides_no_comma_of_the_close() {
+        let split =
+            |header: &str, row: &str| layout(Format::Csv, header).unwrap().split(row).map(|row| row.end);
+        let refused = Err(RowFault::FieldCount { found: 4, expected: 3 });
+        for number in ["1,0952", "1,234.5"] {
+            assert_eq!(split("time,close,volume", &format!("2017-03-01,{number},")), refused, "{number}");
+        }
+        assert_eq!(split("time,close,volume", "2017-03-01,1,0952"), Err(RowFault::SplitClose));
+        assert_eq!(split("time,close,hhmm", "2017-03-01,43000,0930"), Ok(RowEnd::Full));
+        assert_eq!(split("time,close,volume", "2017-03-01,1.5,7,"), Ok(RowEnd::OneMore));
+        assert_eq!(split("time,close,volume", "2017-03-01,43000,"), Ok(RowEnd::Empty));
+        assert_eq!(split("time;close;volume", "2017-03-01;43000;7;"), Ok(RowEnd::OneMore));
+        let bars = "time,open,high,low,close,volume";
+        assert_eq!(split(bars, "2017-03-01,43000,43010,42990,43005,7,"), Ok(RowEnd::OneMore));
+        assert!(split(bars, "2017-03-01,999,1,000,998,999,").is_err());
+    }
+
+    #[test]
+    fn a_row_that_breaks_off_has_a_close_where_it_is_certain() {
+        let wide = "time,open,high,low,close,volume,spread,real_volume";
+        let short = |header: &str, row: &str| {
+            layout(Format::Csv, header).unwrap().split_short(row).map(|row| row.close.to_owned())
+        };
+        let at = "2017-03-01 00:05";
+        for end in ["7", "7,0", "\"199    13", "7,\"199, 13"] {
+            let row = format!("{at},1.2,1.3,1.1,1.15,{end}");
+            assert_eq!(short(wide, &row).as_deref(), Some("1.15"), "{end}");
+        }
+        for row in [
+            "1.2,1.3,1.1,1.15",
+            "1.2,1.3,1.1,1.15,7,0,0,0",
+            "1.2,1.3,1.1,1.15,\"199,0,0,0",
+            "1.2,1.3,1.15,7,0,0",
+            "1.2,1.3,1.1,\"1.15,7",
+            "1.2,1.3,1.1,1.152017-03-01 00:06,1.2",
+            "1,2,1,1,7",
+        ] {
+            assert_eq!(short(wide, &format!("{at},{row}")), None, "{row}");
+        }
+        assert_eq!(short(wide, "1488326700,1.2,1.3,1.1,1.15,7"), None);
+        assert_eq!(short("time,close,volume,spread", &format!("{at},1.15,7")), None);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::error::{ImportError, Place, Unit, shown};
+use super::error::{ImportError, Place, Unit};
 use super::origin::Lines;
+use super::shown::shown;
 use super::{Bar, BarFile, may_be_same};
 
 /// What joining the files of a key dropped.

@@ -16,6 +16,7 @@
 //! Nothing here writes, and no input makes it panic.
 
 mod archive;
+mod certain_row;
 mod collect;
 mod column_names;
 mod epoch;
@@ -29,10 +30,13 @@ mod layout;
 mod merge;
 mod origin;
 mod parquet_bars;
+mod price;
 mod report;
 pub mod series;
+mod shown;
 mod stamp;
 mod text;
+mod time_columns;
 mod time_fields;
 mod update;
 mod when;
@@ -139,7 +143,7 @@ pub fn read_file(path: &Path, options: &ReadOptions) -> Result<BarFile, ImportEr
     check_dates(path, &bars)?;
     if let Some((column, value)) = symbol.as_ref().filter(|(_, value)| !may_be_same(&key, value)) {
         let (path, column) = (path.to_path_buf(), column.clone());
-        let value = error::shown(value.as_bytes());
+        let value = shown::shown(value.as_bytes());
         if options.key.is_none() {
             return Err(ImportError::KeyContradiction { path, key, column, value });
         }
@@ -155,6 +159,8 @@ fn may_be_same(key: &str, symbol: &str) -> bool {
     key.contains(&symbol) || symbol.contains(&key)
 }
 
+const DAY_US: i64 = 86_400_000_000;
+
 /// Days on which spreadsheets and databases put times of day without a date, and where epochs of a wrong unit lie.
 const NO_DATES: [(std::ops::Range<i64>, &str); 2] = [
     (-2_209_161_600_000_000..-2_208_902_400_000_000, "between 1899-12-30 and 1900-01-01"),
@@ -165,7 +171,9 @@ fn check_dates(path: &Path, bars: &[Bar]) -> Result<(), ImportError> {
     let (Some(first), Some(last)) = (bars.first(), bars.last()) else { return Ok(()) };
     let within =
         |days: &std::ops::Range<i64>| days.contains(&first.instant_us) && days.contains(&last.instant_us);
-    match NO_DATES.iter().find(|(days, _)| within(days)) {
+    let day_apart = |pair: &[Bar]| (pair[1].instant_us - pair[0].instant_us) % DAY_US == 0;
+    let is_daily = bars.len() > 1 && bars.windows(2).all(day_apart);
+    match NO_DATES.iter().find(|(days, _)| within(days) && !is_daily) {
         Some((_, day)) => Err(ImportError::NoDates { path: path.to_path_buf(), day }),
         None => Ok(()),
     }

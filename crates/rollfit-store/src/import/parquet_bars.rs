@@ -24,7 +24,7 @@ use super::collect::{Collected, Collector};
 use super::column_names::{CLOSE_NAMES, INSTANT_NAMES, TIME_NAMES, names_an_instrument, normal};
 use super::error::{ImportError, RowFault, Unit};
 use super::instruments::Instruments;
-use super::layout::checked_price;
+use super::price::checked_price;
 use super::stamp::{Stamp, in_range};
 use super::text::refuse;
 use super::when::{When, WhenFault};

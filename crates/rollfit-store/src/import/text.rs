@@ -8,10 +8,12 @@ use std::path::Path;
 
 use super::archive::{self, read_error};
 use super::collect::{Collected, Collector};
-use super::error::{ImportError, RowFault, Unit, shown};
+use super::error::{ImportError, RowFault, Unit};
 use super::format::{Format, looks_like};
 use super::instruments::{Instruments, OtherInstrument};
-use super::layout::{Layout, price};
+use super::layout::{BarFields, Layout, RowEnd};
+use super::price::price;
+use super::shown::shown;
 use super::time_fields::TimeFields;
 use super::when::{When, WhenFault};
 use super::{Bar, ReadOptions};
@@ -39,6 +41,12 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, Impo
         collector
             .warn(format!("{ignored_bytes} bytes after the last gzip member are no gzip and were ignored"));
     }
+    if rows.short_rows > 0 {
+        collector.warn(format!(
+            "rows that break off behind their close were kept, as their open, high, low and close agree: {}",
+            rows.short_rows
+        ));
+    }
     let mut collected = collector.finish(opened.entry)?;
     rows.check_whole_file(path)?;
     collected.symbol = rows.instruments.symbol();
@@ -53,17 +61,20 @@ struct TextLines<'a> {
     number: u64,
     /// The line before ended with CR, so that an LF is the rest of its end.
     after_cr: bool,
+    has_end: bool,
 }
 
 #[derive(Clone, Copy)]
 struct Line<'a> {
     number: u64,
     bytes: &'a [u8],
+    /// False where the file ends before the line does.
+    has_end: bool,
 }
 
 impl<'a> TextLines<'a> {
     fn new(path: &'a Path, reader: Box<dyn BufRead>) -> Self {
-        Self { path, reader, buffer: Vec::new(), number: 0, after_cr: false }
+        Self { path, reader, buffer: Vec::new(), number: 0, after_cr: false, has_end: true }
     }
 
     fn next(&mut self) -> Result<Option<Line<'_>>, ImportError> {
@@ -73,7 +84,8 @@ impl<'a> TextLines<'a> {
             }
             self.number += 1;
             if !self.bytes().trim_ascii().is_empty() {
-                return Ok(Some(Line { number: self.number, bytes: self.bytes() }));
+                let (number, has_end) = (self.number, self.has_end);
+                return Ok(Some(Line { number, bytes: self.bytes(), has_end }));
             }
         }
     }
@@ -88,6 +100,7 @@ impl<'a> TextLines<'a> {
                 chunk => chunk.map_err(|source| read_error(self.path, source))?,
             };
             if chunk.is_empty() {
+                self.has_end = false;
                 return Ok(!is_empty);
             }
             if std::mem::take(&mut self.after_cr) && chunk[0] == b'\n' {
@@ -129,6 +142,11 @@ struct Rows {
     hint: Option<Format>,
     /// No number so far has a decimal point, where a decimal comma could pass for the delimiter.
     may_be_split: bool,
+    lenient: bool,
+    /// Rows that ended in an empty last column, and in an empty field behind it.
+    ends: (bool, bool),
+    /// Rows that broke off behind their close and were kept.
+    short_rows: u64,
 }
 
 impl Rows {
@@ -145,7 +163,8 @@ impl Rows {
         })?;
         let (times, instruments) = (layout.time_fields(), Instruments::new(layout.instruments.clone()));
         let may_be_split = layout.may_split_numbers();
-        Ok(Self { layout, times, instruments, when: When::new(options)?, hint, may_be_split })
+        let (when, lenient, ends) = (When::new(options)?, options.lenient, (false, false));
+        Ok(Self { layout, times, instruments, when, hint, may_be_split, lenient, ends, short_rows: 0 })
     }
 
     fn read(&mut self, collector: &mut Collector, line: Line<'_>) -> Result<(), ImportError> {
@@ -158,14 +177,32 @@ impl Rows {
 
     fn bar(&mut self, line: Line<'_>) -> Result<Bar, WhenFault> {
         let text = std::str::from_utf8(line.bytes).map_err(|_| WhenFault::Row(RowFault::NotUtf8))?;
-        let row = self.layout.split(text).map_err(WhenFault::Row)?;
+        let row = self.split(text).map_err(WhenFault::Row)?;
         if !self.instruments.is_empty() {
             self.instruments.check(line.number, self.layout.fields(text))?;
         }
         self.may_be_split = self.may_be_split && !self.layout.has_decimal_point(text);
         let stamp = self.times.read(row.date, row.time).map_err(WhenFault::Row)?;
         let close = price(row.close).map_err(WhenFault::Row)?;
-        Ok(Bar { instant_us: self.when.instant_us(stamp)?, close })
+        if !line.has_end && self.layout.may_end_in_half_a_close(text) {
+            return Err(WhenFault::Row(RowFault::HalfClose));
+        }
+        let instant_us = self.when.instant_us(stamp)?;
+        self.short_rows += u64::from(row.end == RowEnd::Short);
+        Ok(Bar { instant_us, close })
+    }
+
+    /// The fields of a row. Lenient reading takes one that breaks off behind its close, if the close is certain.
+    fn split<'a>(&mut self, text: &'a str) -> Result<BarFields<'a>, RowFault> {
+        let row = match self.layout.split(text) {
+            Err(fault @ (RowFault::FieldCount { .. } | RowFault::Quotes)) if self.lenient => {
+                self.layout.split_short(text).ok_or(fault)
+            }
+            row => row,
+        }?;
+        self.ends.0 |= row.end == RowEnd::Empty;
+        self.ends.1 |= row.end == RowEnd::OneMore;
+        Ok(row)
     }
 
     /// Refuses what no row alone shows.
@@ -174,7 +211,11 @@ impl Rows {
             "no number of the file has a decimal point, and no header counts its columns, so that a comma may be the \
              decimal mark as well as the delimiter: add a header line that names every column",
         );
-        match self.times.whole_file_fault().or(split) {
+        let ends = self.layout.ends_differ(self.ends.0, self.ends.1).then_some(
+            "some rows end in an empty field that the header does not have, and some in an empty last column, so that a \
+             comma inside a number may have passed for the delimiter: give every row as many fields as the header has",
+        );
+        match self.times.whole_file_fault().or(split).or(ends) {
             Some(why) => Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() }),
             None => Ok(()),
         }

@@ -1,12 +1,15 @@
 //! The time of each row, from one field or from a date and a time of day, and what holds for all rows of a file.
 //!
 //! Each row alone may read well and still be wrong. So all epochs of a file have one unit, all times of day made of digits
-//! have one length (`500` may be 00:05:00 or 05:00), a date without a time of day comes once, and epochs that all read as
-//! dates too are refused.
+//! have one length (`500` may be 00:05:00 or 05:00), a date without a time of day comes once but for a few repetitions, and
+//! epochs that all read as dates too are refused.
 
 use super::epoch::{EpochUnit, epoch};
 use super::error::RowFault;
 use super::stamp::Stamp;
+
+/// So many different dates allow a date to come twice.
+const OTHERS_PER_REPEAT: u64 = 10;
 
 /// What a layout says of its times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,11 +31,13 @@ pub(super) struct TimeFields {
     ambiguous: bool,
     time_digits: Option<usize>,
     date: Option<Stamp>,
+    /// How often a date without a time of day was another than the one before, and how often the same.
+    dates: (u64, u64),
 }
 
 impl TimeFields {
     pub(super) fn new(rules: TimeRules) -> Self {
-        Self { rules, unit: None, ambiguous: false, time_digits: None, date: None }
+        Self { rules, unit: None, ambiguous: false, time_digits: None, date: None, dates: (0, 0) }
     }
 
     /// Reads the time of the next row.
@@ -75,7 +80,11 @@ impl TimeFields {
     }
 
     fn date_alone(&mut self, stamp: Stamp) -> Result<Stamp, RowFault> {
-        if self.rules.has_time_beside || self.date == Some(stamp) {
+        let (others, repeats) = &mut self.dates;
+        let count = if self.date == Some(stamp) { &mut *repeats } else { &mut *others };
+        *count += 1;
+        // Daily bars, the last of them twice, are not bars of a shorter period without their times of day.
+        if self.rules.has_time_beside || *repeats * OTHERS_PER_REPEAT > *others {
             return Err(RowFault::DateAlone);
         }
         self.date = Some(stamp);
@@ -176,6 +185,11 @@ mod tests {
         let mut days = csv();
         assert!(days.read(None, "2024-01-02").is_ok() && days.read(None, "2024-01-03").is_ok());
         assert_eq!(days.read(None, "20240103"), Err(RowFault::DateAlone));
+        let mut repeated = csv();
+        let days = (1..=20).map(|day| format!("2024-01-{day:02}"));
+        assert!(days.into_iter().all(|day| repeated.read(None, &day).is_ok()));
+        assert!(repeated.read(None, "2024-01-20").is_ok() && repeated.read(None, "2024-01-20").is_ok());
+        assert_eq!(repeated.read(None, "2024-01-20"), Err(RowFault::DateAlone));
         let mut beside = TimeFields::new(TimeRules { has_time_beside: true, ..CSV });
         assert_eq!(beside.read(None, "2024-01-02"), Err(RowFault::DateAlone));
         assert!(beside.read(None, "2024-01-02 00:00").is_ok());
