@@ -38,7 +38,7 @@ impl ParquetStore {
             if !dir.is_dir() || !seen.insert(dir) {
                 continue;
             }
-            match self.series_files(series, key) {
+            match self.checked_files(series, key) {
                 Ok(files) => examined.unverified_sources += count_unverified(&files),
                 Err(error) => examined.faults.push(error_chain(&error)),
             }
@@ -62,5 +62,5 @@ impl ParquetStore {
 }
 
 fn count_unverified(files: &[FileSpans]) -> usize {
-    files.iter().filter(|file| file.integrity == Integrity::Unverified).count()
+    files.iter().filter(|file| file.integrity() == Integrity::Unverified).count()
 }
