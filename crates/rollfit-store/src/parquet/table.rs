@@ -1,4 +1,4 @@
-//! Source tables as found: the files of `sources/TABLE/`, whoever put them there, and the columns in them.
+//! Source tables as found: the files of `sources/TABLE/`, from any writer, and the columns in them.
 //!
 //! Invariants: a file that rollfit wrote is checked, all its bytes, before a row of it is used.
 
@@ -158,8 +158,8 @@ impl TableIndex {
 
     /// Checks every byte of the files that rollfit wrote, those of a table of which rows are wanted.
     pub(crate) fn check(&self, listed: &[FileSpans], time: &str) -> Result<(), StoreError> {
-        let unchecked = listed.iter().filter(|file| !file.contents.is_checked.load(Ordering::Acquire));
-        unchecked.map(|file| self.reopen(file, time).map(drop)).collect()
+        let mut unchecked = listed.iter().filter(|file| !file.contents.is_checked.load(Ordering::Acquire));
+        unchecked.try_for_each(|file| self.reopen(file, time).map(drop))
     }
 
     /// Opens a file as it was listed.

@@ -34,7 +34,7 @@ impl ParquetStore {
         let mut seen = HashSet::new();
         for (key, series) in keys.iter().flat_map(|key| series.iter().map(move |series| (key, series))) {
             let dir = self.sources_dir.join(series.table.for_key(key));
-            // What a missing table means is told by the plan.
+            // The plan says what a missing table means.
             if !dir.is_dir() || !seen.insert(dir) {
                 continue;
             }
