@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use indicatif::ProgressBar;
 use rollfit_job::foreign;
 use rollfit_job::partition::Partition;
+use tracing::{Level, Metadata};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -26,7 +27,10 @@ static RUN: OnceLock<String> = OnceLock::new();
 pub(crate) fn start(arguments: &GlobalArguments) {
     let level = if arguments.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
     let _ = FORMAT.set(arguments.log_format);
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(AboveTheBar).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(AboveTheBar::default())
+        .with_target(false);
     let builder = builder.log_internal_errors(false);
     match arguments.log_format {
         LogFormat::Json => {
@@ -108,8 +112,27 @@ pub(crate) fn write_panics() {
     }));
 }
 
-#[derive(Clone, Copy)]
-struct AboveTheBar;
+/// Writes messages; those of stores say neither that they are warnings nor of which run.
+#[derive(Clone, Copy, Default)]
+struct AboveTheBar {
+    is_unmarked_warning: bool,
+    is_without_run: bool,
+}
+
+impl AboveTheBar {
+    /// A message of a store, marked as messages of commands are.
+    fn mark(self, text: &str) -> String {
+        let fields = text.strip_suffix('}').filter(|_| is_json() && self.is_without_run);
+        match fields {
+            Some(fields) => {
+                let run = run_id();
+                format!(r#"{fields},"run":"{run}","partition":"","stage":"","attempt":0}}"#)
+            }
+            None if self.is_unmarked_warning && !is_json() => format!("warning: {text}"),
+            None => text.to_owned(),
+        }
+    }
+}
 
 impl<'a> MakeWriter<'a> for AboveTheBar {
     type Writer = Self;
@@ -117,14 +140,22 @@ impl<'a> MakeWriter<'a> for AboveTheBar {
     fn make_writer(&'a self) -> Self {
         *self
     }
+
+    fn make_writer_for(&'a self, message: &Metadata<'_>) -> Self {
+        let is_of_command = message.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+        Self {
+            is_unmarked_warning: *message.level() == Level::WARN && !is_of_command,
+            is_without_run: message.fields().field("run").is_none(),
+        }
+    }
 }
 
 impl Write for AboveTheBar {
     /// Takes one message, with the line break at its end.
     fn write(&mut self, message: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(message);
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        let line = if is_json() { foreign::json(text) } else { foreign::printable(text, LINE_CHARS_MAX) };
+        let text = self.mark(text.strip_suffix('\n').unwrap_or(&text));
+        let line = if is_json() { foreign::json(&text) } else { foreign::printable(&text, LINE_CHARS_MAX) };
         let write = || {
             let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
         };

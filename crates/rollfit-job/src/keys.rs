@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::foreign;
 use crate::partition::check_key;
 use crate::spec::Series;
 
@@ -38,10 +39,8 @@ impl FoundKeys {
     /// What to say of the tables that are passed over, a few by name; none where there are none.
     pub fn warning(&self) -> Option<String> {
         const SHOWN: usize = 5;
-        const CHARS_MAX: usize = 200;
-        let shown = |(table, reason): &(String, String)| {
-            format!("{table} ({reason})").escape_debug().take(CHARS_MAX).collect::<String>()
-        };
+        let shown =
+            |(table, reason): &(String, String)| foreign::name(&format!("{table} ({reason})")).into_owned();
         let names = self.passed_over.iter().take(SHOWN).map(shown).collect::<Vec<_>>().join(", ");
         let (what, more) = match self.passed_over.len() {
             0 => return None,

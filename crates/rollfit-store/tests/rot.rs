@@ -154,6 +154,20 @@ fn a_damaged_source_names_its_file_and_a_way_out_and_fails_every_month() {
 }
 
 #[test]
+fn a_plan_of_one_key_reads_the_footers_of_the_others_and_no_row() {
+    let dir = imported();
+    let path = dir.path().join(CLOSES);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    let (spec, store) = (spec(), ParquetStore::open(dir.path(), &spec()).unwrap());
+    let month = MONTH.parse().unwrap();
+    assert_eq!(store.months(&spec.series[0], "aaa").unwrap(), Some((month, month)));
+    assert_eq!(store.estimate_rows(&spec.series[0], &partition("aaa", MONTH)).unwrap(), 24);
+    assert!(store.snapshot(&spec.series, &partition("aaa", MONTH), 0).err().unwrap().is_damage());
+}
+
+#[test]
 fn an_import_beside_moved_away_files_keeps_the_rule_of_the_base() {
     use rollfit_store::import::BarsOptions;
     use rollfit_store::parquet::BarsImport;

@@ -4,7 +4,7 @@ use rollfit_job::plan::{PlannedPartition, assess};
 use rollfit_job::state::State;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
-use super::unfilled;
+use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
@@ -25,7 +25,8 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let write_bytes = planned.iter().map(|line| line.write_bytes).sum();
     let free_bytes = open.sink.free_bytes();
     let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
-    let unfilled_windows = &unfilled_windows(&open.spec, planned.iter().map(usable_rows));
+    let of_whole_keys = planned.iter().filter(|line| selects_whole_key(&arguments.only, &line.partition.key));
+    let unfilled_windows = &unfilled_windows(&open.spec, of_whole_keys.map(usable_rows));
     if global.json {
         let partitions = &planned;
         output::json(&PlanDocument { partitions, write_bytes, free_bytes, enough_space, unfilled_windows })?;

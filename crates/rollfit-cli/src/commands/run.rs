@@ -14,7 +14,7 @@ use rollfit_job::state::State;
 use rollfit_job::stop::Stop;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
-use super::unfilled;
+use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, RunArguments};
 use crate::audience::Audience;
 use crate::details::detail_once;
@@ -45,7 +45,9 @@ pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments)
     let audience = Audience::assemble(global, arguments, header(&open, &arguments.select))?;
     let report = run_job(&open.job(), &open.partitions, &options, &stop, &audience);
     let took = audience.dismiss(&report);
-    let unfilled_windows = unfilled_windows(&open.spec, written_keys(&open.partitions, &report));
+    let written = written_keys(&open.partitions, &report)
+        .filter(|usable| selects_whole_key(&arguments.select.only, &usable.partition.key));
+    let unfilled_windows = unfilled_windows(&open.spec, written);
     unfilled::warn(&unfilled_windows, open.spec.boundary);
     Ok(Summary { unfilled_windows, ..Summary::of(&report, open.partitions.len(), took) })
 }

@@ -1,10 +1,16 @@
 //! What `plan` and `run` say of windows that never fill.
 
+use rollfit_job::partition::Selector;
 use rollfit_job::spec::Boundary;
 use rollfit_job::unfilled::UnfilledWindow;
 
 use crate::logging;
 use crate::output::{count, plural};
+
+/// Whether all partitions of a key are selected. Of single months it is not known whether a window fills in another.
+pub(super) fn selects_whole_key(only: &[Selector], key: &str) -> bool {
+    only.is_empty() || only.iter().any(|selector| selector.key == key && selector.month.is_none())
+}
 
 /// Warns once a window.
 pub(super) fn warn(windows: &[UnfilledWindow], boundary: Boundary) {

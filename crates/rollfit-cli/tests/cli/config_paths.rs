@@ -40,6 +40,16 @@ fn a_configuration_means_the_same_store_from_every_directory() {
 }
 
 #[test]
+fn a_run_is_found_by_its_configuration_whatever_its_path_is_shown_as() {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
+    sandbox.write("می\u{200c}خواهم/rollfit.toml", fs::read(sandbox.path("rollfit.toml")).unwrap());
+    fs::rename(sandbox.path("fx"), sandbox.path("می\u{200c}خواهم/fx")).unwrap();
+    let config = ["--config", "می\u{200c}خواهم/rollfit.toml"];
+    sandbox.run(&[&["run"][..], &config].concat()).exits(0);
+    sandbox.run(&[&["status"][..], &config].concat()).exits(0).says(&["finished", "1 written"]);
+}
+
+#[test]
 fn a_link_to_a_configuration_stands_in_its_own_directory() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
     sandbox.write("deploy/real.toml", fs::read(sandbox.path("rollfit.toml")).unwrap());

@@ -62,7 +62,12 @@ fn a_window_that_fills_somewhere_is_not_told() {
     // A month that has just begun is short, and the months before it are not.
     sandbox.import_changed("eurusd", &crate::bars::bars("eurusd", "2017-03")[..20]);
     sandbox.configure(&["eurusd"], "2017-01", "2017-03");
-    for arguments in [&["plan"][..], &["run", "--replace", "definition-changed"]] {
+    let only = ["--only", "eurusd:2017-03"];
+    let of_one_month = [["plan"].as_slice(), &only].concat();
+    let of_one_month_anew = [["run", "--force"].as_slice(), &only].concat();
+    for arguments in
+        [&["plan"][..], &["run", "--replace", "definition-changed"], &of_one_month, &of_one_month_anew]
+    {
         let answer = sandbox.run(arguments).exits(0);
         assert!(!answer.stderr.contains("never fills"), "{answer}");
     }

@@ -69,4 +69,8 @@ fn errors_and_other_verbs_log_in_json_too() {
     sandbox.run(&["run", "--quiet"]).exits(0);
     let verified = lines(&sandbox.run(&["verify", "--log-format", "json"]).exits(0));
     assert_eq!(of_stage(&verified, "verify")[0]["partition"], "eurusd 2017-01");
+
+    sandbox.write("fx/sources/m1_eurusd/2017-02.pq", "PAR1");
+    let of_the_store = lines(&sandbox.run(&["plan", "--log-format", "json"]).exits(0));
+    assert!(of_the_store.iter().any(|line| line["message"].as_str().unwrap().contains("2017-02.pq")));
 }

@@ -38,7 +38,7 @@ fn source_files_that_are_passed_over_are_named_once() {
         let path = sandbox.path(TABLE).join(name);
         fs::remove_file(path).unwrap();
     }
-    for name in ["2017-03.csv", "2017-03.parquet.gz", "2017-03.CSV.zip"] {
+    for name in ["2017-03.csv", "2017-03.parquet.gz", "2017-03.CSV.zip", "O'Brien ü.csv"] {
         let path = sandbox.write(format!("{TABLE}/{name}"), "time,close\n");
         for command in ["plan", "verify"].map(|name| [name]) {
             let answer = sandbox.run(&command).exits(0).says(&[name]);
@@ -47,7 +47,10 @@ fn source_files_that_are_passed_over_are_named_once() {
         fs::remove_file(path).unwrap();
     }
     names.iter().for_each(|name| write(name));
-    sandbox.run(&["plan", "--quiet"]).exits(0).says(&["does not read 8 of its files", "and 3 more"]);
+    sandbox
+        .run(&["plan", "--quiet"])
+        .exits(0)
+        .says(&["warning: fx/sources/m1_eurusd: rollfit does not read 8 of its files", "and 3 more"]);
     let more = sandbox.bars_file("eurusd", "2017-03").display().to_string();
     sandbox
         .run(&["import", "--format", "csv", "--into", "parquet:fx", &more])

@@ -115,7 +115,8 @@ fn a_command_that_finishes_the_killed_import_of_another_process_says_so() {
     fs::copy(sandbox.path(SOURCE), &staged).unwrap();
     let list = r#"{"renames":[["m1_eurusd/.2017-01.parquet.tmp","m1_eurusd/2017-01.parquet"]]}"#;
     sandbox.write("fx/sources/.import", list);
-    let finished = "finished the import of another process, which ended before it could: 1 file is in place";
+    let finished =
+        "finished the import of another process, which was killed or is not through yet: 1 file is in place";
     sandbox.run(&["plan", "--quiet"]).exits(0).says(&[finished, "1 done"]);
     assert!(!staged.exists() && !sandbox.path("fx/sources/.import").exists());
     let again = sandbox.run(&["plan"]).exits(0);

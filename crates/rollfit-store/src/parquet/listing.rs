@@ -4,6 +4,7 @@ use std::fs::{self, DirEntry};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rollfit_job::foreign;
 use rollfit_job::store::StoreError;
 
 use super::fault::file_error;
@@ -143,7 +144,7 @@ impl Search {
 fn shown(path: &Path) -> String {
     const CHARS_MAX: usize = 120;
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    path.to_string_lossy().escape_debug().take(CHARS_MAX).collect()
+    foreign::printable(&path.to_string_lossy(), CHARS_MAX).into_owned()
 }
 
 fn looks_like_data(path: &Path, name: &str) -> bool {

@@ -27,6 +27,17 @@ impl ParquetStore {
         self.index.files(&dir, &series.time)?.ok_or_else(|| missing_table(&dir, series))
     }
 
+    /// As [`Self::series_files`], for rows: one damaged file of a table is the fault of all its months.
+    pub(super) fn checked_files(
+        &self,
+        series: &Series,
+        key: &str,
+    ) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+        let files = self.series_files(series, key)?;
+        self.index.check(&files, &series.time)?;
+        Ok(files)
+    }
+
     /// Opens the files of a series' table that a partition needs, and for a lookback the last ones before it.
     fn open_table(
         &self,
@@ -35,7 +46,7 @@ impl ParquetStore {
         lookback_rows: usize,
     ) -> Result<OpenTable, StoreError> {
         let span_us = partition.month.span_us();
-        let listed = self.series_files(series, &partition.key)?;
+        let listed = self.checked_files(series, &partition.key)?;
         let mut table = OpenTable::new(self.index.clone(), series.time.clone(), series.value.clone());
         for (file, (first_us, last_us)) in listed.iter().filter_map(|file| Some((file, file.span_us()?))) {
             if first_us < span_us.end && last_us >= span_us.start {

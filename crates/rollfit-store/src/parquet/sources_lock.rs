@@ -82,12 +82,13 @@ fn wait_for(
     }
 }
 
-/// Finishes an import that another process committed and did not finish, if there is one, and says so.
+/// Finishes an import that another process committed and did not finish, if there is one, and says so. That process may
+/// live: of the two, the one that gets the lock first finishes the import.
 pub(crate) fn finish_import_of_another(sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {
     if let Some(count) = finish_import(sources_dir, files)? {
         let files = if count == 1 { "file is" } else { "files are" };
         tracing::warn!(
-            "finished the import of another process, which ended before it could: {count} {files} in place in {}",
+            "finished the import of another process, which was killed or is not through yet: {count} {files} in place in {}",
             sources_dir.display()
         );
     }

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use rollfit_job::foreign;
 use rollfit_job::month::Month;
 use rollfit_job::partition::check_key;
 use rollfit_job::store::StoreError;
@@ -119,8 +120,8 @@ impl Staged {
         if text.len() > LIST_BYTES_MAX {
             return Err(not_a_list(sources_dir, "it is larger than any"));
         }
-        let staged: Self = serde_json::from_slice(&text)
-            .map_err(|error| not_a_list(sources_dir, &error.to_string().escape_debug().to_string()))?;
+        let staged: Self =
+            serde_json::from_slice(&text).map_err(|error| not_a_list(sources_dir, &error.to_string()))?;
         if staged.renames.is_empty() {
             return Err(not_a_list(sources_dir, "it names no file"));
         }
@@ -170,7 +171,8 @@ fn not_a_list(sources_dir: &Path, why: &str) -> StoreError {
 fn check(sources_dir: &Path, from: &Path, to: &Path) -> Result<(), StoreError> {
     let refuse = |path: &Path, why: &str| {
         const CHARS_MAX: usize = 120;
-        let name: String = path.to_string_lossy().escape_debug().take(CHARS_MAX).collect();
+        let name = path.to_string_lossy();
+        let name = foreign::printable(&name, CHARS_MAX);
         Err(not_a_list(sources_dir, &format!("{name} {why}")))
     };
     if !is_place(to) {

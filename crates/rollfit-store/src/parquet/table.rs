@@ -1,4 +1,4 @@
-//! Source tables as found: the files of `sources/TABLE/`, whoever put them there, and the columns in them.
+//! Source tables as found: the files of `sources/TABLE/`, from any writer, and the columns in them.
 //!
 //! Invariants: a file that rollfit wrote is checked, all its bytes, before a row of it is used.
 
@@ -7,6 +7,7 @@ use std::fs::{File, Metadata};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -55,10 +56,14 @@ pub(crate) struct FileSpans {
     pub(crate) path: PathBuf,
     identity: Identity,
     spans: Arc<Vec<GroupSpan>>,
-    pub(super) integrity: Integrity,
+    contents: Arc<Contents>,
 }
 
 impl FileSpans {
+    pub(super) fn integrity(&self) -> Integrity {
+        self.contents.integrity
+    }
+
     /// The first and the last instant of the file; none where it is empty.
     pub(crate) fn span_us(&self) -> Option<(i64, i64)> {
         let first = self.spans.iter().map(|span| span.first_us).min()?;
@@ -107,6 +112,10 @@ impl Identity {
 pub(super) struct Contents {
     pub(super) metadata: ArrowReaderMetadata,
     pub(super) integrity: Integrity,
+    /// Whether the rest of the file was checked too.
+    is_checked: AtomicBool,
+    /// Held while it is, so that threads do not all read it.
+    checking: Mutex<()>,
     /// For a time column already asked for, the instants of each row group.
     pub(super) spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
 }
@@ -140,11 +149,17 @@ impl TableIndex {
         let status = std::fs::symlink_metadata(path).map_err(|error| file_error("read", path, error))?;
         let identity = Identity::of(&status);
         let known = self.known(path, identity);
-        let known = known.and_then(|known| Some((lock(&known.spans).get(time).cloned()?, known.integrity)));
-        match known {
-            Some((spans, integrity)) => Ok(FileSpans { path: path.to_owned(), identity, spans, integrity }),
-            None => Ok(self.open(path, time)?.file_spans()),
+        let spans = known.as_ref().and_then(|known| lock(&known.spans).get(time).cloned());
+        match spans.zip(known) {
+            Some((spans, contents)) => Ok(FileSpans { path: path.to_owned(), identity, spans, contents }),
+            None => Ok(self.open_unchecked(path, time)?.file_spans()),
         }
+    }
+
+    /// Checks every byte of the files that rollfit wrote, those of a table of which rows are wanted.
+    pub(crate) fn check(&self, listed: &[FileSpans], time: &str) -> Result<(), StoreError> {
+        let mut unchecked = listed.iter().filter(|file| !file.contents.is_checked.load(Ordering::Acquire));
+        unchecked.try_for_each(|file| self.reopen(file, time).map(drop))
     }
 
     /// Opens a file as it was listed.
@@ -157,8 +172,16 @@ impl TableIndex {
         Err(StoreError::new(Fault::Transient, message))
     }
 
-    /// Opens a file of a table.
+    /// Opens a file of a table, and checks every byte of one that has our checksums: once for as long as it is the same
+    /// file.
     pub(crate) fn open(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
+        let file = self.open_unchecked(path, time)?;
+        file.check()?;
+        Ok(file)
+    }
+
+    /// Opens a file of which no row is used: a plan needs the footers of all keys, and the rows of a few.
+    fn open_unchecked(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
         contain_panics(|| self.open_file(path, time)).unwrap_or_else(|error| Err(unreadable(path, &error)))
     }
 
@@ -170,11 +193,10 @@ impl TableIndex {
         let is_known = known.is_some();
         let contents = match known {
             Some(contents) => contents,
-            None => check_file(path, &FileBytes::new(file.clone(), identity.bytes))?,
+            None => read_footer(path, &FileBytes::new(file.clone(), identity.bytes))?,
         };
         let mut opened = TableFile { path: path.to_owned(), file, identity, contents, spans: Arc::default() };
         if !is_known {
-            opened.check_rate_index()?;
             lock(&self.seen).insert(path.to_owned(), (identity, opened.contents.clone()));
         }
         opened.spans = opened.find_spans(time)?;
@@ -187,16 +209,20 @@ impl TableIndex {
     }
 }
 
-/// Reads the footer of a file, and checks every byte of one that has our checksums: once for as long as it is the same
-/// file.
-fn check_file(path: &Path, bytes: &FileBytes) -> Result<Arc<Contents>, StoreError> {
+/// Reads the footer of a file, and checks one that has our checksums.
+fn read_footer(path: &Path, bytes: &FileBytes) -> Result<Arc<Contents>, StoreError> {
     let footer = Footer::read(bytes).map_err(|fault| source_fault(path, fault))?;
-    check_body(bytes, footer.integrity).map_err(|fault| source_fault(path, fault))?;
     check_row_count(&footer.metadata).map_err(|why| unreadable(path, &why))?;
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata =
         ArrowReaderMetadata::try_new(footer.metadata, options).map_err(|error| unreadable(path, &error))?;
-    Ok(Arc::new(Contents { metadata, integrity: footer.integrity, spans: Mutex::default() }))
+    Ok(Arc::new(Contents {
+        metadata,
+        integrity: footer.integrity,
+        is_checked: AtomicBool::default(),
+        checking: Mutex::default(),
+        spans: Mutex::default(),
+    }))
 }
 
 /// The rows of a file are those of its row groups.
@@ -235,8 +261,23 @@ impl TableFile {
             path: self.path.clone(),
             identity: self.identity,
             spans: self.spans.clone(),
-            integrity: self.contents.integrity,
+            contents: self.contents.clone(),
         }
+    }
+
+    /// Checks what the footer does not vouch for by itself.
+    fn check(&self) -> Result<(), StoreError> {
+        if self.contents.is_checked.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _checking = lock(&self.contents.checking);
+        if !self.contents.is_checked.load(Ordering::Acquire) {
+            let bytes = FileBytes::new(self.file.clone(), self.identity.bytes);
+            check_body(&bytes, self.contents.integrity).map_err(|fault| source_fault(&self.path, fault))?;
+            self.check_rate_index()?;
+            self.contents.is_checked.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// All rows of the file, in the order in which they stand there.

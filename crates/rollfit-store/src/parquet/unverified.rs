@@ -37,11 +37,11 @@ impl ParquetStore {
         let mut seen = HashSet::new();
         for (key, series) in keys.iter().flat_map(|key| series.iter().map(move |series| (key, series))) {
             let dir = self.sources_dir.join(series.table.for_key(key));
-            // What a missing table means is told by the plan.
+            // The plan says what a missing table means.
             if !dir.is_dir() || !seen.insert(dir) {
                 continue;
             }
-            match self.series_files(series, key) {
+            match self.checked_files(series, key) {
                 Ok(files) => examined.unverified_sources += count_unverified(&files),
                 Err(error) => examined.faults.push(error_chain(&error)),
             }
@@ -65,5 +65,5 @@ impl ParquetStore {
 }
 
 fn count_unverified(files: &[FileSpans]) -> usize {
-    files.iter().filter(|file| file.integrity == Integrity::Unverified).count()
+    files.iter().filter(|file| file.integrity() == Integrity::Unverified).count()
 }

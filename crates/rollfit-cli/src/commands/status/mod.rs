@@ -8,6 +8,7 @@ mod receipts;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rollfit_job::foreign;
 use rollfit_job::record::Header;
 
 use self::of_run::{RunState, RunStatus};
@@ -55,9 +56,10 @@ fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>,
     if let Some(run) = &arguments.run {
         return Ok(vec![state.find(Some(run))?]);
     }
-    let config = arguments.config.as_deref().map(paths::full_name);
-    let is_of_config =
-        |header: Header| config.as_ref().is_none_or(|config| Path::new(&header.config) == config);
+    // As a record's texts are read: printable.
+    let name = |config: &Path| foreign::message(&paths::full_name(config).display().to_string()).into_owned();
+    let config = arguments.config.as_deref().map(name);
+    let is_of_config = |header: Header| config.as_ref().is_none_or(|config| header.config == *config);
     let is_meant = |path: &PathBuf| state_dir::header(path).is_some_and(is_of_config);
     let mut records: Vec<PathBuf> =
         state.runs().into_iter().map(|run| run.path).filter(|path| is_meant(path)).collect();

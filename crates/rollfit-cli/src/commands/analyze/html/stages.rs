@@ -53,8 +53,10 @@ fn columns(lanes: &[LaneSlice], end_s: f64) -> Vec<Times> {
     let column_of = |at_s: f64| at_s / end_s * COLUMNS as f64;
     for slice in lanes {
         let (from, to) = (column_of(slice.begun_s), column_of(slice.begun_s + slice.took_s));
-        let last = (to.ceil() as usize).clamp(from as usize + 1, COLUMNS);
-        for (at, column) in columns.iter_mut().enumerate().take(last).skip(from as usize) {
+        // A partition of less than a millisecond can begin at the very end.
+        let first = (from as usize).min(COLUMNS - 1);
+        let last = (to.ceil() as usize).clamp(first + 1, COLUMNS);
+        for (at, column) in columns.iter_mut().enumerate().take(last).skip(first) {
             let within = (to.min(at as f64 + 1.0) - from.max(at as f64)) / (to - from);
             add(column, &slice.wall_us, if within.is_finite() { within } else { 1.0 });
         }
@@ -108,5 +110,14 @@ mod tests {
             let parts_max = (analysis.lanes.len() + COLUMNS) as u64 * 4;
             assert!(drawn.abs_diff(recorded) <= parts_max, "{activity:?}: {drawn} of {recorded}");
         }
+    }
+
+    #[test]
+    fn a_partition_that_begins_at_the_very_end_is_in_the_last_column() {
+        let mut lanes = example::full().lanes;
+        lanes.truncate(1);
+        (lanes[0].begun_s, lanes[0].took_s) = (2.0, 0.0);
+        let columns = columns(&lanes, 2.0);
+        assert_eq!(columns[COLUMNS - 1].total_us(), lanes[0].wall_us.total_us());
     }
 }
