@@ -8,8 +8,8 @@ use rollfit_job::spec::Series;
 
 use super::ParquetStore;
 use super::read_back::footer_integrity;
-use super::staged::check_list;
 use super::sources_lock::SourcesView;
+use super::staged::check_list;
 use super::table::FileSpans;
 use crate::parquet_file::Integrity;
 
