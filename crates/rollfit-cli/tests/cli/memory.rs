@@ -43,7 +43,7 @@ fn watched(command: Command) -> (Answer, u64) {
     (running.finish(), watched.join().unwrap())
 }
 
-/// The most memory in bytes that an import of a zip holds, whose entry has two bars and so many bytes of blank lines.
+/// The most memory in bytes that an import of a zip holds whose entry has two bars and `blank_bytes` of blank lines.
 fn peak_of_zip(blank_bytes: usize) -> u64 {
     let sandbox = Sandbox::new();
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));

@@ -1,5 +1,5 @@
-//! Rot: a flipped bit in what rollfit wrote is told as damage, with its file and a way out that works; right features are
-//! never replaced for it. An error of the system is told as what it is.
+//! Rot: rollfit reports a flipped bit in a file of its own as damage, with the path and a way out that works, and never
+//! replaces right features because of it. It reports an error of the system as one.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What the server says is repeated as far as it helps: its details are short and printed once, faults that pass are told
-//! from those that do not, and who has a partition is named as far as the server tells.
+//! What the server says reaches the user as far as it helps: details are short and printed once, transient faults are
+//! distinguished from permanent ones, and the holder of a partition is named as far as the role may see it.
 
 use crate::workload::Workload;
 

@@ -124,7 +124,7 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line; none at the end, or where a line breaks off: the run goes on, or it was killed in the middle of it.
+    /// The next line; none at the end, or where a line breaks off: the run is still writing it, or was killed meanwhile.
     fn next_line(&mut self) -> Result<Option<&[u8]>, RecordError> {
         self.number += 1;
         self.line.clear();
