@@ -56,7 +56,7 @@ pub struct ConnectOptions {
 
 impl ConnectOptions {
     /// Parses a URL (`postgres://` or `postgresql://`) and adds what the environment says. Reads the service file and checks that
-    /// every setting can be followed; does not connect.
+    /// every setting is supported; does not connect.
     ///
     /// # Errors
     /// [`ConnectError::Configuration`] with what is wrong, where, and what to do.

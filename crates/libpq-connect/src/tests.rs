@@ -189,7 +189,7 @@ fn paths_in_a_url_are_relative_to_its_directory_and_those_in_variables_are_not()
     );
     let parse = |url: &str, variables: &[(&str, &str)]| {
         let environment = Environment::from_variables(home.dir.path(), variables);
-        let environment = environment.with_url_dir(&home.path("conf"));
+        let environment = environment.with_url_dir(home.path("conf"));
         ConnectOptions::parse(url, &environment).unwrap()
     };
     let in_url = parse("postgres://u@h/d?passfile=pass", &[]);
