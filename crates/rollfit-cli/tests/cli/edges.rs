@@ -8,8 +8,14 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const ALLOWED: [(&str, &[&str]); 4] = [
     ("rollfit", &[]),
     ("rollfit-job", &["rollfit"]),
-    ("rollfit-store", &["rollfit", "rollfit-job"]),
-    ("rollfit-cli", &["rollfit", "rollfit-job", "rollfit-store"]),
+    ("rollfit-files", &[]),
+    ("rollfit-bars", &["rollfit-files", "rollfit-job"]),
+    ("rollfit-parquet", &["rollfit-files", "rollfit-job"]),
+    ("rollfit-postgres", &["rollfit-job"]),
+    (
+        "rollfit-cli",
+        &["rollfit", "rollfit-bars", "rollfit-files", "rollfit-job", "rollfit-parquet", "rollfit-postgres"],
+    ),
 ];
 
 fn packages() -> Vec<Package> {
