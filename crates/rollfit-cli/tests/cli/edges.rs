@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// The crates of ours that each crate may depend on.
-const ALLOWED: [(&str, &[&str]); 4] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("rollfit", &[]),
     ("rollfit-job", &["rollfit"]),
     ("rollfit-files", &[]),
