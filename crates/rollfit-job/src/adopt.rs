@@ -10,7 +10,7 @@ use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::receipt::{Definition, Input, Receipt};
 use crate::stop::Stop;
-use crate::store::{Claim, Found, StoreError};
+use crate::store::{Claim, Found, StoreError, Write};
 use crate::workers::for_each;
 
 /// How a partition ended.
@@ -55,7 +55,7 @@ fn adopt_one(job: &Job<'_>, partition: &Partition, stop: &Stop) -> Result<Verdic
     }
     // Read before the claim: one store session at a time.
     let panel = Panel::read(job.source, job.spec, partition)?;
-    let mut slot = match job.sink.claim(partition)? {
+    let mut slot = match job.sink.claim(partition, Write::Replace)? {
         Claim::Taken(slot) => slot,
         Claim::Held(holder) => return Ok(Verdict::Held(foreign::name(&holder).into_owned())),
     };
