@@ -14,6 +14,7 @@ mod forecast;
 mod foretold;
 mod level;
 mod network;
+mod plan_estimate;
 mod predicted;
 mod report;
 mod resources;
@@ -26,6 +27,7 @@ mod work;
 
 use self::evidence::Evidence;
 pub use self::forecast::{Eta, Forecast};
+pub use self::plan_estimate::PlanEstimate;
 pub use self::report::{
     ActivityShare, Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, Foretold, LaneSlice,
     Predicted, Remedy, Resource, RunFacts, Scaling, TimelinePoint, Worth,
