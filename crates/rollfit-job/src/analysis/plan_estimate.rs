@@ -58,7 +58,7 @@ mod tests {
         let end = |&(worker, outcome, rows): &(usize, &str, u64)| PartitionEnd {
             at_ms: 9_000,
             begun_ms: 0,
-            partition: Partition { key: "eurusd".to_owned(), month: "2017-01".parse().unwrap() },
+            partition: Partition { key: "eurusd".to_owned(), period: "2017-01".parse().unwrap() },
             worker,
             attempt: 1,
             outcome: outcome.to_owned(),
