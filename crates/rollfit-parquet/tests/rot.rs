@@ -187,7 +187,7 @@ fn an_import_beside_moved_away_files_keeps_the_rule_of_the_base() {
         let options = BarsOptions { base_from_us, rebase: false, replace: false };
         let mut import = ParquetImport::begin(dir.path(), options, &RealFiles)?;
         import.add("aaa", &bars("aaa", &[MONTH], 24, 0))?;
-        import.commit()
+        Box::new(import).commit()
     };
     let start_us = partition("aaa", MONTH).period.span_us().start;
     import(Some(start_us + 5 * MINUTE_US)).unwrap();

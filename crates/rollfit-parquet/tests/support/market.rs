@@ -93,7 +93,7 @@ pub(crate) fn import(dir: &Path, keys: &[KeyBars], files: &dyn Files) -> Result<
     let options = BarsOptions { base_from_us: None, rebase: true, replace: true };
     let mut import = ParquetImport::begin(dir, options, files)?;
     let reports = KEYS.iter().zip(keys).map(|(key, bars)| import.add(key, bars)).collect::<Result<_, _>>()?;
-    import.commit()?;
+    Box::new(import).commit()?;
     Ok(reports)
 }
 
