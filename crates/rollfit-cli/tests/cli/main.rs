@@ -29,7 +29,6 @@ mod jobs_that_cannot_be_meant;
 mod join_loss;
 mod last_signal;
 mod log;
-mod made_record;
 mod memory;
 mod metrics_file;
 mod passed_over;

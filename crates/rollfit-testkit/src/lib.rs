@@ -1,0 +1,7 @@
+//! What the tests of several crates share: made-up records of runs ([`record`]).
+//!
+//! Invariants: only tests depend on this crate, and it is not published. It knows the job and no store.
+
+#![allow(clippy::unwrap_used)] // A failed helper fails its test.
+
+pub mod record;
