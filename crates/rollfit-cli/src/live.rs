@@ -7,10 +7,10 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use rollfit_files::regular_file;
 use rollfit_job::analysis::{Estimate, Forecast};
 use rollfit_job::record::typed;
 use rollfit_job::watch::Moment;
-use rollfit_store::regular_file;
 use serde::{Deserialize, Serialize};
 
 use crate::state_dir::live_path;

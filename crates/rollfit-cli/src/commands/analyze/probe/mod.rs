@@ -18,7 +18,7 @@ use rollfit_job::spec::{Setting, Spec};
 use rollfit_job::speed::StoreSpeed;
 use rollfit_job::store::{Sink, Source};
 use rollfit_job::watch::{MachineLimits, MachineSample};
-use rollfit_store::postgres::Purpose;
+use rollfit_postgres::Purpose;
 
 use self::computing::Computing;
 use self::panel::{ROWS_OF_A_MONTH, synthetic};
