@@ -41,7 +41,7 @@ pub fn spec(values: &[(&str, &str)]) -> Spec {
 
 /// The partition of a key and a month such as `2017-01`.
 pub fn partition(key: &str, month: &str) -> Partition {
-    Partition { key: key.to_owned(), month: month.parse().unwrap() }
+    Partition::new(key.to_owned(), month.parse().unwrap())
 }
 
 /// An observer that ignores everything.

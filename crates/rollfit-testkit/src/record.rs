@@ -87,7 +87,7 @@ pub fn setting(name: &str, value: &str) -> Setting {
 /// The partition with this number: four keys, twelve months a key, then the next year.
 pub fn partition(number: u64) -> Partition {
     let month = format!("{}-{:02}", 2000 + number / 48 % 999, number / 4 % 12 + 1);
-    Partition { key: KEYS[number as usize % KEYS.len()].to_owned(), month: month.parse().unwrap() }
+    Partition::new(KEYS[number as usize % KEYS.len()].to_owned(), month.parse().unwrap())
 }
 
 /// Partitions one after the other on each worker.

@@ -210,7 +210,7 @@ fn a_stored_partition_whose_source_is_gone_stays_in_the_plan() {
         let rows = bench.source.table(table);
         let kept = rows
             .instants_us
-            .partition_point(|&instant| instant < partition("a", "2017-02").month.span_us().start);
+            .partition_point(|&instant| instant < partition("a", "2017-02").period.span_us().start);
         rows.instants_us.truncate(kept);
         rows.values.truncate(kept);
     }
