@@ -16,7 +16,6 @@ mod chromium;
 mod config_paths;
 mod crash;
 mod disk;
-mod edges;
 mod environment;
 mod exit_codes;
 mod features;
