@@ -8,6 +8,7 @@
 pub mod activity;
 pub mod adopt;
 pub mod analysis;
+pub mod check;
 pub mod compare;
 pub mod features;
 pub mod foreign;
