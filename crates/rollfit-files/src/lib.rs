@@ -1,8 +1,9 @@
 //! Files of others: opened only where they are regular files ([`regular_file`]), read with every error kept and every
-//! checksum checked ([`parquet_file`]), their decimals as nearest doubles ([`decimal`]), and readers that panic on damaged
-//! bytes contained ([`damaged`]). Knows no store.
+//! checksum checked ([`parquet_file`]), their decimals as nearest doubles ([`decimal`]), readers that panic on damaged
+//! bytes contained ([`damaged`]), one name for each path ([`path`]). Knows no store.
 
 pub mod damaged;
 pub mod decimal;
 pub mod parquet_file;
+pub mod path;
 pub mod regular_file;

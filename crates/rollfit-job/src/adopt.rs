@@ -11,7 +11,7 @@ use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::receipt::{Definition, Input, Receipt};
 use crate::stop::Stop;
-use crate::store::{Claim, Found, StoreError};
+use crate::store::{Claim, Found, StoreError, Write};
 
 /// What became of the features of another program.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ fn adopt_one(
     }
     // Read before the claim: one store session at a time.
     let panel = Panel::read(job.source, job.spec, partition)?;
-    let mut slot = match job.sink.claim(partition)? {
+    let mut slot = match job.sink.claim(partition, Write::Replace)? {
         Claim::Taken(slot) => slot,
         Claim::Held(holder) => {
             return Ok(CheckOutcome::Checked(Adoption::Held(foreign::name(&holder).into_owned())));

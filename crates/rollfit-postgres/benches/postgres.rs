@@ -22,10 +22,11 @@ use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, run};
 use rollfit_job::spec::{EXAMPLE, Place, Series, Spec, Workers};
 use rollfit_job::stop::Stop;
+use rollfit_job::store::Purpose;
 use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
 use rollfit_job::watch::Unseen;
 use rollfit_parquet::ParquetStore;
-use rollfit_postgres::{PostgresStore, Purpose};
+use rollfit_postgres::PostgresStore;
 
 const WORKERS: usize = 2;
 const BLOCK_PARTITIONS: usize = 28;

@@ -19,6 +19,7 @@ mod fault;
 mod foreign_key;
 mod holders;
 mod instant;
+mod kind;
 mod leaf;
 mod look;
 mod names;
@@ -53,17 +54,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rollfit_job::spec::{Place, Series, Spec};
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{Purpose, StoreError};
 
-pub use bars::PostgresBars;
 use catalog::Catalog;
 use column_type::NumberColumn;
 use connect::{ConnectOptions, Environment};
-pub use doctor::{
-    Connection, Diagnosis, Examination, Holds, LastRun, MonthRows, Problem, RestrictedTable,
-    RowSecurityReport, SourceTable, Target, Targets, Tls,
-};
 use holders::{Met, Stalls};
+pub use kind::Postgres;
 use names::TableName;
 use pool::{Pool, PooledSession};
 use rollfit_job::key_finder::KeyFinder;
@@ -101,15 +98,6 @@ pub struct PostgresStore {
     missed_parents: Mutex<HashSet<TableName>>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
-}
-
-/// What the store is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To read from: a standby will do.
-    Read,
-    /// To write to as well: of several servers, the one that takes writes.
-    Write,
 }
 
 impl PostgresStore {

@@ -9,9 +9,9 @@ use rollfit_job::plan::partitions;
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run};
 use rollfit_job::spec::{Spec, Workers};
 use rollfit_job::stop::Stop;
-use rollfit_job::store::{Rows, Source, StoreError};
+use rollfit_job::store::{BarsImport, Rows, Source, StoreError};
 use rollfit_job::watch::Unseen;
-use rollfit_parquet::{BarsImport, Files, ParquetStore, RealFiles};
+use rollfit_parquet::{Files, ParquetImport, ParquetStore, RealFiles};
 use rollfit_testkit::market;
 
 pub(crate) use rollfit_testkit::market::{MINUTE_US, Silent, partition};
@@ -59,9 +59,9 @@ pub(crate) fn key_bars(key: &str, bars: Vec<Bar>) -> KeyBars {
 /// Imports bars, replacing what is there.
 pub(crate) fn import(dir: &Path, keys: &[KeyBars], files: &dyn Files) -> Result<Vec<KeyReport>, StoreError> {
     let options = BarsOptions { base_from_us: None, rebase: true, replace: true };
-    let mut import = BarsImport::begin(dir, options, files)?;
+    let mut import = ParquetImport::begin(dir, options, files)?;
     let reports = KEYS.iter().zip(keys).map(|(key, bars)| import.add(key, bars)).collect::<Result<_, _>>()?;
-    import.commit()?;
+    Box::new(import).commit()?;
     Ok(reports)
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn all_rows(dir: &Path) -> Vec<Option<Rows>> {
     for key in KEYS {
         for month in MONTHS {
             let partition = partition(key, month);
-            let mut snapshot = store.snapshot(&spec.series, &partition, 0).ok();
+            let mut snapshot = store.snapshot(&spec.series_of_key(&partition.key), partition.period, 0).ok();
             let span_us = partition.period.span_us();
             for series in 0..spec.series.len() {
                 let rows = snapshot.as_mut().map(|snapshot| snapshot.rows(series, span_us.clone()).unwrap());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{
-    Claim, FeatureReader, FeatureTile, Found, Grouping, Rounding, Sink, Slot, StoreError,
+    Claim, FeatureReader, FeatureTile, Found, Grouping, Rounding, Sink, Slot, StoreError, Write,
 };
 
 use super::PlantedFault;
@@ -78,7 +78,8 @@ impl Sink for MemorySink {
         Ok(stored.keys().map(partition).collect())
     }
 
-    fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
+    fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
+        write.check_replaces()?;
         self.claims.lock().unwrap().push(partition.to_string());
         self.claim_fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
         if let Some(left) = self.held.lock().unwrap().get_mut(&self.output(partition))

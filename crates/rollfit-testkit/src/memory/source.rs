@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
 use rollfit_job::spec::Series;
-use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
+use rollfit_job::store::{Rows, SeriesOfKey, Snapshot, Source, StoreError};
 
 use super::PlantedFault;
 use crate::market::MINUTE_US;
@@ -52,9 +53,9 @@ impl MemorySource {
         table.values = kept.iter().map(|&row| table.values[row]).collect();
     }
 
-    fn rows(&self, series: &Series, key: &str) -> Result<&Rows, StoreError> {
-        let name = series.table.for_key(key);
-        self.tables.get(&name).ok_or_else(|| StoreError::permanent(format!("there is no table {name}")))
+    fn rows(&self, series: &SeriesOfKey<'_>) -> Result<&Rows, StoreError> {
+        let name = &series.table;
+        self.tables.get(name).ok_or_else(|| StoreError::permanent(format!("there is no table {name}")))
     }
 }
 
@@ -66,31 +67,32 @@ impl Source for MemorySource {
     fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
         let mut keys: Vec<String> =
             self.tables.keys().filter_map(|name| series[0].table.key_of(name)).collect();
-        keys.retain(|key| series.iter().all(|series| self.rows(series, key).is_ok()));
+        keys.retain(|key| series.iter().all(|series| self.rows(&series.of_key(key)).is_ok()));
         Ok(keys)
     }
 
-    fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
-        let instants = &self.rows(series, key)?.instants_us;
+    fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
+        let instants = &self.rows(series)?.instants_us;
         let month = |instant: Option<&i64>| instant.map(|&instant| Month::of_instant_us(instant).unwrap());
         Ok(month(instants.first()).zip(month(instants.last())))
     }
 
-    fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
-        let span_us = partition.period.span_us();
-        let instants = &self.rows(series, &partition.key)?.instants_us;
+    fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
+        let span_us = period.span_us();
+        let instants = &self.rows(series)?.instants_us;
         Ok(instants.iter().filter(|instant| span_us.contains(instant)).count() as u64)
     }
 
     fn snapshot(
         &self,
-        series: &[Series],
-        partition: &Partition,
+        series: &[SeriesOfKey<'_>],
+        period: Period,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
+        let partition = &Partition::new(series[0].key, period);
         self.announced.lock().unwrap().push((partition.to_string(), lookback_rows));
         self.fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
-        let table = |series: &Series| self.rows(series, &partition.key).cloned();
+        let table = |series: &SeriesOfKey<'_>| self.rows(series).cloned();
         Ok(Box::new(MemorySnapshot {
             tables: series.iter().map(table).collect::<Result<_, _>>()?,
             asked_before: self.asked_before.clone(),
