@@ -1,8 +1,9 @@
 //! [`Audience`]: all that are told of a run while it goes on: the terminal, the record, and the files that were asked for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use rollfit_job::lock::lock;
 use rollfit_job::record::{Decision, End, Event, Header, Sample, Unavailable};
 use rollfit_job::run::{Observer, Outcome, RunReport, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
@@ -92,7 +93,7 @@ impl Audience {
     }
 
     fn following(&self) -> MutexGuard<'_, Following> {
-        self.following.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.following)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod import;
 pub mod join_loss;
 pub mod key_finder;
 pub mod keys;
+pub mod lock;
 pub mod month;
 pub mod panel;
 pub mod partition;

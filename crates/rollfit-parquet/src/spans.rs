@@ -10,11 +10,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_schema::{DataType, TimeUnit};
 use parquet::file::statistics::Statistics;
+use rollfit_job::lock::lock;
 use rollfit_job::month::display_instant;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::unreadable;
-use crate::table::{TableFile, lock};
+use crate::table::TableFile;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::parquet_file::Integrity;
 

@@ -4,10 +4,11 @@
 //! work goes on with the sessions there are; every half minute one more is tried.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rollfit_job::activity::{Activity, during};
+use rollfit_job::lock::{lock, unpoisoned};
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::error::SqlState;
 
@@ -181,8 +182,7 @@ impl Pool {
             if let Some(seat) = state.seat() {
                 return seat;
             }
-            state =
-                during(Activity::Waiting, || self.freed.wait(state).unwrap_or_else(PoisonError::into_inner));
+            state = during(Activity::Waiting, || unpoisoned(self.freed.wait(state)));
         }
     }
 
@@ -192,7 +192,7 @@ impl Pool {
             return Some(seat);
         }
         let freed = self.freed.wait_timeout(state, wait_max);
-        state = freed.unwrap_or_else(PoisonError::into_inner).0;
+        state = unpoisoned(freed).0;
         state.seat()
     }
 
@@ -231,7 +231,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.sessions)
     }
 }
 
