@@ -203,11 +203,6 @@ impl PostgresStore {
         Ok(!hidden)
     }
 
-    /// How long to wait for an answer.
-    fn reply_timeout(&self) -> Duration {
-        self.settings.statement + REPLY_GRACE
-    }
-
     /// Where the store is, for people.
     fn describe(&self) -> String {
         format!("{} schema {}", self.pool.describe(), self.schema)

@@ -150,23 +150,6 @@ impl Pool {
         }
     }
 
-    /// A session that was opened just now, and how long that took.
-    ///
-    /// # Errors
-    /// As [`Pool::session`].
-    pub(crate) fn new_session(self: &Arc<Self>) -> Result<(PooledSession, Duration), StoreError> {
-        // One that is open gives up its seat.
-        drop(self.take_seat());
-        let began = Instant::now();
-        match self.open(&self.options) {
-            Ok(session) => Ok((self.lend(session, self.reply_timeout), began.elapsed())),
-            Err(error) => {
-                self.leave_seat();
-                Err(not_connected(&error, Fault::Transient))
-            }
-        }
-    }
-
     fn lend(self: &Arc<Self>, mut session: Session, reply_timeout: Duration) -> PooledSession {
         session.set_reply_timeout(reply_timeout);
         PooledSession { session: Some(session), pool: Arc::clone(self) }

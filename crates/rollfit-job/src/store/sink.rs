@@ -1,12 +1,10 @@
 //! [`Sink`]: where features go, and [`Slot`]: one partition of it that is this runner's alone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError};
 use crate::partition::Partition;
 use crate::receipt::Receipt;
-use crate::speed::StoreSpeed;
 use crate::watch::StoreProbe;
 
 /// What a sink holds of a partition.
@@ -103,15 +101,6 @@ pub trait Sink: Send + Sync {
     /// no session to spare.
     fn probe(&self) -> Option<Box<dyn StoreProbe>> {
         None
-    }
-
-    /// Finds out within about `time_max` how fast features are taken, and leaves nothing behind. `tiles` has one for every
-    /// group of [`Sink::grouping`], of as many rows each: they are handed over again and again, at later instants each time.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn measure(&self, _tiles: &[FeatureTile<'_>], _time_max: Duration) -> Result<StoreSpeed, StoreError> {
-        Err(StoreError::permanent("the speed of this store cannot be measured without a run"))
     }
 }
 
