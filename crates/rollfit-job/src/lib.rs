@@ -8,6 +8,7 @@
 pub mod activity;
 pub mod adopt;
 pub mod analysis;
+pub mod check;
 pub mod compare;
 pub mod features;
 pub mod foreign;
@@ -15,6 +16,7 @@ pub mod import;
 pub mod join_loss;
 pub mod key_finder;
 pub mod keys;
+pub mod lock;
 pub mod month;
 pub mod panel;
 pub mod partition;

@@ -4,11 +4,12 @@
 //! work goes on with the sessions there are; every half minute one more is tried.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use libpq_connect::{ConnectError, ConnectOptions};
 use rollfit_job::activity::{Activity, during};
+use rollfit_job::lock::{lock, unpoisoned};
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::not_connected;
@@ -164,8 +165,7 @@ impl Pool {
             if let Some(seat) = state.seat() {
                 return seat;
             }
-            state =
-                during(Activity::Waiting, || self.freed.wait(state).unwrap_or_else(PoisonError::into_inner));
+            state = during(Activity::Waiting, || unpoisoned(self.freed.wait(state)));
         }
     }
 
@@ -175,7 +175,7 @@ impl Pool {
             return Some(seat);
         }
         let freed = self.freed.wait_timeout(state, wait_max);
-        state = freed.unwrap_or_else(PoisonError::into_inner).0;
+        state = unpoisoned(freed).0;
         state.seat()
     }
 
@@ -214,7 +214,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.sessions)
     }
 }
 

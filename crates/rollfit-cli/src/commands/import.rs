@@ -36,11 +36,7 @@ struct KeyLine {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Result<Exit, Failure> {
     let document = import(arguments)?;
-    if global.json {
-        output::json(&document)?;
-    } else {
-        document.print()?;
-    }
+    output::document(global.json, &document, ImportDocument::print)?;
     Ok(Exit::Done)
 }
 

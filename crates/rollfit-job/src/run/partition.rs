@@ -11,6 +11,7 @@ use crate::Job;
 use crate::activity::{Activity, Lane, during, enter};
 use crate::features::FeatureEngine;
 use crate::foreign;
+use crate::lock::lock;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::plan::{is_written_first, no_rows};
@@ -18,7 +19,6 @@ use crate::receipt::{Definition, Input, Receipt};
 use crate::state::{Assessment, State};
 use crate::stop::Stop;
 use crate::store::{Claim, Fault, FeatureTile, Found, Slot, StoreError, Write};
-use crate::workers::lock;
 
 /// Since when every attempt has failed for a cause that may pass. A store that is down fails every partition: it is waited
 /// for once, not once a partition.

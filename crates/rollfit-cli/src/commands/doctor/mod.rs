@@ -67,11 +67,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Resu
     let stores = Stores::open(&spec, Purpose::Write)?;
     let planned = Planned::of(&spec, &stores, &arguments.only)?;
     let report = Report::of(&spec, &stores, &planned)?;
-    if global.json {
-        output::json(&report)?;
-    } else {
-        report.print()?;
-    }
+    output::document(global.json, &report, Report::print)?;
     Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 

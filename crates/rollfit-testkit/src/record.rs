@@ -1,4 +1,4 @@
-//! Records of runs that never were: as many partitions on as many workers as a test asks for.
+//! Made-up records of runs: as many partitions on as many workers as a test asks for.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +10,19 @@ use rollfit_job::record::{
 use rollfit_job::spec::{Origin, Setting};
 use rollfit_job::watch::{MachineLimits, MachineSample, Totals};
 
-use crate::sandbox::Sandbox;
-
 const KEYS: [&str; 4] = ["eurusd", "gbpusd", "usdjpy", "audnzd"];
 
 /// A run that finished: the third partition is nine times as large as others, the last one failed.
-pub(crate) fn made(partitions: u64, workers: usize) -> Record {
+pub fn made(partitions: u64, workers: usize) -> Record {
     let ends = ends(partitions, workers);
     let at_ms = ends.iter().map(|end| end.at_ms).max().unwrap_or(0);
     let totals = totals(&ends, partitions, at_ms);
     Record {
-        header: header(partitions, workers),
+        header: Header {
+            partitions,
+            settings: vec![setting("run.workers", &workers.to_string())],
+            ..header()
+        },
         samples: samples(&ends, partitions, workers, at_ms),
         retries: vec![Retry {
             at_ms: 300,
@@ -47,7 +49,8 @@ pub(crate) fn made(partitions: u64, workers: usize) -> Record {
     }
 }
 
-fn header(partitions: u64, workers: usize) -> Header {
+/// The header of a made-up run into files, on a machine with 8 cores. Tests replace the fields that they care about.
+pub fn header() -> Header {
     Header {
         format: FORMAT,
         version: "0.1.0".to_owned(),
@@ -62,7 +65,7 @@ fn header(partitions: u64, workers: usize) -> Header {
         source_kind: "parquet".to_owned(),
         sink_kind: "parquet".to_owned(),
         sink_is_local: Some(true),
-        partitions,
+        partitions: 0,
         features: 180,
         fits: 12,
         kernel: "AVX2".to_owned(),
@@ -72,13 +75,19 @@ fn header(partitions: u64, workers: usize) -> Header {
             memory_bytes: Some(32_000_000_000),
             ..MachineLimits::default()
         },
-        settings: vec![Setting {
-            name: "run.workers".to_owned(),
-            value: Some(workers.to_string()),
-            origin: Origin::Line(31),
-        }],
         ..Header::default()
     }
+}
+
+/// A setting that stands on a line of the configuration file.
+pub fn setting(name: &str, value: &str) -> Setting {
+    Setting { name: name.to_owned(), value: Some(value.to_owned()), origin: Origin::Line(31) }
+}
+
+/// The partition with this number: four keys, twelve months a key, then the next year.
+pub fn partition(number: u64) -> Partition {
+    let month = format!("{}-{:02}", 2000 + number / 48 % 999, number / 4 % 12 + 1);
+    Partition::new(KEYS[number as usize % KEYS.len()].to_owned(), month.parse().unwrap())
 }
 
 /// Partitions one after the other on each worker.
@@ -111,11 +120,10 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
         wall_us.add(activity, wall * size * 500);
         cpu_us.add(activity, cpu * size * 500);
     }
-    let month = format!("{}-{:02}", 2000 + number / 48 % 999, number / 4 % 12 + 1);
     PartitionEnd {
         at_ms: begun_ms + wall_us.total_us() / 1000,
         begun_ms,
-        partition: Partition::new(KEYS[number as usize % 4].to_owned(), month.parse().unwrap()),
+        partition: partition(number),
         worker,
         attempt: 1,
         outcome: if fails { "failed" } else { "written" }.to_owned(),
@@ -150,7 +158,7 @@ fn samples(ends: &[PartitionEnd], partitions: u64, workers: usize, end_ms: u64) 
             Sample {
                 at_ms,
                 workers,
-                activities: BTreeMap::from([("sending".to_owned(), workers as u32)]),
+                activities: BTreeMap::from([(Activity::Sending.name().to_owned(), workers as u32)]),
                 totals: totals(ends, partitions, at_ms),
                 workers_memory_bytes: workers as u64 * 50_000_000,
                 machine: machine(workers),
@@ -172,7 +180,7 @@ fn machine(workers: usize) -> MachineSample {
 }
 
 /// A record as the lines of its file.
-pub(crate) fn lines(record: Record) -> String {
+pub fn lines(record: Record) -> String {
     let Record { header, partitions, retries, decisions, samples, unavailable, end } = record;
     let header = Event::Run(Box::new(header));
     let events = (decisions.into_iter().map(Event::Decision))
@@ -183,12 +191,4 @@ pub(crate) fn lines(record: Record) -> String {
         .chain(end.map(Event::End));
     let line = |event: Event| serde_json::to_string(&event).unwrap() + "\n";
     std::iter::once(header).chain(events).map(line).collect()
-}
-
-impl Sandbox {
-    /// Puts a record where records are kept.
-    pub(crate) fn keep(&self, record: Record) {
-        let path = format!("state/runs/{}.jsonl", record.header.run);
-        self.write(path, lines(record));
-    }
 }

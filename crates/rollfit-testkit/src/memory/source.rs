@@ -10,25 +10,25 @@ use rollfit_job::period::Period;
 use rollfit_job::spec::Series;
 use rollfit_job::store::{Rows, SeriesOfKey, Snapshot, Source, StoreError};
 
-use super::MINUTE_US;
-
-type Fault = Box<dyn Fn(&Partition) -> Result<(), StoreError> + Send + Sync>;
+use super::PlantedFault;
+use crate::market::MINUTE_US;
 
 /// Tables by name.
 #[derive(Default)]
-pub(crate) struct MemorySource {
-    pub(crate) tables: BTreeMap<String, Rows>,
+pub struct MemorySource {
+    /// The rows of each table.
+    pub tables: BTreeMap<String, Rows>,
     /// What a snapshot of a partition meets.
-    pub(crate) fault: Option<Fault>,
+    pub fault: Option<PlantedFault>,
     /// The lookback that each snapshot was announced, by partition.
-    pub(crate) announced: Mutex<Vec<(String, usize)>>,
+    pub announced: Mutex<Vec<(String, usize)>>,
     /// The counts of rows before that were asked for.
-    pub(crate) asked_before: Arc<Mutex<Vec<usize>>>,
+    pub asked_before: Arc<Mutex<Vec<usize>>>,
 }
 
 impl MemorySource {
     /// Adds `rows` minutes from the start of a partition on to both tables of its key.
-    pub(crate) fn fill(&mut self, partition: &Partition, rows: usize) {
+    pub fn fill(&mut self, partition: &Partition, rows: usize) {
         let start_us = partition.period.span_us().start;
         for (salt, table) in [(1, "m1"), (2, "bqx")] {
             let table = self.tables.entry(format!("{table}_{}", partition.key)).or_default();
@@ -40,12 +40,13 @@ impl MemorySource {
         }
     }
 
-    pub(crate) fn table(&mut self, name: &str) -> &mut Rows {
+    /// Returns a table, which there must be, to be changed.
+    pub fn table(&mut self, name: &str) -> &mut Rows {
         self.tables.get_mut(name).unwrap()
     }
 
     /// Keeps the rows whose number `keep` says so.
-    pub(crate) fn retain(&mut self, table: &str, keep: impl Fn(usize) -> bool) {
+    pub fn retain(&mut self, table: &str, keep: impl Fn(usize) -> bool) {
         let table = self.table(table);
         let kept: Vec<usize> = (0..table.values.len()).filter(|&row| keep(row)).collect();
         table.instants_us = kept.iter().map(|&row| table.instants_us[row]).collect();

@@ -9,46 +9,52 @@ use rollfit_job::store::{
     Claim, FeatureReader, FeatureTile, Found, Grouping, Rounding, Sink, Slot, StoreError, Write,
 };
 
-type Fault = Box<dyn Fn(&Partition) -> Result<(), StoreError> + Send + Sync>;
+use super::PlantedFault;
 
 /// What is committed of a partition.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct StoredPartition {
-    pub(crate) receipt: Receipt,
-    pub(crate) instants_us: Vec<i64>,
+pub struct StoredPartition {
+    /// The receipt that was committed with it.
+    pub receipt: Receipt,
+    /// The time stamps of the rows, in microseconds since 1970.
+    pub instants_us: Vec<i64>,
     /// The bits of the features, a vector a row.
-    pub(crate) rows: Vec<Vec<u64>>,
+    pub rows: Vec<Vec<u64>>,
 }
 
 /// Partitions by output.
 #[derive(Default)]
-pub(crate) struct MemorySink {
-    pub(crate) stored: Mutex<BTreeMap<String, StoredPartition>>,
+pub struct MemorySink {
+    /// What is committed.
+    pub stored: Mutex<BTreeMap<String, StoredPartition>>,
     /// Outputs that somebody else wrote.
-    pub(crate) foreign: Mutex<Vec<String>>,
+    pub foreign: Mutex<Vec<String>>,
     /// How many claims of a partition find it held.
-    pub(crate) held: Mutex<BTreeMap<String, usize>>,
+    pub held: Mutex<BTreeMap<String, usize>>,
     /// What a claim meets.
-    pub(crate) claim_fault: Option<Fault>,
+    pub claim_fault: Option<PlantedFault>,
     /// What a write of a tile meets.
-    pub(crate) write_fault: Option<Fault>,
+    pub write_fault: Option<PlantedFault>,
     /// What a commit meets.
-    pub(crate) commit_fault: Option<Fault>,
-    pub(crate) claims: Mutex<Vec<String>>,
+    pub commit_fault: Option<PlantedFault>,
+    /// The partitions that were claimed, in order.
+    pub claims: Mutex<Vec<String>>,
     /// What another runner commits of the partition just before the next claim is granted.
-    pub(crate) meanwhile: Mutex<Option<StoredPartition>>,
+    pub meanwhile: Mutex<Option<StoredPartition>>,
     /// Which features are taken at once; together unless set.
-    pub(crate) grouping: Option<Grouping>,
+    pub grouping: Option<Grouping>,
     /// What the columns make of values.
-    pub(crate) rounding: Option<Arc<dyn Rounding>>,
+    pub rounding: Option<Arc<dyn Rounding>>,
 }
 
 impl MemorySink {
-    pub(crate) fn stored(&self, partition: &Partition) -> StoredPartition {
+    /// Returns what is committed of a partition, which there must be.
+    pub fn stored(&self, partition: &Partition) -> StoredPartition {
         self.stored.lock().unwrap()[&self.output(partition)].clone()
     }
 
-    pub(crate) fn all(&self) -> BTreeMap<String, StoredPartition> {
+    /// Returns all that is committed, by output.
+    pub fn all(&self) -> BTreeMap<String, StoredPartition> {
         self.stored.lock().unwrap().clone()
     }
 }

@@ -1,7 +1,4 @@
-//! A source and a sink in memory, and an observer that keeps what it is told.
-
-mod sink;
-mod source;
+//! [`Bench`]: a job in memory; [`Record`]: an observer that keeps what it is told.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -14,48 +11,22 @@ use rollfit_job::record::Decision;
 use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Spent, Stage, Try, run};
 use rollfit_job::spec::{Spec, Workers};
 use rollfit_job::stop::Stop;
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::watch::{Machine, Moment, Unseen};
+use rollfit_testkit::market::{partition, spec};
+use rollfit_testkit::memory::{MemorySink, MemorySource};
 
-pub(crate) use sink::MemorySink;
-pub(crate) use source::MemorySource;
+pub(crate) const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
 
-pub(crate) const MINUTE_US: i64 = 60_000_000;
-
-const SPEC: &str = r#"
-[store]
-url = "memory:"
-[partitions]
-keys = "all"
-from = "first"
-to = "latest"
-[series.idx]
-table = "m1_{key}"
-time = "time"
-value = "rate_index"
-features = "reg_rate_{key}_{yyyy}_{mm}"
-[series.bqx]
-table = "bqx_{key}"
-time = "ts_utc"
-value = "w15_bqx_return"
-features = "reg_bqx_{key}_{yyyy}_{mm}"
-[windows]
-w5 = 5
-w3 = 3
-[features]
-metrics = ["a2", "r2", "vertex_x"]
-[run]
-lock_wait_s = 0
-"#;
-
-/// The job, with other values such as `("RUN__BOUNDARY", "carry")`.
-pub(crate) fn spec(values: &[(&str, &str)]) -> Spec {
-    let variable = |(name, value): &(&str, &str)| (format!("ROLLFIT_{name}"), (*value).to_owned());
-    Spec::parse(SPEC, values.iter().map(variable)).unwrap()
+pub(crate) fn transient() -> StoreError {
+    StoreError::new(Fault::Transient, "the store is busy")
 }
 
-pub(crate) fn partition(key: &str, month: &str) -> Partition {
-    Partition::new(key.to_owned(), month.parse().unwrap())
+pub(crate) fn fails_for(
+    key: &'static str,
+    error: fn() -> StoreError,
+) -> impl Fn(&Partition) -> Result<(), StoreError> {
+    move |partition| if partition.key == key { Err(error()) } else { Ok(()) }
 }
 
 /// A job in memory, with what is needed to run it.
