@@ -3,9 +3,9 @@
 use std::fs;
 
 use rollfit_job::record::{End, Record};
+use rollfit_testkit::record::lines;
 use serde_json::Value;
 
-use crate::made_record::lines;
 use crate::record::{read, records};
 use crate::running::{Running, signal};
 use crate::sandbox::Sandbox;
