@@ -1,5 +1,5 @@
-//! TLS as libpq's `sslmode` describes it, through rustls. Certificates are read at each connect: they may have been
-//! renewed since the last.
+//! [`TlsOptions`]: `sslmode` and the other TLS parameters, for rustls. Certificates are read for each connection, because they may have
+//! been renewed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,14 +13,14 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio_postgres::config::SslMode as Encryption;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::environment::Environment;
-use super::error::ConnectError;
-use super::settings::Settings;
-use super::verifier;
+use crate::connect_error::ConnectError;
+use crate::environment::Environment;
+use crate::settings::Settings;
+use crate::verifier;
 
 /// The value of `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SslMode {
+pub(crate) enum SslMode {
     Disable,
     Allow,
     Prefer,
@@ -39,78 +39,78 @@ const MODES: [(&str, SslMode); 6] = [
 ];
 
 impl SslMode {
-    /// The word for it.
-    pub(super) fn name(self) -> &'static str {
+    /// Returns the word for the mode.
+    pub(crate) fn name(self) -> &'static str {
         MODES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
     }
 }
 
-/// Whose certificates are trusted to name servers.
+/// Which CA certificates are trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Roots {
+pub(crate) enum Roots {
     /// Those that the system trusts.
     System,
     /// Those in a file.
     File(PathBuf),
 }
 
-/// What is asked of a server's certificate.
+/// What is verified of a server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verification {
-    /// Nothing: the connection is encrypted, to whomever.
+pub(crate) enum Verification {
+    /// Nothing: the connection is encrypted, but the server may be anyone.
     Nothing,
-    /// That one of these issued it.
+    /// That one of these CAs issued it.
     Issuer(Roots),
-    /// That, and that it is for the host connected to.
+    /// The same, and that it is for the host.
     IssuerAndName(Roots),
 }
 
-/// The certificate that says who we are, and its key.
+/// The client certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Identity {
+struct ClientIdentity {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-/// What the user asks of TLS.
+/// How to use TLS.
 #[derive(Clone, Debug)]
-pub(super) struct TlsOptions {
-    pub(super) mode: SslMode,
-    pub(super) verification: Verification,
-    identity: Option<Identity>,
+pub(crate) struct TlsOptions {
+    pub(crate) mode: SslMode,
+    pub(crate) verification: Verification,
+    identity: Option<ClientIdentity>,
     versions: Vec<&'static SupportedProtocolVersion>,
-    names_host: bool,
+    sends_sni: bool,
 }
 
 impl TlsOptions {
-    /// What the settings ask for.
+    /// Reads the TLS parameters.
     ///
     /// # Errors
-    /// When the words contradict each other, or certificates are to be verified and nothing says by whose word.
-    pub(super) fn new(settings: &Settings, environment: &Environment) -> Result<Self, ConnectError> {
+    /// When parameters contradict each other, or certificates are to be verified and no CA is given.
+    pub(crate) fn new(settings: &Settings, environment: &Environment) -> Result<Self, ConnectError> {
         let mode = mode(settings)?;
         Ok(Self {
             mode,
             verification: verification(mode, settings, environment)?,
             identity: identity(settings, environment),
             versions: versions(settings)?,
-            names_host: settings.choice("sslsni", &[("1", true), ("0", false)])?.unwrap_or(true),
+            sends_sni: settings.choice("sslsni", &[("1", true), ("0", false)])?.unwrap_or(true),
         })
     }
 
-    /// No TLS whatever the settings say: sockets in directories never have it.
-    pub(super) fn none() -> Self {
+    /// Returns options without TLS, for Unix sockets.
+    pub(crate) fn none() -> Self {
         Self {
             mode: SslMode::Disable,
             verification: Verification::Nothing,
             identity: None,
             versions: Vec::new(),
-            names_host: false,
+            sends_sni: false,
         }
     }
 
-    /// With and without TLS in the order in which to try.
-    pub(super) fn encryptions(&self) -> &'static [Encryption] {
+    /// Returns whether to try with or without TLS, in order.
+    pub(crate) fn encryptions(&self) -> &'static [Encryption] {
         match self.mode {
             SslMode::Disable => &[Encryption::Disable],
             SslMode::Allow => &[Encryption::Disable, Encryption::Require],
@@ -119,20 +119,20 @@ impl TlsOptions {
         }
     }
 
-    /// Reads the certificates. None where there is to be no TLS.
+    /// Reads the certificates. `None` without TLS.
     ///
     /// # Errors
-    /// When a file cannot be read or holds something else.
-    pub(super) fn load(&self) -> Result<Option<MakeRustlsConnect>, ConnectError> {
+    /// When a file cannot be read or contains something else.
+    pub(crate) fn load(&self) -> Result<Option<MakeRustlsConnect>, ConnectError> {
         if self.mode == SslMode::Disable {
             return Ok(None);
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = match &self.verification {
-            Verification::Nothing => verifier::of_nothing(&provider),
-            Verification::Issuer(roots) => verifier::of_issuer(load_roots(roots)?, &provider)?,
+            Verification::Nothing => verifier::accept_any(&provider),
+            Verification::Issuer(roots) => verifier::verify_issuer(load_roots(roots)?, &provider)?,
             Verification::IssuerAndName(roots) => {
-                verifier::of_issuer_and_name(load_roots(roots)?, &provider)?
+                verifier::verify_issuer_and_name(load_roots(roots)?, &provider)?
             }
         };
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&self.versions);
@@ -145,7 +145,7 @@ impl TlsOptions {
             }
             None => builder.with_no_client_auth(),
         };
-        config.enable_sni = self.names_host;
+        config.enable_sni = self.sends_sni;
         Ok(Some(MakeRustlsConnect::new(config)))
     }
 }
@@ -155,7 +155,7 @@ fn mode(settings: &Settings) -> Result<SslMode, ConnectError> {
     let system = settings.get("sslrootcert") == Some("system");
     match settings.choice("sslmode", &MODES)? {
         Some(mode) if system && mode != SslMode::VerifyFull => {
-            Err(settings.fault("sslmode", "is too weak for sslrootcert=system: write sslmode=verify-full"))
+            Err(settings.error("sslmode", "is too weak for sslrootcert=system: write sslmode=verify-full"))
         }
         Some(mode) => Ok(mode),
         None if system => Ok(SslMode::VerifyFull),
@@ -188,7 +188,7 @@ fn roots(settings: &Settings, environment: &Environment) -> Option<Roots> {
 
 fn no_roots(mode: SslMode) -> ConnectError {
     ConnectError::configuration(format!(
-        "sslmode={} needs to know whose certificates to trust: give sslrootcert=FILE with the certificate of the \
+        "sslmode={} needs a CA certificate: give sslrootcert=FILE with the certificate of the \
          server's CA, or sslrootcert=system for those that the system trusts",
         mode.name()
     ))
@@ -199,14 +199,14 @@ fn versions(settings: &Settings) -> Result<Vec<&'static SupportedProtocolVersion
     let lowest = settings.choice("ssl_min_protocol_version", &LOWEST)?.unwrap_or(2);
     let highest = settings.choice("ssl_max_protocol_version", &LOWEST[..2])?.unwrap_or(3);
     if lowest > highest {
-        return Err(settings.fault("ssl_min_protocol_version", "is above ssl_max_protocol_version"));
+        return Err(settings.error("ssl_min_protocol_version", "is above ssl_max_protocol_version"));
     }
     let all = [(3, &TLS13), (2, &TLS12)];
     Ok(all.into_iter().filter(|(number, _)| (lowest..=highest).contains(number)).map(|(_, v)| v).collect())
 }
 
-/// What says who we are: what was named, or the files where libpq looks.
-fn identity(settings: &Settings, environment: &Environment) -> Option<Identity> {
+/// The client certificate that the settings name, or libpq's default files.
+fn identity(settings: &Settings, environment: &Environment) -> Option<ClientIdentity> {
     if settings.get("sslcertmode") == Some("disable") {
         return None;
     }
@@ -214,16 +214,16 @@ fn identity(settings: &Settings, environment: &Environment) -> Option<Identity> 
     let certificate =
         named("sslcert").or_else(|| environment.existing_home_file(".postgresql/postgresql.crt"))?;
     let key = named("sslkey").or_else(|| environment.home_file(".postgresql/postgresql.key"))?;
-    Some(Identity { certificate, key })
+    Some(ClientIdentity { certificate, key })
 }
 
-impl Identity {
+impl ClientIdentity {
     fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), ConnectError> {
         let chain = read_certificates("sslcert", &self.certificate)?;
         check_private(&self.key)?;
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| match error {
             pem::Error::Io(error) => unreadable("sslkey", &self.key, error),
-            // What else is wrong with it is not told, since it is told with a piece of the key.
+            // Other errors contain a part of the key.
             _ => ConnectError::configuration(format!(
                 "sslkey: {} holds no private key in PEM form without a password",
                 self.key.display()
@@ -238,7 +238,7 @@ impl Identity {
     }
 }
 
-/// A key is its owner's alone, or root's with a group that may read it.
+/// Only the owner may read the key; if root owns it, a group may read it too.
 fn check_private(key: &Path) -> Result<(), ConnectError> {
     let metadata = fs::metadata(key).map_err(|error| unreadable("sslkey", key, error))?;
     let others = if metadata.uid() == 0 { 0o037 } else { 0o077 };
@@ -258,9 +258,7 @@ fn load_roots(roots: &Roots) -> Result<RootCertStore, ConnectError> {
     };
     let mut store = RootCertStore::empty();
     match store.add_parsable_certificates(certificates) {
-        (0, _) => {
-            Err(ConnectError::configuration(format!("sslrootcert: {place} has no certificate to trust")))
-        }
+        (0, _) => Err(ConnectError::configuration(format!("sslrootcert: {place} has no usable certificate"))),
         _ => Ok(store),
     }
 }

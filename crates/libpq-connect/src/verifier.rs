@@ -1,4 +1,4 @@
-//! Three ways to look at a server's certificate: not at all, at its issuer, at its issuer and name.
+//! Three ways to verify a server's certificate: not at all, its issuer, its issuer and name.
 
 use std::sync::Arc;
 
@@ -10,31 +10,31 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::error::ConnectError;
+use crate::connect_error::ConnectError;
 
 type Verifier = Arc<dyn ServerCertVerifier>;
 
-/// Takes any certificate.
-pub(super) fn of_nothing(provider: &CryptoProvider) -> Verifier {
-    Arc::new(Nothing { algorithms: provider.signature_verification_algorithms })
+/// Accepts any certificate.
+pub(crate) fn accept_any(provider: &CryptoProvider) -> Verifier {
+    Arc::new(AnyCertificate { algorithms: provider.signature_verification_algorithms })
 }
 
-/// Takes certificates that the roots issued, whatever their name.
+/// Accepts certificates that one of the roots issued, for any host.
 ///
 /// # Errors
 /// When the roots cannot be used.
-pub(super) fn of_issuer(
+pub(crate) fn verify_issuer(
     roots: RootCertStore,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Verifier, ConnectError> {
-    Ok(Arc::new(Issuer { complete: of_issuer_and_name(roots, provider)? }))
+    Ok(Arc::new(AnyName { complete: verify_issuer_and_name(roots, provider)? }))
 }
 
-/// Takes certificates that the roots issued for the host.
+/// Accepts certificates that one of the roots issued for the host.
 ///
 /// # Errors
 /// When the roots cannot be used.
-pub(super) fn of_issuer_and_name(
+pub(crate) fn verify_issuer_and_name(
     roots: RootCertStore,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Verifier, ConnectError> {
@@ -45,13 +45,13 @@ pub(super) fn of_issuer_and_name(
     }
 }
 
-/// Looks at the chain and the name, and forgives the name: it is looked at last.
+/// Accepts a wrong name. The name is verified last, so that everything else is right then.
 #[derive(Debug)]
-struct Issuer {
+struct AnyName {
     complete: Verifier,
 }
 
-impl ServerCertVerifier for Issuer {
+impl ServerCertVerifier for AnyName {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -92,13 +92,13 @@ impl ServerCertVerifier for Issuer {
     }
 }
 
-/// Looks only whether the server has the key of the certificate that it shows.
+/// Verifies only that the server has the key of its certificate.
 #[derive(Debug)]
-struct Nothing {
+struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Nothing {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,
@@ -116,7 +116,7 @@ impl ServerCertVerifier for Nothing {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        forgive_unreadable(verify_tls12_signature(message, cert, dss, &self.algorithms))
+        accept_unreadable(verify_tls12_signature(message, cert, dss, &self.algorithms))
     }
 
     fn verify_tls13_signature(
@@ -125,7 +125,7 @@ impl ServerCertVerifier for Nothing {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        forgive_unreadable(verify_tls13_signature(message, cert, dss, &self.algorithms))
+        accept_unreadable(verify_tls13_signature(message, cert, dss, &self.algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -133,9 +133,9 @@ impl ServerCertVerifier for Nothing {
     }
 }
 
-/// A certificate of X.509's first version, as many a how-to makes, cannot be read by rustls. Whose certificate it is was
-/// not asked, so that nothing is lost with its signature.
-fn forgive_unreadable(
+/// Accepts the signature of a certificate of X.509 version 1, which rustls cannot read. Many how-tos make such ones. Since nothing in
+/// the certificate is verified, the signature adds nothing.
+fn accept_unreadable(
     verdict: Result<HandshakeSignatureValid, Error>,
 ) -> Result<HandshakeSignatureValid, Error> {
     match verdict {

@@ -1,29 +1,29 @@
-//! `postgres://user:password@host:port/database?parameter=value`, read as libpq reads it.
+//! Parses `postgres://user:password@host:port/database?parameter=value` as libpq does.
 //!
-//! Nothing of the URL is repeated in an error except a parameter's name, and that only where it cannot be a piece of a
-//! password whose `/`, `?` or `@` was not percent-encoded.
+//! Errors repeat nothing of the URL except a parameter's name, and that only if it cannot be a part of a password whose `/`, `?` or
+//! `@` was not percent-encoded.
 
-use super::error::ConnectError;
-use super::parameter::{self, Parameter};
+use crate::connect_error::ConnectError;
+use crate::parameter::{self, ConnectParameter};
 
 /// Parameters with their values, in the order of the URL.
-pub(super) type Given = Vec<(&'static Parameter, String)>;
+pub(crate) type UrlParameters = Vec<(&'static ConnectParameter, String)>;
 
 const STRAY_AT: &str = "\
     the URL has an @ after its host: in user, password and database, write %40 for @, %2F for / and %3F for ?";
 
-/// What a URL says.
+/// Returns the parameters that a URL sets.
 ///
 /// # Errors
-/// When it is no such URL, or names a parameter that does not exist.
-pub(super) fn read(url: &str) -> Result<Given, ConnectError> {
+/// When it is not such a URL, or sets a parameter that does not exist.
+pub(crate) fn read(url: &str) -> Result<UrlParameters, ConnectError> {
     let (credentials, rest) = split_credentials(without_scheme(url)?);
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    if place.contains('@') {
+    let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if authority.contains('@') {
         return Err(ConnectError::configuration(STRAY_AT));
     }
-    let (hosts, database) = place.split_once('/').unwrap_or((place, ""));
-    let mut given = Given::new();
+    let (hosts, database) = authority.split_once('/').unwrap_or((authority, ""));
+    let mut given = UrlParameters::new();
     read_credentials(credentials, &mut given)?;
     read_hosts(hosts, &mut given)?;
     add("dbname", database, &mut given)?;
@@ -35,12 +35,12 @@ fn without_scheme(url: &str) -> Result<&str, ConnectError> {
     let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
     rest.ok_or_else(|| {
         ConnectError::configuration(
-            "a PostgreSQL URL is written postgres://user@host:port/database, postgres or postgresql",
+            "a PostgreSQL URL is written postgres://user@host:port/database, with postgres or postgresql as its scheme",
         )
     })
 }
 
-/// User and password, if there is an `@` before the first `/`; and the rest.
+/// Splits off user and password, if there is an `@` before the first `/`.
 fn split_credentials(rest: &str) -> (&str, &str) {
     match rest.find(['@', '/']) {
         Some(at) if rest.as_bytes()[at] == b'@' => (&rest[..at], &rest[at + 1..]),
@@ -48,13 +48,13 @@ fn split_credentials(rest: &str) -> (&str, &str) {
     }
 }
 
-fn read_credentials(credentials: &str, given: &mut Given) -> Result<(), ConnectError> {
+fn read_credentials(credentials: &str, given: &mut UrlParameters) -> Result<(), ConnectError> {
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     add("user", user, given)?;
     add("password", password, given)
 }
 
-fn read_hosts(hosts: &str, given: &mut Given) -> Result<(), ConnectError> {
+fn read_hosts(hosts: &str, given: &mut UrlParameters) -> Result<(), ConnectError> {
     let pairs = hosts.split(',').map(split_port).collect::<Result<Vec<_>, _>>()?;
     let (names, ports): (Vec<&str>, Vec<&str>) = pairs.into_iter().unzip();
     add("host", &names.join(","), given)?;
@@ -72,7 +72,7 @@ fn split_port(host: &str) -> Result<(&str, &str), ConnectError> {
     }
 }
 
-fn read_query(query: &str, given: &mut Given) -> Result<(), ConnectError> {
+fn read_query(query: &str, given: &mut UrlParameters) -> Result<(), ConnectError> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or_else(not_a_pair)?;
         match (decode(name, "a parameter's name")?.as_str(), value) {
@@ -85,14 +85,14 @@ fn read_query(query: &str, given: &mut Given) -> Result<(), ConnectError> {
 
 fn not_a_pair() -> ConnectError {
     ConnectError::configuration(
-        "after its ? a URL has name=value pairs with & between them; in a password, write %3F for ? and %26 for &",
+        "after the ?, a URL has name=value pairs separated by &; in a password, write %3F for ? and %26 for &",
     )
 }
 
-fn known(name: &str, query: &str) -> Result<&'static Parameter, ConnectError> {
+fn known(name: &str, query: &str) -> Result<&'static ConnectParameter, ConnectError> {
     parameter::find(name).ok_or_else(|| match query.contains('@') {
         true => ConnectError::configuration(
-            "the URL has a parameter that does not exist; if it is a piece of the password, write %3F for ?",
+            "the URL has a parameter that does not exist; if it is a part of the password, write %3F for ?",
         ),
         false => ConnectError::configuration(format!(
             "the URL's parameter `{name}` does not exist{}",
@@ -101,19 +101,19 @@ fn known(name: &str, query: &str) -> Result<&'static Parameter, ConnectError> {
     })
 }
 
-/// Adds a piece of the URL under its name; an absent piece leaves room for what is said elsewhere.
-fn add(name: &'static str, piece: &str, given: &mut Given) -> Result<(), ConnectError> {
+/// Adds a part of the URL under its name. An absent part leaves the parameter to the environment.
+fn add(name: &'static str, piece: &str, given: &mut UrlParameters) -> Result<(), ConnectError> {
     if let (Some(parameter), false) = (parameter::find(name), piece.is_empty()) {
         given.push((parameter, decode(piece, name)?));
     }
     Ok(())
 }
 
-/// The piece with every `%xx` replaced by the byte it stands for.
+/// Replaces every `%xx` by its byte.
 fn decode(piece: &str, what: &str) -> Result<String, ConnectError> {
     let fault = || {
         ConnectError::configuration(format!(
-            "{what} in the URL is not percent-encoded UTF-8: a % that means itself is written %25"
+            "{what} in the URL is not percent-encoded UTF-8: write %25 for %"
         ))
     };
     let mut chunks = piece.split('%');
@@ -126,8 +126,7 @@ fn decode(piece: &str, what: &str) -> Result<String, ConnectError> {
     String::from_utf8(bytes).map_err(|_| fault())
 }
 
-/// The byte that two hexadecimal digits stand for, and what follows them. There is no byte 0 in a connection's
-/// parameters.
+/// Returns the byte of two hexadecimal digits, and what follows them. Parameters cannot contain byte 0.
 fn encoded_byte(chunk: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, rest) = chunk.split_at_checked(2)?;
     let digit = |byte: u8| (byte as char).to_digit(16);
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_parameter_is_named_with_the_nearest_one() {
+    fn an_unknown_parameter_gets_a_suggestion() {
         let error = read("postgres://h/d?ssl_mode=require").err().unwrap().to_string();
         assert_eq!(error, "the URL's parameter `ssl_mode` does not exist: did you mean `sslmode`?");
     }

@@ -1,24 +1,24 @@
-//! `pg_service.conf`: parameters under a name, in the user's file or the machine's.
+//! [`Service`]: a section of `pg_service.conf`, in the user's file or the machine's.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::environment::Environment;
-use super::error::ConnectError;
-use super::parameter::{self, Parameter};
+use crate::connect_error::ConnectError;
+use crate::environment::Environment;
+use crate::parameter::{self, ConnectParameter};
 
-/// A service's parameters and the file they stand in.
-pub(super) struct Service {
-    pub(super) path: PathBuf,
-    pub(super) given: Vec<(&'static Parameter, String)>,
+/// The parameters of a service and the file they are in.
+pub(crate) struct Service {
+    pub(crate) path: PathBuf,
+    pub(crate) given: Vec<(&'static ConnectParameter, String)>,
 }
 
-/// Looks a service up as libpq does: `PGSERVICEFILE` or `~/.pg_service.conf`, then the machine's file. The first file
-/// that has it decides.
+/// Finds a service as libpq does: in the file that `PGSERVICEFILE` names or `~/.pg_service.conf`, then in the machine's file. Only
+/// the first file that has the section counts.
 ///
 /// # Errors
-/// When no file has it, or the file that has it is not written as one.
-pub(super) fn find(name: &str, environment: &Environment) -> Result<Service, ConnectError> {
+/// When no file has it, or a file cannot be read or parsed.
+pub(crate) fn find(name: &str, environment: &Environment) -> Result<Service, ConnectError> {
     for path in files(environment) {
         if let Some(given) = in_file(&path, name)? {
             return Ok(Service { path, given });
@@ -37,7 +37,10 @@ fn files(environment: &Environment) -> Vec<PathBuf> {
     own.into_iter().chain(system.filter(|path| path.exists())).collect()
 }
 
-fn in_file(path: &Path, name: &str) -> Result<Option<Vec<(&'static Parameter, String)>>, ConnectError> {
+fn in_file(
+    path: &Path,
+    name: &str,
+) -> Result<Option<Vec<(&'static ConnectParameter, String)>>, ConnectError> {
     let text = read(path)?;
     let lines = text.lines().map(str::trim).enumerate();
     let header = format!("[{name}]");
@@ -60,9 +63,9 @@ fn read(path: &Path) -> Result<String, ConnectError> {
     })
 }
 
-/// A line's parameter and value; or what is wrong with the line, which may hold a password and is not repeated.
-fn setting(line: &str) -> Result<(&'static Parameter, String), String> {
-    let (name, value) = line.split_once('=').ok_or("is not written name=value")?;
+/// Returns the parameter and value of a line. Errors do not repeat the line: it may contain a password.
+fn setting(line: &str) -> Result<(&'static ConnectParameter, String), String> {
+    let (name, value) = line.split_once('=').ok_or("is not of the form name=value")?;
     match parameter::find(name) {
         _ if name.starts_with("ldap") => Err("asks for LDAP, which is not supported".to_owned()),
         Some(parameter) if parameter.name == "service" => Err("names another service".to_owned()),
@@ -96,13 +99,13 @@ mod tests {
     #[test]
     fn a_section_ends_where_the_next_begins() {
         let home = home(OWN);
-        let found = found("fx", &Environment::of_test(home.path(), &[]));
+        let found = found("fx", &Environment::from_variables(home.path(), &[]));
         let wanted = [("host", "db.example"), ("port", "5433"), ("password", "pass=word")];
         assert_eq!(found, wanted.map(|(name, value)| (name, value.to_owned())));
     }
 
     #[test]
-    fn the_machines_file_has_what_the_users_has_not() {
+    fn the_machines_file_has_what_the_users_lacks() {
         let home = home(OWN);
         for (dir, variables) in
             [("system", vec![]), ("conf", vec![("PGSYSCONFDIR", home.path().join("conf"))])]
@@ -112,18 +115,19 @@ mod tests {
             std::fs::write(home.path().join(dir).join("pg_service.conf"), text).unwrap();
             let variables: Vec<_> =
                 variables.iter().map(|(name, dir)| (*name, dir.to_str().unwrap())).collect();
-            let environment = Environment::of_test(home.path(), &variables);
+            let environment = Environment::from_variables(home.path(), &variables);
             assert_eq!(found("shared", &environment), [("host", dir.to_owned())]);
             assert_eq!(found("fx", &environment)[0], ("host", "db.example".to_owned()));
         }
     }
 
     #[test]
-    fn a_named_file_stands_for_the_users_own() {
+    fn a_named_file_replaces_the_users_own() {
         let home = home(OWN);
         let other = home.path().join("other.conf");
         std::fs::write(&other, "[fx]\nhost=named\n").unwrap();
-        let environment = Environment::of_test(home.path(), &[("PGSERVICEFILE", other.to_str().unwrap())]);
+        let environment =
+            Environment::from_variables(home.path(), &[("PGSERVICEFILE", other.to_str().unwrap())]);
         assert_eq!(found("fx", &environment), [("host", "named".to_owned())]);
         assert!(find("last", &environment).is_err());
         std::fs::remove_file(&other).unwrap();
@@ -132,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_line_is_told_by_its_number_and_not_by_what_it_says() {
+    fn a_wrong_line_is_reported_by_its_number_and_not_repeated() {
         let faults = ["hunter2", "pasword=hunter2", "hunter2=x", "service=hunter2", "ldap://hunter2=x"];
         for fault in faults {
             let home = home(&format!("[fx]\nhost=h\n{fault}\n"));
-            let error = find("fx", &Environment::of_test(home.path(), &[])).err().unwrap();
+            let error = find("fx", &Environment::from_variables(home.path(), &[])).err().unwrap();
             assert!(error.to_string().contains("line 3"), "{error}");
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         }

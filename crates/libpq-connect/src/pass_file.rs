@@ -1,74 +1,74 @@
-//! `~/.pgpass`: lines of `host:port:database:user:password`, where `*` matches anything and `\` takes the meaning from
-//! the character after it. A file that others can read is not used.
+//! [`PassFile`], usually `~/.pgpass`: lines of `host:port:database:user:password`, where `*` matches anything and `\` escapes the
+//! next character. A file that others can read is not used.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Who may look at a password besides its owner.
+/// Permissions of the group and others.
 const OTHERS: u32 = 0o077;
 
-/// A password file as it was read. It cannot be printed.
-pub(super) struct PassFile {
+/// The contents of a password file. Not printable.
+pub(crate) struct PassFile {
     text: Vec<u8>,
-    note: Option<String>,
+    warning: Option<String>,
 }
 
-/// What a password is looked up by.
+/// What to look a password up by.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub(super) host: &'a str,
-    pub(super) port: u16,
-    pub(super) database: &'a str,
-    pub(super) user: &'a str,
+pub(crate) struct PassFileKey<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+    pub(crate) database: &'a str,
+    pub(crate) user: &'a str,
 }
 
 impl PassFile {
-    /// Reads a file. One that is absent, or closed to this user, is as good as empty.
-    pub(super) fn read(path: &Path) -> Self {
-        match fs::metadata(path).ok().and_then(|metadata| objection(path, &metadata)) {
-            Some(note) => Self { text: Vec::new(), note: Some(note) },
-            None => Self { text: fs::read(path).unwrap_or_default(), note: None },
+    /// Reads a file. One that does not exist or cannot be read counts as empty.
+    pub(crate) fn read(path: &Path) -> Self {
+        match fs::metadata(path).ok().and_then(|metadata| refusal(path, &metadata)) {
+            Some(warning) => Self { text: Vec::new(), warning: Some(warning) },
+            None => Self { text: fs::read(path).unwrap_or_default(), warning: None },
         }
     }
 
-    /// Why the file was passed over, if it was.
-    pub(super) fn note(&self) -> Option<&str> {
-        self.note.as_deref()
+    /// Returns why the file is not used, if it is not.
+    pub(crate) fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
-    /// The password of the first line that matches.
-    pub(super) fn password(&self, wanted: Wanted<'_>) -> Option<Vec<u8>> {
+    /// Returns the password of the first line that matches.
+    pub(crate) fn password(&self, key: PassFileKey<'_>) -> Option<Vec<u8>> {
         let lines =
             self.text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        lines.filter(|line| !line.starts_with(b"#")).find_map(|line| password_in(line, wanted))
+        lines.filter(|line| !line.starts_with(b"#")).find_map(|line| password_in(line, key))
     }
 }
 
-fn objection(path: &Path, metadata: &fs::Metadata) -> Option<String> {
+fn refusal(path: &Path, metadata: &fs::Metadata) -> Option<String> {
     let path = path.display();
     if !metadata.is_file() {
-        return Some(format!("the password file {path} is not used: it is not a plain file"));
+        return Some(format!("the password file {path} is not used: it is not a regular file"));
     }
     (metadata.permissions().mode() & OTHERS != 0).then(|| {
         format!("the password file {path} is not used: others can read or change it; give it the mode 0600")
     })
 }
 
-fn password_in(line: &[u8], wanted: Wanted<'_>) -> Option<Vec<u8>> {
-    let port = wanted.port.to_string();
-    let fields = [wanted.host, &port, wanted.database, wanted.user];
+fn password_in(line: &[u8], key: PassFileKey<'_>) -> Option<Vec<u8>> {
+    let port = key.port.to_string();
+    let fields = [key.host, &port, key.database, key.user];
     let rest = fields.iter().try_fold(line, |line, field| after_match(line, field.as_bytes()))?;
     Some(unescape(rest))
 }
 
-/// What follows the first field of `line` and its colon, if that field matches.
-fn after_match<'a>(line: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+/// Returns what follows the first field of `line` if that field matches.
+fn after_match<'a>(line: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     if let Some(rest) = line.strip_prefix(b"*:") {
         return Some(rest);
     }
     let mut line = line;
-    for byte in wanted {
+    for byte in key {
         line = line.strip_prefix(b"\\").unwrap_or(line).strip_prefix(std::slice::from_ref(byte))?;
     }
     line.strip_prefix(b":")
@@ -90,7 +90,8 @@ fn unescape(escaped: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const WANTED: Wanted<'_> = Wanted { host: "db.example", port: 5432, database: "fx", user: "me" };
+    const WANTED: PassFileKey<'_> =
+        PassFileKey { host: "db.example", port: 5432, database: "fx", user: "me" };
 
     fn file(text: &str, mode: u32) -> (tempfile::TempDir, PassFile) {
         let dir = tempfile::tempdir().unwrap();
@@ -101,8 +102,8 @@ mod tests {
         (dir, read)
     }
 
-    fn assert_password(text: &str, wanted: Wanted<'_>, password: Option<&str>) {
-        let found = file(text, 0o600).1.password(wanted).map(|bytes| String::from_utf8(bytes).unwrap());
+    fn assert_password(text: &str, key: PassFileKey<'_>, password: Option<&str>) {
+        let found = file(text, 0o600).1.password(key).map(|bytes| String::from_utf8(bytes).unwrap());
         assert_eq!(found.as_deref(), password, "{text}");
     }
 
@@ -111,7 +112,7 @@ mod tests {
         let text = "# db.example:5432:fx:me:no\n\nother:5432:fx:me:no\ndb.example:5433:fx:me:no\n\
                     db.example:5432:fx:me:yes\n*:*:*:*:late\n";
         assert_password(text, WANTED, Some("yes"));
-        assert_password(text, Wanted { user: "you", ..WANTED }, Some("late"));
+        assert_password(text, PassFileKey { user: "you", ..WANTED }, Some("late"));
         assert_password("", WANTED, None);
         assert_password(
             "db.example:5432:fx:m:no\ndb.example:5432:fx:mee:no\ndb.example:5432:fx:me",
@@ -129,9 +130,9 @@ mod tests {
 
     #[test]
     fn colons_and_backslashes_are_escaped() {
-        let wanted = Wanted { host: "::1", user: r"a\b", ..WANTED };
-        assert_password(r"\:\:1:5432:fx:a\\b:p\:a\\s:s", wanted, Some(r"p:a\s:s"));
-        assert_password(r"::1:5432:fx:a\\b:as in libpq", wanted, Some("as in libpq"));
+        let key = PassFileKey { host: "::1", user: r"a\b", ..WANTED };
+        assert_password(r"\:\:1:5432:fx:a\\b:p\:a\\s:s", key, Some(r"p:a\s:s"));
+        assert_password(r"::1:5432:fx:a\\b:as in libpq", key, Some("as in libpq"));
         assert_password("db.example:5432:fx:me:trailing\\\r\n", WANTED, Some("trailing\\"));
     }
 
@@ -140,19 +141,20 @@ mod tests {
         for mode in [0o640, 0o604, 0o620] {
             let (_dir, read) = file("*:*:*:*:hunter2\n", mode);
             assert_eq!(read.password(WANTED), None);
-            let note = read.note().unwrap();
-            assert!(note.contains("pgpass") && note.contains("0600") && !note.contains("hunter2"), "{note}");
+            let warning = read.warning().unwrap();
+            assert!(warning.contains("pgpass") && warning.contains("0600"), "{warning}");
+            assert!(!warning.contains("hunter2"), "{warning}");
         }
         let (_dir, read) = file("*:*:*:*:hunter2\n", 0o400);
         assert_eq!(read.password(WANTED).as_deref(), Some(b"hunter2".as_slice()));
-        assert_eq!(read.note(), None);
+        assert_eq!(read.warning(), None);
     }
 
     #[test]
-    fn an_absent_file_is_empty_and_a_directory_is_told() {
+    fn an_absent_file_is_empty_and_a_directory_is_not_used() {
         let dir = tempfile::tempdir().unwrap();
         let absent = PassFile::read(&dir.path().join("none"));
-        assert!(absent.password(WANTED).is_none() && absent.note().is_none());
-        assert!(PassFile::read(dir.path()).note().unwrap().contains("not a plain file"));
+        assert!(absent.password(WANTED).is_none() && absent.warning().is_none());
+        assert!(PassFile::read(dir.path()).warning().unwrap().contains("not a regular file"));
     }
 }

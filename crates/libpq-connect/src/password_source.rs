@@ -1,5 +1,5 @@
-//! Where the password comes from: the URL, a command that is run at each connect, what libpq would find, or nowhere.
-//! Nothing here can be printed, and of the command neither its text nor what it writes is ever told.
+//! [`PasswordSource`]: where the password comes from. Nothing here is printable, and no error contains a password command or its
+//! output.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -9,47 +9,47 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::error::ConnectError;
-use super::passfile::{PassFile, Wanted};
+use crate::connect_error::ConnectError;
+use crate::pass_file::{PassFile, PassFileKey};
 
 /// How long a password command may take.
-pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// No password is longer; tokens of cloud providers have about 2 KiB.
+/// More than any password: tokens of cloud providers have about 2 KiB.
 const OUTPUT_BYTES_MAX: u64 = 64 * 1024;
 
-/// Where to get the password.
+/// Where to get the password for each connection.
 #[derive(Clone)]
-pub(super) enum PasswordSource {
-    /// It was given.
+pub(crate) enum PasswordSource {
+    /// The settings contain it.
     Given(String),
-    /// The first line that a command writes which is run in this directory; empty for the working directory.
+    /// The first line of output of a shell command run in this directory; empty means the working directory.
     Command { command: String, dir: PathBuf },
-    /// This file, if it has a line for the host.
+    /// A password file, if it has a line for the host.
     File(PathBuf),
     /// There is none.
     Nowhere,
 }
 
-/// What was got, for one connect.
-pub(super) enum Password {
+/// The password or passwords for one call of `connect`.
+pub(crate) enum Password {
     /// The same for every host.
     Same(Vec<u8>),
-    /// What the file has for each host.
+    /// What the password file has for each host.
     InFile(PassFile),
     /// None.
     Missing,
 }
 
 impl PasswordSource {
-    /// Gets the password anew: it may have changed since the last connect.
+    /// Fetches the password. It may have changed since the last call.
     ///
     /// # Errors
-    /// When the command gives none.
-    pub(super) async fn fetch(&self) -> Result<Password, ConnectError> {
+    /// When the command returns none.
+    pub(crate) async fn fetch(&self) -> Result<Password, ConnectError> {
         Ok(match self {
             Self::Given(password) => Password::Same(password.clone().into_bytes()),
-            Self::Command { command, dir } => Password::Same(run(command, dir, COMMAND_LIMIT).await?),
+            Self::Command { command, dir } => Password::Same(run(command, dir, COMMAND_TIMEOUT).await?),
             Self::File(path) => Password::InFile(PassFile::read(path)),
             Self::Nowhere => Password::Missing,
         })
@@ -57,37 +57,37 @@ impl PasswordSource {
 }
 
 impl Password {
-    /// The password for a host.
-    pub(super) fn of(&self, wanted: Wanted<'_>) -> Option<Vec<u8>> {
+    /// Returns the password for a host.
+    pub(crate) fn for_host(&self, key: PassFileKey<'_>) -> Option<Vec<u8>> {
         match self {
             Self::Same(password) => Some(password.clone()),
-            Self::InFile(file) => file.password(wanted),
+            Self::InFile(file) => file.password(key),
             Self::Missing => None,
         }
     }
 
-    /// Why a file that may hold one was passed over.
-    pub(super) fn note(&self) -> Option<&str> {
+    /// Returns why the password file is not used, if it is not.
+    pub(crate) fn warning(&self) -> Option<&str> {
         match self {
-            Self::InFile(file) => file.note(),
+            Self::InFile(file) => file.warning(),
             Self::Same(_) | Self::Missing => None,
         }
     }
 }
 
-/// The first line that a shell command writes, if it ends well and in time.
-async fn run(command: &str, dir: &Path, limit: Duration) -> Result<Vec<u8>, ConnectError> {
+/// Returns the first line of a shell command's output if it succeeds in time.
+async fn run(command: &str, dir: &Path, timeout: Duration) -> Result<Vec<u8>, ConnectError> {
     let mut shell = spawn(command, dir)?;
-    let end = match tokio::time::timeout(limit, finish(&mut shell)).await {
+    let end = match tokio::time::timeout(timeout, finish(&mut shell)).await {
         Ok(end) => end,
-        Err(_) => Err(fault(format!("took longer than {} s and was stopped", limit.as_secs_f64()))),
+        Err(_) => Err(error(format!("took longer than {} s and was stopped", timeout.as_secs_f64()))),
     };
-    // Whatever it started goes with it; after a good end there is nothing left to stop.
+    // Also stops what the command started.
     stop(&shell);
-    password_of(end?)
+    first_line(end?)
 }
 
-/// Starts a group of processes of its own, so that all of it can be stopped.
+/// Starts the shell in a process group of its own, so that everything it starts can be stopped.
 fn spawn(command: &str, dir: &Path) -> Result<Child, ConnectError> {
     let mut shell = Command::new("sh");
     if !dir.as_os_str().is_empty() {
@@ -95,7 +95,7 @@ fn spawn(command: &str, dir: &Path) -> Result<Child, ConnectError> {
     }
     shell.arg("-c").arg(command).process_group(0).kill_on_drop(true);
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    shell.spawn().map_err(|source| not_run(source, "cannot be started: there must be a `sh` on the PATH"))
+    shell.spawn().map_err(|source| not_run(source, "cannot be started: `sh` must be on the PATH"))
 }
 
 async fn finish(shell: &mut Child) -> Result<(ExitStatus, Vec<u8>), ConnectError> {
@@ -112,7 +112,7 @@ async fn read(stdout: ChildStdout) -> Result<Vec<u8>, ConnectError> {
     let mut limited = stdout.take(OUTPUT_BYTES_MAX + 1);
     limited.read_to_end(&mut output).await.map_err(|source| not_run(source, "cannot be read from"))?;
     match output.len() as u64 > OUTPUT_BYTES_MAX {
-        true => Err(fault("writes more than 64 KiB: it must write the password and nothing else".to_owned())),
+        true => Err(error("writes more than 64 KiB: it must write the password and nothing else".to_owned())),
         false => Ok(output),
     }
 }
@@ -125,18 +125,18 @@ fn stop(shell: &Child) {
     }
 }
 
-fn password_of((status, output): (ExitStatus, Vec<u8>)) -> Result<Vec<u8>, ConnectError> {
+fn first_line((status, output): (ExitStatus, Vec<u8>)) -> Result<Vec<u8>, ConnectError> {
     if !status.success() {
-        return Err(fault(format!("failed ({status}): run it by hand to see why")));
+        return Err(error(format!("failed ({status}): run it by hand to see why")));
     }
     let line = output.split(|byte| *byte == b'\n').next().unwrap_or_default();
     match line.strip_suffix(b"\r").unwrap_or(line) {
-        [] => Err(fault("wrote nothing on its first line: it must write the password there".to_owned())),
+        [] => Err(error("wrote nothing on its first line: it must write the password there".to_owned())),
         password => Ok(password.to_vec()),
     }
 }
 
-fn fault(why: String) -> ConnectError {
+fn error(why: String) -> ConnectError {
     ConnectError::PasswordCommand { why, source: None }
 }
 
@@ -148,15 +148,15 @@ fn not_run(source: std::io::Error, why: &str) -> ConnectError {
 mod tests {
     use super::*;
 
-    const AMPLE: Duration = Duration::from_secs(600);
+    const TIMEOUT: Duration = Duration::from_secs(600);
 
-    fn run_command(command: &str, limit: Duration) -> Result<Vec<u8>, ConnectError> {
+    fn run_command(command: &str, timeout: Duration) -> Result<Vec<u8>, ConnectError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(command, Path::new(""), limit))
+        runtime.block_on(run(command, Path::new(""), timeout))
     }
 
-    fn message_of(command: &str, limit: Duration) -> String {
-        let error = run_command(command, limit).unwrap_err();
+    fn message_of(command: &str, timeout: Duration) -> String {
+        let error = run_command(command, timeout).unwrap_err();
         let message = format!("{error} {error:?}");
         assert!(!message.contains("hunter2"), "{message}");
         message
@@ -164,10 +164,10 @@ mod tests {
 
     #[test]
     fn the_first_line_is_the_password() {
-        assert_eq!(run_command("echo 'pass word'; echo more", AMPLE).unwrap(), b"pass word");
-        assert_eq!(run_command("printf 'crlf\\r\\n'", AMPLE).unwrap(), b"crlf");
-        assert_eq!(run_command("printf unended", AMPLE).unwrap(), b"unended");
-        assert_eq!(run_command("printf '\\377\\n'", AMPLE).unwrap(), [0xff]);
+        assert_eq!(run_command("echo 'pass word'; echo more", TIMEOUT).unwrap(), b"pass word");
+        assert_eq!(run_command("printf 'crlf\\r\\n'", TIMEOUT).unwrap(), b"crlf");
+        assert_eq!(run_command("printf unended", TIMEOUT).unwrap(), b"unended");
+        assert_eq!(run_command("printf '\\377\\n'", TIMEOUT).unwrap(), [0xff]);
     }
 
     #[test]
@@ -183,23 +183,23 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_command_tells_its_exit_status_and_nothing_it_wrote() {
-        let message = message_of("echo hunter2; echo hunter2 >&2; exit 3", AMPLE);
+    fn a_failing_command_is_reported_with_its_exit_status_and_nothing_it_wrote() {
+        let message = message_of("echo hunter2; echo hunter2 >&2; exit 3", TIMEOUT);
         assert!(message.contains("exit status: 3"), "{message}");
-        assert!(message_of("hunter2-is-no-command", AMPLE).contains("exit status: 127"));
-        assert!(message_of("kill -9 $$; echo hunter2", AMPLE).contains("signal: 9"));
+        assert!(message_of("hunter2-is-no-command", TIMEOUT).contains("exit status: 127"));
+        assert!(message_of("kill -9 $$; echo hunter2", TIMEOUT).contains("signal: 9"));
     }
 
     #[test]
     fn an_empty_first_line_is_no_password() {
         for command in ["true", "echo; echo hunter2", "printf '\\r\\nhunter2'"] {
-            assert!(message_of(command, AMPLE).contains("first line"), "{command}");
+            assert!(message_of(command, TIMEOUT).contains("first line"), "{command}");
         }
     }
 
     #[test]
     fn a_command_that_writes_without_end_is_stopped() {
-        assert!(message_of("yes hunter2", AMPLE).contains("64 KiB"));
+        assert!(message_of("yes hunter2", TIMEOUT).contains("64 KiB"));
     }
 
     /// The pipe that the command inherits is at its end only when all that the command started has ended.
