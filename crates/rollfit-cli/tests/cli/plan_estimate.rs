@@ -3,6 +3,7 @@
 use std::fs;
 
 use rollfit_job::record::{End, Record};
+use rollfit_testkit::record::lines;
 use serde_json::Value;
 
 use crate::record::{read, records};
