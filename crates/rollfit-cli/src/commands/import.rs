@@ -18,12 +18,12 @@ use crate::{logging, open, output};
 /// What an import did, as it is printed.
 #[derive(serde::Serialize)]
 pub(super) struct ImportDocument {
-    files: Vec<FileLine>,
+    files: Vec<FileSummary>,
     keys: Vec<KeyLine>,
 }
 
 #[derive(serde::Serialize)]
-struct FileLine {
+struct FileSummary {
     path: String,
     key: String,
     #[serde(flatten)]
@@ -126,8 +126,8 @@ fn place(arguments: &ImportArguments) -> Place {
     Place { schema: arguments.schema.clone(), ..Place::new(arguments.into.clone()) }
 }
 
-fn describe(file: &BarFile) -> FileLine {
-    FileLine { path: file.path.display().to_string(), key: file.key.clone(), report: file.report.clone() }
+fn describe(file: &BarFile) -> FileSummary {
+    FileSummary { path: file.path.display().to_string(), key: file.key.clone(), report: file.report.clone() }
 }
 
 impl ImportDocument {
