@@ -88,7 +88,7 @@ fn planned(
     let mut planned = Vec::new();
     for (key, first, last) in spans(spec, source, &keys)? {
         for month in first.through(last) {
-            let partition = Partition { key: key.clone(), month };
+            let partition = Partition::new(key.clone(), month.into());
             // Where the source says which months there are, a month that it lacks is a gap and not a fault.
             if !(spec.keys == Keys::All && is_gap(spec, source, &partition)?) {
                 planned.push(partition);
@@ -97,7 +97,7 @@ fn planned(
     }
     planned.extend(stored.into_iter().filter(|partition| keys.contains(&partition.key)));
     let position = |key: &String| keys.iter().position(|known| known == key);
-    planned.sort_by_key(|partition| (position(&partition.key), partition.month));
+    planned.sort_by_key(|partition| (position(&partition.key), partition.period));
     planned.dedup();
     // Before the selection: a collision with a partition left out for now would destroy that one's output later.
     spec.check_outputs(planned.iter())?;
@@ -114,7 +114,8 @@ fn planned(
 fn stored_partitions(spec: &Spec, sink: &dyn Sink) -> Result<Vec<Partition>, StoreError> {
     let mut stored = sink.partitions()?;
     stored.retain(|partition| {
-        spec.from.is_none_or(|from| from <= partition.month) && spec.to.is_none_or(|to| partition.month <= to)
+        spec.from.is_none_or(|from| from <= partition.period.month())
+            && spec.to.is_none_or(|to| partition.period.month() <= to)
     });
     Ok(stored)
 }
@@ -146,7 +147,7 @@ fn spans(
     if let (Keys::Listed(_), Some(from), Some(to)) = (&spec.keys, spec.from, spec.to) {
         return Ok(keys.iter().map(|key| (key.clone(), from, to)).collect());
     }
-    let found: Vec<_> = keys.iter().map(|key| (key, source.months(&spec.series[0], key))).collect();
+    let found: Vec<_> = keys.iter().map(|key| (key, source.months(&spec.series[0].of_key(key)))).collect();
     let known = || found.iter().filter_map(|(_, span)| span.as_ref().ok().copied().flatten());
     let first_of_all = spec.from.or(known().map(|(first, _)| first).min());
     let last_of_all = spec.to.or(known().map(|(_, last)| last).max());
@@ -169,7 +170,7 @@ fn spans(
 
 /// A table that cannot be read is no gap: its partitions fail.
 fn is_gap(spec: &Spec, source: &dyn Source, partition: &Partition) -> Result<bool, StoreError> {
-    match source.estimate_rows(&spec.series[0], partition) {
+    match source.estimate_rows(&spec.series[0].of_key(&partition.key), partition.period) {
         Ok(rows) => Ok(rows == 0),
         Err(error) if error.is_unconnected() => Err(error),
         Err(_) => Ok(false),
@@ -229,18 +230,15 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
         Ok((Assessment { state: State::Missing, .. }, input, _)) if input.rows == 0 => {
             failed(no_rows(job.spec, partition, &input))
         }
-        Ok((Assessment { state, cause, .. }, input, join_loss)) => {
-            let writes = matches!(state, State::Missing | State::InputChanged);
-            PlannedPartition {
-                partition: partition.clone(),
-                state: Some(state),
-                cause,
-                rows: input.rows,
-                lookback_rows: input.lookback_rows,
-                write_bytes: if writes { job.sink.estimate_bytes(partition, input.rows) } else { 0 },
-                join_loss: join_loss.filter(|_| is_written_first(state)),
-            }
-        }
+        Ok((Assessment { state, cause, .. }, input, join_loss)) => PlannedPartition {
+            partition: partition.clone(),
+            state: Some(state),
+            cause,
+            rows: input.rows,
+            lookback_rows: input.lookback_rows,
+            write_bytes: if state.is_due() { job.sink.estimate_bytes(partition, input.rows) } else { 0 },
+            join_loss: join_loss.filter(|_| is_written_first(state)),
+        },
         Err(error) => failed(crate::error_chain(&error)),
     }
 }
@@ -270,8 +268,9 @@ pub(crate) fn is_written_first(state: State) -> bool {
 pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     let missing = |partition: &Partition| matches!(job.sink.found(partition), Ok(Found::Nothing));
     let bytes = |partition: &Partition| {
-        let rows =
-            job.spec.series.iter().filter_map(|series| job.source.estimate_rows(series, partition).ok());
+        let rows = job.spec.series.iter().filter_map(|series| {
+            job.source.estimate_rows(&series.of_key(&partition.key), partition.period).ok()
+        });
         job.sink.estimate_bytes(partition, rows.min().unwrap_or(0))
     };
     for_each(partitions, job.workers.count(partitions.len()), |partition| {

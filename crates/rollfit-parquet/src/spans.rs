@@ -8,11 +8,12 @@ use std::sync::Arc;
 use arrow_array::Array;
 use arrow_schema::TimeUnit;
 use parquet::file::statistics::Statistics;
+use rollfit_job::lock::lock;
 use rollfit_job::month::display_instant;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::unreadable;
-use crate::table::{TableFile, lock};
+use crate::table::TableFile;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::ticks;
 use rollfit_files::parquet_file::Integrity;

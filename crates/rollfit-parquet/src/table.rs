@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use arrow_array::{Array, ArrayRef};
@@ -19,6 +19,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
+use rollfit_job::lock::lock;
 use rollfit_job::store::{Fault, Rows, StoreError};
 
 use crate::fault::{file_error, source_fault, unreadable};
@@ -234,11 +235,6 @@ fn check_row_count(metadata: &ParquetMetaData) -> Result<(), String> {
 fn is_settled(modified: SystemTime) -> bool {
     const COARSEST_CLOCK: Duration = Duration::from_secs(3);
     modified.elapsed().is_ok_and(|age| age > COARSEST_CLOCK)
-}
-
-/// Locks whether or not a thread panicked while it held the lock: what is guarded here is consistent at every step.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// An open file of a table: what it holds does not change, whatever takes its name.

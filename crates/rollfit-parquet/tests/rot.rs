@@ -45,8 +45,8 @@ fn done() -> TempDir {
 fn sources(dir: &Path) -> Result<Vec<Rows>, StoreError> {
     let (spec, partition) = (spec(), partition("aaa", MONTH));
     let store = ParquetStore::open(dir, &spec).unwrap();
-    let mut snapshot = store.snapshot(&spec.series, &partition, 0)?;
-    (0..2).map(|series| snapshot.rows(series, partition.month.span_us())).collect()
+    let mut snapshot = store.snapshot(&spec.series_of_key(&partition.key), partition.period, 0)?;
+    (0..2).map(|series| snapshot.rows(series, partition.period.span_us())).collect()
 }
 
 /// The receipt's text and the bits of the features of the partition, where they are believed.
@@ -143,7 +143,8 @@ fn a_damaged_source_names_its_file_and_a_way_out_and_fails_every_month() {
     fs::write(&path, bytes).unwrap();
     let (spec, store) = (spec(), ParquetStore::open(dir.path(), &spec()).unwrap());
     for month in MONTHS {
-        let error = store.snapshot(&spec.series, &partition("aaa", month), 0).err().unwrap();
+        let error =
+            store.snapshot(&spec.series_of_key("aaa"), partition("aaa", month).period, 0).err().unwrap();
         let parts =
             ["m1_aaa/2017-01.parquet is damaged", "restore it from a backup", "import its bars again"];
         assert_says(&error_chain(&error), &parts);
@@ -162,23 +163,33 @@ fn a_plan_of_one_key_reads_the_footers_of_the_others_and_no_row() {
     fs::write(&path, bytes).unwrap();
     let (spec, store) = (spec(), ParquetStore::open(dir.path(), &spec()).unwrap());
     let month = MONTH.parse().unwrap();
-    assert_eq!(store.months(&spec.series[0], "aaa").unwrap(), Some((month, month)));
-    assert_eq!(store.estimate_rows(&spec.series[0], &partition("aaa", MONTH)).unwrap(), 24);
-    assert!(store.snapshot(&spec.series, &partition("aaa", MONTH), 0).err().unwrap().is_damage());
+    assert_eq!(store.months(&spec.series[0].of_key("aaa")).unwrap(), Some((month, month)));
+    assert_eq!(
+        store.estimate_rows(&spec.series[0].of_key("aaa"), partition("aaa", MONTH).period).unwrap(),
+        24
+    );
+    assert!(
+        store
+            .snapshot(&spec.series_of_key("aaa"), partition("aaa", MONTH).period, 0)
+            .err()
+            .unwrap()
+            .is_damage()
+    );
 }
 
 #[test]
 fn an_import_beside_moved_away_files_keeps_the_rule_of_the_base() {
     use rollfit_job::import::BarsOptions;
-    use rollfit_parquet::BarsImport;
+    use rollfit_job::store::BarsImport;
+    use rollfit_parquet::ParquetImport;
     let dir = TempDir::new().unwrap();
     let import = |base_from_us| {
         let options = BarsOptions { base_from_us, rebase: false, replace: false };
-        let mut import = BarsImport::begin(dir.path(), options, &RealFiles)?;
+        let mut import = ParquetImport::begin(dir.path(), options, &RealFiles)?;
         import.add("aaa", &bars("aaa", &[MONTH], 24, 0))?;
-        import.commit()
+        Box::new(import).commit()
     };
-    let start_us = partition("aaa", MONTH).month.span_us().start;
+    let start_us = partition("aaa", MONTH).period.span_us().start;
     import(Some(start_us + 5 * MINUTE_US)).unwrap();
     let before = support::tree(dir.path());
     fs::remove_file(dir.path().join(CLOSES)).unwrap();
@@ -254,7 +265,7 @@ impl Dropped {
     /// Rows in January and February, in one file of one row group each table.
     fn new() -> (Self, Vec<i64>) {
         let dir = TempDir::new().unwrap();
-        let starts = MONTHS.map(|month| partition("aaa", month).month.span_us().start);
+        let starts = MONTHS.map(|month| partition("aaa", month).period.span_us().start);
         let instants: Vec<i64> =
             starts.iter().flat_map(|start| (0..9).map(move |row| start + row * MINUTE_US)).collect();
         let dropped = Self { dir };
@@ -298,8 +309,8 @@ impl Dropped {
     fn rows(&self, month: &str) -> Result<usize, StoreError> {
         let (spec, partition) = (spec(), partition("aaa", month));
         let store = ParquetStore::open(self.dir.path(), &spec).unwrap();
-        let mut snapshot = store.snapshot(&spec.series, &partition, 0)?;
-        Ok(snapshot.rows(0, partition.month.span_us())?.instants_us.len())
+        let mut snapshot = store.snapshot(&spec.series_of_key(&partition.key), partition.period, 0)?;
+        Ok(snapshot.rows(0, partition.period.span_us())?.instants_us.len())
     }
 }
 

@@ -145,25 +145,12 @@ impl PostgresStore {
     ) -> Result<Option<(Partition, Table)>, StoreError> {
         let names = tables::names(session, &self.schema)?;
         let siblings = names.iter().filter_map(|name| Some((series.partition_named(name, key)?, name)));
-        let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.month));
+        let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.period));
         let Some((other, name)) = nearest else { return Ok(None) };
         let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
         // A table that could not be written itself is no model for another.
         let table = table.filter(|table| Leaf::new(table, series).is_ok());
         Ok(table.map(|table| (other, table)))
-    }
-
-    /// A features table of no key and month in particular, and its columns in a CREATE TABLE.
-    pub(crate) fn model_leaf(
-        &self,
-        session: &mut Session,
-        series: &Series,
-    ) -> Result<(Leaf, String), StoreError> {
-        let like = self.sibling(session, series, "")?.map(|(_, table)| table);
-        let model = Model::like(like);
-        let leaf = self.leaf_like(&model, series, &self.table(&series.name))?;
-        let columns = columns_sql(series, &leaf);
-        Ok((leaf, columns))
     }
 
     fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {
@@ -300,7 +287,7 @@ pub(crate) fn attach_sql(
     time: TimeType,
     partition: &Partition,
 ) -> String {
-    let bounds = BoundSpan::of(partition.month).sql(time);
+    let bounds = BoundSpan::from_period(partition.period).sql(time);
     format!("ALTER TABLE {} ATTACH PARTITION {} {bounds}", parent.sql(), leaf.sql())
 }
 

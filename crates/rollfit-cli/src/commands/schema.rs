@@ -3,12 +3,12 @@
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
-use rollfit_postgres::Purpose;
+use rollfit_job::store::Purpose;
 
 use crate::args::{GlobalArguments, SchemaArguments};
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Address, Store};
-use crate::output;
+use crate::stores::Stores;
+use crate::{open, output};
 
 #[derive(serde::Serialize)]
 struct SchemaDocument {
@@ -17,17 +17,14 @@ struct SchemaDocument {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let spec = open::spec(&arguments.config)?;
-    let no_schema = || Failure::usage("features go to files, which need no schema: `rollfit run` makes them");
-    if let Address::Parquet(_) = open::address(&spec.sink.place.url)? {
-        return Err(no_schema());
-    }
-    let stores = open::stores(&spec, Purpose::Read)?;
-    let Store::Postgres(sink) = &stores.sink else { return Err(no_schema()) };
-    let mut partitions =
-        open::planned(&spec, stores.source.source().as_ref(), sink.as_ref(), &arguments.only)?;
+    let stores = Stores::open(&spec, Purpose::Read)?;
+    let (source, sink) = (stores.source(), stores.sink());
+    let mut partitions = open::planned(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
     partitions.extend(months_ahead(&partitions, arguments.months_ahead.into()));
     spec.check_outputs(partitions.iter())?;
-    let statements = sink.ddl(&partitions)?;
+    let statements = stores.sink_store().ddl(&partitions)?.ok_or_else(|| {
+        Failure::usage("features go to files, which need no schema: `rollfit run` makes them")
+    })?;
     if global.json {
         output::json(&SchemaDocument { statements })?;
     } else if statements.is_empty() {
@@ -41,11 +38,11 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
 /// The months after the last one of each key.
 fn months_ahead(partitions: &[Partition], count: usize) -> Vec<Partition> {
     let is_last = |partition: &&Partition| {
-        !partitions.iter().any(|other| other.key == partition.key && other.month > partition.month)
+        !partitions.iter().any(|other| other.key == partition.key && other.period > partition.period)
     };
     let after = |last: &Partition| {
-        let months = last.month.through(Month::MAX).skip(1).take(count);
-        months.map(|month| Partition { key: last.key.clone(), month }).collect::<Vec<_>>()
+        let months = last.period.month().through(Month::MAX).skip(1).take(count);
+        months.map(|month| Partition::new(last.key.clone(), month.into())).collect::<Vec<_>>()
     };
     partitions.iter().filter(is_last).flat_map(after).collect()
 }
@@ -55,7 +52,7 @@ mod tests {
     use super::*;
 
     fn partition(key: &str, month: &str) -> Partition {
-        Partition { key: key.to_owned(), month: month.parse().unwrap() }
+        Partition::new(key.to_owned(), month.parse().unwrap())
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Spec;
-use rollfit_job::store::{Claim, FeatureTile, Sink, Slot};
+use rollfit_job::store::Purpose;
+use rollfit_job::store::{Claim, FeatureTile, Sink, Slot, Write};
 use rollfit_job::watch::StoreSample;
-use rollfit_postgres::{PostgresStore, Purpose};
+use rollfit_postgres::PostgresStore;
 
 use crate::workload::Workload;
 
@@ -50,7 +51,7 @@ impl Opened {
     }
 
     pub(crate) fn claim(&self, partition: &Partition) -> Box<dyn Slot + '_> {
-        match self.store.claim(partition).unwrap() {
+        match self.store.claim(partition, Write::Replace).unwrap() {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) => panic!("{holder} has it"),
         }
@@ -58,7 +59,7 @@ impl Opened {
 
     /// Hands over rows of the first series.
     pub(crate) fn write(&self, slot: &mut dyn Slot, partition: &Partition, rows: i64) {
-        let start_us = partition.month.span_us().start;
+        let start_us = partition.period.span_us().start;
         let instants_us: Vec<i64> = (0..rows).map(|row| start_us + row * 60_000_000).collect();
         let values = vec![0.5; instants_us.len() * self.spec.series[0].columns.len()];
         slot.write(FeatureTile { instants_us: &instants_us, first_column: 0, values: &values }).unwrap();
@@ -67,7 +68,7 @@ impl Opened {
 
 /// `eurusd 2017-01`, which every workload has.
 pub(crate) fn first_partition() -> Partition {
-    Partition { key: "eurusd".to_owned(), month: "2017-01".parse().unwrap() }
+    Partition::new("eurusd".to_owned(), "2017-01".parse().unwrap())
 }
 
 /// Samples until one is as it should be.

@@ -14,7 +14,7 @@ mod forecast;
 mod foretold;
 mod level;
 mod network;
-mod outlook;
+mod plan_estimate;
 mod predicted;
 mod report;
 mod resources;
@@ -27,7 +27,7 @@ mod work;
 
 use self::evidence::Evidence;
 pub use self::forecast::{Eta, Forecast};
-pub use self::outlook::{Measured, Outlook};
+pub use self::plan_estimate::PlanEstimate;
 pub use self::report::{
     ActivityShare, Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, Foretold, LaneSlice,
     Predicted, Remedy, Resource, RunFacts, Scaling, TimelinePoint, Worth,

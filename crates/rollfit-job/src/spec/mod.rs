@@ -20,6 +20,7 @@ pub use self::stores::{Compression, NumberType, Place, RowSecurity, SinkSpec};
 use crate::foreign;
 use crate::month::Month;
 use crate::partition::{Partition, check_key};
+use crate::store::SeriesOfKey;
 
 /// The name of the time column of every features table.
 pub const TIME_COLUMN: &str = "ts_utc";
@@ -226,6 +227,11 @@ fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a
 }
 
 impl Spec {
+    /// Every series of one key.
+    pub fn series_of_key<'a>(&'a self, key: &'a str) -> Vec<SeriesOfKey<'a>> {
+        self.series.iter().map(|series| series.of_key(key)).collect()
+    }
+
     /// Reads a configuration; each variable `ROLLFIT_SECTION__KEY` replaces or adds the value at that place.
     ///
     /// # Errors
@@ -338,15 +344,26 @@ impl Spec {
 }
 
 impl Series {
+    /// The series of one key.
+    pub fn of_key<'a>(&'a self, key: &'a str) -> SeriesOfKey<'a> {
+        SeriesOfKey {
+            name: &self.name,
+            table: self.table.for_key(key),
+            key,
+            time: &self.time,
+            value: &self.value,
+        }
+    }
+
     /// The name of the features table of a partition.
     pub fn features_table(&self, partition: &Partition) -> String {
-        let (yyyy, mm) = (partition.month.yyyy(), partition.month.mm());
+        let (yyyy, mm) = (partition.period.month().yyyy(), partition.period.month().mm());
         self.features.expand(&[("key", &partition.key), ("yyyy", &yyyy), ("mm", &mm)])
     }
 
     /// The name of the partitioned table that a partition's features table is a part of, if there is one.
     pub fn parent_table(&self, partition: &Partition) -> Option<String> {
-        let values = [("key", partition.key.as_str()), ("yyyy", &partition.month.yyyy())];
+        let values = [("key", partition.key.as_str()), ("yyyy", &partition.period.month().yyyy())];
         self.parent.as_ref().map(|parent| parent.expand(&values))
     }
 
@@ -355,7 +372,7 @@ impl Series {
         let values = self.features.values_of(name, &[("key", None), ("yyyy", Some(4)), ("mm", Some(2))])?;
         let [key, yyyy, mm] = values.try_into().ok()?;
         check_key(&key).ok()?;
-        Some(Partition { key, month: format!("{yyyy}-{mm}").parse().ok()? })
+        Some(Partition::new(key, format!("{yyyy}-{mm}").parse().ok()?))
     }
 
     /// As [`Series::partition_of`]; a name in which the key has no place is that of a table of `key`.
@@ -365,7 +382,7 @@ impl Series {
         }
         let values = self.features.values_of(name, &[("yyyy", Some(4)), ("mm", Some(2))])?;
         let [yyyy, mm] = values.try_into().ok()?;
-        Some(Partition { key: key.to_owned(), month: format!("{yyyy}-{mm}").parse().ok()? })
+        Some(Partition::new(key.to_owned(), format!("{yyyy}-{mm}").parse().ok()?))
     }
 
     /// The windows without their labels.

@@ -7,7 +7,6 @@ mod facts;
 mod figures;
 mod html;
 mod markdown;
-mod probe;
 mod tables;
 mod terminal;
 
@@ -17,7 +16,6 @@ use std::path::Path;
 use rollfit_job::analysis::Analysis;
 use rollfit_job::record::{Header, Record};
 
-use self::probe::probe;
 use crate::args::{AnalyzeArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::replace::replace;
@@ -25,9 +23,6 @@ use crate::state_dir::{self, RunFile, StateDir};
 use crate::{output, trace};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Result<Exit, Failure> {
-    if arguments.probe {
-        return probe(global, &arguments.config);
-    }
     let state = StateDir::open();
     let path = state.find(arguments.run.as_deref())?;
     let record = state_dir::read(&path)?;
@@ -63,10 +58,7 @@ fn print(global: &GlobalArguments, arguments: &AnalyzeArguments, analysis: &Anal
 /// The newest run of the same job that began before this one and wrote something. What cannot be read is passed over.
 fn earlier(state: &StateDir, record: &Record) -> Option<Record> {
     let Header { job, started, .. } = &record.header;
-    let is_earlier = |run: &RunFile| {
-        state_dir::header(&run.path).is_some_and(|header| header.job == *job && header.started < *started)
-    };
-    let runs = state.runs().into_iter().filter(is_earlier);
-    let mut records = runs.filter_map(|run| state_dir::read(&run.path).ok());
-    records.find(|other| other.partitions.iter().any(|end| end.outcome == "written"))
+    let is_earlier = |_: &RunFile, header: &Header| header.job == *job && header.started < *started;
+    let wrote = |other: &Record| other.partitions.iter().any(|end| end.outcome == "written");
+    state.records_of(is_earlier).find(wrote)
 }

@@ -132,7 +132,7 @@ impl Advice {
         let variable = self.variable.as_ref().map_or_else(String::new, |variable| format!("{variable} "));
         let only = written
             .get(written.len() / 2)
-            .map(|end| quoted(&format!("{}:{}", end.partition.key, end.partition.month)))
+            .map(|end| quoted(&format!("{}:{}", end.partition.key, end.partition.period)))
             .map_or_else(String::new, |selector| format!(" --only {selector}"));
         let config = match record.header.config.as_str() {
             "" => String::new(),
