@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use rollfit_job::analysis::{Estimate, Forecast};
+use rollfit_analysis::{Estimate, Forecast};
 use rollfit_job::record::typed;
 use rollfit_job::watch::Moment;
 use rollfit_store::regular_file;

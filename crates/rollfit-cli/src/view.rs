@@ -122,8 +122,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use rollfit_analysis::Estimate;
     use rollfit_job::activity::Activity;
-    use rollfit_job::analysis::Estimate;
     use rollfit_job::partition::Partition;
     use rollfit_job::watch::Moment;
 

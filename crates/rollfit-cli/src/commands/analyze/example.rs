@@ -2,7 +2,7 @@
 
 mod over_time;
 
-use rollfit_job::analysis::{
+use rollfit_analysis::{
     Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, Foretold, LaneSlice, Predicted, Remedy,
     Resource, RunFacts, Scaling, Worth,
 };

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rollfit_job::analysis::{Analysis, Bottleneck, Combined, Foretold, Predicted, Remedy, Worth};
+use rollfit_analysis::{Analysis, Bottleneck, Combined, Foretold, Predicted, Remedy, Worth};
 use rollfit_job::record::Header;
 use rollfit_job::spec::{Origin, Setting};
 

@@ -2,7 +2,7 @@
 //!
 //! Holds true: what was measured is told as it is; what is estimated is told with three digits, for more would not be true.
 
-use rollfit_job::analysis::Estimate;
+use rollfit_analysis::Estimate;
 
 use crate::output::{TimeUnit, count, time};
 

@@ -2,7 +2,7 @@
 //!
 //! Holds true: what a record holds is text. It opens no tag, ends no cell and mentions nobody.
 
-use rollfit_job::analysis::{Analysis, Bottleneck};
+use rollfit_analysis::{Analysis, Bottleneck};
 use rollfit_job::record::Header;
 
 use super::facts::{self, Fact, Form};

@@ -14,7 +14,7 @@ mod terminal;
 use std::io;
 use std::path::Path;
 
-use rollfit_job::analysis::Analysis;
+use rollfit_analysis::Analysis;
 use rollfit_job::record::{Header, Record};
 
 use self::probe::probe;

@@ -1,7 +1,7 @@
 //! [`Table`]: a part of an analysis in rows and columns, the same in the terminal, in Markdown and in HTML.
 
+use rollfit_analysis::{ActivityShare, Analysis, Basis, LaneSlice, Resource, Scaling, TimelinePoint};
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::analysis::{ActivityShare, Analysis, Basis, LaneSlice, Resource, Scaling, TimelinePoint};
 use rollfit_job::record::{Decision, Header, Unavailable};
 
 use super::facts;

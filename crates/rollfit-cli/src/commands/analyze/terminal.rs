@@ -3,7 +3,7 @@
 //! Holds true: no line is wider than [`WIDTH`], except for a word that is, and nothing but text reaches the terminal,
 //! whatever a record holds.
 
-use rollfit_job::analysis::{Analysis, Bottleneck, Combined, Worth};
+use rollfit_analysis::{Analysis, Bottleneck, Combined, Worth};
 use rollfit_job::record::Header;
 use textwrap::{Options, wrap};
 

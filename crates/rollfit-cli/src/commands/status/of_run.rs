@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rollfit_analysis::Estimate;
 use rollfit_job::activity::Activity;
-use rollfit_job::analysis::Estimate;
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Header, PartitionEnd, Record};
 use rollfit_job::watch::{MachineSample, StoreSample, Totals};

@@ -1,7 +1,7 @@
 //! What workers did over time, for examples.
 
+use rollfit_analysis::{ActivityShare, LaneSlice, TimelinePoint};
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::analysis::{ActivityShare, LaneSlice, TimelinePoint};
 use rollfit_job::partition::Partition;
 
 const ROWS: u64 = 30_000;

@@ -4,8 +4,8 @@
 //! drawn as one, and then in the colour of what took longest alone.
 
 use maud::{Markup, html};
+use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::Times;
-use rollfit_job::analysis::{Analysis, LaneSlice};
 
 use super::chart::{Figure, Plot, SINCE, divided, legend, parts, px, rectangle, told};
 use crate::output::{count, time};

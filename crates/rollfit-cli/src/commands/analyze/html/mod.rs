@@ -15,7 +15,7 @@ mod workers;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use rollfit_job::analysis::Analysis;
+use rollfit_analysis::Analysis;
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("style.css");

@@ -1,7 +1,7 @@
 //! The page: what stands where.
 
 use maud::{Markup, html};
-use rollfit_job::analysis::{Analysis, Bottleneck, Combined, Predicted};
+use rollfit_analysis::{Analysis, Bottleneck, Combined, Predicted};
 use rollfit_job::record::Header;
 
 use super::chart::px;

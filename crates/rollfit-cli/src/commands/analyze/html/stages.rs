@@ -1,8 +1,8 @@
 //! What the workers did over time, activities stacked: the height is workers, the area their time.
 
 use maud::{Markup, html};
+use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::analysis::{Analysis, LaneSlice};
 
 use super::chart::{Figure, Plot, SINCE, legend, parts, px, rectangle, told};
 use crate::commands::analyze::figures::{quantity, share};

@@ -1,7 +1,7 @@
 //! Throughput, workers and cores over time, one above the other on one axis of time.
 
 use maud::{Markup, html};
-use rollfit_job::analysis::{Analysis, TimelinePoint};
+use rollfit_analysis::{Analysis, TimelinePoint};
 use rollfit_job::record::Decision;
 
 use super::chart::{Figure, Plot, SINCE, legend, px, rectangle};

@@ -1,7 +1,7 @@
 //! What N workers would give: measured points, the curve of the model with its range, and where it stops to be worth it.
 
 use maud::{Markup, html};
-use rollfit_job::analysis::{Analysis, Basis, Estimate, Scaling};
+use rollfit_analysis::{Analysis, Basis, Estimate, Scaling};
 
 use super::chart::{Figure, Plot, legend, px};
 use crate::commands::analyze::figures::{estimated_rate, estimated_time};

@@ -13,7 +13,7 @@ mod store;
 use std::time::Instant;
 
 use rollfit::Cpu;
-use rollfit_job::analysis::{Measured, Outlook};
+use rollfit_analysis::{Measured, Outlook};
 use rollfit_job::spec::{Setting, Spec};
 use rollfit_job::speed::StoreSpeed;
 use rollfit_job::store::{Sink, Source};

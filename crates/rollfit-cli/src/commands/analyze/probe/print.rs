@@ -1,6 +1,6 @@
 //! A [`Probe`] for people: what is to be expected first, then what that follows from.
 
-use rollfit_job::analysis::Outlook;
+use rollfit_analysis::Outlook;
 use rollfit_job::speed::{StoreSpeed, WriteSpeed};
 
 use super::super::figures::{byte_rate, estimated_rate, estimated_time, quantity, rate};
