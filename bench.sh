@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|compression|workload|python|postgres|seconds_of_a_run|
-# production|sampling|probe|workers|walkthrough]..., all by default.
-# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `rivals`, `python`, `sampling`
-# and `probe`, a C++ compiler for `fuzz`, PostgreSQL's server programs for `postgres`, `production`, `sampling` and `probe`, and
-# below ROLLFIT_BENCH_DIR (target/bench) 15 GB of free space for `workload`, 50 for `production` and `probe`. Figures of one
-# machine compare within one call only.
+# production|sampling|workers|walkthrough]..., all by default.
+# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `rivals`, `python` and
+# `sampling`, a C++ compiler for `fuzz`, PostgreSQL's server programs for `postgres`, `production` and `sampling`, and below
+# ROLLFIT_BENCH_DIR (target/bench) 15 GB of free space for `workload`, 50 for `production`. Figures of one machine compare
+# within one call only.
 set -euo pipefail
 cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
@@ -12,7 +12,7 @@ dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$(realpath -m "$dir")/state
-wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production sampling probe workers walkthrough}
+wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production sampling workers walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -214,20 +214,6 @@ sampling() {
     stop_server
 }
 
-# What a probe says that the whole job will take, beside what it takes, on both stores.
-probe() {
-    heading "analyze --probe beside the whole reference workload (goal 30 %)"
-    import_workload
-    rm -rf "$dir/fx/features"
-    told_and_taken Parquet "$dir/rollfit.toml"
-    rm -rf "$dir/fx/features"
-    start_server
-    to_server
-    told_and_taken PostgreSQL "$dir/stages.toml"
-    stop_server
-    rm -rf "$server"
-}
-
 # One month of every pair at 1, 2, 3 and 4 workers on both stores: what was written a second, beside what the analysis of
 # the runs at half as many workers, or the next fewer, says of so many. Medians of five.
 workers() {
@@ -277,19 +263,6 @@ walkthrough() {
     "$rollfit" run --quiet --config "$dir/walkthrough.toml"
     "$rollfit" analyze --html "$dir/fixed.html"
     rm -rf "$dir/fx/features"
-}
-
-told_and_taken() {
-    local told took
-    told=$("$rollfit" analyze --probe --json --config "$2")
-    took=$(seconds "$rollfit" run --quiet --config "$2")
-    python3 -c '
-import json, sys
-name, took, told = sys.argv[1], float(sys.argv[2]), json.load(sys.stdin)
-job = told["outlook"]["job_s"]
-print("%-10s told %.1f s (%.1f to %.1f) with %d workers after %.0f s of probing, took %.1f s: %+.0f %%" % (
-    name, job["expected"], job["low"], job["high"], told["outlook"]["workers"], told["took_s"], took,
-    100 * (job["expected"] / took - 1)))' "$1" "$took" <<<"$told"
 }
 
 machine

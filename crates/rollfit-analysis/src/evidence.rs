@@ -222,7 +222,7 @@ fn workers_with_session(record: &Record) -> Option<usize> {
 }
 
 /// How far `auto` goes: where the store is far away, more workers than cores pay.
-pub(super) fn auto_max(machine: &MachineLimits) -> usize {
+fn auto_max(machine: &MachineLimits) -> usize {
     const LEAST: usize = 32;
     const A_CORE: f64 = 8.0;
     let cores = machine.cores_allowed.unwrap_or(1.0);

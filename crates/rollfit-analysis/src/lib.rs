@@ -14,7 +14,6 @@ mod forecast;
 mod foretold;
 mod level;
 mod network;
-mod outlook;
 mod predicted;
 mod report;
 mod resources;
@@ -27,7 +26,6 @@ mod work;
 
 use self::evidence::Evidence;
 pub use self::forecast::{Eta, Forecast};
-pub use self::outlook::{Measured, Outlook};
 pub use self::report::{
     ActivityShare, Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, Foretold, LaneSlice,
     Predicted, Remedy, Resource, RunFacts, Scaling, TimelinePoint, Worth,

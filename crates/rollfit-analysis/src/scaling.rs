@@ -13,7 +13,7 @@ use super::words::{bytes, duration, number, percent};
 use super::work::{Place, Work};
 
 /// The numbers of workers that are told in any case.
-pub(super) const NUMBERS: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
+const NUMBERS: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 /// A step that brings less than this is not worth it.
 const WORTH: f64 = 0.05;
 
@@ -133,7 +133,7 @@ fn limit(evidence: &Evidence<'_>, workers: usize) -> Option<String> {
 }
 
 /// What stands against so many workers beside sessions and memory.
-pub(super) fn limit_of(case: &Case, workers: usize) -> Option<String> {
+fn limit_of(case: &Case, workers: usize) -> Option<String> {
     if workers > case.rows.len() {
         return Some(format!("no gain: there are {} partitions", case.rows.len()));
     }
@@ -233,11 +233,7 @@ pub(super) fn binding(case: &Case) -> String {
 
 /// Beyond how many workers it is not worth it: the first number that a third or half more of brings less than 5%.
 pub(super) fn worth(evidence: &Evidence<'_>) -> Option<Worth> {
-    worth_of(&evidence.case, |workers| limit(evidence, workers))
-}
-
-/// As [`worth`], where `limit` tells what stands against so many.
-pub(super) fn worth_of(case: &Case, limit: impl Fn(usize) -> Option<String>) -> Option<Worth> {
+    let case = &evidence.case;
     let work = case.likeliest()?;
     let most = case.workers_max();
     let rows_per_s = work.rows_per_s(most);
@@ -245,7 +241,7 @@ pub(super) fn worth_of(case: &Case, limit: impl Fn(usize) -> Option<String>) -> 
     let gain = |workers: usize| rows_per_s[next(workers)] / rows_per_s[workers] - 1.0;
     let workers = (1..=most).find(|workers| *workers == most || gain(*workers) < WORTH)?;
     let why = if workers == most {
-        limit(most + 1).unwrap_or_else(|| "no more can be told".to_owned())
+        limit(evidence, most + 1).unwrap_or_else(|| "no more can be told".to_owned())
     } else {
         format!(
             "{} workers would bring {} more; {}",

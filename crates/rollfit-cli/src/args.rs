@@ -157,22 +157,17 @@ pub(crate) struct StatusArguments {
 #[derive(Debug, Args)]
 pub(crate) struct AnalyzeArguments {
     /// A run's name, the beginning of one, or the file of its record; without it, the newest run
-    #[arg(value_name = "RUN", conflicts_with = "probe")]
+    #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
     /// Print Markdown, to paste into an issue
-    #[arg(long, conflicts_with_all = ["json", "probe"])]
+    #[arg(long, conflicts_with = "json")]
     pub(crate) markdown: bool,
     /// Write a page with charts that needs nothing else, for browsers
-    #[arg(long, value_name = "FILE", conflicts_with = "probe")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// Write the run as a trace for chrome://tracing or Perfetto
-    #[arg(long, value_name = "FILE", conflicts_with = "probe")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
-    /// Measure machine and store for some seconds instead, without a run; nothing that is written stays
-    #[arg(long)]
-    pub(crate) probe: bool,
-    #[command(flatten)]
-    pub(crate) config: ConfigArguments,
 }
 
 #[derive(Debug, Args)]

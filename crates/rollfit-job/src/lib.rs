@@ -21,7 +21,6 @@ pub mod record;
 pub mod run;
 mod sample;
 pub mod spec;
-pub mod speed;
 pub mod state;
 pub mod stop;
 pub mod store;

@@ -7,14 +7,12 @@
 use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::foreign;
 use crate::month::Month;
 use crate::partition::Partition;
 use crate::receipt::Receipt;
 use crate::spec::Series;
-use crate::speed::StoreSpeed;
 use crate::watch::StoreProbe;
 
 /// Whether trying again can help.
@@ -344,15 +342,6 @@ pub trait Sink: Send + Sync {
     /// no session to spare.
     fn probe(&self) -> Option<Box<dyn StoreProbe>> {
         None
-    }
-
-    /// Finds out within about `time_max` how fast features are taken, and leaves nothing behind. `tiles` has one for every
-    /// group of [`Sink::grouping`], of as many rows each: they are handed over again and again, at later instants each time.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    fn measure(&self, _tiles: &[FeatureTile<'_>], _time_max: Duration) -> Result<StoreSpeed, StoreError> {
-        Err(StoreError::permanent("the speed of this store cannot be measured without a run"))
     }
 }
 

@@ -10,5 +10,3 @@ mod parquet_file;
 pub mod patience;
 pub mod postgres;
 pub mod regular_file;
-mod stopwatch;
-mod trial;

@@ -34,7 +34,6 @@ mod memory;
 mod metrics_file;
 mod passed_over;
 mod planted;
-mod probe;
 mod record;
 mod reference_data;
 mod rot;

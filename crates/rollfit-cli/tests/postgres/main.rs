@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
+mod activities;
 mod causes;
 mod certificates;
 mod checker;
@@ -20,14 +21,12 @@ mod import;
 mod import_found;
 mod isolation;
 mod kill;
-mod measured;
 mod opened;
 mod outages;
 mod passed_over;
 mod placement;
 mod pooler;
 mod printed;
-mod probe;
 mod probe_session;
 mod programs;
 mod proxy;

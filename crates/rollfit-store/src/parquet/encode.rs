@@ -79,11 +79,6 @@ impl<W: std::io::Write + Send> FeatureWriter<W> {
         Ok(self.file.bytes_written() as u64)
     }
 
-    /// Writes the rows so far as a row group, though it is not full.
-    pub(crate) fn end_row_group(&mut self) -> Result<(), ParquetError> {
-        self.group.flush(&mut self.file)
-    }
-
     /// The bytes of the row groups that are written.
     pub(crate) fn bytes_written(&self) -> u64 {
         self.file.bytes_written() as u64

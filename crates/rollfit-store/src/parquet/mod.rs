@@ -11,7 +11,6 @@ mod fault;
 mod files;
 mod listing;
 mod lock;
-mod measure;
 mod open_table;
 mod rate_index;
 mod read_back;

@@ -6,12 +6,10 @@
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rollfit_job::activity::{Activity, during, enter};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
-use rollfit_job::speed::StoreSpeed;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
 
 use super::ParquetStore;
@@ -153,10 +151,6 @@ impl Sink for ParquetStore {
         let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
         let status = rustix::fs::statvfs(existing).ok()?;
         Some(status.f_bavail * status.f_frsize)
-    }
-
-    fn measure(&self, tiles: &[FeatureTile<'_>], time_max: Duration) -> Result<StoreSpeed, StoreError> {
-        self.measure_speed(tiles, time_max)
     }
 
     fn output(&self, partition: &Partition) -> String {

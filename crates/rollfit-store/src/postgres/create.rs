@@ -153,19 +153,6 @@ impl PostgresStore {
         Ok(table.map(|table| (other, table)))
     }
 
-    /// A features table of no key and month in particular, and its columns in a CREATE TABLE.
-    pub(super) fn model_leaf(
-        &self,
-        session: &mut Session,
-        series: &Series,
-    ) -> Result<(Leaf, String), StoreError> {
-        let like = self.sibling(session, series, "")?.map(|(_, table)| table);
-        let model = Model::like(like);
-        let leaf = self.leaf_like(&model, series, &self.table(&series.name))?;
-        let columns = columns_sql(series, &leaf);
-        Ok((leaf, columns))
-    }
-
     fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {
         const OWNER: &str = "SELECT pg_get_userbyid(relowner)::text FROM pg_catalog.pg_class WHERE oid = $1";
         const GRANTS: &str = "

@@ -21,7 +21,6 @@ mod holders;
 mod instant;
 mod leaf;
 mod look;
-mod measure;
 mod names;
 mod numeric;
 mod parent;
@@ -214,11 +213,6 @@ impl PostgresStore {
             self.check_row_security(table, Accepting::Sink)?;
         }
         Ok(!hidden)
-    }
-
-    /// How long to wait for an answer.
-    fn reply_timeout(&self) -> Duration {
-        self.settings.statement + REPLY_GRACE
     }
 
     /// Where the store is, for people.

@@ -13,7 +13,6 @@ use tokio_postgres::error::SqlState;
 
 use super::connect::{ConnectError, ConnectOptions};
 use super::session::{Session, Shared};
-use crate::stopwatch::Stopwatch;
 
 /// How long to keep to a budget that the server made smaller.
 const SHRUNK_FOR: Duration = Duration::from_secs(30);
@@ -143,23 +142,6 @@ impl Pool {
         };
         match opened {
             Ok(session) => Ok(Some(self.lend(session, reply_timeout))),
-            Err(error) => {
-                self.leave_seat();
-                Err(not_connected(&error, Fault::Transient))
-            }
-        }
-    }
-
-    /// A session that was opened just now, and how long that took.
-    ///
-    /// # Errors
-    /// As [`Pool::session`].
-    pub(crate) fn new_session(self: &Arc<Self>) -> Result<(PooledSession, Duration), StoreError> {
-        // One that is open gives up its seat.
-        drop(self.take_seat());
-        let stopwatch = Stopwatch::start();
-        match self.open(&self.options) {
-            Ok(session) => Ok((self.lend(session, self.reply_timeout), stopwatch.wall())),
             Err(error) => {
                 self.leave_seat();
                 Err(not_connected(&error, Fault::Transient))

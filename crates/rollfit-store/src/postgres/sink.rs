@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use rollfit_job::partition::Partition;
-use rollfit_job::speed::StoreSpeed;
-use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Grouping, Sink, StoreError};
+use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError};
 use rollfit_job::watch::StoreProbe;
 
 use super::PostgresStore;
@@ -155,10 +153,6 @@ impl Sink for PostgresStore {
             return None;
         }
         Some(Box::new(PostgresProbe::new(Arc::clone(&self.pool), Arc::clone(&self.met))))
-    }
-
-    fn measure(&self, tiles: &[FeatureTile<'_>], time_max: Duration) -> Result<StoreSpeed, StoreError> {
-        self.measure_speed(tiles, time_max)
     }
 
     /// What COPY sends: into the tables that were found, or those that a run would make. Where nobody has looked yet, into

@@ -7,7 +7,6 @@ mod facts;
 mod figures;
 mod html;
 mod markdown;
-mod probe;
 mod tables;
 mod terminal;
 
@@ -17,7 +16,6 @@ use std::path::Path;
 use rollfit_analysis::Analysis;
 use rollfit_job::record::{Header, Record};
 
-use self::probe::probe;
 use crate::args::{AnalyzeArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::replace::replace;
@@ -25,9 +23,6 @@ use crate::state_dir::{self, RunFile, StateDir};
 use crate::{output, trace};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Result<Exit, Failure> {
-    if arguments.probe {
-        return probe(global, &arguments.config);
-    }
     let state = StateDir::open();
     let path = state.find(arguments.run.as_deref())?;
     let record = state_dir::read(&path)?;

@@ -76,7 +76,7 @@ impl PostgresStore {
     }
 
     /// The median of some round trips, and whether they went to one server process that is as old as this store at most.
-    pub(in super::super) fn round_trip(&self, session: &mut Session) -> Result<(Duration, bool), StoreError> {
+    fn round_trip(&self, session: &mut Session) -> Result<(Duration, bool), StoreError> {
         let first = Backend::of(session)?;
         let mut has_pooler = first.age > self.opened_at.elapsed() + AGE_TOLERANCE;
         let mut times = Vec::new();
