@@ -4,7 +4,7 @@
 //! it waited, and not with the store that it was asking.
 
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::record::{PartitionEnd, Record};
+use rollfit_job::record::{PartitionEnd, PartitionOutcome, Record};
 
 /// What a partition costs on average.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,12 +30,12 @@ pub(super) struct Demand {
 
 /// The partitions that were written.
 pub(super) fn written(record: &Record) -> impl Iterator<Item = &PartitionEnd> {
-    record.partitions.iter().filter(|end| end.outcome == "written" && end.rows > 0)
+    record.partitions.iter().filter(|end| end.outcome == PartitionOutcome::Written && end.rows > 0)
 }
 
 impl Demand {
     /// What these partitions cost; none where there are none.
-    pub(super) fn of<'a>(ends: impl IntoIterator<Item = &'a PartitionEnd>) -> Option<Self> {
+    pub(super) fn from_ends<'a>(ends: impl IntoIterator<Item = &'a PartitionEnd>) -> Option<Self> {
         let mut sum = Sum::default();
         for end in ends {
             sum.partitions += 1;
@@ -44,10 +44,10 @@ impl Demand {
             sum.wall_us.add_all(&end.wall_us);
             sum.cpu_us.add_all(&end.cpu_us);
         }
-        (sum.partitions > 0).then(|| Self::of_sum(&sum))
+        (sum.partitions > 0).then(|| Self::from_sum(&sum))
     }
 
-    fn of_sum(sum: &Sum) -> Self {
+    fn from_sum(sum: &Sum) -> Self {
         let stretch = sum.stretch();
         let each_s = |us: u64| us as f64 / 1e6 / sum.partitions as f64;
         let blocked_s = |activity: Activity| {

@@ -3,7 +3,7 @@
 //! Graham and Sevcik, *Quantitative System Performance* (1984), chapters 3, 5 and 8.
 //!
 //! Holds true: a station with m servers works at the rate min(n, m) for n workers, m need not be whole, and shares itself
-//! among them and its rivals, which do not go round. The result depends on what a round costs at each station, not on how
+//! among them and its competing_cores, which do not go round. The result depends on what a round costs at each station, not on how
 //! the costs scatter.
 
 /// The most workers that are computed with: beyond, the numbers leave the range of a double.
@@ -11,27 +11,27 @@ pub(super) const WORKERS_MAX: usize = 128;
 
 /// Where a worker spends time on a partition.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Station {
+pub(super) struct QueueStation {
     /// What a partition costs there when nobody else is there.
     pub(super) demand_s: f64,
     /// How many it serves at once as fast as one; infinity where nobody ever waits for another.
     pub(super) servers: f64,
     /// Others that want to be served all the time, with the same right.
-    pub(super) rivals: f64,
+    pub(super) competing_cores: f64,
 }
 
 /// The stations of a round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Network {
-    pub(super) stations: Vec<Station>,
+    pub(super) stations: Vec<QueueStation>,
 }
 
 /// The weights of the states of the stations: at \[n\] for n workers there.
 type Weights = Vec<f64>;
 
-impl Station {
+impl QueueStation {
     pub(super) fn delay(demand_s: f64) -> Self {
-        Self { demand_s, servers: f64::INFINITY, rivals: 0.0 }
+        Self { demand_s, servers: f64::INFINITY, competing_cores: 0.0 }
     }
 
     /// How much faster than one alone it works for so many: all have one server each, or a fair share.
@@ -39,8 +39,8 @@ impl Station {
         if self.servers.is_infinite() {
             return here;
         }
-        let fair = self.servers * here / (here + self.rivals);
-        here.min(fair.max(self.servers - self.rivals)).max(f64::MIN_POSITIVE)
+        let fair = self.servers * here / (here + self.competing_cores);
+        here.min(fair.max(self.servers - self.competing_cores)).max(f64::MIN_POSITIVE)
     }
 
     /// For each number of workers there the product of demand over rate; in units of `unit_s`.
@@ -66,7 +66,7 @@ impl Network {
     pub(super) fn at_stations(&self, workers: usize) -> Vec<f64> {
         let unit_s = self.unit_s();
         let rate = self.rates(workers)[workers];
-        let there = |(at, station): (usize, &Station)| {
+        let there = |(at, station): (usize, &QueueStation)| {
             let is_delay = station.servers.is_infinite();
             if is_delay { rate * station.demand_s } else { self.at_station(at, workers, unit_s) }
         };
@@ -84,12 +84,12 @@ impl Network {
     fn weights_but(&self, but: Option<usize>, workers: usize, unit_s: f64) -> Weights {
         let stations =
             self.stations.iter().enumerate().filter(|(at, _)| Some(*at) != but).map(|(_, station)| station);
-        let (delays, others): (Vec<&Station>, Vec<&Station>) = stations
+        let (delays, others): (Vec<&QueueStation>, Vec<&QueueStation>) = stations
             .filter(|station| station.demand_s > 0.0)
             .partition(|station| station.servers.is_infinite());
         // Delays in a row are one delay.
-        let delay = Station::delay(delays.iter().map(|station| station.demand_s).sum());
-        let weights = |station: &Station| station.weights(workers, unit_s);
+        let delay = QueueStation::delay(delays.iter().map(|station| station.demand_s).sum());
+        let weights = |station: &QueueStation| station.weights(workers, unit_s);
         others.into_iter().fold(weights(&delay), |sum, station| convolve(&sum, &weights(station)))
     }
 
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn network(stations: &[(f64, f64)]) -> Network {
-        let station = |&(demand_s, servers)| Station { demand_s, servers, rivals: 0.0 };
+        let station = |&(demand_s, servers)| QueueStation { demand_s, servers, competing_cores: 0.0 };
         Network { stations: stations.iter().map(station).collect() }
     }
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn rivals_take_a_fair_share_and_no_more_than_they_can_use() {
-        let cores = Station { demand_s: 1.0, servers: 8.0, rivals: 6.0 };
+        let cores = QueueStation { demand_s: 1.0, servers: 8.0, competing_cores: 6.0 };
         let rates = Network { stations: vec![cores] }.rates(8);
         assert_close(rates[2], 2.0);
         assert_close(rates[8], 8.0 * 8.0 / 14.0);

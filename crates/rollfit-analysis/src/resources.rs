@@ -1,146 +1,189 @@
-//! Cores, memory, disks, sessions and store by the USE method: utilisation, saturation, errors (Gregg, *Thinking Methodically
-//! about Performance*, ACM Queue 10, 2012). And what the workers' time went into.
+//! [`Resources`]: cores, memory, disks, sessions and store by the USE method: utilisation, saturation, errors (Gregg, *Thinking
+//! Methodically about Performance*, ACM Queue 10, 2012). And what the workers' time went into.
 
-use super::evidence::Evidence;
-use super::report::{ActivityShare, Resource};
-use super::words::{bytes, counted, number, percent};
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::record::Record;
+use rollfit_job::watch::WaitKind;
+use serde::{Deserialize, Serialize};
+
+use super::analysis::ActivityShare;
+use super::run_facts::RunFacts;
+
+/// How much of each resource was used. Shares are 0 to 1; what is not known is none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Cores.
+    pub cores: CoresUse,
+    /// Memory.
+    pub memory: MemoryUse,
+    /// Disks.
+    pub disks: DisksUse,
+    /// Sessions; none where the sink has none.
+    pub sessions: Option<SessionsUse>,
+    /// The store.
+    pub store: StoreUse,
+}
+
+/// How cores were used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CoresUse {
+    /// The share of them that was busy.
+    pub utilisation: Option<f64>,
+    /// Those kept busy by this process, on average.
+    pub own: Option<f64>,
+    /// By others on this machine.
+    pub others: Option<f64>,
+    /// By other machines of the hypervisor.
+    pub stolen: Option<f64>,
+    /// All.
+    pub all: Option<usize>,
+    /// Those that this process may use.
+    pub allowed: Option<f64>,
+    /// The threads of this process that waited for one, on average.
+    pub waiting_threads: Option<f64>,
+    /// The share of the time that some task waited for one.
+    pub pressure: Option<f64>,
+    /// The highest load average.
+    pub load_max: Option<f64>,
+}
+
+/// How memory was used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    /// The share that this process held, of what it could hold.
+    pub utilisation: Option<f64>,
+    /// The most that it held.
+    pub bytes_max: Option<u64>,
+    /// The least that it could hold.
+    pub room_bytes: Option<f64>,
+    /// The share of the time that some task waited for it.
+    pub pressure: Option<f64>,
+}
+
+/// How disks were used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DisksUse {
+    /// Read a second by this process.
+    pub read_bytes_per_s: Option<f64>,
+    /// Written a second by this process.
+    pub written_bytes_per_s: Option<f64>,
+    /// The share of the time that some task waited for them.
+    pub pressure: Option<f64>,
+}
+
+/// How sessions with the store were used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionsUse {
+    /// The share of those that this process may have.
+    pub utilisation: Option<f64>,
+    /// The most that this process had.
+    pub own: usize,
+    /// Those that it may have.
+    pub own_max: Option<u64>,
+    /// The most that everybody had.
+    pub all: Option<u32>,
+    /// Those that the store allows everybody.
+    pub all_max: Option<u32>,
+    /// The share of the workers' time spent waiting for a session or a lock.
+    pub waiting_share: f64,
+}
+
+/// How the store was used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoreUse {
+    /// The share of its cores that was busy for this run, where they are those of this machine.
+    pub utilisation: Option<f64>,
+    /// Its cores that were busy for this run, an estimate.
+    pub cores: Option<f64>,
+    /// The samples that the estimate is made from.
+    pub samples: usize,
+    /// The share of the workers' time spent waiting for it.
+    pub waiting_share: f64,
+    /// What sessions waited for within it.
+    pub waits: Vec<WaitShare>,
+    /// Attempts and partitions that failed.
+    pub errors: u64,
+}
+
+/// Sessions that waited within the store, on average.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WaitShare {
+    /// For what kind of thing.
+    pub wait: WaitKind,
+    /// What the store calls it.
+    pub event: String,
+    /// How many.
+    pub sessions: f64,
+}
 
 /// How much of each resource was used.
-pub(super) fn resources(record: &Record, evidence: Option<&Evidence<'_>>) -> Vec<Resource> {
-    let Some(evidence) = evidence else { return Vec::new() };
-    let mut resources = vec![cores(evidence), memory(evidence), disks(evidence)];
-    if record.header.sessions_max.is_some() || evidence.seen.own_sessions.is_some() {
-        resources.push(sessions(evidence));
-    }
-    resources.push(store(evidence));
-    resources
-}
-
-fn cores(evidence: &Evidence<'_>) -> Resource {
-    let (seen, machine) = (&evidence.seen, &evidence.record.header.machine);
-    let allowed = machine.cores_allowed.or(machine.cores.map(|cores| cores as f64));
-    let part = |name: &str, cores: Option<f64>| Some(format!("{name} {}", number(cores?)));
-    let parts = [
-        part("this process", seen.own_cores),
-        part("others", seen.others_cores),
-        part("other machines of the hypervisor", seen.stolen_cores.filter(|cores| *cores > 0.0)),
-    ];
-    let of = match (machine.cores, allowed) {
-        (Some(all), Some(allowed)) if allowed < all as f64 => {
-            format!(" of {all} cores, {} allowed", number(allowed))
-        }
-        (_, Some(allowed)) => format!(" of {} cores", number(allowed)),
-        _ => String::new(),
-    };
-    let waits =
-        seen.waiting_threads.map(|threads| format!("{} of our threads waited for a core", number(threads)));
-    let pressure = seen.cpu_pressure.map(|share| format!("some task waited {} of the time", percent(share)));
-    let load = seen.load.map(|load| format!("load average up to {}", number(load)));
-    Resource {
-        name: "cores".to_owned(),
-        utilisation: evidence.cores_busy(),
-        used: join(parts).map_or_else(|| "unavailable".to_owned(), |parts| parts + &of),
-        saturation: join([waits, pressure, load]),
-        errors: None,
-    }
-}
-
-fn memory(evidence: &Evidence<'_>) -> Resource {
-    let seen = &evidence.seen;
-    let most = seen.memory_bytes_max.map(|held| held as f64);
-    Resource {
-        name: "memory".to_owned(),
-        utilisation: most.zip(seen.room_bytes).map(|(held, room)| (held / room).min(1.0)),
-        used: match (most, seen.room_bytes) {
-            (Some(held), Some(room)) => {
-                format!("{} of {} that this process could hold", bytes(held), bytes(room))
-            }
-            (Some(held), None) => bytes(held),
-            _ => "unavailable".to_owned(),
+pub(super) fn resources(facts: &RunFacts<'_>) -> Resources {
+    let has_sessions = facts.record.header.sessions_max.is_some() || facts.observed.own_sessions.is_some();
+    Resources {
+        cores: cores(facts),
+        memory: memory(facts),
+        disks: DisksUse {
+            read_bytes_per_s: facts.observed.read_bytes_per_s,
+            written_bytes_per_s: facts.observed.written_bytes_per_s,
+            pressure: facts.observed.io_pressure,
         },
-        saturation: seen
-            .memory_pressure
-            .map(|share| format!("some task waited for memory {} of the time", percent(share))),
-        errors: None,
+        sessions: has_sessions.then(|| sessions(facts)),
+        store: store(facts),
     }
 }
 
-fn disks(evidence: &Evidence<'_>) -> Resource {
-    let seen = &evidence.seen;
-    let rate = |verb: &str, rate: Option<f64>| Some(format!("{verb} {}/s", bytes(rate?)));
-    Resource {
-        name: "disks".to_owned(),
-        utilisation: None,
-        used: join([rate("read", seen.read_bytes_per_s), rate("wrote", seen.written_bytes_per_s)])
-            .unwrap_or_else(|| "unavailable".to_owned()),
-        saturation: seen
-            .io_pressure
-            .map(|share| format!("some task waited for disks {} of the time", percent(share))),
-        errors: None,
+fn cores(facts: &RunFacts<'_>) -> CoresUse {
+    let (observed, machine) = (&facts.observed, &facts.record.header.machine);
+    CoresUse {
+        utilisation: facts.cores_busy(),
+        own: observed.own_cores,
+        others: observed.others_cores,
+        stolen: observed.stolen_cores,
+        all: machine.cores,
+        allowed: machine.cores_allowed.or(machine.cores.map(|cores| cores as f64)),
+        waiting_threads: observed.waiting_threads,
+        pressure: observed.cpu_pressure,
+        load_max: observed.load,
     }
 }
 
-fn sessions(evidence: &Evidence<'_>) -> Resource {
-    let (seen, header) = (&evidence.seen, &evidence.record.header);
-    let most = evidence.workers_max() + 1;
-    let own = seen.own_sessions.map_or(most, |own| own as usize);
-    let everybody = seen.sessions.zip(seen.sessions_max);
-    let all = everybody.map(|(all, most)| format!("{all} of {most} that the store allows everybody"));
-    let ours = header.sessions_max.map_or_else(
-        || format!("{own} of this process"),
-        |most| format!("{own} of {most} that this process may have"),
-    );
-    let waiting = evidence.demand.waiting_s / evidence.demand.wall_s;
-    Resource {
-        name: "sessions".to_owned(),
+fn memory(facts: &RunFacts<'_>) -> MemoryUse {
+    let observed = &facts.observed;
+    let most = observed.memory_bytes_max;
+    MemoryUse {
+        utilisation: most.zip(observed.room_bytes).map(|(held, room)| (held as f64 / room).min(1.0)),
+        bytes_max: most,
+        room_bytes: observed.room_bytes,
+        pressure: observed.memory_pressure,
+    }
+}
+
+fn sessions(facts: &RunFacts<'_>) -> SessionsUse {
+    let (observed, header) = (&facts.observed, &facts.record.header);
+    let own = observed.own_sessions.map_or(facts.workers_max() + 1, |own| own as usize);
+    SessionsUse {
         utilisation: header.sessions_max.map(|most| (own as f64 / most.max(1) as f64).min(1.0)),
-        used: join([Some(ours), all]).unwrap_or_default(),
-        saturation: Some(format!(
-            "workers waited for a session or a lock {} of their time",
-            percent(waiting)
-        )),
-        errors: None,
+        own,
+        own_max: header.sessions_max,
+        all: observed.sessions,
+        all_max: observed.sessions_max,
+        waiting_share: facts.demand.waiting_s / facts.demand.wall_s,
     }
 }
 
-fn store(evidence: &Evidence<'_>) -> Resource {
-    let (seen, demand) = (&evidence.seen, &evidence.demand);
-    let waits: Vec<String> = seen
-        .waits
-        .iter()
-        .filter(|(_, count)| **count >= 0.05)
-        .map(|(what, count)| format!("{} in {what}", number(*count)))
-        .collect();
-    let waited = format!("workers waited for it {} of their time", percent(demand.store_s() / demand.wall_s));
-    Resource {
-        name: "store".to_owned(),
-        // Of a server elsewhere the cores are not known.
-        utilisation: seen.store_cores.zip(evidence.record.header.machine.cores).and_then(|(busy, cores)| {
-            (evidence.record.header.sink_is_local == Some(true)).then(|| busy / cores as f64)
-        }),
-        used: seen.store_cores.map_or_else(
-            || "what it uses is unavailable".to_owned(),
-            |cores| {
-                format!(
-                    "about {} of its cores for this run, estimated from {}",
-                    number(cores),
-                    counted(evidence.record.samples.len(), "sample")
-                )
-            },
-        ),
-        saturation: join([
-            Some(waited),
-            (!waits.is_empty()).then(|| format!("sessions waited: {}", waits.join(", "))),
-        ]),
-        errors: Some(evidence.totals.retries + evidence.totals.failed),
+fn store(facts: &RunFacts<'_>) -> StoreUse {
+    const NOTABLE: f64 = 0.05;
+    let (observed, demand, header) = (&facts.observed, &facts.demand, &facts.record.header);
+    // Of a server elsewhere the cores are not known.
+    let cores = header.machine.cores.filter(|_| header.sink_is_local == Some(true));
+    StoreUse {
+        utilisation: observed.store_cores.zip(cores).map(|(busy, cores)| busy / cores as f64),
+        cores: observed.store_cores,
+        samples: facts.record.samples.len(),
+        waiting_share: demand.store_s() / demand.wall_s,
+        waits: facts.store_waits(NOTABLE),
+        errors: facts.totals.retries + facts.totals.failed,
     }
-}
-
-fn join<const N: usize>(parts: [Option<String>; N]) -> Option<String> {
-    let known: Vec<String> = parts.into_iter().flatten().collect();
-    (!known.is_empty()).then(|| known.join(", "))
 }
 
 /// What the workers' time went into, the largest first.

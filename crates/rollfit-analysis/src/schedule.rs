@@ -10,14 +10,14 @@ pub(super) fn takes_s(rows: &[f64], workers: usize, rows_per_s: &[f64]) -> f64 {
     let workers = workers.clamp(1, rows_per_s.len().saturating_sub(1).max(1));
     let mut left = rows.iter();
     // Each in hand ends when every one of them has done so many rows more.
-    let mut in_hand: BinaryHeap<Reverse<Rows>> =
+    let mut in_progress: BinaryHeap<Reverse<Rows>> =
         left.by_ref().take(workers).map(|&rows| Reverse(Rows(rows))).collect();
     let (mut took_s, mut done) = (0.0, 0.0);
-    while let Some(Reverse(Rows(ends))) = in_hand.pop() {
-        let together = in_hand.len() + 1;
+    while let Some(Reverse(Rows(ends))) = in_progress.pop() {
+        let together = in_progress.len() + 1;
         took_s += (ends - done) * together as f64 / rows_per_s.get(together).copied().unwrap_or(f64::NAN);
         done = ends;
-        in_hand.extend(left.next().map(|&rows| Reverse(Rows(done + rows))));
+        in_progress.extend(left.next().map(|&rows| Reverse(Rows(done + rows))));
     }
     took_s
 }

@@ -1,8 +1,7 @@
 //! The run over time: points for curves, lanes of the workers, the slowest partitions.
 
-use super::evidence::took_s;
-use super::level::{begun_s, ended_s};
-use super::report::{LaneSlice, TimelinePoint};
+use super::analysis::{LaneSlice, TimelinePoint};
+use super::concurrency_level::{begun_s, ended_s};
 use rollfit_job::record::{PartitionEnd, Record, Sample};
 
 /// About so many points.
@@ -71,18 +70,8 @@ fn slice(end: &PartitionEnd) -> LaneSlice {
         partition: end.partition.clone(),
         begun_s: begun_s(end),
         took_s: ended_s(end) - begun_s(end),
-        outcome: end.outcome.clone(),
+        outcome: end.outcome,
         rows: end.rows,
         wall_us: end.wall_us,
     }
-}
-
-/// How long the run took, and its state in a word.
-pub(super) fn state(record: &Record) -> (&'static str, f64) {
-    let state = match &record.end {
-        Some(end) if end.interrupted => "interrupted",
-        Some(_) => "finished",
-        None => "unfinished",
-    };
-    (state, took_s(record))
 }

@@ -2,7 +2,7 @@
 //! workers follows from.
 
 use super::demand::Demand;
-use super::network::{Network, Station, WORKERS_MAX};
+use super::network::{Network, QueueStation, WORKERS_MAX};
 
 /// What a partition needs of everything.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +20,8 @@ pub(super) struct Work {
     pub(super) asking_s: f64,
     /// Waits that are nobody's work.
     pub(super) pausing_s: f64,
-    /// Each that workers share, by [`Place`].
-    pub(super) shared: [Shared; Place::ALL.len()],
+    /// Each that workers share, by [`Station`].
+    pub(super) shared: [Shared; Station::ALL.len()],
     /// `cpu_max`.
     pub(super) cores_max: Option<f64>,
     /// `store_write_mb_per_s_max`.
@@ -32,12 +32,12 @@ pub(super) struct Work {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Cores {
     pub(super) allowed: f64,
-    pub(super) rivals: f64,
+    pub(super) competing_cores: f64,
 }
 
 /// Something that workers share and that may be able to serve only so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Station {
     Reading,
     Sending,
     Committing,
@@ -52,8 +52,8 @@ pub(super) struct Shared {
     pub(super) servers: f64,
 }
 
-impl Place {
-    pub(super) const ALL: [Place; 3] = [Place::Reading, Place::Sending, Place::Committing];
+impl Station {
+    pub(super) const ALL: [Station; 3] = [Station::Reading, Station::Sending, Station::Committing];
 
     /// Its place among the stations of [`Work::network`].
     pub(super) fn station(self) -> usize {
@@ -63,7 +63,7 @@ impl Place {
 
 impl Work {
     /// What a partition costs, where nobody waits for another but at the cores.
-    pub(super) fn of(demand: &Demand, store_cpu_s: f64, cores: Cores) -> Self {
+    pub(super) fn new(demand: &Demand, store_cpu_s: f64, cores: Cores) -> Self {
         // The store's processor time is a part of what its session was waited for; what is more, nobody waited for.
         let store_wait_s = (demand.store_s() + demand.reading_s).max(1e-9);
         let waited_cpu_s = store_cpu_s.min(store_wait_s / demand.stretch);
@@ -84,26 +84,33 @@ impl Work {
         }
     }
 
-    pub(super) fn at(&self, place: Place) -> Shared {
+    pub(super) fn at(&self, place: Station) -> Shared {
         self.shared[place as usize]
     }
 
-    pub(super) fn at_mut(&mut self, place: Place) -> &mut Shared {
+    pub(super) fn at_mut(&mut self, place: Station) -> &mut Shared {
         &mut self.shared[place as usize]
     }
 
-    /// The stations: cores, pure waits, then each [`Place`].
+    /// The stations: cores, pure waits, then each [`Station`].
     pub(super) fn network(&self) -> Network {
-        let shared =
-            |shared: &Shared| Station { demand_s: shared.demand_s, servers: shared.servers, rivals: 0.0 };
-        let alone = [self.core_station(), Station::delay(self.asking_s + self.pausing_s)];
+        let shared = |shared: &Shared| QueueStation {
+            demand_s: shared.demand_s,
+            servers: shared.servers,
+            competing_cores: 0.0,
+        };
+        let alone = [self.core_station(), QueueStation::delay(self.asking_s + self.pausing_s)];
         Network { stations: alone.into_iter().chain(self.shared.iter().map(shared)).collect() }
     }
 
-    fn core_station(&self) -> Station {
+    fn core_station(&self) -> QueueStation {
         let demand_s = self.own_cpu_s + self.store_cpu_s;
-        let seen = demand_s / (demand_s + self.hidden_cpu_s).max(1e-12);
-        Station { demand_s, servers: self.cores.allowed * seen, rivals: self.cores.rivals * seen }
+        let observed = demand_s / (demand_s + self.hidden_cpu_s).max(1e-12);
+        QueueStation {
+            demand_s,
+            servers: self.cores.allowed * observed,
+            competing_cores: self.cores.competing_cores * observed,
+        }
     }
 
     /// Processor time of a partition, the store's included.

@@ -4,6 +4,8 @@
 //! Holds true: whoever has a snapshot, a reader or a slot open asks the store for no second one, so that a store whose
 //! sessions are few never waits for itself.
 
+pub mod advice;
+
 use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;

@@ -99,7 +99,7 @@ const INJECTIONS: [Injection; 14] = [
         remove: |scene| (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (5.0, usize::MAX),
     },
     Injection {
-        cause: Cause::GiantPartition,
+        cause: Cause::OversizedPartition,
         inject: |scene| scene.world.job.giant = Some((1990, 200.0)),
         remove: |scene| scene.world.job.largest_first = true,
     },
@@ -119,12 +119,12 @@ const INJECTIONS: [Injection; 14] = [
 const PAIRS: [(Cause, Cause); 9] = [
     (Cause::Workers, Cause::Retries),
     (Cause::Cpu, Cause::Retries),
-    (Cause::Cpu, Cause::GiantPartition),
+    (Cause::Cpu, Cause::OversizedPartition),
     (Cause::Sessions, Cause::SourceRead),
     (Cause::Sessions, Cause::StoreLatency),
     (Cause::Memory, Cause::StoreLatency),
-    (Cause::OwnLimit, Cause::GiantPartition),
-    (Cause::Commit, Cause::GiantPartition),
+    (Cause::OwnLimit, Cause::OversizedPartition),
+    (Cause::Commit, Cause::OversizedPartition),
     (Cause::Locks, Cause::StoreBandwidth),
 ];
 
@@ -149,7 +149,7 @@ fn told(analysis: &Analysis) -> String {
 fn the_first_finding_names_the_injected_cause_and_its_gain_comes_true() {
     for injection in &INJECTIONS {
         let mut scene = Scene::with(&[injection]);
-        let analysis = Analysis::of(&scene.record(), None);
+        let analysis = Analysis::new(&scene.record(), None);
         let told = told(&analysis);
         assert_eq!(causes(&analysis).first(), Some(&injection.cause), "{told}");
         let gain = analysis.bottlenecks[0].remedy.as_ref().and_then(|remedy| remedy.gain).unwrap();
@@ -173,7 +173,7 @@ fn the_first_finding_names_the_injected_cause_and_its_gain_comes_true() {
 #[test]
 fn of_two_causes_both_are_named_and_one_of_them_first() {
     for (one, other) in PAIRS {
-        let analysis = Analysis::of(&Scene::with(&[injection(one), injection(other)]).record(), None);
+        let analysis = Analysis::new(&Scene::with(&[injection(one), injection(other)]).record(), None);
         let (causes, told) = (causes(&analysis), told(&analysis));
         assert!([one, other].contains(causes.first().unwrap()), "{one:?} and {other:?}: {told}");
         assert!(causes.contains(&one) && causes.contains(&other), "{one:?} and {other:?}: {told}");
@@ -191,7 +191,7 @@ fn where_nothing_stands_out_the_run_is_told_to_be_balanced() {
     for change in healthy {
         let mut scene = Scene::healthy();
         change(&mut scene);
-        let analysis = Analysis::of(&scene.record(), None);
+        let analysis = Analysis::new(&scene.record(), None);
         assert_eq!(causes(&analysis), [], "{}", told(&analysis));
         assert!(analysis.finding.starts_with("Balanced: "), "{}", analysis.finding);
         assert!(analysis.finding.contains("The limit is the cores"), "{}", analysis.finding);
@@ -203,7 +203,7 @@ fn where_nothing_stands_out_the_run_is_told_to_be_balanced() {
 fn all_remedies_together_give_what_is_told() {
     for (one, other) in PAIRS {
         let mut scene = Scene::with(&[injection(one), injection(other)]);
-        let combined = Analysis::of(&scene.record(), None).combined.unwrap();
+        let combined = Analysis::new(&scene.record(), None).combined.unwrap();
         let before_s = scene.took_s();
         (injection(one).remove)(&mut scene);
         (injection(other).remove)(&mut scene);

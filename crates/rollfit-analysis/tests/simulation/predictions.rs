@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rollfit_analysis::{Analysis, Basis, Forecast, Scaling};
+use rollfit_analysis::{Analysis, Basis, EtaEstimator, Scaling};
 use rollfit_job::record::Record;
 use rollfit_job::spec::Workers;
 use rollfit_testkit::simulation::{Over, World, simulate};
@@ -105,7 +105,7 @@ fn assert_come_true(
     holds: impl Fn(&Scaling, f64) -> bool,
     name: &str,
 ) {
-    let analysis = Analysis::of(record, None);
+    let analysis = Analysis::new(record, None);
     assert!(analysis.scaling.iter().any(|line| line.basis == Basis::Modelled), "{name}: nothing is modelled");
     for line in &analysis.scaling {
         let Some(told) = line.rows_per_s else { continue };
@@ -155,7 +155,7 @@ fn a_run_with_one_number_foretells_a_range_that_holds() {
 #[test]
 fn beyond_twice_what_was_measured_only_ceilings_are_told() {
     let record = simulate(&world(|world| world.store.sessions_max = Some(12)), Workers::Fixed(4)).record;
-    let analysis = Analysis::of(&record, None);
+    let analysis = Analysis::new(&record, None);
     for line in &analysis.scaling {
         let is_far = line.workers > 8;
         assert_eq!((line.basis == Basis::Ceiling, line.rows_per_s.is_none()), (is_far, is_far), "{line:?}");
@@ -174,7 +174,7 @@ fn what_an_earlier_run_foretold_is_held_against_what_came_of_it() {
     let world = world(|world| world.store.bytes_per_s = Over::always(200e6));
     let earlier = simulate(&world, Workers::Fixed(2)).record;
     let now = simulate(&world, Workers::Fixed(4)).record;
-    let predicted = Analysis::of(&now, Some(&earlier)).predicted.unwrap();
+    let predicted = Analysis::new(&now, Some(&earlier)).predicted.unwrap();
     assert_eq!(predicted.by_run, earlier.header.run);
     assert_eq!(predicted.changes, ["run.workers: 2 -> 4"]);
     let rows: u64 = now.partitions.iter().map(|end| end.rows).sum();
@@ -194,7 +194,7 @@ fn a_quarter_of_a_run_foretells_its_end_within_15_percent() {
         for workers in [Workers::Auto, Workers::Fixed(8)] {
             let record = simulate(&world, workers).record;
             let took_s = record.end.as_ref().unwrap().at_ms as f64 / 1e3;
-            let mut forecast = Forecast::default();
+            let mut forecast = EtaEstimator::default();
             for sample in record.samples.iter().take_while(|sample| sample.at_ms as f64 <= 250.0 * took_s) {
                 forecast.add(Duration::from_millis(sample.at_ms), &sample.totals, sample.workers);
             }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::partition::Partition;
-use rollfit_job::record::{Decision, End, FORMAT, Header, PartitionEnd, Record, Retry, Sample};
+use rollfit_job::record::{
+    Decision, End, FORMAT, Header, PartitionEnd, PartitionOutcome, Record, Retry, Sample,
+};
 use rollfit_job::spec::{Origin, Setting, Workers};
-use rollfit_job::watch::{MachineLimits, MachineSample, Moment, StoreSample, Totals};
+use rollfit_job::watch::{MachineLimits, MachineSample, Moment, StoreSample, StoreWait, Totals, WaitKind};
 
 use super::load::{Load, Speeds};
 use super::plan::Need;
@@ -95,18 +97,18 @@ impl Recorder {
         &mut self,
         now_s: f64,
         number: usize,
-        outcome: &str,
+        outcome: PartitionOutcome,
         rows: u64,
         bytes: u64,
     ) -> &mut PartitionEnd {
-        let cause = (outcome == "held").then(|| "another runner has it".to_owned());
+        let cause = (outcome == PartitionOutcome::Held).then(|| "another runner has it".to_owned());
         self.record.partitions.push(PartitionEnd {
             at_ms: ms(now_s),
             begun_ms: 0,
             partition: partition(number),
             worker: 0,
             attempt: 1,
-            outcome: outcome.to_owned(),
+            outcome,
             cause,
             rows,
             bytes,
@@ -187,9 +189,9 @@ fn free_bytes(world: &World, second: u64, own_bytes: u64) -> u64 {
 fn store(world: &World, sessions: usize, working: u32, bytes_per_s: f64, moment: &Moment) -> StoreSample {
     let count = |activity| moment.lanes.iter().filter(|lane| lane.activity == activity).count() as u32;
     let waits = [
-        ("Client:ClientRead", count(Activity::Computing) + count(Activity::Encoding)),
-        ("IO:DataFileExtend", count(Activity::Sending)),
-        ("IO:WALSync", count(Activity::Committing)),
+        (WaitKind::Client, "Client:ClientRead", count(Activity::Computing) + count(Activity::Encoding)),
+        (WaitKind::Disk, "IO:DataFileExtend", count(Activity::Sending)),
+        (WaitKind::Disk, "IO:WALSync", count(Activity::Committing)),
     ];
     let is_locked = world.store.locked_share > 0.0 && count(Activity::Waiting) > 0;
     StoreSample {
@@ -197,7 +199,9 @@ fn store(world: &World, sessions: usize, working: u32, bytes_per_s: f64, moment:
         sessions: Some(sessions as u32 + 4),
         sessions_max: world.store.sessions_max.map(|most| most as u32 + 3),
         working,
-        waits: BTreeMap::from(waits.map(|(wait, count)| (wait.to_owned(), count))),
+        waits: waits
+            .map(|(kind, event, sessions)| StoreWait { kind, event: event.to_owned(), sessions })
+            .into(),
         lock_holders: if is_locked { vec!["a session of `psql`".to_owned()] } else { Vec::new() },
         log_bytes_per_s: Some(bytes_per_s),
         copied_bytes: None,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use rollfit_job::activity::{Activity, LaneState, Times};
-use rollfit_job::record::{Decision, Record};
+use rollfit_job::record::{Decision, PartitionOutcome, Record};
 use rollfit_job::spec::Workers;
 use rollfit_job::watch::{Moment, Totals};
 use rollfit_job::workers::{Finished, Policy, Situation};
@@ -308,7 +308,7 @@ impl<'a> Run<'a> {
         }
         if !worker.writes && task.is_held && self.now_s < self.world.store.held_until_s {
             worker.puts_back = true;
-            self.end(worker, task, "held");
+            self.end(worker, task, PartitionOutcome::Held);
             worker.rest(Activity::Waiting, HELD_PAUSE_S);
             return true;
         }
@@ -320,7 +320,7 @@ impl<'a> Run<'a> {
         }
         self.totals.written += 1;
         self.totals.ended += 1;
-        self.end(worker, task, "written");
+        self.end(worker, task, PartitionOutcome::Written);
         self.begin_another(worker)
     }
 
@@ -333,9 +333,9 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn end(&mut self, worker: &mut Worker, task: Task, outcome: &str) {
+    fn end(&mut self, worker: &mut Worker, task: Task, outcome: PartitionOutcome) {
         let bytes = task.rows * self.world.job.bytes_per_row;
-        let (rows, bytes) = if outcome == "written" { (task.rows, bytes) } else { (0, 0) };
+        let (rows, bytes) = if outcome == PartitionOutcome::Written { (task.rows, bytes) } else { (0, 0) };
         let ended = self.recorder.ended(self.now_s, task.number, outcome, rows, bytes);
         ended.begun_ms = (worker.begun_s * 1e3) as u64;
         (ended.worker, ended.attempt) = (worker.number, worker.attempt);

@@ -14,7 +14,7 @@ use std::io;
 use std::path::Path;
 
 use rollfit_analysis::Analysis;
-use rollfit_job::record::{Header, Record};
+use rollfit_job::record::{Header, PartitionOutcome, Record};
 
 use crate::args::{AnalyzeArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
@@ -63,5 +63,5 @@ fn earlier(state: &StateDir, record: &Record) -> Option<Record> {
     };
     let runs = state.runs().into_iter().filter(is_earlier);
     let mut records = runs.filter_map(|run| state_dir::read(&run.path).ok());
-    records.find(|other| other.partitions.iter().any(|end| end.outcome == "written"))
+    records.find(|other| other.partitions.iter().any(|end| end.outcome == PartitionOutcome::Written))
 }

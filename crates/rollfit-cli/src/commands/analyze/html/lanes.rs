@@ -7,6 +7,8 @@ use maud::{Markup, html};
 use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::Times;
 
+use rollfit_job::record::PartitionOutcome;
+
 use super::chart::{Figure, Plot, SINCE, divided, legend, parts, px, rectangle, told};
 use crate::output::{count, time};
 
@@ -111,7 +113,9 @@ impl<'a> Block<'a> {
     }
 
     fn is_written(&self) -> bool {
-        self.slices.iter().all(|slice| slice.outcome == "written" || slice.outcome == "done")
+        self.slices
+            .iter()
+            .all(|slice| matches!(slice.outcome, PartitionOutcome::Written | PartitionOutcome::Done))
     }
 
     fn name(&self) -> String {

@@ -1,14 +1,14 @@
-//! [`Level`]: what partitions cost while so many were in hand; the measured part of what N workers give.
+//! [`ConcurrencyLevel`]: what partitions cost while so many were in hand; the measured part of what N workers give.
 
 use std::collections::BTreeMap;
 
-use super::course::Course;
 use super::demand::{Demand, written};
+use super::step_series::StepSeries;
 use rollfit_job::record::{PartitionEnd, Record};
 
 /// What partitions cost while so many were in hand.
 #[derive(Clone, Debug)]
-pub(super) struct Level {
+pub(super) struct ConcurrencyLevel {
     /// So many.
     pub(super) workers: usize,
     /// So many of them had a session; the others waited, and wait for nothing else.
@@ -21,31 +21,31 @@ pub(super) struct Level {
     pub(super) others_cores: f64,
 }
 
-impl Level {
+impl ConcurrencyLevel {
     /// The levels of a record with enough partitions to tell, rising. `sessions` are those there are for workers, `others`
     /// the cores that others kept busy.
-    pub(super) fn all(record: &Record, sessions: Option<usize>, others: Option<&Course>) -> Vec<Self> {
-        let Some(mean) = Demand::of(written(record)) else { return Vec::new() };
-        let in_hand = Course::in_hand(record);
+    pub(super) fn all(record: &Record, sessions: Option<usize>, others: Option<&StepSeries>) -> Vec<Self> {
+        let Some(mean) = Demand::from_ends(written(record)) else { return Vec::new() };
+        let in_progress = StepSeries::in_progress(record);
         let mut by_workers: BTreeMap<usize, Vec<&PartitionEnd>> = BTreeMap::new();
         for end in written(record) {
-            if let Some(workers) = steady(&in_hand, end) {
+            if let Some(workers) = steady(&in_progress, end) {
                 by_workers.entry(workers).or_default().push(end);
             }
         }
         let known = by_workers.into_iter().filter(|(workers, ends)| ends.len() >= 2.max(*workers));
         known
-            .filter_map(|(workers, ends)| Self::of(workers, &ends, mean.rows, others))
+            .filter_map(|(workers, ends)| Self::new(workers, &ends, mean.rows, others))
             .map(|level| level.within(sessions))
             .collect()
     }
 
-    fn of(workers: usize, ends: &[&PartitionEnd], rows: f64, others: Option<&Course>) -> Option<Self> {
-        let demand = Demand::of(ends.iter().copied())?.sized(rows);
+    fn new(workers: usize, ends: &[&PartitionEnd], rows: f64, others: Option<&StepSeries>) -> Option<Self> {
+        let demand = Demand::from_ends(ends.iter().copied())?.sized(rows);
         let row_us = |end: &PartitionEnd| end.wall_us.total_us() as f64 / end.rows as f64;
         let mean_us = demand.wall_s * 1e6 / rows;
         let variance = ends.iter().map(|end| (row_us(end) / mean_us - 1.0).powi(2)).sum::<f64>();
-        let others_cores = |course: &Course| {
+        let others_cores = |course: &StepSeries| {
             ends.iter().map(|end| course.mean(begun_s(end), ended_s(end))).sum::<f64>() / ends.len() as f64
         };
         Some(Self {
@@ -73,17 +73,17 @@ impl Level {
     }
 
     /// How uncertain that is, relative: one standard deviation.
-    pub(super) fn doubt(&self) -> f64 {
+    pub(super) fn uncertainty(&self) -> f64 {
         (self.variation / (self.demand.partitions as f64).sqrt()).max(0.02)
     }
 }
 
 /// How many were in hand while a partition was; none where that changed.
-fn steady(in_hand: &Course, end: &PartitionEnd) -> Option<usize> {
+fn steady(in_progress: &StepSeries, end: &PartitionEnd) -> Option<usize> {
     let (from_s, to_s) = (begun_s(end), ended_s(end));
-    let mean = in_hand.mean(from_s, to_s);
+    let mean = in_progress.mean(from_s, to_s);
     let allowed = (0.05 * mean).max(0.3);
-    let is_steady = in_hand.spread(from_s, to_s) <= allowed && (mean - mean.round()).abs() <= allowed;
+    let is_steady = in_progress.spread(from_s, to_s) <= allowed && (mean - mean.round()).abs() <= allowed;
     (is_steady && to_s > from_s).then_some(mean.round() as usize).filter(|workers| *workers > 0)
 }
 

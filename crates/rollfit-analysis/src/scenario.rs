@@ -1,25 +1,26 @@
-//! [`Case`]: a job under certain conditions: its work, its workers, its order. What a change would bring is one case's time
+//! [`Scenario`]: a job under certain conditions: its work, its workers, its order. What a change would bring is one scenario's time
 //! over another's.
 
 use std::borrow::Cow;
 
-use super::fit::Variant;
+use super::analysis::Estimate;
 use super::network::WORKERS_MAX;
-use super::report::Estimate;
 use super::schedule::{largest_first, takes_s};
-use super::work::{Cores, Place, Work};
+use super::variant::Variant;
+use super::work::{Cores, Station, Work};
 use rollfit_job::spec::{Order, Workers};
+use rollfit_job::workers::{settled_workers, workers_beside};
 
 /// So many partitions at the end of a job are played through one by one.
 const PLAYED_THROUGH: usize = 2000;
 
 /// A job under certain conditions.
 #[derive(Clone, Debug)]
-pub(super) struct Case {
+pub(super) struct Scenario {
     /// What the work may be like, the likeliest first.
     pub(super) variants: Vec<Variant>,
     /// How uncertain all of it is besides, relative.
-    pub(super) doubt: f64,
+    pub(super) uncertainty: f64,
     pub(super) workers: Workers,
     /// For which shares of its time the run had how many workers.
     pub(super) had: Vec<(usize, f64)>,
@@ -45,7 +46,7 @@ pub(super) struct Ceilings {
     pub(super) auto: usize,
 }
 
-impl Case {
+impl Scenario {
     /// The most workers that can do anything.
     pub(super) fn workers_max(&self) -> usize {
         let Ceilings { sessions, memory, .. } = self.ceilings;
@@ -56,8 +57,8 @@ impl Case {
     /// How many workers there will be, where n of them do `rows_per_s[n]`.
     fn workers(&self, work: &Work, rows_per_s: &[f64]) -> usize {
         let best = |most: usize| {
-            let most = most.min(beside_rivals(work)).min(rows_per_s.len() - 1);
-            fewest_near_best(&rows_per_s[..=most])
+            let most = most.min(beside_competing(work)).min(rows_per_s.len() - 1);
+            settled_workers(&rows_per_s[..=most])
         };
         match self.workers {
             Workers::Fixed(workers) => workers.min(self.workers_max()),
@@ -94,7 +95,7 @@ impl Case {
             Order::LargestFirst => Cow::Owned(largest_first(&self.rows)),
         };
         // What does not grow with its rows makes a small partition as long as one of a few rows more.
-        let fixed_s = self.fixed_share * (work.asking_s + work.at(Place::Committing).demand_s);
+        let fixed_s = self.fixed_share * (work.asking_s + work.at(Station::Committing).demand_s);
         let fixed = fixed_s / work.alone_s();
         let alike = |rows: &f64| rows * (1.0 - fixed) + work.rows * fixed;
         // While thousands are left, every worker has one: only the last have to be played through.
@@ -117,14 +118,14 @@ impl Case {
         self.estimate(self.variants.iter().map(|variant| self.took_s(&variant.work)))
     }
 
-    /// How many times as fast as it was the job is in another case, of which the variants are the same.
-    pub(super) fn gain(&self, changed: &Case) -> Estimate {
+    /// How many times as fast as it was the job is in another scenario, of which the variants are the same.
+    pub(super) fn gain(&self, changed: &Scenario) -> Estimate {
         let pairs = std::iter::zip(&self.variants, &changed.variants);
         let gain =
             self.estimate(pairs.map(|(now, then)| self.took_s(&now.work) / changed.takes_s(&then.work)));
         // A gain near 1 is as certain as it is small.
-        let doubt = self.doubt * (1.0 - 1.0 / gain.expected).abs();
-        Estimate { low: gain.low * (1.0 - doubt), high: gain.high * (1.0 + doubt), ..gain }
+        let uncertainty = self.uncertainty * (1.0 - 1.0 / gain.expected).abs();
+        Estimate { low: gain.low * (1.0 - uncertainty), high: gain.high * (1.0 + uncertainty), ..gain }
     }
 
     /// How many workers there will be, by the likeliest variant.
@@ -135,7 +136,7 @@ impl Case {
     /// Rows a second of so many workers for a long time, whatever else limits their number.
     pub(super) fn rows_per_s(&self, workers: usize) -> Estimate {
         let of = |work: &Work| work.rows_per_s(workers)[workers.min(WORKERS_MAX)];
-        widened(self.estimate(self.variants.iter().map(|variant| of(&variant.work))), self.doubt)
+        widened(self.estimate(self.variants.iter().map(|variant| of(&variant.work))), self.uncertainty)
     }
 
     /// The likeliest work.
@@ -162,25 +163,19 @@ impl Case {
     }
 }
 
-/// An estimate with more doubt about it.
-pub(super) fn widened(estimate: Estimate, doubt: f64) -> Estimate {
-    Estimate { low: estimate.low / (1.0 + doubt), high: estimate.high * (1.0 + doubt), ..estimate }
-}
-
-/// How many workers leave rivals the cores that they want: `auto` has no more.
-fn beside_rivals(work: &Work) -> usize {
-    const TRIFLE: f64 = 0.25;
-    let Cores { allowed, rivals } = work.cores;
-    if rivals < TRIFLE {
-        return WORKERS_MAX;
+/// An estimate with more uncertainty about it.
+pub(super) fn widened(estimate: Estimate, uncertainty: f64) -> Estimate {
+    Estimate {
+        low: estimate.low / (1.0 + uncertainty),
+        high: estimate.high * (1.0 + uncertainty),
+        ..estimate
     }
-    let each = work.own_cpu_s / work.alone_s();
-    (((allowed - rivals).max(1.0) / each.max(1e-3) + 0.75) as usize).clamp(1, WORKERS_MAX)
 }
 
-/// The fewest workers that are about as fast as any number.
-fn fewest_near_best(rows_per_s: &[f64]) -> usize {
-    const NEAR: f64 = 0.97;
-    let best = rows_per_s.iter().copied().fold(0.0, f64::max);
-    rows_per_s.iter().position(|rate| *rate >= NEAR * best).unwrap_or(1).max(1)
+/// How many workers leave other processes the cores that they want: `auto` has no more.
+fn beside_competing(work: &Work) -> usize {
+    let Cores { allowed, competing_cores } = work.cores;
+    let each = work.own_cpu_s / work.alone_s();
+    let workers = workers_beside(competing_cores, allowed - competing_cores, each);
+    workers.map_or(WORKERS_MAX, |workers| workers.clamp(1, WORKERS_MAX))
 }

@@ -1,34 +1,24 @@
-//! [`Forecast`]: how long a run will still take, from what it has done so far.
+//! [`EtaEstimator`]: how long a run will still take, from what it has done so far.
 //!
 //! Holds true: recent speed counts, so that a changed number of workers shows soon; partitions that turn out to be done
 //! already are counted as what they are, quick; and the end, when workers have nothing left to begin, is part of it.
 
 use std::time::Duration;
 
+use super::analysis::Estimate;
 use rollfit_job::watch::{Moment, Totals};
 
 /// How many moments are kept; of more, every second is forgotten.
 const KEPT: usize = 600;
 
-/// How long a run will still take.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Eta {
-    /// Hardly less than this.
-    pub low_s: f64,
-    /// This, if one number is to be named.
-    pub expected_s: f64,
-    /// Hardly more than this.
-    pub high_s: f64,
-}
-
 /// What a run has done so far, moment by moment.
 #[derive(Clone, Debug, Default)]
-pub struct Forecast {
-    seen: Vec<Seen>,
+pub struct EtaEstimator {
+    points: Vec<Point>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct Point {
     at_s: f64,
     workers: f64,
     partitions: f64,
@@ -37,7 +27,7 @@ struct Seen {
     rows: f64,
 }
 
-impl Forecast {
+impl EtaEstimator {
     /// Notes a moment of a run.
     pub fn observe(&mut self, moment: &Moment) {
         self.add(moment.at, &moment.totals, moment.lanes.len());
@@ -45,14 +35,14 @@ impl Forecast {
 
     /// Notes what was done at a time, and how many workers there were; later times later.
     pub fn add(&mut self, at: Duration, totals: &Totals, workers: usize) {
-        if self.seen.len() >= KEPT {
+        if self.points.len() >= KEPT {
             let mut is_kept = false;
-            self.seen.retain(|_| {
+            self.points.retain(|_| {
                 is_kept = !is_kept;
                 is_kept
             });
         }
-        self.seen.push(Seen {
+        self.points.push(Point {
             at_s: at.as_secs_f64(),
             workers: workers as f64,
             partitions: totals.partitions as f64,
@@ -63,10 +53,10 @@ impl Forecast {
     }
 
     /// How long the run will still take; none before the first partition has ended.
-    pub fn eta(&self) -> Option<Eta> {
-        let last = self.seen.last()?;
+    pub fn eta_s(&self) -> Option<Estimate> {
+        let last = self.points.last()?;
         if last.ended >= last.partitions {
-            return Some(Eta { low_s: 0.0, expected_s: 0.0, high_s: 0.0 });
+            return Some(Estimate { low: 0.0, expected: 0.0, high: 0.0 });
         }
         let window = self.window(last);
         let pace = Pace { rows_each: self.rows_each(window, last) };
@@ -74,48 +64,48 @@ impl Forecast {
         let left = (last.partitions - pace.done(last)).max(0.1);
         let partition_s = last.workers.max(1.0) / rate;
         let expected_s = left / rate + tail_s(partition_s, last.workers, left);
-        let doubt = 2.0 * self.doubt(pace, window, last);
+        let uncertainty = 2.0 * self.uncertainty(pace, window, last);
         let slowest_s = self.all_to_write_s(window, last);
-        Some(Eta {
-            low_s: left / rate / (1.0 + doubt),
-            expected_s,
-            high_s: (expected_s * (1.0 + doubt) + 0.5 * partition_s).max(slowest_s),
+        Some(Estimate {
+            low: left / rate / (1.0 + uncertainty),
+            expected: expected_s,
+            high: (expected_s * (1.0 + uncertainty) + 0.5 * partition_s).max(slowest_s),
         })
     }
 
     /// What counts for the speed: the last two thirds of the run so far, or as much more as it takes to see each worker end
     /// two partitions.
-    fn window(&self, last: &Seen) -> &[Seen] {
-        let begins = |seen: &Seen| {
-            seen.at_s <= last.at_s / 3.0 && last.ended - seen.ended >= 2.0 * last.workers.max(1.0)
+    fn window(&self, last: &Point) -> &[Point] {
+        let begins = |point: &Point| {
+            point.at_s <= last.at_s / 3.0 && last.ended - point.ended >= 2.0 * last.workers.max(1.0)
         };
-        &self.seen[self.seen.iter().rposition(begins).unwrap_or(0)..]
+        &self.points[self.points.iter().rposition(begins).unwrap_or(0)..]
     }
 
     /// The rows of a partition: by how much rows rise with the partitions written. Rows of partitions in hand are among
     /// them, which the slope does not mind. None where there are none yet, and where those in hand became more or fewer
     /// and enough have ended to do without them.
-    fn rows_each(&self, window: &[Seen], last: &Seen) -> Option<f64> {
+    fn rows_each(&self, window: &[Point], last: &Point) -> Option<f64> {
         const ENOUGH: f64 = 4.0;
-        let has_changed = window.iter().any(|seen| seen.workers != last.workers);
+        let has_changed = window.iter().any(|point| point.workers != last.workers);
         if last.written < 1.0 || has_changed && last.written > ENOUGH * last.workers {
             return None;
         }
-        let count = self.seen.len() as f64;
-        let mean = |of: fn(&Seen) -> f64| self.seen.iter().map(of).sum::<f64>() / count;
-        let (written, rows) = (mean(|seen| seen.written), mean(|seen| seen.rows));
-        let about = self.seen.iter().map(|seen| (seen.written - written, seen.rows - rows));
+        let count = self.points.len() as f64;
+        let mean = |of: fn(&Point) -> f64| self.points.iter().map(of).sum::<f64>() / count;
+        let (written, rows) = (mean(|point| point.written), mean(|point| point.rows));
+        let about = self.points.iter().map(|point| (point.written - written, point.rows - rows));
         let (covariance, variance) = about.fold((0.0, 0.0), |(xy, xx), (x, y)| (xy + x * y, xx + x * x));
-        let in_hand = last.workers.min(last.partitions - last.ended) / 2.0;
-        let plain = last.rows / (last.written + in_hand);
+        let in_progress = last.workers.min(last.partitions - last.ended) / 2.0;
+        let plain = last.rows / (last.written + in_progress);
         let is_known = last.written > 2.0 * last.workers && variance > 0.0;
         let slope = if is_known { covariance / variance } else { plain };
         // At least none and at most all of those in hand are as good as written.
-        Some(slope.clamp(last.rows / (last.written + 2.0 * in_hand), last.rows / last.written))
+        Some(slope.clamp(last.rows / (last.written + 2.0 * in_progress), last.rows / last.written))
     }
 
     /// How uncertain the speed is, relative: how it varied, and how few partitions it stands on.
-    fn doubt(&self, pace: Pace, window: &[Seen], last: &Seen) -> f64 {
+    fn uncertainty(&self, pace: Pace, window: &[Point], last: &Point) -> f64 {
         let quarter = (window.len() / 4).max(1);
         let rates: Vec<f64> = window
             .windows(quarter + 1)
@@ -128,7 +118,7 @@ impl Forecast {
     }
 
     /// How long it takes if, unlike some so far, all that are left have to be written.
-    fn all_to_write_s(&self, window: &[Seen], last: &Seen) -> f64 {
+    fn all_to_write_s(&self, window: &[Point], last: &Point) -> f64 {
         let written = last.written - window.first().map_or(0.0, |first| first.written);
         let quick = last.ended - last.written;
         if written < 1.0 || quick < 1.0 {
@@ -146,13 +136,13 @@ struct Pace {
 }
 
 impl Pace {
-    fn done(self, seen: &Seen) -> f64 {
-        let written = self.rows_each.map_or(seen.written, |rows_each| seen.rows / rows_each);
-        written + (seen.ended - seen.written)
+    fn done(self, point: &Point) -> f64 {
+        let written = self.rows_each.map_or(point.written, |rows_each| point.rows / rows_each);
+        written + (point.ended - point.written)
     }
 
     /// Partitions a second; none where there were none.
-    fn rate(self, first: &Seen, last: &Seen) -> Option<f64> {
+    fn rate(self, first: &Point, last: &Point) -> Option<f64> {
         let rate = (self.done(last) - self.done(first)) / (last.at_s - first.at_s);
         (rate.is_finite() && rate > 0.0).then_some(rate)
     }
@@ -171,50 +161,50 @@ mod tests {
     use super::*;
 
     /// A run of `partitions`, the first `quick` of them done already, by workers that write a partition of 1000 rows in 10 s.
-    fn run(partitions: u64, quick: u64, workers: impl Fn(u64) -> u64, until_s: u64) -> Forecast {
-        let (mut forecast, mut rows) = (Forecast::default(), 0);
+    fn run(partitions: u64, quick: u64, workers: impl Fn(u64) -> u64, until_s: u64) -> EtaEstimator {
+        let (mut estimator, mut rows) = (EtaEstimator::default(), 0);
         for at_s in 0..=until_s {
             let written = rows / 1000;
             let totals = Totals { partitions, ended: quick + written, written, rows, ..Totals::default() };
-            forecast.add(Duration::from_secs(at_s), &totals, workers(at_s) as usize);
+            estimator.add(Duration::from_secs(at_s), &totals, workers(at_s) as usize);
             rows += 100 * workers(at_s);
         }
-        forecast
+        estimator
     }
 
-    fn assert_foretells(forecast: &Forecast, left_s: f64) {
-        let eta = forecast.eta().unwrap();
-        assert!(eta.low_s <= left_s && left_s <= eta.high_s, "{left_s}: {eta:?}");
-        assert!((eta.expected_s / left_s - 1.0).abs() < 0.15, "{left_s}: {eta:?}");
+    fn assert_estimates(estimator: &EtaEstimator, left_s: f64) {
+        let eta = estimator.eta_s().unwrap();
+        assert!(eta.low <= left_s && left_s <= eta.high, "{left_s}: {eta:?}");
+        assert!((eta.expected / left_s - 1.0).abs() < 0.15, "{left_s}: {eta:?}");
     }
 
     #[test]
-    fn a_quarter_of_a_steady_run_foretells_the_rest() {
-        assert_foretells(&run(100, 0, |_| 4, 62), 250.0 - 62.0);
-        assert_foretells(&run(40, 0, |_| 1, 100), 300.0);
+    fn after_a_quarter_of_a_steady_run_the_eta_is_right() {
+        assert_estimates(&run(100, 0, |_| 4, 62), 250.0 - 62.0);
+        assert_estimates(&run(40, 0, |_| 1, 100), 300.0);
     }
 
     #[test]
     fn workers_that_were_hired_on_the_way_count_soon() {
         let hired = |at_s| if at_s < 20 { 1 } else { 4 };
-        assert_foretells(&run(200, 0, hired, 120), (200.0 - 42.0) / 0.4);
+        assert_estimates(&run(200, 0, hired, 120), (200.0 - 42.0) / 0.4);
     }
 
     #[test]
     fn partitions_that_were_done_already_do_not_promise_that_the_rest_is_quick() {
-        assert_foretells(&run(200, 100, |_| 2, 125), 375.0);
+        assert_estimates(&run(200, 100, |_| 2, 125), 375.0);
     }
 
     #[test]
-    fn nothing_is_foretold_before_a_partition_has_ended_and_nothing_is_left_after_the_last() {
-        assert_eq!(run(10, 0, |_| 1, 9).eta(), None);
-        assert_eq!(run(10, 0, |_| 1, 100).eta().unwrap().expected_s, 0.0);
+    fn there_is_no_eta_before_a_partition_has_ended_and_nothing_is_left_after_the_last() {
+        assert_eq!(run(10, 0, |_| 1, 9).eta_s(), None);
+        assert_eq!(run(10, 0, |_| 1, 100).eta_s().unwrap().expected, 0.0);
     }
 
     #[test]
     fn the_memory_of_a_long_run_is_bounded() {
-        let forecast = run(100_000, 0, |_| 1, 10_000);
-        assert!(forecast.seen.len() <= KEPT);
-        assert_foretells(&forecast, 990_000.0);
+        let estimator = run(100_000, 0, |_| 1, 10_000);
+        assert!(estimator.pointss.len() <= KEPT);
+        assert_estimates(&estimator, 990_000.0);
     }
 }

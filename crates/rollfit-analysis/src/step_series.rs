@@ -1,4 +1,4 @@
-//! [`Course`]: a value that changes by steps over time, and its mean between two times; and the courses of a record.
+//! [`StepSeries`]: a value that changes by steps over time, and its mean between two times; and the courses of a record.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,7 +6,7 @@ use rollfit_job::record::{Record, Sample, WORKERS_MAX};
 
 /// A value over time, 0 before its first step.
 #[derive(Debug, Default)]
-pub(super) struct Course {
+pub(super) struct StepSeries {
     /// From when on, what, and what the value and its square have summed up to by then.
     steps: Vec<Step>,
 }
@@ -19,9 +19,9 @@ struct Step {
     squares: f64,
 }
 
-impl Course {
+impl StepSeries {
     /// Of steps in order of time.
-    fn of(steps: impl IntoIterator<Item = (f64, f64)>) -> Self {
+    fn from_steps(steps: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let mut course = Self::default();
         for (at_s, value) in steps {
             let (sum, squares) = course.sums(at_s);
@@ -31,17 +31,17 @@ impl Course {
     }
 
     /// How many partitions were in hand.
-    pub(super) fn in_hand(record: &Record) -> Self {
+    pub(super) fn in_progress(record: &Record) -> Self {
         let mut changes: Vec<(u64, i64)> = Vec::new();
         for end in &record.partitions {
             changes.extend([(end.begun_ms, 1), (end.at_ms, -1)]);
         }
         changes.extend(unfinished(record).map(|begun_ms| (begun_ms, 1)));
         changes.sort_unstable();
-        let mut in_hand = 0;
-        Self::of(changes.into_iter().map(|(at_ms, change)| {
-            in_hand += change;
-            (at_ms as f64 / 1e3, in_hand as f64)
+        let mut in_progress = 0;
+        Self::from_steps(changes.into_iter().map(|(at_ms, change)| {
+            in_progress += change;
+            (at_ms as f64 / 1e3, in_progress as f64)
         }))
     }
 
@@ -57,7 +57,7 @@ impl Course {
                 Some(step)
             })
             .collect();
-        (!steps.is_empty()).then(|| Self::of(steps))
+        (!steps.is_empty()).then(|| Self::from_steps(steps))
     }
 
     /// Its mean between two times.
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn means_weigh_values_by_how_long_they_held() {
-        let course = Course::of([(1.0, 2.0), (3.0, 4.0), (4.0, 0.0)]);
+        let course = StepSeries::from_steps([(1.0, 2.0), (3.0, 4.0), (4.0, 0.0)]);
         assert_eq!(course.mean(1.0, 4.0), 8.0 / 3.0);
         assert_eq!(course.mean(0.0, 2.0), 1.0);
         assert_eq!(course.mean(3.5, 10.0), 2.0 / 6.5);

@@ -1,26 +1,27 @@
-//! [`Seen`]: how busy machine and store were while the run went on, from its samples.
+//! [`Observed`]: how busy machine and store were while the run went on, from its samples.
 //!
 //! Holds true: what no sample tells is `None`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::course::Course;
 use super::demand::written;
+use super::step_series::StepSeries;
 use super::work::Cores;
 use rollfit_job::record::{Record, Sample};
-use rollfit_job::watch::MachineLimits;
+use rollfit_job::watch::{MachineLimits, WaitKind};
+use rollfit_job::workers::{ALLOCATOR, memory_reserve_bytes};
 
 /// How busy machine and store were. Means are those of the whole run.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Observed {
     pub(super) own_cores: Option<f64>,
     /// Cores kept busy by others, the store's server included.
     pub(super) others_cores: Option<f64>,
     /// Cores that the store's server kept busy for this run, wherever it is; an estimate.
     pub(super) store_cores: Option<f64>,
     /// Cores kept busy by those who have nothing to do with the run; over time, and on average.
-    pub(super) neighbours: Option<Course>,
-    pub(super) neighbours_mean: f64,
+    pub(super) competing: Option<StepSeries>,
+    pub(super) competing_mean: f64,
     pub(super) stolen_cores: Option<f64>,
     pub(super) waiting_threads: Option<f64>,
     pub(super) load: Option<f64>,
@@ -43,18 +44,15 @@ pub(super) struct Seen {
     pub(super) sessions: Option<u32>,
     pub(super) sessions_max: Option<u32>,
     /// How many sessions waited within the store for what, on average.
-    pub(super) waits: BTreeMap<String, f64>,
+    pub(super) waits: BTreeMap<(WaitKind, String), f64>,
     pub(super) lock_holders: BTreeSet<String>,
 }
 
-/// What the system's allocator keeps beside what was asked for, as the policy reckons.
-const ALLOCATOR: f64 = 1.2;
-
-impl Seen {
-    pub(super) fn of(record: &Record, in_hand: &Course, took_s: f64) -> Self {
+impl Observed {
+    pub(super) fn new(record: &Record, in_progress: &StepSeries, took_s: f64) -> Self {
         let mean =
-            |of: fn(&Sample) -> Option<f64>| Some(Course::sampled(record, of)?.mean(0.0, last_s(record)));
-        let mut seen = Self {
+            |of: fn(&Sample) -> Option<f64>| Some(StepSeries::sampled(record, of)?.mean(0.0, last_s(record)));
+        let mut observed = Self {
             own_cores: mean(|sample| sample.machine.own_cores),
             others_cores: mean(|sample| sample.machine.others_cores),
             store_cores: mean(working),
@@ -68,21 +66,21 @@ impl Seen {
             written_bytes_per_s: mean(|sample| sample.machine.written_bytes_per_s),
             ..Self::default()
         };
-        seen.look_at_memory(record);
-        seen.look_at_store(record);
-        seen.tell_apart(record, in_hand.above_s(0.0, 0.0, took_s));
-        seen
+        observed.look_at_memory(record);
+        observed.look_at_store(record);
+        observed.tell_apart(record, in_progress.above_s(0.0, 0.0, took_s));
+        observed
     }
 
-    /// Tells the store's server from neighbours where it is on this machine. What a look at sessions counts is right on
+    /// Tells the store's server from competing where it is on this machine. What a look at sessions counts is right on
     /// average only: less than nothing now and then evens out.
     fn tell_apart(&mut self, record: &Record, busy_s: f64) {
         let is_local = record.header.sink_is_local == Some(true);
         let local = |sample: &Sample| if is_local { working(sample).unwrap_or(0.0) } else { 0.0 };
-        self.neighbours =
-            Course::sampled(record, |sample| Some(sample.machine.others_cores? - local(sample)));
-        let neighbours = self.neighbours.as_ref();
-        self.neighbours_mean = neighbours.map_or(0.0, |course| course.mean(0.0, last_s(record)).max(0.0));
+        self.competing =
+            StepSeries::sampled(record, |sample| Some(sample.machine.others_cores? - local(sample)));
+        let competing = self.competing.as_ref();
+        self.competing_mean = competing.map_or(0.0, |course| course.mean(0.0, last_s(record)).max(0.0));
         if let Some(cores) = self.store_cores.filter(|_| is_local) {
             let cores = self.others_cores.map_or(cores, |others| cores.min(others));
             self.store_cpu_s = cores * busy_s / written(record).count().max(1) as f64;
@@ -119,8 +117,9 @@ impl Seen {
         self.sessions_max = stores.iter().filter_map(|store| store.sessions_max).max();
         for store in &stores {
             self.lock_holders.extend(store.lock_holders.iter().cloned());
-            for (what, count) in &store.waits {
-                *self.waits.entry(what.clone()).or_default() += f64::from(*count) / stores.len() as f64;
+            for wait in &store.waits {
+                let sessions = self.waits.entry((wait.kind, wait.event.clone())).or_default();
+                *sessions += f64::from(wait.sessions) / stores.len() as f64;
             }
         }
     }
@@ -128,24 +127,22 @@ impl Seen {
     /// How many workers memory has room for, with some of it left alone as the policy leaves it; none where that is not
     /// known.
     pub(super) fn memory_workers(&self, limits: &MachineLimits) -> Option<usize> {
-        const RESERVE: f64 = 0.05;
-        let all = [limits.memory_bytes, limits.memory_allowed_bytes].into_iter().flatten().min();
-        let room = self.room_bytes? - self.base_bytes? - RESERVE * all.unwrap_or(0) as f64;
+        let room = self.room_bytes? - self.base_bytes? - memory_reserve_bytes(limits) as f64;
         Some((room / self.worker_bytes?).floor().max(1.0) as usize)
     }
 
-    /// The cores there are for a run beside neighbours that kept so many busy while its own work took `stretch` times as
-    /// long as alone: neighbours that wanted more got no more than their share, as it did.
-    pub(super) fn cores(&self, record: &Record, neighbours: f64, stretch: f64) -> Cores {
+    /// The cores there are for a run beside competing that kept so many busy while its own work took `stretch` times as
+    /// long as alone: competing that wanted more got no more than their share, as it did.
+    pub(super) fn cores(&self, record: &Record, competing: f64, stretch: f64) -> Cores {
         let limits = &record.header.machine;
         let stolen = self.stolen_cores.unwrap_or(0.0);
         let Some(all) = limits.cores.map(|cores| cores as f64).or(limits.cores_allowed) else {
-            return Cores { allowed: f64::INFINITY, rivals: 0.0 };
+            return Cores { allowed: f64::INFINITY, competing_cores: 0.0 };
         };
         let allowed = limits.cores_allowed.unwrap_or(all).min(all - stolen).max(0.1);
         // Cores that this process may not use are theirs first.
-        let rivals = (neighbours * stretch - (all - stolen - allowed)).max(0.0);
-        Cores { allowed, rivals }
+        let competing_cores = (competing * stretch - (all - stolen - allowed)).max(0.0);
+        Cores { allowed, competing_cores }
     }
 }
 

@@ -1,26 +1,26 @@
-//! [`foretold`]: what was said after a quarter of the run about how long the rest would take, beside how long it took.
+//! [`eta_vs_observed`]: the ETA after a quarter of the run, and how long the rest took.
 
 use std::time::Duration;
 
-use super::forecast::Forecast;
-use super::report::{Estimate, Foretold};
+use super::analysis::EtaVsObserved;
+use super::eta::EtaEstimator;
 use rollfit_job::record::Record;
 
 /// What the run itself was told, from the same samples; none of a run that did not finish, or was too short to be told
 /// anything.
-pub(super) fn foretold(record: &Record) -> Option<Foretold> {
+pub(super) fn eta_vs_observed(record: &Record) -> Option<EtaVsObserved> {
     let end = record.end.as_ref().filter(|end| !end.interrupted)?;
-    let mut forecast = Forecast::default();
+    let mut estimator = EtaEstimator::default();
     for sample in &record.samples {
-        forecast.add(Duration::from_millis(sample.at_ms), &sample.totals, sample.workers);
+        estimator.add(Duration::from_millis(sample.at_ms), &sample.totals, sample.workers);
         if sample.at_ms >= end.at_ms / 4 {
-            let eta = forecast.eta()?;
+            let eta_s = estimator.eta_s()?;
             let left_s = end.at_ms.saturating_sub(sample.at_ms) as f64 / 1e3;
-            return (left_s > 0.0).then(|| Foretold {
+            return (left_s > 0.0).then(|| EtaVsObserved {
                 at_s: sample.at_ms as f64 / 1e3,
-                told_s: Estimate { low: eta.low_s, expected: eta.expected_s, high: eta.high_s },
+                eta_s,
                 left_s,
-                error: eta.expected_s / left_s - 1.0,
+                error: eta_s.expected / left_s - 1.0,
             });
         }
     }
@@ -46,16 +46,16 @@ mod tests {
     }
 
     #[test]
-    fn of_a_steady_run_the_rest_is_foretold_after_a_quarter() {
-        let foretold = foretold(&steady()).unwrap();
-        assert_eq!((foretold.at_s, foretold.left_s), (25.0, 75.0));
-        assert!(foretold.error.abs() < 0.05, "{foretold:?}");
+    fn after_a_quarter_of_a_steady_run_the_eta_is_right() {
+        let compared = eta_vs_observed(&steady()).unwrap();
+        assert_eq!((compared.at_s, compared.left_s), (25.0, 75.0));
+        assert!(compared.error.abs() < 0.05, "{compared:?}");
     }
 
     #[test]
-    fn a_run_that_did_not_finish_has_no_rest_to_foretell() {
-        assert_eq!(foretold(&Record { end: None, ..steady() }), None);
+    fn a_run_that_did_not_finish_has_no_eta_to_compare() {
+        assert_eq!(eta_vs_observed(&Record { end: None, ..steady() }), None);
         let interrupted = steady().end.map(|end| End { interrupted: true, ..end });
-        assert_eq!(foretold(&Record { end: interrupted, ..steady() }), None);
+        assert_eq!(eta_vs_observed(&Record { end: interrupted, ..steady() }), None);
     }
 }

@@ -1,47 +1,49 @@
-//! [`Evidence`]: what a record says, put together once for all who ask: how the run went, what a partition cost, how busy
-//! machine and store were, and the [`Case`] that follows from it.
+//! [`RunFacts`]: what a record says, put together once for all who ask: how the run went, what a partition cost, how busy
+//! machine and store were, and the [`Scenario`] that follows from it.
 
 use std::collections::HashSet;
 
-use super::case::{Case, Ceilings};
-use super::course::Course;
+use super::concurrency_level::ConcurrencyLevel;
 use super::demand::{Demand, written};
-use super::fit::plausible;
-use super::level::Level;
-use super::seen::Seen;
+use super::observed::Observed;
+use super::resources::WaitShare;
+use super::scenario::{Ceilings, Scenario};
+use super::step_series::StepSeries;
+use super::variant::plausible;
 use super::work::{Cores, Work};
 use rollfit_job::activity::Activity;
 use rollfit_job::partition::Partition;
-use rollfit_job::record::{PartitionEnd, Record};
+use rollfit_job::record::{Decision, PartitionEnd, PartitionOutcome, Record, WorkerCeiling};
 use rollfit_job::spec::{Order, Setting, Workers};
-use rollfit_job::watch::{MachineLimits, Totals};
+use rollfit_job::watch::{Totals, WaitKind};
+use rollfit_job::workers::{auto_workers_max, workers_with_sessions};
 
 /// What a record says.
-pub(super) struct Evidence<'a> {
+pub(super) struct RunFacts<'a> {
     pub(super) record: &'a Record,
     pub(super) took_s: f64,
     pub(super) totals: Totals,
     /// How many partitions were in hand.
-    pub(super) in_hand: Course,
+    pub(super) in_progress: StepSeries,
     /// What a written partition cost; none where none was written.
     pub(super) demand: Demand,
-    pub(super) levels: Vec<Level>,
-    pub(super) seen: Seen,
-    pub(super) case: Case,
+    pub(super) levels: Vec<ConcurrencyLevel>,
+    pub(super) observed: Observed,
+    pub(super) scenario: Scenario,
 }
 
-impl<'a> Evidence<'a> {
+impl<'a> RunFacts<'a> {
     /// That of a record; none where no partition was written.
-    pub(super) fn of(record: &'a Record) -> Option<Self> {
-        let demand = Demand::of(written(record))?;
+    pub(super) fn from_record(record: &'a Record) -> Option<Self> {
+        let demand = Demand::from_ends(written(record))?;
         let (took_s, totals) = (took_s(record), totals(record));
-        let in_hand = Course::in_hand(record);
-        let seen = Seen::of(record, &in_hand, took_s);
-        let levels = Level::all(record, workers_with_session(record), seen.neighbours.as_ref());
+        let in_progress = StepSeries::in_progress(record);
+        let observed = Observed::new(record, &in_progress, took_s);
+        let levels = ConcurrencyLevel::all(record, sessions_workers(record), observed.competing.as_ref());
         let held_s = held_s(record, took_s);
-        let had = had(record, &in_hand, took_s);
-        let case = Case { had, ..case(record, &demand, &levels, &seen, held_s) };
-        Some(Self { record, took_s, totals, in_hand, demand, levels, seen, case })
+        let had = had(record, &in_progress, took_s);
+        let scenario = Scenario { had, ..scenario(record, &demand, &levels, &observed, held_s) };
+        Some(Self { record, took_s, totals, in_progress, demand, levels, observed, scenario })
     }
 
     /// A setting of the run.
@@ -54,17 +56,22 @@ impl<'a> Evidence<'a> {
         self.demand.rows * self.demand.partitions as f64 / self.took_s.max(1e-3)
     }
 
+    /// Bytes written a second.
+    pub(super) fn bytes_per_s(&self) -> f64 {
+        self.demand.bytes * self.demand.partitions as f64 / self.took_s
+    }
+
     /// How long the whole job takes at this rate, from nothing.
     pub(super) fn job_s(&self) -> f64 {
-        if self.demand.partitions >= self.case.rows.len() {
+        if self.demand.partitions >= self.scenario.rows.len() {
             return self.took_s;
         }
-        self.case.rows.iter().sum::<f64>() / self.rows_per_s()
+        self.scenario.rows.iter().sum::<f64>() / self.rows_per_s()
     }
 
     /// The workers that there were, on average.
     pub(super) fn workers(&self) -> f64 {
-        self.in_hand.mean(0.0, self.took_s)
+        self.in_progress.mean(0.0, self.took_s)
     }
 
     /// The share of the run that workers had no partition, of as many as there were at most.
@@ -76,15 +83,15 @@ impl<'a> Evidence<'a> {
     pub(super) fn cores_busy(&self) -> Option<f64> {
         let machine = &self.record.header.machine;
         let all = machine.cores.map(|cores| cores as f64).or(machine.cores_allowed)?;
-        let own = self.seen.own_cores?;
-        let of_all = (own + self.seen.others_cores.unwrap_or(0.0)) / all;
+        let own = self.observed.own_cores?;
+        let of_all = (own + self.observed.others_cores.unwrap_or(0.0)) / all;
         let of_allowed = own / machine.cores_allowed.unwrap_or(all);
         Some(of_all.max(of_allowed).min(1.0))
     }
 
     /// How long a partition waits for locks of others: where not for sessions, it waits for nothing else.
     pub(super) fn locked_s(&self) -> f64 {
-        let for_sessions = self.case.ceilings.sessions.is_some_and(|most| self.workers_max() > most);
+        let for_sessions = self.scenario.ceilings.sessions.is_some_and(|most| self.workers_max() > most);
         let waiting_s = if for_sessions { 0.0 } else { self.demand.waiting_s };
         waiting_s + self.locked_while_asking_s()
     }
@@ -96,23 +103,22 @@ impl<'a> Evidence<'a> {
 
     /// Sessions that the store says wait for locks, of those that ask it small things.
     fn locked_while_asking_s(&self) -> f64 {
+        let waits = self.observed.waits.iter();
         let locked: f64 =
-            self.seen.waits.iter().filter(|(what, _)| what.starts_with("Lock")).map(|(_, count)| count).sum();
+            waits.filter(|((kind, _), _)| *kind == WaitKind::Lock).map(|(_, count)| count).sum();
         let each_s = locked * self.took_s / self.demand.partitions as f64;
         (each_s - self.demand.waiting_s).clamp(0.0, self.demand.asking_s)
     }
 
-    /// What sessions waited for within the store, where that is worth telling.
-    pub(super) fn store_waits(&self) -> Option<String> {
-        let told: Vec<String> = self
-            .seen
-            .waits
-            .iter()
-            .filter(|(_, count)| **count >= 0.1)
-            .map(|(what, count)| format!("{what} {}", super::words::number(*count)))
-            .collect();
-        (!told.is_empty())
-            .then(|| format!("sessions that waited within the store, on average: {}", told.join(", ")))
+    /// What at least so many sessions waited for within the store, on average.
+    pub(super) fn store_waits(&self, sessions_min: f64) -> Vec<WaitShare> {
+        let waits = self.observed.waits.iter().filter(|(_, sessions)| **sessions >= sessions_min);
+        let share = |((kind, event), sessions): (&(WaitKind, String), &f64)| WaitShare {
+            wait: *kind,
+            event: event.clone(),
+            sessions: *sessions,
+        };
+        waits.map(share).collect()
     }
 
     /// The most workers that partitions were in hand of at once.
@@ -153,14 +159,20 @@ pub(super) fn totals(record: &Record) -> Totals {
 
 /// For which shares of the time in which there was work for all the run had how many workers; nothing where all partitions
 /// were begun at once, so that there was no such time.
-fn had(record: &Record, in_hand: &Course, took_s: f64) -> Vec<(usize, f64)> {
+fn had(record: &Record, in_progress: &StepSeries, took_s: f64) -> Vec<(usize, f64)> {
     const LEAST: f64 = 0.1;
     let until_s = last_begun_s(record);
-    if until_s < LEAST * took_s { Vec::new() } else { in_hand.shares(0.0, until_s) }
+    if until_s < LEAST * took_s { Vec::new() } else { in_progress.shares(0.0, until_s) }
 }
 
-fn case(record: &Record, demand: &Demand, levels: &[Level], seen: &Seen, held_s: f64) -> Case {
-    let ceilings = ceilings(record, seen);
+fn scenario(
+    record: &Record,
+    demand: &Demand,
+    levels: &[ConcurrencyLevel],
+    observed: &Observed,
+    held_s: f64,
+) -> Scenario {
+    let ceilings = ceilings(record, observed);
     let sessions_bind = ceilings.sessions.is_some_and(|most| levels.iter().any(|level| level.workers > most));
     let limits = |work: Work, demand: &Demand| Work {
         // What a limit costs follows from the limit, and not from how long it made workers wait.
@@ -169,15 +181,17 @@ fn case(record: &Record, demand: &Demand, levels: &[Level], seen: &Seen, held_s:
         bytes_per_s_max: number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6),
         ..work
     };
-    let cores = |demand: &Demand, others: f64| seen.cores(record, others, demand.stretch);
-    let at_level =
-        |level: &Level| Work::of(&level.demand, seen.store_cpu_s, cores(&level.demand, level.others_cores));
+    let cores = |demand: &Demand, others: f64| observed.cores(record, others, demand.stretch);
+    let at_level = |level: &ConcurrencyLevel| {
+        Work::new(&level.demand, observed.store_cpu_s, cores(&level.demand, level.others_cores))
+    };
     let together = mean_cores(levels.iter().map(|level| cores(&level.demand, level.others_cores)))
-        .unwrap_or_else(|| cores(demand, seen.neighbours_mean));
-    let start = limits(Work::of(demand, seen.store_cpu_s, together), demand);
+        .unwrap_or_else(|| cores(demand, observed.competing_mean));
+    let start = limits(Work::new(demand, observed.store_cpu_s, together), demand);
     let variants = plausible(start, levels, at_level);
-    Case {
-        doubt: 0.08_f64.max(levels.iter().map(Level::doubt).fold(f64::INFINITY, f64::min).min(0.2)),
+    Scenario {
+        uncertainty: 0.08_f64
+            .max(levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min).min(0.2)),
         variants,
         workers: workers_set(record),
         had: Vec::new(),
@@ -192,41 +206,33 @@ fn case(record: &Record, demand: &Demand, levels: &[Level], seen: &Seen, held_s:
     }
 }
 
-/// The cores of all levels: rivals were the same all the time, or came and went.
+/// The cores of all levels: competing_cores were the same all the time, or came and went.
 fn mean_cores(levels: impl ExactSizeIterator<Item = Cores>) -> Option<Cores> {
     let count = levels.len() as f64;
-    let (allowed, rivals) =
-        levels.fold((0.0, 0.0), |(allowed, rivals), cores| (allowed + cores.allowed, rivals + cores.rivals));
-    (count > 0.0).then(|| Cores { allowed: allowed / count, rivals: rivals / count })
+    let (allowed, competing_cores) = levels.fold((0.0, 0.0), |(allowed, competing_cores), cores| {
+        (allowed + cores.allowed, competing_cores + cores.competing_cores)
+    });
+    (count > 0.0).then(|| Cores { allowed: allowed / count, competing_cores: competing_cores / count })
 }
 
-fn ceilings(record: &Record, seen: &Seen) -> Ceilings {
+fn ceilings(record: &Record, observed: &Observed) -> Ceilings {
     Ceilings {
-        sessions: workers_with_session(record),
-        memory: memory_workers(record, seen),
-        auto: auto_max(&record.header.machine),
+        sessions: sessions_workers(record),
+        memory: memory_workers(record, observed),
+        auto: auto_workers_max(record.header.machine.cores_allowed),
     }
 }
 
 /// The workers that there is memory for: as many as the policy said, where it said so, or as many as samples say.
-fn memory_workers(record: &Record, seen: &Seen) -> Option<usize> {
-    let decided = record.decisions.iter().rev().find(|decision| decision.reason.starts_with("memory"));
-    let decided = decided.map(|decision| decision.workers);
-    decided.into_iter().chain(seen.memory_workers(&record.header.machine)).min()
+fn memory_workers(record: &Record, observed: &Observed) -> Option<usize> {
+    let by_memory = |decision: &&Decision| decision.held_back_by == Some(WorkerCeiling::Memory);
+    let decided = record.decisions.iter().rev().find(by_memory).map(|decision| decision.workers);
+    decided.into_iter().chain(observed.memory_workers(&record.header.machine)).min()
 }
 
-/// The workers that there are sessions for: one is the probe's, where there is more than one.
-fn workers_with_session(record: &Record) -> Option<usize> {
-    let sessions = record.header.sessions_max? as usize;
-    Some(if sessions > 1 { sessions - 1 } else { sessions })
-}
-
-/// How far `auto` goes: where the store is far away, more workers than cores pay.
-fn auto_max(machine: &MachineLimits) -> usize {
-    const LEAST: usize = 32;
-    const A_CORE: f64 = 8.0;
-    let cores = machine.cores_allowed.unwrap_or(1.0);
-    LEAST.max((A_CORE * cores).ceil() as usize)
+/// The workers that there are sessions for.
+fn sessions_workers(record: &Record) -> Option<usize> {
+    record.header.sessions_max.map(|sessions| workers_with_sessions(sessions as usize))
 }
 
 /// The rows of each partition of the whole job: those written as they were begun, then the others, which are not known,
@@ -264,7 +270,9 @@ fn last_begun_s(record: &Record) -> f64 {
 pub(super) fn held(record: &Record) -> HashSet<&Partition> {
     let stores = record.samples.iter().filter_map(|sample| sample.store.as_ref());
     let locked = stores.into_iter().any(|store| !store.lock_holders.is_empty());
-    let is_held = |end: &&PartitionEnd| end.outcome == "held" || locked && end.outcome == "failed";
+    let is_held = |end: &&PartitionEnd| {
+        end.outcome == PartitionOutcome::Held || locked && end.outcome == PartitionOutcome::Failed
+    };
     record.partitions.iter().filter(is_held).map(|end| &end.partition).collect()
 }
 
@@ -272,7 +280,7 @@ pub(super) fn held(record: &Record) -> HashSet<&Partition> {
 fn held_s(record: &Record, took_s: f64) -> f64 {
     let held = held(record);
     let free = record.partitions.iter().filter(|end| !held.contains(&end.partition));
-    let work = Demand::of(written(record).filter(|end| held.contains(&end.partition)));
+    let work = Demand::from_ends(written(record).filter(|end| held.contains(&end.partition)));
     match free.map(|end| end.at_ms).max() {
         Some(last_ms) if !held.is_empty() => {
             let work_s = work.map_or(0.0, |demand| demand.wall_s - demand.waiting_s);
