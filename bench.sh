@@ -147,7 +147,7 @@ postgres() {
     heading "PostgreSQL: rollfit beside the floor (two connections, medians over blocks of 28 partitions)"
     import_workload
     start_server
-    ROLLFIT_BENCH_URL=$url ROLLFIT_BENCH_SOURCES=$(realpath "$dir/fx") cargo bench --quiet -p rollfit-store --bench postgres
+    ROLLFIT_BENCH_URL=$url ROLLFIT_BENCH_SOURCES=$(realpath "$dir/fx") cargo bench --quiet -p rollfit-postgres --bench postgres
     stop_server
 }
 

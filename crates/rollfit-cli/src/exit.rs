@@ -1,10 +1,10 @@
 //! [`Exit`]: the exit codes, part of the contract; and [`Failure`]: an error with the code it leads to.
 
+use rollfit_bars::ImportError;
 use rollfit_job::plan::PlanError;
 use rollfit_job::spec::SpecError;
 use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::{error_chain, foreign};
-use rollfit_store::import::ImportError;
 
 /// How a command went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

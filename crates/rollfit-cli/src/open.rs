@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use rollfit_job::partition::Partition;
 use rollfit_job::partition::Selector;
+use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, partitions};
 use rollfit_job::spec::{Place, RowSecurity, Spec, Workers};
 use rollfit_job::store::{Fault, Sink, Source, StoreError};
 use rollfit_job::watch::Machine;
 use rollfit_job::{Job, error_chain};
-use rollfit_store::parquet::ParquetStore;
-use rollfit_store::patience::patiently;
-use rollfit_store::postgres::{PostgresStore, Purpose};
+use rollfit_parquet::ParquetStore;
+use rollfit_postgres::{PostgresStore, Purpose};
 
 use crate::args::{ConfigArguments, SelectArguments};
 use crate::exit::Failure;

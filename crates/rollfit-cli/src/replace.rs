@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rollfit_store::regular_file::create;
+use rollfit_files::regular_file::create;
 
 /// Makes `bytes` all there is in the file at `path`. Through a link, what it points to; what is no file, such as a
 /// terminal or a pipe, is written to as it is.

@@ -77,6 +77,15 @@ impl StateDir {
         records
     }
 
+    /// The records of the runs that are meant, the newest first. Records that cannot be read are skipped.
+    pub(crate) fn records_of(
+        &self,
+        is_meant: impl Fn(&RunFile, &Header) -> bool,
+    ) -> impl Iterator<Item = Record> {
+        let is_meant = move |run: &RunFile| header(&run.path).is_some_and(|header| is_meant(run, &header));
+        self.runs().into_iter().filter(is_meant).filter_map(|run| read(&run.path).ok())
+    }
+
     /// The record that is meant by a path, a run's name or the beginning of one; the newest where none is named.
     pub(crate) fn find(&self, name: Option<&str>) -> Result<PathBuf, Failure> {
         let runs = self.runs();

@@ -229,18 +229,15 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
         Ok((Assessment { state: State::Missing, .. }, input, _)) if input.rows == 0 => {
             failed(no_rows(job.spec, partition, &input))
         }
-        Ok((Assessment { state, cause, .. }, input, join_loss)) => {
-            let writes = matches!(state, State::Missing | State::InputChanged);
-            PlannedPartition {
-                partition: partition.clone(),
-                state: Some(state),
-                cause,
-                rows: input.rows,
-                lookback_rows: input.lookback_rows,
-                write_bytes: if writes { job.sink.estimate_bytes(partition, input.rows) } else { 0 },
-                join_loss: join_loss.filter(|_| is_written_first(state)),
-            }
-        }
+        Ok((Assessment { state, cause, .. }, input, join_loss)) => PlannedPartition {
+            partition: partition.clone(),
+            state: Some(state),
+            cause,
+            rows: input.rows,
+            lookback_rows: input.lookback_rows,
+            write_bytes: if state.is_due() { job.sink.estimate_bytes(partition, input.rows) } else { 0 },
+            join_loss: join_loss.filter(|_| is_written_first(state)),
+        },
         Err(error) => failed(crate::error_chain(&error)),
     }
 }

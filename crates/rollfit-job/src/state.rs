@@ -40,6 +40,11 @@ impl State {
     /// The states that a run leaves alone until told to replace them.
     pub const LEFT_ALONE: [State; 3] = [State::DefinitionChanged, State::Foreign, State::Shrunk];
 
+    /// Whether a run writes a partition in this state without being told to replace it.
+    pub const fn is_due(self) -> bool {
+        matches!(self, State::Missing | State::InputChanged)
+    }
+
     /// The name in commands and reports.
     pub const fn name(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use rollfit_job::partition::{Partition, Selector};
 use rollfit_job::store::{Claim, Found, Sink, StoreError};
-use rollfit_store::postgres::Purpose;
+use rollfit_postgres::Purpose;
 
 use crate::args::{DropArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use rollfit_bars::{BarFile, FileReport, KeyBars, MergeReport, ReadOptions, merge, read_file};
+use rollfit_job::import::{BarsOptions, KeyReport};
 use rollfit_job::spec::Place;
 use rollfit_job::store::StoreError;
-use rollfit_store::import::{
-    BarFile, BarsOptions, FileReport, KeyBars, KeyReport, MergeReport, ReadOptions, merge, read_file,
-};
-use rollfit_store::parquet::{BarsImport, RealFiles};
-use rollfit_store::postgres::PostgresBars;
+use rollfit_parquet::{BarsImport, RealFiles};
+use rollfit_postgres::PostgresBars;
 
 use crate::args::{GlobalArguments, ImportArguments};
 use crate::exit::{Exit, Failure};

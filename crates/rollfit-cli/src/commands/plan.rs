@@ -1,5 +1,6 @@
-//! `rollfit plan`: the state of each partition, why, its rows, and the bytes that a run would write.
+//! `rollfit plan`: the state of each partition, why, its rows, the bytes that a run would write, and how long it would take.
 
+use rollfit_analysis::PlanEstimate;
 use rollfit_job::plan::{PlannedPartition, assess};
 use rollfit_job::state::State;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
@@ -8,6 +9,8 @@ use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
+use crate::record::header::job_digest;
+use crate::state_dir::{StateDir, is_running};
 use crate::{join_loss, logging, output};
 
 #[derive(serde::Serialize)]
@@ -16,6 +19,9 @@ struct PlanDocument<'a> {
     write_bytes: u64,
     free_bytes: Option<u64>,
     enough_space: bool,
+    /// How long it takes at the rate of the last run; none if there is nothing to write, or no run of this job wrote
+    /// anything.
+    estimate: Option<&'a PlanEstimate>,
     unfilled_windows: &'a [UnfilledWindow],
 }
 
@@ -25,13 +31,21 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let write_bytes = planned.iter().map(|line| line.write_bytes).sum();
     let free_bytes = open.sink.free_bytes();
     let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
+    let estimate = estimate(&open, &planned);
     let of_whole_keys = planned.iter().filter(|line| selects_whole_key(&arguments.only, &line.partition.key));
     let unfilled_windows = &unfilled_windows(&open.spec, of_whole_keys.map(usable_rows));
     if global.json {
-        let partitions = &planned;
-        output::json(&PlanDocument { partitions, write_bytes, free_bytes, enough_space, unfilled_windows })?;
+        output::json(&PlanDocument {
+            partitions: &planned,
+            write_bytes,
+            free_bytes,
+            enough_space,
+            estimate: estimate.as_ref(),
+            unfilled_windows,
+        })?;
     } else {
         print(&planned, write_bytes, free_bytes)?;
+        estimate.iter().try_for_each(|estimate| output::line(&sentence(estimate)))?;
     }
     unfilled::warn(unfilled_windows, open.spec.boundary);
     if !enough_space {
@@ -41,6 +55,32 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     }
     let failed = planned.iter().any(|line| line.state.is_none());
     Ok(if failed || !enough_space { Exit::Failed } else { Exit::Done })
+}
+
+/// How long a run of this plan takes, at the rate of the newest run of this job that wrote anything and has ended.
+fn estimate(open: &OpenJob, planned: &[PlannedPartition]) -> Option<PlanEstimate> {
+    let due = planned.iter().filter(|line| line.state.is_some_and(State::is_due));
+    let rows: u64 = due.map(|line| line.rows).sum();
+    if rows == 0 {
+        return None;
+    }
+    let job = job_digest(open);
+    let records = StateDir::open();
+    let mut records = records.records_of(|run, header| header.job == job && !is_running(&run.path));
+    records.find_map(|record| PlanEstimate::from_record(&record, rows))
+}
+
+/// `estimate: about 2.2 min at the rate of the last run (48,300 rows/s with 4 workers, 2026-11-27 21:04 UTC)`
+fn sentence(estimate: &PlanEstimate) -> String {
+    let started: Option<jiff::Timestamp> = estimate.started.parse().ok();
+    let started = started.map(|started| started.strftime("%Y-%m-%d %H:%M UTC").to_string());
+    format!(
+        "estimate: about {} at the rate of the last run ({} rows/s with {}, {})",
+        output::time(estimate.seconds),
+        output::count(estimate.rows_per_s.round() as u64),
+        output::plural(estimate.workers, "worker"),
+        started.as_ref().unwrap_or(&estimate.started)
+    )
 }
 
 /// Why a partition is in its state, and what its join loses.

@@ -3,7 +3,7 @@
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
-use rollfit_store::postgres::Purpose;
+use rollfit_postgres::Purpose;
 
 use crate::args::{GlobalArguments, SchemaArguments};
 use crate::exit::{Exit, Failure};

@@ -27,7 +27,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
         config: paths::full_name(config).display().to_string(),
-        job: digest(open),
+        job: job_digest(open),
         source: source_place(open),
         sink: sink_place(open),
         source_kind: open.source.kind().to_owned(),
@@ -72,7 +72,7 @@ fn settings(open: &OpenJob, arguments: &SelectArguments) -> Vec<Setting> {
 }
 
 /// The same for every run of a job, whatever its partitions and settings.
-fn digest(open: &OpenJob) -> String {
+pub(crate) fn job_digest(open: &OpenJob) -> String {
     let spec = &open.spec;
     let tables: Vec<String> = spec
         .series

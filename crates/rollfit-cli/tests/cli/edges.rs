@@ -5,11 +5,17 @@ use std::collections::BTreeSet;
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// The crates of ours that each crate may depend on.
-const ALLOWED: [(&str, &[&str]); 4] = [
+const ALLOWED: [(&str, &[&str]); 7] = [
     ("rollfit", &[]),
     ("rollfit-job", &["rollfit"]),
-    ("rollfit-store", &["rollfit", "rollfit-job"]),
-    ("rollfit-cli", &["rollfit", "rollfit-job", "rollfit-store"]),
+    ("rollfit-files", &[]),
+    ("rollfit-bars", &["rollfit-files", "rollfit-job"]),
+    ("rollfit-parquet", &["rollfit-files", "rollfit-job"]),
+    ("rollfit-postgres", &["rollfit-job"]),
+    (
+        "rollfit-cli",
+        &["rollfit", "rollfit-bars", "rollfit-files", "rollfit-job", "rollfit-parquet", "rollfit-postgres"],
+    ),
 ];
 
 fn packages() -> Vec<Package> {

@@ -33,6 +33,7 @@ mod made_record;
 mod memory;
 mod metrics_file;
 mod passed_over;
+mod plan_estimate;
 mod planted;
 mod record;
 mod reference_data;

@@ -8,7 +8,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::spec::Spec;
 use rollfit_job::store::{Claim, FeatureTile, Sink, Slot};
 use rollfit_job::watch::StoreSample;
-use rollfit_store::postgres::{PostgresStore, Purpose};
+use rollfit_postgres::{PostgresStore, Purpose};
 
 use crate::workload::Workload;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rollfit_job::error_chain;
 use rollfit_job::store::{Claim, Sink, Source};
 use rollfit_job::watch::{StoreProbe, StoreSample};
-use rollfit_store::postgres::Purpose;
+use rollfit_postgres::Purpose;
 
 use crate::opened::{Opened, first_partition, sample_until};
 use crate::pooler::Pooler;

@@ -58,10 +58,7 @@ fn print(global: &GlobalArguments, arguments: &AnalyzeArguments, analysis: &Anal
 /// The newest run of the same job that began before this one and wrote something. What cannot be read is passed over.
 fn earlier(state: &StateDir, record: &Record) -> Option<Record> {
     let Header { job, started, .. } = &record.header;
-    let is_earlier = |run: &RunFile| {
-        state_dir::header(&run.path).is_some_and(|header| header.job == *job && header.started < *started)
-    };
-    let runs = state.runs().into_iter().filter(is_earlier);
-    let mut records = runs.filter_map(|run| state_dir::read(&run.path).ok());
-    records.find(|other| other.partitions.iter().any(|end| end.outcome == PartitionOutcome::Written))
+    let is_earlier = |_: &RunFile, header: &Header| header.job == *job && header.started < *started;
+    let wrote = |other: &Record| other.partitions.iter().any(|end| end.outcome == PartitionOutcome::Written);
+    state.records_of(is_earlier).find(wrote)
 }

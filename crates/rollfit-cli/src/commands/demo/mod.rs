@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use rollfit_bars::Format;
+use rollfit_files::regular_file;
 use rollfit_job::month::{Month, display_instant};
 use rollfit_job::spec::EXAMPLE;
-use rollfit_store::import::Format;
-use rollfit_store::regular_file;
 
 use self::market::{PAIRS, Pair, bars};
 use super::import::{ImportDocument, import};

@@ -8,7 +8,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::plan::assess;
 use rollfit_job::spec::Spec;
 use rollfit_job::state::State;
-use rollfit_store::postgres::Problem;
+use rollfit_postgres::Problem;
 
 use super::StoreReport;
 use crate::machine;

@@ -10,12 +10,12 @@ use std::collections::BTreeSet;
 
 use rollfit_job::error_chain;
 use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, configured_partitions};
 use rollfit_job::receipt::Definition;
 use rollfit_job::spec::{Keys, Spec};
-use rollfit_store::parquet::{ParquetStore, Unverified};
-use rollfit_store::patience::patiently;
-use rollfit_store::postgres::{Diagnosis, Examination, Problem, Purpose};
+use rollfit_parquet::{ParquetStore, Unverified};
+use rollfit_postgres::{Diagnosis, Examination, Problem, Purpose};
 
 use self::blocked::Obstacles;
 use self::work::Work;

@@ -3,8 +3,8 @@
 use std::io;
 
 use rollfit_job::spec::RowSecurity;
-use rollfit_store::parquet::Unverified;
-use rollfit_store::postgres::{
+use rollfit_parquet::Unverified;
+use rollfit_postgres::{
     Connection, Diagnosis, Holds, RestrictedTable, RowSecurityReport, SourceTable, Target, Targets,
 };
 

@@ -6,7 +6,7 @@ use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Spec;
 use rollfit_job::store::{Found, Source};
-use rollfit_store::postgres::{Holds, Problem};
+use rollfit_postgres::{Holds, Problem};
 
 use super::{Planned, StoreReport};
 use crate::open::Stores;

@@ -1,0 +1,203 @@
+//! [`Checksums`]: two CRC-32C in the footer of every Parquet file that rollfit writes; docs/parquet.md describes the format.
+//!
+//! The footer's metadata has the entry [`CHECKSUM_KEY`] of a fixed width. Its digits are filled in when all other bytes are
+//! known, so that they depend on bytes alone and not on how a library encodes the footer.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use crc32c::crc32c_append;
+use parquet::file::metadata::KeyValue;
+
+/// The key of the checksums in the footer's metadata.
+pub(crate) const CHECKSUM_KEY: &str = "rollfit.checksum";
+/// What the footer of a file of rollfit's names as its writer.
+pub const CREATED_BY: &str = "rollfit";
+
+/// The bytes after the footer: its length and the magic number.
+pub(crate) const TRAILER_BYTES: usize = 8;
+
+const DIGITS: usize = 8;
+
+/// What the footer says of the bytes of its file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checksums {
+    /// The bytes before the footer.
+    pub body_bytes: u64,
+    /// The CRC-32C of those.
+    pub body: u32,
+    /// The CRC-32C of the footer, with its own eight digits read as zeros.
+    pub footer: u32,
+}
+
+impl fmt::Display for Checksums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "body_bytes={:020} body={:08x} footer={:08x}", self.body_bytes, self.body, self.footer)
+    }
+}
+
+impl Checksums {
+    /// Reads what [`Checksums`] print; none for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut fields = text.split(' ');
+        let mut field = |name: &str| fields.next()?.strip_prefix(name)?.strip_prefix('=');
+        let checksums = Self {
+            body_bytes: field("body_bytes")?.parse().ok()?,
+            body: u32::from_str_radix(field("body")?, 16).ok()?,
+            footer: u32::from_str_radix(field("footer")?, 16).ok()?,
+        };
+        (checksums.to_string() == text).then_some(checksums)
+    }
+
+    /// The entry of the footer's metadata that is filled in when the file is complete.
+    pub fn to_fill_in() -> KeyValue {
+        KeyValue::new(CHECKSUM_KEY.to_owned(), Self::default().to_string())
+    }
+
+    /// Whether the footer is as it was written.
+    pub fn fit_footer(&self, footer: &[u8]) -> bool {
+        let Some(digits) = find_last(footer, self.to_string().as_bytes()).map(footer_digits) else {
+            return false;
+        };
+        let start = crc32c_append(0, &footer[..digits.start]);
+        let zeros = crc32c_append(start, &[b'0'; DIGITS]);
+        crc32c_append(zeros, &footer[digits.end..]) == self.footer
+    }
+
+    /// Replaces the entry that is to be filled in.
+    fn fill_in(mut self, footer: &mut [u8]) -> io::Result<()> {
+        let missing = || io::Error::other("the footer has no entry for its checksums");
+        let at = find_last(footer, Self::default().to_string().as_bytes()).ok_or_else(missing)?;
+        let text = self.to_string();
+        footer[at..at + text.len()].copy_from_slice(text.as_bytes());
+        self.footer = crc32c_append(0, footer);
+        let digits = footer_digits(at);
+        footer[digits].copy_from_slice(format!("{:08x}", self.footer).as_bytes());
+        Ok(())
+    }
+}
+
+/// The place of the footer's own checksum, where the entry is at `at`.
+fn footer_digits(at: usize) -> std::ops::Range<usize> {
+    let end = at + Checksums::default().to_string().len();
+    end - DIGITS..end
+}
+
+/// Where `wanted` is found last.
+pub(super) fn find_last(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).rposition(|window| window == wanted)
+}
+
+/// The length of the footer, from the bytes after it.
+pub(super) fn footer_bytes(trailer: &[u8]) -> Option<usize> {
+    let length = trailer.get(..4)?.try_into().ok()?;
+    usize::try_from(u32::from_le_bytes(length)).ok()
+}
+
+/// Passes bytes on and sums them. The last ones, with the footer, are held back to fill in the checksums.
+pub struct ChecksumWriter<W> {
+    output: W,
+    body: u32,
+    body_bytes: u64,
+    held: Option<Vec<u8>>,
+}
+
+impl<W: Write> ChecksumWriter<W> {
+    /// Nothing is written yet.
+    pub fn new(output: W) -> Self {
+        Self { output, body: 0, body_bytes: 0, held: None }
+    }
+
+    /// Holds back what comes from now on: the end of the body at most, the footer and what follows it.
+    pub fn hold_back(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Fills in the checksums and passes on what was held back.
+    ///
+    /// # Errors
+    /// Those of the output; when what was held back does not end as a Parquet file does.
+    pub fn release(&mut self) -> io::Result<()> {
+        let mut held = self.held.take().unwrap_or_default();
+        let incomplete = || io::Error::other("what was written does not end as a Parquet file does");
+        let end = held.len().checked_sub(TRAILER_BYTES).ok_or_else(incomplete)?;
+        let start = footer_bytes(&held[end..]).and_then(|bytes| end.checked_sub(bytes));
+        let start = start.ok_or_else(incomplete)?;
+        let checksums = Checksums {
+            body_bytes: self.body_bytes + start as u64,
+            body: crc32c_append(self.body, &held[..start]),
+            footer: 0,
+        };
+        checksums.fill_in(&mut held[start..end])?;
+        self.output.write_all(&held)?;
+        self.output.flush()
+    }
+
+    /// Where the bytes go.
+    pub fn output(&mut self) -> &mut W {
+        &mut self.output
+    }
+}
+
+impl<W: Write> Write for ChecksumWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        let written = self.output.write(bytes)?;
+        self.body = crc32c_append(self.body, &bytes[..written]);
+        self.body_bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that ends as Parquet files do, with `footer` around the entry of the checksums.
+    fn written(body: &[u8], index: &[u8], before: &[u8], after: &[u8]) -> Vec<u8> {
+        let entry = Checksums::default().to_string();
+        let footer = [before, entry.as_bytes(), after].concat();
+        let mut writer = ChecksumWriter::new(Vec::new());
+        writer.write_all(body).unwrap();
+        writer.hold_back();
+        writer.write_all(index).unwrap();
+        writer.write_all(&footer).unwrap();
+        writer.write_all(&(footer.len() as u32).to_le_bytes()).unwrap();
+        writer.write_all(b"PAR1").unwrap();
+        writer.release().unwrap();
+        writer.output
+    }
+
+    #[test]
+    fn the_checksums_are_those_of_the_standard_and_cover_body_and_footer() {
+        assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
+        let file = written(b"rows", b"index", b"schema", b"writer");
+        let footer = &file[9..file.len() - TRAILER_BYTES];
+        let text = std::str::from_utf8(&footer[6..footer.len() - 6]).unwrap();
+        let checksums = Checksums::parse(text).unwrap();
+        assert_eq!((checksums.body_bytes, checksums.body), (9, crc32c::crc32c(b"rowsindex")));
+        assert!(checksums.fit_footer(footer));
+        for bit in 0..footer.len() * 8 {
+            let mut damaged = footer.to_vec();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(!checksums.fit_footer(&damaged), "{bit}");
+        }
+    }
+
+    #[test]
+    fn only_what_checksums_print_is_read_as_checksums() {
+        let checksums = Checksums { body_bytes: 77, body: 0xabc, footer: 0xdef };
+        let text = checksums.to_string();
+        assert_eq!(Checksums::parse(&text), Some(checksums));
+        let others = [text.to_uppercase(), text.replace('=', ":"), format!("{text} "), text[1..].to_owned()];
+        assert!(others.iter().all(|other| Checksums::parse(other).is_none()));
+        assert_eq!(Checksums::parse("body_bytes=+7 body=1 footer=2"), None);
+    }
+}

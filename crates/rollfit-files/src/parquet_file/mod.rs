@@ -1,0 +1,10 @@
+//! Parquet files as bytes: [`FileBytes`] reads an open file, [`Checksums`] protects what rollfit writes, and [`Footer`] says
+//! whose file it is. Knows no store.
+
+mod bytes;
+mod checksum;
+mod footer;
+
+pub use bytes::FileBytes;
+pub use checksum::{CREATED_BY, ChecksumWriter, Checksums};
+pub use footer::{FileFault, Footer, Integrity, check_body};

@@ -1,0 +1,247 @@
+//! [`KeyUpdate`]: the bars of a key in a store and those of an import made one, and the series that follow from them. The
+//! rules of an import, the same for every store that bars go into.
+//!
+//! Holds true: what comes out depends only on the set of bars and the base's rule. A close that would change, or a base
+//! that would, is an error unless it was asked for.
+
+use std::fmt::Display;
+
+use serde::{Deserialize, Serialize};
+
+use super::series::{RETURN_ROWS, backward_returns, rate_index};
+use super::{Bar, NewBars};
+use crate::month::display_instant;
+use crate::store::{Fault, StoreError};
+
+/// What an import may do.
+#[derive(Clone, Debug, Default)]
+pub struct BarsOptions {
+    /// The instant on or after which a key's base is its first close; none for the stored rule, or its first row.
+    pub base_from_us: Option<i64>,
+    /// Whether a base may change.
+    pub rebase: bool,
+    /// Whether a close may change.
+    pub replace: bool,
+}
+
+/// The close that a key's rate index is relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Base {
+    /// The rule: the first row on or after this instant, or the first of all.
+    pub from_us: Option<i64>,
+    /// The row it gave.
+    pub instant_us: i64,
+    /// That row's close.
+    pub close: f64,
+}
+
+/// What an import did to one key.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KeyReport {
+    /// The key.
+    pub key: String,
+    /// Bars that were not in the store.
+    pub added: u64,
+    /// Bars that were, and are the same.
+    pub unchanged: u64,
+    /// Bars that were, with another close.
+    pub replaced: u64,
+    /// Bars in the store now.
+    pub total: u64,
+    /// The first instant.
+    pub first: String,
+    /// The last instant.
+    pub last: String,
+    /// The base of the rate index.
+    pub base: Base,
+    /// Files of either table written anew; in a database a table counts as one.
+    pub files_written: usize,
+}
+
+/// The bars of a key in a store, sorted by instant, each instant once, and the base of their rate index.
+#[derive(Default)]
+pub struct StoredBars {
+    bars: Vec<Bar>,
+    base: Option<Base>,
+}
+
+impl StoredBars {
+    /// No bars yet, of a key with this base.
+    pub fn with_base(base: Option<Base>) -> Self {
+        Self { bars: Vec::new(), base }
+    }
+
+    /// Whether the base that they were stored with is known.
+    pub fn has_base(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// Notes the base that bars were stored with.
+    pub fn set_base(&mut self, base: Base) {
+        self.base = Some(base);
+    }
+
+    /// Adds the next bar, found in `place`.
+    pub fn push(&mut self, place: impl Display, bar: Bar) -> Result<(), StoreError> {
+        if self.bars.last().is_some_and(|last| last.instant_us >= bar.instant_us) {
+            let what = format!("{} is not after the bar before it", display_instant(bar.instant_us));
+            return Err(not_as_imported(place, what));
+        }
+        self.bars.push(bar);
+        Ok(())
+    }
+}
+
+/// A source table, or a file of one, with something in it that an import does not write.
+pub fn not_as_imported(place: impl Display, what: impl Display) -> StoreError {
+    StoreError::permanent(format!("{place}: {what}; this is not as an import wrote it"))
+}
+
+/// A source table, or a file of one, of somebody else's.
+pub fn not_imported(place: impl Display) -> StoreError {
+    StoreError::permanent(format!(
+        "{place} was not written by an import, which therefore cannot add to its table: move it elsewhere, or choose \
+         another store"
+    ))
+}
+
+/// The store at `place` has an import going on.
+pub fn import_going_on(holder: impl Display, place: impl Display) -> StoreError {
+    StoreError::new(Fault::Transient, format!("{holder} is importing into {place}: wait until it is done"))
+}
+
+/// Both tables of a key as they are to be, column by column, and what became of the bars.
+pub struct KeyUpdate {
+    key: String,
+    counts: Counts,
+    /// The instants of the bars.
+    pub instants_us: Vec<i64>,
+    /// Their closes.
+    pub closes: Vec<f64>,
+    /// Their rate indexes.
+    pub rate_index: Vec<f64>,
+    /// The backward returns, of which the first bars have none.
+    pub returns: Vec<f64>,
+    /// The base of the rate index.
+    pub base: Base,
+}
+
+/// What became of the bars of an import.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    added: u64,
+    unchanged: u64,
+    replaced: u64,
+}
+
+impl KeyUpdate {
+    /// The bars of a key after an import of `new` ones.
+    ///
+    /// # Errors
+    /// When a bar contradicts a stored one or the base would change, and that was not allowed; when no bar is on or after
+    /// the base date.
+    pub fn new(
+        key: &str,
+        stored: StoredBars,
+        new: &dyn NewBars,
+        options: &BarsOptions,
+    ) -> Result<Self, StoreError> {
+        let merged = Merged::of(key, &stored.bars, new, options.replace)?;
+        let base = merged.base(key, stored.base, options)?;
+        // The stored bars are not held beside what follows from them.
+        drop(stored);
+        let rate_index: Vec<f64> = merged.closes.iter().map(|&close| rate_index(close, base.close)).collect();
+        let returns = backward_returns(&rate_index);
+        let Merged { instants_us, closes, counts } = merged;
+        Ok(Self { key: key.to_owned(), counts, instants_us, closes, rate_index, returns, base })
+    }
+
+    /// The number of first bars that have no return.
+    pub fn first_return(&self) -> usize {
+        RETURN_ROWS.min(self.instants_us.len())
+    }
+
+    /// What is told of the key, so many files of which were written.
+    pub fn report(&self, files_written: usize) -> KeyReport {
+        let instant = |us: Option<&i64>| us.map(|us| display_instant(*us)).unwrap_or_default();
+        KeyReport {
+            key: self.key.clone(),
+            added: self.counts.added,
+            unchanged: self.counts.unchanged,
+            replaced: self.counts.replaced,
+            total: self.instants_us.len() as u64,
+            first: instant(self.instants_us.first()),
+            last: instant(self.instants_us.last()),
+            base: self.base,
+            files_written,
+        }
+    }
+}
+
+/// The bars of the store and of the import together.
+struct Merged {
+    instants_us: Vec<i64>,
+    closes: Vec<f64>,
+    counts: Counts,
+}
+
+impl Merged {
+    fn of(key: &str, stored: &[Bar], new: &dyn NewBars, replace: bool) -> Result<Self, StoreError> {
+        let mut merged = Self::with_room(stored.len() + new.bars().len());
+        let mut stored = stored.iter().peekable();
+        for (at, bar) in new.bars().iter().enumerate() {
+            while let Some(earlier) = stored.next_if(|stored| stored.instant_us < bar.instant_us) {
+                merged.push(*earlier);
+            }
+            match stored.next_if(|stored| stored.instant_us == bar.instant_us) {
+                None => merged.counts.added += 1,
+                Some(same) if same.close == bar.close => merged.counts.unchanged += 1,
+                Some(_) if replace => merged.counts.replaced += 1,
+                Some(other) => {
+                    return Err(StoreError::permanent(format!(
+                        "{}: the close of {key} at {} is {} there and {} in the store; give --replace if the file is right",
+                        new.origin(at),
+                        display_instant(bar.instant_us),
+                        bar.close,
+                        other.close
+                    )));
+                }
+            }
+            merged.push(*bar);
+        }
+        stored.for_each(|later| merged.push(*later));
+        Ok(merged)
+    }
+
+    fn with_room(bars: usize) -> Self {
+        let (instants_us, closes) = (Vec::with_capacity(bars), Vec::with_capacity(bars));
+        Self { instants_us, closes, counts: Counts::default() }
+    }
+
+    fn push(&mut self, bar: Bar) {
+        self.instants_us.push(bar.instant_us);
+        self.closes.push(bar.close);
+    }
+
+    /// The base of these bars, unless that would change the stored one.
+    fn base(&self, key: &str, stored: Option<Base>, options: &BarsOptions) -> Result<Base, StoreError> {
+        let from_us = options.base_from_us.or(stored.and_then(|base| base.from_us));
+        let at = from_us.map_or(0, |from_us| self.instants_us.partition_point(|&us| us < from_us));
+        let (Some(&instant_us), Some(&close)) = (self.instants_us.get(at), self.closes.get(at)) else {
+            let date = from_us.map(display_instant).unwrap_or_default();
+            return Err(StoreError::permanent(format!(
+                "{key} has no bar on or after the base date {date}: give an earlier one"
+            )));
+        };
+        match stored {
+            Some(stored) if stored.close != close && !options.rebase => Err(StoreError::permanent(format!(
+                "the base of {key} would change from the close {} at {} to {close} at {}, and with it every rate index; \
+                 give --rebase if that is meant, or --base-date",
+                stored.close,
+                display_instant(stored.instant_us),
+                display_instant(instant_us)
+            ))),
+            _ => Ok(Base { from_us, instant_us, close }),
+        }
+    }
+}

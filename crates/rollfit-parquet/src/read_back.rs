@@ -1,0 +1,149 @@
+//! Reading features back: [`read_receipt`] from a footer, [`ParquetReader`] for the rows.
+//!
+//! Invariants: no receipt is believed before its footer is checked, and no row before all bytes are.
+
+use std::path::{Path, PathBuf};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::Receipt;
+use rollfit_job::spec::TIME_COLUMN;
+use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_as_stored};
+
+use crate::fault::{features_fault, file_error, unreadable};
+use crate::sink::RECEIPT_KEY;
+use rollfit_files::damaged::contain_panics;
+use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body};
+use rollfit_files::regular_file;
+
+/// What the file at `part` holds of a partition whose output is `output`. A receipt of another output, or of other columns
+/// than the file has, is void.
+///
+/// # Errors
+/// When the file cannot be opened or read, which says nothing of what it holds; [`StoreError::is_damage`] where rollfit
+/// wrote it and its footer is not as it was written.
+pub(crate) fn read_receipt(part: &Path, partition: &Partition, output: &str) -> Result<Found, StoreError> {
+    let receipt = match open(part).and_then(|bytes| Footer::read(&bytes)) {
+        Ok(footer) => valid_receipt(&footer, output),
+        Err(FileFault::Unreadable(why)) => Err(why),
+        Err(fault) => return Err(features_fault(part, partition, fault)),
+    };
+    Ok(match receipt {
+        Ok(receipt) => Found::Ours(Box::new(receipt)),
+        Err(cause) => Found::Foreign(format!("{} has no valid receipt of ours: {cause}", part.display())),
+    })
+}
+
+/// How far the bytes of a features file can be trusted, as its footer has it.
+///
+/// # Errors
+/// As [`read_receipt`]; also where the file is not a readable Parquet file.
+pub(crate) fn footer_integrity(part: &Path, partition: &Partition) -> Result<Integrity, StoreError> {
+    let footer = open(part).and_then(|bytes| Footer::read(&bytes));
+    footer.map(|footer| footer.integrity).map_err(|fault| features_fault(part, partition, fault))
+}
+
+fn open(part: &Path) -> Result<FileBytes, FileFault> {
+    regular_file::open(part).and_then(FileBytes::whole).map_err(FileFault::System)
+}
+
+fn valid_receipt(footer: &Footer, output: &str) -> Result<Receipt, String> {
+    let receipt: Receipt = serde_json::from_str(footer.value(RECEIPT_KEY).ok_or("there is none")?)
+        .map_err(|error| format!("it cannot be read ({error})"))?;
+    if receipt.output != output {
+        return Err(format!("it is that of {}", receipt.output));
+    }
+    let columns = footer.metadata.file_metadata().schema_descr().columns();
+    let stored: Vec<&str> = columns.iter().map(|column| column.name()).collect();
+    let promised = || std::iter::once(TIME_COLUMN).chain(feature_columns(&receipt));
+    if !stored.iter().copied().eq(promised()) {
+        return Err("the file has other columns than it says".to_owned());
+    }
+    Ok(receipt)
+}
+
+fn feature_columns(receipt: &Receipt) -> impl Iterator<Item = &str> {
+    receipt.definition.series.iter().flat_map(|series| series.columns.iter().map(String::as_str))
+}
+
+/// The rows of one features file.
+pub(crate) struct ParquetReader {
+    path: PathBuf,
+    bytes: FileBytes,
+    receipt: Receipt,
+    batches: ParquetRecordBatchReader,
+    instants_us: Vec<i64>,
+    values: Vec<f64>,
+}
+
+impl ParquetReader {
+    /// Opens the features of a partition, and checks every byte of a file that has our checksums.
+    pub(crate) fn open(part: &Path, partition: &Partition, output: &str) -> Result<Self, StoreError> {
+        contain_panics(|| Self::open_file(part, partition, output))
+            .unwrap_or_else(|error| Err(unreadable(part, &error)))
+    }
+
+    fn open_file(part: &Path, partition: &Partition, output: &str) -> Result<Self, StoreError> {
+        const BATCH_ROWS: usize = 4096;
+        let fault = |fault| features_fault(part, partition, fault);
+        let bytes = open(part).map_err(fault)?;
+        let footer = Footer::read(&bytes).map_err(fault)?;
+        let receipt = valid_receipt(&footer, output).map_err(|cause| {
+            StoreError::permanent(format!("{}: no valid receipt: {cause}", part.display()))
+        })?;
+        check_body(&bytes, footer.integrity).map_err(fault)?;
+        let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
+            .map_err(|error| unreadable(part, &error))?;
+        let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata)
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| unreadable(part, &error))?;
+        let path = part.to_owned();
+        Ok(Self { path, bytes, receipt, batches, instants_us: Vec::new(), values: Vec::new() })
+    }
+
+    /// The system's own error comes first: Arrow makes a text of it.
+    fn unreadable(&self, error: &dyn std::fmt::Display) -> StoreError {
+        match self.bytes.take_fault() {
+            Some(error) => file_error("read", &self.path, error),
+            None => unreadable(&self.path, error),
+        }
+    }
+
+    fn take(&mut self, batch: &RecordBatch) -> Option<()> {
+        self.instants_us.clear();
+        self.values.clear();
+        let (time, features) = batch.columns().split_first()?;
+        self.instants_us.extend_from_slice(time.as_primitive_opt::<TimestampMicrosecondType>()?.values());
+        for feature in features {
+            let feature = feature.as_primitive_opt::<Float64Type>()?;
+            if feature.null_count() == 0 {
+                self.values.extend(feature.values().iter().copied().map(number_as_stored));
+            } else {
+                self.values.extend(feature.iter().map(|value| value.map_or(f64::NAN, number_as_stored)));
+            }
+        }
+        Some(())
+    }
+}
+
+impl FeatureReader for ParquetReader {
+    fn receipt(&self) -> Option<&Receipt> {
+        Some(&self.receipt)
+    }
+
+    fn next_tile(&mut self) -> Result<Option<FeatureTile<'_>>, StoreError> {
+        let next = contain_panics(|| self.batches.next()).map_err(|error| self.unreadable(&error))?;
+        let Some(batch) = next else { return Ok(None) };
+        let batch = batch.map_err(|error| self.unreadable(&error))?;
+        self.take(&batch).ok_or_else(|| {
+            StoreError::permanent(format!("{}: a column is not of the type we write", self.path.display()))
+        })?;
+        Ok(Some(FeatureTile { instants_us: &self.instants_us, first_column: 0, values: &self.values }))
+    }
+}

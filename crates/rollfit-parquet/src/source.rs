@@ -1,0 +1,147 @@
+//! The source: series read from `sources/TABLE/*.parquet`.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use rollfit_job::month::Month;
+use rollfit_job::partition::Partition;
+use rollfit_job::spec::Series;
+use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
+
+use crate::ParquetStore;
+use crate::fault::file_error;
+use crate::open_table::OpenTable;
+use crate::sources_lock::SourcesView;
+use crate::table::FileSpans;
+use rollfit_job::key_finder::warn_of_empty;
+
+/// Rows before a partition that are opened at once for every row of lookback: enough unless the join loses most.
+const EARLIER_ROWS_PER_LOOKBACK_ROW: usize = 4;
+
+impl ParquetStore {
+    /// The files of a series' table of a key.
+    pub(crate) fn series_files(&self, series: &Series, key: &str) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+        let dir = self.sources_dir.join(series.table.for_key(key));
+        self.index.files(&dir, &series.time)?.ok_or_else(|| missing_table(&dir, series))
+    }
+
+    /// As [`Self::series_files`], for rows: one damaged file of a table is the fault of all its months.
+    pub(crate) fn checked_files(
+        &self,
+        series: &Series,
+        key: &str,
+    ) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+        let files = self.series_files(series, key)?;
+        self.index.check(&files, &series.time)?;
+        Ok(files)
+    }
+
+    /// Opens the files of a series' table that a partition needs, and for a lookback the last ones before it.
+    fn open_table(
+        &self,
+        series: &Series,
+        partition: &Partition,
+        lookback_rows: usize,
+    ) -> Result<OpenTable, StoreError> {
+        let span_us = partition.month.span_us();
+        let listed = self.checked_files(series, &partition.key)?;
+        let mut table = OpenTable::new(self.index.clone(), series.time.clone(), series.value.clone());
+        for (file, (first_us, last_us)) in listed.iter().filter_map(|file| Some((file, file.span_us()?))) {
+            if first_us < span_us.end && last_us >= span_us.start {
+                table.open(file)?;
+            } else if last_us < span_us.start && lookback_rows > 0 {
+                table.add_earlier(file.clone());
+            }
+        }
+        table.open_earlier(EARLIER_ROWS_PER_LOOKBACK_ROW * lookback_rows)?;
+        Ok(table)
+    }
+}
+
+fn missing_table(dir: &Path, series: &Series) -> StoreError {
+    StoreError::permanent(format!(
+        "there is no table {}: import its bars, put Parquet files there, or correct `table` of series `{}`",
+        dir.display(),
+        series.name
+    ))
+}
+
+impl Source for ParquetStore {
+    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
+        let entries = match std::fs::read_dir(&self.sources_dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(file_error("list", &self.sources_dir, error)),
+        };
+        let mut tables = BTreeSet::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| file_error("list", &self.sources_dir, error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                tables.insert(name);
+            }
+        }
+        Ok(self.key_finder.find(series, &tables))
+    }
+
+    fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
+        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
+        let files = self.series_files(series, key)?;
+        let spans: Vec<(i64, i64)> = files.iter().filter_map(FileSpans::span_us).collect();
+        if spans.is_empty() {
+            warn_of_empty(self.sources_dir.join(series.table.for_key(key)).display(), key);
+        }
+        let month = |instant: Option<i64>| {
+            instant
+                .map(Month::of_instant_us)
+                .transpose()
+                .map_err(|error| StoreError::permanent(error.to_string()))
+        };
+        let first = month(spans.iter().map(|span| span.0).min())?;
+        let last = month(spans.iter().map(|span| span.1).max())?;
+        Ok(first.zip(last))
+    }
+
+    fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
+        let span_us = partition.month.span_us();
+        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
+        let files = self.series_files(series, &partition.key)?;
+        Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())
+    }
+
+    fn snapshot(
+        &self,
+        series: &[Series],
+        partition: &Partition,
+        lookback_rows: usize,
+    ) -> Result<Box<dyn Snapshot>, StoreError> {
+        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
+        let tables = series.iter().map(|series| self.open_table(series, partition, lookback_rows));
+        Ok(Box::new(OpenSeries { tables: tables.collect::<Result<_, _>>()? }))
+    }
+
+    fn kind(&self) -> &'static str {
+        "parquet"
+    }
+
+    fn place(&self) -> String {
+        self.sources_dir.display().to_string()
+    }
+}
+
+/// The open files of a partition's series: an import that replaces them does not reach these.
+struct OpenSeries {
+    tables: Vec<OpenTable>,
+}
+
+impl Snapshot for OpenSeries {
+    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<Rows, StoreError> {
+        self.tables[series].rows(span_us)
+    }
+
+    fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+        self.tables[series].rows_before(instant_us, count)
+    }
+}

@@ -1,0 +1,155 @@
+//! A small market: bars of two keys, imported into a store, and the job that fits them.
+
+use std::path::Path;
+
+use rollfit_bars::{BarFile, FileReport, KeyBars, Lines, merge};
+use rollfit_job::Job;
+use rollfit_job::import::{Bar, BarsOptions, KeyReport};
+use rollfit_job::partition::Partition;
+use rollfit_job::plan::partitions;
+use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, run};
+use rollfit_job::spec::{Spec, Workers};
+use rollfit_job::stop::Stop;
+use rollfit_job::store::{Rows, Source, StoreError};
+use rollfit_job::watch::Unseen;
+use rollfit_parquet::{BarsImport, Files, ParquetStore, RealFiles};
+
+pub(crate) const MINUTE_US: i64 = 60_000_000;
+pub(crate) const KEYS: [&str; 2] = ["aaa", "bbb"];
+pub(crate) const MONTHS: [&str; 2] = ["2017-01", "2017-02"];
+
+const SPEC: &str = r#"
+[store]
+url = "parquet:."
+[partitions]
+keys = "all"
+from = "first"
+to = "latest"
+[series.idx]
+table = "m1_{key}"
+time = "time"
+value = "rate_index"
+features = "reg_rate_{key}_{yyyy}_{mm}"
+[series.bqx]
+table = "bqx_{key}"
+time = "ts_utc"
+value = "w15_bqx_return"
+features = "reg_bqx_{key}_{yyyy}_{mm}"
+[windows]
+w3 = 3
+w5 = 5
+[features]
+metrics = ["a2", "r2", "vertex_x"]
+[run]
+lock_wait_s = 0
+join_loss_max = 1
+"#;
+
+/// The job, with a single worker's order of operations.
+pub(crate) fn spec() -> Spec {
+    spec_with(&[])
+}
+
+/// The job with other values, such as `("STORE__COMPRESSION", "zstd")`.
+pub(crate) fn spec_with(values: &[(&str, &str)]) -> Spec {
+    let variable = |(name, value): &(&str, &str)| (format!("ROLLFIT_{name}"), (*value).to_owned());
+    Spec::parse(SPEC, values.iter().map(variable)).unwrap()
+}
+
+pub(crate) fn partition(key: &str, month: &str) -> Partition {
+    Partition { key: key.to_owned(), month: month.parse().unwrap() }
+}
+
+/// `rows` bars from the start of each of the months on, in prices that depend on `version`.
+pub(crate) fn bars(key: &str, months: &[&str], rows: usize, version: u32) -> KeyBars {
+    let month = |month: &&str| {
+        let start_us = partition(key, month).month.span_us().start;
+        (0..rows).map(move |row| bar(start_us + row as i64 * MINUTE_US, row, version))
+    };
+    let bars: Vec<Bar> = months.iter().flat_map(month).collect();
+    key_bars(key, bars)
+}
+
+fn bar(instant_us: i64, row: usize, version: u32) -> Bar {
+    let step = (row * 7919 % 101) as f64;
+    Bar { instant_us, close: 1.05 + step * 1e-5 + f64::from(version) / 3e7 }
+}
+
+pub(crate) fn key_bars(key: &str, bars: Vec<Bar>) -> KeyBars {
+    let file = BarFile {
+        path: format!("{key}.csv").into(),
+        key: key.to_owned(),
+        bars,
+        lines: Lines::default(),
+        report: FileReport::default(),
+        symbol: None,
+    };
+    merge(vec![file], false).unwrap().remove(key).unwrap()
+}
+
+/// Imports bars, replacing what is there.
+pub(crate) fn import(dir: &Path, keys: &[KeyBars], files: &dyn Files) -> Result<Vec<KeyReport>, StoreError> {
+    let options = BarsOptions { base_from_us: None, rebase: true, replace: true };
+    let mut import = BarsImport::begin(dir, options, files)?;
+    let reports = KEYS.iter().zip(keys).map(|(key, bars)| import.add(key, bars)).collect::<Result<_, _>>()?;
+    import.commit()?;
+    Ok(reports)
+}
+
+/// The bars of both keys.
+pub(crate) fn all_bars(rows: usize, version: u32) -> Vec<KeyBars> {
+    KEYS.iter().map(|key| bars(key, &MONTHS, rows, version)).collect()
+}
+
+/// Every row of every source table, as a reader of the store finds them; none where there is no table.
+pub(crate) fn all_rows(dir: &Path) -> Vec<Option<Rows>> {
+    let spec = spec();
+    let store = ParquetStore::open(dir, &spec).unwrap();
+    let mut found = Vec::new();
+    for key in KEYS {
+        for month in MONTHS {
+            let partition = partition(key, month);
+            let mut snapshot = store.snapshot(&spec.series, &partition, 0).ok();
+            let span_us = partition.month.span_us();
+            for series in 0..spec.series.len() {
+                let rows = snapshot.as_mut().map(|snapshot| snapshot.rows(series, span_us.clone()).unwrap());
+                found.push(rows.filter(|rows| !rows.instants_us.is_empty()));
+            }
+        }
+    }
+    found
+}
+
+/// Runs the job on one worker.
+pub(crate) fn run_all(dir: &Path, spec: &Spec, files: Box<dyn Files>) -> RunReport {
+    let store = ParquetStore::open_with(dir, spec, files).unwrap();
+    let planned = partitions(spec, &store, &store, &[]).unwrap();
+    let job = Job { spec, source: &store, sink: &store, workers: Workers::Fixed(1), machine: &Unseen };
+    run(&job, &planned, &RunOptions::default(), &Stop::default(), &Silent)
+}
+
+/// Runs the job undisturbed and checks that nothing failed.
+pub(crate) fn run_undisturbed(dir: &Path) -> RunReport {
+    let report = run_all(dir, &spec(), Box::new(RealFiles));
+    for (partition, outcome) in &report.outcomes {
+        assert!(
+            matches!(outcome, Outcome::Written { .. } | Outcome::AlreadyDone),
+            "{partition}: {outcome:?}"
+        );
+    }
+    report
+}
+
+/// The errors of a run.
+pub(crate) fn failures(report: &RunReport) -> Vec<String> {
+    let failure = |outcome: &Outcome| match outcome {
+        Outcome::Failed(error) => Some(rollfit_job::error_chain(error)),
+        _ => None,
+    };
+    report.outcomes.iter().filter_map(|(_, outcome)| failure(outcome)).collect()
+}
+
+/// An observer that tells nobody.
+pub(crate) struct Silent;
+
+impl Observer for Silent {}

@@ -1,0 +1,154 @@
+//! [`Script`]: the file system of this machine, with every operation recorded, and one failing or all from one on.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rollfit_parquet::{Files, OutputFile, RealFiles};
+
+use super::relative;
+
+/// The faults that a full disk, a broken one and a missing permission give.
+pub(crate) const ENOSPC: i32 = 28;
+pub(crate) const EIO: i32 = 5;
+pub(crate) const EACCES: i32 = 13;
+
+/// One operation, with paths as seen from the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Create(String),
+    Write(String),
+    SyncFile(String),
+    Rename(String, String),
+    SyncDir(String),
+    Remove(String),
+}
+
+/// What becomes of operations, counted from 0.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fate {
+    Undisturbed,
+    /// This one fails, a write after half of its bytes.
+    FailAt(usize, i32),
+    /// From this one on nothing is done any more, but for half the bytes if it is a write: the process has died.
+    KillAt(usize),
+}
+
+/// Files that follow a [`Fate`]. Clones share the record.
+#[derive(Clone)]
+pub(crate) struct Script {
+    root: PathBuf,
+    fate: Fate,
+    done: Arc<Mutex<Vec<Operation>>>,
+}
+
+impl Script {
+    pub(crate) fn new(root: &Path, fate: Fate) -> Self {
+        Self { root: root.to_owned(), fate, done: Arc::default() }
+    }
+
+    /// The operations so far; of writes to one file after each other, one.
+    pub(crate) fn operations(&self) -> Vec<Operation> {
+        let mut operations = self.done.lock().unwrap().clone();
+        operations.dedup_by(|next, before| next == before && matches!(next, Operation::Write(_)));
+        operations
+    }
+
+    /// How many operations there were.
+    pub(crate) fn count(&self) -> usize {
+        self.done.lock().unwrap().len()
+    }
+
+    fn seen_from_root(&self, path: &Path) -> String {
+        relative(&self.root, path)
+    }
+
+    fn begin(&self, operation: Operation) -> io::Result<()> {
+        let mut done = self.done.lock().unwrap();
+        let at = done.len();
+        done.push(operation);
+        match self.fate {
+            Fate::FailAt(failing, errno) if at == failing => Err(io::Error::from_raw_os_error(errno)),
+            Fate::KillAt(last) if at >= last => Err(io::Error::from_raw_os_error(EIO)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the operation just refused got half done.
+    fn is_half_done(&self) -> bool {
+        let at = self.count() - 1;
+        matches!(self.fate, Fate::FailAt(half, _) | Fate::KillAt(half) if half == at)
+    }
+}
+
+impl Files for Script {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+        let name = self.seen_from_root(path);
+        self.begin(Operation::Create(name.clone()))?;
+        Ok(Box::new(ScriptedFile { script: self.clone(), name, file: RealFiles.create(path)? }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.begin(Operation::Rename(self.seen_from_root(from), self.seen_from_root(to)))?;
+        RealFiles.rename(from, to)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.begin(Operation::SyncDir(self.seen_from_root(path)))?;
+        RealFiles.sync_dir(path)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.begin(Operation::Remove(self.seen_from_root(path)))?;
+        RealFiles.remove(path)
+    }
+}
+
+/// The file system of this machine without waiting for the disk, so that races come up often.
+pub(crate) struct Unsynced;
+
+impl Files for Unsynced {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+        RealFiles.create(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealFiles.rename(from, to)
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealFiles.remove(path)
+    }
+}
+
+struct ScriptedFile {
+    script: Script,
+    name: String,
+    file: Box<dyn OutputFile>,
+}
+
+impl Write for ScriptedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let begun = self.script.begin(Operation::Write(self.name.clone()));
+        if begun.is_err() && self.script.is_half_done() {
+            self.file.write_all(&bytes[..bytes.len() / 2])?;
+        }
+        begun?;
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl OutputFile for ScriptedFile {
+    fn sync(&mut self) -> io::Result<()> {
+        self.script.begin(Operation::SyncFile(self.name.clone()))?;
+        self.file.sync()
+    }
+}

@@ -1,0 +1,422 @@
+//! How close a run comes to what the server itself takes: `run` beside a floor that does the same work in the server from
+//! bytes encoded before, with as many connections. Called by `./bench.sh postgres`, which starts the server.
+//!
+//! Blocks of partitions alternate between the two. The floor's files are those that the server gave for a block's tables;
+//! they are made before the clock runs, lie in the page cache, and are gone after the block.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)] // A benchmark: a failure ends it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use postgres::{Client, NoTls};
+use rollfit_job::Job;
+use rollfit_job::month::Month;
+use rollfit_job::partition::Partition;
+use rollfit_job::plan::partitions;
+use rollfit_job::run::{Observer, Outcome, RunOptions, run};
+use rollfit_job::spec::{EXAMPLE, Place, Series, Spec, Workers};
+use rollfit_job::stop::Stop;
+use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
+use rollfit_job::watch::Unseen;
+use rollfit_parquet::ParquetStore;
+use rollfit_postgres::{PostgresStore, Purpose};
+
+const WORKERS: usize = 2;
+const BLOCK_PARTITIONS: usize = 28;
+
+/// What one comparison is about.
+#[derive(Clone, Copy)]
+struct Case {
+    name: &'static str,
+    numbers: &'static str,
+    /// Whether series come from tables of the same server, and not from memory.
+    from_tables: bool,
+    /// Whether the partitions are there before.
+    replaces: bool,
+    /// The ratio that is wanted at most.
+    goal: f64,
+}
+
+const CASES: [Case; 4] = [
+    Case { name: "memory", numbers: "double precision", from_tables: false, replaces: false, goal: 1.10 },
+    Case { name: "tables", numbers: "double precision", from_tables: true, replaces: false, goal: 1.15 },
+    Case { name: "numeric", numbers: "numeric", from_tables: false, replaces: false, goal: 1.50 },
+    Case { name: "replace", numbers: "double precision", from_tables: false, replaces: true, goal: 1.15 },
+];
+
+fn main() {
+    let variable = |name: &str| std::env::var(name).ok();
+    // `cargo bench --all-targets` and `cargo test --benches` come by as well.
+    let (Some(url), Some(sources)) = (variable("ROLLFIT_BENCH_URL"), variable("ROLLFIT_BENCH_SOURCES"))
+    else {
+        println!("skipped: ./bench.sh postgres starts a server for it");
+        return;
+    };
+    let blocks = variable("ROLLFIT_BENCH_BLOCKS").map_or(6, |blocks| blocks.parse().unwrap());
+    let wanted = variable("ROLLFIT_BENCH_CASES");
+    let bench = Bench { url, sources: sources.into(), files: tempfile::tempdir().unwrap().keep() };
+    println!("case      block  floor s  rollfit s  ratio");
+    for case in CASES.iter().filter(|case| wanted.as_ref().is_none_or(|wanted| wanted.contains(case.name))) {
+        bench.compare(case, blocks);
+    }
+    std::fs::remove_dir_all(&bench.files).unwrap();
+}
+
+struct Bench {
+    url: String,
+    sources: PathBuf,
+    files: PathBuf,
+}
+
+impl Bench {
+    fn compare(&self, case: &Case, blocks: usize) {
+        let parquet = ParquetStore::open(&self.sources, &self.spec(case, "ours")).unwrap();
+        if case.from_tables {
+            self.load_source_tables(case, &parquet);
+        }
+        let all = partitions(&self.spec(case, "ours"), &parquet, &parquet, &[]).unwrap();
+        let mut by_month = all;
+        by_month.sort_by_key(|partition| (partition.month, partition.key.clone()));
+        let mut ratios = Vec::new();
+        let mut seconds = [Vec::new(), Vec::new()];
+        for (at, block) in by_month.chunks(BLOCK_PARTITIONS).take(blocks).enumerate() {
+            let [floor, ours] = self.block(case, &parquet, block, at % 2 == 0);
+            let ratio = ours.as_secs_f64() / floor.as_secs_f64();
+            println!(
+                "{:9} {:>5}  {:>7.2}  {:>9.2}  {ratio:>5.3}",
+                case.name,
+                at + 1,
+                floor.as_secs_f64(),
+                ours.as_secs_f64()
+            );
+            ratios.push(ratio);
+            seconds[0].push(floor.as_secs_f64());
+            seconds[1].push(ours.as_secs_f64());
+        }
+        println!(
+            "{}: median ratio {:.3}, at most {:.2} wanted; floor {:.2} s, rollfit {:.2} s a block of {BLOCK_PARTITIONS}\n",
+            case.name,
+            median(&mut ratios),
+            case.goal,
+            median(&mut seconds[0]),
+            median(&mut seconds[1])
+        );
+    }
+
+    /// The times of the floor and of ours for one block.
+    fn block(
+        &self,
+        case: &Case,
+        parquet: &ParquetStore,
+        block: &[Partition],
+        floor_first: bool,
+    ) -> [Duration; 2] {
+        self.fresh_schemas();
+        let spec = self.spec(case, "files");
+        let memory = MemorySource::load(parquet, &spec, block);
+        self.run(&spec, &memory, block, false);
+        self.dump(&spec, block);
+        if case.replaces {
+            for schema in ["ours", "floor"] {
+                self.run(&self.spec(case, schema), &memory, block, false);
+            }
+        }
+        let ours = || {
+            self.settle();
+            let spec = self.spec(case, "ours");
+            let source = case.from_tables.then(|| self.store(&spec, "sources", Purpose::Read));
+            let source = source.as_ref().map_or(&memory as &dyn Source, |store| store as &dyn Source);
+            self.run(&spec, source, block, case.replaces)
+        };
+        let floor = || {
+            self.settle();
+            self.floor(case, block)
+        };
+        let times = if floor_first {
+            let floor = floor();
+            [floor, ours()]
+        } else {
+            let ours = ours();
+            [floor(), ours]
+        };
+        self.remove_files();
+        times
+    }
+
+    fn spec(&self, case: &Case, schema: &str) -> Spec {
+        let variables = [
+            ("ROLLFIT_STORE__URL", self.url.as_str()),
+            ("ROLLFIT_STORE__SCHEMA", schema),
+            ("ROLLFIT_STORE__NUMBERS", case.numbers),
+            ("ROLLFIT_PARTITIONS__KEYS", "all"),
+        ];
+        Spec::parse(EXAMPLE, variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap()
+    }
+
+    fn store(&self, spec: &Spec, schema: &str, purpose: Purpose) -> PostgresStore {
+        let place = Place { schema: Some(schema.to_owned()), ..spec.source.clone() };
+        PostgresStore::open(&place, spec, purpose).unwrap()
+    }
+
+    fn client(&self) -> Client {
+        Client::connect(&self.url, NoTls).unwrap()
+    }
+
+    fn fresh_schemas(&self) {
+        let mut client = self.client();
+        for schema in ["files", "ours", "floor"] {
+            client
+                .batch_execute(&format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}"))
+                .unwrap();
+        }
+    }
+
+    /// Lets neither pay for what the server still has to write of the other.
+    fn settle(&self) {
+        self.client().batch_execute("CHECKPOINT").unwrap();
+    }
+
+    /// One run, from opening the store to the last commit.
+    fn run(&self, spec: &Spec, source: &dyn Source, block: &[Partition], force: bool) -> Duration {
+        let started = Instant::now();
+        let sink = self.store(spec, spec.sink.place.schema.as_deref().unwrap(), Purpose::Write);
+        let job = Job { spec, source, sink: &sink, workers: Workers::Fixed(WORKERS), machine: &Unseen };
+        let options = RunOptions { force, ..RunOptions::default() };
+        let report = run(&job, block, &options, &Stop::default(), &Quiet);
+        let took = started.elapsed();
+        let is_written = |outcome: &Outcome| matches!(outcome, Outcome::Written { .. });
+        assert!(report.outcomes.iter().all(|(_, outcome)| is_written(outcome)), "{:?}", report.outcomes);
+        assert_eq!(report.retries, 0);
+        took
+    }
+
+    fn file(&self, table: &str) -> PathBuf {
+        self.files.join(table)
+    }
+
+    fn dump(&self, spec: &Spec, block: &[Partition]) {
+        let mut client = self.client();
+        for table in tables(spec, block).flatten() {
+            let mut file = File::create(self.file(&table)).unwrap();
+            let sql = format!("COPY files.\"{table}\" TO STDOUT (FORMAT binary)");
+            std::io::copy(&mut client.copy_out(&sql).unwrap(), &mut file).unwrap();
+        }
+        client.batch_execute("DROP SCHEMA files CASCADE").unwrap();
+    }
+
+    fn remove_files(&self) {
+        for entry in std::fs::read_dir(&self.files).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+    }
+
+    /// The same work for the server, from files, on as many connections.
+    fn floor(&self, case: &Case, block: &[Partition]) -> Duration {
+        let spec = self.spec(case, "floor");
+        let queue = Mutex::new(block.to_vec());
+        let started = Instant::now();
+        let mut client = self.client();
+        client.batch_execute(&format!("CREATE TABLE IF NOT EXISTS {RECEIPTS}")).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..WORKERS {
+                scope.spawn(|| {
+                    let mut client = self.client();
+                    while let Some(partition) = { queue.lock().unwrap().pop() } {
+                        self.floor_partition(case, &spec, &mut client, &partition);
+                    }
+                });
+            }
+        });
+        started.elapsed()
+    }
+
+    fn floor_partition(&self, case: &Case, spec: &Spec, client: &mut Client, partition: &Partition) {
+        if case.from_tables {
+            read_to_nowhere(client, spec, partition);
+        }
+        let tables: Vec<String> = spec.series.iter().map(|series| series.features_table(partition)).collect();
+        client.batch_execute("BEGIN").unwrap();
+        for (table, series) in tables.iter().zip(&spec.series) {
+            let sql = match case.replaces {
+                true => format!(
+                    "LOCK TABLE floor.\"{table}\" IN SHARE ROW EXCLUSIVE MODE; DELETE FROM floor.\"{table}\""
+                ),
+                false => create_sql(case, table, series),
+            };
+            client.batch_execute(&sql).unwrap();
+        }
+        for table in &tables {
+            self.load(case, client, table);
+        }
+        for table in &tables {
+            if !case.replaces {
+                client
+                    .batch_execute(&format!("ALTER TABLE floor.\"{table}\" ADD PRIMARY KEY (ts_utc)"))
+                    .unwrap();
+            }
+            client.batch_execute(&format!("ANALYZE floor.\"{table}\" (ts_utc)")).unwrap();
+        }
+        let receipt = format!(
+            "INSERT INTO floor.receipts VALUES ('{partition}', repeat('x', 1500)) ON CONFLICT (output) DO UPDATE SET receipt = excluded.receipt"
+        );
+        client.batch_execute(&receipt).unwrap();
+        client.batch_execute("COMMIT").unwrap();
+        for table in tables.iter().filter(|_| case.replaces) {
+            client.batch_execute(&format!("VACUUM (TRUNCATE false) floor.\"{table}\"")).unwrap();
+        }
+    }
+
+    fn load(&self, case: &Case, client: &mut Client, table: &str) {
+        let freeze = if case.replaces { "" } else { ", FREEZE" };
+        let mut copy =
+            client.copy_in(&format!("COPY floor.\"{table}\" FROM STDIN (FORMAT binary{freeze})")).unwrap();
+        let mut file = File::open(self.file(table)).unwrap();
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            let bytes = file.read(&mut buffer).unwrap();
+            if bytes == 0 {
+                break;
+            }
+            copy.write_all(&buffer[..bytes]).unwrap();
+        }
+        copy.finish().unwrap();
+    }
+
+    /// The source tables as an import makes them.
+    fn load_source_tables(&self, case: &Case, parquet: &ParquetStore) {
+        let mut client = self.client();
+        client.batch_execute("DROP SCHEMA IF EXISTS sources CASCADE; CREATE SCHEMA sources").unwrap();
+        let spec = self.spec(case, "sources");
+        for key in parquet.keys(&spec.series).unwrap() {
+            for series in &spec.series {
+                let (first, last) = parquet.months(series, &key).unwrap().unwrap();
+                let rows: Vec<Rows> =
+                    first.through(last).map(|month| read(parquet, series, &key, month)).collect();
+                write_source(&mut client, &series.table.for_key(&key), series, &rows);
+            }
+        }
+    }
+}
+
+const RECEIPTS: &str = "floor.receipts (output text PRIMARY KEY, receipt text)";
+
+fn tables<'a>(spec: &'a Spec, block: &'a [Partition]) -> impl Iterator<Item = Vec<String>> + 'a {
+    block.iter().map(|partition| spec.series.iter().map(|series| series.features_table(partition)).collect())
+}
+
+fn create_sql(case: &Case, table: &str, series: &Series) -> String {
+    let columns: Vec<String> =
+        series.columns.iter().map(|column| format!("\"{column}\" {}", case.numbers)).collect();
+    format!("CREATE TABLE floor.\"{table}\" (ts_utc timestamp NOT NULL, {})", columns.join(", "))
+}
+
+fn read_to_nowhere(client: &mut Client, spec: &Spec, partition: &Partition) {
+    let month = partition.month;
+    for series in &spec.series {
+        let (table, time) = (series.table.for_key(&partition.key), &series.time);
+        let sql = format!(
+            "COPY (SELECT \"{time}\", \"{}\" FROM sources.\"{table}\" WHERE \"{time}\" >= '{month}-01' AND \"{time}\" < '{}-01' \
+             ORDER BY 1) TO STDOUT (FORMAT binary)",
+            series.value,
+            month.next()
+        );
+        std::io::copy(&mut client.copy_out(&sql).unwrap(), &mut std::io::sink()).unwrap();
+    }
+}
+
+fn read(parquet: &ParquetStore, series: &Series, key: &str, month: Month) -> Rows {
+    let partition = Partition { key: key.to_owned(), month };
+    let mut snapshot = parquet.snapshot(std::slice::from_ref(series), &partition, 0).unwrap();
+    snapshot.rows(0, month.span_us()).unwrap()
+}
+
+fn write_source(client: &mut Client, table: &str, series: &Series, months: &[Rows]) {
+    let (time, value) = (&series.time, &series.value);
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE sources.\"{table}\" (\"{time}\" timestamp PRIMARY KEY, \"{value}\" double precision)"
+        ))
+        .unwrap();
+    let mut copy = client.copy_in(&format!("COPY sources.\"{table}\" FROM STDIN (FORMAT binary)")).unwrap();
+    copy.write_all(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0").unwrap();
+    for rows in months {
+        for (instant_us, value) in rows.instants_us.iter().zip(&rows.values) {
+            let since_2000_us = instant_us - 946_684_800_000_000;
+            copy.write_all(&2_i16.to_be_bytes()).unwrap();
+            for field in [since_2000_us.to_be_bytes(), value.to_be_bytes()] {
+                copy.write_all(&8_i32.to_be_bytes()).unwrap();
+                copy.write_all(&field).unwrap();
+            }
+        }
+    }
+    copy.write_all(&(-1_i16).to_be_bytes()).unwrap();
+    copy.finish().unwrap();
+    client.batch_execute(&format!("VACUUM ANALYZE sources.\"{table}\"")).unwrap();
+}
+
+/// The series of a block, in memory.
+struct MemorySource {
+    rows: HashMap<(String, Partition), Rows>,
+}
+
+impl MemorySource {
+    fn load(parquet: &ParquetStore, spec: &Spec, block: &[Partition]) -> Self {
+        let entry = |partition: &Partition, series: &Series| {
+            ((series.name.clone(), partition.clone()), read(parquet, series, &partition.key, partition.month))
+        };
+        let rows =
+            block.iter().flat_map(|partition| spec.series.iter().map(move |series| entry(partition, series)));
+        Self { rows: rows.collect() }
+    }
+}
+
+impl Source for MemorySource {
+    fn keys(&self, _: &[Series]) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn months(&self, _: &Series, _: &str) -> Result<Option<(Month, Month)>, StoreError> {
+        Ok(None)
+    }
+
+    fn estimate_rows(&self, _: &Series, _: &Partition) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    fn snapshot(
+        &self,
+        series: &[Series],
+        partition: &Partition,
+        _: usize,
+    ) -> Result<Box<dyn Snapshot>, StoreError> {
+        let rows = |series: &Series| self.rows[&(series.name.clone(), partition.clone())].clone();
+        Ok(Box::new(MemorySnapshot(series.iter().map(rows).collect())))
+    }
+}
+
+struct MemorySnapshot(Vec<Rows>);
+
+impl Snapshot for MemorySnapshot {
+    fn rows(&mut self, series: usize, _: Range<i64>) -> Result<Rows, StoreError> {
+        Ok(std::mem::take(&mut self.0[series]))
+    }
+
+    fn rows_before(&mut self, _: usize, _: i64, _: usize) -> Result<Rows, StoreError> {
+        Ok(Rows::default())
+    }
+}
+
+struct Quiet;
+
+impl Observer for Quiet {}
+
+fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}

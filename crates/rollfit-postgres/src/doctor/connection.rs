@@ -1,0 +1,128 @@
+//! The server and the way to it: version, role, TLS, and how fast it answers and takes bytes.
+
+use std::time::{Duration, Instant};
+
+use rollfit_job::store::{Fault, StoreError};
+use tokio_postgres::types::Type;
+
+use crate::PostgresStore;
+use crate::session::Session;
+
+const ROUND_TRIPS: usize = 21;
+/// By how much a server process may seem older than this store and still be its own.
+const AGE_TOLERANCE: Duration = Duration::from_secs(1);
+const PROBE_BYTES_MIN: usize = 256 << 10;
+const PROBE_BYTES_MAX: usize = 16 << 20;
+/// A transfer that takes so long is long enough to tell a rate.
+const PROBE_TIME: Duration = Duration::from_millis(100);
+
+/// The server and the way to it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Connection {
+    /// As the server writes it, `15.8 (Debian 15.8-1)`.
+    pub version: String,
+    /// The role whose rights count.
+    pub role: String,
+    /// Whether the role may do everything.
+    pub is_superuser: bool,
+    /// How the connection is encrypted; none where it is not.
+    pub tls: Option<Tls>,
+    /// Whether the server follows another one, and can only be read.
+    pub is_standby: bool,
+    /// Whether something between here and the server hands out its sessions. It may be there without being noticed.
+    pub has_pooler: bool,
+    /// From a question to its answer; the median.
+    pub round_trip_ms: f64,
+    /// How fast the server takes bytes that it does not store, over one connection.
+    pub upload_bytes_per_second: f64,
+}
+
+/// How a connection is encrypted, as the server sees it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Tls {
+    /// `TLSv1.3`.
+    pub version: String,
+    /// `TLS_AES_256_GCM_SHA384`.
+    pub cipher: String,
+}
+
+/// The process that serves a session, and how long it has been there.
+struct Backend {
+    pid: i32,
+    age: Duration,
+}
+
+impl PostgresStore {
+    pub(super) fn examine_connection(&self) -> Result<Connection, StoreError> {
+        const QUESTION: &str = "
+            SELECT current_setting('server_version'), current_user::text, current_setting('is_superuser') = 'on',
+                   pg_is_in_recovery(), s.version, s.cipher
+            FROM (SELECT) t LEFT JOIN pg_catalog.pg_stat_ssl s ON s.pid = pg_backend_pid() AND s.ssl";
+        let mut session = self.pool.session()?;
+        let rows = session.rows("look at the server", QUESTION, &[])?;
+        let row = rows.first().ok_or_else(no_answer)?;
+        let (round_trip, has_pooler) = self.round_trip(&mut session)?;
+        let tls = row.get::<_, Option<String>>(4).zip(row.get(5));
+        Ok(Connection {
+            version: row.get(0),
+            role: row.get(1),
+            is_superuser: row.get(2),
+            is_standby: row.get(3),
+            tls: tls.map(|(version, cipher)| Tls { version, cipher }),
+            has_pooler,
+            round_trip_ms: 1e3 * round_trip.as_secs_f64(),
+            upload_bytes_per_second: upload_rate(&mut session, round_trip)?,
+        })
+    }
+
+    /// The median of some round trips, and whether they went to one server process that is as old as this store at most.
+    fn round_trip(&self, session: &mut Session) -> Result<(Duration, bool), StoreError> {
+        let first = Backend::of(session)?;
+        let mut has_pooler = first.age > self.opened_at.elapsed() + AGE_TOLERANCE;
+        let mut times = Vec::new();
+        for _ in 0..ROUND_TRIPS {
+            let began = Instant::now();
+            let rows = session.rows("measure a round trip", "SELECT pg_backend_pid()", &[])?;
+            times.push(began.elapsed());
+            has_pooler |= rows.first().is_none_or(|row| row.get::<_, i32>(0) != first.pid);
+        }
+        times.sort();
+        Ok((times[ROUND_TRIPS / 2], has_pooler))
+    }
+}
+
+impl Backend {
+    fn of(session: &mut Session) -> Result<Self, StoreError> {
+        const QUESTION: &str = "
+            SELECT pid, extract(epoch FROM clock_timestamp() - backend_start)::float8
+            FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()";
+        let rows = session.rows("look at the server's process", QUESTION, &[])?;
+        let row = rows.first().ok_or_else(no_answer)?;
+        let age_s = row.get::<_, f64>(1).max(0.0);
+        Ok(Self { pid: row.get(0), age: Duration::try_from_secs_f64(age_s).unwrap_or_default() })
+    }
+}
+
+/// Sends ever more bytes until they take long enough; the server counts them and forgets them.
+fn upload_rate(session: &mut Session, round_trip: Duration) -> Result<f64, StoreError> {
+    let mut bytes = PROBE_BYTES_MIN;
+    loop {
+        let payload = vec![0_u8; bytes];
+        let began = Instant::now();
+        session.rows(
+            "measure the way to the server",
+            "SELECT octet_length($1)",
+            &[(&payload, Type::BYTEA)],
+        )?;
+        let took = began.elapsed();
+        if took >= PROBE_TIME || bytes >= PROBE_BYTES_MAX {
+            let on_the_way = took.saturating_sub(round_trip).max(Duration::from_micros(1));
+            return Ok(bytes as f64 / on_the_way.as_secs_f64());
+        }
+        bytes *= 2;
+    }
+}
+
+fn no_answer() -> StoreError {
+    StoreError::new(Fault::Transient, "the server did not answer")
+}

@@ -1,0 +1,138 @@
+//! What the role lacks to make the tables that are missing: to look at what they are like, to create them, to give them
+//! to the owner of their siblings, and to attach them to their parents.
+
+use std::collections::{BTreeSet, HashSet};
+
+use rollfit_job::partition::Partition;
+use rollfit_job::spec::Series;
+use rollfit_job::store::{Fault, StoreError};
+use tokio_postgres::types::Type;
+
+use super::rights::{Lacking, Rights};
+use super::{Examination, Findings};
+use crate::PostgresStore;
+use crate::create::Model;
+use crate::names::quoted;
+use crate::session::{Parameter, Session};
+use crate::tables::Kind;
+
+/// What making tables takes, as far as the role lacks it.
+#[derive(Default)]
+struct Wanted {
+    /// Roles that the role must be a member of.
+    memberships: BTreeSet<String>,
+    /// Roles that must be able to create tables, since tables are given to them.
+    creators: BTreeSet<String>,
+}
+
+impl PostgresStore {
+    pub(super) fn check_creation(
+        &self,
+        examination: &Examination<'_>,
+        rights: &Rights,
+        lacking: &mut Lacking,
+        findings: &mut Findings,
+    ) -> Result<(), StoreError> {
+        let mut wanted = Wanted::default();
+        let mut makes_tables = rights.table(&self.receipts.name).is_none();
+        let mut known_kin = HashSet::new();
+        for partition in examination.partitions {
+            for series in &self.series {
+                if rights.table(&series.features_table(partition)).is_some() {
+                    continue;
+                }
+                makes_tables = true;
+                if known_kin.insert((&series.name, &partition.key, series.parent_table(partition)))
+                    && let Some(model) = self.usable_model(series, partition)?
+                {
+                    self.check_model(&model, partition, rights, lacking, &mut wanted)?;
+                }
+            }
+        }
+        if makes_tables && !rights.may_create {
+            wanted.creators.insert(rights.role.clone());
+        }
+        wanted.tell(&rights.role, &self.schema, findings);
+        Ok(())
+    }
+
+    /// What a missing table is like, if it can be like that. Why it cannot is found out for each partition.
+    fn usable_model(&self, series: &Series, partition: &Partition) -> Result<Option<Model>, StoreError> {
+        let model = self.in_snapshot(|session| {
+            let model = self.model(session, series, partition)?;
+            self.creation_like(&model, series, partition)?;
+            Ok(model)
+        });
+        match model {
+            Ok(model) => Ok(Some(model)),
+            Err(error) if error.fault() == Fault::Permanent => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn check_model(
+        &self,
+        model: &Model,
+        partition: &Partition,
+        rights: &Rights,
+        lacking: &mut Lacking,
+        wanted: &mut Wanted,
+    ) -> Result<(), StoreError> {
+        let Some(like) = &model.like else { return Ok(()) };
+        let parent = model.parent.as_ref().filter(|parent| parent.is_there).map(|parent| &parent.name.name);
+        let names: Vec<String> = std::iter::once(&like.name.name).chain(parent).cloned().collect();
+        self.in_snapshot(|session| {
+            let held = self.rights_on_tables(session, &names)?;
+            // Whoever writes a table is told of all that takes, and reads it as well.
+            let is_written = like.kind == Kind::Plain && rights.table(&like.name.name).is_some();
+            if let Some(held) = held.get(&like.name.name).filter(|_| !is_written) {
+                lacking.add(&partition.key, held.lacks(&["SELECT"]), like.name.clone());
+            }
+            let parent = parent.and_then(|parent| held.get(parent));
+            wanted
+                .memberships
+                .extend(parent.filter(|parent| !parent.is_owner).map(|parent| parent.owner.clone()));
+            model.owners().try_for_each(|owner| self.check_owner(session, owner, wanted))
+        })
+    }
+
+    /// What giving a table to `owner` takes.
+    fn check_owner(&self, session: &mut Session, owner: &str, wanted: &mut Wanted) -> Result<(), StoreError> {
+        const QUESTION: &str = "
+            SELECT pg_has_role(oid, 'MEMBER'), rolname = current_user OR has_schema_privilege(oid, $2, 'CREATE')
+            FROM pg_catalog.pg_roles WHERE rolname = $1";
+        let parameters: [Parameter<'_>; 2] = [(&owner, Type::TEXT), (&self.schema, Type::TEXT)];
+        let rows = session.rows("look up the role's rights", QUESTION, &parameters)?;
+        let Some(row) = rows.first() else { return Ok(()) };
+        if !row.get::<_, bool>(0) {
+            wanted.memberships.insert(owner.to_owned());
+        }
+        if !row.get::<_, bool>(1) {
+            wanted.creators.insert(owner.to_owned());
+        }
+        Ok(())
+    }
+}
+
+const INSTEAD: &str = "have somebody who may execute what `rollfit schema` prints";
+
+impl Wanted {
+    fn tell(self, role: &str, schema: &str, findings: &mut Findings) {
+        for creator in self.creators {
+            findings.problem(
+                format!(
+                    "the role {creator} may not create tables in the schema {schema}: let it, or {INSTEAD}"
+                ),
+                vec![format!("GRANT CREATE ON SCHEMA {} TO {}", quoted(schema), quoted(&creator))],
+            );
+        }
+        for owner in self.memberships {
+            findings.problem(
+                format!(
+                    "the role {role} is no member of {owner}, whose new tables or their parents are: make it one, or {INSTEAD}"
+                ),
+                vec![format!("GRANT {} TO {}", quoted(&owner), quoted(role))],
+            );
+        }
+    }
+}

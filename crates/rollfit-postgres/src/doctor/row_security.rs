@@ -1,0 +1,83 @@
+//! Row-level security: the tables of the job on which policies apply to the role, and what of that keeps a run from reading
+//! or writing them.
+
+use std::collections::BTreeMap;
+
+use rollfit_job::spec::RowSecurity;
+
+use super::rights::{Rights, told};
+use super::{Examination, Findings, Problem};
+use crate::PostgresStore;
+use crate::names::TableName;
+use crate::row_security::{Accepting, AppliedPolicies};
+
+/// Row-level security as it is configured, and where it applies to the role.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RowSecurityReport {
+    /// `refuse` or `apply`.
+    pub setting: &'static str,
+    /// The tables of the job on which it applies.
+    pub tables: Vec<RestrictedTable>,
+}
+
+/// A table on which policies apply to the role.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RestrictedTable {
+    /// The name, with its schema.
+    pub table: String,
+    /// The policies; none where no policy is for the role, which hides every row.
+    pub policies: Vec<String>,
+}
+
+/// Tables with the same problem: the policies, and the words about them.
+type Alike = BTreeMap<(String, String), Vec<TableName>>;
+
+impl PostgresStore {
+    pub(super) fn examine_row_security(
+        &self,
+        examination: &Examination<'_>,
+        rights: &Rights,
+        findings: &mut Findings,
+    ) -> RowSecurityReport {
+        let mut tables = Vec::new();
+        let mut problems = Alike::new();
+        let mut add = |name: &str, accepting: Accepting, is_replaced: bool| {
+            let Some(policies) = rights.table(name).and_then(|table| table.policies.as_ref()) else { return };
+            let table = self.table(name);
+            tables.push(RestrictedTable { table: table.to_string(), policies: policies.names.clone() });
+            if let Some(remedies) = self.remedies(policies, accepting, is_replaced) {
+                problems.entry((policies.describe(), remedies)).or_default().push(table);
+            }
+        };
+        if examination.is_source {
+            let of_key = |key: &String| self.series.iter().map(|series| series.table.for_key(key)).collect();
+            let names: Vec<String> = examination.keys.iter().flat_map::<Vec<String>, _>(of_key).collect();
+            names.iter().for_each(|name| add(name, Accepting::Source, false));
+        }
+        if examination.is_sink {
+            for partition in examination.partitions {
+                let names = self.series.iter().map(|series| series.features_table(partition));
+                names.for_each(|name| add(&name, Accepting::Sink, true));
+            }
+            add(&self.receipts.name, Accepting::Sink, false);
+        }
+        findings.problems.extend(problems.into_iter().map(|((what, remedies), tables)| {
+            Problem::new(format!("{}: {what}; {remedies}", told(&tables)))
+        }));
+        RowSecurityReport { setting: self.settings.row_security.name(), tables }
+    }
+
+    /// What to do about policies that keep a run from a table.
+    fn remedies(
+        &self,
+        policies: &AppliedPolicies,
+        accepting: Accepting,
+        is_replaced: bool,
+    ) -> Option<String> {
+        match self.settings.row_security {
+            RowSecurity::Refuse => Some(format!("{}, {}", policies.remedies(), accepting.setting())),
+            RowSecurity::Apply if is_replaced => policies.keeps_from_replacing(),
+            RowSecurity::Apply => None,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The source tables: their types, what keeps them from being read, and their rows in each planned month.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rollfit_job::month::Month;
+use rollfit_job::spec::Series;
+use rollfit_job::store::StoreError;
+use tokio_postgres::types::Type;
+
+use super::rights::{Lacking, Rights};
+use super::{Examination, Findings, Problem};
+use crate::PostgresStore;
+use crate::names::TableName;
+use crate::session::{Parameter, Session};
+use crate::source::SeriesTable;
+use crate::tables::{Column, Table, describe};
+
+/// A table that series come from.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct SourceTable {
+    /// The key.
+    pub key: String,
+    /// The series.
+    pub series: String,
+    /// The name, with its schema.
+    pub table: String,
+    /// The time column and its type; none where it is not there.
+    pub time: Option<String>,
+    /// The value column and its type; none where it is not there.
+    pub value: Option<String>,
+    /// The rows of each planned month; none where they cannot be counted.
+    pub months: Option<Vec<MonthRows>>,
+}
+
+/// The rows of a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct MonthRows {
+    /// The month.
+    pub month: Month,
+    /// How many.
+    pub rows: u64,
+}
+
+/// What is known of a key before its tables are looked at.
+struct OfKey<'a> {
+    key: &'a str,
+    months: Vec<Month>,
+    tables: &'a HashMap<String, Table>,
+}
+
+/// What is found out about all tables together.
+#[derive(Default)]
+struct Together {
+    lacking: Lacking,
+    without_index: Vec<String>,
+}
+
+impl PostgresStore {
+    pub(super) fn examine_sources(
+        &self,
+        examination: &Examination<'_>,
+        rights: &Rights,
+        findings: &mut Findings,
+    ) -> Result<Vec<SourceTable>, StoreError> {
+        let name =
+            |key: &String| self.series.iter().map(|series| series.table.for_key(key)).collect::<Vec<_>>();
+        let names: Vec<String> = examination.keys.iter().flat_map(name).collect();
+        let tables = self.in_snapshot(|session| describe(session, &self.schema, &names))?;
+        let mut together = Together::default();
+        let mut sources = Vec::new();
+        for key in examination.keys {
+            let planned = examination.partitions.iter().filter(|partition| partition.key == *key);
+            let months = planned.map(|partition| partition.month).collect();
+            let of_key = OfKey { key, months, tables: &tables };
+            for series in &self.series {
+                sources.push(self.examine_source(&of_key, series, rights, &mut together, findings)?);
+            }
+        }
+        together.lacking.tell(&rights.role, findings);
+        if let Some(first) = together.without_index.first() {
+            findings.note(format!(
+                "no index begins with the time column of {} source tables, such as {first}: each partition reads all of them",
+                together.without_index.len()
+            ));
+        }
+        Ok(sources)
+    }
+
+    fn examine_source(
+        &self,
+        of_key: &OfKey<'_>,
+        series: &Series,
+        rights: &Rights,
+        together: &mut Together,
+        findings: &mut Findings,
+    ) -> Result<SourceTable, StoreError> {
+        let name = series.table.for_key(of_key.key);
+        let found = of_key.tables.get(&name);
+        let column = |name: &str| found.and_then(|table| table.column(name)).map(told);
+        let mut source = SourceTable {
+            key: of_key.key.to_owned(),
+            series: series.name.clone(),
+            table: self.table(&name).to_string(),
+            time: column(&series.time),
+            value: column(&series.value),
+            months: None,
+        };
+        let table =
+            found.map_or_else(|| Err(self.missing(&name, series)), |table| SeriesTable::new(table, series));
+        let Some(table) = findings.found_out(table)? else { return Ok(source) };
+        let has_right = rights.table(&name).is_some_and(|held| held.lacks(&["SELECT"]).is_empty());
+        if !has_right && !self.may_read_columns(&name, series)? {
+            together.lacking.add(of_key.key, vec!["SELECT"], table.name);
+        } else if rights.may_use && !rights.is_refused(&name) && !of_key.months.is_empty() {
+            let counted = self.in_snapshot(|session| count(session, &table, &series.time, &of_key.months));
+            if let Some(counted) = findings.found_out(counted)? {
+                together.without_index.extend((!counted.has_index).then(|| source.table.clone()));
+                source.months = Some(counted.told(of_key.key, &table, findings));
+            }
+        }
+        Ok(source)
+    }
+
+    /// Whether the role may read the two columns, though not all of the table.
+    fn may_read_columns(&self, name: &str, series: &Series) -> Result<bool, StoreError> {
+        const QUESTION: &str = "
+            SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+            WHERE n.nspname = $1 AND c.relname = $2 AND a.attname IN ($3, $4)";
+        let parameters: [Parameter<'_>; 4] = [
+            (&self.schema, Type::TEXT),
+            (&name, Type::TEXT),
+            (&series.time, Type::TEXT),
+            (&series.value, Type::TEXT),
+        ];
+        self.in_snapshot(|session| {
+            let rows = session.rows("look up the role's rights", QUESTION, &parameters)?;
+            Ok(rows.first().and_then(|row| row.get(0)).unwrap_or(false))
+        })
+    }
+}
+
+/// The rows of a table in the planned months.
+struct Counted {
+    months: Vec<MonthRows>,
+    /// Rows whose instant is infinite, for which every partition of the key would fail.
+    infinite: u64,
+    /// Whether a month's rows can be found without reading the others.
+    has_index: bool,
+}
+
+fn count(
+    session: &mut Session,
+    table: &SeriesTable,
+    time_column: &str,
+    months: &[Month],
+) -> Result<Counted, StoreError> {
+    let (time, name) = (&table.time, table.name.sql());
+    let condition = table.span_condition(&span_us(months));
+    let sql = format!(
+        "SELECT CASE WHEN isfinite({time}) THEN to_char({time}, 'YYYY-MM') END, count(*)
+         FROM {name} WHERE {condition} GROUP BY 1"
+    );
+    let rows = session.rows(&format!("count the rows of {}", table.name), &sql, &[])?;
+    let counts: HashMap<Option<String>, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let rows_of = |month: Option<String>| counts.get(&month).map_or(0, |rows| rows.unsigned_abs());
+    let months = months.iter().map(|&month| MonthRows { month, rows: rows_of(Some(month.to_string())) });
+    let has_index = has_index(session, &table.name, time_column)?;
+    Ok(Counted { months: months.collect(), infinite: rows_of(None), has_index })
+}
+
+/// Whether an index begins with the time column. Of a view it cannot be told.
+fn has_index(session: &mut Session, table: &TableName, time: &str) -> Result<bool, StoreError> {
+    const QUESTION: &str = "
+        SELECT c.relkind NOT IN ('r', 'p') OR EXISTS (
+            SELECT FROM pg_catalog.pg_index i
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = c.oid AND i.indisvalid AND a.attname = $3)
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = $2";
+    let parameters: [Parameter<'_>; 3] =
+        [(&table.schema, Type::TEXT), (&table.name, Type::TEXT), (&time, Type::TEXT)];
+    let rows = session.rows("look up indexes", QUESTION, &parameters)?;
+    Ok(rows.first().is_none_or(|row| row.get(0)))
+}
+
+/// From the first to the last of some months.
+fn span_us(months: &[Month]) -> Range<i64> {
+    let spans = || months.iter().map(|month| month.span_us());
+    let start = spans().map(|span| span.start).min().unwrap_or_default();
+    start..spans().map(|span| span.end).max().unwrap_or(start)
+}
+
+impl Counted {
+    fn told(self, key: &str, table: &SeriesTable, findings: &mut Findings) -> Vec<MonthRows> {
+        let name = &table.name;
+        let empty: Vec<String> =
+            self.months.iter().filter(|month| month.rows == 0).map(|month| month.month.to_string()).collect();
+        if !empty.is_empty() {
+            findings.problems.push(Problem::new(format!(
+                "{key}: {name} has no rows in {}: import them, or leave them out of [partitions]",
+                empty.join(", ")
+            )));
+        }
+        if self.infinite > 0 {
+            findings.problem(
+                format!(
+                    "{name}: {} is infinite in {} rows: an instant has an end",
+                    table.time, self.infinite
+                ),
+                Vec::new(),
+            );
+        }
+        self.months
+    }
+}
+
+fn told(column: &Column) -> String {
+    format!("{} {}", column.name, column.type_name)
+}

@@ -1,0 +1,80 @@
+//! Problems with the tables of partitions: those that are put right at the same table are one problem, with each statement
+//! once.
+
+use std::error::Error;
+
+use rollfit_job::error_chain;
+use rollfit_job::partition::Partition;
+use rollfit_job::store::{Fault, StoreError};
+
+use super::targets::Target;
+use super::{Findings, Problem};
+use crate::problem::TableProblem;
+
+impl Findings {
+    /// Notes what keeps a run from writing a partition. The loss of the server is no finding.
+    pub(super) fn record_obstacle(
+        &mut self,
+        target: &mut Target,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        if error.fault() != Fault::Permanent {
+            return Err(error);
+        }
+        target.cause = Some(error_chain(&error));
+        match error.source().and_then(<dyn Error>::downcast_ref::<TableProblem>) {
+            Some(problem) => self.of_tables.push((target.partition.clone(), problem.clone())),
+            None => {
+                let what = format!("{}: {}", target.partition, error_chain(&error));
+                self.problems.push(Problem::new(what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the problems that were noted of tables.
+    pub(super) fn report_table_problems(&mut self) {
+        let mut groups: Vec<Vec<(Partition, TableProblem)>> = Vec::new();
+        for (partition, problem) in std::mem::take(&mut self.of_tables) {
+            let belongs = |group: &&mut Vec<(Partition, TableProblem)>| {
+                group.iter().any(|(_, other)| (&other.at, other.kind) == (&problem.at, problem.kind))
+            };
+            match groups.iter_mut().find(belongs) {
+                Some(group) => group.push((partition, problem)),
+                None => groups.push(vec![(partition, problem)]),
+            }
+        }
+        self.problems.extend(groups.iter().filter_map(|group| merged(group)));
+    }
+}
+
+fn merged(group: &[(Partition, TableProblem)]) -> Option<Problem> {
+    let ((first, problem), (last, _)) = (group.first()?, group.last()?);
+    if group.len() == 1 && problem.is_long() {
+        let what = format!("{first}: {}: {}", problem.table, problem.what);
+        return Some(Problem { what, statements: problem.statements.clone() });
+    }
+    if group.len() == 1 {
+        let alone = TableProblem { printed_for: None, ..problem.clone() };
+        return Some(Problem::new(format!("{first}: {}: {alone}", problem.table)));
+    }
+    Some(Problem {
+        what: format!("{} partitions, {first} to {last}: {}: {}", group.len(), problem.table, problem.what),
+        statements: in_order(group.iter().map(|(_, problem)| problem.statements.as_slice())),
+    })
+}
+
+/// The first statements of all problems, then the second ones, and so on, each once: bounds can be taken by one table only
+/// after another one has given them up.
+fn in_order<'a>(problems: impl Iterator<Item = &'a [String]> + Clone) -> Vec<String> {
+    let steps = problems.clone().map(<[String]>::len).max().unwrap_or(0);
+    let mut ordered: Vec<String> = Vec::new();
+    for step in 0..steps {
+        for statement in problems.clone().filter_map(|statements| statements.get(step)) {
+            if !ordered.contains(statement) {
+                ordered.push(statement.clone());
+            }
+        }
+    }
+    ordered
+}

@@ -1,0 +1,40 @@
+//! Triggers and rules on the tables that a run writes.
+
+use std::collections::BTreeMap;
+
+use rollfit_job::store::StoreError;
+
+use super::rights::told;
+use super::{Examination, Findings};
+use crate::PostgresStore;
+use crate::names::TableName;
+use crate::trigger::Trigger;
+
+impl PostgresStore {
+    /// Names the triggers and rules on features tables and receipts. They are in nobody's way as long as they change nothing.
+    pub(super) fn note_triggers(
+        &self,
+        examination: &Examination<'_>,
+        findings: &mut Findings,
+    ) -> Result<(), StoreError> {
+        let features = examination
+            .partitions
+            .iter()
+            .flat_map(|partition| self.series.iter().map(move |series| series.features_table(partition)));
+        let tables: Vec<TableName> = features.map(|name| self.table(&name)).collect();
+        let tables = tables.iter().chain([&self.receipts]);
+        let found = self.in_snapshot(|session| Trigger::on(session, tables));
+        let mut by_name: BTreeMap<String, Vec<TableName>> = BTreeMap::new();
+        for Trigger { table, name } in findings.found_out(found)?.unwrap_or_default() {
+            by_name.entry(name).or_default().push(table);
+        }
+        for (name, tables) in by_name {
+            findings.note(format!(
+                "{name} on {}: a run reads back what it wrote there before it commits, and fails where rows were kept or \
+                 changed",
+                told(&tables)
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! Errors of the server and of the way to it: told with what was being done, and whether trying again can help.
+
+use rollfit_job::store::{Fault, StoreError};
+use tokio_postgres::error::{DbError, Severity, SqlState};
+
+use crate::row_security;
+
+/// A statement was cancelled: a timeout, or somebody's wish. Once more may be bad luck, a third time is not.
+const CANCELLED_ATTEMPTS: u32 = 2;
+
+/// What is kept of a text in which the server repeats a row or a statement.
+const DETAIL_CHARS_MAX: usize = 200;
+
+/// The error of the server, or of the connection to it, while `doing`.
+pub(crate) fn server_error(doing: &str, error: tokio_postgres::Error) -> StoreError {
+    match error.as_db_error() {
+        Some(refusal) => refused(doing, refusal),
+        None if is_client_fault(&error) => {
+            StoreError::caused_by(Fault::Permanent, format!("cannot {doing}"), error)
+        }
+        None => lost(doing, &error),
+    }
+}
+
+/// The server answered, and said no.
+fn refused(doing: &str, refusal: &DbError) -> StoreError {
+    let code = refusal.code();
+    let fault = if is_transient(refusal) { Fault::Transient } else { Fault::Permanent };
+    let mut message = format!("cannot {doing}: {} (SQLSTATE {})", refusal.message(), code.code());
+    if row_security::is_refusal(refusal) {
+        message = format!("{message}; {}", row_security::WAYS_OUT);
+    }
+    if *code == SqlState::QUERY_CANCELED {
+        message.push_str(
+            "; statement_timeout_s in [run] says how long a statement may take, or somebody cancelled it",
+        );
+        return StoreError::new(fault, message).with_attempts_max(CANCELLED_ATTEMPTS);
+    }
+    let error = match is_farewell(refusal) {
+        true => StoreError::unconnected(fault, message),
+        false => StoreError::new(fault, message),
+    };
+    let more: Vec<String> = [refusal.detail(), refusal.hint()].into_iter().flatten().map(shortened).collect();
+    if more.is_empty() { error } else { error.with_detail(more.join("; ")) }
+}
+
+/// The first characters of a text.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(DETAIL_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The connection is gone, and with it whatever was not committed.
+fn lost(doing: &str, error: &tokio_postgres::Error) -> StoreError {
+    let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+    StoreError::unconnected(
+        Fault::Transient,
+        format!("cannot {doing}: the connection to the server was lost{cause}"),
+    )
+}
+
+/// The server has not said anything for longer than its own timeouts would let it.
+pub(crate) fn silent(doing: &str, seconds: f64) -> StoreError {
+    StoreError::unconnected(
+        Fault::Transient,
+        format!(
+            "cannot {doing}: the server has not answered for {seconds:.0} s, the connection was given up"
+        ),
+    )
+}
+
+/// What the client library refused before it reached the server.
+fn is_client_fault(error: &tokio_postgres::Error) -> bool {
+    let text = error.to_string();
+    !error.is_closed()
+        && (text.starts_with("error serializing")
+            || text.starts_with("error deserializing")
+            || text.starts_with("invalid"))
+}
+
+fn is_transient(refusal: &DbError) -> bool {
+    const CODES: [&str; 19] = [
+        "25006", "25P03", "25P04", "40001", "40P01", "53100", "53200", "53300", "53400", "55P03", "57014",
+        "57P01", "57P02", "57P03", "57P05", "58030", "42P05", "26000", "08P01",
+    ];
+    let code = refusal.code().code();
+    code.starts_with("08") || CODES.contains(&code) || is_race_to_create(refusal)
+}
+
+/// Two sessions created the same thing at the same moment; the other one has it now.
+fn is_race_to_create(refusal: &DbError) -> bool {
+    let catalog = |name: &str| name.starts_with("pg_type_") || name.starts_with("pg_class_");
+    match *refusal.code() {
+        SqlState::DUPLICATE_TABLE | SqlState::DUPLICATE_OBJECT => true,
+        SqlState::UNIQUE_VIOLATION => refusal.constraint().is_some_and(catalog),
+        _ => false,
+    }
+}
+
+/// Whether the session is over: nothing answers any more, or the server said goodbye.
+pub(crate) fn ends_the_session(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().map_or(!is_client_fault(error), is_farewell)
+}
+
+/// Whether the server ends the session with this.
+fn is_farewell(refusal: &DbError) -> bool {
+    // The word itself may be in the server's language.
+    matches!(refusal.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+}
+
+/// Whether another session has the lock.
+pub(crate) fn is_lock_timeout(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+}
+
+/// Whether a pooler gave this session a server connection on which another one left a statement of the same name, or
+/// took away the one on which it had prepared its own.
+pub(crate) fn is_statement_mixed_up(error: &tokio_postgres::Error) -> bool {
+    matches!(error.code(), Some(&SqlState::DUPLICATE_PSTATEMENT | &SqlState::INVALID_SQL_STATEMENT_NAME))
+}

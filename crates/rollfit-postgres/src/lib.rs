@@ -1,0 +1,237 @@
+//! The store in production, a PostgreSQL database (Aurora and RDS are such): source tables as users have them, a features
+//! table for each series of a partition, and the table `rollfit_receipts`.
+//!
+//! One partition is one transaction: lock, look, DELETE, COPY, receipt, COMMIT. A worker has one session at a time.
+
+mod bars;
+mod bases;
+mod bound;
+mod catalog;
+mod column_type;
+mod connect;
+mod create;
+mod decode;
+mod defect;
+mod doctor;
+mod encode;
+mod failpoint;
+mod fault;
+mod foreign_key;
+mod holders;
+mod instant;
+mod leaf;
+mod look;
+mod names;
+mod numeric;
+mod parent;
+mod placement;
+mod pool;
+mod probe;
+mod problem;
+mod prospect;
+mod provide;
+mod read_back;
+mod receipts;
+mod references;
+mod rights;
+mod row_security;
+mod schema;
+mod server;
+mod session;
+mod siblings;
+mod sink;
+mod slot;
+mod source;
+mod source_table;
+mod staging;
+mod tables;
+mod trigger;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rollfit_job::spec::{Place, Series, Spec};
+use rollfit_job::store::StoreError;
+
+pub use bars::PostgresBars;
+use catalog::Catalog;
+use column_type::NumberColumn;
+use connect::{ConnectOptions, Environment};
+pub use doctor::{
+    Connection, Diagnosis, Examination, Holds, LastRun, MonthRows, Problem, RestrictedTable,
+    RowSecurityReport, SourceTable, Target, Targets, Tls,
+};
+use holders::{Met, Stalls};
+use names::TableName;
+use pool::{Pool, PooledSession};
+use rollfit_job::key_finder::KeyFinder;
+use rollfit_job::patience::patiently;
+use row_security::Accepting;
+pub use server::SessionBudget;
+use session::{Mode, Session, TransactionSettings};
+use tables::Table;
+
+/// How much longer than the server's own timeout to wait for its answer.
+const REPLY_GRACE: Duration = Duration::from_secs(15);
+/// How long to wait for a lock that somebody has for a moment. Just longer than the second after which the server takes an
+/// automatic VACUUM off a table that others wait for.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// A schema of a database, as source, sink or both of one job.
+pub struct PostgresStore {
+    opened_at: Instant,
+    pool: Arc<Pool>,
+    purpose: Purpose,
+    budget: SessionBudget,
+    is_local: Option<bool>,
+    schema: String,
+    receipts: TableName,
+    series: Vec<Series>,
+    key_finder: KeyFinder,
+    numbers: NumberColumn,
+    settings: TransactionSettings,
+    stalls: Stalls,
+    met: Arc<Met>,
+    catalog: Catalog,
+    /// Tables that partitions share and that are known to be there.
+    shared_tables: Mutex<HashSet<TableName>>,
+    /// Those of them that were missing.
+    missed_parents: Mutex<HashSet<TableName>>,
+    receipts_hidden: AtomicBool,
+    vacuum_refused: AtomicBool,
+}
+
+/// What the store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read from: a standby will do.
+    Read,
+    /// To write to as well: of several servers, the one that takes writes.
+    Write,
+}
+
+impl PostgresStore {
+    /// The store at `place` for the job `spec`. Writes nothing.
+    ///
+    /// # Errors
+    /// When the URL makes no sense, the server cannot be reached or is too old, or there is no such schema.
+    pub fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Self, StoreError> {
+        let settings = TransactionSettings {
+            statement: spec.run.statement_timeout,
+            lock: LOCK_TIMEOUT,
+            idle: spec.run.idle_timeout,
+            row_security: place.row_security,
+        };
+        let pool = connect(place, purpose, &settings)?;
+        let store = patiently(|| Self::open_with(Arc::clone(&pool), place, spec, (purpose, settings)))?;
+        pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(store)
+    }
+
+    /// The store behind a pool that has no session yet.
+    fn open_with(
+        pool: Arc<Pool>,
+        place: &Place,
+        spec: &Spec,
+        (purpose, settings): (Purpose, TransactionSettings),
+    ) -> Result<Self, StoreError> {
+        let opened_at = Instant::now();
+        let mut session = pool.first_session()?;
+        let schema = server::schema(&mut session, place.schema.as_deref())?;
+        let budget = server::session_budget(&mut session, spec.run.store_sessions_max)?;
+        pool.set_budget(budget.sessions);
+        let is_local = server::is_local(&mut session, pool.leads_here())?;
+        drop(session);
+        Ok(Self {
+            opened_at,
+            receipts: TableName::new(&schema, receipts::RECEIPTS),
+            schema,
+            pool,
+            purpose,
+            budget,
+            is_local,
+            series: spec.series.clone(),
+            key_finder: KeyFinder::new(spec),
+            numbers: spec.sink.numbers.into(),
+            settings,
+            stalls: Stalls::new(spec.run.idle_timeout),
+            met: Arc::default(),
+            catalog: Catalog::default(),
+            shared_tables: Mutex::default(),
+            missed_parents: Mutex::default(),
+            receipts_hidden: AtomicBool::new(false),
+            vacuum_refused: AtomicBool::new(false),
+        })
+    }
+
+    /// The most sessions that will be open at once, and why.
+    pub fn session_budget(&self) -> &SessionBudget {
+        &self.budget
+    }
+
+    /// How often its sessions have waited for an answer of the server so far.
+    pub fn round_trips(&self) -> u64 {
+        self.pool.round_trips()
+    }
+
+    /// A session in a transaction that sees one moment of the store, and changes nothing.
+    fn snapshot_session(&self) -> Result<PooledSession, StoreError> {
+        let mut session = self.pool.session()?;
+        session.begin(Mode::Snapshot, &self.settings)?;
+        Ok(session)
+    }
+
+    /// Asks about one moment of the store.
+    fn in_snapshot<T>(
+        &self,
+        ask: impl FnOnce(&mut Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut session = self.snapshot_session()?;
+        let answer = ask(&mut session);
+        session.roll_back();
+        answer
+    }
+
+    /// Whether the receipts can be read. Who only reads may do without the right to: whoever wrote the features, they are
+    /// then nobody's. Who writes has to know, and is told by the server.
+    ///
+    /// # Errors
+    /// When policies may hide some.
+    fn has_receipts(&self, table: Option<&Table>) -> Result<bool, StoreError> {
+        let Some(table) = table else { return Ok(false) };
+        let hidden = self.purpose == Purpose::Read && !table.readable;
+        if hidden && !self.receipts_hidden.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the role may not read {}, so that no features are known as ours: have its owner GRANT SELECT ON {} to it",
+                table.name,
+                table.name.sql()
+            );
+        }
+        if !hidden {
+            self.check_row_security(table, Accepting::Sink)?;
+        }
+        Ok(!hidden)
+    }
+
+    /// Where the store is, for people.
+    fn describe(&self) -> String {
+        format!("{} schema {}", self.pool.describe(), self.schema)
+    }
+
+    /// A name in the schema of this store.
+    fn table(&self, name: &str) -> TableName {
+        TableName::new(&self.schema, name)
+    }
+}
+
+fn connect(place: &Place, purpose: Purpose, settings: &TransactionSettings) -> Result<Arc<Pool>, StoreError> {
+    let environment = Environment::of_process(&place.url_dir, &place.password_command_dir);
+    let mut options = ConnectOptions::parse(&place.url, place.password_command.as_deref(), &environment)
+        .map_err(|error| StoreError::permanent(rollfit_job::error_chain(&error)))?;
+    if purpose == Purpose::Write {
+        options.require_writable();
+    }
+    Ok(Pool::new(options, settings.statement + REPLY_GRACE))
+}

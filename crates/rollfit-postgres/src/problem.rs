@@ -1,0 +1,89 @@
+//! [`TableProblem`]: what is wrong with a table, with the statements that put it right.
+
+use rollfit_job::foreign::MESSAGE_CHARS_MAX;
+use rollfit_job::store::{Fault, StoreError};
+
+use crate::names::TableName;
+
+/// What is wrong with a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TableProblem {
+    pub(crate) table: TableName,
+    pub(crate) kind: ProblemKind,
+    /// What is wrong, and what to do where no statement does it.
+    pub(crate) what: String,
+    /// The table that the statements change: the table itself, or the one that it hangs under.
+    pub(crate) at: TableName,
+    /// In the order in which they are to be executed.
+    pub(crate) statements: Vec<String>,
+    /// Another table for which the same statements were already printed.
+    pub(crate) printed_for: Option<TableName>,
+}
+
+/// Which problems are put right together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ProblemKind {
+    /// Columns are missing, or are not what they have to be.
+    Columns,
+    /// It hangs where it does not belong, or nowhere.
+    Placement,
+    /// It is missing, and would not become a partition of what its siblings are partitions of.
+    Siblings,
+    /// Its bounds are not its month.
+    Bounds,
+    /// It is missing, and another partition is in the way.
+    InTheWay,
+    /// Other tables inherit from it.
+    Children,
+}
+
+impl TableProblem {
+    /// A problem that the statements change nothing but the table for.
+    pub(crate) fn new(table: &TableName, kind: ProblemKind, what: impl Into<String>) -> Self {
+        Self {
+            table: table.clone(),
+            kind,
+            what: what.into(),
+            at: table.clone(),
+            statements: Vec::new(),
+            printed_for: None,
+        }
+    }
+
+    /// Whether the statements are too long for a message, which would be cut: a part of a statement is of no use.
+    pub(crate) fn is_long(&self) -> bool {
+        let statements = self.statements.iter().map(|statement| statement.chars().count() + 2);
+        self.what.chars().count() + statements.sum::<usize>() > MESSAGE_CHARS_MAX
+    }
+
+    /// The same problem, without statements until an obstacle is gone.
+    pub(crate) fn after(self, obstacle: &str) -> Self {
+        let what = format!("{}, but before that: {obstacle}", self.what);
+        Self { what, statements: Vec::new(), ..self }
+    }
+
+    /// The same problem, put right by these statements about the table `at`.
+    pub(crate) fn with_statements(self, at: &TableName, statements: Vec<String>) -> Self {
+        Self { at: at.clone(), statements, ..self }
+    }
+}
+
+impl std::fmt::Display for TableProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.printed_for {
+            _ if self.statements.is_empty() => Ok(()),
+            _ if self.is_long() => f.write_str("; `rollfit doctor` prints the statements that put it right"),
+            Some(other) => write!(f, "; the ALTER TABLE printed for {other} is for this table too"),
+            None => write!(f, "; {}", self.statements.join("; ")),
+        }
+    }
+}
+
+impl std::error::Error for TableProblem {}
+
+impl From<TableProblem> for StoreError {
+    fn from(problem: TableProblem) -> Self {
+        Self::caused_by(Fault::Permanent, problem.table.to_string(), problem)
+    }
+}

@@ -1,0 +1,258 @@
+//! The source: series read from tables, both of a partition in one snapshot.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rollfit_job::activity::{Activity, during, enter};
+use rollfit_job::month::Month;
+use rollfit_job::partition::Partition;
+use rollfit_job::spec::Series;
+use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
+use tokio_postgres::types::Type;
+
+use crate::PostgresStore;
+use crate::decode::{NumberFormat, RowDecoder};
+use crate::instant::{ServerInstant, TimeType};
+use crate::names::{TableName, quoted};
+use crate::pool::PooledSession;
+use crate::row_security::Accepting;
+use crate::session::Session;
+use crate::tables::{self, Column, Table, describe};
+use rollfit_job::key_finder::warn_of_empty;
+
+/// A source table and how to read it.
+pub(crate) struct SeriesTable {
+    pub(crate) name: TableName,
+    /// The time column, quoted.
+    pub(crate) time: String,
+    time_type: TimeType,
+    /// The expression for the values.
+    value: String,
+    format: NumberFormat,
+}
+
+impl SeriesTable {
+    pub(crate) fn new(table: &Table, series: &Series) -> Result<Self, StoreError> {
+        let column = |key: &str, name: &str| {
+            table.column(name).ok_or_else(|| {
+                StoreError::permanent(format!(
+                    "{} has no column {name}: correct `{key}` of series `{}`; it has {}",
+                    table.name,
+                    series.name,
+                    table.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+                ))
+            })
+        };
+        let (time, value) = (column("time", &series.time)?, column("value", &series.value)?);
+        let time_type = TimeType::of(time.type_oid, -1)
+            .ok_or_else(|| wrong_type(&table.name, time, "a timestamp, with or without time zone"))?;
+        let (value, format) = read_as(value).ok_or_else(|| {
+            wrong_type(&table.name, value, "a number: double precision, numeric, real or integer")
+        })?;
+        Ok(Self { name: table.name.clone(), time: quoted(&series.time), time_type, value, format })
+    }
+
+    /// The rows of a span; infinite instants come along, to be told.
+    fn span_sql(&self, span_us: &Range<i64>) -> String {
+        let (time, name) = (&self.time, self.name.sql());
+        format!("SELECT {time}, {} FROM {name} WHERE {} ORDER BY 1", self.value, self.span_condition(span_us))
+    }
+
+    /// What holds for the rows of a span, and for infinite instants.
+    pub(crate) fn span_condition(&self, span_us: &Range<i64>) -> String {
+        let (time, literal) = (&self.time, |us| self.time_type.literal(us));
+        let (start, end) = (literal(span_us.start), literal(span_us.end));
+        format!("{time} >= {start} AND {time} < {end} OR {time} IN ('infinity', '-infinity')")
+    }
+
+    /// The last rows before an instant.
+    fn before_sql(&self, instant_us: i64, count: usize) -> String {
+        let time = &self.time;
+        format!(
+            "SELECT * FROM (SELECT {time}, {} FROM {} WHERE {time} < {} ORDER BY 1 DESC LIMIT {count}) t ORDER BY 1",
+            self.value,
+            self.name.sql(),
+            self.time_type.literal(instant_us)
+        )
+    }
+
+    fn read(&self, session: &mut Session, query: &str) -> Result<Rows, StoreError> {
+        let doing = format!("read {}", self.name);
+        let mut copy = session.copy_out(&doing, &format!("COPY ({query}) TO STDOUT (FORMAT binary)"))?;
+        let mut decoder = RowDecoder::new(2);
+        let mut rows = Rows::default();
+        while let Some(message) = session.receive(&mut copy)? {
+            decoder.rows(&message, |mut fields| {
+                let instant = ServerInstant(fields.next_instant()?);
+                self.add(&mut rows, instant, fields.next_number(self.format)?.unwrap_or(f64::NAN))
+            })?;
+        }
+        Ok(rows)
+    }
+
+    fn add(&self, rows: &mut Rows, instant: ServerInstant, value: f64) -> Result<(), StoreError> {
+        let wrong =
+            |what: &str| StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time));
+        let instant_us = instant.us().ok_or_else(|| wrong("in a row: an instant has an end"))?;
+        if rows.instants_us.last() == Some(&instant_us) {
+            return Err(wrong("in two rows: a series has one value at a time"));
+        }
+        rows.instants_us.push(instant_us);
+        rows.values.push(value);
+        Ok(())
+    }
+}
+
+/// How to ask for the numbers of a column.
+fn read_as(column: &Column) -> Option<(String, NumberFormat)> {
+    let name = quoted(&column.name);
+    match Type::from_oid(column.type_oid)? {
+        Type::FLOAT8 => Some((name, NumberFormat::Double)),
+        Type::FLOAT4 => Some((name, NumberFormat::Single)),
+        Type::NUMERIC => Some((name, NumberFormat::Numeric)),
+        Type::INT2 | Type::INT4 | Type::INT8 => Some((format!("{name}::float8"), NumberFormat::Double)),
+        _ => None,
+    }
+}
+
+fn wrong_type(table: &TableName, column: &Column, wanted: &str) -> StoreError {
+    StoreError::permanent(format!(
+        "{table}: the column {} is {}, wanted is {wanted}",
+        column.name, column.type_name
+    ))
+}
+
+impl PostgresStore {
+    fn series_tables(
+        &self,
+        session: &mut Session,
+        series: &[Series],
+        key: &str,
+    ) -> Result<Vec<SeriesTable>, StoreError> {
+        let names: Vec<String> = series.iter().map(|series| series.table.for_key(key)).collect();
+        let found: HashMap<String, Table> = describe(session, &self.schema, &names)?;
+        let table = |(series, name): (&Series, &String)| match found.get(name) {
+            Some(table) => {
+                self.check_row_security(table, Accepting::Source)?;
+                SeriesTable::new(table, series)
+            }
+            None => Err(self.missing(name, series)),
+        };
+        series.iter().zip(&names).map(table).collect()
+    }
+
+    pub(crate) fn missing(&self, name: &str, series: &Series) -> StoreError {
+        StoreError::permanent(format!(
+            "there is no table {} that the role can see: import its bars, or correct `table` of series `{}` or `schema`",
+            self.table(name),
+            series.name
+        ))
+    }
+
+    /// Asks one thing about a series' table of a key.
+    fn ask<T>(
+        &self,
+        series: &Series,
+        key: &str,
+        answer: impl FnOnce(&mut Session, &SeriesTable) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.in_snapshot(|session| {
+            let tables = self.series_tables(session, std::slice::from_ref(series), key)?;
+            answer(session, &tables[0])
+        })
+    }
+}
+
+impl Source for PostgresStore {
+    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
+        let mut session = self.pool.session()?;
+        let names = tables::names(&mut session, &self.schema)?;
+        Ok(self.key_finder.find(series, &names.into_iter().collect()))
+    }
+
+    fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
+        self.ask(series, key, |session, table| {
+            let time = &table.time;
+            let sql = format!(
+                "SELECT min({time}), max({time}) FROM {} WHERE {time} NOT IN ('infinity', '-infinity')",
+                table.name.sql()
+            );
+            let rows = session.rows(&format!("read {}", table.name), &sql, &[])?;
+            let instant =
+                |at: usize| rows.first().and_then(|row| row.get::<_, Option<ServerInstant>>(at)?.us());
+            let month =
+                |us| Month::of_instant_us(us).map_err(|error| StoreError::permanent(error.to_string()));
+            let (first, last) = (instant(0).map(month).transpose()?, instant(1).map(month).transpose()?);
+            if first.is_none() {
+                warn_of_empty(&table.name, key);
+            }
+            Ok(first.zip(last))
+        })
+    }
+
+    fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
+        self.ask(series, &partition.key, |session, table| {
+            let span_us = partition.month.span_us();
+            let sql = format!(
+                "SELECT count(*) FROM {} WHERE {} >= {} AND {} < {}",
+                table.name.sql(),
+                table.time,
+                table.time_type.literal(span_us.start),
+                table.time,
+                table.time_type.literal(span_us.end)
+            );
+            let rows = session.rows(&format!("count the rows of {}", table.name), &sql, &[])?;
+            let count: i64 = rows.first().map_or(0, |row| row.get(0));
+            Ok(count.unsigned_abs())
+        })
+    }
+
+    fn snapshot(
+        &self,
+        series: &[Series],
+        partition: &Partition,
+        _lookback_rows: usize,
+    ) -> Result<Box<dyn Snapshot>, StoreError> {
+        let _asking = enter(Activity::Asking);
+        let mut session = self.snapshot_session()?;
+        match self.series_tables(&mut session, series, &partition.key) {
+            Ok(tables) => Ok(Box::new(OpenTables { session, tables })),
+            Err(error) => {
+                session.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn place(&self) -> String {
+        self.describe()
+    }
+}
+
+/// The tables of a partition's series in one snapshot.
+struct OpenTables {
+    session: PooledSession,
+    tables: Vec<SeriesTable>,
+}
+
+impl Snapshot for OpenTables {
+    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<Rows, StoreError> {
+        let table = &self.tables[series];
+        table.read(&mut self.session, &table.span_sql(&span_us))
+    }
+
+    fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+        let table = &self.tables[series];
+        table.read(&mut self.session, &table.before_sql(instant_us, count))
+    }
+}
+
+impl Drop for OpenTables {
+    fn drop(&mut self) {
+        during(Activity::Asking, || self.session.roll_back());
+    }
+}
