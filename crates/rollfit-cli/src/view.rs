@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn live(workers: usize) -> Live {
-        let partition = Partition { key: "eurusd".to_owned(), month: "2017-03".parse().unwrap() };
+        let partition = Partition::new("eurusd".to_owned(), "2017-03".parse().unwrap());
         let lane = |worker| LaneState {
             worker,
             activity: Activity::Computing,

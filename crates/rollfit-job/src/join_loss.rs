@@ -57,7 +57,7 @@ impl Sides {
     /// source does not say: then every lost row counts.
     fn firsts_us(&self, source: &dyn Source, spec: &Spec, partition: &Partition) -> Vec<i64> {
         let first_us = |(series, rows): (&Series, &Vec<i64>)| match source.months(series, &partition.key) {
-            Ok(months) if months.is_none_or(|(first, _)| first >= partition.month) => {
+            Ok(months) if months.is_none_or(|(first, _)| first >= partition.period.month()) => {
                 rows.first().copied().unwrap_or(i64::MAX)
             }
             _ => i64::MIN,

@@ -18,6 +18,7 @@ pub mod month;
 pub mod panel;
 pub mod partition;
 pub mod patience;
+pub mod period;
 pub mod plan;
 pub mod receipt;
 pub mod record;

@@ -28,7 +28,7 @@ impl Panel {
     pub fn read(source: &dyn Source, spec: &Spec, partition: &Partition) -> Result<Self, StoreError> {
         let wanted_rows = spec.lookback_rows();
         let mut snapshot = source.snapshot(&spec.series, partition, wanted_rows)?;
-        let span_us = partition.month.span_us();
+        let span_us = partition.period.span_us();
         let start_us = span_us.start;
         let month: Vec<Rows> =
             (0..spec.series.len()).map(|at| snapshot.rows(at, span_us.clone())).collect::<Result<_, _>>()?;

@@ -1,19 +1,28 @@
 //! [`Partition`]: the unit of work, of commit and of resume; and [`Selector`], which of them a command is about.
 
 use crate::month::{Month, MonthError};
+use crate::period::Period;
 
-/// One key in one calendar month.
+/// One key in one period.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Partition {
     /// What the series belongs to, `eurusd`.
     pub key: String,
-    /// The month, UTC.
-    pub month: Month,
+    /// When.
+    #[serde(rename = "month")]
+    pub period: Period,
+}
+
+impl Partition {
+    /// A key's partition of a period.
+    pub fn new(key: impl Into<String>, period: Period) -> Self {
+        Self { key: key.into(), period }
+    }
 }
 
 impl std::fmt::Display for Partition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(&format!("{} {}", self.key, self.month))
+        f.pad(&format!("{} {}", self.key, self.period))
     }
 }
 
@@ -80,6 +89,6 @@ impl std::fmt::Display for Selector {
 impl Selector {
     /// Whether `partition` is meant.
     pub fn matches(&self, partition: &Partition) -> bool {
-        self.key == partition.key && self.month.is_none_or(|month| month == partition.month)
+        self.key == partition.key && self.month.is_none_or(|month| Period::Month(month) == partition.period)
     }
 }

@@ -88,7 +88,7 @@ fn planned(
     let mut planned = Vec::new();
     for (key, first, last) in spans(spec, source, &keys)? {
         for month in first.through(last) {
-            let partition = Partition { key: key.clone(), month };
+            let partition = Partition::new(key.clone(), month.into());
             // Where the source says which months there are, a month that it lacks is a gap and not a fault.
             if !(spec.keys == Keys::All && is_gap(spec, source, &partition)?) {
                 planned.push(partition);
@@ -97,7 +97,7 @@ fn planned(
     }
     planned.extend(stored.into_iter().filter(|partition| keys.contains(&partition.key)));
     let position = |key: &String| keys.iter().position(|known| known == key);
-    planned.sort_by_key(|partition| (position(&partition.key), partition.month));
+    planned.sort_by_key(|partition| (position(&partition.key), partition.period));
     planned.dedup();
     // Before the selection: a collision with a partition left out for now would destroy that one's output later.
     spec.check_outputs(planned.iter())?;
@@ -114,7 +114,8 @@ fn planned(
 fn stored_partitions(spec: &Spec, sink: &dyn Sink) -> Result<Vec<Partition>, StoreError> {
     let mut stored = sink.partitions()?;
     stored.retain(|partition| {
-        spec.from.is_none_or(|from| from <= partition.month) && spec.to.is_none_or(|to| partition.month <= to)
+        spec.from.is_none_or(|from| from <= partition.period.month())
+            && spec.to.is_none_or(|to| partition.period.month() <= to)
     });
     Ok(stored)
 }

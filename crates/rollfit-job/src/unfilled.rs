@@ -109,7 +109,7 @@ mod tests {
     /// The windows of the example, of 15 to 90 rows, that never fill in partitions of a key with so many rows.
     fn unfilled(rows: &[(&str, u64, u64)]) -> Vec<(String, usize, u64)> {
         let spec = Spec::parse(EXAMPLE, []).unwrap();
-        let partition = |key: &str| Partition { key: key.to_owned(), month: "2017-01".parse().unwrap() };
+        let partition = |key: &str| Partition::new(key.to_owned(), "2017-01".parse().unwrap());
         let partitions: Vec<Partition> = rows.iter().map(|(key, ..)| partition(key)).collect();
         let usable = std::iter::zip(&partitions, rows)
             .map(|(partition, &(_, rows, lookback_rows))| UsableRows { partition, rows, lookback_rows });

@@ -235,7 +235,7 @@ fn a_stored_partition_whose_source_is_gone_stays_in_the_plan() {
         let rows = bench.source.table(table);
         let kept = rows
             .instants_us
-            .partition_point(|&instant| instant < partition("a", "2017-02").month.span_us().start);
+            .partition_point(|&instant| instant < partition("a", "2017-02").period.span_us().start);
         rows.instants_us.truncate(kept);
         rows.values.truncate(kept);
     }
@@ -687,7 +687,7 @@ fn under_carry_the_windows_reach_into_the_rows_before() {
     assert_eq!(MONTHS.map(warmup), [6 * 3 * 2, 0, 0]);
     let receipt = bench.sink.stored(&partition("a", MONTHS[1])).receipt;
     assert_eq!((receipt.input.rows, receipt.input.lookback_rows, receipt.stored.rows), (20, 4, 20));
-    assert!(receipt.input.first_us < Some(partition("a", MONTHS[1]).month.span_us().start));
+    assert!(receipt.input.first_us < Some(partition("a", MONTHS[1]).period.span_us().start));
 }
 
 #[test]

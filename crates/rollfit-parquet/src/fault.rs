@@ -102,7 +102,7 @@ pub(crate) fn features_fault(path: &Path, partition: &Partition, fault: FileFaul
             "{} is damaged: {why}; `rollfit run --force --only {}:{}` computes its features again",
             path.display(),
             partition.key,
-            partition.month
+            partition.period
         )),
     }
 }

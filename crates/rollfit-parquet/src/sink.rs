@@ -91,8 +91,8 @@ impl Sink for ParquetStore {
             for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
                 // What cannot be looked at is told of its partition, when that is read.
                 let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
-                if let (Ok(month), true) = (month.parse(), is_there) {
-                    partitions.push(Partition { key: key.clone(), month });
+                if let (Ok(period), true) = (month.parse(), is_there) {
+                    partitions.push(Partition::new(key.clone(), period));
                 }
             }
         }
@@ -154,7 +154,7 @@ impl Sink for ParquetStore {
     }
 
     fn output(&self, partition: &Partition) -> String {
-        format!("key={}/month={}", partition.key, partition.month)
+        format!("key={}/{}={}", partition.key, partition.period.unit(), partition.period)
     }
 }
 

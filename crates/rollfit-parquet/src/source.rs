@@ -45,7 +45,7 @@ impl ParquetStore {
         partition: &Partition,
         lookback_rows: usize,
     ) -> Result<OpenTable, StoreError> {
-        let span_us = partition.month.span_us();
+        let span_us = partition.period.span_us();
         let listed = self.checked_files(series, &partition.key)?;
         let mut table = OpenTable::new(self.index.clone(), series.time.clone(), series.value.clone());
         for (file, (first_us, last_us)) in listed.iter().filter_map(|file| Some((file, file.span_us()?))) {
@@ -105,7 +105,7 @@ impl Source for ParquetStore {
     }
 
     fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
-        let span_us = partition.month.span_us();
+        let span_us = partition.period.span_us();
         let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
         let files = self.series_files(series, &partition.key)?;
         Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())

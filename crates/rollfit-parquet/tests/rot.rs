@@ -46,7 +46,7 @@ fn sources(dir: &Path) -> Result<Vec<Rows>, StoreError> {
     let (spec, partition) = (spec(), partition("aaa", MONTH));
     let store = ParquetStore::open(dir, &spec).unwrap();
     let mut snapshot = store.snapshot(&spec.series, &partition, 0)?;
-    (0..2).map(|series| snapshot.rows(series, partition.month.span_us())).collect()
+    (0..2).map(|series| snapshot.rows(series, partition.period.span_us())).collect()
 }
 
 /// The receipt's text and the bits of the features of the partition, where they are believed.
@@ -178,7 +178,7 @@ fn an_import_beside_moved_away_files_keeps_the_rule_of_the_base() {
         import.add("aaa", &bars("aaa", &[MONTH], 24, 0))?;
         import.commit()
     };
-    let start_us = partition("aaa", MONTH).month.span_us().start;
+    let start_us = partition("aaa", MONTH).period.span_us().start;
     import(Some(start_us + 5 * MINUTE_US)).unwrap();
     let before = support::tree(dir.path());
     fs::remove_file(dir.path().join(CLOSES)).unwrap();
@@ -254,7 +254,7 @@ impl Dropped {
     /// Rows in January and February, in one file of one row group each table.
     fn new() -> (Self, Vec<i64>) {
         let dir = TempDir::new().unwrap();
-        let starts = MONTHS.map(|month| partition("aaa", month).month.span_us().start);
+        let starts = MONTHS.map(|month| partition("aaa", month).period.span_us().start);
         let instants: Vec<i64> =
             starts.iter().flat_map(|start| (0..9).map(move |row| start + row * MINUTE_US)).collect();
         let dropped = Self { dir };
@@ -299,7 +299,7 @@ impl Dropped {
         let (spec, partition) = (spec(), partition("aaa", month));
         let store = ParquetStore::open(self.dir.path(), &spec).unwrap();
         let mut snapshot = store.snapshot(&spec.series, &partition, 0)?;
-        Ok(snapshot.rows(0, partition.month.span_us())?.instants_us.len())
+        Ok(snapshot.rows(0, partition.period.span_us())?.instants_us.len())
     }
 }
 

@@ -91,7 +91,7 @@ impl Table {
     }
 
     fn rows_of(&self, month: &str) -> Result<Rows, StoreError> {
-        self.snapshot(month)?.rows(0, partition("k", month).month.span_us())
+        self.snapshot(month)?.rows(0, partition("k", month).period.span_us())
     }
 
     fn rows(&self) -> Rows {
@@ -545,7 +545,7 @@ fn a_snapshot_taken_before_an_import_still_reads_the_old_rows() {
     let february = partition("aaa", MONTHS[1]);
     let mut snapshot = store.snapshot(&spec.series, &february, 89).unwrap();
     import(dir.path(), &all_bars(80, 1), &RealFiles).unwrap();
-    let span_us = february.month.span_us();
+    let span_us = february.period.span_us();
     for series in 0..2 {
         let rows = snapshot.rows(series, span_us.clone()).unwrap();
         assert_eq!(Some(&rows), old[2 + series].as_ref());

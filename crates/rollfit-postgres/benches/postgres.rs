@@ -82,7 +82,7 @@ impl Bench {
         }
         let all = partitions(&self.spec(case, "ours"), &parquet, &parquet, &[]).unwrap();
         let mut by_month = all;
-        by_month.sort_by_key(|partition| (partition.month, partition.key.clone()));
+        by_month.sort_by_key(|partition| (partition.period.month(), partition.key.clone()));
         let mut ratios = Vec::new();
         let mut seconds = [Vec::new(), Vec::new()];
         for (at, block) in by_month.chunks(BLOCK_PARTITIONS).take(blocks).enumerate() {
@@ -317,7 +317,7 @@ fn create_sql(case: &Case, table: &str, series: &Series) -> String {
 }
 
 fn read_to_nowhere(client: &mut Client, spec: &Spec, partition: &Partition) {
-    let month = partition.month;
+    let month = partition.period.month();
     for series in &spec.series {
         let (table, time) = (series.table.for_key(&partition.key), &series.time);
         let sql = format!(
@@ -331,7 +331,7 @@ fn read_to_nowhere(client: &mut Client, spec: &Spec, partition: &Partition) {
 }
 
 fn read(parquet: &ParquetStore, series: &Series, key: &str, month: Month) -> Rows {
-    let partition = Partition { key: key.to_owned(), month };
+    let partition = Partition::new(key.to_owned(), month.into());
     let mut snapshot = parquet.snapshot(std::slice::from_ref(series), &partition, 0).unwrap();
     snapshot.rows(0, month.span_us()).unwrap()
 }
@@ -368,7 +368,10 @@ struct MemorySource {
 impl MemorySource {
     fn load(parquet: &ParquetStore, spec: &Spec, block: &[Partition]) -> Self {
         let entry = |partition: &Partition, series: &Series| {
-            ((series.name.clone(), partition.clone()), read(parquet, series, &partition.key, partition.month))
+            (
+                (series.name.clone(), partition.clone()),
+                read(parquet, series, &partition.key, partition.period.month()),
+            )
         };
         let rows =
             block.iter().flat_map(|partition| spec.series.iter().map(move |series| entry(partition, series)));

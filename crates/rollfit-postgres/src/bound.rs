@@ -5,7 +5,8 @@
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use rollfit_job::month::{Month, display_instant};
+use rollfit_job::month::display_instant;
+use rollfit_job::period::Period;
 
 use crate::instant::TimeType;
 
@@ -54,9 +55,9 @@ impl Bound {
 }
 
 impl BoundSpan {
-    /// The span of a month.
-    pub(crate) fn of(month: Month) -> Self {
-        let span_us = month.span_us();
+    /// The span of a period.
+    pub(crate) fn from_period(period: Period) -> Self {
+        let span_us = period.span_us();
         Self { start_us: span_us.start, end_us: span_us.end, is_cut: false }
     }
 
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     fn january() -> BoundSpan {
-        BoundSpan::of("2017-01".parse().unwrap())
+        BoundSpan::from_period("2017-01".parse().unwrap())
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl PostgresStore {
     ) -> Result<Option<(Partition, Table)>, StoreError> {
         let names = tables::names(session, &self.schema)?;
         let siblings = names.iter().filter_map(|name| Some((series.partition_named(name, key)?, name)));
-        let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.month));
+        let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.period));
         let Some((other, name)) = nearest else { return Ok(None) };
         let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
         // A table that could not be written itself is no model for another.
@@ -287,7 +287,7 @@ pub(crate) fn attach_sql(
     time: TimeType,
     partition: &Partition,
 ) -> String {
-    let bounds = BoundSpan::of(partition.month).sql(time);
+    let bounds = BoundSpan::from_period(partition.period).sql(time);
     format!("ALTER TABLE {} ATTACH PARTITION {} {bounds}", parent.sql(), leaf.sql())
 }
 

@@ -1,7 +1,7 @@
 //! [`Look`]: what there is of a partition, its tables, their rows and its receipt, all of one moment.
 
-use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
 use rollfit_job::receipt::{Receipt, SeriesDefinition};
 use rollfit_job::spec::TIME_COLUMN;
 use rollfit_job::store::{Found, StoreError};
@@ -91,7 +91,7 @@ impl PostgresStore {
             };
             self.check_placement(session, (table, &leaf), series, partition)?;
             row_bytes += leaf.row_bytes();
-            leaves.push(Some(SeenLeaf::new(session, leaf, table, partition.month)?));
+            leaves.push(Some(SeenLeaf::new(session, leaf, table, partition.period)?));
         }
         self.catalog.note_row_bytes(partition, row_bytes);
         Ok(leaves)
@@ -117,11 +117,11 @@ impl PostgresStore {
 }
 
 impl SeenLeaf {
-    fn new(session: &mut Session, leaf: Leaf, table: &Table, month: Month) -> Result<Self, StoreError> {
+    fn new(session: &mut Session, leaf: Leaf, table: &Table, period: Period) -> Result<Self, StoreError> {
         let may_lack_instants = table.column(TIME_COLUMN).is_some_and(|column| !column.not_null);
         let span = span(session, &leaf.name, may_lack_instants)?;
         if let Some((first, last)) = span {
-            check_month(&leaf.name, [first, last], month)?;
+            check_period(&leaf.name, [first, last], period)?;
         }
         let columns = table.columns.iter().map(|column| column.name.clone()).collect();
         Ok(Self { oid: table.oid, leaf, span, policies: table.policies.clone(), columns })
@@ -154,12 +154,12 @@ fn span(
 }
 
 /// Rows of another month would be deleted with the others, and are not ours to delete.
-fn check_month(table: &TableName, instants: [ServerInstant; 2], month: Month) -> Result<(), StoreError> {
-    let inside = |instant: ServerInstant| instant.us().is_some_and(|us| month.span_us().contains(&us));
+fn check_period(table: &TableName, instants: [ServerInstant; 2], period: Period) -> Result<(), StoreError> {
+    let inside = |instant: ServerInstant| instant.us().is_some_and(|us| period.span_us().contains(&us));
     match instants.into_iter().find(|&instant| !inside(instant)) {
         None => Ok(()),
         Some(outside) => Err(StoreError::permanent(format!(
-            "{table} holds rows outside {month}, such as {outside}: move them elsewhere, rollfit would not keep them"
+            "{table} holds rows outside {period}, such as {outside}: move them elsewhere, rollfit would not keep them"
         ))),
     }
 }

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
 use rollfit_job::spec::{Series, TIME_COLUMN};
 use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
@@ -63,8 +63,8 @@ impl Ancestor {
     }
 
     /// Whether not all rows of a month get to it.
-    pub(crate) fn lacks(&self, month: Month) -> bool {
-        matches!(self.bound, Some(Bound::Span(span)) if !span.holds(&BoundSpan::of(month)))
+    pub(crate) fn lacks(&self, period: Period) -> bool {
+        matches!(self.bound, Some(Bound::Span(span)) if !span.holds(&BoundSpan::from_period(period)))
     }
 
     /// What it takes, for people.
@@ -137,11 +137,11 @@ impl Parent {
         leaf: &TableName,
     ) -> Result<Option<TableProblem>, StoreError> {
         let time = time_column(&self.table, TIME_COLUMN)?;
-        if let Some(problem) = self.unfit(series, partition.month, leaf) {
+        if let Some(problem) = self.unfit(series, partition.period, leaf) {
             return Ok(Some(problem));
         }
         let missing = MissingLeaf { parent: &self.table, leaf, time, partition };
-        let month = BoundSpan::of(partition.month);
+        let month = BoundSpan::from_period(partition.period);
         for part in &self.partitions {
             let problem = match part.bound {
                 Bound::Span(span) if span.overlaps(&month) => Some(missing.behind(session, part, span)?),
@@ -156,7 +156,7 @@ impl Parent {
     }
 
     /// Why no month, or not this one, can be a part of the table.
-    pub(crate) fn unfit(&self, series: &Series, month: Month, leaf: &TableName) -> Option<TableProblem> {
+    pub(crate) fn unfit(&self, series: &Series, period: Period, leaf: &TableName) -> Option<TableProblem> {
         let name = &self.table.name;
         let problem =
             |what| TableProblem::new(leaf, ProblemKind::Placement, what).with_statements(name, Vec::new());
@@ -167,7 +167,7 @@ impl Parent {
                 series.name
             )));
         }
-        let ancestor = self.above.iter().find(|ancestor| ancestor.lacks(month))?;
+        let ancestor = self.above.iter().find(|ancestor| ancestor.lacks(period))?;
         Some(problem(format!(
             "it cannot become a partition of {name}, the `parent` of series `{}`: {} {}; {{yyyy}} in `parent` gives each \
              year its own",
@@ -194,10 +194,10 @@ impl MissingLeaf<'_> {
         part: &AttachedTable,
         span: BoundSpan,
     ) -> Result<TableProblem, StoreError> {
-        let (parent, month) = (&self.parent.name, BoundSpan::of(self.partition.month));
+        let (parent, month) = (&self.parent.name, BoundSpan::from_period(self.partition.period));
         let what = format!(
             "it is missing, and {}, a partition of {parent} that takes rows {span}, is in the way of {}",
-            part.name, self.partition.month
+            part.name, self.partition.period
         );
         let Some(rest) = span.without(&month).filter(|_| !part.is_partitioned) else {
             let remedy = match part.is_partitioned {
@@ -239,7 +239,7 @@ impl MissingLeaf<'_> {
         let parent = &self.parent.name;
         let what = format!(
             "it is missing, and {}, the DEFAULT partition of {parent}, holds rows of {}: move them to a table of their own",
-            part.name, self.partition.month
+            part.name, self.partition.period
         );
         if let Some(obstacle) = self.obstacle(session, parent, &self.condition("referenced."))? {
             return Ok(Some(self.kept(&what, &obstacle)));
@@ -278,7 +278,7 @@ impl MissingLeaf<'_> {
 
     /// What holds for rows of the month, of a table whose name in the statement is `of`.
     fn condition(&self, of: &str) -> String {
-        let (time, span_us) = (format!("{of}{}", quoted(TIME_COLUMN)), self.partition.month.span_us());
+        let (time, span_us) = (format!("{of}{}", quoted(TIME_COLUMN)), self.partition.period.span_us());
         let (start, end) = (self.time.literal(span_us.start), self.time.literal(span_us.end));
         format!("{time} >= {start} AND {time} < {end}")
     }

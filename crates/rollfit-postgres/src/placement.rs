@@ -98,7 +98,7 @@ impl PlacedLeaf<'_> {
 
     /// The problem that it is no partition at all, of a parent that was found or is missing.
     fn outside(&self, parent: &TableName, found: Option<&Parent>, catalog: &Catalog) -> TableProblem {
-        let unfit = found.and_then(|found| found.unfit(self.series, self.partition.month, &self.table.name));
+        let unfit = found.and_then(|found| found.unfit(self.series, self.partition.period, &self.table.name));
         if let Some(problem) = unfit {
             return problem;
         }
@@ -143,7 +143,7 @@ impl PlacedLeaf<'_> {
         if !is_by_instant(&attachment.key) {
             return None;
         }
-        let month = BoundSpan::of(self.partition.month);
+        let month = BoundSpan::from_period(self.partition.period);
         let holds = match Bound::parse(&attachment.bound) {
             Bound::Span(span) if span == month => return None,
             Bound::Span(span) => format!("takes rows {span}"),
@@ -152,7 +152,7 @@ impl PlacedLeaf<'_> {
         };
         let what = format!(
             "it {holds} in {parent}, and its month {} is {month}: detach it, and attach it with the bounds of its month",
-            self.partition.month
+            self.partition.period
         );
         let detach = format!("ALTER TABLE {} DETACH PARTITION {}", parent.sql(), self.table.name.sql());
         let statements = vec![detach, self.attach(parent)];
@@ -160,7 +160,7 @@ impl PlacedLeaf<'_> {
     }
 
     fn beyond_ancestors(&self) -> Option<TableProblem> {
-        let ancestor = self.above.iter().find(|ancestor| ancestor.lacks(self.partition.month))?;
+        let ancestor = self.above.iter().find(|ancestor| ancestor.lacks(self.partition.period))?;
         let what = format!("{}, which it hangs under, {}", ancestor.name, ancestor.takes());
         Some(self.problem_of(ProblemKind::Bounds, what).with_statements(&ancestor.name, Vec::new()))
     }

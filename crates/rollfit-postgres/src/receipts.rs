@@ -51,7 +51,7 @@ pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Part
     let rows = session.rows("list the receipts", &sql, &[])?;
     let entry = |row: &tokio_postgres::Row| {
         let month: Month = row.get::<_, String>(1).parse().ok()?;
-        Some((Partition { key: row.get(0), month }, row.get(2)))
+        Some((Partition::new(row.get::<_, String>(0), month.into()), row.get(2)))
     };
     Ok(rows.iter().filter_map(entry).collect())
 }
@@ -65,7 +65,7 @@ pub(crate) fn write(
 ) -> Result<(), StoreError> {
     let text = serde_json::to_string(receipt)
         .map_err(|error| StoreError::permanent(format!("the receipt cannot be written as JSON: {error}")))?;
-    let month = format!("{}-01", partition.month);
+    let month = format!("{}-01", partition.period);
     let rows = i64::try_from(receipt.stored.rows).unwrap_or(i64::MAX);
     let sql = format!(
         "INSERT INTO {} AS t (output, key, month, rows, receipt) VALUES ($1, $2, $3::text::date, $4, $5::text::jsonb) \

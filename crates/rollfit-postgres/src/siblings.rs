@@ -37,13 +37,13 @@ pub(crate) struct Sibling {
 
 impl Sibling {
     fn month(&self) -> Month {
-        self.partition.month
+        self.partition.period.month()
     }
 
     /// Its partition; names that do not tell the key are those of `key`.
     fn partition_of(&self, key: &str) -> Partition {
         let own = &self.partition.key;
-        Partition { key: if own.is_empty() { key.to_owned() } else { own.clone() }, month: self.month() }
+        Partition::new(if own.is_empty() { key.to_owned() } else { own.clone() }, self.month().into())
     }
 }
 
@@ -130,7 +130,7 @@ fn like_pattern(series: &Series) -> String {
 }
 
 fn expand(pattern: &str, partition: &Partition) -> String {
-    pattern.replace("{key}", &partition.key).replace("{yyyy}", &partition.month.yyyy())
+    pattern.replace("{key}", &partition.key).replace("{yyyy}", &partition.period.month().yyyy())
 }
 
 /// The patterns that give `parent` for a partition, those with more placeholders first.
@@ -150,7 +150,7 @@ fn candidates(parent: &str, partition: &Partition) -> Vec<String> {
     };
     let plain = vec![parent.to_owned()];
     let with_key = with(&plain, &partition.key, "{key}");
-    let year = partition.month.yyyy();
+    let year = partition.period.month().yyyy();
     let with_both = with(&with_key, &year, "{yyyy}");
     let with_year = with(&plain, &year, "{yyyy}");
     let by_placeholders = [with_both, with_key, with_year, plain];
@@ -198,7 +198,8 @@ impl PostgresStore {
         let what = format!("it is missing, and tables like {} are partitions of {parent}", sibling.name);
         let problem = |what| TableProblem::new(&leaf, ProblemKind::Siblings, what);
         if parent.schema != self.schema {
-            let bounds = BoundSpan::of(partition.month).sql(TimeType::Zoned).replace("timestamptz ", "");
+            let bounds =
+                BoundSpan::from_period(partition.period).sql(TimeType::Zoned).replace("timestamptz ", "");
             let create = format!("CREATE TABLE {} PARTITION OF {} {bounds}", leaf.sql(), parent.sql());
             return Some(
                 problem(format!("{what}, in another schema: create it there"))
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
 
     fn partition(key: &str, month: &str) -> Partition {
-        Partition { key: key.to_owned(), month: month.parse().unwrap() }
+        Partition::new(key.to_owned(), month.parse().unwrap())
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Source for PostgresStore {
 
     fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
         self.ask(series, &partition.key, |session, table| {
-            let span_us = partition.month.span_us();
+            let span_us = partition.period.span_us();
             let sql = format!(
                 "SELECT count(*) FROM {} WHERE {} >= {} AND {} < {}",
                 table.name.sql(),

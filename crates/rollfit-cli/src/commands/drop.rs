@@ -41,7 +41,7 @@ fn partition(selector: &Selector) -> Result<Partition, Failure> {
     let month = selector.month.ok_or_else(|| {
         Failure::usage(format!("`{selector}` names no month: write it as {selector}:2017-01"))
     })?;
-    Ok(Partition { key: selector.key.clone(), month })
+    Ok(Partition::new(selector.key.clone(), month.into()))
 }
 
 /// Drops a partition, unless rows of others would be lost with it: why, then.

@@ -41,11 +41,11 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
 /// The months after the last one of each key.
 fn months_ahead(partitions: &[Partition], count: usize) -> Vec<Partition> {
     let is_last = |partition: &&Partition| {
-        !partitions.iter().any(|other| other.key == partition.key && other.month > partition.month)
+        !partitions.iter().any(|other| other.key == partition.key && other.period > partition.period)
     };
     let after = |last: &Partition| {
-        let months = last.month.through(Month::MAX).skip(1).take(count);
-        months.map(|month| Partition { key: last.key.clone(), month }).collect::<Vec<_>>()
+        let months = last.period.month().through(Month::MAX).skip(1).take(count);
+        months.map(|month| Partition::new(last.key.clone(), month.into())).collect::<Vec<_>>()
     };
     partitions.iter().filter(is_last).flat_map(after).collect()
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     fn partition(key: &str, month: &str) -> Partition {
-        Partition { key: key.to_owned(), month: month.parse().unwrap() }
+        Partition::new(key.to_owned(), month.parse().unwrap())
     }
 
     #[test]

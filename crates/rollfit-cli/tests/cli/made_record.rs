@@ -115,7 +115,7 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
     PartitionEnd {
         at_ms: begun_ms + wall_us.total_us() / 1000,
         begun_ms,
-        partition: Partition { key: KEYS[number as usize % 4].to_owned(), month: month.parse().unwrap() },
+        partition: Partition::new(KEYS[number as usize % 4].to_owned(), month.parse().unwrap()),
         worker,
         attempt: 1,
         outcome: if fails { "failed" } else { "written" }.to_owned(),

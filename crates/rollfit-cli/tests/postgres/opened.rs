@@ -58,7 +58,7 @@ impl Opened {
 
     /// Hands over rows of the first series.
     pub(crate) fn write(&self, slot: &mut dyn Slot, partition: &Partition, rows: i64) {
-        let start_us = partition.month.span_us().start;
+        let start_us = partition.period.span_us().start;
         let instants_us: Vec<i64> = (0..rows).map(|row| start_us + row * 60_000_000).collect();
         let values = vec![0.5; instants_us.len() * self.spec.series[0].columns.len()];
         slot.write(FeatureTile { instants_us: &instants_us, first_column: 0, values: &values }).unwrap();
@@ -67,7 +67,7 @@ impl Opened {
 
 /// `eurusd 2017-01`, which every workload has.
 pub(crate) fn first_partition() -> Partition {
-    Partition { key: "eurusd".to_owned(), month: "2017-01".parse().unwrap() }
+    Partition::new("eurusd".to_owned(), "2017-01".parse().unwrap())
 }
 
 /// Samples until one is as it should be.

@@ -340,13 +340,13 @@ impl Spec {
 impl Series {
     /// The name of the features table of a partition.
     pub fn features_table(&self, partition: &Partition) -> String {
-        let (yyyy, mm) = (partition.month.yyyy(), partition.month.mm());
+        let (yyyy, mm) = (partition.period.month().yyyy(), partition.period.month().mm());
         self.features.expand(&[("key", &partition.key), ("yyyy", &yyyy), ("mm", &mm)])
     }
 
     /// The name of the partitioned table that a partition's features table is a part of, if there is one.
     pub fn parent_table(&self, partition: &Partition) -> Option<String> {
-        let values = [("key", partition.key.as_str()), ("yyyy", &partition.month.yyyy())];
+        let values = [("key", partition.key.as_str()), ("yyyy", &partition.period.month().yyyy())];
         self.parent.as_ref().map(|parent| parent.expand(&values))
     }
 
@@ -355,7 +355,7 @@ impl Series {
         let values = self.features.values_of(name, &[("key", None), ("yyyy", Some(4)), ("mm", Some(2))])?;
         let [key, yyyy, mm] = values.try_into().ok()?;
         check_key(&key).ok()?;
-        Some(Partition { key, month: format!("{yyyy}-{mm}").parse().ok()? })
+        Some(Partition::new(key, format!("{yyyy}-{mm}").parse().ok()?))
     }
 
     /// As [`Series::partition_of`]; a name in which the key has no place is that of a table of `key`.
@@ -365,7 +365,7 @@ impl Series {
         }
         let values = self.features.values_of(name, &[("yyyy", Some(4)), ("mm", Some(2))])?;
         let [yyyy, mm] = values.try_into().ok()?;
-        Some(Partition { key: key.to_owned(), month: format!("{yyyy}-{mm}").parse().ok()? })
+        Some(Partition::new(key.to_owned(), format!("{yyyy}-{mm}").parse().ok()?))
     }
 
     /// The windows without their labels.

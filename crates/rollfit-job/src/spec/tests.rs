@@ -43,7 +43,7 @@ fn the_example_is_the_reference_workload() {
     assert_eq!((spec.from, spec.to), ("2017-01".parse().ok(), "2017-12".parse().ok()));
     assert_eq!((spec.boundary, spec.lookback_rows()), (Boundary::Reset, 0));
     assert_eq!((spec.run.workers, spec.run.attempts), (Workers::Auto, 10));
-    let partition = Partition { key: "eurusd".to_owned(), month: "2017-03".parse().unwrap() };
+    let partition = Partition::new("eurusd".to_owned(), "2017-03".parse().unwrap());
     let tables: Vec<String> = spec.series.iter().map(|series| series.features_table(&partition)).collect();
     assert_eq!(tables, ["reg_rate_eurusd_2017_03", "reg_bqx_eurusd_2017_03"]);
 }
@@ -265,7 +265,7 @@ fn a_column_pattern_that_gives_two_features_one_name_is_refused() {
 #[test]
 fn outputs_of_two_partitions_with_one_name_are_refused() {
     let spec = changed("reg_rate_{key}_{yyyy}_{mm}", "reg_rate_{key}_{yyyy}").unwrap();
-    let partition = |month: &str| Partition { key: "eurusd".to_owned(), month: month.parse().unwrap() };
+    let partition = |month: &str| Partition::new("eurusd".to_owned(), month.parse().unwrap());
     let error =
         spec.check_outputs([partition("2017-01"), partition("2017-02")].iter()).unwrap_err().to_string();
     for part in ["eurusd 2017-01", "eurusd 2017-02", "`reg_rate_eurusd_2017`", "use {key}, {yyyy} and {mm}"] {

@@ -55,7 +55,7 @@ pub(crate) fn spec(values: &[(&str, &str)]) -> Spec {
 }
 
 pub(crate) fn partition(key: &str, month: &str) -> Partition {
-    Partition { key: key.to_owned(), month: month.parse().unwrap() }
+    Partition::new(key.to_owned(), month.parse().unwrap())
 }
 
 /// A job in memory, with what is needed to run it.

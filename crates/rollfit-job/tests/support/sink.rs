@@ -67,7 +67,7 @@ impl Sink for MemorySink {
         let stored = self.stored.lock().unwrap();
         let partition = |output: &String| {
             let (key, month) = output.split_once('/').unwrap();
-            Partition { key: key.to_owned(), month: month.parse().unwrap() }
+            Partition::new(key.to_owned(), month.parse().unwrap())
         };
         Ok(stored.keys().map(partition).collect())
     }
@@ -116,7 +116,7 @@ impl Sink for MemorySink {
     }
 
     fn output(&self, partition: &Partition) -> String {
-        format!("{}/{}", partition.key, partition.month)
+        format!("{}/{}", partition.key, partition.period)
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct MemorySource {
 impl MemorySource {
     /// Adds `rows` minutes from the start of a partition on to both tables of its key.
     pub(crate) fn fill(&mut self, partition: &Partition, rows: usize) {
-        let start_us = partition.month.span_us().start;
+        let start_us = partition.period.span_us().start;
         for (salt, table) in [(1, "m1"), (2, "bqx")] {
             let table = self.tables.entry(format!("{table}_{}", partition.key)).or_default();
             for row in 0..rows as i64 {
@@ -76,7 +76,7 @@ impl Source for MemorySource {
     }
 
     fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
-        let span_us = partition.month.span_us();
+        let span_us = partition.period.span_us();
         let instants = &self.rows(series, &partition.key)?.instants_us;
         Ok(instants.iter().filter(|instant| span_us.contains(instant)).count() as u64)
     }

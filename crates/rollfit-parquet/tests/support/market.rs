@@ -57,13 +57,13 @@ pub(crate) fn spec_with(values: &[(&str, &str)]) -> Spec {
 }
 
 pub(crate) fn partition(key: &str, month: &str) -> Partition {
-    Partition { key: key.to_owned(), month: month.parse().unwrap() }
+    Partition::new(key.to_owned(), month.parse().unwrap())
 }
 
 /// `rows` bars from the start of each of the months on, in prices that depend on `version`.
 pub(crate) fn bars(key: &str, months: &[&str], rows: usize, version: u32) -> KeyBars {
     let month = |month: &&str| {
-        let start_us = partition(key, month).month.span_us().start;
+        let start_us = partition(key, month).period.span_us().start;
         (0..rows).map(move |row| bar(start_us + row as i64 * MINUTE_US, row, version))
     };
     let bars: Vec<Bar> = months.iter().flat_map(month).collect();
@@ -110,7 +110,7 @@ pub(crate) fn all_rows(dir: &Path) -> Vec<Option<Rows>> {
         for month in MONTHS {
             let partition = partition(key, month);
             let mut snapshot = store.snapshot(&spec.series, &partition, 0).ok();
-            let span_us = partition.month.span_us();
+            let span_us = partition.period.span_us();
             for series in 0..spec.series.len() {
                 let rows = snapshot.as_mut().map(|snapshot| snapshot.rows(series, span_us.clone()).unwrap());
                 found.push(rows.filter(|rows| !rows.instants_us.is_empty()));

@@ -71,7 +71,7 @@ impl PostgresStore {
         let mut sources = Vec::new();
         for key in examination.keys {
             let planned = examination.partitions.iter().filter(|partition| partition.key == *key);
-            let months = planned.map(|partition| partition.month).collect();
+            let months = planned.map(|partition| partition.period.month()).collect();
             let of_key = OfKey { key, months, tables: &tables };
             for series in &self.series {
                 sources.push(self.examine_source(&of_key, series, rights, &mut together, findings)?);

@@ -45,7 +45,7 @@ struct Passed {
 /// The partition of a number: twelve months a key.
 pub(crate) fn partition(number: usize) -> Partition {
     let (key, month) = (number / 12, number % 12 + 1);
-    Partition { key: format!("k{key:03}"), month: format!("2017-{month:02}").parse().unwrap() }
+    Partition::new(format!("k{key:03}"), format!("2017-{month:02}").parse().unwrap())
 }
 
 impl Recorder {

@@ -40,7 +40,7 @@ impl Work {
         };
         let missing: Vec<&Partition> = planned.partitions.iter().filter(is_missing).collect();
         let count = |partition: &&Partition| {
-            let known = counted.get(&(partition.key.as_str(), partition.month)).copied();
+            let known = counted.get(&(partition.key.as_str(), partition.period.month())).copied();
             known.or_else(|| estimate(spec, source.as_ref(), partition))
         };
         let rows: Vec<(&Partition, u64)> =

@@ -39,10 +39,7 @@ fn slice(number: u64, worker: usize, begun_s: f64, size: f64) -> LaneSlice {
     let month = format!("{}-{:02}", 2017 - number % 12 / 4, number % 12 + 1);
     LaneSlice {
         worker,
-        partition: Partition {
-            key: keys[number as usize % keys.len()].to_owned(),
-            month: month.parse().unwrap(),
-        },
+        partition: Partition::new(keys[number as usize % keys.len()].to_owned(), month.parse().unwrap()),
         begun_s,
         took_s: wall_us.total_us() as f64 / 1e6,
         outcome: if number == 8 { "failed" } else { "written" }.to_owned(),
