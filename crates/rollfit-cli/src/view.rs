@@ -7,8 +7,8 @@ use rollfit_job::activity::LaneState;
 use rollfit_job::record::Header;
 use rollfit_job::watch::{MachineSample, StoreSample, Totals};
 
+use crate::format::{bytes, count, duration};
 use crate::live::Live;
-use crate::output::{bytes, count, duration};
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug)]

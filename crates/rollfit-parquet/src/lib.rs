@@ -5,6 +5,7 @@
 //! DIR/features/[NAME/]key=K/month=YYYY-MM/part.parquet         one file a partition, the receipt in its footer
 //! ```
 
+mod advice;
 mod bars;
 mod encode;
 mod fault;
@@ -25,6 +26,7 @@ mod unverified;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use advice::advice;
 pub use bars::BarsImport;
 pub use files::{Files, OutputFile, RealFiles};
 use rollfit_job::spec::{Compression, Spec};

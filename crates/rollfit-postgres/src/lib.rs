@@ -3,6 +3,7 @@
 //!
 //! One partition is one transaction: lock, look, DELETE, COPY, receipt, COMMIT. A worker has one session at a time.
 
+mod advice;
 mod bars;
 mod bases;
 mod bound;
@@ -55,6 +56,7 @@ use std::time::{Duration, Instant};
 use rollfit_job::spec::{Place, Series, Spec};
 use rollfit_job::store::StoreError;
 
+pub use advice::advice;
 pub use bars::PostgresBars;
 use catalog::Catalog;
 use column_type::NumberColumn;

@@ -2,5 +2,5 @@
 
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
+mod estimates;
 mod matrix;
-mod predictions;

@@ -9,7 +9,7 @@ use rollfit_job::stop::Stop;
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::{logging, output, signals};
+use crate::{format, logging, output, signals};
 
 /// How many differences of a partition are printed; the rest is for `rollfit compare`.
 const DIFFERENCES_MAX: usize = 3;
@@ -55,7 +55,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
 fn tell(partition: &Partition, verdict: &Verdict, spec: &Spec) {
     let say = |serious, message: &str| logging::about(partition, "adopt", serious, message);
     match verdict {
-        Verdict::Adopted(compared) => say(false, &format!("{} rows adopted", output::count(compared.rows()))),
+        Verdict::Adopted(compared) => say(false, &format!("{} rows adopted", format::count(compared.rows()))),
         Verdict::AlreadyOurs => say(false, "has a receipt already"),
         Verdict::Absent => say(false, "there are no features"),
         Verdict::Skipped => {}
@@ -114,7 +114,7 @@ impl AdoptDocument {
     fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
             "{}: {} adopted, {} already ours, {} left alone, {} failed, {} without features",
-            output::plural(self.partitions.len(), "partition"),
+            format::plural(self.partitions.len(), "partition"),
             self.adopted,
             self.already_ours,
             self.left_alone,
@@ -140,7 +140,7 @@ fn print_causes(line: &AdoptLine) -> Result<(), Failure> {
     }
     let more = line.causes.len().saturating_sub(DIFFERENCES_MAX);
     if more > 0 {
-        output::line(&format!("  {}: {}", line.partition, output::plural(more, "more difference")))?;
+        output::line(&format!("  {}: {}", line.partition, format::plural(more, "more difference")))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use rollfit_job::verify::{Depth, Verdict, Verified, verify};
 use crate::args::{GlobalArguments, VerifyArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::{logging, output, signals};
+use crate::{format, logging, output, signals};
 
 const NO_FEATURES: &str = "there are no features";
 
@@ -70,7 +70,7 @@ fn tell(partition: &Partition, verdict: &Verdict) {
     let say = |serious, message: &str| logging::about(partition, "verify", serious, message);
     match verdict {
         Verdict::Compared(Verified { difference: None, rows, .. }) => {
-            say(false, &format!("{} rows are as they should be", output::count(*rows)));
+            say(false, &format!("{} rows are as they should be", format::count(*rows)));
         }
         Verdict::Compared(Verified { difference: Some(difference), .. }) => say(true, difference),
         Verdict::Absent => say(true, NO_FEATURES),
@@ -130,7 +130,7 @@ impl VerifyDocument {
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
             "{}: {} as they should be, {} different, {} failed, {} without features",
-            output::plural(self.partitions.len(), "partition"),
+            format::plural(self.partitions.len(), "partition"),
             self.equal,
             self.different,
             self.failed,
@@ -139,20 +139,20 @@ impl VerifyDocument {
         if self.skipped > 0 {
             output::line(&format!(
                 "Interrupted: {} not verified",
-                output::plural(self.skipped, "partition")
+                format::plural(self.skipped, "partition")
             ))?;
         }
-        let (rows, cells) = (output::count(self.rows), output::count(self.cells));
+        let (rows, cells) = (format::count(self.rows), format::count(self.cells));
         if self.depth == Depth::Quick {
             output::line(&format!("{rows} rows, {cells} cells summed and compared with the receipts"))?;
         } else {
             output::line(&format!("{rows} rows, {cells} cells compared bit for bit with the kernel"))?;
             output::line(&format!(
                 "{} cells held against the reference: the worst error is {:.3} of its bound{}; {} undetermined",
-                output::count(self.reference_cells),
+                format::count(self.reference_cells),
                 self.worst_error,
                 self.worst_at.as_ref().map(|at| format!(", {at}")).unwrap_or_default(),
-                output::count(self.undetermined_cells)
+                format::count(self.undetermined_cells)
             ))?;
         }
         for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "skipped")) {

@@ -13,7 +13,7 @@ use self::document::CompareDocument;
 use crate::args::{CompareArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::{logging, output, signals};
+use crate::{format, logging, output, signals};
 
 const NO_FEATURES: &str = "there are no features";
 
@@ -36,7 +36,7 @@ fn tell(partition: &Partition, verdict: &Verdict, spec: &Spec) {
     let say = |serious, message: &str| logging::about(partition, "compare", serious, message);
     match verdict {
         Verdict::Compared(compared) => match compared.differences(spec).first() {
-            None => say(false, &format!("{} rows agree", output::count(compared.rows()))),
+            None => say(false, &format!("{} rows agree", format::count(compared.rows()))),
             Some(first) => say(true, first),
         },
         Verdict::Absent => say(true, NO_FEATURES),

@@ -11,9 +11,9 @@ use rollfit_job::state::State;
 use rollfit_postgres::Problem;
 
 use super::StoreReport;
+use crate::format::count;
 use crate::machine;
 use crate::open::Stores;
-use crate::output::count;
 
 /// Partitions by what is in the way of replacing them.
 type ByObstacle = BTreeMap<String, Vec<Partition>>;

@@ -9,7 +9,8 @@ use rollfit_postgres::{
 };
 
 use super::{Directory, Findings, Report, StoreReport, Work};
-use crate::output::{self, bytes, count, line, lines, plural, time};
+use crate::format::{bytes, count, plural, time};
+use crate::output::{self, line, lines};
 
 impl Report {
     pub(super) fn print(&self) -> io::Result<()> {

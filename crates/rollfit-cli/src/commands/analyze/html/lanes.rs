@@ -10,7 +10,7 @@ use rollfit_job::activity::Times;
 use rollfit_job::record::PartitionOutcome;
 
 use super::chart::{Figure, Plot, SINCE, divided, legend, parts, px, rectangle, told};
-use crate::output::{count, time};
+use crate::format::{count, time};
 
 /// What all marks may take in the file; and about what a mark takes, and what is told of a block.
 const BYTES_MAX: usize = 400_000;

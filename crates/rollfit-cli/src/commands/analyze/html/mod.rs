@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn an_analysis_that_tells_nothing_is_a_page_all_the_same() {
         let html = render(&example::bare());
-        assert!(html.contains("The record tells nothing: no partition has ended."));
+        assert!(html.contains("Nothing was written, so the record does not show what limits the run."));
         assert!(html.contains("The record has no samples."));
     }
 }

@@ -5,7 +5,7 @@ use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::Activity;
 
 use super::chart::{Figure, Plot, divided, legend, px, told};
-use crate::output::{count, time};
+use crate::format::{count, time};
 
 const ROW_PX: f64 = 24.0;
 

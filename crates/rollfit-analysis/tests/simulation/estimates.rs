@@ -1,10 +1,10 @@
-//! Predictions come true: for 1 to 64 workers, on several machines and stores, what the analysis of one run says of another
+//! Estimates come true: for 1 to 64 workers, on several machines and stores, what the analysis of one run says of another
 //! number of workers is what that number gives.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rollfit_analysis::{Analysis, Basis, EtaEstimator, Scaling};
+use rollfit_analysis::{Analysis, Basis, ChangeSince, EtaEstimator, Scaling, WorkersLimit};
 use rollfit_job::record::Record;
 use rollfit_job::spec::Workers;
 use rollfit_testkit::simulation::{Over, World, simulate};
@@ -125,7 +125,7 @@ fn assert_come_true(
 }
 
 #[test]
-fn a_run_that_tried_several_numbers_foretells_others_within_15_percent() {
+fn a_run_that_tried_several_numbers_estimates_others_within_15_percent() {
     for (name, world) in worlds() {
         let mut observed = Observed { world: &world, known: BTreeMap::new() };
         for numbers in [&[1, 2, 4, 8, 12][..], &[6, 8, 10], &[16, 24, 32]] {
@@ -142,7 +142,7 @@ fn a_run_that_tried_several_numbers_foretells_others_within_15_percent() {
 }
 
 #[test]
-fn a_run_with_one_number_foretells_a_range_that_holds() {
+fn a_run_with_one_number_estimates_a_range_that_holds() {
     for (name, world) in worlds() {
         let mut observed = Observed { world: &world, known: BTreeMap::new() };
         for workers in [1, 2, 8, 20] {
@@ -162,54 +162,63 @@ fn beyond_twice_what_was_measured_only_ceilings_are_told() {
     }
     let limit = |workers| {
         let line = analysis.scaling.iter().find(|line| line.workers == workers);
-        line.and_then(|line| line.limit.clone()).unwrap_or_default()
+        line.and_then(|line| line.limit.clone())
     };
-    assert!(limit(12).contains("limited by sessions: 12 workers and the probe need 13"), "{}", limit(12));
-    assert!(limit(4).is_empty(), "{}", limit(4));
+    let sessions = |limit: &Option<WorkersLimit>| match limit {
+        Some(WorkersLimit::Sessions { workers, sessions_wanted, .. }) => Some((*workers, *sessions_wanted)),
+        _ => None,
+    };
+    assert_eq!(sessions(&limit(12)), Some((12, 13)), "{:?}", limit(12));
+    assert_eq!(limit(4), None);
     assert!(analysis.scaling.iter().any(|line| line.workers == 11), "the theoretical maximum is missing");
 }
 
 #[test]
-fn what_an_earlier_run_foretold_is_held_against_what_came_of_it() {
+fn the_estimate_of_an_earlier_run_is_compared_with_what_came_of_it() {
     let world = world(|world| world.store.bytes_per_s = Over::always(200e6));
     let earlier = simulate(&world, Workers::Fixed(2)).record;
     let now = simulate(&world, Workers::Fixed(4)).record;
-    let predicted = Analysis::new(&now, Some(&earlier)).predicted.unwrap();
-    assert_eq!(predicted.by_run, earlier.header.run);
-    assert_eq!(predicted.changes, ["run.workers: 2 -> 4"]);
+    let compared = Analysis::new(&now, Some(&earlier)).estimate_vs_observed.unwrap();
+    assert_eq!(compared.by_run, earlier.header.run);
+    let change = ChangeSince::Setting {
+        name: "run.workers".to_owned(),
+        before: Some("2".to_owned()),
+        after: Some("4".to_owned()),
+    };
+    assert_eq!(compared.changes, [change]);
     let rows: u64 = now.partitions.iter().map(|end| end.rows).sum();
     let rows_per_s = rows as f64 / (now.end.unwrap().at_ms as f64 / 1e3);
-    assert!((predicted.observed_rows_per_s / rows_per_s - 1.0).abs() < 1e-9, "{predicted:?}");
-    assert!(predicted.error.abs() <= ERROR_MAX, "{predicted:?}");
+    assert!((compared.observed_rows_per_s / rows_per_s - 1.0).abs() < 1e-9, "{compared:?}");
+    assert!(compared.error.abs() <= ERROR_MAX, "{compared:?}");
     assert!(
-        (predicted.observed_rows_per_s / predicted.rows_per_s.expected - 1.0 - predicted.error).abs() < 1e-9
+        (compared.observed_rows_per_s / compared.rows_per_s.expected - 1.0 - compared.error).abs() < 1e-9
     );
 }
 
 #[test]
-fn a_quarter_of_a_run_foretells_its_end_within_15_percent() {
+fn after_a_quarter_of_a_run_the_eta_is_right_within_15_percent() {
     for (name, mut world) in worlds() {
         // Long enough for `auto` to have found its number by then: until it has, nobody can know how fast it will be.
         world.job.partitions = 2000;
         for workers in [Workers::Auto, Workers::Fixed(8)] {
             let record = simulate(&world, workers).record;
             let took_s = record.end.as_ref().unwrap().at_ms as f64 / 1e3;
-            let mut forecast = EtaEstimator::default();
+            let mut estimator = EtaEstimator::default();
             for sample in record.samples.iter().take_while(|sample| sample.at_ms as f64 <= 250.0 * took_s) {
-                forecast.add(Duration::from_millis(sample.at_ms), &sample.totals, sample.workers);
+                estimator.add(Duration::from_millis(sample.at_ms), &sample.totals, sample.workers);
             }
             let at_s = record
                 .samples
                 .iter()
                 .map(|sample| sample.at_ms as f64 / 1e3)
                 .rfind(|at_s| *at_s <= 0.25 * took_s);
-            let eta = forecast.eta().unwrap();
-            let error = (at_s.unwrap() + eta.expected_s) / took_s - 1.0;
+            let eta = estimator.eta_s().unwrap();
+            let error = (at_s.unwrap() + eta.expected) / took_s - 1.0;
             println!("{name}, {workers}: {:+.1}%", 100.0 * error);
             assert!(error.abs() <= ERROR_MAX, "{name}, {workers}: {eta:?} of {took_s} s");
             let left_s = took_s - at_s.unwrap();
             assert!(
-                eta.low_s <= left_s && left_s <= eta.high_s,
+                eta.low <= left_s && left_s <= eta.high,
                 "{name}, {workers}: {eta:?}, {left_s} s were left"
             );
         }
