@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn the_memory_of_a_long_run_is_bounded() {
         let estimator = run(100_000, 0, |_| 1, 10_000);
-        assert!(estimator.pointss.len() <= KEPT);
+        assert!(estimator.points.len() <= KEPT);
         assert_estimates(&estimator, 990_000.0);
     }
 }

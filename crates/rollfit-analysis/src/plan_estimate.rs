@@ -59,7 +59,7 @@ mod tests {
         let end = |&(worker, outcome, rows): &(usize, PartitionOutcome, u64)| PartitionEnd {
             at_ms: 9_000,
             begun_ms: 0,
-            partition: Partition { key: "eurusd".to_owned(), month: "2017-01".parse().unwrap() },
+            partition: Partition::new("eurusd".to_owned(), "2017-01".parse().unwrap()),
             worker,
             attempt: 1,
             outcome,
