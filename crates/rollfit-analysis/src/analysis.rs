@@ -6,8 +6,8 @@ use rollfit_job::record::{Decision, Header, PartitionOutcome, Record, Unavailabl
 use rollfit_job::watch::Totals;
 use serde::{Deserialize, Serialize};
 
-use super::finding::{CombinedGain, Finding};
 use super::headline::Headline;
+use super::ranked_cause::{CombinedGain, RankedCause};
 use super::resources::Resources;
 use super::run_facts::RunFacts;
 use super::scaling::{Scaling, Worth};
@@ -39,7 +39,7 @@ pub struct Analysis {
     /// What limits it.
     pub finding: Headline,
     /// What costs time, the costliest first. Empty where nothing stands out.
-    pub bottlenecks: Vec<Finding>,
+    pub bottlenecks: Vec<RankedCause>,
     /// How much of each resource was used; none where nothing was written.
     pub resources: Option<Resources>,
     /// What the workers' time went into, the largest first.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::analysis::Estimate;
 use super::causes::{GAIN_LEAST, Ranked};
-use super::finding::Cause;
 use super::limit::Limit;
+use super::ranked_cause::Cause;
 use super::resources::activities;
 use super::run_facts::RunFacts;
 

@@ -13,13 +13,13 @@ mod demand;
 mod estimate_vs_observed;
 mod eta;
 mod eta_vs_observed;
-mod finding;
 mod headline;
 mod limit;
 mod network;
 mod observation;
 mod observed;
 mod plan_estimate;
+mod ranked_cause;
 mod resources;
 mod run_facts;
 mod scaling;
@@ -35,10 +35,10 @@ pub use self::analysis::{
     RunEnding, RunSummary, TimelinePoint,
 };
 pub use self::eta::EtaEstimator;
-pub use self::finding::{Cause, Change, CombinedGain, Finding, Remedy, Watch};
 pub use self::headline::Headline;
 pub use self::limit::{Capacity, Limit, WorkersLimit};
 pub use self::observation::{Observation, WaitedFor};
 pub use self::plan_estimate::PlanEstimate;
+pub use self::ranked_cause::{Cause, Change, CombinedGain, RankedCause, Remedy, Watch};
 pub use self::resources::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse, WaitShare};
 pub use self::scaling::{Basis, Scaling, Worth, WorthReason};

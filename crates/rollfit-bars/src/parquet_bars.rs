@@ -9,11 +9,8 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_cast::{can_cast_types, cast};
-use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
+use arrow_array::{Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -31,8 +28,9 @@ use crate::when::{When, WhenFault};
 use crate::zone::Zone;
 use crate::{Bar, ReadOptions};
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::decimal::nearest_doubles;
+use rollfit_files::numbers::{doubles, ticks};
 use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, check_body};
+use rollfit_files::texts::{has_texts, texts};
 
 const DAY_US: i64 = 86_400_000_000;
 const BATCH_ROWS: usize = 16 * 1024;
@@ -79,7 +77,7 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportErro
     let mut collector = Collector::new(path, Unit::Row, options);
     for batch in reader {
         let batch = batch.map_err(|error| failed(&error))?;
-        let batch = rows.columns.split(&batch).map_err(|error| failed(&error))?;
+        let batch = rows.columns.split(&batch).ok_or_else(|| failed(&"a column changes its type"))?;
         rows.read(&mut collector, &batch)?;
     }
     let mut collected = collector.finish(None)?;
@@ -104,10 +102,10 @@ fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<ArrowReaderMetadat
 
 /// The rows of a batch.
 struct BarBatch {
-    times: ArrayRef,
-    /// Text, in the order of their columns.
-    instruments: Vec<ArrayRef>,
-    closes: Vec<Option<f64>>,
+    times: Int64Array,
+    /// In the order of their columns.
+    instruments: Vec<StringArray>,
+    closes: Float64Array,
 }
 
 /// The columns read, by their index in the file, and what the time column says of its values.
@@ -139,8 +137,7 @@ impl Columns {
         };
         let zone = zone.as_ref().map(|name| name.parse().unwrap_or_else(|_| Zone::utc()));
         let says = |at: usize, field: &Field| {
-            let is_text = can_cast_types(field.data_type(), &DataType::Utf8);
-            at != time && at != close && is_text && names_an_instrument(field.name())
+            at != time && at != close && names_an_instrument(field.name()) && has_texts(field.data_type())
         };
         let instruments = fields.iter().enumerate().filter(|(at, field)| says(*at, field));
         let instruments = instruments.map(|(at, field)| (at, normal(field.name()))).collect();
@@ -155,14 +152,13 @@ impl Columns {
         [self.time, self.close].into_iter().chain(self.instruments.iter().map(|(at, _)| *at))
     }
 
-    /// A batch that holds these columns and no others.
-    fn split(&self, batch: &RecordBatch) -> Result<BarBatch, ArrowError> {
+    /// The columns of a batch that holds these and no others; none if one is not of its type.
+    fn split(&self, batch: &RecordBatch) -> Option<BarBatch> {
         // A batch keeps the order of the file.
         let column = |at: usize| batch.column(self.roots().filter(|other| *other < at).count());
-        let text = |(at, _): &(usize, String)| cast(column(*at), &DataType::Utf8);
-        Ok(BarBatch {
-            times: cast(column(self.time), &DataType::Int64)?,
-            instruments: self.instruments.iter().map(text).collect::<Result<_, _>>()?,
+        Some(BarBatch {
+            times: ticks(column(self.time))?,
+            instruments: self.instruments.iter().map(|(at, _)| texts(column(*at))).collect::<Option<_>>()?,
             closes: doubles(column(self.close))?,
         })
     }
@@ -181,13 +177,6 @@ impl Columns {
             Some(zone) => Stamp::Instant { us, offset_s: (zone.offset_us(us) / 1_000_000) as i32 },
         })
     }
-}
-
-fn doubles(column: &ArrayRef) -> Result<Vec<Option<f64>>, ArrowError> {
-    if let Some(doubles) = nearest_doubles(column) {
-        return Ok(doubles);
-    }
-    Ok(cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().iter().collect())
 }
 
 /// How a column is recognised.
@@ -256,14 +245,13 @@ struct Rows {
 
 impl Rows {
     fn read(&mut self, collector: &mut Collector, batch: &BarBatch) -> Result<(), ImportError> {
-        let times = batch.times.as_primitive::<Int64Type>();
-        for (row, (time, close)) in times.iter().zip(&batch.closes).enumerate() {
+        for (row, (time, close)) in batch.times.iter().zip(&batch.closes).enumerate() {
             self.number += 1;
             collector.count_row();
-            let bar = self.check_instrument(batch, row).and_then(|()| self.bar(time, *close));
+            let bar = self.check_instrument(batch, row).and_then(|()| self.bar(time, close));
             match bar {
                 Ok(bar) => collector.keep(self.number, bar)?,
-                Err(fault) => refuse(collector, self.number, fault, shown_row(time, *close), None)?,
+                Err(fault) => refuse(collector, self.number, fault, shown_row(time, close), None)?,
             }
         }
         Ok(())
@@ -296,8 +284,7 @@ impl Rows {
     }
 }
 
-fn text(column: &ArrayRef, row: usize) -> &str {
-    let column = column.as_string::<i32>();
+fn text(column: &StringArray, row: usize) -> &str {
     if column.is_null(row) { "" } else { column.value(row) }
 }
 

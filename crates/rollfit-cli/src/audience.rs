@@ -1,9 +1,10 @@
 //! [`Audience`]: all that are told of a run while it goes on: the terminal, the record, and the files that were asked for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use rollfit_job::record::{Decision, End, Event, Header, Unavailable};
+use rollfit_job::lock::lock;
+use rollfit_job::record::{Decision, End, Event, Header, Sample, Unavailable};
 use rollfit_job::run::{Observer, Outcome, RunReport, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
 use rollfit_job::watch::{Moment, Totals};
@@ -13,7 +14,7 @@ use crate::exit::Failure;
 use crate::live::Tracker;
 use crate::metrics_file::MetricsFile;
 use crate::progress::Progress;
-use crate::record::events::{millis, partition_end, retry, sample};
+use crate::record::events::{millis, partition_end, retry};
 use crate::record::{Recorder, Thinning};
 use crate::state_dir::StateDir;
 use crate::trace::TraceFile;
@@ -92,7 +93,7 @@ impl Audience {
     }
 
     fn following(&self) -> MutexGuard<'_, Following> {
-        self.following.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.following)
     }
 }
 
@@ -129,7 +130,7 @@ impl Observer for Audience {
             (following.tracker.follow(moment), following.thinning.is_due(moment))
         };
         if is_due {
-            self.tell(Event::Sample(Box::new(sample(moment))));
+            self.tell(Event::Sample(Box::new(Sample::from_moment(moment))));
         }
         self.progress.show(&live);
         self.recorder.write(&live);

@@ -2,7 +2,9 @@
 //! and not for each.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use rollfit_job::lock::lock;
 
 /// The details that this process has printed.
 static PRINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -10,7 +12,7 @@ static PRINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// A cause for people, which ends with `detail` unless that was printed before. Reports for programs repeat it.
 pub(crate) fn detail_once(cause: &str, detail: Option<&str>) -> String {
     let Some(detail) = detail else { return cause.to_owned() };
-    let is_new = PRINTED.lock().unwrap_or_else(PoisonError::into_inner).insert(detail.to_owned());
+    let is_new = lock(&PRINTED).insert(detail.to_owned());
     let brief = cause.strip_suffix(detail).and_then(|brief| brief.strip_suffix("; "));
     match brief.filter(|_| !is_new) {
         Some(brief) => brief.to_owned(),

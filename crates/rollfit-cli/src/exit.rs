@@ -23,6 +23,18 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// How a command went by what became of its partitions. A stop before the end comes first, whatever was done until then.
+    pub(crate) fn from_partitions(is_interrupted: bool, some_failed: bool, some_left_alone: bool) -> Self {
+        match (is_interrupted, some_failed, some_left_alone) {
+            (true, ..) => Self::Interrupted,
+            (_, true, _) => Self::Failed,
+            (.., true) => Self::LeftAlone,
+            _ => Self::Done,
+        }
+    }
+}
+
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -22,6 +22,7 @@ mod replace;
 mod screen;
 mod signals;
 mod state_dir;
+mod stores;
 mod trace;
 mod view;
 

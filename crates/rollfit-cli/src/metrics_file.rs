@@ -4,10 +4,11 @@
 //! Holds true: the file is replaced as a whole, at the start, every 15 seconds and at the end; what is unknown is not in it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use rollfit_job::activity::{Activity, Times};
+use rollfit_job::lock::lock;
 use rollfit_job::record::{Event, Header, PartitionOutcome};
 
 use crate::exit::Failure;
@@ -101,7 +102,7 @@ impl MetricsFile {
     }
 
     fn figures(&self) -> MutexGuard<'_, Figures> {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.figures)
     }
 }
 

@@ -23,6 +23,15 @@ pub(crate) fn json(document: &impl serde::Serialize) -> io::Result<()> {
     write(&foreign::json(&text))
 }
 
+/// Prints a document as JSON where that is wanted, and with `print` elsewhere.
+pub(crate) fn document<D: serde::Serialize, E: From<io::Error>>(
+    is_json: bool,
+    document: &D,
+    print: impl FnOnce(&D) -> Result<(), E>,
+) -> Result<(), E> {
+    if is_json { Ok(json(document)?) } else { print(document) }
+}
+
 /// Prints a JSON document on one line.
 pub(crate) fn json_line(document: &impl serde::Serialize) -> io::Result<()> {
     let text = serde_json::to_string(document).map_err(io::Error::other)?;

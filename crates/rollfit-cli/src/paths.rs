@@ -3,46 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::exit::Failure;
+pub(crate) use rollfit_files::path::full;
 
 /// The directory that relative paths of a configuration start from: the one in which the user names it, whatever a link
 /// there leads to. What is no file, such as a pipe, is in no directory: then it is the working directory, which is empty.
 pub(crate) fn dir_of_config(config: &Path) -> PathBuf {
     let is_file = fs::metadata(config).is_ok_and(|status| status.is_file());
     config.parent().filter(|_| is_file).map(Path::to_owned).unwrap_or_default()
-}
-
-/// The directory of a store of files, whose relative path starts from `start`.
-///
-/// # Errors
-/// When it is not there, but is where it would be if the path started from the working directory.
-pub(crate) fn store_dir(start: &Path, dir: &Path) -> Result<PathBuf, Failure> {
-    if start.as_os_str().is_empty() || dir.is_absolute() {
-        return Ok(dir.to_owned());
-    }
-    let found: PathBuf = start.join(dir).components().collect();
-    if found.exists() || !dir.exists() {
-        return Ok(found);
-    }
-    let (found, other) = (full(&found), full(dir));
-    Err(Failure::usage(format!(
-        "there is no store {}, but there is {}: paths in a configuration start from its own directory, not from the \
-         working directory; move the store, or write url = \"parquet:{}\"",
-        found.display(),
-        other.display(),
-        other.display()
-    )))
-}
-
-/// A path from the root, as far as it exists without links and `..`: the same from every directory.
-pub(crate) fn full(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let known = |above: &Path| {
-        let rest = path.strip_prefix(above).ok()?;
-        let above = fs::canonicalize(above).ok()?;
-        Some(if rest.as_os_str().is_empty() { above } else { above.join(rest) })
-    };
-    path.ancestors().find_map(known).unwrap_or_else(|| path.clone())
 }
 
 /// As [`full`], where the last name stays, be it a link: what a configuration is called.

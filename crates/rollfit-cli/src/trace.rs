@@ -7,9 +7,10 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use rollfit_job::activity::Activity;
+use rollfit_job::lock::lock;
 use rollfit_job::record::{Event, Header, PartitionEnd, Record, Sample};
 use serde_json::{Value, json};
 
@@ -37,12 +38,12 @@ impl TraceFile {
 
     /// Adds what happened.
     pub(crate) fn add(&self, event: Event) {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner).add(event);
+        lock(&self.record).add(event);
     }
 
     /// Writes the trace. The run is done, whether or not that succeeds.
     pub(crate) fn finish(&self) {
-        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = lock(&self.record);
         if let Err(error) = save(&record, &self.path) {
             logging::warn(&format!("--trace: cannot write {}: {error}", self.path.display()));
         }

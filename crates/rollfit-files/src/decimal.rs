@@ -1,16 +1,16 @@
 //! DECIMAL columns as doubles: each value becomes the nearest double, as its text does.
 //!
-//! A division by a power of ten, which is what casting does, rounds twice.
+//! A division by a power of ten rounds twice.
 
 use std::fmt::{Display, Write};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, DecimalType};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, Float64Array, PrimitiveArray};
 use arrow_schema::DataType;
 
-/// The values of a DECIMAL column, none for NULL; none at all for a column of another type.
-pub fn nearest_doubles(column: &ArrayRef) -> Option<Vec<Option<f64>>> {
+/// Returns the values of a DECIMAL column; none for a column of another type.
+pub(crate) fn nearest_doubles(column: &ArrayRef) -> Option<Float64Array> {
     Some(match column.data_type() {
         DataType::Decimal32(..) => doubles(column.as_primitive::<Decimal32Type>()),
         DataType::Decimal64(..) => doubles(column.as_primitive::<Decimal64Type>()),
@@ -20,7 +20,7 @@ pub fn nearest_doubles(column: &ArrayRef) -> Option<Vec<Option<f64>>> {
     })
 }
 
-fn doubles<T: DecimalType>(column: &PrimitiveArray<T>) -> Vec<Option<f64>>
+fn doubles<T: DecimalType>(column: &PrimitiveArray<T>) -> Float64Array
 where
     <T as ArrowPrimitiveType>::Native: Display,
 {
@@ -80,7 +80,7 @@ mod tests {
             for scale in [-9, -1, 0, 1, 5, 9] {
                 let wanted: f64 = text(unscaled, scale).parse().unwrap();
                 for column in columns(unscaled, scale) {
-                    let found = nearest_doubles(&column).unwrap()[0].unwrap();
+                    let found = nearest_doubles(&column).unwrap().value(0);
                     assert_eq!(found.to_bits(), wanted.to_bits(), "{unscaled} {}", column.data_type());
                 }
             }
@@ -97,7 +97,7 @@ mod tests {
             let column =
                 Decimal256Array::from(vec![Some(value), None]).with_data_type(DataType::Decimal256(76, 75));
             let column: ArrayRef = Arc::new(column);
-            assert_eq!(nearest_doubles(&column), Some(vec![Some(wanted), None]));
+            assert_eq!(nearest_doubles(&column), Some(Float64Array::from(vec![Some(wanted), None])));
         }
     }
 

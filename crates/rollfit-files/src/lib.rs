@@ -1,8 +1,11 @@
 //! Files of others: opened only where they are regular files ([`regular_file`]), read with every error kept and every
-//! checksum checked ([`parquet_file`]), their decimals as nearest doubles ([`decimal`]), and readers that panic on damaged
-//! bytes contained ([`damaged`]). Knows no store.
+//! checksum checked ([`parquet_file`]), their columns as doubles, instants ([`numbers`]) or text ([`texts`]), readers that
+//! panic on damaged bytes contained ([`damaged`]), one name for each path ([`path`]). Knows no store.
 
 pub mod damaged;
-pub mod decimal;
+mod decimal;
+pub mod numbers;
 pub mod parquet_file;
+pub mod path;
 pub mod regular_file;
+pub mod texts;

@@ -6,13 +6,14 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::lock::lock;
 use crate::partition::Partition;
 
 /// What a worker does.
@@ -175,7 +176,7 @@ impl Lane {
 
     /// The worker as it is now.
     pub fn state(&self) -> LaneState {
-        let partition = self.partition.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let partition = lock(&self.partition).clone();
         LaneState {
             worker: self.worker,
             activity: Activity::ALL[usize::from(self.activity.load(Ordering::Relaxed))],
@@ -189,8 +190,7 @@ impl Lane {
 
     /// Notes the partition that is begun, or that there is none.
     pub fn begin(&self, partition: Option<&Partition>) {
-        *self.partition.lock().unwrap_or_else(PoisonError::into_inner) =
-            partition.map(|partition| (partition.clone(), Instant::now()));
+        *lock(&self.partition) = partition.map(|partition| (partition.clone(), Instant::now()));
     }
 
     /// Notes what the worker holds.

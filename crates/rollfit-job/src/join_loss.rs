@@ -56,12 +56,13 @@ impl Sides {
     /// The first instant of all of each series; the lowest there is where it lies before the partition, and where the
     /// source does not say: then every lost row counts.
     fn firsts_us(&self, source: &dyn Source, spec: &Spec, partition: &Partition) -> Vec<i64> {
-        let first_us = |(series, rows): (&Series, &Vec<i64>)| match source.months(series, &partition.key) {
-            Ok(months) if months.is_none_or(|(first, _)| first >= partition.period.month()) => {
-                rows.first().copied().unwrap_or(i64::MAX)
-            }
-            _ => i64::MIN,
-        };
+        let first_us =
+            |(series, rows): (&Series, &Vec<i64>)| match source.months(&series.of_key(&partition.key)) {
+                Ok(months) if months.is_none_or(|(first, _)| first >= partition.period.month()) => {
+                    rows.first().copied().unwrap_or(i64::MAX)
+                }
+                _ => i64::MIN,
+            };
         spec.series.iter().zip(&self.instants_us).map(first_us).collect()
     }
 

@@ -7,6 +7,7 @@
 
 pub mod activity;
 pub mod adopt;
+pub mod check;
 pub mod compare;
 pub mod features;
 pub mod foreign;
@@ -14,6 +15,7 @@ pub mod import;
 pub mod join_loss;
 pub mod key_finder;
 pub mod keys;
+pub mod lock;
 pub mod month;
 pub mod panel;
 pub mod partition;

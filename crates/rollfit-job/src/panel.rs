@@ -27,7 +27,8 @@ impl Panel {
     /// Those of the source.
     pub fn read(source: &dyn Source, spec: &Spec, partition: &Partition) -> Result<Self, StoreError> {
         let wanted_rows = spec.lookback_rows();
-        let mut snapshot = source.snapshot(&spec.series, partition, wanted_rows)?;
+        let mut snapshot =
+            source.snapshot(&spec.series_of_key(&partition.key), partition.period, wanted_rows)?;
         let span_us = partition.period.span_us();
         let start_us = span_us.start;
         let month: Vec<Rows> =

@@ -147,7 +147,7 @@ fn spans(
     if let (Keys::Listed(_), Some(from), Some(to)) = (&spec.keys, spec.from, spec.to) {
         return Ok(keys.iter().map(|key| (key.clone(), from, to)).collect());
     }
-    let found: Vec<_> = keys.iter().map(|key| (key, source.months(&spec.series[0], key))).collect();
+    let found: Vec<_> = keys.iter().map(|key| (key, source.months(&spec.series[0].of_key(key)))).collect();
     let known = || found.iter().filter_map(|(_, span)| span.as_ref().ok().copied().flatten());
     let first_of_all = spec.from.or(known().map(|(first, _)| first).min());
     let last_of_all = spec.to.or(known().map(|(_, last)| last).max());
@@ -170,7 +170,7 @@ fn spans(
 
 /// A table that cannot be read is no gap: its partitions fail.
 fn is_gap(spec: &Spec, source: &dyn Source, partition: &Partition) -> Result<bool, StoreError> {
-    match source.estimate_rows(&spec.series[0], partition) {
+    match source.estimate_rows(&spec.series[0].of_key(&partition.key), partition.period) {
         Ok(rows) => Ok(rows == 0),
         Err(error) if error.is_unconnected() => Err(error),
         Err(_) => Ok(false),
@@ -268,8 +268,9 @@ pub(crate) fn is_written_first(state: State) -> bool {
 pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     let missing = |partition: &Partition| matches!(job.sink.found(partition), Ok(Found::Nothing));
     let bytes = |partition: &Partition| {
-        let rows =
-            job.spec.series.iter().filter_map(|series| job.source.estimate_rows(series, partition).ok());
+        let rows = job.spec.series.iter().filter_map(|series| {
+            job.source.estimate_rows(&series.of_key(&partition.key), partition.period).ok()
+        });
         job.sink.estimate_bytes(partition, rows.min().unwrap_or(0))
     };
     for_each(partitions, job.workers.count(partitions.len()), |partition| {

@@ -8,6 +8,7 @@ use rollfit::Metric;
 use rollfit::bounds::{Bounds, ErrorInBounds};
 
 use crate::Job;
+use crate::check::{CheckOutcome, check_each};
 use crate::features::{Checksum, FeatureEngine};
 use crate::panel::Panel;
 use crate::partition::Partition;
@@ -16,7 +17,6 @@ use crate::sample::Sample;
 use crate::spec::Spec;
 use crate::stop::Stop;
 use crate::store::{FeatureReader, FeatureTile, Found, Rounding, StoreError};
-use crate::workers::for_each;
 
 /// How much to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,35 +48,15 @@ pub struct Verified {
     pub difference: Option<String>,
 }
 
-/// How verifying a partition ended.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It was compared.
-    Compared(Verified),
-    /// There are no features.
-    Absent,
-    /// It could not be read.
-    Failed(StoreError),
-    /// A stop was wanted before its end.
-    Skipped,
-}
-
-/// Verifies `partitions`, with a verdict for each in their order. `verified` is told each as it ends.
+/// Verifies `partitions`, with an outcome for each in their order. Calls `ended` as each ends.
 pub fn verify(
     job: &Job<'_>,
     partitions: &[Partition],
     depth: Depth,
     stop: &Stop,
-    verified: &(dyn Fn(&Partition, &Verdict) + Sync),
-) -> Vec<Verdict> {
-    for_each(partitions, job.workers.count(partitions.len()), |partition| {
-        if stop.is_wanted() {
-            return Verdict::Skipped;
-        }
-        let verdict = verify_one(job, partition, depth, stop).unwrap_or_else(Verdict::Failed);
-        verified(partition, &verdict);
-        verdict
-    })
+    ended: &(dyn Fn(&Partition, &CheckOutcome<Verified>) + Sync),
+) -> Vec<CheckOutcome<Verified>> {
+    check_each(job, partitions, stop, ended, |partition| verify_one(job, partition, depth, stop))
 }
 
 fn verify_one(
@@ -84,10 +64,10 @@ fn verify_one(
     partition: &Partition,
     depth: Depth,
     stop: &Stop,
-) -> Result<Verdict, StoreError> {
+) -> Result<CheckOutcome<Verified>, StoreError> {
     match job.sink.found(partition)? {
-        Found::Nothing => return Ok(Verdict::Absent),
-        Found::Foreign(what) => return Ok(Verdict::Compared(different(what))),
+        Found::Nothing => return Ok(CheckOutcome::Absent),
+        Found::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
         Found::Ours(_) => {}
     }
     // Read before the reader is opened: one store session at a time.
@@ -97,13 +77,13 @@ fn verify_one(
     };
     let mut reader = job.sink.read(partition)?;
     let Some(receipt) = reader.receipt().cloned() else {
-        return Ok(Verdict::Compared(different("another runner changed it just now".to_owned())));
+        return Ok(CheckOutcome::Checked(different("another runner changed it just now".to_owned())));
     };
     let verified = match panel {
         None => check_receipt(&receipt, reader.as_mut(), stop)?,
         Some(panel) => compare(job, &receipt, &panel, reader.as_mut(), depth, stop)?,
     };
-    Ok(if stop.is_wanted() { Verdict::Skipped } else { Verdict::Compared(verified) })
+    Ok(if stop.is_wanted() { CheckOutcome::Skipped } else { CheckOutcome::Checked(verified) })
 }
 
 /// Where in its group each stored tile stands.

@@ -1,9 +1,9 @@
 //! [`advice`]: what to do about what limits a run that reads or writes files.
 
-use rollfit_job::store::advice::{Advice, AppliesWhen, Bottleneck};
+use rollfit_job::store::{Advice, AppliesWhen, Bottleneck};
 
 /// What this store advises about a bottleneck. No file is read.
-pub fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
+pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
     match bottleneck {
         Bottleneck::SlowCommits => vec![on_disk("Put the directory on a disk that syncs faster")],
         Bottleneck::WriteBandwidth => vec![on_disk("Put the directory on a disk that writes faster")],

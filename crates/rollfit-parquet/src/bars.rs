@@ -1,4 +1,4 @@
-//! [`BarsImport`]: bars of any number of keys into the source tables `m1_{key}` and `bqx_{key}`, all or none.
+//! [`ParquetImport`]: bars of any number of keys into the source tables `m1_{key}` and `bqx_{key}`, all or none.
 //!
 //! Invariants: the tables depend only on the set of bars and the base date, not on files, order or repetition. An import
 //! that changes nothing writes nothing.
@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rollfit_job::month::Month;
-use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::{BarsImport, Fault, StoreError};
 
 use crate::encode::{TableRows, write_table};
 use crate::fault::{file_error, parquet_error};
@@ -26,8 +26,8 @@ use rollfit_job::import::{
 pub(crate) const BASE_KEY: &str = "rollfit.base";
 const IMPORT_LOCK: &str = ".import.lock";
 
-/// An import going on. Dropped without [`BarsImport::commit`] it leaves everything as it was.
-pub struct BarsImport<'a> {
+/// An import going on. Dropped without [`ParquetImport::commit`] it leaves everything as it was.
+pub struct ParquetImport<'a> {
     sources_dir: PathBuf,
     files: &'a dyn Files,
     options: BarsOptions,
@@ -36,7 +36,7 @@ pub struct BarsImport<'a> {
     _lock: ExclusiveLock,
 }
 
-impl<'a> BarsImport<'a> {
+impl<'a> ParquetImport<'a> {
     /// Begins an import into the store at `dir`, which is created if need be.
     ///
     /// # Errors
@@ -61,27 +61,6 @@ impl<'a> BarsImport<'a> {
         finish_import_of_another(&sources_dir, files)?;
         remove_unfinished(&sources_dir, files)?;
         Ok(Self { sources_dir, files, options, staged: Staged::default(), committed: false, _lock: lock })
-    }
-
-    /// Stages the bars of one key beside those it has.
-    ///
-    /// # Errors
-    /// When a bar contradicts one in the store or the base would change, and that was not allowed; when the tables hold
-    /// files that no import wrote; when a file cannot be read or written.
-    pub fn add(&mut self, key: &str, new: &dyn NewBars) -> Result<KeyReport, StoreError> {
-        let stored = stored_bars(&self.sources_dir, key)?;
-        let update = KeyUpdate::new(key, stored, new, &self.options)?;
-        let files_written = self.stage_tables(key, &update)?;
-        Ok(update.report(files_written))
-    }
-
-    /// Makes everything staged visible at once.
-    ///
-    /// # Errors
-    /// When the commit fails. Then either nothing has changed, or whoever opens the store next finishes it.
-    pub fn commit(mut self) -> Result<(), StoreError> {
-        self.committed = true;
-        self.staged.commit(&self.sources_dir, self.files)
     }
 
     /// Stages the files of both tables that differ from those in place; returns how many.
@@ -148,7 +127,22 @@ fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(is_as_long && file.read_to_end(&mut present).is_ok() && present == bytes)
 }
 
-impl Drop for BarsImport<'_> {
+impl BarsImport for ParquetImport<'_> {
+    fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        let stored = stored_bars(&self.sources_dir, key)?;
+        let update = KeyUpdate::new(key, stored, bars, &self.options)?;
+        let files_written = self.stage_tables(key, &update)?;
+        Ok(update.report(files_written))
+    }
+
+    /// Where it fails either nothing has changed, or whoever opens the store next finishes it.
+    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.committed = true;
+        self.staged.commit(&self.sources_dir, self.files)
+    }
+}
+
+impl Drop for ParquetImport<'_> {
     fn drop(&mut self) {
         if !self.committed {
             self.staged.discard(&self.sources_dir, self.files);

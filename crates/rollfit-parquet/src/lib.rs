@@ -7,9 +7,11 @@
 
 mod advice;
 mod bars;
+mod diagnose;
 mod encode;
 mod fault;
 mod files;
+mod kind;
 mod listing;
 mod lock;
 mod open_table;
@@ -21,26 +23,25 @@ mod sources_lock;
 mod spans;
 mod staged;
 mod table;
-mod unverified;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use advice::advice;
-pub use bars::BarsImport;
+pub use bars::ParquetImport;
 pub use files::{Files, OutputFile, RealFiles};
-use rollfit_job::spec::{Compression, Spec};
+use rollfit_job::spec::{Compression, Series, Spec};
 use rollfit_job::store::{Fault, StoreError};
 
+pub use kind::Parquet;
 use rollfit_job::key_finder::KeyFinder;
 use table::TableIndex;
-pub use unverified::Unverified;
 
 /// A directory of Parquet files, as source and sink of one job.
 pub struct ParquetStore {
     dir: PathBuf,
     sources_dir: PathBuf,
     features_dir: PathBuf,
+    series: Vec<Series>,
     columns: Vec<String>,
     compression: Compression,
     files: Box<dyn Files>,
@@ -81,6 +82,7 @@ impl ParquetStore {
                 .name
                 .as_ref()
                 .map_or_else(|| features.clone(), |name| features.join(name)),
+            series: spec.series.clone(),
             columns: spec.series.iter().flat_map(|series| series.columns.clone()).collect(),
             compression: spec.sink.compression,
             files,

@@ -4,18 +4,19 @@
 //! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rollfit_job::activity::{Activity, during, enter};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
-use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
+use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError, Write};
 
 use crate::ParquetStore;
 use crate::encode::{FeatureWriter, stored_share};
 use crate::fault::{file_error, parquet_error};
 use crate::files::{Files, OutputFile, refuse_linked_dirs};
+use crate::kind::NAME;
 use crate::lock::{Attempt, ExclusiveLock};
 use crate::read_back::{ParquetReader, read_receipt};
 use rollfit_files::regular_file::is_there;
@@ -99,7 +100,8 @@ impl Sink for ParquetStore {
         Ok(partitions)
     }
 
-    fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
+    fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
+        write.check_replaces()?;
         let dir = self.partition_dir(partition);
         refuse_linked_dirs(&self.dir, &dir)?;
         let lock = match take_lock(&dir)? {
@@ -116,7 +118,7 @@ impl Sink for ParquetStore {
         let dir = self.partition_dir(partition);
         if [UNFINISHED, LOCK].iter().any(|name| is_there(&dir.join(name)).unwrap_or(false)) {
             // Taking the partition, and giving it back, removes both; where another runner has it they are in use.
-            let _ = self.claim(partition);
+            let _ = self.claim(partition, Write::Replace);
         }
     }
 
@@ -125,7 +127,7 @@ impl Sink for ParquetStore {
     }
 
     fn kind(&self) -> &'static str {
-        "parquet"
+        NAME
     }
 
     /// Files are written by this machine, wherever the disk is.
@@ -189,7 +191,7 @@ fn strangers(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 /// A features file; what the encoder waits for it is time spent sending.
 struct Sending(Box<dyn OutputFile>);
 
-impl Write for Sending {
+impl std::io::Write for Sending {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         during(Activity::Sending, || self.0.write(bytes))
     }

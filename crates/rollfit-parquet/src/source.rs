@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rollfit_job::month::Month;
-use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
 use rollfit_job::spec::Series;
-use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
+use rollfit_job::store::{Rows, SeriesOfKey, Snapshot, Source, StoreError};
 
 use crate::ParquetStore;
 use crate::fault::file_error;
+use crate::kind::NAME;
 use crate::open_table::OpenTable;
 use crate::sources_lock::SourcesView;
 use crate::table::FileSpans;
@@ -21,33 +22,29 @@ use rollfit_job::key_finder::warn_of_empty;
 const EARLIER_ROWS_PER_LOOKBACK_ROW: usize = 4;
 
 impl ParquetStore {
-    /// The files of a series' table of a key.
-    pub(crate) fn series_files(&self, series: &Series, key: &str) -> Result<Arc<Vec<FileSpans>>, StoreError> {
-        let dir = self.sources_dir.join(series.table.for_key(key));
-        self.index.files(&dir, &series.time)?.ok_or_else(|| missing_table(&dir, series))
+    /// The files of a series' table.
+    pub(crate) fn series_files(&self, series: &SeriesOfKey<'_>) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+        let dir = self.sources_dir.join(&series.table);
+        self.index.files(&dir, series.time)?.ok_or_else(|| missing_table(&dir, series))
     }
 
     /// As [`Self::series_files`], for rows: one damaged file of a table is the fault of all its months.
-    pub(crate) fn checked_files(
-        &self,
-        series: &Series,
-        key: &str,
-    ) -> Result<Arc<Vec<FileSpans>>, StoreError> {
-        let files = self.series_files(series, key)?;
-        self.index.check(&files, &series.time)?;
+    pub(crate) fn checked_files(&self, series: &SeriesOfKey<'_>) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+        let files = self.series_files(series)?;
+        self.index.check(&files, series.time)?;
         Ok(files)
     }
 
-    /// Opens the files of a series' table that a partition needs, and for a lookback the last ones before it.
+    /// Opens the files of a series' table that a period needs, and for a lookback the last ones before it.
     fn open_table(
         &self,
-        series: &Series,
-        partition: &Partition,
+        series: &SeriesOfKey<'_>,
+        period: Period,
         lookback_rows: usize,
     ) -> Result<OpenTable, StoreError> {
-        let span_us = partition.period.span_us();
-        let listed = self.checked_files(series, &partition.key)?;
-        let mut table = OpenTable::new(self.index.clone(), series.time.clone(), series.value.clone());
+        let span_us = period.span_us();
+        let listed = self.checked_files(series)?;
+        let mut table = OpenTable::new(self.index.clone(), series.time.to_owned(), series.value.to_owned());
         for (file, (first_us, last_us)) in listed.iter().filter_map(|file| Some((file, file.span_us()?))) {
             if first_us < span_us.end && last_us >= span_us.start {
                 table.open(file)?;
@@ -60,7 +57,7 @@ impl ParquetStore {
     }
 }
 
-fn missing_table(dir: &Path, series: &Series) -> StoreError {
+fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
     StoreError::permanent(format!(
         "there is no table {}: import its bars, put Parquet files there, or correct `table` of series `{}`",
         dir.display(),
@@ -86,12 +83,12 @@ impl Source for ParquetStore {
         Ok(self.key_finder.find(series, &tables))
     }
 
-    fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
+    fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
         let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
-        let files = self.series_files(series, key)?;
+        let files = self.series_files(series)?;
         let spans: Vec<(i64, i64)> = files.iter().filter_map(FileSpans::span_us).collect();
         if spans.is_empty() {
-            warn_of_empty(self.sources_dir.join(series.table.for_key(key)).display(), key);
+            warn_of_empty(self.sources_dir.join(&series.table).display(), series.key);
         }
         let month = |instant: Option<i64>| {
             instant
@@ -104,26 +101,26 @@ impl Source for ParquetStore {
         Ok(first.zip(last))
     }
 
-    fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
-        let span_us = partition.period.span_us();
+    fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
+        let span_us = period.span_us();
         let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
-        let files = self.series_files(series, &partition.key)?;
+        let files = self.series_files(series)?;
         Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())
     }
 
     fn snapshot(
         &self,
-        series: &[Series],
-        partition: &Partition,
+        series: &[SeriesOfKey<'_>],
+        period: Period,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
         let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
-        let tables = series.iter().map(|series| self.open_table(series, partition, lookback_rows));
+        let tables = series.iter().map(|series| self.open_table(series, period, lookback_rows));
         Ok(Box::new(OpenSeries { tables: tables.collect::<Result<_, _>>()? }))
     }
 
     fn kind(&self) -> &'static str {
-        "parquet"
+        NAME
     }
 
     fn place(&self) -> String {
@@ -131,7 +128,7 @@ impl Source for ParquetStore {
     }
 }
 
-/// The open files of a partition's series: an import that replaces them does not reach these.
+/// The open files of several series: an import that replaces them does not reach these.
 struct OpenSeries {
     tables: Vec<OpenTable>,
 }

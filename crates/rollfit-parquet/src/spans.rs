@@ -6,16 +6,16 @@
 use std::sync::Arc;
 
 use arrow_array::Array;
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::TimeUnit;
 use parquet::file::statistics::Statistics;
+use rollfit_job::lock::lock;
 use rollfit_job::month::display_instant;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::unreadable;
-use crate::table::{TableFile, lock};
+use crate::table::TableFile;
 use rollfit_files::damaged::contain_panics;
+use rollfit_files::numbers::ticks;
 use rollfit_files::parquet_file::Integrity;
 
 /// The instants of one row group.
@@ -112,9 +112,9 @@ impl TableFile {
         let read = contain_panics(|| {
             self.decode(&[group], &[time], |arrays| {
                 read_rows += arrays[0].len();
-                let whole = arrow_cast::cast(&arrays[0], &DataType::Int64)
-                    .map_err(|error| unreadable(&self.path, &error))?;
-                for time in whole.as_primitive::<Int64Type>().iter().flatten() {
+                let times =
+                    ticks(&arrays[0]).ok_or_else(|| self.not_a_timestamp(time, arrays[0].data_type()))?;
+                for time in times.iter().flatten() {
                     let (first, last) = extremes.get_or_insert((time, time));
                     (*first, *last) = (time.min(*first), time.max(*last));
                 }

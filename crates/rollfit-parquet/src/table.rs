@@ -8,14 +8,9 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Float64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
-};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::ProjectionMask;
@@ -24,13 +19,14 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
+use rollfit_job::lock::lock;
 use rollfit_job::store::{Fault, Rows, StoreError};
 
 use crate::fault::{file_error, source_fault, unreadable};
 use crate::listing::{table_files, warn_of_passed_over};
 use crate::spans::GroupSpan;
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::decimal::nearest_doubles;
+use rollfit_files::numbers::{doubles, ticks};
 use rollfit_files::parquet_file::{FileBytes, Footer, Integrity, check_body};
 use rollfit_files::regular_file;
 
@@ -241,11 +237,6 @@ fn is_settled(modified: SystemTime) -> bool {
     modified.elapsed().is_ok_and(|age| age > COARSEST_CLOCK)
 }
 
-/// Locks whether or not a thread panicked while it held the lock: what is guarded here is consistent at every step.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 /// An open file of a table: what it holds does not change, whatever takes its name.
 pub(crate) struct TableFile {
     pub(crate) path: PathBuf,
@@ -296,10 +287,7 @@ impl TableFile {
     pub(crate) fn time_unit(&self, time: &str) -> Result<TimeUnit, StoreError> {
         match self.data_type(time)? {
             DataType::Timestamp(unit, _) => Ok(*unit),
-            other => Err(StoreError::permanent(format!(
-                "{}: column `{time}` is {other}, not a timestamp; name another with `time`",
-                self.path.display()
-            ))),
+            other => Err(self.not_a_timestamp(time, other)),
         }
     }
 
@@ -405,11 +393,22 @@ impl TableFile {
     fn check_numeric(&self, column: &str) -> Result<(), StoreError> {
         match self.data_type(column)? {
             kind if kind.is_numeric() => Ok(()),
-            other => Err(StoreError::permanent(format!(
-                "{}: column `{column}` is {other}, not a number; name another with `value`",
-                self.path.display()
-            ))),
+            other => Err(self.not_a_number(column, other)),
         }
+    }
+
+    fn not_a_number(&self, column: &str, kind: &DataType) -> StoreError {
+        let at = self.path.display();
+        StoreError::permanent(format!(
+            "{at}: column `{column}` is {kind}, not a number; name another with `value`"
+        ))
+    }
+
+    pub(crate) fn not_a_timestamp(&self, column: &str, kind: &DataType) -> StoreError {
+        let at = self.path.display();
+        StoreError::permanent(format!(
+            "{at}: column `{column}` is {kind}, not a timestamp; name another with `time`"
+        ))
     }
 
     fn append_instants(
@@ -418,47 +417,30 @@ impl TableFile {
         time: &str,
         instants_us: &mut Vec<i64>,
     ) -> Result<(), StoreError> {
-        let at = self.path.display();
-        if column.null_count() > 0 {
+        let (DataType::Timestamp(unit, _), Some(ticks)) = (column.data_type(), ticks(column)) else {
+            return Err(self.not_a_timestamp(time, column.data_type()));
+        };
+        if ticks.null_count() > 0 {
             return Err(self.no_instant(time));
         }
+        let us = |value: i64| match unit {
+            TimeUnit::Second => value.checked_mul(1_000_000).ok_or("s"),
+            TimeUnit::Millisecond => value.checked_mul(1000).ok_or("ms"),
+            TimeUnit::Microsecond => Ok(value),
+            TimeUnit::Nanosecond => (value % 1000 == 0).then_some(value / 1000).ok_or("ns"),
+        };
         let first_row = instants_us.len();
-        let outside = |row: usize, instant: i64, unit: &str| {
-            StoreError::permanent(format!(
-                "{at}: row {}: {instant} {unit} is not a whole, countable microsecond",
-                first_row + row + 1
-            ))
-        };
-        let scaled = |values: &[i64], factor: i64, unit: &'static str, instants_us: &mut Vec<i64>| {
-            for (row, &value) in values.iter().enumerate() {
-                instants_us.push(value.checked_mul(factor).ok_or_else(|| outside(row, value, unit))?);
-            }
-            Ok(())
-        };
-        match column.data_type() {
-            DataType::Timestamp(TimeUnit::Second, _) => {
-                scaled(column.as_primitive::<TimestampSecondType>().values(), 1_000_000, "s", instants_us)
-            }
-            DataType::Timestamp(TimeUnit::Millisecond, _) => {
-                scaled(column.as_primitive::<TimestampMillisecondType>().values(), 1000, "ms", instants_us)
-            }
-            DataType::Timestamp(TimeUnit::Microsecond, _) => {
-                instants_us.extend_from_slice(column.as_primitive::<TimestampMicrosecondType>().values());
-                Ok(())
-            }
-            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
-                for (row, &value) in
-                    column.as_primitive::<TimestampNanosecondType>().values().iter().enumerate()
-                {
-                    if value % 1000 != 0 {
-                        return Err(outside(row, value, "ns"));
-                    }
-                    instants_us.push(value / 1000);
-                }
-                Ok(())
-            }
-            other => Err(StoreError::permanent(format!("{at}: column `{time}` is {other}, not a timestamp"))),
+        for (row, &value) in ticks.values().iter().enumerate() {
+            let instant_us = us(value).map_err(|unit| {
+                StoreError::permanent(format!(
+                    "{}: row {}: {value} {unit} is not a whole, countable microsecond",
+                    self.path.display(),
+                    first_row + row + 1
+                ))
+            })?;
+            instants_us.push(instant_us);
         }
+        Ok(())
     }
 
     /// The values as doubles, NaN for null.
@@ -468,18 +450,8 @@ impl TableFile {
         name: &str,
         values: &mut Vec<f64>,
     ) -> Result<(), StoreError> {
-        if let Some(doubles) = nearest_doubles(column) {
-            values.extend(doubles.into_iter().map(|value| value.unwrap_or(f64::NAN)));
-            return Ok(());
-        }
-        let doubles = arrow_cast::cast(column, &DataType::Float64).map_err(|error| {
-            StoreError::caused_by(
-                Fault::Permanent,
-                format!("{}: column `{name}` cannot be read as doubles", self.path.display()),
-                error,
-            )
-        })?;
-        values.extend(doubles.as_primitive::<Float64Type>().iter().map(|value| value.unwrap_or(f64::NAN)));
+        let doubles = doubles(column).ok_or_else(|| self.not_a_number(name, column.data_type()))?;
+        values.extend(doubles.iter().map(|value| value.unwrap_or(f64::NAN)));
         Ok(())
     }
 }

@@ -15,8 +15,9 @@ use rollfit_job::import::BarsOptions;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{Definition, Input, NoValue, Receipt, Stored};
 use rollfit_job::spec::Spec;
-use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot};
-use rollfit_parquet::{BarsImport, Files, ParquetStore, RealFiles};
+use rollfit_job::store::BarsImport;
+use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, Write};
+use rollfit_parquet::{Files, ParquetImport, ParquetStore, RealFiles};
 use tempfile::TempDir;
 
 use support::market::{
@@ -59,7 +60,7 @@ fn open(dir: &Path) -> ParquetStore {
 }
 
 fn take<'a>(store: &'a ParquetStore, partition: &Partition) -> Box<dyn Slot + 'a> {
-    match store.claim(partition).unwrap() {
+    match store.claim(partition, Write::Replace).unwrap() {
         Claim::Taken(slot) => slot,
         Claim::Held(holder) => panic!("held by {holder}"),
     }
@@ -228,7 +229,9 @@ fn a_claimed_partition_is_held_and_its_holder_named() {
     let one = partition("aaa", "2017-01");
     let (ours, theirs) = (open(dir.path()), open(dir.path()));
     let slot = take(&ours, &one);
-    let Claim::Held(holder) = theirs.claim(&one).unwrap() else { panic!("two runners have one partition") };
+    let Claim::Held(holder) = theirs.claim(&one, Write::Replace).unwrap() else {
+        panic!("two runners have one partition")
+    };
     assert_says(&holder, &[&format!("process {}", std::process::id()), " on "]);
     take(&theirs, &partition("aaa", "2017-02"));
     drop(slot);
@@ -275,7 +278,7 @@ fn claim_often(dir: &Path, months: &[&str], hold: impl Fn() + Sync) {
     let claim_one = |month: &str| {
         let store = ParquetStore::open_with(dir, &spec(), Box::new(Unsynced)).unwrap();
         for _ in 0..TIMES {
-            if let Claim::Taken(slot) = store.claim(&partition("aaa", month)).unwrap() {
+            if let Claim::Taken(slot) = store.claim(&partition("aaa", month), Write::Replace).unwrap() {
                 hold();
                 drop(slot);
             }
@@ -310,7 +313,7 @@ fn a_directory_that_cannot_be_made_is_an_error_and_no_endless_wait() {
     let dir = one_partition(0);
     fs::create_dir_all(dir.path().join("features/key=aaa")).unwrap();
     std::os::unix::fs::symlink("nowhere", dir.path().join(PART_DIR)).unwrap();
-    let Err(error) = open(dir.path()).claim(&partition("aaa", "2017-01")).map(drop) else {
+    let Err(error) = open(dir.path()).claim(&partition("aaa", "2017-01"), Write::Replace).map(drop) else {
         panic!("claimed a name that leads nowhere")
     };
     assert_says(&error.to_string(), &[PART_DIR, "is a link, and nothing is written through links"]);
@@ -361,7 +364,7 @@ fn a_removal_killed_anywhere_leaves_all_or_nothing() {
         let copy = copy_of(&dir);
         let script = Script::new(copy.path(), Fate::KillAt(killed));
         let store = ParquetStore::open_with(copy.path(), &spec(), Box::new(script)).unwrap();
-        if let Ok(Claim::Taken(slot)) = store.claim(&partition("aaa", "2017-01")) {
+        if let Ok(Claim::Taken(slot)) = store.claim(&partition("aaa", "2017-01"), Write::Replace) {
             let _ = slot.remove();
         }
         let part = tree(copy.path()).remove(PART);
@@ -462,7 +465,7 @@ fn the_next_import_finishes_a_committed_one_and_clears_what_others_staged() {
     for killed in 0..script.count() {
         let copy = copy_of(&dir);
         import_changes(copy.path(), Fate::KillAt(killed));
-        drop(BarsImport::begin(copy.path(), BarsOptions::default(), &RealFiles).unwrap());
+        drop(ParquetImport::begin(copy.path(), BarsOptions::default(), &RealFiles).unwrap());
         let found = tree(copy.path());
         assert!(found == tree(dir.path()) || found == tree(undisturbed.path()), "killed at {killed}");
     }
@@ -481,7 +484,7 @@ fn an_import_that_is_given_up_leaves_the_files_as_they_were() {
     let dir = two_keys();
     let before = tree(dir.path());
     let options = BarsOptions { replace: true, rebase: true, ..BarsOptions::default() };
-    let mut import = BarsImport::begin(dir.path(), options, &RealFiles).unwrap();
+    let mut import = ParquetImport::begin(dir.path(), options, &RealFiles).unwrap();
     import.add(KEYS[0], &all_bars(ROWS + 3, 1)[0]).unwrap();
     assert_ne!(tree(dir.path()), before);
     drop(import);
@@ -491,8 +494,8 @@ fn an_import_that_is_given_up_leaves_the_files_as_they_were() {
 #[test]
 fn of_two_imports_at_once_the_second_is_told_who_has_the_store() {
     let dir = two_keys();
-    let _first = BarsImport::begin(dir.path(), BarsOptions::default(), &RealFiles).unwrap();
-    let Err(error) = BarsImport::begin(dir.path(), BarsOptions::default(), &RealFiles) else {
+    let _first = ParquetImport::begin(dir.path(), BarsOptions::default(), &RealFiles).unwrap();
+    let Err(error) = ParquetImport::begin(dir.path(), BarsOptions::default(), &RealFiles) else {
         panic!("two imports at once")
     };
     assert_says(&error.to_string(), &["process ", "is importing into", "wait"]);
@@ -506,7 +509,7 @@ fn a_base_reads_back_as_the_double_it_was() {
         let bars = [key_bars("aaa", vec![bar])];
         let first = import(dir.path(), &bars, &RealFiles).unwrap();
         let options = BarsOptions::default();
-        let mut again = BarsImport::begin(dir.path(), options, &RealFiles).unwrap();
+        let mut again = ParquetImport::begin(dir.path(), options, &RealFiles).unwrap();
         let second = again.add("aaa", &bars[0]).unwrap();
         assert_eq!((second.base, second.unchanged, second.files_written), (first[0].base, 1, 0));
         assert_eq!(second.base.close.to_bits(), close.to_bits());

@@ -45,7 +45,7 @@ fn done() -> TempDir {
 fn sources(dir: &Path) -> Result<Vec<Rows>, StoreError> {
     let (spec, partition) = (spec(), partition("aaa", MONTH));
     let store = ParquetStore::open(dir, &spec).unwrap();
-    let mut snapshot = store.snapshot(&spec.series, &partition, 0)?;
+    let mut snapshot = store.snapshot(&spec.series_of_key(&partition.key), partition.period, 0)?;
     (0..2).map(|series| snapshot.rows(series, partition.period.span_us())).collect()
 }
 
@@ -143,7 +143,8 @@ fn a_damaged_source_names_its_file_and_a_way_out_and_fails_every_month() {
     fs::write(&path, bytes).unwrap();
     let (spec, store) = (spec(), ParquetStore::open(dir.path(), &spec()).unwrap());
     for month in MONTHS {
-        let error = store.snapshot(&spec.series, &partition("aaa", month), 0).err().unwrap();
+        let error =
+            store.snapshot(&spec.series_of_key("aaa"), partition("aaa", month).period, 0).err().unwrap();
         let parts =
             ["m1_aaa/2017-01.parquet is damaged", "restore it from a backup", "import its bars again"];
         assert_says(&error_chain(&error), &parts);
@@ -162,21 +163,31 @@ fn a_plan_of_one_key_reads_the_footers_of_the_others_and_no_row() {
     fs::write(&path, bytes).unwrap();
     let (spec, store) = (spec(), ParquetStore::open(dir.path(), &spec()).unwrap());
     let month = MONTH.parse().unwrap();
-    assert_eq!(store.months(&spec.series[0], "aaa").unwrap(), Some((month, month)));
-    assert_eq!(store.estimate_rows(&spec.series[0], &partition("aaa", MONTH)).unwrap(), 24);
-    assert!(store.snapshot(&spec.series, &partition("aaa", MONTH), 0).err().unwrap().is_damage());
+    assert_eq!(store.months(&spec.series[0].of_key("aaa")).unwrap(), Some((month, month)));
+    assert_eq!(
+        store.estimate_rows(&spec.series[0].of_key("aaa"), partition("aaa", MONTH).period).unwrap(),
+        24
+    );
+    assert!(
+        store
+            .snapshot(&spec.series_of_key("aaa"), partition("aaa", MONTH).period, 0)
+            .err()
+            .unwrap()
+            .is_damage()
+    );
 }
 
 #[test]
 fn an_import_beside_moved_away_files_keeps_the_rule_of_the_base() {
     use rollfit_job::import::BarsOptions;
-    use rollfit_parquet::BarsImport;
+    use rollfit_job::store::BarsImport;
+    use rollfit_parquet::ParquetImport;
     let dir = TempDir::new().unwrap();
     let import = |base_from_us| {
         let options = BarsOptions { base_from_us, rebase: false, replace: false };
-        let mut import = BarsImport::begin(dir.path(), options, &RealFiles)?;
+        let mut import = ParquetImport::begin(dir.path(), options, &RealFiles)?;
         import.add("aaa", &bars("aaa", &[MONTH], 24, 0))?;
-        import.commit()
+        Box::new(import).commit()
     };
     let start_us = partition("aaa", MONTH).period.span_us().start;
     import(Some(start_us + 5 * MINUTE_US)).unwrap();
@@ -298,7 +309,7 @@ impl Dropped {
     fn rows(&self, month: &str) -> Result<usize, StoreError> {
         let (spec, partition) = (spec(), partition("aaa", month));
         let store = ParquetStore::open(self.dir.path(), &spec).unwrap();
-        let mut snapshot = store.snapshot(&spec.series, &partition, 0)?;
+        let mut snapshot = store.snapshot(&spec.series_of_key(&partition.key), partition.period, 0)?;
         Ok(snapshot.rows(0, partition.period.span_us())?.instants_us.len())
     }
 }

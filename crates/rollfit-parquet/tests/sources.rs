@@ -87,7 +87,7 @@ impl Table {
     }
 
     fn snapshot(&self, month: &str) -> Result<Box<dyn Snapshot>, StoreError> {
-        self.store().snapshot(&self.spec.series, &partition("k", month), 89)
+        self.store().snapshot(&self.spec.series_of_key("k"), partition("k", month).period, 89)
     }
 
     fn rows_of(&self, month: &str) -> Result<Rows, StoreError> {
@@ -150,7 +150,7 @@ fn a_month_is_cut_out_of_files_that_reach_beyond_it() {
     table.with("a.parquet", &minutes(30 * DAY..32 * DAY));
     assert_eq!(table.rows(), rows_at(&minutes(30 * DAY..31 * DAY)));
     assert_eq!(table.rows_of("1970-02").unwrap(), rows_at(&minutes(31 * DAY..32 * DAY)));
-    let months = table.store().months(&table.spec.series[0], "k").unwrap().unwrap();
+    let months = table.store().months(&table.spec.series[0].of_key("k")).unwrap().unwrap();
     assert_eq!((months.0.to_string(), months.1.to_string()), ("1970-01".to_owned(), "1970-02".to_owned()));
 }
 
@@ -166,8 +166,10 @@ fn one_big_file_of_many_row_groups_reads_the_same_with_and_without_statistics() 
         assert_eq!(table.rows(), rows_at(&minutes(29 * DAY..31 * DAY)), "{statistics:?}");
         assert_eq!(table.rows_of("1970-02").unwrap(), rows_at(&minutes(31 * DAY..33 * DAY)));
         assert_eq!(table.before(31 * DAY * MINUTE_US, 250).unwrap(), minutes(31 * DAY - 250..31 * DAY));
-        let estimate =
-            table.store().estimate_rows(&table.spec.series[0], &partition("k", "1970-01")).unwrap();
+        let estimate = table
+            .store()
+            .estimate_rows(&table.spec.series[0].of_key("k"), partition("k", "1970-01").period)
+            .unwrap();
         assert!(estimate.abs_diff(2 * DAY as u64) <= 1, "{estimate}");
     }
 }
@@ -203,7 +205,7 @@ fn an_empty_file_adds_no_rows_and_no_trouble() {
     let table = Table::new();
     table.with("empty.parquet", &[]);
     assert_eq!(table.rows(), Rows::default());
-    assert_eq!(table.store().months(&table.spec.series[0], "k").unwrap(), None);
+    assert_eq!(table.store().months(&table.spec.series[0].of_key("k")).unwrap(), None);
     table.with("full.parquet", &minutes(0..9));
     assert_eq!(table.rows(), rows_at(&minutes(0..9)));
 }
@@ -503,7 +505,9 @@ fn damaged_sources_end_in_an_error_or_in_rows_and_never_in_a_panic() {
         table.write_with("a.parquet", &columns, how);
         damage(&table.path("a.parquet"), 600, |_| {
             let (rows, before) = (table.rows_of("1970-01"), table.before(i64::MAX, 90));
-            let _ = table.store().estimate_rows(&table.spec.series[0], &partition("k", "1970-01"));
+            let _ = table
+                .store()
+                .estimate_rows(&table.spec.series[0].of_key("k"), partition("k", "1970-01").period);
             errors += u32::from(rows.is_err() || before.is_err());
         });
     }
@@ -511,7 +515,7 @@ fn damaged_sources_end_in_an_error_or_in_rows_and_never_in_a_panic() {
     damage(&ours.path().join("sources/m1_aaa/2017-01.parquet"), 600, |_| {
         let spec = spec();
         let store = ParquetStore::open(ours.path(), &spec).unwrap();
-        let _ = store.months(&spec.series[0], "aaa");
+        let _ = store.months(&spec.series[0].of_key("aaa"));
         let _ = import(ours.path(), &[bars("aaa", &MONTHS[..1], 100, 0)], &RealFiles);
     });
 }
@@ -543,7 +547,7 @@ fn a_snapshot_taken_before_an_import_still_reads_the_old_rows() {
     let spec = spec();
     let store = ParquetStore::open(dir.path(), &spec).unwrap();
     let february = partition("aaa", MONTHS[1]);
-    let mut snapshot = store.snapshot(&spec.series, &february, 89).unwrap();
+    let mut snapshot = store.snapshot(&spec.series_of_key(&february.key), february.period, 89).unwrap();
     import(dir.path(), &all_bars(80, 1), &RealFiles).unwrap();
     let span_us = february.period.span_us();
     for series in 0..2 {
@@ -554,7 +558,7 @@ fn a_snapshot_taken_before_an_import_still_reads_the_old_rows() {
         assert_eq!(before.instants_us, january.instants_us[january.instants_us.len() - 10..]);
         assert_eq!(before.values, january.values[january.values.len() - 10..]);
     }
-    let mut renewed = store.snapshot(&spec.series, &february, 89).unwrap();
+    let mut renewed = store.snapshot(&spec.series_of_key(&february.key), february.period, 89).unwrap();
     assert_eq!(renewed.rows(0, span_us).unwrap().instants_us.len(), 80);
 }
 

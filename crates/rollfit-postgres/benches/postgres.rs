@@ -18,14 +18,15 @@ use postgres::{Client, NoTls};
 use rollfit_job::Job;
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, run};
 use rollfit_job::spec::{EXAMPLE, Place, Series, Spec, Workers};
 use rollfit_job::stop::Stop;
-use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
+use rollfit_job::store::{Purpose, Rows, SeriesOfKey, Snapshot, Source, StoreError};
 use rollfit_job::watch::Unseen;
 use rollfit_parquet::ParquetStore;
-use rollfit_postgres::{PostgresStore, Purpose};
+use rollfit_postgres::PostgresStore;
 
 const WORKERS: usize = 2;
 const BLOCK_PARTITIONS: usize = 28;
@@ -295,7 +296,7 @@ impl Bench {
         let spec = self.spec(case, "sources");
         for key in parquet.keys(&spec.series).unwrap() {
             for series in &spec.series {
-                let (first, last) = parquet.months(series, &key).unwrap().unwrap();
+                let (first, last) = parquet.months(&series.of_key(&key)).unwrap().unwrap();
                 let rows: Vec<Rows> =
                     first.through(last).map(|month| read(parquet, series, &key, month)).collect();
                 write_source(&mut client, &series.table.for_key(&key), series, &rows);
@@ -331,8 +332,7 @@ fn read_to_nowhere(client: &mut Client, spec: &Spec, partition: &Partition) {
 }
 
 fn read(parquet: &ParquetStore, series: &Series, key: &str, month: Month) -> Rows {
-    let partition = Partition::new(key.to_owned(), month.into());
-    let mut snapshot = parquet.snapshot(std::slice::from_ref(series), &partition, 0).unwrap();
+    let mut snapshot = parquet.snapshot(&[series.of_key(key)], month.into(), 0).unwrap();
     snapshot.rows(0, month.span_us()).unwrap()
 }
 
@@ -384,21 +384,23 @@ impl Source for MemorySource {
         Ok(Vec::new())
     }
 
-    fn months(&self, _: &Series, _: &str) -> Result<Option<(Month, Month)>, StoreError> {
+    fn months(&self, _: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
         Ok(None)
     }
 
-    fn estimate_rows(&self, _: &Series, _: &Partition) -> Result<u64, StoreError> {
+    fn estimate_rows(&self, _: &SeriesOfKey<'_>, _: Period) -> Result<u64, StoreError> {
         Ok(0)
     }
 
     fn snapshot(
         &self,
-        series: &[Series],
-        partition: &Partition,
+        series: &[SeriesOfKey<'_>],
+        period: Period,
         _: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
-        let rows = |series: &Series| self.rows[&(series.name.clone(), partition.clone())].clone();
+        let rows = |series: &SeriesOfKey<'_>| {
+            self.rows[&(series.name.to_owned(), Partition::new(series.key, period))].clone()
+        };
         Ok(Box::new(MemorySnapshot(series.iter().map(rows).collect())))
     }
 }

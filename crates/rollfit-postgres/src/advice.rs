@@ -1,12 +1,12 @@
 //! [`advice`]: what to do on a PostgreSQL server about what limits a run.
 
-use rollfit_job::store::advice::{Advice, AppliesWhen, Bottleneck};
+use rollfit_job::store::{Advice, AppliesWhen, Bottleneck};
 
 const ROLE: &str = "for the role that rollfit connects as";
 const SERVER: &str = "on the server";
 
 /// What this store advises about a bottleneck. No server is asked.
-pub fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
+pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
     match bottleneck {
         Bottleneck::SlowCommits => vec![asynchronous_commit(), log_disk()],
         Bottleneck::WriteBandwidth => vec![log_size(), narrower_columns()],

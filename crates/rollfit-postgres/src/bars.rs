@@ -1,4 +1,4 @@
-//! [`PostgresBars`]: bars of any number of keys into the source tables `m1_{key}` and `bqx_{key}` of a schema, all or none.
+//! [`PostgresImport`]: bars of any number of keys into the source tables `m1_{key}` and `bqx_{key}` of a schema, all or none.
 //!
 //! Holds true: one import is one transaction, and one at a time in a schema. Readers are never blocked; other writers of a
 //! table wait. The tables depend only on the set of bars and the base date; rows that are as they should be are not
@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use rollfit_job::spec::{Place, RowSecurity};
-use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::{BarsImport, Fault, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::bases::{self, BASES};
@@ -37,8 +37,8 @@ const SETTINGS: TransactionSettings = TransactionSettings {
     row_security: RowSecurity::Refuse,
 };
 
-/// An import going on. Dropped without [`PostgresBars::commit`] it leaves everything as it was.
-pub struct PostgresBars {
+/// An import going on. Dropped without [`PostgresImport::commit`] it leaves everything as it was.
+pub(crate) struct PostgresImport {
     session: PooledSession,
     /// Server, database and schema, for people.
     place: String,
@@ -48,13 +48,13 @@ pub struct PostgresBars {
     ended: bool,
 }
 
-impl PostgresBars {
+impl PostgresImport {
     /// Begins an import into the schema at `place`. Writes nothing yet.
     ///
     /// # Errors
     /// When the URL makes no sense, the server cannot be reached or is too old, there is no such schema, or another import
     /// is going on there.
-    pub fn begin(place: &Place, options: BarsOptions) -> Result<Self, StoreError> {
+    pub(crate) fn begin(place: &Place, options: BarsOptions) -> Result<Self, StoreError> {
         let pool = connect(place, Purpose::Write, &SETTINGS)?;
         let (session, schema) = patiently(|| {
             let mut session = pool.first_session()?;
@@ -68,39 +68,6 @@ impl PostgresBars {
         import.keep_others_out()?;
         failpoint::reach("import-locked");
         Ok(import)
-    }
-
-    /// Writes the bars of one key beside those it has, for [`PostgresBars::commit`] to make visible.
-    ///
-    /// # Errors
-    /// When a bar contradicts one in the store or the base would change, and that was not allowed; when no import wrote the
-    /// tables; when a table or a right is missing, or the server fails.
-    pub fn add(&mut self, key: &str, new: &dyn NewBars) -> Result<KeyReport, StoreError> {
-        let [m1, bqx] = self.tables(key)?;
-        let known = self.known_base(key, [&m1, &bqx])?;
-        let rows = m1.read(&mut self.session)?;
-        let stored = stored_bars(&m1, &rows, known)?;
-        let update = KeyUpdate::new(key, stored, new, &self.options)?;
-        let m1_changed = self.write_m1(&m1, &rows, &update)?;
-        drop(rows);
-        let bqx_changed = self.write_bqx(&bqx, &update)?;
-        if known != Some(update.base) {
-            bases::write(&mut self.session, &self.bases, key, &update.base)?;
-        }
-        Ok(update.report(usize::from(m1_changed) + usize::from(bqx_changed)))
-    }
-
-    /// Makes everything written visible at once.
-    ///
-    /// # Errors
-    /// When the commit fails. Then nothing has changed, or, where the connection was lost, everything may have.
-    pub fn commit(mut self) -> Result<(), StoreError> {
-        failpoint::reach("import-commit-sent");
-        let doing = "commit (if it was lost, the same import once more will tell)";
-        let committed = self.session.execute(doing, "COMMIT");
-        self.ended = committed.is_ok();
-        failpoint::reach("import-commit-answered");
-        committed
     }
 
     /// Takes the lock that every import into the schema takes.
@@ -226,7 +193,33 @@ impl PostgresBars {
     }
 }
 
-impl Drop for PostgresBars {
+impl BarsImport for PostgresImport {
+    fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        let [m1, bqx] = self.tables(key)?;
+        let known = self.known_base(key, [&m1, &bqx])?;
+        let rows = m1.read(&mut self.session)?;
+        let stored = stored_bars(&m1, &rows, known)?;
+        let update = KeyUpdate::new(key, stored, bars, &self.options)?;
+        let m1_changed = self.write_m1(&m1, &rows, &update)?;
+        drop(rows);
+        let bqx_changed = self.write_bqx(&bqx, &update)?;
+        if known != Some(update.base) {
+            bases::write(&mut self.session, &self.bases, key, &update.base)?;
+        }
+        Ok(update.report(usize::from(m1_changed) + usize::from(bqx_changed)))
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        failpoint::reach("import-commit-sent");
+        let doing = "commit (if it was lost, the same import once more will tell)";
+        let committed = self.session.execute(doing, "COMMIT");
+        self.ended = committed.is_ok();
+        failpoint::reach("import-commit-answered");
+        committed
+    }
+}
+
+impl Drop for PostgresImport {
     fn drop(&mut self) {
         if !self.ended {
             self.session.roll_back();

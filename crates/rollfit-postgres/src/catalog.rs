@@ -6,9 +6,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
 
@@ -87,8 +88,4 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         lock(&self.0).insert(key.clone(), (Instant::now(), Arc::clone(&answer)));
         Ok(answer)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,6 @@
 //! Errors of the server and of the way to it: told with what was being done, and whether trying again can help.
 
+use libpq_connect::ConnectError;
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
@@ -10,6 +11,19 @@ const CANCELLED_ATTEMPTS: u32 = 2;
 
 /// What is kept of a text in which the server repeats a row or a statement.
 const DETAIL_CHARS_MAX: usize = 200;
+
+/// The error of a connection that could not be opened, which is `fault` unless only the user can do something about it.
+pub(crate) fn not_connected(error: &ConnectError, fault: Fault) -> StoreError {
+    let fault = match error {
+        ConnectError::Configuration { .. } => Fault::Permanent,
+        error if error.is_login_refused() && fault == Fault::Transient => Fault::Permanent,
+        _ => fault,
+    };
+    match fault {
+        Fault::Permanent => StoreError::permanent(rollfit_job::error_chain(error)),
+        fault => StoreError::unconnected(fault, rollfit_job::error_chain(error)),
+    }
+}
 
 /// The error of the server, or of the connection to it, while `doing`.
 pub(crate) fn server_error(doing: &str, error: tokio_postgres::Error) -> StoreError {

@@ -6,9 +6,10 @@
 //! still is ended. What it had not committed is rolled back, and when it goes on it finds out.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rollfit_job::lock::lock;
 use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -119,13 +120,13 @@ impl Met {
     const REMEMBERED_FOR: Duration = Duration::from_secs(2);
 
     pub(crate) fn note(&self, holder: &str) {
-        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = lock(&self.0);
         met.retain(|_, at| at.elapsed() < Self::REMEMBERED_FOR);
         met.insert(holder.to_owned(), Instant::now());
     }
 
     pub(crate) fn lately(&self) -> Vec<String> {
-        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = lock(&self.0);
         met.retain(|_, at| at.elapsed() < Self::REMEMBERED_FOR);
         met.keys().cloned().collect()
     }
@@ -154,7 +155,7 @@ impl Stalls {
 
     /// Whether a holder is where it was, since so long ago.
     fn is_stuck(&self, holder: &Holder) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&self.seen);
         let (progress, since) =
             seen.entry(holder.pid).or_insert_with(|| (holder.progress.clone(), Instant::now()));
         if *progress != holder.progress {

@@ -9,7 +9,6 @@ mod bases;
 mod bound;
 mod catalog;
 mod column_type;
-mod connect;
 mod create;
 mod decode;
 mod defect;
@@ -20,6 +19,7 @@ mod fault;
 mod foreign_key;
 mod holders;
 mod instant;
+mod kind;
 mod leaf;
 mod look;
 mod names;
@@ -53,19 +53,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use libpq_connect::{ConnectOptions, Environment};
 use rollfit_job::spec::{Place, Series, Spec};
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{Fault, Purpose, StoreError};
 
-pub use advice::advice;
-pub use bars::PostgresBars;
 use catalog::Catalog;
 use column_type::NumberColumn;
-use connect::{ConnectOptions, Environment};
-pub use doctor::{
-    Connection, Diagnosis, Examination, Holds, LastRun, MonthRows, Problem, RestrictedTable,
-    RowSecurityReport, SourceTable, Target, Targets, Tls,
-};
+use fault::not_connected;
 use holders::{Met, Stalls};
+pub use kind::Postgres;
 use names::TableName;
 use pool::{Pool, PooledSession};
 use rollfit_job::key_finder::KeyFinder;
@@ -80,6 +76,9 @@ const REPLY_GRACE: Duration = Duration::from_secs(15);
 /// How long to wait for a lock that somebody has for a moment. Just longer than the second after which the server takes an
 /// automatic VACUUM off a table that others wait for.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// What the server keeps of an `application_name`.
+const APPLICATION_NAME_BYTES_MAX: usize = 63;
 
 /// A schema of a database, as source, sink or both of one job.
 pub struct PostgresStore {
@@ -103,15 +102,6 @@ pub struct PostgresStore {
     missed_parents: Mutex<HashSet<TableName>>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
-}
-
-/// What the store is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To read from: a standby will do.
-    Read,
-    /// To write to as well: of several servers, the one that takes writes.
-    Write,
 }
 
 impl PostgresStore {
@@ -229,11 +219,36 @@ impl PostgresStore {
 }
 
 fn connect(place: &Place, purpose: Purpose, settings: &TransactionSettings) -> Result<Arc<Pool>, StoreError> {
-    let environment = Environment::of_process(&place.url_dir, &place.password_command_dir);
-    let mut options = ConnectOptions::parse(&place.url, place.password_command.as_deref(), &environment)
-        .map_err(|error| StoreError::permanent(rollfit_job::error_chain(&error)))?;
+    let mut environment = Environment::from_process()
+        .with_url_dir(&place.url_dir)
+        .with_fallback_application_name(application_name());
+    if let Some(command) = &place.password_command {
+        environment = environment.with_password_command(command, &place.password_command_dir);
+    }
+    let mut options = ConnectOptions::parse(&place.url, &environment)
+        .map_err(|error| not_connected(&error, Fault::Permanent))?;
     if purpose == Purpose::Write {
-        options.require_writable();
+        options.default_to_read_write();
     }
     Ok(Pool::new(options, settings.statement + REPLY_GRACE))
+}
+
+/// `rollfit PID@HOST`, so that the process can be found from the server's list of sessions.
+fn application_name() -> String {
+    let system = rustix::system::uname();
+    let mut name = format!("rollfit {}@{}", std::process::id(), system.nodename().to_string_lossy());
+    name.truncate(name.floor_char_boundary(APPLICATION_NAME_BYTES_MAX));
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_carry_the_process_in_their_name() {
+        let name = application_name();
+        assert!(name.starts_with(&format!("rollfit {}@", std::process::id())), "{name}");
+        assert!(name.len() <= APPLICATION_NAME_BYTES_MAX);
+    }
 }

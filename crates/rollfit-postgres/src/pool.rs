@@ -4,14 +4,15 @@
 //! work goes on with the sessions there are; every half minute one more is tried.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use libpq_connect::{ConnectError, ConnectOptions};
 use rollfit_job::activity::{Activity, during};
+use rollfit_job::lock::{lock, unpoisoned};
 use rollfit_job::store::{Fault, StoreError};
-use tokio_postgres::error::SqlState;
 
-use crate::connect::{ConnectError, ConnectOptions};
+use crate::fault::not_connected;
 use crate::session::{Session, Shared};
 
 /// How long to keep to a budget that the server made smaller.
@@ -62,7 +63,7 @@ impl Pool {
 
     /// Where the sessions lead to, for people.
     pub(crate) fn describe(&self) -> String {
-        self.options.describe()
+        self.options.to_string()
     }
 
     /// How often a session has waited for an answer so far.
@@ -77,7 +78,7 @@ impl Pool {
 
     /// Whether the way to the server begins and ends on this machine, as far as the way tells.
     pub(crate) fn leads_here(&self) -> bool {
-        self.options.leads_here()
+        self.options.is_local()
     }
 
     /// What the user said without effect.
@@ -105,7 +106,7 @@ impl Pool {
             };
             match opened {
                 Ok(session) => return Ok(self.lend(session, self.reply_timeout)),
-                Err(error) if is_full(&error) && self.shrink() => {}
+                Err(error) if error.is_server_full() && self.shrink() => {}
                 Err(error) => {
                     self.leave_seat();
                     return Err(not_connected(&error, Fault::Transient));
@@ -122,8 +123,8 @@ impl Pool {
             Ok(session) => Ok(self.lend(session, self.reply_timeout)),
             Err(error) => {
                 self.leave_seat();
-                let may_pass = error.may_pass() || is_full(&error);
-                Err(not_connected(&error, if may_pass { Fault::Transient } else { Fault::Unreachable }))
+                let fault = if error.is_transient() { Fault::Transient } else { Fault::Unreachable };
+                Err(not_connected(&error, fault))
             }
         }
     }
@@ -137,7 +138,7 @@ impl Pool {
     ) -> Result<Option<PooledSession>, StoreError> {
         let opened = match self.take_seat_within(wait_max) {
             Some(Seat::Idle(session)) => Ok(*session),
-            Some(Seat::New) => self.open(&self.options.within(reply_timeout)),
+            Some(Seat::New) => self.open(&self.options.with_timeout_max(reply_timeout)),
             None => return Ok(None),
         };
         match opened {
@@ -164,8 +165,7 @@ impl Pool {
             if let Some(seat) = state.seat() {
                 return seat;
             }
-            state =
-                during(Activity::Waiting, || self.freed.wait(state).unwrap_or_else(PoisonError::into_inner));
+            state = during(Activity::Waiting, || unpoisoned(self.freed.wait(state)));
         }
     }
 
@@ -175,7 +175,7 @@ impl Pool {
             return Some(seat);
         }
         let freed = self.freed.wait_timeout(state, wait_max);
-        state = freed.unwrap_or_else(PoisonError::into_inner).0;
+        state = unpoisoned(freed).0;
         state.seat()
     }
 
@@ -214,7 +214,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.sessions)
     }
 }
 
@@ -241,31 +241,6 @@ impl Sessions {
             self.shrunk_at = Some(Instant::now());
         }
     }
-}
-
-/// What cannot be connected to: wrong as configured, or not there now.
-fn not_connected(error: &ConnectError, fault: Fault) -> StoreError {
-    let fault = match error {
-        ConnectError::Configuration { .. } => Fault::Permanent,
-        error if is_refused_login(error) && fault == Fault::Transient => Fault::Permanent,
-        _ => fault,
-    };
-    match fault {
-        Fault::Permanent => StoreError::permanent(rollfit_job::error_chain(error)),
-        fault => StoreError::unconnected(fault, rollfit_job::error_chain(error)),
-    }
-}
-
-/// Whether the server has no room for one more connection.
-fn is_full(error: &ConnectError) -> bool {
-    // A pooler has no code of its own for it.
-    error.sqlstate().is_some_and(|code| *code == SqlState::TOO_MANY_CONNECTIONS)
-        || rollfit_job::error_chain(error).contains("no more connections allowed")
-}
-
-/// Whether the server knows the role or the password no longer.
-fn is_refused_login(error: &ConnectError) -> bool {
-    error.sqlstate().is_some_and(|code| code.code().starts_with("28"))
 }
 
 impl Deref for PooledSession {

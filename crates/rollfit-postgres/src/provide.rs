@@ -3,8 +3,7 @@
 //! Invariants: a table is made under a lock of its schema, after another look under the lock, and committed at once. Any number
 //! of first runners and workers make it once, and none of them waits for another's partition.
 
-use std::sync::PoisonError;
-
+use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Series;
 use rollfit_job::store::StoreError;
@@ -34,7 +33,7 @@ impl PostgresStore {
         partition: &Partition,
     ) -> Result<(), StoreError> {
         // Workers wait for the one that makes them.
-        let mut known = self.shared_tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.shared_tables);
         if self.shared_tables_of(partition).all(|table| known.contains(&table)) {
             return Ok(());
         }
@@ -42,10 +41,7 @@ impl PostgresStore {
         if !shared.needed.is_empty() {
             self.make_shared_tables(session, partition)?;
         }
-        self.missed_parents
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(shared.needed.iter().cloned());
+        lock(&self.missed_parents).extend(shared.needed.iter().cloned());
         known.extend(shared.there.into_iter().chain(shared.needed));
         Ok(())
     }
@@ -111,6 +107,6 @@ impl PostgresStore {
     /// Whether a parent was missing when a partition of this process first needed it: then its first parts have the owner and
     /// the grants that they would have without it.
     pub(crate) fn was_missing(&self, parent: &TableName) -> bool {
-        self.missed_parents.lock().unwrap_or_else(PoisonError::into_inner).contains(parent)
+        lock(&self.missed_parents).contains(parent)
     }
 }

@@ -32,7 +32,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// When a name cannot be, there is nothing that a missing table could be like, or the server cannot be asked.
-    pub fn ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn missing_ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
         self.check_outputs(partitions)?;
         self.in_snapshot(|session| self.missing_tables(session, partitions))
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use libpq_connect::{ConnectError, ConnectOptions};
 use rollfit_job::activity::{Activity, enter};
 use rollfit_job::spec::RowSecurity;
 use rollfit_job::store::StoreError;
@@ -18,7 +19,6 @@ use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
 
-use crate::connect::{ConnectError, ConnectOptions};
 use crate::fault::{ends_the_session, is_statement_mixed_up, server_error, silent};
 
 /// The client prepares a COPY before it begins one.

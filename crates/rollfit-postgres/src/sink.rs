@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rollfit_job::partition::Partition;
-use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError};
+use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError, Write};
 use rollfit_job::watch::StoreProbe;
 
 use crate::PostgresStore;
 use crate::foreign_key::ForeignKey;
+use crate::kind::NAME;
 use crate::leaf::Leaf;
 use crate::names::check_length;
 use crate::probe::PostgresProbe;
@@ -98,7 +99,8 @@ impl Sink for PostgresStore {
         Ok(stored?.into_iter().collect())
     }
 
-    fn claim(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
+    fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
+        write.check_replaces()?;
         self.claim_partition(partition)
     }
 
@@ -132,7 +134,7 @@ impl Sink for PostgresStore {
     }
 
     fn kind(&self) -> &'static str {
-        "postgres"
+        NAME
     }
 
     fn place(&self) -> String {

@@ -8,7 +8,7 @@ mod checks;
 
 use std::sync::Arc;
 
-use rollfit_job::activity::{Activity, during, enter};
+use rollfit_job::activity::{Activity, during};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::spec::{Series, TIME_COLUMN};
@@ -182,9 +182,7 @@ impl PostgresStore {
 
 impl PostgresSlot<'_> {
     /// Makes room: creates what is missing, and deletes the rows there are. From here on the new rows are all there is.
-    /// What that takes belongs to the commit, as keys do: it is the server's work on tables, not the way there.
-    fn prepare(&mut self) -> Result<(), StoreError> {
-        let _committing = enter(Activity::Committing);
+    fn make_room(&mut self) -> Result<(), StoreError> {
         self.check_obstacle()?;
         self.check_others()?;
         for target in &self.targets {
@@ -259,9 +257,7 @@ impl PostgresSlot<'_> {
 
     /// Makes the table of `series` the one that is written. Tables between that have no rows are emptied all the same.
     fn turn_to(&mut self, series: usize) -> Result<(), StoreError> {
-        if !self.prepared {
-            self.prepare()?;
-        }
+        self.prepare()?;
         if self.copy.as_ref().is_some_and(|copy| copy.series == series) {
             return Ok(());
         }
@@ -360,6 +356,10 @@ impl Slot for PostgresSlot<'_> {
 
     fn obstacle(&mut self) -> Result<Option<String>, StoreError> {
         Ok(self.obstacle.clone())
+    }
+
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        if self.prepared { Ok(()) } else { self.make_room() }
     }
 
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {

@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rollfit_job::activity::{Activity, during, enter};
 use rollfit_job::month::Month;
-use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
 use rollfit_job::spec::Series;
-use rollfit_job::store::{Rows, Snapshot, Source, StoreError};
+use rollfit_job::store::{Rows, SeriesOfKey, Snapshot, Source, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
 use crate::decode::{NumberFormat, RowDecoder};
 use crate::instant::{ServerInstant, TimeType};
+use crate::kind::NAME;
 use crate::names::{TableName, quoted};
 use crate::pool::PooledSession;
 use crate::row_security::Accepting;
@@ -32,7 +32,7 @@ pub(crate) struct SeriesTable {
 }
 
 impl SeriesTable {
-    pub(crate) fn new(table: &Table, series: &Series) -> Result<Self, StoreError> {
+    pub(crate) fn new(table: &Table, series: &SeriesOfKey<'_>) -> Result<Self, StoreError> {
         let column = |key: &str, name: &str| {
             table.column(name).ok_or_else(|| {
                 StoreError::permanent(format!(
@@ -43,13 +43,13 @@ impl SeriesTable {
                 ))
             })
         };
-        let (time, value) = (column("time", &series.time)?, column("value", &series.value)?);
+        let (time, value) = (column("time", series.time)?, column("value", series.value)?);
         let time_type = TimeType::of(time.type_oid, -1)
             .ok_or_else(|| wrong_type(&table.name, time, "a timestamp, with or without time zone"))?;
         let (value, format) = read_as(value).ok_or_else(|| {
             wrong_type(&table.name, value, "a number: double precision, numeric, real or integer")
         })?;
-        Ok(Self { name: table.name.clone(), time: quoted(&series.time), time_type, value, format })
+        Ok(Self { name: table.name.clone(), time: quoted(series.time), time_type, value, format })
     }
 
     /// The rows of a span; infinite instants come along, to be told.
@@ -126,38 +126,36 @@ impl PostgresStore {
     fn series_tables(
         &self,
         session: &mut Session,
-        series: &[Series],
-        key: &str,
+        series: &[SeriesOfKey<'_>],
     ) -> Result<Vec<SeriesTable>, StoreError> {
-        let names: Vec<String> = series.iter().map(|series| series.table.for_key(key)).collect();
+        let names: Vec<String> = series.iter().map(|series| series.table.clone()).collect();
         let found: HashMap<String, Table> = describe(session, &self.schema, &names)?;
-        let table = |(series, name): (&Series, &String)| match found.get(name) {
+        let table = |series: &SeriesOfKey<'_>| match found.get(&series.table) {
             Some(table) => {
                 self.check_row_security(table, Accepting::Source)?;
                 SeriesTable::new(table, series)
             }
-            None => Err(self.missing(name, series)),
+            None => Err(self.missing(series)),
         };
-        series.iter().zip(&names).map(table).collect()
+        series.iter().map(table).collect()
     }
 
-    pub(crate) fn missing(&self, name: &str, series: &Series) -> StoreError {
+    pub(crate) fn missing(&self, series: &SeriesOfKey<'_>) -> StoreError {
         StoreError::permanent(format!(
             "there is no table {} that the role can see: import its bars, or correct `table` of series `{}` or `schema`",
-            self.table(name),
+            self.table(&series.table),
             series.name
         ))
     }
 
-    /// Asks one thing about a series' table of a key.
+    /// Asks one thing about a series.
     fn ask<T>(
         &self,
-        series: &Series,
-        key: &str,
+        series: &SeriesOfKey<'_>,
         answer: impl FnOnce(&mut Session, &SeriesTable) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.in_snapshot(|session| {
-            let tables = self.series_tables(session, std::slice::from_ref(series), key)?;
+            let tables = self.series_tables(session, std::slice::from_ref(series))?;
             answer(session, &tables[0])
         })
     }
@@ -170,8 +168,8 @@ impl Source for PostgresStore {
         Ok(self.key_finder.find(series, &names.into_iter().collect()))
     }
 
-    fn months(&self, series: &Series, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
-        self.ask(series, key, |session, table| {
+    fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
+        self.ask(series, |session, table| {
             let time = &table.time;
             let sql = format!(
                 "SELECT min({time}), max({time}) FROM {} WHERE {time} NOT IN ('infinity', '-infinity')",
@@ -184,15 +182,15 @@ impl Source for PostgresStore {
                 |us| Month::of_instant_us(us).map_err(|error| StoreError::permanent(error.to_string()));
             let (first, last) = (instant(0).map(month).transpose()?, instant(1).map(month).transpose()?);
             if first.is_none() {
-                warn_of_empty(&table.name, key);
+                warn_of_empty(&table.name, series.key);
             }
             Ok(first.zip(last))
         })
     }
 
-    fn estimate_rows(&self, series: &Series, partition: &Partition) -> Result<u64, StoreError> {
-        self.ask(series, &partition.key, |session, table| {
-            let span_us = partition.period.span_us();
+    fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
+        self.ask(series, |session, table| {
+            let span_us = period.span_us();
             let sql = format!(
                 "SELECT count(*) FROM {} WHERE {} >= {} AND {} < {}",
                 table.name.sql(),
@@ -209,13 +207,12 @@ impl Source for PostgresStore {
 
     fn snapshot(
         &self,
-        series: &[Series],
-        partition: &Partition,
+        series: &[SeriesOfKey<'_>],
+        _period: Period,
         _lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
-        let _asking = enter(Activity::Asking);
         let mut session = self.snapshot_session()?;
-        match self.series_tables(&mut session, series, &partition.key) {
+        match self.series_tables(&mut session, series) {
             Ok(tables) => Ok(Box::new(OpenTables { session, tables })),
             Err(error) => {
                 session.roll_back();
@@ -225,7 +222,7 @@ impl Source for PostgresStore {
     }
 
     fn kind(&self) -> &'static str {
-        "postgres"
+        NAME
     }
 
     fn place(&self) -> String {
@@ -233,7 +230,7 @@ impl Source for PostgresStore {
     }
 }
 
-/// The tables of a partition's series in one snapshot.
+/// The tables of several series in one snapshot.
 struct OpenTables {
     session: PooledSession,
     tables: Vec<SeriesTable>,
@@ -253,6 +250,6 @@ impl Snapshot for OpenTables {
 
 impl Drop for OpenTables {
     fn drop(&mut self) {
-        during(Activity::Asking, || self.session.roll_back());
+        self.session.roll_back();
     }
 }

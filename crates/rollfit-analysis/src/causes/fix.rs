@@ -3,12 +3,12 @@
 use rollfit_job::partition::Partition;
 use rollfit_job::record::Record;
 use rollfit_job::spec::Setting;
-use rollfit_job::store::advice::AppliesWhen;
+use rollfit_job::store::AppliesWhen;
 
 use super::super::analysis::Estimate;
 use super::super::demand::written;
-use super::super::finding::{Change, Remedy, Watch};
 use super::super::limit::Limit;
+use super::super::ranked_cause::{Change, Remedy, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
 use super::job_s;

@@ -10,12 +10,12 @@ mod trouble;
 mod workers;
 
 use rollfit_job::spec::Setting;
-use rollfit_job::store::advice::AppliesWhen;
+use rollfit_job::store::AppliesWhen;
 
 use self::fix::Fix;
 use super::analysis::Estimate;
-use super::finding::{Cause, CombinedGain, Finding, Remedy};
 use super::observation::Observation;
+use super::ranked_cause::{Cause, CombinedGain, RankedCause, Remedy};
 use super::run_facts::RunFacts;
 use super::scaling::divided;
 use super::scenario::Scenario;
@@ -36,7 +36,7 @@ struct Found {
 
 /// A finding, and the fix behind its remedy.
 pub(super) struct Ranked {
-    pub(super) finding: Finding,
+    pub(super) finding: RankedCause,
     fix: Option<Fix>,
 }
 
@@ -77,7 +77,7 @@ impl Found {
             return None;
         }
         let remedy = self.fix.as_ref().zip(gain).map(|(fix, gain)| fix.remedy(facts, scenario, gain));
-        let finding = Finding {
+        let finding = RankedCause {
             cause: self.cause,
             impact: self.impact.clamp(0.0, 1.0),
             evidence: self.evidence,

@@ -3,8 +3,8 @@
 
 use rollfit_job::activity::Activity;
 
-use super::super::finding::{Cause, Change, Watch};
 use super::super::observation::{Observation, WaitedFor};
+use super::super::ranked_cause::{Cause, Change, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
 use super::super::work::Station;

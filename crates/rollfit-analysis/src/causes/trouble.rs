@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::demand::{Demand, written};
-use super::super::finding::{Cause, Change, Watch};
 use super::super::observation::Observation;
+use super::super::ranked_cause::{Cause, Change, Watch};
 use super::super::run_facts::{RunFacts, held};
 use super::super::scenario::Scenario;
 use super::super::work::Work;

@@ -2,11 +2,11 @@
 //! left alone with.
 
 use rollfit_job::spec::{Order, Workers};
-use rollfit_job::store::advice::AppliesWhen;
+use rollfit_job::store::AppliesWhen;
 
 use super::super::demand::written;
-use super::super::finding::{Cause, Change, Watch};
 use super::super::observation::Observation;
+use super::super::ranked_cause::{Cause, Change, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
 use super::super::schedule::largest_first;

@@ -1,11 +1,12 @@
 //! `rollfit adopt`: trusts the features of another program where every row agrees with what the source gives.
 
-use rollfit_job::adopt::{Verdict, adopt};
-use rollfit_job::error_chain;
+use rollfit_job::adopt::{Adoption, adopt};
+use rollfit_job::check::CheckOutcome;
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Spec;
 use rollfit_job::stop::Stop;
 
+use super::checks::{self, Remark};
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
@@ -40,48 +41,55 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let open = OpenJob::new(arguments)?;
     let stop = Stop::default();
     signals::heed_at_once(&stop)?;
-    let tell = |partition: &Partition, verdict: &Verdict| tell(partition, verdict, &open.spec);
-    let verdicts = adopt(&open.job(), &open.partitions, &stop, &tell);
-    let line = |(partition, verdict): (&Partition, &Verdict)| line(partition, verdict, &open.spec);
-    let document = AdoptDocument::of(open.partitions.iter().zip(&verdicts).map(line).collect());
-    if global.json {
-        output::json(&document)?;
-    } else {
-        document.print()?;
-    }
+    let log = |partition: &Partition, outcome: &CheckOutcome<Adoption>| log(partition, outcome, &open.spec);
+    let outcomes = adopt(&open.job(), &open.partitions, &stop, &log);
+    let lines = open.partitions.iter().zip(&outcomes);
+    let lines = lines.map(|(partition, outcome)| line(partition, outcome, &open.spec));
+    let document = AdoptDocument::of(lines.collect());
+    output::document(global.json, &document, AdoptDocument::print)?;
     Ok(document.exit())
 }
 
-fn tell(partition: &Partition, verdict: &Verdict, spec: &Spec) {
-    let say = |serious, message: &str| logging::about(partition, "adopt", serious, message);
-    match verdict {
-        Verdict::Adopted(compared) => say(false, &format!("{} rows adopted", format::count(compared.rows()))),
-        Verdict::AlreadyOurs => say(false, "has a receipt already"),
-        Verdict::Absent => say(false, "there are no features"),
-        Verdict::Skipped => {}
-        other => say(true, causes(other, spec).first().map_or("left alone", String::as_str)),
+fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, spec: &Spec) {
+    let remark = |is_serious, text| Remark { is_serious, text };
+    if matches!(outcome, CheckOutcome::Absent) {
+        // Where nothing is stored there is nothing to trust, and nothing wrong.
+        return logging::about(partition, "adopt", false, checks::NO_FEATURES);
     }
+    checks::log("adopt", partition, outcome, |adoption| match adoption {
+        Adoption::Adopted(compared) => {
+            remark(false, format!("{} rows adopted", format::count(compared.rows())))
+        }
+        Adoption::AlreadyOurs => remark(false, "has a receipt already".to_owned()),
+        Adoption::Differs(_) | Adoption::Held(_) => {
+            let first = causes(adoption, spec).into_iter().next();
+            remark(true, first.unwrap_or_else(|| "left alone".to_owned()))
+        }
+    });
 }
 
-fn line(partition: &Partition, verdict: &Verdict, spec: &Spec) -> AdoptLine {
-    let name = match verdict {
-        Verdict::Adopted(_) => "adopted",
-        Verdict::AlreadyOurs => "already-ours",
-        Verdict::LeftAlone(_) => "left-alone",
-        Verdict::Absent => "absent",
-        Verdict::Held(_) | Verdict::Failed(_) => "failed",
-        Verdict::Skipped => "skipped",
+fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>, spec: &Spec) -> AdoptLine {
+    let (verdict, cause) = checks::verdict(outcome, |adoption| match adoption {
+        Adoption::Adopted(_) => "adopted",
+        Adoption::AlreadyOurs => "already-ours",
+        Adoption::Differs(_) => "left-alone",
+        Adoption::Held(_) => "failed",
+    });
+    let rows =
+        if let CheckOutcome::Checked(Adoption::Adopted(compared)) = outcome { compared.rows() } else { 0 };
+    let causes = match outcome {
+        CheckOutcome::Checked(adoption) => causes(adoption, spec),
+        CheckOutcome::Failed(_) => cause.into_iter().collect(),
+        CheckOutcome::Absent | CheckOutcome::Skipped => Vec::new(),
     };
-    let rows = if let Verdict::Adopted(compared) = verdict { compared.rows() } else { 0 };
-    AdoptLine { partition: partition.clone(), verdict: name, rows, causes: causes(verdict, spec) }
+    AdoptLine { partition: partition.clone(), verdict, rows, causes }
 }
 
-fn causes(verdict: &Verdict, spec: &Spec) -> Vec<String> {
-    match verdict {
-        Verdict::LeftAlone(compared) => compared.differences(spec),
-        Verdict::Held(holder) => vec![format!("{holder} has it, try again later")],
-        Verdict::Failed(error) => vec![error_chain(error)],
-        Verdict::Adopted(_) | Verdict::AlreadyOurs | Verdict::Absent | Verdict::Skipped => Vec::new(),
+fn causes(adoption: &Adoption, spec: &Spec) -> Vec<String> {
+    match adoption {
+        Adoption::Differs(compared) => compared.differences(spec),
+        Adoption::Held(holder) => vec![format!("{holder} has it, try again later")],
+        Adoption::Adopted(_) | Adoption::AlreadyOurs => Vec::new(),
     }
 }
 
@@ -100,15 +108,7 @@ impl AdoptDocument {
     }
 
     fn exit(&self) -> Exit {
-        if self.skipped > 0 {
-            Exit::Interrupted
-        } else if self.failed > 0 {
-            Exit::Failed
-        } else if self.left_alone > 0 {
-            Exit::LeftAlone
-        } else {
-            Exit::Done
-        }
+        Exit::from_partitions(self.skipped > 0, self.failed > 0, self.left_alone > 0)
     }
 
     fn print(&self) -> Result<(), Failure> {
@@ -122,7 +122,7 @@ impl AdoptDocument {
             self.absent
         ))?;
         for line in &self.partitions {
-            print_causes(line)?;
+            checks::print_causes(&line.partition, line.verdict, &line.causes, DIFFERENCES_MAX)?;
         }
         if self.left_alone > 0 {
             output::line("What was left alone is as it was. `rollfit compare` tells all that differs.")?;
@@ -132,15 +132,4 @@ impl AdoptDocument {
         }
         Ok(())
     }
-}
-
-fn print_causes(line: &AdoptLine) -> Result<(), Failure> {
-    for cause in line.causes.iter().take(DIFFERENCES_MAX) {
-        output::line(&format!("  {}: {}: {cause}", line.partition, line.verdict))?;
-    }
-    let more = line.causes.len().saturating_sub(DIFFERENCES_MAX);
-    if more > 0 {
-        output::line(&format!("  {}: {}", line.partition, format::plural(more, "more difference")))?;
-    }
-    Ok(())
 }

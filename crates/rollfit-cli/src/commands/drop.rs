@@ -1,17 +1,16 @@
 //! `rollfit drop`: removes the features and the receipt of partitions, each in one commit.
 
 use rollfit_job::partition::{Partition, Selector};
-use rollfit_job::store::{Claim, Found, Sink, StoreError};
-use rollfit_postgres::Purpose;
+use rollfit_job::store::{Claim, Found, Purpose, Sink, StoreError, Write};
 
 use crate::args::{DropArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
-use crate::{logging, open, output};
+use crate::{logging, open, output, stores};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result<Exit, Failure> {
     let partitions = arguments.partitions.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
     let spec = open::spec(&arguments.config)?;
-    let store = open::sink(&spec, Purpose::Write)?;
+    let store = stores::open_sink(&spec, Purpose::Write)?;
     // All are looked at before the first is removed.
     for partition in &partitions {
         check(store.found(partition), partition)?;
@@ -50,7 +49,7 @@ fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Fa
     if let Some(obstacle) = sink.obstacle(partition)? {
         return Ok(Some(obstacle));
     }
-    let mut slot = match sink.claim(partition)? {
+    let mut slot = match sink.claim(partition, Write::Replace)? {
         Claim::Taken(slot) => slot,
         Claim::Held(holder) => {
             return Err(Failure::failed(format!("{partition}: {holder} has it, try again later")));

@@ -6,14 +6,11 @@ use std::path::PathBuf;
 use rollfit_bars::{BarFile, FileReport, KeyBars, MergeReport, ReadOptions, merge, read_file};
 use rollfit_job::import::{BarsOptions, KeyReport};
 use rollfit_job::spec::Place;
-use rollfit_job::store::StoreError;
-use rollfit_parquet::{BarsImport, RealFiles};
-use rollfit_postgres::PostgresBars;
+use rollfit_job::store::{BarsImport, StoreError};
 
 use crate::args::{GlobalArguments, ImportArguments};
 use crate::exit::{Exit, Failure};
-use crate::open::Address;
-use crate::{format, logging, open, output};
+use crate::{format, logging, output, stores};
 
 /// What an import did, as it is printed.
 #[derive(serde::Serialize)]
@@ -39,20 +36,14 @@ struct KeyLine {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Result<Exit, Failure> {
     let document = import(arguments)?;
-    if global.json {
-        output::json(&document)?;
-    } else {
-        document.print()?;
-    }
+    output::document(global.json, &document, ImportDocument::print)?;
     Ok(Exit::Done)
 }
 
 /// Imports, and prints nothing.
 pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Failure> {
-    let address = open::address(&arguments.into)?;
-    if arguments.schema.is_some() && !matches!(address, Address::Postgres) {
-        return Err(Failure::usage("--schema is for PostgreSQL: a store of files has no schemas"));
-    }
+    let place = Place { schema: arguments.schema.clone(), ..Place::new(arguments.into.clone()) };
+    let kind = stores::kind_of(&place)?;
     let files = read_files(arguments)?;
     let lines = files.iter().map(describe).collect();
     let options = BarsOptions {
@@ -60,7 +51,9 @@ pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Fail
         rebase: arguments.rebase,
         replace: arguments.replace,
     };
-    let keys = store_bars(arguments, &address, options, files)?;
+    let merged = merge(files, arguments.lenient)?;
+    let import = stores::opened(kind.import_into(&place, options))?;
+    let keys = store_bars(import, &merged)?;
     Ok(ImportDocument { files: lines, keys })
 }
 
@@ -92,38 +85,15 @@ fn read_files(arguments: &ImportArguments) -> Result<Vec<BarFile>, Failure> {
 
 /// Checks and writes every key, then makes them visible at once.
 fn store_bars(
-    arguments: &ImportArguments,
-    address: &Address,
-    options: BarsOptions,
-    files: Vec<BarFile>,
-) -> Result<Vec<KeyLine>, Failure> {
-    let merged = merge(files, arguments.lenient)?;
-    let (keys, committed) = match address {
-        Address::Parquet(dir) => {
-            let mut import = BarsImport::begin(dir, options, &RealFiles)?;
-            (add_keys(&merged, |key, bars| import.add(key, bars))?, import.commit())
-        }
-        Address::Postgres => {
-            let mut import = open::opened(PostgresBars::begin(&place(arguments), options))?;
-            (add_keys(&merged, |key, bars| import.add(key, bars))?, import.commit())
-        }
-    };
-    committed?;
-    Ok(keys)
-}
-
-fn add_keys(
+    mut import: Box<dyn BarsImport>,
     merged: &BTreeMap<String, KeyBars>,
-    mut add: impl FnMut(&str, &KeyBars) -> Result<KeyReport, StoreError>,
 ) -> Result<Vec<KeyLine>, StoreError> {
     let line = |(key, bars): (&String, &KeyBars)| {
-        Ok(KeyLine { report: add(key, bars)?, between_files: bars.report() })
+        Ok(KeyLine { report: import.add(key, bars)?, between_files: bars.report() })
     };
-    merged.iter().map(line).collect()
-}
-
-fn place(arguments: &ImportArguments) -> Place {
-    Place { schema: arguments.schema.clone(), ..Place::new(arguments.into.clone()) }
+    let keys = merged.iter().map(line).collect::<Result<_, StoreError>>()?;
+    import.commit()?;
+    Ok(keys)
 }
 
 fn describe(file: &BarFile) -> FileLine {

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod analyze;
+mod checks;
 mod compare;
 mod demo;
 mod doctor;

@@ -25,11 +25,7 @@ use crate::{format, logging, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
     let summary = run_partitions(global, arguments)?;
-    if global.json {
-        output::json(&summary)?;
-    } else {
-        summary.print()?;
-    }
+    output::document(global.json, &summary, Summary::print)?;
     Ok(summary.exit())
 }
 
@@ -191,15 +187,7 @@ impl Summary {
     }
 
     pub(super) fn exit(&self) -> Exit {
-        if self.interrupted {
-            Exit::Interrupted
-        } else if !self.failed.is_empty() {
-            Exit::Failed
-        } else if !self.left_alone.is_empty() {
-            Exit::LeftAlone
-        } else {
-            Exit::Done
-        }
+        Exit::from_partitions(self.interrupted, !self.failed.is_empty(), !self.left_alone.is_empty())
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {

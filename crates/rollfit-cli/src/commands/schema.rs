@@ -3,12 +3,12 @@
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
-use rollfit_postgres::Purpose;
+use rollfit_job::store::Purpose;
 
 use crate::args::{GlobalArguments, SchemaArguments};
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Address, Store};
-use crate::output;
+use crate::stores::Stores;
+use crate::{open, output};
 
 #[derive(serde::Serialize)]
 struct SchemaDocument {
@@ -17,17 +17,14 @@ struct SchemaDocument {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let spec = open::spec(&arguments.config)?;
-    let no_schema = || Failure::usage("features go to files, which need no schema: `rollfit run` makes them");
-    if let Address::Parquet(_) = open::address(&spec.sink.place.url)? {
-        return Err(no_schema());
-    }
-    let stores = open::stores(&spec, Purpose::Read)?;
-    let Store::Postgres(sink) = &stores.sink else { return Err(no_schema()) };
-    let mut partitions =
-        open::planned(&spec, stores.source.source().as_ref(), sink.as_ref(), &arguments.only)?;
+    let stores = Stores::open(&spec, Purpose::Read)?;
+    let (source, sink) = (stores.source(), stores.sink());
+    let mut partitions = open::planned(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
     partitions.extend(months_ahead(&partitions, arguments.months_ahead.into()));
     spec.check_outputs(partitions.iter())?;
-    let statements = sink.ddl(&partitions)?;
+    let statements = stores.sink_store().ddl(&partitions)?.ok_or_else(|| {
+        Failure::usage("features go to files, which need no schema: `rollfit run` makes them")
+    })?;
     if global.json {
         output::json(&SchemaDocument { statements })?;
     } else if statements.is_empty() {

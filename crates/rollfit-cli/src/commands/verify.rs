@@ -1,16 +1,15 @@
 //! `rollfit verify`: whether what is stored is what the source gives.
 
-use rollfit_job::error_chain;
+use rollfit_job::check::CheckOutcome;
 use rollfit_job::partition::Partition;
 use rollfit_job::stop::Stop;
-use rollfit_job::verify::{Depth, Verdict, Verified, verify};
+use rollfit_job::verify::{Depth, Verified, verify};
 
+use super::checks::{self, Remark};
 use crate::args::{GlobalArguments, VerifyArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::{format, logging, output, signals};
-
-const NO_FEATURES: &str = "there are no features";
+use crate::{format, output, signals};
 
 #[derive(serde::Serialize)]
 struct VerifyLine {
@@ -42,11 +41,7 @@ pub(super) struct VerifyDocument {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &VerifyArguments) -> Result<Exit, Failure> {
     let document = verify_partitions(arguments)?;
-    if global.json {
-        output::json(&document)?;
-    } else {
-        document.print()?;
-    }
+    output::document(global.json, &document, VerifyDocument::print)?;
     Ok(document.exit())
 }
 
@@ -60,36 +55,28 @@ pub(super) fn verify_partitions(arguments: &VerifyArguments) -> Result<VerifyDoc
     };
     let stop = Stop::default();
     signals::heed_at_once(&stop)?;
-    let verdicts = verify(&open.job(), &open.partitions, depth, &stop, &tell);
+    let outcomes = verify(&open.job(), &open.partitions, depth, &stop, &log);
     let lines =
-        open.partitions.into_iter().zip(verdicts).map(|(partition, verdict)| line(partition, verdict));
+        open.partitions.into_iter().zip(outcomes).map(|(partition, outcome)| line(partition, outcome));
     Ok(VerifyDocument::of(lines.collect(), depth))
 }
 
-fn tell(partition: &Partition, verdict: &Verdict) {
-    let say = |serious, message: &str| logging::about(partition, "verify", serious, message);
-    match verdict {
-        Verdict::Compared(Verified { difference: None, rows, .. }) => {
-            say(false, &format!("{} rows are as they should be", format::count(*rows)));
-        }
-        Verdict::Compared(Verified { difference: Some(difference), .. }) => say(true, difference),
-        Verdict::Absent => say(true, NO_FEATURES),
-        Verdict::Failed(error) => say(true, &error_chain(error)),
-        Verdict::Skipped => {}
-    }
+fn log(partition: &Partition, outcome: &CheckOutcome<Verified>) {
+    checks::log("verify", partition, outcome, |verified| Remark {
+        is_serious: verified.difference.is_some(),
+        text: match &verified.difference {
+            None => format!("{} rows are as they should be", format::count(verified.rows)),
+            Some(difference) => difference.clone(),
+        },
+    });
 }
 
-fn line(partition: Partition, verdict: Verdict) -> VerifyLine {
-    let (verdict, cause, verified) = match verdict {
-        Verdict::Compared(verified) => {
-            let verdict = if verified.difference.is_none() { "equal" } else { "different" };
-            (verdict, verified.difference.clone(), Some(verified))
-        }
-        Verdict::Absent => ("absent", Some(NO_FEATURES.to_owned()), None),
-        Verdict::Failed(error) => ("failed", Some(error_chain(&error)), None),
-        Verdict::Skipped => ("skipped", None, None),
-    };
-    VerifyLine { partition, verdict, cause, verified }
+fn line(partition: Partition, outcome: CheckOutcome<Verified>) -> VerifyLine {
+    let word = |verified: &Verified| if verified.difference.is_none() { "equal" } else { "different" };
+    let (verdict, cause) = checks::verdict(&outcome, word);
+    let verified = outcome.into_checked();
+    let difference = verified.as_ref().and_then(|verified| verified.difference.clone());
+    VerifyLine { partition, verdict, cause: cause.or(difference), verified }
 }
 
 impl VerifyDocument {
@@ -114,17 +101,8 @@ impl VerifyDocument {
         }
     }
 
-    /// Interrupted where the stop came before the end, whatever was found until then.
     pub(super) fn exit(&self) -> Exit {
-        if self.skipped > 0 {
-            Exit::Interrupted
-        } else if self.different + self.failed > 0 {
-            Exit::Failed
-        } else if self.absent > 0 {
-            Exit::LeftAlone
-        } else {
-            Exit::Done
-        }
+        Exit::from_partitions(self.skipped > 0, self.different + self.failed > 0, self.absent > 0)
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
@@ -136,12 +114,7 @@ impl VerifyDocument {
             self.failed,
             self.absent
         ))?;
-        if self.skipped > 0 {
-            output::line(&format!(
-                "Interrupted: {} not verified",
-                format::plural(self.skipped, "partition")
-            ))?;
-        }
+        checks::print_interrupted(self.skipped, "verified")?;
         let (rows, cells) = (format::count(self.rows), format::count(self.cells));
         if self.depth == Depth::Quick {
             output::line(&format!("{rows} rows, {cells} cells summed and compared with the receipts"))?;
@@ -156,8 +129,7 @@ impl VerifyDocument {
             ))?;
         }
         for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "skipped")) {
-            let cause = line.cause.as_deref().unwrap_or_default();
-            output::line(&format!("  {}: {}: {cause}", line.partition, line.verdict))?;
+            checks::print_causes(&line.partition, line.verdict, line.cause.as_slice(), 1)?;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! [`Linux`]: a machine that tells of itself in `/proc` and `/sys`.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rollfit_job::lock::lock;
 use rollfit_job::watch::{Machine, MachineLimits, MachineSample};
 
 use super::cgroup::Groups;
@@ -83,7 +84,7 @@ impl Machine for Linux {
     }
 
     fn sample(&self) -> MachineSample {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         let age = self.began.elapsed().saturating_sub(last.reading.at);
         let sample = match &last.sample {
             Some(sample) if age < SAME_WITHIN => return sample.clone(),

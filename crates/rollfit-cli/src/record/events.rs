@@ -1,13 +1,11 @@
 //! What happens in a run, as lines of its record.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rollfit_job::error_chain;
-use rollfit_job::record::{PartitionEnd, PartitionOutcome, Retry, Sample};
+use rollfit_job::record::{PartitionEnd, PartitionOutcome, Retry};
 use rollfit_job::run::{Outcome, Spent, Try};
 use rollfit_job::store::StoreError;
-use rollfit_job::watch::Moment;
 
 /// A time of a run in whole milliseconds.
 pub(crate) fn millis(time: Duration) -> u64 {
@@ -56,22 +54,5 @@ pub(crate) fn retry(now: Duration, at: Try<'_>, error: &StoreError, pause: Durat
         attempt: at.attempt,
         cause: error_chain(error),
         pause_ms: millis(pause),
-    }
-}
-
-/// How a run was at a moment.
-pub(crate) fn sample(moment: &Moment) -> Sample {
-    let mut activities: BTreeMap<String, u32> = BTreeMap::new();
-    for lane in moment.lanes.iter().filter(|lane| lane.partition.is_some()) {
-        *activities.entry(lane.activity.name().to_owned()).or_default() += 1;
-    }
-    Sample {
-        at_ms: millis(moment.at),
-        workers: moment.lanes.len(),
-        activities,
-        totals: moment.totals,
-        workers_memory_bytes: moment.lanes.iter().map(|lane| lane.memory_bytes).sum(),
-        machine: moment.machine.clone(),
-        store: moment.store.clone(),
     }
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rollfit_job::record::Record;
+use rollfit_testkit::record::{lines, made};
 use serde_json::{Value, json};
 
-use crate::made_record::{lines, made};
 use crate::sandbox::{Answer, Sandbox};
 
 /// The paths of all numbers in a document.

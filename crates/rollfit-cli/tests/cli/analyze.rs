@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use rollfit_job::record::Record;
+use rollfit_testkit::record::{lines, made};
 use serde_json::Value;
 
-use crate::made_record::{lines, made};
 use crate::sandbox::Sandbox;
 
 const HTML_BYTES_MAX: usize = 1_000_000;

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use rollfit_job::record::Record;
+use rollfit_testkit::record::made;
 use serde_json::{Value, json};
 
 use crate::chromium::Chromium;
-use crate::made_record::made;
 use crate::sandbox::Sandbox;
 
 const CHARTS: [&str; 5] = ["stages", "lanes", "throughput", "slowest", "workers"];

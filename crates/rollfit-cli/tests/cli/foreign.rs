@@ -7,9 +7,9 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Float64Array, TimestampMicrosecondArray};
 use rollfit_job::record::PartitionOutcome;
 use rollfit_job::watch::{StoreSample, StoreWait, WaitKind};
+use rollfit_testkit::record::{lines, made};
 
 use crate::bars::{config, write_parquet};
-use crate::made_record::{lines, made};
 use crate::sandbox::{Answer, Sandbox};
 
 /// Colours, a title, a cleared screen, a reversed line, a line of its own; within what a file name may hold.

@@ -5,12 +5,12 @@ use std::fs;
 use rollfit_job::record::{End, Record};
 use serde_json::Value;
 
-use crate::made_record::lines;
 use crate::record::{read, records};
 use crate::running::{Running, signal};
 use crate::sandbox::Sandbox;
 use crate::tree::Tree;
 use crate::two_runners::hold;
+use rollfit_testkit::record::lines;
 
 const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
 

@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 
+use rollfit_job::record::Record;
+use rollfit_testkit::record;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -102,6 +104,12 @@ impl Sandbox {
             fs::copy(ROLLFIT, &path).unwrap();
         }
         path
+    }
+
+    /// Puts a record where records of runs are kept.
+    pub(crate) fn keep(&self, record: Record) {
+        let path = format!("state/runs/{}.jsonl", record.header.run);
+        self.write(path, record::lines(record));
     }
 
     /// The file of a partition's features.

@@ -97,7 +97,8 @@ fn a_worker_that_waits_for_a_session_or_opens_one_says_so() {
     let (seen, seen_by_us) = channel();
     let clerk = Clerk { seen: Some(seen), ..Clerk::default() };
     std::thread::scope(|scope| {
-        let snapshot = opened.store.snapshot(&opened.spec.series, &first_partition(), 0).unwrap();
+        let snapshot =
+            opened.store.snapshot(&opened.spec.series_of_key("eurusd"), first_partition().period, 0).unwrap();
         let running = scope.spawn(|| opened.run(&[first_partition()], &clerk));
         wait_for(&seen_by_us, Activity::Waiting);
         // What the worker gets is a seat without a session.

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Spec;
-use rollfit_job::store::{Claim, FeatureTile, Sink, Slot};
+use rollfit_job::store::Purpose;
+use rollfit_job::store::{Claim, FeatureTile, Sink, Slot, Write};
 use rollfit_job::watch::StoreSample;
-use rollfit_postgres::{PostgresStore, Purpose};
+use rollfit_postgres::PostgresStore;
 
 use crate::workload::Workload;
 
@@ -50,7 +51,7 @@ impl Opened {
     }
 
     pub(crate) fn claim(&self, partition: &Partition) -> Box<dyn Slot + '_> {
-        match self.store.claim(partition).unwrap() {
+        match self.store.claim(partition, Write::Replace).unwrap() {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) => panic!("{holder} has it"),
         }

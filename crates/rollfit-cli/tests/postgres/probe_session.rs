@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rollfit_job::error_chain;
-use rollfit_job::store::{Claim, Sink, Source};
+use rollfit_job::store::Purpose;
+use rollfit_job::store::{Claim, Sink, Source, Write};
 use rollfit_job::watch::{StoreProbe, StoreSample, WaitKind};
-use rollfit_postgres::Purpose;
 
 use crate::opened::{Opened, first_partition, sample_until};
 use crate::pooler::Pooler;
@@ -54,7 +54,7 @@ fn whoever_holds_a_lock_that_a_worker_waits_for_is_named() {
     let is_over = AtomicBool::new(false);
     let wait_for_it = || {
         while !is_over.load(Ordering::Relaxed) {
-            assert!(matches!(opened.store.claim(&first_partition()), Ok(Claim::Held(_))));
+            assert!(matches!(opened.store.claim(&first_partition(), Write::Replace), Ok(Claim::Held(_))));
         }
     };
     std::thread::scope(|scope| {
@@ -82,7 +82,8 @@ fn a_role_that_may_not_look_at_others_sees_its_own_sessions() {
     let url = workload.database.url().replace("//postgres@", &format!("//{role}@"));
     let opened = Opened::at(&workload, &url, &[]);
     let mut probe = opened.store.probe().unwrap();
-    let snapshot = opened.store.snapshot(&opened.spec.series, &first_partition(), 0).unwrap();
+    let snapshot =
+        opened.store.snapshot(&opened.spec.series_of_key("eurusd"), first_partition().period, 0).unwrap();
     let seen = sample(&mut probe).unwrap();
     assert_eq!(seen.own_sessions, 1);
     assert!(seen.sessions >= Some(2), "{seen:?}");
@@ -99,7 +100,8 @@ fn the_probe_takes_no_session_that_a_worker_could_have() {
     let told = opened.store.sessions().unwrap();
     assert!(told.0 == 2 && told.1.contains("2 configured"), "{told:?}");
     let mut probe = opened.store.probe().unwrap();
-    let snapshot = || opened.store.snapshot(&opened.spec.series, &first_partition(), 0).unwrap();
+    let snapshot =
+        || opened.store.snapshot(&opened.spec.series_of_key("eurusd"), first_partition().period, 0).unwrap();
     let snapshots = [snapshot(), snapshot()];
     let error = sample(&mut probe).unwrap_err();
     assert!(error.contains("store_sessions_max"), "{error}");
@@ -138,7 +140,8 @@ fn behind_a_pooler_the_probe_sees_as_much_and_its_wait_is_short() {
         |sample| sample.waits.iter().any(|wait| wait.event == "Client:ClientRead" && wait.sessions == 1),
     );
     // Now the pooler has no connection left to ask through.
-    let snapshot = opened.store.snapshot(&opened.spec.series, &partition, 0).unwrap();
+    let snapshot =
+        opened.store.snapshot(&opened.spec.series_of_key(&partition.key), partition.period, 0).unwrap();
     let error = sample(&mut probe).unwrap_err();
     assert!(error.contains("no answer within 3 s") || error.contains("has not answered for 3 s"), "{error}");
     drop(snapshot);

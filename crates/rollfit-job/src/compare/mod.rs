@@ -10,42 +10,22 @@ mod tally;
 pub(crate) use self::comparison::compare_rows;
 pub use self::tally::{Cell, Compared, MatchedRows, Tally};
 use crate::Job;
+use crate::check::{CheckOutcome, check_each};
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::stop::Stop;
 use crate::store::{Found, StoreError};
-use crate::workers::for_each;
 
-/// How comparing a partition ended.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It was compared.
-    Compared(Compared),
-    /// There are no features.
-    Absent,
-    /// It could not be read.
-    Failed(StoreError),
-    /// A stop was wanted before its end.
-    Skipped,
-}
-
-/// Compares `partitions`, with a verdict for each in their order; of each, `sample` rows evenly spread, or all. `told` is
-/// told each as it ends.
+/// Compares `partitions`, with an outcome for each in their order; of each, `sample` rows evenly spread, or all. Calls
+/// `ended` as each ends.
 pub fn compare(
     job: &Job<'_>,
     partitions: &[Partition],
     sample: Option<usize>,
     stop: &Stop,
-    told: &(dyn Fn(&Partition, &Verdict) + Sync),
-) -> Vec<Verdict> {
-    for_each(partitions, job.workers.count(partitions.len()), |partition| {
-        if stop.is_wanted() {
-            return Verdict::Skipped;
-        }
-        let verdict = compare_one(job, partition, sample, stop).unwrap_or_else(Verdict::Failed);
-        told(partition, &verdict);
-        verdict
-    })
+    ended: &(dyn Fn(&Partition, &CheckOutcome<Compared>) + Sync),
+) -> Vec<CheckOutcome<Compared>> {
+    check_each(job, partitions, stop, ended, |partition| compare_one(job, partition, sample, stop))
 }
 
 fn compare_one(
@@ -53,13 +33,13 @@ fn compare_one(
     partition: &Partition,
     sample: Option<usize>,
     stop: &Stop,
-) -> Result<Verdict, StoreError> {
+) -> Result<CheckOutcome<Compared>, StoreError> {
     if job.sink.found(partition)? == Found::Nothing {
-        return Ok(Verdict::Absent);
+        return Ok(CheckOutcome::Absent);
     }
     // Read before the reader is opened: one store session at a time.
     let panel = Panel::read(job.source, job.spec, partition)?;
     let mut reader = job.sink.read(partition)?;
     let (compared, _) = compare_rows(job, &panel, sample, reader.as_mut(), stop)?;
-    Ok(if stop.is_wanted() { Verdict::Skipped } else { Verdict::Compared(compared) })
+    Ok(if stop.is_wanted() { CheckOutcome::Skipped } else { CheckOutcome::Checked(compared) })
 }

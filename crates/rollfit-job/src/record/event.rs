@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::activity::Times;
 use crate::partition::Partition;
 use crate::spec::Setting;
-use crate::watch::{MachineLimits, MachineSample, StoreSample, Totals};
+use crate::watch::{MachineLimits, MachineSample, Moment, StoreSample, Totals};
 
 /// The format of records that this version writes and reads.
 pub const FORMAT: u32 = 2;
@@ -222,6 +222,25 @@ pub struct Sample {
     /// The store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreSample>,
+}
+
+impl Sample {
+    /// Returns what a record keeps of a moment.
+    pub fn from_moment(moment: &Moment) -> Self {
+        let mut activities: BTreeMap<String, u32> = BTreeMap::new();
+        for lane in moment.lanes.iter().filter(|lane| lane.partition.is_some()) {
+            *activities.entry(lane.activity.name().to_owned()).or_default() += 1;
+        }
+        Self {
+            at_ms: u64::try_from(moment.at.as_millis()).unwrap_or(u64::MAX),
+            workers: moment.lanes.len(),
+            activities,
+            totals: moment.totals,
+            workers_memory_bytes: moment.lanes.iter().map(|lane| lane.memory_bytes).sum(),
+            machine: moment.machine.clone(),
+            store: moment.store.clone(),
+        }
+    }
 }
 
 /// Something that could not be found out.

@@ -8,9 +8,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::activity::{Activity, during};
+use crate::lock::lock;
 use crate::spec::RunSpec;
 use crate::stop::Stop;
-use crate::workers::lock;
 
 /// The limits of a run.
 #[derive(Debug)]

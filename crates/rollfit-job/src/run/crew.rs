@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::Scope;
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use super::queue::{Next, Queue};
 use super::{Outcome, Spent, Try};
 use crate::activity::{self, Activity, Lane, during};
 use crate::features::FeatureEngine;
+use crate::lock::{lock, unpoisoned};
 use crate::partition::Partition;
 use crate::watch::{Moment, StoreProbe};
-use crate::workers::{Finished, Policy, Situation, lock};
+use crate::workers::{Finished, Policy, Situation};
 
 /// How often the run is looked at.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -55,7 +56,7 @@ impl<'a> Crew<'a> {
 
     /// How every partition ended, and the most workers there were.
     pub(super) fn into_outcomes(self) -> (Vec<(Partition, Outcome)>, usize) {
-        let outcomes = self.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let outcomes = unpoisoned(self.outcomes.into_inner());
         (outcomes, self.workers_max.into_inner())
     }
 
@@ -139,7 +140,7 @@ impl<'a> Crew<'a> {
     fn wait(&self, period: Duration) -> bool {
         let lanes = lock(&self.lanes);
         let waited = self.left.wait_timeout_while(lanes, period, |lanes| !lanes.is_empty());
-        waited.unwrap_or_else(PoisonError::into_inner).0.is_empty()
+        unpoisoned(waited).0.is_empty()
     }
 
     fn moment(&self) -> Moment {

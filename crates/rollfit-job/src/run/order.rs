@@ -17,7 +17,9 @@ pub(super) fn of(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
 fn largest_first(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
     let series = &job.spec.series[0];
     let workers = job.workers.count(partitions.len());
-    let rows = for_each(partitions, workers, |partition| job.source.estimate_rows(series, partition).ok());
+    let rows = for_each(partitions, workers, |partition| {
+        job.source.estimate_rows(&series.of_key(&partition.key), partition.period).ok()
+    });
     let known: Vec<usize> = (0..partitions.len()).filter(|&at| rows[at].is_some()).collect();
     let mut sorted = known.clone();
     sorted.sort_by_key(|&at| std::cmp::Reverse(rows[at]));

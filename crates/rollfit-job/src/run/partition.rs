@@ -11,14 +11,14 @@ use crate::Job;
 use crate::activity::{Activity, Lane, during, enter};
 use crate::features::FeatureEngine;
 use crate::foreign;
+use crate::lock::lock;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::plan::{is_written_first, no_rows};
 use crate::receipt::{Definition, Input, Receipt};
 use crate::state::{Assessment, State};
 use crate::stop::Stop;
-use crate::store::{Claim, Fault, FeatureTile, Found, Slot, StoreError};
-use crate::workers::lock;
+use crate::store::{Claim, Fault, FeatureTile, Found, Slot, StoreError, Write};
 
 /// Since when every attempt has failed for a cause that may pass. A store that is down fails every partition: it is waited
 /// for once, not once a partition.
@@ -65,7 +65,7 @@ pub(super) struct Runner<'a> {
 impl Runner<'_> {
     /// Whether another runner has the partition now. Cheaper than reading its source to find out.
     pub(super) fn is_still_held(&self, partition: &Partition) -> bool {
-        let look = || matches!(self.job.sink.claim(partition), Ok(Claim::Held(_)));
+        let look = || matches!(self.job.sink.claim(partition, Write::Replace), Ok(Claim::Held(_)));
         // A defect that panics here does so again where it is told.
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).unwrap_or(false)
     }
@@ -163,7 +163,7 @@ impl Runner<'_> {
         if let Some(obstacle) = overwrites.then(obstacle).transpose()?.flatten() {
             return Ok(Some(Outcome::LeftAlone(assessment.blocked_by(&obstacle))));
         }
-        let mut slot = match during(Activity::Asking, || self.job.sink.claim(at.partition))? {
+        let mut slot = match during(Activity::Asking, || self.job.sink.claim(at.partition, Write::Replace))? {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) => return Ok(Some(Outcome::Held(foreign::name(&holder).into_owned()))),
         };
@@ -223,6 +223,7 @@ impl Runner<'_> {
         let grouping = self.job.sink.grouping();
         let memory_bytes = panel.memory_bytes() + engine.memory_bytes();
         let mut bytes = 0;
+        during(Activity::Committing, || slot.prepare())?;
         let computing = enter(Activity::Computing);
         let written = engine.compute(panel, grouping, rounding.as_deref(), |tile| {
             if self.stop.is_abandoning() {

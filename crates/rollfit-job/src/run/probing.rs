@@ -3,14 +3,14 @@
 //! Holds true: asking costs next to none of the processor time of this process; what the store does not answer is told
 //! once.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use super::brake::process_cpu_s;
 use crate::activity::thread_cpu_us;
+use crate::lock::{lock, unpoisoned};
 use crate::store::StoreError;
 use crate::watch::{StoreProbe, StoreSample};
-use crate::workers::lock;
 
 /// How often the store is asked at most.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Probing {
 
     fn is_over_after(&self, period: Duration) -> bool {
         let waited = self.ended.wait_timeout_while(lock(&self.is_over), period, |is_over| !*is_over);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        *unpoisoned(waited).0
     }
 }
 

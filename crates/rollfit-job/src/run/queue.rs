@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::lock::lock;
 use crate::partition::Partition;
-use crate::workers::lock;
 
 /// The partitions still to do: first those not yet tried, then those that another runner held.
 pub(super) struct Queue {

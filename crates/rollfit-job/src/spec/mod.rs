@@ -20,6 +20,7 @@ pub use self::stores::{Compression, NumberType, Place, RowSecurity, SinkSpec};
 use crate::foreign;
 use crate::month::Month;
 use crate::partition::{Partition, check_key};
+use crate::store::SeriesOfKey;
 
 /// The name of the time column of every features table.
 pub const TIME_COLUMN: &str = "ts_utc";
@@ -226,6 +227,11 @@ fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a
 }
 
 impl Spec {
+    /// Every series of one key.
+    pub fn series_of_key<'a>(&'a self, key: &'a str) -> Vec<SeriesOfKey<'a>> {
+        self.series.iter().map(|series| series.of_key(key)).collect()
+    }
+
     /// Reads a configuration; each variable `ROLLFIT_SECTION__KEY` replaces or adds the value at that place.
     ///
     /// # Errors
@@ -338,6 +344,17 @@ impl Spec {
 }
 
 impl Series {
+    /// The series of one key.
+    pub fn of_key<'a>(&'a self, key: &'a str) -> SeriesOfKey<'a> {
+        SeriesOfKey {
+            name: &self.name,
+            table: self.table.for_key(key),
+            key,
+            time: &self.time,
+            value: &self.value,
+        }
+    }
+
     /// The name of the features table of a partition.
     pub fn features_table(&self, partition: &Partition) -> String {
         let (yyyy, mm) = (partition.period.month().yyyy(), partition.period.month().mm());

@@ -19,6 +19,7 @@ pub use self::meter::Finished;
 pub use self::policy::Policy;
 pub use self::search::settled_workers;
 pub use self::situation::Situation;
+use crate::lock::{lock, unpoisoned};
 use crate::spec::Workers;
 
 impl Workers {
@@ -53,7 +54,7 @@ pub(crate) fn for_each<T: Sync, R: Send>(
             });
         }
     });
-    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut results = unpoisoned(results.into_inner());
     results.sort_by_key(|(at, _)| *at);
     results.into_iter().map(|(_, result)| result).collect()
 }
@@ -61,11 +62,6 @@ pub(crate) fn for_each<T: Sync, R: Send>(
 fn take_next<'a, T>(next: &AtomicUsize, items: &'a [T]) -> Option<(usize, &'a T)> {
     let at = next.fetch_add(1, Ordering::Relaxed);
     items.get(at).map(|item| (at, item))
-}
-
-/// Locks whether or not a thread panicked while it held the lock: what the jobs guard is consistent at every step.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,45 +5,19 @@ use std::path::Path;
 use rollfit_bars::{BarFile, FileReport, KeyBars, Lines, merge};
 use rollfit_job::Job;
 use rollfit_job::import::{Bar, BarsOptions, KeyReport};
-use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
-use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, run};
+use rollfit_job::run::{Outcome, RunOptions, RunReport, run};
 use rollfit_job::spec::{Spec, Workers};
 use rollfit_job::stop::Stop;
-use rollfit_job::store::{Rows, Source, StoreError};
+use rollfit_job::store::{BarsImport, Rows, Source, StoreError};
 use rollfit_job::watch::Unseen;
-use rollfit_parquet::{BarsImport, Files, ParquetStore, RealFiles};
+use rollfit_parquet::{Files, ParquetImport, ParquetStore, RealFiles};
+use rollfit_testkit::market;
 
-pub(crate) const MINUTE_US: i64 = 60_000_000;
+pub(crate) use rollfit_testkit::market::{MINUTE_US, Silent, partition};
+
 pub(crate) const KEYS: [&str; 2] = ["aaa", "bbb"];
 pub(crate) const MONTHS: [&str; 2] = ["2017-01", "2017-02"];
-
-const SPEC: &str = r#"
-[store]
-url = "parquet:."
-[partitions]
-keys = "all"
-from = "first"
-to = "latest"
-[series.idx]
-table = "m1_{key}"
-time = "time"
-value = "rate_index"
-features = "reg_rate_{key}_{yyyy}_{mm}"
-[series.bqx]
-table = "bqx_{key}"
-time = "ts_utc"
-value = "w15_bqx_return"
-features = "reg_bqx_{key}_{yyyy}_{mm}"
-[windows]
-w3 = 3
-w5 = 5
-[features]
-metrics = ["a2", "r2", "vertex_x"]
-[run]
-lock_wait_s = 0
-join_loss_max = 1
-"#;
 
 /// The job, with a single worker's order of operations.
 pub(crate) fn spec() -> Spec {
@@ -52,12 +26,7 @@ pub(crate) fn spec() -> Spec {
 
 /// The job with other values, such as `("STORE__COMPRESSION", "zstd")`.
 pub(crate) fn spec_with(values: &[(&str, &str)]) -> Spec {
-    let variable = |(name, value): &(&str, &str)| (format!("ROLLFIT_{name}"), (*value).to_owned());
-    Spec::parse(SPEC, values.iter().map(variable)).unwrap()
-}
-
-pub(crate) fn partition(key: &str, month: &str) -> Partition {
-    Partition::new(key.to_owned(), month.parse().unwrap())
+    market::spec(&[&[("STORE__URL", "parquet:."), ("RUN__JOIN_LOSS_MAX", "1")], values].concat())
 }
 
 /// `rows` bars from the start of each of the months on, in prices that depend on `version`.
@@ -90,9 +59,9 @@ pub(crate) fn key_bars(key: &str, bars: Vec<Bar>) -> KeyBars {
 /// Imports bars, replacing what is there.
 pub(crate) fn import(dir: &Path, keys: &[KeyBars], files: &dyn Files) -> Result<Vec<KeyReport>, StoreError> {
     let options = BarsOptions { base_from_us: None, rebase: true, replace: true };
-    let mut import = BarsImport::begin(dir, options, files)?;
+    let mut import = ParquetImport::begin(dir, options, files)?;
     let reports = KEYS.iter().zip(keys).map(|(key, bars)| import.add(key, bars)).collect::<Result<_, _>>()?;
-    import.commit()?;
+    Box::new(import).commit()?;
     Ok(reports)
 }
 
@@ -109,7 +78,7 @@ pub(crate) fn all_rows(dir: &Path) -> Vec<Option<Rows>> {
     for key in KEYS {
         for month in MONTHS {
             let partition = partition(key, month);
-            let mut snapshot = store.snapshot(&spec.series, &partition, 0).ok();
+            let mut snapshot = store.snapshot(&spec.series_of_key(&partition.key), partition.period, 0).ok();
             let span_us = partition.period.span_us();
             for series in 0..spec.series.len() {
                 let rows = snapshot.as_mut().map(|snapshot| snapshot.rows(series, span_us.clone()).unwrap());
@@ -148,8 +117,3 @@ pub(crate) fn failures(report: &RunReport) -> Vec<String> {
     };
     report.outcomes.iter().filter_map(|(_, outcome)| failure(outcome)).collect()
 }
-
-/// An observer that tells nobody.
-pub(crate) struct Silent;
-
-impl Observer for Silent {}

@@ -18,32 +18,32 @@ const PROBE_TIME: Duration = Duration::from_millis(100);
 
 /// The server and the way to it.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// As the server writes it, `15.8 (Debian 15.8-1)`.
-    pub version: String,
+    pub(crate) version: String,
     /// The role whose rights count.
-    pub role: String,
+    pub(crate) role: String,
     /// Whether the role may do everything.
-    pub is_superuser: bool,
+    pub(crate) is_superuser: bool,
     /// How the connection is encrypted; none where it is not.
-    pub tls: Option<Tls>,
+    pub(crate) tls: Option<Tls>,
     /// Whether the server follows another one, and can only be read.
-    pub is_standby: bool,
+    pub(crate) is_standby: bool,
     /// Whether something between here and the server hands out its sessions. It may be there without being noticed.
-    pub has_pooler: bool,
+    pub(crate) has_pooler: bool,
     /// From a question to its answer; the median.
-    pub round_trip_ms: f64,
+    pub(crate) round_trip_ms: f64,
     /// How fast the server takes bytes that it does not store, over one connection.
-    pub upload_bytes_per_second: f64,
+    pub(crate) upload_bytes_per_second: f64,
 }
 
 /// How a connection is encrypted, as the server sees it.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// `TLSv1.3`.
-    pub version: String,
+    pub(crate) version: String,
     /// `TLS_AES_256_GCM_SHA384`.
-    pub cipher: String,
+    pub(crate) cipher: String,
 }
 
 /// The process that serves a session, and how long it has been there.

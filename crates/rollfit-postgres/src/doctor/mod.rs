@@ -1,11 +1,12 @@
-//! What there is to know of a store before a run: [`Diagnosis`], gathered by [`PostgresStore::diagnose`], told in plain
-//! data. What stands in the way of a run is a [`Problem`], each with what to do.
+//! What there is to know of a store before a run: [`ServerReport`], gathered by [`PostgresStore::examine`]. What stands in the
+//! way of a run is a [`Problem`], each with what to do.
 //!
 //! Holds true: nothing is written. One question, or the few about one thing, has one read-only transaction, so that
 //! none of them keeps the server from cleaning up for long.
 
 mod connection;
 mod creation;
+mod report;
 mod rights;
 mod row_security;
 mod sources;
@@ -15,70 +16,38 @@ mod triggers;
 
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
-use rollfit_job::receipt::Definition;
-use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::{Examination, Fault, Problem, StoreError};
 
-pub use self::connection::{Connection, Tls};
-pub use self::row_security::{RestrictedTable, RowSecurityReport};
-pub use self::sources::{MonthRows, SourceTable};
-pub use self::targets::{Holds, LastRun, Target, Targets};
+pub(crate) use self::connection::Connection;
+pub(crate) use self::row_security::{RestrictedTable, RowSecurityReport};
+pub(crate) use self::sources::SourceTable;
+pub(crate) use self::targets::{Target, Targets};
 use super::problem::TableProblem;
 use super::{PostgresStore, SessionBudget};
 
-/// What a store is examined for.
-#[derive(Clone, Copy, Debug)]
-pub struct Examination<'a> {
-    /// Whether the job's series come from here.
-    pub is_source: bool,
-    /// Whether its features go here.
-    pub is_sink: bool,
-    /// Its keys.
-    pub keys: &'a [String],
-    /// Its partitions.
-    pub partitions: &'a [Partition],
-    /// What it computes.
-    pub definition: &'a Definition,
-}
-
-/// What there is to know of a store before a run.
+/// What there is to know of a server and the tables of a job.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Diagnosis {
+pub(crate) struct ServerReport {
     /// `user@host:port/database`.
-    pub place: String,
+    pub(crate) place: String,
     /// The schema of the tables.
-    pub schema: String,
+    pub(crate) schema: String,
     /// The server and the way to it.
-    pub connection: Connection,
+    pub(crate) connection: Connection,
     /// The most sessions that a run opens here, and why.
-    pub sessions: SessionBudget,
+    pub(crate) sessions: SessionBudget,
     /// The policies that may hide rows from the role.
-    pub row_security: RowSecurityReport,
+    pub(crate) row_security: RowSecurityReport,
     /// What was configured without effect.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// The table of each key and series, where this store is the source.
-    pub sources: Vec<SourceTable>,
+    pub(crate) sources: Vec<SourceTable>,
     /// The features tables, where this store is the sink.
-    pub targets: Option<Targets>,
+    pub(crate) targets: Option<Targets>,
     /// What stands in the way of a run.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
     /// What is good to know, and stands in nobody's way.
-    pub notes: Vec<String>,
-}
-
-/// Something that stands in the way of a run, or of some of its partitions.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Problem {
-    /// What is wrong, where, and what to do.
-    pub what: String,
-    /// The statements that set it right, if some do.
-    pub statements: Vec<String>,
-}
-
-impl Problem {
-    /// One that no statement of ours sets right.
-    pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), statements: Vec::new() }
-    }
+    pub(crate) notes: Vec<String>,
 }
 
 /// What was found out on the way.
@@ -117,7 +86,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// When the server is lost on the way. What is wrong with the store is in the answer.
-    pub fn diagnose(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {
+    pub(crate) fn examine(&self, examination: &Examination<'_>) -> Result<ServerReport, StoreError> {
         let mut findings = Findings::default();
         let connection = self.examine_connection()?;
         if connection.is_standby && examination.is_sink {
@@ -137,7 +106,7 @@ impl PostgresStore {
             true => Some(self.examine_targets(examination, &rights, &mut findings)?),
             false => None,
         };
-        Ok(Diagnosis {
+        Ok(ServerReport {
             place: self.pool.describe(),
             schema: self.schema.clone(),
             connection,

@@ -13,20 +13,20 @@ use crate::row_security::{Accepting, AppliedPolicies};
 
 /// Row-level security as it is configured, and where it applies to the role.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct RowSecurityReport {
+pub(crate) struct RowSecurityReport {
     /// `refuse` or `apply`.
-    pub setting: &'static str,
+    pub(crate) setting: &'static str,
     /// The tables of the job on which it applies.
-    pub tables: Vec<RestrictedTable>,
+    pub(crate) tables: Vec<RestrictedTable>,
 }
 
 /// A table on which policies apply to the role.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct RestrictedTable {
+pub(crate) struct RestrictedTable {
     /// The name, with its schema.
-    pub table: String,
+    pub(crate) table: String,
     /// The policies; none where no policy is for the role, which hides every row.
-    pub policies: Vec<String>,
+    pub(crate) policies: Vec<String>,
 }
 
 /// Tables with the same problem: the policies, and the words about them.

@@ -18,28 +18,28 @@ use crate::tables::{Column, Table, describe};
 
 /// A table that series come from.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct SourceTable {
+pub(crate) struct SourceTable {
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
     /// The series.
-    pub series: String,
+    pub(crate) series: String,
     /// The name, with its schema.
-    pub table: String,
+    pub(crate) table: String,
     /// The time column and its type; none where it is not there.
-    pub time: Option<String>,
+    pub(crate) time: Option<String>,
     /// The value column and its type; none where it is not there.
-    pub value: Option<String>,
+    pub(crate) value: Option<String>,
     /// The rows of each planned month; none where they cannot be counted.
-    pub months: Option<Vec<MonthRows>>,
+    pub(crate) months: Option<Vec<MonthRows>>,
 }
 
 /// The rows of a month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct MonthRows {
+pub(crate) struct MonthRows {
     /// The month.
-    pub month: Month,
+    pub(crate) month: Month,
     /// How many.
-    pub rows: u64,
+    pub(crate) rows: u64,
 }
 
 /// What is known of a key before its tables are looked at.
@@ -106,8 +106,8 @@ impl PostgresStore {
             value: column(&series.value),
             months: None,
         };
-        let table =
-            found.map_or_else(|| Err(self.missing(&name, series)), |table| SeriesTable::new(table, series));
+        let asked = series.of_key(of_key.key);
+        let table = found.map_or_else(|| Err(self.missing(&asked)), |table| SeriesTable::new(table, &asked));
         let Some(table) = findings.found_out(table)? else { return Ok(source) };
         let has_right = rights.table(&name).is_some_and(|held| held.lacks(&["SELECT"]).is_empty());
         if !has_right && !self.may_read_columns(&name, series)? {

@@ -2,10 +2,10 @@
 
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::Series;
-use rollfit_job::store::{Found, StoreError};
+use rollfit_job::store::{Examination, Found, Holds, StoreError};
 
+use super::Findings;
 use super::rights::{Lacking, Rights};
-use super::{Examination, Findings};
 use crate::PostgresStore;
 use crate::look::Look;
 use crate::references::References;
@@ -19,64 +19,48 @@ const KEEP_RECEIPTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// The features tables.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Targets {
+pub(crate) struct Targets {
     /// Whether there is a table of receipts.
-    pub has_receipts: bool,
+    pub(crate) has_receipts: bool,
     /// What there is of each planned partition.
-    pub partitions: Vec<Target>,
+    pub(crate) partitions: Vec<Target>,
     /// How fast the last run wrote; none where the receipts do not tell.
-    pub last_run: Option<LastRun>,
+    pub(crate) last_run: Option<LastRun>,
 }
 
 /// What there is of a partition.
 #[derive(Clone, Debug, serde::Serialize)]
-pub struct Target {
+pub(crate) struct Target {
     /// The partition.
-    pub partition: Partition,
+    pub(crate) partition: Partition,
     /// The tables there are.
-    pub tables: usize,
+    pub(crate) tables: usize,
     /// The tables that a run would create.
-    pub tables_missing: usize,
+    pub(crate) tables_missing: usize,
     /// What they hold.
-    pub holds: Holds,
+    pub(crate) holds: Holds,
     /// The rows of each table: as the receipt says, or about as many as the server believes.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// Why, where that needs to be said.
-    pub cause: Option<String>,
+    pub(crate) cause: Option<String>,
     /// What of others would be lost if its rows were replaced or removed.
-    pub obstacle: Option<String>,
-}
-
-/// What the tables of a partition hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Holds {
-    /// No rows.
-    Nothing,
-    /// Rows that we wrote, by the definition of this job.
-    Ours,
-    /// Rows that we wrote, by another definition.
-    OtherDefinition,
-    /// Rows without a receipt of ours.
-    Foreign,
-    /// It cannot be told.
-    Unknown,
+    pub(crate) obstacle: Option<String>,
 }
 
 /// How fast the last run wrote, as its receipts tell.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
-pub struct LastRun {
+pub(crate) struct LastRun {
     /// The partitions that it wrote.
-    pub partitions: u64,
+    pub(crate) partitions: u64,
     /// Their rows.
-    pub rows: u64,
+    pub(crate) rows: u64,
     /// From the first commit to the last.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 impl LastRun {
     /// Rows a second of all workers together. What was done before the first commit is not timed, nor counted.
-    pub fn rows_per_second(&self) -> f64 {
+    pub(crate) fn rows_per_second(&self) -> f64 {
         let timed_share = 1.0 - 1.0 / self.partitions as f64;
         timed_share * self.rows as f64 / self.seconds
     }

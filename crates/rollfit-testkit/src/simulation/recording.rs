@@ -1,12 +1,8 @@
 //! [`Recorder`]: the record of a simulated run, as a real run writes it.
 
-use std::collections::BTreeMap;
-
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::partition::Partition;
-use rollfit_job::record::{
-    Decision, End, FORMAT, Header, PartitionEnd, PartitionOutcome, Record, Retry, Sample,
-};
+use rollfit_job::record::{Decision, End, Header, PartitionEnd, PartitionOutcome, Record, Retry, Sample};
 use rollfit_job::spec::{Origin, Setting, Workers};
 use rollfit_job::watch::{MachineLimits, MachineSample, Moment, StoreSample, StoreWait, Totals, WaitKind};
 
@@ -152,7 +148,7 @@ impl Recorder {
             store(world, sessions, working, (moment.totals.bytes - self.last_bytes) as f64 / took_s, &moment)
         });
         (self.last_at_s, self.last_bytes) = (now_s, moment.totals.bytes);
-        self.record.samples.push(sample_of(&moment));
+        self.record.samples.push(Sample::from_moment(&moment));
         moment
     }
 
@@ -208,43 +204,16 @@ fn store(world: &World, sessions: usize, working: u32, bytes_per_s: f64, moment:
     }
 }
 
-fn sample_of(moment: &Moment) -> Sample {
-    let mut activities: BTreeMap<String, u32> = BTreeMap::new();
-    for lane in moment.lanes.iter().filter(|lane| lane.partition.is_some()) {
-        *activities.entry(lane.activity.name().to_owned()).or_default() += 1;
-    }
-    Sample {
-        at_ms: moment.at.as_millis() as u64,
-        workers: moment.lanes.len(),
-        activities,
-        totals: moment.totals,
-        workers_memory_bytes: moment.lanes.iter().map(|lane| lane.memory_bytes).sum(),
-        machine: moment.machine.clone(),
-        store: moment.store.clone(),
-    }
-}
-
 fn header(world: &World, workers: Workers) -> Header {
     let machine = &world.machine;
     let kind = if world.store.is_server { "postgres" } else { "parquet" };
     Header {
-        format: FORMAT,
-        version: "0.1.0".to_owned(),
-        run: "simulated".to_owned(),
-        started: "2017-01-01T00:00:00Z".to_owned(),
-        host: "simulated".to_owned(),
-        pid: 1,
-        config: "/simulated/rollfit.toml".to_owned(),
-        job: "simulated".to_owned(),
-        source: "simulated".to_owned(),
-        sink: "simulated".to_owned(),
         source_kind: kind.to_owned(),
         sink_kind: kind.to_owned(),
         sink_is_local: Some(world.store.is_local),
         partitions: world.job.partitions as u64,
         features: world.job.bytes_per_row / 8,
         fits: world.job.bytes_per_row / 120,
-        kernel: "simulated".to_owned(),
         machine: MachineLimits {
             cores: Some(machine.cores),
             cores_allowed: machine.cores_allowed.or(Some(machine.cores as f64)),
@@ -255,6 +224,7 @@ fn header(world: &World, workers: Workers) -> Header {
         sessions_max: world.store.sessions_max.map(|most| most as u64),
         sessions_why: world.store.sessions_max.map(|most| format!("the store allows {most} sessions")),
         settings: settings(world, workers),
+        ..crate::record::header()
     }
 }
 

@@ -4,14 +4,14 @@ mod over_time;
 
 use rollfit_analysis::{
     Analysis, Basis, Capacity, Cause, Change, ChangeSince, CombinedGain, CoresUse, DisksUse, Estimate,
-    EstimateVsObserved, EtaVsObserved, FORMAT, Finding, Headline, LaneSlice, Limit, MemoryUse, Observation,
-    Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse, WaitShare, WaitedFor, Watch,
-    WorkersLimit, Worth, WorthReason,
+    EstimateVsObserved, EtaVsObserved, FORMAT, Headline, LaneSlice, Limit, MemoryUse, Observation,
+    RankedCause, Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse, WaitShare,
+    WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
 };
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, Unavailable};
 use rollfit_job::spec::{Origin, Setting};
-use rollfit_job::store::advice::AppliesWhen;
+use rollfit_job::store::AppliesWhen;
 use rollfit_job::watch::{MachineLimits, Totals, WaitKind};
 
 use self::over_time::{activities, lanes, timeline};
@@ -179,8 +179,8 @@ fn setting() -> Setting {
     Setting { name: "run.workers".to_owned(), value: Some("1".to_owned()), origin: Origin::Line(31) }
 }
 
-fn too_few_workers() -> Finding {
-    Finding {
+fn too_few_workers() -> RankedCause {
+    RankedCause {
         cause: Cause::Workers,
         impact: 0.655,
         evidence: vec![
@@ -205,8 +205,8 @@ fn too_few_workers() -> Finding {
     }
 }
 
-fn slow_commits() -> Finding {
-    Finding {
+fn slow_commits() -> RankedCause {
+    RankedCause {
         cause: Cause::Commit,
         impact: 0.043,
         evidence: vec![Observation::PartitionWait {

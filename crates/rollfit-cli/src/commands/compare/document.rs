@@ -1,12 +1,12 @@
 //! [`CompareDocument`]: what a comparison found, as it is printed: by partition, and by feature over all partitions.
 
-use rollfit_job::compare::{Cell, Compared, MatchedRows, Tally, Verdict};
-use rollfit_job::error_chain;
+use rollfit_job::check::CheckOutcome;
+use rollfit_job::compare::{Cell, Compared, MatchedRows, Tally};
 use rollfit_job::month::display_instant;
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::{Series, Spec};
 
-use super::NO_FEATURES;
+use super::super::checks;
 use crate::exit::Exit;
 
 /// One partition, as it is printed.
@@ -90,15 +90,10 @@ impl From<&Tally> for Counts {
 }
 
 impl CompareLine {
-    fn of(spec: &Spec, partition: &Partition, verdict: &Verdict) -> Self {
-        let (name, cause) = match verdict {
-            Verdict::Compared(compared) if compared.is_clean() => ("clean", None),
-            Verdict::Compared(_) => ("different", None),
-            Verdict::Absent => ("absent", Some(NO_FEATURES.to_owned())),
-            Verdict::Failed(error) => ("failed", Some(error_chain(error))),
-            Verdict::Skipped => ("skipped", None),
-        };
-        let compared = compared(verdict);
+    fn of(spec: &Spec, partition: &Partition, outcome: &CheckOutcome<Compared>) -> Self {
+        let word = |compared: &Compared| if compared.is_clean() { "clean" } else { "different" };
+        let (name, cause) = checks::verdict(outcome, word);
+        let compared = outcome.checked();
         let table = |rows: &MatchedRows| TableLine::of(&spec.series[rows.series.clone()], rows);
         Self {
             partition: partition.clone(),
@@ -109,10 +104,6 @@ impl CompareLine {
             differences: compared.map(|compared| compared.differences(spec)).unwrap_or_default(),
         }
     }
-}
-
-fn compared(verdict: &Verdict) -> Option<&Compared> {
-    if let Verdict::Compared(compared) = verdict { Some(compared) } else { None }
 }
 
 impl TableLine {
@@ -129,9 +120,9 @@ impl TableLine {
 }
 
 /// Every feature, by its place among the columns.
-fn features(spec: &Spec, partitions: &[Partition], verdicts: &[Verdict]) -> Vec<FeatureLine> {
+fn features(spec: &Spec, partitions: &[Partition], outcomes: &[CheckOutcome<Compared>]) -> Vec<FeatureLine> {
     let compared: Vec<(&Partition, &Compared)> =
-        partitions.iter().zip(verdicts).filter_map(|(at, verdict)| Some((at, compared(verdict)?))).collect();
+        partitions.iter().zip(outcomes).filter_map(|(at, outcome)| Some((at, outcome.checked()?))).collect();
     let mut names = spec.feature_names();
     let mut features = Vec::new();
     for series in &spec.series {
@@ -193,15 +184,15 @@ impl Worst {
 }
 
 impl CompareDocument {
-    pub(super) fn of(spec: &Spec, partitions: &[Partition], verdicts: &[Verdict]) -> Self {
+    pub(super) fn of(spec: &Spec, partitions: &[Partition], outcomes: &[CheckOutcome<Compared>]) -> Self {
         let lines: Vec<CompareLine> = partitions
             .iter()
-            .zip(verdicts)
-            .map(|(partition, verdict)| CompareLine::of(spec, partition, verdict))
+            .zip(outcomes)
+            .map(|(partition, outcome)| CompareLine::of(spec, partition, outcome))
             .collect();
         let count = |verdict: &str| lines.iter().filter(|line| line.verdict == verdict).count();
         Self {
-            features: features(spec, partitions, verdicts),
+            features: features(spec, partitions, outcomes),
             counts: total(lines.iter().map(|line| line.counts.clone())),
             clean: count("clean"),
             different: count("different"),
@@ -213,15 +204,7 @@ impl CompareDocument {
     }
 
     pub(super) fn exit(&self) -> Exit {
-        if self.skipped > 0 {
-            Exit::Interrupted
-        } else if self.different + self.failed > 0 {
-            Exit::Failed
-        } else if self.absent > 0 {
-            Exit::LeftAlone
-        } else {
-            Exit::Done
-        }
+        Exit::from_partitions(self.skipped > 0, self.different + self.failed > 0, self.absent > 0)
     }
 }
 

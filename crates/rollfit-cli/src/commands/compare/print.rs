@@ -1,5 +1,6 @@
 //! A comparison for people: a line for each series and metric, and the first differences of each partition.
 
+use super::super::checks;
 use super::document::{CompareDocument, CompareLine, FeatureLine, total};
 use crate::exit::Failure;
 use crate::format;
@@ -24,12 +25,7 @@ impl CompareDocument {
             self.failed,
             self.absent
         ))?;
-        if self.skipped > 0 {
-            output::line(&format!(
-                "Interrupted: {} not compared",
-                format::plural(self.skipped, "partition")
-            ))?;
-        }
+        checks::print_interrupted(self.skipped, "compared")?;
         Ok(())
     }
 
@@ -98,13 +94,8 @@ impl CompareDocument {
 
 impl CompareLine {
     fn print(&self) -> Result<(), Failure> {
-        for what in self.cause.iter().chain(self.differences.iter().take(DIFFERENCES_MAX)) {
-            output::line(&format!("  {}: {}: {what}", self.partition, self.verdict))?;
-        }
-        let more = self.differences.len().saturating_sub(DIFFERENCES_MAX);
-        if more > 0 {
-            output::line(&format!("  {}: {}", self.partition, format::plural(more, "more difference")))?;
-        }
+        let causes = if self.cause.is_some() { self.cause.as_slice() } else { &self.differences };
+        checks::print_causes(&self.partition, self.verdict, causes, DIFFERENCES_MAX)?;
         Ok(())
     }
 }

@@ -8,12 +8,12 @@ use rollfit_job::partition::Partition;
 use rollfit_job::plan::assess;
 use rollfit_job::spec::Spec;
 use rollfit_job::state::State;
-use rollfit_postgres::Problem;
+use rollfit_job::store::Problem;
 
 use super::StoreReport;
 use crate::format::count;
 use crate::machine;
-use crate::open::Stores;
+use crate::stores::Stores;
 
 /// Partitions by what is in the way of replacing them.
 type ByObstacle = BTreeMap<String, Vec<Partition>>;
@@ -30,15 +30,14 @@ pub(super) struct Obstacles {
 impl Obstacles {
     /// Reads the source of the partitions with an obstacle, and of no other.
     pub(super) fn new(spec: &Spec, stores: &Stores, reports: &[StoreReport]) -> Self {
-        let targets = reports.iter().filter_map(|report| report.diagnosis()?.targets.as_ref());
-        let targets = targets.flat_map(|targets| &targets.partitions);
+        let partitions = reports.iter().flat_map(|report| &report.diagnosis.partitions);
         let (partitions, obstacles): (Vec<Partition>, Vec<String>) =
-            targets.filter_map(|target| Some((target.partition.clone(), target.obstacle.clone()?))).unzip();
+            partitions.filter_map(|found| Some((found.partition.clone(), found.obstacle.clone()?))).unzip();
         let mut found = Self::default();
         if partitions.is_empty() {
             return found;
         }
-        let (source, sink, machine) = (stores.source.source(), stores.sink.sink(), machine::here());
+        let (source, sink, machine) = (stores.source(), stores.sink(), machine::here());
         let job = Job {
             spec,
             source: source.as_ref(),

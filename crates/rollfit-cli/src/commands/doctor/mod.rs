@@ -10,19 +10,18 @@ use std::collections::BTreeSet;
 
 use rollfit_job::error_chain;
 use rollfit_job::partition::{Partition, Selector};
-use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, configured_partitions};
 use rollfit_job::receipt::Definition;
 use rollfit_job::spec::{Keys, Spec};
-use rollfit_parquet::{ParquetStore, Unverified};
-use rollfit_postgres::{Diagnosis, Examination, Problem, Purpose};
+use rollfit_job::store::{Diagnosis, Examination, Problem, Purpose, Store, StoreError};
+use serde::ser::SerializeMap;
 
 use self::blocked::Obstacles;
 use self::work::Work;
 use crate::args::{DoctorArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
-use crate::open::{self, Store, Stores};
-use crate::output;
+use crate::stores::Stores;
+use crate::{open, output};
 
 /// What was found.
 #[derive(serde::Serialize)]
@@ -35,32 +34,22 @@ struct Report {
 }
 
 /// What was found out about one store.
-#[derive(serde::Serialize)]
 struct StoreReport {
+    kind: &'static str,
     is_source: bool,
     is_sink: bool,
-    #[serde(flatten)]
-    findings: Findings,
+    diagnosis: Diagnosis,
 }
 
-#[derive(serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Findings {
-    Parquet(Directory),
-    Postgres(Box<Diagnosis>),
-}
-
-/// A store of files.
-#[derive(serde::Serialize)]
-struct Directory {
-    place: String,
-    /// The keys that have a table of each series.
-    keys: Vec<String>,
-    /// The partitions that have features.
-    partitions: usize,
-    free_bytes: Option<u64>,
-    #[serde(flatten)]
-    unverified: Unverified,
+impl serde::Serialize for StoreReport {
+    /// What the store says of itself stands under the name of its kind.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("is_source", &self.is_source)?;
+        map.serialize_entry("is_sink", &self.is_sink)?;
+        map.serialize_entry(self.kind, &self.diagnosis.details)?;
+        map.end()
+    }
 }
 
 /// The partitions that a run would be about, as far as they can be told.
@@ -75,14 +64,10 @@ struct Planned {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Result<Exit, Failure> {
     let spec = open::spec(&arguments.config)?;
-    let stores = open::stores(&spec, Purpose::Write)?;
+    let stores = Stores::open(&spec, Purpose::Write)?;
     let planned = Planned::of(&spec, &stores, &arguments.only)?;
     let report = Report::of(&spec, &stores, &planned)?;
-    if global.json {
-        output::json(&report)?;
-    } else {
-        report.print()?;
-    }
+    output::document(global.json, &report, Report::print)?;
     Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
@@ -90,7 +75,7 @@ impl Planned {
     /// A store that does not tell what it holds is a finding, and those partitions are looked at that can be planned
     /// without.
     fn of(spec: &Spec, stores: &Stores, only: &[Selector]) -> Result<Self, Failure> {
-        let (source, sink) = (stores.source.source(), stores.sink.sink());
+        let (source, sink) = (stores.source(), stores.sink());
         let plan = open::planned(spec, source.as_ref(), sink.as_ref(), only);
         let (partitions, problem, refusal) = match plan {
             Ok(partitions) => (partitions, None, None),
@@ -119,15 +104,15 @@ fn in_order(partitions: &[Partition]) -> Vec<String> {
 
 impl Report {
     fn of(spec: &Spec, stores: &Stores, planned: &Planned) -> Result<Self, Failure> {
-        let mut reports = vec![StoreReport::of(spec, &stores.source, planned, true, stores.is_one)?];
+        let source = stores.source_store();
+        let mut reports = vec![StoreReport::new(spec, source, planned, (true, stores.is_one))?];
         if !stores.is_one {
-            reports.push(StoreReport::of(spec, &stores.sink, planned, false, true)?);
+            reports.push(StoreReport::new(spec, stores.sink_store(), planned, (false, true))?);
         }
         let work = Work::of(spec, stores, planned, &reports);
-        let diagnoses = || reports.iter().filter_map(StoreReport::diagnosis);
+        let diagnoses = || reports.iter().map(|report| &report.diagnosis);
         let mut problems: Vec<Problem> =
             diagnoses().flat_map(|diagnosis| diagnosis.problems.clone()).collect();
-        problems.extend(reports.iter().flat_map(StoreReport::faults).map(Problem::new));
         problems.extend(planned.problem.as_ref().map(Problem::new));
         // What keeps a store from telling its partitions is mostly found again, with what to do about it.
         let refusal = planned.refusal.as_ref().filter(|_| problems.is_empty());
@@ -142,68 +127,19 @@ impl Report {
 }
 
 impl StoreReport {
-    fn of(
+    fn new(
         spec: &Spec,
-        store: &Store,
+        store: &dyn Store,
         planned: &Planned,
-        is_source: bool,
-        is_sink: bool,
-    ) -> Result<Self, Failure> {
-        let (keys, partitions) = (&planned.keys, &planned.partitions);
-        let definition = &Definition::of(spec);
-        let findings = match store {
-            Store::Parquet(files) => {
-                let sources: &[String] = if is_source { keys } else { &[] };
-                Findings::Parquet(Directory::of(spec, store, files, sources, is_sink)?)
-            }
-            Store::Postgres(store) => {
-                let examination = Examination { is_source, is_sink, keys, partitions, definition };
-                Findings::Postgres(Box::new(patiently(|| store.diagnose(&examination))?))
-            }
-        };
-        Ok(Self { is_source, is_sink, findings })
-    }
-
-    fn diagnosis(&self) -> Option<&Diagnosis> {
-        match &self.findings {
-            Findings::Parquet(_) => None,
-            Findings::Postgres(diagnosis) => Some(diagnosis),
-        }
-    }
-}
-
-impl StoreReport {
-    /// What is damaged or cannot be read in a directory.
-    fn faults(&self) -> &[String] {
-        match &self.findings {
-            Findings::Parquet(directory) => &directory.unverified.faults,
-            Findings::Postgres(_) => &[],
-        }
-    }
-}
-
-impl Directory {
-    /// Looks at the source tables of `sources`, and at the features of a sink.
-    fn of(
-        spec: &Spec,
-        store: &Store,
-        files: &ParquetStore,
-        sources: &[String],
-        is_sink: bool,
-    ) -> Result<Self, Failure> {
-        let sink = store.sink();
-        let partitions = sink.partitions()?;
-        let mut unverified = Unverified::default();
-        files.examine_sources(&spec.series, sources, &mut unverified);
-        if is_sink {
-            files.examine_features(&partitions, &mut unverified);
-        }
-        Ok(Self {
-            place: sink.place(),
-            keys: store.source().keys(&spec.series)?,
-            partitions: partitions.len(),
-            free_bytes: sink.free_bytes(),
-            unverified,
-        })
+        (is_source, is_sink): (bool, bool),
+    ) -> Result<Self, StoreError> {
+        let diagnosis = store.diagnose(&Examination {
+            is_source,
+            is_sink,
+            keys: &planned.keys,
+            partitions: &planned.partitions,
+            definition: &Definition::of(spec),
+        })?;
+        Ok(Self { kind: store.kind(), is_source, is_sink, diagnosis })
     }
 }

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
 use rollfit_job::spec::Spec;
-use rollfit_job::store::{Found, Source};
-use rollfit_postgres::{Holds, Problem};
+use rollfit_job::store::{Found, Holds, Problem, Source};
 
 use super::{Planned, StoreReport};
 use crate::format;
-use crate::open::Stores;
+use crate::stores::Stores;
 
 /// What a run would do about the partitions that have no features yet.
 #[derive(Default, serde::Serialize)]
@@ -31,7 +30,7 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn of(spec: &Spec, stores: &Stores, planned: &Planned, reports: &[StoreReport]) -> Self {
-        let (source, sink) = (stores.source.source(), stores.sink.sink());
+        let (source, sink) = (stores.source(), stores.sink());
         let held = held(reports);
         let counted = counted(reports);
         let is_missing = |partition: &&Partition| match held.get(partition) {
@@ -40,7 +39,7 @@ impl Work {
         };
         let missing: Vec<&Partition> = planned.partitions.iter().filter(is_missing).collect();
         let count = |partition: &&Partition| {
-            let known = counted.get(&(partition.key.as_str(), partition.period.month())).copied();
+            let known = counted.get(&(partition.key.as_str(), partition.period)).copied();
             known.or_else(|| estimate(spec, source.as_ref(), partition))
         };
         let rows: Vec<(&Partition, u64)> =
@@ -59,15 +58,15 @@ impl Work {
     }
 
     fn with_times(self, reports: &[StoreReport]) -> Self {
-        let mut of_sink = reports.iter().filter(|report| report.is_sink).filter_map(StoreReport::diagnosis);
-        let Some(diagnosis) = of_sink.next().filter(|_| self.rows > 0) else { return self };
-        let at_once = self.workers.min(diagnosis.sessions.sessions) as f64;
-        let last_run = diagnosis.targets.as_ref().and_then(|targets| targets.last_run);
+        let sink = reports.iter().find(|report| report.is_sink).filter(|_| self.rows > 0);
+        let Some(diagnosis) = sink.map(|report| &report.diagnosis) else { return self };
+        let at_once = diagnosis.sessions.unwrap_or(self.workers).min(self.workers) as f64;
+        let seconds_min = |bytes_per_s: f64| self.write_bytes as f64 / (at_once * bytes_per_s);
         Self {
-            seconds_min: Some(
-                self.write_bytes as f64 / (at_once * diagnosis.connection.upload_bytes_per_second),
-            ),
-            seconds_as_last_run: last_run.map(|last_run| self.rows as f64 / last_run.rows_per_second()),
+            seconds_min: diagnosis.upload_bytes_per_s.map(seconds_min),
+            seconds_as_last_run: diagnosis
+                .last_run_rows_per_s
+                .map(|rows_per_s| self.rows as f64 / rows_per_s),
             ..self
         }
     }
@@ -86,11 +85,7 @@ impl Work {
     pub(super) fn notes(&self, reports: &[StoreReport]) -> Vec<String> {
         let foreign = held(reports).values().filter(|holds| **holds == Holds::Foreign).count();
         let other = held(reports).values().filter(|holds| **holds == Holds::OtherDefinition).count();
-        let fewest = reports
-            .iter()
-            .filter_map(StoreReport::diagnosis)
-            .map(|diagnosis| diagnosis.sessions.sessions)
-            .min();
+        let fewest = reports.iter().filter_map(|report| report.diagnosis.sessions).min();
         let shared = fewest.filter(|sessions| *sessions < self.workers).map(|sessions| {
             format!(
                 "{} share {}",
@@ -115,26 +110,26 @@ impl Work {
     }
 }
 
-/// What the partitions hold, where a database told.
+/// What the partitions hold, where a store told.
 fn held(reports: &[StoreReport]) -> HashMap<&Partition, Holds> {
-    let targets = reports.iter().filter_map(|report| report.diagnosis()?.targets.as_ref());
-    targets.flat_map(|targets| &targets.partitions).map(|target| (&target.partition, target.holds)).collect()
+    let found = reports.iter().flat_map(|report| &report.diagnosis.partitions);
+    found.map(|found| (&found.partition, found.holds)).collect()
 }
 
-/// The rows that the join of a partition has at most, where a database told.
-fn counted(reports: &[StoreReport]) -> HashMap<(&str, Month), u64> {
+/// The rows that the join of a partition has at most, where a store told.
+fn counted(reports: &[StoreReport]) -> HashMap<(&str, Period), u64> {
     let mut fewest = HashMap::new();
-    let diagnoses = reports.iter().filter_map(StoreReport::diagnosis);
-    for source in diagnoses.flat_map(|diagnosis| &diagnosis.sources) {
-        for month in source.months.iter().flatten() {
-            let rows = fewest.entry((source.key.as_str(), month.month)).or_insert(month.rows);
-            *rows = month.rows.min(*rows);
-        }
+    for counted in reports.iter().flat_map(|report| &report.diagnosis.source_rows) {
+        let rows = fewest.entry((counted.key.as_str(), counted.period)).or_insert(counted.rows);
+        *rows = counted.rows.min(*rows);
     }
     fewest
 }
 
 fn estimate(spec: &Spec, source: &dyn Source, partition: &Partition) -> Option<u64> {
-    let rows = spec.series.iter().map(|series| source.estimate_rows(series, partition));
+    let rows = spec
+        .series
+        .iter()
+        .map(|series| source.estimate_rows(&series.of_key(&partition.key), partition.period));
     rows.collect::<Result<Vec<u64>, _>>().ok()?.into_iter().min()
 }

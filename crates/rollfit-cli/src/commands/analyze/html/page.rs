@@ -1,7 +1,7 @@
 //! The page: what stands where.
 
 use maud::{Markup, html};
-use rollfit_analysis::{Analysis, CombinedGain, EstimateVsObserved, Finding};
+use rollfit_analysis::{Analysis, CombinedGain, EstimateVsObserved, RankedCause};
 use rollfit_job::record::Header;
 
 use super::chart::px;
@@ -30,7 +30,7 @@ pub(super) fn body(analysis: &Analysis) -> Markup {
     }
 }
 
-fn bottlenecks(bottlenecks: &[Finding], header: &Header) -> Markup {
+fn bottlenecks(bottlenecks: &[RankedCause], header: &Header) -> Markup {
     html! {
         @if !bottlenecks.is_empty() {
             section {
@@ -41,7 +41,7 @@ fn bottlenecks(bottlenecks: &[Finding], header: &Header) -> Markup {
     }
 }
 
-fn card(rank: usize, finding: &Finding, header: &Header) -> Markup {
+fn card(rank: usize, finding: &RankedCause, header: &Header) -> Markup {
     html! {
         article.card {
             div.head {

@@ -1,6 +1,6 @@
 //! Findings: what limits a run, in a headline and one by one.
 
-use rollfit_analysis::{Analysis, Cause, CombinedGain, Finding, Headline, Observation, Watch};
+use rollfit_analysis::{Analysis, Cause, CombinedGain, Headline, Observation, RankedCause, Watch};
 use rollfit_job::record::Header;
 use rollfit_job::spec::{Origin, Setting};
 
@@ -41,7 +41,7 @@ pub(in super::super) fn headline(analysis: &Analysis) -> String {
 }
 
 /// A finding in a few words.
-pub(in super::super) fn title(finding: &Finding) -> String {
+pub(in super::super) fn title(finding: &RankedCause) -> String {
     match finding.cause {
         Cause::Cpu if is_competing(finding) => "Other processes keep the cores busy".to_owned(),
         Cause::Cpu => "Few of the cores are allowed".to_owned(),
@@ -66,7 +66,7 @@ pub(in super::super) fn title(finding: &Finding) -> String {
 }
 
 /// Whether it is other processes that take the cores, and not a limit.
-fn is_competing(finding: &Finding) -> bool {
+fn is_competing(finding: &RankedCause) -> bool {
     let taken = finding.evidence.iter().find_map(|observation| match observation {
         Observation::CoresBusy { others_cores, .. } => Some(*others_cores),
         _ => None,
@@ -78,12 +78,12 @@ fn is_competing(finding: &Finding) -> bool {
 }
 
 /// What speaks for a finding, a sentence each.
-pub(in super::super) fn evidence(finding: &Finding) -> Vec<String> {
+pub(in super::super) fn evidence(finding: &RankedCause) -> Vec<String> {
     finding.evidence.iter().map(observation).collect()
 }
 
 /// A finding's setting and remedy.
-pub(in super::super) fn facts(finding: &Finding, header: &Header) -> Vec<Fact> {
+pub(in super::super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
     let setting = finding.setting.as_ref().map(|setting| code("setting", setting_words(setting, header)));
     let remedy = remedy::facts(finding, header);
     setting.into_iter().chain(remedy).filter(|fact| !fact.text.is_empty()).collect()

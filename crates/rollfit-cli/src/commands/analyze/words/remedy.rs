@@ -1,8 +1,8 @@
 //! Remedies: what to change, what that gains, what can go wrong, how to go back.
 
-use rollfit_analysis::{Cause, Change, Finding, Remedy, Watch};
+use rollfit_analysis::{Cause, Change, RankedCause, Remedy, Watch};
 use rollfit_job::record::Header;
-use rollfit_job::store::advice::AppliesWhen;
+use rollfit_job::store::AppliesWhen;
 
 use super::limit::limit;
 use super::observation::for_what;
@@ -11,7 +11,7 @@ use super::{Fact, Form, code, fact};
 use crate::format::{byte_rate, bytes, estimated_factor, estimated_time, percent, plural, quantity, time};
 
 /// What to do about a finding.
-pub(super) fn facts(finding: &Finding, header: &Header) -> Vec<Fact> {
+pub(super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
     let Some(remedy) = &finding.remedy else { return Vec::new() };
     let (before, after) = before_and_after(&remedy.change);
     let change = format!("{before} -> {after}; the limit is then {}", limit(&remedy.limit_then));

@@ -2,18 +2,10 @@
 
 use rollfit_analysis::Cause;
 use rollfit_job::record::Header;
-use rollfit_job::store::advice::{Advice, Bottleneck};
+use rollfit_job::store::{Advice, Bottleneck};
 
 use super::remedy::applies;
-
-/// The advice of a kind of store.
-fn advice(kind: &str, bottleneck: Bottleneck) -> Vec<Advice> {
-    match kind {
-        "postgres" => rollfit_postgres::advice(bottleneck),
-        "parquet" => rollfit_parquet::advice(bottleneck),
-        _ => Vec::new(),
-    }
-}
+use crate::stores;
 
 /// What the store behind a cause advises, a sentence each.
 pub(super) fn store_advice(cause: Cause, header: &Header) -> Vec<String> {
@@ -31,7 +23,12 @@ pub(super) fn store_advice(cause: Cause, header: &Header) -> Vec<String> {
         | Cause::Retries
         | Cause::OwnLimit => return Vec::new(),
     };
-    advice(kind, bottleneck).iter().map(sentence).collect()
+    stores::kind_named(kind)
+        .map(|kind| kind.advice(bottleneck))
+        .unwrap_or_default()
+        .iter()
+        .map(sentence)
+        .collect()
 }
 
 /// `Do it: `statement` (where; applies when; undo: `statement`; risk: ...)`

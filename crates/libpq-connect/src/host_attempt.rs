@@ -1,0 +1,150 @@
+//! [`HostAttempt`]: tries the addresses of one host until one gives a connection of the right kind in time.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use tokio_postgres::config::SslMode as Encryption;
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::connect_error::ConnectError;
+use crate::connect_options::{ConnectOptions, ConnectionTask};
+use crate::explain;
+use crate::host::{Host, HostAddr};
+use crate::pass_file::PassFileKey;
+use crate::password_source::Password;
+use crate::role::Role;
+
+/// One host, and what is needed to connect to it.
+pub(crate) struct HostAttempt<'a> {
+    pub(crate) options: &'a ConnectOptions,
+    pub(crate) tls: Option<&'a MakeRustlsConnect>,
+    pub(crate) password: &'a Password,
+    pub(crate) host: &'a Host,
+    pub(crate) role: Role,
+}
+
+type Connected = (Client, ConnectionTask);
+
+impl HostAttempt<'_> {
+    /// Tries every address of the host.
+    pub(crate) async fn run(&self) -> Result<Connected, ConnectError> {
+        let addresses = self.in_time(async {
+            let addresses = self.host.addresses().await;
+            addresses.map_err(|source| ConnectError::UnknownHost { at: self.at(), source })
+        });
+        let mut last = None;
+        for address in self.options.in_order(addresses.await?) {
+            match self.connect_to(&address).await {
+                Err(error) if !error.is_final() => last = Some(error),
+                end => return end,
+            }
+        }
+        Err(last.unwrap_or_else(|| self.no_address()))
+    }
+
+    /// Tries with and without TLS, if `sslmode` allows both.
+    async fn connect_to(&self, address: &HostAddr) -> Result<Connected, ConnectError> {
+        let encryptions = match self.host.is_directory() {
+            true => &[Encryption::Disable],
+            false => self.options.tls.encryptions(),
+        };
+        let mut refusal: Option<ConnectError> = None;
+        for encryption in encryptions {
+            match self.in_time(self.open(address, *encryption)).await {
+                Err(error) if error.is_about_encryption() => refusal = refusal.or(Some(error)),
+                end => return end,
+            }
+        }
+        Err(refusal.unwrap_or_else(|| self.no_address()))
+    }
+
+    async fn open(&self, address: &HostAddr, encryption: Encryption) -> Result<Connected, ConnectError> {
+        let config = self.config(address, encryption);
+        let opened = match self.tls {
+            Some(tls) => config.connect(tls.clone()).await.map(|(client, rest)| (client, boxed(rest))),
+            None => config.connect(NoTls).await.map(|(client, rest)| (client, boxed(rest))),
+        };
+        let (client, mut connection) = opened.map_err(|error| self.failure(error))?;
+        self.check_role(&client, &mut connection).await?;
+        Ok((client, connection))
+    }
+
+    fn config(&self, address: &HostAddr, encryption: Encryption) -> Config {
+        let mut config = self.options.base.clone();
+        config.port(self.host.port).ssl_mode(encryption);
+        match address {
+            HostAddr::Directory(dir) => config.host_path(dir),
+            HostAddr::Address(address) => config.host(&self.host.name).hostaddr(*address),
+        };
+        if let Some(password) = self.password.for_host(self.pass_file_key()) {
+            config.password(password);
+        }
+        config
+    }
+
+    fn pass_file_key(&self) -> PassFileKey<'_> {
+        let ConnectOptions { user, database, .. } = self.options;
+        PassFileKey { host: self.host.name_in_passfile(), port: self.host.port, database, user }
+    }
+
+    async fn check_role(&self, client: &Client, connection: &mut ConnectionTask) -> Result<(), ConnectError> {
+        let Some(check) = self.role.check() else { return Ok(()) };
+        let answer = ask(client, connection, check.query).await.map_err(|error| self.failure(error))?;
+        match answer.as_deref() == Some(check.answer) {
+            true => Ok(()),
+            false => {
+                Err(ConnectError::WrongRole { at: self.at(), wanted: self.role.name(), is: check.otherwise })
+            }
+        }
+    }
+
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let Some(limit) = self.options.timeout else { return work.await };
+        match tokio::time::timeout(limit, work).await {
+            Ok(end) => end,
+            Err(_) => Err(ConnectError::TimedOut { at: self.at(), limit }),
+        }
+    }
+
+    fn at(&self) -> String {
+        self.options.describe_at(self.host)
+    }
+
+    fn failure(&self, error: tokio_postgres::Error) -> ConnectError {
+        explain::failure(self.at(), error, &self.options.tls, self.password.warning())
+    }
+
+    fn no_address(&self) -> ConnectError {
+        ConnectError::UnknownHost { at: self.at(), source: std::io::ErrorKind::NotFound.into() }
+    }
+}
+
+fn boxed(
+    connection: impl Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
+) -> ConnectionTask {
+    Box::pin(connection)
+}
+
+/// Returns the first value of a query. Polls the connection too, because nothing else does so yet.
+async fn ask(
+    client: &Client,
+    connection: &mut ConnectionTask,
+    query: &str,
+) -> Result<Option<String>, tokio_postgres::Error> {
+    let mut reply = pin!(client.simple_query(query));
+    let messages = poll_fn(|context| {
+        if let Poll::Ready(Err(error)) = Pin::new(&mut *connection).poll(context) {
+            return Poll::Ready(Err(error));
+        }
+        reply.as_mut().poll(context)
+    });
+    Ok(messages.await?.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    }))
+}

@@ -1,0 +1,146 @@
+//! Parquet files of bars: times, zones and closes of every type, and what is refused.
+
+use std::fs;
+use std::sync::Arc;
+
+use arrow_array::{
+    ArrayRef, Float32Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
+};
+use rollfit_bars::{BarFile, Format, ImportError, read_file};
+use tempfile::TempDir;
+
+use crate::support::{assert_says, bars, message, options, with_columns, write, write_parquet};
+use crate::text::{MARCH_S, MINUTE_BARS};
+
+pub(crate) fn closes() -> ArrayRef {
+    Arc::new(Float64Array::from(vec![1.5, 1.6]))
+}
+
+fn read_columns(columns: Vec<(&str, ArrayRef)>, zone: &str) -> Result<BarFile, ImportError> {
+    let directory = TempDir::new().unwrap();
+    let path = write_parquet(&directory, "bars.parquet", columns);
+    read_file(&path, &options(Format::Parquet, "k", zone))
+}
+
+#[test]
+fn parquet_times_of_every_unit() {
+    let second = 1_488_326_400;
+    let times: [ArrayRef; 4] = [
+        Arc::new(TimestampSecondArray::from(vec![second, second + 60])),
+        Arc::new(TimestampMillisecondArray::from(vec![second * 1_000, (second + 60) * 1_000])),
+        Arc::new(TimestampMicrosecondArray::from(vec![second * 1_000_000, (second + 60) * 1_000_000])),
+        Arc::new(TimestampNanosecondArray::from(vec![second * 1_000_000_000, (second + 60) * 1_000_000_000])),
+    ];
+    for time in times {
+        let file = read_columns(vec![("time", time.clone()), ("close", closes())], "").unwrap();
+        assert_eq!(bars(&file), MINUTE_BARS);
+        let file = read_columns(vec![("Close", closes()), ("when", time)], "").unwrap();
+        assert_eq!(bars(&file), MINUTE_BARS);
+    }
+}
+
+#[test]
+fn parquet_zones() {
+    let naive = TimestampMicrosecondArray::from(vec![1_488_326_400_000_000, 1_488_326_460_000_000]);
+    let aware: ArrayRef = Arc::new(naive.clone().with_timezone("UTC"));
+    let naive: ArrayRef = Arc::new(naive);
+    let first = |time: &ArrayRef, zone| {
+        Ok::<_, ImportError>(
+            read_columns(vec![("ts", time.clone()), ("close", closes())], zone)?.bars[0].instant_us,
+        )
+    };
+    assert_eq!(first(&naive, "").unwrap(), 1_488_326_400_000_000);
+    assert_eq!(first(&naive, "+01:00").unwrap(), 1_488_322_800_000_000);
+    assert_eq!(first(&aware, "").unwrap(), 1_488_326_400_000_000);
+    assert_eq!(first(&aware, "UTC").unwrap(), 1_488_326_400_000_000);
+    assert!(matches!(first(&aware, "+01:00"), Err(ImportError::ZoneContradiction { .. })));
+}
+
+#[test]
+fn parquet_closes_of_other_types() {
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
+    let close = |close: ArrayRef| read_columns(vec![("ts", time.clone()), ("close", close)], "");
+    let single = close(Arc::new(Float32Array::from(vec![1.5, 2.5]))).unwrap();
+    assert_eq!(bars(&single), [(MINUTE_BARS[0].0, 1.5), (MINUTE_BARS[1].0, 2.5)]);
+    assert_eq!(bars(&close(Arc::new(Int64Array::from(vec![1, 2]))).unwrap())[1].1, 2.0);
+    assert_says(
+        &message(close(Arc::new(StringArray::from(vec!["1.5", "1.6"])))),
+        &["--close-column", "`close` (Utf8)"],
+    );
+}
+
+#[test]
+fn parquet_rows_that_are_no_bars() {
+    let fine: ArrayRef =
+        Arc::new(TimestampNanosecondArray::from(vec![MARCH_S * 1_000_000_000, MARCH_S * 1_000_000_000 + 1]));
+    assert_says(
+        &message(read_columns(vec![("ts", fine), ("close", closes())], "")),
+        &["row 2", "microsecond"],
+    );
+    let far: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, i64::MAX]));
+    assert_says(
+        &message(read_columns(vec![("ts", far), ("close", closes())], "")),
+        &["row 2", "out of range"],
+    );
+    let none: ArrayRef = Arc::new(TimestampSecondArray::from(vec![Some(MARCH_S), None]));
+    assert_says(
+        &message(read_columns(vec![("ts", none), ("close", closes())], "")),
+        &["row 2", "`NULL, 1.6`"],
+    );
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
+    let holes: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.5), None]));
+    assert_says(
+        &message(read_columns(vec![("ts", time.clone()), ("close", holes)], "")),
+        &["row 2", "not a number"],
+    );
+    let zero: ArrayRef = Arc::new(Float64Array::from(vec![1.5, 0.0]));
+    assert_says(
+        &message(read_columns(vec![("ts", time.clone()), ("close", zero)], "")),
+        &["row 2", "not a price"],
+    );
+    let no_rows = vec![("ts", time.slice(0, 0)), ("close", closes().slice(0, 0))];
+    assert!(matches!(read_columns(no_rows, ""), Err(ImportError::NoRows { .. })));
+}
+
+#[test]
+fn parquet_columns_that_cannot_be_told() {
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
+    let two = vec![("opened", time.clone()), ("closed", time.clone()), ("close", closes())];
+    assert_says(&message(read_columns(two, "")), &["--time-column", "`opened`", "`closed`"]);
+    assert_says(&message(read_columns(vec![("ts", closes()), ("close", closes())], "")), &["timestamp"]);
+    let directory = TempDir::new().unwrap();
+    let path =
+        write_parquet(&directory, "x.parquet", vec![("a", time.clone()), ("b", time), ("paid", closes())]);
+    let named = with_columns(options(Format::Parquet, "k", ""), "b", "paid");
+    assert_eq!(read_file(&path, &named).unwrap().bars.len(), 2);
+    let wrong = with_columns(options(Format::Parquet, "k", ""), "paid", "a");
+    assert_says(&message(read_file(&path, &wrong)), &["`paid` is not a timestamp", "Float64"]);
+    let absent = with_columns(options(Format::Parquet, "k", ""), "b", "price");
+    assert_says(&message(read_file(&path, &absent)), &["no column `price`", "`paid`"]);
+}
+
+#[test]
+fn parquet_dates_beside_times_of_day_are_no_time_stamps() {
+    let days = |days: [i64; 2]| -> ArrayRef {
+        Arc::new(TimestampSecondArray::from(days.map(|day| MARCH_S + day * 86_400).to_vec()))
+    };
+    let one_close: ArrayRef = Arc::new(Float64Array::from(vec![1.5, 1.5]));
+    let times: ArrayRef = Arc::new(StringArray::from(vec!["00:00", "00:01"]));
+    let same_day = vec![("date", days([0, 0])), ("time", times), ("close", one_close.clone())];
+    assert_says(&message(read_columns(same_day, "")), &["row 2", "dates without times of day"]);
+    let daily = read_columns(vec![("date", days([0, 1])), ("close", one_close.clone())], "").unwrap();
+    assert_eq!(daily.bars.len(), 2);
+    let twice = vec![("ts", days([0, 1])), ("close", one_close.clone()), ("Close", one_close)];
+    assert_says(&message(read_columns(twice, "")), &["several columns are called `close`"]);
+}
+
+#[test]
+fn a_truncated_parquet_file_is_an_error() {
+    let directory = TempDir::new().unwrap();
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
+    let path = write_parquet(&directory, "x.parquet", vec![("ts", time), ("close", closes())]);
+    let bytes = fs::read(&path).unwrap();
+    let cut = write(&directory, "cut.parquet", &bytes[..bytes.len() - 9]);
+    assert_says(&message(read_file(&cut, &options(Format::Parquet, "k", ""))), &["cut.parquet", "Parquet"]);
+}

@@ -1,0 +1,72 @@
+//! What verify, compare and adopt do alike: they log, name and print how the check of each partition ended.
+
+use std::io;
+
+use rollfit_job::check::CheckOutcome;
+use rollfit_job::error_chain;
+use rollfit_job::partition::Partition;
+
+use crate::{format, logging, output};
+
+pub(super) const NO_FEATURES: &str = "there are no features";
+
+/// A message about a partition, and whether the user should know of it.
+pub(super) struct Remark {
+    pub(super) is_serious: bool,
+    pub(super) text: String,
+}
+
+/// Logs how the check of a partition ended; `remark` says what it showed.
+pub(super) fn log<T>(
+    command: &str,
+    partition: &Partition,
+    outcome: &CheckOutcome<T>,
+    remark: impl FnOnce(&T) -> Remark,
+) {
+    let serious = |text: String| Remark { is_serious: true, text };
+    let Remark { is_serious, text } = match outcome {
+        CheckOutcome::Checked(found) => remark(found),
+        CheckOutcome::Absent => serious(NO_FEATURES.to_owned()),
+        CheckOutcome::Failed(error) => serious(error_chain(error)),
+        CheckOutcome::Skipped => return,
+    };
+    logging::about(partition, command, is_serious, &text);
+}
+
+/// Returns the word for how a check ended, and why where nothing could be checked; `word` says it of what was checked.
+pub(super) fn verdict<T>(
+    outcome: &CheckOutcome<T>,
+    word: impl FnOnce(&T) -> &'static str,
+) -> (&'static str, Option<String>) {
+    match outcome {
+        CheckOutcome::Checked(found) => (word(found), None),
+        CheckOutcome::Absent => ("absent", Some(NO_FEATURES.to_owned())),
+        CheckOutcome::Failed(error) => ("failed", Some(error_chain(error))),
+        CheckOutcome::Skipped => ("skipped", None),
+    }
+}
+
+/// Prints the first `most` causes of a partition's verdict, a line each, and how many more there are.
+pub(super) fn print_causes(
+    partition: &Partition,
+    verdict: &str,
+    causes: &[String],
+    most: usize,
+) -> io::Result<()> {
+    let more = causes.len().saturating_sub(most);
+    for cause in causes.iter().take(most) {
+        output::line(&format!("  {partition}: {verdict}: {cause}"))?;
+    }
+    if more > 0 {
+        output::line(&format!("  {partition}: {}", format::plural(more, "more difference")))?;
+    }
+    Ok(())
+}
+
+/// Prints that a signal came before some partitions were done, if it did.
+pub(super) fn print_interrupted(skipped: usize, done: &str) -> io::Result<()> {
+    if skipped > 0 {
+        output::line(&format!("Interrupted: {} not {done}", format::plural(skipped, "partition")))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! The kinds of stores that the command knows, and the stores of a job. Nothing else in the command names a kind.
+
+use std::sync::Arc;
+
+use rollfit_job::error_chain;
+use rollfit_job::spec::{Place, Spec};
+use rollfit_job::store::{Fault, Purpose, Sink, Source, Store, StoreError, StoreKind};
+use rollfit_parquet::Parquet;
+use rollfit_postgres::Postgres;
+
+use crate::exit::Failure;
+
+const KINDS: [&dyn StoreKind; 2] = [&Parquet, &Postgres];
+
+/// The kind of store at `place`. The URL is not repeated in errors: it may hold a password.
+pub(crate) fn kind_of(place: &Place) -> Result<&'static dyn StoreKind, Failure> {
+    let forms = || KINDS.map(StoreKind::url_form).join(", or ");
+    let (scheme, _) =
+        place.url.split_once(':').ok_or_else(|| Failure::usage(format!("a store is written {}", forms())))?;
+    let kind = KINDS.into_iter().find(|kind| kind.schemes().contains(&scheme));
+    let kind =
+        kind.ok_or_else(|| Failure::usage(format!("there is no store `{scheme}:`; write {}", forms())))?;
+    opened(kind.check(place))?;
+    Ok(kind)
+}
+
+/// The kind of store with this name in records.
+pub(crate) fn kind_named(name: &str) -> Option<&'static dyn StoreKind> {
+    KINDS.into_iter().find(|kind| kind.name() == name)
+}
+
+/// What cannot be opened as configured is a fault of the configuration.
+pub(crate) fn opened<S>(store: Result<S, StoreError>) -> Result<S, Failure> {
+    store.map_err(|error| match error.fault() {
+        Fault::Permanent => Failure::usage(error_chain(&error)),
+        Fault::Transient | Fault::Unreachable => error.into(),
+    })
+}
+
+/// Where the series of a job come from, and where its features go.
+pub(crate) struct Stores {
+    source: Arc<dyn Store>,
+    sink: Arc<dyn Store>,
+    /// Whether the two are one.
+    pub(crate) is_one: bool,
+}
+
+impl Stores {
+    /// Opens the stores of a job: one where the two are the same.
+    pub(crate) fn open(spec: &Spec, purpose: Purpose) -> Result<Self, Failure> {
+        let is_one = spec.source == spec.sink.place;
+        let source = open(&spec.source, spec, if is_one { purpose } else { Purpose::Read })?;
+        let sink = if is_one { source.clone() } else { open(&spec.sink.place, spec, purpose)? };
+        Ok(Self { source, sink, is_one })
+    }
+
+    /// The store of the series.
+    pub(crate) fn source_store(&self) -> &dyn Store {
+        self.source.as_ref()
+    }
+
+    /// The store of the features.
+    pub(crate) fn sink_store(&self) -> &dyn Store {
+        self.sink.as_ref()
+    }
+
+    /// Where series come from.
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
+        self.source.clone().source()
+    }
+
+    /// Where features go.
+    pub(crate) fn sink(&self) -> Arc<dyn Sink> {
+        self.sink.clone().sink()
+    }
+}
+
+/// Opens where the features of a job go.
+pub(crate) fn open_sink(spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Sink>, Failure> {
+    Ok(open(&spec.sink.place, spec, purpose)?.sink())
+}
+
+fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Store>, Failure> {
+    opened(kind_of(place)?.open(place, spec, purpose))
+}

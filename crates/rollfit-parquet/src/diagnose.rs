@@ -1,0 +1,142 @@
+//! What there is to know of a directory before a run: above all the files that nothing vouches for ([`Unverified`]) or that
+//! are damaged, found without reading rows.
+
+use std::collections::HashSet;
+
+use rollfit_job::error_chain;
+use rollfit_job::partition::Partition;
+use rollfit_job::store::{
+    Diagnosis, Examination, Finding, Problem, Quantity, Sink, Source, StoreError, Words,
+};
+
+use crate::ParquetStore;
+use crate::read_back::footer_integrity;
+use crate::sources_lock::SourcesView;
+use crate::staged::check_list;
+use crate::table::FileSpans;
+use rollfit_files::parquet_file::Integrity;
+
+/// Files that rollfit wrote and that have no checksums, and files that are not as they were written.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+struct Unverified {
+    /// Source files that rollfit wrote without checksums.
+    unverified_sources: usize,
+    /// Features files that rollfit wrote without checksums.
+    unverified_features: usize,
+    /// What is damaged or cannot be read, each with what to do.
+    #[serde(skip)]
+    faults: Vec<String>,
+}
+
+/// What there is to know of a directory.
+#[derive(serde::Serialize)]
+struct DirectoryReport {
+    place: String,
+    /// The keys that have a table of each series.
+    keys: Vec<String>,
+    /// The partitions that have features.
+    partitions: usize,
+    free_bytes: Option<u64>,
+    #[serde(flatten)]
+    unverified: Unverified,
+}
+
+/// See [`Store::diagnose`](rollfit_job::store::Store::diagnose).
+pub(crate) fn diagnose(store: &ParquetStore, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {
+    let partitions = store.partitions()?;
+    let mut unverified = Unverified::default();
+    store.examine_sources(if examination.is_source { examination.keys } else { &[] }, &mut unverified);
+    if examination.is_sink {
+        store.examine_features(&partitions, &mut unverified);
+    }
+    let report = DirectoryReport {
+        place: Sink::place(store),
+        keys: store.keys(&store.series)?,
+        partitions: partitions.len(),
+        free_bytes: store.free_bytes(),
+        unverified,
+    };
+    Ok(report.into_diagnosis())
+}
+
+impl DirectoryReport {
+    fn into_diagnosis(self) -> Diagnosis {
+        let free = self.free_bytes.map_or("unknown".into(), Quantity::Bytes);
+        let facts = [
+            ("keys", vec![Quantity::Count(self.keys.len() as u64), " with a table of each series".into()]),
+            ("features", vec![Quantity::Counted(self.partitions as u64, "partition")]),
+            ("unverified", self.unverified.words()),
+            ("free", vec![free]),
+        ];
+        Diagnosis {
+            place: self.place.clone(),
+            findings: facts.map(|(name, words)| Finding::Fact(name, words)).into(),
+            details: serde_json::to_value(&self).unwrap_or_default(),
+            problems: self.unverified.faults.into_iter().map(Problem::new).collect(),
+            ..Diagnosis::default()
+        }
+    }
+}
+
+impl Unverified {
+    /// The files of ours without checksums, and how they get some.
+    fn words(&self) -> Words {
+        let without = [
+            (self.unverified_sources, "source file", "import the bars again to add them"),
+            (self.unverified_features, "features file", "`rollfit run --force` adds them"),
+        ];
+        let mut words = Words::new();
+        for (count, noun, remedy) in without.into_iter().filter(|(count, ..)| *count > 0) {
+            if !words.is_empty() {
+                words.push(", ".into());
+            }
+            words.push(Quantity::Counted(count as u64, noun));
+            words.push(format!(" without checksums ({remedy})").into());
+        }
+        if words.is_empty() { vec!["none".into()] } else { words }
+    }
+}
+
+impl ParquetStore {
+    /// Looks at the list of an import that was cut short, and at the source tables of `keys`. Files with checksums are read
+    /// in full; nothing is written.
+    fn examine_sources(&self, keys: &[String], examined: &mut Unverified) {
+        examined.faults.extend(check_list(&self.sources_dir).err().map(|error| error_chain(&error)));
+        let _view = match SourcesView::open(&self.sources_dir, self.files.as_ref()) {
+            Ok(view) => view,
+            Err(error) => return examined.faults.push(error_chain(&error)),
+        };
+        let mut seen = HashSet::new();
+        for (key, series) in keys.iter().flat_map(|key| self.series.iter().map(move |series| (key, series))) {
+            let series = series.of_key(key);
+            let dir = self.sources_dir.join(&series.table);
+            // The plan says what a missing table means.
+            if !dir.is_dir() || !seen.insert(dir) {
+                continue;
+            }
+            match self.checked_files(&series) {
+                Ok(files) => examined.unverified_sources += count_unverified(&files),
+                Err(error) => examined.faults.push(error_chain(&error)),
+            }
+        }
+    }
+
+    /// Looks at the footers of the features of `partitions`.
+    fn examine_features(&self, partitions: &[Partition], examined: &mut Unverified) {
+        for partition in partitions {
+            let part = self.part(partition);
+            match footer_integrity(&part, partition) {
+                Ok(integrity) => {
+                    examined.unverified_features += usize::from(integrity == Integrity::Unverified);
+                }
+                Err(error) if error.is_damage() => examined.faults.push(error_chain(&error)),
+                // What else is wrong with them is found where they are read.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn count_unverified(files: &[FileSpans]) -> usize {
+    files.iter().filter(|file| file.integrity() == Integrity::Unverified).count()
+}

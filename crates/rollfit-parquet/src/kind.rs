@@ -1,0 +1,119 @@
+//! [`Parquet`]: the kind of store whose URL is `parquet:DIR`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rollfit_job::import::BarsOptions;
+use rollfit_job::partition::Partition;
+use rollfit_job::spec::{Place, RowSecurity, Spec};
+use rollfit_job::store::{
+    Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
+    StoreKind,
+};
+
+use crate::advice::advice;
+use crate::bars::ParquetImport;
+use crate::files::RealFiles;
+use crate::{ParquetStore, diagnose};
+use rollfit_files::path::full;
+
+/// The name in records and documents.
+pub(crate) const NAME: &str = "parquet";
+
+/// Directories of Parquet files.
+#[derive(Clone, Copy, Debug)]
+pub struct Parquet;
+
+impl StoreKind for Parquet {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        &[NAME]
+    }
+
+    fn url_form(&self) -> &'static str {
+        "parquet:DIR, such as parquet:./fx"
+    }
+
+    fn check(&self, place: &Place) -> Result<(), StoreError> {
+        if url_path(place).is_empty() {
+            return Err(StoreError::permanent(format!(
+                "a directory of files is written {}",
+                self.url_form()
+            )));
+        }
+        let is_set = place.schema.is_some()
+            || place.password_command.is_some()
+            || place.row_security != RowSecurity::default();
+        match is_set {
+            false => Ok(()),
+            true => Err(StoreError::permanent(
+                "schema, password_command and row_security are for databases; a directory of files has none of them",
+            )),
+        }
+    }
+
+    fn open(&self, place: &Place, spec: &Spec, _purpose: Purpose) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(Arc::new(ParquetStore::open(&dir_of(place)?, spec)?))
+    }
+
+    fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
+        advice(bottleneck)
+    }
+
+    fn import_into(&self, place: &Place, options: BarsOptions) -> Result<Box<dyn BarsImport>, StoreError> {
+        Ok(Box::new(ParquetImport::begin(&dir_of(place)?, options, &RealFiles)?))
+    }
+}
+
+/// What stands after the scheme.
+fn url_path(place: &Place) -> &str {
+    place.url.split_once(':').map_or("", |(_, path)| path)
+}
+
+/// The directory that a URL names. Where it is relative it starts from the place's own directory.
+///
+/// # Errors
+/// When it is not there, but is where it would be if the path started from the working directory.
+fn dir_of(place: &Place) -> Result<PathBuf, StoreError> {
+    let dir = Path::new(url_path(place));
+    if place.url_dir.as_os_str().is_empty() || dir.is_absolute() {
+        return Ok(dir.to_owned());
+    }
+    let found: PathBuf = place.url_dir.join(dir).components().collect();
+    if found.exists() || !dir.exists() {
+        return Ok(found);
+    }
+    let (found, other) = (full(&found), full(dir));
+    Err(StoreError::permanent(format!(
+        "there is no store {}, but there is {}: paths in a configuration start from its own directory, not from the \
+         working directory; move the store, or write url = \"parquet:{}\"",
+        found.display(),
+        other.display(),
+        other.display()
+    )))
+}
+
+impl Store for ParquetStore {
+    fn kind(&self) -> &'static str {
+        NAME
+    }
+
+    fn source(self: Arc<Self>) -> Arc<dyn Source> {
+        self
+    }
+
+    fn sink(self: Arc<Self>) -> Arc<dyn Sink> {
+        self
+    }
+
+    fn diagnose(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {
+        diagnose::diagnose(self, examination)
+    }
+
+    fn ddl(&self, _partitions: &[Partition]) -> Result<Option<Vec<String>>, StoreError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,167 @@
+//! From a [`ServerReport`] to a [`Diagnosis`]: what the command prints of it, and what it counts with.
+
+use rollfit_job::spec::RowSecurity;
+use rollfit_job::store::Quantity::{BytesPerS, Count, Counted, Seconds};
+use rollfit_job::store::{
+    Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, StoreError, Words,
+};
+
+use super::{Connection, RestrictedTable, RowSecurityReport, ServerReport, SourceTable, Target, Targets};
+use crate::PostgresStore;
+
+impl PostgresStore {
+    /// See [`Store::diagnose`](rollfit_job::store::Store::diagnose).
+    pub(crate) fn diagnosis(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {
+        self.examine(examination).map(ServerReport::into_diagnosis)
+    }
+}
+
+impl ServerReport {
+    fn into_diagnosis(self) -> Diagnosis {
+        Diagnosis {
+            place: format!("{}, schema {}", self.place, self.schema),
+            findings: self.findings(),
+            details: serde_json::to_value(&self).unwrap_or_default(),
+            sessions: Some(self.sessions.sessions),
+            upload_bytes_per_s: Some(self.connection.upload_bytes_per_second),
+            source_rows: self.sources.iter().flat_map(period_rows).collect(),
+            partitions: self.targets.iter().flat_map(|targets| &targets.partitions).map(found).collect(),
+            last_run_rows_per_s: self
+                .targets
+                .as_ref()
+                .and_then(|targets| Some(targets.last_run?.rows_per_second())),
+            problems: self.problems,
+            notes: self.notes,
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = connection_facts(&self.connection);
+        findings.push(fact("sessions", self.sessions.arithmetic()));
+        findings.extend(policies(&self.row_security).map(|text| fact("policies", text)));
+        findings.extend(self.warnings.iter().map(|warning| fact("warning", warning)));
+        if !self.sources.is_empty() {
+            findings.push(sources_table(&self.sources));
+        }
+        findings.extend(self.targets.as_ref().map(targets_table));
+        findings
+    }
+}
+
+fn fact(name: &'static str, text: impl Into<String>) -> Finding {
+    Finding::Fact(name, vec![text.into().into()])
+}
+
+fn connection_facts(connection: &Connection) -> Vec<Finding> {
+    let standby = if connection.is_standby { ", a standby" } else { "" };
+    let superuser = if connection.is_superuser { ", a superuser" } else { "" };
+    let tls =
+        connection.tls.as_ref().map_or("none".to_owned(), |tls| format!("{}, {}", tls.version, tls.cipher));
+    vec![
+        fact("server", format!("PostgreSQL {}{standby}", connection.version)),
+        fact("role", format!("{}{superuser}", connection.role)),
+        fact("TLS", tls),
+        fact("pooler", if connection.has_pooler { "yes" } else { "none noticed" }),
+        Finding::Fact("round trip", vec![Seconds(connection.round_trip_ms / 1e3)]),
+        Finding::Fact(
+            "upload",
+            vec![
+                BytesPerS(connection.upload_bytes_per_second),
+                " over one connection, stored nowhere".into(),
+            ],
+        ),
+    ]
+}
+
+/// Where policies are accepted, and of which tables they may hide rows. Those that are refused are a problem.
+fn policies(report: &RowSecurityReport) -> Option<String> {
+    if report.setting != RowSecurity::Apply.name() {
+        return None;
+    }
+    let told = |table: &RestrictedTable| format!("{} ({})", table.table, table.policies.join(", "));
+    let tables = match report.tables.as_slice() {
+        [] => "none applies".to_owned(),
+        [only] => format!("they apply to {}", told(only)),
+        [first, .., last] => {
+            format!("they apply to {} tables, {} to {}", report.tables.len(), told(first), told(last))
+        }
+    };
+    Some(format!("accepted (row_security = \"apply\"), {tables}"))
+}
+
+fn sources_table(sources: &[SourceTable]) -> Finding {
+    let column = |column: &Option<String>| vec![column.as_deref().unwrap_or("missing").into()];
+    let row = |source: &SourceTable| {
+        vec![vec![source.table.as_str().into()], column(&source.time), column(&source.value), rows_of(source)]
+    };
+    Finding::Table {
+        headings: vec!["source table", "time", "value", "rows in the planned months"],
+        rows: sources.iter().map(row).collect(),
+        remark: String::new(),
+    }
+}
+
+/// All rows, and the least and the most of a month.
+fn rows_of(source: &SourceTable) -> Words {
+    let Some(months) = &source.months else { return vec!["unknown".into()] };
+    let rows = || months.iter().map(|month| month.rows);
+    vec![
+        Count(rows().sum()),
+        " in ".into(),
+        Counted(months.len() as u64, "month"),
+        ", ".into(),
+        Count(rows().min().unwrap_or(0)),
+        " to ".into(),
+        Count(rows().max().unwrap_or(0)),
+        " a month".into(),
+    ]
+}
+
+/// A row a key.
+fn targets_table(targets: &Targets) -> Finding {
+    let mut keys: Vec<&str> = targets.partitions.iter().map(|target| target.partition.key.as_str()).collect();
+    keys.dedup();
+    let row_of = |key: &str| {
+        let of_key = targets.partitions.iter().filter(|target| target.partition.key == key);
+        target_row(key, &of_key.collect::<Vec<_>>())
+    };
+    let receipts = if targets.has_receipts { "is there" } else { "is missing" };
+    Finding::Table {
+        headings: vec!["features of", "tables", "missing", "ours", "other definition", "foreign", "unknown"],
+        rows: keys.into_iter().map(row_of).collect(),
+        remark: format!("(partitions, with their rows; rollfit_receipts {receipts})"),
+    }
+}
+
+fn target_row(key: &str, targets: &[&Target]) -> Vec<Words> {
+    let tables: usize = targets.iter().map(|target| target.tables).sum();
+    let missing: usize = targets.iter().map(|target| target.tables_missing).sum();
+    let held = |holds: Holds| -> Words {
+        let rows: Vec<u64> =
+            targets.iter().filter(|target| target.holds == holds).map(|target| target.rows).collect();
+        match rows.len() {
+            0 => vec!["-".into()],
+            partitions => {
+                vec![Count(partitions as u64), " (".into(), Count(rows.iter().sum()), ")".into()]
+            }
+        }
+    };
+    let holds = [Holds::Ours, Holds::OtherDefinition, Holds::Foreign, Holds::Unknown].map(held);
+    [vec![key.into()], vec![Count(tables as u64)], vec![Count(missing as u64)]]
+        .into_iter()
+        .chain(holds)
+        .collect()
+}
+
+fn period_rows(source: &SourceTable) -> impl Iterator<Item = PeriodRows> {
+    let months = source.months.iter().flatten();
+    months.map(|month| PeriodRows { key: source.key.clone(), period: month.month.into(), rows: month.rows })
+}
+
+fn found(target: &Target) -> PartitionFound {
+    PartitionFound {
+        partition: target.partition.clone(),
+        holds: target.holds,
+        obstacle: target.obstacle.clone(),
+    }
+}

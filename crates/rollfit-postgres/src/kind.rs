@@ -1,0 +1,83 @@
+//! [`Postgres`]: the kind of store whose URL is `postgres://...`.
+
+use std::sync::Arc;
+
+use rollfit_job::import::BarsOptions;
+use rollfit_job::partition::Partition;
+use rollfit_job::spec::{Place, Spec};
+use rollfit_job::store::{
+    Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
+    StoreKind,
+};
+
+use crate::PostgresStore;
+use crate::advice::advice;
+use crate::bars::PostgresImport;
+use rollfit_job::patience::patiently;
+
+/// The name in records and documents.
+pub(crate) const NAME: &str = "postgres";
+
+/// Schemas of PostgreSQL databases.
+#[derive(Clone, Copy, Debug)]
+pub struct Postgres;
+
+impl StoreKind for Postgres {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn schemes(&self) -> &'static [&'static str] {
+        &["postgres", "postgresql"]
+    }
+
+    fn url_form(&self) -> &'static str {
+        "postgres://user@host/db"
+    }
+
+    fn check(&self, place: &Place) -> Result<(), StoreError> {
+        match place.url.split_once(':') {
+            Some((_, rest)) if rest.starts_with("//") => Ok(()),
+            _ => Err(StoreError::permanent(format!("a database is written {}", self.url_form()))),
+        }
+    }
+
+    fn open(&self, place: &Place, spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Store>, StoreError> {
+        if spec.sink.name.is_some() && spec.sink.place == *place {
+            return Err(StoreError::permanent(
+                "[sink] name sets jobs apart in a store of files; in PostgreSQL `features` and `schema` do",
+            ));
+        }
+        Ok(Arc::new(PostgresStore::open(place, spec, purpose)?))
+    }
+
+    fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
+        advice(bottleneck)
+    }
+
+    fn import_into(&self, place: &Place, options: BarsOptions) -> Result<Box<dyn BarsImport>, StoreError> {
+        Ok(Box::new(PostgresImport::begin(place, options)?))
+    }
+}
+
+impl Store for PostgresStore {
+    fn kind(&self) -> &'static str {
+        NAME
+    }
+
+    fn source(self: Arc<Self>) -> Arc<dyn Source> {
+        self
+    }
+
+    fn sink(self: Arc<Self>) -> Arc<dyn Sink> {
+        self
+    }
+
+    fn diagnose(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {
+        patiently(|| self.diagnosis(examination))
+    }
+
+    fn ddl(&self, partitions: &[Partition]) -> Result<Option<Vec<String>>, StoreError> {
+        self.missing_ddl(partitions).map(Some)
+    }
+}

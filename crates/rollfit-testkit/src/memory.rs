@@ -1,0 +1,13 @@
+//! A store in memory: [`MemorySource`] and [`MemorySink`].
+
+mod sink;
+mod source;
+
+use rollfit_job::partition::Partition;
+use rollfit_job::store::StoreError;
+
+pub use self::sink::{MemorySink, StoredPartition};
+pub use self::source::MemorySource;
+
+/// Returns the error that a partition meets, if it meets one.
+pub type PlantedFault = Box<dyn Fn(&Partition) -> Result<(), StoreError> + Send + Sync>;

@@ -1,0 +1,190 @@
+//! [`MemorySink`]: features in memory, committed all or nothing, with partitions that others hold or wrote.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::Receipt;
+use rollfit_job::store::{
+    Claim, FeatureReader, FeatureTile, Found, Grouping, Rounding, Sink, Slot, StoreError, Write,
+};
+
+use super::PlantedFault;
+
+/// What is committed of a partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredPartition {
+    /// The receipt that was committed with it.
+    pub receipt: Receipt,
+    /// The time stamps of the rows, in microseconds since 1970.
+    pub instants_us: Vec<i64>,
+    /// The bits of the features, a vector a row.
+    pub rows: Vec<Vec<u64>>,
+}
+
+/// Partitions by output.
+#[derive(Default)]
+pub struct MemorySink {
+    /// What is committed.
+    pub stored: Mutex<BTreeMap<String, StoredPartition>>,
+    /// Outputs that somebody else wrote.
+    pub foreign: Mutex<Vec<String>>,
+    /// How many claims of a partition find it held.
+    pub held: Mutex<BTreeMap<String, usize>>,
+    /// What a claim meets.
+    pub claim_fault: Option<PlantedFault>,
+    /// What a write of a tile meets.
+    pub write_fault: Option<PlantedFault>,
+    /// What a commit meets.
+    pub commit_fault: Option<PlantedFault>,
+    /// The partitions that were claimed, in order.
+    pub claims: Mutex<Vec<String>>,
+    /// What another runner commits of the partition just before the next claim is granted.
+    pub meanwhile: Mutex<Option<StoredPartition>>,
+    /// Which features are taken at once; together unless set.
+    pub grouping: Option<Grouping>,
+    /// What the columns make of values.
+    pub rounding: Option<Arc<dyn Rounding>>,
+}
+
+impl MemorySink {
+    /// Returns what is committed of a partition, which there must be.
+    pub fn stored(&self, partition: &Partition) -> StoredPartition {
+        self.stored.lock().unwrap()[&self.output(partition)].clone()
+    }
+
+    /// Returns all that is committed, by output.
+    pub fn all(&self) -> BTreeMap<String, StoredPartition> {
+        self.stored.lock().unwrap().clone()
+    }
+}
+
+impl Sink for MemorySink {
+    fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
+        let output = self.output(partition);
+        if self.foreign.lock().unwrap().contains(&output) {
+            return Ok(Found::Foreign("somebody else's".to_owned()));
+        }
+        let stored = self.stored.lock().unwrap();
+        Ok(stored.get(&output).map_or(Found::Nothing, |stored| Found::Ours(Box::new(stored.receipt.clone()))))
+    }
+
+    fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
+        let stored = self.stored.lock().unwrap();
+        let partition = |output: &String| {
+            let (key, month) = output.split_once('/').unwrap();
+            Partition::new(key.to_owned(), month.parse().unwrap())
+        };
+        Ok(stored.keys().map(partition).collect())
+    }
+
+    fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
+        write.check_replaces()?;
+        self.claims.lock().unwrap().push(partition.to_string());
+        self.claim_fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
+        if let Some(left) = self.held.lock().unwrap().get_mut(&self.output(partition))
+            && *left > 0
+        {
+            *left -= 1;
+            return Ok(Claim::Held("another runner".to_owned()));
+        }
+        if let Some(other) = self.meanwhile.lock().unwrap().take() {
+            self.stored.lock().unwrap().insert(self.output(partition), other);
+        }
+        let slot = MemorySlot {
+            sink: self,
+            partition: partition.clone(),
+            instants_us: Vec::new(),
+            rows: Vec::new(),
+            group: 0,
+            group_rows: 0,
+        };
+        Ok(Claim::Taken(Box::new(slot)))
+    }
+
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
+        Err(StoreError::permanent(format!("{partition} is not read back from memory")))
+    }
+
+    fn grouping(&self) -> Grouping {
+        self.grouping.unwrap_or(Grouping::Together)
+    }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn estimate_bytes(&self, _partition: &Partition, rows: u64) -> u64 {
+        rows * 10
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn output(&self, partition: &Partition) -> String {
+        format!("{}/{}", partition.key, partition.period)
+    }
+}
+
+struct MemorySlot<'a> {
+    sink: &'a MemorySink,
+    partition: Partition,
+    instants_us: Vec<i64>,
+    rows: Vec<Vec<u64>>,
+    /// The first column of the group that is written, and its rows so far.
+    group: usize,
+    group_rows: usize,
+}
+
+impl Slot for MemorySlot<'_> {
+    fn found(&mut self) -> Result<Found, StoreError> {
+        self.sink.found(&self.partition)
+    }
+
+    fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
+        self.sink.write_fault.as_ref().map_or(Ok(()), |fault| fault(&self.partition))?;
+        if tile.first_column != self.group {
+            // The next group begins at the first row again.
+            (self.group, self.group_rows) = (tile.first_column, 0);
+        }
+        if tile.first_column == 0 {
+            self.instants_us.extend_from_slice(tile.instants_us);
+            self.rows.resize(self.instants_us.len(), Vec::new());
+        }
+        let rows = &mut self.rows[self.group_rows..];
+        for column in tile.columns() {
+            rows.iter_mut().zip(column).for_each(|(row, value)| row.push(value.to_bits()));
+        }
+        self.group_rows += tile.rows();
+        Ok(())
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.memory_bytes()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.rows.iter().map(|row| 8 * row.len() as u64).sum()
+    }
+
+    fn rounding(&self) -> Option<Arc<dyn Rounding>> {
+        self.sink.rounding.clone()
+    }
+
+    fn commit(self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
+        self.sink.commit_fault.as_ref().map_or(Ok(()), |fault| fault(&self.partition))?;
+        let output = self.sink.output(&self.partition);
+        self.sink.foreign.lock().unwrap().retain(|other| *other != output);
+        let bytes = 8 * self.rows.len() as u64;
+        let stored =
+            StoredPartition { receipt: receipt.clone(), instants_us: self.instants_us, rows: self.rows };
+        self.sink.stored.lock().unwrap().insert(output, stored);
+        Ok(bytes)
+    }
+
+    fn remove(self: Box<Self>) -> Result<(), StoreError> {
+        self.sink.stored.lock().unwrap().remove(&self.sink.output(&self.partition));
+        Ok(())
+    }
+}
