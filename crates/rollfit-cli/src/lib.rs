@@ -7,6 +7,7 @@ mod commands;
 mod details;
 mod exit;
 mod exposition;
+mod format;
 mod join_loss;
 mod live;
 mod logging;

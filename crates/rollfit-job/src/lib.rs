@@ -7,7 +7,6 @@
 
 pub mod activity;
 pub mod adopt;
-pub mod analysis;
 pub mod check;
 pub mod compare;
 pub mod features;

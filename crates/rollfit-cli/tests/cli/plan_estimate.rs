@@ -89,7 +89,7 @@ fn the_newest_run_that_wrote_something_counts_and_what_cannot_be_read_is_skipped
     let first = newest(&sandbox);
     let keep = |name: &str, record: Record| sandbox.write(format!("state/runs/{name}.jsonl"), lines(record));
     let mut idle = first.clone();
-    idle.partitions[0].outcome = "failed".to_owned();
+    idle.partitions[0].outcome = rollfit_job::record::PartitionOutcome::Failed;
     keep("29990101T000000Z-1", idle);
     let mut absurd = first.clone();
     absurd.partitions[0].rows = u64::MAX;

@@ -7,12 +7,14 @@
 //! Invariant: whoever has a snapshot, a reader or a slot open asks the store for no second one, so that a store whose
 //! sessions are few never waits for itself.
 
+mod advice;
 mod diagnosis;
 mod features;
 mod kind;
 mod sink;
 mod source;
 
+pub use advice::{Advice, AppliesWhen, Bottleneck};
 pub use diagnosis::{
     Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, Problem, Quantity, Words,
 };
