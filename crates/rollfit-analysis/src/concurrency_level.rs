@@ -1,4 +1,4 @@
-//! [`ConcurrencyLevel`]: what partitions cost while so many were in hand; the measured part of what N workers give.
+//! [`ConcurrencyLevel`]: what partitions cost while so many were in progress; the measured part of what N workers give.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::demand::{Demand, written};
 use super::step_series::StepSeries;
 use rollfit_job::record::{PartitionEnd, Record};
 
-/// What partitions cost while so many were in hand.
+/// What partitions cost while so many were in progress.
 #[derive(Clone, Debug)]
 pub(super) struct ConcurrencyLevel {
     /// So many.
@@ -78,7 +78,7 @@ impl ConcurrencyLevel {
     }
 }
 
-/// How many were in hand while a partition was; none where that changed.
+/// How many were in progress while a partition was; none where that changed.
 fn steady(in_progress: &StepSeries, end: &PartitionEnd) -> Option<usize> {
     let (from_s, to_s) = (begun_s(end), ended_s(end));
     let mean = in_progress.mean(from_s, to_s);

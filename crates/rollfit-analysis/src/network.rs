@@ -2,7 +2,7 @@
 //! round. Solved exactly, by Buzen's convolution (Comm. ACM 16, 1973); the terms and laws are those of Lazowska, Zahorjan,
 //! Graham and Sevcik, *Quantitative System Performance* (1984), chapters 3, 5 and 8.
 //!
-//! Holds true: a station with m servers works at the rate min(n, m) for n workers, m need not be whole, and shares itself
+//! Invariants: a station with m servers works at the rate min(n, m) for n workers, m need not be whole, and shares itself
 //! among them and its competing_cores, which do not go round. The result depends on what a round costs at each station, not on how
 //! the costs scatter.
 

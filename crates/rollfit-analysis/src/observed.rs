@@ -1,6 +1,6 @@
 //! [`Observed`]: how busy machine and store were while the run went on, from its samples.
 //!
-//! Holds true: what no sample tells is `None`.
+//! Invariants: what no sample tells is `None`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! What N workers would give, and beyond how many it is not worth it.
 //!
-//! Holds true: throughput is told for numbers of workers that the run had, and up to twice the most of them; beyond that
+//! Invariants: throughput is told for numbers of workers that the run had, and up to twice the most of them; beyond that
 //! only hard limits are, with their arithmetic.
 
 use std::collections::BTreeSet;
@@ -143,7 +143,7 @@ fn modelled_max(facts: &RunFacts<'_>) -> usize {
 /// How long the whole job would take, by what it took and the model's difference.
 fn job_s(facts: &RunFacts<'_>, workers: usize) -> Option<Estimate> {
     let scenario = &facts.scenario;
-    let there = Scenario { workers: rollfit_job::spec::Workers::Fixed(workers), ..scenario.clone() };
+    let there = Scenario { workers: rollfit_job::config::Workers::Fixed(workers), ..scenario.clone() };
     Some(divided(facts.job_s(), scenario.gain(&there))).filter(|job_s| job_s.expected.is_finite())
 }
 

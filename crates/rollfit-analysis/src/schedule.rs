@@ -1,4 +1,4 @@
-//! How long a list of partitions takes: workers take them in order, and those in hand share the speed that so many workers
+//! How long a list of partitions takes: workers take them in order, and those in progress share the speed that so many workers
 //! have together. So the end is right too: a partition much larger than the others is left for one worker alone.
 
 use std::cmp::Reverse;
@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 pub(super) fn takes_s(rows: &[f64], workers: usize, rows_per_s: &[f64]) -> f64 {
     let workers = workers.clamp(1, rows_per_s.len().saturating_sub(1).max(1));
     let mut left = rows.iter();
-    // Each in hand ends when every one of them has done so many rows more.
+    // Each in progress ends when every one of them has done so many rows more.
     let mut in_progress: BinaryHeap<Reverse<Rows>> =
         left.by_ref().take(workers).map(|&rows| Reverse(Rows(rows))).collect();
     let (mut took_s, mut done) = (0.0, 0.0);

@@ -2,7 +2,7 @@
 //! source and the store serve at once as fast as one is not observed directly: it shows in how waits grew with the workers.
 //! Where the run had one number of workers only, everything from "one at a time" to "any number" is plausible.
 //!
-//! Holds true: each variant explains the measured levels about as well as the best does.
+//! Invariants: each variant explains the measured levels about as well as the best does.
 
 use super::concurrency_level::ConcurrencyLevel;
 use super::work::{Station, Work};

@@ -2,7 +2,6 @@
 //! error with its causes once, and returns the exit code that says how it went.
 
 mod args;
-mod audience;
 mod commands;
 mod details;
 mod exit;
@@ -19,6 +18,7 @@ mod paths;
 mod progress;
 mod record;
 mod replace;
+mod run_reporters;
 mod screen;
 mod signals;
 mod state_dir;

@@ -21,6 +21,6 @@ pub use diagnosis::{
 pub use features::{FeatureReader, FeatureTile, Grouping, Rounding, number_as_stored};
 pub use kind::{BarsImport, Purpose, Store, StoreKind};
 pub use sink::{Claim, Found, Sink, Slot, Write};
-pub use source::{Rows, SeriesOfKey, Snapshot, Source};
+pub use source::{SeriesOfKey, SeriesRows, Snapshot, Source};
 
 pub use crate::store_error::{Fault, StoreError};

@@ -1,6 +1,6 @@
 //! Each worker's partitions over time, each split by what it took: what a worker did when, and when it had nothing.
 //!
-//! Holds true: the bytes of the marks are bounded, whatever the number of partitions: where there are too many, neighbours are
+//! Invariants: the bytes of the marks are bounded, whatever the number of partitions: where there are too many, neighbours are
 //! drawn as one, and then in the colour of what took longest alone.
 
 use maud::{Markup, html};

@@ -1,10 +1,10 @@
-//! [`Audience`]: all that are told of a run while it goes on: the terminal, the record, and the files that were asked for.
+//! [`RunReporters`]: all that are told of a run while it goes on: the terminal, the record, and the files that were asked for.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rollfit_job::lock::lock;
-use rollfit_job::record::{Decision, End, Event, Header, Sample, Unavailable};
+use rollfit_job::record::{Decision, Event, Header, RunEnd, Sample, Unavailable};
 use rollfit_job::run::{Observer, Outcome, RunReport, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
 use rollfit_job::watch::{Moment, Totals};
@@ -20,7 +20,7 @@ use crate::state_dir::StateDir;
 use crate::trace::TraceFile;
 
 /// All that are told of a run.
-pub(crate) struct Audience {
+pub(crate) struct RunReporters {
     started: Instant,
     progress: Progress,
     recorder: Recorder,
@@ -37,12 +37,12 @@ struct Following {
     totals: Totals,
 }
 
-impl Audience {
+impl RunReporters {
     /// Begins to tell of the run that `header` is about.
     ///
     /// # Errors
     /// When a file that was asked for cannot be written.
-    pub(crate) fn assemble(
+    pub(crate) fn start(
         global: &GlobalArguments,
         arguments: &RunArguments,
         header: Header,
@@ -64,11 +64,11 @@ impl Audience {
     }
 
     /// Tells how the run ended; how long it took.
-    pub(crate) fn dismiss(self, report: &RunReport) -> Duration {
+    pub(crate) fn finish(self, report: &RunReport) -> Duration {
         let took = self.started.elapsed();
         self.progress.finish();
         let totals = self.following().totals;
-        self.tell(Event::End(End { at_ms: millis(took), totals, interrupted: report.interrupted }));
+        self.emit(Event::End(RunEnd { at_ms: millis(took), totals, interrupted: report.interrupted }));
         let found_all_done =
             report.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::AlreadyDone));
         self.recorder.finish(report.interrupted || !found_all_done);
@@ -82,7 +82,7 @@ impl Audience {
     }
 
     /// Something that happened, to all who keep such things.
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         self.recorder.add(&event);
         if let Some(metrics) = &self.metrics {
             metrics.add(&event);
@@ -97,30 +97,30 @@ impl Audience {
     }
 }
 
-impl Observer for Audience {
+impl Observer for RunReporters {
     fn stage(&self, at: Try<'_>, stage: Stage) {
         self.progress.stage(at, stage);
     }
 
     fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration, known: bool) {
         self.progress.retried(at, error, pause, known);
-        self.tell(Event::Retry(retry(self.started.elapsed(), at, error, pause)));
+        self.emit(Event::Retry(retry(self.started.elapsed(), at, error, pause)));
     }
 
     fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         self.progress.ended(at, outcome, spent);
-        self.tell(Event::Partition(Box::new(partition_end(at, outcome, spent))));
+        self.emit(Event::Partition(Box::new(partition_end(at, outcome, spent))));
     }
 
     fn decided(&self, decision: &Decision) {
         self.progress.decided(decision);
-        self.tell(Event::Decision(decision.clone()));
+        self.emit(Event::Decision(decision.clone()));
     }
 
     fn unavailable(&self, at: Duration, what: &str, cause: &str) {
         let unavailable = Unavailable { at_ms: millis(at), what: what.to_owned(), cause: cause.to_owned() };
         self.progress.unavailable(&unavailable);
-        self.tell(Event::Unavailable(unavailable));
+        self.emit(Event::Unavailable(unavailable));
     }
 
     fn sampled(&self, moment: &Moment) {
@@ -130,7 +130,7 @@ impl Observer for Audience {
             (following.tracker.follow(moment), following.thinning.is_due(moment))
         };
         if is_due {
-            self.tell(Event::Sample(Box::new(Sample::from_moment(moment))));
+            self.emit(Event::Sample(Box::new(Sample::from_moment(moment))));
         }
         self.progress.show(&live);
         self.recorder.write(&live);

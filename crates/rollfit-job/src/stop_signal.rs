@@ -1,4 +1,4 @@
-//! [`Stop`]: the wish to stop, told from anywhere, heeded by the workers.
+//! [`StopSignal`]: the wish to stop, told from anywhere, heeded by the workers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -10,10 +10,10 @@ const ABANDONING: u8 = 2;
 
 /// Shared by whoever wants a run to stop and the workers that do.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicU8>);
+pub struct StopSignal(Arc<AtomicU8>);
 
-impl Stop {
-    /// No partition is begun after this; those in hand are finished.
+impl StopSignal {
+    /// No partition is begun after this; those in progress are finished.
     pub fn finish(&self) {
         self.0.fetch_max(FINISHING, Ordering::Relaxed);
     }
@@ -24,23 +24,23 @@ impl Stop {
     }
 
     /// Whether no further partition is to be begun.
-    pub fn is_wanted(&self) -> bool {
+    pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed) > RUNNING
     }
 
-    /// Whether the partitions in hand are to be rolled back.
-    pub fn is_abandoning(&self) -> bool {
+    /// Whether the partitions in progress are to be rolled back.
+    pub fn abandon_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= ABANDONING
     }
 
     /// Sleeps; shorter if a stop is wanted.
     pub(crate) fn sleep(&self, duration: Duration) {
-        sleep_unless(duration, || self.is_wanted());
+        sleep_unless(duration, || self.requested());
     }
 
-    /// Sleeps with a partition in hand; shorter if that is to be rolled back.
-    pub(crate) fn sleep_in_hand(&self, duration: Duration) {
-        sleep_unless(duration, || self.is_abandoning());
+    /// Sleeps with a partition in progress; shorter if that is to be rolled back.
+    pub(crate) fn sleep_unless_abandoned(&self, duration: Duration) {
+        sleep_unless(duration, || self.abandon_requested());
     }
 }
 

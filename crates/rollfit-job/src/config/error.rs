@@ -1,15 +1,15 @@
-//! [`SpecError`]: a configuration that cannot be used: what, where, and what to do.
+//! [`ConfigError`]: a configuration that cannot be used: what, where, and what to do.
 
 use crate::foreign;
 
 /// A configuration that cannot be used: what, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct SpecError {
+pub struct ConfigError {
     message: String,
 }
 
-impl SpecError {
+impl ConfigError {
     /// The message is one line and safe to print, whatever names the text and the environment have.
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: foreign::message(&message.into()).into_owned() }
@@ -25,11 +25,11 @@ impl SpecError {
     pub(super) fn toml(text: &str, error: &toml::de::Error) -> Self {
         let place = error.span().map(|span| place_in(text, span.start)).unwrap_or_default();
         let message = format!("{place}{}", in_plain_words(error.message().replace('\n', ": ")));
-        let mut spec_error = Self::new(message.trim_end());
+        let mut config_error = Self::new(message.trim_end());
         if let Some(known) = nearest_key(error.message()) {
-            spec_error.message.push_str(&format!("\ndid you mean `{known}`?"));
+            config_error.message.push_str(&format!("\ndid you mean `{known}`?"));
         }
-        spec_error
+        config_error
     }
 }
 

@@ -4,11 +4,11 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
-    parts: Vec<Part>,
+    parts: Vec<PatternPart>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum PatternPart {
     Text(String),
     Placeholder(String),
 }
@@ -56,11 +56,11 @@ impl Pattern {
             if !known.contains(&name) {
                 return Err(unknown_placeholder(text, name, known));
             }
-            parts.push(Part::Text(rest[..at].to_owned()));
-            parts.push(Part::Placeholder(name.to_owned()));
+            parts.push(PatternPart::Text(rest[..at].to_owned()));
+            parts.push(PatternPart::Placeholder(name.to_owned()));
             rest = after;
         }
-        parts.push(Part::Text(rest.to_owned()));
+        parts.push(PatternPart::Text(rest.to_owned()));
         Ok(Self { text: text.to_owned(), parts })
     }
 
@@ -71,8 +71,8 @@ impl Pattern {
         self.parts
             .iter()
             .map(|part| match part {
-                Part::Text(text) => text.as_str(),
-                Part::Placeholder(name) => value(name),
+                PatternPart::Text(text) => text.as_str(),
+                PatternPart::Placeholder(name) => value(name),
             })
             .collect()
     }
@@ -84,7 +84,7 @@ impl Pattern {
 
     /// Whether the key is in it.
     pub fn has_key(&self) -> bool {
-        self.parts.contains(&Part::Placeholder("key".to_owned()))
+        self.parts.contains(&PatternPart::Placeholder("key".to_owned()))
     }
 
     /// The keys of the names that fit the pattern, where the key is the only placeholder.
@@ -108,14 +108,16 @@ impl Pattern {
 
 /// Placeholders with the text that stands for each; one of any length takes as little as it can.
 fn match_parts(
-    parts: &[Part],
+    parts: &[PatternPart],
     text: &str,
     placeholders: &[(&str, Option<usize>)],
 ) -> Option<Vec<(String, String)>> {
     let Some((part, rest)) = parts.split_first() else { return text.is_empty().then(Vec::new) };
     let name = match part {
-        Part::Text(fixed) => return match_parts(rest, text.strip_prefix(fixed.as_str())?, placeholders),
-        Part::Placeholder(name) => name,
+        PatternPart::Text(fixed) => {
+            return match_parts(rest, text.strip_prefix(fixed.as_str())?, placeholders);
+        }
+        PatternPart::Placeholder(name) => name,
     };
     let (_, length) = placeholders.iter().find(|(known, _)| known == name)?;
     let lengths = length.map_or(1..=text.len(), |length| length..=length);

@@ -1,9 +1,9 @@
-//! [`Look`]: what there is of a partition, its tables, their rows and its receipt, all of one moment.
+//! [`Inspection`]: what there is of a partition, its tables, their rows and its receipt, all of one moment.
 
+use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::receipt::{Receipt, SeriesDefinition};
-use rollfit_job::spec::TIME_COLUMN;
 use rollfit_job::store::{Found, StoreError};
 
 use crate::PostgresStore;
@@ -17,15 +17,15 @@ use crate::tables::{Table, describe};
 
 /// What there is of a partition.
 #[derive(Debug)]
-pub(crate) struct Look {
+pub(crate) struct Inspection {
     /// The features table of each series, where there is one.
-    pub(crate) leaves: Vec<Option<SeenLeaf>>,
+    pub(crate) leaves: Vec<Option<InspectedLeaf>>,
     pub(crate) found: Found,
 }
 
 /// A features table and its rows.
 #[derive(Debug)]
-pub(crate) struct SeenLeaf {
+pub(crate) struct InspectedLeaf {
     pub(crate) oid: u32,
     pub(crate) leaf: Leaf,
     /// The first and the last instant, where there are rows.
@@ -35,7 +35,7 @@ pub(crate) struct SeenLeaf {
     columns: Vec<String>,
 }
 
-impl Look {
+impl Inspection {
     /// Checks that tables without rows in sight have none.
     ///
     /// # Errors
@@ -53,7 +53,11 @@ impl PostgresStore {
     ///
     /// # Errors
     /// When a table cannot be written as it is, holds rows of another month, or may hide some.
-    pub(crate) fn look(&self, session: &mut Session, partition: &Partition) -> Result<Look, StoreError> {
+    pub(crate) fn inspect(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+    ) -> Result<Inspection, StoreError> {
         let names: Vec<String> = self.series.iter().map(|series| series.features_table(partition)).collect();
         let mut asked = names.clone();
         asked.push(self.receipts.name.clone());
@@ -66,7 +70,7 @@ impl PostgresStore {
             false => None,
         };
         let found = found(&leaves, receipt);
-        Ok(Look { leaves, found })
+        Ok(Inspection { leaves, found })
     }
 
     fn leaves(
@@ -74,7 +78,7 @@ impl PostgresStore {
         session: &mut Session,
         tables: &[Option<&Table>],
         partition: &Partition,
-    ) -> Result<Vec<Option<SeenLeaf>>, StoreError> {
+    ) -> Result<Vec<Option<InspectedLeaf>>, StoreError> {
         let mut leaves = Vec::new();
         let mut row_bytes = 0;
         for (at, table) in tables.iter().enumerate() {
@@ -91,7 +95,7 @@ impl PostgresStore {
             };
             self.check_placement(session, (table, &leaf), series, partition)?;
             row_bytes += leaf.row_bytes();
-            leaves.push(Some(SeenLeaf::new(session, leaf, table, partition.period)?));
+            leaves.push(Some(InspectedLeaf::new(session, leaf, table, partition.period)?));
         }
         self.catalog.note_row_bytes(partition, row_bytes);
         Ok(leaves)
@@ -116,7 +120,7 @@ impl PostgresStore {
     }
 }
 
-impl SeenLeaf {
+impl InspectedLeaf {
     fn new(session: &mut Session, leaf: Leaf, table: &Table, period: Period) -> Result<Self, StoreError> {
         let may_lack_instants = table.column(TIME_COLUMN).is_some_and(|column| !column.not_null);
         let span = span(session, &leaf.name, may_lack_instants)?;
@@ -164,7 +168,7 @@ fn check_period(table: &TableName, instants: [ServerInstant; 2], period: Period)
     }
 }
 
-fn found(leaves: &[Option<SeenLeaf>], receipt: Option<Receipt>) -> Found {
+fn found(leaves: &[Option<InspectedLeaf>], receipt: Option<Receipt>) -> Found {
     let with_rows = leaves.iter().flatten().find(|seen| seen.span.is_some());
     let Some(seen) = with_rows else { return Found::Nothing };
     let Some(receipt) = receipt else {
@@ -177,7 +181,7 @@ fn found(leaves: &[Option<SeenLeaf>], receipt: Option<Receipt>) -> Found {
 }
 
 /// Why a receipt does not belong to the tables as they are.
-fn void(leaves: &[Option<SeenLeaf>], receipt: &Receipt) -> Option<String> {
+fn void(leaves: &[Option<InspectedLeaf>], receipt: &Receipt) -> Option<String> {
     let definitions = &receipt.definition.series;
     if definitions.len() != leaves.len() {
         return Some("it is of other series".to_owned());
@@ -188,7 +192,7 @@ fn void(leaves: &[Option<SeenLeaf>], receipt: &Receipt) -> Option<String> {
     })
 }
 
-impl SeenLeaf {
+impl InspectedLeaf {
     fn contradicts(&self, definition: &SeriesDefinition, rows: u64) -> Option<String> {
         let name = &self.leaf.name;
         let absent = definition.columns.iter().find(|column| !self.columns.contains(column));

@@ -5,27 +5,27 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use super::SpecError;
+use super::ConfigError;
 
 /// A TOML document with every known key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Config {
-    pub(super) store: Option<StoreConfig>,
-    pub(super) source: Option<PlaceConfig>,
-    pub(super) sink: Option<StoreConfig>,
-    pub(super) partitions: PartitionsConfig,
-    pub(super) series: IndexMap<String, SeriesConfig>,
+pub(super) struct ConfigFile {
+    pub(super) store: Option<StoreSection>,
+    pub(super) source: Option<SourceSection>,
+    pub(super) sink: Option<StoreSection>,
+    pub(super) partitions: PartitionsSection,
+    pub(super) series: IndexMap<String, SeriesSection>,
     pub(super) windows: Option<IndexMap<String, i64>>,
     #[serde(default)]
-    pub(super) features: FeaturesConfig,
+    pub(super) features: FeaturesSection,
     #[serde(default)]
-    pub(super) run: RunConfig,
+    pub(super) run: RunSection,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StoreConfig {
+pub(super) struct StoreSection {
     pub(super) url: String,
     pub(super) schema: Option<String>,
     pub(super) password_command: Option<String>,
@@ -41,7 +41,7 @@ pub(super) struct StoreConfig {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PlaceConfig {
+pub(super) struct SourceSection {
     pub(super) url: String,
     pub(super) schema: Option<String>,
     pub(super) password_command: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct PlaceConfig {
     pub(super) dirs: Dirs,
 }
 
-/// What relative paths start from, see [`Place`](super::Place).
+/// What relative paths start from, see [`StoreConfig`](super::StoreConfig).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Dirs {
     pub(super) url: PathBuf,
@@ -59,7 +59,7 @@ pub(super) struct Dirs {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PartitionsConfig {
+pub(super) struct PartitionsSection {
     pub(super) keys: OneOrMany,
     pub(super) from: String,
     pub(super) to: String,
@@ -75,7 +75,7 @@ pub(super) enum OneOrMany {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SeriesConfig {
+pub(super) struct SeriesSection {
     pub(super) table: String,
     pub(super) time: String,
     pub(super) value: String,
@@ -88,14 +88,14 @@ pub(super) struct SeriesConfig {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FeaturesConfig {
+pub(super) struct FeaturesSection {
     pub(super) metrics: Option<Vec<String>>,
     pub(super) column: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RunConfig {
+pub(super) struct RunSection {
     pub(super) workers: NumberOrWord,
     pub(super) boundary: String,
     pub(super) attempts: u32,
@@ -128,7 +128,7 @@ mod defaults {
     }
 }
 
-impl Default for RunConfig {
+impl Default for RunSection {
     fn default() -> Self {
         Self {
             workers: NumberOrWord::Word("auto".to_owned()),
@@ -148,25 +148,25 @@ impl Default for RunConfig {
     }
 }
 
-impl Config {
+impl ConfigFile {
     /// Reads a document; each of `overrides` replaces or adds the value at its place.
-    pub(super) fn parse(text: &str, overrides: &[Override]) -> Result<Self, SpecError> {
+    pub(super) fn parse(text: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
         if overrides.is_empty() {
-            return toml::from_str(text).map_err(|error| SpecError::toml(text, &error));
+            return toml::from_str(text).map_err(|error| ConfigError::toml(text, &error));
         }
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| SpecError::toml(text, &error))?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| ConfigError::toml(text, &error))?;
         for given in overrides {
             given.apply(&mut table)?;
         }
         table.try_into().map_err(|error: toml::de::Error| match toml::from_str::<Self>(text) {
             // The text alone is wrong in the same way, and has lines.
-            Err(in_text) if in_text.message() == error.message() => SpecError::toml(text, &in_text),
-            _ => SpecError::toml("", &error).with_note(&Override::note(overrides)),
+            Err(in_text) if in_text.message() == error.message() => ConfigError::toml(text, &in_text),
+            _ => ConfigError::toml("", &error).with_note(&Override::note(overrides)),
         })
     }
 }
 
-impl Config {
+impl ConfigFile {
     /// The same, where the paths of the text start from `dir`; those of `overrides` start from the working directory.
     pub(super) fn within(mut self, dir: &Path, overrides: &[Override]) -> Self {
         let dir_of = |section: &str, key: &str| {
@@ -228,14 +228,14 @@ impl Override {
         }
     }
 
-    fn apply(&self, table: &mut toml::Table) -> Result<(), SpecError> {
+    fn apply(&self, table: &mut toml::Table) -> Result<(), ConfigError> {
         let Some((key, sections)) = self.path.split_last() else { return Ok(()) };
         let mut table = table;
         for section in sections {
             let section = spelled_in(table, section);
             let entry = table.entry(section.clone()).or_insert_with(|| toml::Table::new().into());
             table = entry.as_table_mut().ok_or_else(|| {
-                SpecError::new(format!("{}: `{section}` is a value, not a section", self.variable))
+                ConfigError::new(format!("{}: `{section}` is a value, not a section", self.variable))
             })?;
         }
         table.insert(spelled_in(table, key), self.value.clone());

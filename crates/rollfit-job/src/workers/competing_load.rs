@@ -1,7 +1,7 @@
-//! [`Neighbours`]: what others want of this machine's cores, and for how many workers that leaves room.
+//! [`CompetingLoad`]: what others want of this machine's cores, and for how many workers that leaves room.
 //!
-//! Holds true: nobody is left alone for a moment's noise, only for what went on for half a minute. The store's own server, where
-//! it works on this machine, is no neighbour: it works for this run.
+//! Invariants: nobody is left alone for a moment's noise, only for what went on for half a minute. The store's own server, where
+//! it works on this machine, is not one of them: it works for this run.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,31 +14,31 @@ use crate::watch::Moment;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Neighbours {
+pub(super) struct CompetingLoad {
     /// The machine's cores; none where unknown.
     cores: Option<f64>,
     /// Those that this process may use at most.
     allowed: f64,
     store_is_local: bool,
-    seen: VecDeque<Seen>,
+    seen: VecDeque<CoresAt>,
 }
 
 /// The cores at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct CoresAt {
     at: Duration,
     workers: f64,
     own: f64,
     /// The store's server too, where it works here.
     others: f64,
-    neighbours: f64,
+    competing: f64,
     /// What this process wanted and did not get.
     waiting: f64,
 }
 
 /// How the cores are used, of late.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Use {
+pub(super) struct CoreUse {
     /// The share of the cores that this process may use, or of all of them, that is busy: the larger of both.
     pub(super) busy_share: f64,
     /// The cores that one worker keeps busy.
@@ -50,7 +50,7 @@ const WINDOW: Duration = Duration::from_secs(30);
 /// From here on somebody waits for a core.
 pub(super) const BUSY: f64 = 0.95;
 
-impl Neighbours {
+impl CompetingLoad {
     pub(super) fn new(situation: &Situation) -> Self {
         let limits = &situation.limits;
         let all = limits.cores.map(|cores| cores as f64);
@@ -69,12 +69,12 @@ impl Neighbours {
         let server = moment.store.as_ref().map_or(0.0, |store| f64::from(store.working));
         let server = if self.store_is_local { server } else { 0.0 };
         let workers = moment.lanes.len().max(1) as f64;
-        self.seen.push_back(Seen {
+        self.seen.push_back(CoresAt {
             at: moment.at,
             workers,
             own,
             others,
-            neighbours: (others - server).max(0.0),
+            competing: (others - server).max(0.0),
             waiting: machine.waiting_threads.unwrap_or((workers - own).max(0.0)),
         });
         while self.seen.front().is_some_and(|seen| moment.at.saturating_sub(seen.at) > WINDOW) {
@@ -83,13 +83,13 @@ impl Neighbours {
     }
 
     /// How the cores were used since then; none where unknown.
-    pub(super) fn used_since(&self, since: Duration) -> Option<Use> {
+    pub(super) fn used_since(&self, since: Duration) -> Option<CoreUse> {
         let seen = self.seen.iter().filter(|seen| seen.at > since);
         let count = seen.clone().count() as f64;
-        let mean = |of: fn(&Seen) -> f64| seen.clone().map(of).sum::<f64>() / count;
+        let mean = |of: fn(&CoresAt) -> f64| seen.clone().map(of).sum::<f64>() / count;
         let own = mean(|seen| seen.own);
         let all = self.cores.map_or(0.0, |cores| (own + mean(|seen| seen.others)) / cores);
-        let used = Use { busy_share: all.max(own / self.allowed), each: own / mean(|seen| seen.workers) };
+        let used = CoreUse { busy_share: all.max(own / self.allowed), each: own / mean(|seen| seen.workers) };
         (count > 0.0).then_some(used)
     }
 
@@ -103,7 +103,7 @@ impl Neighbours {
         }
         // What two thirds of the time had no room for more than.
         let mut room: Vec<(usize, f64)> =
-            self.seen.iter().map(|seen| (seen.room(cores), seen.neighbours)).collect();
+            self.seen.iter().map(|seen| (seen.room(cores), seen.competing)).collect();
         room.sort_by_key(|(workers, _)| *workers);
         let (workers, busy) = room[2 * (room.len() - 1) / 3];
         let why = format!("others keep {busy:.1} of {cores} cores busy");
@@ -111,11 +111,11 @@ impl Neighbours {
     }
 }
 
-impl Seen {
+impl CoresAt {
     /// How many workers find a core beside the others.
     fn room(&self, cores: f64) -> usize {
         let each = (self.own + self.waiting) / self.workers;
-        workers_beside(self.neighbours, cores - self.others, each).unwrap_or(usize::MAX)
+        workers_beside(self.competing, cores - self.others, each).unwrap_or(usize::MAX)
     }
 }
 

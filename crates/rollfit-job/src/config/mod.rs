@@ -1,27 +1,27 @@
-//! [`Spec`]: what a job is, read from TOML and the environment and checked for sense before anything is opened.
+//! [`JobConfig`]: what a job is, read from TOML and the environment and checked for sense before anything is opened.
 
-mod config;
+mod config_file;
 mod error;
-mod origin;
 mod pattern;
 mod run;
 mod series;
+mod setting;
 mod stores;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
-use self::config::{Config, OneOrMany, Override};
-pub use self::error::SpecError;
-pub use self::origin::{Origin, Origins, Setting};
+use self::config_file::{ConfigFile, OneOrMany, Override};
+pub use self::error::ConfigError;
 pub use self::pattern::{Pattern, PatternError};
 use self::run::resolve_run;
-pub use self::run::{Order, RunSpec, Workers};
+pub use self::run::{Order, RunConfig, Workers};
 use self::series::resolve_series;
 pub use self::series::{LabelledWindow, Series};
+pub use self::setting::{Origin, Origins, Setting};
 use self::stores::resolve_stores;
-pub use self::stores::{Compression, NumberType, Place, RowSecurity, SinkSpec};
+pub use self::stores::{Compression, NumberType, RowSecurity, SinkConfig, StoreConfig};
 use crate::month::Month;
 use crate::partition::{Partition, check_key};
 
@@ -33,11 +33,11 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// What a job computes, from where, to where, and how it runs.
 #[derive(Clone, Debug)]
-pub struct Spec {
+pub struct JobConfig {
     /// Where series come from.
-    pub source: Place,
+    pub source: StoreConfig,
     /// Where features go, and how.
-    pub sink: SinkSpec,
+    pub sink: SinkConfig,
     /// Which keys.
     pub keys: Keys,
     /// The first month; none for the first that has rows.
@@ -49,7 +49,7 @@ pub struct Spec {
     /// Where windows may reach.
     pub boundary: Boundary,
     /// How the job runs.
-    pub run: RunSpec,
+    pub run: RunConfig,
     /// Where the settings of `run` came from.
     pub origins: Origins,
 }
@@ -73,55 +73,58 @@ pub enum Boundary {
     Carry,
 }
 
-impl Spec {
+impl JobConfig {
     /// Reads a configuration; each variable `ROLLFIT_SECTION__KEY` replaces or adds the value at that place.
     ///
     /// # Errors
-    /// [`SpecError`] with place and remedy, when the text is not TOML, a key is unknown or missing, or a value makes
+    /// [`ConfigError`] with place and remedy, when the text is not TOML, a key is unknown or missing, or a value makes
     /// no sense.
     pub fn parse(
         text: &str,
         variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, SpecError> {
+    ) -> Result<Self, ConfigError> {
         Self::parse_in(Path::new(""), text, variables)
     }
 
-    /// As [`Spec::parse`], for a text whose relative paths start from `dir`.
+    /// As [`JobConfig::parse`], for a text whose relative paths start from `dir`.
     ///
     /// # Errors
-    /// As [`Spec::parse`].
+    /// As [`JobConfig::parse`].
     pub fn parse_in(
         dir: &Path,
         text: &str,
         variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, SpecError> {
+    ) -> Result<Self, ConfigError> {
         let overrides = Override::all(variables);
-        let origins = Origins::of(text, &overrides);
-        let config = Config::parse(text, &overrides)?.within(dir, &overrides);
-        Self::resolve(config).map(|spec| Self { origins, ..spec }).map_err(|error| {
-            match Config::parse(text, &[]).and_then(Self::resolve) {
-                Err(in_text) if in_text == error => error,
-                _ => error.with_note(&Override::note(&overrides)),
-            }
+        let origins = Origins::parse(text, &overrides);
+        let file = ConfigFile::parse(text, &overrides)?.within(dir, &overrides);
+        Self::resolve(file).map(|config| Self { origins, ..config }).map_err(|error| match ConfigFile::parse(
+            text,
+            &[],
+        )
+        .and_then(Self::resolve)
+        {
+            Err(in_text) if in_text == error => error,
+            _ => error.with_note(&Override::note(&overrides)),
         })
     }
 
-    fn resolve(config: Config) -> Result<Self, SpecError> {
-        let series = resolve_series(&config)?;
-        let from = month_or_word(&config.partitions.from, "from", "first")?;
-        let to = month_or_word(&config.partitions.to, "to", "latest")?;
+    fn resolve(file: ConfigFile) -> Result<Self, ConfigError> {
+        let series = resolve_series(&file)?;
+        let from = month_or_word(&file.partitions.from, "from", "first")?;
+        let to = month_or_word(&file.partitions.to, "to", "latest")?;
         if let (Some(from), Some(to)) = (from, to)
             && from > to
         {
-            return Err(SpecError::new(format!("[partitions] from = \"{from}\" is after to = \"{to}\"")));
+            return Err(ConfigError::new(format!("[partitions] from = \"{from}\" is after to = \"{to}\"")));
         }
-        let (source, sink) = resolve_stores(&config)?;
-        let keys = resolve_keys(&config.partitions.keys)?;
+        let (source, sink) = resolve_stores(&file)?;
+        let keys = resolve_keys(&file.partitions.keys)?;
         check_tables(&keys, &series)?;
         Ok(Self {
             keys,
-            boundary: resolve_boundary(&config.run.boundary)?,
-            run: resolve_run(&config)?,
+            boundary: resolve_boundary(&file.run.boundary)?,
+            run: resolve_run(&file)?,
             source,
             sink,
             from,
@@ -162,18 +165,18 @@ impl Spec {
     /// Checks that no two outputs of `partitions` have the same name.
     ///
     /// # Errors
-    /// [`SpecError`] naming the two and their patterns.
+    /// [`ConfigError`] naming the two and their patterns.
     pub fn check_outputs<'a>(
         &self,
         partitions: impl Iterator<Item = &'a Partition>,
-    ) -> Result<(), SpecError> {
+    ) -> Result<(), ConfigError> {
         let mut owners: HashMap<String, String> = HashMap::new();
         for partition in partitions {
             for series in &self.series {
                 let owner = format!("{partition} of series `{}`", series.name);
                 let table = series.features_table(partition);
                 if let Some(other) = owners.insert(table.clone(), owner.clone()) {
-                    return Err(SpecError::new(format!(
+                    return Err(ConfigError::new(format!(
                         "[series.{}] features = \"{}\": {other} and {owner} would both be written to `{table}`; \
                          use {{key}}, {{yyyy}} and {{mm}} to tell them apart",
                         series.name, series.features
@@ -185,7 +188,7 @@ impl Spec {
     }
 }
 
-fn resolve_keys(keys: &OneOrMany) -> Result<Keys, SpecError> {
+fn resolve_keys(keys: &OneOrMany) -> Result<Keys, ConfigError> {
     let listed = match keys {
         OneOrMany::One(word) if word == "all" => return Ok(Keys::All),
         // A list in an environment variable is easier to write without brackets.
@@ -193,24 +196,24 @@ fn resolve_keys(keys: &OneOrMany) -> Result<Keys, SpecError> {
         OneOrMany::Many(keys) => keys.clone(),
     };
     if listed.is_empty() {
-        return Err(SpecError::new("[partitions] keys is empty: list keys, or write \"all\""));
+        return Err(ConfigError::new("[partitions] keys is empty: list keys, or write \"all\""));
     }
     for (at, key) in listed.iter().enumerate() {
-        check_key(key).map_err(|error| SpecError::new(format!("[partitions] keys: {error}")))?;
+        check_key(key).map_err(|error| ConfigError::new(format!("[partitions] keys: {error}")))?;
         if listed[..at].contains(key) {
-            return Err(SpecError::new(format!("[partitions] keys: `{key}` is listed twice")));
+            return Err(ConfigError::new(format!("[partitions] keys: `{key}` is listed twice")));
         }
     }
     Ok(Keys::Listed(listed))
 }
 
 /// Several keys need a table that tells them apart; one table beside it may serve them all.
-fn check_tables(keys: &Keys, series: &[Series]) -> Result<(), SpecError> {
+fn check_tables(keys: &Keys, series: &[Series]) -> Result<(), ConfigError> {
     match (keys, series.first()) {
         (Keys::Listed(keys), Some(first))
             if keys.len() > 1 && !series.iter().any(|series| series.table.has_key()) =>
         {
-            Err(SpecError::new(format!(
+            Err(ConfigError::new(format!(
                 "[series.{}] table = \"{}\": no table has {{key}}, so all {} keys of [partitions] would get the features \
                  of the same rows; put {{key}} where their names differ, or list one key",
                 first.name,
@@ -222,21 +225,21 @@ fn check_tables(keys: &Keys, series: &[Series]) -> Result<(), SpecError> {
     }
 }
 
-fn month_or_word(text: &str, key: &str, word: &str) -> Result<Option<Month>, SpecError> {
+fn month_or_word(text: &str, key: &str, word: &str) -> Result<Option<Month>, ConfigError> {
     if text == word {
         return Ok(None);
     }
     let month = text
         .parse()
-        .map_err(|error| SpecError::new(format!("[partitions] {key}: {error}, or \"{word}\"")))?;
+        .map_err(|error| ConfigError::new(format!("[partitions] {key}: {error}, or \"{word}\"")))?;
     Ok(Some(month))
 }
 
-fn resolve_boundary(text: &str) -> Result<Boundary, SpecError> {
+fn resolve_boundary(text: &str) -> Result<Boundary, ConfigError> {
     match text {
         "reset" => Ok(Boundary::Reset),
         "carry" => Ok(Boundary::Carry),
-        _ => Err(SpecError::new(format!("[run] boundary = \"{text}\": write \"reset\" or \"carry\""))),
+        _ => Err(ConfigError::new(format!("[run] boundary = \"{text}\": write \"reset\" or \"carry\""))),
     }
 }
 

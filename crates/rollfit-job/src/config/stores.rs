@@ -1,14 +1,14 @@
-//! Where series come from and features go: [`Place`] and [`SinkSpec`], from `[store]`, `[source]` and `[sink]`.
+//! Where series come from and features go: [`StoreConfig`] and [`SinkConfig`], from `[store]`, `[source]` and `[sink]`.
 
 use std::path::PathBuf;
 
-use super::SpecError;
-use super::config::{Config, PlaceConfig, StoreConfig};
+use super::ConfigError;
+use super::config_file::{ConfigFile, SourceSection, StoreSection};
 use crate::partition::check_key;
 
 /// Where a store is.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct StoreConfig {
     /// `parquet:DIR` or `postgres://...`. May hold secrets: never printed.
     pub url: String,
     /// The directory that relative paths in `url` start from: that of the configuration, or empty, the working directory,
@@ -18,13 +18,13 @@ pub struct Place {
     pub schema: Option<String>,
     /// The command that prints the password, run at each connect.
     pub password_command: Option<String>,
-    /// The directory that the command is run in, see [`Place::url_dir`].
+    /// The directory that the command is run in, see [`StoreConfig::url_dir`].
     pub password_command_dir: PathBuf,
     /// What happens where the server would hide rows from the role.
     pub row_security: RowSecurity,
 }
 
-impl Place {
+impl StoreConfig {
     /// The store of a URL that is not from a configuration.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -70,17 +70,17 @@ impl RowSecurity {
     }
 }
 
-impl std::fmt::Debug for Place {
+impl std::fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Place").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("StoreConfig").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
 /// Where features go, and how.
 #[derive(Clone, Debug)]
-pub struct SinkSpec {
+pub struct SinkConfig {
     /// The store.
-    pub place: Place,
+    pub store: StoreConfig,
     /// Sets the features of one job apart from those of another in the same store.
     pub name: Option<String>,
     /// How features are compressed, in a store of files.
@@ -125,70 +125,70 @@ pub enum Compression {
 }
 
 /// `[store]` is both; `[source]` and `[sink]` stand in its place.
-pub(super) fn resolve_stores(config: &Config) -> Result<(Place, SinkSpec), SpecError> {
+pub(super) fn resolve_stores(file: &ConfigFile) -> Result<(StoreConfig, SinkConfig), ConfigError> {
     let missing = |section: &str| {
-        SpecError::new(format!(
+        ConfigError::new(format!(
             "there is no [{section}] and no [store] section: say where, such as url = \"parquet:./fx\""
         ))
     };
-    let of_store = |store: &StoreConfig| PlaceConfig {
+    let of_store = |store: &StoreSection| SourceSection {
         url: store.url.clone(),
         schema: store.schema.clone(),
         password_command: store.password_command.clone(),
         row_security: store.row_security.clone(),
         dirs: store.dirs.clone(),
     };
-    let store = config.store.as_ref();
-    let source_section = if config.source.is_some() { "source" } else { "store" };
-    let source = config.source.clone().or_else(|| store.map(of_store)).ok_or_else(|| missing("source"))?;
-    let (section, sink) = match &config.sink {
+    let store = file.store.as_ref();
+    let source_section = if file.source.is_some() { "source" } else { "store" };
+    let source = file.source.clone().or_else(|| store.map(of_store)).ok_or_else(|| missing("source"))?;
+    let (section, sink) = match &file.sink {
         Some(sink) => ("sink", sink),
         None => ("store", store.ok_or_else(|| missing("sink"))?),
     };
-    Ok((resolve_place(source_section, source)?, resolve_sink(section, sink, of_store(sink))?))
+    Ok((resolve_store(source_section, source)?, resolve_sink(section, sink, of_store(sink))?))
 }
 
-fn resolve_place(section: &str, place: PlaceConfig) -> Result<Place, SpecError> {
-    let row_security = match place.row_security.as_deref() {
+fn resolve_store(section: &str, store: SourceSection) -> Result<StoreConfig, ConfigError> {
+    let row_security = match store.row_security.as_deref() {
         None => RowSecurity::default(),
         Some(text) => text.parse().map_err(|()| {
-            SpecError::new(format!("[{section}] row_security = \"{text}\": write \"apply\" or \"refuse\""))
+            ConfigError::new(format!("[{section}] row_security = \"{text}\": write \"apply\" or \"refuse\""))
         })?,
     };
-    Ok(Place {
-        schema: place.schema,
-        url_dir: place.dirs.url,
-        password_command: place.password_command,
-        password_command_dir: place.dirs.password_command,
+    Ok(StoreConfig {
+        schema: store.schema,
+        url_dir: store.dirs.url,
+        password_command: store.password_command,
+        password_command_dir: store.dirs.password_command,
         row_security,
-        ..Place::new(place.url)
+        ..StoreConfig::new(store.url)
     })
 }
 
-fn resolve_sink(section: &str, sink: &StoreConfig, place: PlaceConfig) -> Result<SinkSpec, SpecError> {
+fn resolve_sink(section: &str, sink: &StoreSection, store: SourceSection) -> Result<SinkConfig, ConfigError> {
     if let Some(name) = &sink.name {
-        check_key(name).map_err(|error| SpecError::new(format!("[{section}] name: {error}")))?;
+        check_key(name).map_err(|error| ConfigError::new(format!("[{section}] name: {error}")))?;
     }
     let numbers = sink.numbers.parse().map_err(|()| {
-        SpecError::new(format!(
+        ConfigError::new(format!(
             "[{section}] numbers = \"{}\": write \"double precision\", \"numeric\" or \"real\"",
             sink.numbers
         ))
     })?;
-    Ok(SinkSpec {
-        place: resolve_place(section, place)?,
+    Ok(SinkConfig {
+        store: resolve_store(section, store)?,
         name: sink.name.clone(),
         compression: resolve_compression(section, &sink.compression)?,
         numbers,
     })
 }
 
-fn resolve_compression(section: &str, text: &str) -> Result<Compression, SpecError> {
+fn resolve_compression(section: &str, text: &str) -> Result<Compression, ConfigError> {
     match text {
         "none" => Ok(Compression::None),
         "lz4" => Ok(Compression::Lz4),
         "zstd" => Ok(Compression::Zstd),
-        _ => Err(SpecError::new(format!(
+        _ => Err(ConfigError::new(format!(
             "[{section}] compression = \"{text}\": write \"none\", \"lz4\" or \"zstd\""
         ))),
     }
@@ -198,29 +198,29 @@ fn resolve_compression(section: &str, text: &str) -> Result<Compression, SpecErr
 mod tests {
     use std::path::Path;
 
-    use crate::spec::{EXAMPLE, Spec};
+    use crate::config::{EXAMPLE, JobConfig};
 
     #[test]
     fn paths_start_from_the_configuration_but_for_those_of_variables() {
         let text = EXAMPLE.replace("# password_command", "password_command");
         let parse = |variables: &[(&str, &str)]| {
             let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            Spec::parse_in(Path::new("conf"), &text, variables).unwrap()
+            JobConfig::parse_in(Path::new("conf"), &text, variables).unwrap()
         };
-        let spec = parse(&[]);
+        let config = parse(&[]);
         assert_eq!(
-            (spec.source.url_dir.as_path(), spec.source.password_command_dir.as_path()),
+            (config.source.url_dir.as_path(), config.source.password_command_dir.as_path()),
             (Path::new("conf"), Path::new("conf"))
         );
-        assert_eq!(spec.source, spec.sink.place);
-        let spec = parse(&[("ROLLFIT_STORE__URL", "parquet:b")]);
+        assert_eq!(config.source, config.sink.store);
+        let config = parse(&[("ROLLFIT_STORE__URL", "parquet:b")]);
         assert_eq!(
-            (spec.source.url_dir.as_path(), spec.source.password_command_dir.as_path()),
+            (config.source.url_dir.as_path(), config.source.password_command_dir.as_path()),
             (Path::new(""), Path::new("conf"))
         );
-        let spec = parse(&[("ROLLFIT_SINK__URL", "parquet:b")]);
+        let config = parse(&[("ROLLFIT_SINK__URL", "parquet:b")]);
         assert_eq!(
-            (spec.source.url_dir.as_path(), spec.sink.place.url_dir.as_path()),
+            (config.source.url_dir.as_path(), config.sink.store.url_dir.as_path()),
             (Path::new("conf"), Path::new(""))
         );
     }

@@ -1,4 +1,4 @@
-//! [`PostgresProbe`]: asks the server, once a second while a run goes on, what it does for the sessions of this process.
+//! [`PostgresMonitor`]: asks the server, once a second while a run goes on, what it does for the sessions of this process.
 //!
 //! It asks in a session of the pool that no worker has at that moment, so that it never takes one from them, never shares a
 //! partition's transaction, and stays within the budget. Its own session is not counted. What fails is asked again later
@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rollfit_job::spec::RowSecurity;
+use rollfit_job::config::RowSecurity;
 use rollfit_job::store::{Fault, StoreError};
-use rollfit_job::watch::{StoreProbe, StoreSample, StoreWait, WaitKind};
+use rollfit_job::watch::{StoreMonitor, StoreSample, StoreWait, WaitKind};
 use tokio_postgres::Row;
 
-use crate::holders::{Holder, Met};
+use crate::holders::{Holder, SeenHolders};
 use crate::pool::{Pool, PooledSession};
 use crate::session::{Mode, Session, TransactionSettings};
 
@@ -44,9 +44,9 @@ const LOG_POSITION: &str = "
     SELECT CASE WHEN NOT pg_is_in_recovery() THEN (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 END";
 
 /// See the module.
-pub(crate) struct PostgresProbe {
+pub(crate) struct PostgresMonitor {
     pool: Arc<Pool>,
-    met: Arc<Met>,
+    seen_holders: Arc<SeenHolders>,
     log: Log,
     pause: Option<Pause>,
 }
@@ -66,9 +66,9 @@ struct Pause {
     length: Duration,
 }
 
-impl PostgresProbe {
-    pub(crate) fn new(pool: Arc<Pool>, met: Arc<Met>) -> Self {
-        Self { pool, met, log: Log::At(None), pause: None }
+impl PostgresMonitor {
+    pub(crate) fn new(pool: Arc<Pool>, seen_holders: Arc<SeenHolders>) -> Self {
+        Self { pool, seen_holders, log: Log::At(None), pause: None }
     }
 
     fn ask(&mut self, session: &mut PooledSession) -> Result<StoreSample, StoreError> {
@@ -78,17 +78,17 @@ impl PostgresProbe {
             idle: 2 * STATEMENT_TIMEOUT,
             row_security: RowSecurity::Refuse,
         };
-        let sample = session.begin(Mode::Monitor, &settings).and_then(|()| self.look(session));
+        let sample = session.begin(Mode::Monitor, &settings).and_then(|()| self.inspect(session));
         session.roll_back();
         sample
     }
 
-    fn look(&mut self, session: &mut Session) -> Result<StoreSample, StoreError> {
+    fn inspect(&mut self, session: &mut Session) -> Result<StoreSample, StoreError> {
         let rows = session.rows("look at the server's sessions", SESSIONS, &[])?;
         let first =
             rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
         self.check_name(first.get(0))?;
-        let own: Vec<OwnSession> = rows.iter().filter_map(OwnSession::of).collect();
+        let own: Vec<OwnSession> = rows.iter().filter_map(OwnSession::from_row).collect();
         let lock_holders = self.lock_holders(session, &own)?;
         let is_working = |session: &&OwnSession| session.is_active && session.wait.is_none();
         Ok(StoreSample {
@@ -121,7 +121,7 @@ impl PostgresProbe {
         let is_waiting =
             |session: &&OwnSession| session.wait.as_ref().is_some_and(|(kind, _)| *kind == WaitKind::Lock);
         let waiting: Vec<i32> = own.iter().filter(is_waiting).map(|session| session.pid).collect();
-        let mut holders: BTreeSet<String> = self.met.lately().into_iter().collect();
+        let mut holders: BTreeSet<String> = self.seen_holders.recent().into_iter().collect();
         if !waiting.is_empty() {
             holders.extend(Holder::blocking(session, &waiting)?);
         }
@@ -129,7 +129,7 @@ impl PostgresProbe {
     }
 }
 
-impl StoreProbe for PostgresProbe {
+impl StoreMonitor for PostgresMonitor {
     fn sample(&mut self) -> Result<StoreSample, StoreError> {
         if let Some(pause) = self.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
             return Err(StoreError::new(Fault::Transient, pause.cause.clone()));
@@ -190,7 +190,7 @@ struct OwnSession {
 }
 
 impl OwnSession {
-    fn of(row: &Row) -> Option<Self> {
+    fn from_row(row: &Row) -> Option<Self> {
         Some(Self {
             pid: row.get::<_, Option<i32>>(3)?,
             is_active: row.get::<_, Option<bool>>(4).unwrap_or(false),

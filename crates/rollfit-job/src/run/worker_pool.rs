@@ -1,7 +1,7 @@
-//! [`Crew`]: the workers of a run, plain threads, hired and dismissed while it goes on; and the watch over them, once a
+//! [`WorkerPool`]: the workers of a run, plain threads, started and retired while it goes on; and the watch over them, once a
 //! second.
 //!
-//! Holds true: a dismissed worker finishes the partition in hand. As long as partitions are left there is a worker.
+//! Invariants: a retired worker finishes the partition in progress. As long as partitions are left there is a worker.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,22 +9,22 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::Scope;
 use std::time::Duration;
 
+use super::monitor_loop::MonitorLoop;
 use super::partition::Runner;
-use super::probing::Probing;
 use super::queue::{Next, Queue};
 use super::{Outcome, Spent, Try};
 use crate::activity::{self, Activity, Lane, during};
 use crate::features::FeatureEngine;
 use crate::lock::{lock, unpoisoned};
 use crate::partition::Partition;
-use crate::watch::{Moment, StoreProbe};
+use crate::watch::{Moment, StoreMonitor};
 use crate::workers::{Finished, Policy, Situation};
 
 /// How often the run is looked at.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// The workers of a run and what they work on.
-pub(super) struct Crew<'a> {
+pub(super) struct WorkerPool<'a> {
     runner: &'a Runner<'a>,
     queue: Queue,
     outcomes: Mutex<Vec<(Partition, Outcome)>>,
@@ -36,10 +36,10 @@ pub(super) struct Crew<'a> {
     /// Told when a worker leaves.
     left: Condvar,
     workers_max: AtomicUsize,
-    store: Probing,
+    store: MonitorLoop,
 }
 
-impl<'a> Crew<'a> {
+impl<'a> WorkerPool<'a> {
     pub(super) fn new(runner: &'a Runner<'a>, queue: Queue) -> Self {
         Self {
             runner,
@@ -50,7 +50,7 @@ impl<'a> Crew<'a> {
             lanes: Mutex::default(),
             left: Condvar::new(),
             workers_max: AtomicUsize::new(0),
-            store: Probing::default(),
+            store: MonitorLoop::default(),
         }
     }
 
@@ -64,14 +64,14 @@ impl<'a> Crew<'a> {
     pub(super) fn work(&self) {
         let job = self.runner.job;
         let partitions = self.runner.done.totals().partitions as usize;
-        let (policy, first) = Policy::new(&Situation::of(job, partitions));
+        let (policy, first) = Policy::new(&Situation::new(job, partitions));
         self.wanted.store(first.workers, Ordering::Relaxed);
         self.runner.observer.decided(&first);
         std::thread::scope(|scope| {
-            if let Some(probe) = job.sink.probe() {
+            if let Some(monitor) = job.sink.monitor() {
                 let _ = std::thread::Builder::new()
-                    .name("store probe".to_owned())
-                    .spawn_scoped(scope, move || self.probe(probe));
+                    .name("store monitor".to_owned())
+                    .spawn_scoped(scope, move || self.monitor(monitor));
             }
             self.watch(scope, policy);
             self.store.end();
@@ -81,7 +81,7 @@ impl<'a> Crew<'a> {
     /// Hires who is missing and looks at the run once a second, until all have left for good.
     fn watch<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, mut policy: Policy) {
         loop {
-            self.hire(scope);
+            self.spawn_missing(scope);
             let all_left = self.wait(PERIOD);
             let moment = self.moment();
             self.runner.observer.sampled(&moment);
@@ -97,11 +97,11 @@ impl<'a> Crew<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.queue.len() == 0 || self.runner.stop.is_wanted()
+        self.queue.len() == 0 || self.runner.stop.requested()
     }
 
     /// Starts the workers that are wanted and not there, no more than there are partitions left for.
-    fn hire<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+    fn spawn_missing<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         let wanted = self.wanted.load(Ordering::Relaxed);
         let missing: Vec<usize> = {
             let lanes = lock(&self.lanes);
@@ -112,27 +112,27 @@ impl<'a> Crew<'a> {
                 return;
             }
             let lane = Lane::new(worker);
-            self.enlist(worker, &lane);
+            self.register(worker, &lane);
             let thread = std::thread::Builder::new().name(format!("worker {worker}"));
             let own_lane = Arc::clone(&lane);
             if thread.spawn_scoped(scope, move || self.work_as(worker, &own_lane)).is_err() {
-                return self.make_do_without(worker, &lane);
+                return self.run_inline(worker, &lane);
             }
         }
     }
 
-    fn enlist(&self, worker: usize, lane: &Arc<Lane>) {
+    fn register(&self, worker: usize, lane: &Arc<Lane>) {
         let mut lanes = lock(&self.lanes);
         lanes.insert(worker, Arc::clone(lane));
         self.workers_max.fetch_max(lanes.len(), Ordering::Relaxed);
     }
 
     /// The system gives no more threads. Those there are do the work; without any, this one does.
-    fn make_do_without(&self, worker: usize, lane: &Arc<Lane>) {
+    fn run_inline(&self, worker: usize, lane: &Arc<Lane>) {
         if lock(&self.lanes).len() == 1 {
             self.work_as(worker, lane);
         } else {
-            self.leave(worker);
+            self.retire(worker);
         }
     }
 
@@ -155,19 +155,19 @@ impl<'a> Crew<'a> {
     }
 
     /// What the store does not tell is told once.
-    fn probe(&self, probe: Box<dyn StoreProbe>) {
-        self.store.ask(probe, |error| {
+    fn monitor(&self, monitor: Box<dyn StoreMonitor>) {
+        self.store.run(monitor, |error| {
             let cause = crate::error_chain(error);
             self.runner.observer.unavailable(self.runner.started.elapsed(), "the store", &cause);
         });
     }
 
     fn work_as(&self, worker: usize, lane: &Arc<Lane>) {
-        let _leaving = Leaving { crew: self, worker };
+        let _retire = RetireOnDrop { pool: self, worker };
         activity::start(Arc::clone(lane));
-        let mut engine = FeatureEngine::new(self.runner.job.spec);
+        let mut engine = FeatureEngine::new(self.runner.job.config);
         while worker < self.wanted.load(Ordering::Relaxed)
-            && !self.runner.stop.is_wanted()
+            && !self.runner.stop.requested()
             && let Some(next) = self.queue.take()
         {
             lane.begin(Some(&next.partition));
@@ -208,21 +208,21 @@ impl<'a> Crew<'a> {
         during(Activity::Waiting, || self.runner.stop.sleep(HELD_PAUSE));
     }
 
-    fn leave(&self, worker: usize) {
+    fn retire(&self, worker: usize) {
         lock(&self.lanes).remove(&worker);
         self.left.notify_all();
     }
 }
 
 /// Strikes a worker off the list when it leaves, in whatever way: nobody is waited for who is not there.
-struct Leaving<'a> {
-    crew: &'a Crew<'a>,
+struct RetireOnDrop<'a> {
+    pool: &'a WorkerPool<'a>,
     worker: usize,
 }
 
-impl Drop for Leaving<'_> {
+impl Drop for RetireOnDrop<'_> {
     fn drop(&mut self) {
-        self.crew.leave(self.worker);
+        self.pool.retire(self.worker);
     }
 }
 

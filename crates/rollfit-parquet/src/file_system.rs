@@ -1,4 +1,4 @@
-//! [`Files`]: the operations on files that a commit is made of, few enough that a test can fail or stop at each.
+//! [`FileSystem`]: the operations on files that a commit is made of, few enough that a test can fail or stop at each.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use rollfit_files::regular_file;
 
 /// What a commit does to the file system.
-pub trait Files: Send + Sync {
+pub trait FileSystem: Send + Sync {
     /// Creates a file. What had its name is removed, never written through.
     ///
     /// # Errors
@@ -48,9 +48,9 @@ pub trait OutputFile: Write + Send {
 
 /// The file system of this machine.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct RealFiles;
+pub struct OsFileSystem;
 
-impl Files for RealFiles {
+impl FileSystem for OsFileSystem {
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
         Ok(Box::new(regular_file::create(path)?))
     }
@@ -76,7 +76,7 @@ impl OutputFile for File {
 }
 
 /// Creates a directory and those above it, each made durable in the one that holds it.
-pub(crate) fn create_dirs(files: &dyn Files, path: &Path) -> io::Result<()> {
+pub(crate) fn create_dirs(files: &dyn FileSystem, path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! [`Weather`]: a network that is slow rather than broken.
+//! [`NetworkConditions`]: a network that is slow rather than broken.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use crate::frames::Frame;
 /// How slow a network is: every question takes so much longer, and so many bytes a second reach the server, on all
 /// connections together.
 #[derive(Default)]
-pub(crate) struct Weather {
+pub(crate) struct NetworkConditions {
     pub(crate) latency: Duration,
     pub(crate) bytes_per_s: Option<f64>,
     /// When the road to the server is free again.
     free_at: Mutex<Option<Instant>>,
 }
 
-impl Weather {
+impl NetworkConditions {
     pub(crate) fn far(latency: Duration) -> Self {
         Self { latency, ..Self::default() }
     }

@@ -1,16 +1,16 @@
-//! [`Probing`]: the store asked how it is, on a thread of its own, while a run goes on.
+//! [`MonitorLoop`]: the store asked how it is, on a thread of its own, while a run goes on.
 //!
-//! Holds true: asking costs next to none of the processor time of this process; what the store does not answer is told
+//! Invariants: asking costs next to none of the processor time of this process; what the store does not answer is told
 //! once.
 
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use super::brake::process_cpu_s;
+use super::throttle::process_cpu_s;
 use crate::activity::thread_cpu_us;
 use crate::lock::{lock, unpoisoned};
 use crate::store::StoreError;
-use crate::watch::{StoreProbe, StoreSample};
+use crate::watch::{StoreMonitor, StoreSample};
 
 /// How often the store is asked at most.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -21,13 +21,13 @@ const TIMES_THE_COST: f64 = 300.0;
 
 /// What the store said last.
 #[derive(Default)]
-pub(super) struct Probing {
+pub(super) struct MonitorLoop {
     latest: Mutex<Option<StoreSample>>,
     is_over: Mutex<bool>,
     ended: Condvar,
 }
 
-impl Probing {
+impl MonitorLoop {
     /// How the store was when it was asked last; none where it did not tell.
     pub(super) fn latest(&self) -> Option<StoreSample> {
         lock(&self.latest).clone()
@@ -39,15 +39,15 @@ impl Probing {
         self.ended.notify_all();
     }
 
-    /// Asks until the end; gives the first failure to `tell`.
-    pub(super) fn ask(&self, mut probe: Box<dyn StoreProbe>, tell: impl Fn(&StoreError)) {
-        let mut told = false;
+    /// Asks until the end; gives the first failure to `report`.
+    pub(super) fn run(&self, mut monitor: Box<dyn StoreMonitor>, report: impl Fn(&StoreError)) {
+        let mut reported = false;
         loop {
-            let cost = Cost::of(|| {
-                let sample = probe.sample();
-                if let (Err(error), false) = (&sample, told) {
-                    told = true;
-                    tell(error);
+            let cost = Cost::from_work(|| {
+                let sample = monitor.sample();
+                if let (Err(error), false) = (&sample, reported) {
+                    reported = true;
+                    report(error);
                 }
                 *lock(&self.latest) = sample.ok();
             });
@@ -73,7 +73,7 @@ struct Cost {
 }
 
 impl Cost {
-    fn of(work: impl FnOnce()) -> Self {
+    fn from_work(work: impl FnOnce()) -> Self {
         let (process_s_before, before_us) = (process_cpu_s(), thread_cpu_us());
         work();
         Self { own_s: (thread_cpu_us() - before_us) as f64 / 1e6, process_s_before }
@@ -93,7 +93,7 @@ mod tests {
 
     struct Silent<'a>(&'a AtomicUsize);
 
-    impl StoreProbe for Silent<'_> {
+    impl StoreMonitor for Silent<'_> {
         fn sample(&mut self) -> Result<StoreSample, StoreError> {
             self.0.fetch_add(1, Ordering::Relaxed);
             Err(StoreError::permanent("not for you"))
@@ -101,20 +101,20 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_does_not_answer_is_told_of_once_and_the_end_is_heeded_at_once() {
+    fn a_store_that_does_not_answer_is_told_of_once_and_the_end_is_noticed_at_once() {
         static ASKED: AtomicUsize = AtomicUsize::new(0);
-        let (probing, told) = (Probing::default(), AtomicUsize::new(0));
+        let (monitor_loop, reported) = (MonitorLoop::default(), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                probing.ask(Box::new(Silent(&ASKED)), |_| {
-                    told.fetch_add(1, Ordering::Relaxed);
+                monitor_loop.run(Box::new(Silent(&ASKED)), |_| {
+                    reported.fetch_add(1, Ordering::Relaxed);
                 });
             });
             while ASKED.load(Ordering::Relaxed) < 2 {
                 std::thread::yield_now();
             }
-            probing.end();
+            monitor_loop.end();
         });
-        assert_eq!((told.into_inner(), probing.latest()), (1, None));
+        assert_eq!((reported.into_inner(), monitor_loop.latest()), (1, None));
     }
 }

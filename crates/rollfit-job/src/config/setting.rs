@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use toml::de::DeTable;
 
-use super::RunSpec;
-use super::config::Override;
+use super::RunConfig;
+use super::config_file::Override;
 
 /// Where a setting came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct Setting {
 pub struct Origins(Vec<(String, Origin)>);
 
 impl Origins {
-    pub(super) fn of(text: &str, overrides: &[Override]) -> Self {
+    pub(super) fn parse(text: &str, overrides: &[Override]) -> Self {
         let in_environment = overrides.iter().filter_map(|given| {
             let key = given.key_in("run")?;
             Some((key.to_owned(), Origin::Variable(given.variable().to_owned())))
@@ -60,7 +60,7 @@ fn lines_of_run(text: &str) -> Vec<(String, Origin)> {
     run.iter().map(|(key, _)| (key.get_ref().to_string(), Origin::Line(line(key.span().start)))).collect()
 }
 
-impl RunSpec {
+impl RunConfig {
     /// The settings that decide how fast a run can be.
     pub fn settings(&self, origins: &Origins) -> Vec<Setting> {
         let setting = |key: &str, value: Option<String>| Setting {

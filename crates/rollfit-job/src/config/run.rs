@@ -1,9 +1,9 @@
-//! [`RunSpec`]: how a job runs, from `[run]`: workers, retries, timeouts and limits.
+//! [`RunConfig`]: how a job runs, from `[run]`: workers, retries, timeouts and limits.
 
 use std::time::Duration;
 
-use super::SpecError;
-use super::config::{Config, NumberOrWord};
+use super::ConfigError;
+use super::config_file::{ConfigFile, NumberOrWord};
 
 /// How many workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Order {
 
 /// How a job runs.
 #[derive(Clone, Copy, Debug)]
-pub struct RunSpec {
+pub struct RunConfig {
     /// How many partitions are worked on at once.
     pub workers: Workers,
     /// How often a partition is tried when its faults are transient.
@@ -54,34 +54,34 @@ pub struct RunSpec {
     pub join_loss_max: f64,
 }
 
-pub(super) fn resolve_run(config: &Config) -> Result<RunSpec, SpecError> {
-    let run = &config.run;
+pub(super) fn resolve_run(file: &ConfigFile) -> Result<RunConfig, ConfigError> {
+    let run = &file.run;
     let share = |key: &str, value: f64| {
-        let error = || SpecError::new(format!("[run] {key} = {value}: a share lies between 0 and 1"));
+        let error = || ConfigError::new(format!("[run] {key} = {value}: a share lies between 0 and 1"));
         if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(error()) }
     };
     let seconds = |key: &str, value: f64| {
         Duration::try_from_secs_f64(value)
-            .map_err(|_| SpecError::new(format!("[run] {key} = {value}: give seconds, 0 or more")))
+            .map_err(|_| ConfigError::new(format!("[run] {key} = {value}: give seconds, 0 or more")))
     };
     let timeout = |key: &str, value: f64| {
         let error =
-            || SpecError::new(format!("[run] {key} = {value}: give seconds, at least 1 and at most 86400"));
+            || ConfigError::new(format!("[run] {key} = {value}: give seconds, at least 1 and at most 86400"));
         if (1.0..=86_400.0).contains(&value) { seconds(key, value) } else { Err(error()) }
     };
     let limit = |key: &str, value: Option<f64>, unit: &str| match value {
-        Some(value) if !(value > 0.0 && value.is_finite()) => Err(SpecError::new(format!(
+        Some(value) if !(value > 0.0 && value.is_finite()) => Err(ConfigError::new(format!(
             "[run] {key} = {value}: give {unit}, more than 0; leave it out for no limit"
         ))),
         value => Ok(value),
     };
     if run.store_sessions_max == Some(0) {
-        return Err(SpecError::new("[run] store_sessions_max = 0: at least one session is needed"));
+        return Err(ConfigError::new("[run] store_sessions_max = 0: at least one session is needed"));
     }
     if run.attempts == 0 {
-        return Err(SpecError::new("[run] attempts = 0: a partition must be tried at least once"));
+        return Err(ConfigError::new("[run] attempts = 0: a partition must be tried at least once"));
     }
-    Ok(RunSpec {
+    Ok(RunConfig {
         workers: resolve_workers(&run.workers)?,
         attempts: run.attempts,
         retry_for: seconds("retry_for_s", run.retry_for_s)?,
@@ -101,22 +101,22 @@ pub(super) fn resolve_run(config: &Config) -> Result<RunSpec, SpecError> {
     })
 }
 
-fn resolve_workers(workers: &NumberOrWord) -> Result<Workers, SpecError> {
+fn resolve_workers(workers: &NumberOrWord) -> Result<Workers, ConfigError> {
     match workers {
         NumberOrWord::Word(word) => {
-            word.parse().map_err(|error| SpecError::new(format!("[run] workers: {error}")))
+            word.parse().map_err(|error| ConfigError::new(format!("[run] workers: {error}")))
         }
         NumberOrWord::Number(number) => {
-            number.to_string().parse().map_err(|error| SpecError::new(format!("[run] workers: {error}")))
+            number.to_string().parse().map_err(|error| ConfigError::new(format!("[run] workers: {error}")))
         }
     }
 }
 
-fn resolve_order(text: &str) -> Result<Order, SpecError> {
+fn resolve_order(text: &str) -> Result<Order, ConfigError> {
     match text {
         "plan" => Ok(Order::Plan),
         "largest-first" => Ok(Order::LargestFirst),
-        _ => Err(SpecError::new(format!("[run] order = \"{text}\": write \"plan\" or \"largest-first\""))),
+        _ => Err(ConfigError::new(format!("[run] order = \"{text}\": write \"plan\" or \"largest-first\""))),
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use rollfit::{Metric, Window};
 
-use super::config::{Config, SeriesConfig};
+use super::config_file::{ConfigFile, SeriesSection};
 use super::error::nearest;
-use super::{Pattern, PatternError, SpecError, TIME_COLUMN};
+use super::{ConfigError, Pattern, PatternError, TIME_COLUMN};
 use crate::partition::{Partition, check_key};
 
 /// One input column and the features made of it.
@@ -78,21 +78,18 @@ impl Series {
     }
 }
 
-pub(super) fn resolve_series(config: &Config) -> Result<Vec<Series>, SpecError> {
-    if config.series.is_empty() {
-        return Err(SpecError::new("there is no [series.NAME] section: a job needs at least one series"));
+pub(super) fn resolve_series(file: &ConfigFile) -> Result<Vec<Series>, ConfigError> {
+    if file.series.is_empty() {
+        return Err(ConfigError::new("there is no [series.NAME] section: a job needs at least one series"));
     }
-    let series: Vec<Series> = config
-        .series
-        .iter()
-        .map(|(name, series)| one_series(name, series, config))
-        .collect::<Result<_, _>>()?;
+    let series: Vec<Series> =
+        file.series.iter().map(|(name, series)| one_series(name, series, file)).collect::<Result<_, _>>()?;
     let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
     for (name, column) in
         series.iter().flat_map(|s| s.columns.iter().map(|column| (s.name.as_str(), column.as_str())))
     {
         if let Some(other) = owners.insert(column, name) {
-            return Err(SpecError::new(format!(
+            return Err(ConfigError::new(format!(
                 "[series.{name}] column: two features would be called `{column}` (the other belongs to {other}); \
                  use {{metric}}, {{series}} and {{window}} to tell them apart"
             )));
@@ -101,16 +98,16 @@ pub(super) fn resolve_series(config: &Config) -> Result<Vec<Series>, SpecError> 
     Ok(series)
 }
 
-fn one_series(name: &str, series: &SeriesConfig, config: &Config) -> Result<Series, SpecError> {
-    let at = |key: &str, error: PatternError| SpecError::new(format!("[series.{name}] {key} = {error}"));
-    let labels = series.windows.as_ref().or(config.windows.as_ref()).ok_or_else(|| {
-        SpecError::new(format!("series `{name}` has no windows: add a [windows] section, such as w15 = 15"))
+fn one_series(name: &str, series: &SeriesSection, file: &ConfigFile) -> Result<Series, ConfigError> {
+    let at = |key: &str, error: PatternError| ConfigError::new(format!("[series.{name}] {key} = {error}"));
+    let labels = series.windows.as_ref().or(file.windows.as_ref()).ok_or_else(|| {
+        ConfigError::new(format!("series `{name}` has no windows: add a [windows] section, such as w15 = 15"))
     })?;
     let section =
         if series.windows.is_some() { format!("[series.{name}.windows]") } else { "[windows]".to_owned() };
     let windows = resolve_windows(labels, &section)?;
-    let metrics = resolve_metrics(series.metrics.as_ref().or(config.features.metrics.as_ref()), name)?;
-    let column = series.column.as_deref().or(config.features.column.as_deref());
+    let metrics = resolve_metrics(series.metrics.as_ref().or(file.features.metrics.as_ref()), name)?;
+    let column = series.column.as_deref().or(file.features.column.as_deref());
     let column =
         Pattern::parse(column.unwrap_or("{metric}_{series}_{window}"), &["metric", "series", "window"])
             .map_err(|error| at("column", error))?;
@@ -147,21 +144,21 @@ fn feature_columns(
 fn resolve_windows(
     labels: &indexmap::IndexMap<String, i64>,
     section: &str,
-) -> Result<Vec<LabelledWindow>, SpecError> {
+) -> Result<Vec<LabelledWindow>, ConfigError> {
     if labels.is_empty() {
-        return Err(SpecError::new(format!("{section} is empty: add one, such as w15 = 15")));
+        return Err(ConfigError::new(format!("{section} is empty: add one, such as w15 = 15")));
     }
     let mut windows: Vec<LabelledWindow> = Vec::new();
     for (label, &rows) in labels {
         let window = usize::try_from(rows).ok().and_then(|rows| Window::new(rows).ok()).ok_or_else(|| {
-            SpecError::new(format!(
+            ConfigError::new(format!(
                 "{section} {label} = {rows}: a window has {} to {} rows",
                 Window::MIN_ROWS,
                 Window::MAX_ROWS
             ))
         })?;
         if let Some(other) = windows.iter().find(|other| other.window == window) {
-            return Err(SpecError::new(format!(
+            return Err(ConfigError::new(format!(
                 "{section} {label} = {rows}: `{}` has {rows} rows too; remove one of them",
                 other.label
             )));
@@ -172,7 +169,7 @@ fn resolve_windows(
 }
 
 /// The metrics named, in the order of the catalogue, or those stored by default.
-fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metric>, SpecError> {
+fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metric>, ConfigError> {
     let Some(names) = names else { return Ok(Metric::STORED.to_vec()) };
     let known = || Metric::ALL.iter().map(|metric| metric.name());
     for name in names {
@@ -180,7 +177,7 @@ fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metr
             let hint =
                 nearest(name, known()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
             let all = known().collect::<Vec<_>>().join(", ");
-            return Err(SpecError::new(format!(
+            return Err(ConfigError::new(format!(
                 "series `{series}`: unknown metric `{name}`; {hint}known are {all}"
             )));
         }
@@ -188,10 +185,10 @@ fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metr
     let metrics: Vec<Metric> =
         Metric::ALL.iter().copied().filter(|metric| names.iter().any(|name| name == metric.name())).collect();
     if metrics.is_empty() {
-        return Err(SpecError::new(format!("series `{series}`: metrics is empty; name at least one")));
+        return Err(ConfigError::new(format!("series `{series}`: metrics is empty; name at least one")));
     }
     if metrics.len() < names.len() {
-        return Err(SpecError::new(format!("series `{series}`: a metric is named twice")));
+        return Err(ConfigError::new(format!("series `{series}`: a metric is named twice")));
     }
     Ok(metrics)
 }

@@ -3,48 +3,48 @@
 
 use super::*;
 
-fn parse(text: &str) -> Result<Spec, SpecError> {
-    Spec::parse(text, [])
+fn parse(text: &str) -> Result<JobConfig, ConfigError> {
+    JobConfig::parse(text, [])
 }
 
 /// The example with `old` replaced by `new`.
-fn changed(old: &str, new: &str) -> Result<Spec, SpecError> {
+fn changed(old: &str, new: &str) -> Result<JobConfig, ConfigError> {
     assert!(EXAMPLE.contains(old), "{old}");
     parse(&EXAMPLE.replacen(old, new, 1))
 }
 
 /// The example with these variables in the environment.
-fn with(variables: &[(&str, &str)]) -> Result<Spec, SpecError> {
+fn with(variables: &[(&str, &str)]) -> Result<JobConfig, ConfigError> {
     let variable = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    Spec::parse(EXAMPLE, variables.iter().map(variable))
+    JobConfig::parse(EXAMPLE, variables.iter().map(variable))
 }
 
 #[track_caller]
-fn assert_error(result: Result<Spec, SpecError>, parts: &[&str]) {
+fn assert_error(result: Result<JobConfig, ConfigError>, parts: &[&str]) {
     let message = result.expect_err("a wrong configuration was taken").to_string();
     for part in parts {
         assert!(message.contains(part), "`{part}` is not in: {message}");
     }
 }
 
-fn columns(spec: &Spec) -> Vec<&str> {
-    spec.series.iter().flat_map(|series| series.columns.iter().map(String::as_str)).collect()
+fn columns(config: &JobConfig) -> Vec<&str> {
+    config.series.iter().flat_map(|series| series.columns.iter().map(String::as_str)).collect()
 }
 
 // ------------------------------------------------------------------------------------- the reference workload
 
 #[test]
 fn the_example_is_the_reference_workload() {
-    let spec = parse(EXAMPLE).unwrap();
-    assert_eq!(spec.sink.place.url, "parquet:./fx");
-    assert_eq!(spec.source, spec.sink.place);
-    assert_eq!((spec.sink.name.as_deref(), spec.sink.compression), (None, Compression::Lz4));
-    assert_eq!(spec.keys, Keys::Listed(vec!["eurusd".to_owned(), "gbpusd".to_owned()]));
-    assert_eq!((spec.from, spec.to), ("2017-01".parse().ok(), "2017-12".parse().ok()));
-    assert_eq!((spec.boundary, spec.lookback_rows()), (Boundary::Reset, 0));
-    assert_eq!((spec.run.workers, spec.run.attempts), (Workers::Auto, 10));
+    let config = parse(EXAMPLE).unwrap();
+    assert_eq!(config.sink.store.url, "parquet:./fx");
+    assert_eq!(config.source, config.sink.store);
+    assert_eq!((config.sink.name.as_deref(), config.sink.compression), (None, Compression::Lz4));
+    assert_eq!(config.keys, Keys::Listed(vec!["eurusd".to_owned(), "gbpusd".to_owned()]));
+    assert_eq!((config.from, config.to), ("2017-01".parse().ok(), "2017-12".parse().ok()));
+    assert_eq!((config.boundary, config.lookback_rows()), (Boundary::Reset, 0));
+    assert_eq!((config.run.workers, config.run.attempts), (Workers::Auto, 10));
     let partition = Partition::new("eurusd".to_owned(), "2017-03".parse().unwrap());
-    let tables: Vec<String> = spec.series.iter().map(|series| series.features_table(&partition)).collect();
+    let tables: Vec<String> = config.series.iter().map(|series| series.features_table(&partition)).collect();
     assert_eq!(tables, ["reg_rate_eurusd_2017_03", "reg_bqx_eurusd_2017_03"]);
 }
 
@@ -73,10 +73,10 @@ fn the_reference_columns_stand_in_the_order_of_windows_and_catalogue() {
             wanted.extend(METRICS.map(|metric| format!("{metric}_{series}_{window}")));
         }
     }
-    let spec = parse(EXAMPLE).unwrap();
-    assert_eq!(columns(&spec), wanted);
+    let config = parse(EXAMPLE).unwrap();
+    assert_eq!(columns(&config), wanted);
     assert_eq!(
-        (spec.feature_count(), &wanted[..2]),
+        (config.feature_count(), &wanted[..2]),
         (180, &["a2_idx_w15".to_owned(), "a1_idx_w15".to_owned()][..])
     );
 }
@@ -89,31 +89,33 @@ fn every_default_of_the_example_is_the_default_without_it() {
     let uncommented = uncommented.replace("# retry_for", "retry_for").replace("# statement", "statement");
     let uncommented = uncommented.replace("# idle_timeout", "idle_timeout").replace("# order", "order");
     let minimal: String = EXAMPLE.split("\n[features]").next().unwrap().to_owned();
-    let shown = |text: &str| format!("{:?}", Spec { origins: Origins::default(), ..parse(text).unwrap() });
+    let shown =
+        |text: &str| format!("{:?}", JobConfig { origins: Origins::default(), ..parse(text).unwrap() });
     assert_eq!(shown(&uncommented), shown(EXAMPLE));
     assert_eq!(shown(&minimal), shown(EXAMPLE));
 }
 
 #[test]
 fn windows_keep_the_order_they_are_written_in() {
-    let spec = changed("w15 = 15\nw30 = 30", "zz = 30\nw15 = 15").unwrap();
-    let labels: Vec<&str> = spec.series[0].windows.iter().map(|window| window.label.as_str()).collect();
+    let config = changed("w15 = 15\nw30 = 30", "zz = 30\nw15 = 15").unwrap();
+    let labels: Vec<&str> = config.series[0].windows.iter().map(|window| window.label.as_str()).collect();
     assert_eq!(labels, ["zz", "w15", "w45", "w60", "w75", "agg"]);
-    assert_eq!((columns(&spec)[0], columns(&spec)[15]), ("a2_idx_zz", "a2_idx_w15"));
+    assert_eq!((columns(&config)[0], columns(&config)[15]), ("a2_idx_zz", "a2_idx_w15"));
 }
 
 #[test]
 fn metrics_come_in_the_order_of_the_catalogue() {
-    let spec = changed("# metrics = [\"a2\", \"a1\", \"b\"]", "metrics = [\"r2\", \"a1\", \"a2\"]").unwrap();
-    assert_eq!(columns(&spec)[..4], ["a2_idx_w15", "a1_idx_w15", "r2_idx_w15", "a2_idx_w30"]);
+    let config =
+        changed("# metrics = [\"a2\", \"a1\", \"b\"]", "metrics = [\"r2\", \"a1\", \"a2\"]").unwrap();
+    assert_eq!(columns(&config)[..4], ["a2_idx_w15", "a1_idx_w15", "r2_idx_w15", "a2_idx_w30"]);
 }
 
 #[test]
 fn a_series_may_have_windows_metrics_and_column_of_its_own() {
     let own = "windows = { short = 3, long = 1000 }\nmetrics = [\"prediction\", \"b\"]\ncolumn = \"{window}.{metric}\"";
-    let spec = changed("# windows = { w15 = 15 }", &format!("{own} #")).unwrap();
-    assert_eq!(columns(&spec)[..4], ["short.b", "short.prediction", "long.b", "long.prediction"]);
-    assert_eq!(spec.series[1].columns.len(), 90);
+    let config = changed("# windows = { w15 = 15 }", &format!("{own} #")).unwrap();
+    assert_eq!(columns(&config)[..4], ["short.b", "short.prediction", "long.b", "long.prediction"]);
+    assert_eq!(config.series[1].columns.len(), 90);
     let carried = changed("boundary = \"reset\"", "boundary = \"carry\"").unwrap();
     assert_eq!(carried.lookback_rows(), 89);
 }
@@ -145,7 +147,7 @@ fn a_key_like_no_other_gets_no_hint() {
 #[test]
 fn an_unknown_key_has_its_line_also_when_the_environment_adds_values() {
     let text = EXAMPLE.replacen("workers  =", "worker =", 1);
-    let error = Spec::parse(&text, [("ROLLFIT_RUN__ATTEMPTS".to_owned(), "2".to_owned())]);
+    let error = JobConfig::parse(&text, [("ROLLFIT_RUN__ATTEMPTS".to_owned(), "2".to_owned())]);
     let line = text.lines().position(|line| line.starts_with("worker")).unwrap() + 1;
     assert_error(error, &["`worker`", "did you mean `workers`?", &format!("line {line},")]);
 }
@@ -264,10 +266,10 @@ fn a_column_pattern_that_gives_two_features_one_name_is_refused() {
 
 #[test]
 fn outputs_of_two_partitions_with_one_name_are_refused() {
-    let spec = changed("reg_rate_{key}_{yyyy}_{mm}", "reg_rate_{key}_{yyyy}").unwrap();
+    let config = changed("reg_rate_{key}_{yyyy}_{mm}", "reg_rate_{key}_{yyyy}").unwrap();
     let partition = |month: &str| Partition::new("eurusd".to_owned(), month.parse().unwrap());
     let error =
-        spec.check_outputs([partition("2017-01"), partition("2017-02")].iter()).unwrap_err().to_string();
+        config.check_outputs([partition("2017-01"), partition("2017-02")].iter()).unwrap_err().to_string();
     for part in ["eurusd 2017-01", "eurusd 2017-02", "`reg_rate_eurusd_2017`", "use {key}, {yyyy} and {mm}"] {
         assert!(error.contains(part), "{part}: {error}");
     }
@@ -277,7 +279,7 @@ fn outputs_of_two_partitions_with_one_name_are_refused() {
 
 #[test]
 fn keys_are_all_or_one_or_a_list() {
-    let keys = |text: &str| changed("[\"eurusd\", \"gbpusd\"]", text).map(|spec| spec.keys);
+    let keys = |text: &str| changed("[\"eurusd\", \"gbpusd\"]", text).map(|config| config.keys);
     assert_eq!(keys("\"all\"").unwrap(), Keys::All);
     assert_eq!(keys("\"usdjpy\"").unwrap(), Keys::Listed(vec!["usdjpy".to_owned()]));
     assert_eq!(keys("[\"b\", \"a\"]").unwrap(), Keys::Listed(vec!["b".to_owned(), "a".to_owned()]));
@@ -378,7 +380,7 @@ fn numbers_of_a_run_are_checked() {
 
 #[test]
 fn the_environment_replaces_and_adds_values_of_every_type() {
-    let spec = with(&[
+    let config = with(&[
         ("ROLLFIT_STORE__URL", "parquet:/data/a = b"),
         ("ROLLFIT_STORE__NAME", "\"2024\""),
         ("ROLLFIT_PARTITIONS__KEYS", "[\"usdjpy\"]"),
@@ -392,13 +394,16 @@ fn the_environment_replaces_and_adds_values_of_every_type() {
         ("ROLLFIT_FEATURES__METRICS", "[\"r2\"]"),
     ])
     .unwrap();
-    assert_eq!((spec.source.url.as_str(), spec.sink.name.as_deref()), ("parquet:/data/a = b", Some("2024")));
-    assert_eq!(spec.keys, Keys::Listed(vec!["usdjpy".to_owned()]));
-    assert_eq!((spec.from, spec.run.workers), ("2017-02".parse().ok(), Workers::Fixed(2)));
-    assert_eq!((spec.run.lock_wait.as_millis(), spec.boundary), (1500, Boundary::Carry));
-    assert_eq!(spec.series[0].table.for_key("x"), "bars_x");
-    assert_eq!(spec.lookback_rows(), 199);
-    assert_eq!(columns(&spec)[5..8], ["r2_idx_agg", "r2_idx_w200", "r2_bqx_w15"], "the order is kept");
+    assert_eq!(
+        (config.source.url.as_str(), config.sink.name.as_deref()),
+        ("parquet:/data/a = b", Some("2024"))
+    );
+    assert_eq!(config.keys, Keys::Listed(vec!["usdjpy".to_owned()]));
+    assert_eq!((config.from, config.run.workers), ("2017-02".parse().ok(), Workers::Fixed(2)));
+    assert_eq!((config.run.lock_wait.as_millis(), config.boundary), (1500, Boundary::Carry));
+    assert_eq!(config.series[0].table.for_key("x"), "bars_x");
+    assert_eq!(config.lookback_rows(), 199);
+    assert_eq!(columns(&config)[5..8], ["r2_idx_agg", "r2_idx_w200", "r2_bqx_w15"], "the order is kept");
 }
 
 #[test]
@@ -414,9 +419,10 @@ fn the_environment_may_say_everything() {
         ("SERIES__Y__FEATURES", "f_{key}_{yyyy}_{mm}"),
         ("WINDOWS__W3", "3"),
     ];
-    let spec = Spec::parse("", variables.map(|(name, value)| (format!("ROLLFIT_{name}"), value.to_owned())))
-        .unwrap();
-    assert_eq!((spec.keys, spec.series[0].columns[0].as_str()), (Keys::All, "a2_y_w3"));
+    let config =
+        JobConfig::parse("", variables.map(|(name, value)| (format!("ROLLFIT_{name}"), value.to_owned())))
+            .unwrap();
+    assert_eq!((config.keys, config.series[0].columns[0].as_str()), (Keys::All, "a2_y_w3"));
 }
 
 #[test]
@@ -445,8 +451,8 @@ fn other_variables_are_none_of_ours() {
 
 #[test]
 fn a_variable_cannot_smuggle_a_second_key_in() {
-    let spec = with(&[("ROLLFIT_STORE__URL", "\"parquet:a\"\nname = \"b\"")]).unwrap();
-    assert_eq!((spec.source.url.as_str(), spec.sink.name), ("\"parquet:a\"\nname = \"b\"", None));
+    let config = with(&[("ROLLFIT_STORE__URL", "\"parquet:a\"\nname = \"b\"")]).unwrap();
+    assert_eq!((config.source.url.as_str(), config.sink.name), ("\"parquet:a\"\nname = \"b\"", None));
 }
 
 #[test]
@@ -465,10 +471,10 @@ fn limits_for_good_neighbours_are_more_than_nothing() {
 #[test]
 fn a_setting_knows_whether_a_variable_a_line_or_nobody_set_it() {
     let variables = [("ROLLFIT_RUN__CPU_MAX".to_owned(), "1.5".to_owned())];
-    let spec = Spec::parse(EXAMPLE, variables).unwrap();
+    let config = JobConfig::parse(EXAMPLE, variables).unwrap();
     let line = EXAMPLE.lines().position(|line| line.starts_with("workers")).unwrap() + 1;
     let origin = |name: &str| {
-        let settings = spec.run.settings(&spec.origins);
+        let settings = config.run.settings(&config.origins);
         settings
             .into_iter()
             .find(|setting| setting.name == name)

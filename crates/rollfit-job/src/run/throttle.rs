@@ -1,29 +1,29 @@
-//! [`Brakes`]: what the configuration lets a run use at most, of cores and of bytes a second, and how long to hold back where
+//! [`Throttle`]: what the configuration lets a run use at most, of cores and of bytes a second, and how long to hold back where
 //! it has used more.
 //!
-//! Holds true: what all workers used counts together, and no use is forgotten, so that over time the limit is kept whatever
+//! Invariants: what all workers used counts together, and no use is forgotten, so that over time the limit is kept whatever
 //! their number. An allowance that was not used is gone after a second.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::activity::{Activity, during};
+use crate::config::RunConfig;
 use crate::lock::lock;
-use crate::spec::RunSpec;
-use crate::stop::Stop;
+use crate::stop_signal::StopSignal;
 
 /// The limits of a run.
 #[derive(Debug)]
-pub(super) struct Brakes {
+pub(super) struct Throttle {
     /// Seconds of processor time a second.
-    cores: Option<Brake>,
+    cores: Option<RateLimit>,
     /// Bytes a second.
-    bytes: Option<Brake>,
+    bytes: Option<RateLimit>,
 }
 
 /// One limit.
 #[derive(Debug)]
-struct Brake {
+struct RateLimit {
     per_s: f64,
     paid: Mutex<Paid>,
 }
@@ -40,34 +40,34 @@ const KEPT_S: f64 = 1.0;
 /// What is shorter is not worth a sleep, and is held back with what comes after it.
 const LEAST: Duration = Duration::from_millis(1);
 
-impl Brakes {
-    pub(super) fn of(spec: &RunSpec) -> Self {
+impl Throttle {
+    pub(super) fn new(config: &RunConfig) -> Self {
         let used = process_cpu_s();
         Self {
-            cores: spec.cpu_max.map(|cores| Brake::new(cores, used)),
-            bytes: spec.store_write_mb_per_s_max.map(|mb| Brake::new(mb * 1e6, 0.0)),
+            cores: config.cpu_max.map(|cores| RateLimit::new(cores, used)),
+            bytes: config.store_write_mb_per_s_max.map(|mb| RateLimit::new(mb * 1e6, 0.0)),
         }
     }
 
     /// Holds this worker back for as long as the run has used too much, `now` after its beginning. Not longer than until
     /// what is uncommitted is to be rolled back.
-    pub(super) fn heed(&self, bytes: u64, now: Duration, stop: &Stop) {
-        let cores = self.cores.as_ref().map(|brake| brake.owed(process_cpu_s(), now));
-        let bytes = self.bytes.as_ref().map(|brake| brake.owed(bytes as f64, now));
-        let owed = cores.max(bytes).unwrap_or_default();
-        if owed >= LEAST {
-            during(Activity::Braking, || stop.sleep_in_hand(owed));
+    pub(super) fn wait(&self, bytes: u64, now: Duration, stop: &StopSignal) {
+        let cores = self.cores.as_ref().map(|limit| limit.debt(process_cpu_s(), now));
+        let bytes = self.bytes.as_ref().map(|limit| limit.debt(bytes as f64, now));
+        let debt = cores.max(bytes).unwrap_or_default();
+        if debt >= LEAST {
+            during(Activity::Throttled, || stop.sleep_unless_abandoned(debt));
         }
     }
 }
 
-impl Brake {
+impl RateLimit {
     fn new(per_s: f64, used: f64) -> Self {
         Self { per_s, paid: Mutex::new(Paid { used, until_s: 0.0 }) }
     }
 
     /// How long to use nothing, now that so much was used since ever.
-    fn owed(&self, used: f64, now: Duration) -> Duration {
+    fn debt(&self, used: f64, now: Duration) -> Duration {
         let now_s = now.as_secs_f64();
         let mut paid = lock(&self.paid);
         // Workers may come here in another order than they looked at what was used.
@@ -88,44 +88,44 @@ pub(super) fn process_cpu_s() -> f64 {
 mod tests {
     use super::*;
 
-    fn owed_ms(brake: &Brake, used: f64, now_s: f64) -> u64 {
-        (brake.owed(used, Duration::from_secs_f64(now_s)).as_secs_f64() * 1e3).round() as u64
+    fn debt_ms(limit: &RateLimit, used: f64, now_s: f64) -> u64 {
+        (limit.debt(used, Duration::from_secs_f64(now_s)).as_secs_f64() * 1e3).round() as u64
     }
 
     #[test]
     fn what_was_used_too_much_is_waited_for_and_no_longer() {
-        let brake = Brake::new(100.0, 0.0);
-        assert_eq!(owed_ms(&brake, 100.0, 1.0), 0);
-        assert_eq!(owed_ms(&brake, 150.0, 1.0), 500);
-        assert_eq!(owed_ms(&brake, 150.0, 1.4), 100);
-        assert_eq!(owed_ms(&brake, 150.0, 1.5), 0);
+        let limit = RateLimit::new(100.0, 0.0);
+        assert_eq!(debt_ms(&limit, 100.0, 1.0), 0);
+        assert_eq!(debt_ms(&limit, 150.0, 1.0), 500);
+        assert_eq!(debt_ms(&limit, 150.0, 1.4), 100);
+        assert_eq!(debt_ms(&limit, 150.0, 1.5), 0);
     }
 
     #[test]
     fn an_allowance_that_was_not_used_is_kept_for_a_second() {
-        let brake = Brake::new(100.0, 0.0);
-        assert_eq!(owed_ms(&brake, 100.0, 60.0), 0);
-        assert_eq!(owed_ms(&brake, 110.0, 60.0), 100);
+        let limit = RateLimit::new(100.0, 0.0);
+        assert_eq!(debt_ms(&limit, 100.0, 60.0), 0);
+        assert_eq!(debt_ms(&limit, 110.0, 60.0), 100);
     }
 
     #[test]
     fn what_was_used_before_the_run_is_not_its_own() {
-        let brake = Brake::new(1.0, 50.0);
-        assert_eq!(owed_ms(&brake, 51.0, 1.0), 0);
-        assert_eq!(owed_ms(&brake, 52.0, 1.0), 1000);
+        let limit = RateLimit::new(1.0, 50.0);
+        assert_eq!(debt_ms(&limit, 51.0, 1.0), 0);
+        assert_eq!(debt_ms(&limit, 52.0, 1.0), 1000);
     }
 
     #[test]
     fn workers_that_wait_as_told_stay_within_the_limit_whatever_their_number() {
         for workers in [1, 3, 16] {
-            let brake = Brake::new(10.0, 0.0);
+            let limit = RateLimit::new(10.0, 0.0);
             let mut free_at_s = vec![0.0_f64; workers];
             let mut used = 0.0;
             for _ in 0..2000 {
                 let worker = (0..workers).min_by(|a, b| free_at_s[*a].total_cmp(&free_at_s[*b])).unwrap();
                 let now_s = free_at_s[worker] + 0.01;
                 used += 1.0;
-                free_at_s[worker] = now_s + brake.owed(used, Duration::from_secs_f64(now_s)).as_secs_f64();
+                free_at_s[worker] = now_s + limit.debt(used, Duration::from_secs_f64(now_s)).as_secs_f64();
             }
             let took_s = free_at_s.into_iter().fold(0.0, f64::max);
             assert!(used / took_s <= 10.1, "{workers} workers used {} a second", used / took_s);
