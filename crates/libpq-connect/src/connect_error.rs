@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
-use crate::explain;
-
 /// What the system or a library said.
 type Source = Box<dyn Error + Send + Sync>;
 
@@ -164,8 +162,14 @@ impl ConnectError {
 fn is_refusal(error: &tokio_postgres::Error) -> bool {
     match error.code() {
         Some(code) => *code != SqlState::CANNOT_CONNECT_NOW,
-        None => explain::is_about_authentication(error),
+        None => is_about_authentication(error),
     }
+}
+
+/// Whether authentication failed on this side: the server did not refuse it. Only the message of tokio-postgres says so.
+fn is_about_authentication(error: &tokio_postgres::Error) -> bool {
+    const AUTHENTICATION: &str = "authentication error";
+    error.to_string() == AUTHENTICATION
 }
 
 fn is_server_full(error: &tokio_postgres::Error) -> bool {

@@ -2,16 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::time::Duration;
 
 use tokio_postgres::config::ChannelBinding;
-use tokio_postgres::{Client, Config};
+use tokio_postgres::Config;
 
 use crate::connect_error::ConnectError;
 use crate::environment::Environment;
 use crate::host::{self, Host};
-use crate::host_attempt::HostAttempt;
 use crate::pass_file::PassFile;
 use crate::password_source::PasswordSource;
 use crate::role::{ROLES, Role};
@@ -32,9 +30,6 @@ const BINDINGS: [(&str, ChannelBinding); 3] = [
     ("prefer", ChannelBinding::Prefer),
     ("require", ChannelBinding::Require),
 ];
-
-/// Exchanges messages with the server. Spawn it: the client works as long as it runs.
-pub type ConnectionTask = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
 /// How to connect: hosts, user, database, TLS, and where the password comes from.
 ///
@@ -107,27 +102,6 @@ impl ConnectOptions {
     /// Returns whether every host is a Unix socket or a loopback address.
     pub fn is_local(&self) -> bool {
         self.hosts.iter().all(Host::is_local)
-    }
-
-    /// Connects to the first host that accepts the connection and is of the kind that `target_session_attrs` asks for.
-    ///
-    /// # Errors
-    /// When the password or a certificate cannot be read, or no host will do.
-    pub async fn connect(&self) -> Result<(Client, ConnectionTask), ConnectError> {
-        let tls = self.tls.load()?;
-        let password = self.password.fetch().await?;
-        let mut failures = Vec::new();
-        for role in self.role.unwrap_or(Role::Any).rounds() {
-            for host in self.in_order(self.hosts.iter().collect()) {
-                let attempt =
-                    HostAttempt { options: self, tls: tls.as_ref(), password: &password, host, role: *role };
-                match attempt.run().await {
-                    Err(error) if !error.is_final() => failures.push(error),
-                    end => return end,
-                }
-            }
-        }
-        Err(ConnectError::from_failures(failures))
     }
 
     /// Returns the items in the order in which to try them.

@@ -12,7 +12,6 @@ use crate::tls_options::{Roots, TlsOptions, Verification};
 
 /// Messages of tokio-postgres for kinds of errors that only their message tells apart.
 const TLS: &str = "error performing TLS handshake";
-const AUTHENTICATION: &str = "authentication error";
 const NO_TLS: &str = "server does not support TLS";
 const PASSWORD_MISSING: &str = "password missing";
 
@@ -33,11 +32,6 @@ pub(crate) fn failure(
         true => ConnectError::NoPassword { at, warning: warning.map(str::to_owned) },
         false => ConnectError::Connection { at, source },
     }
-}
-
-/// Whether authentication failed on this side: the server did not refuse it.
-pub(crate) fn is_about_authentication(error: &tokio_postgres::Error) -> bool {
-    error.to_string() == AUTHENTICATION
 }
 
 /// What is wrong with TLS, if TLS is what is wrong. A handshake that the network broke off says nothing about TLS.

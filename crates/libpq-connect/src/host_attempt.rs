@@ -9,12 +9,15 @@ use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::connect_error::ConnectError;
-use crate::connect_options::{ConnectOptions, ConnectionTask};
+use crate::connect_options::ConnectOptions;
 use crate::explain;
 use crate::host::{Host, HostAddr};
 use crate::pass_file::PassFileKey;
 use crate::password_source::Password;
 use crate::role::Role;
+
+/// Exchanges messages with the server. Spawn it: the client works as long as it runs.
+pub type ConnectionTask = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
 /// One host, and what is needed to connect to it.
 pub(crate) struct HostAttempt<'a> {

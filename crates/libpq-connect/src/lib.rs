@@ -5,6 +5,7 @@
 //! [`ConnectOptions::parse`] reads the URL, the service file and the [`Environment`] once. [`ConnectOptions::connect`] can be called
 //! any number of times: it fetches the password, loads the certificates, and tries each host and address until one will do.
 
+mod connect;
 mod connect_error;
 mod connect_options;
 mod environment;
@@ -24,5 +25,6 @@ mod url;
 mod verifier;
 
 pub use self::connect_error::ConnectError;
-pub use self::connect_options::{ConnectOptions, ConnectionTask};
+pub use self::connect_options::ConnectOptions;
 pub use self::environment::Environment;
+pub use self::host_attempt::ConnectionTask;
