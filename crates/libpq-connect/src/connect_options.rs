@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio_postgres::config::ChannelBinding;
 use tokio_postgres::Config;
+use tokio_postgres::config::ChannelBinding;
 
 use crate::connect_error::ConnectError;
 use crate::environment::Environment;

@@ -14,16 +14,15 @@ use crate::fault::{file_error, parquet_error};
 use crate::file_system::{FileSystem, create_dirs, refuse_linked_dirs};
 use crate::listing::{table_files, warn_of_passed_over};
 use crate::lock::{ExclusiveLock, LockAttempt};
-use crate::sources_lock::finish_import_of_another;
+use crate::rate_index::BASE_KEY;
+use crate::sources_lock::{commit_import, finish_import_of_another};
 use crate::staged::{BARS_TABLE, RETURNS_TABLE, Staged, UNFINISHED_LIST, is_staging};
-use crate::table::TableIndex;
+use crate::table_index::TableIndex;
 use rollfit_files::regular_file;
 use rollfit_job::import::{
     Bar, BarsOptions, Base, KeyReport, KeyUpdate, NewBars, StoredBars, import_going_on, not_imported,
 };
 
-/// The key of the base in the footer of the files that an import writes.
-pub(crate) const BASE_KEY: &str = "rollfit.base";
 const IMPORT_LOCK: &str = ".import.lock";
 
 /// An import going on. Dropped without [`ParquetImport::commit`] it leaves everything as it was.
@@ -138,7 +137,7 @@ impl BarsImport for ParquetImport<'_> {
     /// Where it fails either nothing has changed, or whoever opens the store next finishes it.
     fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         self.committed = true;
-        self.staged.commit(&self.sources_dir, self.files)
+        commit_import(&self.staged, &self.sources_dir, self.files)
     }
 }
 

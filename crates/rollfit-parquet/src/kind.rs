@@ -14,11 +14,8 @@ use rollfit_job::store::{
 use crate::advice::advice;
 use crate::bars::ParquetImport;
 use crate::file_system::OsFileSystem;
-use crate::{ParquetStore, diagnose};
+use crate::{NAME, ParquetStore, diagnose};
 use rollfit_files::path::full;
-
-/// The name in records and documents.
-pub(crate) const NAME: &str = "parquet";
 
 /// Directories of Parquet files.
 #[derive(Clone, Copy, Debug)]

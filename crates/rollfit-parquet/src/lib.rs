@@ -10,7 +10,9 @@ mod bars;
 mod diagnose;
 mod encode;
 mod fault;
+mod file_spans;
 mod file_system;
+mod group_span;
 mod kind;
 mod listing;
 mod lock;
@@ -22,7 +24,8 @@ mod source;
 mod sources_lock;
 mod spans;
 mod staged;
-mod table;
+mod table_file;
+mod table_index;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +37,10 @@ use rollfit_job::store::{Fault, StoreError};
 
 pub use kind::Parquet;
 use rollfit_job::key_finder::KeyFinder;
-use table::TableIndex;
+use table_index::TableIndex;
+
+/// The name of this kind of store in records and documents.
+const NAME: &str = "parquet";
 
 /// A directory of Parquet files, as source and sink of one job.
 pub struct ParquetStore {

@@ -2,12 +2,14 @@
 
 use rollfit_job::store::StoreError;
 
-use crate::bars::BASE_KEY;
 use crate::fault::{damaged_source, unreadable};
-use crate::table::TableFile;
+use crate::table_file::TableFile;
 use rollfit_files::damaged::contain_panics;
 use rollfit_job::import::Base;
 use rollfit_job::import::series::rate_index;
+
+/// The key of the base in the footer of the files that an import writes.
+pub(crate) const BASE_KEY: &str = "rollfit.base";
 
 const CLOSE: &str = "close";
 const RATE_INDEX: &str = "rate_index";

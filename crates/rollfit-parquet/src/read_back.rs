@@ -16,10 +16,12 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_as_stored};
 
 use crate::fault::{features_fault, file_error, unreadable};
-use crate::sink::RECEIPT_KEY;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body};
 use rollfit_files::regular_file;
+
+/// The key of the receipt in the footer of a features file.
+pub(crate) const RECEIPT_KEY: &str = "rollfit.receipt";
 
 /// What the file at `part` holds of a partition whose output is `output`. A receipt of another output, or of other columns
 /// than the file has, is void.

@@ -12,17 +12,13 @@ use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError, Write};
 
-use crate::ParquetStore;
 use crate::encode::{FeatureWriter, stored_share};
 use crate::fault::{file_error, parquet_error};
 use crate::file_system::{FileSystem, OutputFile, refuse_linked_dirs};
-use crate::kind::NAME;
 use crate::lock::{ExclusiveLock, LockAttempt};
-use crate::read_back::{ParquetReader, read_receipt};
+use crate::read_back::{ParquetReader, RECEIPT_KEY, read_receipt};
+use crate::{NAME, ParquetStore};
 use rollfit_files::regular_file::is_there;
-
-/// The key of the receipt in the footer of a features file.
-pub(crate) const RECEIPT_KEY: &str = "rollfit.receipt";
 
 const PART: &str = "part.parquet";
 const UNFINISHED: &str = ".part.tmp";

@@ -10,12 +10,11 @@ use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 
-use crate::ParquetStore;
 use crate::fault::file_error;
-use crate::kind::NAME;
+use crate::file_spans::FileSpans;
 use crate::open_table::OpenTable;
 use crate::sources_lock::SourcesView;
-use crate::table::FileSpans;
+use crate::{NAME, ParquetStore};
 use rollfit_job::key_finder::warn_of_empty;
 
 /// Rows before a partition that are opened at once for every row of lookback: enough unless the join loses most.

@@ -1,5 +1,5 @@
 //! What keeps readers of the sources apart from an import that is being put in place, and finishes one that a crash cut
-//! short: [`SourcesView`] for readers, [`finish_import`] for the import.
+//! short: [`SourcesView`] for readers, [`commit_import`] for the import.
 //!
 //! Invariants: an import of many files becomes visible at once. Its list of renames (`sources/.import`) is the commit:
 //! before it is durable nothing has changed, after it everything has, for whoever reads next finishes the renames.
@@ -82,6 +82,19 @@ fn wait_for(
     }
 }
 
+/// Puts every staged file in its place, all of them or, until the list is durable, none.
+pub(crate) fn commit_import(
+    staged: &Staged,
+    sources_dir: &Path,
+    files: &dyn FileSystem,
+) -> Result<(), StoreError> {
+    if staged.len() == 0 {
+        return Ok(());
+    }
+    staged.publish_list(sources_dir, files)?;
+    finish_import(sources_dir, files).map(drop)
+}
+
 /// Finishes an import that another process committed and did not finish, if there is one, and says so. That process may
 /// live: of the two, the one that gets the lock first finishes the import.
 pub(crate) fn finish_import_of_another(sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
@@ -97,7 +110,7 @@ pub(crate) fn finish_import_of_another(sources_dir: &Path, files: &dyn FileSyste
 
 /// Does the renames of an import that was committed and cut short; returns how many files it has, none where there is no
 /// such import.
-pub(crate) fn finish_import(sources_dir: &Path, files: &dyn FileSystem) -> Result<Option<usize>, StoreError> {
+fn finish_import(sources_dir: &Path, files: &dyn FileSystem) -> Result<Option<usize>, StoreError> {
     refuse_linked_dirs(sources_dir.parent().unwrap_or(Path::new("")), sources_dir)?;
     let lock_path = sources_dir.join(LOCK);
     let lock = regular_file::open_or_create(&lock_path)

@@ -13,19 +13,11 @@ use rollfit_job::month::display_instant;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::unreadable;
-use crate::table::TableFile;
+use crate::group_span::GroupSpan;
+use crate::table_file::TableFile;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::ticks;
 use rollfit_files::parquet_file::Integrity;
-
-/// The instants of one row group.
-#[derive(Clone, Copy)]
-pub(crate) struct GroupSpan {
-    pub(crate) group: usize,
-    pub(crate) rows: usize,
-    pub(crate) first_us: i64,
-    pub(crate) last_us: i64,
-}
 
 /// What the footer says of the times of a row group, in the unit of the column.
 struct TimeStatistics {

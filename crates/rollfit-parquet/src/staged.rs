@@ -15,7 +15,6 @@ use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
 use crate::file_system::FileSystem;
-use crate::sources_lock::finish_import;
 use rollfit_files::regular_file;
 
 const LIST: &str = ".import";
@@ -66,17 +65,13 @@ impl Staged {
         self.renames.len()
     }
 
-    /// Puts every staged file in its place, all of them or, until the list is durable, none.
-    pub(crate) fn commit(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
-        if self.renames.is_empty() {
-            return Ok(());
-        }
+    /// Makes the list durable, which commits the import. Where that fails, removes what was staged.
+    pub(crate) fn publish_list(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
         let listed = self.sync_dirs(sources_dir, files).and_then(|()| self.write(sources_dir, files));
         if listed.is_err() && matches!(has_list(sources_dir), Ok(false)) {
             self.discard(sources_dir, files);
         }
-        listed?;
-        finish_import(sources_dir, files).map(drop)
+        listed
     }
 
     /// Removes what was staged. It is never read, so failing to is no fault.
