@@ -15,12 +15,12 @@ use crate::failpoint;
 use crate::fault::{is_lock_timeout, server_error};
 use crate::holders::{Holder, LOCK_KEY};
 use crate::names::{TableName, check_length, quoted};
-use crate::pool::PooledSession;
+use crate::pool::{Pool, PooledSession};
 use crate::rights::{READ_AND_WRITE, check_create, check_table};
 use crate::session::{Mode, TransactionSettings};
 use crate::source_table::{BQX, M1, SourceLayout, SourceTable, StoredRows, WantedRows};
 use crate::tables::{Table, describe};
-use crate::{LOCK_TIMEOUT, Purpose, connect, server};
+use crate::{LOCK_TIMEOUT, Purpose, server};
 use rollfit_job::import::{
     Bar, BarsOptions, Base, KeyReport, KeyUpdate, NewBars, StoredBars, import_going_on, not_as_imported,
     not_imported,
@@ -55,7 +55,7 @@ impl PostgresImport {
     /// When the URL makes no sense, the server cannot be reached or is too old, there is no such schema, or another import
     /// is going on there.
     pub(crate) fn begin(place: &StoreConfig, options: BarsOptions) -> Result<Self, StoreError> {
-        let pool = connect(place, Purpose::Write, &SETTINGS)?;
+        let pool = Pool::connect(place, Purpose::Write, &SETTINGS)?;
         let (session, schema) = patiently(|| {
             let mut session = pool.first_session()?;
             let schema = server::schema(&mut session, place.schema.as_deref())?;

@@ -135,6 +135,12 @@ fn is_beyond_calendar(year: &str) -> bool {
     year.len() > 4 && year.bytes().all(|digit| digit.is_ascii_digit())
 }
 
+/// Whether a table is partitioned by ranges of the instant first.
+pub(crate) fn is_by_instant(key: &str) -> bool {
+    let further = BY_INSTANT.trim_end_matches(')');
+    key == BY_INSTANT || key.strip_prefix(further).is_some_and(|rest| rest.starts_with(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

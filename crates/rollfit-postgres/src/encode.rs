@@ -7,8 +7,8 @@
 use bytes::Bytes;
 use rollfit_job::store::FeatureTile;
 
-use crate::column_type::{NumberColumn, single};
 use crate::instant::ServerInstant;
+use crate::number_column::{NumberColumn, single};
 use crate::numeric::{self, Decimal};
 
 /// What every binary COPY begins with: the signature, no flags, no extension.

@@ -4,10 +4,12 @@ use libpq_connect::ConnectError;
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use crate::row_security;
-
 /// A statement was cancelled: a timeout, or somebody's wish. Once more may be bad luck, a third time is not.
 const CANCELLED_ATTEMPTS: u32 = 2;
+
+/// What helps where policies apply to a table that the message names.
+const ROW_SECURITY_REMEDIES: &str = "have the owner of that table drop or change its policies, give the role BYPASSRLS, or \
+     accept what the policies hide with row_security = \"apply\" in [source], [sink] or [store]";
 
 /// What is kept of a text in which the server repeats a row or a statement.
 const DETAIL_CHARS_MAX: usize = 200;
@@ -41,8 +43,8 @@ fn refused(doing: &str, refusal: &DbError) -> StoreError {
     let code = refusal.code();
     let fault = if is_transient(refusal) { Fault::Transient } else { Fault::Permanent };
     let mut message = format!("cannot {doing}: {} (SQLSTATE {})", refusal.message(), code.code());
-    if row_security::is_refusal(refusal) {
-        message = format!("{message}; {}", row_security::WAYS_OUT);
+    if refuses_to_hide_rows(refusal) {
+        message = format!("{message}; {}", ROW_SECURITY_REMEDIES);
     }
     if *code == SqlState::QUERY_CANCELED {
         message.push_str(
@@ -56,6 +58,11 @@ fn refused(doing: &str, refusal: &DbError) -> StoreError {
     };
     let more: Vec<String> = [refusal.detail(), refusal.hint()].into_iter().flatten().map(shortened).collect();
     if more.is_empty() { error } else { error.with_detail(more.join("; ")) }
+}
+
+/// Whether the server refused to hide rows.
+fn refuses_to_hide_rows(refusal: &DbError) -> bool {
+    *refusal.code() == SqlState::INSUFFICIENT_PRIVILEGE && refusal.routine() == Some("check_enable_rls")
 }
 
 /// The first characters of a text.

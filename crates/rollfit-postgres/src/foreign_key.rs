@@ -195,3 +195,25 @@ fn unreadable(table: &TableName, role: &str, [may_use, may_read, is_filtered]: [
         format!("{cannot}, because row-level security policies hide rows: use a role with BYPASSRLS, or drop the key")
     })
 }
+
+/// Refuses to delete rows of the table with this oid to which rows of others refer, and keeps new ones from doing so.
+///
+/// # Errors
+/// When a row refers to them, or may, or another session is about to add one.
+pub(crate) fn check_unreferenced(
+    session: &mut Session,
+    oid: u32,
+    doomed: DoomedRows<'_>,
+) -> Result<(), StoreError> {
+    let (keys, table) = (ForeignKey::onto(session, &[oid])?, doomed.table);
+    if keys.is_empty() {
+        return Ok(());
+    }
+    session.execute(&format!("lock {table}"), &format!("LOCK TABLE {} IN EXCLUSIVE MODE", table.sql()))?;
+    for key in keys {
+        if let Some(obstacle) = key.obstacle(session, doomed, &[])? {
+            return Err(StoreError::permanent(format!("cannot delete rows of {table}: {obstacle}")));
+        }
+    }
+    Ok(())
+}

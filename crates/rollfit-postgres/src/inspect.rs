@@ -7,11 +7,12 @@ use rollfit_job::receipt::{Receipt, SeriesDefinition};
 use rollfit_job::store::{Found, StoreError};
 
 use crate::PostgresStore;
+use crate::applied_policies::AppliedPolicies;
 use crate::instant::ServerInstant;
 use crate::leaf::Leaf;
 use crate::names::{TableName, quoted};
 use crate::receipts;
-use crate::row_security::{Accepting, AppliedPolicies};
+use crate::row_security::Accepting;
 use crate::session::Session;
 use crate::tables::{Table, describe};
 

@@ -5,10 +5,10 @@
 use rollfit_job::config::{Series, TIME_COLUMN};
 use tokio_postgres::types::Type;
 
-use crate::column_type::NumberColumn;
 use crate::defect::{Conversion, Defect, Wrong, WrongColumn};
 use crate::instant::TimeType;
 use crate::names::TableName;
+use crate::number_column::NumberColumn;
 use crate::tables::{Column, RelationKind, Table};
 
 /// A features table that can be written.
@@ -65,6 +65,11 @@ impl Column {
         self.not_null && self.default.is_none() && !self.generated
     }
 
+    /// What numbers it can hold, if it holds numbers like ours.
+    fn as_number(&self) -> Option<NumberColumn> {
+        NumberColumn::from_oid(self.type_oid, self.modifier)
+    }
+
     /// The expression that the column's values have unless somebody gave them others; none where it cannot be told,
     /// because the server makes a new value each time.
     pub(crate) fn usual_value(&self) -> Option<&str> {
@@ -99,22 +104,21 @@ pub(crate) fn number_columns(table: &Table, names: &[String]) -> Result<Vec<Numb
         return Err(Defect::new(table, Wrong::Missing(absent)));
     }
     let columns: Vec<&Column> = names.iter().filter_map(|name| table.column(name)).collect();
-    let is_wrong = |(_, column): &(usize, &&Column)| NumberColumn::from_column(column).is_none();
+    let is_wrong = |(_, column): &(usize, &&Column)| column.as_number().is_none();
     let wrong = |(at, column): (usize, &&Column)| WrongColumn {
         column: (*column).clone(),
         conversion: into_number(column, neighbours_type(table, names, at)),
     };
     let wrongs: Vec<WrongColumn> = columns.iter().enumerate().filter(is_wrong).map(wrong).collect();
     if wrongs.is_empty() {
-        return Ok(columns.into_iter().filter_map(NumberColumn::from_column).collect());
+        return Ok(columns.into_iter().filter_map(Column::as_number).collect());
     }
     Err(Defect::new(table, Wrong::Types { wanted: "double precision, numeric or real", columns: wrongs }))
 }
 
 /// The type of the nearest column of numbers before the one at `at`, or after it.
 fn neighbours_type(table: &Table, names: &[String], at: usize) -> String {
-    let is_number =
-        |name: &String| table.column(name).filter(|column| NumberColumn::from_column(column).is_some());
+    let is_number = |name: &String| table.column(name).filter(|column| column.as_number().is_some());
     let (before, after) = names.split_at(at);
     let nearest = before.iter().rev().chain(after).find_map(is_number);
     nearest.map_or_else(|| NumberColumn::Double.sql(), |column| column.type_name.clone())

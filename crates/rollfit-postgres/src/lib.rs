@@ -4,12 +4,13 @@
 //! One partition is one transaction: lock, look, DELETE, COPY, receipt, COMMIT. A worker has one session at a time.
 
 mod advice;
+mod applied_policies;
 mod bars;
 mod bases;
 mod bound;
 mod catalog;
-mod column_type;
-mod create;
+mod connect;
+mod creation;
 mod decode;
 mod defect;
 mod doctor;
@@ -24,8 +25,11 @@ mod kind;
 mod leaf;
 mod monitor;
 mod names;
+mod narrow_columns;
+mod number_column;
 mod numeric;
 mod parent;
+mod partition_sql;
 mod placement;
 mod pool;
 mod problem;
@@ -53,16 +57,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use libpq_connect::{ConnectOptions, Environment};
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
-use rollfit_job::store::{Fault, Purpose, StoreError};
+use rollfit_job::store::{Purpose, StoreError};
 
 use catalog::Catalog;
-use column_type::NumberColumn;
-use fault::not_connected;
 use holders::{SeenHolders, StalledSessions};
 pub use kind::Postgres;
 use names::TableName;
+use number_column::NumberColumn;
 use pool::{Pool, PooledSession};
 use rollfit_job::key_finder::KeyFinder;
 use rollfit_job::patience::patiently;
@@ -71,14 +73,9 @@ pub use server::SessionBudget;
 use session::{Mode, Session, TransactionSettings};
 use tables::Table;
 
-/// How much longer than the server's own timeout to wait for its answer.
-const REPLY_GRACE: Duration = Duration::from_secs(15);
 /// How long to wait for a lock that somebody has for a moment. Just longer than the second after which the server takes an
 /// automatic VACUUM off a table that others wait for.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// What the server keeps of an `application_name`.
-const APPLICATION_NAME_BYTES_MAX: usize = 63;
 
 /// A schema of a database, as source, sink or both of one job.
 pub struct PostgresStore {
@@ -116,7 +113,7 @@ impl PostgresStore {
             idle: config.run.idle_timeout,
             row_security: store.row_security,
         };
-        let pool = connect(store, purpose, &settings)?;
+        let pool = Pool::connect(store, purpose, &settings)?;
         let store = patiently(|| Self::open_with(Arc::clone(&pool), store, config, (purpose, settings)))?;
         pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(store)
@@ -215,44 +212,5 @@ impl PostgresStore {
     /// A name in the schema of this store.
     fn table(&self, name: &str) -> TableName {
         TableName::new(&self.schema, name)
-    }
-}
-
-fn connect(
-    store: &StoreConfig,
-    purpose: Purpose,
-    settings: &TransactionSettings,
-) -> Result<Arc<Pool>, StoreError> {
-    let mut environment = Environment::from_process()
-        .with_url_dir(&store.url_dir)
-        .with_fallback_application_name(application_name());
-    if let Some(command) = &store.password_command {
-        environment = environment.with_password_command(command, &store.password_command_dir);
-    }
-    let mut options = ConnectOptions::parse(&store.url, &environment)
-        .map_err(|error| not_connected(&error, Fault::Permanent))?;
-    if purpose == Purpose::Write {
-        options.default_to_read_write();
-    }
-    Ok(Pool::new(options, settings.statement + REPLY_GRACE))
-}
-
-/// `rollfit PID@HOST`, so that the process can be found from the server's list of sessions.
-fn application_name() -> String {
-    let system = rustix::system::uname();
-    let mut name = format!("rollfit {}@{}", std::process::id(), system.nodename().to_string_lossy());
-    name.truncate(name.floor_char_boundary(APPLICATION_NAME_BYTES_MAX));
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sessions_carry_the_process_in_their_name() {
-        let name = application_name();
-        assert!(name.starts_with(&format!("rollfit {}@", std::process::id())), "{name}");
-        assert!(name.len() <= APPLICATION_NAME_BYTES_MAX);
     }
 }

@@ -11,16 +11,15 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
-use crate::bound::{BY_INSTANT, Bound, BoundSpan};
-use crate::create::{attach_sql, check_parent, like_sql};
+use crate::bound::{BY_INSTANT, Bound, BoundSpan, is_by_instant};
 use crate::foreign_key::{DoomedRows, ForeignKey};
 use crate::instant::TimeType;
 use crate::leaf::time_column;
 use crate::names::{TableName, quoted};
-use crate::placement::is_by_instant;
+use crate::partition_sql::{attach_sql, like_sql};
 use crate::problem::{ProblemKind, TableProblem};
 use crate::session::Session;
-use crate::tables::{Table, describe};
+use crate::tables::{RelationKind, Table, describe};
 
 /// A partitioned table, with its partitions.
 #[derive(Debug)]
@@ -176,6 +175,17 @@ impl Parent {
             ancestor.takes()
         )))
     }
+}
+
+/// Checks that a table can have partitions.
+pub(crate) fn check_parent(table: &Table, series: &Series) -> Result<(), StoreError> {
+    if table.kind == RelationKind::Partitioned {
+        return Ok(());
+    }
+    Err(StoreError::permanent(format!(
+        "{} is not a partitioned table: `parent` of series `{}` must name one PARTITION BY RANGE ({TIME_COLUMN})",
+        table.name, series.name
+    )))
 }
 
 /// A features table that is missing.

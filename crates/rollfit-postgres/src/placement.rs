@@ -6,13 +6,13 @@ use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
 
 use crate::PostgresStore;
-use crate::bound::{BY_INSTANT, Bound, BoundSpan};
+use crate::bound::{Bound, BoundSpan, is_by_instant};
 use crate::catalog::Catalog;
-use crate::create::attach_sql;
 use crate::foreign_key::{DoomedRows, ForeignKey};
 use crate::leaf::Leaf;
 use crate::names::{TableName, quoted};
 use crate::parent::{Ancestor, Parent, ancestors};
+use crate::partition_sql::attach_sql;
 use crate::problem::{ProblemKind, TableProblem};
 use crate::session::Session;
 use crate::tables::{Attachment, Table};
@@ -168,10 +168,4 @@ impl PlacedLeaf<'_> {
     fn attach(&self, parent: &TableName) -> String {
         attach_sql(parent, &self.table.name, self.leaf.time, self.partition)
     }
-}
-
-/// Whether a table is partitioned by ranges of the instant first.
-pub(crate) fn is_by_instant(key: &str) -> bool {
-    let further = BY_INSTANT.trim_end_matches(')');
-    key == BY_INSTANT || key.strip_prefix(further).is_some_and(|rest| rest.starts_with(", "))
 }

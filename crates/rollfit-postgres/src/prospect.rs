@@ -4,7 +4,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
 
 use crate::PostgresStore;
-use crate::create::Model;
+use crate::creation::Model;
 use crate::defect::Defect;
 use crate::leaf::Leaf;
 use crate::session::Session;

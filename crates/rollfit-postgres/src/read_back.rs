@@ -7,11 +7,11 @@ use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{FeatureReader, FeatureTile, Rounding, StoreError, number_as_stored};
 
-use crate::column_type::NarrowColumns;
 use crate::decode::{Fields, Malformed, RowDecoder};
 use crate::instant::ServerInstant;
 use crate::leaf::Leaf;
 use crate::names::{list, quoted};
+use crate::narrow_columns::NarrowColumns;
 use crate::session::{CopyOut, Session};
 
 /// Rows given back at once.

@@ -6,9 +6,8 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
-use crate::foreign_key::DoomedRows;
+use crate::foreign_key::{DoomedRows, check_unreferenced};
 use crate::names::TableName;
-use crate::references::check_unreferenced;
 use crate::session::{Session, SqlParameter};
 use crate::tables::describe;
 

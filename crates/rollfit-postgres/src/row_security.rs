@@ -1,4 +1,4 @@
-//! [`AppliedPolicies`]: the row-level security that applies to the role on a table, which may hide rows from it.
+//! Whether the configuration accepts that policies hide rows of a table: [`Accepting`].
 //!
 //! Invariants: a table whose policies apply is not read or written unless the configuration accepts it; the server itself
 //! refuses what is overlooked here, because each transaction sets `row_security`. A table is never written while policies may
@@ -6,121 +6,15 @@
 
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
-use tokio_postgres::error::{DbError, SqlState};
 
 use crate::PostgresStore;
-use crate::names::{TableName, quoted};
 use crate::tables::Table;
-
-/// What helps where policies apply to a table that the message names.
-pub(crate) const WAYS_OUT: &str = "have the owner of that table drop or change its policies, give the role BYPASSRLS, or \
-     accept what the policies hide with row_security = \"apply\" in [source], [sink] or [store]";
-
-/// The policies of a table that apply to the role.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AppliedPolicies {
-    pub(crate) role: String,
-    /// Their names; none where row-level security is enabled and no policy is for the role, which hides every row.
-    pub(crate) names: Vec<String>,
-    /// Whether the role sees every row, and may delete it.
-    hides_nothing: bool,
-}
 
 /// What of a configuration may accept policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepting {
     Source,
     Sink,
-}
-
-/// Columns that tell of a table `c` of `pg_class`, for [`AppliedPolicies::from_row`]: its role, its
-/// policies, and whether a permissive `USING (true)` and no restrictive policy is there for SELECT and DELETE.
-pub(crate) fn columns() -> String {
-    const OF_ROLE: &str = "FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND (0 = ANY(p.polroles) \
-         OR EXISTS (SELECT FROM unnest(p.polroles) r WHERE r <> 0 AND pg_has_role(r, 'USAGE')))";
-    let shows_all = |command: char| {
-        format!(
-            "EXISTS (SELECT {OF_ROLE} AND p.polpermissive AND p.polcmd IN ('*', '{command}') \
-                 AND pg_get_expr(p.polqual, p.polrelid) = 'true')"
-        )
-    };
-    format!(
-        "CASE WHEN row_security_active(c.oid) THEN current_user::text END, \
-         CASE WHEN row_security_active(c.oid) THEN ARRAY(SELECT p.polname::text {OF_ROLE} ORDER BY 1) END, \
-         CASE WHEN row_security_active(c.oid) THEN {} AND {} AND NOT EXISTS (SELECT {OF_ROLE} \
-             AND NOT p.polpermissive AND p.polcmd IN ('*', 'r', 'd')) END",
-        shows_all('r'),
-        shows_all('d')
-    )
-}
-
-/// Whether the server refused to hide rows.
-pub(crate) fn is_refusal(refusal: &DbError) -> bool {
-    *refusal.code() == SqlState::INSUFFICIENT_PRIVILEGE && refusal.routine() == Some("check_enable_rls")
-}
-
-impl AppliedPolicies {
-    /// What a row says whose [`columns`] begin at `first`; none where no policy applies to the role.
-    pub(crate) fn from_row(row: &Row, first: usize) -> Option<Self> {
-        Some(Self {
-            role: row.get::<_, Option<String>>(first)?,
-            names: row.get::<_, Option<Vec<String>>>(first + 1)?,
-            hides_nothing: row.get::<_, Option<bool>>(first + 2)?,
-        })
-    }
-
-    /// What they do, for people.
-    pub(crate) fn describe(&self) -> String {
-        let role = &self.role;
-        match self.names.as_slice() {
-            [] => {
-                format!("row-level security hides every row from role {role}, for which there is no policy")
-            }
-            [name] => {
-                format!("the row-level security policy {} may hide rows from role {role}", quoted(name))
-            }
-            names => format!(
-                "the row-level security policies {} may hide rows from role {role}",
-                names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
-            ),
-        }
-    }
-
-    /// What to do about them without accepting them.
-    pub(crate) fn remedies(&self) -> String {
-        format!(
-            "have the owner drop or change the policy, or give the role BYPASSRLS (ALTER ROLE {} BYPASSRLS)",
-            quoted(&self.role)
-        )
-    }
-
-    /// Why a table is not read.
-    pub(crate) fn refused(&self, table: &TableName) -> StoreError {
-        StoreError::permanent(format!("{table}: {}; {}", self.describe(), self.remedies()))
-    }
-
-    /// Checks that all rows can be replaced.
-    ///
-    /// # Errors
-    /// Where some may be hidden.
-    pub(crate) fn check_writable(&self, table: &TableName) -> Result<(), StoreError> {
-        match self.keeps_from_replacing() {
-            None => Ok(()),
-            Some(remedies) => Err(StoreError::permanent(format!("{table}: {}; {remedies}", self.describe()))),
-        }
-    }
-
-    /// Why not all rows can be replaced, and what to do about it; none where they can.
-    pub(crate) fn keeps_from_replacing(&self) -> Option<String> {
-        (!self.hides_nothing).then(|| {
-            format!(
-                "rows that are hidden would stay beside those written, whatever `row_security` says: {}, or have the owner \
-                 give the role a policy FOR ALL USING (true)",
-                self.remedies()
-            )
-        })
-    }
 }
 
 impl Accepting {

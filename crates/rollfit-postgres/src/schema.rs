@@ -10,7 +10,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::store::{Sink, StoreError};
 
 use crate::PostgresStore;
-use crate::create::Model;
+use crate::creation::Model;
 use crate::names::TableName;
 use crate::receipts;
 use crate::session::Session;

@@ -16,8 +16,7 @@ use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Rounding, Slo
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
-use crate::column_type::NarrowColumns;
-use crate::create::Creation;
+use crate::creation::Creation;
 use crate::encode::RowEncoder;
 use crate::failpoint;
 use crate::fault::{is_lock_timeout, server_error};
@@ -25,6 +24,7 @@ use crate::holders::{Holder, LOCK_KEY};
 use crate::inspect::InspectedLeaf;
 use crate::leaf::Leaf;
 use crate::names::{TableName, list, quoted};
+use crate::narrow_columns::NarrowColumns;
 use crate::pool::PooledSession;
 use crate::read_back::TableReader;
 use crate::receipts;

@@ -6,15 +6,14 @@
 use rollfit_job::month::display_instant;
 use rollfit_job::store::{FeatureTile, StoreError};
 
-use crate::column_type::NumberColumn;
 use crate::decode::RowDecoder;
 use crate::encode::RowEncoder;
 use crate::failpoint;
-use crate::foreign_key::DoomedRows;
+use crate::foreign_key::{DoomedRows, check_unreferenced};
 use crate::instant::{ServerInstant, TimeType};
 use crate::leaf::{number_columns, time_column};
 use crate::names::{TableName, list, quoted};
-use crate::references::check_unreferenced;
+use crate::number_column::NumberColumn;
 use crate::session::{Session, SqlParameter};
 use crate::staging::{self, STAGED};
 use crate::tables::{RelationKind, Table, check_taken};

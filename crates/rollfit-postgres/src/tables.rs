@@ -6,8 +6,8 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::applied_policies::{self, AppliedPolicies};
 use crate::names::TableName;
-use crate::row_security::{self, AppliedPolicies};
 use crate::session::Session;
 
 /// A table, or what stands under its name.
@@ -102,7 +102,7 @@ fn describe_sql() -> String {
          LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
          LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
          ORDER BY c.relname, a.attnum",
-        row_security::columns()
+        applied_policies::columns()
     )
 }
 

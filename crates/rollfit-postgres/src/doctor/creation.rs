@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use super::rights::{Lacking, Rights};
 use super::{Examination, Findings};
 use crate::PostgresStore;
-use crate::create::Model;
+use crate::creation::Model;
 use crate::names::quoted;
 use crate::session::{Session, SqlParameter};
 use crate::tables::RelationKind;

@@ -8,8 +8,8 @@ use tokio_postgres::types::Type;
 
 use super::{Examination, Findings};
 use crate::PostgresStore;
+use crate::applied_policies::{self, AppliedPolicies};
 use crate::names::{TableName, quoted};
-use crate::row_security::{self, AppliedPolicies};
 use crate::session::{Session, SqlParameter};
 
 /// What is asked about every table.
@@ -96,7 +96,7 @@ impl PostgresStore {
             FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
-            row_security::columns()
+            applied_policies::columns()
         );
         let asked = ASKED.to_vec();
         let parameters: [SqlParameter<'_>; 3] =

@@ -11,11 +11,12 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
-use crate::bound::BoundSpan;
-use crate::column_type::NumberColumn;
 use crate::instant::TimeType;
 use crate::leaf::Leaf;
 use crate::names::{TableName, quoted};
+use crate::number_column::NumberColumn;
+use crate::parent::check_parent;
+use crate::partition_sql::{attach_sql, like_sql};
 use crate::session::Session;
 use crate::tables::{self, RelationKind, Table, describe};
 
@@ -270,34 +271,4 @@ fn columns_sql(series: &Series, leaf: &Leaf) -> String {
     let columns: Vec<String> =
         std::iter::once(format!("{} {time} NOT NULL", quoted(TIME_COLUMN))).chain(features).collect();
     columns.join(",\n    ")
-}
-
-/// The columns of a table that is like another one.
-pub(crate) fn like_sql(like: &Table) -> String {
-    const INCLUDED: &str = "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING IDENTITY INCLUDING STORAGE";
-    // Checks of a parent hold for all its parts; those of a sibling may be about its month.
-    let checks = if like.kind == RelationKind::Partitioned { " INCLUDING CONSTRAINTS" } else { "" };
-    format!("LIKE {} {INCLUDED}{checks}", like.name.sql())
-}
-
-/// The statement that makes a table the partition of its month.
-pub(crate) fn attach_sql(
-    parent: &TableName,
-    leaf: &TableName,
-    time: TimeType,
-    partition: &Partition,
-) -> String {
-    let bounds = BoundSpan::from_period(partition.period).sql(time);
-    format!("ALTER TABLE {} ATTACH PARTITION {} {bounds}", parent.sql(), leaf.sql())
-}
-
-/// Checks that a table can have partitions.
-pub(crate) fn check_parent(table: &Table, series: &Series) -> Result<(), StoreError> {
-    if table.kind == RelationKind::Partitioned {
-        return Ok(());
-    }
-    Err(StoreError::permanent(format!(
-        "{} is not a partitioned table: `parent` of series `{}` must name one PARTITION BY RANGE ({TIME_COLUMN})",
-        table.name, series.name
-    )))
 }

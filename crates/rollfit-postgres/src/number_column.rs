@@ -3,16 +3,11 @@
 //! Invariants: the bytes that are written and the value that is expected back come from the same rounding, the server's
 //! own.
 
-use std::sync::Arc;
-
 use rollfit_job::config::NumberType;
-use rollfit_job::store::Rounding;
 use tokio_postgres::types::Type;
 
 use crate::decode::NumberFormat;
-use crate::leaf::Leaf;
 use crate::numeric::Decimal;
-use crate::tables::Column;
 
 /// The type of a feature column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +28,13 @@ pub(crate) enum NumberColumn {
 }
 
 impl NumberColumn {
-    /// What a column of a table can hold, if it holds numbers like ours.
-    pub(crate) fn from_column(column: &Column) -> Option<Self> {
-        match Type::from_oid(column.type_oid)? {
+    /// What a column of a type can hold, if it holds numbers like ours.
+    pub(crate) fn from_oid(oid: u32, modifier: i32) -> Option<Self> {
+        match Type::from_oid(oid)? {
             Type::FLOAT8 => Some(Self::Double),
             Type::FLOAT4 => Some(Self::Single),
-            Type::NUMERIC if column.modifier < 0 => Some(Self::Decimal),
-            Type::NUMERIC => Some(Self::rounded(column.modifier)),
+            Type::NUMERIC if modifier < 0 => Some(Self::Decimal),
+            Type::NUMERIC => Some(Self::rounded(modifier)),
             _ => None,
         }
     }
@@ -97,7 +92,7 @@ impl NumberColumn {
     }
 
     /// By how much a value given back may differ from the one stored.
-    fn uncertainty(self, value: f64) -> f64 {
+    pub(crate) fn uncertainty(self, value: f64) -> f64 {
         match self {
             Self::Double | Self::Decimal => 0.0,
             Self::Single => value.abs() * f64::from(f32::EPSILON) / 2.0 + f64::from(f32::from_bits(1)) / 2.0,
@@ -120,32 +115,6 @@ impl From<NumberType> for NumberColumn {
             NumberType::Single => Self::Single,
             NumberType::Decimal => Self::Decimal,
         }
-    }
-}
-
-/// The columns of a partition, some of them narrower than doubles.
-pub(crate) struct NarrowColumns(Vec<NumberColumn>);
-
-impl NarrowColumns {
-    /// What the columns of these tables make of values; none where they hold every double.
-    pub(crate) fn from_leaves<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> Option<Arc<dyn Rounding>> {
-        let columns: Vec<NumberColumn> = leaves.flat_map(|leaf| leaf.features.iter().copied()).collect();
-        let is_narrow =
-            |column: &NumberColumn| matches!(column, NumberColumn::Single | NumberColumn::Rounded { .. });
-        columns.iter().any(is_narrow).then(|| Arc::new(Self(columns)) as Arc<dyn Rounding>)
-    }
-}
-
-impl Rounding for NarrowColumns {
-    fn round(&self, column: usize, values: &mut [f64]) {
-        let Some(&column) = self.0.get(column) else { return };
-        if matches!(column, NumberColumn::Single | NumberColumn::Rounded { .. }) {
-            values.iter_mut().for_each(|value| *value = column.round(*value));
-        }
-    }
-
-    fn uncertainty(&self, column: usize, value: f64) -> f64 {
-        self.0.get(column).map_or(0.0, |column| column.uncertainty(value))
     }
 }
 
