@@ -7,8 +7,8 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use rollfit_analysis::{Estimate, EtaEstimator};
 use rollfit_files::regular_file;
-use rollfit_job::analysis::{Estimate, Forecast};
 use rollfit_job::record::typed;
 use rollfit_job::watch::Moment;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub(crate) struct Live {
 #[derive(Default)]
 pub(crate) struct Tracker {
     seen: VecDeque<Moment>,
-    forecast: Forecast,
+    eta: EtaEstimator,
 }
 
 impl Tracker {
@@ -46,7 +46,7 @@ impl Tracker {
     pub(crate) fn follow(&mut self, moment: &Moment) -> Live {
         /// Rates are those of so long.
         const RECENT: Duration = Duration::from_secs(10);
-        self.forecast.observe(moment);
+        self.eta.observe(moment);
         if self.seen.is_empty() {
             self.seen.push_back(Moment::default());
         }
@@ -60,16 +60,11 @@ impl Tracker {
             rows_per_s: (moment.totals.rows - earlier.totals.rows) as f64 / seconds,
             bytes_per_s: (moment.totals.bytes - earlier.totals.bytes) as f64 / seconds,
             worker_cores: worker_cores(last, moment),
-            remaining_s: self.remaining(),
+            remaining_s: self.eta.eta_s(),
             moment: moment.clone(),
         };
         self.seen.push_back(moment.clone());
         live
-    }
-
-    fn remaining(&self) -> Option<Estimate> {
-        let eta = self.forecast.eta()?;
-        Some(Estimate { low: eta.low_s, expected: eta.expected_s, high: eta.high_s })
     }
 }
 

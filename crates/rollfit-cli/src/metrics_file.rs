@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::lock::lock;
-use rollfit_job::record::{Event, Header};
+use rollfit_job::record::{Event, Header, PartitionOutcome};
 
 use crate::exit::Failure;
 use crate::exposition::{Exposition, Kind};
@@ -68,7 +68,7 @@ impl MetricsFile {
             let mut figures = self.figures();
             figures.wall.add_all(&end.wall_us);
             figures.cpu.add_all(&end.cpu_us);
-            figures.left_alone += u64::from(end.outcome == "left-alone");
+            figures.left_alone += u64::from(end.outcome == PartitionOutcome::LeftAlone);
         }
     }
 

@@ -9,8 +9,8 @@ use rollfit_job::store::StoreError;
 
 use crate::args::GlobalArguments;
 use crate::details::detail_once;
+use crate::format::{count, plural};
 use crate::live::Live;
-use crate::output::{count, plural};
 use crate::screen::Screen;
 use crate::view::lines;
 use crate::{join_loss, logging};
@@ -118,7 +118,7 @@ impl Progress {
         let seconds = (spent.ended - spent.begun).as_secs_f64();
         match outcome {
             Outcome::Written { was, receipt, bytes, join_loss } => {
-                let (rows, bytes) = (count(receipt.stored.rows), crate::output::bytes(*bytes));
+                let (rows, bytes) = (count(receipt.stored.rows), crate::format::bytes(*bytes));
                 self.tell(at, "written", false, &format!("was {was}, {rows} rows, {bytes}, {seconds:.2} s"));
                 if let Some(loss) = join_loss {
                     self.tell(at, "join", true, &join_loss::sentence(loss));

@@ -24,6 +24,11 @@ pub(crate) fn kind_of(place: &Place) -> Result<&'static dyn StoreKind, Failure> 
     Ok(kind)
 }
 
+/// The kind of store with this name in records.
+pub(crate) fn kind_named(name: &str) -> Option<&'static dyn StoreKind> {
+    KINDS.into_iter().find(|kind| kind.name() == name)
+}
+
 /// What cannot be opened as configured is a fault of the configuration.
 pub(crate) fn opened<S>(store: Result<S, StoreError>) -> Result<S, Failure> {
     store.map_err(|error| match error.fault() {

@@ -7,8 +7,8 @@ use rollfit_job::activity::LaneState;
 use rollfit_job::record::Header;
 use rollfit_job::watch::{MachineSample, StoreSample, Totals};
 
+use crate::format::{bytes, count, duration};
 use crate::live::Live;
-use crate::output::{bytes, count, duration};
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +95,7 @@ fn machine(header: &Header, sample: &MachineSample) -> String {
 
 /// `store: at work for 2 of 4 sessions; 1 waits for Lock, held by psql of ada`
 fn store(sample: &StoreSample) -> String {
-    let waits = sample.waits.iter().map(|(what, sessions)| format!("{sessions} waiting for {what}"));
+    let waits = sample.waits.iter().map(|wait| format!("{} waiting for {}", wait.sessions, wait.event));
     let holders = sample.lock_holders.iter().map(|holder| format!("locked by {holder}"));
     let others = sample.sessions.zip(sample.sessions_max).map(|(all, max)| format!("{all} of {max} in all"));
     let working = format!("store: at work for {} of {} sessions", sample.working, sample.own_sessions);
@@ -122,8 +122,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use rollfit_analysis::Estimate;
     use rollfit_job::activity::Activity;
-    use rollfit_job::analysis::Estimate;
     use rollfit_job::partition::Partition;
     use rollfit_job::watch::Moment;
 

@@ -7,12 +7,12 @@
 
 pub mod activity;
 pub mod adopt;
-pub mod analysis;
 pub mod check;
 pub mod compare;
 pub mod features;
 pub mod foreign;
 pub mod import;
+mod input;
 pub mod join_loss;
 pub mod key_finder;
 pub mod keys;
@@ -31,6 +31,7 @@ pub mod spec;
 pub mod state;
 pub mod stop;
 pub mod store;
+mod store_error;
 pub mod unfilled;
 pub mod verify;
 pub mod watch;

@@ -7,9 +7,11 @@ use rollfit_job::import::BarsOptions;
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::{Place, RowSecurity, Spec};
 use rollfit_job::store::{
-    BarsImport, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError, StoreKind,
+    Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
+    StoreKind,
 };
 
+use crate::advice::advice;
 use crate::bars::ParquetImport;
 use crate::files::RealFiles;
 use crate::{ParquetStore, diagnose};
@@ -55,6 +57,10 @@ impl StoreKind for Parquet {
 
     fn open(&self, place: &Place, spec: &Spec, _purpose: Purpose) -> Result<Arc<dyn Store>, StoreError> {
         Ok(Arc::new(ParquetStore::open(&dir_of(place)?, spec)?))
+    }
+
+    fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
+        advice(bottleneck)
     }
 
     fn import_into(&self, place: &Place, options: BarsOptions) -> Result<Box<dyn BarsImport>, StoreError> {

@@ -5,6 +5,7 @@
 //! DIR/features/[NAME/]key=K/month=YYYY-MM/part.parquet         one file a partition, the receipt in its footer
 //! ```
 
+mod advice;
 mod bars;
 mod diagnose;
 mod encode;

@@ -6,10 +6,12 @@ use rollfit_job::import::BarsOptions;
 use rollfit_job::partition::Partition;
 use rollfit_job::spec::{Place, Spec};
 use rollfit_job::store::{
-    BarsImport, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError, StoreKind,
+    Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
+    StoreKind,
 };
 
 use crate::PostgresStore;
+use crate::advice::advice;
 use crate::bars::PostgresImport;
 use rollfit_job::patience::patiently;
 
@@ -47,6 +49,10 @@ impl StoreKind for Postgres {
             ));
         }
         Ok(Arc::new(PostgresStore::open(place, spec, purpose)?))
+    }
+
+    fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
+        advice(bottleneck)
     }
 
     fn import_into(&self, place: &Place, options: BarsOptions) -> Result<Box<dyn BarsImport>, StoreError> {

@@ -3,6 +3,7 @@
 //!
 //! One partition is one transaction: lock, look, DELETE, COPY, receipt, COMMIT. A worker has one session at a time.
 
+mod advice;
 mod bars;
 mod bases;
 mod bound;

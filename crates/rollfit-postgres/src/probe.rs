@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::spec::RowSecurity;
 use rollfit_job::store::{Fault, StoreError};
-use rollfit_job::watch::{StoreProbe, StoreSample};
+use rollfit_job::watch::{StoreProbe, StoreSample, StoreWait, WaitKind};
 use tokio_postgres::Row;
 
 use crate::holders::{Holder, Met};
@@ -33,7 +33,7 @@ const SESSIONS: &str = "
                 AND usesysid IS NOT NULL)::int,
            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                - coalesce(current_setting('reserved_connections', true), '0')::int,
-           a.pid, a.state = 'active', a.wait_event_type || ':' || a.wait_event, p.bytes_processed
+           a.pid, a.state = 'active', a.wait_event_type, a.wait_event, p.bytes_processed
     FROM (SELECT) t
     LEFT JOIN pg_catalog.pg_stat_activity a ON a.application_name = current_setting('application_name')
         AND a.usename = session_user AND a.pid <> pg_backend_pid()
@@ -89,11 +89,6 @@ impl PostgresProbe {
             rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
         self.check_name(first.get(0))?;
         let own: Vec<OwnSession> = rows.iter().filter_map(OwnSession::of).collect();
-        let mut waits = BTreeMap::new();
-        for wait in own.iter().filter(|session| session.is_active).filter_map(|session| session.wait.clone())
-        {
-            *waits.entry(wait).or_insert(0) += 1;
-        }
         let lock_holders = self.lock_holders(session, &own)?;
         let is_working = |session: &&OwnSession| session.is_active && session.wait.is_none();
         Ok(StoreSample {
@@ -101,7 +96,7 @@ impl PostgresProbe {
             sessions: first.get::<_, i32>(1).try_into().ok(),
             sessions_max: first.get::<_, i32>(2).try_into().ok(),
             working: count(own.iter().filter(is_working)),
-            waits,
+            waits: waits(&own),
             lock_holders,
             copied_bytes: Some(own.iter().map(|session| session.copied_bytes).sum()),
             // Last, because a server that refuses this ends the transaction.
@@ -124,7 +119,7 @@ impl PostgresProbe {
     /// Who keeps sessions waiting, and who was found to have a partition that a worker wanted.
     fn lock_holders(&self, session: &mut Session, own: &[OwnSession]) -> Result<Vec<String>, StoreError> {
         let is_waiting =
-            |session: &&OwnSession| session.wait.as_ref().is_some_and(|wait| wait.starts_with("Lock:"));
+            |session: &&OwnSession| session.wait.as_ref().is_some_and(|(kind, _)| *kind == WaitKind::Lock);
         let waiting: Vec<i32> = own.iter().filter(is_waiting).map(|session| session.pid).collect();
         let mut holders: BTreeSet<String> = self.met.lately().into_iter().collect();
         if !waiting.is_empty() {
@@ -189,8 +184,8 @@ impl Log {
 struct OwnSession {
     pid: i32,
     is_active: bool,
-    /// `TYPE:EVENT`; none where it waits for nothing.
-    wait: Option<String>,
+    /// For what, and what the server calls it, `TYPE:EVENT`; none where it waits for nothing.
+    wait: Option<(WaitKind, String)>,
     copied_bytes: u64,
 }
 
@@ -199,10 +194,36 @@ impl OwnSession {
         Some(Self {
             pid: row.get::<_, Option<i32>>(3)?,
             is_active: row.get::<_, Option<bool>>(4).unwrap_or(false),
-            wait: row.get(5),
-            copied_bytes: row.get::<_, Option<i64>>(6).map_or(0, i64::unsigned_abs),
+            wait: row.get::<_, Option<&str>>(5).zip(row.get::<_, Option<&str>>(6)).map(wait),
+            copied_bytes: row.get::<_, Option<i64>>(7).map_or(0, i64::unsigned_abs),
         })
     }
+}
+
+/// A wait event by its type.
+fn wait((category, event): (&str, &str)) -> (WaitKind, String) {
+    let kind = match category {
+        "Lock" => WaitKind::Lock,
+        "IO" => WaitKind::Disk,
+        "Client" => WaitKind::Client,
+        "LWLock" | "BufferPin" | "IPC" | "Activity" => WaitKind::Internal,
+        _ => WaitKind::Other,
+    };
+    (kind, format!("{category}:{event}"))
+}
+
+/// What the active sessions wait for.
+fn waits(own: &[OwnSession]) -> Vec<StoreWait> {
+    let mut waits: BTreeMap<&(WaitKind, String), u32> = BTreeMap::new();
+    for wait in own.iter().filter(|session| session.is_active).filter_map(|session| session.wait.as_ref()) {
+        *waits.entry(wait).or_default() += 1;
+    }
+    let wait = |((kind, event), sessions): (&(WaitKind, String), u32)| StoreWait {
+        kind: *kind,
+        event: event.clone(),
+        sessions,
+    };
+    waits.into_iter().map(wait).collect()
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {

@@ -10,7 +10,7 @@ use super::checks::{self, Remark};
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::{logging, output, signals};
+use crate::{format, logging, output, signals};
 
 /// How many differences of a partition are printed; the rest is for `rollfit compare`.
 const DIFFERENCES_MAX: usize = 3;
@@ -58,7 +58,7 @@ fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, spec: &Spec) {
     }
     checks::log("adopt", partition, outcome, |adoption| match adoption {
         Adoption::Adopted(compared) => {
-            remark(false, format!("{} rows adopted", output::count(compared.rows())))
+            remark(false, format!("{} rows adopted", format::count(compared.rows())))
         }
         Adoption::AlreadyOurs => remark(false, "has a receipt already".to_owned()),
         Adoption::Differs(_) | Adoption::Held(_) => {
@@ -114,7 +114,7 @@ impl AdoptDocument {
     fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
             "{}: {} adopted, {} already ours, {} left alone, {} failed, {} without features",
-            output::plural(self.partitions.len(), "partition"),
+            format::plural(self.partitions.len(), "partition"),
             self.adopted,
             self.already_ours,
             self.left_alone,

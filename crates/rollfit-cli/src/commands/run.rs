@@ -21,7 +21,7 @@ use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::record::header::header;
-use crate::{logging, output, signals};
+use crate::{format, logging, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
     let summary = run_partitions(global, arguments)?;
@@ -82,8 +82,8 @@ fn check_space(open: &OpenJob) -> Result<(), Failure> {
     }
     Err(Failure::failed(format!(
         "the missing partitions take about {} and {} are free at {}: free some space, or select fewer with --only",
-        output::bytes(needed),
-        output::bytes(free),
+        format::bytes(needed),
+        format::bytes(free),
         open.sink.place()
     )))
 }
@@ -193,7 +193,7 @@ impl Summary {
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
             "{}: {} written, {} already done, {} left alone, {} failed, {} not begun",
-            output::plural(self.partitions, "partition"),
+            format::plural(self.partitions, "partition"),
             self.written,
             self.already_done,
             self.left_alone.len(),
@@ -204,7 +204,7 @@ impl Summary {
             self.print_written()?;
         }
         if self.retries > 0 {
-            let attempts = output::plural(usize::try_from(self.retries).unwrap_or(usize::MAX), "attempt");
+            let attempts = format::plural(usize::try_from(self.retries).unwrap_or(usize::MAX), "attempt");
             output::line(&format!("{attempts} failed for a cause that may pass, and tried again"))?;
         }
         for problem in self.failed.iter().chain(&self.left_alone) {
@@ -227,24 +227,24 @@ impl Summary {
     }
 
     fn print_written(&self) -> Result<(), Failure> {
-        let memory = self.peak_memory_bytes.map_or("unknown".to_owned(), output::bytes);
+        let memory = self.peak_memory_bytes.map_or("unknown".to_owned(), format::bytes);
         output::line(&format!(
             "{} rows, {} in {:.1} s on {}: {} rows/s, {}/s, {memory} of memory at most",
-            output::count(self.rows),
-            output::bytes(self.bytes),
+            format::count(self.rows),
+            format::bytes(self.bytes),
             self.seconds,
-            output::plural(self.workers, "worker"),
-            output::count(self.rows_per_second as u64),
-            output::bytes((self.bytes as f64 / self.seconds.max(1e-9)) as u64)
+            format::plural(self.workers, "worker"),
+            format::count(self.rows_per_second as u64),
+            format::bytes((self.bytes as f64 / self.seconds.max(1e-9)) as u64)
         ))?;
         let NoValue { warmup, input, undefined, column } = self.no_value;
         output::line(&format!(
             "features without a value: {} warm-up, {} input, {} undefined, {} column; {} rows lost in the join",
-            output::count(warmup),
-            output::count(input),
-            output::count(undefined),
-            output::count(column),
-            output::count(self.join_lost_rows)
+            format::count(warmup),
+            format::count(input),
+            format::count(undefined),
+            format::count(column),
+            format::count(self.join_lost_rows)
         ))?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use rollfit_job::record::{End, Record};
+use rollfit_testkit::record::lines;
 use serde_json::Value;
 
 use crate::record::{read, records};
@@ -10,7 +11,6 @@ use crate::running::{Running, signal};
 use crate::sandbox::Sandbox;
 use crate::tree::Tree;
 use crate::two_runners::hold;
-use rollfit_testkit::record::lines;
 
 const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
 
@@ -89,7 +89,7 @@ fn the_newest_run_that_wrote_something_counts_and_what_cannot_be_read_is_skipped
     let first = newest(&sandbox);
     let keep = |name: &str, record: Record| sandbox.write(format!("state/runs/{name}.jsonl"), lines(record));
     let mut idle = first.clone();
-    idle.partitions[0].outcome = "failed".to_owned();
+    idle.partitions[0].outcome = rollfit_job::record::PartitionOutcome::Failed;
     keep("29990101T000000Z-1", idle);
     let mut absurd = first.clone();
     absurd.partitions[0].rows = u64::MAX;

@@ -146,7 +146,7 @@ fn what_failed_and_what_was_left_alone_is_in_the_record_with_its_cause() {
     let record = the_record(&sandbox);
     let mut ends: Vec<_> = record.partitions.iter().collect();
     ends.sort_by_key(|end| &end.partition);
-    let told: Vec<_> = ends.iter().map(|end| (end.outcome.as_str(), end.cause.clone().unwrap())).collect();
+    let told: Vec<_> = ends.iter().map(|end| (end.outcome.name(), end.cause.clone().unwrap())).collect();
     assert_eq!((told[0].0, told[1].0), ("left-alone", "failed"));
     assert!(told[0].1.contains("foreign") && told[1].1.contains("2017-01.parquet"), "{told:?}");
     assert_eq!(record.end.unwrap().totals.failed, 1);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rollfit_job::error_chain;
 use rollfit_job::store::Purpose;
 use rollfit_job::store::{Claim, Sink, Source, Write};
-use rollfit_job::watch::{StoreProbe, StoreSample};
+use rollfit_job::watch::{StoreProbe, StoreSample, WaitKind};
 
 use crate::opened::{Opened, first_partition, sample_until};
 use crate::pooler::Pooler;
@@ -15,6 +15,10 @@ use crate::workload::{ONE, Workload};
 
 fn sample(probe: &mut Box<dyn StoreProbe>) -> Result<StoreSample, String> {
     probe.sample().map_err(|error| error_chain(&error))
+}
+
+fn waits_for(sample: &StoreSample, kind: WaitKind, event: &str) -> bool {
+    sample.waits.iter().any(|wait| wait.kind == kind && wait.event == event)
 }
 
 #[test]
@@ -28,8 +32,10 @@ fn the_probe_sees_what_sessions_of_this_process_wait_for_and_not_itself() {
     let partition = first_partition();
     let mut slot = opened.claim(&partition);
     opened.write(slot.as_mut(), &partition, 5000);
-    let copying =
-        sample_until(|| sample(&mut probe), |sample| sample.waits.contains_key("Client:ClientRead"));
+    let copying = sample_until(
+        || sample(&mut probe),
+        |sample| waits_for(sample, WaitKind::Client, "Client:ClientRead"),
+    );
     assert_eq!((copying.own_sessions, copying.working, copying.waits.len()), (1, 0, 1), "{copying:?}");
     assert!(copying.copied_bytes > Some(0), "{copying:?}");
     assert!(copying.log_bytes_per_s.is_some() && copying.lock_holders.is_empty(), "{copying:?}");
@@ -57,7 +63,7 @@ fn whoever_holds_a_lock_that_a_worker_waits_for_is_named() {
             |sample: &StoreSample| sample.lock_holders.iter().any(|holder| holder.contains("the old job"));
         let blocked = sample_until(
             || sample(&mut probe),
-            |sample| sample.waits.contains_key("Lock:relation") && is_named(sample),
+            |sample| waits_for(sample, WaitKind::Lock, "Lock:relation") && is_named(sample),
         );
         assert_eq!(blocked.working, 0, "{blocked:?}");
         is_over.store(true, Ordering::Relaxed);
@@ -129,7 +135,10 @@ fn behind_a_pooler_the_probe_sees_as_much_and_its_wait_is_short() {
     let partition = first_partition();
     let mut slot = opened.claim(&partition);
     opened.write(slot.as_mut(), &partition, 5000);
-    sample_until(|| sample(&mut probe), |sample| sample.waits.get("Client:ClientRead") == Some(&1));
+    sample_until(
+        || sample(&mut probe),
+        |sample| sample.waits.iter().any(|wait| wait.event == "Client:ClientRead" && wait.sessions == 1),
+    );
     // Now the pooler has no connection left to ask through.
     let snapshot =
         opened.store.snapshot(&opened.spec.series_of_key(&partition.key), partition.period, 0).unwrap();

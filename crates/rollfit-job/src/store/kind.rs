@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Diagnosis, Examination, Sink, Source, StoreError};
+use super::{Advice, Bottleneck, Diagnosis, Examination, Sink, Source, StoreError};
 use crate::import::{BarsOptions, KeyReport, NewBars};
 use crate::partition::Partition;
 use crate::spec::{Place, Spec};
@@ -45,6 +45,9 @@ pub trait StoreKind: Sync {
     /// # Errors
     /// As [`StoreKind::open`]; when another import is going on there.
     fn import_into(&self, place: &Place, options: BarsOptions) -> Result<Box<dyn BarsImport>, StoreError>;
+
+    /// What to do about what limits a run with such a store. None is opened: an analysis has a record alone.
+    fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice>;
 }
 
 /// A store that is open for a job.

@@ -1,6 +1,7 @@
 //! Workers: how many ([`Policy`]), and plain threads that take items from a list until it is empty.
 
 mod ceiling;
+mod limits;
 mod memory;
 mod meter;
 mod neighbours;
@@ -11,8 +12,12 @@ mod situation;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub use self::limits::{
+    ALLOCATOR, auto_workers_max, memory_reserve_bytes, workers_beside, workers_with_sessions,
+};
 pub use self::meter::Finished;
 pub use self::policy::Policy;
+pub use self::search::settled_workers;
 pub use self::situation::Situation;
 use crate::lock::{lock, unpoisoned};
 use crate::spec::Workers;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::Situation;
 use super::ceiling::Ceiling;
+use super::workers_beside;
+use crate::record::WorkerCeiling;
 use crate::watch::Moment;
 
 /// See the module.
@@ -45,8 +47,6 @@ pub(super) struct Use {
 
 /// How long others must have been busy before they are left alone.
 const WINDOW: Duration = Duration::from_secs(30);
-/// What is not worth to be left alone: a shell, a clock.
-const TRIFLE: f64 = 0.25;
 /// From here on somebody waits for a core.
 pub(super) const BUSY: f64 = 0.95;
 
@@ -107,18 +107,15 @@ impl Neighbours {
         room.sort_by_key(|(workers, _)| *workers);
         let (workers, busy) = room[2 * (room.len() - 1) / 3];
         let why = format!("others keep {busy:.1} of {cores} cores busy");
-        (workers < usize::MAX).then_some(Ceiling { workers, why })
+        (workers < usize::MAX).then_some(Ceiling { kind: WorkerCeiling::CompetingLoad, workers, why })
     }
 }
 
 impl Seen {
     /// How many workers find a core beside the others.
     fn room(&self, cores: f64) -> usize {
-        if self.neighbours < TRIFLE {
-            return usize::MAX;
-        }
         let each = (self.own + self.waiting) / self.workers;
-        whole((cores - self.others).max(1.0) / each.max(1e-3))
+        workers_beside(self.neighbours, cores - self.others, each).unwrap_or(usize::MAX)
     }
 }
 

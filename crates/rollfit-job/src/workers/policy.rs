@@ -77,7 +77,7 @@ impl Policy {
         }
         let most = ceiling.workers.max(self.least);
         if self.workers > most {
-            return Some(self.hold_back(moment, most, ceiling.why));
+            return Some(self.hold_back(moment, most, ceiling));
         }
         if let Some(decision) = self.let_go(moment, most) {
             return Some(decision);
@@ -120,10 +120,10 @@ impl Policy {
     }
 
     /// A ceiling came down on the workers.
-    fn hold_back(&mut self, moment: &Moment, most: usize, why: String) -> Decision {
+    fn hold_back(&mut self, moment: &Moment, most: usize, ceiling: Ceiling) -> Decision {
         self.held_back = Some(self.workers.max(self.held_back.unwrap_or(0)));
         self.search.forget();
-        self.set(moment.at, most, why, None)
+        Decision { held_back_by: Some(ceiling.kind), ..self.set(moment.at, most, ceiling.why, None) }
     }
 
     /// It went up again.
@@ -162,6 +162,7 @@ impl Policy {
             was,
             workers,
             reason,
+            held_back_by: None,
             rows_per_s: speed.map(|s| s.rows_per_s),
         }
     }

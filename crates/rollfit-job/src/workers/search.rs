@@ -258,6 +258,13 @@ fn first_step(workers: usize, room: Room) -> usize {
     if room.idle_share > 0.4 { workers.div_ceil(2) } else { quarter(workers) }
 }
 
+/// The number of workers at which the search comes to rest where n of them do `rows_per_s[n]`: the fewest that do about as much
+/// as any number.
+pub fn settled_workers(rows_per_s: &[f64]) -> usize {
+    let best = rows_per_s.iter().copied().fold(0.0, f64::max);
+    rows_per_s.iter().position(|rate| *rate >= (1.0 - LOSS) * best).unwrap_or(1).max(1)
+}
+
 fn quarter(workers: usize) -> usize {
     (workers / 4).max(1)
 }

@@ -2,9 +2,7 @@
 
 use rollfit_job::record::Decision;
 use rollfit_job::spec::Workers;
-
-use super::run::{BASE_BYTES, Simulated, simulate};
-use super::world::{Over, World};
+use rollfit_testkit::simulation::{BASE_BYTES, Over, Simulated, World, simulate};
 
 /// The fixed numbers that auto is held against: between larger ones lies little.
 const FIXED: [usize; 22] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64];

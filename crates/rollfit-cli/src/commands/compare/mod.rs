@@ -14,7 +14,7 @@ use super::checks::{self, Remark};
 use crate::args::{CompareArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::{output, signals};
+use crate::{format, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &CompareArguments) -> Result<Exit, Failure> {
     let open = OpenJob::to_read(&arguments.select)?;
@@ -31,7 +31,7 @@ fn log(partition: &Partition, outcome: &CheckOutcome<Compared>, spec: &Spec) {
     checks::log("compare", partition, outcome, |compared| {
         match compared.differences(spec).into_iter().next() {
             None => {
-                Remark { is_serious: false, text: format!("{} rows agree", output::count(compared.rows())) }
+                Remark { is_serious: false, text: format!("{} rows agree", format::count(compared.rows())) }
             }
             Some(first) => Remark { is_serious: true, text: first },
         }

@@ -20,6 +20,7 @@ use crate::args::{
     VerifyArguments,
 };
 use crate::exit::{Exit, Failure};
+use crate::format;
 use crate::output;
 
 const FIRST_MONTH: &str = "2017-01";
@@ -59,7 +60,7 @@ fn print_json(global: &GlobalArguments, places: &Places, files: Vec<PathBuf>) ->
 }
 
 fn print_steps(global: &GlobalArguments, places: &Places, files: Vec<PathBuf>) -> Result<Exit, Failure> {
-    heading(&format!("import: {} of bars into {}", output::plural(files.len(), "file"), places.store()))?;
+    heading(&format!("import: {} of bars into {}", format::plural(files.len(), "file"), places.store()))?;
     import(&import_arguments(places, files))?.print()?;
     heading("run: fit, derive, store")?;
     let summary = run_partitions(global, &run_arguments(places))?;

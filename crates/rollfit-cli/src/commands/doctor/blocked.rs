@@ -11,8 +11,8 @@ use rollfit_job::state::State;
 use rollfit_job::store::Problem;
 
 use super::StoreReport;
+use crate::format::count;
 use crate::machine;
-use crate::output::count;
 use crate::stores::Stores;
 
 /// Partitions by what is in the way of replacing them.

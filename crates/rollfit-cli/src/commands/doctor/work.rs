@@ -8,7 +8,7 @@ use rollfit_job::spec::Spec;
 use rollfit_job::store::{Found, Holds, Problem, Source};
 
 use super::{Planned, StoreReport};
-use crate::output;
+use crate::format;
 use crate::stores::Stores;
 
 /// What a run would do about the partitions that have no features yet.
@@ -76,8 +76,8 @@ impl Work {
         let free_bytes = self.free_bytes.filter(|&free| free < self.write_bytes)?;
         Some(Problem::new(format!(
             "the missing partitions take about {} and {} are free: free some space, or select fewer with --only",
-            output::bytes(self.write_bytes),
-            output::bytes(free_bytes)
+            format::bytes(self.write_bytes),
+            format::bytes(free_bytes)
         )))
     }
 
@@ -89,21 +89,21 @@ impl Work {
         let shared = fewest.filter(|sessions| *sessions < self.workers).map(|sessions| {
             format!(
                 "{} share {}",
-                output::plural(self.workers, "worker"),
-                output::plural(sessions, "session")
+                format::plural(self.workers, "worker"),
+                format::plural(sessions, "session")
             )
         });
         let foreign = (foreign > 0).then(|| {
             format!(
                 "rows that rollfit did not write, in {}, are left alone: `rollfit compare` tells whether they are what \
                  rollfit would write, `rollfit adopt` makes them ours, `rollfit run --replace foreign` writes them anew",
-                output::plural(foreign, "partition")
+                format::plural(foreign, "partition")
             )
         });
         let other = (other > 0).then(|| {
             format!(
                 "rows of another definition, in {}, are left alone until `rollfit run --replace definition-changed`",
-                output::plural(other, "partition")
+                format::plural(other, "partition")
             )
         });
         [shared, foreign, other].into_iter().flatten().collect()

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rollfit_analysis::Estimate;
 use rollfit_job::activity::Activity;
-use rollfit_job::analysis::Estimate;
 use rollfit_job::partition::Partition;
-use rollfit_job::record::{Header, PartitionEnd, Record};
+use rollfit_job::record::{Header, PartitionEnd, PartitionOutcome, Record};
 use rollfit_job::watch::{MachineSample, StoreSample, Totals};
 
 use crate::live::{self, Live};
@@ -83,7 +83,7 @@ struct WorkerNow {
 #[derive(serde::Serialize)]
 pub(super) struct Problem {
     pub(super) partition: Partition,
-    pub(super) outcome: String,
+    pub(super) outcome: PartitionOutcome,
     pub(super) cause: Option<String>,
 }
 
@@ -154,13 +154,14 @@ fn ends(record: &Record) -> BTreeMap<&Partition, &PartitionEnd> {
 
 /// What was committed, as far as the record goes.
 fn recorded_totals(record: &Record) -> Totals {
-    let ends: Vec<&PartitionEnd> = ends(record).into_values().filter(|end| end.outcome != "held").collect();
-    let count = |outcome: &str| ends.iter().filter(|end| end.outcome == outcome).count() as u64;
+    let ends: Vec<&PartitionEnd> =
+        ends(record).into_values().filter(|end| end.outcome != PartitionOutcome::Held).collect();
+    let count = |outcome: PartitionOutcome| ends.iter().filter(|end| end.outcome == outcome).count() as u64;
     Totals {
         partitions: record.header.partitions,
         ended: ends.len() as u64,
-        written: count("written"),
-        failed: count("failed"),
+        written: count(PartitionOutcome::Written),
+        failed: count(PartitionOutcome::Failed),
         retries: record.retries.len() as u64,
         rows: ends.iter().map(|end| end.rows).sum(),
         bytes: ends.iter().map(|end| end.bytes).sum(),
@@ -168,10 +169,11 @@ fn recorded_totals(record: &Record) -> Totals {
 }
 
 fn problems(record: &Record) -> Vec<Problem> {
-    let is_problem = |end: &&PartitionEnd| matches!(end.outcome.as_str(), "failed" | "left-alone" | "held");
+    use PartitionOutcome::{Failed, Held, LeftAlone};
+    let is_problem = |end: &&PartitionEnd| matches!(end.outcome, Failed | LeftAlone | Held);
     let problem = |end: &PartitionEnd| Problem {
         partition: end.partition.clone(),
-        outcome: end.outcome.clone(),
+        outcome: end.outcome,
         cause: end.cause.clone(),
     };
     ends(record).into_values().filter(is_problem).map(problem).collect()

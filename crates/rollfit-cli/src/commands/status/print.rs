@@ -1,7 +1,7 @@
 //! The status of runs in lines for people.
 
 use super::of_run::{RunState, RunStatus};
-use crate::output::{bytes, count, duration};
+use crate::format::{bytes, count, duration};
 use crate::view::{self, Room};
 
 /// How many partitions that were not done are named.

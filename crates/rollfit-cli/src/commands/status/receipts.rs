@@ -7,6 +7,7 @@ use rollfit_job::store::Found;
 
 use crate::args::{ConfigArguments, SelectArguments};
 use crate::exit::Failure;
+use crate::format;
 use crate::open::OpenJob;
 use crate::output;
 
@@ -49,7 +50,7 @@ impl Receipts {
         output::line("No run of this job left a record here; the receipts in the store tell:")?;
         output::line(&format!(
             "{}: {} done, {} missing, {} of another definition, {} foreign, {} unreadable, in {}",
-            output::plural(self.partitions, "partition"),
+            format::plural(self.partitions, "partition"),
             self.done,
             self.missing,
             self.definition_changed,

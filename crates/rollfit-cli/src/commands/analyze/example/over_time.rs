@@ -1,12 +1,13 @@
 //! What workers did over time, for examples.
 
+use rollfit_analysis::{ActivityShare, LaneSlice, TimelinePoint};
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::analysis::{ActivityShare, LaneSlice, TimelinePoint};
 use rollfit_job::partition::Partition;
+use rollfit_job::record::PartitionOutcome;
 
 const ROWS: u64 = 30_000;
 
-/// Partitions one after the other on each worker; the third is a giant, one of them failed.
+/// Partitions one after the other on each worker; the third is oversized, one of them failed.
 pub(super) fn lanes(partitions: u64, workers: usize) -> Vec<LaneSlice> {
     let mut free_s = vec![0.0; workers];
     (0..partitions)
@@ -42,7 +43,7 @@ fn slice(number: u64, worker: usize, begun_s: f64, size: f64) -> LaneSlice {
         partition: Partition::new(keys[number as usize % keys.len()].to_owned(), month.parse().unwrap()),
         begun_s,
         took_s: wall_us.total_us() as f64 / 1e6,
-        outcome: if number == 8 { "failed" } else { "written" }.to_owned(),
+        outcome: if number == 8 { PartitionOutcome::Failed } else { PartitionOutcome::Written },
         rows: if number == 8 { 0 } else { (ROWS as f64 * size) as u64 },
         wall_us,
     }

@@ -6,8 +6,8 @@
 use maud::{Markup, html};
 use rollfit_job::activity::{Activity, Times};
 
-use crate::commands::analyze::figures::{quantity, share};
-use crate::output::{TimeUnit, time};
+use crate::format::{TimeUnit, time};
+use crate::format::{percent, quantity};
 
 /// The width of every chart, in its own units: about a pixel each on a screen that is wide enough.
 pub(super) const WIDTH: f64 = 1000.0;
@@ -128,7 +128,7 @@ impl Plot {
 
     /// An axis of time, in the unit that suits it.
     pub(super) fn time_axis(&self, label: &str) -> Markup {
-        let unit = TimeUnit::of(self.x.max);
+        let unit = TimeUnit::new(self.x.max);
         let told = |tick: f64| quantity(tick / unit.seconds);
         self.x_axis(&self.x.ticks(10.0, unit.seconds, 0.0), &format!("{} {label}", unit.plural), told)
     }
@@ -192,11 +192,11 @@ pub(super) fn divided(times: &Times, x: f64, y: f64, width: f64, height: f64) ->
     }
 }
 
-/// Times for people who point at a mark: `3.2 s: sending 62%, reading 20%, ...`.
+/// Times for people who point at a mark: `3.2 s: sending 62 %, reading 20 %, ...`.
 pub(super) fn told(times: &Times) -> String {
     let mut parts: Vec<Part> = parts(times).collect();
     parts.sort_by(|a, b| b.share.total_cmp(&a.share));
-    let parts = parts.iter().map(|part| format!("{} {}", part.activity.name(), share(part.share)));
+    let parts = parts.iter().map(|part| format!("{} {}", part.activity.name(), percent(part.share)));
     format!("{}: {}", time(times.total_us() as f64 / 1e6), parts.collect::<Vec<_>>().join(", "))
 }
 
@@ -223,7 +223,7 @@ mod tests {
         times.add(Activity::Reading, 1);
         let parts: Vec<_> = parts(&times).map(|part| (part.activity, part.begin, part.share)).collect();
         assert_eq!(parts, [(Activity::Reading, 0.0, 0.25), (Activity::Sending, 0.25, 0.75)]);
-        assert_eq!(told(&times), "0 ms: sending 75%, reading 25%");
+        assert_eq!(told(&times), "0.0 ms: sending 75 %, reading 25 %");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The partitions that took longest, each divided by what it took.
 
 use maud::{Markup, html};
+use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::Activity;
-use rollfit_job::analysis::{Analysis, LaneSlice};
 
 use super::chart::{Figure, Plot, divided, legend, px, told};
-use crate::output::{count, time};
+use crate::format::{count, time};
 
 const ROW_PX: f64 = 24.0;
 

@@ -1,12 +1,12 @@
 //! What the workers did over time, activities stacked: the height is workers, the area their time.
 
 use maud::{Markup, html};
+use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::analysis::{Analysis, LaneSlice};
 
 use super::chart::{Figure, Plot, SINCE, legend, parts, px, rectangle, told};
-use crate::commands::analyze::figures::{quantity, share};
-use crate::output::time;
+use crate::format::time;
+use crate::format::{percent, quantity};
 
 const COLUMNS: usize = 120;
 
@@ -41,7 +41,7 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
 fn legends(analysis: &Analysis) -> Markup {
     html! {
         @for line in &analysis.activities {
-            (legend(line.activity.name(), &format!("{} {}, {}", line.activity.name(), share(line.share), time(line.wall_s))))
+            (legend(line.activity.name(), &format!("{} {}, {}", line.activity.name(), percent(line.share), time(line.wall_s))))
         }
         (legend("workers line", "workers"))
     }
