@@ -23,6 +23,11 @@ fn scenario(name: &'static str, change: impl FnOnce(&mut World)) -> Scenario {
 }
 
 fn scenarios() -> Vec<Scenario> {
+    [machines(), stores(), changes()].into_iter().flatten().collect()
+}
+
+/// Cores, memory, and what else runs on the machine.
+fn machines() -> Vec<Scenario> {
     vec![
         scenario("quiet, cores decide", |_| ()),
         scenario("one core", |world| {
@@ -38,6 +43,28 @@ fn scenarios() -> Vec<Scenario> {
             world.machine.cores = 48;
             world.job.partitions = 10_000;
         }),
+        scenario("little memory", |world| {
+            world.machine.memory_bytes = (1 << 30) + (600 << 20);
+            world.job.worker_bytes_per_row = 2500;
+            world.store.question_ms = 100.0;
+        }),
+        scenario("neighbours", |world| {
+            world.machine.neighbours =
+                Over::steps(&[(0, 0.0), (120, 4.0), (300, 1.0), (420, 6.0), (600, 0.0)]);
+            world.machine.neighbour_weight = 50.0;
+            world.job.partitions = 6000;
+        }),
+        scenario("neighbours at first", |world| {
+            world.machine.neighbours = Over::steps(&[(0, 6.0), (60, 0.0)]);
+            world.machine.neighbour_weight = 50.0;
+            world.job.partitions = 4000;
+        }),
+    ]
+}
+
+/// Stores near and far, with few sessions or slow commits.
+fn stores() -> Vec<Scenario> {
+    vec![
         scenario("store far away", |world| {
             world.machine.cores = 4;
             world.store.question_ms = 150.0;
@@ -73,11 +100,6 @@ fn scenarios() -> Vec<Scenario> {
             world.store.sessions_max = Some(2);
             world.job.partitions = 400;
         }),
-        scenario("little memory", |world| {
-            world.machine.memory_bytes = (1 << 30) + (600 << 20);
-            world.job.worker_bytes_per_row = 2500;
-            world.store.question_ms = 100.0;
-        }),
         scenario("local store", |world| {
             world.machine.cores = 4;
             world.store.is_local = true;
@@ -85,6 +107,12 @@ fn scenarios() -> Vec<Scenario> {
             world.store.series_apart = true;
             world.job.partitions = 1000;
         }),
+    ]
+}
+
+/// What changes in the midst of a run, and a job with one large partition.
+fn changes() -> Vec<Scenario> {
+    vec![
         scenario("capacity in steps", |world| {
             world.store.bytes_per_s =
                 Over::steps(&[(0, 50e6), (60, 100e6), (120, 200e6), (180, 400e6), (240, 800e6)]);
@@ -93,17 +121,6 @@ fn scenarios() -> Vec<Scenario> {
         }),
         scenario("capacity that goes", |world| {
             world.store.bytes_per_s = Over::steps(&[(0, 400e6), (200, 60e6), (400, 300e6)]);
-            world.job.partitions = 4000;
-        }),
-        scenario("neighbours", |world| {
-            world.machine.neighbours =
-                Over::steps(&[(0, 0.0), (120, 4.0), (300, 1.0), (420, 6.0), (600, 0.0)]);
-            world.machine.neighbour_weight = 50.0;
-            world.job.partitions = 6000;
-        }),
-        scenario("neighbours at first", |world| {
-            world.machine.neighbours = Over::steps(&[(0, 6.0), (60, 0.0)]);
-            world.machine.neighbour_weight = 50.0;
             world.job.partitions = 4000;
         }),
         scenario("failures", |world| {
