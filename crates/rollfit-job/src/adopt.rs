@@ -9,7 +9,7 @@ use crate::compare::{Compared, compare_rows};
 use crate::foreign;
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::receipt::{Definition, Input, Receipt};
+use crate::receipt::{Definition, Receipt};
 use crate::stop::Stop;
 use crate::store::{Claim, Found, StoreError, Write};
 
@@ -64,7 +64,7 @@ fn adopt_one(
     }
     let definition = Definition::of(job.spec);
     let output = job.sink.output(partition);
-    slot.adopt(&Receipt { output, definition, input: Input::of(&panel), stored })?;
+    slot.adopt(&Receipt { output, definition, input: panel.input(), stored })?;
     Ok(CheckOutcome::Checked(Adoption::Adopted(compared)))
 }
 

@@ -211,7 +211,7 @@ pub fn assess(job: &Job<'_>, partitions: &[Partition]) -> Vec<PlannedPartition> 
 
 fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> PlannedPartition {
     let assessed = Panel::read(job.source, job.spec, partition).and_then(|panel| {
-        let input = Input::of(&panel);
+        let input = panel.input();
         let found = job.sink.found(partition)?;
         let assessment = Assessment::of(&found, definition, &input, &job.spec.run);
         let assessment = with_obstacle(job.sink, partition, assessment)?;

@@ -12,7 +12,7 @@ use crate::check::{CheckOutcome, check_each};
 use crate::features::{Checksum, FeatureEngine};
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::receipt::{Definition, Input, NoValue, Receipt};
+use crate::receipt::{Definition, NoValue, Receipt};
 use crate::sample::Sample;
 use crate::spec::Spec;
 use crate::stop::Stop;
@@ -185,7 +185,7 @@ fn compare(
     if let Some(difference) = receipt.definition.difference(&Definition::of(job.spec)) {
         return Ok(different(format!("stored by another definition: {difference}")));
     }
-    if receipt.input != Input::of(panel) {
+    if receipt.input != panel.input() {
         return Ok(different("the source has changed since the features were stored".to_owned()));
     }
     if receipt.stored.adopted {

@@ -15,12 +15,12 @@ use crate::{logging, output, stores};
 /// What an import did, as it is printed.
 #[derive(serde::Serialize)]
 pub(super) struct ImportDocument {
-    files: Vec<FileLine>,
+    files: Vec<FileSummary>,
     keys: Vec<KeyLine>,
 }
 
 #[derive(serde::Serialize)]
-struct FileLine {
+struct FileSummary {
     path: String,
     key: String,
     #[serde(flatten)]
@@ -96,8 +96,8 @@ fn store_bars(
     Ok(keys)
 }
 
-fn describe(file: &BarFile) -> FileLine {
-    FileLine { path: file.path.display().to_string(), key: file.key.clone(), report: file.report.clone() }
+fn describe(file: &BarFile) -> FileSummary {
+    FileSummary { path: file.path.display().to_string(), key: file.key.clone(), report: file.report.clone() }
 }
 
 impl ImportDocument {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::series::{RETURN_ROWS, backward_returns, rate_index};
 use super::{Bar, NewBars};
 use crate::month::display_instant;
-use crate::store::{Fault, StoreError};
+use crate::store_error::{Fault, StoreError};
 
 /// What an import may do.
 #[derive(Clone, Debug, Default)]

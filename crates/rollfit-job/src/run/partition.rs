@@ -148,7 +148,7 @@ impl Runner<'_> {
         self.observer.stage(at, Stage::Read);
         let panel = during(Activity::Reading, || Panel::read(self.job.source, self.job.spec, at.partition))?;
         lane.hold(panel.memory_bytes());
-        let input = during(Activity::Computing, || Input::of(&panel));
+        let input = during(Activity::Computing, || panel.input());
         // Decided without a claim first: where there is nothing to do, not even a lock file is written.
         let found = self.unless_damaged(during(Activity::Asking, || self.job.sink.found(at.partition)))?;
         let assessment = match self.decide(at.partition, &found, &input)? {

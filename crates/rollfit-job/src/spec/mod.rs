@@ -24,7 +24,6 @@ use self::stores::resolve_stores;
 pub use self::stores::{Compression, NumberType, Place, RowSecurity, SinkSpec};
 use crate::month::Month;
 use crate::partition::{Partition, check_key};
-use crate::store::SeriesOfKey;
 
 /// The name of the time column of every features table.
 pub const TIME_COLUMN: &str = "ts_utc";
@@ -75,11 +74,6 @@ pub enum Boundary {
 }
 
 impl Spec {
-    /// Every series of one key.
-    pub fn series_of_key<'a>(&'a self, key: &'a str) -> Vec<SeriesOfKey<'a>> {
-        self.series.iter().map(|series| series.of_key(key)).collect()
-    }
-
     /// Reads a configuration; each variable `ROLLFIT_SECTION__KEY` replaces or adds the value at that place.
     ///
     /// # Errors

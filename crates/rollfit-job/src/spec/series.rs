@@ -8,7 +8,6 @@ use super::config::{Config, SeriesConfig};
 use super::error::nearest;
 use super::{Pattern, PatternError, SpecError, TIME_COLUMN};
 use crate::partition::{Partition, check_key};
-use crate::store::SeriesOfKey;
 
 /// One input column and the features made of it.
 #[derive(Clone, Debug)]
@@ -43,17 +42,6 @@ pub struct LabelledWindow {
 }
 
 impl Series {
-    /// The series of one key.
-    pub fn of_key<'a>(&'a self, key: &'a str) -> SeriesOfKey<'a> {
-        SeriesOfKey {
-            name: &self.name,
-            table: self.table.for_key(key),
-            key,
-            time: &self.time,
-            value: &self.value,
-        }
-    }
-
     /// The name of the features table of a partition.
     pub fn features_table(&self, partition: &Partition) -> String {
         let (yyyy, mm) = (partition.period.month().yyyy(), partition.period.month().mm());

@@ -8,7 +8,6 @@
 //! sessions are few never waits for itself.
 
 mod diagnosis;
-mod error;
 mod features;
 mod kind;
 mod sink;
@@ -17,8 +16,9 @@ mod source;
 pub use diagnosis::{
     Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, Problem, Quantity, Words,
 };
-pub use error::{Fault, StoreError};
 pub use features::{FeatureReader, FeatureTile, Grouping, Rounding, number_as_stored};
 pub use kind::{BarsImport, Purpose, Store, StoreKind};
 pub use sink::{Claim, Found, Sink, Slot, Write};
 pub use source::{Rows, SeriesOfKey, Snapshot, Source};
+
+pub use crate::store_error::{Fault, StoreError};

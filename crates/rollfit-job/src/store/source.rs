@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::StoreError;
 use crate::month::Month;
 use crate::period::Period;
-use crate::spec::Series;
+use crate::spec::{Series, Spec};
 
 /// Some rows of one series, sorted by instant, each instant once.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +30,26 @@ pub struct SeriesOfKey<'a> {
     pub time: &'a str,
     /// The value column of the table.
     pub value: &'a str,
+}
+
+impl Series {
+    /// The series of one key.
+    pub fn of_key<'a>(&'a self, key: &'a str) -> SeriesOfKey<'a> {
+        SeriesOfKey {
+            name: &self.name,
+            table: self.table.for_key(key),
+            key,
+            time: &self.time,
+            value: &self.value,
+        }
+    }
+}
+
+impl Spec {
+    /// Every series of one key.
+    pub fn series_of_key<'a>(&'a self, key: &'a str) -> Vec<SeriesOfKey<'a>> {
+        self.series.iter().map(|series| series.of_key(key)).collect()
+    }
 }
 
 /// Where series come from.

@@ -1,7 +1,7 @@
 //! What is computed: receipts, digests, and windows that reach into the rows before.
 
 use rollfit_job::panel::Panel;
-use rollfit_job::receipt::{Definition, Input};
+use rollfit_job::receipt::Definition;
 use rollfit_job::run::RunOptions;
 use rollfit_job::spec::Workers;
 use rollfit_testkit::market::{partition, spec};
@@ -53,7 +53,7 @@ fn equal_rows_have_equal_digests_wherever_they_come_from() {
     let input = |change: &dyn Fn(&mut MemorySource)| {
         let mut bench = Bench::new(&[], &["a"], &MONTHS, 100);
         change(&mut bench.source);
-        Input::of(&Panel::read(&bench.source, &spec, &partition("a", MONTHS[1])).unwrap())
+        Panel::read(&bench.source, &spec, &partition("a", MONTHS[1])).unwrap().input()
     };
     let same = input(&|_| ());
     assert_eq!(same, input(&|source| source.table("m1_a").values[99] = 5.0), "another month");

@@ -1,4 +1,4 @@
-//! Time stamps as files write them: read into local or absolute microseconds, by hand, byte by byte.
+//! [`Stamp`]: time stamps as files write them, read into local or absolute microseconds, by hand, byte by byte.
 //!
 //! The shape says the notation, so one reader serves every format:
 //!

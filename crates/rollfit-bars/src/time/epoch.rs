@@ -4,37 +4,10 @@
 //! day, counts of minutes and seconds, row numbers, spreadsheet and Julian days, and dates without separators. For
 //! nanoseconds the range begins in 1991, which keeps out the 100-nanosecond ticks that .NET counts from year 1.
 
-use std::fmt;
 use std::ops::Range;
 
-use crate::error::RowFault;
-use crate::stamp::{SECOND_US, day_number, fraction, number};
-
-/// What an epoch counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EpochUnit {
-    /// 1 s.
-    Seconds,
-    /// 1 ms.
-    Milliseconds,
-    /// 1 us.
-    Microseconds,
-    /// 1 ns.
-    Nanoseconds,
-}
-
-/// What a number in a time column looks like when it is no epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NumberKind {
-    /// Below 100,000: hours and minutes, minutes or seconds of the day, row numbers.
-    Count,
-    /// 20,000 to 80,000, or a fraction of 1: days since 1900.
-    SpreadsheetDay,
-    /// 2,300,000 to 2,600,000.
-    JulianDay,
-    /// Any other.
-    Other,
-}
+use crate::error::{EpochUnit, NumberKind, RowFault};
+use crate::time::stamp::{SECOND_US, day_number, fraction, number};
 
 /// 1980-01-01 to 2050-01-01 in seconds.
 const RANGE_S: Range<i64> = 315_532_800..2_524_608_000;
@@ -68,28 +41,6 @@ impl EpochUnit {
                 Ok(whole * unit_us + fraction(part, unit_us)?)
             }
         }
-    }
-}
-
-impl fmt::Display for EpochUnit {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Seconds => "seconds",
-            Self::Milliseconds => "milliseconds",
-            Self::Microseconds => "microseconds",
-            Self::Nanoseconds => "nanoseconds",
-        })
-    }
-}
-
-impl fmt::Display for NumberKind {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Count => "it looks like a time of day, a count of minutes or seconds, or a row number",
-            Self::SpreadsheetDay => "it looks like a spreadsheet's day number, or a count of seconds",
-            Self::JulianDay => "it looks like a Julian day",
-            Self::Other => "it lies outside these years",
-        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which line each bar came from, kept as runs of consecutive lines.
+//! [`Lines`]: which line each bar came from, kept as runs of consecutive lines.
 //!
 //! A clean file of any length is one run, so that ten million bars can name their lines for a few bytes.
 

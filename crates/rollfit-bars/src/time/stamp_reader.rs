@@ -1,19 +1,19 @@
-//! The time of each row, from one field or from a date and a time of day, and what holds for all rows of a file.
+//! [`StampReader`]: the time stamp of each row, from one field or from a date and a time of day, and what holds for all rows of a file.
 //!
 //! Each row alone may read well and still be wrong. So all epochs of a file have one unit, all times of day made of digits
 //! have one length (`500` may be 00:05:00 or 05:00), a date without a time of day comes once but for a few repetitions, and
 //! epochs that all read as dates too are refused.
 
-use crate::epoch::{EpochUnit, epoch};
-use crate::error::RowFault;
-use crate::stamp::Stamp;
+use super::epoch::epoch;
+use super::stamp::Stamp;
+use crate::error::{EpochUnit, RowFault};
 
 /// So many different dates allow a date to come twice.
 const OTHERS_PER_REPEAT: u64 = 10;
 
-/// What a layout says of its times.
+/// What the columns of a file say of its times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct TimeRules {
+pub(crate) struct StampRules {
     /// Numbers may be epochs.
     pub(crate) epochs: bool,
     /// Local times are UTC.
@@ -24,8 +24,8 @@ pub(crate) struct TimeRules {
 
 /// Reads the times of one file.
 #[derive(Debug)]
-pub(crate) struct TimeFields {
-    rules: TimeRules,
+pub(crate) struct StampReader {
+    rules: StampRules,
     unit: Option<EpochUnit>,
     /// Every epoch so far also reads as a date.
     ambiguous: bool,
@@ -35,8 +35,8 @@ pub(crate) struct TimeFields {
     dates: (u64, u64),
 }
 
-impl TimeFields {
-    pub(crate) fn new(rules: TimeRules) -> Self {
+impl StampReader {
+    pub(crate) fn new(rules: StampRules) -> Self {
         Self { rules, unit: None, ambiguous: false, time_digits: None, date: None, dates: (0, 0) }
     }
 
@@ -130,10 +130,10 @@ mod tests {
     /// 2024-01-02 00:00.
     const JANUARY_US: i64 = 1_704_153_600_000_000;
 
-    const CSV: TimeRules = TimeRules { epochs: true, in_utc: false, has_time_beside: false };
+    const CSV: StampRules = StampRules { epochs: true, in_utc: false, has_time_beside: false };
 
-    fn csv() -> TimeFields {
-        TimeFields::new(CSV)
+    fn csv() -> StampReader {
+        StampReader::new(CSV)
     }
 
     /// Reads a column of times beside the date 2024-01-02, to minutes of the day.
@@ -190,7 +190,7 @@ mod tests {
         assert!(days.into_iter().all(|day| repeated.read(None, &day).is_ok()));
         assert!(repeated.read(None, "2024-01-20").is_ok() && repeated.read(None, "2024-01-20").is_ok());
         assert_eq!(repeated.read(None, "2024-01-20"), Err(RowFault::DateAlone));
-        let mut beside = TimeFields::new(TimeRules { has_time_beside: true, ..CSV });
+        let mut beside = StampReader::new(StampRules { has_time_beside: true, ..CSV });
         assert_eq!(beside.read(None, "2024-01-02"), Err(RowFault::DateAlone));
         assert!(beside.read(None, "2024-01-02 00:00").is_ok());
     }

@@ -1,4 +1,4 @@
-//! Putting the rows of one file into order, and deciding about those that do not fit.
+//! [`Collector`]: puts the rows of one file into order, and decides about those that do not fit.
 //!
 //! A row newer than all before is kept. An older one is a repetition, also as part of a block that is
 //! repeated, if its instant was seen with the same close, and a contradiction if with another; if its instant
@@ -11,10 +11,14 @@
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-use crate::error::{ImportError, Place, Unit};
-use crate::origin::Lines;
-use crate::report::{Cause, FileReport};
-use crate::{Bar, ReadOptions};
+use rollfit_job::import::Bar;
+
+use super::file_report::FileReport;
+use super::lines::Lines;
+use super::row_refusal::{OtherInstrument, RowRefusal};
+use crate::error::{DropCause, FileLine, ImportError, RowUnit};
+use crate::formats::Format;
+use crate::read_options::ReadOptions;
 
 /// The bars of one file, in the making.
 pub(crate) struct Collector {
@@ -47,7 +51,7 @@ pub(crate) struct Collected {
 }
 
 impl Collector {
-    pub(crate) fn new(path: &Path, unit: Unit, options: &ReadOptions) -> Self {
+    pub(crate) fn new(path: &Path, unit: RowUnit, options: &ReadOptions) -> Self {
         let report = FileReport { unit, ..FileReport::default() };
         let (path, lenient) = (path.to_path_buf(), options.lenient);
         let (bars, lines) = (Vec::new(), Lines::default());
@@ -69,8 +73,8 @@ impl Collector {
         self.report.rows_read <= 1
     }
 
-    pub(crate) fn place(&self, number: u64) -> Place {
-        Place::new(&self.path, self.report.unit, number)
+    pub(crate) fn file_line(&self, number: u64) -> FileLine {
+        FileLine::new(&self.path, self.report.unit, number)
     }
 
     /// Takes in a bar.
@@ -116,37 +120,69 @@ impl Collector {
     /// Goes back to oldest first, which the second bar alone denied.
     fn leave_newest_first(&mut self, number: u64, to_us: i64, from_us: i64) -> Result<(), ImportError> {
         if self.bars.len() > 2 {
-            return Err(ImportError::JumpForward { place: self.place(number), from_us, to_us });
+            return Err(ImportError::JumpForward { place: self.file_line(number), from_us, to_us });
         }
-        let place = self.place(self.lines.line(1));
+        let place = self.file_line(self.lines.line(1));
         let first_us = self.bars[0].instant_us;
         self.bars.truncate(1);
         self.lines.truncate(1);
         self.order = FileOrder::OldestFirst;
-        self.drop_row(Cause::JumpBack, ImportError::JumpBack { place, from_us: first_us, to_us: from_us })
+        self.drop_row(DropCause::JumpBack, ImportError::JumpBack { place, from_us: first_us, to_us: from_us })
     }
 
     fn keep_seen(&mut self, number: u64, bar: Bar, from_us: i64) -> Result<(), ImportError> {
-        let place = self.place(number);
+        let place = self.file_line(number);
         let Ok(index) = self.find(bar.instant_us) else {
-            return self
-                .drop_row(Cause::JumpBack, ImportError::JumpBack { place, from_us, to_us: bar.instant_us });
+            return self.drop_row(
+                DropCause::JumpBack,
+                ImportError::JumpBack { place, from_us, to_us: bar.instant_us },
+            );
         };
         let earlier_close = self.bars[index].close;
         if bar.close == earlier_close {
             self.report.repeats_dropped += 1;
             return Ok(());
         }
-        let earlier = self.place(self.lines.line(index));
+        let earlier = self.file_line(self.lines.line(index));
         let Bar { instant_us, close } = bar;
         self.drop_row(
-            Cause::Contradiction,
+            DropCause::Contradiction,
             ImportError::Contradiction { place, close, earlier, earlier_close, instant_us },
         )
     }
 
+    /// Drops a row if that is allowed for its fault. What puts every row in doubt, such as a zone that is missing, stops
+    /// lenient reading too. `hint` is the format that the file looks like instead.
+    pub(crate) fn refuse(
+        &mut self,
+        number: u64,
+        refusal: RowRefusal,
+        shown: String,
+        hint: Option<Format>,
+    ) -> Result<(), ImportError> {
+        let (place, hint) = (self.file_line(number), hint.map(Format::name));
+        match refusal {
+            RowRefusal::Row(fault) if fault.spoils_the_file() => {
+                Err(ImportError::Row { place, fault, shown, hint })
+            }
+            RowRefusal::Row(fault) => {
+                self.drop_row(fault.cause(), ImportError::Row { place, fault, shown, hint })
+            }
+            RowRefusal::NoZone => Err(ImportError::NoZone { place, shown }),
+            RowRefusal::ZoneContradiction { zone, stated } => {
+                Err(ImportError::ZoneContradiction { place, zone, stated, shown })
+            }
+            RowRefusal::Instrument(other) => {
+                let OtherInstrument { column, value, earlier_number, earlier_value } = *other;
+                let earlier = Box::new(self.file_line(earlier_number));
+                let earlier_value = earlier_value.into_boxed_str();
+                Err(ImportError::Instruments { place, column, value, earlier, earlier_value })
+            }
+        }
+    }
+
     /// Stops with `error`, or counts the row under `cause` when lenient.
-    pub(crate) fn drop_row(&mut self, cause: Cause, error: ImportError) -> Result<(), ImportError> {
+    fn drop_row(&mut self, cause: DropCause, error: ImportError) -> Result<(), ImportError> {
         if !self.lenient {
             return Err(error);
         }
@@ -181,12 +217,11 @@ impl Collected {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Format;
     use super::*;
 
     fn collect(lenient: bool, rows: &[(i64, f64)]) -> Result<(Vec<Bar>, Lines, FileReport), ImportError> {
         let options = ReadOptions { lenient, ..ReadOptions::new(Format::Csv) };
-        let mut collector = Collector::new(Path::new("x.csv"), Unit::Line, &options);
+        let mut collector = Collector::new(Path::new("x.csv"), RowUnit::Line, &options);
         for (number, (instant_us, close)) in rows.iter().enumerate() {
             collector.count_row();
             collector.keep(number as u64 + 1, Bar { instant_us: *instant_us, close: *close })?;
@@ -225,7 +260,7 @@ mod tests {
             collect(true, &[(1, 1.0), (3, 3.0), (2, 2.0), (3, 9.0), (3, 3.0), (4, 4.0)]).unwrap();
         assert_eq!(bars.iter().map(|bar| bar.close).collect::<Vec<_>>(), [1.0, 3.0, 4.0]);
         assert_eq!((report.rows_good, report.rows_kept, report.repeats_dropped), (6, 3, 1));
-        assert_eq!((report.dropped[&Cause::JumpBack], report.dropped[&Cause::Contradiction]), (1, 1));
+        assert_eq!((report.dropped[&DropCause::JumpBack], report.dropped[&DropCause::Contradiction]), (1, 1));
     }
 
     #[test]
@@ -257,7 +292,7 @@ mod tests {
         assert!(refused.to_string().contains("x.csv:2"), "{refused}");
         let (bars, _, report) = collect(true, &rows).unwrap();
         assert_eq!(bars.iter().map(|bar| bar.instant_us).collect::<Vec<_>>(), [5, 6, 7]);
-        assert_eq!((report.dropped[&Cause::JumpBack], report.newest_first), (1, false));
+        assert_eq!((report.dropped[&DropCause::JumpBack], report.newest_first), (1, false));
     }
 
     #[test]

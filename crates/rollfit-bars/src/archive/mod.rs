@@ -1,7 +1,10 @@
-//! Opening a text file whether it is plain, gzip or zip; the first bytes tell, not the name.
+//! Opens a text file, whether it is plain, gzip or zip: the first bytes decide, not the name.
 //!
 //! A zip serves when exactly one of its entries is data: the only `.csv` (or `.tsv`), else the only file.
 //! What operating systems add (`__MACOSX`, dot files) is not counted.
+
+mod gzip;
+mod zip_entry;
 
 use std::cell::Cell;
 use std::fs::File;
@@ -11,9 +14,9 @@ use std::rc::Rc;
 
 use zip::ZipArchive;
 
+use self::gzip::GzipMembers;
+use self::zip_entry::ZipEntry;
 use crate::error::ImportError;
-use crate::gzip::{self, GzipMembers};
-use crate::zip_entry::ZipEntry;
 
 /// The unpacked bytes of a file. None are held but those at hand.
 pub(crate) struct Opened {

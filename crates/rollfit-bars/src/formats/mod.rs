@@ -1,12 +1,30 @@
-//! The formats a file can be said to have, and which of them a line looks like.
+//! [`Format`]: the formats that files can be said to have, a file each.
 //!
-//! The guess serves error messages only: no file is read in a format that the user did not name.
+//! # Adding a format
+//!
+//! 1. `formats/NEW.rs`: its [`FormatRules`], with name, help, how the first line of a file looks, columns, zone, and the
+//!    symbol in its file names. Copy the file of the vendor that is most like it.
+//! 2. Here: `mod new;`, a variant of [`Format`], its place in [`Format::ALL`] and a line in `rules`.
+//! 3. A test in `tests/import/` with a few rows as the vendor writes them.
+//! 4. A row in the table of `docs/import.md`.
+//!
+//! Nothing else names a format: help, the sniffing, advice such as "this looks like the format csv", layout, zone and key all
+//! ask its rules.
+
+mod csv;
+mod dukascopy;
+mod file_name;
+mod first_line;
+mod histdata;
+mod metatrader;
+mod parquet;
+mod rules;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use self::rules::{ColumnRules, FormatRules, NamedColumns, RowRules, RowShape, TextRules};
 use crate::error::ImportError;
-use crate::layout;
 
 /// What the rows of a file look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,31 +43,41 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, in the order in which help lists them.
+    /// Every format, in the order in which help lists them. A line that looks like several is said to be the first of them:
+    /// `csv`, which is any table, comes after those of vendors.
     pub const ALL: [Self; 5] = [Self::Histdata, Self::Metatrader, Self::Dukascopy, Self::Csv, Self::Parquet];
+
+    /// The rules of the format.
+    pub(crate) fn rules(self) -> &'static FormatRules {
+        match self {
+            Self::Histdata => &histdata::RULES,
+            Self::Metatrader => &metatrader::RULES,
+            Self::Dukascopy => &dukascopy::RULES,
+            Self::Csv => &csv::RULES,
+            Self::Parquet => &parquet::RULES,
+        }
+    }
 
     /// The name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Histdata => "histdata",
-            Self::Metatrader => "metatrader",
-            Self::Dukascopy => "dukascopy",
-            Self::Csv => "csv",
-            Self::Parquet => "parquet",
-        }
+        self.rules().name
     }
 
     /// One line about the format, for help.
     #[must_use]
     pub fn help(self) -> &'static str {
-        match self {
-            Self::Histdata => "HistData ASCII, `20170301 000000;o;h;l;c;v`; implies the zone histdata",
-            Self::Metatrader => "MetaTrader 4 and 5, comma or tab, with or without header; needs a zone",
-            Self::Dukascopy => "Dukascopy, `Gmt time,Open,...` or local time with its GMT offset",
-            Self::Csv => "any delimited text: ISO 8601 or epoch times, columns named or found by header",
-            Self::Parquet => "a timestamp column and `close`, found by name and type; naive means UTC",
-        }
+        self.rules().help
+    }
+
+    /// Returns the format that `line`, the first of a file, looks like.
+    pub(crate) fn from_first_line(line: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| (format.rules().looks_like)(line))
+    }
+
+    /// Returns the symbol in a file name of any vendor, given as the words between `_` and `-`.
+    pub(crate) fn symbol<'a>(words: &[&'a str]) -> Option<&'a str> {
+        Self::ALL.into_iter().find_map(|format| (format.rules().symbol)(words))
     }
 }
 
@@ -64,32 +92,11 @@ impl FromStr for Format {
 
     fn from_str(name: &str) -> Result<Self, ImportError> {
         let found = Self::ALL.into_iter().find(|format| format.name() == name);
-        found.ok_or_else(|| ImportError::UnknownFormat { name: name.to_owned() })
+        found.ok_or_else(|| ImportError::UnknownFormat {
+            name: name.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
     }
-}
-
-/// The format that `line`, the first of a file, looks like.
-pub(crate) fn looks_like(line: &str) -> Option<Format> {
-    let shape: String = line.chars().take(24).map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
-    let lower = shape.to_ascii_lowercase();
-    if shape.starts_with("PAR9") {
-        Some(Format::Parquet)
-    } else if shape.starts_with("99999999 999999;") {
-        Some(Format::Histdata)
-    } else if shape.starts_with("99.99.9999 ")
-        || lower.starts_with("gmt time")
-        || lower.starts_with("local time")
-    {
-        Some(Format::Dukascopy)
-    } else if shape.starts_with("9999.99.99") || shape.starts_with("<DATE>") || is_tab_bars(&shape) {
-        Some(Format::Metatrader)
-    } else {
-        layout::has_known_header(line).then_some(Format::Csv)
-    }
-}
-
-fn is_tab_bars(shape: &str) -> bool {
-    ["Time\tOpen", "Timestamp\tOpen", "Date\tTime\t"].iter().any(|start| shape.starts_with(start))
 }
 
 #[cfg(test)]
@@ -124,7 +131,7 @@ mod tests {
             ("hello", None),
         ];
         for (line, expected) in cases {
-            assert_eq!(looks_like(line), expected, "{line}");
+            assert_eq!(Format::from_first_line(line), expected, "{line}");
         }
     }
 }

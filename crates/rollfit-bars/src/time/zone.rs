@@ -16,8 +16,8 @@ use std::str::FromStr;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Timestamp, civil};
 
-use crate::error::ImportError;
-use crate::stamp::parse_offset_s;
+use crate::error::{ImportError, LocalFault};
+use crate::time::stamp::parse_offset_s;
 
 /// A rule from local time to UTC: an IANA zone, a fixed offset, an IANA zone plus a fixed offset (the clock
 /// of many brokers is New York's plus seven hours), or HistData's own.
@@ -32,17 +32,6 @@ enum Rule {
     Fixed { offset_us: i64 },
     Named { zone: TimeZone, plus_us: i64 },
     Histdata { to_2018: TimeZone, from_2019: TimeZone },
-}
-
-/// Why a local time is not one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LocalFault {
-    /// Clocks went back over it.
-    #[error("this local time exists twice, because clocks went back over it: its instant cannot be known")]
-    Twice,
-    /// Clocks went forward over it.
-    #[error("this local time does not exist, because clocks went forward over it: is the time zone right?")]
-    Never,
 }
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -116,12 +105,12 @@ impl FromStr for Zone {
     type Err = ImportError;
 
     fn from_str(name: &str) -> Result<Self, ImportError> {
-        let rule = rule_of(name).ok_or_else(|| ImportError::UnknownZone { name: name.to_owned() })?;
+        let rule = parse_rule(name).ok_or_else(|| ImportError::UnknownZone { name: name.to_owned() })?;
         Ok(Self { name: name.to_owned(), rule })
     }
 }
 
-fn rule_of(name: &str) -> Option<Rule> {
+fn parse_rule(name: &str) -> Option<Rule> {
     if name.eq_ignore_ascii_case("histdata") {
         return histdata();
     }
@@ -197,8 +186,8 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stamp::Stamp;
     use super::*;
+    use crate::time::stamp::Stamp;
 
     fn us(text: &str) -> i64 {
         match Stamp::date_time(text).unwrap().0 {

@@ -1,8 +1,8 @@
-//! A file holds one instrument: the columns that say which never change.
+//! [`Instruments`]: a file holds one instrument: the columns that say which never change.
 
-use crate::column_names::is_symbol;
-use crate::shown::shown;
-use crate::when::WhenFault;
+use super::row_refusal::{OtherInstrument, RowRefusal};
+use crate::error::shown;
+use crate::table::column_names::is_symbol;
 
 /// The columns of a file that say the instrument of a row.
 #[derive(Debug, Default)]
@@ -16,15 +16,6 @@ struct InstrumentColumn {
     name: String,
     /// Line or row of the first value, and the value.
     first: Option<(u64, String)>,
-}
-
-/// A row that belongs to another instrument than the first.
-#[derive(Debug, PartialEq)]
-pub(crate) struct OtherInstrument {
-    pub(crate) column: String,
-    pub(crate) value: String,
-    pub(crate) earlier_number: u64,
-    pub(crate) earlier_value: String,
 }
 
 impl Instruments {
@@ -43,7 +34,7 @@ impl Instruments {
         &mut self,
         number: u64,
         fields: impl Iterator<Item = &'a str>,
-    ) -> Result<(), WhenFault> {
+    ) -> Result<(), RowRefusal> {
         let mut columns = self.columns.iter_mut().peekable();
         for (index, value) in fields.enumerate() {
             let Some(column) = columns.next_if(|column| column.index == index) else { continue };
@@ -60,12 +51,12 @@ impl Instruments {
 }
 
 impl InstrumentColumn {
-    fn check(&mut self, number: u64, value: &str) -> Result<(), WhenFault> {
+    fn check(&mut self, number: u64, value: &str) -> Result<(), RowRefusal> {
         let (earlier_number, earlier) = self.first.get_or_insert_with(|| (number, value.to_owned()));
         if earlier == value {
             return Ok(());
         }
-        Err(WhenFault::Instrument(Box::new(OtherInstrument {
+        Err(RowRefusal::Instrument(Box::new(OtherInstrument {
             column: self.name.clone(),
             value: shown(value.as_bytes()),
             earlier_number: *earlier_number,
@@ -85,7 +76,7 @@ mod tests {
         assert!(check(2, ["Euro", "1", "EURUSD", "x"]).is_ok());
         assert!(check(3, ["Euro ", "2", " EURUSD", "y"]).is_ok());
         for row in [["Euro", "3", "GBPUSD", ""], ["Euro", "3", "eurusd", ""], ["Euro", "3", "", ""]] {
-            let Err(WhenFault::Instrument(other)) = check(4, row) else {
+            let Err(RowRefusal::Instrument(other)) = check(4, row) else {
                 panic!("{row:?} is another instrument")
             };
             assert_eq!(

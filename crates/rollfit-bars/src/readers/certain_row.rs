@@ -3,7 +3,7 @@
 //! A comma inside a number and a number that is missing both move the numbers behind them. Neither did where open, high,
 //! low and close are side by side and agree: the low is the lowest, and the high the highest.
 
-use crate::price::price;
+use crate::rows::price::price;
 
 /// The names of four columns that check one another.
 const PRICE_NAMES: [&str; 4] = ["open", "high", "low", "close"];
