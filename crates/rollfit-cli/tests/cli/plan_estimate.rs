@@ -11,7 +11,6 @@ use crate::running::{Running, signal};
 use crate::sandbox::Sandbox;
 use crate::tree::Tree;
 use crate::two_runners::hold;
-use rollfit_testkit::record::lines;
 
 const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
 
