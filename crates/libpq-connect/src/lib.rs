@@ -1,3 +1,5 @@
+//! Connections to PostgreSQL servers by libpq's rules.
+//!
 #![doc = include_str!("../README.md")]
 //!
 //! # How it works

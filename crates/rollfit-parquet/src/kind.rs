@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rollfit_job::config::{JobConfig, RowSecurity, StoreConfig};
-use rollfit_job::import::BarsOptions;
+use rollfit_job::import::{BarsOptions, KeyReport, NewBars};
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
@@ -70,7 +70,7 @@ impl StoreKind for Parquet {
         store: &StoreConfig,
         options: BarsOptions,
     ) -> Result<Box<dyn BarsImport>, StoreError> {
-        Ok(Box::new(ParquetImport::begin(&dir_of(store)?, options, &OsFileSystem)?))
+        Ok(Box::new(DirectoryImport { dir: dir_of(store)?, options, begun: None }))
     }
 }
 
@@ -100,6 +100,30 @@ fn dir_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
         other.display(),
         other.display()
     )))
+}
+
+/// An import into a directory, which is not touched before the first key.
+struct DirectoryImport {
+    dir: PathBuf,
+    options: BarsOptions,
+    begun: Option<ParquetImport<'static>>,
+}
+
+impl BarsImport for DirectoryImport {
+    fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        let import = match &mut self.begun {
+            Some(import) => import,
+            None => {
+                let import = ParquetImport::begin(&self.dir, self.options.clone(), &OsFileSystem)?;
+                self.begun.insert(import)
+            }
+        };
+        import.add(key, bars)
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.begun.map_or(Ok(()), |import| Box::new(import).commit())
+    }
 }
 
 impl Store for ParquetStore {

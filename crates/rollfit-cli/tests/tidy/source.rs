@@ -73,5 +73,5 @@ pub(crate) fn is_test(attributes: &[syn::Attribute]) -> bool {
 /// Fails with a line for each violation of `rule`.
 #[track_caller]
 pub(crate) fn assert_none(rule: &str, violations: &[String]) {
-    assert!(violations.is_empty(), "{rule}; {} do not:\n  {}", violations.len(), violations.join("\n  "));
+    assert!(violations.is_empty(), "{rule}; {} exceptions:\n  {}", violations.len(), violations.join("\n  "));
 }

@@ -21,6 +21,11 @@ fn scenario(name: &'static str, change: impl FnOnce(&mut World)) -> Scenario {
 }
 
 fn scenarios() -> Vec<Scenario> {
+    [machines(), stores(), changes()].into_iter().flatten().collect()
+}
+
+/// Cores, memory, and what else runs on the machine.
+fn machines() -> Vec<Scenario> {
     vec![
         scenario("quiet, cores decide", |_| ()),
         scenario("one core", |world| {
@@ -36,6 +41,28 @@ fn scenarios() -> Vec<Scenario> {
             world.machine.cores = 48;
             world.job.partitions = 10_000;
         }),
+        scenario("little memory", |world| {
+            world.machine.memory_bytes = (1 << 30) + (600 << 20);
+            world.job.worker_bytes_per_row = 2500;
+            world.store.question_ms = 100.0;
+        }),
+        scenario("competing load", |world| {
+            world.machine.competing =
+                Over::steps(&[(0, 0.0), (120, 4.0), (300, 1.0), (420, 6.0), (600, 0.0)]);
+            world.machine.neighbour_weight = 50.0;
+            world.job.partitions = 6000;
+        }),
+        scenario("competing load at first", |world| {
+            world.machine.competing = Over::steps(&[(0, 6.0), (60, 0.0)]);
+            world.machine.neighbour_weight = 50.0;
+            world.job.partitions = 4000;
+        }),
+    ]
+}
+
+/// Stores near and far, with few sessions or slow commits.
+fn stores() -> Vec<Scenario> {
+    vec![
         scenario("store far away", |world| {
             world.machine.cores = 4;
             world.store.question_ms = 150.0;
@@ -61,7 +88,6 @@ fn scenarios() -> Vec<Scenario> {
             world.job.partitions = 1500;
         }),
         scenario("slow commit", |world| world.store.commit_ms = 3000.0),
-        scenario("slow source", |world| world.source.read_us_per_row = 100.0),
         scenario("few sessions", |world| {
             world.store.sessions_max = Some(5);
             world.store.question_ms = 100.0;
@@ -71,11 +97,6 @@ fn scenarios() -> Vec<Scenario> {
             world.store.sessions_max = Some(2);
             world.job.partitions = 400;
         }),
-        scenario("little memory", |world| {
-            world.machine.memory_bytes = (1 << 30) + (600 << 20);
-            world.job.worker_bytes_per_row = 2500;
-            world.store.question_ms = 100.0;
-        }),
         scenario("local store", |world| {
             world.machine.cores = 4;
             world.store.is_local = true;
@@ -83,6 +104,13 @@ fn scenarios() -> Vec<Scenario> {
             world.store.series_apart = true;
             world.job.partitions = 1000;
         }),
+    ]
+}
+
+/// What changes in the midst of a run, and uneven partitions.
+fn changes() -> Vec<Scenario> {
+    vec![
+        scenario("slow source", |world| world.source.read_us_per_row = 100.0),
         scenario("capacity in steps", |world| {
             world.store.bytes_per_s =
                 Over::steps(&[(0, 50e6), (60, 100e6), (120, 200e6), (180, 400e6), (240, 800e6)]);
@@ -91,17 +119,6 @@ fn scenarios() -> Vec<Scenario> {
         }),
         scenario("capacity that goes", |world| {
             world.store.bytes_per_s = Over::steps(&[(0, 400e6), (200, 60e6), (400, 300e6)]);
-            world.job.partitions = 4000;
-        }),
-        scenario("competing load", |world| {
-            world.machine.competing =
-                Over::steps(&[(0, 0.0), (120, 4.0), (300, 1.0), (420, 6.0), (600, 0.0)]);
-            world.machine.neighbour_weight = 50.0;
-            world.job.partitions = 6000;
-        }),
-        scenario("competing load at first", |world| {
-            world.machine.competing = Over::steps(&[(0, 6.0), (60, 0.0)]);
-            world.machine.neighbour_weight = 50.0;
             world.job.partitions = 4000;
         }),
         scenario("failures", |world| {

@@ -12,7 +12,8 @@ use rollfit_job::config::{Origin, Setting};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, Unavailable};
 use rollfit_job::store::AppliesWhen;
-use rollfit_job::watch::{MachineLimits, Totals, WaitKind};
+use rollfit_job::store::WaitKind;
+use rollfit_job::watch::{MachineLimits, Totals};
 
 use self::over_time::{activities, lanes, timeline};
 
