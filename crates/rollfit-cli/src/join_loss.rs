@@ -2,7 +2,7 @@
 
 use rollfit_job::join_loss::JoinLoss;
 
-use crate::output::count;
+use crate::format::count;
 
 /// `the join loses 720 of 1,488 rows (48.4 %) of series idx, which series bqx lacks`
 pub(crate) fn sentence(loss: &JoinLoss) -> String {

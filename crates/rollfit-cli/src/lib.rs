@@ -2,11 +2,11 @@
 //! error with its causes once, and returns the exit code that says how it went.
 
 mod args;
-mod audience;
 mod commands;
 mod details;
 mod exit;
 mod exposition;
+mod format;
 mod join_loss;
 mod live;
 mod logging;
@@ -18,6 +18,7 @@ mod paths;
 mod progress;
 mod record;
 mod replace;
+mod run_reporters;
 mod screen;
 mod signals;
 mod state_dir;

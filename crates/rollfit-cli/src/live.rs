@@ -7,8 +7,8 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use rollfit_analysis::{Estimate, EtaEstimator};
 use rollfit_files::regular_file;
-use rollfit_job::analysis::{Estimate, Forecast};
 use rollfit_job::record::typed;
 use rollfit_job::watch::Moment;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub(crate) struct Live {
 #[derive(Default)]
 pub(crate) struct Tracker {
     seen: VecDeque<Moment>,
-    forecast: Forecast,
+    eta: EtaEstimator,
 }
 
 impl Tracker {
@@ -46,7 +46,7 @@ impl Tracker {
     pub(crate) fn follow(&mut self, moment: &Moment) -> Live {
         /// Rates are those of so long.
         const RECENT: Duration = Duration::from_secs(10);
-        self.forecast.observe(moment);
+        self.eta.observe(moment);
         if self.seen.is_empty() {
             self.seen.push_back(Moment::default());
         }
@@ -60,16 +60,11 @@ impl Tracker {
             rows_per_s: (moment.totals.rows - earlier.totals.rows) as f64 / seconds,
             bytes_per_s: (moment.totals.bytes - earlier.totals.bytes) as f64 / seconds,
             worker_cores: worker_cores(last, moment),
-            remaining_s: self.remaining(),
+            remaining_s: self.eta.eta_s(),
             moment: moment.clone(),
         };
         self.seen.push_back(moment.clone());
         live
-    }
-
-    fn remaining(&self) -> Option<Estimate> {
-        let eta = self.forecast.eta()?;
-        Some(Estimate { low: eta.low_s, expected: eta.expected_s, high: eta.high_s })
     }
 }
 
@@ -78,7 +73,7 @@ fn worker_cores(last: &Moment, now: &Moment) -> BTreeMap<usize, f64> {
     let us = (now.at - last.at).as_micros().max(1) as f64;
     let before = |worker: usize| last.lanes.iter().find(|lane| lane.worker == worker);
     let cores = now.lanes.iter().map(|lane| {
-        // A worker that was dismissed and hired again counts from nothing.
+        // A worker that was retired and started again counts from nothing.
         let earlier_us = before(lane.worker).map_or(0, |before| before.cpu_us);
         let used_us = lane.cpu_us.checked_sub(earlier_us).unwrap_or(lane.cpu_us);
         (lane.worker, used_us as f64 / us)
@@ -145,6 +140,6 @@ mod tests {
         let live = tracker.follow(&moment(2, 0, vec![lane(0, 1_400_000), lane(1, 250_000)]));
         assert_eq!(live.worker_cores, BTreeMap::from([(0, 0.5), (1, 0.25)]));
         let live = tracker.follow(&moment(3, 0, vec![lane(0, 100_000)]));
-        assert_eq!(live.worker_cores, BTreeMap::from([(0, 0.1)]), "hired again, it counts from nothing");
+        assert_eq!(live.worker_cores, BTreeMap::from([(0, 0.1)]), "started again, it counts from nothing");
     }
 }

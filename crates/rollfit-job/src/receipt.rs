@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Boundary, RowSecurity, Series, Spec};
+use crate::config::{Boundary, JobConfig, RowSecurity, Series};
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
 pub const DEFINITION_VERSION: u32 = 2;
@@ -45,9 +45,9 @@ pub struct AppliedRowSecurity {
 }
 
 impl AppliedRowSecurity {
-    fn from_spec(spec: &Spec) -> Self {
+    fn from_config(config: &JobConfig) -> Self {
         let applies = |row_security| row_security == RowSecurity::Apply;
-        Self { source: applies(spec.source.row_security), sink: applies(spec.sink.place.row_security) }
+        Self { source: applies(config.source.row_security), sink: applies(config.sink.store.row_security) }
     }
 
     /// Whether it applies to neither, as it does unless the configuration says so.
@@ -141,13 +141,13 @@ impl NoValue {
 }
 
 impl Definition {
-    /// What `spec` computes.
-    pub fn of(spec: &Spec) -> Self {
+    /// What `config` computes.
+    pub fn from_config(config: &JobConfig) -> Self {
         Self {
             version: DEFINITION_VERSION,
-            boundary: spec.boundary,
-            series: spec.series.iter().map(SeriesDefinition::of).collect(),
-            row_security: AppliedRowSecurity::from_spec(spec),
+            boundary: config.boundary,
+            series: config.series.iter().map(SeriesDefinition::from_series).collect(),
+            row_security: AppliedRowSecurity::from_config(config),
         }
     }
 
@@ -176,7 +176,7 @@ impl Definition {
 }
 
 impl SeriesDefinition {
-    fn of(series: &Series) -> Self {
+    fn from_series(series: &Series) -> Self {
         Self {
             name: series.name.clone(),
             windows: series.windows.iter().map(|labelled| labelled.window.rows()).collect(),

@@ -1,9 +1,8 @@
 //! What is seen of a run while it goes on: [`Moment`], once a second, made of what the workers, the machine and the store
 //! tell.
 //!
-//! Holds true: what cannot be known is `None`, never 0. Rates are those since the sample before.
+//! Invariants: what cannot be known is `None`, never 0. Rates are those since the sample before.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -80,7 +79,7 @@ pub struct MachineSample {
 }
 
 /// Asks a store how it is, in a session that no worker has.
-pub trait StoreProbe: Send {
+pub trait StoreMonitor: Send {
     /// How the store is now.
     ///
     /// # Errors
@@ -101,14 +100,41 @@ pub struct StoreSample {
     /// Of this process's sessions those that the store was at work for: active, and waiting for nothing. An estimate of
     /// the store's cores that this process keeps busy.
     pub working: u32,
-    /// Of this process's sessions those that the store was active for while it waited: for what, and how many.
-    pub waits: BTreeMap<String, u32>,
+    /// Of this process's sessions those that the store was active for while it waited.
+    pub waits: Vec<StoreWait>,
     /// Who holds the locks that sessions of this process wait for.
     pub lock_holders: Vec<String>,
     /// What the store wrote to its log, a second.
     pub log_bytes_per_s: Option<f64>,
     /// The bytes that COPY has taken so far in the statements that go on.
     pub copied_bytes: Option<u64>,
+}
+
+/// Sessions of this process that waited within the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreWait {
+    /// For what kind of thing.
+    pub kind: WaitKind,
+    /// What the store calls it.
+    pub event: String,
+    /// How many.
+    pub sessions: u32,
+}
+
+/// What a session waits for within a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitKind {
+    /// A lock that another session holds.
+    Lock,
+    /// Disks.
+    Disk,
+    /// This process.
+    Client,
+    /// Other processes of the store.
+    Internal,
+    /// Anything else.
+    Other,
 }
 
 /// What a run has done so far.

@@ -1,5 +1,5 @@
-//! What the tests of several crates share: a small market and its job ([`market`]), a store in memory ([`memory`]), and
-//! made-up records of runs ([`record`]).
+//! What the tests of several crates share: a small market and its job ([`market`]), a store in memory ([`memory`]), made-up
+//! records of runs ([`record`]), and runs on a simulated machine ([`simulation`]).
 //!
 //! Invariants: only tests depend on this crate, and it is not published. It knows the job and no store.
 
@@ -8,3 +8,5 @@
 pub mod market;
 pub mod memory;
 pub mod record;
+#[allow(missing_docs)] // Names say what a helper is.
+pub mod simulation;

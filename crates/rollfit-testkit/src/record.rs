@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use rollfit_job::activity::{Activity, Times};
+use rollfit_job::config::{Origin, Setting};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{
-    Decision, End, Event, FORMAT, Header, PartitionEnd, Record, Retry, Sample, Unavailable,
+    Decision, Event, FORMAT, Header, PartitionEnd, PartitionOutcome, Record, Retry, RunEnd, Sample,
+    Unavailable,
 };
-use rollfit_job::spec::{Origin, Setting};
 use rollfit_job::watch::{MachineLimits, MachineSample, Totals};
 
 const KEYS: [&str; 4] = ["eurusd", "gbpusd", "usdjpy", "audnzd"];
@@ -37,6 +38,7 @@ pub fn made(partitions: u64, workers: usize) -> Record {
             was: 0,
             workers,
             reason: format!("workers = {workers}"),
+            held_back_by: None,
             rows_per_s: None,
         }],
         unavailable: vec![Unavailable {
@@ -44,7 +46,7 @@ pub fn made(partitions: u64, workers: usize) -> Record {
             what: "pressure".to_owned(),
             cause: "/proc/pressure/cpu: no such file".to_owned(),
         }],
-        end: Some(End { at_ms, totals, interrupted: false }),
+        end: Some(RunEnd { at_ms, totals, interrupted: false }),
         partitions: ends,
     }
 }
@@ -109,7 +111,7 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
     let size = if number == 2 { 90 } else { 10 + number % 7 };
     let (mut wall_us, mut cpu_us) = (Times::default(), Times::default());
     let parts = [
-        (Activity::Asking, 4, 1),
+        (Activity::Querying, 4, 1),
         (Activity::Reading, 12, 9),
         (Activity::Computing, 15, 14),
         (Activity::Encoding, 31, 30),
@@ -126,7 +128,7 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
         partition: partition(number),
         worker,
         attempt: 1,
-        outcome: if fails { "failed" } else { "written" }.to_owned(),
+        outcome: if fails { PartitionOutcome::Failed } else { PartitionOutcome::Written },
         cause: fails.then(|| "the disk is full".to_owned()),
         rows: if fails { 0 } else { size * 3001 },
         bytes: if fails { 0 } else { size * 3001 * 1133 },
@@ -137,7 +139,7 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
 
 fn totals(ends: &[PartitionEnd], partitions: u64, at_ms: u64) -> Totals {
     let ended = || ends.iter().filter(|end| end.at_ms <= at_ms);
-    let written = ended().filter(|end| end.outcome == "written").count() as u64;
+    let written = ended().filter(|end| end.outcome == PartitionOutcome::Written).count() as u64;
     Totals {
         partitions,
         ended: ended().count() as u64,

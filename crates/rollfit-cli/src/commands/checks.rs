@@ -6,7 +6,7 @@ use rollfit_job::check::CheckOutcome;
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
 
-use crate::{logging, output};
+use crate::{format, logging, output};
 
 pub(super) const NO_FEATURES: &str = "there are no features";
 
@@ -58,7 +58,7 @@ pub(super) fn print_causes(
         output::line(&format!("  {partition}: {verdict}: {cause}"))?;
     }
     if more > 0 {
-        output::line(&format!("  {partition}: {}", output::plural(more, "more difference")))?;
+        output::line(&format!("  {partition}: {}", format::plural(more, "more difference")))?;
     }
     Ok(())
 }
@@ -66,7 +66,7 @@ pub(super) fn print_causes(
 /// Prints that a signal came before some partitions were done, if it did.
 pub(super) fn print_interrupted(skipped: usize, done: &str) -> io::Result<()> {
     if skipped > 0 {
-        output::line(&format!("Interrupted: {} not {done}", output::plural(skipped, "partition")))?;
+        output::line(&format!("Interrupted: {} not {done}", format::plural(skipped, "partition")))?;
     }
     Ok(())
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rollfit_bars::{BarFile, FileReport, KeyBars, MergeReport, ReadOptions, merge, read_file};
+use rollfit_job::config::StoreConfig;
 use rollfit_job::import::{BarsOptions, KeyReport};
-use rollfit_job::spec::Place;
 use rollfit_job::store::{BarsImport, StoreError};
 
 use crate::args::{GlobalArguments, ImportArguments};
 use crate::exit::{Exit, Failure};
-use crate::{logging, output, stores};
+use crate::{format, logging, output, stores};
 
 /// What an import did, as it is printed.
 #[derive(serde::Serialize)]
@@ -42,8 +42,8 @@ pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Resu
 
 /// Imports, and prints nothing.
 pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Failure> {
-    let place = Place { schema: arguments.schema.clone(), ..Place::new(arguments.into.clone()) };
-    let kind = stores::kind_of(&place)?;
+    let store = StoreConfig { schema: arguments.schema.clone(), ..StoreConfig::new(arguments.into.clone()) };
+    let kind = stores::kind_of(&store)?;
     let files = read_files(arguments)?;
     let lines = files.iter().map(describe).collect();
     let options = BarsOptions {
@@ -52,7 +52,7 @@ pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Fail
         replace: arguments.replace,
     };
     let merged = merge(files, arguments.lenient)?;
-    let import = stores::opened(kind.import_into(&place, options))?;
+    let import = stores::opened(kind.import_into(&store, options))?;
     let keys = store_bars(import, &merged)?;
     Ok(ImportDocument { files: lines, keys })
 }
@@ -72,7 +72,7 @@ fn read_files(arguments: &ImportArguments) -> Result<Vec<BarFile>, Failure> {
         logging::info(&format!(
             "read {}: {} bars of {}{order}",
             path.display(),
-            output::count(file.bars.len() as u64),
+            format::count(file.bars.len() as u64),
             file.key
         ));
         for warning in &file.report.warnings {
@@ -109,7 +109,7 @@ impl ImportDocument {
         }
         for file in self.files.iter().filter(|file| file.report.dropped_total() > 0) {
             let causes =
-                file.report.dropped.iter().map(|(cause, rows)| format!("{} {cause}", output::count(*rows)));
+                file.report.dropped.iter().map(|(cause, rows)| format!("{} {cause}", format::count(*rows)));
             output::line(&format!("{}: dropped {}", file.path, causes.collect::<Vec<_>>().join(", ")))?;
         }
         for key in self.keys.iter().filter(|key| key.between_files.contradictions_dropped > 0) {
@@ -118,7 +118,7 @@ impl ImportDocument {
             output::line(&format!(
                 "{}: dropped {} {rows} an earlier file",
                 key.report.key,
-                output::count(count)
+                format::count(count)
             ))?;
         }
         let rows: Vec<Vec<String>> = self.keys.iter().map(KeyLine::cells).collect();
@@ -126,10 +126,10 @@ impl ImportDocument {
         let bars: u64 = self.keys.iter().map(|key| key.report.total).sum();
         output::line(&format!(
             "\n{} of {}, {} bars in the store; {} repeated rows dropped",
-            output::plural(self.files.len(), "file"),
-            output::plural(self.keys.len(), "key"),
-            output::count(bars),
-            output::count(repeats)
+            format::plural(self.files.len(), "file"),
+            format::plural(self.keys.len(), "key"),
+            format::count(bars),
+            format::count(repeats)
         ))?;
         Ok(())
     }
@@ -138,7 +138,7 @@ impl ImportDocument {
 impl KeyLine {
     fn cells(&self) -> Vec<String> {
         let report = &self.report;
-        let counts = [report.added, report.unchanged, report.replaced, report.total].map(output::count);
+        let counts = [report.added, report.unchanged, report.replaced, report.total].map(format::count);
         let texts = [report.first.clone(), report.last.clone(), report.base.close.to_string()];
         std::iter::once(report.key.clone()).chain(counts).chain(texts).collect()
     }

@@ -1,6 +1,6 @@
 //! `rollfit plan`: the state of each partition, why, its rows, the bytes that a run would write, and how long it would take.
 
-use rollfit_job::analysis::PlanEstimate;
+use rollfit_analysis::PlanEstimate;
 use rollfit_job::plan::{PlannedPartition, assess};
 use rollfit_job::state::State;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::record::header::job_digest;
 use crate::state_dir::{StateDir, is_running};
-use crate::{join_loss, logging, output};
+use crate::{format, join_loss, logging, output};
 
 #[derive(serde::Serialize)]
 struct PlanDocument<'a> {
@@ -33,7 +33,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
     let estimate = estimate(&open, &planned);
     let of_whole_keys = planned.iter().filter(|line| selects_whole_key(&arguments.only, &line.partition.key));
-    let unfilled_windows = &unfilled_windows(&open.spec, of_whole_keys.map(usable_rows));
+    let unfilled_windows = &unfilled_windows(&open.config, of_whole_keys.map(usable_rows));
     if global.json {
         output::json(&PlanDocument {
             partitions: &planned,
@@ -47,7 +47,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
         print(&planned, write_bytes, free_bytes)?;
         estimate.iter().try_for_each(|estimate| output::line(&sentence(estimate)))?;
     }
-    unfilled::warn(unfilled_windows, open.spec.boundary);
+    unfilled::warn(unfilled_windows, open.config.boundary);
     if !enough_space {
         logging::warn(
             "the store has not enough free space for this plan: free some, or select less with --only",
@@ -76,9 +76,9 @@ fn sentence(estimate: &PlanEstimate) -> String {
     let started = started.map(|started| started.strftime("%Y-%m-%d %H:%M UTC").to_string());
     format!(
         "estimate: about {} at the rate of the last run ({} rows/s with {}, {})",
-        output::time(estimate.seconds),
-        output::count(estimate.rows_per_s.round() as u64),
-        output::plural(estimate.workers, "worker"),
+        format::time(estimate.seconds),
+        format::count(estimate.rows_per_s.round() as u64),
+        format::plural(estimate.workers, "worker"),
         started.as_ref().unwrap_or(&estimate.started)
     )
 }
@@ -101,8 +101,8 @@ fn print(planned: &[PlannedPartition], write_bytes: u64, free_bytes: Option<u64>
             vec![
                 line.partition.to_string(),
                 state(line),
-                output::count(line.rows),
-                output::bytes(line.write_bytes),
+                format::count(line.rows),
+                format::bytes(line.write_bytes),
                 cause(line),
             ]
         })
@@ -115,11 +115,11 @@ fn print(planned: &[PlannedPartition], write_bytes: u64, free_bytes: Option<u64>
     let failed = planned.iter().filter(|line| line.state.is_none()).count();
     let failed = (failed > 0).then(|| format!("{failed} failed"));
     let states = counts.chain(failed).collect::<Vec<_>>().join(", ");
-    let free = free_bytes.map(|free| format!(", {} free", output::bytes(free))).unwrap_or_default();
+    let free = free_bytes.map(|free| format!(", {} free", format::bytes(free))).unwrap_or_default();
     output::line(&format!(
         "\n{}: {states}; about {} to write{free}",
-        output::plural(planned.len(), "partition"),
-        output::bytes(write_bytes)
+        format::plural(planned.len(), "partition"),
+        format::bytes(write_bytes)
     ))?;
     Ok(())
 }

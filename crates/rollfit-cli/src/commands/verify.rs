@@ -2,14 +2,14 @@
 
 use rollfit_job::check::CheckOutcome;
 use rollfit_job::partition::Partition;
-use rollfit_job::stop::Stop;
+use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::verify::{Depth, Verified, verify};
 
 use super::checks::{self, Remark};
 use crate::args::{GlobalArguments, VerifyArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::{output, signals};
+use crate::{format, output, signals};
 
 #[derive(serde::Serialize)]
 struct VerifyLine {
@@ -53,19 +53,19 @@ pub(super) fn verify_partitions(arguments: &VerifyArguments) -> Result<VerifyDoc
         (false, Some(rows)) => Depth::Sampled(rows),
         (false, None) => Depth::Full,
     };
-    let stop = Stop::default();
-    signals::heed_at_once(&stop)?;
+    let stop = StopSignal::default();
+    signals::stop_at_first_signal(&stop)?;
     let outcomes = verify(&open.job(), &open.partitions, depth, &stop, &log);
     let lines =
         open.partitions.into_iter().zip(outcomes).map(|(partition, outcome)| line(partition, outcome));
-    Ok(VerifyDocument::of(lines.collect(), depth))
+    Ok(VerifyDocument::new(lines.collect(), depth))
 }
 
 fn log(partition: &Partition, outcome: &CheckOutcome<Verified>) {
     checks::log("verify", partition, outcome, |verified| Remark {
         is_serious: verified.difference.is_some(),
         text: match &verified.difference {
-            None => format!("{} rows are as they should be", output::count(verified.rows)),
+            None => format!("{} rows are as they should be", format::count(verified.rows)),
             Some(difference) => difference.clone(),
         },
     });
@@ -80,7 +80,7 @@ fn line(partition: Partition, outcome: CheckOutcome<Verified>) -> VerifyLine {
 }
 
 impl VerifyDocument {
-    fn of(partitions: Vec<VerifyLine>, depth: Depth) -> Self {
+    fn new(partitions: Vec<VerifyLine>, depth: Depth) -> Self {
         let verified = || partitions.iter().filter_map(|line| line.verified.as_ref());
         let worst = verified().max_by(|a, b| a.worst_error.total_cmp(&b.worst_error));
         let count = |verdict: &str| partitions.iter().filter(|line| line.verdict == verdict).count();
@@ -108,24 +108,24 @@ impl VerifyDocument {
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
             "{}: {} as they should be, {} different, {} failed, {} without features",
-            output::plural(self.partitions.len(), "partition"),
+            format::plural(self.partitions.len(), "partition"),
             self.equal,
             self.different,
             self.failed,
             self.absent
         ))?;
         checks::print_interrupted(self.skipped, "verified")?;
-        let (rows, cells) = (output::count(self.rows), output::count(self.cells));
+        let (rows, cells) = (format::count(self.rows), format::count(self.cells));
         if self.depth == Depth::Quick {
             output::line(&format!("{rows} rows, {cells} cells summed and compared with the receipts"))?;
         } else {
             output::line(&format!("{rows} rows, {cells} cells compared bit for bit with the kernel"))?;
             output::line(&format!(
                 "{} cells held against the reference: the worst error is {:.3} of its bound{}; {} undetermined",
-                output::count(self.reference_cells),
+                format::count(self.reference_cells),
                 self.worst_error,
                 self.worst_at.as_ref().map(|at| format!(", {at}")).unwrap_or_default(),
-                output::count(self.undetermined_cells)
+                format::count(self.undetermined_cells)
             ))?;
         }
         for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "skipped")) {

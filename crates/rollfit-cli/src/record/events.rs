@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rollfit_job::error_chain;
-use rollfit_job::record::{PartitionEnd, Retry};
+use rollfit_job::record::{PartitionEnd, PartitionOutcome, Retry};
 use rollfit_job::run::{Outcome, Spent, Try};
 use rollfit_job::store::StoreError;
 
@@ -14,16 +14,21 @@ pub(crate) fn millis(time: Duration) -> u64 {
 
 /// The end of a partition.
 pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> PartitionEnd {
-    let (name, cause, rows, bytes) = match outcome {
-        Outcome::Written { receipt, bytes, .. } => ("written", None, receipt.stored.rows, *bytes),
-        Outcome::AlreadyDone => ("done", None, 0, 0),
-        Outcome::LeftAlone(assessment) => {
-            ("left-alone", Some(format!("it is {}: {}", assessment.state, assessment.cause)), 0, 0)
+    let (outcome, cause, rows, bytes) = match outcome {
+        Outcome::Written { receipt, bytes, .. } => {
+            (PartitionOutcome::Written, None, receipt.stored.rows, *bytes)
         }
-        Outcome::Held(holder) => ("held", Some(format!("{holder} has it")), 0, 0),
-        Outcome::Failed(error) => ("failed", Some(error_chain(error)), 0, 0),
-        Outcome::Abandoned => ("abandoned", None, 0, 0),
-        other => ("failed", Some(format!("{other:?}")), 0, 0),
+        Outcome::AlreadyDone => (PartitionOutcome::Done, None, 0, 0),
+        Outcome::LeftAlone(assessment) => (
+            PartitionOutcome::LeftAlone,
+            Some(format!("it is {}: {}", assessment.state, assessment.cause)),
+            0,
+            0,
+        ),
+        Outcome::Held(holder) => (PartitionOutcome::Held, Some(format!("{holder} has it")), 0, 0),
+        Outcome::Failed(error) => (PartitionOutcome::Failed, Some(error_chain(error)), 0, 0),
+        Outcome::Abandoned => (PartitionOutcome::Abandoned, None, 0, 0),
+        other => (PartitionOutcome::Failed, Some(format!("{other:?}")), 0, 0),
     };
     PartitionEnd {
         at_ms: millis(spent.ended),
@@ -31,7 +36,7 @@ pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> Pa
         partition: at.partition.clone(),
         worker: at.worker,
         attempt: at.attempt,
-        outcome: name.to_owned(),
+        outcome,
         cause,
         rows,
         bytes,

@@ -70,9 +70,13 @@ fn the_figures_of_the_json_are_sums_of_the_records() {
 #[test]
 fn a_terminal_is_told_the_finding_first_in_lines_of_at_most_a_hundred_columns() {
     let sandbox = with(made(200, 2));
-    let finding = sandbox.run(&["analyze", "--json"]).exits(0).json()["finding"].as_str().unwrap().to_owned();
     let told = sandbox.run(&["analyze"]).exits(0).says(&["run.workers", "rollfit.toml, line 31"]);
-    assert!(joined(&told.stdout).starts_with(&format!("FINDING {}", joined(&finding))), "{told}");
+    assert!(joined(&told.stdout).starts_with("FINDING Fewer workers than would pay: "), "{told}");
+    let analysis = sandbox.run(&["analyze", "--json"]).exits(0).json();
+    assert_eq!(
+        (&analysis["finding"]["kind"], &analysis["finding"]["cause"]),
+        (&"limited".into(), &"workers".into())
+    );
     let command = |line: &str| line.contains("--config");
     let wide = told.stdout.lines().find(|line| line.chars().count() > 100 && !command(line));
     assert_eq!(wide, None);
@@ -144,7 +148,7 @@ fn cells(line: &str) -> usize {
 #[test]
 fn every_table_of_the_markdown_has_as_many_cells_in_each_line_and_every_fold_ends() {
     let mut record = made(200, 4);
-    record.partitions[0].outcome = "a|b\\|c\nd".to_owned();
+    record.partitions[0].partition.key = "a|b\\|c\nd".to_owned();
     let markdown = with(record).run(&["analyze", "--markdown"]).exits(0).stdout;
     let blocks: Vec<&str> = markdown.split("\n\n").filter(|block| block.starts_with('|')).collect();
     assert!(blocks.len() >= 5, "{markdown}");
@@ -166,13 +170,13 @@ fn an_earlier_run_of_the_same_job_is_held_against_this_one() {
     }
     runs[1].header.job = "another".to_owned();
     runs.into_iter().for_each(|record| sandbox.keep(record));
-    let predicted = |run: &str| {
+    let estimate_from = |run: &str| {
         let analysis = sandbox.run(&["analyze", "--json", run]).exits(0).json();
-        analysis["predicted"]["by_run"].as_str().map(str::to_owned)
+        analysis["estimate_vs_observed"]["by_run"].as_str().map(str::to_owned)
     };
-    assert_eq!(predicted("20261122T12"), Some("20261122T100000Z-1".to_owned()));
-    assert_eq!(predicted("20261122T11"), None, "no run of its job is earlier");
-    assert_eq!(predicted("20261122T10"), None);
+    assert_eq!(estimate_from("20261122T12"), Some("20261122T100000Z-1".to_owned()));
+    assert_eq!(estimate_from("20261122T11"), None, "no run of its job is earlier");
+    assert_eq!(estimate_from("20261122T10"), None);
 }
 
 #[test]
@@ -218,7 +222,8 @@ fn a_record_that_cannot_be_read_is_told_with_what_is_wrong() {
     let whole = lines(made(3, 1));
     bad("", &["no run record"]);
     bad(&whole[..100], &["no run record"]);
-    bad(&whole.replacen("\"format\":1", "\"format\":99", 1), &["format 99", "use that one"]);
+    bad(&whole.replacen("\"format\":2", "\"format\":99", 1), &["format 99", "use that one"]);
+    bad(&whole.replacen("\"format\":2", "\"format\":1", 1), &["format 1, this version reads format 2"]);
     bad(&(whole + "{\"event\":\"retry\"}\n"), &["makes no sense, the record is damaged"]);
 }
 

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, TimestampMicrosecondArray};
+use rollfit_job::record::PartitionOutcome;
+use rollfit_job::watch::{StoreSample, StoreWait, WaitKind};
 use rollfit_testkit::record::{lines, made};
 
 use crate::bars::{config, write_parquet};
@@ -50,7 +52,7 @@ fn evil_record(sandbox: &Sandbox) -> String {
     header.machine.unavailable.push(long.clone());
     header.settings[0].name.push_str(EVIL);
     record.partitions.iter_mut().for_each(|end| end.partition.key.push_str(EVIL));
-    record.partitions[3].outcome = "failed".to_owned();
+    record.partitions[3].outcome = PartitionOutcome::Failed;
     record.partitions[3].cause = Some(long.clone());
     record.retries[0].cause.push_str(EVIL);
     record.decisions[0].reason.push_str(EVIL);
@@ -58,8 +60,8 @@ fn evil_record(sandbox: &Sandbox) -> String {
     record.unavailable[0].cause = long;
     for sample in &mut record.samples {
         sample.activities.insert(EVIL.to_owned(), 1);
-        sample.store = Some(rollfit_job::watch::StoreSample {
-            waits: [(EVIL.to_owned(), 1)].into(),
+        sample.store = Some(StoreSample {
+            waits: vec![StoreWait { kind: WaitKind::Other, event: EVIL.to_owned(), sessions: 1 }],
             lock_holders: vec![EVIL.to_owned()],
             ..Default::default()
         });

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rollfit_job::record::{End, Record};
+use rollfit_job::record::{Record, RunEnd};
 use rollfit_testkit::record::lines;
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ fn a_plan_says_how_long_it_takes_at_the_rate_of_the_last_run() {
     };
     is_silent(&sandbox);
     sandbox.run(&["run", "--only", "eurusd:2017-01"]).exits(0);
-    let before = Tree::of(sandbox.dir());
+    let before = Tree::read(sandbox.dir());
     let plan = sandbox.run(&["plan", "--json"]).exits(0).json();
     let number = |value: &Value| value.as_f64().unwrap();
     // The partition that is done does not count.
@@ -89,7 +89,7 @@ fn the_newest_run_that_wrote_something_counts_and_what_cannot_be_read_is_skipped
     let first = newest(&sandbox);
     let keep = |name: &str, record: Record| sandbox.write(format!("state/runs/{name}.jsonl"), lines(record));
     let mut idle = first.clone();
-    idle.partitions[0].outcome = "failed".to_owned();
+    idle.partitions[0].outcome = rollfit_job::record::PartitionOutcome::Failed;
     keep("29990101T000000Z-1", idle);
     let mut absurd = first.clone();
     absurd.partitions[0].rows = u64::MAX;
@@ -100,7 +100,7 @@ fn the_newest_run_that_wrote_something_counts_and_what_cannot_be_read_is_skipped
     let mut interrupted = first.clone();
     interrupted.header.run = "interrupted".to_owned();
     interrupted.header.started = "some day".to_owned();
-    interrupted.end = first.end.map(|end| End { at_ms: 0, interrupted: true, ..end });
+    interrupted.end = first.end.map(|end| RunEnd { at_ms: 0, interrupted: true, ..end });
     keep("29990101T000000Z-4", interrupted);
     assert_eq!(estimate(&sandbox, &[])["run"], "interrupted");
     sandbox.run(&["plan"]).exits(0).says(&["estimate: about ", "with 1 worker, some day)"]);

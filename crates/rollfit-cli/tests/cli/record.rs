@@ -6,8 +6,8 @@ use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use rollfit_job::config::Origin;
 use rollfit_job::record::{Header, Record};
-use rollfit_job::spec::Origin;
 use serde_json::Value;
 
 use crate::disk::with_small_disk;
@@ -146,7 +146,7 @@ fn what_failed_and_what_was_left_alone_is_in_the_record_with_its_cause() {
     let record = the_record(&sandbox);
     let mut ends: Vec<_> = record.partitions.iter().collect();
     ends.sort_by_key(|end| &end.partition);
-    let told: Vec<_> = ends.iter().map(|end| (end.outcome.as_str(), end.cause.clone().unwrap())).collect();
+    let told: Vec<_> = ends.iter().map(|end| (end.outcome.name(), end.cause.clone().unwrap())).collect();
     assert_eq!((told[0].0, told[1].0), ("left-alone", "failed"));
     assert!(told[0].1.contains("foreign") && told[1].1.contains("2017-01.parquet"), "{told:?}");
     assert_eq!(record.end.unwrap().totals.failed, 1);
@@ -203,7 +203,7 @@ fn a_user_without_a_home_runs_without_a_record() {
     sandbox.give_away();
     command.arg("run").env_clear();
     become_unprivileged(&mut command);
-    is_done_without_a_record(Answer::of(command), "this user has no home directory");
+    is_done_without_a_record(Answer::from_command(command), "this user has no home directory");
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Times;
+use crate::config::Setting;
 use crate::partition::Partition;
-use crate::spec::Setting;
 use crate::watch::{MachineLimits, MachineSample, Moment, StoreSample, Totals};
 
-/// The format of records that this version writes. A reader refuses a greater one.
-pub const FORMAT: u32 = 1;
+/// The format of records that this version writes and reads.
+pub const FORMAT: u32 = 2;
 
 /// One line. `at_ms` counts from the start of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub enum Event {
     /// Something could not be found out; told once.
     Unavailable(Unavailable),
     /// The last line, unless the run was killed.
-    End(End),
+    End(RunEnd),
     /// What a later version added.
     #[serde(other)]
     Unknown,
@@ -96,8 +96,8 @@ pub struct PartitionEnd {
     pub worker: usize,
     /// The last attempt, from 1.
     pub attempt: u32,
-    /// `written`, `done`, `left-alone`, `held`, `failed` or `abandoned`.
-    pub outcome: String,
+    /// How.
+    pub outcome: PartitionOutcome,
     /// Why, where it was not written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
@@ -109,6 +109,44 @@ pub struct PartitionEnd {
     pub wall_us: Times,
     /// The processor time of this process in each activity, in microseconds.
     pub cpu_us: Times,
+}
+
+/// How a partition ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionOutcome {
+    /// Its features were written.
+    Written,
+    /// There was nothing to do.
+    Done,
+    /// Its state needs `--replace`.
+    LeftAlone,
+    /// Another runner had it.
+    Held,
+    /// It failed.
+    Failed,
+    /// The run was stopped before it was committed.
+    Abandoned,
+}
+
+impl PartitionOutcome {
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Done => "done",
+            Self::LeftAlone => "left-alone",
+            Self::Held => "held",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+impl std::fmt::Display for PartitionOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// A repeated attempt.
@@ -139,9 +177,30 @@ pub struct Decision {
     pub workers: usize,
     /// Why, for people.
     pub reason: String,
+    /// What made them fewer; none where nothing had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back_by: Option<WorkerCeiling>,
     /// The rows a second measured with the number before, where that is why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows_per_s: Option<f64>,
+}
+
+/// What can keep the number of workers down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkerCeiling {
+    /// The sessions with the store.
+    Sessions,
+    /// Memory.
+    Memory,
+    /// Other processes on the machine.
+    CompetingLoad,
+    /// The cores that this process may use.
+    Cores,
+    /// The number of partitions.
+    Partitions,
+    /// The configuration.
+    Setting,
 }
 
 /// A moment of the run.
@@ -197,7 +256,7 @@ pub struct Unavailable {
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct End {
+pub struct RunEnd {
     /// When.
     pub at_ms: u64,
     /// What was done.

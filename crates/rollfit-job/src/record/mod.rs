@@ -1,6 +1,6 @@
 //! [`Record`]: what happened in a run, as one JSON object a line. `docs/runs.md` documents the format.
 //!
-//! Holds true: a record that breaks off in the middle of a line, as one of a killed run does, is read up to there; a line
+//! Invariants: a record that breaks off in the middle of a line, as one of a killed run does, is read up to there; a line
 //! that is whole and makes no sense is an error that names it; events that a later version of the same format added are
 //! skipped. A record is input: `bounds.rs` says what is accepted of it.
 
@@ -11,7 +11,10 @@ use std::io::{BufRead, Read};
 
 use self::bounds::{EVENTS_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
 pub use self::bounds::{TypedError, WORKERS_MAX, typed};
-pub use self::event::{Decision, End, Event, FORMAT, Header, PartitionEnd, Retry, Sample, Unavailable};
+pub use self::event::{
+    Decision, Event, FORMAT, Header, PartitionEnd, PartitionOutcome, Retry, RunEnd, Sample, Unavailable,
+    WorkerCeiling,
+};
 
 /// A record as read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,7 +32,7 @@ pub struct Record {
     /// What could not be found out.
     pub unavailable: Vec<Unavailable>,
     /// The end; none where the run goes on or was killed.
-    pub end: Option<End>,
+    pub end: Option<RunEnd>,
 }
 
 /// A record that cannot be read: where, and why.
@@ -42,11 +45,11 @@ pub enum RecordError {
     /// It is not a run record at all.
     #[error("is no run record of rollfit: its first line should be an object with \"event\":\"run\"")]
     NoHeader,
-    /// A later version wrote it.
+    /// Another version wrote it.
     #[error(
-        "was written by rollfit {version} in format {format}, this version reads formats up to {FORMAT}: use that one"
+        "was written by rollfit {version} in format {format}, this version reads format {FORMAT}: use that one"
     )]
-    Newer {
+    OtherFormat {
         /// The version that wrote it.
         version: String,
         /// Its format.
@@ -77,7 +80,7 @@ impl Record {
     /// Reads a record.
     ///
     /// # Errors
-    /// [`RecordError`], when it is none, a later version wrote it, a whole line makes no sense, or it is too long.
+    /// [`RecordError`], when it is none, another version wrote it, a whole line makes no sense, or it is too long.
     pub fn read(input: impl BufRead) -> Result<Self, RecordError> {
         let mut lines = Lines { input, line: Vec::new(), number: 0, bytes: 0 };
         let mut record =
@@ -156,8 +159,8 @@ fn header(line: &[u8]) -> Result<Header, RecordError> {
     if start.event != "run" {
         return Err(RecordError::NoHeader);
     }
-    if start.format > FORMAT {
-        return Err(RecordError::Newer { version: start.version, format: start.format });
+    if start.format != FORMAT {
+        return Err(RecordError::OtherFormat { version: start.version, format: start.format });
     }
     typed(line).map_err(|cause| RecordError::Line { line: 1, cause })
 }
@@ -172,7 +175,14 @@ mod tests {
 
     fn example() -> String {
         let header = Header { format: FORMAT, run: "r".to_owned(), ..Header::default() };
-        let decision = Decision { at_ms: 1, was: 0, workers: 2, reason: "why".to_owned(), rows_per_s: None };
+        let decision = Decision {
+            at_ms: 1,
+            was: 0,
+            workers: 2,
+            reason: "why".to_owned(),
+            held_back_by: None,
+            rows_per_s: None,
+        };
         lines(&[Event::Run(Box::new(header)), Event::Decision(decision), Event::Sample(Box::default())])
     }
 
@@ -200,13 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_or_a_newer_one_is_told_so() {
+    fn what_is_no_record_or_one_of_another_format_is_refused() {
         for text in ["", "\n", "{}\n", "hello\n", "{\"event\":\"end\",\"format\":1,\"version\":\"0\"}\n"] {
             let error = Record::read(text.as_bytes()).unwrap_err();
             assert!(matches!(error, RecordError::NoHeader), "{text}: {error}");
         }
-        let newer = "{\"event\":\"run\",\"format\":99,\"version\":\"7.0.0\",\"run\":5}\n";
-        let error = Record::read(newer.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("7.0.0") && error.contains("format 99"), "{error}");
+        for format in [1, 99] {
+            let other =
+                format!("{{\"event\":\"run\",\"format\":{format},\"version\":\"7.0.0\",\"run\":5}}\n");
+            let error = Record::read(other.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("7.0.0") && error.contains(&format!("format {format},")), "{error}");
+        }
     }
 }

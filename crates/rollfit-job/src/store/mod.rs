@@ -7,18 +7,20 @@
 //! Invariant: whoever has a snapshot, a reader or a slot open asks the store for no second one, so that a store whose
 //! sessions are few never waits for itself.
 
+mod advice;
 mod diagnosis;
 mod features;
 mod kind;
 mod sink;
 mod source;
 
+pub use advice::{Advice, AppliesWhen, Bottleneck};
 pub use diagnosis::{
     Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, Problem, Quantity, Words,
 };
 pub use features::{FeatureReader, FeatureTile, Grouping, Rounding, number_as_stored};
 pub use kind::{BarsImport, Purpose, Store, StoreKind};
 pub use sink::{Claim, Found, Sink, Slot, Write};
-pub use source::{Rows, SeriesOfKey, Snapshot, Source};
+pub use source::{SeriesOfKey, SeriesRows, Snapshot, Source};
 
 pub use crate::store_error::{Fault, StoreError};

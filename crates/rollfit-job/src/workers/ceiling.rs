@@ -1,12 +1,15 @@
 //! [`Ceiling`]: what stands against more workers than so many, whatever they would bring.
 
 use super::Situation;
-use super::neighbours::whole;
-use crate::spec::Workers;
+use super::competing_load::whole;
+use super::{auto_workers_max, workers_with_sessions};
+use crate::config::Workers;
+use crate::record::WorkerCeiling;
 
 /// A most, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ceiling {
+    pub(super) kind: WorkerCeiling,
     pub(super) workers: usize,
     pub(super) why: String,
 }
@@ -15,13 +18,13 @@ impl Ceiling {
     /// That of the store's sessions. The store is asked how it is in one of them, where there is more than one.
     pub(super) fn of_sessions(situation: &Situation) -> Option<Self> {
         let (sessions, why) = situation.sessions.as_ref()?;
-        let workers = sessions.saturating_sub(1).max(1);
-        Some(Self { workers, why: format!("of {sessions} sessions ({why}) one looks at the store") })
+        let (kind, workers) = (WorkerCeiling::Sessions, workers_with_sessions(*sessions));
+        Some(Self { kind, workers, why: format!("of {sessions} sessions ({why}) one looks at the store") })
     }
 
     pub(super) fn of_partitions(situation: &Situation) -> Self {
         let count = situation.partitions.max(1);
-        Self { workers: count, why: format!("there are {count} partitions") }
+        Self { kind: WorkerCeiling::Partitions, workers: count, why: format!("there are {count} partitions") }
     }
 
     /// The cores that are there for this process, at first. More workers than that may pay, where they wait for the store.
@@ -38,17 +41,17 @@ impl Ceiling {
             least if Some(least) == most => format!("cpu_max = {least}"),
             _ => format!("others keep {others:.1} of {} cores busy", cores.unwrap_or_default()),
         };
-        Some(Self { workers: whole(least), why })
+        Some(Self { kind: WorkerCeiling::Cores, workers: whole(least), why })
     }
 
     /// What is never tried more than, with a store however far away.
     pub(super) fn of_setting(situation: &Situation) -> Self {
         let cores = situation.limits.cores_allowed.or(situation.limits.cores.map(|cores| cores as f64));
         let workers = match situation.setting {
-            Workers::Auto => whole(8.0 * cores.unwrap_or(1.0)).max(32),
+            Workers::Auto => auto_workers_max(cores),
             Workers::Fixed(most) | Workers::Between(_, most) => most,
         };
-        Self { workers, why: format!("workers = {}", situation.setting) }
+        Self { kind: WorkerCeiling::Setting, workers, why: format!("workers = {}", situation.setting) }
     }
 }
 

@@ -1,10 +1,12 @@
 //! [`Memory`]: for how many workers there is memory.
 //!
-//! Holds true: what a worker takes is a guess only until some were seen; from then on it is the most that
+//! Invariants: what a worker takes is a guess only until some were seen; from then on it is the most that
 //! they were seen to hold on average, what the allocator keeps included.
 
 use super::Situation;
 use super::ceiling::Ceiling;
+use super::{ALLOCATOR, memory_reserve_bytes};
+use crate::record::WorkerCeiling;
 use crate::watch::{MachineSample, Moment};
 
 /// See the module.
@@ -20,18 +22,14 @@ pub(super) struct Memory {
     own_bytes: u64,
 }
 
-/// What the system's allocator keeps beside what was asked for.
-const ALLOCATOR: f64 = 1.2;
-
 impl Memory {
     pub(super) fn new(situation: &Situation) -> Self {
-        let limits = [situation.limits.memory_bytes, situation.limits.memory_allowed_bytes];
         let base_bytes = situation.machine.own_memory_bytes.unwrap_or(0);
         Self {
             base_bytes,
             worker_bytes: situation.worker_memory_bytes.max(1),
             is_measured: false,
-            reserve_bytes: limits.into_iter().flatten().min().unwrap_or(0) / 20,
+            reserve_bytes: memory_reserve_bytes(&situation.limits),
             free_bytes: situation.machine.free_memory_bytes,
             own_bytes: base_bytes,
         }
@@ -68,6 +66,6 @@ impl Memory {
             room_bytes / 1_000_000,
             self.worker_bytes.div_ceil(1_000_000)
         );
-        Some(Ceiling { workers, why })
+        Some(Ceiling { kind: WorkerCeiling::Memory, workers, why })
     }
 }

@@ -1,24 +1,15 @@
 //! Runs on a simulated machine and store with a virtual clock: nothing sleeps, and the same seed gives the same run. What
 //! decides the number of workers is the real policy, and what comes out is a record as a real run writes it.
 
-#![allow(clippy::unwrap_used, dead_code)] // A failed helper fails its test; not every scenario asks for everything.
+#![allow(clippy::unwrap_used)] // A failed helper fails its test.
 #![allow(clippy::print_stderr)] // Tables, for who asks for them with --nocapture.
 
-mod load;
-mod matrix;
-mod plan;
 mod policy;
-mod predictions;
-mod recording;
-mod run;
-mod world;
 
 #[cfg(test)]
 mod tests {
-    use rollfit_job::spec::Workers;
-
-    use super::run::simulate;
-    use super::world::World;
+    use rollfit_job::config::Workers;
+    use rollfit_testkit::simulation::{World, simulate};
 
     #[test]
     fn cores_that_are_busy_all_the_time_take_as_long_as_the_work_divided_by_them() {

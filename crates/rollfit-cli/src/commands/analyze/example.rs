@@ -2,13 +2,17 @@
 
 mod over_time;
 
-use rollfit_job::analysis::{
-    Analysis, Basis, Bottleneck, Cause, Combined, Estimate, FORMAT, Foretold, LaneSlice, Predicted, Remedy,
-    Resource, RunFacts, Scaling, Worth,
+use rollfit_analysis::{
+    Analysis, Basis, Capacity, Cause, Change, ChangeSince, CombinedGain, CoresUse, DisksUse, Estimate,
+    EstimateVsObserved, EtaVsObserved, FORMAT, Headline, LaneSlice, Limit, MemoryUse, Observation,
+    RankedCause, Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse, WaitShare,
+    WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
 };
+use rollfit_job::config::{Origin, Setting};
+use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, Unavailable};
-use rollfit_job::spec::{Origin, Setting};
-use rollfit_job::watch::{MachineLimits, Totals};
+use rollfit_job::store::AppliesWhen;
+use rollfit_job::watch::{MachineLimits, Totals, WaitKind};
 
 use self::over_time::{activities, lanes, timeline};
 
@@ -41,8 +45,8 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
     Analysis {
         format: FORMAT,
         header: header(partitions),
-        run: RunFacts {
-            state: "finished".to_owned(),
+        run: RunSummary {
+            state: RunEnding::Finished,
             took_s,
             totals,
             rows_per_s: rows as f64 / took_s,
@@ -52,35 +56,34 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
             job_s: Some(40_320.0),
             memory_bytes_max: Some(412_300_000),
         },
-        finding: "Fewer workers than would pay: the store was at work 24% of the time and 3 of 4 cores were idle, while \
-            the one worker was blocked sending 58% of its time."
-            .to_owned(),
-        bottlenecks: vec![workers_bottleneck(), commit_bottleneck()],
-        resources: resources(),
+        finding: Headline::Limited { cause: Cause::Workers, gain: Some(estimate(2.6, 2.9, 3.1)) },
+        bottlenecks: vec![too_few_workers(), slow_commits()],
+        resources: Some(resources()),
         activities: activities(&lanes),
         scaling: scaling(),
         worth: Some(Worth {
             workers: 6,
-            why: "the seventh adds 1.4%, less than 3%, because the store's log takes 180.0 MB/s".to_owned(),
+            why: WorthReason::LittleGain { workers: 8, gain: 0.014, capacity: bandwidth() },
         }),
-        combined: Some(Combined {
+        combined: Some(CombinedGain {
             gain: estimate(2.7, 3.1, 3.4),
             job_s_now: 40_320.0,
             job_s: estimate(11_858.8, 13_006.0, 14_933.0),
-            steps: vec![
-                "workers = 1 -> workers = 4, from the next run".to_owned(),
-                "synchronous_commit = on -> off for the role, at once".to_owned(),
-            ],
+            steps: vec![0],
         }),
-        foretold: Some(Foretold {
+        eta_vs_observed: Some(EtaVsObserved {
             at_s: 120.0,
-            told_s: estimate(330.0, 360.0, 400.0),
+            eta_s: estimate(330.0, 360.0, 400.0),
             left_s: 352.0,
             error: 360.0 / 352.0 - 1.0,
         }),
-        predicted: Some(Predicted {
+        estimate_vs_observed: Some(EstimateVsObserved {
             by_run: "20261121T093012Z-815".to_owned(),
-            changes: vec!["run.workers = 1 -> 4".to_owned()],
+            changes: vec![ChangeSince::Setting {
+                name: "run.workers".to_owned(),
+                before: Some("1".to_owned()),
+                after: Some("4".to_owned()),
+            }],
             rows_per_s: estimate(75_112.0, 81_954.0, 90_049.0),
             observed_rows_per_s: 78_676.0,
             error: -0.04,
@@ -112,8 +115,8 @@ pub(super) fn bare() -> Analysis {
     Analysis {
         format: FORMAT,
         header: Header { run: "r".to_owned(), ..Header::default() },
-        run: RunFacts {
-            state: "unfinished".to_owned(),
+        run: RunSummary {
+            state: RunEnding::Unfinished,
             took_s: 0.0,
             totals: Totals::default(),
             rows_per_s: 0.0,
@@ -123,21 +126,15 @@ pub(super) fn bare() -> Analysis {
             job_s: None,
             memory_bytes_max: None,
         },
-        finding: "The record tells nothing: no partition has ended.".to_owned(),
+        finding: Headline::NothingWritten,
         bottlenecks: Vec::new(),
-        resources: vec![Resource {
-            name: "cores".to_owned(),
-            utilisation: None,
-            used: String::new(),
-            saturation: None,
-            errors: None,
-        }],
+        resources: None,
         activities: Vec::new(),
         scaling: Vec::new(),
         worth: None,
         combined: None,
-        foretold: None,
-        predicted: None,
+        eta_vs_observed: None,
+        estimate_vs_observed: None,
         timeline: Vec::new(),
         lanes: Vec::new(),
         slowest: Vec::new(),
@@ -182,74 +179,88 @@ fn setting() -> Setting {
     Setting { name: "run.workers".to_owned(), value: Some("1".to_owned()), origin: Origin::Line(31) }
 }
 
-fn workers_bottleneck() -> Bottleneck {
-    Bottleneck {
+fn too_few_workers() -> RankedCause {
+    RankedCause {
         cause: Cause::Workers,
-        title: "Fewer workers than would pay".to_owned(),
         impact: 0.655,
         evidence: vec![
-            "1 worker on 4 cores: 0.8 cores were busy, 3.1 were not.".to_owned(),
-            "The server was at work for 0.24 of 1 session; its log took 41.2 MB/s.".to_owned(),
-            "Sending took 58% of the worker's time, and no session waited for a lock or for disks while it did, \
-             which says that the round trips of one connection are what it waited for."
-                .to_owned(),
+            Observation::WorkersAtOnce { workers: 1, workers_wanted: 4 },
+            Observation::OwnCores { own_cores: 0.8, cores: Some(4) },
+            Observation::WorkerWaits { share: 0.58 },
         ],
         setting: Some(setting()),
         remedy: Some(Remedy {
-            action: "Let four partitions be worked on at once".to_owned(),
-            before: "workers = 1".to_owned(),
-            after: "workers = 4".to_owned(),
-            applies: "next run".to_owned(),
+            change: Change::Setting {
+                name: "run.workers".to_owned(),
+                before: Some("1".to_owned()),
+                after: Some("auto".to_owned()),
+            },
+            applies: AppliesWhen::NextRun,
             gain: Some(estimate(2.6, 2.9, 3.1)),
             job_s: Some(estimate(13_006.0, 13_903.0, 15_507.0)),
-            risk: "Four times the memory of one worker: 412.3 MB of 8.6 GB.".to_owned(),
-            effort: "One line of the configuration.".to_owned(),
-            watch: "The share of time in which tasks wait for disks, at most 20%".to_owned(),
-            roll_back: "workers = 1 in the configuration; what is written stays".to_owned(),
-            try_on_one: "rollfit run --workers 4 --only eurusd:2017-01 --force --config /srv/fx/rollfit.toml"
-                .to_owned(),
+            limit_then: Limit::Cores,
+            watch: Watch::LoadAverage { cores: Some(4) },
+            try_on: Some(Partition::new("eurusd".to_owned(), "2017-01".parse().unwrap())),
         }),
     }
 }
 
-fn commit_bottleneck() -> Bottleneck {
-    Bottleneck {
+fn slow_commits() -> RankedCause {
+    RankedCause {
         cause: Cause::Commit,
-        title: "Each commit waits for the disk".to_owned(),
         impact: 0.043,
-        evidence: vec!["Committing took 4.3% of the workers' time, 0.22 s a partition.".to_owned()],
+        evidence: vec![Observation::PartitionWait {
+            waited_for: WaitedFor::Commit,
+            wait_s: 0.22,
+            share: 0.043,
+            partition_s: 5.1,
+        }],
         setting: None,
         remedy: None,
     }
 }
 
-fn resources() -> Vec<Resource> {
-    let resource = |name: &str, utilisation, used: &str, saturation: Option<&str>, errors| Resource {
-        name: name.to_owned(),
-        utilisation,
-        used: used.to_owned(),
-        saturation: saturation.map(str::to_owned),
-        errors,
-    };
-    vec![
-        resource(
-            "cores",
-            Some(0.81),
-            "3.2 of 4: 2.9 by this process, 0.3 by others",
-            Some("0.4 threads"),
-            Some(0),
-        ),
-        resource("memory", Some(0.048), "412.3 MB of 8.6 GB", Some("no pressure"), Some(0)),
-        resource("disk", None, "", None, None),
-        resource("sessions", Some(4.0 / 17.0), "4 of 17", Some("nobody waited"), Some(0)),
-        resource(
-            "store",
-            Some(0.93),
-            "3.7 of 4 sessions at work, an estimate",
-            Some("WALWrite 12%"),
-            Some(3),
-        ),
-    ]
+fn bandwidth() -> Capacity {
+    Capacity::Time { limit: Limit::StoreBandwidth, at_once: 2.0, partition_s: 0.24, rows_per_s: 250_000.0 }
+}
+
+fn resources() -> Resources {
+    Resources {
+        cores: CoresUse {
+            utilisation: Some(0.81),
+            own: Some(2.9),
+            others: Some(0.3),
+            stolen: None,
+            all: Some(8),
+            allowed: Some(4.0),
+            waiting_threads: Some(0.4),
+            pressure: Some(0.12),
+            load_max: Some(3.6),
+        },
+        memory: MemoryUse {
+            utilisation: Some(0.048),
+            bytes_max: Some(412_300_000),
+            room_bytes: Some(8.6e9),
+            pressure: Some(0.0),
+        },
+        disks: DisksUse { read_bytes_per_s: None, written_bytes_per_s: None, pressure: None },
+        sessions: Some(SessionsUse {
+            utilisation: Some(5.0 / 17.0),
+            own: 5,
+            own_max: Some(17),
+            all: Some(85),
+            all_max: Some(97),
+            waiting_share: 0.0,
+        }),
+        store: StoreUse {
+            utilisation: None,
+            cores: Some(3.7),
+            samples: 200,
+            waiting_share: 0.63,
+            waits: vec![WaitShare { wait: WaitKind::Disk, event: "IO:WALSync".to_owned(), sessions: 0.4 }],
+            errors: 3,
+        },
+    }
 }
 
 fn scaling() -> Vec<Scaling> {
@@ -273,15 +284,16 @@ fn scaling_line(workers: usize) -> Scaling {
         sessions: Some(workers + 1),
         memory_bytes: Some(103_000_000 * workers as u64),
         load: Some(0.9 * workers as f64 + 0.3),
-        limit: (workers > 8).then(|| {
-            format!(
-                "no gain: limited by sessions, {} asked of 17 = 100 of the server - 3 reserved - 80 others'",
-                workers + 1
-            )
+        limit: (workers > 8).then(|| WorkersLimit::Sessions {
+            workers,
+            sessions_wanted: workers + 1,
+            sessions: 17,
+            workers_max: 16,
+            why: Some("100 of the server - 3 reserved - 80 of others".to_owned()),
         }),
     }
 }
 
 fn decision(at_ms: u64, was: usize, workers: usize, reason: &str, rows_per_s: Option<f64>) -> Decision {
-    Decision { at_ms, was, workers, reason: reason.to_owned(), rows_per_s }
+    Decision { at_ms, was, workers, reason: reason.to_owned(), held_back_by: None, rows_per_s }
 }

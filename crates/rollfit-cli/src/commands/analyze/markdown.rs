@@ -1,39 +1,18 @@
-//! An analysis as Markdown, fit to paste into an issue: what to do stands open, long tables are folded.
+//! A [`Document`] as Markdown, fit to paste into an issue: what to do stands open, long tables are folded.
 //!
-//! Holds true: what a record holds is text. It opens no tag, ends no cell and mentions nobody.
+//! Invariants: what a record holds is text. It opens no tag, ends no cell and mentions nobody.
 
-use rollfit_job::analysis::{Analysis, Bottleneck};
-use rollfit_job::record::Header;
+use super::document::{Block, Document};
+use super::tables::Table;
+use super::words::{self, Fact, Form};
 
-use super::facts::{self, Fact, Form};
-use super::figures::share;
-use super::tables::{self, Table};
-
-/// A folded table has at most so many rows, lest an issue refuses the text.
+/// A folded table has at most so many rows, so that an issue takes the text.
 const ROWS_MAX: usize = 60;
 
-/// The analysis as Markdown.
-pub(super) fn render(analysis: &Analysis) -> String {
+/// A document as Markdown.
+pub(super) fn render(document: &Document) -> String {
     let mut page = Page::default();
-    page.block(&format!("## {}", prose(&analysis.finding)));
-    page.bottlenecks(&analysis.bottlenecks, &analysis.header);
-    if let Some(combined) = &analysis.combined {
-        page.block("### All of it together");
-        page.block(&prose(&facts::combined(combined)));
-        page.numbered(&combined.steps);
-    }
-    if let Some(predicted) = &analysis.predicted {
-        page.block("### Predicted and observed");
-        page.facts(&facts::predicted(predicted));
-    }
-    page.block("### The run");
-    page.facts(&facts::run(&analysis.header).into_iter().chain(facts::outcome(analysis)).collect::<Vec<_>>());
-    for (title, table) in tables::all(analysis) {
-        page.folded(title, &table);
-        if let (tables::SCALING, Some(worth)) = (title, &analysis.worth) {
-            page.block(&prose(&facts::worth(worth)));
-        }
-    }
+    document.blocks.iter().for_each(|block| page.add(block));
     page.text.trim_end().to_owned()
 }
 
@@ -49,21 +28,25 @@ impl Page {
         self.text.push_str("\n\n");
     }
 
-    fn bottlenecks(&mut self, bottlenecks: &[Bottleneck], header: &Header) {
-        for (rank, bottleneck) in bottlenecks.iter().enumerate() {
-            let title = prose(&facts::title(bottleneck));
-            self.block(&format!("### {}. {title}: {}", rank + 1, share(bottleneck.impact)));
-            let evidence: Vec<String> =
-                bottleneck.evidence.iter().map(|line| format!("- {}", prose(line))).collect();
-            self.block(&evidence.join("\n"));
-            self.facts(&facts::bottleneck(bottleneck, header));
+    fn add(&mut self, block: &Block) {
+        match block {
+            Block::Headline(text) => self.block(&format!("## {}", prose(text))),
+            Block::Heading(title) => self.block(&format!("### {}", escaped(title))),
+            Block::Paragraph(text) => self.block(&prose(text)),
+            Block::Steps(steps) => {
+                let steps = steps.iter().enumerate().map(|(at, step)| format!("{}. {}", at + 1, prose(step)));
+                self.block(&steps.collect::<Vec<_>>().join("\n"));
+            }
+            Block::Facts(facts) => self.facts(facts),
+            Block::Finding { rank, title, evidence, facts } => {
+                self.block(&format!("#### {rank}. {}", prose(title)));
+                let evidence: Vec<String> =
+                    evidence.iter().map(|line| format!("- {}", prose(line))).collect();
+                self.block(&evidence.join("\n"));
+                self.facts(facts);
+            }
+            Block::Table { title, table } => self.folded(title, table),
         }
-    }
-
-    fn numbered(&mut self, steps: &[String]) {
-        let steps: Vec<String> =
-            steps.iter().enumerate().map(|(at, step)| format!("{}. {}", at + 1, prose(step))).collect();
-        self.block(&steps.join("\n"));
     }
 
     fn facts(&mut self, facts: &[Fact]) {
@@ -120,7 +103,7 @@ fn escaped(text: &str) -> String {
 
 /// Text in which what stands between backticks is code.
 fn prose(text: &str) -> String {
-    facts::parts(text).map(|(is_code, part)| if is_code { code(part) } else { escaped(part) }).collect()
+    words::parts(text).map(|(is_code, part)| if is_code { code(part) } else { escaped(part) }).collect()
 }
 
 /// Text to be read letter by letter, in a cell. A tag, because in a cell a span of code may hold no bar.
@@ -145,8 +128,8 @@ mod tests {
     fn every_line_of_a_table_has_as_many_cells_as_its_heading() {
         let mut analysis = example::full();
         analysis.header.host = "a|b\\|c".to_owned();
-        analysis.bottlenecks[0].title = "one\ntwo".to_owned();
-        let markdown = render(&analysis);
+        analysis.header.sink = "one\ntwo".to_owned();
+        let markdown = render(&Document::new(&analysis));
         let lines: Vec<&str> = markdown.lines().collect();
         let mut tables = 0;
         for block in lines.split(|line| line.is_empty()).filter(|block| block[0].starts_with('|')) {
@@ -161,7 +144,7 @@ mod tests {
     fn what_a_record_holds_opens_no_tag_and_mentions_nobody() {
         let mut analysis = example::full();
         analysis.header.host = "<script>alert(1)</script>@octocat #1".to_owned();
-        let markdown = render(&analysis);
+        let markdown = render(&Document::new(&analysis));
         assert!(!markdown.contains("<script") && !markdown.contains("@octocat") && !markdown.contains("#1"));
         assert!(markdown.contains("&lt;script&gt;alert(1)&lt;/script&gt;&#64;octocat &#35;1"));
     }
@@ -171,7 +154,7 @@ mod tests {
         let mut analysis = example::of_partitions(10_000, 16);
         let decision = analysis.decisions[2].clone();
         analysis.decisions.extend(std::iter::repeat_n(decision, 500));
-        let markdown = render(&analysis);
+        let markdown = render(&Document::new(&analysis));
         assert!(markdown.len() < CHARACTERS_MAX, "{}", markdown.len());
         assert!(markdown.contains("The first 60 of 503."));
     }

@@ -1,21 +1,22 @@
-//! `rollfit analyze`: what limits a run, what to do about it, and what that would bring, told from the run's record: on a
-//! terminal, as JSON, as Markdown, as an HTML file.
+//! `rollfit analyze`: what limits a run and what each fix would gain, from the run's record: on a terminal, as JSON, as
+//! Markdown, as an HTML file.
 
+mod document;
 #[cfg(test)]
 mod example;
-mod facts;
-mod figures;
 mod html;
 mod markdown;
 mod tables;
 mod terminal;
+mod words;
 
 use std::io;
 use std::path::Path;
 
-use rollfit_job::analysis::Analysis;
-use rollfit_job::record::{Header, Record};
+use rollfit_analysis::Analysis;
+use rollfit_job::record::{Header, PartitionOutcome, Record};
 
+use self::document::Document;
 use crate::args::{AnalyzeArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::replace::replace;
@@ -26,7 +27,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Res
     let state = StateDir::open();
     let path = state.find(arguments.run.as_deref())?;
     let record = state_dir::read(&path)?;
-    let analysis = Analysis::of(&record, earlier(&state, &record).as_ref());
+    let analysis = Analysis::new(&record, earlier(&state, &record).as_ref());
     if let Some(file) = &arguments.trace {
         written("--trace", file, trace::save(&record, file))?;
     }
@@ -47,11 +48,11 @@ fn print(global: &GlobalArguments, arguments: &AnalyzeArguments, analysis: &Anal
     if global.json {
         output::json(analysis)
     } else if arguments.markdown {
-        output::lines(&markdown::render(analysis))
+        output::lines(&markdown::render(&Document::new(analysis)))
     } else if files.peek().is_some() {
         files.try_for_each(|file| output::line(&format!("wrote {}", file.display())))
     } else {
-        output::lines(&terminal::render(analysis))
+        output::lines(&terminal::render(&Document::new(analysis)))
     }
 }
 
@@ -59,6 +60,6 @@ fn print(global: &GlobalArguments, arguments: &AnalyzeArguments, analysis: &Anal
 fn earlier(state: &StateDir, record: &Record) -> Option<Record> {
     let Header { job, started, .. } = &record.header;
     let is_earlier = |_: &RunFile, header: &Header| header.job == *job && header.started < *started;
-    let wrote = |other: &Record| other.partitions.iter().any(|end| end.outcome == "written");
+    let wrote = |other: &Record| other.partitions.iter().any(|end| end.outcome == PartitionOutcome::Written);
     state.records_of(is_earlier).find(wrote)
 }

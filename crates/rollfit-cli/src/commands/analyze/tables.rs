@@ -1,12 +1,13 @@
 //! [`Table`]: a part of an analysis in rows and columns, the same in the terminal, in Markdown and in HTML.
 
+use rollfit_analysis::{ActivityShare, Analysis, Basis, LaneSlice, Resources, Scaling, TimelinePoint};
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::analysis::{ActivityShare, Analysis, Basis, LaneSlice, Resource, Scaling, TimelinePoint};
 use rollfit_job::record::{Decision, Header, Unavailable};
 
-use super::facts;
-use super::figures::{UNKNOWN, byte_rate, estimated_rate, estimated_time, quantity, rate, share};
-use crate::output::{bytes, count, time};
+use super::words;
+use crate::format::{
+    UNKNOWN, byte_rate, bytes, count, estimated_rate, estimated_time, percent, quantity, rate, time,
+};
 
 /// The title of the table of N workers.
 pub(super) const SCALING: &str = "What other numbers of workers would give";
@@ -47,18 +48,10 @@ fn known<T>(figure: Option<T>, told: impl Fn(T) -> String) -> String {
 }
 
 /// Utilisation, saturation and errors of each resource.
-pub(super) fn resources(resources: &[Resource]) -> Table {
+pub(super) fn resources(resources: Option<&Resources>) -> Table {
     let columns =
         [text("resource"), number("used"), number("errors"), text("of what"), text("waiting for it")];
-    Table::new(columns, resources, |resource| {
-        vec![
-            resource.name.clone(),
-            resource.utilisation.map_or("unavailable".to_owned(), share),
-            resource.errors.map_or("unavailable".to_owned(), count),
-            resource.used.clone(),
-            resource.saturation.clone().unwrap_or("unavailable".to_owned()),
-        ]
-    })
+    Table { columns: columns.into(), rows: resources.map(words::resources).unwrap_or_default() }
 }
 
 /// What the workers' time went into.
@@ -68,7 +61,7 @@ pub(super) fn activities(activities: &[ActivityShare]) -> Table {
     Table::new(columns, activities, |line| {
         vec![
             line.activity.name().to_owned(),
-            share(line.share),
+            percent(line.share),
             time(line.wall_s),
             time(line.cpu_s),
             meaning(line.activity).to_owned(),
@@ -82,13 +75,13 @@ pub(super) const fn meaning(activity: Activity) -> &'static str {
         Activity::Idle => "has no partition",
         Activity::Waiting => "waits for a session, or for a partition that another has",
         Activity::Connecting => "opens a session with the store",
-        Activity::Asking => "asks the store for receipts, tables, locks",
+        Activity::Querying => "asks the store for receipts, tables, locks",
         Activity::Reading => "reads the source",
         Activity::Computing => "joins, fits, derives metrics",
         Activity::Encoding => "turns features into the bytes of the store",
         Activity::Sending => "is blocked handing bytes to the store",
         Activity::Committing => "makes what was handed over durable and visible",
-        Activity::Braking => "holds itself back, as the configuration says",
+        Activity::Throttled => "holds itself back, as the configuration says",
         Activity::Pausing => "waits before another attempt",
     }
 }
@@ -114,7 +107,7 @@ pub(super) fn scaling(scaling: &[Scaling]) -> Table {
             known(line.sessions, |sessions| count(sessions as u64)),
             known(line.memory_bytes, bytes),
             known(line.load, quantity),
-            line.limit.clone().unwrap_or_default(),
+            line.limit.as_ref().map(words::workers_limit).unwrap_or_default(),
         ]
     })
 }
@@ -160,18 +153,18 @@ pub(super) fn slices(slices: &[LaneSlice]) -> Table {
             time(slice.begun_s),
             slice.worker.to_string(),
             count(slice.rows),
-            slice.outcome.clone(),
+            slice.outcome.name().to_owned(),
             mostly(&slice.wall_us),
         ]
     })
 }
 
-/// The largest of the activities, with its share: `sending 62%`.
+/// The largest of the activities, with its share: `sending 62 %`.
 pub(super) fn mostly(times: &Times) -> String {
-    let largest = Activity::ALL.into_iter().max_by_key(|&activity| times.of(activity));
+    let largest = Activity::ALL.into_iter().max_by_key(|&activity| times.get(activity));
     match largest {
-        Some(activity) if times.of(activity) > 0 => {
-            format!("{} {}", activity.name(), share(times.of(activity) as f64 / times.total_us() as f64))
+        Some(activity) if times.get(activity) > 0 => {
+            format!("{} {}", activity.name(), percent(times.get(activity) as f64 / times.total_us() as f64))
         }
         _ => UNKNOWN.to_owned(),
     }
@@ -214,7 +207,7 @@ pub(super) fn settings(header: &Header) -> Table {
         vec![
             setting.name.clone(),
             known(setting.value.clone(), |value| value),
-            facts::origin(setting, header),
+            words::origin(setting, header),
         ]
     })
 }
@@ -222,7 +215,7 @@ pub(super) fn settings(header: &Header) -> Table {
 /// The tables of an analysis with their titles, in order; those without a row are left out.
 pub(super) fn all(analysis: &Analysis) -> Vec<(&'static str, Table)> {
     let tables = [
-        ("Resources", resources(&analysis.resources)),
+        ("Resources", resources(analysis.resources.as_ref())),
         ("What the workers' time went into", activities(&analysis.activities)),
         (SCALING, scaling(&analysis.scaling)),
         ("Slowest partitions", slices(&analysis.slowest)),

@@ -1,15 +1,13 @@
-//! An analysis for a terminal: the finding first, then what to do, then the tables.
+//! A [`Document`] for a terminal.
 //!
-//! Holds true: no line is wider than [`WIDTH`], except for a word that is, and nothing but text reaches the terminal,
+//! Invariants: no line is wider than [`WIDTH`], except for a word that is, and nothing but text reaches the terminal,
 //! whatever a record holds.
 
-use rollfit_job::analysis::{Analysis, Bottleneck, Combined, Worth};
-use rollfit_job::record::Header;
 use textwrap::{Options, wrap};
 
-use super::facts::{self, Fact, Form};
-use super::figures::share;
-use super::tables::{self, Column, Table};
+use super::document::{Block, Document};
+use super::tables::{Column, Table};
+use super::words::{Fact, Form};
 
 /// Columns of the terminal that are used.
 const WIDTH: usize = 100;
@@ -20,39 +18,47 @@ const GAP: &str = "  ";
 /// A last column narrower than this is put on lines of its own.
 const LAST_COLUMN_MIN: usize = 28;
 
-/// The analysis as lines of text.
-pub(super) fn render(analysis: &Analysis) -> String {
+/// A document as lines of text.
+pub(super) fn render(document: &Document) -> String {
     let mut page = Page::default();
-    page.finding(&analysis.finding);
-    page.bottlenecks(&analysis.bottlenecks, &analysis.header);
-    page.combined(analysis.combined.as_ref());
-    if let Some(predicted) = &analysis.predicted {
-        page.heading("Predicted and observed");
-        page.facts("", &facts::predicted(predicted));
-    }
-    page.heading("The run");
-    page.facts("", &facts::run(&analysis.header));
-    page.facts("", &facts::outcome(analysis));
-    for (title, table) in tables::all(analysis) {
-        page.heading(title);
-        page.table(&table);
-        if title == tables::SCALING {
-            page.worth(analysis.worth.as_ref());
-        }
-    }
-    page.end()
+    document.blocks.iter().for_each(|block| page.block(block));
+    page.text.trim_end().to_owned()
 }
 
 /// Lines of text, as they are added.
 #[derive(Default)]
-pub(super) struct Page {
+struct Page {
     text: String,
 }
 
 impl Page {
-    /// All lines.
-    pub(super) fn end(self) -> String {
-        self.text.trim_end().to_owned()
+    fn block(&mut self, block: &Block) {
+        match block {
+            Block::Headline(text) => {
+                self.line("FINDING");
+                self.paragraph("", text);
+            }
+            Block::Heading(title) => self.heading(title),
+            Block::Paragraph(text) => self.paragraph("", text),
+            Block::Steps(steps) => {
+                for (at, step) in steps.iter().enumerate() {
+                    self.hanging(&format!("{}. ", at + 1), "   ", step);
+                }
+            }
+            Block::Facts(facts) => self.facts("", facts),
+            Block::Finding { rank, title, evidence, facts } => {
+                if *rank > 1 {
+                    self.line("");
+                }
+                self.hanging(&format!("{rank}. "), "   ", title);
+                evidence.iter().for_each(|line| self.hanging("   - ", "     ", line));
+                self.facts("   ", facts);
+            }
+            Block::Table { title, table } => {
+                self.heading(title);
+                self.table(table);
+            }
+        }
     }
 
     fn line(&mut self, line: &str) {
@@ -61,17 +67,12 @@ impl Page {
         self.text.push('\n');
     }
 
-    pub(super) fn finding(&mut self, finding: &str) {
-        self.line("FINDING");
-        self.paragraph("", finding);
-    }
-
-    pub(super) fn heading(&mut self, title: &str) {
+    fn heading(&mut self, title: &str) {
         self.line("");
         self.line(&title.to_uppercase());
     }
 
-    pub(super) fn paragraph(&mut self, indent: &str, text: &str) {
+    fn paragraph(&mut self, indent: &str, text: &str) {
         self.hanging(indent, indent, text);
     }
 
@@ -93,7 +94,7 @@ impl Page {
         }
     }
 
-    pub(super) fn facts(&mut self, indent: &str, facts: &[Fact]) {
+    fn facts(&mut self, indent: &str, facts: &[Fact]) {
         let width = facts.iter().map(|fact| fact.label.len()).max().unwrap_or(0).max(10);
         let next = format!("{indent}{:width$}{GAP}", "");
         for fact in facts {
@@ -103,45 +104,8 @@ impl Page {
         }
     }
 
-    fn bottlenecks(&mut self, bottlenecks: &[Bottleneck], header: &Header) {
-        if bottlenecks.is_empty() {
-            return;
-        }
-        self.heading("What costs time, the costliest first");
-        for (rank, bottleneck) in bottlenecks.iter().enumerate() {
-            if rank > 0 {
-                self.line("");
-            }
-            let first = format!("{}. ", rank + 1);
-            self.hanging(
-                &first,
-                "   ",
-                &format!("{}: {}", facts::title(bottleneck), share(bottleneck.impact)),
-            );
-            for evidence in &bottleneck.evidence {
-                self.hanging("   - ", "     ", evidence);
-            }
-            self.facts("   ", &facts::bottleneck(bottleneck, header));
-        }
-    }
-
-    fn combined(&mut self, combined: Option<&Combined>) {
-        let Some(combined) = combined else { return };
-        self.heading("All of it together");
-        self.paragraph("", &facts::combined(combined));
-        for (at, step) in combined.steps.iter().enumerate() {
-            self.hanging(&format!("{}. ", at + 1), "   ", step);
-        }
-    }
-
-    pub(super) fn worth(&mut self, worth: Option<&Worth>) {
-        if let Some(worth) = worth {
-            self.paragraph("", &facts::worth(worth));
-        }
-    }
-
     /// A table whose last column takes what width is left, or lines of its own where that is too little.
-    pub(super) fn table(&mut self, table: &Table) {
+    fn table(&mut self, table: &Table) {
         let widths = widths(table);
         let Some((last, others)) = widths.split_last() else { return };
         let before: usize = others.iter().map(|width| width + GAP.len()).sum();
@@ -178,50 +142,59 @@ fn padded(cell: &str, width: usize, column: &Column) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rollfit_analysis::Analysis;
+
     use super::*;
-    use crate::commands::analyze::example;
+    use crate::commands::analyze::{example, words};
+
+    fn text(analysis: &Analysis) -> String {
+        render(&Document::new(analysis))
+    }
 
     #[test]
     fn lines_are_at_most_a_hundred_columns_wide() {
         for analysis in [example::full(), example::bare()] {
-            let text = render(&analysis);
+            let text = text(&analysis);
             let wide = text.lines().find(|line| line.chars().count() > WIDTH);
             assert_eq!(wide, None);
         }
     }
 
     #[test]
-    fn the_finding_and_every_remedy_are_told_with_their_figures() {
+    fn the_headline_and_every_remedy_are_there_with_their_figures() {
         let analysis = example::full();
-        let text = render(&analysis);
-        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for bottleneck in &analysis.bottlenecks {
-            assert!(words.contains(&bottleneck.title), "{text}");
-            assert!(bottleneck.evidence.iter().all(|evidence| words.contains(evidence)), "{text}");
+        let text = text(&analysis);
+        let in_one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for finding in &analysis.bottlenecks {
+            assert!(in_one_line.contains(&words::title(finding)), "{text}");
+            assert!(words::evidence(finding).iter().all(|evidence| in_one_line.contains(evidence)), "{text}");
         }
         for told in [
-            analysis.finding.as_str(),
+            "FINDING Fewer workers than would pay: 1 worker at once, about 4 would pay. Fixing this would make the job 2.9x",
             "run.workers = 1 (rollfit.toml, line 31)",
-            "change workers = 1 -> workers = 4",
-            "gain 2.90 times as fast (2.60–3.10)",
+            "change run.workers = 1 -> run.workers = \"auto\"; the limit is then the cores",
+            "gain 2.9x (2.6x–3.1x) faster",
             "whole job 3.9 h (3.6–4.3 h)",
-            "3.10 times as fast (2.70–3.40): the whole job in 3.6 h (3.3–4.1 h) instead of 11.2 h",
-            "4.0% less than predicted",
+            "3.1x (2.7x–3.4x) faster: the whole job in 3.6 h (3.3–4.1 h) instead of 11.2 h",
+            "4.0 % less than estimated",
+            "after 2.0 min: 6.0 min (5.5–6.7 min); actual: 5.9 min",
         ] {
-            assert!(words.contains(told), "{told} is not in {text}");
+            assert!(in_one_line.contains(told), "{told} is not in {text}");
         }
     }
 
     #[test]
     fn a_command_of_several_lines_can_be_typed_as_it_is() {
         let mut analysis = example::full();
-        let command =
-            "rollfit run --config /a/long/path/of/a/configuration/rollfit.toml --only eurusd:2017-01 --force";
-        analysis.bottlenecks[0].remedy.as_mut().unwrap().try_on_one = command.to_owned();
-        let text = render(&analysis);
+        analysis.header.config = format!("/a/{}/rollfit.toml", "long/path/of/a/configuration".repeat(4));
+        let text = text(&analysis);
         let told = text.split_once("try on one").unwrap().1.split_once("\n\n").unwrap().0;
         assert!(told.contains(" \\\n"), "{told}");
         let typed = told.replace("\\\n", " ");
+        let command = format!(
+            "ROLLFIT_RUN__WORKERS=auto rollfit run --config {} --only eurusd:2017-01 --force",
+            analysis.header.config
+        );
         assert_eq!(typed.split_whitespace().collect::<Vec<_>>().join(" "), command);
     }
 
@@ -229,6 +202,6 @@ mod tests {
     fn what_a_record_holds_cannot_steer_the_terminal() {
         let mut analysis = example::full();
         analysis.header.host = "evil\u{1b}[2J\u{7}".to_owned();
-        assert!(render(&analysis).chars().all(|c| c == '\n' || !c.is_control()));
+        assert!(text(&analysis).chars().all(|c| c == '\n' || !c.is_control()));
     }
 }

@@ -3,6 +3,7 @@
 use super::super::checks;
 use super::document::{CompareDocument, CompareLine, FeatureLine, total};
 use crate::exit::Failure;
+use crate::format;
 use crate::output;
 
 /// How many differences of a partition are printed.
@@ -18,7 +19,7 @@ impl CompareDocument {
         self.print_counts()?;
         output::line(&format!(
             "{}: {} clean, {} different, {} failed, {} without features",
-            output::plural(self.partitions.len(), "partition"),
+            format::plural(self.partitions.len(), "partition"),
             self.clean,
             self.different,
             self.failed,
@@ -57,7 +58,7 @@ impl CompareDocument {
             windows().reduce(|worst, other| if distance(other) > distance(worst) { other } else { worst });
         let numbers = [counts.bit_equal, counts.within, counts.undetermined, counts.outside];
         let mut row = vec![series.to_owned(), metric.to_owned()];
-        row.extend(numbers.map(output::count));
+        row.extend(numbers.map(format::count));
         row.extend(worst.map(FeatureLine::worst_case).unwrap_or_default());
         row
     }
@@ -76,16 +77,16 @@ impl CompareDocument {
         let tables = || self.partitions.iter().flat_map(|line| &line.tables);
         output::line(&format!(
             "rows of tables: {} on both sides, {} only stored, {} only in what the source gives",
-            output::count(tables().map(|table| table.rows).sum()),
-            output::count(tables().map(|table| table.stored_only).sum()),
-            output::count(tables().map(|table| table.computed_only).sum())
+            format::count(tables().map(|table| table.rows).sum()),
+            format::count(tables().map(|table| table.stored_only).sum()),
+            format::count(tables().map(|table| table.computed_only).sum())
         ))?;
         output::line(&format!(
             "cells: {} bit-equal, {} within what rounding explains, {} undetermined, {} outside",
-            output::count(self.counts.bit_equal),
-            output::count(self.counts.within),
-            output::count(self.counts.undetermined),
-            output::count(self.counts.outside)
+            format::count(self.counts.bit_equal),
+            format::count(self.counts.within),
+            format::count(self.counts.undetermined),
+            format::count(self.counts.outside)
         ))?;
         Ok(())
     }

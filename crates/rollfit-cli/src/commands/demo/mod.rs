@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rollfit_bars::Format;
 use rollfit_files::regular_file;
+use rollfit_job::config::EXAMPLE;
 use rollfit_job::month::{Month, display_instant};
-use rollfit_job::spec::EXAMPLE;
 
 use self::market::{PAIRS, Pair, bars};
 use super::import::{ImportDocument, import};
@@ -20,6 +20,7 @@ use crate::args::{
     VerifyArguments,
 };
 use crate::exit::{Exit, Failure};
+use crate::format;
 use crate::output;
 
 const FIRST_MONTH: &str = "2017-01";
@@ -59,7 +60,7 @@ fn print_json(global: &GlobalArguments, places: &Places, files: Vec<PathBuf>) ->
 }
 
 fn print_steps(global: &GlobalArguments, places: &Places, files: Vec<PathBuf>) -> Result<Exit, Failure> {
-    heading(&format!("import: {} of bars into {}", output::plural(files.len(), "file"), places.store()))?;
+    heading(&format!("import: {} of bars into {}", format::plural(files.len(), "file"), places.store()))?;
     import(&import_arguments(places, files))?.print()?;
     heading("run: fit, derive, store")?;
     let summary = run_partitions(global, &run_arguments(places))?;

@@ -5,7 +5,8 @@ use std::io;
 use rollfit_job::store::{Finding, Quantity, Words};
 
 use super::{Report, StoreReport, Work};
-use crate::output::{self, bytes, count, line, lines, plural, time};
+use crate::format::{bytes, count, plural, time};
+use crate::output::{self, line, lines};
 
 impl Report {
     pub(super) fn print(&self) -> io::Result<()> {

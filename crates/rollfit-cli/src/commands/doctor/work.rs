@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
+use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
-use rollfit_job::spec::Spec;
 use rollfit_job::store::{Found, Holds, Problem, Source};
 
 use super::{Planned, StoreReport};
-use crate::output;
+use crate::format;
 use crate::stores::Stores;
 
 /// What a run would do about the partitions that have no features yet.
@@ -29,7 +29,12 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn of(spec: &Spec, stores: &Stores, planned: &Planned, reports: &[StoreReport]) -> Self {
+    pub(super) fn new(
+        config: &JobConfig,
+        stores: &Stores,
+        planned: &Planned,
+        reports: &[StoreReport],
+    ) -> Self {
         let (source, sink) = (stores.source(), stores.sink());
         let held = held(reports);
         let counted = counted(reports);
@@ -40,7 +45,7 @@ impl Work {
         let missing: Vec<&Partition> = planned.partitions.iter().filter(is_missing).collect();
         let count = |partition: &&Partition| {
             let known = counted.get(&(partition.key.as_str(), partition.period)).copied();
-            known.or_else(|| estimate(spec, source.as_ref(), partition))
+            known.or_else(|| estimate(config, source.as_ref(), partition))
         };
         let rows: Vec<(&Partition, u64)> =
             missing.iter().filter_map(|partition| Some((*partition, count(partition)?))).collect();
@@ -51,7 +56,7 @@ impl Work {
             rows: rows.iter().map(|(_, rows)| rows).sum(),
             write_bytes: rows.iter().map(|&(partition, rows)| sink.estimate_bytes(partition, rows)).sum(),
             free_bytes: sink.free_bytes(),
-            workers: spec.run.workers.count(planned.partitions.len()),
+            workers: config.run.workers.count(planned.partitions.len()),
             ..Self::default()
         };
         work.with_times(reports)
@@ -76,8 +81,8 @@ impl Work {
         let free_bytes = self.free_bytes.filter(|&free| free < self.write_bytes)?;
         Some(Problem::new(format!(
             "the missing partitions take about {} and {} are free: free some space, or select fewer with --only",
-            output::bytes(self.write_bytes),
-            output::bytes(free_bytes)
+            format::bytes(self.write_bytes),
+            format::bytes(free_bytes)
         )))
     }
 
@@ -89,21 +94,21 @@ impl Work {
         let shared = fewest.filter(|sessions| *sessions < self.workers).map(|sessions| {
             format!(
                 "{} share {}",
-                output::plural(self.workers, "worker"),
-                output::plural(sessions, "session")
+                format::plural(self.workers, "worker"),
+                format::plural(sessions, "session")
             )
         });
         let foreign = (foreign > 0).then(|| {
             format!(
                 "rows that rollfit did not write, in {}, are left alone: `rollfit compare` tells whether they are what \
                  rollfit would write, `rollfit adopt` makes them ours, `rollfit run --replace foreign` writes them anew",
-                output::plural(foreign, "partition")
+                format::plural(foreign, "partition")
             )
         });
         let other = (other > 0).then(|| {
             format!(
                 "rows of another definition, in {}, are left alone until `rollfit run --replace definition-changed`",
-                output::plural(other, "partition")
+                format::plural(other, "partition")
             )
         });
         [shared, foreign, other].into_iter().flatten().collect()
@@ -126,8 +131,8 @@ fn counted(reports: &[StoreReport]) -> HashMap<(&str, Period), u64> {
     fewest
 }
 
-fn estimate(spec: &Spec, source: &dyn Source, partition: &Partition) -> Option<u64> {
-    let rows = spec
+fn estimate(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Option<u64> {
+    let rows = config
         .series
         .iter()
         .map(|series| source.estimate_rows(&series.of_key(&partition.key), partition.period));

@@ -1,12 +1,13 @@
 //! [`Receipts`]: what the store itself tells of a job, whoever runs it: which partitions have their receipt.
 //!
-//! Holds true: no source is read. Whether a partition's source has changed since is for `rollfit plan` to tell.
+//! Invariants: no source is read. Whether a partition's source has changed since is for `rollfit plan` to tell.
 
 use rollfit_job::receipt::Definition;
 use rollfit_job::store::Found;
 
 use crate::args::{ConfigArguments, SelectArguments};
 use crate::exit::Failure;
+use crate::format;
 use crate::open::OpenJob;
 use crate::output;
 
@@ -30,7 +31,7 @@ impl Receipts {
     /// Looks at the store of a configuration.
     pub(super) fn count(config: ConfigArguments) -> Result<Self, Failure> {
         let open = OpenJob::to_read(&SelectArguments { config, only: Vec::new(), workers: None })?;
-        let definition = Definition::of(&open.spec);
+        let definition = Definition::from_config(&open.config);
         let mut receipts =
             Self { sink: open.sink.place(), partitions: open.partitions.len(), ..Self::default() };
         for partition in &open.partitions {
@@ -49,7 +50,7 @@ impl Receipts {
         output::line("No run of this job left a record here; the receipts in the store tell:")?;
         output::line(&format!(
             "{}: {} done, {} missing, {} of another definition, {} foreign, {} unreadable, in {}",
-            output::plural(self.partitions, "partition"),
+            format::plural(self.partitions, "partition"),
             self.done,
             self.missing,
             self.definition_changed,

@@ -1,12 +1,13 @@
 //! What workers did over time, for examples.
 
+use rollfit_analysis::{ActivityShare, LaneSlice, TimelinePoint};
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::analysis::{ActivityShare, LaneSlice, TimelinePoint};
 use rollfit_job::partition::Partition;
+use rollfit_job::record::PartitionOutcome;
 
 const ROWS: u64 = 30_000;
 
-/// Partitions one after the other on each worker; the third is a giant, one of them failed.
+/// Partitions one after the other on each worker; the third is oversized, one of them failed.
 pub(super) fn lanes(partitions: u64, workers: usize) -> Vec<LaneSlice> {
     let mut free_s = vec![0.0; workers];
     (0..partitions)
@@ -25,7 +26,7 @@ fn slice(number: u64, worker: usize, begun_s: f64, size: f64) -> LaneSlice {
     let shares = [
         (Activity::Waiting, 0.02),
         (Activity::Connecting, 0.01),
-        (Activity::Asking, 0.04),
+        (Activity::Querying, 0.04),
         (Activity::Reading, 0.12),
         (Activity::Computing, 0.09),
         (Activity::Encoding, 0.13),
@@ -42,7 +43,7 @@ fn slice(number: u64, worker: usize, begun_s: f64, size: f64) -> LaneSlice {
         partition: Partition::new(keys[number as usize % keys.len()].to_owned(), month.parse().unwrap()),
         begun_s,
         took_s: wall_us.total_us() as f64 / 1e6,
-        outcome: if number == 8 { "failed" } else { "written" }.to_owned(),
+        outcome: if number == 8 { PartitionOutcome::Failed } else { PartitionOutcome::Written },
         rows: if number == 8 { 0 } else { (ROWS as f64 * size) as u64 },
         wall_us,
     }
@@ -53,9 +54,9 @@ pub(super) fn activities(lanes: &[LaneSlice]) -> Vec<ActivityShare> {
     lanes.iter().for_each(|slice| total.add_all(&slice.wall_us));
     let line = |activity| ActivityShare {
         activity,
-        wall_s: total.of(activity) as f64 / 1e6,
-        cpu_s: total.of(activity) as f64 / 3e6,
-        share: total.of(activity) as f64 / total.total_us() as f64,
+        wall_s: total.get(activity) as f64 / 1e6,
+        cpu_s: total.get(activity) as f64 / 3e6,
+        share: total.get(activity) as f64 / total.total_us() as f64,
     };
     let mut lines: Vec<ActivityShare> = Activity::ALL.into_iter().map(line).collect();
     lines.retain(|line| line.wall_s > 0.0);

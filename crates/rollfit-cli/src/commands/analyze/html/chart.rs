@@ -1,13 +1,13 @@
 //! What all charts are made of: a figure with its title and legend, and [`Plot`], the place in it where marks are drawn,
 //! with its scales and axes.
 //!
-//! Holds true: a mark says by its class what it means; what colour that is in which scheme is the style's business.
+//! Invariants: a mark says by its class what it means; what colour that is in which scheme is the style's business.
 
 use maud::{Markup, html};
 use rollfit_job::activity::{Activity, Times};
 
-use crate::commands::analyze::figures::{quantity, share};
-use crate::output::{TimeUnit, time};
+use crate::format::{TimeUnit, time};
+use crate::format::{percent, quantity};
 
 /// The width of every chart, in its own units: about a pixel each on a screen that is wide enough.
 pub(super) const WIDTH: f64 = 1000.0;
@@ -128,7 +128,7 @@ impl Plot {
 
     /// An axis of time, in the unit that suits it.
     pub(super) fn time_axis(&self, label: &str) -> Markup {
-        let unit = TimeUnit::of(self.x.max);
+        let unit = TimeUnit::new(self.x.max);
         let told = |tick: f64| quantity(tick / unit.seconds);
         self.x_axis(&self.x.ticks(10.0, unit.seconds, 0.0), &format!("{} {label}", unit.plural), told)
     }
@@ -175,11 +175,11 @@ pub(super) struct Part {
 /// The activities that took any time, one after the other.
 pub(super) fn parts(times: &Times) -> impl Iterator<Item = Part> + '_ {
     let total_us = times.total_us() as f64;
-    let taken = Activity::ALL.into_iter().filter(|&activity| times.of(activity) > 0);
+    let taken = Activity::ALL.into_iter().filter(|&activity| times.get(activity) > 0);
     taken.scan(0, move |before_us, activity| {
         let begin = *before_us as f64 / total_us;
-        *before_us += times.of(activity);
-        Some(Part { activity, begin, share: times.of(activity) as f64 / total_us })
+        *before_us += times.get(activity);
+        Some(Part { activity, begin, share: times.get(activity) as f64 / total_us })
     })
 }
 
@@ -192,11 +192,11 @@ pub(super) fn divided(times: &Times, x: f64, y: f64, width: f64, height: f64) ->
     }
 }
 
-/// Times for people who point at a mark: `3.2 s: sending 62%, reading 20%, ...`.
+/// Times for people who point at a mark: `3.2 s: sending 62 %, reading 20 %, ...`.
 pub(super) fn told(times: &Times) -> String {
     let mut parts: Vec<Part> = parts(times).collect();
     parts.sort_by(|a, b| b.share.total_cmp(&a.share));
-    let parts = parts.iter().map(|part| format!("{} {}", part.activity.name(), share(part.share)));
+    let parts = parts.iter().map(|part| format!("{} {}", part.activity.name(), percent(part.share)));
     format!("{}: {}", time(times.total_us() as f64 / 1e6), parts.collect::<Vec<_>>().join(", "))
 }
 
@@ -223,7 +223,7 @@ mod tests {
         times.add(Activity::Reading, 1);
         let parts: Vec<_> = parts(&times).map(|part| (part.activity, part.begin, part.share)).collect();
         assert_eq!(parts, [(Activity::Reading, 0.0, 0.25), (Activity::Sending, 0.25, 0.75)]);
-        assert_eq!(told(&times), "0 ms: sending 75%, reading 25%");
+        assert_eq!(told(&times), "0.0 ms: sending 75 %, reading 25 %");
     }
 
     #[test]

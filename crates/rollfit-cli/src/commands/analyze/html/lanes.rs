@@ -1,14 +1,16 @@
 //! Each worker's partitions over time, each split by what it took: what a worker did when, and when it had nothing.
 //!
-//! Holds true: the bytes of the marks are bounded, whatever the number of partitions: where there are too many, neighbours are
+//! Invariants: the bytes of the marks are bounded, whatever the number of partitions: where there are too many, neighbours are
 //! drawn as one, and then in the colour of what took longest alone.
 
 use maud::{Markup, html};
+use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::Times;
-use rollfit_job::analysis::{Analysis, LaneSlice};
+
+use rollfit_job::record::PartitionOutcome;
 
 use super::chart::{Figure, Plot, SINCE, divided, legend, parts, px, rectangle, told};
-use crate::output::{count, time};
+use crate::format::{count, time};
 
 /// What all marks may take in the file; and about what a mark takes, and what is told of a block.
 const BYTES_MAX: usize = 400_000;
@@ -111,7 +113,9 @@ impl<'a> Block<'a> {
     }
 
     fn is_written(&self) -> bool {
-        self.slices.iter().all(|slice| slice.outcome == "written" || slice.outcome == "done")
+        self.slices
+            .iter()
+            .all(|slice| matches!(slice.outcome, PartitionOutcome::Written | PartitionOutcome::Done))
     }
 
     fn name(&self) -> String {

@@ -1,6 +1,6 @@
 //! An analysis as one HTML file: finding, remedies, charts and tables, light and dark, fit to print.
 //!
-//! Holds true: nothing is loaded from anywhere, and a policy inside the file says so to browsers: they run the script and
+//! Invariants: nothing is loaded from anywhere, and a policy inside the file says so to browsers: they run the script and
 //! apply the style whose digests it names, and nothing else. What a record holds is text, escaped by the templates. The file
 //! stays below a megabyte, whatever the number of partitions.
 
@@ -15,7 +15,7 @@ mod workers;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use rollfit_job::analysis::Analysis;
+use rollfit_analysis::Analysis;
 use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("style.css");
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn an_analysis_that_tells_nothing_is_a_page_all_the_same() {
         let html = render(&example::bare());
-        assert!(html.contains("The record tells nothing: no partition has ended."));
+        assert!(html.contains("Nothing was written, so the record does not show what limits the run."));
         assert!(html.contains("The record has no samples."));
     }
 }

@@ -1,27 +1,27 @@
 //! The page: what stands where.
 
 use maud::{Markup, html};
-use rollfit_job::analysis::{Analysis, Bottleneck, Combined, Predicted};
+use rollfit_analysis::{Analysis, CombinedGain, EstimateVsObserved, RankedCause};
 use rollfit_job::record::Header;
 
 use super::chart::px;
 use super::{lanes, slowest, stages, throughput, workers};
-use crate::commands::analyze::facts::{self, Fact, Form};
-use crate::commands::analyze::figures::share;
 use crate::commands::analyze::tables::{self, Table};
+use crate::commands::analyze::words::{self, Fact, Form};
+use crate::format::percent;
 
 pub(super) fn body(analysis: &Analysis) -> Markup {
     html! {
         header {
             p.eyebrow { "rollfit analyze" span.run { (analysis.header.run) } }
             button #scheme type="button" { "Light or dark" }
-            h1 { (prose(&analysis.finding)) }
-            (definitions("tiles", &facts::outcome(analysis)))
+            h1 { (prose(&words::headline(analysis))) }
+            (definitions("tiles", &words::outcome(analysis)))
         }
         main {
             (bottlenecks(&analysis.bottlenecks, &analysis.header))
-            @if let Some(combined) = &analysis.combined { (together(combined)) }
-            @if let Some(predicted) = &analysis.predicted { (prediction(predicted)) }
+            @if let Some(combined) = &analysis.combined { (together(combined, analysis)) }
+            @if let Some(compared) = &analysis.estimate_vs_observed { (estimate(compared)) }
             (over_time(analysis))
             (other_numbers(analysis))
             (rest(analysis))
@@ -30,47 +30,47 @@ pub(super) fn body(analysis: &Analysis) -> Markup {
     }
 }
 
-fn bottlenecks(bottlenecks: &[Bottleneck], header: &Header) -> Markup {
+fn bottlenecks(bottlenecks: &[RankedCause], header: &Header) -> Markup {
     html! {
         @if !bottlenecks.is_empty() {
             section {
                 h2 { "What costs time" }
-                @for (rank, bottleneck) in bottlenecks.iter().enumerate() { (card(rank + 1, bottleneck, header)) }
+                @for (rank, finding) in bottlenecks.iter().enumerate() { (card(rank + 1, finding, header)) }
             }
         }
     }
 }
 
-fn card(rank: usize, bottleneck: &Bottleneck, header: &Header) -> Markup {
+fn card(rank: usize, finding: &RankedCause, header: &Header) -> Markup {
     html! {
         article.card {
             div.head {
-                h3 { span.rank { (rank) } (prose(&facts::title(bottleneck))) }
-                p.impact { strong { (share(bottleneck.impact)) } " of the time" }
+                h3 { span.rank { (rank) } (prose(&words::title(finding))) }
+                p.impact { strong { (percent(finding.impact)) } " of the time" }
             }
             svg.meter viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" {
                 rect.all width="100" height="4" {}
-                rect.part width=(px(bottleneck.impact.clamp(0.0, 1.0) * 100.0)) height="4" {}
+                rect.part width=(px(finding.impact.clamp(0.0, 1.0) * 100.0)) height="4" {}
             }
-            ul { @for evidence in &bottleneck.evidence { li { (prose(evidence)) } } }
-            (definitions("facts", &facts::bottleneck(bottleneck, header)))
+            ul { @for evidence in words::evidence(finding) { li { (prose(&evidence)) } } }
+            (definitions("facts", &words::facts(finding, header)))
         }
     }
 }
 
-fn together(combined: &Combined) -> Markup {
+fn together(combined: &CombinedGain, analysis: &Analysis) -> Markup {
     html! {
         section.card.together {
             h2 { "All of it together" }
-            p { (prose(&facts::combined(combined))) }
-            ol { @for step in &combined.steps { li { (prose(step)) } } }
+            p { (prose(&words::combined(combined))) }
+            ol { @for step in words::steps(analysis) { li { (prose(&step)) } } }
         }
     }
 }
 
-fn prediction(predicted: &Predicted) -> Markup {
+fn estimate(compared: &EstimateVsObserved) -> Markup {
     html! {
-        section.card { h2 { "Predicted and observed" } (definitions("facts", &facts::predicted(predicted))) }
+        section.card { h2 { "Estimated and observed" } (definitions("facts", &words::estimate_vs_observed(compared))) }
     }
 }
 
@@ -95,7 +95,7 @@ fn other_numbers(analysis: &Analysis) -> Markup {
         section {
             h2 { "Other numbers of workers" }
             (workers::chart(analysis))
-            @if let Some(worth) = &analysis.worth { p { (prose(&facts::worth(worth))) } }
+            @if let Some(worth) = &analysis.worth { p { (prose(&words::worth(worth))) } }
             (table(&tables::scaling(&analysis.scaling)))
         }
     }
@@ -103,7 +103,7 @@ fn other_numbers(analysis: &Analysis) -> Markup {
 
 fn rest(analysis: &Analysis) -> Markup {
     let sections = [
-        ("Resources", tables::resources(&analysis.resources)),
+        ("Resources", tables::resources(analysis.resources.as_ref())),
         ("Settings", tables::settings(&analysis.header)),
         ("Unavailable", tables::unavailable(&analysis.unavailable)),
     ];
@@ -111,13 +111,13 @@ fn rest(analysis: &Analysis) -> Markup {
         @for (title, figures) in sections.iter().filter(|(_, table)| !table.rows.is_empty()) {
             section { h2 { (title) } (table(figures)) }
         }
-        section { h2 { "The run" } (definitions("facts", &facts::run(&analysis.header))) }
+        section { h2 { "The run" } (definitions("facts", &words::run(&analysis.header))) }
     }
 }
 
 /// Text in which what stands between backticks is code.
 fn prose(text: &str) -> Markup {
-    html! { @for (is_code, part) in facts::parts(text) { @if is_code { code { (part) } } @else { (part) } } }
+    html! { @for (is_code, part) in words::parts(text) { @if is_code { code { (part) } } @else { (part) } } }
 }
 
 fn definitions(class: &str, facts: &[Fact]) -> Markup {

@@ -1,11 +1,11 @@
 //! The partitions that took longest, each divided by what it took.
 
 use maud::{Markup, html};
+use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::Activity;
-use rollfit_job::analysis::{Analysis, LaneSlice};
 
 use super::chart::{Figure, Plot, divided, legend, px, told};
-use crate::output::{count, time};
+use crate::format::{count, time};
 
 const ROW_PX: f64 = 24.0;
 
@@ -33,7 +33,7 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
 }
 
 fn legends(slowest: &[LaneSlice]) -> Markup {
-    let took_any = |activity: &Activity| slowest.iter().any(|slice| slice.wall_us.of(*activity) > 0);
+    let took_any = |activity: &Activity| slowest.iter().any(|slice| slice.wall_us.get(*activity) > 0);
     html! { @for activity in Activity::ALL.into_iter().filter(took_any) { (legend(activity.name(), activity.name())) } }
 }
 

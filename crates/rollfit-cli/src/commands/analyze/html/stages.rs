@@ -1,12 +1,12 @@
 //! What the workers did over time, activities stacked: the height is workers, the area their time.
 
 use maud::{Markup, html};
+use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::analysis::{Analysis, LaneSlice};
 
 use super::chart::{Figure, Plot, SINCE, legend, parts, px, rectangle, told};
-use crate::commands::analyze::figures::{quantity, share};
-use crate::output::time;
+use crate::format::time;
+use crate::format::{percent, quantity};
 
 const COLUMNS: usize = 120;
 
@@ -41,7 +41,7 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
 fn legends(analysis: &Analysis) -> Markup {
     html! {
         @for line in &analysis.activities {
-            (legend(line.activity.name(), &format!("{} {}, {}", line.activity.name(), share(line.share), time(line.wall_s))))
+            (legend(line.activity.name(), &format!("{} {}, {}", line.activity.name(), percent(line.share), time(line.wall_s))))
         }
         (legend("workers line", "workers"))
     }
@@ -66,7 +66,7 @@ fn columns(lanes: &[LaneSlice], end_s: f64) -> Vec<Times> {
 
 fn add(sum: &mut Times, times: &Times, part: f64) {
     for activity in Activity::ALL {
-        sum.add(activity, (times.of(activity) as f64 * part).round() as u64);
+        sum.add(activity, (times.get(activity) as f64 * part).round() as u64);
     }
 }
 
@@ -104,8 +104,8 @@ mod tests {
         let analysis = example::full();
         let columns = columns(&analysis.lanes, analysis.run.took_s);
         for activity in Activity::ALL {
-            let recorded: u64 = analysis.lanes.iter().map(|slice| slice.wall_us.of(activity)).sum();
-            let drawn: u64 = columns.iter().map(|times| times.of(activity)).sum();
+            let recorded: u64 = analysis.lanes.iter().map(|slice| slice.wall_us.get(activity)).sum();
+            let drawn: u64 = columns.iter().map(|times| times.get(activity)).sum();
             // Each part of each slice is rounded to a microsecond.
             let parts_max = (analysis.lanes.len() + COLUMNS) as u64 * 4;
             assert!(drawn.abs_diff(recorded) <= parts_max, "{activity:?}: {drawn} of {recorded}");

@@ -1,12 +1,12 @@
 //! Throughput, workers and cores over time, one above the other on one axis of time.
 
 use maud::{Markup, html};
-use rollfit_job::analysis::{Analysis, TimelinePoint};
+use rollfit_analysis::{Analysis, TimelinePoint};
 use rollfit_job::record::Decision;
 
 use super::chart::{Figure, Plot, SINCE, legend, px, rectangle};
-use crate::commands::analyze::figures::{byte_rate, quantity, rate};
-use crate::output::{count, time};
+use crate::format::{byte_rate, quantity, rate};
+use crate::format::{count, time};
 
 const LEFT: f64 = 80.0;
 

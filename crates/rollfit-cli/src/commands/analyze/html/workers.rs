@@ -1,12 +1,13 @@
 //! What N workers would give: measured points, the curve of the model with its range, and where it stops to be worth it.
 
 use maud::{Markup, html};
-use rollfit_job::analysis::{Analysis, Basis, Estimate, Scaling};
+use rollfit_analysis::{Analysis, Basis, Estimate, Scaling};
 
 use super::chart::{Figure, Plot, legend, px};
-use crate::commands::analyze::figures::{estimated_rate, estimated_time};
 use crate::commands::analyze::tables::basis;
-use crate::output::{count, plural};
+use crate::commands::analyze::words;
+use crate::format::{count, plural};
+use crate::format::{estimated_rate, estimated_time};
 
 pub(super) fn chart(analysis: &Analysis) -> Markup {
     let known: Vec<(&Scaling, &Estimate)> =
@@ -74,7 +75,7 @@ fn point(line: &Scaling, rows_per_s: &Estimate, plot: &Plot) -> Markup {
             title {
                 (plural(line.workers, "worker")) ", " (basis(line.basis)) ": " (estimated_rate(rows_per_s)) " rows/s"
                 (whole_job.unwrap_or_default())
-                @if let Some(limit) = &line.limit { "; " (limit) }
+                @if let Some(limit) = &line.limit { "; " (words::workers_limit(limit)) }
             }
             path.bar.line d={ "M" (px(x)) " " (px(high)) "V" (px(low)) } {}
             circle.point.(basis(line.basis)) cx=(px(x)) cy=(px(y)) r="5.5" {}
@@ -88,7 +89,7 @@ fn worth(analysis: &Analysis, plot: &Plot) -> Markup {
         @if let Some(worth) = worth {
             @let x = plot.x.at(worth.workers as f64);
             g {
-                title { "worth it up to " (plural(worth.workers, "worker")) ": " (worth.why) }
+                title { (words::worth(worth)) }
                 line.limit.line x1=(px(x)) x2=(px(x)) y1=(px(plot.top)) y2=(px(plot.bottom())) {}
                 text.label.end x=(px(x - 6.0)) y=(px(plot.top + 12.0)) { "worth it up to " (worth.workers) }
             }

@@ -1,0 +1,115 @@
+//! Causes on the machine: cores that other processes take or that a control group withholds, memory, and limits that the
+//! configuration sets. Cores that are full with the run's own work are no fault: that is what they are for.
+
+use super::super::observation::Observation;
+use super::super::ranked_cause::{Cause, Change, Watch};
+use super::super::run_facts::RunFacts;
+use super::super::scenario::Scenario;
+use super::{Fix, Found};
+
+/// Cores that others keep busy below this share of all do not count.
+const OTHERS_LEAST: f64 = 0.05;
+
+pub(super) fn found(facts: &RunFacts<'_>) -> Vec<Found> {
+    [cores(facts), memory(facts), cpu_max(facts), write_max(facts)].into_iter().flatten().collect()
+}
+
+fn cores(facts: &RunFacts<'_>) -> Option<Found> {
+    let machine = &facts.record.header.machine;
+    let all = machine.cores? as f64;
+    let (observed, demand) = (&facts.observed, &facts.demand);
+    let allowed = machine.cores_allowed.unwrap_or(all).min(all);
+    let taken = observed.competing_mean + observed.stolen_cores.unwrap_or(0.0);
+    if taken < OTHERS_LEAST * all && allowed > (1.0 - OTHERS_LEAST) * all {
+        return None;
+    }
+    let own_cores = observed.own_cores.unwrap_or(0.0);
+    let evidence = [
+        Some(Observation::CoresBusy { own_cores, others_cores: taken, cores: all }),
+        (allowed < all).then_some(Observation::CoresAllowed { cores: allowed }),
+        Some(Observation::CoreWait { seconds_per_s: demand.stretch - 1.0 }),
+        observed.waiting_threads.map(|threads| Observation::ThreadsWaiting { threads }),
+    ];
+    let free = move |scenario: &Scenario, left: f64| {
+        scenario.with_work(|work| {
+            work.cores.competing_cores *= left;
+            work.cores.allowed += (all - work.cores.allowed).max(0.0) * (1.0 - left);
+        })
+    };
+    let fix = Fix::outside(
+        Change::Cores { cores: (allowed - taken).max(own_cores), cores_wanted: all },
+        Watch::CompetingCores { below: OTHERS_LEAST * all },
+        Box::new(free),
+    );
+    Some(Found {
+        cause: Cause::Cpu,
+        impact: 1.0 - 1.0 / facts.scenario.gain(&free(&facts.scenario, 0.0)).expected,
+        evidence: evidence.into_iter().flatten().collect(),
+        setting: None,
+        fix: Some(fix),
+    })
+}
+
+fn memory(facts: &RunFacts<'_>) -> Option<Found> {
+    let (observed, scenario) = (&facts.observed, &facts.scenario);
+    let workers = scenario.ceilings.memory?;
+    let (room_bytes, base_bytes, worker_bytes) =
+        (observed.room_bytes?, observed.base_bytes?, observed.worker_bytes?);
+    let more = |scenario: &Scenario, left: f64| {
+        let mut changed = scenario.clone();
+        let half = |memory: usize| if left > 0.0 { Some(memory * 2) } else { None };
+        changed.ceilings.memory = changed.ceilings.memory.and_then(half);
+        changed
+    };
+    let workers_wanted = more(scenario, 0.0).workers_now();
+    let bytes_wanted = base_bytes + worker_bytes * workers_wanted as f64;
+    let fix = Fix::outside(
+        Change::Memory { bytes: room_bytes, bytes_wanted, workers, workers_wanted },
+        Watch::FreeMemory { bytes: worker_bytes },
+        Box::new(more),
+    );
+    Some(Found {
+        cause: Cause::Memory,
+        impact: 1.0 - 1.0 / scenario.gain(&more(scenario, 0.0)).expected,
+        evidence: vec![
+            Observation::MemoryRoom { room_bytes, base_bytes, worker_bytes, workers },
+            Observation::WorkersWanted { workers: workers_wanted },
+        ],
+        setting: None,
+        fix: Some(fix),
+    })
+}
+
+fn cpu_max(facts: &RunFacts<'_>) -> Option<Found> {
+    let limit = facts.scenario.likeliest()?.cores_max?;
+    let own = facts.observed.own_cores.map(|own_cores| Observation::OwnCores { own_cores, cores: None });
+    let name = "run.cpu_max";
+    let lift = |scenario: &Scenario, left: f64| {
+        scenario.with_work(|work| {
+            work.cores_max = work.cores_max.filter(|_| left > 0.0).map(|cores| cores / left);
+        })
+    };
+    let watch = Watch::LoadAverage { cores: facts.record.header.machine.cores };
+    let fix = Fix::set(facts.setting(name), name, None, watch, Box::new(lift));
+    let evidence = [Some(Observation::CpuMax { cores: limit }), own];
+    Some(own_limit(facts, evidence.into_iter().flatten().collect(), fix, name))
+}
+
+fn write_max(facts: &RunFacts<'_>) -> Option<Found> {
+    let bytes_per_s_max = facts.scenario.likeliest()?.bytes_per_s_max?;
+    let name = "run.store_write_mb_per_s_max";
+    let lift = |scenario: &Scenario, left: f64| {
+        scenario.with_work(|work| {
+            work.bytes_per_s_max = work.bytes_per_s_max.filter(|_| left > 0.0).map(|limit| limit / left);
+        })
+    };
+    let fix = Fix::set(facts.setting(name), name, None, Watch::StoreForOthers, Box::new(lift));
+    let observation = Observation::WriteMax { bytes_per_s_max, bytes_per_s: facts.bytes_per_s() };
+    Some(own_limit(facts, vec![observation], fix, name))
+}
+
+fn own_limit(facts: &RunFacts<'_>, mut evidence: Vec<Observation>, fix: Fix, name: &str) -> Found {
+    let impact = facts.demand.throttled_s / facts.demand.wall_s;
+    evidence.push(Observation::Throttled { share: impact });
+    Found { cause: Cause::OwnLimit, impact, evidence, setting: facts.setting(name).cloned(), fix: Some(fix) }
+}

@@ -1,0 +1,99 @@
+//! Causes that should not be: locks and partitions that others hold, attempts that fail.
+
+use std::collections::BTreeMap;
+
+use super::super::demand::{Demand, written};
+use super::super::observation::Observation;
+use super::super::ranked_cause::{Cause, Change, Watch};
+use super::super::run_facts::{RunFacts, held};
+use super::super::scenario::Scenario;
+use super::super::work::Work;
+use super::{Fix, Found};
+
+pub(super) fn found(facts: &RunFacts<'_>) -> Vec<Found> {
+    [locks(facts), retries(facts)].into_iter().flatten().collect()
+}
+
+fn locks(facts: &RunFacts<'_>) -> Option<Found> {
+    let wait_s = facts.locked_s();
+    let held = held(facts.record);
+    if held.is_empty() && wait_s <= 0.0 {
+        return None;
+    }
+    let free = move |scenario: &Scenario, left: f64| {
+        let changed = scenario.with_work(|work| {
+            let taken_s = (1.0 - left) * wait_s;
+            let from_pauses_s = taken_s.min(work.pausing_s);
+            work.pausing_s -= from_pauses_s;
+            work.querying_s = (work.querying_s - (taken_s - from_pauses_s)).max(0.0);
+        });
+        Scenario { held_s: scenario.held_s * left, ..changed }
+    };
+    let (held_s, share) = (facts.scenario.held_s, wait_s / facts.demand.wall_s);
+    let holders: Vec<String> = facts.observed.lock_holders.iter().take(5).cloned().collect();
+    let ends = facts.record.partitions.iter().filter(|end| held.contains(&end.partition));
+    let message = ends.filter_map(|end| end.cause.clone()).next();
+    let evidence = [
+        (!held.is_empty()).then_some(Observation::PartitionsHeld { partitions: held.len() }),
+        (held_s > 0.0).then_some(Observation::HeldAtEnd { seconds: held_s }),
+        (wait_s > 0.0).then_some(Observation::LockWait { wait_s, share }),
+        (!holders.is_empty()).then_some(Observation::LockHolders { holders }),
+        message.map(|message| Observation::HeldMessage { message }),
+    ];
+    Some(Found {
+        cause: Cause::Locks,
+        impact: share.max(held_s / facts.took_s.max(1e-3)),
+        evidence: evidence.into_iter().flatten().collect(),
+        setting: None,
+        fix: Some(Fix::outside(Change::Locks, Watch::HeldPartitions, Box::new(free))),
+    })
+}
+
+fn retries(facts: &RunFacts<'_>) -> Option<Found> {
+    let record = facts.record;
+    if record.retries.is_empty() {
+        return None;
+    }
+    let all = facts.demand;
+    let clean = Demand::from_ends(written(record).filter(|end| end.attempt == 1))?.sized(all.rows);
+    // What partitions cost without retries is known only of those that went well at once, which may be easier ones.
+    const UNCERTAINTY: f64 = 0.15;
+    let wait_s = all.pausing_s;
+    let once = move |scenario: &Scenario, left: f64| {
+        scenario.with_work(|work| without_retries(work, &clean, &all, left))
+    };
+    let mut messages: BTreeMap<&str, usize> = BTreeMap::new();
+    for retry in &record.retries {
+        *messages.entry(&retry.cause).or_default() += 1;
+    }
+    let (message, times) = messages.into_iter().max_by_key(|(_, times)| *times)?;
+    let attempts = record.retries.len();
+    let fix = Fix::outside(Change::Attempts { failed: attempts }, Watch::Retries, Box::new(once));
+    Some(Found {
+        cause: Cause::Retries,
+        impact: 1.0 - clean.wall_s / all.wall_s,
+        evidence: vec![
+            Observation::FailedAttempts { attempts, message: message.to_owned(), times },
+            Observation::RetryPause { wait_s, share: wait_s / all.wall_s },
+        ],
+        setting: facts.setting("run.attempts").cloned(),
+        fix: Some(Fix { uncertainty: UNCERTAINTY, ..fix }),
+    })
+}
+
+/// What partitions cost that went well at once, in proportion to what all cost.
+fn without_retries(work: &mut Work, clean: &Demand, all: &Demand, left: f64) {
+    let eased =
+        |clean: f64, all: f64| if all > 0.0 { left + (1.0 - left) * (clean / all).min(1.0) } else { 1.0 };
+    work.own_cpu_s *= eased(clean.cpu_s, all.cpu_s);
+    work.querying_s *= eased(clean.querying_s, all.querying_s);
+    work.pausing_s = (work.pausing_s - (1.0 - left) * all.pausing_s).max(0.0);
+    let places = [
+        (clean.reading_s, all.reading_s),
+        (clean.sending_s, all.sending_s),
+        (clean.committing_s, all.committing_s),
+    ];
+    for (shared, (clean, all)) in work.shared.iter_mut().zip(places) {
+        shared.demand_s *= eased(clean, all);
+    }
+}

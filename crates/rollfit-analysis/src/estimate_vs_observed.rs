@@ -1,0 +1,61 @@
+//! [`estimate_vs_observed`]: what an earlier run of the same job let expect of this one, and what came of it.
+
+use super::analysis::{ChangeSince, Estimate, EstimateVsObserved};
+use super::run_facts::{RunFacts, workers_set};
+use super::scenario::{Scenario, widened};
+use rollfit_job::record::Record;
+
+/// The estimate from an earlier run's record for a run like this one; none where either wrote nothing.
+pub(super) fn estimate_vs_observed(now: &RunFacts<'_>, earlier: &Record) -> Option<EstimateVsObserved> {
+    let before = RunFacts::from_record(earlier)?;
+    let scenario = as_now(&before.scenario, now);
+    // What the model did not foresee of the earlier run, it will not foresee of this one either.
+    let rows: f64 = scenario.rows.iter().sum();
+    let job_s = scenario.job_s();
+    let missed = before.job_s() / before.scenario.job_as_had_s().expected;
+    let rate = |job_s: f64| rows / (job_s * missed);
+    let estimated = Estimate { low: rate(job_s.high), expected: rate(job_s.expected), high: rate(job_s.low) };
+    let rows_per_s = widened(estimated, scenario.uncertainty);
+    Some(EstimateVsObserved {
+        by_run: earlier.header.run.clone(),
+        changes: changes(earlier, now.record),
+        rows_per_s,
+        observed_rows_per_s: now.rows_per_s(),
+        error: now.rows_per_s() / rows_per_s.expected - 1.0,
+    })
+}
+
+/// The earlier scenario with what is different now and known from the start: settings, limits, partitions.
+fn as_now(before: &Scenario, now: &RunFacts<'_>) -> Scenario {
+    let limits = now.scenario.likeliest().copied();
+    let changed = before.with_work(|work| {
+        if let Some(limits) = limits {
+            work.cores.allowed = limits.cores.allowed;
+            (work.cores_max, work.bytes_per_s_max) = (limits.cores_max, limits.bytes_per_s_max);
+        }
+    });
+    Scenario {
+        workers: workers_set(now.record),
+        ceilings: now.scenario.ceilings,
+        order: now.scenario.order,
+        rows: now.scenario.rows.iter().take(now.demand.partitions).copied().collect(),
+        ..changed
+    }
+}
+
+fn changes(earlier: &Record, now: &Record) -> Vec<ChangeSince> {
+    let value = |record: &Record, name: &str| {
+        super::run_facts::setting(record, name).and_then(|setting| setting.value.clone())
+    };
+    let settings = now.header.settings.iter().filter_map(|setting| {
+        let (before, after) = (value(earlier, &setting.name), value(now, &setting.name));
+        (before != after).then(|| ChangeSince::Setting { name: setting.name.clone(), before, after })
+    });
+    let cores = earlier.header.machine.cores_allowed.zip(now.header.machine.cores_allowed);
+    let cores = cores.filter(|(before, after)| before != after);
+    let cores = cores.map(|(before, after)| ChangeSince::CoresAllowed { before, after });
+    let sessions = earlier.header.sessions_max.zip(now.header.sessions_max);
+    let sessions = sessions.filter(|(before, after)| before != after);
+    let sessions = sessions.map(|(before, after)| ChangeSince::Sessions { before, after });
+    settings.chain(cores).chain(sessions).collect()
+}

@@ -1,0 +1,139 @@
+//! [`Limit`]: what lets no more partitions through; [`WorkersLimit`]: what stands against a number of workers.
+
+use serde::{Deserialize, Serialize};
+
+use super::network::WORKERS_MAX;
+use super::scaling::WORTH;
+use super::scenario::{Ceilings, Scenario};
+use super::work::{Station, Work};
+
+/// What limits a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(missing_docs)] // `workers` are those that the limit leaves.
+pub enum Limit {
+    /// The cores.
+    Cores,
+    /// The source.
+    Source,
+    /// The bytes a second that the store takes.
+    StoreBandwidth,
+    /// The commits that the store makes at once.
+    Commits,
+    /// The setting `cpu_max`.
+    CpuMax,
+    /// The setting `store_write_mb_per_s_max`.
+    WriteMax,
+    /// Sessions with the store.
+    Sessions { workers: usize },
+    /// Memory.
+    Memory { workers: usize },
+    /// The number of workers.
+    Workers { workers: usize },
+    /// Nothing that the record shows.
+    Unknown,
+}
+
+/// The arithmetic of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(missing_docs)] // Each variant says what its figures are.
+pub enum Capacity {
+    /// So many cores, or so many served at once, over so long a partition.
+    Time { limit: Limit, at_once: f64, partition_s: f64, rows_per_s: f64 },
+    /// So many bytes a second over so many bytes a row.
+    Bytes { limit: Limit, bytes_per_s: f64, row_bytes: f64 },
+    /// Nothing that the record shows.
+    Unknown,
+}
+
+/// What stands against a number of workers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(missing_docs)] // Each variant says what its figures are.
+pub enum WorkersLimit {
+    /// The workers and the monitor need so many sessions, there are fewer; why, as the store says it.
+    Sessions {
+        workers: usize,
+        sessions_wanted: usize,
+        sessions: u64,
+        workers_max: usize,
+        why: Option<String>,
+    },
+    /// What the process can hold, less what it holds without workers, over what each worker takes.
+    Memory { room_bytes: f64, base_bytes: f64, worker_bytes: f64, workers_max: usize },
+    /// There are fewer partitions.
+    Partitions { partitions: usize },
+    /// Twice the workers bring next to nothing.
+    Capacity { capacity: Capacity },
+}
+
+impl Limit {
+    /// What lets no more partitions a second through, however many workers there are.
+    pub(super) fn from_work(work: &Work) -> Self {
+        let stations =
+            Station::ALL.into_iter().map(|station| (Self::from_station(station), work.at(station)));
+        let stations = stations.map(|(limit, shared)| (limit, shared.servers / shared.demand_s));
+        let rates = [
+            (Limit::Cores, work.cores.allowed / work.cpu_s()),
+            (Limit::CpuMax, work.cores_max.map_or(f64::INFINITY, |cores| cores / work.own_cpu_s)),
+            (
+                Limit::WriteMax,
+                work.bytes_per_s_max.map_or(f64::INFINITY, |bytes_per_s| bytes_per_s / work.bytes),
+            ),
+        ];
+        let least = rates.into_iter().chain(stations).min_by(|a, b| a.1.total_cmp(&b.1));
+        least.filter(|(_, rate)| rate.is_finite()).map_or(Limit::Unknown, |(limit, _)| limit)
+    }
+
+    fn from_station(station: Station) -> Self {
+        match station {
+            Station::Reading => Limit::Source,
+            Station::Sending => Limit::StoreBandwidth,
+            Station::Committing => Limit::Commits,
+        }
+    }
+
+    /// What limits a scenario.
+    pub(super) fn from_scenario(scenario: &Scenario) -> Self {
+        let Some(work) = scenario.likeliest() else { return Limit::Unknown };
+        let workers = scenario.workers_now();
+        let rows_per_s = work.rows_per_s((2 * workers).min(WORKERS_MAX));
+        let is_free = rows_per_s.last().copied().unwrap_or(0.0) >= (1.0 + WORTH) * rows_per_s[workers];
+        match scenario.ceilings {
+            Ceilings { sessions: Some(most), .. } if is_free && workers >= most => {
+                Limit::Sessions { workers: most }
+            }
+            Ceilings { memory: Some(most), .. } if is_free && workers >= most => {
+                Limit::Memory { workers: most }
+            }
+            _ if is_free => Limit::Workers { workers },
+            _ => Limit::from_work(work),
+        }
+    }
+}
+
+impl Capacity {
+    /// That of the work.
+    pub(super) fn from_work(work: &Work) -> Self {
+        let limit = Limit::from_work(work);
+        let time = |at_once: f64, partition_s: f64| {
+            let rows_per_s = at_once / partition_s * work.rows;
+            Capacity::Time { limit, at_once, partition_s, rows_per_s }
+        };
+        let at = |station: Station| time(work.at(station).servers, work.at(station).demand_s);
+        match limit {
+            Limit::Cores => time(work.cores.allowed, work.cpu_s()),
+            Limit::Source => at(Station::Reading),
+            Limit::StoreBandwidth => at(Station::Sending),
+            Limit::Commits => at(Station::Committing),
+            Limit::CpuMax => time(work.cores_max.unwrap_or_default(), work.own_cpu_s),
+            Limit::WriteMax => Capacity::Bytes {
+                limit,
+                bytes_per_s: work.bytes_per_s_max.unwrap_or_default(),
+                row_bytes: work.bytes / work.rows,
+            },
+            _ => Capacity::Unknown,
+        }
+    }
+}

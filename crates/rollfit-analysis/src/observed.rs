@@ -1,0 +1,156 @@
+//! [`Observed`]: how busy machine and store were while the run went on, from its samples.
+//!
+//! Invariants: what no sample tells is `None`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::demand::written;
+use super::step_series::StepSeries;
+use super::work::Cores;
+use rollfit_job::record::{Record, Sample};
+use rollfit_job::watch::{MachineLimits, WaitKind};
+use rollfit_job::workers::{ALLOCATOR, memory_reserve_bytes};
+
+/// How busy machine and store were. Means are those of the whole run.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    pub(super) own_cores: Option<f64>,
+    /// Cores kept busy by others, the store's server included.
+    pub(super) others_cores: Option<f64>,
+    /// Cores that the store's server kept busy for this run, wherever it is; an estimate.
+    pub(super) store_cores: Option<f64>,
+    /// Cores kept busy by those who have nothing to do with the run; over time, and on average.
+    pub(super) competing: Option<StepSeries>,
+    pub(super) competing_mean: f64,
+    pub(super) stolen_cores: Option<f64>,
+    pub(super) waiting_threads: Option<f64>,
+    pub(super) load: Option<f64>,
+    pub(super) cpu_pressure: Option<f64>,
+    pub(super) io_pressure: Option<f64>,
+    pub(super) memory_pressure: Option<f64>,
+    pub(super) read_bytes_per_s: Option<f64>,
+    pub(super) written_bytes_per_s: Option<f64>,
+    /// Processor time of the store's server for a partition, where it is on this machine; 0 elsewhere.
+    pub(super) store_cpu_s: f64,
+    /// What this process holds without workers, and what a worker holds.
+    pub(super) base_bytes: Option<f64>,
+    pub(super) worker_bytes: Option<f64>,
+    /// The most that this process held.
+    pub(super) memory_bytes_max: Option<u64>,
+    /// The least that it could have held.
+    pub(super) room_bytes: Option<f64>,
+    /// The most sessions of this process, and of everybody, and what the store allows everybody.
+    pub(super) own_sessions: Option<u32>,
+    pub(super) sessions: Option<u32>,
+    pub(super) sessions_max: Option<u32>,
+    /// How many sessions waited within the store for what, on average.
+    pub(super) waits: BTreeMap<(WaitKind, String), f64>,
+    pub(super) lock_holders: BTreeSet<String>,
+}
+
+impl Observed {
+    pub(super) fn new(record: &Record, in_progress: &StepSeries, took_s: f64) -> Self {
+        let mean =
+            |of: fn(&Sample) -> Option<f64>| Some(StepSeries::sampled(record, of)?.mean(0.0, last_s(record)));
+        let mut observed = Self {
+            own_cores: mean(|sample| sample.machine.own_cores),
+            others_cores: mean(|sample| sample.machine.others_cores),
+            store_cores: mean(working),
+            stolen_cores: mean(|sample| sample.machine.stolen_cores),
+            waiting_threads: mean(|sample| sample.machine.waiting_threads),
+            load: record.samples.iter().filter_map(|sample| sample.machine.load).reduce(f64::max),
+            cpu_pressure: mean(|sample| sample.machine.cpu_pressure),
+            io_pressure: mean(|sample| sample.machine.io_pressure),
+            memory_pressure: mean(|sample| sample.machine.memory_pressure),
+            read_bytes_per_s: mean(|sample| sample.machine.read_bytes_per_s),
+            written_bytes_per_s: mean(|sample| sample.machine.written_bytes_per_s),
+            ..Self::default()
+        };
+        observed.look_at_memory(record);
+        observed.look_at_store(record);
+        observed.tell_apart(record, in_progress.above_s(0.0, 0.0, took_s));
+        observed
+    }
+
+    /// Tells the store's server from competing where it is on this machine. What a look at sessions counts is right on
+    /// average only: less than nothing now and then evens out.
+    fn tell_apart(&mut self, record: &Record, busy_s: f64) {
+        let is_local = record.header.sink_is_local == Some(true);
+        let local = |sample: &Sample| if is_local { working(sample).unwrap_or(0.0) } else { 0.0 };
+        self.competing =
+            StepSeries::sampled(record, |sample| Some(sample.machine.others_cores? - local(sample)));
+        let competing = self.competing.as_ref();
+        self.competing_mean = competing.map_or(0.0, |course| course.mean(0.0, last_s(record)).max(0.0));
+        if let Some(cores) = self.store_cores.filter(|_| is_local) {
+            let cores = self.others_cores.map_or(cores, |others| cores.min(others));
+            self.store_cpu_s = cores * busy_s / written(record).count().max(1) as f64;
+        }
+    }
+
+    fn look_at_memory(&mut self, record: &Record) {
+        let known = || {
+            let sample = |sample: &Sample| {
+                let own = sample.machine.own_memory_bytes? as f64;
+                Some((own, ALLOCATOR * sample.workers_memory_bytes as f64, sample.workers as f64))
+            };
+            record.samples.iter().filter_map(sample)
+        };
+        self.memory_bytes_max =
+            record.samples.iter().filter_map(|sample| sample.machine.own_memory_bytes).max();
+        let mut bases: Vec<f64> = known().map(|(own, workers, _)| (own - workers).max(0.0)).collect();
+        bases.sort_by(f64::total_cmp);
+        self.base_bytes = bases.get(bases.len() / 2).copied();
+        self.worker_bytes = known()
+            .filter(|(_, held, workers)| *held > 0.0 && *workers > 0.0)
+            .map(|(_, held, workers)| held / workers)
+            .reduce(f64::max);
+        let room = |sample: &Sample| {
+            Some((sample.machine.own_memory_bytes? + sample.machine.free_memory_bytes?) as f64)
+        };
+        self.room_bytes = record.samples.iter().filter_map(room).reduce(f64::min);
+    }
+
+    fn look_at_store(&mut self, record: &Record) {
+        let stores: Vec<_> = record.samples.iter().filter_map(|sample| sample.store.as_ref()).collect();
+        self.own_sessions = stores.iter().map(|store| store.own_sessions).max();
+        self.sessions = stores.iter().filter_map(|store| store.sessions).max();
+        self.sessions_max = stores.iter().filter_map(|store| store.sessions_max).max();
+        for store in &stores {
+            self.lock_holders.extend(store.lock_holders.iter().cloned());
+            for wait in &store.waits {
+                let sessions = self.waits.entry((wait.kind, wait.event.clone())).or_default();
+                *sessions += f64::from(wait.sessions) / stores.len() as f64;
+            }
+        }
+    }
+
+    /// How many workers memory has room for, with some of it left alone as the policy leaves it; none where that is not
+    /// known.
+    pub(super) fn memory_workers(&self, limits: &MachineLimits) -> Option<usize> {
+        let room = self.room_bytes? - self.base_bytes? - memory_reserve_bytes(limits) as f64;
+        Some((room / self.worker_bytes?).floor().max(1.0) as usize)
+    }
+
+    /// The cores there are for a run beside competing that kept so many busy while its own work took `stretch` times as
+    /// long as alone: competing that wanted more got no more than their share, as it did.
+    pub(super) fn cores(&self, record: &Record, competing: f64, stretch: f64) -> Cores {
+        let limits = &record.header.machine;
+        let stolen = self.stolen_cores.unwrap_or(0.0);
+        let Some(all) = limits.cores.map(|cores| cores as f64).or(limits.cores_allowed) else {
+            return Cores { allowed: f64::INFINITY, competing_cores: 0.0 };
+        };
+        let allowed = limits.cores_allowed.unwrap_or(all).min(all - stolen).max(0.1);
+        // Cores that this process may not use are theirs first.
+        let competing_cores = (competing * stretch - (all - stolen - allowed)).max(0.0);
+        Cores { allowed, competing_cores }
+    }
+}
+
+/// The sessions that the store was at work for.
+fn working(sample: &Sample) -> Option<f64> {
+    Some(f64::from(sample.store.as_ref()?.working))
+}
+
+fn last_s(record: &Record) -> f64 {
+    record.samples.last().map_or(0.0, |sample| sample.at_ms as f64 / 1e3)
+}

@@ -1,0 +1,187 @@
+//! [`RankedCause`]: something that costs time, what speaks for it, and what to do about it.
+
+use rollfit_job::activity::Activity;
+use rollfit_job::config::Setting;
+use rollfit_job::partition::Partition;
+use rollfit_job::store::AppliesWhen;
+use serde::{Deserialize, Serialize};
+
+use super::analysis::Estimate;
+use super::limit::Limit;
+use super::observation::{Observation, WaitedFor};
+
+/// What can limit a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The cores are busy with other processes, or few of them are allowed.
+    Cpu,
+    /// Memory keeps the number of workers down.
+    Memory,
+    /// Fewer workers than would pay.
+    Workers,
+    /// Reading the source is slow.
+    SourceRead,
+    /// Round trips to the store are slow.
+    StoreLatency,
+    /// Store write bandwidth is saturated.
+    StoreBandwidth,
+    /// The sessions that the store, or the configuration, allows are too few.
+    Sessions,
+    /// Others hold locks or whole partitions.
+    Locks,
+    /// Commits are slow.
+    Commit,
+    /// One partition is much larger than the others, and other workers have nothing left to do meanwhile.
+    OversizedPartition,
+    /// Attempts fail and are retried.
+    Retries,
+    /// A limit of the configuration: `cpu_max` or `store_write_mb_per_s_max`.
+    OwnLimit,
+}
+
+/// Something that costs time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankedCause {
+    /// What.
+    pub cause: Cause,
+    /// The share of the workers' time, or of the run, that it costs, 0 to 1.
+    pub impact: f64,
+    /// How that is known.
+    pub evidence: Vec<Observation>,
+    /// The setting that is behind it, and where it came from; none where no setting is.
+    pub setting: Option<Setting>,
+    /// What to do; none where nothing can be done about it.
+    pub remedy: Option<Remedy>,
+}
+
+/// What to do about a finding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// What to change.
+    pub change: Change,
+    /// When it takes effect.
+    pub applies: AppliesWhen,
+    /// How many times as fast the whole job would be; none where that is not known.
+    pub gain: Option<Estimate>,
+    /// How long the whole job would take then, in seconds.
+    pub job_s: Option<Estimate>,
+    /// What would limit the job then.
+    pub limit_then: Limit,
+    /// What to watch.
+    pub watch: Watch,
+    /// The partition to try it on: one that took neither long nor short.
+    pub try_on: Option<Partition>,
+}
+
+/// A change: what is, and what should be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Change {
+    /// A setting of the configuration; none for a value that is not set.
+    Setting {
+        /// Section and key.
+        name: String,
+        /// As it is.
+        before: Option<String>,
+        /// As it should be.
+        after: Option<String>,
+    },
+    /// Cores for this process.
+    Cores {
+        /// As many as it can get.
+        cores: f64,
+        /// As many as it should get.
+        cores_wanted: f64,
+    },
+    /// Memory for this process.
+    Memory {
+        /// As much as it can hold.
+        bytes: f64,
+        /// As much as it should be able to hold.
+        bytes_wanted: f64,
+        /// The workers that it has room for.
+        workers: usize,
+        /// The workers that it should have room for.
+        workers_wanted: usize,
+    },
+    /// Sessions with the store.
+    Sessions {
+        /// As many as there are.
+        sessions: u64,
+        /// As many as there should be, one of them to watch the store.
+        sessions_wanted: usize,
+    },
+    /// A shorter wait in every partition.
+    Wait {
+        /// For what.
+        waited_for: WaitedFor,
+        /// How long it is.
+        wait_s: f64,
+    },
+    /// A store that takes bytes as fast as they come.
+    Bandwidth {
+        /// What it takes.
+        bytes_per_s: f64,
+    },
+    /// Locks and partitions that others give back.
+    Locks,
+    /// Attempts that succeed.
+    Attempts {
+        /// How many failed.
+        failed: usize,
+    },
+}
+
+/// What to watch while a change is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Watch {
+    /// The load average should stay below the cores.
+    LoadAverage {
+        /// The cores; none where unknown.
+        cores: Option<usize>,
+    },
+    /// The cores that other processes keep busy should stay below so many.
+    CompetingCores {
+        /// So many.
+        below: f64,
+    },
+    /// Free memory should have room for one more worker.
+    FreeMemory {
+        /// The memory of one worker.
+        bytes: f64,
+    },
+    /// The share of an activity in the workers' time should fall.
+    ActivityShare {
+        /// Which.
+        activity: Activity,
+        /// Its share now.
+        share: f64,
+    },
+    /// Sessions of everybody should stay below what the store allows.
+    SessionsOfAll,
+    /// Other users of the store should be answered as fast as before.
+    StoreForOthers,
+    /// Rows a second should rise.
+    Throughput,
+    /// No partition should end as held.
+    HeldPartitions,
+    /// No attempt should be retried.
+    Retries,
+    /// All workers should be busy until shortly before the end.
+    EndOfRun,
+}
+
+/// What all remedies together would gain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CombinedGain {
+    /// How many times as fast the whole job would be.
+    pub gain: Estimate,
+    /// How long the whole job takes as it is, in seconds.
+    pub job_s_now: f64,
+    /// How long it would take then.
+    pub job_s: Estimate,
+    /// Which bottlenecks to remedy, by their position, in order: what takes effect at once comes first.
+    pub steps: Vec<usize>,
+}

@@ -1,0 +1,292 @@
+//! [`RunFacts`]: what a record says, put together once for all who ask: how the run went, what a partition cost, how busy
+//! machine and store were, and the [`Scenario`] that follows from it.
+
+use std::collections::HashSet;
+
+use super::concurrency_level::ConcurrencyLevel;
+use super::demand::{Demand, written};
+use super::observed::Observed;
+use super::resources::WaitShare;
+use super::scenario::{Ceilings, Scenario};
+use super::step_series::StepSeries;
+use super::variant::plausible;
+use super::work::{Cores, Work};
+use rollfit_job::activity::Activity;
+use rollfit_job::config::{Order, Setting, Workers};
+use rollfit_job::partition::Partition;
+use rollfit_job::record::{Decision, PartitionEnd, PartitionOutcome, Record, WorkerCeiling};
+use rollfit_job::watch::{Totals, WaitKind};
+use rollfit_job::workers::{auto_workers_max, workers_with_sessions};
+
+/// What a record says.
+pub(super) struct RunFacts<'a> {
+    pub(super) record: &'a Record,
+    pub(super) took_s: f64,
+    pub(super) totals: Totals,
+    /// How many partitions were in progress.
+    pub(super) in_progress: StepSeries,
+    /// What a written partition cost; none where none was written.
+    pub(super) demand: Demand,
+    pub(super) levels: Vec<ConcurrencyLevel>,
+    pub(super) observed: Observed,
+    pub(super) scenario: Scenario,
+}
+
+impl<'a> RunFacts<'a> {
+    /// That of a record; none where no partition was written.
+    pub(super) fn from_record(record: &'a Record) -> Option<Self> {
+        let demand = Demand::from_ends(written(record))?;
+        let (took_s, totals) = (took_s(record), totals(record));
+        let in_progress = StepSeries::in_progress(record);
+        let observed = Observed::new(record, &in_progress, took_s);
+        let levels = ConcurrencyLevel::all(record, sessions_workers(record), observed.competing.as_ref());
+        let held_s = held_s(record, took_s);
+        let had = had(record, &in_progress, took_s);
+        let scenario = Scenario { had, ..scenario(record, &demand, &levels, &observed, held_s) };
+        Some(Self { record, took_s, totals, in_progress, demand, levels, observed, scenario })
+    }
+
+    /// A setting of the run.
+    pub(super) fn setting(&self, name: &str) -> Option<&'a Setting> {
+        setting(self.record, name)
+    }
+
+    /// Rows written a second.
+    pub(super) fn rows_per_s(&self) -> f64 {
+        self.demand.rows * self.demand.partitions as f64 / self.took_s.max(1e-3)
+    }
+
+    /// Bytes written a second.
+    pub(super) fn bytes_per_s(&self) -> f64 {
+        self.demand.bytes * self.demand.partitions as f64 / self.took_s
+    }
+
+    /// How long the whole job takes at this rate, from nothing.
+    pub(super) fn job_s(&self) -> f64 {
+        if self.demand.partitions >= self.scenario.rows.len() {
+            return self.took_s;
+        }
+        self.scenario.rows.iter().sum::<f64>() / self.rows_per_s()
+    }
+
+    /// The workers that there were, on average.
+    pub(super) fn workers(&self) -> f64 {
+        self.in_progress.mean(0.0, self.took_s)
+    }
+
+    /// The share of the run that workers had no partition, of as many as there were at most.
+    pub(super) fn idle_share(&self) -> f64 {
+        (1.0 - self.workers() / self.workers_max() as f64).max(0.0)
+    }
+
+    /// The share of all cores that are busy, with whatever.
+    pub(super) fn cores_busy(&self) -> Option<f64> {
+        let machine = &self.record.header.machine;
+        let all = machine.cores.map(|cores| cores as f64).or(machine.cores_allowed)?;
+        let own = self.observed.own_cores?;
+        let of_all = (own + self.observed.others_cores.unwrap_or(0.0)) / all;
+        let of_allowed = own / machine.cores_allowed.unwrap_or(all);
+        Some(of_all.max(of_allowed).min(1.0))
+    }
+
+    /// How long a partition waits for locks of others: where not for sessions, it waits for nothing else.
+    pub(super) fn locked_s(&self) -> f64 {
+        let for_sessions = self.scenario.ceilings.sessions.is_some_and(|most| self.workers_max() > most);
+        let waiting_s = if for_sessions { 0.0 } else { self.demand.waiting_s };
+        waiting_s + self.locked_while_querying_s()
+    }
+
+    /// How long a partition waits for small answers, locks apart.
+    pub(super) fn asked_s(&self) -> f64 {
+        (self.demand.querying_s - self.locked_while_querying_s()).max(0.0)
+    }
+
+    /// Sessions that the store says wait for locks, of those that ask it small things.
+    fn locked_while_querying_s(&self) -> f64 {
+        let waits = self.observed.waits.iter();
+        let locked: f64 =
+            waits.filter(|((kind, _), _)| *kind == WaitKind::Lock).map(|(_, count)| count).sum();
+        let each_s = locked * self.took_s / self.demand.partitions as f64;
+        (each_s - self.demand.waiting_s).clamp(0.0, self.demand.querying_s)
+    }
+
+    /// What at least so many sessions waited for within the store, on average.
+    pub(super) fn store_waits(&self, sessions_min: f64) -> Vec<WaitShare> {
+        let waits = self.observed.waits.iter().filter(|(_, sessions)| **sessions >= sessions_min);
+        let share = |((kind, event), sessions): (&(WaitKind, String), &f64)| WaitShare {
+            wait: *kind,
+            event: event.clone(),
+            sessions: *sessions,
+        };
+        waits.map(share).collect()
+    }
+
+    /// The most workers that partitions were in progress of at once.
+    pub(super) fn workers_max(&self) -> usize {
+        let sampled = self.record.samples.iter().map(|sample| sample.workers).max().unwrap_or(0);
+        sampled.max(self.levels.last().map_or(1, |level| level.workers))
+    }
+}
+
+/// A setting of a run.
+pub(super) fn setting<'a>(record: &'a Record, name: &str) -> Option<&'a Setting> {
+    record.header.settings.iter().find(|setting| setting.name == name)
+}
+
+fn number_set(record: &Record, name: &str) -> Option<f64> {
+    setting(record, name)?.value.as_ref()?.parse().ok()
+}
+
+/// The workers that the configuration asks for.
+pub(super) fn workers_set(record: &Record) -> Workers {
+    let value = setting(record, "run.workers").and_then(|setting| setting.value.as_ref());
+    value.and_then(|value| value.parse().ok()).unwrap_or(Workers::Auto)
+}
+
+/// How long the run took, or has taken as far as is known.
+pub(super) fn took_s(record: &Record) -> f64 {
+    let last_sample = record.samples.last().map(|sample| sample.at_ms);
+    let last_end = record.partitions.iter().map(|end| end.at_ms).max();
+    let seen_ms = last_sample.into_iter().chain(last_end).max().unwrap_or(0);
+    record.end.as_ref().map_or(seen_ms, |end| end.at_ms) as f64 / 1e3
+}
+
+/// What was done, as far as is known.
+pub(super) fn totals(record: &Record) -> Totals {
+    let last_sample = record.samples.last().map(|sample| sample.totals);
+    record.end.as_ref().map(|end| end.totals).or(last_sample).unwrap_or_default()
+}
+
+/// For which shares of the time in which there was work for all the run had how many workers; nothing where all partitions
+/// were begun at once, so that there was no such time.
+fn had(record: &Record, in_progress: &StepSeries, took_s: f64) -> Vec<(usize, f64)> {
+    const LEAST: f64 = 0.1;
+    let until_s = last_begun_s(record);
+    if until_s < LEAST * took_s { Vec::new() } else { in_progress.shares(0.0, until_s) }
+}
+
+fn scenario(
+    record: &Record,
+    demand: &Demand,
+    levels: &[ConcurrencyLevel],
+    observed: &Observed,
+    held_s: f64,
+) -> Scenario {
+    let ceilings = ceilings(record, observed);
+    let sessions_bind = ceilings.sessions.is_some_and(|most| levels.iter().any(|level| level.workers > most));
+    let limits = |work: Work, demand: &Demand| Work {
+        // What a limit costs follows from the limit, and not from how long it made workers wait.
+        pausing_s: demand.pausing_s + if sessions_bind { 0.0 } else { demand.waiting_s },
+        cores_max: number_set(record, "run.cpu_max"),
+        bytes_per_s_max: number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6),
+        ..work
+    };
+    let cores = |demand: &Demand, others: f64| observed.cores(record, others, demand.stretch);
+    let at_level = |level: &ConcurrencyLevel| {
+        Work::new(&level.demand, observed.store_cpu_s, cores(&level.demand, level.others_cores))
+    };
+    let together = mean_cores(levels.iter().map(|level| cores(&level.demand, level.others_cores)))
+        .unwrap_or_else(|| cores(demand, observed.competing_mean));
+    let start = limits(Work::new(demand, observed.store_cpu_s, together), demand);
+    let variants = plausible(start, levels, at_level);
+    Scenario {
+        uncertainty: 0.08_f64
+            .max(levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min).min(0.2)),
+        variants,
+        workers: workers_set(record),
+        had: Vec::new(),
+        ceilings,
+        order: match setting(record, "run.order").and_then(|setting| setting.value.as_deref()) {
+            Some("largest-first") => Order::LargestFirst,
+            _ => Order::Plan,
+        },
+        rows: rows(record, demand.rows),
+        fixed_share: fixed_share(record, demand),
+        held_s,
+    }
+}
+
+/// The cores of all levels: competing_cores were the same all the time, or came and went.
+fn mean_cores(levels: impl ExactSizeIterator<Item = Cores>) -> Option<Cores> {
+    let count = levels.len() as f64;
+    let (allowed, competing_cores) = levels.fold((0.0, 0.0), |(allowed, competing_cores), cores| {
+        (allowed + cores.allowed, competing_cores + cores.competing_cores)
+    });
+    (count > 0.0).then(|| Cores { allowed: allowed / count, competing_cores: competing_cores / count })
+}
+
+fn ceilings(record: &Record, observed: &Observed) -> Ceilings {
+    Ceilings {
+        sessions: sessions_workers(record),
+        memory: memory_workers(record, observed),
+        auto: auto_workers_max(record.header.machine.cores_allowed),
+    }
+}
+
+/// The workers that there is memory for: as many as the policy said, where it said so, or as many as samples say.
+fn memory_workers(record: &Record, observed: &Observed) -> Option<usize> {
+    let by_memory = |decision: &&Decision| decision.held_back_by == Some(WorkerCeiling::Memory);
+    let decided = record.decisions.iter().rev().find(by_memory).map(|decision| decision.workers);
+    decided.into_iter().chain(observed.memory_workers(&record.header.machine)).min()
+}
+
+/// The workers that there are sessions for.
+fn sessions_workers(record: &Record) -> Option<usize> {
+    record.header.sessions_max.map(|sessions| workers_with_sessions(sessions as usize))
+}
+
+/// The rows of each partition of the whole job: those written as they were begun, then the others, which are not known,
+/// as many as they have on average.
+fn rows(record: &Record, mean: f64) -> Vec<f64> {
+    let mut begun: Vec<(u64, f64)> = written(record).map(|end| (end.begun_ms, end.rows as f64)).collect();
+    begun.sort_by_key(|(begun_ms, _)| *begun_ms);
+    let all = (record.header.partitions as usize).max(begun.len());
+    let unknown = std::iter::repeat_n(mean, all - begun.len());
+    begun.iter().map(|(_, rows)| *rows).chain(unknown).collect()
+}
+
+/// The share of the time for small questions and the commit that a partition costs whatever its size, by how these times
+/// grew with the rows.
+fn fixed_share(record: &Record, demand: &Demand) -> f64 {
+    let asked_us = |end: &PartitionEnd| {
+        (end.wall_us.get(Activity::Querying) + end.wall_us.get(Activity::Committing)) as f64
+    };
+    let mean_us = written(record).map(asked_us).sum::<f64>() / demand.partitions as f64;
+    let about = written(record).map(|end| (end.rows as f64 - demand.rows, asked_us(end) - mean_us));
+    let (covariance, variance) = about.fold((0.0, 0.0), |(xy, xx), (x, y)| (xy + x * y, xx + x * x));
+    if variance <= 0.0 || mean_us <= 0.0 {
+        return 1.0;
+    }
+    (1.0 - covariance / variance * demand.rows / mean_us).clamp(0.0, 1.0)
+}
+
+/// When the last partition was begun that nobody else held: from then on workers leave.
+fn last_begun_s(record: &Record) -> f64 {
+    let held = held(record);
+    let free = record.partitions.iter().filter(|end| !held.contains(&end.partition));
+    free.map(|end| end.begun_ms).max().unwrap_or(0) as f64 / 1e3
+}
+
+/// The partitions that others held: that said so, or failed while sessions of this run waited for the locks of others.
+pub(super) fn held(record: &Record) -> HashSet<&Partition> {
+    let stores = record.samples.iter().filter_map(|sample| sample.store.as_ref());
+    let locked = stores.into_iter().any(|store| !store.lock_holders.is_empty());
+    let is_held = |end: &&PartitionEnd| {
+        end.outcome == PartitionOutcome::Held || locked && end.outcome == PartitionOutcome::Failed
+    };
+    record.partitions.iter().filter(is_held).map(|end| &end.partition).collect()
+}
+
+/// How long, at the end, the run had nothing else to do than partitions that others held.
+fn held_s(record: &Record, took_s: f64) -> f64 {
+    let held = held(record);
+    let free = record.partitions.iter().filter(|end| !held.contains(&end.partition));
+    let work = Demand::from_ends(written(record).filter(|end| held.contains(&end.partition)));
+    match free.map(|end| end.at_ms).max() {
+        Some(last_ms) if !held.is_empty() => {
+            let work_s = work.map_or(0.0, |demand| demand.wall_s - demand.waiting_s);
+            (took_s - last_ms as f64 / 1e3 - work_s).max(0.0)
+        }
+        _ => 0.0,
+    }
+}

@@ -1,0 +1,181 @@
+//! [`Scenario`]: a job under certain conditions: its work, its workers, its order. What a change would bring is one scenario's time
+//! over another's.
+
+use std::borrow::Cow;
+
+use super::analysis::Estimate;
+use super::network::WORKERS_MAX;
+use super::schedule::{largest_first, takes_s};
+use super::variant::Variant;
+use super::work::{Cores, Station, Work};
+use rollfit_job::config::{Order, Workers};
+use rollfit_job::workers::{settled_workers, workers_beside};
+
+/// So many partitions at the end of a job are played through one by one.
+const PLAYED_THROUGH: usize = 2000;
+
+/// A job under certain conditions.
+#[derive(Clone, Debug)]
+pub(super) struct Scenario {
+    /// What the work may be like, the likeliest first.
+    pub(super) variants: Vec<Variant>,
+    /// How uncertain all of it is besides, relative.
+    pub(super) uncertainty: f64,
+    pub(super) workers: Workers,
+    /// For which shares of its time the run had how many workers.
+    pub(super) had: Vec<(usize, f64)>,
+    /// The workers that sessions, memory and the choice by itself allow.
+    pub(super) ceilings: Ceilings,
+    pub(super) order: Order,
+    /// The rows of each partition of the whole job, in the order of the plan.
+    pub(super) rows: Vec<f64>,
+    /// The share of the small questions and the commit that a partition costs whatever its size.
+    pub(super) fixed_share: f64,
+    /// How long is waited, at the end, for partitions that others hold.
+    pub(super) held_s: f64,
+}
+
+/// The most workers, by what limits them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ceilings {
+    /// Each worker needs a session.
+    pub(super) sessions: Option<usize>,
+    /// Each worker needs memory.
+    pub(super) memory: Option<usize>,
+    /// `auto` goes no further.
+    pub(super) auto: usize,
+}
+
+impl Scenario {
+    /// The most workers that can do anything.
+    pub(super) fn workers_max(&self) -> usize {
+        let Ceilings { sessions, memory, .. } = self.ceilings;
+        let most = [sessions, memory, Some(self.rows.len())].into_iter().flatten().min();
+        most.unwrap_or(WORKERS_MAX).clamp(1, WORKERS_MAX)
+    }
+
+    /// How many workers there will be, where n of them do `rows_per_s[n]`.
+    fn workers(&self, work: &Work, rows_per_s: &[f64]) -> usize {
+        let best = |most: usize| {
+            let most = most.min(beside_competing(work)).min(rows_per_s.len() - 1);
+            settled_workers(&rows_per_s[..=most])
+        };
+        match self.workers {
+            Workers::Fixed(workers) => workers.min(self.workers_max()),
+            Workers::Between(least, most) => best(most).max(least).min(self.workers_max()),
+            Workers::Auto => best(self.ceilings.auto).min(self.workers_max()),
+        }
+    }
+
+    /// How long the whole job takes if the work is like this.
+    fn takes_s(&self, work: &Work) -> f64 {
+        let rows_per_s = work.rows_per_s(self.workers_max());
+        self.takes_with_s(work, self.workers(work, &rows_per_s), &rows_per_s)
+    }
+
+    /// How long the whole job takes with the workers that the run had.
+    fn took_s(&self, work: &Work) -> f64 {
+        if self.had.is_empty() {
+            return self.takes_s(work);
+        }
+        let rows_per_s = work.rows_per_s(self.workers_max());
+        let rate = |workers: usize| rows_per_s[workers.min(rows_per_s.len() - 1)];
+        let (mean, speed) = self.had.iter().fold((0.0, 0.0), |(mean, speed), &(workers, share)| {
+            (mean + workers as f64 * share, speed + rate(workers) * share)
+        });
+        let mean = (mean.round() as usize).clamp(1, rows_per_s.len() - 1);
+        let times = speed / rate(mean);
+        let as_had: Vec<f64> = rows_per_s.iter().map(|rows_per_s| rows_per_s * times).collect();
+        self.takes_with_s(work, mean, &as_had)
+    }
+
+    fn takes_with_s(&self, work: &Work, workers: usize, rows_per_s: &[f64]) -> f64 {
+        let ordered = match self.order {
+            Order::Plan => Cow::Borrowed(&self.rows),
+            Order::LargestFirst => Cow::Owned(largest_first(&self.rows)),
+        };
+        // What does not grow with its rows makes a small partition as long as one of a few rows more.
+        let fixed_s = self.fixed_share * (work.querying_s + work.at(Station::Committing).demand_s);
+        let fixed = fixed_s / work.alone_s();
+        let alike = |rows: &f64| rows * (1.0 - fixed) + work.rows * fixed;
+        // While thousands are left, every worker has one: only the last have to be played through.
+        let (steady, last) = ordered.split_at(ordered.len().saturating_sub(PLAYED_THROUGH));
+        let speed = rows_per_s[workers.clamp(1, rows_per_s.len() - 1)];
+        let steady_rows =
+            steady.iter().sum::<f64>() * (1.0 - fixed) + steady.len() as f64 * work.rows * fixed;
+        let steady_s = if steady.is_empty() { 0.0 } else { steady_rows / speed };
+        let last: Vec<f64> = last.iter().map(alike).collect();
+        steady_s + takes_s(&last, workers, rows_per_s) + self.held_s
+    }
+
+    /// How long the whole job takes.
+    pub(super) fn job_s(&self) -> Estimate {
+        self.estimate(self.variants.iter().map(|variant| self.takes_s(&variant.work)))
+    }
+
+    /// How long the whole job takes with the workers that the run had.
+    pub(super) fn job_as_had_s(&self) -> Estimate {
+        self.estimate(self.variants.iter().map(|variant| self.took_s(&variant.work)))
+    }
+
+    /// How many times as fast as it was the job is in another scenario, of which the variants are the same.
+    pub(super) fn gain(&self, changed: &Scenario) -> Estimate {
+        let pairs = std::iter::zip(&self.variants, &changed.variants);
+        let gain =
+            self.estimate(pairs.map(|(now, then)| self.took_s(&now.work) / changed.takes_s(&then.work)));
+        // A gain near 1 is as certain as it is small.
+        let uncertainty = self.uncertainty * (1.0 - 1.0 / gain.expected).abs();
+        Estimate { low: gain.low * (1.0 - uncertainty), high: gain.high * (1.0 + uncertainty), ..gain }
+    }
+
+    /// How many workers there will be, by the likeliest variant.
+    pub(super) fn workers_now(&self) -> usize {
+        self.likeliest().map_or(1, |work| self.workers(work, &work.rows_per_s(self.workers_max())))
+    }
+
+    /// Rows a second of so many workers for a long time, whatever else limits their number.
+    pub(super) fn rows_per_s(&self, workers: usize) -> Estimate {
+        let of = |work: &Work| work.rows_per_s(workers)[workers.min(WORKERS_MAX)];
+        widened(self.estimate(self.variants.iter().map(|variant| of(&variant.work))), self.uncertainty)
+    }
+
+    /// The likeliest work.
+    pub(super) fn likeliest(&self) -> Option<&Work> {
+        self.variants.first().map(|variant| &variant.work)
+    }
+
+    /// The same with another work in each variant.
+    pub(super) fn with_work(&self, change: impl Fn(&mut Work)) -> Self {
+        let mut changed = self.clone();
+        changed.variants.iter_mut().for_each(|variant| change(&mut variant.work));
+        changed
+    }
+
+    /// Of a value of each variant low and high, and as expected their geometric mean by weight.
+    fn estimate(&self, values: impl Iterator<Item = f64>) -> Estimate {
+        let (mut low, mut high, mut logarithm, mut weight) = (f64::INFINITY, 0.0_f64, 0.0, 1e-300);
+        for (variant, value) in std::iter::zip(&self.variants, values) {
+            (low, high) = (low.min(value), high.max(value));
+            logarithm += variant.weight * value.max(1e-300).ln();
+            weight += variant.weight;
+        }
+        Estimate { low, expected: (logarithm / weight).exp(), high }
+    }
+}
+
+/// An estimate with more uncertainty about it.
+pub(super) fn widened(estimate: Estimate, uncertainty: f64) -> Estimate {
+    Estimate {
+        low: estimate.low / (1.0 + uncertainty),
+        high: estimate.high * (1.0 + uncertainty),
+        ..estimate
+    }
+}
+
+/// How many workers leave other processes the cores that they want: `auto` has no more.
+fn beside_competing(work: &Work) -> usize {
+    let Cores { allowed, competing_cores } = work.cores;
+    let each = work.own_cpu_s / work.alone_s();
+    let workers = workers_beside(competing_cores, allowed - competing_cores, each);
+    workers.map_or(WORKERS_MAX, |workers| workers.clamp(1, WORKERS_MAX))
+}

@@ -1,0 +1,6 @@
+//! What the analysis says of simulated runs comes true.
+
+#![allow(clippy::unwrap_used)] // A failed helper fails its test.
+
+mod estimates;
+mod matrix;

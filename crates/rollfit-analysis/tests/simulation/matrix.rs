@@ -1,0 +1,220 @@
+//! The matrix of causes: one is injected at a time, or two, or none. The analysis has to name it first, and what it promises
+//! has to come true once the cause is removed.
+
+use rollfit_analysis::{Analysis, Cause, Headline, Limit};
+use rollfit_job::config::Workers;
+use rollfit_job::record::Record;
+use rollfit_testkit::simulation::{Over, World, simulate};
+
+/// A job in its world.
+#[derive(Clone)]
+struct Scene {
+    world: World,
+    workers: Workers,
+}
+
+/// A cause, how a scene gets it, and how it is got rid of.
+struct Injection {
+    cause: Cause,
+    inject: fn(&mut Scene),
+    remove: fn(&mut Scene),
+}
+
+impl Scene {
+    fn healthy() -> Self {
+        Self { world: World::default(), workers: Workers::Auto }
+    }
+
+    fn with(injections: &[&Injection]) -> Self {
+        let mut scene = Self::healthy();
+        injections.iter().for_each(|injection| (injection.inject)(&mut scene));
+        scene
+    }
+
+    fn record(&self) -> Record {
+        simulate(&self.world, self.workers).record
+    }
+
+    fn took_s(&self) -> f64 {
+        simulate(&self.world, self.workers).took_s
+    }
+}
+
+const INJECTIONS: [Injection; 14] = [
+    Injection {
+        cause: Cause::Cpu,
+        inject: |scene| scene.world.machine.competing = Over::always(6.0),
+        remove: |scene| scene.world.machine.competing = Over::always(0.0),
+    },
+    Injection {
+        cause: Cause::Cpu,
+        inject: |scene| scene.world.machine.cores_allowed = Some(1.5),
+        remove: |scene| scene.world.machine.cores_allowed = None,
+    },
+    Injection {
+        cause: Cause::Memory,
+        inject: |scene| {
+            (scene.world.machine.memory_bytes, scene.world.job.worker_bytes) = (2 << 30, 200 << 20);
+        },
+        remove: |scene| scene.world.machine.memory_bytes = 32 << 30,
+    },
+    Injection {
+        cause: Cause::Workers,
+        inject: |scene| scene.workers = Workers::Fixed(1),
+        remove: |scene| scene.workers = Workers::Auto,
+    },
+    Injection {
+        cause: Cause::SourceRead,
+        inject: |scene| scene.world.source.rows_per_s_max = 60e3,
+        remove: |scene| scene.world.source.rows_per_s_max = f64::INFINITY,
+    },
+    Injection {
+        cause: Cause::StoreLatency,
+        inject: |scene| scene.world.store.question_ms = 3000.0,
+        remove: |scene| scene.world.store.question_ms = 0.2,
+    },
+    Injection {
+        cause: Cause::StoreBandwidth,
+        inject: |scene| scene.world.store.bytes_per_s = Over::always(100e6),
+        remove: |scene| scene.world.store.bytes_per_s = Over::always(4e9),
+    },
+    Injection {
+        cause: Cause::Sessions,
+        inject: |scene| scene.world.store.sessions_max = Some(4),
+        remove: |scene| scene.world.store.sessions_max = Some(96),
+    },
+    Injection {
+        cause: Cause::Locks,
+        inject: |scene| (scene.world.store.locked_share, scene.world.store.locked_ms) = (0.5, 60e3),
+        remove: |scene| scene.world.store.locked_share = 0.0,
+    },
+    Injection {
+        cause: Cause::Locks,
+        inject: |scene| (scene.world.store.held_share, scene.world.store.held_until_s) = (0.01, 1500.0),
+        remove: |scene| scene.world.store.held_share = 0.0,
+    },
+    Injection {
+        cause: Cause::Commit,
+        inject: |scene| (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (400.0, 1),
+        remove: |scene| (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (5.0, usize::MAX),
+    },
+    Injection {
+        cause: Cause::OversizedPartition,
+        inject: |scene| scene.world.job.oversized = Some((1990, 200.0)),
+        remove: |scene| scene.world.job.largest_first = true,
+    },
+    Injection {
+        cause: Cause::Retries,
+        inject: |scene| scene.world.store.failing_share = 0.6,
+        remove: |scene| scene.world.store.failing_share = 0.0,
+    },
+    Injection {
+        cause: Cause::OwnLimit,
+        inject: |scene| scene.world.limits.cpu_max = Some(3.0),
+        remove: |scene| scene.world.limits.cpu_max = None,
+    },
+];
+
+/// The pairs of which both cost time, whatever the other does: a bottleneck can hide another.
+const PAIRS: [(Cause, Cause); 9] = [
+    (Cause::Workers, Cause::Retries),
+    (Cause::Cpu, Cause::Retries),
+    (Cause::Cpu, Cause::OversizedPartition),
+    (Cause::Sessions, Cause::SourceRead),
+    (Cause::Sessions, Cause::StoreLatency),
+    (Cause::Memory, Cause::StoreLatency),
+    (Cause::OwnLimit, Cause::OversizedPartition),
+    (Cause::Commit, Cause::OversizedPartition),
+    (Cause::Locks, Cause::StoreBandwidth),
+];
+
+fn injection(cause: Cause) -> &'static Injection {
+    // Of locks the partitions that another runner has.
+    INJECTIONS.iter().rfind(|injection| injection.cause == cause).unwrap()
+}
+
+fn causes(analysis: &Analysis) -> Vec<Cause> {
+    analysis.bottlenecks.iter().map(|bottleneck| bottleneck.cause).collect()
+}
+
+fn told(analysis: &Analysis) -> String {
+    let gains = analysis.bottlenecks.iter().map(|bottleneck| {
+        let gain = bottleneck.remedy.as_ref().and_then(|remedy| remedy.gain);
+        format!("  {:?}: {gain:?}, {:?}", bottleneck.cause, bottleneck.evidence)
+    });
+    std::iter::once(format!("{:?}", analysis.finding)).chain(gains).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_first_finding_names_the_injected_cause_and_its_gain_comes_true() {
+    for injection in &INJECTIONS {
+        let mut scene = Scene::with(&[injection]);
+        let analysis = Analysis::new(&scene.record(), None);
+        let told = told(&analysis);
+        assert_eq!(causes(&analysis).first(), Some(&injection.cause), "{told}");
+        let gain = analysis.bottlenecks[0].remedy.as_ref().and_then(|remedy| remedy.gain).unwrap();
+        let before_s = scene.took_s();
+        (injection.remove)(&mut scene);
+        let observed = before_s / scene.took_s();
+        println!("{:?}: {:.2} times as fast, {:.2} was told", injection.cause, observed, gain.expected);
+        assert!(
+            (observed / gain.expected - 1.0).abs() <= 0.15,
+            "{:?}: {observed}, not\n{told}",
+            injection.cause
+        );
+        assert!(
+            0.98 * gain.low <= observed && observed <= 1.02 * gain.high,
+            "{:?}: {observed}, not\n{told}",
+            injection.cause
+        );
+    }
+}
+
+#[test]
+fn of_two_causes_both_are_named_and_one_of_them_first() {
+    for (one, other) in PAIRS {
+        let analysis = Analysis::new(&Scene::with(&[injection(one), injection(other)]).record(), None);
+        let (causes, told) = (causes(&analysis), told(&analysis));
+        assert!([one, other].contains(causes.first().unwrap()), "{one:?} and {other:?}: {told}");
+        assert!(causes.contains(&one) && causes.contains(&other), "{one:?} and {other:?}: {told}");
+    }
+}
+
+#[test]
+fn where_nothing_stands_out_the_run_is_balanced() {
+    let healthy: [fn(&mut Scene); 4] = [
+        |_| (),
+        |scene| scene.world.machine.cores = 2,
+        |scene| scene.workers = Workers::Fixed(9),
+        |scene| (scene.world.store.is_local, scene.world.store.cpu_us_per_byte) = (true, 0.01),
+    ];
+    for change in healthy {
+        let mut scene = Scene::healthy();
+        change(&mut scene);
+        let analysis = Analysis::new(&scene.record(), None);
+        assert_eq!(causes(&analysis), [], "{}", told(&analysis));
+        let is_balanced = matches!(analysis.finding, Headline::Balanced { limit: Limit::Cores, .. });
+        assert!(is_balanced, "{:?}", analysis.finding);
+        assert_eq!(analysis.combined, None);
+    }
+}
+
+#[test]
+fn all_remedies_together_give_what_is_told() {
+    for (one, other) in PAIRS {
+        let mut scene = Scene::with(&[injection(one), injection(other)]);
+        let combined = Analysis::new(&scene.record(), None).combined.unwrap();
+        let before_s = scene.took_s();
+        (injection(one).remove)(&mut scene);
+        (injection(other).remove)(&mut scene);
+        let observed = before_s / scene.took_s();
+        println!(
+            "{one:?} and {other:?}: {observed:.2} times as fast, {:.2} was told",
+            combined.gain.expected
+        );
+        assert!(
+            (observed / combined.gain.expected - 1.0).abs() <= 0.2,
+            "{one:?} and {other:?}: {observed}: {combined:?}"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! Findings: what limits a run, in a headline and one by one.
+
+use rollfit_analysis::{Analysis, Cause, CombinedGain, Headline, Observation, RankedCause, Watch};
+use rollfit_job::config::{Origin, Setting};
+use rollfit_job::record::Header;
+
+use super::limit::limit;
+use super::observation::observation;
+use super::remedy::{self, applies};
+use super::run::origin;
+use super::{Fact, code};
+use crate::format::{estimated_factor, estimated_time, percent, quantity, time};
+
+/// What limits the run, with what speaks most for it.
+pub(in super::super) fn headline(analysis: &Analysis) -> String {
+    let header = &analysis.header;
+    match (&analysis.finding, analysis.bottlenecks.first()) {
+        (Headline::Limited { gain, .. }, Some(first)) => {
+            let evidence = first.evidence.first().map(|first| format!(": {}", observation(first)));
+            let gain = gain
+                .as_ref()
+                .map(|gain| format!(" Fixing this would make the job {} faster.", estimated_factor(gain)));
+            format!("{}{}.{}", title(first), evidence.unwrap_or_default(), gain.unwrap_or_default())
+        }
+        (Headline::Balanced { cores_busy, activities, gain_max, limit: limited_by }, _) => {
+            let cores = header.machine.cores_allowed;
+            let cores = cores
+                .map_or_else(|| "the cores".to_owned(), |cores| format!("the {} cores", quantity(cores)));
+            let busy = cores_busy.map(|busy| format!("{cores} are {} busy, ", percent(busy)));
+            let activities: Vec<&str> = activities.iter().map(|activity| activity.name()).collect();
+            format!(
+                "Balanced: {}the workers spend their time {}, and no change gains more than {}. The limit is {}.",
+                busy.unwrap_or_default(),
+                activities.join(" and "),
+                percent(*gain_max),
+                limit(limited_by)
+            )
+        }
+        _ => "Nothing was written, so the record does not show what limits the run.".to_owned(),
+    }
+}
+
+/// A finding in a few words.
+pub(in super::super) fn title(finding: &RankedCause) -> String {
+    match finding.cause {
+        Cause::Cpu if is_competing(finding) => "Other processes keep the cores busy".to_owned(),
+        Cause::Cpu => "Few of the cores are allowed".to_owned(),
+        Cause::Memory => "Memory has room for few workers".to_owned(),
+        Cause::Workers => "Fewer workers than would pay".to_owned(),
+        Cause::SourceRead => "Reading the source is slow".to_owned(),
+        Cause::StoreLatency => "Round trips to the store are slow".to_owned(),
+        Cause::StoreBandwidth => "Store write bandwidth is saturated".to_owned(),
+        Cause::Sessions => "Too few sessions with the store".to_owned(),
+        Cause::Locks => "Others hold locks or partitions".to_owned(),
+        Cause::Commit => "Commits are slow".to_owned(),
+        Cause::OversizedPartition => "One partition is much larger than the others".to_owned(),
+        Cause::Retries => "Attempts fail and are retried".to_owned(),
+        Cause::OwnLimit => {
+            let name = finding
+                .setting
+                .as_ref()
+                .map_or("a setting", |setting| setting.name.trim_start_matches("run."));
+            format!("The limit {name} throttles the workers")
+        }
+    }
+}
+
+/// Whether it is other processes that take the cores, and not a limit.
+fn is_competing(finding: &RankedCause) -> bool {
+    let taken = finding.evidence.iter().find_map(|observation| match observation {
+        Observation::CoresBusy { others_cores, .. } => Some(*others_cores),
+        _ => None,
+    });
+    match (taken, finding.remedy.as_ref().map(|remedy| remedy.watch)) {
+        (Some(taken), Some(Watch::CompetingCores { below })) => taken >= below,
+        _ => true,
+    }
+}
+
+/// What speaks for a finding, a sentence each.
+pub(in super::super) fn evidence(finding: &RankedCause) -> Vec<String> {
+    finding.evidence.iter().map(observation).collect()
+}
+
+/// A finding's setting and remedy.
+pub(in super::super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
+    let setting = finding.setting.as_ref().map(|setting| code("setting", setting_words(setting, header)));
+    let remedy = remedy::facts(finding, header);
+    setting.into_iter().chain(remedy).filter(|fact| !fact.text.is_empty()).collect()
+}
+
+/// `run.workers = 4 (rollfit.toml, line 31)`.
+fn setting_words(setting: &Setting, header: &Header) -> String {
+    match &setting.value {
+        Some(value) => format!("{} = {value} ({})", setting.name, origin(setting, header)),
+        None if setting.origin == Origin::Default => format!("{} is not set", setting.name),
+        None => format!("{} is not set ({})", setting.name, origin(setting, header)),
+    }
+}
+
+/// What all remedies together would gain, in one sentence.
+pub(in super::super) fn combined(combined: &CombinedGain) -> String {
+    format!(
+        "{} faster: the whole job in {} instead of {}",
+        estimated_factor(&combined.gain),
+        estimated_time(&combined.job_s),
+        time(combined.job_s_now)
+    )
+}
+
+/// What to do, in order.
+pub(in super::super) fn steps(analysis: &Analysis) -> Vec<String> {
+    let steps = analysis.combined.iter().flat_map(|combined| &combined.steps);
+    let findings = steps.filter_map(|&at| analysis.bottlenecks.get(at));
+    findings
+        .filter_map(|finding| {
+            let remedy = finding.remedy.as_ref()?;
+            Some(format!(
+                "{} (applies {})",
+                remedy::action(finding.cause, &remedy.change),
+                applies(remedy.applies)
+            ))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_written_with_where_it_came_from() {
+        let header = Header { config: "/etc/fx/job.toml".to_owned(), ..Header::default() };
+        let told = |value: Option<&str>, origin| {
+            let value = value.map(str::to_owned);
+            setting_words(&Setting { name: "run.workers".to_owned(), value, origin }, &header)
+        };
+        assert_eq!(told(Some("4"), Origin::Line(31)), "run.workers = 4 (job.toml, line 31)");
+        assert_eq!(told(Some("4"), Origin::Default), "run.workers = 4 (default)");
+        assert_eq!(told(Some("4"), Origin::Flag("--workers".to_owned())), "run.workers = 4 (flag --workers)");
+        let variable = Origin::Variable("ROLLFIT_RUN__WORKERS".to_owned());
+        assert_eq!(told(Some("4"), variable), "run.workers = 4 (variable ROLLFIT_RUN__WORKERS)");
+        assert_eq!(told(None, Origin::Default), "run.workers is not set");
+    }
+}

@@ -1,0 +1,76 @@
+//! What limits a run, and what stands against a number of workers.
+
+use rollfit_analysis::{Capacity, Limit, WorkersLimit, Worth, WorthReason};
+
+use crate::format::{byte_rate, bytes, count, percent, plural, quantity, rate, time};
+
+/// What limits a job, in a few words.
+pub(super) fn limit(limit: &Limit) -> String {
+    match limit {
+        Limit::Cores => "the cores".to_owned(),
+        Limit::Source => "the source".to_owned(),
+        Limit::StoreBandwidth => "store write bandwidth".to_owned(),
+        Limit::Commits => "the commits that the store makes at once".to_owned(),
+        Limit::CpuMax => "cpu_max".to_owned(),
+        Limit::WriteMax => "store_write_mb_per_s_max".to_owned(),
+        Limit::Sessions { workers } => format!("sessions, {}", plural(*workers, "worker")),
+        Limit::Memory { workers } => format!("memory, {}", plural(*workers, "worker")),
+        Limit::Workers { workers } => format!("the number of workers, {workers}"),
+        Limit::Unknown => "nothing that this record shows".to_owned(),
+    }
+}
+
+/// A limit with its arithmetic.
+fn capacity(capacity: &Capacity) -> String {
+    match capacity {
+        Capacity::Time { limit: by, at_once, partition_s, rows_per_s } => {
+            let what = if matches!(by, Limit::Cores | Limit::CpuMax) { "cores" } else { "at once" };
+            format!(
+                "{}: {} {what} / {} a partition = {} rows/s",
+                limit(by),
+                quantity(*at_once),
+                time(*partition_s),
+                rate(*rows_per_s)
+            )
+        }
+        Capacity::Bytes { limit: by, bytes_per_s, row_bytes } => {
+            format!("{}: {} / {} a row", limit(by), byte_rate(*bytes_per_s), bytes(row_bytes.round() as u64))
+        }
+        Capacity::Unknown => limit(&Limit::Unknown),
+    }
+}
+
+/// What stands against so many workers.
+pub(in super::super) fn workers_limit(stands_against: &WorkersLimit) -> String {
+    match stands_against {
+        WorkersLimit::Sessions { workers, sessions_wanted, sessions, workers_max, why } => format!(
+            "no gain: limited by sessions: {} and the monitor need {sessions_wanted}, there are {sessions} for {} ({})",
+            plural(*workers, "worker"),
+            plural(*workers_max, "worker"),
+            why.as_deref().unwrap_or("the store allows no more")
+        ),
+        WorkersLimit::Memory { room_bytes, base_bytes, worker_bytes, workers_max } => format!(
+            "no gain: limited by memory: ({} - {}) / {} per worker = {}",
+            bytes(*room_bytes as u64),
+            bytes(*base_bytes as u64),
+            bytes(*worker_bytes as u64),
+            plural(*workers_max, "worker")
+        ),
+        WorkersLimit::Partitions { partitions } => {
+            format!("no gain: there are {} partitions", count(*partitions as u64))
+        }
+        WorkersLimit::Capacity { capacity: by } => format!("no gain: limited by {}", capacity(by)),
+    }
+}
+
+/// Beyond how many workers it is not worth it, and why.
+pub(in super::super) fn worth(worth: &Worth) -> String {
+    let why = match &worth.why {
+        WorthReason::Limit { limit } => workers_limit(limit),
+        WorthReason::LittleGain { workers, gain, capacity: by } => {
+            format!("{} would gain {} more; {}", plural(*workers, "worker"), percent(*gain), capacity(by))
+        }
+        WorthReason::Unknown => "the record does not show more".to_owned(),
+    };
+    format!("Worth it up to {}: {why}", plural(worth.workers, "worker"))
+}

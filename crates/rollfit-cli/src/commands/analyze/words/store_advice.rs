@@ -1,0 +1,97 @@
+//! What the stores of a run advise about a finding. A record names the kinds of its stores; none is opened.
+
+use rollfit_analysis::Cause;
+use rollfit_job::record::Header;
+use rollfit_job::store::{Advice, Bottleneck};
+
+use super::remedy::applies;
+use crate::stores;
+
+/// What the store behind a cause advises, a sentence each.
+pub(super) fn store_advice(cause: Cause, header: &Header) -> Vec<String> {
+    let (kind, bottleneck) = match cause {
+        Cause::SourceRead => (&header.source_kind, Bottleneck::SourceReads),
+        Cause::StoreLatency => (&header.sink_kind, Bottleneck::RoundTrips),
+        Cause::StoreBandwidth => (&header.sink_kind, Bottleneck::WriteBandwidth),
+        Cause::Sessions => (&header.sink_kind, Bottleneck::TooFewSessions),
+        Cause::Locks => (&header.sink_kind, Bottleneck::LockWaits),
+        Cause::Commit => (&header.sink_kind, Bottleneck::SlowCommits),
+        Cause::Cpu
+        | Cause::Memory
+        | Cause::Workers
+        | Cause::OversizedPartition
+        | Cause::Retries
+        | Cause::OwnLimit => return Vec::new(),
+    };
+    stores::kind_named(kind)
+        .map(|kind| kind.advice(bottleneck))
+        .unwrap_or_default()
+        .iter()
+        .map(sentence)
+        .collect()
+}
+
+/// `Do it: `statement` (where; applies when; undo: `statement`; risk: ...)`
+fn sentence(advice: &Advice) -> String {
+    let statement = advice.statement.as_ref().map(|statement| format!(": `{statement}`"));
+    let undo =
+        if advice.roll_back.is_empty() { String::new() } else { format!("; undo: {}", advice.roll_back) };
+    let risk = if advice.risk.is_empty() { String::new() } else { format!("; risk: {}", advice.risk) };
+    format!(
+        "{}{} ({}; applies {}{undo}{risk})",
+        advice.action,
+        statement.unwrap_or_default(),
+        advice.place,
+        applies(advice.applies)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAUSES: [Cause; 12] = [
+        Cause::Cpu,
+        Cause::Memory,
+        Cause::Workers,
+        Cause::SourceRead,
+        Cause::StoreLatency,
+        Cause::StoreBandwidth,
+        Cause::Sessions,
+        Cause::Locks,
+        Cause::Commit,
+        Cause::OversizedPartition,
+        Cause::Retries,
+        Cause::OwnLimit,
+    ];
+
+    fn of_kind(kind: &str) -> Header {
+        Header { source_kind: kind.to_owned(), sink_kind: kind.to_owned(), ..Header::default() }
+    }
+
+    #[test]
+    fn slow_commits_of_a_server_are_advised_about_with_the_statement_and_its_way_back() {
+        let told = store_advice(Cause::Commit, &of_kind("postgres")).join("\n");
+        assert!(
+            told.contains("SET synchronous_commit = off") && told.contains("RESET synchronous_commit"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_run_into_files_is_never_advised_about_a_server() {
+        for cause in CAUSES {
+            for told in store_advice(cause, &of_kind("parquet")) {
+                let is_foreign = |word: &&str| told.to_lowercase().contains(*word);
+                let words =
+                    ["synchronous_commit", "server", "postgres", "pooler", "session", "role", "alter "];
+                assert_eq!(words.iter().find(|word| is_foreign(word)), None, "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_kind_of_store_that_is_not_known_has_no_advice() {
+        assert!(CAUSES.iter().all(|cause| store_advice(*cause, &of_kind("tape")).is_empty()));
+    }
+}

@@ -1,0 +1,180 @@
+//! [`RunStatus`]: how a run is or how it went, from its record and, while it goes on, its live file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rollfit_analysis::Estimate;
+use rollfit_job::activity::Activity;
+use rollfit_job::partition::Partition;
+use rollfit_job::record::{Header, PartitionEnd, PartitionOutcome, Record};
+use rollfit_job::watch::{MachineSample, StoreSample, Totals};
+
+use crate::live::{self, Live};
+
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RunState {
+    /// It goes on.
+    Running,
+    /// It came to its end.
+    Finished,
+    /// It was stopped, and told so.
+    Interrupted,
+    /// Its process is gone and said nothing.
+    Killed,
+}
+
+impl RunState {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Finished => "finished",
+            RunState::Interrupted => "interrupted",
+            RunState::Killed => "killed",
+        }
+    }
+}
+
+/// How a run is, or how it went.
+#[derive(serde::Serialize)]
+pub(super) struct RunStatus {
+    pub(super) run: String,
+    pub(super) state: RunState,
+    pub(super) record: String,
+    pub(super) header: Header,
+    /// How long it took, or has taken.
+    pub(super) took_s: f64,
+    pub(super) totals: Totals,
+    /// How it is now, while it goes on.
+    pub(super) now: Option<Now>,
+    /// How long ago it told how it is, while it goes on.
+    pub(super) silent_s: Option<u64>,
+    /// The partitions that were not done, and why.
+    pub(super) problems: Vec<UndonePartition>,
+    #[serde(skip)]
+    pub(super) live: Option<Live>,
+}
+
+/// How a run is now.
+#[derive(serde::Serialize)]
+pub(super) struct Now {
+    workers_wanted: usize,
+    workers: Vec<WorkerNow>,
+    rows_per_s: f64,
+    bytes_per_s: f64,
+    remaining_s: Option<Estimate>,
+    machine: MachineSample,
+    store: Option<StoreSample>,
+}
+
+/// What a worker does.
+#[derive(serde::Serialize)]
+struct WorkerNow {
+    worker: usize,
+    activity: Activity,
+    partition: Option<Partition>,
+    since_ms: u64,
+    cores: Option<f64>,
+    memory_bytes: u64,
+}
+
+/// A partition that was not done.
+#[derive(serde::Serialize)]
+pub(super) struct UndonePartition {
+    pub(super) partition: Partition,
+    pub(super) outcome: PartitionOutcome,
+    pub(super) cause: Option<String>,
+}
+
+impl RunStatus {
+    /// How the run of a record is; `is_running` says whether its process was there when the record was read.
+    pub(super) fn from_record(path: &Path, record: Record, is_running: bool) -> Self {
+        let state = match &record.end {
+            Some(end) if end.interrupted => RunState::Interrupted,
+            Some(_) => RunState::Finished,
+            None if is_running => RunState::Running,
+            None => RunState::Killed,
+        };
+        let live = (state == RunState::Running).then(|| live::read(path)).flatten();
+        let (took_ms, totals) = match (&record.end, &live) {
+            (Some(end), _) => (end.at_ms, end.totals),
+            (None, Some(live)) => (live.moment.at.as_millis() as u64, live.moment.totals),
+            (None, None) => (last_ms(&record), recorded_totals(&record)),
+        };
+        Self {
+            run: record.header.run.clone(),
+            state,
+            record: path.display().to_string(),
+            took_s: took_ms as f64 / 1e3,
+            totals,
+            now: live.as_ref().map(Now::from_live),
+            silent_s: live.as_ref().and_then(|_| live::silent_s(path)),
+            problems: problems(&record),
+            header: record.header,
+            live,
+        }
+    }
+}
+
+impl Now {
+    fn from_live(live: &Live) -> Self {
+        let moment = &live.moment;
+        let worker = |lane: &rollfit_job::activity::LaneState| WorkerNow {
+            worker: lane.worker,
+            activity: lane.activity,
+            partition: lane.partition.clone(),
+            since_ms: lane.since_ms,
+            cores: live.worker_cores.get(&lane.worker).copied(),
+            memory_bytes: lane.memory_bytes,
+        };
+        Self {
+            workers_wanted: moment.workers_wanted,
+            workers: moment.lanes.iter().map(worker).collect(),
+            rows_per_s: live.rows_per_s,
+            bytes_per_s: live.bytes_per_s,
+            remaining_s: live.remaining_s,
+            machine: moment.machine.clone(),
+            store: moment.store.clone(),
+        }
+    }
+}
+
+/// When the last thing happened that a record tells.
+fn last_ms(record: &Record) -> u64 {
+    let partitions = record.partitions.last().map(|end| end.at_ms);
+    let samples = record.samples.last().map(|sample| sample.at_ms);
+    partitions.max(samples).unwrap_or(0)
+}
+
+/// The last that is known of each partition.
+fn ends(record: &Record) -> BTreeMap<&Partition, &PartitionEnd> {
+    record.partitions.iter().map(|end| (&end.partition, end)).collect()
+}
+
+/// What was committed, as far as the record goes.
+fn recorded_totals(record: &Record) -> Totals {
+    let ends: Vec<&PartitionEnd> =
+        ends(record).into_values().filter(|end| end.outcome != PartitionOutcome::Held).collect();
+    let count = |outcome: PartitionOutcome| ends.iter().filter(|end| end.outcome == outcome).count() as u64;
+    Totals {
+        partitions: record.header.partitions,
+        ended: ends.len() as u64,
+        written: count(PartitionOutcome::Written),
+        failed: count(PartitionOutcome::Failed),
+        retries: record.retries.len() as u64,
+        rows: ends.iter().map(|end| end.rows).sum(),
+        bytes: ends.iter().map(|end| end.bytes).sum(),
+    }
+}
+
+fn problems(record: &Record) -> Vec<UndonePartition> {
+    use PartitionOutcome::{Failed, Held, LeftAlone};
+    let is_problem = |end: &&PartitionEnd| matches!(end.outcome, Failed | LeftAlone | Held);
+    let problem = |end: &PartitionEnd| UndonePartition {
+        partition: end.partition.clone(),
+        outcome: end.outcome,
+        cause: end.cause.clone(),
+    };
+    ends(record).into_values().filter(is_problem).map(problem).collect()
+}

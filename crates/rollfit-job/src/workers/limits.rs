@@ -1,0 +1,31 @@
+//! How many workers cores, memory and sessions leave room for: the rules of the policy, which an analysis asks too.
+
+use super::competing_load::whole;
+use crate::watch::MachineLimits;
+
+/// What the system's allocator keeps beside what was asked for, as a factor.
+pub const ALLOCATOR: f64 = 1.2;
+
+/// The memory of the machine, or of the control group, that is never used.
+pub fn memory_reserve_bytes(limits: &MachineLimits) -> u64 {
+    let limits = [limits.memory_bytes, limits.memory_allowed_bytes];
+    limits.into_iter().flatten().min().unwrap_or(0) / 20
+}
+
+/// The most workers that sessions with the store allow: one watches the store, where there is more than one.
+pub fn workers_with_sessions(sessions: usize) -> usize {
+    sessions.saturating_sub(1).max(1)
+}
+
+/// The most workers that `workers = "auto"` ever tries: where the store is far away, more than cores pay.
+pub fn auto_workers_max(cores: Option<f64>) -> usize {
+    whole(8.0 * cores.unwrap_or(1.0)).max(32)
+}
+
+/// The most workers that leave other processes the cores they want, where each worker wants `cores_each`; none where others
+/// want next to nothing.
+pub fn workers_beside(competing_cores: f64, free_cores: f64, cores_each: f64) -> Option<usize> {
+    // A shell or a clock.
+    const TRIFLE: f64 = 0.25;
+    (competing_cores >= TRIFLE).then(|| whole(free_cores.max(1.0) / cores_each.max(1e-3)))
+}

@@ -1,0 +1,85 @@
+//! [`advice`]: what to do on a PostgreSQL server about what limits a run.
+
+use rollfit_job::store::{Advice, AppliesWhen, Bottleneck};
+
+const ROLE: &str = "for the role that rollfit connects as";
+const SERVER: &str = "on the server";
+
+/// What this store advises about a bottleneck. No server is asked.
+pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
+    match bottleneck {
+        Bottleneck::SlowCommits => vec![asynchronous_commit(), log_disk()],
+        Bottleneck::WriteBandwidth => vec![log_size(), narrower_columns()],
+        Bottleneck::RoundTrips => vec![plain(
+            "Run rollfit in the network of the server, and connect without a pooler or proxy",
+            "the url in the configuration",
+            AppliesWhen::NextRun,
+        )],
+        Bottleneck::SourceReads => vec![Advice {
+            statement: Some("CREATE INDEX CONCURRENTLY ON source_table (time_column)".to_owned()),
+            roll_back: "`DROP INDEX`".to_owned(),
+            ..plain(
+                "Add an index on the time column where there is none",
+                "in the source's database",
+                AppliesWhen::AtOnce,
+            )
+        }],
+        Bottleneck::ServerCpu => {
+            vec![plain("Use a server with more processors", SERVER, AppliesWhen::StoreRestart)]
+        }
+        Bottleneck::LockWaits => vec![Advice {
+            statement: Some("SELECT pg_terminate_backend(pid)".to_owned()),
+            risk: "what that session has not committed is lost".to_owned(),
+            ..plain("End the session that holds the lock", SERVER, AppliesWhen::AtOnce)
+        }],
+        Bottleneck::TooFewSessions => vec![Advice {
+            statement: Some("ALTER SYSTEM SET max_connections = <number>".to_owned()),
+            roll_back: "`ALTER SYSTEM RESET max_connections`".to_owned(),
+            risk: "each session takes memory of the server".to_owned(),
+            ..plain("Allow more sessions", SERVER, AppliesWhen::StoreRestart)
+        }],
+    }
+}
+
+fn plain(action: &str, place: &str, applies: AppliesWhen) -> Advice {
+    Advice {
+        action: action.to_owned(),
+        statement: None,
+        place: place.to_owned(),
+        roll_back: String::new(),
+        risk: String::new(),
+        applies,
+    }
+}
+
+fn asynchronous_commit() -> Advice {
+    Advice {
+        statement: Some("ALTER ROLE rollfit SET synchronous_commit = off".to_owned()),
+        roll_back: "`ALTER ROLE rollfit RESET synchronous_commit`".to_owned(),
+        risk: "a crash of the server loses the last partitions whole, receipts included; the next run writes them again"
+            .to_owned(),
+        ..plain("Do not wait for the log at commit", ROLE, AppliesWhen::NewSessions)
+    }
+}
+
+fn log_disk() -> Advice {
+    plain("Put pg_wal on a disk that syncs faster", SERVER, AppliesWhen::StoreRestart)
+}
+
+fn log_size() -> Advice {
+    Advice {
+        statement: Some("ALTER SYSTEM SET max_wal_size = '16GB'; SELECT pg_reload_conf()".to_owned()),
+        roll_back: "`ALTER SYSTEM RESET max_wal_size`".to_owned(),
+        risk: "the log takes more of its disk, and recovery after a crash takes longer".to_owned(),
+        ..plain("Make checkpoints rarer", SERVER, AppliesWhen::AtOnce)
+    }
+}
+
+fn narrower_columns() -> Advice {
+    Advice {
+        statement: Some("numbers = \"real\"".to_owned()),
+        risk: "columns of new tables hold about 7 digits; tables that exist keep theirs".to_owned(),
+        roll_back: "remove it and drop the tables".to_owned(),
+        ..plain("Store narrower numbers", "in [store]", AppliesWhen::NextRun)
+    }
+}

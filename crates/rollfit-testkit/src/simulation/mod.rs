@@ -1,0 +1,11 @@
+//! Runs on a simulated machine and store with a virtual clock: nothing sleeps, and the same seed gives the same run. What
+//! decides the number of workers is the real policy, and what comes out is a record as a real run writes it.
+
+mod load;
+mod plan;
+mod recording;
+mod run;
+mod world;
+
+pub use self::run::{BASE_BYTES, Simulated, simulate};
+pub use self::world::{Job, Limits, Machine, Over, Source, Store, World};

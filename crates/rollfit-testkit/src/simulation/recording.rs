@@ -1,0 +1,255 @@
+//! [`Recorder`]: the record of a simulated run, as a real run writes it.
+
+use rollfit_job::activity::{Activity, Times};
+use rollfit_job::config::{Origin, Setting, Workers};
+use rollfit_job::partition::Partition;
+use rollfit_job::record::{Decision, Header, PartitionEnd, PartitionOutcome, Record, Retry, RunEnd, Sample};
+use rollfit_job::watch::{MachineLimits, MachineSample, Moment, StoreSample, StoreWait, Totals, WaitKind};
+
+use super::load::{Load, Speeds};
+use super::plan::Need;
+use super::world::World;
+
+/// What is kept of a run.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    pub(crate) record: Record,
+    base_bytes: u64,
+    load_average: f64,
+    since: Passed,
+    working_left: f64,
+    /// What the last sample counted from.
+    last_at_s: f64,
+    last_bytes: u64,
+}
+
+/// One byte in so many is the allocator's own.
+const ALLOCATOR: u64 = 6;
+
+/// Seconds since the last sample, times how many.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    own: f64,
+    others: f64,
+    /// Cores that the store's server kept busy for this run, wherever it is.
+    working: f64,
+    waiting: f64,
+    squeezed: f64,
+    runnable: f64,
+}
+
+/// The partition of a number: twelve months a key.
+pub(crate) fn partition(number: usize) -> Partition {
+    let (key, month) = (number / 12, number % 12 + 1);
+    Partition::new(format!("k{key:03}"), format!("2017-{month:02}").parse().unwrap())
+}
+
+impl Recorder {
+    pub(crate) fn new(world: &World, workers: Workers, base_bytes: u64) -> Self {
+        let header = header(world, workers);
+        let record = Record { header, ..Record::default() };
+        let since = Passed::default();
+        Self {
+            record,
+            base_bytes,
+            load_average: 0.0,
+            since,
+            working_left: 0.0,
+            last_at_s: 0.0,
+            last_bytes: 0,
+        }
+    }
+
+    /// The machine before the run.
+    pub(crate) fn quiet_machine(&self, world: &World) -> MachineSample {
+        let machine = &world.machine;
+        MachineSample {
+            own_cores: Some(0.0),
+            others_cores: Some(machine.competing.at(0).min(machine.cores as f64)),
+            waiting_threads: Some(0.0),
+            load: Some(machine.competing.at(0)),
+            own_memory_bytes: Some(self.base_bytes),
+            free_memory_bytes: Some(free_bytes(world, 0, self.base_bytes)),
+            ..MachineSample::default()
+        }
+    }
+
+    pub(crate) fn decided(&mut self, decision: Decision) {
+        self.record.decisions.push(decision);
+    }
+
+    pub(crate) fn failed(&mut self, now_s: f64, worker: usize, number: usize, attempt: u32, pause_s: f64) {
+        self.record.retries.push(Retry {
+            at_ms: ms(now_s),
+            partition: partition(number),
+            worker,
+            attempt,
+            cause: "the connection was lost".to_owned(),
+            pause_ms: ms(pause_s),
+        });
+    }
+
+    pub(crate) fn ended(
+        &mut self,
+        now_s: f64,
+        number: usize,
+        outcome: PartitionOutcome,
+        rows: u64,
+        bytes: u64,
+    ) -> &mut PartitionEnd {
+        let cause = (outcome == PartitionOutcome::Held).then(|| "another runner has it".to_owned());
+        self.record.partitions.push(PartitionEnd {
+            at_ms: ms(now_s),
+            begun_ms: 0,
+            partition: partition(number),
+            worker: 0,
+            attempt: 1,
+            outcome,
+            cause,
+            rows,
+            bytes,
+            wall_us: Times::default(),
+            cpu_us: Times::default(),
+        });
+        self.record.partitions.last_mut().unwrap()
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, took_s: f64, load: Load, speeds: &Speeds, world: &World) {
+        let own = load.own as f64 * speeds.of(Need::Core);
+        self.since.working += took_s * load.server as f64 * speeds.of(Need::ServerCore);
+        let server_threads = if world.store.is_local { load.server as f64 } else { 0.0 };
+        let server = server_threads * speeds.of(Need::ServerCore);
+        let competing = world.machine.competing.at(self.last_at_s as u64);
+        let waiting = load.own as f64 - own;
+        self.since.own += took_s * own;
+        self.since.others += took_s * (server + speeds.competing);
+        self.since.waiting += took_s * waiting;
+        self.since.squeezed += took_s * f64::from(waiting > 0.01);
+        self.since.runnable += took_s * (load.own as f64 + server_threads + competing);
+    }
+
+    /// Keeps a moment of the run, once machine and store are added to it.
+    pub(crate) fn sample(
+        &mut self,
+        world: &World,
+        second: u64,
+        sessions: usize,
+        mut moment: Moment,
+    ) -> Moment {
+        let now_s = moment.at.as_secs_f64();
+        let took_s = (now_s - self.last_at_s).max(1e-3);
+        // A look at sessions gives whole numbers, which are right on average.
+        let wanted = self.since.working / took_s + self.working_left;
+        let working = wanted.max(0.0).round() as u32;
+        self.working_left = wanted - f64::from(working);
+        moment.machine = self.machine(world, second, took_s, &moment);
+        moment.store = world.store.is_server.then(|| {
+            store(world, sessions, working, (moment.totals.bytes - self.last_bytes) as f64 / took_s, &moment)
+        });
+        (self.last_at_s, self.last_bytes) = (now_s, moment.totals.bytes);
+        self.record.samples.push(Sample::from_moment(&moment));
+        moment
+    }
+
+    fn machine(&mut self, world: &World, second: u64, took_s: f64, moment: &Moment) -> MachineSample {
+        let since = std::mem::take(&mut self.since);
+        let fade = (-took_s / 60.0).exp();
+        self.load_average = self.load_average * fade + since.runnable / took_s * (1.0 - fade);
+        let held: u64 = moment.lanes.iter().map(|lane| lane.memory_bytes).sum();
+        let own_bytes = self.base_bytes + held + held / ALLOCATOR;
+        MachineSample {
+            own_cores: Some(since.own / took_s),
+            others_cores: Some(since.others / took_s),
+            stolen_cores: Some(0.0),
+            waiting_threads: Some(since.waiting / took_s),
+            load: Some(self.load_average),
+            cpu_pressure: Some((since.squeezed / took_s).min(1.0)),
+            own_memory_bytes: Some(own_bytes),
+            free_memory_bytes: Some(free_bytes(world, second, own_bytes)),
+            ..MachineSample::default()
+        }
+    }
+
+    pub(crate) fn end(mut self, now_s: f64, totals: Totals) -> Record {
+        self.record.end = Some(RunEnd { at_ms: ms(now_s), totals, interrupted: false });
+        self.record
+    }
+}
+
+fn free_bytes(world: &World, second: u64, own_bytes: u64) -> u64 {
+    let taken = world.machine.memory_of_others.at(second) + own_bytes;
+    world.machine.memory_bytes.saturating_sub(taken)
+}
+
+fn store(world: &World, sessions: usize, working: u32, bytes_per_s: f64, moment: &Moment) -> StoreSample {
+    let count = |activity| moment.lanes.iter().filter(|lane| lane.activity == activity).count() as u32;
+    let waits = [
+        (WaitKind::Client, "Client:ClientRead", count(Activity::Computing) + count(Activity::Encoding)),
+        (WaitKind::Disk, "IO:DataFileExtend", count(Activity::Sending)),
+        (WaitKind::Disk, "IO:WALSync", count(Activity::Committing)),
+    ];
+    let is_locked = world.store.locked_share > 0.0 && count(Activity::Waiting) > 0;
+    StoreSample {
+        own_sessions: sessions as u32 + 1,
+        sessions: Some(sessions as u32 + 4),
+        sessions_max: world.store.sessions_max.map(|most| most as u32 + 3),
+        working,
+        waits: waits
+            .map(|(kind, event, sessions)| StoreWait { kind, event: event.to_owned(), sessions })
+            .into(),
+        lock_holders: if is_locked { vec!["a session of `psql`".to_owned()] } else { Vec::new() },
+        log_bytes_per_s: Some(bytes_per_s),
+        copied_bytes: None,
+    }
+}
+
+fn header(world: &World, workers: Workers) -> Header {
+    let machine = &world.machine;
+    let kind = if world.store.is_server { "postgres" } else { "parquet" };
+    Header {
+        source_kind: kind.to_owned(),
+        sink_kind: kind.to_owned(),
+        sink_is_local: Some(world.store.is_local),
+        partitions: world.job.partitions as u64,
+        features: world.job.bytes_per_row / 8,
+        fits: world.job.bytes_per_row / 120,
+        machine: MachineLimits {
+            cores: Some(machine.cores),
+            cores_allowed: machine.cores_allowed.or(Some(machine.cores as f64)),
+            memory_bytes: Some(machine.memory_bytes),
+            memory_allowed_bytes: None,
+            unavailable: Vec::new(),
+        },
+        sessions_max: world.store.sessions_max.map(|most| most as u64),
+        sessions_why: world.store.sessions_max.map(|most| format!("the store allows {most} sessions")),
+        settings: settings(world, workers),
+        ..crate::record::header()
+    }
+}
+
+fn settings(world: &World, workers: Workers) -> Vec<Setting> {
+    let order = if world.job.largest_first { "largest-first" } else { "plan" };
+    let number = |value: Option<f64>| value.map(|value| value.to_string());
+    let settings = [
+        ("workers", Some(workers.to_string())),
+        ("order", Some(order.to_owned())),
+        ("cpu_max", number(world.limits.cpu_max)),
+        ("store_sessions_max", None),
+        ("store_write_mb_per_s_max", number(world.limits.store_write_mb_per_s_max)),
+        ("attempts", Some("10".to_owned())),
+        ("retry_for_s", Some("120".to_owned())),
+        ("lock_wait_s", Some("60".to_owned())),
+    ];
+    let origin = |value: &Option<String>| if value.is_some() { Origin::Line(30) } else { Origin::Default };
+    let setting = |(key, value): (&str, Option<String>)| Setting {
+        name: format!("run.{key}"),
+        origin: origin(&value),
+        value,
+    };
+    settings.into_iter().map(setting).collect()
+}
+
+fn ms(seconds: f64) -> u64 {
+    (seconds * 1e3).round() as u64
+}
