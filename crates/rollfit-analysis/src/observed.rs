@@ -8,7 +8,8 @@ use super::demand::written;
 use super::step_series::StepSeries;
 use super::work::Cores;
 use rollfit_job::record::{Record, Sample};
-use rollfit_job::watch::{MachineLimits, WaitKind};
+use rollfit_job::store::WaitKind;
+use rollfit_job::watch::MachineLimits;
 use rollfit_job::workers::{ALLOCATOR, memory_reserve_bytes};
 
 /// How busy machine and store were. Means are those of the whole run.

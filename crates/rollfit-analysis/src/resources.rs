@@ -3,7 +3,7 @@
 
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::record::Record;
-use rollfit_job::watch::WaitKind;
+use rollfit_job::store::WaitKind;
 use serde::{Deserialize, Serialize};
 
 use super::analysis::ActivityShare;

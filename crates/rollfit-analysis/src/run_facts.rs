@@ -15,7 +15,8 @@ use rollfit_job::activity::Activity;
 use rollfit_job::config::{Order, Setting, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, PartitionEnd, PartitionOutcome, Record, WorkerCeiling};
-use rollfit_job::watch::{Totals, WaitKind};
+use rollfit_job::store::WaitKind;
+use rollfit_job::watch::Totals;
 use rollfit_job::workers::{auto_workers_max, workers_with_sessions};
 
 /// What a record says.

@@ -207,10 +207,16 @@ pub(crate) struct DemoArguments {
     pub(crate) dir: PathBuf,
 }
 
+fn format_help() -> String {
+    let names = Format::ALL.map(Format::name);
+    let [first @ .., last] = &names;
+    format!("How the files are written: {} or {last}", first.join(", "))
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
-    /// How the files are written: histdata, metatrader, dukascopy, csv or parquet
-    #[arg(long, value_name = "FORMAT")]
+    // Named where the formats are, so that a new one is in the help.
+    #[arg(long, value_name = "FORMAT", help = format_help())]
     pub(crate) format: Format,
     /// What the bars belong to; without it, the files' names have to tell
     #[arg(long)]

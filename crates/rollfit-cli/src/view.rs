@@ -5,7 +5,8 @@
 
 use rollfit_job::activity::LaneState;
 use rollfit_job::record::Header;
-use rollfit_job::watch::{MachineSample, StoreSample, Totals};
+use rollfit_job::store::StoreSample;
+use rollfit_job::watch::{MachineSample, Totals};
 
 use crate::format::{bytes, count, duration};
 use crate::live::Live;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::LaneState;
-use crate::store::StoreError;
+use crate::store::StoreSample;
 
 /// The machine that the run is on: what it allows, and how busy it is.
 pub trait Machine: Send + Sync {
@@ -76,65 +76,6 @@ pub struct MachineSample {
     pub read_bytes_per_s: Option<f64>,
     /// What this process wrote to disks, a second.
     pub written_bytes_per_s: Option<f64>,
-}
-
-/// Asks a store how it is, in a session that no worker has.
-pub trait StoreMonitor: Send {
-    /// How the store is now.
-    ///
-    /// # Errors
-    /// When it cannot be asked, or does not tell.
-    fn sample(&mut self) -> Result<StoreSample, StoreError>;
-}
-
-/// How a store is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct StoreSample {
-    /// The sessions of this process.
-    pub own_sessions: u32,
-    /// The sessions of everybody.
-    pub sessions: Option<u32>,
-    /// The sessions that the store allows everybody.
-    pub sessions_max: Option<u32>,
-    /// Of this process's sessions those that the store was at work for: active, and waiting for nothing. An estimate of
-    /// the store's cores that this process keeps busy.
-    pub working: u32,
-    /// Of this process's sessions those that the store was active for while it waited.
-    pub waits: Vec<StoreWait>,
-    /// Who holds the locks that sessions of this process wait for.
-    pub lock_holders: Vec<String>,
-    /// What the store wrote to its log, a second.
-    pub log_bytes_per_s: Option<f64>,
-    /// The bytes that COPY has taken so far in the statements that go on.
-    pub copied_bytes: Option<u64>,
-}
-
-/// Sessions of this process that waited within the store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoreWait {
-    /// For what kind of thing.
-    pub kind: WaitKind,
-    /// What the store calls it.
-    pub event: String,
-    /// How many.
-    pub sessions: u32,
-}
-
-/// What a session waits for within a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum WaitKind {
-    /// A lock that another session holds.
-    Lock,
-    /// Disks.
-    Disk,
-    /// This process.
-    Client,
-    /// Other processes of the store.
-    Internal,
-    /// Anything else.
-    Other,
 }
 
 /// What a run has done so far.

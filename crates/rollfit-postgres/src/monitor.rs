@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::{Fault, StoreError};
-use rollfit_job::watch::{StoreMonitor, StoreSample, StoreWait, WaitKind};
+use rollfit_job::store::{StoreMonitor, StoreSample, StoreWait, WaitKind};
 use tokio_postgres::Row;
 
 use crate::holders::{Holder, SeenHolders};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rollfit_job::partition::Partition;
+use rollfit_job::store::StoreMonitor;
 use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError, Write};
-use rollfit_job::watch::StoreMonitor;
 
 use crate::PostgresStore;
 use crate::foreign_key::ForeignKey;

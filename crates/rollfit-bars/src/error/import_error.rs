@@ -242,8 +242,7 @@ pub enum ImportError {
     },
     /// A path that tells no key.
     #[error(
-        "{}: the key is not known: the path has no key=, pair= or symbol= directory and the file name is no \
-         vendor's: give --key, e.g. --key eurusd",
+        "{}: cannot tell the key from the path: use --key, e.g. --key eurusd, or a key=... directory",
         path.display()
     )]
     NoKey {

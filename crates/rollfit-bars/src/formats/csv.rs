@@ -12,9 +12,12 @@ use crate::table::fields::Fields;
 
 pub(super) static RULES: FormatRules = FormatRules {
     name: "csv",
-    help: "any delimited text: ISO 8601 or epoch times, columns named or found by header",
     looks_like: has_known_header,
-    rows: RowRules::Text(TextRules { delimiters: delimiter::USUAL, columns: ColumnRules::Free }),
+    rows: RowRules::Text(TextRules {
+        delimiters: delimiter::USUAL,
+        columns: ColumnRules::Free,
+        epochs: true,
+    }),
     zone: None,
     symbol: before_interval,
 };

@@ -9,13 +9,16 @@ use crate::table::delimiter;
 
 pub(super) static RULES: FormatRules = FormatRules {
     name: "dukascopy",
-    help: "Dukascopy, `Gmt time,Open,...` or local time with its GMT offset",
     looks_like: |line| {
         begins_like(line, "99.99.9999 ")
             || begins_with_word(line, "gmt time")
             || begins_with_word(line, "local time")
     },
-    rows: RowRules::Text(TextRules { delimiters: delimiter::USUAL, columns: ColumnRules::Known(&SHAPES) }),
+    rows: RowRules::Text(TextRules {
+        delimiters: delimiter::USUAL,
+        columns: ColumnRules::Known(&SHAPES),
+        epochs: false,
+    }),
     zone: None,
     symbol: before_interval,
 };

@@ -9,11 +9,11 @@ use super::rules::{ColumnRules, FormatRules, RowRules, RowShape, TextRules};
 
 pub(super) static RULES: FormatRules = FormatRules {
     name: "histdata",
-    help: "HistData ASCII, `20170301 000000;o;h;l;c;v`; implies the zone histdata",
     looks_like: |line| begins_like(line, "99999999 999999;"),
     rows: RowRules::Text(TextRules {
         delimiters: b";",
         columns: ColumnRules::Fixed(RowShape { date: None, time: 0, close: 4, fields: 6..=6 }),
+        epochs: false,
     }),
     zone: Some("histdata"),
     symbol,
@@ -25,4 +25,24 @@ fn symbol<'a>(words: &[&'a str]) -> Option<&'a str> {
         _ => return None,
     };
     is_symbol(symbol).then_some(*symbol)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Format;
+    use super::super::tests::read;
+
+    #[test]
+    fn rows_are_read_and_the_name_says_the_key() {
+        let row = "20170301 000100;1.055300;1.055310;1.055300;1.055320;0\n";
+        let file = read(Format::Histdata, "DAT_ASCII_EURUSD_M1_201703.csv", row).unwrap();
+        let [bar] = file.bars.as_slice() else { panic!("{:?}", file.bars) };
+        // 2017-03-01T05:01Z, from New York's clock.
+        assert_eq!(
+            (file.key.as_str(), bar.instant_us, bar.close),
+            ("eurusd", 1_488_344_460_000_000, 1.05532)
+        );
+        let message = read(Format::Csv, "DAT_ASCII_EURUSD_M1_201703.csv", row).unwrap_err().to_string();
+        assert!(message.contains("--format histdata"), "{message}");
+    }
 }

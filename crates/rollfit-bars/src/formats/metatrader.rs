@@ -8,12 +8,15 @@ use super::rules::{ColumnRules, FormatRules, RowRules, RowShape, TextRules};
 
 pub(super) static RULES: FormatRules = FormatRules {
     name: "metatrader",
-    help: "MetaTrader 4 and 5, comma or tab, with or without header; needs a zone",
     looks_like: |line| {
         let headers = ["<DATE>", "Time\tOpen", "Timestamp\tOpen", "Date\tTime\t"];
         begins_like(line, "9999.99.99") || headers.iter().any(|header| line.starts_with(header))
     },
-    rows: RowRules::Text(TextRules { delimiters: b"\t,", columns: ColumnRules::Known(&SHAPES) }),
+    rows: RowRules::Text(TextRules {
+        delimiters: b"\t,",
+        columns: ColumnRules::Known(&SHAPES),
+        epochs: false,
+    }),
     zone: None,
     symbol: |words| before_interval(words).or_else(|| before_minutes(words)),
 };

@@ -6,7 +6,6 @@ use super::rules::{FormatRules, RowRules};
 
 pub(super) static RULES: FormatRules = FormatRules {
     name: "parquet",
-    help: "a timestamp column and `close`, found by name and type; naive means UTC",
     looks_like: |line| line.starts_with("PAR1"),
     rows: RowRules::Parquet,
     zone: Some("UTC"),

@@ -8,8 +8,6 @@ use crate::table::column_indexes::ColumnIndexes;
 pub(crate) struct FormatRules {
     /// The name on the command line.
     pub(crate) name: &'static str,
-    /// One line about the format, for help.
-    pub(crate) help: &'static str,
     /// Whether the first line of a file looks like this format. Serves advice only: no file is read in a format that the
     /// user did not name.
     pub(crate) looks_like: fn(&str) -> bool,
@@ -34,6 +32,8 @@ pub(crate) struct TextRules {
     /// What may stand between two fields; the most frequent in the first line does.
     pub(crate) delimiters: &'static [u8],
     pub(crate) columns: ColumnRules,
+    /// Whether times may be epochs: seconds, milli-, micro- or nanoseconds since 1970.
+    pub(crate) epochs: bool,
 }
 
 /// Where the columns of a text are.
@@ -43,7 +43,7 @@ pub(crate) enum ColumnRules {
     /// Found by name if the first line is a header; else the row has one of these shapes, the first whose time column holds
     /// a colon.
     Known(&'static [RowShape]),
-    /// Found by name, or named by the user. Times may be epochs.
+    /// Found by name, or named by the user.
     Free,
 }
 

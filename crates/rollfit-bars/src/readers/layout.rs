@@ -30,7 +30,10 @@ pub(crate) struct Layout {
     pub(crate) has_header: bool,
     /// The columns that say the instrument, with their names.
     pub(crate) instruments: Vec<(usize, String)>,
+    /// Times may be epochs.
     epochs: bool,
+    /// No header and no format says how many columns a row has.
+    is_free: bool,
     /// Open, high, low and close are side by side, from this column on.
     open: Option<usize>,
     /// The volume is right behind the close.
@@ -68,7 +71,8 @@ impl Layout {
         line: &str,
     ) -> Result<Self, String> {
         if let (ColumnRules::Fixed(shape), Some(delimiter)) = (&rules.columns, rules.delimiters.first()) {
-            return Ok(Self::new(*delimiter, shape.columns(), *shape.fields.end()));
+            let layout = Self::new(*delimiter, shape.columns(), *shape.fields.end());
+            return Ok(Self { epochs: rules.epochs, ..layout });
         }
         let delimiter = delimiter(options, rules, line)?;
         let mut fields = Fields::new(line, delimiter);
@@ -77,7 +81,7 @@ impl Layout {
             return Err("the quotes of the first line are not balanced".to_owned());
         }
         let names: Vec<String> = cells.iter().map(|name| normal(name)).collect();
-        let epochs = matches!(rules.columns, ColumnRules::Free);
+        let epochs = rules.epochs;
         if is_header(&names) {
             let columns = ColumnIndexes::from_header(&names, &options.columns)?;
             return Ok(Self { epochs, ..Self::with_header(delimiter, columns, &names) });
@@ -88,8 +92,9 @@ impl Layout {
             ColumnRules::Free => ColumnIndexes::from_numbers(&options.columns, &cells)?,
         };
         let layout = Self::new(delimiter, columns, names.len());
-        let instruments = if epochs { layout.words(&cells) } else { Vec::new() };
-        Ok(Self { epochs, instruments, ..layout })
+        let is_free = matches!(rules.columns, ColumnRules::Free);
+        let instruments = if is_free { layout.words(&cells) } else { Vec::new() };
+        Ok(Self { epochs, is_free, instruments, ..layout })
     }
 
     fn new(delimiter: u8, columns: ColumnIndexes, width: usize) -> Self {
@@ -100,6 +105,7 @@ impl Layout {
             has_header: false,
             instruments: Vec::new(),
             epochs: false,
+            is_free: false,
             open: None,
             has_volume_behind: false,
         }
@@ -218,7 +224,7 @@ impl Layout {
 
     /// Whether a decimal comma could pass for the delimiter here: where no header counts the columns.
     pub(crate) fn may_split_numbers(&self) -> bool {
-        self.epochs && !self.has_header && self.delimiter == b',' && self.width > 2
+        self.is_free && self.delimiter == b',' && self.width > 2
     }
 
     /// Whether a number of the row has a decimal point.

@@ -3,15 +3,21 @@
 use std::fs;
 use std::sync::Arc;
 
+use arrow_array::types::{Float16Type, Int32Type};
 use arrow_array::{
-    ArrayRef, Float32Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
-    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
+    ArrayRef, ArrowPrimitiveType, BinaryArray, Decimal128Array, DictionaryArray, Float16Array, Float32Array,
+    Float64Array, Int64Array, LargeStringArray, StringArray, StringViewArray, StructArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
+    UInt8Array, UInt64Array,
 };
+use arrow_schema::{DataType, Field};
 use rollfit_bars::{BarFile, Format, ImportError, read_file};
 use tempfile::TempDir;
 
 use crate::support::{assert_says, bars, message, options, with_columns, write, write_parquet};
 use crate::text::{MARCH_S, MINUTE_BARS};
+
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 pub(crate) fn closes() -> ArrayRef {
     Arc::new(Float64Array::from(vec![1.5, 1.6]))
@@ -68,6 +74,58 @@ fn parquet_closes_of_other_types() {
         &message(close(Arc::new(StringArray::from(vec!["1.5", "1.6"])))),
         &["--close-column", "`close` (Utf8)"],
     );
+}
+
+#[test]
+fn parquet_closes_are_the_nearest_doubles() {
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
+    // 2^53 + 1 lies half way between two doubles.
+    let large = (1 << 53) + 1;
+    let half = Float16Array::from_iter([Some(1.5), Some(0.1)].map(|value| value.map(Half::from_f32)));
+    let decimal = Decimal128Array::from(vec![1_500_000, 1_000_001]).with_precision_and_scale(20, 6).unwrap();
+    let columns: [(ArrayRef, [f64; 2]); 5] = [
+        (Arc::new(Float32Array::from(vec![1.5, 0.1])), [1.5, f64::from(0.1_f32)]),
+        (Arc::new(half), [1.5, 0.099_975_585_937_5]),
+        (Arc::new(UInt8Array::from(vec![1, 255])), [1.0, 255.0]),
+        (Arc::new(UInt64Array::from(vec![large, u64::MAX])), [9_007_199_254_740_992.0, 2.0_f64.powi(64)]),
+        (Arc::new(decimal), [1.5, 1.000_001]),
+    ];
+    for (close, expected) in columns {
+        let kind = close.data_type().clone();
+        let file = read_columns(vec![("ts", time.clone()), ("close", close)], "").unwrap();
+        let found: Vec<f64> = file.bars.iter().map(|bar| bar.close).collect();
+        assert_eq!(found, expected, "{kind}");
+    }
+}
+
+#[test]
+fn parquet_instruments_of_every_type_must_not_change() {
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
+    let read = |symbol: &ArrayRef| {
+        let columns = vec![("symbol", symbol.clone()), ("ts", time.clone()), ("close", closes())];
+        let directory = TempDir::new().unwrap();
+        let path = write_parquet(&directory, "bars.parquet", columns);
+        read_file(&path, &options(Format::Parquet, "eurusd", ""))
+    };
+    let dictionary = |values: [&str; 2]| values.into_iter().collect::<DictionaryArray<Int32Type>>();
+    let pairs: [[ArrayRef; 2]; 6] = [
+        [["EURUSD", "EURUSD"], ["EURUSD", "GBPUSD"]].map(|text| Arc::new(dictionary(text)) as ArrayRef),
+        [["EURUSD"; 2], ["EURUSD", "GBPUSD"]].map(|text| Arc::new(StringArray::from(text.to_vec())) as _),
+        [["EURUSD"; 2], ["EURUSD", "GBPUSD"]]
+            .map(|text| Arc::new(LargeStringArray::from(text.to_vec())) as _),
+        [["EURUSD"; 2], ["EURUSD", "GBPUSD"]].map(|text| Arc::new(StringViewArray::from(text.to_vec())) as _),
+        [[b"EURUSD".as_slice(); 2], [b"EURUSD", b"GBPUSD"]]
+            .map(|text| Arc::new(BinaryArray::from(text.to_vec())) as _),
+        [[7, 7], [7, 8]].map(|number| Arc::new(Int64Array::from(number.to_vec())) as _),
+    ];
+    for [same, other] in pairs {
+        let kind = same.data_type().clone();
+        assert_eq!(read(&same).unwrap().symbol.unwrap().0, "symbol", "{kind}");
+        assert_says(&message(read(&other)), &["row 2", "`symbol`", "a file holds one instrument"]);
+    }
+    let field = Arc::new(Field::new("a", DataType::Float64, true));
+    let structure: ArrayRef = Arc::new(StructArray::from(vec![(field, closes())]));
+    assert_eq!(read(&structure).unwrap().symbol, None);
 }
 
 #[test]

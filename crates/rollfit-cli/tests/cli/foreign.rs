@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, TimestampMicrosecondArray};
 use rollfit_job::record::PartitionOutcome;
-use rollfit_job::watch::{StoreSample, StoreWait, WaitKind};
+use rollfit_job::store::{StoreSample, StoreWait, WaitKind};
 use rollfit_testkit::record::{lines, made};
 
 use crate::bars::{config, write_parquet};

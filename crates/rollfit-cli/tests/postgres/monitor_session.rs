@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rollfit_job::error_chain;
 use rollfit_job::store::Purpose;
 use rollfit_job::store::{Claim, Sink, Source, Write};
-use rollfit_job::watch::{StoreMonitor, StoreSample, WaitKind};
+use rollfit_job::store::{StoreMonitor, StoreSample, WaitKind};
 
 use crate::opened::{Opened, first_partition, sample_until};
 use crate::pooler::Pooler;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::Purpose;
+use rollfit_job::store::StoreSample;
 use rollfit_job::store::{Claim, FeatureTile, Sink, Slot, Write};
-use rollfit_job::watch::StoreSample;
 use rollfit_postgres::PostgresStore;
 
 use crate::workload::Workload;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::activity::Times;
 use crate::config::Setting;
 use crate::partition::Partition;
-use crate::watch::{MachineLimits, MachineSample, Moment, StoreSample, Totals};
+use crate::store::StoreSample;
+use crate::watch::{MachineLimits, MachineSample, Moment, Totals};
 
 /// The format of records that this version writes and reads.
 pub const FORMAT: u32 = 2;

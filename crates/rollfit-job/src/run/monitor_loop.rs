@@ -10,7 +10,7 @@ use super::throttle::process_cpu_s;
 use crate::activity::thread_cpu_us;
 use crate::lock::{lock, unpoisoned};
 use crate::store::StoreError;
-use crate::watch::{StoreMonitor, StoreSample};
+use crate::store::{StoreMonitor, StoreSample};
 
 /// How often the store is asked at most.
 const PERIOD: Duration = Duration::from_secs(1);

@@ -17,7 +17,8 @@ use crate::activity::{self, Activity, Lane, during};
 use crate::features::FeatureEngine;
 use crate::lock::{lock, unpoisoned};
 use crate::partition::Partition;
-use crate::watch::{Moment, StoreMonitor};
+use crate::store::StoreMonitor;
+use crate::watch::Moment;
 use crate::workers::{Finished, Policy, Situation};
 
 /// How often the run is looked at.

@@ -11,6 +11,7 @@ mod advice;
 mod diagnosis;
 mod features;
 mod kind;
+mod monitor;
 mod sink;
 mod source;
 
@@ -20,6 +21,7 @@ pub use diagnosis::{
 };
 pub use features::{FeatureReader, FeatureTile, Grouping, Rounding, number_as_stored};
 pub use kind::{BarsImport, Purpose, Store, StoreKind};
+pub use monitor::{StoreMonitor, StoreSample, StoreWait, WaitKind};
 pub use sink::{Claim, Found, Sink, Slot, Write};
 pub use source::{SeriesOfKey, SeriesRows, Snapshot, Source};
 

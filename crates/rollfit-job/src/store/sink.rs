@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError};
+use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError, StoreMonitor};
 use crate::partition::Partition;
 use crate::receipt::Receipt;
-use crate::watch::StoreMonitor;
 
 /// What a sink holds of a partition.
 #[derive(Clone, Debug, PartialEq)]

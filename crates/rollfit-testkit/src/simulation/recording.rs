@@ -4,7 +4,8 @@ use rollfit_job::activity::{Activity, Times};
 use rollfit_job::config::{Origin, Setting, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, PartitionEnd, PartitionOutcome, Record, Retry, RunEnd, Sample};
-use rollfit_job::watch::{MachineLimits, MachineSample, Moment, StoreSample, StoreWait, Totals, WaitKind};
+use rollfit_job::store::{StoreSample, StoreWait, WaitKind};
+use rollfit_job::watch::{MachineLimits, MachineSample, Moment, Totals};
 
 use super::load::{Load, Speeds};
 use super::plan::Need;

@@ -11,8 +11,8 @@ use rollfit_analysis::{
 use rollfit_job::config::Setting;
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, Unavailable};
-use rollfit_job::store::AppliesWhen;
-use rollfit_job::watch::{MachineLimits, Totals, WaitKind};
+use rollfit_job::store::{AppliesWhen, WaitKind};
+use rollfit_job::watch::{MachineLimits, Totals};
 use rollfit_testkit::record;
 
 use self::over_time::{activities, lanes, timeline};

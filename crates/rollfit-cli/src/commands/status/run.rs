@@ -7,7 +7,8 @@ use rollfit_analysis::Estimate;
 use rollfit_job::activity::Activity;
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Header, PartitionEnd, PartitionOutcome, Record};
-use rollfit_job::watch::{MachineSample, StoreSample, Totals};
+use rollfit_job::store::StoreSample;
+use rollfit_job::watch::{MachineSample, Totals};
 
 use crate::live::{self, Live};
 
