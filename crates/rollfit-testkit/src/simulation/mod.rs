@@ -8,4 +8,4 @@ mod run;
 mod world;
 
 pub use self::run::{BASE_BYTES, Simulated, simulate};
-pub use self::world::{Job, Limits, Machine, Over, Source, Store, World};
+pub use self::world::{Limits, Over, SimulatedJob, SimulatedMachine, SimulatedSource, SimulatedStore, World};
