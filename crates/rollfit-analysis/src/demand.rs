@@ -1,6 +1,6 @@
 //! [`Demand`]: what a partition costs a worker.
 //!
-//! Holds true: times are those of a partition of mean size. What a worker waited for a core counts with the cores, wherever
+//! Invariants: times are those of a partition of mean size. What a worker waited for a core counts with the cores, wherever
 //! it waited, and not with the store that it was asking.
 
 use rollfit_job::activity::{Activity, Times};
@@ -70,7 +70,7 @@ impl Demand {
         }
     }
 
-    /// What a partition of so many rows would cost.
+    /// What a partition of `rows` rows would cost.
     pub(super) fn sized(&self, rows: f64) -> Self {
         let times = rows / self.rows;
         Self {

@@ -1,6 +1,6 @@
 //! [`EtaEstimator`]: how long a run will still take, from what it has done so far.
 //!
-//! Holds true: recent speed counts, so that a changed number of workers shows soon; partitions that turn out to be done
+//! Invariants: recent speed counts, so that a changed number of workers shows soon; partitions that turn out to be done
 //! already are counted as what they are, quick; and the end, when workers have nothing left to begin, is part of it.
 
 use std::time::Duration;
@@ -82,8 +82,8 @@ impl EtaEstimator {
         &self.points[self.points.iter().rposition(begins).unwrap_or(0)..]
     }
 
-    /// The rows of a partition: by how much rows rise with the partitions written. Rows of partitions in hand are among
-    /// them, which the slope does not mind. None where there are none yet, and where those in hand became more or fewer
+    /// The rows of a partition: by how much rows rise with the partitions written. Rows of partitions in progress are among
+    /// them, which the slope does not mind. None where there are none yet, and where those in progress became more or fewer
     /// and enough have ended to do without them.
     fn rows_each(&self, window: &[Point], last: &Point) -> Option<f64> {
         const ENOUGH: f64 = 4.0;
@@ -100,11 +100,11 @@ impl EtaEstimator {
         let plain = last.rows / (last.written + in_progress);
         let is_known = last.written > 2.0 * last.workers && variance > 0.0;
         let slope = if is_known { covariance / variance } else { plain };
-        // At least none and at most all of those in hand are as good as written.
+        // At least none and at most all of those in progress are as good as written.
         Some(slope.clamp(last.rows / (last.written + 2.0 * in_progress), last.rows / last.written))
     }
 
-    /// How uncertain the speed is, relative: how it varied, and how few partitions it stands on.
+    /// How uncertain the speed is, relative: how it varied, and from how few partitions it is known.
     fn uncertainty(&self, pace: Pace, window: &[Point], last: &Point) -> f64 {
         let quarter = (window.len() / 4).max(1);
         let rates: Vec<f64> = window
@@ -129,7 +129,7 @@ impl EtaEstimator {
     }
 }
 
-/// What makes moments comparable: partitions done, those in hand by their rows.
+/// What makes moments comparable: partitions done, those in progress by their rows.
 #[derive(Clone, Copy)]
 struct Pace {
     rows_each: Option<f64>,

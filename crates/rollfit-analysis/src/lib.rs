@@ -39,6 +39,6 @@ pub use self::headline::Headline;
 pub use self::limit::{Capacity, Limit, WorkersLimit};
 pub use self::observation::{Observation, WaitedFor};
 pub use self::plan_estimate::PlanEstimate;
-pub use self::ranked_cause::{Cause, Change, CombinedGain, RankedCause, Remedy, Watch};
+pub use self::ranked_cause::{Change, CombinedGain, LimitingCause, RankedCause, Remedy, Watch};
 pub use self::resources::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse, WaitShare};
 pub use self::scaling::{Basis, Scaling, Worth, WorthReason};

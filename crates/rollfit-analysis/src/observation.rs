@@ -76,7 +76,7 @@ pub enum Observation {
     LockWait { wait_s: f64, share: f64 },
     /// Who holds the locks.
     LockHolders { holders: Vec<String> },
-    /// What the run was told of a partition that others held.
+    /// The message about a partition that others held.
     HeldMessage { message: String },
     /// The attempts that failed, the most frequent message, and how many had it.
     FailedAttempts { attempts: usize, message: String, times: usize },

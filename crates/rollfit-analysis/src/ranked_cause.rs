@@ -13,7 +13,7 @@ use super::observation::{Observation, WaitedFor};
 /// What can limit a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Cause {
+pub enum LimitingCause {
     /// The cores are busy with other processes, or few of them are allowed.
     Cpu,
     /// Memory keeps the number of workers down.
@@ -44,7 +44,7 @@ pub enum Cause {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RankedCause {
     /// What.
-    pub cause: Cause,
+    pub cause: LimitingCause,
     /// The share of the workers' time, or of the run, that it costs, 0 to 1.
     pub impact: f64,
     /// How that is known.
@@ -142,9 +142,9 @@ pub enum Watch {
         /// The cores; none where unknown.
         cores: Option<usize>,
     },
-    /// The cores that other processes keep busy should stay below so many.
+    /// The cores that other processes keep busy should stay below a number.
     CompetingCores {
-        /// So many.
+        /// The number.
         below: f64,
     },
     /// Free memory should have room for one more worker.

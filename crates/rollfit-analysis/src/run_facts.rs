@@ -23,7 +23,7 @@ pub(super) struct RunFacts<'a> {
     pub(super) record: &'a Record,
     pub(super) took_s: f64,
     pub(super) totals: Totals,
-    /// How many partitions were in hand.
+    /// How many partitions were in progress.
     pub(super) in_progress: StepSeries,
     /// What a written partition cost; none where none was written.
     pub(super) demand: Demand,
@@ -110,7 +110,7 @@ impl<'a> RunFacts<'a> {
         (each_s - self.demand.waiting_s).clamp(0.0, self.demand.asking_s)
     }
 
-    /// What at least so many sessions waited for within the store, on average.
+    /// What at least `sessions_min` sessions waited for within the store, on average.
     pub(super) fn store_waits(&self, sessions_min: f64) -> Vec<WaitShare> {
         let waits = self.observed.waits.iter().filter(|(_, sessions)| **sessions >= sessions_min);
         let share = |((kind, event), sessions): (&(WaitKind, String), &f64)| WaitShare {
@@ -121,7 +121,7 @@ impl<'a> RunFacts<'a> {
         waits.map(share).collect()
     }
 
-    /// The most workers that partitions were in hand of at once.
+    /// The most workers that partitions were in progress of at once.
     pub(super) fn workers_max(&self) -> usize {
         let sampled = self.record.samples.iter().map(|sample| sample.workers).max().unwrap_or(0);
         sampled.max(self.levels.last().map_or(1, |level| level.workers))
@@ -206,7 +206,7 @@ fn scenario(
     }
 }
 
-/// The cores of all levels: competing_cores were the same all the time, or came and went.
+/// The cores of all levels: competing load was the same all the time, or came and went.
 fn mean_cores(levels: impl ExactSizeIterator<Item = Cores>) -> Option<Cores> {
     let count = levels.len() as f64;
     let (allowed, competing_cores) = levels.fold((0.0, 0.0), |(allowed, competing_cores), cores| {
@@ -245,7 +245,7 @@ fn rows(record: &Record, mean: f64) -> Vec<f64> {
     begun.iter().map(|(_, rows)| *rows).chain(unknown).collect()
 }
 
-/// The share of the time for small questions and the commit that a partition costs whatever its size, by how these times
+/// The share of the time for round trips and the commit that a partition costs whatever its size, by how these times
 /// grew with the rows.
 fn fixed_share(record: &Record, demand: &Demand) -> f64 {
     let asked_us =

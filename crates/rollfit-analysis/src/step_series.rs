@@ -30,7 +30,7 @@ impl StepSeries {
         course
     }
 
-    /// How many partitions were in hand.
+    /// How many partitions were in progress.
     pub(super) fn in_progress(record: &Record) -> Self {
         let mut changes: Vec<(u64, i64)> = Vec::new();
         for end in &record.partitions {
@@ -45,7 +45,7 @@ impl StepSeries {
         }))
     }
 
-    /// Something that samples tell, those that tell it. What a sample tells holds since the one before.
+    /// A value of the samples, of those that have it. A sample's value holds since the one before.
     pub(super) fn sampled(record: &Record, of: impl Fn(&Sample) -> Option<f64>) -> Option<Self> {
         let mut since_s = 0.0;
         let steps: Vec<(f64, f64)> = record
@@ -100,7 +100,7 @@ impl StepSeries {
     }
 }
 
-/// When the partitions were begun that a run without an end has in hand: each worker its next, when it had ended its last.
+/// When the partitions were begun that a run without an end has in progress: each worker its next, when it had ended its last.
 fn unfinished(record: &Record) -> impl Iterator<Item = u64> {
     let workers = match (&record.end, record.samples.last()) {
         (None, Some(last)) => last.activities.values().map(|&workers| workers as usize).sum(),

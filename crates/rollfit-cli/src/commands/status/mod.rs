@@ -1,9 +1,9 @@
 //! `rollfit status`: how a run is that goes on elsewhere, or how the last one went. Where no run left a record here, because
 //! another user or another machine ran it, what the receipts in the store tell.
 
-mod of_run;
 mod print;
 mod receipts;
+mod run;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use rollfit_job::foreign;
 use rollfit_job::record::Header;
 
-use self::of_run::{RunState, RunStatus};
 use self::receipts::Receipts;
+use self::run::{RunState, RunStatus};
 use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
@@ -75,7 +75,7 @@ fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>,
 fn status(path: &Path) -> Result<RunStatus, Failure> {
     // Asked first: what is not running any more has written all it will.
     let is_running = is_running(path);
-    Ok(RunStatus::of(path, state_dir::read(path)?, is_running))
+    Ok(RunStatus::new(path, state_dir::read(path)?, is_running))
 }
 
 /// Tells every second how the runs are, until none of them goes on; then how they ended.

@@ -1,6 +1,6 @@
 //! The status of runs in lines for people.
 
-use super::of_run::{RunState, RunStatus};
+use super::run::{RunState, RunStatus};
 use crate::format::{bytes, count, duration};
 use crate::view::{self, Room};
 

@@ -1,6 +1,6 @@
 //! An analysis as one HTML file: finding, remedies, charts and tables, light and dark, fit to print.
 //!
-//! Holds true: nothing is loaded from anywhere, and a policy inside the file says so to browsers: they run the script and
+//! Invariants: nothing is loaded from anywhere, and a policy inside the file says so to browsers: they run the script and
 //! apply the style whose digests it names, and nothing else. What a record holds is text, escaped by the templates. The file
 //! stays below a megabyte, whatever the number of partitions.
 

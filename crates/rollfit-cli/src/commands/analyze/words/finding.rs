@@ -1,6 +1,6 @@
 //! Findings: what limits a run, in a headline and one by one.
 
-use rollfit_analysis::{Analysis, Cause, CombinedGain, Headline, Observation, RankedCause, Watch};
+use rollfit_analysis::{Analysis, CombinedGain, Headline, LimitingCause, Observation, RankedCause, Watch};
 use rollfit_job::record::Header;
 use rollfit_job::spec::{Origin, Setting};
 
@@ -43,19 +43,19 @@ pub(in super::super) fn headline(analysis: &Analysis) -> String {
 /// A finding in a few words.
 pub(in super::super) fn title(finding: &RankedCause) -> String {
     match finding.cause {
-        Cause::Cpu if is_competing(finding) => "Other processes keep the cores busy".to_owned(),
-        Cause::Cpu => "Few of the cores are allowed".to_owned(),
-        Cause::Memory => "Memory has room for few workers".to_owned(),
-        Cause::Workers => "Fewer workers than would pay".to_owned(),
-        Cause::SourceRead => "Reading the source is slow".to_owned(),
-        Cause::StoreLatency => "Round trips to the store are slow".to_owned(),
-        Cause::StoreBandwidth => "Store write bandwidth is saturated".to_owned(),
-        Cause::Sessions => "Too few sessions with the store".to_owned(),
-        Cause::Locks => "Others hold locks or partitions".to_owned(),
-        Cause::Commit => "Commits are slow".to_owned(),
-        Cause::OversizedPartition => "One partition is much larger than the others".to_owned(),
-        Cause::Retries => "Attempts fail and are retried".to_owned(),
-        Cause::OwnLimit => {
+        LimitingCause::Cpu if is_competing(finding) => "Other processes keep the cores busy".to_owned(),
+        LimitingCause::Cpu => "Few of the cores are allowed".to_owned(),
+        LimitingCause::Memory => "Memory has room for few workers".to_owned(),
+        LimitingCause::Workers => "Fewer workers than would pay".to_owned(),
+        LimitingCause::SourceRead => "Reading the source is slow".to_owned(),
+        LimitingCause::StoreLatency => "Round trips to the store are slow".to_owned(),
+        LimitingCause::StoreBandwidth => "Store write bandwidth is saturated".to_owned(),
+        LimitingCause::Sessions => "Too few sessions with the store".to_owned(),
+        LimitingCause::Locks => "Others hold locks or partitions".to_owned(),
+        LimitingCause::Commit => "Commits are slow".to_owned(),
+        LimitingCause::OversizedPartition => "One partition is much larger than the others".to_owned(),
+        LimitingCause::Retries => "Attempts fail and are retried".to_owned(),
+        LimitingCause::OwnLimit => {
             let name = finding
                 .setting
                 .as_ref()

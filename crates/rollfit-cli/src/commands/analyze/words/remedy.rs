@@ -1,6 +1,6 @@
 //! Remedies: what to change, what that gains, what can go wrong, how to go back.
 
-use rollfit_analysis::{Cause, Change, RankedCause, Remedy, Watch};
+use rollfit_analysis::{Change, LimitingCause, RankedCause, Remedy, Watch};
 use rollfit_job::record::Header;
 use rollfit_job::store::AppliesWhen;
 
@@ -31,7 +31,7 @@ pub(super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
 }
 
 /// What to do, as an order.
-pub(super) fn action(cause: Cause, change: &Change) -> String {
+pub(super) fn action(cause: LimitingCause, change: &Change) -> String {
     match change {
         Change::Setting { name, after: Some(after), .. } => format!("Set `{}`", setting(name, after)),
         Change::Setting { name, before: Some(before), .. } => {
@@ -43,32 +43,34 @@ pub(super) fn action(cause: Cause, change: &Change) -> String {
 }
 
 /// What to do outside rollfit.
-const fn outside(cause: Cause) -> &'static str {
+const fn outside(cause: LimitingCause) -> &'static str {
     match cause {
-        Cause::Cpu => {
+        LimitingCause::Cpu => {
             "Leave the cores to this run: move other work away, run when it rests, or raise the control group's limit"
         }
-        Cause::Memory => {
+        LimitingCause::Memory => {
             "Give this process more memory: raise the limit of its control group, or free what others hold"
         }
-        Cause::Sessions => {
+        LimitingCause::Sessions => {
             "Allow this process more sessions: raise the store's limit, or end sessions of others"
         }
-        Cause::SourceRead => {
+        LimitingCause::SourceRead => {
             "Make the source faster to read: put it on a faster disk, or nearer to this machine"
         }
-        Cause::StoreLatency => {
+        LimitingCause::StoreLatency => {
             "Shorten the way to the store: bring this process and the store closer together"
         }
-        Cause::StoreBandwidth => {
+        LimitingCause::StoreBandwidth => {
             "Give the store more write bandwidth, or store less: fewer metrics or windows"
         }
-        Cause::Commit => "Make commits faster",
-        Cause::Locks => {
+        LimitingCause::Commit => "Make commits faster",
+        LimitingCause::Locks => {
             "Let the holders finish, or end them; do not run two jobs over the same partitions at once"
         }
-        Cause::Retries => "Fix what makes attempts fail",
-        Cause::Workers | Cause::OversizedPartition | Cause::OwnLimit => "Change the setting",
+        LimitingCause::Retries => "Fix what makes attempts fail",
+        LimitingCause::Workers | LimitingCause::OversizedPartition | LimitingCause::OwnLimit => {
+            "Change the setting"
+        }
     }
 }
 

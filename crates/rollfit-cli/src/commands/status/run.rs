@@ -89,7 +89,7 @@ pub(super) struct Problem {
 
 impl RunStatus {
     /// How the run of a record is; `is_running` says whether its process was there when the record was read.
-    pub(super) fn of(path: &Path, record: Record, is_running: bool) -> Self {
+    pub(super) fn new(path: &Path, record: Record, is_running: bool) -> Self {
         let state = match &record.end {
             Some(end) if end.interrupted => RunState::Interrupted,
             Some(_) => RunState::Finished,
@@ -108,7 +108,7 @@ impl RunStatus {
             record: path.display().to_string(),
             took_s: took_ms as f64 / 1e3,
             totals,
-            now: live.as_ref().map(Now::of),
+            now: live.as_ref().map(Now::new),
             silent_s: live.as_ref().and_then(|_| live::silent_s(path)),
             problems: problems(&record),
             header: record.header,
@@ -118,7 +118,7 @@ impl RunStatus {
 }
 
 impl Now {
-    fn of(live: &Live) -> Self {
+    fn new(live: &Live) -> Self {
         let moment = &live.moment;
         let worker = |lane: &rollfit_job::activity::LaneState| WorkerNow {
             worker: lane.worker,
