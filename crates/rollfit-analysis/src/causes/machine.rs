@@ -1,7 +1,7 @@
 //! Causes on the machine: cores that other processes take or that a control group withholds, memory, and limits that the
 //! configuration sets. Cores that are full with the run's own work are no fault: that is what they are for.
 
-use super::super::observation::Observation;
+use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;

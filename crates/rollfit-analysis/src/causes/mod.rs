@@ -14,7 +14,7 @@ use rollfit_job::store::AppliesWhen;
 
 use self::fix::Fix;
 use super::analysis::Estimate;
-use super::observation::Observation;
+use super::ranked_cause::Observation;
 use super::ranked_cause::{CombinedGain, LimitingCause, RankedCause, Remedy};
 use super::run_facts::RunFacts;
 use super::scaling::divided;

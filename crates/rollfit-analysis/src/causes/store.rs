@@ -3,8 +3,8 @@
 
 use rollfit_job::activity::Activity;
 
-use super::super::observation::{Observation, WaitedFor};
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
+use super::super::ranked_cause::{Observation, WaitedFor};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
 use super::super::work::Station;

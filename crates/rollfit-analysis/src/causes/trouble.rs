@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::demand::{Demand, written};
-use super::super::observation::Observation;
+use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::{RunFacts, held};
 use super::super::scenario::Scenario;

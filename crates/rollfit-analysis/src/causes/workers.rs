@@ -5,7 +5,7 @@ use rollfit_job::spec::{Order, Workers};
 use rollfit_job::store::AppliesWhen;
 
 use super::super::demand::written;
-use super::super::observation::Observation;
+use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;

@@ -6,7 +6,7 @@ use rollfit_job::spec::{Origin, Setting};
 
 use super::limit::limit;
 use super::observation::observation;
-use super::remedy::{self, applies};
+use super::remedy::{self, applies_briefly};
 use super::run::origin;
 use super::{Fact, code};
 use crate::format::{estimated_factor, estimated_time, percent, quantity, time};
@@ -65,6 +65,38 @@ pub(in super::super) fn title(finding: &RankedCause) -> String {
     }
 }
 
+/// What to do outside rollfit.
+pub(super) const fn outside(cause: LimitingCause) -> &'static str {
+    match cause {
+        LimitingCause::Cpu => {
+            "Leave the cores to this run: move other work away, run when it rests, or raise the control group's limit"
+        }
+        LimitingCause::Memory => {
+            "Give this process more memory: raise the limit of its control group, or free what others hold"
+        }
+        LimitingCause::Sessions => {
+            "Allow this process more sessions: raise the store's limit, or end sessions of others"
+        }
+        LimitingCause::SourceRead => {
+            "Make the source faster to read: put it on a faster disk, or nearer to this machine"
+        }
+        LimitingCause::StoreLatency => {
+            "Shorten the way to the store: bring this process and the store closer together"
+        }
+        LimitingCause::StoreBandwidth => {
+            "Give the store more write bandwidth, or store less: fewer metrics or windows"
+        }
+        LimitingCause::Commit => "Make commits faster",
+        LimitingCause::Locks => {
+            "Let the holders finish, or end them; do not run two jobs over the same partitions at once"
+        }
+        LimitingCause::Retries => "Fix what makes attempts fail",
+        LimitingCause::Workers | LimitingCause::OversizedPartition | LimitingCause::OwnLimit => {
+            "Change the setting"
+        }
+    }
+}
+
 /// Whether it is other processes that take the cores, and not a limit.
 fn is_competing(finding: &RankedCause) -> bool {
     let taken = finding.evidence.iter().find_map(|observation| match observation {
@@ -118,7 +150,7 @@ pub(in super::super) fn steps(analysis: &Analysis) -> Vec<String> {
             Some(format!(
                 "{} (applies {})",
                 remedy::action(finding.cause, &remedy.change),
-                applies(remedy.applies)
+                applies_briefly(remedy.applies)
             ))
         })
         .collect()

@@ -4,6 +4,7 @@ use rollfit_analysis::{Change, LimitingCause, RankedCause, Remedy, Watch};
 use rollfit_job::record::Header;
 use rollfit_job::store::AppliesWhen;
 
+use super::finding::outside;
 use super::limit::limit;
 use super::observation::for_what;
 use super::store_advice::store_advice;
@@ -39,38 +40,6 @@ pub(super) fn action(cause: LimitingCause, change: &Change) -> String {
         }
         Change::Setting { name, .. } => format!("Remove `{name}`"),
         _ => outside(cause).to_owned(),
-    }
-}
-
-/// What to do outside rollfit.
-const fn outside(cause: LimitingCause) -> &'static str {
-    match cause {
-        LimitingCause::Cpu => {
-            "Leave the cores to this run: move other work away, run when it rests, or raise the control group's limit"
-        }
-        LimitingCause::Memory => {
-            "Give this process more memory: raise the limit of its control group, or free what others hold"
-        }
-        LimitingCause::Sessions => {
-            "Allow this process more sessions: raise the store's limit, or end sessions of others"
-        }
-        LimitingCause::SourceRead => {
-            "Make the source faster to read: put it on a faster disk, or nearer to this machine"
-        }
-        LimitingCause::StoreLatency => {
-            "Shorten the way to the store: bring this process and the store closer together"
-        }
-        LimitingCause::StoreBandwidth => {
-            "Give the store more write bandwidth, or store less: fewer metrics or windows"
-        }
-        LimitingCause::Commit => "Make commits faster",
-        LimitingCause::Locks => {
-            "Let the holders finish, or end them; do not run two jobs over the same partitions at once"
-        }
-        LimitingCause::Retries => "Fix what makes attempts fail",
-        LimitingCause::Workers | LimitingCause::OversizedPartition | LimitingCause::OwnLimit => {
-            "Change the setting"
-        }
     }
 }
 
@@ -120,6 +89,16 @@ fn before_and_after(change: &Change) -> (String, String) {
         Change::Attempts { failed } => {
             (format!("{} failed and were retried", plural(*failed, "attempt")), "no attempt fails".to_owned())
         }
+    }
+}
+
+/// When a change takes effect, in a word or two.
+pub(super) const fn applies_briefly(applies: AppliesWhen) -> &'static str {
+    match applies {
+        AppliesWhen::AtOnce => "at once",
+        AppliesWhen::NewSessions => "to new sessions",
+        AppliesWhen::NextRun => "with the next run",
+        AppliesWhen::StoreRestart => "after a restart of the store",
     }
 }
 

@@ -1,27 +1,18 @@
 //! What the stores of a run advise about a finding. A record names the kinds of its stores; none is opened.
 
-use rollfit_analysis::LimitingCause;
+use rollfit_analysis::{LimitingCause, StoreRole};
 use rollfit_job::record::Header;
-use rollfit_job::store::{Advice, Bottleneck};
+use rollfit_job::store::Advice;
 
-use super::remedy::applies;
+use super::remedy::applies_briefly;
 use crate::stores;
 
 /// What the store behind a cause advises, a sentence each.
 pub(super) fn store_advice(cause: LimitingCause, header: &Header) -> Vec<String> {
-    let (kind, bottleneck) = match cause {
-        LimitingCause::SourceRead => (&header.source_kind, Bottleneck::SourceReads),
-        LimitingCause::StoreLatency => (&header.sink_kind, Bottleneck::RoundTrips),
-        LimitingCause::StoreBandwidth => (&header.sink_kind, Bottleneck::WriteBandwidth),
-        LimitingCause::Sessions => (&header.sink_kind, Bottleneck::TooFewSessions),
-        LimitingCause::Locks => (&header.sink_kind, Bottleneck::LockWaits),
-        LimitingCause::Commit => (&header.sink_kind, Bottleneck::SlowCommits),
-        LimitingCause::Cpu
-        | LimitingCause::Memory
-        | LimitingCause::Workers
-        | LimitingCause::OversizedPartition
-        | LimitingCause::Retries
-        | LimitingCause::OwnLimit => return Vec::new(),
+    let Some((role, bottleneck)) = cause.store_bottleneck() else { return Vec::new() };
+    let kind = match role {
+        StoreRole::Source => &header.source_kind,
+        StoreRole::Sink => &header.sink_kind,
     };
     stores::kind_named(kind)
         .map(|kind| kind.advice(bottleneck))
@@ -42,7 +33,7 @@ fn sentence(advice: &Advice) -> String {
         advice.action,
         statement.unwrap_or_default(),
         advice.place,
-        applies(advice.applies)
+        applies_briefly(advice.applies)
     )
 }
 
