@@ -64,7 +64,7 @@ import_workload() {
     [ -d "$shared/data/m1" ] || { echo "there is no $shared/data/m1: set ROLLFIT_SHARED"; exit 1; }
     mkdir -p "$dir"
     [ -d "$dir/fx/sources" ] || "$rollfit" import --quiet --format parquet --into "parquet:$dir/fx" "$shared"/data/m1/*/*.parquet
-    sed -e "s#parquet:./fx#parquet:$dir/fx#" -e 's#^keys = .*#keys = "all"#' crates/rollfit-job/src/spec/example.toml >"$dir/rollfit.toml"
+    sed -e "s#parquet:./fx#parquet:$dir/fx#" -e 's#^keys = .*#keys = "all"#' crates/rollfit-job/src/config/example.toml >"$dir/rollfit.toml"
 }
 
 seconds() { local start=$EPOCHREALTIME; "$@" >/dev/null; awk "BEGIN {printf \"%.2f\", $EPOCHREALTIME - $start}"; }
@@ -192,7 +192,7 @@ production() {
     start_server
     echo "import: $(seconds "$rollfit" import --quiet --format parquet --into "$url" "$shared"/data/m1/*/*.parquet) s"
     # In a replacement `&` would be what was found.
-    sed -e "s#parquet:./fx#${url//&/\\&}#" -e 's/^keys = .*/keys = "all"/' crates/rollfit-job/src/spec/example.toml >"$dir/postgres.toml"
+    sed -e "s#parquet:./fx#${url//&/\\&}#" -e 's/^keys = .*/keys = "all"/' crates/rollfit-job/src/config/example.toml >"$dir/postgres.toml"
     "$rollfit" run --quiet --config "$dir/postgres.toml"
     echo "a further run: $(seconds "$rollfit" run --quiet --config "$dir/postgres.toml") s"
     "$rollfit" verify --quiet --quick --config "$dir/postgres.toml"

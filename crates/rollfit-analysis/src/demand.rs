@@ -20,11 +20,11 @@ pub(super) struct Demand {
     pub(super) stretch: f64,
     /// Times in which neither this process computes nor the worker waits for a core, by activity.
     pub(super) reading_s: f64,
-    pub(super) asking_s: f64,
+    pub(super) querying_s: f64,
     pub(super) sending_s: f64,
     pub(super) committing_s: f64,
     pub(super) waiting_s: f64,
-    pub(super) braking_s: f64,
+    pub(super) throttled_s: f64,
     pub(super) pausing_s: f64,
 }
 
@@ -51,21 +51,21 @@ impl Demand {
         let stretch = sum.stretch();
         let each_s = |us: u64| us as f64 / 1e6 / sum.partitions as f64;
         let blocked_s = |activity: Activity| {
-            (each_s(sum.wall_us.of(activity)) - stretch * each_s(sum.cpu_us.of(activity))).max(0.0)
+            (each_s(sum.wall_us.get(activity)) - stretch * each_s(sum.cpu_us.get(activity))).max(0.0)
         };
         Self {
             partitions: sum.partitions,
             rows: sum.rows as f64 / sum.partitions as f64,
             bytes: sum.bytes as f64 / sum.partitions as f64,
-            wall_s: each_s(sum.wall_us.total_us() - sum.wall_us.of(Activity::Idle)),
+            wall_s: each_s(sum.wall_us.total_us() - sum.wall_us.get(Activity::Idle)),
             cpu_s: each_s(sum.cpu_us.total_us()),
             stretch,
             reading_s: blocked_s(Activity::Reading),
-            asking_s: blocked_s(Activity::Asking) + blocked_s(Activity::Connecting),
+            querying_s: blocked_s(Activity::Querying) + blocked_s(Activity::Connecting),
             sending_s: blocked_s(Activity::Sending),
             committing_s: blocked_s(Activity::Committing),
             waiting_s: blocked_s(Activity::Waiting),
-            braking_s: blocked_s(Activity::Braking),
+            throttled_s: blocked_s(Activity::Throttled),
             pausing_s: blocked_s(Activity::Pausing),
         }
     }
@@ -79,11 +79,11 @@ impl Demand {
             wall_s: self.wall_s * times,
             cpu_s: self.cpu_s * times,
             reading_s: self.reading_s * times,
-            asking_s: self.asking_s * times,
+            querying_s: self.querying_s * times,
             sending_s: self.sending_s * times,
             committing_s: self.committing_s * times,
             waiting_s: self.waiting_s * times,
-            braking_s: self.braking_s * times,
+            throttled_s: self.throttled_s * times,
             pausing_s: self.pausing_s * times,
             ..*self
         }
@@ -91,7 +91,7 @@ impl Demand {
 
     /// What it waits for the store that is written to.
     pub(super) fn store_s(&self) -> f64 {
-        self.asking_s + self.sending_s + self.committing_s
+        self.querying_s + self.sending_s + self.committing_s
     }
 }
 
@@ -109,7 +109,7 @@ impl Sum {
     /// How many times as long as its processor time work takes that needs nothing but a core.
     fn stretch(&self) -> f64 {
         const PURE: [Activity; 2] = [Activity::Computing, Activity::Encoding];
-        let sum = |times: &Times| PURE.into_iter().map(|activity| times.of(activity)).sum::<u64>() as f64;
+        let sum = |times: &Times| PURE.into_iter().map(|activity| times.get(activity)).sum::<u64>() as f64;
         let (wall_us, cpu_us) = (sum(&self.wall_us), sum(&self.cpu_us));
         if cpu_us > 0.0 { (wall_us / cpu_us).max(1.0) } else { 1.0 }
     }

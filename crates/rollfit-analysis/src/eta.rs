@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_that_were_hired_on_the_way_count_soon() {
+    fn workers_that_were_started_on_the_way_count_soon() {
         let hired = |at_s| if at_s < 20 { 1 } else { 4 };
         assert_estimates(&run(200, 0, hired, 120), (200.0 - 42.0) / 0.4);
     }

@@ -29,7 +29,7 @@ pub(super) fn eta_vs_observed(record: &Record) -> Option<EtaVsObserved> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rollfit_job::record::{End, Sample};
+    use rollfit_job::record::{RunEnd, Sample};
     use rollfit_job::watch::Totals;
 
     /// A run that ends a partition a second.
@@ -39,7 +39,7 @@ mod tests {
         let sample = |at| Sample { at_ms: 1000 * at, workers: 1, totals: totals(at), ..Sample::default() };
         Record {
             samples: (0..=100).map(sample).collect(),
-            end: Some(End { at_ms: 100_000, totals: totals(100), interrupted: false }),
+            end: Some(RunEnd { at_ms: 100_000, totals: totals(100), interrupted: false }),
             ..Record::default()
         }
     }
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn a_run_that_did_not_finish_has_no_eta_to_compare() {
         assert_eq!(eta_vs_observed(&Record { end: None, ..steady() }), None);
-        let interrupted = steady().end.map(|end| End { interrupted: true, ..end });
+        let interrupted = steady().end.map(|end| RunEnd { interrupted: true, ..end });
         assert_eq!(eta_vs_observed(&Record { end: interrupted, ..steady() }), None);
     }
 }

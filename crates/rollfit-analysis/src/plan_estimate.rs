@@ -51,7 +51,7 @@ mod tests {
     use rollfit_job::activity::Times;
     use rollfit_job::partition::Partition;
     use rollfit_job::record::PartitionOutcome::{Done, Failed, Written};
-    use rollfit_job::record::{End, Header, PartitionEnd, PartitionOutcome};
+    use rollfit_job::record::{Header, PartitionEnd, PartitionOutcome, RunEnd};
     use rollfit_job::watch::Totals;
 
     /// A run of 10 s, whose workers ended partitions like this: worker, outcome, rows.
@@ -72,7 +72,7 @@ mod tests {
         Record {
             header: Header { run: "r".to_owned(), started: "s".to_owned(), ..Header::default() },
             partitions: ends.iter().map(end).collect(),
-            end: Some(End { at_ms: 10_000, totals: Totals::default(), interrupted: true }),
+            end: Some(RunEnd { at_ms: 10_000, totals: Totals::default(), interrupted: true }),
             ..Record::default()
         }
     }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_run_that_took_no_time_still_has_a_finite_rate() {
-        let end = End { at_ms: 0, totals: Totals::default(), interrupted: false };
+        let end = RunEnd { at_ms: 0, totals: Totals::default(), interrupted: false };
         let record = Record { end: Some(end), ..record(&[(0, Written, 1_000)]) };
         let estimate = PlanEstimate::from_record(&record, 1).unwrap();
         assert!(estimate.seconds > 0.0 && estimate.rows_per_s.is_finite(), "{estimate:?}");

@@ -1,8 +1,8 @@
 //! [`RankedCause`]: something that costs time, the observations that speak for it, and what to do about it.
 
 use rollfit_job::activity::Activity;
+use rollfit_job::config::Setting;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Setting;
 use rollfit_job::store::{AppliesWhen, Bottleneck};
 use serde::{Deserialize, Serialize};
 

@@ -196,12 +196,12 @@ pub(super) fn activities(record: &Record) -> Vec<ActivityShare> {
     let total_us = wall.total_us().max(1) as f64;
     let share = |activity: Activity| ActivityShare {
         activity,
-        wall_s: wall.of(activity) as f64 / 1e6,
-        cpu_s: cpu.of(activity) as f64 / 1e6,
-        share: wall.of(activity) as f64 / total_us,
+        wall_s: wall.get(activity) as f64 / 1e6,
+        cpu_s: cpu.get(activity) as f64 / 1e6,
+        share: wall.get(activity) as f64 / total_us,
     };
     let mut shares: Vec<ActivityShare> =
-        Activity::ALL.into_iter().filter(|activity| wall.of(*activity) > 0).map(share).collect();
+        Activity::ALL.into_iter().filter(|activity| wall.get(*activity) > 0).map(share).collect();
     shares.sort_by(|a, b| b.wall_s.total_cmp(&a.wall_s));
     shares
 }

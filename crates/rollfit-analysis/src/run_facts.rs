@@ -12,9 +12,9 @@ use super::step_series::StepSeries;
 use super::variant::plausible;
 use super::work::{Cores, Work};
 use rollfit_job::activity::Activity;
+use rollfit_job::config::{Order, Setting, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, PartitionEnd, PartitionOutcome, Record, WorkerCeiling};
-use rollfit_job::spec::{Order, Setting, Workers};
 use rollfit_job::watch::{Totals, WaitKind};
 use rollfit_job::workers::{auto_workers_max, workers_with_sessions};
 
@@ -93,21 +93,21 @@ impl<'a> RunFacts<'a> {
     pub(super) fn locked_s(&self) -> f64 {
         let for_sessions = self.scenario.ceilings.sessions.is_some_and(|most| self.workers_max() > most);
         let waiting_s = if for_sessions { 0.0 } else { self.demand.waiting_s };
-        waiting_s + self.locked_while_asking_s()
+        waiting_s + self.locked_while_querying_s()
     }
 
     /// How long a partition waits for small answers, locks apart.
     pub(super) fn asked_s(&self) -> f64 {
-        (self.demand.asking_s - self.locked_while_asking_s()).max(0.0)
+        (self.demand.querying_s - self.locked_while_querying_s()).max(0.0)
     }
 
     /// Sessions that the store says wait for locks, of those that ask it small things.
-    fn locked_while_asking_s(&self) -> f64 {
+    fn locked_while_querying_s(&self) -> f64 {
         let waits = self.observed.waits.iter();
         let locked: f64 =
             waits.filter(|((kind, _), _)| *kind == WaitKind::Lock).map(|(_, count)| count).sum();
         let each_s = locked * self.took_s / self.demand.partitions as f64;
-        (each_s - self.demand.waiting_s).clamp(0.0, self.demand.asking_s)
+        (each_s - self.demand.waiting_s).clamp(0.0, self.demand.querying_s)
     }
 
     /// What at least `sessions_min` sessions waited for within the store, on average.
@@ -248,8 +248,9 @@ fn rows(record: &Record, mean: f64) -> Vec<f64> {
 /// The share of the time for round trips and the commit that a partition costs whatever its size, by how these times
 /// grew with the rows.
 fn fixed_share(record: &Record, demand: &Demand) -> f64 {
-    let asked_us =
-        |end: &PartitionEnd| (end.wall_us.of(Activity::Asking) + end.wall_us.of(Activity::Committing)) as f64;
+    let asked_us = |end: &PartitionEnd| {
+        (end.wall_us.get(Activity::Querying) + end.wall_us.get(Activity::Committing)) as f64
+    };
     let mean_us = written(record).map(asked_us).sum::<f64>() / demand.partitions as f64;
     let about = written(record).map(|end| (end.rows as f64 - demand.rows, asked_us(end) - mean_us));
     let (covariance, variance) = about.fold((0.0, 0.0), |(xy, xx), (x, y)| (xy + x * y, xx + x * x));

@@ -143,7 +143,7 @@ fn modelled_max(facts: &RunFacts<'_>) -> usize {
 /// How long the whole job would take, by what it took and the model's difference.
 fn job_s(facts: &RunFacts<'_>, workers: usize) -> Option<Estimate> {
     let scenario = &facts.scenario;
-    let there = Scenario { workers: rollfit_job::spec::Workers::Fixed(workers), ..scenario.clone() };
+    let there = Scenario { workers: rollfit_job::config::Workers::Fixed(workers), ..scenario.clone() };
     Some(divided(facts.job_s(), scenario.gain(&there))).filter(|job_s| job_s.expected.is_finite())
 }
 

@@ -8,7 +8,7 @@ use super::network::WORKERS_MAX;
 use super::schedule::{largest_first, takes_s};
 use super::variant::Variant;
 use super::work::{Cores, Station, Work};
-use rollfit_job::spec::{Order, Workers};
+use rollfit_job::config::{Order, Workers};
 use rollfit_job::workers::{settled_workers, workers_beside};
 
 /// So many partitions at the end of a job are played through one by one.
@@ -95,7 +95,7 @@ impl Scenario {
             Order::LargestFirst => Cow::Owned(largest_first(&self.rows)),
         };
         // What does not grow with its rows makes a small partition as long as one of a few rows more.
-        let fixed_s = self.fixed_share * (work.asking_s + work.at(Station::Committing).demand_s);
+        let fixed_s = self.fixed_share * (work.querying_s + work.at(Station::Committing).demand_s);
         let fixed = fixed_s / work.alone_s();
         let alike = |rows: &f64| rows * (1.0 - fixed) + work.rows * fixed;
         // While thousands are left, every worker has one: only the last have to be played through.

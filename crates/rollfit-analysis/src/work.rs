@@ -17,7 +17,7 @@ pub(super) struct Work {
     pub(super) hidden_cpu_s: f64,
     pub(super) cores: Cores,
     /// Small questions, and opening sessions.
-    pub(super) asking_s: f64,
+    pub(super) querying_s: f64,
     /// Waits that are nobody's work.
     pub(super) pausing_s: f64,
     /// Each that workers share, by [`Station`].
@@ -76,8 +76,8 @@ impl Work {
             store_cpu_s: waited_cpu_s,
             hidden_cpu_s: store_cpu_s - waited_cpu_s,
             cores,
-            asking_s: demand.asking_s * rest,
-            pausing_s: demand.pausing_s + demand.waiting_s + demand.braking_s,
+            querying_s: demand.querying_s * rest,
+            pausing_s: demand.pausing_s + demand.waiting_s + demand.throttled_s,
             shared: [demand.reading_s, demand.sending_s, demand.committing_s].map(shared),
             cores_max: None,
             bytes_per_s_max: None,
@@ -99,7 +99,7 @@ impl Work {
             servers: shared.servers,
             competing_cores: 0.0,
         };
-        let alone = [self.core_station(), QueueStation::delay(self.asking_s + self.pausing_s)];
+        let alone = [self.core_station(), QueueStation::delay(self.querying_s + self.pausing_s)];
         Network { stations: alone.into_iter().chain(self.shared.iter().map(shared)).collect() }
     }
 

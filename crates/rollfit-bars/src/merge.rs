@@ -12,10 +12,9 @@ use std::path::PathBuf;
 use rollfit_job::import::{Bar, NewBars};
 use serde::Serialize;
 
-use crate::error::{ImportError, Place, Unit};
-use crate::origin::Lines;
-use crate::shown::shown;
-use crate::{BarFile, may_be_same};
+use crate::bar_file::{BarFile, may_be_same};
+use crate::error::{FileLine, ImportError, RowUnit, shown};
+use crate::rows::lines::Lines;
 
 /// What joining the files of a key dropped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -38,7 +37,7 @@ pub struct KeyBars {
 #[derive(Debug, Clone, PartialEq)]
 struct Origin {
     path: PathBuf,
-    unit: Unit,
+    unit: RowUnit,
     lines: Lines,
 }
 
@@ -73,12 +72,12 @@ impl KeyBars {
     /// # Panics
     /// If there is no such bar.
     #[must_use]
-    pub fn place(&self, index: usize) -> Place {
+    pub fn file_line(&self, index: usize) -> FileLine {
         assert!(index < self.bars.len(), "bar {index} of {}", self.bars.len());
         let after = self.stretches.partition_point(|stretch| stretch.first_index <= index);
         let Stretch { first_index, file, first_in_file } = self.stretches[after - 1];
         let origin = &self.origins[file];
-        Place::new(&origin.path, origin.unit, origin.lines.line(first_in_file + index - first_index))
+        FileLine::new(&origin.path, origin.unit, origin.lines.line(first_in_file + index - first_index))
     }
 }
 
@@ -88,7 +87,7 @@ impl NewBars for KeyBars {
     }
 
     fn origin(&self, index: usize) -> Box<dyn Display + '_> {
-        Box::new(self.place(index))
+        Box::new(self.file_line(index))
     }
 }
 
@@ -206,16 +205,16 @@ impl Merger {
     fn contradiction(&self, file: usize, index: usize, last: usize) -> ImportError {
         let Bar { instant_us, close } = self.inputs[file].0[index];
         let origin = &self.merged.origins[file];
-        let place = Place::new(&origin.path, origin.unit, origin.lines.line(index));
-        let (earlier, earlier_close) = (self.merged.place(last), self.merged.bars[last].close);
+        let place = FileLine::new(&origin.path, origin.unit, origin.lines.line(index));
+        let (earlier, earlier_close) = (self.merged.file_line(last), self.merged.bars[last].close);
         ImportError::Contradiction { place, close, earlier, earlier_close, instant_us }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::FileReport;
     use super::*;
+    use crate::rows::file_report::FileReport;
 
     fn file(name: &str, key: &str, rows: &[(i64, f64)]) -> BarFile {
         let mut lines = Lines::default();
@@ -255,7 +254,7 @@ mod tests {
         let files =
             vec![file("a", "k", &[(1, 1.0), (3, 3.0)]), file("b", "k", &[(2, 2.0), (3, 3.0), (4, 4.0)])];
         let merged = merge(files, false).unwrap();
-        let places: Vec<String> = (0..4).map(|index| merged["k"].place(index).to_string()).collect();
+        let places: Vec<String> = (0..4).map(|index| merged["k"].file_line(index).to_string()).collect();
         assert_eq!(places, ["a:2", "b:2", "a:3", "b:4"]);
         assert_eq!(merged["k"].paths().count(), 2);
     }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollfit_bars::{Format, Zone};
+use rollfit_job::config::Workers;
 use rollfit_job::month::Month;
 use rollfit_job::partition::Selector;
-use rollfit_job::spec::Workers;
 use rollfit_job::state::State;
 
 /// Exact rolling-regression features over partitioned time series.

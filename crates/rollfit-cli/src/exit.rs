@@ -1,8 +1,8 @@
 //! [`Exit`]: the exit codes, part of the contract; and [`Failure`]: an error with the code it leads to.
 
 use rollfit_bars::ImportError;
+use rollfit_job::config::ConfigError;
 use rollfit_job::plan::PlanError;
-use rollfit_job::spec::SpecError;
 use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::{error_chain, foreign};
 
@@ -63,7 +63,7 @@ impl Failure {
     }
 
     /// The error with everything that led to it.
-    fn of(exit: Exit, error: &dyn std::error::Error) -> Self {
+    fn from_error(exit: Exit, error: &dyn std::error::Error) -> Self {
         Self { exit, lines: vec![error_chain(error)] }
     }
 
@@ -82,9 +82,9 @@ impl Failure {
     }
 }
 
-impl From<SpecError> for Failure {
+impl From<ConfigError> for Failure {
     /// The notes of a configuration's error have lines of their own.
-    fn from(error: SpecError) -> Self {
+    fn from(error: ConfigError) -> Self {
         let lines = error.to_string().lines().map(|line| foreign::message(line).into_owned()).collect();
         Self { exit: Exit::Usage, lines }
     }
@@ -96,7 +96,7 @@ impl From<StoreError> for Failure {
             Fault::Unreachable => Exit::Unreachable,
             Fault::Transient | Fault::Permanent => Exit::Failed,
         };
-        Self::of(exit, &error)
+        Self::from_error(exit, &error)
     }
 }
 
@@ -104,8 +104,8 @@ impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         match error {
             PlanError::Store(error) => error.into(),
-            PlanError::Spec(error) => error.into(),
-            error => Self::of(Exit::Usage, &error),
+            PlanError::Config(error) => error.into(),
+            error => Self::from_error(Exit::Usage, &error),
         }
     }
 }
@@ -123,12 +123,12 @@ impl From<ImportError> for Failure {
             | ImportError::Options { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
-        Self::of(exit, &error)
+        Self::from_error(exit, &error)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::of(Exit::Failed, &error)
+        Self::from_error(Exit::Failed, &error)
     }
 }

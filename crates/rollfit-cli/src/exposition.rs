@@ -1,6 +1,6 @@
 //! [`Exposition`]: figures in the text format of Prometheus.
 //!
-//! Holds true: every name begins with `rollfit_`; units are seconds and bytes; a figure that is unknown is not there.
+//! Invariants: every name begins with `rollfit_`; units are seconds and bytes; a figure that is unknown is not there.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use rollfit_job::foreign;
 
 /// Whether a figure can fall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum MetricKind {
     /// It only rises.
     Counter,
     /// It rises and falls.
@@ -24,19 +24,19 @@ pub(crate) struct Exposition {
 impl Exposition {
     /// Adds a figure that only rises.
     pub(crate) fn counter(&mut self, name: &str, help: &str, value: impl Into<Option<f64>>) {
-        self.labelled(name, Kind::Counter, help, value.into().map(|value| (&[][..], value)));
+        self.labelled(name, MetricKind::Counter, help, value.into().map(|value| (&[][..], value)));
     }
 
     /// Adds a figure that rises and falls.
     pub(crate) fn gauge(&mut self, name: &str, help: &str, value: impl Into<Option<f64>>) {
-        self.labelled(name, Kind::Gauge, help, value.into().map(|value| (&[][..], value)));
+        self.labelled(name, MetricKind::Gauge, help, value.into().map(|value| (&[][..], value)));
     }
 
     /// Adds a figure once for each set of labels; nothing where there are none.
     pub(crate) fn labelled<'a>(
         &mut self,
         name: &str,
-        kind: Kind,
+        kind: MetricKind,
         help: &str,
         samples: impl IntoIterator<Item = (&'a [(&'a str, &'a str)], f64)>,
     ) {
@@ -44,7 +44,7 @@ impl Exposition {
         if samples.peek().is_none() {
             return;
         }
-        let kind = if kind == Kind::Counter { "counter" } else { "gauge" };
+        let kind = if kind == MetricKind::Counter { "counter" } else { "gauge" };
         let _ = writeln!(self.text, "# HELP rollfit_{name} {help}\n# TYPE rollfit_{name} {kind}");
         for (labels, value) in samples {
             let _ = writeln!(self.text, "rollfit_{name}{} {value}", in_braces(labels));
@@ -78,7 +78,12 @@ mod tests {
         let mut out = Exposition::default();
         out.counter("rows_total", "Rows.", 1_500_000.0);
         out.gauge("load1", "Load.", None);
-        out.labelled("run_info", Kind::Gauge, "Run.", [(&[("config", "a\"b\\c\nd"), ("run", "r")][..], 1.0)]);
+        out.labelled(
+            "run_info",
+            MetricKind::Gauge,
+            "Run.",
+            [(&[("config", "a\"b\\c\nd"), ("run", "r")][..], 1.0)],
+        );
         let expected = "# HELP rollfit_rows_total Rows.\n# TYPE rollfit_rows_total counter\nrollfit_rows_total 1500000\n\
             # HELP rollfit_run_info Run.\n# TYPE rollfit_run_info gauge\n\
             rollfit_run_info{config=\"a\\\"b\\\\c\\nd\",run=\"r\"} 1\n";

@@ -73,7 +73,7 @@ fn worker_cores(last: &Moment, now: &Moment) -> BTreeMap<usize, f64> {
     let us = (now.at - last.at).as_micros().max(1) as f64;
     let before = |worker: usize| last.lanes.iter().find(|lane| lane.worker == worker);
     let cores = now.lanes.iter().map(|lane| {
-        // A worker that was dismissed and hired again counts from nothing.
+        // A worker that was retired and started again counts from nothing.
         let earlier_us = before(lane.worker).map_or(0, |before| before.cpu_us);
         let used_us = lane.cpu_us.checked_sub(earlier_us).unwrap_or(lane.cpu_us);
         (lane.worker, used_us as f64 / us)
@@ -140,6 +140,6 @@ mod tests {
         let live = tracker.follow(&moment(2, 0, vec![lane(0, 1_400_000), lane(1, 250_000)]));
         assert_eq!(live.worker_cores, BTreeMap::from([(0, 0.5), (1, 0.25)]));
         let live = tracker.follow(&moment(3, 0, vec![lane(0, 100_000)]));
-        assert_eq!(live.worker_cores, BTreeMap::from([(0, 0.1)]), "hired again, it counts from nothing");
+        assert_eq!(live.worker_cores, BTreeMap::from([(0, 0.1)]), "started again, it counts from nothing");
     }
 }

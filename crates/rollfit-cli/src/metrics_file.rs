@@ -1,7 +1,7 @@
 //! [`MetricsFile`]: a run's figures in the text format of Prometheus, for the textfile collector of node_exporter, which
 //! reads the file whenever it is asked.
 //!
-//! Holds true: the file is replaced as a whole, at the start, every 15 seconds and at the end; what is unknown is not in it.
+//! Invariants: the file is replaced as a whole, at the start, every 15 seconds and at the end; what is unknown is not in it.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -12,7 +12,7 @@ use rollfit_job::lock::lock;
 use rollfit_job::record::{Event, Header, PartitionOutcome};
 
 use crate::exit::Failure;
-use crate::exposition::{Exposition, Kind};
+use crate::exposition::{Exposition, MetricKind};
 use crate::live::Live;
 use crate::logging;
 use crate::replace::replace;
@@ -36,7 +36,7 @@ struct Figures {
     /// How it ended: whether it was interrupted.
     ended: Option<bool>,
     written_at: Instant,
-    told: bool,
+    has_warned: bool,
 }
 
 impl MetricsFile {
@@ -54,7 +54,7 @@ impl MetricsFile {
             left_alone: 0,
             ended: None,
             written_at: Instant::now(),
-            told: false,
+            has_warned: false,
         };
         replace(path, text(header, &figures).as_bytes()).map_err(|error| {
             Failure::usage(format!("--metrics-file: cannot write {}: {error}", path.display()))
@@ -92,8 +92,8 @@ impl MetricsFile {
     fn write(&self, figures: &mut Figures) {
         figures.written_at = Instant::now();
         let written = replace(&self.path, text(&self.header, figures).as_bytes());
-        if let (Err(error), false) = (written, figures.told) {
-            figures.told = true;
+        if let (Err(error), false) = (written, figures.has_warned) {
+            figures.has_warned = true;
             logging::warn(&format!(
                 "--metrics-file: cannot write {}: {error}; the run goes on",
                 self.path.display()
@@ -124,7 +124,7 @@ fn run(out: &mut Exposition, header: &Header, figures: &Figures) {
         ("config", &header.config),
         ("sink", &header.sink_kind),
     ];
-    out.labelled("run_info", Kind::Gauge, "The run that these figures are of.", [(&labels[..], 1.0)]);
+    out.labelled("run_info", MetricKind::Gauge, "The run that these figures are of.", [(&labels[..], 1.0)]);
     let started = header.started.parse().ok().map(|time: jiff::Timestamp| time.as_millisecond() as f64 / 1e3);
     out.gauge("run_start_time_seconds", "When the run began, since 1970.", started);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|now| now.as_secs_f64());
@@ -164,9 +164,9 @@ fn workers(out: &mut Exposition, figures: &Figures) {
         ("activity_cpu_seconds_total", "Processor time by activity, of ended partitions.", &figures.cpu),
     ] {
         let labels = Activity::ALL.map(|activity| [("activity", activity.name())]);
-        let seconds = Activity::ALL.map(|activity| times.of(activity) as f64 / 1e6);
+        let seconds = Activity::ALL.map(|activity| times.get(activity) as f64 / 1e6);
         let samples = labels.iter().zip(seconds).map(|(label, seconds)| (&label[..], seconds));
-        out.labelled(name, Kind::Counter, help, samples);
+        out.labelled(name, MetricKind::Counter, help, samples);
     }
 }
 

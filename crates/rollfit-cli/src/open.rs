@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rollfit_job::Job;
+use rollfit_job::config::{JobConfig, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::partition::Selector;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, partitions};
-use rollfit_job::spec::{Spec, Workers};
 use rollfit_job::store::{Purpose, Sink, Source};
 use rollfit_job::watch::Machine;
 
@@ -20,14 +20,14 @@ use crate::paths::dir_of_config;
 use crate::stores::Stores;
 
 /// Reads the configuration and the environment.
-pub(crate) fn spec(arguments: &ConfigArguments) -> Result<Spec, Failure> {
+pub(crate) fn config(arguments: &ConfigArguments) -> Result<JobConfig, Failure> {
     let path = &arguments.config;
     // Asked first: what is read may be a pipe, which is then gone.
     let dir = dir_of_config(path);
     let text = read_config(path)?;
     let variables =
         std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-    Spec::parse_in(&dir, &text, variables)
+    JobConfig::parse_in(&dir, &text, variables)
         .map_err(|error| Failure::from(error).after(&format!("{}:", path.display())))
 }
 
@@ -52,12 +52,12 @@ fn read_config(path: &Path) -> Result<String, Failure> {
 
 /// As [`partitions`]; a store that is lost on the way is waited for.
 pub(crate) fn planned(
-    spec: &Spec,
+    config: &JobConfig,
     source: &dyn Source,
     sink: &dyn Sink,
     only: &[Selector],
 ) -> Result<Vec<Partition>, PlanError> {
-    patiently(|| match partitions(spec, source, sink, only) {
+    patiently(|| match partitions(config, source, sink, only) {
         Err(PlanError::Store(error)) => Err(error),
         other => Ok(other),
     })?
@@ -65,7 +65,7 @@ pub(crate) fn planned(
 
 /// A job with its stores open and its partitions selected.
 pub(crate) struct OpenJob {
-    pub(crate) spec: Spec,
+    pub(crate) config: JobConfig,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) partitions: Vec<Partition>,
@@ -87,17 +87,17 @@ impl OpenJob {
     fn open(arguments: &SelectArguments, purpose: Purpose) -> Result<Self, Failure> {
         // Before the stores are opened: its first sample tells of the time since then.
         let machine = machine::here();
-        let spec = spec(&arguments.config)?;
-        let stores = Stores::open(&spec, purpose)?;
+        let config = config(&arguments.config)?;
+        let stores = Stores::open(&config, purpose)?;
         let (source, sink) = (stores.source(), stores.sink());
-        let partitions = planned(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
-        let workers = arguments.workers.unwrap_or(spec.run.workers);
-        Ok(Self { spec, source, sink, partitions, workers, machine })
+        let partitions = planned(&config, source.as_ref(), sink.as_ref(), &arguments.only)?;
+        let workers = arguments.workers.unwrap_or(config.run.workers);
+        Ok(Self { config, source, sink, partitions, workers, machine })
     }
 
     pub(crate) fn job(&self) -> Job<'_> {
         Job {
-            spec: &self.spec,
+            config: &self.config,
             source: self.source.as_ref(),
             sink: self.sink.as_ref(),
             workers: self.workers,

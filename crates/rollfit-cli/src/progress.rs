@@ -35,7 +35,7 @@ impl Progress {
     /// Shows the run as it is now.
     pub(crate) fn show(&self, live: &Live) {
         if let Some(screen) = &self.screen {
-            screen.show(&lines(&self.header, live, screen.room()));
+            screen.show(&lines(&self.header, live, screen.size()));
         }
     }
 
@@ -47,7 +47,7 @@ impl Progress {
     }
 
     /// One event, with what every JSON line carries.
-    fn tell(&self, at: Try<'_>, stage: &str, serious: bool, message: &str) {
+    fn log_event(&self, at: Try<'_>, stage: &str, serious: bool, message: &str) {
         let (partition, attempt) = (at.partition.to_string(), at.attempt);
         if logging::is_json() && serious {
             tracing::warn!(
@@ -81,7 +81,7 @@ impl Progress {
     /// A worker begins a stage of a partition.
     pub(crate) fn stage(&self, at: Try<'_>, stage: Stage) {
         if logging::is_json() {
-            self.tell(at, stage.name(), false, "begins");
+            self.log_event(at, stage.name(), false, "begins");
         }
     }
 
@@ -107,7 +107,12 @@ impl Progress {
             return;
         }
         let cause = cause_of(error);
-        self.tell(at, "retry", !known, &format!("{cause}; trying again in {:.1} s", pause.as_secs_f64()));
+        self.log_event(
+            at,
+            "retry",
+            !known,
+            &format!("{cause}; trying again in {:.1} s", pause.as_secs_f64()),
+        );
     }
 
     /// A partition has ended.
@@ -119,24 +124,29 @@ impl Progress {
         match outcome {
             Outcome::Written { was, receipt, bytes, join_loss } => {
                 let (rows, bytes) = (count(receipt.stored.rows), crate::format::bytes(*bytes));
-                self.tell(at, "written", false, &format!("was {was}, {rows} rows, {bytes}, {seconds:.2} s"));
+                self.log_event(
+                    at,
+                    "written",
+                    false,
+                    &format!("was {was}, {rows} rows, {bytes}, {seconds:.2} s"),
+                );
                 if let Some(loss) = join_loss {
-                    self.tell(at, "join", true, &join_loss::sentence(loss));
+                    self.log_event(at, "join", true, &join_loss::sentence(loss));
                 }
             }
-            Outcome::AlreadyDone => self.tell(at, "done", false, "nothing to do"),
+            Outcome::AlreadyDone => self.log_event(at, "done", false, "nothing to do"),
             Outcome::LeftAlone(assessment) => {
                 let message = format!("left alone, it is {}: {}", assessment.state, assessment.cause);
-                self.tell(at, "left-alone", true, &message);
+                self.log_event(at, "left-alone", true, &message);
             }
             Outcome::Held(holder) => {
-                self.tell(at, "held", false, &format!("{holder} has it, trying again later"));
+                self.log_event(at, "held", false, &format!("{holder} has it, trying again later"));
             }
             Outcome::Failed(error) => {
-                self.tell(at, "failed", true, &format!("failed: {}", cause_of(error)));
+                self.log_event(at, "failed", true, &format!("failed: {}", cause_of(error)));
             }
-            Outcome::Abandoned => self.tell(at, "abandoned", true, "rolled back"),
-            other => self.tell(at, "ended", false, &format!("{other:?}")),
+            Outcome::Abandoned => self.log_event(at, "abandoned", true, "rolled back"),
+            other => self.log_event(at, "ended", false, &format!("{other:?}")),
         }
     }
 }

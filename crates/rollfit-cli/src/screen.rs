@@ -4,7 +4,7 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rollfit_job::foreign;
 
-use crate::view::Room;
+use crate::view::ScreenSize;
 
 /// Lines that stay at the end of what a terminal shows.
 pub(crate) struct Screen {
@@ -34,9 +34,9 @@ impl Screen {
     }
 
     /// How much room there is now: one row is left for the cursor.
-    pub(crate) fn room(&self) -> Room {
+    pub(crate) fn size(&self) -> ScreenSize {
         let (rows, columns) = self.terminal.size();
-        Room { columns: usize::from(columns), rows: usize::from(rows).saturating_sub(1) }
+        ScreenSize { columns: usize::from(columns), rows: usize::from(rows).saturating_sub(1) }
     }
 
     /// Shows these lines in place of those before.

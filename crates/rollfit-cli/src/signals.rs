@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first finishes the partitions in hand, a second, or the end of a grace period, rolls back
+//! SIGINT and SIGTERM: the first finishes the partitions in progress, a second, or the end of a grace period, rolls back
 //! what is uncommitted. SIGXFSZ: a file at its limit is an error of that file, and not the end of the process.
 //!
 //! Invariants: the process ends within [`ROLLBACK_MAX`] of the last signal, whatever its threads wait for: a disk, a
@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rollfit_job::stop::Stop;
+use rollfit_job::stop_signal::StopSignal;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
@@ -27,21 +27,21 @@ pub(crate) fn make_file_limits_errors() {
 }
 
 /// Turns signals into wishes to stop, from now until the process ends.
-pub(crate) fn heed(stop: &Stop, grace: Option<Duration>) -> std::io::Result<()> {
+pub(crate) fn handle_signals(stop: &StopSignal, grace: Option<Duration>) -> std::io::Result<()> {
     on_each_signal(stop, move |stop, say| {
-        if stop.is_wanted() {
+        if stop.requested() {
             stop.abandon();
             say("rolling back what is not committed");
         } else {
             stop.finish();
-            say("finishing the partitions in hand; a second signal rolls them back");
+            say("finishing the partitions in progress; a second signal rolls them back");
             abandon_after(stop, grace);
         }
     })
 }
 
 /// Turns the first signal into the end of a command that has little to roll back.
-pub(crate) fn heed_at_once(stop: &Stop) -> std::io::Result<()> {
+pub(crate) fn stop_at_first_signal(stop: &StopSignal) -> std::io::Result<()> {
     on_each_signal(stop, |stop, say| {
         stop.abandon();
         say("stopping");
@@ -49,8 +49,8 @@ pub(crate) fn heed_at_once(stop: &Stop) -> std::io::Result<()> {
 }
 
 fn on_each_signal(
-    stop: &Stop,
-    act: impl Fn(&Stop, &dyn Fn(&'static str)) + Send + 'static,
+    stop: &StopSignal,
+    act: impl Fn(&StopSignal, &dyn Fn(&'static str)) + Send + 'static,
 ) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let (messages, speech) = mpsc::channel::<&'static str>();
@@ -69,11 +69,11 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()
 }
 
 /// Ends the process when a roll back takes too long.
-fn end_when_overdue(stop: &Stop, say: &dyn Fn(&'static str)) {
+fn end_when_overdue(stop: &StopSignal, say: &dyn Fn(&'static str)) {
     const PAUSE: Duration = Duration::from_millis(100);
     /// Enough for a message, where anybody reads it.
     const LAST_WORD: Duration = Duration::from_millis(300);
-    while !stop.is_abandoning() {
+    while !stop.abandon_requested() {
         std::thread::sleep(PAUSE);
     }
     std::thread::sleep(ROLLBACK_MAX);
@@ -82,7 +82,7 @@ fn end_when_overdue(stop: &Stop, say: &dyn Fn(&'static str)) {
     signal_hook::low_level::exit(Exit::Interrupted as i32);
 }
 
-fn abandon_after(stop: &Stop, grace: Option<Duration>) {
+fn abandon_after(stop: &StopSignal, grace: Option<Duration>) {
     let Some(grace) = grace else { return };
     let after = stop.clone();
     let waiting = spawn("grace period", move || {

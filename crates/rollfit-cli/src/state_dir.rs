@@ -1,7 +1,7 @@
 //! [`StateDir`]: where the records of runs are kept: `$ROLLFIT_STATE_DIR`, else `rollfit` in the user's state directory of
 //! the XDG base directory specification.
 //!
-//! Holds true: `runs/RUN.jsonl` is the record of a run, `runs/RUN.live.json` how it is now, gone when it has ended. A
+//! Invariants: `runs/RUN.jsonl` is the record of a run, `runs/RUN.live.json` how it is now, gone when it has ended. A
 //! process that runs holds a lock on its record, so that others know it from one that was killed. Nothing here is needed
 //! for a run: where there is no such directory, or its disk is full, runs go on without records. What is not a record, or
 //! has lost its beginning, is never taken for the newest.

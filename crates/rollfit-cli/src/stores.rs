@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use rollfit_job::config::{JobConfig, StoreConfig};
 use rollfit_job::error_chain;
-use rollfit_job::spec::{Place, Spec};
 use rollfit_job::store::{Fault, Purpose, Sink, Source, Store, StoreError, StoreKind};
 use rollfit_parquet::Parquet;
 use rollfit_postgres::Postgres;
@@ -12,15 +12,15 @@ use crate::exit::Failure;
 
 const KINDS: [&dyn StoreKind; 2] = [&Parquet, &Postgres];
 
-/// The kind of store at `place`. The URL is not repeated in errors: it may hold a password.
-pub(crate) fn kind_of(place: &Place) -> Result<&'static dyn StoreKind, Failure> {
+/// The kind of store at `store`. The URL is not repeated in errors: it may hold a password.
+pub(crate) fn kind_of(store: &StoreConfig) -> Result<&'static dyn StoreKind, Failure> {
     let forms = || KINDS.map(StoreKind::url_form).join(", or ");
     let (scheme, _) =
-        place.url.split_once(':').ok_or_else(|| Failure::usage(format!("a store is written {}", forms())))?;
+        store.url.split_once(':').ok_or_else(|| Failure::usage(format!("a store is written {}", forms())))?;
     let kind = KINDS.into_iter().find(|kind| kind.schemes().contains(&scheme));
     let kind =
         kind.ok_or_else(|| Failure::usage(format!("there is no store `{scheme}:`; write {}", forms())))?;
-    opened(kind.check(place))?;
+    opened(kind.check(store))?;
     Ok(kind)
 }
 
@@ -47,10 +47,10 @@ pub(crate) struct Stores {
 
 impl Stores {
     /// Opens the stores of a job: one where the two are the same.
-    pub(crate) fn open(spec: &Spec, purpose: Purpose) -> Result<Self, Failure> {
-        let is_one = spec.source == spec.sink.place;
-        let source = open(&spec.source, spec, if is_one { purpose } else { Purpose::Read })?;
-        let sink = if is_one { source.clone() } else { open(&spec.sink.place, spec, purpose)? };
+    pub(crate) fn open(config: &JobConfig, purpose: Purpose) -> Result<Self, Failure> {
+        let is_one = config.source == config.sink.store;
+        let source = open(&config.source, config, if is_one { purpose } else { Purpose::Read })?;
+        let sink = if is_one { source.clone() } else { open(&config.sink.store, config, purpose)? };
         Ok(Self { source, sink, is_one })
     }
 
@@ -76,10 +76,10 @@ impl Stores {
 }
 
 /// Opens where the features of a job go.
-pub(crate) fn open_sink(spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Sink>, Failure> {
-    Ok(open(&spec.sink.place, spec, purpose)?.sink())
+pub(crate) fn open_sink(config: &JobConfig, purpose: Purpose) -> Result<Arc<dyn Sink>, Failure> {
+    Ok(open(&config.sink.store, config, purpose)?.sink())
 }
 
-fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Store>, Failure> {
-    opened(kind_of(place)?.open(place, spec, purpose))
+fn open(store: &StoreConfig, config: &JobConfig, purpose: Purpose) -> Result<Arc<dyn Store>, Failure> {
+    opened(kind_of(store)?.open(store, config, purpose))
 }

@@ -1,7 +1,7 @@
 //! A run as a trace that chrome://tracing and Perfetto show: a lane a worker with the partitions it did, and how many
 //! workers, rows a second and cores there were over time.
 //!
-//! Holds true: within a partition its activities are laid one after the other in a fixed order, each as long as all of its
+//! Invariants: within a partition its activities are laid one after the other in a fixed order, each as long as all of its
 //! parts together: they are sums, and not the instants at which a worker did this or that. The file is whole JSON at any
 //! time.
 
@@ -101,8 +101,8 @@ fn partition(end: &PartitionEnd) -> impl Iterator<Item = Value> {
     let mut from_us = begun_us;
     let activities = Activity::ALL.into_iter().filter(|&activity| activity != Activity::Idle);
     let parts = activities.filter_map(move |activity| {
-        let to_us = (from_us + end.wall_us.of(activity)).min(ended_us);
-        let args = json!({ "cpu_us": end.cpu_us.of(activity) });
+        let to_us = (from_us + end.wall_us.get(activity)).min(ended_us);
+        let args = json!({ "cpu_us": end.cpu_us.get(activity) });
         let part =
             (to_us > from_us).then(|| slice(activity.name(), "activity", end.worker, from_us..to_us, args));
         from_us = to_us;

@@ -1,6 +1,6 @@
 //! What people see of a run while it goes on: the same lines on the run's own terminal and in `rollfit status`.
 //!
-//! Holds true: there are no more lines, and no longer ones, than the terminal has room for; what is unknown is left out or
+//! Invariants: there are no more lines, and no longer ones, than the terminal has room for; what is unknown is left out or
 //! said to be unavailable, never 0.
 
 use rollfit_job::activity::LaneState;
@@ -12,28 +12,28 @@ use crate::live::Live;
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
+pub(crate) struct ScreenSize {
     pub(crate) columns: usize,
     pub(crate) rows: usize,
 }
 
-impl Room {
+impl ScreenSize {
     /// As much as it takes.
-    pub(crate) const ENOUGH: Room = Room { columns: usize::MAX, rows: usize::MAX };
+    pub(crate) const ENOUGH: ScreenSize = ScreenSize { columns: usize::MAX, rows: usize::MAX };
 }
 
 /// A run as it is now.
-pub(crate) fn lines(header: &Header, live: &Live, room: Room) -> Vec<String> {
+pub(crate) fn lines(header: &Header, live: &Live, size: ScreenSize) -> Vec<String> {
     let moment = &live.moment;
     let mut lines = vec![progress(live), pace(header, live), machine(header, &moment.machine)];
     lines.extend(moment.store.as_ref().map(store));
-    let left = room.rows.saturating_sub(lines.len()).max(1);
+    let left = size.rows.saturating_sub(lines.len()).max(1);
     let shown = if moment.lanes.len() <= left { moment.lanes.len() } else { left - 1 };
     lines.extend(moment.lanes[..shown].iter().map(|lane| worker(lane, live)));
     if shown < moment.lanes.len() {
         lines.push(format!("and {} more", moment.lanes.len() - shown));
     }
-    lines.iter().map(|line| line.chars().take(room.columns).collect()).collect()
+    lines.iter().map(|line| line.chars().take(size.columns).collect()).collect()
 }
 
 /// `███░░░ 120/336 partitions, 0:41 elapsed, 1:12 to go (1:05 to 1:30)`
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_run_is_shown_with_what_its_workers_do_and_what_is_unknown_is_said_so() {
-        let lines = lines(&Header::default(), &live(1), Room::ENOUGH);
+        let lines = lines(&Header::default(), &live(1), ScreenSize::ENOUGH);
         assert_eq!(lines[0], "████░░░░░░░░ 112/336 partitions, 0:41 elapsed, 1:12 to go (1:05 to 1:01:30)");
         assert_eq!(lines[1], "0 rows/s, 0 B/s, 1 retry, 0 failed");
         assert_eq!(lines[2], "CPU unavailable; load unavailable; memory unavailable");
@@ -162,11 +162,11 @@ mod tests {
     #[test]
     fn a_run_fits_the_room_there_is() {
         for (rows, columns) in [(1, 10), (5, 80), (24, 80), (9, 20)] {
-            let lines = lines(&Header::default(), &live(20), Room { columns, rows });
+            let lines = lines(&Header::default(), &live(20), ScreenSize { columns, rows });
             assert!(lines.len() <= rows.max(4), "{lines:?}");
             assert!(lines.iter().all(|line| line.chars().count() <= columns));
         }
-        let lines = lines(&Header::default(), &live(20), Room { columns: 80, rows: 10 });
+        let lines = lines(&Header::default(), &live(20), ScreenSize { columns: 80, rows: 10 });
         assert_eq!((lines.len(), lines[9].as_str()), (10, "and 14 more"));
     }
 }

@@ -1,7 +1,7 @@
 //! [`Activity`]: what a worker does at this moment, and how long it did each thing. Whoever begins something else says so
 //! with [`enter`], on the worker's own thread; what nobody said belongs to the activity around it.
 //!
-//! Holds true: between [`start`] and [`lap`] every microsecond belongs to exactly one activity. On threads
+//! Invariants: between [`start`] and [`lap`] every microsecond belongs to exactly one activity. On threads
 //! that are no workers nothing is counted.
 
 use std::cell::RefCell;
@@ -27,7 +27,7 @@ pub enum Activity {
     /// Opens a session with the store.
     Connecting,
     /// Asks the store small things: receipts, tables, locks.
-    Asking,
+    Querying,
     /// Reads the source.
     Reading,
     /// Joins, fits, derives metrics, sums up.
@@ -39,7 +39,7 @@ pub enum Activity {
     /// Makes what was handed over durable and visible: keys, statistics, receipt, commit.
     Committing,
     /// Holds itself back, because the configuration limits what it may use.
-    Braking,
+    Throttled,
     /// Waits before trying a partition again.
     Pausing,
 }
@@ -50,13 +50,13 @@ impl Activity {
         Activity::Idle,
         Activity::Waiting,
         Activity::Connecting,
-        Activity::Asking,
+        Activity::Querying,
         Activity::Reading,
         Activity::Computing,
         Activity::Encoding,
         Activity::Sending,
         Activity::Committing,
-        Activity::Braking,
+        Activity::Throttled,
         Activity::Pausing,
     ];
 
@@ -66,13 +66,13 @@ impl Activity {
             Activity::Idle => "idle",
             Activity::Waiting => "waiting",
             Activity::Connecting => "connecting",
-            Activity::Asking => "asking",
+            Activity::Querying => "querying",
             Activity::Reading => "reading",
             Activity::Computing => "computing",
             Activity::Encoding => "encoding",
             Activity::Sending => "sending",
             Activity::Committing => "committing",
-            Activity::Braking => "braking",
+            Activity::Throttled => "throttled",
             Activity::Pausing => "pausing",
         }
     }
@@ -90,7 +90,7 @@ pub struct Times {
 
 impl Times {
     /// The microseconds of one.
-    pub fn of(&self, activity: Activity) -> u64 {
+    pub fn get(&self, activity: Activity) -> u64 {
         self.us[activity as usize]
     }
 
@@ -115,10 +115,10 @@ impl Times {
 
 impl Serialize for Times {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let taken = Activity::ALL.into_iter().filter(|&activity| self.of(activity) > 0);
+        let taken = Activity::ALL.into_iter().filter(|&activity| self.get(activity) > 0);
         let mut map = serializer.serialize_map(None)?;
         for activity in taken {
-            map.serialize_entry(activity.name(), &self.of(activity))?;
+            map.serialize_entry(activity.name(), &self.get(activity))?;
         }
         map.end()
     }
@@ -309,9 +309,9 @@ mod tests {
         }
         assert_eq!(lane.state().activity, Activity::Idle);
         let (wall, cpu) = lap();
-        assert!(wall.of(Activity::Waiting) >= 5000);
-        assert!(cpu.of(Activity::Waiting) <= wall.of(Activity::Waiting));
-        assert_eq!(lap().0.of(Activity::Waiting), 0);
+        assert!(wall.get(Activity::Waiting) >= 5000);
+        assert!(cpu.get(Activity::Waiting) <= wall.get(Activity::Waiting));
+        assert_eq!(lap().0.get(Activity::Waiting), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! [`adopt`](fn@adopt): trusts features that another program stored. Where every row of a partition agrees with what the
 //! source gives, see [`crate::compare`], they get a receipt and are from then on done as if they were ours.
 //!
-//! Holds true: no feature is changed. What is compared cannot change until the receipt is committed.
+//! Invariants: no feature is changed. What is compared cannot change until the receipt is committed.
 
 use crate::Job;
 use crate::check::{CheckOutcome, check_each};
@@ -9,8 +9,8 @@ use crate::compare::{Compared, compare_rows};
 use crate::foreign;
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::receipt::{Definition, Input, Receipt};
-use crate::stop::Stop;
+use crate::receipt::{Definition, Receipt};
+use crate::stop_signal::StopSignal;
 use crate::store::{Claim, Found, StoreError, Write};
 
 /// What became of the features of another program.
@@ -30,7 +30,7 @@ pub enum Adoption {
 pub fn adopt(
     job: &Job<'_>,
     partitions: &[Partition],
-    stop: &Stop,
+    stop: &StopSignal,
     ended: &(dyn Fn(&Partition, &CheckOutcome<Adoption>) + Sync),
 ) -> Vec<CheckOutcome<Adoption>> {
     check_each(job, partitions, stop, ended, |partition| adopt_one(job, partition, stop))
@@ -39,13 +39,13 @@ pub fn adopt(
 fn adopt_one(
     job: &Job<'_>,
     partition: &Partition,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> Result<CheckOutcome<Adoption>, StoreError> {
     if let Some(outcome) = nothing_to_adopt(&job.sink.found(partition)?) {
         return Ok(outcome);
     }
     // Read before the claim: one store session at a time.
-    let panel = Panel::read(job.source, job.spec, partition)?;
+    let panel = Panel::read(job.source, job.config, partition)?;
     let mut slot = match job.sink.claim(partition, Write::Replace)? {
         Claim::Taken(slot) => slot,
         Claim::Held(holder) => {
@@ -56,15 +56,15 @@ fn adopt_one(
         return Ok(outcome);
     }
     let (compared, stored) = compare_rows(job, &panel, None, slot.read()?.as_mut(), stop)?;
-    if stop.is_wanted() {
+    if stop.requested() {
         return Ok(CheckOutcome::Skipped);
     }
     if !compared.is_clean() {
         return Ok(CheckOutcome::Checked(Adoption::Differs(compared)));
     }
-    let definition = Definition::of(job.spec);
+    let definition = Definition::from_config(job.config);
     let output = job.sink.output(partition);
-    slot.adopt(&Receipt { output, definition, input: Input::of(&panel), stored })?;
+    slot.adopt(&Receipt { output, definition, input: panel.input(), stored })?;
     Ok(CheckOutcome::Checked(Adoption::Adopted(compared)))
 }
 

@@ -3,7 +3,7 @@
 
 use crate::Job;
 use crate::partition::Partition;
-use crate::stop::Stop;
+use crate::stop_signal::StopSignal;
 use crate::store::StoreError;
 use crate::workers::for_each;
 
@@ -37,12 +37,12 @@ impl<T> CheckOutcome<T> {
 pub(crate) fn check_each<T: Send>(
     job: &Job<'_>,
     partitions: &[Partition],
-    stop: &Stop,
+    stop: &StopSignal,
     ended: &(dyn Fn(&Partition, &CheckOutcome<T>) + Sync),
     check: impl Fn(&Partition) -> Result<CheckOutcome<T>, StoreError> + Sync,
 ) -> Vec<CheckOutcome<T>> {
     for_each(partitions, job.workers.count(partitions.len()), |partition| {
-        if stop.is_wanted() {
+        if stop.requested() {
             return CheckOutcome::Skipped;
         }
         let outcome = check(partition).unwrap_or_else(CheckOutcome::Failed);

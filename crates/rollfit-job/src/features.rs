@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use rollfit::{FitColumns, Grid, Kernel, Metric};
 
+use crate::config::{JobConfig, Series};
 use crate::panel::Panel;
 use crate::receipt::{NoValue, Stored};
-use crate::spec::{Series, Spec};
 use crate::store::{FeatureTile, Grouping, Rounding};
 
-/// Computes the features of a spec. Holds the memory of one tile, whatever the number of rows.
+/// Computes the features of a config. Holds the memory of one tile, whatever the number of rows.
 pub struct FeatureEngine {
     series: Vec<SeriesEngine>,
     tile_rows: usize,
@@ -26,12 +26,12 @@ struct SeriesEngine {
 }
 
 impl FeatureEngine {
-    /// An engine for the series of `spec`.
-    pub fn new(spec: &Spec) -> Self {
-        let series: Vec<SeriesEngine> = spec.series.iter().map(SeriesEngine::new).collect();
+    /// An engine for the series of `config`.
+    pub fn new(config: &JobConfig) -> Self {
+        let series: Vec<SeriesEngine> = config.series.iter().map(SeriesEngine::new).collect();
         Self {
             tile_rows: series.iter().map(|series| series.kernel.tile_rows()).max().unwrap_or(1),
-            feature_count: spec.feature_count(),
+            feature_count: config.feature_count(),
             series,
             values: Vec::new(),
         }
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn features_without_a_value_are_counted_by_cause() {
-        let spec = Spec::parse(crate::spec::EXAMPLE, []).unwrap();
+        let config = JobConfig::parse(crate::config::EXAMPLE, []).unwrap();
         let mut values: Vec<f64> = (0..2000).map(|i| f64::from(i % 7)).collect();
         values[1000] = f64::NAN;
         values[1700] = 1e101;
@@ -308,7 +308,7 @@ mod tests {
             join_loss: None,
         };
         let mut cells = 0;
-        let stored = FeatureEngine::new(&spec)
+        let stored = FeatureEngine::new(&config)
             .compute(&panel, Grouping::Together, None, |tile| {
                 cells += tile.values.iter().filter(|value| value.is_nan()).count() as u64;
                 Ok::<(), ()>(())

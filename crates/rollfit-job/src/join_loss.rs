@@ -2,8 +2,8 @@
 //!
 //! Rows before another series' first instant of all do not count: a series that is made of another one begins later.
 
+use crate::config::{JobConfig, Series};
 use crate::partition::Partition;
-use crate::spec::{Series, Spec};
 use crate::store::Source;
 
 /// The rows of one series that another series lacks, of the series that loses the largest share.
@@ -39,23 +39,23 @@ impl Sides {
     pub(crate) fn join_loss(
         &self,
         source: &dyn Source,
-        spec: &Spec,
+        config: &JobConfig,
         partition: &Partition,
     ) -> Option<JoinLoss> {
-        let loss_max = spec.run.join_loss_max;
+        let loss_max = config.run.join_loss_max;
         let lost = |rows: &Vec<i64>| rows.len() - self.joined_us.len();
         if !self.instants_us.iter().any(|rows| lost(rows) as f64 > loss_max * rows.len() as f64) {
             return None;
         }
-        let firsts_us = self.firsts_us(source, spec, partition);
-        let losses = (0..spec.series.len()).map(|at| self.loss_of(at, &spec.series, &firsts_us));
+        let firsts_us = self.firsts_us(source, config, partition);
+        let losses = (0..config.series.len()).map(|at| self.loss_of(at, &config.series, &firsts_us));
         let worst = losses.max_by(|a, b| a.share().total_cmp(&b.share()));
         worst.filter(|loss| loss.share() > loss_max)
     }
 
     /// The first instant of all of each series; the lowest there is where it lies before the partition, and where the
     /// source does not say: then every lost row counts.
-    fn firsts_us(&self, source: &dyn Source, spec: &Spec, partition: &Partition) -> Vec<i64> {
+    fn firsts_us(&self, source: &dyn Source, config: &JobConfig, partition: &Partition) -> Vec<i64> {
         let first_us =
             |(series, rows): (&Series, &Vec<i64>)| match source.months(&series.of_key(&partition.key)) {
                 Ok(months) if months.is_none_or(|(first, _)| first >= partition.period.month()) => {
@@ -63,7 +63,7 @@ impl Sides {
                 }
                 _ => i64::MIN,
             };
-        spec.series.iter().zip(&self.instants_us).map(first_us).collect()
+        config.series.iter().zip(&self.instants_us).map(first_us).collect()
     }
 
     fn loss_of(&self, at: usize, series: &[Series], firsts_us: &[i64]) -> JoinLoss {

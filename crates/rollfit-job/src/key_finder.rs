@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Once;
 
+use crate::config::{JobConfig, Keys, Series};
 use crate::keys::FoundKeys;
-use crate::spec::{Keys, Series, Spec};
 
 /// Finds the keys of a source. Where the job is about all keys, it names once the tables that belong to none.
 pub struct KeyFinder {
@@ -14,9 +14,9 @@ pub struct KeyFinder {
 }
 
 impl KeyFinder {
-    /// For the job `spec`.
-    pub fn new(spec: &Spec) -> Self {
-        Self { wants_all: spec.keys == Keys::All, named: Once::new() }
+    /// For the job `config`.
+    pub fn new(config: &JobConfig) -> Self {
+        Self { wants_all: config.keys == Keys::All, named: Once::new() }
     }
 
     /// The keys among `tables`, all that a source has.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::config::Series;
 use crate::foreign;
 use crate::partition::check_key;
-use crate::spec::Series;
 
 /// The keys that a source's tables make up, where `keys = "all"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,11 +60,11 @@ fn missing_table(series: &[Series], tables: &BTreeSet<String>, key: &str) -> Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{EXAMPLE, Spec};
+    use crate::config::{EXAMPLE, JobConfig};
 
     fn found(tables: &[&str]) -> FoundKeys {
-        let spec = Spec::parse(EXAMPLE, std::iter::empty()).unwrap();
-        FoundKeys::new(&spec.series, &tables.iter().map(|&table| table.to_owned()).collect())
+        let config = JobConfig::parse(EXAMPLE, std::iter::empty()).unwrap();
+        FoundKeys::new(&config.series, &tables.iter().map(|&table| table.to_owned()).collect())
     }
 
     #[test]

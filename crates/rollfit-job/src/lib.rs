@@ -1,17 +1,19 @@
-//! The job: what to compute ([`spec`]), which partitions and in what state ([`plan`], [`state`]), the workers that do
+//! The job: what to compute ([`config`]), which partitions and in what state ([`plan`], [`state`]), the workers that do
 //! them ([`run`]), the check of what was stored ([`verify`]), and how features that another program stored are trusted
 //! ([`compare`](mod@compare), [`adopt`](mod@adopt)).
 //!
-//! Holds true: the job knows stores only through the traits in [`store`]; the bytes of a feature are the store's
+//! Invariants: the job knows stores only through the traits in [`store`]; the bytes of a feature are the store's
 //! business, its bits are the kernel's. What is done is recorded in the store alone, as a [`receipt`].
 
 pub mod activity;
 pub mod adopt;
 pub mod check;
 pub mod compare;
+pub mod config;
 pub mod features;
 pub mod foreign;
 pub mod import;
+mod input;
 pub mod join_loss;
 pub mod key_finder;
 pub mod keys;
@@ -24,28 +26,28 @@ pub mod period;
 pub mod plan;
 pub mod receipt;
 pub mod record;
+mod row_sample;
 pub mod run;
-mod sample;
-pub mod spec;
 pub mod state;
-pub mod stop;
+pub mod stop_signal;
 pub mod store;
+mod store_error;
 pub mod unfilled;
 pub mod verify;
 pub mod watch;
 pub mod workers;
 
-/// What a job works with: its spec, where series come from, where features go, how many partitions at once, and on what
+/// What a job works with: its config, where series come from, where features go, how many partitions at once, and on what
 /// machine.
 pub struct Job<'a> {
     /// What to compute.
-    pub spec: &'a spec::Spec,
+    pub config: &'a config::JobConfig,
     /// Where series come from.
     pub source: &'a dyn store::Source,
     /// Where features go.
     pub sink: &'a dyn store::Sink,
     /// How many partitions are worked on at once.
-    pub workers: spec::Workers,
+    pub workers: config::Workers,
     /// The machine it works on.
     pub machine: &'a dyn watch::Machine,
 }

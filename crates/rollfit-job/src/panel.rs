@@ -1,9 +1,9 @@
 //! [`Panel`]: the series of a partition, joined on the instant.
 
+use crate::config::{JobConfig, Series};
 use crate::join_loss::{JoinLoss, Sides};
 use crate::partition::Partition;
-use crate::spec::{Series, Spec};
-use crate::store::{Rows, Snapshot, Source, StoreError};
+use crate::store::{SeriesRows, Snapshot, Source, StoreError};
 
 /// The joined rows of a partition, with those before it that its windows may reach.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,14 +25,15 @@ impl Panel {
     ///
     /// # Errors
     /// Those of the source.
-    pub fn read(source: &dyn Source, spec: &Spec, partition: &Partition) -> Result<Self, StoreError> {
-        let wanted_rows = spec.lookback_rows();
+    pub fn read(source: &dyn Source, config: &JobConfig, partition: &Partition) -> Result<Self, StoreError> {
+        let wanted_rows = config.lookback_rows();
         let mut snapshot =
-            source.snapshot(&spec.series_of_key(&partition.key), partition.period, wanted_rows)?;
+            source.snapshot(&config.series_of_key(&partition.key), partition.period, wanted_rows)?;
         let span_us = partition.period.span_us();
         let start_us = span_us.start;
-        let month: Vec<Rows> =
-            (0..spec.series.len()).map(|at| snapshot.rows(at, span_us.clone())).collect::<Result<_, _>>()?;
+        let month: Vec<SeriesRows> = (0..config.series.len())
+            .map(|at| snapshot.rows(at, span_us.clone()))
+            .collect::<Result<_, _>>()?;
         let read_rows: Vec<usize> = month.iter().map(|rows| rows.instants_us.len()).collect();
         let differing_us = differing_instants(&month);
         let joined = join(month);
@@ -41,12 +42,12 @@ impl Panel {
         let lost_rows = read_rows.iter().map(|rows| (rows - joined.instants_us.len()) as u64).collect();
         let mut panel = Self { lost_rows, ..Self::default() };
         if wanted_rows > 0 && !joined.instants_us.is_empty() {
-            panel.take(read_lookback(snapshot.as_mut(), &spec.series, start_us, wanted_rows)?);
+            panel.take(read_lookback(snapshot.as_mut(), &config.series, start_us, wanted_rows)?);
             panel.lookback_rows = panel.instants_us.len();
         }
         panel.take(joined);
         drop(snapshot);
-        panel.join_loss = sides.and_then(|sides| sides.join_loss(source, spec, partition));
+        panel.join_loss = sides.and_then(|sides| sides.join_loss(source, config, partition));
         Ok(panel)
     }
 
@@ -84,7 +85,7 @@ fn read_lookback(
 ) -> Result<Joined, StoreError> {
     let mut asked_rows = wanted_rows;
     loop {
-        let before: Vec<Rows> = (0..series.len())
+        let before: Vec<SeriesRows> = (0..series.len())
             .map(|at| snapshot.rows_before(at, start_us, asked_rows))
             .collect::<Result<_, _>>()?;
         let exhausted = nothing_to_add(&before, asked_rows);
@@ -98,15 +99,15 @@ fn read_lookback(
 
 /// Whether asking for more than `asked_rows` could not add to the join: a series that gave all it has begins where
 /// every other one was already read.
-fn nothing_to_add(before: &[Rows], asked_rows: usize) -> bool {
-    let first = |rows: &Rows| rows.instants_us.first().copied().unwrap_or(i64::MAX);
-    let gave_all = |rows: &Rows| rows.instants_us.len() < asked_rows;
+fn nothing_to_add(before: &[SeriesRows], asked_rows: usize) -> bool {
+    let first = |rows: &SeriesRows| rows.instants_us.first().copied().unwrap_or(i64::MAX);
+    let gave_all = |rows: &SeriesRows| rows.instants_us.len() < asked_rows;
     let reached = |instant_us: i64| before.iter().all(|rows| gave_all(rows) || first(rows) <= instant_us);
     before.iter().any(|rows| gave_all(rows) && reached(first(rows)))
 }
 
 /// The instants of each series, where they are not the same.
-fn differing_instants(series: &[Rows]) -> Option<Vec<Vec<i64>>> {
+fn differing_instants(series: &[SeriesRows]) -> Option<Vec<Vec<i64>>> {
     let differs = series.iter().any(|rows| rows.instants_us != series[0].instants_us);
     differs.then(|| series.iter().map(|rows| rows.instants_us.clone()).collect())
 }
@@ -129,7 +130,7 @@ impl Joined {
     }
 }
 
-fn join(series: Vec<Rows>) -> Joined {
+fn join(series: Vec<SeriesRows>) -> Joined {
     let Some((first, others)) = series.split_first() else { return Joined::default() };
     if others.iter().all(|other| other.instants_us == first.instants_us) {
         let mut joined = Joined::default();
@@ -161,8 +162,11 @@ fn join(series: Vec<Rows>) -> Joined {
 mod tests {
     use super::*;
 
-    fn rows(instants_us: &[i64]) -> Rows {
-        Rows { instants_us: instants_us.to_vec(), values: instants_us.iter().map(|&us| us as f64).collect() }
+    fn rows(instants_us: &[i64]) -> SeriesRows {
+        SeriesRows {
+            instants_us: instants_us.to_vec(),
+            values: instants_us.iter().map(|&us| us as f64).collect(),
+        }
     }
 
     #[test]
@@ -176,12 +180,17 @@ mod tests {
     struct Losing;
 
     impl Snapshot for Losing {
-        fn rows(&mut self, _: usize, _: std::ops::Range<i64>) -> Result<Rows, StoreError> {
-            Ok(Rows::default())
+        fn rows(&mut self, _: usize, _: std::ops::Range<i64>) -> Result<SeriesRows, StoreError> {
+            Ok(SeriesRows::default())
         }
 
         /// Series 0 has every instant, series 1 every tenth.
-        fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+        fn rows_before(
+            &mut self,
+            series: usize,
+            instant_us: i64,
+            count: usize,
+        ) -> Result<SeriesRows, StoreError> {
             let step = if series == 0 { 1 } else { 10 };
             let mut instants: Vec<i64> =
                 (0..instant_us).rev().filter(|us| us % step == 0).take(count).collect();
@@ -192,10 +201,10 @@ mod tests {
 
     #[test]
     fn the_lookback_is_counted_in_joined_rows() {
-        let spec = Spec::parse(crate::spec::EXAMPLE, []).unwrap();
-        let joined = read_lookback(&mut Losing, &spec.series, 1000, 7).unwrap();
+        let config = JobConfig::parse(crate::config::EXAMPLE, []).unwrap();
+        let joined = read_lookback(&mut Losing, &config.series, 1000, 7).unwrap();
         assert_eq!(joined.instants_us, [930, 940, 950, 960, 970, 980, 990]);
-        let all = read_lookback(&mut Losing, &spec.series, 50, 7).unwrap();
+        let all = read_lookback(&mut Losing, &config.series, 50, 7).unwrap();
         assert_eq!(all.instants_us, [0, 10, 20, 30, 40]);
     }
 }

@@ -1,12 +1,12 @@
 //! The plan: which partitions a job is about, and what there is to do about each.
 
 use crate::Job;
+use crate::config::{ConfigError, JobConfig, Keys, Series};
 use crate::join_loss::JoinLoss;
 use crate::month::Month;
 use crate::panel::Panel;
 use crate::partition::{Partition, Selector};
 use crate::receipt::{Definition, Input};
-use crate::spec::{Keys, Series, Spec, SpecError};
 use crate::state::{Assessment, State};
 use crate::store::{Found, Sink, Source, StoreError};
 use crate::workers::for_each;
@@ -37,7 +37,7 @@ pub struct PlannedPartition {
 pub enum PlanError {
     /// The configuration cannot be planned.
     #[error(transparent)]
-    Spec(#[from] SpecError),
+    Config(#[from] ConfigError),
     /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,12 +55,12 @@ pub enum PlanError {
 /// # Errors
 /// [`PlanError`] when outputs would collide, a selector fits nothing, or the store cannot be listed.
 pub fn partitions(
-    spec: &Spec,
+    config: &JobConfig,
     source: &dyn Source,
     sink: &dyn Sink,
     only: &[Selector],
 ) -> Result<Vec<Partition>, PlanError> {
-    planned(spec, source, sink, stored_partitions(spec, sink)?, only)
+    planned(config, source, sink, stored_partitions(config, sink)?, only)
 }
 
 /// As [`partitions`], without asking the sink which partitions it holds: what can be planned where it does not tell.
@@ -68,29 +68,29 @@ pub fn partitions(
 /// # Errors
 /// As [`partitions`].
 pub fn configured_partitions(
-    spec: &Spec,
+    config: &JobConfig,
     source: &dyn Source,
     sink: &dyn Sink,
     only: &[Selector],
 ) -> Result<Vec<Partition>, PlanError> {
-    planned(spec, source, sink, Vec::new(), only)
+    planned(config, source, sink, Vec::new(), only)
 }
 
 fn planned(
-    spec: &Spec,
+    config: &JobConfig,
     source: &dyn Source,
     sink: &dyn Sink,
     stored: Vec<Partition>,
     only: &[Selector],
 ) -> Result<Vec<Partition>, PlanError> {
-    let keys = keys(spec, source, &stored)?;
+    let keys = keys(config, source, &stored)?;
     check_selected_keys(only, &keys)?;
     let mut planned = Vec::new();
-    for (key, first, last) in spans(spec, source, &keys)? {
+    for (key, first, last) in spans(config, source, &keys)? {
         for month in first.through(last) {
             let partition = Partition::new(key.clone(), month.into());
             // Where the source says which months there are, a month that it lacks is a gap and not a fault.
-            if !(spec.keys == Keys::All && is_gap(spec, source, &partition)?) {
+            if !(config.keys == Keys::All && is_gap(config, source, &partition)?) {
                 planned.push(partition);
             }
         }
@@ -100,7 +100,7 @@ fn planned(
     planned.sort_by_key(|partition| (position(&partition.key), partition.period));
     planned.dedup();
     // Before the selection: a collision with a partition left out for now would destroy that one's output later.
-    spec.check_outputs(planned.iter())?;
+    config.check_outputs(planned.iter())?;
     sink.check_outputs(&planned).map_err(|error| PlanError::Outputs(crate::error_chain(&error)))?;
     planned.retain(|partition| only.is_empty() || only.iter().any(|selector| selector.matches(partition)));
     check_selected_months(only, &planned)?;
@@ -111,54 +111,54 @@ fn planned(
 }
 
 /// The partitions with features, between the job's first and last month.
-fn stored_partitions(spec: &Spec, sink: &dyn Sink) -> Result<Vec<Partition>, StoreError> {
+fn stored_partitions(config: &JobConfig, sink: &dyn Sink) -> Result<Vec<Partition>, StoreError> {
     let mut stored = sink.partitions()?;
     stored.retain(|partition| {
-        spec.from.is_none_or(|from| from <= partition.period.month())
-            && spec.to.is_none_or(|to| partition.period.month() <= to)
+        config.from.is_none_or(|from| from <= partition.period.month())
+            && config.to.is_none_or(|to| partition.period.month() <= to)
     });
     Ok(stored)
 }
 
-fn keys(spec: &Spec, source: &dyn Source, stored: &[Partition]) -> Result<Vec<String>, PlanError> {
-    if let Keys::Listed(keys) = &spec.keys {
+fn keys(config: &JobConfig, source: &dyn Source, stored: &[Partition]) -> Result<Vec<String>, PlanError> {
+    if let Keys::Listed(keys) = &config.keys {
         return Ok(keys.clone());
     }
-    if let Some(series) = spec.series.iter().find(|series| !series.table.has_key()) {
+    if let Some(series) = config.series.iter().find(|series| !series.table.has_key()) {
         return Err(PlanError::Nothing(format!(
             "[series.{}] table = \"{}\" has no {{key}}, so \"all\" keys cannot be told from it: list the keys",
             series.name, series.table
         )));
     }
-    let mut keys = source.keys(&spec.series)?;
+    let mut keys = source.keys(&config.series)?;
     keys.extend(stored.iter().map(|partition| partition.key.clone()));
     keys.sort();
     keys.dedup();
-    if keys.is_empty() { Err(PlanError::Nothing(nothing_to_find(&spec.series))) } else { Ok(keys) }
+    if keys.is_empty() { Err(PlanError::Nothing(nothing_to_find(&config.series))) } else { Ok(keys) }
 }
 
 /// The first and last month to plan for each key that has any. A key that cannot be read is planned like the others: its
 /// partitions fail, and theirs do not.
 fn spans(
-    spec: &Spec,
+    config: &JobConfig,
     source: &dyn Source,
     keys: &[String],
 ) -> Result<Vec<(String, Month, Month)>, StoreError> {
-    if let (Keys::Listed(_), Some(from), Some(to)) = (&spec.keys, spec.from, spec.to) {
+    if let (Keys::Listed(_), Some(from), Some(to)) = (&config.keys, config.from, config.to) {
         return Ok(keys.iter().map(|key| (key.clone(), from, to)).collect());
     }
-    let found: Vec<_> = keys.iter().map(|key| (key, source.months(&spec.series[0].of_key(key)))).collect();
+    let found: Vec<_> = keys.iter().map(|key| (key, source.months(&config.series[0].of_key(key)))).collect();
     let known = || found.iter().filter_map(|(_, span)| span.as_ref().ok().copied().flatten());
-    let first_of_all = spec.from.or(known().map(|(first, _)| first).min());
-    let last_of_all = spec.to.or(known().map(|(_, last)| last).max());
+    let first_of_all = config.from.or(known().map(|(first, _)| first).min());
+    let last_of_all = config.to.or(known().map(|(_, last)| last).max());
     let mut spans = Vec::new();
     for (key, span) in found {
         let (first, last) = match (span, first_of_all, last_of_all) {
             (Ok(None), ..) => continue,
-            (Ok(Some((first, last))), ..) => match spec.keys {
-                Keys::All => (spec.from.unwrap_or(first).max(first), spec.to.unwrap_or(last).min(last)),
+            (Ok(Some((first, last))), ..) => match config.keys {
+                Keys::All => (config.from.unwrap_or(first).max(first), config.to.unwrap_or(last).min(last)),
                 // "latest" is one month for all listed keys: one that lacks it is behind, and is told so.
-                Keys::Listed(_) => (spec.from.unwrap_or(first), last_of_all.unwrap_or(last)),
+                Keys::Listed(_) => (config.from.unwrap_or(first), last_of_all.unwrap_or(last)),
             },
             (Err(error), Some(first), Some(last)) if !error.is_unconnected() => (first, last),
             (Err(error), ..) => return Err(error),
@@ -169,8 +169,8 @@ fn spans(
 }
 
 /// A table that cannot be read is no gap: its partitions fail.
-fn is_gap(spec: &Spec, source: &dyn Source, partition: &Partition) -> Result<bool, StoreError> {
-    match source.estimate_rows(&spec.series[0].of_key(&partition.key), partition.period) {
+fn is_gap(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Result<bool, StoreError> {
+    match source.estimate_rows(&config.series[0].of_key(&partition.key), partition.period) {
         Ok(rows) => Ok(rows == 0),
         Err(error) if error.is_unconnected() => Err(error),
         Err(_) => Ok(false),
@@ -203,17 +203,17 @@ fn check_selected_months(only: &[Selector], planned: &[Partition]) -> Result<(),
 
 /// Finds out the state of each of `partitions`.
 pub fn assess(job: &Job<'_>, partitions: &[Partition]) -> Vec<PlannedPartition> {
-    let definition = Definition::of(job.spec);
+    let definition = Definition::from_config(job.config);
     for_each(partitions, job.workers.count(partitions.len()), |partition| {
         assess_one(job, &definition, partition)
     })
 }
 
 fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> PlannedPartition {
-    let assessed = Panel::read(job.source, job.spec, partition).and_then(|panel| {
-        let input = Input::of(&panel);
+    let assessed = Panel::read(job.source, job.config, partition).and_then(|panel| {
+        let input = panel.input();
         let found = job.sink.found(partition)?;
-        let assessment = Assessment::of(&found, definition, &input, &job.spec.run);
+        let assessment = Assessment::from_found(&found, definition, &input, &job.config.run);
         let assessment = with_obstacle(job.sink, partition, assessment)?;
         Ok((assessment, input, panel.join_loss))
     });
@@ -228,7 +228,7 @@ fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> 
     };
     match assessed {
         Ok((Assessment { state: State::Missing, .. }, input, _)) if input.rows == 0 => {
-            failed(no_rows(job.spec, partition, &input))
+            failed(no_rows(job.config, partition, &input))
         }
         Ok((Assessment { state, cause, .. }, input, join_loss)) => PlannedPartition {
             partition: partition.clone(),
@@ -268,7 +268,7 @@ pub(crate) fn is_written_first(state: State) -> bool {
 pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     let missing = |partition: &Partition| matches!(job.sink.found(partition), Ok(Found::Nothing));
     let bytes = |partition: &Partition| {
-        let rows = job.spec.series.iter().filter_map(|series| {
+        let rows = job.config.series.iter().filter_map(|series| {
             job.source.estimate_rows(&series.of_key(&partition.key), partition.period).ok()
         });
         job.sink.estimate_bytes(partition, rows.min().unwrap_or(0))
@@ -281,13 +281,13 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
 }
 
 /// What to say of a month without joined rows.
-pub(crate) fn no_rows(spec: &Spec, partition: &Partition, input: &Input) -> String {
+pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, input: &Input) -> String {
     let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
     if input.lost_rows.iter().all(|&rows| rows == 0) {
-        let tables = spec.series.iter().map(table).collect::<Vec<_>>().join(" and ");
+        let tables = config.series.iter().map(table).collect::<Vec<_>>().join(" and ");
         return format!("the month has no rows in {tables}: import it, or leave it out of [partitions]");
     }
-    let sides = spec.series.iter().zip(&input.lost_rows);
+    let sides = config.series.iter().zip(&input.lost_rows);
     let sides = sides.map(|(series, rows)| format!("{rows} rows in {}", table(series)));
     format!(
         "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",

@@ -3,8 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::panel::Panel;
-use crate::spec::{Boundary, RowSecurity, Series, Spec};
+use crate::config::{Boundary, JobConfig, RowSecurity, Series};
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
 pub const DEFINITION_VERSION: u32 = 2;
@@ -46,9 +45,9 @@ pub struct AppliedRowSecurity {
 }
 
 impl AppliedRowSecurity {
-    fn from_spec(spec: &Spec) -> Self {
+    fn from_config(config: &JobConfig) -> Self {
         let applies = |row_security| row_security == RowSecurity::Apply;
-        Self { source: applies(spec.source.row_security), sink: applies(spec.sink.place.row_security) }
+        Self { source: applies(config.source.row_security), sink: applies(config.sink.store.row_security) }
     }
 
     /// Whether it applies to neither, as it does unless the configuration says so.
@@ -142,13 +141,13 @@ impl NoValue {
 }
 
 impl Definition {
-    /// What `spec` computes.
-    pub fn of(spec: &Spec) -> Self {
+    /// What `config` computes.
+    pub fn from_config(config: &JobConfig) -> Self {
         Self {
             version: DEFINITION_VERSION,
-            boundary: spec.boundary,
-            series: spec.series.iter().map(SeriesDefinition::of).collect(),
-            row_security: AppliedRowSecurity::from_spec(spec),
+            boundary: config.boundary,
+            series: config.series.iter().map(SeriesDefinition::from_series).collect(),
+            row_security: AppliedRowSecurity::from_config(config),
         }
     }
 
@@ -177,7 +176,7 @@ impl Definition {
 }
 
 impl SeriesDefinition {
-    fn of(series: &Series) -> Self {
+    fn from_series(series: &Series) -> Self {
         Self {
             name: series.name.clone(),
             windows: series.windows.iter().map(|labelled| labelled.window.rows()).collect(),
@@ -201,83 +200,9 @@ impl SeriesDefinition {
 }
 
 impl Input {
-    /// What a panel holds.
-    pub fn of(panel: &Panel) -> Self {
-        Self {
-            rows: panel.rows() as u64,
-            lookback_rows: panel.lookback_rows as u64,
-            first_us: panel.instants_us.first().copied(),
-            last_us: panel.instants_us.last().copied(),
-            digest: digest(panel),
-            lost_rows: panel.lost_rows.clone(),
-        }
-    }
-
     /// The largest share of its rows that a series lost in the join.
     pub fn join_loss(&self) -> f64 {
         let share = |&lost: &u64| lost as f64 / ((self.rows + lost) as f64).max(1.0);
         self.lost_rows.iter().map(share).fold(0.0, f64::max)
-    }
-}
-
-/// BLAKE3 of the panel's instants and values, as little-endian 64-bit words, a length before each column.
-fn digest(panel: &Panel) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(panel.lookback_rows as u64).to_le_bytes());
-    hash_words(&mut hasher, panel.instants_us.iter().map(|instant| instant.to_le_bytes()));
-    for column in &panel.columns {
-        hash_words(&mut hasher, column.iter().map(|value| value.to_bits().to_le_bytes()));
-    }
-    hasher.finalize().to_hex().to_string()
-}
-
-fn hash_words(hasher: &mut blake3::Hasher, words: impl ExactSizeIterator<Item = [u8; 8]>) {
-    hasher.update(&(words.len() as u64).to_le_bytes());
-    let mut block = Vec::with_capacity(64 * 1024);
-    for word in words {
-        block.extend_from_slice(&word);
-        if block.len() == block.capacity() {
-            hasher.update(&block);
-            block.clear();
-        }
-    }
-    hasher.update(&block);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn panel() -> Panel {
-        Panel {
-            instants_us: vec![1, 2, 3],
-            columns: vec![vec![1.0, f64::NAN, 3.0], vec![-0.0, 0.5, 1e-300]],
-            lookback_rows: 1,
-            lost_rows: vec![0, 2],
-            join_loss: None,
-        }
-    }
-
-    #[test]
-    fn the_digest_sees_every_change() {
-        let original = Input::of(&panel());
-        assert_eq!(original, Input::of(&panel()));
-        let changes: [fn(&mut Panel); 5] = [
-            |panel| panel.instants_us[1] = 9,
-            |panel| panel.columns[1][0] = 0.0,
-            |panel| panel.columns[0][1] = 2.0,
-            |panel| panel.lookback_rows = 0,
-            |panel| panel.columns.swap(0, 1),
-        ];
-        for change in changes {
-            let mut changed = panel();
-            change(&mut changed);
-            assert_ne!(original.digest, Input::of(&changed).digest);
-        }
-    }
-
-    #[test]
-    fn the_join_loss_is_the_worst_sides() {
-        assert_eq!(Input::of(&panel()).join_loss(), 0.5);
     }
 }

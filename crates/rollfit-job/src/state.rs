@@ -1,7 +1,7 @@
 //! [`State`]: what there is to do about a partition, decided from what the sink holds and what the source holds now.
 
+use crate::config::RunConfig;
 use crate::receipt::{Definition, Input, Receipt};
-use crate::spec::RunSpec;
 use crate::store::Found;
 
 /// What a partition is. See SPEC promise 3: [`State::LEFT_ALONE`] wait until a replacement is asked for, and `Blocked`
@@ -97,7 +97,7 @@ pub struct Assessment {
 
 impl Assessment {
     /// Decides the state of a partition whose sink holds `found` and whose source holds `input` now.
-    pub fn of(found: &Found, definition: &Definition, input: &Input, run: &RunSpec) -> Self {
+    pub fn from_found(found: &Found, definition: &Definition, input: &Input, run: &RunConfig) -> Self {
         match found {
             Found::Nothing => Self::new(State::Missing, "no features yet".to_owned()),
             Found::Foreign(what) => Self::new(State::Foreign, what.clone()),
@@ -134,7 +134,7 @@ impl Assessment {
     }
 }
 
-fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunSpec) -> Assessment {
+fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunConfig) -> Assessment {
     let difference = receipt.definition.difference(definition);
     if receipt.input == *input && difference.is_none() {
         return Assessment::new(State::Done, format!("{} rows", receipt.stored.rows));
@@ -153,7 +153,7 @@ fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunS
 }
 
 /// What the input has lost since the receipt. A join that loses no more than it did then has lost nothing.
-fn shrinkage(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunSpec) -> Option<String> {
+fn shrinkage(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunConfig) -> Option<String> {
     let before = &receipt.input;
     if input.rows == 0 && before.rows > 0 {
         return Some(format!(
@@ -193,8 +193,8 @@ fn input_change(before: &Input, now: &Input) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Boundary, EXAMPLE, JobConfig};
     use crate::receipt::Stored;
-    use crate::spec::{Boundary, EXAMPLE, Spec};
 
     fn input(rows: u64, lost: u64, digest: &str) -> Input {
         Input {
@@ -207,17 +207,23 @@ mod tests {
         }
     }
 
-    fn assess(change: impl FnOnce(&mut Spec, &mut Input)) -> State {
-        let mut spec = Spec::parse(EXAMPLE, []).unwrap();
+    fn assess(change: impl FnOnce(&mut JobConfig, &mut Input)) -> State {
+        let mut config = JobConfig::parse(EXAMPLE, []).unwrap();
         let receipt = Receipt {
             output: "eurusd 2017-01".to_owned(),
-            definition: Definition::of(&spec),
+            definition: Definition::from_config(&config),
             input: input(1000, 0, "a"),
             stored: Stored::default(),
         };
         let mut now = input(1000, 0, "a");
-        change(&mut spec, &mut now);
-        Assessment::of(&Found::Ours(Box::new(receipt)), &Definition::of(&spec), &now, &spec.run).state
+        change(&mut config, &mut now);
+        Assessment::from_found(
+            &Found::Ours(Box::new(receipt)),
+            &Definition::from_config(&config),
+            &now,
+            &config.run,
+        )
+        .state
     }
 
     #[test]
@@ -230,18 +236,18 @@ mod tests {
         assert_eq!(assess(|_, now| *now = input(1000, 10, "b")), State::InputChanged);
         assert_eq!(assess(|_, now| *now = input(1000, 11, "b")), State::Shrunk);
         assert_eq!(
-            assess(|spec, now| {
-                spec.boundary = Boundary::Carry;
+            assess(|config, now| {
+                config.boundary = Boundary::Carry;
                 *now = input(989, 0, "b");
             }),
             State::Shrunk
         );
-        assert_eq!(assess(|spec, _| spec.boundary = Boundary::Carry), State::DefinitionChanged);
-        assert_eq!(assess(|spec, _| spec.series[0].metrics.truncate(3)), State::DefinitionChanged);
-        assert_eq!(assess(|spec, _| spec.series.truncate(1)), State::DefinitionChanged);
+        assert_eq!(assess(|config, _| config.boundary = Boundary::Carry), State::DefinitionChanged);
+        assert_eq!(assess(|config, _| config.series[0].metrics.truncate(3)), State::DefinitionChanged);
+        assert_eq!(assess(|config, _| config.series.truncate(1)), State::DefinitionChanged);
         assert_eq!(
-            assess(|spec, now| {
-                spec.run.shrunk_rows_min = 0.5;
+            assess(|config, now| {
+                config.run.shrunk_rows_min = 0.5;
                 *now = input(500, 0, "b");
             }),
             State::InputChanged

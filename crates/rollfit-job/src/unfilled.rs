@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::JobConfig;
 use crate::partition::Partition;
-use crate::spec::Spec;
 
 /// The rows that the windows of a partition may use.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ struct KeyRows {
 /// The windows of a job that never fill. `partitions` are all those of each key that is to be judged; empty ones count for
 /// nothing.
 pub fn unfilled_windows<'a>(
-    spec: &Spec,
+    config: &JobConfig,
     partitions: impl IntoIterator<Item = UsableRows<'a>>,
 ) -> Vec<UnfilledWindow> {
     let mut keys: BTreeMap<&str, KeyRows> = BTreeMap::new();
@@ -60,16 +60,16 @@ pub fn unfilled_windows<'a>(
         key.usable_rows_max = key.usable_rows_max.max(usable.rows + usable.lookback_rows);
         key.rows += usable.rows;
     }
-    windows(spec)
+    windows(config)
         .into_iter()
         .filter_map(|((window, window_rows), series)| unfilled(window, window_rows, series, &keys))
         .collect()
 }
 
 /// The windows with the series that have them, the shortest first.
-fn windows(spec: &Spec) -> Vec<((&str, u64), Vec<String>)> {
+fn windows(config: &JobConfig) -> Vec<((&str, u64), Vec<String>)> {
     let mut windows: Vec<((&str, u64), Vec<String>)> = Vec::new();
-    for series in &spec.series {
+    for series in &config.series {
         for labelled in &series.windows {
             let window = (labelled.label.as_str(), labelled.window.rows() as u64);
             match windows.iter_mut().find(|(known, _)| *known == window) {
@@ -104,16 +104,16 @@ fn unfilled(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::EXAMPLE;
+    use crate::config::EXAMPLE;
 
     /// The windows of the example, of 15 to 90 rows, that never fill in partitions of a key with so many rows.
     fn unfilled(rows: &[(&str, u64, u64)]) -> Vec<(String, usize, u64)> {
-        let spec = Spec::parse(EXAMPLE, []).unwrap();
+        let config = JobConfig::parse(EXAMPLE, []).unwrap();
         let partition = |key: &str| Partition::new(key.to_owned(), "2017-01".parse().unwrap());
         let partitions: Vec<Partition> = rows.iter().map(|(key, ..)| partition(key)).collect();
         let usable = std::iter::zip(&partitions, rows)
             .map(|(partition, &(_, rows, lookback_rows))| UsableRows { partition, rows, lookback_rows });
-        unfilled_windows(&spec, usable)
+        unfilled_windows(&config, usable)
             .into_iter()
             .map(|unfilled| (unfilled.window, unfilled.keys.len(), unfilled.usable_rows_max))
             .collect()

@@ -9,13 +9,13 @@ use rollfit::bounds::{Bounds, ErrorInBounds};
 
 use crate::Job;
 use crate::check::{CheckOutcome, check_each};
+use crate::config::JobConfig;
 use crate::features::{Checksum, FeatureEngine};
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::receipt::{Definition, Input, NoValue, Receipt};
-use crate::sample::Sample;
-use crate::spec::Spec;
-use crate::stop::Stop;
+use crate::receipt::{Definition, NoValue, Receipt};
+use crate::row_sample::RowSample;
+use crate::stop_signal::StopSignal;
 use crate::store::{FeatureReader, FeatureTile, Found, Rounding, StoreError};
 
 /// How much to verify.
@@ -53,7 +53,7 @@ pub fn verify(
     job: &Job<'_>,
     partitions: &[Partition],
     depth: Depth,
-    stop: &Stop,
+    stop: &StopSignal,
     ended: &(dyn Fn(&Partition, &CheckOutcome<Verified>) + Sync),
 ) -> Vec<CheckOutcome<Verified>> {
     check_each(job, partitions, stop, ended, |partition| verify_one(job, partition, depth, stop))
@@ -63,7 +63,7 @@ fn verify_one(
     job: &Job<'_>,
     partition: &Partition,
     depth: Depth,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> Result<CheckOutcome<Verified>, StoreError> {
     match job.sink.found(partition)? {
         Found::Nothing => return Ok(CheckOutcome::Absent),
@@ -73,7 +73,7 @@ fn verify_one(
     // Read before the reader is opened: one store session at a time.
     let panel = match depth {
         Depth::Quick => None,
-        Depth::Sampled(_) | Depth::Full => Some(Panel::read(job.source, job.spec, partition)?),
+        Depth::Sampled(_) | Depth::Full => Some(Panel::read(job.source, job.config, partition)?),
     };
     let mut reader = job.sink.read(partition)?;
     let Some(receipt) = reader.receipt().cloned() else {
@@ -83,7 +83,7 @@ fn verify_one(
         None => check_receipt(&receipt, reader.as_mut(), stop)?,
         Some(panel) => compare(job, &receipt, &panel, reader.as_mut(), depth, stop)?,
     };
-    Ok(if stop.is_wanted() { CheckOutcome::Skipped } else { CheckOutcome::Checked(verified) })
+    Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(verified) })
 }
 
 /// Where in its group each stored tile stands.
@@ -128,20 +128,20 @@ pub fn receipt_difference(
     receipt: &Receipt,
     reader: &mut dyn FeatureReader,
 ) -> Result<Option<String>, StoreError> {
-    Ok(check_receipt(receipt, reader, &Stop::default())?.difference)
+    Ok(check_receipt(receipt, reader, &StopSignal::default())?.difference)
 }
 
 /// Counts and sums the stored rows and compares with the receipt.
 fn check_receipt(
     receipt: &Receipt,
     reader: &mut dyn FeatureReader,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> Result<Verified, StoreError> {
     let features = receipt.definition.series.iter().map(|series| series.columns.len()).sum();
     let mut checksum = Checksum::new(features);
     let mut position = Position::default();
     let mut verified = Verified::default();
-    while !stop.is_wanted()
+    while !stop.requested()
         && let Some(tile) = reader.next_tile()?
     {
         verified.cells += tile.values.len() as u64;
@@ -180,20 +180,20 @@ fn compare(
     panel: &Panel,
     reader: &mut dyn FeatureReader,
     depth: Depth,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> Result<Verified, StoreError> {
-    if let Some(difference) = receipt.definition.difference(&Definition::of(job.spec)) {
+    if let Some(difference) = receipt.definition.difference(&Definition::from_config(job.config)) {
         return Ok(different(format!("stored by another definition: {difference}")));
     }
-    if receipt.input != Input::of(panel) {
+    if receipt.input != panel.input() {
         return Ok(different("the source has changed since the features were stored".to_owned()));
     }
     if receipt.stored.adopted {
         // Others' bits are not the kernel's: `rollfit compare` holds them against it.
         return check_receipt(receipt, reader, stop);
     }
-    let mut comparison = Comparison::new(job.spec, panel, depth, reader.rounding());
-    while !stop.is_wanted()
+    let mut comparison = Comparison::new(job.config, panel, depth, reader.rounding());
+    while !stop.requested()
         && let Some(stored) = reader.next_tile()?
     {
         comparison.add(stored);
@@ -209,32 +209,37 @@ fn different(difference: String) -> Verified {
 
 /// The comparison of one partition, a stored tile at a time.
 struct Comparison<'a> {
-    spec: &'a Spec,
+    config: &'a JobConfig,
     panel: &'a Panel,
     engine: FeatureEngine,
     rounding: Option<Arc<dyn Rounding>>,
     names: Vec<&'a str>,
-    sample: Sample,
+    sample: RowSample,
     position: Position,
     checksum: Checksum,
     verified: Verified,
 }
 
 impl<'a> Comparison<'a> {
-    fn new(spec: &'a Spec, panel: &'a Panel, depth: Depth, rounding: Option<Arc<dyn Rounding>>) -> Self {
+    fn new(
+        config: &'a JobConfig,
+        panel: &'a Panel,
+        depth: Depth,
+        rounding: Option<Arc<dyn Rounding>>,
+    ) -> Self {
         let wanted_rows = match depth {
             Depth::Sampled(rows) => Some(rows),
             Depth::Quick | Depth::Full => None,
         };
         Self {
-            spec,
+            config,
             panel,
-            engine: FeatureEngine::new(spec),
+            engine: FeatureEngine::new(config),
             rounding,
-            names: spec.feature_names().collect(),
-            sample: Sample::new(panel.rows(), wanted_rows),
+            names: config.feature_names().collect(),
+            sample: RowSample::new(panel.rows(), wanted_rows),
             position: Position::default(),
-            checksum: Checksum::new(spec.feature_count()),
+            checksum: Checksum::new(config.feature_count()),
             verified: Verified::default(),
         }
     }
@@ -247,7 +252,7 @@ impl<'a> Comparison<'a> {
             self.differs(|| "the stored instants are not those of the source".to_owned());
             return;
         }
-        let group = self.spec.series_of(stored.first_column, stored.columns().count());
+        let group = self.config.series_of(stored.first_column, stored.columns().count());
         self.compare_bits(stored, rows.clone(), group.clone());
         let sampled: Vec<usize> = (0..stored.rows()).filter(|row| self.sample.has(first + row)).collect();
         for row in sampled {
@@ -288,12 +293,12 @@ impl<'a> Comparison<'a> {
         group: Range<usize>,
     ) {
         let mut columns = stored.columns().enumerate();
-        let spec = self.spec;
-        for (series, values) in spec.series[group.clone()].iter().zip(&self.panel.columns[group]) {
+        let config = self.config;
+        for (series, values) in config.series[group.clone()].iter().zip(&self.panel.columns[group]) {
             for window in series.window_rows() {
                 let bounds = (at + 1)
                     .checked_sub(window.rows())
-                    .and_then(|first| Bounds::of(&values[first..=at]).ok());
+                    .and_then(|first| Bounds::from_values(&values[first..=at]).ok());
                 for (&metric, (column, cells)) in series.metrics.iter().zip(&mut columns) {
                     let column = stored.first_column + column;
                     self.judge(metric, cells[row], bounds.as_ref(), column, stored.instants_us[row]);

@@ -1,7 +1,7 @@
 //! What is seen of a run while it goes on: [`Moment`], once a second, made of what the workers, the machine and the store
 //! tell.
 //!
-//! Holds true: what cannot be known is `None`, never 0. Rates are those since the sample before.
+//! Invariants: what cannot be known is `None`, never 0. Rates are those since the sample before.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ pub struct MachineSample {
 }
 
 /// Asks a store how it is, in a session that no worker has.
-pub trait StoreProbe: Send {
+pub trait StoreMonitor: Send {
     /// How the store is now.
     ///
     /// # Errors

@@ -11,9 +11,9 @@ use rollfit_job::store::{BarsImport, Fault, StoreError};
 
 use crate::encode::{TableRows, write_table};
 use crate::fault::{file_error, parquet_error};
-use crate::files::{Files, create_dirs, refuse_linked_dirs};
+use crate::file_system::{FileSystem, create_dirs, refuse_linked_dirs};
 use crate::listing::{table_files, warn_of_passed_over};
-use crate::lock::{Attempt, ExclusiveLock};
+use crate::lock::{ExclusiveLock, LockAttempt};
 use crate::sources_lock::finish_import_of_another;
 use crate::staged::{BARS_TABLE, RETURNS_TABLE, Staged, UNFINISHED_LIST, is_staging};
 use crate::table::TableIndex;
@@ -29,7 +29,7 @@ const IMPORT_LOCK: &str = ".import.lock";
 /// An import going on. Dropped without [`ParquetImport::commit`] it leaves everything as it was.
 pub struct ParquetImport<'a> {
     sources_dir: PathBuf,
-    files: &'a dyn Files,
+    files: &'a dyn FileSystem,
     options: BarsOptions,
     staged: Staged,
     committed: bool,
@@ -41,7 +41,7 @@ impl<'a> ParquetImport<'a> {
     ///
     /// # Errors
     /// When `dir` cannot be written, or another import is going on there.
-    pub fn begin(dir: &Path, options: BarsOptions, files: &'a dyn Files) -> Result<Self, StoreError> {
+    pub fn begin(dir: &Path, options: BarsOptions, files: &'a dyn FileSystem) -> Result<Self, StoreError> {
         let sources_dir = dir.join("sources");
         create_dirs(files, &sources_dir).map_err(|error| {
             StoreError::caused_by(
@@ -53,8 +53,8 @@ impl<'a> ParquetImport<'a> {
         refuse_linked_dirs(dir, &sources_dir)?;
         let lock_path = sources_dir.join(IMPORT_LOCK);
         let lock = match ExclusiveLock::try_take(&lock_path) {
-            Ok(Attempt::Taken(lock)) => lock,
-            Ok(Attempt::Held(holder)) => return Err(import_going_on(holder, dir.display())),
+            Ok(LockAttempt::Taken(lock)) => lock,
+            Ok(LockAttempt::Held(holder)) => return Err(import_going_on(holder, dir.display())),
             Err(error) => return Err(file_error("lock", &lock_path, error)),
         };
         files.sync_dir(dir).map_err(|error| file_error("sync", dir, error))?;
@@ -204,7 +204,7 @@ fn stored_base(path: &Path, text: &Option<String>) -> Result<Base, StoreError> {
 }
 
 /// Removes what killed imports staged, in every table. This import holds the lock that they held.
-fn remove_unfinished(sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {
+fn remove_unfinished(sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
     let found = list(sources_dir)?;
     let mut unfinished: Vec<PathBuf> =
         found.iter().filter(|path| path.ends_with(UNFINISHED_LIST)).cloned().collect();

@@ -12,7 +12,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type};
-use rollfit_job::spec::{Compression, TIME_COLUMN};
+use rollfit_job::config::{Compression, TIME_COLUMN};
 use rollfit_job::store::FeatureTile;
 
 use rollfit_files::parquet_file::{CREATED_BY, ChecksumWriter, Checksums};

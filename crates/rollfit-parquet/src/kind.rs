@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rollfit_job::config::{JobConfig, RowSecurity, StoreConfig};
 use rollfit_job::import::BarsOptions;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::{Place, RowSecurity, Spec};
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
     StoreKind,
@@ -13,7 +13,7 @@ use rollfit_job::store::{
 
 use crate::advice::advice;
 use crate::bars::ParquetImport;
-use crate::files::RealFiles;
+use crate::file_system::OsFileSystem;
 use crate::{ParquetStore, diagnose};
 use rollfit_files::path::full;
 
@@ -37,16 +37,16 @@ impl StoreKind for Parquet {
         "parquet:DIR, such as parquet:./fx"
     }
 
-    fn check(&self, place: &Place) -> Result<(), StoreError> {
-        if url_path(place).is_empty() {
+    fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
+        if url_path(store).is_empty() {
             return Err(StoreError::permanent(format!(
                 "a directory of files is written {}",
                 self.url_form()
             )));
         }
-        let is_set = place.schema.is_some()
-            || place.password_command.is_some()
-            || place.row_security != RowSecurity::default();
+        let is_set = store.schema.is_some()
+            || store.password_command.is_some()
+            || store.row_security != RowSecurity::default();
         match is_set {
             false => Ok(()),
             true => Err(StoreError::permanent(
@@ -55,34 +55,43 @@ impl StoreKind for Parquet {
         }
     }
 
-    fn open(&self, place: &Place, spec: &Spec, _purpose: Purpose) -> Result<Arc<dyn Store>, StoreError> {
-        Ok(Arc::new(ParquetStore::open(&dir_of(place)?, spec)?))
+    fn open(
+        &self,
+        store: &StoreConfig,
+        config: &JobConfig,
+        _purpose: Purpose,
+    ) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(Arc::new(ParquetStore::open(&dir_of(store)?, config)?))
     }
 
     fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
         advice(bottleneck)
     }
 
-    fn import_into(&self, place: &Place, options: BarsOptions) -> Result<Box<dyn BarsImport>, StoreError> {
-        Ok(Box::new(ParquetImport::begin(&dir_of(place)?, options, &RealFiles)?))
+    fn import_into(
+        &self,
+        store: &StoreConfig,
+        options: BarsOptions,
+    ) -> Result<Box<dyn BarsImport>, StoreError> {
+        Ok(Box::new(ParquetImport::begin(&dir_of(store)?, options, &OsFileSystem)?))
     }
 }
 
 /// What stands after the scheme.
-fn url_path(place: &Place) -> &str {
-    place.url.split_once(':').map_or("", |(_, path)| path)
+fn url_path(store: &StoreConfig) -> &str {
+    store.url.split_once(':').map_or("", |(_, path)| path)
 }
 
 /// The directory that a URL names. Where it is relative it starts from the place's own directory.
 ///
 /// # Errors
 /// When it is not there, but is where it would be if the path started from the working directory.
-fn dir_of(place: &Place) -> Result<PathBuf, StoreError> {
-    let dir = Path::new(url_path(place));
-    if place.url_dir.as_os_str().is_empty() || dir.is_absolute() {
+fn dir_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
+    let dir = Path::new(url_path(store));
+    if store.url_dir.as_os_str().is_empty() || dir.is_absolute() {
         return Ok(dir.to_owned());
     }
-    let found: PathBuf = place.url_dir.join(dir).components().collect();
+    let found: PathBuf = store.url_dir.join(dir).components().collect();
     if found.exists() || !dir.exists() {
         return Ok(found);
     }

@@ -10,7 +10,7 @@ mod bars;
 mod diagnose;
 mod encode;
 mod fault;
-mod files;
+mod file_system;
 mod kind;
 mod listing;
 mod lock;
@@ -28,8 +28,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use bars::ParquetImport;
-pub use files::{Files, OutputFile, RealFiles};
-use rollfit_job::spec::{Compression, Series, Spec};
+pub use file_system::{FileSystem, OsFileSystem, OutputFile};
+use rollfit_job::config::{Compression, JobConfig, Series};
 use rollfit_job::store::{Fault, StoreError};
 
 pub use kind::Parquet;
@@ -44,25 +44,25 @@ pub struct ParquetStore {
     series: Vec<Series>,
     columns: Vec<String>,
     compression: Compression,
-    files: Box<dyn Files>,
+    files: Box<dyn FileSystem>,
     index: Arc<TableIndex>,
     key_finder: KeyFinder,
 }
 
 impl ParquetStore {
-    /// The store at `dir` for the job `spec`. Creates nothing.
+    /// The store at `dir` for the job `config`. Creates nothing.
     ///
     /// # Errors
     /// When `dir` cannot be opened.
-    pub fn open(dir: &Path, spec: &Spec) -> Result<Self, StoreError> {
-        Self::open_with(dir, spec, Box::new(RealFiles))
+    pub fn open(dir: &Path, config: &JobConfig) -> Result<Self, StoreError> {
+        Self::open_with(dir, config, Box::new(OsFileSystem))
     }
 
     /// As [`ParquetStore::open`], committing through `files`.
     ///
     /// # Errors
     /// As [`ParquetStore::open`].
-    pub fn open_with(dir: &Path, spec: &Spec, files: Box<dyn Files>) -> Result<Self, StoreError> {
+    pub fn open_with(dir: &Path, config: &JobConfig, files: Box<dyn FileSystem>) -> Result<Self, StoreError> {
         std::fs::read_dir(dir).map_err(|error| {
             StoreError::caused_by(
                 Fault::Unreachable,
@@ -77,17 +77,17 @@ impl ParquetStore {
         Ok(Self {
             dir: dir.to_owned(),
             sources_dir: dir.join("sources"),
-            features_dir: spec
+            features_dir: config
                 .sink
                 .name
                 .as_ref()
                 .map_or_else(|| features.clone(), |name| features.join(name)),
-            series: spec.series.clone(),
-            columns: spec.series.iter().flat_map(|series| series.columns.clone()).collect(),
-            compression: spec.sink.compression,
+            series: config.series.clone(),
+            columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),
+            compression: config.sink.compression,
             files,
             index: Arc::default(),
-            key_finder: KeyFinder::new(spec),
+            key_finder: KeyFinder::new(config),
         })
     }
 }

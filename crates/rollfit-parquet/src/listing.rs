@@ -66,7 +66,7 @@ fn name_of(path: &Path) -> String {
 
 /// Warns of the files of a table that look like data and are not read, if there are any.
 pub(crate) fn warn_of_passed_over(dir: &Path) {
-    let mut search = Search::default();
+    let mut search = ListingSearch::default();
     search.visit(dir, 0);
     if let Some(warning) = search.warning(dir) {
         tracing::warn!("{warning}");
@@ -75,13 +75,13 @@ pub(crate) fn warn_of_passed_over(dir: &Path) {
 
 /// A search for files that are passed over, within bounds.
 #[derive(Default)]
-struct Search {
+struct ListingSearch {
     found: Vec<PathBuf>,
     entries: usize,
     is_cut_short: bool,
 }
 
-impl Search {
+impl ListingSearch {
     fn visit(&mut self, dir: &Path, depth: usize) {
         let Ok(entries) = fs::read_dir(dir) else { return self.give_up(dir) };
         for entry in entries.flatten() {

@@ -18,7 +18,7 @@ pub(crate) struct ExclusiveLock {
 }
 
 /// The answer to [`ExclusiveLock::try_take`].
-pub(crate) enum Attempt {
+pub(crate) enum LockAttempt {
     Taken(ExclusiveLock),
     /// Who has it, as far as the file tells.
     Held(String),
@@ -27,17 +27,17 @@ pub(crate) enum Attempt {
 impl ExclusiveLock {
     /// Takes the lock at `path` if nobody has it. The file may be removed by a holder that ends at this moment, so what
     /// was locked is compared with what the path names.
-    pub(crate) fn try_take(path: &Path) -> io::Result<Attempt> {
+    pub(crate) fn try_take(path: &Path) -> io::Result<LockAttempt> {
         loop {
             let mut file = regular_file::open_or_create(path)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, path) => {
                     // Only others read the note; on a full disk there is none.
                     let _ = note_holder(&mut file);
-                    return Ok(Attempt::Taken(Self { path: path.to_owned(), file }));
+                    return Ok(LockAttempt::Taken(Self { path: path.to_owned(), file }));
                 }
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(Attempt::Held(read_holder(&mut file))),
+                Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Held(read_holder(&mut file))),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rollfit_job::month::display_instant;
-use rollfit_job::store::{Rows, StoreError};
+use rollfit_job::store::{SeriesRows, StoreError};
 
 use crate::spans::GroupSpan;
 use crate::table::{FileSpans, TableFile, TableIndex};
@@ -51,7 +51,7 @@ impl OpenTable {
     }
 
     /// The rows within `span_us`.
-    pub(crate) fn rows(&self, span_us: Range<i64>) -> Result<Rows, StoreError> {
+    pub(crate) fn rows(&self, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
         let overlaps = |span: &GroupSpan| span.first_us < span_us.end && span.last_us >= span_us.start;
         let mut rows = self.read(&self.groups(overlaps))?;
         let first = rows.instants_us.partition_point(|&instant| instant < span_us.start);
@@ -61,7 +61,7 @@ impl OpenTable {
     }
 
     /// The last `count` rows before `instant_us`, or all there are.
-    pub(crate) fn rows_before(&mut self, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+    pub(crate) fn rows_before(&mut self, instant_us: i64, count: usize) -> Result<SeriesRows, StoreError> {
         let mut reach_us = self.reach_us(instant_us, count);
         // Files that interleave with the rows needed are read too, to be refused.
         while self.earlier.last().and_then(FileSpans::span_us).is_some_and(|(_, last_us)| last_us >= reach_us)
@@ -102,10 +102,10 @@ impl OpenTable {
         all.filter(|(_, span)| wanted(span)).collect()
     }
 
-    fn read(&self, groups: &[(usize, GroupSpan)]) -> Result<Rows, StoreError> {
+    fn read(&self, groups: &[(usize, GroupSpan)]) -> Result<SeriesRows, StoreError> {
         let mut ordered = groups.to_vec();
         ordered.sort_by_key(|(file, span)| (span.first_us, *file, span.group));
-        let mut rows = Rows::default();
+        let mut rows = SeriesRows::default();
         for (at, span) in ordered {
             let file = &self.files[at];
             let (instants_us, values) = file.read_groups(&[span.group], &self.time, Some(&self.value))?;
@@ -143,7 +143,7 @@ impl OpenTable {
     }
 }
 
-fn cut(rows: &mut Rows, kept: Range<usize>) {
+fn cut(rows: &mut SeriesRows, kept: Range<usize>) {
     rows.instants_us.truncate(kept.end);
     rows.instants_us.drain(..kept.start);
     rows.values.truncate(kept.end);

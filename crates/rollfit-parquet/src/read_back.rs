@@ -10,9 +10,9 @@ use arrow_array::{Array, RecordBatch};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
-use rollfit_job::spec::TIME_COLUMN;
 use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_as_stored};
 
 use crate::fault::{features_fault, file_error, unreadable};

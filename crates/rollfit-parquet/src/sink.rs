@@ -1,6 +1,6 @@
 //! The sink: `features/[NAME/]key=K/month=YYYY-MM/part.parquet`, one file a partition, its receipt in the footer.
 //!
-//! Holds true: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
+//! Invariants: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
 //! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
 
 use std::ffi::OsString;
@@ -15,9 +15,9 @@ use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, S
 use crate::ParquetStore;
 use crate::encode::{FeatureWriter, stored_share};
 use crate::fault::{file_error, parquet_error};
-use crate::files::{Files, OutputFile, refuse_linked_dirs};
+use crate::file_system::{FileSystem, OutputFile, refuse_linked_dirs};
 use crate::kind::NAME;
-use crate::lock::{Attempt, ExclusiveLock};
+use crate::lock::{ExclusiveLock, LockAttempt};
 use crate::read_back::{ParquetReader, read_receipt};
 use rollfit_files::regular_file::is_there;
 
@@ -51,7 +51,7 @@ impl ParquetStore {
 
 /// Creates a partition's directory and takes the lock in it. A runner that gives up on this or a neighbouring partition
 /// removes directories that are empty, at any moment until the lock is taken.
-fn take_lock(dir: &Path) -> Result<Attempt, StoreError> {
+fn take_lock(dir: &Path) -> Result<LockAttempt, StoreError> {
     const ATTEMPTS: usize = 1000;
     let path = dir.join(LOCK);
     let attempt = || {
@@ -74,8 +74,8 @@ fn is_race(error: &std::io::Error) -> bool {
 
 impl Sink for ParquetStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
-        let strangers = strangers(&self.partition_dir(partition))?;
-        if let Some(stranger) = strangers.first() {
+        let foreign_files = foreign_files(&self.partition_dir(partition))?;
+        if let Some(stranger) = foreign_files.first() {
             return Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())));
         }
         let part = self.part(partition);
@@ -105,8 +105,8 @@ impl Sink for ParquetStore {
         let dir = self.partition_dir(partition);
         refuse_linked_dirs(&self.dir, &dir)?;
         let lock = match take_lock(&dir)? {
-            Attempt::Taken(lock) => Some(lock),
-            Attempt::Held(holder) => return Ok(Claim::Held(holder)),
+            LockAttempt::Taken(lock) => Some(lock),
+            LockAttempt::Held(holder) => return Ok(Claim::Held(holder)),
         };
         self.sync_above(&dir)?;
         let slot = ParquetSlot { store: self, partition: partition.clone(), dir, writer: None, lock };
@@ -180,7 +180,7 @@ fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
 }
 
 /// The files in a partition's directory that are not ours and that a reader of the directory would take for data.
-fn strangers(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+fn foreign_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let is_read = |name: &OsString| {
         !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_")
     };
@@ -211,7 +211,7 @@ struct ParquetSlot<'a> {
 }
 
 impl ParquetSlot<'_> {
-    fn files(&self) -> &dyn Files {
+    fn files(&self) -> &dyn FileSystem {
         self.store.files.as_ref()
     }
 
@@ -277,7 +277,7 @@ impl Slot for ParquetSlot<'_> {
     }
 
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
-        if let Some(stranger) = strangers(&self.dir)?.first() {
+        if let Some(stranger) = foreign_files(&self.dir)?.first() {
             return Err(StoreError::permanent(format!(
                 "{} would be read beside our features: move it elsewhere first",
                 stranger.display()

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
-use rollfit_job::spec::Series;
-use rollfit_job::store::{Rows, SeriesOfKey, Snapshot, Source, StoreError};
+use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 
 use crate::ParquetStore;
 use crate::fault::file_error;
@@ -134,11 +134,16 @@ struct OpenSeries {
 }
 
 impl Snapshot for OpenSeries {
-    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<Rows, StoreError> {
+    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
         self.tables[series].rows(span_us)
     }
 
-    fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+    fn rows_before(
+        &mut self,
+        series: usize,
+        instant_us: i64,
+        count: usize,
+    ) -> Result<SeriesRows, StoreError> {
         self.tables[series].rows_before(instant_us, count)
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::file_error;
-use crate::files::{Files, refuse_linked_dirs};
+use crate::file_system::{FileSystem, refuse_linked_dirs};
 use crate::staged::{Staged, has_list};
 use rollfit_files::regular_file;
 
@@ -26,7 +26,7 @@ pub(crate) struct SourcesView {
 }
 
 impl SourcesView {
-    pub(crate) fn open(sources_dir: &Path, files: &dyn Files) -> Result<Self, StoreError> {
+    pub(crate) fn open(sources_dir: &Path, files: &dyn FileSystem) -> Result<Self, StoreError> {
         loop {
             let lock = open_lock(sources_dir)?;
             if let Some(lock) = &lock {
@@ -84,7 +84,7 @@ fn wait_for(
 
 /// Finishes an import that another process committed and did not finish, if there is one, and says so. That process may
 /// live: of the two, the one that gets the lock first finishes the import.
-pub(crate) fn finish_import_of_another(sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {
+pub(crate) fn finish_import_of_another(sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
     if let Some(count) = finish_import(sources_dir, files)? {
         let files = if count == 1 { "file is" } else { "files are" };
         tracing::warn!(
@@ -97,7 +97,7 @@ pub(crate) fn finish_import_of_another(sources_dir: &Path, files: &dyn Files) ->
 
 /// Does the renames of an import that was committed and cut short; returns how many files it has, none where there is no
 /// such import.
-pub(crate) fn finish_import(sources_dir: &Path, files: &dyn Files) -> Result<Option<usize>, StoreError> {
+pub(crate) fn finish_import(sources_dir: &Path, files: &dyn FileSystem) -> Result<Option<usize>, StoreError> {
     refuse_linked_dirs(sources_dir.parent().unwrap_or(Path::new("")), sources_dir)?;
     let lock_path = sources_dir.join(LOCK);
     let lock = regular_file::open_or_create(&lock_path)

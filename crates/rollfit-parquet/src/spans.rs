@@ -28,14 +28,14 @@ pub(crate) struct GroupSpan {
 }
 
 /// What the footer says of the times of a row group, in the unit of the column.
-struct Claim {
+struct TimeStatistics {
     first: i64,
     last: i64,
     /// Whether the times reach both bounds.
     is_exact: bool,
 }
 
-impl Claim {
+impl TimeStatistics {
     fn holds(&self, first: i64, last: i64) -> bool {
         if self.is_exact {
             (self.first, self.last) == (first, last)
@@ -83,7 +83,7 @@ impl TableFile {
         group: usize,
         time: &str,
         unit: TimeUnit,
-        claim: &Claim,
+        claim: &TimeStatistics,
     ) -> Result<(i64, i64), StoreError> {
         match self.extremes(group, time) {
             Ok((first, last)) if claim.holds(first, last) => Ok((first, last)),
@@ -93,14 +93,14 @@ impl TableFile {
         }
     }
 
-    fn claim(&self, group: usize, time: &str) -> Option<Claim> {
+    fn claim(&self, group: usize, time: &str) -> Option<TimeStatistics> {
         let metadata = self.contents.metadata.metadata().row_group(group);
         let column = metadata.columns().iter().find(|column| column.column_path().string() == time)?;
         let statistics = column.statistics()?;
         let is_exact = statistics.min_is_exact() && statistics.max_is_exact();
         match statistics {
             Statistics::Int64(known) => {
-                Some(Claim { first: *known.min_opt()?, last: *known.max_opt()?, is_exact })
+                Some(TimeStatistics { first: *known.min_opt()?, last: *known.max_opt()?, is_exact })
             }
             _ => None,
         }
@@ -131,7 +131,7 @@ impl TableFile {
         group: usize,
         time: &str,
         unit: TimeUnit,
-        claim: &Claim,
+        claim: &TimeStatistics,
         (first, last): (i64, i64),
     ) -> StoreError {
         let instant = |time| display_instant(floor_us(time, unit));

@@ -14,7 +14,7 @@ use rollfit_job::partition::check_key;
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
-use crate::files::Files;
+use crate::file_system::FileSystem;
 use crate::sources_lock::finish_import;
 use rollfit_files::regular_file;
 
@@ -67,7 +67,7 @@ impl Staged {
     }
 
     /// Puts every staged file in its place, all of them or, until the list is durable, none.
-    pub(crate) fn commit(&self, sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {
+    pub(crate) fn commit(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
         if self.renames.is_empty() {
             return Ok(());
         }
@@ -80,7 +80,7 @@ impl Staged {
     }
 
     /// Removes what was staged. It is never read, so failing to is no fault.
-    pub(crate) fn discard(&self, sources_dir: &Path, files: &dyn Files) {
+    pub(crate) fn discard(&self, sources_dir: &Path, files: &dyn FileSystem) {
         let _ = files.remove(&sources_dir.join(UNFINISHED_LIST));
         for (from, _) in &self.renames {
             let path = sources_dir.join(from);
@@ -90,7 +90,7 @@ impl Staged {
         }
     }
 
-    fn write(&self, sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {
+    fn write(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
         let (from, to) = (sources_dir.join(UNFINISHED_LIST), sources_dir.join(LIST));
         let text = serde_json::to_vec(self).map_err(|error| {
             StoreError::permanent(format!("the list of an import cannot be written: {error}"))
@@ -130,7 +130,7 @@ impl Staged {
     }
 
     /// Puts the files in their places, those that are not there yet, and removes the list.
-    pub(crate) fn put_in_place(&self, sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {
+    pub(crate) fn put_in_place(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
         for (from, to) in &self.renames {
             let (from, to) = (sources_dir.join(from), sources_dir.join(to));
             match files.rename(&from, &to) {
@@ -145,7 +145,7 @@ impl Staged {
         files.sync_dir(sources_dir).map_err(|error| file_error("sync", sources_dir, error))
     }
 
-    fn sync_dirs(&self, sources_dir: &Path, files: &dyn Files) -> Result<(), StoreError> {
+    fn sync_dirs(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
         let mut dirs: Vec<PathBuf> = self
             .renames
             .iter()

@@ -20,7 +20,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use rollfit_job::lock::lock;
-use rollfit_job::store::{Fault, Rows, StoreError};
+use rollfit_job::store::{Fault, SeriesRows, StoreError};
 
 use crate::fault::{file_error, source_fault, unreadable};
 use crate::listing::{table_files, warn_of_passed_over};
@@ -34,7 +34,7 @@ use rollfit_files::regular_file;
 /// has changed.
 #[derive(Default)]
 pub(crate) struct TableIndex {
-    seen: Mutex<HashMap<PathBuf, (Identity, Arc<Contents>)>>,
+    seen: Mutex<HashMap<PathBuf, (FileIdentity, Arc<Contents>)>>,
     listed: Mutex<HashMap<(PathBuf, String), Listing>>,
     /// The tables whose files that are not read were named.
     named: Mutex<HashSet<PathBuf>>,
@@ -50,7 +50,7 @@ struct Listing {
 #[derive(Clone)]
 pub(crate) struct FileSpans {
     pub(crate) path: PathBuf,
-    identity: Identity,
+    identity: FileIdentity,
     spans: Arc<Vec<GroupSpan>>,
     contents: Arc<Contents>,
 }
@@ -86,15 +86,15 @@ impl FileSpans {
 
 /// Tells a file from another one that takes its name.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Identity {
+struct FileIdentity {
     device: u64,
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
 }
 
-impl Identity {
-    fn of(status: &Metadata) -> Self {
+impl FileIdentity {
+    fn from_metadata(status: &Metadata) -> Self {
         Self {
             device: status.dev(),
             inode: status.ino(),
@@ -143,7 +143,7 @@ impl TableIndex {
     /// The spans of a file, which is opened only if it is not known as it is now.
     fn spans(&self, path: &Path, time: &str) -> Result<FileSpans, StoreError> {
         let status = std::fs::symlink_metadata(path).map_err(|error| file_error("read", path, error))?;
-        let identity = Identity::of(&status);
+        let identity = FileIdentity::from_metadata(&status);
         let known = self.known(path, identity);
         let spans = known.as_ref().and_then(|known| lock(&known.spans).get(time).cloned());
         match spans.zip(known) {
@@ -184,7 +184,7 @@ impl TableIndex {
     fn open_file(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
         let file = regular_file::open(path).map_err(|error| file_error("read", path, error))?;
         let status = file.metadata().map_err(|error| file_error("read", path, error))?;
-        let (file, identity) = (Arc::new(file), Identity::of(&status));
+        let (file, identity) = (Arc::new(file), FileIdentity::from_metadata(&status));
         let known = self.known(path, identity);
         let is_known = known.is_some();
         let contents = match known {
@@ -199,7 +199,7 @@ impl TableIndex {
         Ok(opened)
     }
 
-    fn known(&self, path: &Path, identity: Identity) -> Option<Arc<Contents>> {
+    fn known(&self, path: &Path, identity: FileIdentity) -> Option<Arc<Contents>> {
         let seen = lock(&self.seen);
         seen.get(path).filter(|(known, _)| *known == identity).map(|(_, contents)| contents.clone())
     }
@@ -241,7 +241,7 @@ fn is_settled(modified: SystemTime) -> bool {
 pub(crate) struct TableFile {
     pub(crate) path: PathBuf,
     file: Arc<File>,
-    identity: Identity,
+    identity: FileIdentity,
     pub(crate) contents: Arc<Contents>,
     pub(crate) spans: Arc<Vec<GroupSpan>>,
 }
@@ -272,10 +272,10 @@ impl TableFile {
     }
 
     /// All rows of the file, in the order in which they stand there.
-    pub(crate) fn rows(&self, time: &str, value: &str) -> Result<Rows, StoreError> {
+    pub(crate) fn rows(&self, time: &str, value: &str) -> Result<SeriesRows, StoreError> {
         let groups: Vec<usize> = self.spans.iter().map(|span| span.group).collect();
         let (instants_us, values) = self.read_groups(&groups, time, Some(value))?;
-        Ok(Rows { instants_us, values })
+        Ok(SeriesRows { instants_us, values })
     }
 
     /// What the footer says under `key`.

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use rollfit_job::Job;
 use rollfit_job::activity::{Activity, Times};
+use rollfit_job::config::Workers;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Try, run};
-use rollfit_job::spec::Workers;
-use rollfit_job::stop::Stop;
+use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::watch::Unseen;
-use rollfit_parquet::{Files, OutputFile, ParquetStore, RealFiles};
+use rollfit_parquet::{FileSystem, OsFileSystem, OutputFile, ParquetStore};
 
-use support::market::{all_bars, import, spec};
+use support::market::{all_bars, config, import};
 
 /// Keeps how each partition spent its time.
 #[derive(Default)]
@@ -32,14 +32,15 @@ impl Observer for Clerk {
 }
 
 /// Runs the job on one worker; how its partitions spent their time.
-fn spent(dir: &Path, files: Box<dyn Files>) -> Vec<Spent> {
-    let spec = spec();
-    import(dir, &all_bars(3000, 1), &RealFiles).unwrap();
-    let store = ParquetStore::open_with(dir, &spec, files).unwrap();
-    let planned = partitions(&spec, &store, &store, &[]).unwrap();
-    let job = Job { spec: &spec, source: &store, sink: &store, workers: Workers::Fixed(1), machine: &Unseen };
+fn spent(dir: &Path, files: Box<dyn FileSystem>) -> Vec<Spent> {
+    let config = config();
+    import(dir, &all_bars(3000, 1), &OsFileSystem).unwrap();
+    let store = ParquetStore::open_with(dir, &config, files).unwrap();
+    let planned = partitions(&config, &store, &store, &[]).unwrap();
+    let job =
+        Job { config: &config, source: &store, sink: &store, workers: Workers::Fixed(1), machine: &Unseen };
     let clerk = Clerk::default();
-    run(&job, &planned, &RunOptions::default(), &Stop::default(), &clerk);
+    run(&job, &planned, &RunOptions::default(), &StopSignal::default(), &clerk);
     clerk.0.into_inner().unwrap()
 }
 
@@ -53,14 +54,14 @@ fn total(spent: &[Spent]) -> Times {
 #[test]
 fn the_activities_of_partitions_fill_their_time_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
-    let spent = spent(dir.path(), Box::new(RealFiles));
+    let spent = spent(dir.path(), Box::new(OsFileSystem));
     let begun_to_ended: Duration = spent.iter().map(|spent| spent.ended - spent.begun).sum();
     let wall = Duration::from_micros(total(&spent).total_us());
     let rounding = Duration::from_micros(1);
     assert!(wall + rounding >= begun_to_ended, "{wall:?} of {begun_to_ended:?}");
     assert!(wall <= spent.last().unwrap().ended, "{wall:?} of {:?}", spent.last());
-    for (activity, us) in Activity::ALL.map(|activity| (activity, total(&spent).of(activity))) {
-        let does_nothing = [Activity::Waiting, Activity::Connecting, Activity::Braking, Activity::Pausing];
+    for (activity, us) in Activity::ALL.map(|activity| (activity, total(&spent).get(activity))) {
+        let does_nothing = [Activity::Waiting, Activity::Connecting, Activity::Throttled, Activity::Pausing];
         assert_eq!(us == 0, does_nothing.contains(&activity), "{activity:?}: {us} us");
     }
 }
@@ -77,22 +78,22 @@ struct SlowFile {
     sync: Duration,
 }
 
-impl Files for SlowDisk {
+impl FileSystem for SlowDisk {
     fn create(&self, path: &Path) -> std::io::Result<Box<dyn OutputFile>> {
-        let file = RealFiles.create(path)?;
+        let file = OsFileSystem.create(path)?;
         Ok(Box::new(SlowFile { file, write: self.write, sync: self.sync }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> std::io::Result<()> {
-        RealFiles.rename(from, to)
+        OsFileSystem.rename(from, to)
     }
 
     fn sync_dir(&self, path: &Path) -> std::io::Result<()> {
-        RealFiles.sync_dir(path)
+        OsFileSystem.sync_dir(path)
     }
 
     fn remove(&self, path: &Path) -> std::io::Result<()> {
-        RealFiles.remove(path)
+        OsFileSystem.remove(path)
     }
 }
 
@@ -121,7 +122,7 @@ fn what_the_disk_takes_is_told_apart_from_the_work_of_encoding() {
         let dir = tempfile::tempdir().unwrap();
         let spent = spent(dir.path(), Box::new(SlowDisk { write, sync }));
         let slow_us = spent.len() as u64 * SLOW.as_micros() as u64;
-        assert!(total(&spent).of(activity) >= slow_us, "{activity:?}: {spent:?}");
+        assert!(total(&spent).get(activity) >= slow_us, "{activity:?}: {spent:?}");
     };
     least_us(Activity::Sending, SLOW, Duration::ZERO);
     least_us(Activity::Committing, Duration::ZERO, SLOW);

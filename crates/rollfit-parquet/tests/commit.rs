@@ -11,18 +11,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::RowGroupMetaData;
+use rollfit_job::config::JobConfig;
 use rollfit_job::import::BarsOptions;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{Definition, Input, NoValue, Receipt, Stored};
-use rollfit_job::spec::Spec;
 use rollfit_job::store::BarsImport;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, Write};
-use rollfit_parquet::{Files, ParquetImport, ParquetStore, RealFiles};
+use rollfit_parquet::{FileSystem, OsFileSystem, ParquetImport, ParquetStore};
 use tempfile::TempDir;
 
 use support::market::{
-    KEYS, MONTHS, all_bars, all_rows, bars, failures, import, key_bars, partition, run_all, run_undisturbed,
-    spec, spec_with,
+    KEYS, MONTHS, all_bars, all_rows, bars, config, config_with, failures, import, key_bars, partition,
+    run_all, run_undisturbed,
 };
 use support::script::{EACCES, EIO, ENOSPC, Fate, Operation, Script, Unsynced};
 use support::{assert_says, copy_tree, tree};
@@ -37,7 +37,7 @@ const PART_DIR: &str = "features/key=aaa/month=2017-01";
 /// A store with the bars of one partition.
 fn one_partition(version: u32) -> TempDir {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &[bars("aaa", &MONTHS[..1], ROWS, version)], &RealFiles).unwrap();
+    import(dir.path(), &[bars("aaa", &MONTHS[..1], ROWS, version)], &OsFileSystem).unwrap();
     dir
 }
 
@@ -45,7 +45,7 @@ fn one_partition(version: u32) -> TempDir {
 fn changed_partition() -> TempDir {
     let dir = one_partition(0);
     run_undisturbed(dir.path());
-    import(dir.path(), &[bars("aaa", &MONTHS[..1], ROWS, 1)], &RealFiles).unwrap();
+    import(dir.path(), &[bars("aaa", &MONTHS[..1], ROWS, 1)], &OsFileSystem).unwrap();
     dir
 }
 
@@ -56,7 +56,7 @@ fn copy_of(dir: &TempDir) -> TempDir {
 }
 
 fn open(dir: &Path) -> ParquetStore {
-    ParquetStore::open(dir, &spec()).unwrap()
+    ParquetStore::open(dir, &config()).unwrap()
 }
 
 fn take<'a>(store: &'a ParquetStore, partition: &Partition) -> Box<dyn Slot + 'a> {
@@ -85,7 +85,7 @@ fn data_files(dir: &Path) -> Vec<String> {
 fn operations_of_a_run(dir: &TempDir) -> (Vec<Operation>, usize) {
     let copy = copy_of(dir);
     let script = Script::new(copy.path(), Fate::Undisturbed);
-    assert_eq!(failures(&run_all(copy.path(), &spec(), Box::new(script.clone()))), [""; 0]);
+    assert_eq!(failures(&run_all(copy.path(), &config(), Box::new(script.clone()))), [""; 0]);
     (script.operations(), script.count())
 }
 
@@ -134,7 +134,7 @@ fn fail_everywhere(dir: &TempDir, errno: i32, check: impl Fn(&Path, usize, &[Str
     for failing in 0..operations_of_a_run(dir).1 {
         let copy = copy_of(dir);
         let script = Script::new(copy.path(), Fate::FailAt(failing, errno));
-        let report = run_all(copy.path(), &spec(), Box::new(script));
+        let report = run_all(copy.path(), &config(), Box::new(script));
         check(copy.path(), failing, &failures(&report));
     }
 }
@@ -196,7 +196,7 @@ fn a_runner_killed_at_any_operation_leaves_the_old_features_or_the_new() {
         for killed in 0..=operations_of_a_run(&dir).1 {
             let copy = copy_of(&dir);
             let script = Script::new(copy.path(), Fate::KillAt(killed));
-            run_all(copy.path(), &spec(), Box::new(script));
+            run_all(copy.path(), &config(), Box::new(script));
             leave_lock(copy.path());
             let found = tree(copy.path()).remove(PART);
             assert!(found == old || found == new, "killed at {killed}");
@@ -213,7 +213,7 @@ fn after_a_kill_at_any_operation_the_same_command_finishes_with_the_same_bytes()
         let new = tree_of_a_run(&dir);
         for killed in 0..operations_of_a_run(&dir).1 {
             let copy = copy_of(&dir);
-            run_all(copy.path(), &spec(), Box::new(Script::new(copy.path(), Fate::KillAt(killed))));
+            run_all(copy.path(), &config(), Box::new(Script::new(copy.path(), Fate::KillAt(killed))));
             leave_lock(copy.path());
             run_undisturbed(copy.path());
             assert_eq!(tree(copy.path()), new, "killed at {killed}");
@@ -243,7 +243,7 @@ fn a_claim_that_is_given_up_leaves_no_file_and_no_directory() {
     let dir = one_partition(0);
     let store = open(dir.path());
     let mut slot = take(&store, &partition("aaa", "2017-01"));
-    let columns = spec().feature_count();
+    let columns = config().feature_count();
     slot.write(FeatureTile { instants_us: &[1], first_column: 0, values: &vec![1.0; columns] }).unwrap();
     assert!(dir.path().join(PART_TMP).exists());
     drop(slot);
@@ -276,7 +276,7 @@ fn what_a_dead_runner_left_does_not_block_and_goes_with_the_next_claim() {
 fn claim_often(dir: &Path, months: &[&str], hold: impl Fn() + Sync) {
     const TIMES: usize = 3000;
     let claim_one = |month: &str| {
-        let store = ParquetStore::open_with(dir, &spec(), Box::new(Unsynced)).unwrap();
+        let store = ParquetStore::open_with(dir, &config(), Box::new(Unsynced)).unwrap();
         for _ in 0..TIMES {
             if let Claim::Taken(slot) = store.claim(&partition("aaa", month), Write::Replace).unwrap() {
                 hold();
@@ -325,7 +325,7 @@ fn a_commit_beside_a_file_of_somebody_else_is_refused() {
     let store = open(dir.path());
     let slot = take(&store, &partition("aaa", "2017-01"));
     fs::write(dir.path().join(PART_DIR).join("more.parquet"), "theirs").unwrap();
-    let error = slot.commit(&receipt(&spec(), &store)).unwrap_err();
+    let error = slot.commit(&receipt(&config(), &store)).unwrap_err();
     assert_says(&error.to_string(), &["more.parquet", "move it elsewhere"]);
     assert_eq!(data_files(dir.path()), [format!("{PART_DIR}/more.parquet")]);
     assert!(matches!(store.found(&partition("aaa", "2017-01")).unwrap(), Found::Foreign(_)));
@@ -346,7 +346,7 @@ fn a_removal_is_one_operation_made_durable() {
     let dir = one_partition(0);
     run_undisturbed(dir.path());
     let script = Script::new(dir.path(), Fate::Undisturbed);
-    let store = ParquetStore::open_with(dir.path(), &spec(), Box::new(script.clone())).unwrap();
+    let store = ParquetStore::open_with(dir.path(), &config(), Box::new(script.clone())).unwrap();
     take(&store, &partition("aaa", "2017-01")).remove().unwrap();
     let operations = script.operations();
     let wanted = [Operation::Remove(PART.to_owned()), Operation::SyncDir(PART_DIR.to_owned())];
@@ -363,7 +363,7 @@ fn a_removal_killed_anywhere_leaves_all_or_nothing() {
     for killed in 0..5 {
         let copy = copy_of(&dir);
         let script = Script::new(copy.path(), Fate::KillAt(killed));
-        let store = ParquetStore::open_with(copy.path(), &spec(), Box::new(script)).unwrap();
+        let store = ParquetStore::open_with(copy.path(), &config(), Box::new(script)).unwrap();
         if let Ok(Claim::Taken(slot)) = store.claim(&partition("aaa", "2017-01"), Write::Replace) {
             let _ = slot.remove();
         }
@@ -379,7 +379,7 @@ fn a_removal_killed_anywhere_leaves_all_or_nothing() {
 /// A store with two keys and two months, and the bars of an import that changes and extends all of them.
 fn two_keys() -> TempDir {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &all_bars(ROWS, 0), &RealFiles).unwrap();
+    import(dir.path(), &all_bars(ROWS, 0), &OsFileSystem).unwrap();
     dir
 }
 
@@ -465,7 +465,7 @@ fn the_next_import_finishes_a_committed_one_and_clears_what_others_staged() {
     for killed in 0..script.count() {
         let copy = copy_of(&dir);
         import_changes(copy.path(), Fate::KillAt(killed));
-        drop(ParquetImport::begin(copy.path(), BarsOptions::default(), &RealFiles).unwrap());
+        drop(ParquetImport::begin(copy.path(), BarsOptions::default(), &OsFileSystem).unwrap());
         let found = tree(copy.path());
         assert!(found == tree(dir.path()) || found == tree(undisturbed.path()), "killed at {killed}");
     }
@@ -484,7 +484,7 @@ fn an_import_that_is_given_up_leaves_the_files_as_they_were() {
     let dir = two_keys();
     let before = tree(dir.path());
     let options = BarsOptions { replace: true, rebase: true, ..BarsOptions::default() };
-    let mut import = ParquetImport::begin(dir.path(), options, &RealFiles).unwrap();
+    let mut import = ParquetImport::begin(dir.path(), options, &OsFileSystem).unwrap();
     import.add(KEYS[0], &all_bars(ROWS + 3, 1)[0]).unwrap();
     assert_ne!(tree(dir.path()), before);
     drop(import);
@@ -494,8 +494,8 @@ fn an_import_that_is_given_up_leaves_the_files_as_they_were() {
 #[test]
 fn of_two_imports_at_once_the_second_is_told_who_has_the_store() {
     let dir = two_keys();
-    let _first = ParquetImport::begin(dir.path(), BarsOptions::default(), &RealFiles).unwrap();
-    let Err(error) = ParquetImport::begin(dir.path(), BarsOptions::default(), &RealFiles) else {
+    let _first = ParquetImport::begin(dir.path(), BarsOptions::default(), &OsFileSystem).unwrap();
+    let Err(error) = ParquetImport::begin(dir.path(), BarsOptions::default(), &OsFileSystem) else {
         panic!("two imports at once")
     };
     assert_says(&error.to_string(), &["process ", "is importing into", "wait"]);
@@ -507,9 +507,9 @@ fn a_base_reads_back_as_the_double_it_was() {
     for close in [0.1 + 0.2, 1.0 / 3.0, 5e-324, 1.797_693_134_862_315_7e308, 123_456_789.123_456_79] {
         let bar = rollfit_job::import::Bar { instant_us: 0, close };
         let bars = [key_bars("aaa", vec![bar])];
-        let first = import(dir.path(), &bars, &RealFiles).unwrap();
+        let first = import(dir.path(), &bars, &OsFileSystem).unwrap();
         let options = BarsOptions::default();
-        let mut again = ParquetImport::begin(dir.path(), options, &RealFiles).unwrap();
+        let mut again = ParquetImport::begin(dir.path(), options, &OsFileSystem).unwrap();
         let second = again.add("aaa", &bars[0]).unwrap();
         assert_eq!((second.base, second.unchanged, second.files_written), (first[0].base, 1, 0));
         assert_eq!(second.base.close.to_bits(), close.to_bits());
@@ -519,10 +519,10 @@ fn a_base_reads_back_as_the_double_it_was() {
 // ---------------------------------------------------------------------------------------- the features file
 
 /// A receipt for a partition of so many rows, with values that are easily lost.
-fn receipt(spec: &Spec, store: &ParquetStore) -> Receipt {
+fn receipt(config: &JobConfig, store: &ParquetStore) -> Receipt {
     Receipt {
         output: store.output(&partition("aaa", "2017-01")),
-        definition: Definition::of(spec),
+        definition: Definition::from_config(config),
         input: Input {
             rows: u64::MAX,
             lookback_rows: 1 << 53 | 1,
@@ -563,8 +563,8 @@ impl Table {
     }
 
     /// Writes the rows in tiles of these sizes in turn, and commits.
-    fn store(&self, dir: &Path, spec: &Spec, tiles: &[usize]) -> PathBuf {
-        let store = ParquetStore::open(dir, spec).unwrap();
+    fn store(&self, dir: &Path, config: &JobConfig, tiles: &[usize]) -> PathBuf {
+        let store = ParquetStore::open(dir, config).unwrap();
         let mut slot = take(&store, &partition("aaa", "2017-01"));
         let (mut first, mut sizes) = (0, tiles.iter().cycle());
         while first < self.instants_us.len() {
@@ -579,17 +579,17 @@ impl Table {
             })
             .unwrap();
         }
-        let bytes = slot.commit(&receipt(spec, &store)).unwrap();
+        let bytes = slot.commit(&receipt(config, &store)).unwrap();
         let part = dir.join(PART);
         assert_eq!(bytes, fs::metadata(&part).unwrap().len());
         part
     }
 
     /// Checks that the stored rows are these, bit for bit.
-    fn check(&self, dir: &Path, spec: &Spec) {
-        let store = ParquetStore::open(dir, spec).unwrap();
+    fn check(&self, dir: &Path, config: &JobConfig) {
+        let store = ParquetStore::open(dir, config).unwrap();
         let mut reader = store.read(&partition("aaa", "2017-01")).unwrap();
-        assert_eq!(reader.receipt(), Some(&receipt(spec, &store)));
+        assert_eq!(reader.receipt(), Some(&receipt(config, &store)));
         let mut first = 0;
         while let Some(tile) = reader.next_tile().unwrap() {
             let rows = first..first + tile.rows();
@@ -605,13 +605,13 @@ impl Table {
 
 #[test]
 fn a_row_group_has_65536_rows_and_nulls_where_there_is_no_value() {
-    let (dir, spec) = (TempDir::new().unwrap(), spec());
-    let table = Table::new(150_000, spec.feature_count());
-    let part = table.store(dir.path(), &spec, &[512]);
+    let (dir, config) = (TempDir::new().unwrap(), config());
+    let table = Table::new(150_000, config.feature_count());
+    let part = table.store(dir.path(), &config, &[512]);
     let file = ParquetRecordBatchReaderBuilder::try_new(File::open(&part).unwrap()).unwrap();
     let groups: Vec<i64> = file.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(groups, [65_536, 65_536, 18_928]);
-    let mut nulls = vec![0; spec.feature_count()];
+    let mut nulls = vec![0; config.feature_count()];
     for batch in file.build().unwrap() {
         let batch = batch.unwrap();
         for (count, column) in nulls.iter_mut().zip(&batch.columns()[1..]) {
@@ -620,16 +620,16 @@ fn a_row_group_has_65536_rows_and_nulls_where_there_is_no_value() {
     }
     let nan = |column: &Vec<f64>| column.iter().filter(|value| value.is_nan()).count();
     assert_eq!(nulls, table.columns.iter().map(nan).collect::<Vec<_>>());
-    table.check(dir.path(), &spec);
+    table.check(dir.path(), &config);
 }
 
 #[test]
 fn the_same_rows_give_the_same_bytes_however_they_are_cut_into_tiles() {
-    let spec = spec();
-    let table = Table::new(70_000, spec.feature_count());
+    let config = config();
+    let table = Table::new(70_000, config.feature_count());
     let bytes = |tiles: &[usize]| {
         let dir = TempDir::new().unwrap();
-        fs::read(table.store(dir.path(), &spec, tiles)).unwrap()
+        fs::read(table.store(dir.path(), &config, tiles)).unwrap()
     };
     let whole = bytes(&[70_000]);
     for tiles in [&[512][..], &[1, 999, 65_536], &[65_536], &[65_535, 2]] {
@@ -640,19 +640,19 @@ fn the_same_rows_give_the_same_bytes_however_they_are_cut_into_tiles() {
 #[test]
 fn every_compression_reads_back_bit_for_bit() {
     for compression in ["none", "lz4", "zstd"] {
-        let (dir, spec) = (TempDir::new().unwrap(), spec_with(&[("STORE__COMPRESSION", compression)]));
-        let table = Table::new(5000, spec.feature_count());
-        table.store(dir.path(), &spec, &[512]);
-        table.check(dir.path(), &spec);
+        let (dir, config) = (TempDir::new().unwrap(), config_with(&[("STORE__COMPRESSION", compression)]));
+        let table = Table::new(5000, config.feature_count());
+        table.store(dir.path(), &config, &[512]);
+        table.check(dir.path(), &config);
     }
 }
 
 #[test]
 fn a_partition_of_one_row_reads_back() {
-    let (dir, spec) = (TempDir::new().unwrap(), spec());
-    let table = Table::new(1, spec.feature_count());
-    table.store(dir.path(), &spec, &[512]);
-    table.check(dir.path(), &spec);
+    let (dir, config) = (TempDir::new().unwrap(), config());
+    let table = Table::new(1, config.feature_count());
+    table.store(dir.path(), &config, &[512]);
+    table.check(dir.path(), &config);
 }
 
 #[test]
@@ -662,7 +662,7 @@ fn no_stored_feature_is_a_negative_zero() {
         instant_us: row * 60_000_000,
         close: if row < 60 { 1.25 } else { 1.25 + ((row % 5) - 2) as f64 * 0.125 },
     };
-    import(dir.path(), &[key_bars("aaa", (0..200).map(bar).collect())], &RealFiles).unwrap();
+    import(dir.path(), &[key_bars("aaa", (0..200).map(bar).collect())], &OsFileSystem).unwrap();
     run_undisturbed(dir.path());
     let store = open(dir.path());
     let mut reader = store.read(&partition("aaa", "1970-01")).unwrap();
@@ -680,7 +680,7 @@ fn a_receipt_of_another_output_is_void() {
     run_undisturbed(dir.path());
     let elsewhere = dir.path().join("features/key=aaa/month=2017-02");
     fs::create_dir_all(&elsewhere).unwrap();
-    RealFiles.rename(&dir.path().join(PART), &elsewhere.join("part.parquet")).unwrap();
+    OsFileSystem.rename(&dir.path().join(PART), &elsewhere.join("part.parquet")).unwrap();
     let Found::Foreign(cause) = open(dir.path()).found(&partition("aaa", "2017-02")).unwrap() else {
         panic!("a receipt moved with its file")
     };

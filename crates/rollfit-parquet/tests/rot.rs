@@ -15,12 +15,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use rollfit_job::error_chain;
-use rollfit_job::store::{Found, Rows, Sink, Source, StoreError};
-use rollfit_parquet::{ParquetStore, RealFiles};
+use rollfit_job::store::{Found, SeriesRows, Sink, Source, StoreError};
+use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
 use support::assert_says;
-use support::market::{MINUTE_US, MONTHS, bars, import, partition, run_undisturbed, spec};
+use support::market::{MINUTE_US, MONTHS, bars, config, import, partition, run_undisturbed};
 
 const MONTH: &str = MONTHS[0];
 const CLOSES: &str = "sources/m1_aaa/2017-01.parquet";
@@ -30,7 +30,7 @@ const PART: &str = "features/key=aaa/month=2017-01/part.parquet";
 /// A store with a few bars of one key.
 fn imported() -> TempDir {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &[bars("aaa", &[MONTH], 24, 0)], &RealFiles).unwrap();
+    import(dir.path(), &[bars("aaa", &[MONTH], 24, 0)], &OsFileSystem).unwrap();
     dir
 }
 
@@ -42,17 +42,17 @@ fn done() -> TempDir {
 }
 
 /// The rows of both series.
-fn sources(dir: &Path) -> Result<Vec<Rows>, StoreError> {
-    let (spec, partition) = (spec(), partition("aaa", MONTH));
-    let store = ParquetStore::open(dir, &spec).unwrap();
-    let mut snapshot = store.snapshot(&spec.series_of_key(&partition.key), partition.period, 0)?;
+fn sources(dir: &Path) -> Result<Vec<SeriesRows>, StoreError> {
+    let (config, partition) = (config(), partition("aaa", MONTH));
+    let store = ParquetStore::open(dir, &config).unwrap();
+    let mut snapshot = store.snapshot(&config.series_of_key(&partition.key), partition.period, 0)?;
     (0..2).map(|series| snapshot.rows(series, partition.period.span_us())).collect()
 }
 
 /// The receipt's text and the bits of the features of the partition, where they are believed.
 fn features(dir: &Path) -> Result<(Found, Vec<u64>), StoreError> {
-    let (spec, partition) = (spec(), partition("aaa", MONTH));
-    let store = ParquetStore::open(dir, &spec).unwrap();
+    let (config, partition) = (config(), partition("aaa", MONTH));
+    let store = ParquetStore::open(dir, &config).unwrap();
     let found = store.found(&partition)?;
     let mut reader = store.read(&partition)?;
     let mut bits = Vec::new();
@@ -136,21 +136,21 @@ fn damage_to_features_is_told_or_harmless() {
 #[test]
 fn a_damaged_source_names_its_file_and_a_way_out_and_fails_every_month() {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &[bars("aaa", &MONTHS, 24, 0)], &RealFiles).unwrap();
+    import(dir.path(), &[bars("aaa", &MONTHS, 24, 0)], &OsFileSystem).unwrap();
     let path = dir.path().join(CLOSES);
     let mut bytes = fs::read(&path).unwrap();
     bytes[100] ^= 4;
     fs::write(&path, bytes).unwrap();
-    let (spec, store) = (spec(), ParquetStore::open(dir.path(), &spec()).unwrap());
+    let (config, store) = (config(), ParquetStore::open(dir.path(), &config()).unwrap());
     for month in MONTHS {
         let error =
-            store.snapshot(&spec.series_of_key("aaa"), partition("aaa", month).period, 0).err().unwrap();
+            store.snapshot(&config.series_of_key("aaa"), partition("aaa", month).period, 0).err().unwrap();
         let parts =
             ["m1_aaa/2017-01.parquet is damaged", "restore it from a backup", "import its bars again"];
         assert_says(&error_chain(&error), &parts);
         assert!(error.is_damage());
     }
-    let refused = import(dir.path(), &[bars("aaa", &MONTHS, 24, 0)], &RealFiles).unwrap_err();
+    let refused = import(dir.path(), &[bars("aaa", &MONTHS, 24, 0)], &OsFileSystem).unwrap_err();
     assert_says(&error_chain(&refused), &["2017-01.parquet is damaged", "rename it to"]);
 }
 
@@ -161,16 +161,16 @@ fn a_plan_of_one_key_reads_the_footers_of_the_others_and_no_row() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[100] ^= 4;
     fs::write(&path, bytes).unwrap();
-    let (spec, store) = (spec(), ParquetStore::open(dir.path(), &spec()).unwrap());
+    let (config, store) = (config(), ParquetStore::open(dir.path(), &config()).unwrap());
     let month = MONTH.parse().unwrap();
-    assert_eq!(store.months(&spec.series[0].of_key("aaa")).unwrap(), Some((month, month)));
+    assert_eq!(store.months(&config.series[0].of_key("aaa")).unwrap(), Some((month, month)));
     assert_eq!(
-        store.estimate_rows(&spec.series[0].of_key("aaa"), partition("aaa", MONTH).period).unwrap(),
+        store.estimate_rows(&config.series[0].of_key("aaa"), partition("aaa", MONTH).period).unwrap(),
         24
     );
     assert!(
         store
-            .snapshot(&spec.series_of_key("aaa"), partition("aaa", MONTH).period, 0)
+            .snapshot(&config.series_of_key("aaa"), partition("aaa", MONTH).period, 0)
             .err()
             .unwrap()
             .is_damage()
@@ -185,7 +185,7 @@ fn an_import_beside_moved_away_files_keeps_the_rule_of_the_base() {
     let dir = TempDir::new().unwrap();
     let import = |base_from_us| {
         let options = BarsOptions { base_from_us, rebase: false, replace: false };
-        let mut import = ParquetImport::begin(dir.path(), options, &RealFiles)?;
+        let mut import = ParquetImport::begin(dir.path(), options, &OsFileSystem)?;
         import.add("aaa", &bars("aaa", &[MONTH], 24, 0))?;
         Box::new(import).commit()
     };
@@ -307,9 +307,9 @@ impl Dropped {
     }
 
     fn rows(&self, month: &str) -> Result<usize, StoreError> {
-        let (spec, partition) = (spec(), partition("aaa", month));
-        let store = ParquetStore::open(self.dir.path(), &spec).unwrap();
-        let mut snapshot = store.snapshot(&spec.series_of_key(&partition.key), partition.period, 0)?;
+        let (config, partition) = (config(), partition("aaa", month));
+        let store = ParquetStore::open(self.dir.path(), &config).unwrap();
+        let mut snapshot = store.snapshot(&config.series_of_key(&partition.key), partition.period, 0)?;
         Ok(snapshot.rows(0, partition.period.span_us())?.instants_us.len())
     }
 }

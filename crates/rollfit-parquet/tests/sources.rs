@@ -18,20 +18,20 @@ use arrow_array::{
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use rollfit_job::config::JobConfig;
 use rollfit_job::error_chain;
-use rollfit_job::spec::Spec;
-use rollfit_job::store::{Rows, Sink, Snapshot, Source, StoreError};
-use rollfit_parquet::{ParquetStore, RealFiles};
+use rollfit_job::store::{SeriesRows, Sink, Snapshot, Source, StoreError};
+use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
 use support::market::{
-    MINUTE_US, MONTHS, all_bars, all_rows, bars, import, partition, run_undisturbed, spec,
+    MINUTE_US, MONTHS, all_bars, all_rows, bars, config, import, partition, run_undisturbed,
 };
 use support::{assert_says, copy_tree};
 
 // ---------------------------------------------------------------------------------------------- helpers
 
-const SPEC: &str = r#"
+const CONFIG: &str = r#"
 [store]
 url = "parquet:."
 [partitions]
@@ -50,14 +50,14 @@ w3 = 3
 /// A store with the one source table `t_k`.
 struct Table {
     dir: TempDir,
-    spec: Spec,
+    config: JobConfig,
 }
 
 impl Table {
     fn new() -> Self {
         let dir = TempDir::new().unwrap();
         fs::create_dir_all(dir.path().join("sources/t_k")).unwrap();
-        Self { dir, spec: Spec::parse(SPEC, []).unwrap() }
+        Self { dir, config: JobConfig::parse(CONFIG, []).unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -83,18 +83,18 @@ impl Table {
     }
 
     fn store(&self) -> ParquetStore {
-        ParquetStore::open(self.dir.path(), &self.spec).unwrap()
+        ParquetStore::open(self.dir.path(), &self.config).unwrap()
     }
 
     fn snapshot(&self, month: &str) -> Result<Box<dyn Snapshot>, StoreError> {
-        self.store().snapshot(&self.spec.series_of_key("k"), partition("k", month).period, 89)
+        self.store().snapshot(&self.config.series_of_key("k"), partition("k", month).period, 89)
     }
 
-    fn rows_of(&self, month: &str) -> Result<Rows, StoreError> {
+    fn rows_of(&self, month: &str) -> Result<SeriesRows, StoreError> {
         self.snapshot(month)?.rows(0, partition("k", month).period.span_us())
     }
 
-    fn rows(&self) -> Rows {
+    fn rows(&self) -> SeriesRows {
         self.rows_of("1970-01").unwrap()
     }
 
@@ -122,8 +122,11 @@ fn values_at(instants_us: &[i64]) -> ArrayRef {
 }
 
 /// Rows at these instants, as [`Table::with`] writes them.
-fn rows_at(instants_us: &[i64]) -> Rows {
-    Rows { instants_us: instants_us.to_vec(), values: instants_us.iter().map(|&us| value_at(us)).collect() }
+fn rows_at(instants_us: &[i64]) -> SeriesRows {
+    SeriesRows {
+        instants_us: instants_us.to_vec(),
+        values: instants_us.iter().map(|&us| value_at(us)).collect(),
+    }
 }
 
 fn minutes(range: std::ops::Range<i64>) -> Vec<i64> {
@@ -140,7 +143,7 @@ fn the_rows_of_several_files_come_in_the_order_of_time() {
     table.with("a.parquet", &minutes(200..300)).with("b.parquet", &minutes(0..100));
     table.with("c.parquet", &minutes(100..200)).with("far.parquet", &minutes(90 * DAY..91 * DAY));
     assert_eq!(table.rows(), rows_at(&minutes(0..300)));
-    assert_eq!(table.rows_of("1970-02").unwrap(), Rows::default());
+    assert_eq!(table.rows_of("1970-02").unwrap(), SeriesRows::default());
     assert_eq!(table.rows_of("1970-04").unwrap().instants_us.len(), DAY as usize);
 }
 
@@ -150,7 +153,7 @@ fn a_month_is_cut_out_of_files_that_reach_beyond_it() {
     table.with("a.parquet", &minutes(30 * DAY..32 * DAY));
     assert_eq!(table.rows(), rows_at(&minutes(30 * DAY..31 * DAY)));
     assert_eq!(table.rows_of("1970-02").unwrap(), rows_at(&minutes(31 * DAY..32 * DAY)));
-    let months = table.store().months(&table.spec.series[0].of_key("k")).unwrap().unwrap();
+    let months = table.store().months(&table.config.series[0].of_key("k")).unwrap().unwrap();
     assert_eq!((months.0.to_string(), months.1.to_string()), ("1970-01".to_owned(), "1970-02".to_owned()));
 }
 
@@ -168,7 +171,7 @@ fn one_big_file_of_many_row_groups_reads_the_same_with_and_without_statistics() 
         assert_eq!(table.before(31 * DAY * MINUTE_US, 250).unwrap(), minutes(31 * DAY - 250..31 * DAY));
         let estimate = table
             .store()
-            .estimate_rows(&table.spec.series[0].of_key("k"), partition("k", "1970-01").period)
+            .estimate_rows(&table.config.series[0].of_key("k"), partition("k", "1970-01").period)
             .unwrap();
         assert!(estimate.abs_diff(2 * DAY as u64) <= 1, "{estimate}");
     }
@@ -204,8 +207,8 @@ fn hidden_files_and_those_of_other_kinds_are_no_part_of_a_table() {
 fn an_empty_file_adds_no_rows_and_no_trouble() {
     let table = Table::new();
     table.with("empty.parquet", &[]);
-    assert_eq!(table.rows(), Rows::default());
-    assert_eq!(table.store().months(&table.spec.series[0].of_key("k")).unwrap(), None);
+    assert_eq!(table.rows(), SeriesRows::default());
+    assert_eq!(table.store().months(&table.config.series[0].of_key("k")).unwrap(), None);
     table.with("full.parquet", &minutes(0..9));
     assert_eq!(table.rows(), rows_at(&minutes(0..9)));
 }
@@ -225,10 +228,10 @@ fn keys_are_those_that_have_a_table_of_every_series() {
     {
         fs::create_dir_all(dir.path().join("sources").join(table)).unwrap();
     }
-    let spec = spec();
-    assert_eq!(ParquetStore::open(dir.path(), &spec).unwrap().keys(&spec.series).unwrap(), ["a", "b"]);
+    let config = config();
+    assert_eq!(ParquetStore::open(dir.path(), &config).unwrap().keys(&config.series).unwrap(), ["a", "b"]);
     let empty = TempDir::new().unwrap();
-    assert_eq!(ParquetStore::open(empty.path(), &spec).unwrap().keys(&spec.series).unwrap(), [""; 0]);
+    assert_eq!(ParquetStore::open(empty.path(), &config).unwrap().keys(&config.series).unwrap(), [""; 0]);
 }
 
 // ---------------------------------------------------------------------------------------------- types
@@ -443,7 +446,7 @@ fn rows_before_an_instant_are_found_across_files_and_gaps() {
 fn a_month_without_rows_still_has_rows_before_it() {
     let table = Table::new();
     table.with("a.parquet", &minutes(0..10));
-    assert_eq!(table.rows_of("1970-02").unwrap(), Rows::default());
+    assert_eq!(table.rows_of("1970-02").unwrap(), SeriesRows::default());
     assert_eq!(table.before(31 * DAY * MINUTE_US, 4).unwrap(), minutes(6..10));
 }
 
@@ -489,7 +492,7 @@ fn damage(path: &Path, rounds: usize, mut read: impl FnMut(usize)) {
 fn damaged_sources_end_in_an_error_or_in_rows_and_never_in_a_panic() {
     let instants = minutes(0..300);
     let ours = TempDir::new().unwrap();
-    import(ours.path(), &[bars("aaa", &MONTHS[..1], 100, 0)], &RealFiles).unwrap();
+    import(ours.path(), &[bars("aaa", &MONTHS[..1], 100, 0)], &OsFileSystem).unwrap();
     let dictionary = WriterProperties::builder().set_compression(Compression::SNAPPY);
     let plain =
         WriterProperties::builder().set_dictionary_enabled(false).set_max_row_group_row_count(Some(64));
@@ -507,25 +510,25 @@ fn damaged_sources_end_in_an_error_or_in_rows_and_never_in_a_panic() {
             let (rows, before) = (table.rows_of("1970-01"), table.before(i64::MAX, 90));
             let _ = table
                 .store()
-                .estimate_rows(&table.spec.series[0].of_key("k"), partition("k", "1970-01").period);
+                .estimate_rows(&table.config.series[0].of_key("k"), partition("k", "1970-01").period);
             errors += u32::from(rows.is_err() || before.is_err());
         });
     }
     assert!(errors > 500, "the damage did no harm: {errors}");
     damage(&ours.path().join("sources/m1_aaa/2017-01.parquet"), 600, |_| {
-        let spec = spec();
-        let store = ParquetStore::open(ours.path(), &spec).unwrap();
-        let _ = store.months(&spec.series[0].of_key("aaa"));
-        let _ = import(ours.path(), &[bars("aaa", &MONTHS[..1], 100, 0)], &RealFiles);
+        let config = config();
+        let store = ParquetStore::open(ours.path(), &config).unwrap();
+        let _ = store.months(&config.series[0].of_key("aaa"));
+        let _ = import(ours.path(), &[bars("aaa", &MONTHS[..1], 100, 0)], &OsFileSystem);
     });
 }
 
 #[test]
 fn damaged_features_end_in_an_error_or_in_rows_and_never_in_a_panic() {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &[bars("aaa", &MONTHS[..1], 100, 0)], &RealFiles).unwrap();
+    import(dir.path(), &[bars("aaa", &MONTHS[..1], 100, 0)], &OsFileSystem).unwrap();
     run_undisturbed(dir.path());
-    let store = ParquetStore::open(dir.path(), &spec()).unwrap();
+    let store = ParquetStore::open(dir.path(), &config()).unwrap();
     let one = partition("aaa", "2017-01");
     damage(&dir.path().join("features/key=aaa/month=2017-01/part.parquet"), 1000, |round| {
         if let Err(error) = store.found(&one) {
@@ -542,13 +545,13 @@ fn damaged_features_end_in_an_error_or_in_rows_and_never_in_a_panic() {
 #[test]
 fn a_snapshot_taken_before_an_import_still_reads_the_old_rows() {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &all_bars(60, 0), &RealFiles).unwrap();
+    import(dir.path(), &all_bars(60, 0), &OsFileSystem).unwrap();
     let old = all_rows(dir.path());
-    let spec = spec();
-    let store = ParquetStore::open(dir.path(), &spec).unwrap();
+    let config = config();
+    let store = ParquetStore::open(dir.path(), &config).unwrap();
     let february = partition("aaa", MONTHS[1]);
-    let mut snapshot = store.snapshot(&spec.series_of_key(&february.key), february.period, 89).unwrap();
-    import(dir.path(), &all_bars(80, 1), &RealFiles).unwrap();
+    let mut snapshot = store.snapshot(&config.series_of_key(&february.key), february.period, 89).unwrap();
+    import(dir.path(), &all_bars(80, 1), &OsFileSystem).unwrap();
     let span_us = february.period.span_us();
     for series in 0..2 {
         let rows = snapshot.rows(series, span_us.clone()).unwrap();
@@ -558,14 +561,14 @@ fn a_snapshot_taken_before_an_import_still_reads_the_old_rows() {
         assert_eq!(before.instants_us, january.instants_us[january.instants_us.len() - 10..]);
         assert_eq!(before.values, january.values[january.values.len() - 10..]);
     }
-    let mut renewed = store.snapshot(&spec.series_of_key(&february.key), february.period, 89).unwrap();
+    let mut renewed = store.snapshot(&config.series_of_key(&february.key), february.period, 89).unwrap();
     assert_eq!(renewed.rows(0, span_us).unwrap().instants_us.len(), 80);
 }
 
 #[test]
 fn a_store_that_cannot_be_written_is_read() {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &all_bars(60, 0), &RealFiles).unwrap();
+    import(dir.path(), &all_bars(60, 0), &OsFileSystem).unwrap();
     let copy = TempDir::new().unwrap();
     copy_tree(dir.path(), copy.path());
     fs::remove_file(copy.path().join("sources/.lock")).unwrap();

@@ -16,14 +16,14 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
 use rollfit_job::Job;
+use rollfit_job::config::{EXAMPLE, JobConfig, Series, StoreConfig, Workers};
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, run};
-use rollfit_job::spec::{EXAMPLE, Place, Series, Spec, Workers};
-use rollfit_job::stop::Stop;
-use rollfit_job::store::{Purpose, Rows, SeriesOfKey, Snapshot, Source, StoreError};
+use rollfit_job::stop_signal::StopSignal;
+use rollfit_job::store::{Purpose, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 use rollfit_job::watch::Unseen;
 use rollfit_parquet::ParquetStore;
 use rollfit_postgres::PostgresStore;
@@ -77,11 +77,11 @@ struct Bench {
 
 impl Bench {
     fn compare(&self, case: &Case, blocks: usize) {
-        let parquet = ParquetStore::open(&self.sources, &self.spec(case, "ours")).unwrap();
+        let parquet = ParquetStore::open(&self.sources, &self.config(case, "ours")).unwrap();
         if case.from_tables {
             self.load_source_tables(case, &parquet);
         }
-        let all = partitions(&self.spec(case, "ours"), &parquet, &parquet, &[]).unwrap();
+        let all = partitions(&self.config(case, "ours"), &parquet, &parquet, &[]).unwrap();
         let mut by_month = all;
         by_month.sort_by_key(|partition| (partition.period.month(), partition.key.clone()));
         let mut ratios = Vec::new();
@@ -119,21 +119,21 @@ impl Bench {
         floor_first: bool,
     ) -> [Duration; 2] {
         self.fresh_schemas();
-        let spec = self.spec(case, "files");
-        let memory = MemorySource::load(parquet, &spec, block);
-        self.run(&spec, &memory, block, false);
-        self.dump(&spec, block);
+        let config = self.config(case, "files");
+        let memory = MemorySource::load(parquet, &config, block);
+        self.run(&config, &memory, block, false);
+        self.dump(&config, block);
         if case.replaces {
             for schema in ["ours", "floor"] {
-                self.run(&self.spec(case, schema), &memory, block, false);
+                self.run(&self.config(case, schema), &memory, block, false);
             }
         }
         let ours = || {
             self.settle();
-            let spec = self.spec(case, "ours");
-            let source = case.from_tables.then(|| self.store(&spec, "sources", Purpose::Read));
+            let config = self.config(case, "ours");
+            let source = case.from_tables.then(|| self.store(&config, "sources", Purpose::Read));
             let source = source.as_ref().map_or(&memory as &dyn Source, |store| store as &dyn Source);
-            self.run(&spec, source, block, case.replaces)
+            self.run(&config, source, block, case.replaces)
         };
         let floor = || {
             self.settle();
@@ -150,19 +150,19 @@ impl Bench {
         times
     }
 
-    fn spec(&self, case: &Case, schema: &str) -> Spec {
+    fn config(&self, case: &Case, schema: &str) -> JobConfig {
         let variables = [
             ("ROLLFIT_STORE__URL", self.url.as_str()),
             ("ROLLFIT_STORE__SCHEMA", schema),
             ("ROLLFIT_STORE__NUMBERS", case.numbers),
             ("ROLLFIT_PARTITIONS__KEYS", "all"),
         ];
-        Spec::parse(EXAMPLE, variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap()
+        JobConfig::parse(EXAMPLE, variables.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap()
     }
 
-    fn store(&self, spec: &Spec, schema: &str, purpose: Purpose) -> PostgresStore {
-        let place = Place { schema: Some(schema.to_owned()), ..spec.source.clone() };
-        PostgresStore::open(&place, spec, purpose).unwrap()
+    fn store(&self, config: &JobConfig, schema: &str, purpose: Purpose) -> PostgresStore {
+        let store = StoreConfig { schema: Some(schema.to_owned()), ..config.source.clone() };
+        PostgresStore::open(&store, config, purpose).unwrap()
     }
 
     fn client(&self) -> Client {
@@ -184,12 +184,12 @@ impl Bench {
     }
 
     /// One run, from opening the store to the last commit.
-    fn run(&self, spec: &Spec, source: &dyn Source, block: &[Partition], force: bool) -> Duration {
+    fn run(&self, config: &JobConfig, source: &dyn Source, block: &[Partition], force: bool) -> Duration {
         let started = Instant::now();
-        let sink = self.store(spec, spec.sink.place.schema.as_deref().unwrap(), Purpose::Write);
-        let job = Job { spec, source, sink: &sink, workers: Workers::Fixed(WORKERS), machine: &Unseen };
+        let sink = self.store(config, config.sink.store.schema.as_deref().unwrap(), Purpose::Write);
+        let job = Job { config, source, sink: &sink, workers: Workers::Fixed(WORKERS), machine: &Unseen };
         let options = RunOptions { force, ..RunOptions::default() };
-        let report = run(&job, block, &options, &Stop::default(), &Quiet);
+        let report = run(&job, block, &options, &StopSignal::default(), &Quiet);
         let took = started.elapsed();
         let is_written = |outcome: &Outcome| matches!(outcome, Outcome::Written { .. });
         assert!(report.outcomes.iter().all(|(_, outcome)| is_written(outcome)), "{:?}", report.outcomes);
@@ -201,9 +201,9 @@ impl Bench {
         self.files.join(table)
     }
 
-    fn dump(&self, spec: &Spec, block: &[Partition]) {
+    fn dump(&self, config: &JobConfig, block: &[Partition]) {
         let mut client = self.client();
-        for table in tables(spec, block).flatten() {
+        for table in tables(config, block).flatten() {
             let mut file = File::create(self.file(&table)).unwrap();
             let sql = format!("COPY files.\"{table}\" TO STDOUT (FORMAT binary)");
             std::io::copy(&mut client.copy_out(&sql).unwrap(), &mut file).unwrap();
@@ -219,7 +219,7 @@ impl Bench {
 
     /// The same work for the server, from files, on as many connections.
     fn floor(&self, case: &Case, block: &[Partition]) -> Duration {
-        let spec = self.spec(case, "floor");
+        let config = self.config(case, "floor");
         let queue = Mutex::new(block.to_vec());
         let started = Instant::now();
         let mut client = self.client();
@@ -229,7 +229,7 @@ impl Bench {
                 scope.spawn(|| {
                     let mut client = self.client();
                     while let Some(partition) = { queue.lock().unwrap().pop() } {
-                        self.floor_partition(case, &spec, &mut client, &partition);
+                        self.floor_partition(case, &config, &mut client, &partition);
                     }
                 });
             }
@@ -237,13 +237,14 @@ impl Bench {
         started.elapsed()
     }
 
-    fn floor_partition(&self, case: &Case, spec: &Spec, client: &mut Client, partition: &Partition) {
+    fn floor_partition(&self, case: &Case, config: &JobConfig, client: &mut Client, partition: &Partition) {
         if case.from_tables {
-            read_to_nowhere(client, spec, partition);
+            read_to_nowhere(client, config, partition);
         }
-        let tables: Vec<String> = spec.series.iter().map(|series| series.features_table(partition)).collect();
+        let tables: Vec<String> =
+            config.series.iter().map(|series| series.features_table(partition)).collect();
         client.batch_execute("BEGIN").unwrap();
-        for (table, series) in tables.iter().zip(&spec.series) {
+        for (table, series) in tables.iter().zip(&config.series) {
             let sql = match case.replaces {
                 true => format!(
                     "LOCK TABLE floor.\"{table}\" IN SHARE ROW EXCLUSIVE MODE; DELETE FROM floor.\"{table}\""
@@ -293,11 +294,11 @@ impl Bench {
     fn load_source_tables(&self, case: &Case, parquet: &ParquetStore) {
         let mut client = self.client();
         client.batch_execute("DROP SCHEMA IF EXISTS sources CASCADE; CREATE SCHEMA sources").unwrap();
-        let spec = self.spec(case, "sources");
-        for key in parquet.keys(&spec.series).unwrap() {
-            for series in &spec.series {
+        let config = self.config(case, "sources");
+        for key in parquet.keys(&config.series).unwrap() {
+            for series in &config.series {
                 let (first, last) = parquet.months(&series.of_key(&key)).unwrap().unwrap();
-                let rows: Vec<Rows> =
+                let rows: Vec<SeriesRows> =
                     first.through(last).map(|month| read(parquet, series, &key, month)).collect();
                 write_source(&mut client, &series.table.for_key(&key), series, &rows);
             }
@@ -307,8 +308,10 @@ impl Bench {
 
 const RECEIPTS: &str = "floor.receipts (output text PRIMARY KEY, receipt text)";
 
-fn tables<'a>(spec: &'a Spec, block: &'a [Partition]) -> impl Iterator<Item = Vec<String>> + 'a {
-    block.iter().map(|partition| spec.series.iter().map(|series| series.features_table(partition)).collect())
+fn tables<'a>(config: &'a JobConfig, block: &'a [Partition]) -> impl Iterator<Item = Vec<String>> + 'a {
+    block
+        .iter()
+        .map(|partition| config.series.iter().map(|series| series.features_table(partition)).collect())
 }
 
 fn create_sql(case: &Case, table: &str, series: &Series) -> String {
@@ -317,9 +320,9 @@ fn create_sql(case: &Case, table: &str, series: &Series) -> String {
     format!("CREATE TABLE floor.\"{table}\" (ts_utc timestamp NOT NULL, {})", columns.join(", "))
 }
 
-fn read_to_nowhere(client: &mut Client, spec: &Spec, partition: &Partition) {
+fn read_to_nowhere(client: &mut Client, config: &JobConfig, partition: &Partition) {
     let month = partition.period.month();
-    for series in &spec.series {
+    for series in &config.series {
         let (table, time) = (series.table.for_key(&partition.key), &series.time);
         let sql = format!(
             "COPY (SELECT \"{time}\", \"{}\" FROM sources.\"{table}\" WHERE \"{time}\" >= '{month}-01' AND \"{time}\" < '{}-01' \
@@ -331,12 +334,12 @@ fn read_to_nowhere(client: &mut Client, spec: &Spec, partition: &Partition) {
     }
 }
 
-fn read(parquet: &ParquetStore, series: &Series, key: &str, month: Month) -> Rows {
+fn read(parquet: &ParquetStore, series: &Series, key: &str, month: Month) -> SeriesRows {
     let mut snapshot = parquet.snapshot(&[series.of_key(key)], month.into(), 0).unwrap();
     snapshot.rows(0, month.span_us()).unwrap()
 }
 
-fn write_source(client: &mut Client, table: &str, series: &Series, months: &[Rows]) {
+fn write_source(client: &mut Client, table: &str, series: &Series, months: &[SeriesRows]) {
     let (time, value) = (&series.time, &series.value);
     client
         .batch_execute(&format!(
@@ -362,19 +365,20 @@ fn write_source(client: &mut Client, table: &str, series: &Series, months: &[Row
 
 /// The series of a block, in memory.
 struct MemorySource {
-    rows: HashMap<(String, Partition), Rows>,
+    rows: HashMap<(String, Partition), SeriesRows>,
 }
 
 impl MemorySource {
-    fn load(parquet: &ParquetStore, spec: &Spec, block: &[Partition]) -> Self {
+    fn load(parquet: &ParquetStore, config: &JobConfig, block: &[Partition]) -> Self {
         let entry = |partition: &Partition, series: &Series| {
             (
                 (series.name.clone(), partition.clone()),
                 read(parquet, series, &partition.key, partition.period.month()),
             )
         };
-        let rows =
-            block.iter().flat_map(|partition| spec.series.iter().map(move |series| entry(partition, series)));
+        let rows = block
+            .iter()
+            .flat_map(|partition| config.series.iter().map(move |series| entry(partition, series)));
         Self { rows: rows.collect() }
     }
 }
@@ -405,15 +409,15 @@ impl Source for MemorySource {
     }
 }
 
-struct MemorySnapshot(Vec<Rows>);
+struct MemorySnapshot(Vec<SeriesRows>);
 
 impl Snapshot for MemorySnapshot {
-    fn rows(&mut self, series: usize, _: Range<i64>) -> Result<Rows, StoreError> {
+    fn rows(&mut self, series: usize, _: Range<i64>) -> Result<SeriesRows, StoreError> {
         Ok(std::mem::take(&mut self.0[series]))
     }
 
-    fn rows_before(&mut self, _: usize, _: i64, _: usize) -> Result<Rows, StoreError> {
-        Ok(Rows::default())
+    fn rows_before(&mut self, _: usize, _: i64, _: usize) -> Result<SeriesRows, StoreError> {
+        Ok(SeriesRows::default())
     }
 }
 

@@ -1,12 +1,12 @@
 //! [`PostgresImport`]: bars of any number of keys into the source tables `m1_{key}` and `bqx_{key}` of a schema, all or none.
 //!
-//! Holds true: one import is one transaction, and one at a time in a schema. Readers are never blocked; other writers of a
+//! Invariants: one import is one transaction, and one at a time in a schema. Readers are never blocked; other writers of a
 //! table wait. The tables depend only on the set of bars and the base date; rows that are as they should be are not
 //! touched, so that an import of what is there changes nothing.
 
 use std::time::Duration;
 
-use rollfit_job::spec::{Place, RowSecurity};
+use rollfit_job::config::{RowSecurity, StoreConfig};
 use rollfit_job::store::{BarsImport, Fault, StoreError};
 use tokio_postgres::types::Type;
 
@@ -18,7 +18,7 @@ use crate::names::{TableName, check_length, quoted};
 use crate::pool::PooledSession;
 use crate::rights::{READ_AND_WRITE, check_create, check_table};
 use crate::session::{Mode, TransactionSettings};
-use crate::source_table::{BQX, Layout, M1, SourceTable, StoredRows, WantedRows};
+use crate::source_table::{BQX, M1, SourceLayout, SourceTable, StoredRows, WantedRows};
 use crate::tables::{Table, describe};
 use crate::{LOCK_TIMEOUT, Purpose, connect, server};
 use rollfit_job::import::{
@@ -54,7 +54,7 @@ impl PostgresImport {
     /// # Errors
     /// When the URL makes no sense, the server cannot be reached or is too old, there is no such schema, or another import
     /// is going on there.
-    pub(crate) fn begin(place: &Place, options: BarsOptions) -> Result<Self, StoreError> {
+    pub(crate) fn begin(place: &StoreConfig, options: BarsOptions) -> Result<Self, StoreError> {
         let pool = connect(place, Purpose::Write, &SETTINGS)?;
         let (session, schema) = patiently(|| {
             let mut session = pool.first_session()?;
@@ -96,7 +96,7 @@ impl PostgresImport {
         self.provide(&self.bases.clone(), &bases::create_sql(&self.bases))?;
         let are_new = [self.provide(m1, &M1.create_sql(m1))?, self.provide(bqx, &BQX.create_sql(bqx))?];
         self.lock(&names)?;
-        let mut table = |at: usize, layout: &'static Layout| {
+        let mut table = |at: usize, layout: &'static SourceLayout| {
             SourceTable::new(&self.described(&names[at])?, layout, are_new[at])
         };
         Ok([table(0, &M1)?, table(1, &BQX)?])

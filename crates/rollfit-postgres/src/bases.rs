@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use crate::instant::ServerInstant;
 use crate::names::TableName;
-use crate::session::{Parameter, Session};
+use crate::session::{Session, SqlParameter};
 use rollfit_job::import::Base;
 
 /// The name of the table, in the schema of the bars.
@@ -48,7 +48,7 @@ pub(crate) fn write(
     );
     let from = base.from_us.and_then(ServerInstant::of_us);
     let instant = ServerInstant::of_us(base.instant_us);
-    let parameters: [Parameter<'_>; 4] = [
+    let parameters: [SqlParameter<'_>; 4] = [
         (&key, Type::TEXT),
         (&from, Type::TIMESTAMPTZ),
         (&instant, Type::TIMESTAMPTZ),

@@ -1,11 +1,11 @@
 //! [`NumberColumn`]: what a feature column can hold, and what it makes of a double.
 //!
-//! Holds true: the bytes that are written and the value that is expected back come from the same rounding, the server's
+//! Invariants: the bytes that are written and the value that is expected back come from the same rounding, the server's
 //! own.
 
 use std::sync::Arc;
 
-use rollfit_job::spec::NumberType;
+use rollfit_job::config::NumberType;
 use rollfit_job::store::Rounding;
 use tokio_postgres::types::Type;
 
@@ -34,7 +34,7 @@ pub(crate) enum NumberColumn {
 
 impl NumberColumn {
     /// What a column of a table can hold, if it holds numbers like ours.
-    pub(crate) fn of(column: &Column) -> Option<Self> {
+    pub(crate) fn from_column(column: &Column) -> Option<Self> {
         match Type::from_oid(column.type_oid)? {
             Type::FLOAT8 => Some(Self::Double),
             Type::FLOAT4 => Some(Self::Single),
@@ -90,7 +90,7 @@ impl NumberColumn {
             Self::Double | Self::Decimal => value,
             Self::Single => single(value).map_or(f64::NAN, f64::from),
             Self::Rounded { precision, scale } if value.is_finite() => {
-                Decimal::of(value).rounded(precision, scale).map_or(f64::NAN, Decimal::to_f64)
+                Decimal::from_f64(value).rounded(precision, scale).map_or(f64::NAN, Decimal::to_f64)
             }
             Self::Rounded { .. } => f64::NAN,
         }
@@ -128,7 +128,7 @@ pub(crate) struct NarrowColumns(Vec<NumberColumn>);
 
 impl NarrowColumns {
     /// What the columns of these tables make of values; none where they hold every double.
-    pub(crate) fn of<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> Option<Arc<dyn Rounding>> {
+    pub(crate) fn from_leaves<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> Option<Arc<dyn Rounding>> {
         let columns: Vec<NumberColumn> = leaves.flat_map(|leaf| leaf.features.iter().copied()).collect();
         let is_narrow =
             |column: &NumberColumn| matches!(column, NumberColumn::Single | NumberColumn::Rounded { .. });

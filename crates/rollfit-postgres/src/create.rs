@@ -5,8 +5,8 @@
 //! series, of the same key if there is one. It has the sibling's owner and grants or, where its parent has no other part,
 //! the parent's. Where there is nothing to be like, it has our columns and the configured type.
 
+use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::{Series, TIME_COLUMN};
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
@@ -17,7 +17,7 @@ use crate::instant::TimeType;
 use crate::leaf::Leaf;
 use crate::names::{TableName, quoted};
 use crate::session::Session;
-use crate::tables::{self, Kind, Table, describe};
+use crate::tables::{self, RelationKind, Table, describe};
 
 /// The statements that make one features table.
 #[derive(Clone, Debug)]
@@ -215,7 +215,7 @@ impl PostgresStore {
         name: &TableName,
     ) -> Result<Leaf, StoreError> {
         let Some(like) = &model.like else { return Ok(Leaf { name: name.clone(), ..self.new_leaf(series) }) };
-        let leaf = Leaf::new(&Table { kind: Kind::Plain, ..like.clone() }, series)?;
+        let leaf = Leaf::new(&Table { kind: RelationKind::Plain, ..like.clone() }, series)?;
         Ok(Leaf { name: name.clone(), ..leaf })
     }
 }
@@ -276,7 +276,7 @@ fn columns_sql(series: &Series, leaf: &Leaf) -> String {
 pub(crate) fn like_sql(like: &Table) -> String {
     const INCLUDED: &str = "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING IDENTITY INCLUDING STORAGE";
     // Checks of a parent hold for all its parts; those of a sibling may be about its month.
-    let checks = if like.kind == Kind::Partitioned { " INCLUDING CONSTRAINTS" } else { "" };
+    let checks = if like.kind == RelationKind::Partitioned { " INCLUDING CONSTRAINTS" } else { "" };
     format!("LIKE {} {INCLUDED}{checks}", like.name.sql())
 }
 
@@ -293,7 +293,7 @@ pub(crate) fn attach_sql(
 
 /// Checks that a table can have partitions.
 pub(crate) fn check_parent(table: &Table, series: &Series) -> Result<(), StoreError> {
-    if table.kind == Kind::Partitioned {
+    if table.kind == RelationKind::Partitioned {
         return Ok(());
     }
     Err(StoreError::permanent(format!(

@@ -4,7 +4,7 @@
 //! another one, it takes views out of the way and puts them back, and it converts by a cast that exists. Where no such
 //! statement is known, none is printed.
 
-use rollfit_job::spec::TIME_COLUMN;
+use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
@@ -57,7 +57,7 @@ pub(crate) enum Conversion {
 }
 
 /// What the server says about a table that is to be altered.
-struct Surroundings {
+struct TableContext {
     /// The table at which the columns are altered.
     top: TableName,
     /// Views that are in the way, each after those that it is made of.
@@ -90,7 +90,7 @@ impl Defect {
     /// When the server cannot be asked.
     pub(crate) fn problem(&self, session: &mut Session) -> Result<TableProblem, StoreError> {
         let columns = self.columns();
-        let mut surroundings = Surroundings::of(session, self.oid, &self.table, &columns)?;
+        let mut surroundings = TableContext::read_from(session, self.oid, &self.table, &columns)?;
         if matches!(*self.wrong, Wrong::Types { .. }) {
             surroundings.find_dependents(session, &columns)?;
         }
@@ -107,7 +107,7 @@ impl Defect {
         }
     }
 
-    fn problem_in(&self, surroundings: &Surroundings) -> TableProblem {
+    fn problem_in(&self, surroundings: &TableContext) -> TableProblem {
         let top = &surroundings.top;
         let problem = |what: String| TableProblem::new(&self.table, ProblemKind::Columns, what);
         match &*self.wrong {
@@ -137,7 +137,7 @@ impl Defect {
         &self,
         wanted: &str,
         columns: &[WrongColumn],
-        surroundings: &Surroundings,
+        surroundings: &TableContext,
     ) -> TableProblem {
         let top = &surroundings.top;
         let more = match columns.len() {
@@ -179,7 +179,7 @@ impl Defect {
 /// The error without asking the server: its statement is about the table next above.
 impl From<Defect> for StoreError {
     fn from(defect: Defect) -> Self {
-        let surroundings = Surroundings {
+        let surroundings = TableContext {
             top: defect.above.clone().unwrap_or_else(|| defect.table.clone()),
             views: Vec::new(),
             obstacles: Vec::new(),
@@ -234,9 +234,9 @@ fn needs_values(columns: &[String]) -> String {
     }
 }
 
-impl Surroundings {
+impl TableContext {
     /// The table at the top of those that have the first of `columns`, and columns of the primary key.
-    fn of(
+    fn read_from(
         session: &mut Session,
         oid: u32,
         table: &TableName,

@@ -136,10 +136,10 @@ impl RowEncoder {
                 }
                 None => self.put(&NULL),
             },
-            NumberColumn::Decimal => numeric::encode(Decimal::of(value), None, &mut self.buffer),
+            NumberColumn::Decimal => numeric::encode(Decimal::from_f64(value), None, &mut self.buffer),
             NumberColumn::Rounded { precision, scale } => {
                 let decimals = Some(scale.max(0).unsigned_abs());
-                match Decimal::of(value).rounded(precision, scale) {
+                match Decimal::from_f64(value).rounded(precision, scale) {
                     Some(decimal) => numeric::encode(decimal, decimals, &mut self.buffer),
                     None => self.put(&NULL),
                 }

@@ -50,7 +50,7 @@ fn refused(doing: &str, refusal: &DbError) -> StoreError {
         );
         return StoreError::new(fault, message).with_attempts_max(CANCELLED_ATTEMPTS);
     }
-    let error = match is_farewell(refusal) {
+    let error = match is_shutdown_notice(refusal) {
         true => StoreError::unconnected(fault, message),
         false => StoreError::new(fault, message),
     };
@@ -115,11 +115,11 @@ fn is_race_to_create(refusal: &DbError) -> bool {
 
 /// Whether the session is over: nothing answers any more, or the server said goodbye.
 pub(crate) fn ends_the_session(error: &tokio_postgres::Error) -> bool {
-    error.as_db_error().map_or(!is_client_fault(error), is_farewell)
+    error.as_db_error().map_or(!is_client_fault(error), is_shutdown_notice)
 }
 
 /// Whether the server ends the session with this.
-fn is_farewell(refusal: &DbError) -> bool {
+fn is_shutdown_notice(refusal: &DbError) -> bool {
     // The word itself may be in the server's language.
     matches!(refusal.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
 }

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::names::{TableName, quoted};
-use crate::session::{Parameter, Session};
+use crate::session::{Session, SqlParameter};
 
 /// The keys with an action onto each of some tables, an ancestor or a part of it. The copies that the server keeps for the
 /// parts of a partitioned table have a parent, which is listed in their place.
@@ -66,7 +66,7 @@ pub(crate) struct DoomedRows<'a> {
     pub(crate) table: &'a TableName,
     /// Which rows of `referenced`, in SQL, with parameters from $2 on.
     pub(crate) condition: &'a str,
-    pub(crate) parameters: &'a [Parameter<'a>],
+    pub(crate) parameters: &'a [SqlParameter<'a>],
 }
 
 impl ForeignKey {
@@ -145,7 +145,7 @@ impl ForeignKey {
             self.condition,
             doomed.condition
         );
-        let mut parameters: Vec<Parameter<'_>> = vec![(&ours, Type::OID_ARRAY)];
+        let mut parameters: Vec<SqlParameter<'_>> = vec![(&ours, Type::OID_ARRAY)];
         parameters.extend(doomed.parameters.iter().cloned());
         let doing = format!("look which rows of {} refer to {}", self.referring, doomed.table);
         let rows = session.rows(&doing, &sql, &parameters)?;

@@ -31,7 +31,7 @@ const COLUMNS: &str = "
     concat_ws(' ', a.backend_start, a.query_start, p.bytes_processed)";
 
 /// How long sessions that hold partitions have not moved.
-pub(crate) struct Stalls {
+pub(crate) struct StalledSessions {
     patience: Duration,
     seen: Mutex<HashMap<i32, (String, Instant)>>,
 }
@@ -80,10 +80,10 @@ impl Holder {
                         AND l.mode <> 'AccessShareLock')
              ORDER BY l.locktype, l.mode = 'RowShareLock' LIMIT 1"
         );
-        let parameters: [super::session::Parameter<'_>; 2] =
+        let parameters: [super::session::SqlParameter<'_>; 2] =
             [(&output, Type::TEXT), (&tables, Type::OID_ARRAY)];
         let rows = session.rows("look who has the partition", &sql, &parameters)?;
-        Ok(rows.first().map(Self::of))
+        Ok(rows.first().map(Self::from_row))
     }
 
     /// Who has the locks that these server processes wait for, for people.
@@ -95,10 +95,10 @@ impl Holder {
              LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)"
         );
         let rows = session.rows("look who has the locks", &sql, &[(&waiting, Type::INT4_ARRAY)])?;
-        Ok(rows.iter().map(|row| Self::of(row).to_string()).collect())
+        Ok(rows.iter().map(|row| Self::from_row(row).to_string()).collect())
     }
 
-    fn of(row: &Row) -> Self {
+    fn from_row(row: &Row) -> Self {
         Self {
             pid: row.get(0),
             name: row.get(1),
@@ -113,26 +113,26 @@ impl Holder {
 
 /// Who was found to have partitions that a worker wanted, in the last seconds.
 #[derive(Default)]
-pub(crate) struct Met(Mutex<HashMap<String, Instant>>);
+pub(crate) struct SeenHolders(Mutex<HashMap<String, Instant>>);
 
-impl Met {
+impl SeenHolders {
     /// How long somebody is remembered. Workers look again several times in that time.
     const REMEMBERED_FOR: Duration = Duration::from_secs(2);
 
-    pub(crate) fn note(&self, holder: &str) {
-        let mut met = lock(&self.0);
-        met.retain(|_, at| at.elapsed() < Self::REMEMBERED_FOR);
-        met.insert(holder.to_owned(), Instant::now());
+    pub(crate) fn record_holder(&self, holder: &str) {
+        let mut seen_holders = lock(&self.0);
+        seen_holders.retain(|_, at| at.elapsed() < Self::REMEMBERED_FOR);
+        seen_holders.insert(holder.to_owned(), Instant::now());
     }
 
-    pub(crate) fn lately(&self) -> Vec<String> {
-        let mut met = lock(&self.0);
-        met.retain(|_, at| at.elapsed() < Self::REMEMBERED_FOR);
-        met.keys().cloned().collect()
+    pub(crate) fn recent(&self) -> Vec<String> {
+        let mut seen_holders = lock(&self.0);
+        seen_holders.retain(|_, at| at.elapsed() < Self::REMEMBERED_FOR);
+        seen_holders.keys().cloned().collect()
     }
 }
 
-impl Stalls {
+impl StalledSessions {
     pub(crate) fn new(patience: Duration) -> Self {
         Self { patience, seen: Mutex::default() }
     }

@@ -73,7 +73,7 @@ pub(crate) enum TimeType {
 
 impl TimeType {
     /// The type of a column with this type, if it keeps whole instants.
-    pub(crate) fn of(type_oid: u32, modifier: i32) -> Option<Self> {
+    pub(crate) fn from_oid(type_oid: u32, modifier: i32) -> Option<Self> {
         const MICROSECONDS: i32 = 6;
         match Type::from_oid(type_oid)? {
             Type::TIMESTAMP if !(0..MICROSECONDS).contains(&modifier) => Some(Self::Naive),

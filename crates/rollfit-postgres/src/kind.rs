@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use rollfit_job::config::{JobConfig, StoreConfig};
 use rollfit_job::import::BarsOptions;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::{Place, Spec};
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
     StoreKind,
@@ -35,28 +35,37 @@ impl StoreKind for Postgres {
         "postgres://user@host/db"
     }
 
-    fn check(&self, place: &Place) -> Result<(), StoreError> {
-        match place.url.split_once(':') {
+    fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
+        match store.url.split_once(':') {
             Some((_, rest)) if rest.starts_with("//") => Ok(()),
             _ => Err(StoreError::permanent(format!("a database is written {}", self.url_form()))),
         }
     }
 
-    fn open(&self, place: &Place, spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Store>, StoreError> {
-        if spec.sink.name.is_some() && spec.sink.place == *place {
+    fn open(
+        &self,
+        store: &StoreConfig,
+        config: &JobConfig,
+        purpose: Purpose,
+    ) -> Result<Arc<dyn Store>, StoreError> {
+        if config.sink.name.is_some() && config.sink.store == *store {
             return Err(StoreError::permanent(
                 "[sink] name sets jobs apart in a store of files; in PostgreSQL `features` and `schema` do",
             ));
         }
-        Ok(Arc::new(PostgresStore::open(place, spec, purpose)?))
+        Ok(Arc::new(PostgresStore::open(store, config, purpose)?))
     }
 
     fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
         advice(bottleneck)
     }
 
-    fn import_into(&self, place: &Place, options: BarsOptions) -> Result<Box<dyn BarsImport>, StoreError> {
-        Ok(Box::new(PostgresImport::begin(place, options)?))
+    fn import_into(
+        &self,
+        store: &StoreConfig,
+        options: BarsOptions,
+    ) -> Result<Box<dyn BarsImport>, StoreError> {
+        Ok(Box::new(PostgresImport::begin(store, options)?))
     }
 }
 

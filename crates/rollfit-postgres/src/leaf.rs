@@ -2,14 +2,14 @@
 //!
 //! Invariants: an existing table is never altered. What it lacks is an error with the statement that adds it.
 
-use rollfit_job::spec::{Series, TIME_COLUMN};
+use rollfit_job::config::{Series, TIME_COLUMN};
 use tokio_postgres::types::Type;
 
 use crate::column_type::NumberColumn;
 use crate::defect::{Conversion, Defect, Wrong, WrongColumn};
 use crate::instant::TimeType;
 use crate::names::TableName;
-use crate::tables::{Column, Kind, Table};
+use crate::tables::{Column, RelationKind, Table};
 
 /// A features table that can be written.
 #[derive(Clone, Debug)]
@@ -28,8 +28,9 @@ impl Leaf {
     /// # Errors
     /// When it is not a table with rows of its own, or a column is missing or cannot hold what belongs there.
     pub(crate) fn new(table: &Table, series: &Series) -> Result<Self, Defect> {
-        if table.kind != Kind::Plain {
-            let what = if table.kind == Kind::Partitioned { "a partitioned table" } else { "not a table" };
+        if table.kind != RelationKind::Plain {
+            let what =
+                if table.kind == RelationKind::Partitioned { "a partitioned table" } else { "not a table" };
             return Err(Defect::new(
                 table,
                 Wrong::Table(format!(
@@ -82,7 +83,7 @@ pub(crate) fn time_column(table: &Table, name: &str) -> Result<TimeType, Defect>
     let Some(column) = table.column(name) else {
         return Err(Defect::new(table, Wrong::Missing(vec![(name.to_owned(), "timestamp".to_owned())])));
     };
-    TimeType::of(column.type_oid, column.modifier).ok_or_else(|| {
+    TimeType::from_oid(column.type_oid, column.modifier).ok_or_else(|| {
         let wanted = "timestamp or timestamp with time zone";
         let wrong = WrongColumn { column: column.clone(), conversion: into_instant(column) };
         Defect::new(table, Wrong::Types { wanted, columns: vec![wrong] })
@@ -98,21 +99,22 @@ pub(crate) fn number_columns(table: &Table, names: &[String]) -> Result<Vec<Numb
         return Err(Defect::new(table, Wrong::Missing(absent)));
     }
     let columns: Vec<&Column> = names.iter().filter_map(|name| table.column(name)).collect();
-    let is_wrong = |(_, column): &(usize, &&Column)| NumberColumn::of(column).is_none();
+    let is_wrong = |(_, column): &(usize, &&Column)| NumberColumn::from_column(column).is_none();
     let wrong = |(at, column): (usize, &&Column)| WrongColumn {
         column: (*column).clone(),
         conversion: into_number(column, neighbours_type(table, names, at)),
     };
     let wrongs: Vec<WrongColumn> = columns.iter().enumerate().filter(is_wrong).map(wrong).collect();
     if wrongs.is_empty() {
-        return Ok(columns.into_iter().filter_map(NumberColumn::of).collect());
+        return Ok(columns.into_iter().filter_map(NumberColumn::from_column).collect());
     }
     Err(Defect::new(table, Wrong::Types { wanted: "double precision, numeric or real", columns: wrongs }))
 }
 
 /// The type of the nearest column of numbers before the one at `at`, or after it.
 fn neighbours_type(table: &Table, names: &[String], at: usize) -> String {
-    let is_number = |name: &String| table.column(name).filter(|column| NumberColumn::of(column).is_some());
+    let is_number =
+        |name: &String| table.column(name).filter(|column| NumberColumn::from_column(column).is_some());
     let (before, after) = names.split_at(at);
     let nearest = before.iter().rev().chain(after).find_map(is_number);
     nearest.map_or_else(|| NumberColumn::Double.sql(), |column| column.type_name.clone())

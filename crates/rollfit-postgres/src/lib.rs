@@ -18,16 +18,16 @@ mod failpoint;
 mod fault;
 mod foreign_key;
 mod holders;
+mod inspect;
 mod instant;
 mod kind;
 mod leaf;
-mod look;
+mod monitor;
 mod names;
 mod numeric;
 mod parent;
 mod placement;
 mod pool;
-mod probe;
 mod problem;
 mod prospect;
 mod provide;
@@ -54,13 +54,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use libpq_connect::{ConnectOptions, Environment};
-use rollfit_job::spec::{Place, Series, Spec};
+use rollfit_job::config::{JobConfig, Series, StoreConfig};
 use rollfit_job::store::{Fault, Purpose, StoreError};
 
 use catalog::Catalog;
 use column_type::NumberColumn;
 use fault::not_connected;
-use holders::{Met, Stalls};
+use holders::{SeenHolders, StalledSessions};
 pub use kind::Postgres;
 use names::TableName;
 use pool::{Pool, PooledSession};
@@ -93,8 +93,8 @@ pub struct PostgresStore {
     key_finder: KeyFinder,
     numbers: NumberColumn,
     settings: TransactionSettings,
-    stalls: Stalls,
-    met: Arc<Met>,
+    stalled_sessions: StalledSessions,
+    seen_holders: Arc<SeenHolders>,
     catalog: Catalog,
     /// Tables that partitions share and that are known to be there.
     shared_tables: Mutex<HashSet<TableName>>,
@@ -105,19 +105,19 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// The store at `place` for the job `spec`. Writes nothing.
+    /// The store at `store` for the job `config`. Writes nothing.
     ///
     /// # Errors
     /// When the URL makes no sense, the server cannot be reached or is too old, or there is no such schema.
-    pub fn open(place: &Place, spec: &Spec, purpose: Purpose) -> Result<Self, StoreError> {
+    pub fn open(store: &StoreConfig, config: &JobConfig, purpose: Purpose) -> Result<Self, StoreError> {
         let settings = TransactionSettings {
-            statement: spec.run.statement_timeout,
+            statement: config.run.statement_timeout,
             lock: LOCK_TIMEOUT,
-            idle: spec.run.idle_timeout,
-            row_security: place.row_security,
+            idle: config.run.idle_timeout,
+            row_security: store.row_security,
         };
-        let pool = connect(place, purpose, &settings)?;
-        let store = patiently(|| Self::open_with(Arc::clone(&pool), place, spec, (purpose, settings)))?;
+        let pool = connect(store, purpose, &settings)?;
+        let store = patiently(|| Self::open_with(Arc::clone(&pool), store, config, (purpose, settings)))?;
         pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(store)
     }
@@ -125,14 +125,14 @@ impl PostgresStore {
     /// The store behind a pool that has no session yet.
     fn open_with(
         pool: Arc<Pool>,
-        place: &Place,
-        spec: &Spec,
+        store: &StoreConfig,
+        config: &JobConfig,
         (purpose, settings): (Purpose, TransactionSettings),
     ) -> Result<Self, StoreError> {
         let opened_at = Instant::now();
         let mut session = pool.first_session()?;
-        let schema = server::schema(&mut session, place.schema.as_deref())?;
-        let budget = server::session_budget(&mut session, spec.run.store_sessions_max)?;
+        let schema = server::schema(&mut session, store.schema.as_deref())?;
+        let budget = server::session_budget(&mut session, config.run.store_sessions_max)?;
         pool.set_budget(budget.sessions);
         let is_local = server::is_local(&mut session, pool.leads_here())?;
         drop(session);
@@ -144,12 +144,12 @@ impl PostgresStore {
             purpose,
             budget,
             is_local,
-            series: spec.series.clone(),
-            key_finder: KeyFinder::new(spec),
-            numbers: spec.sink.numbers.into(),
+            series: config.series.clone(),
+            key_finder: KeyFinder::new(config),
+            numbers: config.sink.numbers.into(),
             settings,
-            stalls: Stalls::new(spec.run.idle_timeout),
-            met: Arc::default(),
+            stalled_sessions: StalledSessions::new(config.run.idle_timeout),
+            seen_holders: Arc::default(),
             catalog: Catalog::default(),
             shared_tables: Mutex::default(),
             missed_parents: Mutex::default(),
@@ -218,14 +218,18 @@ impl PostgresStore {
     }
 }
 
-fn connect(place: &Place, purpose: Purpose, settings: &TransactionSettings) -> Result<Arc<Pool>, StoreError> {
+fn connect(
+    store: &StoreConfig,
+    purpose: Purpose,
+    settings: &TransactionSettings,
+) -> Result<Arc<Pool>, StoreError> {
     let mut environment = Environment::from_process()
-        .with_url_dir(&place.url_dir)
+        .with_url_dir(&store.url_dir)
         .with_fallback_application_name(application_name());
-    if let Some(command) = &place.password_command {
-        environment = environment.with_password_command(command, &place.password_command_dir);
+    if let Some(command) = &store.password_command {
+        environment = environment.with_password_command(command, &store.password_command_dir);
     }
-    let mut options = ConnectOptions::parse(&place.url, &environment)
+    let mut options = ConnectOptions::parse(&store.url, &environment)
         .map_err(|error| not_connected(&error, Fault::Permanent))?;
     if purpose == Purpose::Write {
         options.default_to_read_write();

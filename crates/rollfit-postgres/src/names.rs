@@ -1,6 +1,6 @@
 //! Names in SQL: [`quoted`] identifiers, and [`TableName`], a table in its schema.
 //!
-//! Holds true: nothing that a user configured reaches the server as SQL other than through here.
+//! Invariants: nothing that a user configured reaches the server as SQL other than through here.
 
 use rollfit_job::store::StoreError;
 

@@ -3,7 +3,7 @@
 //! The form, all of it big endian: the count of the digits in base 10,000 (here: groups), the weight of the first as a
 //! power of 10,000, the sign, the decimals to display, then the groups. In a COPY its length stands before it.
 //!
-//! Holds true: what is written is the shortest decimal that reads back as the same double, rounded first where a column
+//! Invariants: what is written is the shortest decimal that reads back as the same double, rounded first where a column
 //! asks for that. What is read becomes the nearest double, whatever the number of digits, and never -0.0. No bytes panic.
 
 mod decimal;
@@ -59,7 +59,7 @@ pub(crate) enum NumericError {
 /// for as many as there are, as in a NUMERIC without limits.
 #[inline]
 pub(crate) fn encode(decimal: Decimal, decimals: Option<u16>, out: &mut Vec<u8>) {
-    let groups = Groups::of(decimal);
+    let groups = DigitGroups::from_decimal(decimal);
     let bytes = HEADER_BYTES + groups.count * GROUP_BYTES;
     let sign = if decimal.is_negative() { NEGATIVE } else { POSITIVE };
     let decimals = decimals.unwrap_or_else(|| decimal.decimals());
@@ -79,7 +79,7 @@ fn joined(words: [u16; 4]) -> u64 {
 }
 
 /// The groups of a decimal, without zeros before and after.
-struct Groups {
+struct DigitGroups {
     /// 16 bits a group, the first uppermost.
     packed: u128,
     count: usize,
@@ -87,9 +87,9 @@ struct Groups {
     weight: i32,
 }
 
-impl Groups {
+impl DigitGroups {
     #[inline]
-    fn of(decimal: Decimal) -> Self {
+    fn from_decimal(decimal: Decimal) -> Self {
         let group_exponent = decimal.exponent().div_euclid(GROUP_DIGITS as i32);
         let zeros = decimal.exponent().rem_euclid(GROUP_DIGITS as i32);
         let packed = pack(u128::from(decimal.digits()) * u128::from(POWERS_OF_TEN[zeros as usize]));

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
-use rollfit_job::spec::{Series, TIME_COLUMN};
 use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -52,7 +52,7 @@ pub(crate) struct Ancestor {
 }
 
 impl Ancestor {
-    fn of(row: &Row) -> Self {
+    fn from_row(row: &Row) -> Self {
         let above: Option<&str> = row.get(3);
         let bound: Option<&str> = row.get(4);
         Self {
@@ -87,7 +87,7 @@ pub(crate) fn ancestors(session: &mut Session, oid: u32) -> Result<Vec<Ancestor>
         LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
         ORDER BY a.at";
     let rows = session.rows("look up the tables above a partition", ANCESTORS, &[(&oid, Type::OID)])?;
-    Ok(rows.iter().map(Ancestor::of).collect())
+    Ok(rows.iter().map(Ancestor::from_row).collect())
 }
 
 impl Parent {

@@ -1,8 +1,8 @@
 //! Where a features table that is there hangs, held against where it belongs: its bounds are those of its month, it is a
 //! partition of the configured parent, and no table inherits from it.
 
+use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Series;
 use rollfit_job::store::StoreError;
 
 use crate::PostgresStore;
@@ -102,7 +102,7 @@ impl PlacedLeaf<'_> {
         if let Some(problem) = unfit {
             return problem;
         }
-        let (name, time) = (self.table.name.sql(), quoted(rollfit_job::spec::TIME_COLUMN));
+        let (name, time) = (self.table.name.sql(), quoted(rollfit_job::config::TIME_COLUMN));
         let create = format!(
             "CREATE TABLE IF NOT EXISTS {} (LIKE {name} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING STORAGE, \
              PRIMARY KEY ({time})) PARTITION BY RANGE ({time})",

@@ -1,6 +1,6 @@
 //! [`Pool`]: the sessions of a store, as many as the server can spare, shared by the workers.
 //!
-//! Holds true: never more sessions than the budget. A server that says it is full makes the budget smaller, and the
+//! Invariants: never more sessions than the budget. A server that says it is full makes the budget smaller, and the
 //! work goes on with the sessions there are; every half minute one more is tried.
 
 use std::ops::{Deref, DerefMut};
@@ -43,7 +43,7 @@ pub(crate) struct PooledSession {
 }
 
 /// Whether a session is opened for the first time.
-enum Seat {
+enum SessionSlot {
     Idle(Box<Session>),
     New,
 }
@@ -99,16 +99,16 @@ impl Pool {
     /// When none can be opened. The server may be back soon, so that trying again can help.
     pub(crate) fn session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
         loop {
-            let seat = self.take_seat();
-            let opened = match seat {
-                Seat::Idle(session) => Ok(*session),
-                Seat::New => self.open(&self.options),
+            let slot = self.take_slot();
+            let opened = match slot {
+                SessionSlot::Idle(session) => Ok(*session),
+                SessionSlot::New => self.open(&self.options),
             };
             match opened {
                 Ok(session) => return Ok(self.lend(session, self.reply_timeout)),
                 Err(error) if error.is_server_full() && self.shrink() => {}
                 Err(error) => {
-                    self.leave_seat();
+                    self.free_slot();
                     return Err(not_connected(&error, Fault::Transient));
                 }
             }
@@ -122,7 +122,7 @@ impl Pool {
         match self.open(&self.options) {
             Ok(session) => Ok(self.lend(session, self.reply_timeout)),
             Err(error) => {
-                self.leave_seat();
+                self.free_slot();
                 let fault = if error.is_transient() { Fault::Transient } else { Fault::Unreachable };
                 Err(not_connected(&error, fault))
             }
@@ -136,15 +136,15 @@ impl Pool {
         wait_max: Duration,
         reply_timeout: Duration,
     ) -> Result<Option<PooledSession>, StoreError> {
-        let opened = match self.take_seat_within(wait_max) {
-            Some(Seat::Idle(session)) => Ok(*session),
-            Some(Seat::New) => self.open(&self.options.with_timeout_max(reply_timeout)),
+        let opened = match self.take_slot_within(wait_max) {
+            Some(SessionSlot::Idle(session)) => Ok(*session),
+            Some(SessionSlot::New) => self.open(&self.options.with_timeout_max(reply_timeout)),
             None => return Ok(None),
         };
         match opened {
             Ok(session) => Ok(Some(self.lend(session, reply_timeout))),
             Err(error) => {
-                self.leave_seat();
+                self.free_slot();
                 Err(not_connected(&error, Fault::Transient))
             }
         }
@@ -159,24 +159,24 @@ impl Pool {
         during(Activity::Connecting, || Session::open(options, self.reply_timeout, self.shared.clone()))
     }
 
-    fn take_seat(&self) -> Seat {
+    fn take_slot(&self) -> SessionSlot {
         let mut state = self.lock();
         loop {
-            if let Some(seat) = state.seat() {
-                return seat;
+            if let Some(slot) = state.slot() {
+                return slot;
             }
             state = during(Activity::Waiting, || unpoisoned(self.freed.wait(state)));
         }
     }
 
-    fn take_seat_within(&self, wait_max: Duration) -> Option<Seat> {
+    fn take_slot_within(&self, wait_max: Duration) -> Option<SessionSlot> {
         let mut state = self.lock();
-        if let Some(seat) = state.seat() {
-            return Some(seat);
+        if let Some(slot) = state.slot() {
+            return Some(slot);
         }
         let freed = self.freed.wait_timeout(state, wait_max);
         state = unpoisoned(freed).0;
-        state.seat()
+        state.slot()
     }
 
     /// Makes do with the other sessions, if there are any.
@@ -198,7 +198,7 @@ impl Pool {
         true
     }
 
-    fn leave_seat(&self) {
+    fn free_slot(&self) {
         self.lock().open -= 1;
         self.freed.notify_one();
     }
@@ -220,10 +220,10 @@ impl Pool {
 
 impl Sessions {
     /// A seat that nobody has.
-    fn seat(&mut self) -> Option<Seat> {
+    fn slot(&mut self) -> Option<SessionSlot> {
         while let Some(session) = self.idle.pop() {
             if session.is_usable() {
-                return Some(Seat::Idle(Box::new(session)));
+                return Some(SessionSlot::Idle(Box::new(session)));
             }
             self.open -= 1;
         }
@@ -232,7 +232,7 @@ impl Sessions {
             return None;
         }
         self.open += 1;
-        Some(Seat::New)
+        Some(SessionSlot::New)
     }
 
     fn grow_again(&mut self) {

@@ -8,7 +8,7 @@ use crate::create::Model;
 use crate::defect::Defect;
 use crate::leaf::Leaf;
 use crate::session::Session;
-use crate::tables::{Kind, Table, describe};
+use crate::tables::{RelationKind, Table, describe};
 
 impl PostgresStore {
     /// The table that a run would make for the series at `at` of a partition.
@@ -35,7 +35,7 @@ impl PostgresStore {
             let like = like.filter(|table| Leaf::new(table, series).is_ok());
             return self.leaf_like(&Model::like(like), series, &name);
         };
-        let like = Table { kind: Kind::Plain, ..parent.table.clone() };
+        let like = Table { kind: RelationKind::Plain, ..parent.table.clone() };
         let leaf = match Leaf::new(&like, series) {
             Ok(leaf) => Leaf { name, ..leaf },
             Err(defect) => return Err(self.refused(session, &defect)),

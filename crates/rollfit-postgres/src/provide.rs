@@ -3,9 +3,9 @@
 //! Invariants: a table is made under a lock of its schema, after another look under the lock, and committed at once. Any number
 //! of first runners and workers make it once, and none of them waits for another's partition.
 
+use rollfit_job::config::Series;
 use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Series;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 

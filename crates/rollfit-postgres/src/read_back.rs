@@ -3,8 +3,8 @@
 use std::ops::DerefMut;
 use std::sync::Arc;
 
+use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::receipt::Receipt;
-use rollfit_job::spec::{Series, TIME_COLUMN};
 use rollfit_job::store::{FeatureReader, FeatureTile, Rounding, StoreError, number_as_stored};
 
 use crate::column_type::NarrowColumns;
@@ -111,7 +111,7 @@ impl<S: DerefMut<Target = Session>> FeatureReader for TableReader<'_, S> {
     }
 
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {
-        NarrowColumns::of(self.leaves.iter())
+        NarrowColumns::from_leaves(self.leaves.iter())
     }
 
     fn next_tile(&mut self) -> Result<Option<FeatureTile<'_>>, StoreError> {

@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 use crate::foreign_key::DoomedRows;
 use crate::names::TableName;
 use crate::references::check_unreferenced;
-use crate::session::{Parameter, Session};
+use crate::session::{Session, SqlParameter};
 use crate::tables::describe;
 
 /// The name of the table, in the schema of the features.
@@ -106,7 +106,7 @@ fn not_taken(table: &TableName) -> StoreError {
 
 /// Removes the receipt of an output, which there is.
 pub(crate) fn remove(session: &mut Session, table: &TableName, output: &str) -> Result<(), StoreError> {
-    let parameters: [Parameter<'_>; 1] = [(&output, Type::TEXT)];
+    let parameters: [SqlParameter<'_>; 1] = [(&output, Type::TEXT)];
     let known = describe(session, &table.schema, std::slice::from_ref(&table.name))?;
     if let Some(known) = known.get(&table.name) {
         let condition = "referenced.output = $2";

@@ -9,9 +9,9 @@ use tokio_postgres::types::Type;
 
 use crate::fault::{is_lock_timeout, server_error};
 use crate::foreign_key::{DoomedRows, ForeignKey};
-use crate::look::SeenLeaf;
+use crate::inspect::InspectedLeaf;
 use crate::names::TableName;
-use crate::session::{Parameter, Session};
+use crate::session::{Session, SqlParameter};
 
 /// The first of some tables, with their parts, of which this transaction has deleted or changed rows.
 const CHANGED: &str = "
@@ -36,7 +36,7 @@ pub(crate) struct References {
 }
 
 impl References {
-    pub(crate) fn find(session: &mut Session, leaves: &[Option<SeenLeaf>]) -> Result<Self, StoreError> {
+    pub(crate) fn find(session: &mut Session, leaves: &[Option<InspectedLeaf>]) -> Result<Self, StoreError> {
         let leaves = || leaves.iter().flatten();
         let ours = leaves().map(|leaf| (leaf.oid, leaf.leaf.name.clone())).collect();
         let occupied: Vec<u32> = leaves().filter(|leaf| leaf.span.is_some()).map(|leaf| leaf.oid).collect();
@@ -84,7 +84,7 @@ impl References {
         }
         let (asked, ours) =
             (self.keys.iter().map(|key| key.referring_oid).collect::<Vec<u32>>(), self.oids());
-        let parameters: [Parameter<'_>; 2] = [(&asked, Type::OID_ARRAY), (&ours, Type::OID_ARRAY)];
+        let parameters: [SqlParameter<'_>; 2] = [(&asked, Type::OID_ARRAY), (&ours, Type::OID_ARRAY)];
         let rows = session.rows("look whether rows of others have changed", CHANGED, &parameters)?;
         let Some(row) = rows.first() else { return Ok(()) };
         let changed = TableName::new(row.get(0), row.get(1));

@@ -37,7 +37,7 @@ pub(crate) fn check_table(
 ) -> Result<(), StoreError> {
     const QUESTION: &str = "
         SELECT current_user::text, array(SELECT p FROM unnest($2) p WHERE NOT has_table_privilege($1::oid, p))";
-    let parameters: [super::session::Parameter<'_>; 2] =
+    let parameters: [super::session::SqlParameter<'_>; 2] =
         [(&table.oid, Type::OID), (&privileges, Type::TEXT_ARRAY)];
     let rows = session.rows("look up rights", QUESTION, &parameters)?;
     let Some(row) = rows.first() else { return Ok(()) };

@@ -4,7 +4,7 @@
 //! refuses what is overlooked here, because each transaction sets `row_security`. A table is never written while policies may
 //! hide rows of it: what a DELETE does not see would stay beside the new rows.
 
-use rollfit_job::spec::RowSecurity;
+use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::error::{DbError, SqlState};

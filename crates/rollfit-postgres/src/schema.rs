@@ -1,12 +1,12 @@
 //! The statements that make what a run would find missing, for somebody who may create tables to execute: the run's
 //! role then needs no right to.
 //!
-//! Holds true: they are the statements of the run itself, in an order in which one transaction can execute them.
+//! Invariants: they are the statements of the run itself, in an order in which one transaction can execute them.
 
 use std::collections::{HashMap, HashSet};
 
+use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Series;
 use rollfit_job::store::{Sink, StoreError};
 
 use crate::PostgresStore;

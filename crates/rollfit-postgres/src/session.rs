@@ -1,6 +1,6 @@
 //! [`Session`]: one connection to the server, driven by the thread that uses it. All that is asynchronous stays in here.
 //!
-//! Holds true: no wait is for ever. A session whose server fell silent, or whose connection was lost, is broken and is
+//! Invariants: no wait is for ever. A session whose server fell silent, or whose connection was lost, is broken and is
 //! not used again.
 
 use std::future::Future;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use libpq_connect::{ConnectError, ConnectOptions};
 use rollfit_job::activity::{Activity, enter};
-use rollfit_job::spec::RowSecurity;
+use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
@@ -25,7 +25,7 @@ use crate::fault::{ends_the_session, is_statement_mixed_up, server_error, silent
 const COPY_ROUND_TRIPS: u64 = 2;
 
 /// A value given to the server with its type, so that nothing has to be prepared.
-pub(crate) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+pub(crate) type SqlParameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// What the sessions of a store find out together.
 #[derive(Clone, Debug, Default)]
@@ -203,7 +203,7 @@ impl Session {
         &mut self,
         doing: &str,
         sql: &str,
-        parameters: &[Parameter<'_>],
+        parameters: &[SqlParameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         self.count_round_trips(1);
         let query = self.client.query_typed(sql, parameters);

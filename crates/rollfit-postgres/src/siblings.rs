@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Series;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 

@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError, Write};
-use rollfit_job::watch::StoreProbe;
+use rollfit_job::watch::StoreMonitor;
 
 use crate::PostgresStore;
 use crate::foreign_key::ForeignKey;
 use crate::kind::NAME;
 use crate::leaf::Leaf;
+use crate::monitor::PostgresMonitor;
 use crate::names::check_length;
-use crate::probe::PostgresProbe;
 use crate::read_back::TableReader;
 use crate::receipts::RECEIPTS;
 use crate::references::References;
@@ -71,9 +71,9 @@ impl PostgresStore {
 impl Sink for PostgresStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
         self.in_snapshot(|session| {
-            let look = self.look(session, partition)?;
-            look.check_emptiness()?;
-            Ok(look.found)
+            let inspection = self.inspect(session, partition)?;
+            inspection.check_emptiness()?;
+            Ok(inspection.found)
         })
     }
 
@@ -87,8 +87,8 @@ impl Sink for PostgresStore {
             if ForeignKey::onto(session, &oids)?.is_empty() {
                 return Ok(None);
             }
-            let look = self.look(session, partition)?;
-            References::find(session, &look.leaves)?.obstacle(session)
+            let inspection = self.inspect(session, partition)?;
+            References::find(session, &inspection.leaves)?.obstacle(session)
         })
     }
 
@@ -106,19 +106,19 @@ impl Sink for PostgresStore {
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         let mut session = self.snapshot_session()?;
-        let look = match self.look(&mut session, partition) {
-            Ok(look) => look,
+        let inspection = match self.inspect(&mut session, partition) {
+            Ok(inspection) => inspection,
             Err(error) => {
                 session.roll_back();
                 return Err(error);
             }
         };
-        let leaves: Vec<Leaf> = look.leaves.into_iter().flatten().map(|seen| seen.leaf).collect();
+        let leaves: Vec<Leaf> = inspection.leaves.into_iter().flatten().map(|seen| seen.leaf).collect();
         if leaves.len() < self.series.len() {
             session.roll_back();
             return Err(StoreError::permanent(format!("{partition} has not all of its tables")));
         }
-        let receipt = match look.found {
+        let receipt = match inspection.found {
             Found::Ours(receipt) => Some(*receipt),
             Found::Nothing | Found::Foreign(_) => None,
         };
@@ -149,12 +149,12 @@ impl Sink for PostgresStore {
         Some((self.budget.sessions, self.budget.arithmetic()))
     }
 
-    fn probe(&self) -> Option<Box<dyn StoreProbe>> {
+    fn monitor(&self) -> Option<Box<dyn StoreMonitor>> {
         // A worker would have to wait for the only session.
         if self.budget.sessions == 1 {
             return None;
         }
-        Some(Box::new(PostgresProbe::new(Arc::clone(&self.pool), Arc::clone(&self.met))))
+        Some(Box::new(PostgresMonitor::new(Arc::clone(&self.pool), Arc::clone(&self.seen_holders))))
     }
 
     /// What COPY sends: into the tables that were found, or those that a run would make. Where nobody has looked yet, into

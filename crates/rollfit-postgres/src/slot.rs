@@ -1,7 +1,7 @@
 //! [`PostgresSlot`]: one partition replaced in one transaction. Lock, look, DELETE, COPY each table, receipt, COMMIT; then
 //! VACUUM.
 //!
-//! Holds true: readers are never blocked and see all of the old or all of the new. Nothing but DELETE and COPY is right
+//! Invariants: readers are never blocked and see all of the old or all of the new. Nothing but DELETE and COPY is right
 //! for every snapshot: after TRUNCATE or a swap of tables, a transaction that began before reads no rows.
 
 mod checks;
@@ -9,9 +9,9 @@ mod checks;
 use std::sync::Arc;
 
 use rollfit_job::activity::{Activity, during};
+use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
-use rollfit_job::spec::{Series, TIME_COLUMN};
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Rounding, Slot, StoreError};
 use tokio_postgres::types::Type;
 
@@ -22,8 +22,8 @@ use crate::encode::RowEncoder;
 use crate::failpoint;
 use crate::fault::{is_lock_timeout, server_error};
 use crate::holders::{Holder, LOCK_KEY};
+use crate::inspect::InspectedLeaf;
 use crate::leaf::Leaf;
-use crate::look::SeenLeaf;
 use crate::names::{TableName, list, quoted};
 use crate::pool::PooledSession;
 use crate::read_back::TableReader;
@@ -43,7 +43,7 @@ pub(crate) struct PostgresSlot<'a> {
     /// What of others would be lost with the rows that are there.
     obstacle: Option<String>,
     /// The table of each series.
-    targets: Vec<Target>,
+    targets: Vec<TargetTable>,
     /// Whether the tables are there and empty.
     prepared: bool,
     copy: Option<Copy>,
@@ -52,7 +52,7 @@ pub(crate) struct PostgresSlot<'a> {
 }
 
 /// A table that is to be written.
-struct Target {
+struct TargetTable {
     leaf: Leaf,
     /// How to make it, where it is not there.
     creation: Option<Creation>,
@@ -86,22 +86,22 @@ impl PostgresStore {
             return self.held(session, &output, &oids);
         }
         failpoint::reach("locked");
-        let look = self.look(&mut session, partition)?;
+        let inspection = self.inspect(&mut session, partition)?;
         failpoint::reach("receipt-read");
-        let references = References::find(&mut session, &look.leaves)?;
+        let references = References::find(&mut session, &inspection.leaves)?;
         if !references.keep_out(&mut session)? {
             session.roll_back();
-            let oids: Vec<u32> = look.leaves.iter().flatten().map(|leaf| leaf.oid).collect();
+            let oids: Vec<u32> = inspection.leaves.iter().flatten().map(|leaf| leaf.oid).collect();
             return self.held(session, &output, &oids);
         }
         let obstacle = references.obstacle(&mut session)?;
         failpoint::reach("references-read");
-        let targets = self.targets(&mut session, partition, look.leaves)?;
+        let targets = self.targets(&mut session, partition, inspection.leaves)?;
         Ok(Claim::Taken(Box::new(PostgresSlot {
             store: self,
             partition: partition.clone(),
             session,
-            found: look.found,
+            found: inspection.found,
             references,
             obstacle,
             targets,
@@ -122,19 +122,19 @@ impl PostgresStore {
         &self,
         session: &mut PooledSession,
         partition: &Partition,
-        leaves: Vec<Option<SeenLeaf>>,
-    ) -> Result<Vec<Target>, StoreError> {
-        let target = |(series, seen): (&Series, Option<SeenLeaf>)| match seen {
+        leaves: Vec<Option<InspectedLeaf>>,
+    ) -> Result<Vec<TargetTable>, StoreError> {
+        let target = |(series, seen): (&Series, Option<InspectedLeaf>)| match seen {
             Some(seen) => {
                 let policies = seen.policies.as_ref();
                 policies.map_or(Ok(()), |policies| policies.check_writable(&seen.leaf.name))?;
                 let (has_rows, is_staged) = (seen.span.is_some(), policies.is_some());
-                Ok(Target { leaf: seen.leaf, creation: None, has_rows, is_staged })
+                Ok(TargetTable { leaf: seen.leaf, creation: None, has_rows, is_staged })
             }
             None => {
                 let creation = self.creation(session, series, partition)?;
                 let leaf = creation.leaf.clone();
-                Ok(Target { leaf, creation: Some(creation), has_rows: false, is_staged: false })
+                Ok(TargetTable { leaf, creation: Some(creation), has_rows: false, is_staged: false })
             }
         };
         self.series.iter().zip(leaves).map(target).collect()
@@ -172,10 +172,10 @@ impl PostgresStore {
     ) -> Result<Claim<'_>, StoreError> {
         let holder = Holder::find(&mut session, output, tables)?;
         if let Some(holder) = &holder {
-            self.stalls.end_if_stuck(&mut session, holder);
+            self.stalled_sessions.end_if_stuck(&mut session, holder);
         }
         let name = holder.map_or("another session".to_owned(), |holder| holder.to_string());
-        self.met.note(&name);
+        self.seen_holders.record_holder(&name);
         Ok(Claim::Held(name))
     }
 }
@@ -244,7 +244,7 @@ impl PostgresSlot<'_> {
         self.session.send(&mut stream, rest)?;
         let stored = self.session.finish(stream)?;
         self.bytes += encoder.bytes();
-        let Target { leaf: Leaf { name, .. }, is_staged, .. } = &self.targets[series];
+        let TargetTable { leaf: Leaf { name, .. }, is_staged, .. } = &self.targets[series];
         check_taken(name, stored, rows)?;
         if *is_staged {
             let columns = self.store.columns_of(series);
@@ -363,7 +363,7 @@ impl Slot for PostgresSlot<'_> {
     }
 
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {
-        NarrowColumns::of(self.targets.iter().map(|target| &target.leaf))
+        NarrowColumns::from_leaves(self.targets.iter().map(|target| &target.leaf))
     }
 
     fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
-use rollfit_job::spec::Series;
-use rollfit_job::store::{Rows, SeriesOfKey, Snapshot, Source, StoreError};
+use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
@@ -44,7 +44,7 @@ impl SeriesTable {
             })
         };
         let (time, value) = (column("time", series.time)?, column("value", series.value)?);
-        let time_type = TimeType::of(time.type_oid, -1)
+        let time_type = TimeType::from_oid(time.type_oid, -1)
             .ok_or_else(|| wrong_type(&table.name, time, "a timestamp, with or without time zone"))?;
         let (value, format) = read_as(value).ok_or_else(|| {
             wrong_type(&table.name, value, "a number: double precision, numeric, real or integer")
@@ -76,11 +76,11 @@ impl SeriesTable {
         )
     }
 
-    fn read(&self, session: &mut Session, query: &str) -> Result<Rows, StoreError> {
+    fn read(&self, session: &mut Session, query: &str) -> Result<SeriesRows, StoreError> {
         let doing = format!("read {}", self.name);
         let mut copy = session.copy_out(&doing, &format!("COPY ({query}) TO STDOUT (FORMAT binary)"))?;
         let mut decoder = RowDecoder::new(2);
-        let mut rows = Rows::default();
+        let mut rows = SeriesRows::default();
         while let Some(message) = session.receive(&mut copy)? {
             decoder.rows(&message, |mut fields| {
                 let instant = ServerInstant(fields.next_instant()?);
@@ -90,7 +90,7 @@ impl SeriesTable {
         Ok(rows)
     }
 
-    fn add(&self, rows: &mut Rows, instant: ServerInstant, value: f64) -> Result<(), StoreError> {
+    fn add(&self, rows: &mut SeriesRows, instant: ServerInstant, value: f64) -> Result<(), StoreError> {
         let wrong =
             |what: &str| StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time));
         let instant_us = instant.us().ok_or_else(|| wrong("in a row: an instant has an end"))?;
@@ -237,12 +237,17 @@ struct OpenTables {
 }
 
 impl Snapshot for OpenTables {
-    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<Rows, StoreError> {
+    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
         let table = &self.tables[series];
         table.read(&mut self.session, &table.span_sql(&span_us))
     }
 
-    fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+    fn rows_before(
+        &mut self,
+        series: usize,
+        instant_us: i64,
+        count: usize,
+    ) -> Result<SeriesRows, StoreError> {
         let table = &self.tables[series];
         table.read(&mut self.session, &table.before_sql(instant_us, count))
     }

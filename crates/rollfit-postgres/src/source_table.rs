@@ -1,7 +1,7 @@
 //! [`SourceTable`]: a source table that an import writes: its rows read, held against those that it is to have, and changed
 //! where they differ.
 //!
-//! Holds true: a row that is as it should be is not touched. An existing table is never altered.
+//! Invariants: a row that is as it should be is not touched. An existing table is never altered.
 
 use rollfit_job::month::display_instant;
 use rollfit_job::store::{FeatureTile, StoreError};
@@ -15,16 +15,16 @@ use crate::instant::{ServerInstant, TimeType};
 use crate::leaf::{number_columns, time_column};
 use crate::names::{TableName, list, quoted};
 use crate::references::check_unreferenced;
-use crate::session::{Parameter, Session};
+use crate::session::{Session, SqlParameter};
 use crate::staging::{self, STAGED};
-use crate::tables::{Kind, Table, check_taken};
+use crate::tables::{RelationKind, Table, check_taken};
 use crate::trigger::{Trigger, run_deferred};
 
 /// Rows that are made ready at once.
 const TILE_ROWS: usize = 1024;
 
 /// What is the same for the source tables of every key.
-pub(crate) struct Layout {
+pub(crate) struct SourceLayout {
     /// What stands before the key in the table's name.
     pub(crate) prefix: &'static str,
     time: &'static str,
@@ -33,14 +33,18 @@ pub(crate) struct Layout {
 }
 
 /// The closes and the index.
-pub(crate) const M1: Layout =
-    Layout { prefix: "m1_", time: "time", time_type: TimeType::Naive, columns: &["close", "rate_index"] };
+pub(crate) const M1: SourceLayout = SourceLayout {
+    prefix: "m1_",
+    time: "time",
+    time_type: TimeType::Naive,
+    columns: &["close", "rate_index"],
+};
 
 /// The backward returns.
-pub(crate) const BQX: Layout =
-    Layout { prefix: "bqx_", time: "ts_utc", time_type: TimeType::Zoned, columns: &["w15_bqx_return"] };
+pub(crate) const BQX: SourceLayout =
+    SourceLayout { prefix: "bqx_", time: "ts_utc", time_type: TimeType::Zoned, columns: &["w15_bqx_return"] };
 
-impl Layout {
+impl SourceLayout {
     /// The statement that makes such a table.
     pub(crate) fn create_sql(&self, name: &TableName) -> String {
         let numbers =
@@ -66,7 +70,7 @@ pub(crate) struct SourceTable {
     oid: u32,
     /// The table at which its columns are altered: the one that it is a partition of, if it is one.
     altered_at: TableName,
-    layout: &'static Layout,
+    layout: &'static SourceLayout,
     time: TimeType,
     numbers: Vec<NumberColumn>,
     /// Whether it was made in this transaction.
@@ -91,8 +95,12 @@ impl SourceTable {
     ///
     /// # Errors
     /// When it is no table, or a column is missing or cannot hold what belongs there.
-    pub(crate) fn new(table: &Table, layout: &'static Layout, is_new: bool) -> Result<Self, StoreError> {
-        if table.kind == Kind::Other {
+    pub(crate) fn new(
+        table: &Table,
+        layout: &'static SourceLayout,
+        is_new: bool,
+    ) -> Result<Self, StoreError> {
+        if table.kind == RelationKind::Other {
             return Err(StoreError::permanent(format!(
                 "{} is not a table, and bars cannot be imported into it: choose another schema",
                 table.name
@@ -222,7 +230,7 @@ impl SourceTable {
             return Ok(false);
         }
         let (table, time) = (self.name.sql(), quoted(self.layout.time));
-        let parameters: [Parameter<'_>; 1] = [(&instants, self.time.array())];
+        let parameters: [SqlParameter<'_>; 1] = [(&instants, self.time.array())];
         let condition = format!("referenced.{time} = ANY($2)");
         let doomed = DoomedRows { table: &self.name, condition: &condition, parameters: &parameters };
         check_unreferenced(session, self.oid, doomed)?;

@@ -15,7 +15,7 @@ use crate::session::Session;
 pub(crate) struct Table {
     pub(crate) name: TableName,
     pub(crate) oid: u32,
-    pub(crate) kind: Kind,
+    pub(crate) kind: RelationKind,
     /// Whether the role may read its rows.
     pub(crate) readable: bool,
     /// The policies that apply to the role; none where none do.
@@ -45,7 +45,7 @@ pub(crate) struct Attachment {
 
 /// What stands under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RelationKind {
     /// A table with rows of its own.
     Plain,
     /// A partitioned table, whose rows are in its parts.
@@ -112,7 +112,8 @@ pub(crate) fn describe(
     schema: &str,
     names: &[String],
 ) -> Result<HashMap<String, Table>, StoreError> {
-    let parameters: [super::session::Parameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    let parameters: [super::session::SqlParameter<'_>; 2] =
+        [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
     let rows = session.rows("look up tables", &describe_sql(), &parameters)?;
     let mut tables: HashMap<String, Table> = HashMap::new();
     for row in rows {
@@ -120,11 +121,11 @@ pub(crate) fn describe(
         let table = tables.entry(name.clone()).or_insert_with(|| Table {
             name: TableName::new(schema, &name),
             oid: row.get(1),
-            kind: Kind::of(row.get(2)),
+            kind: RelationKind::from_relkind(row.get(2)),
             readable: row.get(10),
             policies: AppliedPolicies::from_row(&row, 11),
             columns: Vec::new(),
-            attachment: Attachment::of(&row),
+            attachment: Attachment::from_row(&row),
             children: row.get::<_, Option<Vec<String>>>("children").unwrap_or_default(),
         });
         if let Some(name) = row.get::<_, Option<String>>(3) {
@@ -143,7 +144,7 @@ pub(crate) fn describe(
 }
 
 impl Attachment {
-    fn of(row: &Row) -> Option<Self> {
+    fn from_row(row: &Row) -> Option<Self> {
         Some(Self {
             parent: TableName::new(row.get::<_, Option<&str>>("parent_schema")?, row.get("parent")),
             parent_oid: row.get("parent_oid"),
@@ -165,8 +166,8 @@ pub(crate) fn check_taken(table: &TableName, taken: u64, rows: u64) -> Result<()
     )))
 }
 
-impl Kind {
-    fn of(relkind: &str) -> Self {
+impl RelationKind {
+    fn from_relkind(relkind: &str) -> Self {
         match relkind {
             "r" => Self::Plain,
             "p" => Self::Partitioned,

@@ -4,7 +4,7 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::names::TableName;
-use crate::session::{Parameter, Session};
+use crate::session::{Session, SqlParameter};
 
 /// Those that INSERT, UPDATE or DELETE run on a table or its parts: also the ones that a partitioned parent gives its parts, and none of the
 /// server's own, which foreign keys and deferred unique constraints have.
@@ -41,7 +41,7 @@ impl Trigger {
     ) -> Result<Vec<Self>, StoreError> {
         let (schemas, names): (Vec<&str>, Vec<&str>) =
             tables.into_iter().map(|table| (table.schema.as_str(), table.name.as_str())).unzip();
-        let parameters: [Parameter<'_>; 2] = [(&schemas, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
+        let parameters: [SqlParameter<'_>; 2] = [(&schemas, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
         let rows = session.rows("look up triggers and rules", TRIGGERS, &parameters)?;
         let trigger = |row: &tokio_postgres::Row| Self {
             table: TableName::new(row.get(0), row.get(1)),

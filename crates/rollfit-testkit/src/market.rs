@@ -1,8 +1,8 @@
 //! A small market: the job of most tests, with two series, two short windows and three metrics.
 
+use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
 use rollfit_job::run::Observer;
-use rollfit_job::spec::Spec;
 
 /// A minute in microseconds.
 pub const MINUTE_US: i64 = 60_000_000;
@@ -34,9 +34,9 @@ lock_wait_s = 0
 "#;
 
 /// The job, with other values such as `("RUN__BOUNDARY", "carry")`. Of two values for one name the last counts.
-pub fn spec(values: &[(&str, &str)]) -> Spec {
+pub fn config(values: &[(&str, &str)]) -> JobConfig {
     let variable = |(name, value): &(&str, &str)| (format!("ROLLFIT_{name}"), (*value).to_owned());
-    Spec::parse(CONFIG, values.iter().map(variable)).unwrap()
+    JobConfig::parse(CONFIG, values.iter().map(variable)).unwrap()
 }
 
 /// The partition of a key and a month such as `2017-01`.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use rollfit_job::activity::{Activity, Times};
+use rollfit_job::config::{Origin, Setting};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{
-    Decision, End, Event, FORMAT, Header, PartitionEnd, PartitionOutcome, Record, Retry, Sample, Unavailable,
+    Decision, Event, FORMAT, Header, PartitionEnd, PartitionOutcome, Record, Retry, RunEnd, Sample,
+    Unavailable,
 };
-use rollfit_job::spec::{Origin, Setting};
 use rollfit_job::watch::{MachineLimits, MachineSample, Totals};
 
 const KEYS: [&str; 4] = ["eurusd", "gbpusd", "usdjpy", "audnzd"];
@@ -45,7 +46,7 @@ pub fn made(partitions: u64, workers: usize) -> Record {
             what: "pressure".to_owned(),
             cause: "/proc/pressure/cpu: no such file".to_owned(),
         }],
-        end: Some(End { at_ms, totals, interrupted: false }),
+        end: Some(RunEnd { at_ms, totals, interrupted: false }),
         partitions: ends,
     }
 }
@@ -110,7 +111,7 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
     let size = if number == 2 { 90 } else { 10 + number % 7 };
     let (mut wall_us, mut cpu_us) = (Times::default(), Times::default());
     let parts = [
-        (Activity::Asking, 4, 1),
+        (Activity::Querying, 4, 1),
         (Activity::Reading, 12, 9),
         (Activity::Computing, 15, 14),
         (Activity::Encoding, 31, 30),

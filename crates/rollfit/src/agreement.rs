@@ -64,14 +64,14 @@ impl Judgement {
 
 /// The closed range that a metric may lie in. Infinite on both sides where a denominator may be 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
+pub struct MetricRange {
     /// The least value.
     pub low: f64,
     /// The largest value.
     pub high: f64,
 }
 
-impl Range {
+impl MetricRange {
     const UNBOUNDED: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
 
     /// Unbounded where the reach has no value.
@@ -146,8 +146,8 @@ pub struct Ranges {
     /// The reach of the parabola at the window's first and last rows.
     end: f64,
     /// The range of the residuals' root mean square.
-    residuals: Range,
-    r2: Range,
+    residuals: MetricRange,
+    r2: MetricRange,
 }
 
 impl Ranges {
@@ -165,7 +165,7 @@ impl Ranges {
     }
 
     /// Where the window's `metric` may lie.
-    pub fn range(&self, metric: Metric) -> Range {
+    pub fn range(&self, metric: Metric) -> MetricRange {
         let Self { terms, coefficient, end, residuals, r2 } = self;
         let steps = (terms.u_last + terms.u_last) / terms.scale;
         let reach = match metric {
@@ -184,7 +184,7 @@ impl Ranges {
             Metric::VertexY => self.reach_of_vertex_y(),
             Metric::ExtrapolationError => return self.extrapolation_error(),
         };
-        Range::around(metric.of(terms), reach)
+        MetricRange::around(metric.of(terms), reach)
     }
 
     /// What `theirs`, a stored value, is to `ours`, this window's `metric` as the same column would store it. A value
@@ -200,9 +200,10 @@ impl Ranges {
     }
 
     /// The range of `-a1 / (2*a2 + 1e-10)`.
-    fn vertex_x(&self) -> Range {
+    fn vertex_x(&self) -> MetricRange {
         let Terms { a2, a1, .. } = self.terms;
-        Range::around(-a1, self.coefficient).over(Range::around(2.0 * a2 + GUARD, 2.0 * self.coefficient))
+        MetricRange::around(-a1, self.coefficient)
+            .over(MetricRange::around(2.0 * a2 + GUARD, 2.0 * self.coefficient))
     }
 
     /// Another parabola at its own vertex v' = v + d. Their parabola and ours differ there by the uncertainty times
@@ -216,32 +217,32 @@ impl Ranges {
         differ + apart * (a2.abs() * apart + GUARD * vertex_x.abs())
     }
 
-    fn extrapolation_error(&self) -> Range {
-        let prediction = Range::around(self.terms.prediction, self.end).abs();
-        self.residuals.over(Range { low: prediction.low + GUARD, high: prediction.high + GUARD })
+    fn extrapolation_error(&self) -> MetricRange {
+        let prediction = MetricRange::around(self.terms.prediction, self.end).abs();
+        self.residuals.over(MetricRange { low: prediction.low + GUARD, high: prediction.high + GUARD })
     }
 }
 
 /// The range of a root mean square of differences that is `exact` at the least squares. Differences from a curve that
 /// is off by `apart`, in root mean square, are longer: the two are at right angles. `rounding` adds to either side, and
 /// so does what rollfit promises of its own.
-fn length(exact: f64, apart: f64, rounding: f64) -> Range {
+fn length(exact: f64, apart: f64, rounding: f64) -> MetricRange {
     let slack = 1e-12 * exact + rounding;
-    Range { low: (exact - slack).max(0.0), high: exact.hypot(apart) + slack }
+    MetricRange { low: (exact - slack).max(0.0), high: exact.hypot(apart) + slack }
 }
 
 /// The range of `1 - ss_res / (ss_tot + 1e-10)`, from those of the root mean squares; `guard` is per row.
-fn r2(residuals: Range, deviations: Range, guard: f64) -> Range {
+fn r2(residuals: MetricRange, deviations: MetricRange, guard: f64) -> MetricRange {
     let share = |residuals: f64, deviations: f64| residuals * residuals / (deviations * deviations + guard);
-    Range {
+    MetricRange {
         low: 1.0 - share(residuals.high, deviations.low) - SHARE_ROUNDING,
         high: 1.0 - share(residuals.low, deviations.high) + SHARE_ROUNDING,
     }
 }
 
 /// Numbers that are not the same.
-fn judged(range: Range, ours: f64, theirs: f64, rounding: f64) -> Judgement {
-    let range = Range { low: range.low - rounding, high: range.high + rounding };
+fn judged(range: MetricRange, ours: f64, theirs: f64, rounding: f64) -> Judgement {
+    let range = MetricRange { low: range.low - rounding, high: range.high + rounding };
     let agreement = match (range.holds(theirs), range.hides(ours)) {
         (false, _) => Agreement::Outside,
         (true, true) => Agreement::Undetermined,

@@ -63,7 +63,7 @@ impl ErrorInBounds {
 
 /// The closed range that a metric or a part of one may lie in, around its exact value.
 #[derive(Clone, Copy, Debug)]
-pub struct Range {
+pub struct ErrorRange {
     /// The least value within the promise.
     pub low: DoubleDouble,
     /// The exact value.
@@ -72,13 +72,13 @@ pub struct Range {
     pub high: DoubleDouble,
 }
 
-impl Range {
+impl ErrorRange {
     fn around(exact: DoubleDouble, tolerance: f64) -> Self {
         Self { low: exact, exact, high: exact }.widened(tolerance)
     }
 
     fn widened(self, by: f64) -> Self {
-        let by = DoubleDouble::of(by);
+        let by = DoubleDouble::from_f64(by);
         Self { low: self.low - by, exact: self.exact, high: self.high + by }
     }
 
@@ -89,8 +89,8 @@ impl Range {
 
     /// The part of the range within `limits`, where `exact` lies.
     fn within(self, limits: &RangeInclusive<f64>) -> Self {
-        let low = most(self.low, DoubleDouble::of(*limits.start()));
-        let high = least(self.high, DoubleDouble::of(*limits.end()));
+        let low = most(self.low, DoubleDouble::from_f64(*limits.start()));
+        let high = least(self.high, DoubleDouble::from_f64(*limits.end()));
         Self { low, exact: self.exact, high }
     }
 
@@ -108,13 +108,13 @@ impl Range {
         if !limits.contains(&value) || !value.is_finite() {
             return f64::INFINITY;
         }
-        let error = DoubleDouble::of(value) - self.exact;
+        let error = DoubleDouble::from_f64(value) - self.exact;
         let (below, above) = (self.exact - self.low, self.high - self.exact);
         let (reach, end, limit) = match error < DoubleDouble::ZERO {
             true => (below, self.low, *limits.start()),
             false => (above, self.high, *limits.end()),
         };
-        let reach = if end == DoubleDouble::of(limit) { most(below, above) } else { reach };
+        let reach = if end == DoubleDouble::from_f64(limit) { most(below, above) } else { reach };
         if error == DoubleDouble::ZERO { 0.0 } else { error.abs().to_f64() / reach.to_f64() }
     }
 }
@@ -165,7 +165,7 @@ struct Known {
     level: f64,
     rmse: f64,
     r2: f64,
-    vertex_x: Option<Range>,
+    vertex_x: Option<ErrorRange>,
 }
 
 impl Bounds {
@@ -173,7 +173,7 @@ impl Bounds {
     ///
     /// # Errors
     /// [`WindowError`] when the number of values is not that of a window.
-    pub fn of(values: &[f64]) -> Result<Self, WindowError> {
+    pub fn from_values(values: &[f64]) -> Result<Self, WindowError> {
         let none = Self { known: None };
         Ok(reference::terms(values)?.map_or(none, |terms| Self::new(values, &terms)))
     }
@@ -195,7 +195,7 @@ impl Bounds {
     }
 
     /// Where this window's `metric` may lie. `None` where the window has no fit or nothing is promised.
-    pub fn range(&self, metric: Metric) -> Option<Range> {
+    pub fn range(&self, metric: Metric) -> Option<ErrorRange> {
         self.known.as_ref()?.range(metric)
     }
 }
@@ -208,7 +208,7 @@ pub fn check(
     values: &[f64],
     fit: &Fit,
 ) -> Result<impl Iterator<Item = (Metric, ErrorInBounds)> + use<>, WindowError> {
-    let bounds = Bounds::of(values)?;
+    let bounds = Bounds::from_values(values)?;
     let terms = Terms::new(fit, &Grid::new(Window::new(values.len())?));
     Ok(Metric::ALL.iter().map(move |&metric| (metric, bounds.error(metric, metric.of(&terms)))))
 }
@@ -231,7 +231,7 @@ impl Known {
         known
     }
 
-    fn range(&self, metric: Metric) -> Option<Range> {
+    fn range(&self, metric: Metric) -> Option<ErrorRange> {
         if !self.promised {
             return None;
         }
@@ -243,33 +243,33 @@ impl Known {
             Metric::Rmse => self.part(Part::Rmse),
             Metric::Prediction => self.part(Part::Prediction),
             Metric::VertexX => self.part(Part::VertexX),
-            Metric::ResidualMean => Some(Range::around(DoubleDouble::ZERO, 0.0)),
+            Metric::ResidualMean => Some(ErrorRange::around(DoubleDouble::ZERO, 0.0)),
             derived => self.derived(derived),
         }
     }
 
-    fn part(&self, part: Part) -> Option<Range> {
+    fn part(&self, part: Part) -> Option<ErrorRange> {
         match part {
-            Part::A2 => Range::around(self.terms.a2, self.coefficient),
-            Part::A1 => Range::around(self.terms.a1, self.coefficient),
-            Part::B => Range::around(self.terms.b, self.level),
-            Part::R2 => Range::around(self.terms.r2, self.r2).within(&limits(Metric::R2)),
-            Part::Rmse => Range::around(self.terms.rmse, self.rmse).within(&limits(Metric::Rmse)),
-            Part::Prediction => Range::around(self.terms.prediction, self.level),
+            Part::A2 => ErrorRange::around(self.terms.a2, self.coefficient),
+            Part::A1 => ErrorRange::around(self.terms.a1, self.coefficient),
+            Part::B => ErrorRange::around(self.terms.b, self.level),
+            Part::R2 => ErrorRange::around(self.terms.r2, self.r2).within(&limits(Metric::R2)),
+            Part::Rmse => ErrorRange::around(self.terms.rmse, self.rmse).within(&limits(Metric::Rmse)),
+            Part::Prediction => ErrorRange::around(self.terms.prediction, self.level),
             Part::VertexX => return self.vertex_x,
         }
         .finite()
     }
 
     /// The range of `-a1 / (2*a2 + 1e-10)`, for a denominator that cannot be 0.
-    fn vertex_x(&self) -> Option<Range> {
+    fn vertex_x(&self) -> Option<ErrorRange> {
         let (a2, a1) = (self.part(Part::A2)?, self.part(Part::A1)?);
-        let denominator = |a2: DoubleDouble| a2 * 2.0 + DoubleDouble::of(GUARD);
+        let denominator = |a2: DoubleDouble| a2 * 2.0 + DoubleDouble::from_f64(GUARD);
         let (low, high) = (denominator(a2.low), denominator(a2.high));
         if low <= DoubleDouble::ZERO && high >= DoubleDouble::ZERO {
             return None;
         }
-        let mut range = Range::around(self.terms.vertex_x, 0.0);
+        let mut range = ErrorRange::around(self.terms.vertex_x, 0.0);
         for corner in [-a1.low / low, -a1.low / high, -a1.high / low, -a1.high / high] {
             range = range.with(corner);
         }
@@ -277,8 +277,8 @@ impl Known {
     }
 
     /// The range of a metric's formula over the box of its parts.
-    fn derived(&self, metric: Metric) -> Option<Range> {
-        let mut range = Range::around(metric.of(&self.terms), 0.0);
+    fn derived(&self, metric: Metric) -> Option<ErrorRange> {
+        let mut range = ErrorRange::around(metric.of(&self.terms), 0.0);
         let mut defined = true;
         self.corners(metric.made_of(), &mut self.terms.clone(), &mut |terms| {
             let value = metric.of(terms);

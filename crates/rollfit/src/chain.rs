@@ -20,9 +20,9 @@ pub(crate) struct Step {
     /// The length of the runs made.
     pub(crate) rows: usize,
     /// The newer of the two runs they are made from.
-    pub(crate) near: Part,
+    pub(crate) near: RunPart,
     /// The older one.
-    pub(crate) far: Part,
+    pub(crate) far: RunPart,
     /// How many rows before a window's newest row these runs are needed at the most.
     pub(crate) reach_rows: usize,
     merging: Merging,
@@ -31,7 +31,7 @@ pub(crate) struct Step {
 
 /// A run that a longer one is made from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Part {
+pub(crate) struct RunPart {
     pub(crate) rows: usize,
     /// Where its runs stand among those of all steps, which single rows precede.
     pub(crate) runs: usize,
@@ -99,15 +99,15 @@ fn add_lengths(rows: usize, lengths: &mut Vec<usize>) {
 impl Step {
     fn new(rows: usize, lengths: &[usize]) -> Self {
         let [near, far] =
-            parts(rows).map(|rows| Part { rows, runs: lengths.partition_point(|&length| length <= rows) });
+            parts(rows).map(|rows| RunPart { rows, runs: lengths.partition_point(|&length| length <= rows) });
         let merged_rows = near.rows + far.rows;
         Self {
             rows,
             near,
             far,
             reach_rows: 0,
-            merging: Merging::of(near.rows, far.rows),
-            appending: (merged_rows < rows).then(|| Merging::of(merged_rows, 1)),
+            merging: Merging::new(near.rows, far.rows),
+            appending: (merged_rows < rows).then(|| Merging::new(merged_rows, 1)),
         }
     }
 

@@ -44,7 +44,7 @@ impl FitColumns {
 
     /// Makes room for `rows` rows.
     pub(crate) fn resize(&mut self, rows: usize) {
-        self.lanes.resize(rows.div_ceil(Lanes::COUNT), Fit::NONE.map(|&number| Lanes::of(number)));
+        self.lanes.resize(rows.div_ceil(Lanes::COUNT), Fit::NONE.map(|&number| Lanes::from_f64(number)));
         self.rows = rows;
         self.careful_rows = 0;
     }
@@ -82,21 +82,22 @@ impl Work for WriteMetrics<'_> {
 
     #[inline(always)]
     fn run(mut self) {
-        let mut places: [Place<'_>; Metric::ALL.len()] = std::array::from_fn(|_| Place::default());
+        let mut outputs: [OutputColumn<'_>; Metric::ALL.len()] =
+            std::array::from_fn(|_| OutputColumn::default());
         for (column, &metric) in self.columns.chunks_exact_mut(self.fits.rows.max(1)).zip(self.metrics) {
             let (eights, rest) = column.as_chunks_mut();
-            places[metric as usize] = Place { eights, rest };
+            outputs[metric as usize] = OutputColumn { eights, rest };
         }
         let (eights, rest) = self.fits.lanes.split_at(self.fits.rows / Lanes::COUNT);
-        let mut vertices = Lanes::of(0.0);
+        let mut vertices = Lanes::from_f64(0.0);
         for (at, fit) in eights.iter().enumerate() {
             let terms = Terms::new(fit, &self.grid);
-            Metric::each(&terms, |metric, values| places[metric as usize].put(at, values));
+            Metric::each(&terms, |metric, values| outputs[metric as usize].put(at, values));
             vertices = vertices + Metric::VertexY.of(&terms);
         }
         for fit in rest {
             let terms = Terms::new(fit, &self.grid);
-            Metric::each(&terms, |metric, values| places[metric as usize].put_rest(values));
+            Metric::each(&terms, |metric, values| outputs[metric as usize].put_rest(values));
             vertices = vertices + Metric::VertexY.of(&terms);
         }
         self.repeat();
@@ -109,12 +110,12 @@ impl Work for WriteMetrics<'_> {
 
 /// Where the values of a metric go: nowhere, both slices being empty, if it is not asked for.
 #[derive(Default)]
-struct Place<'a> {
+struct OutputColumn<'a> {
     eights: &'a mut [Eight],
     rest: &'a mut [f64],
 }
 
-impl Place<'_> {
+impl OutputColumn<'_> {
     #[inline(always)]
     fn put(&mut self, at: usize, values: Lanes) {
         if let Some(eight) = self.eights.get_mut(at) {

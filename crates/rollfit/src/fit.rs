@@ -76,16 +76,16 @@ impl<N: Number> Terms<N> {
     /// The terms of `fit`, which was fitted over a window with the constants `grid`.
     #[inline(always)]
     pub fn new(fit: &Fit<N>, grid: &Grid<N>) -> Self {
-        let guard = N::of(GUARD);
+        let guard = N::from_f64(GUARD);
         Self {
             a2: fit.a2,
             a1: fit.a1,
             b: fit.b,
-            r2: N::of(1.0) - fit.ss_res / (fit.ss_tot + guard),
+            r2: N::from_f64(1.0) - fit.ss_res / (fit.ss_tot + guard),
             rmse: (fit.ss_res * grid.share).sqrt(),
             prediction: (fit.a2 * grid.x_last + fit.a1) * grid.x_last + fit.b,
             // Zero minus a number is never -0.0.
-            vertex_x: N::of(0.0) - fit.a1 / (N::of(2.0) * fit.a2 + guard),
+            vertex_x: N::from_f64(0.0) - fit.a1 / (N::from_f64(2.0) * fit.a2 + guard),
             y_last: fit.y_last,
             scale: grid.scale,
             u_last: grid.u_last,

@@ -1,6 +1,6 @@
 //! [`Kernel`]: the fits of a tile of rows for many windows at once.
 //!
-//! Holds true: a fit depends on the values of its window alone. A tile is computed from the values it needs, with no
+//! Invariants: a fit depends on the values of its window alone. A tile is computed from the values it needs, with no
 //! state carried from the tile before, so it makes no difference how a series is cut into tiles.
 
 use std::ops::Range;

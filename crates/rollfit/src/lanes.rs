@@ -84,7 +84,7 @@ impl Lanes {
 
 impl Number for Lanes {
     #[inline(always)]
-    fn of(value: f64) -> Self {
+    fn from_f64(value: f64) -> Self {
         Self([value; Self::COUNT])
     }
     #[inline(always)]

@@ -60,18 +60,18 @@ mod formula {
         r2(t) = t.r2;
         rmse(t) = t.rmse;
         // The mean residual of a fit with an intercept is 0, a theorem; the product only carries "no value" through.
-        residual_mean(t) = N::of(0.0) * t.rmse;
+        residual_mean(t) = N::from_f64(0.0) * t.rmse;
         // With a mean of 0 the standard deviation is the root mean square.
         residual_std(t) = t.rmse;
         prediction(t) = t.prediction;
-        pred_interval_lower(t) = t.prediction - N::of(NORMAL_95) * t.rmse;
-        pred_interval_upper(t) = t.prediction + N::of(NORMAL_95) * t.rmse;
+        pred_interval_lower(t) = t.prediction - N::from_f64(NORMAL_95) * t.rmse;
+        pred_interval_upper(t) = t.prediction + N::from_f64(NORMAL_95) * t.rmse;
         vertex_x(t) = t.vertex_x;
         vertex_y(t) = t.a2 * (t.vertex_x * t.vertex_x) + t.a1 * t.vertex_x + t.b;
         curvature(t) = t.a2.abs();
         // r2 lies within [0, 1] already, so clipping it there changes nothing.
         fit_quality(t) = t.r2;
-        extrapolation_error(t) = (t.rmse / (t.prediction.abs() + N::of(GUARD))).abs();
+        extrapolation_error(t) = (t.rmse / (t.prediction.abs() + N::from_f64(GUARD))).abs();
         quadratic_term(t) = {
             let steps = (t.u_last + t.u_last) / t.scale;
             t.a2 * (steps * steps)

@@ -1,7 +1,7 @@
 //! [`Moments`]: what a run of consecutive rows contributes to a fit, and the merge that builds longer runs from
 //! shorter ones. `docs/formulas.md` derives it.
 //!
-//! Holds true: every term that a merge adds has the scale of its result, so nothing cancels, and the sum of squares is
+//! Invariants: every term that a merge adds has the scale of its result, so nothing cancels, and the sum of squares is
 //! a sum of terms that are never negative. The order of operations is fixed by the lengths merged, so the bits are a
 //! function of the values alone.
 
@@ -45,7 +45,7 @@ impl<V: Number> Moments<V> {
     /// A single row, which is its own pivot.
     #[inline(always)]
     pub(crate) fn single() -> Self {
-        let zero = V::of(0.0);
+        let zero = V::from_f64(0.0);
         Self { mean: zero, p1: zero, p2: zero, squares: zero }
     }
 
@@ -54,13 +54,13 @@ impl<V: Number> Moments<V> {
     pub(crate) fn merge(self, older: Self, shift: V, by: &Merging) -> Self {
         let older_mean = older.mean + shift;
         let step = self.mean - older_mean;
-        let turn = V::of(by.older_rows) * self.p1 - V::of(by.rows) * older.p1;
-        let turn = if by.is_even { turn } else { turn + V::of(by.p2_step) * step };
+        let turn = V::from_f64(by.older_rows) * self.p1 - V::from_f64(by.rows) * older.p1;
+        let turn = if by.is_even { turn } else { turn + V::from_f64(by.p2_step) * step };
         Self {
-            mean: older_mean + V::of(by.share) * step,
-            p1: (self.p1 + older.p1) + V::of(by.p1_step) * step,
+            mean: older_mean + V::from_f64(by.share) * step,
+            p1: (self.p1 + older.p1) + V::from_f64(by.p1_step) * step,
             p2: (self.p2 + older.p2) + turn,
-            squares: (self.squares + older.squares) + V::of(by.squares_step) * (step * step),
+            squares: (self.squares + older.squares) + V::from_f64(by.squares_step) * (step * step),
         }
     }
 
@@ -69,10 +69,10 @@ impl<V: Number> Moments<V> {
     pub(crate) fn append(self, shift: V, by: &Merging) -> Self {
         let step = self.mean - shift;
         Self {
-            mean: shift + V::of(by.share) * step,
-            p1: self.p1 + V::of(by.p1_step) * step,
-            p2: (self.p2 + self.p1) + V::of(by.p2_step) * step,
-            squares: self.squares + V::of(by.squares_step) * (step * step),
+            mean: shift + V::from_f64(by.share) * step,
+            p1: self.p1 + V::from_f64(by.p1_step) * step,
+            p2: (self.p2 + self.p1) + V::from_f64(by.p2_step) * step,
+            squares: self.squares + V::from_f64(by.squares_step) * (step * step),
         }
     }
 }
@@ -91,7 +91,7 @@ pub(crate) struct Merging {
 }
 
 impl Merging {
-    pub(crate) fn of(rows: usize, older_rows: usize) -> Self {
+    pub(crate) fn new(rows: usize, older_rows: usize) -> Self {
         let (n, m) = (rows as f64, older_rows as f64);
         Self {
             rows: n,

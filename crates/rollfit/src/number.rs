@@ -11,7 +11,7 @@ pub trait Number:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
     /// The number that is exactly `value`.
-    fn of(value: f64) -> Self;
+    fn from_f64(value: f64) -> Self;
     /// The magnitude.
     fn abs(self) -> Self;
     /// The square root; of a negative number, not a number.
@@ -20,7 +20,7 @@ pub trait Number:
 
 impl Number for f64 {
     #[inline(always)]
-    fn of(value: f64) -> Self {
+    fn from_f64(value: f64) -> Self {
         value
     }
     #[inline(always)]

@@ -179,7 +179,7 @@ impl From<DoubleDouble> for f64 {
 
 impl Number for DoubleDouble {
     #[inline(always)]
-    fn of(value: f64) -> Self {
+    fn from_f64(value: f64) -> Self {
         Self { hi: value, lo: 0.0 }
     }
 
@@ -249,10 +249,10 @@ fn fitted(values: &[f64], grid: &Grid<DoubleDouble>) -> Option<Fit<DoubleDouble>
     Some(Fit {
         a2: a2 * (grid.scale * grid.scale),
         a1: curve.slope * 2.0 * grid.scale,
-        b: DoubleDouble::of(y_last) + (curve.mean - a2 * grid.offset),
+        b: DoubleDouble::from_f64(y_last) + (curve.mean - a2 * grid.offset),
         ss_res: if ss_res > ss_tot { ss_tot } else { ss_res },
         ss_tot,
-        y_last: DoubleDouble::of(y_last),
+        y_last: DoubleDouble::from_f64(y_last),
     })
 }
 

@@ -39,7 +39,7 @@ impl<V: Number> Solution<V> {
     #[inline(always)]
     pub(crate) fn with(self, newest: V) -> Fit<V> {
         let Self { a2, a1, b, ss_res, ss_tot } = self;
-        let zero = V::of(0.0);
+        let zero = V::from_f64(0.0);
         Fit { a2: a2 + zero, a1: a1 + zero, b, ss_res, ss_tot, y_last: newest }
     }
 }
@@ -62,12 +62,12 @@ impl Solver {
     #[inline(always)]
     pub(crate) fn solve<V: Number>(&self, moments: &Moments<V>, newest: V) -> Solution<V> {
         let Moments { mean, p1, p2, squares } = *moments;
-        let explained1 = p1 * p1 * V::of(self.explained1);
-        let explained2 = p2 * p2 * V::of(self.explained2);
+        let explained1 = p1 * p1 * V::from_f64(self.explained1);
+        let explained2 = p2 * p2 * V::from_f64(self.explained2);
         Solution {
-            a2: p2 * V::of(self.a2_factor),
-            a1: p1 * V::of(self.a1_factor),
-            b: newest + (mean - p2 * V::of(self.centre_factor)),
+            a2: p2 * V::from_f64(self.a2_factor),
+            a1: p1 * V::from_f64(self.a1_factor),
+            b: newest + (mean - p2 * V::from_f64(self.centre_factor)),
             ss_res: (squares - explained1) - explained2,
             ss_tot: squares,
         }
@@ -134,8 +134,8 @@ impl Parabola {
     /// The sums of e, u*e and (u^2 - offset)*e over the window's residuals e.
     fn residual_moments(self, values: &[f64], newest: f64, grid: &Grid) -> Parabola {
         let [c0, c1, c2] = sum_over_rows(values, |u, y| {
-            let curve = u * u - Lanes::of(grid.offset);
-            let e = self.residual(y - Lanes::of(newest), u, curve);
+            let curve = u * u - Lanes::from_f64(grid.offset);
+            let e = self.residual(y - Lanes::from_f64(newest), u, curve);
             [e, u * e, curve * e]
         });
         Parabola { c0, c1, c2 }
@@ -143,7 +143,7 @@ impl Parabola {
 
     fn residual_squares(self, values: &[f64], newest: f64, grid: &Grid) -> f64 {
         let [squares] = sum_over_rows(values, |u, y| {
-            let e = self.residual(y - Lanes::of(newest), u, u * u - Lanes::of(grid.offset));
+            let e = self.residual(y - Lanes::from_f64(newest), u, u * u - Lanes::from_f64(grid.offset));
             [e * e]
         });
         squares
@@ -151,7 +151,7 @@ impl Parabola {
 
     #[inline(always)]
     fn residual(self, d: Lanes, u: Lanes, curve: Lanes) -> Lanes {
-        ((d - Lanes::of(self.c0)) - Lanes::of(self.c1) * u) - Lanes::of(self.c2) * curve
+        ((d - Lanes::from_f64(self.c0)) - Lanes::from_f64(self.c1) * u) - Lanes::from_f64(self.c2) * curve
     }
 }
 
@@ -163,7 +163,7 @@ fn sum_over_rows<const SUMS: usize>(
     terms: impl Fn(Lanes, Lanes) -> [Lanes; SUMS],
 ) -> [f64; SUMS] {
     let u_first = -((values.len() - 1) as f64) / 2.0;
-    let mut sums = [Lanes::of(0.0); SUMS];
+    let mut sums = [Lanes::from_f64(0.0); SUMS];
     let mut add = |first_row: usize, y: Lanes, count: usize| {
         let u = Lanes::counting_from(u_first + first_row as f64);
         for (sum, term) in sums.iter_mut().zip(terms(u, y)) {

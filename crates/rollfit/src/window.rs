@@ -82,12 +82,12 @@ pub struct Grid<N = f64> {
 impl<N: Number> Grid<N> {
     /// The constants of `window`.
     pub fn new(window: Window) -> Self {
-        let one = N::of(1.0);
-        let w = N::of(window.rows() as f64);
+        let one = N::from_f64(1.0);
+        let w = N::from_f64(window.rows() as f64);
         let square = w * w;
-        let offset = (square - one) / N::of(12.0);
-        let u_last = (w - one) / N::of(2.0);
-        let scale = offset.sqrt() + N::of(GUARD);
+        let offset = (square - one) / N::from_f64(12.0);
+        let u_last = (w - one) / N::from_f64(2.0);
+        let scale = offset.sqrt() + N::from_f64(GUARD);
         Self {
             rows: w,
             share: one / w,
@@ -96,7 +96,7 @@ impl<N: Number> Grid<N> {
             u_last,
             offset,
             norm1: w * offset,
-            norm2: w * (square - one) * (square - N::of(4.0)) / N::of(180.0),
+            norm2: w * (square - one) * (square - N::from_f64(4.0)) / N::from_f64(180.0),
         }
     }
 }

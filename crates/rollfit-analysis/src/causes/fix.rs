@@ -1,8 +1,8 @@
 //! [`Fix`]: what to do about a cause, with the effect that it has on the [`Scenario`].
 
+use rollfit_job::config::Setting;
 use rollfit_job::partition::Partition;
 use rollfit_job::record::Record;
-use rollfit_job::spec::Setting;
 use rollfit_job::store::AppliesWhen;
 
 use super::super::analysis::Estimate;

@@ -109,7 +109,7 @@ fn write_max(facts: &RunFacts<'_>) -> Option<Found> {
 }
 
 fn own_limit(facts: &RunFacts<'_>, mut evidence: Vec<Observation>, fix: Fix, name: &str) -> Found {
-    let impact = facts.demand.braking_s / facts.demand.wall_s;
+    let impact = facts.demand.throttled_s / facts.demand.wall_s;
     evidence.push(Observation::Throttled { share: impact });
     Found {
         cause: LimitingCause::OwnLimit,

@@ -9,7 +9,7 @@ mod store;
 mod trouble;
 mod workers;
 
-use rollfit_job::spec::Setting;
+use rollfit_job::config::Setting;
 use rollfit_job::store::AppliesWhen;
 
 use self::fix::Fix;

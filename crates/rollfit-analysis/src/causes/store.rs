@@ -25,7 +25,7 @@ fn reading(facts: &RunFacts<'_>) -> Found {
 fn latency(facts: &RunFacts<'_>) -> Found {
     let wait_s = facts.asked_s();
     let gone = move |scenario: &Scenario, left: f64| {
-        scenario.with_work(|work| work.asking_s = (work.asking_s - (1.0 - left) * wait_s).max(0.0))
+        scenario.with_work(|work| work.querying_s = (work.querying_s - (1.0 - left) * wait_s).max(0.0))
     };
     let change = Change::Wait { waited_for: WaitedFor::RoundTrips, wait_s };
     Found {
@@ -33,7 +33,7 @@ fn latency(facts: &RunFacts<'_>) -> Found {
         impact: share(facts, wait_s),
         evidence: vec![wait(facts, WaitedFor::RoundTrips, wait_s)],
         setting: None,
-        fix: Some(Fix::outside(change, watch(facts, Activity::Asking, wait_s), Box::new(gone))),
+        fix: Some(Fix::outside(change, watch(facts, Activity::Querying, wait_s), Box::new(gone))),
     }
 }
 

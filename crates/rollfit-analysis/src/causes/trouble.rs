@@ -25,7 +25,7 @@ fn locks(facts: &RunFacts<'_>) -> Option<Found> {
             let taken_s = (1.0 - left) * wait_s;
             let from_pauses_s = taken_s.min(work.pausing_s);
             work.pausing_s -= from_pauses_s;
-            work.asking_s = (work.asking_s - (taken_s - from_pauses_s)).max(0.0);
+            work.querying_s = (work.querying_s - (taken_s - from_pauses_s)).max(0.0);
         });
         Scenario { held_s: scenario.held_s * left, ..changed }
     };
@@ -86,7 +86,7 @@ fn without_retries(work: &mut Work, clean: &Demand, all: &Demand, left: f64) {
     let eased =
         |clean: f64, all: f64| if all > 0.0 { left + (1.0 - left) * (clean / all).min(1.0) } else { 1.0 };
     work.own_cpu_s *= eased(clean.cpu_s, all.cpu_s);
-    work.asking_s *= eased(clean.asking_s, all.asking_s);
+    work.querying_s *= eased(clean.querying_s, all.querying_s);
     work.pausing_s = (work.pausing_s - (1.0 - left) * all.pausing_s).max(0.0);
     let places = [
         (clean.reading_s, all.reading_s),

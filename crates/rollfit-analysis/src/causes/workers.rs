@@ -1,7 +1,7 @@
 //! Causes in how the work is shared out: too few workers, too few sessions for them, one partition that the last worker is
 //! left alone with.
 
-use rollfit_job::spec::{Order, Workers};
+use rollfit_job::config::{Order, Workers};
 use rollfit_job::store::AppliesWhen;
 
 use super::super::demand::written;

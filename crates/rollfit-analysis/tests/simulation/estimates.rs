@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rollfit_analysis::{Analysis, Basis, ChangeSince, EtaEstimator, Scaling, WorkersLimit};
+use rollfit_job::config::Workers;
 use rollfit_job::record::Record;
-use rollfit_job::spec::Workers;
 use rollfit_testkit::simulation::{Over, World, simulate};
 
 /// What is promised where a run had several numbers of workers.
@@ -32,7 +32,7 @@ fn worlds() -> Vec<(&'static str, World)> {
         ("two cores", cores(2, |_| ())),
         ("64 cores", cores(64, |world| world.job.partitions = 2000)),
         ("a control group", cores(16, |world| world.machine.cores_allowed = Some(2.5))),
-        ("neighbours", world(|world| world.machine.neighbours = Over::always(5.0))),
+        ("competing load", world(|world| world.machine.competing = Over::always(5.0))),
         ("a store far away", cores(4, |world| world.store.question_ms = 300.0)),
         (
             "a server on the same machine",

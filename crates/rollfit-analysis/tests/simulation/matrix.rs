@@ -2,8 +2,8 @@
 //! has to come true once the cause is removed.
 
 use rollfit_analysis::{Analysis, Headline, Limit, LimitingCause};
+use rollfit_job::config::Workers;
 use rollfit_job::record::Record;
-use rollfit_job::spec::Workers;
 use rollfit_testkit::simulation::{Over, World, simulate};
 
 /// A job in its world.
@@ -43,8 +43,8 @@ impl Scene {
 const INJECTIONS: [Injection; 14] = [
     Injection {
         cause: LimitingCause::Cpu,
-        inject: |scene| scene.world.machine.neighbours = Over::always(6.0),
-        remove: |scene| scene.world.machine.neighbours = Over::always(0.0),
+        inject: |scene| scene.world.machine.competing = Over::always(6.0),
+        remove: |scene| scene.world.machine.competing = Over::always(0.0),
     },
     Injection {
         cause: LimitingCause::Cpu,
@@ -100,7 +100,7 @@ const INJECTIONS: [Injection; 14] = [
     },
     Injection {
         cause: LimitingCause::OversizedPartition,
-        inject: |scene| scene.world.job.giant = Some((1990, 200.0)),
+        inject: |scene| scene.world.job.oversized = Some((1990, 200.0)),
         remove: |scene| scene.world.job.largest_first = true,
     },
     Injection {

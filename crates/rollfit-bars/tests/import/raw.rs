@@ -3,7 +3,7 @@
 //! The expected instants were worked out apart from this crate, from the zone rules alone. The tests skip with a printed
 //! line where the data is absent.
 
-use rollfit_bars::{Cause, Format, ReadOptions, merge, read_file};
+use rollfit_bars::{DropCause, Format, ReadOptions, merge, read_file};
 
 use crate::support::{assert_says, bars, message, options, shared, with_columns};
 
@@ -210,7 +210,7 @@ fn raw_live_data_leniently_reports_what_it_dropped() {
     assert_eq!((report.rows_read, report.rows_good), (24_602, 10_576));
     assert_eq!((report.rows_kept, report.repeats_dropped), (7_483, 976));
     let dropped: Vec<_> = report.dropped.into_iter().collect();
-    assert_eq!(dropped, [(Cause::Unparsable, 14_026), (Cause::Contradiction, 2_117)]);
+    assert_eq!(dropped, [(DropCause::Unparsable, 14_026), (DropCause::Contradiction, 2_117)]);
     // 591 rows have the eight fields of the header; the others break off behind their close.
     assert_says(&report.warnings.concat(), &["rows that break off", "9985"]);
 }
@@ -221,7 +221,7 @@ fn raw_histdata_agrees_with_the_parquet_of_the_same_month() {
     let Some(parquet) = shared("m1/pair=eurusd/2017-03.parquet") else { return };
     let raw = read_file(&raw, &options(Format::Histdata, "", "")).unwrap();
     let parquet = read_file(&parquet, &options(Format::Parquet, "", "")).unwrap();
-    assert_eq!((parquet.key.as_str(), parquet.place(2).number), ("eurusd", 3));
+    assert_eq!((parquet.key.as_str(), parquet.file_line(2).number), ("eurusd", 3));
     let start = raw.bars[0].instant_us;
     let wanted: Vec<_> = bars(&parquet).into_iter().filter(|(instant, _)| *instant >= start).collect();
     // The vendor's file of the month lacks the last minute of Friday.

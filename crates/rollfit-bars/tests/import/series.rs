@@ -22,7 +22,7 @@ fn months_in_any_order_give_the_same_bits() {
     let shuffled = merge(read(&shuffled), false).unwrap();
     assert_eq!(ordered["eurusd"].bars(), shuffled["eurusd"].bars());
     let middle = ordered["eurusd"].bars().len() / 2;
-    let place = ordered["eurusd"].place(middle);
+    let place = ordered["eurusd"].file_line(middle);
     let home = read_file(&place.path, &options(Format::Parquet, "", "")).unwrap();
     assert_eq!(home.bars[place.number as usize - 1], ordered["eurusd"].bars()[middle]);
 }

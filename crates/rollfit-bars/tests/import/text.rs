@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rollfit_bars::{Cause, Format, ImportError, ReadOptions, RowFault, read_file};
+use rollfit_bars::{DropCause, Format, ImportError, ReadOptions, RowFault, read_file};
 use tempfile::TempDir;
 
 use crate::support::{assert_says, bars, gzip, message, options, read_text, with_columns, write, zip};
@@ -50,7 +50,7 @@ fn lines_are_numbered_as_editors_number_them() {
     );
     let text = "time,close\n\n2017-03-01T00:00Z,1.5\n2017-03-01T00:00Z,1.5\n2017-03-01T00:01Z,1\n";
     let file = read_text(text, Format::Csv, "").unwrap();
-    assert_eq!((file.place(0).number, file.place(1).number), (3, 5));
+    assert_eq!((file.file_line(0).number, file.file_line(1).number), (3, 5));
 }
 
 #[test]
@@ -173,24 +173,24 @@ fn text_that_is_not_utf8_is_refused() {
     );
     assert_says(&message(read_file(&path, &options(Format::Csv, "k", ""))), &["latin.csv:3:", "not UTF-8"]);
     let lenient = ReadOptions { lenient: true, ..options(Format::Csv, "k", "") };
-    assert_eq!(read_file(&path, &lenient).unwrap().report.dropped[&Cause::Unparsable], 1);
+    assert_eq!(read_file(&path, &lenient).unwrap().report.dropped[&DropCause::Unparsable], 1);
 }
 
 #[test]
 fn bad_rows_name_file_and_line_and_lenient_counts_them() {
     let cases = [
-        ("1488326520,0", "not a price", Cause::Price),
-        ("1488326520,-1.5", "not a price", Cause::Price),
-        ("1488326520,nan", "not a price", Cause::Price),
-        ("1488326520,", "not a number", Cause::Unparsable),
-        ("1488326520", "has 1 field where a row has 2", Cause::Unparsable),
-        ("1488326520,1,5", "has 3 fields where a row has 2", Cause::Unparsable),
-        ("1488326520,0952", "superfluous zero", Cause::Unparsable),
-        ("1488326520,\"1.5", "quotes", Cause::Unparsable),
-        ("soon,1.5", "not readable", Cause::Unparsable),
-        ("1488326520.0000001,1.5", "finer than a microsecond", Cause::TooFine),
-        ("1488326460,1.7", "1.7", Cause::Contradiction),
-        ("1488326459,1.5", "jumps back", Cause::JumpBack),
+        ("1488326520,0", "not a price", DropCause::Price),
+        ("1488326520,-1.5", "not a price", DropCause::Price),
+        ("1488326520,nan", "not a price", DropCause::Price),
+        ("1488326520,", "not a number", DropCause::Unparsable),
+        ("1488326520", "has 1 field where a row has 2", DropCause::Unparsable),
+        ("1488326520,1,5", "has 3 fields where a row has 2", DropCause::Unparsable),
+        ("1488326520,0952", "superfluous zero", DropCause::Unparsable),
+        ("1488326520,\"1.5", "quotes", DropCause::Unparsable),
+        ("soon,1.5", "not readable", DropCause::Unparsable),
+        ("1488326520.0000001,1.5", "finer than a microsecond", DropCause::TooFine),
+        ("1488326460,1.7", "1.7", DropCause::Contradiction),
+        ("1488326459,1.5", "jumps back", DropCause::JumpBack),
     ];
     let directory = TempDir::new().unwrap();
     for (row, part, cause) in cases {

@@ -2,9 +2,9 @@
 
 use rollfit_job::adopt::{Adoption, adopt};
 use rollfit_job::check::CheckOutcome;
+use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Spec;
-use rollfit_job::stop::Stop;
+use rollfit_job::stop_signal::StopSignal;
 
 use super::checks::{self, Remark};
 use crate::args::{GlobalArguments, SelectArguments};
@@ -39,18 +39,18 @@ struct AdoptDocument {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Result<Exit, Failure> {
     let open = OpenJob::new(arguments)?;
-    let stop = Stop::default();
-    signals::heed_at_once(&stop)?;
-    let log = |partition: &Partition, outcome: &CheckOutcome<Adoption>| log(partition, outcome, &open.spec);
+    let stop = StopSignal::default();
+    signals::stop_at_first_signal(&stop)?;
+    let log = |partition: &Partition, outcome: &CheckOutcome<Adoption>| log(partition, outcome, &open.config);
     let outcomes = adopt(&open.job(), &open.partitions, &stop, &log);
     let lines = open.partitions.iter().zip(&outcomes);
-    let lines = lines.map(|(partition, outcome)| line(partition, outcome, &open.spec));
-    let document = AdoptDocument::of(lines.collect());
+    let lines = lines.map(|(partition, outcome)| line(partition, outcome, &open.config));
+    let document = AdoptDocument::new(lines.collect());
     output::document(global.json, &document, AdoptDocument::print)?;
     Ok(document.exit())
 }
 
-fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, spec: &Spec) {
+fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, config: &JobConfig) {
     let remark = |is_serious, text| Remark { is_serious, text };
     if matches!(outcome, CheckOutcome::Absent) {
         // Where nothing is stored there is nothing to trust, and nothing wrong.
@@ -62,13 +62,13 @@ fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, spec: &Spec) {
         }
         Adoption::AlreadyOurs => remark(false, "has a receipt already".to_owned()),
         Adoption::Differs(_) | Adoption::Held(_) => {
-            let first = causes(adoption, spec).into_iter().next();
+            let first = causes(adoption, config).into_iter().next();
             remark(true, first.unwrap_or_else(|| "left alone".to_owned()))
         }
     });
 }
 
-fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>, spec: &Spec) -> AdoptLine {
+fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>, config: &JobConfig) -> AdoptLine {
     let (verdict, cause) = checks::verdict(outcome, |adoption| match adoption {
         Adoption::Adopted(_) => "adopted",
         Adoption::AlreadyOurs => "already-ours",
@@ -78,23 +78,23 @@ fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>, spec: &Spec) ->
     let rows =
         if let CheckOutcome::Checked(Adoption::Adopted(compared)) = outcome { compared.rows() } else { 0 };
     let causes = match outcome {
-        CheckOutcome::Checked(adoption) => causes(adoption, spec),
+        CheckOutcome::Checked(adoption) => causes(adoption, config),
         CheckOutcome::Failed(_) => cause.into_iter().collect(),
         CheckOutcome::Absent | CheckOutcome::Skipped => Vec::new(),
     };
     AdoptLine { partition: partition.clone(), verdict, rows, causes }
 }
 
-fn causes(adoption: &Adoption, spec: &Spec) -> Vec<String> {
+fn causes(adoption: &Adoption, config: &JobConfig) -> Vec<String> {
     match adoption {
-        Adoption::Differs(compared) => compared.differences(spec),
+        Adoption::Differs(compared) => compared.differences(config),
         Adoption::Held(holder) => vec![format!("{holder} has it, try again later")],
         Adoption::Adopted(_) | Adoption::AlreadyOurs => Vec::new(),
     }
 }
 
 impl AdoptDocument {
-    fn of(partitions: Vec<AdoptLine>) -> Self {
+    fn new(partitions: Vec<AdoptLine>) -> Self {
         let count = |verdict: &str| partitions.iter().filter(|line| line.verdict == verdict).count();
         Self {
             adopted: count("adopted"),

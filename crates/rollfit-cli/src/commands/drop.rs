@@ -9,8 +9,8 @@ use crate::{logging, open, output, stores};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result<Exit, Failure> {
     let partitions = arguments.partitions.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
-    let spec = open::spec(&arguments.config)?;
-    let store = stores::open_sink(&spec, Purpose::Write)?;
+    let config = open::config(&arguments.config)?;
+    let store = stores::open_sink(&config, Purpose::Write)?;
     // All are looked at before the first is removed.
     for partition in &partitions {
         check(store.found(partition), partition)?;

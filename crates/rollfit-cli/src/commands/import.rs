@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rollfit_bars::{BarFile, FileReport, KeyBars, MergeReport, ReadOptions, merge, read_file};
+use rollfit_job::config::StoreConfig;
 use rollfit_job::import::{BarsOptions, KeyReport};
-use rollfit_job::spec::Place;
 use rollfit_job::store::{BarsImport, StoreError};
 
 use crate::args::{GlobalArguments, ImportArguments};
@@ -15,12 +15,12 @@ use crate::{format, logging, output, stores};
 /// What an import did, as it is printed.
 #[derive(serde::Serialize)]
 pub(super) struct ImportDocument {
-    files: Vec<FileLine>,
+    files: Vec<FileSummary>,
     keys: Vec<KeyLine>,
 }
 
 #[derive(serde::Serialize)]
-struct FileLine {
+struct FileSummary {
     path: String,
     key: String,
     #[serde(flatten)]
@@ -42,8 +42,8 @@ pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Resu
 
 /// Imports, and prints nothing.
 pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Failure> {
-    let place = Place { schema: arguments.schema.clone(), ..Place::new(arguments.into.clone()) };
-    let kind = stores::kind_of(&place)?;
+    let store = StoreConfig { schema: arguments.schema.clone(), ..StoreConfig::new(arguments.into.clone()) };
+    let kind = stores::kind_of(&store)?;
     let files = read_files(arguments)?;
     let lines = files.iter().map(describe).collect();
     let options = BarsOptions {
@@ -52,7 +52,7 @@ pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Fail
         replace: arguments.replace,
     };
     let merged = merge(files, arguments.lenient)?;
-    let import = stores::opened(kind.import_into(&place, options))?;
+    let import = stores::opened(kind.import_into(&store, options))?;
     let keys = store_bars(import, &merged)?;
     Ok(ImportDocument { files: lines, keys })
 }
@@ -96,8 +96,8 @@ fn store_bars(
     Ok(keys)
 }
 
-fn describe(file: &BarFile) -> FileLine {
-    FileLine { path: file.path.display().to_string(), key: file.key.clone(), report: file.report.clone() }
+fn describe(file: &BarFile) -> FileSummary {
+    FileSummary { path: file.path.display().to_string(), key: file.key.clone(), report: file.report.clone() }
 }
 
 impl ImportDocument {

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 
-use rollfit_job::spec::EXAMPLE;
+use rollfit_job::config::EXAMPLE;
 
 use crate::args::{ConfigArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};

@@ -33,7 +33,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
     let estimate = estimate(&open, &planned);
     let of_whole_keys = planned.iter().filter(|line| selects_whole_key(&arguments.only, &line.partition.key));
-    let unfilled_windows = &unfilled_windows(&open.spec, of_whole_keys.map(usable_rows));
+    let unfilled_windows = &unfilled_windows(&open.config, of_whole_keys.map(usable_rows));
     if global.json {
         output::json(&PlanDocument {
             partitions: &planned,
@@ -47,7 +47,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
         print(&planned, write_bytes, free_bytes)?;
         estimate.iter().try_for_each(|estimate| output::line(&sentence(estimate)))?;
     }
-    unfilled::warn(unfilled_windows, open.spec.boundary);
+    unfilled::warn(unfilled_windows, open.config.boundary);
     if !enough_space {
         logging::warn(
             "the store has not enough free space for this plan: free some, or select less with --only",

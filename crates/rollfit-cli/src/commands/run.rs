@@ -11,16 +11,16 @@ use rollfit_job::plan::estimate_missing_bytes;
 use rollfit_job::receipt::{Input, NoValue};
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
 use rollfit_job::state::State;
-use rollfit_job::stop::Stop;
+use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
 use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, RunArguments};
-use crate::audience::Audience;
 use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::record::header::header;
+use crate::run_reporters::RunReporters;
 use crate::{format, logging, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
@@ -33,19 +33,19 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
 pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments) -> Result<Summary, Failure> {
     let open = OpenJob::new(&arguments.select)?;
     check_space(&open)?;
-    let stop = Stop::default();
-    signals::heed(&stop, arguments.stop_within.map(Duration::from_secs))?;
+    let stop = StopSignal::default();
+    signals::handle_signals(&stop, arguments.stop_within.map(Duration::from_secs))?;
     let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
     let kernel = Cpu::detect().name();
     logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
-    let audience = Audience::assemble(global, arguments, header(&open, &arguments.select))?;
-    let report = run_job(&open.job(), &open.partitions, &options, &stop, &audience);
-    let took = audience.dismiss(&report);
+    let reporters = RunReporters::start(global, arguments, header(&open, &arguments.select))?;
+    let report = run_job(&open.job(), &open.partitions, &options, &stop, &reporters);
+    let took = reporters.finish(&report);
     let written = written_keys(&open.partitions, &report)
         .filter(|usable| selects_whole_key(&arguments.select.only, &usable.partition.key));
-    let unfilled_windows = unfilled_windows(&open.spec, written);
-    unfilled::warn(&unfilled_windows, open.spec.boundary);
-    Ok(Summary { unfilled_windows, ..Summary::of(&report, open.partitions.len(), took) })
+    let unfilled_windows = unfilled_windows(&open.config, written);
+    unfilled::warn(&unfilled_windows, open.config.boundary);
+    Ok(Summary { unfilled_windows, ..Summary::new(&report, open.partitions.len(), took) })
 }
 
 /// The rows of the partitions of keys that were written as a whole: of the others it is not known here whether a window
@@ -94,8 +94,8 @@ pub(super) struct Summary {
     partitions: usize,
     written: usize,
     already_done: usize,
-    left_alone: Vec<Problem>,
-    failed: Vec<Problem>,
+    left_alone: Vec<UndonePartition>,
+    failed: Vec<UndonePartition>,
     not_begun: usize,
     interrupted: bool,
     /// Attempts that failed for a cause that may pass, and were repeated.
@@ -131,7 +131,7 @@ struct PartitionLoss {
 
 /// A partition that was not done, and why.
 #[derive(serde::Serialize)]
-struct Problem {
+struct UndonePartition {
     partition: Partition,
     state: &'static str,
     cause: String,
@@ -141,7 +141,7 @@ struct Problem {
 }
 
 impl Summary {
-    fn of(report: &RunReport, partitions: usize, took: Duration) -> Self {
+    fn new(report: &RunReport, partitions: usize, took: Duration) -> Self {
         let mut summary = Self {
             partitions,
             not_begun: partitions - report.outcomes.len(),
@@ -160,7 +160,8 @@ impl Summary {
     }
 
     fn add(&mut self, partition: &Partition, outcome: &Outcome) {
-        let problem = |state, cause| Problem { partition: partition.clone(), state, cause, detail: None };
+        let problem =
+            |state, cause| UndonePartition { partition: partition.clone(), state, cause, detail: None };
         match outcome {
             Outcome::Written { receipt, bytes, join_loss, .. } => {
                 self.written += 1;
@@ -177,7 +178,7 @@ impl Summary {
                 self.left_alone.push(problem(assessment.state.name(), assessment.cause.clone()));
             }
             Outcome::Held(holder) => self.failed.push(problem("held", format!("{holder} still has it"))),
-            Outcome::Failed(error) => self.failed.push(Problem {
+            Outcome::Failed(error) => self.failed.push(UndonePartition {
                 detail: error.detail().map(str::to_owned),
                 ..problem("failed", error_chain(error))
             }),
@@ -211,7 +212,7 @@ impl Summary {
             let cause = detail_once(&problem.cause, problem.detail.as_deref());
             output::line(&format!("  {}: {}: {cause}", problem.partition, problem.state))?;
         }
-        let is_blocked = |problem: &Problem| problem.state == State::Blocked.name();
+        let is_blocked = |problem: &UndonePartition| problem.state == State::Blocked.name();
         if !self.left_alone.iter().all(is_blocked) {
             output::line("What was left alone is written again only when told to, with --replace STATE.")?;
         }

@@ -16,12 +16,12 @@ struct SchemaDocument {
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Result<Exit, Failure> {
-    let spec = open::spec(&arguments.config)?;
-    let stores = Stores::open(&spec, Purpose::Read)?;
+    let config = open::config(&arguments.config)?;
+    let stores = Stores::open(&config, Purpose::Read)?;
     let (source, sink) = (stores.source(), stores.sink());
-    let mut partitions = open::planned(&spec, source.as_ref(), sink.as_ref(), &arguments.only)?;
+    let mut partitions = open::planned(&config, source.as_ref(), sink.as_ref(), &arguments.only)?;
     partitions.extend(months_ahead(&partitions, arguments.months_ahead.into()));
-    spec.check_outputs(partitions.iter())?;
+    config.check_outputs(partitions.iter())?;
     let statements = stores.sink_store().ddl(&partitions)?.ok_or_else(|| {
         Failure::usage("features go to files, which need no schema: `rollfit run` makes them")
     })?;

@@ -1,7 +1,7 @@
 //! What `plan` and `run` say of windows that never fill.
 
+use rollfit_job::config::Boundary;
 use rollfit_job::partition::Selector;
-use rollfit_job::spec::Boundary;
 use rollfit_job::unfilled::UnfilledWindow;
 
 use crate::format::{count, plural};

@@ -2,7 +2,7 @@
 
 use rollfit_job::check::CheckOutcome;
 use rollfit_job::partition::Partition;
-use rollfit_job::stop::Stop;
+use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::verify::{Depth, Verified, verify};
 
 use super::checks::{self, Remark};
@@ -53,12 +53,12 @@ pub(super) fn verify_partitions(arguments: &VerifyArguments) -> Result<VerifyDoc
         (false, Some(rows)) => Depth::Sampled(rows),
         (false, None) => Depth::Full,
     };
-    let stop = Stop::default();
-    signals::heed_at_once(&stop)?;
+    let stop = StopSignal::default();
+    signals::stop_at_first_signal(&stop)?;
     let outcomes = verify(&open.job(), &open.partitions, depth, &stop, &log);
     let lines =
         open.partitions.into_iter().zip(outcomes).map(|(partition, outcome)| line(partition, outcome));
-    Ok(VerifyDocument::of(lines.collect(), depth))
+    Ok(VerifyDocument::new(lines.collect(), depth))
 }
 
 fn log(partition: &Partition, outcome: &CheckOutcome<Verified>) {
@@ -80,7 +80,7 @@ fn line(partition: Partition, outcome: CheckOutcome<Verified>) -> VerifyLine {
 }
 
 impl VerifyDocument {
-    fn of(partitions: Vec<VerifyLine>, depth: Depth) -> Self {
+    fn new(partitions: Vec<VerifyLine>, depth: Depth) -> Self {
         let verified = || partitions.iter().filter_map(|line| line.verified.as_ref());
         let worst = verified().max_by(|a, b| a.worst_error.total_cmp(&b.worst_error));
         let count = |verdict: &str| partitions.iter().filter(|line| line.verdict == verdict).count();

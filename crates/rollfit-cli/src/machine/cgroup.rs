@@ -1,21 +1,21 @@
-//! [`Groups`]: the control groups that this process is in, of either version, from its own up to the highest that can be
+//! [`ControlGroups`]: the control groups that this process is in, of either version, from its own up to the highest that can be
 //! seen from here. A limit of any of them holds for all below it.
 //!
-//! Holds true: a file that is not there is no limit; highest groups, and those without a controller, have none.
+//! Invariants: a file that is not there is no limit; highest groups, and those without a controller, have none.
 
-use super::files::{Files, Seen};
+use super::files::{Files, ReadResult};
 
 /// The groups of a process.
-pub(super) struct Groups {
-    cpu: Chain,
-    memory: Chain,
+pub(super) struct ControlGroups {
+    cpu: GroupChain,
+    memory: GroupChain,
     /// Those of version 2, whichever controllers they have: the pressure is theirs.
-    unified: Chain,
+    unified: GroupChain,
 }
 
 /// The directories of a process's group and of those above it, its own first.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Chain {
+struct GroupChain {
     version: Version,
     dirs: Vec<String>,
 }
@@ -27,8 +27,8 @@ enum Version {
     Two,
 }
 
-impl Groups {
-    pub(super) fn of_this_process(files: &Files) -> Seen<Self> {
+impl ControlGroups {
+    pub(super) fn of_this_process(files: &Files) -> ReadResult<Self> {
         let text = |path| files.see(path, |text| Some(text.to_owned()));
         let (cgroup, mounts) = (text("/proc/self/cgroup")?, text("/proc/self/mountinfo")?);
         let unified = chain(&cgroup, &mounts, None).unwrap_or_default();
@@ -37,7 +37,7 @@ impl Groups {
     }
 
     /// The cores that the groups allow; none where they do not limit them.
-    pub(super) fn cores(&self, files: &Files) -> Seen<Option<f64>> {
+    pub(super) fn cores(&self, files: &Files) -> ReadResult<Option<f64>> {
         let mut least: Option<f64> = None;
         for dir in &self.cpu.dirs {
             let quota = match self.cpu.version {
@@ -50,15 +50,15 @@ impl Groups {
     }
 
     /// The memory that the groups allow; none where they do not limit it.
-    pub(super) fn memory_bytes(&self, files: &Files) -> Seen<Option<u64>> {
+    pub(super) fn memory_bytes(&self, files: &Files) -> ReadResult<Option<u64>> {
         let limits = self.memory.dirs.iter().map(|dir| memory_limit(files, self.memory.version, dir));
-        let limits: Vec<Option<u64>> = limits.collect::<Seen<_>>()?;
+        let limits: Vec<Option<u64>> = limits.collect::<ReadResult<_>>()?;
         Ok(limits.into_iter().flatten().min())
     }
 
     /// The memory that the groups leave; none where they do not limit it. What was read from files and is not in use
     /// is given back when it is needed, and so is free.
-    pub(super) fn free_memory_bytes(&self, files: &Files) -> Seen<Option<u64>> {
+    pub(super) fn free_memory_bytes(&self, files: &Files) -> ReadResult<Option<u64>> {
         let mut least = None;
         for dir in &self.memory.dirs {
             if let Some(limit) = memory_limit(files, self.memory.version, dir)? {
@@ -70,7 +70,12 @@ impl Groups {
     }
 
     /// What `parse` makes of a file of the process's own group of version 2; none where there is no such file.
-    pub(super) fn own<T>(&self, files: &Files, name: &str, parse: fn(&str) -> Option<T>) -> Seen<Option<T>> {
+    pub(super) fn own<T>(
+        &self,
+        files: &Files,
+        name: &str,
+        parse: fn(&str) -> Option<T>,
+    ) -> ReadResult<Option<T>> {
         match self.unified.dirs.first() {
             Some(dir) => files.find(&format!("{dir}/{name}"), parse),
             None => Ok(None),
@@ -80,7 +85,7 @@ impl Groups {
 
 /// The groups of a process in the hierarchy of version 1 that has `controller`, or without one in that of version 2; none
 /// where that is not in use or cannot be seen.
-fn chain(cgroup: &str, mounts: &str, controller: Option<&str>) -> Option<Chain> {
+fn chain(cgroup: &str, mounts: &str, controller: Option<&str>) -> Option<GroupChain> {
     let path = cgroup.lines().find_map(|line| path_in(line, controller))?;
     let (top, mount) = mounts.lines().find_map(|line| mount_of(line, controller))?;
     // Seen from a container the path may begin above what is mounted: then only the highest group can be told.
@@ -93,7 +98,7 @@ fn chain(cgroup: &str, mounts: &str, controller: Option<&str>) -> Option<Chain> 
         dir.truncate(dir.rfind('/')?);
     }
     dirs.push(mount.to_owned());
-    Some(Chain { version: if controller.is_some() { Version::One } else { Version::Two }, dirs })
+    Some(GroupChain { version: if controller.is_some() { Version::One } else { Version::Two }, dirs })
 }
 
 /// The path that a line of `/proc/self/cgroup` gives: `4:cpu,cpuacct:/path`, and for version 2 `0::/path`.
@@ -130,7 +135,7 @@ fn quota(text: &str) -> Option<Option<f64>> {
     cores_of(quota.parse().ok()?, period.parse().ok()?).map(Some)
 }
 
-fn quota_of_version_1(files: &Files, dir: &str) -> Seen<Option<f64>> {
+fn quota_of_version_1(files: &Files, dir: &str) -> ReadResult<Option<f64>> {
     let number = |text: &str| text.trim().parse::<i64>().ok();
     let quota_us = files.find(&format!("{dir}/cpu.cfs_quota_us"), number)?;
     let Some(quota_us) = quota_us.filter(|&us| us != -1) else { return Ok(None) };
@@ -143,7 +148,7 @@ fn cores_of(quota_us: i64, period_us: i64) -> Option<f64> {
 }
 
 /// Version 1 says "no limit" with the largest number of pages there can be, version 2 with `max`.
-fn memory_limit(files: &Files, version: Version, dir: &str) -> Seen<Option<u64>> {
+fn memory_limit(files: &Files, version: Version, dir: &str) -> ReadResult<Option<u64>> {
     const NO_LIMIT_BYTES: u64 = 1 << 60;
     let limit = |text: &str| if text.trim() == "max" { Some(u64::MAX) } else { text.trim().parse().ok() };
     let names: &[&str] = match version {
@@ -151,11 +156,11 @@ fn memory_limit(files: &Files, version: Version, dir: &str) -> Seen<Option<u64>>
         Version::Two => &["memory.max", "memory.high"],
     };
     let limits = names.iter().map(|name| files.find(&format!("{dir}/{name}"), limit));
-    let limits: Vec<Option<u64>> = limits.collect::<Seen<_>>()?;
+    let limits: Vec<Option<u64>> = limits.collect::<ReadResult<_>>()?;
     Ok(limits.into_iter().flatten().filter(|&limit| limit < NO_LIMIT_BYTES).min())
 }
 
-fn memory_used(files: &Files, version: Version, dir: &str) -> Seen<u64> {
+fn memory_used(files: &Files, version: Version, dir: &str) -> ReadResult<u64> {
     let (used, unused_files) = match version {
         Version::One => ("memory.usage_in_bytes", "total_inactive_file"),
         Version::Two => ("memory.current", "inactive_file"),

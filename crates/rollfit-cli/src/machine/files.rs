@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 /// What a file tells, or why it tells nothing.
-pub(super) type Seen<T> = Result<T, String>;
+pub(super) type ReadResult<T> = Result<T, String>;
 
 /// The files below a directory.
 pub(super) struct Files {
@@ -17,13 +17,13 @@ impl Files {
     }
 
     /// What `parse` makes of a file. `path` begins with a slash.
-    pub(super) fn see<T>(&self, path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Seen<T> {
+    pub(super) fn see<T>(&self, path: &str, parse: impl FnOnce(&str) -> Option<T>) -> ReadResult<T> {
         let text = self.text(path).map_err(|error| unreadable(path, &error))?;
         sense(path, parse(&text))
     }
 
     /// What `parse` makes of a file; none where there is no such file.
-    pub(super) fn find<T>(&self, path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Seen<Option<T>> {
+    pub(super) fn find<T>(&self, path: &str, parse: impl FnOnce(&str) -> Option<T>) -> ReadResult<Option<T>> {
         match self.text(path) {
             Ok(text) => sense(path, parse(&text)).map(Some),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -32,7 +32,7 @@ impl Files {
     }
 
     /// The names in a directory.
-    pub(super) fn names(&self, path: &str) -> Seen<Vec<String>> {
+    pub(super) fn names(&self, path: &str) -> ReadResult<Vec<String>> {
         let entries = std::fs::read_dir(self.path(path)).map_err(|error| unreadable(path, &error))?;
         Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
     }
@@ -51,6 +51,6 @@ fn unreadable(path: &str, error: &io::Error) -> String {
     format!("cannot read {path}: {error}")
 }
 
-fn sense<T>(path: &str, parsed: Option<T>) -> Seen<T> {
+fn sense<T>(path: &str, parsed: Option<T>) -> ReadResult<T> {
     parsed.ok_or_else(|| format!("{path} is not written as expected"))
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rollfit_job::lock::lock;
 use rollfit_job::watch::{Machine, MachineLimits, MachineSample};
 
-use super::cgroup::Groups;
-use super::files::{Files, Seen};
+use super::cgroup::ControlGroups;
+use super::files::{Files, ReadResult};
 use super::proc;
 use super::reading::Reading;
 
@@ -21,7 +21,7 @@ const SAME_WITHIN: Duration = Duration::from_millis(50);
 /// A machine with Linux.
 pub(super) struct Linux {
     files: Files,
-    groups: Seen<Groups>,
+    groups: ReadResult<ControlGroups>,
     began: Instant,
     last: Mutex<Last>,
 }
@@ -36,16 +36,16 @@ impl Linux {
     /// The machine whose `/proc` and `/sys` are below a directory. What is sampled first is what happens from now on.
     pub(super) fn below(root: impl Into<PathBuf>) -> Self {
         let files = Files::below(root);
-        let groups = Groups::of_this_process(&files);
-        let reading = Reading::of(&files, &groups, Duration::ZERO, own_cpu());
+        let groups = ControlGroups::of_this_process(&files);
+        let reading = Reading::from_files(&files, &groups, Duration::ZERO, own_cpu());
         Self { files, groups, began: Instant::now(), last: Mutex::new(Last { reading, sample: None }) }
     }
 
     fn read(&self) -> Reading {
-        Reading::of(&self.files, &self.groups, self.began.elapsed(), own_cpu())
+        Reading::from_files(&self.files, &self.groups, self.began.elapsed(), own_cpu())
     }
 
-    fn cores(&self) -> Seen<usize> {
+    fn cores(&self) -> ReadResult<usize> {
         let online = self.files.see("/sys/devices/system/cpu/online", proc::listed);
         online.or_else(|_| self.files.see("/proc/stat", proc::cores_with_ticks))
     }
@@ -59,7 +59,7 @@ impl Linux {
         affinity.map(|cores| cores as f64).into_iter().chain(quota).reduce(f64::min)
     }
 
-    fn of_groups<T>(&self, ask: impl FnOnce(&Groups) -> Seen<T>) -> Seen<T> {
+    fn of_groups<T>(&self, ask: impl FnOnce(&ControlGroups) -> ReadResult<T>) -> ReadResult<T> {
         self.groups.as_ref().map_err(Clone::clone).and_then(ask)
     }
 }
@@ -109,11 +109,11 @@ impl Linux {
 }
 
 /// What is known, or none and why.
-fn known<T>(seen: Seen<T>, what: &str, unavailable: &mut Vec<String>) -> Option<T> {
+fn known<T>(seen: ReadResult<T>, what: &str, unavailable: &mut Vec<String>) -> Option<T> {
     seen.map_err(|cause| unavailable.push(format!("{what}: {cause}"))).ok()
 }
 
-/// The first sample looks at the short time since this process began, in which a neighbour that comes and goes may have
+/// The first sample looks at the short time since this process began, in which another process that comes and goes may have
 /// been away; or it may be gone since, and the load average of the last minute remembers it. Neither is the whole truth:
 /// where the load average says more, half of the difference is believed. The load average also counts tasks that wait
 /// for disks, and more tasks than there are cores.

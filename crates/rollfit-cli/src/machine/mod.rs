@@ -1,7 +1,7 @@
 //! The machine that this process is on: what it allows, and how busy it is, as Linux tells in `/proc` and `/sys`. Elsewhere
 //! only the number of cores is known.
 //!
-//! Holds true: what cannot be read, or makes no sense, is none and named once among what is unavailable. It is never 0, and
+//! Invariants: what cannot be read, or makes no sense, is none and named once among what is unavailable. It is never 0, and
 //! never the end of a run.
 
 #[cfg(target_os = "linux")]

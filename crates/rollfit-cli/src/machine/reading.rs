@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rollfit_job::watch::MachineSample;
 
-use super::cgroup::Groups;
-use super::files::{Files, Seen};
+use super::cgroup::ControlGroups;
+use super::files::{Files, ReadResult};
 use super::proc::{self, DiskBytes, Ticks};
 
 /// What a machine tells at one time.
@@ -16,19 +16,24 @@ pub(super) struct Reading {
     pub(super) at: Duration,
     /// The processor time that this process has used.
     pub(super) own_cpu: Duration,
-    ticks: Seen<Ticks>,
-    waited_ns: Seen<HashMap<String, u64>>,
-    cpu_pressure_us: Seen<u64>,
-    io_pressure_us: Seen<u64>,
-    memory_pressure_us: Seen<u64>,
-    disk_bytes: Seen<DiskBytes>,
-    load: Seen<f64>,
-    own_memory_bytes: Seen<u64>,
-    free_memory_bytes: Seen<u64>,
+    ticks: ReadResult<Ticks>,
+    waited_ns: ReadResult<HashMap<String, u64>>,
+    cpu_pressure_us: ReadResult<u64>,
+    io_pressure_us: ReadResult<u64>,
+    memory_pressure_us: ReadResult<u64>,
+    disk_bytes: ReadResult<DiskBytes>,
+    load: ReadResult<f64>,
+    own_memory_bytes: ReadResult<u64>,
+    free_memory_bytes: ReadResult<u64>,
 }
 
 impl Reading {
-    pub(super) fn of(files: &Files, groups: &Seen<Groups>, at: Duration, own_cpu: Duration) -> Self {
+    pub(super) fn from_files(
+        files: &Files,
+        groups: &ReadResult<ControlGroups>,
+        at: Duration,
+        own_cpu: Duration,
+    ) -> Self {
         let page_bytes = rustix::param::page_size() as u64;
         Self {
             at,
@@ -52,8 +57,9 @@ impl Reading {
         let seconds = (self.at.saturating_sub(before.at)).as_secs_f64().max(1e-6);
         let own_cores = self.own_cpu.saturating_sub(before.own_cpu).as_secs_f64() / seconds;
         let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
-        let counted =
-            |now: &Seen<u64>, then: &Seen<u64>| Some(rate(*now.as_ref().ok()?, *then.as_ref().ok()?));
+        let counted = |now: &ReadResult<u64>, then: &ReadResult<u64>| {
+            Some(rate(*now.as_ref().ok()?, *then.as_ref().ok()?))
+        };
         let share_of_time = |now, then| counted(now, then).map(|us_per_s| (us_per_s / 1e6).min(1.0));
         let ticks = both(&self.ticks, &before.ticks);
         let cores = |now, then| rate(now, then) / rustix::param::clock_ticks_per_second() as f64;
@@ -78,7 +84,7 @@ impl Reading {
 
     /// What could not be read, and why.
     pub(super) fn unavailable(&self) -> Vec<String> {
-        fn why<'a, T>(what: &'a str, seen: &'a Seen<T>) -> Option<String> {
+        fn why<'a, T>(what: &'a str, seen: &'a ReadResult<T>) -> Option<String> {
             seen.as_ref().err().map(|cause| format!("{what}: {cause}"))
         }
         let causes = [
@@ -96,12 +102,12 @@ impl Reading {
     }
 }
 
-fn both<'a, T>(now: &'a Seen<T>, then: &'a Seen<T>) -> Option<(&'a T, &'a T)> {
+fn both<'a, T>(now: &'a ReadResult<T>, then: &'a ReadResult<T>) -> Option<(&'a T, &'a T)> {
     now.as_ref().ok().zip(then.as_ref().ok())
 }
 
 /// For how long each thread of this process has waited for a core.
-fn waited_ns(files: &Files) -> Seen<HashMap<String, u64>> {
+fn waited_ns(files: &Files) -> ReadResult<HashMap<String, u64>> {
     const TASKS: &str = "/proc/self/task";
     let mut waited_ns = HashMap::new();
     let mut cause = None;
@@ -129,7 +135,7 @@ fn waited_since(now: &HashMap<String, u64>, then: &HashMap<String, u64>) -> u64 
 }
 
 /// For how long tasks have waited: those of this process's group where that is told, otherwise those of the machine.
-fn pressure_us(files: &Files, groups: &Seen<Groups>, resource: &str) -> Seen<u64> {
+fn pressure_us(files: &Files, groups: &ReadResult<ControlGroups>, resource: &str) -> ReadResult<u64> {
     let own = match groups {
         Ok(groups) => groups.own(files, &format!("{resource}.pressure"), proc::pressure_us),
         Err(_) => Ok(None),
@@ -141,7 +147,7 @@ fn pressure_us(files: &Files, groups: &Seen<Groups>, resource: &str) -> Seen<u64
 }
 
 /// The memory that can still be had: the least of what the machine and the control groups leave.
-fn free_memory_bytes(files: &Files, groups: &Seen<Groups>) -> Seen<u64> {
+fn free_memory_bytes(files: &Files, groups: &ReadResult<ControlGroups>) -> ReadResult<u64> {
     let machine = files.see("/proc/meminfo", |text| proc::memory_bytes(text, "MemAvailable"))?;
     let group = groups.as_ref().map_err(Clone::clone)?.free_memory_bytes(files)?;
     Ok(group.map_or(machine, |group| group.min(machine)))

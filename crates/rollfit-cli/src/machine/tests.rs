@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rollfit_job::watch::{Machine, MachineLimits, MachineSample};
 
-use super::cgroup::Groups;
+use super::cgroup::ControlGroups;
 use super::files::Files;
 use super::linux::{Linux, with_the_minute_before};
 use super::reading::Reading;
@@ -62,8 +62,8 @@ impl Fixture {
 
     fn read(&self, at_ms: u64, own_ms: u64) -> Reading {
         let files = Files::below(self.0.path());
-        let groups = Groups::of_this_process(&files);
-        Reading::of(&files, &groups, Duration::from_millis(at_ms), Duration::from_millis(own_ms))
+        let groups = ControlGroups::of_this_process(&files);
+        Reading::from_files(&files, &groups, Duration::from_millis(at_ms), Duration::from_millis(own_ms))
     }
 
     fn free_memory_bytes(&self) -> Option<u64> {

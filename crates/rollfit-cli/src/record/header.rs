@@ -1,13 +1,13 @@
 //! [`header`]: what a run is, as the first line of its record says it.
 //!
-//! Holds true: nothing in it is a secret. Stores are described, their URLs are not repeated.
+//! Invariants: nothing in it is a secret. Stores are described, their URLs are not repeated.
 
 use std::path::Path;
 
 use rollfit::Cpu;
+use rollfit_job::config::{Origin, Setting};
 use rollfit_job::receipt::Definition;
 use rollfit_job::record::{FORMAT, Header};
-use rollfit_job::spec::{Origin, Setting};
 
 use crate::args::SelectArguments;
 use crate::logging;
@@ -16,8 +16,8 @@ use crate::paths;
 
 /// What the run of a job is that begins now.
 pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
-    let (spec, job) = (&open.spec, open.job());
-    let config = &arguments.config.config;
+    let (config, job) = (&open.config, open.job());
+    let config_path = &arguments.config.config;
     let sessions = open.sink.sessions();
     Header {
         format: FORMAT,
@@ -26,7 +26,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
-        config: paths::full_name(config).display().to_string(),
+        config: paths::full_name(config_path).display().to_string(),
         job: job_digest(open),
         source: source_place(open),
         sink: sink_place(open),
@@ -34,8 +34,8 @@ pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
         sink_kind: open.sink.kind().to_owned(),
         sink_is_local: open.sink.is_local(),
         partitions: open.partitions.len() as u64,
-        features: spec.feature_count() as u64,
-        fits: spec.series.iter().map(|series| series.windows.len() as u64).sum(),
+        features: config.feature_count() as u64,
+        fits: config.series.iter().map(|series| series.windows.len() as u64).sum(),
         kernel: Cpu::detect().name().to_owned(),
         machine: job.machine.limits(),
         sessions_max: sessions.as_ref().map(|(sessions, _)| *sessions as u64),
@@ -62,7 +62,7 @@ fn place(kind: &str, place: String) -> String {
 
 /// The settings that the run has, where a flag stands above file and environment.
 fn settings(open: &OpenJob, arguments: &SelectArguments) -> Vec<Setting> {
-    let mut settings = open.spec.run.settings(&open.spec.origins);
+    let mut settings = open.config.run.settings(&open.config.origins);
     let workers = settings.iter_mut().find(|setting| setting.name == "run.workers");
     if let (Some(given), Some(setting)) = (arguments.workers, workers) {
         setting.value = Some(given.to_string());
@@ -73,14 +73,14 @@ fn settings(open: &OpenJob, arguments: &SelectArguments) -> Vec<Setting> {
 
 /// The same for every run of a job, whatever its partitions and settings.
 pub(crate) fn job_digest(open: &OpenJob) -> String {
-    let spec = &open.spec;
-    let tables: Vec<String> = spec
+    let config = &open.config;
+    let tables: Vec<String> = config
         .series
         .iter()
         .flat_map(|series| [series.table.to_string(), series.value.clone(), series.features.to_string()])
         .collect();
-    let places = (source_place(open), sink_place(open), &spec.sink.name);
+    let places = (source_place(open), sink_place(open), &config.sink.name);
     // What is made of strings and numbers can be written.
-    let text = serde_json::to_vec(&(places, tables, Definition::of(spec))).unwrap_or_default();
+    let text = serde_json::to_vec(&(places, tables, Definition::from_config(config))).unwrap_or_default();
     blake3::hash(&text).to_hex()[..32].to_owned()
 }

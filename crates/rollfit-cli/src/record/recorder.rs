@@ -1,6 +1,6 @@
 //! [`Recorder`]: writes what happens in a run to its record, and how the run is to its live file.
 //!
-//! Holds true: a run never fails for its record, nor waits for it on a worker's thread: workers leave lines, and whoever
+//! Invariants: a run never fails for its record, nor waits for it on a worker's thread: workers leave lines, and whoever
 //! looks at the run once a second writes them. What cannot be written is told once and tried again, so that a record has
 //! either all lines up to some moment or is not there. A run that ends leaves its whole record or none.
 
@@ -21,24 +21,26 @@ use crate::state_dir::{StateDir, live_path};
 pub(crate) struct Recorder {
     /// Lines that are not written yet.
     pending: Mutex<Vec<u8>>,
-    files: Mutex<Option<Files>>,
+    files: Mutex<Option<RecordFiles>>,
 }
 
-struct Files {
+struct RecordFiles {
     record: File,
     path: PathBuf,
     /// The record is whole up to here.
     written_bytes: u64,
     /// Whether part of a line may stand behind that.
     is_torn: bool,
-    told: bool,
+    has_warned: bool,
 }
 
 impl Recorder {
     /// Begins the record of the run in the state directory. Where that cannot be, it is told, and nothing is recorded.
     pub(crate) fn begin(state: &StateDir, header: &Header) -> Self {
         let files = match state.create(&header.run) {
-            Ok((path, record)) => Some(Files { record, path, written_bytes: 0, is_torn: false, told: false }),
+            Ok((path, record)) => {
+                Some(RecordFiles { record, path, written_bytes: 0, is_torn: false, has_warned: false })
+            }
             Err(error) => {
                 logging::warn(&format!("the run goes on without a record: {error}"));
                 None
@@ -62,7 +64,7 @@ impl Recorder {
         self.write_lines();
         if let Some(files) = &mut *lock(&self.files) {
             let text = serde_json::to_vec(live).unwrap_or_default();
-            files.tell(replace(&live_path(&files.path), &text));
+            files.warn_once(replace(&live_path(&files.path), &text));
         }
     }
 
@@ -74,7 +76,7 @@ impl Recorder {
             // They come before what was added meanwhile.
             lock(&self.pending).splice(0..0, lines);
         }
-        files.tell(written);
+        files.warn_once(written);
     }
 
     /// Ends the record. A run that found everything done leaves none: runs that have nothing to do would push out those
@@ -94,7 +96,7 @@ impl Recorder {
     }
 }
 
-impl Files {
+impl RecordFiles {
     /// Writes all lines or none.
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.is_torn {
@@ -116,9 +118,9 @@ impl Files {
         }
     }
 
-    fn tell(&mut self, written: io::Result<()>) {
-        if let (Err(error), false) = (written, self.told) {
-            self.told = true;
+    fn warn_once(&mut self, written: io::Result<()>) {
+        if let (Err(error), false) = (written, self.has_warned) {
+            self.has_warned = true;
             let directory = self.path.parent().unwrap_or(Path::new(".")).display();
             logging::warn(&format!(
                 "the record of this run cannot be written to {directory}: {error}; the run goes on, and the record is \

@@ -17,7 +17,7 @@ fn refused(from: &str, to: &str) -> Answer {
 fn refused_text(text: &str) -> Answer {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
     sandbox.write("rollfit.toml", text);
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     for verb in ["plan", "verify"] {
         sandbox.run(&[verb]).exits(2);
     }
@@ -143,7 +143,7 @@ fn a_missing_or_unreadable_configuration_is_named() {
 #[test]
 fn a_bad_value_in_the_environment_names_its_variable() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     let run = |name, value| sandbox.run_with(&[(name, value)], &["run"]).exits(2);
     run("ROLLFIT_RUN__ATTEMPTS", "many").says(&["many", "ROLLFIT_RUN__ATTEMPTS from the environment"]);
     run("ROLLFIT_RUN__WORKER", "2")

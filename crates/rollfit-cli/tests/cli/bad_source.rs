@@ -30,14 +30,14 @@ fn february() -> SourceRows {
 /// the same. `good` says how many partitions are not affected.
 #[track_caller]
 fn fails(sandbox: &Sandbox, good: usize, parts: &[&str]) {
-    let sources = Tree::of(&sandbox.path("fx/sources"));
+    let sources = Tree::read(&sandbox.path("fx/sources"));
     let run = sandbox.run(&["run"]).exits(1).says(parts);
     assert!(run.stdout.contains(&format!("{good} written")), "{run}");
     assert!(!run.stderr.contains("defect of rollfit"), "{run}");
     assert!(!sandbox.path("fx/features/key=eurusd/month=2017-02").exists());
     assert_eq!(sandbox.part("eurusd", "2017-01").exists(), good == 1);
     sandbox.run(&["plan"]).exits(1).says(parts);
-    assert!(sources.differences(&Tree::of(&sandbox.path("fx/sources"))).is_empty());
+    assert!(sources.differences(&Tree::read(&sandbox.path("fx/sources"))).is_empty());
 }
 
 fn instants(rows: &SourceRows) -> ArrayRef {

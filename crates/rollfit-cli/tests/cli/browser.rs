@@ -119,8 +119,8 @@ const CONTRASTS: &str = r#"(() => {
         const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b);
         return (light + 0.05) / (dark + 0.05);
     };
-    const marks = ["idle", "waiting", "connecting", "asking", "reading", "computing", "encoding", "sending",
-        "committing", "braking", "pausing", "accent", "workers"];
+    const marks = ["idle", "waiting", "connecting", "querying", "reading", "computing", "encoding", "sending",
+        "committing", "throttled", "pausing", "accent", "workers"];
     const pairs = [...marks, "text", "muted"].map((name) => [name, "surface"]);
     pairs.push(["text", "page"], ["muted", "page"]);
     return Object.fromEntries(pairs.map(([one, other]) => [`${one} on ${other}`, contrast(one, other)]));

@@ -16,7 +16,7 @@ fn run_in(
 ) -> Answer {
     let mut command: Command = sandbox.command(arguments);
     command.current_dir(dir).envs(variables.iter().copied());
-    Answer::of(command)
+    Answer::from_command(command)
 }
 
 #[test]
@@ -86,6 +86,6 @@ fn paths_of_variables_flags_and_pipes_start_from_the_working_directory() {
     run_in(&sandbox, sandbox.dir(), &variables, &plan).exits(0).says(&["1 done"]);
     let mut piped = sandbox.in_clean_environment("sh");
     piped.args(["-c", r#"cat rollfit.toml | "$0" plan --config /dev/stdin"#, ROLLFIT]);
-    Answer::of(piped).exits(0).says(&["1 done"]);
+    Answer::from_command(piped).exits(0).says(&["1 done"]);
     sandbox.run(&plan).exits(3).says(&["conf/none"]);
 }

@@ -33,7 +33,7 @@ fn undisturbed() -> (Tree, Duration) {
     let started = Instant::now();
     sandbox.run(&["run"]).exits(0);
     let took = started.elapsed();
-    (Tree::of(&sandbox.path("fx/features")), took)
+    (Tree::read(&sandbox.path("fx/features")), took)
 }
 
 /// Starts a command and kills it after a time. Returns whether it was still at work then.
@@ -59,11 +59,11 @@ fn every_file_in_place_is_whole(sandbox: &Sandbox) {
 fn ends_as_undisturbed(sandbox: &Sandbox, wanted: &Tree) {
     sandbox.run(&["run"]).exits(0);
     let features = sandbox.path("fx/features");
-    let differences = wanted.differences(&Tree::of(&features));
+    let differences = wanted.differences(&Tree::read(&features));
     assert!(differences.is_empty(), "{differences:?}");
     assert_eq!(leftovers(&features), Vec::<std::path::PathBuf>::new());
     sandbox.run(&["verify", "--sample", "20"]).exits(0);
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     sandbox.run(&["run"]).exits(0).says(&["0 written, 6 already done"]);
     before.is_untouched(&sandbox.path("fx"));
 }
@@ -94,7 +94,7 @@ fn killed_while_it_rewrites_a_run_leaves_the_old_features_or_the_new() {
     for _ in 0..KILLS {
         killed_at_work += u32::from(kill_after(&sandbox, &["run", "--force"], took.mul_f64(random.f64())));
         every_file_in_place_is_whole(&sandbox);
-        let old_or_new = Tree::of(&sandbox.path("fx/features"));
+        let old_or_new = Tree::read(&sandbox.path("fx/features"));
         let differences = wanted.differences(&old_or_new);
         assert!(differences.iter().all(|path| path.contains("/.")), "{differences:?}");
     }
@@ -117,13 +117,13 @@ fn killed_in_the_last_moments_of_a_run_nothing_is_lost() {
 #[test]
 fn what_a_killed_run_left_is_removed_also_where_there_is_nothing_to_do() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
-    let before = Tree::of(&sandbox.path("fx/features"));
+    let before = Tree::read(&sandbox.path("fx/features"));
     for left in [".part.tmp", ".lock"] {
         sandbox.write(format!("fx/features/key=eurusd/month=2017-01/{left}"), "what a killed run left");
     }
     sandbox.run(&["plan"]).exits(0).says(&["1 done"]);
     sandbox.run(&["verify"]).exits(0);
     sandbox.run(&["run"]).exits(0).says(&["0 written, 1 already done"]);
-    let differences = before.differences(&Tree::of(&sandbox.path("fx/features")));
+    let differences = before.differences(&Tree::read(&sandbox.path("fx/features")));
     assert!(differences.is_empty(), "{differences:?}");
 }

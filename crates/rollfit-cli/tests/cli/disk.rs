@@ -19,7 +19,7 @@ fn a_features_directory_without_write_permission_is_told_and_left_as_it_is() {
     let sandbox = Sandbox::imported(&["eurusd"], &MONTHS);
     sandbox.run(&["run", "--only", "eurusd:2017-01"]).exits(0);
     set_mode(&sandbox.path("fx/features/key=eurusd"), 0o555);
-    let before = Tree::of(&sandbox.path("fx/features"));
+    let before = Tree::read(&sandbox.path("fx/features"));
     let run = sandbox.run_unprivileged(&["run"]).exits(1);
     let parts =
         ["eurusd 2017-02: failed: cannot create the directory", "give this user the right", "1 already done"];
@@ -36,7 +36,7 @@ fn a_read_only_store_can_be_planned_and_verified_but_not_written() {
     for path in walk(&sandbox.path("fx")) {
         set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
     }
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     sandbox.run_unprivileged(&["plan"]).exits(0).says(&["1 missing, 1 done"]);
     sandbox.run_unprivileged(&["verify"]).exits(4).says(&["1 as they should be"]);
     sandbox.run_unprivileged(&["run"]).exits(1).says(&["eurusd 2017-02: failed", "give this user the right"]);
@@ -79,7 +79,7 @@ pub(crate) fn with_small_disk(sandbox: &Sandbox, script: &str) -> Option<Answer>
         command
     };
     match run("true").output() {
-        Ok(output) if output.status.success() => Some(Answer::of(run(script))),
+        Ok(output) if output.status.success() => Some(Answer::from_command(run(script))),
         _ => {
             println!("skipped: mounting a small disk is not permitted here");
             None
@@ -112,7 +112,7 @@ fn a_full_disk_is_told_and_everything_stays_as_it_was() {
     let advice =
         "eurusd 2017-06: failed: cannot write disk/fx/features/key=eurusd/month=2017-06/.part.tmp; free some";
     answer.exits(0).says(&parts).says(&[advice, "0 written, 0 already done, 0 left alone, 6 failed"]);
-    let differences = Tree::of(&sandbox.path("before")).differences(&Tree::of(&sandbox.path("after")));
+    let differences = Tree::read(&sandbox.path("before")).differences(&Tree::read(&sandbox.path("after")));
     assert!(differences.is_empty(), "{differences:?}");
 }
 
@@ -136,7 +136,7 @@ fn a_limit_on_the_size_of_files_fails_the_partition_and_leaves_nothing() {
     let script = r#"trap '' XFSZ; ulimit -f 64; exec "$0" run --force"#;
     let mut command = sandbox.in_clean_environment("sh");
     command.args(["-c", script, ROLLFIT]);
-    Answer::of(command).exits(1).says(&[
+    Answer::from_command(command).exits(1).says(&[
         "eurusd 2017-01: failed: cannot write",
         ".part.tmp",
         "File too large",

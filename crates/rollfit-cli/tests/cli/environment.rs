@@ -158,7 +158,7 @@ fn whole_job(sandbox: &Sandbox, change: impl Fn(&mut Command)) {
         let mut command = Command::new(sandbox.executable_in_here());
         command.args(arguments).current_dir(sandbox.dir());
         change(&mut command);
-        Answer::of(command).exits(0);
+        Answer::from_command(command).exits(0);
     }
 }
 
@@ -185,7 +185,7 @@ fn a_closed_stdout_is_no_failure_worth_a_message() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
     let mut shell = Command::new("sh");
     shell.args(["-c", "\"$0\" metrics | true", crate::sandbox::ROLLFIT]).current_dir(sandbox.dir());
-    let answer = Answer::of(shell).exits(0);
+    let answer = Answer::from_command(shell).exits(0);
     assert!(answer.stderr.is_empty(), "{answer}");
 }
 

@@ -57,7 +57,7 @@ fn reads_one_hive_table(module: &str, script: &str) {
     sandbox.write("fx/features/key=eurusd/month=2017-01/.lock", "process 1 on elsewhere");
     let mut command = Command::new(python);
     command.args(["-c", script]).arg(sandbox.path("fx/features"));
-    let said: Value = Answer::of(command).exits(0).json();
+    let said: Value = Answer::from_command(command).exits(0).json();
 
     let mut wanted = Vec::new();
     for (key, month) in KEYS.iter().flat_map(|key| MONTHS.map(|month| (*key, month))) {

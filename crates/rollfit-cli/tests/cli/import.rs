@@ -33,12 +33,12 @@ fn year_files(sandbox: &Sandbox) -> Vec<PathBuf> {
 fn tables_in_order(options: &[&str]) -> Tree {
     let sandbox = Sandbox::new();
     import(&sandbox, options, &year_files(&sandbox)).exits(0);
-    Tree::of(&sandbox.path("fx/sources"))
+    Tree::read(&sandbox.path("fx/sources"))
 }
 
 #[track_caller]
 fn has_tables(sandbox: &Sandbox, wanted: &Tree) {
-    let differences = wanted.differences(&Tree::of(&sandbox.path("fx/sources")));
+    let differences = wanted.differences(&Tree::read(&sandbox.path("fx/sources")));
     assert!(differences.is_empty(), "{differences:?}");
 }
 
@@ -91,7 +91,7 @@ fn the_same_bars_again_write_nothing() {
     let sandbox = Sandbox::new();
     let files = [sandbox.bars_file("eurusd", "2017-01"), sandbox.bars_file("eurusd", "2017-02")];
     import(&sandbox, &[], &files).exits(0);
-    let before = Tree::of(&sandbox.path("fx/sources"));
+    let before = Tree::read(&sandbox.path("fx/sources"));
     let overlap = sandbox.write("overlap.csv", csv(&bars("eurusd", "2017-02")[50..90]));
     let again =
         import(&sandbox, &["--json", "--key", "eurusd"], &[overlap, files[0].clone()]).exits(0).json();
@@ -100,7 +100,7 @@ fn the_same_bars_again_write_nothing() {
     assert_eq!((&report["added"], &report["unchanged"]), (&json!(0), &json!(rows)));
     assert_eq!(report["files_written"], 0);
     has_tables(&sandbox, &before);
-    let written = before.changes(&Tree::of(&sandbox.path("fx/sources")));
+    let written = before.changes(&Tree::read(&sandbox.path("fx/sources")));
     assert!(written.iter().all(|path| !path.ends_with(".parquet")), "{written:?}");
 }
 
@@ -108,7 +108,7 @@ fn the_same_bars_again_write_nothing() {
 fn another_close_is_an_error_until_replace_is_given() {
     let sandbox = Sandbox::new();
     import(&sandbox, &[], &[sandbox.bars_file("eurusd", "2017-01")]).exits(0);
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     let mut changed = bars("eurusd", "2017-01");
     let stored = changed[5].1;
     changed[5].1 = 1.5;
@@ -116,7 +116,7 @@ fn another_close_is_an_error_until_replace_is_given() {
     let differs = import(&sandbox, &["--key", "eurusd"], std::slice::from_ref(&file)).exits(1);
     let closes = format!("is 1.5 there and {stored} in the store");
     differs.says(&["changed.csv:7", "eurusd at 2017-01-01T10:00:00Z", &closes, "--replace"]);
-    assert!(before.has_the_files_of(&Tree::of(&sandbox.path("fx"))));
+    assert!(before.has_the_files_of(&Tree::read(&sandbox.path("fx"))));
 
     let replaced = import(&sandbox, &["--key", "eurusd", "--replace", "--json"], &[file]).exits(0).json();
     assert_eq!((&replaced["keys"][0]["replaced"], &replaced["keys"][0]["added"]), (&json!(1), &json!(0)));
@@ -128,7 +128,7 @@ fn another_close_is_an_error_until_replace_is_given() {
 fn a_base_that_would_change_is_an_error_until_rebase_is_given() {
     let sandbox = Sandbox::new();
     import(&sandbox, &[], &[sandbox.bars_file("eurusd", "2017-02")]).exits(0);
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     let [january, february] = ["2017-01", "2017-02"].map(|month| bars("eurusd", month)[0].1);
     assert_ne!(january, february);
     let earlier = [sandbox.bars_file("eurusd", "2017-01")];
@@ -140,7 +140,7 @@ fn a_base_that_would_change_is_an_error_until_rebase_is_given() {
         "--rebase",
         "--base-date",
     ]);
-    assert!(before.has_the_files_of(&Tree::of(&sandbox.path("fx"))));
+    assert!(before.has_the_files_of(&Tree::read(&sandbox.path("fx"))));
     import(&sandbox, &["--base-date", "2017-02-01"], &earlier).exits(0);
     assert_eq!(base_close(&sandbox, &[]), json!(february));
     assert_eq!(base_close(&sandbox, &["--base-date", "2017-01-01", "--rebase"]), json!(january));
@@ -199,7 +199,7 @@ fn the_files_of_a_command_are_imported_all_or_none() {
     assert!(!sandbox.path("fx").exists());
 
     import(&sandbox, &[], &good[..1]).exits(0);
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     import(&sandbox, &[], &files).exits(1);
     before.is_untouched(&sandbox.path("fx"));
     // A key that is found to contradict the store takes those staged before it along.
@@ -207,10 +207,10 @@ fn the_files_of_a_command_are_imported_all_or_none() {
     import(&sandbox, &[], &good[1..]).exits(0);
     other[3].1 = 2.0;
     let other = sandbox.write("bars/key=usdjpy/other.csv", csv(&other));
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     let new = sandbox.bars_file("audusd", "2017-01");
     import(&sandbox, &[], &[new, other]).exits(1).says(&["other.csv:5", "--replace"]);
-    let differences = before.differences(&Tree::of(&sandbox.path("fx")));
+    let differences = before.differences(&Tree::read(&sandbox.path("fx")));
     assert!(differences.is_empty(), "{differences:?}");
 }
 
@@ -245,7 +245,7 @@ fn a_killed_import_leaves_nothing_that_the_next_does_not_put_right() {
     let started = Instant::now();
     import(&undisturbed, &[], &inputs).exits(0);
     let took = started.elapsed();
-    let wanted = Tree::of(&undisturbed.path("fx/sources"));
+    let wanted = Tree::read(&undisturbed.path("fx/sources"));
 
     let sandbox = Sandbox::new();
     let mut arguments = ["import", "--format", "csv", "--into", "parquet:fx"].map(PathBuf::from).to_vec();
@@ -285,8 +285,8 @@ fn tables_that_no_import_wrote_are_not_added_to() {
     let sandbox = Sandbox::new();
     let rows = crate::bars::SourceRows::of_month("2017-01", 100, 60);
     rows.write(&sandbox.path("fx/sources/m1_eurusd/mine.parquet"), "time", "close");
-    let before = Tree::of(&sandbox.path("fx/sources/m1_eurusd"));
+    let before = Tree::read(&sandbox.path("fx/sources/m1_eurusd"));
     let file = sandbox.bars_file("eurusd", "2017-02");
     import(&sandbox, &[], &[file]).exits(1).says(&["mine.parquet was not written by an import", "another"]);
-    assert!(before.has_the_files_of(&Tree::of(&sandbox.path("fx/sources/m1_eurusd"))));
+    assert!(before.has_the_files_of(&Tree::read(&sandbox.path("fx/sources/m1_eurusd"))));
 }

@@ -29,7 +29,7 @@ fn bars_become_verified_features_and_a_further_run_writes_nothing() {
     assert_eq!(states(&sandbox.run(&["plan", "--json"]).exits(0).json()), ["done"; 4]);
     assert!(leftovers(&sandbox.path("fx/features")).is_empty());
 
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     let again = sandbox.run(&["run", "--json"]).exits(0).json();
     assert_eq!((&again["written"], &again["already_done"]), (&json!(0), &json!(4)));
     sandbox.run(&["verify", "--quick"]).exits(0);
@@ -180,7 +180,7 @@ fn any_number_of_workers_gives_the_same_files() {
         sandbox.run(&["run", "--workers", workers]).exits(0);
         sandbox
     });
-    let features = [one, four].map(|sandbox| Tree::of(&sandbox.path("fx/features")));
+    let features = [one, four].map(|sandbox| Tree::read(&sandbox.path("fx/features")));
     assert!(features[0].has_the_files_of(&features[1]));
 }
 

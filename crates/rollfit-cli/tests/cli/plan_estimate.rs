@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use rollfit_job::record::{End, Record};
+use rollfit_job::record::{Record, RunEnd};
+use rollfit_testkit::record::lines;
 use serde_json::Value;
 
 use crate::record::{read, records};
@@ -10,7 +11,6 @@ use crate::running::{Running, signal};
 use crate::sandbox::Sandbox;
 use crate::tree::Tree;
 use crate::two_runners::hold;
-use rollfit_testkit::record::lines;
 
 const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
 
@@ -42,7 +42,7 @@ fn a_plan_says_how_long_it_takes_at_the_rate_of_the_last_run() {
     };
     is_silent(&sandbox);
     sandbox.run(&["run", "--only", "eurusd:2017-01"]).exits(0);
-    let before = Tree::of(sandbox.dir());
+    let before = Tree::read(sandbox.dir());
     let plan = sandbox.run(&["plan", "--json"]).exits(0).json();
     let number = |value: &Value| value.as_f64().unwrap();
     // The partition that is done does not count.
@@ -100,7 +100,7 @@ fn the_newest_run_that_wrote_something_counts_and_what_cannot_be_read_is_skipped
     let mut interrupted = first.clone();
     interrupted.header.run = "interrupted".to_owned();
     interrupted.header.started = "some day".to_owned();
-    interrupted.end = first.end.map(|end| End { at_ms: 0, interrupted: true, ..end });
+    interrupted.end = first.end.map(|end| RunEnd { at_ms: 0, interrupted: true, ..end });
     keep("29990101T000000Z-4", interrupted);
     assert_eq!(estimate(&sandbox, &[])["run"], "interrupted");
     sandbox.run(&["plan"]).exits(0).says(&["estimate: about ", "with 1 worker, some day)"]);

@@ -72,9 +72,9 @@ fn a_list_of_an_import_that_reaches_out_of_its_store_moves_nothing() {
     ];
     for case in cases {
         sandbox.write("fx/sources/.import", &case);
-        let before = Tree::of(sandbox.dir());
+        let before = Tree::read(sandbox.dir());
         sandbox.run(&["plan"]).exits(1).says(&["fx/sources/.import"]);
-        assert!(before.has_the_files_of(&Tree::of(sandbox.dir())), "{case}");
+        assert!(before.has_the_files_of(&Tree::read(sandbox.dir())), "{case}");
     }
     sandbox.import_more().exits(1).says(&["fx/sources/.import"]);
     assert_eq!(fs::read(staged).unwrap(), b"theirs");
@@ -209,7 +209,7 @@ fn nothing_is_written_through_a_linked_directory_inside_a_store() {
     let said = ["is a link", "nothing is written through links"];
     for dir in ["fx/features", "fx/features/key=eurusd", PARTITION] {
         let elsewhere = move_out(&sandbox, dir);
-        let before = Tree::of(&elsewhere);
+        let before = Tree::read(&elsewhere);
         sandbox.run(&["run", "--force"]).exits(1).says(&[dir]).says(&said);
         sandbox.run(&["drop", "eurusd:2017-01"]).exits(1).says(&said);
         before.is_untouched(&elsewhere);
@@ -218,7 +218,7 @@ fn nothing_is_written_through_a_linked_directory_inside_a_store() {
     }
     for dir in ["fx/sources", "fx/sources/m1_eurusd"] {
         let elsewhere = move_out(&sandbox, dir);
-        let before = Tree::of(&elsewhere);
+        let before = Tree::read(&elsewhere);
         sandbox.import_more().exits(1).says(&[dir]).says(&said);
         before.is_untouched(&elsewhere);
         sandbox.run(&["run", "--force"]).exits(0);

@@ -6,8 +6,8 @@ use std::io::BufReader;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use rollfit_job::config::Origin;
 use rollfit_job::record::{Header, Record};
-use rollfit_job::spec::Origin;
 use serde_json::Value;
 
 use crate::disk::with_small_disk;
@@ -203,7 +203,7 @@ fn a_user_without_a_home_runs_without_a_record() {
     sandbox.give_away();
     command.arg("run").env_clear();
     become_unprivileged(&mut command);
-    is_done_without_a_record(Answer::of(command), "this user has no home directory");
+    is_done_without_a_record(Answer::from_command(command), "this user has no home directory");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn footer_of(bytes: &[u8]) -> usize {
 }
 
 /// Where in the bytes of a file a bit is flipped.
-type Place = fn(&[u8]) -> usize;
+type ByteToDamage = fn(&[u8]) -> usize;
 
 /// Flips a bit; returns the bytes as they were.
 fn flip(path: &Path, at: impl Fn(&[u8]) -> usize) -> Vec<u8> {
@@ -37,10 +37,10 @@ fn flip(path: &Path, at: impl Fn(&[u8]) -> usize) -> Vec<u8> {
 #[test]
 fn a_flipped_bit_in_a_source_stops_its_key_and_replaces_nothing() {
     let sandbox = Sandbox::done(&["eurusd", "usdjpy"], &["2017-01", "2017-02"]);
-    let features = Tree::of(&sandbox.path("fx/features"));
+    let features = Tree::read(&sandbox.path("fx/features"));
     for table in ["m1_eurusd", "bqx_eurusd"] {
         let path = sandbox.path(format!("fx/sources/{table}/2017-02.parquet"));
-        let places: [Place; 3] = [|_| 4, |bytes| footer_of(bytes) / 2, |bytes| footer_of(bytes) + 9];
+        let places: [ByteToDamage; 3] = [|_| 4, |bytes| footer_of(bytes) / 2, |bytes| footer_of(bytes) + 9];
         for at in places {
             let whole = flip(&path, at);
             let name = format!("{table}/2017-02.parquet");
@@ -50,7 +50,7 @@ fn a_flipped_bit_in_a_source_stops_its_key_and_replaces_nothing() {
             sandbox.run(&["plan"]).exits(1).says(&advice).says(&["2 done, 2 failed", &name]);
             sandbox.run(&["verify"]).exits(1).says(&["2 failed", &name]);
             sandbox.run(&["doctor"]).exits(1).says(&["1 problem", "is damaged", &name]);
-            assert!(features.differences(&Tree::of(&sandbox.path("fx/features"))).is_empty());
+            assert!(features.differences(&Tree::read(&sandbox.path("fx/features"))).is_empty());
             fs::write(&path, whole).unwrap();
         }
     }
@@ -95,7 +95,7 @@ fn a_damaged_features_file_fails_its_partition_and_force_computes_it_again() {
     let part = sandbox.part("eurusd", "2017-01");
     let force = ["run", "--force", "--only", "eurusd:2017-01"];
     let advice = "part.parquet is damaged";
-    let places: [Place; 2] = [|bytes| footer_of(bytes) + 20, |bytes| bytes.len() - 5];
+    let places: [ByteToDamage; 2] = [|bytes| footer_of(bytes) + 20, |bytes| bytes.len() - 5];
     for at in places {
         let whole = flip(&part, at);
         let damaged = fs::read(&part).unwrap();
@@ -119,7 +119,7 @@ fn a_flipped_bit_in_the_rows_of_features_is_found_by_a_quick_verification() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
     let part = sandbox.part("eurusd", "2017-01");
     // Also in the magic number, which no reader looks at.
-    let places: [Place; 3] = [|_| 0, |bytes| footer_of(bytes) / 2, |bytes| footer_of(bytes) - 1];
+    let places: [ByteToDamage; 3] = [|_| 0, |bytes| footer_of(bytes) / 2, |bytes| footer_of(bytes) - 1];
     for at in places {
         let whole = flip(&part, at);
         let verified = sandbox.run(&["verify", "--quick"]).exits(1);
@@ -178,13 +178,13 @@ fn files_of_ours_without_checksums_are_read_and_counted_as_unverified() {
 #[test]
 fn where_no_more_files_can_be_opened_a_healthy_source_is_not_called_damaged() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
-    let sources = Tree::of(&sandbox.path("fx/sources"));
+    let sources = Tree::read(&sandbox.path("fx/sources"));
     let mut refused = 0;
     for files in 5..24 {
         let mut command = sandbox.in_clean_environment("sh");
         let script = format!("ulimit -n {files}; exec {ROLLFIT} run --workers 1");
         command.args(["-c", &script]).env("ROLLFIT_RUN__ATTEMPTS", "1");
-        let answer = Answer::of(command);
+        let answer = Answer::from_command(command);
         let blames = ["truncated", "damaged", "remove it", "not a readable", "foreign", "no table"];
         assert!(!blames.iter().any(|blame| answer.stderr.contains(blame)), "{files}: {answer}");
         let told = format!("{answer}");
@@ -194,6 +194,6 @@ fn where_no_more_files_can_be_opened_a_healthy_source_is_not_called_damaged() {
         }
     }
     assert!(refused > 0, "no file of a table was refused");
-    assert!(sources.differences(&Tree::of(&sandbox.path("fx/sources"))).is_empty());
+    assert!(sources.differences(&Tree::read(&sandbox.path("fx/sources"))).is_empty());
     sandbox.run(&["run"]).exits(0);
 }

@@ -55,14 +55,14 @@ impl Sandbox {
 
     /// Runs the executable to its end.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Answer {
-        Answer::of(self.command(arguments))
+        Answer::from_command(self.command(arguments))
     }
 
     /// As [`Sandbox::run`], with variables in the environment.
     pub(crate) fn run_with<S: AsRef<OsStr>>(&self, variables: &[(&str, &str)], arguments: &[S]) -> Answer {
         let mut command = self.command(arguments);
         command.envs(variables.iter().copied());
-        Answer::of(command)
+        Answer::from_command(command)
     }
 
     /// Gives everything in here to [`UNKNOWN_UID`], where the test is privileged to; what may be done with it is then
@@ -80,7 +80,7 @@ impl Sandbox {
         self.give_away();
         command.args(arguments);
         become_unprivileged(&mut command);
-        Answer::of(command)
+        Answer::from_command(command)
     }
 
     /// A program that runs in here with none of our variables but the directory where records of runs go, in here too.
@@ -138,7 +138,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn of(mut command: Command) -> Self {
+    pub(crate) fn from_command(mut command: Command) -> Self {
         Self::from(command.output().unwrap())
     }
 

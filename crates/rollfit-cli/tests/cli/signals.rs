@@ -1,4 +1,4 @@
-//! Signals: the first lets the partitions in hand finish, the second rolls them back, and the same command goes on.
+//! Signals: the first lets the partitions in progress finish, the second rolls them back, and the same command goes on.
 //! [`SlowJob`] is a job whose partitions take long enough to be interrupted.
 
 use std::path::Path;
@@ -67,13 +67,13 @@ fn assert_no_empty_dirs(dir: &Path) {
 }
 
 #[test]
-fn the_first_signal_finishes_the_partition_in_hand_and_the_same_command_goes_on() {
+fn the_first_signal_finishes_the_partition_in_progress_and_the_same_command_goes_on() {
     for name in ["INT", "TERM"] {
         let job = SlowJob::new();
         let mut running = job.start(&["run"]);
         running.wait_for_stage("write");
         signal(&running, name);
-        running.wait_for_words("finishing the partitions in hand");
+        running.wait_for_words("finishing the partitions in progress");
         let stopped = running.finish().exits(130).json();
         assert_eq!((&stopped["written"], &stopped["not_begun"]), (&1.into(), &2.into()));
         assert_eq!(stopped["interrupted"], true);
@@ -83,12 +83,12 @@ fn the_first_signal_finishes_the_partition_in_hand_and_the_same_command_goes_on(
 }
 
 #[test]
-fn the_second_signal_rolls_back_the_partition_in_hand() {
+fn the_second_signal_rolls_back_the_partition_in_progress() {
     let job = SlowJob::new();
     let mut running = job.start(&["run"]);
     running.wait_for_stage("write");
     signal(&running, "INT");
-    running.wait_for_words("finishing the partitions in hand");
+    running.wait_for_words("finishing the partitions in progress");
     signal(&running, "INT");
     running.wait_for_stage("abandoned");
     let stopped = running.finish().exits(130).json();

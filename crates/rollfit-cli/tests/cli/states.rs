@@ -31,7 +31,7 @@ fn planned_with(sandbox: &Sandbox, variables: &[(&str, &str)], month: &str) -> (
 /// Checks that a run leaves a month alone in this state, for this cause, and does not touch its files.
 #[track_caller]
 fn is_left_alone(sandbox: &Sandbox, variables: &[(&str, &str)], state: &str, cause: &str) {
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     let (planned_state, planned_cause) = planned_with(sandbox, variables, "2017-01");
     assert_eq!(planned_state, state);
     assert!(planned_cause.contains(cause), "{planned_cause}");
@@ -162,11 +162,11 @@ fn a_strangers_file_beside_ours_is_never_removed() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
     sandbox.write("fx/features/key=eurusd/month=2017-01/other.parquet", "a stranger's");
     is_left_alone(&sandbox, &[], "foreign", "other.parquet was not written by rollfit");
-    let before = Tree::of(&sandbox.path("fx/features"));
+    let before = Tree::read(&sandbox.path("fx/features"));
     let replaced = sandbox.run(&["run", "--replace", "foreign"]).exits(1);
     replaced.says(&["other.parquet", "move it elsewhere first"]);
     sandbox.run(&["drop", "eurusd:2017-01"]).exits(1).says(&["other.parquet", "left alone"]);
-    assert!(before.has_the_files_of(&Tree::of(&sandbox.path("fx/features"))));
+    assert!(before.has_the_files_of(&Tree::read(&sandbox.path("fx/features"))));
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn an_emptied_source_never_empties_the_features() {
     let next_month = SourceRows::of_month("2017-02", 100, 60);
     sandbox.drop_in("eurusd", "mine.parquet", &next_month);
     is_left_alone(&sandbox, &[], "shrunk", "1000 rows and is empty now");
-    let before = Tree::of(&sandbox.path("fx"));
+    let before = Tree::read(&sandbox.path("fx"));
     sandbox.run(&["run", "--replace", "shrunk", "--force"]).exits(4);
     before.is_untouched(&sandbox.path("fx"));
     sandbox.drop_in("eurusd", "mine.parquet", &rows);
@@ -267,10 +267,10 @@ fn a_removed_file_takes_its_receipt_with_it() {
 fn force_writes_the_same_bytes_again_and_only_what_is_done() {
     let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
     sandbox.write("fx/features/key=eurusd/month=2017-02/part.parquet", "strange");
-    let before = Tree::of(&sandbox.path("fx/features"));
+    let before = Tree::read(&sandbox.path("fx/features"));
     let run: Value = sandbox.run(&["run", "--force", "--json"]).exits(4).json();
     assert_eq!((&run["written"], &run["left_alone"][0]["state"]), (&1.into(), &"foreign".into()));
-    let after = Tree::of(&sandbox.path("fx/features"));
+    let after = Tree::read(&sandbox.path("fx/features"));
     assert!(before.has_the_files_of(&after));
     assert!(before.changes(&after).contains(&"key=eurusd/month=2017-01/part.parquet".to_owned()));
 }

@@ -17,7 +17,7 @@ struct Entry {
 }
 
 impl Tree {
-    pub(crate) fn of(dir: &Path) -> Self {
+    pub(crate) fn read(dir: &Path) -> Self {
         let mut entries = BTreeMap::new();
         for path in walk(dir) {
             let status = fs::symlink_metadata(&path).unwrap();
@@ -55,7 +55,7 @@ impl Tree {
     /// Checks that nothing below `dir` was written, removed or touched since.
     #[track_caller]
     pub(crate) fn is_untouched(&self, dir: &Path) {
-        let changes = self.changes(&Self::of(dir));
+        let changes = self.changes(&Self::read(dir));
         assert!(changes.is_empty(), "changed: {changes:?}");
     }
 }

@@ -38,7 +38,7 @@ fn two_runners_share_the_work_and_both_end_well() {
     assert_eq!(sum("already_done"), 6, "and found done once");
     let [wanted, found] = [undisturbed, sandbox].map(|sandbox| {
         assert!(leftovers(&sandbox.path("fx/features")).is_empty());
-        Tree::of(&sandbox.path("fx/features"))
+        Tree::read(&sandbox.path("fx/features"))
     });
     assert!(wanted.has_the_files_of(&found));
 }
@@ -46,12 +46,12 @@ fn two_runners_share_the_work_and_both_end_well() {
 #[test]
 fn two_runners_that_both_rewrite_take_turns() {
     let sandbox = Sandbox::done(&KEYS, &MONTHS);
-    let before = Tree::of(&sandbox.path("fx/features"));
+    let before = Tree::read(&sandbox.path("fx/features"));
     let runners = [start(&sandbox, &["--force"]), start(&sandbox, &["--force"])];
     for running in runners {
         assert_eq!(running.finish().exits(0).json()["written"], 6);
     }
-    assert!(before.has_the_files_of(&Tree::of(&sandbox.path("fx/features"))));
+    assert!(before.has_the_files_of(&Tree::read(&sandbox.path("fx/features"))));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn two_imports_do_not_mix() {
     let mut lock = File::create(sandbox.path("fx/sources/.import.lock")).unwrap();
     lock.lock().unwrap();
     lock.write_all(b"process 1 on elsewhere").unwrap();
-    let before = Tree::of(&sandbox.path("fx/sources"));
+    let before = Tree::read(&sandbox.path("fx/sources"));
     let file = sandbox.bars_file("eurusd", "2017-02").display().to_string();
     let import = ["import", "--format", "csv", "--into", "parquet:fx", &file];
     sandbox.run(&import).exits(1).says(&["process 1 on elsewhere is importing into fx", "wait"]);

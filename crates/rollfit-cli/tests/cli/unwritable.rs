@@ -30,7 +30,7 @@ fn with_stderr(sandbox: &Sandbox, arguments: &[&str], stderr: Stdio) -> Answer {
 fn script(sandbox: &Sandbox, script: &str) -> Answer {
     let mut command: Command = sandbox.in_clean_environment("sh");
     command.args(["-c", script, ROLLFIT]);
-    Answer::of(command)
+    Answer::from_command(command)
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rollfit_job::Job;
 use rollfit_job::activity::{Activity, Times};
+use rollfit_job::config::Workers;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Try, run};
-use rollfit_job::spec::Workers;
-use rollfit_job::stop::Stop;
+use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::Source;
 use rollfit_job::watch::{Moment, Unseen};
 
@@ -22,17 +22,17 @@ impl Opened {
     /// Writes these partitions.
     fn run(&self, partitions: &[Partition], observer: &dyn Observer) {
         let job = Job {
-            spec: &self.spec,
+            config: &self.config,
             source: &self.store,
             sink: &self.store,
             workers: Workers::Fixed(1),
             machine: &Unseen,
         };
-        run(&job, partitions, &RunOptions::default(), &Stop::default(), observer);
+        run(&job, partitions, &RunOptions::default(), &StopSignal::default(), observer);
     }
 
     fn partitions(&self) -> Vec<Partition> {
-        partitions(&self.spec, &self.store, &self.store, &[]).unwrap()
+        partitions(&self.config, &self.store, &self.store, &[]).unwrap()
     }
 }
 
@@ -68,7 +68,7 @@ impl Clerk {
 #[test]
 fn every_wait_for_the_server_has_its_name() {
     let workload = Workload::small();
-    let opened = Opened::of(&workload);
+    let opened = Opened::open(&workload);
     let clerk = Clerk::default();
     opened.run(&opened.partitions(), &clerk);
     let spent = clerk.spent.lock().unwrap().clone();
@@ -77,9 +77,9 @@ fn every_wait_for_the_server_has_its_name() {
     let wall = Duration::from_micros(total.total_us());
     assert!(wall + Duration::from_micros(1) >= begun_to_ended, "{wall:?} of {begun_to_ended:?}");
     assert!(wall <= spent.last().unwrap().ended, "{wall:?}");
-    use Activity::{Asking, Committing, Computing, Encoding, Reading, Sending};
-    for activity in [Asking, Reading, Computing, Encoding, Sending, Committing] {
-        assert!(total.of(activity) > 0, "{activity:?}: {total:?}");
+    use Activity::{Committing, Computing, Encoding, Querying, Reading, Sending};
+    for activity in [Querying, Reading, Computing, Encoding, Sending, Committing] {
+        assert!(total.get(activity) > 0, "{activity:?}: {total:?}");
     }
 }
 
@@ -97,8 +97,10 @@ fn a_worker_that_waits_for_a_session_or_opens_one_says_so() {
     let (seen, seen_by_us) = channel();
     let clerk = Clerk { seen: Some(seen), ..Clerk::default() };
     std::thread::scope(|scope| {
-        let snapshot =
-            opened.store.snapshot(&opened.spec.series_of_key("eurusd"), first_partition().period, 0).unwrap();
+        let snapshot = opened
+            .store
+            .snapshot(&opened.config.series_of_key("eurusd"), first_partition().period, 0)
+            .unwrap();
         let running = scope.spawn(|| opened.run(&[first_partition()], &clerk));
         wait_for(&seen_by_us, Activity::Waiting);
         // What the worker gets is a seat without a session.
@@ -109,5 +111,5 @@ fn a_worker_that_waits_for_a_session_or_opens_one_says_so() {
         running.join().unwrap();
     });
     let total = clerk.total();
-    assert!(total.of(Activity::Waiting) > 0 && total.of(Activity::Connecting) > 0, "{total:?}");
+    assert!(total.get(Activity::Waiting) > 0 && total.get(Activity::Connecting) > 0, "{total:?}");
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::network_conditions::NetworkConditions;
 use crate::proxy::Proxy;
 use crate::sandbox::Answer;
 use crate::sql::connect;
-use crate::weather::Weather;
 use crate::workload::Workload;
 
 const KEYS_AND_MONTHS: [(&str, &str); 2] = [("eurusd", "2017_01"), ("usdjpy", "2017_03")];
@@ -37,8 +37,8 @@ fn first_cause(workload: &Workload<'_>, run: Answer) -> String {
 
 /// A run through a network.
 #[track_caller]
-fn through(workload: &Workload<'_>, weather: Weather, arguments: &[&str]) -> Answer {
-    let proxy = Proxy::in_weather(&workload.database.server().socket(), weather);
+fn through(workload: &Workload<'_>, conditions: NetworkConditions, arguments: &[&str]) -> Answer {
+    let proxy = Proxy::with_conditions(&workload.database.server().socket(), conditions);
     let url = proxy.url(workload.database.name());
     let arguments = [&["run", "--quiet"], arguments].concat();
     workload.run_with(&[("ROLLFIT_STORE__URL", &url)], &arguments)
@@ -47,14 +47,15 @@ fn through(workload: &Workload<'_>, weather: Weather, arguments: &[&str]) -> Ans
 #[test]
 fn a_store_far_away_is_named() {
     let workload = Workload::wide();
-    let run = through(&workload, Weather::far(Duration::from_millis(120)), &["--workers", "6"]).exits(0);
+    let run =
+        through(&workload, NetworkConditions::far(Duration::from_millis(120)), &["--workers", "6"]).exits(0);
     assert_eq!(first_cause(&workload, run), "store-latency");
 }
 
 #[test]
 fn a_narrow_way_to_the_store_is_named() {
     let workload = Workload::wide();
-    let run = through(&workload, Weather::narrow(1.5e6), &["--workers", "2"]).exits(0);
+    let run = through(&workload, NetworkConditions::narrow(1.5e6), &["--workers", "2"]).exits(0);
     assert_eq!(first_cause(&workload, run), "store-bandwidth");
 }
 
@@ -62,7 +63,8 @@ fn a_narrow_way_to_the_store_is_named() {
 fn too_few_sessions_are_named() {
     let workload = Workload::wide();
     workload.configure("store_sessions_max = 1");
-    let run = through(&workload, Weather::far(Duration::from_millis(60)), &["--workers", "4"]).exits(0);
+    let run =
+        through(&workload, NetworkConditions::far(Duration::from_millis(60)), &["--workers", "4"]).exits(0);
     assert_eq!(first_cause(&workload, run), "sessions");
 }
 

@@ -42,7 +42,7 @@ const BUSY: &str = "
 pub(crate) struct Contents(BTreeMap<String, String>);
 
 impl Contents {
-    pub(crate) fn of(database: &Database<'_>) -> Self {
+    pub(crate) fn from_database(database: &Database<'_>) -> Self {
         let mut client = database.connect();
         let mut found = relations(&mut client, SUM);
         found.remove("public.rollfit_receipts");
@@ -106,11 +106,11 @@ impl Undisturbed {
         let workload = Workload::on(crate::server::shared(), shape);
         workload.done();
         workload.run(&["verify", "--quiet"]).exits(0);
-        let usual = Contents::of(&workload.database);
+        let usual = Contents::from_database(&workload.database);
         workload.change_sources();
         workload.done();
         workload.run(&["verify", "--quiet"]).exits(0);
-        Self { usual, changed: Contents::of(&workload.database) }
+        Self { usual, changed: Contents::from_database(&workload.database) }
     }
 
     pub(crate) fn small() -> &'static Self {
@@ -144,7 +144,7 @@ impl Workload<'_> {
     /// What is not as it should be.
     pub(crate) fn findings(&self, wanted: &Contents) -> Vec<String> {
         let mut findings = self.left_over_sessions();
-        findings.extend(Contents::of(&self.database).differences(wanted));
+        findings.extend(Contents::from_database(&self.database).differences(wanted));
         findings.extend(self.written_by_a_further_run());
         findings
     }
@@ -182,7 +182,7 @@ impl Workload<'_> {
     #[track_caller]
     pub(crate) fn each_partition_is_old_or_new(&self, old: &Contents, new: &Contents) {
         assert_eq!(self.left_over_sessions(), Vec::<String>::new());
-        let found = Contents::of(&self.database);
+        let found = Contents::from_database(&self.database);
         for (key, month) in
             self.shape.keys.iter().flat_map(|key| self.shape.months.iter().map(move |month| (key, month)))
         {
@@ -309,6 +309,6 @@ fn the_checker_finds_a_further_run_that_writes() {
     workload.database.sql("update m1_eurusd set rate_index = rate_index where false");
     workload.is(wanted);
     workload.change_sources();
-    let findings = workload.findings(&Contents::of(&workload.database));
+    let findings = workload.findings(&Contents::from_database(&workload.database));
     says(&findings, &["public.reg_rate_eurusd_2017_01 is", "a further run has something to do"]);
 }

@@ -125,7 +125,7 @@ fn numpy_job(python: &str, read: &str, write: &str, month: &str) {
     let mut command = Command::new(python);
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/numpy_job.py"));
     command.args(["--read", read, "--write", write, "eurusd", month]);
-    Answer::of(command).exits(0);
+    Answer::from_command(command).exits(0);
 }
 
 /// The rows of February as the job writes them. It takes seconds, so that it is run once.

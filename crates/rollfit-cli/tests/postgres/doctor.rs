@@ -90,11 +90,11 @@ fn doctor_and_schema_write_nothing() {
     assert_eq!(workload.database.one::<String>(TRANSACTIONS), before_the_run);
     workload.done();
     let (transactions, contents) =
-        (workload.database.one::<String>(TRANSACTIONS), Contents::of(&workload.database));
+        (workload.database.one::<String>(TRANSACTIONS), Contents::from_database(&workload.database));
     workload.doctor(0);
     workload.run(&["schema", "--months-ahead", "2"]).exits(0);
     assert_eq!(workload.database.one::<String>(TRANSACTIONS), transactions);
-    assert_eq!(Contents::of(&workload.database).differences(&contents), Vec::<String>::new());
+    assert_eq!(Contents::from_database(&workload.database).differences(&contents), Vec::<String>::new());
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn a_run_at_a_silent_server_ends_within_ten_seconds_of_the_last_signal() {
     let mut running = workload.start(&[("ROLLFIT_STORE__URL", &url)], &[]);
     proxy.wait_until_struck();
     signal(&running, "TERM");
-    running.wait_for_words("finishing the partitions in hand");
+    running.wait_for_words("finishing the partitions in progress");
     signal(&running, "TERM");
     let last_signal = Instant::now();
     running.finish().exits(130);

@@ -20,7 +20,7 @@ const KEYS: [&str; 2] = ["eurusd", "usdjpy"];
 const MONTHS: [&str; 4] = ["2017-01", "2017-02", "2017-03", "2017-04"];
 
 /// A database to import into, and a directory to do it from.
-struct Place {
+struct ImportSandbox {
     sandbox: Sandbox,
     database: Database<'static>,
 }
@@ -28,7 +28,7 @@ struct Place {
 /// A row of a table: its instant in microseconds and the bits of its numbers.
 type Bits = (i64, Vec<u64>);
 
-impl Place {
+impl ImportSandbox {
     fn new() -> Self {
         Self { sandbox: Sandbox::new(), database: Database::fresh() }
     }
@@ -131,15 +131,15 @@ fn bits_of(columns: &Columns) -> Vec<Bits> {
 #[test]
 fn the_tables_are_those_of_a_store_of_files_bit_for_bit() {
     for options in [&[][..], &["--base-date", "2017-02-10"]] {
-        let place = Place::new();
-        let files = place.files(&KEYS, &MONTHS);
-        let ours = place.import(&[&["--json"], options].concat(), &files).exits(0).json();
+        let target = ImportSandbox::new();
+        let files = target.files(&KEYS, &MONTHS);
+        let ours = target.import(&[&["--json"], options].concat(), &files).exits(0).json();
         let theirs =
-            place.import_into("parquet:fx", &[&["--json"], options].concat(), &files).exits(0).json();
+            target.import_into("parquet:fx", &[&["--json"], options].concat(), &files).exits(0).json();
         for (at, key) in KEYS.iter().enumerate() {
-            let wanted = parquet_tables(&place.sandbox, key, &MONTHS);
+            let wanted = parquet_tables(&target.sandbox, key, &MONTHS);
             assert!(wanted[1].len() > 1000 && wanted[0].len() == wanted[1].len() + 15);
-            assert!(place.tables(key) == wanted, "{key}");
+            assert!(target.tables(key) == wanted, "{key}");
             let told = |document: &serde_json::Value| {
                 let mut report = document["keys"][at].clone();
                 report["files_written"].take();
@@ -153,13 +153,13 @@ fn the_tables_are_those_of_a_store_of_files_bit_for_bit() {
 
 #[test]
 fn new_tables_have_the_documented_columns() {
-    let place = Place::new();
-    place.import(&[], &place.files(&["eurusd"], &MONTHS[..1])).exits(0);
+    let target = ImportSandbox::new();
+    target.import(&[], &target.files(&["eurusd"], &MONTHS[..1])).exits(0);
     let columns = "select attname, format_type(atttypid, atttypmod), attnotnull,
                    exists (select from pg_index i where i.indrelid = a.attrelid and indisprimary and attnum = any(indkey))
                    from pg_attribute a where attrelid = $1::regclass and attnum > 0 order by attnum";
     let told = |table: &str| -> Vec<String> {
-        let rows = place.database.texts(&columns.replace("$1", &format!("'{table}'")));
+        let rows = target.database.texts(&columns.replace("$1", &format!("'{table}'")));
         rows.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(" ")).collect()
     };
     let m1 = [
@@ -173,115 +173,115 @@ fn new_tables_have_the_documented_columns() {
         ["ts_utc timestamp with time zone t t", "w15_bqx_return double precision t f"]
     );
     let analyzed = "select count(*) from pg_stats where tablename in ('m1_eurusd', 'bqx_eurusd')";
-    assert_eq!(place.database.one::<i64>(analyzed), 5);
+    assert_eq!(target.database.one::<i64>(analyzed), 5);
 }
 
 #[test]
 fn files_in_any_order_and_with_overlap_give_the_same_tables() {
-    let place = Place::new();
-    place.import(&[], &place.files(&KEYS, &MONTHS)).exits(0);
-    let other = Place::new();
+    let target = ImportSandbox::new();
+    target.import(&[], &target.files(&KEYS, &MONTHS)).exits(0);
+    let other = ImportSandbox::new();
     let overlap = other.sandbox.write("overlap.csv", csv(&bars("eurusd", "2017-03")[100..300]));
     other.import(&["--key", "eurusd"], &[overlap]).exits(0);
     for month in [2, 0, 3, 1, 2] {
         other.import(&["--rebase"], &other.files(&KEYS, &MONTHS[month..=month])).exits(0);
     }
     for key in KEYS {
-        assert!(place.tables(key) == other.tables(key), "{key}");
+        assert!(target.tables(key) == other.tables(key), "{key}");
     }
 }
 
 #[test]
 fn the_same_bars_again_touch_no_row() {
-    let place = Place::new();
-    let files = place.files(&KEYS, &MONTHS[..2]);
-    place.import(&["--base-date", "2017-01-05"], &files).exits(0);
-    let before = place.versions();
-    let again = place.import(&["--json"], &files).exits(0).json();
+    let target = ImportSandbox::new();
+    let files = target.files(&KEYS, &MONTHS[..2]);
+    target.import(&["--base-date", "2017-01-05"], &files).exits(0);
+    let before = target.versions();
+    let again = target.import(&["--json"], &files).exits(0).json();
     for (at, key) in KEYS.iter().enumerate() {
         let rows = MONTHS[..2].iter().map(|month| bars(key, month).len()).sum::<usize>();
         let report = &again["keys"][at];
         assert_eq!((&report["added"], &report["unchanged"]), (&json!(0), &json!(rows)));
         assert_eq!(report["files_written"], 0);
     }
-    assert!(place.versions() == before);
-    place.import(&[], &files[..1]).exits(0).says(&["eurusd"]);
-    assert!(place.versions() == before);
+    assert!(target.versions() == before);
+    target.import(&[], &files[..1]).exits(0).says(&["eurusd"]);
+    assert!(target.versions() == before);
 }
 
 #[test]
 fn a_contradiction_stops_every_key_until_replace_is_given() {
-    let place = Place::new();
-    place.import(&[], &place.files(&KEYS, &MONTHS[..1])).exits(0);
-    let before = place.versions();
+    let target = ImportSandbox::new();
+    target.import(&[], &target.files(&KEYS, &MONTHS[..1])).exits(0);
+    let before = target.versions();
     let mut changed = bars("usdjpy", "2017-01");
     let stored = changed[200].1;
     changed[200].1 = 1.5;
-    let mut files = place.files(&["eurusd", "gbpusd"], &MONTHS[..2]);
-    files.push(place.sandbox.write("bars/key=usdjpy/changed.csv", csv(&changed)));
+    let mut files = target.files(&["eurusd", "gbpusd"], &MONTHS[..2]);
+    files.push(target.sandbox.write("bars/key=usdjpy/changed.csv", csv(&changed)));
     let closes = format!("is 1.5 there and {stored} in the store");
-    place.import(&[], &files).exits(1).says(&[
+    target.import(&[], &files).exits(1).says(&[
         "changed.csv:202",
         "the close of usdjpy",
         &closes,
         "--replace",
     ]);
-    assert!(place.versions() == before);
+    assert!(target.versions() == before);
 
-    let replaced = place.import(&["--replace", "--json"], &files).exits(0).json();
+    let replaced = target.import(&["--replace", "--json"], &files).exits(0).json();
     assert_eq!((&replaced["keys"][2]["replaced"], &replaced["keys"][2]["added"]), (&json!(1), &json!(0)));
-    assert_eq!(f64::from_bits(place.m1("usdjpy")[200].1[0]), 1.5);
+    assert_eq!(f64::from_bits(target.m1("usdjpy")[200].1[0]), 1.5);
     // One bar, and the returns that look at it.
-    let kept = place.versions().iter().filter(|row| before.contains(row)).count();
+    let kept = target.versions().iter().filter(|row| before.contains(row)).count();
     let touched = before.len() - kept;
     assert!((17..=17 + 2).contains(&touched), "{touched} rows");
 }
 
 #[test]
 fn a_base_that_would_change_stops_until_rebase_is_given() {
-    let place = Place::new();
-    place.import(&[], &place.files(&KEYS, &MONTHS[1..2])).exits(0);
-    let before = place.versions();
+    let target = ImportSandbox::new();
+    target.import(&[], &target.files(&KEYS, &MONTHS[1..2])).exits(0);
+    let before = target.versions();
     let [january, february] = ["2017-01", "2017-02"].map(|month| bars("usdjpy", month)[0].1);
     let change =
         format!("from the close {february} at 2017-02-01T00:00:00Z to {january} at 2017-01-01T00:00:00Z");
-    let earlier = place.files(&["usdjpy"], &MONTHS[..1]);
-    let told = place.import(&[], &earlier).exits(1);
+    let earlier = target.files(&["usdjpy"], &MONTHS[..1]);
+    let told = target.import(&[], &earlier).exits(1);
     told.says(&["the base of usdjpy", &change, "--rebase", "--base-date"]);
-    assert!(place.versions() == before);
+    assert!(target.versions() == before);
 
-    place.import(&["--rebase"], &earlier).exits(0);
-    let fresh = Place::new();
+    target.import(&["--rebase"], &earlier).exits(0);
+    let fresh = ImportSandbox::new();
     fresh.import(&[], &fresh.files(&["usdjpy"], &MONTHS[..2])).exits(0);
-    assert!(place.tables("usdjpy") == fresh.tables("usdjpy"));
+    assert!(target.tables("usdjpy") == fresh.tables("usdjpy"));
     let bases =
-        place.database.texts("select key, from_at, instant, close from rollfit_bases order by 1 desc");
+        target.database.texts("select key, from_at, instant, close from rollfit_bases order by 1 desc");
     let wanted = ["usdjpy", "2017-01-01 00:00:00+00", &january.to_string()].map(|text| Some(text.to_owned()));
     assert_eq!([&bases[0][0], &bases[0][2], &bases[0][3]], wanted.each_ref());
 }
 
 #[test]
 fn the_first_returns_move_with_the_first_bars() {
-    let place = Place::new();
+    let target = ImportSandbox::new();
     let options = ["--base-date", "2017-02-01"];
-    place.import(&options, &place.files(&["eurusd"], &MONTHS[1..2])).exits(0);
-    let february = place.tables("eurusd");
-    place.import(&[], &place.files(&["eurusd"], &MONTHS[..1])).exits(0);
-    let fresh = Place::new();
+    target.import(&options, &target.files(&["eurusd"], &MONTHS[1..2])).exits(0);
+    let february = target.tables("eurusd");
+    target.import(&[], &target.files(&["eurusd"], &MONTHS[..1])).exits(0);
+    let fresh = ImportSandbox::new();
     fresh.import(&options, &fresh.files(&["eurusd"], &MONTHS[..2])).exits(0);
-    assert!(place.tables("eurusd") == fresh.tables("eurusd"));
-    assert_eq!(place.bqx("eurusd").first().map(|row| row.0), place.m1("eurusd").get(15).map(|row| row.0));
+    assert!(target.tables("eurusd") == fresh.tables("eurusd"));
+    assert_eq!(target.bqx("eurusd").first().map(|row| row.0), target.m1("eurusd").get(15).map(|row| row.0));
 
     // Old bars that somebody took away take the returns that looked at them along.
-    place.database.sql("delete from m1_eurusd where time < '2017-02-01'; delete from bqx_eurusd where ts_utc < '2017-02-01Z'");
-    assert_eq!(place.bqx("eurusd").len(), place.m1("eurusd").len());
-    place.import(&[], &place.files(&["eurusd"], &MONTHS[1..2])).exits(0);
-    assert!(place.tables("eurusd") == february);
+    target.database.sql("delete from m1_eurusd where time < '2017-02-01'; delete from bqx_eurusd where ts_utc < '2017-02-01Z'");
+    assert_eq!(target.bqx("eurusd").len(), target.m1("eurusd").len());
+    target.import(&[], &target.files(&["eurusd"], &MONTHS[1..2])).exits(0);
+    assert!(target.tables("eurusd") == february);
 }
 
 #[test]
 fn a_killed_import_leaves_nothing_that_the_next_does_not_put_right() {
-    let undisturbed = Place::new();
+    let undisturbed = ImportSandbox::new();
     undisturbed.import(&["--rebase"], &undisturbed.files(&KEYS, &MONTHS[..2])).exits(0);
     let moments = [
         "import-locked:KILL",
@@ -294,39 +294,41 @@ fn a_killed_import_leaves_nothing_that_the_next_does_not_put_right() {
     // Into nothing, and into tables that have to be staged for.
     for first in [None, Some(&MONTHS[..1])] {
         for moment in moments {
-            let place = Place::new();
+            let target = ImportSandbox::new();
             if let Some(months) = first {
-                place.import(&[], &place.files(&KEYS, months)).exits(0);
+                target.import(&[], &target.files(&KEYS, months)).exits(0);
             }
-            let before = place.versions();
-            let files = place.files(&KEYS, &MONTHS[..2]);
-            let status = place.import_until(moment, &files).finish().status;
+            let before = target.versions();
+            let files = target.files(&KEYS, &MONTHS[..2]);
+            let status = target.import_until(moment, &files).finish().status;
             assert_eq!(status.code(), None, "{moment} is never reached");
-            place.wait_until_alone();
-            assert!(place.versions() == before, "{moment}");
-            assert_eq!(first.is_none(), place.has_no_tables(), "{moment}");
-            place.import(&[], &files).exits(0);
-            assert!(KEYS.iter().all(|key| place.tables(key) == undisturbed.tables(key)), "{moment}");
+            target.wait_until_alone();
+            assert!(target.versions() == before, "{moment}");
+            assert_eq!(first.is_none(), target.has_no_tables(), "{moment}");
+            target.import(&[], &files).exits(0);
+            assert!(KEYS.iter().all(|key| target.tables(key) == undisturbed.tables(key)), "{moment}");
         }
     }
-    let place = Place::new();
-    let status =
-        place.import_until("import-commit-answered:KILL", &place.files(&KEYS, &MONTHS[..2])).finish().status;
+    let target = ImportSandbox::new();
+    let status = target
+        .import_until("import-commit-answered:KILL", &target.files(&KEYS, &MONTHS[..2]))
+        .finish()
+        .status;
     assert_eq!(status.code(), None);
-    assert!(KEYS.iter().all(|key| place.tables(key) == undisturbed.tables(key)));
+    assert!(KEYS.iter().all(|key| target.tables(key) == undisturbed.tables(key)));
 }
 
 #[test]
 fn a_commit_whose_answer_is_lost_is_told_and_the_next_import_finds_it_done() {
-    let place = Place::new();
-    let files = place.files(&["eurusd"], &MONTHS[..1]);
-    let proxy = Proxy::before(&place.database.server().socket());
+    let target = ImportSandbox::new();
+    let files = target.files(&["eurusd"], &MONTHS[..1]);
+    let proxy = Proxy::before(&target.database.server().socket());
     proxy.arm(When::Answered(is_commit), Fault::Cut);
-    let url = proxy.url(place.database.name());
-    place.import_into(&url, &[], &files).exits(1).says(&["cannot commit", "once more"]);
-    let before = place.versions();
-    place.import(&[], &files).exits(0);
-    assert!(!before.is_empty() && place.versions() == before);
+    let url = proxy.url(target.database.name());
+    target.import_into(&url, &[], &files).exits(1).says(&["cannot commit", "once more"]);
+    let before = target.versions();
+    target.import(&[], &files).exits(0);
+    assert!(!before.is_empty() && target.versions() == before);
 }
 
 fn is_stopped(process: u32) -> bool {
@@ -336,69 +338,72 @@ fn is_stopped(process: u32) -> bool {
 
 #[test]
 fn of_two_imports_at_once_the_second_is_told_who_has_the_schema() {
-    let place = Place::new();
-    place.database.sql("create schema other");
-    let files = place.files(&["eurusd"], &MONTHS[..1]);
-    let first = place.import_until("import-table-written:STOP", &files);
+    let target = ImportSandbox::new();
+    target.database.sql("create schema other");
+    let files = target.files(&["eurusd"], &MONTHS[..1]);
+    let first = target.import_until("import-table-written:STOP", &files);
     wait_until("the first import does not stop", || is_stopped(first.id()));
-    let told = place.import(&[], &files).exits(1);
+    let told = target.import(&[], &files).exits(1);
     told.says(&[
         "rollfit",
         "server process",
         "is importing into postgres@",
         "schema public: wait until it is done",
     ]);
-    place.import(&["--schema", "other"], &files).exits(0);
+    target.import(&["--schema", "other"], &files).exits(0);
     drop(first);
-    place.wait_until_alone();
-    place.import(&[], &files).exits(0);
+    target.wait_until_alone();
+    target.import(&[], &files).exits(0);
 }
 
 #[test]
 fn another_writer_of_a_table_is_named_and_readers_are_not_in_the_way() {
-    let place = Place::new();
-    place.import(&[], &place.files(&["eurusd"], &MONTHS[..1])).exits(0);
-    let mut reader = place.database.connect();
+    let target = ImportSandbox::new();
+    target.import(&[], &target.files(&["eurusd"], &MONTHS[..1])).exits(0);
+    let mut reader = target.database.connect();
     reader.batch_execute("begin isolation level repeatable read; select count(*) from m1_eurusd").unwrap();
-    let mut writer = place.database.connect();
+    let mut writer = target.database.connect();
     let write = "set application_name = 'old job'; begin; update m1_eurusd set rate_index = 0 where false";
     writer.batch_execute(write).unwrap();
-    let before = place.versions();
-    let files = place.files(&["eurusd"], &MONTHS[1..2]);
-    place.import(&[], &files).exits(1).says(&["old job", "is writing public.m1_eurusd or public.bqx_eurusd"]);
-    assert!(place.versions() == before);
+    let before = target.versions();
+    let files = target.files(&["eurusd"], &MONTHS[1..2]);
+    target
+        .import(&[], &files)
+        .exits(1)
+        .says(&["old job", "is writing public.m1_eurusd or public.bqx_eurusd"]);
+    assert!(target.versions() == before);
     writer.batch_execute("rollback").unwrap();
-    place.import(&[], &files).exits(0);
+    target.import(&[], &files).exits(0);
     let seen: i64 = reader.query_one("select count(*) from m1_eurusd", &[]).unwrap().get(0);
     assert_eq!(seen as usize, bars("eurusd", "2017-01").len());
 }
 
 #[test]
 fn hostile_names_of_keys_and_schemas_are_only_names() {
-    let place = Place::new();
+    let target = ImportSandbox::new();
     let long = "k".repeat(59);
     for key in ["select", "user", "1", "_", &long] {
-        let file = place.files(&[key], &MONTHS[..1]);
-        place.import(&[], &file).exits(0);
-        assert_eq!(place.m1(key).len(), bars(key, MONTHS[0]).len());
+        let file = target.files(&[key], &MONTHS[..1]);
+        target.import(&[], &file).exits(0);
+        assert_eq!(target.m1(key).len(), bars(key, MONTHS[0]).len());
     }
     let too_long = "k".repeat(60);
-    let file = place.files(&[&too_long], &MONTHS[..1]);
-    place.import(&[], &file).exits(1).says(&["64 bytes", "63"]);
+    let file = target.files(&[&too_long], &MONTHS[..1]);
+    target.import(&[], &file).exits(1).says(&["64 bytes", "63"]);
 
     let schema = r#"we"ird\; --'$1"#;
     let quoted = format!("\"{}\"", schema.replace('"', "\"\""));
-    place.database.sql(&format!("create schema {quoted}"));
-    let file = place.files(&["eurusd"], &MONTHS[..1]);
-    place.import(&["--schema", schema], &file).exits(0);
+    target.database.sql(&format!("create schema {quoted}"));
+    let file = target.files(&["eurusd"], &MONTHS[..1]);
+    target.import(&["--schema", schema], &file).exits(0);
     let count = format!("select count(*) from {quoted}.m1_eurusd");
-    assert_eq!(place.database.one::<i64>(&count) as usize, bars("eurusd", MONTHS[0]).len());
+    assert_eq!(target.database.one::<i64>(&count) as usize, bars("eurusd", MONTHS[0]).len());
     let options = format!("-csearch_path={}", quoted.replace('\\', "\\\\").replace(' ', "\\ "));
     let encoded: String = options.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    let url = format!("{}&options={encoded}", place.database.url());
-    let again = place.import_into(&url, &["--json"], &file).exits(0).json();
+    let url = format!("{}&options={encoded}", target.database.url());
+    let again = target.import_into(&url, &["--json"], &file).exits(0).json();
     assert_eq!(again["keys"][0]["added"], 0);
-    assert_eq!(place.database.one::<i64>("select count(*) from pg_tables where tablename = 'm1_eurusd'"), 1);
+    assert_eq!(target.database.one::<i64>("select count(*) from pg_tables where tablename = 'm1_eurusd'"), 1);
 }
 
 /// The statement that a message recommends.
@@ -409,16 +414,16 @@ fn grant_in(answer: &Answer) -> String {
 
 #[test]
 fn a_missing_right_is_told_with_the_grant_that_gives_it() {
-    let place = Place::new();
-    let role = format!("limited_{}", place.database.name());
-    let name = place.database.name();
-    place
+    let target = ImportSandbox::new();
+    let role = format!("limited_{}", target.database.name());
+    let name = target.database.name();
+    target
         .database
         .sql(&format!("create role \"{role}\" login; revoke temporary on database {name} from public"));
-    let url = place.database.url().replace("//postgres@", &format!("//{role}:hunter2@"));
+    let url = target.database.url().replace("//postgres@", &format!("//{role}:hunter2@"));
     let mut granted = Vec::new();
     let mut import_with_grants = |months: &[&str]| loop {
-        let answer = place.import_into(&url, &[], &place.files(&["eurusd"], months));
+        let answer = target.import_into(&url, &[], &target.files(&["eurusd"], months));
         assert!(!answer.stderr.contains("hunter2"), "{answer}");
         if answer.status.success() {
             return;
@@ -426,12 +431,12 @@ fn a_missing_right_is_told_with_the_grant_that_gives_it() {
         let answer = answer.exits(1);
         let grant = grant_in(&answer);
         assert!(!granted.contains(&grant), "{grant} is not enough\n{answer}");
-        place.database.sql(&grant);
+        target.database.sql(&grant);
         granted.push(grant);
     };
     import_with_grants(&MONTHS[..1]);
     for table in ["rollfit_bases", "m1_eurusd", "bqx_eurusd"] {
-        place.database.sql(&format!("alter table {table} owner to postgres"));
+        target.database.sql(&format!("alter table {table} owner to postgres"));
     }
     import_with_grants(&MONTHS[..2]);
     let on =
@@ -444,30 +449,30 @@ fn a_missing_right_is_told_with_the_grant_that_gives_it() {
         format!("GRANT TEMPORARY ON DATABASE \"{name}\" TO \"{role}\""),
     ];
     assert_eq!(granted, wanted);
-    place.database.sql(&format!("drop owned by \"{role}\"; drop role \"{role}\""));
+    target.database.sql(&format!("drop owned by \"{role}\"; drop role \"{role}\""));
 }
 
 #[test]
 fn tables_that_no_import_wrote_are_not_added_to() {
     for table in ["m1_eurusd", "bqx_eurusd"] {
-        let place = Place::new();
-        place.database.sql(
+        let target = ImportSandbox::new();
+        target.database.sql(
             "create table m1_eurusd (time timestamp primary key, close numeric, rate_index numeric);
              create table bqx_eurusd (ts_utc timestamptz primary key, w15_bqx_return numeric)",
         );
-        place.database.sql(&format!("insert into {table} values ('2016-01-01', 1)"));
-        let files = place.files(&["eurusd"], &MONTHS[..1]);
+        target.database.sql(&format!("insert into {table} values ('2016-01-01', 1)"));
+        let files = target.files(&["eurusd"], &MONTHS[..1]);
         let sentence = "was not written by an import, which therefore cannot add to its table";
-        place.import(&[], &files).exits(1).says(&[&format!("public.{table} {sentence}")]);
-        assert_eq!(place.database.one::<i64>(&format!("select count(*) from {table}")), 1);
-        place.database.sql(&format!("delete from {table}"));
-        place.import(&[], &files).exits(0);
+        target.import(&[], &files).exits(1).says(&[&format!("public.{table} {sentence}")]);
+        assert_eq!(target.database.one::<i64>(&format!("select count(*) from {table}")), 1);
+        target.database.sql(&format!("delete from {table}"));
+        target.import(&[], &files).exits(0);
     }
 }
 
 #[test]
 fn a_key_whose_tables_were_dropped_or_emptied_begins_anew() {
-    let fresh = Place::new();
+    let fresh = ImportSandbox::new();
     fresh.import(&[], &fresh.files(&["eurusd"], &MONTHS[..1])).exits(0);
     let wanted = fresh.tables("eurusd");
     let statements = [
@@ -477,50 +482,50 @@ fn a_key_whose_tables_were_dropped_or_emptied_begins_anew() {
         "drop table bqx_eurusd",
     ];
     for statement in statements {
-        let place = Place::new();
+        let target = ImportSandbox::new();
         let loses_its_bars = statement.contains("m1_");
         let first = if loses_its_bars { &MONTHS[1..2] } else { &MONTHS[..1] };
-        place.import(&[], &place.files(&["eurusd"], first)).exits(0);
-        place.database.sql(statement);
-        place.import(&[], &place.files(&["eurusd"], &MONTHS[..1])).exits(0);
-        assert!(place.tables("eurusd") == wanted, "{statement}");
+        target.import(&[], &target.files(&["eurusd"], first)).exits(0);
+        target.database.sql(statement);
+        target.import(&[], &target.files(&["eurusd"], &MONTHS[..1])).exits(0);
+        assert!(target.tables("eurusd") == wanted, "{statement}");
     }
 }
 
 #[test]
 fn a_pooler_and_what_a_killed_import_left_on_its_connection_are_no_matter() {
-    let place = Place::new();
-    let pooler = Pooler::before(place.database.server(), 1);
-    let url = pooler.url(place.database.name());
-    let files = place.files(&["eurusd"], &MONTHS[..2]);
-    let mut command = place.sandbox.command(&arguments(&url, &[], &files));
+    let target = ImportSandbox::new();
+    let pooler = Pooler::before(target.database.server(), 1);
+    let url = pooler.url(target.database.name());
+    let files = target.files(&["eurusd"], &MONTHS[..2]);
+    let mut command = target.sandbox.command(&arguments(&url, &[], &files));
     let killed = command.env("ROLLFIT_FAILPOINT", "import-copying:KILL:2").output().unwrap();
     assert_eq!(killed.status.code(), None);
     for files in [&files[..1], &files, &files] {
-        place.import_into(&url, &[], files).exits(0);
+        target.import_into(&url, &[], files).exits(0);
     }
-    let fresh = Place::new();
+    let fresh = ImportSandbox::new();
     fresh.import(&[], &files).exits(0);
-    assert!(place.tables("eurusd") == fresh.tables("eurusd"));
+    assert!(target.tables("eurusd") == fresh.tables("eurusd"));
 }
 
 #[test]
 fn columns_as_found_are_written_as_they_are() {
-    let place = Place::new();
-    place.database.sql(
+    let target = ImportSandbox::new();
+    target.database.sql(
         "create table m1_eurusd (rate_index numeric(12, 4), note text default 'n', close numeric, \"time\" timestamptz primary key);
          create table bqx_eurusd (ts_utc timestamp primary key, w15_bqx_return real)",
     );
-    let files = place.files(&["eurusd"], &MONTHS[..2]);
-    place.import(&[], &files[..1]).exits(0);
-    place.import(&[], &files).exits(0);
-    let before = place.versions();
-    place.import(&[], &files).exits(0);
-    assert!(place.versions() == before, "a rounded value is not the one that was imported");
-    let fresh = Place::new();
+    let files = target.files(&["eurusd"], &MONTHS[..2]);
+    target.import(&[], &files[..1]).exits(0);
+    target.import(&[], &files).exits(0);
+    let before = target.versions();
+    target.import(&[], &files).exits(0);
+    assert!(target.versions() == before, "a rounded value is not the one that was imported");
+    let fresh = ImportSandbox::new();
     fresh.import(&[], &files).exits(0);
     let [m1, bqx] = fresh.tables("eurusd");
-    let [ours, our_bqx] = place.tables("eurusd");
+    let [ours, our_bqx] = target.tables("eurusd");
     assert_eq!((ours.len(), our_bqx.len()), (m1.len(), bqx.len()));
     for (ours, wanted) in ours.iter().zip(&m1) {
         assert_eq!((ours.0, ours.1[0]), (wanted.0, wanted.1[0]));
@@ -530,7 +535,7 @@ fn columns_as_found_are_written_as_they_are() {
         assert_eq!(f64::from_bits(ours.1[0]) as f32, f64::from_bits(wanted.1[0]) as f32);
     }
     assert_eq!(
-        place.database.one::<i64>("select count(*) from m1_eurusd where note = 'n'") as usize,
+        target.database.one::<i64>("select count(*) from m1_eurusd where note = 'n'") as usize,
         m1.len()
     );
 }
@@ -547,53 +552,53 @@ fn a_table_that_cannot_hold_what_belongs_there_is_told_with_what_to_alter() {
         ("(\"time\" timestamp, close float8, rate_index float8)", "PRIMARY KEY (time)"),
     ];
     for (columns, said) in refused {
-        let place = Place::new();
-        place.database.sql(&format!("create table m1_eurusd {columns}"));
-        let files = place.files(&["eurusd"], &MONTHS[..2]);
-        let first = place.import(&[], &files[..1]);
+        let target = ImportSandbox::new();
+        target.database.sql(&format!("create table m1_eurusd {columns}"));
+        let files = target.files(&["eurusd"], &MONTHS[..2]);
+        let first = target.import(&[], &files[..1]);
         // A key is missed only when there are rows to add to.
-        let told = if first.status.success() { place.import(&[], &files) } else { first };
+        let told = if first.status.success() { target.import(&[], &files) } else { first };
         told.exits(1).says(&["public.m1_eurusd", said]);
     }
 }
 
 #[test]
 fn features_from_these_sources_are_those_from_a_store_of_files() {
-    let place = Place::new();
-    let files = place.files(&KEYS, &MONTHS[..3]);
-    place.import(&[], &files).exits(0);
-    place.import_into("parquet:fx", &[], &files).exits(0);
+    let target = ImportSandbox::new();
+    let files = target.files(&KEYS, &MONTHS[..3]);
+    target.import(&[], &files).exits(0);
+    target.import_into("parquet:fx", &[], &files).exits(0);
     let wanted = config(&KEYS, MONTHS[0], MONTHS[2]);
-    place.sandbox.write("rollfit.toml", &wanted);
-    place.sandbox.run(&["run", "--quiet"]).exits(0);
-    let wanted = features(&place.sandbox.path("fx"));
+    target.sandbox.write("rollfit.toml", &wanted);
+    target.sandbox.run(&["run", "--quiet"]).exits(0);
+    let wanted = features(&target.sandbox.path("fx"));
 
-    let stores = format!("[source]\nurl = {:?}\n\n[sink]\nurl = \"parquet:ours\"\n", place.database.url());
+    let stores = format!("[source]\nurl = {:?}\n\n[sink]\nurl = \"parquet:ours\"\n", target.database.url());
     let text = config(&KEYS, MONTHS[0], MONTHS[2]).replace("[store]\nurl = \"parquet:fx\"\n", &stores);
-    place.sandbox.write("rollfit.toml", text);
-    std::fs::create_dir(place.sandbox.path("ours")).unwrap();
-    place.sandbox.run(&["run", "--quiet"]).exits(0);
-    let differences = wanted.differences(&features(&place.sandbox.path("ours")));
+    target.sandbox.write("rollfit.toml", text);
+    std::fs::create_dir(target.sandbox.path("ours")).unwrap();
+    target.sandbox.run(&["run", "--quiet"]).exits(0);
+    let differences = wanted.differences(&features(&target.sandbox.path("ours")));
     assert!(differences.is_empty(), "{differences:?}");
 }
 
 fn features(store: &Path) -> Tree {
-    Tree::of(&store.join("features"))
+    Tree::read(&store.join("features"))
 }
 
 #[test]
 fn a_place_that_makes_no_sense_is_told_by_its_exit_code_and_without_the_password() {
-    let place = Place::new();
-    let files = place.files(&["eurusd"], &MONTHS[..1]);
+    let target = ImportSandbox::new();
+    let files = target.files(&["eurusd"], &MONTHS[..1]);
     let nobody = "postgres://me:hunter2@127.0.0.1:1/db";
     let cases = [
         ("parquet:fx", &["--schema", "s"][..], 2, "--schema"),
         ("postgres://me:hunter2@[oops/db", &[], 2, "[::1]"),
         (nobody, &[], 3, "127.0.0.1:1"),
-        (&place.database.url(), &["--schema", "absent"], 2, "CREATE SCHEMA \"absent\""),
+        (&target.database.url(), &["--schema", "absent"], 2, "CREATE SCHEMA \"absent\""),
     ];
     for (url, options, exit, said) in cases {
-        let answer = place.import_into(url, options, &files).exits(exit).says(&[said]);
+        let answer = target.import_into(url, options, &files).exits(exit).says(&[said]);
         assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("hunter2"), "{answer}");
     }
 }

@@ -21,13 +21,14 @@ mod import;
 mod import_found;
 mod isolation;
 mod kill;
+mod monitor_session;
+mod network_conditions;
 mod opened;
 mod outages;
 mod passed_over;
 mod placement;
 mod pooler;
 mod printed;
-mod probe_session;
 mod programs;
 mod proxy;
 mod readers;
@@ -47,7 +48,6 @@ mod tls;
 mod triggers_found;
 mod two_runners;
 mod watchdog;
-mod weather;
 mod workload;
 
 #[allow(dead_code)] // What only the other tests use.

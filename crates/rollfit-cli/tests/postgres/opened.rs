@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Spec;
 use rollfit_job::store::Purpose;
 use rollfit_job::store::{Claim, FeatureTile, Sink, Slot, Write};
 use rollfit_job::watch::StoreSample;
@@ -18,12 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An open store, whose sessions have a name that no other test's have.
 pub(crate) struct Opened {
-    pub(crate) spec: Spec,
+    pub(crate) config: JobConfig,
     pub(crate) store: PostgresStore,
 }
 
 impl Opened {
-    pub(crate) fn of(workload: &Workload<'_>) -> Self {
+    pub(crate) fn open(workload: &Workload<'_>) -> Self {
         Self::at(workload, &workload.database.url(), &[])
     }
 
@@ -45,9 +45,9 @@ impl Opened {
         let text = std::fs::read_to_string(workload.sandbox.path("rollfit.toml")).unwrap();
         let variables = settings.iter().copied().chain([("STORE__URL", url.as_str())]);
         let variables = variables.map(|(name, value)| (format!("ROLLFIT_{name}"), value.to_owned()));
-        let spec = Spec::parse(&text, variables).unwrap();
-        let store = PostgresStore::open(&spec.sink.place, &spec, purpose).unwrap();
-        Self { spec, store }
+        let config = JobConfig::parse(&text, variables).unwrap();
+        let store = PostgresStore::open(&config.sink.store, &config, purpose).unwrap();
+        Self { config, store }
     }
 
     pub(crate) fn claim(&self, partition: &Partition) -> Box<dyn Slot + '_> {
@@ -61,7 +61,7 @@ impl Opened {
     pub(crate) fn write(&self, slot: &mut dyn Slot, partition: &Partition, rows: i64) {
         let start_us = partition.period.span_us().start;
         let instants_us: Vec<i64> = (0..rows).map(|row| start_us + row * 60_000_000).collect();
-        let values = vec![0.5; instants_us.len() * self.spec.series[0].columns.len()];
+        let values = vec![0.5; instants_us.len() * self.config.series[0].columns.len()];
         slot.write(FeatureTile { instants_us: &instants_us, first_column: 0, values: &values }).unwrap();
     }
 }

@@ -15,7 +15,7 @@ use rustix::net::sockopt::set_socket_linger;
 
 use crate::faults::{Fault, Strike, Trap, When};
 use crate::frames::{Frames, Statements};
-use crate::weather::Weather;
+use crate::network_conditions::NetworkConditions;
 
 /// How long a test waits for a fault to strike before it says that it never did.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -30,14 +30,14 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// One before a server's or a pooler's socket.
     pub(crate) fn before(socket: &Path) -> Self {
-        Self::in_weather(socket, Weather::default())
+        Self::with_conditions(socket, NetworkConditions::default())
     }
 
     /// One that is slow.
-    pub(crate) fn in_weather(socket: &Path, weather: Weather) -> Self {
+    pub(crate) fn with_conditions(socket: &Path, conditions: NetworkConditions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let network = Arc::new(Network::to(socket, weather));
+        let network = Arc::new(Network::to(socket, conditions));
         let accepting = Arc::clone(&network);
         let listener = std::thread::spawn(move || accept(&accepting, &listener));
         Self { port, network, listener: Some(listener) }
@@ -155,14 +155,14 @@ impl State {
 /// All connections of a proxy.
 struct Network {
     socket: PathBuf,
-    weather: Weather,
+    conditions: NetworkConditions,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Network {
-    fn to(socket: &Path, weather: Weather) -> Self {
-        Self { socket: socket.to_owned(), weather, state: Mutex::default(), changed: Condvar::new() }
+    fn to(socket: &Path, conditions: NetworkConditions) -> Self {
+        Self { socket: socket.to_owned(), conditions, state: Mutex::default(), changed: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -197,7 +197,7 @@ impl Network {
                 let _ = (&client).write_all(b"N");
                 continue;
             }
-            self.weather.delay(&frame);
+            self.conditions.delay(&frame);
             let statement = statements.run_by(&frame);
             let strike = |trap: &mut Trap| trap.on_message(id, &frame, statement.as_deref());
             if self.carry(id, &frame.bytes, &mut server, strike).is_none() {

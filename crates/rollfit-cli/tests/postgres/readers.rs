@@ -19,17 +19,9 @@ fn both(client: &mut impl postgres::GenericClient) -> [String; 2] {
     [row.get(0), row.get(1)]
 }
 
-/// A workload that is done and has to be done again.
-fn changed() -> Workload<'static> {
-    let workload = Workload::small();
-    workload.done();
-    workload.change_sources();
-    workload
-}
-
 #[test]
 fn a_transaction_that_began_before_sees_the_old_rows_of_both_tables_to_its_end() {
-    let workload = changed();
+    let workload = Workload::changed();
     let mut client = workload.database.connect();
     let old = both(&mut client);
     let mut reader =
@@ -45,7 +37,7 @@ fn a_transaction_that_began_before_sees_the_old_rows_of_both_tables_to_its_end()
 
 #[test]
 fn a_reader_that_keeps_the_tables_open_does_not_hold_up_a_replacement() {
-    let workload = changed();
+    let workload = Workload::changed();
     let mut client = workload.database.connect();
     let mut reader = client.transaction().unwrap();
     let portals = ["rate", "bqx"].map(|series| {
@@ -79,7 +71,7 @@ fn read_until(workload: &Workload<'_>, stop: &AtomicBool, seen: &[[String; 2]; 2
 
 #[test]
 fn readers_who_come_meanwhile_wait_for_no_lock_and_see_all_of_the_old_or_all_of_the_new() {
-    let workload = changed();
+    let workload = Workload::changed();
     let old = both(&mut workload.database.connect());
     workload.done();
     let seen = [old, both(&mut workload.database.connect())];
@@ -101,7 +93,7 @@ fn readers_who_come_meanwhile_wait_for_no_lock_and_see_all_of_the_old_or_all_of_
 
 #[test]
 fn a_reader_sees_the_old_rows_until_the_commit() {
-    let workload = changed();
+    let workload = Workload::changed();
     let old = both(&mut workload.database.connect());
     for moment in ["deleted", "between-tables", "receipt-written"] {
         let stopped = workload.stopped_at(moment, &[], &["--only", "eurusd:2017-01"]);

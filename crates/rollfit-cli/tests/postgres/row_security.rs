@@ -31,11 +31,11 @@ fn enable(workload: &Workload<'_>, table: &str) {
 /// Checks that nothing reads the store, for the reason that `words` say.
 #[track_caller]
 fn is_refused(workload: &Workload<'_>, words: &[&str]) {
-    let before = Contents::of(&workload.database);
+    let before = Contents::from_database(&workload.database);
     for command in ["run", "plan", "doctor"] {
         workload.run(&[command]).exits(1).says(words).says(&["row-level security", "BYPASSRLS"]);
     }
-    assert_eq!(Contents::of(&workload.database), before);
+    assert_eq!(Contents::from_database(&workload.database), before);
 }
 
 #[test]
@@ -101,12 +101,12 @@ fn a_table_of_which_policies_may_hide_rows_is_never_written() {
     enable(&workload, table);
     workload.database.sql(&format!("create policy early on {table} using (ts_utc < '2017-01-16')"));
     is_refused(&workload, &[table, "\"early\"", "in [sink] or [store]"]);
-    let before = Contents::of(&workload.database);
+    let before = Contents::from_database(&workload.database);
     for command in [&["run", "--replace", "definition-changed"][..], &["drop", "eurusd:2017-01"]] {
         workload.run_with(&[ACCEPTED], command).exits(1).says(&["would stay beside", "USING (true)"]);
     }
     workload.run_with(&[ACCEPTED], &["doctor"]).exits(1).says(&["would stay beside"]);
-    assert_eq!(Contents::of(&workload.database), before);
+    assert_eq!(Contents::from_database(&workload.database), before);
     // A policy that hides nothing does no harm.
     workload
         .database

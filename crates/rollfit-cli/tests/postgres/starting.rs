@@ -66,7 +66,7 @@ fn a_server_without_room_is_waited_for_and_in_the_end_unreachable() {
     workload.run(&["plan"]).exits(3).says(&[WAITS, "too many connections"]);
     assert!(started.elapsed() >= Duration::from_secs(8));
     let planning = workload.command(&[], &["plan"]);
-    let planning = std::thread::spawn(move || crate::sandbox::Answer::of(planning));
+    let planning = std::thread::spawn(move || crate::sandbox::Answer::from_command(planning));
     std::thread::sleep(Duration::from_millis(300));
     workload.database.sql(&format!("alter role {role} connection limit 5"));
     planning.join().unwrap().exits(0).says(&[WAITS]);

@@ -74,7 +74,7 @@ fn run_as_loader(workload: &Workload<'_>, variables: &[(&str, &str)]) -> Answer 
         workload.command(&[("ROLLFIT_STORE__URL", url.as_str())], &["run", "--log-format", "json"]);
     command.envs(variables.iter().copied()).args(["--metrics-file", "state/prom", "--trace", "state/trace"]);
     fs::create_dir_all(workload.sandbox.path("state")).unwrap();
-    let answer = Answer::of(command);
+    let answer = Answer::from_command(command);
     assert!(!answer.to_string().contains(SECRET), "{answer}");
     let told = walk(&workload.sandbox.path("state"));
     for path in told.iter().filter(|path| path.is_file()) {

@@ -16,10 +16,10 @@ fn done() -> Workload<'static> {
 /// Runs commands that fail, say so with these words, and change nothing.
 #[track_caller]
 fn fail_and_change_nothing(workload: &Workload<'_>, commands: &[&[&str]], words: &[&str]) {
-    let before = Contents::of(&workload.database);
+    let before = Contents::from_database(&workload.database);
     for arguments in commands {
         workload.run(arguments).exits(1).says(words);
-        assert_eq!(Contents::of(&workload.database).differences(&before), Vec::<String>::new());
+        assert_eq!(Contents::from_database(&workload.database).differences(&before), Vec::<String>::new());
     }
 }
 

@@ -56,21 +56,13 @@ fn old_job(workload: &Workload<'_>, statement: &str) -> Client {
     session
 }
 
-/// A workload that is done and has to be done again.
-fn changed() -> Workload<'static> {
-    let workload = Workload::small();
-    workload.done();
-    workload.change_sources();
-    workload
-}
-
 #[test]
 fn a_table_in_the_hands_of_another_job_is_waited_for_while_the_others_are_done() {
     for statement in [
         "delete from reg_rate_eurusd_2017_01",
         "insert into reg_bqx_eurusd_2017_01 values ('2017-01-09 01:23:45')",
     ] {
-        let workload = changed();
+        let workload = Workload::changed();
         let mut job = old_job(&workload, statement);
         let mut running = workload.start(&[], &[]);
         let told = running.wait_for_stage("held");
@@ -84,7 +76,7 @@ fn a_table_in_the_hands_of_another_job_is_waited_for_while_the_others_are_done()
 
 #[test]
 fn whoever_holds_a_partition_for_longer_is_named() {
-    let workload = changed();
+    let workload = Workload::changed();
     let mut job = old_job(&workload, "delete from reg_bqx_eurusd_2017_01");
     let query =
         "select pg_backend_pid(), to_char(now() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')";
@@ -106,7 +98,7 @@ fn whoever_holds_a_partition_for_longer_is_named() {
 
 #[test]
 fn a_job_of_somebody_else_is_never_ended_however_long_it_stands_still() {
-    let workload = changed();
+    let workload = Workload::changed();
     let mut job = old_job(&workload, "delete from reg_bqx_eurusd_2017_01");
     let variables = [&IMPATIENT[..], &[("ROLLFIT_RUN__LOCK_WAIT_S", "4")]].concat();
     workload.run_with(&variables, &["run"]).exits(1).says(&["the old job"]);

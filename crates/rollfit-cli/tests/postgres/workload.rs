@@ -51,6 +51,14 @@ impl Workload<'static> {
     pub(crate) fn wide() -> Self {
         Self::on(shared(), WIDE)
     }
+
+    /// A small one that is done and has to be done again.
+    pub(crate) fn changed() -> Self {
+        let workload = Self::small();
+        workload.done();
+        workload.change_sources();
+        workload
+    }
 }
 
 impl<'server> Workload<'server> {

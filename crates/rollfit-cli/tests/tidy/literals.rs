@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Group, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItemFn, ItemFn, ItemMod, Lit, LitStr, Macro};
 
@@ -12,15 +12,39 @@ use crate::source::{SourceFile, is_test};
 /// The string literals of each crate.
 pub(crate) fn by_crate() -> BTreeMap<String, BTreeSet<String>> {
     let mut crates: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for file in SourceFile::read_all().into_iter().filter(SourceFile::is_source) {
-        let is_for_tests = file.path.ends_with("/tests.rs") || file.crate_name() == "rollfit-testkit";
-        if !is_for_tests {
+    let files: Vec<(SourceFile, syn::File)> = SourceFile::read_all()
+        .into_iter()
+        .filter(|file| file.is_source() && file.crate_name() != "rollfit-testkit")
+        .map(|file| {
+            let syntax = file.parse();
+            (file, syntax)
+        })
+        .collect();
+    let for_tests: Vec<String> =
+        files.iter().flat_map(|(file, syntax)| modules_for_tests(&file.path, syntax)).collect();
+    for (file, syntax) in files {
+        let stem = file.path.trim_end_matches(".rs");
+        if !for_tests.iter().any(|module| stem == module || stem.starts_with(&format!("{module}/"))) {
             let mut literals = Literals::default();
-            literals.visit_file(&file.parse());
+            literals.visit_file(&syntax);
             crates.entry(file.crate_name().to_owned()).or_default().extend(literals.0);
         }
     }
     crates
+}
+
+/// The paths, without `.rs`, of the modules that the file at `path` has for its tests alone.
+fn modules_for_tests(path: &str, syntax: &syn::File) -> Vec<String> {
+    let stem = path.trim_end_matches(".rs");
+    let dir = match stem.rsplit_once('/') {
+        Some((dir, "mod" | "lib" | "main")) => dir,
+        _ => stem,
+    };
+    let modules = syntax.items.iter().filter_map(|item| match item {
+        syn::Item::Mod(module) if module.content.is_none() && is_test(&module.attrs) => Some(module),
+        _ => None,
+    });
+    modules.map(|module| format!("{dir}/{}", module.ident)).collect()
 }
 
 #[derive(Default)]
@@ -31,6 +55,7 @@ impl Literals {
     fn add_tokens(&mut self, tokens: TokenStream) {
         for token in tokens {
             match token {
+                TokenTree::Group(group) if is_documentation(&group) => {}
                 TokenTree::Group(group) => self.add_tokens(group.stream()),
                 TokenTree::Literal(literal) => {
                     if let Lit::Str(text) = Lit::new(literal) {
@@ -41,6 +66,11 @@ impl Literals {
             }
         }
     }
+}
+
+/// Whether a group is that of `#[doc = "..."]`, which a comment within a macro is.
+fn is_documentation(group: &Group) -> bool {
+    matches!(group.stream().into_iter().next(), Some(TokenTree::Ident(name)) if name == "doc")
 }
 
 impl<'ast> Visit<'ast> for Literals {

@@ -23,8 +23,37 @@ fn has_words(text: &str) -> bool {
 
 /// Whether it begins like a statement or a clause of SQL.
 fn is_sql(text: &str) -> bool {
-    let first = text.trim_start().split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    first.len() > 1
-        && first.chars().all(|c| c.is_ascii_uppercase())
-        && !["JSON", "TOML", "SQL", "TLS"].contains(&first)
+    const WORDS: [&str; 29] = [
+        "ALTER",
+        "AND",
+        "ANALYZE",
+        "BEGIN",
+        "CASE",
+        "CLOSE",
+        "COPY",
+        "CREATE",
+        "DECLARE",
+        "DELETE",
+        "DROP",
+        "FETCH",
+        "FOR",
+        "FROM",
+        "GRANT",
+        "INSERT",
+        "JOIN",
+        "LEFT",
+        "LOCK",
+        "ORDER",
+        "PARTITION",
+        "SELECT",
+        "SET",
+        "SHOW",
+        "TABLE",
+        "UNION",
+        "UPDATE",
+        "WHERE",
+        "WITH",
+    ];
+    let first = text.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty());
+    first.is_some_and(|first| WORDS.contains(&first))
 }

@@ -78,7 +78,7 @@ fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
 }
 
 /// The end of a file.
-struct End {
+struct FileTail {
     /// The bytes that the file has before the footer.
     body_bytes: u64,
     footer: Vec<u8>,
@@ -86,7 +86,7 @@ struct End {
     last: Vec<u8>,
 }
 
-fn read_end(bytes: &FileBytes) -> Result<End, FileFault> {
+fn read_end(bytes: &FileBytes) -> Result<FileTail, FileFault> {
     let whole = bytes.len();
     let last_bytes = usize::try_from(whole).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
     let mut last = vec![0; last_bytes];
@@ -110,7 +110,7 @@ fn read_end(bytes: &FileBytes) -> Result<End, FileFault> {
             footer
         }
     };
-    Ok(End { body_bytes, footer, last })
+    Ok(FileTail { body_bytes, footer, last })
 }
 
 /// A file whose `last` bytes name the checksums of rollfit was written by rollfit.
@@ -131,7 +131,7 @@ fn fill(bytes: &FileBytes, buffer: &mut [u8], offset: u64) -> Result<(), FileFau
 
 /// Whose file it is. The checksums count where rollfit is named as its writer and either the length of the body or the
 /// footer is as they say: a tool that writes the file anew keeps neither.
-fn integrity(metadata: &ParquetMetaData, end: &End) -> Result<Integrity, FileFault> {
+fn integrity(metadata: &ParquetMetaData, end: &FileTail) -> Result<Integrity, FileFault> {
     if metadata.file_metadata().created_by() != Some(CREATED_BY) {
         return Ok(Integrity::Foreign);
     }

@@ -8,12 +8,12 @@ use rollfit::{Fit, Metric};
 
 use super::tally::{Cell, Compared, MatchedRows, Tally};
 use crate::Job;
+use crate::config::JobConfig;
 use crate::features::{Checksum, FeatureEngine};
 use crate::panel::Panel;
 use crate::receipt::{NoValue, Stored};
-use crate::sample::Sample;
-use crate::spec::Spec;
-use crate::stop::Stop;
+use crate::row_sample::RowSample;
+use crate::stop_signal::StopSignal;
 use crate::store::{FeatureReader, FeatureTile, Rounding, StoreError};
 use crate::verify::Position;
 
@@ -24,12 +24,12 @@ pub(crate) fn compare_rows(
     panel: &Panel,
     sample: Option<usize>,
     reader: &mut dyn FeatureReader,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> Result<(Compared, Stored), StoreError> {
-    let groups = job.sink.grouping().groups(job.spec.series.len());
-    let sample = Sample::new(panel.rows(), sample);
-    let mut comparison = Comparison::new(job.spec, groups, panel, sample, reader.rounding());
-    while !stop.is_wanted()
+    let groups = job.sink.grouping().groups(job.config.series.len());
+    let sample = RowSample::new(panel.rows(), sample);
+    let mut comparison = Comparison::new(job.config, groups, panel, sample, reader.rounding());
+    while !stop.requested()
         && let Some(stored) = reader.next_tile()?
     {
         comparison.add(stored);
@@ -39,12 +39,12 @@ pub(crate) fn compare_rows(
 
 impl MatchedRows {
     /// Finds the row of the panel for each stored row.
-    fn pair(&mut self, stored_us: &[i64], panel_us: &[i64], next: &mut usize) -> Vec<Pair> {
+    fn pair(&mut self, stored_us: &[i64], panel_us: &[i64], next: &mut usize) -> Vec<RowPair> {
         let mut pairs = Vec::with_capacity(stored_us.len());
         for (stored, &instant_us) in stored_us.iter().enumerate() {
             self.skip(panel_us, next, |other_us| other_us < instant_us);
             if panel_us.get(*next) == Some(&instant_us) {
-                pairs.push(Pair { stored, computed: *next });
+                pairs.push(RowPair { stored, computed: *next });
                 self.both += 1;
                 *next += 1;
             } else {
@@ -69,18 +69,18 @@ impl MatchedRows {
 
 /// A row of a stored tile, and the row of the panel that has its instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pair {
+struct RowPair {
     stored: usize,
     computed: usize,
 }
 
 /// The comparison of one partition, a stored tile at a time.
 struct Comparison<'a> {
-    spec: &'a Spec,
+    config: &'a JobConfig,
     panel: &'a Panel,
     engine: FeatureEngine,
     rounding: Option<Arc<dyn Rounding>>,
-    sample: Sample,
+    sample: RowSample,
     /// Where in the panel the rows of each group are looked for.
     next: Vec<usize>,
     position: Position,
@@ -91,24 +91,24 @@ struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     fn new(
-        spec: &'a Spec,
+        config: &'a JobConfig,
         groups: Vec<Range<usize>>,
         panel: &'a Panel,
-        sample: Sample,
+        sample: RowSample,
         rounding: Option<Arc<dyn Rounding>>,
     ) -> Self {
         let next = vec![panel.lookback_rows; groups.len()];
         let rows_of = |series| MatchedRows { series, ..MatchedRows::default() };
-        let columns = vec![Tally::default(); spec.feature_count()];
+        let columns = vec![Tally::default(); config.feature_count()];
         Self {
-            spec,
+            config,
             panel,
-            engine: FeatureEngine::new(spec),
+            engine: FeatureEngine::new(config),
             rounding,
             sample,
             next,
             position: Position::default(),
-            checksum: Checksum::new(spec.feature_count()),
+            checksum: Checksum::new(config.feature_count()),
             no_value: NoValue::default(),
             compared: Compared { tables: groups.into_iter().map(rows_of).collect(), columns },
         }
@@ -116,26 +116,26 @@ impl<'a> Comparison<'a> {
 
     fn add(&mut self, stored: FeatureTile<'_>) {
         self.checksum.add(self.position.advance(stored), stored);
-        let series = self.spec.series_of(stored.first_column, stored.columns().count());
+        let series = self.config.series_of(stored.first_column, stored.columns().count());
         let tables = &mut self.compared.tables;
         let Some(at) = tables.iter().position(|table| table.series == series) else { return };
         let mut pairs = tables[at].pair(stored.instants_us, &self.panel.instants_us, &mut self.next[at]);
         pairs.retain(|pair| self.sample.has(self.row_of(pair)));
         let tile_rows = self.engine.tile_rows();
-        let tile_of = |pair: &Pair| self.row_of(pair) / tile_rows;
-        let tiles: Vec<&[Pair]> = pairs.chunk_by(|one, other| tile_of(one) == tile_of(other)).collect();
+        let tile_of = |pair: &RowPair| self.row_of(pair) / tile_rows;
+        let tiles: Vec<&[RowPair]> = pairs.chunk_by(|one, other| tile_of(one) == tile_of(other)).collect();
         for pairs in tiles {
             self.judge(stored, pairs, series.clone());
         }
     }
 
     /// The row of the partition.
-    fn row_of(&self, pair: &Pair) -> usize {
+    fn row_of(&self, pair: &RowPair) -> usize {
         pair.computed - self.panel.lookback_rows
     }
 
     /// Computes what lies between the first and the last of `pairs`, and judges the stored values of all of them.
-    fn judge(&mut self, stored: FeatureTile<'_>, pairs: &[Pair], group: Range<usize>) {
+    fn judge(&mut self, stored: FeatureTile<'_>, pairs: &[RowPair], group: Range<usize>) {
         let (Some(first), Some(last)) = (pairs.first(), pairs.last()) else { return };
         let rows = first.computed..last.computed + 1;
         let rounding = self.rounding.as_deref();
@@ -146,8 +146,8 @@ impl<'a> Comparison<'a> {
             Block { panel: self.panel, engine: &self.engine, computed, stored, rows, pairs, rounding };
         let mut column = 0;
         for series in group {
-            let metrics = &self.spec.series[series].metrics;
-            for (window, labelled) in self.spec.series[series].windows.iter().enumerate() {
+            let metrics = &self.config.series[series].metrics;
+            for (window, labelled) in self.config.series[series].windows.iter().enumerate() {
                 let tallies = &mut self.compared.columns[stored.first_column + column..][..metrics.len()];
                 block.judge_window(series, (window, labelled.window.rows()), column, metrics, tallies);
                 column += metrics.len();
@@ -177,7 +177,7 @@ struct Block<'a> {
     stored: FeatureTile<'a>,
     /// The rows of the panel that are computed.
     rows: Range<usize>,
-    pairs: &'a [Pair],
+    pairs: &'a [RowPair],
     rounding: Option<&'a dyn Rounding>,
 }
 
@@ -207,7 +207,7 @@ impl Block<'_> {
     }
 
     /// The cell of a column of the tiles, not judged yet.
-    fn cell(&self, pair: Pair, column: usize) -> Cell {
+    fn cell(&self, pair: RowPair, column: usize) -> Cell {
         Cell {
             instant_us: self.stored.instants_us[pair.stored],
             computed: self.computed.values[column * self.rows.len() + pair.computed - self.rows.start],
@@ -225,20 +225,20 @@ impl Block<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::EXAMPLE;
+    use crate::config::EXAMPLE;
     use crate::store::Grouping;
 
     const ROWS: usize = 1500;
 
     /// Rows of one group, as they are stored.
-    struct Table {
+    struct GroupTable {
         first_column: usize,
         instants_us: Vec<i64>,
         columns: Vec<Vec<f64>>,
     }
 
-    fn spec() -> Spec {
-        Spec::parse(EXAMPLE, []).unwrap()
+    fn config() -> JobConfig {
+        JobConfig::parse(EXAMPLE, []).unwrap()
     }
 
     fn panel() -> Panel {
@@ -255,29 +255,29 @@ mod tests {
     }
 
     /// What the kernel gives, a table a series.
-    fn tables(spec: &Spec, panel: &Panel) -> Vec<Table> {
-        let mut tables: Vec<Table> = Vec::new();
+    fn tables(config: &JobConfig, panel: &Panel) -> Vec<GroupTable> {
+        let mut tables: Vec<GroupTable> = Vec::new();
         let take = |tile: FeatureTile<'_>| {
             if tables.last().is_none_or(|table| table.first_column != tile.first_column) {
                 let columns = vec![Vec::new(); tile.columns().count()];
-                tables.push(Table { first_column: tile.first_column, instants_us: Vec::new(), columns });
+                tables.push(GroupTable { first_column: tile.first_column, instants_us: Vec::new(), columns });
             }
             let table = tables.last_mut().unwrap();
             table.instants_us.extend(tile.instants_us);
             table.columns.iter_mut().zip(tile.columns()).for_each(|(all, more)| all.extend(more));
             Ok::<(), ()>(())
         };
-        FeatureEngine::new(spec).compute(panel, Grouping::Apart, None, take).unwrap();
+        FeatureEngine::new(config).compute(panel, Grouping::Apart, None, take).unwrap();
         tables
     }
 
     /// Compares tables that a change was made to, some rows at a time.
-    fn compared(sample: Option<usize>, change: impl FnOnce(&mut [Table])) -> (Compared, Stored) {
-        let (spec, panel) = (spec(), panel());
-        let mut tables = tables(&spec, &panel);
+    fn compared(sample: Option<usize>, change: impl FnOnce(&mut [GroupTable])) -> (Compared, Stored) {
+        let (config, panel) = (config(), panel());
+        let mut tables = tables(&config, &panel);
         change(&mut tables);
-        let sample = Sample::new(ROWS, sample);
-        let mut comparison = Comparison::new(&spec, Grouping::Apart.groups(2), &panel, sample, None);
+        let sample = RowSample::new(ROWS, sample);
+        let mut comparison = Comparison::new(&config, Grouping::Apart.groups(2), &panel, sample, None);
         for table in &tables {
             for first in (0..table.instants_us.len()).step_by(700) {
                 let rows = first..table.instants_us.len().min(first + 700);
@@ -294,17 +294,18 @@ mod tests {
     }
 
     fn column(name: &str) -> usize {
-        spec().feature_names().position(|known| known == name).unwrap()
+        config().feature_names().position(|known| known == name).unwrap()
     }
 
     #[test]
     fn the_same_rows_are_clean_and_their_receipt_is_that_of_a_run() {
         let (compared, stored) = compared(None, |_| ());
-        let cells = (ROWS * spec().feature_count()) as u64;
-        assert!(compared.is_clean() && compared.differences(&spec()).is_empty());
+        let cells = (ROWS * config().feature_count()) as u64;
+        assert!(compared.is_clean() && compared.differences(&config()).is_empty());
         assert_eq!((compared.rows(), compared.total().bit_equal), (ROWS as u64, cells));
         let ignore = |_: FeatureTile<'_>| Ok::<(), ()>(());
-        let computed = FeatureEngine::new(&spec()).compute(&panel(), Grouping::Apart, None, ignore).unwrap();
+        let computed =
+            FeatureEngine::new(&config()).compute(&panel(), Grouping::Apart, None, ignore).unwrap();
         assert_eq!(stored, Stored { adopted: true, ..computed });
     }
 
@@ -316,7 +317,7 @@ mod tests {
         assert_eq!((rounded.columns[at].within, rounded.columns[at].bit_equal), (1, ROWS as u64 - 1));
         let (changed, _) = compared(None, |tables| tables[0].columns[at][900] += 1e-5);
         assert_eq!((changed.total().outside, changed.columns[at].outside), (1, 1));
-        let difference = &changed.differences(&spec())[0];
+        let difference = &changed.differences(&config())[0];
         assert!(difference.starts_with("prediction_idx_w30 at 1970-01-01T15:00:00Z: "), "{difference}");
         let worst = changed.columns[at].worst.unwrap();
         assert!(worst.distance > 1e5 && Some(worst) == changed.columns[at].first_outside);
@@ -355,7 +356,7 @@ mod tests {
         assert_eq!((rows.both, rows.stored_only, rows.computed_only), (1298, 2, 202));
         assert_eq!((rows.first_stored_only_us, rows.first_computed_only_us), (Some(0), Some(60_000_000)));
         assert_eq!(compared.total().outside, 0, "the rows on both sides are the same");
-        let differences = compared.differences(&spec());
+        let differences = compared.differences(&config());
         assert!(differences[0].contains("series bqx: 2 rows are only stored"), "{differences:?}");
     }
 

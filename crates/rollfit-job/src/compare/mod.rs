@@ -2,7 +2,7 @@
 //! their instants, and each stored value is held against the range that another program's rounding explains, see
 //! [`rollfit::agreement`]; what the source gives is computed in memory.
 //!
-//! Holds true: nothing is written; and a value that cannot be told to agree is counted apart from those that do.
+//! Invariants: nothing is written; and a value that cannot be told to agree is counted apart from those that do.
 
 mod comparison;
 mod tally;
@@ -13,7 +13,7 @@ use crate::Job;
 use crate::check::{CheckOutcome, check_each};
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::stop::Stop;
+use crate::stop_signal::StopSignal;
 use crate::store::{Found, StoreError};
 
 /// Compares `partitions`, with an outcome for each in their order; of each, `sample` rows evenly spread, or all. Calls
@@ -22,7 +22,7 @@ pub fn compare(
     job: &Job<'_>,
     partitions: &[Partition],
     sample: Option<usize>,
-    stop: &Stop,
+    stop: &StopSignal,
     ended: &(dyn Fn(&Partition, &CheckOutcome<Compared>) + Sync),
 ) -> Vec<CheckOutcome<Compared>> {
     check_each(job, partitions, stop, ended, |partition| compare_one(job, partition, sample, stop))
@@ -32,14 +32,14 @@ fn compare_one(
     job: &Job<'_>,
     partition: &Partition,
     sample: Option<usize>,
-    stop: &Stop,
+    stop: &StopSignal,
 ) -> Result<CheckOutcome<Compared>, StoreError> {
     if job.sink.found(partition)? == Found::Nothing {
         return Ok(CheckOutcome::Absent);
     }
     // Read before the reader is opened: one store session at a time.
-    let panel = Panel::read(job.source, job.spec, partition)?;
+    let panel = Panel::read(job.source, job.config, partition)?;
     let mut reader = job.sink.read(partition)?;
     let (compared, _) = compare_rows(job, &panel, sample, reader.as_mut(), stop)?;
-    Ok(if stop.is_wanted() { CheckOutcome::Skipped } else { CheckOutcome::Checked(compared) })
+    Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(compared) })
 }

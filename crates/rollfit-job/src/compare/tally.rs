@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use rollfit::agreement::{Agreement, Judgement};
 
+use crate::config::JobConfig;
 use crate::month::display_instant;
-use crate::spec::Spec;
 
 /// A stored value that is not the same as the computed one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +95,7 @@ pub struct MatchedRows {
 pub struct Compared {
     /// The rows of each group.
     pub tables: Vec<MatchedRows>,
-    /// The cells of each feature column, in the order of the spec.
+    /// The cells of each feature column, in the order of the config.
     pub columns: Vec<Tally>,
 }
 
@@ -120,19 +120,19 @@ impl Compared {
 
     /// What is not as it should be, for people: rows on one side only, then features, by the instant at which they
     /// first differ.
-    pub fn differences(&self, spec: &Spec) -> Vec<String> {
+    pub fn differences(&self, config: &JobConfig) -> Vec<String> {
         let mut features: Vec<(&str, &Tally)> =
-            spec.feature_names().zip(&self.columns).filter(|(_, tally)| tally.outside > 0).collect();
+            config.feature_names().zip(&self.columns).filter(|(_, tally)| tally.outside > 0).collect();
         features.sort_by_key(|(_, tally)| tally.first_outside.map(|cell| cell.instant_us));
-        let rows = self.tables.iter().flat_map(|table| table.differences(spec));
+        let rows = self.tables.iter().flat_map(|table| table.differences(config));
         rows.chain(features.iter().filter_map(|(name, tally)| tally.difference(name))).collect()
     }
 }
 
 impl MatchedRows {
-    fn differences(&self, spec: &Spec) -> Vec<String> {
+    fn differences(&self, config: &JobConfig) -> Vec<String> {
         let names: Vec<&str> =
-            spec.series[self.series.clone()].iter().map(|series| series.name.as_str()).collect();
+            config.series[self.series.clone()].iter().map(|series| series.name.as_str()).collect();
         let names = names.join(", ");
         let told = |rows: u64, side: &str, first_us: Option<i64>| {
             let first = display_instant(first_us?);

@@ -1,7 +1,7 @@
 //! [`KeyUpdate`]: the bars of a key in a store and those of an import made one, and the series that follow from them. The
 //! rules of an import, the same for every store that bars go into.
 //!
-//! Holds true: what comes out depends only on the set of bars and the base's rule. A close that would change, or a base
+//! Invariants: what comes out depends only on the set of bars and the base's rule. A close that would change, or a base
 //! that would, is an error unless it was asked for.
 
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::series::{RETURN_ROWS, backward_returns, rate_index};
 use super::{Bar, NewBars};
 use crate::month::display_instant;
-use crate::store::{Fault, StoreError};
+use crate::store_error::{Fault, StoreError};
 
 /// What an import may do.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +113,7 @@ pub fn import_going_on(holder: impl Display, place: impl Display) -> StoreError 
 /// Both tables of a key as they are to be, column by column, and what became of the bars.
 pub struct KeyUpdate {
     key: String,
-    counts: Counts,
+    counts: BarCounts,
     /// The instants of the bars.
     pub instants_us: Vec<i64>,
     /// Their closes.
@@ -128,7 +128,7 @@ pub struct KeyUpdate {
 
 /// What became of the bars of an import.
 #[derive(Clone, Copy, Default)]
-struct Counts {
+struct BarCounts {
     added: u64,
     unchanged: u64,
     replaced: u64,
@@ -146,7 +146,7 @@ impl KeyUpdate {
         new: &dyn NewBars,
         options: &BarsOptions,
     ) -> Result<Self, StoreError> {
-        let merged = Merged::of(key, &stored.bars, new, options.replace)?;
+        let merged = Merged::new(key, &stored.bars, new, options.replace)?;
         let base = merged.base(key, stored.base, options)?;
         // The stored bars are not held beside what follows from them.
         drop(stored);
@@ -182,11 +182,11 @@ impl KeyUpdate {
 struct Merged {
     instants_us: Vec<i64>,
     closes: Vec<f64>,
-    counts: Counts,
+    counts: BarCounts,
 }
 
 impl Merged {
-    fn of(key: &str, stored: &[Bar], new: &dyn NewBars, replace: bool) -> Result<Self, StoreError> {
+    fn new(key: &str, stored: &[Bar], new: &dyn NewBars, replace: bool) -> Result<Self, StoreError> {
         let mut merged = Self::with_room(stored.len() + new.bars().len());
         let mut stored = stored.iter().peekable();
         for (at, bar) in new.bars().iter().enumerate() {
@@ -215,7 +215,7 @@ impl Merged {
 
     fn with_room(bars: usize) -> Self {
         let (instants_us, closes) = (Vec::with_capacity(bars), Vec::with_capacity(bars));
-        Self { instants_us, closes, counts: Counts::default() }
+        Self { instants_us, closes, counts: BarCounts::default() }
     }
 
     fn push(&mut self, bar: Bar) {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Times;
+use crate::config::Setting;
 use crate::partition::Partition;
-use crate::spec::Setting;
 use crate::watch::{MachineLimits, MachineSample, Moment, StoreSample, Totals};
 
 /// The format of records that this version writes and reads.
@@ -29,7 +29,7 @@ pub enum Event {
     /// Something could not be found out; told once.
     Unavailable(Unavailable),
     /// The last line, unless the run was killed.
-    End(End),
+    End(RunEnd),
     /// What a later version added.
     #[serde(other)]
     Unknown,
@@ -256,7 +256,7 @@ pub struct Unavailable {
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct End {
+pub struct RunEnd {
     /// When.
     pub at_ms: u64,
     /// What was done.

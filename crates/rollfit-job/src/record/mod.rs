@@ -1,6 +1,6 @@
 //! [`Record`]: what happened in a run, as one JSON object a line. `docs/runs.md` documents the format.
 //!
-//! Holds true: a record that breaks off in the middle of a line, as one of a killed run does, is read up to there; a line
+//! Invariants: a record that breaks off in the middle of a line, as one of a killed run does, is read up to there; a line
 //! that is whole and makes no sense is an error that names it; events that a later version of the same format added are
 //! skipped. A record is input: `bounds.rs` says what is accepted of it.
 
@@ -12,7 +12,7 @@ use std::io::{BufRead, Read};
 use self::bounds::{EVENTS_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
 pub use self::bounds::{TypedError, WORKERS_MAX, typed};
 pub use self::event::{
-    Decision, End, Event, FORMAT, Header, PartitionEnd, PartitionOutcome, Retry, Sample, Unavailable,
+    Decision, Event, FORMAT, Header, PartitionEnd, PartitionOutcome, Retry, RunEnd, Sample, Unavailable,
     WorkerCeiling,
 };
 
@@ -32,7 +32,7 @@ pub struct Record {
     /// What could not be found out.
     pub unavailable: Vec<Unavailable>,
     /// The end; none where the run goes on or was killed.
-    pub end: Option<End>,
+    pub end: Option<RunEnd>,
 }
 
 /// A record that cannot be read: where, and why.

@@ -18,7 +18,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    pub(super) fn of(partitions: usize) -> Self {
+    pub(super) fn new(partitions: usize) -> Self {
         Self { partitions: partitions as u64, ..Self::default() }
     }
 

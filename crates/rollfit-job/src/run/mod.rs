@@ -1,21 +1,21 @@
 //! [`run`]: does the partitions of a job on several workers. A failed partition does not stop the others; one that
 //! another runner holds is tried again at the end.
 
-mod brake;
-mod crew;
 mod done;
+mod monitor_loop;
 mod order;
 mod partition;
-mod probing;
 mod queue;
+mod throttle;
+mod worker_pool;
 
 use std::time::{Duration, Instant};
 
-use self::brake::Brakes;
-use self::crew::Crew;
 use self::done::Done;
 use self::partition::{Outage, Runner};
 use self::queue::Queue;
+use self::throttle::Throttle;
+use self::worker_pool::WorkerPool;
 use crate::Job;
 use crate::activity::Times;
 use crate::join_loss::JoinLoss;
@@ -23,7 +23,7 @@ use crate::partition::Partition;
 use crate::receipt::{Definition, Receipt};
 use crate::record::Decision;
 use crate::state::{Assessment, State};
-use crate::stop::Stop;
+use crate::stop_signal::StopSignal;
 use crate::store::StoreError;
 use crate::watch::Moment;
 
@@ -144,26 +144,26 @@ pub fn run(
     job: &Job<'_>,
     partitions: &[Partition],
     options: &RunOptions,
-    stop: &Stop,
+    stop: &StopSignal,
     observer: &dyn Observer,
 ) -> RunReport {
     let started = Instant::now();
     let runner = Runner {
         job,
-        definition: Definition::of(job.spec),
+        definition: Definition::from_config(job.config),
         options,
         stop,
         observer,
         started,
         outage: Outage::default(),
-        done: Done::of(partitions.len()),
-        brakes: Brakes::of(&job.spec.run),
+        done: Done::new(partitions.len()),
+        throttle: Throttle::new(&job.config.run),
     };
-    let crew = Crew::new(&runner, Queue::new(order::of(job, partitions), job.spec.run.lock_wait));
-    crew.work();
-    let (mut outcomes, workers_max) = crew.into_outcomes();
+    let pool = WorkerPool::new(&runner, Queue::new(order::sorted(job, partitions), job.config.run.lock_wait));
+    pool.work();
+    let (mut outcomes, workers_max) = pool.into_outcomes();
     outcomes.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let interrupted = stop.is_wanted() && outcomes.len() < partitions.len()
+    let interrupted = stop.requested() && outcomes.len() < partitions.len()
         || outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Abandoned));
     RunReport { outcomes, interrupted, retries: runner.done.totals().retries, workers_max }
 }

@@ -1,13 +1,13 @@
 //! In which order the partitions of a run are begun.
 
 use crate::Job;
+use crate::config::Order;
 use crate::partition::Partition;
-use crate::spec::Order;
 use crate::workers::for_each;
 
 /// The partitions in the order in which they are to be begun.
-pub(super) fn of(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
-    match job.spec.run.order {
+pub(super) fn sorted(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
+    match job.config.run.order {
         Order::Plan => partitions.to_vec(),
         Order::LargestFirst => largest_first(job, partitions),
     }
@@ -15,7 +15,7 @@ pub(super) fn of(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
 
 /// Those with the most rows first. One of which the source does not tell keeps its place: its error is told when it is done.
 fn largest_first(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
-    let series = &job.spec.series[0];
+    let series = &job.config.series[0];
     let workers = job.workers.count(partitions.len());
     let rows = for_each(partitions, workers, |partition| {
         job.source.estimate_rows(&series.of_key(&partition.key), partition.period).ok()

@@ -4,8 +4,8 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::brake::Brakes;
 use super::done::Done;
+use super::throttle::Throttle;
 use super::{Observer, Outcome, RunOptions, Stage, Try};
 use crate::Job;
 use crate::activity::{Activity, Lane, during, enter};
@@ -17,7 +17,7 @@ use crate::partition::Partition;
 use crate::plan::{is_written_first, no_rows};
 use crate::receipt::{Definition, Input, Receipt};
 use crate::state::{Assessment, State};
-use crate::stop::Stop;
+use crate::stop_signal::StopSignal;
 use crate::store::{Claim, Fault, FeatureTile, Found, Slot, StoreError, Write};
 
 /// Since when every attempt has failed for a cause that may pass. A store that is down fails every partition: it is waited
@@ -29,20 +29,20 @@ pub(super) struct Outage {
 
 impl Outage {
     /// Notes a failure; returns for how long there were only failures, nothing for the first.
-    fn goes_on(&self) -> Option<Duration> {
+    fn record_failure(&self) -> Option<Duration> {
         let mut since = lock(&self.since);
         let lasted = since.map(|since| since.elapsed());
         since.get_or_insert_with(Instant::now);
         lasted
     }
 
-    fn is_over(&self) {
+    fn clear(&self) {
         *lock(&self.since) = None;
     }
 }
 
 /// What to do with a partition.
-enum Decision {
+enum PartitionAction {
     /// Write it; this is what it is now.
     Write(Assessment),
     /// Nothing.
@@ -54,12 +54,12 @@ pub(super) struct Runner<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) definition: Definition,
     pub(super) options: &'a RunOptions,
-    pub(super) stop: &'a Stop,
+    pub(super) stop: &'a StopSignal,
     pub(super) observer: &'a dyn Observer,
     pub(super) started: Instant,
     pub(super) outage: Outage,
     pub(super) done: Done,
-    pub(super) brakes: Brakes,
+    pub(super) throttle: Throttle,
 }
 
 impl Runner<'_> {
@@ -82,17 +82,17 @@ impl Runner<'_> {
         loop {
             let error = match self.contain_panic(at, engine, lane) {
                 Ok(outcome) => {
-                    self.outage.is_over();
+                    self.outage.clear();
                     return (outcome, at.attempt);
                 }
                 Err(error) => error,
             };
-            let run = &self.job.spec.run;
+            let run = &self.job.config.run;
             let attempts = error.attempts_max().unwrap_or(run.attempts).min(run.attempts);
-            if error.fault() != Fault::Transient || at.attempt >= attempts || self.stop.is_wanted() {
+            if error.fault() != Fault::Transient || at.attempt >= attempts || self.stop.requested() {
                 return (Outcome::Failed(error), at.attempt);
             }
-            let lasted = self.outage.goes_on();
+            let lasted = self.outage.record_failure();
             if lasted.is_some_and(|lasted| lasted > run.retry_for) {
                 return (Outcome::Failed(error), at.attempt);
             }
@@ -130,7 +130,7 @@ impl Runner<'_> {
     ) -> Result<Outcome, StoreError> {
         const LOOKS: usize = 5;
         for _ in 0..LOOKS {
-            if let Some(outcome) = self.look_and_write(at, engine, lane)? {
+            if let Some(outcome) = self.check_and_write(at, engine, lane)? {
                 return Ok(outcome);
             }
         }
@@ -139,35 +139,37 @@ impl Runner<'_> {
 
     /// Does a partition; nothing where another runner changed it between the look and the claim. That one may have seen a
     /// newer source than this one, which has to read it again, and does not while it holds the claim.
-    fn look_and_write(
+    fn check_and_write(
         &self,
         at: Try<'_>,
         engine: &mut FeatureEngine,
         lane: &Lane,
     ) -> Result<Option<Outcome>, StoreError> {
         self.observer.stage(at, Stage::Read);
-        let panel = during(Activity::Reading, || Panel::read(self.job.source, self.job.spec, at.partition))?;
+        let panel =
+            during(Activity::Reading, || Panel::read(self.job.source, self.job.config, at.partition))?;
         lane.hold(panel.memory_bytes());
-        let input = during(Activity::Computing, || Input::of(&panel));
+        let input = during(Activity::Computing, || panel.input());
         // Decided without a claim first: where there is nothing to do, not even a lock file is written.
-        let found = self.unless_damaged(during(Activity::Asking, || self.job.sink.found(at.partition)))?;
+        let found = self.unless_damaged(during(Activity::Querying, || self.job.sink.found(at.partition)))?;
         let assessment = match self.decide(at.partition, &found, &input)? {
-            Decision::Write(assessment) => assessment,
-            Decision::End(outcome) => {
+            PartitionAction::Write(assessment) => assessment,
+            PartitionAction::End(outcome) => {
                 self.job.sink.tidy(at.partition);
                 return Ok(Some(outcome));
             }
         };
         let overwrites = found != Found::Nothing;
-        let obstacle = || during(Activity::Asking, || self.job.sink.obstacle(at.partition));
+        let obstacle = || during(Activity::Querying, || self.job.sink.obstacle(at.partition));
         if let Some(obstacle) = overwrites.then(obstacle).transpose()?.flatten() {
             return Ok(Some(Outcome::LeftAlone(assessment.blocked_by(&obstacle))));
         }
-        let mut slot = match during(Activity::Asking, || self.job.sink.claim(at.partition, Write::Replace))? {
+        let mut slot = match during(Activity::Querying, || self.job.sink.claim(at.partition, Write::Replace))?
+        {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) => return Ok(Some(Outcome::Held(foreign::name(&holder).into_owned()))),
         };
-        if self.unless_damaged(during(Activity::Asking, || slot.found()))? != found {
+        if self.unless_damaged(during(Activity::Querying, || slot.found()))? != found {
             return Ok(None);
         }
         if let Some(obstacle) = slot.obstacle()?.filter(|_| overwrites) {
@@ -185,15 +187,20 @@ impl Runner<'_> {
     }
 
     /// What to do with a partition whose sink holds `found` and whose source holds `input`.
-    fn decide(&self, partition: &Partition, found: &Found, input: &Input) -> Result<Decision, StoreError> {
-        let assessment = Assessment::of(found, &self.definition, input, &self.job.spec.run);
+    fn decide(
+        &self,
+        partition: &Partition,
+        found: &Found,
+        input: &Input,
+    ) -> Result<PartitionAction, StoreError> {
+        let assessment = Assessment::from_found(found, &self.definition, input, &self.job.config.run);
         match assessment.state {
             State::Missing if input.rows == 0 => {
-                Err(StoreError::permanent(no_rows(self.job.spec, partition, input)))
+                Err(StoreError::permanent(no_rows(self.job.config, partition, input)))
             }
-            _ if self.is_to_write(&assessment, input) => Ok(Decision::Write(assessment)),
-            State::Done => Ok(Decision::End(Outcome::AlreadyDone)),
-            _ => Ok(Decision::End(Outcome::LeftAlone(assessment))),
+            _ if self.is_to_write(&assessment, input) => Ok(PartitionAction::Write(assessment)),
+            State::Done => Ok(PartitionAction::End(Outcome::AlreadyDone)),
+            _ => Ok(PartitionAction::End(Outcome::LeftAlone(assessment))),
         }
     }
 
@@ -226,13 +233,13 @@ impl Runner<'_> {
         during(Activity::Committing, || slot.prepare())?;
         let computing = enter(Activity::Computing);
         let written = engine.compute(panel, grouping, rounding.as_deref(), |tile| {
-            if self.stop.is_abandoning() {
+            if self.stop.abandon_requested() {
                 return Err(None);
             }
             during(Activity::Encoding, || slot.write(tile)).map_err(Some)?;
             self.note(tile, slot.as_ref(), &mut bytes);
             lane.hold(memory_bytes + slot.memory_bytes());
-            self.brake();
+            self.wait_if_throttled();
             Ok(())
         });
         let stored = match written {
@@ -243,20 +250,20 @@ impl Runner<'_> {
         drop(computing);
         let output = self.job.sink.output(at.partition);
         let receipt = Receipt { output, definition: self.definition.clone(), input, stored };
-        if self.stop.is_abandoning() {
+        if self.stop.abandon_requested() {
             return Ok(Outcome::Abandoned);
         }
         self.observer.stage(at, Stage::Commit);
         let stored_bytes = during(Activity::Committing, || slot.commit(&receipt))?;
         self.done.handed_over(0, stored_bytes.saturating_sub(bytes));
-        self.brake();
+        self.wait_if_throttled();
         let join_loss = panel.join_loss.clone().filter(|_| is_written_first(was));
         Ok(Outcome::Written { was, receipt: Box::new(receipt), bytes: stored_bytes, join_loss })
     }
 
     /// Holds this worker back while the run uses more than it may.
-    fn brake(&self) {
-        self.brakes.heed(self.done.totals().bytes, self.started.elapsed(), self.stop);
+    fn wait_if_throttled(&self) {
+        self.throttle.wait(self.done.totals().bytes, self.started.elapsed(), self.stop);
     }
 
     /// Counts the rows of a tile once, and the bytes that the sink has written more than before.

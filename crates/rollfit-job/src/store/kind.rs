@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Advice, Bottleneck, Diagnosis, Examination, Sink, Source, StoreError};
+use crate::config::{JobConfig, StoreConfig};
 use crate::import::{BarsOptions, KeyReport, NewBars};
 use crate::partition::Partition;
-use crate::spec::{Place, Spec};
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,24 +27,33 @@ pub trait StoreKind: Sync {
     /// How its URLs are written, for people, with an example.
     fn url_form(&self) -> &'static str;
 
-    /// Checks what can be known of `place`, whose URL has one of the schemes, without going there.
+    /// Checks what can be known of `store`, whose URL has one of the schemes, without going there.
     ///
     /// # Errors
     /// Where its URL is written in another way, or a setting means nothing to this kind of store.
-    fn check(&self, place: &Place) -> Result<(), StoreError>;
+    fn check(&self, store: &StoreConfig) -> Result<(), StoreError>;
 
-    /// Opens the store at `place` for the job `spec`. Writes nothing.
+    /// Opens the store at `store` for the job `config`. Writes nothing.
     ///
     /// # Errors
     /// [`Fault::Permanent`](super::Fault::Permanent) where it cannot be opened as configured; others where it cannot be
     /// reached.
-    fn open(&self, place: &Place, spec: &Spec, purpose: Purpose) -> Result<Arc<dyn Store>, StoreError>;
+    fn open(
+        &self,
+        store: &StoreConfig,
+        config: &JobConfig,
+        purpose: Purpose,
+    ) -> Result<Arc<dyn Store>, StoreError>;
 
-    /// Begins an import into the source tables of the store at `place`. Nothing is visible before its commit.
+    /// Begins an import into the source tables of the store at `store`. Nothing is visible before its commit.
     ///
     /// # Errors
     /// As [`StoreKind::open`]; when another import is going on there.
-    fn import_into(&self, place: &Place, options: BarsOptions) -> Result<Box<dyn BarsImport>, StoreError>;
+    fn import_into(
+        &self,
+        store: &StoreConfig,
+        options: BarsOptions,
+    ) -> Result<Box<dyn BarsImport>, StoreError>;
 
     /// What to do about what limits a run with such a store. None is opened: an analysis has a record alone.
     fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice>;

@@ -9,7 +9,6 @@
 
 mod advice;
 mod diagnosis;
-mod error;
 mod features;
 mod kind;
 mod sink;
@@ -19,8 +18,9 @@ pub use advice::{Advice, AppliesWhen, Bottleneck};
 pub use diagnosis::{
     Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, Problem, Quantity, Words,
 };
-pub use error::{Fault, StoreError};
 pub use features::{FeatureReader, FeatureTile, Grouping, Rounding, number_as_stored};
 pub use kind::{BarsImport, Purpose, Store, StoreKind};
 pub use sink::{Claim, Found, Sink, Slot, Write};
-pub use source::{Rows, SeriesOfKey, Snapshot, Source};
+pub use source::{SeriesOfKey, SeriesRows, Snapshot, Source};
+
+pub use crate::store_error::{Fault, StoreError};

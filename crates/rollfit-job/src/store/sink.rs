@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError};
 use crate::partition::Partition;
 use crate::receipt::Receipt;
-use crate::watch::StoreProbe;
+use crate::watch::StoreMonitor;
 
 /// What a sink holds of a partition.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +99,7 @@ pub trait Sink: Send + Sync {
 
     /// What tells how the store is while a run goes on, within [`Sink::sessions`]; none where the store is no server, or has
     /// no session to spare.
-    fn probe(&self) -> Option<Box<dyn StoreProbe>> {
+    fn monitor(&self) -> Option<Box<dyn StoreMonitor>> {
         None
     }
 }

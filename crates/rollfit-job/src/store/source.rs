@@ -4,13 +4,13 @@
 use std::ops::Range;
 
 use super::StoreError;
+use crate::config::{JobConfig, Series};
 use crate::month::Month;
 use crate::period::Period;
-use crate::spec::Series;
 
 /// Some rows of one series, sorted by instant, each instant once.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rows {
+pub struct SeriesRows {
     /// Microseconds since 1970, UTC.
     pub instants_us: Vec<i64>,
     /// The values; NaN where there is none.
@@ -30,6 +30,26 @@ pub struct SeriesOfKey<'a> {
     pub time: &'a str,
     /// The value column of the table.
     pub value: &'a str,
+}
+
+impl Series {
+    /// The series of one key.
+    pub fn of_key<'a>(&'a self, key: &'a str) -> SeriesOfKey<'a> {
+        SeriesOfKey {
+            name: &self.name,
+            table: self.table.for_key(key),
+            key,
+            time: &self.time,
+            value: &self.value,
+        }
+    }
+}
+
+impl JobConfig {
+    /// Every series of one key.
+    pub fn series_of_key<'a>(&'a self, key: &'a str) -> Vec<SeriesOfKey<'a>> {
+        self.series.iter().map(|series| series.of_key(key)).collect()
+    }
 }
 
 /// Where series come from.
@@ -81,11 +101,12 @@ pub trait Snapshot {
     ///
     /// # Errors
     /// When they cannot be read, are not sorted, or hold an instant twice.
-    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<Rows, StoreError>;
+    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<SeriesRows, StoreError>;
 
     /// The last rows before `instant_us`: `count` of them, or all there are.
     ///
     /// # Errors
     /// As [`Snapshot::rows`].
-    fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError>;
+    fn rows_before(&mut self, series: usize, instant_us: i64, count: usize)
+    -> Result<SeriesRows, StoreError>;
 }

@@ -1,10 +1,10 @@
 //! [`Ceiling`]: what stands against more workers than so many, whatever they would bring.
 
 use super::Situation;
-use super::neighbours::whole;
+use super::competing_load::whole;
 use super::{auto_workers_max, workers_with_sessions};
+use crate::config::Workers;
 use crate::record::WorkerCeiling;
-use crate::spec::Workers;
 
 /// A most, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

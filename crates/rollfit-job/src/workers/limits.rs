@@ -1,6 +1,6 @@
 //! How many workers cores, memory and sessions leave room for: the rules of the policy, which an analysis asks too.
 
-use super::neighbours::whole;
+use super::competing_load::whole;
 use crate::watch::MachineLimits;
 
 /// What the system's allocator keeps beside what was asked for, as a factor.

@@ -1,6 +1,6 @@
 //! [`Memory`]: for how many workers there is memory.
 //!
-//! Holds true: what a worker takes is a guess only until some were seen; from then on it is the most that
+//! Invariants: what a worker takes is a guess only until some were seen; from then on it is the most that
 //! they were seen to hold on average, what the allocator keeps included.
 
 use super::Situation;

@@ -1,6 +1,6 @@
 //! [`Meter`]: how fast a run is with a number of workers, from the partitions that ended.
 //!
-//! Holds true: only partitions begun and ended with that number count, each whole, so that it does not matter at which point
+//! Invariants: only partitions begun and ended with that number count, each whole, so that it does not matter at which point
 //! of a partition a measurement begins or ends. A repeated attempt costs its time and brings no rows.
 
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Meter {
 
     /// Measures anew, with so many workers.
     pub(super) fn restart(&mut self, workers: usize, at: Duration) {
-        // Who is hired begins at once; who is dismissed ends the partition in hand first.
+        // Who is started begins at once; who is retired ends the partition in progress first.
         let settled = (workers >= self.workers).then_some(at);
         *self = Self { workers, changed: at, settled, finished: Vec::new(), partition_s: self.partition_s };
     }
@@ -91,7 +91,7 @@ impl Meter {
         self.partition_s = Some(known + 0.2 * (took_s - known));
     }
 
-    /// Whether those that were dismissed have left. One with a giant partition in hand is not waited for.
+    /// Whether those that were retired have left. One with an oversized partition in progress is not waited for.
     fn is_settled(&self, moment: &Moment) -> bool {
         let waited_s = moment.at.saturating_sub(self.changed).as_secs_f64();
         moment.lanes.len() <= self.workers || waited_s > 3.0 * self.partition_s.unwrap_or(f64::INFINITY)
@@ -120,12 +120,12 @@ impl Meter {
     }
 }
 
-/// For how long partitions begun since then have been in hand that are so for longer than so many seconds. They end some time:
+/// For how long partitions begun since then have been in progress that are so for longer than so many seconds. They end some time:
 /// counting only those that ended would take a run for one without slow partitions.
 fn overdue(moment: &Moment, since: Duration, usual_s: f64) -> impl Iterator<Item = f64> {
-    let in_hand = moment.lanes.iter().filter(|lane| lane.partition.is_some());
+    let in_progress = moment.lanes.iter().filter(|lane| lane.partition.is_some());
     let measured_s = moment.at.saturating_sub(since).as_secs_f64();
-    in_hand
+    in_progress
         .map(|lane| lane.since_ms as f64 / 1e3)
         .filter(move |held_s| (usual_s..=measured_s).contains(held_s))
 }

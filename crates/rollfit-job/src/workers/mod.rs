@@ -1,10 +1,10 @@
 //! Workers: how many ([`Policy`]), and plain threads that take items from a list until it is empty.
 
 mod ceiling;
+mod competing_load;
 mod limits;
 mod memory;
 mod meter;
-mod neighbours;
 mod policy;
 mod search;
 mod situation;
@@ -19,8 +19,8 @@ pub use self::meter::Finished;
 pub use self::policy::Policy;
 pub use self::search::settled_workers;
 pub use self::situation::Situation;
+use crate::config::Workers;
 use crate::lock::{lock, unpoisoned};
-use crate::spec::Workers;
 
 impl Workers {
     /// How many workers to start for `partitions` partitions where the number stays the same: without a fixed one, the

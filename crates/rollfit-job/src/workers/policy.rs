@@ -1,18 +1,18 @@
 //! [`Policy`]: how many workers a run has, decided at its start and while it goes on.
 //!
-//! Holds true: it has no clock of its own, and the same moments lead to the same decisions. A fixed number stays as it is; of a
+//! Invariants: it has no clock of its own, and the same moments lead to the same decisions. A fixed number stays as it is; of a
 //! range nothing outside is ever decided.
 
 use std::time::Duration;
 
 use super::Situation;
 use super::ceiling::{Ceiling, lowest};
+use super::competing_load::{BUSY, CompetingLoad};
 use super::memory::Memory;
 use super::meter::{Finished, Meter, Speed};
-use super::neighbours::{BUSY, Neighbours};
-use super::search::{Choice, Room, Search};
+use super::search::{Choice, Limits, Search};
+use crate::config::Workers;
 use crate::record::Decision;
-use crate::spec::Workers;
 use crate::watch::Moment;
 
 /// Decides how many workers there are to be.
@@ -25,7 +25,7 @@ pub struct Policy {
     /// Ceilings that stay as they are.
     fixed: Ceiling,
     memory: Memory,
-    neighbours: Neighbours,
+    competing_load: CompetingLoad,
     meter: Meter,
     search: Search,
     /// How many there were when a ceiling came down on them.
@@ -33,7 +33,7 @@ pub struct Policy {
     /// Since when there has been room for more of those.
     room_since: Option<Duration>,
     /// Whether it was told that a fixed number makes no sense.
-    was_told: bool,
+    has_warned: bool,
 }
 
 /// How long there must be room before those that were held back come back.
@@ -55,12 +55,12 @@ impl Policy {
             least,
             fixed: hard,
             memory,
-            neighbours: Neighbours::new(situation),
+            competing_load: CompetingLoad::new(situation),
             meter: Meter::new(workers),
             search: Search::new(),
             held_back: None,
             room_since: None,
-            was_told: workers > first.workers,
+            has_warned: workers > first.workers,
         };
         policy.workers = 0;
         let decision = policy.set(Duration::ZERO, workers, reason, None);
@@ -70,16 +70,16 @@ impl Policy {
     /// What to do, now that the run is as it is and these partitions have ended since the moment before.
     pub fn observe(&mut self, moment: &Moment, finished: &[Finished]) -> Option<Decision> {
         self.memory.observe(moment);
-        self.neighbours.observe(moment);
+        self.competing_load.observe(moment);
         let ceiling = self.ceiling();
         if let Workers::Fixed(_) = self.setting {
-            return self.tell_once(moment, &ceiling);
+            return self.warn_once(moment, &ceiling);
         }
         let most = ceiling.workers.max(self.least);
         if self.workers > most {
             return Some(self.hold_back(moment, most, ceiling));
         }
-        if let Some(decision) = self.let_go(moment, most) {
+        if let Some(decision) = self.restore(moment, most) {
             return Some(decision);
         }
         let speed = self.meter.observe(moment, finished).filter(|speed| self.search.is_clear(speed))?;
@@ -94,13 +94,13 @@ impl Policy {
     }
 
     fn ceiling(&self) -> Ceiling {
-        let moving = self.memory.ceiling().into_iter().chain(self.neighbours.ceiling());
+        let moving = self.memory.ceiling().into_iter().chain(self.competing_load.ceiling());
         lowest(moving.chain([self.fixed.clone()])).unwrap_or_else(|| self.fixed.clone())
     }
 
-    fn room(&self, moment: &Moment, most: usize, left_s: f64) -> Room {
-        let used = self.neighbours.used_since(self.changed);
-        Room {
+    fn room(&self, moment: &Moment, most: usize, left_s: f64) -> Limits {
+        let used = self.competing_load.used_since(self.changed);
+        Limits {
             at: moment.at,
             least: self.least,
             most,
@@ -127,7 +127,7 @@ impl Policy {
     }
 
     /// It went up again.
-    fn let_go(&mut self, moment: &Moment, most: usize) -> Option<Decision> {
+    fn restore(&mut self, moment: &Moment, most: usize) -> Option<Decision> {
         let before = self.held_back?;
         let back = before.min(most);
         if back <= self.workers {
@@ -143,11 +143,11 @@ impl Policy {
     }
 
     /// A fixed number is not changed; that it makes no sense is worth a word.
-    fn tell_once(&mut self, moment: &Moment, ceiling: &Ceiling) -> Option<Decision> {
-        if self.was_told || ceiling.workers >= self.workers {
+    fn warn_once(&mut self, moment: &Moment, ceiling: &Ceiling) -> Option<Decision> {
+        if self.has_warned || ceiling.workers >= self.workers {
             return None;
         }
-        self.was_told = true;
+        self.has_warned = true;
         let reason = format!("workers = {} stays, though {}", self.workers, ceiling.why);
         Some(self.set(moment.at, self.workers, reason, None))
     }

@@ -2,7 +2,7 @@
 //! long as that pays, in growing steps; then fewer, as long as that costs nothing; then it rests, and looks again from time to
 //! time, for what a machine and a store can do changes.
 //!
-//! Holds true: it has no clock and knows no machine; what it decides follows from the speeds and the [`Room`] it is told.
+//! Invariants: it has no clock and knows no machine; what it decides follows from the speeds and the [`Limits`] it is told.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::meter::Speed;
 
 /// What may be tried.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct Limits {
     pub(super) at: Duration,
     pub(super) least: usize,
     pub(super) most: usize,
@@ -119,7 +119,7 @@ impl Search {
     }
 
     /// What to do, now that a speed is known.
-    pub(super) fn next(&mut self, speed: Speed, room: Room) -> Option<Choice> {
+    pub(super) fn next(&mut self, speed: Speed, room: Limits) -> Option<Choice> {
         let Some(best) = self.best else { return self.begin(speed, room) };
         match self.trial {
             Trial::Rest => self.rested(best, speed, room),
@@ -128,14 +128,14 @@ impl Search {
         }
     }
 
-    fn begin(&mut self, speed: Speed, room: Room) -> Option<Choice> {
+    fn begin(&mut self, speed: Speed, room: Limits) -> Option<Choice> {
         (self.best, self.most_rows_per_s) = (Some(speed), speed.rows_per_s);
         let step = first_step(speed.workers, room);
         let said = format!("{} gave {}", workers(speed.workers), rows(speed));
         self.look_around(speed, step, room, &said)
     }
 
-    fn rested(&mut self, before: Speed, speed: Speed, room: Room) -> Option<Choice> {
+    fn rested(&mut self, before: Speed, speed: Speed, room: Limits) -> Option<Choice> {
         if let Some(said) = self.news(before, speed, room) {
             (self.best, self.most_rows_per_s) = (Some(speed), speed.rows_per_s);
             (self.lower, self.rest_s) = (None, REST_S);
@@ -151,7 +151,7 @@ impl Search {
     }
 
     /// What has changed without a change of ours, if anything has. A speed must be off twice to be believed.
-    fn news(&mut self, before: Speed, speed: Speed, room: Room) -> Option<String> {
+    fn news(&mut self, before: Speed, speed: Speed, room: Limits) -> Option<String> {
         let gave = format!("{} give {}", workers(speed.workers), rows(speed));
         if room.idle_share > self.idle_share + 0.2 {
             return Some(format!("cores came free, {gave}"));
@@ -163,13 +163,13 @@ impl Search {
     }
 
     /// Tries more, or else fewer.
-    fn look_around(&mut self, from: Speed, step: usize, room: Room, said: &str) -> Option<Choice> {
+    fn look_around(&mut self, from: Speed, step: usize, room: Limits, said: &str) -> Option<Choice> {
         self.try_more(from, step, room, said)
             .or_else(|| self.try_fewer(from, room, said))
             .or_else(|| self.rest(from, room, None))
     }
 
-    fn tried_more(&mut self, best: Speed, speed: Speed, step: usize, room: Room) -> Option<Choice> {
+    fn tried_more(&mut self, best: Speed, speed: Speed, step: usize, room: Limits) -> Option<Choice> {
         let gain = speed.rows_per_s / best.rows_per_s - 1.0;
         let noise = speed.error.hypot(best.error).min(2.0 * GAIN);
         let said =
@@ -195,7 +195,7 @@ impl Search {
         self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)))
     }
 
-    fn tried_fewer(&mut self, best: Speed, speed: Speed, step: usize, room: Room) -> Option<Choice> {
+    fn tried_fewer(&mut self, best: Speed, speed: Speed, step: usize, room: Limits) -> Option<Choice> {
         let loss = 1.0 - speed.rows_per_s / self.most_rows_per_s;
         if loss <= LOSS {
             let said =
@@ -212,7 +212,7 @@ impl Search {
         self.rest(best, room, Some(&said))
     }
 
-    fn try_more(&mut self, from: Speed, step: usize, room: Room, said: &str) -> Option<Choice> {
+    fn try_more(&mut self, from: Speed, step: usize, room: Limits, said: &str) -> Option<Choice> {
         let workers = (from.workers + step).min(room.most);
         if workers <= from.workers || room.cores_are_busy {
             return None;
@@ -221,7 +221,7 @@ impl Search {
         Some(Choice { workers, reason: format!("{said}: trying {workers}") })
     }
 
-    fn try_fewer(&mut self, from: Speed, room: Room, said: &str) -> Option<Choice> {
+    fn try_fewer(&mut self, from: Speed, room: Limits, said: &str) -> Option<Choice> {
         let least = self.lower.map_or(room.least, |lower| room.least.max(lower.workers + 1));
         let workers = from.workers.saturating_sub(quarter(from.workers)).max(least);
         if workers >= from.workers || !self.is_worth(from, workers, room) {
@@ -232,7 +232,7 @@ impl Search {
     }
 
     /// Whether fewer could do as much, and what it costs to find out that they do not is little.
-    fn is_worth(&self, from: Speed, workers: usize, room: Room) -> bool {
+    fn is_worth(&self, from: Speed, workers: usize, room: Limits) -> bool {
         let each_counts = self.lower.is_some_and(|lower| {
             let grew = from.rows_per_s / lower.rows_per_s - 1.0;
             grew >= 0.5 * (from.workers as f64 / lower.workers as f64 - 1.0)
@@ -244,7 +244,7 @@ impl Search {
         !each_counts && !computes && cost_s <= COST * room.left_s.min(since_s)
     }
 
-    fn rest(&mut self, best: Speed, room: Room, said: Option<&str>) -> Option<Choice> {
+    fn rest(&mut self, best: Speed, room: Limits, said: Option<&str>) -> Option<Choice> {
         let rest_s = self.rest_s.max(2.0 * best.took_s).max((self.cost_s / COST).min(REST_AFTER_LOSS_MAX_S));
         (self.cost_s, self.idle_share) = (0.0, room.idle_share);
         (self.trial, self.rest_until) = (Trial::Rest, room.at + Duration::from_secs_f64(rest_s));
@@ -254,7 +254,7 @@ impl Search {
 }
 
 /// A quarter more; half as many again where most cores have nothing to do.
-fn first_step(workers: usize, room: Room) -> usize {
+fn first_step(workers: usize, room: Limits) -> usize {
     if room.idle_share > 0.4 { workers.div_ceil(2) } else { quarter(workers) }
 }
 

@@ -1,7 +1,7 @@
 //! [`Situation`]: what a policy knows before the first worker begins.
 
 use crate::Job;
-use crate::spec::Workers;
+use crate::config::Workers;
 use crate::watch::{MachineLimits, MachineSample};
 
 /// What a policy knows before the first worker begins.
@@ -30,7 +30,7 @@ const ROWS: u64 = 65_536;
 
 impl Situation {
     /// That of a job with so many partitions to do.
-    pub fn of(job: &Job<'_>, partitions: usize) -> Self {
+    pub fn new(job: &Job<'_>, partitions: usize) -> Self {
         let mut limits = job.machine.limits();
         if limits.cores_allowed.is_none() {
             limits.cores_allowed = std::thread::available_parallelism().ok().map(|cores| cores.get() as f64);
@@ -42,7 +42,7 @@ impl Situation {
             machine: job.machine.sample(),
             sessions: job.sink.sessions(),
             store_is_local: job.sink.is_local(),
-            cpu_max: job.spec.run.cpu_max,
+            cpu_max: job.config.run.cpu_max,
             worker_memory_bytes: worker_memory_bytes(job),
         }
     }
@@ -50,7 +50,7 @@ impl Situation {
 
 /// The series, once more while they are joined, and what a sink may hold of their features.
 fn worker_memory_bytes(job: &Job<'_>) -> u64 {
-    let columns = job.spec.series.len() as u64 + 1;
-    let features = job.spec.feature_count() as u64;
+    let columns = job.config.series.len() as u64 + 1;
+    let features = job.config.feature_count() as u64;
     ROWS * 8 * (2 * columns + features)
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use rollfit_job::Job;
 use rollfit_job::activity::Activity;
+use rollfit_job::config::{JobConfig, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::record::Decision;
 use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Spent, Stage, Try, run};
-use rollfit_job::spec::{Spec, Workers};
-use rollfit_job::stop::Stop;
+use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::watch::{Machine, Moment, Unseen};
-use rollfit_testkit::market::{partition, spec};
+use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::{MemorySink, MemorySource};
 
 pub(crate) const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
@@ -31,11 +31,11 @@ pub(crate) fn fails_for(
 
 /// A job in memory, with what is needed to run it.
 pub(crate) struct Bench {
-    pub(crate) spec: Spec,
+    pub(crate) config: JobConfig,
     pub(crate) source: MemorySource,
     pub(crate) sink: MemorySink,
     pub(crate) workers: Workers,
-    pub(crate) stop: Stop,
+    pub(crate) stop: StopSignal,
     pub(crate) machine: Box<dyn Machine>,
 }
 
@@ -46,20 +46,20 @@ impl Bench {
         for key in keys {
             months.iter().for_each(|month| source.fill(&partition(key, month), rows));
         }
-        let spec = spec(values);
+        let config = config(values);
         Self {
-            spec,
+            config,
             source,
             sink: MemorySink::default(),
             workers: Workers::Fixed(1),
-            stop: Stop::default(),
+            stop: StopSignal::default(),
             machine: Box::new(Unseen),
         }
     }
 
     pub(crate) fn job(&self) -> Job<'_> {
         Job {
-            spec: &self.spec,
+            config: &self.config,
             source: &self.source,
             sink: &self.sink,
             workers: self.workers,
@@ -68,7 +68,7 @@ impl Bench {
     }
 
     pub(crate) fn partitions(&self) -> Vec<Partition> {
-        partitions(&self.spec, &self.source, &self.sink, &[]).unwrap()
+        partitions(&self.config, &self.source, &self.sink, &[]).unwrap()
     }
 
     pub(crate) fn run(&self) -> RunReport {
@@ -151,7 +151,7 @@ impl Observer for Record {
     }
 
     fn ended(&self, at: Try<'_>, _: &Outcome, spent: &Spent) {
-        if spent.wall.of(Activity::Waiting) > 0 {
+        if spent.wall.get(Activity::Waiting) > 0 {
             self.waited.lock().unwrap().push(at.partition.to_string());
         }
         self.ended.lock().unwrap().push(at.partition.to_string());

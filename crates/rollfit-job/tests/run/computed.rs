@@ -1,10 +1,10 @@
 //! What is computed: receipts, digests, and windows that reach into the rows before.
 
+use rollfit_job::config::Workers;
 use rollfit_job::panel::Panel;
-use rollfit_job::receipt::{Definition, Input};
+use rollfit_job::receipt::Definition;
 use rollfit_job::run::RunOptions;
-use rollfit_job::spec::Workers;
-use rollfit_testkit::market::{partition, spec};
+use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::MemorySource;
 
 use crate::bench::{Bench, MONTHS, Record, outcomes};
@@ -28,7 +28,7 @@ fn a_receipt_counts_what_was_used_lost_and_left_without_a_value() {
     assert_eq!(output.no_value.input, (5 + 3) * metrics);
     let nan = |bits: &&u64| f64::from_bits(**bits).is_nan();
     assert_eq!(output.no_value.total(), stored.rows.iter().flatten().filter(nan).count() as u64);
-    assert_eq!(stored.receipt.definition, Definition::of(&bench.spec));
+    assert_eq!(stored.receipt.definition, Definition::from_config(&bench.config));
     assert_eq!(stored.receipt.output, "a/2017-01");
 }
 
@@ -49,11 +49,11 @@ fn results_do_not_depend_on_the_number_of_workers() {
 
 #[test]
 fn equal_rows_have_equal_digests_wherever_they_come_from() {
-    let spec = spec(&[]);
+    let config = config(&[]);
     let input = |change: &dyn Fn(&mut MemorySource)| {
         let mut bench = Bench::new(&[], &["a"], &MONTHS, 100);
         change(&mut bench.source);
-        Input::of(&Panel::read(&bench.source, &spec, &partition("a", MONTHS[1])).unwrap())
+        Panel::read(&bench.source, &config, &partition("a", MONTHS[1])).unwrap().input()
     };
     let same = input(&|_| ());
     assert_eq!(same, input(&|source| source.table("m1_a").values[99] = 5.0), "another month");
@@ -105,7 +105,7 @@ fn under_carry_the_features_are_those_of_one_unbroken_series() {
 #[test]
 fn under_carry_rows_are_found_before_the_first_month_and_across_a_gap() {
     let mut bench = Bench::new(&[("RUN__BOUNDARY", "carry")], &["a"], &["2016-11", "2017-03"], 20);
-    bench.spec.from = Some(MONTHS[2].parse().unwrap());
+    bench.config.from = Some(MONTHS[2].parse().unwrap());
     assert_eq!(outcomes(&bench.run()), ["written"]);
     let receipt = bench.sink.stored(&partition("a", MONTHS[2])).receipt;
     assert_eq!((receipt.input.lookback_rows, receipt.stored.no_value.warmup), (4, 0));

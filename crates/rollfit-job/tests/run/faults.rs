@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rollfit_job::config::Workers;
 use rollfit_job::run::{RunOptions, Stage};
-use rollfit_job::spec::Workers;
 use rollfit_job::store::{Fault, Grouping, Rounding, StoreError};
-use rollfit_testkit::market::{partition, spec};
+use rollfit_testkit::market::{config, partition};
 
 use crate::bench::{Bench, MONTHS, Record, fails_for, outcomes, transient};
 
@@ -188,7 +188,7 @@ fn a_listed_month_without_rows_fails_with_the_remedy() {
         assert!(found[1].contains(part), "{}", found[1]);
     }
     bench.source.tables.remove("bqx_a");
-    bench.spec = spec(&[
+    bench.config = config(&[
         ("PARTITIONS__KEYS", "[\"a\"]"),
         ("PARTITIONS__FROM", "2017-02"),
         ("PARTITIONS__TO", "2017-02"),

@@ -1,15 +1,15 @@
 //! Which partitions are planned.
 
+use rollfit_job::config::JobConfig;
 use rollfit_job::plan::{PlanError, partitions};
-use rollfit_job::spec::Spec;
-use rollfit_testkit::market::{partition, spec};
+use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::{MemorySink, MemorySource};
 
 use crate::bench::{Bench, MONTHS};
 
 fn planned(values: &[(&str, &str)], source: &MemorySource, only: &[&str]) -> Result<Vec<String>, PlanError> {
     let only: Vec<_> = only.iter().map(|text| text.parse().unwrap()).collect();
-    Ok(partitions(&spec(values), source, &MemorySink::default(), &only)?
+    Ok(partitions(&config(values), source, &MemorySink::default(), &only)?
         .iter()
         .map(ToString::to_string)
         .collect())
@@ -94,9 +94,9 @@ fn two_partitions_with_one_output_are_refused() {
 
 #[test]
 fn outputs_are_told_apart_also_where_patterns_run_together() {
-    let spec: Spec = spec(&[("SERIES__IDX__FEATURES", "x_{key}{yyyy}_{mm}")]);
+    let config: JobConfig = config(&[("SERIES__IDX__FEATURES", "x_{key}{yyyy}_{mm}")]);
     let partitions = [partition("a", "2017-01"), partition("a2", "0170-01")];
-    assert!(spec.check_outputs(partitions.iter()).is_ok());
+    assert!(config.check_outputs(partitions.iter()).is_ok());
     let partitions = [partition("a", "2017-01"), partition("a", "2017-01")];
-    assert!(spec.check_outputs(partitions.iter()).is_err());
+    assert!(config.check_outputs(partitions.iter()).is_err());
 }

@@ -4,7 +4,7 @@ use rollfit_job::plan::{PlannedPartition, assess, estimate_missing_bytes};
 use rollfit_job::run::{Outcome, RunOptions};
 use rollfit_job::state::State;
 use rollfit_job::store::{Sink, StoreError};
-use rollfit_testkit::market::{partition, spec};
+use rollfit_testkit::market::{config, partition};
 
 use crate::bench::{Bench, MONTHS, Record, fails_for, outcomes};
 
@@ -93,7 +93,7 @@ fn features_are_never_replaced_by_nothing() {
     let mut bench = one_of_each();
     bench.source.retain("m1_shrunk", |_| false);
     bench.source.retain("m1_foreign", |_| false);
-    bench.spec = spec(&[
+    bench.config = config(&[
         ("PARTITIONS__KEYS", "[\"foreign\", \"shrunk\"]"),
         ("PARTITIONS__FROM", MONTHS[0]),
         ("PARTITIONS__TO", MONTHS[0]),

@@ -8,7 +8,7 @@ use rollfit_job::run::{RunOptions, Stage};
 use crate::bench::{Bench, MONTHS, Record, outcomes, transient};
 
 #[test]
-fn a_finish_ends_those_in_hand_and_begins_no_more() {
+fn a_finish_ends_those_in_progress_and_begins_no_more() {
     let bench = Bench::new(&[], &["a"], &MONTHS, 2000);
     let stop = bench.stop.clone();
     let record = Record::stopping(Stage::Write, move || stop.finish());
@@ -19,7 +19,7 @@ fn a_finish_ends_those_in_hand_and_begins_no_more() {
 }
 
 #[test]
-fn an_abandoned_run_rolls_back_what_is_in_hand() {
+fn an_abandoned_run_rolls_back_what_is_in_progress() {
     let bench = Bench::new(&[], &["a"], &MONTHS, 2000);
     let stop = bench.stop.clone();
     let record = Record::stopping(Stage::Write, move || stop.abandon());

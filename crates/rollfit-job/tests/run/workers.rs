@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use rollfit_job::activity::Activity;
+use rollfit_job::config::Workers;
 use rollfit_job::run::RunOptions;
-use rollfit_job::spec::Workers;
 use rollfit_job::watch::{Machine, MachineLimits, MachineSample};
 use rollfit_testkit::market::partition;
 
@@ -48,7 +48,7 @@ impl Gate {
 }
 
 #[test]
-fn workers_hired_and_dismissed_while_it_runs_lose_no_partition_and_change_no_bit() {
+fn workers_started_and_retired_while_it_runs_lose_no_partition_and_change_no_bit() {
     let keys: Vec<String> = (0..20).map(|at| format!("k{at:02}")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let alone = Bench::new(&[], &keys, &MONTHS, 50);
@@ -60,7 +60,7 @@ fn workers_hired_and_dismissed_while_it_runs_lose_no_partition_and_change_no_bit
     bench.machine = Box::new(Shrinking { is_short: Arc::clone(&is_short) });
     let (gate, begun) = (Arc::new(Gate::default()), AtomicUsize::new(0));
     let at_source = Arc::clone(&gate);
-    // One worker does 40; then as many as are decided, until they are back at one with partitions in hand.
+    // One worker does 40; then as many as are decided, until they are back at one with partitions in progress.
     bench.source.fault = Some(Box::new(move |_| {
         match begun.fetch_add(1, Ordering::SeqCst) {
             0..40 => {}
@@ -111,7 +111,7 @@ fn a_run_that_may_write_next_to_nothing_holds_itself_back_and_still_heeds_a_stop
         let stop = bench.stop.clone();
         let record = Record {
             on_sample: Some(Box::new(move |moment| {
-                if moment.lanes.iter().any(|lane| lane.activity == Activity::Braking) {
+                if moment.lanes.iter().any(|lane| lane.activity == Activity::Throttled) {
                     stop.abandon();
                 }
             })),

@@ -8,7 +8,7 @@ mod policy;
 
 #[cfg(test)]
 mod tests {
-    use rollfit_job::spec::Workers;
+    use rollfit_job::config::Workers;
     use rollfit_testkit::simulation::{World, simulate};
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the policy finds, held against every fixed number of workers.
 
+use rollfit_job::config::Workers;
 use rollfit_job::record::Decision;
-use rollfit_job::spec::Workers;
 use rollfit_testkit::simulation::{BASE_BYTES, Over, Simulated, World, simulate};
 
 /// The fixed numbers that auto is held against: between larger ones lies little.
@@ -93,14 +93,14 @@ fn scenarios() -> Vec<Scenario> {
             world.store.bytes_per_s = Over::steps(&[(0, 400e6), (200, 60e6), (400, 300e6)]);
             world.job.partitions = 4000;
         }),
-        scenario("neighbours", |world| {
-            world.machine.neighbours =
+        scenario("competing load", |world| {
+            world.machine.competing =
                 Over::steps(&[(0, 0.0), (120, 4.0), (300, 1.0), (420, 6.0), (600, 0.0)]);
             world.machine.neighbour_weight = 50.0;
             world.job.partitions = 6000;
         }),
-        scenario("neighbours at first", |world| {
-            world.machine.neighbours = Over::steps(&[(0, 6.0), (60, 0.0)]);
+        scenario("competing load at first", |world| {
+            world.machine.competing = Over::steps(&[(0, 6.0), (60, 0.0)]);
             world.machine.neighbour_weight = 50.0;
             world.job.partitions = 4000;
         }),
@@ -108,7 +108,7 @@ fn scenarios() -> Vec<Scenario> {
             world.store.failing_share = 0.05;
             world.store.question_ms = 50.0;
         }),
-        scenario("a giant", |world| world.job.giant = Some((700, 40.0))),
+        scenario("an oversized partition", |world| world.job.oversized = Some((700, 40.0))),
     ]
 }
 
@@ -209,11 +209,11 @@ fn a_run_that_found_its_number_is_left_in_peace() {
 #[test]
 fn neighbours_get_most_of_the_cores_they_want_and_the_run_gets_them_back() {
     let mut world = World::default();
-    world.machine.neighbours = Over::steps(&[(0, 0.0), (100, 4.0), (700, 0.0)]);
+    world.machine.competing = Over::steps(&[(0, 0.0), (100, 4.0), (700, 0.0)]);
     world.job.partitions = 6000;
     let auto = simulate(&world, Workers::Auto);
     let fixed = simulate(&world, Workers::Fixed(32));
-    let got = |run: &Simulated| run.neighbours_got_s / run.neighbours_wanted_s;
+    let got = |run: &Simulated| run.competing_got_s / run.competing_wanted_s;
     assert!(got(&auto) > 0.85, "{:.2}", got(&auto));
     assert!(got(&fixed) < 0.3, "{:.2}", got(&fixed));
     let at = |second: u64| {

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use rollfit_bars::{BarFile, FileReport, KeyBars, Lines, merge};
 use rollfit_job::Job;
+use rollfit_job::config::{JobConfig, Workers};
 use rollfit_job::import::{Bar, BarsOptions, KeyReport};
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run};
-use rollfit_job::spec::{Spec, Workers};
-use rollfit_job::stop::Stop;
-use rollfit_job::store::{BarsImport, Rows, Source, StoreError};
+use rollfit_job::stop_signal::StopSignal;
+use rollfit_job::store::{BarsImport, SeriesRows, Source, StoreError};
 use rollfit_job::watch::Unseen;
-use rollfit_parquet::{Files, ParquetImport, ParquetStore, RealFiles};
+use rollfit_parquet::{FileSystem, OsFileSystem, ParquetImport, ParquetStore};
 use rollfit_testkit::market;
 
 pub(crate) use rollfit_testkit::market::{MINUTE_US, Silent, partition};
@@ -20,13 +20,13 @@ pub(crate) const KEYS: [&str; 2] = ["aaa", "bbb"];
 pub(crate) const MONTHS: [&str; 2] = ["2017-01", "2017-02"];
 
 /// The job, with a single worker's order of operations.
-pub(crate) fn spec() -> Spec {
-    spec_with(&[])
+pub(crate) fn config() -> JobConfig {
+    config_with(&[])
 }
 
 /// The job with other values, such as `("STORE__COMPRESSION", "zstd")`.
-pub(crate) fn spec_with(values: &[(&str, &str)]) -> Spec {
-    market::spec(&[&[("STORE__URL", "parquet:."), ("RUN__JOIN_LOSS_MAX", "1")], values].concat())
+pub(crate) fn config_with(values: &[(&str, &str)]) -> JobConfig {
+    market::config(&[&[("STORE__URL", "parquet:."), ("RUN__JOIN_LOSS_MAX", "1")], values].concat())
 }
 
 /// `rows` bars from the start of each of the months on, in prices that depend on `version`.
@@ -57,7 +57,11 @@ pub(crate) fn key_bars(key: &str, bars: Vec<Bar>) -> KeyBars {
 }
 
 /// Imports bars, replacing what is there.
-pub(crate) fn import(dir: &Path, keys: &[KeyBars], files: &dyn Files) -> Result<Vec<KeyReport>, StoreError> {
+pub(crate) fn import(
+    dir: &Path,
+    keys: &[KeyBars],
+    files: &dyn FileSystem,
+) -> Result<Vec<KeyReport>, StoreError> {
     let options = BarsOptions { base_from_us: None, rebase: true, replace: true };
     let mut import = ParquetImport::begin(dir, options, files)?;
     let reports = KEYS.iter().zip(keys).map(|(key, bars)| import.add(key, bars)).collect::<Result<_, _>>()?;
@@ -71,16 +75,17 @@ pub(crate) fn all_bars(rows: usize, version: u32) -> Vec<KeyBars> {
 }
 
 /// Every row of every source table, as a reader of the store finds them; none where there is no table.
-pub(crate) fn all_rows(dir: &Path) -> Vec<Option<Rows>> {
-    let spec = spec();
-    let store = ParquetStore::open(dir, &spec).unwrap();
+pub(crate) fn all_rows(dir: &Path) -> Vec<Option<SeriesRows>> {
+    let config = config();
+    let store = ParquetStore::open(dir, &config).unwrap();
     let mut found = Vec::new();
     for key in KEYS {
         for month in MONTHS {
             let partition = partition(key, month);
-            let mut snapshot = store.snapshot(&spec.series_of_key(&partition.key), partition.period, 0).ok();
+            let mut snapshot =
+                store.snapshot(&config.series_of_key(&partition.key), partition.period, 0).ok();
             let span_us = partition.period.span_us();
-            for series in 0..spec.series.len() {
+            for series in 0..config.series.len() {
                 let rows = snapshot.as_mut().map(|snapshot| snapshot.rows(series, span_us.clone()).unwrap());
                 found.push(rows.filter(|rows| !rows.instants_us.is_empty()));
             }
@@ -90,16 +95,16 @@ pub(crate) fn all_rows(dir: &Path) -> Vec<Option<Rows>> {
 }
 
 /// Runs the job on one worker.
-pub(crate) fn run_all(dir: &Path, spec: &Spec, files: Box<dyn Files>) -> RunReport {
-    let store = ParquetStore::open_with(dir, spec, files).unwrap();
-    let planned = partitions(spec, &store, &store, &[]).unwrap();
-    let job = Job { spec, source: &store, sink: &store, workers: Workers::Fixed(1), machine: &Unseen };
-    run(&job, &planned, &RunOptions::default(), &Stop::default(), &Silent)
+pub(crate) fn run_all(dir: &Path, config: &JobConfig, files: Box<dyn FileSystem>) -> RunReport {
+    let store = ParquetStore::open_with(dir, config, files).unwrap();
+    let planned = partitions(config, &store, &store, &[]).unwrap();
+    let job = Job { config, source: &store, sink: &store, workers: Workers::Fixed(1), machine: &Unseen };
+    run(&job, &planned, &RunOptions::default(), &StopSignal::default(), &Silent)
 }
 
 /// Runs the job undisturbed and checks that nothing failed.
 pub(crate) fn run_undisturbed(dir: &Path) -> RunReport {
-    let report = run_all(dir, &spec(), Box::new(RealFiles));
+    let report = run_all(dir, &config(), Box::new(OsFileSystem));
     for (partition, outcome) in &report.outcomes {
         assert!(
             matches!(outcome, Outcome::Written { .. } | Outcome::AlreadyDone),

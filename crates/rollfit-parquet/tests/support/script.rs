@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rollfit_parquet::{Files, OutputFile, RealFiles};
+use rollfit_parquet::{FileSystem, OsFileSystem, OutputFile};
 
 use super::relative;
 
@@ -81,39 +81,39 @@ impl Script {
     }
 }
 
-impl Files for Script {
+impl FileSystem for Script {
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
         let name = self.seen_from_root(path);
         self.begin(Operation::Create(name.clone()))?;
-        Ok(Box::new(ScriptedFile { script: self.clone(), name, file: RealFiles.create(path)? }))
+        Ok(Box::new(ScriptedFile { script: self.clone(), name, file: OsFileSystem.create(path)? }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.begin(Operation::Rename(self.seen_from_root(from), self.seen_from_root(to)))?;
-        RealFiles.rename(from, to)
+        OsFileSystem.rename(from, to)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.begin(Operation::SyncDir(self.seen_from_root(path)))?;
-        RealFiles.sync_dir(path)
+        OsFileSystem.sync_dir(path)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.begin(Operation::Remove(self.seen_from_root(path)))?;
-        RealFiles.remove(path)
+        OsFileSystem.remove(path)
     }
 }
 
 /// The file system of this machine without waiting for the disk, so that races come up often.
 pub(crate) struct Unsynced;
 
-impl Files for Unsynced {
+impl FileSystem for Unsynced {
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        RealFiles.create(path)
+        OsFileSystem.create(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealFiles.rename(from, to)
+        OsFileSystem.rename(from, to)
     }
 
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
@@ -121,7 +121,7 @@ impl Files for Unsynced {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        RealFiles.remove(path)
+        OsFileSystem.remove(path)
     }
 }
 

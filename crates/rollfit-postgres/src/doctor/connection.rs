@@ -18,7 +18,7 @@ const PROBE_TIME: Duration = Duration::from_millis(100);
 
 /// The server and the way to it.
 #[derive(Clone, Debug, serde::Serialize)]
-pub(crate) struct Connection {
+pub(crate) struct ServerConnection {
     /// As the server writes it, `15.8 (Debian 15.8-1)`.
     pub(crate) version: String,
     /// The role whose rights count.
@@ -53,7 +53,7 @@ struct Backend {
 }
 
 impl PostgresStore {
-    pub(super) fn examine_connection(&self) -> Result<Connection, StoreError> {
+    pub(super) fn examine_connection(&self) -> Result<ServerConnection, StoreError> {
         const QUESTION: &str = "
             SELECT current_setting('server_version'), current_user::text, current_setting('is_superuser') = 'on',
                    pg_is_in_recovery(), s.version, s.cipher
@@ -63,7 +63,7 @@ impl PostgresStore {
         let row = rows.first().ok_or_else(no_answer)?;
         let (round_trip, has_pooler) = self.round_trip(&mut session)?;
         let tls = row.get::<_, Option<String>>(4).zip(row.get(5));
-        Ok(Connection {
+        Ok(ServerConnection {
             version: row.get(0),
             role: row.get(1),
             is_superuser: row.get(2),
@@ -77,7 +77,7 @@ impl PostgresStore {
 
     /// The median of some round trips, and whether they went to one server process that is as old as this store at most.
     fn round_trip(&self, session: &mut Session) -> Result<(Duration, bool), StoreError> {
-        let first = Backend::of(session)?;
+        let first = Backend::from_session(session)?;
         let mut has_pooler = first.age > self.opened_at.elapsed() + AGE_TOLERANCE;
         let mut times = Vec::new();
         for _ in 0..ROUND_TRIPS {
@@ -92,7 +92,7 @@ impl PostgresStore {
 }
 
 impl Backend {
-    fn of(session: &mut Session) -> Result<Self, StoreError> {
+    fn from_session(session: &mut Session) -> Result<Self, StoreError> {
         const QUESTION: &str = "
             SELECT pid, extract(epoch FROM clock_timestamp() - backend_start)::float8
             FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()";

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Series;
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
@@ -13,12 +13,12 @@ use super::{Examination, Findings};
 use crate::PostgresStore;
 use crate::create::Model;
 use crate::names::quoted;
-use crate::session::{Parameter, Session};
-use crate::tables::Kind;
+use crate::session::{Session, SqlParameter};
+use crate::tables::RelationKind;
 
 /// What making tables takes, as far as the role lacks it.
 #[derive(Default)]
-struct Wanted {
+struct MissingRights {
     /// Roles that the role must be a member of.
     memberships: BTreeSet<String>,
     /// Roles that must be able to create tables, since tables are given to them.
@@ -33,7 +33,7 @@ impl PostgresStore {
         lacking: &mut Lacking,
         findings: &mut Findings,
     ) -> Result<(), StoreError> {
-        let mut wanted = Wanted::default();
+        let mut wanted = MissingRights::default();
         let mut makes_tables = rights.table(&self.receipts.name).is_none();
         let mut known_kin = HashSet::new();
         for partition in examination.partitions {
@@ -52,7 +52,7 @@ impl PostgresStore {
         if makes_tables && !rights.may_create {
             wanted.creators.insert(rights.role.clone());
         }
-        wanted.tell(&rights.role, &self.schema, findings);
+        wanted.report(&rights.role, &self.schema, findings);
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl PostgresStore {
         partition: &Partition,
         rights: &Rights,
         lacking: &mut Lacking,
-        wanted: &mut Wanted,
+        wanted: &mut MissingRights,
     ) -> Result<(), StoreError> {
         let Some(like) = &model.like else { return Ok(()) };
         let parent = model.parent.as_ref().filter(|parent| parent.is_there).map(|parent| &parent.name.name);
@@ -84,7 +84,7 @@ impl PostgresStore {
         self.in_snapshot(|session| {
             let held = self.rights_on_tables(session, &names)?;
             // Whoever writes a table is told of all that takes, and reads it as well.
-            let is_written = like.kind == Kind::Plain && rights.table(&like.name.name).is_some();
+            let is_written = like.kind == RelationKind::Plain && rights.table(&like.name.name).is_some();
             if let Some(held) = held.get(&like.name.name).filter(|_| !is_written) {
                 lacking.add(&partition.key, held.lacks(&["SELECT"]), like.name.clone());
             }
@@ -97,11 +97,16 @@ impl PostgresStore {
     }
 
     /// What giving a table to `owner` takes.
-    fn check_owner(&self, session: &mut Session, owner: &str, wanted: &mut Wanted) -> Result<(), StoreError> {
+    fn check_owner(
+        &self,
+        session: &mut Session,
+        owner: &str,
+        wanted: &mut MissingRights,
+    ) -> Result<(), StoreError> {
         const QUESTION: &str = "
             SELECT pg_has_role(oid, 'MEMBER'), rolname = current_user OR has_schema_privilege(oid, $2, 'CREATE')
             FROM pg_catalog.pg_roles WHERE rolname = $1";
-        let parameters: [Parameter<'_>; 2] = [(&owner, Type::TEXT), (&self.schema, Type::TEXT)];
+        let parameters: [SqlParameter<'_>; 2] = [(&owner, Type::TEXT), (&self.schema, Type::TEXT)];
         let rows = session.rows("look up the role's rights", QUESTION, &parameters)?;
         let Some(row) = rows.first() else { return Ok(()) };
         if !row.get::<_, bool>(0) {
@@ -116,8 +121,8 @@ impl PostgresStore {
 
 const INSTEAD: &str = "have somebody who may execute what `rollfit schema` prints";
 
-impl Wanted {
-    fn tell(self, role: &str, schema: &str, findings: &mut Findings) {
+impl MissingRights {
+    fn report(self, role: &str, schema: &str, findings: &mut Findings) {
         for creator in self.creators {
             findings.problem(
                 format!(

@@ -1,7 +1,7 @@
 //! What there is to know of a store before a run: [`ServerReport`], gathered by [`PostgresStore::examine`]. What stands in the
 //! way of a run is a [`Problem`], each with what to do.
 //!
-//! Holds true: nothing is written. One question, or the few about one thing, has one read-only transaction, so that
+//! Invariants: nothing is written. One question, or the few about one thing, has one read-only transaction, so that
 //! none of them keeps the server from cleaning up for long.
 
 mod connection;
@@ -18,9 +18,9 @@ use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{Examination, Fault, Problem, StoreError};
 
-pub(crate) use self::connection::Connection;
+pub(crate) use self::connection::ServerConnection;
 pub(crate) use self::row_security::{RestrictedTable, RowSecurityReport};
-pub(crate) use self::sources::SourceTable;
+pub(crate) use self::sources::SourceTableReport;
 pub(crate) use self::targets::{Target, Targets};
 use super::problem::TableProblem;
 use super::{PostgresStore, SessionBudget};
@@ -33,7 +33,7 @@ pub(crate) struct ServerReport {
     /// The schema of the tables.
     pub(crate) schema: String,
     /// The server and the way to it.
-    pub(crate) connection: Connection,
+    pub(crate) connection: ServerConnection,
     /// The most sessions that a run opens here, and why.
     pub(crate) sessions: SessionBudget,
     /// The policies that may hide rows from the role.
@@ -41,7 +41,7 @@ pub(crate) struct ServerReport {
     /// What was configured without effect.
     pub(crate) warnings: Vec<String>,
     /// The table of each key and series, where this store is the source.
-    pub(crate) sources: Vec<SourceTable>,
+    pub(crate) sources: Vec<SourceTableReport>,
     /// The features tables, where this store is the sink.
     pub(crate) targets: Option<Targets>,
     /// What stands in the way of a run.

@@ -1,12 +1,14 @@
 //! From a [`ServerReport`] to a [`Diagnosis`]: what the command prints of it, and what it counts with.
 
-use rollfit_job::spec::RowSecurity;
+use rollfit_job::config::RowSecurity;
 use rollfit_job::store::Quantity::{BytesPerS, Count, Counted, Seconds};
 use rollfit_job::store::{
     Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, StoreError, Words,
 };
 
-use super::{Connection, RestrictedTable, RowSecurityReport, ServerReport, SourceTable, Target, Targets};
+use super::{
+    RestrictedTable, RowSecurityReport, ServerConnection, ServerReport, SourceTableReport, Target, Targets,
+};
 use crate::PostgresStore;
 
 impl PostgresStore {
@@ -52,7 +54,7 @@ fn fact(name: &'static str, text: impl Into<String>) -> Finding {
     Finding::Fact(name, vec![text.into().into()])
 }
 
-fn connection_facts(connection: &Connection) -> Vec<Finding> {
+fn connection_facts(connection: &ServerConnection) -> Vec<Finding> {
     let standby = if connection.is_standby { ", a standby" } else { "" };
     let superuser = if connection.is_superuser { ", a superuser" } else { "" };
     let tls =
@@ -89,9 +91,9 @@ fn policies(report: &RowSecurityReport) -> Option<String> {
     Some(format!("accepted (row_security = \"apply\"), {tables}"))
 }
 
-fn sources_table(sources: &[SourceTable]) -> Finding {
+fn sources_table(sources: &[SourceTableReport]) -> Finding {
     let column = |column: &Option<String>| vec![column.as_deref().unwrap_or("missing").into()];
-    let row = |source: &SourceTable| {
+    let row = |source: &SourceTableReport| {
         vec![vec![source.table.as_str().into()], column(&source.time), column(&source.value), rows_of(source)]
     };
     Finding::Table {
@@ -102,7 +104,7 @@ fn sources_table(sources: &[SourceTable]) -> Finding {
 }
 
 /// All rows, and the least and the most of a month.
-fn rows_of(source: &SourceTable) -> Words {
+fn rows_of(source: &SourceTableReport) -> Words {
     let Some(months) = &source.months else { return vec!["unknown".into()] };
     let rows = || months.iter().map(|month| month.rows);
     vec![
@@ -153,7 +155,7 @@ fn target_row(key: &str, targets: &[&Target]) -> Vec<Words> {
         .collect()
 }
 
-fn period_rows(source: &SourceTable) -> impl Iterator<Item = PeriodRows> {
+fn period_rows(source: &SourceTableReport) -> impl Iterator<Item = PeriodRows> {
     let months = source.months.iter().flatten();
     months.map(|month| PeriodRows { key: source.key.clone(), period: month.month.into(), rows: month.rows })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rollfit_job::spec::RowSecurity;
+use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
@@ -10,7 +10,7 @@ use super::{Examination, Findings};
 use crate::PostgresStore;
 use crate::names::{TableName, quoted};
 use crate::row_security::{self, AppliedPolicies};
-use crate::session::{Parameter, Session};
+use crate::session::{Session, SqlParameter};
 
 /// What is asked about every table.
 const ASKED: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
@@ -99,7 +99,7 @@ impl PostgresStore {
             row_security::columns()
         );
         let asked = ASKED.to_vec();
-        let parameters: [Parameter<'_>; 3] =
+        let parameters: [SqlParameter<'_>; 3] =
             [(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY), (&asked, Type::TEXT_ARRAY)];
         let rows = session.rows("look up the role's rights", &question, &parameters)?;
         let rights = |row: &tokio_postgres::Row| TableRights {
@@ -154,13 +154,13 @@ impl Lacking {
         }
     }
 
-    pub(super) fn tell(self, role: &str, findings: &mut Findings) {
+    pub(super) fn report(self, role: &str, findings: &mut Findings) {
         for ((key, rights), tables) in self.tables {
             let rights = rights.join(", ");
             let names = tables.iter().map(TableName::sql).collect::<Vec<_>>().join(", ");
             let about = if key.is_empty() { String::new() } else { format!("{key}: ") };
             findings.problem(
-                format!("{about}the role {role} lacks {rights} on {}", told(&tables)),
+                format!("{about}the role {role} lacks {rights} on {}", names_text(&tables)),
                 vec![format!("GRANT {rights} ON {names} TO {}", quoted(role))],
             );
         }
@@ -168,7 +168,7 @@ impl Lacking {
 }
 
 /// Tables for people: all of a few, the first of many.
-pub(super) fn told(tables: &[TableName]) -> String {
+pub(super) fn names_text(tables: &[TableName]) -> String {
     const FEW: usize = 3;
     match tables {
         [first, .., last] if tables.len() > FEW => format!("{} tables, {first} to {last}", tables.len()),

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use rollfit_job::spec::RowSecurity;
+use rollfit_job::config::RowSecurity;
 
-use super::rights::{Rights, told};
+use super::rights::{Rights, names_text};
 use super::{Examination, Findings, Problem};
 use crate::PostgresStore;
 use crate::names::TableName;
@@ -62,7 +62,7 @@ impl PostgresStore {
             add(&self.receipts.name, Accepting::Sink, false);
         }
         findings.problems.extend(problems.into_iter().map(|((what, remedies), tables)| {
-            Problem::new(format!("{}: {what}; {remedies}", told(&tables)))
+            Problem::new(format!("{}: {what}; {remedies}", names_text(&tables)))
         }));
         RowSecurityReport { setting: self.settings.row_security.name(), tables }
     }

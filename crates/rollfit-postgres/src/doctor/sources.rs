@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use rollfit_job::config::Series;
 use rollfit_job::month::Month;
-use rollfit_job::spec::Series;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
@@ -12,13 +12,13 @@ use super::rights::{Lacking, Rights};
 use super::{Examination, Findings, Problem};
 use crate::PostgresStore;
 use crate::names::TableName;
-use crate::session::{Parameter, Session};
+use crate::session::{Session, SqlParameter};
 use crate::source::SeriesTable;
 use crate::tables::{Column, Table, describe};
 
 /// A table that series come from.
 #[derive(Clone, Debug, serde::Serialize)]
-pub(crate) struct SourceTable {
+pub(crate) struct SourceTableReport {
     /// The key.
     pub(crate) key: String,
     /// The series.
@@ -62,7 +62,7 @@ impl PostgresStore {
         examination: &Examination<'_>,
         rights: &Rights,
         findings: &mut Findings,
-    ) -> Result<Vec<SourceTable>, StoreError> {
+    ) -> Result<Vec<SourceTableReport>, StoreError> {
         let name =
             |key: &String| self.series.iter().map(|series| series.table.for_key(key)).collect::<Vec<_>>();
         let names: Vec<String> = examination.keys.iter().flat_map(name).collect();
@@ -77,7 +77,7 @@ impl PostgresStore {
                 sources.push(self.examine_source(&of_key, series, rights, &mut together, findings)?);
             }
         }
-        together.lacking.tell(&rights.role, findings);
+        together.lacking.report(&rights.role, findings);
         if let Some(first) = together.without_index.first() {
             findings.note(format!(
                 "no index begins with the time column of {} source tables, such as {first}: each partition reads all of them",
@@ -94,11 +94,11 @@ impl PostgresStore {
         rights: &Rights,
         together: &mut Together,
         findings: &mut Findings,
-    ) -> Result<SourceTable, StoreError> {
+    ) -> Result<SourceTableReport, StoreError> {
         let name = series.table.for_key(of_key.key);
         let found = of_key.tables.get(&name);
-        let column = |name: &str| found.and_then(|table| table.column(name)).map(told);
-        let mut source = SourceTable {
+        let column = |name: &str| found.and_then(|table| table.column(name)).map(report);
+        let mut source = SourceTableReport {
             key: of_key.key.to_owned(),
             series: series.name.clone(),
             table: self.table(&name).to_string(),
@@ -116,7 +116,7 @@ impl PostgresStore {
             let counted = self.in_snapshot(|session| count(session, &table, &series.time, &of_key.months));
             if let Some(counted) = findings.found_out(counted)? {
                 together.without_index.extend((!counted.has_index).then(|| source.table.clone()));
-                source.months = Some(counted.told(of_key.key, &table, findings));
+                source.months = Some(counted.report(of_key.key, &table, findings));
             }
         }
         Ok(source)
@@ -129,7 +129,7 @@ impl PostgresStore {
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
             WHERE n.nspname = $1 AND c.relname = $2 AND a.attname IN ($3, $4)";
-        let parameters: [Parameter<'_>; 4] = [
+        let parameters: [SqlParameter<'_>; 4] = [
             (&self.schema, Type::TEXT),
             (&name, Type::TEXT),
             (&series.time, Type::TEXT),
@@ -181,7 +181,7 @@ fn has_index(session: &mut Session, table: &TableName, time: &str) -> Result<boo
         FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relname = $2";
-    let parameters: [Parameter<'_>; 3] =
+    let parameters: [SqlParameter<'_>; 3] =
         [(&table.schema, Type::TEXT), (&table.name, Type::TEXT), (&time, Type::TEXT)];
     let rows = session.rows("look up indexes", QUESTION, &parameters)?;
     Ok(rows.first().is_none_or(|row| row.get(0)))
@@ -195,7 +195,7 @@ fn span_us(months: &[Month]) -> Range<i64> {
 }
 
 impl Counted {
-    fn told(self, key: &str, table: &SeriesTable, findings: &mut Findings) -> Vec<MonthRows> {
+    fn report(self, key: &str, table: &SeriesTable, findings: &mut Findings) -> Vec<MonthRows> {
         let name = &table.name;
         let empty: Vec<String> =
             self.months.iter().filter(|month| month.rows == 0).map(|month| month.month.to_string()).collect();
@@ -218,6 +218,6 @@ impl Counted {
     }
 }
 
-fn told(column: &Column) -> String {
+fn report(column: &Column) -> String {
     format!("{} {}", column.name, column.type_name)
 }

@@ -1,13 +1,13 @@
 //! The features tables: which there are, what they hold and who wrote it, and what the role lacks to write them.
 
+use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Series;
 use rollfit_job::store::{Examination, Found, Holds, StoreError};
 
 use super::Findings;
 use super::rights::{Lacking, Rights};
 use crate::PostgresStore;
-use crate::look::Look;
+use crate::inspect::Inspection;
 use crate::references::References;
 use crate::session::Session;
 
@@ -80,9 +80,9 @@ impl PostgresStore {
         }
         self.check_rights(examination, rights, &mut lacking);
         self.check_creation(examination, rights, &mut lacking, findings)?;
-        lacking.tell(&rights.role, findings);
-        self.note_owners(examination, rights, findings);
-        self.note_triggers(examination, findings)?;
+        lacking.report(&rights.role, findings);
+        self.report_owners(examination, rights, findings);
+        self.report_triggers(examination, findings)?;
         let mut partitions = Vec::new();
         for partition in examination.partitions {
             partitions.push(self.examine_target(partition, examination, rights, findings)?);
@@ -121,20 +121,20 @@ impl PostgresStore {
             }
             return Ok(target);
         }
-        if !self.may_look(partition, rights) {
+        if !self.may_inspect(partition, rights) {
             target.cause =
                 Some("the role may not read its tables or the receipts, or not all of their rows".to_owned());
             return Ok(target);
         }
-        let look = self.in_snapshot(|session| {
-            let look = self.look(session, partition)?;
-            let obstacle = References::find(session, &look.leaves)?.obstacle(session)?;
-            Ok((look, obstacle))
+        let inspection = self.in_snapshot(|session| {
+            let inspection = self.inspect(session, partition)?;
+            let obstacle = References::find(session, &inspection.leaves)?.obstacle(session)?;
+            Ok((inspection, obstacle))
         });
-        match look {
-            Ok((look, obstacle)) => {
+        match inspection {
+            Ok((inspection, obstacle)) => {
                 target.obstacle = obstacle;
-                self.tell_look(&mut target, &look, examination, rights)?;
+                self.describe_inspection(&mut target, &inspection, examination, rights)?;
             }
             Err(error) => findings.record_obstacle(&mut target, error)?,
         }
@@ -157,21 +157,21 @@ impl PostgresStore {
     }
 
     /// Whether all can be read that tells who wrote a partition.
-    fn may_look(&self, partition: &Partition, rights: &Rights) -> bool {
+    fn may_inspect(&self, partition: &Partition, rights: &Rights) -> bool {
         let tables = self.series.iter().map(|series| series.features_table(partition));
         let mut there =
             tables.chain([self.receipts.name.clone()]).filter(|name| rights.table(name).is_some());
         there.all(|name| rights.may_read(&name))
     }
 
-    fn tell_look(
+    fn describe_inspection(
         &self,
         target: &mut Target,
-        look: &Look,
+        inspection: &Inspection,
         examination: &Examination<'_>,
         rights: &Rights,
     ) -> Result<(), StoreError> {
-        match &look.found {
+        match &inspection.found {
             Found::Nothing => target.holds = Holds::Nothing,
             Found::Ours(receipt) => {
                 target.rows = receipt.stored.rows;
@@ -181,16 +181,16 @@ impl PostgresStore {
             Found::Foreign(what) => {
                 target.holds = Holds::Foreign;
                 target.cause = Some(what.clone());
-                target.rows = self.rows_of_strangers(look, rights)?;
+                target.rows = self.foreign_rows(inspection, rights)?;
             }
         }
         Ok(())
     }
 
     /// About how many rows the tables have, the longest of them.
-    fn rows_of_strangers(&self, look: &Look, rights: &Rights) -> Result<u64, StoreError> {
+    fn foreign_rows(&self, inspection: &Inspection, rights: &Rights) -> Result<u64, StoreError> {
         let mut most = 0;
-        for seen in look.leaves.iter().flatten().filter(|seen| seen.span.is_some()) {
+        for seen in inspection.leaves.iter().flatten().filter(|seen| seen.span.is_some()) {
             let name = &seen.leaf.name;
             let rows = match rights.table(&name.name).and_then(|table| table.estimated_rows) {
                 Some(rows) => rows,
@@ -206,7 +206,7 @@ impl PostgresStore {
     }
 
     /// Without the owner's right to VACUUM and ANALYZE a run goes well, and the tables grow more than they need to.
-    fn note_owners(&self, examination: &Examination<'_>, rights: &Rights, findings: &mut Findings) {
+    fn report_owners(&self, examination: &Examination<'_>, rights: &Rights, findings: &mut Findings) {
         let tables = examination
             .partitions
             .iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rollfit_job::store::StoreError;
 
-use super::rights::told;
+use super::rights::names_text;
 use super::{Examination, Findings};
 use crate::PostgresStore;
 use crate::names::TableName;
@@ -12,7 +12,7 @@ use crate::trigger::Trigger;
 
 impl PostgresStore {
     /// Names the triggers and rules on features tables and receipts. They are in nobody's way as long as they change nothing.
-    pub(super) fn note_triggers(
+    pub(super) fn report_triggers(
         &self,
         examination: &Examination<'_>,
         findings: &mut Findings,
@@ -32,7 +32,7 @@ impl PostgresStore {
             findings.note(format!(
                 "{name} on {}: a run reads back what it wrote there before it commits, and fails where rows were kept or \
                  changed",
-                told(&tables)
+                names_text(&tables)
             ));
         }
         Ok(())

@@ -28,7 +28,7 @@ pub(crate) struct Decimal {
 impl Decimal {
     /// The shortest decimal that reads back as `value`, which is finite; of several the nearest.
     #[inline]
-    pub(crate) fn of(value: f64) -> Self {
+    pub(crate) fn from_f64(value: f64) -> Self {
         debug_assert!(value.is_finite(), "{value} is no decimal");
         let (digits, exponent) = if value == 0.0 { (0, 0) } else { shortest(value.abs()) };
         Self::new(value < 0.0, digits, exponent)

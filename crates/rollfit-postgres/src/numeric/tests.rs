@@ -43,14 +43,14 @@ const SENT: [(f64, &str); 16] = [
 #[test]
 fn the_bytes_are_those_that_the_server_sends() {
     for (value, hex) in SENT {
-        assert_eq!(encoded(Decimal::of(value), None), hex, "{value:e}");
+        assert_eq!(encoded(Decimal::from_f64(value), None), hex, "{value:e}");
         assert_eq!(decoded(hex), Ok(value));
     }
 }
 
 #[test]
 fn negative_zero_is_written_as_zero() {
-    assert_eq!(encoded(Decimal::of(-0.0), None), encoded(Decimal::of(0.0), None));
+    assert_eq!(encoded(Decimal::from_f64(-0.0), None), encoded(Decimal::from_f64(0.0), None));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn parts(text: &str) -> (&str, &str, i32) {
 }
 
 fn is_shortest(value: f64) {
-    let decimal = Decimal::of(value);
+    let decimal = Decimal::from_f64(value);
     assert_eq!((decimal.digits(), decimal.exponent()), by_standard_library(value), "{value:e}");
     assert_eq!(decimal.is_negative(), value < 0.0);
 }
@@ -205,9 +205,9 @@ proptest! {
     fn what_is_written_reads_back_as_the_same_bits(value in finite()) {
         let value = value + 0.0;
         let mut out = Vec::new();
-        encode(Decimal::of(value), None, &mut out);
+        encode(Decimal::from_f64(value), None, &mut out);
         prop_assert_eq!(decode(&out[4..]).map(f64::to_bits), Ok(value.to_bits()));
-        prop_assert_eq!(Decimal::of(value).to_f64().to_bits(), value.to_bits());
+        prop_assert_eq!(Decimal::from_f64(value).to_f64().to_bits(), value.to_bits());
     }
 
     #[test]
@@ -216,7 +216,7 @@ proptest! {
     ) {
         let units = rounded_units(value, scale.into());
         let fits = units < BigUint::from(10_u32).pow(precision.into());
-        let rounded = Decimal::of(value).rounded(precision, scale);
+        let rounded = Decimal::from_f64(value).rounded(precision, scale);
         prop_assert_eq!(rounded.is_some(), fits);
         if let Some(rounded) = rounded {
             let is_zero = rounded.digits() == 0;
@@ -252,10 +252,10 @@ proptest! {
 #[test]
 fn rounding_is_that_of_the_server() {
     let rounded = |value, precision, scale: i16| {
-        let decimal = Decimal::of(value).rounded(precision, scale)?;
+        let decimal = Decimal::from_f64(value).rounded(precision, scale)?;
         Some(encoded(decimal, Some(scale.max(0) as u16)))
     };
-    let same_as = |value, decimals| Some(encoded(Decimal::of(value), Some(decimals)));
+    let same_as = |value, decimals| Some(encoded(Decimal::from_f64(value), Some(decimals)));
     assert_eq!(rounded(12.345, 4, 2), same_as(12.35, 2));
     assert_eq!(rounded(-12.345, 4, 2), same_as(-12.35, 2));
     assert_eq!(rounded(0.005, 4, 2), same_as(0.01, 2));

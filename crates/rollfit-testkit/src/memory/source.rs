@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
+use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
-use rollfit_job::spec::Series;
-use rollfit_job::store::{Rows, SeriesOfKey, Snapshot, Source, StoreError};
+use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 
 use super::PlantedFault;
 use crate::market::MINUTE_US;
@@ -17,7 +17,7 @@ use crate::market::MINUTE_US;
 #[derive(Default)]
 pub struct MemorySource {
     /// The rows of each table.
-    pub tables: BTreeMap<String, Rows>,
+    pub tables: BTreeMap<String, SeriesRows>,
     /// What a snapshot of a partition meets.
     pub fault: Option<PlantedFault>,
     /// The lookback that each snapshot was announced, by partition.
@@ -41,7 +41,7 @@ impl MemorySource {
     }
 
     /// Returns a table, which there must be, to be changed.
-    pub fn table(&mut self, name: &str) -> &mut Rows {
+    pub fn table(&mut self, name: &str) -> &mut SeriesRows {
         self.tables.get_mut(name).unwrap()
     }
 
@@ -53,14 +53,14 @@ impl MemorySource {
         table.values = kept.iter().map(|&row| table.values[row]).collect();
     }
 
-    fn rows(&self, series: &SeriesOfKey<'_>) -> Result<&Rows, StoreError> {
+    fn rows(&self, series: &SeriesOfKey<'_>) -> Result<&SeriesRows, StoreError> {
         let name = &series.table;
         self.tables.get(name).ok_or_else(|| StoreError::permanent(format!("there is no table {name}")))
     }
 }
 
-fn cut(rows: &Rows, range: Range<usize>) -> Rows {
-    Rows { instants_us: rows.instants_us[range.clone()].to_vec(), values: rows.values[range].to_vec() }
+fn cut(rows: &SeriesRows, range: Range<usize>) -> SeriesRows {
+    SeriesRows { instants_us: rows.instants_us[range.clone()].to_vec(), values: rows.values[range].to_vec() }
 }
 
 impl Source for MemorySource {
@@ -101,18 +101,23 @@ impl Source for MemorySource {
 }
 
 struct MemorySnapshot {
-    tables: Vec<Rows>,
+    tables: Vec<SeriesRows>,
     asked_before: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Snapshot for MemorySnapshot {
-    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<Rows, StoreError> {
+    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
         let table = &self.tables[series];
         let at = |instant_us| table.instants_us.partition_point(|&other| other < instant_us);
         Ok(cut(table, at(span_us.start)..at(span_us.end)))
     }
 
-    fn rows_before(&mut self, series: usize, instant_us: i64, count: usize) -> Result<Rows, StoreError> {
+    fn rows_before(
+        &mut self,
+        series: usize,
+        instant_us: i64,
+        count: usize,
+    ) -> Result<SeriesRows, StoreError> {
         self.asked_before.lock().unwrap().push(count);
         let table = &self.tables[series];
         let end = table.instants_us.partition_point(|&other| other < instant_us);

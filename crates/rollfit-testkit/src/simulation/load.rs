@@ -22,8 +22,8 @@ pub(crate) struct Speeds {
     read: f64,
     send: f64,
     commit: f64,
-    /// The cores that neighbours keep busy, all together.
-    pub(crate) neighbours: f64,
+    /// The cores that other processes keep busy, all together.
+    pub(crate) competing: f64,
 }
 
 impl Load {
@@ -55,7 +55,7 @@ impl Load {
     fn cores(self, world: &World, second: u64) -> Speeds {
         let machine = &world.machine;
         let allowed = machine.cores_allowed.unwrap_or(machine.cores as f64);
-        let threads = machine.neighbours.at(second);
+        let threads = machine.competing.at(second);
         let server = if world.store.is_local { self.server } else { 0 };
         let wanting = [
             Wanting {
@@ -66,9 +66,9 @@ impl Load {
             Wanting { threads: server as f64, weight: 1.0, most: 1.0 },
             Wanting { threads, weight: machine.neighbour_weight, most: 1.0 },
         ];
-        let [own, server, neighbour] = share(machine.cores as f64, wanting);
+        let [own, server, competitor] = share(machine.cores as f64, wanting);
         let server = if world.store.is_local { server } else { 1.0 };
-        Speeds { own, server, neighbours: neighbour * threads, ..Speeds::default() }
+        Speeds { own, server, competing: competitor * threads, ..Speeds::default() }
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
         let kind = |threads, weight| Wanting { threads, weight, most: 1.0 };
         assert_eq!(share(4.0, [kind(2.0, 1.0), kind(1.0, 1.0), kind(1.0, 1.0)]), [1.0; 3]);
         assert_eq!(share(4.0, [kind(6.0, 1.0), kind(0.0, 1.0), kind(2.0, 1.0)]), [0.5, 0.5, 0.5]);
-        let [own, _, neighbour] = share(4.0, [kind(6.0, 1.0), kind(0.0, 1.0), kind(2.0, 20.0)]);
-        assert!((own - 2.0 / 6.0).abs() < 1e-9 && neighbour == 1.0, "{own} {neighbour}");
+        let [own, _, competitor] = share(4.0, [kind(6.0, 1.0), kind(0.0, 1.0), kind(2.0, 20.0)]);
+        assert!((own - 2.0 / 6.0).abs() < 1e-9 && competitor == 1.0, "{own} {competitor}");
     }
 }

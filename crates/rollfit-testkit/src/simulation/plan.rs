@@ -87,7 +87,7 @@ pub(crate) fn write(world: &World, attempt: Attempt) -> VecDeque<Step> {
 }
 
 fn questions(world: &World, count: u32) -> Step {
-    step(Activity::Asking, Need::Time, f64::from(count) * world.store.question_ms / 1e3)
+    step(Activity::Querying, Need::Time, f64::from(count) * world.store.question_ms / 1e3)
 }
 
 fn write_chunk(world: &World, rows: u64, attempt: Attempt, chunk: u64) -> [Step; 4] {

@@ -1,9 +1,9 @@
 //! [`Recorder`]: the record of a simulated run, as a real run writes it.
 
 use rollfit_job::activity::{Activity, Times};
+use rollfit_job::config::{Origin, Setting, Workers};
 use rollfit_job::partition::Partition;
-use rollfit_job::record::{Decision, End, Header, PartitionEnd, PartitionOutcome, Record, Retry, Sample};
-use rollfit_job::spec::{Origin, Setting, Workers};
+use rollfit_job::record::{Decision, Header, PartitionEnd, PartitionOutcome, Record, Retry, RunEnd, Sample};
 use rollfit_job::watch::{MachineLimits, MachineSample, Moment, StoreSample, StoreWait, Totals, WaitKind};
 
 use super::load::{Load, Speeds};
@@ -65,9 +65,9 @@ impl Recorder {
         let machine = &world.machine;
         MachineSample {
             own_cores: Some(0.0),
-            others_cores: Some(machine.neighbours.at(0).min(machine.cores as f64)),
+            others_cores: Some(machine.competing.at(0).min(machine.cores as f64)),
             waiting_threads: Some(0.0),
-            load: Some(machine.neighbours.at(0)),
+            load: Some(machine.competing.at(0)),
             own_memory_bytes: Some(self.base_bytes),
             free_memory_bytes: Some(free_bytes(world, 0, self.base_bytes)),
             ..MachineSample::default()
@@ -120,13 +120,13 @@ impl Recorder {
         self.since.working += took_s * load.server as f64 * speeds.of(Need::ServerCore);
         let server_threads = if world.store.is_local { load.server as f64 } else { 0.0 };
         let server = server_threads * speeds.of(Need::ServerCore);
-        let neighbours = world.machine.neighbours.at(self.last_at_s as u64);
+        let competing = world.machine.competing.at(self.last_at_s as u64);
         let waiting = load.own as f64 - own;
         self.since.own += took_s * own;
-        self.since.others += took_s * (server + speeds.neighbours);
+        self.since.others += took_s * (server + speeds.competing);
         self.since.waiting += took_s * waiting;
         self.since.squeezed += took_s * f64::from(waiting > 0.01);
-        self.since.runnable += took_s * (load.own as f64 + server_threads + neighbours);
+        self.since.runnable += took_s * (load.own as f64 + server_threads + competing);
     }
 
     /// Keeps a moment of the run, once machine and store are added to it.
@@ -172,7 +172,7 @@ impl Recorder {
     }
 
     pub(crate) fn end(mut self, now_s: f64, totals: Totals) -> Record {
-        self.record.end = Some(End { at_ms: ms(now_s), totals, interrupted: false });
+        self.record.end = Some(RunEnd { at_ms: ms(now_s), totals, interrupted: false });
         self.record
     }
 }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use rollfit_job::activity::{Activity, LaneState, Times};
+use rollfit_job::config::Workers;
 use rollfit_job::record::{Decision, PartitionOutcome, Record};
-use rollfit_job::spec::Workers;
 use rollfit_job::watch::{Moment, Totals};
 use rollfit_job::workers::{Finished, Policy, Situation};
 
@@ -22,9 +22,9 @@ pub struct Simulated {
     pub record: Record,
     /// The most memory that was taken beyond what there is; 0 where all was well.
     pub memory_missing_bytes: u64,
-    /// The core seconds that neighbours wanted, and that they got.
-    pub neighbours_wanted_s: f64,
-    pub neighbours_got_s: f64,
+    /// The core seconds that other processes wanted, and that they got.
+    pub competing_wanted_s: f64,
+    pub competing_got_s: f64,
 }
 
 /// How long a worker rests that found a partition held by another runner.
@@ -86,8 +86,8 @@ struct Run<'a> {
     owed_cpu_until_s: f64,
     owed_bytes_until_s: f64,
     memory_missing_bytes: u64,
-    neighbours_wanted_s: f64,
-    neighbours_got_s: f64,
+    competing_wanted_s: f64,
+    competing_got_s: f64,
 }
 
 impl<'a> Run<'a> {
@@ -126,11 +126,11 @@ impl<'a> Run<'a> {
             owed_cpu_until_s: 0.0,
             owed_bytes_until_s: 0.0,
             memory_missing_bytes: 0,
-            neighbours_wanted_s: 0.0,
-            neighbours_got_s: 0.0,
+            competing_wanted_s: 0.0,
+            competing_got_s: 0.0,
         };
         run.recorder.decided(first);
-        run.hire();
+        run.spawn();
         run
     }
 
@@ -150,14 +150,14 @@ impl<'a> Run<'a> {
             took_s: self.now_s,
             record,
             memory_missing_bytes: self.memory_missing_bytes,
-            neighbours_wanted_s: self.neighbours_wanted_s,
-            neighbours_got_s: self.neighbours_got_s,
+            competing_wanted_s: self.competing_wanted_s,
+            competing_got_s: self.competing_got_s,
         }
     }
 
     // ------------------------------------------------------------------------------------ the crew
 
-    fn hire(&mut self) {
+    fn spawn(&mut self) {
         let is_there = |workers: &[Worker], number| workers.iter().any(|worker| worker.number == number);
         for number in 0..self.wanted {
             if !is_there(&self.workers, number)
@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
 
     fn look(&mut self) {
         self.second += 1;
-        self.hire();
+        self.spawn();
         let moment = self.sample();
         if let Some(decision) = self.policy.observe(&moment, &std::mem::take(&mut self.finished)) {
             self.decide(decision);
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
         assert_eq!((decision.was, decision.workers > 0), (self.wanted, true), "{decision:?}");
         self.wanted = decision.workers;
         self.recorder.decided(decision);
-        self.hire();
+        self.spawn();
     }
 
     fn sample(&mut self) -> Moment {
@@ -224,8 +224,8 @@ impl<'a> Run<'a> {
             }
         }
         self.recorder.pass(took_s, load, &speeds, self.world);
-        self.neighbours_wanted_s += took_s * self.world.machine.neighbours.at(self.second);
-        self.neighbours_got_s += took_s * speeds.neighbours;
+        self.competing_wanted_s += took_s * self.world.machine.competing.at(self.second);
+        self.competing_got_s += took_s * speeds.competing;
         self.now_s += took_s;
     }
 
@@ -281,7 +281,7 @@ impl<'a> Run<'a> {
             _ => 0.0,
         };
         if owed_s > 0.0 {
-            worker.rest(Activity::Braking, owed_s);
+            worker.rest(Activity::Throttled, owed_s);
         }
     }
 

@@ -20,11 +20,11 @@ pub struct SimulatedMachine {
     /// The cores that a control group allows.
     pub cores_allowed: Option<f64>,
     pub memory_bytes: u64,
-    /// What neighbours take of it, from a second on.
+    /// What other processes take of it, from a second on.
     pub memory_of_others: Over<u64>,
-    /// The threads of neighbours that want a core, from a second on.
-    pub neighbours: Over<f64>,
-    /// How much more of a core a neighbour's thread gets than one of this process, where there are too few.
+    /// The threads of other processes that want a core, from a second on.
+    pub competing: Over<f64>,
+    /// How much more of a core another process's thread gets than one of this process, where there are too few.
     pub neighbour_weight: f64,
 }
 
@@ -82,7 +82,7 @@ pub struct SimulatedJob {
     /// How far they lie apart: 0.2 is between 80% and 120% of the average.
     pub spread: f64,
     /// Which partition, counted from 0, has how many times the rows.
-    pub giant: Option<(usize, f64)>,
+    pub oversized: Option<(usize, f64)>,
     pub largest_first: bool,
     pub compute_us_per_row: f64,
     pub encode_us_per_row: f64,
@@ -141,7 +141,7 @@ impl Default for SimulatedMachine {
             cores_allowed: None,
             memory_bytes: 32 << 30,
             memory_of_others: Over::always(1 << 30),
-            neighbours: Over::always(0.0),
+            competing: Over::always(0.0),
             neighbour_weight: 1.0,
         }
     }
@@ -180,7 +180,7 @@ impl Default for SimulatedJob {
             partitions: 2000,
             rows: 30_000,
             spread: 0.2,
-            giant: None,
+            oversized: None,
             largest_first: false,
             compute_us_per_row: 25.0,
             encode_us_per_row: 8.0,
@@ -199,7 +199,8 @@ impl World {
         let job = &self.job;
         let mut rows = |at: usize| {
             let varied = job.rows as f64 * (1.0 + job.spread * (2.0 * random.f64() - 1.0));
-            let times = job.giant.filter(|(giant, _)| *giant == at).map_or(1.0, |(_, times)| times);
+            let times =
+                job.oversized.filter(|(oversized, _)| *oversized == at).map_or(1.0, |(_, times)| times);
             (at, (varied * times).max(1.0) as u64)
         };
         let mut partitions: Vec<(usize, u64)> = (0..job.partitions).map(&mut rows).collect();

@@ -2,7 +2,7 @@
 //! cannot explain is found. With a dump of `benches/numpy_job.py`, the figures that `docs/formulas.md` records.
 
 use super::*;
-use rollfit::agreement::{Agreement, Judgement, Range, Ranges, magnitude};
+use rollfit::agreement::{Agreement, Judgement, MetricRange, Ranges, magnitude};
 
 /// A window with its fit by the kernel, what the kernel writes of it, and the ranges around that.
 struct Held {
@@ -28,7 +28,7 @@ impl Held {
     }
 
     /// The metrics that have a value, with it and the bounded range around it.
-    fn bounded(&self) -> impl Iterator<Item = (Metric, f64, Range)> {
+    fn bounded(&self) -> impl Iterator<Item = (Metric, f64, MetricRange)> {
         let cell = |(metric, ours): (Metric, f64)| (metric, ours, self.ranges.range(metric));
         self.ours.at(0).map(cell).filter(|(_, ours, range)| !ours.is_nan() && width(range).is_finite())
     }
@@ -39,7 +39,7 @@ fn stored(value: impl Into<f64>) -> f64 {
     if value.is_finite() { value } else { f64::NAN }
 }
 
-fn width(range: &Range) -> f64 {
+fn width(range: &MetricRange) -> f64 {
     range.high - range.low
 }
 

@@ -26,7 +26,7 @@ impl Worst {
 /// The error of every metric that the kernel writes, on every path, for one window; checked to be within bounds.
 fn errors(what: &str, values: &[f64]) -> Vec<f64> {
     let written = paths::written_alone(values);
-    let bounds = Bounds::of(values).expect("a window's length");
+    let bounds = Bounds::from_values(values).expect("a window's length");
     written
         .at(0)
         .map(|(metric, value)| {
@@ -92,7 +92,7 @@ fn rows_of_a_long_series_are_within_bounds() {
         for _ in 0..100_000 / rows.max(500) {
             let row = rng.usize(0..10_000);
             let window = &values[10_001 + row - rows..=10_000 + row];
-            let bounds = Bounds::of(window).expect("a window's length");
+            let bounds = Bounds::from_values(window).expect("a window's length");
             for (metric, value) in written.at(row) {
                 let error = bounds.error(metric, value);
                 assert!(error.passes(), "{metric} of {rows} rows at {row}: {value:e}, {error:?}");
@@ -185,7 +185,8 @@ fn the_total_loses_few_digits_to_an_outlier_that_comes_last() {
         values[rows - 1] = 1.0;
         let exact = rollfit::reference::fit(&values).expect("a window's length").expect("usable").ss_tot;
         let fit = rollfit::fit(&values).expect("a window's length");
-        let error = ((DoubleDouble::of(fit.ss_tot) - exact) / exact).abs().to_f64() / (f64::EPSILON / 2.0);
+        let error =
+            ((DoubleDouble::from_f64(fit.ss_tot) - exact) / exact).abs().to_f64() / (f64::EPSILON / 2.0);
         worst = worst.max(error);
         worst_by_root = worst_by_root.max(error / root);
     }

@@ -60,7 +60,7 @@ mod arithmetic {
         let errors = (0..20_000).map(|i| {
             let x = number(&mut rng);
             // Every other pair nearly cancels.
-            let near = -x * DoubleDouble::of(1.0 + rng.f64() * 1e-9);
+            let near = -x * DoubleDouble::from_f64(1.0 + rng.f64() * 1e-9);
             let y = if i % 2 == 0 { number(&mut rng) } else { near };
             let expected = exact_operation(of_double_double(x), of_double_double(y));
             exact::ratio(&(of_double_double(operation(x, y)) - &expected), &expected) / UNIT
@@ -101,11 +101,11 @@ mod arithmetic {
 
     #[test]
     fn order_and_sign_look_at_both_halves() {
-        let one = DoubleDouble::of(1.0);
+        let one = DoubleDouble::from_f64(1.0);
         let more = DoubleDouble::sum_of(1.0, 1e-30);
         assert!(more > one && -more < -one && one == one.abs());
         assert_eq!((-more).abs(), more);
-        assert!((DoubleDouble::of(-1.0).sqrt()).to_f64().is_nan());
+        assert!((DoubleDouble::from_f64(-1.0).sqrt()).to_f64().is_nan());
         assert_eq!(DoubleDouble::ZERO.sqrt(), DoubleDouble::ZERO);
         assert!(!(one / DoubleDouble::ZERO).is_finite());
     }
@@ -117,7 +117,7 @@ mod fits {
     /// Compares every metric of `values` with the exact one; returns the largest share used of the allowed error.
     fn share_used(shape: &str, values: &[f64]) -> f64 {
         let terms = terms(values);
-        let (slack, fit) = (Slack::of(values, &terms), ExactFit::new(values));
+        let (slack, fit) = (Slack::new(values, &terms), ExactFit::new(values));
         let mut worst = 0.0f64;
         for &metric in Metric::ALL {
             let value = metric.of(&terms);
@@ -133,7 +133,7 @@ mod fits {
     }
 
     fn is_undetermined(values: &[f64], metric: Metric) -> bool {
-        Bounds::of(values).expect("a window's length").range(metric).is_none()
+        Bounds::from_values(values).expect("a window's length").range(metric).is_none()
     }
 
     fn largest_share_used(seed: u64, count: usize, least: usize, most: usize) -> f64 {
@@ -208,9 +208,11 @@ mod promise {
             let exact = metric.of(&terms);
             for (factor, passes) in [(0.5, true), (0.9, true), (1.1, false), (2.0, false)] {
                 for tolerance in [tolerance, -tolerance] {
-                    let value = (exact + DoubleDouble::of(factor * tolerance)).to_f64();
+                    let value = (exact + DoubleDouble::from_f64(factor * tolerance)).to_f64();
                     // What is asked of the bounds is the error of the double, not of the number it was rounded from.
-                    let wanted = ((DoubleDouble::of(value) - exact) / DoubleDouble::of(tolerance)).to_f64();
+                    let wanted = ((DoubleDouble::from_f64(value) - exact)
+                        / DoubleDouble::from_f64(tolerance))
+                    .to_f64();
                     let units = bounds.error(metric, value).units().expect("a bound");
                     assert!((units - wanted).abs() < 1e-9, "{metric}: {units} for {wanted}");
                     assert_eq!(bounds.error(metric, value).passes(), passes, "{metric}: {units}");
@@ -221,7 +223,7 @@ mod promise {
 
     #[test]
     fn what_a_metric_cannot_be_fails() {
-        let bounds = Bounds::of(&VALUES).unwrap();
+        let bounds = Bounds::from_values(&VALUES).unwrap();
         for &metric in Metric::ALL {
             for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                 assert_eq!(bounds.error(metric, wrong), ErrorInBounds::Units(f64::INFINITY), "{metric}");
@@ -229,7 +231,7 @@ mod promise {
         }
         assert_eq!(bounds.error(Metric::ResidualMean, 0.0), ErrorInBounds::Units(0.0));
         assert!(!bounds.error(Metric::ResidualMean, 1e-300).passes());
-        let perfect = Bounds::of(&[1.0, 4.0, 9.0, 16.0]).unwrap();
+        let perfect = Bounds::from_values(&[1.0, 4.0, 9.0, 16.0]).unwrap();
         for metric in [Metric::R2, Metric::FitQuality] {
             assert!(perfect.error(metric, 1.0 - 1e-13).passes());
             assert!(!perfect.error(metric, 1.0f64.next_up()).passes());
@@ -239,7 +241,7 @@ mod promise {
 
     #[test]
     fn windows_without_a_fit_have_no_values() {
-        let bounds = Bounds::of(&[1.0, f64::NAN, 3.0]).unwrap();
+        let bounds = Bounds::from_values(&[1.0, f64::NAN, 3.0]).unwrap();
         for &metric in Metric::ALL {
             assert!(bounds.error(metric, f64::NAN).passes());
             assert!(!bounds.error(metric, 1.0).passes());
@@ -264,7 +266,7 @@ mod promise {
     fn a_range_ends_where_its_values_begin_to_fail() {
         let mut tried = 0;
         for (shape, values) in windows(7, 500, 3, 100) {
-            let bounds = Bounds::of(&values).unwrap();
+            let bounds = Bounds::from_values(&values).unwrap();
             for (metric, range) in
                 Metric::ALL.iter().filter_map(|&metric| Some((metric, bounds.range(metric)?)))
             {
@@ -338,7 +340,7 @@ mod promise {
         let grid: Grid = Grid::new(Window::new(31).unwrap());
         let values: Vec<f64> =
             (0..31).map(|i| (f64::from(i) - grid.u_last) / grid.scale).map(|x| -5e-11 * x * x + x).collect();
-        let bounds = Bounds::of(&values).unwrap();
+        let bounds = Bounds::from_values(&values).unwrap();
         for &metric in Metric::ALL {
             let open = matches!(metric, Metric::VertexX | Metric::VertexY);
             assert_eq!(bounds.range(metric).is_none(), open, "{metric}");
@@ -348,7 +350,7 @@ mod promise {
 
     #[test]
     fn nothing_is_promised_of_windows_beyond_the_promise() {
-        let range = |values: &[f64]| Bounds::of(values).unwrap().range(Metric::A2);
+        let range = |values: &[f64]| Bounds::from_values(values).unwrap().range(Metric::A2);
         assert!(range(&[1e-101, 0.0, 1e-102, 0.0]).is_none());
         assert!(range(&[1e-100, 0.0, 1e-102, 0.0]).is_some());
         assert!(range(&[1.0; 10_000]).is_some());
@@ -357,7 +359,7 @@ mod promise {
 
     #[test]
     fn constant_windows_leave_coefficients_no_room() {
-        let bounds = Bounds::of(&[0.1; 15]).unwrap();
+        let bounds = Bounds::from_values(&[0.1; 15]).unwrap();
         for metric in [Metric::A2, Metric::A1, Metric::Rmse] {
             assert_eq!(bounds.error(metric, 0.0), ErrorInBounds::Units(0.0));
             assert_eq!(bounds.error(metric, f64::MIN_POSITIVE), ErrorInBounds::Units(f64::INFINITY));

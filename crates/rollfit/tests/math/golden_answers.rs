@@ -15,7 +15,7 @@ fn the_reference_agrees_with_every_golden_digit() {
     let mut worst = 0.0f64;
     for window in &windows {
         let terms = reference::terms(&window.values).unwrap().expect("golden windows have fits");
-        let slack = Slack::of(&window.values, &terms);
+        let slack = Slack::new(&window.values, &terms);
         for (metric, expected) in &window.metrics {
             let error = exact::of_double_double(metric.of(&terms)) - expected;
             let room = exact::of_f64(WRITTEN) * expected.abs() + exact::of_f64(slack.of_metric(*metric));

@@ -6,7 +6,7 @@ const BAD: [f64; 6] =
     [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.000_000_000_000_001e100, -1e101, f64::MAX];
 
 fn written(cpu: Cpu, values: &[f64], rows: usize) -> Written {
-    Written::of(cpu, values, rows, 0..values.len())
+    Written::new(cpu, values, rows, 0..values.len())
 }
 
 /// Values that cannot be used, at some rows.

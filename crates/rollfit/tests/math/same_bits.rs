@@ -103,7 +103,7 @@ proptest! {
         let cut = cut.index(values.len());
         for cpu in Cpu::available() {
             for range in [0..cut, cut..values.len()] {
-                let written = Written::of(cpu, &values, rows, range.clone());
+                let written = Written::new(cpu, &values, rows, range.clone());
                 for (at, row) in range.enumerate() {
                     let first = (row + 1).checked_sub(rows);
                     let fit = first.map_or(Fit::NONE, |first| rollfit::fit(&values[first..=row]).unwrap());

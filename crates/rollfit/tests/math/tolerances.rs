@@ -3,9 +3,9 @@
 use super::*;
 
 /// The kernel's value of every metric of a hard window, with where it may lie, if something is promised.
-fn promised(hard: Hard) -> Vec<(Metric, f64, bounds::Range)> {
+fn promised(hard: Hard) -> Vec<(Metric, f64, bounds::ErrorRange)> {
     let (_, values) = hard.window();
-    let bounds = Bounds::of(&values).expect("a window's length");
+    let bounds = Bounds::from_values(&values).expect("a window's length");
     let written = paths::written_alone(&values);
     written.at(0).filter_map(|(metric, value)| Some((metric, value, bounds.range(metric)?))).collect()
 }
@@ -14,11 +14,11 @@ proptest! {
     #![proptest_config(cases(3000))]
     #[test]
     fn every_metric_moved_by_twice_its_bound_fails_and_by_half_passes(hard in hard_window(3, 3000)) {
-        let bounds = Bounds::of(&hard.window().1).expect("a window's length");
+        let bounds = Bounds::from_values(&hard.window().1).expect("a window's length");
         for (metric, value, range) in promised(hard) {
             for end in [range.low, range.high] {
                 let reach = end - range.exact;
-                let at = |share: f64| bounds.error(metric, (DoubleDouble::of(value) + reach * share).to_f64());
+                let at = |share: f64| bounds.error(metric, (DoubleDouble::from_f64(value) + reach * share).to_f64());
                 if !is_limit(metric, end.to_f64()) && reach != DoubleDouble::ZERO {
                     prop_assert!(!at(2.0).passes(), "{metric}: {value:e} in {range:?}");
                     prop_assert!(at(0.5).passes(), "{metric}: {value:e} in {range:?}");
@@ -64,7 +64,7 @@ fn a_kernel_moved_by_twice_the_bound_fails_and_by_half_passes() {
         let level = 10f64.powi(rng.i32(-3..6));
         let values: Vec<f64> = (0..rows).map(|_| level * (1.0 + 0.01 * rng.f64())).collect();
         let fit = rollfit::fit(&values).expect("a window's length");
-        let bounds = Bounds::of(&values).expect("a window's length");
+        let bounds = Bounds::from_values(&values).expect("a window's length");
         for decides in [Metric::A2, Metric::A1, Metric::B, Metric::Rmse, Metric::R2] {
             let error = |share: f64| {
                 let moved = moved(&fit, decides, share, &bounds, rows)?;

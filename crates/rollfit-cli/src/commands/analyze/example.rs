@@ -8,9 +8,9 @@ use rollfit_analysis::{
     Observation, RankedCause, Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse,
     WaitShare, WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
 };
+use rollfit_job::config::{Origin, Setting};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, Unavailable};
-use rollfit_job::spec::{Origin, Setting};
 use rollfit_job::store::AppliesWhen;
 use rollfit_job::watch::{MachineLimits, Totals, WaitKind};
 

@@ -75,13 +75,13 @@ pub(super) const fn meaning(activity: Activity) -> &'static str {
         Activity::Idle => "has no partition",
         Activity::Waiting => "waits for a session, or for a partition that another has",
         Activity::Connecting => "opens a session with the store",
-        Activity::Asking => "asks the store for receipts, tables, locks",
+        Activity::Querying => "asks the store for receipts, tables, locks",
         Activity::Reading => "reads the source",
         Activity::Computing => "joins, fits, derives metrics",
         Activity::Encoding => "turns features into the bytes of the store",
         Activity::Sending => "is blocked handing bytes to the store",
         Activity::Committing => "makes what was handed over durable and visible",
-        Activity::Braking => "holds itself back, as the configuration says",
+        Activity::Throttled => "holds itself back, as the configuration says",
         Activity::Pausing => "waits before another attempt",
     }
 }
@@ -161,10 +161,10 @@ pub(super) fn slices(slices: &[LaneSlice]) -> Table {
 
 /// The largest of the activities, with its share: `sending 62 %`.
 pub(super) fn mostly(times: &Times) -> String {
-    let largest = Activity::ALL.into_iter().max_by_key(|&activity| times.of(activity));
+    let largest = Activity::ALL.into_iter().max_by_key(|&activity| times.get(activity));
     match largest {
-        Some(activity) if times.of(activity) > 0 => {
-            format!("{} {}", activity.name(), percent(times.of(activity) as f64 / times.total_us() as f64))
+        Some(activity) if times.get(activity) > 0 => {
+            format!("{} {}", activity.name(), percent(times.get(activity) as f64 / times.total_us() as f64))
         }
         _ => UNKNOWN.to_owned(),
     }

@@ -2,9 +2,9 @@
 
 use rollfit_job::check::CheckOutcome;
 use rollfit_job::compare::{Cell, Compared, MatchedRows, Tally};
+use rollfit_job::config::{JobConfig, Series};
 use rollfit_job::month::display_instant;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::{Series, Spec};
 
 use super::super::checks;
 use crate::exit::Exit;
@@ -90,24 +90,24 @@ impl From<&Tally> for Counts {
 }
 
 impl CompareLine {
-    fn of(spec: &Spec, partition: &Partition, outcome: &CheckOutcome<Compared>) -> Self {
+    fn new(config: &JobConfig, partition: &Partition, outcome: &CheckOutcome<Compared>) -> Self {
         let word = |compared: &Compared| if compared.is_clean() { "clean" } else { "different" };
         let (name, cause) = checks::verdict(outcome, word);
         let compared = outcome.checked();
-        let table = |rows: &MatchedRows| TableLine::of(&spec.series[rows.series.clone()], rows);
+        let table = |rows: &MatchedRows| TableLine::new(&config.series[rows.series.clone()], rows);
         Self {
             partition: partition.clone(),
             verdict: name,
             cause,
             tables: compared.map(|compared| compared.tables.iter().map(table).collect()).unwrap_or_default(),
             counts: compared.map(|compared| Counts::from(&compared.total())).unwrap_or_default(),
-            differences: compared.map(|compared| compared.differences(spec)).unwrap_or_default(),
+            differences: compared.map(|compared| compared.differences(config)).unwrap_or_default(),
         }
     }
 }
 
 impl TableLine {
-    fn of(series: &[Series], rows: &MatchedRows) -> Self {
+    fn new(series: &[Series], rows: &MatchedRows) -> Self {
         Self {
             series: series.iter().map(|series| series.name.clone()).collect(),
             rows: rows.both,
@@ -120,12 +120,16 @@ impl TableLine {
 }
 
 /// Every feature, by its place among the columns.
-fn features(spec: &Spec, partitions: &[Partition], outcomes: &[CheckOutcome<Compared>]) -> Vec<FeatureLine> {
+fn features(
+    config: &JobConfig,
+    partitions: &[Partition],
+    outcomes: &[CheckOutcome<Compared>],
+) -> Vec<FeatureLine> {
     let compared: Vec<(&Partition, &Compared)> =
         partitions.iter().zip(outcomes).filter_map(|(at, outcome)| Some((at, outcome.checked()?))).collect();
-    let mut names = spec.feature_names();
+    let mut names = config.feature_names();
     let mut features = Vec::new();
-    for series in &spec.series {
+    for series in &config.series {
         for window in &series.windows {
             for metric in &series.metrics {
                 let at = features.len();
@@ -137,7 +141,7 @@ fn features(spec: &Spec, partitions: &[Partition], outcomes: &[CheckOutcome<Comp
                     metric: metric.name(),
                     window: window.label.clone(),
                     counts: total(tallies.clone().map(|(_, tally)| Counts::from(tally))),
-                    worst: worst(tallies.filter_map(Worst::of)),
+                    worst: worst(tallies.filter_map(Worst::from_tally)),
                 });
             }
         }
@@ -170,7 +174,7 @@ fn number<S: serde::Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S:
 }
 
 impl Worst {
-    fn of((partition, tally): (&Partition, &Tally)) -> Option<Self> {
+    fn from_tally((partition, tally): (&Partition, &Tally)) -> Option<Self> {
         let cell = tally.worst?;
         Some(Self {
             partition: partition.clone(),
@@ -184,15 +188,19 @@ impl Worst {
 }
 
 impl CompareDocument {
-    pub(super) fn of(spec: &Spec, partitions: &[Partition], outcomes: &[CheckOutcome<Compared>]) -> Self {
+    pub(super) fn new(
+        config: &JobConfig,
+        partitions: &[Partition],
+        outcomes: &[CheckOutcome<Compared>],
+    ) -> Self {
         let lines: Vec<CompareLine> = partitions
             .iter()
             .zip(outcomes)
-            .map(|(partition, outcome)| CompareLine::of(spec, partition, outcome))
+            .map(|(partition, outcome)| CompareLine::new(config, partition, outcome))
             .collect();
         let count = |verdict: &str| lines.iter().filter(|line| line.verdict == verdict).count();
         Self {
-            features: features(spec, partitions, outcomes),
+            features: features(config, partitions, outcomes),
             counts: total(lines.iter().map(|line| line.counts.clone())),
             clean: count("clean"),
             different: count("different"),

@@ -5,9 +5,9 @@ mod print;
 
 use rollfit_job::check::CheckOutcome;
 use rollfit_job::compare::{Compared, compare};
+use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
-use rollfit_job::spec::Spec;
-use rollfit_job::stop::Stop;
+use rollfit_job::stop_signal::StopSignal;
 
 use self::document::CompareDocument;
 use super::checks::{self, Remark};
@@ -18,18 +18,18 @@ use crate::{format, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &CompareArguments) -> Result<Exit, Failure> {
     let open = OpenJob::to_read(&arguments.select)?;
-    let stop = Stop::default();
-    signals::heed_at_once(&stop)?;
-    let log = |partition: &Partition, outcome: &CheckOutcome<Compared>| log(partition, outcome, &open.spec);
+    let stop = StopSignal::default();
+    signals::stop_at_first_signal(&stop)?;
+    let log = |partition: &Partition, outcome: &CheckOutcome<Compared>| log(partition, outcome, &open.config);
     let outcomes = compare(&open.job(), &open.partitions, arguments.sample, &stop, &log);
-    let document = CompareDocument::of(&open.spec, &open.partitions, &outcomes);
+    let document = CompareDocument::new(&open.config, &open.partitions, &outcomes);
     output::document(global.json, &document, CompareDocument::print)?;
     Ok(document.exit())
 }
 
-fn log(partition: &Partition, outcome: &CheckOutcome<Compared>, spec: &Spec) {
+fn log(partition: &Partition, outcome: &CheckOutcome<Compared>, config: &JobConfig) {
     checks::log("compare", partition, outcome, |compared| {
-        match compared.differences(spec).into_iter().next() {
+        match compared.differences(config).into_iter().next() {
             None => {
                 Remark { is_serious: false, text: format!("{} rows agree", format::count(compared.rows())) }
             }

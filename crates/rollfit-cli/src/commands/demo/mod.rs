@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rollfit_bars::Format;
 use rollfit_files::regular_file;
+use rollfit_job::config::EXAMPLE;
 use rollfit_job::month::{Month, display_instant};
-use rollfit_job::spec::EXAMPLE;
 
 use self::market::{PAIRS, Pair, bars};
 use super::import::{ImportDocument, import};

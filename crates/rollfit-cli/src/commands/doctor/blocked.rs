@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use rollfit_job::Job;
+use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::assess;
-use rollfit_job::spec::Spec;
 use rollfit_job::state::State;
 use rollfit_job::store::Problem;
 
@@ -29,7 +29,7 @@ pub(super) struct Obstacles {
 
 impl Obstacles {
     /// Reads the source of the partitions with an obstacle, and of no other.
-    pub(super) fn new(spec: &Spec, stores: &Stores, reports: &[StoreReport]) -> Self {
+    pub(super) fn new(config: &JobConfig, stores: &Stores, reports: &[StoreReport]) -> Self {
         let partitions = reports.iter().flat_map(|report| &report.diagnosis.partitions);
         let (partitions, obstacles): (Vec<Partition>, Vec<String>) =
             partitions.filter_map(|found| Some((found.partition.clone(), found.obstacle.clone()?))).unzip();
@@ -39,10 +39,10 @@ impl Obstacles {
         }
         let (source, sink, machine) = (stores.source(), stores.sink(), machine::here());
         let job = Job {
-            spec,
+            config,
             source: source.as_ref(),
             sink: sink.as_ref(),
-            workers: spec.run.workers,
+            workers: config.run.workers,
             machine: machine.as_ref(),
         };
         for (planned, obstacle) in assess(&job, &partitions).into_iter().zip(obstacles) {
@@ -56,7 +56,7 @@ impl Obstacles {
     /// What a run would leave alone.
     pub(super) fn problems(&self) -> impl Iterator<Item = Problem> {
         let blocked = |(obstacle, partitions): (&String, &Vec<Partition>)| {
-            Problem::new(format!("{}: blocked, because {obstacle}", told(partitions)))
+            Problem::new(format!("{}: blocked, because {obstacle}", partitions_text(partitions)))
         };
         self.blocked.iter().map(blocked)
     }
@@ -64,13 +64,13 @@ impl Obstacles {
     /// What a run would leave alone once it had to replace it.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         self.dormant.iter().map(|(obstacle, partitions)| {
-            format!("{}: cannot be replaced or dropped, because {obstacle}", told(partitions))
+            format!("{}: cannot be replaced or dropped, because {obstacle}", partitions_text(partitions))
         })
     }
 }
 
 /// The first of partitions, and how many more there are.
-fn told(partitions: &[Partition]) -> String {
+fn partitions_text(partitions: &[Partition]) -> String {
     match partitions {
         [] => String::new(),
         [partition] => partition.to_string(),

@@ -1,6 +1,6 @@
 //! `rollfit doctor`: looks at the stores of a job as a run would, and tells what stands in its way, each with what to do.
 //!
-//! Holds true: nothing is written. What was found is gathered first ([`Report`]) and printed afterwards.
+//! Invariants: nothing is written. What was found is gathered first ([`Report`]) and printed afterwards.
 
 mod blocked;
 mod print;
@@ -8,11 +8,11 @@ mod work;
 
 use std::collections::BTreeSet;
 
+use rollfit_job::config::{JobConfig, Keys};
 use rollfit_job::error_chain;
 use rollfit_job::partition::{Partition, Selector};
 use rollfit_job::plan::{PlanError, configured_partitions};
 use rollfit_job::receipt::Definition;
-use rollfit_job::spec::{Keys, Spec};
 use rollfit_job::store::{Diagnosis, Examination, Problem, Purpose, Store, StoreError};
 use serde::ser::SerializeMap;
 
@@ -63,10 +63,10 @@ struct Planned {
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Result<Exit, Failure> {
-    let spec = open::spec(&arguments.config)?;
-    let stores = Stores::open(&spec, Purpose::Write)?;
-    let planned = Planned::of(&spec, &stores, &arguments.only)?;
-    let report = Report::of(&spec, &stores, &planned)?;
+    let config = open::config(&arguments.config)?;
+    let stores = Stores::open(&config, Purpose::Write)?;
+    let planned = Planned::new(&config, &stores, &arguments.only)?;
+    let report = Report::new(&config, &stores, &planned)?;
     output::document(global.json, &report, Report::print)?;
     Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
@@ -74,22 +74,22 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Resu
 impl Planned {
     /// A store that does not tell what it holds is a finding, and those partitions are looked at that can be planned
     /// without.
-    fn of(spec: &Spec, stores: &Stores, only: &[Selector]) -> Result<Self, Failure> {
+    fn new(config: &JobConfig, stores: &Stores, only: &[Selector]) -> Result<Self, Failure> {
         let (source, sink) = (stores.source(), stores.sink());
-        let plan = open::planned(spec, source.as_ref(), sink.as_ref(), only);
+        let plan = open::planned(config, source.as_ref(), sink.as_ref(), only);
         let (partitions, problem, refusal) = match plan {
             Ok(partitions) => (partitions, None, None),
             Err(PlanError::Store(error)) => {
-                let configured = configured_partitions(spec, source.as_ref(), sink.as_ref(), only);
+                let configured = configured_partitions(config, source.as_ref(), sink.as_ref(), only);
                 (configured.unwrap_or_default(), None, Some(error_chain(&error)))
             }
             Err(PlanError::Nothing(what)) if only.is_empty() => (Vec::new(), Some(what), None),
             Err(error) => return Err(error.into()),
         };
-        let keys = match (&spec.keys, partitions.is_empty()) {
+        let keys = match (&config.keys, partitions.is_empty()) {
             (_, false) => in_order(&partitions),
             (Keys::Listed(keys), true) => keys.clone(),
-            (Keys::All, true) => source.keys(&spec.series).unwrap_or_default(),
+            (Keys::All, true) => source.keys(&config.series).unwrap_or_default(),
         };
         Ok(Self { keys, partitions, problem, refusal })
     }
@@ -103,13 +103,13 @@ fn in_order(partitions: &[Partition]) -> Vec<String> {
 }
 
 impl Report {
-    fn of(spec: &Spec, stores: &Stores, planned: &Planned) -> Result<Self, Failure> {
+    fn new(config: &JobConfig, stores: &Stores, planned: &Planned) -> Result<Self, Failure> {
         let source = stores.source_store();
-        let mut reports = vec![StoreReport::new(spec, source, planned, (true, stores.is_one))?];
+        let mut reports = vec![StoreReport::new(config, source, planned, (true, stores.is_one))?];
         if !stores.is_one {
-            reports.push(StoreReport::new(spec, stores.sink_store(), planned, (false, true))?);
+            reports.push(StoreReport::new(config, stores.sink_store(), planned, (false, true))?);
         }
-        let work = Work::of(spec, stores, planned, &reports);
+        let work = Work::new(config, stores, planned, &reports);
         let diagnoses = || reports.iter().map(|report| &report.diagnosis);
         let mut problems: Vec<Problem> =
             diagnoses().flat_map(|diagnosis| diagnosis.problems.clone()).collect();
@@ -118,7 +118,7 @@ impl Report {
         let refusal = planned.refusal.as_ref().filter(|_| problems.is_empty());
         problems.extend(refusal.map(Problem::new));
         problems.extend(work.problem());
-        let obstacles = Obstacles::new(spec, stores, &reports);
+        let obstacles = Obstacles::new(config, stores, &reports);
         problems.extend(obstacles.problems());
         let notes = diagnoses().flat_map(|diagnosis| diagnosis.notes.clone());
         let notes = notes.chain(work.notes(&reports)).chain(obstacles.notes()).collect();
@@ -128,7 +128,7 @@ impl Report {
 
 impl StoreReport {
     fn new(
-        spec: &Spec,
+        config: &JobConfig,
         store: &dyn Store,
         planned: &Planned,
         (is_source, is_sink): (bool, bool),
@@ -138,7 +138,7 @@ impl StoreReport {
             is_sink,
             keys: &planned.keys,
             partitions: &planned.partitions,
-            definition: &Definition::of(spec),
+            definition: &Definition::from_config(config),
         })?;
         Ok(Self { kind: store.kind(), is_source, is_sink, diagnosis })
     }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
-use rollfit_job::spec::Spec;
 use rollfit_job::store::{Found, Holds, Problem, Source};
 
 use super::{Planned, StoreReport};
@@ -29,7 +29,12 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn of(spec: &Spec, stores: &Stores, planned: &Planned, reports: &[StoreReport]) -> Self {
+    pub(super) fn new(
+        config: &JobConfig,
+        stores: &Stores,
+        planned: &Planned,
+        reports: &[StoreReport],
+    ) -> Self {
         let (source, sink) = (stores.source(), stores.sink());
         let held = held(reports);
         let counted = counted(reports);
@@ -40,7 +45,7 @@ impl Work {
         let missing: Vec<&Partition> = planned.partitions.iter().filter(is_missing).collect();
         let count = |partition: &&Partition| {
             let known = counted.get(&(partition.key.as_str(), partition.period)).copied();
-            known.or_else(|| estimate(spec, source.as_ref(), partition))
+            known.or_else(|| estimate(config, source.as_ref(), partition))
         };
         let rows: Vec<(&Partition, u64)> =
             missing.iter().filter_map(|partition| Some((*partition, count(partition)?))).collect();
@@ -51,7 +56,7 @@ impl Work {
             rows: rows.iter().map(|(_, rows)| rows).sum(),
             write_bytes: rows.iter().map(|&(partition, rows)| sink.estimate_bytes(partition, rows)).sum(),
             free_bytes: sink.free_bytes(),
-            workers: spec.run.workers.count(planned.partitions.len()),
+            workers: config.run.workers.count(planned.partitions.len()),
             ..Self::default()
         };
         work.with_times(reports)
@@ -126,8 +131,8 @@ fn counted(reports: &[StoreReport]) -> HashMap<(&str, Period), u64> {
     fewest
 }
 
-fn estimate(spec: &Spec, source: &dyn Source, partition: &Partition) -> Option<u64> {
-    let rows = spec
+fn estimate(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Option<u64> {
+    let rows = config
         .series
         .iter()
         .map(|series| source.estimate_rows(&series.of_key(&partition.key), partition.period));

@@ -17,7 +17,7 @@ use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
 use crate::state_dir::{StateDir, is_running};
-use crate::view::Room;
+use crate::view::ScreenSize;
 use crate::{output, paths, state_dir};
 
 /// What is told, of one run or several, or of the store where there is none.
@@ -44,7 +44,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
         runs = watch(global, &records, runs)?;
     }
     if !global.json {
-        print::runs(&runs, Room::ENOUGH).iter().try_for_each(|line| output::line(line))?;
+        print::runs(&runs, ScreenSize::ENOUGH).iter().try_for_each(|line| output::line(line))?;
     } else if !arguments.watch {
         output::json(&StatusDocument { runs: &runs, receipts: None })?;
     }
@@ -75,7 +75,7 @@ fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>,
 fn status(path: &Path) -> Result<RunStatus, Failure> {
     // Asked first: what is not running any more has written all it will.
     let is_running = is_running(path);
-    Ok(RunStatus::new(path, state_dir::read(path)?, is_running))
+    Ok(RunStatus::from_record(path, state_dir::read(path)?, is_running))
 }
 
 /// Tells every second how the runs are, until none of them goes on; then how they ended.
@@ -87,7 +87,7 @@ fn watch(
     let screen = if global.json { None } else { Screen::on_stdout() };
     let mut runs = first;
     while runs.iter().any(|run| run.state == RunState::Running) {
-        tell(global, screen.as_ref(), &runs)?;
+        print_runs(global, screen.as_ref(), &runs)?;
         std::thread::sleep(Duration::from_secs(1));
         // A run that found everything done has taken its record away.
         let left = records.iter().filter(|path| path.exists());
@@ -95,21 +95,21 @@ fn watch(
     }
     match &screen {
         Some(screen) => screen.clear(),
-        None if global.json => tell(global, None, &runs)?,
+        None if global.json => print_runs(global, None, &runs)?,
         None => {}
     }
     Ok(runs)
 }
 
 /// How the runs are now: in place on a terminal, else one after the other.
-fn tell(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStatus]) -> Result<(), Failure> {
+fn print_runs(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStatus]) -> Result<(), Failure> {
     if let Some(screen) = screen {
-        screen.show(&print::runs(runs, screen.room()));
+        screen.show(&print::runs(runs, screen.size()));
     } else if global.json {
         let document = StatusDocument { runs, receipts: None };
         output::json_line(&document)?;
     } else {
-        print::runs(runs, Room::ENOUGH).iter().try_for_each(|line| output::line(line))?;
+        print::runs(runs, ScreenSize::ENOUGH).iter().try_for_each(|line| output::line(line))?;
         output::line("")?;
     }
     Ok(())

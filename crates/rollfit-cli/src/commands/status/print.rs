@@ -2,28 +2,28 @@
 
 use super::run::{RunState, RunStatus};
 use crate::format::{bytes, count, duration};
-use crate::view::{self, Room};
+use crate::view::{self, ScreenSize};
 
 /// How many partitions that were not done are named.
 const PROBLEMS_MAX: usize = 10;
 
 /// One run in full; of several what fits.
-pub(super) fn runs(runs: &[RunStatus], room: Room) -> Vec<String> {
+pub(super) fn runs(runs: &[RunStatus], size: ScreenSize) -> Vec<String> {
     let mut lines: Vec<String> = match runs {
-        [run] => one(run, room),
-        runs => runs.iter().flat_map(in_short).collect(),
+        [run] => one(run, size),
+        runs => runs.iter().flat_map(summary_cells).collect(),
     };
-    lines.truncate(room.rows);
-    lines.iter().map(|line| line.chars().take(room.columns).collect()).collect()
+    lines.truncate(size.rows);
+    lines.iter().map(|line| line.chars().take(size.columns).collect()).collect()
 }
 
-fn one(run: &RunStatus, room: Room) -> Vec<String> {
+fn one(run: &RunStatus, size: ScreenSize) -> Vec<String> {
     let mut lines = vec![heading(run)];
     lines.extend(silence(run));
     match &run.live {
         Some(live) => {
-            let left = room.rows.saturating_sub(lines.len());
-            lines.extend(view::lines(&run.header, live, Room { rows: left, ..room }));
+            let left = size.rows.saturating_sub(lines.len());
+            lines.extend(view::lines(&run.header, live, ScreenSize { rows: left, ..size }));
         }
         None => lines.extend(totals(run)),
     }
@@ -31,9 +31,9 @@ fn one(run: &RunStatus, room: Room) -> Vec<String> {
     lines
 }
 
-fn in_short(run: &RunStatus) -> Vec<String> {
+fn summary_cells(run: &RunStatus) -> Vec<String> {
     let state = match &run.live {
-        Some(live) => view::lines(&run.header, live, Room::ENOUGH).into_iter().take(2).collect(),
+        Some(live) => view::lines(&run.header, live, ScreenSize::ENOUGH).into_iter().take(2).collect(),
         None => totals(run),
     };
     std::iter::once(heading(run)).chain(silence(run)).chain(state).collect()

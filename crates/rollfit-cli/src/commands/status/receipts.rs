@@ -1,6 +1,6 @@
 //! [`Receipts`]: what the store itself tells of a job, whoever runs it: which partitions have their receipt.
 //!
-//! Holds true: no source is read. Whether a partition's source has changed since is for `rollfit plan` to tell.
+//! Invariants: no source is read. Whether a partition's source has changed since is for `rollfit plan` to tell.
 
 use rollfit_job::receipt::Definition;
 use rollfit_job::store::Found;
@@ -31,7 +31,7 @@ impl Receipts {
     /// Looks at the store of a configuration.
     pub(super) fn count(config: ConfigArguments) -> Result<Self, Failure> {
         let open = OpenJob::to_read(&SelectArguments { config, only: Vec::new(), workers: None })?;
-        let definition = Definition::of(&open.spec);
+        let definition = Definition::from_config(&open.config);
         let mut receipts =
             Self { sink: open.sink.place(), partitions: open.partitions.len(), ..Self::default() };
         for partition in &open.partitions {

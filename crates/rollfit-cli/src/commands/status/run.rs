@@ -51,7 +51,7 @@ pub(super) struct RunStatus {
     /// How long ago it told how it is, while it goes on.
     pub(super) silent_s: Option<u64>,
     /// The partitions that were not done, and why.
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<UndonePartition>,
     #[serde(skip)]
     pub(super) live: Option<Live>,
 }
@@ -81,7 +81,7 @@ struct WorkerNow {
 
 /// A partition that was not done.
 #[derive(serde::Serialize)]
-pub(super) struct Problem {
+pub(super) struct UndonePartition {
     pub(super) partition: Partition,
     pub(super) outcome: PartitionOutcome,
     pub(super) cause: Option<String>,
@@ -89,7 +89,7 @@ pub(super) struct Problem {
 
 impl RunStatus {
     /// How the run of a record is; `is_running` says whether its process was there when the record was read.
-    pub(super) fn new(path: &Path, record: Record, is_running: bool) -> Self {
+    pub(super) fn from_record(path: &Path, record: Record, is_running: bool) -> Self {
         let state = match &record.end {
             Some(end) if end.interrupted => RunState::Interrupted,
             Some(_) => RunState::Finished,
@@ -108,7 +108,7 @@ impl RunStatus {
             record: path.display().to_string(),
             took_s: took_ms as f64 / 1e3,
             totals,
-            now: live.as_ref().map(Now::new),
+            now: live.as_ref().map(Now::from_live),
             silent_s: live.as_ref().and_then(|_| live::silent_s(path)),
             problems: problems(&record),
             header: record.header,
@@ -118,7 +118,7 @@ impl RunStatus {
 }
 
 impl Now {
-    fn new(live: &Live) -> Self {
+    fn from_live(live: &Live) -> Self {
         let moment = &live.moment;
         let worker = |lane: &rollfit_job::activity::LaneState| WorkerNow {
             worker: lane.worker,
@@ -168,10 +168,10 @@ fn recorded_totals(record: &Record) -> Totals {
     }
 }
 
-fn problems(record: &Record) -> Vec<Problem> {
+fn problems(record: &Record) -> Vec<UndonePartition> {
     use PartitionOutcome::{Failed, Held, LeftAlone};
     let is_problem = |end: &&PartitionEnd| matches!(end.outcome, Failed | LeftAlone | Held);
-    let problem = |end: &PartitionEnd| Problem {
+    let problem = |end: &PartitionEnd| UndonePartition {
         partition: end.partition.clone(),
         outcome: end.outcome,
         cause: end.cause.clone(),

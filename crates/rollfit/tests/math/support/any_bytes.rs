@@ -134,7 +134,7 @@ fn within_bounds(values: &[f64]) {
     let fit = rollfit::fit(values).expect("a window's length");
     assert!(0.0 <= fit.ss_res && fit.ss_res <= fit.ss_tot, "{fit:?} of {values:?}");
     let last = values.len() - 1;
-    let written = Written::of(Cpu::detect(), values, values.len(), last..last + 1);
+    let written = Written::new(Cpu::detect(), values, values.len(), last..last + 1);
     for (metric, value) in written.at(0) {
         let error = bounds.error(metric, value);
         assert!(error.passes(), "{metric}: {value:e}, {error:?} of {values:?}");

@@ -166,7 +166,7 @@ impl ExactFit {
             r2: nearest(&r2),
             rmse: nearest(&self.rmse()),
             prediction: nearest(&prediction),
-            vertex_x: self.vertex_x().map_or(DoubleDouble::of(f64::NAN), |x| nearest(&x)),
+            vertex_x: self.vertex_x().map_or(DoubleDouble::from_f64(f64::NAN), |x| nearest(&x)),
             y_last: nearest(&self.y_last),
             scale: nearest(&self.scale),
             u_last: nearest(&self.u_last),

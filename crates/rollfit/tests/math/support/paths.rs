@@ -80,7 +80,7 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    pub(crate) fn of(cpu: Cpu, values: &[f64], window_rows: usize, rows: Range<usize>) -> Self {
+    pub(crate) fn new(cpu: Cpu, values: &[f64], window_rows: usize, rows: Range<usize>) -> Self {
         let mut kernel = Kernel::on(cpu, &[window(window_rows)]);
         kernel.fit(values, rows.clone()).expect("rows of the series");
         Self::by(&mut kernel, 0)
@@ -114,7 +114,7 @@ impl Written {
 
 /// What the kernel writes for the one window that `values` are, the same on every path.
 pub(crate) fn written_alone(values: &[f64]) -> Written {
-    let on = |cpu| Written::of(cpu, values, values.len(), values.len() - 1..values.len());
+    let on = |cpu| Written::new(cpu, values, values.len(), values.len() - 1..values.len());
     let [first, others @ ..] = &Cpu::available()[..] else { panic!("there is always a portable path") };
     let written = on(*first);
     for &cpu in others {

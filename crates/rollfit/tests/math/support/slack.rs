@@ -20,7 +20,7 @@ pub(crate) struct Slack {
 
 impl Slack {
     /// The slack of the window `values`.
-    pub(crate) fn of(values: &[f64], terms: &Terms<DoubleDouble>) -> Self {
+    pub(crate) fn new(values: &[f64], terms: &Terms<DoubleDouble>) -> Self {
         let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let spread = SPREAD * (highest - lowest);

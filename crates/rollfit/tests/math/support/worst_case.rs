@@ -116,8 +116,9 @@ pub(crate) fn errors_by_variation(most_rows: usize) -> Vec<ErrorsByVariation> {
         } else {
             [rows / 2; 2]
         };
-        let merged = if near + far == 2 { pair } else { Joined::of(near, far).merged(&all[near], &all[far]) };
-        all.push(if near + far == rows { merged } else { Joined::of(near + far, 1).appended(&merged) });
+        let merged =
+            if near + far == 2 { pair } else { Joined::new(near, far).merged(&all[near], &all[far]) };
+        all.push(if near + far == rows { merged } else { Joined::new(near + far, 1).appended(&merged) });
     }
     all
 }
@@ -139,7 +140,7 @@ struct Joined {
 }
 
 impl Joined {
-    fn of(near_rows: usize, far_rows: usize) -> Self {
+    fn new(near_rows: usize, far_rows: usize) -> Self {
         let (n, m) = (near_rows as f64, far_rows as f64);
         Self {
             n,

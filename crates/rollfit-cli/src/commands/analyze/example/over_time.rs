@@ -26,7 +26,7 @@ fn slice(number: u64, worker: usize, begun_s: f64, size: f64) -> LaneSlice {
     let shares = [
         (Activity::Waiting, 0.02),
         (Activity::Connecting, 0.01),
-        (Activity::Asking, 0.04),
+        (Activity::Querying, 0.04),
         (Activity::Reading, 0.12),
         (Activity::Computing, 0.09),
         (Activity::Encoding, 0.13),
@@ -54,9 +54,9 @@ pub(super) fn activities(lanes: &[LaneSlice]) -> Vec<ActivityShare> {
     lanes.iter().for_each(|slice| total.add_all(&slice.wall_us));
     let line = |activity| ActivityShare {
         activity,
-        wall_s: total.of(activity) as f64 / 1e6,
-        cpu_s: total.of(activity) as f64 / 3e6,
-        share: total.of(activity) as f64 / total.total_us() as f64,
+        wall_s: total.get(activity) as f64 / 1e6,
+        cpu_s: total.get(activity) as f64 / 3e6,
+        share: total.get(activity) as f64 / total.total_us() as f64,
     };
     let mut lines: Vec<ActivityShare> = Activity::ALL.into_iter().map(line).collect();
     lines.retain(|line| line.wall_s > 0.0);

@@ -175,11 +175,11 @@ pub(super) struct Part {
 /// The activities that took any time, one after the other.
 pub(super) fn parts(times: &Times) -> impl Iterator<Item = Part> + '_ {
     let total_us = times.total_us() as f64;
-    let taken = Activity::ALL.into_iter().filter(|&activity| times.of(activity) > 0);
+    let taken = Activity::ALL.into_iter().filter(|&activity| times.get(activity) > 0);
     taken.scan(0, move |before_us, activity| {
         let begin = *before_us as f64 / total_us;
-        *before_us += times.of(activity);
-        Some(Part { activity, begin, share: times.of(activity) as f64 / total_us })
+        *before_us += times.get(activity);
+        Some(Part { activity, begin, share: times.get(activity) as f64 / total_us })
     })
 }
 

@@ -33,7 +33,7 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
 }
 
 fn legends(slowest: &[LaneSlice]) -> Markup {
-    let took_any = |activity: &Activity| slowest.iter().any(|slice| slice.wall_us.of(*activity) > 0);
+    let took_any = |activity: &Activity| slowest.iter().any(|slice| slice.wall_us.get(*activity) > 0);
     html! { @for activity in Activity::ALL.into_iter().filter(took_any) { (legend(activity.name(), activity.name())) } }
 }
 

@@ -66,7 +66,7 @@ fn columns(lanes: &[LaneSlice], end_s: f64) -> Vec<Times> {
 
 fn add(sum: &mut Times, times: &Times, part: f64) {
     for activity in Activity::ALL {
-        sum.add(activity, (times.of(activity) as f64 * part).round() as u64);
+        sum.add(activity, (times.get(activity) as f64 * part).round() as u64);
     }
 }
 
@@ -104,8 +104,8 @@ mod tests {
         let analysis = example::full();
         let columns = columns(&analysis.lanes, analysis.run.took_s);
         for activity in Activity::ALL {
-            let recorded: u64 = analysis.lanes.iter().map(|slice| slice.wall_us.of(activity)).sum();
-            let drawn: u64 = columns.iter().map(|times| times.of(activity)).sum();
+            let recorded: u64 = analysis.lanes.iter().map(|slice| slice.wall_us.get(activity)).sum();
+            let drawn: u64 = columns.iter().map(|times| times.get(activity)).sum();
             // Each part of each slice is rounded to a microsecond.
             let parts_max = (analysis.lanes.len() + COLUMNS) as u64 * 4;
             assert!(drawn.abs_diff(recorded) <= parts_max, "{activity:?}: {drawn} of {recorded}");

@@ -1,8 +1,8 @@
 //! Findings: what limits a run, in a headline and one by one.
 
 use rollfit_analysis::{Analysis, CombinedGain, Headline, LimitingCause, Observation, RankedCause, Watch};
+use rollfit_job::config::{Origin, Setting};
 use rollfit_job::record::Header;
-use rollfit_job::spec::{Origin, Setting};
 
 use super::limit::limit;
 use super::observation::observation;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use rollfit_analysis::{Analysis, ChangeSince, EstimateVsObserved, EtaVsObserved, RunEnding};
+use rollfit_job::config::{Origin, Setting};
 use rollfit_job::record::Header;
-use rollfit_job::spec::{Origin, Setting};
 
 use super::{Fact, fact, joined};
 use crate::format::{

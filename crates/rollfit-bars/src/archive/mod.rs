@@ -1,0 +1,150 @@
+//! Opens a text file, whether it is plain, gzip or zip: the first bytes decide, not the name.
+//!
+//! A zip serves when exactly one of its entries is data: the only `.csv` (or `.tsv`), else the only file.
+//! What operating systems add (`__MACOSX`, dot files) is not counted.
+
+mod gzip;
+mod zip_entry;
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::rc::Rc;
+
+use zip::ZipArchive;
+
+use self::gzip::GzipMembers;
+use self::zip_entry::ZipEntry;
+use crate::error::ImportError;
+
+/// The unpacked bytes of a file. None are held but those at hand.
+pub(crate) struct Opened {
+    pub(crate) reader: Box<dyn BufRead>,
+    /// Bytes after the last member of a gzip file that are no member, once all is read.
+    pub(crate) ignored_bytes: Rc<Cell<u64>>,
+    /// The name of the entry, where the file is a zip.
+    pub(crate) entry: Option<String>,
+}
+
+const BUFFER_BYTES: usize = 256 * 1024;
+const ENTRIES_SHOWN: usize = 10;
+
+/// Opens a file for reading as text.
+pub(crate) fn open(path: &Path) -> Result<Opened, ImportError> {
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, open_file(path)?);
+    let head = reader.fill_buf().map_err(|source| read_error(path, source))?;
+    let ignored_bytes = Rc::new(Cell::new(0));
+    let (unpacked, entry): (Box<dyn BufRead>, _) = if head.starts_with(&gzip::MAGIC) {
+        let members = GzipMembers::new(reader, Rc::clone(&ignored_bytes));
+        (Box::new(BufReader::with_capacity(BUFFER_BYTES, members)), None)
+    } else if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        let failed = |why| ImportError::Archive { path: path.to_path_buf(), why };
+        let (entry, name) = open_zip(reader).map_err(failed)?;
+        (Box::new(BufReader::with_capacity(BUFFER_BYTES, entry)), Some(name))
+    } else {
+        (Box::new(reader), None)
+    };
+    Ok(Opened { reader: unpacked, ignored_bytes, entry })
+}
+
+/// Opens a file of any kind, but no directory.
+pub(crate) fn open_file(path: &Path) -> Result<File, ImportError> {
+    let failed = |source| ImportError::Open { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(ImportError::Directory { path: path.to_path_buf() });
+    }
+    Ok(file)
+}
+
+pub(crate) fn read_error(path: &Path, source: io::Error) -> ImportError {
+    ImportError::Read { path: path.to_path_buf(), source }
+}
+
+/// The one data file of a zip, and its name; an error says what to do.
+fn open_zip(reader: BufReader<File>) -> Result<(ZipEntry, String), String> {
+    let mut archive =
+        ZipArchive::new(reader).map_err(|error| format!("the zip cannot be unpacked: {error}"))?;
+    if archive.has_duplicate_names() {
+        return Err(
+            "the zip holds two entries of one name, and which one is meant is not certain: unpack it and \
+                    name the right one"
+                .to_owned(),
+        );
+    }
+    let names = file_names(&mut archive);
+    let index = choose(&names)?;
+    let name = names.into_iter().find(|(at, _)| *at == index).map(|(_, name)| name);
+    Ok((ZipEntry::open(archive, index)?, name.unwrap_or_default()))
+}
+
+/// Index and name of each entry that may be data. One that cannot even be opened is left to fail by name.
+fn file_names(archive: &mut ZipArchive<BufReader<File>>) -> Vec<(usize, String)> {
+    let named = (0..archive.len()).map(|index| {
+        let entry = archive.by_index_raw(index).ok();
+        (
+            index,
+            entry.map_or_else(String::new, |entry| String::from_utf8_lossy(entry.name_raw()).into_owned()),
+        )
+    });
+    named.filter(|(_, name)| may_be_data(name)).collect()
+}
+
+fn may_be_data(name: &str) -> bool {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    !name.ends_with('/') && !name.starts_with("__MACOSX/") && !last.starts_with('.')
+}
+
+fn choose(names: &[(usize, String)]) -> Result<usize, String> {
+    let tables: Vec<_> = names.iter().filter(|(_, name)| is_table(name)).collect();
+    match (tables.as_slice(), names) {
+        ([(index, _)], _) | ([], [(index, _)]) => Ok(*index),
+        (_, []) => Err("the zip holds no file".to_owned()),
+        _ => Err(format!("the zip holds more than one data file: unpack it and name one of {}", list(names))),
+    }
+}
+
+fn is_table(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    ["csv", "tsv"].iter().any(|table| table.eq_ignore_ascii_case(ending))
+}
+
+fn list(names: &[(usize, String)]) -> String {
+    let shown: Vec<String> = names.iter().take(ENTRIES_SHOWN).map(|(_, name)| format!("{name:?}")).collect();
+    let rest = names.len() - shown.len();
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    shown.join(", ") + &more
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> Vec<(usize, String)> {
+        list.iter().map(|name| (*name).to_owned()).enumerate().filter(|(_, name)| may_be_data(name)).collect()
+    }
+
+    #[test]
+    fn the_one_data_file_is_chosen() {
+        let cases: [(&[&str], usize); 4] = [
+            (&["a.txt", "a.csv"], 1),
+            (&["folder/", "folder/a.CSV", "__MACOSX/folder/._a.csv", ".DS_Store"], 1),
+            (&["a.txt"], 0),
+            (&["folder/", "folder/a.prn"], 1),
+        ];
+        for (entries, expected) in cases {
+            assert_eq!(choose(&names(entries)), Ok(expected), "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_zip_lists_its_entries() {
+        let why = choose(&names(&["a.csv", "b.csv", "c.txt"])).unwrap_err();
+        assert!(why.contains("\"a.csv\", \"b.csv\", \"c.txt\""), "{why}");
+        let many: Vec<String> = (0..12).map(|n| format!("{n}.csv")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(choose(&names(&many)).unwrap_err().ends_with("and 2 more"));
+        assert!(choose(&names(&["folder/"])).unwrap_err().contains("no file"));
+    }
+}

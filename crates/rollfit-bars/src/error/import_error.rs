@@ -1,0 +1,296 @@
+//! [`ImportError`]: everything that can stop an import, as what is wrong, where, and what to do.
+//!
+//! What the system said is the source of an error, for callers that print the chain; all else is in its message.
+
+use std::io;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::file_line::FileLine;
+use super::row_fault::RowFault;
+
+/// Why an import stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// A file that is missing or closed to us.
+    #[error("{}: cannot be opened", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A directory where a file is wanted.
+    #[error("{}: is a directory: name the files in it", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Bytes that cannot be read or unpacked.
+    #[error("{}: cannot be read to its end, it may be incomplete", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the decompressor said.
+        source: io::Error,
+    },
+    /// A file without a single character.
+    #[error("{}: the file is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file with a header, or columns, but no row.
+    #[error("{}: the file has columns but no rows", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Lenient reading that kept nothing.
+    #[error("none of the {rows} rows could be read. The first: {first}")]
+    NothingReadable {
+        /// Rows read.
+        rows: u64,
+        /// What was wrong with the first of them.
+        first: Box<ImportError>,
+    },
+    /// A zip without exactly one data file.
+    #[error("{}: {why}", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Bytes of another kind than the format says.
+    #[error("{}: {why}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Columns that cannot be found.
+    #[error("{}: {why}", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// A row that is not a bar.
+    #[error("{place}: {fault}: `{shown}`{}", hint_text(*hint))]
+    Row {
+        /// Where.
+        place: FileLine,
+        /// What is wrong with it.
+        fault: RowFault,
+        /// The row, shortened.
+        shown: String,
+        /// The format that the row seems to have instead.
+        hint: Option<&'static str>,
+    },
+    /// A local time without a zone.
+    #[error(
+        "{place}: the time zone is not known: neither the file nor the format says it, and it is never \
+         guessed. Give --timezone, e.g. UTC, +02:00, America/New_York, America/New_York+07:00 or histdata: \
+         `{shown}`"
+    )]
+    NoZone {
+        /// Where.
+        place: FileLine,
+        /// The row, shortened.
+        shown: String,
+    },
+    /// A zone option that the bytes deny.
+    #[error(
+        "{place}: the file states its own offset from UTC, {stated}, which contradicts --timezone {zone}: \
+         leave --timezone out: `{shown}`"
+    )]
+    ZoneContradiction {
+        /// Where.
+        place: FileLine,
+        /// The zone of the option.
+        zone: String,
+        /// The offset in the bytes.
+        stated: String,
+        /// The row, shortened.
+        shown: String,
+    },
+    /// Two rows of one instant with different closes.
+    #[error(
+        "{place}: the bar of {} has close {close} here and {earlier_close} at {earlier}: correct the files, or \
+         give --lenient to keep the earlier one",
+        instant_text(*instant_us)
+    )]
+    Contradiction {
+        /// The later row.
+        place: FileLine,
+        /// Its close.
+        close: f64,
+        /// The earlier row.
+        earlier: FileLine,
+        /// Its close.
+        earlier_close: f64,
+        /// The instant of both.
+        instant_us: i64,
+    },
+    /// A file that is newest first up to a row.
+    #[error(
+        "{place}: the file is newest first up to here, and jumps forward from {} to {}: sort it by time",
+        instant_text(*from_us),
+        instant_text(*to_us)
+    )]
+    JumpForward {
+        /// Where.
+        place: FileLine,
+        /// The instant of the row before.
+        from_us: i64,
+        /// The instant of the row.
+        to_us: i64,
+    },
+    /// Two instruments in one file.
+    #[error(
+        "{place}: the column `{column}` is `{value}` here and `{earlier_value}` at {earlier}: a file holds one \
+         instrument, also with --lenient; write each to a file of its own, or, where the column holds something else, \
+         rename it (a file without a header needs one for that)"
+    )]
+    Instruments {
+        /// The later row.
+        place: FileLine,
+        /// The name of the column, or its number from 1.
+        column: String,
+        /// Its value there, shortened.
+        value: String,
+        /// The first row.
+        earlier: Box<FileLine>,
+        /// Its value there, shortened.
+        earlier_value: Box<str>,
+    },
+    /// A key from the path that a column of the file denies.
+    #[error(
+        "{}: the path says the key `{key}`, and the column `{column}` says `{value}`: give the right one with --key",
+        path.display()
+    )]
+    KeyContradiction {
+        /// The file.
+        path: PathBuf,
+        /// The key of the path.
+        key: String,
+        /// The name of the column.
+        column: String,
+        /// Its value, shortened.
+        value: String,
+    },
+    /// Two files of one key with the symbols of two instruments.
+    #[error(
+        "{}: the symbol is `{symbol}` here and `{earlier_symbol}` in {}, and both files go to the key `{key}`: import \
+         each instrument with a --key of its own",
+        path.display(),
+        earlier.display()
+    )]
+    TwoSymbols {
+        /// The later file.
+        path: PathBuf,
+        /// Its symbol, shortened.
+        symbol: String,
+        /// The earlier file.
+        earlier: PathBuf,
+        /// Its symbol, shortened.
+        earlier_symbol: Box<str>,
+        /// The key of both.
+        key: String,
+    },
+    /// All bars on a day that stands for none.
+    #[error(
+        "{}: all times lie {day}: they seem to be times of day without their date, or epochs that were read in a wrong \
+         unit; write date and time in full",
+        path.display()
+    )]
+    NoDates {
+        /// The file.
+        path: PathBuf,
+        /// When.
+        day: &'static str,
+    },
+    /// A row older than the one before it, and not a repetition.
+    #[error(
+        "{place}: jumps back in time, from {} to {}, and repeats no earlier row: sort the file by time, or give \
+         --lenient to drop such rows",
+        instant_text(*from_us),
+        instant_text(*to_us)
+    )]
+    JumpBack {
+        /// Where.
+        place: FileLine,
+        /// The newest instant read before.
+        from_us: i64,
+        /// The instant of the row.
+        to_us: i64,
+    },
+    /// A key with characters that table names cannot have.
+    #[error("the key `{key}` ({origin}) is not usable: keys are made of a-z, 0-9 and _: {advice}")]
+    Key {
+        /// The key.
+        key: String,
+        /// Where it was found.
+        origin: String,
+        /// What to do.
+        advice: String,
+    },
+    /// A path that tells no key.
+    #[error(
+        "{}: the key is not known: the path has no key=, pair= or symbol= directory and the file name is no \
+         vendor's: give --key, e.g. --key eurusd",
+        path.display()
+    )]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A format that does not exist.
+    #[error("there is no format `{name}`: choose one of {known}")]
+    UnknownFormat {
+        /// The name given.
+        name: String,
+        /// The names of all formats.
+        known: String,
+    },
+    /// A zone that does not exist.
+    #[error(
+        "there is no time zone `{name}`: give an IANA name (America/New_York), UTC, an offset (+02:00), an IANA \
+         name plus hours (America/New_York+07:00), or histdata"
+    )]
+    UnknownZone {
+        /// The name given.
+        name: String,
+    },
+    /// Options that do not go together.
+    #[error("{why}")]
+    Options {
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// A Parquet file that cannot be read.
+    #[error("{}: is not a readable Parquet file: {why}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        why: String,
+    },
+}
+
+fn hint_text(hint: Option<&str>) -> String {
+    hint.map_or_else(String::new, |format| {
+        format!(". This looks like the format {format}: try --format {format}")
+    })
+}
+
+/// The instant as users read it.
+fn instant_text(instant_us: i64) -> String {
+    Timestamp::from_microsecond(instant_us)
+        .map_or_else(|_| format!("{instant_us} us"), |instant| instant.to_string())
+}

@@ -1,0 +1,35 @@
+//! MetaTrader 4 and 5: comma or tab, with or without a header, date and time in one column or two. Times are the broker's.
+//!
+//! Files are called `EURUSD_M1_201701020000_202012312359.csv`, `CADJPY1.csv` or `EURUSDM1.csv`.
+
+use super::file_name::before_interval;
+use super::first_line::begins_like;
+use super::rules::{ColumnRules, FormatRules, RowRules, RowShape, TextRules};
+
+pub(super) static RULES: FormatRules = FormatRules {
+    name: "metatrader",
+    help: "MetaTrader 4 and 5, comma or tab, with or without header; needs a zone",
+    looks_like: |line| {
+        let headers = ["<DATE>", "Time\tOpen", "Timestamp\tOpen", "Date\tTime\t"];
+        begins_like(line, "9999.99.99") || headers.iter().any(|header| line.starts_with(header))
+    },
+    rows: RowRules::Text(TextRules { delimiters: b"\t,", columns: ColumnRules::Known(&SHAPES) }),
+    zone: None,
+    symbol: |words| before_interval(words).or_else(|| before_minutes(words)),
+};
+
+/// Behind the prices come no volume, one, two, or two and a spread.
+static SHAPES: [RowShape; 2] = [
+    RowShape { date: Some(0), time: 1, close: 5, fields: 6..=9 },
+    RowShape { date: None, time: 0, close: 4, fields: 5..=8 },
+];
+
+/// `CADJPY1` or `EURUSDM1`: six letters and the minutes of a bar.
+fn before_minutes<'a>(words: &[&'a str]) -> Option<&'a str> {
+    let [word] = words else { return None };
+    let (symbol, rest) = word.split_at_checked(6)?;
+    let minutes = rest.strip_prefix('M').unwrap_or(rest);
+    let periods = ["1", "5", "15", "30", "60", "240", "1440"];
+    let is_pair = symbol.bytes().all(|byte| byte.is_ascii_uppercase());
+    (is_pair && periods.contains(&minutes)).then_some(symbol)
+}

@@ -1,0 +1,137 @@
+//! [`Format`]: the formats that files can be said to have, a file each.
+//!
+//! # Adding a format
+//!
+//! 1. `formats/NEW.rs`: its [`FormatRules`], with name, help, how the first line of a file looks, columns, zone, and the
+//!    symbol in its file names. Copy the file of the vendor that is most like it.
+//! 2. Here: `mod new;`, a variant of [`Format`], its place in [`Format::ALL`] and a line in `rules`.
+//! 3. A test in `tests/import/` with a few rows as the vendor writes them.
+//! 4. A row in the table of `docs/import.md`.
+//!
+//! Nothing else names a format: help, the sniffing, advice such as "this looks like the format csv", layout, zone and key all
+//! ask its rules.
+
+mod csv;
+mod dukascopy;
+mod file_name;
+mod first_line;
+mod histdata;
+mod metatrader;
+mod parquet;
+mod rules;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub(crate) use self::rules::{ColumnRules, FormatRules, NamedColumns, RowRules, RowShape, TextRules};
+use crate::error::ImportError;
+
+/// What the rows of a file look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// HistData "Generic ASCII": `20170301 000000;o;h;l;c;v`, in the zone `histdata`.
+    Histdata,
+    /// MetaTrader exports: comma or tab, with or without header, date and time in one column or two.
+    Metatrader,
+    /// Dukascopy exports: `Gmt time,Open,...`, day first.
+    Dukascopy,
+    /// Any delimited text with a time and a close column.
+    Csv,
+    /// A Parquet file with a timestamp column and a close column.
+    Parquet,
+}
+
+impl Format {
+    /// Every format, in the order in which help lists them. A line that looks like several is said to be the first of them:
+    /// `csv`, which is any table, comes after those of vendors.
+    pub const ALL: [Self; 5] = [Self::Histdata, Self::Metatrader, Self::Dukascopy, Self::Csv, Self::Parquet];
+
+    /// The rules of the format.
+    pub(crate) fn rules(self) -> &'static FormatRules {
+        match self {
+            Self::Histdata => &histdata::RULES,
+            Self::Metatrader => &metatrader::RULES,
+            Self::Dukascopy => &dukascopy::RULES,
+            Self::Csv => &csv::RULES,
+            Self::Parquet => &parquet::RULES,
+        }
+    }
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.rules().name
+    }
+
+    /// One line about the format, for help.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        self.rules().help
+    }
+
+    /// Returns the format that `line`, the first of a file, looks like.
+    pub(crate) fn from_first_line(line: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| (format.rules().looks_like)(line))
+    }
+
+    /// Returns the symbol in a file name of any vendor, given as the words between `_` and `-`.
+    pub(crate) fn symbol<'a>(words: &[&'a str]) -> Option<&'a str> {
+        Self::ALL.into_iter().find_map(|format| (format.rules().symbol)(words))
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = ImportError;
+
+    fn from_str(name: &str) -> Result<Self, ImportError> {
+        let found = Self::ALL.into_iter().find(|format| format.name() == name);
+        found.ok_or_else(|| ImportError::UnknownFormat {
+            name: name.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back() {
+        for format in Format::ALL {
+            assert_eq!(format.name().parse::<Format>().unwrap(), format);
+            assert!(!format.help().is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let message = "histdat".parse::<Format>().unwrap_err().to_string();
+        assert!(message.contains("histdat") && message.contains("metatrader"), "{message}");
+    }
+
+    #[test]
+    fn first_lines_are_recognised() {
+        let cases = [
+            ("20170301 000000;1.05;1.05;1.05;1.05;0", Some(Format::Histdata)),
+            ("2026.01.01,17:00,1,1,1,1,0", Some(Format::Metatrader)),
+            ("<DATE>\t<TIME>\t<OPEN>", Some(Format::Metatrader)),
+            ("Timestamp\tOpen\tHigh", Some(Format::Metatrader)),
+            ("Gmt time,Open,High", Some(Format::Dukascopy)),
+            ("01.11.2010 00:00:00.000,1", Some(Format::Dukascopy)),
+            ("date,price", Some(Format::Csv)),
+            ("PAR1\u{15}", Some(Format::Parquet)),
+            ("hello", None),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(Format::from_first_line(line), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! [`ReadOptions`]: how to read the files of one command.
+
+use crate::error::ImportError;
+use crate::formats::{Format, NamedColumns};
+use crate::table::column_options::ColumnOptions;
+use crate::time::zone::Zone;
+
+/// How to read the files of one command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadOptions {
+    /// The format of every file.
+    pub format: Format,
+    /// The key of every file; without it, each path has to tell.
+    pub key: Option<String>,
+    /// The zone of local times; without it, the bytes or the format have to tell.
+    pub zone: Option<Zone>,
+    /// Named columns and delimiter.
+    pub columns: ColumnOptions,
+    /// Drop and count bad rows instead of stopping at the first.
+    pub lenient: bool,
+}
+
+impl ReadOptions {
+    /// Strict reading of `format`, everything else left to be found in the path and the bytes.
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        Self { format, key: None, zone: None, columns: ColumnOptions::default(), lenient: false }
+    }
+
+    /// Refuses column options that the format does not have.
+    pub(crate) fn check_columns(&self) -> Result<(), ImportError> {
+        let ColumnOptions { time, close, delimiter, date } = &self.columns;
+        let is_allowed = match self.format.rules().named_columns() {
+            NamedColumns::All => true,
+            NamedColumns::TimeAndClose => delimiter.is_none() && date.is_none(),
+            NamedColumns::None => {
+                [time, close, date].iter().all(|name| name.is_none()) && delimiter.is_none()
+            }
+        };
+        if is_allowed {
+            return Ok(());
+        }
+        let format = self.format;
+        let why = format!("the format {format} has fixed columns: leave the column options out, or use csv");
+        Err(ImportError::Options { why })
+    }
+}

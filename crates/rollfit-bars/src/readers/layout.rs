@@ -1,0 +1,280 @@
+//! [`Layout`]: which column of a text file holds the time and which the close, as the first line says, and how many fields a row
+//! has.
+//!
+//! A first line is a header when none of its fields begins like a number. Without a header, the format has its known columns,
+//! or the user gives numbers.
+//!
+//! Every row has as many fields as the header, the format or, where columns are free and there is no header, the first row;
+//! one empty field more may follow, where it cannot come of a comma inside the close. Lenient reading takes a row that breaks
+//! off behind its close, where its prices make the close certain.
+
+use super::certain_row::{open_column, prices_agree};
+use crate::error::RowFault;
+use crate::formats::{ColumnRules, Format, RowShape, TextRules};
+use crate::read_options::ReadOptions;
+use crate::rows::price::has_leading_zero;
+use crate::table::column_indexes::{ColumnIndexes, is_header};
+use crate::table::column_names::{names_an_instrument, normal};
+use crate::table::delimiter;
+use crate::table::fields::Fields;
+use crate::time::stamp_reader::{StampReader, StampRules};
+
+/// Where time and close are in each row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    delimiter: u8,
+    columns: ColumnIndexes,
+    /// Fields of every row.
+    width: usize,
+    /// The first line is a header.
+    pub(crate) has_header: bool,
+    /// The columns that say the instrument, with their names.
+    pub(crate) instruments: Vec<(usize, String)>,
+    epochs: bool,
+    /// Open, high, low and close are side by side, from this column on.
+    open: Option<usize>,
+    /// The volume is right behind the close.
+    has_volume_behind: bool,
+}
+
+/// The fields of a row that make a bar.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct BarFields<'a> {
+    pub(crate) date: Option<&'a str>,
+    pub(crate) time: &'a str,
+    pub(crate) close: &'a str,
+    pub(crate) end: RowEnd,
+}
+
+/// How a row ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum RowEnd {
+    /// In a last column that is not empty.
+    #[default]
+    Full,
+    /// In a last column that is empty.
+    Empty,
+    /// In an empty field behind the last column.
+    OneMore,
+    /// Before its last column.
+    Short,
+}
+
+impl Layout {
+    /// Reads the layout from the options, the format and the first line; an error says what is missing.
+    pub(crate) fn from_first_line(
+        options: &ReadOptions,
+        rules: &TextRules,
+        line: &str,
+    ) -> Result<Self, String> {
+        if let (ColumnRules::Fixed(shape), Some(delimiter)) = (&rules.columns, rules.delimiters.first()) {
+            return Ok(Self::new(*delimiter, shape.columns(), *shape.fields.end()));
+        }
+        let delimiter = delimiter(options, rules, line)?;
+        let mut fields = Fields::new(line, delimiter);
+        let cells: Vec<&str> = fields.by_ref().collect();
+        if fields.is_broken() {
+            return Err("the quotes of the first line are not balanced".to_owned());
+        }
+        let names: Vec<String> = cells.iter().map(|name| normal(name)).collect();
+        let epochs = matches!(rules.columns, ColumnRules::Free);
+        if is_header(&names) {
+            let columns = ColumnIndexes::from_header(&names, &options.columns)?;
+            return Ok(Self { epochs, ..Self::with_header(delimiter, columns, &names) });
+        }
+        let columns = match &rules.columns {
+            ColumnRules::Fixed(shape) => shape.columns(),
+            ColumnRules::Known(shapes) => known_columns(options.format, shapes, &names)?,
+            ColumnRules::Free => ColumnIndexes::from_numbers(&options.columns, &cells)?,
+        };
+        let layout = Self::new(delimiter, columns, names.len());
+        let instruments = if epochs { layout.words(&cells) } else { Vec::new() };
+        Ok(Self { epochs, instruments, ..layout })
+    }
+
+    fn new(delimiter: u8, columns: ColumnIndexes, width: usize) -> Self {
+        Self {
+            delimiter,
+            columns,
+            width,
+            has_header: false,
+            instruments: Vec::new(),
+            epochs: false,
+            open: None,
+            has_volume_behind: false,
+        }
+    }
+
+    fn with_header(delimiter: u8, columns: ColumnIndexes, names: &[String]) -> Self {
+        let width = if names.last().is_some_and(String::is_empty) { names.len() - 1 } else { names.len() };
+        let others = names.iter().enumerate().filter(|(at, _)| !columns.contains(*at));
+        let named = others.filter(|(_, name)| names_an_instrument(name));
+        let instruments = named.map(|(at, name)| (at, name.clone())).collect();
+        let open = open_column(names, columns.close);
+        let has_volume_behind = names.get(columns.close + 1).is_some_and(|name| name.contains("vol"));
+        let layout = Self::new(delimiter, columns, width);
+        Self { has_header: true, instruments, open, has_volume_behind, ..layout }
+    }
+
+    /// The columns without a name that hold a word: what but the instrument could it be?
+    fn words(&self, cells: &[&str]) -> Vec<(usize, String)> {
+        let others = cells.iter().enumerate().filter(|(at, _)| !self.columns.contains(*at));
+        let words = others.filter(|(_, cell)| is_word(cell));
+        words.map(|(at, _)| (at, (at + 1).to_string())).collect()
+    }
+
+    /// How the times of the file are read.
+    pub(crate) fn stamp_reader(&self) -> StampReader {
+        let ColumnIndexes { in_utc, has_time_beside, .. } = self.columns;
+        StampReader::new(StampRules { epochs: self.epochs, in_utc, has_time_beside })
+    }
+
+    /// The fields of a row that make its bar.
+    pub(crate) fn split<'a>(&self, line: &'a str) -> Result<BarFields<'a>, RowFault> {
+        let (mut row, mut found, mut last, mut behind) = (BarFields::default(), 0, "", "");
+        let mut fields = self.fields(line);
+        for field in fields.by_ref() {
+            if self.columns.date == Some(found) {
+                row.date = Some(field);
+            }
+            if self.columns.time == found {
+                row.time = field;
+            }
+            if self.columns.close == found {
+                row.close = field;
+            }
+            if self.columns.close + 1 == found {
+                behind = field;
+            }
+            (found, last) = (found + 1, field);
+        }
+        if fields.is_broken() {
+            return Err(RowFault::Quotes);
+        }
+        row.end = match last.trim_ascii().is_empty() {
+            true if found == self.width => RowEnd::Empty,
+            true if found == self.width + 1 && !self.may_be_split(row.close, line) => RowEnd::OneMore,
+            false if found == self.width => RowEnd::Full,
+            _ => return Err(self.miscount(found)),
+        };
+        let is_split = self.has_volume_behind && self.has_whole_close(row.close) && has_leading_zero(behind);
+        if is_split { Err(RowFault::SplitClose) } else { Ok(row) }
+    }
+
+    /// The fields of a row that breaks off behind its close, or whose quotes do not close there, if the close is certain.
+    pub(crate) fn split_short<'a>(&self, line: &'a str) -> Option<BarFields<'a>> {
+        let (mut whole, mut found, mut fields) = (Vec::new(), 0, self.fields(line));
+        while let Some(field) = fields.next() {
+            let delimiters = field.bytes().filter(|byte| *byte == self.delimiter).count();
+            found += 1 + if fields.is_broken() { delimiters } else { 0 };
+            if !fields.is_broken() {
+                whole.push(field);
+            }
+        }
+        let at = |column: usize| whole.get(column).copied();
+        let (time, date) = (at(self.columns.time)?, self.columns.date.and_then(at));
+        let prices = whole.get(self.open?..=self.columns.close)?;
+        let close = at(self.columns.close)?;
+        let is_certain = (self.columns.close + 2..=self.width).contains(&found)
+            && self.columns.time.max(self.columns.date.unwrap_or(0)) < self.open?
+            && time.bytes().any(|byte| b"-./:".contains(&byte))
+            && close.contains('.')
+            && prices_agree(prices);
+        is_certain.then_some(BarFields { date, time, close, end: RowEnd::Short })
+    }
+
+    /// Whether a comma of the close may have passed for the delimiter, in a row with one field too many.
+    fn may_be_split(&self, close: &str, line: &str) -> bool {
+        self.columns.close + 1 < self.width
+            && self.has_whole_close(close)
+            && self.prices_agree(line) != Some(true)
+    }
+
+    /// Whether the close is last in the row and does not agree with the other prices.
+    pub(crate) fn may_end_in_half_a_close(&self, line: &str) -> bool {
+        self.columns.close + 1 == self.width && self.prices_agree(line) == Some(false)
+    }
+
+    /// Whether open, high, low and close agree, where they are side by side.
+    fn prices_agree(&self, line: &str) -> Option<bool> {
+        let open = self.open?;
+        Some(prices_agree(&self.fields(line).take(self.columns.close + 1).skip(open).collect::<Vec<_>>()))
+    }
+
+    /// Whether the close has no decimal point, where a comma delimits the fields.
+    fn has_whole_close(&self, close: &str) -> bool {
+        self.delimiter == b',' && !close.contains('.')
+    }
+
+    /// Whether rows that end so cannot be in one file: an empty last column hides a comma inside a number.
+    pub(crate) fn ends_differ(&self, empty: bool, one_more: bool) -> bool {
+        self.delimiter == b',' && empty && one_more
+    }
+
+    /// All fields of a row.
+    pub(crate) fn fields<'a>(&self, line: &'a str) -> Fields<'a> {
+        Fields::new(line, self.delimiter)
+    }
+
+    /// Whether a decimal comma could pass for the delimiter here: where no header counts the columns.
+    pub(crate) fn may_split_numbers(&self) -> bool {
+        self.epochs && !self.has_header && self.delimiter == b',' && self.width > 2
+    }
+
+    /// Whether a number of the row has a decimal point.
+    pub(crate) fn has_decimal_point(&self, line: &str) -> bool {
+        self.fields(line).enumerate().any(|(at, field)| !self.columns.is_time(at) && field.contains('.'))
+    }
+
+    fn miscount(&self, found: usize) -> RowFault {
+        match found == self.columns.close + 1 && found < self.width {
+            true => RowFault::Cut { column: found },
+            false => RowFault::FieldCount { found, expected: self.width },
+        }
+    }
+}
+
+fn is_word(cell: &str) -> bool {
+    let cell = cell.trim();
+    let empty = ["null", "none", "na", "n/a", "true", "false"];
+    cell.starts_with(char::is_alphabetic)
+        && cell.parse::<f64>().is_err()
+        && !empty.contains(&cell.to_lowercase().as_str())
+}
+
+fn delimiter(options: &ReadOptions, rules: &TextRules, line: &str) -> Result<u8, String> {
+    if let Some(given) = options.columns.delimiter {
+        return delimiter::checked(given);
+    }
+    delimiter::most_frequent(rules.delimiters, line).ok_or_else(|| {
+        let other = match rules.columns {
+            ColumnRules::Free => "name another one with --delimiter",
+            _ if rules.delimiters == delimiter::USUAL => "use --format csv with --delimiter",
+            _ => "use --format csv",
+        };
+        let known = delimiter::listed(rules.delimiters);
+        format!("the first line has no delimiter ({known}): remove what is above the table, or {other}")
+    })
+}
+
+/// The columns of a row of a vendor's file without a header.
+fn known_columns(format: Format, shapes: &[RowShape], fields: &[String]) -> Result<ColumnIndexes, String> {
+    let has_time = |shape: &&RowShape| fields.get(shape.time).is_some_and(|field| field.contains(':'));
+    let shape = shapes
+        .iter()
+        .find(has_time)
+        .ok_or_else(|| format!("the first line is neither a header nor a bar of the format {format}"))?;
+    if shape.fields.contains(&fields.len()) {
+        return Ok(shape.columns());
+    }
+    Err(format!(
+        "the first line has {} fields, and a bar of the format {format} has {} to {}: is a comma its decimal mark, or \
+         are two rows in one line?",
+        fields.len(),
+        shape.fields.start(),
+        shape.fields.end()
+    ))
+}
+
+#[cfg(test)]
+mod tests;

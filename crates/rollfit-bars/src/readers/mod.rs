@@ -1,0 +1,23 @@
+//! Reads whole files into bars, the way of their format.
+
+mod certain_row;
+mod layout;
+mod parquet_bars;
+mod parquet_columns;
+mod text_bars;
+mod text_lines;
+
+use std::path::Path;
+
+use crate::error::ImportError;
+use crate::formats::RowRules;
+use crate::read_options::ReadOptions;
+use crate::rows::collector::Collected;
+
+/// Reads one file.
+pub(crate) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
+    match &options.format.rules().rows {
+        RowRules::Text(rules) => text_bars::read(path, options, rules),
+        RowRules::Parquet => parquet_bars::read(path, options),
+    }
+}

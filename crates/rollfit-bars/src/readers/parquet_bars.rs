@@ -1,0 +1,155 @@
+//! Reads bars from a Parquet file with a timestamp column and a close column.
+//!
+//! Time stamps with a zone are instants. Naive ones are UTC, as in the source tables of a store, unless the user gives a zone.
+//! Columns that say the instrument, as text or numbers, must not change.
+
+use std::io::Read;
+use std::path::Path;
+
+use arrow_array::{Array, StringArray};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use rollfit_files::damaged::contain_panics;
+use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, check_body};
+use rollfit_job::import::Bar;
+
+use super::parquet_columns::{BarBatch, ParquetColumns};
+use crate::archive::{open_file, read_error};
+use crate::error::{ImportError, RowFault, RowUnit};
+use crate::read_options::ReadOptions;
+use crate::rows::collector::{Collected, Collector};
+use crate::rows::instruments::Instruments;
+use crate::rows::price::checked_price;
+use crate::rows::row_refusal::RowRefusal;
+use crate::rows::time_column::TimeColumn;
+use crate::time::stamp::Stamp;
+
+const DAY_US: i64 = 86_400_000_000;
+const BATCH_ROWS: usize = 16 * 1024;
+
+/// Reads one Parquet file.
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
+    check_content(path)?;
+    contain_panics(|| read_rows(path, options)).unwrap_or_else(|damaged| Err(unreadable(path, damaged)))
+}
+
+fn unreadable(path: &Path, why: impl ToString) -> ImportError {
+    ImportError::Parquet { path: path.to_path_buf(), why: why.to_string() }
+}
+
+fn check_content(path: &Path) -> Result<(), ImportError> {
+    let mut head = Vec::new();
+    let read = open_file(path)?.take(4).read_to_end(&mut head);
+    read.map_err(|source| read_error(path, source))?;
+    match head.as_slice() {
+        b"PAR1" => Ok(()),
+        b"" => Err(ImportError::Empty { path: path.to_path_buf() }),
+        [0x1f, 0x8b, ..] | b"PK\x03\x04" => Err(unreadable(path, "it is packed: unpack it first")),
+        _ => Err(unreadable(path, "it does not begin as one: give the --format it has")),
+    }
+}
+
+fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
+    let bytes = FileBytes::whole(open_file(path)?).map_err(|source| read_error(path, source))?;
+    // Arrow makes a text of an error of the system: what the system said comes first.
+    let failed = |error: &dyn std::fmt::Display| match bytes.take_fault() {
+        Some(source) => read_error(path, source),
+        None => unreadable(path, error),
+    };
+    let metadata = checked_metadata(path, &bytes)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata);
+    let columns = ParquetColumns::from_fields(builder.schema().fields(), options)
+        .map_err(|why| ImportError::Columns { path: path.to_path_buf(), why })?;
+    let mask = ProjectionMask::roots(builder.parquet_schema(), columns.roots());
+    let reader =
+        builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| failed(&error))?;
+    let instruments =
+        Instruments::new(columns.instruments.iter().map(|(_, name)| name.clone()).enumerate().collect());
+    let mut rows = Rows { columns, instruments, times: TimeColumn::new(options)?, number: 0, midnight: None };
+    let mut collector = Collector::new(path, RowUnit::Row, options);
+    for batch in reader {
+        let batch = batch.map_err(|error| failed(&error))?;
+        let batch = rows.columns.split(&batch).ok_or_else(|| failed(&"a column changes its type"))?;
+        rows.read(&mut collector, &batch)?;
+    }
+    let mut collected = collector.finish(None)?;
+    collected.symbol = rows.instruments.symbol();
+    Ok(collected)
+}
+
+/// The footer of a file; one that rollfit wrote is checked, all its bytes.
+fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<ArrowReaderMetadata, ImportError> {
+    let fault = |fault| match fault {
+        FileFault::System(source) => read_error(path, source),
+        FileFault::Unreadable(why) => unreadable(path, why),
+        FileFault::Damaged(why) => {
+            unreadable(path, format!("it is damaged: {why}; restore it from a backup"))
+        }
+    };
+    let footer = Footer::read(bytes).map_err(fault)?;
+    check_body(bytes, footer.integrity).map_err(fault)?;
+    ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
+        .map_err(|error| unreadable(path, error))
+}
+
+struct Rows {
+    columns: ParquetColumns,
+    instruments: Instruments,
+    times: TimeColumn,
+    number: u64,
+    /// The last time, if it was a midnight.
+    midnight: Option<Stamp>,
+}
+
+impl Rows {
+    fn read(&mut self, collector: &mut Collector, batch: &BarBatch) -> Result<(), ImportError> {
+        for (row, (time, close)) in batch.times.iter().zip(&batch.closes).enumerate() {
+            self.number += 1;
+            collector.count_row();
+            let bar = self.check_instrument(batch, row).and_then(|()| self.bar(time, close));
+            match bar {
+                Ok(bar) => collector.keep(self.number, bar)?,
+                Err(refusal) => collector.refuse(self.number, refusal, shown_row(time, close), None)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn check_instrument(&mut self, batch: &BarBatch, row: usize) -> Result<(), RowRefusal> {
+        if self.instruments.is_empty() {
+            return Ok(());
+        }
+        self.instruments.check(self.number, batch.instruments.iter().map(|column| text(column, row)))
+    }
+
+    fn bar(&mut self, time: Option<i64>, close: Option<f64>) -> Result<Bar, RowRefusal> {
+        let stamp =
+            time.ok_or(RowFault::Time).and_then(|time| self.columns.stamp(time)).map_err(RowRefusal::Row)?;
+        self.check_date(stamp).map_err(RowRefusal::Row)?;
+        let close = close.ok_or(RowFault::Close).and_then(checked_price).map_err(RowRefusal::Row)?;
+        Ok(Bar { instant_us: self.times.instant_us(stamp)?, close })
+    }
+}
+
+impl Rows {
+    /// Refuses dates whose times of day are in another column.
+    fn check_date(&mut self, stamp: Stamp) -> Result<(), RowFault> {
+        let (Stamp::Local { us } | Stamp::Instant { us, .. }) = stamp;
+        let midnight = (us % DAY_US == 0).then_some(stamp);
+        let again = midnight.is_some() && midnight == self.midnight;
+        self.midnight = midnight;
+        if self.columns.has_time_beside && again { Err(RowFault::DateAlone) } else { Ok(()) }
+    }
+}
+
+fn text(column: &StringArray, row: usize) -> &str {
+    if column.is_null(row) { "" } else { column.value(row) }
+}
+
+fn shown_row(time: Option<i64>, close: Option<f64>) -> String {
+    let time = time.map_or_else(|| "NULL".to_owned(), |time| time.to_string());
+    let close = close.map_or_else(|| "NULL".to_owned(), |close| close.to_string());
+    format!("{time}, {close}")
+}

@@ -1,0 +1,7 @@
+//! Delimited text and the names of columns, whoever wrote them. Knows no format.
+
+pub(crate) mod column_indexes;
+pub(crate) mod column_names;
+pub(crate) mod column_options;
+pub(crate) mod delimiter;
+pub(crate) mod fields;

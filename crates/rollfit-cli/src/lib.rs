@@ -1,0 +1,64 @@
+//! The command `rollfit`, as a library so that other front ends can run it. Parses arguments, runs the command, prints an
+//! error with its causes once, and returns the exit code that says how it went.
+
+mod args;
+mod commands;
+mod details;
+mod exit;
+mod exposition;
+mod format;
+mod join_loss;
+mod live;
+mod logging;
+mod machine;
+mod metrics_file;
+mod open;
+mod output;
+mod paths;
+mod progress;
+mod record;
+mod replace;
+mod run_reporters;
+mod screen;
+mod signals;
+mod state_dir;
+mod stores;
+mod trace;
+mod view;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Arguments;
+use crate::exit::{Exit, Failure};
+
+/// Runs the command that `arguments` asks for, the name of the program first, and returns its exit code. Sets the process's
+/// logging, panic hook and limits: a process calls it once.
+pub fn run<T>(arguments: impl IntoIterator<Item = T>) -> ExitCode
+where
+    T: Into<OsString> + Clone,
+{
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(refused_or_help) => return print_clap(&refused_or_help),
+    };
+    logging::start(&arguments.global);
+    logging::write_panics();
+    signals::make_file_limits_errors();
+    commands::run(&arguments).unwrap_or_else(|failure| report(&failure)).into()
+}
+
+/// Prints an error of the command line, or the help that was asked for.
+fn print_clap(refused_or_help: &clap::Error) -> ExitCode {
+    // A reader that is gone misses nothing that could be said elsewhere.
+    let _ = refused_or_help.print();
+    u8::try_from(refused_or_help.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Tells why the command failed.
+fn report(failure: &Failure) -> Exit {
+    logging::error(failure.lines());
+    failure.exit
+}

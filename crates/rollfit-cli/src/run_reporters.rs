@@ -1,0 +1,141 @@
+//! [`RunReporters`]: all that are told of a run while it goes on: the terminal, the record, and the files that were asked for.
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use rollfit_job::lock::lock;
+use rollfit_job::record::{Decision, Event, Header, RunEnd, Sample, Unavailable};
+use rollfit_job::run::{Observer, Outcome, RunReport, Spent, Stage, Try};
+use rollfit_job::store::StoreError;
+use rollfit_job::watch::{Moment, Totals};
+
+use crate::args::{GlobalArguments, RunArguments};
+use crate::exit::Failure;
+use crate::live::Tracker;
+use crate::metrics_file::MetricsFile;
+use crate::progress::Progress;
+use crate::record::events::{millis, partition_end, retry};
+use crate::record::{Recorder, Thinning};
+use crate::state_dir::StateDir;
+use crate::trace::TraceFile;
+
+/// All that are told of a run.
+pub(crate) struct RunReporters {
+    started: Instant,
+    progress: Progress,
+    recorder: Recorder,
+    metrics: Option<MetricsFile>,
+    trace: Option<TraceFile>,
+    following: Mutex<Following>,
+}
+
+/// What a moment is held against.
+#[derive(Default)]
+struct Following {
+    tracker: Tracker,
+    thinning: Thinning,
+    totals: Totals,
+}
+
+impl RunReporters {
+    /// Begins to tell of the run that `header` is about.
+    ///
+    /// # Errors
+    /// When a file that was asked for cannot be written.
+    pub(crate) fn start(
+        global: &GlobalArguments,
+        arguments: &RunArguments,
+        header: Header,
+    ) -> Result<Self, Failure> {
+        let metrics = arguments.metrics_file.as_ref().map(|path| MetricsFile::begin(path, &header));
+        let trace = arguments.trace.as_ref().map(|path| TraceFile::begin(path, &header));
+        let (metrics, trace) = (metrics.transpose()?, trace.transpose()?);
+        let state = StateDir::open();
+        let recorder = Recorder::begin(&state, &header);
+        state.prune();
+        Ok(Self {
+            started: Instant::now(),
+            progress: Progress::start(global, &header),
+            recorder,
+            metrics,
+            trace,
+            following: Mutex::default(),
+        })
+    }
+
+    /// Tells how the run ended; how long it took.
+    pub(crate) fn finish(self, report: &RunReport) -> Duration {
+        let took = self.started.elapsed();
+        self.progress.finish();
+        let totals = self.following().totals;
+        self.emit(Event::End(RunEnd { at_ms: millis(took), totals, interrupted: report.interrupted }));
+        let found_all_done =
+            report.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::AlreadyDone));
+        self.recorder.finish(report.interrupted || !found_all_done);
+        if let Some(metrics) = &self.metrics {
+            metrics.finish(report.interrupted);
+        }
+        if let Some(trace) = &self.trace {
+            trace.finish();
+        }
+        took
+    }
+
+    /// Something that happened, to all who keep such things.
+    fn emit(&self, event: Event) {
+        self.recorder.add(&event);
+        if let Some(metrics) = &self.metrics {
+            metrics.add(&event);
+        }
+        if let Some(trace) = &self.trace {
+            trace.add(event);
+        }
+    }
+
+    fn following(&self) -> MutexGuard<'_, Following> {
+        lock(&self.following)
+    }
+}
+
+impl Observer for RunReporters {
+    fn stage(&self, at: Try<'_>, stage: Stage) {
+        self.progress.stage(at, stage);
+    }
+
+    fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration, known: bool) {
+        self.progress.retried(at, error, pause, known);
+        self.emit(Event::Retry(retry(self.started.elapsed(), at, error, pause)));
+    }
+
+    fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
+        self.progress.ended(at, outcome, spent);
+        self.emit(Event::Partition(Box::new(partition_end(at, outcome, spent))));
+    }
+
+    fn decided(&self, decision: &Decision) {
+        self.progress.decided(decision);
+        self.emit(Event::Decision(decision.clone()));
+    }
+
+    fn unavailable(&self, at: Duration, what: &str, cause: &str) {
+        let unavailable = Unavailable { at_ms: millis(at), what: what.to_owned(), cause: cause.to_owned() };
+        self.progress.unavailable(&unavailable);
+        self.emit(Event::Unavailable(unavailable));
+    }
+
+    fn sampled(&self, moment: &Moment) {
+        let (live, is_due) = {
+            let mut following = self.following();
+            following.totals = moment.totals;
+            (following.tracker.follow(moment), following.thinning.is_due(moment))
+        };
+        if is_due {
+            self.emit(Event::Sample(Box::new(Sample::from_moment(moment))));
+        }
+        self.progress.show(&live);
+        self.recorder.write(&live);
+        if let Some(metrics) = &self.metrics {
+            metrics.update(&live);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! [`ConfigError`]: a configuration that cannot be used: what, where, and what to do.
+
+use crate::foreign;
+
+/// A configuration that cannot be used: what, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    message: String,
+}
+
+impl ConfigError {
+    /// The message is one line and safe to print, whatever names the text and the environment have.
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { message: foreign::message(&message.into()).into_owned() }
+    }
+
+    pub(super) fn with_note(mut self, note: &str) -> Self {
+        self.message = format!("{}\n({})", self.message.trim_end(), foreign::message(note));
+        self
+    }
+
+    /// An error of the TOML reader; names the nearest known key where one is unknown.
+    /// It tells the line and not what stands there, which may be a secret.
+    pub(super) fn toml(text: &str, error: &toml::de::Error) -> Self {
+        let place = error.span().map(|span| place_in(text, span.start)).unwrap_or_default();
+        let message = format!("{place}{}", in_plain_words(error.message().replace('\n', ": ")));
+        let mut config_error = Self::new(message.trim_end());
+        if let Some(known) = nearest_key(error.message()) {
+            config_error.message.push_str(&format!("\ndid you mean `{known}`?"));
+        }
+        config_error
+    }
+}
+
+/// The place of a byte, as people count.
+fn place_in(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    let shown = text.lines().nth(line - 1).map(without_value).unwrap_or_default();
+    format!("TOML parse error at line {line}, column {column}{shown}: ")
+}
+
+/// A section, or the key of a line: what stands after it may be a secret.
+fn without_value(line: &str) -> String {
+    match line.split_once('=') {
+        Some((key, _)) => format!(" (`{} = ...`)", key.trim()),
+        None if line.starts_with('[') => format!(" (`{}`)", line.trim()),
+        None => String::new(),
+    }
+}
+
+/// What values are called by those who write them.
+fn in_plain_words(message: String) -> String {
+    const WORDS: [(&str, &str); 3] = [
+        ("expected i64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected f64", "expected a number"),
+    ];
+    WORDS.into_iter().fold(message, |message, (theirs, ours)| message.replace(theirs, ours))
+}
+
+/// From "unknown field `a`, expected one of `b`, `c`" the expected name nearest to the unknown one.
+fn nearest_key(message: &str) -> Option<String> {
+    let names: Vec<&str> = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2).collect();
+    let (unknown, known) = names.split_first()?;
+    nearest(unknown, known.iter().copied()).map(str::to_owned)
+}
+
+/// The name most like `wanted`, if one is alike at all.
+pub(super) fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|name| (strsim::jaro_winkler(wanted, name), name))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

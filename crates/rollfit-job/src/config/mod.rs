@@ -1,0 +1,256 @@
+//! [`JobConfig`]: what a job is, read from TOML and the environment and checked for sense before anything is opened.
+
+mod config_file;
+mod error;
+mod pattern;
+mod run;
+mod series;
+mod setting;
+mod stores;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use self::config_file::{ConfigFile, OneOrMany, Override};
+pub use self::error::ConfigError;
+pub use self::pattern::{Pattern, PatternError};
+use self::run::resolve_run;
+pub use self::run::{Order, RunConfig, Workers};
+use self::series::resolve_series;
+pub use self::series::{LabelledWindow, Series};
+pub use self::setting::{Origin, Origins, Setting};
+use self::stores::resolve_stores;
+pub use self::stores::{Compression, NumberType, RowSecurity, SinkConfig, StoreConfig};
+use crate::month::Month;
+use crate::partition::{Partition, check_key};
+
+/// The name of the time column of every features table.
+pub const TIME_COLUMN: &str = "ts_utc";
+
+/// The reference workload's configuration, commented; `rollfit init` writes it.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// What a job computes, from where, to where, and how it runs.
+#[derive(Clone, Debug)]
+pub struct JobConfig {
+    /// Where series come from.
+    pub source: StoreConfig,
+    /// Where features go, and how.
+    pub sink: SinkConfig,
+    /// Which keys.
+    pub keys: Keys,
+    /// The first month; none for the first that has rows.
+    pub from: Option<Month>,
+    /// The last month, included; none for the latest that has rows.
+    pub to: Option<Month>,
+    /// The series in configured order, which is the order of the features.
+    pub series: Vec<Series>,
+    /// Where windows may reach.
+    pub boundary: Boundary,
+    /// How the job runs.
+    pub run: RunConfig,
+    /// Where the settings of `run` came from.
+    pub origins: Origins,
+}
+
+/// The keys of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Every key that the source has tables for.
+    All,
+    /// These.
+    Listed(Vec<String>),
+}
+
+/// Where a window may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Boundary {
+    /// Never into the partition before.
+    Reset,
+    /// Into the rows before, across any gap.
+    Carry,
+}
+
+impl JobConfig {
+    /// Reads a configuration; each variable `ROLLFIT_SECTION__KEY` replaces or adds the value at that place.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with place and remedy, when the text is not TOML, a key is unknown or missing, or a value makes
+    /// no sense.
+    pub fn parse(
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        Self::parse_in(Path::new(""), text, variables)
+    }
+
+    /// As [`JobConfig::parse`], for a text whose relative paths start from `dir`.
+    ///
+    /// # Errors
+    /// As [`JobConfig::parse`].
+    pub fn parse_in(
+        dir: &Path,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let overrides = Override::all(variables);
+        let origins = Origins::parse(text, &overrides);
+        let file = ConfigFile::parse(text, &overrides)?.within(dir, &overrides);
+        Self::resolve(file).map(|config| Self { origins, ..config }).map_err(|error| match ConfigFile::parse(
+            text,
+            &[],
+        )
+        .and_then(Self::resolve)
+        {
+            Err(in_text) if in_text == error => error,
+            _ => error.with_note(&Override::note(&overrides)),
+        })
+    }
+
+    fn resolve(file: ConfigFile) -> Result<Self, ConfigError> {
+        let series = resolve_series(&file)?;
+        let from = month_or_word(&file.partitions.from, "from", "first")?;
+        let to = month_or_word(&file.partitions.to, "to", "latest")?;
+        if let (Some(from), Some(to)) = (from, to)
+            && from > to
+        {
+            return Err(ConfigError::new(format!("[partitions] from = \"{from}\" is after to = \"{to}\"")));
+        }
+        let (source, sink) = resolve_stores(&file)?;
+        let keys = resolve_keys(&file.partitions.keys)?;
+        check_tables(&keys, &series)?;
+        Ok(Self {
+            keys,
+            boundary: resolve_boundary(&file.run.boundary)?,
+            run: resolve_run(&file)?,
+            source,
+            sink,
+            from,
+            to,
+            series,
+            origins: Origins::default(),
+        })
+    }
+
+    /// The rows that a partition's windows need before its first row: none under `reset`.
+    pub fn lookback_rows(&self) -> usize {
+        let windows = self.series.iter().flat_map(|series| &series.windows);
+        match self.boundary {
+            Boundary::Reset => 0,
+            Boundary::Carry => windows.map(|labelled| labelled.window.rows() - 1).max().unwrap_or(0),
+        }
+    }
+
+    /// The number of feature columns of all series.
+    pub fn feature_count(&self) -> usize {
+        self.series.iter().map(|series| series.columns.len()).sum()
+    }
+
+    /// The names of the feature columns of every series, in order.
+    pub fn feature_names(&self) -> impl Iterator<Item = &str> {
+        self.series.iter().flat_map(|series| series.columns.iter().map(String::as_str))
+    }
+
+    /// The series whose feature columns are the `count` from `first_column` on.
+    pub fn series_of(&self, first_column: usize, count: usize) -> Range<usize> {
+        let columns_before = |at: usize| self.series[..at].iter().map(|s| s.columns.len()).sum::<usize>();
+        let at_column = |column: usize| {
+            (0..self.series.len()).find(|&at| columns_before(at) >= column).unwrap_or(self.series.len())
+        };
+        at_column(first_column)..at_column(first_column + count)
+    }
+
+    /// Checks that no two outputs of `partitions` have the same name.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the two and their patterns.
+    pub fn check_outputs<'a>(
+        &self,
+        partitions: impl Iterator<Item = &'a Partition>,
+    ) -> Result<(), ConfigError> {
+        let mut owners: HashMap<String, String> = HashMap::new();
+        for partition in partitions {
+            for series in &self.series {
+                let owner = format!("{partition} of series `{}`", series.name);
+                let table = series.features_table(partition);
+                if let Some(other) = owners.insert(table.clone(), owner.clone()) {
+                    return Err(ConfigError::new(format!(
+                        "[series.{}] features = \"{}\": {other} and {owner} would both be written to `{table}`; \
+                         use {{key}}, {{yyyy}} and {{mm}} to tell them apart",
+                        series.name, series.features
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn resolve_keys(keys: &OneOrMany) -> Result<Keys, ConfigError> {
+    let listed = match keys {
+        OneOrMany::One(word) if word == "all" => return Ok(Keys::All),
+        // A list in an environment variable is easier to write without brackets.
+        OneOrMany::One(keys) => keys.split(',').map(|key| key.trim().to_owned()).collect(),
+        OneOrMany::Many(keys) => keys.clone(),
+    };
+    if listed.is_empty() {
+        return Err(ConfigError::new("[partitions] keys is empty: list keys, or write \"all\""));
+    }
+    for (at, key) in listed.iter().enumerate() {
+        check_key(key).map_err(|error| ConfigError::new(format!("[partitions] keys: {error}")))?;
+        if listed[..at].contains(key) {
+            return Err(ConfigError::new(format!("[partitions] keys: `{key}` is listed twice")));
+        }
+    }
+    Ok(Keys::Listed(listed))
+}
+
+/// Several keys need a table that tells them apart; one table beside it may serve them all.
+fn check_tables(keys: &Keys, series: &[Series]) -> Result<(), ConfigError> {
+    match (keys, series.first()) {
+        (Keys::Listed(keys), Some(first))
+            if keys.len() > 1 && !series.iter().any(|series| series.table.has_key()) =>
+        {
+            Err(ConfigError::new(format!(
+                "[series.{}] table = \"{}\": no table has {{key}}, so all {} keys of [partitions] would get the features \
+                 of the same rows; put {{key}} where their names differ, or list one key",
+                first.name,
+                first.table,
+                keys.len()
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn month_or_word(text: &str, key: &str, word: &str) -> Result<Option<Month>, ConfigError> {
+    if text == word {
+        return Ok(None);
+    }
+    let month = text
+        .parse()
+        .map_err(|error| ConfigError::new(format!("[partitions] {key}: {error}, or \"{word}\"")))?;
+    Ok(Some(month))
+}
+
+fn resolve_boundary(text: &str) -> Result<Boundary, ConfigError> {
+    match text {
+        "reset" => Ok(Boundary::Reset),
+        "carry" => Ok(Boundary::Carry),
+        _ => Err(ConfigError::new(format!("[run] boundary = \"{text}\": write \"reset\" or \"carry\""))),
+    }
+}
+
+impl std::fmt::Display for Boundary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Boundary::Reset => "reset",
+            Boundary::Carry => "carry",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

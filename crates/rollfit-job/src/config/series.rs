@@ -1,0 +1,194 @@
+//! [`Series`]: an input column and the features made of it, from `[series.NAME]`, `[windows]` and `[features]`.
+
+use std::collections::HashMap;
+
+use rollfit::{Metric, Window};
+
+use super::config_file::{ConfigFile, SeriesSection};
+use super::error::nearest;
+use super::{ConfigError, Pattern, PatternError, TIME_COLUMN};
+use crate::partition::{Partition, check_key};
+
+/// One input column and the features made of it.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// The name in feature columns, `idx`.
+    pub name: String,
+    /// The source table of a key.
+    pub table: Pattern,
+    /// The time column of that table.
+    pub time: String,
+    /// The value column of that table.
+    pub value: String,
+    /// The features table of a partition, where the store has tables.
+    pub features: Pattern,
+    /// The partitioned table that it is a part of, if it is one.
+    pub parent: Option<Pattern>,
+    /// The windows in configured order.
+    pub windows: Vec<LabelledWindow>,
+    /// The metrics of every window, in the order of the catalogue.
+    pub metrics: Vec<Metric>,
+    /// The feature columns: windows in configured order, within a window the metrics.
+    pub columns: Vec<String>,
+}
+
+/// A window with its name in feature columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelledWindow {
+    /// The name, `w15`.
+    pub label: String,
+    /// The number of rows.
+    pub window: Window,
+}
+
+impl Series {
+    /// The name of the features table of a partition.
+    pub fn features_table(&self, partition: &Partition) -> String {
+        let (yyyy, mm) = (partition.period.month().yyyy(), partition.period.month().mm());
+        self.features.expand(&[("key", &partition.key), ("yyyy", &yyyy), ("mm", &mm)])
+    }
+
+    /// The name of the partitioned table that a partition's features table is a part of, if there is one.
+    pub fn parent_table(&self, partition: &Partition) -> Option<String> {
+        let values = [("key", partition.key.as_str()), ("yyyy", &partition.period.month().yyyy())];
+        self.parent.as_ref().map(|parent| parent.expand(&values))
+    }
+
+    /// The partition whose features table is called `name`, if the pattern tells.
+    pub fn partition_of(&self, name: &str) -> Option<Partition> {
+        let values = self.features.values_of(name, &[("key", None), ("yyyy", Some(4)), ("mm", Some(2))])?;
+        let [key, yyyy, mm] = values.try_into().ok()?;
+        check_key(&key).ok()?;
+        Some(Partition::new(key, format!("{yyyy}-{mm}").parse().ok()?))
+    }
+
+    /// As [`Series::partition_of`]; a name in which the key has no place is that of a table of `key`.
+    pub fn partition_named(&self, name: &str, key: &str) -> Option<Partition> {
+        if self.features.has_key() {
+            return self.partition_of(name);
+        }
+        let values = self.features.values_of(name, &[("yyyy", Some(4)), ("mm", Some(2))])?;
+        let [yyyy, mm] = values.try_into().ok()?;
+        Some(Partition::new(key.to_owned(), format!("{yyyy}-{mm}").parse().ok()?))
+    }
+
+    /// The windows without their labels.
+    pub fn window_rows(&self) -> Vec<Window> {
+        self.windows.iter().map(|labelled| labelled.window).collect()
+    }
+}
+
+pub(super) fn resolve_series(file: &ConfigFile) -> Result<Vec<Series>, ConfigError> {
+    if file.series.is_empty() {
+        return Err(ConfigError::new("there is no [series.NAME] section: a job needs at least one series"));
+    }
+    let series: Vec<Series> =
+        file.series.iter().map(|(name, series)| one_series(name, series, file)).collect::<Result<_, _>>()?;
+    let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
+    for (name, column) in
+        series.iter().flat_map(|s| s.columns.iter().map(|column| (s.name.as_str(), column.as_str())))
+    {
+        if let Some(other) = owners.insert(column, name) {
+            return Err(ConfigError::new(format!(
+                "[series.{name}] column: two features would be called `{column}` (the other belongs to {other}); \
+                 use {{metric}}, {{series}} and {{window}} to tell them apart"
+            )));
+        }
+    }
+    Ok(series)
+}
+
+fn one_series(name: &str, series: &SeriesSection, file: &ConfigFile) -> Result<Series, ConfigError> {
+    let at = |key: &str, error: PatternError| ConfigError::new(format!("[series.{name}] {key} = {error}"));
+    let labels = series.windows.as_ref().or(file.windows.as_ref()).ok_or_else(|| {
+        ConfigError::new(format!("series `{name}` has no windows: add a [windows] section, such as w15 = 15"))
+    })?;
+    let section =
+        if series.windows.is_some() { format!("[series.{name}.windows]") } else { "[windows]".to_owned() };
+    let windows = resolve_windows(labels, &section)?;
+    let metrics = resolve_metrics(series.metrics.as_ref().or(file.features.metrics.as_ref()), name)?;
+    let column = series.column.as_deref().or(file.features.column.as_deref());
+    let column =
+        Pattern::parse(column.unwrap_or("{metric}_{series}_{window}"), &["metric", "series", "window"])
+            .map_err(|error| at("column", error))?;
+    Ok(Series {
+        name: name.to_owned(),
+        table: Pattern::parse(&series.table, &["key"]).map_err(|error| at("table", error))?,
+        time: series.time.clone(),
+        value: series.value.clone(),
+        features: Pattern::parse(&series.features, &["key", "yyyy", "mm"])
+            .map_err(|error| at("features", error))?,
+        parent: series
+            .parent
+            .as_ref()
+            .map(|parent| Pattern::parse(parent, &["key", "yyyy"]).map_err(|error| at("parent", error)))
+            .transpose()?,
+        columns: feature_columns(name, &windows, &metrics, &column),
+        windows,
+        metrics,
+    })
+}
+
+fn feature_columns(
+    series: &str,
+    windows: &[LabelledWindow],
+    metrics: &[Metric],
+    column: &Pattern,
+) -> Vec<String> {
+    let name = |window: &LabelledWindow, metric: &Metric| {
+        column.expand(&[("metric", metric.name()), ("series", series), ("window", &window.label)])
+    };
+    windows.iter().flat_map(|window| metrics.iter().map(move |metric| name(window, metric))).collect()
+}
+
+fn resolve_windows(
+    labels: &indexmap::IndexMap<String, i64>,
+    section: &str,
+) -> Result<Vec<LabelledWindow>, ConfigError> {
+    if labels.is_empty() {
+        return Err(ConfigError::new(format!("{section} is empty: add one, such as w15 = 15")));
+    }
+    let mut windows: Vec<LabelledWindow> = Vec::new();
+    for (label, &rows) in labels {
+        let window = usize::try_from(rows).ok().and_then(|rows| Window::new(rows).ok()).ok_or_else(|| {
+            ConfigError::new(format!(
+                "{section} {label} = {rows}: a window has {} to {} rows",
+                Window::MIN_ROWS,
+                Window::MAX_ROWS
+            ))
+        })?;
+        if let Some(other) = windows.iter().find(|other| other.window == window) {
+            return Err(ConfigError::new(format!(
+                "{section} {label} = {rows}: `{}` has {rows} rows too; remove one of them",
+                other.label
+            )));
+        }
+        windows.push(LabelledWindow { label: label.clone(), window });
+    }
+    Ok(windows)
+}
+
+/// The metrics named, in the order of the catalogue, or those stored by default.
+fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metric>, ConfigError> {
+    let Some(names) = names else { return Ok(Metric::STORED.to_vec()) };
+    let known = || Metric::ALL.iter().map(|metric| metric.name());
+    for name in names {
+        if Metric::named(name).is_none() {
+            let hint =
+                nearest(name, known()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+            let all = known().collect::<Vec<_>>().join(", ");
+            return Err(ConfigError::new(format!(
+                "series `{series}`: unknown metric `{name}`; {hint}known are {all}"
+            )));
+        }
+    }
+    let metrics: Vec<Metric> =
+        Metric::ALL.iter().copied().filter(|metric| names.iter().any(|name| name == metric.name())).collect();
+    if metrics.is_empty() {
+        return Err(ConfigError::new(format!("series `{series}`: metrics is empty; name at least one")));
+    }
+    if metrics.len() < names.len() {
+        return Err(ConfigError::new(format!("series `{series}`: a metric is named twice")));
+    }
+    Ok(metrics)
+}

@@ -1,0 +1,80 @@
+//! From a [`Panel`] to the [`Input`] that a receipt records of it: counts, ends, and the digest of every bit.
+
+use crate::panel::Panel;
+use crate::receipt::Input;
+
+impl Panel {
+    /// What a receipt records of it.
+    pub fn input(&self) -> Input {
+        Input {
+            rows: self.rows() as u64,
+            lookback_rows: self.lookback_rows as u64,
+            first_us: self.instants_us.first().copied(),
+            last_us: self.instants_us.last().copied(),
+            digest: digest(self),
+            lost_rows: self.lost_rows.clone(),
+        }
+    }
+}
+
+/// BLAKE3 of the panel's instants and values, as little-endian 64-bit words, a length before each column.
+fn digest(panel: &Panel) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(panel.lookback_rows as u64).to_le_bytes());
+    hash_words(&mut hasher, panel.instants_us.iter().map(|instant| instant.to_le_bytes()));
+    for column in &panel.columns {
+        hash_words(&mut hasher, column.iter().map(|value| value.to_bits().to_le_bytes()));
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn hash_words(hasher: &mut blake3::Hasher, words: impl ExactSizeIterator<Item = [u8; 8]>) {
+    hasher.update(&(words.len() as u64).to_le_bytes());
+    let mut block = Vec::with_capacity(64 * 1024);
+    for word in words {
+        block.extend_from_slice(&word);
+        if block.len() == block.capacity() {
+            hasher.update(&block);
+            block.clear();
+        }
+    }
+    hasher.update(&block);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panel() -> Panel {
+        Panel {
+            instants_us: vec![1, 2, 3],
+            columns: vec![vec![1.0, f64::NAN, 3.0], vec![-0.0, 0.5, 1e-300]],
+            lookback_rows: 1,
+            lost_rows: vec![0, 2],
+            join_loss: None,
+        }
+    }
+
+    #[test]
+    fn the_digest_sees_every_change() {
+        let original = panel().input();
+        assert_eq!(original, panel().input());
+        let changes: [fn(&mut Panel); 5] = [
+            |panel| panel.instants_us[1] = 9,
+            |panel| panel.columns[1][0] = 0.0,
+            |panel| panel.columns[0][1] = 2.0,
+            |panel| panel.lookback_rows = 0,
+            |panel| panel.columns.swap(0, 1),
+        ];
+        for change in changes {
+            let mut changed = panel();
+            change(&mut changed);
+            assert_ne!(original.digest, changed.input().digest);
+        }
+    }
+
+    #[test]
+    fn the_join_loss_is_the_worst_sides() {
+        assert_eq!(panel().input().join_loss(), 0.5);
+    }
+}

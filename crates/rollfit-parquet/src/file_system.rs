@@ -1,0 +1,103 @@
+//! [`FileSystem`]: the operations on files that a commit is made of, few enough that a test can fail or stop at each.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rollfit_job::store::StoreError;
+use rustix::fs::OFlags;
+
+use rollfit_files::regular_file;
+
+/// What a commit does to the file system.
+pub trait FileSystem: Send + Sync {
+    /// Creates a file. What had its name is removed, never written through.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>>;
+
+    /// Puts a file in the place of another, at once.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file being written.
+pub trait OutputFile: Write + Send {
+    /// Makes what was written durable.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The file system of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsFileSystem;
+
+impl FileSystem for OsFileSystem {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+        Ok(Box::new(regular_file::create(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        let flags = OFlags::DIRECTORY.bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(path)?.sync_all()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+}
+
+impl OutputFile for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
+/// Creates a directory and those above it, each made durable in the one that holds it.
+pub(crate) fn create_dirs(files: &dyn FileSystem, path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new(""));
+    create_dirs(files, parent)?;
+    match std::fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    files.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+/// Checks that no directory below `root` on the way to `dir` is a link, through which a store could have us write elsewhere.
+pub(crate) fn refuse_linked_dirs(root: &Path, dir: &Path) -> Result<(), StoreError> {
+    let is_link = |dir: &&Path| std::fs::symlink_metadata(dir).is_ok_and(|status| status.is_symlink());
+    match dir.ancestors().take_while(|above| *above != root).find(is_link) {
+        Some(link) => Err(StoreError::permanent(format!(
+            "{} is a link, and nothing is written through links inside a store; put a directory in its place, or name the \
+             directory that it leads to as the store",
+            link.display()
+        ))),
+        None => Ok(()),
+    }
+}
