@@ -8,4 +8,6 @@ mod run;
 mod world;
 
 pub use self::run::{BASE_BYTES, Simulated, simulate};
-pub use self::world::{Limits, Over, SimulatedJob, SimulatedMachine, SimulatedSource, SimulatedStore, World};
+pub use self::world::{
+    Over, SimulatedJob, SimulatedLimits, SimulatedMachine, SimulatedSource, SimulatedStore, World,
+};

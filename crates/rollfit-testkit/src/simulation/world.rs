@@ -8,7 +8,7 @@ pub struct World {
     pub source: SimulatedSource,
     pub store: SimulatedStore,
     pub job: SimulatedJob,
-    pub limits: Limits,
+    pub limits: SimulatedLimits,
     /// What is random is so by this.
     pub seed: u64,
 }
@@ -96,7 +96,7 @@ pub struct SimulatedJob {
 
 /// What the configuration allows.
 #[derive(Clone, Debug, Default)]
-pub struct Limits {
+pub struct SimulatedLimits {
     pub cpu_max: Option<f64>,
     pub store_write_mb_per_s_max: Option<f64>,
 }
@@ -128,7 +128,7 @@ impl Default for World {
             source: SimulatedSource { read_us_per_row: 2.0, rows_per_s_max: f64::INFINITY },
             store: SimulatedStore::default(),
             job: SimulatedJob::default(),
-            limits: Limits::default(),
+            limits: SimulatedLimits::default(),
             seed: 1,
         }
     }

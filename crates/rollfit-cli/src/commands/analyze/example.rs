@@ -1,12 +1,12 @@
-//! Analyses to test what is made of them: one that tells everything, and one that hardly tells a thing.
+//! Analyses for tests: one with every fact, and one with hardly any.
 
 mod over_time;
 
 use rollfit_analysis::{
-    Analysis, Basis, Capacity, Cause, Change, ChangeSince, CombinedGain, CoresUse, DisksUse, Estimate,
-    EstimateVsObserved, EtaVsObserved, FORMAT, Headline, LaneSlice, Limit, MemoryUse, Observation,
-    RankedCause, Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse, WaitShare,
-    WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
+    Analysis, Basis, Capacity, Change, ChangeSince, CombinedGain, CoresUse, DisksUse, Estimate,
+    EstimateVsObserved, EtaVsObserved, FORMAT, Headline, LaneSlice, Limit, LimitingCause, MemoryUse,
+    Observation, RankedCause, Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse,
+    WaitShare, WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
 };
 use rollfit_job::config::Setting;
 use rollfit_job::partition::Partition;
@@ -26,19 +26,18 @@ pub(super) fn full() -> Analysis {
     of_partitions(336, 4)
 }
 
-/// As [`full`], with so many partitions, done by so many workers.
+/// As [`full`], with other numbers of partitions and workers.
 pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
     let lanes: Vec<LaneSlice> = lanes(partitions, workers);
-    let run = run_summary(partitions, workers, &lanes);
+    let took_s = lanes.iter().map(|slice| slice.begun_s + slice.took_s).fold(0.0, f64::max);
     let mut slowest = lanes.clone();
     slowest.sort_by(|a, b| b.took_s.total_cmp(&a.took_s));
     slowest.truncate(12);
+    let timeline = timeline(took_s, workers);
     Analysis {
-        format: FORMAT,
         header: header(partitions),
-        timeline: timeline(run.took_s, workers),
-        run,
-        finding: Headline::Limited { cause: Cause::Workers, gain: Some(estimate(2.6, 2.9, 3.1)) },
+        run: run(&lanes, took_s, workers),
+        finding: Headline::Limited { cause: LimitingCause::Workers, gain: Some(estimate(2.6, 2.9, 3.1)) },
         bottlenecks: vec![too_few_workers(), slow_commits()],
         resources: Some(resources()),
         activities: activities(&lanes),
@@ -55,6 +54,7 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
         }),
         eta_vs_observed: Some(eta_vs_observed()),
         estimate_vs_observed: Some(estimate_vs_observed()),
+        timeline,
         slowest,
         lanes,
         decisions: decisions(workers),
@@ -63,12 +63,13 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
             what: "pressure".to_owned(),
             cause: "/proc/pressure/cpu: no such file or directory".to_owned(),
         }],
+        ..bare()
     }
 }
 
-fn run_summary(partitions: u64, workers: usize, lanes: &[LaneSlice]) -> RunSummary {
-    let took_s = lanes.iter().map(|slice| slice.begun_s + slice.took_s).fold(0.0, f64::max);
+fn run(lanes: &[LaneSlice], took_s: f64, workers: usize) -> RunSummary {
     let rows = lanes.iter().map(|slice| slice.rows).sum();
+    let partitions = lanes.len() as u64;
     let totals = Totals {
         partitions,
         ended: partitions,
@@ -115,20 +116,16 @@ fn estimate_vs_observed() -> EstimateVsObserved {
 }
 
 fn decisions(workers: usize) -> Vec<Decision> {
+    let first = "2 of 4 cores are free, the store allows 17 sessions: starting with 1";
+    let last = "80,122 rows/s with 2, 94 % more: trying more while another worker adds more than 5 %";
     vec![
-        decision(0, 0, 1, "2 of 4 cores are free, the store allows 17 sessions: begin with 1", None),
-        decision(61_000, 1, 2, "41,310 rows/s with 1: try 2", Some(41_310.4)),
-        decision(
-            140_500,
-            2,
-            workers,
-            "80,122 rows/s with 2, 94% more: go on while another worker adds more than 5%",
-            Some(80_122.0),
-        ),
+        decision(0, 0, 1, first, None),
+        decision(61_000, 1, 2, "41,310 rows/s with 1: trying 2", Some(41_310.4)),
+        decision(140_500, 2, workers, last, Some(80_122.0)),
     ]
 }
 
-/// A run that was killed at once, on a machine that tells nothing.
+/// A run that was killed at once, on a machine of which nothing is known.
 pub(super) fn bare() -> Analysis {
     Analysis {
         format: FORMAT,
@@ -188,7 +185,7 @@ fn setting() -> Setting {
 
 fn too_few_workers() -> RankedCause {
     RankedCause {
-        cause: Cause::Workers,
+        cause: LimitingCause::Workers,
         impact: 0.655,
         evidence: vec![
             Observation::WorkersAtOnce { workers: 1, workers_wanted: 4 },
@@ -214,7 +211,7 @@ fn too_few_workers() -> RankedCause {
 
 fn slow_commits() -> RankedCause {
     RankedCause {
-        cause: Cause::Commit,
+        cause: LimitingCause::Commit,
         impact: 0.043,
         evidence: vec![Observation::PartitionWait {
             waited_for: WaitedFor::Commit,
