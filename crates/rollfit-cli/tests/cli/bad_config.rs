@@ -123,9 +123,15 @@ fn settings_out_of_range_are_refused() {
 #[test]
 fn a_store_that_does_not_exist_as_a_kind_is_refused() {
     let sandbox = Sandbox::new();
-    for url in ["mysql://user:secret@host/db", "fx", "parquet:", "postgres:secret"] {
+    let directory = "parquet:DIR";
+    for (url, form) in [
+        ("mysql://user:secret@host/db", directory),
+        ("fx", directory),
+        ("parquet:", directory),
+        ("postgres:secret", "postgres://user@host/db"),
+    ] {
         sandbox.write("rollfit.toml", config(&["eurusd"], "2017-01", "2017-01").replace("parquet:fx", url));
-        let answer = sandbox.run(&["run"]).exits(2).says(&["parquet:DIR"]);
+        let answer = sandbox.run(&["run"]).exits(2).says(&[form]);
         assert!(!answer.stderr.contains("secret"), "{answer}");
     }
 }
