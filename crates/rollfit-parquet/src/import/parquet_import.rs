@@ -12,12 +12,12 @@ use rollfit_job::store::{BarsImport, Fault, StoreError};
 use crate::encode::{TableRows, write_table};
 use crate::fault::{file_error, parquet_error};
 use crate::file_system::{FileSystem, create_dirs, refuse_linked_dirs};
-use crate::listing::{table_files, warn_of_passed_over};
 use crate::lock::{ExclusiveLock, LockAttempt};
-use crate::rate_index::BASE_KEY;
-use crate::sources_lock::{commit_import, finish_import_of_another};
-use crate::staged::{BARS_TABLE, RETURNS_TABLE, Staged, UNFINISHED_LIST, is_staging};
-use crate::table_index::TableIndex;
+use crate::sources::listing::{table_files, warn_of_passed_over};
+use crate::sources::rate_index::BASE_KEY;
+use crate::sources::sources_lock::{commit_import, finish_import_of_another};
+use crate::sources::staged::{BARS_TABLE, RETURNS_TABLE, Staged, UNFINISHED_LIST, is_staging};
+use crate::sources::table_index::TableIndex;
 use rollfit_files::regular_file;
 use rollfit_job::import::{
     Bar, BarsOptions, Base, KeyReport, KeyUpdate, NewBars, StoredBars, import_going_on, not_imported,

@@ -13,7 +13,7 @@ use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::file_error;
 use crate::file_system::{FileSystem, refuse_linked_dirs};
-use crate::staged::{Staged, has_list};
+use crate::sources::staged::{Staged, has_list};
 use rollfit_files::regular_file;
 
 const LOCK: &str = ".lock";

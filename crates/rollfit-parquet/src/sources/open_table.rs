@@ -8,10 +8,10 @@ use std::sync::Arc;
 use rollfit_job::month::display_instant;
 use rollfit_job::store::{SeriesRows, StoreError};
 
-use crate::file_spans::FileSpans;
-use crate::group_span::GroupSpan;
-use crate::table_file::TableFile;
-use crate::table_index::TableIndex;
+use crate::sources::file_spans::FileSpans;
+use crate::sources::group_span::GroupSpan;
+use crate::sources::table_file::TableFile;
+use crate::sources::table_index::TableIndex;
 
 /// The open files of one table, and the columns asked for.
 pub(crate) struct OpenTable {

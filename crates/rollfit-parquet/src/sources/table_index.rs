@@ -17,9 +17,9 @@ use rollfit_job::lock::lock;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::{file_error, source_fault, unreadable};
-use crate::file_spans::{Contents, FileIdentity, FileSpans};
-use crate::listing::{table_files, warn_of_passed_over};
-use crate::table_file::TableFile;
+use crate::sources::file_spans::{Contents, FileIdentity, FileSpans};
+use crate::sources::listing::{table_files, warn_of_passed_over};
+use crate::sources::table_file::TableFile;
 
 /// What is known of tables and their files, so that each footer is read once, and a directory listed again only when it
 /// has changed.

@@ -14,9 +14,9 @@ use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, S
 
 use crate::encode::{FeatureWriter, stored_share};
 use crate::fault::{file_error, parquet_error};
+use crate::features::read_back::{ParquetReader, RECEIPT_KEY, read_receipt};
 use crate::file_system::{FileSystem, OutputFile, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
-use crate::read_back::{ParquetReader, RECEIPT_KEY, read_receipt};
 use crate::{NAME, ParquetStore};
 use rollfit_files::regular_file::is_there;
 

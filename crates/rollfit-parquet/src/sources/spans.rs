@@ -13,8 +13,8 @@ use rollfit_job::month::display_instant;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::unreadable;
-use crate::group_span::GroupSpan;
-use crate::table_file::TableFile;
+use crate::sources::group_span::GroupSpan;
+use crate::sources::table_file::TableFile;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::ticks;
 use rollfit_files::parquet_file::Integrity;

@@ -15,8 +15,8 @@ use rollfit_files::parquet_file::FileBytes;
 use rollfit_job::store::{SeriesRows, StoreError};
 
 use crate::fault::{file_error, unreadable};
-use crate::file_spans::{Contents, FileIdentity, FileSpans};
-use crate::group_span::GroupSpan;
+use crate::sources::file_spans::{Contents, FileIdentity, FileSpans};
+use crate::sources::group_span::GroupSpan;
 
 /// An open file of a table: what it holds does not change, whatever takes its name.
 pub(crate) struct TableFile {

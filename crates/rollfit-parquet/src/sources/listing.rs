@@ -8,7 +8,7 @@ use rollfit_job::foreign;
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
-use crate::staged::is_staging;
+use crate::sources::staged::is_staging;
 use rollfit_files::regular_file;
 
 /// What Spark, Delta Lake and the like keep beside their data.

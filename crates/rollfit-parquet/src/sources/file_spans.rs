@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use rollfit_files::parquet_file::Integrity;
 
-use crate::group_span::GroupSpan;
+use crate::sources::group_span::GroupSpan;
 
 /// A file of a table that need not be open, and the instants of its row groups.
 #[derive(Clone)]

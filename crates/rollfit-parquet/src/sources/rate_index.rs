@@ -3,7 +3,7 @@
 use rollfit_job::store::StoreError;
 
 use crate::fault::{damaged_source, unreadable};
-use crate::table_file::TableFile;
+use crate::sources::table_file::TableFile;
 use rollfit_files::damaged::contain_panics;
 use rollfit_job::import::Base;
 use rollfit_job::import::series::rate_index;

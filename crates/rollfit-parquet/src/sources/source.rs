@@ -11,9 +11,9 @@ use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 
 use crate::fault::file_error;
-use crate::file_spans::FileSpans;
-use crate::open_table::OpenTable;
-use crate::sources_lock::SourcesView;
+use crate::sources::file_spans::FileSpans;
+use crate::sources::open_table::OpenTable;
+use crate::sources::sources_lock::SourcesView;
 use crate::{NAME, ParquetStore};
 use rollfit_job::key_finder::warn_of_empty;
 
