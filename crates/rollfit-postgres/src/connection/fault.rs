@@ -44,7 +44,7 @@ fn refused(doing: &str, refusal: &DbError) -> StoreError {
     let fault = if is_transient(refusal) { Fault::Transient } else { Fault::Permanent };
     let mut message = format!("cannot {doing}: {} (SQLSTATE {})", refusal.message(), code.code());
     if refuses_to_hide_rows(refusal) {
-        message = format!("{message}; {}", ROW_SECURITY_REMEDIES);
+        message = format!("{message}; {ROW_SECURITY_REMEDIES}");
     }
     if *code == SqlState::QUERY_CANCELED {
         message.push_str(

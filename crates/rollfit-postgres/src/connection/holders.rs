@@ -14,7 +14,7 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::connection::session::Session;
+use crate::connection::session::{Session, SqlParameter};
 
 /// The name of the lock of an output, as the server computes it from the parameter $1.
 pub(crate) const LOCK_KEY: &str = "hashtextextended('rollfit ' || $1, 0)";
@@ -80,8 +80,7 @@ impl Holder {
                         AND l.mode <> 'AccessShareLock')
              ORDER BY l.locktype, l.mode = 'RowShareLock' LIMIT 1"
         );
-        let parameters: [super::session::SqlParameter<'_>; 2] =
-            [(&output, Type::TEXT), (&tables, Type::OID_ARRAY)];
+        let parameters: [SqlParameter<'_>; 2] = [(&output, Type::TEXT), (&tables, Type::OID_ARRAY)];
         let rows = session.rows("look who has the partition", &sql, &parameters)?;
         Ok(rows.first().map(Self::from_row))
     }

@@ -7,6 +7,7 @@ use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::connection::session::Session;
+use crate::names::quoted;
 
 /// The first version that tells how far a COPY is, which a runner needs to see that another one is stuck.
 const VERSION_MIN: i32 = 140_000;
@@ -37,7 +38,7 @@ pub(crate) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<Stri
         Some(name) if row.get(3) => Ok(name.to_owned()),
         Some(name) => Err(StoreError::permanent(format!(
             "there is no schema {name}, or the role may not see it: CREATE SCHEMA {}",
-            crate::names::quoted(name)
+            quoted(name)
         ))),
         None => row.get::<_, Option<String>>(2).ok_or_else(|| {
             StoreError::permanent(

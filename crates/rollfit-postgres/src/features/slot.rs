@@ -31,7 +31,7 @@ use crate::names::{TableName, list, quoted};
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts;
 use crate::tables::staging;
-use crate::tables::table::{Column, check_taken};
+use crate::tables::table::{Column, check_taken, describe};
 
 /// A partition in a transaction that holds its locks.
 pub(crate) struct PostgresSlot<'a> {
@@ -148,7 +148,7 @@ impl PostgresStore {
         partition: &Partition,
     ) -> Result<Result<(), Vec<u32>>, StoreError> {
         let names: Vec<String> = self.series.iter().map(|series| series.features_table(partition)).collect();
-        let tables = crate::tables::table::describe(session, &self.schema, &names)?;
+        let tables = describe(session, &self.schema, &names)?;
         for name in &names {
             let Some(table) = tables.get(name) else { continue };
             let doing = format!("lock {}", table.name);

@@ -3,7 +3,7 @@
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
-use crate::connection::session::Session;
+use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 use crate::tables::table::Table;
 
@@ -37,8 +37,7 @@ pub(crate) fn check_table(
 ) -> Result<(), StoreError> {
     const QUESTION: &str = "
         SELECT current_user::text, array(SELECT p FROM unnest($2) p WHERE NOT has_table_privilege($1::oid, p))";
-    let parameters: [crate::connection::session::SqlParameter<'_>; 2] =
-        [(&table.oid, Type::OID), (&privileges, Type::TEXT_ARRAY)];
+    let parameters: [SqlParameter<'_>; 2] = [(&table.oid, Type::OID), (&privileges, Type::TEXT_ARRAY)];
     let rows = session.rows("look up rights", QUESTION, &parameters)?;
     let Some(row) = rows.first() else { return Ok(()) };
     let (role, missing): (String, Vec<String>) = (row.get(0), row.get(1));

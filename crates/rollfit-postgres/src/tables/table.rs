@@ -6,7 +6,7 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::connection::session::Session;
+use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 use crate::tables::applied_policies::{self, AppliedPolicies};
 
@@ -112,8 +112,7 @@ pub(crate) fn describe(
     schema: &str,
     names: &[String],
 ) -> Result<HashMap<String, Table>, StoreError> {
-    let parameters: [crate::connection::session::SqlParameter<'_>; 2] =
-        [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    let parameters: [SqlParameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
     let rows = session.rows("look up tables", &describe_sql(), &parameters)?;
     let mut tables: HashMap<String, Table> = HashMap::new();
     for row in rows {
