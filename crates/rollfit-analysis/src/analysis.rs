@@ -38,7 +38,7 @@ pub struct Analysis {
     pub run: RunSummary,
     /// What limits it.
     pub finding: Headline,
-    /// What costs time, the costliest first. Empty where nothing stands out.
+    /// What costs time, the costliest first. Empty where no change is worth it.
     pub bottlenecks: Vec<RankedCause>,
     /// How much of each resource was used; none where nothing was written.
     pub resources: Option<Resources>,

@@ -1,4 +1,4 @@
-//! [`ConcurrencyLevel`]: what partitions cost while so many were in progress; the measured part of what N workers give.
+//! [`ConcurrencyLevel`]: what partitions cost while a number of them was in progress; the measured part of what N workers give.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use super::demand::{Demand, written};
 use super::step_series::StepSeries;
 use rollfit_job::record::{PartitionEnd, Record};
 
-/// What partitions cost while so many were in progress.
+/// What partitions cost while a number of them was in progress.
 #[derive(Clone, Debug)]
 pub(super) struct ConcurrencyLevel {
-    /// So many.
+    /// The number.
     pub(super) workers: usize,
-    /// So many of them had a session; the others waited, and wait for nothing else.
+    /// Those of them that had a session; the others waited, and wait for nothing else.
     pub(super) active: usize,
     /// What a partition cost then; of the same size at every level.
     pub(super) demand: Demand,
@@ -22,7 +22,7 @@ pub(super) struct ConcurrencyLevel {
 }
 
 impl ConcurrencyLevel {
-    /// The levels of a record with enough partitions to tell, rising. `sessions` are those there are for workers, `others`
+    /// The levels of a record with enough partitions, rising. `sessions` are those there are for workers, `others`
     /// the cores that others kept busy.
     pub(super) fn all(record: &Record, sessions: Option<usize>, others: Option<&StepSeries>) -> Vec<Self> {
         let Some(mean) = Demand::from_ends(written(record)) else { return Vec::new() };
@@ -57,7 +57,7 @@ impl ConcurrencyLevel {
         })
     }
 
-    /// The same where there are no more sessions than so many.
+    /// The same where there are no more sessions than these.
     fn within(mut self, sessions: Option<usize>) -> Self {
         if let Some(sessions) = sessions.filter(|sessions| *sessions < self.workers) {
             self.active = sessions;

@@ -70,7 +70,7 @@ impl Demand {
         }
     }
 
-    /// What a partition of so many rows would cost.
+    /// What a partition of `rows` rows would cost.
     pub(super) fn sized(&self, rows: f64) -> Self {
         let times = rows / self.rows;
         Self {

@@ -104,7 +104,7 @@ impl EtaEstimator {
         Some(slope.clamp(last.rows / (last.written + 2.0 * in_progress), last.rows / last.written))
     }
 
-    /// How uncertain the speed is, relative: how it varied, and how few partitions it stands on.
+    /// How uncertain the speed is, relative: how it varied, and from how few partitions it is known.
     fn uncertainty(&self, pace: Pace, window: &[Point], last: &Point) -> f64 {
         let quarter = (window.len() / 4).max(1);
         let rates: Vec<f64> = window

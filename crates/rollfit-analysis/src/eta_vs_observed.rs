@@ -6,8 +6,7 @@ use super::analysis::EtaVsObserved;
 use super::eta::EtaEstimator;
 use rollfit_job::record::Record;
 
-/// What the run itself was told, from the same samples; none of a run that did not finish, or was too short to be told
-/// anything.
+/// The ETA that the run itself showed, from the same samples; none of a run that did not finish, or was too short for one.
 pub(super) fn eta_vs_observed(record: &Record) -> Option<EtaVsObserved> {
     let end = record.end.as_ref().filter(|end| !end.interrupted)?;
     let mut estimator = EtaEstimator::default();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::analysis::Estimate;
 use super::causes::{GAIN_LEAST, Ranked};
 use super::limit::Limit;
-use super::ranked_cause::Cause;
+use super::ranked_cause::LimitingCause;
 use super::resources::activities;
 use super::run_facts::RunFacts;
 
@@ -30,7 +30,7 @@ pub enum Headline {
     /// The first of the bottlenecks.
     Limited {
         /// Its cause.
-        cause: Cause,
+        cause: LimitingCause,
         /// How many times as fast the whole job would be without it.
         gain: Option<Estimate>,
     },

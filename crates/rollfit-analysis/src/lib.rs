@@ -16,7 +16,6 @@ mod eta_vs_observed;
 mod headline;
 mod limit;
 mod network;
-mod observation;
 mod observed;
 mod plan_estimate;
 mod ranked_cause;
@@ -37,8 +36,9 @@ pub use self::analysis::{
 pub use self::eta::EtaEstimator;
 pub use self::headline::Headline;
 pub use self::limit::{Capacity, Limit, WorkersLimit};
-pub use self::observation::{Observation, WaitedFor};
 pub use self::plan_estimate::PlanEstimate;
-pub use self::ranked_cause::{Cause, Change, CombinedGain, RankedCause, Remedy, Watch};
+pub use self::ranked_cause::{
+    Change, CombinedGain, LimitingCause, Observation, RankedCause, Remedy, StoreRole, WaitedFor, Watch,
+};
 pub use self::resources::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse, WaitShare};
 pub use self::scaling::{Basis, Scaling, Worth, WorthReason};

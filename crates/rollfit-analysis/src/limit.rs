@@ -1,4 +1,4 @@
-//! [`Limit`]: what lets no more partitions through; [`WorkersLimit`]: what stands against a number of workers.
+//! [`Limit`]: what lets no more partitions through; [`WorkersLimit`]: what limits a number of workers.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,20 +39,20 @@ pub enum Limit {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[allow(missing_docs)] // Each variant says what its figures are.
 pub enum Capacity {
-    /// So many cores, or so many served at once, over so long a partition.
+    /// Cores, or how many are served at once, over the time of a partition.
     Time { limit: Limit, at_once: f64, partition_s: f64, rows_per_s: f64 },
-    /// So many bytes a second over so many bytes a row.
+    /// Bytes a second over bytes a row.
     Bytes { limit: Limit, bytes_per_s: f64, row_bytes: f64 },
     /// Nothing that the record shows.
     Unknown,
 }
 
-/// What stands against a number of workers.
+/// What limits a number of workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[allow(missing_docs)] // Each variant says what its figures are.
 pub enum WorkersLimit {
-    /// The workers and the monitor need so many sessions, there are fewer; why, as the store says it.
+    /// The workers and the monitor need more sessions than there are; why, as the store says it.
     Sessions {
         workers: usize,
         sessions_wanted: usize,

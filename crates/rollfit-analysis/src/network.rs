@@ -3,7 +3,7 @@
 //! Graham and Sevcik, *Quantitative System Performance* (1984), chapters 3, 5 and 8.
 //!
 //! Invariants: a station with m servers works at the rate min(n, m) for n workers, m need not be whole, and shares itself
-//! among them and its competing_cores, which do not go round. The result depends on what a round costs at each station, not on how
+//! among them and its competing load, which does not go round. The result depends on what a round costs at each station, not on how
 //! the costs scatter.
 
 /// The most workers that are computed with: beyond, the numbers leave the range of a double.
@@ -34,7 +34,7 @@ impl QueueStation {
         Self { demand_s, servers: f64::INFINITY, competing_cores: 0.0 }
     }
 
-    /// How much faster than one alone it works for so many: all have one server each, or a fair share.
+    /// How much faster than for one alone it works for `here`: all have one server each, or a fair share.
     fn rate(self, here: f64) -> f64 {
         if self.servers.is_infinite() {
             return here;
@@ -54,7 +54,7 @@ impl QueueStation {
 }
 
 impl Network {
-    /// Rounds a second for 0, 1, 2.. up to so many workers.
+    /// Rounds a second for 0, 1, 2.. up to `workers` workers.
     pub(super) fn rates(&self, workers: usize) -> Vec<f64> {
         let unit_s = self.unit_s();
         let weights = self.weights_but(None, workers, unit_s);
@@ -62,7 +62,7 @@ impl Network {
         std::iter::once(0.0).chain((1..=workers).map(rate)).collect()
     }
 
-    /// How many of so many workers are at each station, on average.
+    /// How many of the workers are at each station, on average.
     pub(super) fn at_stations(&self, workers: usize) -> Vec<f64> {
         let unit_s = self.unit_s();
         let rate = self.rates(workers)[workers];
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn rivals_take_a_fair_share_and_no_more_than_they_can_use() {
+    fn competing_load_takes_a_fair_share_and_no_more_than_they_can_use() {
         let cores = QueueStation { demand_s: 1.0, servers: 8.0, competing_cores: 6.0 };
         let rates = Network { stations: vec![cores] }.rates(8);
         assert_close(rates[2], 2.0);

@@ -1,6 +1,6 @@
 //! [`Observed`]: how busy machine and store were while the run went on, from its samples.
 //!
-//! Invariants: what no sample tells is `None`.
+//! Invariants: what no sample holds is `None`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,7 +132,7 @@ impl Observed {
         Some((room / self.worker_bytes?).floor().max(1.0) as usize)
     }
 
-    /// The cores there are for a run beside competing that kept so many busy while its own work took `stretch` times as
+    /// The cores there are for a run beside processes that kept `competing` cores busy while its own work took `stretch` times as
     /// long as alone: competing that wanted more got no more than their share, as it did.
     pub(super) fn cores(&self, record: &Record, competing: f64, stretch: f64) -> Cores {
         let limits = &record.header.machine;

@@ -111,7 +111,7 @@ impl<'a> RunFacts<'a> {
         (each_s - self.demand.waiting_s).clamp(0.0, self.demand.querying_s)
     }
 
-    /// What at least so many sessions waited for within the store, on average.
+    /// What at least `sessions_min` sessions waited for within the store, on average.
     pub(super) fn store_waits(&self, sessions_min: f64) -> Vec<WaitShare> {
         let waits = self.observed.waits.iter().filter(|(_, sessions)| **sessions >= sessions_min);
         let share = |((kind, event), sessions): (&(WaitKind, String), &f64)| WaitShare {
@@ -207,7 +207,7 @@ fn scenario(
     }
 }
 
-/// The cores of all levels: competing_cores were the same all the time, or came and went.
+/// The cores of all levels: competing load was the same all the time, or came and went.
 fn mean_cores(levels: impl ExactSizeIterator<Item = Cores>) -> Option<Cores> {
     let count = levels.len() as f64;
     let (allowed, competing_cores) = levels.fold((0.0, 0.0), |(allowed, competing_cores), cores| {
@@ -246,7 +246,7 @@ fn rows(record: &Record, mean: f64) -> Vec<f64> {
     begun.iter().map(|(_, rows)| *rows).chain(unknown).collect()
 }
 
-/// The share of the time for small questions and the commit that a partition costs whatever its size, by how these times
+/// The share of the time for round trips and the commit that a partition costs whatever its size, by how these times
 /// grew with the rows.
 fn fixed_share(record: &Record, demand: &Demand) -> f64 {
     let asked_us = |end: &PartitionEnd| {

@@ -1,6 +1,6 @@
 //! What N workers would give, and beyond how many it is not worth it.
 //!
-//! Invariants: throughput is told for numbers of workers that the run had, and up to twice the most of them; beyond that
+//! Invariants: throughput is estimated for numbers of workers that the run had, and up to twice the most of them; beyond that
 //! only hard limits are, with their arithmetic.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use super::scenario::{Scenario, widened};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
-    /// The run had so many workers for long enough.
+    /// The run had this many workers for long enough.
     Measured,
     /// The model says so.
     Modelled,
@@ -42,14 +42,14 @@ pub struct Scaling {
     pub memory_bytes: Option<u64>,
     /// The load average to expect.
     pub load: Option<f64>,
-    /// What stands against so many.
+    /// What limits them.
     pub limit: Option<WorkersLimit>,
 }
 
 /// Beyond how many workers it is not worth it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Worth {
-    /// Up to so many.
+    /// Up to this many.
     pub workers: usize,
     /// Why no more.
     pub why: WorthReason,
@@ -60,7 +60,7 @@ pub struct Worth {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[allow(missing_docs)] // Each variant says what its figures are.
 pub enum WorthReason {
-    /// Something stands against one more.
+    /// Something limits their number.
     Limit { limit: WorkersLimit },
     /// So many workers would bring so little more, 0 to 1, because of the capacity.
     LittleGain { workers: usize, gain: f64, capacity: Capacity },
@@ -68,7 +68,7 @@ pub enum WorthReason {
     Unknown,
 }
 
-/// The numbers of workers that are told in any scenario.
+/// The numbers of workers in every table.
 const NUMBERS: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 /// A step that brings less than this is not worth it.
 pub(super) const WORTH: f64 = 0.05;
@@ -85,7 +85,7 @@ pub(super) fn table(facts: &RunFacts<'_>) -> Vec<Scaling> {
     numbers.into_iter().map(|workers| line(facts, workers)).collect()
 }
 
-/// Whether so many workers were there for long enough to say what they give.
+/// Whether a level lasted long enough to say what its workers give.
 fn is_measured(facts: &RunFacts<'_>, level: &ConcurrencyLevel) -> bool {
     const SHARE: f64 = 0.05;
     let lasted_s = level.demand.wall_s * level.demand.partitions as f64 / level.workers as f64;
@@ -135,7 +135,7 @@ fn modelled(facts: &RunFacts<'_>, workers: usize) -> Estimate {
     widened(rows_per_s, A_DOUBLING * far.min(10.0))
 }
 
-/// The most workers for which a throughput is told.
+/// The most workers for which a throughput is estimated.
 fn modelled_max(facts: &RunFacts<'_>) -> usize {
     2 * facts.levels.iter().map(|level| level.workers).max().unwrap_or(1)
 }
@@ -147,7 +147,7 @@ fn job_s(facts: &RunFacts<'_>, workers: usize) -> Option<Estimate> {
     Some(divided(facts.job_s(), scenario.gain(&there))).filter(|job_s| job_s.expected.is_finite())
 }
 
-/// A time that is so many times as fast.
+/// A time divided by a gain.
 pub(super) fn divided(time_s: f64, gain: Estimate) -> Estimate {
     Estimate { low: time_s / gain.high, expected: time_s / gain.expected, high: time_s / gain.low }
 }
@@ -161,7 +161,7 @@ fn load(facts: &RunFacts<'_>, workers: usize) -> Option<f64> {
     Some(wanting + work.cores.competing_cores)
 }
 
-/// What stands against so many workers.
+/// What limits this many workers.
 fn limit(facts: &RunFacts<'_>, workers: usize) -> Option<WorkersLimit> {
     let ceilings = facts.scenario.ceilings;
     let header = &facts.record.header;
@@ -189,7 +189,7 @@ fn limit(facts: &RunFacts<'_>, workers: usize) -> Option<WorkersLimit> {
     limit_besides(&facts.scenario, workers)
 }
 
-/// What stands against so many workers beside sessions and memory.
+/// What limits this many workers beside sessions and memory.
 fn limit_besides(scenario: &Scenario, workers: usize) -> Option<WorkersLimit> {
     if workers > scenario.rows.len() {
         return Some(WorkersLimit::Partitions { partitions: scenario.rows.len() });

@@ -1,5 +1,5 @@
-//! [`Scenario`]: a job under certain conditions: its work, its workers, its order. What a change would bring is one scenario's time
-//! over another's.
+//! [`Scenario`]: a job under certain conditions: its work, its workers, its order. What a change would
+//! gain is the time of one scenario over that of another.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ pub(super) struct Scenario {
     pub(super) order: Order,
     /// The rows of each partition of the whole job, in the order of the plan.
     pub(super) rows: Vec<f64>,
-    /// The share of the small questions and the commit that a partition costs whatever its size.
+    /// The share of the round trips and the commit that a partition costs whatever its size.
     pub(super) fixed_share: f64,
     /// How long is waited, at the end, for partitions that others hold.
     pub(super) held_s: f64,
@@ -133,7 +133,7 @@ impl Scenario {
         self.likeliest().map_or(1, |work| self.workers(work, &work.rows_per_s(self.workers_max())))
     }
 
-    /// Rows a second of so many workers for a long time, whatever else limits their number.
+    /// Rows a second of `workers` workers for a long time, whatever else limits their number.
     pub(super) fn rows_per_s(&self, workers: usize) -> Estimate {
         let of = |work: &Work| work.rows_per_s(workers)[workers.min(WORKERS_MAX)];
         widened(self.estimate(self.variants.iter().map(|variant| of(&variant.work))), self.uncertainty)

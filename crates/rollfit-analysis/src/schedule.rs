@@ -4,12 +4,12 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// The seconds that partitions of so many rows take, begun in this order by so many workers, where n workers do
+/// The seconds that partitions of `rows` rows take, started in this order by `workers` workers, where n workers do
 /// `rows_per_s[n]` together.
 pub(super) fn takes_s(rows: &[f64], workers: usize, rows_per_s: &[f64]) -> f64 {
     let workers = workers.clamp(1, rows_per_s.len().saturating_sub(1).max(1));
     let mut left = rows.iter();
-    // Each in progress ends when every one of them has done so many rows more.
+    // Each in progress ends when every one of them has done as many rows more.
     let mut in_progress: BinaryHeap<Reverse<Rows>> =
         left.by_ref().take(workers).map(|&rows| Reverse(Rows(rows))).collect();
     let (mut took_s, mut done) = (0.0, 0.0);
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn one_that_is_alone_at_the_end_has_the_speed_of_one() {
-        // 10 each at full speed; then the giant alone.
+        // 10 each at full speed; then the oversized one alone.
         assert_eq!(takes_s(&[10.0, 30.0], 2, &[0.0, 1.0, 2.0]), 30.0);
         assert_eq!(takes_s(&[10.0, 30.0], 2, &[0.0, 1.0, 1.0]), 20.0 + 20.0);
     }

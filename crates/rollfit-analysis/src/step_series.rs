@@ -45,7 +45,7 @@ impl StepSeries {
         }))
     }
 
-    /// Something that samples tell, those that tell it. What a sample tells holds since the one before.
+    /// A value of the samples, of those that have it. A sample's value holds since the one before.
     pub(super) fn sampled(record: &Record, of: impl Fn(&Sample) -> Option<f64>) -> Option<Self> {
         let mut since_s = 0.0;
         let steps: Vec<(f64, f64)> = record

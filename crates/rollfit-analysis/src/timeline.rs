@@ -4,9 +4,9 @@ use super::analysis::{LaneSlice, TimelinePoint};
 use super::concurrency_level::{begun_s, ended_s};
 use rollfit_job::record::{PartitionEnd, Record, Sample};
 
-/// About so many points.
+/// About how many points there are.
 const POINTS: usize = 300;
-/// So many of the slowest partitions.
+/// How many of the slowest partitions are kept.
 const SLOWEST: usize = 10;
 
 /// The run over time.
@@ -38,7 +38,7 @@ fn point(before: &Sample, samples: &[Sample], last: &Sample) -> TimelinePoint {
     }
 }
 
-/// The last sample of a run is taken when the workers have left; it tells of the time in which they were still there.
+/// The last sample of a run is taken when the workers have left; it covers the time in which they were still there.
 fn workers(before: &Sample, samples: &[Sample]) -> f64 {
     let some = |sample: &Sample| (sample.workers > 0).then_some(sample.workers as f64);
     mean(samples, some).unwrap_or(before.workers as f64)

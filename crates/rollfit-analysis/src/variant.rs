@@ -35,7 +35,7 @@ struct Tried {
 const KEPT: usize = 40;
 const LEVELS: usize = 6;
 
-/// The ways it may be, the likeliest first. `work_at` tells a level's costs; `start` those of all together.
+/// The ways it may be, the likeliest first. `work_at` returns a level's costs; `start` those of all together.
 pub(super) fn plausible(
     start: Work,
     levels: &[ConcurrencyLevel],
@@ -57,7 +57,7 @@ pub(super) fn plausible(
     weighed(tried, measured.len())
 }
 
-/// The levels that tell most: the lowest, the highest, and those with the most partitions.
+/// The levels that say most: the lowest, the highest, and those with the most partitions.
 fn telling(levels: &[ConcurrencyLevel]) -> Vec<&ConcurrencyLevel> {
     let mut by_count: Vec<&ConcurrencyLevel> = levels.iter().collect();
     by_count.sort_by_key(|level| std::cmp::Reverse(level.demand.partitions));
@@ -96,7 +96,7 @@ fn combinations(unknown: &[Station], measured: &[Measured]) -> Vec<Servers> {
     })
 }
 
-/// What the costs without waits must be for so many servers, and how far the result is from what was measured.
+/// What the costs without waits must be for these numbers of servers, and how far the result is from what was measured.
 fn attempt(start: Work, servers: &Servers, measured: &[Measured]) -> Tried {
     const ROUNDS: usize = 8;
     let mut work = start;

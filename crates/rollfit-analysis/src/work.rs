@@ -35,7 +35,7 @@ pub(super) struct Cores {
     pub(super) competing_cores: f64,
 }
 
-/// Something that workers share and that may be able to serve only so many at once.
+/// Something that workers share and that may be able to serve only a few at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Station {
     Reading,

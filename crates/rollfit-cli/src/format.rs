@@ -100,9 +100,12 @@ pub(crate) fn quantity(number: f64) -> String {
     if rounded.fract() == 0.0 { format!("{rounded:.0}") } else { format!("{rounded:.1}") }
 }
 
+/// Factors below this have two digits after the point.
+const FEW: f64 = 1.995;
+
 /// How many times as fast: `1.74x`, `3.6x`.
 pub(crate) fn factor(times: f64) -> String {
-    if times < 1.995 { format!("{times:.2}x") } else { format!("{times:.1}x") }
+    if times < FEW { format!("{times:.2}x") } else { format!("{times:.1}x") }
 }
 
 /// `82,000 (75,000–90,000)`.
@@ -119,7 +122,8 @@ pub(crate) fn estimated_time(seconds: &Estimate) -> String {
 
 /// `3.6x (3.1x–3.9x)`.
 pub(crate) fn estimated_factor(times: &Estimate) -> String {
-    with_range(factor(times.expected), "", times, factor)
+    let digits = if times.expected < FEW { 2 } else { 1 };
+    with_range(factor(times.expected), "", times, |times| format!("{times:.digits$}x"))
 }
 
 /// What is expected with its range, where it has one that can be told apart.
@@ -172,6 +176,6 @@ mod tests {
         assert_eq!(estimated_rate(&estimate(75_112.0, 81_954.0, 90_049.0)), "82,000 (75,100–90,000)");
         assert_eq!(estimated_rate(&estimate(100.0, 100.0, 100.0)), "100");
         assert_eq!(estimated_time(&estimate(3_240.0, 3_600.0, 5_400.0)), "1.0 h (0.9–1.5 h)");
-        assert_eq!(estimated_factor(&estimate(1.7, 1.9, 2.1)), "1.90x (1.70x–2.1x)");
+        assert_eq!(estimated_factor(&estimate(1.7, 1.9, 2.1)), "1.90x (1.70x–2.10x)");
     }
 }

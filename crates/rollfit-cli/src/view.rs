@@ -103,14 +103,14 @@ fn store(sample: &StoreSample) -> String {
     std::iter::once(working).chain(waits).chain(holders).chain(others).collect::<Vec<_>>().join("; ")
 }
 
-/// `worker  3  computing   eurusd 2017-03     12.3 s   97% CPU    12.3 MB`
+/// `worker  3  computing   eurusd 2017-03     12.3 s   97 % CPU    12.3 MB`
 fn worker(lane: &LaneState, live: &Live) -> String {
     let cpu = live.worker_cores.get(&lane.worker).map_or(0.0, |cores| 100.0 * cores);
     let Some(partition) = &lane.partition else {
         return format!("worker {:>2}  {:<10}", lane.worker, lane.activity.name()).trim_end().to_owned();
     };
     format!(
-        "worker {:>2}  {:<10}  {partition:<16} {:>6.1} s  {cpu:>3.0}% CPU  {:>8}",
+        "worker {:>2}  {:<10}  {partition:<16} {:>6.1} s  {cpu:>3.0} % CPU  {:>8}",
         lane.worker,
         lane.activity.name(),
         lane.since_ms as f64 / 1000.0,
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(lines[0], "████░░░░░░░░ 112/336 partitions, 0:41 elapsed, 1:12 to go (1:05 to 1:01:30)");
         assert_eq!(lines[1], "0 rows/s, 0 B/s, 1 retry, 0 failed");
         assert_eq!(lines[2], "CPU unavailable; load unavailable; memory unavailable");
-        assert_eq!(lines[3], "worker  0  computing   eurusd 2017-03      1.2 s   97% CPU   12.3 MB");
+        assert_eq!(lines[3], "worker  0  computing   eurusd 2017-03      1.2 s   97 % CPU   12.3 MB");
     }
 
     #[test]

@@ -238,14 +238,29 @@ pub fn lap() -> (Times, Times) {
     })
 }
 
+/// Opens a session with the store: what only the store itself sees of its calls, as are [`waiting`] and [`sending`].
+pub fn connecting<T>(open: impl FnOnce() -> T) -> T {
+    during(Activity::Connecting, open)
+}
+
+/// Waits for a session that others use, or for a lock.
+pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
+    during(Activity::Waiting, wait)
+}
+
+/// Hands bytes to where the store keeps them, and is blocked for as long as it takes them.
+pub fn sending<T>(send: impl FnOnce() -> T) -> T {
+    during(Activity::Sending, send)
+}
+
 /// From now until the answer is dropped the thread does this.
 #[must_use]
-pub fn enter(activity: Activity) -> Entered {
+pub(crate) fn enter(activity: Activity) -> Entered {
     Entered { before: turn_to(activity), _same_thread: std::marker::PhantomData }
 }
 
 /// Does something as this activity.
-pub fn during<T>(activity: Activity, work: impl FnOnce() -> T) -> T {
+pub(crate) fn during<T>(activity: Activity, work: impl FnOnce() -> T) -> T {
     let _entered = enter(activity);
     work()
 }

@@ -71,9 +71,14 @@ impl<W: std::io::Write + Send> FeatureWriter<W> {
         Ok(())
     }
 
+    /// Writes what is left of the rows.
+    pub(crate) fn flush(&mut self) -> Result<(), ParquetError> {
+        self.group.flush(&mut self.file)
+    }
+
     /// Writes what is left and the footer, with `value` under `key`; returns the bytes of the file.
     pub(crate) fn finish(&mut self, key: &str, value: String) -> Result<u64, ParquetError> {
-        self.group.flush(&mut self.file)?;
+        self.flush()?;
         self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
         finish_file(&mut self.file)?;
         Ok(self.file.bytes_written() as u64)

@@ -1,8 +1,8 @@
 //! Causes on the machine: cores that other processes take or that a control group withholds, memory, and limits that the
 //! configuration sets. Cores that are full with the run's own work are no fault: that is what they are for.
 
-use super::super::observation::Observation;
-use super::super::ranked_cause::{Cause, Change, Watch};
+use super::super::ranked_cause::Observation;
+use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
 use super::{Fix, Found};
@@ -42,7 +42,7 @@ fn cores(facts: &RunFacts<'_>) -> Option<Found> {
         Box::new(free),
     );
     Some(Found {
-        cause: Cause::Cpu,
+        cause: LimitingCause::Cpu,
         impact: 1.0 - 1.0 / facts.scenario.gain(&free(&facts.scenario, 0.0)).expected,
         evidence: evidence.into_iter().flatten().collect(),
         setting: None,
@@ -69,7 +69,7 @@ fn memory(facts: &RunFacts<'_>) -> Option<Found> {
         Box::new(more),
     );
     Some(Found {
-        cause: Cause::Memory,
+        cause: LimitingCause::Memory,
         impact: 1.0 - 1.0 / scenario.gain(&more(scenario, 0.0)).expected,
         evidence: vec![
             Observation::MemoryRoom { room_bytes, base_bytes, worker_bytes, workers },
@@ -111,5 +111,11 @@ fn write_max(facts: &RunFacts<'_>) -> Option<Found> {
 fn own_limit(facts: &RunFacts<'_>, mut evidence: Vec<Observation>, fix: Fix, name: &str) -> Found {
     let impact = facts.demand.throttled_s / facts.demand.wall_s;
     evidence.push(Observation::Throttled { share: impact });
-    Found { cause: Cause::OwnLimit, impact, evidence, setting: facts.setting(name).cloned(), fix: Some(fix) }
+    Found {
+        cause: LimitingCause::OwnLimit,
+        impact,
+        evidence,
+        setting: facts.setting(name).cloned(),
+        fix: Some(fix),
+    }
 }

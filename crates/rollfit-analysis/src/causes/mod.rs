@@ -14,8 +14,8 @@ use rollfit_job::store::AppliesWhen;
 
 use self::fix::Fix;
 use super::analysis::Estimate;
-use super::observation::Observation;
-use super::ranked_cause::{Cause, CombinedGain, RankedCause, Remedy};
+use super::ranked_cause::Observation;
+use super::ranked_cause::{CombinedGain, LimitingCause, RankedCause, Remedy};
 use super::run_facts::RunFacts;
 use super::scaling::divided;
 use super::scenario::Scenario;
@@ -27,7 +27,7 @@ const IMPACT_LEAST: f64 = 0.1;
 
 /// Something that costs time.
 struct Found {
-    cause: Cause,
+    cause: LimitingCause,
     impact: f64,
     evidence: Vec<Observation>,
     setting: Option<Setting>,
@@ -55,7 +55,7 @@ pub(super) fn ranked(facts: &RunFacts<'_>) -> Vec<Ranked> {
 
 /// Behind a limit it makes no difference how many workers there are; once it is gone it may.
 fn workers_then(facts: &RunFacts<'_>, ranked: &[Ranked]) -> Option<Ranked> {
-    if ranked.is_empty() || ranked.iter().any(|ranked| ranked.finding.cause == Cause::Workers) {
+    if ranked.is_empty() || ranked.iter().any(|ranked| ranked.finding.cause == LimitingCause::Workers) {
         return None;
     }
     let then = all_applied(&facts.scenario, ranked);
@@ -71,7 +71,7 @@ impl Found {
         // What workers that find their number would gain anyway is no merit of a change.
         let anyway = scenario.gain(scenario).expected.max(1.0);
         // The system's own work for this run counts as others': competing load is named where it is beyond doubt.
-        let is_certain = |gain: Estimate| self.cause != Cause::Cpu || gain.low >= 1.0;
+        let is_certain = |gain: Estimate| self.cause != LimitingCause::Cpu || gain.low >= 1.0;
         let pays = |gain: Estimate| is_certain(gain) && gain.expected >= (1.0 + GAIN_LEAST) * anyway;
         if !gain.map_or(self.impact >= IMPACT_LEAST, pays) {
             return None;

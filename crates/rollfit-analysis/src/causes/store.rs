@@ -3,8 +3,8 @@
 
 use rollfit_job::activity::Activity;
 
-use super::super::observation::{Observation, WaitedFor};
-use super::super::ranked_cause::{Cause, Change, Watch};
+use super::super::ranked_cause::{Change, LimitingCause, Watch};
+use super::super::ranked_cause::{Observation, WaitedFor};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
 use super::super::work::Station;
@@ -19,7 +19,7 @@ fn reading(facts: &RunFacts<'_>) -> Found {
     let wait_s = facts.demand.reading_s;
     let change = Change::Wait { waited_for: WaitedFor::Source, wait_s };
     let fix = Fix::outside(change, watch(facts, Activity::Reading, wait_s), removing(Station::Reading));
-    shared(facts, Cause::SourceRead, Station::Reading, wait_s, fix)
+    shared(facts, LimitingCause::SourceRead, Station::Reading, wait_s, fix)
 }
 
 fn latency(facts: &RunFacts<'_>) -> Found {
@@ -29,7 +29,7 @@ fn latency(facts: &RunFacts<'_>) -> Found {
     };
     let change = Change::Wait { waited_for: WaitedFor::RoundTrips, wait_s };
     Found {
-        cause: Cause::StoreLatency,
+        cause: LimitingCause::StoreLatency,
         impact: share(facts, wait_s),
         evidence: vec![wait(facts, WaitedFor::RoundTrips, wait_s)],
         setting: None,
@@ -42,7 +42,7 @@ fn bandwidth(facts: &RunFacts<'_>) -> Found {
     let bytes_per_s = facts.bytes_per_s();
     let change = Change::Bandwidth { bytes_per_s };
     let fix = Fix::outside(change, watch(facts, Activity::Sending, wait_s), removing(Station::Sending));
-    let mut found = shared(facts, Cause::StoreBandwidth, Station::Sending, wait_s, fix);
+    let mut found = shared(facts, LimitingCause::StoreBandwidth, Station::Sending, wait_s, fix);
     found.evidence.push(Observation::BytesWritten { bytes_per_s });
     found
 }
@@ -51,10 +51,10 @@ fn commit(facts: &RunFacts<'_>) -> Found {
     let wait_s = facts.demand.committing_s;
     let change = Change::Wait { waited_for: WaitedFor::Commit, wait_s };
     let fix = Fix::outside(change, watch(facts, Activity::Committing, wait_s), removing(Station::Committing));
-    shared(facts, Cause::Commit, Station::Committing, wait_s, fix)
+    shared(facts, LimitingCause::Commit, Station::Committing, wait_s, fix)
 }
 
-fn shared(facts: &RunFacts<'_>, cause: Cause, station: Station, wait_s: f64, fix: Fix) -> Found {
+fn shared(facts: &RunFacts<'_>, cause: LimitingCause, station: Station, wait_s: f64, fix: Fix) -> Found {
     /// Fewer sessions that waited do not count.
     const NOTABLE: f64 = 0.1;
     let waited_for = match station {

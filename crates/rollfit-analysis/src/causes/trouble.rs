@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::demand::{Demand, written};
-use super::super::observation::Observation;
-use super::super::ranked_cause::{Cause, Change, Watch};
+use super::super::ranked_cause::Observation;
+use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::{RunFacts, held};
 use super::super::scenario::Scenario;
 use super::super::work::Work;
@@ -41,7 +41,7 @@ fn locks(facts: &RunFacts<'_>) -> Option<Found> {
         message.map(|message| Observation::HeldMessage { message }),
     ];
     Some(Found {
-        cause: Cause::Locks,
+        cause: LimitingCause::Locks,
         impact: share.max(held_s / facts.took_s.max(1e-3)),
         evidence: evidence.into_iter().flatten().collect(),
         setting: None,
@@ -70,7 +70,7 @@ fn retries(facts: &RunFacts<'_>) -> Option<Found> {
     let attempts = record.retries.len();
     let fix = Fix::outside(Change::Attempts { failed: attempts }, Watch::Retries, Box::new(once));
     Some(Found {
-        cause: Cause::Retries,
+        cause: LimitingCause::Retries,
         impact: 1.0 - clean.wall_s / all.wall_s,
         evidence: vec![
             Observation::FailedAttempts { attempts, message: message.to_owned(), times },

@@ -5,8 +5,8 @@ use rollfit_job::config::{Order, Workers};
 use rollfit_job::store::AppliesWhen;
 
 use super::super::demand::written;
-use super::super::observation::Observation;
-use super::super::ranked_cause::{Cause, Change, Watch};
+use super::super::ranked_cause::Observation;
+use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
 use super::super::schedule::largest_first;
@@ -29,7 +29,7 @@ pub(super) fn workers(facts: &RunFacts<'_>, scenario: &Scenario) -> Option<Found
     let watch = if cores.is_some() { Watch::LoadAverage { cores } } else { Watch::Throughput };
     let own = facts.observed.own_cores.filter(|_| cores.is_some());
     Some(Found {
-        cause: Cause::Workers,
+        cause: LimitingCause::Workers,
         impact: 1.0 - 1.0 / gain.expected,
         evidence: [
             Some(Observation::WorkersAtOnce { workers: facts.workers_max(), workers_wanted: then }),
@@ -72,7 +72,7 @@ fn sessions(facts: &RunFacts<'_>) -> Option<Found> {
         },
     };
     Some(Found {
-        cause: Cause::Sessions,
+        cause: LimitingCause::Sessions,
         impact: 1.0 - 1.0 / scenario.gain(&more(scenario, 0.0)).expected,
         evidence: vec![
             Observation::SessionsAllowed { sessions, workers: most, why: header.sessions_why.clone() },
@@ -105,7 +105,7 @@ fn oversized(facts: &RunFacts<'_>) -> Option<Found> {
     });
     let times_mean = largest_first(&scenario.rows).first().copied().unwrap_or(mean) / mean;
     Some(Found {
-        cause: Cause::OversizedPartition,
+        cause: LimitingCause::OversizedPartition,
         impact: idle,
         evidence: vec![
             Observation::LargestPartition { partition: largest.partition.clone(), times_mean, took_s },

@@ -1,7 +1,7 @@
 //! The matrix of causes: one is injected at a time, or two, or none. The analysis has to name it first, and what it promises
 //! has to come true once the cause is removed.
 
-use rollfit_analysis::{Analysis, Cause, Headline, Limit};
+use rollfit_analysis::{Analysis, Headline, Limit, LimitingCause};
 use rollfit_job::config::Workers;
 use rollfit_job::record::Record;
 use rollfit_testkit::simulation::{Over, World, simulate};
@@ -15,7 +15,7 @@ struct Scene {
 
 /// A cause, how a scene gets it, and how it is got rid of.
 struct Injection {
-    cause: Cause,
+    cause: LimitingCause,
     inject: fn(&mut Scene),
     remove: fn(&mut Scene),
 }
@@ -42,98 +42,98 @@ impl Scene {
 
 const INJECTIONS: [Injection; 14] = [
     Injection {
-        cause: Cause::Cpu,
+        cause: LimitingCause::Cpu,
         inject: |scene| scene.world.machine.competing = Over::always(6.0),
         remove: |scene| scene.world.machine.competing = Over::always(0.0),
     },
     Injection {
-        cause: Cause::Cpu,
+        cause: LimitingCause::Cpu,
         inject: |scene| scene.world.machine.cores_allowed = Some(1.5),
         remove: |scene| scene.world.machine.cores_allowed = None,
     },
     Injection {
-        cause: Cause::Memory,
+        cause: LimitingCause::Memory,
         inject: |scene| {
             (scene.world.machine.memory_bytes, scene.world.job.worker_bytes) = (2 << 30, 200 << 20);
         },
         remove: |scene| scene.world.machine.memory_bytes = 32 << 30,
     },
     Injection {
-        cause: Cause::Workers,
+        cause: LimitingCause::Workers,
         inject: |scene| scene.workers = Workers::Fixed(1),
         remove: |scene| scene.workers = Workers::Auto,
     },
     Injection {
-        cause: Cause::SourceRead,
+        cause: LimitingCause::SourceRead,
         inject: |scene| scene.world.source.rows_per_s_max = 60e3,
         remove: |scene| scene.world.source.rows_per_s_max = f64::INFINITY,
     },
     Injection {
-        cause: Cause::StoreLatency,
+        cause: LimitingCause::StoreLatency,
         inject: |scene| scene.world.store.question_ms = 3000.0,
         remove: |scene| scene.world.store.question_ms = 0.2,
     },
     Injection {
-        cause: Cause::StoreBandwidth,
+        cause: LimitingCause::StoreBandwidth,
         inject: |scene| scene.world.store.bytes_per_s = Over::always(100e6),
         remove: |scene| scene.world.store.bytes_per_s = Over::always(4e9),
     },
     Injection {
-        cause: Cause::Sessions,
+        cause: LimitingCause::Sessions,
         inject: |scene| scene.world.store.sessions_max = Some(4),
         remove: |scene| scene.world.store.sessions_max = Some(96),
     },
     Injection {
-        cause: Cause::Locks,
+        cause: LimitingCause::Locks,
         inject: |scene| (scene.world.store.locked_share, scene.world.store.locked_ms) = (0.5, 60e3),
         remove: |scene| scene.world.store.locked_share = 0.0,
     },
     Injection {
-        cause: Cause::Locks,
+        cause: LimitingCause::Locks,
         inject: |scene| (scene.world.store.held_share, scene.world.store.held_until_s) = (0.01, 1500.0),
         remove: |scene| scene.world.store.held_share = 0.0,
     },
     Injection {
-        cause: Cause::Commit,
+        cause: LimitingCause::Commit,
         inject: |scene| (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (400.0, 1),
         remove: |scene| (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (5.0, usize::MAX),
     },
     Injection {
-        cause: Cause::OversizedPartition,
+        cause: LimitingCause::OversizedPartition,
         inject: |scene| scene.world.job.oversized = Some((1990, 200.0)),
         remove: |scene| scene.world.job.largest_first = true,
     },
     Injection {
-        cause: Cause::Retries,
+        cause: LimitingCause::Retries,
         inject: |scene| scene.world.store.failing_share = 0.6,
         remove: |scene| scene.world.store.failing_share = 0.0,
     },
     Injection {
-        cause: Cause::OwnLimit,
+        cause: LimitingCause::OwnLimit,
         inject: |scene| scene.world.limits.cpu_max = Some(3.0),
         remove: |scene| scene.world.limits.cpu_max = None,
     },
 ];
 
 /// The pairs of which both cost time, whatever the other does: a bottleneck can hide another.
-const PAIRS: [(Cause, Cause); 9] = [
-    (Cause::Workers, Cause::Retries),
-    (Cause::Cpu, Cause::Retries),
-    (Cause::Cpu, Cause::OversizedPartition),
-    (Cause::Sessions, Cause::SourceRead),
-    (Cause::Sessions, Cause::StoreLatency),
-    (Cause::Memory, Cause::StoreLatency),
-    (Cause::OwnLimit, Cause::OversizedPartition),
-    (Cause::Commit, Cause::OversizedPartition),
-    (Cause::Locks, Cause::StoreBandwidth),
+const PAIRS: [(LimitingCause, LimitingCause); 9] = [
+    (LimitingCause::Workers, LimitingCause::Retries),
+    (LimitingCause::Cpu, LimitingCause::Retries),
+    (LimitingCause::Cpu, LimitingCause::OversizedPartition),
+    (LimitingCause::Sessions, LimitingCause::SourceRead),
+    (LimitingCause::Sessions, LimitingCause::StoreLatency),
+    (LimitingCause::Memory, LimitingCause::StoreLatency),
+    (LimitingCause::OwnLimit, LimitingCause::OversizedPartition),
+    (LimitingCause::Commit, LimitingCause::OversizedPartition),
+    (LimitingCause::Locks, LimitingCause::StoreBandwidth),
 ];
 
-fn injection(cause: Cause) -> &'static Injection {
+fn injection(cause: LimitingCause) -> &'static Injection {
     // Of locks the partitions that another runner has.
     INJECTIONS.iter().rfind(|injection| injection.cause == cause).unwrap()
 }
 
-fn causes(analysis: &Analysis) -> Vec<Cause> {
+fn causes(analysis: &Analysis) -> Vec<LimitingCause> {
     analysis.bottlenecks.iter().map(|bottleneck| bottleneck.cause).collect()
 }
 

@@ -219,8 +219,8 @@ fn records_that_are_damaged_cut_off_or_of_a_later_version_are_told_with_what_is_
     let damaged = whole.replacen("\"outcome\"", "\"outcame\"", 1);
     status_of(&damaged).exits(1).says(&["record.jsonl: line", "makes no sense", "outcome"]);
     let newer =
-        whole.replacen("\"format\":1", "\"format\":2", 1).replacen("\"version\":\"", "\"version\":\"9", 1);
-    status_of(&newer).exits(1).says(&["record.jsonl was written by rollfit 9", "format 2", "use that one"]);
+        whole.replacen("\"format\":2", "\"format\":3", 1).replacen("\"version\":\"", "\"version\":\"9", 1);
+    status_of(&newer).exits(1).says(&["record.jsonl was written by rollfit 9", "format 3", "use that one"]);
     let sandbox = Sandbox::new();
     sandbox.run(&["status", "./none.jsonl"]).exits(1).says(&["none.jsonl cannot be read: No such file"]);
     sandbox.run(&["status", "./"]).exits(1).says(&["cannot be read: Is a directory"]);

@@ -248,6 +248,7 @@ impl Runner<'_> {
             Err(None) => return Ok(Outcome::Abandoned),
         };
         drop(computing);
+        during(Activity::Encoding, || slot.flush())?;
         let output = self.job.sink.output(at.partition);
         let receipt = Receipt { output, definition: self.definition.clone(), input, stored };
         if self.stop.abandon_requested() {

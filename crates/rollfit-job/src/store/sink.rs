@@ -168,12 +168,20 @@ pub trait Slot {
         Ok(())
     }
 
-    /// Adds rows to a partition that is prepared, group by group as [`Sink::grouping`] says, within a group in order of their instants. They are not
-    /// rounded yet.
+    /// Adds rows to a partition that is prepared, group by group as [`Sink::grouping`] says, within a group in order of
+    /// their instants. They are not rounded yet.
     ///
     /// # Errors
     /// When they cannot be written.
     fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError>;
+
+    /// Hands over what is still held of the rows; called once after the last of them.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// The bytes handed to the store so far.
     fn bytes_written(&self) -> u64;

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rollfit_job::activity::{Activity, during, enter};
+use rollfit_job::activity::sending;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError, Write};
@@ -36,7 +36,6 @@ impl ParquetStore {
     /// Makes the name of a partition's directory durable, and those above it. Whoever made them may have been stopped
     /// before it could.
     fn sync_above(&self, dir: &Path) -> Result<(), StoreError> {
-        let _committing = enter(Activity::Committing);
         for above in dir.ancestors().skip(1).take_while(|above| above.starts_with(&self.dir)) {
             let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
             self.files.sync_dir(above).map_err(|error| file_error("sync", above, error))?;
@@ -104,8 +103,14 @@ impl Sink for ParquetStore {
             LockAttempt::Taken(lock) => Some(lock),
             LockAttempt::Held(holder) => return Ok(Claim::Held(holder)),
         };
-        self.sync_above(&dir)?;
-        let slot = ParquetSlot { store: self, partition: partition.clone(), dir, writer: None, lock };
+        let slot = ParquetSlot {
+            store: self,
+            partition: partition.clone(),
+            dir,
+            is_prepared: false,
+            writer: None,
+            lock,
+        };
         slot.discard_unfinished();
         Ok(Claim::Taken(Box::new(slot)))
     }
@@ -189,11 +194,11 @@ struct Sending(Box<dyn OutputFile>);
 
 impl std::io::Write for Sending {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        during(Activity::Sending, || self.0.write(bytes))
+        sending(|| self.0.write(bytes))
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        during(Activity::Sending, || self.0.flush())
+        sending(|| self.0.flush())
     }
 }
 
@@ -202,6 +207,7 @@ struct ParquetSlot<'a> {
     store: &'a ParquetStore,
     partition: Partition,
     dir: PathBuf,
+    is_prepared: bool,
     writer: Option<FeatureWriter<Sending>>,
     lock: Option<ExclusiveLock>,
 }
@@ -215,7 +221,8 @@ impl ParquetSlot<'_> {
         self.dir.join(UNFINISHED)
     }
 
-    fn open_writer(&self) -> Result<FeatureWriter<Sending>, StoreError> {
+    fn open_writer(&mut self) -> Result<FeatureWriter<Sending>, StoreError> {
+        self.prepare()?;
         let path = self.unfinished();
         let file = self.files().create(&path).map_err(|error| file_error("create", &path, error))?;
         let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
@@ -247,8 +254,8 @@ impl ParquetSlot<'_> {
         let receipt = serde_json::to_string(receipt).map_err(|error| {
             StoreError::permanent(format!("the receipt cannot be written as JSON: {error}"))
         })?;
-        let bytes = during(Activity::Encoding, || writer.finish(RECEIPT_KEY, receipt))
-            .map_err(|error| parquet_error("write", &path, error))?;
+        let bytes =
+            writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
         writer.output().0.sync().map_err(|error| file_error("sync", &path, error))?;
         Ok(bytes)
     }
@@ -259,9 +266,24 @@ impl Slot for ParquetSlot<'_> {
         self.store.found(&self.partition)
     }
 
+    /// Makes the directory's name durable, before there is something in it.
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        if !self.is_prepared {
+            self.store.sync_above(&self.dir)?;
+            self.is_prepared = true;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
         let path = self.unfinished();
         self.writer()?.write(tile).map_err(|error| parquet_error("write", &path, error))
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let path = self.unfinished();
+        // A partition of no rows has no writer yet.
+        self.writer()?.flush().map_err(|error| parquet_error("write", &path, error))
     }
 
     fn bytes_written(&self) -> u64 {

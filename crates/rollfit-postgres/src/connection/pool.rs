@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use libpq_connect::{ConnectError, ConnectOptions};
-use rollfit_job::activity::{Activity, during};
+use rollfit_job::activity::{connecting, waiting};
 use rollfit_job::lock::{lock, unpoisoned};
 use rollfit_job::store::{Fault, StoreError};
 
@@ -156,7 +156,7 @@ impl Pool {
     }
 
     fn open(&self, options: &ConnectOptions) -> Result<Session, ConnectError> {
-        during(Activity::Connecting, || Session::open(options, self.reply_timeout, self.shared.clone()))
+        connecting(|| Session::open(options, self.reply_timeout, self.shared.clone()))
     }
 
     fn take_slot(&self) -> SessionSlot {
@@ -165,7 +165,7 @@ impl Pool {
             if let Some(slot) = state.slot() {
                 return slot;
             }
-            state = during(Activity::Waiting, || unpoisoned(self.freed.wait(state)));
+            state = waiting(|| unpoisoned(self.freed.wait(state)));
         }
     }
 

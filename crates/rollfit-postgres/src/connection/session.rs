@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use libpq_connect::{ConnectError, ConnectOptions};
-use rollfit_job::activity::{Activity, enter};
+use rollfit_job::activity::sending;
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
@@ -213,10 +213,9 @@ impl Session {
 
     /// Begins to write a table.
     pub(crate) fn copy_in(&mut self, doing: &str, sql: &str) -> Result<CopyIn, StoreError> {
-        let _sending = enter(Activity::Sending);
         self.count_round_trips(COPY_ROUND_TRIPS);
         let copy = self.client.copy_in(sql);
-        let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
+        let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy)));
         let sink = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
         Ok(CopyIn { sink: Box::pin(sink), doing: doing.to_owned() })
     }
@@ -224,16 +223,14 @@ impl Session {
     /// Sends bytes of a table. They may still be on their way when this returns; what the server has against them it says
     /// at the end.
     pub(crate) fn send(&mut self, copy: &mut CopyIn, bytes: Bytes) -> Result<(), StoreError> {
-        let _sending = enter(Activity::Sending);
-        let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.send(bytes)));
+        let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy.sink.send(bytes))));
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
     /// Ends a table; the rows that the server counted.
     pub(crate) fn finish(&mut self, mut copy: CopyIn) -> Result<u64, StoreError> {
-        let _sending = enter(Activity::Sending);
         self.count_round_trips(1);
-        let waited = self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish()));
+        let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish())));
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 

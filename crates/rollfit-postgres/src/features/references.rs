@@ -3,7 +3,7 @@
 //! Invariants: rows are deleted only where no row of others refers to them by such a key, seen under a lock that keeps new
 //! rows from referring to them; and after the DELETE no row of others has changed.
 
-use rollfit_job::activity::{Activity, during};
+use rollfit_job::activity::waiting;
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
@@ -51,7 +51,7 @@ impl References {
             // Adding a referring row takes ROW SHARE, which the lock of other writers lets in.
             let doing = format!("lock {table}");
             let sql = format!("LOCK TABLE ONLY {} IN EXCLUSIVE MODE", table.sql());
-            match during(Activity::Waiting, || session.try_execute(&doing, &sql))? {
+            match waiting(|| session.try_execute(&doing, &sql))? {
                 Ok(()) => {}
                 Err(error) if is_lock_timeout(&error) => return Ok(false),
                 Err(error) => return Err(server_error(&doing, error)),

@@ -8,7 +8,7 @@ mod checks;
 
 use std::sync::Arc;
 
-use rollfit_job::activity::{Activity, during};
+use rollfit_job::activity::waiting;
 use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
@@ -47,6 +47,8 @@ pub(crate) struct PostgresSlot<'a> {
     /// Whether the tables are there and empty.
     prepared: bool,
     copy: Option<Copy>,
+    /// Whether the rows of every table are with the server.
+    flushed: bool,
     bytes: u64,
     ended: bool,
 }
@@ -107,6 +109,7 @@ impl PostgresStore {
             targets,
             prepared: false,
             copy: None,
+            flushed: false,
             bytes: 0,
             ended: false,
         })))
@@ -153,7 +156,7 @@ impl PostgresStore {
             let Some(table) = tables.get(name) else { continue };
             let doing = format!("lock {}", table.name);
             let sql = format!("LOCK TABLE ONLY {} IN SHARE ROW EXCLUSIVE MODE", table.name.sql());
-            match during(Activity::Waiting, || session.try_execute(&doing, &sql))? {
+            match waiting(|| session.try_execute(&doing, &sql))? {
                 Ok(()) => {}
                 Err(error) if is_lock_timeout(&error) => {
                     return Ok(Err(tables.values().map(|table| table.oid).collect()));
@@ -380,6 +383,17 @@ impl Slot for PostgresSlot<'_> {
         Ok(())
     }
 
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.flushed {
+            return Ok(());
+        }
+        // A partition without rows has begun no table yet.
+        self.turn_to(self.store.series.len() - 1)?;
+        self.finish_copy()?;
+        self.flushed = true;
+        Ok(())
+    }
+
     fn bytes_written(&self) -> u64 {
         self.bytes + self.copy.as_ref().map_or(0, |copy| copy.encoder.bytes())
     }
@@ -407,9 +421,7 @@ impl Slot for PostgresSlot<'_> {
     }
 
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
-        // A partition without rows has begun no table yet.
-        self.turn_to(self.store.series.len() - 1)?;
-        self.finish_copy()?;
+        self.flush()?;
         self.complete_tables()?;
         receipts::write(&mut self.session, &self.store.receipts, &self.partition, receipt)?;
         failpoint::reach("receipt-written");

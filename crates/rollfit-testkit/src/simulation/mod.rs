@@ -8,4 +8,6 @@ mod run;
 mod world;
 
 pub use self::run::{BASE_BYTES, Simulated, simulate};
-pub use self::world::{Job, Limits, Machine, Over, Source, Store, World};
+pub use self::world::{
+    Over, SimulatedJob, SimulatedLimits, SimulatedMachine, SimulatedSource, SimulatedStore, World,
+};

@@ -4,18 +4,18 @@
 /// All of it.
 #[derive(Clone, Debug)]
 pub struct World {
-    pub machine: Machine,
-    pub source: Source,
-    pub store: Store,
-    pub job: Job,
-    pub limits: Limits,
+    pub machine: SimulatedMachine,
+    pub source: SimulatedSource,
+    pub store: SimulatedStore,
+    pub job: SimulatedJob,
+    pub limits: SimulatedLimits,
     /// What is random is so by this.
     pub seed: u64,
 }
 
 /// The machine that the workers are on.
 #[derive(Clone, Debug)]
-pub struct Machine {
+pub struct SimulatedMachine {
     pub cores: usize,
     /// The cores that a control group allows.
     pub cores_allowed: Option<f64>,
@@ -30,7 +30,7 @@ pub struct Machine {
 
 /// Where series come from.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct SimulatedSource {
     /// To read a row, however many do.
     pub read_us_per_row: f64,
     /// The rows a second that it gives all readers together.
@@ -39,7 +39,7 @@ pub struct Source {
 
 /// Where features go.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct SimulatedStore {
     /// The bytes a second that it takes from all sessions together, from a second on.
     pub bytes_per_s: Over<f64>,
     /// The bytes a second that it takes from one session.
@@ -75,7 +75,7 @@ pub struct Store {
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct SimulatedJob {
     pub partitions: usize,
     /// The rows of a partition, on average.
     pub rows: u64,
@@ -96,7 +96,7 @@ pub struct Job {
 
 /// What the configuration allows.
 #[derive(Clone, Debug, Default)]
-pub struct Limits {
+pub struct SimulatedLimits {
     pub cpu_max: Option<f64>,
     pub store_write_mb_per_s_max: Option<f64>,
 }
@@ -124,17 +124,17 @@ impl<T: Copy> Over<T> {
 impl Default for World {
     fn default() -> Self {
         Self {
-            machine: Machine::default(),
-            source: Source { read_us_per_row: 2.0, rows_per_s_max: f64::INFINITY },
-            store: Store::default(),
-            job: Job::default(),
-            limits: Limits::default(),
+            machine: SimulatedMachine::default(),
+            source: SimulatedSource { read_us_per_row: 2.0, rows_per_s_max: f64::INFINITY },
+            store: SimulatedStore::default(),
+            job: SimulatedJob::default(),
+            limits: SimulatedLimits::default(),
             seed: 1,
         }
     }
 }
 
-impl Default for Machine {
+impl Default for SimulatedMachine {
     fn default() -> Self {
         Self {
             cores: 8,
@@ -147,7 +147,7 @@ impl Default for Machine {
     }
 }
 
-impl Default for Store {
+impl Default for SimulatedStore {
     fn default() -> Self {
         Self {
             bytes_per_s: Over::always(4e9),
@@ -173,7 +173,7 @@ impl Default for Store {
     }
 }
 
-impl Default for Job {
+impl Default for SimulatedJob {
     /// About a second of one core a partition.
     fn default() -> Self {
         Self {

@@ -1,19 +1,19 @@
-//! Analyses to test what is made of them: one that tells everything, and one that hardly tells a thing.
+//! Analyses for tests: one with every fact, and one with hardly any.
 
 mod over_time;
 
 use rollfit_analysis::{
-    Analysis, Basis, Capacity, Cause, Change, ChangeSince, CombinedGain, CoresUse, DisksUse, Estimate,
-    EstimateVsObserved, EtaVsObserved, FORMAT, Headline, LaneSlice, Limit, MemoryUse, Observation,
-    RankedCause, Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse, WaitShare,
-    WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
+    Analysis, Basis, Capacity, Change, ChangeSince, CombinedGain, CoresUse, DisksUse, Estimate,
+    EstimateVsObserved, EtaVsObserved, FORMAT, Headline, LaneSlice, Limit, LimitingCause, MemoryUse,
+    Observation, RankedCause, Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse,
+    WaitShare, WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
 };
-use rollfit_job::config::{Origin, Setting};
+use rollfit_job::config::Setting;
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, Unavailable};
-use rollfit_job::store::AppliesWhen;
-use rollfit_job::store::WaitKind;
+use rollfit_job::store::{AppliesWhen, WaitKind};
 use rollfit_job::watch::{MachineLimits, Totals};
+use rollfit_testkit::record;
 
 use self::over_time::{activities, lanes, timeline};
 
@@ -26,38 +26,18 @@ pub(super) fn full() -> Analysis {
     of_partitions(336, 4)
 }
 
-/// As [`full`], with so many partitions, done by so many workers.
+/// As [`full`], with other numbers of partitions and workers.
 pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
     let lanes: Vec<LaneSlice> = lanes(partitions, workers);
     let took_s = lanes.iter().map(|slice| slice.begun_s + slice.took_s).fold(0.0, f64::max);
-    let rows = lanes.iter().map(|slice| slice.rows).sum();
-    let totals = Totals {
-        partitions,
-        ended: partitions,
-        written: partitions - 1,
-        failed: 1,
-        retries: 2,
-        rows,
-        bytes: rows * 1440,
-    };
     let mut slowest = lanes.clone();
     slowest.sort_by(|a, b| b.took_s.total_cmp(&a.took_s));
     slowest.truncate(12);
+    let timeline = timeline(took_s, workers);
     Analysis {
-        format: FORMAT,
         header: header(partitions),
-        run: RunSummary {
-            state: RunEnding::Finished,
-            took_s,
-            totals,
-            rows_per_s: rows as f64 / took_s,
-            bytes_per_s: totals.bytes as f64 / took_s,
-            workers: workers as f64 - 0.25,
-            workers_max: workers,
-            job_s: Some(40_320.0),
-            memory_bytes_max: Some(412_300_000),
-        },
-        finding: Headline::Limited { cause: Cause::Workers, gain: Some(estimate(2.6, 2.9, 3.1)) },
+        run: run(&lanes, took_s, workers),
+        finding: Headline::Limited { cause: LimitingCause::Workers, gain: Some(estimate(2.6, 2.9, 3.1)) },
         bottlenecks: vec![too_few_workers(), slow_commits()],
         resources: Some(resources()),
         activities: activities(&lanes),
@@ -72,46 +52,80 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
             job_s: estimate(11_858.8, 13_006.0, 14_933.0),
             steps: vec![0],
         }),
-        eta_vs_observed: Some(EtaVsObserved {
-            at_s: 120.0,
-            eta_s: estimate(330.0, 360.0, 400.0),
-            left_s: 352.0,
-            error: 360.0 / 352.0 - 1.0,
-        }),
-        estimate_vs_observed: Some(EstimateVsObserved {
-            by_run: "20261121T093012Z-815".to_owned(),
-            changes: vec![ChangeSince::Setting {
-                name: "run.workers".to_owned(),
-                before: Some("1".to_owned()),
-                after: Some("4".to_owned()),
-            }],
-            rows_per_s: estimate(75_112.0, 81_954.0, 90_049.0),
-            observed_rows_per_s: 78_676.0,
-            error: -0.04,
-        }),
-        timeline: timeline(took_s, workers),
+        eta_vs_observed: Some(eta_vs_observed()),
+        estimate_vs_observed: Some(estimate_vs_observed()),
+        timeline,
         slowest,
         lanes,
-        decisions: vec![
-            decision(0, 0, 1, "2 of 4 cores are free, the store allows 17 sessions: begin with 1", None),
-            decision(61_000, 1, 2, "41,310 rows/s with 1: try 2", Some(41_310.4)),
-            decision(
-                140_500,
-                2,
-                workers,
-                "80,122 rows/s with 2, 94% more: go on while another worker adds more than 5%",
-                Some(80_122.0),
-            ),
-        ],
+        decisions: decisions(workers),
         unavailable: vec![Unavailable {
             at_ms: 1_003,
             what: "pressure".to_owned(),
             cause: "/proc/pressure/cpu: no such file or directory".to_owned(),
         }],
+        ..bare()
     }
 }
 
-/// A run that was killed at once, on a machine that tells nothing.
+fn run(lanes: &[LaneSlice], took_s: f64, workers: usize) -> RunSummary {
+    let rows = lanes.iter().map(|slice| slice.rows).sum();
+    let partitions = lanes.len() as u64;
+    let totals = Totals {
+        partitions,
+        ended: partitions,
+        written: partitions - 1,
+        failed: 1,
+        retries: 2,
+        rows,
+        bytes: rows * 1440,
+    };
+    RunSummary {
+        state: RunEnding::Finished,
+        took_s,
+        totals,
+        rows_per_s: rows as f64 / took_s,
+        bytes_per_s: totals.bytes as f64 / took_s,
+        workers: workers as f64 - 0.25,
+        workers_max: workers,
+        job_s: Some(40_320.0),
+        memory_bytes_max: Some(412_300_000),
+    }
+}
+
+fn eta_vs_observed() -> EtaVsObserved {
+    EtaVsObserved {
+        at_s: 120.0,
+        eta_s: estimate(330.0, 360.0, 400.0),
+        left_s: 352.0,
+        error: 360.0 / 352.0 - 1.0,
+    }
+}
+
+fn estimate_vs_observed() -> EstimateVsObserved {
+    EstimateVsObserved {
+        by_run: "20261121T093012Z-815".to_owned(),
+        changes: vec![ChangeSince::Setting {
+            name: "run.workers".to_owned(),
+            before: Some("1".to_owned()),
+            after: Some("4".to_owned()),
+        }],
+        rows_per_s: estimate(75_112.0, 81_954.0, 90_049.0),
+        observed_rows_per_s: 78_676.0,
+        error: -0.04,
+    }
+}
+
+fn decisions(workers: usize) -> Vec<Decision> {
+    let first = "2 of 4 cores are free, the store allows 17 sessions: starting with 1";
+    let last = "80,122 rows/s with 2, 94 % more: trying more while another worker adds more than 5 %";
+    vec![
+        decision(0, 0, 1, first, None),
+        decision(61_000, 1, 2, "41,310 rows/s with 1: trying 2", Some(41_310.4)),
+        decision(140_500, 2, workers, last, Some(80_122.0)),
+    ]
+}
+
+/// A run that was killed at once, on a machine of which nothing is known.
 pub(super) fn bare() -> Analysis {
     Analysis {
         format: FORMAT,
@@ -145,44 +159,33 @@ pub(super) fn bare() -> Analysis {
 }
 
 fn header(partitions: u64) -> Header {
+    let machine = MachineLimits {
+        cores_allowed: Some(4.0),
+        memory_bytes: Some(33_600_000_000),
+        memory_allowed_bytes: Some(8_589_934_592),
+        ..record::header().machine
+    };
     Header {
-        format: 1,
-        version: "0.1.0".to_owned(),
-        run: "20261122T184510Z-4711".to_owned(),
-        started: "2026-11-22T18:45:10Z".to_owned(),
-        host: "loader-3".to_owned(),
-        pid: 4711,
-        config: "/srv/fx/rollfit.toml".to_owned(),
-        job: "7c1f".to_owned(),
         source: "the directory /srv/fx".to_owned(),
         sink: "database fx at db.example, schema reg".to_owned(),
-        source_kind: "parquet".to_owned(),
         sink_kind: "postgres".to_owned(),
         sink_is_local: Some(false),
         partitions,
-        features: 180,
-        fits: 12,
-        kernel: "AVX2".to_owned(),
-        machine: MachineLimits {
-            cores: Some(8),
-            cores_allowed: Some(4.0),
-            memory_bytes: Some(33_600_000_000),
-            memory_allowed_bytes: Some(8_589_934_592),
-            unavailable: Vec::new(),
-        },
+        machine,
         sessions_max: Some(17),
         sessions_why: Some("100 of the server, less 3 reserved, less 80 others'".to_owned()),
         settings: vec![setting()],
+        ..record::header()
     }
 }
 
 fn setting() -> Setting {
-    Setting { name: "run.workers".to_owned(), value: Some("1".to_owned()), origin: Origin::Line(31) }
+    record::setting("run.workers", "1")
 }
 
 fn too_few_workers() -> RankedCause {
     RankedCause {
-        cause: Cause::Workers,
+        cause: LimitingCause::Workers,
         impact: 0.655,
         evidence: vec![
             Observation::WorkersAtOnce { workers: 1, workers_wanted: 4 },
@@ -208,7 +211,7 @@ fn too_few_workers() -> RankedCause {
 
 fn slow_commits() -> RankedCause {
     RankedCause {
-        cause: Cause::Commit,
+        cause: LimitingCause::Commit,
         impact: 0.043,
         evidence: vec![Observation::PartitionWait {
             waited_for: WaitedFor::Commit,

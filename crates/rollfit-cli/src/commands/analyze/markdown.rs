@@ -1,4 +1,4 @@
-//! A [`Document`] as Markdown, fit to paste into an issue: what to do stands open, long tables are folded.
+//! A [`Document`] as Markdown, fit to paste into an issue: what to do is visible, long tables are folded.
 //!
 //! Invariants: what a record holds is text. It opens no tag, ends no cell and mentions nobody.
 
@@ -6,7 +6,7 @@ use super::document::{Block, Document};
 use super::tables::Table;
 use super::words::{self, Fact, Form};
 
-/// A folded table has at most so many rows, so that an issue takes the text.
+/// A folded table has at most this many rows, so that an issue takes the text.
 const ROWS_MAX: usize = 60;
 
 /// A document as Markdown.
@@ -90,7 +90,7 @@ fn escaped(text: &str) -> String {
             '&' => markdown.push_str("&amp;"),
             '<' => markdown.push_str("&lt;"),
             '>' => markdown.push_str("&gt;"),
-            // An entity, because a name after a plain one is told that it was mentioned, and a number is linked.
+            // An entity, because the user with the name after a plain one is notified, and a number is linked.
             '@' => markdown.push_str("&#64;"),
             '#' => markdown.push_str("&#35;"),
             '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '~' | '!' => markdown.extend(['\\', c]),
@@ -101,7 +101,7 @@ fn escaped(text: &str) -> String {
     markdown
 }
 
-/// Text in which what stands between backticks is code.
+/// Text in which what is between backticks is code.
 fn prose(text: &str) -> String {
     words::parts(text).map(|(is_code, part)| if is_code { code(part) } else { escaped(part) }).collect()
 }

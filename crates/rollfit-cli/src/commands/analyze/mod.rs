@@ -42,7 +42,7 @@ fn written(flag: &str, file: &Path, written: io::Result<()>) -> Result<(), Failu
     written.map_err(|error| Failure::usage(format!("{flag}: cannot write {}: {error}", file.display())))
 }
 
-/// Who asked for files alone is told of the files alone.
+/// Prints the analysis, or only the names of the files where files alone were asked for.
 fn print(global: &GlobalArguments, arguments: &AnalyzeArguments, analysis: &Analysis) -> io::Result<()> {
     let mut files = [&arguments.html, &arguments.trace].into_iter().flatten().peekable();
     if global.json {

@@ -18,7 +18,7 @@ pub(super) struct Table {
     pub(super) rows: Vec<Vec<String>>,
 }
 
-/// A heading, and whether numbers stand under it.
+/// A heading, and whether its column holds numbers.
 pub(super) struct Column {
     pub(super) heading: &'static str,
     pub(super) is_number: bool,
@@ -42,7 +42,7 @@ impl Table {
     }
 }
 
-/// A figure, or the sign that it cannot be told.
+/// A figure, or the sign that it is not known.
 fn known<T>(figure: Option<T>, told: impl Fn(T) -> String) -> String {
     figure.map_or(UNKNOWN.to_owned(), told)
 }
@@ -96,7 +96,7 @@ pub(super) fn scaling(scaling: &[Scaling]) -> Table {
         number("sessions"),
         number("memory"),
         number("load"),
-        text("what stands against it"),
+        text("what limits it"),
     ];
     Table::new(columns, scaling, |line| {
         vec![
@@ -140,7 +140,7 @@ pub(super) fn slices(slices: &[LaneSlice]) -> Table {
     let columns = [
         text("partition"),
         number("took"),
-        number("begun at"),
+        number("started at"),
         number("worker"),
         number("rows"),
         text("outcome"),

@@ -12,7 +12,7 @@ use super::words::{Fact, Form};
 /// Columns of the terminal that are used.
 const WIDTH: usize = 100;
 
-/// What stands between two columns of a table.
+/// The gap between two columns of a table.
 const GAP: &str = "  ";
 
 /// A last column narrower than this is put on lines of its own.

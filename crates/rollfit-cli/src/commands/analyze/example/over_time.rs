@@ -2,8 +2,8 @@
 
 use rollfit_analysis::{ActivityShare, LaneSlice, TimelinePoint};
 use rollfit_job::activity::{Activity, Times};
-use rollfit_job::partition::Partition;
 use rollfit_job::record::PartitionOutcome;
+use rollfit_testkit::record;
 
 const ROWS: u64 = 30_000;
 
@@ -36,11 +36,9 @@ fn slice(number: u64, worker: usize, begun_s: f64, size: f64) -> LaneSlice {
     for (activity, share) in shares {
         wall_us.add(activity, (share * size * 5e6) as u64);
     }
-    let keys = ["eurusd", "gbpusd", "usdjpy", "audnzd"];
-    let month = format!("{}-{:02}", 2017 - number % 12 / 4, number % 12 + 1);
     LaneSlice {
         worker,
-        partition: Partition::new(keys[number as usize % keys.len()].to_owned(), month.parse().unwrap()),
+        partition: record::partition(number),
         begun_s,
         took_s: wall_us.total_us() as f64 / 1e6,
         outcome: if number == 8 { PartitionOutcome::Failed } else { PartitionOutcome::Written },

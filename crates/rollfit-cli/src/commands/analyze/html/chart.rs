@@ -70,7 +70,7 @@ impl Scale {
         (self.to_px - self.from_px).abs() * value / self.max
     }
 
-    /// Round values from 0 on, about so many, in steps of 1, 2 or 5 of a power of ten of `unit`, none below `step_min`.
+    /// Round values from 0 on, about `about` of them, in steps of 1, 2 or 5 of a power of ten of `unit`, none below `step_min`.
     fn ticks(&self, about: f64, unit: f64, step_min: f64) -> Vec<f64> {
         let step = (round_step(self.max / unit / about) * unit).max(step_min);
         (0..)
@@ -146,7 +146,7 @@ impl Plot {
         }
     }
 
-    /// Whole numbers, about so many.
+    /// Whole numbers, about `about` of them.
     pub(super) fn x_ticks(&self, about: f64) -> Vec<f64> {
         self.x.ticks(about, 1.0, 1.0)
     }
@@ -159,7 +159,7 @@ pub(super) fn px(place: f64) -> String {
     if rounded == 0.0 { "0".to_owned() } else { rounded.to_string() }
 }
 
-/// A rectangle, as a path because that is shorter. Its edges are rounded, not its width, lest neighbours leave a gap.
+/// A rectangle, as a path because that is shorter. Its edges are rounded, not its width, so that there is no gap between two.
 pub(super) fn rectangle(class: &str, x: f64, y: f64, width: f64, height: f64) -> Markup {
     let path = format!("M{} {}H{}V{}H{0}z", px(x), px(y), px(x + width), px(y + height));
     html! { path class=(class) d=(path) {} }

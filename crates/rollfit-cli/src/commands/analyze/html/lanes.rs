@@ -1,6 +1,6 @@
 //! Each worker's partitions over time, each split by what it took: what a worker did when, and when it had nothing.
 //!
-//! Invariants: the bytes of the marks are bounded, whatever the number of partitions: where there are too many, neighbours are
+//! Invariants: the bytes of the marks are bounded, whatever the number of partitions: where there are too many, adjacent ones are
 //! drawn as one, and then in the colour of what took longest alone.
 
 use maud::{Markup, html};
@@ -12,7 +12,7 @@ use rollfit_job::record::PartitionOutcome;
 use super::chart::{Figure, Plot, SINCE, divided, legend, parts, px, rectangle, told};
 use crate::format::{count, time};
 
-/// What all marks may take in the file; and about what a mark takes, and what is told of a block.
+/// What all marks may take in the file; and about what a mark takes, and what the text of a block takes.
 const BYTES_MAX: usize = 400_000;
 const MARK_BYTES: usize = 65;
 const TOLD_BYTES: usize = 220;
@@ -20,13 +20,13 @@ const TOLD_BYTES: usize = 220;
 /// How closely it is drawn.
 #[derive(Clone, Copy)]
 struct Detail {
-    /// Partitions narrower than this are drawn as one with their neighbours.
+    /// Partitions narrower than this are drawn as one with the next ones.
     width_px_min: f64,
     /// Whether by every activity, or by the largest alone.
     is_split: bool,
 }
 
-/// One or more neighbouring partitions of a worker.
+/// One or more adjacent partitions of a worker.
 struct Block<'a> {
     slices: Vec<&'a LaneSlice>,
     times: Times,
@@ -132,7 +132,7 @@ impl<'a> Block<'a> {
 
 fn draw(block: &Block<'_>, plot: &Plot, y: f64, height: f64, is_split: bool) -> Markup {
     let (from, to) = (plot.x.at(block.begun_s()), plot.x.at(block.ended_s()));
-    // A hair of space, so that neighbours can be told apart.
+    // A hair of space, so that adjacent ones are distinct.
     let width = (to - from - 0.4).max(0.6);
     let largest = parts(&block.times).max_by(|a, b| a.share.total_cmp(&b.share));
     html! {

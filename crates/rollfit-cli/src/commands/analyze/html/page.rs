@@ -1,4 +1,4 @@
-//! The page: what stands where.
+//! The page and the order of its sections.
 
 use maud::{Markup, html};
 use rollfit_analysis::{Analysis, CombinedGain, EstimateVsObserved, RankedCause};
@@ -115,7 +115,7 @@ fn rest(analysis: &Analysis) -> Markup {
     }
 }
 
-/// Text in which what stands between backticks is code.
+/// Text in which what is between backticks is code.
 fn prose(text: &str) -> Markup {
     html! { @for (is_code, part) in words::parts(text) { @if is_code { code { (part) } } @else { (part) } } }
 }

@@ -76,7 +76,7 @@ struct Step {
     high: f64,
 }
 
-/// The points, each with when what it tells began: at the point before.
+/// The points, each with the time of the point before, when its interval began.
 fn since(points: &[TimelinePoint]) -> impl Iterator<Item = (f64, &TimelinePoint)> {
     let before_s = points.iter().map(|point| point.at_s);
     std::iter::once(0.0).chain(before_s).zip(points)

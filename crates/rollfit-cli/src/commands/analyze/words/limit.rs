@@ -1,4 +1,4 @@
-//! What limits a run, and what stands against a number of workers.
+//! What limits a run, and what limits a number of workers.
 
 use rollfit_analysis::{Capacity, Limit, WorkersLimit, Worth, WorthReason};
 
@@ -40,9 +40,9 @@ fn capacity(capacity: &Capacity) -> String {
     }
 }
 
-/// What stands against so many workers.
-pub(in super::super) fn workers_limit(stands_against: &WorkersLimit) -> String {
-    match stands_against {
+/// What limits this many workers.
+pub(in super::super) fn workers_limit(limit: &WorkersLimit) -> String {
+    match limit {
         WorkersLimit::Sessions { workers, sessions_wanted, sessions, workers_max, why } => format!(
             "no gain: limited by sessions: {} and the monitor need {sessions_wanted}, there are {sessions} for {} ({})",
             plural(*workers, "worker"),

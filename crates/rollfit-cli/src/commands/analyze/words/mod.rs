@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_stands_between_backticks_is_code() {
+    fn what_is_between_backticks_is_code() {
         let told: Vec<(bool, &str)> = parts("set `a = 1` again").collect();
         assert_eq!(told, [(false, "set "), (true, "a = 1"), (false, " again")]);
         assert_eq!(parts("it`s").collect::<Vec<_>>(), [(false, "it`s")]);

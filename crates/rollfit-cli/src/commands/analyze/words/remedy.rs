@@ -1,9 +1,10 @@
 //! Remedies: what to change, what that gains, what can go wrong, how to go back.
 
-use rollfit_analysis::{Cause, Change, RankedCause, Remedy, Watch};
+use rollfit_analysis::{Change, LimitingCause, RankedCause, Remedy, Watch};
 use rollfit_job::record::Header;
 use rollfit_job::store::AppliesWhen;
 
+use super::finding::outside;
 use super::limit::limit;
 use super::observation::for_what;
 use super::store_advice::store_advice;
@@ -31,7 +32,7 @@ pub(super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
 }
 
 /// What to do, as an order.
-pub(super) fn action(cause: Cause, change: &Change) -> String {
+pub(super) fn action(cause: LimitingCause, change: &Change) -> String {
     match change {
         Change::Setting { name, after: Some(after), .. } => format!("Set `{}`", setting(name, after)),
         Change::Setting { name, before: Some(before), .. } => {
@@ -39,36 +40,6 @@ pub(super) fn action(cause: Cause, change: &Change) -> String {
         }
         Change::Setting { name, .. } => format!("Remove `{name}`"),
         _ => outside(cause).to_owned(),
-    }
-}
-
-/// What to do outside rollfit.
-const fn outside(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Cpu => {
-            "Leave the cores to this run: move other work away, run when it rests, or raise the control group's limit"
-        }
-        Cause::Memory => {
-            "Give this process more memory: raise the limit of its control group, or free what others hold"
-        }
-        Cause::Sessions => {
-            "Allow this process more sessions: raise the store's limit, or end sessions of others"
-        }
-        Cause::SourceRead => {
-            "Make the source faster to read: put it on a faster disk, or nearer to this machine"
-        }
-        Cause::StoreLatency => {
-            "Shorten the way to the store: bring this process and the store closer together"
-        }
-        Cause::StoreBandwidth => {
-            "Give the store more write bandwidth, or store less: fewer metrics or windows"
-        }
-        Cause::Commit => "Make commits faster",
-        Cause::Locks => {
-            "Let the holders finish, or end them; do not run two jobs over the same partitions at once"
-        }
-        Cause::Retries => "Fix what makes attempts fail",
-        Cause::Workers | Cause::OversizedPartition | Cause::OwnLimit => "Change the setting",
     }
 }
 
@@ -118,6 +89,16 @@ fn before_and_after(change: &Change) -> (String, String) {
         Change::Attempts { failed } => {
             (format!("{} failed and were retried", plural(*failed, "attempt")), "no attempt fails".to_owned())
         }
+    }
+}
+
+/// When a change takes effect, in a word or two.
+pub(super) const fn applies_briefly(applies: AppliesWhen) -> &'static str {
+    match applies {
+        AppliesWhen::AtOnce => "at once",
+        AppliesWhen::NewSessions => "to new sessions",
+        AppliesWhen::NextRun => "with the next run",
+        AppliesWhen::StoreRestart => "after a restart of the store",
     }
 }
 

@@ -1,27 +1,18 @@
 //! What the stores of a run advise about a finding. A record names the kinds of its stores; none is opened.
 
-use rollfit_analysis::Cause;
+use rollfit_analysis::{LimitingCause, StoreRole};
 use rollfit_job::record::Header;
-use rollfit_job::store::{Advice, Bottleneck};
+use rollfit_job::store::Advice;
 
-use super::remedy::applies;
+use super::remedy::applies_briefly;
 use crate::stores;
 
 /// What the store behind a cause advises, a sentence each.
-pub(super) fn store_advice(cause: Cause, header: &Header) -> Vec<String> {
-    let (kind, bottleneck) = match cause {
-        Cause::SourceRead => (&header.source_kind, Bottleneck::SourceReads),
-        Cause::StoreLatency => (&header.sink_kind, Bottleneck::RoundTrips),
-        Cause::StoreBandwidth => (&header.sink_kind, Bottleneck::WriteBandwidth),
-        Cause::Sessions => (&header.sink_kind, Bottleneck::TooFewSessions),
-        Cause::Locks => (&header.sink_kind, Bottleneck::LockWaits),
-        Cause::Commit => (&header.sink_kind, Bottleneck::SlowCommits),
-        Cause::Cpu
-        | Cause::Memory
-        | Cause::Workers
-        | Cause::OversizedPartition
-        | Cause::Retries
-        | Cause::OwnLimit => return Vec::new(),
+pub(super) fn store_advice(cause: LimitingCause, header: &Header) -> Vec<String> {
+    let Some((role, bottleneck)) = cause.store_bottleneck() else { return Vec::new() };
+    let kind = match role {
+        StoreRole::Source => &header.source_kind,
+        StoreRole::Sink => &header.sink_kind,
     };
     stores::kind_named(kind)
         .map(|kind| kind.advice(bottleneck))
@@ -42,7 +33,7 @@ fn sentence(advice: &Advice) -> String {
         advice.action,
         statement.unwrap_or_default(),
         advice.place,
-        applies(advice.applies)
+        applies_briefly(advice.applies)
     )
 }
 
@@ -50,19 +41,19 @@ fn sentence(advice: &Advice) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [Cause; 12] = [
-        Cause::Cpu,
-        Cause::Memory,
-        Cause::Workers,
-        Cause::SourceRead,
-        Cause::StoreLatency,
-        Cause::StoreBandwidth,
-        Cause::Sessions,
-        Cause::Locks,
-        Cause::Commit,
-        Cause::OversizedPartition,
-        Cause::Retries,
-        Cause::OwnLimit,
+    const CAUSES: [LimitingCause; 12] = [
+        LimitingCause::Cpu,
+        LimitingCause::Memory,
+        LimitingCause::Workers,
+        LimitingCause::SourceRead,
+        LimitingCause::StoreLatency,
+        LimitingCause::StoreBandwidth,
+        LimitingCause::Sessions,
+        LimitingCause::Locks,
+        LimitingCause::Commit,
+        LimitingCause::OversizedPartition,
+        LimitingCause::Retries,
+        LimitingCause::OwnLimit,
     ];
 
     fn of_kind(kind: &str) -> Header {
@@ -71,7 +62,7 @@ mod tests {
 
     #[test]
     fn slow_commits_of_a_server_are_advised_about_with_the_statement_and_its_way_back() {
-        let told = store_advice(Cause::Commit, &of_kind("postgres")).join("\n");
+        let told = store_advice(LimitingCause::Commit, &of_kind("postgres")).join("\n");
         assert!(
             told.contains("SET synchronous_commit = off") && told.contains("RESET synchronous_commit"),
             "{told}"
