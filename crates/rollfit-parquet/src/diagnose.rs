@@ -10,10 +10,10 @@ use rollfit_job::store::{
 };
 
 use crate::ParquetStore;
-use crate::file_spans::FileSpans;
-use crate::read_back::footer_integrity;
-use crate::sources_lock::SourcesView;
-use crate::staged::check_list;
+use crate::features::read_back::footer_integrity;
+use crate::sources::file_spans::FileSpans;
+use crate::sources::sources_lock::SourcesView;
+use crate::sources::staged::check_list;
 use rollfit_files::parquet_file::Integrity;
 
 /// Files that rollfit wrote and that have no checksums, and files that are not as they were written.

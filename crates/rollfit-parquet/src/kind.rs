@@ -12,8 +12,8 @@ use rollfit_job::store::{
 };
 
 use crate::advice::advice;
-use crate::bars::ParquetImport;
 use crate::file_system::OsFileSystem;
+use crate::import::parquet_import::ParquetImport;
 use crate::{NAME, ParquetStore, diagnose};
 use rollfit_files::path::full;
 

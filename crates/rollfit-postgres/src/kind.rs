@@ -12,7 +12,7 @@ use rollfit_job::store::{
 
 use crate::PostgresStore;
 use crate::advice::advice;
-use crate::bars::PostgresImport;
+use crate::import::postgres_import::PostgresImport;
 use rollfit_job::patience::patiently;
 
 /// The name in records and documents.

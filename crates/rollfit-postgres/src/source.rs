@@ -10,14 +10,14 @@ use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
-use crate::decode::{NumberFormat, RowDecoder};
-use crate::instant::{ServerInstant, TimeType};
+use crate::connection::pool::PooledSession;
+use crate::connection::session::Session;
+use crate::copy::decode::{NumberFormat, RowDecoder};
+use crate::copy::instant::{ServerInstant, TimeType};
 use crate::kind::NAME;
 use crate::names::{TableName, quoted};
-use crate::pool::PooledSession;
-use crate::row_security::Accepting;
-use crate::session::Session;
-use crate::tables::{self, Column, Table, describe};
+use crate::tables::row_security::Accepting;
+use crate::tables::table::{self, Column, Table, describe};
 use rollfit_job::key_finder::warn_of_empty;
 
 /// A source table and how to read it.
@@ -164,7 +164,7 @@ impl PostgresStore {
 impl Source for PostgresStore {
     fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
         let mut session = self.pool.session()?;
-        let names = tables::names(&mut session, &self.schema)?;
+        let names = table::names(&mut session, &self.schema)?;
         Ok(self.key_finder.find(series, &names.into_iter().collect()))
     }
 

@@ -9,7 +9,7 @@ use rollfit_job::store::{Fault, StoreError};
 
 use super::targets::Target;
 use super::{Findings, Problem};
-use crate::problem::TableProblem;
+use crate::tables::problem::TableProblem;
 
 impl Findings {
     /// Notes what keeps a run from writing a partition. The loss of the server is no finding.

@@ -7,9 +7,9 @@ use rollfit_job::store::{Examination, Found, Holds, StoreError};
 use super::Findings;
 use super::rights::{Lacking, Rights};
 use crate::PostgresStore;
-use crate::inspect::Inspection;
-use crate::references::References;
-use crate::session::Session;
+use crate::connection::session::Session;
+use crate::features::inspect::Inspection;
+use crate::features::references::References;
 
 /// What a run does with a features table that is there. The lock that keeps other writers out wants one of UPDATE, DELETE
 /// and TRUNCATE.

@@ -1,0 +1,154 @@
+//! The server as a whole: whether it is one that this store works with, where its tables are, and how many sessions it can
+//! spare.
+
+use std::net::IpAddr;
+
+use rollfit_job::store::{Fault, StoreError};
+use tokio_postgres::types::Type;
+
+use crate::connection::session::Session;
+use crate::names::quoted;
+
+/// The first version that tells how far a COPY is, which a runner needs to see that another one is stuck.
+const VERSION_MIN: i32 = 140_000;
+/// Sessions left to others beyond those that are there already.
+const HEADROOM: i64 = 2;
+/// How many sessions there are at most, unless the configuration says otherwise. Not a matter of cores: far from a server, a
+/// worker mostly waits for it.
+const DEFAULT_MAX: i64 = 32;
+
+/// The schema of the tables: `wanted`, or the one that the server looks into first.
+///
+/// # Errors
+/// When there is none, or the server is too old.
+pub(crate) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<String, StoreError> {
+    const QUESTION: &str = "
+        SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+               current_schema()::text, EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
+    let name = wanted.unwrap_or_default();
+    let rows = session.rows("look up the schema", QUESTION, &[(&name, Type::TEXT)])?;
+    let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
+    if row.get::<_, i32>(0) < VERSION_MIN {
+        let version: String = row.get(1);
+        return Err(StoreError::permanent(format!(
+            "the server is PostgreSQL {version}: 14 or later is needed"
+        )));
+    }
+    match wanted {
+        Some(name) if row.get(3) => Ok(name.to_owned()),
+        Some(name) => Err(StoreError::permanent(format!(
+            "there is no schema {name}, or the role may not see it: CREATE SCHEMA {}",
+            quoted(name)
+        ))),
+        None => row.get::<_, Option<String>>(2).ok_or_else(|| {
+            StoreError::permanent(
+                "none of the schemas of search_path exists, or the role may use none of them: set `schema` beside `url`, or \
+                 GRANT USAGE ON SCHEMA ... TO the role",
+            )
+        }),
+    }
+}
+
+/// How many sessions there may be, and why.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SessionBudget {
+    /// The sessions that this process opens at most.
+    pub sessions: usize,
+    /// `max_connections` without those reserved for superusers and reserved roles.
+    pub server_max: i64,
+    /// Sessions of others now.
+    pub others: i64,
+    /// The limit of the role, without its sessions now; none where it has none.
+    pub role_left: Option<i64>,
+    /// The limit of the database, without its sessions now; none where it has none.
+    pub database_left: Option<i64>,
+    /// How many there are at most, where the configuration does not say.
+    pub default_max: i64,
+    /// What the configuration says instead, if it does.
+    pub configured_max: Option<usize>,
+}
+
+impl SessionBudget {
+    /// How many sessions there may be, with the arithmetic, for people.
+    pub fn arithmetic(&self) -> String {
+        let wanted = match self.configured_max {
+            Some(sessions) => format!("{sessions} configured"),
+            None => format!("{} by default", self.default_max),
+        };
+        let (server_max, others) = (self.server_max, self.others);
+        let spare = format!(
+            "{} spare ({server_max} connections - {others} others - {HEADROOM} headroom)",
+            server_max - others - HEADROOM
+        );
+        let limit = |left: Option<i64>, whose: &str| left.map(|left| format!("{left} left to the {whose}"));
+        let limits = [limit(self.role_left, "role"), limit(self.database_left, "database")];
+        let terms: Vec<String> = [wanted, spare].into_iter().chain(limits.into_iter().flatten()).collect();
+        format!("{}, the least of {}", self.sessions, terms.join(", "))
+    }
+}
+
+/// The kind of a session of another role may be hidden: such a one counts where it has a database, as clients do.
+const BUDGET: &str = "
+    SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
+               - coalesce(current_setting('reserved_connections', true), '0')::bigint,
+           (SELECT count(*) FROM pg_catalog.pg_stat_activity
+            WHERE coalesce(backend_type, 'client backend') = 'client backend' AND datid IS NOT NULL AND usesysid IS NOT NULL
+                AND pid <> pg_backend_pid()),
+           (SELECT nullif(rolconnlimit, -1)::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_activity
+                WHERE usesysid = r.oid AND pid <> pg_backend_pid())
+            FROM pg_catalog.pg_roles r WHERE rolname = session_user),
+           (SELECT nullif(datconnlimit, -1)::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_activity
+                WHERE datid = d.oid AND coalesce(backend_type, 'client backend') = 'client backend'
+                    AND usesysid IS NOT NULL AND pid <> pg_backend_pid())
+            FROM pg_catalog.pg_database d WHERE datname = current_database())";
+
+/// How many sessions the server can spare: never more than `configured`, at least one.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(crate) fn session_budget(
+    session: &mut Session,
+    configured: Option<usize>,
+) -> Result<SessionBudget, StoreError> {
+    let rows = session.rows("ask how many sessions the server can spare", BUDGET, &[])?;
+    let row = rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
+    let (server_max, others): (i64, i64) = (row.get(0), row.get(1));
+    let (role_left, database_left): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
+    let wanted = configured.map_or(DEFAULT_MAX, |sessions| sessions as i64);
+    let spare = [Some(server_max - others - HEADROOM), role_left, database_left];
+    let sessions = spare.into_iter().flatten().fold(wanted, i64::min).max(1);
+    Ok(SessionBudget {
+        sessions: usize::try_from(sessions).unwrap_or(1),
+        server_max,
+        others,
+        role_left,
+        database_left,
+        default_max: DEFAULT_MAX,
+        configured_max: configured,
+    })
+}
+
+/// Whether the server works on this machine; none where that cannot be known. `leads_here` where the way to it is a socket or
+/// the loopback address, which still may lead through a tunnel, or into a container.
+///
+/// # Errors
+/// When the server cannot be asked.
+pub(crate) fn is_local(session: &mut Session, leads_here: bool) -> Result<Option<bool>, StoreError> {
+    const QUESTION: &str = "SELECT pg_backend_pid(), host(inet_server_addr())";
+    let rows = session.rows("ask where the server is", QUESTION, &[])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let address: Option<IpAddr> = row.get::<_, Option<String>>(1).and_then(|text| text.parse().ok());
+    let is_seen = leads_here && is_server_process(row.get(0)) || address.is_some_and(is_own_address);
+    let is_elsewhere = !leads_here && address.is_some_and(|address| !address.is_loopback());
+    Ok(if is_seen { Some(true) } else { is_elsewhere.then_some(false) })
+}
+
+/// Whether a process of this machine is a server's.
+fn is_server_process(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("postgres"))
+}
+
+/// Whether a network address, loopback aside, is this machine's.
+fn is_own_address(address: IpAddr) -> bool {
+    !address.is_loopback() && std::net::UdpSocket::bind((address, 0)).is_ok()
+}

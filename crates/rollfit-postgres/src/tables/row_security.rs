@@ -1,0 +1,41 @@
+//! Whether the configuration accepts that policies hide rows of a table: [`Accepting`].
+//!
+//! Invariants: a table whose policies apply is not read or written unless the configuration accepts it; the server itself
+//! refuses what is overlooked here, because each transaction sets `row_security`. A table is never written while policies may
+//! hide rows of it: what a DELETE does not see would stay beside the new rows.
+
+use rollfit_job::config::RowSecurity;
+use rollfit_job::store::StoreError;
+
+use crate::PostgresStore;
+use crate::tables::table::Table;
+
+/// What of a configuration may accept policies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accepting {
+    Source,
+    Sink,
+}
+
+impl Accepting {
+    /// How to accept policies, for people.
+    pub(crate) fn setting(self) -> &'static str {
+        match self {
+            Self::Source => "or accept what is hidden with row_security = \"apply\" in [source] or [store]",
+            Self::Sink => "or accept what is hidden with row_security = \"apply\" in [sink] or [store]",
+        }
+    }
+}
+
+impl PostgresStore {
+    /// Checks that no policy hides rows of a table, unless the configuration accepts it.
+    pub(crate) fn check_row_security(&self, table: &Table, accepting: Accepting) -> Result<(), StoreError> {
+        match (&table.policies, self.settings.row_security) {
+            (Some(policies), RowSecurity::Refuse) => {
+                let refused = policies.refused(&table.name);
+                Err(StoreError::permanent(format!("{refused}, {}", accepting.setting())))
+            }
+            _ => Ok(()),
+        }
+    }
+}

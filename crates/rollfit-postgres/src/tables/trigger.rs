@@ -1,0 +1,67 @@
+//! [`Trigger`]: a trigger or rule of a user on a table, which may keep, change or add rows behind a statement's back.
+
+use rollfit_job::store::StoreError;
+use tokio_postgres::types::Type;
+
+use crate::connection::session::{Session, SqlParameter};
+use crate::names::TableName;
+
+/// Those that INSERT, UPDATE or DELETE run on a table or its parts: also the ones that a partitioned parent gives its parts, and none of the
+/// server's own, which foreign keys and deferred unique constraints have.
+const TRIGGERS: &str = "
+    SELECT DISTINCT asked.schema, asked.name, found.what || ' ' || found.name
+    FROM (SELECT t.tgrelid AS oid, 'trigger' AS what, t.tgname AS name
+          FROM pg_catalog.pg_trigger t LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+          WHERE t.tgenabled <> 'D' AND t.tgtype & 28 <> 0 AND (k.oid IS NULL OR k.contype = 't')
+          UNION ALL
+          SELECT r.ev_class, 'rule', r.rulename FROM pg_catalog.pg_rewrite r
+          WHERE r.ev_enabled <> 'D' AND r.ev_type IN ('2', '3', '4')) found
+    JOIN (SELECT n.nspname::text, c.relname::text, part.oid
+          FROM unnest($1, $2) AS named (schema, name)
+          JOIN pg_catalog.pg_namespace n ON n.nspname = named.schema
+          JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = named.name
+          CROSS JOIN LATERAL (
+              SELECT c.oid UNION SELECT relid::oid FROM pg_catalog.pg_partition_tree(c.oid)) AS part (oid))
+        AS asked (schema, name, oid) ON asked.oid = found.oid
+    ORDER BY 3, 1, 2";
+
+/// A trigger or rule that is not disabled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Trigger {
+    pub(crate) table: TableName,
+    /// What it is and its name: `trigger audit`, `rule keep`.
+    pub(crate) name: String,
+}
+
+impl Trigger {
+    /// The triggers and rules of those of `tables` that exist.
+    pub(crate) fn on<'a>(
+        session: &mut Session,
+        tables: impl IntoIterator<Item = &'a TableName>,
+    ) -> Result<Vec<Self>, StoreError> {
+        let (schemas, names): (Vec<&str>, Vec<&str>) =
+            tables.into_iter().map(|table| (table.schema.as_str(), table.name.as_str())).unzip();
+        let parameters: [SqlParameter<'_>; 2] = [(&schemas, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
+        let rows = session.rows("look up triggers and rules", TRIGGERS, &parameters)?;
+        let trigger = |row: &tokio_postgres::Row| Self {
+            table: TableName::new(row.get(0), row.get(1)),
+            name: row.get(2),
+        };
+        Ok(rows.iter().map(trigger).collect())
+    }
+
+    /// Those of `triggers` that a table has, for people.
+    pub(crate) fn names(triggers: &[Self], table: &TableName) -> String {
+        let names: Vec<&str> = triggers
+            .iter()
+            .filter(|trigger| trigger.table == *table)
+            .map(|trigger| trigger.name.as_str())
+            .collect();
+        if names.is_empty() { "no trigger or rule".to_owned() } else { names.join(", ") }
+    }
+}
+
+/// Has the triggers that wait for the commit run now, and what comes later at once.
+pub(crate) fn run_deferred(session: &mut Session) -> Result<(), StoreError> {
+    session.execute("run deferred triggers and constraints", "SET CONSTRAINTS ALL IMMEDIATE")
+}
