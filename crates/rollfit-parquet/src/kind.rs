@@ -34,6 +34,10 @@ impl StoreKind for Parquet {
         "parquet:DIR, such as parquet:./fx"
     }
 
+    fn has_tables(&self) -> bool {
+        false
+    }
+
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
         if url_path(store).is_empty() {
             return Err(StoreError::permanent(format!(
@@ -143,7 +147,8 @@ impl Store for ParquetStore {
         diagnose::diagnose(self, examination)
     }
 
-    fn ddl(&self, _partitions: &[Partition]) -> Result<Option<Vec<String>>, StoreError> {
-        Ok(None)
+    /// None: a run makes the directories and files that it needs.
+    fn ddl(&self, _partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 }

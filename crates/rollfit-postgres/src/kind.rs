@@ -35,6 +35,10 @@ impl StoreKind for Postgres {
         "postgres://user@host/db"
     }
 
+    fn has_tables(&self) -> bool {
+        true
+    }
+
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
         match store.url.split_once(':') {
             Some((_, rest)) if rest.starts_with("//") => Ok(()),
@@ -86,7 +90,7 @@ impl Store for PostgresStore {
         patiently(|| self.diagnosis(examination))
     }
 
-    fn ddl(&self, partitions: &[Partition]) -> Result<Option<Vec<String>>, StoreError> {
-        self.missing_ddl(partitions).map(Some)
+    fn ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
+        self.missing_ddl(partitions)
     }
 }
