@@ -23,7 +23,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
-use rollfit_job::key_finder::KeyFinder;
 use rollfit_job::patience::patiently;
 use rollfit_job::store::{Purpose, StoreError};
 
@@ -55,7 +54,6 @@ pub struct PostgresStore {
     schema: String,
     receipts: TableName,
     series: Vec<Series>,
-    key_finder: KeyFinder,
     numbers: NumberColumn,
     settings: TransactionSettings,
     stalled_sessions: StalledSessions,
@@ -110,7 +108,6 @@ impl PostgresStore {
             budget,
             is_local,
             series: config.series.clone(),
-            key_finder: KeyFinder::new(config),
             numbers: config.sink.numbers.into(),
             settings,
             stalled_sessions: StalledSessions::new(config.run.idle_timeout),

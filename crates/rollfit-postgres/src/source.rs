@@ -1,9 +1,9 @@
 //! The source: series read from tables, both of a partition in one snapshot.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
@@ -18,7 +18,7 @@ use crate::kind::NAME;
 use crate::names::{TableName, quoted};
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{self, Column, Table, describe};
-use rollfit_job::key_finder::warn_of_empty;
+use rollfit_job::keys::warn_of_empty;
 
 /// A source table and how to read it.
 pub(crate) struct SeriesTable {
@@ -162,10 +162,9 @@ impl PostgresStore {
 }
 
 impl Source for PostgresStore {
-    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
+    fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         let mut session = self.pool.session()?;
-        let names = table::names(&mut session, &self.schema)?;
-        Ok(self.key_finder.find(series, &names.into_iter().collect()))
+        Ok(table::names(&mut session, &self.schema)?.into_iter().collect())
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {

@@ -45,7 +45,10 @@ pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Fail
     let mut store = StoreConfig::new(arguments.into.clone());
     let kind = stores::kind_of(&store)?;
     if arguments.schema.is_some() && !kind.has_tables() {
-        return Err(Failure::usage(format!("--schema: {} stores have no schemas; leave it out", kind.name())));
+        return Err(Failure::usage(format!(
+            "--schema: {} stores have no schemas; leave it out",
+            kind.name()
+        )));
     }
     store.schema.clone_from(&arguments.schema);
     let files = read_files(arguments)?;
