@@ -11,9 +11,7 @@ use rustix::fs::OFlags;
 /// Something else than a regular file where a file belongs.
 #[derive(Debug, thiserror::Error)]
 enum NotRegular {
-    #[error(
-        "it is a link, and no link is followed here; put the file itself in its place, or remove the link"
-    )]
+    #[error("it is a link, and links are not followed here; replace it with the file itself, or remove it")]
     Link,
     #[error("it is {0}, and only regular files are opened here; move it elsewhere, or remove it")]
     Other(&'static str),

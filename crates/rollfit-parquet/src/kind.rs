@@ -41,7 +41,7 @@ impl StoreKind for Parquet {
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
         if url_path(store).is_empty() {
             return Err(StoreError::permanent(format!(
-                "a directory of files is written {}",
+                "the directory is missing; write the URL as {}",
                 self.url_form()
             )));
         }
@@ -51,7 +51,7 @@ impl StoreKind for Parquet {
         match is_set {
             false => Ok(()),
             true => Err(StoreError::permanent(
-                "schema, password_command and row_security are for databases; a directory of files has none of them",
+                "schema, password_command and row_security apply to databases only; remove them for a directory of files",
             )),
         }
     }
@@ -98,8 +98,8 @@ fn dir_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
     }
     let (found, other) = (full(&found), full(dir));
     Err(StoreError::permanent(format!(
-        "there is no store {}, but there is {}: paths in a configuration start from its own directory, not from the \
-         working directory; move the store, or write url = \"parquet:{}\"",
+        "the store {} does not exist, but {} does: paths in a configuration are relative to its own directory, not to \
+         the working directory; move the store, or write url = \"parquet:{}\"",
         found.display(),
         other.display(),
         other.display()

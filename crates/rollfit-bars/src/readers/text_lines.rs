@@ -84,7 +84,10 @@ impl<'a> TextLines<'a> {
     }
 
     fn too_long(&self) -> ImportError {
-        let why = format!("line {} does not end within {LINE_BYTES_MAX} bytes: is it text?", self.number + 1);
+        let why = format!(
+            "line {} does not end within {LINE_BYTES_MAX} bytes; check that the file is text",
+            self.number + 1
+        );
         ImportError::Content { path: self.path.to_path_buf(), why }
     }
 

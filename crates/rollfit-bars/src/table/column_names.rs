@@ -125,7 +125,7 @@ pub(crate) fn only(header: &[String], name: &str) -> Result<Option<usize>, Strin
     let mut found = header.iter().enumerate().filter(|(_, column)| *column == name).map(|(at, _)| at);
     match (found.next(), found.next()) {
         (Some(first), Some(second)) => Err(format!(
-            "the columns {} and {} are both called `{name}`: name the right one by its number with --time-column, \
+            "the columns {} and {} are both called `{name}`; give the number of the right one with --time-column, \
              --date-column or --close-column",
             first + 1,
             second + 1

@@ -52,7 +52,7 @@ impl StampReader {
     /// What is wrong with all rows together.
     pub(crate) fn whole_file_fault(&self) -> Option<&'static str> {
         self.ambiguous.then_some(
-            "every time reads as an epoch and as a date with a time of day too: write the times in full, e.g. \
+            "every time can be read both as an epoch and as a date with a time of day; write the times in full, e.g. \
              2024-01-02T00:05:00Z",
         )
     }

@@ -99,7 +99,9 @@ impl ChunkReader for FileBytes {
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
         // A damaged footer can name a range of any length: nothing is allocated that the file cannot fill.
         if start.checked_add(length as u64).is_none_or(|end| end > self.bytes) {
-            return Err(ParquetError::EOF(format!("{length} bytes from {start} on reach beyond the file")));
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes from offset {start} reach past the end of the file"
+            )));
         }
         let mut buffer = vec![0; length];
         self.fill(&mut buffer, start)?;

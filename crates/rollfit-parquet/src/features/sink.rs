@@ -297,7 +297,7 @@ impl Slot for ParquetSlot<'_> {
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         if let Some(stranger) = foreign_files(&self.dir)?.first() {
             return Err(StoreError::permanent(format!(
-                "{} would be read beside our features: move it elsewhere first",
+                "{}: readers would mix this file with the features of rollfit; move it elsewhere",
                 stranger.display()
             )));
         }

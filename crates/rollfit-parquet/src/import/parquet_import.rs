@@ -45,7 +45,7 @@ impl<'a> ParquetImport<'a> {
         create_dirs(files, &sources_dir).map_err(|error| {
             StoreError::caused_by(
                 Fault::Unreachable,
-                format!("cannot make the store {}", dir.display()),
+                format!("cannot create the store {}", dir.display()),
                 error,
             )
         })?;

@@ -129,12 +129,13 @@ impl OpenTable {
             if let Some(previous) = previous.filter(|&previous| previous >= instant) {
                 let (earlier, later) = (display_instant(instant), display_instant(previous));
                 let problem = if previous == instant {
-                    format!("{later} stands there twice")
+                    format!("{later} occurs twice")
                 } else {
                     format!("{earlier} comes after {later}")
                 };
                 return Err(StoreError::permanent(format!(
-                    "{}: column `{}`: {problem}; a source table has each instant once, sorted, over all its files",
+                    "{}: column `{}`: {problem}; sort the source table by time, with each instant once over all its \
+                     files",
                     file.path.display(),
                     self.time
                 )));

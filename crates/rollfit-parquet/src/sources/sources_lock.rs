@@ -71,7 +71,7 @@ fn wait_for(
                 return Err(StoreError::new(
                     Fault::Transient,
                     format!(
-                        "{} has been held by another process for {} s",
+                        "{}: another process has held this lock for {} s; stop it if it is stuck",
                         path.display(),
                         LONGEST_WAIT.as_secs()
                     ),
@@ -101,7 +101,8 @@ pub(crate) fn finish_import_of_another(sources_dir: &Path, files: &dyn FileSyste
     if let Some(count) = finish_import(sources_dir, files)? {
         let files = if count == 1 { "file is" } else { "files are" };
         tracing::warn!(
-            "finished the import of another process, which was killed or is not through yet: {count} {files} in place in {}",
+            "finished the import of another process, which was killed or is still running: {count} {files} in place \
+             in {}",
             sources_dir.display()
         );
     }

@@ -149,7 +149,7 @@ fn check_row_count(metadata: &ParquetMetaData) -> Result<(), String> {
     if sum == i128::from(rows) {
         return Ok(());
     }
-    Err(format!("its footer says {rows} rows, and {sum} in row groups"))
+    Err(format!("its footer says {rows} rows, but its row groups have {sum}"))
 }
 
 /// Whether a directory changed long enough ago that a change from now on gives it another time stamp.
