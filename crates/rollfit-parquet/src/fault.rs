@@ -54,7 +54,7 @@ fn fault_of(error: &io::Error) -> Fault {
     }
 }
 
-/// An error of the Parquet library at `path` while doing `what`. Those of the file beneath it are told as such.
+/// An error of the Parquet library at `path` while doing `what`. An I/O error of the file is reported as such.
 pub(crate) fn parquet_error(what: &str, path: &Path, error: ParquetError) -> StoreError {
     match error {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
@@ -85,7 +85,7 @@ pub(crate) fn source_fault(path: &Path, fault: FileFault) -> StoreError {
     }
 }
 
-/// The error of a file that an import wrote and that is not as it was written.
+/// The error of a file that an import wrote and that was changed since.
 pub(crate) fn damaged_source(path: &Path, why: &dyn std::fmt::Display) -> StoreError {
     let path = path.display();
     StoreError::damage(format!(

@@ -74,11 +74,11 @@ impl StoreKind for Parquet {
         store: &StoreConfig,
         options: BarsOptions,
     ) -> Result<Box<dyn BarsImport>, StoreError> {
-        Ok(Box::new(DirectoryImport { dir: dir_of(store)?, options, begun: None }))
+        Ok(Box::new(DirectoryImport { dir: dir_of(store)?, options, started: None }))
     }
 }
 
-/// What stands after the scheme.
+/// The part after the scheme.
 fn url_path(store: &StoreConfig) -> &str {
     store.url.split_once(':').map_or("", |(_, path)| path)
 }
@@ -110,23 +110,23 @@ fn dir_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
 struct DirectoryImport {
     dir: PathBuf,
     options: BarsOptions,
-    begun: Option<ParquetImport<'static>>,
+    started: Option<ParquetImport<'static>>,
 }
 
 impl BarsImport for DirectoryImport {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
-        let import = match &mut self.begun {
+        let import = match &mut self.started {
             Some(import) => import,
             None => {
                 let import = ParquetImport::begin(&self.dir, self.options.clone(), &OsFileSystem)?;
-                self.begun.insert(import)
+                self.started.insert(import)
             }
         };
         import.add(key, bars)
     }
 
     fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.begun.map_or(Ok(()), |import| Box::new(import).commit())
+        self.started.map_or(Ok(()), |import| Box::new(import).commit())
     }
 }
 

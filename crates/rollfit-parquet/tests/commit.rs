@@ -518,7 +518,7 @@ fn a_base_reads_back_as_the_double_it_was() {
 
 // ---------------------------------------------------------------------------------------- the features file
 
-/// A receipt for a partition of so many rows, with values that are easily lost.
+/// A receipt for a partition of this many rows, with values that are easily lost.
 fn receipt(config: &JobConfig, store: &ParquetStore) -> Receipt {
     Receipt {
         output: store.output(&partition("aaa", "2017-01")),

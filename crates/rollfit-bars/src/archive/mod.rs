@@ -18,7 +18,7 @@ use self::gzip::GzipMembers;
 use self::zip_entry::ZipEntry;
 use crate::error::ImportError;
 
-/// The unpacked bytes of a file. None are held but those at hand.
+/// The unpacked bytes of a file, streamed.
 pub(crate) struct Opened {
     pub(crate) reader: Box<dyn BufRead>,
     /// Bytes after the last member of a gzip file that are no member, once all is read.
@@ -76,7 +76,7 @@ fn open_zip(reader: BufReader<File>) -> Result<(ZipEntry, String), String> {
     Ok((ZipEntry::open(archive, index)?, name.unwrap_or_default()))
 }
 
-/// Index and name of each entry that may be data. One that cannot even be opened is left to fail by name.
+/// Index and name of each entry that may be data. One that cannot be opened fails later, by name.
 fn file_names(archive: &mut ZipArchive<BufReader<File>>) -> Vec<(usize, String)> {
     let named = (0..archive.len()).map(|index| {
         let entry = archive.by_index_raw(index).ok();

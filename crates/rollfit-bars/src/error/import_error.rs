@@ -203,7 +203,7 @@ pub enum ImportError {
         /// The key of both.
         key: String,
     },
-    /// All bars on a day that stands for none.
+    /// All bars on a day that means "no date".
     #[error(
         "{}: all times are {day}: they look like times of day without a date, or epochs in another unit; \
          write date and time in full",
@@ -240,7 +240,7 @@ pub enum ImportError {
         /// What to do.
         advice: String,
     },
-    /// A path that tells no key.
+    /// A path without a key.
     #[error(
         "{}: cannot tell the key from the path; use --key, e.g. --key eurusd, or a key=... directory",
         path.display()

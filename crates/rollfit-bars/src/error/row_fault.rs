@@ -19,7 +19,7 @@ pub enum RowFault {
         /// Fields of a row, as the header, the format or the first row says.
         expected: usize,
     },
-    /// A quote that does not close, or characters behind a closing one.
+    /// A quote that does not close, or characters after a closing one.
     #[error("the quotes of the line are not balanced")]
     Quotes,
     /// The line stops right after the close although columns should follow.
@@ -28,10 +28,10 @@ pub enum RowFault {
         /// The close column, from 1.
         column: usize,
     },
-    /// The time is no time.
+    /// The time cannot be read.
     #[error("the time is not readable")]
     Time,
-    /// A number that is no epoch.
+    /// A number that is not an epoch.
     #[error(
         "the time is a number, but not an epoch of the years 1980 to 2049 in seconds, milli-, micro- or nanoseconds: \
          {0}; write date and time in full, e.g. 2024-01-02T00:05:00Z, or name the column of the date with \
@@ -72,13 +72,13 @@ pub enum RowFault {
     /// The local time does not name one instant.
     #[error("{0}")]
     Local(LocalFault),
-    /// The close is no number.
+    /// The close is not a number.
     #[error("the close is not a number")]
     Close,
     /// The close begins with a zero and another digit.
     #[error("the close begins with an extra zero; it may be the digits after a decimal comma")]
     LeadingZero,
-    /// A whole close, and behind it a number that begins with a zero and another digit.
+    /// A whole close, followed by a number that begins with a zero and another digit.
     #[error(
         "the close has no decimal point, and the field after it begins with an extra zero; the comma may be its \
          decimal mark"
@@ -87,7 +87,7 @@ pub enum RowFault {
     /// A close at the very end of the file that is not between low and high.
     #[error("the file ends with this close, which is not between low and high; the file may be cut off")]
     HalfClose,
-    /// The close is no price.
+    /// The close is not a price.
     #[error("the close {close} is not a price: it must be finite and above zero")]
     Price {
         /// The close as read.
@@ -107,7 +107,7 @@ impl RowFault {
         }
     }
 
-    /// Whether the row puts every other in doubt, so that lenient reading stops there too.
+    /// Whether the row makes every other row uncertain, so that lenient reading stops too.
     #[must_use]
     pub fn spoils_the_file(self) -> bool {
         matches!(
@@ -122,7 +122,7 @@ impl RowFault {
     }
 }
 
-/// Why a local time is not one instant.
+/// Why a local time does not have exactly one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LocalFault {
     /// Clocks went back over it.
@@ -146,7 +146,7 @@ pub enum EpochUnit {
     Nanoseconds,
 }
 
-/// What a number in a time column looks like when it is no epoch.
+/// What a number in a time column looks like when it is not an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumberKind {
     /// Below 100,000: hours and minutes, minutes or seconds of the day, row numbers.

@@ -61,7 +61,7 @@ struct Rows {
     lenient: bool,
     /// Rows that ended in an empty last column, and in an empty field behind it.
     ends: (bool, bool),
-    /// Rows that broke off behind their close and were kept.
+    /// Rows that ended after the close and were kept.
     short_rows: u64,
 }
 

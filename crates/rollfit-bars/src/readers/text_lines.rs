@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::archive::read_error;
 use crate::error::ImportError;
 
-/// Longer lines are no rows of bars, and are not read to their end.
+/// Longer lines are not rows of bars, and are not read to their end.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// The lines that are not blank, without their endings.

@@ -106,10 +106,10 @@ pub(crate) fn normal(name: &str) -> String {
     name.trim().trim_start_matches('<').trim_end_matches('>').trim().to_lowercase()
 }
 
-/// The column of a header that bears the first of these names.
+/// The column of a header with the first of these names.
 ///
 /// # Errors
-/// Two columns bear it.
+/// Two columns have it.
 pub(crate) fn first_of(header: &[String], names: &[&str]) -> Result<Option<usize>, String> {
     let Some(name) = names.iter().find(|name| header.iter().any(|found| found == *name)) else {
         return Ok(None);

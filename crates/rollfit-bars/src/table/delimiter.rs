@@ -1,4 +1,4 @@
-//! Which character stands between the fields of a text file.
+//! The character between the fields of a text file.
 
 /// The delimiters that are found without being named.
 pub(crate) const USUAL: &[u8] = b"\t;,|";

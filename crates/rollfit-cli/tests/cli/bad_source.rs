@@ -60,7 +60,10 @@ fn a_missing_column_is_named_with_those_that_are_there() {
     february().write(&sandbox.path(M1).join("2017-02.parquet"), "time", "rate");
     fails(&sandbox, 1, &["2017-02.parquet: column `rate_index` does not exist; the columns are time, rate"]);
     february().write(&sandbox.path(M1).join("2017-02.parquet"), "stamp", "rate_index");
-    sandbox.run(&["run"]).exits(1).says(&["2017-02.parquet: column `time` does not exist; the columns are stamp, rate_index"]);
+    sandbox
+        .run(&["run"])
+        .exits(1)
+        .says(&["2017-02.parquet: column `time` does not exist; the columns are stamp, rate_index"]);
 }
 
 #[test]

@@ -21,8 +21,11 @@ fn a_features_directory_without_write_permission_is_told_and_left_as_it_is() {
     set_mode(&sandbox.path("fx/features/key=eurusd"), 0o555);
     let before = Tree::read(&sandbox.path("fx/features"));
     let run = sandbox.run_unprivileged(&["run"]).exits(1);
-    let parts =
-        ["eurusd 2017-02: failed: cannot create the directory", "give this user permission", "1 already done"];
+    let parts = [
+        "eurusd 2017-02: failed: cannot create the directory",
+        "give this user permission",
+        "1 already done",
+    ];
     run.says(&parts);
     before.is_untouched(&sandbox.path("fx/features"));
     set_mode(&sandbox.path("fx/features/key=eurusd"), 0o755);
@@ -39,7 +42,10 @@ fn a_read_only_store_can_be_planned_and_verified_but_not_written() {
     let before = Tree::read(&sandbox.path("fx"));
     sandbox.run_unprivileged(&["plan"]).exits(0).says(&["1 missing, 1 done"]);
     sandbox.run_unprivileged(&["verify"]).exits(4).says(&["1 as they should be"]);
-    sandbox.run_unprivileged(&["run"]).exits(1).says(&["eurusd 2017-02: failed", "give this user permission"]);
+    sandbox
+        .run_unprivileged(&["run"])
+        .exits(1)
+        .says(&["eurusd 2017-02: failed", "give this user permission"]);
     sandbox.run_unprivileged(&["run", "--only", "eurusd:2017-01"]).exits(0).says(&["1 already done"]);
     sandbox.run_unprivileged(&["drop", "eurusd:2017-01"]).exits(1).says(&["give this user permission"]);
     let file = sandbox.bars_file("eurusd", "2017-03").display().to_string();

@@ -25,7 +25,7 @@ impl ReadAt for File {
     }
 }
 
-/// The bytes of a file, and the first error of the system met while reading them.
+/// The bytes of a file, and the first error of the system while reading them.
 #[derive(Clone)]
 pub struct FileBytes {
     file: Arc<dyn ReadAt>,
@@ -48,7 +48,7 @@ impl FileBytes {
         Ok(Self::new(Arc::new(file), bytes))
     }
 
-    /// The error of the system that reading met first, if it met one.
+    /// The first error of the system while reading, if any.
     pub fn take_fault(&self) -> Option<io::Error> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -54,7 +54,7 @@ impl Checksums {
         KeyValue::new(CHECKSUM_KEY.to_owned(), Self::default().to_string())
     }
 
-    /// Whether the footer is as it was written.
+    /// Whether the footer is unchanged.
     pub fn fit_footer(&self, footer: &[u8]) -> bool {
         let Some(digits) = find_last(footer, self.to_string().as_bytes()).map(footer_digits) else {
             return false;

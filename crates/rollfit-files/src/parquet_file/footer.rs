@@ -1,4 +1,4 @@
-//! [`Footer`]: what the footer of a Parquet file says, and whether rollfit wrote the file and it is as it was written.
+//! [`Footer`]: what the footer of a Parquet file says, and whether rollfit wrote the file and it is unchanged.
 //!
 //! Invariants: a file counts as rollfit's only where its footer says so. What its bytes do not prove to be rollfit's is
 //! somebody else's file, and is read as one.
@@ -22,7 +22,7 @@ const CHUNK_BYTES: usize = 128 * 1024;
 pub enum FileFault {
     /// The system failed, which says nothing of the file.
     System(io::Error),
-    /// Rollfit wrote it, and it is not as it was written.
+    /// Rollfit wrote it, and it was changed since.
     Damaged(String),
     /// It is not a Parquet file, or no longer.
     Unreadable(String),
@@ -35,7 +35,7 @@ pub enum Integrity {
     Foreign,
     /// Rollfit wrote it without checksums.
     Unverified,
-    /// Rollfit wrote it, and its footer is as it was written; [`check_body`] checks the rest.
+    /// Rollfit wrote it, and its footer is unchanged; [`check_body`] checks the rest.
     Verified(Checksums),
 }
 

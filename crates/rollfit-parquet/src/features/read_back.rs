@@ -1,6 +1,6 @@
 //! Reading features back: [`read_receipt`] from a footer, [`ParquetReader`] for the rows.
 //!
-//! Invariants: no receipt is believed before its footer is checked, and no row before all bytes are.
+//! Invariants: no receipt is used before its footer is checked, and no row before all bytes are.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub(crate) const RECEIPT_KEY: &str = "rollfit.receipt";
 ///
 /// # Errors
 /// When the file cannot be opened or read, which says nothing of what it holds; [`StoreError::is_damage`] where rollfit
-/// wrote it and its footer is not as it was written.
+/// wrote it and its footer is damaged.
 pub(crate) fn read_receipt(part: &Path, partition: &Partition, output: &str) -> Result<Found, StoreError> {
     let receipt = match open(part).and_then(|bytes| Footer::read(&bytes)) {
         Ok(footer) => valid_receipt(&footer, output),

@@ -13,11 +13,11 @@ use crate::sources::group_span::GroupSpan;
 use crate::sources::table_file::TableFile;
 use crate::sources::table_index::TableIndex;
 
-/// The open files of one table, and the columns asked for.
+/// The open files of one table, and the requested columns.
 pub(crate) struct OpenTable {
     index: Arc<TableIndex>,
     files: Vec<TableFile>,
-    /// Files before those, the latest last, opened when rows of them are asked for.
+    /// Files before those, the latest last, opened when their rows are requested.
     earlier: Vec<FileSpans>,
     time: String,
     value: String,

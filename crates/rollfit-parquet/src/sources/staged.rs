@@ -32,16 +32,16 @@ pub(crate) struct Staged {
     renames: Vec<(PathBuf, PathBuf)>,
 }
 
-/// Whether there is a list, of an import that is committed and not finished.
+/// Whether the list of a committed but unfinished import exists.
 pub(crate) fn has_list(sources_dir: &Path) -> Result<bool, StoreError> {
     let path = sources_dir.join(LIST);
     regular_file::is_there(&path).map_err(|error| file_error("read", &path, error))
 }
 
-/// Checks the list of an import that is committed and not finished, if there is one. Moves nothing.
+/// Checks the list of a committed but unfinished import, if it exists. Moves nothing.
 ///
 /// # Errors
-/// When it is no list that an import of this store wrote.
+/// When an import of this store did not write the list.
 pub(crate) fn check_list(sources_dir: &Path) -> Result<(), StoreError> {
     if has_list(sources_dir)? { Staged::read(sources_dir).map(drop) } else { Ok(()) }
 }
@@ -74,7 +74,7 @@ impl Staged {
         listed
     }
 
-    /// Removes what was staged. It is never read, so failing to is no fault.
+    /// Removes what was staged. It is never read, so a failure does not matter.
     pub(crate) fn discard(&self, sources_dir: &Path, files: &dyn FileSystem) {
         let _ = files.remove(&sources_dir.join(UNFINISHED_LIST));
         for (from, _) in &self.renames {
@@ -124,7 +124,7 @@ impl Staged {
         Ok(staged)
     }
 
-    /// Puts the files in their places, those that are not there yet, and removes the list.
+    /// Moves the files to their places, unless they are there already, and removes the list.
     pub(crate) fn put_in_place(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
         for (from, to) in &self.renames {
             let (from, to) = (sources_dir.join(from), sources_dir.join(to));

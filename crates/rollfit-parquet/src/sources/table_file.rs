@@ -38,7 +38,7 @@ impl TableFile {
         }
     }
 
-    /// All rows of the file, in the order in which they stand there.
+    /// All rows of the file, in file order.
     pub(crate) fn rows(&self, time: &str, value: &str) -> Result<SeriesRows, StoreError> {
         let groups: Vec<usize> = self.spans.iter().map(|span| span.group).collect();
         let (instants_us, values) = self.read_groups(&groups, time, Some(value))?;
@@ -70,7 +70,7 @@ impl TableFile {
         Ok(field.data_type())
     }
 
-    /// Reads whole row groups: the instants and, where asked for, a value column.
+    /// Reads whole row groups: the instants and, if requested, a value column.
     pub(crate) fn read_groups(
         &self,
         groups: &[usize],

@@ -1,4 +1,4 @@
-//! [`MemorySource`]: source tables in memory that fail when told to, and keep what they were asked for.
+//! [`MemorySource`]: source tables in memory that fail on demand and record the requests.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

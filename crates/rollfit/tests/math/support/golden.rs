@@ -18,7 +18,7 @@ pub(crate) struct Golden {
     pub(crate) metrics: Vec<(Metric, BigRational)>,
 }
 
-/// All golden windows; `None`, with a printed line, where the file is not at hand.
+/// All golden windows; `None`, with a printed line, if the file is missing.
 #[allow(clippy::print_stdout)] // a skipped test must say so
 pub(crate) fn windows() -> Option<Vec<Golden>> {
     let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
