@@ -3,7 +3,7 @@
 use crate::support::slack::Slack;
 use crate::support::{exact, golden};
 use num_traits::Signed;
-use rollfit::{Metric, reference};
+use rollfit::reference;
 
 /// Half a unit in the 25th digit, at most.
 const WRITTEN: f64 = 5e-25;
