@@ -51,7 +51,7 @@ impl AppliedPolicies {
         let role = &self.role;
         match self.names.as_slice() {
             [] => {
-                format!("row-level security hides every row from role {role}, for which there is no policy")
+                format!("row-level security hides every row from role {role}, which has no policy")
             }
             [name] => {
                 format!("the row-level security policy {} may hide rows from role {role}", quoted(name))
@@ -91,7 +91,7 @@ impl AppliedPolicies {
     pub(crate) fn keeps_from_replacing(&self) -> Option<String> {
         (!self.hides_nothing).then(|| {
             format!(
-                "rows that are hidden would stay beside those written, whatever `row_security` says: {}, or have the owner \
+                "hidden rows would stay beside the new ones, whatever `row_security` says; {}, or have the owner \
                  give the role a policy FOR ALL USING (true)",
                 self.remedies()
             )

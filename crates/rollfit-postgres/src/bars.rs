@@ -140,14 +140,14 @@ impl PostgresImport {
         let [m1, bqx] = names;
         Ok(StoreError::new(
             Fault::Transient,
-            format!("{holder} is writing {m1} or {bqx}: import again when that is done"),
+            format!("{holder} is writing {m1} or {bqx}; import again when it is done"),
         ))
     }
 
     fn described(&mut self, name: &TableName) -> Result<Table, StoreError> {
         let mut found = describe(&mut self.session, &self.schema, std::slice::from_ref(&name.name))?;
         found.remove(&name.name).ok_or_else(|| {
-            StoreError::new(Fault::Transient, format!("{name} was dropped just now: import again"))
+            StoreError::new(Fault::Transient, format!("{name} was dropped during the import; import again"))
         })
     }
 
@@ -211,7 +211,7 @@ impl BarsImport for PostgresImport {
 
     fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         failpoint::reach("import-commit-sent");
-        let doing = "commit (if it was lost, the same import once more will tell)";
+        let doing = "commit (if only the answer was lost, importing again changes nothing)";
         let committed = self.session.execute(doing, "COMMIT");
         self.ended = committed.is_ok();
         failpoint::reach("import-commit-answered");

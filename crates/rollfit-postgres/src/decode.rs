@@ -23,7 +23,7 @@ pub(crate) enum NumberFormat {
 
 /// What cannot be read: the server does not send such a thing.
 #[derive(Debug, thiserror::Error)]
-#[error("the server sent a row that is cut off or not of the type it said")]
+#[error("the server sent a row that is truncated or not of the declared type")]
 pub(crate) struct Malformed;
 
 impl From<Malformed> for StoreError {

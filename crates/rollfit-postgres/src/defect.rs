@@ -119,7 +119,7 @@ impl Defect {
             }
             Wrong::Types { wanted, columns } => self.types_problem(wanted, columns, surroundings),
             Wrong::NeedsValues(columns) if !surroundings.key_columns.is_empty() => problem(format!(
-                "{}, so that no row can be written; {} is in the primary key: give {1} a default, or make {} the whole key",
+                "{}, so no row can be written, and {} is in the primary key; give {1} a default, or make {} the whole key",
                 needs_values(columns),
                 surroundings.key_columns.join(" and "),
                 TIME_COLUMN
@@ -127,7 +127,7 @@ impl Defect {
             Wrong::NeedsValues(columns) => {
                 let changes =
                     columns.iter().map(|name| format!("ALTER COLUMN {} DROP NOT NULL", quoted(name)));
-                problem(format!("{}, so that no row can be written", needs_values(columns)))
+                problem(format!("{}, so no row can be written", needs_values(columns)))
                     .with_statements(top, vec![alter(top, changes)])
             }
         }
@@ -147,17 +147,17 @@ impl Defect {
         let found = columns
             .first()
             .map(|WrongColumn { column, .. }| format!("{} is {}", column.name, column.type_name));
-        let what = format!("the column {}, wanted is {wanted}{more}", found.unwrap_or_default());
+        let what = format!("column {}, expected {wanted}{more}", found.unwrap_or_default());
         let problem = |what| TableProblem::new(&self.table, ProblemKind::Columns, what);
         if self.above.is_some() && columns.iter().any(|wrong| wrong.column.name == TIME_COLUMN) {
             return problem(format!(
-                "{what}; no statement changes a column that decides about partitions: move the rows to a new parent"
+                "{what}; a column of the partition key cannot be altered: move the rows to a new parent"
             ));
         }
         if !surroundings.obstacles.is_empty() {
             let obstacles = surroundings.obstacles.join(" and ");
             return problem(format!(
-                "{what}; {obstacles} uses it: drop that, alter the column, and make it again"
+                "{what}; {obstacles} uses it: drop that, alter the column and create it again"
             ));
         }
         let casts: Vec<String> = columns.iter().filter_map(WrongColumn::cast).collect();
@@ -217,9 +217,9 @@ fn alter(table: &TableName, changes: impl IntoIterator<Item = String>) -> String
 
 fn missing(columns: &[(String, String)]) -> String {
     match columns {
-        [(column, kind)] => format!("no column {column} ({kind} wanted)"),
+        [(column, kind)] => format!("column {column} ({kind}) is missing"),
         [(first, kind), ..] => {
-            format!("{} columns missing, {first} ({kind} wanted) the first", columns.len())
+            format!("{} columns are missing, the first is {first} ({kind})", columns.len())
         }
         [] => String::new(),
     }
@@ -227,9 +227,9 @@ fn missing(columns: &[(String, String)]) -> String {
 
 fn needs_values(columns: &[String]) -> String {
     match columns {
-        [column] => format!("the column {column} is not ours, takes no NULL and has no default"),
+        [column] => format!("column {column} is not rollfit's, is NOT NULL and has no default"),
         columns => {
-            format!("the columns {} are not ours, take no NULL and have no default", columns.join(", "))
+            format!("columns {} are not rollfit's, are NOT NULL and have no default", columns.join(", "))
         }
     }
 }
@@ -257,7 +257,7 @@ impl TableContext {
                 SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY($2))
             ORDER BY up.height DESC LIMIT 1";
         let rows = session.rows(
-            &format!("look what {table} hangs under"),
+            &format!("look up the parents of {table}"),
             TOP,
             &[(&oid, Type::OID), (&columns, Type::TEXT_ARRAY)],
         )?;
@@ -273,7 +273,7 @@ impl TableContext {
     /// What depends on the columns of the table at the top and of all below it. Names in the definitions of views come with
     /// their schemas, whatever is looked into first; the transaction is not used for anything else after an error.
     fn find_dependents(&mut self, session: &mut Session, columns: &[String]) -> Result<(), StoreError> {
-        let doing = format!("look what depends on {}", self.top);
+        let doing = format!("look up what depends on {}", self.top);
         session.execute(&doing, "SET LOCAL search_path = ''")?;
         let top = self.top.sql();
         for row in session.rows(&doing, DEPENDENTS, &[(&top, Type::TEXT), (&columns, Type::TEXT_ARRAY)])? {

@@ -48,7 +48,7 @@ fn refused(doing: &str, refusal: &DbError) -> StoreError {
     }
     if *code == SqlState::QUERY_CANCELED {
         message.push_str(
-            "; statement_timeout_s in [run] says how long a statement may take, or somebody cancelled it",
+            "; the statement exceeded statement_timeout_s in [run], or somebody cancelled it",
         );
         return StoreError::new(fault, message).with_attempts_max(CANCELLED_ATTEMPTS);
     }
@@ -87,7 +87,7 @@ pub(crate) fn silent(doing: &str, seconds: f64) -> StoreError {
     StoreError::unconnected(
         Fault::Transient,
         format!(
-            "cannot {doing}: the server has not answered for {seconds:.0} s, the connection was given up"
+            "cannot {doing}: the server has not answered for {seconds:.0} s; the connection was closed"
         ),
     )
 }

@@ -119,7 +119,7 @@ impl ForeignKey {
         }
         Ok(self.refers(session, doomed, ours)?.then(|| {
             format!(
-                "rows of {table} refer to its rows by the foreign key {key} and {}: delete or move them, or have the owner \
+                "rows of {table} refer to its rows by the foreign key {key} and {}; delete or move them, or have the owner \
                  ALTER TABLE {} DROP CONSTRAINT {} (a key with ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED in its place \
                  lets rows of the same instants be replaced)",
                 self.action.consequence(),
@@ -147,7 +147,7 @@ impl ForeignKey {
         );
         let mut parameters: Vec<SqlParameter<'_>> = vec![(&ours, Type::OID_ARRAY)];
         parameters.extend(doomed.parameters.iter().cloned());
-        let doing = format!("look which rows of {} refer to {}", self.referring, doomed.table);
+        let doing = format!("find rows of {} that refer to {}", self.referring, doomed.table);
         let rows = session.rows(&doing, &sql, &parameters)?;
         Ok(rows.first().is_none_or(|row| row.get(0)))
     }

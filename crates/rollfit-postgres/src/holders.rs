@@ -82,7 +82,7 @@ impl Holder {
         );
         let parameters: [super::session::SqlParameter<'_>; 2] =
             [(&output, Type::TEXT), (&tables, Type::OID_ARRAY)];
-        let rows = session.rows("look who has the partition", &sql, &parameters)?;
+        let rows = session.rows("find out who holds the partition", &sql, &parameters)?;
         Ok(rows.first().map(Self::from_row))
     }
 
@@ -94,7 +94,7 @@ impl Holder {
              JOIN pg_catalog.pg_stat_activity a USING (pid)
              LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)"
         );
-        let rows = session.rows("look who has the locks", &sql, &[(&waiting, Type::INT4_ARRAY)])?;
+        let rows = session.rows("find out who holds the locks", &sql, &[(&waiting, Type::INT4_ARRAY)])?;
         Ok(rows.iter().map(|row| Self::from_row(row).to_string()).collect())
     }
 
@@ -147,7 +147,7 @@ impl StalledSessions {
             WHERE pid = $1 AND application_name LIKE 'rollfit %' AND usename = current_user";
         if session.rows("end a session that is stuck", END, &[(&holder.pid, Type::INT4)]).is_ok() {
             tracing::warn!(
-                "{holder} has not moved for {:.0} s and was ended; what it had not committed is rolled back",
+                "{holder} has not moved for {:.0} s and was ended; its uncommitted work is rolled back",
                 self.patience.as_secs_f64()
             );
         }

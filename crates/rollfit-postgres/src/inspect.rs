@@ -152,7 +152,7 @@ fn span(
     let row = rows.first().ok_or_else(|| StoreError::permanent(format!("{table} did not answer")))?;
     if row.get(2) {
         return Err(StoreError::permanent(format!(
-            "{table} holds rows whose {TIME_COLUMN} is NULL: give them an instant or remove them, rollfit would not keep them"
+            "{table} holds rows whose {TIME_COLUMN} is NULL; give them an instant or remove them: rollfit would not keep them"
         )));
     }
     Ok(row.get::<_, Option<ServerInstant>>(0).zip(row.get(1)))
@@ -164,7 +164,7 @@ fn check_period(table: &TableName, instants: [ServerInstant; 2], period: Period)
     match instants.into_iter().find(|&instant| !inside(instant)) {
         None => Ok(()),
         Some(outside) => Err(StoreError::permanent(format!(
-            "{table} holds rows outside {period}, such as {outside}: move them elsewhere, rollfit would not keep them"
+            "{table} holds rows outside {period}, such as {outside}; move them elsewhere: rollfit would not keep them"
         ))),
     }
 }
@@ -173,10 +173,10 @@ fn found(leaves: &[Option<InspectedLeaf>], receipt: Option<Receipt>) -> Found {
     let with_rows = leaves.iter().flatten().find(|seen| seen.span.is_some());
     let Some(seen) = with_rows else { return Found::Nothing };
     let Some(receipt) = receipt else {
-        return Found::Foreign(format!("{} holds rows without a receipt of ours", seen.leaf.name));
+        return Found::Foreign(format!("{} holds rows without a rollfit receipt", seen.leaf.name));
     };
     match void(leaves, &receipt) {
-        Some(cause) => Found::Foreign(format!("the receipt is void, for {cause}")),
+        Some(cause) => Found::Foreign(format!("the receipt is void: {cause}")),
         None => Found::Ours(Box::new(receipt)),
     }
 }

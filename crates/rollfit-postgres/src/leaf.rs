@@ -34,7 +34,7 @@ impl Leaf {
             return Err(Defect::new(
                 table,
                 Wrong::Table(format!(
-                    "it is {what}: `features` of series `{}` must name the table that holds the rows of one key and month",
+                    "it is {what}; `features` of series `{}` must name the table that holds the rows of one key and month",
                     series.name
                 )),
             ));

@@ -193,7 +193,7 @@ impl PostgresStore {
         let hidden = self.purpose == Purpose::Read && !table.readable;
         if hidden && !self.receipts_hidden.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the role may not read {}, so that no features are known as ours: have its owner GRANT SELECT ON {} to it",
+                "the role may not read {}, so rollfit cannot tell which features it wrote; have the owner GRANT SELECT ON {} to the role",
                 table.name,
                 table.name.sql()
             );

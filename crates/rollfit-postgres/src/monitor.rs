@@ -84,7 +84,7 @@ impl PostgresMonitor {
     }
 
     fn inspect(&mut self, session: &mut Session) -> Result<StoreSample, StoreError> {
-        let rows = session.rows("look at the server's sessions", SESSIONS, &[])?;
+        let rows = session.rows("query the server's sessions", SESSIONS, &[])?;
         let first =
             rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
         self.check_name(first.get(0))?;
@@ -109,8 +109,7 @@ impl PostgresMonitor {
         let ours = self.pool.application_name();
         if seen.is_empty() || ours.is_ascii() && !ours.starts_with(seen) {
             return Err(StoreError::permanent(format!(
-                "the server knows this process as `{seen}` and not as `{ours}`: a pooler stands between, and which sessions are \
-                 ours cannot be told"
+                "the server knows this process as `{seen}`, not as `{ours}`: behind a pooler rollfit cannot tell which sessions are its own"
             )));
         }
         Ok(())
@@ -147,8 +146,7 @@ impl StoreMonitor for PostgresMonitor {
 fn all_at_work() -> StoreError {
     StoreError::new(
         Fault::Transient,
-        "every session that this process may have is at work, none is left to ask with: a greater store_sessions_max in [run] \
-         leaves one",
+        "all sessions of this process are busy, so none is left to monitor the server; raise store_sessions_max in [run]",
     )
 }
 
@@ -163,7 +161,7 @@ impl Pause {
 impl Log {
     fn bytes_per_s(&mut self, session: &mut Session) -> Result<Option<f64>, StoreError> {
         let Self::At(before) = self else { return Ok(None) };
-        let rows = match session.rows("ask how much the server has logged", LOG_POSITION, &[]) {
+        let rows = match session.rows("query the size of the server's log", LOG_POSITION, &[]) {
             Ok(rows) => rows,
             Err(error) if error.fault() == Fault::Permanent => {
                 *self = Self::Hidden;

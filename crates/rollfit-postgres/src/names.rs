@@ -54,7 +54,7 @@ pub(crate) fn check_length(what: &str, name: &str) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "{what}: `{name}` has {} bytes and PostgreSQL keeps {NAME_BYTES_MAX}; choose a shorter pattern",
+        "{what}: `{name}` has {} bytes, but PostgreSQL keeps {NAME_BYTES_MAX}; choose a shorter pattern",
         name.len()
     )))
 }

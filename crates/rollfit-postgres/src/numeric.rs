@@ -39,7 +39,7 @@ const FIELD_BYTES_MAX: usize = LENGTH_BYTES + HEADER_BYTES + GROUPS_MAX * GROUP_
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NumericError {
     /// Too few for a header, or not as many as it says.
-    #[error("a NUMERIC of {bytes} bytes, where {wanted} belong")]
+    #[error("a NUMERIC of {bytes} bytes instead of {wanted}")]
     Length {
         /// The bytes there are.
         bytes: usize,
@@ -50,7 +50,7 @@ pub(crate) enum NumericError {
     #[error("a NUMERIC with the unknown sign {0:#06x}")]
     Sign(u16),
     /// A group that is too large.
-    #[error("a NUMERIC with a digit of {0}, where one below 10000 belongs")]
+    #[error("a NUMERIC with a digit of {0}, expected one below 10000")]
     Group(u16),
 }
 

@@ -69,8 +69,8 @@ impl Ancestor {
     /// What it takes, for people.
     pub(crate) fn takes(&self) -> String {
         match self.bound {
-            Some(Bound::Span(span)) => format!("takes rows {span} only"),
-            _ => "takes what other partitions do not".to_owned(),
+            Some(Bound::Span(span)) => format!("takes only rows {span}"),
+            _ => "takes only rows that no other partition takes".to_owned(),
         }
     }
 }
@@ -162,7 +162,7 @@ impl Parent {
         let key = self.above.first().map_or("", |itself| itself.key.as_str());
         if key != BY_INSTANT {
             return Some(problem(format!(
-                "{name} is PARTITION BY {key}: `parent` of series `{}` must name a table PARTITION BY {BY_INSTANT}",
+                "{name} is PARTITION BY {key}; `parent` of series `{}` must name a table PARTITION BY {BY_INSTANT}",
                 series.name
             )));
         }
@@ -183,7 +183,7 @@ pub(crate) fn check_parent(table: &Table, series: &Series) -> Result<(), StoreEr
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "{} is not a partitioned table: `parent` of series `{}` must name one PARTITION BY RANGE ({TIME_COLUMN})",
+        "{} is not a partitioned table; `parent` of series `{}` must name one PARTITION BY RANGE ({TIME_COLUMN})",
         table.name, series.name
     )))
 }
@@ -214,7 +214,7 @@ impl MissingLeaf<'_> {
                 true => "make `parent` name it",
                 false => "split it into a table for each month",
             };
-            let what = format!("{what}: {remedy}");
+            let what = format!("{what}; {remedy}");
             return Ok(
                 TableProblem::new(self.leaf, ProblemKind::InTheWay, what).with_statements(parent, Vec::new())
             );
@@ -232,7 +232,7 @@ impl MissingLeaf<'_> {
             rest.sql(self.time)
         ));
         statements.extend(has_rows.then(|| self.attach()));
-        let what = format!("{what}: leave it the other months");
+        let what = format!("{what}; reduce it to the other months");
         Ok(TableProblem::new(self.leaf, ProblemKind::InTheWay, what).with_statements(parent, statements))
     }
 
@@ -248,7 +248,7 @@ impl MissingLeaf<'_> {
         }
         let parent = &self.parent.name;
         let what = format!(
-            "it is missing, and {}, the DEFAULT partition of {parent}, holds rows of {}: move them to a table of their own",
+            "it is missing, and {}, the DEFAULT partition of {parent}, holds rows of {}; move them to a table of their own",
             part.name, self.partition.period
         );
         if let Some(obstacle) = self.obstacle(session, parent, &self.condition("referenced."))? {
@@ -265,7 +265,7 @@ impl MissingLeaf<'_> {
             return Ok(false);
         }
         let sql = format!("SELECT EXISTS (SELECT FROM {} WHERE {})", part.name.sql(), self.condition(""));
-        let rows = session.rows(&format!("look into {}", part.name), &sql, &[])?;
+        let rows = session.rows(&format!("read {}", part.name), &sql, &[])?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 

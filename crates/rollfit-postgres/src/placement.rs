@@ -90,7 +90,7 @@ impl PlacedLeaf<'_> {
         let statements =
             children.iter().map(|child| format!("ALTER TABLE {child} NO INHERIT {}", name.sql()));
         let what = format!(
-            "{} inherits from it, so that readers see rows which rollfit does not keep",
+            "{} inherits from it, so readers see rows that rollfit does not manage",
             children.join(" and ")
         );
         Some(self.problem_of(ProblemKind::Children, what).with_statements(name, statements.collect()))
@@ -111,7 +111,7 @@ impl PlacedLeaf<'_> {
         let create = found.is_none().then(|| catalog.first_sql(parent, create));
         let statements = create.into_iter().chain([self.attach(parent)]).collect();
         let what = format!(
-            "it is no partition of {parent}, the `parent` of series `{}`: attach it, or correct `parent`",
+            "it is not a partition of {parent}, the `parent` of series `{}`; attach it, or correct `parent`",
             self.series.name
         );
         self.problem_of(ProblemKind::Placement, what).with_statements(parent, statements)
@@ -125,7 +125,7 @@ impl PlacedLeaf<'_> {
             return None;
         }
         let what = format!(
-            "it is a partition of {}, and not of {configured}, the `parent` of series `{}`: correct `parent`",
+            "it is a partition of {}, not of {configured}, the `parent` of series `{}`; correct `parent`",
             attachment.parent, self.series.name
         );
         Some(self.problem_of(ProblemKind::Placement, what).with_statements(&attachment.parent, Vec::new()))
@@ -136,7 +136,7 @@ impl PlacedLeaf<'_> {
         if attachment.is_detaching {
             let finish =
                 format!("ALTER TABLE {} DETACH PARTITION {} FINALIZE", parent.sql(), self.table.name.sql());
-            let what = format!("a DETACH from {parent} was begun and not finished");
+            let what = format!("a DETACH from {parent} was started and not finished");
             return Some(self.problem_of(ProblemKind::Bounds, what).with_statements(parent, vec![finish]));
         }
         // How a table is partitioned by something else than the instant says nothing about the month.
@@ -151,7 +151,7 @@ impl PlacedLeaf<'_> {
             Bound::Other => return None,
         };
         let what = format!(
-            "it {holds} in {parent}, and its month {} is {month}: detach it, and attach it with the bounds of its month",
+            "it {holds} in {parent}, and its month {} is {month}; detach it and attach it with the bounds of its month",
             self.partition.period
         );
         let detach = format!("ALTER TABLE {} DETACH PARTITION {}", parent.sql(), self.table.name.sql());
@@ -161,7 +161,7 @@ impl PlacedLeaf<'_> {
 
     fn beyond_ancestors(&self) -> Option<TableProblem> {
         let ancestor = self.above.iter().find(|ancestor| ancestor.lacks(self.partition.period))?;
-        let what = format!("{}, which it hangs under, {}", ancestor.name, ancestor.takes());
+        let what = format!("{}, a table above it, {}", ancestor.name, ancestor.takes());
         Some(self.problem_of(ProblemKind::Bounds, what).with_statements(&ancestor.name, Vec::new()))
     }
 

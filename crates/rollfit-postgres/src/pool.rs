@@ -189,7 +189,7 @@ impl Pool {
         if state.limit > state.open {
             state.limit = state.open;
             tracing::warn!(
-                "the server has no room for more connections: going on with {} of {}",
+                "the server accepts no more connections; continuing with {} of {}",
                 state.limit,
                 state.budget
             );

@@ -58,7 +58,7 @@ impl TableProblem {
 
     /// The same problem, without statements until an obstacle is gone.
     pub(crate) fn after(self, obstacle: &str) -> Self {
-        let what = format!("{}, but before that: {obstacle}", self.what);
+        let what = format!("{}; before that, {obstacle}", self.what);
         Self { what, statements: Vec::new(), ..self }
     }
 
@@ -73,8 +73,8 @@ impl std::fmt::Display for TableProblem {
         f.write_str(&self.what)?;
         match &self.printed_for {
             _ if self.statements.is_empty() => Ok(()),
-            _ if self.is_long() => f.write_str("; `rollfit doctor` prints the statements that put it right"),
-            Some(other) => write!(f, "; the ALTER TABLE printed for {other} is for this table too"),
+            _ if self.is_long() => f.write_str("; `rollfit doctor` prints the statements that fix it"),
+            Some(other) => write!(f, "; the ALTER TABLE printed for {other} also fixes this table"),
             None => write!(f, "; {}", self.statements.join("; ")),
         }
     }

@@ -85,7 +85,7 @@ impl PostgresStore {
     fn make_under_lock(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
         let lock = format!("tables of {}", quoted(&self.schema));
         let sql = format!("SELECT pg_advisory_xact_lock({LOCK_KEY})");
-        session.rows("lock the making of tables", &sql, &[(&lock, Type::TEXT)])?;
+        session.rows("lock the creation of tables", &sql, &[(&lock, Type::TEXT)])?;
         let shared = self.shared_tables(session, partition)?;
         let mut statements = Vec::new();
         if shared.needed.contains(&self.receipts) {

@@ -99,7 +99,7 @@ pub(crate) fn check_kept(
 
 fn not_taken(table: &TableName) -> StoreError {
     StoreError::permanent(format!(
-        "{table} did not take the receipt as it was written: a trigger keeps or changes it; disable or drop the trigger"
+        "{table} did not store the receipt as written: a trigger suppresses or changes it; disable or drop the trigger"
     ))
 }
 

@@ -85,7 +85,7 @@ impl References {
         let (asked, ours) =
             (self.keys.iter().map(|key| key.referring_oid).collect::<Vec<u32>>(), self.oids());
         let parameters: [SqlParameter<'_>; 2] = [(&asked, Type::OID_ARRAY), (&ours, Type::OID_ARRAY)];
-        let rows = session.rows("look whether rows of others have changed", CHANGED, &parameters)?;
+        let rows = session.rows("check for changed rows in other tables", CHANGED, &parameters)?;
         let Some(row) = rows.first() else { return Ok(()) };
         let changed = TableName::new(row.get(0), row.get(1));
         let message = format!("the DELETE would have changed rows of {changed} and was rolled back");

@@ -30,18 +30,18 @@ pub(crate) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<Stri
     if row.get::<_, i32>(0) < VERSION_MIN {
         let version: String = row.get(1);
         return Err(StoreError::permanent(format!(
-            "the server is PostgreSQL {version}: 14 or later is needed"
+            "the server is PostgreSQL {version}; rollfit needs 14 or later"
         )));
     }
     match wanted {
         Some(name) if row.get(3) => Ok(name.to_owned()),
         Some(name) => Err(StoreError::permanent(format!(
-            "there is no schema {name}, or the role may not see it: CREATE SCHEMA {}",
+            "schema {name} does not exist or the role cannot see it; run CREATE SCHEMA {}",
             super::names::quoted(name)
         ))),
         None => row.get::<_, Option<String>>(2).ok_or_else(|| {
             StoreError::permanent(
-                "none of the schemas of search_path exists, or the role may use none of them: set `schema` beside `url`, or \
+                "no schema of search_path exists, or the role may use none of them; set `schema` beside `url`, or \
                  GRANT USAGE ON SCHEMA ... TO the role",
             )
         }),
@@ -82,7 +82,7 @@ impl SessionBudget {
         let limit = |left: Option<i64>, whose: &str| left.map(|left| format!("{left} left to the {whose}"));
         let limits = [limit(self.role_left, "role"), limit(self.database_left, "database")];
         let terms: Vec<String> = [wanted, spare].into_iter().chain(limits.into_iter().flatten()).collect();
-        format!("{}, the least of {}", self.sessions, terms.join(", "))
+        format!("{}, the lowest of {}", self.sessions, terms.join(", "))
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn session_budget(
     session: &mut Session,
     configured: Option<usize>,
 ) -> Result<SessionBudget, StoreError> {
-    let rows = session.rows("ask how many sessions the server can spare", BUDGET, &[])?;
+    let rows = session.rows("query the server's connection limits", BUDGET, &[])?;
     let row = rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
     let (server_max, others): (i64, i64) = (row.get(0), row.get(1));
     let (role_left, database_left): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
@@ -134,7 +134,7 @@ pub(crate) fn session_budget(
 /// When the server cannot be asked.
 pub(crate) fn is_local(session: &mut Session, leads_here: bool) -> Result<Option<bool>, StoreError> {
     const QUESTION: &str = "SELECT pg_backend_pid(), host(inet_server_addr())";
-    let rows = session.rows("ask where the server is", QUESTION, &[])?;
+    let rows = session.rows("query the server's address", QUESTION, &[])?;
     let Some(row) = rows.first() else { return Ok(None) };
     let address: Option<IpAddr> = row.get::<_, Option<String>>(1).and_then(|text| text.parse().ok());
     let is_seen = leads_here && is_server_process(row.get(0)) || address.is_some_and(is_own_address);

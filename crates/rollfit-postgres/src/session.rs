@@ -135,7 +135,7 @@ impl Session {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
                 ConnectError::Configuration {
-                    message: "the system gives nothing to wait for a server with".to_owned(),
+                    message: "the system does not let the process wait for network input".to_owned(),
                     source: Some(error.into()),
                 }
             })?;

@@ -202,7 +202,7 @@ impl PostgresStore {
                 BoundSpan::from_period(partition.period).sql(TimeType::Zoned).replace("timestamptz ", "");
             let create = format!("CREATE TABLE {} PARTITION OF {} {bounds}", leaf.sql(), parent.sql());
             return Some(
-                problem(format!("{what}, in another schema: create it there"))
+                problem(format!("{what}, in another schema; create it there"))
                     .with_statements(parent, vec![create]),
             );
         }
@@ -212,7 +212,7 @@ impl PostgresStore {
         };
         let verb = if series.parent.is_some() { "correct `parent` with" } else { "add" };
         Some(
-            problem(format!("{what}: {verb} {line} under [series.{}]", series.name))
+            problem(format!("{what}; {verb} {line} under [series.{}]", series.name))
                 .with_statements(parent, Vec::new()),
         )
     }

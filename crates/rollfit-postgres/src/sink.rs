@@ -25,8 +25,7 @@ impl PostgresStore {
     pub(crate) fn note_refused_vacuum(&self) {
         if !self.vacuum_refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the role may not VACUUM the tables that it replaced rows of: without it they grow with each replacement; \
-                 have their owner run rollfit, or leave it to autovacuum"
+                "the role may not VACUUM the tables whose rows it replaced, so they grow with each replacement; run rollfit as their owner, or leave it to autovacuum"
             );
         }
     }
@@ -53,7 +52,7 @@ impl PostgresStore {
             check_length(&format!("[series.{}] features", series.name), &table)?;
             if table == RECEIPTS || table == series.table.for_key(&partition.key) {
                 return Err(StoreError::permanent(format!(
-                    "[series.{}] features: `{table}` is a table of another kind, choose another pattern",
+                    "[series.{}] features: `{table}` is a table of another kind; choose another pattern",
                     series.name
                 )));
             }
@@ -116,7 +115,7 @@ impl Sink for PostgresStore {
         let leaves: Vec<Leaf> = inspection.leaves.into_iter().flatten().map(|seen| seen.leaf).collect();
         if leaves.len() < self.series.len() {
             session.roll_back();
-            return Err(StoreError::permanent(format!("{partition} has not all of its tables")));
+            return Err(StoreError::permanent(format!("{partition}: some of its tables are missing")));
         }
         let receipt = match inspection.found {
             Found::Ours(receipt) => Some(*receipt),

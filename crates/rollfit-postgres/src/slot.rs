@@ -286,7 +286,7 @@ impl PostgresSlot<'_> {
 
     fn end_transaction(&mut self) -> Result<(), StoreError> {
         failpoint::reach("commit-sent");
-        let committed = self.session.execute("commit (if it was lost, the receipt will tell)", "COMMIT");
+        let committed = self.session.execute("commit (if only the answer was lost, the receipt is stored and the next run skips the partition)", "COMMIT");
         self.ended = committed.is_ok();
         if self.ended {
             failpoint::reach("commit-answered");
@@ -341,12 +341,12 @@ fn check_other(session: &mut PooledSession, leaf: &Leaf, other: &Column) -> Resu
     let column = quoted(&other.name);
     let sql =
         format!("SELECT EXISTS (SELECT FROM ONLY {} WHERE {column} IS DISTINCT FROM {usual})", name.sql());
-    let rows = session.rows(&format!("look into {name}"), &sql, &[])?;
+    let rows = session.rows(&format!("read {name}"), &sql, &[])?;
     if !rows.first().is_some_and(|row| row.get(0)) {
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "{name} is left alone: its column {} is not ours and holds values, which replacing the rows would lose; move them \
+        "{name} is skipped: its column {} is not rollfit's and holds values that replacing the rows would lose; move them \
          to a table of their own",
         other.name
     )))

@@ -36,7 +36,7 @@ impl SeriesTable {
         let column = |key: &str, name: &str| {
             table.column(name).ok_or_else(|| {
                 StoreError::permanent(format!(
-                    "{} has no column {name}: correct `{key}` of series `{}`; it has {}",
+                    "{} has no column {name}; correct `{key}` of series `{}` (its columns: {})",
                     table.name,
                     series.name,
                     table.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
@@ -93,9 +93,9 @@ impl SeriesTable {
     fn add(&self, rows: &mut SeriesRows, instant: ServerInstant, value: f64) -> Result<(), StoreError> {
         let wrong =
             |what: &str| StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time));
-        let instant_us = instant.us().ok_or_else(|| wrong("in a row: an instant has an end"))?;
+        let instant_us = instant.us().ok_or_else(|| wrong("in a row; instants must be finite"))?;
         if rows.instants_us.last() == Some(&instant_us) {
-            return Err(wrong("in two rows: a series has one value at a time"));
+            return Err(wrong("in two rows; a series has one value per instant"));
         }
         rows.instants_us.push(instant_us);
         rows.values.push(value);
@@ -117,7 +117,7 @@ fn read_as(column: &Column) -> Option<(String, NumberFormat)> {
 
 fn wrong_type(table: &TableName, column: &Column, wanted: &str) -> StoreError {
     StoreError::permanent(format!(
-        "{table}: the column {} is {}, wanted is {wanted}",
+        "{table}: column {} is {}, expected {wanted}",
         column.name, column.type_name
     ))
 }
@@ -142,7 +142,7 @@ impl PostgresStore {
 
     pub(crate) fn missing(&self, series: &SeriesOfKey<'_>) -> StoreError {
         StoreError::permanent(format!(
-            "there is no table {} that the role can see: import its bars, or correct `table` of series `{}` or `schema`",
+            "table {} does not exist or the role cannot see it; import its bars, or correct `table` of series `{}` or `schema`",
             self.table(&series.table),
             series.name
         ))

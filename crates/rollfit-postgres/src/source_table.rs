@@ -101,7 +101,7 @@ impl SourceTable {
     ) -> Result<Self, StoreError> {
         if table.kind == RelationKind::Other {
             return Err(StoreError::permanent(format!(
-                "{} is not a table, and bars cannot be imported into it: choose another schema",
+                "{} is not a table, so bars cannot be imported into it; choose another schema",
                 table.name
             )));
         }
@@ -146,7 +146,7 @@ impl SourceTable {
         let Some(at) = wanted.columns[column].iter().position(is_lost) else { return Ok(()) };
         let name = self.layout.columns[column];
         Err(StoreError::permanent(format!(
-            "{}: the column {name} is {} and cannot hold {} at {}; ALTER TABLE {} ALTER COLUMN {} TYPE {}",
+            "{}: column {name} is {} and cannot hold {} at {}; ALTER TABLE {} ALTER COLUMN {} TYPE {}",
             self.name,
             number.sql(),
             wanted.columns[column][at],
@@ -239,7 +239,7 @@ impl SourceTable {
             return Ok(true);
         }
         Err(StoreError::permanent(format!(
-            "{} let {deleted} of {} rows be deleted: a trigger or rule keeps the others; disable or drop it",
+            "{}: {deleted} of {} rows were deleted, a trigger or rule keeps the others; disable or drop it",
             self.name,
             instants.len()
         )))

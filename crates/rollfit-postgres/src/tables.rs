@@ -162,7 +162,7 @@ pub(crate) fn check_taken(table: &TableName, taken: u64, rows: u64) -> Result<()
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "{table} took {taken} of {rows} rows: a trigger or rule keeps the others away"
+        "{table} stored {taken} of {rows} rows: a trigger or rule suppresses the others; disable or drop it"
     )))
 }
 

@@ -59,7 +59,7 @@ impl PostgresStore {
                    pg_is_in_recovery(), s.version, s.cipher
             FROM (SELECT) t LEFT JOIN pg_catalog.pg_stat_ssl s ON s.pid = pg_backend_pid() AND s.ssl";
         let mut session = self.pool.session()?;
-        let rows = session.rows("look at the server", QUESTION, &[])?;
+        let rows = session.rows("query the server", QUESTION, &[])?;
         let row = rows.first().ok_or_else(no_answer)?;
         let (round_trip, has_pooler) = self.round_trip(&mut session)?;
         let tls = row.get::<_, Option<String>>(4).zip(row.get(5));
@@ -96,7 +96,7 @@ impl Backend {
         const QUESTION: &str = "
             SELECT pid, extract(epoch FROM clock_timestamp() - backend_start)::float8
             FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()";
-        let rows = session.rows("look at the server's process", QUESTION, &[])?;
+        let rows = session.rows("query the server process", QUESTION, &[])?;
         let row = rows.first().ok_or_else(no_answer)?;
         let age_s = row.get::<_, f64>(1).max(0.0);
         Ok(Self { pid: row.get(0), age: Duration::try_from_secs_f64(age_s).unwrap_or_default() })
@@ -110,7 +110,7 @@ fn upload_rate(session: &mut Session, round_trip: Duration) -> Result<f64, Store
         let payload = vec![0_u8; bytes];
         let began = Instant::now();
         session.rows(
-            "measure the way to the server",
+            "measure the bandwidth to the server",
             "SELECT octet_length($1)",
             &[(&payload, Type::BYTEA)],
         )?;

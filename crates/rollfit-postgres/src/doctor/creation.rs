@@ -119,14 +119,14 @@ impl PostgresStore {
     }
 }
 
-const INSTEAD: &str = "have somebody who may execute what `rollfit schema` prints";
+const INSTEAD: &str = "have a role that may execute what `rollfit schema` prints";
 
 impl MissingRights {
     fn report(self, role: &str, schema: &str, findings: &mut Findings) {
         for creator in self.creators {
             findings.problem(
                 format!(
-                    "the role {creator} may not create tables in the schema {schema}: let it, or {INSTEAD}"
+                    "the role {creator} may not create tables in the schema {schema}; grant it, or {INSTEAD}"
                 ),
                 vec![format!("GRANT CREATE ON SCHEMA {} TO {}", quoted(schema), quoted(&creator))],
             );
@@ -134,7 +134,7 @@ impl MissingRights {
         for owner in self.memberships {
             findings.problem(
                 format!(
-                    "the role {role} is no member of {owner}, whose new tables or their parents are: make it one, or {INSTEAD}"
+                    "the role {role} is not a member of {owner}, which owns the new tables or their parents; grant it, or {INSTEAD}"
                 ),
                 vec![format!("GRANT {} TO {}", quoted(&owner), quoted(role))],
             );

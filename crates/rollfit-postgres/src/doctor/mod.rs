@@ -91,7 +91,7 @@ impl PostgresStore {
         let connection = self.examine_connection()?;
         if connection.is_standby && examination.is_sink {
             findings.problem(
-                "the server is a standby, which takes no writes: give the primary's address",
+                "the server is a standby and accepts no writes; use the primary's address",
                 Vec::new(),
             );
         }

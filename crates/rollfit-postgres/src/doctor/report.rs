@@ -69,7 +69,7 @@ fn connection_facts(connection: &ServerConnection) -> Vec<Finding> {
             "upload",
             vec![
                 BytesPerS(connection.upload_bytes_per_second),
-                " over one connection, stored nowhere".into(),
+                " over one connection, not stored".into(),
             ],
         ),
     ]

@@ -77,7 +77,7 @@ impl PostgresStore {
             SELECT current_user::text, has_schema_privilege(oid, 'USAGE'), has_schema_privilege(oid, 'CREATE')
             FROM pg_catalog.pg_namespace WHERE nspname = $1";
         let rows = session.rows("look up the role's rights", QUESTION, &[(&self.schema, Type::TEXT)])?;
-        let gone = || StoreError::permanent(format!("the schema {} is gone", self.schema));
+        let gone = || StoreError::permanent(format!("the schema {} no longer exists", self.schema));
         let row = rows.first().ok_or_else(gone)?;
         Ok((row.get(0), row.get(1), row.get(2)))
     }

@@ -80,7 +80,7 @@ impl PostgresStore {
         together.lacking.report(&rights.role, findings);
         if let Some(first) = together.without_index.first() {
             findings.note(format!(
-                "no index begins with the time column of {} source tables, such as {first}: each partition reads all of them",
+                "no index starts with the time column of {} source tables, such as {first}; each partition reads the whole table",
                 together.without_index.len()
             ));
         }
@@ -201,14 +201,14 @@ impl Counted {
             self.months.iter().filter(|month| month.rows == 0).map(|month| month.month.to_string()).collect();
         if !empty.is_empty() {
             findings.problems.push(Problem::new(format!(
-                "{key}: {name} has no rows in {}: import them, or leave them out of [partitions]",
+                "{key}: {name} has no rows in {}; import them, or leave them out of [partitions]",
                 empty.join(", ")
             )));
         }
         if self.infinite > 0 {
             findings.problem(
                 format!(
-                    "{name}: {} is infinite in {} rows: an instant has an end",
+                    "{name}: {} is infinite in {} rows; instants must be finite",
                     table.time, self.infinite
                 ),
                 Vec::new(),

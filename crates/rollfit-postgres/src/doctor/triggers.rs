@@ -30,8 +30,7 @@ impl PostgresStore {
         }
         for (name, tables) in by_name {
             findings.note(format!(
-                "{name} on {}: a run reads back what it wrote there before it commits, and fails where rows were kept or \
-                 changed",
+                "{name} on {}: a run reads back what it wrote there before it commits, and fails if rows were kept or changed",
                 names_text(&tables)
             ));
         }

@@ -26,7 +26,7 @@ impl PostgresSlot<'_> {
         let names: Vec<TableName> = self.targets.iter().map(|target| target.leaf.name.clone()).collect();
         let has_rows = |name: &TableName| format!("EXISTS (SELECT FROM ONLY {})", name.sql());
         let sql = format!("SELECT {}", names.iter().map(has_rows).collect::<Vec<_>>().join(", "));
-        let rows = self.session.rows("look whether the deleted rows are gone", &sql, &[])?;
+        let rows = self.session.rows("check that the deleted rows are gone", &sql, &[])?;
         let has_rows = |at: &usize| rows.first().is_none_or(|row| row.get(*at));
         let Some(name) = (0..names.len()).find(has_rows).map(|at| &names[at]) else { return Ok(()) };
         let triggers = Trigger::on(&mut self.session, &names)?;
