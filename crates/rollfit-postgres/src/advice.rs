@@ -1,11 +1,11 @@
-//! [`advice`]: what to do on a PostgreSQL server about what limits a run.
+//! [`advice`]: remedies on a PostgreSQL server for what limits a run.
 
 use rollfit_job::store::{Advice, AppliesWhen, Bottleneck};
 
 const ROLE: &str = "for the role that rollfit connects as";
 const SERVER: &str = "on the server";
 
-/// What this store advises about a bottleneck. No server is asked.
+/// Returns the remedies for a bottleneck. Queries no server.
 pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
     match bottleneck {
         Bottleneck::SlowCommits => vec![asynchronous_commit(), log_disk()],

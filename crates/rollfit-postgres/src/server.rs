@@ -1,5 +1,4 @@
-//! The server as a whole: whether it is one that this store works with, where its tables are, and how many sessions it can
-//! spare.
+//! The server as a whole: whether it is supported, where the tables are, and how many sessions it can spare.
 
 use std::net::IpAddr;
 
@@ -8,18 +7,18 @@ use tokio_postgres::types::Type;
 
 use crate::session::Session;
 
-/// The first version that tells how far a COPY is, which a runner needs to see that another one is stuck.
+/// The first version that reports the progress of a COPY, which a runner needs to detect that another one is stuck.
 const VERSION_MIN: i32 = 140_000;
-/// Sessions left to others beyond those that are there already.
+/// Sessions reserved for others beyond their current ones.
 const HEADROOM: i64 = 2;
-/// How many sessions there are at most, unless the configuration says otherwise. Not a matter of cores: far from a server, a
-/// worker mostly waits for it.
+/// The default maximum number of sessions. It does not depend on cores: far from a server, a worker mostly waits for
+/// it.
 const DEFAULT_MAX: i64 = 32;
 
-/// The schema of the tables: `wanted`, or the one that the server looks into first.
+/// Returns the schema of the tables: `wanted`, or the first one that exists in search_path.
 ///
 /// # Errors
-/// When there is none, or the server is too old.
+/// When it does not exist, or the server is too old.
 pub(crate) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<String, StoreError> {
     const QUESTION: &str = "
         SELECT current_setting('server_version_num')::int, current_setting('server_version'),
@@ -48,27 +47,27 @@ pub(crate) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<Stri
     }
 }
 
-/// How many sessions there may be, and why.
+/// The limits on the number of sessions.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SessionBudget {
-    /// The sessions that this process opens at most.
+    /// The maximum number of sessions that this process opens.
     pub sessions: usize,
     /// `max_connections` without those reserved for superusers and reserved roles.
     pub server_max: i64,
-    /// Sessions of others now.
+    /// Current sessions of others.
     pub others: i64,
-    /// The limit of the role, without its sessions now; none where it has none.
+    /// The limit of the role minus its current sessions; none without a limit.
     pub role_left: Option<i64>,
-    /// The limit of the database, without its sessions now; none where it has none.
+    /// The limit of the database minus its current sessions; none without a limit.
     pub database_left: Option<i64>,
-    /// How many there are at most, where the configuration does not say.
+    /// The default maximum.
     pub default_max: i64,
-    /// What the configuration says instead, if it does.
+    /// The configured maximum, if any.
     pub configured_max: Option<usize>,
 }
 
 impl SessionBudget {
-    /// How many sessions there may be, with the arithmetic, for people.
+    /// Formats the maximum number of sessions and how it was computed.
     pub fn arithmetic(&self) -> String {
         let wanted = match self.configured_max {
             Some(sessions) => format!("{sessions} configured"),
@@ -86,7 +85,7 @@ impl SessionBudget {
     }
 }
 
-/// The kind of a session of another role may be hidden: such a one counts where it has a database, as clients do.
+/// The kind of another role's session may be hidden. It then counts as a client if it has a database.
 const BUDGET: &str = "
     SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
                - coalesce(current_setting('reserved_connections', true), '0')::bigint,
@@ -101,10 +100,10 @@ const BUDGET: &str = "
                     AND usesysid IS NOT NULL AND pid <> pg_backend_pid())
             FROM pg_catalog.pg_database d WHERE datname = current_database())";
 
-/// How many sessions the server can spare: never more than `configured`, at least one.
+/// Returns how many sessions the server can spare: never more than `configured`, at least one.
 ///
 /// # Errors
-/// When the server cannot be asked.
+/// When the query fails.
 pub(crate) fn session_budget(
     session: &mut Session,
     configured: Option<usize>,
@@ -127,11 +126,11 @@ pub(crate) fn session_budget(
     })
 }
 
-/// Whether the server works on this machine; none where that cannot be known. `leads_here` where the way to it is a socket or
-/// the loopback address, which still may lead through a tunnel, or into a container.
+/// Returns whether the server runs on this machine; none if unknown. `leads_here` means that the connection uses a
+/// socket or the loopback address, which may still lead through a tunnel or into a container.
 ///
 /// # Errors
-/// When the server cannot be asked.
+/// When the query fails.
 pub(crate) fn is_local(session: &mut Session, leads_here: bool) -> Result<Option<bool>, StoreError> {
     const QUESTION: &str = "SELECT pg_backend_pid(), host(inet_server_addr())";
     let rows = session.rows("query the server's address", QUESTION, &[])?;
@@ -142,12 +141,12 @@ pub(crate) fn is_local(session: &mut Session, leads_here: bool) -> Result<Option
     Ok(if is_seen { Some(true) } else { is_elsewhere.then_some(false) })
 }
 
-/// Whether a process of this machine is a server's.
+/// Returns whether a process of this machine is a server's.
 fn is_server_process(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("postgres"))
 }
 
-/// Whether a network address, loopback aside, is this machine's.
+/// Returns whether a network address other than loopback belongs to this machine.
 fn is_own_address(address: IpAddr) -> bool {
     !address.is_loopback() && std::net::UdpSocket::bind((address, 0)).is_ok()
 }

@@ -1,4 +1,4 @@
-//! The sink: what there is of each partition, told by its tables and receipts.
+//! The sink: the state of each partition, from its tables and receipts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::session::Session;
 use crate::{receipts, tables};
 
 impl PostgresStore {
-    /// Tells once that somebody else has to VACUUM.
+    /// Warns once that the role may not VACUUM.
     pub(crate) fn note_refused_vacuum(&self) {
         if !self.vacuum_refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -30,7 +30,7 @@ impl PostgresStore {
         }
     }
 
-    /// The partitions of whose tables or receipts there are any.
+    /// Returns the partitions that have tables or receipts.
     fn stored_partitions(&self, session: &mut Session) -> Result<BTreeSet<Partition>, StoreError> {
         let names = tables::names_with_rows(session, &self.schema)?;
         let known = tables::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
@@ -78,7 +78,7 @@ impl Sink for PostgresStore {
 
     fn obstacle(&self, partition: &Partition) -> Result<Option<String>, StoreError> {
         self.in_snapshot(|session| {
-            // Few tables have such keys; without them the rows do not matter.
+            // Few tables have such keys; without them the rows need not be read.
             let names: Vec<String> =
                 self.series.iter().map(|series| series.features_table(partition)).collect();
             let tables = tables::describe(session, &self.schema, &names)?;
@@ -149,15 +149,15 @@ impl Sink for PostgresStore {
     }
 
     fn monitor(&self) -> Option<Box<dyn StoreMonitor>> {
-        // A worker would have to wait for the only session.
+        // With only one session, a worker would have to wait.
         if self.budget.sessions == 1 {
             return None;
         }
         Some(Box::new(PostgresMonitor::new(Arc::clone(&self.pool), Arc::clone(&self.seen_holders))))
     }
 
-    /// What COPY sends: into the tables that were found, or those that a run would make. Where nobody has looked yet, into
-    /// columns of the configured type.
+    /// Returns the bytes that COPY sends, for the tables that exist or that a run would create. Before the first
+    /// inspection it assumes columns of the configured type.
     fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64 {
         let configured = || self.series.iter().map(|series| self.new_leaf(series).row_bytes()).sum();
         rows.saturating_mul(self.catalog.row_bytes(partition).unwrap_or_else(configured))

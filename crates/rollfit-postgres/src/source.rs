@@ -1,4 +1,4 @@
-//! The source: series read from tables, both of a partition in one snapshot.
+//! The source: reads all series of a partition from tables in one snapshot.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -52,20 +52,20 @@ impl SeriesTable {
         Ok(Self { name: table.name.clone(), time: quoted(series.time), time_type, value, format })
     }
 
-    /// The rows of a span; infinite instants come along, to be told.
+    /// Returns a query for the rows of a span. It includes infinite instants, so that they are reported.
     fn span_sql(&self, span_us: &Range<i64>) -> String {
         let (time, name) = (&self.time, self.name.sql());
         format!("SELECT {time}, {} FROM {name} WHERE {} ORDER BY 1", self.value, self.span_condition(span_us))
     }
 
-    /// What holds for the rows of a span, and for infinite instants.
+    /// Returns the condition for the rows of a span and for infinite instants.
     pub(crate) fn span_condition(&self, span_us: &Range<i64>) -> String {
         let (time, literal) = (&self.time, |us| self.time_type.literal(us));
         let (start, end) = (literal(span_us.start), literal(span_us.end));
         format!("{time} >= {start} AND {time} < {end} OR {time} IN ('infinity', '-infinity')")
     }
 
-    /// The last rows before an instant.
+    /// Returns a query for the last rows before an instant.
     fn before_sql(&self, instant_us: i64, count: usize) -> String {
         let time = &self.time;
         format!(
@@ -103,7 +103,7 @@ impl SeriesTable {
     }
 }
 
-/// How to ask for the numbers of a column.
+/// Returns the expression that selects the numbers of a column.
 fn read_as(column: &Column) -> Option<(String, NumberFormat)> {
     let name = quoted(&column.name);
     match Type::from_oid(column.type_oid)? {
@@ -148,7 +148,7 @@ impl PostgresStore {
         ))
     }
 
-    /// Asks one thing about a series.
+    /// Runs one query about a series.
     fn ask<T>(
         &self,
         series: &SeriesOfKey<'_>,

@@ -11,7 +11,8 @@ use crate::names::TableName;
 use crate::trigger::Trigger;
 
 impl PostgresStore {
-    /// Names the triggers and rules on features tables and receipts. They are in nobody's way as long as they change nothing.
+    /// Notes the triggers and rules on features tables and receipts. They prevent nothing as long as they change
+    /// nothing.
     pub(super) fn report_triggers(
         &self,
         examination: &Examination<'_>,
