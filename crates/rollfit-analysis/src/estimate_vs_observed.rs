@@ -1,9 +1,54 @@
 //! [`estimate_vs_observed`]: what an earlier run of the same job let expect of this one, and what came of it.
 
-use super::analysis::{ChangeSince, Estimate, EstimateVsObserved};
+use super::estimate::Estimate;
 use super::run_facts::{RunFacts, workers_set};
 use super::scenario::{Scenario, widened};
 use rollfit_job::record::Record;
+use serde::{Deserialize, Serialize};
+
+/// What an earlier run let expect of this one, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EstimateVsObserved {
+    /// The run whose record the estimate is made from.
+    pub by_run: String,
+    /// What was changed since.
+    pub changes: Vec<ChangeSince>,
+    /// The rows a second that were estimated.
+    pub rows_per_s: Estimate,
+    /// The rows a second observed.
+    pub observed_rows_per_s: f64,
+    /// Observed to expected, less 1.
+    pub error: f64,
+}
+
+/// Something that is different from an earlier run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ChangeSince {
+    /// A setting; none for a value that is not set.
+    Setting {
+        /// Section and key.
+        name: String,
+        /// Before.
+        before: Option<String>,
+        /// Now.
+        after: Option<String>,
+    },
+    /// The cores that the process may use.
+    CoresAllowed {
+        /// Before.
+        before: f64,
+        /// Now.
+        after: f64,
+    },
+    /// The sessions that the process may have.
+    Sessions {
+        /// Before.
+        before: u64,
+        /// Now.
+        after: u64,
+    },
+}
 
 /// The estimate from an earlier run's record for a run like this one; none where either wrote nothing.
 pub(super) fn estimate_vs_observed(now: &RunFacts<'_>, earlier: &Record) -> Option<EstimateVsObserved> {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::analysis::Estimate;
+use super::estimate::Estimate;
 use rollfit_job::watch::{Moment, Totals};
 
 /// How many moments are kept; of more, every second is forgotten.

@@ -1,10 +1,24 @@
 //! [`eta_vs_observed`]: the ETA after a quarter of the run, and how long the rest took.
 
+use super::estimate::Estimate;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-use super::analysis::EtaVsObserved;
 use super::eta::EtaEstimator;
 use rollfit_job::record::Record;
+
+/// What was estimated of the rest of a run, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EtaVsObserved {
+    /// When, in seconds since the run began.
+    pub at_s: f64,
+    /// How long the rest would take, in seconds.
+    pub eta_s: Estimate,
+    /// How long it took.
+    pub left_s: f64,
+    /// Expected to taken, less 1.
+    pub error: f64,
+}
 
 /// The ETA that the run itself showed, from the same samples; none of a run that did not finish, or was too short for one.
 pub(super) fn eta_vs_observed(record: &Record) -> Option<EtaVsObserved> {

@@ -3,8 +3,8 @@
 use rollfit_job::activity::Activity;
 use serde::{Deserialize, Serialize};
 
-use super::analysis::Estimate;
 use super::causes::{GAIN_LEAST, Ranked};
+use super::estimate::Estimate;
 use super::limit::Limit;
 use super::ranked_cause::LimitingCause;
 use super::resources::activities;

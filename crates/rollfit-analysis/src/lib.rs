@@ -10,6 +10,7 @@ mod analysis;
 mod causes;
 mod concurrency_level;
 mod demand;
+mod estimate;
 mod estimate_vs_observed;
 mod eta;
 mod eta_vs_observed;
@@ -21,6 +22,7 @@ mod plan_estimate;
 mod ranked_cause;
 mod resources;
 mod run_facts;
+mod run_summary;
 mod scaling;
 mod scenario;
 mod schedule;
@@ -29,16 +31,34 @@ mod timeline;
 mod variant;
 mod work;
 
-pub use self::analysis::{
-    ActivityShare, Analysis, ChangeSince, Estimate, EstimateVsObserved, EtaVsObserved, FORMAT, LaneSlice,
-    RunEnding, RunSummary, TimelinePoint,
-};
+pub use self::resources::ActivityShare;
+
+pub use self::analysis::Analysis;
+
+pub use self::estimate_vs_observed::ChangeSince;
+
+pub use self::estimate::Estimate;
+
+pub use self::estimate_vs_observed::EstimateVsObserved;
+
+pub use self::eta_vs_observed::EtaVsObserved;
+
+pub use self::analysis::FORMAT;
+
+pub use self::timeline::LaneSlice;
+
+pub use self::run_summary::RunEnding;
+
+pub use self::run_summary::RunSummary;
+
 pub use self::eta::EtaEstimator;
 pub use self::headline::Headline;
 pub use self::limit::{Capacity, Limit, WorkersLimit};
+pub use self::observed::WaitShare;
 pub use self::plan_estimate::PlanEstimate;
 pub use self::ranked_cause::{
     Change, CombinedGain, LimitingCause, Observation, RankedCause, Remedy, StoreRole, WaitedFor, Watch,
 };
-pub use self::resources::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse, WaitShare};
+pub use self::resources::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse};
 pub use self::scaling::{Basis, Scaling, Worth, WorthReason};
+pub use self::timeline::TimelinePoint;

@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::network::WORKERS_MAX;
-use super::scaling::WORTH;
 use super::scenario::{Ceilings, Scenario};
 use super::work::{Station, Work};
+
+/// A step that brings less than this is not worth it.
+pub(super) const WORTH: f64 = 0.05;
 
 /// What limits a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

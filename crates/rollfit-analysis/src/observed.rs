@@ -2,6 +2,7 @@
 //!
 //! Invariants: what no sample holds is `None`.
 
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::demand::written;
@@ -11,6 +12,17 @@ use rollfit_job::record::{Record, Sample};
 use rollfit_job::store::WaitKind;
 use rollfit_job::watch::MachineLimits;
 use rollfit_job::workers::{ALLOCATOR, memory_reserve_bytes};
+
+/// Sessions that waited within the store, on average.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WaitShare {
+    /// For what kind of thing.
+    pub wait: WaitKind,
+    /// What the store calls it.
+    pub event: String,
+    /// How many.
+    pub sessions: f64,
+}
 
 /// How busy machine and store were. Means are those of the whole run.
 #[derive(Debug, Default)]

@@ -6,9 +6,9 @@ use rollfit_job::partition::Partition;
 use rollfit_job::store::{AppliesWhen, Bottleneck};
 use serde::{Deserialize, Serialize};
 
-use super::analysis::Estimate;
+use super::estimate::Estimate;
 use super::limit::Limit;
-use super::resources::WaitShare;
+use super::observed::WaitShare;
 
 /// What can limit a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -3,11 +3,23 @@
 
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::record::Record;
-use rollfit_job::store::WaitKind;
 use serde::{Deserialize, Serialize};
 
-use super::analysis::ActivityShare;
+use super::observed::WaitShare;
 use super::run_facts::RunFacts;
+
+/// What an activity took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActivityShare {
+    /// Which.
+    pub activity: Activity,
+    /// Seconds of all workers.
+    pub wall_s: f64,
+    /// Of which processor time of this process.
+    pub cpu_s: f64,
+    /// The share of all workers' time, 0 to 1.
+    pub share: f64,
+}
 
 /// How much of each resource was used. Shares are 0 to 1; what is not known is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,17 +115,6 @@ pub struct StoreUse {
     pub waits: Vec<WaitShare>,
     /// Attempts and partitions that failed.
     pub errors: u64,
-}
-
-/// Sessions that waited within the store, on average.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WaitShare {
-    /// For what kind of thing.
-    pub wait: WaitKind,
-    /// What the store calls it.
-    pub event: String,
-    /// How many.
-    pub sessions: f64,
 }
 
 /// How much of each resource was used.

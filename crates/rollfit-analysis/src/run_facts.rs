@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::concurrency_level::ConcurrencyLevel;
 use super::demand::{Demand, written};
 use super::observed::Observed;
-use super::resources::WaitShare;
+use super::observed::WaitShare;
 use super::scenario::{Ceilings, Scenario};
 use super::step_series::StepSeries;
 use super::variant::plausible;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::analysis::Estimate;
 use super::concurrency_level::ConcurrencyLevel;
-use super::limit::{Capacity, WorkersLimit};
+use super::estimate::Estimate;
+use super::limit::{Capacity, WORTH, WorkersLimit};
 use super::run_facts::RunFacts;
 use super::scenario::{Scenario, widened};
 
@@ -70,9 +70,6 @@ pub enum WorthReason {
 
 /// The numbers of workers in every table.
 const NUMBERS: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
-/// A step that brings less than this is not worth it.
-pub(super) const WORTH: f64 = 0.05;
-
 /// The table of N workers.
 pub(super) fn table(facts: &RunFacts<'_>) -> Vec<Scaling> {
     let measured = facts.levels.iter().filter(|level| is_measured(facts, level));

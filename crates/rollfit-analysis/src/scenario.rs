@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::analysis::Estimate;
+use super::estimate::Estimate;
 use super::network::WORKERS_MAX;
 use super::schedule::{largest_first, takes_s};
 use super::variant::Variant;

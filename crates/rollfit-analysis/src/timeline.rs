@@ -1,8 +1,47 @@
 //! The run over time: points for curves, lanes of the workers, the slowest partitions.
 
-use super::analysis::{LaneSlice, TimelinePoint};
 use super::concurrency_level::{begun_s, ended_s};
+use rollfit_job::activity::Times;
+use rollfit_job::partition::Partition;
+use rollfit_job::record::PartitionOutcome;
 use rollfit_job::record::{PartitionEnd, Record, Sample};
+use serde::{Deserialize, Serialize};
+
+/// The run at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimelinePoint {
+    /// Seconds since the run began.
+    pub at_s: f64,
+    /// Rows a second since the point before.
+    pub rows_per_s: f64,
+    /// Bytes a second since the point before.
+    pub bytes_per_s: f64,
+    /// The workers there were.
+    pub workers: f64,
+    /// Cores kept busy by this process; none where unavailable.
+    pub own_cores: Option<f64>,
+    /// Cores kept busy by others; none where unavailable.
+    pub others_cores: Option<f64>,
+}
+
+/// A partition as a worker did it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaneSlice {
+    /// The worker.
+    pub worker: usize,
+    /// The partition.
+    pub partition: Partition,
+    /// When it was begun.
+    pub begun_s: f64,
+    /// How long it took.
+    pub took_s: f64,
+    /// How it ended.
+    pub outcome: PartitionOutcome,
+    /// Its rows.
+    pub rows: u64,
+    /// How long each activity took, in microseconds.
+    pub wall_us: Times,
+}
 
 /// About how many points there are.
 const POINTS: usize = 300;

@@ -4,16 +4,15 @@
 use std::collections::HashSet;
 
 use rollfit_job::error_chain;
+use rollfit_job::keys::FoundKeys;
 use rollfit_job::partition::Partition;
-use rollfit_job::store::{
-    Diagnosis, Examination, Finding, Problem, Quantity, Sink, Source, StoreError, Words,
-};
+use rollfit_job::store::{Diagnosis, Examination, Finding, Problem, Quantity, Sink, StoreError, Words};
 
 use crate::ParquetStore;
-use crate::file_spans::FileSpans;
-use crate::read_back::footer_integrity;
-use crate::sources_lock::SourcesView;
-use crate::staged::check_list;
+use crate::features::read_back::footer_integrity;
+use crate::sources::file_spans::FileSpans;
+use crate::sources::sources_lock::SourcesView;
+use crate::sources::staged::check_list;
 use rollfit_files::parquet_file::Integrity;
 
 /// Files that rollfit wrote and that have no checksums, and files that are not as they were written.
@@ -51,7 +50,7 @@ pub(crate) fn diagnose(store: &ParquetStore, examination: &Examination<'_>) -> R
     }
     let report = DirectoryReport {
         place: Sink::place(store),
-        keys: store.keys(&store.series)?,
+        keys: FoundKeys::list(store, &store.series)?.keys,
         partitions: partitions.len(),
         free_bytes: store.free_bytes(),
         unverified,

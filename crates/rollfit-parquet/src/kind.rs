@@ -12,8 +12,8 @@ use rollfit_job::store::{
 };
 
 use crate::advice::advice;
-use crate::bars::ParquetImport;
 use crate::file_system::OsFileSystem;
+use crate::import::parquet_import::ParquetImport;
 use crate::{NAME, ParquetStore, diagnose};
 use rollfit_files::path::full;
 
@@ -32,6 +32,10 @@ impl StoreKind for Parquet {
 
     fn url_form(&self) -> &'static str {
         "parquet:DIR, such as parquet:./fx"
+    }
+
+    fn has_tables(&self) -> bool {
+        false
     }
 
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
@@ -143,7 +147,8 @@ impl Store for ParquetStore {
         diagnose::diagnose(self, examination)
     }
 
-    fn ddl(&self, _partitions: &[Partition]) -> Result<Option<Vec<String>>, StoreError> {
-        Ok(None)
+    /// None: a run makes the directories and files that it needs.
+    fn ddl(&self, _partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 }

@@ -6,38 +6,27 @@
 //! ```
 
 mod advice;
-mod bars;
 mod diagnose;
 mod encode;
 mod fault;
-mod file_spans;
+mod features;
 mod file_system;
-mod group_span;
+mod import;
 mod kind;
-mod listing;
 mod lock;
-mod open_table;
-mod rate_index;
-mod read_back;
-mod sink;
-mod source;
-mod sources_lock;
-mod spans;
-mod staged;
-mod table_file;
-mod table_index;
+mod sources;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use bars::ParquetImport;
-pub use file_system::{FileSystem, OsFileSystem, OutputFile};
 use rollfit_job::config::{Compression, JobConfig, Series};
 use rollfit_job::store::{Fault, StoreError};
 
-pub use kind::Parquet;
-use rollfit_job::key_finder::KeyFinder;
-use table_index::TableIndex;
+use crate::sources::table_index::TableIndex;
+
+pub use self::file_system::{FileSystem, OsFileSystem, OutputFile};
+pub use self::import::parquet_import::ParquetImport;
+pub use self::kind::Parquet;
 
 /// The name of this kind of store in records and documents.
 const NAME: &str = "parquet";
@@ -52,7 +41,6 @@ pub struct ParquetStore {
     compression: Compression,
     files: Box<dyn FileSystem>,
     index: Arc<TableIndex>,
-    key_finder: KeyFinder,
 }
 
 impl ParquetStore {
@@ -93,7 +81,6 @@ impl ParquetStore {
             compression: config.sink.compression,
             files,
             index: Arc::default(),
-            key_finder: KeyFinder::new(config),
         })
     }
 }

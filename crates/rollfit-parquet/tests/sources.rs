@@ -20,6 +20,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use rollfit_job::config::JobConfig;
 use rollfit_job::error_chain;
+use rollfit_job::keys::FoundKeys;
 use rollfit_job::store::{SeriesRows, Sink, Snapshot, Source, StoreError};
 use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
@@ -229,9 +230,15 @@ fn keys_are_those_that_have_a_table_of_every_series() {
         fs::create_dir_all(dir.path().join("sources").join(table)).unwrap();
     }
     let config = config();
-    assert_eq!(ParquetStore::open(dir.path(), &config).unwrap().keys(&config.series).unwrap(), ["a", "b"]);
+    assert_eq!(
+        FoundKeys::list(&ParquetStore::open(dir.path(), &config).unwrap(), &config.series).unwrap().keys,
+        ["a", "b"]
+    );
     let empty = TempDir::new().unwrap();
-    assert_eq!(ParquetStore::open(empty.path(), &config).unwrap().keys(&config.series).unwrap(), [""; 0]);
+    assert_eq!(
+        FoundKeys::list(&ParquetStore::open(empty.path(), &config).unwrap(), &config.series).unwrap().keys,
+        [""; 0]
+    );
 }
 
 // ---------------------------------------------------------------------------------------------- types

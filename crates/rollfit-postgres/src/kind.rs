@@ -12,7 +12,7 @@ use rollfit_job::store::{
 
 use crate::PostgresStore;
 use crate::advice::advice;
-use crate::bars::PostgresImport;
+use crate::import::postgres_import::PostgresImport;
 use rollfit_job::patience::patiently;
 
 /// The name in records and documents.
@@ -33,6 +33,10 @@ impl StoreKind for Postgres {
 
     fn url_form(&self) -> &'static str {
         "postgres://user@host/db"
+    }
+
+    fn has_tables(&self) -> bool {
+        true
     }
 
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
@@ -86,7 +90,7 @@ impl Store for PostgresStore {
         patiently(|| self.diagnosis(examination))
     }
 
-    fn ddl(&self, partitions: &[Partition]) -> Result<Option<Vec<String>>, StoreError> {
-        self.missing_ddl(partitions).map(Some)
+    fn ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
+        self.missing_ddl(partitions)
     }
 }

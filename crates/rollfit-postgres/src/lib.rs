@@ -5,53 +5,18 @@
 //! time.
 
 mod advice;
-mod applied_policies;
-mod bars;
-mod bases;
-mod bound;
-mod catalog;
-mod connect;
-mod creation;
-mod decode;
-mod defect;
+mod connection;
+mod copy;
+mod ddl;
 mod doctor;
-mod encode;
 mod failpoint;
-mod fault;
-mod foreign_key;
-mod holders;
-mod inspect;
-mod instant;
+mod features;
+mod import;
 mod kind;
-mod leaf;
-mod monitor;
 mod names;
-mod narrow_columns;
-mod number_column;
-mod numeric;
-mod parent;
-mod partition_sql;
-mod placement;
-mod pool;
-mod problem;
-mod prospect;
-mod provide;
-mod read_back;
-mod receipts;
-mod references;
-mod rights;
-mod row_security;
-mod schema;
-mod server;
-mod session;
-mod siblings;
-mod sink;
-mod slot;
+mod partitioning;
 mod source;
-mod source_table;
-mod staging;
 mod tables;
-mod trigger;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,20 +24,22 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
+use rollfit_job::patience::patiently;
 use rollfit_job::store::{Purpose, StoreError};
 
-use catalog::Catalog;
-use holders::{SeenHolders, StalledSessions};
-pub use kind::Postgres;
-use names::TableName;
-use number_column::NumberColumn;
-use pool::{Pool, PooledSession};
-use rollfit_job::key_finder::KeyFinder;
-use rollfit_job::patience::patiently;
-use row_security::Accepting;
-pub use server::SessionBudget;
-use session::{Mode, Session, TransactionSettings};
-use tables::Table;
+use crate::connection::holders::{SeenHolders, StalledSessions};
+use crate::connection::pool::{Pool, PooledSession};
+use crate::connection::server;
+use crate::connection::session::{Mode, Session, TransactionSettings};
+use crate::copy::number_column::NumberColumn;
+use crate::names::TableName;
+use crate::partitioning::catalog::Catalog;
+use crate::tables::receipts::RECEIPTS;
+use crate::tables::row_security::Accepting;
+use crate::tables::table::Table;
+
+pub use self::connection::server::SessionBudget;
+pub use self::kind::Postgres;
 
 /// How long to wait for a lock that is held briefly. Just longer than the second after which the server cancels an
 /// automatic VACUUM that others wait for.
@@ -88,7 +55,6 @@ pub struct PostgresStore {
     schema: String,
     receipts: TableName,
     series: Vec<Series>,
-    key_finder: KeyFinder,
     numbers: NumberColumn,
     settings: TransactionSettings,
     stalled_sessions: StalledSessions,
@@ -136,14 +102,13 @@ impl PostgresStore {
         drop(session);
         Ok(Self {
             opened_at,
-            receipts: TableName::new(&schema, receipts::RECEIPTS),
+            receipts: TableName::new(&schema, RECEIPTS),
             schema,
             pool,
             purpose,
             budget,
             is_local,
             series: config.series.clone(),
-            key_finder: KeyFinder::new(config),
             numbers: config.sink.numbers.into(),
             settings,
             stalled_sessions: StalledSessions::new(config.run.idle_timeout),

@@ -1,24 +1,24 @@
 //! The source: reads all series of a partition from tables in one snapshot.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
-use crate::decode::{NumberFormat, RowDecoder};
-use crate::instant::{ServerInstant, TimeType};
+use crate::connection::pool::PooledSession;
+use crate::connection::session::Session;
+use crate::copy::decode::{NumberFormat, RowDecoder};
+use crate::copy::instant::{ServerInstant, TimeType};
 use crate::kind::NAME;
 use crate::names::{TableName, quoted};
-use crate::pool::PooledSession;
-use crate::row_security::Accepting;
-use crate::session::Session;
-use crate::tables::{self, Column, Table, describe};
-use rollfit_job::key_finder::warn_of_empty;
+use crate::tables::row_security::Accepting;
+use crate::tables::table::{self, Column, Table, describe};
+use rollfit_job::keys::warn_of_empty;
 
 /// A source table and how to read it.
 pub(crate) struct SeriesTable {
@@ -162,10 +162,9 @@ impl PostgresStore {
 }
 
 impl Source for PostgresStore {
-    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
+    fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         let mut session = self.pool.session()?;
-        let names = tables::names(&mut session, &self.schema)?;
-        Ok(self.key_finder.find(series, &names.into_iter().collect()))
+        Ok(table::names(&mut session, &self.schema)?.into_iter().collect())
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {

@@ -5,8 +5,8 @@ use rollfit_job::partition::Partition;
 use rollfit_job::record::Record;
 use rollfit_job::store::AppliesWhen;
 
-use super::super::analysis::Estimate;
 use super::super::demand::written;
+use super::super::estimate::Estimate;
 use super::super::limit::Limit;
 use super::super::ranked_cause::{Change, Remedy, Watch};
 use super::super::run_facts::RunFacts;

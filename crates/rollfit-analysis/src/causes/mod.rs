@@ -13,7 +13,7 @@ use rollfit_job::config::Setting;
 use rollfit_job::store::AppliesWhen;
 
 use self::fix::Fix;
-use super::analysis::Estimate;
+use super::estimate::Estimate;
 use super::ranked_cause::Observation;
 use super::ranked_cause::{CombinedGain, LimitingCause, RankedCause, Remedy};
 use super::run_facts::RunFacts;

@@ -42,8 +42,15 @@ pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Resu
 
 /// Imports, and prints nothing.
 pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Failure> {
-    let store = StoreConfig { schema: arguments.schema.clone(), ..StoreConfig::new(arguments.into.clone()) };
+    let mut store = StoreConfig::new(arguments.into.clone());
     let kind = stores::kind_of(&store)?;
+    if arguments.schema.is_some() && !kind.has_tables() {
+        return Err(Failure::usage(format!(
+            "--schema: {} stores have no schemas; leave it out",
+            kind.name()
+        )));
+    }
+    store.schema.clone_from(&arguments.schema);
     let files = read_files(arguments)?;
     let lines = files.iter().map(describe).collect();
     let options = BarsOptions {

@@ -7,7 +7,7 @@ use rollfit_job::store::Purpose;
 
 use crate::args::{GlobalArguments, SchemaArguments};
 use crate::exit::{Exit, Failure};
-use crate::stores::Stores;
+use crate::stores::{self, Stores};
 use crate::{open, output};
 
 #[derive(serde::Serialize)]
@@ -17,14 +17,16 @@ struct SchemaDocument {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Result<Exit, Failure> {
     let config = open::config(&arguments.config)?;
+    let kind = stores::kind_of(&config.sink.store)?;
+    if !kind.has_tables() {
+        return Err(Failure::usage(format!("{} stores need no schema; nothing to print", kind.name())));
+    }
     let stores = Stores::open(&config, Purpose::Read)?;
     let (source, sink) = (stores.source(), stores.sink());
     let mut partitions = open::planned(&config, source.as_ref(), sink.as_ref(), &arguments.only)?;
     partitions.extend(months_ahead(&partitions, arguments.months_ahead.into()));
     config.check_outputs(partitions.iter())?;
-    let statements = stores.sink_store().ddl(&partitions)?.ok_or_else(|| {
-        Failure::usage("features go to files, which need no schema: `rollfit run` makes them")
-    })?;
+    let statements = stores.sink_store().ddl(&partitions)?;
     if global.json {
         output::json(&SchemaDocument { statements })?;
     } else if statements.is_empty() {

@@ -180,5 +180,5 @@ fn a_parent_that_lacks_a_column_is_told_before_a_table_is_made_like_it() {
 fn files_need_no_schema() {
     let sandbox = Sandbox::new();
     sandbox.write("rollfit.toml", crate::bars::config(&["eurusd"], "2017-01", "2017-01"));
-    sandbox.run(&["schema"]).exits(2).says(&["files, which need no schema"]);
+    sandbox.run(&["schema"]).exits(2).says(&["stores need no schema; nothing to print"]);
 }

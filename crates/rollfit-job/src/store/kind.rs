@@ -27,6 +27,9 @@ pub trait StoreKind: Sync {
     /// How its URLs are written, for people, with an example.
     fn url_form(&self) -> &'static str;
 
+    /// Whether its stores keep features in tables, which statements make and which lie in a schema.
+    fn has_tables(&self) -> bool;
+
     /// Checks what can be known of `store`, whose URL has one of the schemes, without going there.
     ///
     /// # Errors
@@ -76,11 +79,11 @@ pub trait Store: Send + Sync {
     /// When the store is lost on the way. What is wrong with it is in the answer.
     fn diagnose(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError>;
 
-    /// The statements that make what a run over `partitions` would find missing; none where the store has no schema.
+    /// The statements that make what a run over `partitions` would find missing, in order.
     ///
     /// # Errors
     /// When a missing table cannot be made, or the store cannot be asked.
-    fn ddl(&self, partitions: &[Partition]) -> Result<Option<Vec<String>>, StoreError>;
+    fn ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError>;
 }
 
 /// An import going on. Dropped without [`BarsImport::commit`] it leaves everything as it was.

@@ -1,7 +1,7 @@
 //! [`Ceiling`]: what stands against more workers than so many, whatever they would bring.
 
 use super::Situation;
-use super::competing_load::whole;
+use super::limits::whole;
 use super::{auto_workers_max, workers_with_sessions};
 use crate::config::Workers;
 use crate::record::WorkerCeiling;

@@ -118,8 +118,3 @@ impl CoresAt {
         workers_beside(self.competing, cores - self.others, each).unwrap_or(usize::MAX)
     }
 }
-
-/// Whole workers for so much of the cores. A quarter of a core left over is worth a worker.
-pub(super) fn whole(cores: f64) -> usize {
-    ((cores + 0.75).floor() as usize).max(1)
-}

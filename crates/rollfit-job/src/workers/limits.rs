@@ -1,7 +1,11 @@
 //! How many workers cores, memory and sessions leave room for: the rules of the policy, which an analysis asks too.
 
-use super::competing_load::whole;
 use crate::watch::MachineLimits;
+
+/// Whole workers for so much of the cores. A quarter of a core left over is worth a worker.
+pub(super) fn whole(cores: f64) -> usize {
+    ((cores + 0.75).floor() as usize).max(1)
+}
 
 /// What the system's allocator keeps beside what was asked for, as a factor.
 pub const ALLOCATOR: f64 = 1.2;

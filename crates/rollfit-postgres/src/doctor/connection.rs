@@ -6,7 +6,7 @@ use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
-use crate::session::Session;
+use crate::connection::session::Session;
 
 const ROUND_TRIPS: usize = 21;
 /// How much older than this store a server process may seem and still be its own.

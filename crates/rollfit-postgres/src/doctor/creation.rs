@@ -11,10 +11,10 @@ use tokio_postgres::types::Type;
 use super::rights::{Lacking, Rights};
 use super::{Examination, Findings};
 use crate::PostgresStore;
-use crate::creation::Model;
+use crate::connection::session::{Session, SqlParameter};
+use crate::ddl::creation::Model;
 use crate::names::quoted;
-use crate::session::{Session, SqlParameter};
-use crate::tables::RelationKind;
+use crate::tables::table::RelationKind;
 
 /// The rights for creating tables that the role lacks.
 #[derive(Default)]

@@ -22,8 +22,8 @@ pub(crate) use self::connection::ServerConnection;
 pub(crate) use self::row_security::{RestrictedTable, RowSecurityReport};
 pub(crate) use self::sources::SourceTableReport;
 pub(crate) use self::targets::{Target, Targets};
-use super::problem::TableProblem;
-use super::{PostgresStore, SessionBudget};
+use crate::tables::problem::TableProblem;
+use crate::{PostgresStore, SessionBudget};
 
 /// The state of a server and the tables of a job.
 #[derive(Clone, Debug, serde::Serialize)]

@@ -8,9 +8,9 @@ use tokio_postgres::types::Type;
 
 use super::{Examination, Findings};
 use crate::PostgresStore;
-use crate::applied_policies::{self, AppliedPolicies};
+use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
-use crate::session::{Session, SqlParameter};
+use crate::tables::applied_policies::{self, AppliedPolicies};
 
 /// The rights that are queried for every table.
 const ASKED: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];

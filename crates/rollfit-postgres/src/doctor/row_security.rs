@@ -8,9 +8,9 @@ use rollfit_job::config::RowSecurity;
 use super::rights::{Rights, names_text};
 use super::{Examination, Findings, Problem};
 use crate::PostgresStore;
-use crate::applied_policies::AppliedPolicies;
 use crate::names::TableName;
-use crate::row_security::Accepting;
+use crate::tables::applied_policies::AppliedPolicies;
+use crate::tables::row_security::Accepting;
 
 /// The configured handling of row-level security, and where it applies to the role.
 #[derive(Clone, Debug, serde::Serialize)]

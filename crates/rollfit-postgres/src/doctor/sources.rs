@@ -11,10 +11,10 @@ use tokio_postgres::types::Type;
 use super::rights::{Lacking, Rights};
 use super::{Examination, Findings, Problem};
 use crate::PostgresStore;
+use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
-use crate::session::{Session, SqlParameter};
 use crate::source::SeriesTable;
-use crate::tables::{Column, Table, describe};
+use crate::tables::table::{Column, Table, describe};
 
 /// A table that series are read from.
 #[derive(Clone, Debug, serde::Serialize)]

@@ -9,7 +9,7 @@ use rollfit_job::store::{Fault, StoreError};
 
 use super::targets::Target;
 use super::{Findings, Problem};
-use crate::problem::TableProblem;
+use crate::tables::problem::TableProblem;
 
 impl Findings {
     /// Notes what prevents a run from writing a partition. A lost connection is an error, not a finding.

@@ -7,9 +7,9 @@ use rollfit_job::store::{Examination, Found, Holds, StoreError};
 use super::Findings;
 use super::rights::{Lacking, Rights};
 use crate::PostgresStore;
-use crate::inspect::Inspection;
-use crate::references::References;
-use crate::session::Session;
+use crate::connection::session::Session;
+use crate::features::inspect::Inspection;
+use crate::features::references::References;
 
 /// The rights that a run needs on an existing features table. The lock against other writers needs one of UPDATE,
 /// DELETE and TRUNCATE.

@@ -8,7 +8,7 @@ use super::rights::names_text;
 use super::{Examination, Findings};
 use crate::PostgresStore;
 use crate::names::TableName;
-use crate::trigger::Trigger;
+use crate::tables::trigger::Trigger;
 
 impl PostgresStore {
     /// Notes the triggers and rules on features tables and receipts. They prevent nothing as long as they change

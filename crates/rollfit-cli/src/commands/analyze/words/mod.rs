@@ -2,6 +2,9 @@
 //!
 //! Invariants: no other file of this command makes a sentence of a fact, and no number is written but by [`crate::format`].
 
+use rollfit_job::store::AppliesWhen;
+
+mod cause;
 mod finding;
 mod limit;
 mod observation;
@@ -10,7 +13,8 @@ mod resources;
 mod run;
 mod store_advice;
 
-pub(super) use self::finding::{combined, evidence, facts, headline, steps, title};
+pub(super) use self::cause::title;
+pub(super) use self::finding::{combined, evidence, facts, headline, steps};
 pub(super) use self::limit::{workers_limit, worth};
 pub(super) use self::resources::resources;
 pub(super) use self::run::{estimate_vs_observed, origin, outcome, run};
@@ -52,6 +56,16 @@ pub(super) fn parts(text: &str) -> impl Iterator<Item = (bool, &str)> {
     let is_paired = text.matches('`').count().is_multiple_of(2);
     let parts = text.splitn(if is_paired { usize::MAX } else { 1 }, '`');
     parts.enumerate().map(|(at, part)| (at % 2 == 1, part)).filter(|(_, part)| !part.is_empty())
+}
+
+/// When a change takes effect, in a word or two.
+const fn applies_briefly(applies: AppliesWhen) -> &'static str {
+    match applies {
+        AppliesWhen::AtOnce => "at once",
+        AppliesWhen::NewSessions => "to new sessions",
+        AppliesWhen::NextRun => "with the next run",
+        AppliesWhen::StoreRestart => "after a restart of the store",
+    }
 }
 
 #[cfg(test)]

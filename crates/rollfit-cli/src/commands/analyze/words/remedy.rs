@@ -4,7 +4,7 @@ use rollfit_analysis::{Change, LimitingCause, RankedCause, Remedy, Watch};
 use rollfit_job::record::Header;
 use rollfit_job::store::AppliesWhen;
 
-use super::finding::outside;
+use super::cause::outside;
 use super::limit::limit;
 use super::observation::for_what;
 use super::store_advice::store_advice;
@@ -89,16 +89,6 @@ fn before_and_after(change: &Change) -> (String, String) {
         Change::Attempts { failed } => {
             (format!("{} failed and were retried", plural(*failed, "attempt")), "no attempt fails".to_owned())
         }
-    }
-}
-
-/// When a change takes effect, in a word or two.
-pub(super) const fn applies_briefly(applies: AppliesWhen) -> &'static str {
-    match applies {
-        AppliesWhen::AtOnce => "at once",
-        AppliesWhen::NewSessions => "to new sessions",
-        AppliesWhen::NextRun => "with the next run",
-        AppliesWhen::StoreRestart => "after a restart of the store",
     }
 }
 

@@ -4,7 +4,7 @@ use rollfit_analysis::{LimitingCause, StoreRole};
 use rollfit_job::record::Header;
 use rollfit_job::store::Advice;
 
-use super::remedy::applies_briefly;
+use super::applies_briefly;
 use crate::stores;
 
 /// What the store behind a cause advises, a sentence each.

@@ -1,0 +1,330 @@
+//! The sink: `features/[NAME/]key=K/month=YYYY-MM/part.parquet`, one file a partition, its receipt in the footer.
+//!
+//! Invariants: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
+//! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
+
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rollfit_job::activity::sending;
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::Receipt;
+use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError, Write};
+
+use crate::encode::{FeatureWriter, stored_share};
+use crate::fault::{file_error, parquet_error};
+use crate::features::read_back::{ParquetReader, RECEIPT_KEY, read_receipt};
+use crate::file_system::{FileSystem, OutputFile, refuse_linked_dirs};
+use crate::lock::{ExclusiveLock, LockAttempt};
+use crate::{NAME, ParquetStore};
+use rollfit_files::regular_file::is_there;
+
+const PART: &str = "part.parquet";
+const UNFINISHED: &str = ".part.tmp";
+const LOCK: &str = ".lock";
+
+impl ParquetStore {
+    fn partition_dir(&self, partition: &Partition) -> PathBuf {
+        self.features_dir.join(self.output(partition))
+    }
+
+    pub(crate) fn part(&self, partition: &Partition) -> PathBuf {
+        self.partition_dir(partition).join(PART)
+    }
+
+    /// Makes the name of a partition's directory durable, and those above it. Whoever made them may have been stopped
+    /// before it could.
+    fn sync_above(&self, dir: &Path) -> Result<(), StoreError> {
+        for above in dir.ancestors().skip(1).take_while(|above| above.starts_with(&self.dir)) {
+            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+            self.files.sync_dir(above).map_err(|error| file_error("sync", above, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Creates a partition's directory and takes the lock in it. A runner that gives up on this or a neighbouring partition
+/// removes directories that are empty, at any moment until the lock is taken.
+fn take_lock(dir: &Path) -> Result<LockAttempt, StoreError> {
+    const ATTEMPTS: usize = 1000;
+    let path = dir.join(LOCK);
+    let attempt = || {
+        std::fs::create_dir_all(dir).map_err(|error| ("create the directory", dir, error))?;
+        ExclusiveLock::try_take(&path).map_err(|error| ("lock", path.as_path(), error))
+    };
+    let mut left = ATTEMPTS;
+    loop {
+        left -= 1;
+        match attempt() {
+            Err((_, _, error)) if left > 0 && is_race(&error) => {}
+            taken => return taken.map_err(|(what, path, error)| file_error(what, path, error)),
+        }
+    }
+}
+
+fn is_race(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists)
+}
+
+impl Sink for ParquetStore {
+    fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
+        let foreign_files = foreign_files(&self.partition_dir(partition))?;
+        if let Some(stranger) = foreign_files.first() {
+            return Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())));
+        }
+        let part = self.part(partition);
+        match is_there(&part) {
+            Ok(true) => read_receipt(&part, partition, &self.output(partition)),
+            Ok(false) => Ok(Found::Nothing),
+            Err(error) => Err(file_error("read", &part, error)),
+        }
+    }
+
+    fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
+        let mut partitions = Vec::new();
+        for (key, key_dir) in hive_dirs(&self.features_dir, "key=")? {
+            for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
+                // What cannot be looked at is told of its partition, when that is read.
+                let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
+                if let (Ok(period), true) = (month.parse(), is_there) {
+                    partitions.push(Partition::new(key.clone(), period));
+                }
+            }
+        }
+        Ok(partitions)
+    }
+
+    fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
+        write.check_replaces()?;
+        let dir = self.partition_dir(partition);
+        refuse_linked_dirs(&self.dir, &dir)?;
+        let lock = match take_lock(&dir)? {
+            LockAttempt::Taken(lock) => Some(lock),
+            LockAttempt::Held(holder) => return Ok(Claim::Held(holder)),
+        };
+        let slot = ParquetSlot {
+            store: self,
+            partition: partition.clone(),
+            dir,
+            is_prepared: false,
+            writer: None,
+            lock,
+        };
+        slot.discard_unfinished();
+        Ok(Claim::Taken(Box::new(slot)))
+    }
+
+    fn tidy(&self, partition: &Partition) {
+        let dir = self.partition_dir(partition);
+        if [UNFINISHED, LOCK].iter().any(|name| is_there(&dir.join(name)).unwrap_or(false)) {
+            // Taking the partition, and giving it back, removes both; where another runner has it they are in use.
+            let _ = self.claim(partition, Write::Replace);
+        }
+    }
+
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
+        Ok(Box::new(ParquetReader::open(&self.part(partition), partition, &self.output(partition))?))
+    }
+
+    fn kind(&self) -> &'static str {
+        NAME
+    }
+
+    /// Files are written by this machine, wherever the disk is.
+    fn is_local(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn place(&self) -> String {
+        self.features_dir.display().to_string()
+    }
+
+    fn estimate_bytes(&self, _partition: &Partition, rows: u64) -> u64 {
+        const FOOTER_BYTES_PER_COLUMN: u64 = 150;
+        let columns = self.columns.len() as u64;
+        let doubles = rows as f64 * columns as f64 * 8.0;
+        ((doubles * stored_share(self.compression)) as u64)
+            .saturating_add(rows)
+            .saturating_add(columns * FOOTER_BYTES_PER_COLUMN)
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let existing = self.features_dir.ancestors().find(|dir| dir.exists())?;
+        let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
+        let status = rustix::fs::statvfs(existing).ok()?;
+        Some(status.f_bavail * status.f_frsize)
+    }
+
+    fn output(&self, partition: &Partition) -> String {
+        format!("key={}/{}={}", partition.key, partition.period.unit(), partition.period)
+    }
+}
+
+/// The directories in `dir` that are called `prefix` and a value, with that value; none where there is no `dir`.
+fn hive_dirs(dir: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>, StoreError> {
+    let names = names_in(dir)?;
+    let values = names.iter().filter_map(|name| name.to_str()?.strip_prefix(prefix));
+    Ok(values.map(|value| (value.to_owned(), dir.join(format!("{prefix}{value}")))).collect())
+}
+
+/// The names in a directory; none where there is none.
+fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(file_error("list", dir, error)),
+    };
+    entries
+        .map(|entry| entry.map(|entry| entry.file_name()).map_err(|error| file_error("list", dir, error)))
+        .collect()
+}
+
+/// The files in a partition's directory that are not ours and that a reader of the directory would take for data.
+fn foreign_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let is_read = |name: &OsString| {
+        !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_")
+    };
+    let names = names_in(dir)?;
+    Ok(names.iter().filter(|name| is_read(name) && *name != PART).map(|name| dir.join(name)).collect())
+}
+
+/// A features file; what the encoder waits for it is time spent sending.
+struct Sending(Box<dyn OutputFile>);
+
+impl std::io::Write for Sending {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        sending(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        sending(|| self.0.flush())
+    }
+}
+
+/// A partition that this process holds the lock of.
+struct ParquetSlot<'a> {
+    store: &'a ParquetStore,
+    partition: Partition,
+    dir: PathBuf,
+    is_prepared: bool,
+    writer: Option<FeatureWriter<Sending>>,
+    lock: Option<ExclusiveLock>,
+}
+
+impl ParquetSlot<'_> {
+    fn files(&self) -> &dyn FileSystem {
+        self.store.files.as_ref()
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.dir.join(UNFINISHED)
+    }
+
+    fn open_writer(&mut self) -> Result<FeatureWriter<Sending>, StoreError> {
+        self.prepare()?;
+        let path = self.unfinished();
+        let file = self.files().create(&path).map_err(|error| file_error("create", &path, error))?;
+        let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
+        FeatureWriter::new(Sending(file), &columns, self.store.compression)
+            .map_err(|error| parquet_error("write", &path, error))
+    }
+
+    fn writer(&mut self) -> Result<&mut FeatureWriter<Sending>, StoreError> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.open_writer()?,
+        };
+        Ok(self.writer.insert(writer))
+    }
+
+    /// Removes what this or a stopped run did not finish. It is never read, so failing to is no fault.
+    fn discard_unfinished(&self) {
+        let path = self.unfinished();
+        if is_there(&path).unwrap_or(false) {
+            let _ = self.files().remove(&path);
+        }
+    }
+
+    fn finish_file(&mut self, receipt: &Receipt) -> Result<u64, StoreError> {
+        let path = self.unfinished();
+        // A partition of no rows has no writer yet.
+        self.writer()?;
+        let Some(mut writer) = self.writer.take() else { return Ok(0) };
+        let receipt = serde_json::to_string(receipt).map_err(|error| {
+            StoreError::permanent(format!("the receipt cannot be written as JSON: {error}"))
+        })?;
+        let bytes =
+            writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
+        writer.output().0.sync().map_err(|error| file_error("sync", &path, error))?;
+        Ok(bytes)
+    }
+}
+
+impl Slot for ParquetSlot<'_> {
+    fn found(&mut self) -> Result<Found, StoreError> {
+        self.store.found(&self.partition)
+    }
+
+    /// Makes the directory's name durable, before there is something in it.
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        if !self.is_prepared {
+            self.store.sync_above(&self.dir)?;
+            self.is_prepared = true;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
+        let path = self.unfinished();
+        self.writer()?.write(tile).map_err(|error| parquet_error("write", &path, error))
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let path = self.unfinished();
+        // A partition of no rows has no writer yet.
+        self.writer()?.flush().map_err(|error| parquet_error("write", &path, error))
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.writer.as_ref().map_or(0, FeatureWriter::bytes_written)
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.writer.as_ref().map_or(0, FeatureWriter::memory_bytes)
+    }
+
+    fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
+        if let Some(stranger) = foreign_files(&self.dir)?.first() {
+            return Err(StoreError::permanent(format!(
+                "{} would be read beside our features: move it elsewhere first",
+                stranger.display()
+            )));
+        }
+        let bytes = self.finish_file(receipt)?;
+        let (from, to) = (self.unfinished(), self.store.part(&self.partition));
+        self.files().rename(&from, &to).map_err(|error| file_error("put in place", &to, error))?;
+        self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))?;
+        Ok(bytes)
+    }
+
+    fn remove(self: Box<Self>) -> Result<(), StoreError> {
+        let part = self.store.part(&self.partition);
+        self.files().remove(&part).map_err(|error| file_error("remove", &part, error))?;
+        self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))
+    }
+}
+
+impl Drop for ParquetSlot<'_> {
+    fn drop(&mut self) {
+        self.writer = None;
+        self.discard_unfinished();
+        self.lock = None;
+        // Where nothing was committed no empty directory stays behind; one that is not empty stays.
+        if std::fs::remove_dir(&self.dir).is_ok()
+            && let Some(key_dir) = self.dir.parent()
+        {
+            let _ = std::fs::remove_dir(key_dir);
+        }
+    }
+}

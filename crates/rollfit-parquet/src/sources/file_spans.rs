@@ -1,0 +1,85 @@
+//! [`FileSpans`]: what is known of a file of a table that need not be open: which file it is, its footer, and the
+//! instants of its row groups.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use rollfit_files::parquet_file::Integrity;
+
+use crate::sources::group_span::GroupSpan;
+
+/// A file of a table that need not be open, and the instants of its row groups.
+#[derive(Clone)]
+pub(crate) struct FileSpans {
+    pub(crate) path: PathBuf,
+    pub(crate) identity: FileIdentity,
+    pub(crate) spans: Arc<Vec<GroupSpan>>,
+    pub(crate) contents: Arc<Contents>,
+}
+
+impl FileSpans {
+    pub(crate) fn integrity(&self) -> Integrity {
+        self.contents.integrity
+    }
+
+    /// The first and the last instant of the file; none where it is empty.
+    pub(crate) fn span_us(&self) -> Option<(i64, i64)> {
+        let first = self.spans.iter().map(|span| span.first_us).min()?;
+        let last = self.spans.iter().map(|span| span.last_us).max()?;
+        Some((first, last))
+    }
+
+    /// The rows of the file.
+    pub(crate) fn rows(&self) -> usize {
+        self.spans.iter().map(|span| span.rows).sum()
+    }
+
+    /// About how many rows lie within `span_us`: of a row group that reaches beyond it, a share as large as the share
+    /// of its time.
+    pub(crate) fn estimate_rows(&self, span_us: &Range<i64>) -> u64 {
+        let within = |span: &GroupSpan| {
+            let shared = span.last_us.min(span_us.end - 1).saturating_sub(span.first_us.max(span_us.start));
+            let share = (shared as f64 + 1.0) / (span.last_us.saturating_sub(span.first_us) as f64 + 1.0);
+            (share.clamp(0.0, 1.0) * span.rows as f64).round() as u64
+        };
+        self.spans.iter().map(within).sum()
+    }
+}
+
+/// Tells a file from another one that takes its name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct FileIdentity {
+    device: u64,
+    inode: u64,
+    pub(crate) bytes: u64,
+    modified: (i64, i64),
+}
+
+impl FileIdentity {
+    pub(crate) fn from_metadata(status: &Metadata) -> Self {
+        Self {
+            device: status.dev(),
+            inode: status.ino(),
+            bytes: status.len(),
+            modified: (status.mtime(), status.mtime_nsec()),
+        }
+    }
+}
+
+/// What is known of a file's contents: its footer, checked where that is possible.
+pub(crate) struct Contents {
+    pub(crate) metadata: ArrowReaderMetadata,
+    pub(crate) integrity: Integrity,
+    /// Whether the rest of the file was checked too.
+    pub(crate) is_checked: AtomicBool,
+    /// Held while it is, so that threads do not all read it.
+    pub(crate) checking: Mutex<()>,
+    /// For a time column already asked for, the instants of each row group.
+    pub(crate) spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
+}

@@ -1,0 +1,59 @@
+//! The rate index of the files that an import wrote, held against the closes beside it.
+
+use rollfit_job::store::StoreError;
+
+use crate::fault::{damaged_source, unreadable};
+use crate::sources::table_file::TableFile;
+use rollfit_files::damaged::contain_panics;
+use rollfit_job::import::Base;
+use rollfit_job::import::series::rate_index;
+
+/// The key of the base in the footer of the files that an import writes.
+pub(crate) const BASE_KEY: &str = "rollfit.base";
+
+const CLOSE: &str = "close";
+const RATE_INDEX: &str = "rate_index";
+
+impl TableFile {
+    /// Checks that each rate index is that of its close and of the base which the footer names. Files without a base, or
+    /// without one of the columns, are not of this kind.
+    pub(crate) fn check_rate_index(&self) -> Result<(), StoreError> {
+        let base = self.metadata_value(BASE_KEY).and_then(|text| serde_json::from_str::<Base>(&text).ok());
+        let Some(base) = base else { return Ok(()) };
+        if !(self.has_numbers(CLOSE) && self.has_numbers(RATE_INDEX)) {
+            return Ok(());
+        }
+        contain_panics(|| self.compare_rate_index(base.close))
+            .unwrap_or_else(|error| Err(unreadable(&self.path, &error)))
+    }
+
+    fn compare_rate_index(&self, base: f64) -> Result<(), StoreError> {
+        let groups: Vec<usize> = (0..self.contents.metadata.metadata().num_row_groups()).collect();
+        let (mut closes, mut stored, mut row) = (Vec::new(), Vec::new(), 0);
+        self.decode(&groups, &[CLOSE, RATE_INDEX], |arrays| {
+            closes.clear();
+            stored.clear();
+            self.append_values(&arrays[0], CLOSE, &mut closes)?;
+            self.append_values(&arrays[1], RATE_INDEX, &mut stored)?;
+            let agrees = |(&close, &stored): (&f64, &f64)| {
+                let computed = rate_index(close, base);
+                computed.to_bits() == stored.to_bits() || computed.is_nan() && stored.is_nan()
+            };
+            match closes.iter().zip(&stored).position(|pair| !agrees(pair)) {
+                None => row += closes.len(),
+                Some(at) => {
+                    return Err(damaged_source(
+                        &self.path,
+                        &format!(
+                            "row {}: the rate_index {} is not that of the close {} and the base {base}",
+                            row + at + 1,
+                            stored[at],
+                            closes[at]
+                        ),
+                    ));
+                }
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! The source: series read from `sources/TABLE/*.parquet`.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use rollfit_job::month::Month;
+use rollfit_job::period::Period;
+use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
+
+use crate::fault::file_error;
+use crate::sources::file_spans::FileSpans;
+use crate::sources::open_table::OpenTable;
+use crate::sources::sources_lock::SourcesView;
+use crate::{NAME, ParquetStore};
+use rollfit_job::keys::warn_of_empty;
+
+/// Rows before a partition that are opened at once for every row of lookback: enough unless the join loses most.
+const EARLIER_ROWS_PER_LOOKBACK_ROW: usize = 4;
+
+impl ParquetStore {
+    /// The files of a series' table.
+    pub(crate) fn series_files(&self, series: &SeriesOfKey<'_>) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+        let dir = self.sources_dir.join(&series.table);
+        self.index.files(&dir, series.time)?.ok_or_else(|| missing_table(&dir, series))
+    }
+
+    /// As [`Self::series_files`], for rows: one damaged file of a table is the fault of all its months.
+    pub(crate) fn checked_files(&self, series: &SeriesOfKey<'_>) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+        let files = self.series_files(series)?;
+        self.index.check(&files, series.time)?;
+        Ok(files)
+    }
+
+    /// Opens the files of a series' table that a period needs, and for a lookback the last ones before it.
+    fn open_table(
+        &self,
+        series: &SeriesOfKey<'_>,
+        period: Period,
+        lookback_rows: usize,
+    ) -> Result<OpenTable, StoreError> {
+        let span_us = period.span_us();
+        let listed = self.checked_files(series)?;
+        let mut table = OpenTable::new(self.index.clone(), series.time.to_owned(), series.value.to_owned());
+        for (file, (first_us, last_us)) in listed.iter().filter_map(|file| Some((file, file.span_us()?))) {
+            if first_us < span_us.end && last_us >= span_us.start {
+                table.open(file)?;
+            } else if last_us < span_us.start && lookback_rows > 0 {
+                table.add_earlier(file.clone());
+            }
+        }
+        table.open_earlier(EARLIER_ROWS_PER_LOOKBACK_ROW * lookback_rows)?;
+        Ok(table)
+    }
+}
+
+fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
+    StoreError::permanent(format!(
+        "there is no table {}: import its bars, put Parquet files there, or correct `table` of series `{}`",
+        dir.display(),
+        series.name
+    ))
+}
+
+impl Source for ParquetStore {
+    fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
+        let entries = match std::fs::read_dir(&self.sources_dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            Err(error) => return Err(file_error("list", &self.sources_dir, error)),
+        };
+        let mut tables = BTreeSet::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| file_error("list", &self.sources_dir, error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') {
+                tables.insert(name);
+            }
+        }
+        Ok(tables)
+    }
+
+    fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
+        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
+        let files = self.series_files(series)?;
+        let spans: Vec<(i64, i64)> = files.iter().filter_map(FileSpans::span_us).collect();
+        if spans.is_empty() {
+            warn_of_empty(self.sources_dir.join(&series.table).display(), series.key);
+        }
+        let month = |instant: Option<i64>| {
+            instant
+                .map(Month::of_instant_us)
+                .transpose()
+                .map_err(|error| StoreError::permanent(error.to_string()))
+        };
+        let first = month(spans.iter().map(|span| span.0).min())?;
+        let last = month(spans.iter().map(|span| span.1).max())?;
+        Ok(first.zip(last))
+    }
+
+    fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
+        let span_us = period.span_us();
+        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
+        let files = self.series_files(series)?;
+        Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())
+    }
+
+    fn snapshot(
+        &self,
+        series: &[SeriesOfKey<'_>],
+        period: Period,
+        lookback_rows: usize,
+    ) -> Result<Box<dyn Snapshot>, StoreError> {
+        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
+        let tables = series.iter().map(|series| self.open_table(series, period, lookback_rows));
+        Ok(Box::new(OpenSeries { tables: tables.collect::<Result<_, _>>()? }))
+    }
+
+    fn kind(&self) -> &'static str {
+        NAME
+    }
+
+    fn place(&self) -> String {
+        self.sources_dir.display().to_string()
+    }
+}
+
+/// The open files of several series: an import that replaces them does not reach these.
+struct OpenSeries {
+    tables: Vec<OpenTable>,
+}
+
+impl Snapshot for OpenSeries {
+    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
+        self.tables[series].rows(span_us)
+    }
+
+    fn rows_before(
+        &mut self,
+        series: usize,
+        instant_us: i64,
+        count: usize,
+    ) -> Result<SeriesRows, StoreError> {
+        self.tables[series].rows_before(instant_us, count)
+    }
+}

@@ -1,0 +1,224 @@
+//! [`TableFile`]: an open file of a source table, from any writer, and the columns in it.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, TimeUnit};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+use rollfit_files::damaged::contain_panics;
+use rollfit_files::numbers::{doubles, ticks};
+use rollfit_files::parquet_file::FileBytes;
+use rollfit_job::store::{SeriesRows, StoreError};
+
+use crate::fault::{file_error, unreadable};
+use crate::sources::file_spans::{Contents, FileIdentity, FileSpans};
+use crate::sources::group_span::GroupSpan;
+
+/// An open file of a table: what it holds does not change, whatever takes its name.
+pub(crate) struct TableFile {
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<File>,
+    pub(crate) identity: FileIdentity,
+    pub(crate) contents: Arc<Contents>,
+    pub(crate) spans: Arc<Vec<GroupSpan>>,
+}
+
+impl TableFile {
+    /// What stays known of the file when it is closed.
+    pub(crate) fn file_spans(&self) -> FileSpans {
+        FileSpans {
+            path: self.path.clone(),
+            identity: self.identity,
+            spans: self.spans.clone(),
+            contents: self.contents.clone(),
+        }
+    }
+
+    /// All rows of the file, in the order in which they stand there.
+    pub(crate) fn rows(&self, time: &str, value: &str) -> Result<SeriesRows, StoreError> {
+        let groups: Vec<usize> = self.spans.iter().map(|span| span.group).collect();
+        let (instants_us, values) = self.read_groups(&groups, time, Some(value))?;
+        Ok(SeriesRows { instants_us, values })
+    }
+
+    /// What the footer says under `key`.
+    pub(crate) fn metadata_value(&self, key: &str) -> Option<String> {
+        let entries = self.contents.metadata.metadata().file_metadata().key_value_metadata()?;
+        entries.iter().find(|entry| entry.key == key)?.value.clone()
+    }
+
+    pub(crate) fn time_unit(&self, time: &str) -> Result<TimeUnit, StoreError> {
+        match self.data_type(time)? {
+            DataType::Timestamp(unit, _) => Ok(*unit),
+            other => Err(self.not_a_timestamp(time, other)),
+        }
+    }
+
+    fn data_type(&self, column: &str) -> Result<&DataType, StoreError> {
+        let fields = self.contents.metadata.schema().fields();
+        let field = fields.iter().find(|field| field.name() == column).ok_or_else(|| {
+            let names = fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
+            StoreError::permanent(format!("{}: no column `{column}`; there are {names}", self.path.display()))
+        })?;
+        Ok(field.data_type())
+    }
+
+    /// Reads whole row groups: the instants and, where asked for, a value column.
+    pub(crate) fn read_groups(
+        &self,
+        groups: &[usize],
+        time: &str,
+        value: Option<&str>,
+    ) -> Result<(Vec<i64>, Vec<f64>), StoreError> {
+        if let Some(value) = value {
+            self.check_numeric(value)?;
+        }
+        contain_panics(|| self.decode_groups(groups, time, value))
+            .unwrap_or_else(|error| Err(unreadable(&self.path, &error)))
+    }
+
+    fn decode_groups(
+        &self,
+        groups: &[usize],
+        time: &str,
+        value: Option<&str>,
+    ) -> Result<(Vec<i64>, Vec<f64>), StoreError> {
+        let (mut instants_us, mut values) = (Vec::new(), Vec::new());
+        let columns: Vec<&str> = std::iter::once(time).chain(value).collect();
+        self.decode(groups, &columns, |arrays| {
+            self.append_instants(&arrays[0], time, &mut instants_us)?;
+            match value {
+                Some(value) => self.append_values(&arrays[1], value, &mut values),
+                None => Ok(()),
+            }
+        })?;
+        self.check_rows(groups, instants_us.len())?;
+        Ok((instants_us, values))
+    }
+
+    /// Reads columns of whole row groups; `take` gets some rows of each column at a time, in the order of `columns`.
+    pub(crate) fn decode(
+        &self,
+        groups: &[usize],
+        columns: &[&str],
+        mut take: impl FnMut(&[ArrayRef]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        const BATCH_ROWS: usize = 65_536;
+        let bytes = FileBytes::new(self.file.clone(), self.identity.bytes);
+        // Arrow makes a text of a failing disk: what the system said comes first.
+        let fault = |error: &dyn std::fmt::Display| match bytes.take_fault() {
+            Some(error) => file_error("read", &self.path, error),
+            None => unreadable(&self.path, error),
+        };
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), self.contents.metadata.clone());
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        let batches = builder
+            .with_projection(mask)
+            .with_row_groups(groups.to_vec())
+            .with_batch_size(BATCH_ROWS)
+            .build()
+            .map_err(|error| fault(&error))?;
+        for batch in batches {
+            let batch = batch.map_err(|error| fault(&error))?;
+            let column =
+                |name: &&str| batch.column_by_name(name).cloned().ok_or_else(|| self.lost_column(name));
+            take(&columns.iter().map(column).collect::<Result<Vec<_>, _>>()?)?;
+        }
+        Ok(())
+    }
+
+    /// Pages that were cut short can end without an error.
+    pub(crate) fn check_rows(&self, groups: &[usize], read_rows: usize) -> Result<(), StoreError> {
+        let metadata = self.contents.metadata.metadata();
+        let rows: i64 = groups.iter().map(|&group| metadata.row_group(group).num_rows()).sum();
+        if usize::try_from(rows) == Ok(read_rows) {
+            return Ok(());
+        }
+        let error = ParquetError::General(format!("{read_rows} rows where its footer says {rows}"));
+        Err(unreadable(&self.path, &error))
+    }
+
+    pub(crate) fn no_instant(&self, time: &str) -> StoreError {
+        let at = self.path.display();
+        StoreError::permanent(format!("{at}: column `{time}` has rows without an instant"))
+    }
+
+    fn lost_column(&self, name: &str) -> StoreError {
+        StoreError::permanent(format!("{}: column `{name}` was not read", self.path.display()))
+    }
+
+    /// Whether there is a column of this name with numbers.
+    pub(crate) fn has_numbers(&self, column: &str) -> bool {
+        self.data_type(column).is_ok_and(DataType::is_numeric)
+    }
+
+    fn check_numeric(&self, column: &str) -> Result<(), StoreError> {
+        match self.data_type(column)? {
+            kind if kind.is_numeric() => Ok(()),
+            other => Err(self.not_a_number(column, other)),
+        }
+    }
+
+    fn not_a_number(&self, column: &str, kind: &DataType) -> StoreError {
+        let at = self.path.display();
+        StoreError::permanent(format!(
+            "{at}: column `{column}` is {kind}, not a number; name another with `value`"
+        ))
+    }
+
+    pub(crate) fn not_a_timestamp(&self, column: &str, kind: &DataType) -> StoreError {
+        let at = self.path.display();
+        StoreError::permanent(format!(
+            "{at}: column `{column}` is {kind}, not a timestamp; name another with `time`"
+        ))
+    }
+
+    fn append_instants(
+        &self,
+        column: &ArrayRef,
+        time: &str,
+        instants_us: &mut Vec<i64>,
+    ) -> Result<(), StoreError> {
+        let (DataType::Timestamp(unit, _), Some(ticks)) = (column.data_type(), ticks(column)) else {
+            return Err(self.not_a_timestamp(time, column.data_type()));
+        };
+        if ticks.null_count() > 0 {
+            return Err(self.no_instant(time));
+        }
+        let us = |value: i64| match unit {
+            TimeUnit::Second => value.checked_mul(1_000_000).ok_or("s"),
+            TimeUnit::Millisecond => value.checked_mul(1000).ok_or("ms"),
+            TimeUnit::Microsecond => Ok(value),
+            TimeUnit::Nanosecond => (value % 1000 == 0).then_some(value / 1000).ok_or("ns"),
+        };
+        let first_row = instants_us.len();
+        for (row, &value) in ticks.values().iter().enumerate() {
+            let instant_us = us(value).map_err(|unit| {
+                StoreError::permanent(format!(
+                    "{}: row {}: {value} {unit} is not a whole, countable microsecond",
+                    self.path.display(),
+                    first_row + row + 1
+                ))
+            })?;
+            instants_us.push(instant_us);
+        }
+        Ok(())
+    }
+
+    /// The values as doubles, NaN for null.
+    pub(crate) fn append_values(
+        &self,
+        column: &ArrayRef,
+        name: &str,
+        values: &mut Vec<f64>,
+    ) -> Result<(), StoreError> {
+        let doubles = doubles(column).ok_or_else(|| self.not_a_number(name, column.data_type()))?;
+        values.extend(doubles.iter().map(|value| value.unwrap_or(f64::NAN)));
+        Ok(())
+    }
+}

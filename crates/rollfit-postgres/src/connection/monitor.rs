@@ -1,0 +1,229 @@
+//! [`PostgresMonitor`]: queries the server once a second during a run for the activity of this process's sessions.
+//!
+//! It uses an idle session of the pool, so it never takes one from a worker, never shares a partition's transaction,
+//! and stays within the budget. Its own session is not counted. After failures it waits longer and longer, up to half
+//! a minute.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rollfit_job::config::RowSecurity;
+use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::{StoreMonitor, StoreSample, StoreWait, WaitKind};
+use tokio_postgres::Row;
+
+use crate::connection::holders::{Holder, SeenHolders};
+use crate::connection::pool::{Pool, PooledSession};
+use crate::connection::session::{Mode, Session, TransactionSettings};
+
+/// How long to wait for a worker to return a session.
+const SPARE_WAIT: Duration = Duration::from_millis(500);
+/// The time limit for an answer, on the server and here.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
+const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// All sessions, and those of this process, identified by the name that they share with this session.
+const SESSIONS: &str = "
+    SELECT current_setting('application_name'),
+           (SELECT count(*) FROM pg_catalog.pg_stat_activity
+            WHERE coalesce(backend_type, 'client backend') = 'client backend' AND datid IS NOT NULL
+                AND usesysid IS NOT NULL)::int,
+           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+               - coalesce(current_setting('reserved_connections', true), '0')::int,
+           a.pid, a.state = 'active', a.wait_event_type, a.wait_event, p.bytes_processed
+    FROM (SELECT) t
+    LEFT JOIN pg_catalog.pg_stat_activity a ON a.application_name = current_setting('application_name')
+        AND a.usename = session_user AND a.pid <> pg_backend_pid()
+    LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = a.pid";
+
+/// How much the server has written to its log. A standby writes none.
+const LOG_POSITION: &str = "
+    SELECT CASE WHEN NOT pg_is_in_recovery() THEN (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 END";
+
+/// See the module.
+pub(crate) struct PostgresMonitor {
+    pool: Arc<Pool>,
+    seen_holders: Arc<SeenHolders>,
+    log: Log,
+    pause: Option<Pause>,
+}
+
+/// What is known about the server's log.
+enum Log {
+    /// Its bytes, and when they were read; none before the first answer.
+    At(Option<(f64, Instant)>),
+    /// The server does not report it, or not to this role.
+    Hidden,
+}
+
+/// How long to pause queries, and why.
+struct Pause {
+    cause: String,
+    until: Instant,
+    length: Duration,
+}
+
+impl PostgresMonitor {
+    pub(crate) fn new(pool: Arc<Pool>, seen_holders: Arc<SeenHolders>) -> Self {
+        Self { pool, seen_holders, log: Log::At(None), pause: None }
+    }
+
+    fn ask(&mut self, session: &mut PooledSession) -> Result<StoreSample, StoreError> {
+        let settings = TransactionSettings {
+            statement: STATEMENT_TIMEOUT,
+            lock: STATEMENT_TIMEOUT,
+            idle: 2 * STATEMENT_TIMEOUT,
+            row_security: RowSecurity::Refuse,
+        };
+        let sample = session.begin(Mode::Monitor, &settings).and_then(|()| self.inspect(session));
+        session.roll_back();
+        sample
+    }
+
+    fn inspect(&mut self, session: &mut Session) -> Result<StoreSample, StoreError> {
+        let rows = session.rows("query the server's sessions", SESSIONS, &[])?;
+        let first =
+            rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
+        self.check_name(first.get(0))?;
+        let own: Vec<OwnSession> = rows.iter().filter_map(OwnSession::from_row).collect();
+        let lock_holders = self.lock_holders(session, &own)?;
+        let is_working = |session: &&OwnSession| session.is_active && session.wait.is_none();
+        Ok(StoreSample {
+            own_sessions: count(own.iter()),
+            sessions: first.get::<_, i32>(1).try_into().ok(),
+            sessions_max: first.get::<_, i32>(2).try_into().ok(),
+            working: count(own.iter().filter(is_working)),
+            waits: waits(&own),
+            lock_holders,
+            copied_bytes: Some(own.iter().map(|session| session.copied_bytes).sum()),
+            // Last, because a refusal ends the transaction.
+            log_bytes_per_s: self.log.bytes_per_s(session)?,
+        })
+    }
+
+    /// A pooler may hide our name. Its sessions that work for us cannot be identified then.
+    fn check_name(&self, seen: &str) -> Result<(), StoreError> {
+        let ours = self.pool.application_name();
+        if seen.is_empty() || ours.is_ascii() && !ours.starts_with(seen) {
+            return Err(StoreError::permanent(format!(
+                "the server knows this process as `{seen}`, not as `{ours}`: behind a pooler rollfit cannot tell which sessions are its own"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Returns who blocks sessions, and who held a partition that a worker wanted.
+    fn lock_holders(&self, session: &mut Session, own: &[OwnSession]) -> Result<Vec<String>, StoreError> {
+        let is_waiting =
+            |session: &&OwnSession| session.wait.as_ref().is_some_and(|(kind, _)| *kind == WaitKind::Lock);
+        let waiting: Vec<i32> = own.iter().filter(is_waiting).map(|session| session.pid).collect();
+        let mut holders: BTreeSet<String> = self.seen_holders.recent().into_iter().collect();
+        if !waiting.is_empty() {
+            holders.extend(Holder::blocking(session, &waiting)?);
+        }
+        Ok(holders.into_iter().collect())
+    }
+}
+
+impl StoreMonitor for PostgresMonitor {
+    fn sample(&mut self) -> Result<StoreSample, StoreError> {
+        if let Some(pause) = self.pause.as_ref().filter(|pause| Instant::now() < pause.until) {
+            return Err(StoreError::new(Fault::Transient, pause.cause.clone()));
+        }
+        let sample = match self.pool.spare_session(SPARE_WAIT, REPLY_TIMEOUT) {
+            Ok(Some(mut session)) => self.ask(&mut session),
+            Ok(None) => return Err(all_at_work()),
+            Err(error) => Err(error),
+        };
+        self.pause = sample.as_ref().err().map(|error| Pause::after(self.pause.as_ref(), error));
+        sample
+    }
+}
+
+fn all_at_work() -> StoreError {
+    StoreError::new(
+        Fault::Transient,
+        "all sessions of this process are busy, so none is left to monitor the server; raise store_sessions_max in [run]",
+    )
+}
+
+impl Pause {
+    /// Returns a pause twice as long as the last one.
+    fn after(last: Option<&Pause>, error: &StoreError) -> Self {
+        let length = last.map_or(PAUSE_FIRST, |last| (2 * last.length).min(PAUSE_MAX));
+        Self { cause: rollfit_job::error_chain(error), until: Instant::now() + length, length }
+    }
+}
+
+impl Log {
+    fn bytes_per_s(&mut self, session: &mut Session) -> Result<Option<f64>, StoreError> {
+        let Self::At(before) = self else { return Ok(None) };
+        let rows = match session.rows("query the size of the server's log", LOG_POSITION, &[]) {
+            Ok(rows) => rows,
+            Err(error) if error.fault() == Fault::Permanent => {
+                *self = Self::Hidden;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let now =
+            rows.first().and_then(|row| row.get::<_, Option<f64>>(0)).map(|bytes| (bytes, Instant::now()));
+        let rate = before.zip(now).map(|((was, then), (is, now))| (is - was) / (now - then).as_secs_f64());
+        *before = now;
+        // After a failover, the log of another server counts.
+        Ok(rate.filter(|rate| rate.is_finite() && *rate >= 0.0))
+    }
+}
+
+/// A session of this process other than the monitor's.
+struct OwnSession {
+    pid: i32,
+    is_active: bool,
+    /// What it waits for, with the server's name `TYPE:EVENT`; none if it does not wait.
+    wait: Option<(WaitKind, String)>,
+    copied_bytes: u64,
+}
+
+impl OwnSession {
+    fn from_row(row: &Row) -> Option<Self> {
+        Some(Self {
+            pid: row.get::<_, Option<i32>>(3)?,
+            is_active: row.get::<_, Option<bool>>(4).unwrap_or(false),
+            wait: row.get::<_, Option<&str>>(5).zip(row.get::<_, Option<&str>>(6)).map(wait),
+            copied_bytes: row.get::<_, Option<i64>>(7).map_or(0, i64::unsigned_abs),
+        })
+    }
+}
+
+/// Classifies a wait event by its type.
+fn wait((category, event): (&str, &str)) -> (WaitKind, String) {
+    let kind = match category {
+        "Lock" => WaitKind::Lock,
+        "IO" => WaitKind::Disk,
+        "Client" => WaitKind::Client,
+        "LWLock" | "BufferPin" | "IPC" | "Activity" => WaitKind::Internal,
+        _ => WaitKind::Other,
+    };
+    (kind, format!("{category}:{event}"))
+}
+
+/// Counts what the active sessions wait for.
+fn waits(own: &[OwnSession]) -> Vec<StoreWait> {
+    let mut waits: BTreeMap<&(WaitKind, String), u32> = BTreeMap::new();
+    for wait in own.iter().filter(|session| session.is_active).filter_map(|session| session.wait.as_ref()) {
+        *waits.entry(wait).or_default() += 1;
+    }
+    let wait = |((kind, event), sessions): (&(WaitKind, String), u32)| StoreWait {
+        kind: *kind,
+        event: event.clone(),
+        sessions,
+    };
+    waits.into_iter().map(wait).collect()
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,272 @@
+//! [`Pool`]: the sessions of a store, limited to what the server can spare, shared by the workers.
+//!
+//! Invariants: never more sessions than the budget. If the server reports that it is full, the budget shrinks and
+//! work continues with the open sessions. Every half minute the pool tries one more.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use libpq_connect::{ConnectError, ConnectOptions};
+use rollfit_job::activity::{connecting, waiting};
+use rollfit_job::lock::{lock, unpoisoned};
+use rollfit_job::store::{Fault, StoreError};
+
+use crate::connection::fault::not_connected;
+use crate::connection::session::{Session, Shared};
+
+/// How long a budget reduced by the server stays reduced.
+const SHRUNK_FOR: Duration = Duration::from_secs(30);
+
+/// The sessions of a store.
+pub(crate) struct Pool {
+    options: ConnectOptions,
+    reply_timeout: Duration,
+    shared: Shared,
+    sessions: Mutex<Sessions>,
+    freed: Condvar,
+}
+
+struct Sessions {
+    idle: Vec<Session>,
+    open: usize,
+    budget: usize,
+    /// The number of sessions that the server is assumed to allow now.
+    limit: usize,
+    shrunk_at: Option<Instant>,
+}
+
+/// A borrowed session. On drop it returns to the pool, or is closed if it is broken.
+pub(crate) struct PooledSession {
+    session: Option<Session>,
+    pool: Arc<Pool>,
+}
+
+/// Whether a session is opened for the first time.
+enum SessionSlot {
+    Idle(Box<Session>),
+    New,
+}
+
+impl Pool {
+    /// Returns a pool with a budget of one session; [`Pool::set_budget`] raises it.
+    pub(crate) fn new(options: ConnectOptions, reply_timeout: Duration) -> Arc<Self> {
+        let sessions = Sessions { idle: Vec::new(), open: 0, budget: 1, limit: 1, shrunk_at: None };
+        Arc::new(Self {
+            options,
+            reply_timeout,
+            shared: Shared::default(),
+            sessions: Mutex::new(sessions),
+            freed: Condvar::new(),
+        })
+    }
+
+    /// Returns where the sessions connect to, for messages.
+    pub(crate) fn describe(&self) -> String {
+        self.options.to_string()
+    }
+
+    /// Returns how often sessions have waited for an answer so far.
+    pub(crate) fn round_trips(&self) -> u64 {
+        self.shared.round_trips()
+    }
+
+    /// Returns the `application_name` of the sessions.
+    pub(crate) fn application_name(&self) -> &str {
+        self.options.application_name()
+    }
+
+    /// Returns whether the connection stays on this machine, judging by the address.
+    pub(crate) fn leads_here(&self) -> bool {
+        self.options.is_local()
+    }
+
+    /// Returns warnings about settings without effect.
+    pub(crate) fn warnings(&self) -> &[String] {
+        self.options.warnings()
+    }
+
+    /// Sets how many sessions may be open at once.
+    pub(crate) fn set_budget(&self, sessions: usize) {
+        let mut state = self.lock();
+        state.budget = sessions.max(1);
+        state.limit = state.budget;
+    }
+
+    /// Returns a session. Waits while all are in use.
+    ///
+    /// # Errors
+    /// When none can be opened. If the server may be back soon, the error is transient.
+    pub(crate) fn session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
+        loop {
+            let slot = self.take_slot();
+            let opened = match slot {
+                SessionSlot::Idle(session) => Ok(*session),
+                SessionSlot::New => self.open(&self.options),
+            };
+            match opened {
+                Ok(session) => return Ok(self.lend(session, self.reply_timeout)),
+                Err(error) if error.is_server_full() && self.shrink() => {}
+                Err(error) => {
+                    self.free_slot();
+                    return Err(not_connected(&error, Fault::Transient));
+                }
+            }
+        }
+    }
+
+    /// Returns the first session of a store. If it fails, the store is unreachable, unless the server may have room
+    /// in a moment.
+    pub(crate) fn first_session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
+        self.lock().open += 1;
+        match self.open(&self.options) {
+            Ok(session) => Ok(self.lend(session, self.reply_timeout)),
+            Err(error) => {
+                self.free_slot();
+                let fault = if error.is_transient() { Fault::Transient } else { Fault::Unreachable };
+                Err(not_connected(&error, fault))
+            }
+        }
+    }
+
+    /// Returns a session for a quick query whose answer may take `reply_timeout`. Waits at most `wait_max` for a
+    /// worker to return one; none if no worker does.
+    pub(crate) fn spare_session(
+        self: &Arc<Self>,
+        wait_max: Duration,
+        reply_timeout: Duration,
+    ) -> Result<Option<PooledSession>, StoreError> {
+        let opened = match self.take_slot_within(wait_max) {
+            Some(SessionSlot::Idle(session)) => Ok(*session),
+            Some(SessionSlot::New) => self.open(&self.options.with_timeout_max(reply_timeout)),
+            None => return Ok(None),
+        };
+        match opened {
+            Ok(session) => Ok(Some(self.lend(session, reply_timeout))),
+            Err(error) => {
+                self.free_slot();
+                Err(not_connected(&error, Fault::Transient))
+            }
+        }
+    }
+
+    fn lend(self: &Arc<Self>, mut session: Session, reply_timeout: Duration) -> PooledSession {
+        session.set_reply_timeout(reply_timeout);
+        PooledSession { session: Some(session), pool: Arc::clone(self) }
+    }
+
+    fn open(&self, options: &ConnectOptions) -> Result<Session, ConnectError> {
+        connecting(|| Session::open(options, self.reply_timeout, self.shared.clone()))
+    }
+
+    fn take_slot(&self) -> SessionSlot {
+        let mut state = self.lock();
+        loop {
+            if let Some(slot) = state.slot() {
+                return slot;
+            }
+            state = waiting(|| unpoisoned(self.freed.wait(state)));
+        }
+    }
+
+    fn take_slot_within(&self, wait_max: Duration) -> Option<SessionSlot> {
+        let mut state = self.lock();
+        if let Some(slot) = state.slot() {
+            return Some(slot);
+        }
+        let freed = self.freed.wait_timeout(state, wait_max);
+        state = unpoisoned(freed).0;
+        state.slot()
+    }
+
+    /// Continues with the other sessions, if there are any.
+    fn shrink(&self) -> bool {
+        let mut state = self.lock();
+        if state.open <= 1 {
+            return false;
+        }
+        state.open -= 1;
+        if state.limit > state.open {
+            state.limit = state.open;
+            tracing::warn!(
+                "the server accepts no more connections; continuing with {} of {}",
+                state.limit,
+                state.budget
+            );
+        }
+        state.shrunk_at = Some(Instant::now());
+        true
+    }
+
+    fn free_slot(&self) {
+        self.lock().open -= 1;
+        self.freed.notify_one();
+    }
+
+    fn give_back(&self, session: Session) {
+        let mut state = self.lock();
+        if session.is_usable() && state.open <= state.limit {
+            state.idle.push(session);
+        } else {
+            state.open -= 1;
+        }
+        self.freed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        lock(&self.sessions)
+    }
+}
+
+impl Sessions {
+    /// Returns a free seat.
+    fn slot(&mut self) -> Option<SessionSlot> {
+        while let Some(session) = self.idle.pop() {
+            if session.is_usable() {
+                return Some(SessionSlot::Idle(Box::new(session)));
+            }
+            self.open -= 1;
+        }
+        self.grow_again();
+        if self.open >= self.limit {
+            return None;
+        }
+        self.open += 1;
+        Some(SessionSlot::New)
+    }
+
+    fn grow_again(&mut self) {
+        if self.limit < self.budget && self.shrunk_at.is_some_and(|at| at.elapsed() > SHRUNK_FOR) {
+            self.limit += 1;
+            self.shrunk_at = Some(Instant::now());
+        }
+    }
+}
+
+impl Deref for PooledSession {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        match &self.session {
+            Some(session) => session,
+            None => unreachable!("the session is taken when this is dropped, and not before"),
+        }
+    }
+}
+
+impl DerefMut for PooledSession {
+    fn deref_mut(&mut self) -> &mut Session {
+        match &mut self.session {
+            Some(session) => session,
+            None => unreachable!("the session is taken when this is dropped, and not before"),
+        }
+    }
+}
+
+impl Drop for PooledSession {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.pool.give_back(session);
+        }
+    }
+}

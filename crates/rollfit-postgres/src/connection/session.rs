@@ -1,0 +1,289 @@
+//! [`Session`]: one connection to the server, driven by the thread that uses it. All asynchronous code is in here.
+//!
+//! Invariants: every wait has a limit. A session whose server does not answer, or whose connection was lost, is
+//! broken and is not used again.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use libpq_connect::{ConnectError, ConnectOptions};
+use rollfit_job::activity::sending;
+use rollfit_job::config::RowSecurity;
+use rollfit_job::store::StoreError;
+use tokio::runtime::Runtime;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
+
+use crate::connection::fault::{ends_the_session, is_statement_mixed_up, server_error, silent};
+
+/// The client prepares a COPY before it starts one.
+const COPY_ROUND_TRIPS: u64 = 2;
+
+/// A value with its type, so that no statement has to be prepared.
+pub(crate) type SqlParameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// State shared by the sessions of a store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared {
+    /// Whether they are behind a pooler that mixes up prepared statements.
+    mixed_up: Arc<AtomicBool>,
+    round_trips: Arc<AtomicU64>,
+}
+
+impl Shared {
+    /// Returns how often sessions have waited for an answer so far.
+    pub(crate) fn round_trips(&self) -> u64 {
+        self.round_trips.load(Ordering::Relaxed)
+    }
+}
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// To write. Each statement sees what was committed before it, and therefore everything from before its lock was
+    /// acquired.
+    Write,
+    /// To read one snapshot of the store.
+    Snapshot,
+    /// To read the current state of the server.
+    Monitor,
+}
+
+impl Mode {
+    /// Returns the options after `BEGIN`. The isolation level is always explicit, never the role's default.
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Write => "ISOLATION LEVEL READ COMMITTED",
+            Self::Snapshot => "ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Self::Monitor => "ISOLATION LEVEL READ COMMITTED READ ONLY",
+        }
+    }
+}
+
+/// How long the statements of a transaction may take, and whether policies may hide rows from them. Set for each
+/// transaction, not for the session, which a pooler may share with others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TransactionSettings {
+    pub(crate) statement: Duration,
+    pub(crate) lock: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) row_security: RowSecurity,
+}
+
+impl TransactionSettings {
+    /// Returns the statements that set them, and the other settings that a transaction must not inherit: the time
+    /// zone and date style, how soon the server notices a lost client, and the timeout of whole transactions, which
+    /// exists since version 17.
+    fn sql(&self) -> String {
+        let row_security = match self.row_security {
+            RowSecurity::Refuse => "off",
+            RowSecurity::Apply => "on",
+        };
+        format!(
+            "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
+             SET LOCAL idle_in_transaction_session_timeout = {}; SET LOCAL TimeZone = 'UTC'; \
+             SET LOCAL DateStyle = 'ISO, MDY'; \
+             SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; \
+             SET LOCAL tcp_keepalives_count = 3; SET LOCAL row_security = {row_security}; \
+             SELECT CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL \
+                 THEN set_config('transaction_timeout', '0', true) END",
+            self.statement.as_millis(),
+            self.lock.as_millis(),
+            self.idle.as_millis()
+        )
+    }
+}
+
+/// One connection.
+pub(crate) struct Session {
+    client: Client,
+    runtime: Runtime,
+    reply_timeout: Duration,
+    shared: Shared,
+    broken: bool,
+}
+
+/// A table that is being written.
+pub(crate) struct CopyIn {
+    sink: Pin<Box<CopyInSink<Bytes>>>,
+    doing: String,
+}
+
+/// Rows that are being read.
+pub(crate) struct CopyOut {
+    stream: Pin<Box<CopyOutStream>>,
+    doing: String,
+}
+
+/// How waiting for the server ended.
+enum Wait<T> {
+    Answered(Result<T, tokio_postgres::Error>),
+    Silent,
+}
+
+impl Session {
+    /// Connects. A reply that takes longer than `reply_timeout` breaks the session.
+    pub(crate) fn open(
+        options: &ConnectOptions,
+        reply_timeout: Duration,
+        shared: Shared,
+    ) -> Result<Self, ConnectError> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+                ConnectError::Configuration {
+                    message: "the system does not let the process wait for network input".to_owned(),
+                    source: Some(error.into()),
+                }
+            })?;
+        let (client, connection) = runtime.block_on(options.connect())?;
+        // Callers that wait for the connection report how it ended.
+        runtime.spawn(async move { drop(connection.await) });
+        Ok(Self { client, runtime, reply_timeout, shared, broken: false })
+    }
+
+    /// Sets the time limit for replies. A slower reply breaks the session.
+    pub(crate) fn set_reply_timeout(&mut self, reply_timeout: Duration) {
+        self.reply_timeout = reply_timeout;
+    }
+
+    /// Returns whether the session can be used again: it is not broken, and the server has not closed it.
+    pub(crate) fn is_usable(&self) -> bool {
+        if !self.broken {
+            // Lets the connection see what has arrived since it was last used.
+            self.runtime.block_on(async {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        !self.broken && !self.client.is_closed()
+    }
+
+    /// Begins a transaction whose statements have a timeout.
+    pub(crate) fn begin(&mut self, mode: Mode, settings: &TransactionSettings) -> Result<(), StoreError> {
+        let forget = if self.shared.mixed_up.load(Ordering::Relaxed) { "DEALLOCATE ALL; " } else { "" };
+        self.execute("begin a transaction", &format!("BEGIN {}; {forget}{}", mode.sql(), settings.sql()))
+    }
+
+    /// Rolls the transaction back.
+    pub(crate) fn roll_back(&mut self) {
+        if !self.broken && self.execute("roll back", "ROLLBACK").is_err() {
+            self.broken = true;
+        }
+    }
+
+    /// Marks the session as broken.
+    pub(crate) fn break_off(&mut self) {
+        self.broken = true;
+    }
+
+    /// Runs statements that return nothing.
+    pub(crate) fn execute(&mut self, doing: &str, sql: &str) -> Result<(), StoreError> {
+        let answer = self.try_execute(doing, sql)?;
+        answer.map_err(|error| server_error(doing, error))
+    }
+
+    /// Like [`Session::execute`], but returns a refusal of the server to the caller.
+    pub(crate) fn try_execute(
+        &mut self,
+        doing: &str,
+        sql: &str,
+    ) -> Result<Result<(), tokio_postgres::Error>, StoreError> {
+        self.count_round_trips(1);
+        let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.batch_execute(sql)));
+        self.judge(doing, waited)
+    }
+
+    /// Returns the rows of a query.
+    pub(crate) fn rows(
+        &mut self,
+        doing: &str,
+        sql: &str,
+        parameters: &[SqlParameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        self.count_round_trips(1);
+        let query = self.client.query_typed(sql, parameters);
+        let waited = self.runtime.block_on(wait(self.reply_timeout, query));
+        self.judge(doing, waited)?.map_err(|error| server_error(doing, error))
+    }
+
+    /// Starts writing a table.
+    pub(crate) fn copy_in(&mut self, doing: &str, sql: &str) -> Result<CopyIn, StoreError> {
+        self.count_round_trips(COPY_ROUND_TRIPS);
+        let copy = self.client.copy_in(sql);
+        let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy)));
+        let sink = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
+        Ok(CopyIn { sink: Box::pin(sink), doing: doing.to_owned() })
+    }
+
+    /// Sends bytes of a table. They may still be in flight when this returns; the server reports errors at the end.
+    pub(crate) fn send(&mut self, copy: &mut CopyIn, bytes: Bytes) -> Result<(), StoreError> {
+        let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy.sink.send(bytes))));
+        self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
+    }
+
+    /// Ends a table. Returns the rows that the server counted.
+    pub(crate) fn finish(&mut self, mut copy: CopyIn) -> Result<u64, StoreError> {
+        self.count_round_trips(1);
+        let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish())));
+        self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
+    }
+
+    /// Starts reading rows.
+    pub(crate) fn copy_out(&mut self, doing: &str, sql: &str) -> Result<CopyOut, StoreError> {
+        self.count_round_trips(COPY_ROUND_TRIPS);
+        let copy = self.client.copy_out(sql);
+        let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
+        let stream = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
+        Ok(CopyOut { stream: Box::pin(stream), doing: doing.to_owned() })
+    }
+
+    /// Returns the next bytes of the rows, or none at the end.
+    pub(crate) fn receive(&mut self, copy: &mut CopyOut) -> Result<Option<Bytes>, StoreError> {
+        let next = async { copy.stream.next().await.transpose() };
+        let waited = self.runtime.block_on(wait(self.reply_timeout, next));
+        self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
+    }
+
+    fn count_round_trips(&self, round_trips: u64) {
+        self.shared.round_trips.fetch_add(round_trips, Ordering::Relaxed);
+    }
+
+    /// Records what an answer says about the session itself.
+    fn judge<T>(
+        &mut self,
+        doing: &str,
+        waited: Wait<T>,
+    ) -> Result<Result<T, tokio_postgres::Error>, StoreError> {
+        match waited {
+            Wait::Silent => {
+                self.broken = true;
+                Err(silent(doing, self.reply_timeout.as_secs_f64()))
+            }
+            Wait::Answered(answer) => {
+                if let Err(error) = &answer {
+                    self.broken |= ends_the_session(error);
+                    if is_statement_mixed_up(error) {
+                        self.shared.mixed_up.store(true, Ordering::Relaxed);
+                    }
+                }
+                Ok(answer)
+            }
+        }
+    }
+}
+
+async fn wait<T>(
+    timeout: Duration,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Wait<T> {
+    match tokio::time::timeout(timeout, answer).await {
+        Ok(answer) => Wait::Answered(answer),
+        Err(_) => Wait::Silent,
+    }
+}

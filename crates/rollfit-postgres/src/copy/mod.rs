@@ -1,0 +1,7 @@
+//! Values and rows as the server's binary COPY carries them: instants, numbers, and rows from and to bytes.
+
+pub(crate) mod decode;
+pub(crate) mod encode;
+pub(crate) mod instant;
+pub(crate) mod number_column;
+pub(crate) mod numeric;

@@ -1,0 +1,275 @@
+//! Creates missing tables: [`Creation`] holds the statements that create a features table like its siblings, before
+//! and after its rows are loaded.
+//!
+//! A new table has the columns of its parent or, without a parent, of its nearest sibling: the latest table of the
+//! same series, of the same key if there is one. It has the owner and grants of the sibling or, if its parent has no
+//! other partition, of the parent. Without a model it has rollfit's columns with the configured type.
+
+use rollfit_job::config::{Series, TIME_COLUMN};
+use rollfit_job::partition::Partition;
+use rollfit_job::store::StoreError;
+use tokio_postgres::types::Type;
+
+use crate::PostgresStore;
+use crate::connection::session::Session;
+use crate::copy::instant::TimeType;
+use crate::copy::number_column::NumberColumn;
+use crate::names::{TableName, quoted};
+use crate::partitioning::parent::check_parent;
+use crate::partitioning::partition_sql::{attach_sql, like_sql};
+use crate::tables::leaf::Leaf;
+use crate::tables::table::{self, RelationKind, Table, describe};
+
+/// The statements that create one features table.
+#[derive(Clone, Debug)]
+pub(crate) struct Creation {
+    /// Its parent, if that is missing too, and the statements that create it.
+    pub(crate) parent: Option<(TableName, Vec<String>)>,
+    /// The statement that creates the table, without its key.
+    pub(crate) create: String,
+    /// Statements after the rows are loaded: the key is built faster at once, and a parent is locked for a shorter
+    /// time.
+    pub(crate) after: Vec<String>,
+    /// The table as it will be.
+    pub(crate) leaf: Leaf,
+    /// Whether it becomes a partition of another table.
+    pub(crate) has_parent: bool,
+}
+
+impl Creation {
+    /// Returns the statements before the rows are loaded.
+    pub(crate) fn before(&self) -> impl Iterator<Item = &String> {
+        self.parent.iter().flat_map(|(_, statements)| statements).chain([&self.create])
+    }
+}
+
+/// The model for missing features tables of a series and a key.
+pub(crate) struct Model {
+    /// The table whose columns are used; none without a model.
+    pub(crate) like: Option<Table>,
+    access: Access,
+    pub(crate) parent: Option<ParentModel>,
+}
+
+/// The parent of a new table.
+pub(crate) struct ParentModel {
+    pub(crate) name: TableName,
+    pub(crate) is_there: bool,
+    /// Its future owner and grants, if it is missing.
+    access: Access,
+}
+
+/// The owner of a table, and who else may use it.
+#[derive(Default)]
+struct Access {
+    /// None for the role that creates the table.
+    owner: Option<String>,
+    grants: Vec<Grant>,
+}
+
+struct Grant {
+    to: String,
+    privilege: String,
+    with_grant_option: bool,
+}
+
+impl PostgresStore {
+    /// Returns how to create the features table of a series of a partition.
+    ///
+    /// # Errors
+    /// When its siblings recently became partitions of a parent that is not configured.
+    pub(crate) fn creation(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        partition: &Partition,
+    ) -> Result<Creation, StoreError> {
+        let model = self.model(session, series, partition)?;
+        if model.parent.is_none() && model.like.as_ref().is_some_and(|like| like.attachment.is_some()) {
+            self.check_siblings(session, series, partition)?;
+        }
+        self.creation_like(&model, series, partition)
+    }
+
+    /// Returns the model for a new table of a series and a key.
+    pub(crate) fn model(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        partition: &Partition,
+    ) -> Result<Model, StoreError> {
+        let sibling = self.sibling(session, series, &partition.key)?;
+        let sibling_table = sibling.as_ref().map(|(_, table)| table);
+        let Some(name) = series.parent_table(partition) else {
+            let access = self.access(session, sibling_table)?;
+            return Ok(Model { like: sibling.map(|(_, table)| table), access, parent: None });
+        };
+        let name = self.table(&name);
+        if let Some(table) = self.partitioned(session, series, &name)? {
+            // The parent is a better model than another key's table.
+            let was_missing = self.was_missing(&name);
+            let is_nearer = |other: &Partition| other.key == partition.key || was_missing;
+            let nearest = sibling.filter(|(other, _)| is_nearer(other)).map(|(_, table)| table);
+            let access = self.access(session, Some(nearest.as_ref().unwrap_or(&table)))?;
+            let parent = ParentModel { name, is_there: true, access: Access::default() };
+            return Ok(Model { like: Some(table), access, parent: Some(parent) });
+        }
+        let access = self.access(session, sibling_table)?;
+        let others_parent = match sibling.as_ref().and_then(|(other, _)| series.parent_table(other)) {
+            Some(parent) => self.partitioned(session, series, &self.table(&parent))?,
+            None => None,
+        };
+        let like = others_parent.or(sibling.map(|(_, table)| table));
+        let parent = ParentModel { name, is_there: false, access: self.access(session, like.as_ref())? };
+        Ok(Model { like, access, parent: Some(parent) })
+    }
+
+    /// Returns a partitioned table by its name, if it exists.
+    fn partitioned(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        name: &TableName,
+    ) -> Result<Option<Table>, StoreError> {
+        let table = describe(session, &self.schema, std::slice::from_ref(&name.name))?.remove(&name.name);
+        if let Some(table) = &table {
+            check_parent(table, series)?;
+        }
+        Ok(table)
+    }
+
+    /// Returns the latest table of the same series, of the same key if there is one.
+    fn sibling(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        key: &str,
+    ) -> Result<Option<(Partition, Table)>, StoreError> {
+        let names = table::names(session, &self.schema)?;
+        let siblings = names.iter().filter_map(|name| Some((series.partition_named(name, key)?, name)));
+        let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.period));
+        let Some((other, name)) = nearest else { return Ok(None) };
+        let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
+        // A table that cannot be written is not a model.
+        let table = table.filter(|table| Leaf::new(table, series).is_ok());
+        Ok(table.map(|table| (other, table)))
+    }
+
+    fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {
+        const OWNER: &str = "SELECT pg_get_userbyid(relowner)::text FROM pg_catalog.pg_class WHERE oid = $1";
+        const GRANTS: &str = "
+            SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee)::text END,
+                   a.privilege_type, a.is_grantable
+            FROM pg_catalog.pg_class c, aclexplode(c.relacl) a
+            WHERE c.oid = $1 AND a.grantee <> c.relowner ORDER BY 1, 2";
+        let Some(table) = table else { return Ok(Access::default()) };
+        let doing = format!("look up who may use {}", table.name);
+        let rows = session.rows(&doing, OWNER, &[(&table.oid, Type::OID)])?;
+        let owner = rows.first().map(|row| row.get(0));
+        let rows = session.rows(&doing, GRANTS, &[(&table.oid, Type::OID)])?;
+        let grants = rows.iter().map(|row| Grant {
+            to: row.get::<_, Option<String>>(0).map_or("PUBLIC".to_owned(), |role| quoted(&role)),
+            privilege: row.get(1),
+            with_grant_option: row.get(2),
+        });
+        Ok(Access { owner, grants: grants.collect() })
+    }
+
+    /// Returns how to create the features table of a partition like `model`.
+    pub(crate) fn creation_like(
+        &self,
+        model: &Model,
+        series: &Series,
+        partition: &Partition,
+    ) -> Result<Creation, StoreError> {
+        let name = self.table(&series.features_table(partition));
+        let leaf = self.leaf_like(model, series, &name)?;
+        let columns = model.columns_sql(series, &leaf);
+        // LIKE copies NOT NULL, but not the key.
+        let mut after = vec![format!("ALTER TABLE {} ADD PRIMARY KEY ({})", name.sql(), quoted(TIME_COLUMN))];
+        after.extend(model.access.sql(&name));
+        let attach = |parent: &ParentModel| attach_sql(&parent.name, &leaf.name, leaf.time, partition);
+        after.extend(model.parent.iter().map(attach));
+        let missing_parent = model.parent.as_ref().filter(|parent| !parent.is_there);
+        Ok(Creation {
+            parent: missing_parent.map(|parent| (parent.name.clone(), parent.sql(&columns))),
+            create: format!("CREATE TABLE {} (\n    {columns}\n)", name.sql()),
+            after,
+            leaf,
+            has_parent: model.parent.is_some(),
+        })
+    }
+
+    /// Returns a table of a series without a model.
+    pub(crate) fn new_leaf(&self, series: &Series) -> Leaf {
+        Leaf {
+            name: self.table(&series.name),
+            time: TimeType::Naive,
+            features: vec![self.numbers; series.columns.len()],
+            others: Vec::new(),
+        }
+    }
+
+    pub(crate) fn leaf_like(
+        &self,
+        model: &Model,
+        series: &Series,
+        name: &TableName,
+    ) -> Result<Leaf, StoreError> {
+        let Some(like) = &model.like else { return Ok(Leaf { name: name.clone(), ..self.new_leaf(series) }) };
+        let leaf = Leaf::new(&Table { kind: RelationKind::Plain, ..like.clone() }, series)?;
+        Ok(Leaf { name: name.clone(), ..leaf })
+    }
+}
+
+impl Model {
+    /// Returns a model with the columns of `like`, without owner, grants and parent.
+    pub(crate) fn like(like: Option<Table>) -> Self {
+        Self { like, access: Access::default(), parent: None }
+    }
+
+    /// Returns the roles that new tables are given to.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = &str> {
+        let missing_parent = self.parent.iter().filter(|parent| !parent.is_there);
+        let access = missing_parent.map(|parent| &parent.access).chain([&self.access]);
+        access.filter_map(|access| access.owner.as_deref())
+    }
+
+    /// Returns the columns of a CREATE TABLE.
+    fn columns_sql(&self, series: &Series, leaf: &Leaf) -> String {
+        self.like.as_ref().map_or_else(|| columns_sql(series, leaf), like_sql)
+    }
+}
+
+impl ParentModel {
+    fn sql(&self, columns: &str) -> Vec<String> {
+        let (table, time) = (self.name.sql(), quoted(TIME_COLUMN));
+        let create = format!(
+            "CREATE TABLE IF NOT EXISTS {table} (\n    {columns},\n    PRIMARY KEY ({time})\n) PARTITION BY RANGE ({time})"
+        );
+        std::iter::once(create).chain(self.access.sql(&self.name)).collect()
+    }
+}
+
+impl Access {
+    /// Grants first: after giving a table away, the role may no longer grant on it.
+    fn sql(&self, table: &TableName) -> Vec<String> {
+        let table = table.sql();
+        let grant = |grant: &Grant| {
+            let option = if grant.with_grant_option { " WITH GRANT OPTION" } else { "" };
+            format!("GRANT {} ON {table} TO {}{option}", grant.privilege, grant.to)
+        };
+        let owner = self.owner.iter().map(|owner| format!("ALTER TABLE {table} OWNER TO {}", quoted(owner)));
+        self.grants.iter().map(grant).chain(owner).collect()
+    }
+}
+
+fn columns_sql(series: &Series, leaf: &Leaf) -> String {
+    let time = leaf.time.sql();
+    let features = series.columns.iter().zip(&leaf.features);
+    let features =
+        features.map(|(column, number)| format!("{} {}", quoted(column), NumberColumn::sql(*number)));
+    let columns: Vec<String> =
+        std::iter::once(format!("{} {time} NOT NULL", quoted(TIME_COLUMN))).chain(features).collect();
+    columns.join(",\n    ")
+}

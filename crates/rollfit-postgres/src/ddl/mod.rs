@@ -1,0 +1,6 @@
+//! Tables that do not exist yet: what they will be like, the statements that create them, and creating them.
+
+pub(crate) mod creation;
+pub(crate) mod prospect;
+pub(crate) mod provide;
+pub(crate) mod schema;

@@ -1,0 +1,206 @@
+//! [`Inspection`]: the state of a partition in one snapshot: its tables, their rows and its receipt.
+
+use rollfit_job::config::TIME_COLUMN;
+use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
+use rollfit_job::receipt::{Receipt, SeriesDefinition};
+use rollfit_job::store::{Found, StoreError};
+
+use crate::PostgresStore;
+use crate::connection::session::Session;
+use crate::copy::instant::ServerInstant;
+use crate::names::{TableName, quoted};
+use crate::tables::applied_policies::AppliedPolicies;
+use crate::tables::leaf::Leaf;
+use crate::tables::receipts;
+use crate::tables::row_security::Accepting;
+use crate::tables::table::{Table, describe};
+
+/// The stored state of a partition.
+#[derive(Debug)]
+pub(crate) struct Inspection {
+    /// The features table of each series, if it exists.
+    pub(crate) leaves: Vec<Option<InspectedLeaf>>,
+    pub(crate) found: Found,
+}
+
+/// A features table and its rows.
+#[derive(Debug)]
+pub(crate) struct InspectedLeaf {
+    pub(crate) oid: u32,
+    pub(crate) leaf: Leaf,
+    /// The first and the last instant, if there are rows.
+    pub(crate) span: Option<(ServerInstant, ServerInstant)>,
+    /// The policies that apply to the role, if any.
+    pub(crate) policies: Option<AppliedPolicies>,
+    columns: Vec<String>,
+}
+
+impl Inspection {
+    /// Checks that tables without visible rows have none.
+    ///
+    /// # Errors
+    /// When policies may hide them.
+    pub(crate) fn check_emptiness(&self) -> Result<(), StoreError> {
+        for seen in self.leaves.iter().flatten().filter(|seen| seen.span.is_none()) {
+            seen.policies.as_ref().map_or(Ok(()), |policies| policies.check_writable(&seen.leaf.name))?;
+        }
+        Ok(())
+    }
+}
+
+impl PostgresStore {
+    /// Inspects a partition.
+    ///
+    /// # Errors
+    /// When a table cannot be written as it is, holds rows of another month, or may hide rows.
+    pub(crate) fn inspect(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+    ) -> Result<Inspection, StoreError> {
+        let names: Vec<String> = self.series.iter().map(|series| series.features_table(partition)).collect();
+        let mut asked = names.clone();
+        asked.push(self.receipts.name.clone());
+        let tables = describe(session, &self.schema, &asked)?;
+        let has_receipts = self.has_receipts(tables.get(&self.receipts.name))?;
+        let tables: Vec<Option<&Table>> = names.iter().map(|name| tables.get(name)).collect();
+        let leaves = self.leaves(session, &tables, partition)?;
+        let receipt = match has_receipts {
+            true => receipts::read(session, &self.receipts, &self.output_of(partition))?,
+            false => None,
+        };
+        let found = found(&leaves, receipt);
+        Ok(Inspection { leaves, found })
+    }
+
+    fn leaves(
+        &self,
+        session: &mut Session,
+        tables: &[Option<&Table>],
+        partition: &Partition,
+    ) -> Result<Vec<Option<InspectedLeaf>>, StoreError> {
+        let mut leaves = Vec::new();
+        let mut row_bytes = 0;
+        for (at, table) in tables.iter().enumerate() {
+            let Some(table) = table else {
+                row_bytes += self.prospect(session, at, partition)?.row_bytes();
+                leaves.push(None);
+                continue;
+            };
+            self.check_row_security(table, Accepting::Sink)?;
+            let series = &self.series[at];
+            let leaf = match Leaf::new(table, series) {
+                Ok(leaf) => leaf,
+                Err(defect) => return Err(self.refused(session, &defect)),
+            };
+            self.check_placement(session, (table, &leaf), series, partition)?;
+            row_bytes += leaf.row_bytes();
+            leaves.push(Some(InspectedLeaf::new(session, leaf, table, partition.period)?));
+        }
+        self.catalog.note_row_bytes(partition, row_bytes);
+        Ok(leaves)
+    }
+
+    /// Checks that the missing tables of a partition can be created where they belong.
+    ///
+    /// # Errors
+    /// Those of [`PostgresStore::prospect`].
+    pub(crate) fn check_prospects(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+    ) -> Result<(), StoreError> {
+        self.leaves(session, &vec![None; self.series.len()], partition).map(drop)
+    }
+
+    /// Returns the output of a partition: the names of its tables.
+    pub(crate) fn output_of(&self, partition: &Partition) -> String {
+        let tables = self.series.iter().map(|series| self.table(&series.features_table(partition)).sql());
+        tables.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl InspectedLeaf {
+    fn new(session: &mut Session, leaf: Leaf, table: &Table, period: Period) -> Result<Self, StoreError> {
+        let may_lack_instants = table.column(TIME_COLUMN).is_some_and(|column| !column.not_null);
+        let span = span(session, &leaf.name, may_lack_instants)?;
+        if let Some((first, last)) = span {
+            check_period(&leaf.name, [first, last], period)?;
+        }
+        let columns = table.columns.iter().map(|column| column.name.clone()).collect();
+        Ok(Self { oid: table.oid, leaf, span, policies: table.policies.clone(), columns })
+    }
+}
+
+/// Returns the first and the last instant of a table, if it has rows.
+///
+/// # Errors
+/// When a row has no instant, so it belongs to no month.
+fn span(
+    session: &mut Session,
+    table: &TableName,
+    may_lack_instants: bool,
+) -> Result<Option<(ServerInstant, ServerInstant)>, StoreError> {
+    let (time, name) = (quoted(TIME_COLUMN), table.sql());
+    let lacks = match may_lack_instants {
+        true => format!("EXISTS (SELECT FROM {name} WHERE {time} IS NULL)"),
+        false => "false".to_owned(),
+    };
+    let sql = format!("SELECT min({time}), max({time}), {lacks} FROM {name}");
+    let rows = session.rows(&format!("read {table}"), &sql, &[])?;
+    let row = rows.first().ok_or_else(|| StoreError::permanent(format!("{table} did not answer")))?;
+    if row.get(2) {
+        return Err(StoreError::permanent(format!(
+            "{table} holds rows whose {TIME_COLUMN} is NULL; give them an instant or remove them: rollfit would not keep them"
+        )));
+    }
+    Ok(row.get::<_, Option<ServerInstant>>(0).zip(row.get(1)))
+}
+
+/// Checks for rows of another month: they would be deleted with the others, but rollfit did not write them.
+fn check_period(table: &TableName, instants: [ServerInstant; 2], period: Period) -> Result<(), StoreError> {
+    let inside = |instant: ServerInstant| instant.us().is_some_and(|us| period.span_us().contains(&us));
+    match instants.into_iter().find(|&instant| !inside(instant)) {
+        None => Ok(()),
+        Some(outside) => Err(StoreError::permanent(format!(
+            "{table} holds rows outside {period}, such as {outside}; move them elsewhere: rollfit would not keep them"
+        ))),
+    }
+}
+
+fn found(leaves: &[Option<InspectedLeaf>], receipt: Option<Receipt>) -> Found {
+    let with_rows = leaves.iter().flatten().find(|seen| seen.span.is_some());
+    let Some(seen) = with_rows else { return Found::Nothing };
+    let Some(receipt) = receipt else {
+        return Found::Foreign(format!("{} holds rows without a rollfit receipt", seen.leaf.name));
+    };
+    match void(leaves, &receipt) {
+        Some(cause) => Found::Foreign(format!("the receipt is void: {cause}")),
+        None => Found::Ours(Box::new(receipt)),
+    }
+}
+
+/// Returns why a receipt does not match the tables as they are.
+fn void(leaves: &[Option<InspectedLeaf>], receipt: &Receipt) -> Option<String> {
+    let definitions = &receipt.definition.series;
+    if definitions.len() != leaves.len() {
+        return Some("it is of other series".to_owned());
+    }
+    definitions.iter().zip(leaves).find_map(|(definition, seen)| match seen {
+        None => Some(format!("the table of series {} is gone", definition.name)),
+        Some(seen) => seen.contradicts(definition, receipt.stored.rows),
+    })
+}
+
+impl InspectedLeaf {
+    fn contradicts(&self, definition: &SeriesDefinition, rows: u64) -> Option<String> {
+        let name = &self.leaf.name;
+        let absent = definition.columns.iter().find(|column| !self.columns.contains(column));
+        match absent {
+            Some(column) => Some(format!("{name} has no column {column}")),
+            None if self.span.is_none() && rows > 0 => Some(format!("{name} is empty")),
+            None => None,
+        }
+    }
+}

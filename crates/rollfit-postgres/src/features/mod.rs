@@ -1,0 +1,8 @@
+//! The features of a partition: what exists of them, replacing them in one transaction with its commit, reading them back.
+
+pub(crate) mod inspect;
+pub(crate) mod narrow_columns;
+pub(crate) mod read_back;
+pub(crate) mod references;
+pub(crate) mod sink;
+pub(crate) mod slot;

@@ -1,0 +1,174 @@
+//! The sink: the state of each partition, from its tables and receipts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rollfit_job::partition::Partition;
+use rollfit_job::store::StoreMonitor;
+use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError, Write};
+
+use crate::PostgresStore;
+use crate::connection::monitor::PostgresMonitor;
+use crate::connection::session::Session;
+use crate::features::read_back::TableReader;
+use crate::features::references::References;
+use crate::kind::NAME;
+use crate::names::check_length;
+use crate::tables::foreign_key::ForeignKey;
+use crate::tables::leaf::Leaf;
+use crate::tables::receipts::RECEIPTS;
+use crate::{tables::receipts, tables::table};
+
+impl PostgresStore {
+    /// Warns once that the role may not VACUUM.
+    pub(crate) fn note_refused_vacuum(&self) {
+        if !self.vacuum_refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the role may not VACUUM the tables whose rows it replaced, so they grow with each replacement; run rollfit as their owner, or leave it to autovacuum"
+            );
+        }
+    }
+
+    /// Returns the partitions that have tables or receipts.
+    fn stored_partitions(&self, session: &mut Session) -> Result<BTreeSet<Partition>, StoreError> {
+        let names = table::names_with_rows(session, &self.schema)?;
+        let known = table::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
+        let has_receipts = self.has_receipts(known.get(&self.receipts.name))?;
+        let series = || self.series.iter();
+        let mut partitions: BTreeSet<Partition> =
+            names.iter().flat_map(|name| series().filter_map(|series| series.partition_of(name))).collect();
+        if has_receipts {
+            let listed = receipts::list(session, &self.receipts)?;
+            let ours = listed.into_iter().filter(|(partition, output)| self.output_of(partition) == *output);
+            partitions.extend(ours.map(|(partition, _)| partition));
+        }
+        Ok(partitions)
+    }
+
+    fn check_names(&self, partition: &Partition) -> Result<(), StoreError> {
+        for series in &self.series {
+            let table = series.features_table(partition);
+            check_length(&format!("[series.{}] features", series.name), &table)?;
+            if table == RECEIPTS || table == series.table.for_key(&partition.key) {
+                return Err(StoreError::permanent(format!(
+                    "[series.{}] features: `{table}` is a table of another kind; choose another pattern",
+                    series.name
+                )));
+            }
+            if let Some(parent) = series.parent_table(partition) {
+                check_length(&format!("[series.{}] parent", series.name), &parent)?;
+            }
+            for column in &series.columns {
+                check_length(&format!("[series.{}] column", series.name), column)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for PostgresStore {
+    fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
+        self.in_snapshot(|session| {
+            let inspection = self.inspect(session, partition)?;
+            inspection.check_emptiness()?;
+            Ok(inspection.found)
+        })
+    }
+
+    fn obstacle(&self, partition: &Partition) -> Result<Option<String>, StoreError> {
+        self.in_snapshot(|session| {
+            // Few tables have such keys; without them the rows need not be read.
+            let names: Vec<String> =
+                self.series.iter().map(|series| series.features_table(partition)).collect();
+            let tables = table::describe(session, &self.schema, &names)?;
+            let oids: Vec<u32> = tables.values().map(|table| table.oid).collect();
+            if ForeignKey::onto(session, &oids)?.is_empty() {
+                return Ok(None);
+            }
+            let inspection = self.inspect(session, partition)?;
+            References::find(session, &inspection.leaves)?.obstacle(session)
+        })
+    }
+
+    fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
+        let mut session = self.snapshot_session()?;
+        let stored = self.stored_partitions(&mut session);
+        session.roll_back();
+        Ok(stored?.into_iter().collect())
+    }
+
+    fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
+        write.check_replaces()?;
+        self.claim_partition(partition)
+    }
+
+    fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
+        let mut session = self.snapshot_session()?;
+        let inspection = match self.inspect(&mut session, partition) {
+            Ok(inspection) => inspection,
+            Err(error) => {
+                session.roll_back();
+                return Err(error);
+            }
+        };
+        let leaves: Vec<Leaf> = inspection.leaves.into_iter().flatten().map(|seen| seen.leaf).collect();
+        if leaves.len() < self.series.len() {
+            session.roll_back();
+            return Err(StoreError::permanent(format!("{partition}: some of its tables are missing")));
+        }
+        let receipt = match inspection.found {
+            Found::Ours(receipt) => Some(*receipt),
+            Found::Nothing | Found::Foreign(_) => None,
+        };
+        Ok(Box::new(TableReader::new(session, &self.series, leaves, receipt, true)))
+    }
+
+    fn grouping(&self) -> Grouping {
+        Grouping::Apart
+    }
+
+    fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        partitions.iter().try_for_each(|partition| self.check_names(partition))
+    }
+
+    fn kind(&self) -> &'static str {
+        NAME
+    }
+
+    fn place(&self) -> String {
+        self.describe()
+    }
+
+    fn is_local(&self) -> Option<bool> {
+        self.is_local
+    }
+
+    fn sessions(&self) -> Option<(usize, String)> {
+        Some((self.budget.sessions, self.budget.arithmetic()))
+    }
+
+    fn monitor(&self) -> Option<Box<dyn StoreMonitor>> {
+        // With only one session, a worker would have to wait.
+        if self.budget.sessions == 1 {
+            return None;
+        }
+        Some(Box::new(PostgresMonitor::new(Arc::clone(&self.pool), Arc::clone(&self.seen_holders))))
+    }
+
+    /// Returns the bytes that COPY sends, for the tables that exist or that a run would create. Before the first
+    /// inspection it assumes columns of the configured type.
+    fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64 {
+        let configured = || self.series.iter().map(|series| self.new_leaf(series).row_bytes()).sum();
+        rows.saturating_mul(self.catalog.row_bytes(partition).unwrap_or_else(configured))
+    }
+
+    /// The server does not tell.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    fn output(&self, partition: &Partition) -> String {
+        self.output_of(partition)
+    }
+}

@@ -1,0 +1,64 @@
+//! The checks of a [`PostgresSlot`] after a statement: deleted rows are gone, and despite triggers and rules the
+//! tables hold what the receipt says.
+
+use rollfit_job::receipt::Receipt;
+use rollfit_job::store::{Slot, StoreError};
+use rollfit_job::verify::receipt_difference;
+
+use super::PostgresSlot;
+use crate::names::TableName;
+use crate::tables::receipts;
+use crate::tables::trigger::{Trigger, run_deferred};
+
+impl PostgresSlot<'_> {
+    /// Refuses to delete rows that other tables refer to.
+    pub(super) fn check_obstacle(&self) -> Result<(), StoreError> {
+        match &self.obstacle {
+            None => Ok(()),
+            Some(obstacle) => {
+                Err(StoreError::permanent(format!("{} is blocked: {obstacle}", self.partition)))
+            }
+        }
+    }
+
+    /// Checks that no table has rows: a rule or trigger may have kept some or inserted others.
+    pub(super) fn check_empty(&mut self) -> Result<(), StoreError> {
+        let names: Vec<TableName> = self.targets.iter().map(|target| target.leaf.name.clone()).collect();
+        let has_rows = |name: &TableName| format!("EXISTS (SELECT FROM ONLY {})", name.sql());
+        let sql = format!("SELECT {}", names.iter().map(has_rows).collect::<Vec<_>>().join(", "));
+        let rows = self.session.rows("check that the deleted rows are gone", &sql, &[])?;
+        let has_rows = |at: &usize| rows.first().is_none_or(|row| row.get(*at));
+        let Some(name) = (0..names.len()).find(has_rows).map(|at| &names[at]) else { return Ok(()) };
+        let triggers = Trigger::on(&mut self.session, &names)?;
+        Err(StoreError::permanent(format!(
+            "{name} still has rows after DELETE: {} keeps them or adds others; disable or drop it",
+            Trigger::names(&triggers, name)
+        )))
+    }
+
+    /// Returns the triggers and rules on the tables and on the receipts. Deferred ones have run when this returns.
+    pub(super) fn run_deferred_triggers(&mut self) -> Result<Vec<Trigger>, StoreError> {
+        let names = self.targets.iter().map(|target| &target.leaf.name).chain([&self.store.receipts]);
+        let triggers = Trigger::on(&mut self.session, names)?;
+        if !triggers.is_empty() {
+            run_deferred(&mut self.session)?;
+        }
+        Ok(triggers)
+    }
+
+    /// If triggers or rules may have changed what was written, compares the tables with the receipt.
+    pub(super) fn check_stored(&mut self, receipt: &Receipt) -> Result<(), StoreError> {
+        let triggers = self.run_deferred_triggers()?;
+        if triggers.is_empty() {
+            return Ok(());
+        }
+        receipts::check_kept(&mut self.session, &self.store.receipts, receipt)?;
+        let Some(difference) = receipt_difference(receipt, self.read()?.as_mut())? else { return Ok(()) };
+        let culprits: Vec<String> =
+            triggers.iter().map(|trigger| format!("{} on {}", trigger.name, trigger.table)).collect();
+        Err(StoreError::permanent(format!(
+            "the tables do not hold what was written to them: {difference}; disable or drop {}",
+            culprits.join(", ")
+        )))
+    }
+}

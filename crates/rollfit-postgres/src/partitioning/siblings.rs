@@ -1,0 +1,239 @@
+//! [`Siblings`]: the existing features tables and their parents. A missing table belongs where its siblings are.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rollfit_job::config::Series;
+use rollfit_job::month::Month;
+use rollfit_job::partition::Partition;
+use rollfit_job::store::StoreError;
+use tokio_postgres::types::Type;
+
+use crate::PostgresStore;
+use crate::connection::session::Session;
+use crate::copy::instant::TimeType;
+use crate::names::TableName;
+use crate::partitioning::bound::BoundSpan;
+use crate::tables::problem::{ProblemKind, TableProblem};
+
+/// The features tables of every series.
+#[derive(Debug, Default)]
+pub(crate) struct Siblings {
+    /// By series and key; without a key if names do not contain it.
+    tables: HashMap<(usize, String), Vec<Sibling>>,
+    /// The latest of each series.
+    latest: HashMap<usize, Sibling>,
+}
+
+/// An existing features table.
+#[derive(Clone, Debug)]
+pub(crate) struct Sibling {
+    pub(crate) name: String,
+    pub(crate) partition: Partition,
+    /// Its parent.
+    pub(crate) parent: Option<TableName>,
+}
+
+impl Sibling {
+    fn month(&self) -> Month {
+        self.partition.period.month()
+    }
+
+    /// Returns its partition. If the name does not contain the key, it is `key`.
+    fn partition_of(&self, key: &str) -> Partition {
+        let own = &self.partition.key;
+        Partition::new(if own.is_empty() { key.to_owned() } else { own.clone() }, self.month().into())
+    }
+}
+
+impl Siblings {
+    fn find(session: &mut Session, schema: &str, series: &[Series]) -> Result<Self, StoreError> {
+        const TABLES: &str = "
+            SELECT c.relname::text, pn.nspname::text, p.relname::text
+            FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
+            LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+            LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+            WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE ANY($2)";
+        let patterns: Vec<String> = series.iter().map(like_pattern).collect();
+        let rows = session.rows(
+            "look up the features tables",
+            TABLES,
+            &[(&schema, Type::TEXT), (&patterns, Type::TEXT_ARRAY)],
+        )?;
+        let mut siblings = Self::default();
+        for row in rows {
+            let name: String = row.get(0);
+            let parent = row.get::<_, Option<&str>>(1).map(|schema| TableName::new(schema, row.get(2)));
+            for (at, series) in series.iter().enumerate() {
+                if let Some(partition) = series.partition_named(&name, "") {
+                    siblings.add(at, Sibling { name: name.clone(), partition, parent: parent.clone() });
+                }
+            }
+        }
+        Ok(siblings)
+    }
+
+    fn add(&mut self, series: usize, sibling: Sibling) {
+        let latest = self.latest.entry(series).or_insert_with(|| sibling.clone());
+        if latest.month() < sibling.month() {
+            *latest = sibling.clone();
+        }
+        self.tables.entry((series, sibling.partition.key.clone())).or_default().push(sibling);
+    }
+
+    /// Returns the tables of a series and a key.
+    fn of_key(&self, series: usize, key: &str) -> &[Sibling] {
+        let tables = self.tables.get(&(series, key.to_owned())).or(self.tables.get(&(series, String::new())));
+        tables.map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the model for a new table of a series and a key: the latest of the key or, if it has none, of all.
+    pub(crate) fn nearest(&self, series: usize, key: &str) -> Option<&Sibling> {
+        let own = self.of_key(series, key).iter().max_by_key(|sibling| sibling.month());
+        own.or(self.latest.get(&series))
+    }
+
+    /// Returns the latest table of a series and a key that has a parent; without a table of the key, the latest of
+    /// all.
+    fn attached(&self, series: usize, key: &str) -> Option<(&Sibling, &TableName)> {
+        let own = self.of_key(series, key);
+        let sibling = match own {
+            [] => self.latest.get(&series),
+            own => {
+                own.iter().filter(|sibling| sibling.parent.is_some()).max_by_key(|sibling| sibling.month())
+            }
+        };
+        sibling.and_then(|sibling| Some((sibling, sibling.parent.as_ref()?)))
+    }
+
+    /// Returns the pattern that gives every table of a series its parent, if one does.
+    fn parent_pattern(&self, at: usize, key: &str, sibling: &Sibling, parent: &str) -> Option<String> {
+        let known: Vec<(Partition, &str)> = self
+            .tables
+            .iter()
+            .filter(|((series, _), _)| *series == at)
+            .flat_map(|(_, siblings)| siblings)
+            .filter_map(|sibling| Some((sibling.partition_of(key), sibling.parent.as_ref()?.name.as_str())))
+            .collect();
+        let gives =
+            |pattern: &String| known.iter().all(|(partition, parent)| expand(pattern, partition) == *parent);
+        candidates(parent, &sibling.partition_of(key)).into_iter().find(gives)
+    }
+}
+
+/// Returns a LIKE pattern that matches all names of a series' tables. Other names may match too.
+fn like_pattern(series: &Series) -> String {
+    let pattern = series.features.expand(&[("key", "%"), ("yyyy", "____"), ("mm", "__")]);
+    pattern.replace('\\', "\\\\")
+}
+
+fn expand(pattern: &str, partition: &Partition) -> String {
+    pattern.replace("{key}", &partition.key).replace("{yyyy}", &partition.period.month().yyyy())
+}
+
+/// Returns the patterns that give `parent` for a partition, those with more placeholders first.
+fn candidates(parent: &str, partition: &Partition) -> Vec<String> {
+    if parent.contains(['{', '}']) {
+        return Vec::new();
+    }
+    let with = |texts: &[String], value: &str, placeholder: &str| -> Vec<String> {
+        let replaced = |text: &String| {
+            let places: Vec<usize> = text.rmatch_indices(value).map(|(at, _)| at).collect();
+            let text = text.clone();
+            places
+                .into_iter()
+                .map(move |at| format!("{}{placeholder}{}", &text[..at], &text[at + value.len()..]))
+        };
+        texts.iter().flat_map(replaced).collect()
+    };
+    let plain = vec![parent.to_owned()];
+    let with_key = with(&plain, &partition.key, "{key}");
+    let year = partition.period.month().yyyy();
+    let with_both = with(&with_key, &year, "{yyyy}");
+    let with_year = with(&plain, &year, "{yyyy}");
+    let by_placeholders = [with_both, with_key, with_year, plain];
+    let all = by_placeholders.into_iter().flatten();
+    all.filter(|pattern| expand(pattern, partition) == parent).collect()
+}
+
+impl PostgresStore {
+    pub(crate) fn siblings(&self, session: &mut Session) -> Result<Arc<Siblings>, StoreError> {
+        self.catalog.siblings.get(&(), || Siblings::find(session, &self.schema, &self.series))
+    }
+
+    /// Checks against the current tables that a missing table of a series would be placed like its siblings.
+    pub(crate) fn check_siblings(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        partition: &Partition,
+    ) -> Result<(), StoreError> {
+        let siblings = Siblings::find(session, &self.schema, &self.series)?;
+        let at = self.series.iter().position(|known| known.name == series.name);
+        let problem = at.and_then(|at| self.apart_from_siblings(&siblings, at, partition));
+        problem.map_or(Ok(()), |problem| Err(problem.into()))
+    }
+
+    /// Returns why a missing table of the series at `at` would not be placed like its siblings.
+    pub(crate) fn apart_from_siblings(
+        &self,
+        siblings: &Siblings,
+        at: usize,
+        partition: &Partition,
+    ) -> Option<TableProblem> {
+        let series = &self.series[at];
+        let (sibling, parent) = siblings.attached(at, &partition.key)?;
+        let configured = series.parent_table(&sibling.partition_of(&partition.key));
+        if configured.is_some_and(|name| self.table(&name) == *parent) {
+            return None;
+        }
+        // The configured parent of a key without tables outweighs the tables of other keys.
+        let is_own = sibling.partition.key.is_empty() || sibling.partition.key == partition.key;
+        if series.parent.is_some() && !is_own {
+            return None;
+        }
+        let leaf = self.table(&series.features_table(partition));
+        let what = format!("it is missing, and tables like {} are partitions of {parent}", sibling.name);
+        let problem = |what| TableProblem::new(&leaf, ProblemKind::Siblings, what);
+        if parent.schema != self.schema {
+            let bounds =
+                BoundSpan::from_period(partition.period).sql(TimeType::Zoned).replace("timestamptz ", "");
+            let create = format!("CREATE TABLE {} PARTITION OF {} {bounds}", leaf.sql(), parent.sql());
+            return Some(
+                problem(format!("{what}, in another schema; create it there"))
+                    .with_statements(parent, vec![create]),
+            );
+        }
+        let line = match siblings.parent_pattern(at, &partition.key, sibling, &parent.name) {
+            Some(pattern) => format!("the line `parent = {pattern:?}`"),
+            None => "a `parent` that names it".to_owned(),
+        };
+        let verb = if series.parent.is_some() { "correct `parent` with" } else { "add" };
+        Some(
+            problem(format!("{what}; {verb} {line} under [series.{}]", series.name))
+                .with_statements(parent, Vec::new()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(key: &str, month: &str) -> Partition {
+        Partition::new(key.to_owned(), month.parse().unwrap())
+    }
+
+    #[test]
+    fn patterns_of_parents_are_found_from_their_names() {
+        let first =
+            |parent: &str, key: &str| candidates(parent, &partition(key, "2017-01")).into_iter().next();
+        assert_eq!(first("reg_rate_eurusd", "eurusd").as_deref(), Some("reg_rate_{key}"));
+        assert_eq!(first("reg_eurusd_2017", "eurusd").as_deref(), Some("reg_{key}_{yyyy}"));
+        assert_eq!(first("all_rates", "eurusd").as_deref(), Some("all_rates"));
+        assert_eq!(first("rates_a", "a").as_deref(), Some("rates_{key}"));
+        assert_eq!(first("odd{name", "eurusd"), None);
+    }
+}

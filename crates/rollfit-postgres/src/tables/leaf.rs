@@ -1,0 +1,144 @@
+//! [`Leaf`]: the existing features table of one series of one partition, checked against what is to be written there.
+//!
+//! Invariants: an existing table is never altered. Whatever it lacks is an error with the statement that adds it.
+
+use rollfit_job::config::{Series, TIME_COLUMN};
+use tokio_postgres::types::Type;
+
+use crate::copy::instant::TimeType;
+use crate::copy::number_column::NumberColumn;
+use crate::names::TableName;
+use crate::tables::defect::{Conversion, Defect, Wrong, WrongColumn};
+use crate::tables::table::{Column, RelationKind, Table};
+
+/// A features table that can be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    pub(crate) name: TableName,
+    pub(crate) time: TimeType,
+    /// The types of the series' feature columns, in the series' order.
+    pub(crate) features: Vec<NumberColumn>,
+    /// Columns of other programs.
+    pub(crate) others: Vec<Column>,
+}
+
+impl Leaf {
+    /// Checks the table for a series.
+    ///
+    /// # Errors
+    /// When it is not a table with rows of its own, or a column is missing or cannot hold the values.
+    pub(crate) fn new(table: &Table, series: &Series) -> Result<Self, Defect> {
+        if table.kind != RelationKind::Plain {
+            let what =
+                if table.kind == RelationKind::Partitioned { "a partitioned table" } else { "not a table" };
+            return Err(Defect::new(
+                table,
+                Wrong::Table(format!(
+                    "it is {what}; `features` of series `{}` must name the table that holds the rows of one key and month",
+                    series.name
+                )),
+            ));
+        }
+        let time = time_column(table, TIME_COLUMN)?;
+        let features = number_columns(table, &series.columns)?;
+        let is_ours = |column: &Column| column.name == TIME_COLUMN || series.columns.contains(&column.name);
+        let others: Vec<Column> = table.columns.iter().filter(|column| !is_ours(column)).cloned().collect();
+        let wanting: Vec<String> =
+            others.iter().filter(|other| other.needs_a_value()).map(|other| other.name.clone()).collect();
+        if !wanting.is_empty() {
+            return Err(Defect::new(table, Wrong::NeedsValues(wanting)));
+        }
+        Ok(Self { name: table.name.clone(), time, features, others })
+    }
+}
+
+impl Leaf {
+    /// Returns the approximate bytes that COPY sends for a row.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        const HEADER_AND_INSTANT: u64 = 2 + 12;
+        HEADER_AND_INSTANT + self.features.iter().map(|column| column.field_bytes()).sum::<u64>()
+    }
+}
+
+impl Column {
+    fn needs_a_value(&self) -> bool {
+        self.not_null && self.default.is_none() && !self.generated
+    }
+
+    /// Returns which numbers it can hold, if it can hold features.
+    fn as_number(&self) -> Option<NumberColumn> {
+        NumberColumn::from_oid(self.type_oid, self.modifier)
+    }
+
+    /// Returns the expression of the column's default values; none if it is unknown, because the server computes a
+    /// new value each time.
+    pub(crate) fn usual_value(&self) -> Option<&str> {
+        match &self.default {
+            _ if self.generated => None,
+            None => Some("NULL"),
+            // A function call: now(), nextval('...').
+            Some(default) if default.contains('(') || default.starts_with("CURRENT") => None,
+            Some(default) => Some(default),
+        }
+    }
+}
+
+/// Returns how the time column of a table stores instants.
+pub(crate) fn time_column(table: &Table, name: &str) -> Result<TimeType, Defect> {
+    let Some(column) = table.column(name) else {
+        return Err(Defect::new(table, Wrong::Missing(vec![(name.to_owned(), "timestamp".to_owned())])));
+    };
+    TimeType::from_oid(column.type_oid, column.modifier).ok_or_else(|| {
+        let wanted = "timestamp or timestamp with time zone";
+        let wrong = WrongColumn { column: column.clone(), conversion: into_instant(column) };
+        Defect::new(table, Wrong::Types { wanted, columns: vec![wrong] })
+    })
+}
+
+/// Returns what the number columns of a table can hold.
+pub(crate) fn number_columns(table: &Table, names: &[String]) -> Result<Vec<NumberColumn>, Defect> {
+    let absent = names.iter().enumerate().filter(|(_, name)| table.column(name).is_none());
+    let absent: Vec<(String, String)> =
+        absent.map(|(at, name)| (name.clone(), neighbours_type(table, names, at))).collect();
+    if !absent.is_empty() {
+        return Err(Defect::new(table, Wrong::Missing(absent)));
+    }
+    let columns: Vec<&Column> = names.iter().filter_map(|name| table.column(name)).collect();
+    let is_wrong = |(_, column): &(usize, &&Column)| column.as_number().is_none();
+    let wrong = |(at, column): (usize, &&Column)| WrongColumn {
+        column: (*column).clone(),
+        conversion: into_number(column, neighbours_type(table, names, at)),
+    };
+    let wrongs: Vec<WrongColumn> = columns.iter().enumerate().filter(is_wrong).map(wrong).collect();
+    if wrongs.is_empty() {
+        return Ok(columns.into_iter().filter_map(Column::as_number).collect());
+    }
+    Err(Defect::new(table, Wrong::Types { wanted: "double precision, numeric or real", columns: wrongs }))
+}
+
+/// Returns the type of the nearest number column before the one at `at`, or after it.
+fn neighbours_type(table: &Table, names: &[String], at: usize) -> String {
+    let is_number = |name: &String| table.column(name).filter(|column| column.as_number().is_some());
+    let (before, after) = names.split_at(at);
+    let nearest = before.iter().rev().chain(after).find_map(is_number);
+    nearest.map_or_else(|| NumberColumn::Double.sql(), |column| column.type_name.clone())
+}
+
+/// Returns how a column is converted to instants, if the conversion is unambiguous.
+fn into_instant(column: &Column) -> Conversion {
+    let sql_type = match Type::from_oid(column.type_oid) {
+        Some(Type::DATE | Type::TIMESTAMP) => "timestamp",
+        Some(Type::TIMESTAMPTZ) => "timestamptz",
+        _ => return Conversion::Beside("timestamp".to_owned()),
+    };
+    Conversion::Cast(sql_type.to_owned())
+}
+
+/// Returns how a column is converted to numbers.
+fn into_number(column: &Column, sql_type: String) -> Conversion {
+    let has_cast = matches!(
+        Type::from_oid(column.type_oid),
+        Some(Type::INT2 | Type::INT4 | Type::INT8 | Type::TEXT | Type::VARCHAR | Type::BPCHAR)
+    );
+    if has_cast { Conversion::Cast(sql_type) } else { Conversion::Beside(sql_type) }
+}

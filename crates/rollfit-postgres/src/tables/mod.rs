@@ -1,0 +1,14 @@
+//! Tables as the server's catalogues describe them, and what keeps rollfit from reading or writing them: columns, rights,
+//! policies, foreign keys, triggers. Also the table of receipts, and rows that wait beside a table.
+
+pub(crate) mod applied_policies;
+pub(crate) mod defect;
+pub(crate) mod foreign_key;
+pub(crate) mod leaf;
+pub(crate) mod problem;
+pub(crate) mod receipts;
+pub(crate) mod rights;
+pub(crate) mod row_security;
+pub(crate) mod staging;
+pub(crate) mod table;
+pub(crate) mod trigger;

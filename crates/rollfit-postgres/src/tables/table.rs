@@ -1,0 +1,198 @@
+//! Tables as the server's catalogues describe them: [`Table`] and its columns.
+
+use std::collections::HashMap;
+
+use rollfit_job::store::StoreError;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use crate::connection::session::{Session, SqlParameter};
+use crate::names::TableName;
+use crate::tables::applied_policies::{self, AppliedPolicies};
+
+/// A table, or another relation with its name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Table {
+    pub(crate) name: TableName,
+    pub(crate) oid: u32,
+    pub(crate) kind: RelationKind,
+    /// Whether the role may read its rows.
+    pub(crate) readable: bool,
+    /// The policies that apply to the role, if any.
+    pub(crate) policies: Option<AppliedPolicies>,
+    /// The columns, in the table's order.
+    pub(crate) columns: Vec<Column>,
+    /// Its attachment, if it is a partition of another table.
+    pub(crate) attachment: Option<Attachment>,
+    /// The tables that inherit from a plain table, in SQL.
+    pub(crate) children: Vec<String>,
+}
+
+/// How a table is attached to a partitioned one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Attachment {
+    pub(crate) parent: TableName,
+    pub(crate) parent_oid: u32,
+    /// Whether the parent is itself a partition.
+    pub(crate) is_nested: bool,
+    /// How the parent is partitioned, `RANGE (ts_utc)`.
+    pub(crate) key: String,
+    /// The partition bound, as the server writes it in UTC.
+    pub(crate) bound: String,
+    /// Whether a DETACH CONCURRENTLY was started and not finished.
+    pub(crate) is_detaching: bool,
+}
+
+/// The kind of a relation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RelationKind {
+    /// A table with rows of its own.
+    Plain,
+    /// A partitioned table, whose rows are in its partitions.
+    Partitioned,
+    /// A readable relation: a view, a foreign table.
+    Other,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Column {
+    pub(crate) name: String,
+    /// The type as the server writes it, `numeric(12,6)`.
+    pub(crate) type_name: String,
+    pub(crate) type_oid: u32,
+    pub(crate) modifier: i32,
+    pub(crate) not_null: bool,
+    /// The expression of its default.
+    pub(crate) default: Option<String>,
+    /// Whether the server generates its values.
+    pub(crate) generated: bool,
+}
+
+impl Table {
+    pub(crate) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// Describes tables, one row per column. The OFFSET makes the server look up policies once per table.
+fn describe_sql() -> String {
+    format!(
+        "SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
+                a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+                a.attgenerated <> '' OR a.attidentity <> '', c.is_readable, c.role, c.policies, c.hides_nothing,
+                pn.nspname::text AS parent_schema, p.relname::text AS parent, p.oid AS parent_oid,
+                p.relispartition AS parent_is_partition, pg_get_partkeydef(p.oid) AS parent_key,
+                pg_get_expr(c.relpartbound, c.oid) AS bound, i.inhdetachpending AS is_detaching,
+                CASE WHEN c.relkind = 'r' AND c.relhassubclass THEN ARRAY(
+                    SELECT format('%I.%I', xn.nspname, x.relname) FROM pg_catalog.pg_inherits xi
+                    JOIN pg_catalog.pg_class x ON x.oid = xi.inhrelid
+                    JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
+                    WHERE xi.inhparent = c.oid ORDER BY 1) END AS children
+         FROM (SELECT c.oid, c.relname, c.relkind, c.relpartbound, c.relispartition, c.relhassubclass,
+                      has_table_privilege(c.oid, 'SELECT'), {}
+               FROM pg_catalog.pg_class c
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') OFFSET 0)
+             c (oid, relname, relkind, relpartbound, relispartition, relhassubclass, is_readable, role, policies,
+                hides_nothing)
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+         LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+         LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
+         LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+         LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+         ORDER BY c.relname, a.attnum",
+        applied_policies::columns()
+    )
+}
+
+/// Returns the tables of a schema that have one of these names, by name.
+pub(crate) fn describe(
+    session: &mut Session,
+    schema: &str,
+    names: &[String],
+) -> Result<HashMap<String, Table>, StoreError> {
+    let parameters: [SqlParameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    let rows = session.rows("look up tables", &describe_sql(), &parameters)?;
+    let mut tables: HashMap<String, Table> = HashMap::new();
+    for row in rows {
+        let name: String = row.get(0);
+        let table = tables.entry(name.clone()).or_insert_with(|| Table {
+            name: TableName::new(schema, &name),
+            oid: row.get(1),
+            kind: RelationKind::from_relkind(row.get(2)),
+            readable: row.get(10),
+            policies: AppliedPolicies::from_row(&row, 11),
+            columns: Vec::new(),
+            attachment: Attachment::from_row(&row),
+            children: row.get::<_, Option<Vec<String>>>("children").unwrap_or_default(),
+        });
+        if let Some(name) = row.get::<_, Option<String>>(3) {
+            table.columns.push(Column {
+                name,
+                type_name: row.get(4),
+                type_oid: row.get(5),
+                modifier: row.get(6),
+                not_null: row.get(7),
+                default: row.get(8),
+                generated: row.get(9),
+            });
+        }
+    }
+    Ok(tables)
+}
+
+impl Attachment {
+    fn from_row(row: &Row) -> Option<Self> {
+        Some(Self {
+            parent: TableName::new(row.get::<_, Option<&str>>("parent_schema")?, row.get("parent")),
+            parent_oid: row.get("parent_oid"),
+            is_nested: row.get("parent_is_partition"),
+            key: row.get("parent_key"),
+            bound: row.get("bound"),
+            is_detaching: row.get("is_detaching"),
+        })
+    }
+}
+
+/// Checks that a table stored all rows that were written to it.
+pub(crate) fn check_taken(table: &TableName, taken: u64, rows: u64) -> Result<(), StoreError> {
+    if taken == rows {
+        return Ok(());
+    }
+    Err(StoreError::permanent(format!(
+        "{table} stored {taken} of {rows} rows: a trigger or rule suppresses the others; disable or drop it"
+    )))
+}
+
+impl RelationKind {
+    fn from_relkind(relkind: &str) -> Self {
+        match relkind {
+            "r" => Self::Plain,
+            "p" => Self::Partitioned,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Returns the names of the tables and other readable relations of a schema, sorted.
+pub(crate) fn names(session: &mut Session, schema: &str) -> Result<Vec<String>, StoreError> {
+    const NAMES: &str = "
+        SELECT c.relname::text FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY 1";
+    let rows = session.rows("list tables", NAMES, &[(&schema, Type::TEXT)])?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Returns the names of the tables of a schema that have storage for rows, sorted. The size is queried only for
+/// tables that were never analyzed, because the query waits for exclusive locks.
+pub(crate) fn names_with_rows(session: &mut Session, schema: &str) -> Result<Vec<String>, StoreError> {
+    const NAMES: &str = "
+        SELECT c.relname::text FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relkind = 'r'
+            AND CASE WHEN c.reltuples > 0 THEN true ELSE pg_relation_size(c.oid) > 0 END ORDER BY 1";
+    let rows = session.rows("list tables", NAMES, &[(&schema, Type::TEXT)])?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
