@@ -179,7 +179,7 @@ fn is_gap(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Res
 
 fn nothing_to_find(series: &[Series]) -> String {
     let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>().join(" and ");
-    format!("the store has no key with tables {tables}: import some bars first")
+    format!("the store has no key with tables {tables}; import some bars first")
 }
 
 fn check_selected_keys(only: &[Selector], keys: &[String]) -> Result<(), PlanError> {

@@ -140,7 +140,7 @@ impl MatchedRows {
             Some(format!("series {names}: {rows} only {side}, the first at {first}"))
         };
         let stored = told(self.stored_only, "stored", self.first_stored_only_us);
-        let computed = told(self.computed_only, "in what the source gives", self.first_computed_only_us);
+        let computed = told(self.computed_only, "computed", self.first_computed_only_us);
         stored.into_iter().chain(computed).collect()
     }
 }
@@ -160,7 +160,7 @@ impl std::fmt::Display for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} stored, {} computed", Value(self.stored), Value(self.computed))?;
         if self.distance.is_finite() {
-            write!(f, " ({:.3e} times what rounding explains)", self.distance)
+            write!(f, " ({:.3e} times the rounding bound)", self.distance)
         } else {
             Ok(())
         }

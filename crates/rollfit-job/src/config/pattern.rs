@@ -24,13 +24,13 @@ pub enum PatternError {
         pattern: String,
     },
     /// A placeholder that means nothing here.
-    #[error("`{pattern}`: unknown placeholder {{{name}}}; here stand {known}")]
+    #[error("`{pattern}`: unknown placeholder {{{name}}}; known here: {known}")]
     Placeholder {
         /// The whole pattern.
         pattern: String,
         /// The name between the braces.
         name: String,
-        /// The names that may stand there.
+        /// The names that are known there.
         known: String,
     },
     /// Nothing at all.
@@ -39,7 +39,7 @@ pub enum PatternError {
 }
 
 impl Pattern {
-    /// Reads a pattern in which only the placeholders `known` may stand.
+    /// Reads a pattern that may have only the placeholders `known`.
     ///
     /// # Errors
     /// [`PatternError`] when it is empty, or a brace or placeholder is wrong.

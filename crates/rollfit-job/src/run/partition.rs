@@ -117,7 +117,7 @@ impl Runner<'_> {
                 panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
             let cause = cause.unwrap_or("no message");
             Err(StoreError::permanent(format!(
-                "a defect of rollfit stopped this partition, please report it: {cause}"
+                "a bug in rollfit stopped this partition; please report it: {cause}"
             )))
         })
     }
@@ -134,7 +134,7 @@ impl Runner<'_> {
                 return Ok(outcome);
             }
         }
-        Ok(Outcome::Held("another runner, which keeps changing it,".to_owned()))
+        Ok(Outcome::Held("another runner that keeps changing it".to_owned()))
     }
 
     /// Does a partition; nothing where another runner changed it between the look and the claim. That one may have seen a

@@ -6,6 +6,9 @@ use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError, StoreMon
 use crate::partition::Partition;
 use crate::receipt::Receipt;
 
+const CANNOT_ADOPT: &str = "this store keeps no receipts beside rows and cannot adopt them; rewrite them with \
+     `rollfit run --replace foreign`";
+
 /// What a sink holds of a partition.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
@@ -123,9 +126,9 @@ impl Write {
     pub fn check_replaces(&self) -> Result<(), StoreError> {
         match self {
             Self::Replace => Ok(()),
-            Self::Append { .. } => {
-                Err(StoreError::permanent("this store cannot add rows to a partition: have it written anew"))
-            }
+            Self::Append { .. } => Err(StoreError::permanent(
+                "this store cannot add rows to a partition; it has to be rewritten",
+            )),
         }
     }
 }
@@ -194,7 +197,7 @@ pub trait Slot {
     /// # Errors
     /// When the store cannot vouch for rows that it did not write, or they cannot be read.
     fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
-        Err(StoreError::permanent("this store has no receipt beside the rows: have them computed again"))
+        Err(StoreError::permanent(CANNOT_ADOPT))
     }
 
     /// Makes this the receipt of the rows that are there.
@@ -202,7 +205,7 @@ pub trait Slot {
     /// # Errors
     /// As [`Slot::read`]; when the commit fails, and then nothing has changed.
     fn adopt(self: Box<Self>, _receipt: &Receipt) -> Result<(), StoreError> {
-        Err(StoreError::permanent("this store has no receipt beside the rows: have them computed again"))
+        Err(StoreError::permanent(CANNOT_ADOPT))
     }
 
     /// Makes the rows written since the claim, and this receipt, all there is of the partition. Returns the bytes

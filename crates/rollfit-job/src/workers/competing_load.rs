@@ -106,7 +106,7 @@ impl CompetingLoad {
             self.seen.iter().map(|seen| (seen.room(cores), seen.competing)).collect();
         room.sort_by_key(|(workers, _)| *workers);
         let (workers, busy) = room[2 * (room.len() - 1) / 3];
-        let why = format!("others keep {busy:.1} of {cores} cores busy");
+        let why = format!("other processes use {busy:.1} of {cores} cores");
         (workers < usize::MAX).then_some(Ceiling { kind: WorkerCeiling::CompetingLoad, workers, why })
     }
 }

@@ -191,7 +191,7 @@ impl Search {
         if gain < -LOSS && self.lower.is_some() && step / 2 >= quarter(best.workers).div_ceil(2) {
             return self.try_more(best, step / 2, room, &said);
         }
-        let said = format!("{} gave no more than {} ({:+.0}%)", speed.workers, best.workers, 100.0 * gain);
+        let said = format!("{} gave no more than {} ({:+.0} %)", speed.workers, best.workers, 100.0 * gain);
         self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)))
     }
 
@@ -205,7 +205,7 @@ impl Search {
             return self.try_fewer(speed, room, &said).or_else(|| self.rest(speed, room, None));
         }
         (self.lower, self.fewer_failed) = (Some(speed), Some(room.at));
-        let said = format!("{} gave {:.0}% less than {}", speed.workers, 100.0 * loss, best.workers);
+        let said = format!("{} gave {:.0} % less than {}", speed.workers, 100.0 * loss, best.workers);
         if step > 1 {
             return self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)));
         }
@@ -218,7 +218,7 @@ impl Search {
             return None;
         }
         self.trial = Trial::More(workers - from.workers);
-        Some(Choice { workers, reason: format!("{said}: trying {workers}") })
+        Some(Choice { workers, reason: format!("{said}: trying {}", self::workers(workers)) })
     }
 
     fn try_fewer(&mut self, from: Speed, room: Limits, said: &str) -> Option<Choice> {
@@ -228,7 +228,7 @@ impl Search {
             return None;
         }
         self.trial = Trial::Fewer(from.workers - workers);
-        Some(Choice { workers, reason: format!("{said}: trying {workers}") })
+        Some(Choice { workers, reason: format!("{said}: trying {}", self::workers(workers)) })
     }
 
     /// Whether fewer could do as much, and what it costs to find out that they do not is little.
@@ -249,7 +249,10 @@ impl Search {
         (self.cost_s, self.idle_share) = (0.0, room.idle_share);
         (self.trial, self.rest_until) = (Trial::Rest, room.at + Duration::from_secs_f64(rest_s));
         self.rest_s = (2.0 * self.rest_s).min(REST_MAX_S);
-        said.map(|said| Choice { workers: best.workers, reason: format!("back to {}: {said}", best.workers) })
+        said.map(|said| Choice {
+            workers: best.workers,
+            reason: format!("back to {}: {said}", workers(best.workers)),
+        })
     }
 }
 
@@ -269,7 +272,7 @@ fn quarter(workers: usize) -> usize {
     (workers / 4).max(1)
 }
 
-fn workers(count: usize) -> String {
+pub(super) fn workers(count: usize) -> String {
     if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
 }
 
