@@ -110,7 +110,7 @@ pub fn import_going_on(holder: impl Display, place: impl Display) -> StoreError 
     StoreError::new(Fault::Transient, format!("{holder} is importing into {place}: wait until it is done"))
 }
 
-/// Both tables of a key as they are to be, column by column, and what became of the bars.
+/// Both tables of a key as they are to be, column by column, and the counts of bars.
 pub struct KeyUpdate {
     key: String,
     counts: BarCounts,
@@ -161,7 +161,7 @@ impl KeyUpdate {
         RETURN_ROWS.min(self.instants_us.len())
     }
 
-    /// What is told of the key, so many files of which were written.
+    /// The report of the key, of which this many files were written.
     pub fn report(&self, files_written: usize) -> KeyReport {
         let instant = |us: Option<&i64>| us.map(|us| display_instant(*us)).unwrap_or_default();
         KeyReport {

@@ -134,7 +134,7 @@ impl<R: BufRead> Lines<R> {
         let read = (&mut self.input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut self.line)? as u64;
         self.bytes += read;
         if read > LINE_BYTES_MAX {
-            // What has no first line of ours is no record.
+            // A file without this first line is not a record.
             return Err(match self.number {
                 1 => RecordError::NoHeader,
                 line => RecordError::LongLine { line },

@@ -1,4 +1,4 @@
-//! [`Policy`]: how many workers a run has, decided at its start and while it goes on.
+//! [`Policy`]: how many workers a run has, decided at its start and while it is in progress.
 //!
 //! Invariants: it has no clock of its own, and the same moments lead to the same decisions. A fixed number stays as it is; of a
 //! range nothing outside is ever decided.
@@ -15,7 +15,7 @@ use crate::config::Workers;
 use crate::record::Decision;
 use crate::watch::Moment;
 
-/// Decides how many workers there are to be.
+/// Decides the number of workers.
 #[derive(Debug)]
 pub struct Policy {
     setting: Workers,
@@ -28,11 +28,11 @@ pub struct Policy {
     competing_load: CompetingLoad,
     meter: Meter,
     search: Search,
-    /// How many there were when a ceiling came down on them.
+    /// The number before a ceiling lowered it.
     held_back: Option<usize>,
     /// Since when there has been room for more of those.
     room_since: Option<Duration>,
-    /// Whether it was told that a fixed number makes no sense.
+    /// Whether it has warned that a fixed number is too high.
     has_warned: bool,
 }
 
