@@ -192,8 +192,8 @@ macro_rules! catalogue {
                 match self { $(Metric::$id => &[$(Part::$part),*],)* }
             }
 
-            /// What the values can be at all.
-            pub(crate) const fn limits(self) -> RangeInclusive<f64> {
+            /// The range that the values lie in, whatever the window.
+            pub const fn limits(self) -> RangeInclusive<f64> {
                 match self { $(Metric::$id => Limits::$limits.range(),)* }
             }
 

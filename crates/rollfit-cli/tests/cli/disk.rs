@@ -41,7 +41,7 @@ fn a_read_only_store_can_be_planned_and_verified_but_not_written() {
     }
     let before = Tree::read(&sandbox.path("fx"));
     sandbox.run_unprivileged(&["plan"]).exits(0).says(&["1 missing, 1 done"]);
-    sandbox.run_unprivileged(&["verify"]).exits(4).says(&["1 as they should be"]);
+    sandbox.run_unprivileged(&["verify"]).exits(4).says(&["1 verified"]);
     sandbox
         .run_unprivileged(&["run"])
         .exits(1)
@@ -117,7 +117,7 @@ fn a_full_disk_is_told_and_everything_stays_as_it_was() {
     let parts = ["forced run exits 1", "import exits 1", "further run exits 0", "further import exits 0"];
     let advice =
         "eurusd 2017-06: failed: cannot write disk/fx/features/key=eurusd/month=2017-06/.part.tmp; free some";
-    answer.exits(0).says(&parts).says(&[advice, "0 written, 0 already done, 0 left alone, 6 failed"]);
+    answer.exits(0).says(&parts).says(&[advice, "0 written, 0 already done, 0 skipped, 6 failed"]);
     let differences = Tree::read(&sandbox.path("before")).differences(&Tree::read(&sandbox.path("after")));
     assert!(differences.is_empty(), "{differences:?}");
 }

@@ -134,7 +134,7 @@ fn the_note_in_a_lock_does_nothing_to_a_terminal() {
     lock.lock().unwrap();
     lock.write_all(format!("{EVIL}{}", "x".repeat(1_000_000)).as_bytes()).unwrap();
     let no_wait = [("ROLLFIT_RUN__LOCK_WAIT_S", "0")];
-    sandbox.run_with(&no_wait, &["run"]).exits(1).reads_plainly().says(&["has it"]);
+    sandbox.run_with(&no_wait, &["run"]).exits(1).reads_plainly().says(&["in use by"]);
     sandbox.run_with(&no_wait, &["run", "--json"]).exits(1).reads_plainly();
     sandbox.run(&["status"]).exits(0).reads_plainly();
 }

@@ -36,7 +36,7 @@ fn is_left_alone(sandbox: &Sandbox, variables: &[(&str, &str)], state: &str, cau
     assert_eq!(planned_state, state);
     assert!(planned_cause.contains(cause), "{planned_cause}");
     let run = sandbox.run_with(variables, &["run", "--json", "--only", "eurusd:2017-01"]).exits(4).json();
-    let left = &run["left_alone"][0];
+    let left = &run["skipped"][0];
     assert_eq!((&left["state"], &left["cause"]), (&state.into(), &planned_cause.into()));
     before.is_untouched(&sandbox.path("fx"));
     let text = sandbox.run_with(variables, &["run", "--only", "eurusd:2017-01"]).exits(4);
@@ -165,7 +165,7 @@ fn a_strangers_file_beside_ours_is_never_removed() {
     let before = Tree::read(&sandbox.path("fx/features"));
     let replaced = sandbox.run(&["run", "--replace", "foreign"]).exits(1);
     replaced.says(&["other.parquet", "move it elsewhere"]);
-    sandbox.run(&["drop", "eurusd:2017-01"]).exits(1).says(&["other.parquet", "left alone"]);
+    sandbox.run(&["drop", "eurusd:2017-01"]).exits(1).says(&["other.parquet", "was not dropped"]);
     assert!(before.has_the_files_of(&Tree::read(&sandbox.path("fx/features"))));
 }
 
@@ -269,7 +269,7 @@ fn force_writes_the_same_bytes_again_and_only_what_is_done() {
     sandbox.write("fx/features/key=eurusd/month=2017-02/part.parquet", "strange");
     let before = Tree::read(&sandbox.path("fx/features"));
     let run: Value = sandbox.run(&["run", "--force", "--json"]).exits(4).json();
-    assert_eq!((&run["written"], &run["left_alone"][0]["state"]), (&1.into(), &"foreign".into()));
+    assert_eq!((&run["written"], &run["skipped"][0]["state"]), (&1.into(), &"foreign".into()));
     let after = Tree::read(&sandbox.path("fx/features"));
     assert!(before.has_the_files_of(&after));
     assert!(before.changes(&after).contains(&"key=eurusd/month=2017-01/part.parquet".to_owned()));
@@ -293,6 +293,6 @@ fn drop_refuses_what_is_not_ours_and_what_is_not_there() {
     refuses("eurusd:2018-01").exits(1).says(&["eurusd 2018-01 has no features to drop"]);
     refuses("eurusd").exits(2).says(&["`eurusd` names no month"]);
     sandbox.write("fx/features/key=eurusd/month=2017-01/part.parquet", "strange");
-    refuses("eurusd:2017-01").exits(1).says(&["left alone", "part.parquet", "by hand"]);
+    refuses("eurusd:2017-01").exits(1).says(&["was not dropped", "part.parquet", "by hand"]);
     assert!(sandbox.part("eurusd", "2017-02").exists(), "nothing is dropped where one is refused");
 }

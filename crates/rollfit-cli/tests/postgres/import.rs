@@ -547,7 +547,7 @@ fn a_table_that_cannot_hold_what_belongs_there_is_told_with_what_to_alter() {
             "(\"time\" timestamp primary key, close numeric(6, 2), rate_index float8)",
             "close is numeric(6,2) and cannot hold",
         ),
-        ("(\"time\" timestamp primary key, close text, rate_index float8)", "the column close is text"),
+        ("(\"time\" timestamp primary key, close text, rate_index float8)", "column close is text"),
         ("(\"time\" timestamp primary key, close float8)", "no column rate_index"),
         ("(\"time\" timestamp, close float8, rate_index float8)", "PRIMARY KEY (time)"),
     ];

@@ -21,7 +21,7 @@ pub trait StoreKind: Sync {
     /// The name in records and documents, `parquet`.
     fn name(&self) -> &'static str;
 
-    /// The schemes of its URLs, what stands before the first colon.
+    /// The schemes of its URLs: the part before the first colon.
     fn schemes(&self) -> &'static [&'static str];
 
     /// How its URLs are written, for people, with an example.
