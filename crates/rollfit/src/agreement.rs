@@ -5,7 +5,7 @@
 //! ones in their last digits, and it takes residuals, vertex and intervals from those. [`UNCERTAINTY`]*M, with M the
 //! largest magnitude of the window, is what each coefficient may be off by; `docs/formulas.md` tells how the constant
 //! was found. [`Ranges`] are where the metrics may then lie, and [`Ranges::judge`] holds a stored value against its
-//! range. What it holds true: coefficients that are off by no more than that put no metric outside its range, and a
+//! range. Invariants: coefficients that are off by no more than that put no metric outside its range, and a
 //! value without a digit that the range determines is never said to agree, unless it is the same to the last bit.
 //!
 //! What rollfit promises of itself is another matter: see [`crate::bounds`]. Here the fit passes for exact, since its
@@ -187,8 +187,7 @@ impl Ranges {
         MetricRange::around(metric.of(terms), reach)
     }
 
-    /// The range of a metric's formula over the box of its parts, with 0 among the points of a part whose range holds it: a
-    /// formula with an `abs` turns there.
+    /// The range of a metric's formula over the box of its parts. The formula is monotone in each part but where it turns.
     fn derived(&self, metric: Metric) -> MetricRange {
         let mut range = MetricRange::around(metric.of(&self.terms), 0.0);
         let mut terms = self.terms;
@@ -205,7 +204,8 @@ impl Ranges {
     fn corners<F: FnMut(&Terms)>(&self, parts: &[Part], terms: &mut Terms, see: &mut F) {
         let Some((&part, others)) = parts.split_first() else { return see(terms) };
         let range = self.part(part);
-        for point in [range.low, range.high].into_iter().chain(range.holds(0.0).then_some(0.0)) {
+        let turns = part.turning_points(terms).filter(|&turn| range.holds(turn));
+        for point in [range.low, range.high].into_iter().chain(turns) {
             *part.of_terms(terms) = point;
             self.corners(others, terms, see);
         }

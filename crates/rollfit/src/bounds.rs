@@ -1,7 +1,7 @@
 //! The accuracy promise as formulas: how far a stored metric may lie from the exact one.
 //!
 //! [`Bounds`] are made from a window's values and the [`crate::reference`] fit; [`Bounds::error`] then gives the error
-//! of any value of any metric in units of what is promised. What it holds true: a value's error is 1 or less if and
+//! of any value of any metric in units of what is promised. Invariants: a value's error is 1 or less if and
 //! only if the value lies within the promise, up to a rounding of 1e-15 of the bound itself. It does not ask how a
 //! value was computed, and it does not judge what is not about digits, such as the sign of a zero.
 //!
@@ -17,8 +17,8 @@
 //! and for every other metric the range that its formula takes while the parts it is made of vary over theirs, plus
 //! 8 ulp of its largest term. `residual_mean` is exactly 0. The formula is [`Metric::of`], evaluated in
 //! [`DoubleDouble`] at the corners of the box of its parts: every formula is monotone in each part alone, so that its
-//! extremes are there, with two exceptions that get points of their own: `abs` turns at 0, and `vertex_y` is itself a
-//! parabola in `vertex_x`.
+//! extremes are there, except where it turns: `abs` turns at 0, and `vertex_y` is itself a parabola in `vertex_x`. Those
+//! points are evaluated too.
 
 use std::ops::RangeInclusive;
 
@@ -303,8 +303,8 @@ impl Known {
             return Some(());
         };
         let range = self.part(part)?;
-        let turn = turning_point(part, terms);
-        for point in [range.low, range.high].into_iter().chain(range.holds(turn).then_some(turn)) {
+        let turns = part.turning_points(terms).filter(|&turn| range.holds(turn));
+        for point in [range.low, range.high].into_iter().chain(turns) {
             *part.of_terms(terms) = point;
             self.corners(others, terms, see)?;
         }
@@ -315,14 +315,5 @@ impl Known {
     fn largest_term(&self, metric: Metric) -> f64 {
         let [first, second, third] = metric.summands(&self.terms);
         most(first.abs(), most(second.abs(), third.abs())).to_f64()
-    }
-}
-
-/// Where formulas turn in `part` while the parts set before it in `terms` stay: `vertex_y` in `vertex_x` at the vertex
-/// of the parabola, and those with an `abs` at 0.
-fn turning_point(part: Part, terms: &Terms<DoubleDouble>) -> DoubleDouble {
-    match part {
-        Part::VertexX => -terms.a1 / (terms.a2 * 2.0),
-        _ => DoubleDouble::ZERO,
     }
 }

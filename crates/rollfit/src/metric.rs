@@ -55,6 +55,16 @@ impl Part {
             Part::VertexX => &mut terms.vertex_x,
         }
     }
+
+    /// Where a formula may turn in this part while the other `terms` stay: at 0, as an `abs` does, and in `vertex_x` also
+    /// at the vertex of the parabola, as `vertex_y` does. `terms` has the parts that `made_of` lists before this one as they are.
+    pub(crate) fn turning_points<N: Number>(self, terms: &Terms<N>) -> impl Iterator<Item = N> + use<N> {
+        let vertex = match self {
+            Part::VertexX => Some(-terms.a1 / (terms.a2 + terms.a2)),
+            Part::A2 | Part::A1 | Part::B | Part::R2 | Part::Rmse | Part::Prediction => None,
+        };
+        std::iter::once(N::from_f64(0.0)).chain(vertex)
+    }
 }
 
 /// What a metric can be at all.

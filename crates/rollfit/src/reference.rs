@@ -1,9 +1,9 @@
 //! The reference: the same fit as the kernel's, computed slowly in [`DoubleDouble`] numbers of about 32 digits.
 //!
-//! Tests, `rollfit verify` and [`crate::bounds`] take its results for the exact ones. What it holds true, with R the
+//! Tests, `rollfit verify` and [`crate::bounds`] take its results for the exact ones. Invariants, with R the
 //! spread and M the largest magnitude of a window of up to 10,000 rows: `a2`, `a1` and `rmse` are within 1e-30*R of
 //! the exact answer, `b` and `prediction` within that plus 1e-31*M, `r2` within 1e-29, and a constant window gives
-//! exact zeros. `tests/reference.rs` compares it with exact rationals.
+//! exact zeros. `tests/math/exactness.rs` compares it with exact rationals.
 //!
 //! It shares the definitions of [`Grid`], [`Terms`] and [`crate::Metric`] with the kernel, and no step of the fit. It
 //! does not roll: every window is fitted from its own values.

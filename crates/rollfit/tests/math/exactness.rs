@@ -8,7 +8,7 @@ use num_rational::BigRational;
 use num_traits::{Signed, Zero};
 use rollfit::bounds::{self, Bounds, ErrorInBounds, ulp};
 use rollfit::reference::{self, DoubleDouble};
-use rollfit::{Fit, Grid, Metric, Number, Terms, Window};
+use rollfit::{Fit, Grid, Metric, Number, Part, Terms, Window};
 
 /// 2^-106, the unit in which errors of double-double operations are stated.
 const UNIT: f64 = f64::EPSILON * f64::EPSILON / 4.0;
@@ -306,6 +306,37 @@ mod promise {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_metric_is_made_of_the_parts_that_its_formula_uses() {
+        let terms = terms(&VALUES);
+        // The bound of vertex_x itself has a formula of its own.
+        for &metric in Metric::ALL.iter().filter(|&&metric| metric != Metric::VertexX) {
+            for (part, moved) in moved_in_one_part(&terms) {
+                let uses = metric.of(&moved) != metric.of(&terms);
+                assert_eq!(uses, metric.made_of().contains(&part), "{metric} and {part:?}");
+            }
+            // Where a formula turns in vertex_x depends on a2 and a1, which have to be set before it.
+            let vertex = metric.made_of().iter().position(|&part| part == Part::VertexX);
+            assert!(
+                vertex.is_none_or(|at| at + 1 == metric.made_of().len()),
+                "{metric}: vertex_x comes last"
+            );
+        }
+    }
+
+    fn moved_in_one_part(terms: &Terms<DoubleDouble>) -> [(Part, Terms<DoubleDouble>); 7] {
+        let more = |number: DoubleDouble| number * 1.25;
+        [
+            (Part::A2, Terms { a2: more(terms.a2), ..*terms }),
+            (Part::A1, Terms { a1: more(terms.a1), ..*terms }),
+            (Part::B, Terms { b: more(terms.b), ..*terms }),
+            (Part::R2, Terms { r2: more(terms.r2), ..*terms }),
+            (Part::Rmse, Terms { rmse: more(terms.rmse), ..*terms }),
+            (Part::Prediction, Terms { prediction: more(terms.prediction), ..*terms }),
+            (Part::VertexX, Terms { vertex_x: more(terms.vertex_x), ..*terms }),
+        ]
     }
 
     /// The terms with every part at a random place of its range, at an end as often as between.
