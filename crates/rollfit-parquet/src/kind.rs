@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use rollfit_job::config::{JobConfig, RowSecurity, StoreConfig};
 use rollfit_job::import::{BarsOptions, KeyReport, NewBars};
-use rollfit_job::partition::Partition;
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
     StoreKind,
@@ -32,10 +31,6 @@ impl StoreKind for Parquet {
 
     fn url_form(&self) -> &'static str {
         "parquet:DIR, such as parquet:./fx"
-    }
-
-    fn has_tables(&self) -> bool {
-        false
     }
 
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
@@ -145,10 +140,5 @@ impl Store for ParquetStore {
 
     fn diagnose(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {
         diagnose::diagnose(self, examination)
-    }
-
-    /// None: a run makes the directories and files that it needs.
-    fn ddl(&self, _partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
     }
 }

@@ -60,6 +60,10 @@ impl MemorySink {
 }
 
 impl Sink for MemorySink {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
         let output = self.output(partition);
         if self.foreign.lock().unwrap().contains(&output) {

@@ -64,6 +64,10 @@ fn cut(rows: &SeriesRows, range: Range<usize>) -> SeriesRows {
 }
 
 impl Source for MemorySource {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         Ok(self.tables.keys().cloned().collect())
     }
