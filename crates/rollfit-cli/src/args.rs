@@ -20,19 +20,19 @@ pub(crate) struct Arguments {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 some partitions failed, verify or compare found a difference, or doctor \
-    found something in the way; 2 usage or configuration; 3 store unreachable; 4 nothing failed, but partitions were left \
-    alone, or verify or compare found some without features; 130 interrupted.";
+    found a problem; 2 wrong usage or configuration; 3 store unreachable; 4 nothing failed, but partitions were skipped, or \
+    verify or compare found some without features; 130 interrupted.";
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArguments {
     /// Print data as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print no progress; warnings and errors still
+    /// Print warnings and errors only, no progress
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// How progress and messages are written to stderr
+    /// Format of progress and messages on stderr
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 }
@@ -41,35 +41,35 @@ pub(crate) struct GlobalArguments {
 pub(crate) enum LogFormat {
     /// For people: a bar on a terminal, plain lines elsewhere
     Text,
-    /// A JSON object a line, with run id, partition, stage and attempt
+    /// One JSON object per line, with run id, partition, stage and attempt
     Json,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make bars, import them, compute features, verify them: the whole job in seconds
+    /// Generate sample bars, import them, compute features and verify them, all in seconds
     Demo(DemoArguments),
     /// Write a commented rollfit.toml
     Init(ConfigArguments),
-    /// Import files of bars into the source tables of a store
+    /// Import bar files into the source tables of a store
     Import(ImportArguments),
-    /// Look at stores, tables and rights, and tell what stands in the way of a run; writes nothing
+    /// Check stores, tables and permissions (read-only)
     Doctor(DoctorArguments),
-    /// Print the statements that make the tables a run would find missing; executes nothing
+    /// Print the SQL that creates the tables a run needs and that are missing; executes nothing
     Schema(SchemaArguments),
-    /// Show what there is to do about each partition
+    /// Show the state of each partition and what a run would write (read-only)
     Plan(SelectArguments),
     /// Compute and store the features of every partition that is missing or whose source has changed
     Run(RunArguments),
-    /// Show how a run is that goes on, or how the last one went
+    /// Show the progress of a running job, or the result of the last run
     Status(StatusArguments),
-    /// Tell what limited a run, what to do about it, and what that would bring
+    /// Explain what limited a run and estimate what each fix would gain
     Analyze(AnalyzeArguments),
-    /// Check that what is stored is what the source gives
+    /// Check that stored features are bit for bit what the source gives (read-only)
     Verify(VerifyArguments),
-    /// Hold stored features, whoever wrote them, against what the source gives; writes nothing
+    /// Recompute features and compare them with what is stored (read-only)
     Compare(CompareArguments),
-    /// Give receipts to partitions that another program wrote, where every row agrees
+    /// Adopt partitions written by another program if every row matches
     Adopt(SelectArguments),
     /// Remove the features and receipts of partitions
     Drop(DropArguments),
@@ -79,7 +79,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArguments {
-    /// The configuration
+    /// Configuration file
     #[arg(long, env = "ROLLFIT_CONFIG", default_value = "rollfit.toml", value_name = "FILE")]
     pub(crate) config: PathBuf,
 }
@@ -91,7 +91,7 @@ pub(crate) struct SelectArguments {
     /// Only these partitions
     #[arg(long, value_name = "KEY[:YYYY-MM]")]
     pub(crate) only: Vec<Selector>,
-    /// Partitions worked on at once: `auto`, a number, or a range such as 2..16
+    /// Partitions processed at once: `auto`, a number, or a range such as 2..16
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<Workers>,
 }
@@ -112,7 +112,7 @@ pub(crate) struct SchemaArguments {
     /// Only these partitions
     #[arg(long, value_name = "KEY[:YYYY-MM]")]
     pub(crate) only: Vec<Selector>,
-    /// Also the tables of so many months after the last of each key
+    /// Also print the tables of the N months after the last one of each key
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MONTHS_AHEAD_MAX))]
     pub(crate) months_ahead: u16,
 }
@@ -127,13 +127,13 @@ pub(crate) struct RunArguments {
     /// Also replace partitions in this state: definition-changed, foreign or shrunk
     #[arg(long, value_name = "STATE")]
     pub(crate) replace: Vec<State>,
-    /// Also write again what is done
+    /// Also rewrite partitions that are done
     #[arg(long)]
     pub(crate) force: bool,
-    /// After a signal, roll back what is not finished within so many seconds
+    /// After a signal, roll back partitions that do not finish within this time
     #[arg(long, value_name = "SECONDS")]
     pub(crate) stop_within: Option<u64>,
-    /// Write the run's figures in Prometheus' text format, every 15 s and at the end
+    /// Write the run's metrics in Prometheus text format, every 15 s and at the end
     #[arg(long, value_name = "FILE")]
     pub(crate) metrics_file: Option<PathBuf>,
     /// Write a trace for chrome://tracing or Perfetto at the end
@@ -143,26 +143,26 @@ pub(crate) struct RunArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArguments {
-    /// A run's name, the beginning of one, or the file of its record; without it, the runs that go on, or the last one
+    /// A run's name, a prefix of it, or the file of its record; without it, the running ones, or the last one
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
     /// Only runs of this configuration
     #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Show it again every second until the run ends
+    /// Refresh every second until the run ends
     #[arg(long)]
     pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct AnalyzeArguments {
-    /// A run's name, the beginning of one, or the file of its record; without it, the newest run
+    /// A run's name, a prefix of it, or the file of its record; without it, the newest run
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
     /// Print Markdown, to paste into an issue
     #[arg(long, conflicts_with = "json")]
     pub(crate) markdown: bool,
-    /// Write a page with charts that needs nothing else, for browsers
+    /// Write a self-contained HTML page with charts
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
     /// Write the run as a trace for chrome://tracing or Perfetto
@@ -174,7 +174,7 @@ pub(crate) struct AnalyzeArguments {
 pub(crate) struct VerifyArguments {
     #[command(flatten)]
     pub(crate) select: SelectArguments,
-    /// Hold only N rows of each partition against the reference; bits are compared for every row
+    /// Check only N rows of each partition against the reference; bits are compared for every row
     #[arg(long, value_name = "N", conflicts_with = "quick")]
     pub(crate) sample: Option<usize>,
     /// Check only row counts and checksums against the receipts
@@ -186,7 +186,7 @@ pub(crate) struct VerifyArguments {
 pub(crate) struct CompareArguments {
     #[command(flatten)]
     pub(crate) select: SelectArguments,
-    /// Judge only N rows of each partition, evenly spread; rows on one side only are counted all the same
+    /// Compare only N rows of each partition, evenly spread; rows on one side only are always counted
     #[arg(long, value_name = "N")]
     pub(crate) sample: Option<usize>,
 }
@@ -195,14 +195,14 @@ pub(crate) struct CompareArguments {
 pub(crate) struct DropArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// The partitions
+    /// Partitions to remove
     #[arg(required = true, value_name = "KEY:YYYY-MM")]
     pub(crate) partitions: Vec<Selector>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArguments {
-    /// Where to put bars, configuration and features
+    /// Directory for bars, configuration and features
     #[arg(long, default_value = "rollfit-demo", value_name = "DIR")]
     pub(crate) dir: PathBuf,
 }
@@ -210,7 +210,7 @@ pub(crate) struct DemoArguments {
 fn format_help() -> String {
     let names = Format::ALL.map(Format::name);
     let [first @ .., last] = &names;
-    format!("How the files are written: {} or {last}", first.join(", "))
+    format!("Format of the files: {} or {last}", first.join(", "))
 }
 
 #[derive(Debug, Args)]
@@ -218,43 +218,43 @@ pub(crate) struct ImportArguments {
     // Named where the formats are, so that a new one is in the help.
     #[arg(long, value_name = "FORMAT", help = format_help())]
     pub(crate) format: Format,
-    /// What the bars belong to; without it, the files' names have to tell
+    /// Key of the bars; without it, the files' paths must name it
     #[arg(long)]
     pub(crate) key: Option<String>,
-    /// The zone of the files' times: Europe/Athens, UTC, +02:00, America/New_York+07:00 (broker time) or histdata
+    /// Time zone of the files' times: Europe/Athens, UTC, +02:00, America/New_York+07:00 (broker time) or histdata
     #[arg(long, value_name = "ZONE")]
     pub(crate) timezone: Option<Zone>,
-    /// The base of the rate index is the first close on or after this day (UTC); without it, the first of all
+    /// Base the rate index on the first close on or after this day (UTC); without it, on the first close
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) base_date: Option<BaseDate>,
-    /// The store, such as parquet:./fx or postgres://user@host/db
+    /// Store to import into, such as parquet:./fx or postgres://user@host/db
     #[arg(long, value_name = "STORE")]
     pub(crate) into: String,
-    /// The schema of the tables in PostgreSQL; without it, the first of the search path
+    /// Schema of the tables in PostgreSQL; without it, the first of the search path
     #[arg(long, value_name = "NAME")]
     pub(crate) schema: Option<String>,
     /// Drop bad rows and count them by cause, instead of stopping at the first
     #[arg(long)]
     pub(crate) lenient: bool,
-    /// Where a bar is in the store with another close, believe the file
+    /// If the store has a different close for a bar, use the file's
     #[arg(long)]
     pub(crate) replace: bool,
-    /// Let the base of a key change, and with it every rate index
+    /// Allow the base of a key to change, and with it every rate index
     #[arg(long)]
     pub(crate) rebase: bool,
-    /// The column of the time: a name, or in csv a number from 1
+    /// Column of the time: a name, or in csv a number from 1
     #[arg(long, value_name = "COLUMN")]
     pub(crate) time_column: Option<String>,
-    /// The column of the date, if the time column holds times of day only: a name, or a number from 1 (csv)
+    /// Column of the date, if the time column holds times of day only: a name, or in csv a number from 1
     #[arg(long, value_name = "COLUMN")]
     pub(crate) date_column: Option<String>,
-    /// The column of the close: a name, or in csv a number from 1
+    /// Column of the close: a name, or in csv a number from 1
     #[arg(long, value_name = "COLUMN")]
     pub(crate) close_column: Option<String>,
-    /// The character between two fields, in csv
+    /// Field separator, in csv
     #[arg(long, value_name = "CHARACTER")]
     pub(crate) delimiter: Option<char>,
-    /// Files of bars, plain, .gz or .zip
+    /// Bar files: plain, .gz or .zip
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 }

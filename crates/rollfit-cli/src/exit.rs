@@ -17,19 +17,19 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The store cannot be reached.
     Unreachable = 3,
-    /// Nothing failed, but partitions were left alone, or verify or compare found some without features.
-    LeftAlone = 4,
+    /// Nothing failed, but partitions were skipped, or verify or compare found some without features.
+    Skipped = 4,
     /// Stopped by a signal.
     Interrupted = 130,
 }
 
 impl Exit {
     /// How a command went by what became of its partitions. A stop before the end comes first, whatever was done until then.
-    pub(crate) fn from_partitions(is_interrupted: bool, some_failed: bool, some_left_alone: bool) -> Self {
-        match (is_interrupted, some_failed, some_left_alone) {
+    pub(crate) fn from_partitions(is_interrupted: bool, some_failed: bool, some_skipped: bool) -> Self {
+        match (is_interrupted, some_failed, some_skipped) {
             (true, ..) => Self::Interrupted,
             (_, true, _) => Self::Failed,
-            (.., true) => Self::LeftAlone,
+            (.., true) => Self::Skipped,
             _ => Self::Done,
         }
     }

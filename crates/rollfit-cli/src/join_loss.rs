@@ -1,4 +1,4 @@
-//! What the join of a partition loses, as a sentence: in a plan, and as a warning of a run.
+//! What the join of a partition loses, as a sentence, for plans and for warnings of a run.
 
 use rollfit_job::join_loss::JoinLoss;
 

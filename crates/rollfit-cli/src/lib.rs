@@ -52,12 +52,12 @@ where
 
 /// Prints an error of the command line, or the help that was asked for.
 fn print_clap(refused_or_help: &clap::Error) -> ExitCode {
-    // A reader that is gone misses nothing that could be said elsewhere.
+    // Nothing can be printed if the reader is gone.
     let _ = refused_or_help.print();
     u8::try_from(refused_or_help.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// Tells why the command failed.
+/// Prints why the command failed.
 fn report(failure: &Failure) -> Exit {
     logging::error(failure.lines());
     failure.exit

@@ -24,13 +24,13 @@ pub(crate) struct Live {
     /// The version of rollfit.
     pub(crate) version: String,
     pub(crate) moment: Moment,
-    /// Rows handed over a second, of late.
+    /// Rows handed over per second, over the last ten seconds.
     pub(crate) rows_per_s: f64,
-    /// Bytes handed over a second, of late.
+    /// Bytes handed over per second, over the last ten seconds.
     pub(crate) bytes_per_s: f64,
     /// The cores that each worker keeps busy, 1 for a whole one.
     pub(crate) worker_cores: BTreeMap<usize, f64>,
-    /// How long the run will still take; none while that cannot be told.
+    /// How long the run will still take; none while that is unknown.
     pub(crate) remaining_s: Option<Estimate>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Tracker {
 impl Tracker {
     /// The run as it is at `moment`, later than those before.
     pub(crate) fn follow(&mut self, moment: &Moment) -> Live {
-        /// Rates are those of so long.
+        /// Rates are averages over this time.
         const RECENT: Duration = Duration::from_secs(10);
         self.eta.observe(moment);
         if self.seen.is_empty() {
@@ -81,7 +81,7 @@ fn worker_cores(last: &Moment, now: &Moment) -> BTreeMap<usize, f64> {
     cores.collect()
 }
 
-/// How the run of a record is now; none where its process does not tell, or tells it in another version's way.
+/// Reads the present state of a record's run; none if its process wrote none, or is of another version.
 pub(crate) fn read(record: &Path) -> Option<Live> {
     const BYTES_MAX: u64 = 16 << 20;
     let mut text = Vec::new();
@@ -90,10 +90,10 @@ pub(crate) fn read(record: &Path) -> Option<Live> {
     (live.version == VERSION).then_some(live)
 }
 
-/// How long ago the process of a record told how its run is; none where it does not tell.
+/// The age of the state that a record's process wrote last, in seconds; none if it wrote none.
 pub(crate) fn silent_s(record: &Path) -> Option<u64> {
-    let told = fs::metadata(live_path(record)).and_then(|live| live.modified()).ok()?;
-    told.elapsed().ok().map(|ago| ago.as_secs())
+    let written = fs::metadata(live_path(record)).and_then(|live| live.modified()).ok()?;
+    written.elapsed().ok().map(|ago| ago.as_secs())
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(crate) fn write_above(bar: &ProgressBar) {
     let _ = BAR.set(bar.clone());
 }
 
-/// The name of this run in logs: when it began, and which process it is.
+/// The name of this run in logs: its start time and its process id.
 pub(crate) fn run_id() -> &'static str {
     RUN.get_or_init(|| {
         format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
@@ -57,7 +57,7 @@ pub(crate) fn is_json() -> bool {
     FORMAT.get() == Some(&LogFormat::Json)
 }
 
-/// Says what goes on. What is not about a partition has an empty one, and no attempt.
+/// Logs progress that is not about a partition.
 pub(crate) fn info(message: &str) {
     if is_json() {
         tracing::info!(run = run_id(), partition = "", stage = "", attempt = 0, "{message}");
@@ -66,7 +66,7 @@ pub(crate) fn info(message: &str) {
     }
 }
 
-/// Says what the user should know, though the work goes on.
+/// Logs a warning that is not about a partition.
 pub(crate) fn warn(message: &str) {
     if is_json() {
         tracing::warn!(run = run_id(), partition = "", stage = "", attempt = 0, "{message}");
@@ -75,7 +75,7 @@ pub(crate) fn warn(message: &str) {
     }
 }
 
-/// Says what goes on with a partition, or, where it is serious, what the user should know of it.
+/// Logs progress of a partition, or a warning about it if it is serious.
 pub(crate) fn about(partition: &Partition, stage: &str, serious: bool, message: &str) {
     let name = partition.to_string();
     match (is_json(), serious) {
@@ -86,7 +86,7 @@ pub(crate) fn about(partition: &Partition, stage: &str, serious: bool, message: 
     }
 }
 
-/// Says what went wrong, as the last word.
+/// Logs the error that ends the command.
 pub(crate) fn error(lines: &[String]) {
     if is_json() {
         let message = lines.join("\n");

@@ -1,5 +1,5 @@
 //! [`MetricsFile`]: a run's figures in the text format of Prometheus, for the textfile collector of node_exporter, which
-//! reads the file whenever it is asked.
+//! reads the file at each scrape.
 //!
 //! Invariants: the file is replaced as a whole, at the start, every 15 seconds and at the end; what is unknown is not in it.
 
@@ -32,7 +32,7 @@ struct Figures {
     /// Of the partitions that have ended.
     wall: Times,
     cpu: Times,
-    left_alone: u64,
+    skipped: u64,
     /// How it ended: whether it was interrupted.
     ended: Option<bool>,
     written_at: Instant,
@@ -51,7 +51,7 @@ impl MetricsFile {
             live,
             wall: Times::default(),
             cpu: Times::default(),
-            left_alone: 0,
+            skipped: 0,
             ended: None,
             written_at: Instant::now(),
             has_warned: false,
@@ -68,11 +68,11 @@ impl MetricsFile {
             let mut figures = self.figures();
             figures.wall.add_all(&end.wall_us);
             figures.cpu.add_all(&end.cpu_us);
-            figures.left_alone += u64::from(end.outcome == PartitionOutcome::LeftAlone);
+            figures.skipped += u64::from(end.outcome == PartitionOutcome::LeftAlone);
         }
     }
 
-    /// Notes how the run is now, and writes it down if that was not done of late.
+    /// Takes the present state of the run, and writes the file if it is due.
     pub(crate) fn update(&self, live: &Live) {
         let mut figures = self.figures();
         figures.live = live.clone();
@@ -88,14 +88,14 @@ impl MetricsFile {
         self.write(&mut figures);
     }
 
-    /// A run goes on without its figures; that they cannot be written is told once.
+    /// Writes the file. If that fails it warns once, and the run continues.
     fn write(&self, figures: &mut Figures) {
         figures.written_at = Instant::now();
         let written = replace(&self.path, text(&self.header, figures).as_bytes());
         if let (Err(error), false) = (written, figures.has_warned) {
             figures.has_warned = true;
             logging::warn(&format!(
-                "--metrics-file: cannot write {}: {error}; the run goes on",
+                "--metrics-file: cannot write {}: {error}; the run continues",
                 self.path.display()
             ));
         }
@@ -124,41 +124,49 @@ fn run(out: &mut Exposition, header: &Header, figures: &Figures) {
         ("config", &header.config),
         ("sink", &header.sink_kind),
     ];
-    out.labelled("run_info", MetricKind::Gauge, "The run that these figures are of.", [(&labels[..], 1.0)]);
+    out.labelled("run_info", MetricKind::Gauge, "The run of these metrics.", [(&labels[..], 1.0)]);
     let started = header.started.parse().ok().map(|time: jiff::Timestamp| time.as_millisecond() as f64 / 1e3);
-    out.gauge("run_start_time_seconds", "When the run began, since 1970.", started);
+    out.gauge("run_start_time_seconds", "When the run started, in seconds since 1970.", started);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|now| now.as_secs_f64());
-    out.gauge("run_updated_time_seconds", "When these figures were written, since 1970.", now);
-    out.gauge("run_duration_seconds", "How long the run has taken.", figures.live.moment.at.as_secs_f64());
-    out.gauge("run_running", "1 while the run goes on.", f64::from(figures.ended.is_none()));
+    out.gauge("run_updated_time_seconds", "When these metrics were written, in seconds since 1970.", now);
+    out.gauge(
+        "run_duration_seconds",
+        "How long the run has taken so far.",
+        figures.live.moment.at.as_secs_f64(),
+    );
+    out.gauge("run_running", "1 while the run is in progress.", f64::from(figures.ended.is_none()));
     let interrupted = figures.ended.map(|interrupted| f64::from(u8::from(interrupted)));
-    out.gauge("run_interrupted", "1 where the run was stopped before all was done.", interrupted);
+    out.gauge("run_interrupted", "1 if the run was stopped before it was done.", interrupted);
     let remaining = figures.live.remaining_s.map(|eta| eta.expected);
-    out.gauge("run_remaining_seconds", "How long the run will still take.", remaining);
+    out.gauge("run_remaining_seconds", "Estimated time to the end of the run.", remaining);
 }
 
 fn work(out: &mut Exposition, figures: &Figures) {
     let totals = figures.live.moment.totals;
     out.gauge("partitions", "Partitions of the run.", totals.partitions as f64);
     let counters = [
-        ("partitions_ended_total", "Partitions that have ended, in whatever way.", totals.ended),
+        ("partitions_ended_total", "Partitions that have ended, with any outcome.", totals.ended),
         ("partitions_written_total", "Partitions that were written.", totals.written),
         ("partitions_failed_total", "Partitions that failed.", totals.failed),
-        ("partitions_left_alone_total", "Partitions that were left alone.", figures.left_alone),
-        ("retries_total", "Attempts that failed and were repeated.", totals.retries),
+        ("partitions_left_alone_total", "Partitions that were skipped.", figures.skipped),
+        ("retries_total", "Attempts that failed and were retried.", totals.retries),
         ("written_rows_total", "Rows handed to the store.", totals.rows),
         ("written_bytes_total", "Bytes handed to the store.", totals.bytes),
     ];
     for (name, help, number) in counters {
         out.counter(name, help, number as f64);
     }
-    out.gauge("rows_per_second", "Rows handed to the store a second, of late.", figures.live.rows_per_s);
+    out.gauge(
+        "rows_per_second",
+        "Rows handed to the store per second, over the last 10 s.",
+        figures.live.rows_per_s,
+    );
 }
 
 fn workers(out: &mut Exposition, figures: &Figures) {
     let moment = &figures.live.moment;
-    out.gauge("workers", "Workers there are.", moment.lanes.len() as f64);
-    out.gauge("workers_wanted", "Workers there are to be.", moment.workers_wanted as f64);
+    out.gauge("workers", "Workers at work.", moment.lanes.len() as f64);
+    out.gauge("workers_wanted", "Workers wanted.", moment.workers_wanted as f64);
     for (name, help, times) in [
         ("activity_seconds_total", "Workers' time by activity, of ended partitions.", &figures.wall),
         ("activity_cpu_seconds_total", "Processor time by activity, of ended partitions.", &figures.cpu),
@@ -172,8 +180,8 @@ fn workers(out: &mut Exposition, figures: &Figures) {
 
 fn machine(out: &mut Exposition, figures: &Figures) {
     let machine = &figures.live.moment.machine;
-    out.gauge("process_busy_cores", "Cores kept busy by this process.", machine.own_cores);
-    out.gauge("others_busy_cores", "Cores kept busy by everybody else.", machine.others_cores);
+    out.gauge("process_busy_cores", "Cores used by this process.", machine.own_cores);
+    out.gauge("others_busy_cores", "Cores used by other processes.", machine.others_cores);
     out.gauge("load1", "Load average of the last minute.", machine.load);
     let memory = machine.own_memory_bytes.map(|bytes| bytes as f64);
     out.gauge("process_memory_bytes", "Memory that this process holds.", memory);

@@ -1,4 +1,4 @@
-//! From arguments to things: the configuration read and checked, the stores opened, the partitions selected.
+//! [`OpenJob`]: made from arguments. Reads and checks the configuration, opens the stores, selects the partitions.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::stores::Stores;
 /// Reads the configuration and the environment.
 pub(crate) fn config(arguments: &ConfigArguments) -> Result<JobConfig, Failure> {
     let path = &arguments.config;
-    // Asked first: what is read may be a pipe, which is then gone.
+    // Found first: the configuration may be a pipe, which is gone after reading.
     let dir = dir_of_config(path);
     let text = read_config(path)?;
     let variables =
@@ -31,7 +31,7 @@ pub(crate) fn config(arguments: &ConfigArguments) -> Result<JobConfig, Failure> 
         .map_err(|error| Failure::from(error).after(&format!("{}:", path.display())))
 }
 
-/// The text of the configuration. Where there is none, the environment may say everything.
+/// The text of the configuration. It may be missing if the environment names the store.
 fn read_config(path: &Path) -> Result<String, Failure> {
     let in_environment = || {
         let is_set = |name: &str| std::env::var_os(name).is_some();
@@ -41,7 +41,7 @@ fn read_config(path: &Path) -> Result<String, Failure> {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound && in_environment() => Ok(String::new()),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::usage(format!(
-            "there is no configuration {}: `rollfit init` writes one, --config names another",
+            "configuration {} does not exist; `rollfit init` writes one, --config names another",
             path.display()
         ))),
         Err(error) => {
@@ -85,7 +85,7 @@ impl OpenJob {
     }
 
     fn open(arguments: &SelectArguments, purpose: Purpose) -> Result<Self, Failure> {
-        // Before the stores are opened: its first sample tells of the time since then.
+        // Before the stores are opened: its first sample covers the time since then.
         let machine = machine::here();
         let config = config(&arguments.config)?;
         let stores = Stores::open(&config, purpose)?;

@@ -12,7 +12,7 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     write(&format!("{before}{}{after}", foreign::printable(body, usize::MAX)))
 }
 
-/// Prints lines of our own making.
+/// Prints lines that rollfit made itself.
 pub(crate) fn lines(text: &str) -> io::Result<()> {
     write(&foreign::lines(text))
 }
@@ -38,7 +38,7 @@ pub(crate) fn json_line(document: &impl serde::Serialize) -> io::Result<()> {
     write(&foreign::json(&text))
 }
 
-/// A reader that went away is no fault of ours, and changes nothing about how the command went.
+/// A reader that closed the pipe is not an error, and does not change the exit code.
 fn write(text: &str) -> io::Result<()> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -9,13 +9,13 @@ use rollfit_job::store::StoreError;
 
 use crate::args::GlobalArguments;
 use crate::details::detail_once;
-use crate::format::{count, plural};
+use crate::format::count;
 use crate::live::Live;
 use crate::screen::Screen;
 use crate::view::lines;
 use crate::{join_loss, logging};
 
-/// Tells of a run as it goes on.
+/// Shows the progress of a run.
 pub(crate) struct Progress {
     screen: Option<Screen>,
     header: Header,
@@ -81,7 +81,7 @@ impl Progress {
     /// A worker begins a stage of a partition.
     pub(crate) fn stage(&self, at: Try<'_>, stage: Stage) {
         if logging::is_json() {
-            self.log_event(at, stage.name(), false, "begins");
+            self.log_event(at, stage.name(), false, "started");
         }
     }
 
@@ -92,27 +92,22 @@ impl Progress {
             let (run, partition, stage) = (logging::run_id(), "", "decision");
             tracing::info!(run, partition, stage, attempt = 0, was, workers, "{reason}");
         } else {
-            logging::info(&format!("{}: {reason}", plural(*workers, "worker")));
+            logging::info(reason);
         }
     }
 
-    /// Something cannot be found out.
+    /// A figure is unavailable.
     pub(crate) fn unavailable(&self, unavailable: &Unavailable) {
         logging::info(&format!("{} is unavailable: {}", unavailable.what, unavailable.cause));
     }
 
-    /// What fails again while nothing succeeds is told once: for people, not in JSON lines, which are for machines.
+    /// Logs an error that repeats while nothing succeeds only once; JSON lines have each.
     pub(crate) fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration, known: bool) {
         if known && !logging::is_json() {
             return;
         }
         let cause = cause_of(error);
-        self.log_event(
-            at,
-            "retry",
-            !known,
-            &format!("{cause}; trying again in {:.1} s", pause.as_secs_f64()),
-        );
+        self.log_event(at, "retry", !known, &format!("{cause}; retrying in {:.1} s", pause.as_secs_f64()));
     }
 
     /// A partition has ended.
@@ -128,7 +123,7 @@ impl Progress {
                     at,
                     "written",
                     false,
-                    &format!("was {was}, {rows} rows, {bytes}, {seconds:.2} s"),
+                    &format!("written (was {was}), {rows} rows, {bytes}, {seconds:.2} s"),
                 );
                 if let Some(loss) = join_loss {
                     self.log_event(at, "join", true, &join_loss::sentence(loss));
@@ -136,11 +131,16 @@ impl Progress {
             }
             Outcome::AlreadyDone => self.log_event(at, "done", false, "nothing to do"),
             Outcome::LeftAlone(assessment) => {
-                let message = format!("left alone, it is {}: {}", assessment.state, assessment.cause);
+                let message = format!("skipped ({}): {}", assessment.state, assessment.cause);
                 self.log_event(at, "left-alone", true, &message);
             }
             Outcome::Held(holder) => {
-                self.log_event(at, "held", false, &format!("{holder} has it, trying again later"));
+                self.log_event(
+                    at,
+                    "held",
+                    false,
+                    &format!("in use by {holder}; rollfit tries it again later"),
+                );
             }
             Outcome::Failed(error) => {
                 self.log_event(at, "failed", true, &format!("failed: {}", cause_of(error)));

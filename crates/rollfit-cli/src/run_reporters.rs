@@ -1,4 +1,4 @@
-//! [`RunReporters`]: all that are told of a run while it goes on: the terminal, the record, and the files that were asked for.
+//! [`RunReporters`]: the reporters of a run: the terminal, the record, and the files that the user asked for.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::record::{Recorder, Thinning};
 use crate::state_dir::StateDir;
 use crate::trace::TraceFile;
 
-/// All that are told of a run.
+/// The reporters of a run.
 pub(crate) struct RunReporters {
     started: Instant,
     progress: Progress,
@@ -29,7 +29,7 @@ pub(crate) struct RunReporters {
     following: Mutex<Following>,
 }
 
-/// What a moment is held against.
+/// What a moment is compared with.
 #[derive(Default)]
 struct Following {
     tracker: Tracker,
@@ -38,7 +38,7 @@ struct Following {
 }
 
 impl RunReporters {
-    /// Begins to tell of the run that `header` is about.
+    /// Starts the reporters of the run with this header.
     ///
     /// # Errors
     /// When a file that was asked for cannot be written.
@@ -63,7 +63,7 @@ impl RunReporters {
         })
     }
 
-    /// Tells how the run ended; how long it took.
+    /// Reports the end of the run. Returns how long it took.
     pub(crate) fn finish(self, report: &RunReport) -> Duration {
         let took = self.started.elapsed();
         self.progress.finish();
@@ -81,7 +81,7 @@ impl RunReporters {
         took
     }
 
-    /// Something that happened, to all who keep such things.
+    /// Passes an event to the reporters that keep events.
     fn emit(&self, event: Event) {
         self.recorder.add(&event);
         if let Some(metrics) = &self.metrics {

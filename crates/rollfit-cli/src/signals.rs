@@ -26,12 +26,12 @@ pub(crate) fn make_file_limits_errors() {
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }
 
-/// Turns signals into wishes to stop, from now until the process ends.
+/// Turns signals into stop requests until the process ends.
 pub(crate) fn handle_signals(stop: &StopSignal, grace: Option<Duration>) -> std::io::Result<()> {
     on_each_signal(stop, move |stop, say| {
         if stop.requested() {
             stop.abandon();
-            say("rolling back what is not committed");
+            say("rolling back uncommitted work");
         } else {
             stop.finish();
             say("finishing the partitions in progress; a second signal rolls them back");
@@ -77,7 +77,7 @@ fn end_when_overdue(stop: &StopSignal, say: &dyn Fn(&'static str)) {
         std::thread::sleep(PAUSE);
     }
     std::thread::sleep(ROLLBACK_MAX);
-    say("something does not answer: ending without it; what is not committed is rolled back");
+    say("something does not answer; ending without it, uncommitted work is rolled back");
     std::thread::sleep(LAST_WORD);
     signal_hook::low_level::exit(Exit::Interrupted as i32);
 }

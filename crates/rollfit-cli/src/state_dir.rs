@@ -2,8 +2,8 @@
 //! the XDG base directory specification.
 //!
 //! Invariants: `runs/RUN.jsonl` is the record of a run, `runs/RUN.live.json` how it is now, gone when it has ended. A
-//! process that runs holds a lock on its record, so that others know it from one that was killed. Nothing here is needed
-//! for a run: where there is no such directory, or its disk is full, runs go on without records. What is not a record, or
+//! process that runs holds a lock on its record, so that others know it from one that was killed. A run
+//! needs nothing here: without such a directory, or if its disk is full, it continues without a record. What is not a record, or
 //! has lost its beginning, is never taken for the newest.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -40,7 +40,7 @@ pub(crate) struct RunFile {
 }
 
 impl RunFile {
-    /// Later runs have greater ones. Names begin with the second in which the run began.
+    /// Orders runs by their start: names start with the second in which the run started.
     fn age(&self) -> (Option<&str>, SystemTime) {
         (self.run.split('-').next(), self.modified)
     }
@@ -67,7 +67,7 @@ impl StateDir {
 
     /// The records there are, the newest first.
     pub(crate) fn runs(&self) -> Vec<RunFile> {
-        // One that has no first line yet cannot be read: its run has only just begun, or its disk is full.
+        // One that has no first line yet cannot be read: its run has just started, or its disk is full.
         self.records().into_iter().filter(|run| run.bytes > 0).collect()
     }
 
@@ -91,8 +91,7 @@ impl StateDir {
         let runs = self.runs();
         let Some(name) = name else {
             let newest = runs.into_iter().map(|run| run.path).find(|path| header(path).is_some());
-            return newest
-                .ok_or_else(|| Failure::usage(format!("there is no record of a run{}", self.place())));
+            return newest.ok_or_else(|| Failure::usage(format!("found no record of a run{}", self.place())));
         };
         if name.contains('/') || Path::new(name).is_file() {
             return Ok(PathBuf::from(name));
@@ -102,9 +101,9 @@ impl StateDir {
         }
         match runs.iter().filter(|run| run.run.starts_with(name)).collect::<Vec<_>>()[..] {
             [run] => Ok(run.path.clone()),
-            [] => Err(Failure::usage(format!("there is no file and no run `{name}`{}", self.place()))),
+            [] => Err(Failure::usage(format!("found no file and no run called `{name}`{}", self.place()))),
             [first, .., last] => Err(Failure::usage(format!(
-                "several runs begin with `{name}`, from {} to {}: write more of the name",
+                "several runs start with `{name}`, from {} to {}; write more of the name",
                 last.run, first.run
             ))),
         }
@@ -120,15 +119,15 @@ impl StateDir {
 
     /// Makes the record of a new run, locked until the file is closed.
     pub(crate) fn create(&self, run: &str) -> Result<(PathBuf, File), String> {
-        const ADVICE: &str = "ROLLFIT_STATE_DIR can name another place";
-        let Some(runs) = &self.runs else { return Err(format!("this user has no home directory: {ADVICE}")) };
+        const ADVICE: &str = "set ROLLFIT_STATE_DIR to use another directory";
+        let Some(runs) = &self.runs else { return Err(format!("this user has no home directory; {ADVICE}")) };
         let cannot = |path: &Path, error| format!("cannot create {}: {error}; {ADVICE}", path.display());
         let directory = DirBuilder::new().recursive(true).mode(0o700).create(runs);
         directory.map_err(|error| cannot(runs, error))?;
         let path = runs.join(format!("{run}{RECORD_ENDING}"));
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|error: io::Error| cannot(&path, error))?;
-        // Where the file system has no locks, the age of the live file tells.
+        // Where the file system has no locks, the age of the live file decides.
         let _ = file.lock();
         Ok((path, file))
     }

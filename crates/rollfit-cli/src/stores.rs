@@ -15,11 +15,13 @@ const KINDS: [&dyn StoreKind; 2] = [&Parquet, &Postgres];
 /// The kind of store at `store`. The URL is not repeated in errors: it may hold a password.
 pub(crate) fn kind_of(store: &StoreConfig) -> Result<&'static dyn StoreKind, Failure> {
     let forms = || KINDS.map(StoreKind::url_form).join(", or ");
-    let (scheme, _) =
-        store.url.split_once(':').ok_or_else(|| Failure::usage(format!("a store is written {}", forms())))?;
+    let (scheme, _) = store
+        .url
+        .split_once(':')
+        .ok_or_else(|| Failure::usage(format!("the store has no URL scheme; write {}", forms())))?;
     let kind = KINDS.into_iter().find(|kind| kind.schemes().contains(&scheme));
     let kind =
-        kind.ok_or_else(|| Failure::usage(format!("there is no store `{scheme}:`; write {}", forms())))?;
+        kind.ok_or_else(|| Failure::usage(format!("unknown kind of store `{scheme}:`; write {}", forms())))?;
     opened(kind.check(store))?;
     Ok(kind)
 }
@@ -29,7 +31,7 @@ pub(crate) fn kind_named(name: &str) -> Option<&'static dyn StoreKind> {
     KINDS.into_iter().find(|kind| kind.name() == name)
 }
 
-/// What cannot be opened as configured is a fault of the configuration.
+/// A store that cannot be opened as configured is an error of the configuration.
 pub(crate) fn opened<S>(store: Result<S, StoreError>) -> Result<S, Failure> {
     store.map_err(|error| match error.fault() {
         Fault::Permanent => Failure::usage(error_chain(&error)),

@@ -1,4 +1,4 @@
-//! What people see of a run while it goes on: the same lines on the run's own terminal and in `rollfit status`.
+//! What people see of a running job: the same lines on the run's own terminal and in `rollfit status`.
 //!
 //! Invariants: there are no more lines, and no longer ones, than the terminal has room for; what is unknown is left out or
 //! said to be unavailable, never 0.
@@ -37,17 +37,17 @@ pub(crate) fn lines(header: &Header, live: &Live, size: ScreenSize) -> Vec<Strin
     lines.iter().map(|line| line.chars().take(size.columns).collect()).collect()
 }
 
-/// `███░░░ 120/336 partitions, 0:41 elapsed, 1:12 to go (1:05 to 1:30)`
+/// `███░░░ 120/336 partitions, 0:41 elapsed, ETA 1:12 (1:05 to 1:30)`
 fn progress(live: &Live) -> String {
     let Totals { partitions, ended, .. } = live.moment.totals;
-    let to_go = match live.remaining_s {
+    let eta_text = match live.remaining_s {
         Some(eta) => {
-            format!("{} to go ({} to {})", duration(eta.expected), duration(eta.low), duration(eta.high))
+            format!("ETA {} ({} to {})", duration(eta.expected), duration(eta.low), duration(eta.high))
         }
-        None => "time to go not known yet".to_owned(),
+        None => "ETA not known yet".to_owned(),
     };
     let elapsed = duration(live.moment.at.as_secs_f64());
-    format!("{} {ended}/{partitions} partitions, {elapsed} elapsed, {to_go}", bar(ended, partitions))
+    format!("{} {ended}/{partitions} partitions, {elapsed} elapsed, {eta_text}", bar(ended, partitions))
 }
 
 fn bar(done: u64, all: u64) -> String {
@@ -94,12 +94,15 @@ fn machine(header: &Header, sample: &MachineSample) -> String {
     format!("{cpu}{}; {load}; memory {memory}{}", others.unwrap_or_default(), free.unwrap_or_default())
 }
 
-/// `store: at work for 2 of 4 sessions; 1 waits for Lock, held by psql of ada`
+/// `store: works for 2 of 4 sessions; 1 waits for Lock, held by psql of ada`
 fn store(sample: &StoreSample) -> String {
     let waits = sample.waits.iter().map(|wait| format!("{} waiting for {}", wait.sessions, wait.event));
     let holders = sample.lock_holders.iter().map(|holder| format!("locked by {holder}"));
-    let others = sample.sessions.zip(sample.sessions_max).map(|(all, max)| format!("{all} of {max} in all"));
-    let working = format!("store: at work for {} of {} sessions", sample.working, sample.own_sessions);
+    let others = sample
+        .sessions
+        .zip(sample.sessions_max)
+        .map(|(all, max)| format!("{all} of {max} sessions in total"));
+    let working = format!("store: works for {} of {} sessions", sample.working, sample.own_sessions);
     std::iter::once(working).chain(waits).chain(holders).chain(others).collect::<Vec<_>>().join("; ")
 }
 
@@ -154,7 +157,7 @@ mod tests {
     #[test]
     fn a_run_is_shown_with_what_its_workers_do_and_what_is_unknown_is_said_so() {
         let lines = lines(&Header::default(), &live(1), ScreenSize::ENOUGH);
-        assert_eq!(lines[0], "████░░░░░░░░ 112/336 partitions, 0:41 elapsed, 1:12 to go (1:05 to 1:01:30)");
+        assert_eq!(lines[0], "████░░░░░░░░ 112/336 partitions, 0:41 elapsed, ETA 1:12 (1:05 to 1:01:30)");
         assert_eq!(lines[1], "0 rows/s, 0 B/s, 1 retry, 0 failed");
         assert_eq!(lines[2], "CPU unavailable; load unavailable; memory unavailable");
         assert_eq!(lines[3], "worker  0  computing   eurusd 2017-03      1.2 s   97 % CPU   12.3 MB");

@@ -1,5 +1,5 @@
-//! [`Activity`]: what a worker does at this moment, and how long it did each thing. Whoever begins something else says so
-//! with [`enter`], on the worker's own thread; what nobody said belongs to the activity around it.
+//! [`Activity`]: what a worker does now, and how long it did each thing. Code that starts another activity calls
+//! [`enter`] on the worker's own thread; other time belongs to the activity around it.
 //!
 //! Invariants: between [`start`] and [`lap`] every microsecond belongs to exactly one activity. On threads
 //! that are no workers nothing is counted.
@@ -26,7 +26,7 @@ pub enum Activity {
     Waiting,
     /// Opens a session with the store.
     Connecting,
-    /// Asks the store small things: receipts, tables, locks.
+    /// Sends the store short queries: receipts, tables, locks.
     Querying,
     /// Reads the source.
     Reading,
@@ -38,7 +38,7 @@ pub enum Activity {
     Sending,
     /// Makes what was handed over durable and visible: keys, statistics, receipt, commit.
     Committing,
-    /// Holds itself back, because the configuration limits what it may use.
+    /// Is throttled, because the configuration limits what it may use.
     Throttled,
     /// Waits before trying a partition again.
     Pausing,
@@ -188,12 +188,12 @@ impl Lane {
         }
     }
 
-    /// Notes the partition that is begun, or that there is none.
+    /// Sets the partition that starts, or none.
     pub fn begin(&self, partition: Option<&Partition>) {
         *lock(&self.partition) = partition.map(|partition| (partition.clone(), Instant::now()));
     }
 
-    /// Notes what the worker holds.
+    /// Sets the memory that the worker holds.
     pub fn hold(&self, memory_bytes: u64) {
         self.memory_bytes.store(memory_bytes, Ordering::Relaxed);
     }

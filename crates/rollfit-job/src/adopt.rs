@@ -1,5 +1,5 @@
-//! [`adopt`](fn@adopt): trusts features that another program stored. Where every row of a partition agrees with what the
-//! source gives, see [`crate::compare`], they get a receipt and are from then on done as if they were ours.
+//! [`adopt`](fn@adopt): adopts features that another program stored. If every row of a partition agrees with what the
+//! source gives, see [`crate::compare`], the partition gets a receipt and counts as done from then on.
 //!
 //! Invariants: no feature is changed. What is compared cannot change until the receipt is committed.
 
@@ -13,7 +13,7 @@ use crate::receipt::{Definition, Receipt};
 use crate::stop_signal::StopSignal;
 use crate::store::{Claim, Found, StoreError, Write};
 
-/// What became of the features of another program.
+/// The result for the features of another program.
 #[derive(Debug)]
 pub enum Adoption {
     /// They agree and have a receipt now.

@@ -33,7 +33,7 @@ impl<T> CheckOutcome<T> {
 }
 
 /// Checks `partitions`, with an outcome for each in their order. Calls `ended` as each ends, but not for those that were
-/// never begun.
+/// never started.
 pub(crate) fn check_each<T: Send>(
     job: &Job<'_>,
     partitions: &[Partition],

@@ -20,7 +20,7 @@ pub fn printable(text: &str, chars_max: usize) -> Cow<'_, str> {
         return text;
     }
     let escaped = escaped(&text, is_deceptive);
-    // Escapes are longer than what they stand for.
+    // Escapes are longer than what they replace.
     Cow::Owned(cut(&escaped, chars_max).into_owned())
 }
 

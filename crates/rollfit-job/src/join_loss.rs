@@ -1,6 +1,6 @@
 //! [`JoinLoss`]: what the join of a partition's series loses, where that is more than the configuration allows.
 //!
-//! Rows before another series' first instant of all do not count: a series that is made of another one begins later.
+//! Rows before another series' first instant of all do not count: a series that is made of another one starts later.
 
 use crate::config::{JobConfig, Series};
 use crate::partition::Partition;

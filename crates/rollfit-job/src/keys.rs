@@ -31,7 +31,7 @@ impl FoundKeys {
             let key = series.iter().find_map(|series| series.table.key_of(table))?;
             let reason = match check_key(&key) {
                 Err(error) => error.to_string(),
-                Ok(()) => format!("there is no table {}", missing_table(series, tables, &key)?),
+                Ok(()) => format!("table {} does not exist", missing_table(series, tables, &key)?),
             };
             Some((table.clone(), reason))
         });
@@ -67,7 +67,7 @@ impl FoundKeys {
             count if count <= SHOWN => (format!("{count} tables"), String::new()),
             count => (format!("{count} tables"), format!(" and {} more", count - SHOWN)),
         };
-        Some(format!("keys = \"all\" passes over {what} of the source: {names}{more}"))
+        Some(format!("keys = \"all\" skips {what} of the source: {names}{more}"))
     }
 }
 

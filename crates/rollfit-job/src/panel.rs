@@ -97,7 +97,7 @@ fn read_lookback(
     }
 }
 
-/// Whether asking for more than `asked_rows` could not add to the join: a series that gave all it has begins where
+/// Whether asking for more than `asked_rows` could not add to the join: a series that gave all it has starts where
 /// every other one was already read.
 fn nothing_to_add(before: &[SeriesRows], asked_rows: usize) -> bool {
     let first = |rows: &SeriesRows| rows.instants_us.first().copied().unwrap_or(i64::MAX);

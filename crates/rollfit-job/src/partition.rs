@@ -31,7 +31,7 @@ impl std::fmt::Display for Partition {
 #[error("`{0}` is not a key: use letters, digits, `_`, `-` and `.`, not starting with `.` or `-`")]
 pub struct KeyError(String);
 
-/// Checks that `key` can stand in paths and table names.
+/// Checks that `key` can be part of paths and table names.
 ///
 /// # Errors
 /// [`KeyError`] when it cannot.

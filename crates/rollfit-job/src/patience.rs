@@ -1,4 +1,4 @@
-//! [`patiently`]: a store that is starting, full or restarting is waited for, before a job has begun that would try again
+//! [`patiently`]: a store that is starting, full or restarting is waited for, before a job starts that would retry
 //! itself.
 
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! [`Period`]: the time half of a partition. Only months are made yet; whoever needs a calendar month asks for one.
+//! [`Period`]: the time half of a partition. Only months exist yet; code that needs a calendar month asks for one.
 
 use std::ops::Range;
 

@@ -28,7 +28,7 @@ pub struct PlannedPartition {
     pub lookback_rows: u64,
     /// The bytes that a run would write, about.
     pub write_bytes: u64,
-    /// What the join loses, where that is more than `join_loss_max` and no receipt of ours knows of it.
+    /// What the join loses, where that is more than `join_loss_max` and no receipt records it.
     pub join_loss: Option<JoinLoss>,
 }
 
@@ -64,7 +64,7 @@ pub fn partitions(
     planned(config, source, sink, stored_partitions(config, sink)?, only)
 }
 
-/// As [`partitions`], without asking the sink which partitions it holds: what can be planned where it does not tell.
+/// As [`partitions`], without asking the sink which partitions it holds: what can be planned if it cannot list them.
 ///
 /// # Errors
 /// As [`partitions`].
@@ -160,7 +160,7 @@ fn spans(
             (Ok(None), ..) => continue,
             (Ok(Some((first, last))), ..) => match config.keys {
                 Keys::All => (config.from.unwrap_or(first).max(first), config.to.unwrap_or(last).min(last)),
-                // "latest" is one month for all listed keys: one that lacks it is behind, and is told so.
+                // "latest" is one month for all listed keys: a key that lacks it is behind, which is reported.
                 Keys::Listed(_) => (config.from.unwrap_or(first), last_of_all.unwrap_or(last)),
             },
             (Err(error), Some(first), Some(last)) if !error.is_unconnected() => (first, last),
@@ -171,7 +171,7 @@ fn spans(
     Ok(spans)
 }
 
-/// A table that cannot be read is no gap: its partitions fail.
+/// A table that cannot be read is not a gap: its partitions fail.
 fn is_gap(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Result<bool, StoreError> {
     match source.estimate_rows(&config.series[0].of_key(&partition.key), partition.period) {
         Ok(rows) => Ok(rows == 0),
@@ -182,7 +182,7 @@ fn is_gap(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Res
 
 fn nothing_to_find(series: &[Series]) -> String {
     let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>().join(" and ");
-    format!("the store has no key with tables {tables}: import some bars first")
+    format!("the store has no key with tables {tables}; import some bars first")
 }
 
 fn check_selected_keys(only: &[Selector], keys: &[String]) -> Result<(), PlanError> {
@@ -261,12 +261,12 @@ fn with_obstacle(
     })
 }
 
-/// Whether the loss of a join is news in this state: no receipt of ours records it.
+/// Whether the loss of a join is new in this state: no receipt records it.
 pub(crate) fn is_written_first(state: State) -> bool {
     matches!(state, State::Missing | State::Foreign)
 }
 
-/// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be told from
+/// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be estimated from
 /// the store without reading rows, such as a missing table, counts as nothing: the run will say it.
 pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     let missing = |partition: &Partition| matches!(job.sink.found(partition), Ok(Found::Nothing));

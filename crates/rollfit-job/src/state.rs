@@ -17,7 +17,7 @@ pub enum State {
     InputChanged,
     /// The features were computed by another definition.
     DefinitionChanged,
-    /// There are rows without a receipt of ours.
+    /// There are rows without a receipt of rollfit.
     Foreign,
     /// The source has changed since, and lost rows.
     Shrunk,
@@ -37,10 +37,10 @@ impl State {
         State::Blocked,
     ];
 
-    /// The states that a run leaves alone until told to replace them.
+    /// The states that a run skips unless the user replaces them.
     pub const LEFT_ALONE: [State; 3] = [State::DefinitionChanged, State::Foreign, State::Shrunk];
 
-    /// Whether a run writes a partition in this state without being told to replace it.
+    /// Whether a run writes a partition in this state without `--replace`.
     pub const fn is_due(self) -> bool {
         matches!(self, State::Missing | State::InputChanged)
     }
@@ -89,7 +89,7 @@ impl std::str::FromStr for State {
 pub struct Assessment {
     /// The state.
     pub state: State,
-    /// Another state left alone that it is in as well: what replaces it must be told both.
+    /// A second state in which it would be skipped: replacing it needs both.
     pub also: Option<State>,
     /// Why, for people.
     pub cause: String,

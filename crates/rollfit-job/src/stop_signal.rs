@@ -1,4 +1,4 @@
-//! [`StopSignal`]: the wish to stop, told from anywhere, heeded by the workers.
+//! [`StopSignal`]: a request to stop, made from anywhere and obeyed by the workers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -8,12 +8,12 @@ const RUNNING: u8 = 0;
 const FINISHING: u8 = 1;
 const ABANDONING: u8 = 2;
 
-/// Shared by whoever wants a run to stop and the workers that do.
+/// Shared by the code that stops a run and the workers.
 #[derive(Clone, Debug, Default)]
 pub struct StopSignal(Arc<AtomicU8>);
 
 impl StopSignal {
-    /// No partition is begun after this; those in progress are finished.
+    /// Starts no partition after this; those in progress are finished.
     pub fn finish(&self) {
         self.0.fetch_max(FINISHING, Ordering::Relaxed);
     }
@@ -23,7 +23,7 @@ impl StopSignal {
         self.0.fetch_max(ABANDONING, Ordering::Relaxed);
     }
 
-    /// Whether no further partition is to be begun.
+    /// Whether no further partition may start.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed) > RUNNING
     }

@@ -1,7 +1,7 @@
 //! [`UnfilledWindow`]: a window that is longer than every partition of a key, so that its features never have a value: 90 rows
 //! of daily bars, for one, in months of 21.
 //!
-//! Invariants: a window that fills in one partition of a key is none, however short the others are: a month has just begun, or
+//! Invariants: a window that fills in one partition of a key does not count, however short the others are: a month has just started, or
 //! a key is new.
 
 use std::collections::BTreeMap;

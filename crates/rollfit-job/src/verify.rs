@@ -36,7 +36,7 @@ pub struct Verified {
     pub rows: u64,
     /// Features compared with those that the kernel gives now, bit for bit.
     pub cells: u64,
-    /// Features held against the reference.
+    /// Features compared with the reference.
     pub reference_cells: u64,
     /// Of those, features of which nothing is promised, for a denominator that may be 0.
     pub undetermined_cells: u64,
@@ -86,7 +86,7 @@ fn verify_one(
     Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(verified) })
 }
 
-/// Where in its group each stored tile stands.
+/// Where in its group each stored tile is.
 #[derive(Default)]
 pub(crate) struct Position {
     /// The first column and the rows so far of each group.
@@ -94,7 +94,7 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// The row within its group at which `tile` begins.
+    /// The row within its group at which `tile` starts.
     pub(crate) fn advance(&mut self, tile: FeatureTile<'_>) -> usize {
         let first = match self.groups.last() {
             Some((first_column, rows)) if *first_column == tile.first_column => *rows,

@@ -1,5 +1,4 @@
-//! What is seen of a run while it goes on: [`Moment`], once a second, made of what the workers, the machine and the store
-//! tell.
+//! [`Moment`]: the state of a run, once a second, made of the figures of its workers, the machine and the store.
 //!
 //! Invariants: what cannot be known is `None`, never 0. Rates are those since the sample before.
 
@@ -19,7 +18,7 @@ pub trait Machine: Send + Sync {
     fn sample(&self) -> MachineSample;
 }
 
-/// A machine that tells nothing.
+/// A machine without figures.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unseen;
 
@@ -110,6 +109,6 @@ pub struct Moment {
     pub totals: Totals,
     /// The machine.
     pub machine: MachineSample,
-    /// The store; none where it does not tell.
+    /// The store; none if it does not answer.
     pub store: Option<StoreSample>,
 }

@@ -1,4 +1,4 @@
-//! What there is to know of a directory before a run: above all the files that nothing vouches for ([`Unverified`]) or that
+//! What `doctor` reports of a directory before a run: above all the files that nothing vouches for ([`Unverified`]) or that
 //! are damaged, found without reading rows.
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use crate::sources::sources_lock::SourcesView;
 use crate::sources::staged::check_list;
 use rollfit_files::parquet_file::Integrity;
 
-/// Files that rollfit wrote and that have no checksums, and files that are not as they were written.
+/// Files of rollfit without checksums, and damaged files.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 struct Unverified {
     /// Source files that rollfit wrote without checksums.
@@ -27,7 +27,7 @@ struct Unverified {
     faults: Vec<String>,
 }
 
-/// What there is to know of a directory.
+/// The facts about a directory.
 #[derive(serde::Serialize)]
 struct DirectoryReport {
     place: String,

@@ -61,7 +61,7 @@ impl ParquetStore {
             StoreError::caused_by(
                 Fault::Unreachable,
                 format!(
-                    "cannot open the store {}; `rollfit import --into` makes one, or mkdir",
+                    "cannot open the store {}; create it with `rollfit import --into` or mkdir",
                     dir.display()
                 ),
                 error,

@@ -386,6 +386,10 @@ impl MemorySource {
 }
 
 impl Source for MemorySource {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         Ok(BTreeSet::new())
     }

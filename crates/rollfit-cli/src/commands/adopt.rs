@@ -1,4 +1,4 @@
-//! `rollfit adopt`: trusts the features of another program where every row agrees with what the source gives.
+//! `rollfit adopt`: adopts features written by another program if every row matches what the source gives.
 
 use rollfit_job::adopt::{Adoption, adopt};
 use rollfit_job::check::CheckOutcome;
@@ -19,7 +19,7 @@ const DIFFERENCES_MAX: usize = 3;
 struct AdoptLine {
     partition: Partition,
     verdict: &'static str,
-    /// Rows that are ours from now on.
+    /// The adopted rows.
     rows: u64,
     /// Why it was not adopted: what failed, or the first differences.
     causes: Vec<String>,
@@ -31,7 +31,7 @@ struct AdoptDocument {
     partitions: Vec<AdoptLine>,
     adopted: usize,
     already_ours: usize,
-    left_alone: usize,
+    different: usize,
     failed: usize,
     absent: usize,
     skipped: usize,
@@ -60,10 +60,10 @@ fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, config: &JobConf
         Adoption::Adopted(compared) => {
             remark(false, format!("{} rows adopted", format::count(compared.rows())))
         }
-        Adoption::AlreadyOurs => remark(false, "has a receipt already".to_owned()),
+        Adoption::AlreadyOurs => remark(false, "already has a receipt".to_owned()),
         Adoption::Differs(_) | Adoption::Held(_) => {
             let first = causes(adoption, config).into_iter().next();
-            remark(true, first.unwrap_or_else(|| "left alone".to_owned()))
+            remark(true, first.unwrap_or_else(|| "different".to_owned()))
         }
     });
 }
@@ -72,7 +72,7 @@ fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>, config: &JobCon
     let (verdict, cause) = checks::verdict(outcome, |adoption| match adoption {
         Adoption::Adopted(_) => "adopted",
         Adoption::AlreadyOurs => "already-ours",
-        Adoption::Differs(_) => "left-alone",
+        Adoption::Differs(_) => "different",
         Adoption::Held(_) => "failed",
     });
     let rows =
@@ -88,7 +88,7 @@ fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>, config: &JobCon
 fn causes(adoption: &Adoption, config: &JobConfig) -> Vec<String> {
     match adoption {
         Adoption::Differs(compared) => compared.differences(config),
-        Adoption::Held(holder) => vec![format!("{holder} has it, try again later")],
+        Adoption::Held(holder) => vec![format!("in use by {holder}; try again later")],
         Adoption::Adopted(_) | Adoption::AlreadyOurs => Vec::new(),
     }
 }
@@ -99,7 +99,7 @@ impl AdoptDocument {
         Self {
             adopted: count("adopted"),
             already_ours: count("already-ours"),
-            left_alone: count("left-alone"),
+            different: count("different"),
             failed: count("failed"),
             absent: count("absent"),
             skipped: count("skipped"),
@@ -108,27 +108,27 @@ impl AdoptDocument {
     }
 
     fn exit(&self) -> Exit {
-        Exit::from_partitions(self.skipped > 0, self.failed > 0, self.left_alone > 0)
+        Exit::from_partitions(self.skipped > 0, self.failed > 0, self.different > 0)
     }
 
     fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
-            "{}: {} adopted, {} already ours, {} left alone, {} failed, {} without features",
+            "{}: {} adopted, {} already ours, {} different, {} failed, {} without features",
             format::plural(self.partitions.len(), "partition"),
             self.adopted,
             self.already_ours,
-            self.left_alone,
+            self.different,
             self.failed,
             self.absent
         ))?;
         for line in &self.partitions {
             checks::print_causes(&line.partition, line.verdict, &line.causes, DIFFERENCES_MAX)?;
         }
-        if self.left_alone > 0 {
-            output::line("What was left alone is as it was. `rollfit compare` tells all that differs.")?;
+        if self.different > 0 {
+            output::line("Partitions that differ are unchanged; `rollfit compare` lists all differences.")?;
         }
         if self.skipped > 0 {
-            output::line("Interrupted. The same command goes on where this one stopped.")?;
+            output::line("Interrupted. Run the same command again to continue.")?;
         }
         Ok(())
     }

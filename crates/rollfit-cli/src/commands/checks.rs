@@ -1,4 +1,4 @@
-//! What verify, compare and adopt do alike: they log, name and print how the check of each partition ended.
+//! What verify, compare and adopt share: they log, name and print how the check of each partition ended.
 
 use std::io;
 
@@ -63,7 +63,7 @@ pub(super) fn print_causes(
     Ok(())
 }
 
-/// Prints that a signal came before some partitions were done, if it did.
+/// Prints how many partitions were not done because of a signal, if any.
 pub(super) fn print_interrupted(skipped: usize, done: &str) -> io::Result<()> {
     if skipped > 0 {
         output::line(&format!("Interrupted: {} not {done}", format::plural(skipped, "partition")))?;

@@ -22,7 +22,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
             None => dropped.push(partition),
             Some(obstacle) => {
                 logging::warn(&format!("{partition} is blocked and was not dropped: {obstacle}"));
-                exit = Exit::LeftAlone;
+                exit = Exit::Skipped;
             }
         }
     }
@@ -38,12 +38,12 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
 
 fn partition(selector: &Selector) -> Result<Partition, Failure> {
     let month = selector.month.ok_or_else(|| {
-        Failure::usage(format!("`{selector}` names no month: write it as {selector}:2017-01"))
+        Failure::usage(format!("`{selector}` names no month; write it as {selector}:2017-01"))
     })?;
     Ok(Partition::new(selector.key.clone(), month.into()))
 }
 
-/// Drops a partition, unless rows of others would be lost with it: why, then.
+/// Drops a partition. Returns the obstacle instead if rows of others would be lost with it.
 fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Failure> {
     check(sink.found(partition), partition)?;
     if let Some(obstacle) = sink.obstacle(partition)? {
@@ -52,7 +52,7 @@ fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Fa
     let mut slot = match sink.claim(partition, Write::Replace)? {
         Claim::Taken(slot) => slot,
         Claim::Held(holder) => {
-            return Err(Failure::failed(format!("{partition}: {holder} has it, try again later")));
+            return Err(Failure::failed(format!("{partition}: in use by {holder}; try again later")));
         }
     };
     check(slot.found(), partition)?;
@@ -63,7 +63,7 @@ fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Fa
     Ok(None)
 }
 
-/// Only what rollfit wrote is removed, damaged or not.
+/// Refuses what rollfit did not write. Damaged features of its own may be removed.
 fn check(found: Result<Found, StoreError>, partition: &Partition) -> Result<(), Failure> {
     let found = match found {
         Err(error) if error.is_damage() => return Ok(()),
@@ -73,7 +73,7 @@ fn check(found: Result<Found, StoreError>, partition: &Partition) -> Result<(), 
         Found::Ours(_) => Ok(()),
         Found::Nothing => Err(Failure::failed(format!("{partition} has no features to drop"))),
         Found::Foreign(what) => Err(Failure::failed(format!(
-            "{partition} is left alone: {what}; remove it by hand if you want to"
+            "{partition} was not dropped: {what}; remove it by hand if you want to"
         ))),
     }
 }

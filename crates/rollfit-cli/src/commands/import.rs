@@ -40,7 +40,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Resu
     Ok(Exit::Done)
 }
 
-/// Imports, and prints nothing.
+/// Imports without printing the result.
 pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Failure> {
     let mut store = StoreConfig::new(arguments.into.clone());
     let kind = stores::kind_of(&store)?;
@@ -75,7 +75,7 @@ fn read_files(arguments: &ImportArguments) -> Result<Vec<BarFile>, Failure> {
     options.lenient = arguments.lenient;
     let read = |path: &PathBuf| {
         let file = read_file(path, &options)?;
-        let order = if file.report.newest_first { ", newest first, turned round" } else { "" };
+        let order = if file.report.newest_first { ", newest first, reversed" } else { "" };
         logging::info(&format!(
             "read {}: {} bars of {}{order}",
             path.display(),
@@ -112,7 +112,7 @@ impl ImportDocument {
         let repeats: u64 = self.files.iter().map(|file| file.report.repeats_dropped).sum::<u64>()
             + self.keys.iter().map(|key| key.between_files.repeats_dropped).sum::<u64>();
         for file in self.files.iter().filter(|file| file.report.newest_first) {
-            output::line(&format!("{}: newest first, turned round", file.path))?;
+            output::line(&format!("{}: newest first, reversed", file.path))?;
         }
         for file in self.files.iter().filter(|file| file.report.dropped_total() > 0) {
             let causes =

@@ -50,7 +50,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     unfilled::warn(unfilled_windows, open.config.boundary);
     if !enough_space {
         logging::warn(
-            "the store has not enough free space for this plan: free some, or select less with --only",
+            "the store does not have enough free space for this plan; free some, or select fewer with --only",
         );
     }
     let failed = planned.iter().any(|line| line.state.is_none());

@@ -29,7 +29,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     Ok(summary.exit())
 }
 
-/// Runs, and prints nothing but progress.
+/// Runs the job and prints only progress.
 pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments) -> Result<Summary, Failure> {
     let open = OpenJob::new(&arguments.select)?;
     check_space(&open)?;
@@ -73,7 +73,7 @@ fn written_keys<'a>(
     written.into_iter().filter(move |usable| unwritten.get(usable.partition.key.as_str()) == Some(&0))
 }
 
-/// Refuses a run that would fill the disk before it wrote a byte.
+/// Refuses a run that would fill the disk, before it writes a byte.
 fn check_space(open: &OpenJob) -> Result<(), Failure> {
     let Some(free) = open.sink.free_bytes() else { return Ok(()) };
     let needed = estimate_missing_bytes(&open.job(), &open.partitions);
@@ -81,7 +81,7 @@ fn check_space(open: &OpenJob) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::failed(format!(
-        "the missing partitions take about {} and {} are free at {}: free some space, or select fewer with --only",
+        "the missing partitions need about {}, but {} are free at {}; free some space, or select fewer with --only",
         format::bytes(needed),
         format::bytes(free),
         open.sink.place()
@@ -94,11 +94,11 @@ pub(super) struct Summary {
     partitions: usize,
     written: usize,
     already_done: usize,
-    left_alone: Vec<UndonePartition>,
+    skipped: Vec<UndonePartition>,
     failed: Vec<UndonePartition>,
-    not_begun: usize,
+    not_started: usize,
     interrupted: bool,
-    /// Attempts that failed for a cause that may pass, and were repeated.
+    /// Attempts that hit transient errors and were retried.
     retries: u64,
     rows: u64,
     bytes: u64,
@@ -111,7 +111,7 @@ pub(super) struct Summary {
     seconds: f64,
     rows_per_second: f64,
     unfilled_windows: Vec<UnfilledWindow>,
-    /// The most memory that this process ever held; none where the system does not tell.
+    /// The most memory that this process ever held; none if the system does not report it.
     peak_memory_bytes: Option<u64>,
 }
 
@@ -144,7 +144,7 @@ impl Summary {
     fn new(report: &RunReport, partitions: usize, took: Duration) -> Self {
         let mut summary = Self {
             partitions,
-            not_begun: partitions - report.outcomes.len(),
+            not_started: partitions - report.outcomes.len(),
             interrupted: report.interrupted,
             retries: report.retries,
             workers: report.workers_max,
@@ -175,54 +175,59 @@ impl Summary {
             }
             Outcome::AlreadyDone => self.already_done += 1,
             Outcome::LeftAlone(assessment) => {
-                self.left_alone.push(problem(assessment.state.name(), assessment.cause.clone()));
+                self.skipped.push(problem(assessment.state.name(), assessment.cause.clone()));
             }
-            Outcome::Held(holder) => self.failed.push(problem("held", format!("{holder} still has it"))),
+            Outcome::Held(holder) => self.failed.push(problem("held", format!("still in use by {holder}"))),
             Outcome::Failed(error) => self.failed.push(UndonePartition {
                 detail: error.detail().map(str::to_owned),
                 ..problem("failed", error_chain(error))
             }),
-            Outcome::Abandoned => self.not_begun += 1,
+            Outcome::Abandoned => self.not_started += 1,
             other => self.failed.push(problem("failed", format!("{other:?}"))),
         }
     }
 
     pub(super) fn exit(&self) -> Exit {
-        Exit::from_partitions(self.interrupted, !self.failed.is_empty(), !self.left_alone.is_empty())
+        Exit::from_partitions(self.interrupted, !self.failed.is_empty(), !self.skipped.is_empty())
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
-            "{}: {} written, {} already done, {} left alone, {} failed, {} not begun",
+            "{}: {} written, {} already done, {} skipped, {} failed, {} not started",
             format::plural(self.partitions, "partition"),
             self.written,
             self.already_done,
-            self.left_alone.len(),
+            self.skipped.len(),
             self.failed.len(),
-            self.not_begun
+            self.not_started
         ))?;
         if self.written > 0 {
             self.print_written()?;
         }
         if self.retries > 0 {
             let attempts = format::plural(usize::try_from(self.retries).unwrap_or(usize::MAX), "attempt");
-            output::line(&format!("{attempts} failed for a cause that may pass, and tried again"))?;
+            let hit = if self.retries == 1 {
+                "hit a transient error and was"
+            } else {
+                "hit transient errors and were"
+            };
+            output::line(&format!("{attempts} {hit} retried"))?;
         }
-        for problem in self.failed.iter().chain(&self.left_alone) {
+        for problem in self.failed.iter().chain(&self.skipped) {
             let cause = detail_once(&problem.cause, problem.detail.as_deref());
             output::line(&format!("  {}: {}: {cause}", problem.partition, problem.state))?;
         }
         let is_blocked = |problem: &UndonePartition| problem.state == State::Blocked.name();
-        if !self.left_alone.iter().all(is_blocked) {
-            output::line("What was left alone is written again only when told to, with --replace STATE.")?;
+        if !self.skipped.iter().all(is_blocked) {
+            output::line("Skipped partitions are rewritten only with --replace STATE.")?;
         }
-        if self.left_alone.iter().any(is_blocked) {
+        if self.skipped.iter().any(is_blocked) {
             output::line(
-                "A blocked partition is written once what blocks it is gone; --replace does not help.",
+                "A blocked partition is written when what blocks it is gone; --replace does not help.",
             )?;
         }
         if self.interrupted {
-            output::line("Interrupted. The same command goes on where this one stopped.")?;
+            output::line("Interrupted. Run the same command again to continue.")?;
         }
         Ok(())
     }

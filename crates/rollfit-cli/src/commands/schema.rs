@@ -1,5 +1,5 @@
-//! `rollfit schema`: the statements that make the tables a run would find missing, for somebody who may create tables to
-//! execute, as in `rollfit schema | psql -1`. Executes nothing.
+//! `rollfit schema`: prints the statements that create the tables a run needs and that are missing, for a role that may
+//! create tables: `rollfit schema | psql -1`. Executes nothing.
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;

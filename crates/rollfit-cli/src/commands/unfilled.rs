@@ -1,4 +1,4 @@
-//! What `plan` and `run` say of windows that never fill.
+//! The warnings of `plan` and `run` about windows that never fill.
 
 use rollfit_job::config::Boundary;
 use rollfit_job::partition::Selector;
@@ -12,7 +12,7 @@ pub(super) fn selects_whole_key(only: &[Selector], key: &str) -> bool {
     only.is_empty() || only.iter().any(|selector| selector.key == key && selector.month.is_none())
 }
 
-/// Warns once a window.
+/// Warns once per window.
 pub(super) fn warn(windows: &[UnfilledWindow], boundary: Boundary) {
     windows.iter().for_each(|window| logging::warn(&sentence(window, boundary)));
 }
@@ -20,13 +20,13 @@ pub(super) fn warn(windows: &[UnfilledWindow], boundary: Boundary) {
 fn sentence(window: &UnfilledWindow, boundary: Boundary) -> String {
     let remedy = match boundary {
         Boundary::Reset => format!(
-            "boundary = \"carry\" in [run] lets it reach into earlier months, {} rows of a key in all of these",
+            "boundary = \"carry\" in [run] lets it reach into earlier months, at most {} rows of a key in all",
             count(window.key_rows_max)
         ),
-        Boundary::Carry => "use a shorter one, or import more rows".to_owned(),
+        Boundary::Carry => "use a shorter window, or import more rows".to_owned(),
     };
     format!(
-        "window {} ({} rows) of series {} never fills in {} of {}, of {} rows at most: its features have no value; {remedy}",
+        "window {} ({} rows) of series {} never fills in {} of {}, which have at most {} rows: its features have no value; {remedy}",
         window.window,
         count(window.window_rows),
         window.series.join(" and "),

@@ -1,4 +1,4 @@
-//! `rollfit verify`: whether what is stored is what the source gives.
+//! `rollfit verify`: checks that what is stored is what the source gives.
 
 use rollfit_job::check::CheckOutcome;
 use rollfit_job::partition::Partition;
@@ -45,7 +45,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &VerifyArguments) -> Resu
     Ok(document.exit())
 }
 
-/// Verifies, and prints nothing but progress.
+/// Verifies and prints only progress.
 pub(super) fn verify_partitions(arguments: &VerifyArguments) -> Result<VerifyDocument, Failure> {
     let open = OpenJob::to_read(&arguments.select)?;
     let depth = match (arguments.quick, arguments.sample) {
@@ -65,7 +65,7 @@ fn log(partition: &Partition, outcome: &CheckOutcome<Verified>) {
     checks::log("verify", partition, outcome, |verified| Remark {
         is_serious: verified.difference.is_some(),
         text: match &verified.difference {
-            None => format!("{} rows are as they should be", format::count(verified.rows)),
+            None => format!("{} rows verified", format::count(verified.rows)),
             Some(difference) => difference.clone(),
         },
     });
@@ -107,7 +107,7 @@ impl VerifyDocument {
 
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
-            "{}: {} as they should be, {} different, {} failed, {} without features",
+            "{}: {} verified, {} mismatches, {} failed, {} without features",
             format::plural(self.partitions.len(), "partition"),
             self.equal,
             self.different,
@@ -121,7 +121,7 @@ impl VerifyDocument {
         } else {
             output::line(&format!("{rows} rows, {cells} cells compared bit for bit with the kernel"))?;
             output::line(&format!(
-                "{} cells held against the reference: the worst error is {:.3} of its bound{}; {} undetermined",
+                "{} cells checked against the reference: the worst error is {:.3} of its bound{}; {} undetermined",
                 format::count(self.reference_cells),
                 self.worst_error,
                 self.worst_at.as_ref().map(|at| format!(", {at}")).unwrap_or_default(),

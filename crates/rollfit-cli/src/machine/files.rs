@@ -1,9 +1,9 @@
-//! [`Files`]: what the system tells in files, below a directory that tests put another one in the place of.
+//! [`Files`]: the system's files, below a directory that tests replace.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-/// What a file tells, or why it tells nothing.
+/// What a file says, or why it cannot be read.
 pub(super) type ReadResult<T> = Result<T, String>;
 
 /// The files below a directory.
@@ -52,5 +52,5 @@ fn unreadable(path: &str, error: &io::Error) -> String {
 }
 
 fn sense<T>(path: &str, parsed: Option<T>) -> ReadResult<T> {
-    parsed.ok_or_else(|| format!("{path} is not written as expected"))
+    parsed.ok_or_else(|| format!("{path} has an unexpected format"))
 }

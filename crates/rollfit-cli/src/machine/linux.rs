@@ -1,4 +1,4 @@
-//! [`Linux`]: a machine that tells of itself in `/proc` and `/sys`.
+//! [`Linux`]: a machine described by `/proc` and `/sys`.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ use super::reading::Reading;
 /// Over how long the first sample looks at least. Processor time is counted in ticks of ten milliseconds.
 const FIRST_WINDOW: Duration = Duration::from_millis(100);
 
-/// Whoever asks again so soon is told the same: over a shorter time rates would be noise.
+/// Within this time a sample is reused: over a shorter time rates would be noise.
 const SAME_WITHIN: Duration = Duration::from_millis(50);
 
 /// A machine with Linux.
@@ -26,14 +26,14 @@ pub(super) struct Linux {
     last: Mutex<Last>,
 }
 
-/// What was read last, and what was told of it; nothing yet at the beginning.
+/// What was read last, and the sample made of it; none at first.
 struct Last {
     reading: Reading,
     sample: Option<MachineSample>,
 }
 
 impl Linux {
-    /// The machine whose `/proc` and `/sys` are below a directory. What is sampled first is what happens from now on.
+    /// The machine whose `/proc` and `/sys` are below a directory. The first sample covers the time from now on.
     pub(super) fn below(root: impl Into<PathBuf>) -> Self {
         let files = Files::below(root);
         let groups = ControlGroups::of_this_process(&files);
@@ -50,7 +50,7 @@ impl Linux {
         online.or_else(|_| self.files.see("/proc/stat", proc::cores_with_ticks))
     }
 
-    /// Whoever is the least generous of affinity and control groups.
+    /// The lower limit of affinity and control groups.
     fn cores_allowed(&self, unavailable: &mut Vec<String>) -> Option<f64> {
         let affinity = self.files.see("/proc/self/status", proc::cores_of_affinity);
         let affinity = known(affinity, "the cores that affinity leaves", unavailable);

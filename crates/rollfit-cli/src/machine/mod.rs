@@ -1,4 +1,4 @@
-//! The machine that this process is on: what it allows, and how busy it is, as Linux tells in `/proc` and `/sys`. Elsewhere
+//! The machine that this process is on: what it allows, and how busy it is, from `/proc` and `/sys` of Linux. Elsewhere
 //! only the number of cores is known.
 //!
 //! Invariants: what cannot be read, or makes no sense, is none and named once among what is unavailable. It is never 0, and

@@ -1,4 +1,4 @@
-//! [`Reading`]: everything that a machine tells at one time. Two of them make a [`MachineSample`]: what counts up becomes a
+//! [`Reading`]: all figures of a machine at one time. Two of them make a [`MachineSample`]: what counts up becomes a
 //! rate.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use super::cgroup::ControlGroups;
 use super::files::{Files, ReadResult};
 use super::proc::{self, DiskBytes, Ticks};
 
-/// What a machine tells at one time.
+/// The figures of a machine at one time.
 pub(super) struct Reading {
     /// Since some moment, the same for all readings.
     pub(super) at: Duration,
@@ -134,7 +134,7 @@ fn waited_since(now: &HashMap<String, u64>, then: &HashMap<String, u64>) -> u64 
     now.iter().map(waited).sum()
 }
 
-/// For how long tasks have waited: those of this process's group where that is told, otherwise those of the machine.
+/// For how long tasks have waited: those of this process's group if it has them, otherwise those of the machine.
 fn pressure_us(files: &Files, groups: &ReadResult<ControlGroups>, resource: &str) -> ReadResult<u64> {
     let own = match groups {
         Ok(groups) => groups.own(files, &format!("{resource}.pressure"), proc::pressure_us),

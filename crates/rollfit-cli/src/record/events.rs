@@ -25,7 +25,7 @@ pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> Pa
             0,
             0,
         ),
-        Outcome::Held(holder) => (PartitionOutcome::Held, Some(format!("{holder} has it")), 0, 0),
+        Outcome::Held(holder) => (PartitionOutcome::Held, Some(format!("in use by {holder}")), 0, 0),
         Outcome::Failed(error) => (PartitionOutcome::Failed, Some(error_chain(error)), 0, 0),
         Outcome::Abandoned => (PartitionOutcome::Abandoned, None, 0, 0),
         other => (PartitionOutcome::Failed, Some(format!("{other:?}")), 0, 0),

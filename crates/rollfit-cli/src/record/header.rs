@@ -14,7 +14,7 @@ use crate::logging;
 use crate::open::OpenJob;
 use crate::paths;
 
-/// What the run of a job is that begins now.
+/// The header of the run that starts now.
 pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
     let (config, job) = (&open.config, open.job());
     let config_path = &arguments.config.config;
@@ -60,7 +60,7 @@ fn place(kind: &str, place: String) -> String {
     paths::full(Path::new(&place)).display().to_string()
 }
 
-/// The settings that the run has, where a flag stands above file and environment.
+/// The settings that the run has, a flag overrides file and environment.
 fn settings(open: &OpenJob, arguments: &SelectArguments) -> Vec<Setting> {
     let mut settings = open.config.run.settings(&open.config.origins);
     let workers = settings.iter_mut().find(|setting| setting.name == "run.workers");

@@ -1,8 +1,8 @@
 //! [`Recorder`]: writes what happens in a run to its record, and how the run is to its live file.
 //!
-//! Invariants: a run never fails for its record, nor waits for it on a worker's thread: workers leave lines, and whoever
-//! looks at the run once a second writes them. What cannot be written is told once and tried again, so that a record has
-//! either all lines up to some moment or is not there. A run that ends leaves its whole record or none.
+//! Invariants: a run never fails because of its record, and no worker waits for it: workers add lines, and the thread that
+//! samples the run once a second writes them. A failed write is reported once and retried, so that a record has either
+//! all lines up to some moment or does not exist. A run that ends leaves its whole record or none.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -29,20 +29,20 @@ struct RecordFiles {
     path: PathBuf,
     /// The record is whole up to here.
     written_bytes: u64,
-    /// Whether part of a line may stand behind that.
+    /// Whether part of a line may follow.
     is_torn: bool,
     has_warned: bool,
 }
 
 impl Recorder {
-    /// Begins the record of the run in the state directory. Where that cannot be, it is told, and nothing is recorded.
+    /// Starts the record of the run in the state directory. If that fails it warns, and nothing is recorded.
     pub(crate) fn begin(state: &StateDir, header: &Header) -> Self {
         let files = match state.create(&header.run) {
             Ok((path, record)) => {
                 Some(RecordFiles { record, path, written_bytes: 0, is_torn: false, has_warned: false })
             }
             Err(error) => {
-                logging::warn(&format!("the run goes on without a record: {error}"));
+                logging::warn(&format!("the run continues without a record: {error}"));
                 None
             }
         };
@@ -88,7 +88,7 @@ impl Recorder {
         // Some disks say only now that they have no room.
         let is_whole = lock(&self.pending).is_empty() && files.record.sync_data().is_ok();
         if !is_whole {
-            logging::warn("this run leaves no record: it could not be completed");
+            logging::warn("this run keeps no record: the record could not be completed");
         }
         if !is_whole || !is_worth_keeping {
             files.discard();
@@ -123,8 +123,8 @@ impl RecordFiles {
             self.has_warned = true;
             let directory = self.path.parent().unwrap_or(Path::new(".")).display();
             logging::warn(&format!(
-                "the record of this run cannot be written to {directory}: {error}; the run goes on, and the record is \
-                 completed when it can be"
+                "the record of this run cannot be written to {directory}: {error}; the run continues, and the record is \
+                 completed when that is possible"
             ));
         }
     }

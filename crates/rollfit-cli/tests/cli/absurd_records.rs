@@ -115,12 +115,12 @@ fn a_line_or_a_record_without_end_is_an_error() {
         answer.exits(1).says(&["has more than 1048576 bytes"]);
     }
     for answer in reports(&sandbox, "/dev/zero") {
-        answer.exits(1).says(&["is no run record"]);
+        answer.exits(1).says(&["is not a run record"]);
     }
     let deep = format!("{}{}\n", lines(made(2, 1)), "[".repeat(500_000));
     sandbox.write("record.jsonl", deep);
     for answer in reports(&sandbox, "./record.jsonl") {
-        answer.exits(1).says(&["makes no sense"]);
+        answer.exits(1).says(&["is invalid"]);
     }
     fs::remove_file(sandbox.path("record.jsonl")).unwrap();
 }

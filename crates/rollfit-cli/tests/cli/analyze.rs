@@ -212,19 +212,19 @@ fn a_run_that_was_killed_is_analysed_up_to_there() {
 #[test]
 fn a_record_that_cannot_be_read_is_told_with_what_is_wrong() {
     let sandbox = Sandbox::new();
-    sandbox.run(&["analyze"]).exits(2).says(&["there is no record of a run in", "state/runs"]);
-    sandbox.run(&["analyze", "2026"]).exits(2).says(&["there is no file and no run `2026`"]);
+    sandbox.run(&["analyze"]).exits(2).says(&["found no record of a run in", "state/runs"]);
+    sandbox.run(&["analyze", "2026"]).exits(2).says(&["found no file and no run called `2026`"]);
     sandbox.run(&["analyze", "./gone.jsonl"]).exits(1).says(&["gone.jsonl", "cannot be read"]);
     let bad = |text: &str, says: &[&str]| {
         sandbox.write("bad.jsonl", text);
         sandbox.run(&["analyze", "bad.jsonl"]).exits(1).says(&["bad.jsonl"]).says(says);
     };
     let whole = lines(made(3, 1));
-    bad("", &["no run record"]);
-    bad(&whole[..100], &["no run record"]);
-    bad(&whole.replacen("\"format\":2", "\"format\":99", 1), &["format 99", "use that one"]);
+    bad("", &["is not a run record of rollfit"]);
+    bad(&whole[..100], &["is not a run record of rollfit"]);
+    bad(&whole.replacen("\"format\":2", "\"format\":99", 1), &["format 99", "use that version"]);
     bad(&whole.replacen("\"format\":2", "\"format\":1", 1), &["format 1, this version reads format 2"]);
-    bad(&(whole + "{\"event\":\"retry\"}\n"), &["makes no sense, the record is damaged"]);
+    bad(&(whole + "{\"event\":\"retry\"}\n"), &["is invalid, the record is damaged"]);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn a_store_that_does_not_exist_as_a_kind_is_refused() {
 fn a_missing_or_unreadable_configuration_is_named() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
     let missing = sandbox.run(&["run", "--config", "other.toml"]).exits(2);
-    missing.says(&["there is no configuration other.toml", "`rollfit init` writes one"]);
+    missing.says(&["configuration other.toml does not exist", "`rollfit init` writes one"]);
     sandbox.run(&["run", "--config", "fx"]).exits(2).says(&["cannot read the configuration fx"]);
     sandbox.write("latin.toml", b"# caf\xe9\n");
     sandbox.run(&["run", "--config", "latin.toml"]).exits(2).says(&["latin.toml", "UTF-8"]);

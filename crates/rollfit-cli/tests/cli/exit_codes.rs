@@ -34,7 +34,7 @@ fn exit_1_counts_more_than_left_alone() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
     sandbox.write("fx/features/key=eurusd/month=2017-01/part.parquet", "strange");
     fs::remove_file(sandbox.path("fx/sources/bqx_eurusd/2017-02.parquet")).unwrap();
-    sandbox.run(&["run"]).exits(1).says(&["1 left alone, 1 failed"]);
+    sandbox.run(&["run"]).exits(1).says(&["1 skipped, 1 failed"]);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn exit_2_when_the_command_line_or_configuration_is_wrong() {
     sandbox.run(&["rum"]).exits(2).says(&["rum", "run"]);
     sandbox.run(&["run", "--replace", "done"]).exits(2).says(&["`done` cannot be replaced", "shrunk"]);
     sandbox.run(&["run", "--workers", "0"]).exits(2).says(&["`0` is not a number of workers"]);
-    sandbox.run(&["run"]).exits(2).says(&["there is no configuration rollfit.toml", "rollfit init"]);
+    sandbox.run(&["run"]).exits(2).says(&["configuration rollfit.toml does not exist", "rollfit init"]);
     sandbox
         .run(&["import", "--format", "excel", "--into", "parquet:fx", "a.csv"])
         .exits(2)
@@ -73,7 +73,7 @@ fn exit_4_when_nothing_failed_and_something_was_left_alone() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
     sandbox.write("fx/features/key=eurusd/month=2017-01/part.parquet", "strange");
     let run = sandbox.run(&["run", "--json"]).exits(4).json();
-    assert_eq!((&run["written"], &run["left_alone"][0]["state"]), (&1.into(), &"foreign".into()));
+    assert_eq!((&run["written"], &run["skipped"][0]["state"]), (&1.into(), &"foreign".into()));
 }
 
 #[test]

@@ -125,11 +125,11 @@ fn stdout_is_data_and_stderr_is_progress() {
     let run = sandbox.run(&["run"]).exits(0);
     assert!(run.stdout.starts_with("2 partitions: 2 written"), "{run}");
     assert!(
-        run.stderr.contains("eurusd 2017-01: was missing") && !run.stdout.contains("was missing"),
+        run.stderr.contains("eurusd 2017-01: written (was missing)") && !run.stdout.contains("was missing"),
         "{run}"
     );
     let verified = sandbox.run(&["verify"]).exits(0);
-    assert!(verified.stdout.starts_with("2 partitions: 2 as they should be"), "{verified}");
+    assert!(verified.stdout.starts_with("2 partitions: 2 verified"), "{verified}");
     assert!(verified.stderr.contains("eurusd 2017-02"), "{verified}");
 }
 
@@ -188,7 +188,7 @@ fn any_number_of_workers_gives_the_same_files() {
 fn the_demo_does_the_whole_job() {
     let sandbox = Sandbox::new();
     let demo = sandbox.run(&["demo", "--dir", "d"]).exits(0);
-    let parts = ["9 written", "9 as they should be", "read_parquet", "d/store/features"];
+    let parts = ["9 written", "9 verified", "read_parquet", "d/store/features"];
     let demo = demo.says(&parts);
     assert!(demo.stdout.contains("0 failed"), "{demo}");
     let plan = sandbox.run(&["plan", "--json", "--config", "d/rollfit.toml"]).exits(0).json();

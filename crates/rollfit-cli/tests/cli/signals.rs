@@ -75,7 +75,7 @@ fn the_first_signal_finishes_the_partition_in_progress_and_the_same_command_goes
         signal(&running, name);
         running.wait_for_words("finishing the partitions in progress");
         let stopped = running.finish().exits(130).json();
-        assert_eq!((&stopped["written"], &stopped["not_begun"]), (&1.into(), &2.into()));
+        assert_eq!((&stopped["written"], &stopped["not_started"]), (&1.into(), &2.into()));
         assert_eq!(stopped["interrupted"], true);
         assert_eq!(job.parts(), 1);
         job.goes_on(2);
@@ -92,7 +92,7 @@ fn the_second_signal_rolls_back_the_partition_in_progress() {
     signal(&running, "INT");
     running.wait_for_stage("abandoned");
     let stopped = running.finish().exits(130).json();
-    assert_eq!((&stopped["written"], &stopped["not_begun"]), (&0.into(), &3.into()));
+    assert_eq!((&stopped["written"], &stopped["not_started"]), (&0.into(), &3.into()));
     assert_eq!(job.parts(), 0);
     job.goes_on(3);
 }
@@ -127,7 +127,7 @@ fn a_signal_stops_a_verification_too() {
     let job = SlowJob::new();
     job.sandbox.run(&["run"]).exits(0);
     let mut running = job.start(&["verify", "--sample", "1"]);
-    running.wait_for_words("rows are as they should be");
+    running.wait_for_words("rows verified");
     signal(&running, "INT");
     let stopped = running.finish().exits(130).json();
     assert_eq!(stopped["partitions"].as_array().unwrap().len(), 3);

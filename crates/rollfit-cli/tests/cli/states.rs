@@ -36,7 +36,7 @@ fn is_left_alone(sandbox: &Sandbox, variables: &[(&str, &str)], state: &str, cau
     assert_eq!(planned_state, state);
     assert!(planned_cause.contains(cause), "{planned_cause}");
     let run = sandbox.run_with(variables, &["run", "--json", "--only", "eurusd:2017-01"]).exits(4).json();
-    let left = &run["left_alone"][0];
+    let left = &run["skipped"][0];
     assert_eq!((&left["state"], &left["cause"]), (&state.into(), &planned_cause.into()));
     before.is_untouched(&sandbox.path("fx"));
     let text = sandbox.run_with(variables, &["run", "--only", "eurusd:2017-01"]).exits(4);
@@ -150,10 +150,10 @@ fn a_strange_file_is_foreign_and_left_alone_until_replaced() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
     let part = sandbox.part("eurusd", "2017-01");
     strange(&part);
-    is_left_alone(&sandbox, &[], "foreign", "has no valid receipt of ours");
-    sandbox.run(&["verify"]).exits(1).says(&["1 different", "has no valid receipt of ours"]);
+    is_left_alone(&sandbox, &[], "foreign", "has no valid rollfit receipt");
+    sandbox.run(&["verify"]).exits(1).says(&["1 mismatch", "has no valid rollfit receipt"]);
     fs::write(&part, "not Parquet at all").unwrap();
-    is_left_alone(&sandbox, &[], "foreign", "has no valid receipt of ours");
+    is_left_alone(&sandbox, &[], "foreign", "has no valid rollfit receipt");
     is_replaced_only_by_name(&sandbox, &[], "foreign");
 }
 
@@ -164,8 +164,8 @@ fn a_strangers_file_beside_ours_is_never_removed() {
     is_left_alone(&sandbox, &[], "foreign", "other.parquet was not written by rollfit");
     let before = Tree::read(&sandbox.path("fx/features"));
     let replaced = sandbox.run(&["run", "--replace", "foreign"]).exits(1);
-    replaced.says(&["other.parquet", "move it elsewhere first"]);
-    sandbox.run(&["drop", "eurusd:2017-01"]).exits(1).says(&["other.parquet", "left alone"]);
+    replaced.says(&["other.parquet", "move it elsewhere"]);
+    sandbox.run(&["drop", "eurusd:2017-01"]).exits(1).says(&["other.parquet", "was not dropped"]);
     assert!(before.has_the_files_of(&Tree::read(&sandbox.path("fx/features"))));
 }
 
@@ -230,7 +230,7 @@ fn a_receipt_copied_to_another_month_is_void() {
     let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
     let [january, february] = MONTHS.map(|month| sandbox.part("eurusd", month));
     fs::copy(february, january).unwrap();
-    is_left_alone(&sandbox, &[], "foreign", "it is that of key=eurusd/month=2017-02");
+    is_left_alone(&sandbox, &[], "foreign", "it belongs to the output key=eurusd/month=2017-02");
     is_replaced_only_by_name(&sandbox, &[], "foreign");
 }
 
@@ -242,7 +242,7 @@ fn a_receipt_in_a_file_with_other_columns_is_void() {
     let entries = metadata.file_metadata().key_value_metadata().unwrap().clone();
     let receipt = entries.iter().find(|entry| entry.key == "rollfit.receipt").unwrap();
     write_with_receipt(&part, receipt.clone());
-    is_left_alone(&sandbox, &[], "foreign", "other columns than it says");
+    is_left_alone(&sandbox, &[], "foreign", "columns differ from those of the receipt");
 }
 
 fn write_with_receipt(part: &Path, receipt: KeyValue) {
@@ -269,7 +269,7 @@ fn force_writes_the_same_bytes_again_and_only_what_is_done() {
     sandbox.write("fx/features/key=eurusd/month=2017-02/part.parquet", "strange");
     let before = Tree::read(&sandbox.path("fx/features"));
     let run: Value = sandbox.run(&["run", "--force", "--json"]).exits(4).json();
-    assert_eq!((&run["written"], &run["left_alone"][0]["state"]), (&1.into(), &"foreign".into()));
+    assert_eq!((&run["written"], &run["skipped"][0]["state"]), (&1.into(), &"foreign".into()));
     let after = Tree::read(&sandbox.path("fx/features"));
     assert!(before.has_the_files_of(&after));
     assert!(before.changes(&after).contains(&"key=eurusd/month=2017-01/part.parquet".to_owned()));
@@ -293,6 +293,6 @@ fn drop_refuses_what_is_not_ours_and_what_is_not_there() {
     refuses("eurusd:2018-01").exits(1).says(&["eurusd 2018-01 has no features to drop"]);
     refuses("eurusd").exits(2).says(&["`eurusd` names no month"]);
     sandbox.write("fx/features/key=eurusd/month=2017-01/part.parquet", "strange");
-    refuses("eurusd:2017-01").exits(1).says(&["left alone", "part.parquet", "by hand"]);
+    refuses("eurusd:2017-01").exits(1).says(&["was not dropped", "part.parquet", "by hand"]);
     assert!(sandbox.part("eurusd", "2017-02").exists(), "nothing is dropped where one is refused");
 }

@@ -77,7 +77,7 @@ fn a_run_that_goes_on_is_seen_from_another_process_and_so_is_its_end() {
     assert_eq!(run["totals"]["partitions"], 2);
     assert_eq!(run["now"]["workers"][0]["worker"], 0);
     let told = waiting.sandbox.run(&["status"]).exits(0).says(&["running", "1/2 partitions", "worker  0"]);
-    assert!(told.stdout.contains("held: process 1 on elsewhere has it"), "{told}");
+    assert!(told.stdout.contains("held: in use by process 1 on elsewhere"), "{told}");
     let (sandbox, answer) = waiting.release();
     let seen = status(&sandbox);
     let run = &seen["runs"][0];
@@ -122,7 +122,7 @@ fn a_run_that_was_killed_is_said_to_be() {
     running.finish();
     let seen = status(&job.sandbox);
     assert_eq!(seen["runs"][0]["state"], "killed");
-    job.sandbox.run(&["status"]).exits(0).says(&["killed", "until its last sign of life"]);
+    job.sandbox.run(&["status"]).exits(0).says(&["killed", "until its last update"]);
     job.sandbox.run(&["run"]).exits(0);
     assert_eq!(status(&job.sandbox)["runs"][0]["state"], "finished", "the last one counts");
 }
@@ -134,7 +134,7 @@ fn a_run_that_tells_nothing_any_more_is_not_taken_for_one_that_goes_well() {
     signal(&waiting.running, "STOP");
     let seen = status_when(&waiting.sandbox, |status| status["runs"][0]["silent_s"].as_u64() >= Some(5));
     assert_eq!(seen["runs"][0]["state"], "running", "it has not ended");
-    waiting.sandbox.run(&["status"]).exits(0).says(&["it has told nothing for"]);
+    waiting.sandbox.run(&["status"]).exits(0).says(&["no update for"]);
     signal(&waiting.running, "CONT");
     waiting.release();
 }
@@ -188,12 +188,12 @@ fn where_nothing_is_to_be_found_it_is_said_and_the_exit_code_is_2() {
     sandbox
         .run(&["status"])
         .exits(2)
-        .says(&["there is no record of a run in", "no configuration rollfit.toml"]);
-    sandbox.run(&["status", "20200101T"]).exits(2).says(&["no file and no run `20200101T`"]);
+        .says(&["found no record of a run in", "configuration rollfit.toml does not exist"]);
+    sandbox.run(&["status", "20200101T"]).exits(2).says(&["no file and no run called `20200101T`"]);
     for pid in [1, 2] {
         sandbox.write(format!("state/runs/20200101T000000Z-{pid}.jsonl"), "{}\n");
     }
-    sandbox.run(&["status", "2020"]).exits(2).says(&["several runs begin with `2020`", "write more"]);
+    sandbox.run(&["status", "2020"]).exits(2).says(&["several runs start with `2020`", "write more"]);
 }
 
 /// A record in a file, and what comes of asking for it.
@@ -214,13 +214,17 @@ fn records_that_are_damaged_cut_off_or_of_a_later_version_are_told_with_what_is_
     status_of(&whole).exits(0).says(&["finished"]);
     let (header, _) = whole.split_once('\n').unwrap();
     status_of(&whole[..whole.len() - 10]).exits(0).says(&["killed", "2 written"]);
-    status_of(&header[..100]).exits(1).says(&["record.jsonl is no run record of rollfit"]);
-    status_of("").exits(1).says(&["record.jsonl is no run record of rollfit"]);
+    status_of(&header[..100]).exits(1).says(&["record.jsonl is not a run record of rollfit"]);
+    status_of("").exits(1).says(&["record.jsonl is not a run record of rollfit"]);
     let damaged = whole.replacen("\"outcome\"", "\"outcame\"", 1);
-    status_of(&damaged).exits(1).says(&["record.jsonl: line", "makes no sense", "outcome"]);
+    status_of(&damaged).exits(1).says(&["record.jsonl: line", "is invalid", "outcome"]);
     let newer =
         whole.replacen("\"format\":2", "\"format\":3", 1).replacen("\"version\":\"", "\"version\":\"9", 1);
-    status_of(&newer).exits(1).says(&["record.jsonl was written by rollfit 9", "format 3", "use that one"]);
+    status_of(&newer).exits(1).says(&[
+        "record.jsonl was written by rollfit 9",
+        "format 3",
+        "use that version",
+    ]);
     let sandbox = Sandbox::new();
     sandbox.run(&["status", "./none.jsonl"]).exits(1).says(&["none.jsonl cannot be read: No such file"]);
     sandbox.run(&["status", "./"]).exits(1).says(&["cannot be read: Is a directory"]);

@@ -79,7 +79,7 @@ fn nobody_waits_longer_than_lock_wait() {
     assert_eq!(run["written"], 2);
     let failed = &run["failed"][0];
     assert_eq!((&failed["state"], &failed["partition"]["month"]), (&"held".into(), &"2017-02".into()));
-    assert_eq!(failed["cause"], "process 1 on elsewhere still has it");
+    assert_eq!(failed["cause"], "still in use by process 1 on elsewhere");
     sandbox.run(&["drop", "eurusd:2017-02"]).exits(1);
 }
 
@@ -90,7 +90,7 @@ fn a_partition_in_the_hands_of_a_runner_is_not_dropped() {
     sandbox
         .run(&["drop", "eurusd:2017-02"])
         .exits(1)
-        .says(&["process 1 on elsewhere has it, try again later"]);
+        .says(&["in use by process 1 on elsewhere; try again later"]);
     assert!(sandbox.part("eurusd", "2017-02").exists());
     // Unlocked first: a process that another test is starting may still share the file.
     lock.unlock().unwrap();
@@ -125,5 +125,5 @@ fn an_import_during_a_run_leaves_partitions_that_a_further_run_puts_right() {
     sandbox.import_changed("usdjpy", &changed);
     running.finish().exits(0);
     sandbox.run(&["run"]).exits(0);
-    sandbox.run(&["verify"]).exits(0).says(&["6 as they should be"]);
+    sandbox.run(&["verify"]).exits(0).says(&["6 verified"]);
 }

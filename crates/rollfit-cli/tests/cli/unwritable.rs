@@ -54,7 +54,7 @@ fn a_log_that_cannot_be_written_ends_nothing() {
 fn a_log_at_the_limit_on_the_size_of_files_ends_nothing() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
     sandbox.write("log", vec![b'x'; 2048]);
-    script(&sandbox, r#"ulimit -f 1; exec "$0" verify 2>>log"#).exits(0).says(&["1 as they should be"]);
+    script(&sandbox, r#"ulimit -f 1; exec "$0" verify 2>>log"#).exits(0).says(&["1 verified"]);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_run_whose_record_cannot_be_completed_leaves_none() {
     let told = [
         "run exits 0",
         "11 written",
-        "this run leaves no record",
+        "this run keeps no record",
         "finished",
         "1/1 partitions, 1 written",
         "analyze exits 0",
@@ -108,7 +108,7 @@ fn a_record_that_lost_its_beginning_is_not_taken_for_the_newest() {
     sandbox.write("state/runs/29990102T000000Z-1.jsonl", "");
     sandbox.run(&["status"]).exits(0).says(&["finished", "1/1 partitions"]);
     sandbox.run(&["analyze"]).exits(0);
-    sandbox.run(&["analyze", "29990101"]).exits(1).says(&["29990101T000000Z-1.jsonl", "is no run record"]);
+    sandbox.run(&["analyze", "29990101"]).exits(1).says(&["29990101T000000Z-1.jsonl", "is not a run record"]);
     fs::remove_file(torn).unwrap();
 }
 

@@ -54,7 +54,7 @@ fn one_changed_bit_is_found_and_named() {
     let instant = Columns::read(&sandbox.part("eurusd", "2017-01")).instants_us[200];
     let place = format!("r2_idx_w15 at {}", rollfit_job::month::display_instant(instant));
     let full = sandbox.run(&["verify"]).exits(1);
-    full.says(&["1 as they should be, 1 different", "eurusd 2017-01: different", &place, "1 cells differ"]);
+    full.says(&["1 verified, 1 mismatches", "eurusd 2017-01: different", &place, "1 cells differ"]);
     sandbox.run(&["verify", "--sample", "1"]).exits(1).says(&[&place]);
     sandbox.run(&["verify", "--quick"]).exits(1).says(&["the receipt says"]);
 }
@@ -97,7 +97,7 @@ fn files_compare_as_tables_do_and_have_nothing_to_adopt() {
     sandbox.run(&["adopt"]).exits(0).says(&["0 adopted, 1 already ours"]);
     sandbox.write("fx/features/key=eurusd/month=2017-01/part.parquet", "strange");
     sandbox.run(&["compare"]).exits(1).says(&["is not a readable Parquet file"]);
-    sandbox.run(&["adopt"]).exits(1).says(&["this store has no receipt beside the rows"]);
+    sandbox.run(&["adopt"]).exits(1).says(&["this store keeps no receipts beside rows"]);
 }
 
 #[test]

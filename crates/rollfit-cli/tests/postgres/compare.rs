@@ -90,7 +90,7 @@ impl Change {
     #[track_caller]
     fn is_found(&self, parts: &[&str]) {
         self.run(&["compare"]).exits(1).says(parts).says(&["0 clean, 1 different"]);
-        self.run(&["adopt"]).exits(4).says(&["0 adopted, 0 already ours, 1 left alone", parts[0]]);
+        self.run(&["adopt"]).exits(4).says(&["0 adopted, 0 already ours, 1 different", parts[0]]);
         assert_eq!(self.receipts(), 0);
     }
 }
@@ -146,7 +146,7 @@ fn write_with_numpy() -> Option<[String; 2]> {
 fn a_month_written_by_a_numpy_job_is_clean_and_once_adopted_it_is_done() {
     let Some(change) = Change::by_numpy() else { return };
     let before = change.contents(&FEBRUARY);
-    change.run(&["run"]).exits(4).says(&["1 left alone", "foreign"]);
+    change.run(&["run"]).exits(4).says(&["1 skipped", "foreign"]);
 
     let compared = change.compared(0);
     assert_eq!((&compared["clean"], &compared["different"]), (&json!(1), &json!(0)));
@@ -160,7 +160,7 @@ fn a_month_written_by_a_numpy_job_is_clean_and_once_adopted_it_is_done() {
     let worst = feature["worst"]["distance"].as_f64().unwrap();
     assert!(worst > 0.0 && worst < 1.0, "{worst}");
 
-    change.run(&["adopt"]).exits(0).says(&["1 adopted, 0 already ours, 0 left alone", "2,000 rows adopted"]);
+    change.run(&["adopt"]).exits(0).says(&["1 adopted, 0 already ours, 0 different", "2,000 rows adopted"]);
     let receipt = change.database.one::<String>("select receipt::text from rollfit_receipts");
     let receipt: Value = serde_json::from_str(&receipt).unwrap();
     assert_eq!((&receipt["stored"]["adopted"], &receipt["stored"]["rows"]), (&json!(true), &json!(ROWS)));
@@ -233,7 +233,7 @@ fn rows_that_are_shifted_by_one_are_found_and_named() {
          where ts_utc >= '2017-02-01 10:00' and ts_utc < '2017-02-01 11:00'",
     );
     change.is_found(&[
-        "series bqx: 1 row is only in what the source gives, the first at 2017-02-01T10:00:00Z",
+        "series bqx: 1 row is only computed, the first at 2017-02-01T10:00:00Z",
         "a2_bqx_w15 at 2017-02-01T10:01:00Z: ",
     ]);
     let compared = change.compared(1);
@@ -411,7 +411,7 @@ fn what_another_session_writes_is_not_adopted() {
     change.database.sql("delete from rollfit_receipts");
     let mut other = change.database.connect();
     other.batch_execute(&format!("begin; delete from {} where false", FEBRUARY[1])).unwrap();
-    change.run(&["adopt"]).exits(1).says(&["1 failed", "has it, try again later"]);
+    change.run(&["adopt"]).exits(1).says(&["1 failed", "; try again later"]);
     assert_eq!(change.receipts(), 0);
     other.batch_execute("rollback").unwrap();
     change.run(&["adopt"]).exits(0).says(&["1 adopted"]);

@@ -50,7 +50,7 @@ fn a_role_that_owns_no_table_is_told_what_to_be_granted_on_tables_and_receipts()
     assert_eq!(found.statements(), wanted);
     workload.database.sql(&found.statements().join(";"));
     workload.doctor(0);
-    workload.doctor_says(0).says(&["4 features tables have another owner", "A run could start."]);
+    workload.doctor_says(0).says(&["4 features tables have another owner", "A run can start."]);
     workload.run(&["run", "--force"]).exits(0);
     workload.is_as_undisturbed();
 }
@@ -198,7 +198,7 @@ fn a_standby_will_do_as_a_source_and_files_have_a_section_of_their_own() {
     let directory = &found.0["stores"][1]["parquet"];
     assert!(directory["free_bytes"].as_u64().unwrap() > 0);
     assert_eq!(found.0["work"]["rows"], 1488 + 1344);
-    workload.doctor_says(0).says(&[", a standby", "sink: ", "A run could start."]);
+    workload.doctor_says(0).says(&[", a standby", "sink: ", "A run can start."]);
     workload.replace_in_configuration(&format!("parquet:{sink}"), &source);
     workload.doctor_says(3).says(&["standby"]);
 }

@@ -465,7 +465,7 @@ fn tables_that_no_import_wrote_are_not_added_to() {
         );
         target.database.sql(&format!("insert into {table} values ('2016-01-01', 1)"));
         let files = target.files(&["eurusd"], &MONTHS[..1]);
-        let sentence = "was not written by an import, which therefore cannot add to its table";
+        let sentence = "was not written by `rollfit import`, which cannot add to its table";
         target.import(&[], &files).exits(1).says(&[&format!("public.{table} {sentence}")]);
         assert_eq!(target.database.one::<i64>(&format!("select count(*) from {table}")), 1);
         target.database.sql(&format!("delete from {table}"));

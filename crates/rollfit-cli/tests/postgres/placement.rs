@@ -335,7 +335,7 @@ fn rows_of_others_are_not_deleted_by_what_is_printed() {
          alter table reg_rate_eurusd attach partition {NEXT} for values from ('2017-02-01') to ('2017-04-01');
          insert into labels values ('2017-02-10')"
     ));
-    workload.refuses(&[NEXT, "detach it", "before that: rows of public.labels refer", "labels_key"]);
+    workload.refuses(&[NEXT, "detach it", "before that, rows of public.labels refer", "labels_key"]);
     workload.database.sql("delete from labels");
     workload.heal();
 }

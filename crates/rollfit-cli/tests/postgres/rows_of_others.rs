@@ -83,7 +83,7 @@ fn one_row_blocks_its_partition_and_the_others_are_written_and_what_is_done_stay
     assert!(notes.contains("eurusd 2017-01: cannot be replaced") && notes.contains("labels_key"), "{notes}");
     workload.change_sources();
     let summary = workload.run(&["run", "--json"]).exits(4).json();
-    assert_eq!((&summary["written"], &summary["left_alone"][0]["state"]), (&1.into(), &"blocked".into()));
+    assert_eq!((&summary["written"], &summary["skipped"][0]["state"]), (&1.into(), &"blocked".into()));
     assert_eq!(references(&workload), 1);
     workload.run(&["drop", "--json", "eurusd:2017-01", "eurusd:2017-02"]).exits(4).says(&["labels_key"]);
     workload.database.sql("drop table labels");
@@ -230,7 +230,7 @@ fn a_row_that_refers_to_a_partition_and_is_not_committed_yet_is_waited_for() {
     assert!(held["message"].as_str().unwrap().contains("labeller"), "{held}");
     other.batch_execute("commit").unwrap();
     let summary = running.finish().exits(4).json();
-    assert_eq!(summary["left_alone"][0]["state"], "blocked");
+    assert_eq!(summary["skipped"][0]["state"], "blocked");
     assert_eq!(references(&workload), 1);
 }
 
@@ -263,7 +263,7 @@ fn a_row_that_took_no_lock_is_not_cascaded_away_either() {
         .database
         .sql(&format!("set session_replication_role = replica; insert into labels values (2, '{INSTANT}')"));
     let summary = stopped.go_on().finish().exits(4).json();
-    assert_eq!(summary["left_alone"][0]["state"], "blocked");
+    assert_eq!(summary["skipped"][0]["state"], "blocked");
     assert_eq!(references(&workload), 1);
 }
 

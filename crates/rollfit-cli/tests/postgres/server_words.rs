@@ -53,6 +53,8 @@ fn of_a_holder_the_role_is_named_and_what_the_server_hides_is_called_hidden() {
         .unwrap();
     let patience = [("ROLLFIT_RUN__LOCK_WAIT_S", "1")];
     let answer = workload.run_with(&patience, &["run"]).exits(1);
-    answer
-        .says(&["the old job (role postgres, server process ", ", host hidden, since hidden) still has it"]);
+    answer.says(&[
+        "still in use by the old job (role postgres, server process ",
+        ", host hidden, since hidden)",
+    ]);
 }

@@ -171,7 +171,7 @@ fn missing_columns_are_told_with_the_statement_that_adds_them() {
     );
     is_put_right_by_what_is_printed(
         &format!("alter table {RATE} drop ts_utc"),
-        &[RATE, "column ts_utc (timestamp", ") is missing"],
+        &[RATE, "column ts_utc (timestamp) is missing"],
     );
 }
 

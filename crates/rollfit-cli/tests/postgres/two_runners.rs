@@ -88,7 +88,7 @@ fn whoever_holds_a_partition_for_longer_is_named() {
     let failed = &summary["failed"][0];
     assert_eq!((&failed["state"], &failed["partition"]["month"]), (&"held".into(), &"2017-01".into()));
     let wanted = format!(
-        "the old job (role postgres, server process {process}, local client, since {since}) still has it"
+        "still in use by the old job (role postgres, server process {process}, local client, since {since})"
     );
     assert_eq!(failed["cause"], wanted);
     job.batch_execute("rollback").unwrap();

@@ -193,7 +193,7 @@ impl Block<'_> {
     ) {
         let Some((fits, grid)) = self.engine.fits(series, window) else { return };
         for pair in self.pairs {
-            // Without a fit there is no value, and no range is asked for.
+            // Without a fit there is no value, and no range to check.
             let fit = fits.get(pair.computed - self.rows.start).unwrap_or(Fit::NONE);
             let first = (pair.computed + 1).saturating_sub(window_rows);
             let values = &self.panel.columns[series][first..=pair.computed];

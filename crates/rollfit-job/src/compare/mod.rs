@@ -1,8 +1,8 @@
-//! [`compare`](fn@compare): whether features, whoever stored them, are those that the source gives. Rows are matched by
-//! their instants, and each stored value is held against the range that another program's rounding explains, see
+//! [`compare`](fn@compare): checks whether stored features are those that the source gives. Rows are matched by
+//! their instants, and each stored value is compared with the range that another program's rounding explains, see
 //! [`rollfit::agreement`]; what the source gives is computed in memory.
 //!
-//! Invariants: nothing is written; and a value that cannot be told to agree is counted apart from those that do.
+//! Invariants: nothing is written; and a value that cannot be judged is counted apart from those that agree.
 
 mod comparison;
 mod tally;

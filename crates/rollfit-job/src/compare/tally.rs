@@ -14,7 +14,7 @@ pub struct Cell {
     pub instant_us: i64,
     /// What the column would hold of the value computed here; NaN where there is none.
     pub computed: f64,
-    /// What it holds; NaN for NULL, an infinity for what is no finite number.
+    /// What it holds; NaN for NULL, an infinity for a value that is not finite.
     pub stored: f64,
     /// The distance between them, see [`Judgement::distance`].
     pub distance: f64,
@@ -134,13 +134,13 @@ impl MatchedRows {
         let names: Vec<&str> =
             config.series[self.series.clone()].iter().map(|series| series.name.as_str()).collect();
         let names = names.join(", ");
-        let told = |rows: u64, side: &str, first_us: Option<i64>| {
+        let only = |rows: u64, side: &str, first_us: Option<i64>| {
             let first = display_instant(first_us?);
             let rows = if rows == 1 { "1 row is".to_owned() } else { format!("{rows} rows are") };
             Some(format!("series {names}: {rows} only {side}, the first at {first}"))
         };
-        let stored = told(self.stored_only, "stored", self.first_stored_only_us);
-        let computed = told(self.computed_only, "in what the source gives", self.first_computed_only_us);
+        let stored = only(self.stored_only, "stored", self.first_stored_only_us);
+        let computed = only(self.computed_only, "computed", self.first_computed_only_us);
         stored.into_iter().chain(computed).collect()
     }
 }
@@ -160,7 +160,7 @@ impl std::fmt::Display for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} stored, {} computed", Value(self.stored), Value(self.computed))?;
         if self.distance.is_finite() {
-            write!(f, " ({:.3e} times what rounding explains)", self.distance)
+            write!(f, " ({:.3e} times the rounding bound)", self.distance)
         } else {
             Ok(())
         }

@@ -243,7 +243,7 @@ impl Override {
     }
 }
 
-/// A name as the table spells it; variables tell no small letters from capital ones.
+/// A name as the table spells it; names of variables ignore case.
 fn spelled_in(table: &toml::Table, name: &str) -> String {
     table.keys().find(|known| known.eq_ignore_ascii_case(name)).cloned().unwrap_or_else(|| name.to_owned())
 }

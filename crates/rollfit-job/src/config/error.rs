@@ -21,7 +21,7 @@ impl ConfigError {
     }
 
     /// An error of the TOML reader; names the nearest known key where one is unknown.
-    /// It tells the line and not what stands there, which may be a secret.
+    /// It names the line and not its text, which may be a secret.
     pub(super) fn toml(text: &str, error: &toml::de::Error) -> Self {
         let place = error.span().map(|span| place_in(text, span.start)).unwrap_or_default();
         let message = format!("{place}{}", in_plain_words(error.message().replace('\n', ": ")));
@@ -42,7 +42,7 @@ fn place_in(text: &str, at: usize) -> String {
     format!("TOML parse error at line {line}, column {column}{shown}: ")
 }
 
-/// A section, or the key of a line: what stands after it may be a secret.
+/// A section, or the key of a line: its value may be a secret.
 fn without_value(line: &str) -> String {
     match line.split_once('=') {
         Some((key, _)) => format!(" (`{} = ...`)", key.trim()),

@@ -207,7 +207,7 @@ fn resolve_keys(keys: &OneOrMany) -> Result<Keys, ConfigError> {
     Ok(Keys::Listed(listed))
 }
 
-/// Several keys need a table that tells them apart; one table beside it may serve them all.
+/// Several keys need at least one table with `{key}` in its name; other tables may serve them all.
 fn check_tables(keys: &Keys, series: &[Series]) -> Result<(), ConfigError> {
     match (keys, series.first()) {
         (Keys::Listed(keys), Some(first))

@@ -24,13 +24,13 @@ pub enum PatternError {
         pattern: String,
     },
     /// A placeholder that means nothing here.
-    #[error("`{pattern}`: unknown placeholder {{{name}}}; here stand {known}")]
+    #[error("`{pattern}`: unknown placeholder {{{name}}}; known here: {known}")]
     Placeholder {
         /// The whole pattern.
         pattern: String,
         /// The name between the braces.
         name: String,
-        /// The names that may stand there.
+        /// The names that are known there.
         known: String,
     },
     /// Nothing at all.
@@ -39,7 +39,7 @@ pub enum PatternError {
 }
 
 impl Pattern {
-    /// Reads a pattern in which only the placeholders `known` may stand.
+    /// Reads a pattern that may have only the placeholders `known`.
     ///
     /// # Errors
     /// [`PatternError`] when it is empty, or a brace or placeholder is wrong.
@@ -95,7 +95,7 @@ impl Pattern {
     }
 
     /// The values that make the pattern into `name`, one for each of `placeholders` with its number of characters where
-    /// that is fixed; none where no values do, or a placeholder does not stand in the pattern.
+    /// that is fixed; none where no values do, or the pattern lacks a placeholder.
     pub fn values_of(&self, name: &str, placeholders: &[(&str, Option<usize>)]) -> Option<Vec<String>> {
         let found = match_parts(&self.parts, name, placeholders)?;
         let value = |wanted: &str| found.iter().find(|(known, _)| known == wanted).map(|(_, v)| v.clone());
@@ -106,7 +106,7 @@ impl Pattern {
     }
 }
 
-/// Placeholders with the text that stands for each; one of any length takes as little as it can.
+/// Placeholders with the text of each; one of any length takes as little as it can.
 fn match_parts(
     parts: &[PatternPart],
     text: &str,

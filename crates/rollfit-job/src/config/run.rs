@@ -12,16 +12,16 @@ pub enum Workers {
     Auto,
     /// This many.
     Fixed(usize),
-    /// As many as turn out best, of so many at least and so many at most.
+    /// The best number between a minimum and a maximum.
     Between(usize, usize),
 }
 
-/// In which order partitions are begun.
+/// The order in which partitions are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Key by key, month by month.
     Plan,
-    /// Those with the most rows first, lest one is left at the end for one worker alone.
+    /// Those with the most rows first, so that no worker is left alone with a large one at the end.
     LargestFirst,
 }
 
@@ -32,13 +32,13 @@ pub struct RunConfig {
     pub workers: Workers,
     /// How often a partition is tried when its faults are transient.
     pub attempts: u32,
-    /// How long to go on trying while nothing succeeds.
+    /// How long to keep trying while nothing succeeds.
     pub retry_for: Duration,
     /// How long to wait for partitions that another runner holds.
     pub lock_wait: Duration,
     /// How long the store may take for one statement.
     pub statement_timeout: Duration,
-    /// How long a claim may stand still before it is taken for abandoned.
+    /// How long a claim may make no progress before it counts as abandoned.
     pub idle_timeout: Duration,
     /// The most sessions with one store; none for what the store allows.
     pub store_sessions_max: Option<usize>,
@@ -46,7 +46,7 @@ pub struct RunConfig {
     pub store_write_mb_per_s_max: Option<f64>,
     /// The most cores that this process keeps busy; none for those there are.
     pub cpu_max: Option<f64>,
-    /// In which order partitions are begun.
+    /// The order in which partitions are started.
     pub order: Order,
     /// A changed input with a smaller share of the receipt's rows than this is `shrunk`.
     pub shrunk_rows_min: f64,
@@ -79,7 +79,7 @@ pub(super) fn resolve_run(file: &ConfigFile) -> Result<RunConfig, ConfigError> {
         return Err(ConfigError::new("[run] store_sessions_max = 0: at least one session is needed"));
     }
     if run.attempts == 0 {
-        return Err(ConfigError::new("[run] attempts = 0: a partition must be tried at least once"));
+        return Err(ConfigError::new("[run] attempts = 0: a partition needs at least one attempt"));
     }
     Ok(RunConfig {
         workers: resolve_workers(&run.workers)?,
@@ -142,9 +142,9 @@ impl std::str::FromStr for Workers {
         match (count(text), range) {
             (Some(count), _) => Ok(Self::Fixed(count)),
             (_, Some((least, most))) if least <= most => Ok(Self::Between(least, most)),
-            (_, Some((least, most))) => {
-                Err(format!("`{text}` is no range, {least} is more than {most}: write \"{most}..{least}\""))
-            }
+            (_, Some((least, most))) => Err(format!(
+                "`{text}` is not a range: {least} is more than {most}; write \"{most}..{least}\""
+            )),
             _ => Err(format!(
                 "`{text}` is not a number of workers: write \"auto\", 1 to {MOST}, or a range such as \"2..16\""
             )),

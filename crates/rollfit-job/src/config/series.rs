@@ -54,7 +54,7 @@ impl Series {
         self.parent.as_ref().map(|parent| parent.expand(&values))
     }
 
-    /// The partition whose features table is called `name`, if the pattern tells.
+    /// The partition whose features table is called `name`, if the name matches the pattern.
     pub fn partition_of(&self, name: &str) -> Option<Partition> {
         let values = self.features.values_of(name, &[("key", None), ("yyyy", Some(4)), ("mm", Some(2))])?;
         let [key, yyyy, mm] = values.try_into().ok()?;

@@ -41,7 +41,7 @@ impl Origins {
             let key = given.key_in("run")?;
             Some((key.to_owned(), Origin::Variable(given.variable().to_owned())))
         });
-        // The environment stands above the file: what is found first counts.
+        // The environment overrides the file.
         Self(in_environment.chain(lines_of_run(text)).collect())
     }
 

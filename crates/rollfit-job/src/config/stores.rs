@@ -124,7 +124,7 @@ pub enum Compression {
     Zstd,
 }
 
-/// `[store]` is both; `[source]` and `[sink]` stand in its place.
+/// `[store]` is both; `[source]` and `[sink]` replace it.
 pub(super) fn resolve_stores(file: &ConfigFile) -> Result<(StoreConfig, SinkConfig), ConfigError> {
     let missing = |section: &str| {
         ConfigError::new(format!(

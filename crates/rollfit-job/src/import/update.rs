@@ -94,13 +94,13 @@ impl StoredBars {
 
 /// A source table, or a file of one, with something in it that an import does not write.
 pub fn not_as_imported(place: impl Display, what: impl Display) -> StoreError {
-    StoreError::permanent(format!("{place}: {what}; this is not as an import wrote it"))
+    StoreError::permanent(format!("{place}: {what}; import did not write it like this"))
 }
 
 /// A source table, or a file of one, of somebody else's.
 pub fn not_imported(place: impl Display) -> StoreError {
     StoreError::permanent(format!(
-        "{place} was not written by an import, which therefore cannot add to its table: move it elsewhere, or choose \
+        "{place} was not written by `rollfit import`, which cannot add to its table; move it elsewhere, or choose \
          another store"
     ))
 }
@@ -110,7 +110,7 @@ pub fn import_going_on(holder: impl Display, place: impl Display) -> StoreError 
     StoreError::new(Fault::Transient, format!("{holder} is importing into {place}: wait until it is done"))
 }
 
-/// Both tables of a key as they are to be, column by column, and what became of the bars.
+/// Both tables of a key as they are to be, column by column, and the counts of bars.
 pub struct KeyUpdate {
     key: String,
     counts: BarCounts,
@@ -161,7 +161,7 @@ impl KeyUpdate {
         RETURN_ROWS.min(self.instants_us.len())
     }
 
-    /// What is told of the key, so many files of which were written.
+    /// The report of the key, of which this many files were written.
     pub fn report(&self, files_written: usize) -> KeyReport {
         let instant = |us: Option<&i64>| us.map(|us| display_instant(*us)).unwrap_or_default();
         KeyReport {
@@ -199,7 +199,7 @@ impl Merged {
                 Some(_) if replace => merged.counts.replaced += 1,
                 Some(other) => {
                     return Err(StoreError::permanent(format!(
-                        "{}: the close of {key} at {} is {} there and {} in the store; give --replace if the file is right",
+                        "{}: the close of {key} at {} is {} there and {} in the store; use --replace if the file is right",
                         new.origin(at),
                         display_instant(bar.instant_us),
                         bar.close,
@@ -230,13 +230,13 @@ impl Merged {
         let (Some(&instant_us), Some(&close)) = (self.instants_us.get(at), self.closes.get(at)) else {
             let date = from_us.map(display_instant).unwrap_or_default();
             return Err(StoreError::permanent(format!(
-                "{key} has no bar on or after the base date {date}: give an earlier one"
+                "{key} has no bar on or after the base date {date}; use an earlier date"
             )));
         };
         match stored {
             Some(stored) if stored.close != close && !options.rebase => Err(StoreError::permanent(format!(
                 "the base of {key} would change from the close {} at {} to {close} at {}, and with it every rate index; \
-                 give --rebase if that is meant, or --base-date",
+                 use --rebase if that is intended, or --base-date",
                 stored.close,
                 display_instant(stored.instant_us),
                 display_instant(instant_us)

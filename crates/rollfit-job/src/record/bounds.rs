@@ -26,7 +26,7 @@ const TIME_MS_MAX: f64 = 1e11;
 const TIME_US_MAX: f64 = 1e13;
 /// Cores, sessions, load.
 const MACHINE_MAX: f64 = 1e6;
-/// The whole numbers that every reader of JSON can tell apart.
+/// The whole numbers that every reader of JSON can distinguish.
 const NUMBER_MAX: f64 = (1_u64 << 53) as f64;
 
 /// Text that is not what a record says.

@@ -27,7 +27,7 @@ pub enum Event {
     Decision(Decision),
     /// How the run, the machine and the store were.
     Sample(Box<Sample>),
-    /// Something could not be found out; told once.
+    /// A figure is unavailable; reported once.
     Unavailable(Unavailable),
     /// The last line, unless the run was killed.
     End(RunEnd),
@@ -89,7 +89,7 @@ pub struct Header {
 pub struct PartitionEnd {
     /// When it ended.
     pub at_ms: u64,
-    /// When it was begun, the first attempt of several.
+    /// When it started, the first attempt of several.
     pub begun_ms: u64,
     /// Which.
     pub partition: Partition,

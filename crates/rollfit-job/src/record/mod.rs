@@ -31,7 +31,7 @@ pub struct Record {
     pub samples: Vec<Sample>,
     /// What could not be found out.
     pub unavailable: Vec<Unavailable>,
-    /// The end; none where the run goes on or was killed.
+    /// The end; none if the run is in progress or was killed.
     pub end: Option<RunEnd>,
 }
 
@@ -43,11 +43,11 @@ pub enum RecordError {
     #[error("cannot be read")]
     Io(#[from] std::io::Error),
     /// It is not a run record at all.
-    #[error("is no run record of rollfit: its first line should be an object with \"event\":\"run\"")]
+    #[error("is not a run record of rollfit: its first line should be an object with \"event\":\"run\"")]
     NoHeader,
     /// Another version wrote it.
     #[error(
-        "was written by rollfit {version} in format {format}, this version reads format {FORMAT}: use that one"
+        "was written by rollfit {version} in format {format}, this version reads format {FORMAT}; use that version"
     )]
     OtherFormat {
         /// The version that wrote it.
@@ -56,7 +56,7 @@ pub enum RecordError {
         format: u32,
     },
     /// A whole line makes no sense.
-    #[error("line {line} makes no sense, the record is damaged: {cause}")]
+    #[error("line {line} is invalid, the record is damaged: {cause}")]
     Line {
         /// The line, from 1.
         line: usize,
@@ -65,7 +65,7 @@ pub enum RecordError {
     },
     /// A line is longer than any that is written.
     #[error(
-        "line {line} has more than {LINE_BYTES_MAX} bytes: it is no run record of rollfit, or it is damaged"
+        "line {line} has more than {LINE_BYTES_MAX} bytes: it is not a run record of rollfit, or it is damaged"
     )]
     LongLine {
         /// The line, from 1.
@@ -134,7 +134,7 @@ impl<R: BufRead> Lines<R> {
         let read = (&mut self.input).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut self.line)? as u64;
         self.bytes += read;
         if read > LINE_BYTES_MAX {
-            // What has no first line of ours is no record.
+            // A file without this first line is not a record.
             return Err(match self.number {
                 1 => RecordError::NoHeader,
                 line => RecordError::LongLine { line },

@@ -30,7 +30,7 @@ use crate::watch::Moment;
 /// What a run may do beyond the missing and the input-changed.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
-    /// States that are replaced, of those usually left alone.
+    /// States that are replaced, of those usually skipped.
     pub replace: Vec<State>,
     /// Whether partitions that are done are written again.
     pub force: bool,
@@ -48,14 +48,14 @@ pub enum Outcome {
         receipt: Box<Receipt>,
         /// The bytes stored.
         bytes: u64,
-        /// What the join lost, where that is more than `join_loss_max` and no receipt of ours knew of it.
+        /// What the join lost, where that is more than `join_loss_max` and no receipt recorded it.
         join_loss: Option<JoinLoss>,
     },
     /// There was nothing to do.
     AlreadyDone,
-    /// It is left alone (promise 3).
+    /// It is skipped (promise 3).
     LeftAlone(Assessment),
-    /// Another runner has it.
+    /// Another runner writes it.
     Held(String),
     /// It failed, for the last time.
     Failed(StoreError),
@@ -99,7 +99,7 @@ pub struct Try<'a> {
 /// How an attempt at a partition, or several, spent its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Spent {
-    /// When the partition was begun, since the run began.
+    /// When the partition started, since the start of the run.
     pub begun: Duration,
     /// When it ended.
     pub ended: Duration,
@@ -109,9 +109,9 @@ pub struct Spent {
     pub cpu: Times,
 }
 
-/// What a run tells while it goes on. Every method may be called from any worker.
+/// Observes a run in progress. Every method may be called from any worker.
 pub trait Observer: Sync {
-    /// A worker begins a stage of a partition.
+    /// A worker starts a stage of a partition.
     fn stage(&self, _at: Try<'_>, _stage: Stage) {}
     /// An attempt failed and is repeated after `pause`. `known` where an attempt failed before and nothing has succeeded
     /// since: most likely for the same cause.
@@ -120,7 +120,7 @@ pub trait Observer: Sync {
     fn ended(&self, _at: Try<'_>, _outcome: &Outcome, _spent: &Spent) {}
     /// The number of workers was set.
     fn decided(&self, _decision: &Decision) {}
-    /// Something about machine or store cannot be found out; told once.
+    /// A figure of machine or store is unavailable; reported once.
     fn unavailable(&self, _at: Duration, _what: &str, _cause: &str) {}
     /// The run as it is now, once a second and at the end.
     fn sampled(&self, _moment: &Moment) {}
@@ -129,7 +129,7 @@ pub trait Observer: Sync {
 /// What a run did.
 #[derive(Debug, Default)]
 pub struct RunReport {
-    /// Every partition begun, with how it ended; not those still waited for when a stop was wanted.
+    /// Every partition that started, with how it ended; not those still waited for at a stop.
     pub outcomes: Vec<(Partition, Outcome)>,
     /// Whether a stop was wanted before all were done.
     pub interrupted: bool,

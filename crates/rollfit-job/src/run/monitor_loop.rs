@@ -1,4 +1,4 @@
-//! [`MonitorLoop`]: the store asked how it is, on a thread of its own, while a run goes on.
+//! [`MonitorLoop`]: queries the state of the store during a run, on its own thread.
 //!
 //! Invariants: asking costs next to none of the processor time of this process; what the store does not answer is told
 //! once.
@@ -14,7 +14,7 @@ use crate::store::{StoreMonitor, StoreSample};
 
 /// How often the store is asked at most.
 const PERIOD: Duration = Duration::from_secs(1);
-/// After so many periods it is asked whatever that costs.
+/// After this many periods it is queried at any cost.
 const PERIODS_MAX: usize = 10;
 /// How many times what an answer cost this process has to spend otherwise before the next question.
 const TIMES_THE_COST: f64 = 300.0;
@@ -28,7 +28,7 @@ pub(super) struct MonitorLoop {
 }
 
 impl MonitorLoop {
-    /// How the store was when it was asked last; none where it did not tell.
+    /// The last state of the store; none if it did not answer.
     pub(super) fn latest(&self) -> Option<StoreSample> {
         lock(&self.latest).clone()
     }

@@ -1,11 +1,11 @@
-//! In which order the partitions of a run are begun.
+//! The order in which the partitions of a run start.
 
 use crate::Job;
 use crate::config::Order;
 use crate::partition::Partition;
 use crate::workers::for_each;
 
-/// The partitions in the order in which they are to be begun.
+/// The partitions in the order in which they start.
 pub(super) fn sorted(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
     match job.config.run.order {
         Order::Plan => partitions.to_vec(),
@@ -13,7 +13,7 @@ pub(super) fn sorted(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> 
     }
 }
 
-/// Those with the most rows first. One of which the source does not tell keeps its place: its error is told when it is done.
+/// Those with the most rows first. One that the source cannot count keeps its place: its error is reported when it is processed.
 fn largest_first(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
     let series = &job.config.series[0];
     let workers = job.workers.count(partitions.len());

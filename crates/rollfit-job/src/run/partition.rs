@@ -66,7 +66,7 @@ impl Runner<'_> {
     /// Whether another runner has the partition now. Cheaper than reading its source to find out.
     pub(super) fn is_still_held(&self, partition: &Partition) -> bool {
         let look = || matches!(self.job.sink.claim(partition, Write::Replace), Ok(Claim::Held(_)));
-        // A defect that panics here does so again where it is told.
+        // A bug that panics here panics again where it is reported.
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).unwrap_or(false)
     }
 
@@ -117,7 +117,7 @@ impl Runner<'_> {
                 panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
             let cause = cause.unwrap_or("no message");
             Err(StoreError::permanent(format!(
-                "a defect of rollfit stopped this partition, please report it: {cause}"
+                "a bug in rollfit stopped this partition; please report it: {cause}"
             )))
         })
     }
@@ -134,7 +134,7 @@ impl Runner<'_> {
                 return Ok(outcome);
             }
         }
-        Ok(Outcome::Held("another runner, which keeps changing it,".to_owned()))
+        Ok(Outcome::Held("another runner that keeps changing it".to_owned()))
     }
 
     /// Does a partition; nothing where another runner changed it between the look and the claim. That one may have seen a
@@ -276,7 +276,7 @@ impl Runner<'_> {
     }
 }
 
-/// How long to wait before the attempt after this one: doubled each time, and not the same for every worker, lest all
+/// How long to wait before the attempt after this one: doubled each time, and not the same for every worker, so that not all
 /// come back at once.
 fn retry_pause(attempt: u32) -> Duration {
     const FIRST: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! [`WorkerPool`]: the workers of a run, plain threads, started and retired while it goes on; and the watch over them, once a
+//! [`WorkerPool`]: the workers of a run, plain threads, started and retired during the run; and the watch over them, once a
 //! second.
 //!
 //! Invariants: a retired worker finishes the partition in progress. As long as partitions are left there is a worker.
@@ -155,7 +155,7 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// What the store does not tell is told once.
+    /// Reports once what the store does not answer.
     fn monitor(&self, monitor: Box<dyn StoreMonitor>) {
         self.store.run(monitor, |error| {
             let cause = crate::error_chain(error);

@@ -25,7 +25,7 @@ pub enum Bottleneck {
 pub enum AppliesWhen {
     /// At once, also to a run in progress.
     AtOnce,
-    /// To sessions that begin later.
+    /// To sessions that start later.
     NewSessions,
     /// With the next run.
     NextRun,

@@ -1,4 +1,4 @@
-//! [`Diagnosis`]: what there is to know of a store before a run. A store tells it as [`Finding`]s whose numbers are still
+//! [`Diagnosis`]: the findings about a store before a run. A store gives them as [`Finding`]s whose numbers are still
 //! numbers ([`Quantity`]): how they are written is the command's business.
 
 use crate::partition::Partition;
@@ -39,9 +39,9 @@ pub struct Diagnosis {
     pub partitions: Vec<PartitionFound>,
     /// The rows a second of the last run here, of all workers together; none where that is not known.
     pub last_run_rows_per_s: Option<f64>,
-    /// What stands in the way of a run.
+    /// Problems that prevent a run.
     pub problems: Vec<Problem>,
-    /// What is good to know, and stands in nobody's way.
+    /// Notes that prevent nothing.
     pub notes: Vec<String>,
 }
 
@@ -125,13 +125,13 @@ pub enum Holds {
     Ours,
     /// Rows that we wrote, by another definition.
     OtherDefinition,
-    /// Rows without a receipt of ours.
+    /// Rows without a receipt of rollfit.
     Foreign,
-    /// It cannot be told.
+    /// Unknown.
     Unknown,
 }
 
-/// Something that stands in the way of a run, or of some of its partitions.
+/// A problem that prevents a run, or some of its partitions.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     /// What is wrong, where, and what to do.
@@ -141,7 +141,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// One that no statement of ours sets right.
+    /// A problem that no statement solves.
     pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), statements: Vec::new() }
     }

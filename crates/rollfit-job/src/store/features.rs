@@ -58,7 +58,7 @@ impl<'a> FeatureTile<'a> {
 }
 
 /// A number that a feature column holds. Nobody should store a NaN; where one is, it must not pass for no value, and so
-/// comes as an infinity, which is no feature's value either.
+/// comes as an infinity, which is never a feature's value.
 pub fn number_as_stored(number: f64) -> f64 {
     if number.is_nan() { f64::INFINITY } else { number }
 }

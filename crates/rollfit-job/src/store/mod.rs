@@ -2,9 +2,9 @@
 //! store keeps its bytes is its own business.
 //!
 //! A [`StoreKind`] opens stores of its kind; a [`Store`] is the [`Source`] and the [`Sink`] of a job and answers for itself:
-//! what stands in the way of a run ([`Diagnosis`]), the statements that make its tables, its monitor, its advice.
+//! the problems that prevent a run ([`Diagnosis`]), the statements that make its tables, its monitor, its advice.
 //!
-//! Invariant: whoever has a snapshot, a reader or a slot open asks the store for no second one, so that a store whose
+//! Invariants: code that has a snapshot, a reader or a slot open asks the store for no second one, so that a store whose
 //! sessions are few never waits for itself.
 
 mod advice;

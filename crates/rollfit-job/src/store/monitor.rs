@@ -9,7 +9,7 @@ pub trait StoreMonitor: Send {
     /// How the store is now.
     ///
     /// # Errors
-    /// When it cannot be asked, or does not tell.
+    /// When the query fails.
     fn sample(&mut self) -> Result<StoreSample, StoreError>;
 }
 

@@ -6,6 +6,9 @@ use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError, StoreMon
 use crate::partition::Partition;
 use crate::receipt::Receipt;
 
+const CANNOT_ADOPT: &str = "this store keeps no receipts beside rows and cannot adopt them; rewrite them with \
+     `rollfit run --replace foreign`";
+
 /// What a sink holds of a partition.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
@@ -13,13 +16,14 @@ pub enum Found {
     Nothing,
     /// Features that we wrote.
     Ours(Box<Receipt>),
-    /// Something without a receipt of ours, and what it is.
+    /// Something without a receipt of rollfit, and what it is.
     Foreign(String),
 }
 
 /// Where features go.
 pub trait Sink: Send + Sync {
-    /// What there is of a partition.
+    /// What there is of a partition. Rows whose receipt is of another [`Sink::output`], or was not committed with them, are
+    /// foreign.
     ///
     /// # Errors
     /// When the store cannot be read; [`StoreError::is_damage`] where it holds features that rollfit wrote and that are not
@@ -35,7 +39,7 @@ pub trait Sink: Send + Sync {
         Ok(None)
     }
 
-    /// The partitions that have features, ours or not, in no order.
+    /// The partitions that have features, with or without a receipt, in any order.
     ///
     /// # Errors
     /// When the store cannot be listed.
@@ -47,10 +51,10 @@ pub trait Sink: Send + Sync {
     /// When the store cannot be written, or not in this way.
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError>;
 
-    /// Removes what a killed run left of a partition that there is nothing to do about. Failing to is no fault.
+    /// Removes what a killed run left of a partition that there is nothing to do about. A failure to do so is not an error.
     fn tidy(&self, _partition: &Partition) {}
 
-    /// The features of a partition, as stored, whoever wrote them.
+    /// The features of a partition, as stored, by any program.
     ///
     /// # Errors
     /// When they are missing or cannot be read.
@@ -69,10 +73,8 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
-    /// The kind of store, as records name it: `parquet`, `postgres`, or `other`.
-    fn kind(&self) -> &'static str {
-        "other"
-    }
+    /// The kind of store, see [`StoreKind::name`](super::StoreKind::name).
+    fn kind(&self) -> &'static str;
 
     /// Where features go, for people, without secrets.
     fn place(&self) -> String;
@@ -82,11 +84,13 @@ pub trait Sink: Send + Sync {
         None
     }
 
-    /// About how many bytes so many rows of a partition will be written with. Most exact after [`Sink::found`].
+    /// Estimates the bytes of this many rows of a partition. Most exact after [`Sink::found`].
     fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64;
 
     /// The bytes that can still be written, where that is known.
-    fn free_bytes(&self) -> Option<u64>;
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
 
     /// The name of a partition's output in this store: what its receipt belongs to.
     fn output(&self, partition: &Partition) -> String;
@@ -96,7 +100,7 @@ pub trait Sink: Send + Sync {
         None
     }
 
-    /// What tells how the store is while a run goes on, within [`Sink::sessions`]; none where the store is no server, or has
+    /// The monitor of the store during a run, within [`Sink::sessions`]; none if the store is not a server, or has
     /// no session to spare.
     fn monitor(&self) -> Option<Box<dyn StoreMonitor>> {
         None
@@ -123,9 +127,9 @@ impl Write {
     pub fn check_replaces(&self) -> Result<(), StoreError> {
         match self {
             Self::Replace => Ok(()),
-            Self::Append { .. } => {
-                Err(StoreError::permanent("this store cannot add rows to a partition: have it written anew"))
-            }
+            Self::Append { .. } => Err(StoreError::permanent(
+                "this store cannot add rows to a partition; it has to be rewritten",
+            )),
         }
     }
 }
@@ -169,7 +173,7 @@ pub trait Slot {
     }
 
     /// Adds rows to a partition that is prepared, group by group as [`Sink::grouping`] says, within a group in order of
-    /// their instants. They are not rounded yet.
+    /// their instants. They are not rounded yet. A partition without rows gets none before its commit.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -189,12 +193,12 @@ pub trait Slot {
     /// What is kept in memory of the rows that are not handed over yet.
     fn memory_bytes(&self) -> u64;
 
-    /// The rows that are there, whoever wrote them, while nobody else can change them.
+    /// Reads the rows that are there, by any program, while nobody else can change them.
     ///
     /// # Errors
     /// When the store cannot vouch for rows that it did not write, or they cannot be read.
     fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
-        Err(StoreError::permanent("this store has no receipt beside the rows: have them computed again"))
+        Err(StoreError::permanent(CANNOT_ADOPT))
     }
 
     /// Makes this the receipt of the rows that are there.
@@ -202,7 +206,7 @@ pub trait Slot {
     /// # Errors
     /// As [`Slot::read`]; when the commit fails, and then nothing has changed.
     fn adopt(self: Box<Self>, _receipt: &Receipt) -> Result<(), StoreError> {
-        Err(StoreError::permanent("this store has no receipt beside the rows: have them computed again"))
+        Err(StoreError::permanent(CANNOT_ADOPT))
     }
 
     /// Makes the rows written since the claim, and this receipt, all there is of the partition. Returns the bytes

@@ -85,10 +85,8 @@ pub trait Source: Send + Sync {
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError>;
 
-    /// The kind of store, as records name it: `parquet`, `postgres`, or `other`.
-    fn kind(&self) -> &'static str {
-        "other"
-    }
+    /// The kind of store, see [`StoreKind::name`](super::StoreKind::name).
+    fn kind(&self) -> &'static str;
 
     /// Where series come from, for people, without secrets.
     fn place(&self) -> String {

@@ -1,4 +1,4 @@
-//! [`Ceiling`]: what stands against more workers than so many, whatever they would bring.
+//! [`Ceiling`]: a limit on the number of workers, independent of what more would gain.
 
 use super::Situation;
 use super::limits::whole;
@@ -19,7 +19,7 @@ impl Ceiling {
     pub(super) fn of_sessions(situation: &Situation) -> Option<Self> {
         let (sessions, why) = situation.sessions.as_ref()?;
         let (kind, workers) = (WorkerCeiling::Sessions, workers_with_sessions(*sessions));
-        Some(Self { kind, workers, why: format!("of {sessions} sessions ({why}) one looks at the store") })
+        Some(Self { kind, workers, why: format!("1 of {sessions} sessions ({why}) monitors the store") })
     }
 
     pub(super) fn of_partitions(situation: &Situation) -> Self {
@@ -39,7 +39,7 @@ impl Ceiling {
             least if Some(least) == cores => format!("{least} cores"),
             least if Some(least) == allowed => format!("{least} cores are allowed"),
             least if Some(least) == most => format!("cpu_max = {least}"),
-            _ => format!("others keep {others:.1} of {} cores busy", cores.unwrap_or_default()),
+            _ => format!("other processes use {others:.1} of {} cores", cores.unwrap_or_default()),
         };
         Some(Self { kind: WorkerCeiling::Cores, workers: whole(least), why })
     }

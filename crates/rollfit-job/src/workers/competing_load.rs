@@ -1,6 +1,6 @@
 //! [`CompetingLoad`]: what others want of this machine's cores, and for how many workers that leaves room.
 //!
-//! Invariants: nobody is left alone for a moment's noise, only for what went on for half a minute. The store's own server, where
+//! Invariants: only a load that lasted for half a minute counts, never a moment's noise. The store's own server, where
 //! it works on this machine, is not one of them: it works for this run.
 
 use std::collections::VecDeque;
@@ -36,7 +36,7 @@ struct CoresAt {
     waiting: f64,
 }
 
-/// How the cores are used, of late.
+/// How the cores were used lately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct CoreUse {
     /// The share of the cores that this process may use, or of all of them, that is busy: the larger of both.
@@ -45,7 +45,7 @@ pub(super) struct CoreUse {
     pub(super) each: f64,
 }
 
-/// How long others must have been busy before they are left alone.
+/// How long other processes must be busy before workers make room.
 const WINDOW: Duration = Duration::from_secs(30);
 /// From here on somebody waits for a core.
 pub(super) const BUSY: f64 = 0.95;
@@ -106,7 +106,7 @@ impl CompetingLoad {
             self.seen.iter().map(|seen| (seen.room(cores), seen.competing)).collect();
         room.sort_by_key(|(workers, _)| *workers);
         let (workers, busy) = room[2 * (room.len() - 1) / 3];
-        let why = format!("others keep {busy:.1} of {cores} cores busy");
+        let why = format!("other processes use {busy:.1} of {cores} cores");
         (workers < usize::MAX).then_some(Ceiling { kind: WorkerCeiling::CompetingLoad, workers, why })
     }
 }

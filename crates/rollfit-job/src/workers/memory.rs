@@ -62,7 +62,7 @@ impl Memory {
         let room_bytes = (free_bytes + taken_bytes).saturating_sub(self.reserve_bytes);
         let workers = (room_bytes / self.worker_bytes).max(1) as usize;
         let why = format!(
-            "memory leaves room for {workers}: {} MB free, {} MB a worker",
+            "memory leaves room for {workers} ({} MB free, {} MB per worker)",
             room_bytes / 1_000_000,
             self.worker_bytes.div_ceil(1_000_000)
         );

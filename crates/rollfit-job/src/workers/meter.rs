@@ -1,7 +1,7 @@
 //! [`Meter`]: how fast a run is with a number of workers, from the partitions that ended.
 //!
-//! Invariants: only partitions begun and ended with that number count, each whole, so that it does not matter at which point
-//! of a partition a measurement begins or ends. A repeated attempt costs its time and brings no rows.
+//! Invariants: only partitions that started and ended with that number count, each whole, so that it does not matter at which point
+//! of a partition a measurement starts or ends. A failed attempt costs its time and adds no rows.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::watch::Moment;
 /// A partition that a worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// When it was begun, since the run began.
+    /// When it started, since the start of the run.
     pub begun: Duration,
     /// When it ended.
     pub ended: Duration,
@@ -43,13 +43,13 @@ pub(super) struct Meter {
     /// Since when there are as many workers as there are to be.
     settled: Option<Duration>,
     finished: Vec<Finished>,
-    /// How long partitions take, of late.
+    /// How long the latest partitions took.
     partition_s: Option<f64>,
 }
 
-/// What is shorter tells nothing: other things happen too.
+/// Shorter times are noise.
 const LEAST: Duration = Duration::from_secs(2);
-/// What is fewer tells nothing about partitions.
+/// Fewer partitions are noise.
 const LEAST_PARTITIONS: usize = 4;
 /// How sure is sure enough, whatever it is measured for.
 const ERROR_WANTED: f64 = 0.01;
@@ -61,9 +61,9 @@ impl Meter {
         Self { workers, changed: Duration::ZERO, settled: None, finished: Vec::new(), partition_s: None }
     }
 
-    /// Measures anew, with so many workers.
+    /// Starts a new measurement with this many workers.
     pub(super) fn restart(&mut self, workers: usize, at: Duration) {
-        // Who is started begins at once; who is retired ends the partition in progress first.
+        // A new worker starts at once; a retired one finishes its partition first.
         let settled = (workers >= self.workers).then_some(at);
         *self = Self { workers, changed: at, settled, finished: Vec::new(), partition_s: self.partition_s };
     }
@@ -80,7 +80,7 @@ impl Meter {
         self.finished.extend(finished.iter().filter(|partition| partition.begun >= settled));
         let written = self.finished.iter().filter(|partition| partition.rows > 0).count();
         let is_long = moment.at.saturating_sub(settled) >= LEAST;
-        // Partitions without anything to do tell nothing about those that have.
+        // Partitions with nothing to do say nothing about the others.
         let is_enough = written >= self.workers.max(LEAST_PARTITIONS) && 2 * written >= self.finished.len();
         (is_long && is_enough).then(|| self.speed(moment, settled))
     }

@@ -1,4 +1,4 @@
-//! [`Policy`]: how many workers a run has, decided at its start and while it goes on.
+//! [`Policy`]: how many workers a run has, decided at its start and while it is in progress.
 //!
 //! Invariants: it has no clock of its own, and the same moments lead to the same decisions. A fixed number stays as it is; of a
 //! range nothing outside is ever decided.
@@ -10,12 +10,12 @@ use super::ceiling::{Ceiling, lowest};
 use super::competing_load::{BUSY, CompetingLoad};
 use super::memory::Memory;
 use super::meter::{Finished, Meter, Speed};
-use super::search::{Choice, Limits, Search};
+use super::search::{Choice, Limits, Search, workers};
 use crate::config::Workers;
 use crate::record::Decision;
 use crate::watch::Moment;
 
-/// Decides how many workers there are to be.
+/// Decides the number of workers.
 #[derive(Debug)]
 pub struct Policy {
     setting: Workers,
@@ -28,11 +28,11 @@ pub struct Policy {
     competing_load: CompetingLoad,
     meter: Meter,
     search: Search,
-    /// How many there were when a ceiling came down on them.
+    /// The number before a ceiling lowered it.
     held_back: Option<usize>,
     /// Since when there has been room for more of those.
     room_since: Option<Duration>,
-    /// Whether it was told that a fixed number makes no sense.
+    /// Whether it has warned that a fixed number is too high.
     has_warned: bool,
 }
 
@@ -86,7 +86,7 @@ impl Policy {
         let left_s = left_s(moment, speed);
         if left_s < 3.0 * speed.partition_s {
             let back = self.search.give_up()?;
-            let reason = format!("back to {back}: the run is nearly over");
+            let reason = format!("back to {}: the run is nearly over", workers(back));
             return Some(self.set(moment.at, back, reason, Some(speed)));
         }
         let choice = self.search.next(speed, self.room(moment, most, left_s));
@@ -119,14 +119,15 @@ impl Policy {
         Some(self.set(moment.at, workers, reason, Some(speed)))
     }
 
-    /// A ceiling came down on the workers.
+    /// Lowers the number to a ceiling that came down.
     fn hold_back(&mut self, moment: &Moment, most: usize, ceiling: Ceiling) -> Decision {
         self.held_back = Some(self.workers.max(self.held_back.unwrap_or(0)));
         self.search.forget();
-        Decision { held_back_by: Some(ceiling.kind), ..self.set(moment.at, most, ceiling.why, None) }
+        let reason = format!("down to {}: {}", workers(most), ceiling.why);
+        Decision { held_back_by: Some(ceiling.kind), ..self.set(moment.at, most, reason, None) }
     }
 
-    /// It went up again.
+    /// Raises it again when the ceiling rose.
     fn restore(&mut self, moment: &Moment, most: usize) -> Option<Decision> {
         let before = self.held_back?;
         let back = before.min(most);
@@ -139,16 +140,16 @@ impl Policy {
         }
         self.held_back = Some(before).filter(|before| *before > back);
         self.search.forget();
-        Some(self.set(moment.at, back, format!("there is room again: back to {back}"), None))
+        Some(self.set(moment.at, back, format!("the limit rose: back to {}", workers(back)), None))
     }
 
-    /// A fixed number is not changed; that it makes no sense is worth a word.
+    /// Warns once that a fixed number is too high. It is not changed.
     fn warn_once(&mut self, moment: &Moment, ceiling: &Ceiling) -> Option<Decision> {
         if self.has_warned || ceiling.workers >= self.workers {
             return None;
         }
         self.has_warned = true;
-        let reason = format!("workers = {} stays, though {}", self.workers, ceiling.why);
+        let reason = format!("workers = {} is kept, although {}", self.workers, ceiling.why);
         Some(self.set(moment.at, self.workers, reason, None))
     }
 
@@ -173,19 +174,18 @@ fn first_number(situation: &Situation, hard: &Ceiling) -> (usize, usize, String)
     let cores = Ceiling::of_cores(situation);
     let start = lowest(cores.into_iter().chain([hard.clone()])).unwrap_or_else(|| hard.clone());
     match situation.setting {
-        Workers::Auto => (1, start.workers, format!("beginning with {}: {}", start.workers, start.why)),
+        Workers::Auto => {
+            (1, start.workers, format!("starting with {}: {}", workers(start.workers), start.why))
+        }
         Workers::Between(least, _) => {
             let least = least.min(situation.partitions.max(1));
-            let workers = start.workers.max(least);
-            (
-                least,
-                workers,
-                format!("beginning with {workers} of workers = {}: {}", situation.setting, start.why),
-            )
+            let first = start.workers.max(least);
+            (least, first, format!("starting with {first} of workers = {}: {}", situation.setting, start.why))
         }
         Workers::Fixed(count) => {
             let count = count.min(situation.partitions).max(1);
-            let warning = if count > hard.workers { format!(", though {}", hard.why) } else { String::new() };
+            let warning =
+                if count > hard.workers { format!(", although {}", hard.why) } else { String::new() };
             (count, count, format!("workers = {}{warning}", situation.setting))
         }
     }
@@ -233,16 +233,16 @@ mod tests {
     fn the_first_number_is_what_the_scarcest_thing_allows_and_says_what_that_is() {
         let cases: [(Change, usize, &str); 9] = [
             (|_| (), 8, "8 cores are allowed"),
-            (|s| s.limits.cores_allowed = None, 16, "others keep 0.1 of 16 cores busy"),
-            (|s| s.machine.others_cores = Some(13.6), 3, "others keep 13.6 of 16 cores busy"),
-            (|s| s.machine.others_cores = Some(40.0), 1, "others keep 40.0 of 16 cores busy"),
+            (|s| s.limits.cores_allowed = None, 16, "other processes use 0.1 of 16 cores"),
+            (|s| s.machine.others_cores = Some(13.6), 3, "other processes use 13.6 of 16 cores"),
+            (|s| s.machine.others_cores = Some(40.0), 1, "other processes use 40.0 of 16 cores"),
             (|s| s.limits.cores_allowed = Some(0.5), 1, "0.5 cores are allowed"),
             (|s| s.cpu_max = Some(2.0), 2, "cpu_max = 2"),
-            (|s| s.machine.free_memory_bytes = Some(350_000_000), 3, "350 MB free, 100 MB a worker"),
+            (|s| s.machine.free_memory_bytes = Some(350_000_000), 3, "350 MB free, 100 MB per worker"),
             (
                 |s| s.sessions = Some((5, "store_sessions_max".to_owned())),
                 4,
-                "of 5 sessions (store_sessions_max)",
+                "1 of 5 sessions (store_sessions_max)",
             ),
             (|s| s.partitions = 2, 2, "there are 2 partitions"),
         ];

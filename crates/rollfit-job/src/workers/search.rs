@@ -2,7 +2,7 @@
 //! long as that pays, in growing steps; then fewer, as long as that costs nothing; then it rests, and looks again from time to
 //! time, for what a machine and a store can do changes.
 //!
-//! Invariants: it has no clock and knows no machine; what it decides follows from the speeds and the [`Limits`] it is told.
+//! Invariants: it has no clock and knows no machine; what it decides follows from the speeds and [`Limits`] that it is given.
 
 use std::time::Duration;
 
@@ -29,9 +29,9 @@ pub(super) struct Limits {
 enum Trial {
     /// Nothing.
     Rest,
-    /// So many more than the best.
+    /// This many more than the best.
     More(usize),
-    /// So many fewer.
+    /// This many fewer.
     Fewer(usize),
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Search {
     best: Option<Speed>,
     /// The largest number below it that gave clearly less.
     lower: Option<Speed>,
-    /// What the best of this round gave: fewer workers are measured against that, lest losses add up.
+    /// What the best of this round gave: fewer workers are compared with that, so that losses do not add up.
     most_rows_per_s: f64,
     rest_s: f64,
     rest_until: Duration,
@@ -70,7 +70,7 @@ const GAIN: f64 = 0.04;
 const LOSS: f64 = 0.03;
 /// The share of the time that looking for fewer may cost.
 const COST: f64 = 0.02;
-/// A speed that changed by so much without a change of ours is reason to look again.
+/// A speed that changed by this much while the number stayed the same starts a new search.
 const DRIFT: f64 = 0.15;
 const REST_S: f64 = 10.0;
 const REST_MAX_S: f64 = 60.0;
@@ -93,7 +93,7 @@ impl Search {
         }
     }
 
-    /// The number was changed by others: what was measured holds no more.
+    /// Forgets the measurements: the number was changed for another reason.
     pub(super) fn forget(&mut self) {
         *self = Self { fewer_failed: self.fewer_failed, ..Self::new() };
     }
@@ -150,7 +150,7 @@ impl Search {
         self.look_around(usual, quarter(usual.workers), room, &said)
     }
 
-    /// What has changed without a change of ours, if anything has. A speed must be off twice to be believed.
+    /// What has changed while the number stayed the same, if anything has. A speed must be off twice to count.
     fn news(&mut self, before: Speed, speed: Speed, room: Limits) -> Option<String> {
         let gave = format!("{} give {}", workers(speed.workers), rows(speed));
         if room.idle_share > self.idle_share + 0.2 {
@@ -191,7 +191,7 @@ impl Search {
         if gain < -LOSS && self.lower.is_some() && step / 2 >= quarter(best.workers).div_ceil(2) {
             return self.try_more(best, step / 2, room, &said);
         }
-        let said = format!("{} gave no more than {} ({:+.0}%)", speed.workers, best.workers, 100.0 * gain);
+        let said = format!("{} gave no more than {} ({:+.0} %)", speed.workers, best.workers, 100.0 * gain);
         self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)))
     }
 
@@ -205,7 +205,7 @@ impl Search {
             return self.try_fewer(speed, room, &said).or_else(|| self.rest(speed, room, None));
         }
         (self.lower, self.fewer_failed) = (Some(speed), Some(room.at));
-        let said = format!("{} gave {:.0}% less than {}", speed.workers, 100.0 * loss, best.workers);
+        let said = format!("{} gave {:.0} % less than {}", speed.workers, 100.0 * loss, best.workers);
         if step > 1 {
             return self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)));
         }
@@ -218,7 +218,7 @@ impl Search {
             return None;
         }
         self.trial = Trial::More(workers - from.workers);
-        Some(Choice { workers, reason: format!("{said}: trying {workers}") })
+        Some(Choice { workers, reason: format!("{said}: trying {}", self::workers(workers)) })
     }
 
     fn try_fewer(&mut self, from: Speed, room: Limits, said: &str) -> Option<Choice> {
@@ -228,7 +228,7 @@ impl Search {
             return None;
         }
         self.trial = Trial::Fewer(from.workers - workers);
-        Some(Choice { workers, reason: format!("{said}: trying {workers}") })
+        Some(Choice { workers, reason: format!("{said}: trying {}", self::workers(workers)) })
     }
 
     /// Whether fewer could do as much, and what it costs to find out that they do not is little.
@@ -249,7 +249,10 @@ impl Search {
         (self.cost_s, self.idle_share) = (0.0, room.idle_share);
         (self.trial, self.rest_until) = (Trial::Rest, room.at + Duration::from_secs_f64(rest_s));
         self.rest_s = (2.0 * self.rest_s).min(REST_MAX_S);
-        said.map(|said| Choice { workers: best.workers, reason: format!("back to {}: {said}", best.workers) })
+        said.map(|said| Choice {
+            workers: best.workers,
+            reason: format!("back to {}: {said}", workers(best.workers)),
+        })
     }
 }
 
@@ -269,7 +272,7 @@ fn quarter(workers: usize) -> usize {
     (workers / 4).max(1)
 }
 
-fn workers(count: usize) -> String {
+pub(super) fn workers(count: usize) -> String {
     if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
 }
 

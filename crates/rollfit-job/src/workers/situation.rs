@@ -1,10 +1,10 @@
-//! [`Situation`]: what a policy knows before the first worker begins.
+//! [`Situation`]: what a policy knows before the first worker starts.
 
 use crate::Job;
 use crate::config::Workers;
 use crate::watch::{MachineLimits, MachineSample};
 
-/// What a policy knows before the first worker begins.
+/// What a policy knows before the first worker starts.
 #[derive(Clone, Debug)]
 pub struct Situation {
     /// What the configuration says.
@@ -29,7 +29,7 @@ pub struct Situation {
 const ROWS: u64 = 65_536;
 
 impl Situation {
-    /// That of a job with so many partitions to do.
+    /// Describes a job with this many partitions to do.
     pub fn new(job: &Job<'_>, partitions: usize) -> Self {
         let mut limits = job.machine.limits();
         if limits.cores_allowed.is_none() {

@@ -157,7 +157,7 @@ fn a_source_that_panics_fails_its_partition_and_no_other() {
         }));
         let found = outcomes(&bench.run());
         assert_eq!((found[0].as_str(), found[2].as_str()), ("written", "written"));
-        for part in ["failed: a defect of rollfit", "please report it", "a defect in b"] {
+        for part in ["failed: a bug in rollfit", "please report it", "a defect in b"] {
             assert!(found[1].contains(part), "{}", found[1]);
         }
     }
@@ -172,7 +172,7 @@ fn a_sink_that_panics_amid_its_rows_commits_nothing_of_them() {
         Ok(())
     }));
     let found = outcomes(&bench.run());
-    assert!(found[0].starts_with("failed: a defect of rollfit"), "{found:?}");
+    assert!(found[0].starts_with("failed: a bug in rollfit"), "{found:?}");
     assert_eq!(found[1], "written");
     assert_eq!(bench.sink.all().into_keys().collect::<Vec<_>>(), ["b/2017-01"]);
 }

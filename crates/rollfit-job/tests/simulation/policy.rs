@@ -273,7 +273,7 @@ fn a_fixed_number_stays_and_what_makes_it_pointless_is_told_once() {
     let run = simulate(&world, Workers::Fixed(16));
     let reasons: Vec<&str> = run.record.decisions.iter().map(|decision| decision.reason.as_str()).collect();
     assert_eq!(reasons.len(), 2, "{reasons:?}");
-    assert!(reasons[1].contains("workers = 16 stays, though memory leaves room for"), "{reasons:?}");
+    assert!(reasons[1].contains("workers = 16 is kept, although memory leaves room for"), "{reasons:?}");
     assert!(run.record.decisions.iter().all(|decision| decision.workers == 16));
 }
 

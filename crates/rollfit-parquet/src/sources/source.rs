@@ -57,7 +57,7 @@ impl ParquetStore {
 
 fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
     StoreError::permanent(format!(
-        "there is no table {}: import its bars, put Parquet files there, or correct `table` of series `{}`",
+        "table {} does not exist; import its bars, put Parquet files there, or correct `table` of series `{}`",
         dir.display(),
         series.name
     ))

@@ -58,7 +58,7 @@ impl TableProblem {
 
     /// Returns the problem without statements, because an obstacle must be removed first.
     pub(crate) fn after(self, obstacle: &str) -> Self {
-        let what = format!("{}; before that: {obstacle}", self.what);
+        let what = format!("{}; before that, {obstacle}", self.what);
         Self { what, statements: Vec::new(), ..self }
     }
 

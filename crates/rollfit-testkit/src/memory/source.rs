@@ -1,4 +1,4 @@
-//! [`MemorySource`]: source tables in memory that fail when told to, and keep what they were asked for.
+//! [`MemorySource`]: source tables in memory that fail on demand and record the requests.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -64,6 +64,10 @@ fn cut(rows: &SeriesRows, range: Range<usize>) -> SeriesRows {
 }
 
 impl Source for MemorySource {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         Ok(self.tables.keys().cloned().collect())
     }

@@ -1,4 +1,4 @@
-//! `rollfit compare`: holds stored features, whoever wrote them, against what the source gives. Writes nothing.
+//! `rollfit compare`: recomputes features and compares them with what is stored. Writes nothing.
 
 mod document;
 mod print;
@@ -31,7 +31,7 @@ fn log(partition: &Partition, outcome: &CheckOutcome<Compared>, config: &JobConf
     checks::log("compare", partition, outcome, |compared| {
         match compared.differences(config).into_iter().next() {
             None => {
-                Remark { is_serious: false, text: format!("{} rows agree", format::count(compared.rows())) }
+                Remark { is_serious: false, text: format!("{} rows match", format::count(compared.rows())) }
             }
             Some(first) => Remark { is_serious: true, text: first },
         }

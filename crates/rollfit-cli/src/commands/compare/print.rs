@@ -29,14 +29,14 @@ impl CompareDocument {
         Ok(())
     }
 
-    /// A line a series and metric, its windows together. Where all is bit-equal there is nothing to tell.
+    /// A line a series and metric, its windows together. Those that are bit-equal have no line.
     fn print_table(&self) -> Result<(), Failure> {
         let mut rows: Vec<Vec<String>> = Vec::new();
-        let mut told: Vec<(&str, &str)> = Vec::new();
+        let mut shown: Vec<(&str, &str)> = Vec::new();
         for feature in self.features.iter().filter(|feature| feature.counts.differing() > 0) {
             let name = (feature.series.as_str(), feature.metric);
-            if !told.contains(&name) {
-                told.push(name);
+            if !shown.contains(&name) {
+                shown.push(name);
                 rows.push(self.row(name));
             }
         }
@@ -66,8 +66,8 @@ impl CompareDocument {
     fn print_hints(&self) -> Result<(), Failure> {
         if self.counts.outside > 0 && self.counts.outside == self.counts.one_sided {
             output::line(
-                "Wherever they differ there is a value on one side and NULL on the other: windows may have reached further \
-                 back, or less far, than `boundary` in [run] lets them.",
+                "Every difference is a value on one side and NULL on the other: windows may have reached further back, or \
+                 less far, than `boundary` in [run] allows.",
             )?;
         }
         Ok(())
@@ -76,13 +76,13 @@ impl CompareDocument {
     fn print_counts(&self) -> Result<(), Failure> {
         let tables = || self.partitions.iter().flat_map(|line| &line.tables);
         output::line(&format!(
-            "rows of tables: {} on both sides, {} only stored, {} only in what the source gives",
+            "rows of tables: {} on both sides, {} only stored, {} only computed",
             format::count(tables().map(|table| table.rows).sum()),
             format::count(tables().map(|table| table.stored_only).sum()),
             format::count(tables().map(|table| table.computed_only).sum())
         ))?;
         output::line(&format!(
-            "cells: {} bit-equal, {} within what rounding explains, {} undetermined, {} outside",
+            "cells: {} bit-equal, {} within rounding, {} undetermined, {} outside",
             format::count(self.counts.bit_equal),
             format::count(self.counts.within),
             format::count(self.counts.undetermined),

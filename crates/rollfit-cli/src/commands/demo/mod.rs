@@ -26,7 +26,7 @@ use crate::output;
 const FIRST_MONTH: &str = "2017-01";
 const LAST_MONTH: &str = "2017-03";
 const STORE: &str = "store";
-/// Rows of each partition that the demo holds against the reference.
+/// Rows of each partition that the demo checks against the reference.
 const SAMPLE_ROWS: usize = 200;
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DemoArguments) -> Result<Exit, Failure> {
@@ -68,14 +68,14 @@ fn print_steps(global: &GlobalArguments, places: &Places, files: Vec<PathBuf>) -
     if summary.exit() == Exit::Interrupted {
         return Ok(Exit::Interrupted);
     }
-    heading("verify: the same bits again, and the promised digits")?;
+    heading("verify: recompute and compare bit for bit")?;
     let verified = verify_partitions(&verify_arguments(places))?;
     verified.print()?;
     explain(places)?;
     Ok(worst(summary.exit(), verified.exit()))
 }
 
-/// The first that is not as it should be.
+/// The first that is not done.
 fn worst(run: Exit, verify: Exit) -> Exit {
     if run == Exit::Done { verify } else { run }
 }
@@ -135,7 +135,7 @@ fn write_bars(places: &Places, pair: &Pair, months: &[Month]) -> Result<PathBuf,
     Ok(path)
 }
 
-/// The example configuration, for the demo's keys and months. Its store lies beside it.
+/// The example configuration, for the demo's keys and months. Its store is beside it.
 fn config() -> String {
     let keys = PAIRS.map(|pair| format!("\"{}\"", pair.key)).join(", ");
     EXAMPLE

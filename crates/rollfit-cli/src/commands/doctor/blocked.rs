@@ -53,7 +53,7 @@ impl Obstacles {
         found
     }
 
-    /// What a run would leave alone.
+    /// What a run would skip.
     pub(super) fn problems(&self) -> impl Iterator<Item = Problem> {
         let blocked = |(obstacle, partitions): (&String, &Vec<Partition>)| {
             Problem::new(format!("{}: blocked, because {obstacle}", partitions_text(partitions)))
@@ -61,7 +61,7 @@ impl Obstacles {
         self.blocked.iter().map(blocked)
     }
 
-    /// What a run would leave alone once it had to replace it.
+    /// What a run would skip if it had to replace it.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
         self.dormant.iter().map(|(obstacle, partitions)| {
             format!("{}: cannot be replaced or dropped, because {obstacle}", partitions_text(partitions))

@@ -1,4 +1,4 @@
-//! `rollfit doctor`: looks at the stores of a job as a run would, and tells what stands in its way, each with what to do.
+//! `rollfit doctor`: checks the stores of a job as a run would use them, and lists each problem with what to do.
 //!
 //! Invariants: nothing is written. What was found is gathered first ([`Report`]) and printed afterwards.
 
@@ -43,7 +43,7 @@ struct StoreReport {
 }
 
 impl serde::Serialize for StoreReport {
-    /// What the store says of itself stands under the name of its kind.
+    /// The details of a store have the name of its kind.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("is_source", &self.is_source)?;
@@ -53,13 +53,13 @@ impl serde::Serialize for StoreReport {
     }
 }
 
-/// The partitions that a run would be about, as far as they can be told.
+/// The partitions of a run, as far as they are known.
 struct Planned {
     keys: Vec<String>,
     partitions: Vec<Partition>,
     /// Why there are none.
     problem: Option<String>,
-    /// What a store refused to tell.
+    /// What a store refused to list.
     refusal: Option<String>,
 }
 
@@ -73,8 +73,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Resu
 }
 
 impl Planned {
-    /// A store that does not tell what it holds is a finding, and those partitions are looked at that can be planned
-    /// without.
+    /// A store that does not list what it holds is a problem. The partitions that can be planned without it are checked.
     fn new(config: &JobConfig, stores: &Stores, only: &[Selector]) -> Result<Self, Failure> {
         let (source, sink) = (stores.source(), stores.sink());
         let plan = open::planned(config, source.as_ref(), sink.as_ref(), only);
@@ -115,7 +114,7 @@ impl Report {
         let mut problems: Vec<Problem> =
             diagnoses().flat_map(|diagnosis| diagnosis.problems.clone()).collect();
         problems.extend(planned.problem.as_ref().map(Problem::new));
-        // What keeps a store from telling its partitions is mostly found again, with what to do about it.
+        // The diagnosis mostly finds the same cause again, with what to do about it.
         let refusal = planned.refusal.as_ref().filter(|_| problems.is_empty());
         problems.extend(refusal.map(Problem::new));
         problems.extend(work.problem());

@@ -18,7 +18,7 @@ impl Report {
             line(&format!("note: {note}"))?;
         }
         if self.problems.is_empty() {
-            return line("\nA run could start.");
+            return line("\nA run can start.");
         }
         line(&format!("\n{}:", plural(self.problems.len(), "problem")))?;
         for problem in &self.problems {
@@ -86,13 +86,10 @@ impl Work {
             plural(self.workers, "worker")
         ))?;
         if let Some(seconds) = self.seconds_min {
-            line(&format!(
-                "at least {} on the way to the server alone; storing takes longer",
-                time(seconds)
-            ))?;
+            line(&format!("at least {} to send to the server; storing takes longer", time(seconds)))?;
         }
         if let Some(seconds) = self.seconds_as_last_run {
-            line(&format!("about {} at the pace of the last run here", time(seconds)))?;
+            line(&format!("about {} at the speed of the last run here", time(seconds)))?;
         }
         Ok(())
     }

@@ -76,17 +76,17 @@ impl Work {
         }
     }
 
-    /// A run would refuse to begin.
+    /// The problem for which a run would refuse to start.
     pub(super) fn problem(&self) -> Option<Problem> {
         let free_bytes = self.free_bytes.filter(|&free| free < self.write_bytes)?;
         Some(Problem::new(format!(
-            "the missing partitions take about {} and {} are free: free some space, or select fewer with --only",
+            "the missing partitions need about {}, but {} are free; free some space, or select fewer with --only",
             format::bytes(self.write_bytes),
             format::bytes(free_bytes)
         )))
     }
 
-    /// What is good to know of the stores together.
+    /// Notes about the stores together.
     pub(super) fn notes(&self, reports: &[StoreReport]) -> Vec<String> {
         let foreign = held(reports).values().filter(|holds| **holds == Holds::Foreign).count();
         let other = held(reports).values().filter(|holds| **holds == Holds::OtherDefinition).count();
@@ -100,14 +100,14 @@ impl Work {
         });
         let foreign = (foreign > 0).then(|| {
             format!(
-                "rows that rollfit did not write, in {}, are left alone: `rollfit compare` tells whether they are what \
-                 rollfit would write, `rollfit adopt` makes them ours, `rollfit run --replace foreign` writes them anew",
+                "foreign rows in {}: a run skips them; `rollfit compare` shows whether they match what rollfit would write, \
+                 `rollfit adopt` adopts them if they do, `rollfit run --replace foreign` rewrites them",
                 format::plural(foreign, "partition")
             )
         });
         let other = (other > 0).then(|| {
             format!(
-                "rows of another definition, in {}, are left alone until `rollfit run --replace definition-changed`",
+                "rows of another definition in {}: a run skips them; `rollfit run --replace definition-changed` rewrites them",
                 format::plural(other, "partition")
             )
         });
@@ -115,13 +115,13 @@ impl Work {
     }
 }
 
-/// What the partitions hold, where a store told.
+/// What the partitions hold, if a store reports it.
 fn held(reports: &[StoreReport]) -> HashMap<&Partition, Holds> {
     let found = reports.iter().flat_map(|report| &report.diagnosis.partitions);
     found.map(|found| (&found.partition, found.holds)).collect()
 }
 
-/// The rows that the join of a partition has at most, where a store told.
+/// The rows that the join of a partition has at most, if a store reports it.
 fn counted(reports: &[StoreReport]) -> HashMap<(&str, Period), u64> {
     let mut fewest = HashMap::new();
     for counted in reports.iter().flat_map(|report| &report.diagnosis.source_rows) {

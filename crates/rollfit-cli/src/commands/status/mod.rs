@@ -1,5 +1,5 @@
-//! `rollfit status`: how a run is that goes on elsewhere, or how the last one went. Where no run left a record here, because
-//! another user or another machine ran it, what the receipts in the store tell.
+//! `rollfit status`: the progress of a running job, or the result of the last run. Without a record here, because another
+//! user or another machine ran the job, it counts the receipts in the store.
 
 mod print;
 mod receipts;
@@ -20,7 +20,7 @@ use crate::state_dir::{StateDir, is_running};
 use crate::view::ScreenSize;
 use crate::{output, paths, state_dir};
 
-/// What is told, of one run or several, or of the store where there is none.
+/// The status of one run or several, or of the store if there is none.
 #[derive(serde::Serialize)]
 struct StatusDocument<'a> {
     runs: &'a [RunStatus],
@@ -51,7 +51,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
     Ok(Exit::Done)
 }
 
-/// The records that are meant: the one named; else those of the runs that go on; else the newest.
+/// The records to show: the one named; else those of running runs; else the newest.
 fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>, Failure> {
     if let Some(run) = &arguments.run {
         return Ok(vec![state.find(Some(run))?]);
@@ -73,12 +73,12 @@ fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>,
 }
 
 fn status(path: &Path) -> Result<RunStatus, Failure> {
-    // Asked first: what is not running any more has written all it will.
+    // Checked first: a run that has ended has written all of its record.
     let is_running = is_running(path);
     Ok(RunStatus::from_record(path, state_dir::read(path)?, is_running))
 }
 
-/// Tells every second how the runs are, until none of them goes on; then how they ended.
+/// Shows the runs every second until none is running, then how they ended.
 fn watch(
     global: &GlobalArguments,
     records: &[PathBuf],
@@ -115,11 +115,11 @@ fn print_runs(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStat
     Ok(())
 }
 
-/// What the store tells; where none is configured, that there is nothing to be found.
+/// The receipts in the store; if none is configured, an error says that there is nothing to show.
 fn receipts(state: &StateDir, arguments: &StatusArguments) -> Result<Receipts, Failure> {
     let config = arguments.config.clone().unwrap_or_else(|| PathBuf::from("rollfit.toml"));
     Receipts::count(ConfigArguments { config }).map_err(|failure| match failure.exit {
-        Exit::Usage => failure.after(&format!("there is no record of a run{}, and", state.place())),
+        Exit::Usage => failure.after(&format!("found no record of a run{}, and", state.place())),
         _ => failure,
     })
 }

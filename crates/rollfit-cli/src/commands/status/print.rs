@@ -39,11 +39,11 @@ fn summary_cells(run: &RunStatus) -> Vec<String> {
     std::iter::once(heading(run)).chain(silence(run)).chain(state).collect()
 }
 
-/// A run tells every second how it is; one that is stopped, or waits for a disk, does not.
+/// A run writes its state every second, unless it is stopped or waits for a disk.
 fn silence(run: &RunStatus) -> Option<String> {
     const NOTABLE_S: u64 = 5;
     let silent_s = run.silent_s.filter(|&seconds| seconds >= NOTABLE_S)?;
-    Some(format!("it has told nothing for {silent_s} s: this is how it was then"))
+    Some(format!("no update for {silent_s} s; its last known state:"))
 }
 
 fn heading(run: &RunStatus) -> String {
@@ -59,18 +59,18 @@ fn heading(run: &RunStatus) -> String {
     )
 }
 
-/// What was done by a run that does not go on, or does not tell.
+/// What a run has done that is not running, or whose state is unknown.
 fn totals(run: &RunStatus) -> Vec<String> {
     let (totals, seconds) = (&run.totals, run.took_s.max(1e-3));
     let took = duration(run.took_s);
     let took = match run.state {
         RunState::Running => format!("{took} so far"),
         RunState::Finished | RunState::Interrupted => format!("took {took}"),
-        RunState::Killed => format!("{took} until its last sign of life"),
+        RunState::Killed => format!("{took} until its last update"),
     };
     vec![
         format!(
-            "{}/{} partitions, {} written, {} failed, {} repeated attempts; began {}, {took}",
+            "{}/{} partitions, {} written, {} failed, {} retries; started {}, {took}",
             totals.ended,
             totals.partitions,
             totals.written,

@@ -1,6 +1,6 @@
-//! [`Receipts`]: what the store itself tells of a job, whoever runs it: which partitions have their receipt.
+//! [`Receipts`]: what the store itself shows of a job: which partitions have a receipt.
 //!
-//! Invariants: no source is read. Whether a partition's source has changed since is for `rollfit plan` to tell.
+//! Invariants: no source is read. `rollfit plan` shows whether a partition's source has changed since.
 
 use rollfit_job::receipt::Definition;
 use rollfit_job::store::Found;
@@ -47,7 +47,7 @@ impl Receipts {
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
-        output::line("No run of this job left a record here; the receipts in the store tell:")?;
+        output::line("No run of this job left a record here; the receipts in the store show:")?;
         output::line(&format!(
             "{}: {} done, {} missing, {} of another definition, {} foreign, {} unreadable, in {}",
             format::plural(self.partitions, "partition"),

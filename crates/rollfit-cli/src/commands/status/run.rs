@@ -1,4 +1,4 @@
-//! [`RunStatus`]: how a run is or how it went, from its record and, while it goes on, its live file.
+//! [`RunStatus`]: the state or the result of a run, from its record and, while it is running, its live file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,17 +12,17 @@ use rollfit_job::watch::{MachineSample, Totals};
 
 use crate::live::{self, Live};
 
-/// Whether a run goes on.
+/// Whether a run is running or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RunState {
-    /// It goes on.
+    /// It is running.
     Running,
-    /// It came to its end.
+    /// It ended by itself.
     Finished,
-    /// It was stopped, and told so.
+    /// It was stopped by a signal.
     Interrupted,
-    /// Its process is gone and said nothing.
+    /// Its process ended without a word.
     Killed,
 }
 
@@ -37,7 +37,7 @@ impl RunState {
     }
 }
 
-/// How a run is, or how it went.
+/// The state or the result of a run.
 #[derive(serde::Serialize)]
 pub(super) struct RunStatus {
     pub(super) run: String,
@@ -47,9 +47,9 @@ pub(super) struct RunStatus {
     /// How long it took, or has taken.
     pub(super) took_s: f64,
     pub(super) totals: Totals,
-    /// How it is now, while it goes on.
+    /// Its state now, while it is running.
     pub(super) now: Option<Now>,
-    /// How long ago it told how it is, while it goes on.
+    /// The age of its state, while it is running.
     pub(super) silent_s: Option<u64>,
     /// The partitions that were not done, and why.
     pub(super) problems: Vec<UndonePartition>,
@@ -141,7 +141,7 @@ impl Now {
     }
 }
 
-/// When the last thing happened that a record tells.
+/// When the last event of a record happened.
 fn last_ms(record: &Record) -> u64 {
     let partitions = record.partitions.last().map(|end| end.at_ms);
     let samples = record.samples.last().map(|sample| sample.at_ms);
