@@ -122,7 +122,8 @@ fn a_run_that_cannot_fit_is_refused_before_it_writes() {
     let script = r#"cp -r fx disk/fx; head -c 2500000 /dev/zero > disk/ballast
         "$0" plan; echo "plan exits $?"; "$0" run; code=$?; ls disk/fx; exit $code"#;
     let Some(answer) = with_small_disk(&sandbox, script) else { return };
-    let parts = ["plan exits 1", "not enough free space", "the missing partitions take about", "--only"];
+    let parts =
+        ["plan exits 1", "does not have enough free space", "the missing partitions need about", "--only"];
     let answer = answer.exits(1).says(&parts);
     assert!(answer.stdout.ends_with("\nsources\n"), "{answer}");
 }

@@ -287,6 +287,8 @@ fn tables_that_no_import_wrote_are_not_added_to() {
     rows.write(&sandbox.path("fx/sources/m1_eurusd/mine.parquet"), "time", "close");
     let before = Tree::read(&sandbox.path("fx/sources/m1_eurusd"));
     let file = sandbox.bars_file("eurusd", "2017-02");
-    import(&sandbox, &[], &[file]).exits(1).says(&["mine.parquet was not written by an import", "another"]);
+    import(&sandbox, &[], &[file])
+        .exits(1)
+        .says(&["mine.parquet was not written by `rollfit import`", "another"]);
     assert!(before.has_the_files_of(&Tree::read(&sandbox.path("fx/sources/m1_eurusd"))));
 }

@@ -125,7 +125,7 @@ fn stdout_is_data_and_stderr_is_progress() {
     let run = sandbox.run(&["run"]).exits(0);
     assert!(run.stdout.starts_with("2 partitions: 2 written"), "{run}");
     assert!(
-        run.stderr.contains("eurusd 2017-01: was missing") && !run.stdout.contains("was missing"),
+        run.stderr.contains("eurusd 2017-01: written (was missing)") && !run.stdout.contains("was missing"),
         "{run}"
     );
     let verified = sandbox.run(&["verify"]).exits(0);

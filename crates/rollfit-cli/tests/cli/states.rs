@@ -151,7 +151,7 @@ fn a_strange_file_is_foreign_and_left_alone_until_replaced() {
     let part = sandbox.part("eurusd", "2017-01");
     strange(&part);
     is_left_alone(&sandbox, &[], "foreign", "has no valid receipt of ours");
-    sandbox.run(&["verify"]).exits(1).says(&["1 different", "has no valid receipt of ours"]);
+    sandbox.run(&["verify"]).exits(1).says(&["1 mismatch", "has no valid receipt of ours"]);
     fs::write(&part, "not Parquet at all").unwrap();
     is_left_alone(&sandbox, &[], "foreign", "has no valid receipt of ours");
     is_replaced_only_by_name(&sandbox, &[], "foreign");

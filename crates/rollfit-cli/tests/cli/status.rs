@@ -189,7 +189,7 @@ fn where_nothing_is_to_be_found_it_is_said_and_the_exit_code_is_2() {
         .run(&["status"])
         .exits(2)
         .says(&["found no record of a run in", "configuration rollfit.toml does not exist"]);
-    sandbox.run(&["status", "20200101T"]).exits(2).says(&["no file and no run `20200101T`"]);
+    sandbox.run(&["status", "20200101T"]).exits(2).says(&["no file and no run called `20200101T`"]);
     for pid in [1, 2] {
         sandbox.write(format!("state/runs/20200101T000000Z-{pid}.jsonl"), "{}\n");
     }
@@ -220,7 +220,11 @@ fn records_that_are_damaged_cut_off_or_of_a_later_version_are_told_with_what_is_
     status_of(&damaged).exits(1).says(&["record.jsonl: line", "is invalid", "outcome"]);
     let newer =
         whole.replacen("\"format\":2", "\"format\":3", 1).replacen("\"version\":\"", "\"version\":\"9", 1);
-    status_of(&newer).exits(1).says(&["record.jsonl was written by rollfit 9", "format 3", "use that one"]);
+    status_of(&newer).exits(1).says(&[
+        "record.jsonl was written by rollfit 9",
+        "format 3",
+        "use that version",
+    ]);
     let sandbox = Sandbox::new();
     sandbox.run(&["status", "./none.jsonl"]).exits(1).says(&["none.jsonl cannot be read: No such file"]);
     sandbox.run(&["status", "./"]).exits(1).says(&["cannot be read: Is a directory"]);
