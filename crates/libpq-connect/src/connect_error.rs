@@ -84,7 +84,7 @@ pub enum ConnectError {
         source: tokio_postgres::Error,
     },
     /// Several attempts failed, for several hosts or addresses.
-    #[error("none of {} attempts led to a connection: {}", failures.len(), describe(failures))]
+    #[error("all {} connection attempts failed: {}", failures.len(), describe(failures))]
     AllFailed {
         /// The error of each attempt, in order.
         failures: Vec<ConnectError>,

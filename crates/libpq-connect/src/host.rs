@@ -85,7 +85,7 @@ pub(crate) fn read(settings: &Settings, environment: &Environment) -> Result<Vec
     let (names, addresses) = (settings.list("host"), settings.list("hostaddr"));
     let count = names.len().max(addresses.len()).max(1);
     if !names.is_empty() && !addresses.is_empty() && names.len() != addresses.len() {
-        return Err(settings.error("hostaddr", "has another number of items than host"));
+        return Err(settings.error("hostaddr", "has a different number of items than host"));
     }
     let ports = ports(settings, count)?;
     let host = |(index, port)| one(item(&names, index), item(&addresses, index), port, settings, environment);
@@ -139,6 +139,6 @@ fn ports(settings: &Settings, hosts: usize) -> Result<Vec<u16>, ConnectError> {
         1 => Ok(vec![ports[0]; hosts]),
         count if count == hosts => Ok(ports),
         _ => Err(settings
-            .error("port", "has another number of items than host: give one port, or one for each host")),
+            .error("port", "has a different number of items than host: give one port, or one for each host")),
     }
 }

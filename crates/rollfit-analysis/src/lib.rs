@@ -1,7 +1,7 @@
 //! What limits a run and what each fix would gain: facts and estimates made from the run's [`Record`], without a sentence.
 //! `docs/analyze.md` says how each figure comes about.
 //!
-//! Invariants: an analysis is a function of records alone; it asks neither clock, machine nor store. It knows no store's
+//! Invariants: an analysis is a function of records alone; it reads neither clock, machine nor store. It knows no store's
 //! settings and makes no text.
 //!
 //! [`Record`]: rollfit_job::record::Record

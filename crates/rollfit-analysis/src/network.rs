@@ -12,7 +12,7 @@ pub(super) const WORKERS_MAX: usize = 128;
 /// Where a worker spends time on a partition.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct QueueStation {
-    /// What a partition costs there when nobody else is there.
+    /// What a partition costs there when it runs alone.
     pub(super) demand_s: f64,
     /// How many it serves at once as fast as one; infinity where nobody ever waits for another.
     pub(super) servers: f64,

@@ -138,7 +138,7 @@ fn number_set(record: &Record, name: &str) -> Option<f64> {
     setting(record, name)?.value.as_ref()?.parse().ok()
 }
 
-/// The workers that the configuration asks for.
+/// The workers that the configuration sets.
 pub(super) fn workers_set(record: &Record) -> Workers {
     let value = setting(record, "run.workers").and_then(|setting| setting.value.as_ref());
     value.and_then(|value| value.parse().ok()).unwrap_or(Workers::Auto)

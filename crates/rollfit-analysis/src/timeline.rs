@@ -31,7 +31,7 @@ pub struct LaneSlice {
     pub worker: usize,
     /// The partition.
     pub partition: Partition,
-    /// When it was begun.
+    /// When it was started.
     pub begun_s: f64,
     /// How long it took.
     pub took_s: f64,

@@ -18,7 +18,7 @@ pub(super) struct Work {
     pub(super) cores: Cores,
     /// Small questions, and opening sessions.
     pub(super) querying_s: f64,
-    /// Waits that are nobody's work.
+    /// Waits that are not work of any resource.
     pub(super) pausing_s: f64,
     /// Each that workers share, by [`Station`].
     pub(super) shared: [Shared; Station::ALL.len()],
@@ -46,7 +46,7 @@ pub(super) enum Station {
 /// What is shared.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shared {
-    /// What a partition costs when nobody else is there.
+    /// What a partition costs when it runs alone.
     pub(super) demand_s: f64,
     /// How many it serves at once as fast as one.
     pub(super) servers: f64,

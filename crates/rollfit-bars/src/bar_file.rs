@@ -53,7 +53,7 @@ pub fn read_file(path: &Path, options: &ReadOptions) -> Result<BarFile, ImportEr
         if options.key.is_none() {
             return Err(ImportError::KeyContradiction { path, key, column, value });
         }
-        report.warnings.push(format!("the column `{column}` says `{value}`, and --key says {key}"));
+        report.warnings.push(format!("the column `{column}` says `{value}`, but --key says {key}"));
     }
     Ok(BarFile { path: path.to_path_buf(), key, bars, lines, report, symbol })
 }

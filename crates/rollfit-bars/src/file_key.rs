@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_key_in_capitals_gets_its_lower_case_as_advice() {
         let message = |key| file_key(Path::new("x.csv"), None, Some(key)).unwrap_err().to_string();
-        assert!(message("EURUSD").ends_with("and _: use eurusd"));
+        assert!(message("EURUSD").ends_with("and _; use eurusd"));
         assert!(message("eur/usd").ends_with("--key"));
     }
 }

@@ -1,7 +1,7 @@
 //! Joining the files of one command into the bars of each key.
 //!
 //! Overlap is allowed where the files agree: rows of one instant and close are one bar, counted. Where they
-//! disagree it is an error, or, when lenient, the file named first on the command line is believed and the
+//! disagree it is an error, or, when lenient, the file named first on the command line wins and the
 //! other row dropped and counted. Without disagreement the bars do not depend on the order of the files.
 
 use std::cmp::Reverse;
@@ -41,7 +41,7 @@ struct Origin {
     lines: Lines,
 }
 
-/// Consecutive bars that stand consecutively in one file.
+/// Consecutive bars that are consecutive in one file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Stretch {
     first_index: usize,
@@ -70,7 +70,7 @@ impl KeyBars {
     /// The file and line of the bar at `index`.
     ///
     /// # Panics
-    /// If there is no such bar.
+    /// If the bar does not exist.
     #[must_use]
     pub fn file_line(&self, index: usize) -> FileLine {
         assert!(index < self.bars.len(), "bar {index} of {}", self.bars.len());
@@ -125,7 +125,7 @@ fn check_symbols(key: &str, files: &[BarFile]) -> Result<(), ImportError> {
 struct Merger {
     /// Bars and next bar of each file.
     inputs: Vec<(Vec<Bar>, usize)>,
-    /// The instant at which each unfinished file goes on; of equal ones, the file named first comes first.
+    /// The next instant of each unfinished file; of equal ones, the file named first comes first.
     heads: BinaryHeap<Reverse<(i64, usize)>>,
     merged: KeyBars,
     lenient: bool,

@@ -41,7 +41,7 @@ impl ReadOptions {
             return Ok(());
         }
         let format = self.format;
-        let why = format!("the format {format} has fixed columns: leave the column options out, or use csv");
+        let why = format!("the format {format} has fixed columns; omit the column options, or use csv");
         Err(ImportError::Options { why })
     }
 }

@@ -11,9 +11,7 @@ use rustix::fs::OFlags;
 /// Something else than a regular file where a file belongs.
 #[derive(Debug, thiserror::Error)]
 enum NotRegular {
-    #[error(
-        "it is a link, and no link is followed here; put the file itself in its place, or remove the link"
-    )]
+    #[error("it is a link, and links are not followed here; replace it with the file itself, or remove it")]
     Link,
     #[error("it is {0}, and only regular files are opened here; move it elsewhere, or remove it")]
     Other(&'static str),
@@ -34,7 +32,7 @@ impl NotRegular {
 /// Opens a file to read it.
 ///
 /// # Errors
-/// When it cannot be opened, or is no regular file.
+/// When it cannot be opened, or is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
@@ -62,7 +60,7 @@ pub fn create(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Whether something has this name, be it a link that leads nowhere.
+/// Whether the name exists, including as a dangling link.
 ///
 /// # Errors
 /// When that cannot be found out.
@@ -81,7 +79,7 @@ fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
             kind if kind.is_file() => return Ok(file),
             kind => kind,
         },
-        // Each kind refuses to be opened in its own way: the name tells which it is.
+        // Each kind fails to open with another error: the name's metadata says which it is.
         Err(error) => match fs::symlink_metadata(path).map(|status| status.file_type()) {
             Ok(kind) if !kind.is_file() => kind,
             _ => return Err(error),
@@ -97,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory with a file `precious` and one of each kind that is no regular file.
+    /// A directory with a file `precious` and one of each kind that is not a regular file.
     fn kinds() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);

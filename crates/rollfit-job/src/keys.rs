@@ -1,10 +1,13 @@
 //! [`FoundKeys`]: the keys of a source that have a table of every series, and the tables that are passed over.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Once;
 
 use crate::config::Series;
 use crate::foreign;
 use crate::partition::check_key;
+use crate::store::{Source, StoreError};
 
 /// The keys that a source's tables make up, where `keys = "all"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +39,22 @@ impl FoundKeys {
         Self { keys: keys.into_iter().collect(), passed_over }
     }
 
+    /// The keys of a source.
+    ///
+    /// # Errors
+    /// When the source cannot be listed.
+    pub fn list(source: &dyn Source, series: &[Series]) -> Result<Self, StoreError> {
+        Ok(Self::new(series, &source.tables()?))
+    }
+
+    /// Warns once in a process of the tables that are passed over.
+    pub(crate) fn warn_once(&self) {
+        static WARNED: Once = Once::new();
+        if let Some(warning) = self.warning() {
+            WARNED.call_once(|| tracing::warn!("{warning}"));
+        }
+    }
+
     /// What to say of the tables that are passed over, a few by name; none where there are none.
     pub fn warning(&self) -> Option<String> {
         const SHOWN: usize = 5;
@@ -50,6 +69,13 @@ impl FoundKeys {
         };
         Some(format!("keys = \"all\" skips {what} of the source: {names}{more}"))
     }
+}
+
+/// Warns that a key has no months to plan, since its table is empty.
+pub fn warn_of_empty(table: impl Display, key: &str) {
+    tracing::warn!(
+        "{table} has no rows, so no month of {key} is planned from it; import its bars, or leave {key} out"
+    );
 }
 
 /// The first table that a key lacks.

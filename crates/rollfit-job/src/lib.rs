@@ -15,7 +15,6 @@ pub mod foreign;
 pub mod import;
 mod input;
 pub mod join_loss;
-pub mod key_finder;
 pub mod keys;
 pub mod lock;
 pub mod month;

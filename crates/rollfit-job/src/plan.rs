@@ -3,6 +3,7 @@
 use crate::Job;
 use crate::config::{ConfigError, JobConfig, Keys, Series};
 use crate::join_loss::JoinLoss;
+use crate::keys::FoundKeys;
 use crate::month::Month;
 use crate::panel::Panel;
 use crate::partition::{Partition, Selector};
@@ -130,7 +131,9 @@ fn keys(config: &JobConfig, source: &dyn Source, stored: &[Partition]) -> Result
             series.name, series.table
         )));
     }
-    let mut keys = source.keys(&config.series)?;
+    let found = FoundKeys::list(source, &config.series)?;
+    found.warn_once();
+    let mut keys = found.keys;
     keys.extend(stored.iter().map(|partition| partition.key.clone()));
     keys.sort();
     keys.dedup();

@@ -1,13 +1,12 @@
-//! What there is to know of a directory before a run: above all the files that nothing vouches for ([`Unverified`]) or that
+//! What `doctor` reports of a directory before a run: above all the files that nothing vouches for ([`Unverified`]) or that
 //! are damaged, found without reading rows.
 
 use std::collections::HashSet;
 
 use rollfit_job::error_chain;
+use rollfit_job::keys::FoundKeys;
 use rollfit_job::partition::Partition;
-use rollfit_job::store::{
-    Diagnosis, Examination, Finding, Problem, Quantity, Sink, Source, StoreError, Words,
-};
+use rollfit_job::store::{Diagnosis, Examination, Finding, Problem, Quantity, Sink, StoreError, Words};
 
 use crate::ParquetStore;
 use crate::features::read_back::footer_integrity;
@@ -16,7 +15,7 @@ use crate::sources::sources_lock::SourcesView;
 use crate::sources::staged::check_list;
 use rollfit_files::parquet_file::Integrity;
 
-/// Files that rollfit wrote and that have no checksums, and files that are not as they were written.
+/// Files of rollfit without checksums, and damaged files.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 struct Unverified {
     /// Source files that rollfit wrote without checksums.
@@ -28,7 +27,7 @@ struct Unverified {
     faults: Vec<String>,
 }
 
-/// What there is to know of a directory.
+/// The facts about a directory.
 #[derive(serde::Serialize)]
 struct DirectoryReport {
     place: String,
@@ -51,7 +50,7 @@ pub(crate) fn diagnose(store: &ParquetStore, examination: &Examination<'_>) -> R
     }
     let report = DirectoryReport {
         place: Sink::place(store),
-        keys: store.keys(&store.series)?,
+        keys: FoundKeys::list(store, &store.series)?.keys,
         partitions: partitions.len(),
         free_bytes: store.free_bytes(),
         unverified,

@@ -29,7 +29,7 @@ pub(crate) fn stored_share(compression: Compression) -> f64 {
     }
 }
 
-/// Compressed doubles are split first: bytes of the same significance stand together.
+/// Compressed doubles are split first: bytes of the same significance are stored together.
 fn compressed(properties: WriterPropertiesBuilder, compression: Compression) -> WriterPropertiesBuilder {
     let codec = match compression {
         Compression::None => return properties.set_encoding(Encoding::PLAIN),
@@ -71,12 +71,12 @@ impl<W: std::io::Write + Send> FeatureWriter<W> {
         Ok(())
     }
 
-    /// Writes what is left of the rows.
+    /// Writes the remaining rows.
     pub(crate) fn flush(&mut self) -> Result<(), ParquetError> {
         self.group.flush(&mut self.file)
     }
 
-    /// Writes what is left and the footer, with `value` under `key`; returns the bytes of the file.
+    /// Writes the remaining rows and the footer, with `value` under `key`; returns the bytes of the file.
     pub(crate) fn finish(&mut self, key: &str, value: String) -> Result<u64, ParquetError> {
         self.flush()?;
         self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
@@ -156,7 +156,7 @@ impl RowGroup {
     }
 }
 
-/// Writes doubles of which NaN stands for null.
+/// Writes doubles; NaN means null.
 fn write_nullable(
     column: &mut ColumnWriterImpl<'_, DoubleType>,
     values: &[f64],

@@ -13,7 +13,7 @@ use rollfit_files::parquet_file::FileFault;
 /// An error of the file system at `path` while doing `what`.
 pub(crate) fn file_error(what: &str, path: &Path, error: io::Error) -> StoreError {
     let advice = match error.kind() {
-        io::ErrorKind::PermissionDenied => "; give this user the right to do that",
+        io::ErrorKind::PermissionDenied => "; give this user permission to do that",
         io::ErrorKind::ReadOnlyFilesystem => "; the file system is read-only",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space and run the same command again"
@@ -28,9 +28,9 @@ fn advice_by_number(error: &io::Error) -> &'static str {
     match errno(error) {
         Some(Errno::MFILE) => "; allow this process more open files with `ulimit -n`, or use fewer --workers",
         Some(Errno::NFILE) => "; the system has too many open files",
-        Some(Errno::NOMEM) => "; the memory is full: use fewer --workers, or end other processes",
+        Some(Errno::NOMEM) => "; memory is full: use fewer --workers, or stop other processes",
         Some(Errno::IO) => {
-            "; the disk failed: look at the log of the system, and restore the file if it stays so"
+            "; the disk failed: check the system log, and restore the file if the error persists"
         }
         _ => "",
     }
@@ -54,7 +54,7 @@ fn fault_of(error: &io::Error) -> Fault {
     }
 }
 
-/// An error of the Parquet library at `path` while doing `what`. Those of the file beneath it are told as such.
+/// An error of the Parquet library at `path` while doing `what`. An I/O error of the file is reported as such.
 pub(crate) fn parquet_error(what: &str, path: &Path, error: ParquetError) -> StoreError {
     match error {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
@@ -70,8 +70,8 @@ pub(crate) fn parquet_error(what: &str, path: &Path, error: ParquetError) -> Sto
 /// The error of a file at `path` that is not Parquet, or no longer.
 pub(crate) fn unreadable(path: &Path, why: &dyn std::fmt::Display) -> StoreError {
     StoreError::permanent(format!(
-        "{} is not a readable Parquet file ({why}): it is truncated, damaged or something else; restore it from a backup, \
-         or move it elsewhere",
+        "{} is not a readable Parquet file ({why}): it is truncated, damaged or of another format; restore it from a \
+         backup, or move it elsewhere",
         path.display()
     ))
 }
@@ -85,7 +85,7 @@ pub(crate) fn source_fault(path: &Path, fault: FileFault) -> StoreError {
     }
 }
 
-/// The error of a file that an import wrote and that is not as it was written.
+/// The error of a file that an import wrote and that was changed since.
 pub(crate) fn damaged_source(path: &Path, why: &dyn std::fmt::Display) -> StoreError {
     let path = path.display();
     StoreError::damage(format!(

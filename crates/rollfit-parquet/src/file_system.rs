@@ -94,8 +94,8 @@ pub(crate) fn refuse_linked_dirs(root: &Path, dir: &Path) -> Result<(), StoreErr
     let is_link = |dir: &&Path| std::fs::symlink_metadata(dir).is_ok_and(|status| status.is_symlink());
     match dir.ancestors().take_while(|above| *above != root).find(is_link) {
         Some(link) => Err(StoreError::permanent(format!(
-            "{} is a link, and nothing is written through links inside a store; put a directory in its place, or name the \
-             directory that it leads to as the store",
+            "{} is a link, and rollfit does not write through links inside a store; replace it with a directory, \
+             or use the directory that it leads to as the store",
             link.display()
         ))),
         None => Ok(()),

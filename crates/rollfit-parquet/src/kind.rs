@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use rollfit_job::config::{JobConfig, RowSecurity, StoreConfig};
 use rollfit_job::import::{BarsOptions, KeyReport, NewBars};
-use rollfit_job::partition::Partition;
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
     StoreKind,
@@ -34,14 +33,10 @@ impl StoreKind for Parquet {
         "parquet:DIR, such as parquet:./fx"
     }
 
-    fn has_tables(&self) -> bool {
-        false
-    }
-
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
         if url_path(store).is_empty() {
             return Err(StoreError::permanent(format!(
-                "a directory of files is written {}",
+                "the directory is missing; write the URL as {}",
                 self.url_form()
             )));
         }
@@ -51,7 +46,7 @@ impl StoreKind for Parquet {
         match is_set {
             false => Ok(()),
             true => Err(StoreError::permanent(
-                "schema, password_command and row_security are for databases; a directory of files has none of them",
+                "schema, password_command and row_security apply to databases only; remove them for a directory of files",
             )),
         }
     }
@@ -74,11 +69,11 @@ impl StoreKind for Parquet {
         store: &StoreConfig,
         options: BarsOptions,
     ) -> Result<Box<dyn BarsImport>, StoreError> {
-        Ok(Box::new(DirectoryImport { dir: dir_of(store)?, options, begun: None }))
+        Ok(Box::new(DirectoryImport { dir: dir_of(store)?, options, started: None }))
     }
 }
 
-/// What stands after the scheme.
+/// The part after the scheme.
 fn url_path(store: &StoreConfig) -> &str {
     store.url.split_once(':').map_or("", |(_, path)| path)
 }
@@ -98,8 +93,8 @@ fn dir_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
     }
     let (found, other) = (full(&found), full(dir));
     Err(StoreError::permanent(format!(
-        "there is no store {}, but there is {}: paths in a configuration start from its own directory, not from the \
-         working directory; move the store, or write url = \"parquet:{}\"",
+        "the store {} does not exist, but {} does: paths in a configuration are relative to its own directory, not to \
+         the working directory; move the store, or write url = \"parquet:{}\"",
         found.display(),
         other.display(),
         other.display()
@@ -110,23 +105,23 @@ fn dir_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
 struct DirectoryImport {
     dir: PathBuf,
     options: BarsOptions,
-    begun: Option<ParquetImport<'static>>,
+    started: Option<ParquetImport<'static>>,
 }
 
 impl BarsImport for DirectoryImport {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
-        let import = match &mut self.begun {
+        let import = match &mut self.started {
             Some(import) => import,
             None => {
                 let import = ParquetImport::begin(&self.dir, self.options.clone(), &OsFileSystem)?;
-                self.begun.insert(import)
+                self.started.insert(import)
             }
         };
         import.add(key, bars)
     }
 
     fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.begun.map_or(Ok(()), |import| Box::new(import).commit())
+        self.started.map_or(Ok(()), |import| Box::new(import).commit())
     }
 }
 
@@ -145,10 +140,5 @@ impl Store for ParquetStore {
 
     fn diagnose(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {
         diagnose::diagnose(self, examination)
-    }
-
-    /// None: a run makes the directories and files that it needs.
-    fn ddl(&self, _partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
     }
 }

@@ -20,7 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rollfit_job::config::{Compression, JobConfig, Series};
-use rollfit_job::key_finder::KeyFinder;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::sources::table_index::TableIndex;
@@ -42,7 +41,6 @@ pub struct ParquetStore {
     compression: Compression,
     files: Box<dyn FileSystem>,
     index: Arc<TableIndex>,
-    key_finder: KeyFinder,
 }
 
 impl ParquetStore {
@@ -63,7 +61,7 @@ impl ParquetStore {
             StoreError::caused_by(
                 Fault::Unreachable,
                 format!(
-                    "cannot open the store {}; `rollfit import --into` makes one, or mkdir",
+                    "cannot open the store {}; create it with `rollfit import --into` or mkdir",
                     dir.display()
                 ),
                 error,
@@ -83,7 +81,6 @@ impl ParquetStore {
             compression: config.sink.compression,
             files,
             index: Arc::default(),
-            key_finder: KeyFinder::new(config),
         })
     }
 }

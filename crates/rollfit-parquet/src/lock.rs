@@ -20,12 +20,12 @@ pub(crate) struct ExclusiveLock {
 /// The answer to [`ExclusiveLock::try_take`].
 pub(crate) enum LockAttempt {
     Taken(ExclusiveLock),
-    /// Who has it, as far as the file tells.
+    /// Who has it, as the file says.
     Held(String),
 }
 
 impl ExclusiveLock {
-    /// Takes the lock at `path` if nobody has it. The file may be removed by a holder that ends at this moment, so what
+    /// Takes the lock at `path` if it is free. The file may be removed by a holder that ends at this moment, so what
     /// was locked is compared with what the path names.
     pub(crate) fn try_take(path: &Path) -> io::Result<LockAttempt> {
         loop {
@@ -61,7 +61,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 fn note_holder(file: &mut File) -> io::Result<()> {
-    // A file with another name is somebody else's too.
+    // A file with a second name may belong to another program.
     if file.metadata()?.nlink() > 1 {
         return Ok(());
     }

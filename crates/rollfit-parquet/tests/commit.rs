@@ -163,7 +163,7 @@ fn a_fault_is_told_with_its_place_and_remedy() {
         assert_says(&failures[0], &["cannot ", "free some space", "No space left"]);
     });
     fail_everywhere(&dir, EACCES, |_, _, failures| {
-        assert_says(&failures[0], &["cannot ", "give this user the right", "Permission denied"]);
+        assert_says(&failures[0], &["cannot ", "give this user permission", "Permission denied"]);
     });
 }
 
@@ -316,7 +316,7 @@ fn a_directory_that_cannot_be_made_is_an_error_and_no_endless_wait() {
     let Err(error) = open(dir.path()).claim(&partition("aaa", "2017-01"), Write::Replace).map(drop) else {
         panic!("claimed a name that leads nowhere")
     };
-    assert_says(&error.to_string(), &[PART_DIR, "is a link, and nothing is written through links"]);
+    assert_says(&error.to_string(), &[PART_DIR, "is a link, and rollfit does not write through links"]);
 }
 
 #[test]
@@ -518,7 +518,7 @@ fn a_base_reads_back_as_the_double_it_was() {
 
 // ---------------------------------------------------------------------------------------- the features file
 
-/// A receipt for a partition of so many rows, with values that are easily lost.
+/// A receipt for a partition of this many rows, with values that are easily lost.
 fn receipt(config: &JobConfig, store: &ParquetStore) -> Receipt {
     Receipt {
         output: store.output(&partition("aaa", "2017-01")),
@@ -684,5 +684,5 @@ fn a_receipt_of_another_output_is_void() {
     let Found::Foreign(cause) = open(dir.path()).found(&partition("aaa", "2017-02")).unwrap() else {
         panic!("a receipt moved with its file")
     };
-    assert_says(&cause, &["no valid receipt", "key=aaa/month=2017-01"]);
+    assert_says(&cause, &["no valid rollfit receipt", "key=aaa/month=2017-01"]);
 }

@@ -49,7 +49,7 @@ fn sources(dir: &Path) -> Result<Vec<SeriesRows>, StoreError> {
     (0..2).map(|series| snapshot.rows(series, partition.period.span_us())).collect()
 }
 
-/// The receipt's text and the bits of the features of the partition, where they are believed.
+/// The receipt's text and the bits of the features of the partition, if they are valid.
 fn features(dir: &Path) -> Result<(Found, Vec<u64>), StoreError> {
     let (config, partition) = (config(), partition("aaa", MONTH));
     let store = ParquetStore::open(dir, &config).unwrap();

@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)] // A benchmark: a failure ends it.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use postgres::{Client, NoTls};
 use rollfit_job::Job;
 use rollfit_job::config::{EXAMPLE, JobConfig, Series, StoreConfig, Workers};
+use rollfit_job::keys::FoundKeys;
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
@@ -295,7 +297,7 @@ impl Bench {
         let mut client = self.client();
         client.batch_execute("DROP SCHEMA IF EXISTS sources CASCADE; CREATE SCHEMA sources").unwrap();
         let config = self.config(case, "sources");
-        for key in parquet.keys(&config.series).unwrap() {
+        for key in FoundKeys::list(parquet, &config.series).unwrap().keys {
             for series in &config.series {
                 let (first, last) = parquet.months(&series.of_key(&key)).unwrap().unwrap();
                 let rows: Vec<SeriesRows> =
@@ -384,8 +386,12 @@ impl MemorySource {
 }
 
 impl Source for MemorySource {
-    fn keys(&self, _: &[Series]) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(BTreeSet::new())
     }
 
     fn months(&self, _: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {

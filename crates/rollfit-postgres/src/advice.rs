@@ -1,11 +1,11 @@
-//! [`advice`]: what to do on a PostgreSQL server about what limits a run.
+//! [`advice`]: remedies on a PostgreSQL server for what limits a run.
 
 use rollfit_job::store::{Advice, AppliesWhen, Bottleneck};
 
 const ROLE: &str = "for the role that rollfit connects as";
 const SERVER: &str = "on the server";
 
-/// What this store advises about a bottleneck. No server is asked.
+/// Returns the remedies for a bottleneck. Queries no server.
 pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
     match bottleneck {
         Bottleneck::SlowCommits => vec![asynchronous_commit(), log_disk()],
@@ -19,7 +19,7 @@ pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
             statement: Some("CREATE INDEX CONCURRENTLY ON source_table (time_column)".to_owned()),
             roll_back: "`DROP INDEX`".to_owned(),
             ..plain(
-                "Add an index on the time column where there is none",
+                "Add an index on the time column of tables without one",
                 "in the source's database",
                 AppliesWhen::AtOnce,
             )
@@ -56,7 +56,7 @@ fn asynchronous_commit() -> Advice {
     Advice {
         statement: Some("ALTER ROLE rollfit SET synchronous_commit = off".to_owned()),
         roll_back: "`ALTER ROLE rollfit RESET synchronous_commit`".to_owned(),
-        risk: "a crash of the server loses the last partitions whole, receipts included; the next run writes them again"
+        risk: "a server crash loses the last partitions, receipts included; the next run writes them again"
             .to_owned(),
         ..plain("Do not wait for the log at commit", ROLE, AppliesWhen::NewSessions)
     }
@@ -71,14 +71,14 @@ fn log_size() -> Advice {
         statement: Some("ALTER SYSTEM SET max_wal_size = '16GB'; SELECT pg_reload_conf()".to_owned()),
         roll_back: "`ALTER SYSTEM RESET max_wal_size`".to_owned(),
         risk: "the log takes more of its disk, and recovery after a crash takes longer".to_owned(),
-        ..plain("Make checkpoints rarer", SERVER, AppliesWhen::AtOnce)
+        ..plain("Make checkpoints less frequent", SERVER, AppliesWhen::AtOnce)
     }
 }
 
 fn narrower_columns() -> Advice {
     Advice {
         statement: Some("numbers = \"real\"".to_owned()),
-        risk: "columns of new tables hold about 7 digits; tables that exist keep theirs".to_owned(),
+        risk: "columns of new tables hold about 7 digits; existing tables keep theirs".to_owned(),
         roll_back: "remove it and drop the tables".to_owned(),
         ..plain("Store narrower numbers", "in [store]", AppliesWhen::NextRun)
     }

@@ -1,13 +1,13 @@
-//! Moments at which a test stops the process, to see what is left. Compiled in only with the feature `failpoints`; without
-//! it there is nothing here but an empty function.
+//! Moments at which a test stops the process to check what is left. Compiled in only with the feature `failpoints`;
+//! without it the function is empty.
 
-/// The moment `_name` has come.
+/// Marks the moment `_name`.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
 pub(crate) fn reach(_name: &str) {}
 
-/// The moment `name` has come. Where `ROLLFIT_FAILPOINT` is `name:SIGNAL` or `name:SIGNAL:COUNT`, the process gets KILL or
-/// STOP when it has come for the COUNTth time, and this returns not before it went on.
+/// Marks the moment `name`. If `ROLLFIT_FAILPOINT` is `name:SIGNAL` or `name:SIGNAL:COUNT`, the process gets KILL or
+/// STOP at the COUNTth time. Returns only after the process was continued.
 #[cfg(feature = "failpoints")]
 pub(crate) fn reach(name: &str) {
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,8 +31,8 @@ pub(crate) fn reach(name: &str) {
     }
 }
 
-/// Whether a signal has yet to strike. It is another thread that it may strike first, and this one would run on for a
-/// moment; from when it is pending no longer, the system lets none of them go on.
+/// Returns whether a signal is still pending. It may hit another thread first while this one runs for a moment
+/// longer; once it is no longer pending, the system stops all threads.
 #[cfg(feature = "failpoints")]
 fn is_pending(signal: rustix::process::Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

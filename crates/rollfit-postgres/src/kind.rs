@@ -42,7 +42,7 @@ impl StoreKind for Postgres {
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {
         match store.url.split_once(':') {
             Some((_, rest)) if rest.starts_with("//") => Ok(()),
-            _ => Err(StoreError::permanent(format!("a database is written {}", self.url_form()))),
+            _ => Err(StoreError::permanent(format!("write the URL of a database as {}", self.url_form()))),
         }
     }
 
@@ -54,7 +54,7 @@ impl StoreKind for Postgres {
     ) -> Result<Arc<dyn Store>, StoreError> {
         if config.sink.name.is_some() && config.sink.store == *store {
             return Err(StoreError::permanent(
-                "[sink] name sets jobs apart in a store of files; in PostgreSQL `features` and `schema` do",
+                "[sink] name separates jobs in a Parquet store only; in PostgreSQL use `features` and `schema`",
             ));
         }
         Ok(Arc::new(PostgresStore::open(store, config, purpose)?))

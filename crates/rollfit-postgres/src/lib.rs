@@ -1,7 +1,8 @@
-//! The store in production, a PostgreSQL database (Aurora and RDS are such): source tables as users have them, a features
-//! table for each series of a partition, and the table `rollfit_receipts`.
+//! The PostgreSQL store (also Aurora and RDS): the users' source tables, a features table for each series of a
+//! partition, and the table `rollfit_receipts`.
 //!
-//! One partition is one transaction: lock, look, DELETE, COPY, receipt, COMMIT. A worker has one session at a time.
+//! One partition is one transaction: lock, inspect, DELETE, COPY, receipt, COMMIT. A worker has one session at a
+//! time.
 
 mod advice;
 mod connection;
@@ -23,7 +24,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
-use rollfit_job::key_finder::KeyFinder;
 use rollfit_job::patience::patiently;
 use rollfit_job::store::{Purpose, StoreError};
 
@@ -41,8 +41,8 @@ use crate::tables::table::Table;
 pub use self::connection::server::SessionBudget;
 pub use self::kind::Postgres;
 
-/// How long to wait for a lock that somebody has for a moment. Just longer than the second after which the server takes an
-/// automatic VACUUM off a table that others wait for.
+/// How long to wait for a lock that is held briefly. Just longer than the second after which the server cancels an
+/// automatic VACUUM that others wait for.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A schema of a database, as source, sink or both of one job.
@@ -55,25 +55,24 @@ pub struct PostgresStore {
     schema: String,
     receipts: TableName,
     series: Vec<Series>,
-    key_finder: KeyFinder,
     numbers: NumberColumn,
     settings: TransactionSettings,
     stalled_sessions: StalledSessions,
     seen_holders: Arc<SeenHolders>,
     catalog: Catalog,
-    /// Tables that partitions share and that are known to be there.
+    /// Tables that partitions share and that are known to exist.
     shared_tables: Mutex<HashSet<TableName>>,
-    /// Those of them that were missing.
+    /// The shared tables that were missing.
     missed_parents: Mutex<HashSet<TableName>>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
 }
 
 impl PostgresStore {
-    /// The store at `store` for the job `config`. Writes nothing.
+    /// Opens the store at `store` for the job `config`. Writes nothing.
     ///
     /// # Errors
-    /// When the URL makes no sense, the server cannot be reached or is too old, or there is no such schema.
+    /// When the URL is invalid, the server is unreachable or too old, or the schema does not exist.
     pub fn open(store: &StoreConfig, config: &JobConfig, purpose: Purpose) -> Result<Self, StoreError> {
         let settings = TransactionSettings {
             statement: config.run.statement_timeout,
@@ -87,7 +86,7 @@ impl PostgresStore {
         Ok(store)
     }
 
-    /// The store behind a pool that has no session yet.
+    /// Opens the store behind a pool that has no session yet.
     fn open_with(
         pool: Arc<Pool>,
         store: &StoreConfig,
@@ -110,7 +109,6 @@ impl PostgresStore {
             budget,
             is_local,
             series: config.series.clone(),
-            key_finder: KeyFinder::new(config),
             numbers: config.sink.numbers.into(),
             settings,
             stalled_sessions: StalledSessions::new(config.run.idle_timeout),
@@ -123,24 +121,24 @@ impl PostgresStore {
         })
     }
 
-    /// The most sessions that will be open at once, and why.
+    /// Returns the maximum number of sessions open at once, and why.
     pub fn session_budget(&self) -> &SessionBudget {
         &self.budget
     }
 
-    /// How often its sessions have waited for an answer of the server so far.
+    /// Returns how often its sessions have waited for an answer of the server so far.
     pub fn round_trips(&self) -> u64 {
         self.pool.round_trips()
     }
 
-    /// A session in a transaction that sees one moment of the store, and changes nothing.
+    /// Returns a session in a read-only transaction with one snapshot of the store.
     fn snapshot_session(&self) -> Result<PooledSession, StoreError> {
         let mut session = self.pool.session()?;
         session.begin(Mode::Snapshot, &self.settings)?;
         Ok(session)
     }
 
-    /// Asks about one moment of the store.
+    /// Queries one snapshot of the store.
     fn in_snapshot<T>(
         &self,
         ask: impl FnOnce(&mut Session) -> Result<T, StoreError>,
@@ -151,8 +149,8 @@ impl PostgresStore {
         answer
     }
 
-    /// Whether the receipts can be read. Who only reads may do without the right to: whoever wrote the features, they are
-    /// then nobody's. Who writes has to know, and is told by the server.
+    /// Returns whether the receipts can be read. Reading works without this right: all features then count as
+    /// foreign. Writing needs it, and fails with the server's error.
     ///
     /// # Errors
     /// When policies may hide some.
@@ -161,7 +159,7 @@ impl PostgresStore {
         let hidden = self.purpose == Purpose::Read && !table.readable;
         if hidden && !self.receipts_hidden.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the role may not read {}, so that no features are known as ours: have its owner GRANT SELECT ON {} to it",
+                "the role may not read {}, so rollfit cannot tell which features it wrote; have the owner GRANT SELECT ON {} to the role",
                 table.name,
                 table.name.sql()
             );
@@ -172,12 +170,12 @@ impl PostgresStore {
         Ok(!hidden)
     }
 
-    /// Where the store is, for people.
+    /// Returns where the store is, for messages.
     fn describe(&self) -> String {
         format!("{} schema {}", self.pool.describe(), self.schema)
     }
 
-    /// A name in the schema of this store.
+    /// Qualifies a name with the schema of this store.
     fn table(&self, name: &str) -> TableName {
         TableName::new(&self.schema, name)
     }

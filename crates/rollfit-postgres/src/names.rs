@@ -1,18 +1,18 @@
 //! Names in SQL: [`quoted`] identifiers, and [`TableName`], a table in its schema.
 //!
-//! Invariants: nothing that a user configured reaches the server as SQL other than through here.
+//! Invariants: user-configured names reach the server as SQL only through here.
 
 use rollfit_job::store::StoreError;
 
-/// The longest name that the server keeps; it cuts longer ones off without an error.
+/// The longest name that the server keeps. It truncates longer ones without an error.
 const NAME_BYTES_MAX: usize = 63;
 
-/// An identifier, whatever its characters.
+/// Quotes an identifier, whatever its characters.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Identifiers, separated by commas.
+/// Quotes identifiers, separated by commas.
 pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
@@ -29,13 +29,13 @@ impl TableName {
         Self { schema: schema.to_owned(), name: name.to_owned() }
     }
 
-    /// The name in SQL.
+    /// Returns the name in SQL.
     pub(crate) fn sql(&self) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(&self.name))
     }
 }
 
-/// The name for people.
+/// Formats the name for messages.
 impl std::fmt::Display for TableName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.schema, self.name)
@@ -45,7 +45,7 @@ impl std::fmt::Display for TableName {
 /// Checks that the server keeps all of a name.
 ///
 /// # Errors
-/// Naming the name, and `what` it is of.
+/// When it does not; the error contains the name and `what` it is of.
 pub(crate) fn check_length(what: &str, name: &str) -> Result<(), StoreError> {
     if name.contains('\0') {
         return Err(StoreError::permanent(format!("{what}: a name cannot hold a zero byte")));
@@ -54,7 +54,7 @@ pub(crate) fn check_length(what: &str, name: &str) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "{what}: `{name}` has {} bytes and PostgreSQL keeps {NAME_BYTES_MAX}; choose a shorter pattern",
+        "{what}: `{name}` has {} bytes, but PostgreSQL keeps {NAME_BYTES_MAX}; choose a shorter pattern",
         name.len()
     )))
 }

@@ -1,9 +1,9 @@
-//! The source: series read from tables, both of a partition in one snapshot.
+//! The source: reads all series of a partition from tables in one snapshot.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
@@ -18,7 +18,7 @@ use crate::kind::NAME;
 use crate::names::{TableName, quoted};
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{self, Column, Table, describe};
-use rollfit_job::key_finder::warn_of_empty;
+use rollfit_job::keys::warn_of_empty;
 
 /// A source table and how to read it.
 pub(crate) struct SeriesTable {
@@ -36,7 +36,7 @@ impl SeriesTable {
         let column = |key: &str, name: &str| {
             table.column(name).ok_or_else(|| {
                 StoreError::permanent(format!(
-                    "{} has no column {name}: correct `{key}` of series `{}`; it has {}",
+                    "{} has no column {name}; correct `{key}` of series `{}` (its columns: {})",
                     table.name,
                     series.name,
                     table.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
@@ -52,20 +52,20 @@ impl SeriesTable {
         Ok(Self { name: table.name.clone(), time: quoted(series.time), time_type, value, format })
     }
 
-    /// The rows of a span; infinite instants come along, to be told.
+    /// Returns a query for the rows of a span. It includes infinite instants, so that they are reported.
     fn span_sql(&self, span_us: &Range<i64>) -> String {
         let (time, name) = (&self.time, self.name.sql());
         format!("SELECT {time}, {} FROM {name} WHERE {} ORDER BY 1", self.value, self.span_condition(span_us))
     }
 
-    /// What holds for the rows of a span, and for infinite instants.
+    /// Returns the condition for the rows of a span and for infinite instants.
     pub(crate) fn span_condition(&self, span_us: &Range<i64>) -> String {
         let (time, literal) = (&self.time, |us| self.time_type.literal(us));
         let (start, end) = (literal(span_us.start), literal(span_us.end));
         format!("{time} >= {start} AND {time} < {end} OR {time} IN ('infinity', '-infinity')")
     }
 
-    /// The last rows before an instant.
+    /// Returns a query for the last rows before an instant.
     fn before_sql(&self, instant_us: i64, count: usize) -> String {
         let time = &self.time;
         format!(
@@ -93,9 +93,9 @@ impl SeriesTable {
     fn add(&self, rows: &mut SeriesRows, instant: ServerInstant, value: f64) -> Result<(), StoreError> {
         let wrong =
             |what: &str| StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time));
-        let instant_us = instant.us().ok_or_else(|| wrong("in a row: an instant has an end"))?;
+        let instant_us = instant.us().ok_or_else(|| wrong("in a row; instants must be finite"))?;
         if rows.instants_us.last() == Some(&instant_us) {
-            return Err(wrong("in two rows: a series has one value at a time"));
+            return Err(wrong("in two rows; a series has one value per instant"));
         }
         rows.instants_us.push(instant_us);
         rows.values.push(value);
@@ -103,7 +103,7 @@ impl SeriesTable {
     }
 }
 
-/// How to ask for the numbers of a column.
+/// Returns the expression that selects the numbers of a column.
 fn read_as(column: &Column) -> Option<(String, NumberFormat)> {
     let name = quoted(&column.name);
     match Type::from_oid(column.type_oid)? {
@@ -117,7 +117,7 @@ fn read_as(column: &Column) -> Option<(String, NumberFormat)> {
 
 fn wrong_type(table: &TableName, column: &Column, wanted: &str) -> StoreError {
     StoreError::permanent(format!(
-        "{table}: the column {} is {}, wanted is {wanted}",
+        "{table}: column {} is {}, expected {wanted}",
         column.name, column.type_name
     ))
 }
@@ -142,13 +142,13 @@ impl PostgresStore {
 
     pub(crate) fn missing(&self, series: &SeriesOfKey<'_>) -> StoreError {
         StoreError::permanent(format!(
-            "there is no table {} that the role can see: import its bars, or correct `table` of series `{}` or `schema`",
+            "table {} does not exist or the role cannot see it; import its bars, or correct `table` of series `{}` or `schema`",
             self.table(&series.table),
             series.name
         ))
     }
 
-    /// Asks one thing about a series.
+    /// Runs one query about a series.
     fn ask<T>(
         &self,
         series: &SeriesOfKey<'_>,
@@ -162,10 +162,9 @@ impl PostgresStore {
 }
 
 impl Source for PostgresStore {
-    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
+    fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         let mut session = self.pool.session()?;
-        let names = table::names(&mut session, &self.schema)?;
-        Ok(self.key_finder.find(series, &names.into_iter().collect()))
+        Ok(table::names(&mut session, &self.schema)?.into_iter().collect())
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {

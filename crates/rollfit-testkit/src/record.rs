@@ -1,4 +1,4 @@
-//! Made-up records of runs: as many partitions on as many workers as a test asks for.
+//! Made-up records of runs: any number of partitions on any number of workers.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ pub fn header() -> Header {
     }
 }
 
-/// A setting that stands on a line of the configuration file.
+/// A setting on a line of the configuration file.
 pub fn setting(name: &str, value: &str) -> Setting {
     Setting { name: name.to_owned(), value: Some(value.to_owned()), origin: Origin::Line(31) }
 }

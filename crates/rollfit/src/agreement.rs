@@ -12,7 +12,7 @@
 //! error is a small share of any range, and the window's values are not looked at: a cell costs nanoseconds.
 
 use crate::fit::{Fit, Terms};
-use crate::metric::{Metric, NORMAL_95};
+use crate::metric::{Metric, NORMAL_95, Part};
 use crate::number::GUARD;
 use crate::window::Grid;
 
@@ -179,12 +179,48 @@ impl Ranges {
             Metric::LinearTerm => coefficient * (steps * steps + steps),
             Metric::Rmse | Metric::ResidualStd => return *residuals,
             Metric::R2 | Metric::FitQuality => return *r2,
-            Metric::Curvature => return self.range(Metric::A2).abs(),
             Metric::VertexX => return self.vertex_x(),
             Metric::VertexY => self.reach_of_vertex_y(),
             Metric::ExtrapolationError => return self.extrapolation_error(),
+            derived => return self.derived(derived),
         };
         MetricRange::around(metric.of(terms), reach)
+    }
+
+    /// The range of a metric's formula over the box of its parts, with 0 among the points of a part whose range holds it: a
+    /// formula with an `abs` turns there.
+    fn derived(&self, metric: Metric) -> MetricRange {
+        let mut range = MetricRange::around(metric.of(&self.terms), 0.0);
+        let mut terms = self.terms;
+        self.corners(metric.made_of(), &mut terms, &mut |terms| {
+            let value = metric.of(terms);
+            range = MetricRange { low: range.low.min(value), high: range.high.max(value) };
+            if !value.is_finite() {
+                range = MetricRange::UNBOUNDED;
+            }
+        });
+        range
+    }
+
+    fn corners<F: FnMut(&Terms)>(&self, parts: &[Part], terms: &mut Terms, see: &mut F) {
+        let Some((&part, others)) = parts.split_first() else { return see(terms) };
+        let range = self.part(part);
+        for point in [range.low, range.high].into_iter().chain(range.holds(0.0).then_some(0.0)) {
+            *part.of_terms(terms) = point;
+            self.corners(others, terms, see);
+        }
+    }
+
+    fn part(&self, part: Part) -> MetricRange {
+        self.range(match part {
+            Part::A2 => Metric::A2,
+            Part::A1 => Metric::A1,
+            Part::B => Metric::B,
+            Part::R2 => Metric::R2,
+            Part::Rmse => Metric::Rmse,
+            Part::Prediction => Metric::Prediction,
+            Part::VertexX => Metric::VertexX,
+        })
     }
 
     /// What `theirs`, a stored value, is to `ours`, this window's `metric` as the same column would store it. A value

@@ -23,7 +23,7 @@
 use std::ops::RangeInclusive;
 
 use crate::fit::{Fit, Terms};
-use crate::metric::{Metric, NORMAL_95, Part};
+use crate::metric::{Metric, Part};
 use crate::number::{GUARD, Number};
 use crate::reference::{self, DoubleDouble};
 use crate::window::{Grid, Window, WindowError};
@@ -190,7 +190,7 @@ impl Bounds {
             return ErrorInBounds::Units(if value.is_nan() { 0.0 } else { f64::INFINITY });
         };
         known.range(metric).map_or(ErrorInBounds::Undetermined, |range| {
-            ErrorInBounds::Units(range.units(value, &limits(metric)))
+            ErrorInBounds::Units(range.units(value, &metric.limits()))
         })
     }
 
@@ -253,8 +253,8 @@ impl Known {
             Part::A2 => ErrorRange::around(self.terms.a2, self.coefficient),
             Part::A1 => ErrorRange::around(self.terms.a1, self.coefficient),
             Part::B => ErrorRange::around(self.terms.b, self.level),
-            Part::R2 => ErrorRange::around(self.terms.r2, self.r2).within(&limits(Metric::R2)),
-            Part::Rmse => ErrorRange::around(self.terms.rmse, self.rmse).within(&limits(Metric::Rmse)),
+            Part::R2 => ErrorRange::around(self.terms.r2, self.r2).within(&Metric::R2.limits()),
+            Part::Rmse => ErrorRange::around(self.terms.rmse, self.rmse).within(&Metric::Rmse.limits()),
             Part::Prediction => ErrorRange::around(self.terms.prediction, self.level),
             Part::VertexX => return self.vertex_x,
         }
@@ -288,7 +288,7 @@ impl Known {
         if !defined {
             return None;
         }
-        range.widened(FORMULA_ULPS * ulp(self.largest_term(metric))).within(&limits(metric)).finite()
+        range.widened(FORMULA_ULPS * ulp(self.largest_term(metric))).within(&metric.limits()).finite()
     }
 
     /// Shows `terms` to `see` with `parts` at every combination of the points that matter.
@@ -305,27 +305,15 @@ impl Known {
         let range = self.part(part)?;
         let turn = turning_point(part, terms);
         for point in [range.low, range.high].into_iter().chain(range.holds(turn).then_some(turn)) {
-            *field(terms, part) = point;
+            *part.of_terms(terms) = point;
             self.corners(others, terms, see)?;
         }
         Some(())
     }
 
-    /// The largest magnitude among the terms that a formula adds up; of a formula without a sum, its value.
+    /// The largest magnitude among the terms that a formula adds up.
     fn largest_term(&self, metric: Metric) -> f64 {
-        let terms = &self.terms;
-        let in_x = |x: DoubleDouble| [terms.a2 * (x * x), terms.a1 * x, terms.b];
-        let steps = (terms.u_last + terms.u_last) / terms.scale;
-        let [first, second, third] = match metric {
-            Metric::PredIntervalLower | Metric::PredIntervalUpper => {
-                [terms.prediction, terms.rmse * NORMAL_95, DoubleDouble::ZERO]
-            }
-            Metric::VertexY => in_x(terms.vertex_x),
-            Metric::LinearTerm => [terms.a1 * steps, terms.a2 * (steps * steps), DoubleDouble::ZERO],
-            Metric::ConstantTerm => in_x(terms.u_last / terms.scale),
-            Metric::Residual => [terms.y_last, terms.prediction, DoubleDouble::ZERO],
-            single => [single.of(terms), DoubleDouble::ZERO, DoubleDouble::ZERO],
-        };
+        let [first, second, third] = metric.summands(&self.terms);
         most(first.abs(), most(second.abs(), third.abs())).to_f64()
     }
 }
@@ -336,28 +324,5 @@ fn turning_point(part: Part, terms: &Terms<DoubleDouble>) -> DoubleDouble {
     match part {
         Part::VertexX => -terms.a1 / (terms.a2 * 2.0),
         _ => DoubleDouble::ZERO,
-    }
-}
-
-fn field(terms: &mut Terms<DoubleDouble>, part: Part) -> &mut DoubleDouble {
-    match part {
-        Part::A2 => &mut terms.a2,
-        Part::A1 => &mut terms.a1,
-        Part::B => &mut terms.b,
-        Part::R2 => &mut terms.r2,
-        Part::Rmse => &mut terms.rmse,
-        Part::Prediction => &mut terms.prediction,
-        Part::VertexX => &mut terms.vertex_x,
-    }
-}
-
-/// What a metric can be at all.
-fn limits(metric: Metric) -> RangeInclusive<f64> {
-    match metric {
-        Metric::R2 | Metric::FitQuality => 0.0..=1.0,
-        Metric::Rmse | Metric::ResidualStd | Metric::Curvature | Metric::ExtrapolationError => {
-            0.0..=f64::INFINITY
-        }
-        _ => f64::NEG_INFINITY..=f64::INFINITY,
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Step {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunPart {
     pub(crate) rows: usize,
-    /// Where its runs stand among those of all steps, which single rows precede.
+    /// Where its runs are among those of all steps, after the single rows.
     pub(crate) runs: usize,
 }
 
@@ -69,7 +69,7 @@ impl Chain {
         rows
     }
 
-    /// Where the runs of `rows` rows stand among those of all steps, which single rows precede.
+    /// Where the runs of `rows` rows are among those of all steps, after the single rows.
     pub(crate) fn runs_of(&self, rows: usize) -> usize {
         self.steps.partition_point(|step| step.rows <= rows)
     }

@@ -130,7 +130,7 @@ impl OutputColumn<'_> {
 }
 
 impl WriteMetrics<'_> {
-    /// Fills the columns of metrics that are asked for more than once, of which only the last has been written.
+    /// Fills the columns of metrics that are asked for more than once, of which only the last is written.
     fn repeat(&mut self) {
         let rows = self.fits.rows;
         for (at, metric) in self.metrics.iter().enumerate() {

@@ -36,7 +36,7 @@ impl<N> Fit<N> {
 }
 
 impl Fit {
-    /// What stands where a window has no fit: every field, and so every metric, is NaN.
+    /// The value for a window without a fit: every field, and so every metric, is NaN.
     pub const NONE: Self = Self {
         a2: f64::NAN,
         a1: f64::NAN,

@@ -54,16 +54,16 @@ pub struct Kernel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KernelError {
-    /// The rows asked for are not all in the series.
+    /// The requested rows are not all in the series.
     RowsOutside {
-        /// The rows asked for.
+        /// The requested rows.
         rows: Range<usize>,
         /// The length of the series.
         values: usize,
     },
-    /// There is no such window among those given to [`Kernel::new`].
+    /// The window is not among those given to [`Kernel::new`].
     WindowOutside {
-        /// The window asked for.
+        /// The requested window.
         window: usize,
         /// How many there are.
         windows: usize,
@@ -72,7 +72,7 @@ pub enum KernelError {
     OutputLength {
         /// The values needed.
         wanted: usize,
-        /// The values there is room for.
+        /// The values that fit.
         found: usize,
     },
 }
@@ -153,7 +153,7 @@ impl Kernel {
     ///
     /// # Errors
     /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`, and
-    /// [`KernelError::WindowOutside`] when there is no such window.
+    /// [`KernelError::WindowOutside`] when the window does not exist.
     pub fn write_metrics(
         &self,
         window: usize,

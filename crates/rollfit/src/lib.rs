@@ -44,7 +44,7 @@
 //! # Ok::<(), rollfit::WindowError>(())
 //! ```
 //!
-//! All three give the same bits, which depend on the values of a window alone: not on where it stands, how the series is
+//! All three give the same bits, which depend on the values of a window alone: not on its position, how the series is
 //! cut, or which CPU path runs. [`Cpu::detect`] chooses that path, once a kernel. [`mod@reference`] holds the slow and
 //! more exact answer, [`bounds`] how far the fast one may be from it, [`agreement`] how far another program's.
 //!

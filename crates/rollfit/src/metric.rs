@@ -1,6 +1,8 @@
 //! [`Metric`]: the catalogue. One table defines every metric (name, unit, formula, what it is made of, function);
 //! schemas, help, docs and the bounds of the accuracy promise are generated from it or tested against it.
 
+use std::ops::RangeInclusive;
+
 use crate::fit::{Fit, Terms};
 use crate::number::{GUARD, Number};
 use crate::window::{Grid, Window};
@@ -38,6 +40,43 @@ pub enum Part {
     Rmse,
     Prediction,
     VertexX,
+}
+
+impl Part {
+    /// Its place among the terms of a fit.
+    pub(crate) fn of_terms<N>(self, terms: &mut Terms<N>) -> &mut N {
+        match self {
+            Part::A2 => &mut terms.a2,
+            Part::A1 => &mut terms.a1,
+            Part::B => &mut terms.b,
+            Part::R2 => &mut terms.r2,
+            Part::Rmse => &mut terms.rmse,
+            Part::Prediction => &mut terms.prediction,
+            Part::VertexX => &mut terms.vertex_x,
+        }
+    }
+}
+
+/// What a metric can be at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limits {
+    /// Any number.
+    Any,
+    /// 0 or more.
+    NotNegative,
+    /// From 0 to 1.
+    Share,
+}
+
+impl Limits {
+    /// As a range.
+    pub(crate) const fn range(self) -> RangeInclusive<f64> {
+        match self {
+            Self::Any => f64::NEG_INFINITY..=f64::INFINITY,
+            Self::NotNegative => 0.0..=f64::INFINITY,
+            Self::Share => 0.0..=1.0,
+        }
+    }
 }
 
 /// The half width of a 95 % interval of normal residuals, in standard deviations. Part of the definition.
@@ -88,8 +127,40 @@ mod formula {
     }
 }
 
+/// What a formula adds up last: how exact its value can be depends on the largest of these. `value` is the whole, of a formula
+/// without a sum.
+mod summands {
+    use super::{NORMAL_95, Number, Terms};
+
+    pub(super) fn single<N: Number>(_: &Terms<N>, value: N) -> [N; 3] {
+        [value, N::from_f64(0.0), N::from_f64(0.0)]
+    }
+
+    pub(super) fn interval<N: Number>(t: &Terms<N>, _: N) -> [N; 3] {
+        [t.prediction, t.rmse * N::from_f64(NORMAL_95), N::from_f64(0.0)]
+    }
+
+    pub(super) fn parabola_at_vertex<N: Number>(t: &Terms<N>, _: N) -> [N; 3] {
+        [t.a2 * (t.vertex_x * t.vertex_x), t.a1 * t.vertex_x, t.b]
+    }
+
+    pub(super) fn parabola_at_start<N: Number>(t: &Terms<N>, _: N) -> [N; 3] {
+        let x_first = t.u_last / t.scale;
+        [t.a2 * (x_first * x_first), t.a1 * x_first, t.b]
+    }
+
+    pub(super) fn slope<N: Number>(t: &Terms<N>, _: N) -> [N; 3] {
+        let steps = (t.u_last + t.u_last) / t.scale;
+        [t.a1 * steps, t.a2 * (steps * steps), N::from_f64(0.0)]
+    }
+
+    pub(super) fn difference<N: Number>(t: &Terms<N>, _: N) -> [N; 3] {
+        [t.y_last, t.prediction, N::from_f64(0.0)]
+    }
+}
+
 macro_rules! catalogue {
-    ($($id:ident, $name:ident, $unit:ident, [$($part:ident)*], $formula:literal;)*) => {
+    ($($id:ident, $name:ident, $unit:ident, $storage:ident, $limits:ident, [$($part:ident)*], $sum:ident, $formula:literal;)*) => {
         /// One number derived from a fit. The order is the order of the stored columns.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -121,6 +192,20 @@ macro_rules! catalogue {
                 match self { $(Metric::$id => &[$(Part::$part),*],)* }
             }
 
+            /// The range that the values lie in, whatever the window.
+            pub const fn limits(self) -> RangeInclusive<f64> {
+                match self { $(Metric::$id => Limits::$limits.range(),)* }
+            }
+
+            /// What the formula adds up last.
+            pub(crate) fn summands<N: Number>(self, terms: &Terms<N>) -> [N; 3] {
+                match self { $(Metric::$id => summands::$sum(terms, formula::$name(terms)),)* }
+            }
+
+            const fn is_stored_by_default(self) -> bool {
+                match self { $(Metric::$id => matches!(Storage::$storage, Storage::Stored),)* }
+            }
+
             /// The metric of a fit with these terms. Not finite where the formula has no value.
             #[inline(always)]
             pub fn of<N: Number>(self, terms: &Terms<N>) -> N {
@@ -136,32 +221,61 @@ macro_rules! catalogue {
     };
 }
 
-catalogue! {
-    A2, a2, Series, [A2], "coefficient of x^2";
-    A1, a1, Series, [A1], "coefficient of x";
-    B, b, Series, [B], "the parabola at the window's centre, x = 0";
-    R2, r2, One, [R2], "1 - ss_res / (ss_tot + 1e-10)";
-    Rmse, rmse, Series, [Rmse], "sqrt(ss_res / w)";
-    ResidualMean, residual_mean, Series, [], "mean of y - yhat";
-    ResidualStd, residual_std, Series, [Rmse], "population standard deviation of y - yhat";
-    Prediction, prediction, Series, [Prediction], "yhat at the window's last row";
-    PredIntervalLower, pred_interval_lower, Series, [Prediction Rmse], "prediction - 1.96 * residual_std";
-    PredIntervalUpper, pred_interval_upper, Series, [Prediction Rmse], "prediction + 1.96 * residual_std";
-    VertexX, vertex_x, X, [A1 A2], "-a1 / (2*a2 + 1e-10)";
-    VertexY, vertex_y, Series, [A2 A1 B VertexX], "a2*vertex_x^2 + a1*vertex_x + b";
-    Curvature, curvature, Series, [A2], "abs(a2)";
-    FitQuality, fit_quality, One, [R2], "r2 clipped to [0, 1]";
-    ExtrapolationError, extrapolation_error, One, [Rmse Prediction],
-        "abs(residual_std / (abs(prediction) + 1e-10))";
-    QuadraticTerm, quadratic_term, Series, [A2], "the term in k^2 of the parabola in the row number k = 0..w-1, at k = w-1";
-    LinearTerm, linear_term, Series, [A2 A1], "the term in k of the parabola in the row number k = 0..w-1, at k = w-1";
-    ConstantTerm, constant_term, Series, [A2 A1 B], "the parabola at the window's first row, k = 0";
-    Residual, residual, Series, [Prediction], "y[w-1] - prediction";
+/// Whether a metric is stored where the configuration names none.
+enum Storage {
+    Stored,
+    OnRequest,
 }
+
+// Name, unit, storage, limits, the parts that its accuracy depends on, what it adds up last, formula.
+catalogue! {
+    A2, a2, Series, Stored, Any, [A2], single, "coefficient of x^2";
+    A1, a1, Series, Stored, Any, [A1], single, "coefficient of x";
+    B, b, Series, Stored, Any, [B], single, "the parabola at the window's centre, x = 0";
+    R2, r2, One, Stored, Share, [R2], single, "1 - ss_res / (ss_tot + 1e-10)";
+    Rmse, rmse, Series, Stored, NotNegative, [Rmse], single, "sqrt(ss_res / w)";
+    ResidualMean, residual_mean, Series, Stored, Any, [], single, "mean of y - yhat";
+    ResidualStd, residual_std, Series, Stored, NotNegative, [Rmse], single, "population standard deviation of y - yhat";
+    Prediction, prediction, Series, Stored, Any, [Prediction], single, "yhat at the window's last row";
+    PredIntervalLower, pred_interval_lower, Series, Stored, Any, [Prediction Rmse], interval, "prediction - 1.96 * residual_std";
+    PredIntervalUpper, pred_interval_upper, Series, Stored, Any, [Prediction Rmse], interval, "prediction + 1.96 * residual_std";
+    VertexX, vertex_x, X, Stored, Any, [A1 A2], single, "-a1 / (2*a2 + 1e-10)";
+    VertexY, vertex_y, Series, Stored, Any, [A2 A1 B VertexX], parabola_at_vertex, "a2*vertex_x^2 + a1*vertex_x + b";
+    Curvature, curvature, Series, Stored, NotNegative, [A2], single, "abs(a2)";
+    FitQuality, fit_quality, One, Stored, Share, [R2], single, "r2 clipped to [0, 1]";
+    ExtrapolationError, extrapolation_error, One, Stored, NotNegative, [Rmse Prediction], single,
+        "abs(residual_std / (abs(prediction) + 1e-10))";
+    QuadraticTerm, quadratic_term, Series, OnRequest, Any, [A2], single, "the term in k^2 of the parabola in the row number k = 0..w-1, at k = w-1";
+    LinearTerm, linear_term, Series, OnRequest, Any, [A2 A1], slope, "the term in k of the parabola in the row number k = 0..w-1, at k = w-1";
+    ConstantTerm, constant_term, Series, OnRequest, Any, [A2 A1 B], parabola_at_start, "the parabola at the window's first row, k = 0";
+    Residual, residual, Series, OnRequest, Any, [Prediction], difference, "y[w-1] - prediction";
+}
+
+const STORED_COUNT: usize = {
+    let (mut count, mut at) = (0, 0);
+    while at < Metric::ALL.len() {
+        count += Metric::ALL[at].is_stored_by_default() as usize;
+        at += 1;
+    }
+    count
+};
+
+const STORED: [Metric; STORED_COUNT] = {
+    let mut stored = [Metric::ALL[0]; STORED_COUNT];
+    let (mut count, mut at) = (0, 0);
+    while at < Metric::ALL.len() {
+        if Metric::ALL[at].is_stored_by_default() {
+            stored[count] = Metric::ALL[at];
+            count += 1;
+        }
+        at += 1;
+    }
+    stored
+};
 
 impl Metric {
     /// The metrics stored by default: the catalogue without the terms in the plain row number.
-    pub const STORED: &'static [Metric] = Metric::ALL.split_at(15).0;
+    pub const STORED: &'static [Metric] = &STORED;
 
     /// The metric of `fit`, which was fitted over `window`; none where the formula has no value. The same bits as
     /// [`Kernel::write_metrics`](crate::Kernel::write_metrics) gives.

@@ -13,7 +13,7 @@ use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
 use super::job_s;
 
-/// What a scenario becomes where so much of a cause is left: 0 for nothing.
+/// The scenario in which this share of a cause remains: 0 for none.
 pub(super) type Effect = Box<dyn Fn(&Scenario, f64) -> Scenario>;
 
 /// What to do about a cause.

@@ -84,7 +84,7 @@ fn sessions(facts: &RunFacts<'_>) -> Option<Found> {
     })
 }
 
-/// One partition that is begun late and much larger than the others.
+/// One partition that starts late and is much larger than the others.
 fn oversized(facts: &RunFacts<'_>) -> Option<Found> {
     const TIMES: f64 = 3.0;
     let scenario = &facts.scenario;

@@ -83,7 +83,7 @@ fn run_with(world: &World, numbers: &[usize]) -> Record {
     record
 }
 
-/// The rows a second that so many workers give, once for each number.
+/// The rows a second of each number of workers.
 struct Observed<'a> {
     world: &'a World,
     known: BTreeMap<usize, f64>,

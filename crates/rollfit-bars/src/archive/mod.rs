@@ -18,7 +18,7 @@ use self::gzip::GzipMembers;
 use self::zip_entry::ZipEntry;
 use crate::error::ImportError;
 
-/// The unpacked bytes of a file. None are held but those at hand.
+/// The unpacked bytes of a file, streamed.
 pub(crate) struct Opened {
     pub(crate) reader: Box<dyn BufRead>,
     /// Bytes after the last member of a gzip file that are no member, once all is read.
@@ -64,14 +64,11 @@ pub(crate) fn read_error(path: &Path, source: io::Error) -> ImportError {
 
 /// The one data file of a zip, and its name; an error says what to do.
 fn open_zip(reader: BufReader<File>) -> Result<(ZipEntry, String), String> {
-    let mut archive =
-        ZipArchive::new(reader).map_err(|error| format!("the zip cannot be unpacked: {error}"))?;
+    let mut archive = ZipArchive::new(reader).map_err(|error| format!("cannot unpack the zip: {error}"))?;
     if archive.has_duplicate_names() {
-        return Err(
-            "the zip holds two entries of one name, and which one is meant is not certain: unpack it and \
-                    name the right one"
-                .to_owned(),
-        );
+        return Err("the zip holds two entries with the same name; unpack it and name the \
+                    right one"
+            .to_owned());
     }
     let names = file_names(&mut archive);
     let index = choose(&names)?;
@@ -79,7 +76,7 @@ fn open_zip(reader: BufReader<File>) -> Result<(ZipEntry, String), String> {
     Ok((ZipEntry::open(archive, index)?, name.unwrap_or_default()))
 }
 
-/// Index and name of each entry that may be data. One that cannot even be opened is left to fail by name.
+/// Index and name of each entry that may be data. One that cannot be opened fails later, by name.
 fn file_names(archive: &mut ZipArchive<BufReader<File>>) -> Vec<(usize, String)> {
     let named = (0..archive.len()).map(|index| {
         let entry = archive.by_index_raw(index).ok();
@@ -100,8 +97,8 @@ fn choose(names: &[(usize, String)]) -> Result<usize, String> {
     let tables: Vec<_> = names.iter().filter(|(_, name)| is_table(name)).collect();
     match (tables.as_slice(), names) {
         ([(index, _)], _) | ([], [(index, _)]) => Ok(*index),
-        (_, []) => Err("the zip holds no file".to_owned()),
-        _ => Err(format!("the zip holds more than one data file: unpack it and name one of {}", list(names))),
+        (_, []) => Err("the zip holds no files".to_owned()),
+        _ => Err(format!("the zip holds more than one data file; unpack it and name one of {}", list(names))),
     }
 }
 

@@ -19,23 +19,23 @@ pub(crate) struct ZipEntry {
 impl ZipEntry {
     /// Opens an entry by its index; an error says what to do.
     pub(crate) fn open(mut archive: ZipArchive<BufReader<File>>, index: usize) -> Result<Self, String> {
-        let broken = |error: &dyn std::fmt::Display| format!("the zip cannot be unpacked: {error}");
+        let broken = |error: &dyn std::fmt::Display| format!("cannot unpack the zip: {error}");
         let entry = archive.by_index_raw(index).map_err(|error| broken(&error))?;
         if entry.encrypted() {
-            return Err("the zip is encrypted: unpack it first".to_owned());
+            return Err("the zip is encrypted; unpack it first".to_owned());
         }
         let (method, packed_bytes, start) =
             (entry.compression(), entry.compressed_size(), entry.data_start());
         let (left_bytes, expected_crc) = (entry.size(), entry.crc32());
         drop(entry);
-        let start = start.ok_or_else(|| broken(&"its entry has no place"))?;
+        let start = start.ok_or_else(|| broken(&"its entry has no position"))?;
         let mut file = archive.into_inner();
         file.seek(SeekFrom::Start(start)).map_err(|error| broken(&error))?;
         let packed = file.take(packed_bytes);
         let unpacked: Box<dyn Read> = match method {
             CompressionMethod::Stored => Box::new(packed),
             CompressionMethod::Deflated => Box::new(DeflateDecoder::new(packed)),
-            other => return Err(format!("the zip is compressed with {other}: unpack it first")),
+            other => return Err(format!("the zip is compressed with {other}; unpack it first")),
         };
         Ok(Self { unpacked, crc: Crc::new(), left_bytes, expected_crc })
     }

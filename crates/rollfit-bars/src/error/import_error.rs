@@ -23,13 +23,13 @@ pub enum ImportError {
         source: io::Error,
     },
     /// A directory where a file is wanted.
-    #[error("{}: is a directory: name the files in it", path.display())]
+    #[error("{}: is a directory; name the files in it", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
     },
     /// Bytes that cannot be read or unpacked.
-    #[error("{}: cannot be read to its end, it may be incomplete", path.display())]
+    #[error("{}: cannot be read to its end; it may be incomplete", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum ImportError {
         path: PathBuf,
     },
     /// Lenient reading that kept nothing.
-    #[error("none of the {rows} rows could be read. The first: {first}")]
+    #[error("none of the {rows} rows could be read; the first error: {first}")]
     NothingReadable {
         /// Rows read.
         rows: u64,
@@ -94,8 +94,8 @@ pub enum ImportError {
     },
     /// A local time without a zone.
     #[error(
-        "{place}: the time zone is not known: neither the file nor the format says it, and it is never \
-         guessed. Give --timezone, e.g. UTC, +02:00, America/New_York, America/New_York+07:00 or histdata: \
+        "{place}: neither the file nor the format states the time zone, and rollfit does not guess it; \
+         give --timezone, e.g. UTC, +02:00, America/New_York, America/New_York+07:00 or histdata: \
          `{shown}`"
     )]
     NoZone {
@@ -106,8 +106,8 @@ pub enum ImportError {
     },
     /// A zone option that the bytes deny.
     #[error(
-        "{place}: the file states its own offset from UTC, {stated}, which contradicts --timezone {zone}: \
-         leave --timezone out: `{shown}`"
+        "{place}: the file states its own offset from UTC, {stated}, which contradicts --timezone {zone}; omit \
+         --timezone: `{shown}`"
     )]
     ZoneContradiction {
         /// Where.
@@ -121,8 +121,8 @@ pub enum ImportError {
     },
     /// Two rows of one instant with different closes.
     #[error(
-        "{place}: the bar of {} has close {close} here and {earlier_close} at {earlier}: correct the files, or \
-         give --lenient to keep the earlier one",
+        "{place}: the bar of {} has close {close} here and {earlier_close} at {earlier}; correct the files, or use \
+         --lenient to keep the earlier one",
         instant_text(*instant_us)
     )]
     Contradiction {
@@ -139,7 +139,7 @@ pub enum ImportError {
     },
     /// A file that is newest first up to a row.
     #[error(
-        "{place}: the file is newest first up to here, and jumps forward from {} to {}: sort it by time",
+        "{place}: the file is newest first up to here and jumps forward from {} to {}; sort it by time",
         instant_text(*from_us),
         instant_text(*to_us)
     )]
@@ -154,8 +154,8 @@ pub enum ImportError {
     /// Two instruments in one file.
     #[error(
         "{place}: the column `{column}` is `{value}` here and `{earlier_value}` at {earlier}: a file holds one \
-         instrument, also with --lenient; write each to a file of its own, or, where the column holds something else, \
-         rename it (a file without a header needs one for that)"
+         instrument, also with --lenient; write each instrument to its own file, or rename the column if it holds \
+         something else (add a header if the file has none)"
     )]
     Instruments {
         /// The later row.
@@ -171,7 +171,7 @@ pub enum ImportError {
     },
     /// A key from the path that a column of the file denies.
     #[error(
-        "{}: the path says the key `{key}`, and the column `{column}` says `{value}`: give the right one with --key",
+        "{}: the path says the key `{key}`, but the column `{column}` says `{value}`; give the right one with --key",
         path.display()
     )]
     KeyContradiction {
@@ -186,8 +186,8 @@ pub enum ImportError {
     },
     /// Two files of one key with the symbols of two instruments.
     #[error(
-        "{}: the symbol is `{symbol}` here and `{earlier_symbol}` in {}, and both files go to the key `{key}`: import \
-         each instrument with a --key of its own",
+        "{}: the symbol is `{symbol}` here and `{earlier_symbol}` in {}, but both files go to the key `{key}`; import \
+         each instrument with its own --key",
         path.display(),
         earlier.display()
     )]
@@ -203,10 +203,10 @@ pub enum ImportError {
         /// The key of both.
         key: String,
     },
-    /// All bars on a day that stands for none.
+    /// All bars on a day that means "no date".
     #[error(
-        "{}: all times lie {day}: they seem to be times of day without their date, or epochs that were read in a wrong \
-         unit; write date and time in full",
+        "{}: all times are {day}: they look like times of day without a date, or epochs in another unit; \
+         write date and time in full",
         path.display()
     )]
     NoDates {
@@ -217,7 +217,7 @@ pub enum ImportError {
     },
     /// A row older than the one before it, and not a repetition.
     #[error(
-        "{place}: jumps back in time, from {} to {}, and repeats no earlier row: sort the file by time, or give \
+        "{place}: the time jumps back from {} to {}, and the row repeats no earlier one; sort the file by time, or use \
          --lenient to drop such rows",
         instant_text(*from_us),
         instant_text(*to_us)
@@ -231,7 +231,7 @@ pub enum ImportError {
         to_us: i64,
     },
     /// A key with characters that table names cannot have.
-    #[error("the key `{key}` ({origin}) is not usable: keys are made of a-z, 0-9 and _: {advice}")]
+    #[error("the key `{key}` ({origin}) is not valid: keys consist of a-z, 0-9 and _; {advice}")]
     Key {
         /// The key.
         key: String,
@@ -240,9 +240,9 @@ pub enum ImportError {
         /// What to do.
         advice: String,
     },
-    /// A path that tells no key.
+    /// A path without a key.
     #[error(
-        "{}: cannot tell the key from the path: use --key, e.g. --key eurusd, or a key=... directory",
+        "{}: cannot tell the key from the path; use --key, e.g. --key eurusd, or a key=... directory",
         path.display()
     )]
     NoKey {
@@ -250,7 +250,7 @@ pub enum ImportError {
         path: PathBuf,
     },
     /// A format that does not exist.
-    #[error("there is no format `{name}`: choose one of {known}")]
+    #[error("format `{name}` does not exist; choose one of {known}")]
     UnknownFormat {
         /// The name given.
         name: String,
@@ -259,7 +259,7 @@ pub enum ImportError {
     },
     /// A zone that does not exist.
     #[error(
-        "there is no time zone `{name}`: give an IANA name (America/New_York), UTC, an offset (+02:00), an IANA \
+        "time zone `{name}` does not exist; give an IANA name (America/New_York), UTC, an offset (+02:00), an IANA \
          name plus hours (America/New_York+07:00), or histdata"
     )]
     UnknownZone {
@@ -284,7 +284,7 @@ pub enum ImportError {
 
 fn hint_text(hint: Option<&str>) -> String {
     hint.map_or_else(String::new, |format| {
-        format!(". This looks like the format {format}: try --format {format}")
+        format!("; this looks like the format {format}: try --format {format}")
     })
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with files, rows and options. Errors know no reader and no format: whoever finds a fault names it.
+//! What can be wrong with files, rows and options. Errors know neither readers nor formats.
 
 mod drop_cause;
 mod file_line;

@@ -19,27 +19,29 @@ pub enum RowFault {
         /// Fields of a row, as the header, the format or the first row says.
         expected: usize,
     },
-    /// A quote that does not close, or characters behind a closing one.
+    /// A quote that does not close, or characters after a closing one.
     #[error("the quotes of the line are not balanced")]
     Quotes,
     /// The line stops right after the close although columns should follow.
-    #[error("the line ends in its close, column {column}, where more columns should follow")]
+    #[error("the line ends after the close, column {column}, but more columns should follow")]
     Cut {
         /// The close column, from 1.
         column: usize,
     },
-    /// The time is no time.
+    /// The time cannot be read.
     #[error("the time is not readable")]
     Time,
-    /// A number that is no epoch.
+    /// A number that is not an epoch.
     #[error(
-        "the time is a number, but no epoch of the years 1980 to 2049 in seconds, milli-, micro- or nanoseconds: \
-         {0}. Write date and time in full, e.g. 2024-01-02T00:05:00Z; if another column holds the date, name it with \
+        "the time is a number, but not an epoch of the years 1980 to 2049 in seconds, milli-, micro- or nanoseconds: \
+         {0}; write date and time in full, e.g. 2024-01-02T00:05:00Z, or name the column of the date with \
          --date-column"
     )]
     NotEpoch(NumberKind),
     /// An epoch of another unit than those before it.
-    #[error("the time is an epoch in {found}, and those before it are in {expected}: give the file one unit")]
+    #[error(
+        "the time is an epoch in {found}, but those before it are in {expected}; use one unit in the whole file"
+    )]
     EpochUnits {
         /// The unit of the file.
         expected: EpochUnit,
@@ -48,16 +50,16 @@ pub enum RowFault {
     },
     /// A time of day made of digits that are not `HHMM` or `HHMMSS` all through the file.
     #[error(
-        "the time of day is not HHMM, or HHMMSS, with leading zeros all through the file, so that it cannot be told \
-         from a count of minutes or seconds: write it as HH:MM or HH:MM:SS"
+        "the time of day is not HHMM or HHMMSS with leading zeros in the whole file, so it may be a count of minutes or \
+         seconds; write it as HH:MM or HH:MM:SS"
     )]
     TimeDigits,
     /// A time of day without a date.
-    #[error("the time of day has no date: name the column that holds the date with --date-column")]
+    #[error("the time of day has no date; name the column that holds the date with --date-column")]
     NoDate,
     /// A date without a time of day where there must be one.
     #[error(
-        "the time column holds dates without times of day: name the column of the time of day with --time-column and \
+        "the time column holds dates without times of day; name the column of the time of day with --time-column and \
          that of the date with --date-column"
     )]
     DateAlone,
@@ -70,21 +72,22 @@ pub enum RowFault {
     /// The local time does not name one instant.
     #[error("{0}")]
     Local(LocalFault),
-    /// The close is no number.
+    /// The close is not a number.
     #[error("the close is not a number")]
     Close,
     /// The close begins with a zero and another digit.
-    #[error("the close begins with a superfluous zero: is it the part behind a decimal comma?")]
+    #[error("the close begins with an extra zero; it may be the digits after a decimal comma")]
     LeadingZero,
-    /// A whole close, and behind it a number that begins with a zero and another digit.
+    /// A whole close, followed by a number that begins with a zero and another digit.
     #[error(
-        "the close has no decimal point, and the field behind it begins with a superfluous zero: is the comma its decimal mark?"
+        "the close has no decimal point, and the field after it begins with an extra zero; the comma may be its \
+         decimal mark"
     )]
     SplitClose,
     /// A close at the very end of the file that is not between low and high.
-    #[error("the file ends in this close, which is not between low and high: is the file cut off?")]
+    #[error("the file ends with this close, which is not between low and high; the file may be cut off")]
     HalfClose,
-    /// The close is no price.
+    /// The close is not a price.
     #[error("the close {close} is not a price: it must be finite and above zero")]
     Price {
         /// The close as read.
@@ -104,7 +107,7 @@ impl RowFault {
         }
     }
 
-    /// Whether the row puts every other in doubt, so that lenient reading stops there too.
+    /// Whether the row makes every other row uncertain, so that lenient reading stops too.
     #[must_use]
     pub fn spoils_the_file(self) -> bool {
         matches!(
@@ -119,14 +122,14 @@ impl RowFault {
     }
 }
 
-/// Why a local time is not one instant.
+/// Why a local time does not have exactly one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LocalFault {
     /// Clocks went back over it.
-    #[error("this local time exists twice, because clocks went back over it: its instant cannot be known")]
+    #[error("this local time exists twice because clocks went back, so its instant is unknown")]
     Twice,
     /// Clocks went forward over it.
-    #[error("this local time does not exist, because clocks went forward over it: is the time zone right?")]
+    #[error("this local time does not exist because clocks went forward; check the time zone")]
     Never,
 }
 
@@ -143,7 +146,7 @@ pub enum EpochUnit {
     Nanoseconds,
 }
 
-/// What a number in a time column looks like when it is no epoch.
+/// What a number in a time column looks like when it is not an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumberKind {
     /// Below 100,000: hours and minutes, minutes or seconds of the day, row numbers.
@@ -171,9 +174,9 @@ impl fmt::Display for NumberKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Count => "it looks like a time of day, a count of minutes or seconds, or a row number",
-            Self::SpreadsheetDay => "it looks like a spreadsheet's day number, or a count of seconds",
+            Self::SpreadsheetDay => "it looks like a day number of a spreadsheet, or a count of seconds",
             Self::JulianDay => "it looks like a Julian day",
-            Self::Other => "it lies outside these years",
+            Self::Other => "it is outside these years",
         })
     }
 }
@@ -181,9 +184,9 @@ impl fmt::Display for NumberKind {
 fn field_count_text(found: usize, expected: usize) -> String {
     let fields = if found == 1 { "field" } else { "fields" };
     let question = if found > expected {
-        ": is the delimiter also a decimal mark or thousands separator, or are two rows in one line?"
+        "; the delimiter may also be a decimal mark or thousands separator, or two rows may share one line"
     } else {
         ""
     };
-    format!("the line has {found} {fields} where a row has {expected}{question}")
+    format!("the line has {found} {fields}, but a row has {expected}{question}")
 }

@@ -1,4 +1,4 @@
-//! [`FormatRules`]: all that the rest of the crate asks of a format. Each format fills in one in a file of its own.
+//! [`FormatRules`]: all that the rest of the crate needs of a format. Each format fills in one in a file of its own.
 
 use std::ops::RangeInclusive;
 
@@ -29,7 +29,7 @@ pub(crate) enum RowRules {
 
 /// Delimited text.
 pub(crate) struct TextRules {
-    /// What may stand between two fields; the most frequent in the first line does.
+    /// The possible delimiters; the most frequent in the first line is used.
     pub(crate) delimiters: &'static [u8],
     pub(crate) columns: ColumnRules,
     /// Whether times may be epochs: seconds, milli-, micro- or nanoseconds since 1970.

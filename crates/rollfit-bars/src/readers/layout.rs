@@ -254,12 +254,12 @@ fn delimiter(options: &ReadOptions, rules: &TextRules, line: &str) -> Result<u8,
     }
     delimiter::most_frequent(rules.delimiters, line).ok_or_else(|| {
         let other = match rules.columns {
-            ColumnRules::Free => "name another one with --delimiter",
+            ColumnRules::Free => "name another delimiter with --delimiter",
             _ if rules.delimiters == delimiter::USUAL => "use --format csv with --delimiter",
             _ => "use --format csv",
         };
         let known = delimiter::listed(rules.delimiters);
-        format!("the first line has no delimiter ({known}): remove what is above the table, or {other}")
+        format!("the first line has no delimiter ({known}); remove any lines above the table, or {other}")
     })
 }
 
@@ -274,8 +274,8 @@ fn known_columns(format: Format, shapes: &[RowShape], fields: &[String]) -> Resu
         return Ok(shape.columns());
     }
     Err(format!(
-        "the first line has {} fields, and a bar of the format {format} has {} to {}: is a comma its decimal mark, or \
-         are two rows in one line?",
+        "the first line has {} fields, but a bar of the format {format} has {} to {}; a comma may be its decimal \
+         mark, or two rows may share one line",
         fields.len(),
         shape.fields.start(),
         shape.fields.end()

@@ -46,8 +46,8 @@ fn check_content(path: &Path) -> Result<(), ImportError> {
     match head.as_slice() {
         b"PAR1" => Ok(()),
         b"" => Err(ImportError::Empty { path: path.to_path_buf() }),
-        [0x1f, 0x8b, ..] | b"PK\x03\x04" => Err(unreadable(path, "it is packed: unpack it first")),
-        _ => Err(unreadable(path, "it does not begin as one: give the --format it has")),
+        [0x1f, 0x8b, ..] | b"PK\x03\x04" => Err(unreadable(path, "it is compressed; unpack it first")),
+        _ => Err(unreadable(path, "it does not begin like one; give its format with --format")),
     }
 }
 

@@ -50,7 +50,7 @@ impl ParquetColumns {
         let time = time.find(fields, options.columns.time.as_deref(), true)?;
         let close = close.find(fields, options.columns.close.as_deref(), false)?;
         let DataType::Timestamp(unit, zone) = fields[time].data_type() else {
-            return Err(format!("the column `{}` is not a timestamp", fields[time].name()));
+            return Err(format!("column `{}` is not a timestamp", fields[time].name()));
         };
         let zone = zone.as_ref().map(|name| name.parse().unwrap_or_else(|_| Zone::utc()));
         let says = |at: usize, field: &Field| {
@@ -112,7 +112,7 @@ impl Wanted<'_> {
             return self.given(fields, name);
         }
         if let Some(name) = self.names.iter().find(|name| self.named(fields, name).count() > 1) {
-            return Err(format!("several columns are called `{name}`: rename one of {}", listed(fields)));
+            return Err(format!("several columns are called `{name}`; rename one of {}", listed(fields)));
         }
         let at = |name: &&str| self.named(fields, name).next();
         let mut fitting = fields.iter().enumerate().filter(|(_, field)| (self.fits)(field));
@@ -120,7 +120,7 @@ impl Wanted<'_> {
         let found = self.names.iter().find_map(at).or(only);
         found.ok_or_else(|| {
             format!(
-                "no {} column is known by name: give {}, one of {}",
+                "no {} column is recognized by name; give {}, one of {}",
                 self.what,
                 self.option,
                 listed(fields)
@@ -136,12 +136,11 @@ impl Wanted<'_> {
     fn given(&self, fields: &Fields, name: &str) -> Result<usize, String> {
         let exact = fields.iter().position(|field| field.name() == name);
         let found = exact.or_else(|| fields.iter().position(|field| normal(field.name()) == normal(name)));
-        let index = found
-            .ok_or_else(|| format!("there is no column `{name}`: it must be one of {}", listed(fields)))?;
+        let index =
+            found.ok_or_else(|| format!("column `{name}` does not exist; use one of {}", listed(fields)))?;
         let fits = (self.fits)(&fields[index]);
         let kind = fields[index].data_type();
-        fits.then_some(index)
-            .ok_or_else(|| format!("the column `{name}` is not a {}: it is {kind}", self.what))
+        fits.then_some(index).ok_or_else(|| format!("column `{name}` is not a {}: it is {kind}", self.what))
     }
 }
 

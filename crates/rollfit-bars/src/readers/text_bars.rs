@@ -35,11 +35,11 @@ pub(super) fn read(path: &Path, options: &ReadOptions, rules: &TextRules) -> Res
     let ignored_bytes = opened.ignored_bytes.get();
     if ignored_bytes > 0 {
         collector
-            .warn(format!("{ignored_bytes} bytes after the last gzip member are no gzip and were ignored"));
+            .warn(format!("ignored {ignored_bytes} bytes after the last gzip member, which are not gzip"));
     }
     if rows.short_rows > 0 {
         collector.warn(format!(
-            "rows that break off behind their close were kept, as their open, high, low and close agree: {}",
+            "kept rows that end after the close, because their open, high, low and close are consistent: {}",
             rows.short_rows
         ));
     }
@@ -61,7 +61,7 @@ struct Rows {
     lenient: bool,
     /// Rows that ended in an empty last column, and in an empty field behind it.
     ends: (bool, bool),
-    /// Rows that broke off behind their close and were kept.
+    /// Rows that ended after the close and were kept.
     short_rows: u64,
 }
 
@@ -69,13 +69,13 @@ impl Rows {
     fn new(path: &Path, options: &ReadOptions, rules: &TextRules, first: &[u8]) -> Result<Self, ImportError> {
         let content = |why: &str| ImportError::Content { path: path.to_path_buf(), why: why.to_owned() };
         if first.starts_with(b"PAR1") {
-            return Err(content("is a Parquet file: give --format parquet"));
+            return Err(content("is a Parquet file; use --format parquet"));
         }
         let text = std::str::from_utf8(first).map_err(|_| content(encoding_advice(first)))?;
         let hint = Format::from_first_line(text).filter(|format| *format != options.format);
         let layout = Layout::from_first_line(options, rules, text).map_err(|why| ImportError::Columns {
             path: path.to_path_buf(),
-            why: why + &hint.map_or_else(String::new, |format| format!(". Try --format {format}")),
+            why: why + &hint.map_or_else(String::new, |format| format!("; try --format {format}")),
         })?;
         let (stamps, instruments) = (layout.stamp_reader(), Instruments::new(layout.instruments.clone()));
         let may_be_split = layout.may_split_numbers();
@@ -124,12 +124,13 @@ impl Rows {
     /// Refuses what no row alone shows.
     fn check_whole_file(&self, path: &Path) -> Result<(), ImportError> {
         let split = self.may_be_split.then_some(
-            "no number of the file has a decimal point, and no header counts its columns, so that a comma may be the \
-             decimal mark as well as the delimiter: add a header line that names every column",
+            "no number in the file has a decimal point, and there is no header to count the columns, so a comma may \
+             be the decimal mark as well as the delimiter; add a header line that names every column",
         );
         let ends = self.layout.ends_differ(self.ends.0, self.ends.1).then_some(
-            "some rows end in an empty field that the header does not have, and some in an empty last column, so that a \
-             comma inside a number may have passed for the delimiter: give every row as many fields as the header has",
+            "some rows end in an empty field that the header does not have, and some in an empty last column, so a \
+             comma inside a number may have been read as the delimiter; give every row as many fields as the header \
+             has",
         );
         match self.stamps.whole_file_fault().or(split).or(ends) {
             Some(why) => Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() }),
@@ -150,8 +151,8 @@ impl Rows {
 
 fn encoding_advice(first: &[u8]) -> &'static str {
     if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
-        "is UTF-16, not UTF-8: convert it, e.g. iconv -f UTF-16 -t UTF-8"
+        "is UTF-16, not UTF-8; convert it, e.g. iconv -f UTF-16 -t UTF-8"
     } else {
-        "is not UTF-8 text: convert it, or unpack it if it is an archive"
+        "is not UTF-8 text; convert it, or unpack it if it is an archive"
     }
 }

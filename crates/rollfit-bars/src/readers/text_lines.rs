@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::archive::read_error;
 use crate::error::ImportError;
 
-/// Longer lines are no rows of bars, and are not read to their end.
+/// Longer lines are not rows of bars, and are not read to their end.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// The lines that are not blank, without their endings.
@@ -84,7 +84,10 @@ impl<'a> TextLines<'a> {
     }
 
     fn too_long(&self) -> ImportError {
-        let why = format!("line {} does not end within {LINE_BYTES_MAX} bytes: is it text?", self.number + 1);
+        let why = format!(
+            "line {} does not end within {LINE_BYTES_MAX} bytes; check that the file is text",
+            self.number + 1
+        );
         ImportError::Content { path: self.path.to_path_buf(), why }
     }
 

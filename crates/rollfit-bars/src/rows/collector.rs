@@ -151,7 +151,7 @@ impl Collector {
         )
     }
 
-    /// Drops a row if that is allowed for its fault. What puts every row in doubt, such as a zone that is missing, stops
+    /// Drops a row if that is allowed for its fault. What makes every row uncertain, such as a missing zone, stops
     /// lenient reading too. `hint` is the format that the file looks like instead.
     pub(crate) fn refuse(
         &mut self,

@@ -11,7 +11,7 @@ use crate::error::{DropCause, RowUnit};
 pub struct FileReport {
     /// Lines or Parquet rows.
     pub unit: RowUnit,
-    /// Rows read; header and blank lines are none.
+    /// Rows read, without header and blank lines.
     pub rows_read: u64,
     /// Rows that are a bar by themselves: kept, repeated, contradicting or out of order.
     pub rows_good: u64,

@@ -37,7 +37,7 @@ impl Lines {
         self.reversed = !self.reversed;
     }
 
-    /// The line of the bar at `index`; 0 for an index that is none.
+    /// The line of the bar at `index`; 0 for an index out of range.
     #[must_use]
     pub fn line(&self, index: usize) -> u64 {
         let index = if self.reversed && index < self.len { self.len - 1 - index } else { index };
@@ -52,7 +52,7 @@ impl Lines {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -1,8 +1,8 @@
-//! [`RowRefusal`]: why a row is not taken, by itself or because of what else is known of the file.
+//! [`RowRefusal`]: why a row is rejected, by itself or because of the rest of the file.
 
 use crate::error::RowFault;
 
-/// Why a row is not taken.
+/// Why a row is rejected.
 #[derive(Debug, PartialEq)]
 pub(crate) enum RowRefusal {
     /// The row is bad.

@@ -40,7 +40,7 @@ impl ColumnIndexes {
             None => first_of(names, &INSTANT_NAMES)?.or(beside).or(date),
         };
         let time = time.ok_or_else(|| {
-            format!("no time column is known by name: give --time-column, {}", one_of(names))
+            format!("no time column is recognized by name; give --time-column, {}", one_of(names))
         })?;
         let date = date.filter(|date| *date != time);
         let in_utc = says_utc(&names[time]) || date.is_some_and(|date| says_utc(&names[date]));
@@ -57,8 +57,8 @@ impl ColumnIndexes {
                 Ok(Self::new(date, time, close))
             }
             _ => Err(format!(
-                "the first line is no header, so --time-column and --close-column (and --date-column, if the date has a \
-                 column of its own) take numbers: {}",
+                "the first line is not a header, so --time-column and --close-column (and --date-column, if the date \
+                 has its own column) take numbers: {}",
                 enumerated(cells)
             )),
         }
@@ -85,14 +85,15 @@ fn header_close(names: &[String], options: &ColumnOptions) -> Result<usize, Stri
     if let Some(wanted) = &options.close {
         return column(names, wanted);
     }
-    first_of(names, &CLOSE_NAMES)?
-        .ok_or_else(|| format!("no close column is known by name: give --close-column, {}", one_of(names)))
+    first_of(names, &CLOSE_NAMES)?.ok_or_else(|| {
+        format!("no close column is recognized by name; give --close-column, {}", one_of(names))
+    })
 }
 
 /// A column of the header by its name, else by its number.
 fn column(names: &[String], wanted: &str) -> Result<usize, String> {
     let found = only(names, &normal(wanted))?.or_else(|| column_number(wanted, names.len()));
-    found.ok_or_else(|| format!("there is no column `{wanted}`: it must be {}", one_of(names)))
+    found.ok_or_else(|| format!("column `{wanted}` does not exist; use {}", one_of(names)))
 }
 
 fn column_number(wanted: &str, columns: usize) -> Option<usize> {

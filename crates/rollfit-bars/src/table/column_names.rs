@@ -106,10 +106,10 @@ pub(crate) fn normal(name: &str) -> String {
     name.trim().trim_start_matches('<').trim_end_matches('>').trim().to_lowercase()
 }
 
-/// The column of a header that bears the first of these names.
+/// The column of a header with the first of these names.
 ///
 /// # Errors
-/// Two columns bear it.
+/// Two columns have it.
 pub(crate) fn first_of(header: &[String], names: &[&str]) -> Result<Option<usize>, String> {
     let Some(name) = names.iter().find(|name| header.iter().any(|found| found == *name)) else {
         return Ok(None);
@@ -125,7 +125,7 @@ pub(crate) fn only(header: &[String], name: &str) -> Result<Option<usize>, Strin
     let mut found = header.iter().enumerate().filter(|(_, column)| *column == name).map(|(at, _)| at);
     match (found.next(), found.next()) {
         (Some(first), Some(second)) => Err(format!(
-            "the columns {} and {} are both called `{name}`: name the right one by its number with --time-column, \
+            "the columns {} and {} are both called `{name}`; give the number of the right one with --time-column, \
              --date-column or --close-column",
             first + 1,
             second + 1

@@ -1,4 +1,4 @@
-//! Which character stands between the fields of a text file.
+//! The character between the fields of a text file.
 
 /// The delimiters that are found without being named.
 pub(crate) const USUAL: &[u8] = b"\t;,|";
@@ -13,7 +13,7 @@ pub(crate) fn most_frequent(among: &[u8], line: &str) -> Option<u8> {
 /// Checks a delimiter that a user names.
 pub(crate) fn checked(given: char) -> Result<u8, String> {
     let byte = u8::try_from(given).ok().filter(u8::is_ascii).filter(|byte| !b"\"\r\n".contains(byte));
-    byte.ok_or_else(|| format!("{given:?} cannot be a delimiter: give an ASCII character"))
+    byte.ok_or_else(|| format!("{given:?} cannot be a delimiter; give an ASCII character"))
 }
 
 /// Lists delimiters in words: `tab, semicolon, comma or |`.

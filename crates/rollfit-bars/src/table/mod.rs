@@ -1,4 +1,4 @@
-//! Delimited text and the names of columns, whoever wrote them. Knows no format.
+//! Delimited text and the names of columns, from any writer. Knows no format.
 
 pub(crate) mod column_indexes;
 pub(crate) mod column_names;

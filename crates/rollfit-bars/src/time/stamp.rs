@@ -116,7 +116,7 @@ impl<'a> Cursor<'a> {
         Some((year, month, day))
     }
 
-    /// Steps over what stands between date and time, and says whether a time follows.
+    /// Skips the separator of date and time, and returns whether a time follows.
     fn at_time(&mut self) -> bool {
         if !self.eat(b"T") {
             self.skip_spaces();
@@ -220,7 +220,7 @@ pub(crate) fn number(digits: &[u8]) -> Option<i64> {
     })
 }
 
-/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar, or none where there is no such date.
+/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar, or `None` if the date does not exist.
 pub(crate) fn day_number(year: i64, month: i64, day: i64) -> Option<i64> {
     let valid = year >= 1 && (1..=12).contains(&month) && (1..=month_days(year, month)).contains(&day);
     // Years that begin in March put the leap day last, so that month lengths follow one line.

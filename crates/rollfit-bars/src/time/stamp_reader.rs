@@ -8,7 +8,7 @@ use super::epoch::epoch;
 use super::stamp::Stamp;
 use crate::error::{EpochUnit, RowFault};
 
-/// So many different dates allow a date to come twice.
+/// This many different dates allow one date to repeat.
 const OTHERS_PER_REPEAT: u64 = 10;
 
 /// What the columns of a file say of its times.
@@ -52,7 +52,7 @@ impl StampReader {
     /// What is wrong with all rows together.
     pub(crate) fn whole_file_fault(&self) -> Option<&'static str> {
         self.ambiguous.then_some(
-            "every time reads as an epoch and as a date with a time of day too: write the times in full, e.g. \
+            "every time can be read both as an epoch and as a date with a time of day; write the times in full, e.g. \
              2024-01-02T00:05:00Z",
         )
     }
@@ -65,7 +65,7 @@ impl StampReader {
         if !matches!(digits, 4 | 6) || digits != *self.time_digits.get_or_insert(digits) {
             return Err(RowFault::TimeDigits);
         }
-        // A row that breaks the notation puts the others in doubt: are these minutes, or hours and minutes?
+        // A row that breaks the notation makes the others uncertain: minutes, or hours and minutes?
         Stamp::date_and_time("1980-01-01", time).map_err(|_| RowFault::TimeDigits)?;
         Stamp::date_and_time(date, time)
     }

@@ -143,7 +143,7 @@ fn named_plus(name: &str) -> Option<Rule> {
     named(base, plus_us)
 }
 
-/// A zone with the offset of the hour at hand remembered, for rows that come in order.
+/// A zone that caches the offset of the current hour, for rows in order.
 #[derive(Debug)]
 pub(crate) struct Clock {
     zone: Zone,

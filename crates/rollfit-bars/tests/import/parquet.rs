@@ -175,7 +175,7 @@ fn parquet_columns_that_cannot_be_told() {
     let wrong = with_columns(options(Format::Parquet, "k", ""), "paid", "a");
     assert_says(&message(read_file(&path, &wrong)), &["`paid` is not a timestamp", "Float64"]);
     let absent = with_columns(options(Format::Parquet, "k", ""), "b", "price");
-    assert_says(&message(read_file(&path, &absent)), &["no column `price`", "`paid`"]);
+    assert_says(&message(read_file(&path, &absent)), &["column `price` does not exist", "`paid`"]);
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn raw_metatrader_without_a_zone_is_refused() {
     for path in ["raw/mt4_noheader/CADJPY1.csv", "raw/histdata_mt/DAT_MT_GBPUSD_M1_202601.csv"] {
         let Some(path) = shared(path) else { return };
         let refused = message(read_file(&path, &options(Format::Metatrader, "", "")));
-        assert_says(&refused, &[":1:", "--timezone", "never guessed"]);
+        assert_says(&refused, &[":1:", "--timezone", "does not guess"]);
     }
 }
 
@@ -212,7 +212,7 @@ fn raw_live_data_leniently_reports_what_it_dropped() {
     let dropped: Vec<_> = report.dropped.into_iter().collect();
     assert_eq!(dropped, [(DropCause::Unparsable, 14_026), (DropCause::Contradiction, 2_117)]);
     // 591 rows have the eight fields of the header; the others break off behind their close.
-    assert_says(&report.warnings.concat(), &["rows that break off", "9985"]);
+    assert_says(&report.warnings.concat(), &["rows that end after the close", "9985"]);
 }
 
 #[test]

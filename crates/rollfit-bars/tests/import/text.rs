@@ -105,7 +105,7 @@ fn two_entries_of_one_name_are_an_error() {
     let path = write(&directory, "twice.zip", &bytes);
     assert_says(
         &message(read_file(&path, &options(Format::Csv, "k", ""))),
-        &["twice.zip", "two entries of one name"],
+        &["twice.zip", "two entries with the same name"],
     );
     let path = write(&directory, "once.zip", &zip(&[("a.csv", MINUTES.as_bytes())]));
     assert_eq!(bars(&read_file(&path, &options(Format::Csv, "k", "")).unwrap()), MINUTE_BARS);
@@ -183,9 +183,9 @@ fn bad_rows_name_file_and_line_and_lenient_counts_them() {
         ("1488326520,-1.5", "not a price", DropCause::Price),
         ("1488326520,nan", "not a price", DropCause::Price),
         ("1488326520,", "not a number", DropCause::Unparsable),
-        ("1488326520", "has 1 field where a row has 2", DropCause::Unparsable),
-        ("1488326520,1,5", "has 3 fields where a row has 2", DropCause::Unparsable),
-        ("1488326520,0952", "superfluous zero", DropCause::Unparsable),
+        ("1488326520", "has 1 field, but a row has 2", DropCause::Unparsable),
+        ("1488326520,1,5", "has 3 fields, but a row has 2", DropCause::Unparsable),
+        ("1488326520,0952", "extra zero", DropCause::Unparsable),
         ("1488326520,\"1.5", "quotes", DropCause::Unparsable),
         ("soon,1.5", "not readable", DropCause::Unparsable),
         ("1488326520.0000001,1.5", "finer than a microsecond", DropCause::TooFine),

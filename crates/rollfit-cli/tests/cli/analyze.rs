@@ -220,9 +220,9 @@ fn a_record_that_cannot_be_read_is_told_with_what_is_wrong() {
         sandbox.run(&["analyze", "bad.jsonl"]).exits(1).says(&["bad.jsonl"]).says(says);
     };
     let whole = lines(made(3, 1));
-    bad("", &["is not a run record"]);
-    bad(&whole[..100], &["is not a run record"]);
-    bad(&whole.replacen("\"format\":2", "\"format\":99", 1), &["format 99", "use that one"]);
+    bad("", &["is not a run record of rollfit"]);
+    bad(&whole[..100], &["is not a run record of rollfit"]);
+    bad(&whole.replacen("\"format\":2", "\"format\":99", 1), &["format 99", "use that version"]);
     bad(&whole.replacen("\"format\":2", "\"format\":1", 1), &["format 1, this version reads format 2"]);
     bad(&(whole + "{\"event\":\"retry\"}\n"), &["is invalid, the record is damaged"]);
 }

@@ -48,7 +48,7 @@ fn instants(rows: &SourceRows) -> ArrayRef {
 fn a_missing_table_is_named_with_its_series() {
     let sandbox = sandbox();
     fs::rename(sandbox.path("fx/sources/bqx_eurusd"), sandbox.path("elsewhere")).unwrap();
-    fails(&sandbox, 0, &["there is no table fx/sources/bqx_eurusd", "series `bqx`", "import its bars"]);
+    fails(&sandbox, 0, &["table fx/sources/bqx_eurusd does not exist", "series `bqx`", "import its bars"]);
     let open = [("ROLLFIT_PARTITIONS__KEYS", "all")];
     let no_key = sandbox.run_with(&open, &["run"]).exits(2);
     no_key.says(&["no key with tables `m1_{key}` and `bqx_{key}`", "import some bars"]);
@@ -58,9 +58,12 @@ fn a_missing_table_is_named_with_its_series() {
 fn a_missing_column_is_named_with_those_that_are_there() {
     let sandbox = sandbox();
     february().write(&sandbox.path(M1).join("2017-02.parquet"), "time", "rate");
-    fails(&sandbox, 1, &["2017-02.parquet: no column `rate_index`; there are time, rate"]);
+    fails(&sandbox, 1, &["2017-02.parquet: column `rate_index` does not exist; the columns are time, rate"]);
     february().write(&sandbox.path(M1).join("2017-02.parquet"), "stamp", "rate_index");
-    sandbox.run(&["run"]).exits(1).says(&["2017-02.parquet: no column `time`; there are stamp, rate_index"]);
+    sandbox
+        .run(&["run"])
+        .exits(1)
+        .says(&["2017-02.parquet: column `time` does not exist; the columns are stamp, rate_index"]);
 }
 
 #[test]
@@ -143,7 +146,7 @@ fn an_instant_twice_is_refused_within_and_across_files() {
     let mut rows = february();
     rows.instants_us[11] = rows.instants_us[10];
     rows.write(&sandbox.path(M1).join("2017-02.parquet"), "time", "rate_index");
-    fails(&sandbox, 1, &["2017-02.parquet: column `time`", "2017-02-01T00:10:00Z stands there twice"]);
+    fails(&sandbox, 1, &["2017-02.parquet: column `time`", "2017-02-01T00:10:00Z occurs twice"]);
 
     february().write(&sandbox.path(M1).join("2017-02.parquet"), "time", "rate_index");
     let again = february().filtered(|row| row == 499);
@@ -151,7 +154,7 @@ fn an_instant_twice_is_refused_within_and_across_files() {
     sandbox
         .run(&["run"])
         .exits(1)
-        .says(&["again.parquet: column `time`", "2017-02-01T08:19:00Z stands there twice"]);
+        .says(&["again.parquet: column `time`", "2017-02-01T08:19:00Z occurs twice"]);
     assert!(!sandbox.path("fx/features/key=eurusd/month=2017-02").exists());
 }
 
@@ -189,7 +192,7 @@ fn truncated_features_are_foreign_and_never_believed() {
     let whole = fs::read(&part).unwrap();
     for bytes in [0, 10, whole.len() / 2] {
         fs::write(&part, &whole[..bytes]).unwrap();
-        sandbox.run(&["run"]).exits(4).says(&["foreign", "part.parquet has no valid receipt of ours"]);
+        sandbox.run(&["run"]).exits(4).says(&["foreign", "part.parquet has no valid rollfit receipt"]);
         assert_eq!(fs::metadata(&part).unwrap().len(), bytes as u64);
     }
     sandbox.run(&["run", "--replace", "foreign"]).exits(0);
@@ -218,6 +221,6 @@ fn an_import_refuses_what_it_cannot_read() {
     import("csv", "columns.csv").exits(2).says(&["columns.csv", "--time-column"]);
     sandbox.write("text.parquet", crate::bars::csv(&bars("eurusd", "2017-01")));
     import("parquet", "text.parquet").exits(1).says(&["text.parquet"]);
-    import("csv", ".").exits(1).says(&["is a directory: name the files in it"]);
+    import("csv", ".").exits(1).says(&["is a directory; name the files in it"]);
     assert!(!sandbox.path("fx").exists());
 }

@@ -68,7 +68,11 @@ fn a_store_where_paths_once_started_is_named_beside_the_one_that_is_meant() {
     let (meant, there) = (root.join("conf/fx").display().to_string(), root.join("fx").display().to_string());
     for verb in ["plan", "run", "verify", "doctor"] {
         let refused = sandbox.run(&[&[verb], &arguments[..]].concat());
-        refused.exits(2).says(&[&meant, &there, "paths in a configuration start from its own directory"]);
+        refused.exits(2).says(&[
+            &meant,
+            &there,
+            "paths in a configuration are relative to its own directory",
+        ]);
     }
     let text = fs::read_to_string(sandbox.path("conf/rollfit.toml")).unwrap();
     sandbox.write("conf/rollfit.toml", text.replace("parquet:fx", "parquet:../fx"));

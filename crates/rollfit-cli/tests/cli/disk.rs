@@ -21,8 +21,11 @@ fn a_features_directory_without_write_permission_is_told_and_left_as_it_is() {
     set_mode(&sandbox.path("fx/features/key=eurusd"), 0o555);
     let before = Tree::read(&sandbox.path("fx/features"));
     let run = sandbox.run_unprivileged(&["run"]).exits(1);
-    let parts =
-        ["eurusd 2017-02: failed: cannot create the directory", "give this user the right", "1 already done"];
+    let parts = [
+        "eurusd 2017-02: failed: cannot create the directory",
+        "give this user permission",
+        "1 already done",
+    ];
     run.says(&parts);
     before.is_untouched(&sandbox.path("fx/features"));
     set_mode(&sandbox.path("fx/features/key=eurusd"), 0o755);
@@ -39,12 +42,15 @@ fn a_read_only_store_can_be_planned_and_verified_but_not_written() {
     let before = Tree::read(&sandbox.path("fx"));
     sandbox.run_unprivileged(&["plan"]).exits(0).says(&["1 missing, 1 done"]);
     sandbox.run_unprivileged(&["verify"]).exits(4).says(&["1 verified"]);
-    sandbox.run_unprivileged(&["run"]).exits(1).says(&["eurusd 2017-02: failed", "give this user the right"]);
+    sandbox
+        .run_unprivileged(&["run"])
+        .exits(1)
+        .says(&["eurusd 2017-02: failed", "give this user permission"]);
     sandbox.run_unprivileged(&["run", "--only", "eurusd:2017-01"]).exits(0).says(&["1 already done"]);
-    sandbox.run_unprivileged(&["drop", "eurusd:2017-01"]).exits(1).says(&["give this user the right"]);
+    sandbox.run_unprivileged(&["drop", "eurusd:2017-01"]).exits(1).says(&["give this user permission"]);
     let file = sandbox.bars_file("eurusd", "2017-03").display().to_string();
     let import = ["import", "--format", "csv", "--into", "parquet:fx", &file];
-    sandbox.run_unprivileged(&import).exits(1).says(&["give this user the right"]);
+    sandbox.run_unprivileged(&import).exits(1).says(&["give this user permission"]);
     before.is_untouched(&sandbox.path("fx"));
     walk(&sandbox.path("fx")).iter().for_each(|path| set_mode(path, 0o755));
 }
@@ -65,7 +71,7 @@ fn features_that_may_not_be_read_fail_and_are_not_overwritten() {
     set_mode(&part, 0o000);
     let run = sandbox.run_unprivileged(&["run", "--force", "--replace", "foreign"]);
     set_mode(&part, 0o644);
-    run.exits(1).says(&["cannot read", "part.parquet", "give this user the right"]);
+    run.exits(1).says(&["cannot read", "part.parquet", "give this user permission"]);
     assert_eq!(fs::read(&part).unwrap(), before);
 }
 
@@ -123,7 +129,7 @@ fn a_run_that_cannot_fit_is_refused_before_it_writes() {
         "$0" plan; echo "plan exits $?"; "$0" run; code=$?; ls disk/fx; exit $code"#;
     let Some(answer) = with_small_disk(&sandbox, script) else { return };
     let parts =
-        ["plan exits 1", "does not have enough free space", "the missing partitions need about", "--only"];
+        ["plan exits 1", "are free at disk/fx/features", "the missing partitions need about", "--only"];
     let answer = answer.exits(1).says(&parts);
     assert!(answer.stdout.ends_with("\nsources\n"), "{answer}");
 }

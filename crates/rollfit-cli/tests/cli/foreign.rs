@@ -111,7 +111,11 @@ fn names_of_files_and_columns_do_nothing_to_a_terminal() {
     let value: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
     let table = sandbox.path("fx/sources/m1_eurusd/2017-02.parquet");
     write_parquet(&table, vec![("time", time), (&name, value)]);
-    sandbox.run(&["run"]).exits(1).reads_plainly().says(&["no column `rate_index`", "\\u{1b}[31m"]);
+    sandbox
+        .run(&["run"])
+        .exits(1)
+        .reads_plainly()
+        .says(&["column `rate_index` does not exist", "\\u{1b}[31m"]);
 
     let stranger = sandbox.part("eurusd", "2017-01").with_file_name(format!("more{EVIL}"));
     fs::write(stranger, "").unwrap();

@@ -77,7 +77,7 @@ fn a_row_has_as_many_fields_as_the_header_or_the_format_says() {
         "csv",
         text(header, |row| format!("{},{},7", clock(row), four(row))),
         &UTC,
-        &["10 fields where a row has 6"],
+        &["10 fields, but a row has 6"],
     );
     refused(
         "csv",
@@ -129,7 +129,7 @@ fn two_rows_in_one_line_are_no_row() {
         "histdata",
         row("0200") + &row("0201") + "\n",
         &[],
-        &["bars.csv:1:", "11 fields where a row has 6"],
+        &["bars.csv:1:", "11 fields, but a row has 6"],
     );
     let row = |minute: &str| format!("2024.01.02,{minute},1,1,1,1.1,0");
     refused("metatrader", row("02:00") + &row("02:01") + "\n", &UTC, &["13 fields"]);
@@ -241,7 +241,7 @@ fn digits_that_may_be_minutes_or_hours_and_minutes_are_refused() {
 fn times_without_a_date_are_no_bars_of_1970() {
     for day in ["1970-01-01", "1899-12-30", "1900-01-01", "1970-01-20"] {
         let file = text("time,close\n", |row| format!("{day} 00:{row:02},{}", close(row)));
-        refused("csv", file, &UTC, &["bars.csv", "without their date"]);
+        refused("csv", file, &UTC, &["bars.csv", "without a date"]);
     }
 }
 
@@ -367,7 +367,7 @@ fn a_comma_of_the_close_does_not_hide_behind_an_empty_last_column() {
     let file = |number: &dyn Fn(usize) -> String| {
         text("time,close,volume\n", |row| format!("{},{},", clock(row), number(row)))
     };
-    refused("csv", file(&|row| close(row).replace('.', ",")), &UTC, &["4 fields where a row has 3"]);
+    refused("csv", file(&|row| close(row).replace('.', ",")), &UTC, &["4 fields, but a row has 3"]);
     refused("csv", file(&|row| format!("1,{}.5", 234 + row)), &UTC, &["thousands separator"]);
     let without_end = |row| format!("{},{}", clock(row), close(row).replace('.', ","));
     refused("csv", text("time,close,volume\n", without_end), &UTC, &["decimal mark"]);
@@ -387,7 +387,7 @@ fn a_row_that_breaks_off_is_kept_leniently_where_its_prices_agree() {
     for short in [",7", ",\"7"] {
         import(&Sandbox::new(), "csv", file(short), &UTC).exits(1).says(&["bars.csv:22:"]);
         imported("csv", file(short), &[&UTC[..], &["--lenient"]].concat())
-            .says(&["rows that break off", "agree: 1"]);
+            .says(&["rows that end after the close", "agree: 1"]);
     }
     let shifted =
         text(header, |n| if n == 20 { format!("{},1.08,1.2,1.1,7,0", clock(n)) } else { row(n, ",7,0") });

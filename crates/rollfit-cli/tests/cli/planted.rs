@@ -96,7 +96,7 @@ fn a_torn_list_of_an_import_says_what_to_do_and_doing_it_helps() {
         assert_eq!(fs::read(&list).unwrap(), torn.as_bytes());
     }
     File::create(&list).unwrap().set_len(1 << 32).unwrap();
-    sandbox.run(&["plan"]).exits(1).says(&["larger than any"]);
+    sandbox.run(&["plan"]).exits(1).says(&["too large"]);
     fs::remove_file(&list).unwrap();
     symlink("precious", &list).unwrap();
     sandbox.run(&["plan"]).exits(1).says(&[".import", "it is a link"]);
@@ -116,7 +116,7 @@ fn a_command_that_finishes_the_killed_import_of_another_process_says_so() {
     let list = r#"{"renames":[["m1_eurusd/.2017-01.parquet.tmp","m1_eurusd/2017-01.parquet"]]}"#;
     sandbox.write("fx/sources/.import", list);
     let finished =
-        "finished the import of another process, which was killed or is not through yet: 1 file is in place";
+        "finished the import of another process, which was killed or is still running: 1 file is in place";
     sandbox.run(&["plan", "--quiet"]).exits(0).says(&[finished, "1 done"]);
     assert!(!staged.exists() && !sandbox.path("fx/sources/.import").exists());
     let again = sandbox.run(&["plan"]).exits(0);
@@ -206,7 +206,7 @@ fn move_in(sandbox: &Sandbox, dir: &str) {
 #[test]
 fn nothing_is_written_through_a_linked_directory_inside_a_store() {
     let sandbox = store();
-    let said = ["is a link", "nothing is written through links"];
+    let said = ["is a link", "rollfit does not write through links"];
     for dir in ["fx/features", "fx/features/key=eurusd", PARTITION] {
         let elsewhere = move_out(&sandbox, dir);
         let before = Tree::read(&elsewhere);

@@ -150,10 +150,10 @@ fn a_strange_file_is_foreign_and_left_alone_until_replaced() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
     let part = sandbox.part("eurusd", "2017-01");
     strange(&part);
-    is_left_alone(&sandbox, &[], "foreign", "has no valid receipt of ours");
-    sandbox.run(&["verify"]).exits(1).says(&["1 mismatch", "has no valid receipt of ours"]);
+    is_left_alone(&sandbox, &[], "foreign", "has no valid rollfit receipt");
+    sandbox.run(&["verify"]).exits(1).says(&["1 mismatch", "has no valid rollfit receipt"]);
     fs::write(&part, "not Parquet at all").unwrap();
-    is_left_alone(&sandbox, &[], "foreign", "has no valid receipt of ours");
+    is_left_alone(&sandbox, &[], "foreign", "has no valid rollfit receipt");
     is_replaced_only_by_name(&sandbox, &[], "foreign");
 }
 
@@ -164,7 +164,7 @@ fn a_strangers_file_beside_ours_is_never_removed() {
     is_left_alone(&sandbox, &[], "foreign", "other.parquet was not written by rollfit");
     let before = Tree::read(&sandbox.path("fx/features"));
     let replaced = sandbox.run(&["run", "--replace", "foreign"]).exits(1);
-    replaced.says(&["other.parquet", "move it elsewhere first"]);
+    replaced.says(&["other.parquet", "move it elsewhere"]);
     sandbox.run(&["drop", "eurusd:2017-01"]).exits(1).says(&["other.parquet", "was not dropped"]);
     assert!(before.has_the_files_of(&Tree::read(&sandbox.path("fx/features"))));
 }
@@ -230,7 +230,7 @@ fn a_receipt_copied_to_another_month_is_void() {
     let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
     let [january, february] = MONTHS.map(|month| sandbox.part("eurusd", month));
     fs::copy(february, january).unwrap();
-    is_left_alone(&sandbox, &[], "foreign", "it is that of key=eurusd/month=2017-02");
+    is_left_alone(&sandbox, &[], "foreign", "it belongs to the output key=eurusd/month=2017-02");
     is_replaced_only_by_name(&sandbox, &[], "foreign");
 }
 
@@ -242,7 +242,7 @@ fn a_receipt_in_a_file_with_other_columns_is_void() {
     let entries = metadata.file_metadata().key_value_metadata().unwrap().clone();
     let receipt = entries.iter().find(|entry| entry.key == "rollfit.receipt").unwrap();
     write_with_receipt(&part, receipt.clone());
-    is_left_alone(&sandbox, &[], "foreign", "other columns than it says");
+    is_left_alone(&sandbox, &[], "foreign", "columns differ from those of the receipt");
 }
 
 fn write_with_receipt(part: &Path, receipt: KeyValue) {

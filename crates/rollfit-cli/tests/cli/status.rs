@@ -193,7 +193,7 @@ fn where_nothing_is_to_be_found_it_is_said_and_the_exit_code_is_2() {
     for pid in [1, 2] {
         sandbox.write(format!("state/runs/20200101T000000Z-{pid}.jsonl"), "{}\n");
     }
-    sandbox.run(&["status", "2020"]).exits(2).says(&["several runs begin with `2020`", "write more"]);
+    sandbox.run(&["status", "2020"]).exits(2).says(&["several runs start with `2020`", "write more"]);
 }
 
 /// A record in a file, and what comes of asking for it.

@@ -133,9 +133,9 @@ fn what_is_wrong_with_tables_is_named_with_what_to_do() {
     let found = workload.doctor(1);
     let problems = found.problems().join("\n");
     for told in [
-        "there is no table public.m1_usdjpy that the role can see",
-        "public.bqx_usdjpy: the column w15_bqx_return is text, wanted is a number",
-        "eurusd: public.m1_eurusd has no rows in 2017-03: import them",
+        "table public.m1_usdjpy does not exist or the role cannot see it",
+        "public.bqx_usdjpy: column w15_bqx_return is text, expected a number",
+        "eurusd: public.m1_eurusd has no rows in 2017-03; import them",
         "public.bqx_eurusd: \"ts_utc\" is infinite in 1 rows",
         "ALTER TABLE \"public\".\"reg_rate_eurusd_2017_01\" ADD COLUMN \"r2_idx_w15\" double precision",
         "ALTER TABLE \"public\".\"reg_bqx_eurusd_2017_02\" ALTER COLUMN \"a2_bqx_agg\" TYPE double precision",
@@ -150,7 +150,7 @@ fn what_is_wrong_with_tables_is_named_with_what_to_do() {
 fn a_store_that_cannot_be_looked_into_is_another_exit_code_than_one_that_can() {
     let workload = Workload::small();
     workload.replace_in_configuration("[partitions]", "schema = \"elsewhere\"\n\n[partitions]");
-    workload.doctor_says(2).says(&["there is no schema elsewhere", "CREATE SCHEMA"]);
+    workload.doctor_says(2).says(&["schema elsewhere does not exist", "CREATE SCHEMA"]);
     workload.configure("");
     workload.replace_in_configuration(workload.database.name(), "no_such_database");
     workload.doctor_says(3).says(&["no_such_database"]);
@@ -214,7 +214,7 @@ fn sessions_of_others_count_against_the_budget_though_their_kind_is_hidden() {
     assert_eq!(sessions["server_max"], 9);
     assert_eq!(sessions["others"], 5);
     assert_eq!(sessions["sessions"], 2);
-    workload.doctor_says(1).says(&["2, the least of ", "2 spare (9 connections - 5 others - 2 headroom)"]);
+    workload.doctor_says(1).says(&["2, the lowest of ", "2 spare (9 connections - 5 others - 2 headroom)"]);
 }
 
 #[test]

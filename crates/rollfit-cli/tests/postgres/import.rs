@@ -325,7 +325,10 @@ fn a_commit_whose_answer_is_lost_is_told_and_the_next_import_finds_it_done() {
     let proxy = Proxy::before(&target.database.server().socket());
     proxy.arm(When::Answered(is_commit), Fault::Cut);
     let url = proxy.url(target.database.name());
-    target.import_into(&url, &[], &files).exits(1).says(&["cannot commit", "once more"]);
+    target
+        .import_into(&url, &[], &files)
+        .exits(1)
+        .says(&["cannot commit", "importing again changes nothing"]);
     let before = target.versions();
     target.import(&[], &files).exits(0);
     assert!(!before.is_empty() && target.versions() == before);
@@ -462,7 +465,7 @@ fn tables_that_no_import_wrote_are_not_added_to() {
         );
         target.database.sql(&format!("insert into {table} values ('2016-01-01', 1)"));
         let files = target.files(&["eurusd"], &MONTHS[..1]);
-        let sentence = "was not written by an import, which therefore cannot add to its table";
+        let sentence = "was not written by `rollfit import`, which cannot add to its table";
         target.import(&[], &files).exits(1).says(&[&format!("public.{table} {sentence}")]);
         assert_eq!(target.database.one::<i64>(&format!("select count(*) from {table}")), 1);
         target.database.sql(&format!("delete from {table}"));
@@ -547,8 +550,8 @@ fn a_table_that_cannot_hold_what_belongs_there_is_told_with_what_to_alter() {
             "(\"time\" timestamp primary key, close numeric(6, 2), rate_index float8)",
             "close is numeric(6,2) and cannot hold",
         ),
-        ("(\"time\" timestamp primary key, close text, rate_index float8)", "the column close is text"),
-        ("(\"time\" timestamp primary key, close float8)", "no column rate_index"),
+        ("(\"time\" timestamp primary key, close text, rate_index float8)", "column close is text"),
+        ("(\"time\" timestamp primary key, close float8)", "column rate_index (double precision) is missing"),
         ("(\"time\" timestamp, close float8, rate_index float8)", "PRIMARY KEY (time)"),
     ];
     for (columns, said) in refused {

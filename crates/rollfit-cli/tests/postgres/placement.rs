@@ -226,12 +226,12 @@ fn a_table_outside_the_configured_parent_is_refused_and_attached_by_what_is_prin
     let workload = Workload::small();
     workload.done();
     workload.with_parent();
-    workload.refuses(&["it is no partition of public.reg_rate_eurusd, the `parent` of series `idx`"]);
+    workload.refuses(&["it is not a partition of public.reg_rate_eurusd, the `parent` of series `idx`"]);
     workload.heal();
     assert_eq!(workload.done()["already_done"], 2);
     assert_eq!(workload.database.one::<i64>("select count(*) from reg_rate_eurusd"), 1488 + 1344);
     workload.replace_in_configuration(PARENT_LINE, "parent = \"other_{key}\"\n");
-    workload.refuses(&["it is a partition of public.reg_rate_eurusd, and not of public.other_eurusd"]);
+    workload.refuses(&["it is a partition of public.reg_rate_eurusd, not of public.other_eurusd"]);
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_parent_that_no_month_can_hang_under_is_refused() {
     ));
     workload.refuses(&["reg_rate_eurusd_2017", "is in the way of 2017-01", "make `parent` name it"]);
     workload.replace_in_configuration(PARENT_LINE, "parent = \"reg_rate_{key}_2018\"\n");
-    workload.refuses(&["takes rows from 2018-01-01T00:00:00Z to 2019-01-01T00:00:00Z only"]);
+    workload.refuses(&["takes only rows from 2018-01-01T00:00:00Z to 2019-01-01T00:00:00Z"]);
     workload.replace_in_configuration("{key}_2018", "{key}_{yyyy}");
     workload.done();
     workload.doctor(0);
@@ -335,7 +335,7 @@ fn rows_of_others_are_not_deleted_by_what_is_printed() {
          alter table reg_rate_eurusd attach partition {NEXT} for values from ('2017-02-01') to ('2017-04-01');
          insert into labels values ('2017-02-10')"
     ));
-    workload.refuses(&[NEXT, "detach it", "before that: rows of public.labels refer", "labels_key"]);
+    workload.refuses(&[NEXT, "detach it", "before that, rows of public.labels refer", "labels_key"]);
     workload.database.sql("delete from labels");
     workload.heal();
 }

@@ -35,7 +35,7 @@ fn columns_are_added_with_the_types_of_their_neighbours() {
         "alter table BQX alter a1_bqx_w15 type numeric(20,8), drop b_bqx_w15, alter r2_bqx_agg type real,
          drop rmse_bqx_agg",
     );
-    is_put_right(&workload, &["2 columns missing, b_bqx_w15 (numeric(20,8) wanted) the first"]);
+    is_put_right(&workload, &["2 columns are missing, the first is b_bqx_w15 (numeric(20,8))"]);
     let types = format!(
         "select string_agg(format_type(atttypid, atttypmod), ' ' order by attname) from pg_attribute
          where attrelid = '{BQX}'::regclass and attname in ('b_bqx_w15', 'rmse_bqx_agg')"
@@ -57,9 +57,9 @@ fn what_partitions_lack_is_added_at_their_parent_and_printed_once() {
     let wanted = "ALTER TABLE \"public\".\"reg_rate_eurusd\" ADD COLUMN \"r2_idx_w15\" numeric(24,12), \
                   ADD COLUMN \"a2_idx_agg\" numeric(24,12)";
     for command in ["plan", "run"] {
-        let answer = workload.run(&[command]).exits(1).says(&["2 columns missing"]);
+        let answer = workload.run(&[command]).exits(1).says(&["2 columns are missing"]);
         assert_eq!(answer.stdout.matches(wanted).count(), 1, "{answer}");
-        assert_eq!(answer.stdout.matches("is for this table too").count(), 1, "{answer}");
+        assert_eq!(answer.stdout.matches("also fixes this table").count(), 1, "{answer}");
     }
     let found = workload.doctor(1);
     assert_eq!(remedies(&found), [wanted]);
@@ -85,7 +85,7 @@ fn columns_of_wrong_types_are_altered_under_views_of_views() {
     );
     is_put_right(
         &workload,
-        &["r2_bqx_w15 is boolean", "wanted is double precision, numeric or real (and 2 more columns)"],
+        &["r2_bqx_w15 is boolean", "expected double precision, numeric or real (and 2 more columns)"],
     );
     let views = "select string_agg(concat_ws(' ', relname, reloptions, relacl::text like '%reader_of_views%'), ', ' order by relname)
                  from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace";
@@ -108,7 +108,7 @@ fn what_no_statement_changes_is_told_without_one() {
         "alter table BQX drop constraint reg_bqx_eurusd_2017_01_pkey, add symbol text, add primary key (symbol, ts_utc)",
     );
     let answer = workload.run(&["run"]).exits(1).says(&[
-        "the column symbol",
+        "column symbol",
         "in the primary key",
         "give symbol a default",
     ]);
@@ -122,7 +122,7 @@ fn statements_too_long_for_a_message_are_printed_whole_by_doctor_alone() {
     let workload = changed("drop table BQX; create table BQX (ts_utc timestamp primary key)");
     for command in ["plan", "run"] {
         let answer =
-            workload.run(&[command]).exits(1).says(&["90 columns missing", "`rollfit doctor` prints"]);
+            workload.run(&[command]).exits(1).says(&["90 columns are missing", "`rollfit doctor` prints"]);
         assert!(!answer.to_string().contains("[...]") && printed(&answer.stdout).is_empty(), "{answer}");
     }
     let statements = remedies(&workload.doctor(1));
@@ -170,7 +170,7 @@ fn no_statement_is_printed_that_would_fail_or_lose_what_hangs_on_a_view() {
 #[test]
 fn rows_without_an_instant_are_an_error_and_stay() {
     let workload = changed("alter table BQX drop ts_utc; insert into BQX (a2_bqx_agg) values (1)");
-    let answer = workload.run(&["run"]).exits(1).says(&["no column ts_utc (timestamp wanted)"]);
+    let answer = workload.run(&["run"]).exits(1).says(&["column ts_utc (timestamp) is missing"]);
     workload.database.sql(&printed(&answer.stdout).join(";"));
     workload.run(&["run"]).exits(1).says(&[BQX, "holds rows whose ts_utc is NULL"]);
     workload.database.sql(&format!("delete from {BQX}"));

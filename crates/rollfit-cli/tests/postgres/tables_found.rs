@@ -148,13 +148,13 @@ fn a_column_of_a_wrong_type_is_told_with_the_statement_that_puts_it_right() {
     for (found, cast) in [("integer", "integer"), ("text", "text"), ("bigint", "bigint")] {
         is_put_right_by_what_is_printed(
             &format!("alter table {BQX} alter r2_bqx_agg type {found} using r2_bqx_agg::{cast}"),
-            &[BQX, "r2_bqx_agg", found, "wanted is double precision, numeric or real"],
+            &[BQX, "r2_bqx_agg", found, "expected double precision, numeric or real"],
         );
     }
     for found in ["date", "timestamp(0)"] {
         is_put_right_by_what_is_printed(
             &format!("alter table {RATE} alter ts_utc type {found}"),
-            &[RATE, "ts_utc", found, "wanted is timestamp"],
+            &[RATE, "ts_utc", found, "expected timestamp"],
         );
     }
 }
@@ -163,15 +163,15 @@ fn a_column_of_a_wrong_type_is_told_with_the_statement_that_puts_it_right() {
 fn missing_columns_are_told_with_the_statement_that_adds_them() {
     is_put_right_by_what_is_printed(
         &format!("alter table {BQX} drop r2_bqx_agg"),
-        &[BQX, "no column r2_bqx_agg (double precision wanted)"],
+        &[BQX, "column r2_bqx_agg (double precision) is missing"],
     );
     is_put_right_by_what_is_printed(
         &format!("alter table {BQX} drop r2_bqx_agg, drop b_bqx_w15, drop rmse_bqx_w45"),
-        &[BQX, "3 columns missing, b_bqx_w15 (double precision wanted) the first"],
+        &[BQX, "3 columns are missing, the first is b_bqx_w15 (double precision)"],
     );
     is_put_right_by_what_is_printed(
         &format!("alter table {RATE} drop ts_utc"),
-        &[RATE, "no column ts_utc (timestamp"],
+        &[RATE, "column ts_utc (timestamp) is missing"],
     );
 }
 
@@ -194,7 +194,7 @@ fn values_in_a_column_that_is_not_ours_are_not_lost() {
          update {BQX} set note = 'mine' where ts_utc = (select max(ts_utc) from {BQX})"
     ));
     workload.change_sources();
-    workload.run(&["run"]).exits(1).says(&[BQX, "column note is not ours and holds values"]);
+    workload.run(&["run"]).exits(1).says(&[BQX, "column note is not rollfit's and holds values"]);
     assert_eq!(workload.database.one::<i64>(&format!("select count(*) from {BQX} where note = 'mine'")), 1);
     workload.database.sql(&format!("update {BQX} set note = null"));
     workload.done();
@@ -203,7 +203,7 @@ fn values_in_a_column_that_is_not_ours_are_not_lost() {
     workload.run(&["verify", "--quiet"]).exits(0);
 
     workload.database.sql(&format!("update {BQX} set checked = true"));
-    workload.run(&["run", "--force"]).exits(1).says(&["column checked is not ours"]);
+    workload.run(&["run", "--force"]).exits(1).says(&["column checked is not rollfit's"]);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn rows_of_another_month_are_an_error_and_stay() {
 #[test]
 fn rows_of_others_are_left_alone_until_told_otherwise() {
     let workload = empty_tables(&format!("insert into {BQX} (ts_utc) values ('2017-01-09 01:23:45')"));
-    workload.run(&["run"]).exits(4).says(&["foreign", BQX, "rows without a receipt of ours"]);
+    workload.run(&["run"]).exits(4).says(&["foreign", BQX, "rows without a rollfit receipt"]);
     workload.run(&["run", "--replace", "foreign"]).exits(0);
     workload.run(&["verify", "--quiet"]).exits(0);
 }

@@ -25,7 +25,7 @@ impl ReadAt for File {
     }
 }
 
-/// The bytes of a file, and the first error of the system met while reading them.
+/// The bytes of a file, and the first error of the system while reading them.
 #[derive(Clone)]
 pub struct FileBytes {
     file: Arc<dyn ReadAt>,
@@ -48,7 +48,7 @@ impl FileBytes {
         Ok(Self::new(Arc::new(file), bytes))
     }
 
-    /// The error of the system that reading met first, if it met one.
+    /// The first error of the system while reading, if any.
     pub fn take_fault(&self) -> Option<io::Error> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -99,7 +99,9 @@ impl ChunkReader for FileBytes {
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
         // A damaged footer can name a range of any length: nothing is allocated that the file cannot fill.
         if start.checked_add(length as u64).is_none_or(|end| end > self.bytes) {
-            return Err(ParquetError::EOF(format!("{length} bytes from {start} on reach beyond the file")));
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes from offset {start} reach past the end of the file"
+            )));
         }
         let mut buffer = vec![0; length];
         self.fill(&mut buffer, start)?;

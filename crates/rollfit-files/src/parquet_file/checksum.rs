@@ -54,7 +54,7 @@ impl Checksums {
         KeyValue::new(CHECKSUM_KEY.to_owned(), Self::default().to_string())
     }
 
-    /// Whether the footer is as it was written.
+    /// Whether the footer is unchanged.
     pub fn fit_footer(&self, footer: &[u8]) -> bool {
         let Some(digits) = find_last(footer, self.to_string().as_bytes()).map(footer_digits) else {
             return false;
@@ -119,7 +119,7 @@ impl<W: Write> ChecksumWriter<W> {
     /// Those of the output; when what was held back does not end as a Parquet file does.
     pub fn release(&mut self) -> io::Result<()> {
         let mut held = self.held.take().unwrap_or_default();
-        let incomplete = || io::Error::other("what was written does not end as a Parquet file does");
+        let incomplete = || io::Error::other("the written bytes do not end like a Parquet file");
         let end = held.len().checked_sub(TRAILER_BYTES).ok_or_else(incomplete)?;
         let start = footer_bytes(&held[end..]).and_then(|bytes| end.checked_sub(bytes));
         let start = start.ok_or_else(incomplete)?;

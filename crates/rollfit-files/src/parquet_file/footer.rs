@@ -1,4 +1,4 @@
-//! [`Footer`]: what the footer of a Parquet file says, and whether rollfit wrote the file and it is as it was written.
+//! [`Footer`]: what the footer of a Parquet file says, and whether rollfit wrote the file and it is unchanged.
 //!
 //! Invariants: a file counts as rollfit's only where its footer says so. What its bytes do not prove to be rollfit's is
 //! somebody else's file, and is read as one.
@@ -22,7 +22,7 @@ const CHUNK_BYTES: usize = 128 * 1024;
 pub enum FileFault {
     /// The system failed, which says nothing of the file.
     System(io::Error),
-    /// Rollfit wrote it, and it is not as it was written.
+    /// Rollfit wrote it, and it was changed since.
     Damaged(String),
     /// It is not a Parquet file, or no longer.
     Unreadable(String),
@@ -35,7 +35,7 @@ pub enum Integrity {
     Foreign,
     /// Rollfit wrote it without checksums.
     Unverified,
-    /// Rollfit wrote it, and its footer is as it was written; [`check_body`] checks the rest.
+    /// Rollfit wrote it, and its footer is unchanged; [`check_body`] checks the rest.
     Verified(Checksums),
 }
 
@@ -95,11 +95,11 @@ fn read_end(bytes: &FileBytes) -> Result<FileTail, FileFault> {
         return Err(unreadable(&last, "it is too short to have a footer"));
     };
     if !trailer.ends_with(b"PAR1") {
-        return Err(unreadable(&last, "it does not end as one"));
+        return Err(unreadable(&last, "it does not end like a Parquet file"));
     }
     let most = whole - TRAILER_BYTES as u64;
     let Some(footer_bytes) = footer_bytes(trailer).filter(|&length| length as u64 <= most) else {
-        return Err(unreadable(&last, "its footer would be longer than the file"));
+        return Err(unreadable(&last, "its footer says that it is longer than the file"));
     };
     let body_bytes = most - footer_bytes as u64;
     let footer = match before.len().checked_sub(footer_bytes) {
@@ -140,9 +140,9 @@ fn integrity(metadata: &ParquetMetaData, end: &FileTail) -> Result<Integrity, Fi
     let checksums = Checksums::parse(text).ok_or_else(garbled)?;
     match (checksums.body_bytes == end.body_bytes, checksums.fit_footer(&end.footer)) {
         (true, true) => Ok(Integrity::Verified(checksums)),
-        (true, false) => Err(FileFault::Damaged("its footer does not have its checksum".to_owned())),
+        (true, false) => Err(FileFault::Damaged("its footer does not match its checksum".to_owned())),
         (false, true) => Err(FileFault::Damaged(format!(
-            "it has {} bytes before its footer and was written with {}",
+            "it has {} bytes before its footer but was written with {}",
             end.body_bytes, checksums.body_bytes
         ))),
         (false, false) => Ok(Integrity::Unverified),
@@ -167,5 +167,5 @@ pub fn check_body(bytes: &FileBytes, integrity: Integrity) -> Result<(), FileFau
     if sum == checksums.body {
         return Ok(());
     }
-    Err(FileFault::Damaged("its rows do not have their checksum".to_owned()))
+    Err(FileFault::Damaged("its rows do not match their checksum".to_owned()))
 }

@@ -28,7 +28,9 @@ pub trait StoreKind: Sync {
     fn url_form(&self) -> &'static str;
 
     /// Whether its stores keep features in tables, which statements make and which lie in a schema.
-    fn has_tables(&self) -> bool;
+    fn has_tables(&self) -> bool {
+        false
+    }
 
     /// Checks what can be known of `store`, whose URL has one of the schemes, without going there.
     ///
@@ -36,7 +38,8 @@ pub trait StoreKind: Sync {
     /// Where its URL is written in another way, or a setting means nothing to this kind of store.
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError>;
 
-    /// Opens the store at `store` for the job `config`. Writes nothing.
+    /// Opens the store at `store` for the job `config`. Writes nothing. Relative paths in the URL start from
+    /// [`StoreConfig::url_dir`].
     ///
     /// # Errors
     /// [`Fault::Permanent`](super::Fault::Permanent) where it cannot be opened as configured; others where it cannot be
@@ -59,7 +62,9 @@ pub trait StoreKind: Sync {
     ) -> Result<Box<dyn BarsImport>, StoreError>;
 
     /// What to do about what limits a run with such a store. None is opened: an analysis has a record alone.
-    fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice>;
+    fn advice(&self, _bottleneck: Bottleneck) -> Vec<Advice> {
+        Vec::new()
+    }
 }
 
 /// A store that is open for a job.
@@ -83,7 +88,9 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When a missing table cannot be made, or the store cannot be asked.
-    fn ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError>;
+    fn ddl(&self, _partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// An import going on. Dropped without [`BarsImport::commit`] it leaves everything as it was.

@@ -22,7 +22,8 @@ pub enum Found {
 
 /// Where features go.
 pub trait Sink: Send + Sync {
-    /// What there is of a partition.
+    /// What there is of a partition. Rows whose receipt is of another [`Sink::output`], or was not committed with them, are
+    /// foreign.
     ///
     /// # Errors
     /// When the store cannot be read; [`StoreError::is_damage`] where it holds features that rollfit wrote and that are not
@@ -72,10 +73,8 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
-    /// The kind of store, as records name it: `parquet`, `postgres`, or `other`.
-    fn kind(&self) -> &'static str {
-        "other"
-    }
+    /// The kind of store, see [`StoreKind::name`](super::StoreKind::name).
+    fn kind(&self) -> &'static str;
 
     /// Where features go, for people, without secrets.
     fn place(&self) -> String;
@@ -89,7 +88,9 @@ pub trait Sink: Send + Sync {
     fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64;
 
     /// The bytes that can still be written, where that is known.
-    fn free_bytes(&self) -> Option<u64>;
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
 
     /// The name of a partition's output in this store: what its receipt belongs to.
     fn output(&self, partition: &Partition) -> String;
@@ -172,7 +173,7 @@ pub trait Slot {
     }
 
     /// Adds rows to a partition that is prepared, group by group as [`Sink::grouping`] says, within a group in order of
-    /// their instants. They are not rounded yet.
+    /// their instants. They are not rounded yet. A partition without rows gets none before its commit.
     ///
     /// # Errors
     /// When they cannot be written.

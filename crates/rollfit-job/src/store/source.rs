@@ -1,6 +1,7 @@
 //! [`Source`]: where series come from. A source is asked for one series of one key at a time ([`SeriesOfKey`]); what a key's
 //! table is called, and whether it has one to itself, is settled before it is asked.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::StoreError;
@@ -54,11 +55,11 @@ impl JobConfig {
 
 /// Where series come from.
 pub trait Source: Send + Sync {
-    /// The keys that have a table of every series, sorted.
+    /// The names of the tables that it has.
     ///
     /// # Errors
     /// When the store cannot be listed.
-    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError>;
+    fn tables(&self) -> Result<BTreeSet<String>, StoreError>;
 
     /// The first and the last month in which a series has rows; none where it has none.
     ///
@@ -84,10 +85,8 @@ pub trait Source: Send + Sync {
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError>;
 
-    /// The kind of store, as records name it: `parquet`, `postgres`, or `other`.
-    fn kind(&self) -> &'static str {
-        "other"
-    }
+    /// The kind of store, see [`StoreKind::name`](super::StoreKind::name).
+    fn kind(&self) -> &'static str;
 
     /// Where series come from, for people, without secrets.
     fn place(&self) -> String {

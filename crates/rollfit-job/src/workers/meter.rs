@@ -120,7 +120,7 @@ impl Meter {
     }
 }
 
-/// Sums the time in progress of partitions that started since then and take longer than this many seconds. They end some time:
+/// Yields the time in progress of each partition that started since then and takes longer than this. They end some time:
 /// counting only those that ended would take a run for one without slow partitions.
 fn overdue(moment: &Moment, since: Duration, usual_s: f64) -> impl Iterator<Item = f64> {
     let in_progress = moment.lanes.iter().filter(|lane| lane.partition.is_some());

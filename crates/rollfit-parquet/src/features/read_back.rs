@@ -1,6 +1,6 @@
 //! Reading features back: [`read_receipt`] from a footer, [`ParquetReader`] for the rows.
 //!
-//! Invariants: no receipt is believed before its footer is checked, and no row before all bytes are.
+//! Invariants: no receipt is used before its footer is checked, and no row before all bytes are.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub(crate) const RECEIPT_KEY: &str = "rollfit.receipt";
 ///
 /// # Errors
 /// When the file cannot be opened or read, which says nothing of what it holds; [`StoreError::is_damage`] where rollfit
-/// wrote it and its footer is not as it was written.
+/// wrote it and its footer is damaged.
 pub(crate) fn read_receipt(part: &Path, partition: &Partition, output: &str) -> Result<Found, StoreError> {
     let receipt = match open(part).and_then(|bytes| Footer::read(&bytes)) {
         Ok(footer) => valid_receipt(&footer, output),
@@ -37,7 +37,7 @@ pub(crate) fn read_receipt(part: &Path, partition: &Partition, output: &str) -> 
     };
     Ok(match receipt {
         Ok(receipt) => Found::Ours(Box::new(receipt)),
-        Err(cause) => Found::Foreign(format!("{} has no valid receipt of ours: {cause}", part.display())),
+        Err(cause) => Found::Foreign(format!("{} has no valid rollfit receipt: {cause}", part.display())),
     })
 }
 
@@ -58,13 +58,13 @@ fn valid_receipt(footer: &Footer, output: &str) -> Result<Receipt, String> {
     let receipt: Receipt = serde_json::from_str(footer.value(RECEIPT_KEY).ok_or("there is none")?)
         .map_err(|error| format!("it cannot be read ({error})"))?;
     if receipt.output != output {
-        return Err(format!("it is that of {}", receipt.output));
+        return Err(format!("it belongs to the output {}", receipt.output));
     }
     let columns = footer.metadata.file_metadata().schema_descr().columns();
     let stored: Vec<&str> = columns.iter().map(|column| column.name()).collect();
     let promised = || std::iter::once(TIME_COLUMN).chain(feature_columns(&receipt));
     if !stored.iter().copied().eq(promised()) {
-        return Err("the file has other columns than it says".to_owned());
+        return Err("the file's columns differ from those of the receipt".to_owned());
     }
     Ok(receipt)
 }
@@ -96,7 +96,7 @@ impl ParquetReader {
         let bytes = open(part).map_err(fault)?;
         let footer = Footer::read(&bytes).map_err(fault)?;
         let receipt = valid_receipt(&footer, output).map_err(|cause| {
-            StoreError::permanent(format!("{}: no valid receipt: {cause}", part.display()))
+            StoreError::permanent(format!("{}: it has no valid rollfit receipt: {cause}", part.display()))
         })?;
         check_body(&bytes, footer.integrity).map_err(fault)?;
         let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
@@ -144,7 +144,10 @@ impl FeatureReader for ParquetReader {
         let Some(batch) = next else { return Ok(None) };
         let batch = batch.map_err(|error| self.unreadable(&error))?;
         self.take(&batch).ok_or_else(|| {
-            StoreError::permanent(format!("{}: a column is not of the type we write", self.path.display()))
+            StoreError::permanent(format!(
+                "{}: a column does not have the type that rollfit writes",
+                self.path.display()
+            ))
         })?;
         Ok(Some(FeatureTile { instants_us: &self.instants_us, first_column: 0, values: &self.values }))
     }

@@ -44,7 +44,7 @@ impl ParquetStore {
     }
 }
 
-/// Creates a partition's directory and takes the lock in it. A runner that gives up on this or a neighbouring partition
+/// Creates a partition's directory and takes the lock in it. A runner that gives up on this or an adjacent partition
 /// removes directories that are empty, at any moment until the lock is taken.
 fn take_lock(dir: &Path) -> Result<LockAttempt, StoreError> {
     const ATTEMPTS: usize = 1000;
@@ -85,7 +85,7 @@ impl Sink for ParquetStore {
         let mut partitions = Vec::new();
         for (key, key_dir) in hive_dirs(&self.features_dir, "key=")? {
             for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
-                // What cannot be looked at is told of its partition, when that is read.
+                // Reading the partition reports what cannot be read here.
                 let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
                 if let (Ok(period), true) = (month.parse(), is_there) {
                     partitions.push(Partition::new(key.clone(), period));
@@ -238,7 +238,7 @@ impl ParquetSlot<'_> {
         Ok(self.writer.insert(writer))
     }
 
-    /// Removes what this or a stopped run did not finish. It is never read, so failing to is no fault.
+    /// Removes what this or a stopped run did not finish. It is never read, so a failure does not matter.
     fn discard_unfinished(&self) {
         let path = self.unfinished();
         if is_there(&path).unwrap_or(false) {
@@ -266,7 +266,7 @@ impl Slot for ParquetSlot<'_> {
         self.store.found(&self.partition)
     }
 
-    /// Makes the directory's name durable, before there is something in it.
+    /// Makes the directory's name durable, before it has contents.
     fn prepare(&mut self) -> Result<(), StoreError> {
         if !self.is_prepared {
             self.store.sync_above(&self.dir)?;
@@ -297,7 +297,7 @@ impl Slot for ParquetSlot<'_> {
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         if let Some(stranger) = foreign_files(&self.dir)?.first() {
             return Err(StoreError::permanent(format!(
-                "{} would be read beside our features: move it elsewhere first",
+                "{}: readers would mix this file with the features of rollfit; move it elsewhere",
                 stranger.display()
             )));
         }
@@ -320,7 +320,7 @@ impl Drop for ParquetSlot<'_> {
         self.writer = None;
         self.discard_unfinished();
         self.lock = None;
-        // Where nothing was committed no empty directory stays behind; one that is not empty stays.
+        // Removes the directory if nothing was committed and it is empty.
         if std::fs::remove_dir(&self.dir).is_ok()
             && let Some(key_dir) = self.dir.parent()
         {

@@ -25,7 +25,7 @@ use rollfit_job::import::{
 
 const IMPORT_LOCK: &str = ".import.lock";
 
-/// An import going on. Dropped without [`ParquetImport::commit`] it leaves everything as it was.
+/// An import in progress. Dropped without [`ParquetImport::commit`] it leaves everything as it was.
 pub struct ParquetImport<'a> {
     sources_dir: PathBuf,
     files: &'a dyn FileSystem,
@@ -45,7 +45,7 @@ impl<'a> ParquetImport<'a> {
         create_dirs(files, &sources_dir).map_err(|error| {
             StoreError::caused_by(
                 Fault::Unreachable,
-                format!("cannot make the store {}", dir.display()),
+                format!("cannot create the store {}", dir.display()),
                 error,
             )
         })?;
@@ -134,7 +134,7 @@ impl BarsImport for ParquetImport<'_> {
         Ok(update.report(files_written))
     }
 
-    /// Where it fails either nothing has changed, or whoever opens the store next finishes it.
+    /// If it fails, either nothing has changed or the next process that opens the store finishes it.
     fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         self.committed = true;
         commit_import(&self.staged, &self.sources_dir, self.files)

@@ -80,6 +80,6 @@ pub(crate) struct Contents {
     pub(crate) is_checked: AtomicBool,
     /// Held while it is, so that threads do not all read it.
     pub(crate) checking: Mutex<()>,
-    /// For a time column already asked for, the instants of each row group.
+    /// The instants of each row group, for each time column read so far.
     pub(crate) spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
 }

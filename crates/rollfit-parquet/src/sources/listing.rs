@@ -132,8 +132,8 @@ impl ListingSearch {
             more => format!(" and {more} more"),
         };
         Some(format!(
-            "{}: rollfit does not read {at_least}{} of its files: {names}{more}. It reads files directly in the directory \
-             that end in .parquet and do not begin with . or _. Move or rename the others, or remove them",
+            "{}: {at_least}{} of its files are not read: {names}{more}. rollfit reads files directly in the directory \
+             whose names end in .parquet and do not begin with . or _. Move, rename or remove the others",
             dir.display(),
             self.found.len()
         ))

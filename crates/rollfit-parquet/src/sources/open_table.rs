@@ -13,11 +13,11 @@ use crate::sources::group_span::GroupSpan;
 use crate::sources::table_file::TableFile;
 use crate::sources::table_index::TableIndex;
 
-/// The open files of one table, and the columns asked for.
+/// The open files of one table, and the requested columns.
 pub(crate) struct OpenTable {
     index: Arc<TableIndex>,
     files: Vec<TableFile>,
-    /// Files before those, the latest last, opened when rows of them are asked for.
+    /// Files before those, the latest last, opened when their rows are requested.
     earlier: Vec<FileSpans>,
     time: String,
     value: String,
@@ -129,12 +129,13 @@ impl OpenTable {
             if let Some(previous) = previous.filter(|&previous| previous >= instant) {
                 let (earlier, later) = (display_instant(instant), display_instant(previous));
                 let problem = if previous == instant {
-                    format!("{later} stands there twice")
+                    format!("{later} occurs twice")
                 } else {
                     format!("{earlier} comes after {later}")
                 };
                 return Err(StoreError::permanent(format!(
-                    "{}: column `{}`: {problem}; a source table has each instant once, sorted, over all its files",
+                    "{}: column `{}`: {problem}; sort the source table by time, with each instant once over all its \
+                     files",
                     file.path.display(),
                     self.time
                 )));

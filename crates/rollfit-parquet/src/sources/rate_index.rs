@@ -45,7 +45,7 @@ impl TableFile {
                     return Err(damaged_source(
                         &self.path,
                         &format!(
-                            "row {}: the rate_index {} is not that of the close {} and the base {base}",
+                            "row {}: the rate_index {} does not match the close {} and the base {base}",
                             row + at + 1,
                             stored[at],
                             closes[at]

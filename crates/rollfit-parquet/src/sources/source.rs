@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
@@ -15,7 +14,7 @@ use crate::sources::file_spans::FileSpans;
 use crate::sources::open_table::OpenTable;
 use crate::sources::sources_lock::SourcesView;
 use crate::{NAME, ParquetStore};
-use rollfit_job::key_finder::warn_of_empty;
+use rollfit_job::keys::warn_of_empty;
 
 /// Rows before a partition that are opened at once for every row of lookback: enough unless the join loses most.
 const EARLIER_ROWS_PER_LOOKBACK_ROW: usize = 4;
@@ -58,17 +57,17 @@ impl ParquetStore {
 
 fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
     StoreError::permanent(format!(
-        "there is no table {}: import its bars, put Parquet files there, or correct `table` of series `{}`",
+        "table {} does not exist; import its bars, put Parquet files there, or correct `table` of series `{}`",
         dir.display(),
         series.name
     ))
 }
 
 impl Source for ParquetStore {
-    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
+    fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         let entries = match std::fs::read_dir(&self.sources_dir) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
             Err(error) => return Err(file_error("list", &self.sources_dir, error)),
         };
         let mut tables = BTreeSet::new();
@@ -79,7 +78,7 @@ impl Source for ParquetStore {
                 tables.insert(name);
             }
         }
-        Ok(self.key_finder.find(series, &tables))
+        Ok(tables)
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {

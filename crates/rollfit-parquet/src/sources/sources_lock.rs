@@ -2,7 +2,7 @@
 //! short: [`SourcesView`] for readers, [`commit_import`] for the import.
 //!
 //! Invariants: an import of many files becomes visible at once. Its list of renames (`sources/.import`) is the commit:
-//! before it is durable nothing has changed, after it everything has, for whoever reads next finishes the renames.
+//! before it is durable nothing has changed; after it everything has, because the next reader finishes the renames.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -17,7 +17,7 @@ use crate::sources::staged::{Staged, has_list};
 use rollfit_files::regular_file;
 
 const LOCK: &str = ".lock";
-/// Renames take moments; whoever holds the lock for longer is stuck.
+/// Renames take moments; a process that holds the lock for longer is stuck.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// While this lives no import changes the names of the source files.
@@ -41,7 +41,7 @@ impl SourcesView {
     }
 }
 
-/// The lock file; none in a store where nobody ever imported, or that cannot be read.
+/// The lock file; `None` in a store without imports, or one that cannot be read.
 fn open_lock(sources_dir: &Path) -> Result<Option<File>, StoreError> {
     let path = sources_dir.join(LOCK);
     match regular_file::open(&path) {
@@ -71,7 +71,7 @@ fn wait_for(
                 return Err(StoreError::new(
                     Fault::Transient,
                     format!(
-                        "{} has been held by another process for {} s",
+                        "{}: another process has held this lock for {} s; stop it if it is stuck",
                         path.display(),
                         LONGEST_WAIT.as_secs()
                     ),
@@ -95,13 +95,14 @@ pub(crate) fn commit_import(
     finish_import(sources_dir, files).map(drop)
 }
 
-/// Finishes an import that another process committed and did not finish, if there is one, and says so. That process may
-/// live: of the two, the one that gets the lock first finishes the import.
+/// Finishes an import that another process committed but did not finish, if any, and warns. That process may still
+/// run: of the two, the one that gets the lock first finishes the import.
 pub(crate) fn finish_import_of_another(sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
     if let Some(count) = finish_import(sources_dir, files)? {
         let files = if count == 1 { "file is" } else { "files are" };
         tracing::warn!(
-            "finished the import of another process, which was killed or is not through yet: {count} {files} in place in {}",
+            "finished the import of another process, which was killed or is still running: {count} {files} in place \
+             in {}",
             sources_dir.display()
         );
     }
@@ -119,7 +120,7 @@ fn finish_import(sources_dir: &Path, files: &dyn FileSystem) -> Result<Option<us
     if !has_list(sources_dir)? {
         return Ok(None);
     }
-    // Whoever put the list there may have been stopped before its name was durable, and it must be before a rename is.
+    // The import may have been stopped before the list's name was durable, which must come before any rename.
     files.sync_dir(sources_dir).map_err(|error| file_error("sync", sources_dir, error))?;
     let staged = Staged::read(sources_dir)?;
     staged.put_in_place(sources_dir, files)?;

@@ -128,8 +128,8 @@ impl TableFile {
     ) -> StoreError {
         let instant = |time| display_instant(floor_us(time, unit));
         StoreError::permanent(format!(
-            "{}: column `{time}`: the footer says that row group {group} has rows from {} to {}, and it has rows from {} \
-             to {}: the file is damaged or its writer is wrong; restore it from a backup, or write it again",
+            "{}: column `{time}`: the footer says that row group {group} has rows from {} to {}, but they are from {} \
+             to {}: the file is damaged or was written incorrectly; restore it from a backup, or write it again",
             self.path.display(),
             instant(claim.first),
             instant(claim.last),

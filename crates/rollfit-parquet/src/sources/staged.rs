@@ -32,16 +32,16 @@ pub(crate) struct Staged {
     renames: Vec<(PathBuf, PathBuf)>,
 }
 
-/// Whether there is a list, of an import that is committed and not finished.
+/// Whether the list of a committed but unfinished import exists.
 pub(crate) fn has_list(sources_dir: &Path) -> Result<bool, StoreError> {
     let path = sources_dir.join(LIST);
     regular_file::is_there(&path).map_err(|error| file_error("read", &path, error))
 }
 
-/// Checks the list of an import that is committed and not finished, if there is one. Moves nothing.
+/// Checks the list of a committed but unfinished import, if it exists. Moves nothing.
 ///
 /// # Errors
-/// When it is no list that an import of this store wrote.
+/// When an import of this store did not write the list.
 pub(crate) fn check_list(sources_dir: &Path) -> Result<(), StoreError> {
     if has_list(sources_dir)? { Staged::read(sources_dir).map(drop) } else { Ok(()) }
 }
@@ -74,7 +74,7 @@ impl Staged {
         listed
     }
 
-    /// Removes what was staged. It is never read, so failing to is no fault.
+    /// Removes what was staged. It is never read, so a failure does not matter.
     pub(crate) fn discard(&self, sources_dir: &Path, files: &dyn FileSystem) {
         let _ = files.remove(&sources_dir.join(UNFINISHED_LIST));
         for (from, _) in &self.renames {
@@ -88,7 +88,7 @@ impl Staged {
     fn write(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
         let (from, to) = (sources_dir.join(UNFINISHED_LIST), sources_dir.join(LIST));
         let text = serde_json::to_vec(self).map_err(|error| {
-            StoreError::permanent(format!("the list of an import cannot be written: {error}"))
+            StoreError::permanent(format!("cannot write the list of the import: {error}"))
         })?;
         if text.len() > LIST_BYTES_MAX {
             return Err(StoreError::permanent(format!(
@@ -113,18 +113,18 @@ impl Staged {
             .read_to_end(&mut text)
             .map_err(|error| file_error("read", &path, error))?;
         if text.len() > LIST_BYTES_MAX {
-            return Err(not_a_list(sources_dir, "it is larger than any"));
+            return Err(not_a_list(sources_dir, "it is too large"));
         }
         let staged: Self =
             serde_json::from_slice(&text).map_err(|error| not_a_list(sources_dir, &error.to_string()))?;
         if staged.renames.is_empty() {
-            return Err(not_a_list(sources_dir, "it names no file"));
+            return Err(not_a_list(sources_dir, "it lists no files"));
         }
         staged.renames.iter().try_for_each(|(from, to)| check(sources_dir, from, to))?;
         Ok(staged)
     }
 
-    /// Puts the files in their places, those that are not there yet, and removes the list.
+    /// Moves the files to their places, unless they are there already, and removes the list.
     pub(crate) fn put_in_place(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
         for (from, to) in &self.renames {
             let (from, to) = (sources_dir.join(from), sources_dir.join(to));
@@ -157,7 +157,7 @@ impl Staged {
 
 fn not_a_list(sources_dir: &Path, why: &str) -> StoreError {
     StoreError::permanent(format!(
-        "{} is not a list that an import wrote ({why}): remove it, then run the last import again",
+        "{} is not a list that an import wrote ({why}); remove it, then run the last import again",
         sources_dir.join(LIST).display()
     ))
 }
@@ -171,19 +171,19 @@ fn check(sources_dir: &Path, from: &Path, to: &Path) -> Result<(), StoreError> {
         Err(not_a_list(sources_dir, &format!("{name} {why}")))
     };
     if !is_place(to) {
-        return refuse(to, "is no file of a table that imports write");
+        return refuse(to, "is not a file of a table that imports write");
     }
     if Staged::default().add(to.to_owned()) != from {
         return refuse(from, "is not where an import stages a file");
     }
     let table = to.parent().unwrap_or(to);
     if !fs::symlink_metadata(sources_dir.join(table)).is_ok_and(|status| status.is_dir()) {
-        return refuse(table, "is no directory of this store");
+        return refuse(table, "is not a directory of this store");
     }
     let (staged, there) = (is_file(&sources_dir.join(from)), is_file(&sources_dir.join(to)));
     match (staged, there) {
-        (Some(false), _) => refuse(from, "is no regular file"),
-        (_, Some(false)) => refuse(to, "is no regular file"),
+        (Some(false), _) => refuse(from, "is not a regular file"),
+        (_, Some(false)) => refuse(to, "is not a regular file"),
         (None, None) => refuse(from, "is missing"),
         _ => Ok(()),
     }

@@ -38,7 +38,7 @@ impl TableFile {
         }
     }
 
-    /// All rows of the file, in the order in which they stand there.
+    /// All rows of the file, in file order.
     pub(crate) fn rows(&self, time: &str, value: &str) -> Result<SeriesRows, StoreError> {
         let groups: Vec<usize> = self.spans.iter().map(|span| span.group).collect();
         let (instants_us, values) = self.read_groups(&groups, time, Some(value))?;
@@ -62,12 +62,15 @@ impl TableFile {
         let fields = self.contents.metadata.schema().fields();
         let field = fields.iter().find(|field| field.name() == column).ok_or_else(|| {
             let names = fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
-            StoreError::permanent(format!("{}: no column `{column}`; there are {names}", self.path.display()))
+            StoreError::permanent(format!(
+                "{}: column `{column}` does not exist; the columns are {names}",
+                self.path.display()
+            ))
         })?;
         Ok(field.data_type())
     }
 
-    /// Reads whole row groups: the instants and, where asked for, a value column.
+    /// Reads whole row groups: the instants and, if requested, a value column.
     pub(crate) fn read_groups(
         &self,
         groups: &[usize],
@@ -139,17 +142,17 @@ impl TableFile {
         if usize::try_from(rows) == Ok(read_rows) {
             return Ok(());
         }
-        let error = ParquetError::General(format!("{read_rows} rows where its footer says {rows}"));
+        let error = ParquetError::General(format!("it has {read_rows} rows but its footer says {rows}"));
         Err(unreadable(&self.path, &error))
     }
 
     pub(crate) fn no_instant(&self, time: &str) -> StoreError {
         let at = self.path.display();
-        StoreError::permanent(format!("{at}: column `{time}` has rows without an instant"))
+        StoreError::permanent(format!("{at}: column `{time}` has NULLs; every row needs a time"))
     }
 
     fn lost_column(&self, name: &str) -> StoreError {
-        StoreError::permanent(format!("{}: column `{name}` was not read", self.path.display()))
+        StoreError::permanent(format!("{}: column `{name}` could not be read", self.path.display()))
     }
 
     /// Whether there is a column of this name with numbers.
@@ -167,14 +170,14 @@ impl TableFile {
     fn not_a_number(&self, column: &str, kind: &DataType) -> StoreError {
         let at = self.path.display();
         StoreError::permanent(format!(
-            "{at}: column `{column}` is {kind}, not a number; name another with `value`"
+            "{at}: column `{column}` is {kind}, not a number; name another column with `value`"
         ))
     }
 
     pub(crate) fn not_a_timestamp(&self, column: &str, kind: &DataType) -> StoreError {
         let at = self.path.display();
         StoreError::permanent(format!(
-            "{at}: column `{column}` is {kind}, not a timestamp; name another with `time`"
+            "{at}: column `{column}` is {kind}, not a timestamp; name another column with `time`"
         ))
     }
 
@@ -200,7 +203,7 @@ impl TableFile {
         for (row, &value) in ticks.values().iter().enumerate() {
             let instant_us = us(value).map_err(|unit| {
                 StoreError::permanent(format!(
-                    "{}: row {}: {value} {unit} is not a whole, countable microsecond",
+                    "{}: row {}: {value} {unit} is not a whole number of microseconds, or out of range",
                     self.path.display(),
                     first_row + row + 1
                 ))

@@ -38,7 +38,7 @@ struct Listing {
 }
 
 impl TableIndex {
-    /// The files of a table; none where there is no such table.
+    /// The files of a table; `None` if the table does not exist.
     pub(crate) fn files(&self, dir: &Path, time: &str) -> Result<Option<Arc<Vec<FileSpans>>>, StoreError> {
         let modified = match std::fs::metadata(dir).and_then(|status| status.modified()) {
             Ok(modified) => modified,
@@ -61,7 +61,7 @@ impl TableIndex {
         Ok(Some(files))
     }
 
-    /// The spans of a file, which is opened only if it is not known as it is now.
+    /// The spans of a file, which is opened only if it is new or has changed.
     fn spans(&self, path: &Path, time: &str) -> Result<FileSpans, StoreError> {
         let status = std::fs::symlink_metadata(path).map_err(|error| file_error("read", path, error))?;
         let identity = FileIdentity::from_metadata(&status);
@@ -149,7 +149,7 @@ fn check_row_count(metadata: &ParquetMetaData) -> Result<(), String> {
     if sum == i128::from(rows) {
         return Ok(());
     }
-    Err(format!("its footer says {rows} rows, and {sum} in row groups"))
+    Err(format!("its footer says {rows} rows, but its row groups have {sum}"))
 }
 
 /// Whether a directory changed long enough ago that a change from now on gives it another time stamp.

@@ -74,7 +74,7 @@ pub(crate) fn all_bars(rows: usize, version: u32) -> Vec<KeyBars> {
     KEYS.iter().map(|key| bars(key, &MONTHS, rows, version)).collect()
 }
 
-/// Every row of every source table, as a reader of the store finds them; none where there is no table.
+/// Every row of every source table, as a reader of the store finds them; `None` where a table does not exist.
 pub(crate) fn all_rows(dir: &Path) -> Vec<Option<SeriesRows>> {
     let config = config();
     let store = ParquetStore::open(dir, &config).unwrap();

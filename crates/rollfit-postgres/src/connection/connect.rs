@@ -1,4 +1,4 @@
-//! [`Pool::connect`]: from a store's configuration to its sessions.
+//! [`Pool::connect`]: opens the sessions of a store from its configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::connection::fault::not_connected;
 use crate::connection::pool::Pool;
 use crate::connection::session::TransactionSettings;
 
-/// How much longer than the server's own timeout to wait for its answer.
+/// How much longer than the server's own timeout to wait for an answer.
 const REPLY_GRACE: Duration = Duration::from_secs(15);
 
-/// What the server keeps of an `application_name`.
+/// The maximum length of an `application_name` that the server keeps.
 const APPLICATION_NAME_BYTES_MAX: usize = 63;
 
 impl Pool {
-    /// The sessions with the server that a configuration names. Opens none yet.
+    /// Returns the pool for the configured server. Opens no session yet.
     pub(crate) fn connect(
         store: &StoreConfig,
         purpose: Purpose,
@@ -39,7 +39,7 @@ impl Pool {
     }
 }
 
-/// `rollfit PID@HOST`, so that the process can be found from the server's list of sessions.
+/// `rollfit PID@HOST`, so that the process can be identified in the server's list of sessions.
 fn application_name() -> String {
     let system = rustix::system::uname();
     let mut name = format!("rollfit {}@{}", std::process::id(), system.nodename().to_string_lossy());

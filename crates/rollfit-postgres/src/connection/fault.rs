@@ -1,20 +1,20 @@
-//! Errors of the server and of the way to it: told with what was being done, and whether trying again can help.
+//! Errors of the server and the connection. Each says what was being done, and whether a retry can help.
 
 use libpq_connect::ConnectError;
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-/// A statement was cancelled: a timeout, or somebody's wish. Once more may be bad luck, a third time is not.
+/// A statement was cancelled by a timeout or a user. It is retried once; a second failure is final.
 const CANCELLED_ATTEMPTS: u32 = 2;
 
-/// What helps where policies apply to a table that the message names.
+/// The remedy if policies apply to the table in the message.
 const ROW_SECURITY_REMEDIES: &str = "have the owner of that table drop or change its policies, give the role BYPASSRLS, or \
      accept what the policies hide with row_security = \"apply\" in [source], [sink] or [store]";
 
-/// What is kept of a text in which the server repeats a row or a statement.
+/// The maximum length of a text in which the server repeats a row or a statement.
 const DETAIL_CHARS_MAX: usize = 200;
 
-/// The error of a connection that could not be opened, which is `fault` unless only the user can do something about it.
+/// Returns the error of a connection that could not be opened: `fault`, unless only the user can fix it.
 pub(crate) fn not_connected(error: &ConnectError, fault: Fault) -> StoreError {
     let fault = match error {
         ConnectError::Configuration { .. } => Fault::Permanent,
@@ -27,7 +27,7 @@ pub(crate) fn not_connected(error: &ConnectError, fault: Fault) -> StoreError {
     }
 }
 
-/// The error of the server, or of the connection to it, while `doing`.
+/// Returns the error of the server, or of the connection to it, while `doing`.
 pub(crate) fn server_error(doing: &str, error: tokio_postgres::Error) -> StoreError {
     match error.as_db_error() {
         Some(refusal) => refused(doing, refusal),
@@ -38,7 +38,7 @@ pub(crate) fn server_error(doing: &str, error: tokio_postgres::Error) -> StoreEr
     }
 }
 
-/// The server answered, and said no.
+/// Returns the error of a server that refused.
 fn refused(doing: &str, refusal: &DbError) -> StoreError {
     let code = refusal.code();
     let fault = if is_transient(refusal) { Fault::Transient } else { Fault::Permanent };
@@ -47,9 +47,7 @@ fn refused(doing: &str, refusal: &DbError) -> StoreError {
         message = format!("{message}; {ROW_SECURITY_REMEDIES}");
     }
     if *code == SqlState::QUERY_CANCELED {
-        message.push_str(
-            "; statement_timeout_s in [run] says how long a statement may take, or somebody cancelled it",
-        );
+        message.push_str("; the statement exceeded statement_timeout_s in [run], or somebody cancelled it");
         return StoreError::new(fault, message).with_attempts_max(CANCELLED_ATTEMPTS);
     }
     let error = match is_shutdown_notice(refusal) {
@@ -60,12 +58,12 @@ fn refused(doing: &str, refusal: &DbError) -> StoreError {
     if more.is_empty() { error } else { error.with_detail(more.join("; ")) }
 }
 
-/// Whether the server refused to hide rows.
+/// Returns whether the server refused because policies would hide rows.
 fn refuses_to_hide_rows(refusal: &DbError) -> bool {
     *refusal.code() == SqlState::INSUFFICIENT_PRIVILEGE && refusal.routine() == Some("check_enable_rls")
 }
 
-/// The first characters of a text.
+/// Returns the first characters of a text.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(DETAIL_CHARS_MAX) {
         Some((end, _)) => format!("{}...", &text[..end]),
@@ -73,7 +71,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The connection is gone, and with it whatever was not committed.
+/// Returns the error of a lost connection. Uncommitted work is lost with it.
 fn lost(doing: &str, error: &tokio_postgres::Error) -> StoreError {
     let cause = std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default();
     StoreError::unconnected(
@@ -82,17 +80,15 @@ fn lost(doing: &str, error: &tokio_postgres::Error) -> StoreError {
     )
 }
 
-/// The server has not said anything for longer than its own timeouts would let it.
+/// Returns the error of a server that did not answer within its own timeouts.
 pub(crate) fn silent(doing: &str, seconds: f64) -> StoreError {
     StoreError::unconnected(
         Fault::Transient,
-        format!(
-            "cannot {doing}: the server has not answered for {seconds:.0} s, the connection was given up"
-        ),
+        format!("cannot {doing}: the server has not answered for {seconds:.0} s; the connection was closed"),
     )
 }
 
-/// What the client library refused before it reached the server.
+/// Returns whether the client library failed before anything reached the server.
 fn is_client_fault(error: &tokio_postgres::Error) -> bool {
     let text = error.to_string();
     !error.is_closed()
@@ -110,7 +106,7 @@ fn is_transient(refusal: &DbError) -> bool {
     code.starts_with("08") || CODES.contains(&code) || is_race_to_create(refusal)
 }
 
-/// Two sessions created the same thing at the same moment; the other one has it now.
+/// Returns whether another session created the same object at the same moment.
 fn is_race_to_create(refusal: &DbError) -> bool {
     let catalog = |name: &str| name.starts_with("pg_type_") || name.starts_with("pg_class_");
     match *refusal.code() {
@@ -120,24 +116,24 @@ fn is_race_to_create(refusal: &DbError) -> bool {
     }
 }
 
-/// Whether the session is over: nothing answers any more, or the server said goodbye.
+/// Returns whether the session is over: the connection is closed, or the server ended it.
 pub(crate) fn ends_the_session(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().map_or(!is_client_fault(error), is_shutdown_notice)
 }
 
-/// Whether the server ends the session with this.
+/// Returns whether the server ends the session with this error.
 fn is_shutdown_notice(refusal: &DbError) -> bool {
-    // The word itself may be in the server's language.
+    // The severity may be in the server's language.
     matches!(refusal.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
 }
 
-/// Whether another session has the lock.
+/// Returns whether another session holds the lock.
 pub(crate) fn is_lock_timeout(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
 }
 
-/// Whether a pooler gave this session a server connection on which another one left a statement of the same name, or
-/// took away the one on which it had prepared its own.
+/// Returns whether a pooler gave this session a server connection on which another session left a statement of the
+/// same name, or took away the connection on which it had prepared its own.
 pub(crate) fn is_statement_mixed_up(error: &tokio_postgres::Error) -> bool {
     matches!(error.code(), Some(&SqlState::DUPLICATE_PSTATEMENT | &SqlState::INVALID_SQL_STATEMENT_NAME))
 }

@@ -1,9 +1,9 @@
-//! Who has a partition that is held elsewhere, and since when; and the end of those that are stuck.
+//! Finds who holds a partition, and since when, and ends holders that are stuck.
 //!
-//! A runner that stops moving in mid-COPY, a laptop that was closed, holds its lock for ever: the server waits for its next
-//! bytes, and neither `statement_timeout` nor `idle_in_transaction_session_timeout` look at that. So whoever waits for
-//! the partition looks: a session of rollfit and of the same role that has not moved for as long as a claim may stand
-//! still is ended. What it had not committed is rolled back, and when it goes on it finds out.
+//! A runner that stops in mid-COPY, such as a closed laptop, holds its lock forever: the server waits for its next
+//! bytes, and neither `statement_timeout` nor `idle_in_transaction_session_timeout` covers that. So a session that
+//! waits for the partition checks: a rollfit session of the same role that made no progress for as long as a claim
+//! may be idle is ended. Its uncommitted work is rolled back, and it gets an error when it continues.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -19,7 +19,7 @@ use crate::connection::session::{Session, SqlParameter};
 /// The name of the lock of an output, as the server computes it from the parameter $1.
 pub(crate) const LOCK_KEY: &str = "hashtextextended('rollfit ' || $1, 0)";
 
-/// What is asked of a holder, of `a`, its session, and `p`, its COPY.
+/// The columns queried about a holder: `a` is its session, `p` its COPY.
 const COLUMNS: &str = "
     a.pid, coalesce(a.application_name, ''), a.usename::text,
     CASE WHEN a.backend_start IS NULL THEN 'host hidden'
@@ -30,28 +30,28 @@ const COLUMNS: &str = "
         AND a.application_name LIKE 'rollfit %',
     concat_ws(' ', a.backend_start, a.query_start, p.bytes_processed)";
 
-/// How long sessions that hold partitions have not moved.
+/// How long sessions that hold partitions have made no progress.
 pub(crate) struct StalledSessions {
     patience: Duration,
     seen: Mutex<HashMap<i32, (String, Instant)>>,
 }
 
-/// A session that has what another wants.
+/// A session that holds what another wants.
 pub(crate) struct Holder {
     pid: i32,
     name: String,
     /// None for a process of the server itself.
     role: Option<String>,
-    /// The server tells it only to members of the role and of `pg_read_all_stats`, as it does the time.
+    /// The server shows it, like the time, only to members of the role and of `pg_read_all_stats`.
     host: String,
     since: String,
-    /// Whether it waits for its client, and we may end it.
+    /// Whether it waits for its client and may be ended by this role.
     is_waiting_for_its_client: bool,
-    /// Changes whenever it moves.
+    /// Changes whenever it makes progress.
     progress: String,
 }
 
-/// For people: who it is.
+/// Describes the session, for messages.
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = if self.name.is_empty() { "another session" } else { &self.name };
@@ -61,7 +61,7 @@ impl std::fmt::Display for Holder {
 }
 
 impl Holder {
-    /// Who has the lock of an output, or one of these tables; none where nobody does any more.
+    /// Returns who holds the lock of an output or one of these tables; none if no session does.
     pub(crate) fn find(
         session: &mut Session,
         output: &str,
@@ -81,11 +81,11 @@ impl Holder {
              ORDER BY l.locktype, l.mode = 'RowShareLock' LIMIT 1"
         );
         let parameters: [SqlParameter<'_>; 2] = [(&output, Type::TEXT), (&tables, Type::OID_ARRAY)];
-        let rows = session.rows("look who has the partition", &sql, &parameters)?;
+        let rows = session.rows("find out who holds the partition", &sql, &parameters)?;
         Ok(rows.first().map(Self::from_row))
     }
 
-    /// Who has the locks that these server processes wait for, for people.
+    /// Returns who holds the locks that these server processes wait for, for messages.
     pub(crate) fn blocking(session: &mut Session, waiting: &[i32]) -> Result<Vec<String>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS}
@@ -93,7 +93,7 @@ impl Holder {
              JOIN pg_catalog.pg_stat_activity a USING (pid)
              LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)"
         );
-        let rows = session.rows("look who has the locks", &sql, &[(&waiting, Type::INT4_ARRAY)])?;
+        let rows = session.rows("find out who holds the locks", &sql, &[(&waiting, Type::INT4_ARRAY)])?;
         Ok(rows.iter().map(|row| Self::from_row(row).to_string()).collect())
     }
 
@@ -110,12 +110,12 @@ impl Holder {
     }
 }
 
-/// Who was found to have partitions that a worker wanted, in the last seconds.
+/// The recent holders of partitions that a worker wanted.
 #[derive(Default)]
 pub(crate) struct SeenHolders(Mutex<HashMap<String, Instant>>);
 
 impl SeenHolders {
-    /// How long somebody is remembered. Workers look again several times in that time.
+    /// How long a holder is remembered. Workers check several times in that time.
     const REMEMBERED_FOR: Duration = Duration::from_secs(2);
 
     pub(crate) fn record_holder(&self, holder: &str) {
@@ -136,7 +136,7 @@ impl StalledSessions {
         Self { patience, seen: Mutex::default() }
     }
 
-    /// Ends the session of a holder that has not moved for too long.
+    /// Ends the session of a holder that made no progress for too long.
     pub(crate) fn end_if_stuck(&self, session: &mut Session, holder: &Holder) {
         if !holder.is_waiting_for_its_client || !self.is_stuck(holder) {
             return;
@@ -146,13 +146,13 @@ impl StalledSessions {
             WHERE pid = $1 AND application_name LIKE 'rollfit %' AND usename = current_user";
         if session.rows("end a session that is stuck", END, &[(&holder.pid, Type::INT4)]).is_ok() {
             tracing::warn!(
-                "{holder} has not moved for {:.0} s and was ended; what it had not committed is rolled back",
+                "{holder} has not moved for {:.0} s and was ended; its uncommitted work is rolled back",
                 self.patience.as_secs_f64()
             );
         }
     }
 
-    /// Whether a holder is where it was, since so long ago.
+    /// Returns whether a holder has made no progress for too long.
     fn is_stuck(&self, holder: &Holder) -> bool {
         let mut seen = lock(&self.seen);
         let (progress, since) =

@@ -1,8 +1,8 @@
-//! [`PostgresMonitor`]: asks the server, once a second while a run goes on, what it does for the sessions of this process.
+//! [`PostgresMonitor`]: queries the server once a second during a run for the activity of this process's sessions.
 //!
-//! It asks in a session of the pool that no worker has at that moment, so that it never takes one from them, never shares a
-//! partition's transaction, and stays within the budget. Its own session is not counted. What fails is asked again later
-//! and later, up to every half minute.
+//! It uses an idle session of the pool, so it never takes one from a worker, never shares a partition's transaction,
+//! and stays within the budget. Its own session is not counted. After failures it waits longer and longer, up to half
+//! a minute.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::connection::holders::{Holder, SeenHolders};
 use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::session::{Mode, Session, TransactionSettings};
 
-/// How long to wait for a session that a worker gives back.
+/// How long to wait for a worker to return a session.
 const SPARE_WAIT: Duration = Duration::from_millis(500);
-/// What the server may take for an answer, and how long to wait for it.
+/// The time limit for an answer, on the server and here.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Everybody's sessions, and those of this process: by the name that this session itself has, which is that of all.
+/// All sessions, and those of this process, identified by the name that they share with this session.
 const SESSIONS: &str = "
     SELECT current_setting('application_name'),
            (SELECT count(*) FROM pg_catalog.pg_stat_activity
@@ -39,7 +39,7 @@ const SESSIONS: &str = "
         AND a.usename = session_user AND a.pid <> pg_backend_pid()
     LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = a.pid";
 
-/// How much the server has written to its log. One that follows another writes none.
+/// How much the server has written to its log. A standby writes none.
 const LOG_POSITION: &str = "
     SELECT CASE WHEN NOT pg_is_in_recovery() THEN (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8 END";
 
@@ -51,15 +51,15 @@ pub(crate) struct PostgresMonitor {
     pause: Option<Pause>,
 }
 
-/// What is known of the server's log.
+/// What is known about the server's log.
 enum Log {
-    /// The bytes in it, and when that was so; none before the first answer.
+    /// Its bytes, and when they were read; none before the first answer.
     At(Option<(f64, Instant)>),
-    /// The server does not tell, or not this role.
+    /// The server does not report it, or not to this role.
     Hidden,
 }
 
-/// How long not to ask, and why.
+/// How long to pause queries, and why.
 struct Pause {
     cause: String,
     until: Instant,
@@ -84,7 +84,7 @@ impl PostgresMonitor {
     }
 
     fn inspect(&mut self, session: &mut Session) -> Result<StoreSample, StoreError> {
-        let rows = session.rows("look at the server's sessions", SESSIONS, &[])?;
+        let rows = session.rows("query the server's sessions", SESSIONS, &[])?;
         let first =
             rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
         self.check_name(first.get(0))?;
@@ -99,24 +99,23 @@ impl PostgresMonitor {
             waits: waits(&own),
             lock_holders,
             copied_bytes: Some(own.iter().map(|session| session.copied_bytes).sum()),
-            // Last, because a server that refuses this ends the transaction.
+            // Last, because a refusal ends the transaction.
             log_bytes_per_s: self.log.bytes_per_s(session)?,
         })
     }
 
-    /// A pooler may keep our name to itself: then nobody can tell which of its sessions work for us.
+    /// A pooler may hide our name. Its sessions that work for us cannot be identified then.
     fn check_name(&self, seen: &str) -> Result<(), StoreError> {
         let ours = self.pool.application_name();
         if seen.is_empty() || ours.is_ascii() && !ours.starts_with(seen) {
             return Err(StoreError::permanent(format!(
-                "the server knows this process as `{seen}` and not as `{ours}`: a pooler stands between, and which sessions are \
-                 ours cannot be told"
+                "the server knows this process as `{seen}`, not as `{ours}`: behind a pooler rollfit cannot tell which sessions are its own"
             )));
         }
         Ok(())
     }
 
-    /// Who keeps sessions waiting, and who was found to have a partition that a worker wanted.
+    /// Returns who blocks sessions, and who held a partition that a worker wanted.
     fn lock_holders(&self, session: &mut Session, own: &[OwnSession]) -> Result<Vec<String>, StoreError> {
         let is_waiting =
             |session: &&OwnSession| session.wait.as_ref().is_some_and(|(kind, _)| *kind == WaitKind::Lock);
@@ -147,13 +146,12 @@ impl StoreMonitor for PostgresMonitor {
 fn all_at_work() -> StoreError {
     StoreError::new(
         Fault::Transient,
-        "every session that this process may have is at work, none is left to ask with: a greater store_sessions_max in [run] \
-         leaves one",
+        "all sessions of this process are busy, so none is left to monitor the server; raise store_sessions_max in [run]",
     )
 }
 
 impl Pause {
-    /// Twice the last one.
+    /// Returns a pause twice as long as the last one.
     fn after(last: Option<&Pause>, error: &StoreError) -> Self {
         let length = last.map_or(PAUSE_FIRST, |last| (2 * last.length).min(PAUSE_MAX));
         Self { cause: rollfit_job::error_chain(error), until: Instant::now() + length, length }
@@ -163,7 +161,7 @@ impl Pause {
 impl Log {
     fn bytes_per_s(&mut self, session: &mut Session) -> Result<Option<f64>, StoreError> {
         let Self::At(before) = self else { return Ok(None) };
-        let rows = match session.rows("ask how much the server has logged", LOG_POSITION, &[]) {
+        let rows = match session.rows("query the size of the server's log", LOG_POSITION, &[]) {
             Ok(rows) => rows,
             Err(error) if error.fault() == Fault::Permanent => {
                 *self = Self::Hidden;
@@ -175,16 +173,16 @@ impl Log {
             rows.first().and_then(|row| row.get::<_, Option<f64>>(0)).map(|bytes| (bytes, Instant::now()));
         let rate = before.zip(now).map(|((was, then), (is, now))| (is - was) / (now - then).as_secs_f64());
         *before = now;
-        // After a failover another server's log counts.
+        // After a failover, the log of another server counts.
         Ok(rate.filter(|rate| rate.is_finite() && *rate >= 0.0))
     }
 }
 
-/// A session of this process, the asking one aside.
+/// A session of this process other than the monitor's.
 struct OwnSession {
     pid: i32,
     is_active: bool,
-    /// For what, and what the server calls it, `TYPE:EVENT`; none where it waits for nothing.
+    /// What it waits for, with the server's name `TYPE:EVENT`; none if it does not wait.
     wait: Option<(WaitKind, String)>,
     copied_bytes: u64,
 }
@@ -200,7 +198,7 @@ impl OwnSession {
     }
 }
 
-/// A wait event by its type.
+/// Classifies a wait event by its type.
 fn wait((category, event): (&str, &str)) -> (WaitKind, String) {
     let kind = match category {
         "Lock" => WaitKind::Lock,
@@ -212,7 +210,7 @@ fn wait((category, event): (&str, &str)) -> (WaitKind, String) {
     (kind, format!("{category}:{event}"))
 }
 
-/// What the active sessions wait for.
+/// Counts what the active sessions wait for.
 fn waits(own: &[OwnSession]) -> Vec<StoreWait> {
     let mut waits: BTreeMap<&(WaitKind, String), u32> = BTreeMap::new();
     for wait in own.iter().filter(|session| session.is_active).filter_map(|session| session.wait.as_ref()) {

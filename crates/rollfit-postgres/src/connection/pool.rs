@@ -1,7 +1,7 @@
-//! [`Pool`]: the sessions of a store, as many as the server can spare, shared by the workers.
+//! [`Pool`]: the sessions of a store, limited to what the server can spare, shared by the workers.
 //!
-//! Invariants: never more sessions than the budget. A server that says it is full makes the budget smaller, and the
-//! work goes on with the sessions there are; every half minute one more is tried.
+//! Invariants: never more sessions than the budget. If the server reports that it is full, the budget shrinks and
+//! work continues with the open sessions. Every half minute the pool tries one more.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -15,7 +15,7 @@ use rollfit_job::store::{Fault, StoreError};
 use crate::connection::fault::not_connected;
 use crate::connection::session::{Session, Shared};
 
-/// How long to keep to a budget that the server made smaller.
+/// How long a budget reduced by the server stays reduced.
 const SHRUNK_FOR: Duration = Duration::from_secs(30);
 
 /// The sessions of a store.
@@ -31,12 +31,12 @@ struct Sessions {
     idle: Vec<Session>,
     open: usize,
     budget: usize,
-    /// What the server is believed to bear now.
+    /// The number of sessions that the server is assumed to allow now.
     limit: usize,
     shrunk_at: Option<Instant>,
 }
 
-/// A session on loan. It goes back to the pool, or is closed where it is broken.
+/// A borrowed session. On drop it returns to the pool, or is closed if it is broken.
 pub(crate) struct PooledSession {
     session: Option<Session>,
     pool: Arc<Pool>,
@@ -49,7 +49,7 @@ enum SessionSlot {
 }
 
 impl Pool {
-    /// A pool of one session so far; [`Pool::set_budget`] makes it more.
+    /// Returns a pool with a budget of one session; [`Pool::set_budget`] raises it.
     pub(crate) fn new(options: ConnectOptions, reply_timeout: Duration) -> Arc<Self> {
         let sessions = Sessions { idle: Vec::new(), open: 0, budget: 1, limit: 1, shrunk_at: None };
         Arc::new(Self {
@@ -61,42 +61,42 @@ impl Pool {
         })
     }
 
-    /// Where the sessions lead to, for people.
+    /// Returns where the sessions connect to, for messages.
     pub(crate) fn describe(&self) -> String {
         self.options.to_string()
     }
 
-    /// How often a session has waited for an answer so far.
+    /// Returns how often sessions have waited for an answer so far.
     pub(crate) fn round_trips(&self) -> u64 {
         self.shared.round_trips()
     }
 
-    /// What the sessions say they are.
+    /// Returns the `application_name` of the sessions.
     pub(crate) fn application_name(&self) -> &str {
         self.options.application_name()
     }
 
-    /// Whether the way to the server begins and ends on this machine, as far as the way tells.
+    /// Returns whether the connection stays on this machine, judging by the address.
     pub(crate) fn leads_here(&self) -> bool {
         self.options.is_local()
     }
 
-    /// What the user said without effect.
+    /// Returns warnings about settings without effect.
     pub(crate) fn warnings(&self) -> &[String] {
         self.options.warnings()
     }
 
-    /// Lets so many sessions be open at once.
+    /// Sets how many sessions may be open at once.
     pub(crate) fn set_budget(&self, sessions: usize) {
         let mut state = self.lock();
         state.budget = sessions.max(1);
         state.limit = state.budget;
     }
 
-    /// A session; waits for one while all are in use.
+    /// Returns a session. Waits while all are in use.
     ///
     /// # Errors
-    /// When none can be opened. The server may be back soon, so that trying again can help.
+    /// When none can be opened. If the server may be back soon, the error is transient.
     pub(crate) fn session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
         loop {
             let slot = self.take_slot();
@@ -115,8 +115,8 @@ impl Pool {
         }
     }
 
-    /// The first session of a store. Where there is none, the store cannot be reached, unless a server is there that may
-    /// have one in a moment.
+    /// Returns the first session of a store. If it fails, the store is unreachable, unless the server may have room
+    /// in a moment.
     pub(crate) fn first_session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
         self.lock().open += 1;
         match self.open(&self.options) {
@@ -129,8 +129,8 @@ impl Pool {
         }
     }
 
-    /// A session for a quick question, whose answer may take `reply_timeout`. Waits no longer than `wait_max` for one that a
-    /// worker gives back; none where none does.
+    /// Returns a session for a quick query whose answer may take `reply_timeout`. Waits at most `wait_max` for a
+    /// worker to return one; none if no worker does.
     pub(crate) fn spare_session(
         self: &Arc<Self>,
         wait_max: Duration,
@@ -179,7 +179,7 @@ impl Pool {
         state.slot()
     }
 
-    /// Makes do with the other sessions, if there are any.
+    /// Continues with the other sessions, if there are any.
     fn shrink(&self) -> bool {
         let mut state = self.lock();
         if state.open <= 1 {
@@ -189,7 +189,7 @@ impl Pool {
         if state.limit > state.open {
             state.limit = state.open;
             tracing::warn!(
-                "the server has no room for more connections: going on with {} of {}",
+                "the server accepts no more connections; continuing with {} of {}",
                 state.limit,
                 state.budget
             );
@@ -219,7 +219,7 @@ impl Pool {
 }
 
 impl Sessions {
-    /// A seat that nobody has.
+    /// Returns a free seat.
     fn slot(&mut self) -> Option<SessionSlot> {
         while let Some(session) = self.idle.pop() {
             if session.is_usable() {

@@ -1,5 +1,4 @@
-//! The server as a whole: whether it is one that this store works with, where its tables are, and how many sessions it can
-//! spare.
+//! The server as a whole: whether it is supported, where the tables are, and how many sessions it can spare.
 
 use std::net::IpAddr;
 
@@ -9,18 +8,18 @@ use tokio_postgres::types::Type;
 use crate::connection::session::Session;
 use crate::names::quoted;
 
-/// The first version that tells how far a COPY is, which a runner needs to see that another one is stuck.
+/// The first version that reports the progress of a COPY, which a runner needs to detect that another one is stuck.
 const VERSION_MIN: i32 = 140_000;
-/// Sessions left to others beyond those that are there already.
+/// Sessions reserved for others beyond their current ones.
 const HEADROOM: i64 = 2;
-/// How many sessions there are at most, unless the configuration says otherwise. Not a matter of cores: far from a server, a
-/// worker mostly waits for it.
+/// The default maximum number of sessions. It does not depend on cores: far from a server, a worker mostly waits for
+/// it.
 const DEFAULT_MAX: i64 = 32;
 
-/// The schema of the tables: `wanted`, or the one that the server looks into first.
+/// Returns the schema of the tables: `wanted`, or the first one that exists in search_path.
 ///
 /// # Errors
-/// When there is none, or the server is too old.
+/// When it does not exist, or the server is too old.
 pub(crate) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<String, StoreError> {
     const QUESTION: &str = "
         SELECT current_setting('server_version_num')::int, current_setting('server_version'),
@@ -31,45 +30,45 @@ pub(crate) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<Stri
     if row.get::<_, i32>(0) < VERSION_MIN {
         let version: String = row.get(1);
         return Err(StoreError::permanent(format!(
-            "the server is PostgreSQL {version}: 14 or later is needed"
+            "the server is PostgreSQL {version}; rollfit needs 14 or later"
         )));
     }
     match wanted {
         Some(name) if row.get(3) => Ok(name.to_owned()),
         Some(name) => Err(StoreError::permanent(format!(
-            "there is no schema {name}, or the role may not see it: CREATE SCHEMA {}",
+            "schema {name} does not exist or the role cannot see it; run CREATE SCHEMA {}",
             quoted(name)
         ))),
         None => row.get::<_, Option<String>>(2).ok_or_else(|| {
             StoreError::permanent(
-                "none of the schemas of search_path exists, or the role may use none of them: set `schema` beside `url`, or \
+                "no schema of search_path exists, or the role may use none of them; set `schema` beside `url`, or \
                  GRANT USAGE ON SCHEMA ... TO the role",
             )
         }),
     }
 }
 
-/// How many sessions there may be, and why.
+/// The limits on the number of sessions.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SessionBudget {
-    /// The sessions that this process opens at most.
+    /// The maximum number of sessions that this process opens.
     pub sessions: usize,
     /// `max_connections` without those reserved for superusers and reserved roles.
     pub server_max: i64,
-    /// Sessions of others now.
+    /// Current sessions of others.
     pub others: i64,
-    /// The limit of the role, without its sessions now; none where it has none.
+    /// The limit of the role minus its current sessions; none without a limit.
     pub role_left: Option<i64>,
-    /// The limit of the database, without its sessions now; none where it has none.
+    /// The limit of the database minus its current sessions; none without a limit.
     pub database_left: Option<i64>,
-    /// How many there are at most, where the configuration does not say.
+    /// The default maximum.
     pub default_max: i64,
-    /// What the configuration says instead, if it does.
+    /// The configured maximum, if any.
     pub configured_max: Option<usize>,
 }
 
 impl SessionBudget {
-    /// How many sessions there may be, with the arithmetic, for people.
+    /// Formats the maximum number of sessions and how it was computed.
     pub fn arithmetic(&self) -> String {
         let wanted = match self.configured_max {
             Some(sessions) => format!("{sessions} configured"),
@@ -83,11 +82,11 @@ impl SessionBudget {
         let limit = |left: Option<i64>, whose: &str| left.map(|left| format!("{left} left to the {whose}"));
         let limits = [limit(self.role_left, "role"), limit(self.database_left, "database")];
         let terms: Vec<String> = [wanted, spare].into_iter().chain(limits.into_iter().flatten()).collect();
-        format!("{}, the least of {}", self.sessions, terms.join(", "))
+        format!("{}, the lowest of {}", self.sessions, terms.join(", "))
     }
 }
 
-/// The kind of a session of another role may be hidden: such a one counts where it has a database, as clients do.
+/// The kind of another role's session may be hidden. It then counts as a client if it has a database.
 const BUDGET: &str = "
     SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
                - coalesce(current_setting('reserved_connections', true), '0')::bigint,
@@ -102,15 +101,15 @@ const BUDGET: &str = "
                     AND usesysid IS NOT NULL AND pid <> pg_backend_pid())
             FROM pg_catalog.pg_database d WHERE datname = current_database())";
 
-/// How many sessions the server can spare: never more than `configured`, at least one.
+/// Returns how many sessions the server can spare: never more than `configured`, at least one.
 ///
 /// # Errors
-/// When the server cannot be asked.
+/// When the query fails.
 pub(crate) fn session_budget(
     session: &mut Session,
     configured: Option<usize>,
 ) -> Result<SessionBudget, StoreError> {
-    let rows = session.rows("ask how many sessions the server can spare", BUDGET, &[])?;
+    let rows = session.rows("query the server's connection limits", BUDGET, &[])?;
     let row = rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
     let (server_max, others): (i64, i64) = (row.get(0), row.get(1));
     let (role_left, database_left): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
@@ -128,14 +127,14 @@ pub(crate) fn session_budget(
     })
 }
 
-/// Whether the server works on this machine; none where that cannot be known. `leads_here` where the way to it is a socket or
-/// the loopback address, which still may lead through a tunnel, or into a container.
+/// Returns whether the server runs on this machine; none if unknown. `leads_here` means that the connection uses a
+/// socket or the loopback address, which may still lead through a tunnel or into a container.
 ///
 /// # Errors
-/// When the server cannot be asked.
+/// When the query fails.
 pub(crate) fn is_local(session: &mut Session, leads_here: bool) -> Result<Option<bool>, StoreError> {
     const QUESTION: &str = "SELECT pg_backend_pid(), host(inet_server_addr())";
-    let rows = session.rows("ask where the server is", QUESTION, &[])?;
+    let rows = session.rows("query the server's address", QUESTION, &[])?;
     let Some(row) = rows.first() else { return Ok(None) };
     let address: Option<IpAddr> = row.get::<_, Option<String>>(1).and_then(|text| text.parse().ok());
     let is_seen = leads_here && is_server_process(row.get(0)) || address.is_some_and(is_own_address);
@@ -143,12 +142,12 @@ pub(crate) fn is_local(session: &mut Session, leads_here: bool) -> Result<Option
     Ok(if is_seen { Some(true) } else { is_elsewhere.then_some(false) })
 }
 
-/// Whether a process of this machine is a server's.
+/// Returns whether a process of this machine is a server's.
 fn is_server_process(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("postgres"))
 }
 
-/// Whether a network address, loopback aside, is this machine's.
+/// Returns whether a network address other than loopback belongs to this machine.
 fn is_own_address(address: IpAddr) -> bool {
     !address.is_loopback() && std::net::UdpSocket::bind((address, 0)).is_ok()
 }

@@ -1,7 +1,7 @@
-//! [`Session`]: one connection to the server, driven by the thread that uses it. All that is asynchronous stays in here.
+//! [`Session`]: one connection to the server, driven by the thread that uses it. All asynchronous code is in here.
 //!
-//! Invariants: no wait is for ever. A session whose server fell silent, or whose connection was lost, is broken and is
-//! not used again.
+//! Invariants: every wait has a limit. A session whose server does not answer, or whose connection was lost, is
+//! broken and is not used again.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,22 +21,22 @@ use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
 
 use crate::connection::fault::{ends_the_session, is_statement_mixed_up, server_error, silent};
 
-/// The client prepares a COPY before it begins one.
+/// The client prepares a COPY before it starts one.
 const COPY_ROUND_TRIPS: u64 = 2;
 
-/// A value given to the server with its type, so that nothing has to be prepared.
+/// A value with its type, so that no statement has to be prepared.
 pub(crate) type SqlParameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// What the sessions of a store find out together.
+/// State shared by the sessions of a store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shared {
-    /// Whether they stand behind a pooler that mixes up prepared statements.
+    /// Whether they are behind a pooler that mixes up prepared statements.
     mixed_up: Arc<AtomicBool>,
     round_trips: Arc<AtomicU64>,
 }
 
 impl Shared {
-    /// How often a session has waited for an answer so far.
+    /// Returns how often sessions have waited for an answer so far.
     pub(crate) fn round_trips(&self) -> u64 {
         self.round_trips.load(Ordering::Relaxed)
     }
@@ -45,16 +45,17 @@ impl Shared {
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// To write. Each statement sees what was committed before it, and so what was there when a lock was got.
+    /// To write. Each statement sees what was committed before it, and therefore everything from before its lock was
+    /// acquired.
     Write,
-    /// To read one moment of the store.
+    /// To read one snapshot of the store.
     Snapshot,
-    /// To look at the server as it is now.
+    /// To read the current state of the server.
     Monitor,
 }
 
 impl Mode {
-    /// As after `BEGIN`; it never leaves the isolation level to the role's default.
+    /// Returns the options after `BEGIN`. The isolation level is always explicit, never the role's default.
     fn sql(self) -> &'static str {
         match self {
             Self::Write => "ISOLATION LEVEL READ COMMITTED",
@@ -64,8 +65,8 @@ impl Mode {
     }
 }
 
-/// How long the statements of a transaction may take, and whether policies may hide rows from them. Set for each transaction
-/// and not for the session, which may not be ours alone where a pooler stands between.
+/// How long the statements of a transaction may take, and whether policies may hide rows from them. Set for each
+/// transaction, not for the session, which a pooler may share with others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TransactionSettings {
     pub(crate) statement: Duration,
@@ -75,9 +76,9 @@ pub(crate) struct TransactionSettings {
 }
 
 impl TransactionSettings {
-    /// Statements that set them, and what else a transaction must not inherit: the time zone and the style in which instants
-    /// are written, how soon the server notices that this side is gone, and an end of the transaction as a whole, which
-    /// servers know from version 17 on.
+    /// Returns the statements that set them, and the other settings that a transaction must not inherit: the time
+    /// zone and date style, how soon the server notices a lost client, and the timeout of whole transactions, which
+    /// exists since version 17.
     fn sql(&self) -> String {
         let row_security = match self.row_security {
             RowSecurity::Refuse => "off",
@@ -135,22 +136,22 @@ impl Session {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
                 ConnectError::Configuration {
-                    message: "the system gives nothing to wait for a server with".to_owned(),
+                    message: "the system does not let the process wait for network input".to_owned(),
                     source: Some(error.into()),
                 }
             })?;
         let (client, connection) = runtime.block_on(options.connect())?;
-        // How it ends is told by whatever was waiting for it.
+        // Callers that wait for the connection report how it ended.
         runtime.spawn(async move { drop(connection.await) });
         Ok(Self { client, runtime, reply_timeout, shared, broken: false })
     }
 
-    /// From now on, a reply that takes longer than this breaks the session.
+    /// Sets the time limit for replies. A slower reply breaks the session.
     pub(crate) fn set_reply_timeout(&mut self, reply_timeout: Duration) {
         self.reply_timeout = reply_timeout;
     }
 
-    /// Whether the session can be used again: it is not broken, and the server has not closed it meanwhile.
+    /// Returns whether the session can be used again: it is not broken, and the server has not closed it.
     pub(crate) fn is_usable(&self) -> bool {
         if !self.broken {
             // Lets the connection see what has arrived since it was last used.
@@ -163,20 +164,20 @@ impl Session {
         !self.broken && !self.client.is_closed()
     }
 
-    /// Begins a transaction whose statements stop by themselves.
+    /// Begins a transaction whose statements have a timeout.
     pub(crate) fn begin(&mut self, mode: Mode, settings: &TransactionSettings) -> Result<(), StoreError> {
         let forget = if self.shared.mixed_up.load(Ordering::Relaxed) { "DEALLOCATE ALL; " } else { "" };
         self.execute("begin a transaction", &format!("BEGIN {}; {forget}{}", mode.sql(), settings.sql()))
     }
 
-    /// Ends a transaction that is not to be kept.
+    /// Rolls the transaction back.
     pub(crate) fn roll_back(&mut self) {
         if !self.broken && self.execute("roll back", "ROLLBACK").is_err() {
             self.broken = true;
         }
     }
 
-    /// Gives the session up.
+    /// Marks the session as broken.
     pub(crate) fn break_off(&mut self) {
         self.broken = true;
     }
@@ -187,7 +188,7 @@ impl Session {
         answer.map_err(|error| server_error(doing, error))
     }
 
-    /// As [`Session::execute`]; a refusal of the server is the caller's to judge.
+    /// Like [`Session::execute`], but returns a refusal of the server to the caller.
     pub(crate) fn try_execute(
         &mut self,
         doing: &str,
@@ -198,7 +199,7 @@ impl Session {
         self.judge(doing, waited)
     }
 
-    /// The rows of a query.
+    /// Returns the rows of a query.
     pub(crate) fn rows(
         &mut self,
         doing: &str,
@@ -211,7 +212,7 @@ impl Session {
         self.judge(doing, waited)?.map_err(|error| server_error(doing, error))
     }
 
-    /// Begins to write a table.
+    /// Starts writing a table.
     pub(crate) fn copy_in(&mut self, doing: &str, sql: &str) -> Result<CopyIn, StoreError> {
         self.count_round_trips(COPY_ROUND_TRIPS);
         let copy = self.client.copy_in(sql);
@@ -220,21 +221,20 @@ impl Session {
         Ok(CopyIn { sink: Box::pin(sink), doing: doing.to_owned() })
     }
 
-    /// Sends bytes of a table. They may still be on their way when this returns; what the server has against them it says
-    /// at the end.
+    /// Sends bytes of a table. They may still be in flight when this returns; the server reports errors at the end.
     pub(crate) fn send(&mut self, copy: &mut CopyIn, bytes: Bytes) -> Result<(), StoreError> {
         let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy.sink.send(bytes))));
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
-    /// Ends a table; the rows that the server counted.
+    /// Ends a table. Returns the rows that the server counted.
     pub(crate) fn finish(&mut self, mut copy: CopyIn) -> Result<u64, StoreError> {
         self.count_round_trips(1);
         let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish())));
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
-    /// Begins to read rows.
+    /// Starts reading rows.
     pub(crate) fn copy_out(&mut self, doing: &str, sql: &str) -> Result<CopyOut, StoreError> {
         self.count_round_trips(COPY_ROUND_TRIPS);
         let copy = self.client.copy_out(sql);
@@ -243,7 +243,7 @@ impl Session {
         Ok(CopyOut { stream: Box::pin(stream), doing: doing.to_owned() })
     }
 
-    /// The next bytes of the rows, or none at their end.
+    /// Returns the next bytes of the rows, or none at the end.
     pub(crate) fn receive(&mut self, copy: &mut CopyOut) -> Result<Option<Bytes>, StoreError> {
         let next = async { copy.stream.next().await.transpose() };
         let waited = self.runtime.block_on(wait(self.reply_timeout, next));
@@ -254,7 +254,7 @@ impl Session {
         self.shared.round_trips.fetch_add(round_trips, Ordering::Relaxed);
     }
 
-    /// Notes what an answer says about the session itself.
+    /// Records what an answer says about the session itself.
     fn judge<T>(
         &mut self,
         doing: &str,

@@ -1,19 +1,19 @@
-//! Rows as `COPY ... TO STDOUT (FORMAT binary)` sends them: [`RowDecoder`], from messages to fields.
+//! Decodes rows of `COPY ... TO STDOUT (FORMAT binary)`: [`RowDecoder`] turns messages into fields.
 
 use rollfit_job::store::StoreError;
 
 use crate::copy::numeric;
 
-/// Signature, flags, and the length of an extension, of which there is none.
+/// Signature, flags, and the length of the extension, which is 0.
 const HEADER_BYTES: usize = 19;
 
-/// Reads the messages of one COPY.
+/// Decodes the messages of one COPY.
 pub(crate) struct RowDecoder {
     begun: bool,
     fields: usize,
 }
 
-/// How a column's numbers are written.
+/// How the numbers of a column are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NumberFormat {
     Double,
@@ -21,9 +21,9 @@ pub(crate) enum NumberFormat {
     Numeric,
 }
 
-/// What cannot be read: the server does not send such a thing.
+/// The error for malformed bytes, which the server never sends.
 #[derive(Debug, thiserror::Error)]
-#[error("the server sent a row that is cut off or not of the type it said")]
+#[error("the server sent a row that is truncated or not of the declared type")]
 pub(crate) struct Malformed;
 
 impl From<Malformed> for StoreError {
@@ -33,12 +33,12 @@ impl From<Malformed> for StoreError {
 }
 
 impl RowDecoder {
-    /// For rows of so many fields.
+    /// Returns a decoder for rows with this number of fields.
     pub(crate) fn new(fields: usize) -> Self {
         Self { begun: false, fields }
     }
 
-    /// Gives each row of a message to `take`, as its fields.
+    /// Passes the fields of each row of a message to `take`.
     pub(crate) fn rows(
         &mut self,
         message: &[u8],
@@ -73,18 +73,18 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The next field, or NULL.
+    /// Returns the next field, or NULL.
     pub(crate) fn next(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         take_field(&mut self.rest)
     }
 
-    /// The next field as an instant in the server's counting; NULL is malformed, for it was not asked for.
+    /// Returns the next field as an instant in the server's encoding. NULL is malformed: the query excludes it.
     pub(crate) fn next_instant(&mut self) -> Result<i64, Malformed> {
         let bytes = self.next()?.ok_or(Malformed)?;
         Ok(i64::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?))
     }
 
-    /// The next field as a double, or NULL.
+    /// Returns the next field as a double, or NULL.
     pub(crate) fn next_number(&mut self, format: NumberFormat) -> Result<Option<f64>, Malformed> {
         let Some(bytes) = self.next()? else { return Ok(None) };
         Ok(Some(match format {

@@ -1,7 +1,8 @@
-//! Rows of features as `COPY ... (FORMAT binary)` wants them: [`RowEncoder`], from columns to rows, a buffer at a time.
+//! Encodes rows of features for `COPY ... (FORMAT binary)`: [`RowEncoder`] turns columns into rows, one buffer at a
+//! time.
 //!
-//! Every field is its length in 4 bytes and its bytes, big-endian; -1 is NULL. Where all columns of eight rows are
-//! doubles with a value, every row has the same length, and the columns are strewn over the eight rows one after the
+//! A field is its length in 4 bytes followed by its bytes, big-endian; -1 is NULL. If eight rows contain only doubles
+//! without NULLs, every row has the same length, and the columns are scattered over the eight rows one after the
 //! other: each is read once, in order.
 
 use bytes::Bytes;
@@ -11,17 +12,17 @@ use crate::copy::instant::ServerInstant;
 use crate::copy::number_column::{NumberColumn, single};
 use crate::copy::numeric::{self, Decimal};
 
-/// What every binary COPY begins with: the signature, no flags, no extension.
+/// The header of a binary COPY: the signature, no flags, no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 const FIELD_COUNT_BYTES: usize = 2;
 const FIELD_BYTES: usize = 12;
 const BLOCK_ROWS: usize = 8;
-/// Bytes sent at once: enough that a message costs nothing beside its bytes, few enough to stay in cache.
+/// Bytes sent at once: enough to make the cost of a message negligible, few enough to stay in cache.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// From tiles to the bytes of one COPY.
+/// Encodes tiles into the bytes of one COPY.
 pub(crate) struct RowEncoder {
     columns: Vec<NumberColumn>,
     all_doubles: bool,
@@ -30,7 +31,7 @@ pub(crate) struct RowEncoder {
 }
 
 impl RowEncoder {
-    /// The beginning of a COPY of the instant and these columns.
+    /// Starts a COPY of the instant and these columns.
     pub(crate) fn new(columns: Vec<NumberColumn>) -> Self {
         let all_doubles = columns.iter().all(|column| *column == NumberColumn::Double);
         let mut encoder = Self { columns, all_doubles, buffer: Vec::new(), bytes: 0 };
@@ -38,7 +39,7 @@ impl RowEncoder {
         encoder
     }
 
-    /// Adds rows; gives each buffer that is full to `send`.
+    /// Adds rows, and passes each full buffer to `send`.
     pub(crate) fn add<E>(
         &mut self,
         tile: FeatureTile<'_>,
@@ -60,25 +61,25 @@ impl RowEncoder {
         Ok(())
     }
 
-    /// The end of the COPY, with what was not sent yet.
+    /// Ends the COPY and returns the bytes that are not sent yet.
     pub(crate) fn finish(&mut self) -> Bytes {
         self.put(&TRAILER);
         self.take()
     }
 
-    /// The bytes given away so far.
+    /// Returns the number of bytes passed on so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The buffer that is filled, and the one that is on its way.
+    /// Returns the memory of the buffer being filled and the one being sent.
     pub(crate) fn memory_bytes(&self) -> u64 {
         2 * self.buffer.capacity() as u64
     }
 
     fn take(&mut self) -> Bytes {
         self.bytes += self.buffer.len() as u64;
-        // Room for the next buffer and the rows that make it too long.
+        // Room for the next buffer and the rows that exceed it.
         let next = Vec::with_capacity(BUFFER_BYTES + BLOCK_ROWS * self.row_bytes());
         std::mem::replace(&mut self.buffer, next).into()
     }
@@ -91,7 +92,7 @@ impl RowEncoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Eight rows of which every feature is a double.
+    /// Encodes eight rows in which every feature is a double.
     fn add_doubles(&mut self, tile: FeatureTile<'_>, first_row: usize) {
         let row_bytes = self.row_bytes();
         let start = self.buffer.len();

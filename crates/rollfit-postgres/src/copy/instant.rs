@@ -1,4 +1,4 @@
-//! [`ServerInstant`]: instants as the server sends them, microseconds since 2000, with or without a time zone alike.
+//! [`ServerInstant`]: instants as the server sends them: microseconds since 2000, both with and without a time zone.
 
 use std::error::Error;
 
@@ -9,17 +9,17 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 /// Microseconds from 1970 to 2000.
 const EPOCH_US: i64 = 946_684_800_000_000;
 
-/// An instant in the server's counting.
+/// An instant in the server's encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ServerInstant(pub(crate) i64);
 
 impl ServerInstant {
-    /// The instant for the server; none where it is beyond what it can count.
+    /// Returns the instant for the server; none if it is out of range.
     pub(crate) fn of_us(instant_us: i64) -> Option<Self> {
         instant_us.checked_sub(EPOCH_US).map(Self)
     }
 
-    /// Microseconds since 1970; none for the infinities.
+    /// Returns microseconds since 1970; none for the infinities.
     pub(crate) fn us(self) -> Option<i64> {
         match self.0 {
             i64::MIN | i64::MAX => None,
@@ -28,7 +28,7 @@ impl ServerInstant {
     }
 }
 
-/// The instant for people.
+/// Formats the instant for messages.
 impl std::fmt::Display for ServerInstant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.us(), self.0) {
@@ -62,7 +62,7 @@ impl ToSql for ServerInstant {
     to_sql_checked!();
 }
 
-/// How a time column keeps instants.
+/// How a time column stores instants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeType {
     /// `TIMESTAMP`: the wall clock of UTC.
@@ -72,7 +72,7 @@ pub(crate) enum TimeType {
 }
 
 impl TimeType {
-    /// The type of a column with this type, if it keeps whole instants.
+    /// Returns the time type of a column with this type, if it stores whole instants.
     pub(crate) fn from_oid(type_oid: u32, modifier: i32) -> Option<Self> {
         const MICROSECONDS: i32 = 6;
         match Type::from_oid(type_oid)? {

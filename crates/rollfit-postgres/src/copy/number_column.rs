@@ -1,7 +1,6 @@
-//! [`NumberColumn`]: what a feature column can hold, and what it makes of a double.
+//! [`NumberColumn`]: what a feature column can hold, and how it rounds a double.
 //!
-//! Invariants: the bytes that are written and the value that is expected back come from the same rounding, the server's
-//! own.
+//! Invariants: the written bytes and the expected value come from the same rounding, which is the server's.
 
 use rollfit_job::config::NumberType;
 use tokio_postgres::types::Type;
@@ -28,7 +27,7 @@ pub(crate) enum NumberColumn {
 }
 
 impl NumberColumn {
-    /// What a column of a type can hold, if it holds numbers like ours.
+    /// Returns what a column of a type can hold, if it can hold features.
     pub(crate) fn from_oid(oid: u32, modifier: i32) -> Option<Self> {
         match Type::from_oid(oid)? {
             Type::FLOAT8 => Some(Self::Double),
@@ -57,7 +56,7 @@ impl NumberColumn {
         }
     }
 
-    /// How the server writes the column's numbers.
+    /// Returns how the server encodes the numbers of the column.
     pub(crate) fn format(self) -> NumberFormat {
         match self {
             Self::Double => NumberFormat::Double,
@@ -66,8 +65,8 @@ impl NumberColumn {
         }
     }
 
-    /// About how many bytes COPY sends for a number, its length included: four digits take two bytes, and most doubles
-    /// have 17.
+    /// Returns the approximate bytes that COPY sends for a number, including its length: four digits take two bytes,
+    /// and most doubles have 17.
     pub(crate) fn field_bytes(self) -> u64 {
         const DIGITS: u64 = 17;
         let decimal = |digits: u64| 12 + 2 * digits.clamp(1, DIGITS).div_ceil(4);
@@ -79,7 +78,7 @@ impl NumberColumn {
         }
     }
 
-    /// What the column gives back for a value; NaN where it cannot hold it.
+    /// Returns the value that the column stores for a value; NaN if it cannot hold it.
     pub(crate) fn round(self, value: f64) -> f64 {
         match self {
             Self::Double | Self::Decimal => value,
@@ -91,7 +90,7 @@ impl NumberColumn {
         }
     }
 
-    /// By how much a value given back may differ from the one stored.
+    /// Returns how much a returned value may differ from the stored one.
     pub(crate) fn uncertainty(self, value: f64) -> f64 {
         match self {
             Self::Double | Self::Decimal => 0.0,
@@ -101,7 +100,7 @@ impl NumberColumn {
     }
 }
 
-/// The nearest single; none where the server would refuse, for overflow or because nothing would be left of the value.
+/// Returns the nearest single; none if the server would refuse the value because of overflow or underflow.
 pub(crate) fn single(value: f64) -> Option<f32> {
     let nearest = value as f32;
     let vanished = nearest == 0.0 && value != 0.0;

@@ -1,10 +1,11 @@
 //! PostgreSQL's NUMERIC in its binary wire form, to and from doubles: [`encode`] and [`decode`].
 //!
-//! The form, all of it big endian: the count of the digits in base 10,000 (here: groups), the weight of the first as a
-//! power of 10,000, the sign, the decimals to display, then the groups. In a COPY its length stands before it.
+//! The format, all big-endian: the count of the digits in base 10,000 (here: groups), the weight of the first as a
+//! power of 10,000, the sign, the decimals to display, then the groups. In a COPY its length precedes it.
 //!
-//! Invariants: what is written is the shortest decimal that reads back as the same double, rounded first where a column
-//! asks for that. What is read becomes the nearest double, whatever the number of digits, and never -0.0. No bytes panic.
+//! Invariants: the written number is the shortest decimal that reads back as the same double, rounded first if the
+//! column requires it. The read number becomes the nearest double, whatever the number of digits, and never -0.0. No
+//! bytes panic.
 
 mod decimal;
 mod nearest;
@@ -23,7 +24,7 @@ const NAN: u16 = 0xC000;
 const INFINITY: u16 = 0xD000;
 const NEGATIVE_INFINITY: u16 = 0xF000;
 
-/// What a group stays below.
+/// The upper limit of a group, exclusive.
 const GROUP: u64 = 10_000;
 /// Decimal digits of a group.
 const GROUP_DIGITS: usize = 4;
@@ -35,28 +36,28 @@ const HEADER_BYTES: usize = 8;
 const GROUP_BYTES: usize = 2;
 const FIELD_BYTES_MAX: usize = LENGTH_BYTES + HEADER_BYTES + GROUPS_MAX * GROUP_BYTES;
 
-/// Bytes that are no NUMERIC.
+/// Bytes that are not a NUMERIC.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NumericError {
-    /// Too few for a header, or not as many as it says.
-    #[error("a NUMERIC of {bytes} bytes, where {wanted} belong")]
+    /// Too few bytes for a header, or not as many as it states.
+    #[error("a NUMERIC of {bytes} bytes instead of {wanted}")]
     Length {
-        /// The bytes there are.
+        /// The bytes received.
         bytes: usize,
-        /// The bytes there should be.
+        /// The bytes expected.
         wanted: usize,
     },
     /// A sign that PostgreSQL does not have.
     #[error("a NUMERIC with the unknown sign {0:#06x}")]
     Sign(u16),
     /// A group that is too large.
-    #[error("a NUMERIC with a digit of {0}, where one below 10000 belongs")]
+    #[error("a NUMERIC with a digit of {0}, expected one below 10000")]
     Group(u16),
 }
 
-/// Appends `decimal` as a field of a binary COPY: length and bytes. `decimals` is how many digits after the point the
-/// server displays, and cuts off what is beyond: the scale of NUMERIC(precision, scale), or 0 where that is negative; none
-/// for as many as there are, as in a NUMERIC without limits.
+/// Appends `decimal` as a field of a binary COPY: length and bytes. `decimals` is the number of digits after the
+/// point that the server displays and keeps: the scale of NUMERIC(precision, scale), or 0 if that is negative; none
+/// for an unlimited NUMERIC.
 #[inline]
 pub(crate) fn encode(decimal: Decimal, decimals: Option<u16>, out: &mut Vec<u8>) {
     let groups = DigitGroups::from_decimal(decimal);
@@ -68,7 +69,7 @@ pub(crate) fn encode(decimal: Decimal, decimals: Option<u16>, out: &mut Vec<u8>)
     field[..4].copy_from_slice(&(bytes as u32).to_be_bytes());
     field[4..12].copy_from_slice(&header.to_be_bytes());
     field[12..].copy_from_slice(&groups.packed.to_be_bytes()[..GROUPS_MAX * GROUP_BYTES]);
-    // A copy of a fixed length is quicker than one of just the bytes.
+    // Copying a fixed length is faster than copying only the bytes.
     let end = out.len() + LENGTH_BYTES + bytes;
     out.extend_from_slice(&field);
     out.truncate(end);
@@ -103,7 +104,7 @@ impl DigitGroups {
 #[inline]
 fn pack(number: u128) -> u128 {
     const FOUR_GROUPS: u64 = GROUP.pow(4);
-    // 10^16 is 2^16 * 5^16; a division of 64 bits is quicker than one of 128.
+    // 10^16 is 2^16 * 5^16; a 64-bit division is faster than a 128-bit one.
     let first = (number >> 16) as u64 / 5_u64.pow(16);
     let rest = (number as u64).wrapping_sub(first.wrapping_mul(FOUR_GROUPS));
     let (upper, lower) = (rest / GROUP.pow(2), rest % GROUP.pow(2));
@@ -112,11 +113,11 @@ fn pack(number: u128) -> u128 {
     u128::from(first) << 112 | u128::from(second << 48 | third << 32 | fourth << 16 | fifth) << 48
 }
 
-/// The double nearest to a NUMERIC as the server sends it, ties to even; an infinity for what is beyond all doubles, +0.0
+/// Returns the double nearest to a NUMERIC as the server sends it, ties to even; infinity beyond all doubles, +0.0
 /// for what is nearest to zero.
 ///
 /// # Errors
-/// [`NumericError`] when `bytes` have not that form.
+/// [`NumericError`] when `bytes` do not have that form.
 pub(crate) fn decode(bytes: &[u8]) -> Result<f64, NumericError> {
     let Some((header, body)) = bytes.split_first_chunk() else {
         return Err(NumericError::Length { bytes: bytes.len(), wanted: HEADER_BYTES });
@@ -127,7 +128,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<f64, NumericError> {
         return Err(NumericError::Length { bytes: bytes.len(), wanted });
     }
     let (groups, _) = body.as_chunks();
-    // Signed is the weight alone: a NUMERIC may have more groups than an i16 counts.
+    // Only the weight is signed: a NUMERIC may have more groups than an i16 counts.
     let exponent = (i32::from(weight as i16) + 1 - i32::from(count)) * GROUP_DIGITS as i32;
     match sign {
         POSITIVE => magnitude(groups, exponent),
@@ -144,7 +145,7 @@ fn split(words: u64) -> [u16; 4] {
     [48, 32, 16, 0].map(|shift| (words >> shift) as u16)
 }
 
-/// The double nearest to the number that the groups spell, times 10^exponent.
+/// Returns the double nearest to the number in the groups times 10^exponent.
 fn magnitude(groups: &[[u8; 2]], exponent: i32) -> Result<f64, NumericError> {
     let groups = groups.iter().map(|&group| u16::from_be_bytes(group));
     if let Some(group) = groups.clone().find(|&group| u64::from(group) >= GROUP) {
@@ -156,8 +157,8 @@ fn magnitude(groups: &[[u8; 2]], exponent: i32) -> Result<f64, NumericError> {
     })
 }
 
-/// The digits of the groups without the zeros of the last one, and how many those are. None where they do not fit, which
-/// the shortest decimal of a double always does.
+/// Returns the digits of the groups without trailing zeros, and how many zeros those are. None if they do not fit;
+/// the shortest decimal of a double always fits.
 fn digits(mut groups: impl DoubleEndedIterator<Item = u64>) -> Option<(u64, u32)> {
     let (last, zeros) = without_zeros(groups.next_back().unwrap_or(0));
     let before = groups.try_fold(0_u64, |digits, group| digits.checked_mul(GROUP)?.checked_add(group))?;

@@ -1,9 +1,9 @@
-//! Tables that are not there yet: [`Creation`], the statements that make a features table like its siblings, before and
-//! after its rows are loaded.
+//! Creates missing tables: [`Creation`] holds the statements that create a features table like its siblings, before
+//! and after its rows are loaded.
 //!
-//! A new table has the columns of its parent or, where it has none, of its nearest sibling: the latest table of the same
-//! series, of the same key if there is one. It has the sibling's owner and grants or, where its parent has no other part,
-//! the parent's. Where there is nothing to be like, it has our columns and the configured type.
+//! A new table has the columns of its parent or, without a parent, of its nearest sibling: the latest table of the
+//! same series, of the same key if there is one. It has the owner and grants of the sibling or, if its parent has no
+//! other partition, of the parent. Without a model it has rollfit's columns with the configured type.
 
 use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
@@ -20,48 +20,49 @@ use crate::partitioning::partition_sql::{attach_sql, like_sql};
 use crate::tables::leaf::Leaf;
 use crate::tables::table::{self, RelationKind, Table, describe};
 
-/// The statements that make one features table.
+/// The statements that create one features table.
 #[derive(Clone, Debug)]
 pub(crate) struct Creation {
-    /// Its parent, where that is missing too, and the statements that make it.
+    /// Its parent, if that is missing too, and the statements that create it.
     pub(crate) parent: Option<(TableName, Vec<String>)>,
-    /// The statement that makes the table, without its key.
+    /// The statement that creates the table, without its key.
     pub(crate) create: String,
-    /// After the rows are loaded: the key is faster built at once, and a parent is locked for a shorter time.
+    /// Statements after the rows are loaded: the key is built faster at once, and a parent is locked for a shorter
+    /// time.
     pub(crate) after: Vec<String>,
     /// The table as it will be.
     pub(crate) leaf: Leaf,
-    /// Whether it becomes a part of another table.
+    /// Whether it becomes a partition of another table.
     pub(crate) has_parent: bool,
 }
 
 impl Creation {
-    /// The statements before the rows are loaded.
+    /// Returns the statements before the rows are loaded.
     pub(crate) fn before(&self) -> impl Iterator<Item = &String> {
         self.parent.iter().flat_map(|(_, statements)| statements).chain([&self.create])
     }
 }
 
-/// What the features tables of a series and a key that are not there yet are like.
+/// The model for missing features tables of a series and a key.
 pub(crate) struct Model {
-    /// The table that has the columns; none where there is nothing to be like.
+    /// The table whose columns are used; none without a model.
     pub(crate) like: Option<Table>,
     access: Access,
     pub(crate) parent: Option<ParentModel>,
 }
 
-/// The partitioned table that a new table becomes a part of.
+/// The parent of a new table.
 pub(crate) struct ParentModel {
     pub(crate) name: TableName,
     pub(crate) is_there: bool,
-    /// Whose it will be, where it is not there.
+    /// Its future owner and grants, if it is missing.
     access: Access,
 }
 
-/// Whose a table is, and who else may use it.
+/// The owner of a table, and who else may use it.
 #[derive(Default)]
 struct Access {
-    /// None for whoever makes the table.
+    /// None for the role that creates the table.
     owner: Option<String>,
     grants: Vec<Grant>,
 }
@@ -73,10 +74,10 @@ struct Grant {
 }
 
 impl PostgresStore {
-    /// How to make the features table of a series of a partition.
+    /// Returns how to create the features table of a series of a partition.
     ///
     /// # Errors
-    /// When its siblings have lately become partitions of a parent that is not configured.
+    /// When its siblings recently became partitions of a parent that is not configured.
     pub(crate) fn creation(
         &self,
         session: &mut Session,
@@ -90,7 +91,7 @@ impl PostgresStore {
         self.creation_like(&model, series, partition)
     }
 
-    /// What a new table of a series and a key is like.
+    /// Returns the model for a new table of a series and a key.
     pub(crate) fn model(
         &self,
         session: &mut Session,
@@ -105,7 +106,7 @@ impl PostgresStore {
         };
         let name = self.table(&name);
         if let Some(table) = self.partitioned(session, series, &name)? {
-            // The parent is nearer than another key's table.
+            // The parent is a better model than another key's table.
             let was_missing = self.was_missing(&name);
             let is_nearer = |other: &Partition| other.key == partition.key || was_missing;
             let nearest = sibling.filter(|(other, _)| is_nearer(other)).map(|(_, table)| table);
@@ -123,7 +124,7 @@ impl PostgresStore {
         Ok(Model { like, access, parent: Some(parent) })
     }
 
-    /// A table that others can be parts of, if it is there.
+    /// Returns a partitioned table by its name, if it exists.
     fn partitioned(
         &self,
         session: &mut Session,
@@ -137,7 +138,7 @@ impl PostgresStore {
         Ok(table)
     }
 
-    /// The latest table of the same series, of the same key if there is one.
+    /// Returns the latest table of the same series, of the same key if there is one.
     fn sibling(
         &self,
         session: &mut Session,
@@ -149,7 +150,7 @@ impl PostgresStore {
         let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.period));
         let Some((other, name)) = nearest else { return Ok(None) };
         let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
-        // A table that could not be written itself is no model for another.
+        // A table that cannot be written is not a model.
         let table = table.filter(|table| Leaf::new(table, series).is_ok());
         Ok(table.map(|table| (other, table)))
     }
@@ -174,7 +175,7 @@ impl PostgresStore {
         Ok(Access { owner, grants: grants.collect() })
     }
 
-    /// How to make the features table of a partition like `model`.
+    /// Returns how to create the features table of a partition like `model`.
     pub(crate) fn creation_like(
         &self,
         model: &Model,
@@ -184,7 +185,7 @@ impl PostgresStore {
         let name = self.table(&series.features_table(partition));
         let leaf = self.leaf_like(model, series, &name)?;
         let columns = model.columns_sql(series, &leaf);
-        // What is LIKE a table takes NOT NULL from it, but not the key.
+        // LIKE copies NOT NULL, but not the key.
         let mut after = vec![format!("ALTER TABLE {} ADD PRIMARY KEY ({})", name.sql(), quoted(TIME_COLUMN))];
         after.extend(model.access.sql(&name));
         let attach = |parent: &ParentModel| attach_sql(&parent.name, &leaf.name, leaf.time, partition);
@@ -199,7 +200,7 @@ impl PostgresStore {
         })
     }
 
-    /// A table of a series where there is nothing to be like.
+    /// Returns a table of a series without a model.
     pub(crate) fn new_leaf(&self, series: &Series) -> Leaf {
         Leaf {
             name: self.table(&series.name),
@@ -222,19 +223,19 @@ impl PostgresStore {
 }
 
 impl Model {
-    /// Like a table, or like none; whose it will be and where it hangs does not matter.
+    /// Returns a model with the columns of `like`, without owner, grants and parent.
     pub(crate) fn like(like: Option<Table>) -> Self {
         Self { like, access: Access::default(), parent: None }
     }
 
-    /// Whom new tables are given to.
+    /// Returns the roles that new tables are given to.
     pub(crate) fn owners(&self) -> impl Iterator<Item = &str> {
         let missing_parent = self.parent.iter().filter(|parent| !parent.is_there);
         let access = missing_parent.map(|parent| &parent.access).chain([&self.access]);
         access.filter_map(|access| access.owner.as_deref())
     }
 
-    /// The columns in a CREATE TABLE.
+    /// Returns the columns of a CREATE TABLE.
     fn columns_sql(&self, series: &Series, leaf: &Leaf) -> String {
         self.like.as_ref().map_or_else(|| columns_sql(series, leaf), like_sql)
     }
@@ -251,7 +252,7 @@ impl ParentModel {
 }
 
 impl Access {
-    /// Grants first: whoever gives a table away may not grant on it any more.
+    /// Grants first: after giving a table away, the role may no longer grant on it.
     fn sql(&self, table: &TableName) -> Vec<String> {
         let table = table.sql();
         let grant = |grant: &Grant| {

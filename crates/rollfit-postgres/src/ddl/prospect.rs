@@ -1,4 +1,4 @@
-//! A features table that a run would make: what it would be like, and what keeps it from being made where it belongs.
+//! A features table that a run would create: its model, and what prevents its creation.
 
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
@@ -11,11 +11,11 @@ use crate::tables::leaf::Leaf;
 use crate::tables::table::{RelationKind, Table, describe};
 
 impl PostgresStore {
-    /// The table that a run would make for the series at `at` of a partition.
+    /// Returns the table that a run would create for the series at `at` of a partition.
     ///
     /// # Errors
-    /// When it would not become a partition of what its siblings are partitions of, when its parent cannot take it, or
-    /// when the server cannot be asked.
+    /// When it would not become a partition of its siblings' parent, when its parent cannot take it, or when a query
+    /// fails.
     pub(crate) fn prospect(
         &self,
         session: &mut Session,
@@ -46,13 +46,13 @@ impl PostgresStore {
         }
     }
 
-    /// A table as it lately was.
+    /// Returns a table as the cache has it.
     fn described(&self, session: &mut Session, name: &str) -> Result<Option<Table>, StoreError> {
         let find = || Ok(describe(session, &self.schema, &[name.to_owned()])?.remove(name));
         Ok(self.catalog.models.get(&self.table(name), find)?.as_ref().clone())
     }
 
-    /// The error that a table is not as it has to be, with statements that work.
+    /// Returns the error that a table cannot be written as it is, with statements that fix it.
     pub(crate) fn refused(&self, session: &mut Session, defect: &Defect) -> StoreError {
         match defect.problem(session) {
             Ok(problem) => self.catalog.print_once(problem).into(),

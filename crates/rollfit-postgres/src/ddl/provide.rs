@@ -1,7 +1,8 @@
-//! Tables that partitions share, made once before the first partition that needs them: that of receipts, and parents.
+//! Creates the tables that partitions share, once, before the first partition that needs them: the receipts and
+//! parents.
 //!
-//! Invariants: a table is made under a lock of its schema, after another look under the lock, and committed at once. Any number
-//! of first runners and workers make it once, and none of them waits for another's partition.
+//! Invariants: a table is created under a lock of its schema, after checking again under the lock, and committed at
+//! once. Any number of runners and workers create it once, and none waits for the partition of another.
 
 use rollfit_job::config::Series;
 use rollfit_job::lock::lock;
@@ -19,20 +20,20 @@ use crate::tables::table::describe;
 /// The tables that a partition shares with others.
 struct SharedTables {
     there: Vec<TableName>,
-    /// Those that are missing, and that it needs.
+    /// The missing tables that it needs.
     needed: Vec<TableName>,
-    /// The series of which it has no table.
+    /// The series without a table.
     without_leaf: Vec<usize>,
 }
 
 impl PostgresStore {
-    /// Makes the tables that `partition` shares with others, where they are missing.
+    /// Creates the missing tables that `partition` shares with others.
     pub(crate) fn provide_shared_tables(
         &self,
         session: &mut Session,
         partition: &Partition,
     ) -> Result<(), StoreError> {
-        // Workers wait for the one that makes them.
+        // Other workers wait until the tables exist.
         let mut known = lock(&self.shared_tables);
         if self.shared_tables_of(partition).all(|table| known.contains(&table)) {
             return Ok(());
@@ -51,7 +52,7 @@ impl PostgresStore {
         std::iter::once(self.receipts.clone()).chain(parents.map(|name| self.table(&name)))
     }
 
-    /// Looks which are there. A partition that has its table already needs no parent.
+    /// Checks which exist. A partition that already has its table needs no parent.
     fn shared_tables(
         &self,
         session: &mut Session,
@@ -72,7 +73,7 @@ impl PostgresStore {
     }
 
     fn make_shared_tables(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
-        // Others only make tables under this lock, which takes them a moment.
+        // Other sessions hold this lock only briefly, to create tables.
         let settings = TransactionSettings { lock: self.settings.statement, ..self.settings };
         session.begin(Mode::Write, &settings)?;
         let made = self.make_under_lock(session, partition);
@@ -85,14 +86,14 @@ impl PostgresStore {
     fn make_under_lock(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
         let lock = format!("tables of {}", quoted(&self.schema));
         let sql = format!("SELECT pg_advisory_xact_lock({LOCK_KEY})");
-        session.rows("lock the making of tables", &sql, &[(&lock, Type::TEXT)])?;
+        session.rows("lock the creation of tables", &sql, &[(&lock, Type::TEXT)])?;
         let shared = self.shared_tables(session, partition)?;
         let mut statements = Vec::new();
         if shared.needed.contains(&self.receipts) {
             statements.push(receipts::create_sql(&self.receipts));
         }
         if shared.needed.iter().any(|table| *table != self.receipts) {
-            // Of every series, so that nothing is made where the table of one cannot be.
+            // Checks every series first, so that nothing is created if the table of one cannot be.
             for at in shared.without_leaf {
                 let parent = self.creation(session, &self.series[at], partition)?.parent;
                 statements.extend(parent.into_iter().flat_map(|(_, statements)| statements));
@@ -104,8 +105,8 @@ impl PostgresStore {
         session.execute(&doing, &statements.join("; "))
     }
 
-    /// Whether a parent was missing when a partition of this process first needed it: then its first parts have the owner and
-    /// the grants that they would have without it.
+    /// Returns whether a parent was missing when a partition of this process first needed it. Its first partitions
+    /// then get the owner and grants that they would have without it.
     pub(crate) fn was_missing(&self, parent: &TableName) -> bool {
         lock(&self.missed_parents).contains(parent)
     }

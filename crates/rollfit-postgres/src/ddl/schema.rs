@@ -1,7 +1,7 @@
-//! The statements that make what a run would find missing, for somebody who may create tables to execute: the run's
-//! role then needs no right to.
+//! Returns the statements that create what a run would find missing. A role with the right to create tables executes
+//! them, so the run's role needs no such right.
 //!
-//! Invariants: they are the statements of the run itself, in an order in which one transaction can execute them.
+//! Invariants: they are the statements of the run itself, in an order that works in one transaction.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,7 @@ use crate::names::TableName;
 use crate::tables::receipts;
 use crate::tables::table;
 
-/// What makes tables alike: the series, the key, and the parent.
+/// Tables with equal series, key and parent are alike.
 type Kin = (String, String, Option<String>);
 
 /// The statements so far.
@@ -28,10 +28,11 @@ struct Ddl {
 }
 
 impl PostgresStore {
-    /// The statements that make what `partitions` lack: the table of receipts, parents, features tables. Writes nothing.
+    /// Returns the statements that create what `partitions` lack: the table of receipts, parents, features tables.
+    /// Writes nothing.
     ///
     /// # Errors
-    /// When a name cannot be, there is nothing that a missing table could be like, or the server cannot be asked.
+    /// When a name is invalid, a missing table has no model, or a query fails.
     pub(crate) fn missing_ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
         self.check_outputs(partitions)?;
         self.in_snapshot(|session| self.missing_tables(session, partitions))

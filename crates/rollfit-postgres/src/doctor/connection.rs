@@ -1,4 +1,4 @@
-//! The server and the way to it: version, role, TLS, and how fast it answers and takes bytes.
+//! The server and the connection to it: version, role, TLS, round-trip time and bandwidth.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use crate::PostgresStore;
 use crate::connection::session::Session;
 
 const ROUND_TRIPS: usize = 21;
-/// By how much a server process may seem older than this store and still be its own.
+/// How much older than this store a server process may seem and still be its own.
 const AGE_TOLERANCE: Duration = Duration::from_secs(1);
 const PROBE_BYTES_MIN: usize = 256 << 10;
 const PROBE_BYTES_MAX: usize = 16 << 20;
-/// A transfer that takes so long is long enough to tell a rate.
+/// A transfer of this duration is long enough to measure a rate.
 const PROBE_TIME: Duration = Duration::from_millis(100);
 
-/// The server and the way to it.
+/// The server and the connection to it.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct ServerConnection {
     /// As the server writes it, `15.8 (Debian 15.8-1)`.
@@ -25,15 +25,15 @@ pub(crate) struct ServerConnection {
     pub(crate) role: String,
     /// Whether the role may do everything.
     pub(crate) is_superuser: bool,
-    /// How the connection is encrypted; none where it is not.
+    /// How the connection is encrypted; none if it is not.
     pub(crate) tls: Option<Tls>,
-    /// Whether the server follows another one, and can only be read.
+    /// Whether the server is a read-only standby.
     pub(crate) is_standby: bool,
-    /// Whether something between here and the server hands out its sessions. It may be there without being noticed.
+    /// Whether a pooler was detected. One may exist without being detected.
     pub(crate) has_pooler: bool,
-    /// From a question to its answer; the median.
+    /// The median round-trip time.
     pub(crate) round_trip_ms: f64,
-    /// How fast the server takes bytes that it does not store, over one connection.
+    /// The bandwidth to the server over one connection, for bytes that it does not store.
     pub(crate) upload_bytes_per_second: f64,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Tls {
     pub(crate) cipher: String,
 }
 
-/// The process that serves a session, and how long it has been there.
+/// The process that serves a session, and its age.
 struct Backend {
     pid: i32,
     age: Duration,
@@ -59,7 +59,7 @@ impl PostgresStore {
                    pg_is_in_recovery(), s.version, s.cipher
             FROM (SELECT) t LEFT JOIN pg_catalog.pg_stat_ssl s ON s.pid = pg_backend_pid() AND s.ssl";
         let mut session = self.pool.session()?;
-        let rows = session.rows("look at the server", QUESTION, &[])?;
+        let rows = session.rows("query the server", QUESTION, &[])?;
         let row = rows.first().ok_or_else(no_answer)?;
         let (round_trip, has_pooler) = self.round_trip(&mut session)?;
         let tls = row.get::<_, Option<String>>(4).zip(row.get(5));
@@ -75,7 +75,8 @@ impl PostgresStore {
         })
     }
 
-    /// The median of some round trips, and whether they went to one server process that is as old as this store at most.
+    /// Returns the median of some round trips, and whether one server process, at most as old as this store, served
+    /// them all.
     fn round_trip(&self, session: &mut Session) -> Result<(Duration, bool), StoreError> {
         let first = Backend::from_session(session)?;
         let mut has_pooler = first.age > self.opened_at.elapsed() + AGE_TOLERANCE;
@@ -96,21 +97,21 @@ impl Backend {
         const QUESTION: &str = "
             SELECT pid, extract(epoch FROM clock_timestamp() - backend_start)::float8
             FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()";
-        let rows = session.rows("look at the server's process", QUESTION, &[])?;
+        let rows = session.rows("query the server process", QUESTION, &[])?;
         let row = rows.first().ok_or_else(no_answer)?;
         let age_s = row.get::<_, f64>(1).max(0.0);
         Ok(Self { pid: row.get(0), age: Duration::try_from_secs_f64(age_s).unwrap_or_default() })
     }
 }
 
-/// Sends ever more bytes until they take long enough; the server counts them and forgets them.
+/// Sends growing transfers until one takes long enough. The server counts the bytes and discards them.
 fn upload_rate(session: &mut Session, round_trip: Duration) -> Result<f64, StoreError> {
     let mut bytes = PROBE_BYTES_MIN;
     loop {
         let payload = vec![0_u8; bytes];
         let began = Instant::now();
         session.rows(
-            "measure the way to the server",
+            "measure the bandwidth to the server",
             "SELECT octet_length($1)",
             &[(&payload, Type::BYTEA)],
         )?;

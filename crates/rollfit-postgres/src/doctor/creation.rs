@@ -1,5 +1,5 @@
-//! What the role lacks to make the tables that are missing: to look at what they are like, to create them, to give them
-//! to the owner of their siblings, and to attach them to their parents.
+//! Finds the rights that the role lacks to create missing tables: to read their models, create them, give them to the
+//! owner of their siblings, and attach them to their parents.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,12 +16,12 @@ use crate::ddl::creation::Model;
 use crate::names::quoted;
 use crate::tables::table::RelationKind;
 
-/// What making tables takes, as far as the role lacks it.
+/// The rights for creating tables that the role lacks.
 #[derive(Default)]
 struct MissingRights {
     /// Roles that the role must be a member of.
     memberships: BTreeSet<String>,
-    /// Roles that must be able to create tables, since tables are given to them.
+    /// Roles that must be allowed to create tables, because they will own tables.
     creators: BTreeSet<String>,
 }
 
@@ -56,7 +56,7 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// What a missing table is like, if it can be like that. Why it cannot is found out for each partition.
+    /// Returns the model of a missing table, if it can be used. Each partition reports why it cannot.
     fn usable_model(&self, series: &Series, partition: &Partition) -> Result<Option<Model>, StoreError> {
         let model = self.in_snapshot(|session| {
             let model = self.model(session, series, partition)?;
@@ -83,7 +83,7 @@ impl PostgresStore {
         let names: Vec<String> = std::iter::once(&like.name.name).chain(parent).cloned().collect();
         self.in_snapshot(|session| {
             let held = self.rights_on_tables(session, &names)?;
-            // Whoever writes a table is told of all that takes, and reads it as well.
+            // If the job also writes this table, its missing rights, SELECT included, are reported there.
             let is_written = like.kind == RelationKind::Plain && rights.table(&like.name.name).is_some();
             if let Some(held) = held.get(&like.name.name).filter(|_| !is_written) {
                 lacking.add(&partition.key, held.lacks(&["SELECT"]), like.name.clone());
@@ -96,7 +96,7 @@ impl PostgresStore {
         })
     }
 
-    /// What giving a table to `owner` takes.
+    /// Notes what giving a table to `owner` requires.
     fn check_owner(
         &self,
         session: &mut Session,
@@ -119,14 +119,14 @@ impl PostgresStore {
     }
 }
 
-const INSTEAD: &str = "have somebody who may execute what `rollfit schema` prints";
+const INSTEAD: &str = "have a role that may execute what `rollfit schema` prints";
 
 impl MissingRights {
     fn report(self, role: &str, schema: &str, findings: &mut Findings) {
         for creator in self.creators {
             findings.problem(
                 format!(
-                    "the role {creator} may not create tables in the schema {schema}: let it, or {INSTEAD}"
+                    "the role {creator} may not create tables in the schema {schema}; grant it, or {INSTEAD}"
                 ),
                 vec![format!("GRANT CREATE ON SCHEMA {} TO {}", quoted(schema), quoted(&creator))],
             );
@@ -134,7 +134,7 @@ impl MissingRights {
         for owner in self.memberships {
             findings.problem(
                 format!(
-                    "the role {role} is no member of {owner}, whose new tables or their parents are: make it one, or {INSTEAD}"
+                    "the role {role} is not a member of {owner}, which owns the new tables or their parents; grant it, or {INSTEAD}"
                 ),
                 vec![format!("GRANT {} TO {}", quoted(&owner), quoted(role))],
             );

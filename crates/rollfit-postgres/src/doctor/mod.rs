@@ -1,8 +1,8 @@
-//! What there is to know of a store before a run: [`ServerReport`], gathered by [`PostgresStore::examine`]. What stands in the
-//! way of a run is a [`Problem`], each with what to do.
+//! Examines a store before a run: [`PostgresStore::examine`] returns a [`ServerReport`]. Whatever would prevent a run
+//! is a [`Problem`] with a remedy.
 //!
-//! Invariants: nothing is written. One question, or the few about one thing, has one read-only transaction, so that
-//! none of them keeps the server from cleaning up for long.
+//! Invariants: nothing is written. Each query, or small group of queries, has its own read-only transaction, so that
+//! none delays the server's cleanup for long.
 
 mod connection;
 mod creation;
@@ -25,37 +25,37 @@ pub(crate) use self::targets::{Target, Targets};
 use crate::tables::problem::TableProblem;
 use crate::{PostgresStore, SessionBudget};
 
-/// What there is to know of a server and the tables of a job.
+/// The state of a server and the tables of a job.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct ServerReport {
     /// `user@host:port/database`.
     pub(crate) place: String,
     /// The schema of the tables.
     pub(crate) schema: String,
-    /// The server and the way to it.
+    /// The server and the connection to it.
     pub(crate) connection: ServerConnection,
-    /// The most sessions that a run opens here, and why.
+    /// The maximum number of sessions that a run opens here, and why.
     pub(crate) sessions: SessionBudget,
     /// The policies that may hide rows from the role.
     pub(crate) row_security: RowSecurityReport,
-    /// What was configured without effect.
+    /// Settings without effect.
     pub(crate) warnings: Vec<String>,
-    /// The table of each key and series, where this store is the source.
+    /// The table of each key and series, if this store is the source.
     pub(crate) sources: Vec<SourceTableReport>,
-    /// The features tables, where this store is the sink.
+    /// The features tables, if this store is the sink.
     pub(crate) targets: Option<Targets>,
-    /// What stands in the way of a run.
+    /// The problems that prevent a run.
     pub(crate) problems: Vec<Problem>,
-    /// What is good to know, and stands in nobody's way.
+    /// Notes that prevent nothing.
     pub(crate) notes: Vec<String>,
 }
 
-/// What was found out on the way.
+/// Findings so far.
 #[derive(Default)]
 struct Findings {
     problems: Vec<Problem>,
     notes: Vec<String>,
-    /// What is wrong with tables of partitions; problems with the same remedy become one.
+    /// Problems with the tables of partitions. Problems with the same remedy are merged.
     of_tables: Vec<(Partition, TableProblem)>,
 }
 
@@ -68,7 +68,7 @@ impl Findings {
         self.notes.push(note.into());
     }
 
-    /// What could be found out. A refusal of the server is a finding, the loss of the server is not.
+    /// Returns a result, or notes the server's refusal as a finding. A lost connection stays an error.
     fn found_out<T>(&mut self, asked: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
         match asked {
             Ok(answer) => Ok(Some(answer)),
@@ -82,16 +82,16 @@ impl Findings {
 }
 
 impl PostgresStore {
-    /// Finds out whether a run could start, and what it would find. Writes nothing.
+    /// Checks whether a run could start and what it would find. Writes nothing.
     ///
     /// # Errors
-    /// When the server is lost on the way. What is wrong with the store is in the answer.
+    /// When the connection is lost. Problems of the store are in the report.
     pub(crate) fn examine(&self, examination: &Examination<'_>) -> Result<ServerReport, StoreError> {
         let mut findings = Findings::default();
         let connection = self.examine_connection()?;
         if connection.is_standby && examination.is_sink {
             findings.problem(
-                "the server is a standby, which takes no writes: give the primary's address",
+                "the server is a standby and accepts no writes; use the primary's address",
                 Vec::new(),
             );
         }

@@ -1,4 +1,4 @@
-//! From a [`ServerReport`] to a [`Diagnosis`]: what the command prints of it, and what it counts with.
+//! Turns a [`ServerReport`] into a [`Diagnosis`]: what the command prints, and the figures that it computes with.
 
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::Quantity::{BytesPerS, Count, Counted, Seconds};
@@ -67,15 +67,12 @@ fn connection_facts(connection: &ServerConnection) -> Vec<Finding> {
         Finding::Fact("round trip", vec![Seconds(connection.round_trip_ms / 1e3)]),
         Finding::Fact(
             "upload",
-            vec![
-                BytesPerS(connection.upload_bytes_per_second),
-                " over one connection, stored nowhere".into(),
-            ],
+            vec![BytesPerS(connection.upload_bytes_per_second), " over one connection, not stored".into()],
         ),
     ]
 }
 
-/// Where policies are accepted, and of which tables they may hide rows. Those that are refused are a problem.
+/// Says where policies are accepted and which tables they may filter. Refused policies are a problem instead.
 fn policies(report: &RowSecurityReport) -> Option<String> {
     if report.setting != RowSecurity::Apply.name() {
         return None;
@@ -103,7 +100,7 @@ fn sources_table(sources: &[SourceTableReport]) -> Finding {
     }
 }
 
-/// All rows, and the least and the most of a month.
+/// Formats the total of rows, and the minimum and maximum of a month.
 fn rows_of(source: &SourceTableReport) -> Words {
     let Some(months) = &source.months else { return vec!["unknown".into()] };
     let rows = || months.iter().map(|month| month.rows);
@@ -119,7 +116,7 @@ fn rows_of(source: &SourceTableReport) -> Words {
     ]
 }
 
-/// A row a key.
+/// One row per key.
 fn targets_table(targets: &Targets) -> Finding {
     let mut keys: Vec<&str> = targets.partitions.iter().map(|target| target.partition.key.as_str()).collect();
     keys.dedup();

@@ -1,4 +1,4 @@
-//! What the role may do with the schema and its tables, and the statements that give it what it lacks.
+//! The rights of the role on the schema and its tables, and the statements that grant the missing ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,36 +12,36 @@ use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 use crate::tables::applied_policies::{self, AppliedPolicies};
 
-/// What is asked about every table.
+/// The rights that are queried for every table.
 const ASKED: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
-/// What the role may do in a schema.
+/// The rights of the role on a schema.
 pub(super) struct Rights {
     pub(super) role: String,
     schema: String,
-    /// Whether it may use what is in the schema.
+    /// Whether it may use the schema.
     pub(super) may_use: bool,
     /// Whether it may create tables there.
     pub(super) may_create: bool,
-    /// What happens where policies apply to the role.
+    /// How to treat policies that apply to the role.
     row_security: RowSecurity,
     tables: HashMap<String, TableRights>,
 }
 
-/// What the role may do with a table, and what else the catalogue knows of it.
+/// The rights of the role on a table, and its catalogue data.
 pub(super) struct TableRights {
     pub(super) owner: String,
     /// Whether the role is the owner or a member of it.
     pub(super) is_owner: bool,
     held: Vec<String>,
-    /// As the server estimates; none where it never has.
+    /// The server's estimate; none if it has none.
     pub(super) estimated_rows: Option<u64>,
-    /// The policies that apply to the role; none where none do.
+    /// The policies that apply to the role, if any.
     pub(super) policies: Option<AppliedPolicies>,
 }
 
 impl TableRights {
-    /// Those of `wanted` that the role lacks.
+    /// Returns the rights of `wanted` that the role lacks.
     pub(super) fn lacks(&self, wanted: &[&'static str]) -> Vec<&'static str> {
         wanted.iter().copied().filter(|right| !self.held.iter().any(|held| held == right)).collect()
     }
@@ -58,7 +58,7 @@ impl PostgresStore {
         })
     }
 
-    /// The tables that a job reads and writes, and those that new ones may be like.
+    /// The tables that a job reads and writes, and those that can be models for new ones.
     fn names_of_interest(&self, examination: &Examination<'_>) -> BTreeSet<String> {
         let sources = examination
             .keys
@@ -77,12 +77,12 @@ impl PostgresStore {
             SELECT current_user::text, has_schema_privilege(oid, 'USAGE'), has_schema_privilege(oid, 'CREATE')
             FROM pg_catalog.pg_namespace WHERE nspname = $1";
         let rows = session.rows("look up the role's rights", QUESTION, &[(&self.schema, Type::TEXT)])?;
-        let gone = || StoreError::permanent(format!("the schema {} is gone", self.schema));
+        let gone = || StoreError::permanent(format!("the schema {} no longer exists", self.schema));
         let row = rows.first().ok_or_else(gone)?;
         Ok((row.get(0), row.get(1), row.get(2)))
     }
 
-    /// The rights on tables of the schema by name.
+    /// Returns the rights on tables of the schema by name.
     pub(super) fn rights_on_tables(
         &self,
         session: &mut Session,
@@ -118,13 +118,13 @@ impl Rights {
         self.tables.get(name)
     }
 
-    /// Whether rows of a table can be read.
+    /// Returns whether the rows of a table can be read.
     pub(super) fn may_read(&self, name: &str) -> bool {
         let holds_right = self.table(name).is_some_and(|table| table.lacks(&["SELECT"]).is_empty());
         self.may_use && holds_right && !self.is_refused(name)
     }
 
-    /// Whether policies apply to the role on a table, and are not accepted.
+    /// Returns whether policies apply to the role on a table and are not accepted.
     pub(super) fn is_refused(&self, name: &str) -> bool {
         let has_policies = self.table(name).is_some_and(|table| table.policies.is_some());
         has_policies && self.row_security == RowSecurity::Refuse
@@ -140,14 +140,14 @@ impl Rights {
     }
 }
 
-/// Rights that the role lacks on tables, those of one key together.
+/// Rights on tables that the role lacks, grouped by key.
 #[derive(Default)]
 pub(super) struct Lacking {
     tables: BTreeMap<(String, Vec<&'static str>), Vec<TableName>>,
 }
 
 impl Lacking {
-    /// Notes that rights on a table of `key` are missing, if some are.
+    /// Notes the missing rights on a table of `key`, if any.
     pub(super) fn add(&mut self, key: &str, rights: Vec<&'static str>, table: TableName) {
         if !rights.is_empty() {
             self.tables.entry((key.to_owned(), rights)).or_default().push(table);
@@ -167,7 +167,7 @@ impl Lacking {
     }
 }
 
-/// Tables for people: all of a few, the first of many.
+/// Formats table names: all of a few, the first and last of many.
 pub(super) fn names_text(tables: &[TableName]) -> String {
     const FEW: usize = 3;
     match tables {

@@ -1,5 +1,5 @@
-//! Row-level security: the tables of the job on which policies apply to the role, and what of that keeps a run from reading
-//! or writing them.
+//! Row-level security: the tables of the job whose policies apply to the role, and which of them prevent reading or
+//! writing.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::names::TableName;
 use crate::tables::applied_policies::AppliedPolicies;
 use crate::tables::row_security::Accepting;
 
-/// Row-level security as it is configured, and where it applies to the role.
+/// The configured handling of row-level security, and where it applies to the role.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct RowSecurityReport {
     /// `refuse` or `apply`.
     pub(crate) setting: &'static str,
-    /// The tables of the job on which it applies.
+    /// The tables of the job to which it applies.
     pub(crate) tables: Vec<RestrictedTable>,
 }
 
@@ -26,11 +26,11 @@ pub(crate) struct RowSecurityReport {
 pub(crate) struct RestrictedTable {
     /// The name, with its schema.
     pub(crate) table: String,
-    /// The policies; none where no policy is for the role, which hides every row.
+    /// The policies; empty if none is for the role, which hides every row.
     pub(crate) policies: Vec<String>,
 }
 
-/// Tables with the same problem: the policies, and the words about them.
+/// Tables with the same problem: their policies, and the message.
 type Alike = BTreeMap<(String, String), Vec<TableName>>;
 
 impl PostgresStore {
@@ -68,7 +68,7 @@ impl PostgresStore {
         RowSecurityReport { setting: self.settings.row_security.name(), tables }
     }
 
-    /// What to do about policies that keep a run from a table.
+    /// Returns what to do about policies that prevent a run from using a table.
     fn remedies(
         &self,
         policies: &AppliedPolicies,

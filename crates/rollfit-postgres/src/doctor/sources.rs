@@ -1,4 +1,4 @@
-//! The source tables: their types, what keeps them from being read, and their rows in each planned month.
+//! The source tables: their types, whether they can be read, and their rows in each planned month.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::names::TableName;
 use crate::source::SeriesTable;
 use crate::tables::table::{Column, Table, describe};
 
-/// A table that series come from.
+/// A table that series are read from.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct SourceTableReport {
     /// The key.
@@ -25,11 +25,11 @@ pub(crate) struct SourceTableReport {
     pub(crate) series: String,
     /// The name, with its schema.
     pub(crate) table: String,
-    /// The time column and its type; none where it is not there.
+    /// The time column and its type; none if it is missing.
     pub(crate) time: Option<String>,
-    /// The value column and its type; none where it is not there.
+    /// The value column and its type; none if it is missing.
     pub(crate) value: Option<String>,
-    /// The rows of each planned month; none where they cannot be counted.
+    /// The rows of each planned month; none if they cannot be counted.
     pub(crate) months: Option<Vec<MonthRows>>,
 }
 
@@ -42,14 +42,14 @@ pub(crate) struct MonthRows {
     pub(crate) rows: u64,
 }
 
-/// What is known of a key before its tables are looked at.
+/// What is known about a key before its tables are examined.
 struct OfKey<'a> {
     key: &'a str,
     months: Vec<Month>,
     tables: &'a HashMap<String, Table>,
 }
 
-/// What is found out about all tables together.
+/// Findings about all tables together.
 #[derive(Default)]
 struct Together {
     lacking: Lacking,
@@ -80,7 +80,7 @@ impl PostgresStore {
         together.lacking.report(&rights.role, findings);
         if let Some(first) = together.without_index.first() {
             findings.note(format!(
-                "no index begins with the time column of {} source tables, such as {first}: each partition reads all of them",
+                "no index starts with the time column of {} source tables, such as {first}; each partition reads the whole table",
                 together.without_index.len()
             ));
         }
@@ -122,7 +122,7 @@ impl PostgresStore {
         Ok(source)
     }
 
-    /// Whether the role may read the two columns, though not all of the table.
+    /// Returns whether the role may read the two columns, even if not the whole table.
     fn may_read_columns(&self, name: &str, series: &Series) -> Result<bool, StoreError> {
         const QUESTION: &str = "
             SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) FROM pg_catalog.pg_class c
@@ -145,9 +145,9 @@ impl PostgresStore {
 /// The rows of a table in the planned months.
 struct Counted {
     months: Vec<MonthRows>,
-    /// Rows whose instant is infinite, for which every partition of the key would fail.
+    /// Rows whose instant is infinite. They make every partition of the key fail.
     infinite: u64,
-    /// Whether a month's rows can be found without reading the others.
+    /// Whether the rows of a month can be found without reading the others.
     has_index: bool,
 }
 
@@ -171,7 +171,7 @@ fn count(
     Ok(Counted { months: months.collect(), infinite: rows_of(None), has_index })
 }
 
-/// Whether an index begins with the time column. Of a view it cannot be told.
+/// Whether an index starts with the time column. Views count as indexed.
 fn has_index(session: &mut Session, table: &TableName, time: &str) -> Result<bool, StoreError> {
     const QUESTION: &str = "
         SELECT c.relkind NOT IN ('r', 'p') OR EXISTS (
@@ -201,14 +201,14 @@ impl Counted {
             self.months.iter().filter(|month| month.rows == 0).map(|month| month.month.to_string()).collect();
         if !empty.is_empty() {
             findings.problems.push(Problem::new(format!(
-                "{key}: {name} has no rows in {}: import them, or leave them out of [partitions]",
+                "{key}: {name} has no rows in {}; import them, or leave them out of [partitions]",
                 empty.join(", ")
             )));
         }
         if self.infinite > 0 {
             findings.problem(
                 format!(
-                    "{name}: {} is infinite in {} rows: an instant has an end",
+                    "{name}: {} is infinite in {} rows; instants must be finite",
                     table.time, self.infinite
                 ),
                 Vec::new(),

@@ -1,5 +1,5 @@
-//! Problems with the tables of partitions: those that are put right at the same table are one problem, with each statement
-//! once.
+//! Problems with the tables of partitions: those that are fixed at the same table are merged into one, with each
+//! statement once.
 
 use std::error::Error;
 
@@ -12,7 +12,7 @@ use super::{Findings, Problem};
 use crate::tables::problem::TableProblem;
 
 impl Findings {
-    /// Notes what keeps a run from writing a partition. The loss of the server is no finding.
+    /// Notes what prevents a run from writing a partition. A lost connection is an error, not a finding.
     pub(super) fn record_obstacle(
         &mut self,
         target: &mut Target,
@@ -32,7 +32,7 @@ impl Findings {
         Ok(())
     }
 
-    /// Adds the problems that were noted of tables.
+    /// Adds the problems noted about tables.
     pub(super) fn report_table_problems(&mut self) {
         let mut groups: Vec<Vec<(Partition, TableProblem)>> = Vec::new();
         for (partition, problem) in std::mem::take(&mut self.of_tables) {
@@ -64,8 +64,8 @@ fn merged(group: &[(Partition, TableProblem)]) -> Option<Problem> {
     })
 }
 
-/// The first statements of all problems, then the second ones, and so on, each once: bounds can be taken by one table only
-/// after another one has given them up.
+/// The first statements of all problems, then the second ones, and so on, each once: a table can take bounds only
+/// after another table has released them.
 fn in_order<'a>(problems: impl Iterator<Item = &'a [String]> + Clone) -> Vec<String> {
     let steps = problems.clone().map(<[String]>::len).max().unwrap_or(0);
     let mut ordered: Vec<String> = Vec::new();

@@ -1,4 +1,4 @@
-//! The features tables: which there are, what they hold and who wrote it, and what the role lacks to write them.
+//! The features tables: which exist, what they hold, who wrote it, and which rights the role lacks to write them.
 
 use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
@@ -11,43 +11,43 @@ use crate::connection::session::Session;
 use crate::features::inspect::Inspection;
 use crate::features::references::References;
 
-/// What a run does with a features table that is there. The lock that keeps other writers out wants one of UPDATE, DELETE
-/// and TRUNCATE.
+/// The rights that a run needs on an existing features table. The lock against other writers needs one of UPDATE,
+/// DELETE and TRUNCATE.
 const WRITE: [&str; 3] = ["SELECT", "INSERT", "DELETE"];
-/// What a run does with the table of receipts.
+/// The rights that a run needs on the table of receipts.
 const KEEP_RECEIPTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// The features tables.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct Targets {
-    /// Whether there is a table of receipts.
+    /// Whether the table of receipts exists.
     pub(crate) has_receipts: bool,
-    /// What there is of each planned partition.
+    /// The state of each planned partition.
     pub(crate) partitions: Vec<Target>,
-    /// How fast the last run wrote; none where the receipts do not tell.
+    /// How fast the last run wrote; none if the receipts do not show it.
     pub(crate) last_run: Option<LastRun>,
 }
 
-/// What there is of a partition.
+/// The stored state of a partition.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct Target {
     /// The partition.
     pub(crate) partition: Partition,
-    /// The tables there are.
+    /// The existing tables.
     pub(crate) tables: usize,
     /// The tables that a run would create.
     pub(crate) tables_missing: usize,
     /// What they hold.
     pub(crate) holds: Holds,
-    /// The rows of each table: as the receipt says, or about as many as the server believes.
+    /// The rows of each table: from the receipt, or the server's estimate.
     pub(crate) rows: u64,
-    /// Why, where that needs to be said.
+    /// The reason, if one is needed.
     pub(crate) cause: Option<String>,
-    /// What of others would be lost if its rows were replaced or removed.
+    /// Which rows of other tables would be lost if its rows were replaced or removed.
     pub(crate) obstacle: Option<String>,
 }
 
-/// How fast the last run wrote, as its receipts tell.
+/// How fast the last run wrote, from its receipts.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub(crate) struct LastRun {
     /// The partitions that it wrote.
@@ -59,7 +59,8 @@ pub(crate) struct LastRun {
 }
 
 impl LastRun {
-    /// Rows a second of all workers together. What was done before the first commit is not timed, nor counted.
+    /// Returns the rows per second of all workers together. Work before the first commit is neither timed nor
+    /// counted.
     pub(crate) fn rows_per_second(&self) -> f64 {
         let timed_share = 1.0 - 1.0 / self.partitions as f64;
         timed_share * self.rows as f64 / self.seconds
@@ -141,7 +142,7 @@ impl PostgresStore {
         Ok(target)
     }
 
-    /// What the catalogue alone says of a partition.
+    /// Returns what the catalogue alone shows about a partition.
     fn unseen(&self, partition: &Partition, rights: &Rights) -> Target {
         let is_there = |series: &&Series| rights.table(&series.features_table(partition)).is_some();
         let tables = self.series.iter().filter(is_there).count();
@@ -156,7 +157,7 @@ impl PostgresStore {
         }
     }
 
-    /// Whether all can be read that tells who wrote a partition.
+    /// Returns whether everything that shows who wrote a partition is readable.
     fn may_inspect(&self, partition: &Partition, rights: &Rights) -> bool {
         let tables = self.series.iter().map(|series| series.features_table(partition));
         let mut there =
@@ -187,7 +188,7 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// About how many rows the tables have, the longest of them.
+    /// Returns the estimated number of rows of the longest table.
     fn foreign_rows(&self, inspection: &Inspection, rights: &Rights) -> Result<u64, StoreError> {
         let mut most = 0;
         for seen in inspection.leaves.iter().flatten().filter(|seen| seen.span.is_some()) {
@@ -205,7 +206,7 @@ impl PostgresStore {
         Ok(most)
     }
 
-    /// Without the owner's right to VACUUM and ANALYZE a run goes well, and the tables grow more than they need to.
+    /// Without the owner's right to VACUUM and ANALYZE a run succeeds, but the tables grow more than necessary.
     fn report_owners(&self, examination: &Examination<'_>, rights: &Rights, findings: &mut Findings) {
         let tables = examination
             .partitions
@@ -220,7 +221,7 @@ impl PostgresStore {
         }
     }
 
-    /// What the receipts of the last run say. Rows that were adopted were not written.
+    /// Returns the figures from the receipts of the last run. Adopted rows do not count: it did not write them.
     fn last_run(&self, session: &mut Session) -> Result<Option<LastRun>, StoreError> {
         const PARTITIONS_MIN: i64 = 4;
         let receipts = self.receipts.sql();

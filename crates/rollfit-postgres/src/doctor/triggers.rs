@@ -11,7 +11,8 @@ use crate::names::TableName;
 use crate::tables::trigger::Trigger;
 
 impl PostgresStore {
-    /// Names the triggers and rules on features tables and receipts. They are in nobody's way as long as they change nothing.
+    /// Notes the triggers and rules on features tables and receipts. They prevent nothing as long as they change
+    /// nothing.
     pub(super) fn report_triggers(
         &self,
         examination: &Examination<'_>,
@@ -30,8 +31,7 @@ impl PostgresStore {
         }
         for (name, tables) in by_name {
             findings.note(format!(
-                "{name} on {}: a run reads back what it wrote there before it commits, and fails where rows were kept or \
-                 changed",
+                "{name} on {}: a run reads back what it wrote there before it commits, and fails if rows were kept or changed",
                 names_text(&tables)
             ));
         }

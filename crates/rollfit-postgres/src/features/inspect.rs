@@ -1,4 +1,4 @@
-//! [`Inspection`]: what there is of a partition, its tables, their rows and its receipt, all of one moment.
+//! [`Inspection`]: the state of a partition in one snapshot: its tables, their rows and its receipt.
 
 use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::partition::Partition;
@@ -16,10 +16,10 @@ use crate::tables::receipts;
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{Table, describe};
 
-/// What there is of a partition.
+/// The stored state of a partition.
 #[derive(Debug)]
 pub(crate) struct Inspection {
-    /// The features table of each series, where there is one.
+    /// The features table of each series, if it exists.
     pub(crate) leaves: Vec<Option<InspectedLeaf>>,
     pub(crate) found: Found,
 }
@@ -29,15 +29,15 @@ pub(crate) struct Inspection {
 pub(crate) struct InspectedLeaf {
     pub(crate) oid: u32,
     pub(crate) leaf: Leaf,
-    /// The first and the last instant, where there are rows.
+    /// The first and the last instant, if there are rows.
     pub(crate) span: Option<(ServerInstant, ServerInstant)>,
-    /// The policies that apply to the role; none where none do.
+    /// The policies that apply to the role, if any.
     pub(crate) policies: Option<AppliedPolicies>,
     columns: Vec<String>,
 }
 
 impl Inspection {
-    /// Checks that tables without rows in sight have none.
+    /// Checks that tables without visible rows have none.
     ///
     /// # Errors
     /// When policies may hide them.
@@ -50,10 +50,10 @@ impl Inspection {
 }
 
 impl PostgresStore {
-    /// Looks at a partition.
+    /// Inspects a partition.
     ///
     /// # Errors
-    /// When a table cannot be written as it is, holds rows of another month, or may hide some.
+    /// When a table cannot be written as it is, holds rows of another month, or may hide rows.
     pub(crate) fn inspect(
         &self,
         session: &mut Session,
@@ -102,7 +102,7 @@ impl PostgresStore {
         Ok(leaves)
     }
 
-    /// Checks that the missing tables of a partition can be made where they belong.
+    /// Checks that the missing tables of a partition can be created where they belong.
     ///
     /// # Errors
     /// Those of [`PostgresStore::prospect`].
@@ -114,7 +114,7 @@ impl PostgresStore {
         self.leaves(session, &vec![None; self.series.len()], partition).map(drop)
     }
 
-    /// The output of a partition: the names of its tables.
+    /// Returns the output of a partition: the names of its tables.
     pub(crate) fn output_of(&self, partition: &Partition) -> String {
         let tables = self.series.iter().map(|series| self.table(&series.features_table(partition)).sql());
         tables.collect::<Vec<_>>().join(", ")
@@ -133,10 +133,10 @@ impl InspectedLeaf {
     }
 }
 
-/// The first and the last instant of a table, where it has rows.
+/// Returns the first and the last instant of a table, if it has rows.
 ///
 /// # Errors
-/// When a row has no instant: it is in no month.
+/// When a row has no instant, so it belongs to no month.
 fn span(
     session: &mut Session,
     table: &TableName,
@@ -152,19 +152,19 @@ fn span(
     let row = rows.first().ok_or_else(|| StoreError::permanent(format!("{table} did not answer")))?;
     if row.get(2) {
         return Err(StoreError::permanent(format!(
-            "{table} holds rows whose {TIME_COLUMN} is NULL: give them an instant or remove them, rollfit would not keep them"
+            "{table} holds rows whose {TIME_COLUMN} is NULL; give them an instant or remove them: rollfit would not keep them"
         )));
     }
     Ok(row.get::<_, Option<ServerInstant>>(0).zip(row.get(1)))
 }
 
-/// Rows of another month would be deleted with the others, and are not ours to delete.
+/// Checks for rows of another month: they would be deleted with the others, but rollfit did not write them.
 fn check_period(table: &TableName, instants: [ServerInstant; 2], period: Period) -> Result<(), StoreError> {
     let inside = |instant: ServerInstant| instant.us().is_some_and(|us| period.span_us().contains(&us));
     match instants.into_iter().find(|&instant| !inside(instant)) {
         None => Ok(()),
         Some(outside) => Err(StoreError::permanent(format!(
-            "{table} holds rows outside {period}, such as {outside}: move them elsewhere, rollfit would not keep them"
+            "{table} holds rows outside {period}, such as {outside}; move them elsewhere: rollfit would not keep them"
         ))),
     }
 }
@@ -173,15 +173,15 @@ fn found(leaves: &[Option<InspectedLeaf>], receipt: Option<Receipt>) -> Found {
     let with_rows = leaves.iter().flatten().find(|seen| seen.span.is_some());
     let Some(seen) = with_rows else { return Found::Nothing };
     let Some(receipt) = receipt else {
-        return Found::Foreign(format!("{} holds rows without a receipt of ours", seen.leaf.name));
+        return Found::Foreign(format!("{} holds rows without a rollfit receipt", seen.leaf.name));
     };
     match void(leaves, &receipt) {
-        Some(cause) => Found::Foreign(format!("the receipt is void, for {cause}")),
+        Some(cause) => Found::Foreign(format!("the receipt is void: {cause}")),
         None => Found::Ours(Box::new(receipt)),
     }
 }
 
-/// Why a receipt does not belong to the tables as they are.
+/// Returns why a receipt does not match the tables as they are.
 fn void(leaves: &[Option<InspectedLeaf>], receipt: &Receipt) -> Option<String> {
     let definitions = &receipt.definition.series;
     if definitions.len() != leaves.len() {

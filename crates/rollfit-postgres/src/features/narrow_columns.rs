@@ -1,4 +1,4 @@
-//! [`NarrowColumns`]: what the columns of a partition make of its values, where some hold less than a double.
+//! [`NarrowColumns`]: how the columns of a partition round its values, if some hold less than a double.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::tables::leaf::Leaf;
 pub(crate) struct NarrowColumns(Vec<NumberColumn>);
 
 impl NarrowColumns {
-    /// What the columns of these tables make of values; none where they hold every double.
+    /// Returns how the columns of these tables round values; none if they hold every double.
     pub(crate) fn from_leaves<'a>(leaves: impl Iterator<Item = &'a Leaf>) -> Option<Arc<dyn Rounding>> {
         let columns: Vec<NumberColumn> = leaves.flat_map(|leaf| leaf.features.iter().copied()).collect();
         let is_narrow =

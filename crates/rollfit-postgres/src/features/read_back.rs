@@ -1,4 +1,4 @@
-//! Reading features back: [`TableReader`], one table of a partition after the other, in order of their instants.
+//! Reads features back: [`TableReader`] reads the tables of a partition one after the other, ordered by instant.
 
 use std::ops::DerefMut;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::features::narrow_columns::NarrowColumns;
 use crate::names::{list, quoted};
 use crate::tables::leaf::Leaf;
 
-/// Rows given back at once.
+/// Rows returned at once.
 const TILE_ROWS: usize = 1024;
 
 /// The features of one partition.
@@ -27,10 +27,10 @@ pub(crate) struct TableReader<'a, S: DerefMut<Target = Session>> {
     at: usize,
     copy: Option<(CopyOut, RowDecoder)>,
     instants_us: Vec<i64>,
-    /// A column a feature, of which the first rows are filled.
+    /// One column per feature. Only the first rows are filled.
     columns: Vec<Vec<f64>>,
     values: Vec<f64>,
-    /// Whether the transaction is ours to end.
+    /// Whether this reader ends the transaction.
     ends_transaction: bool,
 }
 
@@ -72,7 +72,7 @@ impl<'a, S: DerefMut<Target = Session>> TableReader<'a, S> {
         Ok(())
     }
 
-    /// Reads until a tile is full, or the table is at its end.
+    /// Reads until a tile is full or the table ends.
     fn fill(&mut self) -> Result<(), StoreError> {
         self.instants_us.clear();
         self.columns.iter_mut().for_each(Vec::clear);
@@ -141,7 +141,7 @@ impl<S: DerefMut<Target = Session>> FeatureReader for TableReader<'_, S> {
 impl<S: DerefMut<Target = Session>> Drop for TableReader<'_, S> {
     fn drop(&mut self) {
         if self.copy.take().is_some() {
-            // Rows that nobody wants any more would still have to be received.
+            // Otherwise the remaining rows would still have to be received.
             self.session.break_off();
         }
         if self.ends_transaction {

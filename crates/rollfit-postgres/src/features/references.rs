@@ -1,7 +1,8 @@
-//! [`References`]: the foreign keys with an action onto tables whose rows are to be deleted, see [`ForeignKey`].
+//! [`References`]: the foreign keys with an action that refer to tables whose rows will be deleted, see
+//! [`ForeignKey`].
 //!
-//! Invariants: rows are deleted only where no row of others refers to them by such a key, seen under a lock that keeps new
-//! rows from referring to them; and after the DELETE no row of others has changed.
+//! Invariants: rows are deleted only if no row of another table refers to them by such a key. This is checked under a
+//! lock that prevents new references. After the DELETE, no row of another table has changed.
 
 use rollfit_job::activity::waiting;
 use rollfit_job::store::{Fault, StoreError};
@@ -13,7 +14,7 @@ use crate::features::inspect::InspectedLeaf;
 use crate::names::TableName;
 use crate::tables::foreign_key::{DoomedRows, ForeignKey};
 
-/// The first of some tables, with their parts, of which this transaction has deleted or changed rows.
+/// The first of the given tables and their partitions in which this transaction deleted or changed rows.
 const CHANGED: &str = "
     SELECT n.nspname::text, c.relname::text
     FROM unnest($1) AS asked (oid)
@@ -25,10 +26,10 @@ const CHANGED: &str = "
         AND pg_stat_get_xact_tuples_deleted(c.oid) + pg_stat_get_xact_tuples_updated(c.oid) > 0
     LIMIT 1";
 
-/// The next attempt sees the row that came too late for this one.
+/// The next attempt sees the row that this one missed.
 const ATTEMPTS_MAX: u32 = 3;
 
-/// The foreign keys with an action onto the tables of one partition that have rows.
+/// The foreign keys with an action that refer to the non-empty tables of one partition.
 pub(crate) struct References {
     keys: Vec<ForeignKey>,
     /// All tables of the partition. Their rows are deleted together and may refer to each other.
@@ -44,11 +45,11 @@ impl References {
         Ok(Self { keys, ours })
     }
 
-    /// Keeps new rows from referring to ours. `false` where another session is about to commit one.
+    /// Prevents new rows from referring to ours. Returns `false` if another session is about to commit one.
     pub(crate) fn keep_out(&self, session: &mut Session) -> Result<bool, StoreError> {
         let is_referenced = |oid: u32| self.keys.iter().any(|key| key.referenced_oid == oid);
         for (_, table) in self.ours.iter().filter(|(oid, _)| is_referenced(*oid)) {
-            // Adding a referring row takes ROW SHARE, which the lock of other writers lets in.
+            // Adding a referring row takes ROW SHARE, which the lock against other writers does not block.
             let doing = format!("lock {table}");
             let sql = format!("LOCK TABLE ONLY {} IN EXCLUSIVE MODE", table.sql());
             match waiting(|| session.try_execute(&doing, &sql))? {
@@ -60,7 +61,7 @@ impl References {
         Ok(true)
     }
 
-    /// What of others would be lost with the rows of the partition as they are now.
+    /// Returns which rows of other tables would be lost with the current rows of the partition.
     pub(crate) fn obstacle(&self, session: &mut Session) -> Result<Option<String>, StoreError> {
         let ours = self.oids();
         let mut obstacles = Vec::new();
@@ -73,11 +74,11 @@ impl References {
         Ok((!obstacles.is_empty()).then(|| obstacles.join("; ")))
     }
 
-    /// Checks after the DELETE that it has changed no row of others. A row that came by replication, or while triggers were
-    /// disabled, took no lock and may have come too late to be seen.
+    /// Checks after the DELETE that it changed no row of another table. A row that arrived by replication, or while
+    /// triggers were disabled, took no lock and may have been missed.
     ///
     /// # Errors
-    /// When it has; a later attempt sees the row and finds the partition blocked.
+    /// When it did. A later attempt sees the row and finds the partition blocked.
     pub(crate) fn check_unchanged(&self, session: &mut Session) -> Result<(), StoreError> {
         if self.keys.is_empty() {
             return Ok(());
@@ -85,7 +86,7 @@ impl References {
         let (asked, ours) =
             (self.keys.iter().map(|key| key.referring_oid).collect::<Vec<u32>>(), self.oids());
         let parameters: [SqlParameter<'_>; 2] = [(&asked, Type::OID_ARRAY), (&ours, Type::OID_ARRAY)];
-        let rows = session.rows("look whether rows of others have changed", CHANGED, &parameters)?;
+        let rows = session.rows("check for changed rows in other tables", CHANGED, &parameters)?;
         let Some(row) = rows.first() else { return Ok(()) };
         let changed = TableName::new(row.get(0), row.get(1));
         let message = format!("the DELETE would have changed rows of {changed} and was rolled back");

@@ -1,4 +1,4 @@
-//! The sink: what there is of each partition, told by its tables and receipts.
+//! The sink: the state of each partition, from its tables and receipts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,17 +21,16 @@ use crate::tables::receipts::RECEIPTS;
 use crate::{tables::receipts, tables::table};
 
 impl PostgresStore {
-    /// Tells once that somebody else has to VACUUM.
+    /// Warns once that the role may not VACUUM.
     pub(crate) fn note_refused_vacuum(&self) {
         if !self.vacuum_refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the role may not VACUUM the tables that it replaced rows of: without it they grow with each replacement; \
-                 have their owner run rollfit, or leave it to autovacuum"
+                "the role may not VACUUM the tables whose rows it replaced, so they grow with each replacement; run rollfit as their owner, or leave it to autovacuum"
             );
         }
     }
 
-    /// The partitions of whose tables or receipts there are any.
+    /// Returns the partitions that have tables or receipts.
     fn stored_partitions(&self, session: &mut Session) -> Result<BTreeSet<Partition>, StoreError> {
         let names = table::names_with_rows(session, &self.schema)?;
         let known = table::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
@@ -53,7 +52,7 @@ impl PostgresStore {
             check_length(&format!("[series.{}] features", series.name), &table)?;
             if table == RECEIPTS || table == series.table.for_key(&partition.key) {
                 return Err(StoreError::permanent(format!(
-                    "[series.{}] features: `{table}` is a table of another kind, choose another pattern",
+                    "[series.{}] features: `{table}` is a table of another kind; choose another pattern",
                     series.name
                 )));
             }
@@ -79,7 +78,7 @@ impl Sink for PostgresStore {
 
     fn obstacle(&self, partition: &Partition) -> Result<Option<String>, StoreError> {
         self.in_snapshot(|session| {
-            // Few tables have such keys; without them the rows do not matter.
+            // Few tables have such keys; without them the rows need not be read.
             let names: Vec<String> =
                 self.series.iter().map(|series| series.features_table(partition)).collect();
             let tables = table::describe(session, &self.schema, &names)?;
@@ -116,7 +115,7 @@ impl Sink for PostgresStore {
         let leaves: Vec<Leaf> = inspection.leaves.into_iter().flatten().map(|seen| seen.leaf).collect();
         if leaves.len() < self.series.len() {
             session.roll_back();
-            return Err(StoreError::permanent(format!("{partition} has not all of its tables")));
+            return Err(StoreError::permanent(format!("{partition}: some of its tables are missing")));
         }
         let receipt = match inspection.found {
             Found::Ours(receipt) => Some(*receipt),
@@ -150,15 +149,15 @@ impl Sink for PostgresStore {
     }
 
     fn monitor(&self) -> Option<Box<dyn StoreMonitor>> {
-        // A worker would have to wait for the only session.
+        // With only one session, a worker would have to wait.
         if self.budget.sessions == 1 {
             return None;
         }
         Some(Box::new(PostgresMonitor::new(Arc::clone(&self.pool), Arc::clone(&self.seen_holders))))
     }
 
-    /// What COPY sends: into the tables that were found, or those that a run would make. Where nobody has looked yet, into
-    /// columns of the configured type.
+    /// Returns the bytes that COPY sends, for the tables that exist or that a run would create. Before the first
+    /// inspection it assumes columns of the configured type.
     fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64 {
         let configured = || self.series.iter().map(|series| self.new_leaf(series).row_bytes()).sum();
         rows.saturating_mul(self.catalog.row_bytes(partition).unwrap_or_else(configured))

@@ -1,8 +1,8 @@
-//! [`PostgresSlot`]: one partition replaced in one transaction. Lock, look, DELETE, COPY each table, receipt, COMMIT; then
-//! VACUUM.
+//! [`PostgresSlot`]: replaces one partition in one transaction: lock, inspect, DELETE, COPY each table, receipt,
+//! COMMIT; then VACUUM.
 //!
-//! Invariants: readers are never blocked and see all of the old or all of the new. Nothing but DELETE and COPY is right
-//! for every snapshot: after TRUNCATE or a swap of tables, a transaction that began before reads no rows.
+//! Invariants: readers are never blocked and see all of the old or all of the new. Only DELETE and COPY are correct
+//! for every snapshot: after TRUNCATE or a swap of tables, a transaction that started earlier reads no rows.
 
 mod checks;
 
@@ -40,30 +40,30 @@ pub(crate) struct PostgresSlot<'a> {
     session: PooledSession,
     found: Found,
     references: References,
-    /// What of others would be lost with the rows that are there.
+    /// Which rows of other tables would be lost with the existing rows.
     obstacle: Option<String>,
     /// The table of each series.
     targets: Vec<TargetTable>,
-    /// Whether the tables are there and empty.
+    /// Whether the tables exist and are empty.
     prepared: bool,
     copy: Option<Copy>,
-    /// Whether the rows of every table are with the server.
+    /// Whether the server has the rows of every table.
     flushed: bool,
     bytes: u64,
     ended: bool,
 }
 
-/// A table that is to be written.
+/// A table to write.
 struct TargetTable {
     leaf: Leaf,
-    /// How to make it, where it is not there.
+    /// How to create it, if it is missing.
     creation: Option<Creation>,
     has_rows: bool,
-    /// Whether policies apply, where the server lets no COPY in: rows are staged and then inserted.
+    /// Whether policies apply. The server refuses COPY then, so rows are staged and then inserted.
     is_staged: bool,
 }
 
-/// The table whose rows are on their way.
+/// The table whose rows are being sent.
 struct Copy {
     series: usize,
     stream: CopyIn,
@@ -72,7 +72,7 @@ struct Copy {
 }
 
 impl PostgresStore {
-    /// Takes a partition, unless another session has it or one of its tables.
+    /// Locks a partition, unless another session holds it or one of its tables.
     pub(crate) fn claim_partition(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
         let mut session = self.pool.session()?;
         failpoint::reach("connected");
@@ -115,7 +115,7 @@ impl PostgresStore {
         })))
     }
 
-    /// The columns of a series' table that are written, in SQL.
+    /// Returns the written columns of a series' table, in SQL.
     fn columns_of(&self, series: usize) -> String {
         let columns = &self.series[series].columns;
         list(std::iter::once(TIME_COLUMN).chain(columns.iter().map(String::as_str)))
@@ -143,8 +143,8 @@ impl PostgresStore {
         self.series.iter().zip(leaves).map(target).collect()
     }
 
-    /// Keeps other writers out of the tables that are there; readers come and go. Where another session is in the way,
-    /// the tables.
+    /// Locks other writers out of the existing tables. Readers are not blocked. Returns the tables if another session
+    /// holds one.
     fn lock_tables(
         &self,
         session: &mut PooledSession,
@@ -184,7 +184,7 @@ impl PostgresStore {
 }
 
 impl PostgresSlot<'_> {
-    /// Makes room: creates what is missing, and deletes the rows there are. From here on the new rows are all there is.
+    /// Creates missing tables and deletes existing rows. From here on the transaction sees only the new rows.
     fn make_room(&mut self) -> Result<(), StoreError> {
         self.check_obstacle()?;
         self.check_others()?;
@@ -208,7 +208,8 @@ impl PostgresSlot<'_> {
         Ok(())
     }
 
-    /// Values in columns that are not ours would be lost with their rows. Columns of an earlier definition are ours.
+    /// Checks that no values in columns of other programs would be lost with their rows. Columns of an earlier
+    /// definition belong to rollfit.
     fn check_others(&mut self) -> Result<(), StoreError> {
         for (at, target) in self.targets.iter().enumerate().filter(|(_, target)| target.has_rows) {
             let is_ours = |column: &Column| match &self.found {
@@ -225,8 +226,8 @@ impl PostgresSlot<'_> {
     fn start_copy(&mut self, series: usize) -> Result<(), StoreError> {
         let target = &self.targets[series];
         let columns = self.store.columns_of(series);
-        // Rows of a table that nobody knows yet need not be looked at again to be known as old. Under a parent that somebody
-        // looks through, a transaction that began before would see them.
+        // FREEZE is safe only in a table that no other session can see yet. Through a parent, a transaction that
+        // started earlier would see the rows.
         let is_unknown = target.creation.as_ref().is_some_and(|creation| !creation.has_parent);
         let freeze = if is_unknown { ", FREEZE" } else { "" };
         let name = &target.leaf.name;
@@ -258,7 +259,7 @@ impl PostgresSlot<'_> {
         Ok(())
     }
 
-    /// Makes the table of `series` the one that is written. Tables between that have no rows are emptied all the same.
+    /// Makes the table of `series` the one that is written. Skipped tables without rows are emptied too.
     fn turn_to(&mut self, series: usize) -> Result<(), StoreError> {
         self.prepare()?;
         if self.copy.as_ref().is_some_and(|copy| copy.series == series) {
@@ -271,7 +272,7 @@ impl PostgresSlot<'_> {
         self.start_copy(series)
     }
 
-    /// Keys, parents and what the planner needs to know: the rest it learns by itself, in its own time.
+    /// Adds keys and parents, and analyzes what the planner needs now. Autovacuum analyzes the rest later.
     fn complete_tables(&mut self) -> Result<(), StoreError> {
         for target in &self.targets {
             let name = &target.leaf.name;
@@ -286,7 +287,7 @@ impl PostgresSlot<'_> {
 
     fn end_transaction(&mut self) -> Result<(), StoreError> {
         failpoint::reach("commit-sent");
-        let committed = self.session.execute("commit (if it was lost, the receipt will tell)", "COMMIT");
+        let committed = self.session.execute("commit (if only the answer was lost, the receipt is stored and the next run skips the partition)", "COMMIT");
         self.ended = committed.is_ok();
         if self.ended {
             failpoint::reach("commit-answered");
@@ -294,8 +295,8 @@ impl PostgresSlot<'_> {
         committed
     }
 
-    /// Lets the room of the deleted rows be used again, without taking the table from anybody. It is no fault of the
-    /// partition if it cannot be done.
+    /// Makes the space of the deleted rows reusable without blocking other sessions. A failure is not a failure of
+    /// the partition.
     fn vacuum(&mut self) {
         for target in self.targets.iter().filter(|target| target.has_rows) {
             match vacuum(&mut self.session, &target.leaf.name) {
@@ -318,7 +319,7 @@ impl PostgresSlot<'_> {
     }
 }
 
-/// Vacuums a table; `false` where the role may not, which the server itself would only remark upon.
+/// Vacuums a table. Returns `false` if the role may not: the server itself only warns then.
 fn vacuum(session: &mut PooledSession, name: &TableName) -> Result<bool, StoreError> {
     const MAY_VACUUM: &str = "
         SELECT pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE')
@@ -341,12 +342,12 @@ fn check_other(session: &mut PooledSession, leaf: &Leaf, other: &Column) -> Resu
     let column = quoted(&other.name);
     let sql =
         format!("SELECT EXISTS (SELECT FROM ONLY {} WHERE {column} IS DISTINCT FROM {usual})", name.sql());
-    let rows = session.rows(&format!("look into {name}"), &sql, &[])?;
+    let rows = session.rows(&format!("read {name}"), &sql, &[])?;
     if !rows.first().is_some_and(|row| row.get(0)) {
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "{name} is left alone: its column {} is not ours and holds values, which replacing the rows would lose; move them \
+        "{name} is skipped: its column {} is not rollfit's and holds values that replacing the rows would lose; move them \
          to a table of their own",
         other.name
     )))
@@ -387,7 +388,7 @@ impl Slot for PostgresSlot<'_> {
         if self.flushed {
             return Ok(());
         }
-        // A partition without rows has begun no table yet.
+        // A partition without rows has started no table yet.
         self.turn_to(self.store.series.len() - 1)?;
         self.finish_copy()?;
         self.flushed = true;
@@ -446,7 +447,7 @@ impl Slot for PostgresSlot<'_> {
 
 impl Drop for PostgresSlot<'_> {
     fn drop(&mut self) {
-        // What is on its way is taken back before the transaction is.
+        // The COPY in progress is cancelled before the transaction is rolled back.
         self.copy = None;
         if !self.ended {
             self.session.roll_back();

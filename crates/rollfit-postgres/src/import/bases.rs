@@ -1,4 +1,4 @@
-//! The table of bases, `rollfit_bases`: one row a key that an import wrote, in the transaction that writes its bars.
+//! The table of bases, `rollfit_bases`: one row per imported key, written in the transaction that writes its bars.
 
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
@@ -11,7 +11,7 @@ use rollfit_job::import::Base;
 /// The name of the table, in the schema of the bars.
 pub(crate) const BASES: &str = "rollfit_bases";
 
-/// The statement that makes the table.
+/// The statement that creates the table.
 pub(crate) fn create_sql(table: &TableName) -> String {
     format!(
         "CREATE TABLE {} (\n    \
@@ -24,7 +24,7 @@ pub(crate) fn create_sql(table: &TableName) -> String {
     )
 }
 
-/// The base of a key, if an import wrote one.
+/// Returns the base of a key, if an import wrote one.
 pub(crate) fn read(session: &mut Session, table: &TableName, key: &str) -> Result<Option<Base>, StoreError> {
     let sql = format!("SELECT from_at, instant, close FROM {} WHERE key = $1", table.sql());
     let rows = session.rows(&format!("read {table}"), &sql, &[(&key, Type::TEXT)])?;
@@ -34,7 +34,7 @@ pub(crate) fn read(session: &mut Session, table: &TableName, key: &str) -> Resul
     Ok(instant_us.map(|instant_us| Base { from_us, instant_us, close: row.get(2) }))
 }
 
-/// Writes the base of a key in place of the one there was.
+/// Replaces the base of a key.
 pub(crate) fn write(
     session: &mut Session,
     table: &TableName,

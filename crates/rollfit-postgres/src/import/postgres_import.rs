@@ -1,8 +1,9 @@
-//! [`PostgresImport`]: bars of any number of keys into the source tables `m1_{key}` and `bqx_{key}` of a schema, all or none.
+//! [`PostgresImport`]: imports the bars of any number of keys into the source tables `m1_{key}` and `bqx_{key}` of a
+//! schema, all or none.
 //!
-//! Invariants: one import is one transaction, and one at a time in a schema. Readers are never blocked; other writers of a
-//! table wait. The tables depend only on the set of bars and the base date; rows that are as they should be are not
-//! touched, so that an import of what is there changes nothing.
+//! Invariants: one import is one transaction, and one at a time in a schema. Readers are never blocked; other writers
+//! of a table wait. The tables depend only on the set of bars and the base date; rows that are correct already are
+//! not touched, so importing the same bars again changes nothing.
 
 use std::time::Duration;
 
@@ -27,20 +28,20 @@ use rollfit_job::import::{
 };
 use rollfit_job::patience::patiently;
 
-/// A key is some hundred thousand rows: what takes longer than minutes is stuck. Between two statements there is never
-/// more to do than to work out the rows of one key.
+/// A key has some hundred thousand rows: a statement that takes longer than minutes is stuck. Between two statements,
+/// at most the rows of one key are computed.
 const SETTINGS: TransactionSettings = TransactionSettings {
     statement: Duration::from_secs(300),
     lock: LOCK_TIMEOUT,
     idle: Duration::from_secs(600),
-    // An import computes from all bars that a table has: there is no accepting that some are hidden.
+    // An import computes from all bars of a table, so none may be hidden.
     row_security: RowSecurity::Refuse,
 };
 
-/// An import going on. Dropped without [`PostgresImport::commit`] it leaves everything as it was.
+/// An import in progress. If dropped without [`PostgresImport::commit`], it changes nothing.
 pub(crate) struct PostgresImport {
     session: PooledSession,
-    /// Server, database and schema, for people.
+    /// Server, database and schema, for messages.
     place: String,
     schema: String,
     bases: TableName,
@@ -49,11 +50,11 @@ pub(crate) struct PostgresImport {
 }
 
 impl PostgresImport {
-    /// Begins an import into the schema at `place`. Writes nothing yet.
+    /// Starts an import into the schema at `place`. Writes nothing yet.
     ///
     /// # Errors
-    /// When the URL makes no sense, the server cannot be reached or is too old, there is no such schema, or another import
-    /// is going on there.
+    /// When the URL is invalid, the server is unreachable or too old, the schema does not exist, or another import is
+    /// in progress there.
     pub(crate) fn begin(place: &StoreConfig, options: BarsOptions) -> Result<Self, StoreError> {
         let pool = Pool::connect(place, Purpose::Write, &SETTINGS)?;
         let (session, schema) = patiently(|| {
@@ -82,13 +83,13 @@ impl PostgresImport {
         Err(import_going_on(holder, &self.place))
     }
 
-    /// Who has the lock, or one of these tables, for people.
+    /// Returns who holds the lock or one of these tables, for messages.
     fn holder(&mut self, lock: &str, tables: &[u32]) -> Result<String, StoreError> {
         let holder = Holder::find(&mut self.session, lock, tables)?;
         Ok(holder.map_or_else(|| "another session".to_owned(), |holder| holder.to_string()))
     }
 
-    /// Both tables of a key, made where they are missing, and locked.
+    /// Returns both tables of a key, locked. Creates the missing ones.
     fn tables(&mut self, key: &str) -> Result<[SourceTable; 2], StoreError> {
         let names = [&M1, &BQX].map(|layout| self.table(&format!("{}{key}", layout.prefix)));
         names.iter().try_for_each(|name| check_length("key", &name.name))?;
@@ -102,7 +103,8 @@ impl PostgresImport {
         Ok([table(0, &M1)?, table(1, &BQX)?])
     }
 
-    /// Makes a table where it is missing; whether it was. One that is there must be ours to read and write.
+    /// Creates the table if it is missing, and returns whether it did. An existing table must be readable and
+    /// writable.
     fn provide(&mut self, name: &TableName, create_sql: &str) -> Result<bool, StoreError> {
         let known = describe(&mut self.session, &self.schema, std::slice::from_ref(&name.name))?;
         if let Some(table) = known.get(&name.name) {
@@ -117,7 +119,7 @@ impl PostgresImport {
         Ok(true)
     }
 
-    /// Keeps other writers out of the tables; readers come and go.
+    /// Locks other writers out of the tables. Readers are not blocked.
     fn lock(&mut self, names: &[TableName; 2]) -> Result<(), StoreError> {
         let [m1, bqx] = names;
         let doing = format!("lock {m1} and {bqx}");
@@ -129,7 +131,7 @@ impl PostgresImport {
         }
     }
 
-    /// Somebody else has one of the tables.
+    /// Another session holds one of the tables.
     fn locked_out(&mut self, names: &[TableName; 2]) -> Result<StoreError, StoreError> {
         self.session.roll_back();
         self.ended = true;
@@ -140,18 +142,18 @@ impl PostgresImport {
         let [m1, bqx] = names;
         Ok(StoreError::new(
             Fault::Transient,
-            format!("{holder} is writing {m1} or {bqx}: import again when that is done"),
+            format!("{holder} is writing {m1} or {bqx}; import again when it is done"),
         ))
     }
 
     fn described(&mut self, name: &TableName) -> Result<Table, StoreError> {
         let mut found = describe(&mut self.session, &self.schema, std::slice::from_ref(&name.name))?;
         found.remove(&name.name).ok_or_else(|| {
-            StoreError::new(Fault::Transient, format!("{name} was dropped just now: import again"))
+            StoreError::new(Fault::Transient, format!("{name} was dropped during the import; import again"))
         })
     }
 
-    /// The base of a key that an import wrote. Rows that none wrote are somebody else's.
+    /// Returns the base of a key that an import wrote. Rows without a base were written by another program.
     fn known_base(&mut self, key: &str, tables: [&SourceTable; 2]) -> Result<Option<Base>, StoreError> {
         let known = bases::read(&mut self.session, &self.bases, key)?;
         if known.is_some() {
@@ -187,7 +189,7 @@ impl PostgresImport {
         table.update(&mut self.session, &rows, &WantedRows { instants_us, columns: &columns })
     }
 
-    /// A name in the schema of this import.
+    /// Qualifies a name with the schema of this import.
     fn table(&self, name: &str) -> TableName {
         TableName::new(&self.schema, name)
     }
@@ -211,7 +213,7 @@ impl BarsImport for PostgresImport {
 
     fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         failpoint::reach("import-commit-sent");
-        let doing = "commit (if it was lost, the same import once more will tell)";
+        let doing = "commit (if only the answer was lost, importing again changes nothing)";
         let committed = self.session.execute(doing, "COMMIT");
         self.ended = committed.is_ok();
         failpoint::reach("import-commit-answered");
@@ -227,7 +229,7 @@ impl Drop for PostgresImport {
     }
 }
 
-/// The bars of a table. Where it has none, its base went with them.
+/// Returns the bars of a table. Without bars there is no base either.
 fn stored_bars(table: &SourceTable, rows: &StoredRows, base: Option<Base>) -> Result<StoredBars, StoreError> {
     let mut stored = StoredBars::with_base(base.filter(|_| !rows.instants.is_empty()));
     for (instant, &close) in rows.instants.iter().zip(&rows.columns[0]) {

@@ -1,7 +1,7 @@
-//! [`SourceTable`]: a source table that an import writes: its rows read, held against those that it is to have, and changed
-//! where they differ.
+//! [`SourceTable`]: a source table that an import writes. Reads its rows, compares them with the wanted ones, and
+//! changes those that differ.
 //!
-//! Invariants: a row that is as it should be is not touched. An existing table is never altered.
+//! Invariants: a row that is correct already is not touched. An existing table is never altered.
 
 use rollfit_job::month::display_instant;
 use rollfit_job::store::{FeatureTile, StoreError};
@@ -19,12 +19,12 @@ use crate::tables::staging::{self, STAGED};
 use crate::tables::table::{RelationKind, Table, check_taken};
 use crate::tables::trigger::{Trigger, run_deferred};
 
-/// Rows that are made ready at once.
+/// Rows that are prepared at once.
 const TILE_ROWS: usize = 1024;
 
-/// What is the same for the source tables of every key.
+/// The layout shared by the source tables of every key.
 pub(crate) struct SourceLayout {
-    /// What stands before the key in the table's name.
+    /// The prefix of the table's name, before the key.
     pub(crate) prefix: &'static str,
     time: &'static str,
     time_type: TimeType,
@@ -44,7 +44,7 @@ pub(crate) const BQX: SourceLayout =
     SourceLayout { prefix: "bqx_", time: "ts_utc", time_type: TimeType::Zoned, columns: &["w15_bqx_return"] };
 
 impl SourceLayout {
-    /// The statement that makes such a table.
+    /// Returns the statement that creates such a table.
     pub(crate) fn create_sql(&self, name: &TableName) -> String {
         let numbers =
             self.columns.iter().map(|column| format!(",\n    {} double precision NOT NULL", quoted(column)));
@@ -57,7 +57,7 @@ impl SourceLayout {
         )
     }
 
-    /// The columns, the instant first.
+    /// Returns the columns, the instant first.
     fn list(&self) -> String {
         list(std::iter::once(self.time).chain(self.columns.iter().copied()))
     }
@@ -67,12 +67,12 @@ impl SourceLayout {
 pub(crate) struct SourceTable {
     pub(crate) name: TableName,
     oid: u32,
-    /// The table at which its columns are altered: the one that it is a partition of, if it is one.
+    /// The table whose columns are altered: its parent, if it is a partition.
     altered_at: TableName,
     layout: &'static SourceLayout,
     time: TimeType,
     numbers: Vec<NumberColumn>,
-    /// Whether it was made in this transaction.
+    /// Whether this transaction created it.
     is_new: bool,
 }
 
@@ -83,17 +83,17 @@ pub(crate) struct StoredRows {
     pub(crate) columns: Vec<Vec<f64>>,
 }
 
-/// The rows that a table is to have, in order of time.
+/// The rows that a table should have, in order of time.
 pub(crate) struct WantedRows<'a> {
     pub(crate) instants_us: &'a [i64],
     pub(crate) columns: &'a [&'a [f64]],
 }
 
 impl SourceTable {
-    /// The table as found, or as just made.
+    /// Checks the table as found or just created.
     ///
     /// # Errors
-    /// When it is no table, or a column is missing or cannot hold what belongs there.
+    /// When it is not a table, or a column is missing or cannot hold the values.
     pub(crate) fn new(
         table: &Table,
         layout: &'static SourceLayout,
@@ -101,7 +101,7 @@ impl SourceTable {
     ) -> Result<Self, StoreError> {
         if table.kind == RelationKind::Other {
             return Err(StoreError::permanent(format!(
-                "{} is not a table, and bars cannot be imported into it: choose another schema",
+                "{} is not a table, so bars cannot be imported into it; choose another schema",
                 table.name
             )));
         }
@@ -117,7 +117,7 @@ impl SourceTable {
         })
     }
 
-    /// All rows.
+    /// Returns all rows.
     pub(crate) fn read(&self, session: &mut Session) -> Result<StoredRows, StoreError> {
         let sql = format!(
             "COPY (SELECT {} FROM {} ORDER BY 1) TO STDOUT (FORMAT binary)",
@@ -139,14 +139,14 @@ impl SourceTable {
         Ok(rows)
     }
 
-    /// Checks that the column at `column` gives every value back as it is.
+    /// Checks that the column at `column` stores every value exactly.
     pub(crate) fn check_holds(&self, column: usize, wanted: &WantedRows<'_>) -> Result<(), StoreError> {
         let number = self.numbers[column];
         let is_lost = |value: &f64| number.round(*value) != *value;
         let Some(at) = wanted.columns[column].iter().position(is_lost) else { return Ok(()) };
         let name = self.layout.columns[column];
         Err(StoreError::permanent(format!(
-            "{}: the column {name} is {} and cannot hold {} at {}; ALTER TABLE {} ALTER COLUMN {} TYPE {}",
+            "{}: column {name} is {} and cannot hold {} at {}; ALTER TABLE {} ALTER COLUMN {} TYPE {}",
             self.name,
             number.sql(),
             wanted.columns[column][at],
@@ -157,7 +157,7 @@ impl SourceTable {
         )))
     }
 
-    /// Makes the table's rows, `stored`, those that are wanted. Whether there was anything to do.
+    /// Changes the table's rows from `stored` to the wanted ones. Returns whether anything changed.
     pub(crate) fn update(
         &self,
         session: &mut Session,
@@ -181,7 +181,7 @@ impl SourceTable {
         Ok(deleted || differs)
     }
 
-    /// Where triggers or rules may have changed what was written, checks that the table has the wanted rows and no others.
+    /// If triggers or rules may have changed what was written, checks that the table has exactly the wanted rows.
     fn check_written(&self, session: &mut Session, wanted: &WantedRows<'_>) -> Result<(), StoreError> {
         let triggers = Trigger::on(session, [&self.name])?;
         if triggers.is_empty() {
@@ -199,7 +199,7 @@ impl SourceTable {
         )))
     }
 
-    /// The wanted rows that the table does not have, or has otherwise.
+    /// Returns the wanted rows that are missing from the table or differ there.
     fn differing<'a>(
         &'a self,
         stored: &'a StoredRows,
@@ -215,7 +215,7 @@ impl SourceTable {
         })
     }
 
-    /// Whether a stored row has what the columns make of a wanted one's values.
+    /// Returns whether a stored row equals a wanted one after the columns' rounding.
     fn is_same(&self, stored: &StoredRows, at: usize, wanted: &WantedRows<'_>, row: usize) -> bool {
         let mut columns = self.numbers.iter().zip(stored.columns.iter().zip(wanted.columns));
         columns.all(|(number, (stored, wanted))| match number {
@@ -239,7 +239,7 @@ impl SourceTable {
             return Ok(true);
         }
         Err(StoreError::permanent(format!(
-            "{} let {deleted} of {} rows be deleted: a trigger or rule keeps the others; disable or drop it",
+            "{}: {deleted} of {} rows were deleted, a trigger or rule keeps the others; disable or drop it",
             self.name,
             instants.len()
         )))
@@ -252,13 +252,13 @@ impl SourceTable {
         rows: impl Iterator<Item = usize>,
         wanted: &WantedRows<'_>,
     ) -> Result<(), StoreError> {
-        // Rows of a table that nobody else can see yet need not be looked at again to be known as old.
+        // FREEZE is safe: no other session can see the table yet.
         let options = if self.is_new { "FORMAT binary, FREEZE" } else { "FORMAT binary" };
         self.copy(session, &self.name.sql(), options, rows, wanted)?;
         Ok(())
     }
 
-    /// Writes rows among those that a table has.
+    /// Writes rows into a table that has others.
     fn stage_and_move(
         &self,
         session: &mut Session,
@@ -280,7 +280,7 @@ impl SourceTable {
         self.layout.columns.iter().map(set).collect::<Vec<_>>().join(", ")
     }
 
-    /// Sends rows to a table of the same columns; how many.
+    /// Sends rows to a table with the same columns. Returns how many.
     fn copy(
         &self,
         session: &mut Session,
@@ -306,7 +306,7 @@ impl SourceTable {
     }
 }
 
-/// The instants of stored rows that are not wanted: those whose bars before them somebody took away.
+/// Returns the instants of stored rows that are not wanted, because the bars before them were removed.
 fn gone(stored: &StoredRows, wanted: &WantedRows<'_>) -> Vec<ServerInstant> {
     let is_wanted =
         |instant: ServerInstant| instant.us().is_some_and(|us| wanted.instants_us.binary_search(&us).is_ok());

@@ -1,7 +1,7 @@
-//! [`Bound`]: the rows that a partition of a table takes, as instants, so that it can be held against a month however it
-//! was written.
+//! [`Bound`]: the rows that a partition of a table takes, as instants, so that it can be compared with a month
+//! however it was written.
 //!
-//! Invariants: the server writes bounds in UTC and in ISO form, for every transaction says so.
+//! Invariants: the server writes bounds in UTC and in ISO form, because every transaction sets this.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -10,33 +10,33 @@ use rollfit_job::period::Period;
 
 use crate::copy::instant::TimeType;
 
-/// How a table is partitioned whose partitions are months.
+/// The partition key of a table whose partitions are months.
 pub(crate) const BY_INSTANT: &str = "RANGE (ts_utc)";
 
 /// The rows that a partition takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
-    /// Those that no other partition takes.
+    /// The rows that no other partition takes.
     Default,
-    /// Those of a span of time.
+    /// The rows of a time span.
     Span(BoundSpan),
-    /// Others, or they cannot be read as instants.
+    /// Other rows, or bounds that are not instants.
     Other,
 }
 
-/// From an instant to another one, which is not in it any more.
+/// A half-open span from one instant to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BoundSpan {
     /// Microseconds since 1970; the lowest number for MINVALUE.
     pub(crate) start_us: i64,
     /// The highest number for MAXVALUE.
     pub(crate) end_us: i64,
-    /// Whether further columns of the partition key cut something off.
+    /// Whether further columns of the partition key exclude rows.
     is_cut: bool,
 }
 
 impl Bound {
-    /// Reads what `pg_get_expr(relpartbound, oid)` gives.
+    /// Parses the output of `pg_get_expr(relpartbound, oid)`.
     pub(crate) fn parse(text: &str) -> Self {
         if text == "DEFAULT" {
             return Self::Default;
@@ -55,7 +55,7 @@ impl Bound {
 }
 
 impl BoundSpan {
-    /// The span of a period.
+    /// Returns the span of a period.
     pub(crate) fn from_period(period: Period) -> Self {
         let span_us = period.span_us();
         Self { start_us: span_us.start, end_us: span_us.end, is_cut: false }
@@ -69,7 +69,7 @@ impl BoundSpan {
         !self.is_cut && self.start_us <= other.start_us && other.end_us <= self.end_us
     }
 
-    /// What is left without `other`, where that is one span.
+    /// Returns the rest without `other`, if that is one span.
     pub(crate) fn without(&self, other: &Self) -> Option<Self> {
         match (self.start_us < other.start_us, other.end_us < self.end_us) {
             _ if self.is_cut => None,
@@ -79,7 +79,7 @@ impl BoundSpan {
         }
     }
 
-    /// The span in SQL, as after `ATTACH PARTITION`.
+    /// Returns the span in SQL, as after `ATTACH PARTITION`.
     pub(crate) fn sql(&self, time: TimeType) -> String {
         let limit = |us: i64| match us {
             i64::MIN => "MINVALUE".to_owned(),
@@ -90,7 +90,7 @@ impl BoundSpan {
     }
 }
 
-/// The span for people.
+/// Formats the span for messages.
 impl std::fmt::Display for BoundSpan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let limit = |us: i64| match us {
@@ -102,8 +102,8 @@ impl std::fmt::Display for BoundSpan {
     }
 }
 
-/// The first value of a limit, and whether further ones cut something off. Below the lowest values of all further columns
-/// lies nothing.
+/// Returns the first value of a limit, and whether further values exclude rows. Nothing is below the lowest values of
+/// all further columns.
 fn limit(text: &str) -> Option<(i64, bool)> {
     let mut values = text.split(", ");
     let instant_us = match values.next()? {
@@ -120,7 +120,7 @@ fn instant_us(text: &str) -> Option<i64> {
         "infinity" => return Some(i64::MAX),
         _ => {}
     }
-    // Before and after the years of a calendar no month is.
+    // No month is outside the years of the calendar.
     if text.ends_with(" BC") {
         return Some(i64::MIN);
     }
@@ -135,7 +135,7 @@ fn is_beyond_calendar(year: &str) -> bool {
     year.len() > 4 && year.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// Whether a table is partitioned by ranges of the instant first.
+/// Returns whether a table is partitioned by ranges, with the instant as the first column.
 pub(crate) fn is_by_instant(key: &str) -> bool {
     let further = BY_INSTANT.trim_end_matches(')');
     key == BY_INSTANT || key.strip_prefix(further).is_some_and(|rest| rest.starts_with(", "))

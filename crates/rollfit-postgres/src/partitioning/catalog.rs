@@ -1,8 +1,8 @@
-//! [`Catalog`]: what was lately seen in the server's catalogues and is the same for many partitions, so that ten thousand
-//! of them do not ask the same again.
+//! [`Catalog`]: caches what many partitions read from the server's catalogues, so that ten thousand of them do not
+//! repeat the queries.
 //!
-//! Invariants: it says what to refuse and how large a partition becomes. What is written is decided by what is looked up
-//! anew under the locks.
+//! Invariants: it decides only what to refuse and how large a partition becomes. What is written depends on fresh
+//! queries under the locks.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,10 +19,10 @@ use crate::partitioning::siblings::Siblings;
 use crate::tables::problem::TableProblem;
 use crate::tables::table::Table;
 
-/// How long something is taken for what it was.
+/// How long an entry stays valid.
 const FRESH_FOR: Duration = Duration::from_secs(10);
 
-/// What was lately seen.
+/// Recent answers of the catalogues.
 #[derive(Default)]
 pub(crate) struct Catalog {
     pub(crate) siblings: Recent<(), Siblings>,
@@ -34,22 +34,22 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// Notes what a row of all tables of a partition takes.
+    /// Notes the bytes of a row over all tables of a partition.
     pub(crate) fn note_row_bytes(&self, partition: &Partition, bytes: u64) {
         lock(&self.row_bytes).insert(partition.clone(), bytes);
     }
 
-    /// What was noted of a partition.
+    /// Returns what was noted of a partition.
     pub(crate) fn row_bytes(&self, partition: &Partition) -> Option<u64> {
         lock(&self.row_bytes).get(partition).copied()
     }
 
-    /// The statement that makes a missing table, which is the first one for every table that belongs under it.
+    /// Returns the statement that creates a missing parent: the first one, for every table that belongs under it.
     pub(crate) fn first_sql(&self, table: &TableName, sql: String) -> String {
         lock(&self.made_by).entry(table.clone()).or_insert(sql).clone()
     }
 
-    /// The problem; without statements about a table above that were already printed for another table.
+    /// Returns the problem without statements about a parent that were already printed for another table.
     pub(crate) fn print_once(&self, mut problem: TableProblem) -> TableProblem {
         if problem.at != problem.table && !problem.statements.is_empty() {
             let mut printed = lock(&self.printed);
@@ -60,7 +60,7 @@ impl Catalog {
     }
 }
 
-/// Answers that stay good for a while.
+/// Answers that stay valid for a while.
 pub(crate) struct Recent<K, V>(Mutex<HashMap<K, (Instant, Arc<V>)>>);
 
 impl<K, V> Default for Recent<K, V> {
@@ -70,7 +70,7 @@ impl<K, V> Default for Recent<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V> Recent<K, V> {
-    /// The answer that is known, or the one that `ask` gives now.
+    /// Returns the known answer, or asks with `ask`.
     ///
     /// # Errors
     /// Those of `ask`; they are not kept.

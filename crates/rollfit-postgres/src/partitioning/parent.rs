@@ -1,4 +1,4 @@
-//! [`Parent`]: the partitioned table that a missing features table becomes a part of, and what keeps it from that: bounds
+//! [`Parent`]: the partitioned table that a missing features table will be attached to, and what prevents it: bounds
 //! of tables above, other partitions that take rows of the month, rows of the month in a DEFAULT partition.
 
 use std::sync::Arc;
@@ -36,7 +36,7 @@ struct AttachedTable {
     name: TableName,
     bound: Bound,
     is_readable: bool,
-    /// Whether it has partitions itself.
+    /// Whether it is itself partitioned.
     is_partitioned: bool,
 }
 
@@ -44,9 +44,9 @@ struct AttachedTable {
 #[derive(Debug)]
 pub(crate) struct Ancestor {
     pub(crate) name: TableName,
-    /// How it is partitioned itself.
+    /// Its own partition key.
     key: String,
-    /// The rows that it takes of the table above it, where that is partitioned by the instant.
+    /// The rows that it takes from the table above it, if that is partitioned by the instant.
     bound: Option<Bound>,
 }
 
@@ -61,21 +61,21 @@ impl Ancestor {
         }
     }
 
-    /// Whether not all rows of a month get to it.
+    /// Returns whether some rows of a month do not reach it.
     pub(crate) fn lacks(&self, period: Period) -> bool {
         matches!(self.bound, Some(Bound::Span(span)) if !span.holds(&BoundSpan::from_period(period)))
     }
 
-    /// What it takes, for people.
+    /// Returns what it takes, for messages.
     pub(crate) fn takes(&self) -> String {
         match self.bound {
-            Some(Bound::Span(span)) => format!("takes rows {span} only"),
-            _ => "takes what other partitions do not".to_owned(),
+            Some(Bound::Span(span)) => format!("takes only rows {span}"),
+            _ => "takes only rows that no other partition takes".to_owned(),
         }
     }
 }
 
-/// A partitioned table and those above it, the highest last.
+/// Returns a partitioned table and those above it, the topmost last.
 pub(crate) fn ancestors(session: &mut Session, oid: u32) -> Result<Vec<Ancestor>, StoreError> {
     const ANCESTORS: &str = "
         SELECT n.nspname::text, c.relname::text, pg_get_partkeydef(c.oid), pg_get_partkeydef(i.inhparent),
@@ -90,7 +90,7 @@ pub(crate) fn ancestors(session: &mut Session, oid: u32) -> Result<Vec<Ancestor>
 }
 
 impl Parent {
-    /// A partitioned table by its name; none where there is no such table.
+    /// Returns a partitioned table by its name; none if it does not exist.
     ///
     /// # Errors
     /// When it is a table of another kind.
@@ -124,10 +124,10 @@ impl Parent {
         Ok(Some(Self { table, above, partitions: rows.iter().map(part).collect() }))
     }
 
-    /// What keeps the missing table of a partition from becoming a part of this one.
+    /// Returns what prevents the missing table of a partition from being attached to this one.
     ///
     /// # Errors
-    /// When the server cannot be asked.
+    /// When the query fails.
     pub(crate) fn obstacle(
         &self,
         session: &mut Session,
@@ -154,7 +154,7 @@ impl Parent {
         Ok(None)
     }
 
-    /// Why no month, or not this one, can be a part of the table.
+    /// Returns why no month, or not this one, can be attached to the table.
     pub(crate) fn unfit(&self, series: &Series, period: Period, leaf: &TableName) -> Option<TableProblem> {
         let name = &self.table.name;
         let problem =
@@ -162,7 +162,7 @@ impl Parent {
         let key = self.above.first().map_or("", |itself| itself.key.as_str());
         if key != BY_INSTANT {
             return Some(problem(format!(
-                "{name} is PARTITION BY {key}: `parent` of series `{}` must name a table PARTITION BY {BY_INSTANT}",
+                "{name} is PARTITION BY {key}; `parent` of series `{}` must name a table PARTITION BY {BY_INSTANT}",
                 series.name
             )));
         }
@@ -183,7 +183,7 @@ pub(crate) fn check_parent(table: &Table, series: &Series) -> Result<(), StoreEr
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "{} is not a partitioned table: `parent` of series `{}` must name one PARTITION BY RANGE ({TIME_COLUMN})",
+        "{} is not a partitioned table; `parent` of series `{}` must name one PARTITION BY RANGE ({TIME_COLUMN})",
         table.name, series.name
     )))
 }
@@ -197,7 +197,7 @@ struct MissingLeaf<'a> {
 }
 
 impl MissingLeaf<'_> {
-    /// The problem that a partition takes rows of the month.
+    /// Returns the problem that a partition takes rows of the month.
     fn behind(
         &self,
         session: &mut Session,
@@ -214,7 +214,7 @@ impl MissingLeaf<'_> {
                 true => "make `parent` name it",
                 false => "split it into a table for each month",
             };
-            let what = format!("{what}: {remedy}");
+            let what = format!("{what}; {remedy}");
             return Ok(
                 TableProblem::new(self.leaf, ProblemKind::InTheWay, what).with_statements(parent, Vec::new())
             );
@@ -232,23 +232,23 @@ impl MissingLeaf<'_> {
             rest.sql(self.time)
         ));
         statements.extend(has_rows.then(|| self.attach()));
-        let what = format!("{what}: leave it the other months");
+        let what = format!("{what}; reduce it to the other months");
         Ok(TableProblem::new(self.leaf, ProblemKind::InTheWay, what).with_statements(parent, statements))
     }
 
-    /// The problem that a DEFAULT partition holds rows of the month.
+    /// Returns the problem that a DEFAULT partition holds rows of the month.
     fn behind_default(
         &self,
         session: &mut Session,
         part: &AttachedTable,
     ) -> Result<Option<TableProblem>, StoreError> {
-        // Without the right to read it only the server knows, and refuses to attach the table.
+        // If it is not readable, only the server knows, and refuses to attach the table.
         if !part.is_readable || !self.has_rows(session, part)? {
             return Ok(None);
         }
         let parent = &self.parent.name;
         let what = format!(
-            "it is missing, and {}, the DEFAULT partition of {parent}, holds rows of {}: move them to a table of their own",
+            "it is missing, and {}, the DEFAULT partition of {parent}, holds rows of {}; move them to a table of their own",
             part.name, self.partition.period
         );
         if let Some(obstacle) = self.obstacle(session, parent, &self.condition("referenced."))? {
@@ -265,11 +265,12 @@ impl MissingLeaf<'_> {
             return Ok(false);
         }
         let sql = format!("SELECT EXISTS (SELECT FROM {} WHERE {})", part.name.sql(), self.condition(""));
-        let rows = session.rows(&format!("look into {}", part.name), &sql, &[])?;
+        let rows = session.rows(&format!("read {}", part.name), &sql, &[])?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 
-    /// What of others would be lost if rows of a table were moved, which deletes them first, or keeps it from being detached.
+    /// Returns which rows of other tables would be lost if rows of a table were moved, which deletes them first, or
+    /// would prevent a DETACH.
     fn obstacle(
         &self,
         session: &mut Session,
@@ -279,21 +280,21 @@ impl MissingLeaf<'_> {
         ForeignKey::first_obstacle(session, self.parent.oid, DoomedRows { table, condition, parameters: &[] })
     }
 
-    /// The problem while an obstacle keeps its rows where they are.
+    /// Returns the problem while an obstacle prevents moving its rows.
     fn kept(&self, what: &str, obstacle: &str) -> TableProblem {
         TableProblem::new(self.leaf, ProblemKind::InTheWay, what)
             .with_statements(&self.parent.name, Vec::new())
             .after(obstacle)
     }
 
-    /// What holds for rows of the month, of a table whose name in the statement is `of`.
+    /// Returns the condition for rows of the month of a table named `of` in the statement.
     fn condition(&self, of: &str) -> String {
         let (time, span_us) = (format!("{of}{}", quoted(TIME_COLUMN)), self.partition.period.span_us());
         let (start, end) = (self.time.literal(span_us.start), self.time.literal(span_us.end));
         format!("{time} >= {start} AND {time} < {end}")
     }
 
-    /// Rows come through the parent, in the order of its columns, which the new table has.
+    /// Rows are moved through the parent, in its column order, which the new table shares.
     fn create_and_move(&self) -> Vec<String> {
         let (leaf, parent) = (self.leaf.sql(), self.parent.name.sql());
         vec![
@@ -311,7 +312,7 @@ impl MissingLeaf<'_> {
 }
 
 impl PostgresStore {
-    /// The configured parent of a partition's table of a series, where there is one.
+    /// Returns the configured parent of a partition's table of a series, if any.
     pub(crate) fn parent(
         &self,
         session: &mut Session,

@@ -1,4 +1,4 @@
-//! Statements about a partition of a table: the columns that it takes from another table, and its place in its parent.
+//! SQL for a partition of a table: the columns that it copies from another table, and its attachment to its parent.
 
 use rollfit_job::partition::Partition;
 
@@ -7,15 +7,15 @@ use crate::names::TableName;
 use crate::partitioning::bound::BoundSpan;
 use crate::tables::table::{RelationKind, Table};
 
-/// The columns of a table that is like another one.
+/// Returns the column definitions of a table like another one.
 pub(crate) fn like_sql(like: &Table) -> String {
     const INCLUDED: &str = "INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING IDENTITY INCLUDING STORAGE";
-    // Checks of a parent hold for all its parts; those of a sibling may be about its month.
+    // CHECKs of a parent apply to all its partitions; those of a sibling may be specific to its month.
     let checks = if like.kind == RelationKind::Partitioned { " INCLUDING CONSTRAINTS" } else { "" };
     format!("LIKE {} {INCLUDED}{checks}", like.name.sql())
 }
 
-/// The statement that makes a table the partition of its month.
+/// Returns the statement that attaches a table as the partition of its month.
 pub(crate) fn attach_sql(
     parent: &TableName,
     leaf: &TableName,

@@ -1,5 +1,5 @@
-//! Where a features table that is there hangs, held against where it belongs: its bounds are those of its month, it is a
-//! partition of the configured parent, and no table inherits from it.
+//! Checks the placement of an existing features table: its bounds are those of its month, it is a partition of the
+//! configured parent, and no table inherits from it.
 
 use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
@@ -17,21 +17,21 @@ use crate::tables::leaf::Leaf;
 use crate::tables::problem::{ProblemKind, TableProblem};
 use crate::tables::table::{Attachment, Table};
 
-/// A features table and what it is for.
+/// A features table, and the series and partition that it belongs to.
 struct PlacedLeaf<'a> {
     table: &'a Table,
     leaf: &'a Leaf,
     series: &'a Series,
     partition: &'a Partition,
-    /// The tables above it, the next one first; only where there is more than one.
+    /// The tables above it, nearest first; only if there is more than one.
     above: Vec<Ancestor>,
 }
 
 impl PostgresStore {
-    /// Checks where a features table hangs.
+    /// Checks the placement of a features table.
     ///
     /// # Errors
-    /// When rows that belong to it could be elsewhere, or its month does not fit into it.
+    /// When its rows could be in another table, or its month does not fit its bounds.
     pub(crate) fn check_placement(
         &self,
         session: &mut Session,
@@ -58,7 +58,7 @@ impl PostgresStore {
         let doomed = DoomedRows { table: &table.name, condition: "true", parameters: &[] };
         let obstacle = is_detached.then(|| ForeignKey::first_obstacle(session, table.oid, doomed));
         Err(match obstacle.transpose()?.flatten() {
-            // The server detaches no table to whose rows others refer.
+            // The server does not detach a table whose rows are referenced.
             Some(obstacle) => problem.after(&obstacle),
             None => problem,
         }
@@ -80,7 +80,7 @@ impl PlacedLeaf<'_> {
         TableProblem::new(&self.table.name, kind, what)
     }
 
-    /// Rows of tables that inherit are seen through the table, and are not its own.
+    /// Rows of inheriting tables are visible through the table, but are not its own.
     fn children(&self) -> Option<TableProblem> {
         let children = &self.table.children;
         if children.is_empty() {
@@ -90,13 +90,13 @@ impl PlacedLeaf<'_> {
         let statements =
             children.iter().map(|child| format!("ALTER TABLE {child} NO INHERIT {}", name.sql()));
         let what = format!(
-            "{} inherits from it, so that readers see rows which rollfit does not keep",
+            "{} inherits from it, so readers see rows that rollfit does not manage",
             children.join(" and ")
         );
         Some(self.problem_of(ProblemKind::Children, what).with_statements(name, statements.collect()))
     }
 
-    /// The problem that it is no partition at all, of a parent that was found or is missing.
+    /// Returns the problem that it is not a partition at all; the parent may exist or be missing.
     fn outside(&self, parent: &TableName, found: Option<&Parent>, catalog: &Catalog) -> TableProblem {
         let unfit = found.and_then(|found| found.unfit(self.series, self.partition.period, &self.table.name));
         if let Some(problem) = unfit {
@@ -111,7 +111,7 @@ impl PlacedLeaf<'_> {
         let create = found.is_none().then(|| catalog.first_sql(parent, create));
         let statements = create.into_iter().chain([self.attach(parent)]).collect();
         let what = format!(
-            "it is no partition of {parent}, the `parent` of series `{}`: attach it, or correct `parent`",
+            "it is not a partition of {parent}, the `parent` of series `{}`; attach it, or correct `parent`",
             self.series.name
         );
         self.problem_of(ProblemKind::Placement, what).with_statements(parent, statements)
@@ -125,7 +125,7 @@ impl PlacedLeaf<'_> {
             return None;
         }
         let what = format!(
-            "it is a partition of {}, and not of {configured}, the `parent` of series `{}`: correct `parent`",
+            "it is a partition of {}, not of {configured}, the `parent` of series `{}`; correct `parent`",
             attachment.parent, self.series.name
         );
         Some(self.problem_of(ProblemKind::Placement, what).with_statements(&attachment.parent, Vec::new()))
@@ -136,10 +136,10 @@ impl PlacedLeaf<'_> {
         if attachment.is_detaching {
             let finish =
                 format!("ALTER TABLE {} DETACH PARTITION {} FINALIZE", parent.sql(), self.table.name.sql());
-            let what = format!("a DETACH from {parent} was begun and not finished");
+            let what = format!("a DETACH from {parent} was started and not finished");
             return Some(self.problem_of(ProblemKind::Bounds, what).with_statements(parent, vec![finish]));
         }
-        // How a table is partitioned by something else than the instant says nothing about the month.
+        // Partitioning by something other than the instant says nothing about the month.
         if !is_by_instant(&attachment.key) {
             return None;
         }
@@ -151,7 +151,7 @@ impl PlacedLeaf<'_> {
             Bound::Other => return None,
         };
         let what = format!(
-            "it {holds} in {parent}, and its month {} is {month}: detach it, and attach it with the bounds of its month",
+            "it {holds} in {parent}, and its month {} is {month}; detach it and attach it with the bounds of its month",
             self.partition.period
         );
         let detach = format!("ALTER TABLE {} DETACH PARTITION {}", parent.sql(), self.table.name.sql());
@@ -161,7 +161,7 @@ impl PlacedLeaf<'_> {
 
     fn beyond_ancestors(&self) -> Option<TableProblem> {
         let ancestor = self.above.iter().find(|ancestor| ancestor.lacks(self.partition.period))?;
-        let what = format!("{}, which it hangs under, {}", ancestor.name, ancestor.takes());
+        let what = format!("{}, a table above it, {}", ancestor.name, ancestor.takes());
         Some(self.problem_of(ProblemKind::Bounds, what).with_statements(&ancestor.name, Vec::new()))
     }
 

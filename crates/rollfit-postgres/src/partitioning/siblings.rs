@@ -1,5 +1,4 @@
-//! [`Siblings`]: the features tables that there are, and what they hang under. A table that is missing belongs where its
-//! siblings are.
+//! [`Siblings`]: the existing features tables and their parents. A missing table belongs where its siblings are.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,18 +19,18 @@ use crate::tables::problem::{ProblemKind, TableProblem};
 /// The features tables of every series.
 #[derive(Debug, Default)]
 pub(crate) struct Siblings {
-    /// By series and key; without a key where names do not tell it.
+    /// By series and key; without a key if names do not contain it.
     tables: HashMap<(usize, String), Vec<Sibling>>,
     /// The latest of each series.
     latest: HashMap<usize, Sibling>,
 }
 
-/// A features table that is there.
+/// An existing features table.
 #[derive(Clone, Debug)]
 pub(crate) struct Sibling {
     pub(crate) name: String,
     pub(crate) partition: Partition,
-    /// The partitioned table that it hangs under.
+    /// Its parent.
     pub(crate) parent: Option<TableName>,
 }
 
@@ -40,7 +39,7 @@ impl Sibling {
         self.partition.period.month()
     }
 
-    /// Its partition; names that do not tell the key are those of `key`.
+    /// Returns its partition. If the name does not contain the key, it is `key`.
     fn partition_of(&self, key: &str) -> Partition {
         let own = &self.partition.key;
         Partition::new(if own.is_empty() { key.to_owned() } else { own.clone() }, self.month().into())
@@ -84,19 +83,20 @@ impl Siblings {
         self.tables.entry((series, sibling.partition.key.clone())).or_default().push(sibling);
     }
 
-    /// The tables of a series and a key.
+    /// Returns the tables of a series and a key.
     fn of_key(&self, series: usize, key: &str) -> &[Sibling] {
         let tables = self.tables.get(&(series, key.to_owned())).or(self.tables.get(&(series, String::new())));
         tables.map_or(&[], Vec::as_slice)
     }
 
-    /// The table that a new one of a series and a key is like: the latest of the key or, where it has none, of all.
+    /// Returns the model for a new table of a series and a key: the latest of the key or, if it has none, of all.
     pub(crate) fn nearest(&self, series: usize, key: &str) -> Option<&Sibling> {
         let own = self.of_key(series, key).iter().max_by_key(|sibling| sibling.month());
         own.or(self.latest.get(&series))
     }
 
-    /// The latest table of a series and a key that hangs under a parent; without a table of the key, the latest of all.
+    /// Returns the latest table of a series and a key that has a parent; without a table of the key, the latest of
+    /// all.
     fn attached(&self, series: usize, key: &str) -> Option<(&Sibling, &TableName)> {
         let own = self.of_key(series, key);
         let sibling = match own {
@@ -108,7 +108,7 @@ impl Siblings {
         sibling.and_then(|sibling| Some((sibling, sibling.parent.as_ref()?)))
     }
 
-    /// The pattern that gives every table of a series its parent, where one does.
+    /// Returns the pattern that gives every table of a series its parent, if one does.
     fn parent_pattern(&self, at: usize, key: &str, sibling: &Sibling, parent: &str) -> Option<String> {
         let known: Vec<(Partition, &str)> = self
             .tables
@@ -123,7 +123,7 @@ impl Siblings {
     }
 }
 
-/// What all names of a series' tables are like in SQL. More names may be.
+/// Returns a LIKE pattern that matches all names of a series' tables. Other names may match too.
 fn like_pattern(series: &Series) -> String {
     let pattern = series.features.expand(&[("key", "%"), ("yyyy", "____"), ("mm", "__")]);
     pattern.replace('\\', "\\\\")
@@ -133,7 +133,7 @@ fn expand(pattern: &str, partition: &Partition) -> String {
     pattern.replace("{key}", &partition.key).replace("{yyyy}", &partition.period.month().yyyy())
 }
 
-/// The patterns that give `parent` for a partition, those with more placeholders first.
+/// Returns the patterns that give `parent` for a partition, those with more placeholders first.
 fn candidates(parent: &str, partition: &Partition) -> Vec<String> {
     if parent.contains(['{', '}']) {
         return Vec::new();
@@ -163,7 +163,7 @@ impl PostgresStore {
         self.catalog.siblings.get(&(), || Siblings::find(session, &self.schema, &self.series))
     }
 
-    /// Checks by the tables as they are now that a missing table of a series would become what its siblings are.
+    /// Checks against the current tables that a missing table of a series would be placed like its siblings.
     pub(crate) fn check_siblings(
         &self,
         session: &mut Session,
@@ -176,7 +176,7 @@ impl PostgresStore {
         problem.map_or(Ok(()), |problem| Err(problem.into()))
     }
 
-    /// Why a table of the series at `at` that is missing would not become what its siblings are.
+    /// Returns why a missing table of the series at `at` would not be placed like its siblings.
     pub(crate) fn apart_from_siblings(
         &self,
         siblings: &Siblings,
@@ -189,7 +189,7 @@ impl PostgresStore {
         if configured.is_some_and(|name| self.table(&name) == *parent) {
             return None;
         }
-        // A configured parent of a key without tables says more than tables of other keys.
+        // The configured parent of a key without tables outweighs the tables of other keys.
         let is_own = sibling.partition.key.is_empty() || sibling.partition.key == partition.key;
         if series.parent.is_some() && !is_own {
             return None;
@@ -202,7 +202,7 @@ impl PostgresStore {
                 BoundSpan::from_period(partition.period).sql(TimeType::Zoned).replace("timestamptz ", "");
             let create = format!("CREATE TABLE {} PARTITION OF {} {bounds}", leaf.sql(), parent.sql());
             return Some(
-                problem(format!("{what}, in another schema: create it there"))
+                problem(format!("{what}, in another schema; create it there"))
                     .with_statements(parent, vec![create]),
             );
         }
@@ -212,7 +212,7 @@ impl PostgresStore {
         };
         let verb = if series.parent.is_some() { "correct `parent` with" } else { "add" };
         Some(
-            problem(format!("{what}: {verb} {line} under [series.{}]", series.name))
+            problem(format!("{what}; {verb} {line} under [series.{}]", series.name))
                 .with_statements(parent, Vec::new()),
         )
     }

@@ -1,4 +1,4 @@
-//! [`AppliedPolicies`]: the row-level security that applies to the role on a table, which may hide rows from it.
+//! [`AppliedPolicies`]: the row-level security of a table that applies to the role and may hide rows from it.
 
 use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
@@ -9,14 +9,14 @@ use crate::names::{TableName, quoted};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AppliedPolicies {
     pub(crate) role: String,
-    /// Their names; none where row-level security is enabled and no policy is for the role, which hides every row.
+    /// Their names; empty if row-level security is enabled and no policy is for the role, which hides every row.
     pub(crate) names: Vec<String>,
     /// Whether the role sees every row, and may delete it.
     hides_nothing: bool,
 }
 
-/// Columns that tell of a table `c` of `pg_class`, for [`AppliedPolicies::from_row`]: its role, its
-/// policies, and whether a permissive `USING (true)` and no restrictive policy is there for SELECT and DELETE.
+/// Columns that describe a table `c` of `pg_class`, for [`AppliedPolicies::from_row`]: its role, its policies, and
+/// whether a permissive `USING (true)` and no restrictive policy is there for SELECT and DELETE.
 pub(crate) fn columns() -> String {
     const OF_ROLE: &str = "FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND (0 = ANY(p.polroles) \
          OR EXISTS (SELECT FROM unnest(p.polroles) r WHERE r <> 0 AND pg_has_role(r, 'USAGE')))";
@@ -37,7 +37,7 @@ pub(crate) fn columns() -> String {
 }
 
 impl AppliedPolicies {
-    /// What a row says whose [`columns`] begin at `first`; none where no policy applies to the role.
+    /// Reads a row whose [`columns`] start at `first`; none if no policy applies to the role.
     pub(crate) fn from_row(row: &Row, first: usize) -> Option<Self> {
         Some(Self {
             role: row.get::<_, Option<String>>(first)?,
@@ -46,12 +46,12 @@ impl AppliedPolicies {
         })
     }
 
-    /// What they do, for people.
+    /// Describes what they do, for messages.
     pub(crate) fn describe(&self) -> String {
         let role = &self.role;
         match self.names.as_slice() {
             [] => {
-                format!("row-level security hides every row from role {role}, for which there is no policy")
+                format!("row-level security hides every row from role {role}, which has no policy")
             }
             [name] => {
                 format!("the row-level security policy {} may hide rows from role {role}", quoted(name))
@@ -63,7 +63,7 @@ impl AppliedPolicies {
         }
     }
 
-    /// What to do about them without accepting them.
+    /// Returns what to do about them without accepting them.
     pub(crate) fn remedies(&self) -> String {
         format!(
             "have the owner drop or change the policy, or give the role BYPASSRLS (ALTER ROLE {} BYPASSRLS)",
@@ -71,7 +71,7 @@ impl AppliedPolicies {
         )
     }
 
-    /// Why a table is not read.
+    /// Returns why a table is not read.
     pub(crate) fn refused(&self, table: &TableName) -> StoreError {
         StoreError::permanent(format!("{table}: {}; {}", self.describe(), self.remedies()))
     }
@@ -79,7 +79,7 @@ impl AppliedPolicies {
     /// Checks that all rows can be replaced.
     ///
     /// # Errors
-    /// Where some may be hidden.
+    /// When some may be hidden.
     pub(crate) fn check_writable(&self, table: &TableName) -> Result<(), StoreError> {
         match self.keeps_from_replacing() {
             None => Ok(()),
@@ -87,11 +87,11 @@ impl AppliedPolicies {
         }
     }
 
-    /// Why not all rows can be replaced, and what to do about it; none where they can.
+    /// Returns why not all rows can be replaced, and what to do about it; none if they can.
     pub(crate) fn keeps_from_replacing(&self) -> Option<String> {
         (!self.hides_nothing).then(|| {
             format!(
-                "rows that are hidden would stay beside those written, whatever `row_security` says: {}, or have the owner \
+                "hidden rows would stay beside the new ones, whatever `row_security` says; {}, or have the owner \
                  give the role a policy FOR ALL USING (true)",
                 self.remedies()
             )

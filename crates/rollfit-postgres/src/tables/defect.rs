@@ -1,8 +1,8 @@
-//! [`Defect`]: what keeps a table from being written as it is, and the statements that change that.
+//! [`Defect`]: why a table cannot be written as it is, and the statements that fix it.
 //!
-//! Invariants: a printed statement works when it is executed. It is about the table at the top where the table hangs under
-//! another one, it takes views out of the way and puts them back, and it converts by a cast that exists. Where no such
-//! statement is known, none is printed.
+//! Invariants: a printed statement works when it is executed. It alters the topmost table if the table is a
+//! partition, drops and recreates views in the way, and converts by an existing cast. If no such statement is known,
+//! none is printed.
 
 use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::store::StoreError;
@@ -13,12 +13,12 @@ use crate::names::{TableName, quoted};
 use crate::tables::problem::{ProblemKind, TableProblem};
 use crate::tables::table::{Column, Table};
 
-/// What keeps a table from being written.
+/// Why a table cannot be written.
 #[derive(Clone, Debug)]
 pub(crate) struct Defect {
     table: TableName,
     oid: u32,
-    /// The table that it hangs under, as far as that is known without asking.
+    /// Its parent, as far as known without a query.
     above: Option<TableName>,
     wrong: Box<Wrong>,
 }
@@ -26,49 +26,49 @@ pub(crate) struct Defect {
 /// What is wrong.
 #[derive(Clone, Debug)]
 pub(crate) enum Wrong {
-    /// It is no table of rows.
+    /// It is not a table with rows of its own.
     Table(String),
-    /// Columns are missing, each with the type that it has to have.
+    /// Columns are missing, each with its required type.
     Missing(Vec<(String, String)>),
-    /// Columns have types that cannot hold what belongs there.
+    /// Columns have types that cannot hold the values.
     Types {
-        /// The types that can.
+        /// The accepted types.
         wanted: &'static str,
         columns: Vec<WrongColumn>,
     },
-    /// Columns that are not ours take no NULL and have no default.
+    /// Columns of other programs are NOT NULL and have no default.
     NeedsValues(Vec<String>),
 }
 
-/// A column that has to have another type.
+/// A column that needs another type.
 #[derive(Clone, Debug)]
 pub(crate) struct WrongColumn {
     pub(crate) column: Column,
     pub(crate) conversion: Conversion,
 }
 
-/// How it gets it.
+/// How it is converted.
 #[derive(Clone, Debug)]
 pub(crate) enum Conversion {
     /// By a cast to a type.
     Cast(String),
-    /// By a new column of a type beside the old one: there is no cast.
+    /// By a new column of a type beside the old one, because there is no cast.
     Beside(String),
 }
 
-/// What the server says about a table that is to be altered.
+/// The server's information about a table to alter.
 struct TableContext {
-    /// The table at which the columns are altered.
+    /// The table whose columns are altered.
     top: TableName,
-    /// Views that are in the way, each after those that it is made of.
+    /// Views in the way, each after those that it depends on.
     views: Vec<DependentView>,
-    /// Other things that are in the way, for people.
+    /// Other dependents in the way, for messages.
     obstacles: Vec<String>,
-    /// Columns of the primary key, of those that are wrong.
+    /// The wrong columns that are in the primary key.
     key_columns: Vec<String>,
 }
 
-/// A view, with the statements that take it away and make it again.
+/// A view, with the statements that drop and recreate it.
 struct DependentView {
     drop: String,
     create: Vec<String>,
@@ -84,10 +84,10 @@ impl Defect {
         }
     }
 
-    /// The problem, with statements that work as the table and what depends on it are now.
+    /// Returns the problem, with statements that work for the table and its dependents as they are now.
     ///
     /// # Errors
-    /// When the server cannot be asked.
+    /// When the query fails.
     pub(crate) fn problem(&self, session: &mut Session) -> Result<TableProblem, StoreError> {
         let columns = self.columns();
         let mut surroundings = TableContext::read_from(session, self.oid, &self.table, &columns)?;
@@ -97,7 +97,7 @@ impl Defect {
         Ok(self.problem_in(&surroundings))
     }
 
-    /// The columns that it is about.
+    /// Returns the affected columns.
     fn columns(&self) -> Vec<String> {
         match &*self.wrong {
             Wrong::Table(_) => Vec::new(),
@@ -119,7 +119,7 @@ impl Defect {
             }
             Wrong::Types { wanted, columns } => self.types_problem(wanted, columns, surroundings),
             Wrong::NeedsValues(columns) if !surroundings.key_columns.is_empty() => problem(format!(
-                "{}, so that no row can be written; {} is in the primary key: give {1} a default, or make {} the whole key",
+                "{}, so no row can be written, and {} is in the primary key; give {1} a default, or make {} the whole key",
                 needs_values(columns),
                 surroundings.key_columns.join(" and "),
                 TIME_COLUMN
@@ -127,7 +127,7 @@ impl Defect {
             Wrong::NeedsValues(columns) => {
                 let changes =
                     columns.iter().map(|name| format!("ALTER COLUMN {} DROP NOT NULL", quoted(name)));
-                problem(format!("{}, so that no row can be written", needs_values(columns)))
+                problem(format!("{}, so no row can be written", needs_values(columns)))
                     .with_statements(top, vec![alter(top, changes)])
             }
         }
@@ -147,17 +147,17 @@ impl Defect {
         let found = columns
             .first()
             .map(|WrongColumn { column, .. }| format!("{} is {}", column.name, column.type_name));
-        let what = format!("the column {}, wanted is {wanted}{more}", found.unwrap_or_default());
+        let what = format!("column {}, expected {wanted}{more}", found.unwrap_or_default());
         let problem = |what| TableProblem::new(&self.table, ProblemKind::Columns, what);
         if self.above.is_some() && columns.iter().any(|wrong| wrong.column.name == TIME_COLUMN) {
             return problem(format!(
-                "{what}; no statement changes a column that decides about partitions: move the rows to a new parent"
+                "{what}; a column of the partition key cannot be altered: move the rows to a new parent"
             ));
         }
         if !surroundings.obstacles.is_empty() {
             let obstacles = surroundings.obstacles.join(" and ");
             return problem(format!(
-                "{what}; {obstacles} uses it: drop that, alter the column, and make it again"
+                "{what}; {obstacles} uses it: drop that, alter the column and create it again"
             ));
         }
         let casts: Vec<String> = columns.iter().filter_map(WrongColumn::cast).collect();
@@ -176,7 +176,7 @@ impl Defect {
     }
 }
 
-/// The error without asking the server: its statement is about the table next above.
+/// Builds the error without a query: its statement alters the direct parent.
 impl From<Defect> for StoreError {
     fn from(defect: Defect) -> Self {
         let surroundings = TableContext {
@@ -197,7 +197,7 @@ impl WrongColumn {
         Some(format!("{}ALTER COLUMN {name} TYPE {kind} USING {name}::{kind}", default.unwrap_or_default()))
     }
 
-    /// Moves the column out of the way.
+    /// Renames the column out of the way.
     fn rename(&self, top: &TableName) -> Option<String> {
         let Conversion::Beside(_) = &self.conversion else { return None };
         let (name, old) = (quoted(&self.column.name), quoted(&format!("{}_old", self.column.name)));
@@ -217,9 +217,9 @@ fn alter(table: &TableName, changes: impl IntoIterator<Item = String>) -> String
 
 fn missing(columns: &[(String, String)]) -> String {
     match columns {
-        [(column, kind)] => format!("no column {column} ({kind} wanted)"),
+        [(column, kind)] => format!("column {column} ({kind}) is missing"),
         [(first, kind), ..] => {
-            format!("{} columns missing, {first} ({kind} wanted) the first", columns.len())
+            format!("{} columns are missing, the first is {first} ({kind})", columns.len())
         }
         [] => String::new(),
     }
@@ -227,15 +227,15 @@ fn missing(columns: &[(String, String)]) -> String {
 
 fn needs_values(columns: &[String]) -> String {
     match columns {
-        [column] => format!("the column {column} is not ours, takes no NULL and has no default"),
+        [column] => format!("column {column} is not rollfit's, is NOT NULL and has no default"),
         columns => {
-            format!("the columns {} are not ours, take no NULL and have no default", columns.join(", "))
+            format!("columns {} are not rollfit's, are NOT NULL and have no default", columns.join(", "))
         }
     }
 }
 
 impl TableContext {
-    /// The table at the top of those that have the first of `columns`, and columns of the primary key.
+    /// Returns the topmost table that has the first of `columns`, and columns of the primary key.
     fn read_from(
         session: &mut Session,
         oid: u32,
@@ -257,7 +257,7 @@ impl TableContext {
                 SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY($2))
             ORDER BY up.height DESC LIMIT 1";
         let rows = session.rows(
-            &format!("look what {table} hangs under"),
+            &format!("look up the parents of {table}"),
             TOP,
             &[(&oid, Type::OID), (&columns, Type::TEXT_ARRAY)],
         )?;
@@ -270,10 +270,10 @@ impl TableContext {
         })
     }
 
-    /// What depends on the columns of the table at the top and of all below it. Names in the definitions of views come with
-    /// their schemas, whatever is looked into first; the transaction is not used for anything else after an error.
+    /// Returns what depends on the columns of the topmost table and all below it. Names in view definitions include
+    /// their schemas, whatever the search_path is; the transaction is not used for anything else after an error.
     fn find_dependents(&mut self, session: &mut Session, columns: &[String]) -> Result<(), StoreError> {
-        let doing = format!("look what depends on {}", self.top);
+        let doing = format!("look up what depends on {}", self.top);
         session.execute(&doing, "SET LOCAL search_path = ''")?;
         let top = self.top.sql();
         for row in session.rows(&doing, DEPENDENTS, &[(&top, Type::TEXT), (&columns, Type::TEXT_ARRAY)])? {
@@ -294,7 +294,7 @@ impl TableContext {
     }
 }
 
-/// A query without its line breaks and its semicolon. What is in quotes stays as it is.
+/// Returns a query without line breaks and semicolon. Quoted text stays as it is.
 fn in_one_line(query: &str) -> String {
     let mut quote = None;
     let mut line = String::new();
@@ -314,8 +314,8 @@ fn in_one_line(query: &str) -> String {
     line
 }
 
-/// Views by how far they are from the columns, and what else uses the columns, such as a view that would lose its triggers,
-/// rules or grants on columns if it were made again, a generated column or the body of a function.
+/// Views by their distance from the columns, and other users of the columns, such as a view that would lose its
+/// triggers, rules or column grants if it were recreated, a generated column or the body of a function.
 const DEPENDENTS: &str = "
     WITH RECURSIVE down(oid) AS (
         SELECT to_regclass($1)::oid

@@ -1,5 +1,5 @@
-//! [`ForeignKey`]: a foreign key onto a table of ours that deletes or changes rows of others when rows of ours are deleted.
-//! NO ACTION and RESTRICT are not among them: the server itself refuses to delete then.
+//! [`ForeignKey`]: a foreign key that deletes or changes rows of another table when rows of ours are deleted. NO
+//! ACTION and RESTRICT are not included: there the server itself refuses the delete.
 
 use rollfit_job::store::StoreError;
 use tokio_postgres::Row;
@@ -8,8 +8,8 @@ use tokio_postgres::types::Type;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 
-/// The keys with an action onto each of some tables, an ancestor or a part of it. The copies that the server keeps for the
-/// parts of a partitioned table have a parent, which is listed in their place.
+/// The keys with an action that refer to one of the given tables, to an ancestor or to a partition of it. The copies
+/// that the server keeps for partitions have a parent key, which is listed instead.
 const KEYS: &str = "
     WITH referenced AS (
         SELECT asked.oid AS asked, near.oid FROM unnest($1) AS asked (oid)
@@ -46,13 +46,13 @@ pub(crate) struct ForeignKey {
     /// The table of ours.
     pub(crate) referenced_oid: u32,
     action: Action,
-    /// When a row `referring` refers to a row `referenced`, in SQL.
+    /// The SQL condition for a row `referring` to refer to a row `referenced`.
     condition: String,
-    /// Why not all referring rows can be read, and what helps.
+    /// Why not all referring rows can be read, and the remedy.
     unreadable: Option<String>,
 }
 
-/// What a foreign key does to rows that refer to deleted ones.
+/// The action of a foreign key on rows that refer to deleted ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Cascade,
@@ -60,7 +60,7 @@ enum Action {
     SetDefault,
 }
 
-/// Rows of ours that are to be deleted.
+/// Rows of ours that will be deleted.
 #[derive(Clone, Copy)]
 pub(crate) struct DoomedRows<'a> {
     pub(crate) table: &'a TableName,
@@ -70,7 +70,7 @@ pub(crate) struct DoomedRows<'a> {
 }
 
 impl ForeignKey {
-    /// The keys with an action onto tables.
+    /// Returns the keys with an action that refer to tables.
     pub(crate) fn onto(session: &mut Session, tables: &[u32]) -> Result<Vec<Self>, StoreError> {
         let rows = session.rows("look up foreign keys", KEYS, &[(&tables, Type::OID_ARRAY)])?;
         Ok(rows.iter().map(Self::from_row).collect())
@@ -91,7 +91,7 @@ impl ForeignKey {
         }
     }
 
-    /// Why rows may not be deleted for the first key onto the table with this oid that forbids it.
+    /// Returns why rows may not be deleted, by the first key that refers to the table with this oid and forbids it.
     pub(crate) fn first_obstacle(
         session: &mut Session,
         oid: u32,
@@ -105,8 +105,8 @@ impl ForeignKey {
         Ok(None)
     }
 
-    /// Why rows may not be deleted for this key, with the ways out; none where no row refers to them, except for rows of the
-    /// tables `ours`, which are deleted as well.
+    /// Returns why this key forbids deleting rows, with the remedies; none if no row refers to them. Rows of the
+    /// tables `ours` do not count, because they are deleted as well.
     pub(crate) fn obstacle(
         &self,
         session: &mut Session,
@@ -119,7 +119,7 @@ impl ForeignKey {
         }
         Ok(self.refers(session, doomed, ours)?.then(|| {
             format!(
-                "rows of {table} refer to its rows by the foreign key {key} and {}: delete or move them, or have the owner \
+                "rows of {table} refer to its rows by the foreign key {key} and {}; delete or move them, or have the owner \
                  ALTER TABLE {} DROP CONSTRAINT {} (a key with ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED in its place \
                  lets rows of the same instants be replaced)",
                 self.action.consequence(),
@@ -135,7 +135,7 @@ impl ForeignKey {
         doomed: DoomedRows<'_>,
         ours: &[u32],
     ) -> Result<bool, StoreError> {
-        // The key of a plain table is not inherited by its children.
+        // Children do not inherit the key of a plain table.
         let only = if self.is_partitioned { "" } else { "ONLY " };
         let sql = format!(
             "SELECT EXISTS (SELECT FROM {only}{} referring JOIN {} referenced ON {} \
@@ -147,7 +147,7 @@ impl ForeignKey {
         );
         let mut parameters: Vec<SqlParameter<'_>> = vec![(&ours, Type::OID_ARRAY)];
         parameters.extend(doomed.parameters.iter().cloned());
-        let doing = format!("look which rows of {} refer to {}", self.referring, doomed.table);
+        let doing = format!("find rows of {} that refer to {}", self.referring, doomed.table);
         let rows = session.rows(&doing, &sql, &parameters)?;
         Ok(rows.first().is_none_or(|row| row.get(0)))
     }
@@ -178,7 +178,8 @@ impl Action {
     }
 }
 
-/// Why a role cannot read every row of a table: `may_use` its schema, `may_read` it, and whether policies filter it.
+/// Returns why a role cannot read every row of a table, from whether it `may_use` its schema, `may_read` it, and
+/// policies filter it.
 fn unreadable(table: &TableName, role: &str, [may_use, may_read, is_filtered]: [bool; 3]) -> Option<String> {
     let cannot = format!("the role {role} cannot read all of {table}");
     if !may_use {
@@ -196,10 +197,11 @@ fn unreadable(table: &TableName, role: &str, [may_use, may_read, is_filtered]: [
     })
 }
 
-/// Refuses to delete rows of the table with this oid to which rows of others refer, and keeps new ones from doing so.
+/// Refuses to delete rows of the table with this oid if rows of other tables refer to them, and prevents new
+/// references.
 ///
 /// # Errors
-/// When a row refers to them, or may, or another session is about to add one.
+/// When a row refers or may refer to them, or another session is about to add one.
 pub(crate) fn check_unreferenced(
     session: &mut Session,
     oid: u32,

@@ -1,6 +1,6 @@
-//! [`Leaf`]: the features table of one series of one partition, as found and held against what is to be written there.
+//! [`Leaf`]: the existing features table of one series of one partition, checked against what is to be written there.
 //!
-//! Invariants: an existing table is never altered. What it lacks is an error with the statement that adds it.
+//! Invariants: an existing table is never altered. Whatever it lacks is an error with the statement that adds it.
 
 use rollfit_job::config::{Series, TIME_COLUMN};
 use tokio_postgres::types::Type;
@@ -18,15 +18,15 @@ pub(crate) struct Leaf {
     pub(crate) time: TimeType,
     /// The types of the series' feature columns, in the series' order.
     pub(crate) features: Vec<NumberColumn>,
-    /// Columns that are not ours.
+    /// Columns of other programs.
     pub(crate) others: Vec<Column>,
 }
 
 impl Leaf {
-    /// The table for a series.
+    /// Checks the table for a series.
     ///
     /// # Errors
-    /// When it is not a table with rows of its own, or a column is missing or cannot hold what belongs there.
+    /// When it is not a table with rows of its own, or a column is missing or cannot hold the values.
     pub(crate) fn new(table: &Table, series: &Series) -> Result<Self, Defect> {
         if table.kind != RelationKind::Plain {
             let what =
@@ -34,7 +34,7 @@ impl Leaf {
             return Err(Defect::new(
                 table,
                 Wrong::Table(format!(
-                    "it is {what}: `features` of series `{}` must name the table that holds the rows of one key and month",
+                    "it is {what}; `features` of series `{}` must name the table that holds the rows of one key and month",
                     series.name
                 )),
             ));
@@ -53,7 +53,7 @@ impl Leaf {
 }
 
 impl Leaf {
-    /// About how many bytes COPY sends for a row.
+    /// Returns the approximate bytes that COPY sends for a row.
     pub(crate) fn row_bytes(&self) -> u64 {
         const HEADER_AND_INSTANT: u64 = 2 + 12;
         HEADER_AND_INSTANT + self.features.iter().map(|column| column.field_bytes()).sum::<u64>()
@@ -65,13 +65,13 @@ impl Column {
         self.not_null && self.default.is_none() && !self.generated
     }
 
-    /// What numbers it can hold, if it holds numbers like ours.
+    /// Returns which numbers it can hold, if it can hold features.
     fn as_number(&self) -> Option<NumberColumn> {
         NumberColumn::from_oid(self.type_oid, self.modifier)
     }
 
-    /// The expression that the column's values have unless somebody gave them others; none where it cannot be told,
-    /// because the server makes a new value each time.
+    /// Returns the expression of the column's default values; none if it is unknown, because the server computes a
+    /// new value each time.
     pub(crate) fn usual_value(&self) -> Option<&str> {
         match &self.default {
             _ if self.generated => None,
@@ -83,7 +83,7 @@ impl Column {
     }
 }
 
-/// How the time column of a table keeps instants.
+/// Returns how the time column of a table stores instants.
 pub(crate) fn time_column(table: &Table, name: &str) -> Result<TimeType, Defect> {
     let Some(column) = table.column(name) else {
         return Err(Defect::new(table, Wrong::Missing(vec![(name.to_owned(), "timestamp".to_owned())])));
@@ -95,7 +95,7 @@ pub(crate) fn time_column(table: &Table, name: &str) -> Result<TimeType, Defect>
     })
 }
 
-/// What columns of numbers of a table can hold.
+/// Returns what the number columns of a table can hold.
 pub(crate) fn number_columns(table: &Table, names: &[String]) -> Result<Vec<NumberColumn>, Defect> {
     let absent = names.iter().enumerate().filter(|(_, name)| table.column(name).is_none());
     let absent: Vec<(String, String)> =
@@ -116,7 +116,7 @@ pub(crate) fn number_columns(table: &Table, names: &[String]) -> Result<Vec<Numb
     Err(Defect::new(table, Wrong::Types { wanted: "double precision, numeric or real", columns: wrongs }))
 }
 
-/// The type of the nearest column of numbers before the one at `at`, or after it.
+/// Returns the type of the nearest number column before the one at `at`, or after it.
 fn neighbours_type(table: &Table, names: &[String], at: usize) -> String {
     let is_number = |name: &String| table.column(name).filter(|column| column.as_number().is_some());
     let (before, after) = names.split_at(at);
@@ -124,7 +124,7 @@ fn neighbours_type(table: &Table, names: &[String], at: usize) -> String {
     nearest.map_or_else(|| NumberColumn::Double.sql(), |column| column.type_name.clone())
 }
 
-/// How a column is turned into one of instants, where nothing about them is uncertain.
+/// Returns how a column is converted to instants, if the conversion is unambiguous.
 fn into_instant(column: &Column) -> Conversion {
     let sql_type = match Type::from_oid(column.type_oid) {
         Some(Type::DATE | Type::TIMESTAMP) => "timestamp",
@@ -134,7 +134,7 @@ fn into_instant(column: &Column) -> Conversion {
     Conversion::Cast(sql_type.to_owned())
 }
 
-/// How a column is turned into one of numbers.
+/// Returns how a column is converted to numbers.
 fn into_number(column: &Column, sql_type: String) -> Conversion {
     let has_cast = matches!(
         Type::from_oid(column.type_oid),

@@ -1,4 +1,4 @@
-//! [`TableProblem`]: what is wrong with a table, with the statements that put it right.
+//! [`TableProblem`]: what is wrong with a table, with the statements that fix it.
 
 use rollfit_job::foreign::MESSAGE_CHARS_MAX;
 use rollfit_job::store::{Fault, StoreError};
@@ -10,24 +10,24 @@ use crate::names::TableName;
 pub(crate) struct TableProblem {
     pub(crate) table: TableName,
     pub(crate) kind: ProblemKind,
-    /// What is wrong, and what to do where no statement does it.
+    /// What is wrong, and what to do if no statement fixes it.
     pub(crate) what: String,
-    /// The table that the statements change: the table itself, or the one that it hangs under.
+    /// The table that the statements change: the table itself or its parent.
     pub(crate) at: TableName,
-    /// In the order in which they are to be executed.
+    /// The statements, in the order of execution.
     pub(crate) statements: Vec<String>,
-    /// Another table for which the same statements were already printed.
+    /// Another table for which the same statements are already printed.
     pub(crate) printed_for: Option<TableName>,
 }
 
-/// Which problems are put right together.
+/// Groups problems that are fixed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ProblemKind {
-    /// Columns are missing, or are not what they have to be.
+    /// Columns are missing or wrong.
     Columns,
-    /// It hangs where it does not belong, or nowhere.
+    /// It is attached to the wrong parent, or to none.
     Placement,
-    /// It is missing, and would not become a partition of what its siblings are partitions of.
+    /// It is missing, and would not become a partition of its siblings' parent.
     Siblings,
     /// Its bounds are not its month.
     Bounds,
@@ -38,7 +38,7 @@ pub(crate) enum ProblemKind {
 }
 
 impl TableProblem {
-    /// A problem that the statements change nothing but the table for.
+    /// Returns a problem whose statements change only the table itself.
     pub(crate) fn new(table: &TableName, kind: ProblemKind, what: impl Into<String>) -> Self {
         Self {
             table: table.clone(),
@@ -50,19 +50,19 @@ impl TableProblem {
         }
     }
 
-    /// Whether the statements are too long for a message, which would be cut: a part of a statement is of no use.
+    /// Returns whether the statements are too long for a message, which would truncate them.
     pub(crate) fn is_long(&self) -> bool {
         let statements = self.statements.iter().map(|statement| statement.chars().count() + 2);
         self.what.chars().count() + statements.sum::<usize>() > MESSAGE_CHARS_MAX
     }
 
-    /// The same problem, without statements until an obstacle is gone.
+    /// Returns the problem without statements, because an obstacle must be removed first.
     pub(crate) fn after(self, obstacle: &str) -> Self {
-        let what = format!("{}, but before that: {obstacle}", self.what);
+        let what = format!("{}; before that, {obstacle}", self.what);
         Self { what, statements: Vec::new(), ..self }
     }
 
-    /// The same problem, put right by these statements about the table `at`.
+    /// Returns the problem, fixed by these statements about the table `at`.
     pub(crate) fn with_statements(self, at: &TableName, statements: Vec<String>) -> Self {
         Self { at: at.clone(), statements, ..self }
     }
@@ -73,8 +73,8 @@ impl std::fmt::Display for TableProblem {
         f.write_str(&self.what)?;
         match &self.printed_for {
             _ if self.statements.is_empty() => Ok(()),
-            _ if self.is_long() => f.write_str("; `rollfit doctor` prints the statements that put it right"),
-            Some(other) => write!(f, "; the ALTER TABLE printed for {other} is for this table too"),
+            _ if self.is_long() => f.write_str("; `rollfit doctor` prints the statements that fix it"),
+            Some(other) => write!(f, "; the ALTER TABLE printed for {other} also fixes this table"),
             None => write!(f, "; {}", self.statements.join("; ")),
         }
     }

@@ -1,4 +1,5 @@
-//! The table of receipts, `rollfit_receipts`: one row an output, written in the transaction that writes its features.
+//! The table of receipts, `rollfit_receipts`: one row per output, written in the transaction that writes its
+//! features.
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
@@ -14,7 +15,7 @@ use crate::tables::table::describe;
 /// The name of the table, in the schema of the features.
 pub(crate) const RECEIPTS: &str = "rollfit_receipts";
 
-/// The statement that makes the table. What SQL users ask for has columns of its own.
+/// The statement that creates the table. What SQL users query has its own columns.
 pub(crate) fn create_sql(table: &TableName) -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS {} (\n    \
@@ -30,7 +31,7 @@ pub(crate) fn create_sql(table: &TableName) -> String {
     )
 }
 
-/// The receipt of an output, if there is one that can be read. One that cannot is no receipt of ours.
+/// Returns the receipt of an output, if it exists and can be parsed. A malformed one does not count as a receipt.
 pub(crate) fn read(
     session: &mut Session,
     table: &TableName,
@@ -44,7 +45,7 @@ pub(crate) fn read(
         .filter(|receipt: &Receipt| receipt.output == output))
 }
 
-/// Every partition with a receipt, and the output it belongs to.
+/// Returns every partition with a receipt, and its output.
 pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Partition, String)>, StoreError> {
     let sql = format!("SELECT key, to_char(month, 'YYYY-MM'), output FROM {}", table.sql());
     let rows = session.rows("list the receipts", &sql, &[])?;
@@ -55,7 +56,7 @@ pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Part
     Ok(rows.iter().filter_map(entry).collect())
 }
 
-/// Writes the receipt of a partition in place of the one there was.
+/// Replaces the receipt of a partition.
 pub(crate) fn write(
     session: &mut Session,
     table: &TableName,
@@ -87,7 +88,7 @@ pub(crate) fn write(
     if stored.is_some_and(is_as_written) { Ok(()) } else { Err(not_taken(table)) }
 }
 
-/// Checks that the receipt that was written is still there: what runs after an INSERT may remove or change it.
+/// Checks that the written receipt is still stored: triggers after the INSERT may remove or change it.
 pub(crate) fn check_kept(
     session: &mut Session,
     table: &TableName,
@@ -99,11 +100,11 @@ pub(crate) fn check_kept(
 
 fn not_taken(table: &TableName) -> StoreError {
     StoreError::permanent(format!(
-        "{table} did not take the receipt as it was written: a trigger keeps or changes it; disable or drop the trigger"
+        "{table} did not store the receipt as written: a trigger suppresses or changes it; disable or drop the trigger"
     ))
 }
 
-/// Removes the receipt of an output, which there is.
+/// Removes the existing receipt of an output.
 pub(crate) fn remove(session: &mut Session, table: &TableName, output: &str) -> Result<(), StoreError> {
     let parameters: [SqlParameter<'_>; 1] = [(&output, Type::TEXT)];
     let known = describe(session, &table.schema, std::slice::from_ref(&table.name))?;

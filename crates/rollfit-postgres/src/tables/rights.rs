@@ -1,4 +1,4 @@
-//! What the role may do, asked before it is needed, and what it may not, told with the GRANT that is missing.
+//! Checks the rights of the role before they are needed. An error contains the missing GRANT.
 
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
@@ -7,10 +7,10 @@ use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 use crate::tables::table::Table;
 
-/// What a table's rows can be kept up to date with.
+/// The rights for keeping the rows of a table up to date.
 pub(crate) const READ_AND_WRITE: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
-/// Checks that the role may make `table` in its schema.
+/// Checks that the role may create `table` in its schema.
 pub(crate) fn check_create(session: &mut Session, table: &TableName) -> Result<(), StoreError> {
     const QUESTION: &str = "SELECT current_user::text, has_schema_privilege($1, 'CREATE')";
     let rows = session.rows("look up rights", QUESTION, &[(&table.schema, Type::TEXT)])?;
@@ -52,7 +52,7 @@ pub(crate) fn check_table(
     )))
 }
 
-/// Checks that the role may make tables that go with its transaction.
+/// Checks that the role may create temporary tables.
 pub(crate) fn check_temporary(session: &mut Session) -> Result<(), StoreError> {
     const QUESTION: &str = "
         SELECT current_user::text, current_database()::text, has_database_privilege(current_database(), 'TEMPORARY')";

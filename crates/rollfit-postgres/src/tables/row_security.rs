@@ -1,8 +1,8 @@
-//! Whether the configuration accepts that policies hide rows of a table: [`Accepting`].
+//! [`Accepting`]: whether the configuration accepts that policies hide rows of a table.
 //!
-//! Invariants: a table whose policies apply is not read or written unless the configuration accepts it; the server itself
-//! refuses what is overlooked here, because each transaction sets `row_security`. A table is never written while policies may
-//! hide rows of it: what a DELETE does not see would stay beside the new rows.
+//! Invariants: a table whose policies apply is not read or written unless the configuration accepts it; the server
+//! itself refuses what these checks miss, because each transaction sets `row_security`. A table is never written
+//! while policies may hide its rows: rows that a DELETE does not see would stay beside the new ones.
 
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
@@ -10,7 +10,7 @@ use rollfit_job::store::StoreError;
 use crate::PostgresStore;
 use crate::tables::table::Table;
 
-/// What of a configuration may accept policies.
+/// The parts of a configuration that can accept policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepting {
     Source,
@@ -18,7 +18,7 @@ pub(crate) enum Accepting {
 }
 
 impl Accepting {
-    /// How to accept policies, for people.
+    /// Returns how to accept policies, for messages.
     pub(crate) fn setting(self) -> &'static str {
         match self {
             Self::Source => "or accept what is hidden with row_security = \"apply\" in [source] or [store]",

@@ -1,4 +1,4 @@
-//! Rows on their way into a table that COPY cannot fill as it should: they wait in a temporary table, which goes with the
+//! Stages rows for a table that COPY cannot fill directly, in a temporary table that lives as long as the
 //! transaction.
 
 use rollfit_job::store::StoreError;
@@ -7,13 +7,13 @@ use crate::connection::session::Session;
 use crate::names::TableName;
 use crate::tables::rights::check_temporary;
 
-/// Where rows wait until all of a table's are there.
+/// The temporary table that holds the rows until all have arrived.
 pub(crate) const STAGED: &str = "pg_temp.rollfit_staged";
 
-/// Makes the temporary table with `columns` of `table`.
+/// Creates the temporary table with `columns` of `table`.
 ///
 /// # Errors
-/// When the role may not.
+/// When the role may not do it.
 pub(crate) fn create(session: &mut Session, table: &TableName, columns: &str) -> Result<(), StoreError> {
     check_temporary(session)?;
     let create = format!(
@@ -23,10 +23,10 @@ pub(crate) fn create(session: &mut Session, table: &TableName, columns: &str) ->
     session.execute(&format!("stage rows of {table}"), &create)
 }
 
-/// Moves all staged rows into `table`; how many it took. `conflicts` is what follows the SELECT.
+/// Moves all staged rows into `table` and returns how many it took. `conflicts` follows the SELECT.
 ///
 /// # Errors
-/// When the table does not take them.
+/// When the table refuses them.
 pub(crate) fn move_rows(
     session: &mut Session,
     doing: &str,

@@ -1,4 +1,4 @@
-//! What tables there are, as the server's catalogues tell: [`Table`] and its columns, as found.
+//! Tables as the server's catalogues describe them: [`Table`] and its columns.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 use crate::tables::applied_policies::{self, AppliedPolicies};
 
-/// A table, or what stands under its name.
+/// A table, or another relation with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Table {
     pub(crate) name: TableName,
@@ -18,39 +18,39 @@ pub(crate) struct Table {
     pub(crate) kind: RelationKind,
     /// Whether the role may read its rows.
     pub(crate) readable: bool,
-    /// The policies that apply to the role; none where none do.
+    /// The policies that apply to the role, if any.
     pub(crate) policies: Option<AppliedPolicies>,
-    /// In the table's order.
+    /// The columns, in the table's order.
     pub(crate) columns: Vec<Column>,
-    /// Where it hangs, if it is a partition of another table.
+    /// Its attachment, if it is a partition of another table.
     pub(crate) attachment: Option<Attachment>,
-    /// The tables that inherit from a table with rows of its own, in SQL.
+    /// The tables that inherit from a plain table, in SQL.
     pub(crate) children: Vec<String>,
 }
 
-/// How a table hangs under a partitioned one.
+/// How a table is attached to a partitioned one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Attachment {
     pub(crate) parent: TableName,
     pub(crate) parent_oid: u32,
-    /// Whether the parent hangs under another table itself.
+    /// Whether the parent is itself a partition.
     pub(crate) is_nested: bool,
     /// How the parent is partitioned, `RANGE (ts_utc)`.
     pub(crate) key: String,
-    /// The rows that the table takes, as the server writes it in UTC.
+    /// The partition bound, as the server writes it in UTC.
     pub(crate) bound: String,
-    /// Whether a DETACH CONCURRENTLY was begun and not finished.
+    /// Whether a DETACH CONCURRENTLY was started and not finished.
     pub(crate) is_detaching: bool,
 }
 
-/// What stands under a name.
+/// The kind of a relation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RelationKind {
     /// A table with rows of its own.
     Plain,
-    /// A partitioned table, whose rows are in its parts.
+    /// A partitioned table, whose rows are in its partitions.
     Partitioned,
-    /// Something to read from: a view, a foreign table.
+    /// A readable relation: a view, a foreign table.
     Other,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Column {
     pub(crate) not_null: bool,
     /// The expression of its default.
     pub(crate) default: Option<String>,
-    /// Whether the server makes its values, whatever is written.
+    /// Whether the server generates its values.
     pub(crate) generated: bool,
 }
 
@@ -75,7 +75,7 @@ impl Table {
     }
 }
 
-/// What describes a table, a row a column. Policies are looked up once a table, which the OFFSET is for.
+/// Describes tables, one row per column. The OFFSET makes the server look up policies once per table.
 fn describe_sql() -> String {
     format!(
         "SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
@@ -106,7 +106,7 @@ fn describe_sql() -> String {
     )
 }
 
-/// The tables of a schema that have one of these names, by name.
+/// Returns the tables of a schema that have one of these names, by name.
 pub(crate) fn describe(
     session: &mut Session,
     schema: &str,
@@ -155,13 +155,13 @@ impl Attachment {
     }
 }
 
-/// Checks that a table has taken all rows that were written to it.
+/// Checks that a table stored all rows that were written to it.
 pub(crate) fn check_taken(table: &TableName, taken: u64, rows: u64) -> Result<(), StoreError> {
     if taken == rows {
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "{table} took {taken} of {rows} rows: a trigger or rule keeps the others away"
+        "{table} stored {taken} of {rows} rows: a trigger or rule suppresses the others; disable or drop it"
     )))
 }
 
@@ -175,7 +175,7 @@ impl RelationKind {
     }
 }
 
-/// The names of the tables of a schema, and what else can be read from, sorted.
+/// Returns the names of the tables and other readable relations of a schema, sorted.
 pub(crate) fn names(session: &mut Session, schema: &str) -> Result<Vec<String>, StoreError> {
     const NAMES: &str = "
         SELECT c.relname::text FROM pg_catalog.pg_class c
@@ -185,8 +185,8 @@ pub(crate) fn names(session: &mut Session, schema: &str) -> Result<Vec<String>, 
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// The names of the tables of a schema that have taken room for rows, sorted. A table is asked for its size only where
-/// nobody has analyzed it yet: that would wait for whoever keeps it to himself.
+/// Returns the names of the tables of a schema that have storage for rows, sorted. The size is queried only for
+/// tables that were never analyzed, because the query waits for exclusive locks.
 pub(crate) fn names_with_rows(session: &mut Session, schema: &str) -> Result<Vec<String>, StoreError> {
     const NAMES: &str = "
         SELECT c.relname::text FROM pg_catalog.pg_class c

@@ -1,4 +1,4 @@
-//! [`Trigger`]: a trigger or rule of a user on a table, which may keep, change or add rows behind a statement's back.
+//! [`Trigger`]: a user's trigger or rule on a table, which may suppress, change or add rows of a statement.
 
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
@@ -6,8 +6,8 @@ use tokio_postgres::types::Type;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 
-/// Those that INSERT, UPDATE or DELETE run on a table or its parts: also the ones that a partitioned parent gives its parts, and none of the
-/// server's own, which foreign keys and deferred unique constraints have.
+/// The triggers and rules that INSERT, UPDATE or DELETE run on a table or its partitions, including those inherited
+/// from a partitioned parent, without the server's own for foreign keys and deferred unique constraints.
 const TRIGGERS: &str = "
     SELECT DISTINCT asked.schema, asked.name, found.what || ' ' || found.name
     FROM (SELECT t.tgrelid AS oid, 'trigger' AS what, t.tgname AS name
@@ -29,12 +29,12 @@ const TRIGGERS: &str = "
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trigger {
     pub(crate) table: TableName,
-    /// What it is and its name: `trigger audit`, `rule keep`.
+    /// Its kind and name: `trigger audit`, `rule keep`.
     pub(crate) name: String,
 }
 
 impl Trigger {
-    /// The triggers and rules of those of `tables` that exist.
+    /// Returns the triggers and rules of the existing tables among `tables`.
     pub(crate) fn on<'a>(
         session: &mut Session,
         tables: impl IntoIterator<Item = &'a TableName>,
@@ -50,7 +50,7 @@ impl Trigger {
         Ok(rows.iter().map(trigger).collect())
     }
 
-    /// Those of `triggers` that a table has, for people.
+    /// Returns the `triggers` of a table, for messages.
     pub(crate) fn names(triggers: &[Self], table: &TableName) -> String {
         let names: Vec<&str> = triggers
             .iter()
@@ -61,7 +61,7 @@ impl Trigger {
     }
 }
 
-/// Has the triggers that wait for the commit run now, and what comes later at once.
+/// Runs deferred triggers now, and later ones immediately.
 pub(crate) fn run_deferred(session: &mut Session) -> Result<(), StoreError> {
     session.execute("run deferred triggers and constraints", "SET CONSTRAINTS ALL IMMEDIATE")
 }

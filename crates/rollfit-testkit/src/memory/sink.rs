@@ -27,7 +27,7 @@ pub struct StoredPartition {
 pub struct MemorySink {
     /// What is committed.
     pub stored: Mutex<BTreeMap<String, StoredPartition>>,
-    /// Outputs that somebody else wrote.
+    /// Outputs that another program wrote.
     pub foreign: Mutex<Vec<String>>,
     /// How many claims of a partition find it held.
     pub held: Mutex<BTreeMap<String, usize>>,
@@ -60,6 +60,10 @@ impl MemorySink {
 }
 
 impl Sink for MemorySink {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
         let output = self.output(partition);
         if self.foreign.lock().unwrap().contains(&output) {

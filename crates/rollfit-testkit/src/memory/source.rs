@@ -1,10 +1,10 @@
-//! [`MemorySource`]: source tables in memory that fail when told to, and keep what they were asked for.
+//! [`MemorySource`]: source tables in memory that fail on demand and record the requests.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
@@ -64,11 +64,12 @@ fn cut(rows: &SeriesRows, range: Range<usize>) -> SeriesRows {
 }
 
 impl Source for MemorySource {
-    fn keys(&self, series: &[Series]) -> Result<Vec<String>, StoreError> {
-        let mut keys: Vec<String> =
-            self.tables.keys().filter_map(|name| series[0].table.key_of(name)).collect();
-        keys.retain(|key| series.iter().all(|series| self.rows(&series.of_key(key)).is_ok()));
-        Ok(keys)
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.tables.keys().cloned().collect())
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {

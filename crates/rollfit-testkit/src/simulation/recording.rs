@@ -24,7 +24,7 @@ pub(crate) struct Recorder {
     last_bytes: u64,
 }
 
-/// One byte in so many is the allocator's own.
+/// One byte in this many is the allocator's own.
 const ALLOCATOR: u64 = 6;
 
 /// Seconds since the last sample, times how many.

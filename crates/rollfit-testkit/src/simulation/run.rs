@@ -1,5 +1,5 @@
-//! [`simulate`]: a run on a [`World`], from event to event of a virtual clock, with the real policy told once a virtual
-//! second what a real one is told.
+//! [`simulate`]: a run on a [`World`], from event to event of a virtual clock, with the real policy,
+//! which gets once a virtual second what it gets in a real run.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub const BASE_BYTES: u64 = 30 << 20;
 /// No run takes so long: the world makes no sense.
 const LONGEST_S: u64 = 1_000_000;
 
-/// Runs `world` with so many workers.
+/// Runs `world` with this number of workers.
 pub fn simulate(world: &World, workers: Workers) -> Simulated {
     Run::new(world, workers).run_out()
 }
@@ -78,7 +78,7 @@ struct Run<'a> {
     workers: Vec<Worker>,
     sessions: usize,
     totals: Totals,
-    /// The partitions that ended since the policy was last told.
+    /// The partitions that ended since the policy last ran.
     finished: Vec<Finished>,
     random: fastrand::Rng,
     recorder: Recorder,

@@ -57,7 +57,7 @@ pub struct SimulatedStore {
     /// The processor time of the server for a byte, on this machine if it is local.
     pub cpu_us_per_byte: f64,
     pub is_local: bool,
-    /// A server has sessions and tells how it is. A directory has neither.
+    /// A server has sessions and reports its state. A directory has neither.
     pub is_server: bool,
     /// The most sessions that this process may have.
     pub sessions_max: Option<usize>,
@@ -193,7 +193,7 @@ impl Default for SimulatedJob {
 }
 
 impl World {
-    /// The rows of every partition, in the order in which they are begun.
+    /// The rows of every partition, in the order in which they start.
     pub fn rows(&self) -> Vec<(usize, u64)> {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let job = &self.job;

@@ -379,7 +379,7 @@ struct Tally {
     outside: u64,
     /// Outside if its tenth digit changes.
     tenth_found: u64,
-    /// Outside if it stands in the row before.
+    /// Outside if it is in the row before.
     shift_found: u64,
     worst: f64,
     worst_cast: f64,

@@ -77,7 +77,7 @@ fn nothing_to_fit_is_fine() {
             kernel.fit(values, rows).unwrap();
             assert_eq!(kernel.fits(1).rows(), 0);
             assert!(kernel.fits(0).get(0).is_none());
-            kernel.write_metrics(0, Metric::ALL, &mut [], &mut [0; 19]).unwrap();
+            kernel.write_metrics(0, Metric::ALL, &mut [], &mut vec![0; Metric::ALL.len()]).unwrap();
             kernel.write_metrics(0, &[], &mut [], &mut []).unwrap();
         }
         kernel.fit(&[1.0, 2.0], 0..2).unwrap();

@@ -24,5 +24,5 @@ use support::cases::{Hard, HardSeries, cases, hard_series, hard_window, some_win
 use support::paths::{self, Written, bits, window, windows};
 use support::{golden, hard};
 
-/// Where the worst errors are taken and told apart.
+/// Where the worst errors are collected and distinguished.
 const LENGTHS: [(usize, usize); 3] = [(3, 100), (101, 1000), (1001, 10_000)];

@@ -30,11 +30,7 @@ proptest! {
 
 /// Whether a range that ends here ends at what the metric can be at all, which says nothing about digits.
 fn is_limit(metric: Metric, end: f64) -> bool {
-    match metric {
-        Metric::R2 | Metric::FitQuality => end == 0.0 || end == 1.0,
-        Metric::Rmse | Metric::ResidualStd | Metric::Curvature | Metric::ExtrapolationError => end == 0.0,
-        _ => false,
-    }
+    end == *metric.limits().start() || end == *metric.limits().end()
 }
 
 /// A fit with one of its numbers moved by `share` of what is promised of the metric it decides.

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use rollfit_job::config::{JobConfig, Keys};
 use rollfit_job::error_chain;
+use rollfit_job::keys::FoundKeys;
 use rollfit_job::partition::{Partition, Selector};
 use rollfit_job::plan::{PlanError, configured_partitions};
 use rollfit_job::receipt::Definition;
@@ -88,7 +89,7 @@ impl Planned {
         let keys = match (&config.keys, partitions.is_empty()) {
             (_, false) => in_order(&partitions),
             (Keys::Listed(keys), true) => keys.clone(),
-            (Keys::All, true) => source.keys(&config.series).unwrap_or_default(),
+            (Keys::All, true) => FoundKeys::list(source.as_ref(), &config.series).unwrap_or_default().keys,
         };
         Ok(Self { keys, partitions, problem, refusal })
     }

@@ -29,7 +29,7 @@ impl Decimal {
     /// The shortest decimal that reads back as `value`, which is finite; of several the nearest.
     #[inline]
     pub(crate) fn from_f64(value: f64) -> Self {
-        debug_assert!(value.is_finite(), "{value} is no decimal");
+        debug_assert!(value.is_finite(), "{value} is not a decimal");
         let (digits, exponent) = if value == 0.0 { (0, 0) } else { shortest(value.abs()) };
         Self::new(value < 0.0, digits, exponent)
     }

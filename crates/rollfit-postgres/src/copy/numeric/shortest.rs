@@ -1,9 +1,9 @@
 //! [`shortest`]: the shortest decimal that reads back as the same double.
 //!
-//! Raffaello Giulietti's Schubfach. What reads back as a double lies between two boundaries, half way to its neighbours.
-//! With the right power of ten as the unit, at least one integer lies between them, and at most one multiple of ten: that
-//! multiple is the shortest decimal if there is one, and the nearest of the integers if not. All is decided in integers.
-//! Printing a text and taking it apart again would take twice as long.
+//! Raffaello Giulietti's Schubfach. What reads back as a double lies between two boundaries, half way to the adjacent
+//! doubles. With the right power of ten as the unit, at least one integer lies between them, and at most one multiple
+//! of ten: that multiple is the shortest decimal if there is one, and the nearest of the integers if not. All is
+//! decided in integers. Formatting a text and parsing it again would take twice as long.
 
 use super::powers::{floor_log2, leading_bits, upper_product};
 
@@ -23,7 +23,7 @@ pub(super) fn shortest(value: f64) -> (u64, i32) {
         0 => (fraction, 1 - EXPONENT_BIAS),
         _ => (fraction | 1 << FRACTION_BITS, stored_exponent - EXPONENT_BIAS),
     };
-    // Below a power of two the neighbour is half as far.
+    // Below a power of two the adjacent double is half as far.
     let is_power_of_two = fraction == 0 && stored_exponent > 1;
     Interval::around(significand, exponent, is_power_of_two).shortest()
 }
@@ -57,8 +57,8 @@ impl Interval {
         }
     }
 
-    /// Both answers are worked out and one is taken: which it is cannot be foreseen, and a wrong guess costs the processor
-    /// more than the work.
+    /// Computes both answers and selects one: the branch is unpredictable, and a misprediction costs more than the
+    /// work.
     #[inline]
     fn shortest(&self) -> (u64, i32) {
         let units = self.value / 4;
@@ -88,7 +88,8 @@ const fn unit(exponent: i32, is_power_of_two: bool) -> i32 {
     (exponent * 1_262_611 - if is_power_of_two { 524_031 } else { 0 }) >> 22
 }
 
-/// The upper half; where there is something below it, with the last bit set. A one below is the doubt of the table.
+/// The upper half; where there is something below it, with the last bit set. A 1 below is within the error of the
+/// table.
 #[inline]
 fn rounded_to_odd(number: u128) -> u64 {
     (number >> 64) as u64 | u64::from(number as u64 > 1)

@@ -1,5 +1,5 @@
-//! What a [`PostgresSlot`] checks before it trusts a statement: rows that were deleted are gone, and what triggers and rules
-//! left in the tables is what the receipt says.
+//! The checks of a [`PostgresSlot`] after a statement: deleted rows are gone, and despite triggers and rules the
+//! tables hold what the receipt says.
 
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Slot, StoreError};
@@ -11,7 +11,7 @@ use crate::tables::receipts;
 use crate::tables::trigger::{Trigger, run_deferred};
 
 impl PostgresSlot<'_> {
-    /// Never deletes rows to which rows of others refer.
+    /// Refuses to delete rows that other tables refer to.
     pub(super) fn check_obstacle(&self) -> Result<(), StoreError> {
         match &self.obstacle {
             None => Ok(()),
@@ -21,12 +21,12 @@ impl PostgresSlot<'_> {
         }
     }
 
-    /// Checks that no table has rows: a rule or trigger may have kept some, or put others in their place.
+    /// Checks that no table has rows: a rule or trigger may have kept some or inserted others.
     pub(super) fn check_empty(&mut self) -> Result<(), StoreError> {
         let names: Vec<TableName> = self.targets.iter().map(|target| target.leaf.name.clone()).collect();
         let has_rows = |name: &TableName| format!("EXISTS (SELECT FROM ONLY {})", name.sql());
         let sql = format!("SELECT {}", names.iter().map(has_rows).collect::<Vec<_>>().join(", "));
-        let rows = self.session.rows("look whether the deleted rows are gone", &sql, &[])?;
+        let rows = self.session.rows("check that the deleted rows are gone", &sql, &[])?;
         let has_rows = |at: &usize| rows.first().is_none_or(|row| row.get(*at));
         let Some(name) = (0..names.len()).find(has_rows).map(|at| &names[at]) else { return Ok(()) };
         let triggers = Trigger::on(&mut self.session, &names)?;
@@ -36,8 +36,7 @@ impl PostgresSlot<'_> {
         )))
     }
 
-    /// The triggers and rules on the tables and on that of receipts. What they do at the commit they have done when this
-    /// returns.
+    /// Returns the triggers and rules on the tables and on the receipts. Deferred ones have run when this returns.
     pub(super) fn run_deferred_triggers(&mut self) -> Result<Vec<Trigger>, StoreError> {
         let names = self.targets.iter().map(|target| &target.leaf.name).chain([&self.store.receipts]);
         let triggers = Trigger::on(&mut self.session, names)?;
@@ -47,7 +46,7 @@ impl PostgresSlot<'_> {
         Ok(triggers)
     }
 
-    /// Where triggers or rules may have changed what was written, checks what the tables hold against the receipt.
+    /// If triggers or rules may have changed what was written, compares the tables with the receipt.
     pub(super) fn check_stored(&mut self, receipt: &Receipt) -> Result<(), StoreError> {
         let triggers = self.run_deferred_triggers()?;
         if triggers.is_empty() {
