@@ -159,6 +159,9 @@ pub(crate) struct AnalyzeArguments {
     /// A run's name, a prefix of it, or the file of its record; without it, the newest run
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
+    /// Only runs of this configuration
+    #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Print Markdown, to paste into an issue
     #[arg(long, conflicts_with = "json")]
     pub(crate) markdown: bool,

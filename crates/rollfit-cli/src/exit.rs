@@ -24,7 +24,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// How a command went by what became of its partitions. A stop before the end comes first, whatever was done until then.
+    /// The exit code for the outcomes of partitions. An interruption comes before all of them.
     pub(crate) fn from_partitions(is_interrupted: bool, some_failed: bool, some_skipped: bool) -> Self {
         match (is_interrupted, some_failed, some_skipped) {
             (true, ..) => Self::Interrupted,

@@ -4,7 +4,7 @@
 
 use rollfit_analysis::Estimate;
 
-/// What stands where a figure is not known.
+/// Shown for an unknown figure.
 pub(crate) const UNKNOWN: &str = "-";
 
 /// `10381974` as `10,381,974`.
@@ -69,7 +69,7 @@ pub(crate) struct TimeUnit {
 }
 
 impl TimeUnit {
-    /// The unit in which so many seconds read well.
+    /// The unit in which this many seconds read well.
     pub(crate) fn new(seconds: f64) -> Self {
         let (name, plural, unit_s, digits) = match seconds {
             0.0 => ("s", "seconds", 1.0, 0),
@@ -126,7 +126,7 @@ pub(crate) fn estimated_factor(times: &Estimate) -> String {
     with_range(factor(times.expected), "", times, |times| format!("{times:.digits$}x"))
 }
 
-/// What is expected with its range, where it has one that can be told apart.
+/// What is expected with its range, if the range differs from it.
 fn with_range(expected: String, unit: &str, range: &Estimate, number: impl Fn(f64) -> String) -> String {
     let (low, high) = (number(range.low), number(range.high));
     if low == high { expected } else { format!("{expected} ({low}–{high}{unit})") }

@@ -1,7 +1,7 @@
 //! Messages on stderr: for people, or as JSON lines. While a progress bar is shown they are written above it.
 //!
-//! Invariants: a message takes one line, and nothing in it acts on a terminal. A log that cannot be written is no fault of
-//! the work it is about: the message is lost, and the work continues.
+//! Invariants: a message takes one line, and nothing in it acts on a terminal. If a log cannot be written, its
+//! message is lost and the work continues.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::Write;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use rollfit_files::path::full;
 
 /// The directory that relative paths of a configuration start from: the one in which the user names it, whatever a link
-/// there leads to. What is no file, such as a pipe, is in no directory: then it is the working directory, which is empty.
+/// there leads to. A path that is not a file, such as a pipe, has the working directory, an empty path.
 pub(crate) fn dir_of_config(config: &Path) -> PathBuf {
     let is_file = fs::metadata(config).is_ok_and(|status| status.is_file());
     config.parent().filter(|_| is_file).map(Path::to_owned).unwrap_or_default()

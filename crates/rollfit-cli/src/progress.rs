@@ -78,7 +78,7 @@ impl Progress {
         }
     }
 
-    /// A worker begins a stage of a partition.
+    /// A worker starts a stage of a partition.
     pub(crate) fn stage(&self, at: Try<'_>, stage: Stage) {
         if logging::is_json() {
             self.log_event(at, stage.name(), false, "started");

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rollfit_files::regular_file::create;
 
-/// Makes `bytes` all there is in the file at `path`. Through a link, what it points to; what is no file, such as a
-/// terminal or a pipe, is written to as it is.
+/// Makes `bytes` all there is in the file at `path`. Follows links; writes directly to what is not a file, such
+/// as a terminal or a pipe.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {

@@ -13,7 +13,7 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// On stderr; none where that is no terminal that lines can be drawn on again.
+    /// On stderr; none if it is not a terminal that can redraw lines.
     pub(crate) fn on_stderr() -> Option<Self> {
         Self::on(Term::stderr(), ProgressDrawTarget::stderr())
     }

@@ -12,10 +12,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rollfit_job::error_chain;
 use rollfit_job::record::{Header, Record, RecordError};
+use rollfit_job::{error_chain, foreign};
 
 use crate::exit::Failure;
+use crate::paths::full_name;
 
 const RECORD_ENDING: &str = ".jsonl";
 const LIVE_ENDING: &str = ".live.json";
@@ -86,13 +87,29 @@ impl StateDir {
         self.runs().into_iter().filter(is_meant).filter_map(|run| read(&run.path).ok())
     }
 
-    /// The record that is meant by a path, a run's name or the beginning of one; the newest where none is named.
-    pub(crate) fn find(&self, name: Option<&str>) -> Result<PathBuf, Failure> {
+    /// The records of the runs of `config`, or of all runs, the newest first.
+    pub(crate) fn records_with_config(&self, config: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+        // As a record's texts are read: printable.
+        let name = |config: &Path| foreign::message(&full_name(config).display().to_string()).into_owned();
+        let config = config.map(name);
+        let is_of_config =
+            move |header: Header| config.as_ref().is_none_or(|config| header.config == *config);
+        let paths = self.runs().into_iter().map(|run| run.path);
+        paths.filter(move |path| header(path).is_some_and(&is_of_config))
+    }
+
+    /// The newest record of a run of `config`, or of any run.
+    pub(crate) fn newest(&self, config: Option<&Path>) -> Result<PathBuf, Failure> {
+        let newest = self.records_with_config(config).next();
+        newest.ok_or_else(|| {
+            let of = config.map_or(String::new(), |config| format!(" of {}", config.display()));
+            Failure::usage(format!("found no record of a run{of}{}", self.place()))
+        })
+    }
+
+    /// The record that is meant by a path, a run's name or the beginning of one.
+    pub(crate) fn find(&self, name: &str) -> Result<PathBuf, Failure> {
         let runs = self.runs();
-        let Some(name) = name else {
-            let newest = runs.into_iter().map(|run| run.path).find(|path| header(path).is_some());
-            return newest.ok_or_else(|| Failure::usage(format!("found no record of a run{}", self.place())));
-        };
         if name.contains('/') || Path::new(name).is_file() {
             return Ok(PathBuf::from(name));
         }

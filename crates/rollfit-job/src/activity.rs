@@ -1,5 +1,5 @@
 //! [`Activity`]: what a worker does now, and how long it did each thing. Code that starts another activity calls
-//! [`enter`] on the worker's own thread; other time belongs to the activity around it.
+//! `enter` on the worker's own thread; other time belongs to the activity around it.
 //!
 //! Invariants: between [`start`] and [`lap`] every microsecond belongs to exactly one activity. On threads
 //! that are no workers nothing is counted.
@@ -272,8 +272,8 @@ fn turn_to(activity: Activity) -> Activity {
     })
 }
 
-/// See [`enter`].
-pub struct Entered {
+/// See `enter`.
+pub(crate) struct Entered {
     before: Activity,
     /// The clock is this thread's.
     _same_thread: std::marker::PhantomData<*const ()>,

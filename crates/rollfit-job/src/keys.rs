@@ -101,8 +101,8 @@ mod tests {
         let warning = found.warning().unwrap();
         for part in [
             "4 tables",
-            "m1_only (there is no table bqx_only)",
-            "bqx_other (there is no table m1_other)",
+            "m1_only (table bqx_only does not exist)",
+            "bqx_other (table m1_other does not exist)",
             "m1_.x (`.x` is not a key",
             "bqx_.x (`.x`",
         ] {

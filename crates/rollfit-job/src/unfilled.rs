@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::config::EXAMPLE;
 
-    /// The windows of the example, of 15 to 90 rows, that never fill in partitions of a key with so many rows.
+    /// The windows of the example, of 15 to 90 rows, that never fill in partitions of a key with this many rows.
     fn unfilled(rows: &[(&str, u64, u64)]) -> Vec<(String, usize, u64)> {
         let config = JobConfig::parse(EXAMPLE, []).unwrap();
         let partition = |key: &str| Partition::new(key.to_owned(), "2017-01".parse().unwrap());

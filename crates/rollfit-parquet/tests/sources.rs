@@ -402,7 +402,11 @@ fn a_row_without_an_instant_is_refused() {
 fn unsorted_rows_are_refused_with_the_two_instants() {
     let table = Table::new();
     table.with("a.parquet", &[0, 2 * MINUTE_US, MINUTE_US]);
-    table.assert_refused(&["a.parquet", "1970-01-01T00:01:00Z comes after 1970-01-01T00:02:00Z", "sorted"]);
+    table.assert_refused(&[
+        "a.parquet",
+        "1970-01-01T00:01:00Z comes after 1970-01-01T00:02:00Z",
+        "sort the source table by time",
+    ]);
 }
 
 #[test]

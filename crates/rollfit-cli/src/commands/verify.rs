@@ -79,6 +79,10 @@ fn line(partition: Partition, outcome: CheckOutcome<Verified>) -> VerifyLine {
     VerifyLine { partition, verdict, cause: cause.or(difference), verified }
 }
 
+fn mismatches(count: usize) -> String {
+    if count == 1 { "1 mismatch".to_owned() } else { format!("{count} mismatches") }
+}
+
 impl VerifyDocument {
     fn new(partitions: Vec<VerifyLine>, depth: Depth) -> Self {
         let verified = || partitions.iter().filter_map(|line| line.verified.as_ref());
@@ -107,10 +111,10 @@ impl VerifyDocument {
 
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
-            "{}: {} verified, {} mismatches, {} failed, {} without features",
+            "{}: {} verified, {}, {} failed, {} without features",
             format::plural(self.partitions.len(), "partition"),
             self.equal,
-            self.different,
+            mismatches(self.different),
             self.failed,
             self.absent
         ))?;

@@ -88,7 +88,7 @@ impl ControlGroups {
 fn chain(cgroup: &str, mounts: &str, controller: Option<&str>) -> Option<GroupChain> {
     let path = cgroup.lines().find_map(|line| path_in(line, controller))?;
     let (top, mount) = mounts.lines().find_map(|line| mount_of(line, controller))?;
-    // Seen from a container the path may begin above what is mounted: then only the highest group can be told.
+    // Seen from a container the path may begin above what is mounted: then only the highest group is known.
     let below = path.strip_prefix(top.trim_end_matches('/'));
     let below = below.filter(|below| below.starts_with('/') && !below.contains("/.."));
     let mut dir = format!("{mount}{}", below.unwrap_or_default()).trim_end_matches('/').to_owned();

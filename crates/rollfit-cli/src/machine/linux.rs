@@ -115,7 +115,7 @@ fn known<T>(seen: ReadResult<T>, what: &str, unavailable: &mut Vec<String>) -> O
 
 /// The first sample looks at the short time since this process began, in which another process that comes and goes may have
 /// been away; or it may be gone since, and the load average of the last minute remembers it. Neither is the whole truth:
-/// where the load average says more, half of the difference is believed. The load average also counts tasks that wait
+/// where the load average says more, half of the difference counts. The load average also counts tasks that wait
 /// for disks, and more tasks than there are cores.
 pub(super) fn with_the_minute_before(mut sample: MachineSample, cores: Option<usize>) -> MachineSample {
     if let (Some(others), Some(load)) = (sample.others_cores, sample.load) {

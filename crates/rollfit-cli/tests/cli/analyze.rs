@@ -210,6 +210,22 @@ fn a_run_that_was_killed_is_analysed_up_to_there() {
 }
 
 #[test]
+fn with_a_configuration_its_newest_run_is_analyzed() {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
+    fs::copy(sandbox.path("rollfit.toml"), sandbox.path("other.toml")).unwrap();
+    sandbox.run(&["run"]).exits(0);
+    sandbox.run(&["run", "--force", "--config", "other.toml"]).exits(0);
+    for name in ["rollfit.toml", "other.toml"] {
+        let analysis = sandbox.run(&["analyze", "--json", "--config", name]).exits(0).json();
+        assert!(analysis["header"]["config"].as_str().unwrap().ends_with(&format!("/{name}")), "{analysis}");
+    }
+    sandbox
+        .run(&["analyze", "--config", "none.toml"])
+        .exits(2)
+        .says(&["found no record of a run of none.toml"]);
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_told_with_what_is_wrong() {
     let sandbox = Sandbox::new();
     sandbox.run(&["analyze"]).exits(2).says(&["found no record of a run in", "state/runs"]);

@@ -137,7 +137,7 @@ fn unsorted_rows_are_refused_with_file_and_instants() {
     rows.instants_us.swap(10, 11);
     rows.write(&sandbox.path(M1).join("2017-02.parquet"), "time", "rate_index");
     let order = "2017-02-01T00:10:00Z comes after 2017-02-01T00:11:00Z";
-    fails(&sandbox, 1, &["2017-02.parquet: column `time`", order, "sorted"]);
+    fails(&sandbox, 1, &["2017-02.parquet: column `time`", order, "sort the source table by time"]);
 }
 
 #[test]

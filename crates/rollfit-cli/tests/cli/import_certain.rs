@@ -167,7 +167,7 @@ fn small_numbers_are_no_epochs() {
         (&|row| format!("{:.5}", 2_460_311.5 + row as f64 / 1440.0), "Julian"),
         (&|row| format!("{:.6}", row as f64 / 1440.0), "spreadsheet"),
         (&|row| format!("24010200{row:02}"), "as a date"),
-        (&|row| (638_396_640_000_000_000 + 600_000_000 * row as i64).to_string(), "no epoch"),
+        (&|row| (638_396_640_000_000_000 + 600_000_000 * row as i64).to_string(), "not an epoch"),
     ];
     for (time, part) in small {
         for zone in [&[][..], &UTC] {
@@ -387,7 +387,7 @@ fn a_row_that_breaks_off_is_kept_leniently_where_its_prices_agree() {
     for short in [",7", ",\"7"] {
         import(&Sandbox::new(), "csv", file(short), &UTC).exits(1).says(&["bars.csv:22:"]);
         imported("csv", file(short), &[&UTC[..], &["--lenient"]].concat())
-            .says(&["rows that end after the close", "agree: 1"]);
+            .says(&["rows that end after the close", "consistent: 1"]);
     }
     let shifted =
         text(header, |n| if n == 20 { format!("{},1.08,1.2,1.1,7,0", clock(n)) } else { row(n, ",7,0") });

@@ -1,4 +1,4 @@
-//! Signals: the first lets the partitions in progress finish, the second rolls them back, and the same command goes on.
+//! Signals: the first lets the partitions in progress finish, the second rolls them back, and the same command continues.
 //! [`SlowJob`] is a job whose partitions take long enough to be interrupted.
 
 use std::path::Path;

@@ -54,7 +54,7 @@ fn one_changed_bit_is_found_and_named() {
     let instant = Columns::read(&sandbox.part("eurusd", "2017-01")).instants_us[200];
     let place = format!("r2_idx_w15 at {}", rollfit_job::month::display_instant(instant));
     let full = sandbox.run(&["verify"]).exits(1);
-    full.says(&["1 verified, 1 mismatches", "eurusd 2017-01: different", &place, "1 cells differ"]);
+    full.says(&["1 verified, 1 mismatch", "eurusd 2017-01: different", &place, "1 cells differ"]);
     sandbox.run(&["verify", "--sample", "1"]).exits(1).says(&[&place]);
     sandbox.run(&["verify", "--quick"]).exits(1).says(&["the receipt says"]);
 }

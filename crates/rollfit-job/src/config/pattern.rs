@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_wrong_pattern_is_refused() {
         let error = |text| Pattern::parse(text, &["key", "mm"]).unwrap_err().to_string();
-        assert_eq!(error("a_{kez}"), "`a_{kez}`: unknown placeholder {kez}; here stand {key}, {mm}");
+        assert_eq!(error("a_{kez}"), "`a_{kez}`: unknown placeholder {kez}; known here: {key}, {mm}");
         assert!(error("a_{key").contains("partner"));
         assert!(error("a_}").contains("partner"));
         assert!(error("").contains("empty"));

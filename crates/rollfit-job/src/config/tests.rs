@@ -362,7 +362,7 @@ fn a_boundary_is_reset_or_carry() {
 
 #[test]
 fn numbers_of_a_run_are_checked() {
-    assert_error(changed("# attempts = 10", "attempts = 0"), &["[run] attempts = 0", "at least once"]);
+    assert_error(changed("# attempts = 10", "attempts = 0"), &["[run] attempts = 0", "at least one attempt"]);
     assert_error(changed("# attempts = 10", "attempts = -1"), &["line "]);
     for wrong in ["-1", "nan", "inf", "1e300"] {
         let error = changed("# lock_wait_s = 60", &format!("lock_wait_s = {wrong}"));

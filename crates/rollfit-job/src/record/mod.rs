@@ -1,7 +1,7 @@
 //! [`Record`]: what happened in a run, as one JSON object a line. `docs/runs.md` documents the format.
 //!
 //! Invariants: a record that breaks off in the middle of a line, as one of a killed run does, is read up to there; a line
-//! that is whole and makes no sense is an error that names it; events that a later version of the same format added are
+//! that is whole and invalid is an error that names it; events that a later version of the same format added are
 //! skipped. A record is input: `bounds.rs` says what is accepted of it.
 
 mod bounds;
@@ -55,7 +55,7 @@ pub enum RecordError {
         /// Its format.
         format: u32,
     },
-    /// A whole line makes no sense.
+    /// A whole line is invalid.
     #[error("line {line} is invalid, the record is damaged: {cause}")]
     Line {
         /// The line, from 1.
@@ -80,7 +80,7 @@ impl Record {
     /// Reads a record.
     ///
     /// # Errors
-    /// [`RecordError`], when it is none, another version wrote it, a whole line makes no sense, or it is too long.
+    /// [`RecordError`], when it is none, another version wrote it, a whole line is invalid, or it is too long.
     pub fn read(input: impl BufRead) -> Result<Self, RecordError> {
         let mut lines = Lines { input, line: Vec::new(), number: 0, bytes: 0 };
         let mut record =
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(Record::read(later.as_bytes()).unwrap().samples.len(), 1);
         let damaged = example() + "{\"event\":\"retry\"}\n";
         let error = Record::read(damaged.as_bytes()).unwrap_err();
-        assert!(error.to_string().starts_with("line 4 makes no sense"), "{error}");
+        assert!(error.to_string().starts_with("line 4 is invalid"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! [`MonitorLoop`]: queries the state of the store during a run, on its own thread.
 //!
-//! Invariants: asking costs next to none of the processor time of this process; what the store does not answer is told
-//! once.
+//! Invariants: querying costs almost no processor time of this process; a query that fails is reported once.
 
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;

@@ -120,7 +120,7 @@ impl Meter {
     }
 }
 
-/// For how long partitions begun since then have been in progress that are so for longer than so many seconds. They end some time:
+/// Yields the time in progress of each partition that started since then and takes longer than this. They end some time:
 /// counting only those that ended would take a run for one without slow partitions.
 fn overdue(moment: &Moment, since: Duration, usual_s: f64) -> impl Iterator<Item = f64> {
     let in_progress = moment.lanes.iter().filter(|lane| lane.partition.is_some());

@@ -69,7 +69,7 @@ fn a_job_about_nothing_is_an_error_that_says_where_to_look() {
     };
     let empty = error(&[], &MemorySource::default());
     assert!(
-        empty.contains("no key with tables `m1_{key}` and `bqx_{key}`: import some bars first"),
+        empty.contains("no key with tables `m1_{key}` and `bqx_{key}`; import some bars first"),
         "{empty}"
     );
     let later = error(&[("PARTITIONS__FROM", "2020-01")], &uneven());

@@ -133,6 +133,6 @@ fn a_store_that_panics_when_it_is_asked_again_fails_its_partition_and_ends_the_r
         Ok(())
     }));
     let found = outcomes(&bench.run());
-    assert!(found[0].starts_with("failed: a defect of rollfit"), "{found:?}");
+    assert!(found[0].starts_with("failed: a bug in rollfit"), "{found:?}");
     assert_eq!(found[1], "written");
 }

@@ -25,7 +25,10 @@ use crate::{output, trace};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Result<Exit, Failure> {
     let state = StateDir::open();
-    let path = state.find(arguments.run.as_deref())?;
+    let path = match &arguments.run {
+        Some(run) => state.find(run)?,
+        None => state.newest(arguments.config.as_deref())?,
+    };
     let record = state_dir::read(&path)?;
     let analysis = Analysis::new(&record, earlier(&state, &record).as_ref());
     if let Some(file) = &arguments.trace {

@@ -8,9 +8,6 @@ mod run;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rollfit_job::foreign;
-use rollfit_job::record::Header;
-
 use self::receipts::Receipts;
 use self::run::{RunState, RunStatus};
 use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
@@ -18,7 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
 use crate::state_dir::{StateDir, is_running};
 use crate::view::ScreenSize;
-use crate::{output, paths, state_dir};
+use crate::{output, state_dir};
 
 /// The status of one run or several, or of the store if there is none.
 #[derive(serde::Serialize)]
@@ -54,15 +51,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
 /// The records to show: the one named; else those of running runs; else the newest.
 fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>, Failure> {
     if let Some(run) = &arguments.run {
-        return Ok(vec![state.find(Some(run))?]);
+        return Ok(vec![state.find(run)?]);
     }
-    // As a record's texts are read: printable.
-    let name = |config: &Path| foreign::message(&paths::full_name(config).display().to_string()).into_owned();
-    let config = arguments.config.as_deref().map(name);
-    let is_of_config = |header: Header| config.as_ref().is_none_or(|config| header.config == *config);
-    let is_meant = |path: &PathBuf| state_dir::header(path).is_some_and(is_of_config);
-    let mut records: Vec<PathBuf> =
-        state.runs().into_iter().map(|run| run.path).filter(|path| is_meant(path)).collect();
+    let mut records: Vec<PathBuf> = state.records_with_config(arguments.config.as_deref()).collect();
     let running: Vec<PathBuf> = records.iter().filter(|path| is_running(path)).cloned().collect();
     if running.is_empty() {
         records.truncate(1);

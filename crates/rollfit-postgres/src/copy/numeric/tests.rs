@@ -92,16 +92,13 @@ fn what_is_beyond_all_doubles_is_infinite_and_what_is_nearest_to_zero_is_positiv
 #[test]
 fn bytes_that_are_no_numeric_are_an_error_that_says_why() {
     let error = |hex| decoded(hex).unwrap_err().to_string();
-    assert_eq!(error(""), "a NUMERIC of 0 bytes, where 8 belong");
-    assert_eq!(error("00010000000000"), "a NUMERIC of 7 bytes, where 8 belong");
-    assert_eq!(error("0001000000000000"), "a NUMERIC of 8 bytes, where 10 belong");
-    assert_eq!(error("000100000000000000010001"), "a NUMERIC of 12 bytes, where 10 belong");
-    assert_eq!(error("ffff000000000000000100"), "a NUMERIC of 11 bytes, where 131078 belong");
+    assert_eq!(error(""), "a NUMERIC of 0 bytes instead of 8");
+    assert_eq!(error("00010000000000"), "a NUMERIC of 7 bytes instead of 8");
+    assert_eq!(error("0001000000000000"), "a NUMERIC of 8 bytes instead of 10");
+    assert_eq!(error("000100000000000000010001"), "a NUMERIC of 12 bytes instead of 10");
+    assert_eq!(error("ffff000000000000000100"), "a NUMERIC of 11 bytes instead of 131078");
     assert_eq!(error("00010000100000000001"), "a NUMERIC with the unknown sign 0x1000");
-    assert_eq!(
-        error("00010000000000002710"),
-        "a NUMERIC with a digit of 10000, where one below 10000 belongs"
-    );
+    assert_eq!(error("00010000000000002710"), "a NUMERIC with a digit of 10000, expected one below 10000");
 }
 
 /// The shortest decimal according to the standard library, which gets there another way. Between two as near it takes the
