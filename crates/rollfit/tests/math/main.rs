@@ -19,7 +19,7 @@ use fastrand::Rng;
 use proptest::prelude::*;
 use rollfit::bounds::{self, Bounds};
 use rollfit::reference::DoubleDouble;
-use rollfit::{Cpu, Fit, Grid, Kernel, KernelError, Metric, Number, Stream, Terms, Window};
+use rollfit::{Cpu, Fit, Grid, Kernel, KernelError, Metric, Number, Part, Stream, Terms, Window};
 use support::cases::{Hard, HardSeries, cases, hard_series, hard_window, some_windows};
 use support::paths::{self, Written, bits, window, windows};
 use support::{golden, hard};
