@@ -196,7 +196,7 @@ fn raw_live_data_fails_clearly() {
     let Some(path) = shared("raw/messy/live_data.csv") else { return };
     for zone in ["", "UTC"] {
         let refused = message(read_file(&path, &options(Format::Csv, "eurusd", zone)));
-        assert_says(&refused, &["live_data.csv:5:", "live_data.csv:3:", "1.16349", "1.16348", "--lenient"]);
+        assert_says(&refused, &["live_data.csv:5:", "live_data.csv:3;", "1.16349", "1.16348", "--lenient"]);
     }
     let lenient = ReadOptions { lenient: true, ..options(Format::Csv, "eurusd", "") };
     assert_says(&message(read_file(&path, &lenient)), &["live_data.csv:92:", "--timezone"]);
