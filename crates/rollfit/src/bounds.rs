@@ -142,7 +142,7 @@ pub fn ulp(x: f64) -> f64 {
 ///
 /// ```
 /// use rollfit::{Metric, bounds::Bounds};
-/// let bounds = Bounds::of(&[1.0, 2.0, 4.0, 8.0])?;
+/// let bounds = Bounds::from_values(&[1.0, 2.0, 4.0, 8.0])?;
 /// assert!(bounds.error(Metric::Prediction, 7.95).passes());
 /// assert!(!bounds.error(Metric::Prediction, 7.951).passes());
 /// assert!(!bounds.error(Metric::Prediction, f64::NAN).passes());
