@@ -1,7 +1,7 @@
 //! Columns as text, such as the names of instruments, whatever type holds them.
 //!
 //! Two values of a column have the same text only if they are equal. Dates and times are the whole numbers that the file
-//! stores. Bytes that are not UTF-8 are NULL.
+//! stores. Bytes that are not UTF-8 are written as `\xff`.
 
 use std::ops::Range;
 
@@ -27,6 +27,7 @@ pub fn texts(column: &ArrayRef) -> Option<StringArray> {
         DataType::Binary => utf8(column.as_binary::<i32>().iter()),
         DataType::LargeBinary => utf8(column.as_binary::<i64>().iter()),
         DataType::BinaryView => utf8(column.as_binary_view().iter()),
+        DataType::FixedSizeBinary(_) => utf8(column.as_fixed_size_binary().iter()),
         DataType::Boolean => {
             column.as_boolean().iter().map(|value| value.map(|value| value.to_string())).collect()
         }
@@ -57,7 +58,11 @@ fn text(texts: &StringArray, row: usize) -> Option<&str> {
 }
 
 fn utf8<'a>(values: impl Iterator<Item = Option<&'a [u8]>>) -> StringArray {
-    values.map(|value| value.and_then(|bytes| std::str::from_utf8(bytes).ok())).collect()
+    let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.escape_ascii().to_string(),
+    };
+    values.map(|value| value.map(text)).collect()
 }
 
 fn decimals<T: DecimalType>(column: &PrimitiveArray<T>) -> StringArray {
@@ -138,12 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_text_where_they_are_utf8() {
+    fn bytes_are_text_and_escaped_where_they_are_not_utf8() {
         let (values, expected) =
-            (vec![Some("EUR".as_bytes()), None, Some(b"\xff")], [Some("EUR"), None, None]);
+            (vec![Some("EUR".as_bytes()), None, Some(b"\xff")], [Some("EUR"), None, Some("\\xff")]);
         check(BinaryArray::from(values.clone()), &expected);
         check(LargeBinaryArray::from(values.clone()), &expected);
         check(BinaryViewArray::from(values), &expected);
+        let fixed = FixedSizeBinaryArray::try_from_iter([b"ab", b"\xfe\xff"].into_iter()).unwrap();
+        check(fixed, &[Some("ab"), Some("\\xfe\\xff")]);
     }
 
     #[test]
@@ -174,9 +181,8 @@ mod tests {
     fn other_columns_have_no_text() {
         let fields = vec![(Arc::new(Field::new("a", DataType::Int64, true)), closes())];
         let structure: ArrayRef = Arc::new(StructArray::from(fields));
-        let bytes = FixedSizeBinaryArray::try_from_iter([b"ab", b"cd"].into_iter()).unwrap();
         let pairs = FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>([None::<Vec<Option<i32>>>], 2);
-        for column in [structure, Arc::new(bytes), Arc::new(pairs)] {
+        for column in [structure, Arc::new(pairs)] {
             assert_eq!(texts(&column), None, "{}", column.data_type());
             assert!(!has_texts(column.data_type()));
         }

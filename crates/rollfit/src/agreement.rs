@@ -198,7 +198,8 @@ impl Ranges {
                 range = MetricRange::UNBOUNDED;
             }
         });
-        range
+        let limits = metric.limits();
+        MetricRange { low: range.low.max(*limits.start()), high: range.high.min(*limits.end()) }
     }
 
     fn corners<F: FnMut(&Terms)>(&self, parts: &[Part], terms: &mut Terms, see: &mut F) {

@@ -19,7 +19,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
     let config = open::config(&arguments.config)?;
     let kind = stores::kind_of(&config.sink.store)?;
     if !kind.has_tables() {
-        return Err(Failure::usage(format!("{} stores need no schema; nothing to print", kind.name())));
+        return Err(Failure::usage(format!(
+            "{} stores need no schema; nothing to print, `rollfit run` makes the files",
+            kind.name()
+        )));
     }
     let stores = Stores::open(&config, Purpose::Read)?;
     let (source, sink) = (stores.source(), stores.sink());

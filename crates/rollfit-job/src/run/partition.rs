@@ -248,6 +248,9 @@ impl Runner<'_> {
             Err(None) => return Ok(Outcome::Abandoned),
         };
         drop(computing);
+        if self.stop.abandon_requested() {
+            return Ok(Outcome::Abandoned);
+        }
         during(Activity::Encoding, || slot.flush())?;
         let output = self.job.sink.output(at.partition);
         let receipt = Receipt { output, definition: self.definition.clone(), input, stored };
