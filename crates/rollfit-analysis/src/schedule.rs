@@ -1,5 +1,5 @@
-//! How long a list of partitions takes: workers take them in order, and those in progress share the speed that so many workers
-//! have together. So the end is right too: a partition much larger than the others is left for one worker alone.
+//! How long a list of partitions takes. Workers take them in order, and the partitions in progress share the speed of all workers
+//! together, so that the end is right too: one worker finishes a partition much larger than the others.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

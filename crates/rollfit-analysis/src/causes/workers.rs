@@ -1,5 +1,4 @@
-//! Causes in how the work is shared out: too few workers, too few sessions for them, one partition that the last worker is
-//! left alone with.
+//! Causes in how the work is shared out: too few workers, too few sessions for them, one partition that outlasts the others.
 
 use rollfit_job::config::{Order, Workers};
 use rollfit_job::store::AppliesWhen;
