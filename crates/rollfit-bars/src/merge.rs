@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use rollfit_job::import::{Bar, NewBars};
+use rollfit_job::import::{Bar, BarColumn, NewBars};
 use serde::Serialize;
 
 use crate::bar_file::{BarFile, may_be_same};
@@ -84,6 +84,10 @@ impl KeyBars {
 impl NewBars for KeyBars {
     fn bars(&self) -> &[Bar] {
         &self.bars
+    }
+
+    fn columns(&self) -> &[BarColumn] {
+        &[]
     }
 
     fn origin(&self, index: usize) -> Box<dyn Display + '_> {

@@ -19,10 +19,22 @@ pub struct Bar {
     pub close: f64,
 }
 
+/// A column of bars besides the close, such as the volume.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BarColumn {
+    /// Its name, as the source table has it.
+    pub name: String,
+    /// A value per bar; NaN where the bar has none.
+    pub values: Vec<f64>,
+}
+
 /// The bars of one key that an import brings.
 pub trait NewBars {
     /// The bars, sorted by instant, each instant once, never empty.
     fn bars(&self) -> &[Bar];
+
+    /// The further columns that the import keeps, each with a value per bar.
+    fn columns(&self) -> &[BarColumn];
 
     /// Where the bar at `index` was read, for people.
     ///
