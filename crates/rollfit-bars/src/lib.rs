@@ -36,6 +36,7 @@
 
 mod archive;
 mod bar_file;
+mod cores;
 mod error;
 mod file_key;
 mod formats;

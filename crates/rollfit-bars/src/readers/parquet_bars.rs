@@ -111,7 +111,7 @@ impl Rows {
             let bar = self.check_instrument(batch, row).and_then(|()| self.bar(time, close));
             match bar {
                 Ok(bar) => collector.keep(self.number, bar)?,
-                Err(refusal) => collector.refuse(self.number, refusal, shown_row(time, close), None)?,
+                Err(refusal) => collector.refuse(self.number, refusal, shown_row(time, close))?,
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::time::stamp::{Stamp, in_range};
 use crate::time::zone::Clock;
 
 /// The zones in force for one file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TimeColumn {
     given: Option<Clock>,
     implied: Option<Clock>,
