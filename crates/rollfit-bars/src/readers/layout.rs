@@ -18,7 +18,7 @@ use crate::rows::price::has_leading_zero;
 use crate::table::column_indexes::{ColumnIndexes, is_header};
 use crate::table::column_names::{names_an_instrument, normal};
 use crate::table::delimiter;
-use crate::table::fields::{Fields, plain_fields};
+use crate::table::fields::{Fields, for_plain_fields};
 use crate::time::stamp_reader::{StampReader, StampRules};
 
 /// Where time and close are in each row.
@@ -156,7 +156,7 @@ impl Layout {
             (found, last) = (found + 1, field);
         };
         if memchr(b'"', line.as_bytes()).is_none() {
-            plain_fields(line, self.delimiter).for_each(add);
+            for_plain_fields(line, self.delimiter, add);
         } else {
             let mut fields = self.fields(line);
             fields.by_ref().for_each(&mut add);

@@ -120,6 +120,7 @@ impl Pieces for TextFile<'_> {
         if !self.is_steady {
             self.state = Arc::new(done.to);
         }
+        self.blocks.recycle(done.block);
         self.short_rows += done.batch.short_rows;
         self.collector.add(done.batch)
     }

@@ -19,6 +19,8 @@ pub(super) struct TextBlocks<'a> {
     block_bytes: usize,
     /// The first part of a line, read with the block before.
     rest: Vec<u8>,
+    /// Buffers of blocks that are done.
+    spare: Vec<Vec<u8>>,
     /// Lines so far.
     lines: u64,
     /// The block before ended with CR, so that an LF is the rest of its end.
@@ -40,8 +42,8 @@ pub(super) struct TextBlock {
 impl<'a> TextBlocks<'a> {
     /// Blocks of `block_bytes`, or of one line where that is longer.
     pub(super) fn new(path: &'a Path, reader: Box<dyn BufRead>, block_bytes: usize) -> Self {
-        let (rest, after_cr) = (Vec::new(), false);
-        Self { path, reader, block_bytes, rest, lines: 0, after_cr, at_end: false, fault: None }
+        let (rest, spare, after_cr) = (Vec::new(), Vec::new(), false);
+        Self { path, reader, block_bytes, rest, spare, lines: 0, after_cr, at_end: false, fault: None }
     }
 
     /// Reads the next block; none at the end of the file.
@@ -67,7 +69,9 @@ impl<'a> TextBlocks<'a> {
     /// Reads until a line is whole and the block full, and keeps the start of the line after it. A line that is too long
     /// is not read to its end.
     fn fill(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.block_bytes + self.rest.len());
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.clear();
+        bytes.reserve(self.block_bytes);
         bytes.append(&mut self.rest);
         loop {
             let wanted = self.block_bytes.saturating_sub(bytes.len()).max(1) as u64;
@@ -86,10 +90,16 @@ impl<'a> TextBlocks<'a> {
                 return bytes;
             }
             if cut > 0 || self.at_end {
-                self.rest = bytes.split_off(cut);
+                self.rest.extend_from_slice(&bytes[cut..]);
+                bytes.truncate(cut);
                 return bytes;
             }
         }
+    }
+
+    /// Takes back the buffer of a block that is done.
+    pub(super) fn recycle(&mut self, block: TextBlock) {
+        self.spare.push(block.bytes);
     }
 }
 

@@ -5,6 +5,7 @@
 //! that would, is an error unless it was asked for.
 
 use std::fmt::Display;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -110,7 +111,8 @@ pub fn import_going_on(holder: impl Display, place: impl Display) -> StoreError 
     StoreError::new(Fault::Transient, format!("{holder} is importing into {place}: wait until it is done"))
 }
 
-/// Both tables of a key as they are to be, column by column, and the counts of bars.
+/// Both tables of a key as they are to be, and the counts of bars. What follows from the closes is computed when it is asked
+/// for, so that it need not be held.
 pub struct KeyUpdate {
     key: String,
     counts: BarCounts,
@@ -118,10 +120,6 @@ pub struct KeyUpdate {
     pub instants_us: Vec<i64>,
     /// Their closes.
     pub closes: Vec<f64>,
-    /// Their rate indexes.
-    pub rate_index: Vec<f64>,
-    /// The backward returns, of which the first bars have none.
-    pub returns: Vec<f64>,
     /// The base of the rate index.
     pub base: Base,
 }
@@ -150,15 +148,23 @@ impl KeyUpdate {
         let base = merged.base(key, stored.base, options)?;
         // The stored bars are not held beside what follows from them.
         drop(stored);
-        let rate_index: Vec<f64> = merged.closes.iter().map(|&close| rate_index(close, base.close)).collect();
-        let returns = backward_returns(&rate_index);
         let Merged { instants_us, closes, counts } = merged;
-        Ok(Self { key: key.to_owned(), counts, instants_us, closes, rate_index, returns, base })
+        Ok(Self { key: key.to_owned(), counts, instants_us, closes, base })
     }
 
     /// The number of first bars that have no return.
     pub fn first_return(&self) -> usize {
         RETURN_ROWS.min(self.instants_us.len())
+    }
+
+    /// The rate indexes of these bars.
+    pub fn rate_index(&self, bars: Range<usize>) -> Vec<f64> {
+        self.closes[bars].iter().map(|&close| rate_index(close, self.base.close)).collect()
+    }
+
+    /// The backward returns of these bars, without the first bars of all, which have none.
+    pub fn returns(&self, bars: Range<usize>) -> Vec<f64> {
+        backward_returns(&self.rate_index(bars.start.saturating_sub(RETURN_ROWS)..bars.end))
     }
 
     /// The report of the key, of which this many files were written.

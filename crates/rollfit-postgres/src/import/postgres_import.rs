@@ -176,7 +176,8 @@ impl PostgresImport {
         update: &KeyUpdate,
     ) -> Result<bool, StoreError> {
         const CLOSE: usize = 0;
-        let columns = [update.closes.as_slice(), &update.rate_index];
+        let rate_index = update.rate_index(0..update.closes.len());
+        let columns = [update.closes.as_slice(), &rate_index];
         let wanted = WantedRows { instants_us: &update.instants_us, columns: &columns };
         table.check_holds(CLOSE, &wanted)?;
         table.update(&mut self.session, rows, &wanted)
@@ -184,7 +185,8 @@ impl PostgresImport {
 
     fn write_bqx(&mut self, table: &SourceTable, update: &KeyUpdate) -> Result<bool, StoreError> {
         let rows = table.read(&mut self.session)?;
-        let columns = [update.returns.as_slice()];
+        let returns = update.returns(0..update.closes.len());
+        let columns = [returns.as_slice()];
         let instants_us = &update.instants_us[update.first_return()..];
         table.update(&mut self.session, &rows, &WantedRows { instants_us, columns: &columns })
     }
