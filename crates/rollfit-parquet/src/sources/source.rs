@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use rollfit_job::key::KeysByCase;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
@@ -64,6 +65,11 @@ fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
 }
 
 impl Source for ParquetStore {
+    fn check_keys(&self, keys: &[String]) -> Result<(), StoreError> {
+        KeysByCase::check(keys.iter().map(String::as_str))
+            .map_err(|clash| StoreError::permanent(format!("{clash}; rename one and its tables")))
+    }
+
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         let entries = match std::fs::read_dir(&self.sources_dir) {
             Ok(entries) => entries,
