@@ -19,6 +19,7 @@ pub(crate) fn file_key(path: &Path, entry: Option<&str>, given: Option<&str>) ->
         return Ok(key.to_owned());
     }
     if let Some((directory, key)) = from_directory(path) {
+        let key = key.to_ascii_lowercase();
         check_key(&key).map_err(|why| ImportError::Key {
             origin: format!("{}: directory {directory}", path.display()),
             why: format!("{why}; give the key with --key"),
@@ -34,15 +35,21 @@ pub(crate) fn check_given_key(key: &str) -> Result<(), ImportError> {
     check_key(key).map_err(|why| ImportError::Key { origin: "--key".to_owned(), why: why.to_string() })
 }
 
-/// What a path alone says of the key, valid or not.
+/// The key that the directories of a path say, valid or not, as it is written there.
+pub(crate) fn key_of_directory(path: &Path) -> Option<String> {
+    from_directory(path).map(|(_, key)| key)
+}
+
+/// The key that the directories of a path or its name say, valid or not, as it is written there.
 pub(crate) fn key_in_path(path: &Path) -> Option<String> {
-    from_directory(path).map(|(_, key)| key).or_else(|| path_name(path).and_then(from_name))
+    key_of_directory(path).or_else(|| path_name(path).and_then(symbol_in_name))
 }
 
 fn path_name(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
 }
 
+/// The name of the nearest directory that says a key, and the key as it is written there.
 fn from_directory(path: &Path) -> Option<(String, String)> {
     // Standard input is in no directory.
     if is_standard_input(path) {
@@ -53,14 +60,18 @@ fn from_directory(path: &Path) -> Option<(String, String)> {
         // Of a name that is not UTF-8 enough is left to be refused as a key, rather than passed over for another directory.
         let name = directory.file_name()?.to_string_lossy();
         let (label, value) = name.split_once('=')?;
-        ["key", "pair", "symbol"].contains(&label).then(|| (name.to_string(), value.to_lowercase()))
+        ["key", "pair", "symbol"].contains(&label).then(|| (name.to_string(), value.to_owned()))
     })
 }
 
 fn from_name(name: &str) -> Option<String> {
+    Some(symbol_in_name(name)?.to_ascii_lowercase()).filter(|key| check_key(key).is_ok())
+}
+
+fn symbol_in_name(name: &str) -> Option<String> {
     let name = name.rsplit(['/', '\\']).next()?;
     let words: Vec<&str> = stem(name).split(['_', '-']).collect();
-    Some(Format::symbol(&words)?.to_ascii_lowercase()).filter(|key| check_key(key).is_ok())
+    Format::symbol(&words).map(str::to_owned)
 }
 
 /// The name without the endings that say how it is packed.

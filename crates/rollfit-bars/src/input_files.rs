@@ -3,13 +3,13 @@
 //! Invariants: a file that is named itself is read, whatever it is called. Of a directory, what is not read is listed with the
 //! reason; links in it are not followed. Each file is read once, however often it is reached.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
-use crate::archive::STANDARD_INPUT;
+use crate::archive::{STANDARD_INPUT, is_standard_input};
 use crate::error::ImportError;
 use crate::file_key::{check_given_key, key_in_path};
 use crate::formats::{Format, RowRules, TEXT_ENDINGS};
@@ -75,7 +75,7 @@ impl InputFiles {
                 if is_new { &mut found.files } else { &mut found.repeated }.push(file);
             }
         }
-        if found.repeated.iter().any(|file| file.as_os_str() == STANDARD_INPUT) {
+        if found.repeated.iter().any(|file| is_standard_input(file)) {
             return Err(refused("standard input (-) can be read only once; name it once"));
         }
         Ok(found)
@@ -101,8 +101,33 @@ impl InputFiles {
             let format = options.format.name();
             return Err(ImportError::NoFiles { path: argument.to_owned(), format, endings });
         }
+        check_keys(argument, &search.files, options)?;
         Ok(search.files)
     }
+}
+
+/// Refuses a directory whose files may belong to several instruments that would become one key: by the key of the options,
+/// or because the keys that the paths say differ only in case.
+fn check_keys(dir: &Path, files: &[PathBuf], options: &ReadOptions) -> Result<(), ImportError> {
+    let mut earlier: HashMap<String, (String, &PathBuf)> = HashMap::new();
+    for file in files {
+        let Some(key) = key_in_path(file) else { continue };
+        let becomes = options.key.clone().unwrap_or_else(|| key.to_ascii_lowercase());
+        let (other, other_file) = earlier.entry(becomes.clone()).or_insert_with(|| (key.clone(), file));
+        let is_same = if options.key.is_some() { other.eq_ignore_ascii_case(&key) } else { *other == key };
+        if !is_same {
+            return Err(ImportError::Options {
+                why: format!(
+                    "{}: by their paths, {} belongs to `{other}` and {} to `{key}`, and both would become the key \
+                     `{becomes}`; import them separately, each with its own --key, or name the files if they are one key",
+                    dir.display(),
+                    other_file.display(),
+                    file.display()
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn refused(why: &str) -> ImportError {
@@ -126,6 +151,9 @@ fn check_standard_input(options: &ReadOptions) -> Result<(), ImportError> {
 /// What makes two files the same: the file that paths lead to, and the key that they say. One file may hold the bars of two
 /// keys, where links in two directories lead to it.
 fn identity(file: &Path, options: &ReadOptions) -> (PathBuf, Option<String>) {
+    if is_standard_input(file) {
+        return (file.to_owned(), None);
+    }
     let path = fs::canonicalize(file).or_else(|_| std::path::absolute(file));
     (path.unwrap_or_else(|_| file.to_owned()), options.key.clone().or_else(|| key_in_path(file)))
 }
@@ -320,6 +348,27 @@ mod tests {
         assert_eq!(find(dir.path(), &arguments, &csv()).unwrap().files.len(), 2);
         let one_key = ReadOptions { key: Some("K".to_owned()), ..csv() };
         assert_eq!(find(dir.path(), &arguments, &one_key).unwrap().files.len(), 1);
+    }
+
+    #[test]
+    fn a_directory_of_two_instruments_does_not_become_one_key() {
+        let keyed = ReadOptions { key: Some("K".to_owned()), ..csv() };
+        let refused = |names: &[&str], options: &ReadOptions, parts: &[&str]| {
+            let dir = tree(names);
+            let message = find(dir.path(), &[""], options).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+            let named = find(dir.path(), names, options).unwrap();
+            assert_eq!(named.files.len(), names.len(), "named files are taken as they are");
+        };
+        let two = ["`eurusd`", "`usdjpy`", "the key `K`", "--key"];
+        refused(&["key=eurusd/a.csv", "key=usdjpy/a.csv"], &keyed, &two);
+        refused(&["DAT_ASCII_EURUSD_M1_201703.csv", "key=usdjpy/a.csv"], &keyed, &["`EURUSD`", "`usdjpy`"]);
+        refused(&["key=EURUSD/a.csv", "pair=eurusd/b.csv"], &csv(), &["`EURUSD`", "`eurusd`"]);
+        let dir =
+            tree(&["key=EURUSD/a.csv", "DAT_ASCII_EURUSD_M1_201703.csv", "more.csv", "key=EURUSD/b.csv"]);
+        for options in [&keyed, &csv()] {
+            assert_eq!(find(dir.path(), &[""], options).unwrap().files.len(), 4);
+        }
     }
 
     #[test]

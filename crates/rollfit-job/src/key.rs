@@ -12,9 +12,7 @@ pub const KEY_BYTES_MAX: usize = 251;
 #[non_exhaustive]
 pub enum KeyError {
     /// Text that cannot name a directory and a table.
-    #[error(
-        "`{0}` is not a key: use letters a-z and A-Z, digits, `_`, `-` and `.`, not starting with `.` or `-`"
-    )]
+    #[error("`{0}` is not a key: use letters, digits, `_`, `-` and `.`, not starting with `.` or `-`")]
     Characters(String),
     /// More than [`KEY_BYTES_MAX`].
     #[error("`{start}...` is not a key: it has {bytes} characters, and a key has at most {KEY_BYTES_MAX}")]

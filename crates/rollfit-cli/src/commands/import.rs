@@ -58,7 +58,7 @@ pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Fail
     let store = target(arguments)?;
     let kind = stores::kind_of(&store)?;
     if let Some(key) = &read_options.key {
-        stores::opened(kind.check_import_keys(&[key]))?;
+        kind.check_import_keys(&[key])?;
     }
     announce(&inputs);
     let files = read_files(&inputs.files, &read_options)?;
@@ -69,7 +69,7 @@ pub(super) fn import(arguments: &ImportArguments) -> Result<ImportDocument, Fail
         replace: arguments.replace,
     };
     let merged = merge(files, arguments.lenient)?;
-    stores::opened(kind.check_import_keys(&merged.keys().map(String::as_str).collect::<Vec<_>>()))?;
+    kind.check_import_keys(&merged.keys().map(String::as_str).collect::<Vec<_>>())?;
     let import = stores::opened(kind.import_into(&store, options))?;
     let keys = store_bars(import, &merged)?;
     let passed_over = inputs.passed_over.iter().map(PassedOverLine::new).collect();
