@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::{STANDARD_INPUT, is_standard_input};
 use crate::error::ImportError;
-use crate::file_key::{check_given_key, key_in_path};
+use crate::file_key::{check_given_key, key_in_path, key_of_directory};
 use crate::formats::{Format, RowRules, TEXT_ENDINGS};
 use crate::read_options::ReadOptions;
 
@@ -107,11 +107,12 @@ impl InputFiles {
 }
 
 /// Refuses a directory whose files may belong to several instruments that would become one key: by the key of the options,
-/// or because the keys that the paths say differ only in case.
+/// or because the names of their directories differ only in case. Names of files have the case that their vendor likes.
 fn check_keys(dir: &Path, files: &[PathBuf], options: &ReadOptions) -> Result<(), ImportError> {
     let mut earlier: HashMap<String, (String, &PathBuf)> = HashMap::new();
     for file in files {
-        let Some(key) = key_in_path(file) else { continue };
+        let key = if options.key.is_some() { key_in_path(file) } else { key_of_directory(file) };
+        let Some(key) = key else { continue };
         let becomes = options.key.clone().unwrap_or_else(|| key.to_ascii_lowercase());
         let (other, other_file) = earlier.entry(becomes.clone()).or_insert_with(|| (key.clone(), file));
         let is_same = if options.key.is_some() { other.eq_ignore_ascii_case(&key) } else { *other == key };
@@ -365,7 +366,7 @@ mod tests {
         refused(&["DAT_ASCII_EURUSD_M1_201703.csv", "key=usdjpy/a.csv"], &keyed, &["`EURUSD`", "`usdjpy`"]);
         refused(&["key=EURUSD/a.csv", "pair=eurusd/b.csv"], &csv(), &["`EURUSD`", "`eurusd`"]);
         let dir =
-            tree(&["key=EURUSD/a.csv", "DAT_ASCII_EURUSD_M1_201703.csv", "more.csv", "key=EURUSD/b.csv"]);
+            tree(&["key=eurusd/a.csv", "DAT_ASCII_EURUSD_M1_201703.csv", "more.csv", "key=eurusd/b.csv"]);
         for options in [&keyed, &csv()] {
             assert_eq!(find(dir.path(), &[""], options).unwrap().files.len(), 4);
         }

@@ -126,8 +126,8 @@ fn announce(inputs: &InputFiles) {
             0 => String::new(),
             more => format!(" and {} more", format::count(more as u64)),
         };
-        let count = format::count(inputs.passed_over.len() as u64);
-        logging::warn(&format!("{count} not imported from directories: {}{more}", names.join(", ")));
+        let names = names.join(", ");
+        logging::warn(&format!("passed over in directories: {names}{more}; name a file itself to import it"));
     }
     let waits = inputs.files.iter().any(|path| path.as_os_str() == InputFiles::STANDARD_INPUT);
     if waits && std::io::stdin().is_terminal() {

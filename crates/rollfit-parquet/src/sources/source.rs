@@ -57,8 +57,12 @@ impl ParquetStore {
 }
 
 fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
+    let others = [series.key.to_ascii_lowercase(), series.key.to_ascii_uppercase()];
+    let is_there = |key: &String| dir.with_file_name(series.table.replace(series.key, key)).is_dir();
+    let hint = others.iter().find(|key| is_there(key));
+    let hint = hint.map_or_else(String::new, |key| format!("; there is one of the key `{key}`: case counts"));
     StoreError::permanent(format!(
-        "table {} does not exist; import its bars, put Parquet files there, or correct `table` of series `{}`",
+        "table {} does not exist; import its bars, put Parquet files there, or correct `table` of series `{}`{hint}",
         dir.display(),
         series.name
     ))
