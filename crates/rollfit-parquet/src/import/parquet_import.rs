@@ -3,12 +3,14 @@
 //! Invariants: the tables depend only on the set of bars and the base date, not on files, order or repetition. An import
 //! that changes nothing writes nothing.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rollfit_job::config::Workers;
+use rollfit_job::key::KeysByCase;
 use rollfit_job::lock::lock;
 use rollfit_job::month::Month;
 use rollfit_job::store::{BarsImport, Fault, StoreError};
@@ -43,6 +45,10 @@ pub struct ParquetImport<'a> {
     staged: Mutex<Staged>,
     /// Staged files that are not yet durable.
     unsynced: Mutex<Vec<Unsynced>>,
+    /// The keys that the store had before.
+    stored_keys: BTreeSet<String>,
+    /// Those and the keys of this import.
+    keys: KeysByCase,
     committed: bool,
     _lock: ExclusiveLock,
 }
@@ -71,14 +77,35 @@ impl<'a> ParquetImport<'a> {
         files.sync_dir(dir).map_err(|error| file_error("sync", dir, error))?;
         finish_import_of_another(&sources_dir, files)?;
         remove_unfinished(&sources_dir, files)?;
+        let stored_keys = stored_keys(&sources_dir)?;
+        let mut keys = KeysByCase::default();
+        // Two that clash already are both stored, and an import may add to either.
+        stored_keys.iter().for_each(|key| drop(keys.add(key)));
         Ok(Self {
             sources_dir,
             files,
             options,
             staged: Mutex::default(),
             unsynced: Mutex::default(),
+            stored_keys,
+            keys,
             committed: false,
             _lock: lock,
+        })
+    }
+
+    /// Refuses a new key that differs from another one of the store only in case: on a file system that ignores case, both
+    /// would be one table.
+    fn check_case(&mut self, key: &str) -> Result<(), StoreError> {
+        if self.stored_keys.contains(key) {
+            return Ok(());
+        }
+        self.keys.add(key).map_err(|clash| {
+            StoreError::permanent(format!(
+                "{clash}; {} has `{earlier}`: import with --key {earlier}, or choose another key",
+                self.sources_dir.display(),
+                earlier = clash.earlier
+            ))
         })
     }
 
@@ -173,6 +200,7 @@ fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 
 impl BarsImport for ParquetImport<'_> {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        self.check_case(key)?;
         let stored = stored_bars(&self.sources_dir, key)?;
         let update = KeyUpdate::new(key, stored, bars, &self.options)?;
         let files_written = self.stage_tables(key, &update)?;
@@ -196,6 +224,16 @@ impl Drop for ParquetImport<'_> {
             lock(&self.staged).discard(&self.sources_dir, self.files);
         }
     }
+}
+
+/// The keys of the tables that are there, whether or not an import wrote them.
+fn stored_keys(sources_dir: &Path) -> Result<BTreeSet<String>, StoreError> {
+    let key = |path: &PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        let key = name.strip_prefix(BARS_TABLE).or_else(|| name.strip_prefix(RETURNS_TABLE))?;
+        Some(key.to_owned())
+    };
+    Ok(list(sources_dir)?.iter().filter_map(key).collect())
 }
 
 /// The rows of each month, in order.
