@@ -209,6 +209,12 @@ impl ImportDocument {
                 format::count(count)
             ))?;
         }
+        for KeyReport { key, filled, .. } in self.keys.iter().map(|key| &key.report) {
+            if *filled > 0 {
+                let bars = if *filled == 1 { "stored bar" } else { "stored bars" };
+                output::line(&format!("{key}: filled columns of {} {bars}", format::count(*filled)))?;
+            }
+        }
         let rows: Vec<Vec<String>> = self.keys.iter().map(KeyLine::cells).collect();
         output::table(&["key", "added", "unchanged", "replaced", "total", "first", "last", "base"], &rows)?;
         let bars: u64 = self.keys.iter().map(|key| key.report.total).sum();

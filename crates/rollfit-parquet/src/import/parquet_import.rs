@@ -3,7 +3,7 @@
 //! Invariants: the tables depend only on the set of bars and the base date, not on files, order or repetition. An import
 //! that changes nothing writes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,12 @@ use crate::fault::{file_error, parquet_error};
 use crate::file_system::{FileSystem, OutputFile, create_dirs, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
 use crate::sources::listing::{table_files, warn_of_passed_over};
-use crate::sources::rate_index::BASE_KEY;
+use crate::sources::rate_index::{BASE_KEY, CLOSE, RATE_INDEX};
 use crate::sources::sources_lock::{commit_import, finish_import_of_another};
 use crate::sources::staged::{BARS_TABLE, RETURNS_TABLE, Staged, UNFINISHED_LIST, is_staging};
+use crate::sources::table_file::TableFile;
 use crate::sources::table_index::TableIndex;
+use arrow_schema::DataType;
 use rollfit_files::regular_file;
 use rollfit_job::import::{
     Bar, BarsOptions, Base, KeyReport, KeyUpdate, NewBars, StoredBars, import_going_on, not_imported,
@@ -36,6 +38,8 @@ const UNSYNCED_MAX: usize = 64;
 
 /// A file that is written but not yet durable.
 type Unsynced = (PathBuf, Box<dyn OutputFile>);
+/// The time column of `m1_{key}`.
+const TIME: &str = "time";
 
 /// An import in progress. Dropped without [`ParquetImport::commit`] it leaves everything as it was.
 pub struct ParquetImport<'a> {
@@ -126,17 +130,17 @@ impl<'a> ParquetImport<'a> {
         month: Month,
         rows: Range<usize>,
     ) -> Result<usize, StoreError> {
-        let KeyUpdate { instants_us, closes, base, .. } = update;
+        let KeyUpdate { instants_us, closes, columns, base, .. } = update;
         let metadata = [(BASE_KEY, serde_json::to_string(base).unwrap_or_default())];
+        let rate_index = update.rate_index(rows.clone());
+        let mut values = vec![(CLOSE, &closes[rows.clone()]), (RATE_INDEX, rate_index.as_slice())];
+        values.extend(columns.iter().map(|column| (column.name.as_str(), &column.values[rows.clone()])));
         let bars = self.stage(
             &format!("{BARS_TABLE}{key}/{month}.parquet"),
             &TableRows {
-                time: ("time", false),
+                time: TIME,
                 instants_us: &instants_us[rows.clone()],
-                columns: &[
-                    ("close", &closes[rows.clone()]),
-                    ("rate_index", &update.rate_index(rows.clone())),
-                ],
+                columns: &values,
                 metadata: &metadata,
             },
         )?;
@@ -147,7 +151,7 @@ impl<'a> ParquetImport<'a> {
         let returns = self.stage(
             &format!("{RETURNS_TABLE}{key}/{month}.parquet"),
             &TableRows {
-                time: ("ts_utc", true),
+                time: "ts_utc",
                 instants_us: &instants_us[rows.clone()],
                 columns: &[("w15_bqx_return", &update.returns(rows))],
                 metadata: &metadata,
@@ -251,19 +255,33 @@ fn months(instants_us: &[i64]) -> Result<Vec<(Month, std::ops::Range<usize>)>, S
 }
 
 /// The bars of a key in the store. The names of the files, months, are in the order of their bars.
-fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars, StoreError> {
+fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars<'static>, StoreError> {
     let mut stored = StoredBars::default();
     let table = sources_dir.join(format!("{BARS_TABLE}{key}"));
     let Some(paths) = table_files(&table)? else { return Ok(stored) };
     warn_of_passed_over(&table);
     let index = TableIndex::default();
+    let (mut columns, mut bars) = (BTreeMap::<String, Vec<f64>>::new(), 0);
     for path in paths {
-        let file = index.open(&path, "time")?;
+        let file = index.open(&path, TIME)?;
         stored.set_base(stored_base(&path, &file.metadata_value(BASE_KEY))?);
-        let rows = file.rows("time", "close")?;
-        for (&instant_us, &close) in rows.instants_us.iter().zip(&rows.values) {
+        let further = further_columns(&file)?;
+        let names: Vec<&str> = std::iter::once(CLOSE).chain(further.iter().copied()).collect();
+        let (instants_us, mut values) = file.rows(TIME, &names)?;
+        for (&instant_us, &close) in instants_us.iter().zip(&values[0]) {
             stored.push(path.display(), Bar { instant_us, close })?;
         }
+        // Months before a column was added have none, and neither have those after one that somebody removed.
+        for (name, values) in further.into_iter().zip(values.drain(1..)) {
+            let column = columns.entry(name.to_owned()).or_default();
+            column.resize(bars, f64::NAN);
+            column.extend(values);
+        }
+        bars += instants_us.len();
+    }
+    for (name, mut values) in columns {
+        values.resize(bars, f64::NAN);
+        stored.push_column(&name, values);
     }
     if !stored.has_base()
         && let Some(base) = base_of_returns(sources_dir, key, &index)?
@@ -271,6 +289,24 @@ fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars, StoreError> 
         stored.set_base(base);
     }
     Ok(stored)
+}
+
+/// The columns of a file besides those that an import makes.
+///
+/// # Errors
+/// When one does not hold doubles: it would be lost when the file is written anew.
+fn further_columns(file: &TableFile) -> Result<Vec<&str>, StoreError> {
+    let mut further = Vec::new();
+    for (name, kind) in file.columns().filter(|(name, _)| ![TIME, CLOSE, RATE_INDEX].contains(name)) {
+        if *kind != DataType::Float64 {
+            return Err(StoreError::permanent(format!(
+                "{}: column `{name}` is {kind}, but an import keeps doubles only; remove the column, or make it double",
+                file.path.display()
+            )));
+        }
+        further.push(name);
+    }
+    Ok(further)
 }
 
 /// The base that the files of the returns name: where those of the bars were moved away, a rule for it is not forgotten.
