@@ -22,8 +22,9 @@ pub(super) fn read(path: &Path, options: &ReadOptions, rules: &TextRules) -> Res
     let opened = archive::open(path)?;
     let mut lines = TextLines::new(path, opened.reader);
     let mut collector = Collector::new(path, RowUnit::Line, options);
+    lines.skip(options.skip_lines)?;
     let Some(first) = lines.next()? else {
-        return Err(ImportError::Empty { path: path.to_path_buf() });
+        return Err(ImportError::empty(path, options.skip_lines));
     };
     let mut rows = Rows::new(path, options, rules, first.bytes)?;
     if !rows.layout.has_header {
@@ -79,7 +80,8 @@ impl Rows {
         })?;
         let (stamps, instruments) = (layout.stamp_reader(), Instruments::new(layout.instruments.clone()));
         let may_be_split = layout.may_split_numbers();
-        let (times, lenient, ends) = (TimeColumn::new(options)?, options.lenient, (false, false));
+        let (times, lenient, ends) =
+            (TimeColumn::new(options)?.stated(layout.zone.clone()), options.lenient, (false, false));
         Ok(Self { layout, stamps, instruments, times, hint, may_be_split, lenient, ends, short_rows: 0 })
     }
 
@@ -150,9 +152,9 @@ impl Rows {
 }
 
 fn encoding_advice(first: &[u8]) -> &'static str {
-    if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
-        "is UTF-16, not UTF-8; convert it, e.g. iconv -f UTF-16 -t UTF-8"
+    if first.starts_with(b"\xd0\xcf\x11\xe0") {
+        "is an Excel workbook; save it as CSV"
     } else {
-        "is not UTF-8 text; convert it, or unpack it if it is an archive"
+        "is neither UTF-8 nor UTF-16 text; convert it, or unpack it if it is an archive"
     }
 }

@@ -37,6 +37,14 @@ impl<'a> TextLines<'a> {
         Self { path, reader, buffer: Vec::new(), number: 0, after_cr: false, has_end: true }
     }
 
+    /// Passes over the first lines of the file, blank or not.
+    pub(super) fn skip(&mut self, lines: usize) -> Result<(), ImportError> {
+        while self.number < lines as u64 && self.fill()? {
+            self.number += 1;
+        }
+        Ok(())
+    }
+
     /// Reads the next line.
     pub(super) fn next(&mut self) -> Result<Option<Line<'_>>, ImportError> {
         loop {

@@ -163,14 +163,17 @@ impl Collector {
         let (place, hint) = (self.file_line(number), hint.map(Format::name));
         match refusal {
             RowRefusal::Row(fault) if fault.spoils_the_file() => {
-                Err(ImportError::Row { place, fault, shown, hint })
+                Err(ImportError::Row { place, fault, shown, hint, advice: None })
             }
             RowRefusal::Row(fault) => {
-                self.drop_row(fault.cause(), ImportError::Row { place, fault, shown, hint })
+                self.drop_row(fault.cause(), ImportError::Row { place, fault, shown, hint, advice: None })
             }
             RowRefusal::NoZone => Err(ImportError::NoZone { place, shown }),
             RowRefusal::ZoneContradiction { zone, stated } => {
                 Err(ImportError::ZoneContradiction { place, zone, stated, shown })
+            }
+            RowRefusal::HeaderContradiction { zone, expected, found } => {
+                Err(ImportError::HeaderContradiction { place, zone, expected, found, shown })
             }
             RowRefusal::Instrument(other) => {
                 let OtherInstrument { column, value, earlier_number, earlier_value } = *other;

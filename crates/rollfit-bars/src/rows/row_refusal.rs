@@ -11,6 +11,8 @@ pub(crate) enum RowRefusal {
     NoZone,
     /// The user's zone is not the one in the bytes.
     ZoneContradiction { zone: String, stated: String },
+    /// The zone of the header is not the one in the bytes of the row.
+    HeaderContradiction { zone: String, expected: String, found: String },
     /// The row belongs to another instrument than the first.
     Instrument(Box<OtherInstrument>),
 }

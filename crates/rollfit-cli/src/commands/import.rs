@@ -73,6 +73,7 @@ fn read_files(arguments: &ImportArguments) -> Result<Vec<BarFile>, Failure> {
     options.columns.close.clone_from(&arguments.close_column);
     options.columns.delimiter = arguments.delimiter;
     options.lenient = arguments.lenient;
+    options.skip_lines = arguments.skip_lines;
     let read = |path: &PathBuf| {
         let file = read_file(path, &options)?;
         let order = if file.report.newest_first { ", newest first, reversed" } else { "" };
