@@ -29,6 +29,8 @@ pub(crate) struct Opened {
     pub(crate) ignored_bytes: Rc<Cell<u64>>,
     /// The name of the entry, where the file is a zip.
     pub(crate) entry: Option<String>,
+    /// What `iconv` calls the encoding of the text, where it is not UTF-8.
+    pub(crate) encoding: Option<&'static str>,
 }
 
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -49,19 +51,26 @@ pub(crate) fn open(path: &Path) -> Result<Opened, ImportError> {
     } else {
         (Box::new(reader), None)
     };
-    Ok(Opened { reader: as_utf8(path, unpacked)?, ignored_bytes, entry })
+    let (reader, encoding) = as_utf8(path, unpacked)?;
+    Ok(Opened { reader, ignored_bytes, entry, encoding })
 }
 
-/// The text of a file in UTF-8.
-fn as_utf8(path: &Path, mut reader: Box<dyn BufRead>) -> Result<Box<dyn BufRead>, ImportError> {
+/// The text of a file in UTF-8, and the encoding that it was in if another.
+fn as_utf8(
+    path: &Path,
+    mut reader: Box<dyn BufRead>,
+) -> Result<(Box<dyn BufRead>, Option<&'static str>), ImportError> {
     let mut head = Vec::new();
     let read = (&mut reader).take(HEAD_BYTES as u64).read_to_end(&mut head);
     read.map_err(|source| read_error(path, source))?;
     let encoding = Encoding::from_head(&head);
     let whole = Cursor::new(head).chain(reader);
     match encoding {
-        Encoding::Utf8 => Ok(Box::new(whole)),
-        Encoding::Utf16 { little } => Ok(Box::new(Utf16Text::new(whole, little))),
+        Encoding::Utf8 => Ok((Box::new(whole), None)),
+        Encoding::Utf16 { little } => {
+            let name = if little { "UTF-16LE" } else { "UTF-16BE" };
+            Ok((Box::new(Utf16Text::new(whole, little)), Some(name)))
+        }
         Encoding::Utf32 => Err(ImportError::Content {
             path: path.to_path_buf(),
             why: "is UTF-32 text; convert it, e.g. iconv -f UTF-32 -t UTF-8".to_owned(),

@@ -63,7 +63,11 @@ struct HeadLine {
 impl Finding {
     /// Looks at a file that was refused at a line, or before any was read, 0.
     fn in_file(path: &Path, options: &ReadOptions, refused_at: u64) -> Option<Self> {
-        let lines = head(path)?;
+        let head = Head::open(path)?;
+        Self::in_lines(&head.lines, options, refused_at).or_else(|| head.how_to_see(refused_at))
+    }
+
+    fn in_lines(lines: &[HeadLine], options: &ReadOptions, refused_at: u64) -> Option<Self> {
         let lines = &lines[lines.partition_point(|line| line.number <= options.skip_lines)..];
         if is_readable(lines, options) {
             return None;
@@ -78,17 +82,38 @@ impl Finding {
     }
 }
 
-/// The first lines of a file; none if they cannot be read again.
-fn head(path: &Path) -> Option<Vec<HeadLine>> {
-    let mut bytes = Vec::new();
-    // An error after some bytes leaves these.
-    let _ = archive::open(path).ok()?.reader.take(HEAD_BYTES).read_to_end(&mut bytes);
-    let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n").replace('\r', "\n");
+/// The beginning of a file.
+struct Head {
+    lines: Vec<HeadLine>,
+    /// What `iconv` calls the encoding, where it is not UTF-8.
+    encoding: Option<&'static str>,
+}
+
+impl Head {
+    /// Reads a file again; none if that cannot be done, as with a pipe.
+    fn open(path: &Path) -> Option<Self> {
+        let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+        let opened = is_file.then(|| archive::open(path).ok())??;
+        let mut bytes = Vec::new();
+        // An error after some bytes leaves these.
+        let _ = opened.reader.take(HEAD_BYTES).read_to_end(&mut bytes);
+        Some(Self { lines: head_lines(&bytes), encoding: opened.encoding })
+    }
+
+    /// The command that shows a line which the usual tools cannot.
+    fn how_to_see(&self, line: u64) -> Option<Finding> {
+        let encoding = self.encoding.filter(|_| line > 0)?;
+        Some(Finding::Advice(format!(
+            "the file is {encoding}; to see the line: iconv -f {encoding} -t UTF-8 FILE | sed -n {line}p"
+        )))
+    }
+}
+
+fn head_lines(bytes: &[u8]) -> Vec<HeadLine> {
+    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n").replace('\r', "\n");
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
-    Some(
-        lines.take(HEAD_LINES).map(|(at, line)| HeadLine { number: at + 1, text: line.to_owned() }).collect(),
-    )
+    lines.take(HEAD_LINES).map(|(at, line)| HeadLine { number: at + 1, text: line.to_owned() }).collect()
 }
 
 /// Kinds of files that are no tables of bars.

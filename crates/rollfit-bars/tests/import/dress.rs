@@ -91,6 +91,10 @@ fn broken_utf16_is_an_error_with_its_line_also_leniently() {
         assert_says(&broken(lenient, &[0x41], 1), &["bars.csv: line 4 is not text", "cut off"]);
         assert_says(&broken(lenient, &[0x41, 0xd800], 0), &["bars.csv: line 4 is not text", "cut off"]);
     }
+    // A row that breaks off is one in any encoding, and can be looked at.
+    let cut = utf16(&MINUTES[..MINUTES.len() - 5], true);
+    let cut = message(read_bytes(&cut, &options(Format::Csv, "k", "")));
+    assert_says(&cut, &["bars.csv:3:", "has 1 field", "iconv -f UTF-16LE -t UTF-8 FILE | sed -n 3p"]);
     let wider: Vec<u8> = "\u{feff}time".chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
     assert_says(&message(read_bytes(&wider, &options(Format::Csv, "k", ""))), &["UTF-32", "iconv"]);
     let workbook = zip(&[("[Content_Types].xml", b"<xml/>"), ("xl/workbook.xml", b"<xml/>")]);
