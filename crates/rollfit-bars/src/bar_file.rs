@@ -42,7 +42,7 @@ impl BarFile {
 /// # Errors
 /// The first thing that is wrong with the path, the options, the layout or, unless lenient, a row.
 pub fn read_file(path: &Path, options: &ReadOptions) -> Result<BarFile, ImportError> {
-    options.check_columns()?;
+    options.check()?;
     let collected = readers::read(path, options, &Cores::of_process())?;
     let key = file_key(path, collected.entry.as_deref(), options.key.as_deref())?;
     let symbol = collected.symbol.clone();

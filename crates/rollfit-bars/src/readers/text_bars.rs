@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::text_blocks::{BLOCK_BYTES, TextBlock, TextBlocks};
-use super::text_rows::{RowsState, TextRows};
+use super::text_rows::{RowsState, TextRows, too_long};
 use crate::archive::{self, Opened};
 use crate::cores::{Cores, Pieces, in_order};
 use crate::error::{ImportError, RowUnit};
@@ -33,7 +33,7 @@ fn read_blocks(
     cores: &Cores,
     block_bytes: usize,
 ) -> Result<Collected, ImportError> {
-    let Opened { reader, ignored_bytes, entry } = archive::open(path)?;
+    let Opened { reader, ignored_bytes, entry, .. } = archive::open(path)?;
     let mut blocks = TextBlocks::new(path, reader, block_bytes);
     let collector = Collector::new(path, RowUnit::Line, options);
     let (rows, first) = head(path, options, rules, &mut blocks)?;
@@ -55,17 +55,18 @@ fn head(
     rules: &TextRules,
     blocks: &mut TextBlocks<'_>,
 ) -> Result<(TextRows, TextBlock), ImportError> {
+    let mut above = options.skip_lines;
     while let Some(mut block) = blocks.next()? {
         let mut lines = block.lines();
+        above -= lines.pass_over(above).map_err(|line| too_long(path, line))?;
+        let at_first = lines.rest();
         let Some(first) = lines.next() else { continue };
         let rows = TextRows::new(path, options, rules, first)?;
-        if rows.has_header() {
-            let rest = lines.rest();
-            block.skip_to(rest);
-        }
+        let rest = if rows.has_header() { lines.rest() } else { at_first };
+        block.skip_to(rest);
         return Ok((rows, block));
     }
-    Err(ImportError::Empty { path: path.to_path_buf() })
+    Err(ImportError::empty(path, options.skip_lines))
 }
 
 /// A file between its blocks.

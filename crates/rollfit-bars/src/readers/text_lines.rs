@@ -33,6 +33,19 @@ impl<'a> BlockLines<'a> {
         Self { rest: bytes, text: std::str::from_utf8(bytes).ok(), number: first_line - 1 }
     }
 
+    /// Passes over up to `lines` lines, blank or not; returns how many, or the number of one that is too long.
+    pub(super) fn pass_over(&mut self, lines: usize) -> Result<usize, u64> {
+        let mut skipped = 0;
+        while skipped < lines && !self.rest.is_empty() {
+            let line = self.take_line();
+            if line.is_too_long() {
+                return Err(line.number);
+            }
+            skipped += 1;
+        }
+        Ok(skipped)
+    }
+
     /// The bytes that are left, and the number of their first line.
     pub(super) fn rest(&self) -> (usize, u64) {
         (self.rest.len(), self.number + 1)

@@ -74,7 +74,8 @@ impl TextRows {
             may_be_split: layout.may_split_numbers(),
             ends: (false, false),
         };
-        let (times, lenient) = (TimeColumn::new(options)?, options.lenient);
+        let times = TimeColumn::new(options)?.stated(layout.zone.clone());
+        let lenient = options.lenient;
         Ok(Self { path: path.to_path_buf(), layout, times, lenient, state })
     }
 
@@ -171,16 +172,18 @@ impl TextRows {
     }
 }
 
-fn too_long(path: &Path, number: u64) -> ImportError {
+pub(super) fn too_long(path: &Path, number: u64) -> ImportError {
     let why =
         format!("line {number} does not end within {LINE_BYTES_MAX} bytes; check that the file is text");
     ImportError::Content { path: path.to_path_buf(), why }
 }
 
 fn encoding_advice(first: &[u8]) -> &'static str {
-    if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
-        "is UTF-16, not UTF-8; convert it, e.g. iconv -f UTF-16 -t UTF-8"
+    if first.starts_with(b"\xd0\xcf\x11\xe0") {
+        "is an Excel workbook; save it as CSV"
+    } else if first.starts_with(b"PK\x03\x04") {
+        "is packed twice, or an Excel workbook; unpack it, and save a workbook as CSV"
     } else {
-        "is not UTF-8 text; convert it, or unpack it if it is an archive"
+        "is neither UTF-8 nor UTF-16 text; convert it, or unpack it if it is an archive"
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum RowRefusal {
     NoZone,
     /// The user's zone is not the one in the bytes.
     ZoneContradiction { zone: String, stated: String },
+    /// The zone of the header is not the one in the bytes of the row.
+    HeaderContradiction { zone: String, expected: String, found: String },
     /// The row belongs to another instrument than the first.
     Instrument(Box<OtherInstrument>),
 }
@@ -38,10 +40,15 @@ impl RowRefusal {
     /// The error of a row. `hint` is the format that the file looks like instead.
     pub(crate) fn into_error(self, place: FileLine, shown: String, hint: Option<Format>) -> ImportError {
         match self {
-            Self::Row(fault) => ImportError::Row { place, fault, shown, hint: hint.map(Format::name) },
+            Self::Row(fault) => {
+                ImportError::Row { place, fault, shown, hint: hint.map(Format::name), advice: None }
+            }
             Self::NoZone => ImportError::NoZone { place, shown },
             Self::ZoneContradiction { zone, stated } => {
                 ImportError::ZoneContradiction { place, zone, stated, shown }
+            }
+            Self::HeaderContradiction { zone, expected, found } => {
+                ImportError::HeaderContradiction { place, zone, expected, found, shown }
             }
             Self::Instrument(other) => {
                 let OtherInstrument { column, value, earlier_number, earlier_value } = *other;

@@ -144,6 +144,7 @@ fn read_options(arguments: &ImportArguments) -> ReadOptions {
     options.columns.close.clone_from(&arguments.close_column);
     options.columns.delimiter = arguments.delimiter;
     options.lenient = arguments.lenient;
+    options.skip_lines = arguments.skip_lines;
     options
 }
 
