@@ -185,6 +185,7 @@ fn numbered_columns(lines: &[HeadLine], options: &ReadOptions) -> Option<TableSt
     let close = named.map(|(_, close)| close).find(|close| *close != time && Some(*close) != date)?;
     let number = |column: usize| Some((column + 1).to_string());
     let columns = ColumnOptions {
+        others: options.columns.others.clone(),
         time: number(time),
         date: date.and_then(number),
         close: number(close),
