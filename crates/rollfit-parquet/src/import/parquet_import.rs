@@ -3,9 +3,11 @@
 //! Invariants: the tables depend only on the set of bars and the base date, not on files, order or repetition. An import
 //! that changes nothing writes nothing.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use rollfit_job::key::KeysByCase;
 use rollfit_job::month::Month;
 use rollfit_job::store::{BarsImport, Fault, StoreError};
 
@@ -31,6 +33,10 @@ pub struct ParquetImport<'a> {
     files: &'a dyn FileSystem,
     options: BarsOptions,
     staged: Staged,
+    /// The keys that the store had before.
+    stored_keys: BTreeSet<String>,
+    /// Those and the keys of this import.
+    keys: KeysByCase,
     committed: bool,
     _lock: ExclusiveLock,
 }
@@ -59,7 +65,27 @@ impl<'a> ParquetImport<'a> {
         files.sync_dir(dir).map_err(|error| file_error("sync", dir, error))?;
         finish_import_of_another(&sources_dir, files)?;
         remove_unfinished(&sources_dir, files)?;
-        Ok(Self { sources_dir, files, options, staged: Staged::default(), committed: false, _lock: lock })
+        let stored_keys = stored_keys(&sources_dir)?;
+        let mut keys = KeysByCase::default();
+        // Two that clash already are both stored, and an import may add to either.
+        stored_keys.iter().for_each(|key| drop(keys.add(key)));
+        let staged = Staged::default();
+        Ok(Self { sources_dir, files, options, staged, stored_keys, keys, committed: false, _lock: lock })
+    }
+
+    /// Refuses a new key that differs from another one of the store only in case: on a file system that ignores case, both
+    /// would be one table.
+    fn check_case(&mut self, key: &str) -> Result<(), StoreError> {
+        if self.stored_keys.contains(key) {
+            return Ok(());
+        }
+        self.keys.add(key).map_err(|clash| {
+            StoreError::permanent(format!(
+                "{clash}; {} has `{earlier}`: import with --key {earlier}, or choose another key",
+                self.sources_dir.display(),
+                earlier = clash.earlier
+            ))
+        })
     }
 
     /// Stages the files of both tables that differ from those in place; returns how many.
@@ -128,6 +154,7 @@ fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 
 impl BarsImport for ParquetImport<'_> {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        self.check_case(key)?;
         let stored = stored_bars(&self.sources_dir, key)?;
         let update = KeyUpdate::new(key, stored, bars, &self.options)?;
         let files_written = self.stage_tables(key, &update)?;
@@ -147,6 +174,16 @@ impl Drop for ParquetImport<'_> {
             self.staged.discard(&self.sources_dir, self.files);
         }
     }
+}
+
+/// The keys of the tables that are there, whether or not an import wrote them.
+fn stored_keys(sources_dir: &Path) -> Result<BTreeSet<String>, StoreError> {
+    let key = |path: &PathBuf| {
+        let name = path.file_name()?.to_str()?;
+        let key = name.strip_prefix(BARS_TABLE).or_else(|| name.strip_prefix(RETURNS_TABLE))?;
+        Some(key.to_owned())
+    };
+    Ok(list(sources_dir)?.iter().filter_map(key).collect())
 }
 
 /// The rows of each month, in order.

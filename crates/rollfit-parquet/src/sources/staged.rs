@@ -9,8 +9,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rollfit_job::foreign;
+use rollfit_job::key::check_key;
 use rollfit_job::month::Month;
-use rollfit_job::partition::check_key;
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;

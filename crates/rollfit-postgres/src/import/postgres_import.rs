@@ -18,7 +18,7 @@ use crate::connection::session::{Mode, TransactionSettings};
 use crate::failpoint;
 use crate::import::bases::{self, BASES};
 use crate::import::source_table::{BQX, M1, SourceLayout, SourceTable, StoredRows, WantedRows};
-use crate::names::{TableName, check_length, quoted};
+use crate::names::{NAME_BYTES_MAX, TableName, quoted};
 use crate::tables::rights::{READ_AND_WRITE, check_create, check_table};
 use crate::tables::table::{Table, describe};
 use crate::{LOCK_TIMEOUT, Purpose, connection::server};
@@ -91,8 +91,7 @@ impl PostgresImport {
 
     /// Returns both tables of a key, locked. Creates the missing ones.
     fn tables(&mut self, key: &str) -> Result<[SourceTable; 2], StoreError> {
-        let names = [&M1, &BQX].map(|layout| self.table(&format!("{}{key}", layout.prefix)));
-        names.iter().try_for_each(|name| check_length("key", &name.name))?;
+        let names = table_names(key).map(|name| self.table(&name));
         let [m1, bqx] = &names;
         self.provide(&self.bases.clone(), &bases::create_sql(&self.bases))?;
         let are_new = [self.provide(m1, &M1.create_sql(m1))?, self.provide(bqx, &BQX.create_sql(bqx))?];
@@ -195,8 +194,30 @@ impl PostgresImport {
     }
 }
 
+fn table_names(key: &str) -> [String; 2] {
+    [&M1, &BQX].map(|layout| format!("{}{key}", layout.prefix))
+}
+
+/// Checks that the server keeps the whole names of both tables of a key.
+///
+/// # Errors
+/// When it does not; the error names the key and says how long it may be.
+pub(crate) fn check_table_names(key: &str) -> Result<(), StoreError> {
+    let longest = table_names(key).into_iter().max_by_key(String::len).unwrap_or_default();
+    if longest.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    let room = NAME_BYTES_MAX - (longest.len() - key.len());
+    Err(StoreError::permanent(format!(
+        "the key `{key}` is too long for PostgreSQL: the name of its table `{longest}` has {} bytes, and the server keeps \
+         {NAME_BYTES_MAX}; import it with a --key of at most {room} characters",
+        longest.len()
+    )))
+}
+
 impl BarsImport for PostgresImport {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        check_table_names(key)?;
         let [m1, bqx] = self.tables(key)?;
         let known = self.known_base(key, [&m1, &bqx])?;
         let rows = m1.read(&mut self.session)?;
