@@ -37,6 +37,7 @@
 
 mod archive;
 mod bar_file;
+mod cores;
 mod error;
 mod file_key;
 mod formats;

@@ -262,6 +262,9 @@ pub(crate) struct ImportArguments {
     /// Field separator, in csv
     #[arg(long, value_name = "CHARACTER")]
     pub(crate) delimiter: Option<char>,
+    /// Lines above the table to skip, in text files
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) skip_lines: usize,
     /// Bar files (plain, .gz or .zip), directories of them, or - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,

@@ -144,6 +144,7 @@ fn read_options(arguments: &ImportArguments) -> ReadOptions {
     options.columns.close.clone_from(&arguments.close_column);
     options.columns.delimiter = arguments.delimiter;
     options.lenient = arguments.lenient;
+    options.skip_lines = arguments.skip_lines;
     options
 }
 
@@ -208,6 +209,12 @@ impl ImportDocument {
                 key.report.key,
                 format::count(count)
             ))?;
+        }
+        for KeyReport { key, filled, .. } in self.keys.iter().map(|key| &key.report) {
+            if *filled > 0 {
+                let bars = if *filled == 1 { "stored bar" } else { "stored bars" };
+                output::line(&format!("{key}: filled columns of {} {bars}", format::count(*filled)))?;
+            }
         }
         let rows: Vec<Vec<String>> = self.keys.iter().map(KeyLine::cells).collect();
         output::table(&["key", "added", "unchanged", "replaced", "total", "first", "last", "base"], &rows)?;

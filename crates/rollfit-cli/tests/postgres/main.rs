@@ -15,6 +15,7 @@ mod doctor;
 mod faults;
 mod first_runners;
 mod frames;
+mod further_columns;
 mod hangs;
 mod harness_works;
 mod import;

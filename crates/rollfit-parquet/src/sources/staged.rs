@@ -61,6 +61,11 @@ impl Staged {
         from
     }
 
+    /// Puts the files into the order of their places.
+    pub(crate) fn sort(&mut self) {
+        self.renames.sort();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.renames.len()
     }

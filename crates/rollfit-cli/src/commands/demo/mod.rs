@@ -165,6 +165,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
         date_column: None,
         close_column: None,
         delimiter: None,
+        skip_lines: 0,
         files,
     }
 }
