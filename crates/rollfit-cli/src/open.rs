@@ -29,11 +29,14 @@ pub(crate) fn source_store(arguments: &ConfigArguments) -> Result<StoreConfig, F
     parse_config(arguments, &["STORE", "SOURCE"], StoreConfig::parse_source)
 }
 
+/// Names and values of the environment.
+type Variables = Vec<(String, String)>;
+
 /// Parses the configuration, which may be missing if the environment has the URL of one of `sections`.
 fn parse_config<T>(
     arguments: &ConfigArguments,
     sections: &[&str],
-    parse: fn(&Path, &str, Vec<(String, String)>) -> Result<T, ConfigError>,
+    parse: impl FnOnce(&Path, &str, Variables) -> Result<T, ConfigError>,
 ) -> Result<T, Failure> {
     let path = &arguments.config;
     // Found first: the configuration may be a pipe, which is gone after reading.
