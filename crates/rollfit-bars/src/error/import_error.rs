@@ -215,8 +215,8 @@ pub enum ImportError {
     /// Two instruments in one file.
     #[error(
         "{place}: the column `{column}` is `{value}` here and `{earlier_value}` at {earlier}: a file holds one \
-         instrument, also with --lenient; write each instrument to its own file, or rename the column if it holds \
-         something else (add a header if the file has none)"
+         instrument, also with --lenient; if the column says the key of each row, use --key-column {column}; if it holds \
+         something else, rename it (add a header if the file has none)"
     )]
     Instruments {
         /// The later row.
