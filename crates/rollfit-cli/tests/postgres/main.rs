@@ -21,6 +21,7 @@ mod harness_works;
 mod import;
 mod import_found;
 mod isolation;
+mod keys;
 mod kill;
 mod monitor_session;
 mod network_conditions;

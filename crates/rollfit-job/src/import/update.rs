@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -126,7 +127,8 @@ pub fn import_going_on(holder: impl Display, place: impl Display) -> StoreError 
     StoreError::new(Fault::Transient, format!("{holder} is importing into {place}: wait until it is done"))
 }
 
-/// Both tables of a key as they are to be, column by column, and the counts of bars.
+/// Both tables of a key as they are to be, and the counts of bars. What follows from the closes is computed when it is asked
+/// for, so that it need not be held.
 pub struct KeyUpdate {
     key: String,
     counts: BarCounts,
@@ -134,12 +136,8 @@ pub struct KeyUpdate {
     pub instants_us: Vec<i64>,
     /// Their closes.
     pub closes: Vec<f64>,
-    /// Their rate indexes.
-    pub rate_index: Vec<f64>,
     /// The further columns, stored or new, sorted by name; NaN for none.
     pub columns: Vec<BarColumn>,
-    /// The backward returns, of which the first bars have none.
-    pub returns: Vec<f64>,
     /// The base of the rate index.
     pub base: Base,
 }
@@ -160,15 +158,23 @@ impl KeyUpdate {
         // The stored bars are not held beside what follows from them.
         let merged = MergedBars::new(key, stored, new, options.replace)?;
         let base = merged.base(key, stored_base, options)?;
-        let rate_index: Vec<f64> = merged.closes.iter().map(|&close| rate_index(close, base.close)).collect();
-        let returns = backward_returns(&rate_index);
         let MergedBars { instants_us, closes, columns, counts } = merged;
-        Ok(Self { key: key.to_owned(), counts, instants_us, closes, rate_index, columns, returns, base })
+        Ok(Self { key: key.to_owned(), counts, instants_us, closes, columns, base })
     }
 
     /// The number of first bars that have no return.
     pub fn first_return(&self) -> usize {
         RETURN_ROWS.min(self.instants_us.len())
+    }
+
+    /// The rate indexes of these bars.
+    pub fn rate_index(&self, bars: Range<usize>) -> Vec<f64> {
+        self.closes[bars].iter().map(|&close| rate_index(close, self.base.close)).collect()
+    }
+
+    /// The backward returns of these bars, without the first bars of all, which have none.
+    pub fn returns(&self, bars: Range<usize>) -> Vec<f64> {
+        backward_returns(&self.rate_index(bars.start.saturating_sub(RETURN_ROWS)..bars.end))
     }
 
     /// The report of the key, of which this many files were written.

@@ -19,7 +19,7 @@ use crate::failpoint;
 use crate::import::bases::{self, BASES};
 use crate::import::further_columns::{self, COLUMNS};
 use crate::import::source_table::{BQX, M1, SourceTable, StoredRows, WantedRows};
-use crate::names::{TableName, check_length, quoted};
+use crate::names::{NAME_BYTES_MAX, TableName, quoted};
 use crate::tables::rights::{READ_AND_WRITE, check_create, check_table};
 use crate::tables::table::{RelationKind, Table, describe};
 use crate::{LOCK_TIMEOUT, Purpose, connection::server};
@@ -100,8 +100,7 @@ impl PostgresImport {
         key: &str,
         brought: &[String],
     ) -> Result<([SourceTable; 2], Option<Base>), StoreError> {
-        let names = [&M1, &BQX].map(|layout| self.table(&format!("{}{key}", layout.prefix)));
-        names.iter().try_for_each(|name| check_length("key", &name.name))?;
+        let names = table_names(key).map(|name| self.table(&name));
         let [m1, bqx] = &names;
         self.provide(&self.bases.clone(), &bases::create_sql(&self.bases))?;
         let is_new =
@@ -270,7 +269,8 @@ impl PostgresImport {
     ) -> Result<bool, StoreError> {
         // The rate index alone may be rounded: it follows from the closes.
         const RATE_INDEX: usize = 1;
-        let mut columns = vec![update.closes.as_slice(), &update.rate_index];
+        let rate_index = update.rate_index(0..update.closes.len());
+        let mut columns = vec![update.closes.as_slice(), &rate_index];
         columns.extend(update.columns.iter().map(|column| column.values.as_slice()));
         let wanted = WantedRows { instants_us: &update.instants_us, columns: &columns };
         let mut exact = (0..columns.len()).filter(|&column| column != RATE_INDEX);
@@ -280,7 +280,8 @@ impl PostgresImport {
 
     fn write_bqx(&mut self, table: &SourceTable, update: &KeyUpdate) -> Result<bool, StoreError> {
         let rows = table.read(&mut self.session)?;
-        let columns = [update.returns.as_slice()];
+        let returns = update.returns(0..update.closes.len());
+        let columns = [returns.as_slice()];
         let instants_us = &update.instants_us[update.first_return()..];
         table.update(&mut self.session, &rows, &WantedRows { instants_us, columns: &columns })
     }
@@ -291,8 +292,30 @@ impl PostgresImport {
     }
 }
 
+fn table_names(key: &str) -> [String; 2] {
+    [&M1, &BQX].map(|layout| format!("{}{key}", layout.prefix))
+}
+
+/// Checks that the server keeps the whole names of both tables of a key.
+///
+/// # Errors
+/// When it does not; the error names the key and says how long it may be.
+pub(crate) fn check_table_names(key: &str) -> Result<(), StoreError> {
+    let longest = table_names(key).into_iter().max_by_key(String::len).unwrap_or_default();
+    if longest.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    let room = NAME_BYTES_MAX - (longest.len() - key.len());
+    Err(StoreError::permanent(format!(
+        "the key `{key}` is too long for PostgreSQL: the name of its table `{longest}` has {} bytes, and the server keeps \
+         {NAME_BYTES_MAX}; import it with a --key of at most {room} characters",
+        longest.len()
+    )))
+}
+
 impl BarsImport for PostgresImport {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        check_table_names(key)?;
         let brought = further_columns::names(bars)?;
         let ([m1, bqx], known) = self.tables(key, &brought)?;
         let rows = m1.read(&mut self.session)?;
