@@ -261,6 +261,11 @@ fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars<'static>, Sto
     let Some(paths) = table_files(&table)? else { return Ok(stored) };
     warn_of_passed_over(&table);
     let index = TableIndex::default();
+    // A column that grows is moved, and for a moment there twice.
+    let mut bars_max = 0;
+    for path in &paths {
+        bars_max += index.open(path, TIME)?.file_spans().rows();
+    }
     let (mut columns, mut bars) = (BTreeMap::<String, Vec<f64>>::new(), 0);
     for path in paths {
         let file = index.open(&path, TIME)?;
@@ -273,7 +278,7 @@ fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars<'static>, Sto
         }
         // Months before a column was added have none, and neither have those after one that somebody removed.
         for (name, values) in further.into_iter().zip(values.drain(1..)) {
-            let column = columns.entry(name.to_owned()).or_default();
+            let column = columns.entry(name.to_owned()).or_insert_with(|| Vec::with_capacity(bars_max));
             column.resize(bars, f64::NAN);
             column.extend(values);
         }
