@@ -7,7 +7,7 @@ use std::path::Path;
 use super::layout::Layout;
 use crate::archive;
 use crate::error::{ImportError, shown};
-use crate::formats::{ColumnRules, Format, RowRules, TextRules};
+use crate::formats::{ColumnRules, Format, RowRules};
 use crate::read_options::ReadOptions;
 use crate::rows::price::price;
 use crate::table::column_names::{CLOSE_NAMES, normal};
@@ -76,10 +76,18 @@ impl Finding {
             return Some(Self::Kind(kind));
         }
         let start = table_start(lines, options)?;
-        // Lines are not above the table if they were read before.
-        let is_above = start.at > 0 && refused_at < lines[start.at].number as u64;
-        is_above.then(|| Self::Advice(start.advice(lines, options)))
+        let is_advice = start.at > 0 && !was_read(lines, options, refused_at) && start.is_below(lines);
+        is_advice.then(|| Self::Advice(start.advice(lines, options)))
     }
+}
+
+/// Whether a row was read before the line that was refused.
+fn was_read(lines: &[HeadLine], options: &ReadOptions, refused_at: u64) -> bool {
+    let RowRules::Text(rules) = &options.format.rules().rows else { return false };
+    let first = lines.first().map(|line| Layout::from_first_line(options, rules, &line.text));
+    let has_header = first.is_some_and(|layout| layout.is_ok_and(|layout| layout.has_header));
+    let read = lines.iter().take_while(|line| (line.number as u64) < refused_at).count();
+    read > usize::from(has_header)
 }
 
 /// The beginning of a file.
@@ -169,20 +177,14 @@ fn is_readable(lines: &[HeadLine], options: &ReadOptions) -> bool {
 
 /// The columns by number of the first line that holds a time, where a line above it names the close.
 fn numbered_columns(lines: &[HeadLine], options: &ReadOptions) -> Option<TableStart> {
-    let RowRules::Text(rules) = &Format::Csv.rules().rows else { return None };
-    let cells = |line: &HeadLine| -> Option<Vec<String>> {
-        let delimiter = delimiter_of(&line.text, rules, options)?;
-        Some(Fields::new(&line.text, delimiter).map(str::to_owned).collect())
-    };
-    let has_time = |line: &HeadLine| cells(line).and_then(|cells| time_columns(&cells));
+    let has_time = |line: &HeadLine| time_columns(&cells(line, options));
     let (at, (date, time)) = lines.iter().enumerate().find_map(|(at, line)| Some((at, has_time(line)?)))?;
     let names_close = |line: &HeadLine| {
-        let names: Vec<String> = cells(line)?.iter().map(|name| normal(name)).collect();
+        let names: Vec<String> = cells(line, options).iter().map(|name| normal(name)).collect();
         CLOSE_NAMES.iter().find_map(|close| names.iter().position(|name| name == close))
     };
-    // The name that is surest is in the line that has it beside those of other columns.
-    let named = lines[..at].iter().filter_map(|line| Some((line, names_close(line)?)));
-    let close = named.map(|(_, close)| close).find(|close| *close != time && Some(*close) != date)?;
+    let mut named = lines[..at].iter().filter_map(names_close);
+    let close = named.find(|close| *close != time && Some(*close) != date)?;
     let number = |column: usize| Some((column + 1).to_string());
     let columns = ColumnOptions {
         time: number(time),
@@ -194,26 +196,36 @@ fn numbered_columns(lines: &[HeadLine], options: &ReadOptions) -> Option<TableSt
     is_readable(&lines[at..], &options).then_some(TableStart { at, options })
 }
 
-fn delimiter_of(line: &str, rules: &TextRules, options: &ReadOptions) -> Option<u8> {
-    match options.columns.delimiter {
+/// The fields of a line, between the delimiter of the user or that which it has most often.
+fn cells<'a>(line: &'a HeadLine, options: &ReadOptions) -> Vec<&'a str> {
+    let delimiter = match options.columns.delimiter {
         Some(given) => delimiter::checked(given).ok(),
-        None => delimiter::most_frequent(rules.delimiters, line),
-    }
+        None => delimiter::most_frequent(delimiter::USUAL, &line.text),
+    };
+    delimiter.map_or_else(Vec::new, |delimiter| Fields::new(&line.text, delimiter).collect())
 }
 
 /// The columns of a row that hold the date, if it has its own, and the time.
-fn time_columns(cells: &[String]) -> Option<(Option<usize>, usize)> {
+fn time_columns(cells: &[&str]) -> Option<(Option<usize>, usize)> {
     let rules = StampRules { epochs: true, ..StampRules::default() };
     let reads = |date: Option<&str>, time: &str| StampReader::new(rules).read(date, time).is_ok();
     let beside = |at: usize| {
         let (date, time) = (cells.get(at)?, cells.get(at + 1)?);
         (time.contains(':') && reads(None, date) && reads(Some(date), time)).then_some((Some(at), at + 1))
     };
-    let alone = |at: usize| reads(None, &cells[at]).then_some((None, at));
+    let alone = |at: usize| reads(None, cells[at]).then_some((None, at));
     (0..cells.len()).find_map(|at| beside(at).or_else(|| alone(at)))
 }
 
 impl TableStart {
+    /// Whether no line above the table has its time where the first row has it: that line would be a row.
+    fn is_below(&self, lines: &[HeadLine]) -> bool {
+        let (above, table) = lines.split_at(self.at);
+        let time = |line: &HeadLine| time_columns(&cells(line, &self.options));
+        let first = table.iter().take(2).find_map(time);
+        !above.iter().any(|line| time(line).is_some_and(|found| Some(found) == first))
+    }
+
     fn advice(&self, lines: &[HeadLine], given: &ReadOptions) -> String {
         let line = &lines[self.at];
         let mut advice = format!(

@@ -154,6 +154,8 @@ impl Rows {
 fn encoding_advice(first: &[u8]) -> &'static str {
     if first.starts_with(b"\xd0\xcf\x11\xe0") {
         "is an Excel workbook; save it as CSV"
+    } else if first.starts_with(b"PK\x03\x04") {
+        "is packed twice, or an Excel workbook; unpack it, and save a workbook as CSV"
     } else {
         "is neither UTF-8 nor UTF-16 text; convert it, or unpack it if it is an archive"
     }

@@ -142,6 +142,7 @@ fn lines_above_the_table_are_skipped_as_advised() {
         "Symbol,EURUSD\nExported,2017-04-01\n\n",
         "# a\n#,b,c\n# d;e\n",
         "a,b,c,d\n",
+        "sep=,\n",
     ];
     for banner in banners {
         let file = refused_then_read(&format!("{banner}{MINUTES}"), &csv, "the table seems to begin at line");
@@ -199,6 +200,20 @@ fn skipped_lines_are_only_those_asked_for() {
         &message(read_bytes(b"PAR1", &skipping(1, options(Format::Parquet, "k", "")))),
         &["omit --skip-lines"],
     );
+    // A row that was read is not above the table, nor is a bad row that has its time where the others have it.
+    let rows: Vec<String> = (0..9).map(|n| format!("2017-03-01T00:0{n}Z,1.{n}1\n")).collect();
+    for bad in 1..3 {
+        let mut rows = rows.clone();
+        rows[bad] = "soon,1.5\n".to_owned();
+        let refused = message(read_bytes(rows.concat().as_bytes(), &with_columns(csv(), "1", "2")));
+        assert!(
+            refused.contains(&format!(":{}:", bad + 1)) && !refused.contains("--skip-lines"),
+            "{refused}"
+        );
+    }
+    let first = format!("2017-03-01T00:00Z,x\n{}", rows[1..].concat());
+    let refused = message(read_bytes(first.as_bytes(), &with_columns(csv(), "1", "2")));
+    assert!(refused.contains(":1:") && !refused.contains("--skip-lines"), "{refused}");
     // Rows that are bad themselves get no such advice.
     let bad = message(read_text("time,close\nsoon,1.5\n2017-03-01T00:01Z,1.6\n", Format::Csv, ""));
     assert!(bad.contains(":2:"), "{bad}");
