@@ -10,7 +10,8 @@ use crate::error::{ImportError, shown};
 use crate::formats::{ColumnRules, Format, RowRules};
 use crate::read_options::ReadOptions;
 use crate::rows::price::price;
-use crate::table::column_names::{CLOSE_NAMES, normal};
+use crate::table::column_indexes::enumerated;
+use crate::table::column_names::{CLOSE_NAMES, first_of, normal};
 use crate::table::column_options::ColumnOptions;
 use crate::table::delimiter;
 use crate::table::fields::Fields;
@@ -23,10 +24,10 @@ const HEAD_LINES: usize = 200;
 const ROWS_TRIED: usize = 3;
 
 /// Returns the error with what else to do, where the file begins with something that can be recognised.
-pub(super) fn advised(error: ImportError, path: &Path, options: &ReadOptions) -> ImportError {
+pub(super) fn advised(error: ImportError, options: &ReadOptions) -> ImportError {
     match error {
         ImportError::NothingReadable { rows, first } => {
-            ImportError::NothingReadable { rows, first: Box::new(advised(*first, path, options)) }
+            ImportError::NothingReadable { rows, first: Box::new(advised(*first, options)) }
         }
         ImportError::Columns { path, why } => match Finding::in_file(&path, options, 0) {
             Some(Finding::Kind(why)) => ImportError::Content { path, why: why.to_owned() },
@@ -175,25 +176,29 @@ fn is_readable(lines: &[HeadLine], options: &ReadOptions) -> bool {
     !rows.is_empty() && rows.iter().take(ROWS_TRIED).all(&mut is_bar)
 }
 
-/// The columns by number of the first line that holds a time, where a line above it names the close.
+/// The columns by number of the first line that holds a time; that of the close if one line above it names one column so.
 fn numbered_columns(lines: &[HeadLine], options: &ReadOptions) -> Option<TableStart> {
     let has_time = |line: &HeadLine| time_columns(&cells(line, options));
     let (at, (date, time)) = lines.iter().enumerate().find_map(|(at, line)| Some((at, has_time(line)?)))?;
     let names_close = |line: &HeadLine| {
         let names: Vec<String> = cells(line, options).iter().map(|name| normal(name)).collect();
-        CLOSE_NAMES.iter().find_map(|close| names.iter().position(|name| name == close))
+        first_of(&names, &CLOSE_NAMES).ok()?
     };
     let mut named = lines[..at].iter().filter_map(names_close);
-    let close = named.find(|close| *close != time && Some(*close) != date)?;
-    let number = |column: usize| Some((column + 1).to_string());
+    let close = named.find(|close| *close != time && Some(*close) != date);
+    let number = |column: usize| (column + 1).to_string();
     let columns = ColumnOptions {
-        time: number(time),
-        date: date.and_then(number),
-        close: number(close),
+        time: Some(number(time)),
+        date: date.map(number),
+        close: close.map(number),
         delimiter: options.columns.delimiter,
     };
     let options = ReadOptions { format: Format::Csv, columns, ..options.clone() };
-    is_readable(&lines[at..], &options).then_some(TableStart { at, options })
+    let is_advice = match close {
+        Some(_) => is_readable(&lines[at..], &options),
+        None => cells(&lines[at], &options).len() > 1,
+    };
+    is_advice.then_some(TableStart { at, options })
 }
 
 /// The fields of a line, between the delimiter of the user or that which it has most often.
@@ -243,6 +248,10 @@ impl TableStart {
             if let Some(column) = column {
                 advice += &format!(" {option} {column}");
             }
+        }
+        if close.is_none() && time.is_some() && given.columns.time != *time {
+            let columns = enumerated(&cells(line, &self.options));
+            advice += &format!(" --close-column N, the number of the close: {columns}");
         }
         advice
     }

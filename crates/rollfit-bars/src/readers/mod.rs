@@ -20,7 +20,7 @@ use crate::rows::collector::Collected;
 pub(crate) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
     match &options.format.rules().rows {
         RowRules::Text(rules) => {
-            text_bars::read(path, options, rules).map_err(|error| advice::advised(error, path, options))
+            text_bars::read(path, options, rules).map_err(|error| advice::advised(error, options))
         }
         RowRules::Parquet => parquet_bars::read(path, options),
     }

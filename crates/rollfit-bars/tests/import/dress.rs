@@ -1,8 +1,6 @@
 //! Text files as vendors dress them: UTF-16, banners, several header lines, numbered names, ticks. Each is read, or refused with
 //! advice that works when it is followed.
 
-use std::fmt::Write;
-
 use rollfit_bars::{BarFile, DropCause, Format, ImportError, ReadOptions, read_file};
 use tempfile::TempDir;
 
@@ -237,6 +235,13 @@ fn several_header_lines_are_refused_with_the_columns_by_number() {
         let file = read_bytes(text.as_bytes(), &follow(&refused, options(format, "aapl", ""))).unwrap();
         assert_eq!(bars(&file), MINUTE_BARS, "{refused}");
     }
+    // Of two closes none is the close: their numbers are asked for.
+    let two =
+        text.replace("Price,Close,High", "Price,Close,Close").replace("Ticker,AAPL,AAPL", "Ticker,AAPL,MSFT");
+    let refused = message(read_bytes(two.as_bytes(), &options(Format::Csv, "aapl", "")));
+    assert_says(&refused, &["try --skip-lines 3 --time-column 1 --close-column N", "2 is `1.5`, 3 is `9.1`"]);
+    let followed = skipping(3, with_columns(options(Format::Csv, "aapl", ""), "1", "2"));
+    assert_eq!(bars(&read_bytes(two.as_bytes(), &followed).unwrap()), MINUTE_BARS);
     let apart = "Date;Time;Last\n(day);(UTC);(USD)\n2017-03-01;00:00;1.5\n2017-03-01;00:01;1.6\n";
     let file = refused_then_read(
         apart,
@@ -311,8 +316,7 @@ fn newest_first_is_turned_round_in_every_format() {
 
 #[test]
 fn a_nul_in_the_middle_of_utf8_is_a_bad_row() {
-    let mut text = MINUTES.to_owned();
-    write!(text, "2017-03-01T00:02Z,1.\07\n").unwrap();
+    let text = format!("{MINUTES}2017-03-01T00:02Z,1.\07\n");
     assert_says(&message(read_text(&text, Format::Csv, "")), &["bars.csv:4:", "not a number"]);
     let padded = format!("{MINUTES}{}", "\0".repeat(512));
     assert_says(&message(read_text(&padded, Format::Csv, "")), &["bars.csv:4:"]);
