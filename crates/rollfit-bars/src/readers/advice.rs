@@ -31,17 +31,23 @@ pub(super) fn advised(error: ImportError, options: &ReadOptions) -> ImportError 
         }
         ImportError::Columns { path, why } => match Finding::in_file(&path, options, 0) {
             Some(Finding::Kind(why)) => ImportError::Content { path, why: why.to_owned() },
-            Some(Finding::Advice(advice)) => ImportError::Columns { path, why: format!("{why}; {advice}") },
-            None => ImportError::Columns { path, why },
+            Some(Finding::Start(advice)) => ImportError::Columns { path, why: format!("{why}; {advice}") },
+            _ => ImportError::Columns { path, why },
+        },
+        ImportError::Content { path, why } => match Finding::in_file(&path, options, 0) {
+            Some(Finding::Start(advice)) => ImportError::Content { path, why: format!("{why}; {advice}") },
+            _ => ImportError::Content { path, why },
         },
         ImportError::Row { place, fault, shown, hint, advice: None } => {
-            match Finding::in_file(&place.path, options, place.number) {
-                Some(Finding::Kind(why)) => ImportError::Content { path: place.path, why: why.to_owned() },
-                Some(Finding::Advice(advice)) => {
-                    ImportError::Row { place, fault, shown, hint, advice: Some(advice.into_boxed_str()) }
+            let (hint, advice) = match Finding::in_file(&place.path, options, place.number) {
+                Some(Finding::Kind(why)) => {
+                    return ImportError::Content { path: place.path, why: why.to_owned() };
                 }
-                None => ImportError::Row { place, fault, shown, hint, advice: None },
-            }
+                Some(Finding::Start(advice)) => (None, Some(advice.into_boxed_str())),
+                Some(Finding::Encoding(advice)) => (hint, Some(advice.into_boxed_str())),
+                None => (hint, None),
+            };
+            ImportError::Row { place, fault, shown, hint, advice }
         }
         other => other,
     }
@@ -51,8 +57,10 @@ pub(super) fn advised(error: ImportError, options: &ReadOptions) -> ImportError 
 enum Finding {
     /// It is another kind of file.
     Kind(&'static str),
-    /// Options with which its first rows can be read.
-    Advice(String),
+    /// The table begins at a later line: options with which its first rows can be read.
+    Start(String),
+    /// The text is UTF-16: how to look at the line.
+    Encoding(String),
 }
 
 /// A line that is not blank, with its number.
@@ -78,7 +86,7 @@ impl Finding {
         }
         let start = table_start(lines, options)?;
         let is_advice = start.at > 0 && !was_read(lines, options, refused_at) && start.is_below(lines);
-        is_advice.then(|| Self::Advice(start.advice(lines, options)))
+        is_advice.then(|| Self::Start(start.advice(lines, options)))
     }
 }
 
@@ -112,7 +120,7 @@ impl Head {
     /// The command that shows a line which the usual tools cannot.
     fn how_to_see(&self, line: u64) -> Option<Finding> {
         let encoding = self.encoding.filter(|_| line > 0)?;
-        Some(Finding::Advice(format!(
+        Some(Finding::Encoding(format!(
             "the file is {encoding}; to see the line: iconv -f {encoding} -t UTF-8 FILE | sed -n {line}p"
         )))
     }
@@ -196,7 +204,8 @@ fn numbered_columns(lines: &[HeadLine], options: &ReadOptions) -> Option<TableSt
     let options = ReadOptions { format: Format::Csv, columns, ..options.clone() };
     let is_advice = match close {
         Some(_) => is_readable(&lines[at..], &options),
-        None => cells(&lines[at], &options).len() > 1,
+        // Right below a header, its names serve.
+        None => at > 1 && cells(&lines[at], &options).len() > 1,
     };
     is_advice.then_some(TableStart { at, options })
 }

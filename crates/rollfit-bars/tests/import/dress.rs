@@ -176,6 +176,25 @@ fn lines_above_the_table_are_skipped_as_advised() {
 }
 
 #[test]
+fn a_banner_in_another_encoding_is_skipped_and_binary_files_are_told() {
+    let csv = || options(Format::Csv, "k", "");
+    let latin = [b"B\xf6rse\n".as_slice(), MINUTES.as_bytes()].concat();
+    let refused = message(read_bytes(&latin, &csv()));
+    assert_says(&refused, &["neither UTF-8 nor UTF-16", "try --skip-lines 1"]);
+    assert_eq!(bars(&read_bytes(&latin, &follow(&refused, csv())).unwrap()), MINUTE_BARS);
+    let mut random = fastrand::Rng::with_seed(3);
+    let noise: Vec<u8> = (0..4096).map(|_| random.u8(128..)).collect();
+    let counted: Vec<u8> = (0..=255).cycle().take(4096).collect();
+    for bytes in [noise, counted, b"\x89PNG\r\n\x1a\n\0\0".to_vec()] {
+        for format in [Format::Csv, Format::Metatrader, Format::Dukascopy] {
+            let refused = message(read_bytes(&bytes, &options(format, "k", "UTC")));
+            assert_says(&refused, &["neither UTF-8 nor UTF-16"]);
+            assert!(!refused.contains("--skip-lines"), "{refused}");
+        }
+    }
+}
+
+#[test]
 fn skipped_lines_are_only_those_asked_for() {
     let csv = || options(Format::Csv, "k", "");
     let banner = format!("\u{e9}\n\n{MINUTES}2017-03-01T00:02Z,x\n");
