@@ -11,6 +11,7 @@ mod zip_entry;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -33,6 +34,9 @@ pub(crate) struct Opened {
     pub(crate) encoding: Option<&'static str>,
 }
 
+/// What standard input is called in place of a path.
+pub(crate) const STANDARD_INPUT: &str = "<stdin>";
+
 const BUFFER_BYTES: usize = 256 * 1024;
 const ENTRIES_SHOWN: usize = 10;
 
@@ -47,6 +51,12 @@ pub(crate) fn open(path: &Path) -> Result<Opened, ImportError> {
         (Box::new(BufReader::with_capacity(BUFFER_BYTES, members)), None)
     } else if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         let failed = |why| ImportError::Archive { path: path.to_path_buf(), why };
+        // A pipe has no end to look into for the list of entries.
+        if is_standard_input(path) {
+            return Err(failed(
+                "a zip cannot be read from standard input; name the file, or unpack it first".to_owned(),
+            ));
+        }
         let (entry, name) = open_zip(reader).map_err(failed)?;
         (Box::new(BufReader::with_capacity(BUFFER_BYTES, entry)), Some(name))
     } else {
@@ -80,10 +90,19 @@ fn as_utf8(
     }
 }
 
+/// Whether a path means standard input.
+pub(crate) fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == STANDARD_INPUT
+}
+
 /// Opens a file of any kind, but no directory.
 pub(crate) fn open_file(path: &Path) -> Result<File, ImportError> {
     let failed = |source| ImportError::Open { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = if is_standard_input(path) {
+        File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?)
+    } else {
+        File::open(path).map_err(failed)?
+    };
     if file.metadata().map_err(failed)?.is_dir() {
         return Err(ImportError::Directory { path: path.to_path_buf() });
     }

@@ -28,6 +28,20 @@ pub enum ImportError {
         /// The directory.
         path: PathBuf,
     },
+    /// A directory without a file that is read.
+    #[error(
+        "{}: the directory has no file to import: with --format {format} those end in .{endings}; name a file with \
+         another ending itself",
+        path.display()
+    )]
+    NoFiles {
+        /// The directory.
+        path: PathBuf,
+        /// The format.
+        format: &'static str,
+        /// How the names of its files end.
+        endings: String,
+    },
     /// Bytes that cannot be read or unpacked.
     #[error("{}: cannot be read to its end; it may be incomplete", path.display())]
     Read {
@@ -249,15 +263,13 @@ pub enum ImportError {
         /// The instant of the row.
         to_us: i64,
     },
-    /// A key with characters that table names cannot have.
-    #[error("the key `{key}` ({origin}) is not valid: keys consist of a-z, 0-9 and _; {advice}")]
+    /// A key that is not one.
+    #[error("{origin}: {why}")]
     Key {
-        /// The key.
-        key: String,
         /// Where it was found.
         origin: String,
-        /// What to do.
-        advice: String,
+        /// What is wrong with it and what to do.
+        why: String,
     },
     /// A path without a key.
     #[error(

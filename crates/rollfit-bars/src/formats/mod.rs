@@ -23,7 +23,9 @@ mod rules;
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use self::rules::{ColumnRules, FormatRules, NamedColumns, RowRules, RowShape, TextRules};
+pub(crate) use self::rules::{
+    ColumnRules, FormatRules, NamedColumns, PARQUET_ENDINGS, RowRules, RowShape, TEXT_ENDINGS, TextRules,
+};
 use crate::error::ImportError;
 
 /// What the rows of a file look like.
@@ -62,6 +64,14 @@ impl Format {
     #[must_use]
     pub fn name(self) -> &'static str {
         self.rules().name
+    }
+
+    /// How the names of its files end, for those that are found in a directory.
+    pub(crate) fn endings(self) -> &'static [&'static str] {
+        match self.rules().rows {
+            RowRules::Text(_) => &TEXT_ENDINGS,
+            RowRules::Parquet => &PARQUET_ENDINGS,
+        }
     }
 
     /// Returns the format that `line`, the first of a file, looks like.

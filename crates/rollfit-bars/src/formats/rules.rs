@@ -4,6 +4,11 @@ use std::ops::RangeInclusive;
 
 use crate::table::column_indexes::ColumnIndexes;
 
+/// How the names of text files end, also packed ones.
+pub(crate) const TEXT_ENDINGS: [&str; 6] = ["csv", "tsv", "txt", "prn", "gz", "zip"];
+/// How the names of Parquet files end.
+pub(crate) const PARQUET_ENDINGS: [&str; 4] = ["parquet", "parq", "pqt", "pq"];
+
 /// One format.
 pub(crate) struct FormatRules {
     /// The name on the command line.

@@ -8,6 +8,8 @@
 //! one empty field more may follow, where it cannot come of a comma inside the close. Lenient reading takes a row that breaks
 //! off behind its close, where its prices make the close certain.
 
+use memchr::memchr;
+
 use super::certain_row::{open_column, prices_agree};
 use crate::error::RowFault;
 use crate::formats::{ColumnRules, Format, RowShape, TextRules};
@@ -17,7 +19,7 @@ use crate::table::column_indexes::{ColumnIndexes, is_header};
 use crate::table::column_names::{names_an_instrument, normal};
 use crate::table::column_options::ColumnOptions;
 use crate::table::delimiter;
-use crate::table::fields::Fields;
+use crate::table::fields::{Fields, for_plain_fields};
 use crate::time::stamp_reader::{StampReader, StampRules};
 use crate::time::zone::Zone;
 
@@ -150,8 +152,7 @@ impl Layout {
     /// The fields of a row that make its bar.
     pub(crate) fn split<'a>(&self, line: &'a str) -> Result<BarFields<'a>, RowFault> {
         let (mut row, mut found, mut last, mut behind) = (BarFields::default(), 0, "", "");
-        let mut fields = self.fields(line);
-        for field in fields.by_ref() {
+        let mut add = |field: &'a str| {
             if self.columns.date == Some(found) {
                 row.date = Some(field);
             }
@@ -165,9 +166,15 @@ impl Layout {
                 behind = field;
             }
             (found, last) = (found + 1, field);
-        }
-        if fields.is_broken() {
-            return Err(RowFault::Quotes);
+        };
+        if memchr(b'"', line.as_bytes()).is_none() {
+            for_plain_fields(line, self.delimiter, add);
+        } else {
+            let mut fields = self.fields(line);
+            fields.by_ref().for_each(&mut add);
+            if fields.is_broken() {
+                return Err(RowFault::Quotes);
+            }
         }
         row.end = match last.trim_ascii().is_empty() {
             true if found == self.width => RowEnd::Empty,

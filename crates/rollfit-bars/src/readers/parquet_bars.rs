@@ -123,7 +123,7 @@ impl Rows {
             match bar {
                 Ok(bar) => collector.keep(self.number, bar)?,
                 Err(refusal) => {
-                    collector.refuse(self.number, refusal, self.shown_row(batch, row, close), None)?;
+                    collector.refuse(self.number, refusal, self.shown_row(batch, row, close))?;
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::time::stamp::{Stamp, in_range};
 use crate::time::zone::{Clock, Zone};
 
 /// The zones in force for one file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TimeColumn {
     given: Option<Clock>,
     /// The zone that the header names.

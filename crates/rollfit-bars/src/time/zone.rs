@@ -151,7 +151,7 @@ fn named_plus(name: &str) -> Option<Rule> {
 }
 
 /// A zone that caches the offset of the current hour, for rows in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Clock {
     zone: Zone,
     hour: Range<i64>,
