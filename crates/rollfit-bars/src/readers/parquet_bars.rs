@@ -115,7 +115,7 @@ fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<(ArrowReaderMetada
 /// The bars of the file: of one key, or of those that the rows say.
 enum BarCollectors {
     One(Box<(Collector, KeyState)>),
-    Keyed(KeyedCollectors<KeyState>),
+    Keyed(Box<KeyedCollectors<KeyState>>),
 }
 
 /// What the rows of a key say of those to come.
@@ -130,7 +130,7 @@ struct KeyState {
 impl BarCollectors {
     fn new(columns: &ParquetColumns, collector: Collector, state: KeyState) -> Self {
         if columns.has_keys() {
-            Self::Keyed(KeyedCollectors::new(collector, state))
+            Self::Keyed(Box::new(KeyedCollectors::new(collector, state)))
         } else {
             Self::One(Box::new((collector, state)))
         }
