@@ -16,6 +16,7 @@ use rollfit_job::record::{Header, Record, RecordError};
 use rollfit_job::{error_chain, foreign};
 
 use crate::exit::Failure;
+use crate::logging;
 use crate::paths::full_name;
 
 const RECORD_ENDING: &str = ".jsonl";
@@ -144,8 +145,12 @@ impl StateDir {
         let path = runs.join(format!("{run}{RECORD_ENDING}"));
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|error: io::Error| cannot(&path, error))?;
-        // Where the file system has no locks, the age of the live file decides.
-        let _ = file.lock();
+        if !lock_briefly(&file) {
+            let path = path.display();
+            logging::warn(&format!(
+                "another process has locked {path}, the record of this run; `rollfit status` may not see its end"
+            ));
+        }
         Ok((path, file))
     }
 
@@ -171,6 +176,19 @@ impl StateDir {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Locks a new record, which others lock for a moment to see whether its run is there. Where the file system has no locks, the
+/// age of the live file decides. Returns whether nobody was in the way.
+fn lock_briefly(record: &File) -> bool {
+    const ATTEMPTS: u32 = 100;
+    const PAUSE: Duration = Duration::from_millis(10);
+    (0..ATTEMPTS).any(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        !matches!(record.try_lock(), Err(TryLockError::WouldBlock))
+    })
 }
 
 /// A file that was to replace another, of a process that has been gone for long.

@@ -4,14 +4,28 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rollfit_job::store::StoreError;
 use rustix::fs::OFlags;
 
 use rollfit_files::regular_file;
 
-/// What a commit does to the file system.
+/// What a commit does to the file system, what a reader of the sources opens, and how long both wait for others.
 pub trait FileSystem: Send + Sync {
+    /// Opens a regular file to read it.
+    ///
+    /// # Errors
+    /// Those of the file system; when it is not a regular file.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        regular_file::open(path)
+    }
+
+    /// How long to wait for a lock that others hold for moments. A process that holds it for longer is stuck.
+    fn lock_patience(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// Creates a file. What had its name is removed, never written through.
     ///
     /// # Errors
