@@ -244,3 +244,36 @@ pub(crate) fn read(path: &Path) -> Result<Record, Failure> {
         Failure::failed(format!("the record {}{colon} {}", path.display(), error_chain(&error)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_another_process_has_locked_is_not_waited_for_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.jsonl");
+        let (record, other) = (File::create(&path).unwrap(), File::open(&path).unwrap());
+        other.lock().unwrap();
+        assert!(!lock_briefly(&record));
+        other.unlock().unwrap();
+        assert!(lock_briefly(&record));
+        assert!(is_running(&path));
+        drop(record);
+        assert!(!is_running(&path));
+    }
+
+    #[test]
+    fn a_look_at_a_record_does_not_keep_its_run_from_locking_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.jsonl");
+        let (record, look) = (File::create(&path).unwrap(), File::open(&path).unwrap());
+        look.lock_shared().unwrap();
+        std::thread::scope(|scope| {
+            let locked = scope.spawn(|| lock_briefly(&record));
+            std::thread::sleep(Duration::from_millis(50));
+            look.unlock().unwrap();
+            assert!(locked.join().unwrap());
+        });
+    }
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rollfit_job::store::StoreError;
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags};
 
 use rollfit_files::regular_file;
 
@@ -101,6 +101,12 @@ pub(crate) fn create_dirs(files: &dyn FileSystem, path: &Path) -> io::Result<()>
         _ => {}
     }
     files.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+/// Has a network file system ask the server what is in a directory: it may remember for half a minute that a name is not
+/// there. What is wrong with the directory is found by whoever looks into it.
+pub(crate) fn refresh_dir(path: &Path) {
+    let _ = rustix::fs::statx(CWD, path, AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS);
 }
 
 /// Checks that no directory below `root` on the way to `dir` is a link, through which a store could have us write elsewhere.

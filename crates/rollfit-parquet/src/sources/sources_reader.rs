@@ -15,7 +15,7 @@ use rollfit_job::lock::lock;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::file_error;
-use crate::file_system::FileSystem;
+use crate::file_system::{FileSystem, refresh_dir};
 use crate::sources::file_spans::FileIdentity;
 use crate::sources::generation::Generation;
 use crate::sources::sources_lock::{
@@ -77,6 +77,7 @@ impl SourcesReader {
         let (started, mut attempts) = (Instant::now(), 0);
         loop {
             // Before the list is looked for: an import that has its list changes the generation after that.
+            refresh_dir(&self.sources_dir);
             let generation = Generation::read(&self.sources_dir)?;
             if self.unfinished(tables)?.is_some() {
                 self.wait(tables, wait)?;
@@ -158,6 +159,7 @@ impl SourcesReader {
     /// When its list is not one that an import wrote.
     fn unfinished(&self, tables: &[&str]) -> Result<Option<UnfinishedImport>, StoreError> {
         let mut known = lock(&self.unfinished);
+        refresh_dir(&self.sources_dir);
         let Some(file) = open_list(&self.sources_dir)? else {
             *known = None;
             return Ok(None);

@@ -16,7 +16,7 @@ use rollfit_job::lock::lock;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::{file_error, source_fault, unreadable};
-use crate::file_system::{FileSystem, OsFileSystem};
+use crate::file_system::{FileSystem, OsFileSystem, refresh_dir};
 use crate::sources::file_spans::{Contents, FileIdentity, FileSpans};
 use crate::sources::listing::{table_files, warn_of_passed_over};
 use crate::sources::table_file::TableFile;
@@ -51,6 +51,7 @@ impl TableIndex {
 
     /// The files of a table; `None` if the table does not exist.
     pub(crate) fn files(&self, dir: &Path, time: &str) -> Result<Option<Arc<Vec<FileSpans>>>, StoreError> {
+        refresh_dir(dir);
         let modified = match std::fs::metadata(dir).and_then(|status| status.modified()) {
             Ok(modified) => modified,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
