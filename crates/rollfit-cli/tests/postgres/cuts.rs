@@ -42,7 +42,7 @@ fn at_statements(stride: usize, socket: &Path, cut: impl Fn(&Proxy, usize)) {
 #[test]
 fn a_run_whose_connection_is_cut_at_any_statement_leaves_the_old_or_the_new() {
     let (workload, undisturbed) = (Workload::small(), Undisturbed::small());
-    at_statements(13, &workload.database.server().socket(), |proxy, _| {
+    at_statements(17, &workload.database.server().socket(), |proxy, _| {
         let url = proxy.url(workload.database.name());
         let variables = [("ROLLFIT_STORE__URL", url.as_str()), ("ROLLFIT_RUN__ATTEMPTS", "1")];
         workload.run_with(&variables, &["run", "--quiet"]);
@@ -60,7 +60,7 @@ fn an_import_whose_connection_is_cut_at_any_statement_writes_all_keys_or_none() 
     undisturbed.import(&[], &files(&undisturbed)).exits(0);
     let tables = |target: &ImportSandbox| ["eurusd", "usdjpy"].map(|key| target.tables(key));
     let wanted = tables(&undisturbed);
-    at_statements(7, &undisturbed.database.server().socket(), |proxy, meant| {
+    at_statements(11, &undisturbed.database.server().socket(), |proxy, meant| {
         let target = ImportSandbox::new();
         let import = target.import_into(&proxy.url(target.database.name()), &[], &files(&target));
         target.wait_until_alone();

@@ -111,6 +111,10 @@ pub(crate) fn try_finish(sources_dir: &Path, files: &dyn FileSystem) -> Result<F
             return if is_forbidden { Ok(FinishAttempt::Forbidden(error)) } else { Err(error) };
         }
     };
+    // Nobody waits for a lock where there is nothing to finish.
+    if !has_list(sources_dir)? {
+        return Ok(FinishAttempt::Nothing);
+    }
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(FinishAttempt::Locked(path)),

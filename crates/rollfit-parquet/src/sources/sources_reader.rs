@@ -142,10 +142,11 @@ impl SourcesReader {
                 FinishAttempt::Nothing => continue,
                 obstacle => obstacle,
             };
-            if Instant::now() >= end(&import, &obstacle) {
+            let left = end(&import, &obstacle).saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Ok(Some(obstacle));
             }
-            if import.seen.elapsed() > SILENT_WAIT {
+            if import.seen.elapsed() > SILENT_WAIT && left > SILENT_WAIT {
                 self.warn_once(&obstacle);
             }
             waiting(|| std::thread::sleep(PAUSE));
