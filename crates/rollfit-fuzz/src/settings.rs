@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use libpq_connect::{ConnectOptions, Environment};
 use rollfit_job::config::JobConfig;
 use rollfit_job::error_chain;
+use rollfit_job::patience::wait_for_no_store;
 use rollfit_job::store::Purpose;
 use rollfit_postgres::PostgresStore;
 use rollfit_testkit::market;
@@ -34,13 +35,14 @@ fn url(url: &str) {
 
 /// Looks for a password on the way to a socket that does not exist.
 fn password_file(text: &[u8]) {
+    wait_for_no_store();
     in_scratch(|scratch| {
         let path = scratch.write("passwords", text);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let dir = scratch.path().display();
         let url = format!("postgres://u@/d?host={dir}&port=1&passfile={}", path.display());
         let config: JobConfig = market::config(&[("STORE__URL", &url)]);
-        let opened = PostgresStore::open_without_waiting(&config.source, &config, Purpose::Read);
+        let opened = PostgresStore::open(&config.source, &config, Purpose::Read);
         assert!(opened.is_err());
     });
 }

@@ -45,16 +45,6 @@ pub use self::kind::Postgres;
 /// automatic VACUUM that others wait for.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// The settings of every transaction with a store.
-fn settings(store: &StoreConfig, config: &JobConfig) -> TransactionSettings {
-    TransactionSettings {
-        statement: config.run.statement_timeout,
-        lock: LOCK_TIMEOUT,
-        idle: config.run.idle_timeout,
-        row_security: store.row_security,
-    }
-}
-
 /// A schema of a database, as source, sink or both of one job.
 pub struct PostgresStore {
     opened_at: Instant,
@@ -84,23 +74,16 @@ impl PostgresStore {
     /// # Errors
     /// When the URL is invalid, the server is unreachable or too old, or the schema does not exist.
     pub fn open(store: &StoreConfig, config: &JobConfig, purpose: Purpose) -> Result<Self, StoreError> {
-        let settings = settings(store, config);
+        let settings = TransactionSettings {
+            statement: config.run.statement_timeout,
+            lock: LOCK_TIMEOUT,
+            idle: config.run.idle_timeout,
+            row_security: store.row_security,
+        };
         let pool = Pool::connect(store, purpose, &settings)?;
         let store = patiently(|| Self::open_with(Arc::clone(&pool), store, config, (purpose, settings)))?;
         pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(store)
-    }
-
-    /// As [`PostgresStore::open`], but a server that is starting is an error at once. For fuzzers.
-    #[doc(hidden)]
-    pub fn open_without_waiting(
-        store: &StoreConfig,
-        config: &JobConfig,
-        purpose: Purpose,
-    ) -> Result<Self, StoreError> {
-        let settings = settings(store, config);
-        let pool = Pool::connect(store, purpose, &settings)?;
-        Self::open_with(pool, store, config, (purpose, settings))
     }
 
     /// Opens the store behind a pool that has no session yet.

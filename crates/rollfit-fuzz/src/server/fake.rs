@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::script::{Script, Step, sent};
 use crate::scratch::Scratch;
 
-/// A client that waits, and waits for nothing that the script has, gets the rest of it.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// A client that still waits for an answer after this time gets the next one.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// How often.
-const STALLS_MAX: usize = 20;
+const STALLS_MAX: usize = 3;
+/// The messages after which it is the client's turn.
+const LAST_OF_ANSWER: &[u8] = b"ZGR";
 
 pub(super) struct FakeServer {
     scratch: Scratch,
@@ -98,22 +100,25 @@ impl Connection {
         }
     }
 
-    /// Sends what comes before the next pause; none at the end of the connection.
+    /// Sends what comes before the client's next turn; none at the end of the connection.
     fn answer(&mut self) -> Option<()> {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut last) = (Vec::new(), None);
         let mut script = self.script.lock().unwrap();
         let end = loop {
             match script.next() {
-                Some(Step::Send(message)) => bytes.extend(message),
+                Some(Step::Send(message)) => {
+                    last = message.first().copied();
+                    bytes.extend(message);
+                }
                 Some(Step::Close) => break None,
-                Some(Step::Wait) => break Some(()),
-                None => {
-                    if bytes.is_empty() {
-                        bytes.extend(sent(b'E', b"SERROR\0C42501\0Mthe script is at its end\0\0"));
-                        bytes.extend(sent(b'Z', b"I"));
-                    }
+                Some(Step::Wait) if last.is_some_and(|last| LAST_OF_ANSWER.contains(&last)) => break Some(()),
+                Some(Step::Wait) => {}
+                None if bytes.is_empty() => {
+                    bytes.extend(sent(b'E', b"SERROR\0C42501\0Mthe script is at its end\0\0"));
+                    bytes.extend(sent(b'Z', b"I"));
                     break Some(());
                 }
+                None => break Some(()),
             }
         };
         drop(script);

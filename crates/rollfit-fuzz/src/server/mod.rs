@@ -10,6 +10,9 @@ mod work;
 
 use std::cell::OnceCell;
 
+use rollfit_job::error_chain;
+use rollfit_job::patience::wait_for_no_store;
+
 use self::fake::FakeServer;
 use self::script::{Script, framed};
 use self::work::{WORKS, Work};
@@ -19,9 +22,12 @@ pub(crate) fn hold(bytes: &[u8]) {
     thread_local!(static SERVER: OnceCell<FakeServer> = const { OnceCell::new() });
     let Some((work, rest)) = bytes.split_first() else { return };
     SERVER.with(|server| {
+        wait_for_no_store();
         let server = server.get_or_init(FakeServer::start);
         server.play(Script::parse(rest));
-        Work::from_byte(*work).run(&server.url());
+        if let Err(error) = Work::from_byte(*work).run(&server.url()) {
+            assert!(!error_chain(&error).is_empty());
+        }
     });
 }
 
@@ -29,7 +35,7 @@ pub(crate) fn hold(bytes: &[u8]) {
 const RECORDED: [(&str, u8, &[u8]); WORKS as usize] = [
     ("read", 0, include_bytes!("../../dialogues/read")),
     ("diagnose", 1, include_bytes!("../../dialogues/diagnose")),
-    ("run", 2, include_bytes!("../../dialogues/run")),
+    ("write", 2, include_bytes!("../../dialogues/write")),
     ("import", 3, include_bytes!("../../dialogues/import")),
 ];
 
@@ -49,8 +55,9 @@ pub(crate) fn seeds() -> Vec<Seed> {
         ("refused", framed(b'E', refusal)),
         ("negotiate", framed(b'v', &[0, 3, 0, 0, 0, 0, 0, 1, b'x', 0])),
     ] {
-        let wait = script::WAIT;
-        seeds.push((name.to_owned(), [&[0], &message[..], &[wait], &message, &[wait]].concat()));
+        let accepted = [framed(b'R', &[0; 4]), framed(b'Z', b"I")].concat();
+        let wait = &[script::WAIT];
+        seeds.push((name.to_owned(), [&[0], &message[..], wait, &accepted, wait].concat()));
     }
     seeds
 }

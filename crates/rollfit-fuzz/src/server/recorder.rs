@@ -10,15 +10,15 @@ use super::work::Work;
 use crate::scratch::Scratch;
 
 /// Does each work with the server behind `socket`, whose schema is empty, and writes what it said into `dir`. The store is
-/// filled on the way: first comes the import, then a run.
+/// filled on the way: first comes the import, then a partition.
 ///
 /// # Panics
 /// If the server does not do what is asked.
 pub fn record_dialogues(socket: &Path, dir: &Path) {
-    for name in ["import", "run", "diagnose", "read"] {
+    for name in ["import", "write", "diagnose", "read"] {
         let (_, work) = Work::ALL.into_iter().find(|(known, _)| *known == name).unwrap();
         let proxy = Proxy::start(socket);
-        assert!(work.run(&proxy.url()), "{name}");
+        work.run(&proxy.url()).unwrap_or_else(|error| panic!("{name}: {error}"));
         std::fs::write(dir.join(name), proxy.messages.lock().unwrap().as_slice()).unwrap();
     }
 }
