@@ -17,8 +17,9 @@ use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
+use tokio_postgres::{Client, CopyInSink, CopyOutStream};
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{ends_the_session, is_statement_mixed_up, server_error, silent};
 
 /// The client prepares a COPY before it starts one.
@@ -205,11 +206,12 @@ impl Session {
         doing: &str,
         sql: &str,
         parameters: &[SqlParameter<'_>],
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Vec<AnswerRow>, StoreError> {
         self.count_round_trips(1);
         let query = self.client.query_typed(sql, parameters);
         let waited = self.runtime.block_on(wait(self.reply_timeout, query));
-        self.judge(doing, waited)?.map_err(|error| server_error(doing, error))
+        let rows = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
+        Ok(rows.into_iter().map(AnswerRow::from).collect())
     }
 
     /// Starts writing a table.
