@@ -61,3 +61,80 @@ pub(crate) fn seeds() -> Vec<Seed> {
     }
     seeds
 }
+
+#[cfg(test)]
+mod tests {
+    use rollfit_job::store::StoreError;
+
+    use super::script::Step;
+    use super::*;
+
+    fn play(work: u8, script: Script) -> Result<(), StoreError> {
+        wait_for_no_store();
+        let server = FakeServer::start();
+        server.play(script);
+        Work::from_byte(work).run(&server.url())
+    }
+
+    /// A dialogue with other bodies of the messages of a kind.
+    fn with_bodies(messages: &[u8], kind: u8, change: impl Fn(&mut Vec<u8>)) -> Script {
+        let mut script = Script::parse(messages);
+        let mut changed = Vec::new();
+        while let Some(step) = script.next() {
+            match step {
+                Step::Wait => changed.push(script::WAIT),
+                Step::Send(message) => {
+                    let mut body = message[5..].to_vec();
+                    if message[0] == kind {
+                        change(&mut body);
+                    }
+                    changed.extend(framed(message[0], &body));
+                }
+                Step::Close => unreachable!(),
+            }
+        }
+        Script::parse(&changed)
+    }
+
+    /// Makes every column of a description one of this type.
+    fn retype(body: &mut [u8], oid: u32) {
+        let mut at = 2;
+        while at < body.len() {
+            at += body[at..].iter().position(|byte| *byte == 0).unwrap() + 1;
+            body[at + 6..at + 10].copy_from_slice(&oid.to_be_bytes());
+            at += 18;
+        }
+    }
+
+    /// Makes every value of a row NULL.
+    fn without_values(body: &mut Vec<u8>) {
+        let columns = usize::from(u16::from_be_bytes([body[0], body[1]]));
+        body.truncate(2);
+        body.extend([0xff; 4].repeat(columns));
+    }
+
+    #[test]
+    fn a_dialogue_as_it_was_recorded_comes_to_its_end() {
+        for (name, work, messages) in RECORDED {
+            play(work, Script::parse(messages)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_an_error() {
+        const BOOL: u32 = 16;
+        const INT4: u32 = 23;
+        const FLOAT8: u32 = 701;
+        const TEXT: u32 = 25;
+        for (name, work, messages) in RECORDED {
+            for oid in [BOOL, INT4, FLOAT8, TEXT] {
+                let error = play(work, with_bodies(messages, b'T', |body| retype(body, oid))).unwrap_err();
+                assert!(error_chain(&error).contains("another type"), "{name}: {}", error_chain(&error));
+            }
+        }
+        for (name, work, messages) in RECORDED.into_iter().take(2) {
+            let error = play(work, with_bodies(messages, b'D', without_values)).unwrap_err();
+            assert!(error_chain(&error).contains("another type"), "{name}: {}", error_chain(&error));
+        }
+    }
+}
