@@ -8,9 +8,7 @@ use std::time::Duration;
 use super::script::{Script, Step, sent};
 use crate::scratch::Scratch;
 
-/// A client that still waits for an answer after this time gets the next one.
-const PATIENCE: Duration = Duration::from_millis(300);
-/// How often.
+/// How often a client that still waits for an answer gets the next one.
 const STALLS_MAX: usize = 3;
 /// The messages after which it is the client's turn.
 const LAST_OF_ANSWER: &[u8] = b"ZGR";
@@ -21,7 +19,8 @@ pub(super) struct FakeServer {
 }
 
 impl FakeServer {
-    pub(super) fn start() -> Self {
+    /// Starts one that gives the next answer to a client that has been silent for as long as `patience`.
+    pub(super) fn start(patience: Duration) -> Self {
         let scratch = Scratch::new();
         let listener = UnixListener::bind(scratch.path().join(".s.PGSQL.5432")).unwrap();
         let script = Arc::new(Mutex::new(Script::default()));
@@ -29,7 +28,7 @@ impl FakeServer {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let script = shared.clone();
-                std::thread::spawn(move || Connection::new(stream, script).serve());
+                std::thread::spawn(move || Connection::new(stream, script, patience).serve());
             }
         });
         Self { scratch, script }
@@ -54,8 +53,8 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(stream: UnixStream, script: Arc<Mutex<Script>>) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    fn new(stream: UnixStream, script: Arc<Mutex<Script>>, patience: Duration) -> Self {
+        stream.set_read_timeout(Some(patience)).unwrap();
         Self { stream, script, received: Vec::new(), is_begun: false }
     }
 

@@ -9,6 +9,7 @@ mod script;
 mod work;
 
 use std::cell::OnceCell;
+use std::time::Duration;
 
 use rollfit_job::error_chain;
 use rollfit_job::patience::wait_for_no_store;
@@ -18,12 +19,15 @@ use self::script::{Script, framed};
 use self::work::{WORKS, Work};
 use crate::Seed;
 
+/// After which a client waits for what the script does not have; a busy one is taken for such, which harms nothing here.
+const PATIENCE: Duration = Duration::from_millis(15);
+
 pub(crate) fn hold(bytes: &[u8]) {
     thread_local!(static SERVER: OnceCell<FakeServer> = const { OnceCell::new() });
     let Some((work, rest)) = bytes.split_first() else { return };
     SERVER.with(|server| {
         wait_for_no_store();
-        let server = server.get_or_init(FakeServer::start);
+        let server = server.get_or_init(|| FakeServer::start(PATIENCE));
         server.play(Script::parse(rest));
         if let Err(error) = Work::from_byte(*work).run(&server.url()) {
             assert!(!error_chain(&error).is_empty());
@@ -71,7 +75,7 @@ mod tests {
 
     fn play(work: u8, script: Script) -> Result<(), StoreError> {
         wait_for_no_store();
-        let server = FakeServer::start();
+        let server = FakeServer::start(Duration::from_secs(2));
         server.play(script);
         Work::from_byte(work).run(&server.url())
     }
