@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rollfit_job::import::Bar;
 
+use crate::cores::Cores;
 use crate::error::{FileLine, ImportError, shown};
 use crate::file_key::file_key;
 use crate::read_options::ReadOptions;
@@ -41,8 +42,8 @@ impl BarFile {
 /// # Errors
 /// The first thing that is wrong with the path, the options, the layout or, unless lenient, a row.
 pub fn read_file(path: &Path, options: &ReadOptions) -> Result<BarFile, ImportError> {
-    options.check_columns()?;
-    let collected = readers::read(path, options)?;
+    options.check()?;
+    let collected = readers::read(path, options, &Cores::of_process())?;
     let key = file_key(path, collected.entry.as_deref(), options.key.as_deref())?;
     let symbol = collected.symbol.clone();
     let (bars, lines, mut report) = collected.into_parts();

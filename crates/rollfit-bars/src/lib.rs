@@ -1,6 +1,6 @@
 //! Turns vendors' files into validated one-minute bars per key, before any store sees them.
 //!
-//! [`read_file`] reads one file into a [`BarFile`]: bars sorted by instant, each instant once, every dropped row counted.
+//! [`InputFiles`] finds the files of a command; [`read_file`] reads one file into a [`BarFile`]: bars sorted by instant, each instant once, every dropped row counted.
 //! [`merge()`] joins the files of one command into one [`KeyBars`] per key, which still knows the file and line of every bar.
 //! What becomes of them in a store is the business of [`rollfit_job::import`].
 //!
@@ -19,6 +19,7 @@
 //! A module uses those below it, never one above:
 //!
 //! ```text
+//! input_files       the files that arguments mean
 //! merge             the files of a key, joined
 //! bar_file          one file, read and checked
 //! ├─ file_key       the key that a path says
@@ -36,9 +37,11 @@
 
 mod archive;
 mod bar_file;
+mod cores;
 mod error;
 mod file_key;
 mod formats;
+mod input_files;
 mod merge;
 mod read_options;
 mod readers;
@@ -49,6 +52,7 @@ mod time;
 pub use bar_file::{BarFile, read_file};
 pub use error::{DropCause, EpochUnit, FileLine, ImportError, LocalFault, NumberKind, RowFault, RowUnit};
 pub use formats::Format;
+pub use input_files::{InputFiles, PassedOver};
 pub use merge::{KeyBars, MergeReport, merge};
 pub use read_options::ReadOptions;
 pub use rows::file_report::FileReport;

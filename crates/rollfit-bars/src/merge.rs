@@ -50,6 +50,13 @@ struct Stretch {
 }
 
 impl KeyBars {
+    /// The bars of one file, as they are.
+    fn from_file(file: BarFile) -> Self {
+        let origin = Origin { path: file.path, unit: file.report.unit, lines: file.lines };
+        let stretches = vec![Stretch { first_index: 0, file: 0, first_in_file: 0 }];
+        Self { bars: file.bars, origins: vec![origin], stretches, report: MergeReport::default() }
+    }
+
     /// The bars.
     #[must_use]
     pub fn bars(&self) -> &[Bar] {
@@ -106,7 +113,11 @@ pub fn merge(files: Vec<BarFile>, lenient: bool) -> Result<BTreeMap<String, KeyB
     }
     let merged = by_key.into_iter().map(|(key, files)| {
         check_symbols(&key, &files)?;
-        Ok((key, Merger::new(files, lenient).run()?))
+        let merged = match <[BarFile; 1]>::try_from(files) {
+            Ok([only]) => KeyBars::from_file(only),
+            Err(files) => Merger::new(files, lenient).run()?,
+        };
+        Ok((key, merged))
     });
     merged.collect()
 }

@@ -15,6 +15,7 @@ pub mod foreign;
 pub mod import;
 mod input;
 pub mod join_loss;
+pub mod key;
 pub mod keys;
 pub mod lock;
 pub mod month;

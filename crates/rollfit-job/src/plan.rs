@@ -45,7 +45,7 @@ pub enum PlanError {
     /// No partition was selected.
     #[error("{0}")]
     Nothing(String),
-    /// An output cannot have the name that its pattern gives it.
+    /// A source table or an output cannot have the name that its pattern gives it.
     #[error("{0}")]
     Outputs(String),
 }
@@ -85,6 +85,7 @@ fn planned(
     only: &[Selector],
 ) -> Result<Vec<Partition>, PlanError> {
     let keys = keys(config, source, &stored)?;
+    source.check_keys(&keys).map_err(|error| PlanError::Outputs(crate::error_chain(&error)))?;
     check_selected_keys(only, &keys)?;
     let mut planned = Vec::new();
     for (key, first, last) in spans(config, source, &keys)? {

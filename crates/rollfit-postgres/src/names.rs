@@ -5,7 +5,7 @@
 use rollfit_job::store::StoreError;
 
 /// The longest name that the server keeps. It truncates longer ones without an error.
-const NAME_BYTES_MAX: usize = 63;
+pub(crate) const NAME_BYTES_MAX: usize = 63;
 
 /// Quotes an identifier, whatever its characters.
 pub(crate) fn quoted(name: &str) -> String {

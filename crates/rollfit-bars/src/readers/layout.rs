@@ -2,11 +2,13 @@
 //! has.
 //!
 //! A first line is a header when none of its fields begins like a number. Without a header, the format has its known columns,
-//! or the user gives numbers.
+//! or the user gives numbers. A header may name the zone in place of the time, where the format does so.
 //!
 //! Every row has as many fields as the header, the format or, where columns are free and there is no header, the first row;
 //! one empty field more may follow, where it cannot come of a comma inside the close. Lenient reading takes a row that breaks
 //! off behind its close, where its prices make the close certain.
+
+use memchr::memchr;
 
 use super::certain_row::{open_column, prices_agree};
 use crate::error::RowFault;
@@ -15,9 +17,11 @@ use crate::read_options::ReadOptions;
 use crate::rows::price::has_leading_zero;
 use crate::table::column_indexes::{ColumnIndexes, is_header};
 use crate::table::column_names::{names_an_instrument, normal};
+use crate::table::column_options::ColumnOptions;
 use crate::table::delimiter;
-use crate::table::fields::Fields;
+use crate::table::fields::{Fields, for_plain_fields};
 use crate::time::stamp_reader::{StampReader, StampRules};
+use crate::time::zone::Zone;
 
 /// Where time and close are in each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub(crate) struct Layout {
     width: usize,
     /// The first line is a header.
     pub(crate) has_header: bool,
+    /// The zone that the header names.
+    pub(crate) zone: Option<Zone>,
     /// The columns that say the instrument, with their names.
     pub(crate) instruments: Vec<(usize, String)>,
     /// Times may be epochs.
@@ -70,6 +76,9 @@ impl Layout {
         rules: &TextRules,
         line: &str,
     ) -> Result<Self, String> {
+        if let Some(why) = Format::ticks(line).filter(|_| options.columns.close.is_none()) {
+            return Err(why.to_owned());
+        }
         if let (ColumnRules::Fixed(shape), Some(delimiter)) = (&rules.columns, rules.delimiters.first()) {
             let layout = Self::new(*delimiter, shape.columns(), *shape.fields.end());
             return Ok(Self { epochs: rules.epochs, ..layout });
@@ -83,8 +92,12 @@ impl Layout {
         let names: Vec<String> = cells.iter().map(|name| normal(name)).collect();
         let epochs = rules.epochs;
         if is_header(&names) {
-            let columns = ColumnIndexes::from_header(&names, &options.columns)?;
-            return Ok(Self { epochs, ..Self::with_header(delimiter, columns, &names) });
+            let zone = cells.first().filter(|_| rules.zone_in_header).and_then(|name| header_zone(name));
+            let columns = match &zone {
+                Some(_) => ColumnIndexes::from_header(&names, &first_is_time())?,
+                None => ColumnIndexes::from_header(&names, &options.columns)?,
+            };
+            return Ok(Self { epochs, zone, ..Self::with_header(delimiter, columns, &names) });
         }
         let columns = match &rules.columns {
             ColumnRules::Fixed(shape) => shape.columns(),
@@ -103,6 +116,7 @@ impl Layout {
             columns,
             width,
             has_header: false,
+            zone: None,
             instruments: Vec::new(),
             epochs: false,
             is_free: false,
@@ -138,8 +152,7 @@ impl Layout {
     /// The fields of a row that make its bar.
     pub(crate) fn split<'a>(&self, line: &'a str) -> Result<BarFields<'a>, RowFault> {
         let (mut row, mut found, mut last, mut behind) = (BarFields::default(), 0, "", "");
-        let mut fields = self.fields(line);
-        for field in fields.by_ref() {
+        let mut add = |field: &'a str| {
             if self.columns.date == Some(found) {
                 row.date = Some(field);
             }
@@ -153,9 +166,15 @@ impl Layout {
                 behind = field;
             }
             (found, last) = (found + 1, field);
-        }
-        if fields.is_broken() {
-            return Err(RowFault::Quotes);
+        };
+        if memchr(b'"', line.as_bytes()).is_none() {
+            for_plain_fields(line, self.delimiter, add);
+        } else {
+            let mut fields = self.fields(line);
+            fields.by_ref().for_each(&mut add);
+            if fields.is_broken() {
+                return Err(RowFault::Quotes);
+            }
         }
         row.end = match last.trim_ascii().is_empty() {
             true if found == self.width => RowEnd::Empty,
@@ -240,6 +259,16 @@ impl Layout {
     }
 }
 
+/// The zone that the name of the first column states: an IANA name, or `Gmt time`.
+fn header_zone(name: &str) -> Option<Zone> {
+    let name = name.trim();
+    if name.eq_ignore_ascii_case("gmt time") { Some(Zone::utc()) } else { Zone::from_iana(name) }
+}
+
+fn first_is_time() -> ColumnOptions {
+    ColumnOptions { time: Some("1".to_owned()), ..ColumnOptions::default() }
+}
+
 fn is_word(cell: &str) -> bool {
     let cell = cell.trim();
     let empty = ["null", "none", "na", "n/a", "true", "false"];
@@ -259,7 +288,7 @@ fn delimiter(options: &ReadOptions, rules: &TextRules, line: &str) -> Result<u8,
             _ => "use --format csv",
         };
         let known = delimiter::listed(rules.delimiters);
-        format!("the first line has no delimiter ({known}); remove any lines above the table, or {other}")
+        format!("the first line has no delimiter ({known}); skip lines above the table with --skip-lines, or {other}")
     })
 }
 

@@ -1,6 +1,7 @@
-//! Reads bars from a Parquet file with a timestamp column and a close column.
+//! Reads bars from a Parquet file with a time column and a close column.
 //!
-//! Time stamps with a zone are instants. Naive ones are UTC, as in the source tables of a store, unless the user gives a zone.
+//! Time stamps with a zone are instants. Naive ones need a zone from the user, as in text, but for files that rollfit wrote: in
+//! the source tables of a store naive times are UTC.
 //! Columns that say the instrument, as text or numbers, must not change.
 
 use std::io::Read;
@@ -12,12 +13,13 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, check_body};
+use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body};
 use rollfit_job::import::Bar;
 
 use super::parquet_columns::{BarBatch, ParquetColumns};
+use super::parquet_times::{TimeValues, civil_text};
 use crate::archive::{open_file, read_error};
-use crate::error::{ImportError, RowFault, RowUnit};
+use crate::error::{ImportError, RowFault, RowUnit, shown};
 use crate::read_options::ReadOptions;
 use crate::rows::collector::{Collected, Collector};
 use crate::rows::instruments::Instruments;
@@ -25,6 +27,8 @@ use crate::rows::price::checked_price;
 use crate::rows::row_refusal::RowRefusal;
 use crate::rows::time_column::TimeColumn;
 use crate::time::stamp::Stamp;
+use crate::time::stamp_reader::StampReader;
+use crate::time::zone::Zone;
 
 const DAY_US: i64 = 86_400_000_000;
 const BATCH_ROWS: usize = 16 * 1024;
@@ -58,7 +62,7 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportErro
         Some(source) => read_error(path, source),
         None => unreadable(path, error),
     };
-    let metadata = checked_metadata(path, &bytes)?;
+    let (metadata, integrity) = checked_metadata(path, &bytes)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata);
     let columns = ParquetColumns::from_fields(builder.schema().fields(), options)
         .map_err(|why| ImportError::Columns { path: path.to_path_buf(), why })?;
@@ -67,7 +71,10 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportErro
         builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| failed(&error))?;
     let instruments =
         Instruments::new(columns.instruments.iter().map(|(_, name)| name.clone()).enumerate().collect());
-    let mut rows = Rows { columns, instruments, times: TimeColumn::new(options)?, number: 0, midnight: None };
+    let is_ours = integrity != Integrity::Foreign;
+    let times = TimeColumn::new(options)?.implied(is_ours.then(Zone::utc));
+    let stamps = columns.stamp_reader();
+    let mut rows = Rows { columns, stamps, instruments, times, number: 0, midnight: None };
     let mut collector = Collector::new(path, RowUnit::Row, options);
     for batch in reader {
         let batch = batch.map_err(|error| failed(&error))?;
@@ -75,12 +82,15 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportErro
         rows.read(&mut collector, &batch)?;
     }
     let mut collected = collector.finish(None)?;
+    if let Some(why) = rows.stamps.whole_file_fault() {
+        return Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() });
+    }
     collected.symbol = rows.instruments.symbol();
     Ok(collected)
 }
 
-/// The footer of a file; one that rollfit wrote is checked, all its bytes.
-fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<ArrowReaderMetadata, ImportError> {
+/// The footer of a file, and whose file it is; one that rollfit wrote is checked, all its bytes.
+fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<(ArrowReaderMetadata, Integrity), ImportError> {
     let fault = |fault| match fault {
         FileFault::System(source) => read_error(path, source),
         FileFault::Unreadable(why) => unreadable(path, why),
@@ -90,12 +100,13 @@ fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<ArrowReaderMetadat
     };
     let footer = Footer::read(bytes).map_err(fault)?;
     check_body(bytes, footer.integrity).map_err(fault)?;
-    ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
-        .map_err(|error| unreadable(path, error))
+    let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new());
+    Ok((metadata.map_err(|error| unreadable(path, error))?, footer.integrity))
 }
 
 struct Rows {
     columns: ParquetColumns,
+    stamps: StampReader,
     instruments: Instruments,
     times: TimeColumn,
     number: u64,
@@ -105,13 +116,15 @@ struct Rows {
 
 impl Rows {
     fn read(&mut self, collector: &mut Collector, batch: &BarBatch) -> Result<(), ImportError> {
-        for (row, (time, close)) in batch.times.iter().zip(&batch.closes).enumerate() {
+        for (row, close) in batch.closes.iter().enumerate() {
             self.number += 1;
             collector.count_row();
-            let bar = self.check_instrument(batch, row).and_then(|()| self.bar(time, close));
+            let bar = self.check_instrument(batch, row).and_then(|()| self.bar(batch, row, close));
             match bar {
                 Ok(bar) => collector.keep(self.number, bar)?,
-                Err(refusal) => collector.refuse(self.number, refusal, shown_row(time, close), None)?,
+                Err(refusal) => {
+                    collector.refuse(self.number, refusal, self.shown_row(batch, row, close))?;
+                }
             }
         }
         Ok(())
@@ -124,16 +137,43 @@ impl Rows {
         self.instruments.check(self.number, batch.instruments.iter().map(|column| text(column, row)))
     }
 
-    fn bar(&mut self, time: Option<i64>, close: Option<f64>) -> Result<Bar, RowRefusal> {
-        let stamp =
-            time.ok_or(RowFault::Time).and_then(|time| self.columns.stamp(time)).map_err(RowRefusal::Row)?;
-        self.check_date(stamp).map_err(RowRefusal::Row)?;
+    fn bar(&mut self, batch: &BarBatch, row: usize, close: Option<f64>) -> Result<Bar, RowRefusal> {
+        let stamp = self.stamp(batch, row).map_err(RowRefusal::Row)?;
         let close = close.ok_or(RowFault::Close).and_then(checked_price).map_err(RowRefusal::Row)?;
         Ok(Bar { instant_us: self.times.instant_us(stamp)?, close })
     }
 }
 
 impl Rows {
+    fn stamp(&mut self, batch: &BarBatch, row: usize) -> Result<Stamp, RowFault> {
+        match &batch.times {
+            TimeValues::Ticks(ticks) if ticks.is_valid(row) => {
+                let stamp = self.columns.stamp(ticks.value(row))?;
+                self.check_date(stamp).map(|()| stamp)
+            }
+            TimeValues::Texts(times) if times.is_valid(row) => {
+                let date = batch.dates.as_ref().map(|dates| text(dates, row));
+                self.stamps.read(date, times.value(row))
+            }
+            _ => Err(RowFault::Time),
+        }
+    }
+
+    fn shown_row(&self, batch: &BarBatch, row: usize, close: Option<f64>) -> String {
+        let time = match &batch.times {
+            TimeValues::Ticks(ticks) if ticks.is_valid(row) => {
+                let tick = ticks.value(row);
+                let readable = self.columns.tick_us(tick).ok().and_then(civil_text);
+                readable.unwrap_or_else(|| tick.to_string())
+            }
+            TimeValues::Texts(times) if times.is_valid(row) => shown(times.value(row).as_bytes()),
+            _ => "NULL".to_owned(),
+        };
+        let date = batch.dates.as_ref().map(|dates| shown(text(dates, row).as_bytes()) + ", ");
+        let close = close.map_or_else(|| "NULL".to_owned(), |close| close.to_string());
+        format!("{}{time}, {close}", date.unwrap_or_default())
+    }
+
     /// Refuses dates whose times of day are in another column.
     fn check_date(&mut self, stamp: Stamp) -> Result<(), RowFault> {
         let (Stamp::Local { us } | Stamp::Instant { us, .. }) = stamp;
@@ -146,10 +186,4 @@ impl Rows {
 
 fn text(column: &StringArray, row: usize) -> &str {
     if column.is_null(row) { "" } else { column.value(row) }
-}
-
-fn shown_row(time: Option<i64>, close: Option<f64>) -> String {
-    let time = time.map_or_else(|| "NULL".to_owned(), |time| time.to_string());
-    let close = close.map_or_else(|| "NULL".to_owned(), |close| close.to_string());
-    format!("{time}, {close}")
 }

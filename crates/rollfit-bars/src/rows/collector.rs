@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 
 use rollfit_job::import::Bar;
 
+use super::batch::Batch;
 use super::file_report::FileReport;
 use super::lines::Lines;
-use super::row_refusal::{OtherInstrument, RowRefusal};
+use super::row_refusal::RowRefusal;
 use crate::error::{DropCause, FileLine, ImportError, RowUnit};
-use crate::formats::Format;
 use crate::read_options::ReadOptions;
 
 /// The bars of one file, in the making.
@@ -68,13 +68,41 @@ impl Collector {
         self.report.rows_read += 1;
     }
 
-    /// Whether the row counted last is the first.
-    pub(crate) fn at_first_row(&self) -> bool {
-        self.report.rows_read <= 1
-    }
-
     pub(crate) fn file_line(&self, number: u64) -> FileLine {
         FileLine::new(&self.path, self.report.unit, number)
+    }
+
+    /// Takes in rows that follow those before.
+    pub(crate) fn add(&mut self, batch: Batch) -> Result<(), ImportError> {
+        self.report.rows_read += batch.rows_read;
+        let mut at = 0;
+        while at < batch.bars.len() {
+            let newer = self.newer_rows(&batch.bars[at..]);
+            if newer == 0 {
+                self.keep(batch.lines.line(at), batch.bars[at])?;
+                at += 1;
+                continue;
+            }
+            self.bars.extend_from_slice(&batch.bars[at..at + newer]);
+            self.lines.extend(&batch.lines, at..at + newer);
+            at += newer;
+        }
+        for (cause, rows) in batch.dropped {
+            *self.report.dropped.entry(cause).or_insert(0) += rows;
+        }
+        // Where a bar was kept, the first error is never told.
+        self.first_error = self.first_error.take().or(batch.first_error);
+        batch.stop.map_or(Ok(()), Err)
+    }
+
+    /// How many of these bars are each newer than all before, in a file that is oldest first.
+    fn newer_rows(&self, bars: &[Bar]) -> usize {
+        if self.order != FileOrder::OldestFirst {
+            return 0;
+        }
+        let mut last_us = self.bars.last().map_or(i64::MIN, |last| last.instant_us);
+        let is_newer = |bar: &&Bar| std::mem::replace(&mut last_us, bar.instant_us) < bar.instant_us;
+        bars.iter().take_while(is_newer).count()
     }
 
     /// Takes in a bar.
@@ -152,32 +180,18 @@ impl Collector {
     }
 
     /// Drops a row if that is allowed for its fault. What makes every row uncertain, such as a missing zone, stops
-    /// lenient reading too. `hint` is the format that the file looks like instead.
+    /// lenient reading too.
     pub(crate) fn refuse(
         &mut self,
         number: u64,
         refusal: RowRefusal,
         shown: String,
-        hint: Option<Format>,
     ) -> Result<(), ImportError> {
-        let (place, hint) = (self.file_line(number), hint.map(Format::name));
-        match refusal {
-            RowRefusal::Row(fault) if fault.spoils_the_file() => {
-                Err(ImportError::Row { place, fault, shown, hint })
-            }
-            RowRefusal::Row(fault) => {
-                self.drop_row(fault.cause(), ImportError::Row { place, fault, shown, hint })
-            }
-            RowRefusal::NoZone => Err(ImportError::NoZone { place, shown }),
-            RowRefusal::ZoneContradiction { zone, stated } => {
-                Err(ImportError::ZoneContradiction { place, zone, stated, shown })
-            }
-            RowRefusal::Instrument(other) => {
-                let OtherInstrument { column, value, earlier_number, earlier_value } = *other;
-                let earlier = Box::new(self.file_line(earlier_number));
-                let earlier_value = earlier_value.into_boxed_str();
-                Err(ImportError::Instruments { place, column, value, earlier, earlier_value })
-            }
+        let cause = refusal.drop_cause();
+        let error = refusal.into_error(self.file_line(number), shown, None);
+        match cause {
+            Some(cause) => self.drop_row(cause, error),
+            None => Err(error),
         }
     }
 
@@ -218,6 +232,7 @@ impl Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::Format;
 
     fn collect(lenient: bool, rows: &[(i64, f64)]) -> Result<(Vec<Bar>, Lines, FileReport), ImportError> {
         let options = ReadOptions { lenient, ..ReadOptions::new(Format::Csv) };

@@ -1,5 +1,6 @@
 //! What every reader does with a row, whatever file it came from: checks, instants, order, counts.
 
+pub(crate) mod batch;
 pub(crate) mod collector;
 pub(crate) mod file_report;
 pub(crate) mod instruments;

@@ -11,6 +11,6 @@ pub struct ColumnOptions {
     pub close: Option<String>,
     /// The character between two fields; only in `csv`.
     pub delimiter: Option<char>,
-    /// The column of the date, where the time column holds times of day only; not in `parquet`.
+    /// The column of the date, where the time column holds times of day only.
     pub date: Option<String>,
 }

@@ -82,10 +82,19 @@ impl<'a> Cursor<'a> {
         found.is_some()
     }
 
-    /// Exactly `count` digits.
-    fn digits(&mut self, count: usize) -> Option<i64> {
-        let (head, tail) = self.rest.split_at_checked(count)?;
-        let value = number(head)?;
+    fn eat_byte(&mut self, wanted: u8) -> bool {
+        let found = self.rest.first() == Some(&wanted);
+        self.rest = &self.rest[usize::from(found)..];
+        found
+    }
+
+    /// Exactly this many digits.
+    fn digits<const COUNT: usize>(&mut self) -> Option<i64> {
+        let (head, tail) = self.rest.split_first_chunk::<COUNT>()?;
+        let mut value = 0;
+        for byte in head {
+            value = value * 10 + i64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
+        }
         self.rest = tail;
         Some(value)
     }
@@ -101,24 +110,24 @@ impl<'a> Cursor<'a> {
     }
 
     fn day_first(&mut self) -> Option<(i64, i64, i64)> {
-        let day = self.digits(2)?;
-        let month = self.eat(b".").then(|| self.digits(2))??;
-        let year = self.eat(b".").then(|| self.digits(4))??;
+        let day = self.digits::<2>()?;
+        let month = self.eat_byte(b'.').then(|| self.digits::<2>())??;
+        let year = self.eat_byte(b'.').then(|| self.digits::<4>())??;
         Some((year, month, day))
     }
 
     fn year_first(&mut self) -> Option<(i64, i64, i64)> {
-        let year = self.digits(4)?;
-        let mark = self.rest.first().copied().filter(|byte| b"-./".contains(byte));
-        let mark = mark.as_slice();
-        let month = self.eat(mark).then(|| self.digits(2))??;
-        let day = self.eat(mark).then(|| self.digits(2))??;
+        let year = self.digits::<4>()?;
+        let mark = self.rest.first().copied().filter(|byte| matches!(byte, b'-' | b'.' | b'/'));
+        let at_mark = |cursor: &mut Self| mark.is_none_or(|mark| cursor.eat_byte(mark));
+        let month = at_mark(self).then(|| self.digits::<2>())??;
+        let day = at_mark(self).then(|| self.digits::<2>())??;
         Some((year, month, day))
     }
 
     /// Skips the separator of date and time, and returns whether a time follows.
     fn at_time(&mut self) -> bool {
-        if !self.eat(b"T") {
+        if !self.eat_byte(b'T') {
             self.skip_spaces();
         }
         self.rest.first().is_some_and(u8::is_ascii_digit)
@@ -135,16 +144,17 @@ impl<'a> Cursor<'a> {
     }
 
     fn clock(&mut self) -> Option<i64> {
-        let hour = self.digits(2)?;
-        let colon = self.eat(b":");
-        let minute = self.digits(2)?;
-        let more = if colon { self.eat(b":") } else { self.rest.first().is_some_and(u8::is_ascii_digit) };
-        let second = if more { self.digits(2)? } else { 0 };
+        let hour = self.digits::<2>()?;
+        let colon = self.eat_byte(b':');
+        let minute = self.digits::<2>()?;
+        let more =
+            if colon { self.eat_byte(b':') } else { self.rest.first().is_some_and(u8::is_ascii_digit) };
+        let second = if more { self.digits::<2>()? } else { 0 };
         (hour < 24 && minute < 60 && second < 60).then_some(hour * 3600 + minute * 60 + second)
     }
 
     fn fraction_us(&mut self) -> Result<i64, RowFault> {
-        if !self.eat(b".") {
+        if !self.eat_byte(b'.') {
             return Ok(0);
         }
         let count = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -165,7 +175,7 @@ impl<'a> Cursor<'a> {
 
     fn offset_s(&mut self) -> Option<i32> {
         self.skip_spaces();
-        if self.eat(b"Z") {
+        if self.eat_byte(b'Z') {
             return Some(0);
         }
         let named = self.eat(b"UTC") || self.eat(b"GMT");

@@ -23,7 +23,7 @@ pub(crate) struct StampRules {
 }
 
 /// Reads the times of one file.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StampReader {
     rules: StampRules,
     unit: Option<EpochUnit>,

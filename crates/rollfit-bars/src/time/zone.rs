@@ -21,13 +21,13 @@ use crate::time::stamp::parse_offset_s;
 
 /// A rule from local time to UTC: an IANA zone, a fixed offset, an IANA zone plus a fixed offset (the clock
 /// of many brokers is New York's plus seven hours), or HistData's own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
     name: String,
     rule: Rule,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Rule {
     Fixed { offset_us: i64 },
     Named { zone: TimeZone, plus_us: i64 },
@@ -45,6 +45,11 @@ impl Zone {
     #[must_use]
     pub fn utc() -> Self {
         Self { name: "UTC".to_owned(), rule: Rule::Fixed { offset_us: 0 } }
+    }
+
+    /// A zone by its IANA name alone.
+    pub(crate) fn from_iana(name: &str) -> Option<Self> {
+        Some(Self { name: name.to_owned(), rule: named(name, 0)? })
     }
 
     /// The only instant of a local time. Both are microseconds since 1970-01-01, one on each clock.
@@ -144,7 +149,7 @@ fn named_plus(name: &str) -> Option<Rule> {
 }
 
 /// A zone that caches the offset of the current hour, for rows in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Clock {
     zone: Zone,
     hour: Range<i64>,

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
 mod anything;
+mod dress;
 mod parquet;
+mod parquet_times;
 mod raw;
 mod series;
 mod support;

@@ -61,6 +61,14 @@ pub trait Source: Send + Sync {
     /// When the store cannot be listed.
     fn tables(&self) -> Result<BTreeSet<String>, StoreError>;
 
+    /// Checks that it can tell the tables of all these keys apart.
+    ///
+    /// # Errors
+    /// Naming the first two keys that it cannot.
+    fn check_keys(&self, _keys: &[String]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The first and the last month in which a series has rows; none where it has none.
     ///
     /// # Errors

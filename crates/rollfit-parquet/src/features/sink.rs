@@ -3,11 +3,13 @@
 //! Invariants: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
 //! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rollfit_job::activity::sending;
+use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError, Write};
@@ -93,6 +95,27 @@ impl Sink for ParquetStore {
             }
         }
         Ok(partitions)
+    }
+
+    /// On a file system that ignores case, the features of such keys would share directories.
+    fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        let mut known = KeysByCase::default();
+        for key in partitions.chunk_by(|a, b| a.key == b.key).filter_map(|of_key| Some(&of_key.first()?.key))
+        {
+            known.add(key).map_err(|clash| StoreError::permanent(format!("{clash}; rename one of them")))?;
+        }
+        let stored = hive_dirs(&self.features_dir, "key=")?;
+        let stored_keys: HashSet<&str> = stored.iter().map(|(key, _)| key.as_str()).collect();
+        for (key, dir) in &stored {
+            if let Some(planned) = known.find(key).filter(|planned| !stored_keys.contains(planned)) {
+                return Err(StoreError::permanent(format!(
+                    "there are features of the key `{key}` in {}, and `{planned}` differs from it only in case, which not \
+                     every file system can tell apart; configure `{key}`, or drop its features and remove that directory",
+                    dir.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {

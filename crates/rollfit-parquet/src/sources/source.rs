@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use rollfit_job::key::KeysByCase;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
@@ -56,14 +57,23 @@ impl ParquetStore {
 }
 
 fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
+    let others = [series.key.to_ascii_lowercase(), series.key.to_ascii_uppercase()];
+    let is_there = |key: &String| dir.with_file_name(series.table.replace(series.key, key)).is_dir();
+    let hint = others.iter().find(|key| is_there(key));
+    let hint = hint.map_or_else(String::new, |key| format!("; there is one of the key `{key}`: case counts"));
     StoreError::permanent(format!(
-        "table {} does not exist; import its bars, put Parquet files there, or correct `table` of series `{}`",
+        "table {} does not exist; import its bars, put Parquet files there, or correct `table` of series `{}`{hint}",
         dir.display(),
         series.name
     ))
 }
 
 impl Source for ParquetStore {
+    fn check_keys(&self, keys: &[String]) -> Result<(), StoreError> {
+        KeysByCase::check(keys.iter().map(String::as_str))
+            .map_err(|clash| StoreError::permanent(format!("{clash}; rename one and its tables")))
+    }
+
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         let entries = match std::fs::read_dir(&self.sources_dir) {
             Ok(entries) => entries,

@@ -9,8 +9,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rollfit_job::foreign;
+use rollfit_job::key::check_key;
 use rollfit_job::month::Month;
-use rollfit_job::partition::check_key;
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
@@ -59,6 +59,11 @@ impl Staged {
         let from = to.with_file_name(format!(".{name}.tmp"));
         self.renames.push((from.clone(), to));
         from
+    }
+
+    /// Puts the files into the order of their places.
+    pub(crate) fn sort(&mut self) {
+        self.renames.sort();
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -85,6 +85,21 @@ impl Holder {
         rows.first().map(Self::from_row).transpose()
     }
 
+    /// Returns who uses a table, readers included; none if no session does.
+    pub(crate) fn user_of(session: &mut Session, table: u32) -> Result<Option<Self>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}
+             FROM pg_catalog.pg_locks l
+             JOIN pg_catalog.pg_stat_activity a USING (pid)
+             LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)
+             WHERE l.granted AND l.pid <> pg_backend_pid() AND l.locktype = 'relation' AND l.relation = $1
+               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+             ORDER BY a.xact_start LIMIT 1"
+        );
+        let rows = session.rows("find out who uses the table", &sql, &[(&table, Type::OID)])?;
+        Ok(rows.first().map(Self::from_row))
+    }
+
     /// Returns who holds the locks that these server processes wait for, for messages.
     pub(crate) fn blocking(session: &mut Session, waiting: &[i32]) -> Result<Vec<String>, StoreError> {
         let sql = format!(

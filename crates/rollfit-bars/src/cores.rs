@@ -1,0 +1,147 @@
+//! [`Cores`]: the processor cores that the files of one command share. [`in_order`]: work done on them piece by piece.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread;
+
+use rollfit_job::lock::lock;
+
+/// The cores that are not in use. A thread that reads a file has one by itself.
+pub(crate) struct Cores {
+    all: usize,
+    spare: AtomicUsize,
+}
+
+impl Cores {
+    /// This many cores, one of them for the caller.
+    pub(crate) fn new(all: usize) -> Self {
+        Self { all: all.max(1), spare: AtomicUsize::new(all.max(1) - 1) }
+    }
+
+    /// Those that this process may use, which respects the limits of its control group.
+    pub(crate) fn of_process() -> Self {
+        Self::new(thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+
+    pub(crate) fn all(&self) -> usize {
+        self.all
+    }
+
+    /// Takes a core, if one is spare.
+    pub(crate) fn take(&self) -> bool {
+        let less = |spare: usize| spare.checked_sub(1);
+        self.spare.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+
+    /// Gives cores back.
+    pub(crate) fn give(&self, cores: usize) {
+        self.spare.fetch_add(cores, Ordering::Relaxed);
+    }
+}
+
+/// Pieces of work, one after the other, and what becomes of their results.
+pub(crate) trait Pieces {
+    type Piece: Send;
+    type Done: Send;
+    type Error;
+
+    /// The next piece.
+    fn next(&mut self) -> Result<Option<Self::Piece>, Self::Error>;
+
+    /// Whether the next pieces can be worked on before the results of those before them were taken.
+    fn is_steady(&self) -> bool;
+
+    /// Takes the result of a piece, in the order of the pieces.
+    fn take(&mut self, done: Self::Done) -> Result<(), Self::Error>;
+}
+
+/// A piece, and where its result goes.
+type Task<P> = (<P as Pieces>::Piece, Sender<<P as Pieces>::Done>);
+
+/// Works on all pieces, with the caller's thread and one for each spare core; each begins with what `worker` returns. The
+/// error is the first in the order of the pieces. At most two pieces a core are held.
+pub(crate) fn in_order<P, W>(
+    pieces: &mut P,
+    cores: &Cores,
+    worker: impl Fn() -> W + Sync,
+) -> Result<(), P::Error>
+where
+    P: Pieces,
+    W: FnMut(P::Piece) -> P::Done,
+{
+    let (tasks, queue) = channel();
+    let queue = Mutex::new(queue);
+    let mut threads = 0;
+    let result = thread::scope(|scope| {
+        let (queue, worker) = (&queue, &worker);
+        let spawn = || {
+            if cores.take() {
+                threads += 1;
+                scope.spawn(move || work_on::<P, W>(queue, worker()));
+            }
+        };
+        hand_out(pieces, 2 * cores.all(), tasks, queue, worker, spawn)
+    });
+    cores.give(threads);
+    result
+}
+
+fn work_on<P: Pieces, W: FnMut(P::Piece) -> P::Done>(queue: &Mutex<Receiver<Task<P>>>, mut work: W) {
+    loop {
+        let task = lock(queue).recv();
+        let Ok((piece, result)) = task else { break };
+        if result.send(work(piece)).is_err() {
+            break;
+        }
+    }
+}
+
+/// Queues up to `ahead` pieces and takes their results. Works on pieces itself where it would have to wait.
+fn hand_out<P: Pieces, W: FnMut(P::Piece) -> P::Done>(
+    pieces: &mut P,
+    ahead: usize,
+    tasks: Sender<Task<P>>,
+    queue: &Mutex<Receiver<Task<P>>>,
+    worker: &impl Fn() -> W,
+    mut spawn: impl FnMut(),
+) -> Result<(), P::Error> {
+    let (mut results, mut end, mut own) = (VecDeque::new(), None, None);
+    loop {
+        while end.is_none() && results.len() < if pieces.is_steady() { ahead } else { 1 } {
+            match pieces.next() {
+                Ok(Some(piece)) => {
+                    let (sender, result) = channel();
+                    // The receiver is at the other end of `queue`.
+                    let _ = tasks.send((piece, sender));
+                    results.push_back(result);
+                    if results.len() > 1 {
+                        spawn();
+                    }
+                }
+                Ok(None) => end = Some(Ok(())),
+                Err(error) => end = Some(Err(error)),
+            }
+        }
+        let Some(result) = results.pop_front() else { return end.unwrap_or(Ok(())) };
+        let done = loop {
+            match result.try_recv() {
+                Ok(done) => break done,
+                // Its thread panicked, which ends the scope.
+                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Empty) => {}
+            }
+            let task = queue.try_lock().ok().and_then(|queue| queue.try_recv().ok());
+            if let Some((piece, sender)) = task {
+                let _ = sender.send(own.get_or_insert_with(worker)(piece));
+                continue;
+            }
+            match result.recv() {
+                Ok(done) => break done,
+                Err(_) => return Ok(()),
+            }
+        };
+        pieces.take(done)?;
+    }
+}
