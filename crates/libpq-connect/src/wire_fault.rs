@@ -44,8 +44,14 @@ impl From<WireFault> for io::Error {
     }
 }
 
-/// Returns what the server did if this side ended a connection because of it: a message that cannot come, or is too long. None if
-/// the server ended it, or the network.
+/// Returns what the server did if this side ended a connection because of it: a message that cannot come, is too long or cannot be
+/// read. None if the server ended it, or the network.
 pub fn server_fault(error: &tokio_postgres::Error) -> Option<String> {
-    WireFault::find(error).map(ToString::to_string)
+    /// Messages of tokio-postgres for kinds of errors that only their message tells apart.
+    const UNREADABLE: [&str; 2] = ["error parsing response from server", "unexpected message from server"];
+    let text = error.to_string();
+    let is_unreadable = UNREADABLE.iter().any(|message| text.starts_with(message));
+    let unreadable = || WireFault::Protocol("sent a message that cannot be read, or not now".to_owned());
+    let fault = WireFault::find(error).cloned().or_else(|| is_unreadable.then(unreadable));
+    fault.map(|fault| fault.to_string())
 }
