@@ -33,7 +33,7 @@ impl AuthMethod {
             Self::Gss => "asks for Kerberos (GSSAPI)",
             Self::Sspi => "asks for SSPI",
             Self::ScramSha256 => "asks for SCRAM",
-            Self::None => "accepts the connection without asking for anything",
+            Self::None => "accepts the connection without a login",
         }
     }
 }

@@ -16,9 +16,7 @@ pub(crate) enum WireFault {
     )]
     ErrorBeforeTls,
     /// The server breaks the protocol.
-    #[error(
-        "the server {0}: it is no PostgreSQL server, or something on the way to it changes what it sends"
-    )]
+    #[error("the server {0}: this is not a PostgreSQL server, or something on the way changes what it sends")]
     Protocol(String),
     /// The server logs in, or asks for a login, in a way that the settings or this client do not accept.
     #[error("{0}")]

@@ -44,8 +44,7 @@ fn a_server_may_ask_for_a_login_only_as_require_auth_says() {
         plan(&workload, role, "127.0.0.1", &format!("require_auth=!{rule}")).exits(3).says(&[&words]);
     }
     plan(&workload, "trust", "127.0.0.1", "").exits(0);
-    let words =
-        "accepts the connection without asking for anything, which require_auth=scram-sha-256 does not";
+    let words = "accepts the connection without a login, which require_auth=scram-sha-256 does not";
     plan(&workload, "trust", "127.0.0.1", "require_auth=scram-sha-256").exits(3).says(&[words]);
     plan(&workload, "md5", "127.0.0.1", "require_auth=md5x").exits(2).says(&["names `md5x`"]);
     let url = server.tcp_url("127.0.0.1", workload.database.name());

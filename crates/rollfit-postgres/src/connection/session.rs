@@ -313,3 +313,6 @@ async fn wait<T>(
         Err(_) => Wait::Silent,
     }
 }
+
+#[cfg(test)]
+mod tests;
