@@ -184,7 +184,7 @@ async fn ask(
         reply.as_mut().poll(context)
     });
     Ok(messages.await?.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten().map(str::to_owned),
         _ => None,
     }))
 }

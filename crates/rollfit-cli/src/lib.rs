@@ -30,6 +30,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rollfit_job::store::catch_store_error;
 
 use crate::args::Arguments;
 use crate::exit::{Exit, Failure};
@@ -47,7 +48,7 @@ where
     logging::start(&arguments.global);
     logging::write_panics();
     signals::make_file_limits_errors();
-    commands::run(&arguments).unwrap_or_else(|failure| report(&failure)).into()
+    catch_store_error(|| commands::run(&arguments)).unwrap_or_else(|failure| report(&failure)).into()
 }
 
 /// Prints an error of the command line, or the help that was asked for.

@@ -1,6 +1,7 @@
 //! [`StoreError`]: what failed in a store, where, what to do, and whether trying again can help ([`Fault`]).
 
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::foreign;
 
@@ -85,6 +86,12 @@ impl StoreError {
         self
     }
 
+    /// Ends the work of this thread up to [`catch_store_error`], the partition or the command, whichever is next. For what only a store
+    /// that is not what it says can cause, where a result could not be told from that of an honest one.
+    pub fn throw(self) -> ! {
+        resume_unwind(Box::new(self))
+    }
+
     /// Whether trying again can help.
     pub fn fault(&self) -> Fault {
         self.fault
@@ -109,6 +116,17 @@ impl StoreError {
     pub fn attempts_max(&self) -> Option<u32> {
         self.attempts_max
     }
+}
+
+/// What `work` gives, or the error that was thrown in it.
+///
+/// # Errors
+/// Those of `work`.
+pub fn catch_store_error<T, E: From<StoreError>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| match panic.downcast::<StoreError>() {
+        Ok(error) => Err((*error).into()),
+        Err(panic) => resume_unwind(panic),
+    })
 }
 
 fn one_line(message: impl Into<String>) -> String {

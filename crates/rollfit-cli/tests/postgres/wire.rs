@@ -189,3 +189,25 @@ fn no_command_waits_for_a_server_that_lets_it_in_and_says_nothing_of_use() {
         scope.spawn(|| assert_all_end(server_of(let_in_and_chatter), &[&["plan"]]));
     });
 }
+
+/// Answers every statement with a row without columns.
+fn let_in_and_answer_something_else(mut stream: TcpStream) {
+    log_in(&mut stream);
+    const ANSWER: &[u8] =
+        b"1\0\0\0\x042\0\0\0\x04T\0\0\0\x06\0\0D\0\0\0\x06\0\0C\0\0\0\x0dSELECT 1\0Z\0\0\0\x05I";
+    while stream.read(&mut [0; 4096]).is_ok_and(|bytes| bytes > 0) && stream.write_all(ANSWER).is_ok() {}
+}
+
+#[test]
+fn an_answer_of_another_form_than_asked_for_is_an_error() {
+    let url = format!(
+        "postgres://u@127.0.0.1:{}/d?sslmode=disable&target_session_attrs=any",
+        server_of(let_in_and_answer_something_else)
+    );
+    let workload = Workload::one();
+    for command in ["plan", "verify", "run"] {
+        let answer = workload.run_with(&[("ROLLFIT_STORE__URL", &url)], &[command]);
+        let answer = answer.exits(1).says(&["has another form than was asked for"]);
+        assert!(!answer.to_string().contains("panic"), "{answer}");
+    }
+}

@@ -18,7 +18,7 @@ use crate::plan::{is_written_first, no_rows};
 use crate::receipt::{Definition, Input, Receipt};
 use crate::state::{Assessment, State};
 use crate::stop_signal::StopSignal;
-use crate::store::{Claim, Fault, FeatureTile, Found, Slot, StoreError, Write};
+use crate::store::{Claim, Fault, FeatureTile, Found, Slot, StoreError, Write, catch_store_error};
 
 /// Since when every attempt has failed for a cause that may pass. A store that is down fails every partition: it is waited
 /// for once, not once a partition.
@@ -111,7 +111,8 @@ impl Runner<'_> {
         engine: &mut FeatureEngine,
         lane: &Lane,
     ) -> Result<Outcome, StoreError> {
-        let attempt = std::panic::AssertUnwindSafe(|| self.do_partition(at, engine, lane));
+        let attempt = || catch_store_error(|| self.do_partition(at, engine, lane));
+        let attempt = std::panic::AssertUnwindSafe(attempt);
         std::panic::catch_unwind(attempt).unwrap_or_else(|panic| {
             let cause =
                 panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());

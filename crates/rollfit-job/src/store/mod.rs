@@ -25,4 +25,4 @@ pub use monitor::{StoreMonitor, StoreSample, StoreWait, WaitKind};
 pub use sink::{Claim, Found, Sink, Slot, Write};
 pub use source::{SeriesOfKey, SeriesRows, Snapshot, Source};
 
-pub use crate::store_error::{Fault, StoreError};
+pub use crate::store_error::{Fault, StoreError, catch_store_error};

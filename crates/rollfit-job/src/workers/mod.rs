@@ -9,8 +9,10 @@ mod policy;
 mod search;
 mod situation;
 
+use std::panic::resume_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 
 pub use self::limits::{
     ALLOCATOR, auto_workers_max, memory_reserve_bytes, workers_beside, workers_with_sessions,
@@ -45,14 +47,17 @@ pub(crate) fn for_each<T: Sync, R: Send>(
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(items.len()));
     std::thread::scope(|scope| {
-        for _ in 0..workers.clamp(1, items.len().max(1)) {
-            scope.spawn(|| {
-                while let Some((at, item)) = take_next(&next, items) {
-                    let result = work(item);
-                    lock(&results).push((at, result));
-                }
-            });
-        }
+        let worker = || {
+            while let Some((at, item)) = take_next(&next, items) {
+                let result = work(item);
+                lock(&results).push((at, result));
+            }
+        };
+        let workers =
+            (0..workers.clamp(1, items.len().max(1))).map(|_| scope.spawn(worker)).collect::<Vec<_>>();
+        // What ends one ends the caller in the same way.
+        let ends: Vec<_> = workers.into_iter().map(ScopedJoinHandle::join).collect();
+        ends.into_iter().for_each(|end| end.unwrap_or_else(|panic| resume_unwind(panic)));
     });
     let mut results = unpoisoned(results.into_inner());
     results.sort_by_key(|(at, _)| *at);

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::connection::answer_row::AnswerRow;
 use rollfit_job::lock::lock;
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::connection::session::{Session, SqlParameter};
@@ -97,7 +97,7 @@ impl Holder {
         Ok(rows.iter().map(|row| Self::from_row(row).to_string()).collect())
     }
 
-    fn from_row(row: &Row) -> Self {
+    fn from_row(row: &AnswerRow) -> Self {
         Self {
             pid: row.get(0),
             name: row.get(1),

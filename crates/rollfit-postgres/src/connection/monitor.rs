@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::connection::answer_row::AnswerRow;
 use rollfit_job::config::RowSecurity;
-use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::{Fault, StoreError, catch_store_error};
 use rollfit_job::store::{StoreMonitor, StoreSample, StoreWait, WaitKind};
-use tokio_postgres::Row;
 
 use crate::connection::holders::{Holder, SeenHolders};
 use crate::connection::pool::{Pool, PooledSession};
@@ -134,7 +134,7 @@ impl StoreMonitor for PostgresMonitor {
             return Err(StoreError::new(Fault::Transient, pause.cause.clone()));
         }
         let sample = match self.pool.spare_session(SPARE_WAIT, REPLY_TIMEOUT) {
-            Ok(Some(mut session)) => self.ask(&mut session),
+            Ok(Some(mut session)) => catch_store_error(|| self.ask(&mut session)),
             Ok(None) => return Err(all_at_work()),
             Err(error) => Err(error),
         };
@@ -188,7 +188,7 @@ struct OwnSession {
 }
 
 impl OwnSession {
-    fn from_row(row: &Row) -> Option<Self> {
+    fn from_row(row: &AnswerRow) -> Option<Self> {
         Some(Self {
             pid: row.get::<_, Option<i32>>(3)?,
             is_active: row.get::<_, Option<bool>>(4).unwrap_or(false),

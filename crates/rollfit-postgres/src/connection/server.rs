@@ -77,7 +77,7 @@ impl SessionBudget {
         let (server_max, others) = (self.server_max, self.others);
         let spare = format!(
             "{} spare ({server_max} connections - {others} others - {HEADROOM} headroom)",
-            server_max - others - HEADROOM
+            server_max.saturating_sub(others).saturating_sub(HEADROOM)
         );
         let limit = |left: Option<i64>, whose: &str| left.map(|left| format!("{left} left to the {whose}"));
         let limits = [limit(self.role_left, "role"), limit(self.database_left, "database")];
@@ -114,7 +114,7 @@ pub(crate) fn session_budget(
     let (server_max, others): (i64, i64) = (row.get(0), row.get(1));
     let (role_left, database_left): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
     let wanted = configured.map_or(DEFAULT_MAX, |sessions| sessions as i64);
-    let spare = [Some(server_max - others - HEADROOM), role_left, database_left];
+    let spare = [Some(server_max.saturating_sub(others).saturating_sub(HEADROOM)), role_left, database_left];
     let sessions = spare.into_iter().flatten().fold(wanted, i64::min).max(1);
     Ok(SessionBudget {
         sessions: usize::try_from(sessions).unwrap_or(1),

@@ -17,8 +17,9 @@ use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
+use tokio_postgres::{Client, CopyInSink, CopyOutStream};
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{ends_the_session, given_up, is_statement_mixed_up, server_error, silent};
 
 /// The client prepares a COPY before it starts one.
@@ -107,6 +108,8 @@ pub(crate) struct Session {
     at: String,
     /// Why this side gave the connection up, if it did.
     given_up: Arc<OnceLock<String>>,
+    /// Whether an answer had another form than was asked for.
+    is_wrong: Arc<AtomicBool>,
     reply_timeout: Duration,
     shared: Shared,
     broken: bool,
@@ -159,7 +162,8 @@ impl Session {
             }
         });
         let at = options.to_string();
-        Ok(Self { client, runtime, at, given_up, reply_timeout, shared, broken: false })
+        let is_wrong = Arc::default();
+        Ok(Self { client, runtime, at, given_up, is_wrong, reply_timeout, shared, broken: false })
     }
 
     /// Sets the time limit for replies. A slower reply breaks the session.
@@ -177,7 +181,7 @@ impl Session {
                 }
             });
         }
-        !self.broken && !self.client.is_closed()
+        !self.broken && !self.is_wrong.load(Ordering::Relaxed) && !self.client.is_closed()
     }
 
     /// Begins a transaction whose statements have a timeout.
@@ -221,11 +225,12 @@ impl Session {
         doing: &str,
         sql: &str,
         parameters: &[SqlParameter<'_>],
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Vec<AnswerRow>, StoreError> {
         self.count_round_trips(1);
         let query = self.client.query_typed(sql, parameters);
         let waited = self.runtime.block_on(wait(self.reply_timeout, query));
-        self.judge(doing, waited)?.map_err(|error| server_error(doing, error))
+        let rows = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
+        Ok(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect())
     }
 
     /// Starts writing a table.

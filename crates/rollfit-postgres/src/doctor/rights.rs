@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::{Examination, Findings};
 use crate::PostgresStore;
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 use crate::tables::applied_policies::{self, AppliedPolicies};
@@ -102,7 +103,7 @@ impl PostgresStore {
         let parameters: [SqlParameter<'_>; 3] =
             [(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY), (&asked, Type::TEXT_ARRAY)];
         let rows = session.rows("look up the role's rights", &question, &parameters)?;
-        let rights = |row: &tokio_postgres::Row| TableRights {
+        let rights = |row: &AnswerRow| TableRights {
             owner: row.get(1),
             is_owner: row.get(2),
             held: row.get(3),

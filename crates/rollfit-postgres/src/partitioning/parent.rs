@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use crate::connection::answer_row::AnswerRow;
 use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
@@ -51,7 +51,7 @@ pub(crate) struct Ancestor {
 }
 
 impl Ancestor {
-    fn from_row(row: &Row) -> Self {
+    fn from_row(row: &AnswerRow) -> Self {
         let above: Option<&str> = row.get(3);
         let bound: Option<&str> = row.get(4);
         Self {
@@ -115,7 +115,7 @@ impl Parent {
             PARTITIONS,
             &[(&table.oid, Type::OID)],
         )?;
-        let part = |row: &Row| AttachedTable {
+        let part = |row: &AnswerRow| AttachedTable {
             name: TableName::new(row.get(0), row.get(1)),
             bound: Bound::parse(row.get(2)),
             is_readable: row.get(3),

@@ -1,7 +1,7 @@
 //! [`AppliedPolicies`]: the row-level security of a table that applies to the role and may hide rows from it.
 
+use crate::connection::answer_row::AnswerRow;
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 
 use crate::names::{TableName, quoted};
 
@@ -38,7 +38,7 @@ pub(crate) fn columns() -> String {
 
 impl AppliedPolicies {
     /// Reads a row whose [`columns`] start at `first`; none if no policy applies to the role.
-    pub(crate) fn from_row(row: &Row, first: usize) -> Option<Self> {
+    pub(crate) fn from_row(row: &AnswerRow, first: usize) -> Option<Self> {
         Some(Self {
             role: row.get::<_, Option<String>>(first)?,
             names: row.get::<_, Option<Vec<String>>>(first + 1)?,

@@ -1,8 +1,8 @@
 //! [`ForeignKey`]: a foreign key that deletes or changes rows of another table when rows of ours are deleted. NO
 //! ACTION and RESTRICT are not included: there the server itself refuses the delete.
 
+use crate::connection::answer_row::AnswerRow;
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::connection::session::{Session, SqlParameter};
@@ -76,7 +76,7 @@ impl ForeignKey {
         Ok(rows.iter().map(Self::from_row).collect())
     }
 
-    fn from_row(row: &Row) -> Self {
+    fn from_row(row: &AnswerRow) -> Self {
         let referring = TableName::new(row.get(1), row.get(2));
         let unreadable = unreadable(&referring, row.get(5), [row.get(6), row.get(7), row.get(8)]);
         Self {

@@ -7,6 +7,7 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 use crate::tables::foreign_key::{DoomedRows, check_unreferenced};
@@ -49,7 +50,7 @@ pub(crate) fn read(
 pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Partition, String)>, StoreError> {
     let sql = format!("SELECT key, to_char(month, 'YYYY-MM'), output FROM {}", table.sql());
     let rows = session.rows("list the receipts", &sql, &[])?;
-    let entry = |row: &tokio_postgres::Row| {
+    let entry = |row: &AnswerRow| {
         let month: Month = row.get::<_, String>(1).parse().ok()?;
         Some((Partition::new(row.get::<_, String>(0), month.into()), row.get(2)))
     };

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use crate::connection::answer_row::AnswerRow;
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::connection::session::{Session, SqlParameter};
@@ -143,7 +143,7 @@ pub(crate) fn describe(
 }
 
 impl Attachment {
-    fn from_row(row: &Row) -> Option<Self> {
+    fn from_row(row: &AnswerRow) -> Option<Self> {
         Some(Self {
             parent: TableName::new(row.get::<_, Option<&str>>("parent_schema")?, row.get("parent")),
             parent_oid: row.get("parent_oid"),

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use libpq_connect::Environment;
+use rollfit_job::store::catch_store_error;
 
 use super::*;
 
@@ -107,9 +108,43 @@ fn a_message_that_cannot_come_ends_the_session_with_what_it_was() {
         assert!(!session.is_usable(), "{words}");
     }
     let mut session = session(|mut stream| {
-        answer(&mut stream, b"C\0\0\0\x0bBEGIN\0\0Z\0\0\0\x05T");
+        answer(&mut stream, b"C\0\0\0\x0aBEGIN\0Z\0\0\0\x05T");
         let _ = stream.read(&mut [0]);
     });
     session.execute("begin", "BEGIN").unwrap();
     assert!(session.is_usable());
+}
+
+/// The type of a column by its number, and a row with a value of it.
+fn one_row(type_oid: u8, value: &[u8]) -> Vec<u8> {
+    let description =
+        [b"T\0\0\0\x1a\0\x01a\0\0\0\0\0\0\0\0\0\0", &[type_oid][..], b"\0\x04\xff\xff\xff\xff\0\x01"];
+    let length = u8::try_from(value.len()).unwrap();
+    let row = [b"D\0\0\0", &[10 + length, 0, 1, 0, 0, 0, length][..], value];
+    let end = [b"C\0\0\0\x0dSELECT 1\0", &b"Z\0\0\0\x05I"[..]];
+    [&b"1\0\0\0\x042\0\0\0\x04"[..], &description.concat(), &row.concat(), &end.concat()].concat()
+}
+
+#[test]
+fn a_value_of_another_type_than_asked_for_is_an_error() {
+    let (text, number) = (25, 23);
+    for (reply, is_right) in [
+        (one_row(number, &[0, 0, 0, 7]), true),
+        (one_row(text, b"seven"), false),
+        (one_row(number, &[7]), false),
+    ] {
+        let mut session = session(move |mut stream| {
+            answer(&mut stream, &reply);
+            let _ = stream.read(&mut [0]);
+        });
+        let rows = session.rows("ask", "SELECT 7", &[]).unwrap();
+        let get = |index: usize| catch_store_error(|| Ok::<i32, StoreError>(rows[0].get(index)));
+        let value = get(0);
+        assert_eq!((value.is_ok(), session.is_usable()), (is_right, is_right), "{value:?}");
+        match value {
+            Ok(value) => assert_eq!(value, 7),
+            Err(error) => assert!(error.to_string().contains("has another form"), "{error}"),
+        }
+        assert!(get(1).is_err(), "there is no such column");
+    }
 }
