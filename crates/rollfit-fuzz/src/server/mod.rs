@@ -133,12 +133,12 @@ mod tests {
         for (name, work, messages) in RECORDED {
             for oid in [BOOL, INT4, FLOAT8, TEXT] {
                 let error = play(work, with_bodies(messages, b'T', |body| retype(body, oid))).unwrap_err();
-                assert!(error_chain(&error).contains("another type"), "{name}: {}", error_chain(&error));
+                assert!(error_chain(&error).contains("another form"), "{name}: {}", error_chain(&error));
             }
         }
         for (name, work, messages) in RECORDED.into_iter().take(2) {
             let error = play(work, with_bodies(messages, b'D', without_values)).unwrap_err();
-            assert!(error_chain(&error).contains("another type"), "{name}: {}", error_chain(&error));
+            assert!(error_chain(&error).contains("another form"), "{name}: {}", error_chain(&error));
         }
     }
 }

@@ -1,33 +1,39 @@
-//! [`AnswerRow`]: a row of a server's answer. A server may be anything that speaks its protocol: a value of another type
-//! than the query gives is an error.
+//! [`AnswerRow`]: a row of an answer, whose columns may be others than were asked for.
 
 use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::StoreError;
+use tokio_postgres::Row;
 use tokio_postgres::row::RowIndex;
 use tokio_postgres::types::FromSql;
 
-/// A row of an answer.
+/// A row of the server's answer to a query.
 #[derive(Debug)]
-pub(crate) struct AnswerRow(tokio_postgres::Row);
-
-impl From<tokio_postgres::Row> for AnswerRow {
-    fn from(row: tokio_postgres::Row) -> Self {
-        Self(row)
-    }
+pub(crate) struct AnswerRow {
+    row: Row,
+    /// Set when the session must not be used again.
+    is_wrong: Arc<AtomicBool>,
 }
 
 impl AnswerRow {
-    /// Returns the value of a column.
-    pub(crate) fn get<'a, I, T>(&'a self, column: I) -> Result<T, StoreError>
+    pub(crate) fn new(row: Row, is_wrong: &Arc<AtomicBool>) -> Self {
+        Self { row, is_wrong: Arc::clone(is_wrong) }
+    }
+
+    /// Returns a value. The queries are ours, so it has the type that is asked for, unless the server, or a pooler that mixes up
+    /// answers, is not what it says.
+    pub(crate) fn get<'a, I, T>(&'a self, index: I) -> Result<T, StoreError>
     where
         I: RowIndex + Display,
         T: FromSql<'a>,
     {
-        self.0.try_get(column).map_err(|error| {
-            let message = "the server answered with a value of another type than the query has; check that the URL \
-                           leads to a PostgreSQL server";
-            StoreError::caused_by(Fault::Permanent, message, error)
+        self.row.try_get(index).map_err(|error| {
+            self.is_wrong.store(true, Ordering::Relaxed);
+            let message = "the server's answer to a query has another form than was asked for: this is not a PostgreSQL \
+                           server, or a pooler before it mixes up answers";
+            StoreError::permanent(format!("{message} ({error})"))
         })
     }
 }

@@ -97,7 +97,7 @@ impl Holder {
              ORDER BY a.xact_start LIMIT 1"
         );
         let rows = session.rows("find out who uses the table", &sql, &[(&table, Type::OID)])?;
-        Ok(rows.first().map(Self::from_row))
+        rows.first().map(Self::from_row).transpose()
     }
 
     /// Returns who holds the locks that these server processes wait for, for messages.
