@@ -51,6 +51,7 @@ mod tls;
 mod triggers_found;
 mod two_runners;
 mod watchdog;
+mod wire;
 mod workload;
 
 #[allow(dead_code)] // What only the other tests use.
