@@ -188,11 +188,18 @@ impl<'a> ParquetImport<'a> {
     }
 }
 
-/// Makes staged files durable. Once one is, the file system has little left to do for those written before it.
+/// Makes staged files durable, several at once: file systems commit together what waits together.
 fn sync(written: Vec<Unsynced>) -> Result<(), StoreError> {
-    written
-        .into_iter()
-        .try_for_each(|(path, mut file)| file.sync().map_err(|error| file_error("write", &path, error)))
+    const AT_ONCE: usize = 8;
+    let threads: Vec<usize> = (0..AT_ONCE.min(written.len())).collect();
+    let left = Mutex::new(written.into_iter());
+    let synced = for_each(&threads, threads.len(), |_| {
+        while let Some((path, mut file)) = { lock(&left).next() } {
+            file.sync().map_err(|error| file_error("write", &path, error))?;
+        }
+        Ok(())
+    });
+    synced.into_iter().collect()
 }
 
 /// Whether the file at `path` is there and holds these bytes.
