@@ -4,7 +4,7 @@
 //! Invariants: a window that fills in one partition of a key does not count, however short the others are: a month has just started, or
 //! a key is new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::config::JobConfig;
 use crate::partition::Partition;
@@ -69,13 +69,15 @@ pub fn unfilled_windows<'a>(
 /// The windows with the series that have them, the shortest first.
 fn windows(config: &JobConfig) -> Vec<((&str, u64), Vec<String>)> {
     let mut windows: Vec<((&str, u64), Vec<String>)> = Vec::new();
+    let mut positions = HashMap::new();
     for series in &config.series {
         for labelled in &series.windows {
             let window = (labelled.label.as_str(), labelled.window.rows() as u64);
-            match windows.iter_mut().find(|(known, _)| *known == window) {
-                Some((_, names)) => names.push(series.name.clone()),
-                None => windows.push((window, vec![series.name.clone()])),
-            }
+            let at = *positions.entry(window).or_insert_with(|| {
+                windows.push((window, Vec::new()));
+                windows.len() - 1
+            });
+            windows[at].1.push(series.name.clone());
         }
     }
     windows.sort_by_key(|((_, rows), _)| *rows);

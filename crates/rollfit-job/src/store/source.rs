@@ -85,6 +85,14 @@ pub trait Source: Send + Sync {
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError>;
 
+    /// Checks that a series' table can have the name that the pattern gives it. Looks at nothing in the store.
+    ///
+    /// # Errors
+    /// When no table of the store can have it.
+    fn check_name(&self, _series: &SeriesOfKey<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The kind of store, see [`StoreKind::name`](super::StoreKind::name).
     fn kind(&self) -> &'static str;
 

@@ -17,6 +17,7 @@ use crate::fault::{file_error, parquet_error};
 use crate::features::read_back::{ParquetReader, RECEIPT_KEY, read_receipt};
 use crate::file_system::{FileSystem, OutputFile, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
+use crate::names::{check_length, check_path};
 use crate::{NAME, ParquetStore};
 use rollfit_files::regular_file::is_there;
 
@@ -127,6 +128,15 @@ impl Sink for ParquetStore {
         Ok(Box::new(ParquetReader::open(&self.part(partition), partition, &self.output(partition))?))
     }
 
+    fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        for partition in partitions {
+            check_length("[partitions] keys", &key_dir(&partition.key))?;
+            let longest = if PART.len() > UNFINISHED.len() { PART } else { UNFINISHED };
+            check_path("the features of a partition", &self.partition_dir(partition).join(longest))?;
+        }
+        Ok(())
+    }
+
     fn kind(&self) -> &'static str {
         NAME
     }
@@ -157,8 +167,12 @@ impl Sink for ParquetStore {
     }
 
     fn output(&self, partition: &Partition) -> String {
-        format!("key={}/{}={}", partition.key, partition.period.unit(), partition.period)
+        format!("{}/{}={}", key_dir(&partition.key), partition.period.unit(), partition.period)
     }
+}
+
+fn key_dir(key: &str) -> String {
+    format!("key={key}")
 }
 
 /// The directories in `dir` that are called `prefix` and a value, with that value; none where there is no `dir`.

@@ -13,6 +13,7 @@ use crate::encode::{TableRows, write_table};
 use crate::fault::{file_error, parquet_error};
 use crate::file_system::{FileSystem, create_dirs, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
+use crate::names::{check_length, check_path};
 use crate::sources::listing::{table_files, warn_of_passed_over};
 use crate::sources::rate_index::BASE_KEY;
 use crate::sources::sources_lock::{commit_import, finish_import_of_another};
@@ -24,6 +25,8 @@ use rollfit_job::import::{
 };
 
 const IMPORT_LOCK: &str = ".import.lock";
+/// As long as the name of any file of a table, staged or in place.
+const LONGEST_FILE: &str = ".YYYY-MM.parquet.tmp";
 
 /// An import in progress. Dropped without [`ParquetImport::commit`] it leaves everything as it was.
 pub struct ParquetImport<'a> {
@@ -115,6 +118,16 @@ impl<'a> ParquetImport<'a> {
     }
 }
 
+/// Checks that the store at `dir` can have the tables of a key.
+pub(crate) fn check_key_names(dir: &Path, key: &str) -> Result<(), StoreError> {
+    for prefix in [BARS_TABLE, RETURNS_TABLE] {
+        let table = format!("{prefix}{key}");
+        check_length("the table of a key", &table)?;
+        check_path("the table of a key", &dir.join("sources").join(table).join(LONGEST_FILE))?;
+    }
+    Ok(())
+}
+
 /// Whether the file at `path` is there and holds these bytes.
 fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let mut file = match regular_file::open(path) {
@@ -128,6 +141,7 @@ fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 
 impl BarsImport for ParquetImport<'_> {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        check_key_names(self.sources_dir.parent().unwrap_or(&self.sources_dir), key)?;
         let stored = stored_bars(&self.sources_dir, key)?;
         let update = KeyUpdate::new(key, stored, bars, &self.options)?;
         let files_written = self.stage_tables(key, &update)?;

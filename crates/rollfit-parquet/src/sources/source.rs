@@ -10,6 +10,7 @@ use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 
 use crate::fault::file_error;
+use crate::names::{check_length, check_path};
 use crate::sources::file_spans::FileSpans;
 use crate::sources::open_table::OpenTable;
 use crate::sources::sources_lock::SourcesView;
@@ -115,6 +116,12 @@ impl Source for ParquetStore {
         let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
         let tables = series.iter().map(|series| self.open_table(series, period, lookback_rows));
         Ok(Box::new(OpenSeries { tables: tables.collect::<Result<_, _>>()? }))
+    }
+
+    fn check_name(&self, series: &SeriesOfKey<'_>) -> Result<(), StoreError> {
+        let what = || format!("[series.{}] table of key {}", series.name, series.key);
+        check_length(&what(), &series.table)?;
+        check_path(&what(), &self.sources_dir.join(&series.table))
     }
 
     fn kind(&self) -> &'static str {

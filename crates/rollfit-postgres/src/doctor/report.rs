@@ -116,23 +116,20 @@ fn rows_of(source: &SourceTableReport) -> Words {
     ]
 }
 
-/// One row per key.
+/// One row per key, whose partitions are next to each other.
 fn targets_table(targets: &Targets) -> Finding {
-    let mut keys: Vec<&str> = targets.partitions.iter().map(|target| target.partition.key.as_str()).collect();
-    keys.dedup();
-    let row_of = |key: &str| {
-        let of_key = targets.partitions.iter().filter(|target| target.partition.key == key);
-        target_row(key, &of_key.collect::<Vec<_>>())
-    };
+    let of_keys = targets.partitions.chunk_by(|one, other| one.partition.key == other.partition.key);
+    let row_of =
+        |of_key: &[Target]| target_row(of_key.first().map_or("", |target| &target.partition.key), of_key);
     let receipts = if targets.has_receipts { "is there" } else { "is missing" };
     Finding::Table {
         headings: vec!["features of", "tables", "missing", "ours", "other definition", "foreign", "unknown"],
-        rows: keys.into_iter().map(row_of).collect(),
+        rows: of_keys.map(row_of).collect(),
         remark: format!("(partitions, with their rows; rollfit_receipts {receipts})"),
     }
 }
 
-fn target_row(key: &str, targets: &[&Target]) -> Vec<Words> {
+fn target_row(key: &str, targets: &[Target]) -> Vec<Words> {
     let tables: usize = targets.iter().map(|target| target.tables).sum();
     let missing: usize = targets.iter().map(|target| target.tables_missing).sum();
     let held = |holds: Holds| -> Words {
