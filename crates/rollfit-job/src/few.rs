@@ -19,6 +19,14 @@ pub fn few(names: impl IntoIterator<Item = impl Display>) -> String {
     }
 }
 
+/// As [`few`]; two names are joined by `and`.
+pub fn few_and(names: &[impl Display]) -> String {
+    match names {
+        [one, other] => format!("{} and {}", few([one]), few([other])),
+        names => few(names),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +37,10 @@ mod tests {
         assert_eq!(few(1..=10), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10");
         assert_eq!(few(1..=10_000), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 9990 more");
         assert_eq!(few(Vec::<String>::new()), "");
+        assert_eq!(
+            [few_and(&["a"]), few_and(&["a", "b"]), few_and(&["a", "b", "c"])],
+            ["a", "a and b", "a, b, c"]
+        );
         assert!(few(["x".repeat(100_000), "\u{1b}[2J".to_owned()]).len() < 300);
     }
 }

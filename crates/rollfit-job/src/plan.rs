@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::Job;
 use crate::config::{ConfigError, JobConfig, Keys, Series};
-use crate::few::few;
+use crate::few::{few, few_and};
 use crate::join_loss::JoinLoss;
 use crate::keys::FoundKeys;
 use crate::month::Month;
@@ -189,7 +189,8 @@ fn is_gap(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Res
 }
 
 fn nothing_to_find(series: &[Series]) -> String {
-    let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>().join(" and ");
+    let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>();
+    let tables = few_and(&tables);
     format!("the store has no key with tables {tables}; import some bars first")
 }
 
@@ -316,13 +317,13 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
 pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, input: &Input) -> String {
     let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
     if input.lost_rows.iter().all(|&rows| rows == 0) {
-        let tables = config.series.iter().map(table).collect::<Vec<_>>().join(" and ");
+        let tables = few_and(&config.series.iter().map(table).collect::<Vec<_>>());
         return format!("the month has no rows in {tables}: import it, or leave it out of [partitions]");
     }
     let sides = config.series.iter().zip(&input.lost_rows);
     let sides = sides.map(|(series, rows)| format!("{rows} rows in {}", table(series)));
     format!(
         "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",
-        sides.collect::<Vec<_>>().join(" and ")
+        few_and(&sides.collect::<Vec<_>>())
     )
 }

@@ -29,8 +29,10 @@ pub struct UnfilledWindow {
     pub window_rows: u64,
     /// The series that have it.
     pub series: Vec<String>,
-    /// The keys in whose partitions it never fills.
+    /// The keys in whose partitions it never fills: the first thousand of them.
     pub keys: Vec<String>,
+    /// How many keys these are.
+    pub key_count: usize,
     /// How many partitions they have.
     pub partitions: usize,
     /// The most rows that a window may use in any of these partitions.
@@ -38,6 +40,9 @@ pub struct UnfilledWindow {
     /// The most rows that one of these keys has in all of its partitions together.
     pub key_rows_max: u64,
 }
+
+/// The most keys that are listed of a window: every key times every window may not fit into memory.
+const KEYS_MAX: usize = 1000;
 
 /// The partitions of a key.
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,7 +101,8 @@ fn unfilled(
         usable_rows_max: short.iter().map(|(_, key)| key.usable_rows_max).max()?,
         key_rows_max: short.iter().map(|(_, key)| key.rows).max()?,
         partitions: short.iter().map(|(_, key)| key.partitions).sum(),
-        keys: short.iter().map(|(key, _)| (**key).to_owned()).collect(),
+        keys: short.iter().take(KEYS_MAX).map(|(key, _)| (**key).to_owned()).collect(),
+        key_count: short.len(),
         window: window.to_owned(),
         window_rows,
         series,

@@ -1,6 +1,7 @@
 //! Turns a [`ServerReport`] into a [`Diagnosis`]: what the command prints, and the figures that it computes with.
 
 use rollfit_job::config::RowSecurity;
+use rollfit_job::few::few;
 use rollfit_job::store::Quantity::{BytesPerS, Count, Counted, Seconds};
 use rollfit_job::store::{
     Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, StoreError, Words,
@@ -77,7 +78,7 @@ fn policies(report: &RowSecurityReport) -> Option<String> {
     if report.setting != RowSecurity::Apply.name() {
         return None;
     }
-    let told = |table: &RestrictedTable| format!("{} ({})", table.table, table.policies.join(", "));
+    let told = |table: &RestrictedTable| format!("{} ({})", table.table, few(&table.policies));
     let tables = match report.tables.as_slice() {
         [] => "none applies".to_owned(),
         [only] => format!("they apply to {}", told(only)),
