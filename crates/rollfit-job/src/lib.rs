@@ -12,6 +12,7 @@ pub mod check;
 pub mod compare;
 pub mod config;
 pub mod features;
+pub mod few;
 pub mod foreign;
 pub mod import;
 mod input;

@@ -50,7 +50,6 @@ pub(crate) fn key_bars(key: &str, bars: Vec<Bar>) -> KeyBars {
         key: key.to_owned(),
         bars,
         columns: Vec::new(),
-        columns: Vec::new(),
         lines: Lines::default(),
         report: FileReport::default(),
         symbol: None,
