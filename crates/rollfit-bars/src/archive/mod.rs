@@ -30,7 +30,7 @@ pub(crate) struct Opened {
     pub(crate) ignored_bytes: Rc<Cell<u64>>,
     /// The name of the entry, where the file is a zip.
     pub(crate) entry: Option<String>,
-    /// What `iconv` calls the encoding of the text, where it is not UTF-8.
+    /// What `iconv` calls the encoding of the file, where it is plain text and not UTF-8.
     pub(crate) encoding: Option<&'static str>,
 }
 
@@ -45,6 +45,7 @@ pub(crate) fn open(path: &Path) -> Result<Opened, ImportError> {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, open_file(path)?);
     let head = reader.fill_buf().map_err(|source| read_error(path, source))?;
     let ignored_bytes = Rc::new(Cell::new(0));
+    let mut is_plain = false;
     let (unpacked, entry): (Box<dyn BufRead>, _) = if head.starts_with(&gzip::MAGIC) {
         let members = GzipMembers::new(reader, Rc::clone(&ignored_bytes));
         (Box::new(BufReader::with_capacity(BUFFER_BYTES, members)), None)
@@ -59,10 +60,11 @@ pub(crate) fn open(path: &Path) -> Result<Opened, ImportError> {
         let (entry, name) = open_zip(reader).map_err(failed)?;
         (Box::new(BufReader::with_capacity(BUFFER_BYTES, entry)), Some(name))
     } else {
+        is_plain = true;
         (Box::new(reader), None)
     };
     let (reader, encoding) = as_utf8(path, unpacked)?;
-    Ok(Opened { reader, ignored_bytes, entry, encoding })
+    Ok(Opened { reader, ignored_bytes, entry, encoding: encoding.filter(|_| is_plain) })
 }
 
 /// The text of a file in UTF-8, and the encoding that it was in if another.

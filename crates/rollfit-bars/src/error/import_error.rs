@@ -144,11 +144,11 @@ pub enum ImportError {
         /// Where.
         place: FileLine,
         /// The zone of the header.
-        zone: String,
+        zone: Box<str>,
         /// Its offset at the instant of the row.
-        expected: String,
+        expected: Box<str>,
         /// The offset in the row.
-        found: String,
+        found: Box<str>,
         /// The row, shortened.
         shown: String,
     },

@@ -37,13 +37,20 @@ static SHAPES: [RowShape; 1] = [RowShape { date: None, time: 0, close: 4, fields
 
 /// `Europe/Zurich,Open,High,Low,Close,Volume`.
 fn begins_with_a_zone(line: &str) -> bool {
-    let first = line.split([',', ';', '\t', '|']).next().unwrap_or(line);
-    has_columns(line, &["open", "close"]) && Zone::from_iana(first.trim()).is_some()
+    has_columns(line, &["open", "close"]) && Zone::from_iana(first_column(line)).is_some()
 }
 
-/// `Gmt time,Ask,Bid,AskVolume,BidVolume`.
+/// `Gmt time,Ask,Bid,AskVolume,BidVolume`, under any name of the time that this vendor uses.
 fn has_bid_and_ask(line: &str) -> bool {
-    has_columns(line, &["ask", "bid", "askvolume", "bidvolume"]) && !has_columns(line, &["close"])
+    let first = first_column(line).to_lowercase();
+    let has_time =
+        first.ends_with(" time") || first.starts_with("time (") || Zone::from_iana(&first).is_some();
+    let has_prices = [["ask", "bid"], ["askprice", "bidprice"], ["ask price", "bid price"]];
+    has_time && has_prices.iter().any(|names| has_columns(line, names)) && !has_columns(line, &["close"])
+}
+
+fn first_column(line: &str) -> &str {
+    line.split([',', ';', '\t', '|']).next().unwrap_or(line).trim().trim_matches('"')
 }
 
 #[cfg(test)]
@@ -103,10 +110,20 @@ mod tests {
 
     #[test]
     fn ticks_are_named_as_such() {
-        let text = "Gmt time,Ask,Bid,AskVolume,BidVolume\n01.11.2010 00:00:00.123,1.4,1.3,1,1\n";
-        for format in [Format::Dukascopy, Format::Csv] {
-            let message = read(format, "EURUSD_Ticks.csv", text).unwrap_err().to_string();
-            assert!(message.contains("is a Dukascopy tick file, not one-minute bars"), "{message}");
+        let row = "01.11.2010 00:00:00.123,1.4,1.3,1,1\n";
+        for header in [
+            "Gmt time,Ask,Bid,AskVolume,BidVolume",
+            "Etc/UTC,Ask,Bid,Ask Volume,Bid Volume",
+            "Time (EET),AskPrice,BidPrice,AskVolume,BidVolume",
+        ] {
+            for format in [Format::Dukascopy, Format::Csv] {
+                let text = format!("{header}\n{row}");
+                let message = read(format, "EURUSD_Ticks.csv", &text).unwrap_err().to_string();
+                assert!(message.contains("is a Dukascopy tick file, not one-minute bars"), "{message}");
+            }
         }
+        // Quotes of a minute are bars.
+        let quotes = "ts_utc,bid,ask\n2010-11-01 00:00,1.3,1.4\n";
+        assert!(read(Format::Csv, "EURUSD_M1.csv", quotes).is_ok());
     }
 }

@@ -7,10 +7,11 @@ use std::path::Path;
 use super::layout::Layout;
 use crate::archive;
 use crate::error::{ImportError, shown};
-use crate::formats::{ColumnRules, Format, RowRules, TextRules};
+use crate::formats::{ColumnRules, Format, RowRules};
 use crate::read_options::ReadOptions;
 use crate::rows::price::price;
-use crate::table::column_names::{CLOSE_NAMES, normal};
+use crate::table::column_indexes::enumerated;
+use crate::table::column_names::{CLOSE_NAMES, first_of, normal};
 use crate::table::column_options::ColumnOptions;
 use crate::table::delimiter;
 use crate::table::fields::Fields;
@@ -23,24 +24,30 @@ const HEAD_LINES: usize = 200;
 const ROWS_TRIED: usize = 3;
 
 /// Returns the error with what else to do, where the file begins with something that can be recognised.
-pub(super) fn advised(error: ImportError, path: &Path, options: &ReadOptions) -> ImportError {
+pub(super) fn advised(error: ImportError, options: &ReadOptions) -> ImportError {
     match error {
         ImportError::NothingReadable { rows, first } => {
-            ImportError::NothingReadable { rows, first: Box::new(advised(*first, path, options)) }
+            ImportError::NothingReadable { rows, first: Box::new(advised(*first, options)) }
         }
         ImportError::Columns { path, why } => match Finding::in_file(&path, options, 0) {
             Some(Finding::Kind(why)) => ImportError::Content { path, why: why.to_owned() },
-            Some(Finding::Advice(advice)) => ImportError::Columns { path, why: format!("{why}; {advice}") },
-            None => ImportError::Columns { path, why },
+            Some(Finding::Start(advice)) => ImportError::Columns { path, why: format!("{why}; {advice}") },
+            _ => ImportError::Columns { path, why },
+        },
+        ImportError::Content { path, why } => match Finding::in_file(&path, options, 0) {
+            Some(Finding::Start(advice)) => ImportError::Content { path, why: format!("{why}; {advice}") },
+            _ => ImportError::Content { path, why },
         },
         ImportError::Row { place, fault, shown, hint, advice: None } => {
-            match Finding::in_file(&place.path, options, place.number) {
-                Some(Finding::Kind(why)) => ImportError::Content { path: place.path, why: why.to_owned() },
-                Some(Finding::Advice(advice)) => {
-                    ImportError::Row { place, fault, shown, hint, advice: Some(advice.into_boxed_str()) }
+            let (hint, advice) = match Finding::in_file(&place.path, options, place.number) {
+                Some(Finding::Kind(why)) => {
+                    return ImportError::Content { path: place.path, why: why.to_owned() };
                 }
-                None => ImportError::Row { place, fault, shown, hint, advice: None },
-            }
+                Some(Finding::Start(advice)) => (None, Some(advice.into_boxed_str())),
+                Some(Finding::Encoding(advice)) => (hint, Some(advice.into_boxed_str())),
+                None => (hint, None),
+            };
+            ImportError::Row { place, fault, shown, hint, advice }
         }
         other => other,
     }
@@ -50,8 +57,10 @@ pub(super) fn advised(error: ImportError, path: &Path, options: &ReadOptions) ->
 enum Finding {
     /// It is another kind of file.
     Kind(&'static str),
-    /// Options with which its first rows can be read.
-    Advice(String),
+    /// The table begins at a later line: options with which its first rows can be read.
+    Start(String),
+    /// The text is UTF-16: how to look at the line.
+    Encoding(String),
 }
 
 /// A line that is not blank, with its number.
@@ -76,10 +85,18 @@ impl Finding {
             return Some(Self::Kind(kind));
         }
         let start = table_start(lines, options)?;
-        // Lines are not above the table if they were read before.
-        let is_above = start.at > 0 && refused_at < lines[start.at].number as u64;
-        is_above.then(|| Self::Advice(start.advice(lines, options)))
+        let is_advice = start.at > 0 && !was_read(lines, options, refused_at) && start.is_below(lines);
+        is_advice.then(|| Self::Start(start.advice(lines, options)))
     }
+}
+
+/// Whether a row was read before the line that was refused.
+fn was_read(lines: &[HeadLine], options: &ReadOptions, refused_at: u64) -> bool {
+    let RowRules::Text(rules) = &options.format.rules().rows else { return false };
+    let first = lines.first().map(|line| Layout::from_first_line(options, rules, &line.text));
+    let has_header = first.is_some_and(|layout| layout.is_ok_and(|layout| layout.has_header));
+    let read = lines.iter().take_while(|line| (line.number as u64) < refused_at).count();
+    read > usize::from(has_header)
 }
 
 /// The beginning of a file.
@@ -103,7 +120,7 @@ impl Head {
     /// The command that shows a line which the usual tools cannot.
     fn how_to_see(&self, line: u64) -> Option<Finding> {
         let encoding = self.encoding.filter(|_| line > 0)?;
-        Some(Finding::Advice(format!(
+        Some(Finding::Encoding(format!(
             "the file is {encoding}; to see the line: iconv -f {encoding} -t UTF-8 FILE | sed -n {line}p"
         )))
     }
@@ -167,53 +184,62 @@ fn is_readable(lines: &[HeadLine], options: &ReadOptions) -> bool {
     !rows.is_empty() && rows.iter().take(ROWS_TRIED).all(&mut is_bar)
 }
 
-/// The columns by number of the first line that holds a time, where a line above it names the close.
+/// The columns by number of the first line that holds a time; that of the close if one line above it names one column so.
 fn numbered_columns(lines: &[HeadLine], options: &ReadOptions) -> Option<TableStart> {
-    let RowRules::Text(rules) = &Format::Csv.rules().rows else { return None };
-    let cells = |line: &HeadLine| -> Option<Vec<String>> {
-        let delimiter = delimiter_of(&line.text, rules, options)?;
-        Some(Fields::new(&line.text, delimiter).map(str::to_owned).collect())
-    };
-    let has_time = |line: &HeadLine| cells(line).and_then(|cells| time_columns(&cells));
+    let has_time = |line: &HeadLine| time_columns(&cells(line, options));
     let (at, (date, time)) = lines.iter().enumerate().find_map(|(at, line)| Some((at, has_time(line)?)))?;
     let names_close = |line: &HeadLine| {
-        let names: Vec<String> = cells(line)?.iter().map(|name| normal(name)).collect();
-        CLOSE_NAMES.iter().find_map(|close| names.iter().position(|name| name == close))
+        let names: Vec<String> = cells(line, options).iter().map(|name| normal(name)).collect();
+        first_of(&names, &CLOSE_NAMES).ok()?
     };
-    // The name that is surest is in the line that has it beside those of other columns.
-    let named = lines[..at].iter().filter_map(|line| Some((line, names_close(line)?)));
-    let close = named.map(|(_, close)| close).find(|close| *close != time && Some(*close) != date)?;
-    let number = |column: usize| Some((column + 1).to_string());
+    let mut named = lines[..at].iter().filter_map(names_close);
+    let close = named.find(|close| *close != time && Some(*close) != date);
+    let number = |column: usize| (column + 1).to_string();
     let columns = ColumnOptions {
-        time: number(time),
-        date: date.and_then(number),
-        close: number(close),
+        time: Some(number(time)),
+        date: date.map(number),
+        close: close.map(number),
         delimiter: options.columns.delimiter,
     };
     let options = ReadOptions { format: Format::Csv, columns, ..options.clone() };
-    is_readable(&lines[at..], &options).then_some(TableStart { at, options })
+    let is_advice = match close {
+        Some(_) => is_readable(&lines[at..], &options),
+        // Right below a header, its names serve.
+        None => at > 1 && cells(&lines[at], &options).len() > 1,
+    };
+    is_advice.then_some(TableStart { at, options })
 }
 
-fn delimiter_of(line: &str, rules: &TextRules, options: &ReadOptions) -> Option<u8> {
-    match options.columns.delimiter {
+/// The fields of a line, between the delimiter of the user or that which it has most often.
+fn cells<'a>(line: &'a HeadLine, options: &ReadOptions) -> Vec<&'a str> {
+    let delimiter = match options.columns.delimiter {
         Some(given) => delimiter::checked(given).ok(),
-        None => delimiter::most_frequent(rules.delimiters, line),
-    }
+        None => delimiter::most_frequent(delimiter::USUAL, &line.text),
+    };
+    delimiter.map_or_else(Vec::new, |delimiter| Fields::new(&line.text, delimiter).collect())
 }
 
 /// The columns of a row that hold the date, if it has its own, and the time.
-fn time_columns(cells: &[String]) -> Option<(Option<usize>, usize)> {
+fn time_columns(cells: &[&str]) -> Option<(Option<usize>, usize)> {
     let rules = StampRules { epochs: true, ..StampRules::default() };
     let reads = |date: Option<&str>, time: &str| StampReader::new(rules).read(date, time).is_ok();
     let beside = |at: usize| {
         let (date, time) = (cells.get(at)?, cells.get(at + 1)?);
         (time.contains(':') && reads(None, date) && reads(Some(date), time)).then_some((Some(at), at + 1))
     };
-    let alone = |at: usize| reads(None, &cells[at]).then_some((None, at));
+    let alone = |at: usize| reads(None, cells[at]).then_some((None, at));
     (0..cells.len()).find_map(|at| beside(at).or_else(|| alone(at)))
 }
 
 impl TableStart {
+    /// Whether no line above the table has its time where the first row has it: that line would be a row.
+    fn is_below(&self, lines: &[HeadLine]) -> bool {
+        let (above, table) = lines.split_at(self.at);
+        let time = |line: &HeadLine| time_columns(&cells(line, &self.options));
+        let first = table.iter().take(2).find_map(time);
+        !above.iter().any(|line| time(line).is_some_and(|found| Some(found) == first))
+    }
+
     fn advice(&self, lines: &[HeadLine], given: &ReadOptions) -> String {
         let line = &lines[self.at];
         let mut advice = format!(
@@ -231,6 +257,10 @@ impl TableStart {
             if let Some(column) = column {
                 advice += &format!(" {option} {column}");
             }
+        }
+        if close.is_none() && time.is_some() && given.columns.time != *time {
+            let columns = enumerated(&cells(line, &self.options));
+            advice += &format!(" --close-column N, the number of the close: {columns}");
         }
         advice
     }

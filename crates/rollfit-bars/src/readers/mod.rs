@@ -22,8 +22,9 @@ use crate::rows::collector::Collected;
 /// Reads one file.
 pub(crate) fn read(path: &Path, options: &ReadOptions, cores: &Cores) -> Result<Collected, ImportError> {
     match &options.format.rules().rows {
-        RowRules::Text(rules) => text_bars::read(path, options, rules, cores)
-            .map_err(|error| advice::advised(error, path, options)),
+        RowRules::Text(rules) => {
+            text_bars::read(path, options, rules, cores).map_err(|error| advice::advised(error, options))
+        }
         RowRules::Parquet => parquet_bars::read(path, options),
     }
 }

@@ -56,6 +56,7 @@ impl ParquetColumns {
         let close = Wanted {
             what: "number",
             option: "--close-column",
+            needs: "a number",
             fits: &|field| field.data_type().is_numeric(),
         };
         let close = match &options.columns.close {
@@ -123,6 +124,9 @@ impl ParquetColumns {
     }
 }
 
+/// What a time column may be.
+const TIMES: &str = "a timestamp, date, whole number or text";
+
 fn type_of(field: &Field) -> Option<TimeType> {
     TimeType::from_type(field.data_type())
 }
@@ -135,7 +139,7 @@ fn names(fields: &Fields) -> impl Iterator<Item = String> + '_ {
 fn time_column(fields: &Fields, options: &ColumnOptions) -> Result<usize, String> {
     use TimeType::{Date, Text, TimeOfDay, Timestamp, WholeNumber};
     let is_time = |field: &Field| type_of(field).is_some();
-    let wanted = Wanted { what: "timestamp", option: "--time-column", fits: &is_time };
+    let wanted = Wanted { what: "timestamp", option: "--time-column", needs: TIMES, fits: &is_time };
     if let Some(given) = &options.time {
         return wanted.given(fields, given);
     }
@@ -173,7 +177,8 @@ fn date_column(fields: &Fields, options: &ColumnOptions, time: usize) -> Result<
         let is_aware = matches!(field.data_type(), DataType::Timestamp(_, Some(_)));
         !is_aware && type_of(field).is_some_and(|found| found != TimeType::TimeOfDay)
     };
-    let wanted = Wanted { what: "date", option: "--date-column", fits: &fits };
+    let wanted =
+        Wanted { what: "date", option: "--date-column", needs: "a date, whole numbers or text", fits: &fits };
     let time_type = type_of(&fields[time]);
     let may_be_clock = matches!(time_type, Some(TimeType::TimeOfDay | TimeType::Text));
     let name = fields[time].name();
@@ -218,17 +223,19 @@ fn by_name(fields: &Fields, wanted: &[&str], fits: &dyn Fn(&Field) -> bool) -> R
 struct Wanted<'a> {
     what: &'a str,
     option: &'a str,
+    needs: &'a str,
     fits: &'a dyn Fn(&Field) -> bool,
 }
 
 impl Wanted<'_> {
     fn missing(&self, fields: &Fields) -> String {
-        format!(
-            "no {} column is recognized by name; give {}, one of {}",
-            self.what,
-            self.option,
-            listed(fields)
-        )
+        let Self { what, option, .. } = self;
+        let fitting: Fields = fields.iter().filter(|field| (self.fits)(field)).cloned().collect();
+        if fitting.is_empty() {
+            let (needs, all) = (self.needs, listed(fields));
+            return format!("no column can be the {what} ({option}), which is {needs}: convert one of {all}");
+        }
+        format!("no {what} column is recognized by name; give {option}, one of {}", listed(&fitting))
     }
 
     fn given(&self, fields: &Fields, name: &str) -> Result<usize, String> {
@@ -238,7 +245,9 @@ impl Wanted<'_> {
             found.ok_or_else(|| format!("column `{name}` does not exist; use one of {}", listed(fields)))?;
         let fits = (self.fits)(&fields[index]);
         let kind = fields[index].data_type();
-        fits.then_some(index).ok_or_else(|| format!("column `{name}` is not a {}: it is {kind}", self.what))
+        let refused =
+            || format!("column `{name}` is not a {}: it is {kind}; convert it to {}", self.what, self.needs);
+        fits.then_some(index).ok_or_else(refused)
     }
 }
 

@@ -69,20 +69,19 @@ impl TimeType {
 
 /// The values of a column as a CSV would have them; none if it holds no times.
 pub(super) fn time_texts(column: &ArrayRef) -> Option<StringArray> {
-    let civil = |us: Option<i64>| us.and_then(civil_text);
     Some(match column.data_type() {
         DataType::Date32 => {
             let days = column.as_primitive::<Date32Type>();
-            days.iter().map(|day| civil(day.and_then(|day| i64::from(day).checked_mul(DAY_US)))).collect()
+            days.iter().map(|day| day.map(|day| date_text(day.into(), DAY_US))).collect()
         }
         DataType::Date64 => {
             let days = column.as_primitive::<Date64Type>();
-            days.iter().map(|ms| civil(ms.and_then(|ms| ms.checked_mul(1_000)))).collect()
+            days.iter().map(|ms| ms.map(|ms| date_text(ms, 1_000))).collect()
         }
         DataType::Time32(_) | DataType::Time64(_) => clocks(column)?,
         DataType::Timestamp(unit, None) => {
-            let us = |tick: Option<i64>| tick.and_then(|tick| tick_us(*unit, tick).ok());
-            ticks(column)?.iter().map(|tick| civil(us(tick))).collect()
+            let text = |tick| tick_us(*unit, tick).map_or_else(|_| unreadable(tick), |us| date_text(us, 1));
+            ticks(column)?.iter().map(|tick| tick.map(text)).collect()
         }
         other => {
             TimeType::from_type(other)?;
@@ -106,6 +105,16 @@ pub(super) fn tick_us(unit: TimeUnit, tick: i64) -> Result<i64, RowFault> {
 pub(super) fn civil_text(us: i64) -> Option<String> {
     let time = Offset::UTC.to_datetime(Timestamp::from_microsecond(in_range(us).ok()?).ok()?);
     Some(if us % DAY_US == 0 { time.date().to_string() } else { time.to_string() })
+}
+
+/// A date of so many units since 1970.
+fn date_text(value: i64, unit_us: i64) -> String {
+    value.checked_mul(unit_us).and_then(civil_text).unwrap_or_else(|| unreadable(value))
+}
+
+/// A text that no time has, for a number that is none.
+fn unreadable(value: i64) -> String {
+    format!("number {value}")
 }
 
 /// Times of day.
@@ -132,12 +141,13 @@ fn clocks(column: &ArrayRef) -> Option<StringArray> {
     })
 }
 
-/// `17:00:30.000000000`; a value that is no time of day becomes a text that is none either.
+/// `17:00:30.500000000`; a value that is no time of day becomes a text that is none either.
 fn clock_text(value: i64, unit_ns: i64) -> String {
     let per_second = SECOND_NS / unit_ns;
     let (seconds, part) = (value.div_euclid(per_second), value.rem_euclid(per_second));
     let (hours, minutes) = (seconds.div_euclid(3600), seconds.rem_euclid(3600) / 60);
-    format!("{hours:02}:{minutes:02}:{:02}.{:09}", seconds.rem_euclid(60), part * unit_ns)
+    let clock = format!("{hours:02}:{minutes:02}:{:02}", seconds.rem_euclid(60));
+    if part == 0 { clock } else { format!("{clock}.{:09}", part * unit_ns) }
 }
 
 #[cfg(test)]
@@ -160,11 +170,15 @@ mod tests {
     fn dates_and_clocks_are_written_as_a_csv_has_them() {
         let text = |text: &str| Some(text.to_owned());
         let days = Date32Array::from(vec![Some(19_724), None, Some(i32::MAX), Some(-1)]);
-        assert_eq!(texts_of(days), [text("2024-01-02"), None, None, text("1969-12-31")]);
+        let expected = ["2024-01-02", "number 2147483647", "1969-12-31"].map(text);
+        assert_eq!(texts_of(days), [&expected[..1], &[None], &expected[1..]].concat());
         let ms = Date64Array::from(vec![1_704_153_600_000, 1_704_153_600_500, i64::MIN]);
-        assert_eq!(texts_of(ms), [text("2024-01-02"), text("2024-01-02T00:00:00.5"), None]);
+        assert_eq!(
+            texts_of(ms),
+            ["2024-01-02", "2024-01-02T00:00:00.5", "number -9223372036854775808"].map(text)
+        );
         let clocks = Time32SecondArray::from(vec![Some(34_200), Some(0), Some(86_400), None]);
-        let expected = ["09:30:00.000000000", "00:00:00.000000000", "24:00:00.000000000"].map(text);
+        let expected = ["09:30:00", "00:00:00", "24:00:00"].map(text);
         assert_eq!(texts_of(clocks), [&expected[..], &[None]].concat());
         let fine = Time64NanosecondArray::from(vec![34_200_000_000_001]);
         assert_eq!(texts_of(fine), [text("09:30:00.000000001")]);

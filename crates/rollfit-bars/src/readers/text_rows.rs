@@ -61,7 +61,8 @@ impl TextRows {
         if first.starts_with(b"PAR1") {
             return Err(content("is a Parquet file; use --format parquet"));
         }
-        let text = std::str::from_utf8(first).map_err(|_| content(encoding_advice(first)))?;
+        let text = std::str::from_utf8(first).ok().filter(|text| !text.contains('\0'));
+        let text = text.ok_or_else(|| content(encoding_advice(first)))?;
         let hint = Format::from_first_line(text).filter(|format| *format != options.format);
         let layout = Layout::from_first_line(options, rules, text).map_err(|why| ImportError::Columns {
             path: path.to_path_buf(),

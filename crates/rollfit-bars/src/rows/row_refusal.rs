@@ -13,7 +13,7 @@ pub(crate) enum RowRefusal {
     /// The user's zone is not the one in the bytes.
     ZoneContradiction { zone: String, stated: String },
     /// The zone of the header is not the one in the bytes of the row.
-    HeaderContradiction { zone: String, expected: String, found: String },
+    HeaderContradiction { zone: Box<str>, expected: Box<str>, found: Box<str> },
     /// The row belongs to another instrument than the first.
     Instrument(Box<OtherInstrument>),
 }

@@ -65,9 +65,9 @@ impl TimeColumn {
             return Ok(());
         }
         Err(RowRefusal::HeaderContradiction {
-            zone: clock.zone().to_string(),
-            expected: offset_text(expected_s),
-            found: offset_text(found_s),
+            zone: clock.zone().to_string().into(),
+            expected: offset_text(expected_s).into(),
+            found: offset_text(found_s).into(),
         })
     }
 

@@ -124,7 +124,8 @@ pub(crate) fn says_utc(name: &str) -> bool {
     name.split(|c: char| !c.is_alphanumeric()).any(|word| word == "utc" || word == "gmt")
 }
 
-fn enumerated(cells: &[&str]) -> String {
+/// The cells of a row with their numbers.
+pub(crate) fn enumerated(cells: &[&str]) -> String {
     let text = |(at, cell): (usize, &&str)| format!("{} is `{}`", at + 1, shown(cell.as_bytes()));
     cells.iter().enumerate().take(CELLS_SHOWN).map(text).collect::<Vec<_>>().join(", ")
 }

@@ -1,8 +1,6 @@
 //! Text files as vendors dress them: UTF-16, banners, several header lines, numbered names, ticks. Each is read, or refused with
 //! advice that works when it is followed.
 
-use std::fmt::Write;
-
 use rollfit_bars::{BarFile, DropCause, Format, ImportError, ReadOptions, read_file};
 use tempfile::TempDir;
 
@@ -142,6 +140,7 @@ fn lines_above_the_table_are_skipped_as_advised() {
         "Symbol,EURUSD\nExported,2017-04-01\n\n",
         "# a\n#,b,c\n# d;e\n",
         "a,b,c,d\n",
+        "sep=,\n",
     ];
     for banner in banners {
         let file = refused_then_read(&format!("{banner}{MINUTES}"), &csv, "the table seems to begin at line");
@@ -177,6 +176,25 @@ fn lines_above_the_table_are_skipped_as_advised() {
 }
 
 #[test]
+fn a_banner_in_another_encoding_is_skipped_and_binary_files_are_told() {
+    let csv = || options(Format::Csv, "k", "");
+    let latin = [b"B\xf6rse\n".as_slice(), MINUTES.as_bytes()].concat();
+    let refused = message(read_bytes(&latin, &csv()));
+    assert_says(&refused, &["neither UTF-8 nor UTF-16", "try --skip-lines 1"]);
+    assert_eq!(bars(&read_bytes(&latin, &follow(&refused, csv())).unwrap()), MINUTE_BARS);
+    let mut random = fastrand::Rng::with_seed(3);
+    let noise: Vec<u8> = (0..4096).map(|_| random.u8(128..)).collect();
+    let counted: Vec<u8> = (0..=255).cycle().take(4096).collect();
+    for bytes in [noise, counted, b"\x89PNG\r\n\x1a\n\0\0".to_vec()] {
+        for format in [Format::Csv, Format::Metatrader, Format::Dukascopy] {
+            let refused = message(read_bytes(&bytes, &options(format, "k", "UTC")));
+            assert_says(&refused, &["neither UTF-8 nor UTF-16"]);
+            assert!(!refused.contains("--skip-lines"), "{refused}");
+        }
+    }
+}
+
+#[test]
 fn skipped_lines_are_only_those_asked_for() {
     let csv = || options(Format::Csv, "k", "");
     let banner = format!("\u{e9}\n\n{MINUTES}2017-03-01T00:02Z,x\n");
@@ -199,6 +217,20 @@ fn skipped_lines_are_only_those_asked_for() {
         &message(read_bytes(b"PAR1", &skipping(1, options(Format::Parquet, "k", "")))),
         &["omit --skip-lines"],
     );
+    // A row that was read is not above the table, nor is a bad row that has its time where the others have it.
+    let rows: Vec<String> = (0..9).map(|n| format!("2017-03-01T00:0{n}Z,1.{n}1\n")).collect();
+    for bad in 1..3 {
+        let mut rows = rows.clone();
+        rows[bad] = "soon,1.5\n".to_owned();
+        let refused = message(read_bytes(rows.concat().as_bytes(), &with_columns(csv(), "1", "2")));
+        assert!(
+            refused.contains(&format!(":{}:", bad + 1)) && !refused.contains("--skip-lines"),
+            "{refused}"
+        );
+    }
+    let first = format!("2017-03-01T00:00Z,x\n{}", rows[1..].concat());
+    let refused = message(read_bytes(first.as_bytes(), &with_columns(csv(), "1", "2")));
+    assert!(refused.contains(":1:") && !refused.contains("--skip-lines"), "{refused}");
     // Rows that are bad themselves get no such advice.
     let bad = message(read_text("time,close\nsoon,1.5\n2017-03-01T00:01Z,1.6\n", Format::Csv, ""));
     assert!(bad.contains(":2:"), "{bad}");
@@ -222,6 +254,13 @@ fn several_header_lines_are_refused_with_the_columns_by_number() {
         let file = read_bytes(text.as_bytes(), &follow(&refused, options(format, "aapl", ""))).unwrap();
         assert_eq!(bars(&file), MINUTE_BARS, "{refused}");
     }
+    // Of two closes none is the close: their numbers are asked for.
+    let two =
+        text.replace("Price,Close,High", "Price,Close,Close").replace("Ticker,AAPL,AAPL", "Ticker,AAPL,MSFT");
+    let refused = message(read_bytes(two.as_bytes(), &options(Format::Csv, "aapl", "")));
+    assert_says(&refused, &["try --skip-lines 3 --time-column 1 --close-column N", "2 is `1.5`, 3 is `9.1`"]);
+    let followed = skipping(3, with_columns(options(Format::Csv, "aapl", ""), "1", "2"));
+    assert_eq!(bars(&read_bytes(two.as_bytes(), &followed).unwrap()), MINUTE_BARS);
     let apart = "Date;Time;Last\n(day);(UTC);(USD)\n2017-03-01;00:00;1.5\n2017-03-01;00:01;1.6\n";
     let file = refused_then_read(
         apart,
@@ -296,8 +335,7 @@ fn newest_first_is_turned_round_in_every_format() {
 
 #[test]
 fn a_nul_in_the_middle_of_utf8_is_a_bad_row() {
-    let mut text = MINUTES.to_owned();
-    write!(text, "2017-03-01T00:02Z,1.\07\n").unwrap();
+    let text = format!("{MINUTES}2017-03-01T00:02Z,1.\07\n");
     assert_says(&message(read_text(&text, Format::Csv, "")), &["bars.csv:4:", "not a number"]);
     let padded = format!("{MINUTES}{}", "\0".repeat(512));
     assert_says(&message(read_text(&padded, Format::Csv, "")), &["bars.csv:4:"]);

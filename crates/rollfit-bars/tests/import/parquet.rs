@@ -14,7 +14,9 @@ use arrow_schema::{DataType, Field};
 use rollfit_bars::{BarFile, Format, ImportError, read_file};
 use tempfile::TempDir;
 
-use crate::support::{assert_says, bars, message, options, with_columns, write, write_parquet};
+use crate::support::{
+    assert_says, bars, message, options, with_columns, write, write_parquet, write_parquet_as,
+};
 use crate::text::{MARCH_S, MINUTE_BARS};
 
 type Half = <Float16Type as ArrowPrimitiveType>::Native;
@@ -194,6 +196,19 @@ fn parquet_dates_beside_times_of_day_are_no_time_stamps() {
     assert_eq!(daily.bars.len(), 2);
     let twice = vec![("ts", days([0, 1])), ("close", one_close.clone()), ("Close", one_close)];
     assert_says(&message(read_columns(twice, "UTC")), &["several columns are called `close`"]);
+}
+
+#[test]
+fn naive_times_that_rollfit_wrote_are_utc() {
+    let directory = TempDir::new().unwrap();
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
+    let path = directory.path().join("2017-03.parquet");
+    for (writer, is_read) in [("rollfit", true), ("parquet-rs", false)] {
+        write_parquet_as(writer, &path, vec![("time", time.clone()), ("close", closes())]);
+        let read = read_file(&path, &options(Format::Parquet, "k", ""));
+        assert_eq!(read.is_ok(), is_read, "{writer}");
+        assert_eq!(bars(&read_file(&path, &options(Format::Parquet, "k", "UTC")).unwrap()), MINUTE_BARS);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod causes;
 mod certificates;
 mod checker;
 mod compare;
+mod cuts;
 mod doctor;
 mod faults;
 mod first_runners;

@@ -93,6 +93,15 @@ pub trait Source: Send + Sync {
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError>;
 
+    /// Who keeps these series from being read now, for longer than a moment; none if nobody does. Whoever has other series
+    /// to read can do that meanwhile, instead of waiting in [`Source::snapshot`].
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn holder(&self, _series: &[SeriesOfKey<'_>]) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     /// The kind of store, see [`StoreKind::name`](super::StoreKind::name).
     fn kind(&self) -> &'static str;
 

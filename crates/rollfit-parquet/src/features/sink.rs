@@ -124,7 +124,10 @@ impl Sink for ParquetStore {
         refuse_linked_dirs(&self.dir, &dir)?;
         let lock = match take_lock(&dir)? {
             LockAttempt::Taken(lock) => Some(lock),
-            LockAttempt::Held(holder) => return Ok(Claim::Held(holder)),
+            LockAttempt::Held(holder) => {
+                let lock = dir.join(LOCK);
+                return Ok(Claim::Held(format!("{holder}, which has locked {}", lock.display())));
+            }
         };
         let slot = ParquetSlot {
             store: self,

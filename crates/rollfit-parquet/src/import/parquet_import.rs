@@ -20,6 +20,7 @@ use crate::encode::{TableRows, write_table};
 use crate::fault::{file_error, parquet_error};
 use crate::file_system::{FileSystem, OutputFile, create_dirs, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
+use crate::sources::generation::UNFINISHED_GENERATION;
 use crate::sources::listing::{table_files, warn_of_passed_over};
 use crate::sources::rate_index::{BASE_KEY, CLOSE, RATE_INDEX};
 use crate::sources::sources_lock::{commit_import, finish_import_of_another};
@@ -75,7 +76,10 @@ impl<'a> ParquetImport<'a> {
         let lock_path = sources_dir.join(IMPORT_LOCK);
         let lock = match ExclusiveLock::try_take(&lock_path) {
             Ok(LockAttempt::Taken(lock)) => lock,
-            Ok(LockAttempt::Held(holder)) => return Err(import_going_on(holder, dir.display())),
+            Ok(LockAttempt::Held(holder)) => {
+                let place = format!("{} (it has locked {})", dir.display(), lock_path.display());
+                return Err(import_going_on(holder, place));
+            }
             Err(error) => return Err(file_error("lock", &lock_path, error)),
         };
         files.sync_dir(dir).map_err(|error| file_error("sync", dir, error))?;
@@ -261,6 +265,11 @@ fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars<'static>, Sto
     let Some(paths) = table_files(&table)? else { return Ok(stored) };
     warn_of_passed_over(&table);
     let index = TableIndex::default();
+    // A column that grows is moved, and for a moment there twice.
+    let mut bars_max = 0;
+    for path in &paths {
+        bars_max += index.open(path, TIME)?.file_spans().rows();
+    }
     let (mut columns, mut bars) = (BTreeMap::<String, Vec<f64>>::new(), 0);
     for path in paths {
         let file = index.open(&path, TIME)?;
@@ -273,7 +282,7 @@ fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars<'static>, Sto
         }
         // Months before a column was added have none, and neither have those after one that somebody removed.
         for (name, values) in further.into_iter().zip(values.drain(1..)) {
-            let column = columns.entry(name.to_owned()).or_default();
+            let column = columns.entry(name.to_owned()).or_insert_with(|| Vec::with_capacity(bars_max));
             column.resize(bars, f64::NAN);
             column.extend(values);
         }
@@ -328,8 +337,7 @@ fn stored_base(path: &Path, text: &Option<String>) -> Result<Base, StoreError> {
 /// Removes what killed imports staged, in every table. This import holds the lock that they held.
 fn remove_unfinished(sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
     let found = list(sources_dir)?;
-    let mut unfinished: Vec<PathBuf> =
-        found.iter().filter(|path| path.ends_with(UNFINISHED_LIST)).cloned().collect();
+    let mut unfinished: Vec<PathBuf> = found.iter().filter(|path| is_unfinished(path)).cloned().collect();
     for table_dir in found.iter().filter(|path| path.is_dir() && !path.is_symlink()) {
         unfinished.extend(list(table_dir)?.into_iter().filter(|path| is_staging(path)));
     }
@@ -337,6 +345,10 @@ fn remove_unfinished(sources_dir: &Path, files: &dyn FileSystem) -> Result<(), S
         files.remove(path).map_err(|error| file_error("remove", path, error))?;
     }
     Ok(())
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    path.ends_with(UNFINISHED_LIST) || path.ends_with(UNFINISHED_GENERATION)
 }
 
 fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {

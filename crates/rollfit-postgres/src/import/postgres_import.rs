@@ -171,13 +171,15 @@ impl PostgresImport {
         let list = self.columns.clone();
         if !brought.is_empty() {
             self.provide(&list, &further_columns::create_sql(&list))?;
-        } else if !(is_new || self.options.replace) || !self.exists(&list)? {
+        } else if !(is_new || self.options.replace) || !self.exists(&list, &["SELECT"])? {
             return Ok(Vec::new());
         }
-        if is_new {
+        let mut known = further_columns::read(&mut self.session, &list, key)?;
+        if is_new && !known.is_empty() {
+            self.exists(&list, &READ_AND_WRITE)?;
             further_columns::clear(&mut self.session, &list, key)?;
+            known.clear();
         }
-        let known = further_columns::read(&mut self.session, &list, key)?;
         if brought.iter().any(|name| !known.contains(name)) {
             further_columns::write(&mut self.session, &list, key, brought)?;
         }
@@ -195,7 +197,7 @@ impl PostgresImport {
     /// Creates the table if it is missing, and returns whether it did. An existing table must be readable and
     /// writable.
     fn provide(&mut self, name: &TableName, create_sql: &str) -> Result<bool, StoreError> {
-        if self.exists(name)? {
+        if self.exists(name, &READ_AND_WRITE)? {
             return Ok(false);
         }
         check_create(&mut self.session, name)?;
@@ -203,14 +205,14 @@ impl PostgresImport {
         Ok(true)
     }
 
-    /// Returns whether the table exists. If so, it must be readable and writable.
-    fn exists(&mut self, name: &TableName) -> Result<bool, StoreError> {
+    /// Returns whether the table exists. If so, the role must have these rights.
+    fn exists(&mut self, name: &TableName, privileges: &[&str]) -> Result<bool, StoreError> {
         let known = describe(&mut self.session, &self.schema, std::slice::from_ref(&name.name))?;
         let Some(table) = known.get(&name.name) else { return Ok(false) };
         if let Some(policies) = &table.policies {
             return Err(policies.refused(name));
         }
-        check_table(&mut self.session, table, &READ_AND_WRITE)?;
+        check_table(&mut self.session, table, privileges)?;
         Ok(true)
     }
 

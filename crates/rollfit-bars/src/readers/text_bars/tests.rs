@@ -95,9 +95,9 @@ fn blocks_of_any_size_on_any_number_of_cores_give_the_same() {
         let (bytes, options) = (file(&mut random, format), options(format, random.bool()));
         let expected = outcome(&bytes, &options, 1, 1 << 24);
         if expected.contains("rows_kept") {
-            read += 1
+            read += 1;
         } else {
-            refused += 1
+            refused += 1;
         }
         for _ in 0..3 {
             let block_bytes = [1, 2, 3, random.usize(1..200), random.usize(1..5_000)][random.usize(0..5)];
