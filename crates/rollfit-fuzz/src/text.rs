@@ -93,7 +93,7 @@ pub(crate) fn hold(bytes: &[u8]) {
 fn check_blocks(file: &BarFile, options: &ReadOptions, path: &Path, text: &[u8]) {
     const BLOCK_BYTES: usize = 256 * 1024;
     let is_utf8 = std::str::from_utf8(text).is_ok_and(|text| !text.contains(['\0', '\u{feff}']));
-    if !is_utf8 || text.len() % 8 != 0 {
+    if !is_utf8 || !text.len().is_multiple_of(8) {
         return;
     }
     let in_front =
