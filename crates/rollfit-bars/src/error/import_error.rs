@@ -172,8 +172,8 @@ pub enum ImportError {
     },
     /// Two rows of one instant and close with different values of a further column.
     #[error(
-        "{place}: the bar of {} has `{column}` {value} here and {earlier_value} at {earlier}; correct the files, omit the \
-         column from --columns, or use --lenient to keep the earlier one",
+        "{place}: the bar of {} has `{column}` {value} here and {earlier_value} at {earlier}; correct the files, keep other \
+         columns with --columns, or use --lenient to keep the earlier one",
         instant_text(*instant_us)
     )]
     ColumnContradiction {

@@ -89,7 +89,7 @@ pub enum RowFault {
     HalfClose,
     /// A further column does not hold a number.
     #[error(
-        "column {column} is neither a finite number nor empty; correct it, or omit the column from --columns"
+        "column {column} is neither a finite number nor empty; correct it, or keep other columns with --columns"
     )]
     FurtherColumn {
         /// The column, from 1.

@@ -51,7 +51,7 @@ fn only_what_is_named_is_kept_and_a_key_is_said_once() {
     import(&sandbox, "parquet:fx", &options).exits(0);
     import(&sandbox, "parquet:fx", &["--key-column", "symbol", "--columns", "low"]).exits(2).says(&["`low`"]);
     import(&sandbox, "parquet:fx", &["--key-column", "symbol", "--key", "k"]).exits(2).says(&["--key"]);
-    sandbox.write("bars.csv", &TEXT.replace("BTC-USD", "EUR/USD"));
+    sandbox.write("bars.csv", TEXT.replace("BTC-USD", "EUR/USD"));
     import(&sandbox, "parquet:new", &["--key-column", "symbol"]).exits(1).says(&["bars.csv:3", "EUR/USD"]);
     assert!(!sandbox.path("new").exists());
 }
