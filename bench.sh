@@ -64,14 +64,24 @@ import() {
     "$python" -B benches/import.py "$rollfit" "$dir"
 }
 
-# Searches for a series that breaks a promise. What is found stays in fuzz/artifacts, and ends the call.
+# Searches for a series that breaks a promise, and for bytes of a stranger that a reader cannot take, so long each: executions,
+# coverage and findings of each target. What is found stays in fuzz/artifacts.
 fuzz() {
-    local seconds=${ROLLFIT_FUZZ_SECONDS:-600}
-    heading "fuzz ($seconds s)"
+    local seconds=${ROLLFIT_FUZZ_SECONDS:-600} target limits log=$dir/fuzz.log found=0
+    mkdir -p "$dir"
     command -v cargo-fuzz >/dev/null || [ -x target/tools/bin/cargo-fuzz ] ||
         cargo install cargo-fuzz --version 0.13.2 --locked --quiet --root target/tools
-    PATH="$PATH:$PWD/target/tools/bin" cargo fuzz run --sanitizer none --no-trace-compares any_bytes -- \
-        -max_total_time="$seconds" -max_len=4100 -len_control=0 -print_final_stats=1 2>&1 | grep -E '^(Done|stat::|thread|artifact)|panicked'
+    cargo run --quiet -p rollfit-fuzz --example seeds -- fuzz/corpus
+    for target in ${ROLLFIT_FUZZ_TARGETS:-$(sed -n 's/^name = "\(.*\)"/\1/p' fuzz/Cargo.toml | tail -n +2)}; do
+        heading "fuzz $target ($seconds s)"
+        limits="-timeout=3 -rss_limit_mb=2048 -max_len=65536"
+        [ "$target" = any_bytes ] && limits="-max_len=4100 -len_control=0"
+        # shellcheck disable=SC2086 # One word an option.
+        PATH="$PATH:$PWD/target/tools/bin" cargo fuzz run --sanitizer none "$target" -- \
+            -max_total_time="$seconds" $limits -print_final_stats=1 >"$log" 2>&1 || found=1
+        grep -E '^(Done|stat::|thread|artifact|SUMMARY)|DONE|panicked' "$log" || tail -5 "$log"
+    done
+    return $found
 }
 
 import_workload() {

@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use rollfit_job::few::few;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
+use crate::connection::answer_row::first_value;
 use crate::connection::pool::PooledSession;
 use crate::connection::session::Session;
 use crate::copy::decode::{NumberFormat, RowDecoder};
 use crate::copy::instant::{ServerInstant, TimeType};
 use crate::kind::NAME;
-use crate::names::{TableName, quoted};
+use crate::names::{TableName, check_length, quoted};
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{self, Column, Table, describe};
 use rollfit_job::keys::warn_of_empty;
@@ -39,7 +41,7 @@ impl SeriesTable {
                     "{} has no column {name}; correct `{key}` of series `{}` (its columns: {})",
                     table.name,
                     series.name,
-                    table.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+                    few(table.columns.iter().map(|column| column.name.as_str()))
                 ))
             })
         };
@@ -175,11 +177,13 @@ impl Source for PostgresStore {
                 table.name.sql()
             );
             let rows = session.rows(&format!("read {}", table.name), &sql, &[])?;
-            let instant =
-                |at: usize| rows.first().and_then(|row| row.get::<_, Option<ServerInstant>>(at)?.us());
-            let month =
-                |us| Month::of_instant_us(us).map_err(|error| StoreError::permanent(error.to_string()));
-            let (first, last) = (instant(0).map(month).transpose()?, instant(1).map(month).transpose()?);
+            let month = |at: usize| {
+                let instant: Option<ServerInstant> =
+                    rows.first().map(|row| row.get(at)).transpose()?.flatten();
+                let month = instant.and_then(ServerInstant::us).map(Month::of_instant_us).transpose();
+                month.map_err(|error| StoreError::permanent(error.to_string()))
+            };
+            let (first, last) = (month(0)?, month(1)?);
             if first.is_none() {
                 warn_of_empty(&table.name, series.key);
             }
@@ -199,7 +203,7 @@ impl Source for PostgresStore {
                 table.time_type.literal(span_us.end)
             );
             let rows = session.rows(&format!("count the rows of {}", table.name), &sql, &[])?;
-            let count: i64 = rows.first().map_or(0, |row| row.get(0));
+            let count: i64 = first_value(&rows)?.unwrap_or(0);
             Ok(count.unsigned_abs())
         })
     }
@@ -218,6 +222,10 @@ impl Source for PostgresStore {
                 Err(error)
             }
         }
+    }
+
+    fn check_name(&self, series: &SeriesOfKey<'_>) -> Result<(), StoreError> {
+        check_length(&format!("[series.{}] table", series.name), &series.table)
     }
 
     fn kind(&self) -> &'static str {

@@ -11,6 +11,7 @@ mod causes;
 mod certificates;
 mod checker;
 mod compare;
+mod cuts;
 mod doctor;
 mod faults;
 mod first_runners;
@@ -50,6 +51,7 @@ mod tls;
 mod triggers_found;
 mod two_runners;
 mod watchdog;
+mod wire;
 mod workload;
 
 #[allow(dead_code)] // What only the other tests use.

@@ -93,6 +93,23 @@ pub trait Source: Send + Sync {
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError>;
 
+    /// Who keeps these series from being read now, for longer than a moment; none if nobody does. Whoever has other series
+    /// to read can do that meanwhile, instead of waiting in [`Source::snapshot`].
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn holder(&self, _series: &[SeriesOfKey<'_>]) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    /// Checks that a series' table can have the name that the pattern gives it. Looks at nothing in the store.
+    ///
+    /// # Errors
+    /// When no table of the store can have it.
+    fn check_name(&self, _series: &SeriesOfKey<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The kind of store, see [`StoreKind::name`](super::StoreKind::name).
     fn kind(&self) -> &'static str;
 

@@ -20,6 +20,8 @@ use crate::encode::{TableRows, write_table};
 use crate::fault::{file_error, parquet_error};
 use crate::file_system::{FileSystem, OutputFile, create_dirs, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
+use crate::names::{check_length, check_path};
+use crate::sources::generation::UNFINISHED_GENERATION;
 use crate::sources::listing::{table_files, warn_of_passed_over};
 use crate::sources::rate_index::{BASE_KEY, CLOSE, RATE_INDEX};
 use crate::sources::sources_lock::{commit_import, finish_import_of_another};
@@ -40,6 +42,8 @@ const UNSYNCED_MAX: usize = 64;
 type Unsynced = (PathBuf, Box<dyn OutputFile>);
 /// The time column of `m1_{key}`.
 const TIME: &str = "time";
+/// As long as the name of any file of a table, staged or in place.
+const LONGEST_FILE: &str = ".YYYY-MM.parquet.tmp";
 
 /// An import in progress. Dropped without [`ParquetImport::commit`] it leaves everything as it was.
 pub struct ParquetImport<'a> {
@@ -75,7 +79,10 @@ impl<'a> ParquetImport<'a> {
         let lock_path = sources_dir.join(IMPORT_LOCK);
         let lock = match ExclusiveLock::try_take(&lock_path) {
             Ok(LockAttempt::Taken(lock)) => lock,
-            Ok(LockAttempt::Held(holder)) => return Err(import_going_on(holder, dir.display())),
+            Ok(LockAttempt::Held(holder)) => {
+                let place = format!("{} (it has locked {})", dir.display(), lock_path.display());
+                return Err(import_going_on(holder, place));
+            }
             Err(error) => return Err(file_error("lock", &lock_path, error)),
         };
         files.sync_dir(dir).map_err(|error| file_error("sync", dir, error))?;
@@ -198,6 +205,16 @@ fn sync(written: Vec<Unsynced>) -> Result<(), StoreError> {
     synced.into_iter().collect()
 }
 
+/// Checks that the store at `dir` can have the tables of a key.
+pub(crate) fn check_key_names(dir: &Path, key: &str) -> Result<(), StoreError> {
+    for prefix in [BARS_TABLE, RETURNS_TABLE] {
+        let table = format!("{prefix}{key}");
+        check_length("the table of a key", &table)?;
+        check_path("the table of a key", &dir.join("sources").join(table).join(LONGEST_FILE))?;
+    }
+    Ok(())
+}
+
 /// Whether the file at `path` is there and holds these bytes.
 fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let mut file = match regular_file::open(path) {
@@ -211,6 +228,7 @@ fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 
 impl BarsImport for ParquetImport<'_> {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        check_key_names(self.sources_dir.parent().unwrap_or(&self.sources_dir), key)?;
         self.check_case(key)?;
         let stored = stored_bars(&self.sources_dir, key)?;
         let update = KeyUpdate::new(key, stored, bars, &self.options)?;
@@ -340,8 +358,7 @@ fn stored_base(path: &Path, text: &Option<String>) -> Result<Base, StoreError> {
 /// Removes what killed imports staged, in every table. This import holds the lock that they held.
 fn remove_unfinished(sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
     let found = list(sources_dir)?;
-    let mut unfinished: Vec<PathBuf> =
-        found.iter().filter(|path| path.ends_with(UNFINISHED_LIST)).cloned().collect();
+    let mut unfinished: Vec<PathBuf> = found.iter().filter(|path| is_unfinished(path)).cloned().collect();
     for table_dir in found.iter().filter(|path| path.is_dir() && !path.is_symlink()) {
         unfinished.extend(list(table_dir)?.into_iter().filter(|path| is_staging(path)));
     }
@@ -349,6 +366,10 @@ fn remove_unfinished(sources_dir: &Path, files: &dyn FileSystem) -> Result<(), S
         files.remove(path).map_err(|error| file_error("remove", path, error))?;
     }
     Ok(())
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    path.ends_with(UNFINISHED_LIST) || path.ends_with(UNFINISHED_GENERATION)
 }
 
 fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {

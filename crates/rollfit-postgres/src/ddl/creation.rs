@@ -11,14 +11,16 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
+use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::Session;
 use crate::copy::instant::TimeType;
 use crate::copy::number_column::NumberColumn;
 use crate::names::{TableName, quoted};
 use crate::partitioning::parent::check_parent;
 use crate::partitioning::partition_sql::{attach_sql, like_sql};
+use crate::partitioning::siblings::Siblings;
 use crate::tables::leaf::Leaf;
-use crate::tables::table::{self, RelationKind, Table, describe};
+use crate::tables::table::{RelationKind, Table, describe};
 
 /// The statements that create one features table.
 #[derive(Clone, Debug)]
@@ -71,6 +73,17 @@ struct Grant {
     to: String,
     privilege: String,
     with_grant_option: bool,
+}
+
+impl Grant {
+    fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
+        let role: Option<String> = row.get(0)?;
+        Ok(Self {
+            to: role.map_or("PUBLIC".to_owned(), |role| quoted(&role)),
+            privilege: row.get(1)?,
+            with_grant_option: row.get(2)?,
+        })
+    }
 }
 
 impl PostgresStore {
@@ -145,14 +158,40 @@ impl PostgresStore {
         series: &Series,
         key: &str,
     ) -> Result<Option<(Partition, Table)>, StoreError> {
-        let names = table::names(session, &self.schema)?;
-        let siblings = names.iter().filter_map(|name| Some((series.partition_named(name, key)?, name)));
-        let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.period));
-        let Some((other, name)) = nearest else { return Ok(None) };
-        let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
+        // A key has few tables; those of all keys are listed once for many partitions.
+        let own = self.siblings_of_key(session, key)?;
+        let found = match self.model_among(session, series, key, &own)? {
+            None => {
+                let known = self.siblings(session)?;
+                self.model_among(session, series, key, &known)?
+            }
+            found => found,
+        };
+        let found = match found {
+            // The list may be older than the tables.
+            None => {
+                let all = self.current_siblings(session)?;
+                self.model_among(session, series, key, &all)?
+            }
+            found => found,
+        };
         // A table that cannot be written is not a model.
-        let table = table.filter(|table| Leaf::new(table, series).is_ok());
-        Ok(table.map(|table| (other, table)))
+        Ok(found.filter(|(_, table)| Leaf::new(table, series).is_ok()))
+    }
+
+    /// Returns the nearest of `siblings` that exists.
+    fn model_among(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        key: &str,
+        siblings: &Siblings,
+    ) -> Result<Option<(Partition, Table)>, StoreError> {
+        let at = self.series.iter().position(|known| known.name == series.name);
+        let Some(sibling) = at.and_then(|at| siblings.nearest(at, key)) else { return Ok(None) };
+        let name = &sibling.name;
+        let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
+        Ok(table.map(|table| (sibling.partition_of(key), table)))
     }
 
     fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {
@@ -165,14 +204,10 @@ impl PostgresStore {
         let Some(table) = table else { return Ok(Access::default()) };
         let doing = format!("look up who may use {}", table.name);
         let rows = session.rows(&doing, OWNER, &[(&table.oid, Type::OID)])?;
-        let owner = rows.first().map(|row| row.get(0));
+        let owner = first_value(&rows)?;
         let rows = session.rows(&doing, GRANTS, &[(&table.oid, Type::OID)])?;
-        let grants = rows.iter().map(|row| Grant {
-            to: row.get::<_, Option<String>>(0).map_or("PUBLIC".to_owned(), |role| quoted(&role)),
-            privilege: row.get(1),
-            with_grant_option: row.get(2),
-        });
-        Ok(Access { owner, grants: grants.collect() })
+        let grants = rows.iter().map(Grant::from_row).collect::<Result<_, _>>()?;
+        Ok(Access { owner, grants })
     }
 
     /// Returns how to create the features table of a partition like `model`.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use rollfit_job::config::Series;
+use rollfit_job::few::few;
 use rollfit_job::month::Month;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
@@ -11,6 +12,7 @@ use tokio_postgres::types::Type;
 use super::rights::{Lacking, Rights};
 use super::{Examination, Findings, Problem};
 use crate::PostgresStore;
+use crate::connection::answer_row::first_value;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 use crate::source::SeriesTable;
@@ -67,11 +69,14 @@ impl PostgresStore {
             |key: &String| self.series.iter().map(|series| series.table.for_key(key)).collect::<Vec<_>>();
         let names: Vec<String> = examination.keys.iter().flat_map(name).collect();
         let tables = self.in_snapshot(|session| describe(session, &self.schema, &names))?;
+        let mut months_of_keys: HashMap<&str, Vec<Month>> = HashMap::new();
+        for partition in examination.partitions {
+            months_of_keys.entry(&partition.key).or_default().push(partition.period.month());
+        }
         let mut together = Together::default();
         let mut sources = Vec::new();
         for key in examination.keys {
-            let planned = examination.partitions.iter().filter(|partition| partition.key == *key);
-            let months = planned.map(|partition| partition.period.month()).collect();
+            let months = months_of_keys.remove(key.as_str()).unwrap_or_default();
             let of_key = OfKey { key, months, tables: &tables };
             for series in &self.series {
                 sources.push(self.examine_source(&of_key, series, rights, &mut together, findings)?);
@@ -137,7 +142,7 @@ impl PostgresStore {
         ];
         self.in_snapshot(|session| {
             let rows = session.rows("look up the role's rights", QUESTION, &parameters)?;
-            Ok(rows.first().and_then(|row| row.get(0)).unwrap_or(false))
+            Ok(first_value::<Option<bool>>(&rows)?.flatten().unwrap_or(false))
         })
     }
 }
@@ -164,7 +169,8 @@ fn count(
          FROM {name} WHERE {condition} GROUP BY 1"
     );
     let rows = session.rows(&format!("count the rows of {}", table.name), &sql, &[])?;
-    let counts: HashMap<Option<String>, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let counts = rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?)));
+    let counts: HashMap<Option<String>, i64> = counts.collect::<Result<_, StoreError>>()?;
     let rows_of = |month: Option<String>| counts.get(&month).map_or(0, |rows| rows.unsigned_abs());
     let months = months.iter().map(|&month| MonthRows { month, rows: rows_of(Some(month.to_string())) });
     let has_index = has_index(session, &table.name, time_column)?;
@@ -184,7 +190,7 @@ fn has_index(session: &mut Session, table: &TableName, time: &str) -> Result<boo
     let parameters: [SqlParameter<'_>; 3] =
         [(&table.schema, Type::TEXT), (&table.name, Type::TEXT), (&time, Type::TEXT)];
     let rows = session.rows("look up indexes", QUESTION, &parameters)?;
-    Ok(rows.first().is_none_or(|row| row.get(0)))
+    Ok(first_value(&rows)?.unwrap_or(true))
 }
 
 /// From the first to the last of some months.
@@ -202,7 +208,7 @@ impl Counted {
         if !empty.is_empty() {
             findings.problems.push(Problem::new(format!(
                 "{key}: {name} has no rows in {}; import them, or leave them out of [partitions]",
-                empty.join(", ")
+                few(&empty)
             )));
         }
         if self.infinite > 0 {

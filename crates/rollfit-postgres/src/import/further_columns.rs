@@ -8,6 +8,7 @@ use rollfit_job::import::{NewBars, check_case, check_columns};
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::first_value;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::{NAME_BYTES_MAX, TableName, quoted};
 use crate::tables::defect::{Defect, Wrong};
@@ -100,7 +101,7 @@ pub(crate) fn add_sql(
 fn is_owned(session: &mut Session, table: &Table) -> Result<bool, StoreError> {
     const QUESTION: &str = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class WHERE oid = $1";
     let rows = session.rows("look up rights", QUESTION, &[(&table.oid, Type::OID)])?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
+    Ok(first_value(&rows)?.unwrap_or(false))
 }
 
 /// Returns what a further column can break: users of the table's row type, such as functions that return it, and
@@ -121,7 +122,7 @@ fn dependents(session: &mut Session, table: &Table) -> Result<Vec<String>, Store
     let parameters: [SqlParameter<'_>; 3] =
         [(&table.oid, Type::OID), (schema, Type::TEXT), (name, Type::TEXT)];
     let rows = session.rows(&format!("look up what depends on {}", table.name), QUESTION, &parameters)?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// The statement that creates the list.
@@ -136,7 +137,7 @@ pub(crate) fn create_sql(list: &TableName) -> String {
 pub(crate) fn read(session: &mut Session, list: &TableName, key: &str) -> Result<Vec<String>, StoreError> {
     let sql = format!("SELECT name FROM {} WHERE key = $1 ORDER BY name", list.sql());
     let rows = session.rows(&format!("read {list}"), &sql, &[(&key, Type::TEXT)])?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// Adds columns of a key to the list.

@@ -11,6 +11,7 @@ use rollfit_job::config::{RowSecurity, StoreConfig};
 use rollfit_job::store::{BarsImport, Fault, StoreError};
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::first_value;
 use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::{Pool, PooledSession};
@@ -80,7 +81,7 @@ impl PostgresImport {
         let lock = format!("import into {}", quoted(&self.schema));
         let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_KEY})");
         let rows = self.session.rows("lock the import", &sql, &[(&lock, Type::TEXT)])?;
-        if rows.first().is_some_and(|row| row.get(0)) {
+        if first_value(&rows)?.unwrap_or(false) {
             return Ok(());
         }
         let holder = self.holder(&lock, &[])?;
@@ -254,7 +255,7 @@ impl PostgresImport {
         for name in tables {
             let sql = format!("SELECT EXISTS (SELECT FROM {})", name.sql());
             let rows = self.session.rows(&format!("read {name}"), &sql, &[])?;
-            if rows.first().is_some_and(|row| row.get(0)) {
+            if first_value(&rows)?.unwrap_or(false) {
                 return Err(not_imported(name));
             }
         }
