@@ -94,7 +94,7 @@ fn head(
         above -= lines.pass_over(above).map_err(|line| too_long(path, line))?;
         let at_first = lines.rest();
         let Some(first) = lines.next() else { continue };
-        let mut rows = TextRows::new(path, options, rules, first)?;
+        let rows = TextRows::new(path, options, rules, first)?;
         let rest = if rows.layout().has_header { lines.rest() } else { at_first };
         block.skip_to(rest);
         if rows.layout().further.is_all {
