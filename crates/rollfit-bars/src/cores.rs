@@ -159,3 +159,73 @@ fn hand_out<P: Pieces, W: FnMut(P::Piece) -> P::Done>(
         pieces.take(done)?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers to be doubled; `fails` is the error of one.
+    struct Numbers {
+        next: u32,
+        taken: Vec<u32>,
+        fails: Option<u32>,
+        /// The most numbers that were handed out and not yet taken.
+        ahead: usize,
+    }
+
+    impl Pieces for Numbers {
+        type Piece = u32;
+        type Done = u32;
+        type Error = u32;
+
+        fn next(&mut self) -> Result<Option<u32>, u32> {
+            self.next += 1;
+            self.ahead = self.ahead.max(self.next as usize - self.taken.len());
+            Ok((self.next <= 500).then_some(self.next))
+        }
+
+        fn is_steady(&self) -> bool {
+            self.taken.len() % 100 != 7
+        }
+
+        fn take(&mut self, done: u32) -> Result<(), u32> {
+            self.taken.push(done);
+            if self.fails == Some(done) { Err(done) } else { Ok(()) }
+        }
+    }
+
+    fn run(
+        cores: &Cores,
+        fails: Option<u32>,
+        work: impl Fn(u32) -> u32 + Sync,
+    ) -> (Result<(), u32>, Numbers) {
+        let mut numbers = Numbers { next: 0, taken: Vec::new(), fails, ahead: 0 };
+        let result = in_order(&mut numbers, cores, || &work);
+        (result, numbers)
+    }
+
+    #[test]
+    fn results_come_in_order_on_any_number_of_cores_and_cores_come_back() {
+        for count in 1..6 {
+            let cores = Cores::new(count);
+            let (result, numbers) = run(&cores, None, |number| 2 * number);
+            assert_eq!((result, &numbers.taken), (Ok(()), &(1..=500).map(|number| 2 * number).collect()));
+            assert!(numbers.ahead <= 2 * count, "{} of {count} cores", numbers.ahead);
+            let (result, numbers) = run(&cores, Some(600), |number| 2 * number);
+            assert_eq!((result, numbers.taken.len()), (Err(600), 300));
+            assert_eq!((0..9).filter(|_| cores.take()).count(), count - 1);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "panicked")]
+    fn a_panic_of_a_thread_is_a_panic_and_no_wait() {
+        let own = thread::current().id();
+        let work = |number| {
+            assert!(thread::current().id() == own || number < 50, "panicked on purpose");
+            thread::sleep(std::time::Duration::from_micros(100));
+            number
+        };
+        drop(run(&Cores::new(3), None, work));
+    }
+}

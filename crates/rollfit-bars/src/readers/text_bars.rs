@@ -3,6 +3,7 @@
 //! Each block is read from the state that the rows before it are expected to leave, and once more, in its turn, where they
 //! left another. So the result, whatever it is, is that of reading line by line.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,20 +67,11 @@ fn read_bars<'a>(
     cores: &'a Cores,
     rows: TextRows,
     collector: Collector,
-    (first, blocks): (TextBlock, TextBlocks<'a>),
+    (first, blocks): (VecDeque<TextBlock>, TextBlocks<'a>),
     entry: Option<String>,
 ) -> Result<(Vec<Collected>, u64), ImportError> {
     let state = Arc::new(rows.state().clone());
-    let mut file = TextFile {
-        cores,
-        blocks,
-        first: Some(first),
-        rows,
-        state,
-        is_steady: false,
-        collector,
-        short_rows: 0,
-    };
+    let mut file = TextFile { cores, blocks, first, rows, state, is_steady: false, collector, short_rows: 0 };
     let rows = file.rows.clone();
     in_order(&mut file, cores, || {
         let mut rows = rows.clone();
@@ -89,41 +81,53 @@ fn read_bars<'a>(
     Ok((vec![file.finish(entry)?], short_rows))
 }
 
-/// Finds the layout in the first line. Returns the block whose first line is the first row.
+/// Finds the layout in the first line. Returns the blocks that were read, which begin with the first row.
 fn head(
     path: &Path,
     options: &ReadOptions,
     rules: &TextRules,
     blocks: &mut TextBlocks<'_>,
-) -> Result<(TextRows, TextBlock), ImportError> {
+) -> Result<(TextRows, VecDeque<TextBlock>), ImportError> {
     let mut above = options.skip_lines;
     while let Some(mut block) = blocks.next()? {
         let mut lines = block.lines();
         above -= lines.pass_over(above).map_err(|line| too_long(path, line))?;
         let at_first = lines.rest();
         let Some(first) = lines.next() else { continue };
-        let mut rows = TextRows::new(path, options, rules, first)?;
+        let rows = TextRows::new(path, options, rules, first)?;
         let rest = if rows.layout().has_header { lines.rest() } else { at_first };
         block.skip_to(rest);
         if rows.layout().further.is_all {
-            // The first row may be in the next block; blank lines are all that is passed over.
-            while block.lines().next().is_none()
-                && let Some(next) = blocks.next()?
-            {
-                block = next;
-            }
-            rows.settle_further(&block);
+            return Ok(settled(rows, block, blocks));
         }
-        return Ok((rows, block));
+        return Ok((rows, VecDeque::from([block])));
     }
     Err(ImportError::empty(path, options.skip_lines))
+}
+
+/// Decides by the first row that has the fields of one which columns hold numbers. Returns the blocks that were looked at.
+fn settled(
+    mut rows: TextRows,
+    first: TextBlock,
+    blocks: &mut TextBlocks<'_>,
+) -> (TextRows, VecDeque<TextBlock>) {
+    const LINES_MAX: usize = 1_000;
+    let (mut seen, mut lines) = (VecDeque::new(), 0);
+    let mut next = Some(first);
+    while let Some(block) = next {
+        let mut left = block.lines().take(LINES_MAX - lines).inspect(|_| lines += 1);
+        let is_settled = left.any(|line| rows.settle_further(line));
+        seen.push_back(block);
+        next = if is_settled || lines == LINES_MAX { None } else { blocks.next_block() };
+    }
+    (rows, seen)
 }
 
 /// A file between its blocks.
 struct TextFile<'a> {
     cores: &'a Cores,
     blocks: TextBlocks<'a>,
-    first: Option<TextBlock>,
+    first: VecDeque<TextBlock>,
     rows: TextRows,
     /// What the rows taken so far say.
     state: Arc<RowsState>,
@@ -156,7 +160,7 @@ impl Pieces for TextFile<'_> {
         if self.cores.is_stopped() {
             return Ok(None);
         }
-        let block = match self.first.take() {
+        let block = match self.first.pop_front() {
             None => self.blocks.next()?,
             first => first,
         };

@@ -48,6 +48,17 @@ impl<'a> TextBlocks<'a> {
 
     /// Reads the next block; none at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<TextBlock>, ImportError> {
+        match (self.next_block(), self.fault.take()) {
+            (None, Some(source)) => Err(read_error(self.path, source)),
+            (block, fault) => {
+                self.fault = fault;
+                Ok(block)
+            }
+        }
+    }
+
+    /// The next block; none at the end of the file, or before an error, which `next` returns.
+    pub(super) fn next_block(&mut self) -> Option<TextBlock> {
         while !self.at_end {
             let bytes = self.fill();
             let start = usize::from(self.after_cr && bytes.first() == Some(&b'\n'));
@@ -58,12 +69,9 @@ impl<'a> TextBlocks<'a> {
             self.after_cr = bytes.last() == Some(&b'\r');
             let block = TextBlock { bytes, start, first_line: self.lines + 1 };
             self.lines += line_ends(&block.bytes[start..]);
-            return Ok(Some(block));
+            return Some(block);
         }
-        match self.fault.take() {
-            Some(source) => Err(read_error(self.path, source)),
-            None => Ok(None),
-        }
+        None
     }
 
     /// Reads until a line is whole and the block full, and keeps the start of the line after it. A line that is too long

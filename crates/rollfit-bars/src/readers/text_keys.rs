@@ -1,5 +1,6 @@
 //! Reads a text file whose rows say their keys, line by line.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use super::layout::RowEnd;
@@ -10,22 +11,20 @@ use crate::error::{FileLine, ImportError, RowUnit, shown};
 use crate::rows::collector::{Collected, Collector};
 use crate::rows::keyed_collectors::KeyedCollectors;
 
-/// Reads the rows of all keys, from the block that begins with the first. Also returns how many ended after their close.
+/// Reads the rows of all keys, from the blocks that begin with the first. Also returns how many ended after their close.
 pub(super) fn read(
     path: &Path,
     mut rows: TextRows,
     new: Collector,
-    (first, mut blocks): (TextBlock, TextBlocks<'_>),
+    (mut first, mut blocks): (VecDeque<TextBlock>, TextBlocks<'_>),
     entry: Option<&str>,
 ) -> Result<(Vec<Collected>, u64), ImportError> {
     let (mut keys, mut short_rows) = (KeyedCollectors::new(new, rows.key_state()), 0);
-    let mut block = Some(first);
-    while let Some(lines) = block {
-        for line in lines.lines() {
+    while let Some(block) = first.pop_front().map_or_else(|| blocks.next(), |block| Ok(Some(block)))? {
+        for line in block.lines() {
             short_rows += u64::from(read_row(path, &mut rows, &mut keys, line)? == RowEnd::Short);
         }
-        blocks.recycle(lines);
-        block = blocks.next()?;
+        blocks.recycle(block);
     }
     let collected = keys.finish(entry)?;
     rows.check_whole_file()?;

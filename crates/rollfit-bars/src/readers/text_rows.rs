@@ -94,11 +94,10 @@ impl TextRows {
         &self.layout
     }
 
-    /// Decides by the first row that has the fields of one which further columns hold numbers; returns whether it is there.
-    pub(super) fn settle_further(&mut self, block: &TextBlock) -> bool {
-        let is_row = |text: &&str| self.layout.split(text).is_ok();
-        let first = block.lines().filter_map(|line| line.text()).find(is_row);
-        first.map(|text| self.layout.settle_further(text)).is_some()
+    /// Decides by a row which further columns hold numbers; returns false if it has not the fields of a row.
+    pub(super) fn settle_further(&mut self, line: Line<'_>) -> bool {
+        let row = line.text().filter(|text| self.layout.split(text).is_ok());
+        row.map(|text| self.layout.settle_further(text)).is_some()
     }
 
     /// The key that a row says; none where the row has not the fields of one.

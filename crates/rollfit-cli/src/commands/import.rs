@@ -194,6 +194,11 @@ impl PassedOverLine {
 }
 
 impl ImportDocument {
+    /// How many files were read: one of many keys is listed once a key.
+    fn file_count(&self) -> usize {
+        self.files.chunk_by(|file, next| file.path == next.path).count()
+    }
+
     pub(super) fn print(&self) -> Result<(), Failure> {
         let repeats: u64 = self.files.iter().map(|file| file.report.repeats_dropped).sum::<u64>()
             + self.keys.iter().map(|key| key.between_files.repeats_dropped).sum::<u64>();
@@ -225,7 +230,7 @@ impl ImportDocument {
         let bars: u64 = self.keys.iter().map(|key| key.report.total).sum();
         output::line(&format!(
             "\n{} of {}, {} bars in the store; {} repeated rows dropped",
-            format::plural(self.files.len(), "file"),
+            format::plural(self.file_count(), "file"),
             format::plural(self.keys.len(), "key"),
             format::count(bars),
             format::count(repeats)

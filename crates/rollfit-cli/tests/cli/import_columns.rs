@@ -37,7 +37,8 @@ fn a_file_of_many_keys_is_split_and_keeps_its_numbers() {
     // The same file once more changes nothing; without --columns the values stay.
     let before = Tree::read(&sandbox.path("fx/sources"));
     import(&sandbox, "parquet:fx", &options).exits(0);
-    import(&sandbox, "parquet:fx", &["--key-column", "symbol"]).exits(0);
+    let again = import(&sandbox, "parquet:fx", &["--key-column", "symbol"]).exits(0);
+    again.says(&["1 file of 2 keys"]);
     let differences = before.differences(&Tree::read(&sandbox.path("fx/sources")));
     assert!(differences.is_empty(), "{differences:?}");
 }
