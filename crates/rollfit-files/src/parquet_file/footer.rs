@@ -122,7 +122,7 @@ fn unreadable(last: &[u8], why: &str) -> FileFault {
     }
 }
 
-fn fill(bytes: &FileBytes, buffer: &mut [u8], offset: u64) -> Result<(), FileFault> {
+pub(super) fn fill(bytes: &FileBytes, buffer: &mut [u8], offset: u64) -> Result<(), FileFault> {
     bytes.fill(buffer, offset).map_err(|error| match bytes.take_fault() {
         Some(fault) => FileFault::System(fault),
         None => FileFault::Unreadable(error.to_string()),
