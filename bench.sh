@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|compression|workload|python|postgres|seconds_of_a_run|
+# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|compression|workload|python|postgres|seconds_of_a_run|
 # production|sampling|workers|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `rivals`, `python` and
 # `sampling`, a C++ compiler for `fuzz`, PostgreSQL's server programs for `postgres`, `production` and `sampling`, and below
@@ -12,7 +12,7 @@ dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$(realpath -m "$dir")/state
-wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production sampling workers walkthrough}
+wanted=${*:-kernel rivals fuzz import compression workload python postgres seconds_of_a_run production sampling workers walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -39,15 +39,29 @@ for line in sys.stdin:
 rivals() {
     heading "rivals (one thread each)"
     [ -d "$shared/data/m1" ] || { echo "there is no $shared/data/m1: set ROLLFIT_SHARED"; exit 1; }
+    rivals_python
+    cargo build --quiet --release -p rollfit --example columns
+    NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$python" -B benches/rivals/rivals.py \
+        --closes "$shared/data/m1/pair=eurusd" --rollfit "${CARGO_TARGET_DIR:-target}/release/examples/columns" --picture docs/rivals.svg
+}
+
+# Sets `python` to one that has what the rivals need.
+rivals_python() {
     local venv=$dir/rivals
     if ! cmp --silent benches/rivals/requirements.txt "$venv/requirements.txt"; then
         rm -rf "$venv" && python3 -m venv "$venv"
         "$venv/bin/pip" install --quiet --requirement benches/rivals/requirements.txt
         cp benches/rivals/requirements.txt "$venv"
     fi
-    cargo build --quiet --release -p rollfit --example columns
-    NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$venv/bin/python" -B benches/rivals/rivals.py \
-        --closes "$shared/data/m1/pair=eurusd" --rollfit "${CARGO_TARGET_DIR:-target}/release/examples/columns" --picture docs/rivals.svg
+    python=$venv/bin/python
+}
+
+# A HistData file of 194 MB into a Parquet store, beside a scan of the same two columns by Polars on two threads.
+import() {
+    heading "import of 3.6 million rows of text (medians of 9, by turns)"
+    rivals_python
+    mkdir -p "$dir"
+    "$python" -B benches/import.py "$rollfit" "$dir"
 }
 
 # Searches for a series that breaks a promise, and for bytes of a stranger that a reader cannot take, so long each: executions,

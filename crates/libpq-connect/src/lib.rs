@@ -12,6 +12,7 @@ mod connect_error;
 mod connect_options;
 mod environment;
 mod explain;
+mod fuzzing;
 mod guarded_stream;
 mod host;
 mod host_attempt;
@@ -43,5 +44,7 @@ mod wire_tests;
 pub use self::connect_error::ConnectError;
 pub use self::connect_options::ConnectOptions;
 pub use self::environment::Environment;
+#[doc(hidden)]
+pub use self::fuzzing::server_bytes;
 pub use self::host_attempt::ConnectionTask;
 pub use self::wire_fault::server_fault;

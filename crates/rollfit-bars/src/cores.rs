@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 
@@ -12,12 +12,14 @@ use rollfit_job::lock::lock;
 pub(crate) struct Cores {
     all: usize,
     spare: AtomicUsize,
+    stopped: AtomicBool,
 }
 
 impl Cores {
     /// This many cores, one of them for the caller.
     pub(crate) fn new(all: usize) -> Self {
-        Self { all: all.max(1), spare: AtomicUsize::new(all.max(1) - 1) }
+        let spare = AtomicUsize::new(all.max(1) - 1);
+        Self { all: all.max(1), spare, stopped: AtomicBool::new(false) }
     }
 
     /// Those that this process may use, which respects the limits of its control group.
@@ -35,9 +37,18 @@ impl Cores {
         self.spare.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
-    /// Gives cores back.
-    pub(crate) fn give(&self, cores: usize) {
-        self.spare.fetch_add(cores, Ordering::Relaxed);
+    /// Gives a core back.
+    pub(crate) fn give(&self) {
+        self.spare.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends all work: its result is an error, whatever it would be.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 }
 
@@ -73,19 +84,18 @@ where
 {
     let (tasks, queue) = channel();
     let queue = Mutex::new(queue);
-    let mut threads = 0;
-    let result = thread::scope(|scope| {
+    thread::scope(|scope| {
         let (queue, worker) = (&queue, &worker);
         let spawn = || {
             if cores.take() {
-                threads += 1;
-                scope.spawn(move || work_on::<P, W>(queue, worker()));
+                scope.spawn(move || {
+                    work_on::<P, W>(queue, worker());
+                    cores.give();
+                });
             }
         };
         hand_out(pieces, 2 * cores.all(), tasks, queue, worker, spawn)
-    });
-    cores.give(threads);
-    result
+    })
 }
 
 fn work_on<P: Pieces, W: FnMut(P::Piece) -> P::Done>(queue: &Mutex<Receiver<Task<P>>>, mut work: W) {
@@ -107,14 +117,14 @@ fn hand_out<P: Pieces, W: FnMut(P::Piece) -> P::Done>(
     worker: &impl Fn() -> W,
     mut spawn: impl FnMut(),
 ) -> Result<(), P::Error> {
-    let (mut results, mut end, mut own) = (VecDeque::new(), None, None);
+    let (mut results, mut end, mut own, mut tasks) = (VecDeque::new(), None, None, Some(tasks));
     loop {
         while end.is_none() && results.len() < if pieces.is_steady() { ahead } else { 1 } {
             match pieces.next() {
                 Ok(Some(piece)) => {
                     let (sender, result) = channel();
                     // The receiver is at the other end of `queue`.
-                    let _ = tasks.send((piece, sender));
+                    let _ = tasks.as_ref().map(|tasks| tasks.send((piece, sender)));
                     results.push_back(result);
                     if results.len() > 1 {
                         spawn();
@@ -123,6 +133,10 @@ fn hand_out<P: Pieces, W: FnMut(P::Piece) -> P::Done>(
                 Ok(None) => end = Some(Ok(())),
                 Err(error) => end = Some(Err(error)),
             }
+        }
+        if end.is_some() {
+            // A thread that finds nothing more to do ends, and its core is spare.
+            tasks = None;
         }
         let Some(result) = results.pop_front() else { return end.unwrap_or(Ok(())) };
         let done = loop {

@@ -101,7 +101,10 @@ impl InputFiles {
             let format = options.format.name();
             return Err(ImportError::NoFiles { path: argument.to_owned(), format, endings });
         }
-        check_keys(argument, &search.files, options)?;
+        // Rows that say their keys are not of the key that a path says.
+        if options.key_column.is_none() {
+            check_keys(argument, &search.files, options)?;
+        }
         Ok(search.files)
     }
 }
@@ -141,9 +144,9 @@ fn check_standard_input(options: &ReadOptions) -> Result<(), ImportError> {
             "a Parquet file cannot be read from standard input, because it is read from its end; name the file",
         ));
     }
-    if options.key.is_none() {
+    if options.key.is_none() && options.key_column.is_none() {
         return Err(refused(
-            "standard input has no name that tells the key of its bars; use --key, e.g. --key eurusd",
+            "standard input has no name that tells the key of its bars; use --key, e.g. --key eurusd, or --key-column",
         ));
     }
     Ok(())
@@ -367,6 +370,9 @@ mod tests {
         refused(&["key=EURUSD/a.csv", "pair=eurusd/b.csv"], &csv(), &["`EURUSD`", "`eurusd`"]);
         let dir =
             tree(&["key=eurusd/a.csv", "DAT_ASCII_EURUSD_M1_201703.csv", "more.csv", "key=eurusd/b.csv"]);
+        let keyed_rows = ReadOptions { key_column: Some("symbol".to_owned()), ..csv() };
+        let clash = tree(&["key=EURUSD/a.csv", "pair=eurusd/b.csv"]);
+        assert_eq!(find(clash.path(), &[""], &keyed_rows).unwrap().files.len(), 2);
         for options in [&keyed, &csv()] {
             assert_eq!(find(dir.path(), &[""], options).unwrap().files.len(), 4);
         }
@@ -385,6 +391,8 @@ mod tests {
         assert!(message(&["-", "x", "-"], &options).contains("only once"));
         assert!(message(&["-"], &with_key(Format::Parquet)).contains("name the file"));
         assert!(message(&["-"], &csv()).contains("use --key"));
+        let keyed = ReadOptions { key_column: Some("symbol".to_owned()), ..csv() };
+        assert_eq!(find(&["-"], &keyed).unwrap().files.len(), 1);
         let wrong = ReadOptions { key: Some("EUR/USD".to_owned()), ..csv() };
         assert!(message(&["x"], &wrong).starts_with("--key: `EUR/USD` is not a key"));
     }

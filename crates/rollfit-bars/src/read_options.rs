@@ -12,6 +12,8 @@ pub struct ReadOptions {
     pub format: Format,
     /// The key of every file; without it, each path has to tell.
     pub key: Option<String>,
+    /// The column of each file that says the key of a row, by its name or, in `csv` without a header, its number.
+    pub key_column: Option<String>,
     /// The zone of local times; without it, the bytes or the format have to tell.
     pub zone: Option<Zone>,
     /// Named columns and delimiter.
@@ -27,12 +29,16 @@ impl ReadOptions {
     #[must_use]
     pub fn new(format: Format) -> Self {
         let columns = ColumnOptions::default();
-        Self { format, key: None, zone: None, columns, lenient: false, skip_lines: 0 }
+        Self { format, key: None, key_column: None, zone: None, columns, lenient: false, skip_lines: 0 }
     }
 
     /// Refuses options that the format does not have.
     pub(crate) fn check(&self) -> Result<(), ImportError> {
         let format = self.format;
+        if self.key.is_some() && self.key_column.is_some() {
+            let why = "--key and --key-column contradict each other: omit one of them".to_owned();
+            return Err(ImportError::Options { why });
+        }
         if self.skip_lines > 0 && matches!(format.rules().rows, RowRules::Parquet) {
             let why = format!("the format {format} has no lines; omit --skip-lines");
             return Err(ImportError::Options { why });
@@ -41,7 +47,7 @@ impl ReadOptions {
     }
 
     fn check_columns(&self) -> Result<(), ImportError> {
-        let ColumnOptions { time, close, delimiter, date } = &self.columns;
+        let ColumnOptions { time, close, delimiter, date, .. } = &self.columns;
         let is_allowed = match self.format.rules().named_columns() {
             NamedColumns::All => true,
             NamedColumns::Columns => delimiter.is_none(),

@@ -259,6 +259,12 @@ pub(crate) struct ImportArguments {
     /// Column of the close: a name, or in csv a number from 1
     #[arg(long, value_name = "COLUMN")]
     pub(crate) close_column: Option<String>,
+    /// Further columns to keep, such as open,high,low,volume; `all` keeps every column of numbers
+    #[arg(long, value_name = "all|NAME,NAME", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Column that says the key of each row, in a file of many keys
+    #[arg(long, value_name = "COLUMN", conflicts_with = "key")]
+    pub(crate) key_column: Option<String>,
     /// Field separator, in csv
     #[arg(long, value_name = "CHARACTER")]
     pub(crate) delimiter: Option<char>,

@@ -1,5 +1,6 @@
 //! What the join of a partition loses, as a sentence, for plans and for warnings of a run.
 
+use rollfit_job::few::few_and;
 use rollfit_job::join_loss::JoinLoss;
 
 use crate::format::count;
@@ -13,6 +14,6 @@ pub(crate) fn sentence(loss: &JoinLoss) -> String {
         count(loss.rows),
         100.0 * loss.share(),
         loss.series,
-        loss.lacking.join(" and ")
+        few_and(&loss.lacking)
     )
 }

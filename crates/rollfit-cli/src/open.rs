@@ -1,11 +1,12 @@
 //! [`OpenJob`]: made from arguments. Reads and checks the configuration, opens the stores, selects the partitions.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use rollfit_job::Job;
-use rollfit_job::config::{ConfigError, JobConfig, StoreConfig, Workers};
+use rollfit_job::config::{CONFIG_BYTES_MAX, ConfigError, JobConfig, StoreConfig, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::partition::Selector;
 use rollfit_job::patience::patiently;
@@ -54,7 +55,10 @@ fn read_config(path: &Path, sections: &[&str]) -> Result<String, Failure> {
         let is_set = |section: &&str| std::env::var_os(format!("ROLLFIT_{section}__URL")).is_some();
         sections.iter().any(is_set)
     };
-    match std::fs::read_to_string(path) {
+    match read_bounded(path) {
+        Ok(text) if text.len() > CONFIG_BYTES_MAX => {
+            Err(Failure::from(ConfigError::too_long()).after(&format!("{}:", path.display())))
+        }
         Ok(text) => Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound && in_environment() => Ok(String::new()),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::usage(format!(
@@ -65,6 +69,17 @@ fn read_config(path: &Path, sections: &[&str]) -> Result<String, Failure> {
             Err(Failure::usage(format!("cannot read the configuration {}: {error}", path.display())))
         }
     }
+}
+
+/// Reads a file that may be a pipe, as far as a configuration goes and a little further.
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > CONFIG_BYTES_MAX {
+        // The end may be in the middle of a character.
+        return Ok(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
 /// As [`partitions`]; a store that is lost on the way is waited for.

@@ -4,6 +4,19 @@ use std::io::{self, Write};
 
 use rollfit_job::foreign;
 
+use crate::format::plural;
+
+/// The most entries of a list that are printed for people. `--json` has them all.
+pub(crate) const ENTRIES_MAX: usize = 1000;
+
+/// Prints how many `entries` are left out of a list, if any.
+pub(crate) fn rest(entries: usize, noun: &str) -> io::Result<()> {
+    match entries.saturating_sub(ENTRIES_MAX) {
+        0 => Ok(()),
+        more => line(&format!("... and {}; --json prints all", plural(more, &format!("more {noun}")))),
+    }
+}
+
 /// Prints one line; line breaks before and after it stay, those within it are escaped.
 pub(crate) fn line(text: &str) -> io::Result<()> {
     let body = text.trim_start_matches('\n');

@@ -5,12 +5,14 @@
 //! Invariants: the job knows stores only through the traits in [`store`]; the bytes of a feature are the store's
 //! business, its bits are the kernel's. What is done is recorded in the store alone, as a [`receipt`].
 
+pub mod absence;
 pub mod activity;
 pub mod adopt;
 pub mod check;
 pub mod compare;
 pub mod config;
 pub mod features;
+pub mod few;
 pub mod foreign;
 pub mod import;
 mod input;

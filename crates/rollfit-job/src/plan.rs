@@ -1,12 +1,18 @@
 //! The plan: which partitions a job is about, and what there is to do about each.
 
+use std::cell::Cell;
+use std::collections::HashMap;
+
 use crate::Job;
+use crate::absence::Absence;
 use crate::config::{ConfigError, JobConfig, Keys, Series};
+use crate::few::{few, few_and};
 use crate::join_loss::JoinLoss;
 use crate::keys::FoundKeys;
 use crate::month::Month;
 use crate::panel::Panel;
 use crate::partition::{Partition, Selector};
+use crate::period::Period;
 use crate::receipt::{Definition, Input};
 use crate::state::{Assessment, State};
 use crate::store::{Found, Sink, Source, StoreError};
@@ -86,7 +92,10 @@ fn planned(
 ) -> Result<Vec<Partition>, PlanError> {
     let keys = keys(config, source, &stored)?;
     source.check_keys(&keys).map_err(|error| PlanError::Outputs(crate::error_chain(&error)))?;
-    check_selected_keys(only, &keys)?;
+    let positions: HashMap<&str, usize> =
+        keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
+    check_selected_keys(only, &keys, &positions)?;
+    check_sources(config, source, &keys)?;
     let mut planned = Vec::new();
     for (key, first, last) in spans(config, source, &keys)? {
         for month in first.through(last) {
@@ -97,15 +106,15 @@ fn planned(
             }
         }
     }
-    planned.extend(stored.into_iter().filter(|partition| keys.contains(&partition.key)));
-    let position = |key: &String| keys.iter().position(|known| known == key);
-    planned.sort_by_key(|partition| (position(&partition.key), partition.period));
+    planned.extend(stored.into_iter().filter(|partition| positions.contains_key(partition.key.as_str())));
+    planned.sort_by_key(|partition| (positions.get(partition.key.as_str()), partition.period));
     planned.dedup();
     // Before the selection: a collision with a partition left out for now would destroy that one's output later.
     config.check_outputs(planned.iter())?;
     sink.check_outputs(&planned).map_err(|error| PlanError::Outputs(crate::error_chain(&error)))?;
-    planned.retain(|partition| only.is_empty() || only.iter().any(|selector| selector.matches(partition)));
-    check_selected_months(only, &planned)?;
+    if !only.is_empty() {
+        select(&mut planned, only)?;
+    }
     if planned.is_empty() {
         return Err(PlanError::Nothing("no month between `from` and `to` has rows".to_owned()));
     }
@@ -182,22 +191,44 @@ fn is_gap(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Res
 }
 
 fn nothing_to_find(series: &[Series]) -> String {
-    let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>().join(" and ");
+    let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>();
+    let tables = few_and(&tables);
     format!("the store has no key with tables {tables}; import some bars first")
 }
 
-fn check_selected_keys(only: &[Selector], keys: &[String]) -> Result<(), PlanError> {
-    match only.iter().find(|selector| !keys.contains(&selector.key)) {
+fn check_selected_keys(
+    only: &[Selector],
+    keys: &[String],
+    positions: &HashMap<&str, usize>,
+) -> Result<(), PlanError> {
+    match only.iter().find(|selector| !positions.contains_key(selector.key.as_str())) {
         Some(selector) => Err(PlanError::Nothing(format!(
             "--only {selector}: no such key among those of this job, {}",
-            keys.join(", ")
+            few(keys)
         ))),
         None => Ok(()),
     }
 }
 
-fn check_selected_months(only: &[Selector], planned: &[Partition]) -> Result<(), PlanError> {
-    match only.iter().find(|selector| !planned.iter().any(|partition| selector.matches(partition))) {
+/// Checks that the tables of every key can have the names that the patterns give them.
+fn check_sources(config: &JobConfig, source: &dyn Source, keys: &[String]) -> Result<(), PlanError> {
+    let mut series = keys.iter().flat_map(|key| config.series.iter().map(|series| series.of_key(key)));
+    let checked = series.try_for_each(|series| source.check_name(&series));
+    checked.map_err(|error| PlanError::Outputs(crate::error_chain(&error)))
+}
+
+/// Keeps the partitions that a selector means. Each selector must mean one.
+fn select(planned: &mut Vec<Partition>, only: &[Selector]) -> Result<(), PlanError> {
+    let meaning = |selector: &Selector| selector.month.map(Period::from);
+    let is_used: HashMap<(&str, Option<Period>), Cell<bool>> =
+        only.iter().map(|selector| ((selector.key.as_str(), meaning(selector)), Cell::default())).collect();
+    planned.retain(|partition| {
+        let periods = [None, Some(partition.period)];
+        let meant = periods.iter().filter_map(|&period| is_used.get(&(partition.key.as_str(), period)));
+        meant.inspect(|is_used| is_used.set(true)).count() > 0
+    });
+    let is_unused = |selector: &&Selector| !is_used[&(selector.key.as_str(), meaning(selector))].get();
+    match only.iter().find(is_unused) {
         Some(selector) => Err(PlanError::Nothing(format!(
             "--only {selector}: this job has no such partition; look at [partitions] from and to"
         ))),
@@ -208,13 +239,20 @@ fn check_selected_months(only: &[Selector], planned: &[Partition]) -> Result<(),
 /// Finds out the state of each of `partitions`.
 pub fn assess(job: &Job<'_>, partitions: &[Partition]) -> Vec<PlannedPartition> {
     let definition = Definition::from_config(job.config);
+    let absence = Absence::new(job.config.run.retry_for);
     for_each(partitions, job.workers.count(partitions.len()), |partition| {
-        assess_one(job, &definition, partition)
+        assess_one(job, &definition, &absence, partition)
     })
 }
 
-fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> PlannedPartition {
-    let assessed = Panel::read(job.source, job.config, partition).and_then(|panel| {
+fn assess_one(
+    job: &Job<'_>,
+    definition: &Definition,
+    absence: &Absence,
+    partition: &Partition,
+) -> PlannedPartition {
+    let assessed = absence.look(|| {
+        let panel = Panel::read(job.source, job.config, partition)?;
         let input = panel.input();
         let found = job.sink.found(partition)?;
         let assessment = Assessment::from_found(&found, definition, &input, &job.config.run);
@@ -270,10 +308,13 @@ pub(crate) fn is_written_first(state: State) -> bool {
 /// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be estimated from
 /// the store without reading rows, such as a missing table, counts as nothing: the run will say it.
 pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
-    let missing = |partition: &Partition| matches!(job.sink.found(partition), Ok(Found::Nothing));
+    let absence = Absence::new(job.config.run.retry_for);
+    let missing =
+        |partition: &Partition| matches!(absence.look(|| job.sink.found(partition)), Ok(Found::Nothing));
     let bytes = |partition: &Partition| {
         let rows = job.config.series.iter().filter_map(|series| {
-            job.source.estimate_rows(&series.of_key(&partition.key), partition.period).ok()
+            let estimate = || job.source.estimate_rows(&series.of_key(&partition.key), partition.period);
+            absence.look(estimate).ok()
         });
         job.sink.estimate_bytes(partition, rows.min().unwrap_or(0))
     };
@@ -288,13 +329,13 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
 pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, input: &Input) -> String {
     let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
     if input.lost_rows.iter().all(|&rows| rows == 0) {
-        let tables = config.series.iter().map(table).collect::<Vec<_>>().join(" and ");
+        let tables = few_and(&config.series.iter().map(table).collect::<Vec<_>>());
         return format!("the month has no rows in {tables}: import it, or leave it out of [partitions]");
     }
     let sides = config.series.iter().zip(&input.lost_rows);
     let sides = sides.map(|(series, rows)| format!("{rows} rows in {}", table(series)));
     format!(
         "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",
-        sides.collect::<Vec<_>>().join(" and ")
+        few_and(&sides.collect::<Vec<_>>())
     )
 }

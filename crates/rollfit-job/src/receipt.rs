@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Boundary, JobConfig, RowSecurity, Series};
+use crate::few::{SHOWN_MAX, few};
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
 pub const DEFINITION_VERSION: u32 = 2;
@@ -165,11 +166,9 @@ impl Definition {
                 self.row_security, other.row_security
             ));
         }
-        let names = |definition: &Self| {
-            definition.series.iter().map(|s| s.name.clone()).collect::<Vec<_>>().join(", ")
-        };
+        let names = |definition: &Self| definition.series.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
         if names(self) != names(other) {
-            return Some(format!("series {} became {}", names(self), names(other)));
+            return Some(format!("series {}", became(&names(self), &names(other), |names| few(names))));
         }
         self.series.iter().zip(&other.series).find_map(|(ours, theirs)| ours.difference(theirs))
     }
@@ -187,9 +186,12 @@ impl SeriesDefinition {
 
     fn difference(&self, other: &Self) -> Option<String> {
         let changed = if self.windows != other.windows {
-            format!("windows {:?} became {:?}", self.windows, other.windows)
+            format!(
+                "windows {}",
+                became(&self.windows, &other.windows, |windows| format!("[{}]", few(windows)))
+            )
         } else if self.metrics != other.metrics {
-            format!("metrics {} became {}", self.metrics.join(", "), other.metrics.join(", "))
+            format!("metrics {}", became(&self.metrics, &other.metrics, |metrics| few(metrics)))
         } else if self.columns != other.columns {
             "column names changed".to_owned()
         } else {
@@ -197,6 +199,17 @@ impl SeriesDefinition {
         };
         Some(format!("{} of series {}", changed, self.name))
     }
+}
+
+/// Two lists that differ, as `shown` writes them: whole where they are short, else from the first entry that is not the
+/// same.
+fn became<T: PartialEq>(ours: &[T], theirs: &[T], shown: impl Fn(&[T]) -> String) -> String {
+    if ours.len().max(theirs.len()) <= SHOWN_MAX {
+        return format!("{} became {}", shown(ours), shown(theirs));
+    }
+    let same = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
+    let rest = |list: &[T]| if list.len() == same { "nothing".to_owned() } else { shown(&list[same..]) };
+    format!("from number {} on: {} became {}", same + 1, rest(ours), rest(theirs))
 }
 
 impl Input {

@@ -4,7 +4,7 @@
 //! Invariants: a window that fills in one partition of a key does not count, however short the others are: a month has just started, or
 //! a key is new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::config::JobConfig;
 use crate::partition::Partition;
@@ -29,8 +29,10 @@ pub struct UnfilledWindow {
     pub window_rows: u64,
     /// The series that have it.
     pub series: Vec<String>,
-    /// The keys in whose partitions it never fills.
+    /// The keys in whose partitions it never fills: the first thousand of them.
     pub keys: Vec<String>,
+    /// How many keys these are.
+    pub key_count: usize,
     /// How many partitions they have.
     pub partitions: usize,
     /// The most rows that a window may use in any of these partitions.
@@ -38,6 +40,9 @@ pub struct UnfilledWindow {
     /// The most rows that one of these keys has in all of its partitions together.
     pub key_rows_max: u64,
 }
+
+/// The most keys that are listed of a window: every key times every window may not fit into memory.
+const KEYS_MAX: usize = 1000;
 
 /// The partitions of a key.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,13 +74,15 @@ pub fn unfilled_windows<'a>(
 /// The windows with the series that have them, the shortest first.
 fn windows(config: &JobConfig) -> Vec<((&str, u64), Vec<String>)> {
     let mut windows: Vec<((&str, u64), Vec<String>)> = Vec::new();
+    let mut positions = HashMap::new();
     for series in &config.series {
         for labelled in &series.windows {
             let window = (labelled.label.as_str(), labelled.window.rows() as u64);
-            match windows.iter_mut().find(|(known, _)| *known == window) {
-                Some((_, names)) => names.push(series.name.clone()),
-                None => windows.push((window, vec![series.name.clone()])),
-            }
+            let at = *positions.entry(window).or_insert_with(|| {
+                windows.push((window, Vec::new()));
+                windows.len() - 1
+            });
+            windows[at].1.push(series.name.clone());
         }
     }
     windows.sort_by_key(|((_, rows), _)| *rows);
@@ -94,7 +101,8 @@ fn unfilled(
         usable_rows_max: short.iter().map(|(_, key)| key.usable_rows_max).max()?,
         key_rows_max: short.iter().map(|(_, key)| key.rows).max()?,
         partitions: short.iter().map(|(_, key)| key.partitions).sum(),
-        keys: short.iter().map(|(key, _)| (**key).to_owned()).collect(),
+        keys: short.iter().take(KEYS_MAX).map(|(key, _)| (**key).to_owned()).collect(),
+        key_count: short.len(),
         window: window.to_owned(),
         window_rows,
         series,

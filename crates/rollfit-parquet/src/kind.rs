@@ -13,7 +13,8 @@ use rollfit_job::store::{
 
 use crate::advice::advice;
 use crate::file_system::OsFileSystem;
-use crate::import::parquet_import::ParquetImport;
+use crate::import::parquet_import::{ParquetImport, check_key_names};
+use crate::names::check_patterns;
 use crate::{NAME, ParquetStore, diagnose};
 use rollfit_files::path::full;
 
@@ -58,6 +59,7 @@ impl StoreKind for Parquet {
         config: &JobConfig,
         _purpose: Purpose,
     ) -> Result<Arc<dyn Store>, StoreError> {
+        check_patterns(config, config.source == *store, config.sink.store == *store)?;
         Ok(Arc::new(ParquetStore::open(&dir_of(store)?, config)?))
     }
 
@@ -116,6 +118,7 @@ struct DirectoryImport {
 
 impl BarsImport for DirectoryImport {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        check_key_names(&self.dir, key)?;
         let import = match &mut self.started {
             Some(import) => import,
             None => {

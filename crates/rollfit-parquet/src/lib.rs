@@ -14,6 +14,7 @@ mod file_system;
 mod import;
 mod kind;
 mod lock;
+mod names;
 mod sources;
 
 use std::path::{Path, PathBuf};

@@ -107,15 +107,20 @@ fn read_plainly(dir: &Path) -> Vec<SeriesRows> {
     read(dir, Box::new(OsFileSystem)).unwrap()
 }
 
-/// Kills an import of one key after its list is there and some files were moved.
+/// Kills an import of some keys after its list is there and some files were moved.
 fn leave_unfinished(dir: &Path, keys: &[&str]) {
+    leave_unfinished_before(dir, keys, 4);
+}
+
+/// Kills an import so many operations before it removes its list.
+fn leave_unfinished_before(dir: &Path, keys: &[&str], left: usize) {
     let bars: Vec<_> = keys.iter().map(|key| bars(key, &MONTHS, ROWS + 2, 7)).collect();
     let undisturbed = copy_of(dir);
     let script = Script::new(undisturbed.path(), Fate::Undisturbed);
     import(undisturbed.path(), &bars, &script).unwrap();
     let is_last = |operation: &Operation| *operation == Operation::Remove(LIST.to_owned());
     let last = script.all_operations().iter().position(is_last).unwrap();
-    assert!(import(dir, &bars, &Script::new(dir, Fate::KillAt(last - 4))).is_err());
+    assert!(import(dir, &bars, &Script::new(dir, Fate::KillAt(last - left))).is_err());
     assert!(dir.join(LIST).exists());
 }
 
@@ -189,8 +194,10 @@ fn an_import_of_an_earlier_version_beside_a_reader_is_read_whole_or_not_at_all()
 
 #[test]
 fn an_import_that_is_killed_beside_a_reader_is_read_whole_or_not_at_all() {
-    let killed = |dir: &Path| leave_unfinished(dir, &KEYS);
-    assert!(check_beside(killed) >= 8);
+    for left in [0, 5, 11] {
+        let killed = move |dir: &Path| leave_unfinished_before(dir, &KEYS, left);
+        assert!(check_beside(killed) >= 8);
+    }
 }
 
 #[test]

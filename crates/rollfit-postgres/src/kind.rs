@@ -13,6 +13,7 @@ use rollfit_job::store::{
 use crate::PostgresStore;
 use crate::advice::advice;
 use crate::import::postgres_import::{PostgresImport, check_table_names};
+use crate::tables::capacity::check_columns;
 use rollfit_job::patience::patiently;
 
 /// The name in records and documents.
@@ -56,6 +57,9 @@ impl StoreKind for Postgres {
             return Err(StoreError::permanent(
                 "[sink] name separates jobs in a Parquet store only; in PostgreSQL use `features` and `schema`",
             ));
+        }
+        if config.sink.store == *store {
+            check_columns(&config.series)?;
         }
         Ok(Arc::new(PostgresStore::open(store, config, purpose)?))
     }

@@ -34,6 +34,7 @@ use crate::connection::session::{Mode, Session, TransactionSettings};
 use crate::copy::number_column::NumberColumn;
 use crate::names::TableName;
 use crate::partitioning::catalog::Catalog;
+use crate::tables::capacity::check_schemas;
 use crate::tables::receipts::RECEIPTS;
 use crate::tables::row_security::Accepting;
 use crate::tables::table::Table;
@@ -96,6 +97,7 @@ impl PostgresStore {
         let opened_at = Instant::now();
         let mut session = pool.first_session()?;
         let schema = server::schema(&mut session, store.schema.as_deref())?;
+        check_schemas(&mut session, store, config)?;
         let budget = server::session_budget(&mut session, config.run.store_sessions_max)?;
         pool.set_budget(budget.sessions);
         let is_local = server::is_local(&mut session, pool.leads_here())?;

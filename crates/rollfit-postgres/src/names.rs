@@ -59,6 +59,12 @@ pub(crate) fn check_length(what: &str, name: &str) -> Result<(), StoreError> {
     )))
 }
 
+/// The first characters of a name, in at most so many bytes.
+pub(crate) fn start_of(name: &str, bytes_max: usize) -> &str {
+    let end = (0..=bytes_max.min(name.len())).rev().find(|&end| name.is_char_boundary(end));
+    &name[..end.unwrap_or(0)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +79,9 @@ mod tests {
     fn a_name_that_would_be_cut_off_is_refused() {
         assert!(check_length("features", &"x".repeat(63)).is_ok());
         assert!(check_length("features", &"é".repeat(32)).unwrap_err().to_string().contains("64 bytes"));
+        assert_eq!(
+            [start_of("abc", 2), start_of("abc", 3), start_of("abc", 9), start_of("é", 1)],
+            ["ab", "abc", "abc", ""]
+        );
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use rollfit_job::few::few;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
@@ -16,7 +17,7 @@ use crate::connection::session::Session;
 use crate::copy::decode::{NumberFormat, RowDecoder};
 use crate::copy::instant::{ServerInstant, TimeType};
 use crate::kind::NAME;
-use crate::names::{TableName, quoted};
+use crate::names::{TableName, check_length, quoted};
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{self, Column, Table, describe};
 use rollfit_job::keys::warn_of_empty;
@@ -40,7 +41,7 @@ impl SeriesTable {
                     "{} has no column {name}; correct `{key}` of series `{}` (its columns: {})",
                     table.name,
                     series.name,
-                    table.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ")
+                    few(table.columns.iter().map(|column| column.name.as_str()))
                 ))
             })
         };
@@ -221,6 +222,10 @@ impl Source for PostgresStore {
                 Err(error)
             }
         }
+    }
+
+    fn check_name(&self, series: &SeriesOfKey<'_>) -> Result<(), StoreError> {
+        check_length(&format!("[series.{}] table", series.name), &series.table)
     }
 
     fn kind(&self) -> &'static str {

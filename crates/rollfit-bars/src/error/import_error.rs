@@ -170,6 +170,34 @@ pub enum ImportError {
         /// The instant of both.
         instant_us: i64,
     },
+    /// Two rows of one instant and close with different values of a further column.
+    #[error(
+        "{place}: the bar of {} has `{column}` {value} here and {earlier_value} at {earlier}; correct the files, keep other \
+         columns with --columns, or use --lenient to keep the earlier one",
+        instant_text(*instant_us)
+    )]
+    ColumnContradiction {
+        /// The later row.
+        place: FileLine,
+        /// The column.
+        column: String,
+        /// Its value there.
+        value: f64,
+        /// The earlier row.
+        earlier: Box<FileLine>,
+        /// Its value there.
+        earlier_value: f64,
+        /// The instant of both.
+        instant_us: i64,
+    },
+    /// A value of the key column that is no key, or clashes with another.
+    #[error("{place}: {why}")]
+    RowKey {
+        /// Where.
+        place: FileLine,
+        /// What is wrong and what to do.
+        why: String,
+    },
     /// A file that is newest first up to a row.
     #[error(
         "{place}: the file is newest first up to here and jumps forward from {} to {}; sort it by time",
@@ -187,8 +215,8 @@ pub enum ImportError {
     /// Two instruments in one file.
     #[error(
         "{place}: the column `{column}` is `{value}` here and `{earlier_value}` at {earlier}: a file holds one \
-         instrument, also with --lenient; write each instrument to its own file, or rename the column if it holds \
-         something else (add a header if the file has none)"
+         instrument, also with --lenient; if the column says the key of each row, use --key-column {column}; if it holds \
+         something else, rename it (add a header if the file has none)"
     )]
     Instruments {
         /// The later row.

@@ -196,6 +196,7 @@ fn numbered_columns(lines: &[HeadLine], options: &ReadOptions) -> Option<TableSt
     let close = named.find(|close| *close != time && Some(*close) != date);
     let number = |column: usize| (column + 1).to_string();
     let columns = ColumnOptions {
+        others: options.columns.others.clone(),
         time: Some(number(time)),
         date: date.map(number),
         close: close.map(number),

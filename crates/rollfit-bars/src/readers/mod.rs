@@ -8,6 +8,7 @@ mod parquet_columns;
 mod parquet_times;
 mod text_bars;
 mod text_blocks;
+mod text_keys;
 mod text_lines;
 mod text_rows;
 
@@ -20,7 +21,7 @@ use crate::read_options::ReadOptions;
 use crate::rows::collector::Collected;
 
 /// Reads one file.
-pub(crate) fn read(path: &Path, options: &ReadOptions, cores: &Cores) -> Result<Collected, ImportError> {
+pub(crate) fn read(path: &Path, options: &ReadOptions, cores: &Cores) -> Result<Vec<Collected>, ImportError> {
     match &options.format.rules().rows {
         RowRules::Text(rules) => {
             text_bars::read(path, options, rules, cores).map_err(|error| advice::advised(error, options))

@@ -19,22 +19,24 @@ use rollfit_job::import::Bar;
 use super::parquet_columns::{BarBatch, ParquetColumns};
 use super::parquet_times::{TimeValues, civil_text};
 use crate::archive::{open_file, read_error};
-use crate::error::{ImportError, RowFault, RowUnit, shown};
+use crate::error::{FileLine, ImportError, RowFault, RowUnit, shown};
 use crate::read_options::ReadOptions;
 use crate::rows::collector::{Collected, Collector};
 use crate::rows::instruments::Instruments;
+use crate::rows::keyed_collectors::KeyedCollectors;
 use crate::rows::price::checked_price;
 use crate::rows::row_refusal::RowRefusal;
 use crate::rows::time_column::TimeColumn;
+use crate::table::further_columns::finite;
 use crate::time::stamp::Stamp;
-use crate::time::stamp_reader::StampReader;
+use crate::time::stamp_reader::{DatesAlone, StampReader};
 use crate::time::zone::Zone;
 
 const DAY_US: i64 = 86_400_000_000;
 const BATCH_ROWS: usize = 16 * 1024;
 
 /// Reads one Parquet file.
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, ImportError> {
     check_content(path)?;
     contain_panics(|| read_rows(path, options)).unwrap_or_else(|damaged| Err(unreadable(path, damaged)))
 }
@@ -55,7 +57,7 @@ fn check_content(path: &Path) -> Result<(), ImportError> {
     }
 }
 
-fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
+fn read_rows(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, ImportError> {
     let bytes = FileBytes::whole(open_file(path)?).map_err(|source| read_error(path, source))?;
     // Arrow makes a text of an error of the system: what the system said comes first.
     let failed = |error: &dyn std::fmt::Display| match bytes.take_fault() {
@@ -77,18 +79,24 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportErro
     let is_ours = integrity != Integrity::Foreign;
     let times = TimeColumn::new(options)?.implied(is_ours.then(Zone::utc));
     let stamps = columns.stamp_reader();
-    let mut rows = Rows { columns, stamps, instruments, times, number: 0, midnight: None };
-    let mut collector = Collector::new(path, RowUnit::Row, options);
+    let names = columns.further.columns.iter().map(|column| column.stored_name.as_str());
+    let collector = Collector::new(path, RowUnit::Row, options).with_columns(names);
+    let left_out = columns.further.left_out_warning();
+    let new = KeyState { dates: DatesAlone::default(), instruments, midnight: None };
+    let mut collectors = BarCollectors::new(&columns, collector, new);
+    let mut rows = Rows { path, columns, stamps, times, number: 0, values: Vec::new() };
     for batch in reader {
         let batch = batch.map_err(|error| failed(&error))?;
         let batch = rows.columns.split(&batch).ok_or_else(|| failed(&"a column changes its type"))?;
-        rows.read(&mut collector, &batch)?;
+        rows.read(&mut collectors, &batch)?;
     }
-    let mut collected = collector.finish(None)?;
+    let mut collected = collectors.finish()?;
     if let Some(why) = rows.stamps.whole_file_fault() {
         return Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() });
     }
-    collected.symbol = rows.instruments.symbol();
+    if let (Some(first), Some(warning)) = (collected.first_mut(), left_out) {
+        first.warn(warning);
+    }
     Ok(collected)
 }
 
@@ -111,52 +119,126 @@ fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<(ArrowReaderMetada
     Ok((metadata.map_err(|error| unreadable(path, error))?, footer.integrity))
 }
 
-struct Rows {
-    columns: ParquetColumns,
-    stamps: StampReader,
+/// The bars of the file: of one key, or of those that the rows say.
+enum BarCollectors {
+    One(Box<(Collector, KeyState)>),
+    Keyed(Box<KeyedCollectors<KeyState>>),
+}
+
+/// What the rows of a key say of those to come.
+#[derive(Clone)]
+struct KeyState {
+    dates: DatesAlone,
     instruments: Instruments,
-    times: TimeColumn,
-    number: u64,
     /// The last time, if it was a midnight.
     midnight: Option<Stamp>,
 }
 
-impl Rows {
-    fn read(&mut self, collector: &mut Collector, batch: &BarBatch) -> Result<(), ImportError> {
+impl BarCollectors {
+    fn new(columns: &ParquetColumns, collector: Collector, state: KeyState) -> Self {
+        if columns.has_keys() {
+            Self::Keyed(Box::new(KeyedCollectors::new(collector, state)))
+        } else {
+            Self::One(Box::new((collector, state)))
+        }
+    }
+
+    fn of_row(
+        &mut self,
+        key: Option<&str>,
+        place: impl FnOnce() -> FileLine,
+    ) -> Result<(&mut Collector, &mut KeyState), ImportError> {
+        match self {
+            Self::One(one) => Ok((&mut one.0, &mut one.1)),
+            Self::Keyed(keys) => {
+                let of_key = keys.of_row(key.unwrap_or_default().trim(), place)?;
+                Ok((&mut of_key.collector, &mut of_key.state))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Vec<Collected>, ImportError> {
+        match self {
+            Self::Keyed(keys) => keys.finish(None),
+            Self::One(one) => {
+                let mut collected = one.0.finish(None)?;
+                collected.symbol = one.1.instruments.symbol();
+                Ok(vec![collected])
+            }
+        }
+    }
+}
+
+struct Rows<'a> {
+    path: &'a Path,
+    columns: ParquetColumns,
+    stamps: StampReader,
+    times: TimeColumn,
+    number: u64,
+    /// The further columns of the row that was read last.
+    values: Vec<f64>,
+}
+
+impl Rows<'_> {
+    fn read(&mut self, collectors: &mut BarCollectors, batch: &BarBatch) -> Result<(), ImportError> {
         for (row, close) in batch.closes.iter().enumerate() {
             self.number += 1;
+            let number = self.number;
+            let place = || FileLine::new(self.path, RowUnit::Row, number);
+            let key = batch.keys.as_ref().map(|keys| text(keys, row));
+            let (collector, state) = collectors.of_row(key, place)?;
             collector.count_row();
-            let bar = self.check_instrument(batch, row).and_then(|()| self.bar(batch, row, close));
-            match bar {
-                Ok(bar) => collector.keep(self.number, bar)?,
+            match self.bar(state, batch, row, close) {
+                Ok(bar) => collector.keep(number, bar, &self.values)?,
                 Err(refusal) => {
-                    collector.refuse(self.number, refusal, self.shown_row(batch, row, close))?;
+                    collector.refuse(number, refusal, self.shown_row(batch, row, close), None)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn check_instrument(&mut self, batch: &BarBatch, row: usize) -> Result<(), RowRefusal> {
-        if self.instruments.is_empty() {
-            return Ok(());
+    fn bar(
+        &mut self,
+        state: &mut KeyState,
+        batch: &BarBatch,
+        row: usize,
+        close: Option<f64>,
+    ) -> Result<Bar, RowRefusal> {
+        if !state.instruments.is_empty() {
+            let values = batch.instruments.iter().map(|column| text(column, row));
+            state.instruments.check(self.number, values)?;
         }
-        self.instruments.check(self.number, batch.instruments.iter().map(|column| text(column, row)))
-    }
-
-    fn bar(&mut self, batch: &BarBatch, row: usize, close: Option<f64>) -> Result<Bar, RowRefusal> {
-        let stamp = self.stamp(batch, row).map_err(RowRefusal::Row)?;
+        self.stamps.swap_dates(&mut state.dates);
+        let stamp = self.stamp(&mut state.midnight, batch, row);
+        self.stamps.swap_dates(&mut state.dates);
+        let stamp = stamp.map_err(RowRefusal::Row)?;
         let close = close.ok_or(RowFault::Close).and_then(checked_price).map_err(RowRefusal::Row)?;
-        Ok(Bar { instant_us: self.times.instant_us(stamp)?, close })
+        let instant_us = self.times.instant_us(stamp)?;
+        self.read_further(batch, row).map_err(RowRefusal::Row)?;
+        Ok(Bar { instant_us, close })
     }
-}
 
-impl Rows {
-    fn stamp(&mut self, batch: &BarBatch, row: usize) -> Result<Stamp, RowFault> {
+    fn read_further(&mut self, batch: &BarBatch, row: usize) -> Result<(), RowFault> {
+        self.values.clear();
+        for (column, values) in self.columns.further.columns.iter().zip(&batch.further) {
+            let value = if values.is_valid(row) { finite(values.value(row)) } else { Some(f64::NAN) };
+            let fault = RowFault::FurtherColumn { column: column.index + 1 };
+            self.values.push(value.ok_or(fault)?);
+        }
+        Ok(())
+    }
+
+    fn stamp(
+        &mut self,
+        midnight: &mut Option<Stamp>,
+        batch: &BarBatch,
+        row: usize,
+    ) -> Result<Stamp, RowFault> {
         match &batch.times {
             TimeValues::Ticks(ticks) if ticks.is_valid(row) => {
                 let stamp = self.columns.stamp(ticks.value(row))?;
-                self.check_date(stamp).map(|()| stamp)
+                self.check_date(midnight, stamp).map(|()| stamp)
             }
             TimeValues::Texts(times) if times.is_valid(row) => {
                 let date = batch.dates.as_ref().map(|dates| text(dates, row));
@@ -182,11 +264,11 @@ impl Rows {
     }
 
     /// Refuses dates whose times of day are in another column.
-    fn check_date(&mut self, stamp: Stamp) -> Result<(), RowFault> {
+    fn check_date(&self, last: &mut Option<Stamp>, stamp: Stamp) -> Result<(), RowFault> {
         let (Stamp::Local { us } | Stamp::Instant { us, .. }) = stamp;
         let midnight = (us % DAY_US == 0).then_some(stamp);
-        let again = midnight.is_some() && midnight == self.midnight;
-        self.midnight = midnight;
+        let again = midnight.is_some() && midnight == *last;
+        *last = midnight;
         if self.columns.has_time_beside && again { Err(RowFault::DateAlone) } else { Ok(()) }
     }
 }

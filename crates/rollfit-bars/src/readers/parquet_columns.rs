@@ -16,7 +16,8 @@ use crate::table::column_indexes::says_utc;
 use crate::table::column_names::{
     CLOSE_NAMES, DATE_NAMES, INSTANT_NAMES, TIME_NAMES, names_an_instrument, normal,
 };
-use crate::table::column_options::ColumnOptions;
+use crate::table::column_options::{ColumnOptions, OtherColumns};
+use crate::table::further_columns::{FurtherColumn, FurtherColumns};
 use crate::time::stamp::Stamp;
 use crate::time::stamp_reader::{StampReader, StampRules};
 use crate::time::zone::Zone;
@@ -28,6 +29,10 @@ pub(super) struct BarBatch {
     /// In the order of their columns.
     pub(super) instruments: Vec<StringArray>,
     pub(super) closes: Float64Array,
+    /// The column that says the key of a row.
+    pub(super) keys: Option<StringArray>,
+    /// The further columns, in the order of their columns.
+    pub(super) further: Vec<Float64Array>,
 }
 
 /// The columns read, by their index in the file, and what the time column says of its values.
@@ -38,6 +43,10 @@ pub(super) struct ParquetColumns {
     close: usize,
     /// The columns that say the instrument, with their names.
     pub(super) instruments: Vec<(usize, String)>,
+    /// The column that says the key of a row.
+    key: Option<usize>,
+    /// The columns that bars keep besides.
+    pub(super) further: FurtherColumns,
     /// A column beside the time column seems to hold times of day.
     pub(super) has_time_beside: bool,
     /// The unit of timestamps.
@@ -68,7 +77,10 @@ impl ParquetColumns {
             _ => (TimeUnit::Microsecond, None),
         };
         let zone = zone.map(|name| name.parse().unwrap_or_else(|_| Zone::utc()));
-        let is_read = |at: usize| at == time || at == close || Some(at) == date;
+        let is_bar = |at: usize| at == time || at == close || Some(at) == date;
+        let key = key_column(fields, options.key_column.as_deref(), is_bar)?;
+        let is_read = |at: usize| is_bar(at) || Some(at) == key;
+        let further = further_columns(fields, &options.columns.others, is_read)?;
         let says = |at: usize, field: &Field| {
             !is_read(at) && names_an_instrument(field.name()) && has_texts(field.data_type())
         };
@@ -77,19 +89,29 @@ impl ParquetColumns {
         let is_beside = |(at, name): (usize, String)| at != time && TIME_NAMES.contains(&name.as_str());
         let has_time_beside = names(fields).enumerate().any(is_beside);
         let in_utc = [Some(time), date].into_iter().flatten().any(|at| says_utc(&normal(fields[at].name())));
-        Ok(Self { time, date, close, instruments, has_time_beside, unit, zone, in_utc })
+        Ok(Self { time, date, close, instruments, key, further, has_time_beside, unit, zone, in_utc })
     }
 
     /// The columns that are read.
     pub(super) fn roots(&self) -> impl Iterator<Item = usize> {
         let instruments = self.instruments.iter().map(|(at, _)| *at);
-        [self.time, self.close].into_iter().chain(self.date).chain(instruments)
+        let further = self.further.columns.iter().map(|column| column.index);
+        let bar = [self.time, self.close].into_iter().chain(self.date);
+        bar.chain(self.key).chain(instruments).chain(further)
     }
 
     /// The columns of a batch that holds these and no others; none if one is not of its type.
     pub(super) fn split(&self, batch: &RecordBatch) -> Option<BarBatch> {
         // A batch keeps the order of the file.
-        let column = |at: usize| batch.column(self.roots().filter(|other| *other < at).count());
+        let mut roots: Vec<usize> = self.roots().collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let column = |at: usize| batch.column(roots.partition_point(|root| *root < at));
+        let keys = match self.key {
+            Some(at) => Some(texts(column(at))?),
+            None => None,
+        };
+        let further = self.further.columns.iter();
         let dates = match self.date {
             Some(at) => Some(time_texts(column(at))?),
             None => None,
@@ -99,7 +121,14 @@ impl ParquetColumns {
             dates,
             instruments: self.instruments.iter().map(|(at, _)| texts(column(*at))).collect::<Option<_>>()?,
             closes: doubles(column(self.close))?,
+            keys,
+            further: further.map(|further| doubles(column(further.index))).collect::<Option<_>>()?,
         })
+    }
+
+    /// Whether the rows say their keys.
+    pub(super) fn has_keys(&self) -> bool {
+        self.key.is_some()
     }
 
     /// How times that are no timestamps are read.
@@ -122,6 +151,45 @@ impl ParquetColumns {
     pub(super) fn tick_us(&self, tick: i64) -> Result<i64, RowFault> {
         tick_us(self.unit, tick)
     }
+}
+
+/// The column that says the key of a row.
+fn key_column(
+    fields: &Fields,
+    name: Option<&str>,
+    is_bar: impl Fn(usize) -> bool,
+) -> Result<Option<usize>, String> {
+    let Some(name) = name else { return Ok(None) };
+    let exact = fields.iter().position(|field| field.name() == name);
+    let found = exact.or_else(|| names(fields).position(|found| found == normal(name)));
+    let key = found.ok_or_else(|| {
+        format!("column `{name}` of --key-column does not exist; use one of {}", listed(fields))
+    })?;
+    if is_bar(key) {
+        return Err(format!("column `{name}` of --key-column is read as time or close already"));
+    }
+    let kind = fields[key].data_type();
+    let refused = || format!("column `{name}` of --key-column is not text: it is {kind}");
+    has_texts(kind).then_some(Some(key)).ok_or_else(refused)
+}
+
+/// The columns of numbers that bars keep besides.
+fn further_columns(
+    fields: &Fields,
+    wanted: &OtherColumns,
+    is_read: impl Fn(usize) -> bool,
+) -> Result<FurtherColumns, String> {
+    let names: Vec<String> = names(fields).collect();
+    let is_number = |column: &FurtherColumn| fields[column.index].data_type().is_numeric();
+    let mut chosen = FurtherColumns::choose(&names, wanted, is_read)?;
+    if let Some(column) = chosen.columns.iter().find(|column| !chosen.is_all && !is_number(column)) {
+        let kind = fields[column.index].data_type();
+        return Err(format!("column `{}` of --columns does not hold numbers: it is {kind}", column.name));
+    }
+    let (columns, others): (_, Vec<FurtherColumn>) = chosen.columns.into_iter().partition(is_number);
+    chosen.columns = columns;
+    chosen.left_out.extend(others.into_iter().map(|column| column.name));
+    Ok(chosen)
 }
 
 /// What a time column may be.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::text_blocks::{BLOCK_BYTES, TextBlock, TextBlocks};
+use super::text_keys;
 use super::text_rows::{RowsState, TextRows, too_long};
 use crate::archive::{self, Opened};
 use crate::cores::{Cores, Pieces, in_order};
@@ -22,7 +23,7 @@ pub(super) fn read(
     options: &ReadOptions,
     rules: &TextRules,
     cores: &Cores,
-) -> Result<Collected, ImportError> {
+) -> Result<Vec<Collected>, ImportError> {
     read_blocks(path, options, rules, cores, BLOCK_BYTES)
 }
 
@@ -32,20 +33,60 @@ fn read_blocks(
     rules: &TextRules,
     cores: &Cores,
     block_bytes: usize,
-) -> Result<Collected, ImportError> {
+) -> Result<Vec<Collected>, ImportError> {
     let Opened { reader, ignored_bytes, entry, .. } = archive::open(path)?;
     let mut blocks = TextBlocks::new(path, reader, block_bytes);
-    let collector = Collector::new(path, RowUnit::Line, options);
     let (rows, first) = head(path, options, rules, &mut blocks)?;
+    let further = &rows.layout().further;
+    let names = further.columns.iter().map(|column| column.stored_name.as_str());
+    let collector = Collector::new(path, RowUnit::Line, options).with_columns(names);
+    let left_out = further.left_out_warning();
+    let (mut collected, short_rows) = if rows.layout().key.is_some() {
+        text_keys::read(path, rows, collector, (first, blocks), entry.as_deref())?
+    } else {
+        read_bars(cores, rows, collector, (first, blocks), entry)?
+    };
+    if let Some(first) = collected.first_mut() {
+        let ignored_bytes = ignored_bytes.get();
+        let ignored = (ignored_bytes > 0)
+            .then(|| format!("ignored {ignored_bytes} bytes after the last gzip member, which are not gzip"));
+        let short = (short_rows > 0).then(|| {
+            format!(
+                "kept rows that end after the close, because their open, high, low and close are consistent: \
+                 {short_rows}"
+            )
+        });
+        [ignored, short, left_out].into_iter().flatten().for_each(|warning| first.warn(warning));
+    }
+    Ok(collected)
+}
+
+/// Reads the bars of one key. Also returns how many rows ended after their close.
+fn read_bars<'a>(
+    cores: &'a Cores,
+    rows: TextRows,
+    collector: Collector,
+    (first, blocks): (TextBlock, TextBlocks<'a>),
+    entry: Option<String>,
+) -> Result<(Vec<Collected>, u64), ImportError> {
     let state = Arc::new(rows.state().clone());
-    let mut file =
-        TextFile { blocks, first: Some(first), rows, state, is_steady: false, collector, short_rows: 0 };
+    let mut file = TextFile {
+        cores,
+        blocks,
+        first: Some(first),
+        rows,
+        state,
+        is_steady: false,
+        collector,
+        short_rows: 0,
+    };
     let rows = file.rows.clone();
     in_order(&mut file, cores, || {
         let mut rows = rows.clone();
         move |piece| read_block(&mut rows, piece)
     })?;
-    file.finish(entry, ignored_bytes.get())
+    let short_rows = file.short_rows;
+    Ok((vec![file.finish(entry)?], short_rows))
 }
 
 /// Finds the layout in the first line. Returns the block whose first line is the first row.
@@ -61,9 +102,18 @@ fn head(
         above -= lines.pass_over(above).map_err(|line| too_long(path, line))?;
         let at_first = lines.rest();
         let Some(first) = lines.next() else { continue };
-        let rows = TextRows::new(path, options, rules, first)?;
-        let rest = if rows.has_header() { lines.rest() } else { at_first };
+        let mut rows = TextRows::new(path, options, rules, first)?;
+        let rest = if rows.layout().has_header { lines.rest() } else { at_first };
         block.skip_to(rest);
+        if rows.layout().further.is_all {
+            // The first row may be in the next block; blank lines are all that is passed over.
+            while block.lines().next().is_none()
+                && let Some(next) = blocks.next()?
+            {
+                block = next;
+            }
+            rows.settle_further(&block);
+        }
         return Ok((rows, block));
     }
     Err(ImportError::empty(path, options.skip_lines))
@@ -71,6 +121,7 @@ fn head(
 
 /// A file between its blocks.
 struct TextFile<'a> {
+    cores: &'a Cores,
     blocks: TextBlocks<'a>,
     first: Option<TextBlock>,
     rows: TextRows,
@@ -102,6 +153,9 @@ impl Pieces for TextFile<'_> {
     type Error = ImportError;
 
     fn next(&mut self) -> Result<Option<Self::Piece>, ImportError> {
+        if self.cores.is_stopped() {
+            return Ok(None);
+        }
         let block = match self.first.take() {
             None => self.blocks.next()?,
             first => first,
@@ -128,21 +182,10 @@ impl Pieces for TextFile<'_> {
 }
 
 impl TextFile<'_> {
-    fn finish(self, entry: Option<String>, ignored_bytes: u64) -> Result<Collected, ImportError> {
-        let Self { mut rows, state, mut collector, short_rows, .. } = self;
-        if ignored_bytes > 0 {
-            collector.warn(format!(
-                "ignored {ignored_bytes} bytes after the last gzip member, which are not gzip"
-            ));
-        }
-        if short_rows > 0 {
-            collector.warn(format!(
-                "kept rows that end after the close, because their open, high, low and close are consistent: \
-                 {short_rows}"
-            ));
-        }
-        let mut collected = collector.finish(entry)?;
-        rows.set_state(RowsState::clone(&state));
+    fn finish(self, entry: Option<String>) -> Result<Collected, ImportError> {
+        let mut collected = self.collector.finish(entry)?;
+        let mut rows = self.rows;
+        rows.set_state(RowsState::clone(&self.state));
         rows.check_whole_file()?;
         collected.symbol = rows.symbol();
         Ok(collected)

@@ -18,7 +18,8 @@ use crate::rows::instruments::Instruments;
 use crate::rows::price::price;
 use crate::rows::row_refusal::RowRefusal;
 use crate::rows::time_column::TimeColumn;
-use crate::time::stamp_reader::StampReader;
+use crate::table::further_columns::further_value;
+use crate::time::stamp_reader::{DatesAlone, StampReader};
 
 /// Rows are seldom shorter: room for the bars of a block.
 const ROW_BYTES_USUAL: usize = 40;
@@ -31,6 +32,8 @@ pub(super) struct TextRows {
     times: TimeColumn,
     lenient: bool,
     state: RowsState,
+    /// The further columns of the row that was read last.
+    values: Vec<f64>,
 }
 
 /// What the rows so far say of those to come, and of the whole file.
@@ -44,6 +47,13 @@ pub(super) struct RowsState {
     may_be_split: bool,
     /// Rows that ended in an empty last column, and in an empty field behind it.
     ends: (bool, bool),
+}
+
+/// What the rows of a key say of those to come, in a file of many keys.
+#[derive(Clone, Default)]
+pub(super) struct KeyState {
+    dates: DatesAlone,
+    instruments: Instruments,
 }
 
 impl TextRows {
@@ -77,11 +87,48 @@ impl TextRows {
         };
         let times = TimeColumn::new(options)?.stated(layout.zone.clone());
         let lenient = options.lenient;
-        Ok(Self { path: path.to_path_buf(), layout, times, lenient, state })
+        Ok(Self { path: path.to_path_buf(), layout, times, lenient, state, values: Vec::new() })
     }
 
-    pub(super) fn has_header(&self) -> bool {
-        self.layout.has_header
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Decides by the first row that has the fields of one which further columns hold numbers; returns whether it is there.
+    pub(super) fn settle_further(&mut self, block: &TextBlock) -> bool {
+        let is_row = |text: &&str| self.layout.split(text).is_ok();
+        let first = block.lines().filter_map(|line| line.text()).find(is_row);
+        first.map(|text| self.layout.settle_further(text)).is_some()
+    }
+
+    /// The key that a row says; none where the row has not the fields of one.
+    pub(super) fn key<'a>(&self, line: Line<'a>) -> Option<&'a str> {
+        let text = line.text()?;
+        let is_row =
+            self.layout.split(text).is_ok() || self.lenient && self.layout.split_short(text).is_some();
+        let field = self.layout.fields(text).nth(self.layout.key.filter(|_| is_row)?)?;
+        Some(field.trim())
+    }
+
+    /// How the rows of every key begin.
+    pub(super) fn key_state(&self) -> KeyState {
+        KeyState { dates: DatesAlone::default(), instruments: self.state.instruments.clone() }
+    }
+
+    /// Goes on with the rows of another key, and gives back what those before said.
+    pub(super) fn swap_key(&mut self, key: &mut KeyState) {
+        self.state.stamps.swap_dates(&mut key.dates);
+        std::mem::swap(&mut self.state.instruments, &mut key.instruments);
+    }
+
+    /// The format that the file looks like instead, while its first row is read.
+    pub(super) fn take_hint(&mut self) -> Option<Format> {
+        self.state.hint.take()
+    }
+
+    /// The further columns of the row that was read last.
+    pub(super) fn values(&self) -> &[f64] {
+        &self.values
     }
 
     /// The first column that holds a symbol, and the symbol.
@@ -99,7 +146,8 @@ impl TextRows {
 
     /// Reads rows until one stops the reading.
     pub(super) fn read(&mut self, block: &TextBlock) -> Batch {
-        let mut batch = Batch::with_room(block.len() / ROW_BYTES_USUAL);
+        let columns = self.layout.further.columns.len();
+        let mut batch = Batch::with_room(block.len() / ROW_BYTES_USUAL, columns);
         for line in block.lines() {
             if line.is_too_long() {
                 batch.stop = Some(too_long(&self.path, line.number));
@@ -108,7 +156,7 @@ impl TextRows {
             batch.rows_read += 1;
             match self.bar(line) {
                 Ok((bar, end)) => {
-                    batch.keep(line.number, bar);
+                    batch.keep(line.number, bar, &self.values);
                     batch.short_rows += u64::from(end == RowEnd::Short);
                 }
                 Err(refusal) => {
@@ -124,7 +172,8 @@ impl TextRows {
         batch
     }
 
-    fn bar(&mut self, line: Line<'_>) -> Result<(Bar, RowEnd), RowRefusal> {
+    /// Reads a row; its further columns are then in `values`.
+    pub(super) fn bar(&mut self, line: Line<'_>) -> Result<(Bar, RowEnd), RowRefusal> {
         let text = line.text().ok_or(RowRefusal::Row(RowFault::NotUtf8))?;
         let row = self.split(text).map_err(RowRefusal::Row)?;
         let state = &mut self.state;
@@ -138,7 +187,21 @@ impl TextRows {
             return Err(RowRefusal::Row(RowFault::HalfClose));
         }
         let instant_us = self.times.instant_us(stamp)?;
+        self.read_further(text).map_err(RowRefusal::Row)?;
         Ok((Bar { instant_us, close }, row.end))
+    }
+
+    fn read_further(&mut self, text: &str) -> Result<(), RowFault> {
+        self.values.clear();
+        let (mut fields, mut at) = (self.layout.fields(text), 0);
+        for column in &self.layout.further.columns {
+            // A row that breaks off behind its close has no values there.
+            let field = fields.nth(column.index - at).unwrap_or("");
+            at = column.index + 1;
+            let fault = RowFault::FurtherColumn { column: at };
+            self.values.push(further_value(field).ok_or(fault)?);
+        }
+        Ok(())
     }
 
     /// The fields of a row. Lenient reading takes one that breaks off behind its close, if the close is certain.

@@ -15,6 +15,8 @@ pub(crate) struct Batch {
     pub(crate) rows_read: u64,
     pub(crate) bars: Vec<Bar>,
     pub(crate) lines: Lines,
+    /// The further columns, a value per bar each.
+    pub(crate) columns: Vec<Vec<f64>>,
     /// Rows that ended after the close and were kept.
     pub(crate) short_rows: u64,
     /// Rows that lenient reading dropped.
@@ -26,12 +28,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn with_room(bars: usize) -> Self {
-        Self { bars: Vec::with_capacity(bars), ..Self::default() }
+    pub(crate) fn with_room(bars: usize, columns: usize) -> Self {
+        let columns = vec![Vec::with_capacity(bars); columns];
+        Self { bars: Vec::with_capacity(bars), columns, ..Self::default() }
     }
 
-    pub(crate) fn keep(&mut self, number: u64, bar: Bar) {
+    pub(crate) fn keep(&mut self, number: u64, bar: Bar, values: &[f64]) {
         self.bars.push(bar);
+        self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(*value));
         self.lines.push(number);
     }
 

@@ -101,7 +101,7 @@ fn header_close(names: &[String], options: &ColumnOptions) -> Result<usize, Stri
 }
 
 /// A column of the header by its name, else by its number.
-fn column(names: &[String], wanted: &str) -> Result<usize, String> {
+pub(crate) fn column(names: &[String], wanted: &str) -> Result<usize, String> {
     let found = only(names, &normal(wanted))?.or_else(|| column_number(wanted, names.len()));
     found.ok_or_else(|| format!("column `{wanted}` does not exist; use {}", one_of(names)))
 }

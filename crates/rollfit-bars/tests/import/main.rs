@@ -5,6 +5,8 @@
 
 mod anything;
 mod dress;
+mod further_columns;
+mod key_column;
 mod parquet;
 mod parquet_times;
 mod raw;

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use rollfit_bars::{
-    BarFile, FileReport, InputFiles, KeyBars, MergeReport, PassedOver, ReadOptions, merge, read_file,
+    BarFile, FileReport, InputFiles, KeyBars, MergeReport, OtherColumns, PassedOver, ReadOptions, merge,
 };
 use rollfit_job::config::StoreConfig;
 use rollfit_job::import::{BarsOptions, KeyReport};
@@ -138,6 +138,12 @@ fn announce(inputs: &InputFiles) {
 fn read_options(arguments: &ImportArguments) -> ReadOptions {
     let mut options = ReadOptions::new(arguments.format);
     options.key.clone_from(&arguments.key);
+    options.key_column.clone_from(&arguments.key_column);
+    options.columns.others = match arguments.columns.as_slice() {
+        [] => OtherColumns::None,
+        [all] if all == "all" => OtherColumns::All,
+        names => OtherColumns::Named(names.to_vec()),
+    };
     options.zone.clone_from(&arguments.timezone);
     options.columns.time.clone_from(&arguments.time_column);
     options.columns.date.clone_from(&arguments.date_column);
@@ -149,21 +155,19 @@ fn read_options(arguments: &ImportArguments) -> ReadOptions {
 }
 
 fn read_files(paths: &[PathBuf], options: &ReadOptions) -> Result<Vec<BarFile>, Failure> {
-    let read = |path: &PathBuf| {
-        let file = read_file(path, options)?;
-        let order = if file.report.newest_first { ", newest first, reversed" } else { "" };
-        logging::info(&format!(
-            "read {}: {} bars of {}{order}",
-            path.display(),
-            format::count(file.bars.len() as u64),
-            file.key
-        ));
-        for warning in &file.report.warnings {
-            logging::warn(&format!("{}: {warning}", path.display()));
+    let files = rollfit_bars::read_files(paths, options, |files| {
+        let Some(first) = files.first() else { return };
+        let path = first.path.display();
+        let bars = format::count(files.iter().map(|file| file.bars.len() as u64).sum());
+        let keys = if files.len() == 1 { first.key.clone() } else { format::plural(files.len(), "key") };
+        let is_reversed = files.iter().any(|file| file.report.newest_first);
+        let order = if is_reversed { ", newest first, reversed" } else { "" };
+        logging::info(&format!("read {path}: {bars} bars of {keys}{order}"));
+        for warning in files.iter().flat_map(|file| &file.report.warnings) {
+            logging::warn(&format!("{path}: {warning}"));
         }
-        Ok(file)
-    };
-    paths.iter().map(read).collect()
+    });
+    Ok(files?)
 }
 
 /// Checks and writes every key, then makes them visible at once.

@@ -19,6 +19,7 @@ use crate::args::{GlobalArguments, RunArguments};
 use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
+use crate::output::ENTRIES_MAX;
 use crate::record::header::header;
 use crate::run_reporters::RunReporters;
 use crate::{format, logging, output, signals};
@@ -213,10 +214,11 @@ impl Summary {
             };
             output::line(&format!("{attempts} {hit} retried"))?;
         }
-        for problem in self.failed.iter().chain(&self.skipped) {
+        for problem in self.failed.iter().chain(&self.skipped).take(ENTRIES_MAX) {
             let cause = detail_once(&problem.cause, problem.detail.as_deref());
             output::line(&format!("  {}: {}: {cause}", problem.partition, problem.state))?;
         }
+        output::rest(self.failed.len() + self.skipped.len(), "partition")?;
         let is_blocked = |problem: &UndonePartition| problem.state == State::Blocked.name();
         if !self.skipped.iter().all(is_blocked) {
             output::line("Skipped partitions are rewritten only with --replace STATE.")?;

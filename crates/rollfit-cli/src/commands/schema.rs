@@ -1,8 +1,11 @@
 //! `rollfit schema`: prints the statements that create the tables a run needs and that are missing, for a role that may
 //! create tables: `rollfit schema | psql -1`. Executes nothing.
 
+use std::collections::HashMap;
+
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
 use rollfit_job::store::Purpose;
 
 use crate::args::{GlobalArguments, SchemaArguments};
@@ -42,9 +45,12 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
 
 /// The months after the last one of each key.
 fn months_ahead(partitions: &[Partition], count: usize) -> Vec<Partition> {
-    let is_last = |partition: &&Partition| {
-        !partitions.iter().any(|other| other.key == partition.key && other.period > partition.period)
-    };
+    let mut last_of_key: HashMap<&str, Period> = HashMap::new();
+    for partition in partitions {
+        let last = last_of_key.entry(&partition.key).or_insert(partition.period);
+        *last = partition.period.max(*last);
+    }
+    let is_last = |partition: &&Partition| last_of_key.get(partition.key.as_str()) == Some(&partition.period);
     let after = |last: &Partition| {
         let months = last.period.month().through(Month::MAX).skip(1).take(count);
         months.map(|month| Partition::new(last.key.clone(), month.into())).collect::<Vec<_>>()

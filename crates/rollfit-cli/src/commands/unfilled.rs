@@ -1,6 +1,7 @@
 //! The warnings of `plan` and `run` about windows that never fill.
 
 use rollfit_job::config::Boundary;
+use rollfit_job::few::{SHOWN_MAX, few_and};
 use rollfit_job::partition::Selector;
 use rollfit_job::unfilled::UnfilledWindow;
 
@@ -12,9 +13,18 @@ pub(super) fn selects_whole_key(only: &[Selector], key: &str) -> bool {
     only.is_empty() || only.iter().any(|selector| selector.key == key && selector.month.is_none())
 }
 
-/// Warns once per window.
+/// Warns once per window, and of many windows at once.
 pub(super) fn warn(windows: &[UnfilledWindow], boundary: Boundary) {
-    windows.iter().for_each(|window| logging::warn(&sentence(window, boundary)));
+    let (shown, others) = windows.split_at(windows.len().min(SHOWN_MAX));
+    shown.iter().for_each(|window| logging::warn(&sentence(window, boundary)));
+    if let (Some(first), Some(last)) = (others.first(), others.last()) {
+        logging::warn(&format!(
+            "{}, {} to {}, never fill either; --json lists them",
+            plural(others.len(), "more window"),
+            first.window,
+            last.window
+        ));
+    }
 }
 
 fn sentence(window: &UnfilledWindow, boundary: Boundary) -> String {
@@ -29,17 +39,17 @@ fn sentence(window: &UnfilledWindow, boundary: Boundary) -> String {
         "window {} ({} rows) of series {} never fills in {} of {}, which have at most {} rows: its features have no value; {remedy}",
         window.window,
         count(window.window_rows),
-        window.series.join(" and "),
+        few_and(&window.series),
         plural(window.partitions, "partition"),
-        some(&window.keys),
+        some(&window.keys, window.key_count),
         count(window.usable_rows_max)
     )
 }
 
 /// The first names of a list, and how many more there are.
-fn some(names: &[String]) -> String {
+fn some(names: &[String], count: usize) -> String {
     const SHOWN: usize = 3;
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(SHOWN);
+    let more = count.saturating_sub(SHOWN);
     if more > 0 { format!("{shown} and {}", plural(more, "more key")) } else { shown }
 }

@@ -23,6 +23,7 @@ mod foreign;
 mod hive;
 mod import;
 mod import_certain;
+mod import_columns;
 mod import_inputs;
 mod job;
 mod jobs_that_cannot_be_meant;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use rollfit::agreement::{Agreement, Judgement};
 
 use crate::config::JobConfig;
+use crate::few::few;
 use crate::month::display_instant;
 
 /// A stored value that is not the same as the computed one.
@@ -131,9 +132,7 @@ impl Compared {
 
 impl MatchedRows {
     fn differences(&self, config: &JobConfig) -> Vec<String> {
-        let names: Vec<&str> =
-            config.series[self.series.clone()].iter().map(|series| series.name.as_str()).collect();
-        let names = names.join(", ");
+        let names = few(config.series[self.series.clone()].iter().map(|series| &series.name));
         let only = |rows: u64, side: &str, first_us: Option<i64>| {
             let first = display_instant(first_us?);
             let rows = if rows == 1 { "1 row is".to_owned() } else { format!("{rows} rows are") };

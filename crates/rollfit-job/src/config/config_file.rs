@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::ConfigError;
+use crate::few::few;
 
 /// A TOML document with every known key.
 #[derive(Clone, Debug, Deserialize)]
@@ -230,8 +231,7 @@ impl Override {
 
     /// What to say where they may be what is wrong.
     pub(super) fn note(overrides: &[Self]) -> String {
-        let names: Vec<&str> = overrides.iter().map(|given| given.variable.as_str()).collect();
-        format!("with {} from the environment", names.join(", "))
+        format!("with {} from the environment", few(overrides.iter().map(|given| &given.variable)))
     }
 
     /// The variables meant are those with a double underscore after the prefix, and ROLLFIT_WINDOWS, a table whose order

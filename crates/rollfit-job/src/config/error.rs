@@ -1,5 +1,6 @@
 //! [`ConfigError`]: a configuration that cannot be used: what, where, and what to do.
 
+use super::CONFIG_BYTES_MAX;
 use crate::foreign;
 
 /// A configuration that cannot be used: what, where, and what to do.
@@ -13,6 +14,14 @@ impl ConfigError {
     /// The message is one line and safe to print, whatever names the text and the environment have.
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: foreign::message(&message.into()).into_owned() }
+    }
+
+    /// The error of a configuration that is longer than [`CONFIG_BYTES_MAX`].
+    pub fn too_long() -> Self {
+        Self::new(format!(
+            "it has more than {} MB; list fewer keys, or move them out with keys = \"all\"",
+            CONFIG_BYTES_MAX >> 20
+        ))
     }
 
     pub(super) fn with_note(mut self, note: &str) -> Self {

@@ -2,13 +2,14 @@
 
 mod config_file;
 mod error;
+mod outputs;
 mod pattern;
 mod run;
 mod series;
 mod setting;
 mod stores;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -24,13 +25,15 @@ use self::stores::resolve_stores;
 pub use self::stores::{Compression, NumberType, RowSecurity, SinkConfig, StoreConfig};
 use crate::key::check_key;
 use crate::month::Month;
-use crate::partition::Partition;
 
 /// The name of the time column of every features table.
 pub const TIME_COLUMN: &str = "ts_utc";
 
 /// The reference workload's configuration, commented; `rollfit init` writes it.
 pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// The most bytes of a configuration: a million keys need 10 MB.
+pub const CONFIG_BYTES_MAX: usize = 16 << 20;
 
 /// What a job computes, from where, to where, and how it runs.
 #[derive(Clone, Debug)]
@@ -96,6 +99,9 @@ impl JobConfig {
         text: &str,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        if text.len() > CONFIG_BYTES_MAX {
+            return Err(ConfigError::too_long());
+        }
         let overrides = Override::all(variables);
         let origins = Origins::parse(text, &overrides);
         let file = ConfigFile::parse(text, &overrides)?.within(dir, &overrides);
@@ -162,31 +168,6 @@ impl JobConfig {
         };
         at_column(first_column)..at_column(first_column + count)
     }
-
-    /// Checks that no two outputs of `partitions` have the same name.
-    ///
-    /// # Errors
-    /// [`ConfigError`] naming the two and their patterns.
-    pub fn check_outputs<'a>(
-        &self,
-        partitions: impl Iterator<Item = &'a Partition>,
-    ) -> Result<(), ConfigError> {
-        let mut owners: HashMap<String, String> = HashMap::new();
-        for partition in partitions {
-            for series in &self.series {
-                let owner = format!("{partition} of series `{}`", series.name);
-                let table = series.features_table(partition);
-                if let Some(other) = owners.insert(table.clone(), owner.clone()) {
-                    return Err(ConfigError::new(format!(
-                        "[series.{}] features = \"{}\": {other} and {owner} would both be written to `{table}`; \
-                         use {{key}}, {{yyyy}} and {{mm}} to tell them apart",
-                        series.name, series.features
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 fn resolve_keys(keys: &OneOrMany) -> Result<Keys, ConfigError> {
@@ -199,9 +180,10 @@ fn resolve_keys(keys: &OneOrMany) -> Result<Keys, ConfigError> {
     if listed.is_empty() {
         return Err(ConfigError::new("[partitions] keys is empty: list keys, or write \"all\""));
     }
-    for (at, key) in listed.iter().enumerate() {
+    let mut seen = HashSet::new();
+    for key in &listed {
         check_key(key).map_err(|error| ConfigError::new(format!("[partitions] keys: {error}")))?;
-        if listed[..at].contains(key) {
+        if !seen.insert(key) {
             return Err(ConfigError::new(format!("[partitions] keys: `{key}` is listed twice")));
         }
     }

@@ -36,18 +36,40 @@ pub enum PatternError {
     /// Nothing at all.
     #[error("the pattern is empty")]
     Empty,
+    /// A zero byte, which no store can have in a name.
+    #[error("`{pattern}`: a name cannot hold a zero byte")]
+    Zero {
+        /// The whole pattern.
+        pattern: String,
+    },
+    /// More bytes than any name needs.
+    #[error("`{pattern}` has {} bytes; a pattern has at most {BYTES_MAX}", pattern.len())]
+    Long {
+        /// The whole pattern.
+        pattern: String,
+    },
 }
+
+/// The most bytes of a pattern.
+const BYTES_MAX: usize = 1000;
 
 impl Pattern {
     /// Reads a pattern that may have only the placeholders `known`.
     ///
     /// # Errors
-    /// [`PatternError`] when it is empty, or a brace or placeholder is wrong.
+    /// [`PatternError`] when it is empty or too long, or a character, brace or placeholder is wrong.
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, PatternError> {
         if text.is_empty() {
             return Err(PatternError::Empty);
         }
-        let unpaired = || PatternError::Brace { pattern: text.to_owned() };
+        let pattern = || text.to_owned();
+        if text.len() > BYTES_MAX {
+            return Err(PatternError::Long { pattern: pattern() });
+        }
+        if text.contains('\0') {
+            return Err(PatternError::Zero { pattern: pattern() });
+        }
+        let unpaired = || PatternError::Brace { pattern: pattern() };
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}']) {
@@ -171,5 +193,8 @@ mod tests {
         assert!(error("a_{key").contains("partner"));
         assert!(error("a_}").contains("partner"));
         assert!(error("").contains("empty"));
+        assert!(error("a\0_{key}").contains("zero byte"));
+        assert!(error(&"x".repeat(1001)).contains("1001 bytes"));
+        assert!(Pattern::parse(&"x".repeat(1000), &[]).is_ok());
     }
 }

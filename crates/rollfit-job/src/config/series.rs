@@ -79,12 +79,21 @@ impl Series {
     }
 }
 
+/// The most feature columns of a job. Each costs a run some 40 kB of memory a worker.
+const FEATURES_MAX: usize = 1_000_000;
+/// The most bytes of a column's name. Stores may hold fewer.
+const COLUMN_BYTES_MAX: usize = 255;
+
 pub(super) fn resolve_series(file: &ConfigFile) -> Result<Vec<Series>, ConfigError> {
     if file.series.is_empty() {
         return Err(ConfigError::new("there is no [series.NAME] section: a job needs at least one series"));
     }
-    let series: Vec<Series> =
-        file.series.iter().map(|(name, series)| one_series(name, series, file)).collect::<Result<_, _>>()?;
+    let mut left = FEATURES_MAX;
+    let series: Vec<Series> = file
+        .series
+        .iter()
+        .map(|(name, series)| one_series(name, series, file, &mut left))
+        .collect::<Result<_, _>>()?;
     let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
     for (name, column) in
         series.iter().flat_map(|s| s.columns.iter().map(|column| (s.name.as_str(), column.as_str())))
@@ -99,7 +108,13 @@ pub(super) fn resolve_series(file: &ConfigFile) -> Result<Vec<Series>, ConfigErr
     Ok(series)
 }
 
-fn one_series(name: &str, series: &SeriesSection, file: &ConfigFile) -> Result<Series, ConfigError> {
+/// A series, whose feature columns are taken from the `left` ones that the job may still have.
+fn one_series(
+    name: &str,
+    series: &SeriesSection,
+    file: &ConfigFile,
+    left: &mut usize,
+) -> Result<Series, ConfigError> {
     let at = |key: &str, error: PatternError| ConfigError::new(format!("[series.{name}] {key} = {error}"));
     let labels = series.windows.as_ref().or(file.windows.as_ref()).ok_or_else(|| {
         ConfigError::new(format!("series `{name}` has no windows: add a [windows] section, such as w15 = 15"))
@@ -112,6 +127,15 @@ fn one_series(name: &str, series: &SeriesSection, file: &ConfigFile) -> Result<S
     let column =
         Pattern::parse(column.unwrap_or("{metric}_{series}_{window}"), &["metric", "series", "window"])
             .map_err(|error| at("column", error))?;
+    let count = windows.len() * metrics.len();
+    *left = left.checked_sub(count).ok_or_else(|| {
+        ConfigError::new(format!(
+            "[series.{name}]: {} windows with {} metrics each are too many: all series together have at most \
+             {FEATURES_MAX} feature columns; use fewer windows or name the `metrics`",
+            windows.len(),
+            metrics.len()
+        ))
+    })?;
     Ok(Series {
         name: name.to_owned(),
         table: Pattern::parse(&series.table, &["key"]).map_err(|error| at("table", error))?,
@@ -124,7 +148,7 @@ fn one_series(name: &str, series: &SeriesSection, file: &ConfigFile) -> Result<S
             .as_ref()
             .map(|parent| Pattern::parse(parent, &["key", "yyyy"]).map_err(|error| at("parent", error)))
             .transpose()?,
-        columns: feature_columns(name, &windows, &metrics, &column),
+        columns: feature_columns(name, &windows, &metrics, &column)?,
         windows,
         metrics,
     })
@@ -135,11 +159,25 @@ fn feature_columns(
     windows: &[LabelledWindow],
     metrics: &[Metric],
     column: &Pattern,
-) -> Vec<String> {
+) -> Result<Vec<String>, ConfigError> {
     let name = |window: &LabelledWindow, metric: &Metric| {
-        column.expand(&[("metric", metric.name()), ("series", series), ("window", &window.label)])
+        let name = column.expand(&[("metric", metric.name()), ("series", series), ("window", &window.label)]);
+        check_column(series, column, &name).map(|()| name)
     };
     windows.iter().flat_map(|window| metrics.iter().map(move |metric| name(window, metric))).collect()
+}
+
+/// Checks that a feature column can have its name.
+fn check_column(series: &str, pattern: &Pattern, name: &str) -> Result<(), ConfigError> {
+    let why = match name.len() {
+        0 => "a feature would have no name; give the window a label".to_owned(),
+        bytes if bytes > COLUMN_BYTES_MAX => {
+            format!("`{name}` has {bytes} bytes; a column name has at most {COLUMN_BYTES_MAX}")
+        }
+        _ if name.contains('\0') => format!("`{name}`: a name cannot hold a zero byte"),
+        _ => return Ok(()),
+    };
+    Err(ConfigError::new(format!("[series.{series}] column = \"{pattern}\": {why}")))
 }
 
 fn resolve_windows(
@@ -150,6 +188,7 @@ fn resolve_windows(
         return Err(ConfigError::new(format!("{section} is empty: add one, such as w15 = 15")));
     }
     let mut windows: Vec<LabelledWindow> = Vec::new();
+    let mut labels_of = HashMap::new();
     for (label, &rows) in labels {
         let window = usize::try_from(rows).ok().and_then(|rows| Window::new(rows).ok()).ok_or_else(|| {
             ConfigError::new(format!(
@@ -158,10 +197,9 @@ fn resolve_windows(
                 Window::MAX_ROWS
             ))
         })?;
-        if let Some(other) = windows.iter().find(|other| other.window == window) {
+        if let Some(other) = labels_of.insert(rows, label) {
             return Err(ConfigError::new(format!(
-                "{section} {label} = {rows}: `{}` has {rows} rows too; remove one of them",
-                other.label
+                "{section} {label} = {rows}: `{other}` has {rows} rows too; remove one of them"
             )));
         }
         windows.push(LabelledWindow { label: label.clone(), window });

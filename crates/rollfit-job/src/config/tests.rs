@@ -2,6 +2,7 @@
 //! right is understood as written.
 
 use super::*;
+use crate::partition::Partition;
 
 fn parse(text: &str) -> Result<JobConfig, ConfigError> {
     JobConfig::parse(text, [])

@@ -102,6 +102,14 @@ pub trait Source: Send + Sync {
         Ok(None)
     }
 
+    /// Checks that a series' table can have the name that the pattern gives it. Looks at nothing in the store.
+    ///
+    /// # Errors
+    /// When no table of the store can have it.
+    fn check_name(&self, _series: &SeriesOfKey<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The kind of store, see [`StoreKind::name`](super::StoreKind::name).
     fn kind(&self) -> &'static str;
 

@@ -19,6 +19,7 @@ use crate::fault::{file_error, parquet_error};
 use crate::features::read_back::{ParquetReader, RECEIPT_KEY, read_receipt};
 use crate::file_system::{FileSystem, OutputFile, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
+use crate::names::{check_length, check_path};
 use crate::{NAME, ParquetStore};
 use rollfit_files::regular_file::is_there;
 
@@ -69,6 +70,38 @@ fn is_race(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists)
 }
 
+impl ParquetStore {
+    fn check_lengths(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        let longest = if PART.len() > UNFINISHED.len() { PART } else { UNFINISHED };
+        for partition in partitions {
+            check_length("[partitions] keys", &key_dir(&partition.key))?;
+            check_path("the features of a partition", &self.partition_dir(partition).join(longest))?;
+        }
+        Ok(())
+    }
+
+    /// On a file system that ignores case, the features of keys that differ only in case would share directories.
+    fn check_case(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        let mut known = KeysByCase::default();
+        for key in partitions.chunk_by(|a, b| a.key == b.key).filter_map(|of_key| Some(&of_key.first()?.key))
+        {
+            known.add(key).map_err(|clash| StoreError::permanent(format!("{clash}; rename one of them")))?;
+        }
+        let stored = hive_dirs(&self.features_dir, "key=")?;
+        let stored_keys: HashSet<&str> = stored.iter().map(|(key, _)| key.as_str()).collect();
+        for (key, dir) in &stored {
+            if let Some(planned) = known.find(key).filter(|planned| !stored_keys.contains(planned)) {
+                return Err(StoreError::permanent(format!(
+                    "there are features of the key `{key}` in {}, and `{planned}` differs from it only in case, which not \
+                     every file system can tell apart; configure `{key}`, or drop its features and remove that directory",
+                    dir.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Sink for ParquetStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
         let foreign_files = foreign_files(&self.partition_dir(partition))?;
@@ -97,25 +130,9 @@ impl Sink for ParquetStore {
         Ok(partitions)
     }
 
-    /// On a file system that ignores case, the features of such keys would share directories.
     fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
-        let mut known = KeysByCase::default();
-        for key in partitions.chunk_by(|a, b| a.key == b.key).filter_map(|of_key| Some(&of_key.first()?.key))
-        {
-            known.add(key).map_err(|clash| StoreError::permanent(format!("{clash}; rename one of them")))?;
-        }
-        let stored = hive_dirs(&self.features_dir, "key=")?;
-        let stored_keys: HashSet<&str> = stored.iter().map(|(key, _)| key.as_str()).collect();
-        for (key, dir) in &stored {
-            if let Some(planned) = known.find(key).filter(|planned| !stored_keys.contains(planned)) {
-                return Err(StoreError::permanent(format!(
-                    "there are features of the key `{key}` in {}, and `{planned}` differs from it only in case, which not \
-                     every file system can tell apart; configure `{key}`, or drop its features and remove that directory",
-                    dir.display()
-                )));
-            }
-        }
-        Ok(())
+        self.check_lengths(partitions)?;
+        self.check_case(partitions)
     }
 
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
@@ -183,8 +200,12 @@ impl Sink for ParquetStore {
     }
 
     fn output(&self, partition: &Partition) -> String {
-        format!("key={}/{}={}", partition.key, partition.period.unit(), partition.period)
+        format!("{}/{}={}", key_dir(&partition.key), partition.period.unit(), partition.period)
     }
+}
+
+fn key_dir(key: &str) -> String {
+    format!("key={key}")
 }
 
 /// The directories in `dir` that are called `prefix` and a value, with that value; none where there is no `dir`.

@@ -20,6 +20,7 @@ use crate::encode::{TableRows, write_table};
 use crate::fault::{file_error, parquet_error};
 use crate::file_system::{FileSystem, OutputFile, create_dirs, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
+use crate::names::{check_length, check_path};
 use crate::sources::generation::UNFINISHED_GENERATION;
 use crate::sources::listing::{table_files, warn_of_passed_over};
 use crate::sources::rate_index::{BASE_KEY, CLOSE, RATE_INDEX};
@@ -41,6 +42,8 @@ const UNSYNCED_MAX: usize = 64;
 type Unsynced = (PathBuf, Box<dyn OutputFile>);
 /// The time column of `m1_{key}`.
 const TIME: &str = "time";
+/// As long as the name of any file of a table, staged or in place.
+const LONGEST_FILE: &str = ".YYYY-MM.parquet.tmp";
 
 /// An import in progress. Dropped without [`ParquetImport::commit`] it leaves everything as it was.
 pub struct ParquetImport<'a> {
@@ -188,11 +191,28 @@ impl<'a> ParquetImport<'a> {
     }
 }
 
-/// Makes staged files durable. Once one is, the file system has little left to do for those written before it.
+/// Makes staged files durable, several at once: file systems commit together what waits together.
 fn sync(written: Vec<Unsynced>) -> Result<(), StoreError> {
-    written
-        .into_iter()
-        .try_for_each(|(path, mut file)| file.sync().map_err(|error| file_error("write", &path, error)))
+    const AT_ONCE: usize = 8;
+    let threads: Vec<usize> = (0..AT_ONCE.min(written.len())).collect();
+    let left = Mutex::new(written.into_iter());
+    let synced = for_each(&threads, threads.len(), |_| {
+        while let Some((path, mut file)) = { lock(&left).next() } {
+            file.sync().map_err(|error| file_error("write", &path, error))?;
+        }
+        Ok(())
+    });
+    synced.into_iter().collect()
+}
+
+/// Checks that the store at `dir` can have the tables of a key.
+pub(crate) fn check_key_names(dir: &Path, key: &str) -> Result<(), StoreError> {
+    for prefix in [BARS_TABLE, RETURNS_TABLE] {
+        let table = format!("{prefix}{key}");
+        check_length("the table of a key", &table)?;
+        check_path("the table of a key", &dir.join("sources").join(table).join(LONGEST_FILE))?;
+    }
+    Ok(())
 }
 
 /// Whether the file at `path` is there and holds these bytes.
@@ -208,6 +228,7 @@ fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 
 impl BarsImport for ParquetImport<'_> {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
+        check_key_names(self.sources_dir.parent().unwrap_or(&self.sources_dir), key)?;
         self.check_case(key)?;
         let stored = stored_bars(&self.sources_dir, key)?;
         let update = KeyUpdate::new(key, stored, bars, &self.options)?;

@@ -11,6 +11,7 @@ use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 
 use crate::fault::file_error;
+use crate::names::{check_length, check_path};
 use crate::sources::file_spans::FileSpans;
 use crate::sources::open_table::OpenTable;
 use crate::sources::sources_reader::ImportWait;
@@ -149,6 +150,12 @@ impl Source for ParquetStore {
 
     fn holder(&self, series: &[SeriesOfKey<'_>]) -> Result<Option<String>, StoreError> {
         self.reader.holder(&table_names(series))
+    }
+
+    fn check_name(&self, series: &SeriesOfKey<'_>) -> Result<(), StoreError> {
+        let what = || format!("[series.{}] table of key {}", series.name, series.key);
+        check_length(&what(), &series.table)?;
+        check_path(&what(), &self.sources_dir.join(&series.table))
     }
 
     fn kind(&self) -> &'static str {

@@ -12,6 +12,7 @@ use parquet::errors::ParquetError;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::{doubles, ticks};
 use rollfit_files::parquet_file::{FileBytes, check_pages};
+use rollfit_job::few::few;
 use rollfit_job::store::StoreError;
 
 use crate::fault::{file_error, source_fault, unreadable};
@@ -66,10 +67,10 @@ impl TableFile {
     fn data_type(&self, column: &str) -> Result<&DataType, StoreError> {
         let fields = self.contents.metadata.schema().fields();
         let field = fields.iter().find(|field| field.name() == column).ok_or_else(|| {
-            let names = fields.iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(", ");
             StoreError::permanent(format!(
-                "{}: column `{column}` does not exist; the columns are {names}",
-                self.path.display()
+                "{}: column `{column}` does not exist; the columns are {}",
+                self.path.display(),
+                few(fields.iter().map(|field| field.name()))
             ))
         })?;
         Ok(field.data_type())

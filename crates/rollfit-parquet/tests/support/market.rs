@@ -49,6 +49,7 @@ pub(crate) fn key_bars(key: &str, bars: Vec<Bar>) -> KeyBars {
         path: format!("{key}.csv").into(),
         key: key.to_owned(),
         bars,
+        columns: Vec::new(),
         lines: Lines::default(),
         report: FileReport::default(),
         symbol: None,

@@ -151,7 +151,14 @@ impl Session {
                     source: Some(error.into()),
                 }
             })?;
-        let (client, connection) = runtime.block_on(options.connect())?;
+        let (client, connection) = match runtime.block_on(options.connect()) {
+            Ok(connected) => connected,
+            Err(error) => {
+                // A resolver that does not answer is not waited for.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
         let given_up = Arc::new(OnceLock::new());
         let end = Arc::clone(&given_up);
         // Callers that wait for the connection report how it ended, if the server ended it.

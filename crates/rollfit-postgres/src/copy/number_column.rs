@@ -78,6 +78,16 @@ impl NumberColumn {
         }
     }
 
+    /// Returns the fewest bytes of a number in a stored row.
+    pub(crate) fn stored_bytes_min(self) -> u64 {
+        match self {
+            Self::Double => 8,
+            Self::Single => 4,
+            // Zero.
+            Self::Decimal | Self::Rounded { .. } => 3,
+        }
+    }
+
     /// Returns the value that the column stores for a value; NaN if it cannot hold it.
     pub(crate) fn round(self, value: f64) -> f64 {
         match self {

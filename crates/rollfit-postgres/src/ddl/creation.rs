@@ -18,8 +18,9 @@ use crate::copy::number_column::NumberColumn;
 use crate::names::{TableName, quoted};
 use crate::partitioning::parent::check_parent;
 use crate::partitioning::partition_sql::{attach_sql, like_sql};
+use crate::partitioning::siblings::Siblings;
 use crate::tables::leaf::Leaf;
-use crate::tables::table::{self, RelationKind, Table, describe};
+use crate::tables::table::{RelationKind, Table, describe};
 
 /// The statements that create one features table.
 #[derive(Clone, Debug)]
@@ -157,14 +158,40 @@ impl PostgresStore {
         series: &Series,
         key: &str,
     ) -> Result<Option<(Partition, Table)>, StoreError> {
-        let names = table::names(session, &self.schema)?;
-        let siblings = names.iter().filter_map(|name| Some((series.partition_named(name, key)?, name)));
-        let nearest = siblings.max_by_key(|(other, _)| (other.key == key, other.period));
-        let Some((other, name)) = nearest else { return Ok(None) };
-        let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
+        // A key has few tables; those of all keys are listed once for many partitions.
+        let own = self.siblings_of_key(session, key)?;
+        let found = match self.model_among(session, series, key, &own)? {
+            None => {
+                let known = self.siblings(session)?;
+                self.model_among(session, series, key, &known)?
+            }
+            found => found,
+        };
+        let found = match found {
+            // The list may be older than the tables.
+            None => {
+                let all = self.current_siblings(session)?;
+                self.model_among(session, series, key, &all)?
+            }
+            found => found,
+        };
         // A table that cannot be written is not a model.
-        let table = table.filter(|table| Leaf::new(table, series).is_ok());
-        Ok(table.map(|table| (other, table)))
+        Ok(found.filter(|(_, table)| Leaf::new(table, series).is_ok()))
+    }
+
+    /// Returns the nearest of `siblings` that exists.
+    fn model_among(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        key: &str,
+        siblings: &Siblings,
+    ) -> Result<Option<(Partition, Table)>, StoreError> {
+        let at = self.series.iter().position(|known| known.name == series.name);
+        let Some(sibling) = at.and_then(|at| siblings.nearest(at, key)) else { return Ok(None) };
+        let name = &sibling.name;
+        let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
+        Ok(table.map(|table| (sibling.partition_of(key), table)))
     }
 
     fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {

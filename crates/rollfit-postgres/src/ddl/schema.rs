@@ -13,6 +13,7 @@ use crate::PostgresStore;
 use crate::connection::session::Session;
 use crate::ddl::creation::Model;
 use crate::names::TableName;
+use crate::tables::capacity::check_row;
 use crate::tables::receipts;
 use crate::tables::table;
 
@@ -51,7 +52,8 @@ impl PostgresStore {
         for partition in partitions {
             for (at, series) in self.series.iter().enumerate() {
                 if !names.contains(&series.features_table(partition)) {
-                    self.prospect(session, at, partition)?;
+                    let leaf = self.prospect(session, at, partition)?;
+                    check_row(session, &leaf)?;
                     self.add_table(session, &mut ddl, series, partition)?;
                 }
             }

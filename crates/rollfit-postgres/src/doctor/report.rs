@@ -1,6 +1,7 @@
 //! Turns a [`ServerReport`] into a [`Diagnosis`]: what the command prints, and the figures that it computes with.
 
 use rollfit_job::config::RowSecurity;
+use rollfit_job::few::few;
 use rollfit_job::store::Quantity::{BytesPerS, Count, Counted, Seconds};
 use rollfit_job::store::{
     Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, StoreError, Words,
@@ -77,7 +78,7 @@ fn policies(report: &RowSecurityReport) -> Option<String> {
     if report.setting != RowSecurity::Apply.name() {
         return None;
     }
-    let told = |table: &RestrictedTable| format!("{} ({})", table.table, table.policies.join(", "));
+    let told = |table: &RestrictedTable| format!("{} ({})", table.table, few(&table.policies));
     let tables = match report.tables.as_slice() {
         [] => "none applies".to_owned(),
         [only] => format!("they apply to {}", told(only)),
@@ -116,23 +117,20 @@ fn rows_of(source: &SourceTableReport) -> Words {
     ]
 }
 
-/// One row per key.
+/// One row per key, whose partitions are next to each other.
 fn targets_table(targets: &Targets) -> Finding {
-    let mut keys: Vec<&str> = targets.partitions.iter().map(|target| target.partition.key.as_str()).collect();
-    keys.dedup();
-    let row_of = |key: &str| {
-        let of_key = targets.partitions.iter().filter(|target| target.partition.key == key);
-        target_row(key, &of_key.collect::<Vec<_>>())
-    };
+    let of_keys = targets.partitions.chunk_by(|one, other| one.partition.key == other.partition.key);
+    let row_of =
+        |of_key: &[Target]| target_row(of_key.first().map_or("", |target| &target.partition.key), of_key);
     let receipts = if targets.has_receipts { "is there" } else { "is missing" };
     Finding::Table {
         headings: vec!["features of", "tables", "missing", "ours", "other definition", "foreign", "unknown"],
-        rows: keys.into_iter().map(row_of).collect(),
+        rows: of_keys.map(row_of).collect(),
         remark: format!("(partitions, with their rows; rollfit_receipts {receipts})"),
     }
 }
 
-fn target_row(key: &str, targets: &[&Target]) -> Vec<Words> {
+fn target_row(key: &str, targets: &[Target]) -> Vec<Words> {
     let tables: usize = targets.iter().map(|target| target.tables).sum();
     let missing: usize = targets.iter().map(|target| target.tables_missing).sum();
     let held = |holds: Holds| -> Words {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use rollfit_job::config::Series;
+use rollfit_job::few::few;
 use rollfit_job::month::Month;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
@@ -68,11 +69,14 @@ impl PostgresStore {
             |key: &String| self.series.iter().map(|series| series.table.for_key(key)).collect::<Vec<_>>();
         let names: Vec<String> = examination.keys.iter().flat_map(name).collect();
         let tables = self.in_snapshot(|session| describe(session, &self.schema, &names))?;
+        let mut months_of_keys: HashMap<&str, Vec<Month>> = HashMap::new();
+        for partition in examination.partitions {
+            months_of_keys.entry(&partition.key).or_default().push(partition.period.month());
+        }
         let mut together = Together::default();
         let mut sources = Vec::new();
         for key in examination.keys {
-            let planned = examination.partitions.iter().filter(|partition| partition.key == *key);
-            let months = planned.map(|partition| partition.period.month()).collect();
+            let months = months_of_keys.remove(key.as_str()).unwrap_or_default();
             let of_key = OfKey { key, months, tables: &tables };
             for series in &self.series {
                 sources.push(self.examine_source(&of_key, series, rights, &mut together, findings)?);
@@ -204,7 +208,7 @@ impl Counted {
         if !empty.is_empty() {
             findings.problems.push(Problem::new(format!(
                 "{key}: {name} has no rows in {}; import them, or leave them out of [partitions]",
-                empty.join(", ")
+                few(&empty)
             )));
         }
         if self.infinite > 0 {

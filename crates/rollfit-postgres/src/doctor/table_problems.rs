@@ -1,6 +1,7 @@
 //! Problems with the tables of partitions: those that are fixed at the same table are merged into one, with each
 //! statement once.
 
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 
 use rollfit_job::error_chain;
@@ -35,14 +36,13 @@ impl Findings {
     /// Adds the problems noted about tables.
     pub(super) fn report_table_problems(&mut self) {
         let mut groups: Vec<Vec<(Partition, TableProblem)>> = Vec::new();
+        let mut positions = HashMap::new();
         for (partition, problem) in std::mem::take(&mut self.of_tables) {
-            let belongs = |group: &&mut Vec<(Partition, TableProblem)>| {
-                group.iter().any(|(_, other)| (&other.at, other.kind) == (&problem.at, problem.kind))
-            };
-            match groups.iter_mut().find(belongs) {
-                Some(group) => group.push((partition, problem)),
-                None => groups.push(vec![(partition, problem)]),
-            }
+            let at = *positions.entry((problem.at.clone(), problem.kind)).or_insert_with(|| {
+                groups.push(Vec::new());
+                groups.len() - 1
+            });
+            groups[at].push((partition, problem));
         }
         self.problems.extend(groups.iter().filter_map(|group| merged(group)));
     }
@@ -68,13 +68,7 @@ fn merged(group: &[(Partition, TableProblem)]) -> Option<Problem> {
 /// after another table has released them.
 fn in_order<'a>(problems: impl Iterator<Item = &'a [String]> + Clone) -> Vec<String> {
     let steps = problems.clone().map(<[String]>::len).max().unwrap_or(0);
-    let mut ordered: Vec<String> = Vec::new();
-    for step in 0..steps {
-        for statement in problems.clone().filter_map(|statements| statements.get(step)) {
-            if !ordered.contains(statement) {
-                ordered.push(statement.clone());
-            }
-        }
-    }
-    ordered
+    let step = |step: usize| problems.clone().filter_map(move |statements| statements.get(step));
+    let mut seen = HashSet::new();
+    (0..steps).flat_map(step).filter(|statement| seen.insert(*statement)).cloned().collect()
 }

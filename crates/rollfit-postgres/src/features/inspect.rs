@@ -11,6 +11,7 @@ use crate::connection::session::Session;
 use crate::copy::instant::ServerInstant;
 use crate::names::{TableName, quoted};
 use crate::tables::applied_policies::AppliedPolicies;
+use crate::tables::capacity::check_row;
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts;
 use crate::tables::row_security::Accepting;
@@ -84,7 +85,9 @@ impl PostgresStore {
         let mut row_bytes = 0;
         for (at, table) in tables.iter().enumerate() {
             let Some(table) = table else {
-                row_bytes += self.prospect(session, at, partition)?.row_bytes();
+                let leaf = self.prospect(session, at, partition)?;
+                check_row(session, &leaf)?;
+                row_bytes += leaf.row_bytes();
                 leaves.push(None);
                 continue;
             };
@@ -95,6 +98,7 @@ impl PostgresStore {
                 Err(defect) => return Err(self.refused(session, &defect)),
             };
             self.check_placement(session, (table, &leaf), series, partition)?;
+            check_row(session, &leaf)?;
             row_bytes += leaf.row_bytes();
             leaves.push(Some(InspectedLeaf::new(session, leaf, table, partition.period)?));
         }

@@ -71,6 +71,10 @@ impl References {
                 obstacles.extend(key.obstacle(session, doomed, &ours)?);
             }
         }
+        const SHOWN_MAX: usize = 3;
+        let more = obstacles.len().saturating_sub(SHOWN_MAX);
+        obstacles.truncate(SHOWN_MAX);
+        obstacles.extend((more > 0).then(|| format!("and {more} more constraints")));
         Ok((!obstacles.is_empty()).then(|| obstacles.join("; ")))
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreMonitor;
 use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError, Write};
@@ -13,6 +14,7 @@ use crate::connection::monitor::PostgresMonitor;
 use crate::connection::session::Session;
 use crate::features::read_back::TableReader;
 use crate::features::references::References;
+use crate::import::bases::BASES;
 use crate::kind::NAME;
 use crate::names::check_length;
 use crate::tables::foreign_key::ForeignKey;
@@ -50,21 +52,25 @@ impl PostgresStore {
         for series in &self.series {
             let table = series.features_table(partition);
             check_length(&format!("[series.{}] features", series.name), &table)?;
-            if table == RECEIPTS || table == series.table.for_key(&partition.key) {
-                return Err(StoreError::permanent(format!(
-                    "[series.{}] features: `{table}` is a table of another kind; choose another pattern",
-                    series.name
-                )));
-            }
+            check_not_ours(series, "features", &table)?;
             if let Some(parent) = series.parent_table(partition) {
                 check_length(&format!("[series.{}] parent", series.name), &parent)?;
-            }
-            for column in &series.columns {
-                check_length(&format!("[series.{}] column", series.name), column)?;
+                check_not_ours(series, "parent", &parent)?;
             }
         }
         Ok(())
     }
+}
+
+/// Checks that a table is not one that rollfit keeps beside features and bars.
+fn check_not_ours(series: &Series, key: &str, table: &str) -> Result<(), StoreError> {
+    if ![RECEIPTS, BASES].contains(&table) {
+        return Ok(());
+    }
+    Err(StoreError::permanent(format!(
+        "[series.{}] {key}: `{table}` is a table that rollfit keeps for itself; choose another pattern",
+        series.name
+    )))
 }
 
 impl Sink for PostgresStore {

@@ -2,6 +2,7 @@
 //! configured parent, and no table inherits from it.
 
 use rollfit_job::config::Series;
+use rollfit_job::few::few_and;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
 
@@ -91,7 +92,7 @@ impl PlacedLeaf<'_> {
             children.iter().map(|child| format!("ALTER TABLE {child} NO INHERIT {}", name.sql()));
         let what = format!(
             "{} inherits from it, so readers see rows that rollfit does not manage",
-            children.join(" and ")
+            few_and(children)
         );
         Some(self.problem_of(ProblemKind::Children, what).with_statements(name, statements.collect()))
     }

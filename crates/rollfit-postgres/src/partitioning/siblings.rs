@@ -10,7 +10,7 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
-use crate::connection::session::Session;
+use crate::connection::session::{Session, SqlParameter};
 use crate::copy::instant::TimeType;
 use crate::names::TableName;
 use crate::partitioning::bound::BoundSpan;
@@ -40,14 +40,20 @@ impl Sibling {
     }
 
     /// Returns its partition. If the name does not contain the key, it is `key`.
-    fn partition_of(&self, key: &str) -> Partition {
+    pub(crate) fn partition_of(&self, key: &str) -> Partition {
         let own = &self.partition.key;
         Partition::new(if own.is_empty() { key.to_owned() } else { own.clone() }, self.month().into())
     }
 }
 
 impl Siblings {
-    fn find(session: &mut Session, schema: &str, series: &[Series]) -> Result<Self, StoreError> {
+    /// Returns the tables of `series`, those of one key or of all.
+    fn find(
+        session: &mut Session,
+        schema: &str,
+        series: &[Series],
+        key: Option<&str>,
+    ) -> Result<Self, StoreError> {
         const TABLES: &str = "
             SELECT c.relname::text, pn.nspname::text, p.relname::text
             FROM pg_catalog.pg_class c
@@ -55,20 +61,27 @@ impl Siblings {
             LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
             LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
             LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
-            WHERE n.nspname = $1 AND c.relkind = 'r' AND c.relname LIKE ANY($2)";
-        let patterns: Vec<String> = series.iter().map(like_pattern).collect();
-        let rows = session.rows(
-            "look up the features tables",
-            TABLES,
-            &[(&schema, Type::TEXT), (&patterns, Type::TEXT_ARRAY)],
-        )?;
+            WHERE n.nspname = $1 AND c.relkind = 'r'";
+        let patterns: Vec<String> = series.iter().map(|series| like_pattern(series, key)).collect();
+        // Not LIKE ANY: the server would look at every table for each key.
+        let conditions: Vec<String> =
+            (0..patterns.len()).map(|at| format!("c.relname LIKE ${}", at + 2)).collect();
+        let sql = format!("{TABLES} AND ({})", conditions.join(" OR "));
+        let mut parameters: Vec<SqlParameter<'_>> = vec![(&schema, Type::TEXT)];
+        parameters.extend(patterns.iter().map(|pattern| -> SqlParameter<'_> { (pattern, Type::TEXT) }));
+        let rows = session.rows("look up the features tables", &sql, &parameters)?;
         let mut siblings = Self::default();
         for row in rows {
             let name: String = row.get(0)?;
             let parent = Option::zip(row.get(1)?, row.get(2)?);
             let parent = parent.map(|(schema, name)| TableName::new(schema, name));
             for (at, series) in series.iter().enumerate() {
-                if let Some(partition) = series.partition_named(&name, "") {
+                let partition = series.partition_named(&name, "");
+                // The pattern of a key fits longer keys too.
+                let is_wanted = |partition: &Partition| {
+                    partition.key.is_empty() || key.is_none_or(|key| key == partition.key)
+                };
+                if let Some(partition) = partition.filter(is_wanted) {
                     siblings.add(at, Sibling { name: name.clone(), partition, parent: parent.clone() });
                 }
             }
@@ -78,7 +91,7 @@ impl Siblings {
 
     fn add(&mut self, series: usize, sibling: Sibling) {
         let latest = self.latest.entry(series).or_insert_with(|| sibling.clone());
-        if latest.month() < sibling.month() {
+        if (latest.month(), &latest.name) < (sibling.month(), &sibling.name) {
             *latest = sibling.clone();
         }
         self.tables.entry((series, sibling.partition.key.clone())).or_default().push(sibling);
@@ -124,10 +137,14 @@ impl Siblings {
     }
 }
 
-/// Returns a LIKE pattern that matches all names of a series' tables. Other names may match too.
-fn like_pattern(series: &Series) -> String {
-    let pattern = series.features.expand(&[("key", "%"), ("yyyy", "____"), ("mm", "__")]);
-    pattern.replace('\\', "\\\\")
+/// Returns a LIKE pattern that matches all names of a series' tables, those of one key or of all. Other names may match
+/// too.
+fn like_pattern(series: &Series, key: Option<&str>) -> String {
+    // Placeholders have none of the characters that are escaped.
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
+    let key = key.map_or("%".to_owned(), escaped);
+    let pattern = escaped(&series.features.to_string());
+    pattern.replace("{yyyy}", "____").replace("{mm}", "__").replace("{key}", &key)
 }
 
 fn expand(pattern: &str, partition: &Partition) -> String {
@@ -161,7 +178,17 @@ fn candidates(parent: &str, partition: &Partition) -> Vec<String> {
 
 impl PostgresStore {
     pub(crate) fn siblings(&self, session: &mut Session) -> Result<Arc<Siblings>, StoreError> {
-        self.catalog.siblings.get(&(), || Siblings::find(session, &self.schema, &self.series))
+        self.catalog.siblings.get(&(), || self.current_siblings(session))
+    }
+
+    /// Returns the tables as they are now.
+    pub(crate) fn current_siblings(&self, session: &mut Session) -> Result<Siblings, StoreError> {
+        Siblings::find(session, &self.schema, &self.series, None)
+    }
+
+    /// Returns the tables of a key as they are now.
+    pub(crate) fn siblings_of_key(&self, session: &mut Session, key: &str) -> Result<Siblings, StoreError> {
+        Siblings::find(session, &self.schema, &self.series, Some(key))
     }
 
     /// Checks against the current tables that a missing table of a series would be placed like its siblings.
@@ -171,7 +198,7 @@ impl PostgresStore {
         series: &Series,
         partition: &Partition,
     ) -> Result<(), StoreError> {
-        let siblings = Siblings::find(session, &self.schema, &self.series)?;
+        let siblings = self.current_siblings(session)?;
         let at = self.series.iter().position(|known| known.name == series.name);
         let problem = at.and_then(|at| self.apart_from_siblings(&siblings, at, partition));
         problem.map_or(Ok(()), |problem| Err(problem.into()))

@@ -1,5 +1,6 @@
 //! [`AppliedPolicies`]: the row-level security of a table that applies to the role and may hide rows from it.
 
+use rollfit_job::few::few;
 use rollfit_job::store::StoreError;
 
 use crate::connection::answer_row::AnswerRow;
@@ -56,7 +57,7 @@ impl AppliedPolicies {
             }
             names => format!(
                 "the row-level security policies {} may hide rows from role {role}",
-                names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+                few(names.iter().map(|name| quoted(name)))
             ),
         }
     }

@@ -5,11 +5,12 @@
 //! none is printed.
 
 use rollfit_job::config::TIME_COLUMN;
+use rollfit_job::few::{few, few_and};
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::connection::session::Session;
-use crate::names::{TableName, quoted};
+use crate::names::{NAME_BYTES_MAX, TableName, quoted, start_of};
 use crate::tables::problem::{ProblemKind, TableProblem};
 use crate::tables::table::{Column, Table};
 
@@ -155,7 +156,7 @@ impl Defect {
             ));
         }
         if !surroundings.obstacles.is_empty() {
-            let obstacles = surroundings.obstacles.join(" and ");
+            let obstacles = few_and(&surroundings.obstacles);
             return problem(format!(
                 "{what}; {obstacles} uses it: drop that, alter the column and create it again"
             ));
@@ -200,7 +201,8 @@ impl WrongColumn {
     /// Renames the column out of the way.
     fn rename(&self, top: &TableName) -> Option<String> {
         let Conversion::Beside(_) = &self.conversion else { return None };
-        let (name, old) = (quoted(&self.column.name), quoted(&format!("{}_old", self.column.name)));
+        let old = format!("{}_old", start_of(&self.column.name, NAME_BYTES_MAX - "_old".len()));
+        let (name, old) = (quoted(&self.column.name), quoted(&old));
         Some(format!("ALTER TABLE {} RENAME COLUMN {name} TO {old}", top.sql()))
     }
 
@@ -229,7 +231,7 @@ fn needs_values(columns: &[String]) -> String {
     match columns {
         [column] => format!("column {column} is not rollfit's, is NOT NULL and has no default"),
         columns => {
-            format!("columns {} are not rollfit's, are NOT NULL and have no default", columns.join(", "))
+            format!("columns {} are not rollfit's, are NOT NULL and have no default", few(columns))
         }
     }
 }

@@ -60,6 +60,14 @@ impl Leaf {
     }
 }
 
+impl Leaf {
+    /// Returns the fewest bytes of a row in which every feature has a value, as the server stores it.
+    pub(crate) fn stored_row_bytes_min(&self) -> u64 {
+        const HEADER_AND_INSTANT: u64 = 24 + 8;
+        HEADER_AND_INSTANT + self.features.iter().map(|column| column.stored_bytes_min()).sum::<u64>()
+    }
+}
+
 impl Column {
     fn needs_a_value(&self) -> bool {
         self.not_null && self.default.is_none() && !self.generated

@@ -2,6 +2,7 @@
 //! policies, foreign keys, triggers. Also the table of receipts, and rows that wait beside a table.
 
 pub(crate) mod applied_policies;
+pub(crate) mod capacity;
 pub(crate) mod defect;
 pub(crate) mod foreign_key;
 pub(crate) mod leaf;

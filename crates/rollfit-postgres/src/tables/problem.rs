@@ -21,7 +21,7 @@ pub(crate) struct TableProblem {
 }
 
 /// Groups problems that are fixed together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ProblemKind {
     /// Columns are missing or wrong.
     Columns,

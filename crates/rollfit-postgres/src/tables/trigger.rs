@@ -1,5 +1,6 @@
 //! [`Trigger`]: a user's trigger or rule on a table, which may suppress, change or add rows of a statement.
 
+use rollfit_job::few::few;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
@@ -56,7 +57,7 @@ impl Trigger {
             .filter(|trigger| trigger.table == *table)
             .map(|trigger| trigger.name.as_str())
             .collect();
-        if names.is_empty() { "no trigger or rule".to_owned() } else { names.join(", ") }
+        if names.is_empty() { "no trigger or rule".to_owned() } else { few(names) }
     }
 }
 

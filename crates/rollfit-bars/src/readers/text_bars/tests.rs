@@ -14,13 +14,15 @@ fn outcome(bytes: &[u8], options: &ReadOptions, cores: usize, block_bytes: usize
     std::fs::write(&path, bytes).unwrap();
     match read_blocks(&path, options, rules, &Cores::new(cores), block_bytes) {
         Err(error) => error.to_string().replace(&path.display().to_string(), "x.csv"),
-        Ok(collected) => {
-            let symbol = collected.symbol.clone();
-            let (bars, lines, report) = collected.into_parts();
-            let lines: Vec<u64> = (0..bars.len()).map(|index| lines.line(index)).collect();
-            format!("{symbol:?} {report:?} {bars:?} {lines:?}")
-        }
+        Ok(collected) => collected.into_iter().map(shown).collect(),
     }
+}
+
+fn shown(mut collected: Collected) -> String {
+    let (key, symbol, columns) = (collected.key.clone(), collected.symbol.clone(), collected.take_columns());
+    let (bars, lines, report) = collected.into_parts();
+    let lines: Vec<u64> = (0..bars.len()).map(|index| lines.line(index)).collect();
+    format!("{key:?} {symbol:?} {report:?} {bars:?} {lines:?} {columns:?}\n")
 }
 
 fn options(format: Format, lenient: bool) -> ReadOptions {

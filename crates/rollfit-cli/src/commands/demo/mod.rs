@@ -151,6 +151,8 @@ fn heading(text: &str) -> Result<(), Failure> {
 fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
     ImportArguments {
         format: Format::Csv,
+        columns: Vec::new(),
+        key_column: None,
         key: None,
         timezone: None,
         base_date: None,

@@ -6,7 +6,7 @@ use rollfit_job::store::{Finding, Quantity, Words};
 
 use super::{Report, StoreReport, Work};
 use crate::format::{bytes, count, plural, time};
-use crate::output::{self, line, lines};
+use crate::output::{self, ENTRIES_MAX, line, lines};
 
 impl Report {
     pub(super) fn print(&self) -> io::Result<()> {
@@ -14,18 +14,19 @@ impl Report {
             store.print()?;
         }
         self.work.print()?;
-        for note in &self.notes {
+        for note in self.notes.iter().take(ENTRIES_MAX) {
             line(&format!("note: {note}"))?;
         }
+        output::rest(self.notes.len(), "note")?;
         if self.problems.is_empty() {
             return line("\nA run can start.");
         }
         line(&format!("\n{}:", plural(self.problems.len(), "problem")))?;
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(ENTRIES_MAX) {
             line(&format!("- {}", problem.what))?;
             problem.statements.iter().try_for_each(|statement| lines(&format!("    {statement};")))?;
         }
-        Ok(())
+        output::rest(self.problems.len(), "problem")
     }
 }
 
@@ -46,7 +47,9 @@ impl StoreReport {
                         line("")?;
                     }
                     let cells = |row: &Vec<Words>| row.iter().map(shown).collect();
-                    output::table(headings, &rows.iter().map(cells).collect::<Vec<_>>())?;
+                    let shown = rows.iter().take(ENTRIES_MAX).map(cells).collect::<Vec<_>>();
+                    output::table(headings, &shown)?;
+                    output::rest(rows.len(), "row")?;
                     if !remark.is_empty() {
                         line(remark)?;
                     }

@@ -147,3 +147,18 @@ fn a_value_of_another_type_than_asked_for_is_an_error() {
         assert!(get(1).is_err(), "there is no such column");
     }
 }
+
+#[test]
+fn messages_without_end_are_not_read_without_end() {
+    let notices = b"N\0\0\0\x22SNOTICE\0VNOTICE\0C00000\0Mwait\0\0".repeat(100);
+    for flood in [notices, b"C\0\0\0\x0aBEGIN\0".repeat(100), b"I\0\0\0\x04".repeat(1000)] {
+        let mut session = session(move |mut stream| {
+            answer(&mut stream, b"");
+            while stream.write_all(&flood).is_ok() {}
+        });
+        let started = Instant::now();
+        let error = session.execute("begin", "BEGIN").unwrap_err().to_string();
+        assert!(error.contains("has not answered for 1 s"), "{error}");
+        assert!(started.elapsed() < 10 * LIMIT, "{:?}", started.elapsed());
+    }
+}

@@ -1,6 +1,7 @@
 //! The checks of a [`PostgresSlot`] after a statement: deleted rows are gone, and despite triggers and rules the
 //! tables hold what the receipt says.
 
+use rollfit_job::few::few;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Slot, StoreError};
 use rollfit_job::verify::receipt_difference;
@@ -56,11 +57,10 @@ impl PostgresSlot<'_> {
         }
         receipts::check_kept(&mut self.session, &self.store.receipts, receipt)?;
         let Some(difference) = receipt_difference(receipt, self.read()?.as_mut())? else { return Ok(()) };
-        let culprits: Vec<String> =
-            triggers.iter().map(|trigger| format!("{} on {}", trigger.name, trigger.table)).collect();
+        let culprits = triggers.iter().map(|trigger| format!("{} on {}", trigger.name, trigger.table));
         Err(StoreError::permanent(format!(
             "the tables do not hold what was written to them: {difference}; disable or drop {}",
-            culprits.join(", ")
+            few(culprits)
         )))
     }
 }
