@@ -5,6 +5,7 @@ mod bytes;
 mod checksum;
 mod footer;
 mod pages;
+mod thrift;
 
 pub use bytes::FileBytes;
 pub use checksum::{CREATED_BY, ChecksumWriter, Checksums};

@@ -8,6 +8,7 @@ use parquet::schema::types::ColumnDescriptor;
 
 use super::bytes::FileBytes;
 use super::footer::{FileFault, fill};
+use super::thrift::{field, signed, skip};
 
 /// The most bytes that a page unpacks to. Writers make pages of a megabyte.
 const PAGE_BYTES_MAX: i64 = 64 << 20;
@@ -15,8 +16,6 @@ const PAGE_BYTES_MAX: i64 = 64 << 20;
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// Bytes read at first: most headers have fewer.
 const HEADER_BYTES: usize = 128;
-/// How deep structures may be in one another.
-const DEPTH_MAX: usize = 8;
 
 /// What the header of a page says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,87 +96,16 @@ impl PageHeader {
                     while let Some(kind) = field(&mut rest, &mut inner_id)? {
                         match (inner_id, kind) {
                             (1, 5) => header.dictionary_values = signed(&mut rest)?,
-                            _ => skip(&mut rest, kind, DEPTH_MAX)?,
+                            _ => skip(&mut rest, kind)?,
                         }
                     }
                 }
-                _ => skip(&mut rest, kind, DEPTH_MAX)?,
+                _ => skip(&mut rest, kind)?,
             }
         }
         header.bytes = (bytes.len() - rest.len()) as u64;
         Some(header)
     }
-}
-
-/// The kind of the next field of a structure in Thrift's compact form, whose number follows `id`; `Some(None)` at its end.
-fn field(rest: &mut &[u8], id: &mut i64) -> Option<Option<u8>> {
-    let byte = take(rest, 1)?[0];
-    if byte == 0 {
-        return Some(None);
-    }
-    *id = match byte >> 4 {
-        0 => signed(rest)?,
-        more => id.checked_add(i64::from(more))?,
-    };
-    Some(Some(byte & 0x0f))
-}
-
-fn skip(rest: &mut &[u8], kind: u8, depth: usize) -> Option<()> {
-    match kind {
-        // The kind of a boolean field is its value.
-        1 | 2 => {}
-        3 => drop(take(rest, 1)?),
-        4..=6 => drop(varint(rest)?),
-        7 => drop(take(rest, 8)?),
-        8 => {
-            let length = usize::try_from(varint(rest)?).ok()?;
-            take(rest, length)?;
-        }
-        9 | 10 => skip_list(rest, depth.checked_sub(1)?)?,
-        12 => {
-            let mut id = 0;
-            while let Some(kind) = field(rest, &mut id)? {
-                skip(rest, kind, depth.checked_sub(1)?)?;
-            }
-        }
-        _ => return None,
-    }
-    Some(())
-}
-
-fn skip_list(rest: &mut &[u8], depth: usize) -> Option<()> {
-    let head = take(rest, 1)?[0];
-    let length = if head >> 4 == 15 { varint(rest)? } else { u64::from(head >> 4) };
-    for _ in 0..length {
-        match head & 0x0f {
-            1 | 2 => drop(take(rest, 1)?),
-            kind => skip(rest, kind, depth)?,
-        }
-    }
-    Some(())
-}
-
-fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, after) = rest.split_at_checked(length)?;
-    *rest = after;
-    Some(taken)
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = take(rest, 1)?[0];
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
-
-fn signed(rest: &mut &[u8]) -> Option<i64> {
-    let number = varint(rest)?;
-    Some((number >> 1) as i64 ^ -((number & 1) as i64))
 }
 
 #[cfg(test)]
