@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body};
+use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body, check_pages};
 use rollfit_job::import::Bar;
 
 use super::parquet_columns::{BarBatch, ParquetColumns};
@@ -69,6 +69,9 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, Impor
     let columns = ParquetColumns::from_fields(builder.schema().fields(), options)
         .map_err(|why| ImportError::Columns { path: path.to_path_buf(), why })?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), columns.roots());
+    for group in builder.metadata().row_groups() {
+        check_pages(&bytes, group, |at| mask.leaf_included(at)).map_err(|fault| footer_fault(path, fault))?;
+    }
     let reader =
         builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| failed(&error))?;
     let instruments =
@@ -97,15 +100,19 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, Impor
     Ok(collected)
 }
 
-/// The footer of a file, and whose file it is; one that rollfit wrote is checked, all its bytes.
-fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<(ArrowReaderMetadata, Integrity), ImportError> {
-    let fault = |fault| match fault {
+fn footer_fault(path: &Path, fault: FileFault) -> ImportError {
+    match fault {
         FileFault::System(source) => read_error(path, source),
         FileFault::Unreadable(why) => unreadable(path, why),
         FileFault::Damaged(why) => {
             unreadable(path, format!("it is damaged: {why}; restore it from a backup"))
         }
-    };
+    }
+}
+
+/// The footer of a file, and whose file it is; one that rollfit wrote is checked, all its bytes.
+fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<(ArrowReaderMetadata, Integrity), ImportError> {
+    let fault = |fault| footer_fault(path, fault);
     let footer = Footer::read(bytes).map_err(fault)?;
     check_body(bytes, footer.integrity).map_err(fault)?;
     let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new());

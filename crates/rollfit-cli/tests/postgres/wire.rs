@@ -207,7 +207,7 @@ fn an_answer_of_another_form_than_asked_for_is_an_error() {
     let workload = Workload::one();
     for command in ["plan", "verify", "run"] {
         let answer = workload.run_with(&[("ROLLFIT_STORE__URL", &url)], &[command]);
-        let answer = answer.exits(1).says(&["has another form than was asked for"]);
+        let answer = answer.exits(2).says(&["has another form than was asked for"]);
         assert!(!answer.to_string().contains("panic"), "{answer}");
     }
 }

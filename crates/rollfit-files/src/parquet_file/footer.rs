@@ -12,6 +12,7 @@ use parquet::file::reader::Length;
 
 use super::bytes::FileBytes;
 use super::checksum::{CHECKSUM_KEY, CREATED_BY, Checksums, TRAILER_BYTES, find_last, footer_bytes};
+use super::thrift::has_struct;
 use crate::damaged::contain_panics;
 
 /// Bytes read at once: of the end of a file, which mostly holds the footer, and of a body.
@@ -54,6 +55,10 @@ impl Footer {
     /// [`FileFault`].
     pub fn read(bytes: &FileBytes) -> Result<Self, FileFault> {
         let end = read_end(bytes)?;
+        // The reader counts to any length that a list says it has.
+        if !has_struct(&end.footer) {
+            return Err(unreadable(&end.last, "it is cut off or damaged"));
+        }
         let decoded = contain_panics(|| ParquetMetaDataReader::decode_metadata(&end.footer));
         let why = match decoded {
             Ok(Ok(metadata)) => {
@@ -122,7 +127,7 @@ fn unreadable(last: &[u8], why: &str) -> FileFault {
     }
 }
 
-fn fill(bytes: &FileBytes, buffer: &mut [u8], offset: u64) -> Result<(), FileFault> {
+pub(super) fn fill(bytes: &FileBytes, buffer: &mut [u8], offset: u64) -> Result<(), FileFault> {
     bytes.fill(buffer, offset).map_err(|error| match bytes.take_fault() {
         Some(fault) => FileFault::System(fault),
         None => FileFault::Unreadable(error.to_string()),

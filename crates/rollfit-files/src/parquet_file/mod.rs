@@ -4,7 +4,10 @@
 mod bytes;
 mod checksum;
 mod footer;
+mod pages;
+mod thrift;
 
 pub use bytes::FileBytes;
 pub use checksum::{CREATED_BY, ChecksumWriter, Checksums};
 pub use footer::{FileFault, Footer, Integrity, check_body};
+pub use pages::check_pages;

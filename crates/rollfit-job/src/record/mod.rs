@@ -63,6 +63,12 @@ pub enum RecordError {
         /// What the reader says.
         cause: TypedError,
     },
+    /// A second run begins, which may be one of another format.
+    #[error("line {line} begins another run: the record is damaged, or two are in one file; separate them")]
+    SecondHeader {
+        /// The line, from 1.
+        line: usize,
+    },
     /// A line is longer than any that is written.
     #[error(
         "line {line} has more than {LINE_BYTES_MAX} bytes: it is not a run record of rollfit, or it is damaged"
@@ -86,8 +92,10 @@ impl Record {
         let mut record =
             Self { header: header(lines.next_line()?.ok_or(RecordError::NoHeader)?)?, ..Self::default() };
         while let Some(line) = lines.next_line()? {
-            let event = typed(line);
-            record.add(event.map_err(|cause| RecordError::Line { line: lines.number, cause })?);
+            match typed(line).map_err(|cause| RecordError::Line { line: lines.number, cause })? {
+                Event::Run(_) => return Err(RecordError::SecondHeader { line: lines.number }),
+                event => record.add(event),
+            }
         }
         Ok(record)
     }
@@ -233,6 +241,16 @@ mod tests {
         let damaged = example() + "{\"event\":\"retry\"}\n";
         let error = Record::read(damaged.as_bytes()).unwrap_err();
         assert!(error.to_string().starts_with("line 4 is invalid"), "{error}");
+    }
+
+    #[test]
+    fn a_record_is_of_one_run() {
+        let other = lines(&[Event::Run(Box::new(Header { run: "other".to_owned(), ..Header::default() }))]);
+        for two in [example() + &other, example() + &example()] {
+            let error = Record::read(two.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with("line 4 begins another run"), "{error}");
+            assert_eq!(Record::read_header(two.as_bytes()).unwrap().run, "r");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_a
 
 use crate::fault::{features_fault, file_error, unreadable};
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body};
+use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body, check_pages};
 use rollfit_files::regular_file;
 
 /// The key of the receipt in the footer of a features file.
@@ -99,6 +99,9 @@ impl ParquetReader {
             StoreError::permanent(format!("{}: it has no valid rollfit receipt: {cause}", part.display()))
         })?;
         check_body(&bytes, footer.integrity).map_err(fault)?;
+        for group in footer.metadata.row_groups() {
+            check_pages(&bytes, group, |_| true).map_err(fault)?;
+        }
         let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
             .map_err(|error| unreadable(part, &error))?;
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata)

@@ -11,11 +11,11 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::{doubles, ticks};
-use rollfit_files::parquet_file::FileBytes;
+use rollfit_files::parquet_file::{FileBytes, check_pages};
 use rollfit_job::few::few;
 use rollfit_job::store::StoreError;
 
-use crate::fault::{file_error, unreadable};
+use crate::fault::{file_error, source_fault, unreadable};
 use crate::sources::file_spans::{Contents, FileIdentity, FileSpans};
 use crate::sources::group_span::GroupSpan;
 
@@ -138,6 +138,10 @@ impl TableFile {
         let fields = builder.parquet_schema().root_schema().get_fields().iter().enumerate();
         let roots = fields.filter(|(_, field)| columns.contains(&field.name())).map(|(at, _)| at);
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+        for &group in groups {
+            check_pages(&bytes, builder.metadata().row_group(group), |at| mask.leaf_included(at))
+                .map_err(|fault| source_fault(&self.path, fault))?;
+        }
         let batches = builder
             .with_projection(mask)
             .with_row_groups(groups.to_vec())

@@ -1,0 +1,113 @@
+//! The structures of Thrift's compact protocol, in which footers and the headers of pages are written.
+//!
+//! Invariants: the work is bounded by the bytes that there are, whatever lengths they say.
+
+/// How deep structures and lists may be in one another.
+const DEPTH_MAX: usize = 16;
+
+const STRUCT: u8 = 12;
+
+/// Whether bytes begin with a structure.
+pub(super) fn has_struct(mut bytes: &[u8]) -> bool {
+    skip(&mut bytes, STRUCT).is_some()
+}
+
+/// The kind of the next field of a structure in Thrift's compact form, whose number follows `id`; `Some(None)` at its end.
+pub(super) fn field(rest: &mut &[u8], id: &mut i64) -> Option<Option<u8>> {
+    let byte = take(rest, 1)?[0];
+    if byte == 0 {
+        return Some(None);
+    }
+    *id = match byte >> 4 {
+        0 => signed(rest)?,
+        more => id.checked_add(i64::from(more))?,
+    };
+    Some(Some(byte & 0x0f))
+}
+
+/// Passes over a value; none where it goes on behind these bytes, or is none.
+pub(super) fn skip(rest: &mut &[u8], kind: u8) -> Option<()> {
+    skip_within(rest, kind, DEPTH_MAX)
+}
+
+fn skip_within(rest: &mut &[u8], kind: u8, depth: usize) -> Option<()> {
+    match kind {
+        // The kind of a boolean field is its value.
+        1 | 2 => {}
+        3 => drop(take(rest, 1)?),
+        4..=6 => drop(varint(rest)?),
+        7 => drop(take(rest, 8)?),
+        8 => {
+            let length = usize::try_from(varint(rest)?).ok()?;
+            take(rest, length)?;
+        }
+        9 | 10 => skip_list(rest, depth.checked_sub(1)?)?,
+        STRUCT => {
+            let mut id = 0;
+            while let Some(kind) = field(rest, &mut id)? {
+                skip_within(rest, kind, depth.checked_sub(1)?)?;
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn skip_list(rest: &mut &[u8], depth: usize) -> Option<()> {
+    let head = take(rest, 1)?[0];
+    let length = if head >> 4 == 15 { varint(rest)? } else { u64::from(head >> 4) };
+    for _ in 0..length {
+        match head & 0x0f {
+            1 | 2 => drop(take(rest, 1)?),
+            kind => skip_within(rest, kind, depth)?,
+        }
+    }
+    Some(())
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(taken)
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = take(rest, 1)?[0];
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+pub(super) fn signed(rest: &mut &[u8]) -> Option<i64> {
+    let number = varint(rest)?;
+    Some((number >> 1) as i64 ^ -((number & 1) as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_the_elements_that_it_says() {
+        // The field 1, a list of booleans or of texts, and the end.
+        assert!(has_struct(&[0x19, 0x21, 1, 2, 0]) && has_struct(&[0x19, 0x28, 1, b'a', 0, 0]));
+        for list in [
+            &[0x19, 0x21, 1, 0][..],
+            &[0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 1, 2, 0],
+            &[0x19, 0x28, 9, b'a', 0, 0],
+        ] {
+            assert!(!has_struct(list), "{list:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_none() {
+        assert!(has_struct(&[&[0x1c; 10][..], &[0; 11]].concat()));
+        assert!(!has_struct(&[&[0x1c; 100_000][..], &[0; 100_001]].concat()));
+    }
+}
