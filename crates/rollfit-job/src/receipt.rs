@@ -219,3 +219,35 @@ impl Input {
         self.lost_rows.iter().map(share).fold(0.0, f64::max)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(windows: std::ops::Range<usize>) -> Definition {
+        let series = SeriesDefinition {
+            name: "idx".to_owned(),
+            windows: windows.collect(),
+            metrics: vec!["r2".to_owned()],
+            columns: Vec::new(),
+        };
+        let row_security = AppliedRowSecurity::default();
+        Definition {
+            version: DEFINITION_VERSION,
+            boundary: Boundary::Reset,
+            series: vec![series],
+            row_security,
+        }
+    }
+
+    #[test]
+    fn a_difference_of_few_windows_has_all_and_one_of_many_begins_where_they_differ() {
+        let difference = |ours, theirs| definition(ours).difference(&definition(theirs)).unwrap();
+        assert_eq!(difference(3..5, 4..6), "windows [3, 4] became [4, 5] of series idx");
+        assert_eq!(
+            difference(3..10_003, 3..20_003),
+            "windows from number 10001 on: nothing became [10003, 10004, 10005, 10006, 10007, 10008, 10009, 10010, \
+             10011, 10012 and 9990 more] of series idx"
+        );
+    }
+}

@@ -27,6 +27,7 @@ mod job;
 mod jobs_that_cannot_be_meant;
 mod join_loss;
 mod last_signal;
+mod limits;
 mod log;
 mod memory;
 mod metrics_file;

@@ -21,6 +21,7 @@ mod import;
 mod import_found;
 mod isolation;
 mod kill;
+mod limits;
 mod monitor_session;
 mod network_conditions;
 mod opened;

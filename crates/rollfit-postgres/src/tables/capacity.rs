@@ -106,10 +106,11 @@ const PAGE_HEADER_BYTES: u64 = 32;
 
 fn too_wide(name: &TableName, leaf: &Leaf, page_bytes: u64) -> StoreError {
     StoreError::permanent(format!(
-        "{name}: a row of {} features has {} bytes, but a page of the server has {page_bytes}, and a row must fit on one; \
+        "{name}: a row of {} features has {} bytes, but a page of the server has room for {}, and a row must fit on one; \
          use fewer windows, name the `metrics`, or set numbers = \"real\" for new tables",
         leaf.features.len(),
-        leaf.stored_row_bytes_min()
+        leaf.stored_row_bytes_min(),
+        page_bytes - PAGE_HEADER_BYTES
     ))
 }
 
