@@ -97,8 +97,7 @@ fn with_windows(workload: &Workload<'_>, count: usize, metrics: &str) {
 fn more_columns_than_a_table_has_are_refused_by_every_command() {
     let workload = Workload::one();
     with_windows(&workload, 1600, "[\"r2\"]");
-    let told =
-        ["[series.idx]: 1600 windows with 1 metrics each are 1600 columns", "at most 1600, ts_utc included"];
+    let told = ["[series.idx]: 1600 windows x 1 metrics = 1600 columns", "at most 1600, ts_utc included"];
     refused(&workload, "[partitions]", "numbers = \"real\"\n[partitions]", &told);
     with_windows(&workload, 1599, "[\"r2\"]");
     workload.replace_in_configuration("[partitions]", "numbers = \"real\"\n[partitions]");

@@ -21,7 +21,7 @@ pub(crate) fn check_columns(series: &[Series]) -> Result<(), StoreError> {
     for Series { name, columns, windows, metrics, .. } in series {
         if columns.len() >= COLUMNS_MAX {
             return Err(StoreError::permanent(format!(
-                "[series.{name}]: {} windows with {} metrics each are {} columns, but a table of PostgreSQL has at most \
+                "[series.{name}]: {} windows x {} metrics = {} columns, but a table of PostgreSQL has at most \
                  {COLUMNS_MAX}, {TIME_COLUMN} included; use fewer windows, or name the `metrics`",
                 windows.len(),
                 metrics.len(),
