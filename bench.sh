@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|compression|workload|python|postgres|seconds_of_a_run|
+# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|compression|workload|python|postgres|seconds_of_a_run|
 # production|sampling|workers|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `rivals`, `python` and
 # `sampling`, a C++ compiler for `fuzz`, PostgreSQL's server programs for `postgres`, `production` and `sampling`, and below
@@ -12,7 +12,7 @@ dir=${ROLLFIT_BENCH_DIR:-target/bench}
 rollfit=$PWD/target/release/rollfit
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$(realpath -m "$dir")/state
-wanted=${*:-kernel rivals fuzz compression workload python postgres seconds_of_a_run production sampling workers walkthrough}
+wanted=${*:-kernel rivals fuzz import compression workload python postgres seconds_of_a_run production sampling workers walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -39,25 +39,49 @@ for line in sys.stdin:
 rivals() {
     heading "rivals (one thread each)"
     [ -d "$shared/data/m1" ] || { echo "there is no $shared/data/m1: set ROLLFIT_SHARED"; exit 1; }
+    rivals_python
+    cargo build --quiet --release -p rollfit --example columns
+    NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$python" -B benches/rivals/rivals.py \
+        --closes "$shared/data/m1/pair=eurusd" --rollfit "${CARGO_TARGET_DIR:-target}/release/examples/columns" --picture docs/rivals.svg
+}
+
+# Sets `python` to one that has what the rivals need.
+rivals_python() {
     local venv=$dir/rivals
     if ! cmp --silent benches/rivals/requirements.txt "$venv/requirements.txt"; then
         rm -rf "$venv" && python3 -m venv "$venv"
         "$venv/bin/pip" install --quiet --requirement benches/rivals/requirements.txt
         cp benches/rivals/requirements.txt "$venv"
     fi
-    cargo build --quiet --release -p rollfit --example columns
-    NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$venv/bin/python" -B benches/rivals/rivals.py \
-        --closes "$shared/data/m1/pair=eurusd" --rollfit "${CARGO_TARGET_DIR:-target}/release/examples/columns" --picture docs/rivals.svg
+    python=$venv/bin/python
 }
 
-# Searches for a series that breaks a promise. What is found stays in fuzz/artifacts, and ends the call.
+# A HistData file of 194 MB into a Parquet store, beside a scan of the same two columns by Polars on two threads.
+import() {
+    heading "import of 3.6 million rows of text (medians of 9, by turns)"
+    rivals_python
+    mkdir -p "$dir"
+    "$python" -B benches/import.py "$rollfit" "$dir"
+}
+
+# Searches for a series that breaks a promise, and for bytes of a stranger that a reader cannot take, so long each: executions,
+# coverage and findings of each target. What is found stays in fuzz/artifacts.
 fuzz() {
-    local seconds=${ROLLFIT_FUZZ_SECONDS:-600}
-    heading "fuzz ($seconds s)"
+    local seconds=${ROLLFIT_FUZZ_SECONDS:-600} target limits log=$dir/fuzz.log found=0
+    mkdir -p "$dir"
     command -v cargo-fuzz >/dev/null || [ -x target/tools/bin/cargo-fuzz ] ||
         cargo install cargo-fuzz --version 0.13.2 --locked --quiet --root target/tools
-    PATH="$PATH:$PWD/target/tools/bin" cargo fuzz run --sanitizer none --no-trace-compares any_bytes -- \
-        -max_total_time="$seconds" -max_len=4100 -len_control=0 -print_final_stats=1 2>&1 | grep -E '^(Done|stat::|thread|artifact)|panicked'
+    cargo run --quiet -p rollfit-fuzz --example seeds -- fuzz/corpus
+    for target in ${ROLLFIT_FUZZ_TARGETS:-$(sed -n 's/^name = "\(.*\)"/\1/p' fuzz/Cargo.toml | tail -n +2)}; do
+        heading "fuzz $target ($seconds s)"
+        limits="-timeout=3 -rss_limit_mb=2048 -max_len=65536"
+        [ "$target" = any_bytes ] && limits="-max_len=4100 -len_control=0"
+        # shellcheck disable=SC2086 # One word an option.
+        PATH="$PATH:$PWD/target/tools/bin" cargo fuzz run --sanitizer none "$target" -- \
+            -max_total_time="$seconds" $limits -print_final_stats=1 >"$log" 2>&1 || found=1
+        grep -E '^(Done|stat::|thread|artifact|SUMMARY)|DONE|panicked' "$log" || tail -5 "$log"
+    done
+    return $found
 }
 
 import_workload() {

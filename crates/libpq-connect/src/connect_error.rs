@@ -50,12 +50,46 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// The server did not answer in time.
-    #[error("cannot connect to {at}: no answer within {} s (connect_timeout)", limit.as_secs_f64())]
+    #[error("cannot connect to {at}: no answer within {} s (connect_timeout) while waiting for {waited_for}", limit.as_secs_f64())]
     TimedOut {
         /// The user, host and database.
         at: String,
         /// The time limit.
         limit: Duration,
+        /// What had not come by then.
+        waited_for: &'static str,
+    },
+    /// The socket in a directory cannot be connected to.
+    #[error("cannot connect to {at}: error connecting to server")]
+    NoSocket {
+        /// The user, host and database.
+        at: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The server breaks the protocol.
+    #[error("cannot connect to {at}: {why}")]
+    Protocol {
+        /// The user, host and database.
+        at: String,
+        /// What it did.
+        why: String,
+    },
+    /// The server asks for a login, or offers one, that `require_auth` or this client does not accept.
+    #[error("cannot connect to {at}: {why}")]
+    Authentication {
+        /// The user, host and database.
+        at: String,
+        /// What it asks for and what to do.
+        why: String,
+    },
+    /// The server asks for the password in clear text, and others than the server that is meant could read it.
+    #[error("cannot connect to {at}: {why}")]
+    ClearPassword {
+        /// The user, host and database.
+        at: String,
+        /// Who could read it and what to do.
+        why: String,
     },
     /// The two sides cannot agree on TLS, or a certificate is not accepted.
     #[error("cannot connect to {at}: {why}")]
@@ -121,6 +155,7 @@ impl ConnectError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connection { source, .. } => is_transient(source) || is_server_full(source),
+            Self::NoSocket { source, .. } => is_broken_off(source.kind()),
             Self::AllFailed { failures } => failures.iter().any(Self::is_transient),
             _ => false,
         }
@@ -135,9 +170,10 @@ impl ConnectError {
         }
     }
 
-    /// Returns whether the server does not accept the user or the password.
+    /// Returns whether one side does not accept the login of the other: the user, the password, or how it is asked for.
     pub fn is_login_refused(&self) -> bool {
-        self.sqlstate().is_some_and(|code| code.code().starts_with("28"))
+        let is_refused_here = matches!(self, Self::Authentication { .. } | Self::ClearPassword { .. });
+        is_refused_here || self.sqlstate().is_some_and(|code| code.code().starts_with("28"))
     }
 
     /// Returns whether another host need not be tried: the error is about this side, not about the host.
@@ -145,8 +181,10 @@ impl ConnectError {
         match self {
             Self::Configuration { .. } | Self::PasswordCommand { .. } => true,
             Self::NoPassword { .. } | Self::Tls { .. } => true,
+            Self::Authentication { .. } | Self::ClearPassword { .. } => true,
             Self::Connection { source, .. } => is_refusal(source),
             Self::UnknownHost { .. } | Self::TimedOut { .. } => false,
+            Self::NoSocket { .. } | Self::Protocol { .. } => false,
             Self::WrongRole { .. } | Self::AllFailed { .. } => false,
         }
     }

@@ -9,12 +9,14 @@ use tokio_postgres::config::ChannelBinding;
 
 use crate::connect_error::ConnectError;
 use crate::environment::Environment;
-use crate::host::{self, Host};
+use crate::host::{self, Host, HostAddr};
+use crate::login::ClearText;
 use crate::pass_file::PassFile;
 use crate::password_source::PasswordSource;
+use crate::require_auth::RequireAuth;
 use crate::role::{ROLES, Role};
 use crate::settings::Settings;
-use crate::tls_options::TlsOptions;
+use crate::tls_options::{SslMode, TlsOptions, Verification};
 use crate::url;
 
 /// The time limit for each address without `connect_timeout`.
@@ -43,6 +45,9 @@ pub struct ConnectOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) tls: TlsOptions,
     pub(crate) password: PasswordSource,
+    pub(crate) require_auth: RequireAuth,
+    /// How many bytes of rows one statement may return.
+    pub(crate) row_bytes_max: Option<u64>,
     /// What is the same for every host.
     pub(crate) base: Config,
     shuffled: bool,
@@ -61,6 +66,7 @@ impl ConnectOptions {
         let user = user(&settings, environment)?;
         let database = settings.get("dbname").unwrap_or(&user).to_owned();
         let password = password_source(&settings, environment);
+        let tls = tls(&hosts, &settings, environment)?;
         let mut base = base(&settings, environment)?;
         base.user(&user).dbname(&database);
         Ok(Self {
@@ -68,8 +74,10 @@ impl ConnectOptions {
                 == Some(true),
             role: settings.choice("target_session_attrs", &ROLES)?,
             timeout: seconds(&settings, "connect_timeout", TIMEOUT_S)?,
-            tls: tls(&hosts, &settings, environment)?,
-            warnings: warnings(&settings, &password),
+            require_auth: RequireAuth::from_settings(&settings)?,
+            row_bytes_max: None,
+            warnings: warnings(&settings, &password, &tls),
+            tls,
             user,
             database,
             hosts,
@@ -89,6 +97,12 @@ impl ConnectOptions {
         Self { timeout, ..self.clone() }
     }
 
+    /// Returns the same options with at most so many bytes of rows for each statement: a server that sends more is given up. `COPY` is not
+    /// counted, because its rows are not collected.
+    pub fn with_row_bytes_max(self, row_bytes_max: u64) -> Self {
+        Self { row_bytes_max: Some(row_bytes_max), ..self }
+    }
+
     /// Returns what the user should know: settings without effect, and a password file that is not used.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -102,6 +116,17 @@ impl ConnectOptions {
     /// Returns whether every host is a Unix socket or a loopback address.
     pub fn is_local(&self) -> bool {
         self.hosts.iter().all(Host::is_local)
+    }
+
+    /// Returns who could read a password that is sent as text to an address, without TLS and with it.
+    pub(crate) fn clear_text_at(&self, address: &HostAddr) -> (ClearText, ClearText) {
+        let is_accepted = address.is_local() || self.tls.mode == SslMode::Disable;
+        let unless_accepted = |otherwise| if is_accepted { ClearText::Accepted } else { otherwise };
+        let encrypted = match self.tls.verification {
+            Verification::Nothing => unless_accepted(ClearText::Unverified),
+            Verification::Issuer(_) | Verification::IssuerAndName(_) => ClearText::Accepted,
+        };
+        (unless_accepted(ClearText::Unencrypted), encrypted)
     }
 
     /// Returns the items in the order in which to try them.
@@ -157,8 +182,9 @@ fn password_source(settings: &Settings, environment: &Environment) -> PasswordSo
     first.or_else(|| file.map(PasswordSource::File)).unwrap_or(PasswordSource::Nowhere)
 }
 
-fn warnings(settings: &Settings, password: &PasswordSource) -> Vec<String> {
+fn warnings(settings: &Settings, password: &PasswordSource, tls: &TlsOptions) -> Vec<String> {
     let mut warnings = settings.warnings();
+    warnings.extend(tls.warning());
     if let PasswordSource::File(path) = password {
         warnings.extend(PassFile::read(path).warning().map(str::to_owned));
     }

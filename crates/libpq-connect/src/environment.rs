@@ -43,7 +43,7 @@ impl Environment {
         }
     }
 
-    /// Resolves relative paths in the URL (`sslrootcert`, `sslcert`, `sslkey`, `passfile`) against this directory instead of the
+    /// Resolves relative paths in the URL (`sslrootcert`, `sslcert`, `sslkey`, `sslcrl`, `sslcrldir`, `passfile`) against this directory instead of the
     /// working directory. Paths in variables and service files stay relative to the working directory, as with libpq.
     pub fn with_url_dir(self, dir: impl Into<PathBuf>) -> Self {
         Self { url_dir: dir.into(), ..self }

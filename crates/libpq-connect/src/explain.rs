@@ -9,10 +9,10 @@ use rustls::{AlertDescription, CertificateError};
 
 use crate::connect_error::ConnectError;
 use crate::tls_options::{Roots, TlsOptions, Verification};
+use crate::wire_fault::WireFault;
 
 /// Messages of tokio-postgres for kinds of errors that only their message tells apart.
 const TLS: &str = "error performing TLS handshake";
-const NO_TLS: &str = "server does not support TLS";
 const PASSWORD_MISSING: &str = "password missing";
 
 /// The last year in which certificates can end.
@@ -25,6 +25,9 @@ pub(crate) fn failure(
     tls: &TlsOptions,
     warning: Option<&str>,
 ) -> ConnectError {
+    if let Some(fault) = WireFault::find(&source) {
+        return wire_failure(at, fault, tls);
+    }
     if let Some(why) = tls_fault(&source, tls) {
         return ConnectError::Tls { at, why };
     }
@@ -34,24 +37,32 @@ pub(crate) fn failure(
     }
 }
 
+/// The error of what the server did.
+fn wire_failure(at: String, fault: &WireFault, tls: &TlsOptions) -> ConnectError {
+    let why = fault.to_string();
+    match fault {
+        WireFault::NoTls => {
+            let mode = tls.mode.name();
+            ConnectError::Tls {
+                at,
+                why: format!("{why} and sslmode={mode} asks for it: turn on `ssl` on the server"),
+            }
+        }
+        WireFault::ErrorBeforeTls => ConnectError::Tls { at, why },
+        WireFault::Protocol(_) => ConnectError::Protocol { at, why },
+        WireFault::Method(_) => ConnectError::Authentication { at, why },
+        WireFault::ClearPassword(_) => ConnectError::ClearPassword { at, why },
+    }
+}
+
 /// What is wrong with TLS, if TLS is what is wrong. A handshake that the network broke off says nothing about TLS.
 fn tls_fault(error: &tokio_postgres::Error, tls: &TlsOptions) -> Option<String> {
     let cause = error.source()?;
     match (rustls_error(error), cause.downcast_ref::<io::Error>()) {
         (Some(error), _) => Some(explain(error, tls)),
         (None, Some(cause)) if cause.kind() != io::ErrorKind::InvalidInput => None,
-        (None, _) if error.to_string() == TLS => Some(no_handshake(&cause.to_string(), tls)),
+        (None, _) if error.to_string() == TLS => Some(format!("the TLS handshake cannot start: {cause}")),
         (None, _) => None,
-    }
-}
-
-fn no_handshake(cause: &str, tls: &TlsOptions) -> String {
-    let mode = tls.mode.name();
-    match cause {
-        NO_TLS => {
-            format!("the server offers no TLS and sslmode={mode} asks for it: turn on `ssl` on the server")
-        }
-        cause => format!("the TLS handshake cannot start: {cause}"),
     }
 }
 
@@ -84,6 +95,17 @@ fn explain_certificate(fault: &CertificateError, tls: &TlsOptions) -> String {
             format!("the server's certificate is not valid before {}: compare the clocks", date(*not_before))
         }
         CertificateError::UnknownIssuer | CertificateError::BadSignature => unknown_issuer(tls),
+        CertificateError::Revoked => {
+            "the server's certificate has been revoked (sslcrl): it must be replaced on the server".to_owned()
+        }
+        CertificateError::UnknownRevocationStatus => {
+            "no revocation list covers the server's certificate: give the list of each CA of its chain with sslcrl or \
+             sslcrldir"
+                .to_owned()
+        }
+        CertificateError::ExpiredRevocationList | CertificateError::ExpiredRevocationListContext { .. } => {
+            "the revocation list of the server's CA has expired: get the present one from the CA (sslcrl)".to_owned()
+        }
         CertificateError::InvalidPurposeContext { .. } | CertificateError::InvalidPurpose => {
             "the server's certificate is not meant for servers".to_owned()
         }

@@ -29,6 +29,16 @@ pub(crate) enum HostAddr {
     Address(IpAddr),
 }
 
+impl HostAddr {
+    /// Returns whether what is sent there stays on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Directory(_) => true,
+            Self::Address(address) => address.to_canonical().is_loopback(),
+        }
+    }
+}
+
 impl Host {
     /// Returns whether it is a directory with a Unix socket.
     pub(crate) fn is_directory(&self) -> bool {

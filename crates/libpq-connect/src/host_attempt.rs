@@ -1,20 +1,24 @@
 //! [`HostAttempt`]: tries the addresses of one host until one gives a connection of the right kind in time.
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use tokio_postgres::config::SslMode as Encryption;
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
+use tokio::net::UnixStream;
+use tokio_postgres::config::{SslMode as Encryption, SslNegotiation};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::connect_error::ConnectError;
 use crate::connect_options::ConnectOptions;
 use crate::explain;
 use crate::host::{Host, HostAddr};
+use crate::negotiation::Negotiation;
 use crate::pass_file::PassFileKey;
 use crate::password_source::Password;
 use crate::role::Role;
+use crate::wait_point::WaitPoint;
 
 /// Exchanges messages with the server. Spawn it: the client works as long as it runs.
 pub type ConnectionTask = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
@@ -33,7 +37,8 @@ type Connected = (Client, ConnectionTask);
 impl HostAttempt<'_> {
     /// Tries every address of the host.
     pub(crate) async fn run(&self) -> Result<Connected, ConnectError> {
-        let addresses = self.in_time(async {
+        let wait_point = WaitPoint::new("the address of the host");
+        let addresses = self.in_time(&wait_point, async {
             let addresses = self.host.addresses().await;
             addresses.map_err(|source| ConnectError::UnknownHost { at: self.at(), source })
         });
@@ -55,7 +60,8 @@ impl HostAttempt<'_> {
         };
         let mut refusal: Option<ConnectError> = None;
         for encryption in encryptions {
-            match self.in_time(self.open(address, *encryption)).await {
+            let wait_point = WaitPoint::new("the connection");
+            match self.in_time(&wait_point, self.open(address, *encryption, &wait_point)).await {
                 Err(error) if error.is_about_encryption() => refusal = refusal.or(Some(error)),
                 end => return end,
             }
@@ -63,28 +69,53 @@ impl HostAttempt<'_> {
         Err(refusal.unwrap_or_else(|| self.no_address()))
     }
 
-    async fn open(&self, address: &HostAddr, encryption: Encryption) -> Result<Connected, ConnectError> {
-        let config = self.config(address, encryption);
-        let opened = match self.tls {
-            Some(tls) => config.connect(tls.clone()).await.map(|(client, rest)| (client, boxed(rest))),
-            None => config.connect(NoTls).await.map(|(client, rest)| (client, boxed(rest))),
+    async fn open(
+        &self,
+        address: &HostAddr,
+        encryption: Encryption,
+        wait_point: &WaitPoint,
+    ) -> Result<Connected, ConnectError> {
+        let (config, negotiation) =
+            (self.config(), self.negotiation(address, encryption, wait_point.clone()));
+        let opened = match address {
+            HostAddr::Directory(dir) => {
+                let socket = UnixStream::connect(dir.join(format!(".s.PGSQL.{}", self.host.port))).await;
+                let socket = socket.map_err(|source| ConnectError::NoSocket { at: self.at(), source })?;
+                config.connect_raw(socket, negotiation).await.map(|(client, rest)| (client, boxed(rest)))
+            }
+            HostAddr::Address(address) => {
+                let config = with_address(config, &self.host.name, *address);
+                config.connect(negotiation).await.map(|(client, rest)| (client, boxed(rest)))
+            }
         };
         let (client, mut connection) = opened.map_err(|error| self.failure(error))?;
+        wait_point.set("what kind of server it is (target_session_attrs)");
         self.check_role(&client, &mut connection).await?;
         Ok((client, connection))
     }
 
-    fn config(&self, address: &HostAddr, encryption: Encryption) -> Config {
+    fn config(&self) -> Config {
         let mut config = self.options.base.clone();
-        config.port(self.host.port).ssl_mode(encryption);
-        match address {
-            HostAddr::Directory(dir) => config.host_path(dir),
-            HostAddr::Address(address) => config.host(&self.host.name).hostaddr(*address),
-        };
+        // The negotiation does what the client library takes for the handshake.
+        config.port(self.host.port).ssl_mode(Encryption::Require).ssl_negotiation(SslNegotiation::Direct);
         if let Some(password) = self.password.for_host(self.pass_file_key()) {
             config.password(password);
         }
         config
+    }
+
+    fn negotiation(&self, address: &HostAddr, encryption: Encryption, wait_point: WaitPoint) -> Negotiation {
+        let (clear_text_plain, clear_text_encrypted) = self.options.clear_text_at(address);
+        Negotiation {
+            tls: self.tls.cloned(),
+            encryption,
+            host_name: self.host.name.clone(),
+            require_auth: self.options.require_auth.clone(),
+            clear_text_plain,
+            clear_text_encrypted,
+            row_bytes_max: self.options.row_bytes_max,
+            wait_point,
+        }
     }
 
     fn pass_file_key(&self) -> PassFileKey<'_> {
@@ -105,12 +136,13 @@ impl HostAttempt<'_> {
 
     async fn in_time<T>(
         &self,
+        wait_point: &WaitPoint,
         work: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
         let Some(limit) = self.options.timeout else { return work.await };
         match tokio::time::timeout(limit, work).await {
             Ok(end) => end,
-            Err(_) => Err(ConnectError::TimedOut { at: self.at(), limit }),
+            Err(_) => Err(ConnectError::TimedOut { at: self.at(), limit, waited_for: wait_point.get() }),
         }
     }
 
@@ -125,6 +157,11 @@ impl HostAttempt<'_> {
     fn no_address(&self) -> ConnectError {
         ConnectError::UnknownHost { at: self.at(), source: std::io::ErrorKind::NotFound.into() }
     }
+}
+
+fn with_address(mut config: Config, name: &str, address: IpAddr) -> Config {
+    config.host(name).hostaddr(address);
+    config
 }
 
 fn boxed(
@@ -147,7 +184,7 @@ async fn ask(
         reply.as_mut().poll(context)
     });
     Ok(messages.await?.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        SimpleQueryMessage::Row(row) => row.try_get(0).ok().flatten().map(str::to_owned),
         _ => None,
     }))
 }

@@ -23,7 +23,6 @@ pub(crate) enum Support {
 use Support::{Ignored, NoEffect, Only, Supported};
 
 const NO_KERBEROS: &str = "Kerberos is not supported";
-const NO_REVOCATION_LISTS: &str = "revocation lists are not supported";
 
 /// All parameters.
 pub(crate) static PARAMETERS: [ConnectParameter; 42] = [
@@ -61,11 +60,11 @@ pub(crate) static PARAMETERS: [ConnectParameter; 42] = [
         Only(&["allow", "disable"], "this client does not check whether the server asks for a certificate"),
     ),
     parameter("sslnegotiation", Some("PGSSLNEGOTIATION"), Only(&["postgres"], "direct TLS is not supported")),
-    parameter("sslcrl", Some("PGSSLCRL"), Only(&[], NO_REVOCATION_LISTS)),
-    parameter("sslcrldir", Some("PGSSLCRLDIR"), Only(&[], NO_REVOCATION_LISTS)),
+    parameter("sslcrl", Some("PGSSLCRL"), Supported),
+    parameter("sslcrldir", Some("PGSSLCRLDIR"), Supported),
     parameter("sslpassword", None, Only(&[], "encrypted client keys are not supported: decrypt the key")),
     parameter("requirepeer", Some("PGREQUIREPEER"), Only(&[], "the owner of a socket is not checked")),
-    parameter("require_auth", Some("PGREQUIREAUTH"), Only(&[], "the server chooses how to authenticate")),
+    parameter("require_auth", Some("PGREQUIREAUTH"), Supported),
     parameter(
         "replication",
         None,

@@ -15,7 +15,7 @@ use crate::url::UrlParameters;
 fn is_path(parameter: &str, value: &str) -> bool {
     match parameter {
         "sslrootcert" => value != "system",
-        "sslcert" | "sslkey" | "passfile" => true,
+        "sslcert" | "sslkey" | "sslcrl" | "sslcrldir" | "passfile" => true,
         _ => false,
     }
 }

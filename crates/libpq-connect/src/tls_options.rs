@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
@@ -15,8 +17,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::connect_error::ConnectError;
 use crate::environment::Environment;
+use crate::revocation::RevocationLists;
 use crate::settings::Settings;
-use crate::verifier;
+use crate::verifier::{self, CertificateName};
 
 /// The value of `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +80,7 @@ struct ClientIdentity {
 pub(crate) struct TlsOptions {
     pub(crate) mode: SslMode,
     pub(crate) verification: Verification,
+    revocation: RevocationLists,
     identity: Option<ClientIdentity>,
     versions: Vec<&'static SupportedProtocolVersion>,
     sends_sni: bool,
@@ -92,6 +96,7 @@ impl TlsOptions {
         Ok(Self {
             mode,
             verification: verification(mode, settings, environment)?,
+            revocation: RevocationLists::from_settings(settings, environment),
             identity: identity(settings, environment),
             versions: versions(settings)?,
             sends_sni: settings.choice("sslsni", &[("1", true), ("0", false)])?.unwrap_or(true),
@@ -103,6 +108,7 @@ impl TlsOptions {
         Self {
             mode: SslMode::Disable,
             verification: Verification::Nothing,
+            revocation: RevocationLists::default(),
             identity: None,
             versions: Vec::new(),
             sends_sni: false,
@@ -119,6 +125,17 @@ impl TlsOptions {
         }
     }
 
+    /// Returns what the user should know: revocation lists that are given and not used.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let is_unused = self.verification == Verification::Nothing && self.revocation.is_given();
+        is_unused.then(|| {
+            format!(
+                "sslcrl and sslcrldir have no effect: sslmode={} does not verify the server's certificate",
+                self.mode.name()
+            )
+        })
+    }
+
     /// Reads the certificates. `None` without TLS.
     ///
     /// # Errors
@@ -130,10 +147,8 @@ impl TlsOptions {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = match &self.verification {
             Verification::Nothing => verifier::accept_any(&provider),
-            Verification::Issuer(roots) => verifier::verify_issuer(load_roots(roots)?, &provider)?,
-            Verification::IssuerAndName(roots) => {
-                verifier::verify_issuer_and_name(load_roots(roots)?, &provider)?
-            }
+            Verification::Issuer(roots) => self.verifier(roots, CertificateName::Any, &provider)?,
+            Verification::IssuerAndName(roots) => self.verifier(roots, CertificateName::OfHost, &provider)?,
         };
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&self.versions);
         let builder = builder.map_err(|error| unusable("the TLS versions", error))?;
@@ -147,6 +162,15 @@ impl TlsOptions {
         };
         config.enable_sni = self.sends_sni;
         Ok(Some(MakeRustlsConnect::new(config)))
+    }
+
+    fn verifier(
+        &self,
+        roots: &Roots,
+        name: CertificateName,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, ConnectError> {
+        verifier::verify_issuer(load_roots(roots)?, &self.revocation.load()?, name, provider)
     }
 }
 
@@ -272,7 +296,7 @@ fn read_certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<
     if certificates.is_empty() { Err(not_pem(parameter, path, None)) } else { Ok(certificates) }
 }
 
-fn unreadable(parameter: &str, path: &Path, error: std::io::Error) -> ConnectError {
+pub(crate) fn unreadable(parameter: &str, path: &Path, error: std::io::Error) -> ConnectError {
     ConnectError::configuration_because(format!("{parameter}: cannot read {}", path.display()), error)
 }
 

@@ -1,13 +1,14 @@
 //! Three ways to verify a server's certificate: not at all, its issuer, its issuer and name.
 
+use std::io;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::connect_error::ConnectError;
@@ -19,39 +20,67 @@ pub(crate) fn accept_any(provider: &CryptoProvider) -> Verifier {
     Arc::new(AnyCertificate { algorithms: provider.signature_verification_algorithms })
 }
 
-/// Accepts certificates that one of the roots issued, for any host.
-///
-/// # Errors
-/// When the roots cannot be used.
-pub(crate) fn verify_issuer(
-    roots: RootCertStore,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Verifier, ConnectError> {
-    Ok(Arc::new(AnyName { complete: verify_issuer_and_name(roots, provider)? }))
+/// Whether a certificate must be for the host that is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CertificateName {
+    Any,
+    OfHost,
 }
 
-/// Accepts certificates that one of the roots issued for the host.
+/// Accepts certificates that one of the roots issued and that no list revokes.
 ///
 /// # Errors
-/// When the roots cannot be used.
-pub(crate) fn verify_issuer_and_name(
+/// When the roots or a list cannot be used.
+pub(crate) fn verify_issuer(
     roots: RootCertStore,
+    revocation_lists: &[CertificateRevocationListDer<'static>],
+    name: CertificateName,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Verifier, ConnectError> {
-    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    match builder.build() {
-        Ok(verifier) => Ok(verifier),
-        Err(error) => Err(ConnectError::configuration_because("sslrootcert cannot be used", error)),
+    let roots = Arc::new(roots);
+    let builder = || WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(provider));
+    // As with libpq, there must be a list for each CA of the chain, and it must not have expired.
+    let complete = builder().with_crls(revocation_lists.to_vec()).enforce_revocation_expiration();
+    let complete: Verifier = complete.build().map_err(unusable)?;
+    // Of several lists of one CA, only one is looked into above.
+    let of_list = |list: &CertificateRevocationListDer<'static>| {
+        let verifier = builder().with_crls([list.clone()]).allow_unknown_revocation_status().build();
+        verifier.map(|verifier| verifier as Verifier).map_err(unusable)
+    };
+    let mut verifiers = vec![complete];
+    if revocation_lists.len() > 1 {
+        for list in revocation_lists {
+            verifiers.push(of_list(list)?);
+        }
+    }
+    Ok(Arc::new(AllAgree { verifiers, name }))
+}
+
+fn unusable(error: VerifierBuilderError) -> ConnectError {
+    match error {
+        VerifierBuilderError::InvalidCrl(error) => ConnectError::configuration_because(
+            "a revocation list (sslcrl, sslcrldir) cannot be used",
+            io::Error::other(format!("{error:?}")),
+        ),
+        error => ConnectError::configuration_because("sslrootcert cannot be used", error),
     }
 }
 
-/// Accepts a wrong name. The name is verified last, so that everything else is right then.
+/// Accepts what each of several verifiers accepts.
 #[derive(Debug)]
-struct AnyName {
-    complete: Verifier,
+struct AllAgree {
+    verifiers: Vec<Verifier>,
+    name: CertificateName,
 }
 
-impl ServerCertVerifier for AnyName {
+impl AllAgree {
+    /// The one that verifies most. Signatures are the same for all.
+    fn first(&self) -> &Verifier {
+        &self.verifiers[0]
+    }
+}
+
+impl ServerCertVerifier for AllAgree {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -61,12 +90,16 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         use CertificateError::{NotValidForName, NotValidForNameContext};
-        match self.complete.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-                Ok(ServerCertVerified::assertion())
+        for verifier in &self.verifiers {
+            match verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+                // The name is verified last, so that everything else is right then.
+                Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
+                    if self.name == CertificateName::Any => {}
+                Err(error) => return Err(error),
+                Ok(_) => {}
             }
-            verdict => verdict,
         }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -75,7 +108,7 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.complete.verify_tls12_signature(message, cert, dss)
+        self.first().verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -84,11 +117,11 @@ impl ServerCertVerifier for AnyName {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.complete.verify_tls13_signature(message, cert, dss)
+        self.first().verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.complete.supported_verify_schemes()
+        self.first().supported_verify_schemes()
     }
 }
 

@@ -2,61 +2,83 @@
 //!
 //! The nearest `key=`, `pair=` or `symbol=` directory of the path decides; else the file name, as the formats' vendors write
 //! theirs. Anything less clear, `gbpusd.csv` among it, is an error that asks for the key. What was found is written in lower
-//! case; what the user gives is taken as it is or refused.
+//! case; what the user gives is taken as it is or refused. Both follow the one rule of [`check_key`].
 
 use std::path::Path;
 
-use crate::error::ImportError;
-use crate::formats::Format;
+use rollfit_job::key::check_key;
 
-/// Whether table names can be made from `key`.
-fn is_valid(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-}
+use crate::archive::is_standard_input;
+use crate::error::ImportError;
+use crate::formats::{Format, PARQUET_ENDINGS, TEXT_ENDINGS};
 
 /// The key of a file: as given, or from its directories, its name, or the name of the entry in a zip.
 pub(crate) fn file_key(path: &Path, entry: Option<&str>, given: Option<&str>) -> Result<String, ImportError> {
     if let Some(key) = given {
-        return checked(key.to_owned(), "--key");
+        check_given_key(key)?;
+        return Ok(key.to_owned());
     }
     if let Some((directory, key)) = from_directory(path) {
-        return checked(key, &format!("directory {directory}"));
+        let key = key.to_ascii_lowercase();
+        check_key(&key).map_err(|why| ImportError::Key {
+            origin: format!("{}: directory {directory}", path.display()),
+            why: format!("{why}; give the key with --key"),
+        })?;
+        return Ok(key);
     }
-    let name = path.file_name().and_then(|name| name.to_str());
-    let found = name.and_then(from_name).or_else(|| entry.and_then(from_name));
+    let found = path_name(path).and_then(from_name).or_else(|| entry.and_then(from_name));
     found.ok_or_else(|| ImportError::NoKey { path: path.to_path_buf() })
 }
 
-fn checked(key: String, origin: &str) -> Result<String, ImportError> {
-    if is_valid(&key) {
-        return Ok(key);
-    }
-    let lower = key.to_lowercase();
-    let advice = if is_valid(&lower) { format!("use {lower}") } else { "give another with --key".to_owned() };
-    Err(ImportError::Key { key, origin: origin.to_owned(), advice })
+/// Checks the key of the option.
+pub(crate) fn check_given_key(key: &str) -> Result<(), ImportError> {
+    check_key(key).map_err(|why| ImportError::Key { origin: "--key".to_owned(), why: why.to_string() })
 }
 
+/// The key that the directories of a path say, valid or not, as it is written there.
+pub(crate) fn key_of_directory(path: &Path) -> Option<String> {
+    from_directory(path).map(|(_, key)| key)
+}
+
+/// The key that the directories of a path or its name say, valid or not, as it is written there.
+pub(crate) fn key_in_path(path: &Path) -> Option<String> {
+    key_of_directory(path).or_else(|| path_name(path).and_then(symbol_in_name))
+}
+
+fn path_name(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+/// The name of the nearest directory that says a key, and the key as it is written there.
 fn from_directory(path: &Path) -> Option<(String, String)> {
+    // Standard input is in no directory.
+    if is_standard_input(path) {
+        return None;
+    }
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     whole.parent()?.ancestors().find_map(|directory| {
-        let name = directory.file_name()?.to_str()?;
+        // Of a name that is not UTF-8 enough is left to be refused as a key, rather than passed over for another directory.
+        let name = directory.file_name()?.to_string_lossy();
         let (label, value) = name.split_once('=')?;
-        ["key", "pair", "symbol"].contains(&label).then(|| (name.to_owned(), value.to_lowercase()))
+        ["key", "pair", "symbol"].contains(&label).then(|| (name.to_string(), value.to_owned()))
     })
 }
 
 fn from_name(name: &str) -> Option<String> {
+    Some(symbol_in_name(name)?.to_ascii_lowercase()).filter(|key| check_key(key).is_ok())
+}
+
+fn symbol_in_name(name: &str) -> Option<String> {
     let name = name.rsplit(['/', '\\']).next()?;
     let words: Vec<&str> = stem(name).split(['_', '-']).collect();
-    Some(Format::symbol(&words)?.to_ascii_lowercase()).filter(|key| is_valid(key))
+    Format::symbol(&words).map(str::to_owned)
 }
 
 /// The name without the endings that say how it is packed.
 fn stem(name: &str) -> &str {
-    let endings = [".gz", ".zip", ".csv", ".tsv", ".txt", ".parquet"];
-    let shorter = name
-        .rsplit_once('.')
-        .filter(|(_, end)| endings.iter().any(|ending| ending[1..].eq_ignore_ascii_case(end)));
+    let is_packing =
+        |end: &str| TEXT_ENDINGS.iter().chain(&PARQUET_ENDINGS).any(|known| known.eq_ignore_ascii_case(end));
+    let shorter = name.rsplit_once('.').filter(|(_, end)| is_packing(end));
     shorter.map_or(name, |(rest, _)| stem(rest))
 }
 
@@ -115,10 +137,26 @@ mod tests {
         assert_eq!(key("m1/pair=eurusd/2017-03.parquet").as_deref(), Some("eurusd"));
         assert_eq!(key("symbol=GBPUSD/DAT_ASCII_EURUSD_M1_201703.csv").as_deref(), Some("gbpusd"));
         assert_eq!(key("key=a/pair=b/x.csv").as_deref(), Some("b"));
-        assert!(matches!(
-            file_key(Path::new("pair=eur-usd/x.csv"), None, None),
-            Err(ImportError::Key { .. })
-        ));
+        assert_eq!(key("pair=EUR-USD/x.csv").as_deref(), Some("eur-usd"));
+        assert_eq!(key("symbol=600519.SH/x.csv").as_deref(), Some("600519.sh"));
+    }
+
+    #[test]
+    fn a_directory_that_names_no_key_is_refused_and_not_passed_over() {
+        use std::os::unix::ffi::OsStrExt;
+        let hostile = std::ffi::OsStr::from_bytes(b"key=a/pair=\xff/x.csv");
+        for path in [hostile, "key=a/pair=eur%2Fusd/x.csv".as_ref(), "key=a/pair=/x.csv".as_ref()] {
+            let error = file_key(Path::new(path), None, None).unwrap_err();
+            assert!(matches!(error, ImportError::Key { .. }), "{path:?}: {error}");
+            assert!(error.to_string().contains("directory pair="), "{error}");
+        }
+    }
+
+    #[test]
+    fn standard_input_has_no_key_of_its_own() {
+        let path = Path::new(crate::archive::STANDARD_INPUT);
+        assert!(matches!(file_key(path, None, None), Err(ImportError::NoKey { .. })));
+        assert_eq!(file_key(path, None, Some("BTC-USD")).unwrap(), "BTC-USD");
     }
 
     #[test]
@@ -129,19 +167,12 @@ mod tests {
 
     #[test]
     fn a_given_key_is_taken_or_refused() {
-        assert_eq!(file_key(Path::new("pair=a/x.csv"), None, Some("btc_usd2")).unwrap(), "btc_usd2");
-        for bad in ["", "EURUSD", "eur usd", "eur/usd", "é"] {
-            assert!(
-                matches!(file_key(Path::new("x.csv"), None, Some(bad)), Err(ImportError::Key { .. })),
-                "{bad}"
-            );
+        for good in ["btc_usd2", "EURUSD", "BTC-USD", "ES.c.0", "600519.SH"] {
+            assert_eq!(file_key(Path::new("pair=a/x.csv"), None, Some(good)).unwrap(), good);
         }
-    }
-
-    #[test]
-    fn a_key_in_capitals_gets_its_lower_case_as_advice() {
-        let message = |key| file_key(Path::new("x.csv"), None, Some(key)).unwrap_err().to_string();
-        assert!(message("EURUSD").ends_with("and _; use eurusd"));
-        assert!(message("eur/usd").ends_with("--key"));
+        for bad in ["", "eur usd", "eur/usd", "é", "..", ".x", "-x"] {
+            let error = file_key(Path::new("x.csv"), None, Some(bad)).unwrap_err();
+            assert!(error.to_string().starts_with("--key: `"), "{error}");
+        }
     }
 }

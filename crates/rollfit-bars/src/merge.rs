@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::bar_file::{BarFile, may_be_same};
 use crate::error::{FileLine, ImportError, RowUnit, shown};
+use crate::merged_columns::MergedColumns;
 use crate::rows::lines::Lines;
 
 /// What joining the files of a key dropped.
@@ -29,6 +30,7 @@ pub struct MergeReport {
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyBars {
     bars: Vec<Bar>,
+    columns: Vec<BarColumn>,
     origins: Vec<Origin>,
     stretches: Vec<Stretch>,
     report: MergeReport,
@@ -50,6 +52,19 @@ struct Stretch {
 }
 
 impl KeyBars {
+    /// The bars of one file, as they are.
+    fn from_file(file: BarFile) -> Self {
+        let origin = Origin { path: file.path, unit: file.report.unit, lines: file.lines };
+        let stretches = vec![Stretch { first_index: 0, file: 0, first_in_file: 0 }];
+        Self {
+            bars: file.bars,
+            columns: file.columns,
+            origins: vec![origin],
+            stretches,
+            report: MergeReport::default(),
+        }
+    }
+
     /// The bars.
     #[must_use]
     pub fn bars(&self) -> &[Bar] {
@@ -87,7 +102,7 @@ impl NewBars for KeyBars {
     }
 
     fn columns(&self) -> &[BarColumn] {
-        &[]
+        &self.columns
     }
 
     fn origin(&self, index: usize) -> Box<dyn Display + '_> {
@@ -106,7 +121,11 @@ pub fn merge(files: Vec<BarFile>, lenient: bool) -> Result<BTreeMap<String, KeyB
     }
     let merged = by_key.into_iter().map(|(key, files)| {
         check_symbols(&key, &files)?;
-        Ok((key, Merger::new(files, lenient).run()?))
+        let merged = match <[BarFile; 1]>::try_from(files) {
+            Ok([only]) => KeyBars::from_file(only),
+            Err(files) => Merger::new(files, lenient).run()?,
+        };
+        Ok((key, merged))
     });
     merged.collect()
 }
@@ -131,18 +150,22 @@ struct Merger {
     inputs: Vec<(Vec<Bar>, usize)>,
     /// The next instant of each unfinished file; of equal ones, the file named first comes first.
     heads: BinaryHeap<Reverse<(i64, usize)>>,
+    columns: MergedColumns,
     merged: KeyBars,
     lenient: bool,
 }
 
 impl Merger {
-    fn new(files: Vec<BarFile>, lenient: bool) -> Self {
+    fn new(mut files: Vec<BarFile>, lenient: bool) -> Self {
+        let columns = MergedColumns::new(files.iter_mut().map(|file| std::mem::take(&mut file.columns)));
         let rows = files.iter().map(|file| file.bars.len()).sum();
         let mut merger = Self {
             inputs: Vec::new(),
             heads: BinaryHeap::new(),
+            columns,
             merged: KeyBars {
                 bars: Vec::with_capacity(rows),
+                columns: Vec::new(),
                 origins: Vec::new(),
                 stretches: Vec::new(),
                 report: MergeReport::default(),
@@ -176,6 +199,7 @@ impl Merger {
             }
             self.queue(file);
         }
+        self.merged.columns = self.columns.into_columns();
         Ok(self.merged)
     }
 
@@ -187,6 +211,7 @@ impl Merger {
         let first_index = self.merged.bars.len();
         self.merged.stretches.push(Stretch { first_index, file, first_in_file: *next });
         self.merged.bars.extend_from_slice(&bars[*next..*next + count]);
+        self.columns.take(file, *next..*next + count);
         *next += count;
     }
 
@@ -196,14 +221,36 @@ impl Merger {
         let (bar, index) = (bars[*next], *next);
         *next += 1;
         let last = self.merged.bars.len() - 1;
-        if self.merged.bars[last].close == bar.close {
-            self.merged.report.repeats_dropped += 1;
-        } else if self.lenient {
-            self.merged.report.contradictions_dropped += 1;
+        let contradiction = if self.merged.bars[last].close == bar.close {
+            match self.columns.repeat(file, index, last) {
+                Ok(()) => {
+                    self.merged.report.repeats_dropped += 1;
+                    return Ok(());
+                }
+                Err(difference) => self.column_contradiction(file, index, last, difference),
+            }
         } else {
-            return Err(self.contradiction(file, index, last));
+            self.contradiction(file, index, last)
+        };
+        if !self.lenient {
+            return Err(contradiction);
         }
+        self.merged.report.contradictions_dropped += 1;
         Ok(())
+    }
+
+    fn column_contradiction(
+        &self,
+        file: usize,
+        index: usize,
+        last: usize,
+        (column, value, earlier_value): (String, f64, f64),
+    ) -> ImportError {
+        let origin = &self.merged.origins[file];
+        let place = FileLine::new(&origin.path, origin.unit, origin.lines.line(index));
+        let earlier = Box::new(self.merged.file_line(last));
+        let instant_us = self.merged.bars[last].instant_us;
+        ImportError::ColumnContradiction { place, column, value, earlier, earlier_value, instant_us }
     }
 
     fn contradiction(&self, file: usize, index: usize, last: usize) -> ImportError {
@@ -229,6 +276,7 @@ mod tests {
             path: name.into(),
             key: key.to_owned(),
             bars,
+            columns: Vec::new(),
             lines,
             report: FileReport::default(),
             symbol: None,

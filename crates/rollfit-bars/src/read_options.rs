@@ -1,7 +1,7 @@
 //! [`ReadOptions`]: how to read the files of one command.
 
 use crate::error::ImportError;
-use crate::formats::{Format, NamedColumns};
+use crate::formats::{Format, NamedColumns, RowRules};
 use crate::table::column_options::ColumnOptions;
 use crate::time::zone::Zone;
 
@@ -12,27 +12,45 @@ pub struct ReadOptions {
     pub format: Format,
     /// The key of every file; without it, each path has to tell.
     pub key: Option<String>,
+    /// The column of each file that says the key of a row, by its name or, in `csv` without a header, its number.
+    pub key_column: Option<String>,
     /// The zone of local times; without it, the bytes or the format have to tell.
     pub zone: Option<Zone>,
     /// Named columns and delimiter.
     pub columns: ColumnOptions,
     /// Drop and count bad rows instead of stopping at the first.
     pub lenient: bool,
+    /// Lines above the table, which are not read; only in text.
+    pub skip_lines: usize,
 }
 
 impl ReadOptions {
     /// Strict reading of `format`, everything else left to be found in the path and the bytes.
     #[must_use]
     pub fn new(format: Format) -> Self {
-        Self { format, key: None, zone: None, columns: ColumnOptions::default(), lenient: false }
+        let columns = ColumnOptions::default();
+        Self { format, key: None, key_column: None, zone: None, columns, lenient: false, skip_lines: 0 }
     }
 
-    /// Refuses column options that the format does not have.
-    pub(crate) fn check_columns(&self) -> Result<(), ImportError> {
-        let ColumnOptions { time, close, delimiter, date } = &self.columns;
+    /// Refuses options that the format does not have.
+    pub(crate) fn check(&self) -> Result<(), ImportError> {
+        let format = self.format;
+        if self.key.is_some() && self.key_column.is_some() {
+            let why = "--key and --key-column contradict each other: omit one of them".to_owned();
+            return Err(ImportError::Options { why });
+        }
+        if self.skip_lines > 0 && matches!(format.rules().rows, RowRules::Parquet) {
+            let why = format!("the format {format} has no lines; omit --skip-lines");
+            return Err(ImportError::Options { why });
+        }
+        self.check_columns()
+    }
+
+    fn check_columns(&self) -> Result<(), ImportError> {
+        let ColumnOptions { time, close, delimiter, date, .. } = &self.columns;
         let is_allowed = match self.format.rules().named_columns() {
             NamedColumns::All => true,
-            NamedColumns::TimeAndClose => delimiter.is_none() && date.is_none(),
+            NamedColumns::Columns => delimiter.is_none(),
             NamedColumns::None => {
                 [time, close, date].iter().all(|name| name.is_none()) && delimiter.is_none()
             }

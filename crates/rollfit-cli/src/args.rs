@@ -230,12 +230,17 @@ pub(crate) struct ImportArguments {
     /// Base the rate index on the first close on or after this day (UTC); without it, on the first close
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) base_date: Option<BaseDate>,
-    /// Store to import into, such as parquet:./fx or postgres://user@host/db
+    /// Store to import into, such as parquet:./fx or postgres://user@host/db; without it, the configuration's [source] or [store]
     #[arg(long, value_name = "STORE")]
-    pub(crate) into: String,
-    /// Schema of the tables in PostgreSQL; without it, the first of the search path
+    pub(crate) into: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// With --into, schema of the tables in PostgreSQL; without it, the first of the search path
     #[arg(long, value_name = "NAME")]
     pub(crate) schema: Option<String>,
+    /// With --into, command that prints the password for PostgreSQL
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) password_command: Option<String>,
     /// Drop bad rows and count them by cause, instead of stopping at the first
     #[arg(long)]
     pub(crate) lenient: bool,
@@ -254,10 +259,19 @@ pub(crate) struct ImportArguments {
     /// Column of the close: a name, or in csv a number from 1
     #[arg(long, value_name = "COLUMN")]
     pub(crate) close_column: Option<String>,
+    /// Further columns to keep, such as open,high,low,volume; `all` keeps every column of numbers
+    #[arg(long, value_name = "all|NAME,NAME", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Column that says the key of each row, in a file of many keys
+    #[arg(long, value_name = "COLUMN", conflicts_with = "key")]
+    pub(crate) key_column: Option<String>,
     /// Field separator, in csv
     #[arg(long, value_name = "CHARACTER")]
     pub(crate) delimiter: Option<char>,
-    /// Bar files: plain, .gz or .zip
+    /// Lines above the table to skip, in text files
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) skip_lines: usize,
+    /// Bar files (plain, .gz or .zip), directories of them, or - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 }

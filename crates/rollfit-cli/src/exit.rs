@@ -76,6 +76,13 @@ impl Failure {
         self
     }
 
+    /// The same with a note below it.
+    #[must_use]
+    pub(crate) fn with_note(mut self, note: &str) -> Self {
+        self.lines.push(foreign::message(note).into_owned());
+        self
+    }
+
     /// What went wrong, and notes below it.
     pub(crate) fn lines(&self) -> &[String] {
         &self.lines

@@ -114,6 +114,23 @@ mod tests {
     }
 
     #[test]
+    fn a_torn_live_file_says_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let record = dir.path().join("run.jsonl");
+        let live = Live { version: VERSION.to_owned(), ..Live::default() };
+        let whole = serde_json::to_vec(&live).unwrap();
+        for end in 0..whole.len() {
+            let zeros = [&whole[..end], &vec![0; whole.len() - end]].concat();
+            for torn in [&whole[..end], &zeros] {
+                fs::write(live_path(&record), torn).unwrap();
+                assert_eq!(read(&record), None, "{end}");
+            }
+        }
+        fs::write(live_path(&record), whole).unwrap();
+        assert_eq!(read(&record), Some(live));
+    }
+
+    #[test]
     fn the_first_seconds_count_from_the_beginning() {
         let mut tracker = Tracker::default();
         tracker.follow(&moment(1, 3000, Vec::new()));

@@ -15,7 +15,7 @@ use crate::exit::Failure;
 use crate::exposition::{Exposition, MetricKind};
 use crate::live::Live;
 use crate::logging;
-use crate::replace::replace;
+use crate::replace::replace_durably;
 
 const PERIOD: Duration = Duration::from_secs(15);
 
@@ -56,7 +56,7 @@ impl MetricsFile {
             written_at: Instant::now(),
             has_warned: false,
         };
-        replace(path, text(header, &figures).as_bytes()).map_err(|error| {
+        replace_durably(path, text(header, &figures).as_bytes()).map_err(|error| {
             Failure::usage(format!("--metrics-file: cannot write {}: {error}", path.display()))
         })?;
         Ok(Self { path: path.to_owned(), header: header.clone(), figures: Mutex::new(figures) })
@@ -91,7 +91,7 @@ impl MetricsFile {
     /// Writes the file. If that fails it warns once, and the run continues.
     fn write(&self, figures: &mut Figures) {
         figures.written_at = Instant::now();
-        let written = replace(&self.path, text(&self.header, figures).as_bytes());
+        let written = replace_durably(&self.path, text(&self.header, figures).as_bytes());
         if let (Err(error), false) = (written, figures.has_warned) {
             figures.has_warned = true;
             logging::warn(&format!(

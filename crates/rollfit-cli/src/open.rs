@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rollfit_job::Job;
-use rollfit_job::config::{CONFIG_BYTES_MAX, ConfigError, JobConfig, Workers};
+use rollfit_job::config::{CONFIG_BYTES_MAX, ConfigError, JobConfig, StoreConfig, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::partition::Selector;
 use rollfit_job::patience::patiently;
@@ -22,21 +22,38 @@ use crate::stores::Stores;
 
 /// Reads the configuration and the environment.
 pub(crate) fn config(arguments: &ConfigArguments) -> Result<JobConfig, Failure> {
+    parse_config(arguments, &["STORE", "SINK"], JobConfig::parse_in)
+}
+
+/// Reads where series are from the configuration and the environment, and nothing else.
+pub(crate) fn source_store(arguments: &ConfigArguments) -> Result<StoreConfig, Failure> {
+    parse_config(arguments, &["STORE", "SOURCE"], StoreConfig::parse_source)
+}
+
+/// Names and values of the environment.
+type Variables = Vec<(String, String)>;
+
+/// Parses the configuration, which may be missing if the environment has the URL of one of `sections`.
+fn parse_config<T>(
+    arguments: &ConfigArguments,
+    sections: &[&str],
+    parse: impl FnOnce(&Path, &str, Variables) -> Result<T, ConfigError>,
+) -> Result<T, Failure> {
     let path = &arguments.config;
     // Found first: the configuration may be a pipe, which is gone after reading.
     let dir = dir_of_config(path);
-    let text = read_config(path)?;
+    let text = read_config(path, sections)?;
     let variables =
         std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-    JobConfig::parse_in(&dir, &text, variables)
+    parse(&dir, &text, variables.collect())
         .map_err(|error| Failure::from(error).after(&format!("{}:", path.display())))
 }
 
 /// The text of the configuration. It may be missing if the environment names the store.
-fn read_config(path: &Path) -> Result<String, Failure> {
+fn read_config(path: &Path, sections: &[&str]) -> Result<String, Failure> {
     let in_environment = || {
-        let is_set = |name: &str| std::env::var_os(name).is_some();
-        is_set("ROLLFIT_STORE__URL") || is_set("ROLLFIT_SINK__URL")
+        let is_set = |section: &&str| std::env::var_os(format!("ROLLFIT_{section}__URL")).is_some();
+        sections.iter().any(is_set)
     };
     match read_bounded(path) {
         Ok(text) if text.len() > CONFIG_BYTES_MAX => {

@@ -1,21 +1,34 @@
 //! [`replace`]: files that others read while they change: all of the old or all of the new.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use rollfit_files::regular_file::create;
 
 /// Makes `bytes` all there is in the file at `path`. Follows links; writes directly to what is not a file, such
-/// as a terminal or a pipe.
+/// as a terminal or a pipe. After a crash of the machine there may be less: for what is replaced often, and read by those who
+/// notice.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_after(path, bytes, |_| Ok(()))
+}
+
+/// As [`replace`], also if the machine crashes.
+pub(crate) fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_after(path, bytes, File::sync_data)
+}
+
+fn replace_after(path: &Path, bytes: &[u8], settle: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
         return fs::write(&path, bytes);
     }
     let beside = beside(&path);
-    let replaced =
-        create(&beside).and_then(|mut file| file.write_all(bytes)).and_then(|()| fs::rename(&beside, &path));
+    let written = create(&beside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        settle(&file)
+    });
+    let replaced = written.and_then(|()| fs::rename(&beside, &path));
     if replaced.is_err() {
         let _ = fs::remove_file(&beside);
     }
@@ -41,6 +54,17 @@ mod tests {
         replace(&link, b"new").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"new");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_durable_is_not_put_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        replace_durably(&file, b"old").unwrap();
+        let no_disk = |_: &File| Err(io::Error::from(io::ErrorKind::StorageFull));
+        assert!(replace_after(&file, b"new", no_disk).is_err());
+        assert_eq!(fs::read(&file).unwrap(), b"old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use rollfit_job::record::{Header, Record, RecordError};
 use rollfit_job::{error_chain, foreign};
 
 use crate::exit::Failure;
+use crate::logging;
 use crate::paths::full_name;
 
 const RECORD_ENDING: &str = ".jsonl";
@@ -144,8 +145,12 @@ impl StateDir {
         let path = runs.join(format!("{run}{RECORD_ENDING}"));
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path);
         let file = file.map_err(|error: io::Error| cannot(&path, error))?;
-        // Where the file system has no locks, the age of the live file decides.
-        let _ = file.lock();
+        if !lock_briefly(&file) {
+            let path = path.display();
+            logging::warn(&format!(
+                "another process has locked {path}, the record of this run; `rollfit status` may not see its end"
+            ));
+        }
         Ok((path, file))
     }
 
@@ -171,6 +176,19 @@ impl StateDir {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Locks a new record, which others lock for a moment to see whether its run is there. Where the file system has no locks, the
+/// age of the live file decides. Returns whether nobody was in the way.
+fn lock_briefly(record: &File) -> bool {
+    const ATTEMPTS: u32 = 100;
+    const PAUSE: Duration = Duration::from_millis(10);
+    (0..ATTEMPTS).any(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        !matches!(record.try_lock(), Err(TryLockError::WouldBlock))
+    })
 }
 
 /// A file that was to replace another, of a process that has been gone for long.
@@ -225,4 +243,37 @@ pub(crate) fn read(path: &Path) -> Result<Record, Failure> {
         let colon = if matches!(error, RecordError::Line { .. }) { ":" } else { "" };
         Failure::failed(format!("the record {}{colon} {}", path.display(), error_chain(&error)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_another_process_has_locked_is_not_waited_for_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.jsonl");
+        let (record, other) = (File::create(&path).unwrap(), File::open(&path).unwrap());
+        other.lock().unwrap();
+        assert!(!lock_briefly(&record));
+        other.unlock().unwrap();
+        assert!(lock_briefly(&record));
+        assert!(is_running(&path));
+        drop(record);
+        assert!(!is_running(&path));
+    }
+
+    #[test]
+    fn a_look_at_a_record_does_not_keep_its_run_from_locking_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.jsonl");
+        let (record, look) = (File::create(&path).unwrap(), File::open(&path).unwrap());
+        look.lock_shared().unwrap();
+        std::thread::scope(|scope| {
+            let locked = scope.spawn(|| lock_briefly(&record));
+            std::thread::sleep(Duration::from_millis(50));
+            look.unlock().unwrap();
+            assert!(locked.join().unwrap());
+        });
+    }
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Failure;
 use crate::logging;
-use crate::replace::replace;
+use crate::replace::replace_durably;
 
 /// Writes the trace of a run when it ends.
 pub(crate) struct TraceFile {
@@ -54,7 +54,7 @@ impl TraceFile {
 pub(crate) fn save(record: &Record, path: &Path) -> io::Result<()> {
     let mut trace = Vec::new();
     write(record, &mut trace)?;
-    replace(path, &trace)
+    replace_durably(path, &trace)
 }
 
 /// Writes a record as a trace, an event a line.

@@ -49,7 +49,7 @@ fn adopt_one(
     let mut slot = match job.sink.claim(partition, Write::Replace)? {
         Claim::Taken(slot) => slot,
         Claim::Held(holder) => {
-            return Ok(CheckOutcome::Checked(Adoption::Held(foreign::name(&holder).into_owned())));
+            return Ok(CheckOutcome::Checked(Adoption::Held(foreign::message(&holder).into_owned())));
         }
     };
     if let Some(outcome) = nothing_to_adopt(&slot.found()?) {

@@ -2,6 +2,7 @@
 //! What is checked is up to [`verify`](crate::verify), [`compare`](mod@crate::compare) and [`adopt`](mod@crate::adopt).
 
 use crate::Job;
+use crate::absence::Absence;
 use crate::partition::Partition;
 use crate::stop_signal::StopSignal;
 use crate::store::StoreError;
@@ -41,11 +42,12 @@ pub(crate) fn check_each<T: Send>(
     ended: &(dyn Fn(&Partition, &CheckOutcome<T>) + Sync),
     check: impl Fn(&Partition) -> Result<CheckOutcome<T>, StoreError> + Sync,
 ) -> Vec<CheckOutcome<T>> {
+    let absence = Absence::new(job.config.run.retry_for);
     for_each(partitions, job.workers.count(partitions.len()), |partition| {
         if stop.requested() {
             return CheckOutcome::Skipped;
         }
-        let outcome = check(partition).unwrap_or_else(CheckOutcome::Failed);
+        let outcome = absence.look(|| check(partition)).unwrap_or_else(CheckOutcome::Failed);
         ended(partition, &outcome);
         outcome
     })

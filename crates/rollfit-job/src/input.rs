@@ -77,4 +77,13 @@ mod tests {
     fn the_join_loss_is_the_worst_sides() {
         assert_eq!(panel().input().join_loss(), 0.5);
     }
+
+    #[test]
+    fn the_join_loss_of_any_numbers_is_a_share() {
+        let loss =
+            |rows: u64, lost: u64| Input { rows, lost_rows: vec![lost], ..panel().input() }.join_loss();
+        assert_eq!(loss(3, 1), 0.25);
+        assert_eq!(loss(0, 0), 0.0);
+        assert_eq!((loss(u64::MAX, u64::MAX), loss(u64::MAX, 0)), (0.5, 0.0));
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Once;
 
 use crate::config::Series;
 use crate::foreign;
-use crate::partition::check_key;
+use crate::key::check_key;
 use crate::store::{Source, StoreError};
 
 /// The keys that a source's tables make up, where `keys = "all"`.

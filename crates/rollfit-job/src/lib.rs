@@ -5,6 +5,7 @@
 //! Invariants: the job knows stores only through the traits in [`store`]; the bytes of a feature are the store's
 //! business, its bits are the kernel's. What is done is recorded in the store alone, as a [`receipt`].
 
+pub mod absence;
 pub mod activity;
 pub mod adopt;
 pub mod check;
@@ -16,6 +17,7 @@ pub mod foreign;
 pub mod import;
 mod input;
 pub mod join_loss;
+pub mod key;
 pub mod keys;
 pub mod lock;
 pub mod month;

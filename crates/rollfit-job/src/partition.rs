@@ -1,5 +1,6 @@
 //! [`Partition`]: the unit of work, of commit and of resume; and [`Selector`], which of them a command is about.
 
+use crate::key::{KeyError, check_key};
 use crate::month::{Month, MonthError};
 use crate::period::Period;
 
@@ -24,23 +25,6 @@ impl std::fmt::Display for Partition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(&format!("{} {}", self.key, self.period))
     }
-}
-
-/// A key that cannot name a directory and a table.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a key: use letters, digits, `_`, `-` and `.`, not starting with `.` or `-`")]
-pub struct KeyError(String);
-
-/// Checks that `key` can be part of paths and table names.
-///
-/// # Errors
-/// [`KeyError`] when it cannot.
-pub fn check_key(key: &str) -> Result<(), KeyError> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if key.is_empty() || key.starts_with(['.', '-']) || !key.chars().all(allowed) {
-        return Err(KeyError(key.to_owned()));
-    }
-    Ok(())
 }
 
 /// `KEY` or `KEY:YYYY-MM`: one key's partitions, or one of them.

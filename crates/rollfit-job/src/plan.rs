@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::Job;
+use crate::absence::Absence;
 use crate::config::{ConfigError, JobConfig, Keys, Series};
 use crate::few::{few, few_and};
 use crate::join_loss::JoinLoss;
@@ -50,7 +51,7 @@ pub enum PlanError {
     /// No partition was selected.
     #[error("{0}")]
     Nothing(String),
-    /// A table or file cannot have the name that its pattern gives it.
+    /// A source table or an output cannot have the name that its pattern gives it.
     #[error("{0}")]
     Outputs(String),
 }
@@ -90,6 +91,7 @@ fn planned(
     only: &[Selector],
 ) -> Result<Vec<Partition>, PlanError> {
     let keys = keys(config, source, &stored)?;
+    source.check_keys(&keys).map_err(|error| PlanError::Outputs(crate::error_chain(&error)))?;
     let positions: HashMap<&str, usize> =
         keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
     check_selected_keys(only, &keys, &positions)?;
@@ -237,13 +239,20 @@ fn select(planned: &mut Vec<Partition>, only: &[Selector]) -> Result<(), PlanErr
 /// Finds out the state of each of `partitions`.
 pub fn assess(job: &Job<'_>, partitions: &[Partition]) -> Vec<PlannedPartition> {
     let definition = Definition::from_config(job.config);
+    let absence = Absence::new(job.config.run.retry_for);
     for_each(partitions, job.workers.count(partitions.len()), |partition| {
-        assess_one(job, &definition, partition)
+        assess_one(job, &definition, &absence, partition)
     })
 }
 
-fn assess_one(job: &Job<'_>, definition: &Definition, partition: &Partition) -> PlannedPartition {
-    let assessed = Panel::read(job.source, job.config, partition).and_then(|panel| {
+fn assess_one(
+    job: &Job<'_>,
+    definition: &Definition,
+    absence: &Absence,
+    partition: &Partition,
+) -> PlannedPartition {
+    let assessed = absence.look(|| {
+        let panel = Panel::read(job.source, job.config, partition)?;
         let input = panel.input();
         let found = job.sink.found(partition)?;
         let assessment = Assessment::from_found(&found, definition, &input, &job.config.run);
@@ -299,10 +308,13 @@ pub(crate) fn is_written_first(state: State) -> bool {
 /// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be estimated from
 /// the store without reading rows, such as a missing table, counts as nothing: the run will say it.
 pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
-    let missing = |partition: &Partition| matches!(job.sink.found(partition), Ok(Found::Nothing));
+    let absence = Absence::new(job.config.run.retry_for);
+    let missing =
+        |partition: &Partition| matches!(absence.look(|| job.sink.found(partition)), Ok(Found::Nothing));
     let bytes = |partition: &Partition| {
         let rows = job.config.series.iter().filter_map(|series| {
-            job.source.estimate_rows(&series.of_key(&partition.key), partition.period).ok()
+            let estimate = || job.source.estimate_rows(&series.of_key(&partition.key), partition.period);
+            absence.look(estimate).ok()
         });
         job.sink.estimate_bytes(partition, rows.min().unwrap_or(0))
     };

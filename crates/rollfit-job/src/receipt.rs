@@ -217,7 +217,8 @@ fn became<T: PartialEq + Display>(ours: &[T], theirs: &[T], shown: impl Fn(Strin
 impl Input {
     /// The largest share of its rows that a series lost in the join.
     pub fn join_loss(&self) -> f64 {
-        let share = |&lost: &u64| lost as f64 / ((self.rows + lost) as f64).max(1.0);
+        // Somebody else may have written the numbers of a receipt: their sum may be none.
+        let share = |&lost: &u64| lost as f64 / (self.rows as f64 + lost as f64).max(1.0);
         self.lost_rows.iter().map(share).fold(0.0, f64::max)
     }
 }

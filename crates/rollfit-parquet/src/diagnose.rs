@@ -11,7 +11,7 @@ use rollfit_job::store::{Diagnosis, Examination, Finding, Problem, Quantity, Sin
 use crate::ParquetStore;
 use crate::features::read_back::footer_integrity;
 use crate::sources::file_spans::FileSpans;
-use crate::sources::sources_lock::SourcesView;
+use crate::sources::sources_reader::ImportWait;
 use crate::sources::staged::check_list;
 use rollfit_files::parquet_file::Integrity;
 
@@ -78,6 +78,13 @@ impl DirectoryReport {
 }
 
 impl Unverified {
+    /// Adds a fault, once where several tables have it.
+    fn add_fault(&mut self, fault: String) {
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
+    }
+
     /// The files of ours without checksums, and how they get some.
     fn words(&self) -> Words {
         let without = [
@@ -100,11 +107,9 @@ impl ParquetStore {
     /// Looks at the list of an import that was cut short, and at the source tables of `keys`. Files with checksums are read
     /// in full; nothing is written.
     fn examine_sources(&self, keys: &[String], examined: &mut Unverified) {
-        examined.faults.extend(check_list(&self.sources_dir).err().map(|error| error_chain(&error)));
-        let _view = match SourcesView::open(&self.sources_dir, self.files.as_ref()) {
-            Ok(view) => view,
-            Err(error) => return examined.faults.push(error_chain(&error)),
-        };
+        if let Err(error) = check_list(&self.sources_dir) {
+            return examined.faults.push(error_chain(&error));
+        }
         let mut seen = HashSet::new();
         for (key, series) in keys.iter().flat_map(|key| self.series.iter().map(move |series| (key, series))) {
             let series = series.of_key(key);
@@ -113,9 +118,10 @@ impl ParquetStore {
             if !dir.is_dir() || !seen.insert(dir) {
                 continue;
             }
-            match self.checked_files(&series) {
+            let check = || self.checked_files(&series);
+            match self.reader.read(&[&series.table], ImportWait::Full, check, |_| Ok(true)) {
                 Ok(files) => examined.unverified_sources += count_unverified(&files),
-                Err(error) => examined.faults.push(error_chain(&error)),
+                Err(error) => examined.add_fault(error_chain(&error)),
             }
         }
     }

@@ -49,7 +49,7 @@ impl<W: std::io::Write + Send> FeatureWriter<W> {
     /// A file with `ts_utc` and these features.
     pub(crate) fn new(output: W, columns: &[&str], compression: Compression) -> Result<Self, ParquetError> {
         let fields = double_fields(columns.iter().copied())?;
-        let time = Arc::new(time_field(TIME_COLUMN, true)?);
+        let time = Arc::new(time_field(TIME_COLUMN)?);
         let schema = Type::group_type_builder("features")
             .with_fields(std::iter::once(time).chain(fields).collect())
             .build()?;
@@ -213,10 +213,10 @@ fn finish_file<W: std::io::Write + Send>(
     Ok(file.inner_mut().release()?)
 }
 
-fn time_field(name: &str, utc: bool) -> Result<Type, ParquetError> {
+fn time_field(name: &str) -> Result<Type, ParquetError> {
     Type::primitive_type_builder(name, parquet::basic::Type::INT64)
         .with_repetition(parquet::basic::Repetition::REQUIRED)
-        .with_logical_type(Some(LogicalType::timestamp(utc, TimeUnit::MICROS)))
+        .with_logical_type(Some(LogicalType::timestamp(true, TimeUnit::MICROS)))
         .build()
 }
 
@@ -231,8 +231,8 @@ fn double_fields<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Arc<Typ
 
 /// A source table's rows for one file.
 pub(crate) struct TableRows<'a> {
-    /// The time column's name, and whether its type says that it is UTC.
-    pub(crate) time: (&'a str, bool),
+    /// The time column's name. Its type says that it is UTC.
+    pub(crate) time: &'a str,
     pub(crate) instants_us: &'a [i64],
     /// The value columns with their names.
     pub(crate) columns: &'a [(&'a str, &'a [f64])],
@@ -242,10 +242,10 @@ pub(crate) struct TableRows<'a> {
 
 /// The bytes of a file with these rows, sorted by time.
 pub(crate) fn write_table(rows: &TableRows<'_>) -> Result<Vec<u8>, ParquetError> {
-    let (time, utc) = rows.time;
+    let time = rows.time;
     let fields = double_fields(rows.columns.iter().map(|(name, _)| *name))?;
     let schema = Type::group_type_builder("series")
-        .with_fields(std::iter::once(Arc::new(time_field(time, utc)?)).chain(fields).collect())
+        .with_fields(std::iter::once(Arc::new(time_field(time)?)).chain(fields).collect())
         .build()?;
     let metadata =
         rows.metadata.iter().map(|(key, value)| KeyValue::new((*key).to_owned(), value.clone())).collect();

@@ -4,14 +4,28 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rollfit_job::store::StoreError;
-use rustix::fs::OFlags;
+use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags};
 
 use rollfit_files::regular_file;
 
-/// What a commit does to the file system.
+/// What a commit does to the file system, what a reader of the sources opens, and how long both wait for others.
 pub trait FileSystem: Send + Sync {
+    /// Opens a regular file to read it.
+    ///
+    /// # Errors
+    /// Those of the file system; when it is not a regular file.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        regular_file::open(path)
+    }
+
+    /// How long to wait for a lock that others hold for moments. A process that holds it for longer is stuck.
+    fn lock_patience(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// Creates a file. What had its name is removed, never written through.
     ///
     /// # Errors
@@ -87,6 +101,12 @@ pub(crate) fn create_dirs(files: &dyn FileSystem, path: &Path) -> io::Result<()>
         _ => {}
     }
     files.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+/// Has a network file system ask the server what is in a directory: it may remember for half a minute that a name is not
+/// there. What is wrong with the directory is found by whoever looks into it.
+pub(crate) fn refresh_dir(path: &Path) {
+    let _ = rustix::fs::statx(CWD, path, AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS);
 }
 
 /// Checks that no directory below `root` on the way to `dir` is a link, through which a store could have us write elsewhere.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rollfit_job::config::{JobConfig, RowSecurity, StoreConfig};
 use rollfit_job::import::{BarsOptions, KeyReport, NewBars};
+use rollfit_job::key::KeysByCase;
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
     StoreKind,
@@ -64,6 +65,11 @@ impl StoreKind for Parquet {
 
     fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
         advice(bottleneck)
+    }
+
+    fn check_import_keys(&self, keys: &[&str]) -> Result<(), StoreError> {
+        KeysByCase::check(keys.iter().copied())
+            .map_err(|clash| StoreError::permanent(format!("{clash}; import one of them with another --key")))
     }
 
     fn import_into(

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use rollfit_job::config::{Compression, JobConfig, Series};
 use rollfit_job::store::{Fault, StoreError};
 
+use crate::sources::sources_reader::SourcesReader;
 use crate::sources::table_index::TableIndex;
 
 pub use self::file_system::{FileSystem, OsFileSystem, OutputFile};
@@ -40,8 +41,9 @@ pub struct ParquetStore {
     series: Vec<Series>,
     columns: Vec<String>,
     compression: Compression,
-    files: Box<dyn FileSystem>,
+    files: Arc<dyn FileSystem>,
     index: Arc<TableIndex>,
+    reader: SourcesReader,
 }
 
 impl ParquetStore {
@@ -53,7 +55,7 @@ impl ParquetStore {
         Self::open_with(dir, config, Box::new(OsFileSystem))
     }
 
-    /// As [`ParquetStore::open`], committing through `files`.
+    /// As [`ParquetStore::open`], reading sources and committing through `files`.
     ///
     /// # Errors
     /// As [`ParquetStore::open`].
@@ -68,10 +70,13 @@ impl ParquetStore {
                 error,
             )
         })?;
-        let features = dir.join("features");
+        let (features, sources_dir) = (dir.join("features"), dir.join("sources"));
+        let files: Arc<dyn FileSystem> = Arc::from(files);
         Ok(Self {
             dir: dir.to_owned(),
-            sources_dir: dir.join("sources"),
+            index: Arc::new(TableIndex::new(files.clone())),
+            reader: SourcesReader::new(sources_dir.clone(), files.clone()),
+            sources_dir,
             features_dir: config
                 .sink
                 .name
@@ -81,7 +86,6 @@ impl ParquetStore {
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),
             compression: config.sink.compression,
             files,
-            index: Arc::default(),
         })
     }
 }

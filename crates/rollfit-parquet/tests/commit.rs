@@ -404,12 +404,13 @@ fn an_import_stages_all_before_its_list_and_renames_after_it() {
         Operation::SyncFile("sources/.import.tmp".to_owned()),
     ];
     assert_eq!(operations[listed - 3..listed], list_steps);
-    assert_eq!(operations[listed + 1], Operation::SyncDir("sources".to_owned()));
+    assert_eq!(operations[listed + 1], renamed(".generation.tmp", ".generation"));
+    assert_eq!(operations[listed + 2], Operation::SyncDir("sources".to_owned()));
     let is_file_rename =
         |operation: &Operation| matches!(operation, Operation::Rename(_, to) if to.ends_with(".parquet"));
     let renames: Vec<usize> = (0..operations.len()).filter(|&at| is_file_rename(&operations[at])).collect();
     assert_eq!(renames.len(), 8);
-    assert!(renames.iter().all(|&rename| rename > listed + 1));
+    assert!(renames.iter().all(|&rename| rename > listed + 2));
     assert!(at(&|operation| *operation == Operation::Remove("sources/.import".to_owned())) > renames[7]);
     for (before, tables) in [(listed, "staged"), (operations.len(), "renamed")] {
         let syncs = operations[..before]

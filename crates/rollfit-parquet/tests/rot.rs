@@ -333,3 +333,25 @@ fn statistics_that_are_not_those_of_the_rows_are_an_error_in_every_month() {
     }
     assert_eq!(MONTHS.map(|month| dropped.rows(month).unwrap()), [9, 9]);
 }
+
+#[test]
+fn statistics_of_no_month_do_not_hide_rows_that_cannot_be_read() {
+    const AFTER: &str = "2017-03";
+    let (dropped, instants) = Dropped::new();
+    let damage = || {
+        let mut bytes = fs::read(dropped.path("m1_aaa")).unwrap();
+        bytes[4..12].fill(0xff);
+        fs::write(dropped.path("m1_aaa"), bytes).unwrap();
+    };
+    let whole = dropped.claim(instants[17], instants[0] - 1);
+    damage();
+    for month in [MONTHS[0], MONTHS[1], AFTER] {
+        let error = dropped.rows(month).unwrap_err();
+        assert_says(&error_chain(&error), &["m1_aaa/all.parquet"]);
+    }
+    // Where the footer says in which months the rows were, others can be read.
+    fs::write(dropped.path("m1_aaa"), whole).unwrap();
+    damage();
+    assert!(MONTHS.iter().all(|month| dropped.rows(month).is_err()));
+    assert_eq!(dropped.rows(AFTER).unwrap(), 0);
+}

@@ -12,7 +12,7 @@ use rollfit_job::store::{
 
 use crate::PostgresStore;
 use crate::advice::advice;
-use crate::import::postgres_import::PostgresImport;
+use crate::import::postgres_import::{PostgresImport, check_table_names};
 use crate::tables::capacity::check_columns;
 use rollfit_job::patience::patiently;
 
@@ -66,6 +66,10 @@ impl StoreKind for Postgres {
 
     fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
         advice(bottleneck)
+    }
+
+    fn check_import_keys(&self, keys: &[&str]) -> Result<(), StoreError> {
+        keys.iter().try_for_each(|key| check_table_names(key))
     }
 
     fn import_into(

@@ -11,6 +11,7 @@ use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
+use crate::connection::answer_row::first_value;
 use crate::connection::pool::PooledSession;
 use crate::connection::session::Session;
 use crate::copy::decode::{NumberFormat, RowDecoder};
@@ -176,11 +177,13 @@ impl Source for PostgresStore {
                 table.name.sql()
             );
             let rows = session.rows(&format!("read {}", table.name), &sql, &[])?;
-            let instant =
-                |at: usize| rows.first().and_then(|row| row.get::<_, Option<ServerInstant>>(at)?.us());
-            let month =
-                |us| Month::of_instant_us(us).map_err(|error| StoreError::permanent(error.to_string()));
-            let (first, last) = (instant(0).map(month).transpose()?, instant(1).map(month).transpose()?);
+            let month = |at: usize| {
+                let instant: Option<ServerInstant> =
+                    rows.first().map(|row| row.get(at)).transpose()?.flatten();
+                let month = instant.and_then(ServerInstant::us).map(Month::of_instant_us).transpose();
+                month.map_err(|error| StoreError::permanent(error.to_string()))
+            };
+            let (first, last) = (month(0)?, month(1)?);
             if first.is_none() {
                 warn_of_empty(&table.name, series.key);
             }
@@ -200,7 +203,7 @@ impl Source for PostgresStore {
                 table.time_type.literal(span_us.end)
             );
             let rows = session.rows(&format!("count the rows of {}", table.name), &sql, &[])?;
-            let count: i64 = rows.first().map_or(0, |row| row.get(0));
+            let count: i64 = first_value(&rows)?.unwrap_or(0);
             Ok(count.unsigned_abs())
         })
     }

@@ -1,20 +1,25 @@
 //! Opens a text file, whether it is plain, gzip or zip: the first bytes decide, not the name.
 //!
 //! A zip serves when exactly one of its entries is data: the only `.csv` (or `.tsv`), else the only file.
-//! What operating systems add (`__MACOSX`, dot files) is not counted.
+//! What operating systems add (`__MACOSX`, dot files) is not counted. UTF-16 text is read as UTF-8.
 
+mod encoding_fault;
 mod gzip;
+mod utf16;
 mod zip_entry;
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
 
 use zip::ZipArchive;
 
+use self::encoding_fault::EncodingFault;
 use self::gzip::GzipMembers;
+use self::utf16::{Encoding, HEAD_BYTES, Utf16Text};
 use self::zip_entry::ZipEntry;
 use crate::error::ImportError;
 
@@ -25,7 +30,12 @@ pub(crate) struct Opened {
     pub(crate) ignored_bytes: Rc<Cell<u64>>,
     /// The name of the entry, where the file is a zip.
     pub(crate) entry: Option<String>,
+    /// What `iconv` calls the encoding of the file, where it is plain text and not UTF-8.
+    pub(crate) encoding: Option<&'static str>,
 }
+
+/// What standard input is called in place of a path.
+pub(crate) const STANDARD_INPUT: &str = "<stdin>";
 
 const BUFFER_BYTES: usize = 256 * 1024;
 const ENTRIES_SHOWN: usize = 10;
@@ -35,23 +45,64 @@ pub(crate) fn open(path: &Path) -> Result<Opened, ImportError> {
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, open_file(path)?);
     let head = reader.fill_buf().map_err(|source| read_error(path, source))?;
     let ignored_bytes = Rc::new(Cell::new(0));
+    let mut is_plain = false;
     let (unpacked, entry): (Box<dyn BufRead>, _) = if head.starts_with(&gzip::MAGIC) {
         let members = GzipMembers::new(reader, Rc::clone(&ignored_bytes));
         (Box::new(BufReader::with_capacity(BUFFER_BYTES, members)), None)
     } else if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         let failed = |why| ImportError::Archive { path: path.to_path_buf(), why };
+        // A pipe has no end to look into for the list of entries.
+        if is_standard_input(path) {
+            return Err(failed(
+                "a zip cannot be read from standard input; name the file, or unpack it first".to_owned(),
+            ));
+        }
         let (entry, name) = open_zip(reader).map_err(failed)?;
         (Box::new(BufReader::with_capacity(BUFFER_BYTES, entry)), Some(name))
     } else {
+        is_plain = true;
         (Box::new(reader), None)
     };
-    Ok(Opened { reader: unpacked, ignored_bytes, entry })
+    let (reader, encoding) = as_utf8(path, unpacked)?;
+    Ok(Opened { reader, ignored_bytes, entry, encoding: encoding.filter(|_| is_plain) })
+}
+
+/// The text of a file in UTF-8, and the encoding that it was in if another.
+fn as_utf8(
+    path: &Path,
+    mut reader: Box<dyn BufRead>,
+) -> Result<(Box<dyn BufRead>, Option<&'static str>), ImportError> {
+    let mut head = Vec::new();
+    let read = (&mut reader).take(HEAD_BYTES as u64).read_to_end(&mut head);
+    read.map_err(|source| read_error(path, source))?;
+    let encoding = Encoding::from_head(&head);
+    let whole = Cursor::new(head).chain(reader);
+    match encoding {
+        Encoding::Utf8 => Ok((Box::new(whole), None)),
+        Encoding::Utf16 { little } => {
+            let name = if little { "UTF-16LE" } else { "UTF-16BE" };
+            Ok((Box::new(Utf16Text::new(whole, little)), Some(name)))
+        }
+        Encoding::Utf32 => Err(ImportError::Content {
+            path: path.to_path_buf(),
+            why: "is UTF-32 text; convert it, e.g. iconv -f UTF-32 -t UTF-8".to_owned(),
+        }),
+    }
+}
+
+/// Whether a path means standard input.
+pub(crate) fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == STANDARD_INPUT
 }
 
 /// Opens a file of any kind, but no directory.
 pub(crate) fn open_file(path: &Path) -> Result<File, ImportError> {
     let failed = |source| ImportError::Open { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = if is_standard_input(path) {
+        File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?)
+    } else {
+        File::open(path).map_err(failed)?
+    };
     if file.metadata().map_err(failed)?.is_dir() {
         return Err(ImportError::Directory { path: path.to_path_buf() });
     }
@@ -59,7 +110,14 @@ pub(crate) fn open_file(path: &Path) -> Result<File, ImportError> {
 }
 
 pub(crate) fn read_error(path: &Path, source: io::Error) -> ImportError {
-    ImportError::Read { path: path.to_path_buf(), source }
+    let path = path.to_path_buf();
+    match source.get_ref().and_then(|error| error.downcast_ref::<EncodingFault>()) {
+        Some(fault) => {
+            let why = format!("{fault}; export the file again, or convert it to UTF-8");
+            ImportError::Content { path, why }
+        }
+        None => ImportError::Read { path, source },
+    }
 }
 
 /// The one data file of a zip, and its name; an error says what to do.
@@ -71,6 +129,9 @@ fn open_zip(reader: BufReader<File>) -> Result<(ZipEntry, String), String> {
             .to_owned());
     }
     let names = file_names(&mut archive);
+    if names.iter().any(|(_, name)| name == "[Content_Types].xml") {
+        return Err("is an Excel workbook; save it as CSV".to_owned());
+    }
     let index = choose(&names)?;
     let name = names.into_iter().find(|(at, _)| *at == index).map(|(_, name)| name);
     Ok((ZipEntry::open(archive, index)?, name.unwrap_or_default()))

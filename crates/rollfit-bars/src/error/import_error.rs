@@ -3,7 +3,7 @@
 //! What the system said is the source of an error, for callers that print the chain; all else is in its message.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -27,6 +27,20 @@ pub enum ImportError {
     Directory {
         /// The directory.
         path: PathBuf,
+    },
+    /// A directory without a file that is read.
+    #[error(
+        "{}: the directory has no file to import: with --format {format} those end in .{endings}; name a file with \
+         another ending itself",
+        path.display()
+    )]
+    NoFiles {
+        /// The directory.
+        path: PathBuf,
+        /// The format.
+        format: &'static str,
+        /// How the names of its files end.
+        endings: String,
     },
     /// Bytes that cannot be read or unpacked.
     #[error("{}: cannot be read to its end; it may be incomplete", path.display())]
@@ -81,7 +95,7 @@ pub enum ImportError {
         why: String,
     },
     /// A row that is not a bar.
-    #[error("{place}: {fault}: `{shown}`{}", hint_text(*hint))]
+    #[error("{place}: {fault}: `{shown}`{}{}", hint_text(*hint), advice_text(advice.as_deref()))]
     Row {
         /// Where.
         place: FileLine,
@@ -91,11 +105,13 @@ pub enum ImportError {
         shown: String,
         /// The format that the row seems to have instead.
         hint: Option<&'static str>,
+        /// What else to do, such as to skip lines above the table.
+        advice: Option<Box<str>>,
     },
     /// A local time without a zone.
     #[error(
         "{place}: neither the file nor the format states the time zone, and rollfit does not guess it; \
-         give --timezone, e.g. UTC, +02:00, America/New_York, America/New_York+07:00 or histdata: \
+         give it, e.g. --timezone UTC; others are +02:00, America/New_York, America/New_York+07:00 and histdata: \
          `{shown}`"
     )]
     NoZone {
@@ -119,6 +135,23 @@ pub enum ImportError {
         /// The row, shortened.
         shown: String,
     },
+    /// A zone in the header that a row denies.
+    #[error(
+        "{place}: the offset from UTC is {found} here, but the header names the zone of the times, and {zone} is at \
+         {expected} then; correct the header or the times: `{shown}`"
+    )]
+    HeaderContradiction {
+        /// Where.
+        place: FileLine,
+        /// The zone of the header.
+        zone: Box<str>,
+        /// Its offset at the instant of the row.
+        expected: Box<str>,
+        /// The offset in the row.
+        found: Box<str>,
+        /// The row, shortened.
+        shown: String,
+    },
     /// Two rows of one instant with different closes.
     #[error(
         "{place}: the bar of {} has close {close} here and {earlier_close} at {earlier}; correct the files, or use \
@@ -137,6 +170,34 @@ pub enum ImportError {
         /// The instant of both.
         instant_us: i64,
     },
+    /// Two rows of one instant and close with different values of a further column.
+    #[error(
+        "{place}: the bar of {} has `{column}` {value} here and {earlier_value} at {earlier}; correct the files, keep other \
+         columns with --columns, or use --lenient to keep the earlier one",
+        instant_text(*instant_us)
+    )]
+    ColumnContradiction {
+        /// The later row.
+        place: FileLine,
+        /// The column.
+        column: String,
+        /// Its value there.
+        value: f64,
+        /// The earlier row.
+        earlier: Box<FileLine>,
+        /// Its value there.
+        earlier_value: f64,
+        /// The instant of both.
+        instant_us: i64,
+    },
+    /// A value of the key column that is no key, or clashes with another.
+    #[error("{place}: {why}")]
+    RowKey {
+        /// Where.
+        place: FileLine,
+        /// What is wrong and what to do.
+        why: String,
+    },
     /// A file that is newest first up to a row.
     #[error(
         "{place}: the file is newest first up to here and jumps forward from {} to {}; sort it by time",
@@ -154,8 +215,8 @@ pub enum ImportError {
     /// Two instruments in one file.
     #[error(
         "{place}: the column `{column}` is `{value}` here and `{earlier_value}` at {earlier}: a file holds one \
-         instrument, also with --lenient; write each instrument to its own file, or rename the column if it holds \
-         something else (add a header if the file has none)"
+         instrument, also with --lenient; if the column says the key of each row, use --key-column {column}; if it holds \
+         something else, rename it (add a header if the file has none)"
     )]
     Instruments {
         /// The later row.
@@ -230,15 +291,13 @@ pub enum ImportError {
         /// The instant of the row.
         to_us: i64,
     },
-    /// A key with characters that table names cannot have.
-    #[error("the key `{key}` ({origin}) is not valid: keys consist of a-z, 0-9 and _; {advice}")]
+    /// A key that is not one.
+    #[error("{origin}: {why}")]
     Key {
-        /// The key.
-        key: String,
         /// Where it was found.
         origin: String,
-        /// What to do.
-        advice: String,
+        /// What is wrong with it and what to do.
+        why: String,
     },
     /// A path without a key.
     #[error(
@@ -282,10 +341,25 @@ pub enum ImportError {
     },
 }
 
+impl ImportError {
+    /// A file without a line after those that are skipped.
+    pub(crate) fn empty(path: &Path, skipped: usize) -> Self {
+        let path = path.to_path_buf();
+        if skipped == 0 {
+            return Self::Empty { path };
+        }
+        Self::Content { path, why: format!("has no lines after those of --skip-lines {skipped}") }
+    }
+}
+
 fn hint_text(hint: Option<&str>) -> String {
     hint.map_or_else(String::new, |format| {
         format!("; this looks like the format {format}: try --format {format}")
     })
+}
+
+fn advice_text(advice: Option<&str>) -> String {
+    advice.map_or_else(String::new, |advice| format!("; {advice}"))
 }
 
 /// The instant as users read it.

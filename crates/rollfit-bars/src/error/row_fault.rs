@@ -87,6 +87,14 @@ pub enum RowFault {
     /// A close at the very end of the file that is not between low and high.
     #[error("the file ends with this close, which is not between low and high; the file may be cut off")]
     HalfClose,
+    /// A further column does not hold a number.
+    #[error(
+        "column {column} is neither a finite number nor empty; correct it, or keep other columns with --columns"
+    )]
+    FurtherColumn {
+        /// The column, from 1.
+        column: usize,
+    },
     /// The close is not a price.
     #[error("the close {close} is not a price: it must be finite and above zero")]
     Price {

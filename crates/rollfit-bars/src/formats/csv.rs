@@ -17,8 +17,10 @@ pub(super) static RULES: FormatRules = FormatRules {
         delimiters: delimiter::USUAL,
         columns: ColumnRules::Free,
         epochs: true,
+        zone_in_header: false,
     }),
     zone: None,
+    ticks: |_| None,
     symbol: before_interval,
 };
 

@@ -23,7 +23,9 @@ mod rules;
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use self::rules::{ColumnRules, FormatRules, NamedColumns, RowRules, RowShape, TextRules};
+pub(crate) use self::rules::{
+    ColumnRules, FormatRules, NamedColumns, PARQUET_ENDINGS, RowRules, RowShape, TEXT_ENDINGS, TextRules,
+};
 use crate::error::ImportError;
 
 /// What the rows of a file look like.
@@ -32,13 +34,13 @@ use crate::error::ImportError;
 pub enum Format {
     /// HistData "Generic ASCII": `20170301 000000;o;h;l;c;v`, in the zone `histdata`.
     Histdata,
-    /// MetaTrader exports: comma or tab, with or without header, date and time in one column or two.
+    /// MetaTrader exports: tab, semicolon or comma, with or without header, date and time in one column or two.
     Metatrader,
-    /// Dukascopy exports: `Gmt time,Open,...`, day first.
+    /// Dukascopy exports: `Gmt time,Open,...`, day first, or `Etc/UTC,Open,...` in ISO 8601.
     Dukascopy,
     /// Any delimited text with a time and a close column.
     Csv,
-    /// A Parquet file with a timestamp column and a close column.
+    /// A Parquet file with a time column and a close column.
     Parquet,
 }
 
@@ -64,9 +66,25 @@ impl Format {
         self.rules().name
     }
 
+    /// How the names of its files end, for those that are found in a directory.
+    pub(crate) fn endings(self) -> &'static [&'static str] {
+        match self.rules().rows {
+            RowRules::Text(_) => &TEXT_ENDINGS,
+            RowRules::Parquet => &PARQUET_ENDINGS,
+        }
+    }
+
     /// Returns the format that `line`, the first of a file, looks like.
     pub(crate) fn from_first_line(line: &str) -> Option<Self> {
+        if Self::ticks(line).is_some() {
+            return None;
+        }
         Self::ALL.into_iter().find(|format| (format.rules().looks_like)(line))
+    }
+
+    /// Returns what to say of a file that begins with `line`, if that is one of a vendor's ticks.
+    pub(crate) fn ticks(line: &str) -> Option<&'static str> {
+        Self::ALL.into_iter().find_map(|format| (format.rules().ticks)(line))
     }
 
     /// Returns the symbol in a file name of any vendor, given as the words between `_` and `-`.
@@ -127,6 +145,11 @@ mod tests {
             ("<DATE>\t<TIME>\t<OPEN>", Some(Format::Metatrader)),
             ("Timestamp\tOpen\tHigh", Some(Format::Metatrader)),
             ("Gmt time,Open,High", Some(Format::Dukascopy)),
+            ("Etc/UTC,Open,High,Low,Close", Some(Format::Dukascopy)),
+            ("Close,Open", None),
+            ("Gmt time,Ask,Bid,AskVolume,BidVolume", None),
+            ("2026.01.01;17:00;1;1;1;1;0", Some(Format::Metatrader)),
+            ("date,1. open,4. close", Some(Format::Csv)),
             ("01.11.2010 00:00:00.000,1", Some(Format::Dukascopy)),
             ("date,price", Some(Format::Csv)),
             ("PAR1\u{15}", Some(Format::Parquet)),

@@ -1,5 +1,4 @@
-//! A Parquet file with a timestamp column and a close column, found by name and type. Times without a zone are UTC, as in the
-//! source tables of a store.
+//! A Parquet file with a time column and a close column, found by name and type. Times are those of `csv`, of any type.
 
 use super::file_name::before_interval;
 use super::rules::{FormatRules, RowRules};
@@ -8,6 +7,7 @@ pub(super) static RULES: FormatRules = FormatRules {
     name: "parquet",
     looks_like: |line| line.starts_with("PAR1"),
     rows: RowRules::Parquet,
-    zone: Some("UTC"),
+    zone: None,
+    ticks: |_| None,
     symbol: before_interval,
 };

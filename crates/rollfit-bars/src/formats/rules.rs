@@ -4,6 +4,11 @@ use std::ops::RangeInclusive;
 
 use crate::table::column_indexes::ColumnIndexes;
 
+/// How the names of text files end, also packed ones.
+pub(crate) const TEXT_ENDINGS: [&str; 6] = ["csv", "tsv", "txt", "prn", "gz", "zip"];
+/// How the names of Parquet files end.
+pub(crate) const PARQUET_ENDINGS: [&str; 4] = ["parquet", "parq", "pqt", "pq"];
+
 /// One format.
 pub(crate) struct FormatRules {
     /// The name on the command line.
@@ -15,6 +20,8 @@ pub(crate) struct FormatRules {
     pub(crate) rows: RowRules,
     /// The zone of times that state none, where the format implies one.
     pub(crate) zone: Option<&'static str>,
+    /// What to say of a file that begins with this line, if the line is one of the vendor's ticks, which are no bars.
+    pub(crate) ticks: fn(&str) -> Option<&'static str>,
     /// Finds the symbol in a file name of the vendor, given as the words between `_` and `-`.
     pub(crate) symbol: for<'a> fn(&[&'a str]) -> Option<&'a str>,
 }
@@ -34,6 +41,8 @@ pub(crate) struct TextRules {
     pub(crate) columns: ColumnRules,
     /// Whether times may be epochs: seconds, milli-, micro- or nanoseconds since 1970.
     pub(crate) epochs: bool,
+    /// Whether the header may name the zone in place of the first column, the time.
+    pub(crate) zone_in_header: bool,
 }
 
 /// Where the columns of a text are.
@@ -67,7 +76,8 @@ impl RowShape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NamedColumns {
     None,
-    TimeAndClose,
+    /// All, but not the delimiter.
+    Columns,
     /// All, and the delimiter.
     All,
 }
@@ -76,7 +86,7 @@ impl FormatRules {
     /// Which columns a user may name.
     pub(crate) fn named_columns(&self) -> NamedColumns {
         match &self.rows {
-            RowRules::Parquet => NamedColumns::TimeAndClose,
+            RowRules::Parquet => NamedColumns::Columns,
             RowRules::Text(TextRules { columns: ColumnRules::Free, .. }) => NamedColumns::All,
             RowRules::Text(_) => NamedColumns::None,
         }

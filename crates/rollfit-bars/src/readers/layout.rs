@@ -2,7 +2,7 @@
 //! has.
 //!
 //! A first line is a header when none of its fields begins like a number. Without a header, the format has its known columns,
-//! or the user gives numbers.
+//! or the user gives numbers. A header may name the zone in place of the time, where the format does so.
 //!
 //! Every row has as many fields as the header, the format or, where columns are free and there is no header, the first row;
 //! one empty field more may follow, where it cannot come of a comma inside the close. Lenient reading takes a row that breaks
@@ -13,11 +13,16 @@ use crate::error::RowFault;
 use crate::formats::{ColumnRules, Format, RowShape, TextRules};
 use crate::read_options::ReadOptions;
 use crate::rows::price::has_leading_zero;
-use crate::table::column_indexes::{ColumnIndexes, is_header};
+use crate::table::column_indexes::{ColumnIndexes, column, is_header};
 use crate::table::column_names::{names_an_instrument, normal};
+use crate::table::column_options::{ColumnOptions, OtherColumns};
 use crate::table::delimiter;
-use crate::table::fields::Fields;
+use crate::table::fields::{Fields, for_plain_fields};
+use crate::table::further_columns::FurtherColumns;
 use crate::time::stamp_reader::{StampReader, StampRules};
+use crate::time::zone::Zone;
+
+const NO_KEY_COLUMN: &str = "the file has no header that names the column of --key-column; add one, or use --format csv and the number of the column";
 
 /// Where time and close are in each row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +33,14 @@ pub(crate) struct Layout {
     width: usize,
     /// The first line is a header.
     pub(crate) has_header: bool,
+    /// The zone that the header names.
+    pub(crate) zone: Option<Zone>,
     /// The columns that say the instrument, with their names.
     pub(crate) instruments: Vec<(usize, String)>,
+    /// The column that says the key of a row.
+    pub(crate) key: Option<usize>,
+    /// The columns that bars keep besides.
+    pub(crate) further: FurtherColumns,
     /// Times may be epochs.
     epochs: bool,
     /// No header and no format says how many columns a row has.
@@ -47,6 +58,35 @@ pub(crate) struct BarFields<'a> {
     pub(crate) time: &'a str,
     pub(crate) close: &'a str,
     pub(crate) end: RowEnd,
+}
+
+/// What is needed of the fields of a row.
+#[derive(Clone, Copy, Default)]
+struct RowParts<'a> {
+    row: BarFields<'a>,
+    /// Fields so far.
+    found: usize,
+    last: &'a str,
+    /// The field right behind the close.
+    behind: &'a str,
+}
+
+impl<'a> RowParts<'a> {
+    fn add(&mut self, columns: &ColumnIndexes, field: &'a str) {
+        if columns.date == Some(self.found) {
+            self.row.date = Some(field);
+        }
+        if columns.time == self.found {
+            self.row.time = field;
+        }
+        if columns.close == self.found {
+            self.row.close = field;
+        }
+        if columns.close + 1 == self.found {
+            self.behind = field;
+        }
+        (self.found, self.last) = (self.found + 1, field);
+    }
 }
 
 /// How a row ends.
@@ -70,9 +110,78 @@ impl Layout {
         rules: &TextRules,
         line: &str,
     ) -> Result<Self, String> {
+        let (layout, names) = Self::of_bars(options, rules, line)?;
+        layout.with_others(options, &names)
+    }
+
+    /// The columns of the key and of further values.
+    fn with_others(mut self, options: &ReadOptions, names: &[String]) -> Result<Self, String> {
+        let has_header = self.has_header;
+        if let Some(wanted) = &options.key_column {
+            let key = match has_header || self.is_free {
+                true => column(names, wanted)?,
+                false => return Err(NO_KEY_COLUMN.to_owned()),
+            };
+            if self.columns.contains(key) {
+                return Err(format!("column `{wanted}` of --key-column is read as time or close already"));
+            }
+            self.instruments.retain(|(at, _)| *at != key);
+            self.key = Some(key);
+        }
+        let others = &options.columns.others;
+        if *others == OtherColumns::None {
+            return Ok(self);
+        }
+        if self.is_free && !has_header {
+            return Err(
+                "the first line is not a header, so no column has a name for --columns; add a header line"
+                    .to_owned(),
+            );
+        }
+        let prices = self.vendor_names();
+        let names = if has_header { &names[..self.width] } else { &prices };
+        let is_taken = |at: usize| self.columns.contains(at) || Some(at) == self.key;
+        let further = FurtherColumns::choose(names, others, is_taken)?;
+        Ok(Self { further, ..self })
+    }
+
+    /// The names of the columns of a vendor's format without a header.
+    fn vendor_names(&self) -> Vec<String> {
+        let close = self.columns.close;
+        let name = |at: usize| match (at + 3).checked_sub(close) {
+            Some(0) => "open",
+            Some(1) => "high",
+            Some(2) => "low",
+            Some(4) => "volume",
+            _ => "",
+        };
+        (0..self.width).map(|at| name(at).to_owned()).collect()
+    }
+
+    /// Leaves out the further columns that hold no number in a row, unless they were named.
+    pub(crate) fn settle_further(&mut self, line: &str) {
+        let Self { further, .. } = self;
+        let mut fields = Fields::new(line, self.delimiter);
+        let mut at = 0;
+        further.columns.retain(|column| {
+            let field = fields.nth(column.index - at).unwrap_or("").trim_ascii();
+            at = column.index + 1;
+            let is_number = field.is_empty() || field.parse::<f64>().is_ok();
+            if !is_number {
+                further.left_out.push(column.name.clone());
+            }
+            is_number
+        });
+    }
+
+    /// The layout of the bars, and the names of all columns if the first line is a header.
+    fn of_bars(options: &ReadOptions, rules: &TextRules, line: &str) -> Result<(Self, Vec<String>), String> {
+        if let Some(why) = Format::ticks(line).filter(|_| options.columns.close.is_none()) {
+            return Err(why.to_owned());
+        }
         if let (ColumnRules::Fixed(shape), Some(delimiter)) = (&rules.columns, rules.delimiters.first()) {
             let layout = Self::new(*delimiter, shape.columns(), *shape.fields.end());
-            return Ok(Self { epochs: rules.epochs, ..layout });
+            return Ok((Self { epochs: rules.epochs, ..layout }, Vec::new()));
         }
         let delimiter = delimiter(options, rules, line)?;
         let mut fields = Fields::new(line, delimiter);
@@ -83,8 +192,13 @@ impl Layout {
         let names: Vec<String> = cells.iter().map(|name| normal(name)).collect();
         let epochs = rules.epochs;
         if is_header(&names) {
-            let columns = ColumnIndexes::from_header(&names, &options.columns)?;
-            return Ok(Self { epochs, ..Self::with_header(delimiter, columns, &names) });
+            let zone = cells.first().filter(|_| rules.zone_in_header).and_then(|name| header_zone(name));
+            let columns = match &zone {
+                Some(_) => ColumnIndexes::from_header(&names, &first_is_time())?,
+                None => ColumnIndexes::from_header(&names, &options.columns)?,
+            };
+            let layout = Self { epochs, zone, ..Self::with_header(delimiter, columns, &names) };
+            return Ok((layout, names));
         }
         let columns = match &rules.columns {
             ColumnRules::Fixed(shape) => shape.columns(),
@@ -94,7 +208,7 @@ impl Layout {
         let layout = Self::new(delimiter, columns, names.len());
         let is_free = matches!(rules.columns, ColumnRules::Free);
         let instruments = if is_free { layout.words(&cells) } else { Vec::new() };
-        Ok(Self { epochs, is_free, instruments, ..layout })
+        Ok((Self { epochs, is_free, instruments, ..layout }, names))
     }
 
     fn new(delimiter: u8, columns: ColumnIndexes, width: usize) -> Self {
@@ -103,7 +217,10 @@ impl Layout {
             columns,
             width,
             has_header: false,
+            zone: None,
             instruments: Vec::new(),
+            key: None,
+            further: FurtherColumns::default(),
             epochs: false,
             is_free: false,
             open: None,
@@ -137,26 +254,16 @@ impl Layout {
 
     /// The fields of a row that make its bar.
     pub(crate) fn split<'a>(&self, line: &'a str) -> Result<BarFields<'a>, RowFault> {
-        let (mut row, mut found, mut last, mut behind) = (BarFields::default(), 0, "", "");
-        let mut fields = self.fields(line);
-        for field in fields.by_ref() {
-            if self.columns.date == Some(found) {
-                row.date = Some(field);
+        let mut parts = RowParts::default();
+        if !for_plain_fields(line, self.delimiter, |field| parts.add(&self.columns, field)) {
+            parts = RowParts::default();
+            let mut fields = self.fields(line);
+            fields.by_ref().for_each(|field| parts.add(&self.columns, field));
+            if fields.is_broken() {
+                return Err(RowFault::Quotes);
             }
-            if self.columns.time == found {
-                row.time = field;
-            }
-            if self.columns.close == found {
-                row.close = field;
-            }
-            if self.columns.close + 1 == found {
-                behind = field;
-            }
-            (found, last) = (found + 1, field);
         }
-        if fields.is_broken() {
-            return Err(RowFault::Quotes);
-        }
+        let RowParts { mut row, found, last, behind } = parts;
         row.end = match last.trim_ascii().is_empty() {
             true if found == self.width => RowEnd::Empty,
             true if found == self.width + 1 && !self.may_be_split(row.close, line) => RowEnd::OneMore,
@@ -240,6 +347,16 @@ impl Layout {
     }
 }
 
+/// The zone that the name of the first column states: an IANA name, or `Gmt time`.
+fn header_zone(name: &str) -> Option<Zone> {
+    let name = name.trim();
+    if name.eq_ignore_ascii_case("gmt time") { Some(Zone::utc()) } else { Zone::from_iana(name) }
+}
+
+fn first_is_time() -> ColumnOptions {
+    ColumnOptions { time: Some("1".to_owned()), ..ColumnOptions::default() }
+}
+
 fn is_word(cell: &str) -> bool {
     let cell = cell.trim();
     let empty = ["null", "none", "na", "n/a", "true", "false"];
@@ -259,7 +376,7 @@ fn delimiter(options: &ReadOptions, rules: &TextRules, line: &str) -> Result<u8,
             _ => "use --format csv",
         };
         let known = delimiter::listed(rules.delimiters);
-        format!("the first line has no delimiter ({known}); remove any lines above the table, or {other}")
+        format!("the first line has no delimiter ({known}); skip lines above the table with --skip-lines, or {other}")
     })
 }
 

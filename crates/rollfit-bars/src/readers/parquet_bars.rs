@@ -1,6 +1,7 @@
-//! Reads bars from a Parquet file with a timestamp column and a close column.
+//! Reads bars from a Parquet file with a time column and a close column.
 //!
-//! Time stamps with a zone are instants. Naive ones are UTC, as in the source tables of a store, unless the user gives a zone.
+//! Time stamps with a zone are instants. Naive ones need a zone from the user, as in text, but for files that rollfit wrote: in
+//! the source tables of a store naive times are UTC.
 //! Columns that say the instrument, as text or numbers, must not change.
 
 use std::io::Read;
@@ -12,25 +13,30 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, check_body};
+use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body};
 use rollfit_job::import::Bar;
 
 use super::parquet_columns::{BarBatch, ParquetColumns};
+use super::parquet_times::{TimeValues, civil_text};
 use crate::archive::{open_file, read_error};
-use crate::error::{ImportError, RowFault, RowUnit};
+use crate::error::{FileLine, ImportError, RowFault, RowUnit, shown};
 use crate::read_options::ReadOptions;
 use crate::rows::collector::{Collected, Collector};
 use crate::rows::instruments::Instruments;
+use crate::rows::keyed_collectors::KeyedCollectors;
 use crate::rows::price::checked_price;
 use crate::rows::row_refusal::RowRefusal;
 use crate::rows::time_column::TimeColumn;
+use crate::table::further_columns::finite;
 use crate::time::stamp::Stamp;
+use crate::time::stamp_reader::{DatesAlone, StampReader};
+use crate::time::zone::Zone;
 
 const DAY_US: i64 = 86_400_000_000;
 const BATCH_ROWS: usize = 16 * 1024;
 
 /// Reads one Parquet file.
-pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, ImportError> {
     check_content(path)?;
     contain_panics(|| read_rows(path, options)).unwrap_or_else(|damaged| Err(unreadable(path, damaged)))
 }
@@ -51,14 +57,14 @@ fn check_content(path: &Path) -> Result<(), ImportError> {
     }
 }
 
-fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportError> {
+fn read_rows(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, ImportError> {
     let bytes = FileBytes::whole(open_file(path)?).map_err(|source| read_error(path, source))?;
     // Arrow makes a text of an error of the system: what the system said comes first.
     let failed = |error: &dyn std::fmt::Display| match bytes.take_fault() {
         Some(source) => read_error(path, source),
         None => unreadable(path, error),
     };
-    let metadata = checked_metadata(path, &bytes)?;
+    let (metadata, integrity) = checked_metadata(path, &bytes)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata);
     let columns = ParquetColumns::from_fields(builder.schema().fields(), options)
         .map_err(|why| ImportError::Columns { path: path.to_path_buf(), why })?;
@@ -67,20 +73,32 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Collected, ImportErro
         builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| failed(&error))?;
     let instruments =
         Instruments::new(columns.instruments.iter().map(|(_, name)| name.clone()).enumerate().collect());
-    let mut rows = Rows { columns, instruments, times: TimeColumn::new(options)?, number: 0, midnight: None };
-    let mut collector = Collector::new(path, RowUnit::Row, options);
+    let is_ours = integrity != Integrity::Foreign;
+    let times = TimeColumn::new(options)?.implied(is_ours.then(Zone::utc));
+    let stamps = columns.stamp_reader();
+    let names = columns.further.columns.iter().map(|column| column.stored_name.as_str());
+    let collector = Collector::new(path, RowUnit::Row, options).with_columns(names);
+    let left_out = columns.further.left_out_warning();
+    let new = KeyState { dates: DatesAlone::default(), instruments, midnight: None };
+    let mut collectors = BarCollectors::new(&columns, collector, new);
+    let mut rows = Rows { path, columns, stamps, times, number: 0, values: Vec::new() };
     for batch in reader {
         let batch = batch.map_err(|error| failed(&error))?;
         let batch = rows.columns.split(&batch).ok_or_else(|| failed(&"a column changes its type"))?;
-        rows.read(&mut collector, &batch)?;
+        rows.read(&mut collectors, &batch)?;
     }
-    let mut collected = collector.finish(None)?;
-    collected.symbol = rows.instruments.symbol();
+    let mut collected = collectors.finish()?;
+    if let Some(why) = rows.stamps.whole_file_fault() {
+        return Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() });
+    }
+    if let (Some(first), Some(warning)) = (collected.first_mut(), left_out) {
+        first.warn(warning);
+    }
     Ok(collected)
 }
 
-/// The footer of a file; one that rollfit wrote is checked, all its bytes.
-fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<ArrowReaderMetadata, ImportError> {
+/// The footer of a file, and whose file it is; one that rollfit wrote is checked, all its bytes.
+fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<(ArrowReaderMetadata, Integrity), ImportError> {
     let fault = |fault| match fault {
         FileFault::System(source) => read_error(path, source),
         FileFault::Unreadable(why) => unreadable(path, why),
@@ -90,66 +108,164 @@ fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<ArrowReaderMetadat
     };
     let footer = Footer::read(bytes).map_err(fault)?;
     check_body(bytes, footer.integrity).map_err(fault)?;
-    ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
-        .map_err(|error| unreadable(path, error))
+    let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new());
+    Ok((metadata.map_err(|error| unreadable(path, error))?, footer.integrity))
 }
 
-struct Rows {
-    columns: ParquetColumns,
+/// The bars of the file: of one key, or of those that the rows say.
+enum BarCollectors {
+    One(Box<(Collector, KeyState)>),
+    Keyed(Box<KeyedCollectors<KeyState>>),
+}
+
+/// What the rows of a key say of those to come.
+#[derive(Clone)]
+struct KeyState {
+    dates: DatesAlone,
     instruments: Instruments,
-    times: TimeColumn,
-    number: u64,
     /// The last time, if it was a midnight.
     midnight: Option<Stamp>,
 }
 
-impl Rows {
-    fn read(&mut self, collector: &mut Collector, batch: &BarBatch) -> Result<(), ImportError> {
-        for (row, (time, close)) in batch.times.iter().zip(&batch.closes).enumerate() {
+impl BarCollectors {
+    fn new(columns: &ParquetColumns, collector: Collector, state: KeyState) -> Self {
+        if columns.has_keys() {
+            Self::Keyed(Box::new(KeyedCollectors::new(collector, state)))
+        } else {
+            Self::One(Box::new((collector, state)))
+        }
+    }
+
+    fn of_row(
+        &mut self,
+        key: Option<&str>,
+        place: impl FnOnce() -> FileLine,
+    ) -> Result<(&mut Collector, &mut KeyState), ImportError> {
+        match self {
+            Self::One(one) => Ok((&mut one.0, &mut one.1)),
+            Self::Keyed(keys) => {
+                let of_key = keys.of_row(key.unwrap_or_default().trim(), place)?;
+                Ok((&mut of_key.collector, &mut of_key.state))
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Vec<Collected>, ImportError> {
+        match self {
+            Self::Keyed(keys) => keys.finish(None),
+            Self::One(one) => {
+                let mut collected = one.0.finish(None)?;
+                collected.symbol = one.1.instruments.symbol();
+                Ok(vec![collected])
+            }
+        }
+    }
+}
+
+struct Rows<'a> {
+    path: &'a Path,
+    columns: ParquetColumns,
+    stamps: StampReader,
+    times: TimeColumn,
+    number: u64,
+    /// The further columns of the row that was read last.
+    values: Vec<f64>,
+}
+
+impl Rows<'_> {
+    fn read(&mut self, collectors: &mut BarCollectors, batch: &BarBatch) -> Result<(), ImportError> {
+        for (row, close) in batch.closes.iter().enumerate() {
             self.number += 1;
+            let number = self.number;
+            let place = || FileLine::new(self.path, RowUnit::Row, number);
+            let key = batch.keys.as_ref().map(|keys| text(keys, row));
+            let (collector, state) = collectors.of_row(key, place)?;
             collector.count_row();
-            let bar = self.check_instrument(batch, row).and_then(|()| self.bar(time, close));
-            match bar {
-                Ok(bar) => collector.keep(self.number, bar)?,
-                Err(refusal) => collector.refuse(self.number, refusal, shown_row(time, close), None)?,
+            match self.bar(state, batch, row, close) {
+                Ok(bar) => collector.keep(number, bar, &self.values)?,
+                Err(refusal) => {
+                    collector.refuse(number, refusal, self.shown_row(batch, row, close), None)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn check_instrument(&mut self, batch: &BarBatch, row: usize) -> Result<(), RowRefusal> {
-        if self.instruments.is_empty() {
-            return Ok(());
+    fn bar(
+        &mut self,
+        state: &mut KeyState,
+        batch: &BarBatch,
+        row: usize,
+        close: Option<f64>,
+    ) -> Result<Bar, RowRefusal> {
+        if !state.instruments.is_empty() {
+            let values = batch.instruments.iter().map(|column| text(column, row));
+            state.instruments.check(self.number, values)?;
         }
-        self.instruments.check(self.number, batch.instruments.iter().map(|column| text(column, row)))
-    }
-
-    fn bar(&mut self, time: Option<i64>, close: Option<f64>) -> Result<Bar, RowRefusal> {
-        let stamp =
-            time.ok_or(RowFault::Time).and_then(|time| self.columns.stamp(time)).map_err(RowRefusal::Row)?;
-        self.check_date(stamp).map_err(RowRefusal::Row)?;
+        self.stamps.swap_dates(&mut state.dates);
+        let stamp = self.stamp(&mut state.midnight, batch, row);
+        self.stamps.swap_dates(&mut state.dates);
+        let stamp = stamp.map_err(RowRefusal::Row)?;
         let close = close.ok_or(RowFault::Close).and_then(checked_price).map_err(RowRefusal::Row)?;
-        Ok(Bar { instant_us: self.times.instant_us(stamp)?, close })
+        let instant_us = self.times.instant_us(stamp)?;
+        self.read_further(batch, row).map_err(RowRefusal::Row)?;
+        Ok(Bar { instant_us, close })
     }
-}
 
-impl Rows {
+    fn read_further(&mut self, batch: &BarBatch, row: usize) -> Result<(), RowFault> {
+        self.values.clear();
+        for (column, values) in self.columns.further.columns.iter().zip(&batch.further) {
+            let value = if values.is_valid(row) { finite(values.value(row)) } else { Some(f64::NAN) };
+            let fault = RowFault::FurtherColumn { column: column.index + 1 };
+            self.values.push(value.ok_or(fault)?);
+        }
+        Ok(())
+    }
+
+    fn stamp(
+        &mut self,
+        midnight: &mut Option<Stamp>,
+        batch: &BarBatch,
+        row: usize,
+    ) -> Result<Stamp, RowFault> {
+        match &batch.times {
+            TimeValues::Ticks(ticks) if ticks.is_valid(row) => {
+                let stamp = self.columns.stamp(ticks.value(row))?;
+                self.check_date(midnight, stamp).map(|()| stamp)
+            }
+            TimeValues::Texts(times) if times.is_valid(row) => {
+                let date = batch.dates.as_ref().map(|dates| text(dates, row));
+                self.stamps.read(date, times.value(row))
+            }
+            _ => Err(RowFault::Time),
+        }
+    }
+
+    fn shown_row(&self, batch: &BarBatch, row: usize, close: Option<f64>) -> String {
+        let time = match &batch.times {
+            TimeValues::Ticks(ticks) if ticks.is_valid(row) => {
+                let tick = ticks.value(row);
+                let readable = self.columns.tick_us(tick).ok().and_then(civil_text);
+                readable.unwrap_or_else(|| tick.to_string())
+            }
+            TimeValues::Texts(times) if times.is_valid(row) => shown(times.value(row).as_bytes()),
+            _ => "NULL".to_owned(),
+        };
+        let date = batch.dates.as_ref().map(|dates| shown(text(dates, row).as_bytes()) + ", ");
+        let close = close.map_or_else(|| "NULL".to_owned(), |close| close.to_string());
+        format!("{}{time}, {close}", date.unwrap_or_default())
+    }
+
     /// Refuses dates whose times of day are in another column.
-    fn check_date(&mut self, stamp: Stamp) -> Result<(), RowFault> {
+    fn check_date(&self, last: &mut Option<Stamp>, stamp: Stamp) -> Result<(), RowFault> {
         let (Stamp::Local { us } | Stamp::Instant { us, .. }) = stamp;
         let midnight = (us % DAY_US == 0).then_some(stamp);
-        let again = midnight.is_some() && midnight == self.midnight;
-        self.midnight = midnight;
+        let again = midnight.is_some() && midnight == *last;
+        *last = midnight;
         if self.columns.has_time_beside && again { Err(RowFault::DateAlone) } else { Ok(()) }
     }
 }
 
 fn text(column: &StringArray, row: usize) -> &str {
     if column.is_null(row) { "" } else { column.value(row) }
-}
-
-fn shown_row(time: Option<i64>, close: Option<f64>) -> String {
-    let time = time.map_or_else(|| "NULL".to_owned(), |time| time.to_string());
-    let close = close.map_or_else(|| "NULL".to_owned(), |close| close.to_string());
-    format!("{time}, {close}")
 }

@@ -1,136 +1,309 @@
 //! [`ParquetColumns`]: which columns of a Parquet file hold the time, the close and the instrument.
 //!
-//! The time is the column named by the options, else the timestamp column with the best known name, else the only timestamp
-//! column; the close likewise among the columns of numbers.
+//! The time is the column named by the options; else the timestamp column with the best known name; else the whole numbers or
+//! the text with one; else the only timestamp column; else a column of times of day or dates by its name. A column of dates
+//! beside times of day holds the date. The close is likewise a column of numbers.
 
-use std::sync::Arc;
-
-use arrow_array::{Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{Float64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
-use rollfit_files::numbers::{doubles, ticks};
+use rollfit_files::numbers::doubles;
 use rollfit_files::texts::{has_texts, texts};
 
+use super::parquet_times::{TimeType, TimeValues, tick_us, time_texts};
 use crate::error::RowFault;
 use crate::read_options::ReadOptions;
-use crate::table::column_names::{CLOSE_NAMES, INSTANT_NAMES, TIME_NAMES, names_an_instrument, normal};
-use crate::time::stamp::{Stamp, in_range};
+use crate::table::column_indexes::says_utc;
+use crate::table::column_names::{
+    CLOSE_NAMES, DATE_NAMES, INSTANT_NAMES, TIME_NAMES, names_an_instrument, normal,
+};
+use crate::table::column_options::{ColumnOptions, OtherColumns};
+use crate::table::further_columns::{FurtherColumn, FurtherColumns};
+use crate::time::stamp::Stamp;
+use crate::time::stamp_reader::{StampReader, StampRules};
 use crate::time::zone::Zone;
 
 /// The rows of a batch.
 pub(super) struct BarBatch {
-    pub(super) times: Int64Array,
+    pub(super) times: TimeValues,
+    pub(super) dates: Option<StringArray>,
     /// In the order of their columns.
     pub(super) instruments: Vec<StringArray>,
     pub(super) closes: Float64Array,
+    /// The column that says the key of a row.
+    pub(super) keys: Option<StringArray>,
+    /// The further columns, in the order of their columns.
+    pub(super) further: Vec<Float64Array>,
 }
 
 /// The columns read, by their index in the file, and what the time column says of its values.
 pub(super) struct ParquetColumns {
     time: usize,
+    /// The column of the date, where the time column holds times of day.
+    date: Option<usize>,
     close: usize,
     /// The columns that say the instrument, with their names.
     pub(super) instruments: Vec<(usize, String)>,
+    /// The column that says the key of a row.
+    key: Option<usize>,
+    /// The columns that bars keep besides.
+    pub(super) further: FurtherColumns,
     /// A column beside the time column seems to hold times of day.
     pub(super) has_time_beside: bool,
+    /// The unit of timestamps.
     unit: TimeUnit,
     /// The zone of the column; none where it is naive.
     zone: Option<Zone>,
+    /// The name of the column states that its times are UTC.
+    in_utc: bool,
 }
 
 impl ParquetColumns {
     /// Finds the columns in a schema; an error says what is missing.
     pub(super) fn from_fields(fields: &Fields, options: &ReadOptions) -> Result<Self, String> {
-        let is_time = |field: &Field| matches!(field.data_type(), DataType::Timestamp(..));
-        let is_number = |field: &Field| field.data_type().is_numeric();
-        let fallback_names = ["time", "date"];
-        let time_names: Vec<&str> = INSTANT_NAMES.iter().chain(&fallback_names).copied().collect();
-        let time = Wanted { what: "timestamp", option: "--time-column", names: &time_names, fits: &is_time };
-        let close =
-            Wanted { what: "number", option: "--close-column", names: &CLOSE_NAMES, fits: &is_number };
-        let time = time.find(fields, options.columns.time.as_deref(), true)?;
-        let close = close.find(fields, options.columns.close.as_deref(), false)?;
-        let DataType::Timestamp(unit, zone) = fields[time].data_type() else {
-            return Err(format!("column `{}` is not a timestamp", fields[time].name()));
+        let time = time_column(fields, &options.columns)?;
+        let date = date_column(fields, &options.columns, time)?;
+        let close = Wanted {
+            what: "number",
+            option: "--close-column",
+            needs: "a number",
+            fits: &|field| field.data_type().is_numeric(),
         };
-        let zone = zone.as_ref().map(|name| name.parse().unwrap_or_else(|_| Zone::utc()));
+        let close = match &options.columns.close {
+            Some(given) => close.given(fields, given)?,
+            None => by_name(fields, &CLOSE_NAMES, close.fits)?.ok_or_else(|| close.missing(fields))?,
+        };
+        let (unit, zone) = match fields[time].data_type() {
+            DataType::Timestamp(unit, zone) => (*unit, zone.as_ref()),
+            _ => (TimeUnit::Microsecond, None),
+        };
+        let zone = zone.map(|name| name.parse().unwrap_or_else(|_| Zone::utc()));
+        let is_bar = |at: usize| at == time || at == close || Some(at) == date;
+        let key = key_column(fields, options.key_column.as_deref(), is_bar)?;
+        let is_read = |at: usize| is_bar(at) || Some(at) == key;
+        let further = further_columns(fields, &options.columns.others, is_read)?;
         let says = |at: usize, field: &Field| {
-            at != time && at != close && names_an_instrument(field.name()) && has_texts(field.data_type())
+            !is_read(at) && names_an_instrument(field.name()) && has_texts(field.data_type())
         };
         let instruments = fields.iter().enumerate().filter(|(at, field)| says(*at, field));
         let instruments = instruments.map(|(at, field)| (at, normal(field.name()))).collect();
-        let is_beside = |(at, field): (usize, &Arc<Field>)| {
-            at != time && TIME_NAMES.contains(&normal(field.name()).as_str())
-        };
-        let has_time_beside = fields.iter().enumerate().any(is_beside);
-        Ok(Self { time, close, instruments, has_time_beside, unit: *unit, zone })
+        let is_beside = |(at, name): (usize, String)| at != time && TIME_NAMES.contains(&name.as_str());
+        let has_time_beside = names(fields).enumerate().any(is_beside);
+        let in_utc = [Some(time), date].into_iter().flatten().any(|at| says_utc(&normal(fields[at].name())));
+        Ok(Self { time, date, close, instruments, key, further, has_time_beside, unit, zone, in_utc })
     }
 
     /// The columns that are read.
     pub(super) fn roots(&self) -> impl Iterator<Item = usize> {
-        [self.time, self.close].into_iter().chain(self.instruments.iter().map(|(at, _)| *at))
+        let instruments = self.instruments.iter().map(|(at, _)| *at);
+        let further = self.further.columns.iter().map(|column| column.index);
+        let bar = [self.time, self.close].into_iter().chain(self.date);
+        bar.chain(self.key).chain(instruments).chain(further)
     }
 
     /// The columns of a batch that holds these and no others; none if one is not of its type.
     pub(super) fn split(&self, batch: &RecordBatch) -> Option<BarBatch> {
         // A batch keeps the order of the file.
-        let column = |at: usize| batch.column(self.roots().filter(|other| *other < at).count());
+        let mut roots: Vec<usize> = self.roots().collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let column = |at: usize| batch.column(roots.partition_point(|root| *root < at));
+        let keys = match self.key {
+            Some(at) => Some(texts(column(at))?),
+            None => None,
+        };
+        let further = self.further.columns.iter();
+        let dates = match self.date {
+            Some(at) => Some(time_texts(column(at))?),
+            None => None,
+        };
         Some(BarBatch {
-            times: ticks(column(self.time))?,
+            times: TimeValues::from_column(column(self.time))?,
+            dates,
             instruments: self.instruments.iter().map(|(at, _)| texts(column(*at))).collect::<Option<_>>()?,
             closes: doubles(column(self.close))?,
+            keys,
+            further: further.map(|further| doubles(column(further.index))).collect::<Option<_>>()?,
         })
     }
 
-    /// A value of the time column as a stamp.
-    pub(super) fn stamp(&self, value: i64) -> Result<Stamp, RowFault> {
-        let us = match self.unit {
-            TimeUnit::Second => value.checked_mul(1_000_000).ok_or(RowFault::Range)?,
-            TimeUnit::Millisecond => value.checked_mul(1_000).ok_or(RowFault::Range)?,
-            TimeUnit::Microsecond => value,
-            TimeUnit::Nanosecond if value % 1_000 == 0 => value / 1_000,
-            TimeUnit::Nanosecond => return Err(RowFault::TooFine),
-        };
-        let us = in_range(us)?;
+    /// Whether the rows say their keys.
+    pub(super) fn has_keys(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// How times that are no timestamps are read.
+    pub(super) fn stamp_reader(&self) -> StampReader {
+        let Self { in_utc, has_time_beside, .. } = *self;
+        StampReader::new(StampRules { epochs: true, in_utc, has_time_beside })
+    }
+
+    /// A value of a timestamp column as a stamp.
+    pub(super) fn stamp(&self, tick: i64) -> Result<Stamp, RowFault> {
+        let us = self.tick_us(tick)?;
         Ok(match &self.zone {
+            None if self.in_utc => Stamp::Local { us }.in_utc(),
             None => Stamp::Local { us },
             Some(zone) => Stamp::Instant { us, offset_s: (zone.offset_us(us) / 1_000_000) as i32 },
         })
     }
+
+    /// A value of a timestamp column in microseconds.
+    pub(super) fn tick_us(&self, tick: i64) -> Result<i64, RowFault> {
+        tick_us(self.unit, tick)
+    }
+}
+
+/// The column that says the key of a row.
+fn key_column(
+    fields: &Fields,
+    name: Option<&str>,
+    is_bar: impl Fn(usize) -> bool,
+) -> Result<Option<usize>, String> {
+    let Some(name) = name else { return Ok(None) };
+    let exact = fields.iter().position(|field| field.name() == name);
+    let found = exact.or_else(|| names(fields).position(|found| found == normal(name)));
+    let key = found.ok_or_else(|| {
+        format!("column `{name}` of --key-column does not exist; use one of {}", listed(fields))
+    })?;
+    if is_bar(key) {
+        return Err(format!("column `{name}` of --key-column is read as time or close already"));
+    }
+    let kind = fields[key].data_type();
+    let refused = || format!("column `{name}` of --key-column is not text: it is {kind}");
+    has_texts(kind).then_some(Some(key)).ok_or_else(refused)
+}
+
+/// The columns of numbers that bars keep besides.
+fn further_columns(
+    fields: &Fields,
+    wanted: &OtherColumns,
+    is_read: impl Fn(usize) -> bool,
+) -> Result<FurtherColumns, String> {
+    let names: Vec<String> = names(fields).collect();
+    let is_number = |column: &FurtherColumn| fields[column.index].data_type().is_numeric();
+    let mut chosen = FurtherColumns::choose(&names, wanted, is_read)?;
+    if let Some(column) = chosen.columns.iter().find(|column| !chosen.is_all && !is_number(column)) {
+        let kind = fields[column.index].data_type();
+        return Err(format!("column `{}` of --columns does not hold numbers: it is {kind}", column.name));
+    }
+    let (columns, others): (_, Vec<FurtherColumn>) = chosen.columns.into_iter().partition(is_number);
+    chosen.columns = columns;
+    chosen.left_out.extend(others.into_iter().map(|column| column.name));
+    Ok(chosen)
+}
+
+/// What a time column may be.
+const TIMES: &str = "a timestamp, date, whole number or text";
+
+fn type_of(field: &Field) -> Option<TimeType> {
+    TimeType::from_type(field.data_type())
+}
+
+fn names(fields: &Fields) -> impl Iterator<Item = String> + '_ {
+    fields.iter().map(|field| normal(field.name()))
+}
+
+/// The column of the time.
+fn time_column(fields: &Fields, options: &ColumnOptions) -> Result<usize, String> {
+    use TimeType::{Date, Text, TimeOfDay, Timestamp, WholeNumber};
+    let is_time = |field: &Field| type_of(field).is_some();
+    let wanted = Wanted { what: "timestamp", option: "--time-column", needs: TIMES, fits: &is_time };
+    if let Some(given) = &options.time {
+        return wanted.given(fields, given);
+    }
+    let among = |names: &[&str], types: &[TimeType]| {
+        by_name(fields, names, &|field| type_of(field).is_some_and(|found| types.contains(&found)))
+    };
+    let clock = || among(&TIME_NAMES, &[TimeOfDay, Text]);
+    let instants: Vec<&str> = INSTANT_NAMES.iter().chain(&["time"]).copied().collect();
+    let instants_or_date: Vec<&str> = instants.iter().chain(&DATE_NAMES).copied().collect();
+    let found = if options.date.is_some() {
+        clock()?
+    } else if let Some(at) = among(&instants_or_date, &[Timestamp])? {
+        Some(at)
+    } else if let Some(at) = among(&instants, &[WholeNumber, Text])? {
+        Some(at)
+    } else if let Some(at) = only_timestamp(fields) {
+        Some(at)
+    } else if let Some(at) = clock()? {
+        Some(at)
+    } else {
+        among(&instants_or_date, &[Date, WholeNumber, Text])?
+    };
+    found.ok_or_else(|| wanted.missing(fields))
+}
+
+fn only_timestamp(fields: &Fields) -> Option<usize> {
+    let is_timestamp = |at: &usize| type_of(&fields[*at]) == Some(TimeType::Timestamp);
+    let mut timestamps = (0..fields.len()).filter(is_timestamp);
+    timestamps.next().filter(|_| timestamps.next().is_none())
+}
+
+/// The column of the date, where the time column may hold times of day.
+fn date_column(fields: &Fields, options: &ColumnOptions, time: usize) -> Result<Option<usize>, String> {
+    let fits = |field: &Field| {
+        let is_aware = matches!(field.data_type(), DataType::Timestamp(_, Some(_)));
+        !is_aware && type_of(field).is_some_and(|found| found != TimeType::TimeOfDay)
+    };
+    let wanted =
+        Wanted { what: "date", option: "--date-column", needs: "a date, whole numbers or text", fits: &fits };
+    let time_type = type_of(&fields[time]);
+    let may_be_clock = matches!(time_type, Some(TimeType::TimeOfDay | TimeType::Text));
+    let name = fields[time].name();
+    match &options.date {
+        Some(_) if !may_be_clock => Err(format!(
+            "column `{name}` is {}, not times of day; omit --date-column, or store the times of day as text (HH:MM) or as \
+             a TIME",
+            fields[time].data_type()
+        )),
+        Some(given) => wanted.given(fields, given).map(Some),
+        None if !may_be_clock => Ok(None),
+        None => {
+            let date = by_name(fields, &DATE_NAMES, &fits)?.filter(|date| *date != time);
+            if date.is_none() && time_type == Some(TimeType::TimeOfDay) {
+                return Err(format!("column `{name}` holds times of day; {}", wanted.missing(fields)));
+            }
+            Ok(date)
+        }
+    }
+}
+
+/// The column with the first of these names among those that fit.
+fn by_name(fields: &Fields, wanted: &[&str], fits: &dyn Fn(&Field) -> bool) -> Result<Option<usize>, String> {
+    let named = |name: &str| -> Vec<usize> {
+        let found =
+            fields.iter().enumerate().filter(|(_, field)| fits(field) && normal(field.name()) == name);
+        found.map(|(at, _)| at).collect()
+    };
+    for name in wanted {
+        match named(name).as_slice() {
+            [] => {}
+            [at] => return Ok(Some(*at)),
+            _ => {
+                return Err(format!("several columns are called `{name}`; rename one of {}", listed(fields)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// How a column is recognised.
 struct Wanted<'a> {
     what: &'a str,
     option: &'a str,
-    names: &'a [&'a str],
+    needs: &'a str,
     fits: &'a dyn Fn(&Field) -> bool,
 }
 
 impl Wanted<'_> {
-    fn find(&self, fields: &Fields, given: Option<&str>, or_only: bool) -> Result<usize, String> {
-        if let Some(name) = given {
-            return self.given(fields, name);
+    fn missing(&self, fields: &Fields) -> String {
+        let Self { what, option, .. } = self;
+        let fitting: Fields = fields.iter().filter(|field| (self.fits)(field)).cloned().collect();
+        if fitting.is_empty() {
+            let (needs, all) = (self.needs, listed(fields));
+            return format!("no column can be the {what} ({option}), which is {needs}: convert one of {all}");
         }
-        if let Some(name) = self.names.iter().find(|name| self.named(fields, name).count() > 1) {
-            return Err(format!("several columns are called `{name}`; rename one of {}", listed(fields)));
-        }
-        let at = |name: &&str| self.named(fields, name).next();
-        let mut fitting = fields.iter().enumerate().filter(|(_, field)| (self.fits)(field));
-        let only = fitting.next().filter(|_| or_only && fitting.next().is_none()).map(|(index, _)| index);
-        let found = self.names.iter().find_map(at).or(only);
-        found.ok_or_else(|| {
-            format!(
-                "no {} column is recognized by name; give {}, one of {}",
-                self.what,
-                self.option,
-                listed(fields)
-            )
-        })
-    }
-
-    fn named<'a>(&'a self, fields: &'a Fields, name: &'a str) -> impl Iterator<Item = usize> + 'a {
-        let fits = move |field: &Field| normal(field.name()) == name && (self.fits)(field);
-        fields.iter().enumerate().filter(move |(_, field)| fits(field)).map(|(at, _)| at)
+        format!("no {what} column is recognized by name; give {option}, one of {}", listed(&fitting))
     }
 
     fn given(&self, fields: &Fields, name: &str) -> Result<usize, String> {
@@ -140,7 +313,9 @@ impl Wanted<'_> {
             found.ok_or_else(|| format!("column `{name}` does not exist; use one of {}", listed(fields)))?;
         let fits = (self.fits)(&fields[index]);
         let kind = fields[index].data_type();
-        fits.then_some(index).ok_or_else(|| format!("column `{name}` is not a {}: it is {kind}", self.what))
+        let refused =
+            || format!("column `{name}` is not a {}: it is {kind}; convert it to {}", self.what, self.needs);
+        fits.then_some(index).ok_or_else(refused)
     }
 }
 

@@ -1,158 +1,200 @@
-//! Reads bars from delimited text, line by line.
+//! Reads bars from delimited text: blocks of lines on all cores, their rows put into order one after the other.
+//!
+//! Each block is read from the state that the rows before it are expected to leave, and once more, in its turn, where they
+//! left another. So the result, whatever it is, is that of reading line by line.
 
+use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 
-use rollfit_job::import::Bar;
-
-use super::layout::{BarFields, Layout, RowEnd};
-use super::text_lines::{Line, TextLines};
-use crate::archive;
-use crate::error::{ImportError, RowFault, RowUnit, shown};
-use crate::formats::{Format, TextRules};
+use super::text_blocks::{BLOCK_BYTES, TextBlock, TextBlocks};
+use super::text_keys;
+use super::text_rows::{RowsState, TextRows, too_long};
+use crate::archive::{self, Opened};
+use crate::cores::{Cores, Pieces, in_order};
+use crate::error::{ImportError, RowUnit};
+use crate::formats::TextRules;
 use crate::read_options::ReadOptions;
+use crate::rows::batch::Batch;
 use crate::rows::collector::{Collected, Collector};
-use crate::rows::instruments::Instruments;
-use crate::rows::price::price;
-use crate::rows::row_refusal::RowRefusal;
-use crate::rows::time_column::TimeColumn;
-use crate::time::stamp_reader::StampReader;
 
 /// Reads one text file.
-pub(super) fn read(path: &Path, options: &ReadOptions, rules: &TextRules) -> Result<Collected, ImportError> {
-    let opened = archive::open(path)?;
-    let mut lines = TextLines::new(path, opened.reader);
-    let mut collector = Collector::new(path, RowUnit::Line, options);
-    let Some(first) = lines.next()? else {
-        return Err(ImportError::Empty { path: path.to_path_buf() });
+pub(super) fn read(
+    path: &Path,
+    options: &ReadOptions,
+    rules: &TextRules,
+    cores: &Cores,
+) -> Result<Vec<Collected>, ImportError> {
+    read_blocks(path, options, rules, cores, BLOCK_BYTES)
+}
+
+fn read_blocks(
+    path: &Path,
+    options: &ReadOptions,
+    rules: &TextRules,
+    cores: &Cores,
+    block_bytes: usize,
+) -> Result<Vec<Collected>, ImportError> {
+    let Opened { reader, ignored_bytes, entry, .. } = archive::open(path)?;
+    let mut blocks = TextBlocks::new(path, reader, block_bytes);
+    let (rows, first) = head(path, options, rules, &mut blocks)?;
+    let further = &rows.layout().further;
+    let names = further.columns.iter().map(|column| column.stored_name.as_str());
+    let collector = Collector::new(path, RowUnit::Line, options).with_columns(names);
+    let left_out = further.left_out_warning();
+    let (mut collected, short_rows) = if rows.layout().key.is_some() {
+        text_keys::read(path, rows, collector, (first, blocks), entry.as_deref())?
+    } else {
+        read_bars(cores, rows, collector, (first, blocks), entry)?
     };
-    let mut rows = Rows::new(path, options, rules, first.bytes)?;
-    if !rows.layout.has_header {
-        rows.read(&mut collector, first)?;
+    if let Some(first) = collected.first_mut() {
+        let ignored_bytes = ignored_bytes.get();
+        let ignored = (ignored_bytes > 0)
+            .then(|| format!("ignored {ignored_bytes} bytes after the last gzip member, which are not gzip"));
+        let short = (short_rows > 0).then(|| {
+            format!(
+                "kept rows that end after the close, because their open, high, low and close are consistent: \
+                 {short_rows}"
+            )
+        });
+        [ignored, short, left_out].into_iter().flatten().for_each(|warning| first.warn(warning));
     }
-    while let Some(line) = lines.next()? {
-        rows.read(&mut collector, line)?;
-    }
-    let ignored_bytes = opened.ignored_bytes.get();
-    if ignored_bytes > 0 {
-        collector
-            .warn(format!("ignored {ignored_bytes} bytes after the last gzip member, which are not gzip"));
-    }
-    if rows.short_rows > 0 {
-        collector.warn(format!(
-            "kept rows that end after the close, because their open, high, low and close are consistent: {}",
-            rows.short_rows
-        ));
-    }
-    let mut collected = collector.finish(opened.entry)?;
-    rows.check_whole_file(path)?;
-    collected.symbol = rows.instruments.symbol();
     Ok(collected)
 }
 
-/// What the first line says about the lines after it.
-struct Rows {
-    layout: Layout,
-    stamps: StampReader,
-    instruments: Instruments,
-    times: TimeColumn,
-    hint: Option<Format>,
-    /// No number so far has a decimal point, where a decimal comma could pass for the delimiter.
-    may_be_split: bool,
-    lenient: bool,
-    /// Rows that ended in an empty last column, and in an empty field behind it.
-    ends: (bool, bool),
-    /// Rows that ended after the close and were kept.
+/// Reads the bars of one key. Also returns how many rows ended after their close.
+fn read_bars<'a>(
+    cores: &'a Cores,
+    rows: TextRows,
+    collector: Collector,
+    (first, blocks): (VecDeque<TextBlock>, TextBlocks<'a>),
+    entry: Option<String>,
+) -> Result<(Vec<Collected>, u64), ImportError> {
+    let state = Arc::new(rows.state().clone());
+    let mut file = TextFile { cores, blocks, first, rows, state, is_steady: false, collector, short_rows: 0 };
+    let rows = file.rows.clone();
+    in_order(&mut file, cores, || {
+        let mut rows = rows.clone();
+        move |piece| read_block(&mut rows, piece)
+    })?;
+    let short_rows = file.short_rows;
+    Ok((vec![file.finish(entry)?], short_rows))
+}
+
+/// Finds the layout in the first line. Returns the blocks that were read, which begin with the first row.
+fn head(
+    path: &Path,
+    options: &ReadOptions,
+    rules: &TextRules,
+    blocks: &mut TextBlocks<'_>,
+) -> Result<(TextRows, VecDeque<TextBlock>), ImportError> {
+    let mut above = options.skip_lines;
+    while let Some(mut block) = blocks.next()? {
+        let mut lines = block.lines();
+        above -= lines.pass_over(above).map_err(|line| too_long(path, line))?;
+        let at_first = lines.rest();
+        let Some(first) = lines.next() else { continue };
+        let rows = TextRows::new(path, options, rules, first)?;
+        let rest = if rows.layout().has_header { lines.rest() } else { at_first };
+        block.skip_to(rest);
+        if rows.layout().further.is_all {
+            return Ok(settled(rows, block, blocks));
+        }
+        return Ok((rows, VecDeque::from([block])));
+    }
+    Err(ImportError::empty(path, options.skip_lines))
+}
+
+/// Decides by the first row that has the fields of one which columns hold numbers. Returns the blocks that were looked at.
+fn settled(
+    mut rows: TextRows,
+    first: TextBlock,
+    blocks: &mut TextBlocks<'_>,
+) -> (TextRows, VecDeque<TextBlock>) {
+    const LINES_MAX: usize = 1_000;
+    let (mut seen, mut lines) = (VecDeque::new(), 0);
+    let mut next = Some(first);
+    while let Some(block) = next {
+        let mut left = block.lines().take(LINES_MAX - lines).inspect(|_| lines += 1);
+        let is_settled = left.any(|line| rows.settle_further(line));
+        seen.push_back(block);
+        next = if is_settled || lines == LINES_MAX { None } else { blocks.next_block() };
+    }
+    (rows, seen)
+}
+
+/// A file between its blocks.
+struct TextFile<'a> {
+    cores: &'a Cores,
+    blocks: TextBlocks<'a>,
+    first: VecDeque<TextBlock>,
+    rows: TextRows,
+    /// What the rows taken so far say.
+    state: Arc<RowsState>,
+    /// The last block changed nothing of that.
+    is_steady: bool,
+    collector: Collector,
     short_rows: u64,
 }
 
-impl Rows {
-    fn new(path: &Path, options: &ReadOptions, rules: &TextRules, first: &[u8]) -> Result<Self, ImportError> {
-        let content = |why: &str| ImportError::Content { path: path.to_path_buf(), why: why.to_owned() };
-        if first.starts_with(b"PAR1") {
-            return Err(content("is a Parquet file; use --format parquet"));
+/// A block, read from the state `from`.
+struct ReadBlock {
+    block: TextBlock,
+    from: Arc<RowsState>,
+    batch: Batch,
+    to: RowsState,
+}
+
+fn read_block(rows: &mut TextRows, (block, from): (TextBlock, Arc<RowsState>)) -> ReadBlock {
+    rows.set_state(RowsState::clone(&from));
+    let batch = rows.read(&block);
+    ReadBlock { batch, to: rows.state().clone(), block, from }
+}
+
+impl Pieces for TextFile<'_> {
+    type Piece = (TextBlock, Arc<RowsState>);
+    type Done = ReadBlock;
+    type Error = ImportError;
+
+    fn next(&mut self) -> Result<Option<Self::Piece>, ImportError> {
+        if self.cores.is_stopped() {
+            return Ok(None);
         }
-        let text = std::str::from_utf8(first).map_err(|_| content(encoding_advice(first)))?;
-        let hint = Format::from_first_line(text).filter(|format| *format != options.format);
-        let layout = Layout::from_first_line(options, rules, text).map_err(|why| ImportError::Columns {
-            path: path.to_path_buf(),
-            why: why + &hint.map_or_else(String::new, |format| format!("; try --format {format}")),
-        })?;
-        let (stamps, instruments) = (layout.stamp_reader(), Instruments::new(layout.instruments.clone()));
-        let may_be_split = layout.may_split_numbers();
-        let (times, lenient, ends) = (TimeColumn::new(options)?, options.lenient, (false, false));
-        Ok(Self { layout, stamps, instruments, times, hint, may_be_split, lenient, ends, short_rows: 0 })
+        let block = match self.first.pop_front() {
+            None => self.blocks.next()?,
+            first => first,
+        };
+        Ok(block.map(|block| (block, Arc::clone(&self.state))))
     }
 
-    fn read(&mut self, collector: &mut Collector, line: Line<'_>) -> Result<(), ImportError> {
-        collector.count_row();
-        match self.bar(line) {
-            Ok(bar) => collector.keep(line.number, bar),
-            Err(fault) => self.refuse(collector, line, fault),
-        }
+    fn is_steady(&self) -> bool {
+        self.is_steady
     }
 
-    fn bar(&mut self, line: Line<'_>) -> Result<Bar, RowRefusal> {
-        let text = std::str::from_utf8(line.bytes).map_err(|_| RowRefusal::Row(RowFault::NotUtf8))?;
-        let row = self.split(text).map_err(RowRefusal::Row)?;
-        if !self.instruments.is_empty() {
-            self.instruments.check(line.number, self.layout.fields(text))?;
+    fn take(&mut self, mut done: ReadBlock) -> Result<(), ImportError> {
+        if !Arc::ptr_eq(&done.from, &self.state) && done.from != self.state {
+            done = read_block(&mut self.rows, (done.block, Arc::clone(&self.state)));
         }
-        self.may_be_split = self.may_be_split && !self.layout.has_decimal_point(text);
-        let stamp = self.stamps.read(row.date, row.time).map_err(RowRefusal::Row)?;
-        let close = price(row.close).map_err(RowRefusal::Row)?;
-        if !line.has_end && self.layout.may_end_in_half_a_close(text) {
-            return Err(RowRefusal::Row(RowFault::HalfClose));
+        self.is_steady = done.to == *self.state;
+        if !self.is_steady {
+            self.state = Arc::new(done.to);
         }
-        let instant_us = self.times.instant_us(stamp)?;
-        self.short_rows += u64::from(row.end == RowEnd::Short);
-        Ok(Bar { instant_us, close })
-    }
-
-    /// The fields of a row. Lenient reading takes one that breaks off behind its close, if the close is certain.
-    fn split<'a>(&mut self, text: &'a str) -> Result<BarFields<'a>, RowFault> {
-        let row = match self.layout.split(text) {
-            Err(fault @ (RowFault::FieldCount { .. } | RowFault::Quotes)) if self.lenient => {
-                self.layout.split_short(text).ok_or(fault)
-            }
-            row => row,
-        }?;
-        self.ends.0 |= row.end == RowEnd::Empty;
-        self.ends.1 |= row.end == RowEnd::OneMore;
-        Ok(row)
-    }
-
-    /// Refuses what no row alone shows.
-    fn check_whole_file(&self, path: &Path) -> Result<(), ImportError> {
-        let split = self.may_be_split.then_some(
-            "no number in the file has a decimal point, and there is no header to count the columns, so a comma may \
-             be the decimal mark as well as the delimiter; add a header line that names every column",
-        );
-        let ends = self.layout.ends_differ(self.ends.0, self.ends.1).then_some(
-            "some rows end in an empty field that the header does not have, and some in an empty last column, so a \
-             comma inside a number may have been read as the delimiter; give every row as many fields as the header \
-             has",
-        );
-        match self.stamps.whole_file_fault().or(split).or(ends) {
-            Some(why) => Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() }),
-            None => Ok(()),
-        }
-    }
-
-    fn refuse(
-        &self,
-        collector: &mut Collector,
-        line: Line<'_>,
-        refusal: RowRefusal,
-    ) -> Result<(), ImportError> {
-        let hint = self.hint.filter(|_| collector.at_first_row());
-        collector.refuse(line.number, refusal, shown(line.bytes), hint)
+        self.blocks.recycle(done.block);
+        self.short_rows += done.batch.short_rows;
+        self.collector.add(done.batch)
     }
 }
 
-fn encoding_advice(first: &[u8]) -> &'static str {
-    if first.starts_with(b"\xff\xfe") || first.starts_with(b"\xfe\xff") {
-        "is UTF-16, not UTF-8; convert it, e.g. iconv -f UTF-16 -t UTF-8"
-    } else {
-        "is not UTF-8 text; convert it, or unpack it if it is an archive"
+impl TextFile<'_> {
+    fn finish(self, entry: Option<String>) -> Result<Collected, ImportError> {
+        let mut collected = self.collector.finish(entry)?;
+        let mut rows = self.rows;
+        rows.set_state(RowsState::clone(&self.state));
+        rows.check_whole_file()?;
+        collected.symbol = rows.symbol();
+        Ok(collected)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,11 +11,13 @@
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-use rollfit_job::import::Bar;
+use rollfit_job::import::{Bar, BarColumn};
 
+use super::batch::Batch;
 use super::file_report::FileReport;
 use super::lines::Lines;
-use super::row_refusal::{OtherInstrument, RowRefusal};
+use super::row_refusal::RowRefusal;
+use super::values::{agree, fill};
 use crate::error::{DropCause, FileLine, ImportError, RowUnit};
 use crate::formats::Format;
 use crate::read_options::ReadOptions;
@@ -26,6 +28,8 @@ pub(crate) struct Collector {
     lenient: bool,
     bars: Vec<Bar>,
     lines: Lines,
+    /// The further columns, a value per bar each.
+    columns: Vec<BarColumn>,
     report: FileReport,
     first_error: Option<ImportError>,
     order: FileOrder,
@@ -41,9 +45,11 @@ enum FileOrder {
     NewestFirst,
 }
 
-/// The bars of one file, complete.
+/// The bars of one file, or of one key in it, complete.
 pub(crate) struct Collected {
     collector: Collector,
+    /// The key, where the rows say it.
+    pub(crate) key: Option<String>,
     /// The name of the entry, where the file is a zip.
     pub(crate) entry: Option<String>,
     /// The column that says the instrument, and what it says.
@@ -54,8 +60,29 @@ impl Collector {
     pub(crate) fn new(path: &Path, unit: RowUnit, options: &ReadOptions) -> Self {
         let report = FileReport { unit, ..FileReport::default() };
         let (path, lenient) = (path.to_path_buf(), options.lenient);
-        let (bars, lines) = (Vec::new(), Lines::default());
-        Self { path, lenient, bars, lines, report, first_error: None, order: FileOrder::Open }
+        let (bars, lines, columns) = (Vec::new(), Lines::default(), Vec::new());
+        Self { path, lenient, bars, lines, columns, report, first_error: None, order: FileOrder::Open }
+    }
+
+    /// The same for bars that have these columns besides.
+    pub(crate) fn with_columns<'a>(self, names: impl Iterator<Item = &'a str>) -> Self {
+        let column = |name: &str| BarColumn { name: name.to_owned(), values: Vec::new() };
+        Self { columns: names.map(column).collect(), ..self }
+    }
+
+    /// An empty one like it. Nothing was collected yet.
+    pub(crate) fn another(&self) -> Self {
+        let column = |column: &BarColumn| BarColumn { name: column.name.clone(), values: Vec::new() };
+        Self {
+            path: self.path.clone(),
+            lenient: self.lenient,
+            bars: Vec::new(),
+            lines: Lines::default(),
+            columns: self.columns.iter().map(column).collect(),
+            report: FileReport { unit: self.report.unit, ..FileReport::default() },
+            first_error: None,
+            order: FileOrder::Open,
+        }
     }
 
     /// Adds something that a user should know.
@@ -68,18 +95,51 @@ impl Collector {
         self.report.rows_read += 1;
     }
 
-    /// Whether the row counted last is the first.
-    pub(crate) fn at_first_row(&self) -> bool {
-        self.report.rows_read <= 1
-    }
-
     pub(crate) fn file_line(&self, number: u64) -> FileLine {
         FileLine::new(&self.path, self.report.unit, number)
     }
 
-    /// Takes in a bar.
-    pub(crate) fn keep(&mut self, number: u64, bar: Bar) -> Result<(), ImportError> {
-        let Some(last) = self.bars.last() else { return self.push(number, bar) };
+    /// Takes in rows that follow those before.
+    pub(crate) fn add(&mut self, batch: Batch) -> Result<(), ImportError> {
+        self.report.rows_read += batch.rows_read;
+        let (mut at, mut values) = (0, Vec::new());
+        while at < batch.bars.len() {
+            let newer = self.newer_rows(&batch.bars[at..]);
+            if newer == 0 {
+                values.clear();
+                values.extend(batch.columns.iter().map(|column| column[at]));
+                self.keep(batch.lines.line(at), batch.bars[at], &values)?;
+                at += 1;
+                continue;
+            }
+            self.bars.extend_from_slice(&batch.bars[at..at + newer]);
+            for (column, more) in self.columns.iter_mut().zip(&batch.columns) {
+                column.values.extend_from_slice(&more[at..at + newer]);
+            }
+            self.lines.extend(&batch.lines, at..at + newer);
+            at += newer;
+        }
+        for (cause, rows) in batch.dropped {
+            *self.report.dropped.entry(cause).or_insert(0) += rows;
+        }
+        // Where a bar was kept, the first error is never told.
+        self.first_error = self.first_error.take().or(batch.first_error);
+        batch.stop.map_or(Ok(()), Err)
+    }
+
+    /// How many of these bars are each newer than all before, in a file that is oldest first.
+    fn newer_rows(&self, bars: &[Bar]) -> usize {
+        if self.order != FileOrder::OldestFirst {
+            return 0;
+        }
+        let mut last_us = self.bars.last().map_or(i64::MIN, |last| last.instant_us);
+        let is_newer = |bar: &&Bar| std::mem::replace(&mut last_us, bar.instant_us) < bar.instant_us;
+        bars.iter().take_while(is_newer).count()
+    }
+
+    /// Takes in a bar, and its value of each further column.
+    pub(crate) fn keep(&mut self, number: u64, bar: Bar, values: &[f64]) -> Result<(), ImportError> {
+        let Some(last) = self.bars.last() else { return self.push(number, bar, values) };
         let last_us = last.instant_us;
         self.order = match (self.order, bar.instant_us.cmp(&last_us)) {
             (FileOrder::Open, Ordering::Less) => FileOrder::NewestFirst,
@@ -89,17 +149,18 @@ impl Collector {
         let newest_first = self.order == FileOrder::NewestFirst;
         if newest_first && bar.instant_us > last_us && !self.has_seen(bar.instant_us) {
             self.leave_newest_first(number, bar.instant_us, last_us)?;
-            return self.keep(number, bar);
+            return self.keep(number, bar, values);
         }
         match bar.instant_us.cmp(&last_us) {
-            Ordering::Greater if !newest_first => self.push(number, bar),
-            Ordering::Less if newest_first => self.push(number, bar),
-            _ => self.keep_seen(number, bar, last_us),
+            Ordering::Greater if !newest_first => self.push(number, bar, values),
+            Ordering::Less if newest_first => self.push(number, bar, values),
+            _ => self.keep_seen(number, bar, values, last_us),
         }
     }
 
-    fn push(&mut self, number: u64, bar: Bar) -> Result<(), ImportError> {
+    fn push(&mut self, number: u64, bar: Bar, values: &[f64]) -> Result<(), ImportError> {
         self.bars.push(bar);
+        self.columns.iter_mut().zip(values).for_each(|(column, value)| column.values.push(*value));
         self.lines.push(number);
         Ok(())
     }
@@ -126,11 +187,12 @@ impl Collector {
         let first_us = self.bars[0].instant_us;
         self.bars.truncate(1);
         self.lines.truncate(1);
+        self.columns.iter_mut().for_each(|column| column.values.truncate(1));
         self.order = FileOrder::OldestFirst;
         self.drop_row(DropCause::JumpBack, ImportError::JumpBack { place, from_us: first_us, to_us: from_us })
     }
 
-    fn keep_seen(&mut self, number: u64, bar: Bar, from_us: i64) -> Result<(), ImportError> {
+    fn keep_seen(&mut self, number: u64, bar: Bar, values: &[f64], from_us: i64) -> Result<(), ImportError> {
         let place = self.file_line(number);
         let Ok(index) = self.find(bar.instant_us) else {
             return self.drop_row(
@@ -139,16 +201,43 @@ impl Collector {
             );
         };
         let earlier_close = self.bars[index].close;
-        if bar.close == earlier_close {
-            self.report.repeats_dropped += 1;
-            return Ok(());
-        }
         let earlier = self.file_line(self.lines.line(index));
+        if bar.close == earlier_close {
+            return self.repeat(index, values, place, earlier);
+        }
         let Bar { instant_us, close } = bar;
         self.drop_row(
             DropCause::Contradiction,
             ImportError::Contradiction { place, close, earlier, earlier_close, instant_us },
         )
+    }
+
+    /// Drops a row that repeats a bar, which takes the values that it lacks.
+    fn repeat(
+        &mut self,
+        index: usize,
+        values: &[f64],
+        place: FileLine,
+        earlier: FileLine,
+    ) -> Result<(), ImportError> {
+        let mut columns = self.columns.iter().zip(values);
+        if let Some((column, &value)) = columns.find(|(column, value)| !agree(column.values[index], **value))
+        {
+            let error = ImportError::ColumnContradiction {
+                place,
+                column: column.name.clone(),
+                value,
+                earlier: Box::new(earlier),
+                earlier_value: column.values[index],
+                instant_us: self.bars[index].instant_us,
+            };
+            return self.drop_row(DropCause::Contradiction, error);
+        }
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            fill(&mut column.values[index], *value);
+        }
+        self.report.repeats_dropped += 1;
+        Ok(())
     }
 
     /// Drops a row if that is allowed for its fault. What makes every row uncertain, such as a missing zone, stops
@@ -160,24 +249,11 @@ impl Collector {
         shown: String,
         hint: Option<Format>,
     ) -> Result<(), ImportError> {
-        let (place, hint) = (self.file_line(number), hint.map(Format::name));
-        match refusal {
-            RowRefusal::Row(fault) if fault.spoils_the_file() => {
-                Err(ImportError::Row { place, fault, shown, hint })
-            }
-            RowRefusal::Row(fault) => {
-                self.drop_row(fault.cause(), ImportError::Row { place, fault, shown, hint })
-            }
-            RowRefusal::NoZone => Err(ImportError::NoZone { place, shown }),
-            RowRefusal::ZoneContradiction { zone, stated } => {
-                Err(ImportError::ZoneContradiction { place, zone, stated, shown })
-            }
-            RowRefusal::Instrument(other) => {
-                let OtherInstrument { column, value, earlier_number, earlier_value } = *other;
-                let earlier = Box::new(self.file_line(earlier_number));
-                let earlier_value = earlier_value.into_boxed_str();
-                Err(ImportError::Instruments { place, column, value, earlier, earlier_value })
-            }
+        let cause = refusal.drop_cause();
+        let error = refusal.into_error(self.file_line(number), shown, hint);
+        match cause {
+            Some(cause) => self.drop_row(cause, error),
+            None => Err(error),
         }
     }
 
@@ -198,18 +274,29 @@ impl Collector {
         if self.report.newest_first {
             self.bars.reverse();
             self.lines.reverse();
+            self.columns.iter_mut().for_each(|column| column.values.reverse());
         }
         match self.first_error.take() {
             Some(first) if self.bars.is_empty() => {
                 Err(ImportError::NothingReadable { rows: self.report.rows_read, first: Box::new(first) })
             }
             _ if self.bars.is_empty() => Err(ImportError::NoRows { path: self.path }),
-            _ => Ok(Collected { collector: self, entry, symbol: None }),
+            _ => Ok(Collected { collector: self, key: None, entry, symbol: None }),
         }
     }
 }
 
 impl Collected {
+    /// Adds something that a user should know.
+    pub(crate) fn warn(&mut self, warning: String) {
+        self.collector.warn(warning);
+    }
+
+    /// Takes the further columns out.
+    pub(crate) fn take_columns(&mut self) -> Vec<BarColumn> {
+        std::mem::take(&mut self.collector.columns)
+    }
+
     pub(crate) fn into_parts(self) -> (Vec<Bar>, Lines, FileReport) {
         (self.collector.bars, self.collector.lines, self.collector.report)
     }
@@ -224,7 +311,7 @@ mod tests {
         let mut collector = Collector::new(Path::new("x.csv"), RowUnit::Line, &options);
         for (number, (instant_us, close)) in rows.iter().enumerate() {
             collector.count_row();
-            collector.keep(number as u64 + 1, Bar { instant_us: *instant_us, close: *close })?;
+            collector.keep(number as u64 + 1, Bar { instant_us: *instant_us, close: *close }, &[])?;
         }
         Ok(collector.finish(None)?.into_parts())
     }

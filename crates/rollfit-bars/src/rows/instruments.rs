@@ -5,12 +5,12 @@ use crate::error::shown;
 use crate::table::column_names::is_symbol;
 
 /// The columns of a file that say the instrument of a row.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Instruments {
     columns: Vec<InstrumentColumn>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 struct InstrumentColumn {
     index: usize,
     name: String,

@@ -2,6 +2,8 @@
 //!
 //! A clean file of any length is one run, so that ten million bars can name their lines for a few bytes.
 
+use std::ops::Range;
+
 /// Line numbers of a list of bars, in the order of the bars.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lines {
@@ -19,11 +21,30 @@ struct Run {
 impl Lines {
     /// Appends the line of the next bar.
     pub(crate) fn push(&mut self, line: u64) {
-        let follows = self.runs.last().is_some_and(|run| run.line(self.len) == line);
+        self.push_run(line, 1);
+    }
+
+    /// Appends consecutive lines of the next bars.
+    fn push_run(&mut self, first_line: u64, bars: usize) {
+        let follows = self.runs.last().is_some_and(|run| run.line(self.len) == first_line);
         if !follows {
-            self.runs.push(Run { first_index: self.len, first_line: line });
+            self.runs.push(Run { first_index: self.len, first_line });
         }
-        self.len += 1;
+        self.len += bars;
+    }
+
+    /// Appends the lines of the bars of `from` in this range.
+    pub(crate) fn extend(&mut self, from: &Self, bars: Range<usize>) {
+        let first_run = from.runs.partition_point(|run| run.first_index <= bars.start).saturating_sub(1);
+        let mut at = bars.start;
+        for (index, run) in from.runs.iter().enumerate().skip(first_run) {
+            if at >= bars.end {
+                break;
+            }
+            let run_end = from.runs.get(index + 1).map_or(from.len, |next| next.first_index).min(bars.end);
+            self.push_run(run.line(at), run_end - at);
+            at = run_end;
+        }
     }
 
     /// Keeps the first lines only.
@@ -86,6 +107,20 @@ mod tests {
         kept.reverse();
         assert_eq!((0..4).map(|index| kept.line(index)).collect::<Vec<_>>(), [9, 6, 5, 0]);
         assert_eq!((kept.len(), kept.runs.len()), (3, 2));
+    }
+
+    #[test]
+    fn any_part_of_a_list_is_appended() {
+        let lines = [2, 3, 4, 9, 10, 5, 6, 6, 7];
+        let mut from = Lines::default();
+        lines.iter().for_each(|line| from.push(*line));
+        for (start, end) in (0..=9).flat_map(|start| (start..=9).map(move |end| (start, end))) {
+            let (mut to, mut expected) = (Lines::default(), Lines::default());
+            to.push(1);
+            to.extend(&from, start..end);
+            [1].iter().chain(&lines[start..end]).for_each(|line| expected.push(*line));
+            assert_eq!(to, expected, "{start}..{end}");
+        }
     }
 
     #[test]

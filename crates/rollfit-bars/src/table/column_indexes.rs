@@ -75,10 +75,20 @@ impl ColumnIndexes {
     }
 }
 
-/// Whether the first line is a header: none of its fields begins like a number.
+/// Whether the first line is a header: none of its fields begins like a number, but for names such as `24h volume`.
 pub(crate) fn is_header(names: &[String]) -> bool {
     let numeric = |name: &String| name.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
-    !names.iter().any(numeric) && names.iter().any(|name| !name.is_empty())
+    !names.iter().any(|name| numeric(name) && !is_numbered(name)) && names.iter().any(|name| !name.is_empty())
+}
+
+/// Whether a name that begins with digits has a word next: `24h volume`, `1a. open (usd)`, `4. close`. A close that can be read
+/// never does, so that no row of bars passes for a header.
+fn is_numbered(name: &str) -> bool {
+    let behind = name.trim_start_matches(|c: char| c.is_ascii_digit());
+    let word = behind.trim_start_matches(['.', '_', ' ', ')', '-']);
+    (1..=3).contains(&(name.len() - behind.len()))
+        && word.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.parse::<f64>().is_err()
 }
 
 fn header_close(names: &[String], options: &ColumnOptions) -> Result<usize, String> {
@@ -91,7 +101,7 @@ fn header_close(names: &[String], options: &ColumnOptions) -> Result<usize, Stri
 }
 
 /// A column of the header by its name, else by its number.
-fn column(names: &[String], wanted: &str) -> Result<usize, String> {
+pub(crate) fn column(names: &[String], wanted: &str) -> Result<usize, String> {
     let found = only(names, &normal(wanted))?.or_else(|| column_number(wanted, names.len()));
     found.ok_or_else(|| format!("column `{wanted}` does not exist; use {}", one_of(names)))
 }
@@ -109,11 +119,65 @@ fn one_of(names: &[String]) -> String {
     format!("one of `{}`", names.join("`, `"))
 }
 
-fn says_utc(name: &str) -> bool {
+/// Whether the name of a time column states that its times are UTC.
+pub(crate) fn says_utc(name: &str) -> bool {
     name.split(|c: char| !c.is_alphanumeric()).any(|word| word == "utc" || word == "gmt")
 }
 
-fn enumerated(cells: &[&str]) -> String {
+/// The cells of a row with their numbers.
+pub(crate) fn enumerated(cells: &[&str]) -> String {
     let text = |(at, cell): (usize, &&str)| format!("{} is `{}`", at + 1, shown(cell.as_bytes()));
     cells.iter().enumerate().take(CELLS_SHOWN).map(text).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::column_names::normal;
+    use super::*;
+
+    fn seen_as_header(line: &str) -> bool {
+        is_header(&line.split(',').map(normal).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn names_that_begin_with_digits_make_a_header() {
+        for line in [
+            "timestamp,1. open,2. high,3. low,4. close,5. volume",
+            "date,1a. open (USD),4a. close (USD)",
+            "time,close,24h volume",
+            "time,close,24h_volume,52w_high",
+            "time,close,7d-change",
+        ] {
+            assert!(seen_as_header(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_row_is_no_header() {
+        for line in [
+            "2017-03-01T00:00Z,1.5",
+            "1 Jan 2024,1.5",
+            "x,1.5",
+            "EURUSD,1e5",
+            "1d,1.5E-3",
+            "1488326400,4.5",
+            "a,+1.5",
+            "a,-1",
+            "a,.5",
+            "a,5m,.5",
+            "1. Jan 2024,1.5",
+            ",,",
+        ] {
+            assert!(!seen_as_header(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn numbered_names_are_found_by_their_word() {
+        let names: Vec<String> = "date,1. open,4. close".split(',').map(normal).collect();
+        let columns = ColumnIndexes::from_header(&names, &ColumnOptions::default()).unwrap();
+        assert_eq!((columns.time, columns.close), (0, 2));
+        let by_name = ColumnOptions { close: Some("1. open".to_owned()), ..ColumnOptions::default() };
+        assert_eq!(ColumnIndexes::from_header(&names, &by_name).unwrap().close, 1);
+    }
 }

@@ -101,9 +101,18 @@ pub(crate) fn is_symbol(name: &str) -> bool {
     SYMBOL_NAMES.contains(&normal(name).as_str())
 }
 
-/// A column name as it is compared.
+/// A column name as it is compared: `<CLOSE>`, `Close` and `4. close` are `close`.
 pub(crate) fn normal(name: &str) -> String {
-    name.trim().trim_start_matches('<').trim_end_matches('>').trim().to_lowercase()
+    let name = name.trim().trim_start_matches('<').trim_end_matches('>').trim();
+    without_number(name).unwrap_or(name).to_lowercase()
+}
+
+/// The word of a numbered name, such as `4. close`.
+fn without_number(name: &str) -> Option<&str> {
+    let (number, word) = name.split_once('.')?;
+    let is_number = (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    let word = word.trim_start();
+    (is_number && word.starts_with(|c: char| c.is_ascii_alphabetic())).then_some(word)
 }
 
 /// The column of a header with the first of these names.

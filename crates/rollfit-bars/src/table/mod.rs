@@ -5,3 +5,4 @@ pub(crate) mod column_names;
 pub(crate) mod column_options;
 pub(crate) mod delimiter;
 pub(crate) mod fields;
+pub(crate) mod further_columns;

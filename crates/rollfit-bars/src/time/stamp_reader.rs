@@ -23,21 +23,28 @@ pub(crate) struct StampRules {
 }
 
 /// Reads the times of one file.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StampReader {
     rules: StampRules,
     unit: Option<EpochUnit>,
     /// Every epoch so far also reads as a date.
     ambiguous: bool,
     time_digits: Option<usize>,
-    date: Option<Stamp>,
-    /// How often a date without a time of day was another than the one before, and how often the same.
-    dates: (u64, u64),
+    dates: DatesAlone,
+}
+
+/// The dates without a time of day so far, of a file or of one key in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct DatesAlone {
+    last: Option<Stamp>,
+    /// How often one was another than the one before, and how often the same.
+    others: u64,
+    repeats: u64,
 }
 
 impl StampReader {
     pub(crate) fn new(rules: StampRules) -> Self {
-        Self { rules, unit: None, ambiguous: false, time_digits: None, date: None, dates: (0, 0) }
+        Self { rules, unit: None, ambiguous: false, time_digits: None, dates: DatesAlone::default() }
     }
 
     /// Reads the time of the next row.
@@ -47,6 +54,11 @@ impl StampReader {
             _ => self.whole(time)?,
         };
         Ok(if self.rules.in_utc { stamp.in_utc() } else { stamp })
+    }
+
+    /// Goes on with the dates of another key, and gives back those before.
+    pub(crate) fn swap_dates(&mut self, dates: &mut DatesAlone) {
+        std::mem::swap(&mut self.dates, dates);
     }
 
     /// What is wrong with all rows together.
@@ -80,14 +92,14 @@ impl StampReader {
     }
 
     fn date_alone(&mut self, stamp: Stamp) -> Result<Stamp, RowFault> {
-        let (others, repeats) = &mut self.dates;
-        let count = if self.date == Some(stamp) { &mut *repeats } else { &mut *others };
+        let DatesAlone { last, others, repeats } = &mut self.dates;
+        let count = if *last == Some(stamp) { &mut *repeats } else { &mut *others };
         *count += 1;
         // Daily bars, the last of them twice, are not bars of a shorter period without their times of day.
         if self.rules.has_time_beside || *repeats * OTHERS_PER_REPEAT > *others {
             return Err(RowFault::DateAlone);
         }
-        self.date = Some(stamp);
+        *last = Some(stamp);
         Ok(stamp)
     }
 

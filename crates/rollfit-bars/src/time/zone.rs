@@ -21,13 +21,13 @@ use crate::time::stamp::parse_offset_s;
 
 /// A rule from local time to UTC: an IANA zone, a fixed offset, an IANA zone plus a fixed offset (the clock
 /// of many brokers is New York's plus seven hours), or HistData's own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone {
     name: String,
     rule: Rule,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Rule {
     Fixed { offset_us: i64 },
     Named { zone: TimeZone, plus_us: i64 },
@@ -45,6 +45,11 @@ impl Zone {
     #[must_use]
     pub fn utc() -> Self {
         Self { name: "UTC".to_owned(), rule: Rule::Fixed { offset_us: 0 } }
+    }
+
+    /// A zone by its IANA name alone.
+    pub(crate) fn from_iana(name: &str) -> Option<Self> {
+        Some(Self { name: name.to_owned(), rule: named(name, 0)? })
     }
 
     /// The only instant of a local time. Both are microseconds since 1970-01-01, one on each clock.
@@ -131,7 +136,9 @@ fn fixed(name: &str) -> Option<Rule> {
 }
 
 fn named(name: &str, plus_us: i64) -> Option<Rule> {
-    Some(Rule::Named { zone: TimeZone::get(name).ok()?, plus_us })
+    // `Etc/Unknown` exists, and would be UTC.
+    let zone = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown())?;
+    Some(Rule::Named { zone, plus_us })
 }
 
 fn named_plus(name: &str) -> Option<Rule> {
@@ -144,7 +151,7 @@ fn named_plus(name: &str) -> Option<Rule> {
 }
 
 /// A zone that caches the offset of the current hour, for rows in order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Clock {
     zone: Zone,
     hour: Range<i64>,
@@ -294,7 +301,16 @@ mod tests {
 
     #[test]
     fn unknown_zones_say_what_is_known() {
-        for name in ["", "Mars", "America/New_York+7", "+2", "+25:00", "America/New_Yorc+07:00", "é+02:00"] {
+        for name in [
+            "",
+            "Mars",
+            "Etc/Unknown",
+            "America/New_York+7",
+            "+2",
+            "+25:00",
+            "America/New_Yorc+07:00",
+            "é+02:00",
+        ] {
             let message = name.parse::<Zone>().unwrap_err().to_string();
             assert!(message.contains("IANA") && message.contains(name), "{message}");
         }

@@ -12,7 +12,7 @@ use crate::parquet::closes;
 use crate::support::{gzip, options, with_columns, write, write_parquet, zip};
 use crate::text::MARCH_S;
 
-const SEEDS: [&str; 8] = [
+const SEEDS: [&str; 10] = [
     "20170301 000000;1.055220;1.055290;1.055210;1.055290;0\n20170301 000100;1.1;1.1;1.1;1.1;0\n",
     "2026.01.01,17:00,1.346430,1.346480,1.346430,1.346480,0\n2026.01.01,17:04,1,1,1,1,0\n",
     "Timestamp\tOpen\tHigh\tLow\tClose\tVolume\n2024-11-14 14:01:00\t1.05302\t1.05355\t1.05299\t1.05341\t1026\n",
@@ -21,6 +21,8 @@ const SEEDS: [&str; 8] = [
     "timestamp,open,high,low,close\n2012-02-01 00:00:00+00:00,1.57597,1.57606,1.57576,1.57576\n",
     "\u{feff}date,price\n2018-06-01 00:00,1.326255\n\"2018-06-01 00:01\",\"1.3\"\n",
     "1672531200,16535.97,16535.97,16522.66,16522.66,0.01429883,2\n1672531740,1,1,1,1,0,1\n",
+    "Europe/Zurich,Open,High,Low,Close\n2026-08-03T00:00:00+02:00,1,1,1,1\n2026-08-03T00:01:00+02:00,1,1,1,1\n",
+    "Price,Close\nTicker,AAPL\nDate,\n2024-01-02,1.5\n2024-01-03,4. close\n",
 ];
 
 /// Changes a few bytes: noise, repetition, loss.
@@ -42,7 +44,8 @@ fn read_every_way(path: &Path, random: &mut fastrand::Rng) {
     let zones = ["", "UTC", "histdata", "America/New_York+07:00"];
     for format in Format::ALL {
         let zone = zones[random.usize(0..zones.len())];
-        let lenient = ReadOptions { lenient: random.bool(), ..options(format, "k", zone) };
+        let skip_lines = if format == Format::Parquet { 0 } else { random.usize(0..3) };
+        let lenient = ReadOptions { lenient: random.bool(), skip_lines, ..options(format, "k", zone) };
         let numbered = with_columns(lenient.clone(), "1", "5");
         for options in [lenient, numbered] {
             match read_file(path, &options) {
@@ -59,6 +62,9 @@ fn no_text_makes_it_panic() {
     let mut random = fastrand::Rng::with_seed(20_170_301);
     for round in 0..4_000 {
         let mut bytes = SEEDS[round % SEEDS.len()].as_bytes().to_vec();
+        if round % 4 == 3 {
+            bytes = SEEDS[round % SEEDS.len()].encode_utf16().flat_map(u16::to_le_bytes).collect();
+        }
         mutate(&mut bytes, &mut random);
         read_every_way(&write(&directory, "any", &bytes), &mut random);
     }

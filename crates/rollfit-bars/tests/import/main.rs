@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
 mod anything;
+mod dress;
+mod further_columns;
+mod key_column;
 mod parquet;
+mod parquet_times;
 mod raw;
 mod series;
 mod support;

@@ -14,7 +14,9 @@ use arrow_schema::{DataType, Field};
 use rollfit_bars::{BarFile, Format, ImportError, read_file};
 use tempfile::TempDir;
 
-use crate::support::{assert_says, bars, message, options, with_columns, write, write_parquet};
+use crate::support::{
+    assert_says, bars, message, options, with_columns, write, write_parquet, write_parquet_as,
+};
 use crate::text::{MARCH_S, MINUTE_BARS};
 
 type Half = <Float16Type as ArrowPrimitiveType>::Native;
@@ -39,9 +41,9 @@ fn parquet_times_of_every_unit() {
         Arc::new(TimestampNanosecondArray::from(vec![second * 1_000_000_000, (second + 60) * 1_000_000_000])),
     ];
     for time in times {
-        let file = read_columns(vec![("time", time.clone()), ("close", closes())], "").unwrap();
+        let file = read_columns(vec![("time", time.clone()), ("close", closes())], "UTC").unwrap();
         assert_eq!(bars(&file), MINUTE_BARS);
-        let file = read_columns(vec![("Close", closes()), ("when", time)], "").unwrap();
+        let file = read_columns(vec![("Close", closes()), ("when", time)], "UTC").unwrap();
         assert_eq!(bars(&file), MINUTE_BARS);
     }
 }
@@ -56,7 +58,10 @@ fn parquet_zones() {
             read_columns(vec![("ts", time.clone()), ("close", closes())], zone)?.bars[0].instant_us,
         )
     };
-    assert_eq!(first(&naive, "").unwrap(), 1_488_326_400_000_000);
+    let refused = first(&naive, "").unwrap_err();
+    assert!(matches!(refused, ImportError::NoZone { .. }), "{refused}");
+    assert_says(&refused.to_string(), &["row 1", "--timezone UTC", "`2017-03-01, 1.5`"]);
+    assert_eq!(first(&naive, "UTC").unwrap(), 1_488_326_400_000_000);
     assert_eq!(first(&naive, "+01:00").unwrap(), 1_488_322_800_000_000);
     assert_eq!(first(&aware, "").unwrap(), 1_488_326_400_000_000);
     assert_eq!(first(&aware, "UTC").unwrap(), 1_488_326_400_000_000);
@@ -66,7 +71,7 @@ fn parquet_zones() {
 #[test]
 fn parquet_closes_of_other_types() {
     let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
-    let close = |close: ArrayRef| read_columns(vec![("ts", time.clone()), ("close", close)], "");
+    let close = |close: ArrayRef| read_columns(vec![("ts", time.clone()), ("close", close)], "UTC");
     let single = close(Arc::new(Float32Array::from(vec![1.5, 2.5]))).unwrap();
     assert_eq!(bars(&single), [(MINUTE_BARS[0].0, 1.5), (MINUTE_BARS[1].0, 2.5)]);
     assert_eq!(bars(&close(Arc::new(Int64Array::from(vec![1, 2]))).unwrap())[1].1, 2.0);
@@ -92,7 +97,7 @@ fn parquet_closes_are_the_nearest_doubles() {
     ];
     for (close, expected) in columns {
         let kind = close.data_type().clone();
-        let file = read_columns(vec![("ts", time.clone()), ("close", close)], "").unwrap();
+        let file = read_columns(vec![("ts", time.clone()), ("close", close)], "UTC").unwrap();
         let found: Vec<f64> = file.bars.iter().map(|bar| bar.close).collect();
         assert_eq!(found, expected, "{kind}");
     }
@@ -105,7 +110,7 @@ fn parquet_instruments_of_every_type_must_not_change() {
         let columns = vec![("symbol", symbol.clone()), ("ts", time.clone()), ("close", closes())];
         let directory = TempDir::new().unwrap();
         let path = write_parquet(&directory, "bars.parquet", columns);
-        read_file(&path, &options(Format::Parquet, "eurusd", ""))
+        read_file(&path, &options(Format::Parquet, "eurusd", "UTC"))
     };
     let dictionary = |values: [&str; 2]| values.into_iter().collect::<DictionaryArray<Int32Type>>();
     let pairs: [[ArrayRef; 2]; 6] = [
@@ -133,48 +138,48 @@ fn parquet_rows_that_are_no_bars() {
     let fine: ArrayRef =
         Arc::new(TimestampNanosecondArray::from(vec![MARCH_S * 1_000_000_000, MARCH_S * 1_000_000_000 + 1]));
     assert_says(
-        &message(read_columns(vec![("ts", fine), ("close", closes())], "")),
+        &message(read_columns(vec![("ts", fine), ("close", closes())], "UTC")),
         &["row 2", "microsecond"],
     );
     let far: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, i64::MAX]));
     assert_says(
-        &message(read_columns(vec![("ts", far), ("close", closes())], "")),
+        &message(read_columns(vec![("ts", far), ("close", closes())], "UTC")),
         &["row 2", "out of range"],
     );
     let none: ArrayRef = Arc::new(TimestampSecondArray::from(vec![Some(MARCH_S), None]));
     assert_says(
-        &message(read_columns(vec![("ts", none), ("close", closes())], "")),
+        &message(read_columns(vec![("ts", none), ("close", closes())], "UTC")),
         &["row 2", "`NULL, 1.6`"],
     );
     let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
     let holes: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.5), None]));
     assert_says(
-        &message(read_columns(vec![("ts", time.clone()), ("close", holes)], "")),
+        &message(read_columns(vec![("ts", time.clone()), ("close", holes)], "UTC")),
         &["row 2", "not a number"],
     );
     let zero: ArrayRef = Arc::new(Float64Array::from(vec![1.5, 0.0]));
     assert_says(
-        &message(read_columns(vec![("ts", time.clone()), ("close", zero)], "")),
+        &message(read_columns(vec![("ts", time.clone()), ("close", zero)], "UTC")),
         &["row 2", "not a price"],
     );
     let no_rows = vec![("ts", time.slice(0, 0)), ("close", closes().slice(0, 0))];
-    assert!(matches!(read_columns(no_rows, ""), Err(ImportError::NoRows { .. })));
+    assert!(matches!(read_columns(no_rows, "UTC"), Err(ImportError::NoRows { .. })));
 }
 
 #[test]
 fn parquet_columns_that_cannot_be_told() {
     let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
     let two = vec![("opened", time.clone()), ("closed", time.clone()), ("close", closes())];
-    assert_says(&message(read_columns(two, "")), &["--time-column", "`opened`", "`closed`"]);
-    assert_says(&message(read_columns(vec![("ts", closes()), ("close", closes())], "")), &["timestamp"]);
+    assert_says(&message(read_columns(two, "UTC")), &["--time-column", "`opened`", "`closed`"]);
+    assert_says(&message(read_columns(vec![("ts", closes()), ("close", closes())], "UTC")), &["timestamp"]);
     let directory = TempDir::new().unwrap();
     let path =
         write_parquet(&directory, "x.parquet", vec![("a", time.clone()), ("b", time), ("paid", closes())]);
-    let named = with_columns(options(Format::Parquet, "k", ""), "b", "paid");
+    let named = with_columns(options(Format::Parquet, "k", "UTC"), "b", "paid");
     assert_eq!(read_file(&path, &named).unwrap().bars.len(), 2);
-    let wrong = with_columns(options(Format::Parquet, "k", ""), "paid", "a");
+    let wrong = with_columns(options(Format::Parquet, "k", "UTC"), "paid", "a");
     assert_says(&message(read_file(&path, &wrong)), &["`paid` is not a timestamp", "Float64"]);
-    let absent = with_columns(options(Format::Parquet, "k", ""), "b", "price");
+    let absent = with_columns(options(Format::Parquet, "k", "UTC"), "b", "price");
     assert_says(&message(read_file(&path, &absent)), &["column `price` does not exist", "`paid`"]);
 }
 
@@ -186,11 +191,24 @@ fn parquet_dates_beside_times_of_day_are_no_time_stamps() {
     let one_close: ArrayRef = Arc::new(Float64Array::from(vec![1.5, 1.5]));
     let times: ArrayRef = Arc::new(StringArray::from(vec!["00:00", "00:01"]));
     let same_day = vec![("date", days([0, 0])), ("time", times), ("close", one_close.clone())];
-    assert_says(&message(read_columns(same_day, "")), &["row 2", "dates without times of day"]);
-    let daily = read_columns(vec![("date", days([0, 1])), ("close", one_close.clone())], "").unwrap();
+    assert_says(&message(read_columns(same_day, "UTC")), &["row 2", "dates without times of day"]);
+    let daily = read_columns(vec![("date", days([0, 1])), ("close", one_close.clone())], "UTC").unwrap();
     assert_eq!(daily.bars.len(), 2);
     let twice = vec![("ts", days([0, 1])), ("close", one_close.clone()), ("Close", one_close)];
-    assert_says(&message(read_columns(twice, "")), &["several columns are called `close`"]);
+    assert_says(&message(read_columns(twice, "UTC")), &["several columns are called `close`"]);
+}
+
+#[test]
+fn naive_times_that_rollfit_wrote_are_utc() {
+    let directory = TempDir::new().unwrap();
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(vec![MARCH_S, MARCH_S + 60]));
+    let path = directory.path().join("2017-03.parquet");
+    for (writer, is_read) in [("rollfit", true), ("parquet-rs", false)] {
+        write_parquet_as(writer, &path, vec![("time", time.clone()), ("close", closes())]);
+        let read = read_file(&path, &options(Format::Parquet, "k", ""));
+        assert_eq!(read.is_ok(), is_read, "{writer}");
+        assert_eq!(bars(&read_file(&path, &options(Format::Parquet, "k", "UTC")).unwrap()), MINUTE_BARS);
+    }
 }
 
 #[test]

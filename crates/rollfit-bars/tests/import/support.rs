@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use rollfit_bars::{BarFile, Format, ImportError, ReadOptions, read_file};
 use tempfile::TempDir;
 
@@ -40,12 +41,19 @@ pub(crate) fn write(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 pub(crate) fn write_parquet(directory: &TempDir, name: &str, columns: Vec<(&str, ArrayRef)>) -> PathBuf {
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
     let path = directory.path().join(name);
-    let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    write_parquet_as("tests", &path, columns);
+    path
+}
+
+/// Writes a file whose footer names its writer.
+pub(crate) fn write_parquet_as(writer: &str, path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let properties = WriterProperties::builder().set_created_by(writer.to_owned()).build();
+    let file = fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
-    path
 }
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -221,6 +221,7 @@ fn an_import_refuses_what_it_cannot_read() {
     import("csv", "columns.csv").exits(2).says(&["columns.csv", "--time-column"]);
     sandbox.write("text.parquet", crate::bars::csv(&bars("eurusd", "2017-01")));
     import("parquet", "text.parquet").exits(1).says(&["text.parquet"]);
-    import("csv", ".").exits(1).says(&["is a directory; name the files in it"]);
+    std::fs::create_dir(sandbox.path("void")).unwrap();
+    import("csv", "void").exits(1).says(&["void: the directory has no file to import"]);
     assert!(!sandbox.path("fx").exists());
 }

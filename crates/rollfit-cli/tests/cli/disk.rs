@@ -42,6 +42,9 @@ fn a_read_only_store_can_be_planned_and_verified_but_not_written() {
     let before = Tree::read(&sandbox.path("fx"));
     sandbox.run_unprivileged(&["plan"]).exits(0).says(&["1 missing, 1 done"]);
     sandbox.run_unprivileged(&["verify"]).exits(4).says(&["1 verified"]);
+    sandbox.run_unprivileged(&["compare"]).exits(4);
+    sandbox.run_unprivileged(&["doctor"]);
+    sandbox.run_unprivileged(&["status"]).exits(0).says(&["1 written"]);
     sandbox
         .run_unprivileged(&["run"])
         .exits(1)
@@ -53,6 +56,27 @@ fn a_read_only_store_can_be_planned_and_verified_but_not_written() {
     sandbox.run_unprivileged(&import).exits(1).says(&["give this user permission"]);
     before.is_untouched(&sandbox.path("fx"));
     walk(&sandbox.path("fx")).iter().for_each(|path| set_mode(path, 0o755));
+}
+
+#[test]
+fn an_import_that_was_cut_short_in_a_read_only_store_is_told_and_never_half_read() {
+    let sandbox = Sandbox::done(&["eurusd", "usdjpy"], &["2017-01"]);
+    let staged = sandbox.leave_an_unfinished_import();
+    for path in walk(&sandbox.path("fx")) {
+        set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
+    }
+    let before = Tree::read(&sandbox.path("fx"));
+    let told = [
+        "an import into ",
+        "fx/sources was cut short; run `rollfit plan` as a user who can write there to finish it",
+        "fx/sources/.lock; give this user permission to do that",
+    ];
+    // Keys that the import does not change are read.
+    sandbox.run_unprivileged(&["plan"]).exits(1).says(&told).says(&["1 done, 1 failed"]);
+    before.is_untouched(&sandbox.path("fx"));
+    walk(&sandbox.path("fx")).iter().for_each(|path| set_mode(path, 0o755));
+    sandbox.run_unprivileged(&["plan"]).exits(0).says(&["finished the import of another process", "2 done"]);
+    assert!(!staged.exists());
 }
 
 #[test]

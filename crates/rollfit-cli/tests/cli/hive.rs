@@ -1,10 +1,16 @@
-//! Other readers: DuckDB and Polars take the features directory as one Hive table. They are those of the Python that
-//! `ROLLFIT_PYTHON` names.
+//! Other readers: DuckDB and Polars take the features directory as one Hive table; they and pyarrow find UTC instants and
+//! further columns in source tables. They are those of the Python that `ROLLFIT_PYTHON` names.
 
 use std::process::Command;
 
+use rollfit_job::config::StoreConfig;
+use rollfit_job::import::{Bar, BarsOptions};
+use rollfit_job::store::StoreKind;
+use rollfit_parquet::Parquet;
+use rollfit_testkit::bars::TestBars;
 use serde_json::Value;
 
+use crate::bars::bars;
 use crate::features::{Columns, WINDOWS};
 use crate::sandbox::{Answer, Sandbox};
 
@@ -79,4 +85,58 @@ fn duckdb_reads_the_features_as_one_hive_table() {
 #[test]
 fn polars_reads_the_features_as_one_hive_table() {
     reads_one_hive_table("polars", POLARS);
+}
+
+/// The first month has no volume at all, the second has one bar without.
+const SOURCES_IN_DUCKDB: &str = r#"
+import duckdb, json, sys
+duckdb.sql("set TimeZone = 'America/New_York'")
+table = f'''read_parquet('{sys.argv[1]}/sources/m1_eurusd/*.parquet')'''
+rows = duckdb.sql(f'select epoch_us(time), close, volume, typeof(time) from {table} order by time').fetchall()
+print(json.dumps([list(row) for row in rows]))
+"#;
+
+const SOURCES_IN_POLARS: &str = r"
+import json, sys, polars as pl
+table = pl.read_parquet(f'{sys.argv[1]}/sources/m1_eurusd/*.parquet').sort('time')
+assert table.schema['time'] == pl.Datetime('us', 'UTC')
+rows = table.select(pl.col('time').dt.epoch('us'), 'close', 'volume', kind = pl.lit('TIMESTAMP WITH TIME ZONE'))
+print(json.dumps([list(row) for row in rows.rows()]))
+";
+
+/// The reader that pandas uses.
+const SOURCES_IN_PYARROW: &str = r"
+import json, sys, pyarrow as pa, pyarrow.dataset as ds
+table = ds.dataset(f'{sys.argv[1]}/sources/m1_eurusd').to_table().sort_by('time')
+assert table.schema.field('time').type == pa.timestamp('us', 'UTC')
+rows = zip(table['time'].cast(pa.int64()).to_pylist(), table['close'].to_pylist(), table['volume'].to_pylist())
+print(json.dumps([[*row, 'TIMESTAMP WITH TIME ZONE'] for row in rows]))
+";
+
+/// Checks the instants, the closes and a further column of imported bars.
+#[test]
+fn other_readers_find_utc_instants_and_further_columns_in_source_tables() {
+    let sandbox = Sandbox::new();
+    let mut months = MONTHS.map(|month| bars("eurusd", month)[..4].to_vec()).concat();
+    let volume = [f64::NAN, f64::NAN, f64::NAN, f64::NAN, 1.5, f64::NAN, -0.0, 1e300];
+    let imported = TestBars {
+        bars: months.iter().map(|&(instant_us, close)| Bar { instant_us, close }).collect(),
+        ..TestBars::default()
+    };
+    let store = StoreConfig::new(format!("parquet:{}", sandbox.path("fx").display()));
+    let mut import = Parquet.import_into(&store, BarsOptions::default()).unwrap();
+    import.add("eurusd", &imported.with("volume", &volume)).unwrap();
+    import.commit().unwrap();
+    let row = |((instant_us, close), volume): ((i64, f64), f64)| {
+        serde_json::json!([instant_us, close, volume, "TIMESTAMP WITH TIME ZONE"])
+    };
+    let wanted: Vec<Value> = months.drain(..).zip(volume).map(row).collect();
+    let scripts =
+        [("duckdb", SOURCES_IN_DUCKDB), ("polars", SOURCES_IN_POLARS), ("pyarrow", SOURCES_IN_PYARROW)];
+    for (module, script) in scripts {
+        let Some(python) = python(module) else { continue };
+        let mut command = Command::new(python);
+        command.args(["-c", script]).arg(sandbox.path("fx"));
+        assert_eq!(Answer::from_command(command).exits(0).json(), Value::from(wanted.clone()), "{module}");
+    }
 }

@@ -310,10 +310,10 @@ fn a_parquet_file_holds_one_instrument() {
     };
     for other in [Some("GBPUSD"), None] {
         let two = parquet(vec![("symbol", symbols(other)), ("close", closes.clone())]);
-        refused("parquet", two, &[], &["row 8", "row 1", "EURUSD", "symbol"]);
+        refused("parquet", two, &UTC, &["row 8", "row 1", "EURUSD", "symbol"]);
     }
-    imported("parquet", parquet(vec![("symbol", symbols(Some("EURUSD"))), ("close", closes.clone())]), &[]);
-    imported("parquet", parquet(vec![("close", closes), ("volume", symbols(None))]), &[]);
+    imported("parquet", parquet(vec![("symbol", symbols(Some("EURUSD"))), ("close", closes.clone())]), &UTC);
+    imported("parquet", parquet(vec![("close", closes), ("volume", symbols(None))]), &UTC);
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn decimals_become_the_doubles_of_their_text() {
         let digits = |row: usize| close(row).replace('.', "").parse::<i128>().unwrap();
         let scaled = |row| Some(digits(row) * 10_i128.pow(u32::from(scale.unsigned_abs()) - 5));
         let closes = Decimal128Array::from_iter((0..ROWS).map(scaled)).with_precision_and_scale(38, scale);
-        imported("parquet", parquet(vec![("close", Arc::new(closes.unwrap()))]), &[]);
+        imported("parquet", parquet(vec![("close", Arc::new(closes.unwrap()))]), &UTC);
     }
 }
 
@@ -415,4 +415,53 @@ fn a_file_that_is_cut_off_in_its_last_close_is_refused() {
     import(&Sandbox::new(), "csv", cut(6), &UTC).exits(1).says(&["bars.csv:41:", "cut off"]);
     imported("csv", cut(1), &UTC);
     imported("csv", cut(0), &UTC);
+}
+
+#[test]
+fn naive_parquet_times_need_a_zone_but_for_those_of_a_store() {
+    let closes: ArrayRef =
+        Arc::new(Float64Array::from_iter_values((0..ROWS).map(|row| close(row).parse().unwrap())));
+    let naive = parquet(vec![("close", closes)]);
+    let sandbox = Sandbox::new();
+    import(&sandbox, "parquet", &naive, &[]).exits(2).says(&["row 1", "--timezone UTC"]);
+    assert!(!sandbox.path("fx/sources").exists());
+    import(&sandbox, "parquet", &naive, &UTC).exits(0);
+    has_all_bars(&sandbox);
+    let month = sandbox.path("fx/sources/m1_eurusd/2024-01.parquet");
+    let arguments = ["import", "--format", "parquet", "--key", "eurusd", "--into", "parquet:copy"];
+    sandbox.run(&[&arguments[..], &[month.to_str().unwrap()]].concat()).exits(0);
+    let [first, copy] = ["fx", "copy"].map(|store| {
+        Columns::read(&sandbox.path(format!("{store}/sources/m1_eurusd/2024-01.parquet"))).instants_us
+    });
+    assert_eq!(first, copy);
+}
+
+#[test]
+fn lines_above_the_table_are_skipped_where_the_message_says_so() {
+    let table = text("time,close\n", |row| format!("{}Z,{}", clock(row), close(row)));
+    let file = format!("EURUSD, one minute\nfrom somebody\n\n{table}");
+    let advice = "the table seems to begin at line 4 (`time,close`): try --skip-lines 3";
+    refused("csv", &file, &[], &[advice]);
+    imported("csv", &file, &["--skip-lines", "3"]);
+    imported("csv", &table, &["--skip-lines", "0"]);
+    refused("csv", &file, &["--skip-lines", "4"], &["not a header"]);
+    refused("parquet", b"PAR1", &["--skip-lines", "1"], &["omit --skip-lines"]);
+    let bad = file.replace(&close(7), "x");
+    refused("csv", &bad, &["--skip-lines", "3", "--date-column", "nope"], &["`nope`"]);
+    import(&Sandbox::new(), "csv", bad, &["--skip-lines", "3"]).exits(1).says(&["bars.csv:12:"]);
+}
+
+#[test]
+fn utf16_is_imported_bit_for_bit() {
+    let row = |row: usize| format!("2024.01.02;00:{row:02};1;1;1;{};7\r", close(row));
+    let header = "<DATE>;<TIME>;<OPEN>;<HIGH>;<LOW>;<CLOSE>;<TICKVOL>\r\n";
+    for mark in ["", "\u{feff}"] {
+        let units: Vec<u16> = format!("{mark}{}", text(header, row)).encode_utf16().collect();
+        let little: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        let big: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
+        imported("metatrader", &little, &UTC);
+        imported("metatrader", &big, &UTC);
+        let cut = &little[..little.len() - 1];
+        refused("metatrader", cut, &UTC, &["bars.csv: line 42 is not text", "cut off"]);
+    }
 }

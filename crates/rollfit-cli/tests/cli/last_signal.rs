@@ -68,6 +68,7 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
 #[test]
 fn a_command_that_hangs_ends_within_ten_seconds_of_the_last_signal() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
+    sandbox.leave_an_unfinished_import();
     let lock = File::open(sandbox.path("fx/sources/.lock")).unwrap();
     lock.lock().unwrap();
     fifo(&sandbox.path("pipe"));

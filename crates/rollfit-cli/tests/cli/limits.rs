@@ -35,7 +35,7 @@ fn a_key_too_long_for_a_directory_is_refused_before_anything_is_computed() {
     let long = format!("eurusd,{}", "k".repeat(252));
     for command in READERS {
         let refused = sandbox.run_with(&[("ROLLFIT_PARTITIONS__KEYS", &long)], command).exits(2);
-        refused.says(&["has 256 bytes", "at most 255"]);
+        refused.says(&["a key has at most 251"]);
     }
     assert!(!sandbox.path("fx/features").exists());
     let fits = format!("eurusd,{}", "k".repeat(251));

@@ -32,6 +32,15 @@ impl Sandbox {
         assert_eq!(fs::read(self.path("precious")).unwrap(), b"precious");
     }
 
+    /// Leaves what an import leaves that was killed before it moved its one file; returns where that is.
+    pub(crate) fn leave_an_unfinished_import(&self) -> PathBuf {
+        let staged = self.path("fx/sources/m1_eurusd/.2017-01.parquet.tmp");
+        fs::copy(self.path(SOURCE), &staged).unwrap();
+        let list = r#"{"renames":[["m1_eurusd/.2017-01.parquet.tmp","m1_eurusd/2017-01.parquet"]]}"#;
+        self.write("fx/sources/.import", list);
+        staged
+    }
+
     /// Imports a second month of bars.
     fn import_more(&self) -> Answer {
         let file = self.bars_file("eurusd", "2017-02").display().to_string();
@@ -111,10 +120,7 @@ fn a_torn_list_of_an_import_says_what_to_do_and_doing_it_helps() {
 #[test]
 fn a_command_that_finishes_the_killed_import_of_another_process_says_so() {
     let sandbox = store();
-    let staged = sandbox.path("fx/sources/m1_eurusd/.2017-01.parquet.tmp");
-    fs::copy(sandbox.path(SOURCE), &staged).unwrap();
-    let list = r#"{"renames":[["m1_eurusd/.2017-01.parquet.tmp","m1_eurusd/2017-01.parquet"]]}"#;
-    sandbox.write("fx/sources/.import", list);
+    let staged = sandbox.leave_an_unfinished_import();
     let finished =
         "finished the import of another process, which was killed or is still running: 1 file is in place";
     sandbox.run(&["plan", "--quiet"]).exits(0).says(&[finished, "1 done"]);
@@ -133,7 +139,7 @@ fn a_lock_that_is_a_link_or_a_named_pipe_is_refused_and_what_it_leads_to_is_unto
     fs::create_dir_all(sandbox.path(PARTITION)).unwrap();
     for (lock, is_import) in [
         (format!("{PARTITION}/.lock"), false),
-        ("fx/sources/.lock".into(), false),
+        ("fx/sources/.lock".into(), true),
         ("fx/sources/.import.lock".into(), true),
     ] {
         let lock = sandbox.path(lock);

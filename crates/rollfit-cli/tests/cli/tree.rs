@@ -33,12 +33,13 @@ impl Tree {
         self.differences(other).is_empty()
     }
 
-    /// The names of files that only one has, or that have other bytes.
+    /// The names of files that only one has, or that have other bytes. The generation of the sources is not among them: it
+    /// counts imports.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let bytes = |tree: &Self, path: &PathBuf| tree.0.get(path).map(|entry| entry.bytes.clone());
         let paths = self.0.keys().chain(other.0.keys().filter(|path| !self.0.contains_key(*path)));
         paths
-            .filter(|path| bytes(self, path) != bytes(other, path))
+            .filter(|path| bytes(self, path) != bytes(other, path) && !path.ends_with(".generation"))
             .map(|path| path.display().to_string())
             .collect()
     }

@@ -79,7 +79,10 @@ fn nobody_waits_longer_than_lock_wait() {
     assert_eq!(run["written"], 2);
     let failed = &run["failed"][0];
     assert_eq!((&failed["state"], &failed["partition"]["month"]), (&"held".into(), &"2017-02".into()));
-    assert_eq!(failed["cause"], "still in use by process 1 on elsewhere");
+    assert_eq!(
+        failed["cause"],
+        "still in use by process 1 on elsewhere, which has locked fx/features/key=eurusd/month=2017-02/.lock"
+    );
     sandbox.run(&["drop", "eurusd:2017-02"]).exits(1);
 }
 
@@ -87,10 +90,10 @@ fn nobody_waits_longer_than_lock_wait() {
 fn a_partition_in_the_hands_of_a_runner_is_not_dropped() {
     let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
     let lock = hold(&sandbox, "2017-02");
-    sandbox
-        .run(&["drop", "eurusd:2017-02"])
-        .exits(1)
-        .says(&["in use by process 1 on elsewhere; try again later"]);
+    sandbox.run(&["drop", "eurusd:2017-02"]).exits(1).says(&[
+        "in use by process 1 on elsewhere, which has locked ",
+        "month=2017-02/.lock; try again later",
+    ]);
     assert!(sandbox.part("eurusd", "2017-02").exists());
     // Unlocked first: a process that another test is starting may still share the file.
     lock.unlock().unwrap();
@@ -107,7 +110,11 @@ fn two_imports_do_not_mix() {
     let before = Tree::read(&sandbox.path("fx/sources"));
     let file = sandbox.bars_file("eurusd", "2017-02").display().to_string();
     let import = ["import", "--format", "csv", "--into", "parquet:fx", &file];
-    sandbox.run(&import).exits(1).says(&["process 1 on elsewhere is importing into fx", "wait"]);
+    sandbox.run(&import).exits(1).says(&[
+        "process 1 on elsewhere is importing into fx",
+        "it has locked fx/sources/.import.lock",
+        "wait",
+    ]);
     before.is_untouched(&sandbox.path("fx/sources"));
     // Unlocked first: a process that another test is starting may still share the file.
     lock.unlock().unwrap();

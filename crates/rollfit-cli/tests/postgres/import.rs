@@ -20,24 +20,24 @@ const KEYS: [&str; 2] = ["eurusd", "usdjpy"];
 const MONTHS: [&str; 4] = ["2017-01", "2017-02", "2017-03", "2017-04"];
 
 /// A database to import into, and a directory to do it from.
-struct ImportSandbox {
+pub(crate) struct ImportSandbox {
     sandbox: Sandbox,
-    database: Database<'static>,
+    pub(crate) database: Database<'static>,
 }
 
 /// A row of a table: its instant in microseconds and the bits of its numbers.
-type Bits = (i64, Vec<u64>);
+pub(crate) type Bits = (i64, Vec<u64>);
 
 impl ImportSandbox {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { sandbox: Sandbox::new(), database: Database::fresh() }
     }
 
-    fn import(&self, options: &[&str], files: &[PathBuf]) -> Answer {
+    pub(crate) fn import(&self, options: &[&str], files: &[PathBuf]) -> Answer {
         self.import_into(&self.database.url(), options, files)
     }
 
-    fn import_into(&self, url: &str, options: &[&str], files: &[PathBuf]) -> Answer {
+    pub(crate) fn import_into(&self, url: &str, options: &[&str], files: &[PathBuf]) -> Answer {
         self.sandbox.run(&arguments(url, options, files))
     }
 
@@ -49,7 +49,7 @@ impl ImportSandbox {
     }
 
     /// The files of keys and months.
-    fn files(&self, keys: &[&str], months: &[&str]) -> Vec<PathBuf> {
+    pub(crate) fn files(&self, keys: &[&str], months: &[&str]) -> Vec<PathBuf> {
         let pairs = keys.iter().flat_map(|key| months.iter().map(move |month| (key, month)));
         pairs.map(|(key, month)| self.sandbox.bars_file(key, month)).collect()
     }
@@ -62,7 +62,7 @@ impl ImportSandbox {
         self.bits(&format!("bqx_{key}"), "ts_utc", &["w15_bqx_return"])
     }
 
-    fn tables(&self, key: &str) -> [Vec<Bits>; 2] {
+    pub(crate) fn tables(&self, key: &str) -> [Vec<Bits>; 2] {
         [self.m1(key), self.bqx(key)]
     }
 
@@ -87,13 +87,13 @@ impl ImportSandbox {
     }
 
     /// Waits until nobody else is connected to the database.
-    fn wait_until_alone(&self) {
+    pub(crate) fn wait_until_alone(&self) {
         let others = "select count(*) from pg_stat_activity where datname = current_database()
                       and pid <> pg_backend_pid() and backend_type = 'client backend'";
         wait_until("a session is left", || self.database.one::<i64>(others) == 0);
     }
 
-    fn has_no_tables(&self) -> bool {
+    pub(crate) fn has_no_tables(&self) -> bool {
         self.database.one::<i64>("select count(*) from pg_class where relnamespace = 'public'::regnamespace")
             == 0
     }

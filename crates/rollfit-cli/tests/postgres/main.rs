@@ -11,15 +11,18 @@ mod causes;
 mod certificates;
 mod checker;
 mod compare;
+mod cuts;
 mod doctor;
 mod faults;
 mod first_runners;
 mod frames;
+mod further_columns;
 mod hangs;
 mod harness_works;
 mod import;
 mod import_found;
 mod isolation;
+mod keys;
 mod kill;
 mod limits;
 mod monitor_session;
@@ -49,6 +52,7 @@ mod tls;
 mod triggers_found;
 mod two_runners;
 mod watchdog;
+mod wire;
 mod workload;
 
 #[allow(dead_code)] // What only the other tests use.

@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use crate::source::{SourceFile, assert_none, root};
 
 /// The crates of ours that each crate may depend on. Tests may depend on any.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("rollfit", &[]),
     ("libpq-connect", &[]),
     ("rollfit-job", &["rollfit"]),
@@ -30,6 +30,18 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         ],
     ),
     ("rollfit-testkit", &["rollfit-job"]),
+    (
+        "rollfit-fuzz",
+        &[
+            "libpq-connect",
+            "rollfit-analysis",
+            "rollfit-bars",
+            "rollfit-job",
+            "rollfit-parquet",
+            "rollfit-postgres",
+            "rollfit-testkit",
+        ],
+    ),
 ];
 
 /// What a crate needs to be built, optional or not; not what its tests need.

@@ -14,7 +14,7 @@ pub(crate) fn by_crate() -> BTreeMap<String, BTreeSet<String>> {
     let mut crates: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let files: Vec<(SourceFile, syn::File)> = SourceFile::read_all()
         .into_iter()
-        .filter(|file| file.is_source() && file.crate_name() != "rollfit-testkit")
+        .filter(|file| file.is_source() && !["rollfit-testkit", "rollfit-fuzz"].contains(&file.crate_name()))
         .map(|file| {
             let syntax = file.parse();
             (file, syntax)

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::ConfigError;
 use crate::few::few;
@@ -22,6 +23,13 @@ pub(super) struct ConfigFile {
     pub(super) features: FeaturesSection,
     #[serde(default)]
     pub(super) run: RunSection,
+}
+
+/// The sections of a document that say where series are. Others are left unread.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct SourceSections {
+    pub(super) store: Option<StoreSection>,
+    pub(super) source: Option<SourceSection>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -149,40 +157,59 @@ impl Default for RunSection {
     }
 }
 
-impl ConfigFile {
-    /// Reads a document; each of `overrides` replaces or adds the value at its place.
-    pub(super) fn parse(text: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
-        if overrides.is_empty() {
-            return toml::from_str(text).map_err(|error| ConfigError::toml(text, &error));
-        }
-        let mut table: toml::Table = toml::from_str(text).map_err(|error| ConfigError::toml(text, &error))?;
-        for given in overrides {
-            given.apply(&mut table)?;
-        }
-        table.try_into().map_err(|error: toml::de::Error| match toml::from_str::<Self>(text) {
-            // The text alone is wrong in the same way, and has lines.
-            Err(in_text) if in_text.message() == error.message() => ConfigError::toml(text, &in_text),
-            _ => ConfigError::toml("", &error).with_note(&Override::note(overrides)),
-        })
+/// Reads a document, or the sections of one; each of `overrides` replaces or adds the value at its place.
+pub(super) fn parse_document<T: DeserializeOwned>(
+    text: &str,
+    overrides: &[Override],
+) -> Result<T, ConfigError> {
+    if overrides.is_empty() {
+        return toml::from_str(text).map_err(|error| ConfigError::toml(text, &error));
+    }
+    let mut table: toml::Table = toml::from_str(text).map_err(|error| ConfigError::toml(text, &error))?;
+    for given in overrides {
+        given.apply(&mut table)?;
+    }
+    table.try_into().map_err(|error: toml::de::Error| match toml::from_str::<T>(text) {
+        // The text alone is wrong in the same way, and has lines.
+        Err(in_text) if in_text.message() == error.message() => ConfigError::toml(text, &in_text),
+        _ => ConfigError::toml("", &error).with_note(&Override::note(overrides)),
+    })
+}
+
+impl Dirs {
+    /// Paths of the text start from `dir`, those of `overrides` from the working directory.
+    fn new(section: &str, dir: &Path, overrides: &[Override]) -> Self {
+        let dir_of = |key: &str| {
+            let is_given = overrides.iter().any(|given| given.key_in(section) == Some(key));
+            if is_given { PathBuf::new() } else { dir.to_owned() }
+        };
+        Self { url: dir_of("url"), password_command: dir_of("password_command") }
     }
 }
 
 impl ConfigFile {
+    /// Reads a document; each of `overrides` replaces or adds the value at its place.
+    pub(super) fn parse(text: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
+        parse_document(text, overrides)
+    }
+
     /// The same, where the paths of the text start from `dir`; those of `overrides` start from the working directory.
     pub(super) fn within(mut self, dir: &Path, overrides: &[Override]) -> Self {
-        let dir_of = |section: &str, key: &str| {
-            let is_given = overrides.iter().any(|given| given.key_in(section) == Some(key));
-            if is_given { PathBuf::new() } else { dir.to_owned() }
-        };
-        let dirs = |section: &str| Dirs {
-            url: dir_of(section, "url"),
-            password_command: dir_of(section, "password_command"),
-        };
         for (section, store) in [("store", &mut self.store), ("sink", &mut self.sink)] {
-            store.iter_mut().for_each(|store| store.dirs = dirs(section));
+            store.iter_mut().for_each(|store| store.dirs = Dirs::new(section, dir, overrides));
         }
-        self.source.iter_mut().for_each(|source| source.dirs = dirs("source"));
+        self.source.iter_mut().for_each(|source| source.dirs = Dirs::new("source", dir, overrides));
         self
+    }
+}
+
+impl SourceSections {
+    /// Reads the sections of a document, as [`ConfigFile::parse`] and [`ConfigFile::within`] read all of it.
+    pub(super) fn parse(dir: &Path, text: &str, overrides: &[Override]) -> Result<Self, ConfigError> {
+        let mut sections: Self = parse_document(text, overrides)?;
+        sections.store.iter_mut().for_each(|store| store.dirs = Dirs::new("store", dir, overrides));
+        sections.source.iter_mut().for_each(|source| source.dirs = Dirs::new("source", dir, overrides));
+        Ok(sections)
     }
 }
 

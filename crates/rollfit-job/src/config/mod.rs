@@ -23,8 +23,8 @@ pub use self::series::{LabelledWindow, Series};
 pub use self::setting::{Origin, Origins, Setting};
 use self::stores::resolve_stores;
 pub use self::stores::{Compression, NumberType, RowSecurity, SinkConfig, StoreConfig};
+use crate::key::check_key;
 use crate::month::Month;
-use crate::partition::check_key;
 
 /// The name of the time column of every features table.
 pub const TIME_COLUMN: &str = "ts_utc";

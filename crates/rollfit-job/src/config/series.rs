@@ -7,7 +7,8 @@ use rollfit::{Metric, Window};
 use super::config_file::{ConfigFile, SeriesSection};
 use super::error::nearest;
 use super::{ConfigError, Pattern, PatternError, TIME_COLUMN};
-use crate::partition::{Partition, check_key};
+use crate::key::check_key;
+use crate::partition::Partition;
 
 /// One input column and the features made of it.
 #[derive(Clone, Debug)]

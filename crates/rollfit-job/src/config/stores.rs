@@ -1,10 +1,10 @@
 //! Where series come from and features go: [`StoreConfig`] and [`SinkConfig`], from `[store]`, `[source]` and `[sink]`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::ConfigError;
-use super::config_file::{ConfigFile, SourceSection, StoreSection};
-use crate::partition::check_key;
+use super::config_file::{ConfigFile, Override, SourceSection, SourceSections, StoreSection};
+use crate::key::check_key;
 
 /// Where a store is.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,6 +35,20 @@ impl StoreConfig {
             password_command_dir: PathBuf::new(),
             row_security: RowSecurity::default(),
         }
+    }
+
+    /// The store of the series of a configuration, of which nothing else is read: an import needs no more, and may come
+    /// before the rest is written. Relative paths of the text start from `dir`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the text is not TOML, or the store is missing or makes no sense.
+    pub fn parse_source(
+        dir: &Path,
+        text: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let sections = SourceSections::parse(dir, text, &Override::all(variables))?;
+        resolve_source(sections.source.as_ref(), sections.store.as_ref())
     }
 }
 
@@ -126,26 +140,40 @@ pub enum Compression {
 
 /// `[store]` is both; `[source]` and `[sink]` replace it.
 pub(super) fn resolve_stores(file: &ConfigFile) -> Result<(StoreConfig, SinkConfig), ConfigError> {
-    let missing = |section: &str| {
-        ConfigError::new(format!(
-            "there is no [{section}] and no [store] section: say where, such as url = \"parquet:./fx\""
-        ))
+    let store = file.store.as_ref();
+    let source = resolve_source(file.source.as_ref(), store)?;
+    let (section, sink) = match &file.sink {
+        Some(sink) => ("sink", sink),
+        None => ("store", store.ok_or_else(|| missing("sink"))?),
     };
-    let of_store = |store: &StoreSection| SourceSection {
+    Ok((source, resolve_sink(section, sink, of_store(sink))?))
+}
+
+fn resolve_source(
+    source: Option<&SourceSection>,
+    store: Option<&StoreSection>,
+) -> Result<StoreConfig, ConfigError> {
+    match (source, store) {
+        (Some(source), _) => resolve_store("source", source.clone()),
+        (None, Some(store)) => resolve_store("store", of_store(store)),
+        (None, None) => Err(missing("source")),
+    }
+}
+
+fn missing(section: &str) -> ConfigError {
+    ConfigError::new(format!(
+        "there is no [{section}] and no [store] section: say where, such as url = \"parquet:./fx\""
+    ))
+}
+
+fn of_store(store: &StoreSection) -> SourceSection {
+    SourceSection {
         url: store.url.clone(),
         schema: store.schema.clone(),
         password_command: store.password_command.clone(),
         row_security: store.row_security.clone(),
         dirs: store.dirs.clone(),
-    };
-    let store = file.store.as_ref();
-    let source_section = if file.source.is_some() { "source" } else { "store" };
-    let source = file.source.clone().or_else(|| store.map(of_store)).ok_or_else(|| missing("source"))?;
-    let (section, sink) = match &file.sink {
-        Some(sink) => ("sink", sink),
-        None => ("store", store.ok_or_else(|| missing("sink"))?),
-    };
-    Ok((resolve_store(source_section, source)?, resolve_sink(section, sink, of_store(sink))?))
+    }
 }
 
 fn resolve_store(section: &str, store: SourceSection) -> Result<StoreConfig, ConfigError> {

@@ -1,11 +1,14 @@
 //! What an import into a store is, whichever store and whichever files: [`Bar`]s that are new ([`NewBars`]), the rules by
 //! which they join those that are there ([`update`]), and the two series made of closes ([`series`]).
 
+mod merged_bars;
 pub mod series;
 pub mod update;
 
 use std::fmt::Display;
 
+pub use merged_bars::{check_case, check_columns};
+use update::StoredColumn;
 pub use update::{
     BarsOptions, Base, KeyReport, KeyUpdate, StoredBars, import_going_on, not_as_imported, not_imported,
 };

@@ -1,15 +1,18 @@
 //! [`KeyUpdate`]: the bars of a key in a store and those of an import made one, and the series that follow from them. The
 //! rules of an import, the same for every store that bars go into.
 //!
-//! Invariants: what comes out depends only on the set of bars and the base's rule. A close that would change, or a base
+//! Invariants: what comes out depends only on the set of bars and the base's rule. A value that would change, or a base
 //! that would, is an error unless it was asked for.
 
+use std::borrow::Cow;
 use std::fmt::Display;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::merged_bars::{BarCounts, MergedBars};
 use super::series::{RETURN_ROWS, backward_returns, rate_index};
-use super::{Bar, NewBars};
+use super::{Bar, BarColumn, NewBars};
 use crate::month::display_instant;
 use crate::store_error::{Fault, StoreError};
 
@@ -20,7 +23,7 @@ pub struct BarsOptions {
     pub base_from_us: Option<i64>,
     /// Whether a base may change.
     pub rebase: bool,
-    /// Whether a close may change.
+    /// Whether a close may change, or a value of a further column.
     pub replace: bool,
 }
 
@@ -44,7 +47,9 @@ pub struct KeyReport {
     pub added: u64,
     /// Bars that were, and are the same.
     pub unchanged: u64,
-    /// Bars that were, with another close.
+    /// Bars that were, with the same close, and now have a value in a further column that had none for them.
+    pub filled: u64,
+    /// Bars that were, with another close or another value.
     pub replaced: u64,
     /// Bars in the store now.
     pub total: u64,
@@ -60,15 +65,27 @@ pub struct KeyReport {
 
 /// The bars of a key in a store, sorted by instant, each instant once, and the base of their rate index.
 #[derive(Default)]
-pub struct StoredBars {
-    bars: Vec<Bar>,
+pub struct StoredBars<'a> {
+    pub(super) bars: Vec<Bar>,
+    pub(super) columns: Vec<StoredColumn<'a>>,
     base: Option<Base>,
 }
 
-impl StoredBars {
+/// A further column of stored bars.
+pub(super) struct StoredColumn<'a> {
+    pub(super) name: String,
+    pub(super) values: Cow<'a, [f64]>,
+}
+
+impl<'a> StoredBars<'a> {
     /// No bars yet, of a key with this base.
     pub fn with_base(base: Option<Base>) -> Self {
-        Self { bars: Vec::new(), base }
+        Self { bars: Vec::new(), columns: Vec::new(), base }
+    }
+
+    /// Adds a further column with a value per bar, NaN for none.
+    pub fn push_column(&mut self, name: &str, values: impl Into<Cow<'a, [f64]>>) {
+        self.columns.push(StoredColumn { name: name.to_owned(), values: values.into() });
     }
 
     /// Whether the base that they were stored with is known.
@@ -110,7 +127,8 @@ pub fn import_going_on(holder: impl Display, place: impl Display) -> StoreError 
     StoreError::new(Fault::Transient, format!("{holder} is importing into {place}: wait until it is done"))
 }
 
-/// Both tables of a key as they are to be, column by column, and the counts of bars.
+/// Both tables of a key as they are to be, and the counts of bars. What follows from the closes is computed when it is asked
+/// for, so that it need not be held.
 pub struct KeyUpdate {
     key: String,
     counts: BarCounts,
@@ -118,20 +136,10 @@ pub struct KeyUpdate {
     pub instants_us: Vec<i64>,
     /// Their closes.
     pub closes: Vec<f64>,
-    /// Their rate indexes.
-    pub rate_index: Vec<f64>,
-    /// The backward returns, of which the first bars have none.
-    pub returns: Vec<f64>,
+    /// The further columns, stored or new, sorted by name; NaN for none.
+    pub columns: Vec<BarColumn>,
     /// The base of the rate index.
     pub base: Base,
-}
-
-/// What became of the bars of an import.
-#[derive(Clone, Copy, Default)]
-struct BarCounts {
-    added: u64,
-    unchanged: u64,
-    replaced: u64,
 }
 
 impl KeyUpdate {
@@ -139,26 +147,34 @@ impl KeyUpdate {
     ///
     /// # Errors
     /// When a bar contradicts a stored one or the base would change, and that was not allowed; when no bar is on or after
-    /// the base date.
+    /// the base date; when a further column cannot have its name.
     pub fn new(
         key: &str,
-        stored: StoredBars,
+        stored: StoredBars<'_>,
         new: &dyn NewBars,
         options: &BarsOptions,
     ) -> Result<Self, StoreError> {
-        let merged = Merged::new(key, &stored.bars, new, options.replace)?;
-        let base = merged.base(key, stored.base, options)?;
+        let stored_base = stored.base;
         // The stored bars are not held beside what follows from them.
-        drop(stored);
-        let rate_index: Vec<f64> = merged.closes.iter().map(|&close| rate_index(close, base.close)).collect();
-        let returns = backward_returns(&rate_index);
-        let Merged { instants_us, closes, counts } = merged;
-        Ok(Self { key: key.to_owned(), counts, instants_us, closes, rate_index, returns, base })
+        let merged = MergedBars::new(key, stored, new, options.replace)?;
+        let base = merged.base(key, stored_base, options)?;
+        let MergedBars { instants_us, closes, columns, counts } = merged;
+        Ok(Self { key: key.to_owned(), counts, instants_us, closes, columns, base })
     }
 
     /// The number of first bars that have no return.
     pub fn first_return(&self) -> usize {
         RETURN_ROWS.min(self.instants_us.len())
+    }
+
+    /// The rate indexes of these bars.
+    pub fn rate_index(&self, bars: Range<usize>) -> Vec<f64> {
+        self.closes[bars].iter().map(|&close| rate_index(close, self.base.close)).collect()
+    }
+
+    /// The backward returns of these bars, without the first bars of all, which have none.
+    pub fn returns(&self, bars: Range<usize>) -> Vec<f64> {
+        backward_returns(&self.rate_index(bars.start.saturating_sub(RETURN_ROWS)..bars.end))
     }
 
     /// The report of the key, of which this many files were written.
@@ -168,6 +184,7 @@ impl KeyUpdate {
             key: self.key.clone(),
             added: self.counts.added,
             unchanged: self.counts.unchanged,
+            filled: self.counts.filled,
             replaced: self.counts.replaced,
             total: self.instants_us.len() as u64,
             first: instant(self.instants_us.first()),
@@ -178,51 +195,7 @@ impl KeyUpdate {
     }
 }
 
-/// The bars of the store and of the import together.
-struct Merged {
-    instants_us: Vec<i64>,
-    closes: Vec<f64>,
-    counts: BarCounts,
-}
-
-impl Merged {
-    fn new(key: &str, stored: &[Bar], new: &dyn NewBars, replace: bool) -> Result<Self, StoreError> {
-        let mut merged = Self::with_room(stored.len() + new.bars().len());
-        let mut stored = stored.iter().peekable();
-        for (at, bar) in new.bars().iter().enumerate() {
-            while let Some(earlier) = stored.next_if(|stored| stored.instant_us < bar.instant_us) {
-                merged.push(*earlier);
-            }
-            match stored.next_if(|stored| stored.instant_us == bar.instant_us) {
-                None => merged.counts.added += 1,
-                Some(same) if same.close == bar.close => merged.counts.unchanged += 1,
-                Some(_) if replace => merged.counts.replaced += 1,
-                Some(other) => {
-                    return Err(StoreError::permanent(format!(
-                        "{}: the close of {key} at {} is {} there and {} in the store; use --replace if the file is right",
-                        new.origin(at),
-                        display_instant(bar.instant_us),
-                        bar.close,
-                        other.close
-                    )));
-                }
-            }
-            merged.push(*bar);
-        }
-        stored.for_each(|later| merged.push(*later));
-        Ok(merged)
-    }
-
-    fn with_room(bars: usize) -> Self {
-        let (instants_us, closes) = (Vec::with_capacity(bars), Vec::with_capacity(bars));
-        Self { instants_us, closes, counts: BarCounts::default() }
-    }
-
-    fn push(&mut self, bar: Bar) {
-        self.instants_us.push(bar.instant_us);
-        self.closes.push(bar.close);
-    }
-
+impl MergedBars {
     /// The base of these bars, unless that would change the stored one.
     fn base(&self, key: &str, stored: Option<Base>, options: &BarsOptions) -> Result<Base, StoreError> {
         let from_us = options.base_from_us.or(stored.and_then(|base| base.from_us));

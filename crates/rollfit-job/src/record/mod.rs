@@ -127,7 +127,8 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line; none at the end, or where a line breaks off: the run is still writing it, or was killed meanwhile.
+    /// The next line; none at the end, or where a line breaks off: the run is still writing it, or was killed meanwhile. A
+    /// machine that crashed may have left zeros in the place of what had not reached its disk.
     fn next_line(&mut self) -> Result<Option<&[u8]>, RecordError> {
         self.number += 1;
         self.line.clear();
@@ -143,7 +144,8 @@ impl<R: BufRead> Lines<R> {
         if self.number > EVENTS_MAX || self.bytes > RECORD_BYTES_MAX {
             return Err(RecordError::Long);
         }
-        Ok((self.line.pop() == Some(b'\n')).then_some(self.line.as_slice()))
+        let is_whole = self.line.pop() == Some(b'\n') && !self.line.contains(&0);
+        Ok(is_whole.then_some(self.line.as_slice()))
     }
 }
 
@@ -198,6 +200,30 @@ mod tests {
         let whole = example();
         let cut = &whole.as_bytes()[..whole.len() - 3];
         assert_eq!(Record::read(cut).unwrap().samples.len(), 0);
+    }
+
+    #[test]
+    fn a_torn_record_is_read_as_far_as_it_is_whole() {
+        let whole = example();
+        let header_bytes = whole.find('\n').unwrap() + 1;
+        let events = |record: &Record| record.decisions.len() + record.samples.len();
+        for end in 0..whole.len() {
+            let kept = &whole.as_bytes()[..end];
+            let lines = kept.iter().filter(|byte| **byte == b'\n').count();
+            let zeros = vec![0; whole.len() - end];
+            let later = [&zeros, whole.as_bytes()].concat();
+            for torn in [kept.to_vec(), [kept, &zeros].concat(), [kept, &later].concat()] {
+                match Record::read(torn.as_slice()) {
+                    Ok(record) => assert_eq!((events(&record), record.end), (lines - 1, None), "{end}"),
+                    Err(error) => {
+                        assert!(
+                            end < header_bytes && matches!(error, RecordError::NoHeader),
+                            "{end}: {error}"
+                        );
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The order in which the partitions of a run start.
 
 use crate::Job;
+use crate::absence::Absence;
 use crate::config::Order;
 use crate::partition::Partition;
 use crate::workers::for_each;
@@ -17,8 +18,10 @@ pub(super) fn sorted(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> 
 fn largest_first(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
     let series = &job.config.series[0];
     let workers = job.workers.count(partitions.len());
+    let absence = Absence::new(job.config.run.retry_for);
     let rows = for_each(partitions, workers, |partition| {
-        job.source.estimate_rows(&series.of_key(&partition.key), partition.period).ok()
+        let estimate = || job.source.estimate_rows(&series.of_key(&partition.key), partition.period);
+        absence.look(estimate).ok()
     });
     let known: Vec<usize> = (0..partitions.len()).filter(|&at| rows[at].is_some()).collect();
     let mut sorted = known.clone();

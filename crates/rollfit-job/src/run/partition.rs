@@ -63,11 +63,18 @@ pub(super) struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Whether another runner has the partition now. Cheaper than reading its source to find out.
+    /// Whether another process has the partition or its series now. Cheaper than reading its source to find out.
     pub(super) fn is_still_held(&self, partition: &Partition) -> bool {
-        let look = || matches!(self.job.sink.claim(partition, Write::Replace), Ok(Claim::Held(_)));
+        let look = || {
+            matches!(self.source_holder(partition), Ok(Some(_)))
+                || matches!(self.job.sink.claim(partition, Write::Replace), Ok(Claim::Held(_)))
+        };
         // A bug that panics here panics again where it is reported.
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).unwrap_or(false)
+    }
+
+    fn source_holder(&self, partition: &Partition) -> Result<Option<String>, StoreError> {
+        self.job.source.holder(&self.job.config.series_of_key(&partition.key))
     }
 
     /// Does a partition, again while its faults are transient and attempts are left. Returns the last attempt's number.
@@ -146,6 +153,9 @@ impl Runner<'_> {
         lane: &Lane,
     ) -> Result<Option<Outcome>, StoreError> {
         self.observer.stage(at, Stage::Read);
+        if let Some(holder) = during(Activity::Reading, || self.source_holder(at.partition))? {
+            return Ok(Some(Outcome::Held(foreign::message(&holder).into_owned())));
+        }
         let panel =
             during(Activity::Reading, || Panel::read(self.job.source, self.job.config, at.partition))?;
         lane.hold(panel.memory_bytes());
@@ -167,7 +177,7 @@ impl Runner<'_> {
         let mut slot = match during(Activity::Querying, || self.job.sink.claim(at.partition, Write::Replace))?
         {
             Claim::Taken(slot) => slot,
-            Claim::Held(holder) => return Ok(Some(Outcome::Held(foreign::name(&holder).into_owned()))),
+            Claim::Held(holder) => return Ok(Some(Outcome::Held(foreign::message(&holder).into_owned()))),
         };
         if self.unless_damaged(during(Activity::Querying, || slot.found()))? != found {
             return Ok(None);

@@ -51,6 +51,14 @@ pub trait StoreKind: Sync {
         purpose: Purpose,
     ) -> Result<Arc<dyn Store>, StoreError>;
 
+    /// Checks that one import can write source tables of all these keys, without going to a store.
+    ///
+    /// # Errors
+    /// Naming the first key whose tables cannot have their names, or two that a store of this kind cannot tell apart.
+    fn check_import_keys(&self, _keys: &[&str]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Begins an import into the source tables of the store at `store`. Nothing is visible before its commit.
     ///
     /// # Errors

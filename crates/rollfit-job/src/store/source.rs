@@ -61,6 +61,14 @@ pub trait Source: Send + Sync {
     /// When the store cannot be listed.
     fn tables(&self) -> Result<BTreeSet<String>, StoreError>;
 
+    /// Checks that it can tell the tables of all these keys apart.
+    ///
+    /// # Errors
+    /// Naming the first two keys that it cannot.
+    fn check_keys(&self, _keys: &[String]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The first and the last month in which a series has rows; none where it has none.
     ///
     /// # Errors
@@ -84,6 +92,15 @@ pub trait Source: Send + Sync {
         period: Period,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError>;
+
+    /// Who keeps these series from being read now, for longer than a moment; none if nobody does. Whoever has other series
+    /// to read can do that meanwhile, instead of waiting in [`Source::snapshot`].
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn holder(&self, _series: &[SeriesOfKey<'_>]) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 
     /// Checks that a series' table can have the name that the pattern gives it. Looks at nothing in the store.
     ///

@@ -6,6 +6,7 @@
 mod bench;
 mod computed;
 mod faults;
+mod further_columns;
 mod held;
 mod planning;
 mod states;

@@ -1,17 +1,18 @@
 //! Which partitions are planned.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rollfit_job::config::JobConfig;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
-use rollfit_job::plan::{PlanError, partitions};
-use rollfit_job::store::{SeriesOfKey, Snapshot, Source, StoreError};
+use rollfit_job::plan::{PlanError, assess, partitions};
+use rollfit_job::store::{Fault, SeriesOfKey, Snapshot, Source, StoreError};
 use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::{MemorySink, MemorySource};
 
-use crate::bench::{Bench, MONTHS};
+use crate::bench::{Bench, MONTHS, transient};
 
 fn planned(values: &[(&str, &str)], source: &MemorySource, only: &[&str]) -> Result<Vec<String>, PlanError> {
     let only: Vec<_> = only.iter().map(|text| text.parse().unwrap()).collect();
@@ -182,4 +183,31 @@ fn a_key_and_one_of_its_months_may_both_be_selected() {
     assert_eq!(planned(&[], &source, &["b", "b:2017-02", "a:2017-01"]).unwrap(), ["a 2017-01", "b 2017-02"]);
     let error = planned(&[], &source, &["b", "b:2017-03"]).unwrap_err().to_string();
     assert!(error.contains("--only b:2017-03: this job has no such partition"), "{error}");
+}
+
+/// How often the source is asked while states are looked up, where every look but the `passes`-th fails with `error`; and what
+/// the last partition is reported with.
+fn looks(retry_for_s: &str, passes: usize, error: fn() -> StoreError) -> (usize, String) {
+    let mut bench = Bench::new(&[("RUN__RETRY_FOR_S", retry_for_s)], &["a", "b"], &MONTHS, 5);
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&looks);
+    bench.source.fault = Some(Box::new(move |_| {
+        let look = counted.fetch_add(1, Ordering::SeqCst) + 1;
+        if look == passes { Ok(()) } else { Err(error()) }
+    }));
+    let planned = assess(&bench.job(), &bench.partitions());
+    assert_eq!(planned.len(), 6);
+    (looks.load(Ordering::SeqCst), planned[5].cause.clone())
+}
+
+#[test]
+fn a_store_that_is_away_is_not_waited_for_once_a_partition() {
+    let away = || StoreError::unconnected(Fault::Transient, "no answer");
+    let (count, cause) = looks("0", 0, away);
+    assert_eq!(count, 1);
+    assert_eq!(cause, "not tried, because the store has not been reached since: no answer");
+    // It may still come back, it was there in between, or it is there and fails otherwise.
+    assert_eq!(looks("120", 0, away), (6, "no answer".to_owned()));
+    assert_eq!(looks("0", 1, away).0, 2);
+    assert_eq!(looks("0", 0, transient), (6, "the store is busy".to_owned()));
 }

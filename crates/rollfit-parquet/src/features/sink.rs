@@ -3,11 +3,13 @@
 //! Invariants: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
 //! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rollfit_job::activity::sending;
+use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError, Write};
@@ -68,6 +70,38 @@ fn is_race(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists)
 }
 
+impl ParquetStore {
+    fn check_lengths(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        let longest = if PART.len() > UNFINISHED.len() { PART } else { UNFINISHED };
+        for partition in partitions {
+            check_length("[partitions] keys", &key_dir(&partition.key))?;
+            check_path("the features of a partition", &self.partition_dir(partition).join(longest))?;
+        }
+        Ok(())
+    }
+
+    /// On a file system that ignores case, the features of keys that differ only in case would share directories.
+    fn check_case(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        let mut known = KeysByCase::default();
+        for key in partitions.chunk_by(|a, b| a.key == b.key).filter_map(|of_key| Some(&of_key.first()?.key))
+        {
+            known.add(key).map_err(|clash| StoreError::permanent(format!("{clash}; rename one of them")))?;
+        }
+        let stored = hive_dirs(&self.features_dir, "key=")?;
+        let stored_keys: HashSet<&str> = stored.iter().map(|(key, _)| key.as_str()).collect();
+        for (key, dir) in &stored {
+            if let Some(planned) = known.find(key).filter(|planned| !stored_keys.contains(planned)) {
+                return Err(StoreError::permanent(format!(
+                    "there are features of the key `{key}` in {}, and `{planned}` differs from it only in case, which not \
+                     every file system can tell apart; configure `{key}`, or drop its features and remove that directory",
+                    dir.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Sink for ParquetStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
         let foreign_files = foreign_files(&self.partition_dir(partition))?;
@@ -96,13 +130,21 @@ impl Sink for ParquetStore {
         Ok(partitions)
     }
 
+    fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        self.check_lengths(partitions)?;
+        self.check_case(partitions)
+    }
+
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
         write.check_replaces()?;
         let dir = self.partition_dir(partition);
         refuse_linked_dirs(&self.dir, &dir)?;
         let lock = match take_lock(&dir)? {
             LockAttempt::Taken(lock) => Some(lock),
-            LockAttempt::Held(holder) => return Ok(Claim::Held(holder)),
+            LockAttempt::Held(holder) => {
+                let lock = dir.join(LOCK);
+                return Ok(Claim::Held(format!("{holder}, which has locked {}", lock.display())));
+            }
         };
         let slot = ParquetSlot {
             store: self,
@@ -126,15 +168,6 @@ impl Sink for ParquetStore {
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         Ok(Box::new(ParquetReader::open(&self.part(partition), partition, &self.output(partition))?))
-    }
-
-    fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
-        for partition in partitions {
-            check_length("[partitions] keys", &key_dir(&partition.key))?;
-            let longest = if PART.len() > UNFINISHED.len() { PART } else { UNFINISHED };
-            check_path("the features of a partition", &self.partition_dir(partition).join(longest))?;
-        }
-        Ok(())
     }
 
     fn kind(&self) -> &'static str {

@@ -1,13 +1,15 @@
-//! Source tables: the files of `sources/TABLE/`, finding and reading their rows, and the lock and the list of renames that
-//! keep readers apart from an import.
+//! Source tables: the files of `sources/TABLE/`, finding and reading their rows, and the generation and the
+//! list of renames by which readers know what an import does meanwhile.
 
 pub(crate) mod file_spans;
+pub(crate) mod generation;
 pub(crate) mod group_span;
 pub(crate) mod listing;
 pub(crate) mod open_table;
 pub(crate) mod rate_index;
 pub(crate) mod source;
 pub(crate) mod sources_lock;
+pub(crate) mod sources_reader;
 pub(crate) mod spans;
 pub(crate) mod staged;
 pub(crate) mod table_file;

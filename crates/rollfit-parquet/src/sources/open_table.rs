@@ -16,6 +16,8 @@ use crate::sources::table_index::TableIndex;
 /// The open files of one table, and the requested columns.
 pub(crate) struct OpenTable {
     index: Arc<TableIndex>,
+    /// All files that the table had.
+    listed: Arc<Vec<FileSpans>>,
     files: Vec<TableFile>,
     /// Files before those, the latest last, opened when their rows are requested.
     earlier: Vec<FileSpans>,
@@ -24,8 +26,19 @@ pub(crate) struct OpenTable {
 }
 
 impl OpenTable {
-    pub(crate) fn new(index: Arc<TableIndex>, time: String, value: String) -> Self {
-        Self { index, files: Vec::new(), earlier: Vec::new(), time, value }
+    pub(crate) fn new(
+        index: Arc<TableIndex>,
+        listed: Arc<Vec<FileSpans>>,
+        time: String,
+        value: String,
+    ) -> Self {
+        Self { index, listed, files: Vec::new(), earlier: Vec::new(), time, value }
+    }
+
+    /// Whether `listed` are the files that the table had.
+    pub(crate) fn is_of(&self, listed: &Arc<Vec<FileSpans>>) -> bool {
+        let identity = |file: &FileSpans| (file.path.clone(), file.identity);
+        Arc::ptr_eq(&self.listed, listed) || self.listed.iter().map(identity).eq(listed.iter().map(identity))
     }
 
     /// Opens a file: from now on its rows are those of the table, whatever takes its name.

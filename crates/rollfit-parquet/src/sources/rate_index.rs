@@ -11,8 +11,10 @@ use rollfit_job::import::series::rate_index;
 /// The key of the base in the footer of the files that an import writes.
 pub(crate) const BASE_KEY: &str = "rollfit.base";
 
-const CLOSE: &str = "close";
-const RATE_INDEX: &str = "rate_index";
+/// The closes that an import writes.
+pub(crate) const CLOSE: &str = "close";
+/// The rate indexes that it makes of them.
+pub(crate) const RATE_INDEX: &str = "rate_index";
 
 impl TableFile {
     /// Checks that each rate index is that of its close and of the base which the footer names. Files without a base, or

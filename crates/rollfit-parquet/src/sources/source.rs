@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use rollfit_job::key::KeysByCase;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
@@ -13,7 +14,7 @@ use crate::fault::file_error;
 use crate::names::{check_length, check_path};
 use crate::sources::file_spans::FileSpans;
 use crate::sources::open_table::OpenTable;
-use crate::sources::sources_lock::SourcesView;
+use crate::sources::sources_reader::ImportWait;
 use crate::{NAME, ParquetStore};
 use rollfit_job::keys::warn_of_empty;
 
@@ -34,6 +35,15 @@ impl ParquetStore {
         Ok(files)
     }
 
+    /// As [`Self::series_files`], all of them of one import.
+    fn settled_files(
+        &self,
+        series: &SeriesOfKey<'_>,
+        wait: ImportWait,
+    ) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+        self.reader.read(&[&series.table], wait, || self.series_files(series), |_| Ok(true))
+    }
+
     /// Opens the files of a series' table that a period needs, and for a lookback the last ones before it.
     fn open_table(
         &self,
@@ -43,7 +53,8 @@ impl ParquetStore {
     ) -> Result<OpenTable, StoreError> {
         let span_us = period.span_us();
         let listed = self.checked_files(series)?;
-        let mut table = OpenTable::new(self.index.clone(), series.time.to_owned(), series.value.to_owned());
+        let (time, value) = (series.time.to_owned(), series.value.to_owned());
+        let mut table = OpenTable::new(self.index.clone(), listed.clone(), time, value);
         for (file, (first_us, last_us)) in listed.iter().filter_map(|file| Some((file, file.span_us()?))) {
             if first_us < span_us.end && last_us >= span_us.start {
                 table.open(file)?;
@@ -56,15 +67,28 @@ impl ParquetStore {
     }
 }
 
+fn table_names<'a>(series: &'a [SeriesOfKey<'_>]) -> Vec<&'a str> {
+    series.iter().map(|series| series.table.as_str()).collect()
+}
+
 fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
+    let others = [series.key.to_ascii_lowercase(), series.key.to_ascii_uppercase()];
+    let is_there = |key: &String| dir.with_file_name(series.table.replace(series.key, key)).is_dir();
+    let hint = others.iter().find(|key| is_there(key));
+    let hint = hint.map_or_else(String::new, |key| format!("; there is one of the key `{key}`: case counts"));
     StoreError::permanent(format!(
-        "table {} does not exist; import its bars, put Parquet files there, or correct `table` of series `{}`",
+        "table {} does not exist; import its bars, put Parquet files there, or correct `table` of series `{}`{hint}",
         dir.display(),
         series.name
     ))
 }
 
 impl Source for ParquetStore {
+    fn check_keys(&self, keys: &[String]) -> Result<(), StoreError> {
+        KeysByCase::check(keys.iter().map(String::as_str))
+            .map_err(|clash| StoreError::permanent(format!("{clash}; rename one and its tables")))
+    }
+
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         let entries = match std::fs::read_dir(&self.sources_dir) {
             Ok(entries) => entries,
@@ -83,8 +107,7 @@ impl Source for ParquetStore {
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
-        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
-        let files = self.series_files(series)?;
+        let files = self.settled_files(series, ImportWait::Full)?;
         let spans: Vec<(i64, i64)> = files.iter().filter_map(FileSpans::span_us).collect();
         if spans.is_empty() {
             warn_of_empty(self.sources_dir.join(&series.table).display(), series.key);
@@ -102,8 +125,7 @@ impl Source for ParquetStore {
 
     fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
         let span_us = period.span_us();
-        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
-        let files = self.series_files(series)?;
+        let files = self.settled_files(series, ImportWait::Brief)?;
         Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())
     }
 
@@ -113,9 +135,21 @@ impl Source for ParquetStore {
         period: Period,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
-        let _view = SourcesView::open(&self.sources_dir, self.files.as_ref())?;
-        let tables = series.iter().map(|series| self.open_table(series, period, lookback_rows));
-        Ok(Box::new(OpenSeries { tables: tables.collect::<Result<_, _>>()? }))
+        let open = || {
+            let tables = series.iter().map(|series| self.open_table(series, period, lookback_rows));
+            tables.collect::<Result<Vec<_>, _>>()
+        };
+        // Listed once more: an import of an earlier version changes no generation.
+        let is_current = |tables: &Vec<OpenTable>| {
+            let mut tables = series.iter().zip(tables);
+            tables.try_fold(true, |all, (series, table)| Ok(all && table.is_of(&self.series_files(series)?)))
+        };
+        let tables = self.reader.read(&table_names(series), ImportWait::Full, open, is_current)?;
+        Ok(Box::new(OpenSeries { tables }))
+    }
+
+    fn holder(&self, series: &[SeriesOfKey<'_>]) -> Result<Option<String>, StoreError> {
+        self.reader.holder(&table_names(series))
     }
 
     fn check_name(&self, series: &SeriesOfKey<'_>) -> Result<(), StoreError> {

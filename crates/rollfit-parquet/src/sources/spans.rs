@@ -28,6 +28,11 @@ struct TimeStatistics {
 }
 
 impl TimeStatistics {
+    /// Whether there is a month that it lies in: no month would meet a fault from its last time back to its first.
+    fn is_span(&self) -> bool {
+        self.first <= self.last
+    }
+
     fn holds(&self, first: i64, last: i64) -> bool {
         if self.is_exact {
             (self.first, self.last) == (first, last)
@@ -61,7 +66,7 @@ impl TableFile {
         }
         let claim = self.claim(group, time);
         let (first, last) = match (&claim, self.contents.integrity) {
-            (Some(claim), Integrity::Verified(_)) => (claim.first, claim.last),
+            (Some(claim), Integrity::Verified(_)) if claim.is_span() => (claim.first, claim.last),
             (Some(claim), _) => self.checked_extremes(group, time, unit, claim)?,
             (None, _) => self.extremes(group, time)?,
         };
@@ -80,7 +85,9 @@ impl TableFile {
         match self.extremes(group, time) {
             Ok((first, last)) if claim.holds(first, last) => Ok((first, last)),
             Ok(found) => Err(self.false_statistics(group, time, unit, claim, found)),
-            Err(error) if error.fault() == Fault::Permanent => Ok((claim.first, claim.last)),
+            Err(error) if error.fault() == Fault::Permanent && claim.is_span() => {
+                Ok((claim.first, claim.last))
+            }
             Err(error) => Err(error),
         }
     }

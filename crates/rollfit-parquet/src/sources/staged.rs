@@ -4,17 +4,19 @@
 //! Invariants: a list names files of the tables that an import writes, inside the store, and nothing else; any other list
 //! is refused before a file moves.
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rollfit_job::foreign;
+use rollfit_job::key::check_key;
 use rollfit_job::month::Month;
-use rollfit_job::partition::check_key;
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
 use crate::file_system::FileSystem;
+use crate::sources::generation::{UNFINISHED_GENERATION, stage_generation};
 use rollfit_files::regular_file;
 
 const LIST: &str = ".import";
@@ -36,6 +38,16 @@ pub(crate) struct Staged {
 pub(crate) fn has_list(sources_dir: &Path) -> Result<bool, StoreError> {
     let path = sources_dir.join(LIST);
     regular_file::is_there(&path).map_err(|error| file_error("read", &path, error))
+}
+
+/// Opens the list of a committed but unfinished import, if it exists.
+pub(crate) fn open_list(sources_dir: &Path) -> Result<Option<File>, StoreError> {
+    let path = sources_dir.join(LIST);
+    match regular_file::open(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(file_error("read", &path, error)),
+    }
 }
 
 /// Checks the list of a committed but unfinished import, if it exists. Moves nothing.
@@ -61,13 +73,27 @@ impl Staged {
         from
     }
 
+    /// Puts the files into the order of their places.
+    pub(crate) fn sort(&mut self) {
+        self.renames.sort();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.renames.len()
     }
 
+    /// The tables that the files are for.
+    pub(crate) fn tables(&self) -> BTreeSet<String> {
+        let table = |to: &PathBuf| Some(to.parent()?.to_string_lossy().into_owned());
+        self.renames.iter().filter_map(|(_, to)| table(to)).collect()
+    }
+
     /// Makes the list durable, which commits the import. Where that fails, removes what was staged.
     pub(crate) fn publish_list(&self, sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
-        let listed = self.sync_dirs(sources_dir, files).and_then(|()| self.write(sources_dir, files));
+        let listed = self
+            .sync_dirs(sources_dir, files)
+            .and_then(|()| stage_generation(sources_dir, files))
+            .and_then(|()| self.write(sources_dir, files));
         if listed.is_err() && matches!(has_list(sources_dir), Ok(false)) {
             self.discard(sources_dir, files);
         }
@@ -76,7 +102,9 @@ impl Staged {
 
     /// Removes what was staged. It is never read, so a failure does not matter.
     pub(crate) fn discard(&self, sources_dir: &Path, files: &dyn FileSystem) {
-        let _ = files.remove(&sources_dir.join(UNFINISHED_LIST));
+        for name in [UNFINISHED_LIST, UNFINISHED_GENERATION] {
+            let _ = files.remove(&sources_dir.join(name));
+        }
         for (from, _) in &self.renames {
             let path = sources_dir.join(from);
             let _ = files.remove(&path);
@@ -104,11 +132,16 @@ impl Staged {
         files.rename(&from, &to).map_err(|error| file_error("put in place", &to, error))
     }
 
-    /// Reads the list of an import, which anybody may have put there, and checks it against the store.
+    /// Reads the list of an import and checks it, see [`Staged::read_from`].
     pub(crate) fn read(sources_dir: &Path) -> Result<Self, StoreError> {
         let path = sources_dir.join(LIST);
-        let mut text = Vec::new();
         let file = regular_file::open(&path).map_err(|error| file_error("read", &path, error))?;
+        Self::read_from(&file, sources_dir)
+    }
+
+    /// Reads the list of an import, which anybody may have put there, and checks it against the store.
+    pub(crate) fn read_from(file: &File, sources_dir: &Path) -> Result<Self, StoreError> {
+        let (path, mut text) = (sources_dir.join(LIST), Vec::new());
         file.take(LIST_BYTES_MAX as u64 + 1)
             .read_to_end(&mut text)
             .map_err(|error| file_error("read", &path, error))?;

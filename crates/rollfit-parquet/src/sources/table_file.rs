@@ -13,7 +13,7 @@ use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::{doubles, ticks};
 use rollfit_files::parquet_file::FileBytes;
 use rollfit_job::few::few;
-use rollfit_job::store::{SeriesRows, StoreError};
+use rollfit_job::store::StoreError;
 
 use crate::fault::{file_error, unreadable};
 use crate::sources::file_spans::{Contents, FileIdentity, FileSpans};
@@ -39,11 +39,16 @@ impl TableFile {
         }
     }
 
-    /// All rows of the file, in file order.
-    pub(crate) fn rows(&self, time: &str, value: &str) -> Result<SeriesRows, StoreError> {
+    /// All rows of the file, in file order: the instants and the values of each column.
+    pub(crate) fn rows(&self, time: &str, columns: &[&str]) -> Result<(Vec<i64>, Vec<Vec<f64>>), StoreError> {
         let groups: Vec<usize> = self.spans.iter().map(|span| span.group).collect();
-        let (instants_us, values) = self.read_groups(&groups, time, Some(value))?;
-        Ok(SeriesRows { instants_us, values })
+        self.read_columns(&groups, time, columns)
+    }
+
+    /// The names and types of the columns, in file order.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = (&str, &DataType)> {
+        let fields = self.contents.metadata.schema().fields();
+        fields.iter().map(|field| (field.name().as_str(), field.data_type()))
     }
 
     /// What the footer says under `key`.
@@ -78,30 +83,39 @@ impl TableFile {
         time: &str,
         value: Option<&str>,
     ) -> Result<(Vec<i64>, Vec<f64>), StoreError> {
-        if let Some(value) = value {
-            self.check_numeric(value)?;
-        }
-        contain_panics(|| self.decode_groups(groups, time, value))
-            .unwrap_or_else(|error| Err(unreadable(&self.path, &error)))
+        let values: Vec<&str> = value.into_iter().collect();
+        let (instants_us, mut columns) = self.read_columns(groups, time, &values)?;
+        Ok((instants_us, columns.pop().unwrap_or_default()))
     }
 
-    fn decode_groups(
+    fn read_columns(
         &self,
         groups: &[usize],
         time: &str,
-        value: Option<&str>,
-    ) -> Result<(Vec<i64>, Vec<f64>), StoreError> {
-        let (mut instants_us, mut values) = (Vec::new(), Vec::new());
-        let columns: Vec<&str> = std::iter::once(time).chain(value).collect();
-        self.decode(groups, &columns, |arrays| {
+        values: &[&str],
+    ) -> Result<(Vec<i64>, Vec<Vec<f64>>), StoreError> {
+        values.iter().try_for_each(|value| self.check_numeric(value))?;
+        contain_panics(|| self.decode_columns(groups, time, values))
+            .unwrap_or_else(|error| Err(unreadable(&self.path, &error)))
+    }
+
+    fn decode_columns(
+        &self,
+        groups: &[usize],
+        time: &str,
+        values: &[&str],
+    ) -> Result<(Vec<i64>, Vec<Vec<f64>>), StoreError> {
+        let (mut instants_us, mut columns) = (Vec::new(), vec![Vec::new(); values.len()]);
+        let names: Vec<&str> = std::iter::once(time).chain(values.iter().copied()).collect();
+        self.decode(groups, &names, |arrays| {
             self.append_instants(&arrays[0], time, &mut instants_us)?;
-            match value {
-                Some(value) => self.append_values(&arrays[1], value, &mut values),
-                None => Ok(()),
+            for ((column, array), name) in columns.iter_mut().zip(&arrays[1..]).zip(values) {
+                self.append_values(array, name, column)?;
             }
+            Ok(())
         })?;
         self.check_rows(groups, instants_us.len())?;
-        Ok((instants_us, values))
+        Ok((instants_us, columns))
     }
 
     /// Reads columns of whole row groups; `take` gets some rows of each column at a time, in the order of `columns`.
@@ -120,7 +134,10 @@ impl TableFile {
         };
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), self.contents.metadata.clone());
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        // By number: a dot in a name is no path.
+        let fields = builder.parquet_schema().root_schema().get_fields().iter().enumerate();
+        let roots = fields.filter(|(_, field)| columns.contains(&field.name())).map(|(at, _)| at);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         let batches = builder
             .with_projection(mask)
             .with_row_groups(groups.to_vec())

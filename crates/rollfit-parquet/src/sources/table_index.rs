@@ -12,19 +12,19 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::ParquetMetaData;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::parquet_file::{FileBytes, Footer, check_body};
-use rollfit_files::regular_file;
 use rollfit_job::lock::lock;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::{file_error, source_fault, unreadable};
+use crate::file_system::{FileSystem, OsFileSystem, refresh_dir};
 use crate::sources::file_spans::{Contents, FileIdentity, FileSpans};
 use crate::sources::listing::{table_files, warn_of_passed_over};
 use crate::sources::table_file::TableFile;
 
 /// What is known of tables and their files, so that each footer is read once, and a directory listed again only when it
 /// has changed.
-#[derive(Default)]
 pub(crate) struct TableIndex {
+    files: Arc<dyn FileSystem>,
     seen: Mutex<HashMap<PathBuf, (FileIdentity, Arc<Contents>)>>,
     listed: Mutex<HashMap<(PathBuf, String), Listing>>,
     /// The tables whose files that are not read were named.
@@ -37,9 +37,21 @@ struct Listing {
     files: Arc<Vec<FileSpans>>,
 }
 
+impl Default for TableIndex {
+    fn default() -> Self {
+        Self::new(Arc::new(OsFileSystem))
+    }
+}
+
 impl TableIndex {
+    /// An index of files that are opened through `files`.
+    pub(crate) fn new(files: Arc<dyn FileSystem>) -> Self {
+        Self { files, seen: Mutex::default(), listed: Mutex::default(), named: Mutex::default() }
+    }
+
     /// The files of a table; `None` if the table does not exist.
     pub(crate) fn files(&self, dir: &Path, time: &str) -> Result<Option<Arc<Vec<FileSpans>>>, StoreError> {
+        refresh_dir(dir);
         let modified = match std::fs::metadata(dir).and_then(|status| status.modified()) {
             Ok(modified) => modified,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -103,7 +115,7 @@ impl TableIndex {
     }
 
     fn open_file(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
-        let file = regular_file::open(path).map_err(|error| file_error("read", path, error))?;
+        let file = self.files.open(path).map_err(|error| file_error("read", path, error))?;
         let status = file.metadata().map_err(|error| file_error("read", path, error))?;
         let (file, identity) = (Arc::new(file), FileIdentity::from_metadata(&status));
         let known = self.known(path, identity);

@@ -49,6 +49,7 @@ pub(crate) fn key_bars(key: &str, bars: Vec<Bar>) -> KeyBars {
         path: format!("{key}.csv").into(),
         key: key.to_owned(),
         bars,
+        columns: Vec::new(),
         lines: Lines::default(),
         report: FileReport::default(),
         symbol: None,
@@ -76,8 +77,13 @@ pub(crate) fn all_bars(rows: usize, version: u32) -> Vec<KeyBars> {
 
 /// Every row of every source table, as a reader of the store finds them; `None` where a table does not exist.
 pub(crate) fn all_rows(dir: &Path) -> Vec<Option<SeriesRows>> {
+    all_rows_with(dir, Box::new(OsFileSystem))
+}
+
+/// As [`all_rows`], through `files`.
+pub(crate) fn all_rows_with(dir: &Path, files: Box<dyn FileSystem>) -> Vec<Option<SeriesRows>> {
     let config = config();
-    let store = ParquetStore::open(dir, &config).unwrap();
+    let store = ParquetStore::open_with(dir, &config, files).unwrap();
     let mut found = Vec::new();
     for key in KEYS {
         for month in MONTHS {

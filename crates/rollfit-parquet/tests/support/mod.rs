@@ -1,8 +1,9 @@
 //! What the tests of the Parquet store share: a small market ([`market`]), file systems that fail or stop at any
-//! operation ([`script`]), and [`tree`], all the files below a directory.
+//! operation ([`script`]), what a crash of the machine may leave ([`crash`]), and [`tree`], all the files below a directory.
 
 #![allow(dead_code)] // Each test binary uses a part.
 
+pub(crate) mod crash;
 pub(crate) mod market;
 pub(crate) mod script;
 
@@ -10,11 +11,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// The files below `dir`, by their path from there, with their bytes. Leaves out the lock of the sources, which stays.
+/// The files below `dir`, by their path from there, with their bytes. Leaves out what counts imports
+/// and not rows: the lock of the sources, which stays, and their generation.
 pub(crate) fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = tree_whole(dir);
+    files.remove("sources/.lock");
+    files.remove("sources/.generation");
+    files
+}
+
+/// As [`tree`], with nothing left out.
+pub(crate) fn tree_whole(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     collect(dir, dir, &mut files);
-    files.remove("sources/.lock");
     files
 }
 

@@ -54,6 +54,11 @@ impl Script {
         operations
     }
 
+    /// The operations so far, each write by itself.
+    pub(crate) fn all_operations(&self) -> Vec<Operation> {
+        self.done.lock().unwrap().clone()
+    }
+
     /// How many operations there were.
     pub(crate) fn count(&self) -> usize {
         self.done.lock().unwrap().len()

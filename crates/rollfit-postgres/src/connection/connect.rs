@@ -14,6 +14,9 @@ use crate::connection::session::TransactionSettings;
 /// How much longer than the server's own timeout to wait for an answer.
 const REPLY_GRACE: Duration = Duration::from_secs(15);
 
+/// More than the catalogue of any database and all receipts. Series and features are read by COPY, which this does not limit.
+const ROW_BYTES_MAX: u64 = 256 << 20;
+
 /// The maximum length of an `application_name` that the server keeps.
 const APPLICATION_NAME_BYTES_MAX: usize = 63;
 
@@ -35,7 +38,7 @@ impl Pool {
         if purpose == Purpose::Write {
             options.default_to_read_write();
         }
-        Ok(Self::new(options, settings.statement + REPLY_GRACE))
+        Ok(Self::new(options.with_row_bytes_max(ROW_BYTES_MAX), settings.statement + REPLY_GRACE))
     }
 }
 

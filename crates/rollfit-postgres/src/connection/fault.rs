@@ -1,5 +1,7 @@
 //! Errors of the server and the connection. Each says what was being done, and whether a retry can help.
 
+use std::time::Duration;
+
 use libpq_connect::ConnectError;
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::error::{DbError, Severity, SqlState};
@@ -17,7 +19,7 @@ const DETAIL_CHARS_MAX: usize = 200;
 /// Returns the error of a connection that could not be opened: `fault`, unless only the user can fix it.
 pub(crate) fn not_connected(error: &ConnectError, fault: Fault) -> StoreError {
     let fault = match error {
-        ConnectError::Configuration { .. } => Fault::Permanent,
+        ConnectError::Configuration { .. } | ConnectError::ClearPassword { .. } => Fault::Permanent,
         error if error.is_login_refused() && fault == Fault::Transient => Fault::Permanent,
         _ => fault,
     };
@@ -81,10 +83,21 @@ fn lost(doing: &str, error: &tokio_postgres::Error) -> StoreError {
 }
 
 /// Returns the error of a server that did not answer within its own timeouts.
-pub(crate) fn silent(doing: &str, seconds: f64) -> StoreError {
+pub(crate) fn silent(doing: &str, at: &str, waited: Duration) -> StoreError {
+    let waited_s = waited.as_secs_f64();
     StoreError::unconnected(
         Fault::Transient,
-        format!("cannot {doing}: the server has not answered for {seconds:.0} s; the connection was closed"),
+        format!(
+            "cannot {doing}: the server has not answered for {waited_s:.0} s; the connection to {at} was closed"
+        ),
+    )
+}
+
+/// Returns the error of a connection that this side ended because of what the server sent.
+pub(crate) fn given_up(doing: &str, at: &str, why: &str) -> StoreError {
+    StoreError::unconnected(
+        Fault::Transient,
+        format!("cannot {doing}: the connection to {at} was closed: {why}"),
     )
 }
 

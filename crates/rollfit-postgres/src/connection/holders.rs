@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::lock::lock;
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 
 /// The name of the lock of an output, as the server computes it from the parameter $1.
@@ -82,7 +82,22 @@ impl Holder {
         );
         let parameters: [SqlParameter<'_>; 2] = [(&output, Type::TEXT), (&tables, Type::OID_ARRAY)];
         let rows = session.rows("find out who holds the partition", &sql, &parameters)?;
-        Ok(rows.first().map(Self::from_row))
+        rows.first().map(Self::from_row).transpose()
+    }
+
+    /// Returns who uses a table, readers included; none if no session does.
+    pub(crate) fn user_of(session: &mut Session, table: u32) -> Result<Option<Self>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}
+             FROM pg_catalog.pg_locks l
+             JOIN pg_catalog.pg_stat_activity a USING (pid)
+             LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)
+             WHERE l.granted AND l.pid <> pg_backend_pid() AND l.locktype = 'relation' AND l.relation = $1
+               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+             ORDER BY a.xact_start LIMIT 1"
+        );
+        let rows = session.rows("find out who uses the table", &sql, &[(&table, Type::OID)])?;
+        rows.first().map(Self::from_row).transpose()
     }
 
     /// Returns who holds the locks that these server processes wait for, for messages.
@@ -94,19 +109,19 @@ impl Holder {
              LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)"
         );
         let rows = session.rows("find out who holds the locks", &sql, &[(&waiting, Type::INT4_ARRAY)])?;
-        Ok(rows.iter().map(|row| Self::from_row(row).to_string()).collect())
+        rows.iter().map(|row| Ok(Self::from_row(row)?.to_string())).collect()
     }
 
-    fn from_row(row: &Row) -> Self {
-        Self {
-            pid: row.get(0),
-            name: row.get(1),
-            role: row.get(2),
-            host: row.get(3),
-            since: row.get(4),
-            is_waiting_for_its_client: row.get::<_, Option<bool>>(5).unwrap_or(false),
-            progress: row.get(6),
-        }
+    fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            pid: row.get(0)?,
+            name: row.get(1)?,
+            role: row.get(2)?,
+            host: row.get(3)?,
+            since: row.get(4)?,
+            is_waiting_for_its_client: row.get::<_, Option<bool>>(5)?.unwrap_or(false),
+            progress: row.get(6)?,
+        })
     }
 }
 

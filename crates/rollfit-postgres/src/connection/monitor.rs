@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::store::{StoreMonitor, StoreSample, StoreWait, WaitKind};
-use tokio_postgres::Row;
 
+use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::holders::{Holder, SeenHolders};
 use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::session::{Mode, Session, TransactionSettings};
@@ -87,18 +87,19 @@ impl PostgresMonitor {
         let rows = session.rows("query the server's sessions", SESSIONS, &[])?;
         let first =
             rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
-        self.check_name(first.get(0))?;
-        let own: Vec<OwnSession> = rows.iter().filter_map(OwnSession::from_row).collect();
+        self.check_name(first.get(0)?)?;
+        let own = rows.iter().map(OwnSession::from_row).filter_map(Result::transpose);
+        let own: Vec<OwnSession> = own.collect::<Result<_, _>>()?;
         let lock_holders = self.lock_holders(session, &own)?;
         let is_working = |session: &&OwnSession| session.is_active && session.wait.is_none();
         Ok(StoreSample {
             own_sessions: count(own.iter()),
-            sessions: first.get::<_, i32>(1).try_into().ok(),
-            sessions_max: first.get::<_, i32>(2).try_into().ok(),
+            sessions: first.get::<_, i32>(1)?.try_into().ok(),
+            sessions_max: first.get::<_, i32>(2)?.try_into().ok(),
             working: count(own.iter().filter(is_working)),
             waits: waits(&own),
             lock_holders,
-            copied_bytes: Some(own.iter().map(|session| session.copied_bytes).sum()),
+            copied_bytes: Some(own.iter().fold(0, |sum, session| session.copied_bytes.saturating_add(sum))),
             // Last, because a refusal ends the transaction.
             log_bytes_per_s: self.log.bytes_per_s(session)?,
         })
@@ -169,8 +170,7 @@ impl Log {
             }
             Err(error) => return Err(error),
         };
-        let now =
-            rows.first().and_then(|row| row.get::<_, Option<f64>>(0)).map(|bytes| (bytes, Instant::now()));
+        let now = first_value::<Option<f64>>(&rows)?.flatten().map(|bytes| (bytes, Instant::now()));
         let rate = before.zip(now).map(|((was, then), (is, now))| (is - was) / (now - then).as_secs_f64());
         *before = now;
         // After a failover, the log of another server counts.
@@ -188,13 +188,14 @@ struct OwnSession {
 }
 
 impl OwnSession {
-    fn from_row(row: &Row) -> Option<Self> {
-        Some(Self {
-            pid: row.get::<_, Option<i32>>(3)?,
-            is_active: row.get::<_, Option<bool>>(4).unwrap_or(false),
-            wait: row.get::<_, Option<&str>>(5).zip(row.get::<_, Option<&str>>(6)).map(wait),
-            copied_bytes: row.get::<_, Option<i64>>(7).map_or(0, i64::unsigned_abs),
-        })
+    fn from_row(row: &AnswerRow) -> Result<Option<Self>, StoreError> {
+        let Some(pid) = row.get(3)? else { return Ok(None) };
+        Ok(Some(Self {
+            pid,
+            is_active: row.get::<_, Option<bool>>(4)?.unwrap_or(false),
+            wait: row.get::<_, Option<&str>>(5)?.zip(row.get::<_, Option<&str>>(6)?).map(wait),
+            copied_bytes: row.get::<_, Option<i64>>(7)?.map_or(0, i64::unsigned_abs),
+        }))
     }
 }
 

@@ -18,6 +18,9 @@ use crate::connection::session::{Session, Shared};
 /// How long a budget reduced by the server stays reduced.
 const SHRUNK_FOR: Duration = Duration::from_secs(30);
 
+/// How long the queries with which a store is opened may take. They are short, and nobody holds anything that they need.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// The sessions of a store.
 pub(crate) struct Pool {
     options: ConnectOptions,
@@ -120,7 +123,7 @@ impl Pool {
     pub(crate) fn first_session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
         self.lock().open += 1;
         match self.open(&self.options) {
-            Ok(session) => Ok(self.lend(session, self.reply_timeout)),
+            Ok(session) => Ok(self.lend(session, self.reply_timeout.min(OPENING_TIMEOUT))),
             Err(error) => {
                 self.free_slot();
                 let fault = if error.is_transient() { Fault::Transient } else { Fault::Unreachable };

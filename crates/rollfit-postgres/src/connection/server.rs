@@ -27,19 +27,19 @@ pub(crate) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<Stri
     let name = wanted.unwrap_or_default();
     let rows = session.rows("look up the schema", QUESTION, &[(&name, Type::TEXT)])?;
     let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
-    if row.get::<_, i32>(0) < VERSION_MIN {
-        let version: String = row.get(1);
+    if row.get::<_, i32>(0)? < VERSION_MIN {
+        let version: String = row.get(1)?;
         return Err(StoreError::permanent(format!(
             "the server is PostgreSQL {version}; rollfit needs 14 or later"
         )));
     }
     match wanted {
-        Some(name) if row.get(3) => Ok(name.to_owned()),
+        Some(name) if row.get(3)? => Ok(name.to_owned()),
         Some(name) => Err(StoreError::permanent(format!(
             "schema {name} does not exist or the role cannot see it; run CREATE SCHEMA {}",
             quoted(name)
         ))),
-        None => row.get::<_, Option<String>>(2).ok_or_else(|| {
+        None => row.get::<_, Option<String>>(2)?.ok_or_else(|| {
             StoreError::permanent(
                 "no schema of search_path exists, or the role may use none of them; set `schema` beside `url`, or \
                  GRANT USAGE ON SCHEMA ... TO the role",
@@ -77,7 +77,7 @@ impl SessionBudget {
         let (server_max, others) = (self.server_max, self.others);
         let spare = format!(
             "{} spare ({server_max} connections - {others} others - {HEADROOM} headroom)",
-            server_max - others - HEADROOM
+            server_max.saturating_sub(others).saturating_sub(HEADROOM)
         );
         let limit = |left: Option<i64>, whose: &str| left.map(|left| format!("{left} left to the {whose}"));
         let limits = [limit(self.role_left, "role"), limit(self.database_left, "database")];
@@ -111,10 +111,10 @@ pub(crate) fn session_budget(
 ) -> Result<SessionBudget, StoreError> {
     let rows = session.rows("query the server's connection limits", BUDGET, &[])?;
     let row = rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
-    let (server_max, others): (i64, i64) = (row.get(0), row.get(1));
-    let (role_left, database_left): (Option<i64>, Option<i64>) = (row.get(2), row.get(3));
+    let (server_max, others): (i64, i64) = (row.get(0)?, row.get(1)?);
+    let (role_left, database_left): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
     let wanted = configured.map_or(DEFAULT_MAX, |sessions| sessions as i64);
-    let spare = [Some(server_max - others - HEADROOM), role_left, database_left];
+    let spare = [Some(server_max.saturating_sub(others).saturating_sub(HEADROOM)), role_left, database_left];
     let sessions = spare.into_iter().flatten().fold(wanted, i64::min).max(1);
     Ok(SessionBudget {
         sessions: usize::try_from(sessions).unwrap_or(1),
@@ -136,8 +136,8 @@ pub(crate) fn is_local(session: &mut Session, leads_here: bool) -> Result<Option
     const QUESTION: &str = "SELECT pg_backend_pid(), host(inet_server_addr())";
     let rows = session.rows("query the server's address", QUESTION, &[])?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let address: Option<IpAddr> = row.get::<_, Option<String>>(1).and_then(|text| text.parse().ok());
-    let is_seen = leads_here && is_server_process(row.get(0)) || address.is_some_and(is_own_address);
+    let address: Option<IpAddr> = row.get::<_, Option<String>>(1)?.and_then(|text| text.parse().ok());
+    let is_seen = leads_here && is_server_process(row.get(0)?) || address.is_some_and(is_own_address);
     let is_elsewhere = !leads_here && address.is_some_and(|address| !address.is_loopback());
     Ok(if is_seen { Some(true) } else { is_elsewhere.then_some(false) })
 }

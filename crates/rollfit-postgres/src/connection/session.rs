@@ -5,21 +5,22 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use libpq_connect::{ConnectError, ConnectOptions};
+use libpq_connect::{ConnectError, ConnectOptions, server_fault};
 use rollfit_job::activity::sending;
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row};
+use tokio_postgres::{Client, CopyInSink, CopyOutStream};
 
-use crate::connection::fault::{ends_the_session, is_statement_mixed_up, server_error, silent};
+use crate::connection::answer_row::AnswerRow;
+use crate::connection::fault::{ends_the_session, given_up, is_statement_mixed_up, server_error, silent};
 
 /// The client prepares a COPY before it starts one.
 const COPY_ROUND_TRIPS: u64 = 2;
@@ -103,6 +104,12 @@ impl TransactionSettings {
 pub(crate) struct Session {
     client: Client,
     runtime: Runtime,
+    /// Where it leads, for messages.
+    at: String,
+    /// Why this side gave the connection up, if it did.
+    given_up: Arc<OnceLock<String>>,
+    /// Whether an answer had another form than was asked for.
+    is_wrong: Arc<AtomicBool>,
     reply_timeout: Duration,
     shared: Shared,
     broken: bool,
@@ -112,12 +119,16 @@ pub(crate) struct Session {
 pub(crate) struct CopyIn {
     sink: Pin<Box<CopyInSink<Bytes>>>,
     doing: String,
+    /// How long this side has waited since it began.
+    waited: Duration,
 }
 
 /// Rows that are being read.
 pub(crate) struct CopyOut {
     stream: Pin<Box<CopyOutStream>>,
     doing: String,
+    /// How long this side has waited since it began.
+    waited: Duration,
 }
 
 /// How waiting for the server ended.
@@ -140,10 +151,26 @@ impl Session {
                     source: Some(error.into()),
                 }
             })?;
-        let (client, connection) = runtime.block_on(options.connect())?;
-        // Callers that wait for the connection report how it ended.
-        runtime.spawn(async move { drop(connection.await) });
-        Ok(Self { client, runtime, reply_timeout, shared, broken: false })
+        let (client, connection) = match runtime.block_on(options.connect()) {
+            Ok(connected) => connected,
+            Err(error) => {
+                // A resolver that does not answer is not waited for.
+                runtime.shutdown_background();
+                return Err(error);
+            }
+        };
+        let given_up = Arc::new(OnceLock::new());
+        let end = Arc::clone(&given_up);
+        // Callers that wait for the connection report how it ended, if the server ended it.
+        runtime.spawn(async move {
+            if let Some(why) = connection.await.err().as_ref().and_then(server_fault) {
+                // The first reason counts, and there is no second.
+                let _ = end.set(why);
+            }
+        });
+        let at = options.to_string();
+        let is_wrong = Arc::default();
+        Ok(Self { client, runtime, at, given_up, is_wrong, reply_timeout, shared, broken: false })
     }
 
     /// Sets the time limit for replies. A slower reply breaks the session.
@@ -161,7 +188,7 @@ impl Session {
                 }
             });
         }
-        !self.broken && !self.client.is_closed()
+        !self.broken && !self.is_wrong.load(Ordering::Relaxed) && !self.client.is_closed()
     }
 
     /// Begins a transaction whose statements have a timeout.
@@ -205,11 +232,12 @@ impl Session {
         doing: &str,
         sql: &str,
         parameters: &[SqlParameter<'_>],
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Vec<AnswerRow>, StoreError> {
         self.count_round_trips(1);
         let query = self.client.query_typed(sql, parameters);
         let waited = self.runtime.block_on(wait(self.reply_timeout, query));
-        self.judge(doing, waited)?.map_err(|error| server_error(doing, error))
+        let rows = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
+        Ok(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect())
     }
 
     /// Starts writing a table.
@@ -218,12 +246,15 @@ impl Session {
         let copy = self.client.copy_in(sql);
         let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy)));
         let sink = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
-        Ok(CopyIn { sink: Box::pin(sink), doing: doing.to_owned() })
+        Ok(CopyIn { sink: Box::pin(sink), doing: doing.to_owned(), waited: Duration::ZERO })
     }
 
     /// Sends bytes of a table. They may still be in flight when this returns; the server reports errors at the end.
     pub(crate) fn send(&mut self, copy: &mut CopyIn, bytes: Bytes) -> Result<(), StoreError> {
-        let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy.sink.send(bytes))));
+        let limit = self.reply_timeout.saturating_sub(copy.waited);
+        let started = Instant::now();
+        let waited = sending(|| self.runtime.block_on(wait(limit, copy.sink.send(bytes))));
+        copy.waited += started.elapsed();
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
@@ -240,13 +271,17 @@ impl Session {
         let copy = self.client.copy_out(sql);
         let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
         let stream = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
-        Ok(CopyOut { stream: Box::pin(stream), doing: doing.to_owned() })
+        Ok(CopyOut { stream: Box::pin(stream), doing: doing.to_owned(), waited: Duration::ZERO })
     }
 
     /// Returns the next bytes of the rows, or none at the end.
     pub(crate) fn receive(&mut self, copy: &mut CopyOut) -> Result<Option<Bytes>, StoreError> {
+        // The server's timeout is for all of the rows too, so that a server that sends one now and then is found out.
+        let limit = self.reply_timeout.saturating_sub(copy.waited);
+        let started = Instant::now();
         let next = async { copy.stream.next().await.transpose() };
-        let waited = self.runtime.block_on(wait(self.reply_timeout, next));
+        let waited = self.runtime.block_on(wait(limit, next));
+        copy.waited += started.elapsed();
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
@@ -263,11 +298,14 @@ impl Session {
         match waited {
             Wait::Silent => {
                 self.broken = true;
-                Err(silent(doing, self.reply_timeout.as_secs_f64()))
+                Err(silent(doing, &self.at, self.reply_timeout))
             }
             Wait::Answered(answer) => {
                 if let Err(error) = &answer {
                     self.broken |= ends_the_session(error);
+                    if let Some(why) = self.given_up.get().filter(|_| self.broken) {
+                        return Err(given_up(doing, &self.at, why));
+                    }
                     if is_statement_mixed_up(error) {
                         self.shared.mixed_up.store(true, Ordering::Relaxed);
                     }
@@ -287,3 +325,6 @@ async fn wait<T>(
         Err(_) => Wait::Silent,
     }
 }
+
+#[cfg(test)]
+mod tests;

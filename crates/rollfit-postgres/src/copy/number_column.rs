@@ -100,6 +100,17 @@ impl NumberColumn {
         }
     }
 
+    /// Returns whether the column stores a value so that the same bits come back. NaN is stored as NULL.
+    pub(crate) fn holds(self, value: f64) -> bool {
+        let is_kept = |stored: f64| stored.to_bits() == value.to_bits();
+        match self {
+            Self::Double => true,
+            // NUMERIC has no negative zero.
+            Self::Decimal => value.is_nan() || value.is_finite() && is_kept(value + 0.0),
+            Self::Single | Self::Rounded { .. } => value.is_nan() || is_kept(self.round(value)),
+        }
+    }
+
     /// Returns how much a returned value may differ from the stored one.
     pub(crate) fn uncertainty(self, value: f64) -> f64 {
         match self {
@@ -157,5 +168,19 @@ mod tests {
         assert!(NumberColumn::Single.round(1e300).is_nan());
         assert!(NumberColumn::Single.round(1e-300).is_nan());
         assert_eq!(NumberColumn::Decimal.round(1e-300), 1e-300);
+    }
+
+    #[test]
+    fn a_column_holds_a_value_if_the_same_bits_come_back() {
+        let rounded = NumberColumn::Rounded { precision: 5, scale: 2 };
+        let held = |column: NumberColumn, values: &[f64]| values.iter().all(|value| column.holds(*value));
+        assert!(held(NumberColumn::Double, &[0.1, -0.0, f64::INFINITY, f64::NAN]));
+        assert!(held(NumberColumn::Single, &[0.5, -0.0, 1e30_f32.into(), f64::NAN]));
+        assert!(held(NumberColumn::Decimal, &[0.1, 0.0, -1e300, f64::NAN]));
+        assert!(held(rounded, &[1.25, 0.0, -999.99, f64::NAN]));
+        let lost = |column: NumberColumn, values: &[f64]| !values.iter().any(|value| column.holds(*value));
+        assert!(lost(NumberColumn::Single, &[0.1, 1e300, f64::INFINITY]));
+        assert!(lost(NumberColumn::Decimal, &[-0.0, f64::INFINITY]));
+        assert!(lost(rounded, &[1.255, 1000.0, -0.0, f64::NEG_INFINITY]));
     }
 }

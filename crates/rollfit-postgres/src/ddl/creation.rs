@@ -13,6 +13,7 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
+use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::Session;
 use crate::copy::instant::TimeType;
 use crate::copy::number_column::NumberColumn;
@@ -78,6 +79,17 @@ struct Grant {
     to: String,
     privilege: String,
     with_grant_option: bool,
+}
+
+impl Grant {
+    fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
+        let role: Option<String> = row.get(0)?;
+        Ok(Self {
+            to: role.map_or("PUBLIC".to_owned(), |role| quoted(&role)),
+            privilege: row.get(1)?,
+            with_grant_option: row.get(2)?,
+        })
+    }
 }
 
 impl PostgresStore {
@@ -191,14 +203,10 @@ impl PostgresStore {
         let Some(table) = table else { return Ok(Access::default()) };
         let doing = format!("look up who may use {}", table.name);
         let rows = session.rows(&doing, OWNER, &[(&table.oid, Type::OID)])?;
-        let owner = rows.first().map(|row| row.get(0));
+        let owner = first_value(&rows)?;
         let rows = session.rows(&doing, GRANTS, &[(&table.oid, Type::OID)])?;
-        let grants = rows.iter().map(|row| Grant {
-            to: row.get::<_, Option<String>>(0).map_or("PUBLIC".to_owned(), |role| quoted(&role)),
-            privilege: row.get(1),
-            with_grant_option: row.get(2),
-        });
-        Ok(Access { owner, grants: grants.collect() })
+        let grants = rows.iter().map(Grant::from_row).collect::<Result<_, _>>()?;
+        Ok(Access { owner, grants })
     }
 
     /// Returns how to create the features table of a partition like `model`.

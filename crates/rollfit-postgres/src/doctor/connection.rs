@@ -6,6 +6,7 @@ use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
+use crate::connection::answer_row::first_value;
 use crate::connection::session::Session;
 
 const ROUND_TRIPS: usize = 21;
@@ -62,12 +63,12 @@ impl PostgresStore {
         let rows = session.rows("query the server", QUESTION, &[])?;
         let row = rows.first().ok_or_else(no_answer)?;
         let (round_trip, has_pooler) = self.round_trip(&mut session)?;
-        let tls = row.get::<_, Option<String>>(4).zip(row.get(5));
+        let tls = row.get::<_, Option<String>>(4)?.zip(row.get(5)?);
         Ok(ServerConnection {
-            version: row.get(0),
-            role: row.get(1),
-            is_superuser: row.get(2),
-            is_standby: row.get(3),
+            version: row.get(0)?,
+            role: row.get(1)?,
+            is_superuser: row.get(2)?,
+            is_standby: row.get(3)?,
             tls: tls.map(|(version, cipher)| Tls { version, cipher }),
             has_pooler,
             round_trip_ms: 1e3 * round_trip.as_secs_f64(),
@@ -85,7 +86,7 @@ impl PostgresStore {
             let began = Instant::now();
             let rows = session.rows("measure a round trip", "SELECT pg_backend_pid()", &[])?;
             times.push(began.elapsed());
-            has_pooler |= rows.first().is_none_or(|row| row.get::<_, i32>(0) != first.pid);
+            has_pooler |= first_value(&rows)? != Some(first.pid);
         }
         times.sort();
         Ok((times[ROUND_TRIPS / 2], has_pooler))
@@ -99,8 +100,8 @@ impl Backend {
             FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()";
         let rows = session.rows("query the server process", QUESTION, &[])?;
         let row = rows.first().ok_or_else(no_answer)?;
-        let age_s = row.get::<_, f64>(1).max(0.0);
-        Ok(Self { pid: row.get(0), age: Duration::try_from_secs_f64(age_s).unwrap_or_default() })
+        let age_s = row.get::<_, f64>(1)?.max(0.0);
+        Ok(Self { pid: row.get(0)?, age: Duration::try_from_secs_f64(age_s).unwrap_or_default() })
     }
 }
 

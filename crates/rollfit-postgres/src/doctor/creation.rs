@@ -109,10 +109,10 @@ impl PostgresStore {
         let parameters: [SqlParameter<'_>; 2] = [(&owner, Type::TEXT), (&self.schema, Type::TEXT)];
         let rows = session.rows("look up the role's rights", QUESTION, &parameters)?;
         let Some(row) = rows.first() else { return Ok(()) };
-        if !row.get::<_, bool>(0) {
+        if !row.get::<_, bool>(0)? {
             wanted.memberships.insert(owner.to_owned());
         }
-        if !row.get::<_, bool>(1) {
+        if !row.get::<_, bool>(1)? {
             wanted.creators.insert(owner.to_owned());
         }
         Ok(())

@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::{Examination, Findings};
 use crate::PostgresStore;
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 use crate::tables::applied_policies::{self, AppliedPolicies};
@@ -41,6 +42,16 @@ pub(super) struct TableRights {
 }
 
 impl TableRights {
+    fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            owner: row.get(1)?,
+            is_owner: row.get(2)?,
+            held: row.get(3)?,
+            estimated_rows: row.get::<_, Option<f64>>(4)?.map(|rows| rows as u64),
+            policies: AppliedPolicies::from_row(row, 5)?,
+        })
+    }
+
     /// Returns the rights of `wanted` that the role lacks.
     pub(super) fn lacks(&self, wanted: &[&'static str]) -> Vec<&'static str> {
         wanted.iter().copied().filter(|right| !self.held.iter().any(|held| held == right)).collect()
@@ -79,7 +90,7 @@ impl PostgresStore {
         let rows = session.rows("look up the role's rights", QUESTION, &[(&self.schema, Type::TEXT)])?;
         let gone = || StoreError::permanent(format!("the schema {} no longer exists", self.schema));
         let row = rows.first().ok_or_else(gone)?;
-        Ok((row.get(0), row.get(1), row.get(2)))
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     }
 
     /// Returns the rights on tables of the schema by name.
@@ -102,14 +113,7 @@ impl PostgresStore {
         let parameters: [SqlParameter<'_>; 3] =
             [(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY), (&asked, Type::TEXT_ARRAY)];
         let rows = session.rows("look up the role's rights", &question, &parameters)?;
-        let rights = |row: &tokio_postgres::Row| TableRights {
-            owner: row.get(1),
-            is_owner: row.get(2),
-            held: row.get(3),
-            estimated_rows: row.get::<_, Option<f64>>(4).map(|rows| rows as u64),
-            policies: AppliedPolicies::from_row(row, 5),
-        };
-        Ok(rows.iter().map(|row| (row.get(0), rights(row))).collect())
+        rows.iter().map(|row| Ok((row.get(0)?, TableRights::from_row(row)?))).collect()
     }
 }
 

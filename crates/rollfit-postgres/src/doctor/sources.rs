@@ -12,6 +12,7 @@ use tokio_postgres::types::Type;
 use super::rights::{Lacking, Rights};
 use super::{Examination, Findings, Problem};
 use crate::PostgresStore;
+use crate::connection::answer_row::first_value;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 use crate::source::SeriesTable;
@@ -141,7 +142,7 @@ impl PostgresStore {
         ];
         self.in_snapshot(|session| {
             let rows = session.rows("look up the role's rights", QUESTION, &parameters)?;
-            Ok(rows.first().and_then(|row| row.get(0)).unwrap_or(false))
+            Ok(first_value::<Option<bool>>(&rows)?.flatten().unwrap_or(false))
         })
     }
 }
@@ -168,7 +169,8 @@ fn count(
          FROM {name} WHERE {condition} GROUP BY 1"
     );
     let rows = session.rows(&format!("count the rows of {}", table.name), &sql, &[])?;
-    let counts: HashMap<Option<String>, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let counts = rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?)));
+    let counts: HashMap<Option<String>, i64> = counts.collect::<Result<_, StoreError>>()?;
     let rows_of = |month: Option<String>| counts.get(&month).map_or(0, |rows| rows.unsigned_abs());
     let months = months.iter().map(|&month| MonthRows { month, rows: rows_of(Some(month.to_string())) });
     let has_index = has_index(session, &table.name, time_column)?;
@@ -188,7 +190,7 @@ fn has_index(session: &mut Session, table: &TableName, time: &str) -> Result<boo
     let parameters: [SqlParameter<'_>; 3] =
         [(&table.schema, Type::TEXT), (&table.name, Type::TEXT), (&time, Type::TEXT)];
     let rows = session.rows("look up indexes", QUESTION, &parameters)?;
-    Ok(rows.first().is_none_or(|row| row.get(0)))
+    Ok(first_value(&rows)?.unwrap_or(true))
 }
 
 /// From the first to the last of some months.

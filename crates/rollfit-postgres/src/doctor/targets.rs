@@ -7,6 +7,7 @@ use rollfit_job::store::{Examination, Found, Holds, StoreError};
 use super::Findings;
 use super::rights::{Lacking, Rights};
 use crate::PostgresStore;
+use crate::connection::answer_row::first_value;
 use crate::connection::session::Session;
 use crate::features::inspect::Inspection;
 use crate::features::references::References;
@@ -198,7 +199,7 @@ impl PostgresStore {
                 None => self.in_snapshot(|session| {
                     let sql = format!("SELECT count(*) FROM {}", name.sql());
                     let rows = session.rows(&format!("count the rows of {name}"), &sql, &[])?;
-                    Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+                    Ok(first_value::<i64>(&rows)?.map_or(0, i64::unsigned_abs))
                 })?,
             };
             most = most.max(rows);
@@ -232,11 +233,13 @@ impl PostgresStore {
                 AND written_by = (SELECT written_by FROM {receipts} ORDER BY written_at DESC LIMIT 1)"
         );
         let rows = session.rows("read the receipts", &sql, &[])?;
-        let told = rows
-            .first()
-            .and_then(|row| Some((row.get(0), row.get::<_, i64>(1), row.get::<_, Option<f64>>(2)?)));
-        let enough = told.filter(|(partitions, _, seconds)| *partitions >= PARTITIONS_MIN && *seconds > 0.0);
-        Ok(enough.map(|(partitions, rows, seconds): (i64, i64, f64)| LastRun {
+        let told = match rows.first() {
+            Some(row) => row.get::<_, Option<f64>>(2)?.zip(Some((row.get(0)?, row.get(1)?))),
+            None => None,
+        };
+        let enough =
+            told.filter(|(seconds, (partitions, _))| *partitions >= PARTITIONS_MIN && *seconds > 0.0);
+        Ok(enough.map(|(seconds, (partitions, rows)): (f64, (i64, i64))| LastRun {
             partitions: partitions.unsigned_abs(),
             rows: rows.unsigned_abs(),
             seconds,

@@ -154,12 +154,12 @@ fn span(
     let sql = format!("SELECT min({time}), max({time}), {lacks} FROM {name}");
     let rows = session.rows(&format!("read {table}"), &sql, &[])?;
     let row = rows.first().ok_or_else(|| StoreError::permanent(format!("{table} did not answer")))?;
-    if row.get(2) {
+    if row.get(2)? {
         return Err(StoreError::permanent(format!(
             "{table} holds rows whose {TIME_COLUMN} is NULL; give them an instant or remove them: rollfit would not keep them"
         )));
     }
-    Ok(row.get::<_, Option<ServerInstant>>(0).zip(row.get(1)))
+    Ok(row.get::<_, Option<ServerInstant>>(0)?.zip(row.get(1)?))
 }
 
 /// Checks for rows of another month: they would be deleted with the others, but rollfit did not write them.

@@ -92,7 +92,7 @@ impl References {
         let parameters: [SqlParameter<'_>; 2] = [(&asked, Type::OID_ARRAY), (&ours, Type::OID_ARRAY)];
         let rows = session.rows("check for changed rows in other tables", CHANGED, &parameters)?;
         let Some(row) = rows.first() else { return Ok(()) };
-        let changed = TableName::new(row.get(0), row.get(1));
+        let changed = TableName::new(row.get(0)?, row.get(1)?);
         let message = format!("the DELETE would have changed rows of {changed} and was rolled back");
         Err(StoreError::new(Fault::Transient, message).with_attempts_max(ATTEMPTS_MAX))
     }

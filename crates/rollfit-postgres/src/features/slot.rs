@@ -16,6 +16,7 @@ use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Rounding, Slo
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
+use crate::connection::answer_row::first_value;
 use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::PooledSession;
@@ -81,7 +82,7 @@ impl PostgresStore {
         let output = self.output_of(partition);
         let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_KEY})");
         let locked = session.rows("lock the partition", &sql, &[(&output, Type::TEXT)])?;
-        let locked = locked.first().is_some_and(|row| row.get(0));
+        let locked = first_value(&locked)?.unwrap_or(false);
         let oids = if locked { self.lock_tables(&mut session, partition)? } else { Err(Vec::new()) };
         if let Err(oids) = oids {
             session.roll_back();
@@ -329,7 +330,7 @@ fn vacuum(session: &mut PooledSession, name: &TableName) -> Result<bool, StoreEr
         WHERE c.oid = to_regclass($1) AND d.datname = current_database()";
     let doing = format!("vacuum {name}");
     let rows = session.rows(&doing, MAY_VACUUM, &[(&name.sql(), Type::TEXT)])?;
-    if !rows.first().is_some_and(|row| row.get(0)) {
+    if !first_value(&rows)?.unwrap_or(false) {
         return Ok(false);
     }
     session.execute(&doing, &format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {}", name.sql()))?;
@@ -343,7 +344,7 @@ fn check_other(session: &mut PooledSession, leaf: &Leaf, other: &Column) -> Resu
     let sql =
         format!("SELECT EXISTS (SELECT FROM ONLY {} WHERE {column} IS DISTINCT FROM {usual})", name.sql());
     let rows = session.rows(&format!("read {name}"), &sql, &[])?;
-    if !rows.first().is_some_and(|row| row.get(0)) {
+    if !first_value(&rows)?.unwrap_or(false) {
         return Ok(());
     }
     Err(StoreError::permanent(format!(

@@ -29,9 +29,9 @@ pub(crate) fn read(session: &mut Session, table: &TableName, key: &str) -> Resul
     let sql = format!("SELECT from_at, instant, close FROM {} WHERE key = $1", table.sql());
     let rows = session.rows(&format!("read {table}"), &sql, &[(&key, Type::TEXT)])?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let from_us = row.get::<_, Option<ServerInstant>>(0).and_then(ServerInstant::us);
-    let instant_us = row.get::<_, ServerInstant>(1).us();
-    Ok(instant_us.map(|instant_us| Base { from_us, instant_us, close: row.get(2) }))
+    let from_us = row.get::<_, Option<ServerInstant>>(0)?.and_then(ServerInstant::us);
+    let (instant_us, close) = (row.get::<_, ServerInstant>(1)?.us(), row.get(2)?);
+    Ok(instant_us.map(|instant_us| Base { from_us, instant_us, close }))
 }
 
 /// Replaces the base of a key.

@@ -11,16 +11,18 @@ use rollfit_job::config::{RowSecurity, StoreConfig};
 use rollfit_job::store::{BarsImport, Fault, StoreError};
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::first_value;
 use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::session::{Mode, TransactionSettings};
 use crate::failpoint;
 use crate::import::bases::{self, BASES};
-use crate::import::source_table::{BQX, M1, SourceLayout, SourceTable, StoredRows, WantedRows};
-use crate::names::{TableName, check_length, quoted};
+use crate::import::further_columns::{self, COLUMNS};
+use crate::import::source_table::{BQX, M1, SourceTable, StoredRows, WantedRows};
+use crate::names::{NAME_BYTES_MAX, TableName, quoted};
 use crate::tables::rights::{READ_AND_WRITE, check_create, check_table};
-use crate::tables::table::{Table, describe};
+use crate::tables::table::{RelationKind, Table, describe};
 use crate::{LOCK_TIMEOUT, Purpose, connection::server};
 use rollfit_job::import::{
     Bar, BarsOptions, Base, KeyReport, KeyUpdate, NewBars, StoredBars, import_going_on, not_as_imported,
@@ -45,6 +47,8 @@ pub(crate) struct PostgresImport {
     place: String,
     schema: String,
     bases: TableName,
+    /// The list of further columns.
+    columns: TableName,
     options: BarsOptions,
     ended: bool,
 }
@@ -65,7 +69,8 @@ impl PostgresImport {
         })?;
         let place = format!("{} schema {schema}", pool.describe());
         let bases = TableName::new(&schema, BASES);
-        let mut import = Self { session, place, schema, bases, options, ended: false };
+        let columns = TableName::new(&schema, COLUMNS);
+        let mut import = Self { session, place, schema, bases, columns, options, ended: false };
         import.keep_others_out()?;
         failpoint::reach("import-locked");
         Ok(import)
@@ -76,7 +81,7 @@ impl PostgresImport {
         let lock = format!("import into {}", quoted(&self.schema));
         let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_KEY})");
         let rows = self.session.rows("lock the import", &sql, &[(&lock, Type::TEXT)])?;
-        if rows.first().is_some_and(|row| row.get(0)) {
+        if first_value(&rows)?.unwrap_or(false) {
             return Ok(());
         }
         let holder = self.holder(&lock, &[])?;
@@ -89,33 +94,125 @@ impl PostgresImport {
         Ok(holder.map_or_else(|| "another session".to_owned(), |holder| holder.to_string()))
     }
 
-    /// Returns both tables of a key, locked. Creates the missing ones.
-    fn tables(&mut self, key: &str) -> Result<[SourceTable; 2], StoreError> {
-        let names = [&M1, &BQX].map(|layout| self.table(&format!("{}{key}", layout.prefix)));
-        names.iter().try_for_each(|name| check_length("key", &name.name))?;
+    /// Returns both tables of a key, locked, and the base that an import wrote. Creates missing tables, and `brought`
+    /// columns.
+    fn tables(
+        &mut self,
+        key: &str,
+        brought: &[String],
+    ) -> Result<([SourceTable; 2], Option<Base>), StoreError> {
+        let names = table_names(key).map(|name| self.table(&name));
         let [m1, bqx] = &names;
         self.provide(&self.bases.clone(), &bases::create_sql(&self.bases))?;
-        let are_new = [self.provide(m1, &M1.create_sql(m1))?, self.provide(bqx, &BQX.create_sql(bqx))?];
+        let is_new =
+            [self.provide(m1, &M1.create_sql(m1, brought))?, self.provide(bqx, &BQX.create_sql(bqx, &[]))?];
         self.lock(&names)?;
-        let mut table = |at: usize, layout: &'static SourceLayout| {
-            SourceTable::new(&self.described(&names[at])?, layout, are_new[at])
-        };
-        Ok([table(0, &M1)?, table(1, &BQX)?])
+        let base = bases::read(&mut self.session, &self.bases, key)?;
+        let m1 = self.with_columns(&names, brought, base.is_some())?;
+        let further = self.further_columns(key, &m1, brought, is_new[0])?;
+        let tables = [
+            SourceTable::new(&m1, &M1, &further, is_new[0])?,
+            SourceTable::new(&self.described(bqx)?, &BQX, &[], is_new[1])?,
+        ];
+        if base.is_none() {
+            self.check_imported(&names)?;
+        }
+        Ok((tables, base))
+    }
+
+    /// Returns `m1_{key}` with the columns that the import brings. Adds the missing ones.
+    fn with_columns(
+        &mut self,
+        names: &[TableName; 2],
+        brought: &[String],
+        is_imported: bool,
+    ) -> Result<Table, StoreError> {
+        let table = self.described(&names[0])?;
+        let missing = further_columns::missing(&table, brought)?;
+        if missing.is_empty() || table.kind == RelationKind::Other {
+            return Ok(table);
+        }
+        if !is_imported {
+            self.check_imported(names)?;
+        }
+        let sql = further_columns::add_sql(&mut self.session, &table, &missing, is_imported)?;
+        let doing = format!("add columns to {}", table.name);
+        match self.session.try_execute(&doing, &sql)? {
+            Ok(()) => self.described(&names[0]),
+            Err(error) if is_lock_timeout(&error) => Err(self.cannot_add(&table)?),
+            Err(error) => Err(server_error(&doing, error)),
+        }
+    }
+
+    /// Another session uses the table to which columns are added.
+    fn cannot_add(&mut self, table: &Table) -> Result<StoreError, StoreError> {
+        self.session.roll_back();
+        self.ended = true;
+        let user = Holder::user_of(&mut self.session, table.oid)?;
+        let user = user.map_or_else(|| "another session".to_owned(), |user| user.to_string());
+        Ok(StoreError::new(
+            Fault::Transient,
+            format!(
+                "{user} uses {}, to which this import adds columns; import again when it is done",
+                table.name
+            ),
+        ))
+    }
+
+    /// Returns the further columns that this import writes: those that it brings, and with --replace those that others
+    /// brought, which a bar loses with its close. Notes the first in the list.
+    fn further_columns(
+        &mut self,
+        key: &str,
+        table: &Table,
+        brought: &[String],
+        is_new: bool,
+    ) -> Result<Vec<String>, StoreError> {
+        let list = self.columns.clone();
+        if !brought.is_empty() {
+            self.provide(&list, &further_columns::create_sql(&list))?;
+        } else if !(is_new || self.options.replace) || !self.exists(&list, &["SELECT"])? {
+            return Ok(Vec::new());
+        }
+        let mut known = further_columns::read(&mut self.session, &list, key)?;
+        if is_new && !known.is_empty() {
+            self.exists(&list, &READ_AND_WRITE)?;
+            further_columns::clear(&mut self.session, &list, key)?;
+            known.clear();
+        }
+        if brought.iter().any(|name| !known.contains(name)) {
+            further_columns::write(&mut self.session, &list, key, brought)?;
+        }
+        let mut written = brought.to_vec();
+        if self.options.replace {
+            let is_left = |name: &String| {
+                table.column(name).is_some_and(|column| !column.generated) && !brought.contains(name)
+            };
+            written.extend(known.into_iter().filter(is_left));
+            written.sort_unstable();
+        }
+        Ok(written)
     }
 
     /// Creates the table if it is missing, and returns whether it did. An existing table must be readable and
     /// writable.
     fn provide(&mut self, name: &TableName, create_sql: &str) -> Result<bool, StoreError> {
-        let known = describe(&mut self.session, &self.schema, std::slice::from_ref(&name.name))?;
-        if let Some(table) = known.get(&name.name) {
-            if let Some(policies) = &table.policies {
-                return Err(policies.refused(name));
-            }
-            check_table(&mut self.session, table, &READ_AND_WRITE)?;
+        if self.exists(name, &READ_AND_WRITE)? {
             return Ok(false);
         }
         check_create(&mut self.session, name)?;
         self.session.execute(&format!("create {name}"), create_sql)?;
+        Ok(true)
+    }
+
+    /// Returns whether the table exists. If so, the role must have these rights.
+    fn exists(&mut self, name: &TableName, privileges: &[&str]) -> Result<bool, StoreError> {
+        let known = describe(&mut self.session, &self.schema, std::slice::from_ref(&name.name))?;
+        let Some(table) = known.get(&name.name) else { return Ok(false) };
+        if let Some(policies) = &table.policies {
+            return Err(policies.refused(name));
+        }
+        check_table(&mut self.session, table, privileges)?;
         Ok(true)
     }
 
@@ -153,20 +250,16 @@ impl PostgresImport {
         })
     }
 
-    /// Returns the base of a key that an import wrote. Rows without a base were written by another program.
-    fn known_base(&mut self, key: &str, tables: [&SourceTable; 2]) -> Result<Option<Base>, StoreError> {
-        let known = bases::read(&mut self.session, &self.bases, key)?;
-        if known.is_some() {
-            return Ok(known);
-        }
-        for SourceTable { name, .. } in tables {
+    /// Checks that tables without a base have no rows: another program wrote them.
+    fn check_imported(&mut self, tables: &[TableName; 2]) -> Result<(), StoreError> {
+        for name in tables {
             let sql = format!("SELECT EXISTS (SELECT FROM {})", name.sql());
             let rows = self.session.rows(&format!("read {name}"), &sql, &[])?;
-            if rows.first().is_some_and(|row| row.get(0)) {
+            if first_value(&rows)?.unwrap_or(false) {
                 return Err(not_imported(name));
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     fn write_m1(
@@ -175,16 +268,21 @@ impl PostgresImport {
         rows: &StoredRows,
         update: &KeyUpdate,
     ) -> Result<bool, StoreError> {
-        const CLOSE: usize = 0;
-        let columns = [update.closes.as_slice(), &update.rate_index];
+        // The rate index alone may be rounded: it follows from the closes.
+        const RATE_INDEX: usize = 1;
+        let rate_index = update.rate_index(0..update.closes.len());
+        let mut columns = vec![update.closes.as_slice(), &rate_index];
+        columns.extend(update.columns.iter().map(|column| column.values.as_slice()));
         let wanted = WantedRows { instants_us: &update.instants_us, columns: &columns };
-        table.check_holds(CLOSE, &wanted)?;
+        let mut exact = (0..columns.len()).filter(|&column| column != RATE_INDEX);
+        exact.try_for_each(|column| table.check_holds(column, &wanted))?;
         table.update(&mut self.session, rows, &wanted)
     }
 
     fn write_bqx(&mut self, table: &SourceTable, update: &KeyUpdate) -> Result<bool, StoreError> {
         let rows = table.read(&mut self.session)?;
-        let columns = [update.returns.as_slice()];
+        let returns = update.returns(0..update.closes.len());
+        let columns = [returns.as_slice()];
         let instants_us = &update.instants_us[update.first_return()..];
         table.update(&mut self.session, &rows, &WantedRows { instants_us, columns: &columns })
     }
@@ -195,10 +293,32 @@ impl PostgresImport {
     }
 }
 
+fn table_names(key: &str) -> [String; 2] {
+    [&M1, &BQX].map(|layout| format!("{}{key}", layout.prefix))
+}
+
+/// Checks that the server keeps the whole names of both tables of a key.
+///
+/// # Errors
+/// When it does not; the error names the key and says how long it may be.
+pub(crate) fn check_table_names(key: &str) -> Result<(), StoreError> {
+    let longest = table_names(key).into_iter().max_by_key(String::len).unwrap_or_default();
+    if longest.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    let room = NAME_BYTES_MAX - (longest.len() - key.len());
+    Err(StoreError::permanent(format!(
+        "the key `{key}` is too long for PostgreSQL: the name of its table `{longest}` has {} bytes, and the server keeps \
+         {NAME_BYTES_MAX}; import it with a --key of at most {room} characters",
+        longest.len()
+    )))
+}
+
 impl BarsImport for PostgresImport {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
-        let [m1, bqx] = self.tables(key)?;
-        let known = self.known_base(key, [&m1, &bqx])?;
+        check_table_names(key)?;
+        let brought = further_columns::names(bars)?;
+        let ([m1, bqx], known) = self.tables(key, &brought)?;
         let rows = m1.read(&mut self.session)?;
         let stored = stored_bars(&m1, &rows, known)?;
         let update = KeyUpdate::new(key, stored, bars, &self.options)?;
@@ -230,7 +350,11 @@ impl Drop for PostgresImport {
 }
 
 /// Returns the bars of a table. Without bars there is no base either.
-fn stored_bars(table: &SourceTable, rows: &StoredRows, base: Option<Base>) -> Result<StoredBars, StoreError> {
+fn stored_bars<'a>(
+    table: &SourceTable,
+    rows: &'a StoredRows,
+    base: Option<Base>,
+) -> Result<StoredBars<'a>, StoreError> {
     let mut stored = StoredBars::with_base(base.filter(|_| !rows.instants.is_empty()));
     for (instant, &close) in rows.instants.iter().zip(&rows.columns[0]) {
         let Some(instant_us) = instant.us() else {
@@ -240,6 +364,10 @@ fn stored_bars(table: &SourceTable, rows: &StoredRows, base: Option<Base>) -> Re
             return Err(not_as_imported(&table.name, format!("the bar at {instant} has no close")));
         }
         stored.push(&table.name, Bar { instant_us, close })?;
+    }
+    let values = &rows.columns[rows.columns.len() - table.further().len()..];
+    for (name, values) in table.further().iter().zip(values) {
+        stored.push_column(name, values);
     }
     Ok(stored)
 }

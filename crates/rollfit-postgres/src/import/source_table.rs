@@ -1,7 +1,7 @@
 //! [`SourceTable`]: a source table that an import writes. Reads its rows, compares them with the wanted ones, and
 //! changes those that differ.
 //!
-//! Invariants: a row that is correct already is not touched. An existing table is never altered.
+//! Invariants: a row that is correct already is not touched, and neither is a column that the import does not write.
 
 use rollfit_job::month::display_instant;
 use rollfit_job::store::{FeatureTile, StoreError};
@@ -44,22 +44,18 @@ pub(crate) const BQX: SourceLayout =
     SourceLayout { prefix: "bqx_", time: "ts_utc", time_type: TimeType::Zoned, columns: &["w15_bqx_return"] };
 
 impl SourceLayout {
-    /// Returns the statement that creates such a table.
-    pub(crate) fn create_sql(&self, name: &TableName) -> String {
+    /// Returns the statement that creates such a table, with `further` columns.
+    pub(crate) fn create_sql(&self, name: &TableName, further: &[String]) -> String {
         let numbers =
             self.columns.iter().map(|column| format!(",\n    {} double precision NOT NULL", quoted(column)));
+        let further = further.iter().map(|column| format!(",\n    {} double precision", quoted(column)));
         format!(
             "CREATE TABLE {} (\n    {} {} NOT NULL PRIMARY KEY{}\n)",
             name.sql(),
             quoted(self.time),
             self.time_type.sql(),
-            numbers.collect::<String>()
+            numbers.chain(further).collect::<String>()
         )
-    }
-
-    /// Returns the columns, the instant first.
-    fn list(&self) -> String {
-        list(std::iter::once(self.time).chain(self.columns.iter().copied()))
     }
 }
 
@@ -71,6 +67,8 @@ pub(crate) struct SourceTable {
     altered_at: TableName,
     layout: &'static SourceLayout,
     time: TimeType,
+    /// The columns of numbers that the import writes: those of the layout, then the further ones.
+    columns: Vec<String>,
     numbers: Vec<NumberColumn>,
     /// Whether this transaction created it.
     is_new: bool,
@@ -90,13 +88,14 @@ pub(crate) struct WantedRows<'a> {
 }
 
 impl SourceTable {
-    /// Checks the table as found or just created.
+    /// Checks the table as found or just created, with `further` columns.
     ///
     /// # Errors
     /// When it is not a table, or a column is missing or cannot hold the values.
     pub(crate) fn new(
         table: &Table,
         layout: &'static SourceLayout,
+        further: &[String],
         is_new: bool,
     ) -> Result<Self, StoreError> {
         if table.kind == RelationKind::Other {
@@ -105,7 +104,8 @@ impl SourceTable {
                 table.name
             )));
         }
-        let columns: Vec<String> = layout.columns.iter().map(ToString::to_string).collect();
+        let own = layout.columns.iter().map(ToString::to_string);
+        let columns: Vec<String> = own.chain(further.iter().cloned()).collect();
         Ok(Self {
             name: table.name.clone(),
             oid: table.oid,
@@ -113,15 +113,26 @@ impl SourceTable {
             layout,
             time: time_column(table, layout.time)?,
             numbers: number_columns(table, &columns)?,
+            columns,
             is_new,
         })
+    }
+
+    /// Returns the names of the further columns.
+    pub(crate) fn further(&self) -> &[String] {
+        &self.columns[self.layout.columns.len()..]
+    }
+
+    /// Returns the columns that the import writes, the instant first.
+    fn list(&self) -> String {
+        list(std::iter::once(self.layout.time).chain(self.columns.iter().map(String::as_str)))
     }
 
     /// Returns all rows.
     pub(crate) fn read(&self, session: &mut Session) -> Result<StoredRows, StoreError> {
         let sql = format!(
             "COPY (SELECT {} FROM {} ORDER BY 1) TO STDOUT (FORMAT binary)",
-            self.layout.list(),
+            self.list(),
             self.name.sql()
         );
         let mut copy = session.copy_out(&format!("read {}", self.name), &sql)?;
@@ -142,9 +153,9 @@ impl SourceTable {
     /// Checks that the column at `column` stores every value exactly.
     pub(crate) fn check_holds(&self, column: usize, wanted: &WantedRows<'_>) -> Result<(), StoreError> {
         let number = self.numbers[column];
-        let is_lost = |value: &f64| number.round(*value) != *value;
+        let is_lost = |value: &f64| !number.holds(*value);
         let Some(at) = wanted.columns[column].iter().position(is_lost) else { return Ok(()) };
-        let name = self.layout.columns[column];
+        let name = &self.columns[column];
         Err(StoreError::permanent(format!(
             "{}: column {name} is {} and cannot hold {} at {}; ALTER TABLE {} ALTER COLUMN {} TYPE {}",
             self.name,
@@ -219,6 +230,7 @@ impl SourceTable {
     fn is_same(&self, stored: &StoredRows, at: usize, wanted: &WantedRows<'_>, row: usize) -> bool {
         let mut columns = self.numbers.iter().zip(stored.columns.iter().zip(wanted.columns));
         columns.all(|(number, (stored, wanted))| match number {
+            _ if wanted[row].is_nan() => stored[at].is_nan(),
             NumberColumn::Double => stored[at].to_bits() == wanted[row].to_bits(),
             narrower => stored[at] == narrower.round(wanted[row]),
         })
@@ -265,7 +277,7 @@ impl SourceTable {
         rows: impl Iterator<Item = usize>,
         wanted: &WantedRows<'_>,
     ) -> Result<(), StoreError> {
-        let columns = self.layout.list();
+        let columns = self.list();
         staging::create(session, &self.name, &columns)?;
         let staged = self.copy(session, STAGED, "FORMAT binary", rows, wanted)?;
         let conflicts =
@@ -276,8 +288,8 @@ impl SourceTable {
     }
 
     fn set_sql(&self) -> String {
-        let set = |column: &&str| format!("{0} = excluded.{0}", quoted(column));
-        self.layout.columns.iter().map(set).collect::<Vec<_>>().join(", ")
+        let set = |column: &String| format!("{0} = excluded.{0}", quoted(column));
+        self.columns.iter().map(set).collect::<Vec<_>>().join(", ")
     }
 
     /// Sends rows to a table with the same columns. Returns how many.
@@ -289,7 +301,7 @@ impl SourceTable {
         rows: impl Iterator<Item = usize>,
         wanted: &WantedRows<'_>,
     ) -> Result<u64, StoreError> {
-        let sql = format!("COPY {to} ({}) FROM STDIN ({options})", self.layout.list());
+        let sql = format!("COPY {to} ({}) FROM STDIN ({options})", self.list());
         let mut copy = session.copy_in(&format!("write rows of {}", self.name), &sql)?;
         let mut encoder = RowEncoder::new(self.numbers.clone());
         let mut tile = Tile::default();

@@ -7,10 +7,10 @@ use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
+use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::Session;
 use crate::copy::instant::TimeType;
 use crate::names::{TableName, quoted};
@@ -50,15 +50,26 @@ pub(crate) struct Ancestor {
     bound: Option<Bound>,
 }
 
+impl AttachedTable {
+    fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            name: TableName::new(row.get(0)?, row.get(1)?),
+            bound: Bound::parse(row.get(2)?),
+            is_readable: row.get(3)?,
+            is_partitioned: row.get(4)?,
+        })
+    }
+}
+
 impl Ancestor {
-    fn from_row(row: &Row) -> Self {
-        let above: Option<&str> = row.get(3);
-        let bound: Option<&str> = row.get(4);
-        Self {
-            name: TableName::new(row.get(0), row.get(1)),
-            key: row.get(2),
+    fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
+        let above: Option<&str> = row.get(3)?;
+        let bound: Option<&str> = row.get(4)?;
+        Ok(Self {
+            name: TableName::new(row.get(0)?, row.get(1)?),
+            key: row.get(2)?,
             bound: bound.filter(|_| above.is_some_and(is_by_instant)).map(Bound::parse),
-        }
+        })
     }
 
     /// Returns whether some rows of a month do not reach it.
@@ -86,7 +97,7 @@ pub(crate) fn ancestors(session: &mut Session, oid: u32) -> Result<Vec<Ancestor>
         LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
         ORDER BY a.at";
     let rows = session.rows("look up the tables above a partition", ANCESTORS, &[(&oid, Type::OID)])?;
-    Ok(rows.iter().map(Ancestor::from_row).collect())
+    rows.iter().map(Ancestor::from_row).collect()
 }
 
 impl Parent {
@@ -115,13 +126,8 @@ impl Parent {
             PARTITIONS,
             &[(&table.oid, Type::OID)],
         )?;
-        let part = |row: &Row| AttachedTable {
-            name: TableName::new(row.get(0), row.get(1)),
-            bound: Bound::parse(row.get(2)),
-            is_readable: row.get(3),
-            is_partitioned: row.get(4),
-        };
-        Ok(Some(Self { table, above, partitions: rows.iter().map(part).collect() }))
+        let partitions = rows.iter().map(AttachedTable::from_row).collect::<Result<_, _>>()?;
+        Ok(Some(Self { table, above, partitions }))
     }
 
     /// Returns what prevents the missing table of a partition from being attached to this one.
@@ -266,7 +272,7 @@ impl MissingLeaf<'_> {
         }
         let sql = format!("SELECT EXISTS (SELECT FROM {} WHERE {})", part.name.sql(), self.condition(""));
         let rows = session.rows(&format!("read {}", part.name), &sql, &[])?;
-        Ok(rows.first().is_some_and(|row| row.get(0)))
+        Ok(first_value(&rows)?.unwrap_or(false))
     }
 
     /// Returns which rows of other tables would be lost if rows of a table were moved, which deletes them first, or

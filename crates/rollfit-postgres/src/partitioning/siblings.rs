@@ -74,8 +74,9 @@ impl Siblings {
         let rows = session.rows("look up the features tables", &sql, &parameters)?;
         let mut siblings = Self::default();
         for row in rows {
-            let name: String = row.get(0);
-            let parent = row.get::<_, Option<&str>>(1).map(|schema| TableName::new(schema, row.get(2)));
+            let name: String = row.get(0)?;
+            let parent = Option::zip(row.get(1)?, row.get(2)?);
+            let parent = parent.map(|(schema, name)| TableName::new(schema, name));
             for (at, series) in series.iter().enumerate() {
                 let partition = series.partition_named(&name, "");
                 // The pattern of a key fits longer keys too.

@@ -2,8 +2,8 @@
 
 use rollfit_job::few::few;
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 
+use crate::connection::answer_row::AnswerRow;
 use crate::names::{TableName, quoted};
 
 /// The policies of a table that apply to the role.
@@ -39,12 +39,10 @@ pub(crate) fn columns() -> String {
 
 impl AppliedPolicies {
     /// Reads a row whose [`columns`] start at `first`; none if no policy applies to the role.
-    pub(crate) fn from_row(row: &Row, first: usize) -> Option<Self> {
-        Some(Self {
-            role: row.get::<_, Option<String>>(first)?,
-            names: row.get::<_, Option<Vec<String>>>(first + 1)?,
-            hides_nothing: row.get::<_, Option<bool>>(first + 2)?,
-        })
+    pub(crate) fn from_row(row: &AnswerRow, first: usize) -> Result<Option<Self>, StoreError> {
+        let (role, names, hides_nothing) = (row.get(first)?, row.get(first + 1)?, row.get(first + 2)?);
+        let known = |((role, names), hides_nothing)| Self { role, names, hides_nothing };
+        Ok(Option::zip(role, names).zip(hides_nothing).map(known))
     }
 
     /// Describes what they do, for messages.

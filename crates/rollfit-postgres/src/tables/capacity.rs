@@ -96,8 +96,10 @@ pub(crate) fn check_row(session: &mut Session, leaf: &Leaf) -> Result<(), StoreE
     }
     let sql = "SELECT current_setting('block_size')::int";
     let rows = session.rows("look up the size of pages", sql, &[])?;
-    let page_bytes =
-        rows.first().map_or(USUAL_PAGE_BYTES, |row| u64::from(row.get::<_, i32>(0).unsigned_abs()));
+    let page_bytes = match rows.first() {
+        Some(row) => u64::from(row.get::<_, i32>(0)?.unsigned_abs()),
+        None => USUAL_PAGE_BYTES,
+    };
     if fits(page_bytes) { Ok(()) } else { Err(too_wide(&leaf.name, leaf, page_bytes)) }
 }
 

@@ -263,13 +263,11 @@ impl TableContext {
             TOP,
             &[(&oid, Type::OID), (&columns, Type::TEXT_ARRAY)],
         )?;
-        let top = rows.first().map(|row| TableName::new(row.get(0), row.get(1)));
-        Ok(Self {
-            top: top.unwrap_or_else(|| table.clone()),
-            views: Vec::new(),
-            obstacles: Vec::new(),
-            key_columns: rows.first().map(|row| row.get(2)).unwrap_or_default(),
-        })
+        let (top, key_columns) = match rows.first() {
+            Some(row) => (TableName::new(row.get(0)?, row.get(1)?), row.get(2)?),
+            None => (table.clone(), Default::default()),
+        };
+        Ok(Self { top, views: Vec::new(), obstacles: Vec::new(), key_columns })
     }
 
     /// Returns what depends on the columns of the topmost table and all below it. Names in view definitions include
@@ -279,14 +277,14 @@ impl TableContext {
         session.execute(&doing, "SET LOCAL search_path = ''")?;
         let top = self.top.sql();
         for row in session.rows(&doing, DEPENDENTS, &[(&top, Type::TEXT), (&columns, Type::TEXT_ARRAY)])? {
-            match row.get::<_, Option<String>>("name") {
-                None => self.obstacles.push(row.get("what")),
+            match row.get::<_, Option<String>>("name")? {
+                None => self.obstacles.push(row.get("what")?),
                 Some(name) => {
-                    let options = row.get::<_, Option<String>>("options");
+                    let options = row.get::<_, Option<String>>("options")?;
                     let options = options.map(|options| format!(" WITH ({options})")).unwrap_or_default();
-                    let definition = in_one_line(row.get("definition"));
+                    let definition = in_one_line(row.get("definition")?);
                     let create = format!("CREATE VIEW {name}{options} AS {definition}");
-                    let after = row.get::<_, Vec<String>>("after");
+                    let after = row.get::<_, Vec<String>>("after")?;
                     let create = std::iter::once(create).chain(after).collect();
                     self.views.push(DependentView { drop: format!("DROP VIEW {name}"), create });
                 }

@@ -2,9 +2,9 @@
 //! ACTION and RESTRICT are not included: there the server itself refuses the delete.
 
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 
@@ -73,22 +73,22 @@ impl ForeignKey {
     /// Returns the keys with an action that refer to tables.
     pub(crate) fn onto(session: &mut Session, tables: &[u32]) -> Result<Vec<Self>, StoreError> {
         let rows = session.rows("look up foreign keys", KEYS, &[(&tables, Type::OID_ARRAY)])?;
-        Ok(rows.iter().map(Self::from_row).collect())
+        rows.iter().map(Self::from_row).collect()
     }
 
-    fn from_row(row: &Row) -> Self {
-        let referring = TableName::new(row.get(1), row.get(2));
-        let unreadable = unreadable(&referring, row.get(5), [row.get(6), row.get(7), row.get(8)]);
-        Self {
-            constraint: row.get(0),
+    fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
+        let referring = TableName::new(row.get(1)?, row.get(2)?);
+        let unreadable = unreadable(&referring, row.get(5)?, [row.get(6)?, row.get(7)?, row.get(8)?]);
+        Ok(Self {
+            constraint: row.get(0)?,
             referring,
-            referring_oid: row.get(11),
-            is_partitioned: row.get(3),
-            referenced_oid: row.get(10),
-            action: Action::from_code(row.get(4)),
-            condition: row.get::<_, Option<String>>(9).unwrap_or_else(|| "true".to_owned()),
+            referring_oid: row.get(11)?,
+            is_partitioned: row.get(3)?,
+            referenced_oid: row.get(10)?,
+            action: Action::from_code(row.get(4)?),
+            condition: row.get::<_, Option<String>>(9)?.unwrap_or_else(|| "true".to_owned()),
             unreadable,
-        }
+        })
     }
 
     /// Returns why rows may not be deleted, by the first key that refers to the table with this oid and forbids it.
@@ -149,7 +149,7 @@ impl ForeignKey {
         parameters.extend(doomed.parameters.iter().cloned());
         let doing = format!("find rows of {} that refer to {}", self.referring, doomed.table);
         let rows = session.rows(&doing, &sql, &parameters)?;
-        Ok(rows.first().is_none_or(|row| row.get(0)))
+        Ok(first_value(&rows)?.unwrap_or(true))
     }
 }
 

@@ -7,6 +7,7 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 use crate::tables::foreign_key::{DoomedRows, check_unreferenced};
@@ -39,7 +40,7 @@ pub(crate) fn read(
 ) -> Result<Option<Receipt>, StoreError> {
     let sql = format!("SELECT receipt::text FROM {} WHERE output = $1", table.sql());
     let rows = session.rows("read the receipt", &sql, &[(&output, Type::TEXT)])?;
-    let text: Option<String> = rows.first().map(|row| row.get(0));
+    let text: Option<String> = first_value(&rows)?;
     Ok(text
         .and_then(|text| serde_json::from_str(&text).ok())
         .filter(|receipt: &Receipt| receipt.output == output))
@@ -49,11 +50,12 @@ pub(crate) fn read(
 pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Partition, String)>, StoreError> {
     let sql = format!("SELECT key, to_char(month, 'YYYY-MM'), output FROM {}", table.sql());
     let rows = session.rows("list the receipts", &sql, &[])?;
-    let entry = |row: &tokio_postgres::Row| {
-        let month: Month = row.get::<_, String>(1).parse().ok()?;
-        Some((Partition::new(row.get::<_, String>(0), month.into()), row.get(2)))
+    let entry = |row: &AnswerRow| {
+        let (key, month, output): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let month: Option<Month> = month.parse().ok();
+        Ok(month.map(|month| (Partition::new(key, month.into()), output)))
     };
-    Ok(rows.iter().filter_map(entry).collect())
+    rows.iter().map(entry).filter_map(Result::transpose).collect()
 }
 
 /// Replaces the receipt of a partition.
@@ -82,7 +84,7 @@ pub(crate) fn write(
         (&text, Type::TEXT),
     ];
     let rows = session.rows("write the receipt", &sql, &parameters)?;
-    let stored: Option<String> = rows.first().map(|row| row.get(0));
+    let stored: Option<String> = first_value(&rows)?;
     let is_as_written =
         |text: String| serde_json::from_str(&text).is_ok_and(|stored: Receipt| stored == *receipt);
     if stored.is_some_and(is_as_written) { Ok(()) } else { Err(not_taken(table)) }

@@ -15,8 +15,8 @@ pub(crate) fn check_create(session: &mut Session, table: &TableName) -> Result<(
     const QUESTION: &str = "SELECT current_user::text, has_schema_privilege($1, 'CREATE')";
     let rows = session.rows("look up rights", QUESTION, &[(&table.schema, Type::TEXT)])?;
     match rows.first() {
-        Some(row) if !row.get::<_, bool>(1) => {
-            let role: String = row.get(0);
+        Some(row) if !row.get::<_, bool>(1)? => {
+            let role: String = row.get(0)?;
             Err(StoreError::permanent(format!(
                 "cannot create {table}: the role {role} may not create tables in the schema {}; \
                  GRANT CREATE ON SCHEMA {} TO {}",
@@ -40,7 +40,7 @@ pub(crate) fn check_table(
     let parameters: [SqlParameter<'_>; 2] = [(&table.oid, Type::OID), (&privileges, Type::TEXT_ARRAY)];
     let rows = session.rows("look up rights", QUESTION, &parameters)?;
     let Some(row) = rows.first() else { return Ok(()) };
-    let (role, missing): (String, Vec<String>) = (row.get(0), row.get(1));
+    let (role, missing): (String, Vec<String>) = (row.get(0)?, row.get(1)?);
     if missing.is_empty() {
         return Ok(());
     }
@@ -58,8 +58,8 @@ pub(crate) fn check_temporary(session: &mut Session) -> Result<(), StoreError> {
         SELECT current_user::text, current_database()::text, has_database_privilege(current_database(), 'TEMPORARY')";
     let rows = session.rows("look up rights", QUESTION, &[])?;
     match rows.first() {
-        Some(row) if !row.get::<_, bool>(2) => {
-            let (role, database): (String, String) = (row.get(0), row.get(1));
+        Some(row) if !row.get::<_, bool>(2)? => {
+            let (role, database): (String, String) = (row.get(0)?, row.get(1)?);
             Err(StoreError::permanent(format!(
                 "cannot stage rows: the role {role} may not create temporary tables; GRANT TEMPORARY ON DATABASE {} TO {}",
                 quoted(&database),

@@ -3,6 +3,7 @@
 
 use rollfit_job::store::StoreError;
 
+use crate::connection::answer_row::first_value;
 use crate::connection::session::Session;
 use crate::names::TableName;
 use crate::tables::rights::check_temporary;
@@ -37,7 +38,7 @@ pub(crate) fn move_rows(
          SELECT count(*) FROM moved",
         table.sql()
     );
-    let moved: i64 = session.rows(doing, &sql, &[])?.first().map_or(0, |row| row.get(0));
+    let moved: i64 = first_value(&session.rows(doing, &sql, &[])?)?.unwrap_or(0);
     session.execute("drop the staged rows", &format!("DROP TABLE {STAGED}"))?;
     Ok(moved.unsigned_abs())
 }

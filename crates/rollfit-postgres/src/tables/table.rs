@@ -1,11 +1,12 @@
 //! Tables as the server's catalogues describe them: [`Table`] and its columns.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rollfit_job::store::StoreError;
-use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 use crate::tables::applied_policies::{self, AppliedPolicies};
@@ -116,42 +117,62 @@ pub(crate) fn describe(
     let rows = session.rows("look up tables", &describe_sql(), &parameters)?;
     let mut tables: HashMap<String, Table> = HashMap::new();
     for row in rows {
-        let name: String = row.get(0);
-        let table = tables.entry(name.clone()).or_insert_with(|| Table {
-            name: TableName::new(schema, &name),
-            oid: row.get(1),
-            kind: RelationKind::from_relkind(row.get(2)),
-            readable: row.get(10),
-            policies: AppliedPolicies::from_row(&row, 11),
-            columns: Vec::new(),
-            attachment: Attachment::from_row(&row),
-            children: row.get::<_, Option<Vec<String>>>("children").unwrap_or_default(),
-        });
-        if let Some(name) = row.get::<_, Option<String>>(3) {
-            table.columns.push(Column {
-                name,
-                type_name: row.get(4),
-                type_oid: row.get(5),
-                modifier: row.get(6),
-                not_null: row.get(7),
-                default: row.get(8),
-                generated: row.get(9),
-            });
-        }
+        let name: String = row.get(0)?;
+        let table = match tables.entry(name) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let table = Table::from_row(schema, new.key(), &row)?;
+                new.insert(table)
+            }
+        };
+        table.columns.extend(Column::from_row(&row)?);
     }
     Ok(tables)
 }
 
-impl Attachment {
-    fn from_row(row: &Row) -> Option<Self> {
-        Some(Self {
-            parent: TableName::new(row.get::<_, Option<&str>>("parent_schema")?, row.get("parent")),
-            parent_oid: row.get("parent_oid"),
-            is_nested: row.get("parent_is_partition"),
-            key: row.get("parent_key"),
-            bound: row.get("bound"),
-            is_detaching: row.get("is_detaching"),
+impl Table {
+    /// Its first row, without the columns.
+    fn from_row(schema: &str, name: &str, row: &AnswerRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            name: TableName::new(schema, name),
+            oid: row.get(1)?,
+            kind: RelationKind::from_relkind(row.get(2)?),
+            readable: row.get(10)?,
+            policies: AppliedPolicies::from_row(row, 11)?,
+            columns: Vec::new(),
+            attachment: Attachment::from_row(row)?,
+            children: row.get::<_, Option<Vec<String>>>("children")?.unwrap_or_default(),
         })
+    }
+}
+
+impl Column {
+    /// None in the row of a table without columns.
+    fn from_row(row: &AnswerRow) -> Result<Option<Self>, StoreError> {
+        let Some(name) = row.get(3)? else { return Ok(None) };
+        Ok(Some(Self {
+            name,
+            type_name: row.get(4)?,
+            type_oid: row.get(5)?,
+            modifier: row.get(6)?,
+            not_null: row.get(7)?,
+            default: row.get(8)?,
+            generated: row.get(9)?,
+        }))
+    }
+}
+
+impl Attachment {
+    fn from_row(row: &AnswerRow) -> Result<Option<Self>, StoreError> {
+        let Some(schema) = row.get("parent_schema")? else { return Ok(None) };
+        Ok(Some(Self {
+            parent: TableName::new(schema, row.get("parent")?),
+            parent_oid: row.get("parent_oid")?,
+            is_nested: row.get("parent_is_partition")?,
+            key: row.get("parent_key")?,
+            bound: row.get("bound")?,
+            is_detaching: row.get("is_detaching")?,
+        }))
     }
 }
 
@@ -182,7 +203,7 @@ pub(crate) fn names(session: &mut Session, schema: &str) -> Result<Vec<String>, 
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY 1";
     let rows = session.rows("list tables", NAMES, &[(&schema, Type::TEXT)])?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// Returns the names of the tables of a schema that have storage for rows, sorted. The size is queried only for
@@ -194,5 +215,5 @@ pub(crate) fn names_with_rows(session: &mut Session, schema: &str) -> Result<Vec
         WHERE n.nspname = $1 AND c.relkind = 'r'
             AND CASE WHEN c.reltuples > 0 THEN true ELSE pg_relation_size(c.oid) > 0 END ORDER BY 1";
     let rows = session.rows("list tables", NAMES, &[(&schema, Type::TEXT)])?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    rows.iter().map(|row| row.get(0)).collect()
 }

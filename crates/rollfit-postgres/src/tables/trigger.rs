@@ -4,6 +4,7 @@ use rollfit_job::few::few;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 
@@ -44,11 +45,9 @@ impl Trigger {
             tables.into_iter().map(|table| (table.schema.as_str(), table.name.as_str())).unzip();
         let parameters: [SqlParameter<'_>; 2] = [(&schemas, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
         let rows = session.rows("look up triggers and rules", TRIGGERS, &parameters)?;
-        let trigger = |row: &tokio_postgres::Row| Self {
-            table: TableName::new(row.get(0), row.get(1)),
-            name: row.get(2),
-        };
-        Ok(rows.iter().map(trigger).collect())
+        let trigger =
+            |row: &AnswerRow| Ok(Self { table: TableName::new(row.get(0)?, row.get(1)?), name: row.get(2)? });
+        rows.iter().map(trigger).collect()
     }
 
     /// Returns the `triggers` of a table, for messages.

@@ -3,7 +3,6 @@
 use super::*;
 use crate::formats::RowRules;
 use crate::rows::price::price;
-use crate::table::column_options::ColumnOptions;
 use crate::time::stamp::Stamp;
 
 fn from_first_line(options: &ReadOptions, line: &str) -> Result<Layout, String> {

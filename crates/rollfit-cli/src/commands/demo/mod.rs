@@ -151,11 +151,15 @@ fn heading(text: &str) -> Result<(), Failure> {
 fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
     ImportArguments {
         format: Format::Csv,
+        columns: Vec::new(),
+        key_column: None,
         key: None,
         timezone: None,
         base_date: None,
-        into: places.store(),
+        into: Some(places.store()),
+        config: ConfigArguments { config: places.config.clone() },
         schema: None,
+        password_command: None,
         lenient: false,
         replace: false,
         rebase: false,
@@ -163,6 +167,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
         date_column: None,
         close_column: None,
         delimiter: None,
+        skip_lines: 0,
         files,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use rollfit_job::absence::Absence;
 use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
@@ -38,14 +39,15 @@ impl Work {
         let (source, sink) = (stores.source(), stores.sink());
         let held = held(reports);
         let counted = counted(reports);
+        let absence = Absence::new(config.run.retry_for);
         let is_missing = |partition: &&Partition| match held.get(partition) {
             Some(holds) => *holds == Holds::Nothing,
-            None => matches!(sink.found(partition), Ok(Found::Nothing)),
+            None => matches!(absence.look(|| sink.found(partition)), Ok(Found::Nothing)),
         };
         let missing: Vec<&Partition> = planned.partitions.iter().filter(is_missing).collect();
         let count = |partition: &&Partition| {
             let known = counted.get(&(partition.key.as_str(), partition.period)).copied();
-            known.or_else(|| estimate(config, source.as_ref(), partition))
+            known.or_else(|| estimate(config, source.as_ref(), &absence, partition))
         };
         let rows: Vec<(&Partition, u64)> =
             missing.iter().filter_map(|partition| Some((*partition, count(partition)?))).collect();
@@ -131,10 +133,14 @@ fn counted(reports: &[StoreReport]) -> HashMap<(&str, Period), u64> {
     fewest
 }
 
-fn estimate(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Option<u64> {
-    let rows = config
-        .series
-        .iter()
-        .map(|series| source.estimate_rows(&series.of_key(&partition.key), partition.period));
+fn estimate(
+    config: &JobConfig,
+    source: &dyn Source,
+    absence: &Absence,
+    partition: &Partition,
+) -> Option<u64> {
+    let rows = config.series.iter().map(|series| {
+        absence.look(|| source.estimate_rows(&series.of_key(&partition.key), partition.period))
+    });
     rows.collect::<Result<Vec<u64>, _>>().ok()?.into_iter().min()
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariants: no source is read. `rollfit plan` shows whether a partition's source has changed since.
 
+use rollfit_job::absence::Absence;
 use rollfit_job::receipt::Definition;
 use rollfit_job::store::Found;
 
@@ -34,8 +35,9 @@ impl Receipts {
         let definition = Definition::from_config(&open.config);
         let mut receipts =
             Self { sink: open.sink.place(), partitions: open.partitions.len(), ..Self::default() };
+        let absence = Absence::new(open.config.run.retry_for);
         for partition in &open.partitions {
-            match open.sink.found(partition) {
+            match absence.look(|| open.sink.found(partition)) {
                 Ok(Found::Ours(receipt)) if receipt.definition == definition => receipts.done += 1,
                 Ok(Found::Ours(_)) => receipts.definition_changed += 1,
                 Ok(Found::Nothing) => receipts.missing += 1,

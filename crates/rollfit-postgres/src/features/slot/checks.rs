@@ -28,8 +28,10 @@ impl PostgresSlot<'_> {
         let has_rows = |name: &TableName| format!("EXISTS (SELECT FROM ONLY {})", name.sql());
         let sql = format!("SELECT {}", names.iter().map(has_rows).collect::<Vec<_>>().join(", "));
         let rows = self.session.rows("check that the deleted rows are gone", &sql, &[])?;
-        let has_rows = |at: &usize| rows.first().is_none_or(|row| row.get(*at));
-        let Some(name) = (0..names.len()).find(has_rows).map(|at| &names[at]) else { return Ok(()) };
+        let has_rows = |at: usize| rows.first().map_or(Ok(true), |row| row.get(at));
+        let has_rows = (0..names.len()).map(has_rows).collect::<Result<Vec<bool>, StoreError>>()?;
+        let Some(at) = has_rows.iter().position(|has_rows| *has_rows) else { return Ok(()) };
+        let name = &names[at];
         let triggers = Trigger::on(&mut self.session, &names)?;
         Err(StoreError::permanent(format!(
             "{name} still has rows after DELETE: {} keeps them or adds others; disable or drop it",

@@ -1,0 +1,252 @@
+//! [`TextRows`]: from the lines of a text file to bars.
+//!
+//! What a row says of the rows after it is in [`RowsState`]. Reading is a function of the state and the lines alone, so that
+//! blocks can be read side by side from the state that is expected, and again where that was another.
+
+use std::path::{Path, PathBuf};
+
+use rollfit_job::import::Bar;
+
+use super::layout::{BarFields, Layout, RowEnd};
+use super::text_blocks::TextBlock;
+use super::text_lines::{LINE_BYTES_MAX, Line};
+use crate::error::{FileLine, ImportError, RowFault, RowUnit, shown};
+use crate::formats::{Format, TextRules};
+use crate::read_options::ReadOptions;
+use crate::rows::batch::Batch;
+use crate::rows::instruments::Instruments;
+use crate::rows::price::price;
+use crate::rows::row_refusal::RowRefusal;
+use crate::rows::time_column::TimeColumn;
+use crate::table::further_columns::further_value;
+use crate::time::stamp_reader::{DatesAlone, StampReader};
+
+/// Rows are seldom shorter: room for the bars of a block.
+const ROW_BYTES_USUAL: usize = 40;
+
+/// Reads the rows of one file.
+#[derive(Clone)]
+pub(super) struct TextRows {
+    path: PathBuf,
+    layout: Layout,
+    times: TimeColumn,
+    lenient: bool,
+    state: RowsState,
+    /// The further columns of the row that was read last.
+    values: Vec<f64>,
+}
+
+/// What the rows so far say of those to come, and of the whole file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RowsState {
+    /// The format that the file looks like instead, until its first row is read.
+    hint: Option<Format>,
+    stamps: StampReader,
+    instruments: Instruments,
+    /// No number so far has a decimal point, where a decimal comma could pass for the delimiter.
+    may_be_split: bool,
+    /// Rows that ended in an empty last column, and in an empty field behind it.
+    ends: (bool, bool),
+}
+
+/// What the rows of a key say of those to come, in a file of many keys.
+#[derive(Clone, Default)]
+pub(super) struct KeyState {
+    dates: DatesAlone,
+    instruments: Instruments,
+}
+
+impl TextRows {
+    pub(super) fn new(
+        path: &Path,
+        options: &ReadOptions,
+        rules: &TextRules,
+        first: Line<'_>,
+    ) -> Result<Self, ImportError> {
+        let content = |why: &str| ImportError::Content { path: path.to_path_buf(), why: why.to_owned() };
+        if first.is_too_long() {
+            return Err(too_long(path, first.number));
+        }
+        let first = first.bytes;
+        if first.starts_with(b"PAR1") {
+            return Err(content("is a Parquet file; use --format parquet"));
+        }
+        let text = std::str::from_utf8(first).ok().filter(|text| !text.contains('\0'));
+        let text = text.ok_or_else(|| content(encoding_advice(first)))?;
+        let hint = Format::from_first_line(text).filter(|format| *format != options.format);
+        let layout = Layout::from_first_line(options, rules, text).map_err(|why| ImportError::Columns {
+            path: path.to_path_buf(),
+            why: why + &hint.map_or_else(String::new, |format| format!("; try --format {format}")),
+        })?;
+        let state = RowsState {
+            hint,
+            stamps: layout.stamp_reader(),
+            instruments: Instruments::new(layout.instruments.clone()),
+            may_be_split: layout.may_split_numbers(),
+            ends: (false, false),
+        };
+        let times = TimeColumn::new(options)?.stated(layout.zone.clone());
+        let lenient = options.lenient;
+        Ok(Self { path: path.to_path_buf(), layout, times, lenient, state, values: Vec::new() })
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Decides by a row which further columns hold numbers; returns false if it has not the fields of a row.
+    pub(super) fn settle_further(&mut self, line: Line<'_>) -> bool {
+        let row = line.text().filter(|text| self.layout.split(text).is_ok());
+        row.map(|text| self.layout.settle_further(text)).is_some()
+    }
+
+    /// The key that a row says; none where the row has not the fields of one.
+    pub(super) fn key<'a>(&self, line: Line<'a>) -> Option<&'a str> {
+        let text = line.text()?;
+        let is_row =
+            self.layout.split(text).is_ok() || self.lenient && self.layout.split_short(text).is_some();
+        let field = self.layout.fields(text).nth(self.layout.key.filter(|_| is_row)?)?;
+        Some(field.trim())
+    }
+
+    /// How the rows of every key begin.
+    pub(super) fn key_state(&self) -> KeyState {
+        KeyState { dates: DatesAlone::default(), instruments: self.state.instruments.clone() }
+    }
+
+    /// Goes on with the rows of another key, and gives back what those before said.
+    pub(super) fn swap_key(&mut self, key: &mut KeyState) {
+        self.state.stamps.swap_dates(&mut key.dates);
+        std::mem::swap(&mut self.state.instruments, &mut key.instruments);
+    }
+
+    /// The format that the file looks like instead, while its first row is read.
+    pub(super) fn take_hint(&mut self) -> Option<Format> {
+        self.state.hint.take()
+    }
+
+    /// The further columns of the row that was read last.
+    pub(super) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The first column that holds a symbol, and the symbol.
+    pub(super) fn symbol(self) -> Option<(String, String)> {
+        self.state.instruments.symbol()
+    }
+
+    pub(super) fn state(&self) -> &RowsState {
+        &self.state
+    }
+
+    pub(super) fn set_state(&mut self, state: RowsState) {
+        self.state = state;
+    }
+
+    /// Reads rows until one stops the reading.
+    pub(super) fn read(&mut self, block: &TextBlock) -> Batch {
+        let columns = self.layout.further.columns.len();
+        let mut batch = Batch::with_room(block.len() / ROW_BYTES_USUAL, columns);
+        for line in block.lines() {
+            if line.is_too_long() {
+                batch.stop = Some(too_long(&self.path, line.number));
+                break;
+            }
+            batch.rows_read += 1;
+            match self.bar(line) {
+                Ok((bar, end)) => {
+                    batch.keep(line.number, bar, &self.values);
+                    batch.short_rows += u64::from(end == RowEnd::Short);
+                }
+                Err(refusal) => {
+                    let place = || FileLine::new(&self.path, RowUnit::Line, line.number);
+                    batch.refuse(self.lenient, refusal, place, || shown(line.bytes), self.state.hint);
+                }
+            }
+            self.state.hint = None;
+            if batch.stop.is_some() {
+                break;
+            }
+        }
+        batch
+    }
+
+    /// Reads a row; its further columns are then in `values`.
+    pub(super) fn bar(&mut self, line: Line<'_>) -> Result<(Bar, RowEnd), RowRefusal> {
+        let text = line.text().ok_or(RowRefusal::Row(RowFault::NotUtf8))?;
+        let row = self.split(text).map_err(RowRefusal::Row)?;
+        let state = &mut self.state;
+        if !state.instruments.is_empty() {
+            state.instruments.check(line.number, self.layout.fields(text))?;
+        }
+        state.may_be_split = state.may_be_split && !self.layout.has_decimal_point(text);
+        let stamp = state.stamps.read(row.date, row.time).map_err(RowRefusal::Row)?;
+        let close = price(row.close).map_err(RowRefusal::Row)?;
+        if !line.has_end && self.layout.may_end_in_half_a_close(text) {
+            return Err(RowRefusal::Row(RowFault::HalfClose));
+        }
+        let instant_us = self.times.instant_us(stamp)?;
+        self.read_further(text).map_err(RowRefusal::Row)?;
+        Ok((Bar { instant_us, close }, row.end))
+    }
+
+    fn read_further(&mut self, text: &str) -> Result<(), RowFault> {
+        self.values.clear();
+        let (mut fields, mut at) = (self.layout.fields(text), 0);
+        for column in &self.layout.further.columns {
+            // A row that breaks off behind its close has no values there.
+            let field = fields.nth(column.index - at).unwrap_or("");
+            at = column.index + 1;
+            let fault = RowFault::FurtherColumn { column: at };
+            self.values.push(further_value(field).ok_or(fault)?);
+        }
+        Ok(())
+    }
+
+    /// The fields of a row. Lenient reading takes one that breaks off behind its close, if the close is certain.
+    fn split<'a>(&mut self, text: &'a str) -> Result<BarFields<'a>, RowFault> {
+        let row = match self.layout.split(text) {
+            Err(fault @ (RowFault::FieldCount { .. } | RowFault::Quotes)) if self.lenient => {
+                self.layout.split_short(text).ok_or(fault)
+            }
+            row => row,
+        }?;
+        self.state.ends.0 |= row.end == RowEnd::Empty;
+        self.state.ends.1 |= row.end == RowEnd::OneMore;
+        Ok(row)
+    }
+
+    /// Refuses what no row alone shows.
+    pub(super) fn check_whole_file(&self) -> Result<(), ImportError> {
+        let split = self.state.may_be_split.then_some(
+            "no number in the file has a decimal point, and there is no header to count the columns, so a comma may \
+             be the decimal mark as well as the delimiter; add a header line that names every column",
+        );
+        let (empty, one_more) = self.state.ends;
+        let ends = self.layout.ends_differ(empty, one_more).then_some(
+            "some rows end in an empty field that the header does not have, and some in an empty last column, so a \
+             comma inside a number may have been read as the delimiter; give every row as many fields as the header \
+             has",
+        );
+        match self.state.stamps.whole_file_fault().or(split).or(ends) {
+            Some(why) => Err(ImportError::Columns { path: self.path.clone(), why: why.to_owned() }),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) fn too_long(path: &Path, number: u64) -> ImportError {
+    let why =
+        format!("line {number} does not end within {LINE_BYTES_MAX} bytes; check that the file is text");
+    ImportError::Content { path: path.to_path_buf(), why }
+}
+
+fn encoding_advice(first: &[u8]) -> &'static str {
+    if first.starts_with(b"\xd0\xcf\x11\xe0") {
+        "is an Excel workbook; save it as CSV"
+    } else if first.starts_with(b"PK\x03\x04") {
+        "is packed twice, or an Excel workbook; unpack it, and save a workbook as CSV"
+    } else {
+        "is neither UTF-8 nor UTF-16 text; convert it, or unpack it if it is an archive"
+    }
+}

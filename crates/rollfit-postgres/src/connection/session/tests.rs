@@ -1,0 +1,164 @@
+//! Tests of sessions with servers that send rows now and then, or what cannot come.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use libpq_connect::Environment;
+
+use super::*;
+
+/// The time limit for replies.
+const LIMIT: Duration = Duration::from_millis(600);
+
+/// A session with a server that lets anybody in and goes on with `script`.
+fn session(script: impl FnOnce(TcpStream) + Send + 'static) -> Session {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut start = [0; 4096];
+        assert!(stream.read(&mut start).unwrap() > 0);
+        stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").unwrap();
+        script(stream);
+    });
+    let url = format!("postgres://u@127.0.0.1:{port}/d?sslmode=disable");
+    let options = ConnectOptions::parse(&url, &Environment::from_process()).unwrap();
+    Session::open(&options, LIMIT, Shared::default()).unwrap()
+}
+
+/// Waits for the client's next messages and answers them.
+fn answer(stream: &mut TcpStream, reply: &[u8]) {
+    let mut messages = [0; 4096];
+    assert!(stream.read(&mut messages).unwrap() > 0);
+    stream.write_all(reply).unwrap();
+}
+
+/// Answers until rows of a COPY may come.
+fn begin_copy(stream: &mut TcpStream) {
+    answer(stream, b"1\0\0\0\x04t\0\0\0\x06\0\0n\0\0\0\x04Z\0\0\0\x05I");
+    answer(stream, b"2\0\0\0\x04H\0\0\0\x07\0\0\0");
+}
+
+const ROW: &[u8] = b"d\0\0\0\x05x";
+const COPY_END: &[u8] = b"c\0\0\0\x04C\0\0\0\x0bCOPY 1\0Z\0\0\0\x05I";
+
+/// Reads rows with a pause between them. Returns how many came, and how it ended.
+fn read_rows(session: &mut Session, pause: Duration) -> (usize, Result<(), StoreError>) {
+    let mut copy = session.copy_out("read rows", "COPY t TO STDOUT").unwrap();
+    let mut rows = 0;
+    loop {
+        match session.receive(&mut copy) {
+            Ok(Some(_)) => rows += 1,
+            Ok(None) => return (rows, Ok(())),
+            Err(error) => return (rows, Err(error)),
+        }
+        std::thread::sleep(pause);
+    }
+}
+
+#[test]
+fn rows_that_come_now_and_then_are_not_waited_for_for_ever() {
+    let mut session = session(|mut stream| {
+        begin_copy(&mut stream);
+        while stream.write_all(ROW).is_ok() {
+            std::thread::sleep(LIMIT / 4);
+        }
+    });
+    let started = Instant::now();
+    let (rows, end) = read_rows(&mut session, Duration::ZERO);
+    let error = end.unwrap_err().to_string();
+    assert!(error.contains("has not answered for 1 s; the connection to u@127.0.0.1:"), "{error}");
+    assert!((2..=6).contains(&rows) && started.elapsed() < 5 * LIMIT, "{rows} {:?}", started.elapsed());
+    assert!(!session.is_usable());
+}
+
+/// Only what this side waits for counts, not what it does with the rows.
+#[test]
+fn rows_are_read_to_their_end_however_long_that_takes_here() {
+    let mut session = session(|mut stream| {
+        begin_copy(&mut stream);
+        stream.write_all(&[&ROW.repeat(4), COPY_END].concat()).unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let started = Instant::now();
+    let (rows, end) = read_rows(&mut session, LIMIT / 2);
+    assert_eq!(rows, 4);
+    end.unwrap();
+    assert!(started.elapsed() > LIMIT);
+}
+
+#[test]
+fn a_message_that_cannot_come_ends_the_session_with_what_it_was() {
+    for (reply, words) in [
+        (
+            &b"R\0\0\0\x08\0\0\0\x03"[..],
+            "the server sent a message of type `R`, which cannot come in a session",
+        ),
+        (b"D\x40\0\0\0", "with the length 1073741824"),
+        (b"T\0\0\0\x06\xff\xff", "the connection to the server was lost (unexpected EOF)"),
+        (b"N\0\0\0\x05x", "the server sent a message that cannot be read"),
+    ] {
+        let mut session = session(|mut stream| {
+            answer(&mut stream, reply);
+            let _ = stream.read(&mut [0]);
+        });
+        let error = session.rows("ask", "SELECT 1", &[]).unwrap_err();
+        assert!(error.to_string().contains(words), "{words}: {error}");
+        assert!(!session.is_usable(), "{words}");
+    }
+    let mut session = session(|mut stream| {
+        answer(&mut stream, b"C\0\0\0\x0aBEGIN\0Z\0\0\0\x05T");
+        let _ = stream.read(&mut [0]);
+    });
+    session.execute("begin", "BEGIN").unwrap();
+    assert!(session.is_usable());
+}
+
+/// The type of a column by its number, and a row with a value of it.
+fn one_row(type_oid: u8, value: &[u8]) -> Vec<u8> {
+    let description =
+        [b"T\0\0\0\x1a\0\x01a\0\0\0\0\0\0\0\0\0\0", &[type_oid][..], b"\0\x04\xff\xff\xff\xff\0\x01"];
+    let length = u8::try_from(value.len()).unwrap();
+    let row = [b"D\0\0\0", &[10 + length, 0, 1, 0, 0, 0, length][..], value];
+    let end = [b"C\0\0\0\x0dSELECT 1\0", &b"Z\0\0\0\x05I"[..]];
+    [&b"1\0\0\0\x042\0\0\0\x04"[..], &description.concat(), &row.concat(), &end.concat()].concat()
+}
+
+#[test]
+fn a_value_of_another_type_than_asked_for_is_an_error() {
+    let (text, number) = (25, 23);
+    for (reply, is_right) in [
+        (one_row(number, &[0, 0, 0, 7]), true),
+        (one_row(text, b"seven"), false),
+        (one_row(number, &[7]), false),
+    ] {
+        let mut session = session(move |mut stream| {
+            answer(&mut stream, &reply);
+            let _ = stream.read(&mut [0]);
+        });
+        let rows = session.rows("ask", "SELECT 7", &[]).unwrap();
+        let get = |index: usize| rows[0].get::<_, i32>(index);
+        let value = get(0);
+        assert_eq!((value.is_ok(), session.is_usable()), (is_right, is_right), "{value:?}");
+        match value {
+            Ok(value) => assert_eq!(value, 7),
+            Err(error) => assert!(error.to_string().contains("has another form"), "{error}"),
+        }
+        assert!(get(1).is_err(), "there is no such column");
+    }
+}
+
+#[test]
+fn messages_without_end_are_not_read_without_end() {
+    let notices = b"N\0\0\0\x22SNOTICE\0VNOTICE\0C00000\0Mwait\0\0".repeat(100);
+    for flood in [notices, b"C\0\0\0\x0aBEGIN\0".repeat(100), b"I\0\0\0\x04".repeat(1000)] {
+        let mut session = session(move |mut stream| {
+            answer(&mut stream, b"");
+            while stream.write_all(&flood).is_ok() {}
+        });
+        let started = Instant::now();
+        let error = session.execute("begin", "BEGIN").unwrap_err().to_string();
+        assert!(error.contains("has not answered for 1 s"), "{error}");
+        assert!(started.elapsed() < 10 * LIMIT, "{:?}", started.elapsed());
+    }
+}

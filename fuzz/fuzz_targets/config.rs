@@ -1,0 +1,4 @@
+//! The target `config` of `rollfit-fuzz`.
+#![no_main]
+
+fuzz::target!("config");

@@ -1,0 +1,4 @@
+//! The target `features` of `rollfit-fuzz`.
+#![no_main]
+
+fuzz::target!("features");

@@ -1,0 +1,4 @@
+//! The target `packed` of `rollfit-fuzz`.
+#![no_main]
+
+fuzz::target!("packed");

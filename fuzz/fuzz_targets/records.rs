@@ -1,0 +1,4 @@
+//! The target `records` of `rollfit-fuzz`.
+#![no_main]
+
+fuzz::target!("records");

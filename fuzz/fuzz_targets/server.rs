@@ -1,0 +1,4 @@
+//! The target `server` of `rollfit-fuzz`.
+#![no_main]
+
+fuzz::target!("server");

@@ -1,0 +1,4 @@
+//! The target `settings` of `rollfit-fuzz`.
+#![no_main]
+
+fuzz::target!("settings");

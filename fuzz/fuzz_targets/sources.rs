@@ -1,0 +1,4 @@
+//! The target `sources` of `rollfit-fuzz`.
+#![no_main]
+
+fuzz::target!("sources");

@@ -1,0 +1,4 @@
+//! The target `text` of `rollfit-fuzz`.
+#![no_main]
+
+fuzz::target!("text");
