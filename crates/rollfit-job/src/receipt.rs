@@ -1,10 +1,13 @@
 //! [`Receipt`]: the record, committed with a partition's features, that it is done and from what. Nothing in it that is
 //! compared depends on time, host or run.
 
+use std::convert::identity;
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Boundary, JobConfig, RowSecurity, Series};
-use crate::few::{SHOWN_MAX, few};
+use crate::few::few;
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
 pub const DEFINITION_VERSION: u32 = 2;
@@ -168,7 +171,7 @@ impl Definition {
         }
         let names = |definition: &Self| definition.series.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
         if names(self) != names(other) {
-            return Some(format!("series {}", became(&names(self), &names(other), |names| few(names))));
+            return Some(format!("series {}", became(&names(self), &names(other), identity)));
         }
         self.series.iter().zip(&other.series).find_map(|(ours, theirs)| ours.difference(theirs))
     }
@@ -186,12 +189,9 @@ impl SeriesDefinition {
 
     fn difference(&self, other: &Self) -> Option<String> {
         let changed = if self.windows != other.windows {
-            format!(
-                "windows {}",
-                became(&self.windows, &other.windows, |windows| format!("[{}]", few(windows)))
-            )
+            format!("windows {}", became(&self.windows, &other.windows, |windows| format!("[{windows}]")))
         } else if self.metrics != other.metrics {
-            format!("metrics {}", became(&self.metrics, &other.metrics, |metrics| few(metrics)))
+            format!("metrics {}", became(&self.metrics, &other.metrics, identity))
         } else if self.columns != other.columns {
             "column names changed".to_owned()
         } else {
@@ -201,14 +201,16 @@ impl SeriesDefinition {
     }
 }
 
-/// Two lists that differ, as `shown` writes them: whole where they are short, else from the first entry that is not the
-/// same.
-fn became<T: PartialEq>(ours: &[T], theirs: &[T], shown: impl Fn(&[T]) -> String) -> String {
-    if ours.len().max(theirs.len()) <= SHOWN_MAX {
-        return format!("{} became {}", shown(ours), shown(theirs));
+/// Two lists that differ: whole where they are short, else from the first entry that is not the same.
+fn became<T: PartialEq + Display>(ours: &[T], theirs: &[T], shown: impl Fn(String) -> String) -> String {
+    /// No fewer than there are metrics.
+    const WHOLE_MAX: usize = 24;
+    if ours.len().max(theirs.len()) <= WHOLE_MAX {
+        let whole = |list: &[T]| shown(list.iter().map(T::to_string).collect::<Vec<_>>().join(", "));
+        return format!("{} became {}", whole(ours), whole(theirs));
     }
     let same = ours.iter().zip(theirs).take_while(|(ours, theirs)| ours == theirs).count();
-    let rest = |list: &[T]| if list.len() == same { "nothing".to_owned() } else { shown(&list[same..]) };
+    let rest = |list: &[T]| if list.len() == same { "nothing".to_owned() } else { shown(few(&list[same..])) };
     format!("from number {} on: {} became {}", same + 1, rest(ours), rest(theirs))
 }
 
@@ -218,5 +220,37 @@ impl Input {
         // Somebody else may have written the numbers of a receipt: their sum may be none.
         let share = |&lost: &u64| lost as f64 / (self.rows as f64 + lost as f64).max(1.0);
         self.lost_rows.iter().map(share).fold(0.0, f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn definition(windows: std::ops::Range<usize>) -> Definition {
+        let series = SeriesDefinition {
+            name: "idx".to_owned(),
+            windows: windows.collect(),
+            metrics: vec!["r2".to_owned()],
+            columns: Vec::new(),
+        };
+        let row_security = AppliedRowSecurity::default();
+        Definition {
+            version: DEFINITION_VERSION,
+            boundary: Boundary::Reset,
+            series: vec![series],
+            row_security,
+        }
+    }
+
+    #[test]
+    fn a_difference_of_few_windows_has_all_and_one_of_many_begins_where_they_differ() {
+        let difference = |ours, theirs| definition(ours).difference(&definition(theirs)).unwrap();
+        assert_eq!(difference(3..5, 4..6), "windows [3, 4] became [4, 5] of series idx");
+        assert_eq!(
+            difference(3..10_003, 3..20_003),
+            "windows from number 10001 on: nothing became [10003, 10004, 10005, 10006, 10007, 10008, 10009, 10010, \
+             10011, 10012 and 9990 more] of series idx"
+        );
     }
 }

@@ -135,6 +135,17 @@ mod tests {
     }
 
     #[test]
+    fn of_many_keys_a_thousand_are_listed_and_all_are_counted() {
+        let config = JobConfig::parse(EXAMPLE, []).unwrap();
+        let partition = |at| Partition::new(format!("k{at:04}"), "2017-01".parse().unwrap());
+        let partitions: Vec<Partition> = (0..1500).map(partition).collect();
+        let usable = partitions.iter().map(|partition| UsableRows { partition, rows: 20, lookback_rows: 0 });
+        let unfilled = &unfilled_windows(&config, usable)[0];
+        assert_eq!((unfilled.keys.len(), unfilled.key_count, unfilled.partitions), (KEYS_MAX, 1500, 1500));
+        assert_eq!(unfilled.keys.last().unwrap(), "k0999");
+    }
+
+    #[test]
     fn one_month_that_is_long_enough_or_the_rows_before_it_are_enough() {
         assert_eq!(unfilled(&[("a", 5, 0), ("a", 90, 0), ("a", 0, 0)]), []);
         assert_eq!(unfilled(&[("a", 21, 0), ("a", 21, 89)]), []);

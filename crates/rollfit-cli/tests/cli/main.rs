@@ -30,6 +30,7 @@ mod jobs_that_cannot_be_meant;
 mod join_loss;
 mod keys;
 mod last_signal;
+mod limits;
 mod log;
 mod memory;
 mod metrics_file;

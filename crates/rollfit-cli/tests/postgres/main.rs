@@ -24,6 +24,7 @@ mod import_found;
 mod isolation;
 mod keys;
 mod kill;
+mod limits;
 mod monitor_session;
 mod network_conditions;
 mod opened;

@@ -236,4 +236,6 @@ impl std::fmt::Display for Boundary {
 }
 
 #[cfg(test)]
+mod limit_tests;
+#[cfg(test)]
 mod tests;

@@ -130,7 +130,7 @@ fn one_series(
     let count = windows.len() * metrics.len();
     *left = left.checked_sub(count).ok_or_else(|| {
         ConfigError::new(format!(
-            "[series.{name}]: {} windows with {} metrics each are too many: all series together have at most \
+            "[series.{name}]: {} windows x {} metrics are too many: all series together have at most \
              {FEATURES_MAX} feature columns; use fewer windows or name the `metrics`",
             windows.len(),
             metrics.len()

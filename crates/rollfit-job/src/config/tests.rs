@@ -4,12 +4,12 @@
 use super::*;
 use crate::partition::Partition;
 
-fn parse(text: &str) -> Result<JobConfig, ConfigError> {
+pub(super) fn parse(text: &str) -> Result<JobConfig, ConfigError> {
     JobConfig::parse(text, [])
 }
 
 /// The example with `old` replaced by `new`.
-fn changed(old: &str, new: &str) -> Result<JobConfig, ConfigError> {
+pub(super) fn changed(old: &str, new: &str) -> Result<JobConfig, ConfigError> {
     assert!(EXAMPLE.contains(old), "{old}");
     parse(&EXAMPLE.replacen(old, new, 1))
 }
@@ -21,7 +21,7 @@ fn with(variables: &[(&str, &str)]) -> Result<JobConfig, ConfigError> {
 }
 
 #[track_caller]
-fn assert_error(result: Result<JobConfig, ConfigError>, parts: &[&str]) {
+pub(super) fn assert_error(result: Result<JobConfig, ConfigError>, parts: &[&str]) {
     let message = result.expect_err("a wrong configuration was taken").to_string();
     for part in parts {
         assert!(message.contains(part), "`{part}` is not in: {message}");

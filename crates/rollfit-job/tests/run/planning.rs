@@ -1,11 +1,14 @@
 //! Which partitions are planned.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rollfit_job::config::JobConfig;
+use rollfit_job::month::Month;
+use rollfit_job::period::Period;
 use rollfit_job::plan::{PlanError, assess, partitions};
-use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::{Fault, SeriesOfKey, Snapshot, Source, StoreError};
 use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::{MemorySink, MemorySource};
 
@@ -103,6 +106,83 @@ fn outputs_are_told_apart_also_where_patterns_run_together() {
     assert!(config.check_outputs(partitions.iter()).is_ok());
     let partitions = [partition("a", "2017-01"), partition("a", "2017-01")];
     assert!(config.check_outputs(partitions.iter()).is_err());
+}
+
+/// A source with a month of rows of every key, which counts what it is asked.
+#[derive(Default)]
+struct CountingSource {
+    keys: usize,
+    listed: AtomicUsize,
+    asked: AtomicUsize,
+}
+
+impl CountingSource {
+    fn count(&self) -> (usize, usize) {
+        (self.listed.swap(0, Ordering::Relaxed), self.asked.swap(0, Ordering::Relaxed))
+    }
+}
+
+impl Source for CountingSource {
+    fn kind(&self) -> &'static str {
+        "counting"
+    }
+
+    fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.listed.fetch_add(1, Ordering::Relaxed);
+        Ok((0..self.keys).flat_map(|at| [format!("m1_k{at:06}"), format!("bqx_k{at:06}")]).collect())
+    }
+
+    fn months(&self, _series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let month: Month = MONTHS[0].parse().unwrap();
+        Ok(Some((month, month)))
+    }
+
+    fn estimate_rows(&self, _series: &SeriesOfKey<'_>, _period: Period) -> Result<u64, StoreError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Ok(5)
+    }
+
+    fn snapshot(
+        &self,
+        _series: &[SeriesOfKey<'_>],
+        _period: Period,
+        _lookback_rows: usize,
+    ) -> Result<Box<dyn Snapshot>, StoreError> {
+        Err(StoreError::permanent("a plan of partitions reads no rows"))
+    }
+}
+
+#[test]
+fn ten_times_the_keys_ask_the_store_ten_times_as_much() {
+    // A search among all keys for each of them would take minutes.
+    for keys in [2_500, 25_000] {
+        let source = CountingSource { keys, ..CountingSource::default() };
+        let planned = |config: &JobConfig, only: &[String]| {
+            let only: Vec<_> = only.iter().map(|text| text.parse().unwrap()).collect();
+            partitions(config, &source, &MemorySink::default(), &only).unwrap().len()
+        };
+        assert_eq!(planned(&config(&[]), &[]), keys);
+        assert_eq!(source.count(), (1, 2 * keys), "all");
+        let listed: Vec<String> = (0..keys).map(|at| format!("k{at:06}")).collect();
+        let months = [("PARTITIONS__FROM", MONTHS[0]), ("PARTITIONS__TO", MONTHS[0])];
+        let config = config(&[&[("PARTITIONS__KEYS", listed.join(",").as_str())][..], &months].concat());
+        assert_eq!(planned(&config, &[]), keys);
+        assert_eq!(planned(&config, &listed), keys);
+        assert_eq!(planned(&config, &["k000007".to_owned(), format!("k000008:{}", MONTHS[0])]), 2);
+        assert_eq!(source.count(), (0, 0), "listed");
+        let only = ["nokey".parse().unwrap()];
+        let error = partitions(&config, &source, &MemorySink::default(), &only).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("k000009 and {} more", keys - 10)) && error.len() < 300, "{error}");
+    }
+}
+
+#[test]
+fn a_key_and_one_of_its_months_may_both_be_selected() {
+    let source = uneven();
+    assert_eq!(planned(&[], &source, &["b", "b:2017-02", "a:2017-01"]).unwrap(), ["a 2017-01", "b 2017-02"]);
+    let error = planned(&[], &source, &["b", "b:2017-03"]).unwrap_err().to_string();
+    assert!(error.contains("--only b:2017-03: this job has no such partition"), "{error}");
 }
 
 /// How often the source is asked while states are looked up, where every look but the `passes`-th fails with `error`; and what

@@ -5,6 +5,8 @@
 //! same series, of the same key if there is one. It has the owner and grants of the sibling or, if its parent has no
 //! other partition, of the parent. Without a model it has rollfit's columns with the configured type.
 
+use std::time::Duration;
+
 use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
@@ -16,11 +18,15 @@ use crate::connection::session::Session;
 use crate::copy::instant::TimeType;
 use crate::copy::number_column::NumberColumn;
 use crate::names::{TableName, quoted};
+use crate::partitioning::catalog::FRESH_FOR;
 use crate::partitioning::parent::check_parent;
 use crate::partitioning::partition_sql::{attach_sql, like_sql};
 use crate::partitioning::siblings::Siblings;
 use crate::tables::leaf::Leaf;
 use crate::tables::table::{RelationKind, Table, describe};
+
+/// How old a list of tables may be that lacks a model.
+const NEARLY_NOW: Duration = Duration::from_secs(1);
 
 /// The statements that create one features table.
 #[derive(Clone, Debug)]
@@ -160,21 +166,14 @@ impl PostgresStore {
     ) -> Result<Option<(Partition, Table)>, StoreError> {
         // A key has few tables; those of all keys are listed once for many partitions.
         let own = self.siblings_of_key(session, key)?;
-        let found = match self.model_among(session, series, key, &own)? {
-            None => {
-                let known = self.siblings(session)?;
-                self.model_among(session, series, key, &known)?
+        let mut found = self.model_among(session, series, key, &own)?;
+        // No table, or one that is gone by now: the list may be older than the tables.
+        for age_max in [FRESH_FOR, NEARLY_NOW] {
+            if found.is_none() {
+                let known = self.siblings_within(session, age_max)?;
+                found = self.model_among(session, series, key, &known)?;
             }
-            found => found,
-        };
-        let found = match found {
-            // The list may be older than the tables.
-            None => {
-                let all = self.current_siblings(session)?;
-                self.model_among(session, series, key, &all)?
-            }
-            found => found,
-        };
+        }
         // A table that cannot be written is not a model.
         Ok(found.filter(|(_, table)| Leaf::new(table, series).is_ok()))
     }

@@ -20,7 +20,7 @@ use crate::tables::problem::TableProblem;
 use crate::tables::table::Table;
 
 /// How long an entry stays valid.
-const FRESH_FOR: Duration = Duration::from_secs(10);
+pub(crate) const FRESH_FOR: Duration = Duration::from_secs(10);
 
 /// Recent answers of the catalogues.
 #[derive(Default)]
@@ -79,8 +79,21 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         key: &K,
         ask: impl FnOnce() -> Result<V, StoreError>,
     ) -> Result<Arc<V>, StoreError> {
+        self.get_within(key, FRESH_FOR, ask)
+    }
+
+    /// Returns an answer that is at most `age_max` old.
+    ///
+    /// # Errors
+    /// As [`Recent::get`].
+    pub(crate) fn get_within(
+        &self,
+        key: &K,
+        age_max: Duration,
+        ask: impl FnOnce() -> Result<V, StoreError>,
+    ) -> Result<Arc<V>, StoreError> {
         if let Some((seen, answer)) = lock(&self.0).get(key)
-            && seen.elapsed() < FRESH_FOR
+            && seen.elapsed() < age_max
         {
             return Ok(Arc::clone(answer));
         }

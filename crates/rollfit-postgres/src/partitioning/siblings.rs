@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollfit_job::config::Series;
 use rollfit_job::month::Month;
@@ -14,6 +15,7 @@ use crate::connection::session::{Session, SqlParameter};
 use crate::copy::instant::TimeType;
 use crate::names::TableName;
 use crate::partitioning::bound::BoundSpan;
+use crate::partitioning::catalog::FRESH_FOR;
 use crate::tables::problem::{ProblemKind, TableProblem};
 
 /// The features tables of every series.
@@ -178,11 +180,20 @@ fn candidates(parent: &str, partition: &Partition) -> Vec<String> {
 
 impl PostgresStore {
     pub(crate) fn siblings(&self, session: &mut Session) -> Result<Arc<Siblings>, StoreError> {
-        self.catalog.siblings.get(&(), || self.current_siblings(session))
+        self.siblings_within(session, FRESH_FOR)
+    }
+
+    /// Returns the tables as they were at most `age_max` ago.
+    pub(crate) fn siblings_within(
+        &self,
+        session: &mut Session,
+        age_max: Duration,
+    ) -> Result<Arc<Siblings>, StoreError> {
+        self.catalog.siblings.get_within(&(), age_max, || self.current_siblings(session))
     }
 
     /// Returns the tables as they are now.
-    pub(crate) fn current_siblings(&self, session: &mut Session) -> Result<Siblings, StoreError> {
+    fn current_siblings(&self, session: &mut Session) -> Result<Siblings, StoreError> {
         Siblings::find(session, &self.schema, &self.series, None)
     }
 

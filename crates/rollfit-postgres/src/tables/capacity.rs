@@ -21,7 +21,7 @@ pub(crate) fn check_columns(series: &[Series]) -> Result<(), StoreError> {
     for Series { name, columns, windows, metrics, .. } in series {
         if columns.len() >= COLUMNS_MAX {
             return Err(StoreError::permanent(format!(
-                "[series.{name}]: {} windows with {} metrics each are {} columns, but a table of PostgreSQL has at most \
+                "[series.{name}]: {} windows x {} metrics = {} columns, but a table of PostgreSQL has at most \
                  {COLUMNS_MAX}, {TIME_COLUMN} included; use fewer windows, or name the `metrics`",
                 windows.len(),
                 metrics.len(),
@@ -108,10 +108,11 @@ const PAGE_HEADER_BYTES: u64 = 32;
 
 fn too_wide(name: &TableName, leaf: &Leaf, page_bytes: u64) -> StoreError {
     StoreError::permanent(format!(
-        "{name}: a row of {} features has {} bytes, but a page of the server has {page_bytes}, and a row must fit on one; \
+        "{name}: a row of {} features has {} bytes, but a page of the server has room for {}, and a row must fit on one; \
          use fewer windows, name the `metrics`, or set numbers = \"real\" for new tables",
         leaf.features.len(),
-        leaf.stored_row_bytes_min()
+        leaf.stored_row_bytes_min(),
+        page_bytes.saturating_sub(PAGE_HEADER_BYTES)
     ))
 }
 
@@ -132,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_row_that_fits_has_1016_doubles() {
+    fn the_widest_row_that_fits_has_1001_doubles() {
         let bytes = |features: usize, column| {
             let name = TableName::new("public", "t");
             let features = vec![column; features];
             Leaf { name, time: TimeType::Naive, features, others: Vec::new() }.stored_row_bytes_min()
         };
         let most = 8192 - PAGE_HEADER_BYTES;
-        assert!(bytes(1016, NumberColumn::Double) <= most && bytes(1017, NumberColumn::Double) > most);
+        assert!(bytes(1001, NumberColumn::Double) <= most && bytes(1002, NumberColumn::Double) > most);
         assert!(bytes(1599, NumberColumn::Single) <= most);
         assert!(
             bytes(1599, NumberColumn::Decimal) <= most,

@@ -61,10 +61,15 @@ impl Leaf {
 }
 
 impl Leaf {
-    /// Returns the fewest bytes of a row in which every feature has a value, as the server stores it.
+    /// Returns the fewest bytes that the server needs for a row without one of its features: the first value that is
+    /// missing costs a bit for each column.
     pub(crate) fn stored_row_bytes_min(&self) -> u64 {
-        const HEADER_AND_INSTANT: u64 = 24 + 8;
-        HEADER_AND_INSTANT + self.features.iter().map(|column| column.stored_bytes_min()).sum::<u64>()
+        const HEADER: u64 = 23;
+        const INSTANT: u64 = 8;
+        let columns = 1 + self.features.len() + self.others.len();
+        let header = (HEADER + columns.div_ceil(8) as u64).next_multiple_of(8);
+        let present = self.features.iter().skip(1).map(|column| column.stored_bytes_min());
+        header + INSTANT + present.sum::<u64>()
     }
 }
 
