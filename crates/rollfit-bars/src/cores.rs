@@ -10,7 +10,6 @@ use rollfit_job::lock::lock;
 
 /// The cores that are not in use. A thread that reads a file has one by itself.
 pub(crate) struct Cores {
-    all: usize,
     spare: AtomicUsize,
     stopped: AtomicBool,
 }
@@ -19,16 +18,12 @@ impl Cores {
     /// This many cores, one of them for the caller.
     pub(crate) fn new(all: usize) -> Self {
         let spare = AtomicUsize::new(all.max(1) - 1);
-        Self { all: all.max(1), spare, stopped: AtomicBool::new(false) }
+        Self { spare, stopped: AtomicBool::new(false) }
     }
 
     /// Those that this process may use, which respects the limits of its control group.
     pub(crate) fn of_process() -> Self {
         Self::new(thread::available_parallelism().map_or(1, std::num::NonZero::get))
-    }
-
-    pub(crate) fn all(&self) -> usize {
-        self.all
     }
 
     /// Takes a core, if one is spare.
@@ -72,7 +67,7 @@ pub(crate) trait Pieces {
 type Task<P> = (<P as Pieces>::Piece, Sender<<P as Pieces>::Done>);
 
 /// Works on all pieces, with the caller's thread and one for each spare core; each begins with what `worker` returns. The
-/// error is the first in the order of the pieces. At most two pieces a core are held.
+/// error is the first in the order of the pieces. At most two pieces a thread are held.
 pub(crate) fn in_order<P, W>(
     pieces: &mut P,
     cores: &Cores,
@@ -87,14 +82,16 @@ where
     thread::scope(|scope| {
         let (queue, worker) = (&queue, &worker);
         let spawn = || {
-            if cores.take() {
+            let is_spare = cores.take();
+            if is_spare {
                 scope.spawn(move || {
                     work_on::<P, W>(queue, worker());
                     cores.give();
                 });
             }
+            is_spare
         };
-        hand_out(pieces, 2 * cores.all(), tasks, queue, worker, spawn)
+        hand_out(pieces, tasks, queue, worker, spawn)
     })
 }
 
@@ -108,26 +105,27 @@ fn work_on<P: Pieces, W: FnMut(P::Piece) -> P::Done>(queue: &Mutex<Receiver<Task
     }
 }
 
-/// Queues up to `ahead` pieces and takes their results. Works on pieces itself where it would have to wait.
+/// Queues two pieces for each thread that there is, and takes their results. Works on pieces itself where it would have to
+/// wait. `spawn` says whether there is one thread more.
 fn hand_out<P: Pieces, W: FnMut(P::Piece) -> P::Done>(
     pieces: &mut P,
-    ahead: usize,
     tasks: Sender<Task<P>>,
     queue: &Mutex<Receiver<Task<P>>>,
     worker: &impl Fn() -> W,
-    mut spawn: impl FnMut(),
+    mut spawn: impl FnMut() -> bool,
 ) -> Result<(), P::Error> {
     let (mut results, mut end, mut own, mut tasks) = (VecDeque::new(), None, None, Some(tasks));
+    let mut threads = 1;
     loop {
-        while end.is_none() && results.len() < if pieces.is_steady() { ahead } else { 1 } {
+        while end.is_none() && results.len() < if pieces.is_steady() { 2 * threads } else { 1 } {
             match pieces.next() {
                 Ok(Some(piece)) => {
                     let (sender, result) = channel();
                     // The receiver is at the other end of `queue`.
                     let _ = tasks.as_ref().map(|tasks| tasks.send((piece, sender)));
                     results.push_back(result);
-                    if results.len() > 1 {
-                        spawn();
+                    if results.len() > 1 && spawn() {
+                        threads += 1;
                     }
                 }
                 Ok(None) => end = Some(Ok(())),

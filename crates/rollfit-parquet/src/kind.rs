@@ -69,7 +69,7 @@ impl StoreKind for Parquet {
 
     fn check_import_keys(&self, keys: &[&str]) -> Result<(), StoreError> {
         KeysByCase::check(keys.iter().copied())
-            .map_err(|clash| StoreError::permanent(format!("{clash}; import one of them with another --key")))
+            .map_err(|clash| StoreError::permanent(format!("{clash}; give one of them another key")))
     }
 
     fn import_into(

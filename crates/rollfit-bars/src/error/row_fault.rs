@@ -87,6 +87,11 @@ pub enum RowFault {
     /// A close at the very end of the file that is not between low and high.
     #[error("the file ends with this close, which is not between low and high; the file may be cut off")]
     HalfClose,
+    /// A key at the very end of the file that may be the beginning of another one.
+    #[error(
+        "the file ends with this key, without a line end, and the key may be cut off; end the last line if it is whole"
+    )]
+    HalfKey,
     /// A further column does not hold a number.
     #[error(
         "column {column} is neither a finite number nor empty; correct it, or keep other columns with --columns"

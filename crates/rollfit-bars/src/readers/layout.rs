@@ -13,7 +13,7 @@ use crate::error::RowFault;
 use crate::formats::{ColumnRules, Format, RowShape, TextRules};
 use crate::read_options::ReadOptions;
 use crate::rows::price::has_leading_zero;
-use crate::table::column_indexes::{ColumnIndexes, column, is_header};
+use crate::table::column_indexes::{ColumnIndexes, column, column_number, is_header};
 use crate::table::column_names::{names_an_instrument, normal};
 use crate::table::column_options::{ColumnOptions, OtherColumns};
 use crate::table::delimiter;
@@ -118,9 +118,16 @@ impl Layout {
     fn with_others(mut self, options: &ReadOptions, names: &[String]) -> Result<Self, String> {
         let has_header = self.has_header;
         if let Some(wanted) = &options.key_column {
-            let key = match has_header || self.is_free {
-                true => column(names, wanted)?,
-                false => return Err(NO_KEY_COLUMN.to_owned()),
+            let key = match (has_header, self.is_free) {
+                (true, _) => column(names, wanted)?,
+                // Without a header there are no names, whatever the first row says.
+                (false, true) => column_number(wanted, names.len()).ok_or_else(|| {
+                    format!(
+                        "the first line is not a header, so --key-column takes a number from 1 to {}, not `{wanted}`",
+                        names.len()
+                    )
+                })?,
+                (false, false) => return Err(NO_KEY_COLUMN.to_owned()),
             };
             if self.columns.contains(key) {
                 return Err(format!("column `{wanted}` of --key-column is read as time or close already"));
@@ -322,6 +329,16 @@ impl Layout {
     /// Whether rows that end so cannot be in one file: an empty last column hides a comma inside a number.
     pub(crate) fn ends_differ(&self, empty: bool, one_more: bool) -> bool {
         self.delimiter == b',' && empty && one_more
+    }
+
+    /// Fields of every row.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Whether a row that breaks off behind its close still has this column.
+    pub(crate) fn is_before_close(&self, column: usize) -> bool {
+        column < self.columns.close
     }
 
     /// All fields of a row.

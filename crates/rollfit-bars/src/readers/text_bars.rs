@@ -117,7 +117,12 @@ fn settled(
     while let Some(block) = next {
         let mut left = block.lines().take(LINES_MAX - lines).inspect(|_| lines += 1);
         let is_settled = left.any(|line| rows.settle_further(line));
-        seen.push_back(block);
+        if block.lines().next().is_some() {
+            seen.push_back(block);
+        } else {
+            // Blank lines without end are not kept.
+            blocks.recycle(block);
+        }
         next = if is_settled || lines == LINES_MAX { None } else { blocks.next_block() };
     }
     (rows, seen)

@@ -7,9 +7,10 @@ use super::layout::RowEnd;
 use super::text_blocks::{TextBlock, TextBlocks};
 use super::text_lines::Line;
 use super::text_rows::{KeyState, TextRows, too_long};
-use crate::error::{FileLine, ImportError, RowUnit, shown};
+use crate::error::{FileLine, ImportError, RowFault, RowUnit, shown};
 use crate::rows::collector::{Collected, Collector};
 use crate::rows::keyed_collectors::KeyedCollectors;
+use crate::rows::row_refusal::RowRefusal;
 
 /// Reads the rows of all keys, from the blocks that begin with the first. Also returns how many ended after their close.
 pub(super) fn read(
@@ -42,6 +43,9 @@ fn read_row(
     }
     let place = || FileLine::new(path, RowUnit::Line, line.number);
     let (row, collector) = match rows.key(line) {
+        Some(key) if rows.may_end_in_half_a_key(line) && keys.may_be_cut(key) => {
+            (Err(RowRefusal::Row(RowFault::HalfKey)), keys.of_unreadable_row())
+        }
         Some(key) => {
             let of_key = keys.of_row(key, place)?;
             rows.swap_key(&mut of_key.state);
@@ -49,7 +53,7 @@ fn read_row(
             rows.swap_key(&mut of_key.state);
             (row, &mut of_key.collector)
         }
-        None => (rows.bar(line), keys.of_unreadable_row()),
+        None => (rows.without_key(line), keys.of_unreadable_row()),
     };
     collector.count_row();
     let hint = rows.take_hint();

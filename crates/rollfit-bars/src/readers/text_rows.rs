@@ -100,13 +100,26 @@ impl TextRows {
         row.map(|text| self.layout.settle_further(text)).is_some()
     }
 
-    /// The key that a row says; none where the row has not the fields of one.
+    /// The key that a row says; none where the row has not the fields of one, or breaks off before the key is certain.
     pub(super) fn key<'a>(&self, line: Line<'a>) -> Option<&'a str> {
-        let text = line.text()?;
-        let is_row =
-            self.layout.split(text).is_ok() || self.lenient && self.layout.split_short(text).is_some();
-        let field = self.layout.fields(text).nth(self.layout.key.filter(|_| is_row)?)?;
+        let (text, key) = (line.text()?, self.layout.key?);
+        let is_short =
+            || self.lenient && self.layout.is_before_close(key) && self.layout.split_short(text).is_some();
+        let is_row = self.layout.split(text).is_ok() || is_short();
+        let field = self.layout.fields(text).nth(key).filter(|_| is_row)?;
         Some(field.trim())
+    }
+
+    /// Why a row without a key is no bar.
+    pub(super) fn without_key(&mut self, line: Line<'_>) -> Result<(Bar, RowEnd), RowRefusal> {
+        self.bar(line)?;
+        let found = line.text().map_or(0, |text| self.layout.fields(text).count());
+        Err(RowRefusal::Row(RowFault::FieldCount { found, expected: self.layout.width() }))
+    }
+
+    /// Whether the file ends in this row without a line end, and the key is the last that was read of it.
+    pub(super) fn may_end_in_half_a_key(&self, line: Line<'_>) -> bool {
+        !line.has_end && self.layout.key.is_some_and(|key| key + 1 == self.layout.width())
     }
 
     /// How the rows of every key begin.
@@ -186,17 +199,21 @@ impl TextRows {
             return Err(RowRefusal::Row(RowFault::HalfClose));
         }
         let instant_us = self.times.instant_us(stamp)?;
-        self.read_further(text).map_err(RowRefusal::Row)?;
+        self.read_further(text, row.end).map_err(RowRefusal::Row)?;
         Ok((Bar { instant_us, close }, row.end))
     }
 
-    fn read_further(&mut self, text: &str) -> Result<(), RowFault> {
+    fn read_further(&mut self, text: &str, end: RowEnd) -> Result<(), RowFault> {
         self.values.clear();
         let (mut fields, mut at) = (self.layout.fields(text), 0);
         for column in &self.layout.further.columns {
-            // A row that breaks off behind its close has no values there.
             let field = fields.nth(column.index - at).unwrap_or("");
             at = column.index + 1;
+            if end == RowEnd::Short && !self.layout.is_before_close(column.index) {
+                // The row breaks off somewhere behind its close: what is there may be half a number.
+                self.values.push(f64::NAN);
+                continue;
+            }
             let fault = RowFault::FurtherColumn { column: at };
             self.values.push(further_value(field).ok_or(fault)?);
         }

@@ -49,6 +49,12 @@ impl<P: Clone> KeyedCollectors<P> {
         Ok(&mut self.keys[self.last])
     }
 
+    /// Whether a key at the very end of a file may be the beginning of another one: it is new, or another begins with it.
+    pub(crate) fn may_be_cut(&self, key: &str) -> bool {
+        !self.by_key.contains_key(key)
+            || self.keys.iter().any(|other| other.key.len() > key.len() && other.key.starts_with(key))
+    }
+
     /// Where a row is counted that has no readable key: with the row before it, or the first of all.
     pub(crate) fn of_unreadable_row(&mut self) -> &mut Collector {
         self.keys.get_mut(self.last).map_or(&mut self.new, |last| &mut last.collector)

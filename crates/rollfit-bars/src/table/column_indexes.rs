@@ -106,7 +106,8 @@ pub(crate) fn column(names: &[String], wanted: &str) -> Result<usize, String> {
     found.ok_or_else(|| format!("column `{wanted}` does not exist; use {}", one_of(names)))
 }
 
-fn column_number(wanted: &str, columns: usize) -> Option<usize> {
+/// A column by its number, from 1; none if there is no such column.
+pub(crate) fn column_number(wanted: &str, columns: usize) -> Option<usize> {
     wanted
         .trim()
         .parse::<usize>()

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rollfit_job::few::few;
+
 use super::column_names::{DATE_NAMES, INSTANT_NAMES, TIME_NAMES, names_an_instrument, normal};
 use super::column_options::OtherColumns;
 use crate::error::shown;
@@ -28,6 +30,13 @@ pub(crate) struct FurtherColumns {
     pub(crate) is_all: bool,
     /// What is not kept of a file whose columns of numbers all are.
     pub(crate) left_out: Vec<String>,
+    /// Columns that a store could not call by any name.
+    nameless: Vec<String>,
+}
+
+/// Names in quotes, the first of many.
+fn quoted(names: &[String]) -> String {
+    few(names.iter().map(|name| format!("`{name}`")))
 }
 
 impl FurtherColumns {
@@ -49,15 +58,16 @@ impl FurtherColumns {
 
     /// What a user should know of the columns that are not kept.
     pub(crate) fn left_out_warning(&self) -> Option<String> {
-        const SHOWN: usize = 20;
-        let names = self.left_out.iter().take(SHOWN).map(|name| format!("`{}`", shown(name.as_bytes())));
-        let names = names.collect::<Vec<_>>().join(", ");
-        let more = match self.left_out.len().saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        (!self.left_out.is_empty())
-            .then(|| format!("left out columns that do not hold numbers: {names}{more}"))
+        let left_out = (!self.left_out.is_empty())
+            .then(|| format!("left out columns that do not hold numbers: {}", quoted(&self.left_out)));
+        let nameless = (!self.nameless.is_empty()).then(|| {
+            format!(
+                "left out columns without a letter a store could call them by: {}; rename them to keep them",
+                quoted(&self.nameless)
+            )
+        });
+        let warnings: Vec<String> = [left_out, nameless].into_iter().flatten().collect();
+        (!warnings.is_empty()).then(|| warnings.join("; "))
     }
 
     fn all(names: &[String], is_taken: impl Fn(usize) -> bool) -> Self {
@@ -65,12 +75,13 @@ impl FurtherColumns {
         for (index, name) in names.iter().enumerate().filter(|(at, _)| !is_taken(*at)) {
             let known = [&INSTANT_NAMES[..], &TIME_NAMES, &DATE_NAMES].concat();
             let is_number = !known.contains(&name.as_str()) && !names_an_instrument(name);
-            match stored_name(name).filter(|_| is_number) {
+            match stored_name(name) {
+                _ if name.is_empty() => {}
+                _ if !is_number => chosen.left_out.push(name.clone()),
+                None => chosen.nameless.push(name.clone()),
                 Some(stored_name) => {
                     chosen.columns.push(FurtherColumn { index, name: name.clone(), stored_name });
                 }
-                None if name.is_empty() => {}
-                None => chosen.left_out.push(name.clone()),
             }
         }
         chosen

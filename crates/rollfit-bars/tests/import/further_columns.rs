@@ -168,3 +168,21 @@ fn parquet_columns_of_every_number_are_kept() {
     let error = read_file(&path, &all(Format::Parquet)).unwrap_err().to_string();
     assert_says(&error, &["row 2", "column 3"]);
 }
+
+/// What stands behind the close of a row that breaks off may be half a number.
+#[test]
+fn a_row_that_breaks_off_has_no_values_behind_its_close() {
+    let text = "time,open,high,low,close,volume,trades\n2024-01-02 09:30:00,1.0,1.2,0.9,1.1,12345,7\n\
+                2024-01-02 09:31:00,2.0,2.2,1.9,2.1,12\n";
+    let file = read(text, &ReadOptions { lenient: true, ..all(Format::Csv) }).unwrap();
+    assert_eq!(
+        columns(&file),
+        [
+            "open [1.0, 2.0]",
+            "high [1.2, 2.2]",
+            "low [0.9, 1.9]",
+            "volume [12345.0, NaN]",
+            "trades [7.0, NaN]"
+        ]
+    );
+}

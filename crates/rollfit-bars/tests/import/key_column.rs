@@ -103,6 +103,58 @@ fn rows_that_cannot_be_read_are_counted_with_their_key_or_the_row_before() {
     assert_says(&message("symbol,time,close\nbroken\n", &options), &["none of the 1 rows", "x.csv:2"]);
 }
 
+/// A row that breaks off before its key is of no key, whatever the row before says.
+#[test]
+fn a_row_that_breaks_off_before_its_key_is_dropped() {
+    let text = "time,open,high,low,close,volume,symbol\n\
+                2024-01-02 09:30:00,1.0,1.2,0.9,1.1,5,AAA\n\
+                2024-01-02 09:31:00,2.0,2.2,1.9,2.1,\n\
+                2024-01-02 09:31:00,2.0,2.2,1.9,2.1,7\n\
+                2024-01-02 09:31:00,1.1,1.2,1.0,1.2,5,AAA\n";
+    let lenient = ReadOptions { lenient: true, ..keyed(Format::Csv, "symbol") };
+    let files = read(text, &lenient).unwrap();
+    assert_eq!(shown(&files), ["AAA [2, 5]"]);
+    assert_eq!((files[0].bars[1].close, files[0].report.dropped_total()), (1.2, 2));
+    assert_says(&message(text, &keyed(Format::Csv, "symbol")), &["x.csv:3"]);
+    // Behind the close, before the end: half a key, or a whole one?
+    let behind = "time,open,high,low,close,symbol,volume\n2024-01-02 09:30:00,1.0,1.2,0.9,1.1,AAA,5\n\
+                  2024-01-02 09:31:00,2.0,2.2,1.9,2.1,AA\n";
+    assert_eq!(shown(&read(behind, &lenient).unwrap()), ["AAA [2]"]);
+    // The twin: a key in front of the prices is whole.
+    let front = "symbol,time,open,high,low,close,volume\nAAA,2024-01-02 09:30:00,1.0,1.2,0.9,1.1,5\n\
+                 BBB,2024-01-02 09:31:00,2.0,2.2,1.9,2.1,\nBBB,2024-01-02 09:32:00,2.0,2.2,1.9,2.1\n";
+    assert_eq!(shown(&read(front, &lenient).unwrap()), ["AAA [2]", "BBB [3]"]);
+}
+
+#[test]
+fn without_a_header_the_key_column_is_a_number_whatever_the_first_row_holds() {
+    let text = "2024-01-02T00:00Z,AAPL,187.15,2\n2024-01-02T00:01Z,AAPL,187.20,5\n";
+    let with = |column: &str| {
+        let mut options = keyed(Format::Csv, column);
+        options.columns.time = Some("1".to_owned());
+        options.columns.close = Some("3".to_owned());
+        options
+    };
+    assert_eq!(shown(&read(text, &with("2")).unwrap()), ["AAPL [1, 2]"]);
+    assert_says(&message(text, &with("aapl")), &["--key-column", "a number from 1 to 4"]);
+    assert_says(&message(text, &with("5")), &["--key-column", "a number from 1 to 4"]);
+}
+
+#[test]
+fn a_file_that_ends_inside_its_last_key_is_refused() {
+    let text = "time,close,symbol\n2024-01-02 09:30,1.1,BRK.B\n2024-01-02 09:30,1.2,BRK\n\
+                2024-01-02 09:31,1.1,BRK.B\n";
+    let options = keyed(Format::Csv, "symbol");
+    assert_eq!(shown(&read(text, &options).unwrap()), ["BRK.B [2, 4]", "BRK [3]"]);
+    for cut in [1, 2, 3, 4, 5] {
+        let found = read(&text[..text.len() - 1 - cut], &options);
+        assert!(found.is_err(), "{cut}: {:?}", found.map(|files| shown(&files)));
+    }
+    // A whole key that no other begins with may end the file without a line end.
+    assert_eq!(shown(&read(&text[..text.len() - 1], &options).unwrap()), ["BRK.B [2, 4]", "BRK [3]"]);
+    assert_says(&message(&text[..text.len() - 3], &options), &["x.csv:4", "cut off"]);
+}
+
 #[test]
 fn thousands_of_keys_in_one_file() {
     let mut text = String::new();

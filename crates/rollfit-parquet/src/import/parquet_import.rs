@@ -113,7 +113,7 @@ impl<'a> ParquetImport<'a> {
         }
         self.keys.add(key).map_err(|clash| {
             StoreError::permanent(format!(
-                "{clash}; {} has `{earlier}`: import with --key {earlier}, or choose another key",
+                "{clash}; {} has `{earlier}`: import these bars as `{earlier}`, or choose another key",
                 self.sources_dir.display(),
                 earlier = clash.earlier
             ))

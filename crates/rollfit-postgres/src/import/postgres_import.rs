@@ -309,7 +309,7 @@ pub(crate) fn check_table_names(key: &str) -> Result<(), StoreError> {
     let room = NAME_BYTES_MAX - (longest.len() - key.len());
     Err(StoreError::permanent(format!(
         "the key `{key}` is too long for PostgreSQL: the name of its table `{longest}` has {} bytes, and the server keeps \
-         {NAME_BYTES_MAX}; import it with a --key of at most {room} characters",
+         {NAME_BYTES_MAX}; use a key of at most {room} characters",
         longest.len()
     )))
 }
