@@ -91,9 +91,9 @@ impl Login {
                  require_auth=password",
             )),
             ClearText::ForeignSocket if !is_named => Err(WireFault::ClearPassword(
-                "the server asks for the password in clear text and its socket may be that of another user, because \
-                 everybody can make one in that directory, so the password is not sent: have the server put its socket \
-                 into a directory of its own, or ask for SCRAM, or accept it with require_auth=password",
+                "the server asks for the password in clear text and everybody can make a socket in its directory, so the password \
+                 is not sent: have the server use a directory of its own, have it ask for SCRAM, or accept it with \
+                 require_auth=password",
             )),
             _ => Ok(false),
         }
