@@ -67,6 +67,16 @@ pub enum ConnectError {
         /// What the system said.
         source: io::Error,
     },
+    /// The server has no session to give now: it sends a text in place of a message.
+    #[error("cannot connect to {at}: {why}")]
+    NoSession {
+        /// The user, host and database.
+        at: String,
+        /// What it did and what to do.
+        why: String,
+        /// Whether that was its answer to the request for TLS.
+        is_before_tls: bool,
+    },
     /// The server breaks the protocol.
     #[error("cannot connect to {at}: {why}")]
     Protocol {
@@ -156,6 +166,7 @@ impl ConnectError {
         match self {
             Self::Connection { source, .. } => is_transient(source) || is_server_full(source),
             Self::NoSocket { source, .. } => is_broken_off(source.kind()),
+            Self::NoSession { .. } => true,
             Self::AllFailed { failures } => failures.iter().any(Self::is_transient),
             _ => false,
         }
@@ -184,7 +195,7 @@ impl ConnectError {
             Self::Authentication { .. } | Self::ClearPassword { .. } => true,
             Self::Connection { source, .. } => is_refusal(source),
             Self::UnknownHost { .. } | Self::TimedOut { .. } => false,
-            Self::NoSocket { .. } | Self::Protocol { .. } => false,
+            Self::NoSocket { .. } | Self::NoSession { .. } | Self::Protocol { .. } => false,
             Self::WrongRole { .. } | Self::AllFailed { .. } => false,
         }
     }
@@ -192,7 +203,8 @@ impl ConnectError {
     /// Returns whether the same server may accept a connection with, or without, TLS.
     pub(crate) fn is_about_encryption(&self) -> bool {
         let no_entry = Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
-        matches!(self, Self::Tls { .. }) || self.sqlstate() == no_entry
+        let is_before_tls = matches!(self, Self::NoSession { is_before_tls: true, .. });
+        is_before_tls || matches!(self, Self::Tls { .. }) || self.sqlstate() == no_entry
     }
 }
 

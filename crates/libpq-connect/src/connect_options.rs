@@ -1,16 +1,17 @@
 //! [`ConnectOptions`]: how to connect, parsed once and used for every connection.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::ChannelBinding;
 
+use crate::clear_text::ClearText;
 use crate::connect_error::ConnectError;
 use crate::environment::Environment;
-use crate::host::{self, Host, HostAddr};
-use crate::login::ClearText;
+use crate::host::{self, Host};
 use crate::pass_file::PassFile;
 use crate::password_source::PasswordSource;
 use crate::require_auth::RequireAuth;
@@ -119,8 +120,8 @@ impl ConnectOptions {
     }
 
     /// Returns who could read a password that is sent as text to an address, without TLS and with it.
-    pub(crate) fn clear_text_at(&self, address: &HostAddr) -> (ClearText, ClearText) {
-        let is_accepted = address.is_local() || self.tls.mode == SslMode::Disable;
+    pub(crate) fn clear_text_at(&self, address: IpAddr) -> (ClearText, ClearText) {
+        let is_accepted = address.to_canonical().is_loopback() || self.tls.mode == SslMode::Disable;
         let unless_accepted = |otherwise| if is_accepted { ClearText::Accepted } else { otherwise };
         let encrypted = match self.tls.verification {
             Verification::Nothing => unless_accepted(ClearText::Unverified),

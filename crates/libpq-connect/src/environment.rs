@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::password_source::PasswordSource;
 
-/// Where servers put their sockets: Debian's default and PostgreSQL's own.
+/// Where servers put their sockets: the default of distributions, and PostgreSQL's own.
 const SOCKET_DIRS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 /// Where the `pg_service.conf` of the machine is without `PGSYSCONFDIR`: on Debian and on Red Hat.
@@ -97,7 +97,7 @@ impl Environment {
         self.home_file(name).filter(|path| path.exists())
     }
 
-    /// Returns the directories in which local servers may have their sockets.
+    /// Returns the directories in which local servers may have their sockets. The first that exists counts.
     pub(crate) fn socket_dirs(&self) -> &[PathBuf] {
         &self.socket_dirs
     }
@@ -119,7 +119,7 @@ impl Environment {
             variables: variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             home: Some(home.to_owned()),
             user: Some("osuser".to_owned()),
-            socket_dirs: vec![home.join("sockets")],
+            socket_dirs: ["sockets", "tmp"].map(|dir| home.join(dir)).to_vec(),
             system_dirs: vec![home.join("system")],
             url_dir: PathBuf::new(),
             password_command: None,

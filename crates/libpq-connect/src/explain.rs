@@ -48,7 +48,8 @@ fn wire_failure(at: String, fault: &WireFault, tls: &TlsOptions) -> ConnectError
                 why: format!("{why} and sslmode={mode} asks for it: turn on `ssl` on the server"),
             }
         }
-        WireFault::ErrorBeforeTls => ConnectError::Tls { at, why },
+        WireFault::ErrorBeforeTls => ConnectError::NoSession { at, why, is_before_tls: true },
+        WireFault::NoSession => ConnectError::NoSession { at, why, is_before_tls: false },
         WireFault::Protocol(_) => ConnectError::Protocol { at, why },
         WireFault::Method(_) => ConnectError::Authentication { at, why },
         WireFault::ClearPassword(_) => ConnectError::ClearPassword { at, why },

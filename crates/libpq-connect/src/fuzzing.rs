@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode as Encryption, SslNegotiation};
 
-use crate::login::ClearText;
+use crate::clear_text::ClearText;
 use crate::negotiation::Negotiation;
 use crate::require_auth::RequireAuth;
 use crate::wait_point::WaitPoint;

@@ -29,16 +29,6 @@ pub(crate) enum HostAddr {
     Address(IpAddr),
 }
 
-impl HostAddr {
-    /// Returns whether what is sent there stays on this machine.
-    pub(crate) fn is_local(&self) -> bool {
-        match self {
-            Self::Directory(_) => true,
-            Self::Address(address) => address.to_canonical().is_loopback(),
-        }
-    }
-}
-
 impl Host {
     /// Returns whether it is a directory with a Unix socket.
     pub(crate) fn is_directory(&self) -> bool {
@@ -125,11 +115,12 @@ fn one(
     Ok(Host { name, address, port })
 }
 
-/// The directory in which a local server has its socket, or `localhost`.
+/// The directory in which a local server has its socket, or `localhost`. Where servers have a directory of their own, no other is
+/// looked into: in `/tmp` everybody can make a socket.
 fn local(port: u16, environment: &Environment) -> String {
-    let socket = format!(".s.PGSQL.{port}");
-    let dirs = environment.socket_dirs().iter().filter(|dir| dir.join(&socket).exists());
-    dirs.filter_map(|dir| dir.to_str()).next().unwrap_or("localhost").to_owned()
+    let dir = environment.socket_dirs().iter().find(|dir| dir.is_dir());
+    let dir = dir.filter(|dir| dir.join(format!(".s.PGSQL.{port}")).exists());
+    dir.and_then(|dir| dir.to_str()).unwrap_or("localhost").to_owned()
 }
 
 /// A port for each host. Errors do not repeat the text: in a malformed URL it may be a part of the password.

@@ -10,6 +10,7 @@ use tokio_postgres::config::{SslMode as Encryption, SslNegotiation};
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::clear_text::ClearText;
 use crate::connect_error::ConnectError;
 use crate::connect_options::ConnectOptions;
 use crate::explain;
@@ -75,16 +76,19 @@ impl HostAttempt<'_> {
         encryption: Encryption,
         wait_point: &WaitPoint,
     ) -> Result<Connected, ConnectError> {
-        let (config, negotiation) =
-            (self.config(), self.negotiation(address, encryption, wait_point.clone()));
+        let config = self.config();
+        let negotiation = |clear_text| self.negotiation(clear_text, encryption, wait_point.clone());
         let opened = match address {
             HostAddr::Directory(dir) => {
                 let socket = UnixStream::connect(dir.join(format!(".s.PGSQL.{}", self.host.port))).await;
                 let socket = socket.map_err(|source| ConnectError::NoSocket { at: self.at(), source })?;
+                let clear_text = ClearText::over_socket(&socket, dir);
+                let negotiation = negotiation((clear_text, clear_text));
                 config.connect_raw(socket, negotiation).await.map(|(client, rest)| (client, boxed(rest)))
             }
             HostAddr::Address(address) => {
                 let config = with_address(config, &self.host.name, *address);
+                let negotiation = negotiation(self.options.clear_text_at(*address));
                 config.connect(negotiation).await.map(|(client, rest)| (client, boxed(rest)))
             }
         };
@@ -104,8 +108,13 @@ impl HostAttempt<'_> {
         config
     }
 
-    fn negotiation(&self, address: &HostAddr, encryption: Encryption, wait_point: WaitPoint) -> Negotiation {
-        let (clear_text_plain, clear_text_encrypted) = self.options.clear_text_at(address);
+    /// `clear_text` is for a connection without TLS and with it.
+    fn negotiation(
+        &self,
+        (clear_text_plain, clear_text_encrypted): (ClearText, ClearText),
+        encryption: Encryption,
+        wait_point: WaitPoint,
+    ) -> Negotiation {
         Negotiation {
             tls: self.tls.cloned(),
             encryption,

@@ -7,6 +7,7 @@
 //! [`ConnectOptions::parse`] reads the URL, the service file and the [`Environment`] once. [`ConnectOptions::connect`] can be called
 //! any number of times: it fetches the password, loads the certificates, and tries each host and address until one will do.
 
+mod clear_text;
 mod connect;
 mod connect_error;
 mod connect_options;

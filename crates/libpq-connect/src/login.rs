@@ -1,5 +1,6 @@
 //! [`Login`]: the authentication requests of one connection, held against `require_auth` before anything answers them.
 
+use crate::clear_text::ClearText;
 use crate::require_auth::{AuthMethod, RequireAuth};
 use crate::wire_fault::WireFault;
 
@@ -12,17 +13,6 @@ const SSPI: u32 = 9;
 const SASL: u32 = 10;
 const SASL_CONTINUE: u32 = 11;
 const SASL_FINAL: u32 = 12;
-
-/// Who could read a password that is sent as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClearText {
-    /// Nobody else than the server that was meant, or the user accepts it.
-    Accepted,
-    /// Everybody on the way.
-    Unencrypted,
-    /// Whoever answers: nothing shows which server that is.
-    Unverified,
-}
 
 /// How far a login has come.
 #[derive(Debug)]
@@ -98,6 +88,11 @@ impl Login {
             ClearText::Unverified if !is_named => Err(WireFault::ClearPassword(
                 "the server asks for the password in clear text and its certificate is not verified, so the password \
                  is not sent: use sslmode=verify-full, have the server ask for SCRAM, or accept it with \
+                 require_auth=password",
+            )),
+            ClearText::ForeignSocket if !is_named => Err(WireFault::ClearPassword(
+                "the server asks for the password in clear text and everybody can make a socket in its directory, so the password \
+                 is not sent: have the server use a directory of its own, have it ask for SCRAM, or accept it with \
                  require_auth=password",
             )),
             _ => Ok(false),

@@ -1,7 +1,7 @@
 //! [`MessageGuard`]: looks at the type and length of each message of a server before the client library sees it.
 //!
-//! Invariants: until the login is complete, only requests and refusals of at most 2,000 bytes come, as with libpq. While the
-//! session starts, the number of messages and their bytes are bounded. Later a message has at most 64 MB, and what the
+//! Invariants: until the login is complete, only requests of at most 2,000 bytes and errors of at most 30,000 come, as with libpq. While
+//! the session starts, the number of messages and their bytes are bounded. Later a message has at most 64 MB, and what the
 //! client library keeps for the whole session, the server's parameters, is bounded.
 
 use std::collections::HashSet;
@@ -14,8 +14,9 @@ use crate::wire_fault::WireFault;
 const HEADER_BYTES: usize = 5;
 const LENGTH_BYTES: usize = 4;
 
-/// The longest message before the login is complete, as in libpq.
-const LOGIN_MESSAGE_BYTES_MAX: usize = 2_000;
+/// The longest authentication request, and the longest error before the login is complete, as in libpq.
+const REQUEST_BYTES_MAX: usize = 2_000;
+const LOGIN_ERROR_BYTES_MAX: usize = 30_000;
 /// All messages before the login is complete. A login by SCRAM needs 4.
 const LOGIN_MESSAGES_MAX: u32 = 8;
 /// All messages while a session starts. A server sends about 20 and the notices of its login triggers.
@@ -122,6 +123,10 @@ impl MessageGuard {
         }
         let least = if tag == b'R' { 2 * LENGTH_BYTES } else { LENGTH_BYTES };
         let most = self.bytes_max(tag);
+        // A server that cannot start a process for the session sends `E` and a text at once, without a length.
+        if self.phase == Phase::Login && tag == b'E' && length > most {
+            return Err(WireFault::NoSession);
+        }
         if !(least..=most).contains(&length) {
             return Err(WireFault::Protocol(format!(
                 "sent a message of type {} with the length {length}, which can be {least} to {most} {}",
@@ -144,7 +149,8 @@ impl MessageGuard {
 
     fn bytes_max(&self, tag: u8) -> usize {
         match (self.phase, tag) {
-            (Phase::Login, _) => LOGIN_MESSAGE_BYTES_MAX,
+            (Phase::Login, b'E') => LOGIN_ERROR_BYTES_MAX,
+            (Phase::Login, _) => REQUEST_BYTES_MAX,
             (_, b'S') => PARAMETER_BYTES_MAX,
             (Phase::Start, _) | (_, b'E' | b'N' | b'A') => TEXT_BYTES_MAX,
             (Phase::Session, _) => MESSAGE_BYTES_MAX,

@@ -13,8 +13,9 @@ use tokio_postgres::config::SslMode as Encryption;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::clear_text::ClearText;
 use crate::guarded_stream::{ByteStream, Channel, GuardedStream};
-use crate::login::{ClearText, Login};
+use crate::login::Login;
 use crate::message_guard::MessageGuard;
 use crate::require_auth::RequireAuth;
 use crate::wait_point::WaitPoint;

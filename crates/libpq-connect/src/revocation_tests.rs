@@ -89,6 +89,42 @@ fn a_list_that_says_nothing_of_the_certificate_is_not_enough() {
     }
 }
 
+/// Of an expired list and a current one of a CA the current one counts, wherever they are; what either revokes is revoked.
+#[test]
+fn a_list_that_has_expired_does_no_harm_beside_a_current_one() {
+    let authority = TestAuthority::new("ours");
+    let list = |revokes, year| authority.revocation_list(revokes, year);
+    let (old, current) = (list(false, 2002), list(false, 2100));
+    let home = TestHome::new()
+        .file("ca.pem", &authority.pem(), 0o644)
+        .file("old.pem", &old, 0o644)
+        .file("current.pem", &current, 0o644)
+        .file("old-first.pem", &[&*old, &current].concat(), 0o644)
+        .file("current-first.pem", &[&*current, &old].concat(), 0o644)
+        .file("both-old.pem", &[&*old, &list(false, 2003)].concat(), 0o644)
+        .file("revoked-then.pem", &[&*current, &list(true, 2002)].concat(), 0o644)
+        .file("revoked-now.pem", &[&*old, &list(true, 2100)].concat(), 0o644)
+        .file("current/5ed36f99.r0", &current, 0o644)
+        .file("old/5ed36f99.r0", &old, 0o644);
+    for query in [
+        "sslcrl={home}/old-first.pem",
+        "sslcrl={home}/current-first.pem",
+        "sslcrl={home}/old.pem&sslcrldir={home}/current",
+        "sslcrl={home}/current.pem&sslcrldir={home}/old",
+    ] {
+        connect(&authority, &home, &format!("{VERIFY}&{query}")).unwrap();
+    }
+    for (query, words) in [
+        ("sslcrl={home}/both-old.pem", "has expired"),
+        ("sslcrl={home}/old.pem&sslcrldir={home}/old", "has expired"),
+        ("sslcrl={home}/revoked-then.pem", "revoked"),
+        ("sslcrl={home}/revoked-now.pem", "revoked"),
+    ] {
+        let error = connect(&authority, &home, &format!("{VERIFY}&{query}")).unwrap_err();
+        assert!(error.to_string().contains(words), "{query}: {error}");
+    }
+}
+
 #[test]
 fn lists_without_effect_are_warned_of() {
     let warnings =

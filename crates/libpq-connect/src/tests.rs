@@ -135,6 +135,15 @@ fn without_a_host_a_local_socket_is_found_by_its_port() {
 }
 
 #[test]
+fn a_socket_in_a_directory_of_all_is_not_taken_for_that_of_a_missing_server() {
+    let home = TestHome::new().file("tmp/.s.PGSQL.5432", "", 0o600);
+    let tmp = home.path("tmp");
+    assert_eq!(home.options("postgres://u@").to_string(), format!("u@{}:5432/u", tmp.display()));
+    fs::create_dir(home.path("sockets")).unwrap();
+    assert_eq!(home.options("postgres://u@").to_string(), "u@localhost:5432/u");
+}
+
+#[test]
 fn hosts_are_lists_with_one_port_for_all_or_one_each() {
     assert_eq!(options("postgres://u@a,[::1]:1,c/d").to_string(), "u@a:5432,[::1]:1,c:5432/d");
     assert_eq!(options("postgres://u@/d?host=a,b&port=7").to_string(), "u@a:7,b:7/d");

@@ -15,6 +15,9 @@ pub(crate) enum WireFault {
          written it: look into the server's log"
     )]
     ErrorBeforeTls,
+    /// The server answers with a text instead of a message, as one does that cannot start a process for the session.
+    #[error("the server cannot start a session: look into its log for why")]
+    NoSession,
     /// The server breaks the protocol.
     #[error("the server {0}: this is not a PostgreSQL server, or something on the way changes what it sends")]
     Protocol(String),

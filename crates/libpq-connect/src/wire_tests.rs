@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::clear_text::ClearText;
 use crate::connect_error::ConnectError;
 use crate::connect_options::ConnectOptions;
-use crate::host::HostAddr;
-use crate::login::{ClearText, Login};
+use crate::login::Login;
 use crate::require_auth::RequireAuth;
 use crate::scripted_server::{
     TestAuthority, error, header, message, notice, parameter, read_typed, read_untyped, ready, request,
@@ -53,14 +53,12 @@ fn assert_broken(end: Result<(), ConnectError>, words: &str) {
 
 #[test]
 fn before_the_login_is_complete_only_short_requests_and_refusals_come() {
-    let long = |tag, bytes: usize| message(tag, &[b'x'].repeat(bytes - 4));
     for (reply, words) in [
         (header(b'R', 2_001), "type `R` with the length 2001, which can be 8 to 2000 before the login"),
         (header(b'R', 7), "length 7"),
         (header(b'R', 0), "length 0"),
         (header(b'R', u32::MAX), "length 4294967295"),
-        (header(b'E', 3), "length 3, which can be 4 to 2000"),
-        (long(b'E', 2_001), "length 2001"),
+        (header(b'E', 3), "length 3, which can be 4 to 30000"),
         (notice("hello"), "type `N`, which cannot come before the login is complete"),
         (parameter("a", "b"), "type `S`"),
         (ready(), "type `Z`"),
@@ -72,11 +70,53 @@ fn before_the_login_is_complete_only_short_requests_and_refusals_come() {
         assert_broken(connect_to_plain(reply), words);
     }
     // A refusal of just the length that is allowed is told.
-    let refusal = error(&"x".repeat(2_000 - 4 - "SFATAL.VFATAL.C28000.M..".len()));
-    assert_eq!(refusal.len(), 2_001);
+    let refusal = error_of_bytes(30_000);
     let told = connect_to_plain(refusal).unwrap_err();
     assert!(matches!(told, ConnectError::Connection { .. }) && told.sqlstate().is_some(), "{told:?}");
     connect_to_plain([request(0, b""), session_start()].concat()).unwrap();
+}
+
+/// An error of this length, which does not count its type.
+fn error_of_bytes(bytes: usize) -> Vec<u8> {
+    let refusal = error(&"x".repeat(bytes - 4 - "SFATAL.VFATAL.C28000.M..".len()));
+    assert_eq!(refusal.len(), bytes + 1);
+    refusal
+}
+
+/// A server that cannot start a process for a session sends `E` and a text, which has no length.
+#[test]
+fn a_text_in_place_of_an_error_is_a_server_without_a_session() {
+    let text = b"Ecould not fork new process for connection: Resource temporarily unavailable\n\0";
+    for reply in [text.to_vec(), error_of_bytes(30_001), header(b'E', u32::MAX)] {
+        for query in ["sslmode=disable", "require_auth=scram-sha-256&sslmode=disable"] {
+            let error = connect(plain_server(reply.clone()), query).unwrap_err();
+            assert!(matches!(error, ConnectError::NoSession { .. }), "{error:?}");
+            assert!(error.is_transient() && !error.is_final() && !error.is_login_refused(), "{error:?}");
+            assert!(!error.to_string().contains("fork"), "{error}");
+        }
+    }
+    // Where TLS is asked for, such a text is the answer to that. It may be the answer to a second attempt too, or not.
+    for query in ["sslmode=prefer", "sslmode=allow", "sslmode=require"] {
+        let error = connect(answering_all(text), query).unwrap_err();
+        assert!(error.is_transient(), "{query}: {error:?}");
+    }
+    connect(answering(text), "sslmode=prefer").unwrap();
+    // Later, a text is no error of a server.
+    for before in [request_ok(), [request_ok(), session_start()].concat()] {
+        let end = connect(
+            plain_server([before, text.to_vec()].concat()),
+            "sslmode=disable&target_session_attrs=read-write",
+        );
+        assert_broken(end, "sent a message of type `E` with the length");
+    }
+}
+
+/// A server that answers whatever comes first with this.
+fn answering_all(answer: &'static [u8]) -> u16 {
+    serve(move |mut stream| {
+        read_untyped(&mut stream);
+        send_and_wait(&mut stream, answer);
+    })
 }
 
 #[test]
@@ -223,7 +263,7 @@ fn plain_text_after_the_answer_is_no_handshake() {
 fn an_error_before_tls_is_not_shown() {
     let text = b"Etype \\! rm -rf to continue\0";
     let refused = connect(answering(text), "sslmode=require").unwrap_err();
-    assert!(matches!(refused, ConnectError::Tls { .. }), "{refused:?}");
+    assert!(matches!(refused, ConnectError::NoSession { .. }) && refused.is_transient(), "{refused:?}");
     assert!(refused.to_string().contains("the server's log"), "{refused}");
     assert!(!format!("{refused} {refused:?}").contains("rm -rf"), "{refused:?}");
     // Without TLS there is no such promise, and the refusal of a server is told.
@@ -373,12 +413,12 @@ fn channel_binding_that_is_required_is_not_done_without() {
 /// Who could read a password that is sent as text to this address, without TLS and with it.
 fn clear_text(query: &str, address: &str) -> (ClearText, ClearText) {
     let options = TestHome::new().options(&format!("postgres://u@h/d?{query}"));
-    options.clear_text_at(&HostAddr::Address(address.parse().unwrap()))
+    options.clear_text_at(address.parse().unwrap())
 }
 
 #[test]
 fn a_password_is_sent_as_text_only_where_it_stays_with_the_server_that_is_meant() {
-    use ClearText::{Accepted, Unencrypted, Unverified};
+    use ClearText::{Accepted, ForeignSocket, Unencrypted, Unverified};
     for query in ["", "sslmode=allow", "sslmode=prefer", "sslmode=require"] {
         assert_eq!(clear_text(query, "10.0.0.1"), (Unencrypted, Unverified), "{query}");
         for local in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
@@ -398,7 +438,7 @@ fn a_password_is_sent_as_text_only_where_it_stays_with_the_server_that_is_meant(
         let rule = TestHome::new().options(&format!("postgres://h/d{query}")).require_auth;
         Login::new(rule, clear_text).check(&3_u32.to_be_bytes())
     };
-    for clear_text in [Unencrypted, Unverified] {
+    for clear_text in [Unencrypted, Unverified, ForeignSocket] {
         for rule in ["", "!md5", "!none"] {
             let fault = check(rule, clear_text).unwrap_err();
             assert!(matches!(fault, WireFault::ClearPassword(_)), "{fault:?}");

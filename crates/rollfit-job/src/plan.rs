@@ -308,13 +308,15 @@ pub(crate) fn is_written_first(state: State) -> bool {
 /// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be estimated from
 /// the store without reading rows, such as a missing table, counts as nothing: the run will say it.
 pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
-    let absence = Absence::new(job.config.run.retry_for);
+    // One store being there says nothing of the other.
+    let absence_of = || Absence::new(job.config.run.retry_for);
+    let (sink_absence, source_absence) = (absence_of(), absence_of());
     let missing =
-        |partition: &Partition| matches!(absence.look(|| job.sink.found(partition)), Ok(Found::Nothing));
+        |partition: &Partition| matches!(sink_absence.look(|| job.sink.found(partition)), Ok(Found::Nothing));
     let bytes = |partition: &Partition| {
         let rows = job.config.series.iter().filter_map(|series| {
             let estimate = || job.source.estimate_rows(&series.of_key(&partition.key), partition.period);
-            absence.look(estimate).ok()
+            source_absence.look(estimate).ok()
         });
         job.sink.estimate_bytes(partition, rows.min().unwrap_or(0))
     };

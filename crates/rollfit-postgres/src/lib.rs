@@ -95,12 +95,14 @@ impl PostgresStore {
         (purpose, settings): (Purpose, TransactionSettings),
     ) -> Result<Self, StoreError> {
         let opened_at = Instant::now();
-        let mut session = pool.first_session()?;
-        let schema = server::schema(&mut session, store.schema.as_deref())?;
-        check_schemas(&mut session, store, config)?;
-        let budget = server::session_budget(&mut session, config.run.store_sessions_max)?;
+        let (session, (schema, budget, is_local)) = pool.first_session(|session| {
+            let schema = server::schema(session, store.schema.as_deref())?;
+            check_schemas(session, store, config)?;
+            let budget = server::session_budget(session, config.run.store_sessions_max)?;
+            let is_local = server::is_local(session, pool.leads_here())?;
+            Ok((schema, budget, is_local))
+        })?;
         pool.set_budget(budget.sessions);
-        let is_local = server::is_local(&mut session, pool.leads_here())?;
         drop(session);
         Ok(Self {
             opened_at,

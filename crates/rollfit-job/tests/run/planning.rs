@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rollfit_job::Job;
 use rollfit_job::config::JobConfig;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
-use rollfit_job::plan::{PlanError, assess, partitions};
+use rollfit_job::plan::{PlanError, assess, estimate_missing_bytes, partitions};
 use rollfit_job::store::{Fault, SeriesOfKey, Snapshot, Source, StoreError};
 use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::{MemorySink, MemorySource};
@@ -114,6 +115,8 @@ struct CountingSource {
     keys: usize,
     listed: AtomicUsize,
     asked: AtomicUsize,
+    /// Whether it cannot be reached when rows are to be estimated.
+    is_away: bool,
 }
 
 impl CountingSource {
@@ -140,7 +143,7 @@ impl Source for CountingSource {
 
     fn estimate_rows(&self, _series: &SeriesOfKey<'_>, _period: Period) -> Result<u64, StoreError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        Ok(5)
+        if self.is_away { Err(StoreError::unconnected(Fault::Transient, "no answer")) } else { Ok(5) }
     }
 
     fn snapshot(
@@ -210,4 +213,20 @@ fn a_store_that_is_away_is_not_waited_for_once_a_partition() {
     assert_eq!(looks("120", 0, away), (6, "no answer".to_owned()));
     assert_eq!(looks("0", 1, away).0, 2);
     assert_eq!(looks("0", 0, transient), (6, "the store is busy".to_owned()));
+}
+
+/// How often the source is asked for rows while the sink, which is there, is asked too; and the bytes that come of it.
+fn estimates(retry_for_s: &str, is_away: bool) -> (usize, u64) {
+    let bench = Bench::new(&[("RUN__RETRY_FOR_S", retry_for_s)], &["a", "b"], &MONTHS, 5);
+    let source = CountingSource { is_away, ..CountingSource::default() };
+    let bytes = estimate_missing_bytes(&Job { source: &source, ..bench.job() }, &bench.partitions());
+    (source.count().1, bytes)
+}
+
+#[test]
+fn a_sink_that_is_there_says_nothing_of_a_source_that_is_away() {
+    assert_eq!(estimates("0", true), (1, 0));
+    // It may still come back, or it is there.
+    assert_eq!(estimates("120", true), (12, 0));
+    assert_eq!(estimates("0", false), (12, 300));
 }

@@ -118,18 +118,22 @@ impl Pool {
         }
     }
 
-    /// Returns the first session of a store. If it fails, the store is unreachable, unless the server may have room
-    /// in a moment.
-    pub(crate) fn first_session(self: &Arc<Self>) -> Result<PooledSession, StoreError> {
+    /// Returns the first session of a store, and what the queries of `look` show. They have less time than later ones. If no
+    /// session can be opened, the store is unreachable, unless the server may have room in a moment.
+    pub(crate) fn first_session<T>(
+        self: &Arc<Self>,
+        look: impl FnOnce(&mut Session) -> Result<T, StoreError>,
+    ) -> Result<(PooledSession, T), StoreError> {
         self.lock().open += 1;
-        match self.open(&self.options) {
-            Ok(session) => Ok(self.lend(session, self.reply_timeout.min(OPENING_TIMEOUT))),
-            Err(error) => {
-                self.free_slot();
-                let fault = if error.is_transient() { Fault::Transient } else { Fault::Unreachable };
-                Err(not_connected(&error, fault))
-            }
-        }
+        let opened = self.open(&self.options).map_err(|error| {
+            self.free_slot();
+            let fault = if error.is_transient() { Fault::Transient } else { Fault::Unreachable };
+            not_connected(&error, fault)
+        });
+        let mut session = self.lend(opened?, self.reply_timeout.min(OPENING_TIMEOUT));
+        let seen = look(&mut session)?;
+        session.set_reply_timeout(self.reply_timeout);
+        Ok((session, seen))
     }
 
     /// Returns a session for a quick query whose answer may take `reply_timeout`. Waits at most `wait_max` for a

@@ -62,8 +62,8 @@ impl PostgresImport {
     pub(crate) fn begin(place: &StoreConfig, options: BarsOptions) -> Result<Self, StoreError> {
         let pool = Pool::connect(place, Purpose::Write, &SETTINGS)?;
         let (session, schema) = patiently(|| {
-            let mut session = pool.first_session()?;
-            let schema = server::schema(&mut session, place.schema.as_deref())?;
+            let (mut session, schema) =
+                pool.first_session(|session| server::schema(session, place.schema.as_deref()))?;
             session.begin(Mode::Write, &SETTINGS)?;
             Ok((session, schema))
         })?;

@@ -39,15 +39,17 @@ impl Work {
         let (source, sink) = (stores.source(), stores.sink());
         let held = held(reports);
         let counted = counted(reports);
-        let absence = Absence::new(config.run.retry_for);
+        // One store being there, or away, says nothing of the other.
+        let absence_of = || Absence::new(config.run.retry_for);
+        let (sink_absence, source_absence) = (absence_of(), absence_of());
         let is_missing = |partition: &&Partition| match held.get(partition) {
             Some(holds) => *holds == Holds::Nothing,
-            None => matches!(absence.look(|| sink.found(partition)), Ok(Found::Nothing)),
+            None => matches!(sink_absence.look(|| sink.found(partition)), Ok(Found::Nothing)),
         };
         let missing: Vec<&Partition> = planned.partitions.iter().filter(is_missing).collect();
         let count = |partition: &&Partition| {
             let known = counted.get(&(partition.key.as_str(), partition.period)).copied();
-            known.or_else(|| estimate(config, source.as_ref(), &absence, partition))
+            known.or_else(|| estimate(config, source.as_ref(), &source_absence, partition))
         };
         let rows: Vec<(&Partition, u64)> =
             missing.iter().filter_map(|partition| Some((*partition, count(partition)?))).collect();

@@ -6,12 +6,13 @@ use std::net::{TcpListener, TcpStream};
 use libpq_connect::Environment;
 
 use super::*;
+use crate::connection::pool::Pool;
 
 /// The time limit for replies.
 const LIMIT: Duration = Duration::from_millis(600);
 
-/// A session with a server that lets anybody in and goes on with `script`.
-fn session(script: impl FnOnce(TcpStream) + Send + 'static) -> Session {
+/// The way to a server that lets one in and goes on with `script`.
+fn server(script: impl FnOnce(TcpStream) + Send + 'static) -> ConnectOptions {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
@@ -22,8 +23,12 @@ fn session(script: impl FnOnce(TcpStream) + Send + 'static) -> Session {
         script(stream);
     });
     let url = format!("postgres://u@127.0.0.1:{port}/d?sslmode=disable");
-    let options = ConnectOptions::parse(&url, &Environment::from_process()).unwrap();
-    Session::open(&options, LIMIT, Shared::default()).unwrap()
+    ConnectOptions::parse(&url, &Environment::from_process()).unwrap()
+}
+
+/// A session with a server that lets anybody in and goes on with `script`.
+fn session(script: impl FnOnce(TcpStream) + Send + 'static) -> Session {
+    Session::open(&server(script), LIMIT, Shared::default()).unwrap()
 }
 
 /// Waits for the client's next messages and answers them.
@@ -160,5 +165,17 @@ fn messages_without_end_are_not_read_without_end() {
         let error = session.execute("begin", "BEGIN").unwrap_err().to_string();
         assert!(error.contains("has not answered for 1 s"), "{error}");
         assert!(started.elapsed() < 10 * LIMIT, "{:?}", started.elapsed());
+    }
+}
+
+/// The first queries of a store have at most a minute, and a session that is kept afterwards has the limit of every other.
+#[test]
+fn only_the_first_queries_of_a_store_have_a_limit_of_their_own() {
+    for (limit_s, opening_s) in [(315, 60), (20, 20)] {
+        let limit = Duration::from_secs(limit_s);
+        let options = server(|mut stream| drop(stream.read(&mut [0])));
+        let (session, opening) =
+            Pool::new(options, limit).first_session(|session| Ok(session.reply_timeout)).unwrap();
+        assert_eq!((session.reply_timeout, opening), (limit, Duration::from_secs(opening_s)));
     }
 }
