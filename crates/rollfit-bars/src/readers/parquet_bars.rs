@@ -272,8 +272,8 @@ impl Rows<'_> {
             Stamp::Local { us } => (us, 0),
             Stamp::Instant { us, offset_s } => (us, i64::from(offset_s) * 1_000_000),
         };
-        let is_date = us % DAY_US == 0 || us.saturating_add(offset_us) % DAY_US == 0;
-        self.dates_alone = Some(is_date && self.dates_alone != Some(false));
+        let is_date = || us % DAY_US == 0 || us.saturating_add(offset_us) % DAY_US == 0;
+        self.dates_alone = Some(self.dates_alone != Some(false) && is_date());
         let midnight = (us % DAY_US == 0).then_some(stamp);
         let again = midnight.is_some() && midnight == *last;
         *last = midnight;

@@ -173,8 +173,8 @@ impl ParquetColumns {
 fn dates_alone(time: &Field, beside: &Field) -> String {
     let (time, beside) = (time.name(), beside.name());
     format!(
-        "column `{time}` holds dates without times of day, which seem to be in column `{beside}`; give --date-column {time} \
-         --time-column {beside} to join them, or --time-column {time} if each bar is at midnight"
+        "column `{time}` holds dates without times of day, which seem to be in column `{beside}`; give both, with --date-column \
+         and --time-column, to join them, or only `{time}`, with --time-column, if each bar is at midnight"
     )
 }
 
