@@ -69,9 +69,9 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, Impor
     let columns = ParquetColumns::from_fields(builder.schema().fields(), options)
         .map_err(|why| ImportError::Columns { path: path.to_path_buf(), why })?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), columns.roots());
-    for group in builder.metadata().row_groups() {
-        check_pages(&bytes, group, |at| mask.leaf_included(at)).map_err(|fault| footer_fault(path, fault))?;
-    }
+    let groups = 0..builder.metadata().num_row_groups();
+    check_pages(&bytes, builder.metadata(), groups, |at| mask.leaf_included(at))
+        .map_err(|fault| footer_fault(path, fault))?;
     let reader =
         builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(|error| failed(&error))?;
     let instruments =
@@ -84,14 +84,15 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, Impor
     let left_out = columns.further.left_out_warning();
     let new = KeyState { dates: DatesAlone::default(), instruments, midnight: None };
     let mut collectors = BarCollectors::new(&columns, collector, new);
-    let mut rows = Rows { path, columns, stamps, times, number: 0, values: Vec::new() };
+    let mut rows = Rows { path, columns, stamps, times, number: 0, values: Vec::new(), dates_alone: None };
     for batch in reader {
         let batch = batch.map_err(|error| failed(&error))?;
         let batch = rows.columns.split(&batch).ok_or_else(|| failed(&"a column changes its type"))?;
         rows.read(&mut collectors, &batch)?;
     }
     let mut collected = collectors.finish()?;
-    if let Some(why) = rows.stamps.whole_file_fault() {
+    let of_dates = rows.columns.dates_alone_fault.as_deref().filter(|_| rows.dates_alone == Some(true));
+    if let Some(why) = rows.stamps.whole_file_fault().or(of_dates) {
         return Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() });
     }
     if let (Some(first), Some(warning)) = (collected.first_mut(), left_out) {
@@ -177,6 +178,8 @@ struct Rows<'a> {
     number: u64,
     /// The further columns of the row that was read last.
     values: Vec<f64>,
+    /// Whether all timestamps so far are midnights, UTC or local; none before the first.
+    dates_alone: Option<bool>,
 }
 
 impl Rows<'_> {
@@ -264,8 +267,13 @@ impl Rows<'_> {
     }
 
     /// Refuses dates whose times of day are in another column.
-    fn check_date(&self, last: &mut Option<Stamp>, stamp: Stamp) -> Result<(), RowFault> {
-        let (Stamp::Local { us } | Stamp::Instant { us, .. }) = stamp;
+    fn check_date(&mut self, last: &mut Option<Stamp>, stamp: Stamp) -> Result<(), RowFault> {
+        let (us, offset_us) = match stamp {
+            Stamp::Local { us } => (us, 0),
+            Stamp::Instant { us, offset_s } => (us, i64::from(offset_s) * 1_000_000),
+        };
+        let is_date = || us % DAY_US == 0 || us.saturating_add(offset_us) % DAY_US == 0;
+        self.dates_alone = Some(self.dates_alone != Some(false) && is_date());
         let midnight = (us % DAY_US == 0).then_some(stamp);
         let again = midnight.is_some() && midnight == *last;
         *last = midnight;

@@ -49,6 +49,8 @@ pub(super) struct ParquetColumns {
     pub(super) further: FurtherColumns,
     /// A column beside the time column seems to hold times of day.
     pub(super) has_time_beside: bool,
+    /// What is wrong if no timestamp has a time of day; none where the user chose the time column.
+    pub(super) dates_alone_fault: Option<String>,
     /// The unit of timestamps.
     unit: TimeUnit,
     /// The zone of the column; none where it is naive.
@@ -86,10 +88,25 @@ impl ParquetColumns {
         };
         let instruments = fields.iter().enumerate().filter(|(at, field)| says(*at, field));
         let instruments = instruments.map(|(at, field)| (at, normal(field.name()))).collect();
-        let is_beside = |(at, name): (usize, String)| at != time && TIME_NAMES.contains(&name.as_str());
-        let has_time_beside = names(fields).enumerate().any(is_beside);
+        let is_beside = |at: usize, name: &str| at != time && TIME_NAMES.contains(&name);
+        let beside = names(fields).enumerate().find(|(at, name)| is_beside(*at, name)).map(|(at, _)| at);
+        let (has_time_beside, is_chosen) = (beside.is_some(), options.columns.time.is_some());
+        let dates_alone_fault =
+            beside.filter(|_| !is_chosen).map(|at| dates_alone(&fields[time], &fields[at]));
         let in_utc = [Some(time), date].into_iter().flatten().any(|at| says_utc(&normal(fields[at].name())));
-        Ok(Self { time, date, close, instruments, key, further, has_time_beside, unit, zone, in_utc })
+        Ok(Self {
+            time,
+            date,
+            close,
+            instruments,
+            key,
+            further,
+            has_time_beside,
+            dates_alone_fault,
+            unit,
+            zone,
+            in_utc,
+        })
     }
 
     /// The columns that are read.
@@ -151,6 +168,14 @@ impl ParquetColumns {
     pub(super) fn tick_us(&self, tick: i64) -> Result<i64, RowFault> {
         tick_us(self.unit, tick)
     }
+}
+
+fn dates_alone(time: &Field, beside: &Field) -> String {
+    let (time, beside) = (time.name(), beside.name());
+    format!(
+        "column `{time}` holds dates without times of day, which seem to be in column `{beside}`; give both, with --date-column \
+         and --time-column, to join them, or only `{time}`, with --time-column, if each bar is at midnight"
+    )
 }
 
 /// The column that says the key of a row.

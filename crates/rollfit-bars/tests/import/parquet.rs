@@ -6,11 +6,14 @@ use std::sync::Arc;
 use arrow_array::types::{Float16Type, Int32Type};
 use arrow_array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, Decimal128Array, DictionaryArray, Float16Array, Float32Array,
-    Float64Array, Int64Array, LargeStringArray, StringArray, StringViewArray, StructArray,
+    Float64Array, Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray, StructArray,
     TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
     UInt8Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, GzipLevel};
+use parquet::file::properties::WriterProperties;
 use rollfit_bars::{BarFile, Format, ImportError, read_file};
 use tempfile::TempDir;
 
@@ -219,4 +222,33 @@ fn a_truncated_parquet_file_is_an_error() {
     let bytes = fs::read(&path).unwrap();
     let cut = write(&directory, "cut.parquet", &bytes[..bytes.len() - 9]);
     assert_says(&message(read_file(&cut, &options(Format::Parquet, "k", ""))), &["cut.parquet", "Parquet"]);
+}
+
+/// The first page of the file says that it has 64 bytes, and unpacks to 80,000.
+#[test]
+fn a_page_that_unpacks_to_more_than_it_claims_is_refused() {
+    const ROWS: i64 = 10_000;
+    let times: ArrayRef =
+        Arc::new(TimestampSecondArray::from_iter_values((0..ROWS).map(|row| MARCH_S + row)));
+    let closes: ArrayRef = Arc::new(Float64Array::from(vec![1.5; ROWS as usize]));
+    let batch = RecordBatch::try_from_iter([("time", times), ("close", closes)]).unwrap();
+    let how = WriterProperties::builder().set_dictionary_enabled(false);
+    let how = how.set_compression(Compression::GZIP(GzipLevel::default())).build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(how)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let directory = TempDir::new().unwrap();
+    let honest = write(&directory, "honest.parquet", &bytes);
+    let utc = options(Format::Parquet, "k", "UTC");
+    assert_eq!(read_file(&honest, &utc).unwrap().bars.len() as i64, ROWS);
+    // The magic number, the kind of page 0, and its length, whose bytes but for the last one have their highest bit set.
+    assert_eq!(bytes[4..7], [0x15, 0, 0x15]);
+    let last = 7 + bytes[7..].iter().position(|byte| *byte < 0x80).unwrap();
+    assert!(last > 8);
+    bytes[7..last].fill(0x80);
+    (bytes[8], bytes[last]) = (0x81, 0);
+    let grown = write(&directory, "grown.parquet", &bytes);
+    let why = message(read_file(&grown, &utc));
+    assert_says(&why, &["grown.parquet", "`time`", "unpacks to more than the 64 bytes that it claims"]);
 }

@@ -113,6 +113,62 @@ fn dates_are_midnights_once_each() {
     );
 }
 
+/// A timestamp that is always a midnight is no instant where a column of times of day is beside it.
+#[test]
+fn timestamps_that_are_dates_do_not_hide_times_of_day() {
+    let stamps = |seconds: &[i64], zone: Option<&str>| -> ArrayRef {
+        let seconds = seconds.iter().map(|second| MARCH_S + second).collect::<Vec<_>>();
+        Arc::new(TimestampSecondArray::from(seconds).with_timezone_opt(zone))
+    };
+    let clocks = |rows: usize| -> [ArrayRef; 2] {
+        [
+            Arc::new(StringArray::from(vec!["16:00"; rows])),
+            Arc::new(Time32SecondArray::from(vec![57_600; rows])),
+        ]
+    };
+    let columns = |stamps: ArrayRef, clock: &ArrayRef| {
+        let closes: ArrayRef = Arc::new(Float64Array::from(vec![1.5; stamps.len()]));
+        vec![("date", stamps), ("time", clock.clone()), ("close", closes)]
+    };
+    let zurich = Some("Europe/Zurich");
+    for (seconds, zone) in [
+        (&[0, 86_400][..], None),
+        (&[0], None),
+        (&[86_400, 0], None),
+        (&[0, 86_400], Some("UTC")),
+        (&[-3600, 82_800], zurich),
+    ] {
+        for clock in clocks(seconds.len()) {
+            for lenient in [false, true] {
+                let options = ReadOptions { lenient, ..in_zone(zone.unwrap_or("UTC")) };
+                let why = message(read(columns(stamps(seconds, zone), &clock), &options));
+                assert_says(
+                    &why,
+                    &["`date` holds dates without", "in column `time`", "--date-column", "midnight"],
+                );
+            }
+        }
+    }
+    for (seconds, zone) in [(&[0, 300][..], None), (&[0, 86_400, 86_700], None), (&[-3600, 300], zurich)] {
+        let read =
+            read(columns(stamps(seconds, zone), &clocks(seconds.len())[0]), &in_zone(zone.unwrap_or("UTC")));
+        let read = read.unwrap();
+        let found = read.bars.iter().map(|bar| bar.instant_us / 1_000_000 - MARCH_S).collect::<Vec<_>>();
+        assert_eq!(found, seconds, "{zone:?}");
+    }
+    let mut chosen = in_zone("UTC");
+    chosen.columns.time = Some("date".to_owned());
+    let at_midnight = read(columns(stamps(&[0, 86_400], None), &clocks(2)[0]), &chosen).unwrap();
+    assert_eq!(at_midnight.bars[1].instant_us, (MARCH_S + 86_400) * 1_000_000);
+    // What the message says to do works.
+    let mut joined = in_zone("UTC");
+    (joined.columns.date, joined.columns.time) = (Some("date".to_owned()), Some("time".to_owned()));
+    for clock in clocks(2) {
+        let at_four = read(columns(stamps(&[0, 86_400], None), &clock), &joined).unwrap();
+        assert_eq!(at_four.bars[1].instant_us, (MARCH_S + 86_400 + 57_600) * 1_000_000);
+    }
+}
+
 #[test]
 fn a_date_column_serves_times_of_day() {
     let clock: [ArrayRef; 3] = [

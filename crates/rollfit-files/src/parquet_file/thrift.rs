@@ -5,7 +5,8 @@
 /// How deep structures and lists may be in one another.
 const DEPTH_MAX: usize = 16;
 
-const STRUCT: u8 = 12;
+pub(super) const I32: u8 = 5;
+pub(super) const STRUCT: u8 = 12;
 
 /// Whether bytes begin with a structure.
 pub(super) fn has_struct(mut bytes: &[u8]) -> bool {
@@ -18,10 +19,12 @@ pub(super) fn field(rest: &mut &[u8], id: &mut i64) -> Option<Option<u8>> {
     if byte == 0 {
         return Some(None);
     }
-    *id = match byte >> 4 {
+    let number = match byte >> 4 {
         0 => signed(rest)?,
         more => id.checked_add(i64::from(more))?,
     };
+    // The Parquet reader keeps the last 16 bits of longer ones.
+    *id = i16::try_from(number).ok()?.into();
     Some(Some(byte & 0x0f))
 }
 
@@ -58,7 +61,8 @@ fn skip_list(rest: &mut &[u8], depth: usize) -> Option<()> {
     let length = if head >> 4 == 15 { varint(rest)? } else { u64::from(head >> 4) };
     for _ in 0..length {
         match head & 0x0f {
-            1 | 2 => drop(take(rest, 1)?),
+            // They have a byte each, which the Parquet reader does not pass over. No footer and no header of a page has such lists.
+            1 | 2 => return None,
             kind => skip_within(rest, kind, depth)?,
         }
     }
@@ -94,10 +98,15 @@ mod tests {
 
     #[test]
     fn a_list_has_the_elements_that_it_says() {
-        // The field 1, a list of booleans or of texts, and the end.
-        assert!(has_struct(&[0x19, 0x21, 1, 2, 0]) && has_struct(&[0x19, 0x28, 1, b'a', 0, 0]));
+        // The field 1, a list of bytes or of texts, or of no booleans, and the end.
+        for list in [&[0x19, 0x23, 1, 2, 0][..], &[0x19, 0x28, 1, b'a', 0, 0], &[0x19, 0x01, 0]] {
+            assert!(has_struct(list), "{list:?}");
+        }
         for list in [
-            &[0x19, 0x21, 1, 0][..],
+            &[0x19, 0x23, 1, 0][..],
+            &[0x19, 0xf3, 0xff, 0xff, 0xff, 0xff, 0x07, 1, 2, 0],
+            // The reader would take the booleans for fields.
+            &[0x19, 0x21, 1, 2, 0],
             &[0x19, 0xf1, 0xff, 0xff, 0xff, 0xff, 0x07, 1, 2, 0],
             &[0x19, 0x28, 9, b'a', 0, 0],
         ] {

@@ -99,9 +99,8 @@ impl ParquetReader {
             StoreError::permanent(format!("{}: it has no valid rollfit receipt: {cause}", part.display()))
         })?;
         check_body(&bytes, footer.integrity).map_err(fault)?;
-        for group in footer.metadata.row_groups() {
-            check_pages(&bytes, group, |_| true).map_err(fault)?;
-        }
+        check_pages(&bytes, &footer.metadata, 0..footer.metadata.num_row_groups(), |_| true)
+            .map_err(fault)?;
         let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
             .map_err(|error| unreadable(part, &error))?;
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata)

@@ -138,10 +138,8 @@ impl TableFile {
         let fields = builder.parquet_schema().root_schema().get_fields().iter().enumerate();
         let roots = fields.filter(|(_, field)| columns.contains(&field.name())).map(|(at, _)| at);
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        for &group in groups {
-            check_pages(&bytes, builder.metadata().row_group(group), |at| mask.leaf_included(at))
-                .map_err(|fault| source_fault(&self.path, fault))?;
-        }
+        check_pages(&bytes, builder.metadata(), groups.iter().copied(), |at| mask.leaf_included(at))
+            .map_err(|fault| source_fault(&self.path, fault))?;
         let batches = builder
             .with_projection(mask)
             .with_row_groups(groups.to_vec())
