@@ -12,7 +12,7 @@ use parquet::file::reader::Length;
 
 use super::bytes::FileBytes;
 use super::checksum::{CHECKSUM_KEY, CREATED_BY, Checksums, TRAILER_BYTES, find_last, footer_bytes};
-use super::thrift::has_struct;
+use super::structures::{self, FILE_METADATA};
 use crate::damaged::contain_panics;
 
 /// Bytes read at once: of the end of a file, which mostly holds the footer, and of a body.
@@ -55,8 +55,8 @@ impl Footer {
     /// [`FileFault`].
     pub fn read(bytes: &FileBytes) -> Result<Self, FileFault> {
         let end = read_end(bytes)?;
-        // The reader counts to any length that a list says it has.
-        if !has_struct(&end.footer) {
+        // The reader makes room for as many elements as a list says it has.
+        if !structures::has(&end.footer, FILE_METADATA) {
             return Err(unreadable(&end.last, "it is cut off or damaged"));
         }
         let decoded = contain_panics(|| ParquetMetaDataReader::decode_metadata(&end.footer));

@@ -5,6 +5,7 @@ mod bytes;
 mod checksum;
 mod footer;
 mod pages;
+mod structures;
 mod thrift;
 
 pub use bytes::FileBytes;

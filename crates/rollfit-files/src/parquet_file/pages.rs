@@ -14,6 +14,7 @@ use parquet::schema::types::ColumnDescriptor;
 
 use super::bytes::FileBytes;
 use super::footer::{FileFault, fill};
+use super::structures::{self, PAGE_HEADER};
 use super::thrift::{I32, STRUCT, field, signed, skip};
 
 /// The most bytes that a page has, packed or unpacked. Most writers make pages of a megabyte, DuckDB of up to 100,000,000 bytes.
@@ -165,6 +166,9 @@ impl PageHeader {
 
     /// Reads a header; none where it goes on behind these bytes, or is none.
     fn parse(bytes: &[u8]) -> Option<Self> {
+        if !structures::has(bytes, PAGE_HEADER) {
+            return None;
+        }
         let mut found = Self {
             unpacked_bytes: 0,
             packed_bytes: 0,
@@ -180,9 +184,6 @@ impl PageHeader {
             match (id, kind) {
                 (1..=3, I32) => required[id as usize - 1] = Some(signed(&mut rest)?),
                 (5..=8, STRUCT) => found.parse_details(id, &mut rest)?,
-                (4, I32) => skip(&mut rest, kind)?,
-                // The Parquet reader goes by the number of a field that it knows, not by its kind.
-                (1..=8, _) => return None,
                 _ => skip(&mut rest, kind)?,
             }
         }
@@ -203,8 +204,6 @@ impl PageHeader {
                 (7, 1, I32) => self.dictionary_values = signed(rest)?,
                 (8, 5 | 6, I32) => self.level_bytes[id as usize - 5] = signed(rest)?,
                 (8, 7, 1 | 2) => self.is_packed = kind == 1,
-                (5, 1..=4, I32) | (7, 2, I32) | (8, 1..=4, I32) => skip(rest, kind)?,
-                (5, 1..=4, _) | (7, 1..=2, _) | (8, 1..=7, _) => return None,
                 _ => skip(rest, kind)?,
             }
         }

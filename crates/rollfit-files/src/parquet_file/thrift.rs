@@ -6,12 +6,8 @@
 const DEPTH_MAX: usize = 16;
 
 pub(super) const I32: u8 = 5;
+pub(super) const LIST: u8 = 9;
 pub(super) const STRUCT: u8 = 12;
-
-/// Whether bytes begin with a structure.
-pub(super) fn has_struct(mut bytes: &[u8]) -> bool {
-    skip(&mut bytes, STRUCT).is_some()
-}
 
 /// The kind of the next field of a structure in Thrift's compact form, whose number follows `id`; `Some(None)` at its end.
 pub(super) fn field(rest: &mut &[u8], id: &mut i64) -> Option<Option<u8>> {
@@ -57,16 +53,19 @@ fn skip_within(rest: &mut &[u8], kind: u8, depth: usize) -> Option<()> {
 }
 
 fn skip_list(rest: &mut &[u8], depth: usize) -> Option<()> {
+    let (kind, length) = list_head(rest)?;
+    (0..length).try_for_each(|_| skip_within(rest, kind, depth))
+}
+
+/// The kind of the elements of a list, and how many follow.
+pub(super) fn list_head(rest: &mut &[u8]) -> Option<(u8, u64)> {
     let head = take(rest, 1)?[0];
     let length = if head >> 4 == 15 { varint(rest)? } else { u64::from(head >> 4) };
-    for _ in 0..length {
-        match head & 0x0f {
-            // They have a byte each, which the Parquet reader does not pass over. No footer and no header of a page has such lists.
-            1 | 2 => return None,
-            kind => skip_within(rest, kind, depth)?,
-        }
+    match head & 0x0f {
+        // They have a byte each, which the Parquet reader does not pass over. No footer and no header of a page has such lists.
+        1 | 2 if length > 0 => None,
+        kind => Some((kind, length)),
     }
-    Some(())
 }
 
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
@@ -95,6 +94,10 @@ pub(super) fn signed(rest: &mut &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn has_struct(mut bytes: &[u8]) -> bool {
+        skip(&mut bytes, STRUCT).is_some()
+    }
 
     #[test]
     fn a_list_has_the_elements_that_it_says() {
