@@ -113,7 +113,8 @@ impl<'a> ParquetImport<'a> {
         }
         self.keys.add(key).map_err(|clash| {
             StoreError::permanent(format!(
-                "{clash}; {} has `{earlier}`: import these bars as `{earlier}`, or choose another key",
+                "{clash}; {} has `{earlier}`: import these bars with --key {earlier} (or that name in the column of \
+                 --key-column), or choose another key",
                 self.sources_dir.display(),
                 earlier = clash.earlier
             ))
