@@ -97,6 +97,11 @@ impl FurtherColumns {
                 others.map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
             };
             match (found.next().filter(|(_, name)| !name.is_empty()), found.next()) {
+                (None, _) if others().is_empty() => {
+                    return Err(format!(
+                        "column `{shown}` of --columns does not exist: the file has no further columns; omit --columns"
+                    ));
+                }
                 (None, _) => {
                     return Err(format!(
                         "column `{shown}` of --columns does not exist; use some of {}",
