@@ -98,7 +98,7 @@ impl ConnectOptions {
         Self { timeout, ..self.clone() }
     }
 
-    /// Returns the same options with at most so many bytes of rows for each statement: a server that sends more is given up. `COPY` is not
+    /// Returns the same options with a limit in bytes for the rows of each statement: the connection to a server that sends more ends. `COPY` is not
     /// counted, because its rows are not collected.
     pub fn with_row_bytes_max(self, row_bytes_max: u64) -> Self {
         Self { row_bytes_max: Some(row_bytes_max), ..self }

@@ -1,6 +1,6 @@
 //! [`Negotiation`]: asks the server for TLS as `sslmode` says, and puts the guard on what comes of it.
 //!
-//! tokio-postgres sees one kind of connection only, which is why it is told to begin with TLS at once: what it takes for the
+//! tokio-postgres sees one kind of connection only, so its options ask for TLS at once: what it takes for the
 //! handshake is all of this.
 
 use std::convert::Infallible;

@@ -135,7 +135,7 @@ impl TestAuthority {
         list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
-    /// A server that agrees to TLS, shakes hands and goes on with `script`. It gives up clients that do not trust it.
+    /// A server that agrees to TLS, shakes hands and then runs `script`. It drops clients that do not trust it.
     pub(crate) fn serve(
         &self,
         script: impl Fn(StreamOwned<ServerConnection, TcpStream>) + Send + Sync + 'static,

@@ -24,7 +24,7 @@ pub(crate) enum WireFault {
     /// The server logs in, or asks for a login, in a way that the settings or this client do not accept.
     #[error("{0}")]
     Method(String),
-    /// The server asks for the password as text, and whoever answers or listens could read it.
+    /// The server asks for the password as text, and anybody who answers or listens could read it.
     #[error("{0}")]
     ClearPassword(&'static str),
 }

@@ -69,7 +69,7 @@ fn before_the_login_is_complete_only_short_requests_and_refusals_come() {
     ] {
         assert_broken(connect_to_plain(reply), words);
     }
-    // A refusal of just the length that is allowed is told.
+    // A refusal of exactly the length allowed is shown.
     let refusal = error_of_bytes(30_000);
     let told = connect_to_plain(refusal).unwrap_err();
     assert!(matches!(told, ConnectError::Connection { .. }) && told.sqlstate().is_some(), "{told:?}");
@@ -266,7 +266,7 @@ fn an_error_before_tls_is_not_shown() {
     assert!(matches!(refused, ConnectError::NoSession { .. }) && refused.is_transient(), "{refused:?}");
     assert!(refused.to_string().contains("the server's log"), "{refused}");
     assert!(!format!("{refused} {refused:?}").contains("rm -rf"), "{refused:?}");
-    // Without TLS there is no such promise, and the refusal of a server is told.
+    // Without TLS there is no such promise, and a server's refusal is shown.
     let told = connect_to_plain(error("no entry for the host")).unwrap_err();
     assert_eq!(told.sqlstate().unwrap().code(), "28000");
 }

@@ -107,7 +107,7 @@ pub(super) fn civil_text(us: i64) -> Option<String> {
     Some(if us % DAY_US == 0 { time.date().to_string() } else { time.to_string() })
 }
 
-/// A date of so many units since 1970.
+/// A date, from its number of units since 1970.
 fn date_text(value: i64, unit_us: i64) -> String {
     value.checked_mul(unit_us).and_then(civil_text).unwrap_or_else(|| unreadable(value))
 }

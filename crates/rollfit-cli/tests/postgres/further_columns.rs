@@ -245,7 +245,7 @@ fn alter_in(error: &str) -> &str {
 #[test]
 fn a_table_that_is_not_ours_to_alter_is_left_alone_with_the_statement() {
     let bars = forty().with("volume", &volume());
-    // Not imported into yet: whoever made it says what it is like.
+    // No import has written to it yet: its owner decides its columns.
     let target = Target::new();
     target.0.sql("create table m1_eurusd (time timestamp primary key, close float8, rate_index float8)");
     let error = target.refuses(KEEP, &bars, &["column volume (double precision) is missing"]);

@@ -34,7 +34,7 @@ fn options(format: Format, lenient: bool) -> ReadOptions {
     }
 }
 
-/// A header and rows, a few of them not as they should be.
+/// A header and rows, a few of them faulty.
 fn file(random: &mut fastrand::Rng, format: Format) -> Vec<u8> {
     let ends = ["\n", "\r\n", "\r"];
     let end = ends[random.usize(0..3)];
