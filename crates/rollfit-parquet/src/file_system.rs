@@ -53,6 +53,16 @@ pub trait FileSystem: Send + Sync {
 
 /// A file being written.
 pub trait OutputFile: Write + Send {
+    /// Says that the file will have about so many bytes: the file system may set aside room for them. What is too much is
+    /// given back by [`OutputFile::sync`].
+    ///
+    /// # Errors
+    /// When there is no room for them.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
     /// Makes what was written durable.
     ///
     /// # Errors
@@ -89,7 +99,8 @@ impl OutputFile for File {
     }
 }
 
-/// Creates a directory and those above it, each made durable in the one that holds it.
+/// Creates a directory and those above it, each made durable in the one that holds it. Not for several threads at once: each
+/// of them that finds a directory missing makes it durable.
 pub(crate) fn create_dirs(files: &dyn FileSystem, path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());

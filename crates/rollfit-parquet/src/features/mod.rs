@@ -2,3 +2,4 @@
 
 pub(crate) mod read_back;
 pub(crate) mod sink;
+mod slot;

@@ -1,4 +1,5 @@
-//! The sink: `features/[NAME/]key=K/month=YYYY-MM/part.parquet`, one file a partition, its receipt in the footer.
+//! The sink: `features/[NAME/]key=K/month=YYYY-MM/part.parquet`, one file a partition, its receipt in the footer. `slot.rs`
+//! writes it.
 //!
 //! Invariants: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
 //! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
@@ -8,23 +9,22 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rollfit_job::activity::sending;
 use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
-use rollfit_job::receipt::Receipt;
-use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError, Write};
+use rollfit_job::store::{Claim, FeatureReader, Found, Sink, StoreError, Write};
 
-use crate::encode::{FeatureWriter, stored_share};
-use crate::fault::{file_error, parquet_error};
-use crate::features::read_back::{ParquetReader, RECEIPT_KEY, read_receipt};
-use crate::file_system::{FileSystem, OutputFile, refuse_linked_dirs};
+use crate::encode::stored_share;
+use crate::fault::file_error;
+use crate::features::read_back::{ParquetReader, read_receipt};
+use crate::features::slot::ParquetSlot;
+use crate::file_system::refuse_linked_dirs;
 use crate::lock::{ExclusiveLock, LockAttempt};
 use crate::names::{check_length, check_path};
 use crate::{NAME, ParquetStore};
 use rollfit_files::regular_file::is_there;
 
-const PART: &str = "part.parquet";
-const UNFINISHED: &str = ".part.tmp";
+pub(super) const PART: &str = "part.parquet";
+pub(super) const UNFINISHED: &str = ".part.tmp";
 const LOCK: &str = ".lock";
 
 impl ParquetStore {
@@ -38,7 +38,7 @@ impl ParquetStore {
 
     /// Makes the name of a partition's directory durable, and those above it. Whoever made them may have been stopped
     /// before it could.
-    fn sync_above(&self, dir: &Path) -> Result<(), StoreError> {
+    pub(super) fn sync_above(&self, dir: &Path) -> Result<(), StoreError> {
         for above in dir.ancestors().skip(1).take_while(|above| above.starts_with(&self.dir)) {
             let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
             self.files.sync_dir(above).map_err(|error| file_error("sync", above, error))?;
@@ -140,22 +140,13 @@ impl Sink for ParquetStore {
         let dir = self.partition_dir(partition);
         refuse_linked_dirs(&self.dir, &dir)?;
         let lock = match take_lock(&dir)? {
-            LockAttempt::Taken(lock) => Some(lock),
+            LockAttempt::Taken(lock) => lock,
             LockAttempt::Held(holder) => {
                 let lock = dir.join(LOCK);
                 return Ok(Claim::Held(format!("{holder}, which has locked {}", lock.display())));
             }
         };
-        let slot = ParquetSlot {
-            store: self,
-            partition: partition.clone(),
-            dir,
-            is_prepared: false,
-            writer: None,
-            lock,
-        };
-        slot.discard_unfinished();
-        Ok(Claim::Taken(Box::new(slot)))
+        Ok(Claim::Taken(Box::new(ParquetSlot::new(self, partition, dir, lock))))
     }
 
     fn tidy(&self, partition: &Partition) {
@@ -228,150 +219,10 @@ fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
 }
 
 /// The files in a partition's directory that are not ours and that a reader of the directory would take for data.
-fn foreign_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(super) fn foreign_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let is_read = |name: &OsString| {
         !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_")
     };
     let names = names_in(dir)?;
     Ok(names.iter().filter(|name| is_read(name) && *name != PART).map(|name| dir.join(name)).collect())
-}
-
-/// A features file; what the encoder waits for it is time spent sending.
-struct Sending(Box<dyn OutputFile>);
-
-impl std::io::Write for Sending {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        sending(|| self.0.write(bytes))
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        sending(|| self.0.flush())
-    }
-}
-
-/// A partition that this process holds the lock of.
-struct ParquetSlot<'a> {
-    store: &'a ParquetStore,
-    partition: Partition,
-    dir: PathBuf,
-    is_prepared: bool,
-    writer: Option<FeatureWriter<Sending>>,
-    lock: Option<ExclusiveLock>,
-}
-
-impl ParquetSlot<'_> {
-    fn files(&self) -> &dyn FileSystem {
-        self.store.files.as_ref()
-    }
-
-    fn unfinished(&self) -> PathBuf {
-        self.dir.join(UNFINISHED)
-    }
-
-    fn open_writer(&mut self) -> Result<FeatureWriter<Sending>, StoreError> {
-        self.prepare()?;
-        let path = self.unfinished();
-        let file = self.files().create(&path).map_err(|error| file_error("create", &path, error))?;
-        let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
-        FeatureWriter::new(Sending(file), &columns, self.store.compression)
-            .map_err(|error| parquet_error("write", &path, error))
-    }
-
-    fn writer(&mut self) -> Result<&mut FeatureWriter<Sending>, StoreError> {
-        let writer = match self.writer.take() {
-            Some(writer) => writer,
-            None => self.open_writer()?,
-        };
-        Ok(self.writer.insert(writer))
-    }
-
-    /// Removes what this or a stopped run did not finish. It is never read, so a failure does not matter.
-    fn discard_unfinished(&self) {
-        let path = self.unfinished();
-        if is_there(&path).unwrap_or(false) {
-            let _ = self.files().remove(&path);
-        }
-    }
-
-    fn finish_file(&mut self, receipt: &Receipt) -> Result<u64, StoreError> {
-        let path = self.unfinished();
-        // A partition of no rows has no writer yet.
-        self.writer()?;
-        let Some(mut writer) = self.writer.take() else { return Ok(0) };
-        let receipt = serde_json::to_string(receipt).map_err(|error| {
-            StoreError::permanent(format!("the receipt cannot be written as JSON: {error}"))
-        })?;
-        let bytes =
-            writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
-        writer.output().0.sync().map_err(|error| file_error("sync", &path, error))?;
-        Ok(bytes)
-    }
-}
-
-impl Slot for ParquetSlot<'_> {
-    fn found(&mut self) -> Result<Found, StoreError> {
-        self.store.found(&self.partition)
-    }
-
-    /// Makes the directory's name durable, before it has contents.
-    fn prepare(&mut self) -> Result<(), StoreError> {
-        if !self.is_prepared {
-            self.store.sync_above(&self.dir)?;
-            self.is_prepared = true;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
-        let path = self.unfinished();
-        self.writer()?.write(tile).map_err(|error| parquet_error("write", &path, error))
-    }
-
-    fn flush(&mut self) -> Result<(), StoreError> {
-        let path = self.unfinished();
-        // A partition of no rows has no writer yet.
-        self.writer()?.flush().map_err(|error| parquet_error("write", &path, error))
-    }
-
-    fn bytes_written(&self) -> u64 {
-        self.writer.as_ref().map_or(0, FeatureWriter::bytes_written)
-    }
-
-    fn memory_bytes(&self) -> u64 {
-        self.writer.as_ref().map_or(0, FeatureWriter::memory_bytes)
-    }
-
-    fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
-        if let Some(stranger) = foreign_files(&self.dir)?.first() {
-            return Err(StoreError::permanent(format!(
-                "{}: readers would mix this file with the features of rollfit; move it elsewhere",
-                stranger.display()
-            )));
-        }
-        let bytes = self.finish_file(receipt)?;
-        let (from, to) = (self.unfinished(), self.store.part(&self.partition));
-        self.files().rename(&from, &to).map_err(|error| file_error("put in place", &to, error))?;
-        self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))?;
-        Ok(bytes)
-    }
-
-    fn remove(self: Box<Self>) -> Result<(), StoreError> {
-        let part = self.store.part(&self.partition);
-        self.files().remove(&part).map_err(|error| file_error("remove", &part, error))?;
-        self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))
-    }
-}
-
-impl Drop for ParquetSlot<'_> {
-    fn drop(&mut self) {
-        self.writer = None;
-        self.discard_unfinished();
-        self.lock = None;
-        // Removes the directory if nothing was committed and it is empty.
-        if std::fs::remove_dir(&self.dir).is_ok()
-            && let Some(key_dir) = self.dir.parent()
-        {
-            let _ = std::fs::remove_dir(key_dir);
-        }
-    }
 }

@@ -176,11 +176,14 @@ impl<'a> ParquetImport<'a> {
         if holds(&place, &bytes).map_err(|error| file_error("read", &place, error))? {
             return Ok(false);
         }
+        // One thread at a time: of two that miss a table's directory, both would make it durable.
+        let mut staged = lock(&self.staged);
         if let Some(dir) = place.parent() {
             refuse_linked_dirs(&self.sources_dir, dir)?;
             create_dirs(self.files, dir).map_err(|error| file_error("create the directory", dir, error))?;
         }
-        let staging = self.sources_dir.join(lock(&self.staged).add(to));
+        let staging = self.sources_dir.join(staged.add(to));
+        drop(staged);
         let written = self.files.create(&staging).and_then(|mut file| file.write_all(&bytes).map(|()| file));
         let file = written.map_err(|error| file_error("write", &staging, error))?;
         let mut unsynced = lock(&self.unsynced);

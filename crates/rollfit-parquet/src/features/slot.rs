@@ -1,0 +1,172 @@
+//! [`ParquetSlot`]: one partition being written: `.part.tmp` first, then `part.parquet` by one rename.
+
+use std::path::PathBuf;
+
+use rollfit_job::activity::sending;
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::Receipt;
+use rollfit_job::store::{FeatureTile, Found, Sink, Slot, StoreError};
+
+use crate::ParquetStore;
+use crate::encode::FeatureWriter;
+use crate::fault::{file_error, parquet_error};
+use crate::features::read_back::RECEIPT_KEY;
+use crate::features::sink::{UNFINISHED, foreign_files};
+use crate::file_system::{FileSystem, OutputFile};
+use crate::lock::ExclusiveLock;
+use rollfit_files::regular_file::is_there;
+
+/// A features file; what the encoder waits for it is time spent sending.
+struct Sending(Box<dyn OutputFile>);
+
+impl std::io::Write for Sending {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        sending(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        sending(|| self.0.flush())
+    }
+}
+
+/// A partition that this process holds the lock of.
+pub(super) struct ParquetSlot<'a> {
+    store: &'a ParquetStore,
+    partition: Partition,
+    dir: PathBuf,
+    is_prepared: bool,
+    writer: Option<FeatureWriter<Sending>>,
+    lock: Option<ExclusiveLock>,
+}
+
+impl<'a> ParquetSlot<'a> {
+    /// The slot of a partition whose lock was just taken; what a stopped run left there is removed.
+    pub(super) fn new(
+        store: &'a ParquetStore,
+        partition: &Partition,
+        dir: PathBuf,
+        lock: ExclusiveLock,
+    ) -> Self {
+        let partition = partition.clone();
+        let slot = Self { store, partition, dir, is_prepared: false, writer: None, lock: Some(lock) };
+        slot.discard_unfinished();
+        slot
+    }
+}
+
+impl ParquetSlot<'_> {
+    fn files(&self) -> &dyn FileSystem {
+        self.store.files.as_ref()
+    }
+
+    fn unfinished(&self) -> PathBuf {
+        self.dir.join(UNFINISHED)
+    }
+
+    fn open_writer(&mut self) -> Result<FeatureWriter<Sending>, StoreError> {
+        self.prepare()?;
+        let path = self.unfinished();
+        let file = self.files().create(&path).map_err(|error| file_error("create", &path, error))?;
+        let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
+        FeatureWriter::new(Sending(file), &columns, self.store.compression)
+            .map_err(|error| parquet_error("write", &path, error))
+    }
+
+    fn writer(&mut self) -> Result<&mut FeatureWriter<Sending>, StoreError> {
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.open_writer()?,
+        };
+        Ok(self.writer.insert(writer))
+    }
+
+    /// Removes what this or a stopped run did not finish. It is never read, so a failure does not matter.
+    fn discard_unfinished(&self) {
+        let path = self.unfinished();
+        if is_there(&path).unwrap_or(false) {
+            let _ = self.files().remove(&path);
+        }
+    }
+
+    fn finish_file(&mut self, receipt: &Receipt) -> Result<u64, StoreError> {
+        let path = self.unfinished();
+        // A partition of no rows has no writer yet.
+        self.writer()?;
+        let Some(mut writer) = self.writer.take() else { return Ok(0) };
+        let receipt = serde_json::to_string(receipt).map_err(|error| {
+            StoreError::permanent(format!("the receipt cannot be written as JSON: {error}"))
+        })?;
+        let bytes =
+            writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
+        writer.output().0.sync().map_err(|error| file_error("sync", &path, error))?;
+        Ok(bytes)
+    }
+}
+
+impl Slot for ParquetSlot<'_> {
+    fn found(&mut self) -> Result<Found, StoreError> {
+        self.store.found(&self.partition)
+    }
+
+    /// Makes the directory's name durable, before it has contents.
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        if !self.is_prepared {
+            self.store.sync_above(&self.dir)?;
+            self.is_prepared = true;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
+        let path = self.unfinished();
+        self.writer()?.write(tile).map_err(|error| parquet_error("write", &path, error))
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let path = self.unfinished();
+        // A partition of no rows has no writer yet.
+        self.writer()?.flush().map_err(|error| parquet_error("write", &path, error))
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.writer.as_ref().map_or(0, FeatureWriter::bytes_written)
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.writer.as_ref().map_or(0, FeatureWriter::memory_bytes)
+    }
+
+    fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
+        if let Some(stranger) = foreign_files(&self.dir)?.first() {
+            return Err(StoreError::permanent(format!(
+                "{}: readers would mix this file with the features of rollfit; move it elsewhere",
+                stranger.display()
+            )));
+        }
+        let bytes = self.finish_file(receipt)?;
+        let (from, to) = (self.unfinished(), self.store.part(&self.partition));
+        self.files().rename(&from, &to).map_err(|error| file_error("put in place", &to, error))?;
+        self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))?;
+        Ok(bytes)
+    }
+
+    fn remove(self: Box<Self>) -> Result<(), StoreError> {
+        let part = self.store.part(&self.partition);
+        self.files().remove(&part).map_err(|error| file_error("remove", &part, error))?;
+        self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))
+    }
+}
+
+impl Drop for ParquetSlot<'_> {
+    fn drop(&mut self) {
+        self.writer = None;
+        self.discard_unfinished();
+        self.lock = None;
+        // Removes the directory if nothing was committed and it is empty.
+        if std::fs::remove_dir(&self.dir).is_ok()
+            && let Some(key_dir) = self.dir.parent()
+        {
+            let _ = std::fs::remove_dir(key_dir);
+        }
+    }
+}
