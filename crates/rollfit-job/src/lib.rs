@@ -8,6 +8,7 @@
 pub mod absence;
 pub mod activity;
 pub mod adopt;
+pub mod canonical_json;
 pub mod check;
 pub mod compare;
 pub mod config;
