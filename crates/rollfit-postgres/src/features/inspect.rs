@@ -1,6 +1,7 @@
 //! [`Inspection`]: the state of a partition in one snapshot: its tables, their rows and its receipt.
 
 use rollfit_job::config::TIME_COLUMN;
+use rollfit_job::parsed_receipt::ParsedReceipt;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::receipt::{Receipt, SeriesDefinition};
@@ -173,7 +174,13 @@ fn check_period(table: &TableName, instants: [ServerInstant; 2], period: Period)
     }
 }
 
-fn found(leaves: &[Option<InspectedLeaf>], receipt: Option<Receipt>) -> Found {
+fn found(leaves: &[Option<InspectedLeaf>], receipt: Option<ParsedReceipt>) -> Found {
+    // A later version may keep rows elsewhere: its receipt counts whatever the tables hold.
+    let receipt = match receipt {
+        Some(ParsedReceipt::Newer(what)) => return Found::Newer(what),
+        Some(ParsedReceipt::Known(receipt)) => Some(receipt),
+        None => None,
+    };
     let with_rows = leaves.iter().flatten().find(|seen| seen.span.is_some());
     let Some(seen) = with_rows else { return Found::Nothing };
     let Some(receipt) = receipt else {
@@ -181,7 +188,7 @@ fn found(leaves: &[Option<InspectedLeaf>], receipt: Option<Receipt>) -> Found {
     };
     match void(leaves, &receipt) {
         Some(cause) => Found::Foreign(format!("the receipt is void: {cause}")),
-        None => Found::Ours(Box::new(receipt)),
+        None => Found::Ours(receipt),
     }
 }
 

@@ -2,6 +2,7 @@
 //! features.
 
 use rollfit_job::month::Month;
+use rollfit_job::parsed_receipt::ParsedReceipt;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::StoreError;
@@ -37,13 +38,15 @@ pub(crate) fn read(
     session: &mut Session,
     table: &TableName,
     output: &str,
-) -> Result<Option<Receipt>, StoreError> {
+) -> Result<Option<ParsedReceipt>, StoreError> {
     let sql = format!("SELECT receipt::text FROM {} WHERE output = $1", table.sql());
     let rows = session.rows("read the receipt", &sql, &[(&output, Type::TEXT)])?;
     let text: Option<String> = first_value(&rows)?;
-    Ok(text
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .filter(|receipt: &Receipt| receipt.output == output))
+    let is_of_output = |parsed: &ParsedReceipt| match parsed {
+        ParsedReceipt::Known(receipt) => receipt.output == output,
+        ParsedReceipt::Newer(_) => true,
+    };
+    Ok(text.and_then(|text| ParsedReceipt::parse(&text).ok()).filter(is_of_output))
 }
 
 /// Returns every partition with a receipt, and its output.
@@ -97,7 +100,8 @@ pub(crate) fn check_kept(
     receipt: &Receipt,
 ) -> Result<(), StoreError> {
     let kept = read(session, table, &receipt.output)?;
-    if kept.as_ref() == Some(receipt) { Ok(()) } else { Err(not_taken(table)) }
+    let is_kept = kept.is_some_and(|kept| matches!(kept, ParsedReceipt::Known(kept) if *kept == *receipt));
+    if is_kept { Ok(()) } else { Err(not_taken(table)) }
 }
 
 fn not_taken(table: &TableName) -> StoreError {
