@@ -73,6 +73,7 @@ fn nothing_to_adopt(found: &Found) -> Option<CheckOutcome<Adoption>> {
     match found {
         Found::Nothing => Some(CheckOutcome::Absent),
         Found::Ours(_) => Some(CheckOutcome::Checked(Adoption::AlreadyOurs)),
+        Found::Newer(what) => Some(CheckOutcome::Newer(what.clone())),
         Found::Foreign(_) => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Canonical JSON, and the hashes of definitions and receipts taken over it: RFC 8785, except that integers keep all
-//! their 64 bits and keys are sorted by the bytes of UTF-8. A store may keep JSON in an order of its own, as `jsonb` does; the hash stays the same.
+//! their 64 bits and keys are sorted by the bytes of UTF-8. A store may keep JSON in an order of its own, as `jsonb`
+//! does; the hash stays the same.
 //!
 //! Invariants: the hash covers the JSON as found, with fields that this version does not know.
 

@@ -291,7 +291,7 @@ fn with_obstacle(
     partition: &Partition,
     assessment: Assessment,
 ) -> Result<Assessment, StoreError> {
-    if matches!(assessment.state, State::Missing | State::Done) {
+    if matches!(assessment.state, State::Missing | State::Done | State::Newer) {
         return Ok(assessment);
     }
     Ok(match sink.obstacle(partition)? {

@@ -23,11 +23,13 @@ pub enum State {
     Shrunk,
     /// It would have to be replaced, and that would change rows of others.
     Blocked,
+    /// A later version of rollfit wrote it.
+    Newer,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 7] = [
+    pub const ALL: [State; 8] = [
         State::Missing,
         State::Done,
         State::InputChanged,
@@ -35,6 +37,7 @@ impl State {
         State::Foreign,
         State::Shrunk,
         State::Blocked,
+        State::Newer,
     ];
 
     /// The states that a run skips unless the user replaces them.
@@ -55,6 +58,7 @@ impl State {
             State::Foreign => "foreign",
             State::Shrunk => "shrunk",
             State::Blocked => "blocked",
+            State::Newer => "newer",
         }
     }
 }
@@ -74,6 +78,10 @@ impl std::str::FromStr for State {
                 "`blocked` cannot be replaced: remove what blocks the partition, which `rollfit plan` names"
                     .to_owned(),
             );
+        }
+        if text == State::Newer.name() {
+            return Err("`newer` cannot be replaced: use the version of rollfit that wrote the partition, or a later one"
+                .to_owned());
         }
         Self::LEFT_ALONE.into_iter().find(|state| state.name() == text).ok_or_else(|| {
             format!(
@@ -101,6 +109,7 @@ impl Assessment {
         match found {
             Found::Nothing => Self::new(State::Missing, "no features yet".to_owned()),
             Found::Foreign(what) => Self::new(State::Foreign, what.clone()),
+            Found::Newer(what) => Self::new(State::Newer, what.clone()),
             Found::Ours(receipt) => compare(receipt, definition, input, run),
         }
     }
@@ -114,7 +123,7 @@ impl Assessment {
     #[must_use]
     pub fn with_obstacle(self, obstacle: &str) -> Self {
         match self.state {
-            State::Missing | State::Done | State::Blocked => self,
+            State::Missing | State::Done | State::Blocked | State::Newer => self,
             State::InputChanged => self.blocked_by(obstacle),
             State::DefinitionChanged | State::Foreign | State::Shrunk => {
                 Self { cause: format!("{}; --replace would find it blocked: {obstacle}", self.cause), ..self }
@@ -270,6 +279,7 @@ mod tests {
         assert_eq!("foreign".parse(), Ok(State::Foreign));
         assert!("done".parse::<State>().unwrap_err().contains("definition-changed, foreign, shrunk"));
         assert!("blocked".parse::<State>().unwrap_err().contains("remove what blocks"));
+        assert!("newer".parse::<State>().unwrap_err().contains("version of rollfit that wrote"));
     }
 
     #[test]
@@ -282,7 +292,7 @@ mod tests {
                 State::InputChanged => assert_eq!(assessment.state, State::Blocked),
                 state => assert_eq!(assessment.state, state),
             }
-            let is_silent = matches!(state, State::Missing | State::Done | State::Blocked);
+            let is_silent = matches!(state, State::Missing | State::Done | State::Blocked | State::Newer);
             assert_eq!(assessment.cause.contains("labels"), !is_silent, "{state}");
         }
     }

@@ -68,6 +68,7 @@ fn verify_one(
     match job.sink.found(partition)? {
         Found::Nothing => return Ok(CheckOutcome::Absent),
         Found::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
+        Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
         Found::Ours(_) => {}
     }
     // Read before the reader is opened: one store session at a time.
@@ -185,7 +186,7 @@ fn compare(
     if let Some(difference) = receipt.definition.difference(&Definition::from_config(job.config)) {
         return Ok(different(format!("stored by another definition: {difference}")));
     }
-    if receipt.input != panel.input() {
+    if !panel.is_input(&receipt.input) {
         return Ok(different("the source has changed since the features were stored".to_owned()));
     }
     if receipt.stored.adopted {

@@ -34,6 +34,8 @@ struct AdoptDocument {
     different: usize,
     failed: usize,
     absent: usize,
+    /// Written by a later version of rollfit.
+    newer: usize,
     skipped: usize,
 }
 
@@ -79,7 +81,7 @@ fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>, config: &JobCon
         if let CheckOutcome::Checked(Adoption::Adopted(compared)) = outcome { compared.rows() } else { 0 };
     let causes = match outcome {
         CheckOutcome::Checked(adoption) => causes(adoption, config),
-        CheckOutcome::Failed(_) => cause.into_iter().collect(),
+        CheckOutcome::Failed(_) | CheckOutcome::Newer(_) => cause.into_iter().collect(),
         CheckOutcome::Absent | CheckOutcome::Skipped => Vec::new(),
     };
     AdoptLine { partition: partition.clone(), verdict, rows, causes }
@@ -102,24 +104,26 @@ impl AdoptDocument {
             different: count("different"),
             failed: count("failed"),
             absent: count("absent"),
+            newer: count("newer"),
             skipped: count("skipped"),
             partitions,
         }
     }
 
     fn exit(&self) -> Exit {
-        Exit::from_partitions(self.skipped > 0, self.failed > 0, self.different > 0)
+        Exit::from_partitions(self.skipped > 0, self.failed > 0, self.different + self.newer > 0)
     }
 
     fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
-            "{}: {} adopted, {} already ours, {} different, {} failed, {} without features",
+            "{}: {} adopted, {} already ours, {} different, {} failed, {} without features{}",
             format::plural(self.partitions.len(), "partition"),
             self.adopted,
             self.already_ours,
             self.different,
             self.failed,
-            self.absent
+            self.absent,
+            checks::newer_words(self.newer)
         ))?;
         for line in &self.partitions {
             checks::print_causes(&line.partition, line.verdict, &line.causes, DIFFERENCES_MAX)?;

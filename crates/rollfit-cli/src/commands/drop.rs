@@ -73,6 +73,7 @@ fn check(found: Result<Found, StoreError>, partition: &Partition) -> Result<(), 
     match found {
         Found::Ours(_) => Ok(()),
         Found::Nothing => Err(Failure::failed(format!("{partition} has no features to drop"))),
+        Found::Newer(what) => Err(Failure::failed(format!("{partition} was not dropped: {what}"))),
         Found::Foreign(what) => Err(Failure::failed(format!(
             "{partition} was not dropped: {what}; remove it by hand if you want to"
         ))),

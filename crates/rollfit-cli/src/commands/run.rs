@@ -219,17 +219,30 @@ impl Summary {
             output::line(&format!("  {}: {}: {cause}", problem.partition, problem.state))?;
         }
         output::rest(self.failed.len() + self.skipped.len(), "partition")?;
-        let is_blocked = |problem: &UndonePartition| problem.state == State::Blocked.name();
-        if !self.skipped.iter().all(is_blocked) {
+        self.print_ways_out()?;
+        if self.interrupted {
+            output::line("Interrupted. Run the same command again to continue.")?;
+        }
+        Ok(())
+    }
+
+    /// What to do about the skipped partitions.
+    fn print_ways_out(&self) -> Result<(), Failure> {
+        let is = |problem: &UndonePartition, state: State| problem.state == state.name();
+        let is_replaceable =
+            |problem: &UndonePartition| !is(problem, State::Blocked) && !is(problem, State::Newer);
+        if self.skipped.iter().any(is_replaceable) {
             output::line("Skipped partitions are rewritten only with --replace STATE.")?;
         }
-        if self.skipped.iter().any(is_blocked) {
+        if self.skipped.iter().any(|problem| is(problem, State::Blocked)) {
             output::line(
                 "A blocked partition is written when what blocks it is gone; --replace does not help.",
             )?;
         }
-        if self.interrupted {
-            output::line("Interrupted. Run the same command again to continue.")?;
+        if self.skipped.iter().any(|problem| is(problem, State::Newer)) {
+            output::line(
+                "A newer partition is for the version of rollfit that wrote it; --replace does not help.",
+            )?;
         }
         Ok(())
     }

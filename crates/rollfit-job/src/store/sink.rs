@@ -18,6 +18,8 @@ pub enum Found {
     Ours(Box<Receipt>),
     /// Something without a receipt of rollfit, and what it is.
     Foreign(String),
+    /// Features that a later version of rollfit wrote; which, and what to do. Nothing of them is touched.
+    Newer(String),
 }
 
 /// Where features go.

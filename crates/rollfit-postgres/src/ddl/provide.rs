@@ -120,14 +120,16 @@ impl PostgresStore {
             }
         }
         let names: Vec<String> = shared.needed.iter().map(ToString::to_string).collect();
-        let doing = format!("create {}, which `rollfit schema` prints", names.join(" and "));
-        if !statements.is_empty() {
-            session.execute(&doing, &statements.join("; "))?;
-        }
+        let doing = match names.is_empty() {
+            true => format!("write the definition into {}", self.definitions),
+            false => format!("create {}, which `rollfit schema` prints", names.join(" and ")),
+        };
         if !shared.has_definition {
-            self.definition.write(session, &self.definitions)?;
+            statements.push(self.definition.insert_sql(&self.definitions));
         }
-        session.execute("commit what partitions share", "COMMIT")
+        statements.push("COMMIT".to_owned());
+        session.execute(&doing, &statements.join("; "))?;
+        if shared.has_definition { Ok(()) } else { self.definition.check_added(session, &self.definitions) }
     }
 
     /// Returns whether a parent was missing when a partition of this process first needed it. Its first partitions

@@ -190,6 +190,10 @@ impl PostgresStore {
                 target.cause = receipt.definition.difference(examination.definition);
                 target.holds = if target.cause.is_none() { Holds::Ours } else { Holds::OtherDefinition };
             }
+            Found::Newer(what) => {
+                target.holds = Holds::Newer;
+                target.cause = Some(what.clone());
+            }
             Found::Foreign(what) => {
                 target.holds = Holds::Foreign;
                 target.cause = Some(what.clone());

@@ -180,18 +180,19 @@ fn check_period(table: &TableName, instants: [ServerInstant; 2], period: Period)
 
 fn found(leaves: &[Option<InspectedLeaf>], reading: Reading) -> Found {
     let with_rows = leaves.iter().flatten().find(|seen| seen.span.is_some());
-    let Some(seen) = with_rows else { return Found::Nothing };
-    let cause = match reading {
-        Reading::Nothing => {
-            return Found::Foreign(format!("{} holds rows without a rollfit receipt", seen.leaf.name));
+    let void_because = |cause| Found::Foreign(format!("the receipt is void: {cause}"));
+    match (reading, with_rows) {
+        // A later version may keep rows elsewhere: its receipt counts whatever the tables hold.
+        (Reading::Newer(what), _) => Found::Newer(what),
+        (_, None) => Found::Nothing,
+        (Reading::Nothing, Some(seen)) => {
+            Found::Foreign(format!("{} holds rows without a rollfit receipt", seen.leaf.name))
         }
-        Reading::Void(cause) => cause,
-        Reading::Receipt(receipt) => match void(leaves, &receipt) {
-            None => return Found::Ours(receipt),
-            Some(cause) => cause,
-        },
-    };
-    Found::Foreign(format!("the receipt is void: {cause}"))
+        (Reading::Void(cause), Some(_)) => void_because(cause),
+        (Reading::Receipt(receipt), Some(_)) => {
+            void(leaves, &receipt).map_or(Found::Ours(receipt), void_because)
+        }
+    }
 }
 
 /// Returns why a receipt does not match the tables as they are.

@@ -127,7 +127,7 @@ impl Sink for PostgresStore {
         }
         let receipt = match inspection.found {
             Found::Ours(receipt) => Some(*receipt),
-            Found::Nothing | Found::Foreign(_) => None,
+            Found::Nothing | Found::Foreign(_) | Found::Newer(_) => None,
         };
         Ok(Box::new(TableReader::new(session, &self.series, leaves, receipt, true)))
     }

@@ -218,7 +218,7 @@ impl PostgresSlot<'_> {
         for (at, target) in self.targets.iter().enumerate().filter(|(_, target)| target.has_rows) {
             let is_ours = |column: &Column| match &self.found {
                 Found::Ours(receipt) => receipt.definition.series[at].columns.contains(&column.name),
-                Found::Nothing | Found::Foreign(_) => false,
+                Found::Nothing | Found::Foreign(_) | Found::Newer(_) => false,
             };
             for other in target.leaf.others.iter().filter(|other| !is_ours(other)) {
                 check_other(&mut self.session, &target.leaf, other)?;
@@ -418,7 +418,7 @@ impl Slot for PostgresSlot<'_> {
     fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         let receipt = match &self.found {
             Found::Ours(receipt) => Some(receipt.as_ref().clone()),
-            Found::Nothing | Found::Foreign(_) => None,
+            Found::Nothing | Found::Foreign(_) | Found::Newer(_) => None,
         };
         let leaves = self.targets.iter().map(|target| target.leaf.clone()).collect();
         let series = &self.store.series;

@@ -15,8 +15,8 @@ use serde_json::Value;
 use tokio_postgres::types::Type;
 
 use crate::connection::answer_row::first_value;
-use crate::connection::session::{Session, SqlParameter};
-use crate::names::TableName;
+use crate::connection::session::Session;
+use crate::names::{TableName, literal};
 
 /// The name of the table, in the schema of the features.
 pub(crate) const DEFINITIONS: &str = "rollfit_definitions";
@@ -65,18 +65,21 @@ impl HashedDefinition {
         )))
     }
 
-    /// Adds this definition to the table, unless it is there, within the caller's transaction.
+    /// The statement that adds it to the table, unless it is there.
+    pub(crate) fn insert_sql(&self, table: &TableName) -> String {
+        format!(
+            "INSERT INTO {} (hash, definition) VALUES ({}, {}) ON CONFLICT DO NOTHING",
+            table.sql(),
+            literal(&self.hash),
+            literal(&self.json.to_string())
+        )
+    }
+
+    /// Checks that the table has it after it was added.
     ///
     /// # Errors
-    /// When it is not there afterwards.
-    pub(crate) fn write(&self, session: &mut Session, table: &TableName) -> Result<(), StoreError> {
-        let json = self.json.to_string();
-        let sql = format!(
-            "INSERT INTO {} (hash, definition) VALUES ($1, $2::text::jsonb) ON CONFLICT DO NOTHING",
-            table.sql()
-        );
-        let parameters: [SqlParameter<'_>; 2] = [(&self.hash, Type::TEXT), (&json, Type::TEXT)];
-        session.rows(&format!("write the definition into {table}"), &sql, &parameters)?;
+    /// When a trigger, rule or policy keeps it from being stored.
+    pub(crate) fn check_added(&self, session: &mut Session, table: &TableName) -> Result<(), StoreError> {
         if self.is_in(session, table)? {
             return Ok(());
         }

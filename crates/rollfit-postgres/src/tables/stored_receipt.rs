@@ -3,6 +3,7 @@
 //! A receipt whose `definition` is an object is whole, whatever other columns say: so are those of earlier versions.
 
 use rollfit_job::canonical_json::receipt_hash;
+use rollfit_job::parsed_receipt::ParsedReceipt;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::StoreError;
 use serde_json::Value;
@@ -44,6 +45,8 @@ pub(crate) enum Reading {
     /// A receipt that does not count, and why.
     Void(String),
     Receipt(Box<Receipt>),
+    /// A receipt that a later version wrote, and what to do.
+    Newer(String),
 }
 
 impl ReceiptTables<'_> {
@@ -78,23 +81,39 @@ impl ReceiptTables<'_> {
 
     fn reading(&self, output: &str, text: &str, digest: Option<&str>, definition: Option<&str>) -> Reading {
         let Ok(mut json) = serde_json::from_str::<Value>(text) else { return Reading::Nothing };
-        if let Some(hash) = json.get("definition").and_then(Value::as_str) {
-            if !is_hash(hash) {
-                return Reading::Nothing;
+        let joined = self.join(&mut json, digest, definition);
+        match (ParsedReceipt::from_json(&json), joined) {
+            // First, because a later version may have other hashes.
+            (Ok(ParsedReceipt::Newer(what)), _) => Reading::Newer(what),
+            (_, Err(cause)) => Reading::Void(cause),
+            (Ok(ParsedReceipt::Known(receipt)), Ok(())) if receipt.output == output => {
+                Reading::Receipt(receipt)
             }
-            let definition = match self.definition(hash, definition) {
-                Ok(definition) => definition,
-                Err(cause) => return Reading::Void(cause),
-            };
-            if digest != Some(receipt_hash(&json).as_str()) {
-                return Reading::Void("its digest is not that of its JSON".to_owned());
-            }
-            json["definition"] = definition;
-        }
-        match serde_json::from_value::<Receipt>(json) {
-            Ok(receipt) if receipt.output == output => Reading::Receipt(Box::new(receipt)),
             _ => Reading::Nothing,
         }
+    }
+
+    /// Puts the definition in the place of its hash. A receipt that holds its definition is left as it is.
+    ///
+    /// # Errors
+    /// Why the receipt is void.
+    fn join(&self, json: &mut Value, digest: Option<&str>, definition: Option<&str>) -> Result<(), String> {
+        let Some(hash) = json.get("definition").and_then(Value::as_str) else { return Ok(()) };
+        if !is_hash(hash) {
+            return Err("its definition is no hash".to_owned());
+        }
+        let has_digest = digest == Some(receipt_hash(json).as_str());
+        match self.definition(hash, definition) {
+            Ok(definition) => json["definition"] = definition,
+            Err(cause) => {
+                // It is still told from one of a later version.
+                if let Ok(unverified) = serde_json::from_str(definition.unwrap_or_default()) {
+                    json["definition"] = unverified;
+                }
+                return Err(cause);
+            }
+        }
+        if has_digest { Ok(()) } else { Err("its digest is not that of its JSON".to_owned()) }
     }
 
     /// Returns the definition with a hash, or why there is none.
