@@ -101,7 +101,7 @@ mod tests {
 
     /// What rollfit recorded of the same panel with definition 2.
     fn of_definition_2() -> Input {
-        let digest = "OLD";
+        let digest = "c39f2f60a3610e31d3194e4809acf4b775b22e59b05dfbdeb026f4872ac73eb6";
         Input { digest: digest.to_owned(), ..panel().input() }
     }
 

@@ -92,6 +92,15 @@ impl std::str::FromStr for State {
     }
 }
 
+/// What an earlier version of rollfit stored of the same job: `rollfit adopt` keeps it if it agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EarlierDefinition {
+    /// The version of its definition.
+    pub version: u32,
+    /// The rows stored.
+    pub rows: u64,
+}
+
 /// A partition's state and the reason for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assessment {
@@ -101,6 +110,8 @@ pub struct Assessment {
     pub also: Option<State>,
     /// Why, for people.
     pub cause: String,
+    /// What is stored, if nothing but the version of the definition has changed.
+    pub earlier: Option<EarlierDefinition>,
 }
 
 impl Assessment {
@@ -115,7 +126,7 @@ impl Assessment {
     }
 
     fn new(state: State, cause: String) -> Self {
-        Self { state, also: None, cause }
+        Self { state, also: None, cause, earlier: None }
     }
 
     /// The partition as it is if `obstacle` keeps its rows from being replaced or removed: blocked where they would have
@@ -154,9 +165,15 @@ fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunC
             state: State::Shrunk,
             also: Some(State::DefinitionChanged),
             cause: format!("{loss}; and {difference}"),
+            earlier: None,
         },
         (Some(loss), None) => Assessment::new(State::Shrunk, loss),
-        (None, Some(difference)) => Assessment::new(State::DefinitionChanged, difference),
+        (None, Some(difference)) => {
+            let Receipt { definition: ours, stored, .. } = receipt;
+            let earlier = EarlierDefinition { version: ours.version, rows: stored.rows };
+            let earlier = ours.is_earlier_version_of(definition).then_some(earlier);
+            Assessment { earlier, ..Assessment::new(State::DefinitionChanged, difference) }
+        }
         (None, None) => Assessment::new(State::InputChanged, input_change(&receipt.input, input)),
     }
 }
