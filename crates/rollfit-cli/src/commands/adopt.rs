@@ -1,4 +1,4 @@
-//! `rollfit adopt`: adopts features written by another program if every row matches what the source gives.
+//! `rollfit adopt`: adopts features of another program, or of an earlier definition, if every row matches what the source gives.
 
 use rollfit_job::adopt::{Adoption, adopt};
 use rollfit_job::check::CheckOutcome;

@@ -50,3 +50,4 @@ mod tree;
 mod two_runners;
 mod unwritable;
 mod verify;
+mod versions;

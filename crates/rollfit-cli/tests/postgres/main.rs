@@ -53,6 +53,7 @@ mod tables_found;
 mod tls;
 mod triggers_found;
 mod two_runners;
+mod versions;
 mod watchdog;
 mod wire;
 mod workload;

@@ -112,7 +112,8 @@ impl Work {
         });
         let other = (other > 0).then(|| {
             format!(
-                "rows of another definition in {}: a run skips them; `rollfit run --replace definition-changed` rewrites them",
+                "rows of another definition in {}: a run skips them; `rollfit adopt` keeps those of an earlier version of rollfit that match, \
+                 `rollfit run --replace definition-changed` rewrites them",
                 format::plural(other, "partition")
             )
         });
