@@ -138,7 +138,9 @@ fn write_all(held: &Held, files: &[FloorFile], into: &Path, direct: bool) -> io:
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(&file) = files.get(at) else { return Ok(()) };
-            commit(held.padded(file), file.bytes, &into.join(format!("{at:05}")), direct)?;
+            let dir = into.join(format!("{at:05}"));
+            commit(held.padded(file), file.bytes, &dir, direct)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", dir.display())))?;
         }
     };
     std::thread::scope(|scope| {
@@ -160,7 +162,7 @@ fn commit(padded: &[u8], bytes: usize, dir: &Path, direct: bool) -> io::Result<(
         .create_new(true)
         .custom_flags(flags.bits().cast_signed())
         .open(&temporary)?;
-    if direct {
+    if direct && bytes > 0 {
         rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, padded.len() as u64)?;
     }
     let content = if direct { padded } else { &padded[..bytes] };
