@@ -102,13 +102,13 @@ compression() {
         export ROLLFIT_STORE__NAME=compression_$kind ROLLFIT_STORE__COMPRESSION=$kind
         local writes=() reads=()
         for _ in 1 2 3 4 5; do
-            rm -rf "$dir/fx/features/$ROLLFIT_STORE__NAME"
+            rm -rf "$dir/fx/features.$ROLLFIT_STORE__NAME"
             writes+=("$(seconds "$rollfit" run --quiet --config "$dir/rollfit.toml" --only eurusd --workers 1)")
             reads+=("$(seconds "$rollfit" verify --quick --quiet --config "$dir/rollfit.toml" --only eurusd --workers 1)")
         done
-        local megabytes=$(($(du -sb "$dir/fx/features/$ROLLFIT_STORE__NAME" | cut -f1) / 1000000))
+        local megabytes=$(($(du -sb "$dir/fx/features.$ROLLFIT_STORE__NAME" | cut -f1) / 1000000))
         printf '%-6s %10s %10s %10s\n' "$kind" "$megabytes" "$(median "${writes[@]}")" "$(median "${reads[@]}")"
-        rm -rf "$dir/fx/features/$ROLLFIT_STORE__NAME"
+        rm -rf "$dir/fx/features.$ROLLFIT_STORE__NAME"
     done
     unset ROLLFIT_STORE__NAME ROLLFIT_STORE__COMPRESSION
 }

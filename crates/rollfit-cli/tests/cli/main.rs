@@ -34,6 +34,7 @@ mod limits;
 mod log;
 mod memory;
 mod metrics_file;
+mod named_jobs;
 mod passed_over;
 mod plan_estimate;
 mod planted;
