@@ -20,6 +20,7 @@ mod environment;
 mod exit_codes;
 mod features;
 mod foreign;
+mod frozen_stores;
 mod hive;
 mod import;
 mod import_certain;
