@@ -114,8 +114,7 @@ fn receipts_of_an_earlier_definition_are_adopted_where_every_row_matches() {
     for store in FrozenStore::all() {
         let sandbox = &store.sandbox;
         let before = store.files();
-        let (adopted, verdict) =
-            ("eurusd:2017-01", if store.is_of_now() { "already ours" } else { "adopted" });
+        let (adopted, verdict) = ("eurusd:2017-01", if store.is_of_now() { "already ours" } else { "moved" });
         sandbox.run(&["adopt", "--only", adopted]).exits(0).says(&[&format!("1 {verdict}")]);
         let expected: &[&str] = match store.is_of_now() {
             true => &[],
@@ -148,7 +147,7 @@ fn a_job_with_a_name_is_moved_once_and_adopted_as_a_whole() {
         let named = |arguments: &[&str]| store.sandbox.run_with(&[TICKS], arguments);
         let found = if store.is_of_now() { "done" } else { "definition-changed" };
         assert_eq!(states(&named(&["plan", "--json", "--only", "eurusd"]).exits(0)), [found; 3]);
-        let verdict = if store.is_of_now() { "3 already ours" } else { "3 adopted" };
+        let verdict = if store.is_of_now() { "3 already ours" } else { "3 moved" };
         named(&["adopt", "--only", "eurusd"]).exits(0).says(&[verdict]);
         named(&["verify", "--only", "eurusd"]).exits(0).says(&["3 verified, 0 mismatches"]);
     }

@@ -102,8 +102,7 @@ impl ParquetReader {
         let receipt = valid_receipt(&footer, output).map_err(|cause| {
             StoreError::permanent(format!("{}: it has no valid rollfit receipt: {cause}", part.display()))
         })?;
-        let integrity = footer.integrity;
-        check_body(&bytes, integrity).map_err(fault)?;
+        check_body(&bytes, footer.integrity).map_err(fault)?;
         check_pages(&bytes, &footer.metadata, 0..footer.metadata.num_row_groups(), |_| true)
             .map_err(fault)?;
         let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
@@ -113,7 +112,15 @@ impl ParquetReader {
             .build()
             .map_err(|error| unreadable(part, &error))?;
         let path = part.to_owned();
-        Ok(Self { path, bytes, receipt, integrity, batches, instants_us: Vec::new(), values: Vec::new() })
+        Ok(Self {
+            path,
+            bytes,
+            receipt,
+            integrity: footer.integrity,
+            batches,
+            instants_us: Vec::new(),
+            values: Vec::new(),
+        })
     }
 
     /// The checksums that all bytes have; none where the file has none of ours.
