@@ -8,7 +8,7 @@ const UNITS: f64 = 9_007_199_254_740_992.0;
 /// What 1e-13*R is in units of u*R.
 const PROMISED: f64 = 1e-13 * UNITS;
 /// The share of unexplained variation below which the kernel does not trust the difference of sums.
-const CAREFUL_SHARE: f64 = 1.0 / 512.0;
+const DELICATE_SHARE: f64 = 1.0 / 512.0;
 
 #[test]
 fn coefficients_and_prediction_are_within_bounds_at_the_worst() {
@@ -47,7 +47,7 @@ fn proven_share(rows: usize, residual_squares: f64) -> f64 {
         let rmse = share.sqrt() * sigma;
         2.0 * rows as f64 * rmse * ((1e-12 * UNITS - 2.0) * rmse + 4e-15 * UNITS * 2.0 * sigma)
     };
-    let shares = (0..2000).map(|step| CAREFUL_SHARE * 1.005f64.powi(step));
+    let shares = (0..2000).map(|step| DELICATE_SHARE * 1.005f64.powi(step));
     shares.take_while(|share| *share <= 1.0).find(|&share| allowed(share) >= residual_squares).unwrap_or(1.0)
 }
 
