@@ -13,6 +13,7 @@ use crate::fit::Fit;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
 use crate::moments::Run;
+use crate::number::Number;
 use crate::runs::{BLOCK_ROWS, Eight};
 use crate::scratch::{LastTile, Scratch};
 use crate::solve::Solver;
@@ -248,7 +249,7 @@ fn solve<const RESIDUALS: bool>(
     newest: &[f64],
     fits: &mut [Fit<Lanes>],
 ) -> bool {
-    let mut is_delicate = false;
+    let mut margins = Lanes::from_f64(0.0);
     for (at, (newest, fit)) in newest.as_chunks().0.iter().zip(fits).enumerate() {
         let value = |column: &[Eight]| Lanes::from_array(column[at]);
         let newest = Lanes::from_array(*newest);
@@ -258,7 +259,7 @@ fn solve<const RESIDUALS: bool>(
         } else {
             solver.solve(&moments, newest).with(newest)
         };
-        is_delicate |= Solver::is_any_delicate(fit);
+        margins = margins.lesser(Solver::margins(fit));
     }
-    is_delicate
+    margins.to_array().iter().any(|&margin| margin < 0.0)
 }

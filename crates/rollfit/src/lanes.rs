@@ -31,6 +31,14 @@ impl Lanes {
         self.0
     }
 
+    /// The lesser number in each lane, and that of `self` where one is NaN.
+    #[inline(always)]
+    pub(crate) fn lesser(self, other: Self) -> Self {
+        Self(std::array::from_fn(
+            |lane| if other.0[lane] < self.0[lane] { other.0[lane] } else { self.0[lane] },
+        ))
+    }
+
     #[inline(always)]
     fn map(self, operation: impl Fn(f64) -> f64) -> Self {
         let mut lanes = self.0;

@@ -105,10 +105,9 @@ impl Solver {
         ss_res < DELICATE_SHARE * ss_tot
     }
 
-    /// Whether that is so of any of eight windows.
+    /// How far the difference of each of eight windows is from having lost digits; below 0 where it may have.
     #[inline(always)]
-    pub(crate) fn is_any_delicate(fits: &Fit<Lanes>) -> bool {
-        let (ss_res, ss_tot) = (fits.ss_res.to_array(), fits.ss_tot.to_array());
-        ss_res.iter().zip(&ss_tot).fold(false, |any, (&res, &tot)| any | Self::is_delicate(res, tot))
+    pub(crate) fn margins(fits: &Fit<Lanes>) -> Lanes {
+        fits.ss_res - Lanes::from_f64(DELICATE_SHARE) * fits.ss_tot
     }
 }
