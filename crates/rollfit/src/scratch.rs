@@ -116,7 +116,7 @@ impl Scratch {
     /// Makes the runs that end in `block`, shortest first.
     #[inline(always)]
     pub(crate) fn merge_runs<const RESIDUALS: bool>(&mut self, chain: &Chain, block: Range<usize>) {
-        self.runs.iter_mut().for_each(|runs| runs.advance(block.clone(), RESIDUALS));
+        self.runs.iter_mut().for_each(|runs| runs.advance(block.start, RESIDUALS));
         for (at, step) in chain.steps().iter().enumerate() {
             let rows = self.start(step).max(block.start)..block.end;
             let (made, making) = self.runs.split_at_mut(at + 1);
@@ -170,4 +170,5 @@ fn make_runs<const RESIDUALS: bool>(
         made.moments.p2[at] = moments.p2.to_array();
         made.moments.squares[at] = moments.squares.to_array();
     }
+    making.repeat(rows, RESIDUALS);
 }
