@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::worst_case;
+use crate::support::worst_residuals::WorstResiduals;
 
 /// 1/u.
 const UNITS: f64 = 9_007_199_254_740_992.0;
@@ -64,4 +65,21 @@ fn rmse_is_within_its_bound_at_the_worst_where_a_parabola_leaves_enough() {
     }
     let worst = |rows: std::ops::RangeInclusive<usize>| rows.map(proven).fold(0.0, f64::max);
     assert!(worst(3..=90) < 0.05 && worst(91..=1000) < 0.1 && worst(1001..=10_000) < 0.3);
+}
+
+#[test]
+fn rmse_of_merged_residuals_is_within_its_bound_at_the_worst() {
+    let errors = WorstResiduals::new(10_000);
+    for (least, most) in LENGTHS {
+        let all = (least.max(4)..=most).map(|rows| errors.of(rows));
+        let (of_spread, of_rmse) = all.fold((0.0f64, 0.0f64), |(spread, rmse), errors| {
+            (spread.max(errors.of_spread), rmse.max(errors.of_rmse))
+        });
+        println!(
+            "{least} to {most} rows: merged rmse within {of_spread:.1} u*R of {:.1} and {of_rmse:.0} u of {:.0}",
+            4e-15 * UNITS,
+            1e-12 * UNITS
+        );
+        assert!(of_spread < 4e-15 * UNITS && of_rmse < 1e-12 * UNITS);
+    }
 }
