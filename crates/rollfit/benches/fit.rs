@@ -10,8 +10,8 @@ use rollfit::{Cpu, Kernel, Metric, Stream, Window};
 const REFERENCE_ROWS: [usize; 6] = [15, 30, 45, 60, 75, 90];
 const LONG_ROWS: [usize; 6] = [60, 90, 150, 240, 390, 630];
 const SERIES_ROWS: usize = 30_900;
-/// Rows at which a window of 10,000 rows is full: as many as three of its tiles.
-const GROWN_ROWS: std::ops::Range<usize> = 10_000..41_200;
+/// Rows at which a window of 10,000 rows is full: so many that the rows before the first count for little.
+const GROWN_ROWS: std::ops::Range<usize> = 10_000..114_000;
 
 /// A rate index of minute bars: a random walk in ticks about 100.
 fn rate_index(rows: usize) -> Vec<f64> {

@@ -15,7 +15,7 @@ use crate::metric::Metric;
 use crate::moments::Run;
 use crate::number::Number;
 use crate::runs::{BLOCK_ROWS, Eight};
-use crate::scratch::{LastTile, Scratch};
+use crate::scratch::Scratch;
 use crate::solve::Solver;
 use crate::window::{Grid, Window};
 
@@ -194,12 +194,12 @@ struct FitTile<'a> {
 impl Work for FitTile<'_> {
     type Output = ();
 
-    /// Sums of squared residuals are made only where a window needs them: in the tile after one that did, because it is
+    /// Sums of squared residuals are made only where a window needs them: in a tile soon after one that did, because it is
     /// likely to need them too, and in one where a window is found to need them, which is then begun again.
     #[inline(always)]
     fn run(self) {
         let Self { kernel, rows } = self;
-        let finished = if kernel.scratch.is_delicate {
+        let finished = if kernel.scratch.expects_residuals() {
             kernel.fit_tile::<true>(rows)
         } else {
             kernel.fit_tile::<false>(rows)
@@ -219,7 +219,7 @@ impl Kernel {
         let Self { windows, chain, window_runs, scratch, fits, .. } = self;
         let tile_row = scratch.first_row;
         let end = (tile_row + rows).next_multiple_of(Lanes::COUNT);
-        scratch.is_delicate = false;
+        let mut is_delicate = false;
         for block in (scratch.begin(chain, RESIDUALS)..end).step_by(BLOCK_ROWS) {
             let block = block..(block + BLOCK_ROWS).min(end);
             scratch.merge_runs::<RESIDUALS>(chain, block.clone());
@@ -230,17 +230,17 @@ impl Kernel {
             for ((solver, &at), fits) in windows.iter().zip(window_runs.iter()).zip(&mut *fits) {
                 let fits =
                     &mut fits.lanes[(block.start - tile_row) / Lanes::COUNT..][..values.len() / Lanes::COUNT];
-                scratch.is_delicate |=
-                    solve::<RESIDUALS>(solver, scratch.runs[at].read(block.clone()), values, fits);
+                is_delicate |= solve::<RESIDUALS>(solver, scratch.runs[at].read(block.clone()), values, fits);
             }
-            if scratch.is_delicate && !RESIDUALS {
+            if is_delicate && !RESIDUALS {
                 return false;
             }
         }
-        scratch.tile = Some(LastTile { rows, with_residuals: RESIDUALS });
+        scratch.keep(rows, RESIDUALS, is_delicate);
         true
     }
 }
+
 /// Solves the windows that are these runs and end at these values; returns whether any of them is delicate.
 #[inline(always)]
 fn solve<const RESIDUALS: bool>(

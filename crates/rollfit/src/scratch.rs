@@ -20,19 +20,19 @@ pub(crate) struct Scratch {
     /// How many values before a tile its longest window has.
     lookback_rows: usize,
     /// The tile whose runs are kept.
-    pub(crate) tile: Option<LastTile>,
+    tile: Option<LastTile>,
     /// Whether the runs kept are those before the tile that was taken.
     continues: bool,
-    /// Whether a window of the last tile needed the merged sum of squared residuals.
-    pub(crate) is_delicate: bool,
+    /// How many rows were fitted since a tile in which a window needed its merged sum of squared residuals.
+    calm_rows: usize,
 }
 
 /// The tile that was fitted last.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LastTile {
-    pub(crate) rows: usize,
+struct LastTile {
+    rows: usize,
     /// Whether its runs have their sums of squared residuals.
-    pub(crate) with_residuals: bool,
+    with_residuals: bool,
 }
 
 impl Scratch {
@@ -46,7 +46,7 @@ impl Scratch {
             lookback_rows: longest_rows.saturating_sub(1),
             tile: None,
             continues: false,
-            is_delicate: false,
+            calm_rows: usize::MAX,
         }
     }
 
@@ -84,7 +84,19 @@ impl Scratch {
             && none.iter().all(|kept| kept.to_bits() == f64::NAN.to_bits())
     }
 
-    /// Makes nothing of what is kept.
+    /// Whether a window of the tile is likely to need its merged sum of squared residuals: within a window's length of one
+    /// that did. Runs that lack theirs are made again from their beginning, which costs about as much.
+    pub(crate) fn expects_residuals(&self) -> bool {
+        self.calm_rows <= self.lookback_rows
+    }
+
+    /// Keeps the runs of a tile that was fitted for the tile after it.
+    pub(crate) fn keep(&mut self, rows: usize, with_residuals: bool, is_delicate: bool) {
+        self.tile = Some(LastTile { rows, with_residuals });
+        self.calm_rows = if is_delicate { 0 } else { self.calm_rows.saturating_add(rows) };
+    }
+
+    /// Uses nothing of what is kept.
     pub(crate) fn forget(&mut self) {
         self.tile = None;
         self.continues = false;
