@@ -8,6 +8,7 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{FeatureTile, Found, Sink, Slot, StoreError};
 
 use crate::ParquetStore;
+use crate::direct::store_file::StoreFile;
 use crate::encode::FeatureWriter;
 use crate::fault::{file_error, parquet_error};
 use crate::features::read_back::RECEIPT_KEY;
@@ -17,7 +18,7 @@ use crate::lock::ExclusiveLock;
 use rollfit_files::regular_file::is_there;
 
 /// A features file; what the encoder waits for it is time spent sending.
-struct Sending(Box<dyn OutputFile>);
+struct Sending(StoreFile);
 
 impl std::io::Write for Sending {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -66,7 +67,7 @@ impl ParquetSlot<'_> {
     fn open_writer(&mut self) -> Result<FeatureWriter<Sending>, StoreError> {
         self.prepare()?;
         let path = self.unfinished();
-        let file = self.files().create(&path).map_err(|error| file_error("create", &path, error))?;
+        let file = self.store.create_features(&path).map_err(|error| file_error("create", &path, error))?;
         let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
         FeatureWriter::new(Sending(file), &columns, self.store.compression)
             .map_err(|error| parquet_error("write", &path, error))
@@ -111,7 +112,9 @@ impl Slot for ParquetSlot<'_> {
     /// Makes the directory's name durable, before it has contents.
     fn prepare(&mut self) -> Result<(), StoreError> {
         if !self.is_prepared {
-            self.store.sync_above(&self.dir)?;
+            let (store, part) = (self.store, self.store.part(&self.partition));
+            let has_part = is_there(&part).map_err(|error| file_error("read", &part, error))?;
+            store.durable_dirs.ensure(store.files.as_ref(), &store.dir, &self.dir, has_part)?;
             self.is_prepared = true;
         }
         Ok(())
