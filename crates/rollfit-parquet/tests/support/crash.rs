@@ -47,11 +47,11 @@ impl Step {
     }
 
     /// How far into its file it reaches.
-    fn end(&self, before: usize) -> usize {
+    fn end(&self) -> usize {
         match self {
             Self::Write(_, offset, bytes) => *offset as usize + bytes.len(),
             Self::Length(_, bytes) => *bytes as usize,
-            _ => before,
+            _ => 0,
         }
     }
 }
@@ -94,17 +94,22 @@ impl Torn {
     /// What there is of a file that was synced as `synced`, after the steps `open`.
     fn of(self, synced: &[u8], open: &[&Step]) -> Vec<u8> {
         const SECTOR_BYTES: usize = 512;
-        let longest = open.iter().map(|step| step.end(synced.len())).max().unwrap_or(0);
-        let whole = || applied(synced, open, |_| true);
-        let cut = |bytes: usize| whole()[..bytes].to_vec();
-        let end = whole().len();
+        let kept = synced.len();
+        let whole = applied(synced, open, |_| true);
+        let end = whole.len();
+        let cut = |bytes: usize| whole[..bytes.max(kept).min(end)].to_vec();
+        let filled = |bytes: usize, with: u8| {
+            let mut file = synced.to_vec();
+            file.resize(bytes.max(kept), with);
+            file
+        };
         match self {
-            Self::Whole => whole(),
+            Self::Whole => whole,
             Self::Empty => synced.to_vec(),
             Self::Half => cut(end / 2),
             Self::Sectors => cut(end / SECTOR_BYTES * SECTOR_BYTES),
-            Self::Zeros => vec![0; end],
-            Self::Garbage => vec![0xa5; longest],
+            Self::Zeros => filled(end, 0),
+            Self::Garbage => filled(open.iter().map(|step| step.end()).max().unwrap_or(0), 0xa5),
             Self::AllButOne => cut(end.saturating_sub(1)),
             Self::Uncut => applied(synced, open, |step| !matches!(step, Step::Length(..))),
             Self::Lengths => applied(synced, open, |step| matches!(step, Step::Length(..))),

@@ -1,5 +1,5 @@
 //! [`Script`]: the file system of this machine, with every operation recorded, and one failing or all from one on. Direct
-//! writes are buffered ones that have to be aligned, so that every machine can play them.
+//! writes are buffered ones that have to be aligned, so that every machine can play them, and nothing waits for the disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(crate) const EACCES: i32 = 13;
 pub(crate) const EINVAL: i32 = 22;
 
 /// Direct writes of the tests: small, so that there are several in a small file.
-pub(crate) const PIECE_BYTES: usize = 4 * ALIGN;
+pub(crate) const PIECE_BYTES: usize = 2 * ALIGN;
 pub(crate) const ALIGN: usize = 512;
 
 /// One operation, with paths as seen from the store.
@@ -103,7 +103,7 @@ impl FileSystem for Script {
     fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>> {
         let name = self.seen_from_root(path);
         self.begin(Operation::Create(name.clone()))?;
-        let file = OsFileSystem.create(path)?;
+        let file = Unsynced.create(path)?;
         Ok(Box::new(ScriptedFile { script: self.clone(), name, file, is_direct: false }))
     }
 
@@ -114,7 +114,7 @@ impl FileSystem for Script {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.begin(Operation::SyncDir(self.seen_from_root(path)))?;
-        OsFileSystem.sync_dir(path)
+        Unsynced.sync_dir(path)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -128,19 +128,47 @@ pub(crate) struct Unsynced;
 
 impl FileSystem for Unsynced {
     fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>> {
-        OsFileSystem.create(path)
+        Ok(Box::new(UnsyncedFile(OsFileSystem.create(path)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OsFileSystem.rename(from, to)
     }
 
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        Ok(())
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::read_dir(path).map(drop)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         OsFileSystem.remove(path)
+    }
+}
+
+struct UnsyncedFile(Box<dyn RawFile>);
+
+impl RawFile for UnsyncedFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.reserve(bytes)
+    }
+
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn direct_alignment(&self) -> Option<usize> {
+        None
+    }
+
+    fn set_direct(&mut self, is_direct: bool) -> io::Result<()> {
+        self.0.set_direct(is_direct)
     }
 }
 
