@@ -169,7 +169,7 @@ impl Drop for ParquetSlot<'_> {
         if std::fs::remove_dir(&self.dir).is_ok()
             && let Some(key_dir) = self.dir.parent()
         {
-            let _ = std::fs::remove_dir(key_dir);
+            self.store.durable_dirs.remove(key_dir);
         }
     }
 }
