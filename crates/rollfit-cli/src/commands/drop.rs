@@ -11,6 +11,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     let partitions = arguments.partitions.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
     let config = open::config(&arguments.config)?;
     let store = stores::open_sink(&config, Purpose::Write)?;
+    stores::opened(store.check_version())?;
     // All are looked at before the first is removed.
     for partition in &partitions {
         check(store.found(partition), partition)?;

@@ -110,7 +110,7 @@ fn files_compare_as_tables_do_and_have_nothing_to_adopt() {
     sandbox.run(&["adopt"]).exits(0).says(&["0 adopted, 1 already ours"]);
     sandbox.write("fx/features/key=eurusd/month=2017-01/part.parquet", "strange");
     sandbox.run(&["compare"]).exits(1).says(&["is not a readable Parquet file"]);
-    sandbox.run(&["adopt"]).exits(1).says(&["this store keeps no receipts beside rows"]);
+    sandbox.run(&["adopt"]).exits(1).says(&["no valid rollfit receipt", "a receipt is a part of its file"]);
 }
 
 #[test]

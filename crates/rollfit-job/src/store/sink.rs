@@ -75,6 +75,14 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
+    /// Checks that what is stored is of a version that can be written. Asked before the first partition.
+    ///
+    /// # Errors
+    /// With the next step where an earlier version wrote it and something has to be done first.
+    fn check_version(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The kind of store, see [`StoreKind::name`](super::StoreKind::name).
     fn kind(&self) -> &'static str;
 

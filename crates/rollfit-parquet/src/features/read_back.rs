@@ -18,7 +18,9 @@ use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_a
 
 use crate::fault::{features_fault, file_error, unreadable};
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body, check_pages};
+use rollfit_files::parquet_file::{
+    Checksums, FileBytes, FileFault, Footer, Integrity, check_body, check_pages,
+};
 use rollfit_files::regular_file;
 
 /// The key of the receipt in the footer of a features file.
@@ -52,7 +54,8 @@ pub(crate) fn footer_integrity(part: &Path, partition: &Partition) -> Result<Int
     footer.map(|footer| footer.integrity).map_err(|fault| features_fault(part, partition, fault))
 }
 
-fn open(part: &Path) -> Result<FileBytes, FileFault> {
+/// Opens a features file.
+pub(super) fn open(part: &Path) -> Result<FileBytes, FileFault> {
     regular_file::open(part).and_then(FileBytes::whole).map_err(FileFault::System)
 }
 
@@ -82,6 +85,7 @@ pub(crate) struct ParquetReader {
     path: PathBuf,
     bytes: FileBytes,
     receipt: Receipt,
+    integrity: Integrity,
     batches: ParquetRecordBatchReader,
     instants_us: Vec<i64>,
     values: Vec<f64>,
@@ -121,7 +125,20 @@ impl ParquetReader {
             .build()
             .map_err(|error| unreadable(part, &error))?;
         let path = part.to_owned();
-        Ok(Self { path, bytes, receipt, batches, instants_us: Vec::new(), values: Vec::new() })
+        Ok(Self {
+            path,
+            bytes,
+            receipt,
+            integrity: footer.integrity,
+            batches,
+            instants_us: Vec::new(),
+            values: Vec::new(),
+        })
+    }
+
+    /// The checksums that all bytes have; none where the file has none of ours.
+    pub(super) fn checksums(&self) -> Option<Checksums> {
+        if let Integrity::Verified(checksums) = self.integrity { Some(checksums) } else { None }
     }
 
     /// The system's own error comes first: Arrow makes a text of it.
