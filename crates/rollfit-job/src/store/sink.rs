@@ -1,5 +1,6 @@
 //! [`Sink`]: where features go, and [`Slot`]: one partition of it that is this runner's alone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError, StoreMonitor};
@@ -44,6 +45,14 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// When the store cannot be listed.
     fn partitions(&self) -> Result<Vec<Partition>, StoreError>;
+
+    /// Those of [`Sink::partitions`] whose key is one of `keys`, or differs from one only in case; it may return others too.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    fn partitions_of(&self, _keys: &HashSet<&str>) -> Result<Vec<Partition>, StoreError> {
+        self.partitions()
+    }
 
     /// Takes a partition for this runner alone, until the slot is dropped. Does not wait.
     ///

@@ -80,6 +80,24 @@ impl ParquetStore {
         Ok(())
     }
 
+    /// The partitions of the wanted keys that have features.
+    fn stored_partitions(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Partition>, StoreError> {
+        let mut partitions = Vec::new();
+        for (key, key_dir) in hive_dirs(&self.features_dir, "key=")? {
+            if !is_wanted(&key) {
+                continue;
+            }
+            for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
+                // Reading the partition reports what cannot be read here.
+                let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
+                if let (Ok(period), true) = (month.parse(), is_there) {
+                    partitions.push(Partition::new(key.clone(), period));
+                }
+            }
+        }
+        Ok(partitions)
+    }
+
     /// On a file system that ignores case, the features of keys that differ only in case would share directories.
     fn check_case(&self, partitions: &[Partition]) -> Result<(), StoreError> {
         let mut known = KeysByCase::default();
@@ -117,17 +135,12 @@ impl Sink for ParquetStore {
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
-        let mut partitions = Vec::new();
-        for (key, key_dir) in hive_dirs(&self.features_dir, "key=")? {
-            for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
-                // Reading the partition reports what cannot be read here.
-                let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
-                if let (Ok(period), true) = (month.parse(), is_there) {
-                    partitions.push(Partition::new(key.clone(), period));
-                }
-            }
-        }
-        Ok(partitions)
+        self.stored_partitions(|_| true)
+    }
+
+    fn partitions_of(&self, keys: &HashSet<&str>) -> Result<Vec<Partition>, StoreError> {
+        let keys: HashSet<String> = keys.iter().map(|key| key.to_lowercase()).collect();
+        self.stored_partitions(|key| keys.contains(&key.to_lowercase()))
     }
 
     fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {

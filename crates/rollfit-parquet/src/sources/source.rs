@@ -129,6 +129,15 @@ impl Source for ParquetStore {
         Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())
     }
 
+    fn gaps(&self, series: &SeriesOfKey<'_>, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
+        let files = self.settled_files(series, ImportWait::Brief)?;
+        let is_gap = |month: &Month| {
+            let span_us = month.span_us();
+            files.iter().all(|file| file.estimate_rows(&span_us) == 0)
+        };
+        Ok(first.through(last).filter(is_gap).collect())
+    }
+
     fn snapshot(
         &self,
         series: &[SeriesOfKey<'_>],
