@@ -10,7 +10,7 @@ use crate::partition::Partition;
 pub use crate::planner::{PlanError, configured_partitions, partitions};
 use crate::receipt::{Definition, Input};
 use crate::state::{Assessment, State};
-use crate::store::{Found, Sink, StoreError};
+use crate::store::{Sink, StoreError};
 use crate::workers::for_each;
 
 /// One line of a plan.
@@ -109,7 +109,7 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     let absence_of = || Absence::new(job.config.run.retry_for);
     let (sink_absence, source_absence) = (absence_of(), absence_of());
     let missing =
-        |partition: &Partition| matches!(sink_absence.look(|| job.sink.found(partition)), Ok(Found::Nothing));
+        |partition: &Partition| matches!(sink_absence.look(|| job.sink.is_missing(partition)), Ok(true));
     let bytes = |partition: &Partition| {
         let rows = job.config.series.iter().filter_map(|series| {
             let estimate = || job.source.estimate_rows(&series.of_key(&partition.key), partition.period);

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use rollfit_job::config::{Compression, JobConfig, Series};
 use rollfit_job::store::{Fault, StoreError};
 
+use crate::features::receipt_reader::ReceiptReader;
 use crate::sources::sources_reader::SourcesReader;
 use crate::sources::table_index::TableIndex;
 
@@ -44,6 +45,7 @@ pub struct ParquetStore {
     files: Arc<dyn FileSystem>,
     index: Arc<TableIndex>,
     reader: SourcesReader,
+    receipts: ReceiptReader,
 }
 
 impl ParquetStore {
@@ -77,6 +79,7 @@ impl ParquetStore {
             index: Arc::new(TableIndex::new(files.clone())),
             reader: SourcesReader::new(sources_dir.clone(), files.clone()),
             sources_dir,
+            receipts: ReceiptReader::default(),
             features_dir: config
                 .sink
                 .name

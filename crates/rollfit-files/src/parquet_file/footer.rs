@@ -15,7 +15,9 @@ use super::checksum::{CHECKSUM_KEY, CREATED_BY, Checksums, TRAILER_BYTES, find_l
 use super::structures::{self, FILE_METADATA};
 use crate::damaged::contain_panics;
 
-/// Bytes read at once: of the end of a file, which mostly holds the footer, and of a body.
+/// Bytes of the end of a file that are read at first, which mostly hold the footer.
+const END_BYTES: usize = 32 * 1024;
+/// Bytes of a body that are read at once.
 const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Why a file cannot be read.
@@ -83,17 +85,17 @@ fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
 }
 
 /// The end of a file.
-struct FileTail {
+pub(super) struct FileTail {
     /// The bytes that the file has before the footer.
-    body_bytes: u64,
-    footer: Vec<u8>,
+    pub(super) body_bytes: u64,
+    pub(super) footer: Vec<u8>,
     /// The last bytes of all.
     last: Vec<u8>,
 }
 
-fn read_end(bytes: &FileBytes) -> Result<FileTail, FileFault> {
+pub(super) fn read_end(bytes: &FileBytes) -> Result<FileTail, FileFault> {
     let whole = bytes.len();
-    let last_bytes = usize::try_from(whole).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+    let last_bytes = usize::try_from(whole).unwrap_or(END_BYTES).min(END_BYTES);
     let mut last = vec![0; last_bytes];
     fill(bytes, &mut last, whole - last_bytes as u64)?;
     let Some((before, trailer)) = last.split_last_chunk::<TRAILER_BYTES>() else {

@@ -5,10 +5,12 @@ mod bytes;
 mod checksum;
 mod footer;
 mod pages;
+mod sealed_footer;
 mod structures;
 mod thrift;
 
-pub use bytes::FileBytes;
+pub use bytes::{FileBytes, ReadAt};
 pub use checksum::{CREATED_BY, ChecksumWriter, Checksums};
 pub use footer::{FileFault, Footer, Integrity, check_body};
 pub use pages::check_pages;
+pub use sealed_footer::SealedFooter;

@@ -36,10 +36,7 @@ fn skip_within(rest: &mut &[u8], kind: u8, depth: usize) -> Option<()> {
         3 => drop(take(rest, 1)?),
         4..=6 => drop(varint(rest)?),
         7 => drop(take(rest, 8)?),
-        8 => {
-            let length = usize::try_from(varint(rest)?).ok()?;
-            take(rest, length)?;
-        }
+        8 => drop(bytes(rest)?),
         9 | 10 => skip_list(rest, depth.checked_sub(1)?)?,
         STRUCT => {
             let mut id = 0;
@@ -66,6 +63,12 @@ pub(super) fn list_head(rest: &mut &[u8]) -> Option<(u8, u64)> {
         1 | 2 if length > 0 => None,
         kind => Some((kind, length)),
     }
+}
+
+/// The bytes of a text, which follow their number.
+pub(super) fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(varint(rest)?).ok()?;
+    take(rest, length)
 }
 
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {

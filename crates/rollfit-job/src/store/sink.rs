@@ -31,6 +31,14 @@ pub trait Sink: Send + Sync {
     /// as they were written.
     fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
 
+    /// Whether there is nothing of a partition, see [`Sink::found`]. No receipt is read where that can be known without.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn is_missing(&self, partition: &Partition) -> Result<bool, StoreError> {
+        Ok(self.found(partition)? == Found::Nothing)
+    }
+
     /// What of others would be lost if the rows of a partition were replaced or removed, with the ways out, as a clause
     /// that follows "but"; none where nothing would.
     ///

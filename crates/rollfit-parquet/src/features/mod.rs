@@ -1,5 +1,6 @@
 //! Features: one file a partition, replaced under a lock by one rename, and reading them back with their receipts.
 
 pub(crate) mod read_back;
+pub(crate) mod receipt_reader;
 pub(crate) mod sink;
 mod slot;

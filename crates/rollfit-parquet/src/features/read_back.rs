@@ -3,6 +3,7 @@
 //! Invariants: no receipt is used before its footer is checked, and no row before all bytes are.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
@@ -50,8 +51,9 @@ pub(crate) fn footer_integrity(part: &Path, partition: &Partition) -> Result<Int
     footer.map(|footer| footer.integrity).map_err(|fault| features_fault(part, partition, fault))
 }
 
-fn open(part: &Path) -> Result<FileBytes, FileFault> {
-    regular_file::open(part).and_then(FileBytes::whole).map_err(FileFault::System)
+pub(super) fn open(part: &Path) -> Result<FileBytes, FileFault> {
+    let (file, status) = regular_file::open_and_look(part).map_err(FileFault::System)?;
+    Ok(FileBytes::new(Arc::new(file), status.len()))
 }
 
 fn valid_receipt(footer: &Footer, output: &str) -> Result<Receipt, String> {

@@ -15,7 +15,7 @@ use rollfit_job::store::{Claim, FeatureReader, Found, Sink, StoreError, Write};
 
 use crate::encode::stored_share;
 use crate::fault::file_error;
-use crate::features::read_back::{ParquetReader, read_receipt};
+use crate::features::read_back::ParquetReader;
 use crate::features::slot::ParquetSlot;
 use crate::file_system::refuse_linked_dirs;
 use crate::lock::{ExclusiveLock, LockAttempt};
@@ -122,16 +122,21 @@ impl ParquetStore {
 
 impl Sink for ParquetStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
-        let foreign_files = foreign_files(&self.partition_dir(partition))?;
-        if let Some(stranger) = foreign_files.first() {
+        let dir = self.partition_dir(partition);
+        let names = names_in(&dir)?;
+        if let Some(stranger) = names.iter().find(|name| is_foreign(name)) {
+            let stranger = dir.join(stranger);
             return Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())));
         }
-        let part = self.part(partition);
-        match is_there(&part) {
-            Ok(true) => read_receipt(&part, partition, &self.output(partition)),
-            Ok(false) => Ok(Found::Nothing),
-            Err(error) => Err(file_error("read", &part, error)),
+        if names.iter().any(|name| name == PART) {
+            self.receipts.read(&dir.join(PART), partition, &self.output(partition))
+        } else {
+            Ok(Found::Nothing)
         }
+    }
+
+    fn is_missing(&self, partition: &Partition) -> Result<bool, StoreError> {
+        Ok(!names_in(&self.partition_dir(partition))?.iter().any(|name| name == PART || is_foreign(name)))
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
@@ -233,9 +238,10 @@ fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
 
 /// The files in a partition's directory that are not ours and that a reader of the directory would take for data.
 pub(super) fn foreign_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let is_read = |name: &OsString| {
-        !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_")
-    };
-    let names = names_in(dir)?;
-    Ok(names.iter().filter(|name| is_read(name) && *name != PART).map(|name| dir.join(name)).collect())
+    Ok(names_in(dir)?.iter().filter(|name| is_foreign(name)).map(|name| dir.join(name)).collect())
+}
+
+fn is_foreign(name: &OsString) -> bool {
+    let is_read = !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_");
+    is_read && name != PART
 }

@@ -3,15 +3,18 @@
 
 use std::collections::HashMap;
 use std::fs::Metadata;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
-use rollfit_files::parquet_file::Integrity;
+use rollfit_files::parquet_file::{Integrity, ReadAt};
 
+use crate::file_system::refresh_dir;
 use crate::sources::group_span::GroupSpan;
 
 /// A file of a table that need not be open, and the instants of its row groups.
@@ -70,11 +73,31 @@ impl FileIdentity {
             modified: (status.mtime(), status.mtime_nsec()),
         }
     }
+
+    /// Whether the file at `path` is this one. What cannot be looked at is another one, which is found out when it is opened.
+    pub(crate) fn is_at(self, path: &Path) -> bool {
+        refresh_dir(path);
+        std::fs::symlink_metadata(path).is_ok_and(|status| Self::from_metadata(&status) == self)
+    }
+}
+
+/// All bytes of a file that has few.
+pub(crate) struct SmallFile(pub(crate) Bytes);
+
+impl ReadAt for SmallFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset..)).unwrap_or_default();
+        let read = rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
 }
 
 /// What is known of a file's contents: its footer, checked where that is possible.
 pub(crate) struct Contents {
     pub(crate) metadata: ArrowReaderMetadata,
+    /// The file itself, where it is small: then it need not be opened again.
+    pub(crate) bytes: Option<Arc<SmallFile>>,
     pub(crate) integrity: Integrity,
     /// Whether the rest of the file was checked too.
     pub(crate) is_checked: AtomicBool,

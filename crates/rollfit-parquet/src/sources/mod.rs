@@ -4,6 +4,7 @@
 pub(crate) mod file_spans;
 pub(crate) mod generation;
 pub(crate) mod group_span;
+mod known_tables;
 pub(crate) mod listing;
 pub(crate) mod open_table;
 pub(crate) mod rate_index;

@@ -1,6 +1,5 @@
 //! [`TableFile`]: an open file of a source table, from any writer, and the columns in it.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::{doubles, ticks};
-use rollfit_files::parquet_file::{FileBytes, check_pages};
+use rollfit_files::parquet_file::{FileBytes, ReadAt, check_pages};
 use rollfit_job::few::few;
 use rollfit_job::store::StoreError;
 
@@ -22,7 +21,7 @@ use crate::sources::group_span::GroupSpan;
 /// An open file of a table: what it holds does not change, whatever takes its name.
 pub(crate) struct TableFile {
     pub(crate) path: PathBuf,
-    pub(crate) file: Arc<File>,
+    pub(crate) file: Arc<dyn ReadAt>,
     pub(crate) identity: FileIdentity,
     pub(crate) contents: Arc<Contents>,
     pub(crate) spans: Arc<Vec<GroupSpan>>,
