@@ -8,6 +8,7 @@ mod known_tables;
 pub(crate) mod listing;
 pub(crate) mod open_table;
 pub(crate) mod rate_index;
+mod sealed_rows;
 pub(crate) mod source;
 pub(crate) mod sources_lock;
 pub(crate) mod sources_reader;
