@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use rollfit_bars::KeyBars;
 use rollfit_job::error_chain;
 use rollfit_job::run::Outcome;
 use rollfit_job::store::{Fault, SeriesRows, Source, StoreError};
@@ -18,12 +19,14 @@ use rollfit_parquet::{FileSystem, OsFileSystem, OutputFile, ParquetStore};
 use tempfile::TempDir;
 
 use support::market::{
-    KEYS, MONTHS, all_bars, all_rows, bars, config, config_with, import, partition, run_all, run_undisturbed,
+    KEYS, MONTHS, all_rows, bars, config, config_with, import, key_bars, partition, run_all, run_undisturbed,
 };
 use support::script::{Fate, Operation, Script, Unsynced};
 use support::{assert_says, copy_tree, tree};
 
-const ROWS: usize = 30;
+/// So many that no file is small enough to be kept in memory.
+const ROWS: usize = 800;
+const FEW_ROWS: usize = 30;
 const LIST: &str = "sources/.import";
 const LOCK: &str = "sources/.lock";
 const GENERATION: &str = "sources/.generation";
@@ -68,10 +71,22 @@ fn impatient(patience: Duration) -> Box<dyn FileSystem> {
     Box::new(Beside { before_open: || (), patience })
 }
 
+/// Bars of all keys that do not compress.
+fn noisy_bars(rows: usize, version: u32) -> Vec<KeyBars> {
+    KEYS.iter().map(|key| noisy_bars_of(key, rows, version)).collect()
+}
+
+fn noisy_bars_of(key: &str, rows: usize, version: u32) -> KeyBars {
+    let mut bars = bars(key, &MONTHS, rows, version).bars().to_vec();
+    let mut noise = fastrand::Rng::with_seed(version.into());
+    bars.iter_mut().for_each(|bar| bar.close += noise.f64());
+    key_bars(key, bars)
+}
+
 /// A store with both keys and both months.
 fn store() -> TempDir {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &all_bars(ROWS, 0), &Unsynced).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 0), &Unsynced).unwrap();
     dir
 }
 
@@ -83,7 +98,7 @@ fn copy_of(dir: &Path) -> TempDir {
 
 /// Imports another version of all bars, and one more of each month.
 fn import_version(dir: &Path, version: u32, files: &dyn FileSystem) -> Result<(), StoreError> {
-    import(dir, &all_bars(ROWS + 1, version), files).map(drop)
+    import(dir, &noisy_bars(ROWS + 1, version), files).map(drop)
 }
 
 /// The rows of a key's second month and the last ones before it, of both series.
@@ -114,7 +129,7 @@ fn leave_unfinished(dir: &Path, keys: &[&str]) {
 
 /// Kills an import so many operations before it removes its list.
 fn leave_unfinished_before(dir: &Path, keys: &[&str], left: usize) {
-    let bars: Vec<_> = keys.iter().map(|key| bars(key, &MONTHS, ROWS + 2, 7)).collect();
+    let bars: Vec<_> = keys.iter().map(|key| noisy_bars_of(key, ROWS + 2, 7)).collect();
     let undisturbed = copy_of(dir);
     let script = Script::new(undisturbed.path(), Fate::Undisturbed);
     import(undisturbed.path(), &bars, &script).unwrap();
@@ -154,7 +169,10 @@ fn read_beside(
 
 /// Checks reads with `import` at each file that is opened; returns how many there were.
 fn check_beside(import: impl Fn(&Path) + Send + Sync + Clone + 'static) -> usize {
-    let dir = store();
+    check_store_beside(&store(), import)
+}
+
+fn check_store_beside(dir: &TempDir, import: impl Fn(&Path) + Send + Sync + Clone + 'static) -> usize {
     let old = read_plainly(dir.path());
     let mut at = 0;
     loop {
@@ -170,6 +188,15 @@ fn check_beside(import: impl Fn(&Path) + Send + Sync + Clone + 'static) -> usize
 #[test]
 fn an_import_between_any_two_files_that_a_reader_opens_is_read_whole_or_not_at_all() {
     assert!(check_beside(|dir| import_version(dir, 1, &Unsynced).unwrap()) >= 8);
+}
+
+#[test]
+fn an_import_beside_a_reader_of_small_files_is_read_whole_or_not_at_all() {
+    // Each is opened once, and kept.
+    let dir = TempDir::new().unwrap();
+    import(dir.path(), &noisy_bars(FEW_ROWS, 0), &Unsynced).unwrap();
+    let more = |dir: &Path| import(dir, &noisy_bars(FEW_ROWS + 1, 1), &Unsynced).map(drop).unwrap();
+    assert!(check_store_beside(&dir, more) >= 4);
 }
 
 #[test]
@@ -262,11 +289,11 @@ fn generation(dir: &Path) -> Option<String> {
 #[test]
 fn each_import_that_changes_something_raises_the_generation() {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &all_bars(ROWS, 0), &OsFileSystem).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 0), &OsFileSystem).unwrap();
     assert_eq!(generation(dir.path()).unwrap(), "1\n");
-    import(dir.path(), &all_bars(ROWS, 0), &OsFileSystem).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 0), &OsFileSystem).unwrap();
     assert_eq!(generation(dir.path()).unwrap(), "1\n", "nothing was imported");
-    import(dir.path(), &all_bars(ROWS, 1), &OsFileSystem).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 1), &OsFileSystem).unwrap();
     assert_eq!(generation(dir.path()).unwrap(), "2\n");
     assert!(!dir.path().join("sources/.generation.tmp").exists());
 }
@@ -313,7 +340,7 @@ fn a_reader_needs_no_lock_and_keeps_no_import_waiting() {
     let lock = hold(dir.path());
     assert_eq!(read(dir.path(), impatient(Duration::ZERO)).unwrap(), old);
     // Nor does an import that changes nothing.
-    import(dir.path(), &all_bars(ROWS, 0), impatient(Duration::ZERO).as_ref()).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 0), impatient(Duration::ZERO).as_ref()).unwrap();
     drop(lock);
     fs::remove_file(dir.path().join(LOCK)).unwrap();
     let before = tree(dir.path());

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use rollfit_files::parquet_file::{Integrity, ReadAt};
+use rustix::fs::{AtFlags, CWD, StatxFlags};
 
-use crate::file_system::refresh_dir;
 use crate::sources::group_span::GroupSpan;
 
 /// A file of a table that need not be open, and the instants of its row groups.
@@ -74,10 +74,19 @@ impl FileIdentity {
         }
     }
 
-    /// Whether the file at `path` is this one. What cannot be looked at is another one, which is found out when it is opened.
-    pub(crate) fn is_at(self, path: &Path) -> bool {
-        refresh_dir(path);
-        std::fs::symlink_metadata(path).is_ok_and(|status| Self::from_metadata(&status) == self)
+    /// The file at `path` as it is now, for a network file system as well; an error where there is none.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let flags = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
+        let Ok(status) = rustix::fs::statx(CWD, path, flags, StatxFlags::BASIC_STATS) else {
+            // Not every system lets a process ask so.
+            return std::fs::symlink_metadata(path).map(|status| Self::from_metadata(&status));
+        };
+        Ok(Self {
+            device: rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor),
+            inode: status.stx_ino,
+            bytes: status.stx_size,
+            modified: (status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec.into()),
+        })
     }
 }
 

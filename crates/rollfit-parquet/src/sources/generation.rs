@@ -10,7 +10,7 @@ use std::path::Path;
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
-use crate::file_system::{FileSystem, refresh_dir};
+use crate::file_system::FileSystem;
 use crate::sources::file_spans::FileIdentity;
 use rollfit_files::regular_file;
 
@@ -45,9 +45,8 @@ impl Generation {
     /// Whether no import has changed it since it was read.
     pub(crate) fn is_current(&self, sources_dir: &Path) -> Result<bool, StoreError> {
         let path = sources_dir.join(GENERATION);
-        refresh_dir(&path);
-        let now = match fs::symlink_metadata(&path) {
-            Ok(status) => Some(FileIdentity::from_metadata(&status)),
+        let now = match FileIdentity::at(&path) {
+            Ok(identity) => Some(identity),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(file_error("read", &path, error)),
         };

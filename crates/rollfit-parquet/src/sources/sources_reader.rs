@@ -81,7 +81,7 @@ impl SourcesReader {
             // Before the list is looked for: an import that has its list changes the generation after that.
             refresh_dir(&self.sources_dir);
             let generation = self.generation()?;
-            if self.unfinished(tables)?.is_some() {
+            if self.known_unfinished(tables)?.is_some() {
                 self.wait(tables, wait)?;
                 continue;
             }
@@ -172,8 +172,13 @@ impl SourcesReader {
     /// # Errors
     /// When its list is not one that an import wrote.
     fn unfinished(&self, tables: &[&str]) -> Result<Option<UnfinishedImport>, StoreError> {
-        let mut known = lock(&self.unfinished);
         refresh_dir(&self.sources_dir);
+        self.known_unfinished(tables)
+    }
+
+    /// As [`Self::unfinished`], just after the directory was refreshed.
+    fn known_unfinished(&self, tables: &[&str]) -> Result<Option<UnfinishedImport>, StoreError> {
+        let mut known = lock(&self.unfinished);
         let Some(file) = open_list(&self.sources_dir)? else {
             *known = None;
             return Ok(None);

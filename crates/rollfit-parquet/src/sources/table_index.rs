@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,9 +18,10 @@ use rollfit_files::damaged::contain_panics;
 use rollfit_files::parquet_file::{FileBytes, Footer, ReadAt, check_body};
 use rollfit_job::lock::lock;
 use rollfit_job::store::{Fault, StoreError};
+use rustix::fs::{AtFlags, CWD, StatxFlags};
 
 use crate::fault::{file_error, source_fault, unreadable};
-use crate::file_system::{FileSystem, OsFileSystem, refresh_dir};
+use crate::file_system::{FileSystem, OsFileSystem};
 use crate::sources::file_spans::{Contents, FileIdentity, FileSpans, SmallFile};
 use crate::sources::known_tables::KnownTables;
 use crate::sources::listing::{TableListing, warn_of_passed_over};
@@ -48,8 +50,7 @@ impl TableIndex {
 
     /// The files of a table; `None` if the table does not exist.
     pub(crate) fn files(&self, dir: &Path, time: &str) -> Result<Option<Arc<Vec<FileSpans>>>, StoreError> {
-        refresh_dir(dir);
-        let modified = match std::fs::metadata(dir).and_then(|status| status.modified()) {
+        let modified = match last_change(dir) {
             Ok(modified) => modified,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(file_error("list", dir, error)),
@@ -96,7 +97,7 @@ impl TableIndex {
     /// Opens a file as it was listed, and checks it as [`Self::open`] does.
     pub(crate) fn reopen(&self, listed: &FileSpans, time: &str) -> Result<TableFile, StoreError> {
         let file = match &listed.contents.bytes {
-            Some(bytes) if listed.identity.is_at(&listed.path) => {
+            Some(bytes) if FileIdentity::at(&listed.path).ok() == Some(listed.identity) => {
                 let (path, contents) = (listed.path.clone(), listed.contents.clone());
                 let (file, spans) = (bytes.clone(), listed.spans.clone());
                 let file = TableFile { path, file, identity: listed.identity, contents, spans };
@@ -146,6 +147,17 @@ impl TableIndex {
         opened.spans = opened.find_spans(time)?;
         Ok(opened)
     }
+}
+
+/// When a directory was changed last; on a network file system as the server has it, which may be asked for names again.
+fn last_change(dir: &Path) -> io::Result<SystemTime> {
+    let flags = AtFlags::STATX_FORCE_SYNC;
+    let Ok(status) = rustix::fs::statx(CWD, dir, flags, StatxFlags::BASIC_STATS) else {
+        // Not every system lets a process ask so.
+        return std::fs::metadata(dir)?.modified();
+    };
+    let since_1970 = u64::try_from(status.stx_mtime.tv_sec).unwrap_or_default();
+    Ok(SystemTime::UNIX_EPOCH + Duration::new(since_1970, status.stx_mtime.tv_nsec))
 }
 
 fn hash_of(dir: &Path) -> u64 {
