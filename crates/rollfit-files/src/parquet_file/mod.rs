@@ -3,6 +3,7 @@
 
 mod bytes;
 mod checksum;
+mod copy;
 mod footer;
 mod pages;
 mod sealed_columns;
@@ -12,6 +13,7 @@ mod thrift;
 
 pub use bytes::{FileBytes, ReadAt};
 pub use checksum::{CREATED_BY, ChecksumWriter, Checksums};
+pub use copy::{CopyFault, copy_with_value};
 pub use footer::{FileFault, Footer, Integrity, check_body};
 pub use pages::check_pages;
 pub use sealed_columns::{read_doubles, read_instants};

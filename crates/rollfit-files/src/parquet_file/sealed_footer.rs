@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::bytes::FileBytes;
 use super::checksum::{CHECKSUM_KEY, CREATED_BY, Checksums};
-use super::footer::{FileFault, read_end};
+use super::footer::{FileFault, FileTail, read_end};
 use super::structures::{FILE_METADATA, known, value};
 use super::thrift::{LIST, STRUCT, bytes as take_bytes, field, list_head, skip};
 
@@ -21,7 +21,7 @@ const BYTES: u8 = 8;
 
 /// The footer of a file that rollfit wrote, unchanged.
 pub struct SealedFooter {
-    footer: Vec<u8>,
+    end: FileTail,
     schema: Range<usize>,
     values: Vec<(Range<usize>, Range<usize>)>,
 }
@@ -34,28 +34,29 @@ impl SealedFooter {
     /// [`FileFault`] where the end of the file cannot be read.
     pub fn read(bytes: &FileBytes) -> Result<Option<Self>, FileFault> {
         let end = read_end(bytes)?;
-        let Some(parts) = FooterParts::parse(&end.footer) else { return Ok(None) };
-        let text = |range: &Range<usize>| &end.footer[range.clone()];
+        let Some(parts) = FooterParts::parse(end.footer()) else { return Ok(None) };
+        let text = |range: &Range<usize>| &end.footer()[range.clone()];
         let found = parts.values.iter().find(|(key, _)| text(key) == CHECKSUM_KEY.as_bytes());
         let found = found.and_then(|(_, value)| std::str::from_utf8(text(value)).ok());
         let Some(checksums) = found.and_then(Checksums::parse) else { return Ok(None) };
         let is_ours = parts.writer.as_ref().is_some_and(|writer| text(writer) == CREATED_BY.as_bytes());
-        if !is_ours || checksums.body_bytes != end.body_bytes || !checksums.fit_footer(&end.footer) {
+        if !is_ours || checksums.body_bytes != end.body_bytes || !checksums.fit_footer(end.footer()) {
             return Ok(None);
         }
         let (Some(schema), values) = (parts.schema, parts.values) else { return Ok(None) };
-        Ok(Some(Self { footer: end.footer, schema, values }))
+        Ok(Some(Self { end, schema, values }))
     }
 
     /// What the footer's metadata has under `key`.
     pub fn value(&self, key: &str) -> Option<&str> {
-        let (_, value) = self.values.iter().find(|(name, _)| &self.footer[name.clone()] == key.as_bytes())?;
-        std::str::from_utf8(&self.footer[value.clone()]).ok()
+        let footer = self.end.footer();
+        let (_, value) = self.values.iter().find(|(name, _)| &footer[name.clone()] == key.as_bytes())?;
+        std::str::from_utf8(&footer[value.clone()]).ok()
     }
 
     /// The bytes that describe the columns: the same for files of the same columns.
     pub fn schema(&self) -> &[u8] {
-        &self.footer[self.schema.clone()]
+        &self.end.footer()[self.schema.clone()]
     }
 }
 
@@ -126,4 +127,87 @@ fn text(footer: &[u8], rest: &mut &[u8]) -> Option<Range<usize>> {
     let taken = take_bytes(rest)?;
     let end = footer.len() - rest.len();
     Some(end - taken.len()..end)
+}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float64Array, RecordBatch};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::metadata::KeyValue;
+    use parquet::file::properties::WriterProperties;
+
+    use super::super::bytes::ReadAt;
+    use super::super::checksum::ChecksumWriter;
+    use super::super::footer::{Footer, Integrity};
+    use super::*;
+
+    struct Memory(Vec<u8>);
+
+    impl ReadAt for Memory {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+            let rest = &self.0[offset as usize..];
+            let read = rest.len().min(buffer.len());
+            buffer[..read].copy_from_slice(&rest[..read]);
+            Ok(read)
+        }
+    }
+
+    fn memory(file: &[u8]) -> FileBytes {
+        FileBytes::new(Arc::new(Memory(file.to_vec())), file.len() as u64)
+    }
+
+    /// A file of `writer` with checksums and a receipt of `bytes` bytes.
+    fn written(writer: &str, bytes: usize) -> Vec<u8> {
+        let columns: [(&str, ArrayRef); 2] = [
+            ("a", Arc::new(Float64Array::from(vec![Some(1.5), None]))),
+            ("b", Arc::new(Float64Array::from(vec![0.5, 2.5]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let properties = WriterProperties::builder().set_created_by(writer.to_owned()).build();
+        let mut file =
+            ArrowWriter::try_new(ChecksumWriter::new(Vec::new()), batch.schema(), Some(properties)).unwrap();
+        file.write(&batch).unwrap();
+        file.append_key_value_metadata(KeyValue::new("receipt".to_owned(), "x".repeat(bytes)));
+        file.append_key_value_metadata(Checksums::to_fill_in());
+        file.flush().unwrap();
+        file.inner_mut().hold_back();
+        let mut file = file.into_inner().unwrap();
+        file.release().unwrap();
+        std::mem::take(file.output())
+    }
+
+    #[test]
+    fn it_says_what_the_decoded_footer_says_however_long_it_is() {
+        for bytes in [0, 1000, 100_000] {
+            let file = written(CREATED_BY, bytes);
+            let sealed = SealedFooter::read(&memory(&file)).unwrap().unwrap();
+            let footer = Footer::read(&memory(&file)).unwrap();
+            assert!(matches!(footer.integrity, Integrity::Verified(_)));
+            for key in ["receipt", CHECKSUM_KEY, "none"] {
+                assert_eq!(sealed.value(key), footer.value(key), "{key}");
+            }
+            assert!(sealed.schema().windows(1).any(|name| name == b"a"));
+        }
+        let of = |file: &[u8]| SealedFooter::read(&memory(file)).unwrap().unwrap().schema().to_vec();
+        assert_eq!(of(&written(CREATED_BY, 1)), of(&written(CREATED_BY, 2)));
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_or_with_any_changed_byte_in_its_footer_has_none() {
+        assert!(SealedFooter::read(&memory(&written("somebody else", 10))).unwrap().is_none());
+        let file = written(CREATED_BY, 10);
+        let trailer: [u8; 4] = file[file.len() - 8..file.len() - 4].try_into().unwrap();
+        let start = file.len() - 8 - u32::from_le_bytes(trailer) as usize;
+        for at in start..file.len() - 8 {
+            for flip in [0x01, 0x80] {
+                let mut damaged = file.clone();
+                damaged[at] ^= flip;
+                assert!(!matches!(SealedFooter::read(&memory(&damaged)), Ok(Some(_))), "{at}");
+            }
+        }
+        // A byte more before the footer: the lengths differ.
+        let longer = [&file[..start], &[0], &file[start..]].concat();
+        assert!(!matches!(SealedFooter::read(&memory(&longer)), Ok(Some(_))));
+    }
 }

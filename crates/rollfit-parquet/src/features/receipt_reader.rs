@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use rollfit_files::parquet_file::SealedFooter;
 use rollfit_job::lock::lock;
+use rollfit_job::parsed_receipt::ParsedReceipt;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{Definition, Receipt};
 use rollfit_job::store::{Found, StoreError};
@@ -73,11 +74,11 @@ impl KnownDefinition {
         let (before, after) = text.split_at(text.find(DEFINITION)? + DEFINITION.len());
         let after = after.strip_prefix(self.text.as_str())?;
         let short = [before, &self.short_text, after].concat();
-        let mut receipt: Receipt = serde_json::from_str(&short).ok()?;
+        let ParsedReceipt::Known(mut receipt) = ParsedReceipt::parse(&short).ok()? else { return None };
         if receipt.definition != self.short || receipt.output != output {
             return None;
         }
         receipt.definition = self.definition.clone();
-        Some(receipt)
+        Some(*receipt)
     }
 }
