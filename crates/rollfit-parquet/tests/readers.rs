@@ -9,10 +9,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rollfit_bars::KeyBars;
 use rollfit_job::error_chain;
+use rollfit_job::partition::Selector;
+use rollfit_job::plan::partitions;
 use rollfit_job::run::Outcome;
 use rollfit_job::store::{Fault, SeriesRows, Source, StoreError};
 use rollfit_parquet::{FileSystem, OsFileSystem, OutputFile, ParquetStore};
@@ -96,6 +98,17 @@ fn copy_of(dir: &Path) -> TempDir {
     copy
 }
 
+/// Has the source files be some seconds old: only such are kept in memory.
+fn age(dir: &Path) {
+    for table in fs::read_dir(dir.join("sources")).unwrap().map(|table| table.unwrap().path()) {
+        let files = fs::read_dir(table).into_iter().flatten().map(|file| file.unwrap().path());
+        for file in files {
+            let file = File::options().write(true).open(file).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(10)).unwrap();
+        }
+    }
+}
+
 /// Imports another version of all bars, and one more of each month.
 fn import_version(dir: &Path, version: u32, files: &dyn FileSystem) -> Result<(), StoreError> {
     import(dir, &noisy_bars(ROWS + 1, version), files).map(drop)
@@ -177,6 +190,7 @@ fn check_store_beside(dir: &TempDir, import: impl Fn(&Path) + Send + Sync + Clon
     let mut at = 0;
     loop {
         let copy = copy_of(dir.path());
+        age(copy.path());
         let Some(found) = read_beside(copy.path(), at, import.clone()) else { return at };
         let new = read_plainly(copy.path());
         assert_ne!(new, old, "at {at} nothing was imported");
@@ -188,6 +202,25 @@ fn check_store_beside(dir: &TempDir, import: impl Fn(&Path) + Send + Sync + Clon
 #[test]
 fn an_import_between_any_two_files_that_a_reader_opens_is_read_whole_or_not_at_all() {
     assert!(check_beside(|dir| import_version(dir, 1, &Unsynced).unwrap()) >= 8);
+}
+
+#[test]
+fn a_selection_opens_the_files_of_its_keys_alone() {
+    let (dir, config) = (store(), config());
+    let planned = |only: &[&str]| {
+        let opened = std::sync::Arc::new(AtomicUsize::new(0));
+        let count = opened.clone();
+        let before_open = move || drop(count.fetch_add(1, Ordering::SeqCst));
+        let files = Box::new(Beside { before_open, patience: Duration::from_secs(60) });
+        let store = ParquetStore::open_with(dir.path(), &config, files).unwrap();
+        let only: Vec<Selector> = only.iter().map(|key| key.parse().unwrap()).collect();
+        let planned = partitions(&config, &store, &store, &only).unwrap().len();
+        (planned, opened.load(Ordering::SeqCst))
+    };
+    // The months are those of the first series.
+    assert_eq!(planned(&["aaa"]), (MONTHS.len(), MONTHS.len()));
+    let all = KEYS.len() * MONTHS.len();
+    assert_eq!(planned(&[]), (all, all));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Invariants: a file that rollfit wrote is checked, all its bytes, before a row of it is used.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -134,7 +134,7 @@ impl TableIndex {
         let is_known = known.is_some();
         let contents = match known {
             Some(contents) => contents,
-            None => read_footer(path, &file, identity.bytes)?,
+            None => read_footer(path, &file, &status)?,
         };
         let file: Arc<dyn ReadAt> = match &contents.bytes {
             Some(bytes) => bytes.clone(),
@@ -166,11 +166,13 @@ fn hash_of(dir: &Path) -> u64 {
     hasher.finish()
 }
 
-/// Reads the footer of a file, and checks one that has our checksums. A small file is read whole, and kept.
-fn read_footer(path: &Path, file: &Arc<File>, bytes: u64) -> Result<Arc<Contents>, StoreError> {
+/// Reads the footer of a file, and checks one that has our checksums. A small file that is at rest is read whole, and kept.
+fn read_footer(path: &Path, file: &Arc<File>, status: &Metadata) -> Result<Arc<Contents>, StoreError> {
     const KEPT_BYTES_MAX: u64 = 4096;
+    let bytes = status.len();
     let from_disk = FileBytes::new(file.clone(), bytes);
-    let kept = if bytes <= KEPT_BYTES_MAX {
+    // What is written into the file from now on must give it another time stamp.
+    let kept = if bytes <= KEPT_BYTES_MAX && status.modified().is_ok_and(is_settled) {
         let all = from_disk.get_bytes(0, bytes as usize);
         all.ok().map(|all| Arc::new(SmallFile(all)))
     } else {
@@ -203,7 +205,7 @@ fn check_row_count(metadata: &ParquetMetaData) -> Result<(), String> {
     Err(format!("its footer says {rows} rows, but its row groups have {sum}"))
 }
 
-/// Whether a directory changed long enough ago that a change from now on gives it another time stamp.
+/// Whether a directory or file changed long enough ago that a change from now on gives it another time stamp.
 fn is_settled(modified: SystemTime) -> bool {
     const COARSEST_CLOCK: Duration = Duration::from_secs(3);
     modified.elapsed().is_ok_and(|age| age > COARSEST_CLOCK)
