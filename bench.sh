@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|python|postgres|
+# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|python|postgres|
 # seconds_of_a_run|production|sampling|workers|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
 # for `fuzz`, PostgreSQL's server programs for `postgres`, `production` and `sampling`, and below ROLLFIT_BENCH_DIR (target/bench)
@@ -12,7 +12,7 @@ dir=$(realpath -m "${ROLLFIT_BENCH_DIR:-target/bench}")
 rollfit=$PWD/target/release/rollfit
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$dir/state
-wanted=${*:-kernel rivals fuzz import files compression workload python postgres seconds_of_a_run production sampling workers walkthrough}
+wanted=${*:-kernel rivals fuzz import files compression workload many python postgres seconds_of_a_run production sampling workers walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -318,6 +318,27 @@ walkthrough() {
     "$rollfit" run --quiet --config "$dir/walkthrough.toml"
     "$rollfit" analyze --html "$dir/fixed.html"
     rm -rf "$dir/fx/features"
+}
+
+# Stores of many small partitions: what it costs to plan one key and all of them, to run and to run again; memory at 3,360
+# partitions and at ten times as many.
+many() {
+    local keys months store
+    for store in 280x12 2800x12 10000x2; do
+        keys=${store%x*} months=${store#*x}
+        heading "$keys keys x $months months of 20 rows"
+        rm -rf "$dir/many" && mkdir -p "$dir/many"
+        python3 benches/many.py "$keys" "$months" 20 >"$dir/many/bars.csv"
+        "$rollfit" import --quiet --format csv --timezone UTC --key-column key --time-column time --close-column close \
+            --into "parquet:$dir/many/fx" "$dir/many/bars.csv" >/dev/null
+        sed -e "s#parquet:./fx#parquet:$dir/many/fx#" -e 's#^keys = .*#keys = "all"#' -e 's#^from = .*#from = "first"#' \
+            -e 's#^to .*#to = "latest"#' crates/rollfit-job/src/config/example.toml >"$dir/many/rollfit.toml"
+        for command in "run --quiet" "run --quiet" "plan --only k00007" plan; do
+            # shellcheck disable=SC2086 # One word an option.
+            echo "$command: $(python3 benches/usage.py "$rollfit" $command --config "$dir/many/rollfit.toml")"
+        done
+    done
+    rm -rf "$dir/many"
 }
 
 machine

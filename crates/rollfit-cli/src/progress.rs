@@ -117,8 +117,8 @@ impl Progress {
         }
         let seconds = (spent.ended - spent.begun).as_secs_f64();
         match outcome {
-            Outcome::Written { was, receipt, bytes, join_loss } => {
-                let (rows, bytes) = (count(receipt.stored.rows), crate::format::bytes(*bytes));
+            Outcome::Written { was, counts, bytes, join_loss } => {
+                let (rows, bytes) = (count(counts.rows), crate::format::bytes(*bytes));
                 self.log_event(
                     at,
                     "written",

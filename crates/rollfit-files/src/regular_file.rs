@@ -1,7 +1,7 @@
 //! Opens files that anybody may have put where they are, such as those inside a store: regular files only, without
 //! following a link and without waiting.
 
-use std::fs::{self, File, FileType, OpenOptions};
+use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
@@ -34,6 +34,14 @@ impl NotRegular {
 /// # Errors
 /// When it cannot be opened, or is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
+    Ok(open_and_look(path)?.0)
+}
+
+/// As [`open`], with the metadata of the open file.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_and_look(path: &Path) -> io::Result<(File, Metadata)> {
     open_with(OpenOptions::new().read(true), path)
 }
 
@@ -43,6 +51,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// As [`open`].
 pub fn open_or_create(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)
+        .map(|(file, _)| file)
 }
 
 /// Creates a file to write it. A file or link that has its name is removed, never written through.
@@ -72,13 +81,15 @@ pub fn is_there(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<(File, Metadata)> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let kind = match options.custom_flags(flags).open(path) {
-        Ok(file) => match file.metadata()?.file_type() {
-            kind if kind.is_file() => return Ok(file),
-            kind => kind,
+        Ok(file) => match file.metadata()? {
+            status if status.is_file() => return Ok((file, status)),
+            status => status.file_type(),
         },
+        // There is no name, not even that of a link.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
         // Each kind fails to open with another error: the name's metadata says which it is.
         Err(error) => match fs::symlink_metadata(path).map(|status| status.file_type()) {
             Ok(kind) if !kind.is_file() => kind,

@@ -29,6 +29,7 @@ pub mod partition;
 pub mod patience;
 pub mod period;
 pub mod plan;
+mod planner;
 pub mod receipt;
 pub mod record;
 mod row_sample;

@@ -1,21 +1,16 @@
-//! The plan: which partitions a job is about, and what there is to do about each.
-
-use std::cell::Cell;
-use std::collections::HashMap;
+//! The plan: what there is to do about each partition of a job. [`partitions`] says which these are.
 
 use crate::Job;
 use crate::absence::Absence;
-use crate::config::{ConfigError, JobConfig, Keys, Series};
-use crate::few::{few, few_and};
+use crate::config::{JobConfig, Series};
+use crate::few::few_and;
 use crate::join_loss::JoinLoss;
-use crate::keys::FoundKeys;
-use crate::month::Month;
 use crate::panel::Panel;
-use crate::partition::{Partition, Selector};
-use crate::period::Period;
+use crate::partition::Partition;
+pub use crate::planner::{PlanError, configured_partitions, partitions};
 use crate::receipt::{Definition, Input};
 use crate::state::{Assessment, EarlierDefinition, State};
-use crate::store::{Found, Sink, Source, StoreError};
+use crate::store::{Sink, StoreError};
 use crate::workers::for_each;
 
 /// One line of a plan.
@@ -39,204 +34,6 @@ pub struct PlannedPartition {
     pub write_bytes: u64,
     /// What the join loses, where that is more than `join_loss_max` and no receipt records it.
     pub join_loss: Option<JoinLoss>,
-}
-
-/// Why there is no plan.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// The configuration cannot be planned.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The store cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// No partition was selected.
-    #[error("{0}")]
-    Nothing(String),
-    /// A source table or an output cannot have the name that its pattern gives it.
-    #[error("{0}")]
-    Outputs(String),
-}
-
-/// The partitions of a job in order, by key and month. With all keys, or an open end of the months, the source says
-/// which there are; partitions that have features belong to the job too, whether or not their source is still there.
-///
-/// # Errors
-/// [`PlanError`] when outputs would collide, a selector fits nothing, or the store cannot be listed.
-pub fn partitions(
-    config: &JobConfig,
-    source: &dyn Source,
-    sink: &dyn Sink,
-    only: &[Selector],
-) -> Result<Vec<Partition>, PlanError> {
-    planned(config, source, sink, stored_partitions(config, sink)?, only)
-}
-
-/// As [`partitions`], without asking the sink which partitions it holds: what can be planned if it cannot list them.
-///
-/// # Errors
-/// As [`partitions`].
-pub fn configured_partitions(
-    config: &JobConfig,
-    source: &dyn Source,
-    sink: &dyn Sink,
-    only: &[Selector],
-) -> Result<Vec<Partition>, PlanError> {
-    planned(config, source, sink, Vec::new(), only)
-}
-
-fn planned(
-    config: &JobConfig,
-    source: &dyn Source,
-    sink: &dyn Sink,
-    stored: Vec<Partition>,
-    only: &[Selector],
-) -> Result<Vec<Partition>, PlanError> {
-    let keys = keys(config, source, &stored)?;
-    source.check_keys(&keys).map_err(|error| PlanError::Outputs(crate::error_chain(&error)))?;
-    let positions: HashMap<&str, usize> =
-        keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
-    check_selected_keys(only, &keys, &positions)?;
-    check_sources(config, source, &keys)?;
-    let mut planned = Vec::new();
-    for (key, first, last) in spans(config, source, &keys)? {
-        for month in first.through(last) {
-            let partition = Partition::new(key.clone(), month.into());
-            // Where the source says which months there are, a month that it lacks is a gap and not a fault.
-            if !(config.keys == Keys::All && is_gap(config, source, &partition)?) {
-                planned.push(partition);
-            }
-        }
-    }
-    planned.extend(stored.into_iter().filter(|partition| positions.contains_key(partition.key.as_str())));
-    planned.sort_by_key(|partition| (positions.get(partition.key.as_str()), partition.period));
-    planned.dedup();
-    // Before the selection: a collision with a partition left out for now would destroy that one's output later.
-    config.check_outputs(planned.iter())?;
-    sink.check_outputs(&planned).map_err(|error| PlanError::Outputs(crate::error_chain(&error)))?;
-    if !only.is_empty() {
-        select(&mut planned, only)?;
-    }
-    if planned.is_empty() {
-        return Err(PlanError::Nothing("no month between `from` and `to` has rows".to_owned()));
-    }
-    Ok(planned)
-}
-
-/// The partitions with features, between the job's first and last month.
-fn stored_partitions(config: &JobConfig, sink: &dyn Sink) -> Result<Vec<Partition>, StoreError> {
-    let mut stored = sink.partitions()?;
-    stored.retain(|partition| {
-        config.from.is_none_or(|from| from <= partition.period.month())
-            && config.to.is_none_or(|to| partition.period.month() <= to)
-    });
-    Ok(stored)
-}
-
-fn keys(config: &JobConfig, source: &dyn Source, stored: &[Partition]) -> Result<Vec<String>, PlanError> {
-    if let Keys::Listed(keys) = &config.keys {
-        return Ok(keys.clone());
-    }
-    if let Some(series) = config.series.iter().find(|series| !series.table.has_key()) {
-        return Err(PlanError::Nothing(format!(
-            "[series.{}] table = \"{}\" has no {{key}}, so \"all\" keys cannot be told from it: list the keys",
-            series.name, series.table
-        )));
-    }
-    let found = FoundKeys::list(source, &config.series)?;
-    found.warn_once();
-    let mut keys = found.keys;
-    keys.extend(stored.iter().map(|partition| partition.key.clone()));
-    keys.sort();
-    keys.dedup();
-    if keys.is_empty() { Err(PlanError::Nothing(nothing_to_find(&config.series))) } else { Ok(keys) }
-}
-
-/// The first and last month to plan for each key that has any. A key that cannot be read is planned like the others: its
-/// partitions fail, and theirs do not.
-fn spans(
-    config: &JobConfig,
-    source: &dyn Source,
-    keys: &[String],
-) -> Result<Vec<(String, Month, Month)>, StoreError> {
-    if let (Keys::Listed(_), Some(from), Some(to)) = (&config.keys, config.from, config.to) {
-        return Ok(keys.iter().map(|key| (key.clone(), from, to)).collect());
-    }
-    let found: Vec<_> = keys.iter().map(|key| (key, source.months(&config.series[0].of_key(key)))).collect();
-    let known = || found.iter().filter_map(|(_, span)| span.as_ref().ok().copied().flatten());
-    let first_of_all = config.from.or(known().map(|(first, _)| first).min());
-    let last_of_all = config.to.or(known().map(|(_, last)| last).max());
-    let mut spans = Vec::new();
-    for (key, span) in found {
-        let (first, last) = match (span, first_of_all, last_of_all) {
-            (Ok(None), ..) => continue,
-            (Ok(Some((first, last))), ..) => match config.keys {
-                Keys::All => (config.from.unwrap_or(first).max(first), config.to.unwrap_or(last).min(last)),
-                // "latest" is one month for all listed keys: a key that lacks it is behind, which is reported.
-                Keys::Listed(_) => (config.from.unwrap_or(first), last_of_all.unwrap_or(last)),
-            },
-            (Err(error), Some(first), Some(last)) if !error.is_unconnected() => (first, last),
-            (Err(error), ..) => return Err(error),
-        };
-        spans.push((key.clone(), first, last));
-    }
-    Ok(spans)
-}
-
-/// A table that cannot be read is not a gap: its partitions fail.
-fn is_gap(config: &JobConfig, source: &dyn Source, partition: &Partition) -> Result<bool, StoreError> {
-    match source.estimate_rows(&config.series[0].of_key(&partition.key), partition.period) {
-        Ok(rows) => Ok(rows == 0),
-        Err(error) if error.is_unconnected() => Err(error),
-        Err(_) => Ok(false),
-    }
-}
-
-fn nothing_to_find(series: &[Series]) -> String {
-    let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>();
-    let tables = few_and(&tables);
-    format!("the store has no key with tables {tables}; import some bars first")
-}
-
-fn check_selected_keys(
-    only: &[Selector],
-    keys: &[String],
-    positions: &HashMap<&str, usize>,
-) -> Result<(), PlanError> {
-    match only.iter().find(|selector| !positions.contains_key(selector.key.as_str())) {
-        Some(selector) => Err(PlanError::Nothing(format!(
-            "--only {selector}: no such key among those of this job, {}",
-            few(keys)
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// Checks that the tables of every key can have the names that the patterns give them.
-fn check_sources(config: &JobConfig, source: &dyn Source, keys: &[String]) -> Result<(), PlanError> {
-    let mut series = keys.iter().flat_map(|key| config.series.iter().map(|series| series.of_key(key)));
-    let checked = series.try_for_each(|series| source.check_name(&series));
-    checked.map_err(|error| PlanError::Outputs(crate::error_chain(&error)))
-}
-
-/// Keeps the partitions that a selector means. Each selector must mean one.
-fn select(planned: &mut Vec<Partition>, only: &[Selector]) -> Result<(), PlanError> {
-    let meaning = |selector: &Selector| selector.month.map(Period::from);
-    let is_used: HashMap<(&str, Option<Period>), Cell<bool>> =
-        only.iter().map(|selector| ((selector.key.as_str(), meaning(selector)), Cell::default())).collect();
-    planned.retain(|partition| {
-        let periods = [None, Some(partition.period)];
-        let meant = periods.iter().filter_map(|&period| is_used.get(&(partition.key.as_str(), period)));
-        meant.inspect(|is_used| is_used.set(true)).count() > 0
-    });
-    let is_unused = |selector: &&Selector| !is_used[&(selector.key.as_str(), meaning(selector))].get();
-    match only.iter().find(is_unused) {
-        Some(selector) => Err(PlanError::Nothing(format!(
-            "--only {selector}: this job has no such partition; look at [partitions] from and to"
-        ))),
-        None => Ok(()),
-    }
 }
 
 /// Finds out the state of each of `partitions`.
@@ -317,7 +114,7 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     let absence_of = || Absence::new(job.config.run.retry_for);
     let (sink_absence, source_absence) = (absence_of(), absence_of());
     let missing =
-        |partition: &Partition| matches!(sink_absence.look(|| job.sink.found(partition)), Ok(Found::Nothing));
+        |partition: &Partition| matches!(sink_absence.look(|| job.sink.is_missing(partition)), Ok(true));
     let bytes = |partition: &Partition| {
         let rows = job.config.series.iter().filter_map(|series| {
             let estimate = || job.source.estimate_rows(&series.of_key(&partition.key), partition.period);

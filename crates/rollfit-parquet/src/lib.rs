@@ -28,6 +28,7 @@ use crate::direct::direct_writes::DirectWrites;
 use crate::encode::BufferPool;
 use crate::features::durable_dirs::DurableDirs;
 use crate::features::job_dir::job_dir_name;
+use crate::features::receipt_reader::ReceiptReader;
 use crate::sources::sources_reader::SourcesReader;
 use crate::sources::table_index::TableIndex;
 
@@ -55,6 +56,7 @@ pub struct ParquetStore {
     files: Arc<dyn FileSystem>,
     index: Arc<TableIndex>,
     reader: SourcesReader,
+    receipts: ReceiptReader,
 }
 
 impl ParquetStore {
@@ -93,6 +95,7 @@ impl ParquetStore {
             reader: SourcesReader::new(sources_dir.clone(), files.clone()),
             sources_dir,
             features_dir,
+            receipts: ReceiptReader::default(),
             is_unnamed: config.sink.name.is_none(),
             series: config.series.clone(),
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),

@@ -9,21 +9,26 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use rollfit_bars::KeyBars;
 use rollfit_job::error_chain;
+use rollfit_job::partition::Selector;
+use rollfit_job::plan::partitions;
 use rollfit_job::run::Outcome;
 use rollfit_job::store::{Fault, SeriesRows, Source, StoreError};
 use rollfit_parquet::{FileSystem, OsFileSystem, ParquetStore, RawFile};
 use tempfile::TempDir;
 
 use support::market::{
-    KEYS, MONTHS, all_bars, all_rows, bars, config, config_with, import, partition, run_all, run_undisturbed,
+    KEYS, MONTHS, all_rows, bars, config, config_with, import, key_bars, partition, run_all, run_undisturbed,
 };
 use support::script::{Fate, Operation, Script, Unsynced};
 use support::{assert_says, copy_tree, tree};
 
-const ROWS: usize = 30;
+/// So many that no file is small enough to be kept in memory.
+const ROWS: usize = 800;
+const FEW_ROWS: usize = 30;
 const LIST: &str = "sources/.import";
 const LOCK: &str = "sources/.lock";
 const GENERATION: &str = "sources/.generation";
@@ -68,10 +73,22 @@ fn impatient(patience: Duration) -> Box<dyn FileSystem> {
     Box::new(Beside { before_open: || (), patience })
 }
 
+/// Bars of all keys that do not compress.
+fn noisy_bars(rows: usize, version: u32) -> Vec<KeyBars> {
+    KEYS.iter().map(|key| noisy_bars_of(key, rows, version)).collect()
+}
+
+fn noisy_bars_of(key: &str, rows: usize, version: u32) -> KeyBars {
+    let mut bars = bars(key, &MONTHS, rows, version).bars().to_vec();
+    let mut noise = fastrand::Rng::with_seed(version.into());
+    bars.iter_mut().for_each(|bar| bar.close += noise.f64());
+    key_bars(key, bars)
+}
+
 /// A store with both keys and both months.
 fn store() -> TempDir {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &all_bars(ROWS, 0), &Unsynced).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 0), &Unsynced).unwrap();
     dir
 }
 
@@ -81,9 +98,20 @@ fn copy_of(dir: &Path) -> TempDir {
     copy
 }
 
+/// Has the source files be some seconds old: only such are kept in memory.
+fn age(dir: &Path) {
+    for table in fs::read_dir(dir.join("sources")).unwrap().map(|table| table.unwrap().path()) {
+        let files = fs::read_dir(table).into_iter().flatten().map(|file| file.unwrap().path());
+        for file in files {
+            let file = File::options().write(true).open(file).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(10)).unwrap();
+        }
+    }
+}
+
 /// Imports another version of all bars, and one more of each month.
 fn import_version(dir: &Path, version: u32, files: &dyn FileSystem) -> Result<(), StoreError> {
-    import(dir, &all_bars(ROWS + 1, version), files).map(drop)
+    import(dir, &noisy_bars(ROWS + 1, version), files).map(drop)
 }
 
 /// The rows of a key's second month and the last ones before it, of both series.
@@ -114,7 +142,7 @@ fn leave_unfinished(dir: &Path, keys: &[&str]) {
 
 /// Kills an import so many operations before it removes its list.
 fn leave_unfinished_before(dir: &Path, keys: &[&str], left: usize) {
-    let bars: Vec<_> = keys.iter().map(|key| bars(key, &MONTHS, ROWS + 2, 7)).collect();
+    let bars: Vec<_> = keys.iter().map(|key| noisy_bars_of(key, ROWS + 2, 7)).collect();
     let undisturbed = copy_of(dir);
     let script = Script::new(undisturbed.path(), Fate::Undisturbed);
     import(undisturbed.path(), &bars, &script).unwrap();
@@ -154,11 +182,15 @@ fn read_beside(
 
 /// Checks reads with `import` at each file that is opened; returns how many there were.
 fn check_beside(import: impl Fn(&Path) + Send + Sync + Clone + 'static) -> usize {
-    let dir = store();
+    check_store_beside(&store(), import)
+}
+
+fn check_store_beside(dir: &TempDir, import: impl Fn(&Path) + Send + Sync + Clone + 'static) -> usize {
     let old = read_plainly(dir.path());
     let mut at = 0;
     loop {
         let copy = copy_of(dir.path());
+        age(copy.path());
         let Some(found) = read_beside(copy.path(), at, import.clone()) else { return at };
         let new = read_plainly(copy.path());
         assert_ne!(new, old, "at {at} nothing was imported");
@@ -170,6 +202,36 @@ fn check_beside(import: impl Fn(&Path) + Send + Sync + Clone + 'static) -> usize
 #[test]
 fn an_import_between_any_two_files_that_a_reader_opens_is_read_whole_or_not_at_all() {
     assert!(check_beside(|dir| import_version(dir, 1, &Unsynced).unwrap()) >= 8);
+}
+
+#[test]
+fn a_selection_opens_the_files_of_its_keys_alone() {
+    let (dir, config) = (store(), config());
+    let planned = |only: &[&str]| {
+        let opened = std::sync::Arc::new(AtomicUsize::new(0));
+        let count = opened.clone();
+        let before_open = move || {
+            count.fetch_add(1, Ordering::SeqCst);
+        };
+        let files = Box::new(Beside { before_open, patience: Duration::from_secs(60) });
+        let store = ParquetStore::open_with(dir.path(), &config, files).unwrap();
+        let only: Vec<Selector> = only.iter().map(|key| key.parse().unwrap()).collect();
+        let planned = partitions(&config, &store, &store, &only).unwrap().len();
+        (planned, opened.load(Ordering::SeqCst))
+    };
+    // The months are those of the first series.
+    assert_eq!(planned(&["aaa"]), (MONTHS.len(), MONTHS.len()));
+    let all = KEYS.len() * MONTHS.len();
+    assert_eq!(planned(&[]), (all, all));
+}
+
+#[test]
+fn an_import_beside_a_reader_of_small_files_is_read_whole_or_not_at_all() {
+    // Each is opened once, and kept.
+    let dir = TempDir::new().unwrap();
+    import(dir.path(), &noisy_bars(FEW_ROWS, 0), &Unsynced).unwrap();
+    let more = |dir: &Path| import(dir, &noisy_bars(FEW_ROWS + 1, 1), &Unsynced).map(drop).unwrap();
+    assert!(check_store_beside(&dir, more) >= 4);
 }
 
 #[test]
@@ -262,11 +324,11 @@ fn generation(dir: &Path) -> Option<String> {
 #[test]
 fn each_import_that_changes_something_raises_the_generation() {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &all_bars(ROWS, 0), &OsFileSystem).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 0), &OsFileSystem).unwrap();
     assert_eq!(generation(dir.path()).unwrap(), "1\n");
-    import(dir.path(), &all_bars(ROWS, 0), &OsFileSystem).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 0), &OsFileSystem).unwrap();
     assert_eq!(generation(dir.path()).unwrap(), "1\n", "nothing was imported");
-    import(dir.path(), &all_bars(ROWS, 1), &OsFileSystem).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 1), &OsFileSystem).unwrap();
     assert_eq!(generation(dir.path()).unwrap(), "2\n");
     assert!(!dir.path().join("sources/.generation.tmp").exists());
 }
@@ -313,7 +375,7 @@ fn a_reader_needs_no_lock_and_keeps_no_import_waiting() {
     let lock = hold(dir.path());
     assert_eq!(read(dir.path(), impatient(Duration::ZERO)).unwrap(), old);
     // Nor does an import that changes nothing.
-    import(dir.path(), &all_bars(ROWS, 0), impatient(Duration::ZERO).as_ref()).unwrap();
+    import(dir.path(), &noisy_bars(ROWS, 0), impatient(Duration::ZERO).as_ref()).unwrap();
     drop(lock);
     fs::remove_file(dir.path().join(LOCK)).unwrap();
     let before = tree(dir.path());

@@ -8,7 +8,7 @@ use rollfit_job::error_chain;
 use rollfit_job::join_loss::JoinLoss;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::estimate_missing_bytes;
-use rollfit_job::receipt::{Input, NoValue};
+use rollfit_job::receipt::NoValue;
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
 use rollfit_job::state::{EarlierDefinition, State};
 use rollfit_job::stop_signal::StopSignal;
@@ -66,9 +66,8 @@ fn written_keys<'a>(
         .outcomes
         .iter()
         .filter_map(|(partition, outcome)| match outcome {
-            Outcome::Written { receipt, .. } => {
-                let Input { rows, lookback_rows, .. } = receipt.input;
-                Some(UsableRows { partition, rows, lookback_rows })
+            Outcome::Written { counts, .. } => {
+                Some(UsableRows { partition, rows: counts.rows, lookback_rows: counts.lookback_rows })
             }
             _ => None,
         })
@@ -173,12 +172,12 @@ impl Summary {
         let problem =
             |state, cause| UndonePartition { partition: partition.clone(), state, cause, detail: None };
         match outcome {
-            Outcome::Written { receipt, bytes, join_loss, .. } => {
+            Outcome::Written { counts, bytes, join_loss, .. } => {
                 self.written += 1;
-                self.rows += receipt.stored.rows;
+                self.rows += counts.rows;
                 self.bytes += bytes;
-                self.no_value.add(&receipt.stored.no_value);
-                self.join_lost_rows += receipt.input.lost_rows.iter().sum::<u64>();
+                self.no_value.add(&counts.no_value);
+                self.join_lost_rows += counts.lost_rows;
                 let loss = join_loss.clone();
                 let loss = loss.map(|loss| PartitionLoss { partition: partition.clone(), loss });
                 self.join_losses.extend(loss);

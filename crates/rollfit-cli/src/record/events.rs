@@ -15,9 +15,7 @@ pub(crate) fn millis(time: Duration) -> u64 {
 /// The end of a partition.
 pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> PartitionEnd {
     let (outcome, cause, rows, bytes) = match outcome {
-        Outcome::Written { receipt, bytes, .. } => {
-            (PartitionOutcome::Written, None, receipt.stored.rows, *bytes)
-        }
+        Outcome::Written { counts, bytes, .. } => (PartitionOutcome::Written, None, counts.rows, *bytes),
         Outcome::AlreadyDone => (PartitionOutcome::Done, None, 0, 0),
         Outcome::LeftAlone(assessment) => (
             PartitionOutcome::LeftAlone,

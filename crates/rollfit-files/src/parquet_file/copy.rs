@@ -10,7 +10,7 @@ use crc32c::crc32c_append;
 
 use super::bytes::FileBytes;
 use super::checksum::{CHECKSUM_KEY, Checksums};
-use super::footer::{FileFault, FileTail, fill, read_end};
+use super::footer::{FileFault, fill, read_end};
 use super::thrift::{LIST, STRUCT, field, list_head, skip};
 
 /// Bytes copied at once.
@@ -44,12 +44,13 @@ pub fn copy_with_value(
     output: &mut dyn Write,
 ) -> Result<(), CopyFault> {
     let damaged = |why: &str| CopyFault::Source(FileFault::Damaged(why.to_owned()));
-    let FileTail { body_bytes, footer, .. } = read_end(bytes).map_err(CopyFault::Source)?;
-    if body_bytes != checksums.body_bytes || !checksums.fit_footer(&footer) {
+    let end = read_end(bytes).map_err(CopyFault::Source)?;
+    let (body_bytes, footer) = (end.body_bytes, end.footer());
+    if body_bytes != checksums.body_bytes || !checksums.fit_footer(footer) {
         return Err(damaged("its footer does not match its checksum"));
     }
     let to_fill_in = Checksums::default().to_string();
-    let replaced = with_value(&footer, key, value)
+    let replaced = with_value(footer, key, value)
         .and_then(|footer| with_value(&footer, CHECKSUM_KEY, &to_fill_in))
         .ok_or_else(|| damaged("its footer has no entries where they are expected"))?;
     let length = u32::try_from(replaced.len()).map_err(|_| damaged("its footer is too long"))?;

@@ -4,6 +4,7 @@
 //! somebody else's file, and is read as one.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crc32c::crc32c_append;
@@ -15,7 +16,9 @@ use super::checksum::{CHECKSUM_KEY, CREATED_BY, Checksums, TRAILER_BYTES, find_l
 use super::structures::{self, FILE_METADATA};
 use crate::damaged::contain_panics;
 
-/// Bytes read at once: of the end of a file, which mostly holds the footer, and of a body.
+/// Bytes of the end of a file that are read at first, which mostly hold the footer.
+const END_BYTES: usize = 32 * 1024;
+/// Bytes of a body that are read at once.
 const CHUNK_BYTES: usize = 128 * 1024;
 
 /// Why a file cannot be read.
@@ -56,10 +59,10 @@ impl Footer {
     pub fn read(bytes: &FileBytes) -> Result<Self, FileFault> {
         let end = read_end(bytes)?;
         // The reader makes room for as many elements as a list says it has.
-        if !structures::has(&end.footer, FILE_METADATA) {
+        if !structures::has(end.footer(), FILE_METADATA) {
             return Err(unreadable(&end.last, "it is cut off or damaged"));
         }
-        let decoded = contain_panics(|| ParquetMetaDataReader::decode_metadata(&end.footer));
+        let decoded = contain_panics(|| ParquetMetaDataReader::decode_metadata(end.footer()));
         let why = match decoded {
             Ok(Ok(metadata)) => {
                 let integrity = integrity(&metadata, &end)?;
@@ -86,14 +89,31 @@ fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
 pub(super) struct FileTail {
     /// The bytes that the file has before the footer.
     pub(super) body_bytes: u64,
-    pub(super) footer: Vec<u8>,
     /// The last bytes of all.
     last: Vec<u8>,
+    footer: FooterPlace,
+}
+
+/// Where the footer is.
+enum FooterPlace {
+    /// Among the last bytes.
+    Within(Range<usize>),
+    /// It has more bytes than were read at first.
+    Apart(Vec<u8>),
+}
+
+impl FileTail {
+    pub(super) fn footer(&self) -> &[u8] {
+        match &self.footer {
+            FooterPlace::Within(range) => &self.last[range.clone()],
+            FooterPlace::Apart(footer) => footer,
+        }
+    }
 }
 
 pub(super) fn read_end(bytes: &FileBytes) -> Result<FileTail, FileFault> {
     let whole = bytes.len();
-    let last_bytes = usize::try_from(whole).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+    let last_bytes = usize::try_from(whole).unwrap_or(END_BYTES).min(END_BYTES);
     let mut last = vec![0; last_bytes];
     fill(bytes, &mut last, whole - last_bytes as u64)?;
     let Some((before, trailer)) = last.split_last_chunk::<TRAILER_BYTES>() else {
@@ -108,14 +128,14 @@ pub(super) fn read_end(bytes: &FileBytes) -> Result<FileTail, FileFault> {
     };
     let body_bytes = most - footer_bytes as u64;
     let footer = match before.len().checked_sub(footer_bytes) {
-        Some(start) => before[start..].to_vec(),
+        Some(start) => FooterPlace::Within(start..before.len()),
         None => {
             let mut footer = vec![0; footer_bytes];
             fill(bytes, &mut footer, body_bytes)?;
-            footer
+            FooterPlace::Apart(footer)
         }
     };
-    Ok(FileTail { body_bytes, footer, last })
+    Ok(FileTail { body_bytes, last, footer })
 }
 
 /// A file whose `last` bytes name the checksums of rollfit was written by rollfit.
@@ -143,7 +163,7 @@ fn integrity(metadata: &ParquetMetaData, end: &FileTail) -> Result<Integrity, Fi
     let Some(text) = value(metadata, CHECKSUM_KEY) else { return Ok(Integrity::Unverified) };
     let garbled = || FileFault::Damaged("its checksums cannot be read".to_owned());
     let checksums = Checksums::parse(text).ok_or_else(garbled)?;
-    match (checksums.body_bytes == end.body_bytes, checksums.fit_footer(&end.footer)) {
+    match (checksums.body_bytes == end.body_bytes, checksums.fit_footer(end.footer())) {
         (true, true) => Ok(Integrity::Verified(checksums)),
         (true, false) => Err(FileFault::Damaged("its footer does not match its checksum".to_owned())),
         (false, true) => Err(FileFault::Damaged(format!(

@@ -6,11 +6,15 @@ mod checksum;
 mod copy;
 mod footer;
 mod pages;
+mod sealed_columns;
+mod sealed_footer;
 mod structures;
 mod thrift;
 
-pub use bytes::FileBytes;
+pub use bytes::{FileBytes, ReadAt};
 pub use checksum::{CREATED_BY, Checksums};
 pub use copy::{CopyFault, copy_with_value};
 pub use footer::{FileFault, Footer, Integrity, check_body};
 pub use pages::check_pages;
+pub use sealed_columns::{read_doubles, read_instants};
+pub use sealed_footer::SealedFooter;

@@ -26,16 +26,22 @@ const HEADER_BYTES: usize = 128;
 
 /// What the header of a page says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct PageHeader {
-    unpacked_bytes: i64,
-    packed_bytes: i64,
+pub(super) struct PageHeader {
+    /// What kind of page it is, as the format numbers them.
+    pub(super) kind: i64,
+    pub(super) unpacked_bytes: i64,
+    pub(super) packed_bytes: i64,
+    /// The values of a page of version 1, how they are encoded, and how those that are there are told from those that are not.
+    pub(super) values: usize,
+    pub(super) encoding: i64,
+    pub(super) level_encoding: i64,
     dictionary_values: i64,
     /// The bytes of definition and repetition levels, which pages of version 2 have unpacked before their values.
     level_bytes: [i64; 2],
     /// Whether the values are packed, where the column is.
     is_packed: bool,
     /// Its own length.
-    bytes: u64,
+    pub(super) bytes: u64,
 }
 
 /// Checks the pages of some row groups, in those columns, by their index, that are to be read. The columns of all row groups together
@@ -132,7 +138,7 @@ fn read_header(bytes: &FileBytes, at: u64) -> Result<PageHeader, FileFault> {
 
 impl PageHeader {
     /// Refuses what no writer makes; the error continues "a page of column `x`".
-    fn check(&self, column: &ColumnDescriptor) -> Result<(), String> {
+    pub(super) fn check(&self, column: &ColumnDescriptor) -> Result<(), String> {
         let value_bytes = match column.physical_type() {
             Type::BOOLEAN => 1,
             Type::INT64 | Type::DOUBLE => 8,
@@ -165,13 +171,17 @@ impl PageHeader {
     }
 
     /// Reads a header; none where it goes on behind these bytes, or is none.
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         if !structures::has(bytes, PAGE_HEADER) {
             return None;
         }
         let mut found = Self {
+            kind: -1,
             unpacked_bytes: 0,
             packed_bytes: 0,
+            values: 0,
+            encoding: -1,
+            level_encoding: -1,
             dictionary_values: 0,
             level_bytes: [0; 2],
             is_packed: true,
@@ -187,8 +197,8 @@ impl PageHeader {
                 _ => skip(&mut rest, kind)?,
             }
         }
-        let [_, unpacked_bytes, packed_bytes] = required;
-        required[0]?;
+        let [kind, unpacked_bytes, packed_bytes] = required;
+        found.kind = kind?;
         let own_bytes = (bytes.len() - rest.len()) as u64;
         Some(Self { unpacked_bytes: unpacked_bytes?, packed_bytes: packed_bytes?, bytes: own_bytes, ..found })
     }
@@ -201,6 +211,9 @@ impl PageHeader {
         let mut id = 0;
         while let Some(kind) = field(rest, &mut id)? {
             match (of, id, kind) {
+                (5, 1, I32) => self.values = usize::try_from(signed(rest)?).unwrap_or(usize::MAX),
+                (5, 2, I32) => self.encoding = signed(rest)?,
+                (5, 3, I32) => self.level_encoding = signed(rest)?,
                 (7, 1, I32) => self.dictionary_values = signed(rest)?,
                 (8, 5 | 6, I32) => self.level_bytes[id as usize - 5] = signed(rest)?,
                 (8, 7, 1 | 2) => self.is_packed = kind == 1,

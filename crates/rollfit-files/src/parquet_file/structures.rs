@@ -35,15 +35,22 @@ pub(super) fn has(mut bytes: &[u8], fields: Fields) -> bool {
 fn structure(rest: &mut &[u8], fields: Fields) -> Option<()> {
     let mut id = 0;
     while let Some(kind) = field(rest, &mut id)? {
-        match fields.iter().find(|(number, _)| *number == id) {
-            Some((_, expected)) => value(rest, kind, *expected)?,
+        match known(fields, id) {
+            Some(expected) => value(rest, kind, expected)?,
             None => skip(rest, kind)?,
         }
     }
     Some(())
 }
 
-fn value(rest: &mut &[u8], kind: u8, expected: Kind) -> Option<()> {
+/// What a field holds. Most structures have all numbers from 1 on.
+pub(super) fn known(fields: Fields, id: i64) -> Option<Kind> {
+    let is_it = |(number, _): &&(i64, Kind)| *number == id;
+    let at_its_number = usize::try_from(id - 1).ok().and_then(|at| fields.get(at)).filter(is_it);
+    at_its_number.or_else(|| fields.iter().find(is_it)).map(|(_, kind)| *kind)
+}
+
+pub(super) fn value(rest: &mut &[u8], kind: u8, expected: Kind) -> Option<()> {
     match expected {
         Structure(fields) if kind == STRUCT => structure(rest, fields),
         List(element) if kind == thrift::LIST => {

@@ -36,10 +36,7 @@ fn skip_within(rest: &mut &[u8], kind: u8, depth: usize) -> Option<()> {
         3 => drop(take(rest, 1)?),
         4..=6 => drop(varint(rest)?),
         7 => drop(take(rest, 8)?),
-        8 => {
-            let length = usize::try_from(varint(rest)?).ok()?;
-            take(rest, length)?;
-        }
+        8 => drop(bytes(rest)?),
         9 | 10 => skip_list(rest, depth.checked_sub(1)?)?,
         STRUCT => {
             let mut id = 0;
@@ -68,13 +65,20 @@ pub(super) fn list_head(rest: &mut &[u8]) -> Option<(u8, u64)> {
     }
 }
 
+/// The bytes of a text, which follow their number.
+pub(super) fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(varint(rest)?).ok()?;
+    take(rest, length)
+}
+
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, after) = rest.split_at_checked(length)?;
     *rest = after;
     Some(taken)
 }
 
-fn varint(rest: &mut &[u8]) -> Option<u64> {
+/// A number of seven bits a byte, the lowest first.
+pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let byte = take(rest, 1)?[0];

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use self::config_file::{ConfigFile, OneOrMany, Override};
 pub use self::error::ConfigError;
-pub use self::pattern::{Pattern, PatternError};
+pub use self::pattern::{KeyBehind, Pattern, PatternError};
 use self::run::resolve_run;
 pub use self::run::{Order, RunConfig, Workers};
 use self::series::resolve_series;

@@ -53,6 +53,17 @@ pub enum PatternError {
 /// The most bytes of a pattern.
 const BYTES_MAX: usize = 1000;
 
+/// Whose name a name can be, where a pattern gives names to keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyBehind {
+    /// No key's.
+    Nobody,
+    /// Possibly any key's.
+    Any,
+    /// Of this key alone.
+    Key(String),
+}
+
 impl Pattern {
     /// Reads a pattern that may have only the placeholders `known`.
     ///
@@ -116,6 +127,23 @@ impl Pattern {
         (!key.is_empty() && self.for_key(key) == name).then(|| key.to_owned())
     }
 
+    /// For which key the pattern, of a key and a month, can give `name`.
+    pub fn key_behind(&self, name: &str) -> KeyBehind {
+        let keys =
+            self.parts.iter().filter(|part| matches!(part, PatternPart::Placeholder(name) if name == "key"));
+        if keys.count() > 1 {
+            return KeyBehind::Any;
+        }
+        let lengths = [("key", None), ("yyyy", Some(4)), ("mm", Some(2))];
+        match match_parts(&self.parts, name, &lengths) {
+            None => KeyBehind::Nobody,
+            Some(found) => match found.into_iter().find(|(placeholder, _)| placeholder == "key") {
+                Some((_, key)) => KeyBehind::Key(key),
+                None => KeyBehind::Any,
+            },
+        }
+    }
+
     /// The values that make the pattern into `name`, one for each of `placeholders` with its number of characters where
     /// that is fixed; none where no values do, or the pattern lacks a placeholder.
     pub fn values_of(&self, name: &str, placeholders: &[(&str, Option<usize>)]) -> Option<Vec<String>> {
@@ -165,6 +193,19 @@ impl std::fmt::Display for Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_tells_for_which_key_it_can_have_been_made() {
+        let behind = |text, name| Pattern::parse(text, &["key", "yyyy", "mm"]).unwrap().key_behind(name);
+        let key = |key: &str| KeyBehind::Key(key.to_owned());
+        assert_eq!(behind("reg_{key}_{yyyy}_{mm}", "reg_a_2017_01_2018_02"), key("a_2017_01"));
+        assert_eq!(behind("{yyyy}{key}{mm}", "2017a12"), key("a"));
+        assert_eq!(behind("m1_{key}", "bqx_a"), KeyBehind::Nobody);
+        assert_eq!(behind("reg_{key}_{yyyy}_{mm}", "reg__2017_01"), KeyBehind::Nobody);
+        // Without a key, the name is every key's; with two, it is not looked into.
+        assert_eq!(behind("reg_{yyyy}_{mm}", "reg_2017_01"), KeyBehind::Any);
+        assert_eq!(behind("{key}_{key}", "a_a"), KeyBehind::Any);
+    }
 
     #[test]
     fn placeholders_expand_and_keys_are_found_again() {

@@ -20,7 +20,7 @@ use crate::Job;
 use crate::activity::Times;
 use crate::join_loss::JoinLoss;
 use crate::partition::Partition;
-use crate::receipt::{Definition, Receipt};
+use crate::receipt::{Definition, NoValue, Receipt};
 use crate::record::Decision;
 use crate::state::{Assessment, State};
 use crate::stop_signal::StopSignal;
@@ -44,8 +44,8 @@ pub enum Outcome {
     Written {
         /// The state it was in before.
         was: State,
-        /// What was committed.
-        receipt: Box<Receipt>,
+        /// What was committed, in numbers.
+        counts: WrittenCounts,
         /// The bytes stored.
         bytes: u64,
         /// What the join lost, where that is more than `join_loss_max` and no receipt recorded it.
@@ -61,6 +61,30 @@ pub enum Outcome {
     Failed(StoreError),
     /// The run was stopped first; nothing of it is stored.
     Abandoned,
+}
+
+/// The rows of a partition that was written. A run keeps these of every partition, and so no receipt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WrittenCounts {
+    /// Rows of features.
+    pub rows: u64,
+    /// Joined rows before the partition that its windows reached.
+    pub lookback_rows: u64,
+    /// Rows of a series that another series lacks, of all series.
+    pub lost_rows: u64,
+    /// Features without a value, by cause.
+    pub no_value: NoValue,
+}
+
+impl WrittenCounts {
+    fn from_receipt(receipt: &Receipt) -> Self {
+        Self {
+            rows: receipt.stored.rows,
+            lookback_rows: receipt.input.lookback_rows,
+            lost_rows: receipt.input.lost_rows.iter().sum(),
+            no_value: receipt.stored.no_value,
+        }
+    }
 }
 
 /// What a worker does with a partition.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::done::Done;
 use super::throttle::Throttle;
-use super::{Observer, Outcome, RunOptions, Stage, Try};
+use super::{Observer, Outcome, RunOptions, Stage, Try, WrittenCounts};
 use crate::Job;
 use crate::activity::{Activity, Lane, during, enter};
 use crate::features::FeatureEngine;
@@ -272,7 +272,8 @@ impl Runner<'_> {
         self.done.handed_over(0, stored_bytes.saturating_sub(bytes));
         self.wait_if_throttled();
         let join_loss = panel.join_loss.clone().filter(|_| is_written_first(was));
-        Ok(Outcome::Written { was, receipt: Box::new(receipt), bytes: stored_bytes, join_loss })
+        let counts = WrittenCounts::from_receipt(&receipt);
+        Ok(Outcome::Written { was, counts, bytes: stored_bytes, join_loss })
     }
 
     /// Holds this worker back while the run uses more than it may.

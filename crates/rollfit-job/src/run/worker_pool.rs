@@ -229,7 +229,7 @@ impl Drop for RetireOnDrop<'_> {
 
 fn written_rows(outcome: &Outcome) -> u64 {
     match outcome {
-        Outcome::Written { receipt, .. } => receipt.stored.rows,
+        Outcome::Written { counts, .. } => counts.rows,
         _ => 0,
     }
 }

@@ -1,5 +1,6 @@
 //! [`Sink`]: where features go, and [`Slot`]: one partition of it that is this runner's alone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError, StoreMonitor};
@@ -32,6 +33,14 @@ pub trait Sink: Send + Sync {
     /// as they were written.
     fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
 
+    /// Whether there is nothing of a partition, see [`Sink::found`]. No receipt is read where that can be known without.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn is_missing(&self, partition: &Partition) -> Result<bool, StoreError> {
+        Ok(self.found(partition)? == Found::Nothing)
+    }
+
     /// What of others would be lost if the rows of a partition were replaced or removed, with the ways out, as a clause
     /// that follows "but"; none where nothing would.
     ///
@@ -46,6 +55,14 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// When the store cannot be listed.
     fn partitions(&self) -> Result<Vec<Partition>, StoreError>;
+
+    /// Those of [`Sink::partitions`] whose key is one of `keys`, or differs from one only in case; it may return others too.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    fn partitions_of(&self, _keys: &HashSet<&str>) -> Result<Vec<Partition>, StoreError> {
+        self.partitions()
+    }
 
     /// Takes a partition for this runner alone, until the slot is dropped. Does not wait.
     ///

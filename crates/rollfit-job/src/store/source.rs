@@ -81,6 +81,22 @@ pub trait Source: Send + Sync {
     /// When the table is missing or cannot be read.
     fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError>;
 
+    /// The months from `first` to `last` in which [`Source::estimate_rows`] has no rows.
+    ///
+    /// # Errors
+    /// When the store cannot be reached. A month that cannot be read otherwise is none of them.
+    fn gaps(&self, series: &SeriesOfKey<'_>, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
+        let mut gaps = Vec::new();
+        for month in first.through(last) {
+            match self.estimate_rows(series, month.into()) {
+                Ok(0) => gaps.push(month),
+                Err(error) if error.is_unconnected() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(gaps)
+    }
+
     /// A view of several series that later changes to the source do not reach. It will be asked for the rows of `period`,
     /// and for about `lookback_rows` joined rows before it.
     ///

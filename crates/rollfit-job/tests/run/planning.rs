@@ -101,6 +101,33 @@ fn two_partitions_with_one_output_are_refused() {
 }
 
 #[test]
+fn a_selection_hides_no_collision_with_a_key_that_is_left_out() {
+    let mut source = Bench::new(&[], &["a", "b"], &MONTHS[..1], 5).source;
+    source.fill(&partition("a_2017_01", MONTHS[0]), 5);
+    source.fill(&partition("bqx_b", MONTHS[1]), 5);
+    for (pattern, only, part) in [
+        // The outputs of all keys have one name.
+        ("reg_{yyyy}_{mm}", "b", "would both be written to `reg_2017_01`"),
+        // The output of a key is the source of another one, whichever of them is selected.
+        ("m1_{key}_{yyyy}_{mm}", "a", "a 2017-01 of series `idx` would be written to `m1_a_2017_01`"),
+        ("m1_{key}_{yyyy}_{mm}", "a_2017_01", "a 2017-01 of series `idx` would be written to `m1_a_2017_01`"),
+        // The outputs of two series of two keys.
+        ("reg_{key}_2017_01", "bqx_b", "b 2017-01 of series `bqx` and bqx_b 2017-02 of series `idx`"),
+        ("reg_{key}_2017_01", "b", "b 2017-01 of series `bqx` and bqx_b 2017-02 of series `idx`"),
+    ] {
+        let error = planned(&[("SERIES__IDX__FEATURES", pattern)], &source, &[only]).unwrap_err().to_string();
+        assert!(error.contains(part), "{pattern} --only {only}: {error}");
+    }
+    // Names that could meet and do not: the other key has no such month.
+    let pattern = [("SERIES__IDX__FEATURES", "reg_{key}_{yyyy}_{mm}")];
+    for (month, meets) in [(MONTHS[1], false), (MONTHS[0], true)] {
+        let mut source = Bench::new(&[], &["a", "b"], &MONTHS[..1], 5).source;
+        source.fill(&partition("bqx_a", month), 5);
+        assert_eq!(planned(&pattern, &source, &["a"]).is_err(), meets, "{month}");
+    }
+}
+
+#[test]
 fn outputs_are_told_apart_also_where_patterns_run_together() {
     let config: JobConfig = config(&[("SERIES__IDX__FEATURES", "x_{key}{yyyy}_{mm}")]);
     let partitions = [partition("a", "2017-01"), partition("a2", "0170-01")];
@@ -167,6 +194,8 @@ fn ten_times_the_keys_ask_the_store_ten_times_as_much() {
         };
         assert_eq!(planned(&config(&[]), &[]), keys);
         assert_eq!(source.count(), (1, 2 * keys), "all");
+        assert_eq!(planned(&config(&[]), &["k000007".to_owned(), format!("k000008:{}", MONTHS[0])]), 2);
+        assert_eq!(source.count(), (1, 4), "of a selection, its keys");
         let listed: Vec<String> = (0..keys).map(|at| format!("k{at:06}")).collect();
         let months = [("PARTITIONS__FROM", MONTHS[0]), ("PARTITIONS__TO", MONTHS[0])];
         let config = config(&[&[("PARTITIONS__KEYS", listed.join(",").as_str())][..], &months].concat());

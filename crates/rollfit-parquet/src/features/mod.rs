@@ -4,5 +4,6 @@ pub(crate) mod durable_dirs;
 pub(crate) mod job_dir;
 mod new_receipt;
 pub(crate) mod read_back;
+pub(crate) mod receipt_reader;
 pub(crate) mod sink;
 mod slot;

@@ -3,6 +3,7 @@
 //! Invariants: no receipt is used before its footer is checked, and no row before all bytes are.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
@@ -56,7 +57,8 @@ pub(crate) fn footer_integrity(part: &Path, partition: &Partition) -> Result<Int
 
 /// Opens a features file.
 pub(super) fn open(part: &Path) -> Result<FileBytes, FileFault> {
-    regular_file::open(part).and_then(FileBytes::whole).map_err(FileFault::System)
+    let (file, status) = regular_file::open_and_look(part).map_err(FileFault::System)?;
+    Ok(FileBytes::new(Arc::new(file), status.len()))
 }
 
 fn valid_receipt(footer: &Footer, output: &str) -> Result<ParsedReceipt, String> {

@@ -17,7 +17,7 @@ use crate::direct::store_file::StoreFile;
 use crate::encode::stored_share;
 use crate::fault::file_error;
 use crate::features::job_dir::warn_of_earlier_jobs;
-use crate::features::read_back::{ParquetReader, read_receipt};
+use crate::features::read_back::ParquetReader;
 use crate::features::slot::ParquetSlot;
 use crate::file_system::refuse_linked_dirs;
 use crate::lock::{ExclusiveLock, LockAttempt};
@@ -83,6 +83,24 @@ impl ParquetStore {
         Ok(())
     }
 
+    /// The partitions of the wanted keys that have features.
+    fn stored_partitions(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Partition>, StoreError> {
+        let mut partitions = Vec::new();
+        for (key, key_dir) in hive_dirs(&self.features_dir, KEY_PREFIX)? {
+            if !is_wanted(&key) {
+                continue;
+            }
+            for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
+                // Reading the partition reports what cannot be read here.
+                let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
+                if let (Ok(period), true) = (month.parse(), is_there) {
+                    partitions.push(Partition::new(key.clone(), period));
+                }
+            }
+        }
+        Ok(partitions)
+    }
+
     /// On a file system that ignores case, the features of keys that differ only in case would share directories.
     fn check_case(&self, partitions: &[Partition]) -> Result<(), StoreError> {
         let mut known = KeysByCase::default();
@@ -107,30 +125,30 @@ impl ParquetStore {
 
 impl Sink for ParquetStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
-        let foreign_files = foreign_files(&self.partition_dir(partition))?;
-        if let Some(stranger) = foreign_files.first() {
+        let dir = self.partition_dir(partition);
+        let names = names_in(&dir)?;
+        if let Some(stranger) = names.iter().find(|name| is_foreign(name)) {
+            let stranger = dir.join(stranger);
             return Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())));
         }
-        let part = self.part(partition);
-        match is_there(&part) {
-            Ok(true) => read_receipt(&part, partition, &self.output(partition)),
-            Ok(false) => Ok(Found::Nothing),
-            Err(error) => Err(file_error("read", &part, error)),
+        if names.iter().any(|name| name == PART) {
+            self.receipts.read(&dir.join(PART), partition, &self.output(partition))
+        } else {
+            Ok(Found::Nothing)
         }
     }
 
+    fn is_missing(&self, partition: &Partition) -> Result<bool, StoreError> {
+        Ok(!names_in(&self.partition_dir(partition))?.iter().any(|name| name == PART || is_foreign(name)))
+    }
+
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
-        let mut partitions = Vec::new();
-        for (key, key_dir) in hive_dirs(&self.features_dir, KEY_PREFIX)? {
-            for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
-                // Reading the partition reports what cannot be read here.
-                let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
-                if let (Ok(period), true) = (month.parse(), is_there) {
-                    partitions.push(Partition::new(key.clone(), period));
-                }
-            }
-        }
-        Ok(partitions)
+        self.stored_partitions(|_| true)
+    }
+
+    fn partitions_of(&self, keys: &HashSet<&str>) -> Result<Vec<Partition>, StoreError> {
+        let keys: HashSet<String> = keys.iter().map(|key| key.to_lowercase()).collect();
+        self.stored_partitions(|key| keys.contains(&key.to_lowercase()))
     }
 
     fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
@@ -226,9 +244,10 @@ pub(super) fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
 
 /// The files in a partition's directory that are not ours and that a reader of the directory would take for data.
 pub(super) fn foreign_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let is_read = |name: &OsString| {
-        !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_")
-    };
-    let names = names_in(dir)?;
-    Ok(names.iter().filter(|name| is_read(name) && *name != PART).map(|name| dir.join(name)).collect())
+    Ok(names_in(dir)?.iter().filter(|name| is_foreign(name)).map(|name| dir.join(name)).collect())
+}
+
+fn is_foreign(name: &OsString) -> bool {
+    let is_read = !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_");
+    is_read && name != PART
 }

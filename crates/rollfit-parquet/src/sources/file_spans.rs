@@ -3,14 +3,17 @@
 
 use std::collections::HashMap;
 use std::fs::Metadata;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
-use rollfit_files::parquet_file::Integrity;
+use rollfit_files::parquet_file::{Integrity, ReadAt};
+use rustix::fs::{AtFlags, CWD, StatxFlags};
 
 use crate::sources::group_span::GroupSpan;
 
@@ -70,11 +73,40 @@ impl FileIdentity {
             modified: (status.mtime(), status.mtime_nsec()),
         }
     }
+
+    /// The file at `path` as it is now, for a network file system as well; an error where there is none.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let flags = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
+        let Ok(status) = rustix::fs::statx(CWD, path, flags, StatxFlags::BASIC_STATS) else {
+            // Not every system lets a process ask so.
+            return std::fs::symlink_metadata(path).map(|status| Self::from_metadata(&status));
+        };
+        Ok(Self {
+            device: rustix::fs::makedev(status.stx_dev_major, status.stx_dev_minor),
+            inode: status.stx_ino,
+            bytes: status.stx_size,
+            modified: (status.stx_mtime.tv_sec, status.stx_mtime.tv_nsec.into()),
+        })
+    }
+}
+
+/// All bytes of a file that has few.
+pub(crate) struct SmallFile(pub(crate) Bytes);
+
+impl ReadAt for SmallFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset..)).unwrap_or_default();
+        let read = rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
 }
 
 /// What is known of a file's contents: its footer, checked where that is possible.
 pub(crate) struct Contents {
     pub(crate) metadata: ArrowReaderMetadata,
+    /// The file itself, where it is small: then it need not be opened again.
+    pub(crate) bytes: Option<Arc<SmallFile>>,
     pub(crate) integrity: Integrity,
     /// Whether the rest of the file was checked too.
     pub(crate) is_checked: AtomicBool,

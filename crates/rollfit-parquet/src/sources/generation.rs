@@ -3,15 +3,15 @@
 //! Invariants: an import raises it after its list is there and before the first file moves. It is replaced by a rename, so
 //! that a reader which has the old file open sees another one in its place, whatever number that holds.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
 use crate::file_system::{FileSystem, OutputFile, create_buffered};
+use crate::sources::file_spans::FileIdentity;
 use rollfit_files::regular_file;
 
 const GENERATION: &str = ".generation";
@@ -27,8 +27,7 @@ pub(crate) struct Generation {
 struct Found {
     /// Held open: as long as it is, no other file has its inode.
     _file: File,
-    device: u64,
-    inode: u64,
+    identity: FileIdentity,
     text: Vec<u8>,
 }
 
@@ -36,17 +35,22 @@ impl Generation {
     /// Reads the generation, and holds its file open.
     pub(crate) fn read(sources_dir: &Path) -> Result<Self, StoreError> {
         let path = sources_dir.join(GENERATION);
-        let found = match regular_file::open(&path) {
+        let found = match regular_file::open_and_look(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self { found: None }),
-            opened => opened.and_then(Found::read),
+            opened => opened.and_then(|(file, status)| Found::read(file, &status)),
         };
         Ok(Self { found: Some(found.map_err(|error| file_error("read", &path, error))?) })
     }
 
-    /// Whether no import has changed it between the two.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        let identity = |found: &Found| (found.device, found.inode, found.text.clone());
-        self.found.as_ref().map(identity) == other.found.as_ref().map(identity)
+    /// Whether no import has changed it since it was read.
+    pub(crate) fn is_current(&self, sources_dir: &Path) -> Result<bool, StoreError> {
+        let path = sources_dir.join(GENERATION);
+        let now = match FileIdentity::at(&path) {
+            Ok(identity) => Some(identity),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(file_error("read", &path, error)),
+        };
+        Ok(now == self.found.as_ref().map(|found| found.identity))
     }
 
     /// The generation after this one. What is no number is followed by the first.
@@ -57,10 +61,10 @@ impl Generation {
 }
 
 impl Found {
-    fn read(mut file: File) -> io::Result<Self> {
-        let (status, mut text) = (file.metadata()?, Vec::new());
+    fn read(mut file: File, status: &Metadata) -> io::Result<Self> {
+        let mut text = Vec::new();
         (&mut file).take(BYTES_MAX).read_to_end(&mut text)?;
-        Ok(Self { _file: file, device: status.dev(), inode: status.ino(), text })
+        Ok(Self { _file: file, identity: FileIdentity::from_metadata(status), text })
     }
 }
 

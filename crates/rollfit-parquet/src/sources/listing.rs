@@ -33,23 +33,39 @@ const DATA_ENDINGS: [&str; 18] = [
 const DEPTH_MAX: usize = 8;
 const ENTRIES_MAX: usize = 20_000;
 
-/// The files ending in `.parquet` of a table's directory, sorted by name; none where there is no such table. Hidden
-/// files are not read.
-pub(crate) fn table_files(dir: &Path) -> Result<Option<Vec<PathBuf>>, StoreError> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(file_error("list", dir, error)),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| file_error("list", dir, error))?.path();
-        if is_read(&name_of(&path)) {
-            paths.push(path);
+/// What the directory of a table has.
+pub(crate) struct TableListing {
+    /// The files ending in `.parquet`, sorted by name. Hidden files are not read.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Whether there is anything else.
+    pub(crate) has_others: bool,
+}
+
+impl TableListing {
+    /// Lists the directory of a table; none where there is no such table.
+    pub(crate) fn read(dir: &Path) -> Result<Option<Self>, StoreError> {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(file_error("list", dir, error)),
+        };
+        let mut listed = Self { paths: Vec::new(), has_others: false };
+        for entry in entries {
+            let path = entry.map_err(|error| file_error("list", dir, error))?.path();
+            if is_read(&name_of(&path)) {
+                listed.paths.push(path);
+            } else {
+                listed.has_others = true;
+            }
         }
+        listed.paths.sort();
+        Ok(Some(listed))
     }
-    paths.sort();
-    Ok(Some(paths))
+}
+
+/// The files of [`TableListing`]; none where there is no such table.
+pub(crate) fn table_files(dir: &Path) -> Result<Option<Vec<PathBuf>>, StoreError> {
+    Ok(TableListing::read(dir)?.map(|listed| listed.paths))
 }
 
 fn is_read(name: &str) -> bool {

@@ -4,9 +4,11 @@
 pub(crate) mod file_spans;
 pub(crate) mod generation;
 pub(crate) mod group_span;
+mod known_tables;
 pub(crate) mod listing;
 pub(crate) mod open_table;
 pub(crate) mod rate_index;
+mod sealed_rows;
 pub(crate) mod source;
 pub(crate) mod sources_lock;
 pub(crate) mod sources_reader;

@@ -31,31 +31,42 @@ impl TableFile {
 
     fn compare_rate_index(&self, base: f64) -> Result<(), StoreError> {
         let groups: Vec<usize> = (0..self.contents.metadata.metadata().num_row_groups()).collect();
+        if let Some([closes, stored]) = self.sealed_doubles(&groups, &[CLOSE, RATE_INDEX]).as_deref() {
+            return self.compare_rows(closes, stored, 0, base);
+        }
         let (mut closes, mut stored, mut row) = (Vec::new(), Vec::new(), 0);
         self.decode(&groups, &[CLOSE, RATE_INDEX], |arrays| {
             closes.clear();
             stored.clear();
             self.append_values(&arrays[0], CLOSE, &mut closes)?;
             self.append_values(&arrays[1], RATE_INDEX, &mut stored)?;
-            let agrees = |(&close, &stored): (&f64, &f64)| {
-                let computed = rate_index(close, base);
-                computed.to_bits() == stored.to_bits() || computed.is_nan() && stored.is_nan()
-            };
-            match closes.iter().zip(&stored).position(|pair| !agrees(pair)) {
-                None => row += closes.len(),
-                Some(at) => {
-                    return Err(damaged_source(
-                        &self.path,
-                        &format!(
-                            "row {}: the rate_index {} does not match the close {} and the base {base}",
-                            row + at + 1,
-                            stored[at],
-                            closes[at]
-                        ),
-                    ));
-                }
-            }
+            self.compare_rows(&closes, &stored, row, base)?;
+            row += closes.len();
             Ok(())
         })
+    }
+
+    /// Compares rows of which `before` come earlier in the file.
+    fn compare_rows(
+        &self,
+        closes: &[f64],
+        stored: &[f64],
+        before: usize,
+        base: f64,
+    ) -> Result<(), StoreError> {
+        let agrees = |(&close, &stored): (&f64, &f64)| {
+            let computed = rate_index(close, base);
+            computed.to_bits() == stored.to_bits() || computed.is_nan() && stored.is_nan()
+        };
+        let Some(at) = closes.iter().zip(stored).position(|pair| !agrees(pair)) else { return Ok(()) };
+        Err(damaged_source(
+            &self.path,
+            &format!(
+                "row {}: the rate_index {} does not match the close {} and the base {base}",
+                before + at + 1,
+                stored[at],
+                closes[at]
+            ),
+        ))
     }
 }

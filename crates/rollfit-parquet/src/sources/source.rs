@@ -28,10 +28,10 @@ impl ParquetStore {
         self.index.files(&dir, series.time)?.ok_or_else(|| missing_table(&dir, series))
     }
 
-    /// As [`Self::series_files`], for rows: one damaged file of a table is the fault of all its months.
+    /// As [`Self::series_files`], all of them checked.
     pub(crate) fn checked_files(&self, series: &SeriesOfKey<'_>) -> Result<Arc<Vec<FileSpans>>, StoreError> {
         let files = self.series_files(series)?;
-        self.index.check(&files, series.time)?;
+        files.iter().try_for_each(|file| self.index.check(file, series.time))?;
         Ok(files)
     }
 
@@ -44,7 +44,8 @@ impl ParquetStore {
         self.reader.read(&[&series.table], wait, || self.series_files(series), |_| Ok(true))
     }
 
-    /// Opens the files of a series' table that a period needs, and for a lookback the last ones before it.
+    /// Opens the files of a series' table that a period needs, and for a lookback the last ones before it. Checks the others
+    /// too: one damaged file of a table is the fault of all its months.
     fn open_table(
         &self,
         series: &SeriesOfKey<'_>,
@@ -52,13 +53,19 @@ impl ParquetStore {
         lookback_rows: usize,
     ) -> Result<OpenTable, StoreError> {
         let span_us = period.span_us();
-        let listed = self.checked_files(series)?;
+        let listed = self.series_files(series)?;
         let (time, value) = (series.time.to_owned(), series.value.to_owned());
         let mut table = OpenTable::new(self.index.clone(), listed.clone(), time, value);
-        for (file, (first_us, last_us)) in listed.iter().filter_map(|file| Some((file, file.span_us()?))) {
-            if first_us < span_us.end && last_us >= span_us.start {
+        let is_needed = |file: &FileSpans| {
+            file.span_us().is_some_and(|(first, last)| first < span_us.end && last >= span_us.start)
+        };
+        for file in listed.iter() {
+            if is_needed(file) {
                 table.open(file)?;
-            } else if last_us < span_us.start && lookback_rows > 0 {
+                continue;
+            }
+            self.index.check(file, series.time)?;
+            if lookback_rows > 0 && file.span_us().is_some_and(|(_, last)| last < span_us.start) {
                 table.add_earlier(file.clone());
             }
         }
@@ -127,6 +134,15 @@ impl Source for ParquetStore {
         let span_us = period.span_us();
         let files = self.settled_files(series, ImportWait::Brief)?;
         Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())
+    }
+
+    fn gaps(&self, series: &SeriesOfKey<'_>, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
+        let files = self.settled_files(series, ImportWait::Brief)?;
+        let is_gap = |month: &Month| {
+            let span_us = month.span_us();
+            files.iter().all(|file| file.estimate_rows(&span_us) == 0)
+        };
+        Ok(first.through(last).filter(is_gap).collect())
     }
 
     fn snapshot(

@@ -33,6 +33,8 @@ pub(crate) struct SourcesReader {
     sources_dir: PathBuf,
     files: Arc<dyn FileSystem>,
     unfinished: Mutex<Option<UnfinishedImport>>,
+    /// The generation as it was read last.
+    generation: Mutex<Option<Arc<Generation>>>,
 }
 
 /// An import whose files are not all in place.
@@ -58,7 +60,7 @@ pub(crate) enum ImportWait {
 
 impl SourcesReader {
     pub(crate) fn new(sources_dir: PathBuf, files: Arc<dyn FileSystem>) -> Self {
-        Self { sources_dir, files, unfinished: Mutex::default() }
+        Self { sources_dir, files, unfinished: Mutex::default(), generation: Mutex::default() }
     }
 
     /// Does `read`, again where an import changed the sources meanwhile. `tables` are those that it reads; `is_current` says
@@ -78,16 +80,16 @@ impl SourcesReader {
         loop {
             // Before the list is looked for: an import that has its list changes the generation after that.
             refresh_dir(&self.sources_dir);
-            let generation = Generation::read(&self.sources_dir)?;
-            if self.unfinished(tables)?.is_some() {
+            let generation = self.generation()?;
+            if self.known_unfinished(tables)?.is_some() {
                 self.wait(tables, wait)?;
                 continue;
             }
             attempts += 1;
             let is_often = attempts >= ATTEMPTS_MIN;
             let found = read();
-            let is_undisturbed = self.unfinished(tables)?.is_none()
-                && generation.is_same(&Generation::read(&self.sources_dir)?);
+            let is_undisturbed =
+                self.unfinished(tables)?.is_none() && generation.is_current(&self.sources_dir)?;
             match found {
                 Ok(found) if is_undisturbed && is_current(&found)? => return Ok(found),
                 // A file that somebody else replaced meanwhile is there again at once.
@@ -101,6 +103,17 @@ impl SourcesReader {
             }
             waiting(|| std::thread::sleep(PAUSE));
         }
+    }
+
+    /// The generation as it is now: the one that was read last, if it still is.
+    fn generation(&self) -> Result<Arc<Generation>, StoreError> {
+        let known = lock(&self.generation).clone();
+        if let Some(known) = known.filter(|known| known.is_current(&self.sources_dir).unwrap_or(false)) {
+            return Ok(known);
+        }
+        let read = Arc::new(Generation::read(&self.sources_dir)?);
+        *lock(&self.generation) = Some(read.clone());
+        Ok(read)
     }
 
     /// Who is putting files of these tables in place, after a moment in which it could have finished; none if nobody is.
@@ -159,8 +172,13 @@ impl SourcesReader {
     /// # Errors
     /// When its list is not one that an import wrote.
     fn unfinished(&self, tables: &[&str]) -> Result<Option<UnfinishedImport>, StoreError> {
-        let mut known = lock(&self.unfinished);
         refresh_dir(&self.sources_dir);
+        self.known_unfinished(tables)
+    }
+
+    /// As [`Self::unfinished`], just after the directory was refreshed.
+    fn known_unfinished(&self, tables: &[&str]) -> Result<Option<UnfinishedImport>, StoreError> {
+        let mut known = lock(&self.unfinished);
         let Some(file) = open_list(&self.sources_dir)? else {
             *known = None;
             return Ok(None);

@@ -1,6 +1,5 @@
 //! [`TableFile`]: an open file of a source table, from any writer, and the columns in it.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::{doubles, ticks};
-use rollfit_files::parquet_file::{FileBytes, check_pages};
+use rollfit_files::parquet_file::{FileBytes, ReadAt, check_pages};
 use rollfit_job::few::few;
 use rollfit_job::store::StoreError;
 
@@ -22,7 +21,7 @@ use crate::sources::group_span::GroupSpan;
 /// An open file of a table: what it holds does not change, whatever takes its name.
 pub(crate) struct TableFile {
     pub(crate) path: PathBuf,
-    pub(crate) file: Arc<File>,
+    pub(crate) file: Arc<dyn ReadAt>,
     pub(crate) identity: FileIdentity,
     pub(crate) contents: Arc<Contents>,
     pub(crate) spans: Arc<Vec<GroupSpan>>,
@@ -64,7 +63,7 @@ impl TableFile {
         }
     }
 
-    fn data_type(&self, column: &str) -> Result<&DataType, StoreError> {
+    pub(super) fn data_type(&self, column: &str) -> Result<&DataType, StoreError> {
         let fields = self.contents.metadata.schema().fields();
         let field = fields.iter().find(|field| field.name() == column).ok_or_else(|| {
             StoreError::permanent(format!(
@@ -105,6 +104,9 @@ impl TableFile {
         time: &str,
         values: &[&str],
     ) -> Result<(Vec<i64>, Vec<Vec<f64>>), StoreError> {
+        if let Some(read) = self.sealed_columns(groups, time, values) {
+            return Ok(read);
+        }
         let (mut instants_us, mut columns) = (Vec::new(), vec![Vec::new(); values.len()]);
         let names: Vec<&str> = std::iter::once(time).chain(values.iter().copied()).collect();
         self.decode(groups, &names, |arrays| {

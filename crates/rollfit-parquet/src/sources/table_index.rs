@@ -2,7 +2,10 @@
 //!
 //! Invariants: a file that rollfit wrote is checked, all its bytes, before a row of it is used.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::fs::{File, Metadata};
+use std::hash::{Hash, Hasher};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,31 +13,27 @@ use std::time::{Duration, SystemTime};
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::ChunkReader;
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::parquet_file::{FileBytes, Footer, check_body};
+use rollfit_files::parquet_file::{FileBytes, Footer, ReadAt, check_body};
 use rollfit_job::lock::lock;
 use rollfit_job::store::{Fault, StoreError};
+use rustix::fs::{AtFlags, CWD, StatxFlags};
 
 use crate::fault::{file_error, source_fault, unreadable};
-use crate::file_system::{FileSystem, OsFileSystem, refresh_dir};
-use crate::sources::file_spans::{Contents, FileIdentity, FileSpans};
-use crate::sources::listing::{table_files, warn_of_passed_over};
+use crate::file_system::{FileSystem, OsFileSystem};
+use crate::sources::file_spans::{Contents, FileIdentity, FileSpans, SmallFile};
+use crate::sources::known_tables::KnownTables;
+use crate::sources::listing::{TableListing, warn_of_passed_over};
 use crate::sources::table_file::TableFile;
 
 /// What is known of tables and their files, so that each footer is read once, and a directory listed again only when it
 /// has changed.
 pub(crate) struct TableIndex {
     files: Arc<dyn FileSystem>,
-    seen: Mutex<HashMap<PathBuf, (FileIdentity, Arc<Contents>)>>,
-    listed: Mutex<HashMap<(PathBuf, String), Listing>>,
-    /// The tables whose files that are not read were named.
-    named: Mutex<HashSet<PathBuf>>,
-}
-
-/// The files of a table, when its directory had not changed for a while.
-struct Listing {
-    modified: SystemTime,
-    files: Arc<Vec<FileSpans>>,
+    known: Mutex<KnownTables>,
+    /// The tables whose files that are not read were named, hashed: of any number of tables little is kept.
+    named: Mutex<HashSet<u64>>,
 }
 
 impl Default for TableIndex {
@@ -46,54 +45,67 @@ impl Default for TableIndex {
 impl TableIndex {
     /// An index of files that are opened through `files`.
     pub(crate) fn new(files: Arc<dyn FileSystem>) -> Self {
-        Self { files, seen: Mutex::default(), listed: Mutex::default(), named: Mutex::default() }
+        Self { files, known: Mutex::default(), named: Mutex::default() }
     }
 
     /// The files of a table; `None` if the table does not exist.
     pub(crate) fn files(&self, dir: &Path, time: &str) -> Result<Option<Arc<Vec<FileSpans>>>, StoreError> {
-        refresh_dir(dir);
-        let modified = match std::fs::metadata(dir).and_then(|status| status.modified()) {
+        let modified = match last_change(dir) {
             Ok(modified) => modified,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(file_error("list", dir, error)),
         };
-        let place = (dir.to_owned(), time.to_owned());
-        if let Some(listing) = lock(&self.listed).get(&place).filter(|listing| listing.modified == modified) {
-            return Ok(Some(listing.files.clone()));
+        if let Some(files) = lock(&self.known).listing(dir, time, modified) {
+            return Ok(Some(files));
         }
-        let Some(paths) = table_files(dir)? else { return Ok(None) };
-        if lock(&self.named).insert(dir.to_owned()) {
+        let Some(listed) = TableListing::read(dir)? else { return Ok(None) };
+        if listed.has_others && lock(&self.named).insert(hash_of(dir)) {
             warn_of_passed_over(dir);
         }
-        let files = paths.iter().map(|path| self.spans(path, time)).collect::<Result<Vec<_>, _>>()?;
+        let files =
+            listed.paths.into_iter().map(|path| self.spans(path, time)).collect::<Result<Vec<_>, _>>()?;
         let files = Arc::new(files);
         if is_settled(modified) {
-            lock(&self.listed).insert(place, Listing { modified, files: files.clone() });
+            lock(&self.known).insert_listing(dir, time, modified, files.clone());
         }
         Ok(Some(files))
     }
 
     /// The spans of a file, which is opened only if it is new or has changed.
-    fn spans(&self, path: &Path, time: &str) -> Result<FileSpans, StoreError> {
-        let status = std::fs::symlink_metadata(path).map_err(|error| file_error("read", path, error))?;
+    fn spans(&self, path: PathBuf, time: &str) -> Result<FileSpans, StoreError> {
+        if !lock(&self.known).has(&path) {
+            return Ok(self.open_unchecked(&path, time)?.file_spans());
+        }
+        let status = std::fs::symlink_metadata(&path).map_err(|error| file_error("read", &path, error))?;
         let identity = FileIdentity::from_metadata(&status);
-        let known = self.known(path, identity);
+        let known = lock(&self.known).contents(&path, identity);
         let spans = known.as_ref().and_then(|known| lock(&known.spans).get(time).cloned());
         match spans.zip(known) {
-            Some((spans, contents)) => Ok(FileSpans { path: path.to_owned(), identity, spans, contents }),
-            None => Ok(self.open_unchecked(path, time)?.file_spans()),
+            Some((spans, contents)) => Ok(FileSpans { path, identity, spans, contents }),
+            None => Ok(self.open_unchecked(&path, time)?.file_spans()),
         }
     }
 
-    /// Checks every byte of the files that rollfit wrote, those of a table of which rows are wanted.
-    pub(crate) fn check(&self, listed: &[FileSpans], time: &str) -> Result<(), StoreError> {
-        let mut unchecked = listed.iter().filter(|file| !file.contents.is_checked.load(Ordering::Acquire));
-        unchecked.try_for_each(|file| self.reopen(file, time).map(drop))
+    /// Checks every byte of a file that rollfit wrote, of whose table rows are wanted.
+    pub(crate) fn check(&self, listed: &FileSpans, time: &str) -> Result<(), StoreError> {
+        if listed.contents.is_checked.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.reopen(listed, time).map(drop)
     }
 
-    /// Opens a file as it was listed.
+    /// Opens a file as it was listed, and checks it as [`Self::open`] does.
     pub(crate) fn reopen(&self, listed: &FileSpans, time: &str) -> Result<TableFile, StoreError> {
-        let file = self.open(&listed.path, time)?;
+        let file = match &listed.contents.bytes {
+            Some(bytes) if FileIdentity::at(&listed.path).ok() == Some(listed.identity) => {
+                let (path, contents) = (listed.path.clone(), listed.contents.clone());
+                let (file, spans) = (bytes.clone(), listed.spans.clone());
+                let file = TableFile { path, file, identity: listed.identity, contents, spans };
+                file.check()?;
+                file
+            }
+            _ => self.open(&listed.path, time)?,
+        };
         if file.identity == listed.identity {
             return Ok(file);
         }
@@ -115,38 +127,67 @@ impl TableIndex {
     }
 
     fn open_file(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
-        let file = self.files.open(path).map_err(|error| file_error("read", path, error))?;
+        let file = Arc::new(self.files.open(path).map_err(|error| file_error("read", path, error))?);
         let status = file.metadata().map_err(|error| file_error("read", path, error))?;
-        let (file, identity) = (Arc::new(file), FileIdentity::from_metadata(&status));
-        let known = self.known(path, identity);
+        let identity = FileIdentity::from_metadata(&status);
+        let known = lock(&self.known).contents(path, identity);
         let is_known = known.is_some();
         let contents = match known {
             Some(contents) => contents,
-            None => read_footer(path, &FileBytes::new(file.clone(), identity.bytes))?,
+            None => read_footer(path, &file, &status)?,
+        };
+        let file: Arc<dyn ReadAt> = match &contents.bytes {
+            Some(bytes) => bytes.clone(),
+            None => file,
         };
         let mut opened = TableFile { path: path.to_owned(), file, identity, contents, spans: Arc::default() };
         if !is_known {
-            lock(&self.seen).insert(path.to_owned(), (identity, opened.contents.clone()));
+            lock(&self.known).insert(path, identity, opened.contents.clone());
         }
         opened.spans = opened.find_spans(time)?;
         Ok(opened)
     }
-
-    fn known(&self, path: &Path, identity: FileIdentity) -> Option<Arc<Contents>> {
-        let seen = lock(&self.seen);
-        seen.get(path).filter(|(known, _)| *known == identity).map(|(_, contents)| contents.clone())
-    }
 }
 
-/// Reads the footer of a file, and checks one that has our checksums.
-fn read_footer(path: &Path, bytes: &FileBytes) -> Result<Arc<Contents>, StoreError> {
-    let footer = Footer::read(bytes).map_err(|fault| source_fault(path, fault))?;
+/// When a directory was changed last; on a network file system as the server has it, which may be asked for names again.
+fn last_change(dir: &Path) -> io::Result<SystemTime> {
+    let flags = AtFlags::STATX_FORCE_SYNC;
+    let Ok(status) = rustix::fs::statx(CWD, dir, flags, StatxFlags::BASIC_STATS) else {
+        // Not every system lets a process ask so.
+        return std::fs::metadata(dir)?.modified();
+    };
+    let since_1970 = u64::try_from(status.stx_mtime.tv_sec).unwrap_or_default();
+    Ok(SystemTime::UNIX_EPOCH + Duration::new(since_1970, status.stx_mtime.tv_nsec))
+}
+
+fn hash_of(dir: &Path) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    dir.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Reads the footer of a file, and checks one that has our checksums. A small file that is at rest is read whole, and kept.
+fn read_footer(path: &Path, file: &Arc<File>, status: &Metadata) -> Result<Arc<Contents>, StoreError> {
+    const KEPT_BYTES_MAX: u64 = 4096;
+    let bytes = status.len();
+    let from_disk = FileBytes::new(file.clone(), bytes);
+    // What is written into the file from now on must give it another time stamp.
+    let kept = if bytes <= KEPT_BYTES_MAX && status.modified().is_ok_and(is_settled) {
+        let all = from_disk.get_bytes(0, bytes as usize);
+        all.ok().map(|all| Arc::new(SmallFile(all)))
+    } else {
+        None
+    };
+    let from_memory = kept.clone().map(|kept| FileBytes::new(kept, bytes));
+    let footer =
+        Footer::read(&from_memory.unwrap_or(from_disk)).map_err(|fault| source_fault(path, fault))?;
     check_row_count(&footer.metadata).map_err(|why| unreadable(path, &why))?;
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata =
         ArrowReaderMetadata::try_new(footer.metadata, options).map_err(|error| unreadable(path, &error))?;
     Ok(Arc::new(Contents {
         metadata,
+        bytes: kept,
         integrity: footer.integrity,
         is_checked: AtomicBool::default(),
         checking: Mutex::default(),
@@ -164,7 +205,7 @@ fn check_row_count(metadata: &ParquetMetaData) -> Result<(), String> {
     Err(format!("its footer says {rows} rows, but its row groups have {sum}"))
 }
 
-/// Whether a directory changed long enough ago that a change from now on gives it another time stamp.
+/// Whether a directory or file changed long enough ago that a change from now on gives it another time stamp.
 fn is_settled(modified: SystemTime) -> bool {
     const COARSEST_CLOCK: Duration = Duration::from_secs(3);
     modified.elapsed().is_ok_and(|age| age > COARSEST_CLOCK)

@@ -1,0 +1,286 @@
+//! [`Planner`]: which partitions a job is about.
+//!
+//! Invariants: with a selection no table of a key that is not selected is read, but for a key whose outputs may have the names of
+//! those that are selected. What would collide with a selected partition is an error whether or not it is selected.
+
+use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
+
+use crate::config::{ConfigError, JobConfig, KeyBehind, Keys, Series};
+use crate::few::{few, few_and};
+use crate::keys::FoundKeys;
+use crate::month::Month;
+use crate::partition::{Partition, Selector};
+use crate::period::Period;
+use crate::store::{Sink, Source, StoreError};
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The configuration cannot be planned.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No partition was selected.
+    #[error("{0}")]
+    Nothing(String),
+    /// A source table or an output cannot have the name that its pattern gives it.
+    #[error("{0}")]
+    Outputs(String),
+}
+
+/// The partitions of a job in order, by key and month. With all keys, or an open end of the months, the source says
+/// which there are; partitions that have features belong to the job too, whether or not their source is still there.
+///
+/// # Errors
+/// [`PlanError`] when outputs would collide, a selector fits nothing, or the store cannot be listed.
+pub fn partitions(
+    config: &JobConfig,
+    source: &dyn Source,
+    sink: &dyn Sink,
+    only: &[Selector],
+) -> Result<Vec<Partition>, PlanError> {
+    let mut stored = if only.is_empty() {
+        sink.partitions()?
+    } else {
+        sink.partitions_of(&only.iter().map(|selector| selector.key.as_str()).collect())?
+    };
+    stored.retain(|partition| {
+        config.from.is_none_or(|from| from <= partition.period.month())
+            && config.to.is_none_or(|to| partition.period.month() <= to)
+    });
+    Planner { config, source, sink, stored }.partitions(only)
+}
+
+/// As [`partitions`], without asking the sink which partitions it holds: what can be planned if it cannot list them.
+///
+/// # Errors
+/// As [`partitions`].
+pub fn configured_partitions(
+    config: &JobConfig,
+    source: &dyn Source,
+    sink: &dyn Sink,
+    only: &[Selector],
+) -> Result<Vec<Partition>, PlanError> {
+    Planner { config, source, sink, stored: Vec::new() }.partitions(only)
+}
+
+/// A job that is being planned.
+struct Planner<'a> {
+    config: &'a JobConfig,
+    source: &'a dyn Source,
+    sink: &'a dyn Sink,
+    /// The partitions with features, between the job's first and last month; with a selection at least those of its keys.
+    stored: Vec<Partition>,
+}
+
+impl Planner<'_> {
+    fn partitions(&self, only: &[Selector]) -> Result<Vec<Partition>, PlanError> {
+        let keys = self.keys()?;
+        let outputs_error = |error: StoreError| PlanError::Outputs(crate::error_chain(&error));
+        self.source.check_keys(&keys).map_err(outputs_error)?;
+        let positions: HashMap<&str, usize> =
+            keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
+        check_selected_keys(only, &keys, &positions)?;
+        self.check_sources(&keys)?;
+        let mut planned = if only.is_empty() {
+            self.partitions_of(&keys, &keys)?
+        } else {
+            self.selected_and_colliding(&keys, only)?
+        };
+        planned.sort_by_key(|partition| (positions.get(partition.key.as_str()), partition.period));
+        planned.dedup();
+        // Before the selection: a collision with a partition left out for now would destroy that one's output later.
+        self.config.check_outputs(planned.iter())?;
+        self.sink.check_outputs(&planned).map_err(outputs_error)?;
+        if !only.is_empty() {
+            select(&mut planned, only)?;
+        }
+        if planned.is_empty() {
+            return Err(PlanError::Nothing("no month between `from` and `to` has rows".to_owned()));
+        }
+        Ok(planned)
+    }
+
+    fn keys(&self) -> Result<Vec<String>, PlanError> {
+        if let Keys::Listed(keys) = &self.config.keys {
+            return Ok(keys.clone());
+        }
+        if let Some(series) = self.config.series.iter().find(|series| !series.table.has_key()) {
+            return Err(PlanError::Nothing(format!(
+                "[series.{}] table = \"{}\" has no {{key}}, so \"all\" keys cannot be told from it: list the keys",
+                series.name, series.table
+            )));
+        }
+        let found = FoundKeys::list(self.source, &self.config.series)?;
+        found.warn_once();
+        let mut keys = found.keys;
+        keys.extend(self.stored.iter().map(|partition| partition.key.clone()));
+        keys.sort();
+        keys.dedup();
+        if keys.is_empty() { Err(PlanError::Nothing(nothing_to_find(&self.config.series))) } else { Ok(keys) }
+    }
+
+    /// All partitions of the keys that are selected, and of those whose tables may have the names of theirs.
+    fn selected_and_colliding(
+        &self,
+        keys: &[String],
+        only: &[Selector],
+    ) -> Result<Vec<Partition>, StoreError> {
+        let mut wanted: HashSet<&str> = only.iter().map(|selector| selector.key.as_str()).collect();
+        let of = |wanted: &HashSet<&str>| -> Vec<String> {
+            keys.iter().filter(|key| wanted.contains(key.as_str())).cloned().collect()
+        };
+        let planned = self.partitions_of(&of(&wanted), keys)?;
+        let series = &self.config.series;
+        let names: HashSet<String> =
+            planned.iter().flat_map(|partition| names_of(series, partition)).collect();
+        let patterns = || {
+            let parents = series.iter().filter_map(|series| series.parent.as_ref());
+            series.iter().flat_map(|series| [&series.table, &series.features]).chain(parents)
+        };
+        let behind: Vec<KeyBehind> =
+            names.iter().flat_map(|name| patterns().map(move |pattern| pattern.key_behind(name))).collect();
+        if behind.contains(&KeyBehind::Any) {
+            return self.partitions_of(keys, keys);
+        }
+        let known = wanted.len();
+        wanted.extend(behind.iter().filter_map(|behind| match behind {
+            KeyBehind::Key(key) => Some(key.as_str()),
+            KeyBehind::Nobody | KeyBehind::Any => None,
+        }));
+        if wanted.len() == known { Ok(planned) } else { self.partitions_of(&of(&wanted), keys) }
+    }
+
+    /// The partitions of `wanted`, some of the job's keys, which are `all`.
+    fn partitions_of(&self, wanted: &[String], all: &[String]) -> Result<Vec<Partition>, StoreError> {
+        let mut planned = Vec::new();
+        for (key, first, last) in self.spans(wanted, all)? {
+            // Where the source says which months there are, a month that it lacks is a gap and not a fault.
+            let gaps = if self.config.keys == Keys::All { self.gaps(key, first, last)? } else { Vec::new() };
+            let months = first.through(last).filter(|month| !gaps.contains(month));
+            planned.extend(months.map(|month| Partition::new(key.clone(), month.into())));
+        }
+        let wanted: HashSet<&str> = wanted.iter().map(String::as_str).collect();
+        let stored = self.stored.iter().filter(|partition| wanted.contains(partition.key.as_str()));
+        planned.extend(stored.cloned());
+        Ok(planned)
+    }
+
+    /// The first and last month to plan for each wanted key that has any. A key that cannot be read is planned like the others:
+    /// its partitions fail, and theirs do not.
+    fn spans<'k>(
+        &self,
+        wanted: &'k [String],
+        all: &[String],
+    ) -> Result<Vec<(&'k String, Month, Month)>, StoreError> {
+        let config = self.config;
+        if let (Keys::Listed(_), Some(from), Some(to)) = (&config.keys, config.from, config.to) {
+            return Ok(wanted.iter().map(|key| (key, from, to)).collect());
+        }
+        let found: Vec<_> = wanted.iter().map(|key| (key, self.months(key))).collect();
+        // "latest" is one month for all listed keys: a key that lacks it is behind, which is reported.
+        let is_listed = config.keys != Keys::All;
+        let is_behind_others =
+            is_listed && config.to.is_none() || found.iter().any(|(_, span)| span.is_err());
+        let others = if is_behind_others { unread(all, wanted) } else { Vec::new() };
+        let others: Vec<_> = others.into_iter().map(|key| self.months(key)).collect();
+        let known =
+            || found.iter().map(|(_, span)| span).chain(&others).filter_map(|span| *span.as_ref().ok()?);
+        let first_of_all = config.from.or(known().map(|(first, _)| first).min());
+        let last_of_all = config.to.or(known().map(|(_, last)| last).max());
+        let mut spans = Vec::new();
+        for (key, span) in found {
+            let (first, last) = match (span, first_of_all, last_of_all) {
+                (Ok(None), ..) => continue,
+                (Ok(Some((first, last))), ..) if is_listed => {
+                    (config.from.unwrap_or(first), last_of_all.unwrap_or(last))
+                }
+                (Ok(Some((first, last))), ..) => {
+                    (config.from.unwrap_or(first).max(first), config.to.unwrap_or(last).min(last))
+                }
+                (Err(error), Some(first), Some(last)) if !error.is_unconnected() => (first, last),
+                (Err(error), ..) => return Err(error),
+            };
+            spans.push((key, first, last));
+        }
+        Ok(spans)
+    }
+
+    fn months(&self, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
+        self.source.months(&self.config.series[0].of_key(key))
+    }
+
+    /// A table that cannot be read has no gaps: its partitions fail.
+    fn gaps(&self, key: &str, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
+        match self.source.gaps(&self.config.series[0].of_key(key), first, last) {
+            Err(error) if !error.is_unconnected() => Ok(Vec::new()),
+            found => found,
+        }
+    }
+
+    /// Checks that the tables of every key can have the names that the patterns give them.
+    fn check_sources(&self, keys: &[String]) -> Result<(), PlanError> {
+        let mut series =
+            keys.iter().flat_map(|key| self.config.series.iter().map(|series| series.of_key(key)));
+        let checked = series.try_for_each(|series| self.source.check_name(&series));
+        checked.map_err(|error| PlanError::Outputs(crate::error_chain(&error)))
+    }
+}
+
+/// The keys of `all` that are not in `wanted`.
+fn unread<'k>(all: &'k [String], wanted: &[String]) -> Vec<&'k String> {
+    let wanted: HashSet<&String> = wanted.iter().collect();
+    all.iter().filter(|key| !wanted.contains(key)).collect()
+}
+
+/// The names of every table that a partition has.
+fn names_of(series: &[Series], partition: &Partition) -> Vec<String> {
+    let names = |series: &Series| {
+        let named = [series.table.for_key(&partition.key), series.features_table(partition)];
+        named.into_iter().chain(series.parent_table(partition))
+    };
+    series.iter().flat_map(names).collect()
+}
+
+fn nothing_to_find(series: &[Series]) -> String {
+    let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>();
+    let tables = few_and(&tables);
+    format!("the store has no key with tables {tables}; import some bars first")
+}
+
+fn check_selected_keys(
+    only: &[Selector],
+    keys: &[String],
+    positions: &HashMap<&str, usize>,
+) -> Result<(), PlanError> {
+    match only.iter().find(|selector| !positions.contains_key(selector.key.as_str())) {
+        Some(selector) => Err(PlanError::Nothing(format!(
+            "--only {selector}: no such key among those of this job, {}",
+            few(keys)
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Keeps the partitions that a selector means. Each selector must mean one.
+fn select(planned: &mut Vec<Partition>, only: &[Selector]) -> Result<(), PlanError> {
+    let meaning = |selector: &Selector| selector.month.map(Period::from);
+    let is_used: HashMap<(&str, Option<Period>), Cell<bool>> =
+        only.iter().map(|selector| ((selector.key.as_str(), meaning(selector)), Cell::default())).collect();
+    planned.retain(|partition| {
+        let periods = [None, Some(partition.period)];
+        let meant = periods.iter().filter_map(|&period| is_used.get(&(partition.key.as_str(), period)));
+        meant.inspect(|is_used| is_used.set(true)).count() > 0
+    });
+    let is_unused = |selector: &&Selector| !is_used[&(selector.key.as_str(), meaning(selector))].get();
+    match only.iter().find(is_unused) {
+        Some(selector) => Err(PlanError::Nothing(format!(
+            "--only {selector}: this job has no such partition; look at [partitions] from and to"
+        ))),
+        None => Ok(()),
+    }
+}
