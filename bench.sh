@@ -1,25 +1,32 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|compression|workload|python|postgres|seconds_of_a_run|
-# production|sampling|workers|walkthrough]..., all by default.
-# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for `rivals`, `python` and
-# `sampling`, a C++ compiler for `fuzz`, PostgreSQL's server programs for `postgres`, `production` and `sampling`, and below
-# ROLLFIT_BENCH_DIR (target/bench) 15 GB of free space for `workload`, 50 for `production`. Figures of one machine compare
-# within one call only.
+# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|python|postgres|
+# seconds_of_a_run|production|sampling|workers|walkthrough]..., all by default.
+# Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
+# for `fuzz`, PostgreSQL's server programs for `postgres`, `production` and `sampling`, and below ROLLFIT_BENCH_DIR (target/bench)
+# 20 GB of free space for `workload`, 50 for `production`. `files` and `workload` also measure an earlier rollfit: the command
+# ROLLFIT_BENCH_BASE, or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
 set -euo pipefail
 cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
-dir=${ROLLFIT_BENCH_DIR:-target/bench}
+dir=$(realpath -m "${ROLLFIT_BENCH_DIR:-target/bench}")
 rollfit=$PWD/target/release/rollfit
 # Records of these runs are no records of the user's.
-export ROLLFIT_STATE_DIR=$(realpath -m "$dir")/state
-wanted=${*:-kernel rivals fuzz import compression workload python postgres seconds_of_a_run production sampling workers walkthrough}
+export ROLLFIT_STATE_DIR=$dir/state
+wanted=${*:-kernel rivals fuzz import files compression workload python postgres seconds_of_a_run production sampling workers walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
 machine() {
     heading "machine"
-    grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //'
+    echo "$(grep -m1 'model name' /proc/cpuinfo | sed 's/.*: //'), $(vectors)"
     echo "$(nproc) cores, $(awk '/MemTotal/ {printf "%.0f GB", $2 / 1e6}' /proc/meminfo), $(uname -sr), $(rustc --version)"
+}
+
+# The widest vectors that the kernel can use here.
+vectors() {
+    if grep -qm1 '^flags.* avx512f' /proc/cpuinfo; then echo AVX-512
+    elif grep -qm1 '^flags.* avx2' /proc/cpuinfo; then echo AVX2
+    else echo "neither AVX2 nor AVX-512"; fi
 }
 
 # Microbenchmarks of the fit kernel: medians as ns a fit (a value pushed, for the stream).
@@ -87,42 +94,66 @@ fuzz() {
 import_workload() {
     [ -d "$shared/data/m1" ] || { echo "there is no $shared/data/m1: set ROLLFIT_SHARED"; exit 1; }
     mkdir -p "$dir"
-    [ -d "$dir/fx/sources" ] || "$rollfit" import --quiet --format parquet --into "parquet:$dir/fx" "$shared"/data/m1/*/*.parquet
+    [ -d "$dir/fx/sources" ] || "$rollfit" import --quiet --format parquet --into "parquet:$dir/fx" "$shared"/data/m1/*/*.parquet >/dev/null
     sed -e "s#parquet:./fx#parquet:$dir/fx#" -e 's#^keys = .*#keys = "all"#' crates/rollfit-job/src/config/example.toml >"$dir/rollfit.toml"
 }
 
 seconds() { local start=$EPOCHREALTIME; "$@" >/dev/null; awk "BEGIN {printf \"%.2f\", $EPOCHREALTIME - $start}"; }
 
-# One pair's twelve partitions with each compression, five times, one worker: bytes, seconds to write and to read back.
-compression() {
-    heading "compression (12 partitions of eurusd, one worker, medians of 5)"
-    import_workload
-    printf '%-6s %10s %10s %10s\n' stored MB 'write s' 'read s'
-    for kind in none lz4 zstd; do
-        export ROLLFIT_STORE__NAME=compression_$kind ROLLFIT_STORE__COMPRESSION=$kind
-        local writes=() reads=()
-        for _ in 1 2 3 4 5; do
-            rm -rf "$dir/fx/features/$ROLLFIT_STORE__NAME"
-            writes+=("$(seconds "$rollfit" run --quiet --config "$dir/rollfit.toml" --only eurusd --workers 1)")
-            reads+=("$(seconds "$rollfit" verify --quick --quiet --config "$dir/rollfit.toml" --only eurusd --workers 1)")
-        done
-        local megabytes=$(($(du -sb "$dir/fx/features/$ROLLFIT_STORE__NAME" | cut -f1) / 1000000))
-        printf '%-6s %10s %10s %10s\n' "$kind" "$megabytes" "$(median "${writes[@]}")" "$(median "${reads[@]}")"
-        rm -rf "$dir/fx/features/$ROLLFIT_STORE__NAME"
-    done
-    unset ROLLFIT_STORE__NAME ROLLFIT_STORE__COMPRESSION
+# Sets `floor` to the program that writes the bytes of a store and does nothing else.
+build_floor() {
+    cargo build --quiet --release -p rollfit-parquet --example floor
+    floor=$(realpath "${CARGO_TARGET_DIR:-target}")/release/examples/floor
 }
 
-median() { printf '%s\n' "$@" | sort -n | sed -n "$((($# + 1) / 2))p"; }
+# Sets `base` to an earlier rollfit: the command ROLLFIT_BENCH_BASE, or one built from the revision ROLLFIT_BENCH_BASE_REV.
+find_base() {
+    base=${ROLLFIT_BENCH_BASE:-}
+    if [ -z "$base" ] && [ -n "${ROLLFIT_BENCH_BASE_REV:-}" ]; then
+        local revision below
+        revision=$(git rev-parse --short "$ROLLFIT_BENCH_BASE_REV^{commit}")
+        below=$dir/base
+        base=$below/rollfit-$revision
+        if [ ! -x "$base" ]; then
+            rm -rf "$below/$revision" && git worktree prune
+            git worktree add --quiet --force --detach "$below/$revision" "$revision"
+            (cd "$below/$revision" && CARGO_TARGET_DIR=$below/target cargo build --release --quiet --locked)
+            cp "$below/target/release/rollfit" "$base"
+            git worktree remove --force "$below/$revision"
+            rm -rf "$below/target"
+        fi
+    fi
+    [ -n "$base" ] || echo "nothing from before is measured: neither ROLLFIT_BENCH_BASE nor ROLLFIT_BENCH_BASE_REV is set"
+}
+
+# An earlier rollfit, this one and the floor, by turns.
+files() {
+    heading "files: one month of every pair into a Parquet store, beside the floor (28 partitions a block, medians of 5)"
+    import_workload
+    build_floor
+    find_base
+    python3 -B benches/files.py "$rollfit" "$floor" "$dir" ${base:+"$base"}
+}
+
+# Each compression as a whole: written, and read by those for whom it is written.
+compression() {
+    heading "compression (28 partitions, medians of 3)"
+    import_workload
+    rivals_python
+    "$python" -B benches/compression.py "$rollfit" "$dir"
+}
 
 # All 336 partitions, from import to verification.
 workload() {
     heading "reference workload (28 pairs x 12 months)"
     mkdir -p "$dir"
     local free_gb=$(($(df --output=avail -B1 "$dir" | tail -1) / 1000000000))
-    [ "$free_gb" -ge 15 ] || { echo "needs 15 GB free at $dir, there are $free_gb"; exit 1; }
+    [ "$free_gb" -ge 20 ] || { echo "needs 20 GB free at $dir, there are $free_gb"; exit 1; }
     rm -rf "$dir/fx"
     echo "import: $(seconds import_workload) s"
+    build_floor
+    find_base
+    python3 -B benches/workload.py "$rollfit" "$floor" "$dir" ${base:+"$base"}
     "$rollfit" run --quiet --config "$dir/rollfit.toml"
     echo "a further run: $(seconds "$rollfit" run --quiet --config "$dir/rollfit.toml") s"
     "$rollfit" verify --quiet --sample 100 --config "$dir/rollfit.toml"
@@ -143,7 +174,7 @@ python() {
 # A throw-away server with the settings of production: wal_level=replica, fsync and synchronous_commit on.
 start_server() {
     local settings=$*
-    server=$(realpath "$dir")/server
+    server=$dir/server
     local programs as=()
     programs=$(pg_config --bindir)
     stop_server
@@ -171,7 +202,7 @@ postgres() {
     heading "PostgreSQL: rollfit beside the floor (two connections, medians over blocks of 28 partitions)"
     import_workload
     start_server
-    ROLLFIT_BENCH_URL=$url ROLLFIT_BENCH_SOURCES=$(realpath "$dir/fx") cargo bench --quiet -p rollfit-postgres --bench postgres
+    ROLLFIT_BENCH_URL=$url ROLLFIT_BENCH_SOURCES=$dir/fx cargo bench --quiet -p rollfit-postgres --bench postgres
     stop_server
 }
 

@@ -1,4 +1,4 @@
-//! Names of paths that are the same from every directory.
+//! Paths as users need them: [`full`], the same from every directory, and [`shell_word`], to be pasted into a command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,4 +12,10 @@ pub fn full(path: &Path) -> PathBuf {
         Some(if rest.as_os_str().is_empty() { above } else { above.join(rest) })
     };
     path.ancestors().find_map(known).unwrap_or_else(|| path.clone())
+}
+
+/// A text as a shell reads it as one word.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:".contains(c));
+    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }

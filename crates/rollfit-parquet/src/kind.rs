@@ -12,6 +12,7 @@ use rollfit_job::store::{
 };
 
 use crate::advice::advice;
+use crate::features::job_dir::check_job_dir;
 use crate::file_system::OsFileSystem;
 use crate::import::parquet_import::{ParquetImport, check_key_names};
 use crate::names::check_patterns;
@@ -59,8 +60,14 @@ impl StoreKind for Parquet {
         config: &JobConfig,
         _purpose: Purpose,
     ) -> Result<Arc<dyn Store>, StoreError> {
-        check_patterns(config, config.source == *store, config.sink.store == *store)?;
-        Ok(Arc::new(ParquetStore::open(&dir_of(store)?, config)?))
+        let is_sink = config.sink.store == *store;
+        check_patterns(config, config.source == *store, is_sink)?;
+        let dir = dir_of(store)?;
+        let opened = ParquetStore::open(&dir, config)?;
+        if let Some(name) = config.sink.name.as_deref().filter(|_| is_sink) {
+            check_job_dir(&dir, name)?;
+        }
+        Ok(Arc::new(opened))
     }
 
     fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {

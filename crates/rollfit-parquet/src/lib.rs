@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/sources/TABLE/*.parquet                                  any file with the named columns
-//! DIR/features/[NAME/]key=K/month=YYYY-MM/part.parquet         one file a partition, the receipt in its footer
+//! DIR/features[.NAME]/key=K/month=YYYY-MM/part.parquet         one file a partition, the receipt in its footer
 //! ```
 
 mod advice;
@@ -26,6 +26,7 @@ use rollfit_job::store::{Fault, StoreError};
 
 use crate::direct::direct_writes::DirectWrites;
 use crate::features::durable_dirs::DurableDirs;
+use crate::features::job_dir::job_dir_name;
 use crate::sources::sources_reader::SourcesReader;
 use crate::sources::table_index::TableIndex;
 
@@ -42,6 +43,7 @@ pub struct ParquetStore {
     dir: PathBuf,
     sources_dir: PathBuf,
     features_dir: PathBuf,
+    is_unnamed: bool,
     series: Vec<Series>,
     columns: Vec<String>,
     compression: Compression,
@@ -77,10 +79,9 @@ impl ParquetStore {
                 error,
             )
         })?;
-        let (features, sources_dir) = (dir.join("features"), dir.join("sources"));
+        let sources_dir = dir.join("sources");
         let files: Arc<dyn FileSystem> = Arc::from(files);
-        let features_dir =
-            config.sink.name.as_ref().map_or_else(|| features.clone(), |name| features.join(name));
+        let features_dir = dir.join(job_dir_name(config.sink.name.as_deref()));
         let direct = || Arc::new(DirectWrites::new(features_dir.clone(), files.direct_piece_bytes()));
         Ok(Self {
             dir: dir.to_owned(),
@@ -90,6 +91,7 @@ impl ParquetStore {
             reader: SourcesReader::new(sources_dir.clone(), files.clone()),
             sources_dir,
             features_dir,
+            is_unnamed: config.sink.name.is_none(),
             series: config.series.clone(),
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),
             compression: config.sink.compression,

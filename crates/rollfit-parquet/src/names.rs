@@ -8,6 +8,8 @@ use std::path::Path;
 use rollfit_job::config::{JobConfig, Pattern, Series};
 use rollfit_job::store::StoreError;
 
+use crate::features::job_dir::job_dir_name;
+
 /// The longest name in a directory, on every file system in use.
 const NAME_BYTES_MAX: usize = 255;
 /// The longest path that the system takes.
@@ -32,7 +34,7 @@ pub(crate) fn check_patterns(config: &JobConfig, is_source: bool, is_sink: bool)
         patterns.into_iter().try_for_each(|(key, pattern)| check_pattern(&series.name, key, pattern))?;
     }
     match &config.sink.name {
-        Some(name) if is_sink => check_length("[sink] name", name),
+        Some(name) if is_sink => check_length("[sink] name", &job_dir_name(Some(name))),
         _ => Ok(()),
     }
 }

@@ -84,7 +84,10 @@ fn a_name_too_long_for_a_file_is_refused_by_the_plan() {
     assert_eq!(table(&format!("{}{{key}}", "t".repeat(254))).unwrap(), 1);
     let error = table(&format!("{}{{key}}", "t".repeat(255))).unwrap_err().to_string();
     assert_says(&error, &["[series.idx] table of key k", "256 bytes"]);
-    open(dir.path(), &[("STORE__NAME", &"n".repeat(251))]).map(drop).unwrap();
+    // The directory of a job with a name begins with `features.`.
+    open(dir.path(), &[("STORE__NAME", &"n".repeat(246))]).map(drop).unwrap();
+    let Err(error) = open(dir.path(), &[("STORE__NAME", &"n".repeat(247))]) else { panic!("256 bytes") };
+    assert_says(&error.to_string(), &["[sink] name: `features.nnn", "256 bytes", "choose a shorter one"]);
 }
 
 #[test]

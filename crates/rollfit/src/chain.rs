@@ -4,7 +4,8 @@
 //! summation therefore depends on a window's length only: never on the other windows, the row number, or where a chunk
 //! begins.
 
-use crate::moments::{Merging, Moments};
+use crate::contrasts::{Contrasts, RowContrast};
+use crate::moments::{Merging, Moments, Run};
 use crate::number::Number;
 use crate::window::Window;
 
@@ -26,7 +27,8 @@ pub(crate) struct Step {
     /// How many rows before a window's newest row these runs are needed at the most.
     pub(crate) reach_rows: usize,
     merging: Merging,
-    appending: Option<Merging>,
+    contrasts: Contrasts,
+    appending: Option<(Merging, RowContrast)>,
 }
 
 /// A run that a longer one is made from.
@@ -107,12 +109,14 @@ impl Step {
             far,
             reach_rows: 0,
             merging: Merging::new(near.rows, far.rows),
-            appending: (merged_rows < rows).then(|| Merging::new(merged_rows, 1)),
+            contrasts: Contrasts::new(near.rows, far.rows),
+            appending: (merged_rows < rows)
+                .then(|| (Merging::new(merged_rows, 1), RowContrast::new(merged_rows))),
         }
     }
 
-    /// The run of this step from its parts. `far_shift` is the newest value of the far part minus the newest of all,
-    /// `oldest_shift` the oldest one minus that.
+    /// The moments of this step's run from those of its parts. `far_shift` is the newest value of the far part minus the
+    /// newest of all, `oldest_shift` the oldest one minus that.
     #[inline(always)]
     pub(crate) fn merge<V: Number>(
         &self,
@@ -123,8 +127,32 @@ impl Step {
     ) -> Moments<V> {
         let merged = near.merge(far, far_shift, &self.merging);
         match &self.appending {
-            Some(appending) => merged.append(oldest_shift(), appending),
+            Some((appending, _)) => merged.append(oldest_shift(), appending),
             None => merged,
+        }
+    }
+
+    /// The same, and the sum of squared residuals.
+    #[inline(always)]
+    pub(crate) fn merge_runs<V: Number>(
+        &self,
+        near: Run<V>,
+        far: Run<V>,
+        far_shift: V,
+        oldest_shift: impl FnOnce() -> V,
+    ) -> Run<V> {
+        let merged = near.moments.merge(far.moments, far_shift, &self.merging);
+        let residuals = (near.residuals + far.residuals)
+            + self.contrasts.squares(&near.moments, &far.moments, far_shift, &self.merging);
+        match &self.appending {
+            Some((appending, contrast)) => {
+                let shift = oldest_shift();
+                Run {
+                    moments: merged.append(shift, appending),
+                    residuals: residuals + contrast.square(&merged, shift),
+                }
+            }
+            None => Run { moments: merged, residuals },
         }
     }
 }

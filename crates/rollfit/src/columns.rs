@@ -14,21 +14,15 @@ use crate::window::Grid;
 pub struct FitColumns {
     pub(crate) lanes: Vec<Fit<Lanes>>,
     pub(crate) rows: usize,
-    pub(crate) careful_rows: usize,
 }
 
 impl FitColumns {
     /// No rows.
-    pub(crate) const NONE: &Self = &Self { lanes: Vec::new(), rows: 0, careful_rows: 0 };
+    pub(crate) const NONE: &Self = &Self { lanes: Vec::new(), rows: 0 };
 
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
-    }
-
-    /// How many of the rows took the careful path.
-    pub fn careful_rows(&self) -> usize {
-        self.careful_rows
     }
 
     /// The fit of a row, counted from the first one fitted; none where the window has no value or the row is outside.
@@ -46,7 +40,6 @@ impl FitColumns {
     pub(crate) fn resize(&mut self, rows: usize) {
         self.lanes.resize(rows.div_ceil(Lanes::COUNT), Fit::NONE.map(|&number| Lanes::from_f64(number)));
         self.rows = rows;
-        self.careful_rows = 0;
     }
 }
 
@@ -54,16 +47,6 @@ impl Fit<Lanes> {
     /// The fit in one lane.
     pub(crate) fn get(&self, lane: usize) -> Fit {
         self.map(|lanes| lanes.get(lane))
-    }
-
-    /// Puts a fit into one lane.
-    pub(crate) fn set(&mut self, lane: usize, fit: &Fit) {
-        self.a2.set(lane, fit.a2);
-        self.a1.set(lane, fit.a1);
-        self.b.set(lane, fit.b);
-        self.ss_res.set(lane, fit.ss_res);
-        self.ss_tot.set(lane, fit.ss_tot);
-        self.y_last.set(lane, fit.y_last);
     }
 }
 

@@ -1,17 +1,21 @@
 //! [`Kernel`]: the fits of a tile of rows for many windows at once.
 //!
-//! Invariants: a fit depends on the values of its window alone. A tile is computed from the values it needs, with no
-//! state carried from the tile before, so it makes no difference how a series is cut into tiles.
+//! Invariants: a fit depends on the values of its window alone, so it makes no difference how a series is cut into tiles.
+//! What is left of the tile before is a cache: its runs are used where the values before a tile are the same bits as the
+//! last ones of the tile before, and are then those that would be computed again.
 
 use std::ops::Range;
 
-use crate::chain::{Chain, Step};
+use crate::chain::Chain;
 use crate::columns::{FitColumns, WriteMetrics};
 use crate::cpu::{Cpu, Work};
 use crate::fit::Fit;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
-use crate::runs::{BLOCK_ROWS, Eight, Runs};
+use crate::moments::Run;
+use crate::number::Number;
+use crate::runs::{BLOCK_ROWS, Eight};
+use crate::scratch::Scratch;
 use crate::solve::Solver;
 use crate::window::{Grid, Window};
 
@@ -116,15 +120,15 @@ impl Kernel {
         }
     }
 
-    /// The rows of a tile that keeps its columns in cache and the work on the rows before it small.
+    /// The rows of a tile that keeps its columns in cache and what a tile costs beside its rows small.
     pub fn tile_rows(&self) -> usize {
         // Not a power of two: a row's columns would compete for the same lines of the cache.
         const IN_CACHE_ROWS: usize = 520;
-        (self.longest_rows / IN_CACHE_ROWS + 1) * IN_CACHE_ROWS
+        (self.longest_rows / 2 / IN_CACHE_ROWS + 1) * IN_CACHE_ROWS
     }
 
     /// Fits every window at each of `rows`; a window may use any value before its row. Read the fits with
-    /// [`Kernel::fits`].
+    /// [`Kernel::fits`]. Tiles of a series in order, each after the one before, are fitted fastest.
     ///
     /// # Errors
     /// [`KernelError::RowsOutside`] when `rows` are not all in `values`.
@@ -181,37 +185,6 @@ impl Kernel {
     }
 }
 
-/// The values of a tile and before it, and the latest runs of every step of the chain. Rows are counted so that the
-/// tile begins at [`Scratch::first_row`], where a block begins, before which there is room for the longest window.
-#[derive(Clone, Debug)]
-struct Scratch {
-    values: Vec<f64>,
-    runs: Vec<Runs>,
-    first_row: usize,
-}
-
-impl Scratch {
-    fn new(chain: &Chain, longest_rows: usize) -> Self {
-        Self {
-            values: Vec::new(),
-            runs: chain.look_back_rows().into_iter().map(Runs::new).collect(),
-            // The first lanes of a step may begin up to seven rows before those it is needed for.
-            first_row: (longest_rows + Lanes::COUNT).next_multiple_of(BLOCK_ROWS),
-        }
-    }
-
-    /// Copies the values up to and including the tile's. Where there is none, or one that cannot be used, stands NaN,
-    /// and so do then all numbers of a fit that has it in its window.
-    fn take(&mut self, values: &[f64], rows: usize) {
-        let before = self.first_row - (values.len() - rows);
-        self.values.clear();
-        self.values.resize(before, f64::NAN);
-        // Adding zero turns -0.0 into 0.0.
-        self.values.extend(values.iter().map(|&value| if is_usable(value) { value + 0.0 } else { f64::NAN }));
-        self.values.resize(self.values.len() + Lanes::COUNT, f64::NAN);
-    }
-}
-
 /// The work of [`Kernel::fit`], compiled for each CPU path.
 struct FitTile<'a> {
     kernel: &'a mut Kernel,
@@ -221,95 +194,72 @@ struct FitTile<'a> {
 impl Work for FitTile<'_> {
     type Output = ();
 
+    /// Sums of squared residuals are made only where a window needs them: in a tile soon after one that did, because it is
+    /// likely to need them too, and in one where a window is found to need them, which is then begun again.
     #[inline(always)]
     fn run(self) {
-        let Kernel { windows, chain, window_runs, scratch, fits, .. } = self.kernel;
-        let Scratch { values, runs, first_row: tile_row } = scratch;
-        let (tile_row, end) = (*tile_row, (*tile_row + self.rows).next_multiple_of(Lanes::COUNT));
-        let start = |step: &Step| (tile_row - step.reach_rows) / Lanes::COUNT * Lanes::COUNT;
-        let first_row = chain.steps().iter().map(start).min().unwrap_or(end);
-        let first_block = first_row / BLOCK_ROWS * BLOCK_ROWS;
-        runs.iter_mut().for_each(|runs| runs.begin(first_block));
-        for block in (first_block..end).step_by(BLOCK_ROWS) {
-            runs.iter_mut().for_each(|runs| runs.advance(block));
-            let block_end = (block + BLOCK_ROWS).min(end);
-            for (at, step) in chain.steps().iter().enumerate() {
-                let (made, making) = runs.split_at_mut(at + 1);
-                let rows = start(step).max(block)..block_end;
-                if !rows.is_empty() {
-                    make_runs(step, made, &mut making[0], values, rows);
-                }
-            }
-            if block >= tile_row {
-                for ((solver, &at), fits) in windows.iter().zip(window_runs.iter()).zip(&mut *fits) {
-                    solve_rows(solver, &runs[at], values, block..block_end, block - tile_row, fits);
-                }
-            }
+        let Self { kernel, rows } = self;
+        let finished = if kernel.scratch.expects_residuals() {
+            kernel.fit_tile::<true>(rows)
+        } else {
+            kernel.fit_tile::<false>(rows)
+        };
+        if !finished {
+            kernel.scratch.forget();
+            kernel.fit_tile::<true>(rows);
         }
     }
 }
 
-/// Makes the runs of one step that end at `rows`.
-#[inline(always)]
-fn make_runs(step: &Step, made: &[Runs], making: &mut Runs, values: &[f64], rows: Range<usize>) {
-    let back = |back_rows: usize| rows.start - back_rows..rows.end - back_rows;
-    let near = made[step.near.runs].read(rows.clone());
-    let far = made[step.far.runs].read(back(step.near.rows));
-    let newest = values[rows.clone()].as_chunks().0;
-    let far_newest = values[back(step.near.rows)].as_chunks().0;
-    let oldest = values[back(step.rows - 1)].as_chunks().0;
-    let made = making.write(rows.clone());
-    for at in 0..newest.len() {
-        let value = |column: &[Eight]| Lanes::from_array(column[at]);
-        let newest = value(newest);
-        let run = step
-            .merge(near.map(value), far.map(value), value(far_newest) - newest, || value(oldest) - newest);
-        made.mean[at] = run.mean.to_array();
-        made.p1[at] = run.p1.to_array();
-        made.p2[at] = run.p2.to_array();
-        made.squares[at] = run.squares.to_array();
+impl Kernel {
+    /// Fits a tile of so many rows, with the sums of squared residuals or without. Returns false, with the tile half done,
+    /// where they are not made and a window needs them.
+    #[inline(always)]
+    fn fit_tile<const RESIDUALS: bool>(&mut self, rows: usize) -> bool {
+        let Self { windows, chain, window_runs, scratch, fits, .. } = self;
+        let tile_row = scratch.first_row;
+        let end = (tile_row + rows).next_multiple_of(Lanes::COUNT);
+        let mut is_delicate = false;
+        for block in (scratch.begin(chain, RESIDUALS)..end).step_by(BLOCK_ROWS) {
+            let block = block..(block + BLOCK_ROWS).min(end);
+            scratch.merge_runs::<RESIDUALS>(chain, block.clone());
+            if block.start < tile_row {
+                continue;
+            }
+            let values = &scratch.values[block.clone()];
+            for ((solver, &at), fits) in windows.iter().zip(window_runs.iter()).zip(&mut *fits) {
+                let fits =
+                    &mut fits.lanes[(block.start - tile_row) / Lanes::COUNT..][..values.len() / Lanes::COUNT];
+                is_delicate |= solve::<RESIDUALS>(solver, scratch.runs[at].read(block.clone()), values, fits);
+            }
+            if is_delicate && !RESIDUALS {
+                return false;
+            }
+        }
+        scratch.keep(rows, RESIDUALS, is_delicate);
+        true
     }
 }
 
-/// Solves `rows` of a tile, of which they are those from `first` on: on the fast path, and those again whose sum of
-/// squared residuals may have lost digits.
+/// Solves the windows that are these runs and end at these values; returns whether any of them is delicate.
 #[inline(always)]
-fn solve_rows(
+fn solve<const RESIDUALS: bool>(
     solver: &Solver,
-    runs: &Runs,
-    values: &[f64],
-    rows: Range<usize>,
-    first: usize,
-    fits: &mut FitColumns,
-) {
-    let moments = runs.read(rows.clone());
-    let newest = values[rows.clone()].as_chunks().0;
-    let out = &mut fits.lanes[first / Lanes::COUNT..][..newest.len()];
-    let mut careful_rows = 0;
-    for at in 0..newest.len() {
+    runs: Run<&[Eight]>,
+    newest: &[f64],
+    fits: &mut [Fit<Lanes>],
+) -> bool {
+    let mut margins = Lanes::from_f64(0.0);
+    for (at, (newest, fit)) in newest.as_chunks().0.iter().zip(fits).enumerate() {
         let value = |column: &[Eight]| Lanes::from_array(column[at]);
-        let newest = value(newest);
-        let fit = solver.solve(&moments.map(value), newest).with(newest);
-        out[at] = fit;
-        if Solver::is_any_delicate(&fit) {
-            careful_rows += redo_delicate(solver, runs, values, rows.start + at * Lanes::COUNT, &mut out[at]);
-        }
+        let newest = Lanes::from_array(*newest);
+        let moments = runs.moments.map(value);
+        *fit = if RESIDUALS {
+            solver.fit_eight(&Run { moments, residuals: value(runs.residuals) }, newest)
+        } else {
+            solver.solve(&moments, newest).with(newest)
+        };
+        margins = margins.lesser(Solver::margins(fit));
     }
-    fits.careful_rows += careful_rows;
-}
-
-/// Takes the careful path where it is needed in the eight rows from `row` on; returns in how many.
-#[cold]
-#[inline(never)]
-fn redo_delicate(solver: &Solver, runs: &Runs, values: &[f64], row: usize, fits: &mut Fit<Lanes>) -> usize {
-    let window_rows = solver.grid.rows as usize;
-    let mut count = 0;
-    for lane in 0..Lanes::COUNT {
-        if Solver::is_delicate(fits.ss_res.get(lane), fits.ss_tot.get(lane)) {
-            let newest = row + lane;
-            fits.set(lane, &solver.fit(&runs.get(newest), &values[newest + 1 - window_rows..=newest]));
-            count += 1;
-        }
-    }
-    count
+    margins.to_array().iter().any(|&margin| margin < 0.0)
 }

@@ -14,30 +14,8 @@ impl Lanes {
     /// Rows handled at once.
     pub(crate) const COUNT: usize = 8;
 
-    /// The eight values from `at` on.
-    #[inline(always)]
-    pub(crate) fn load(column: &[f64], at: usize) -> Self {
-        let mut lanes = [0.0; Self::COUNT];
-        lanes.copy_from_slice(&column[at..at + Self::COUNT]);
-        Self(lanes)
-    }
-
     #[inline(always)]
     pub(crate) fn from_array(lanes: [f64; Self::COUNT]) -> Self {
-        Self(lanes)
-    }
-
-    /// `first`, `first + 1`, ... `first + 7`.
-    #[inline(always)]
-    pub(crate) fn counting_from(first: f64) -> Self {
-        Self(std::array::from_fn(|lane| first + lane as f64))
-    }
-
-    /// At most eight values; the lanes after them hold the first one again.
-    #[inline(always)]
-    pub(crate) fn load_padded(values: &[f64]) -> Self {
-        let mut lanes = [values[0]; Self::COUNT];
-        lanes[..values.len()].copy_from_slice(values);
         Self(lanes)
     }
 
@@ -47,29 +25,18 @@ impl Lanes {
         self.0[lane]
     }
 
-    /// Puts a value into one lane.
-    #[inline(always)]
-    pub(crate) fn set(&mut self, lane: usize, value: f64) {
-        self.0[lane] = value;
-    }
-
     /// The lanes in order.
     #[inline(always)]
     pub(crate) fn to_array(self) -> [f64; Self::COUNT] {
         self.0
     }
 
-    /// The first `count` lanes, and 0 in the others.
+    /// The lesser number in each lane, and that of `self` where one is NaN.
     #[inline(always)]
-    pub(crate) fn first(self, count: usize) -> Self {
-        Self(std::array::from_fn(|lane| if lane < count { self.0[lane] } else { 0.0 }))
-    }
-
-    /// The sum of the lanes, always in the same order.
-    #[inline(always)]
-    pub(crate) fn total(self) -> f64 {
-        let [a, b, c, d, e, f, g, h] = self.0;
-        ((a + e) + (c + g)) + ((b + f) + (d + h))
+    pub(crate) fn lesser(self, other: Self) -> Self {
+        Self(std::array::from_fn(
+            |lane| if other.0[lane] < self.0[lane] { other.0[lane] } else { self.0[lane] },
+        ))
     }
 
     #[inline(always)]

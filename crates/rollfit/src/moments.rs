@@ -21,6 +21,20 @@ pub(crate) struct Moments<V> {
     pub(crate) squares: V,
 }
 
+/// A run as longer ones are made from it: its moments and the sum of its squared residuals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<V> {
+    pub(crate) moments: Moments<V>,
+    pub(crate) residuals: V,
+}
+
+impl<V: Number> Run<V> {
+    /// A single row.
+    pub(crate) fn single() -> Self {
+        Self { moments: Moments::single(), residuals: V::from_f64(0.0) }
+    }
+}
+
 impl<V> Moments<V> {
     #[inline(always)]
     pub(crate) fn map<W>(self, mut change: impl FnMut(V) -> W) -> Moments<W> {
@@ -52,16 +66,27 @@ impl<V: Number> Moments<V> {
     /// Together with the rows before: `self` are the newest, `shift` is the pivot of `older` minus ours.
     #[inline(always)]
     pub(crate) fn merge(self, older: Self, shift: V, by: &Merging) -> Self {
-        let older_mean = older.mean + shift;
-        let step = self.mean - older_mean;
-        let turn = V::from_f64(by.older_rows) * self.p1 - V::from_f64(by.rows) * older.p1;
-        let turn = if by.is_even { turn } else { turn + V::from_f64(by.p2_step) * step };
+        let step = self.step(&older, shift);
+        let turn = self.turn(&older, step, by);
         Self {
-            mean: older_mean + V::from_f64(by.share) * step,
+            mean: (older.mean + shift) + V::from_f64(by.share) * step,
             p1: (self.p1 + older.p1) + V::from_f64(by.p1_step) * step,
             p2: (self.p2 + older.p2) + turn,
             squares: (self.squares + older.squares) + V::from_f64(by.squares_step) * (step * step),
         }
+    }
+
+    /// How far the mean is above that of the rows before.
+    #[inline(always)]
+    pub(crate) fn step(&self, older: &Self, shift: V) -> V {
+        self.mean - (older.mean + shift)
+    }
+
+    /// What the slopes and means of both contribute to p2 of all rows.
+    #[inline(always)]
+    pub(crate) fn turn(&self, older: &Self, step: V, by: &Merging) -> V {
+        let turn = V::from_f64(by.older_rows) * self.p1 - V::from_f64(by.rows) * older.p1;
+        if by.is_even { turn } else { turn + V::from_f64(by.p2_step) * step }
     }
 
     /// Together with one older row, whose moments are all 0; `shift` is its value minus our pivot.
@@ -83,7 +108,7 @@ pub(crate) struct Merging {
     rows: f64,
     older_rows: f64,
     /// Both are equally long, and `p2_step` is 0.
-    is_even: bool,
+    pub(crate) is_even: bool,
     share: f64,
     p1_step: f64,
     p2_step: f64,

@@ -1,15 +1,15 @@
-//! From the moments of a whole window to its [`Fit`]: the fast path for eight rows at a time, and the careful path for
-//! windows that a parabola explains almost completely.
+//! From a whole window's moments and its sum of squared residuals to its [`Fit`].
 
 use crate::fit::Fit;
 use crate::lanes::Lanes;
-use crate::moments::Moments;
+use crate::moments::{Moments, Run};
 use crate::number::Number;
 use crate::window::{Grid, Window};
 
-/// Below this share of unexplained variation (1 - r2) the difference `squares - explained` has lost digits, and the
-/// residuals are summed instead. `docs/formulas.md` derives the share from the promised accuracy of rmse.
-const CAREFUL_SHARE: f64 = 1.0 / 512.0;
+/// Below this share of unexplained variation (1 - r2) the difference `squares - explained` has lost digits, and the sum of
+/// squared residuals is the one that was merged run by run. `docs/formulas.md` derives the share from the promised
+/// accuracy of rmse.
+const DELICATE_SHARE: f64 = 1.0 / 512.0;
 
 /// The constants that turn the moments of one window into a fit.
 #[derive(Clone, Debug)]
@@ -58,7 +58,8 @@ impl Solver {
         }
     }
 
-    /// The fast path. Right to the promised digits unless [`Solver::is_delicate`].
+    /// The fit by moments alone, whose `ss_res` is a difference: right to the promised digits unless
+    /// [`Solver::is_delicate`].
     #[inline(always)]
     pub(crate) fn solve<V: Number>(&self, moments: &Moments<V>, newest: V) -> Solution<V> {
         let Moments { mean, p1, p2, squares } = *moments;
@@ -73,109 +74,40 @@ impl Solver {
         }
     }
 
-    /// Whether the fast path's sum of squared residuals may have lost digits: a function of the window alone.
+    /// The fit of a window.
     #[inline(always)]
-    pub(crate) fn is_delicate(ss_res: f64, ss_tot: f64) -> bool {
-        ss_res < CAREFUL_SHARE * ss_tot
+    pub(crate) fn fit(&self, run: &Run<f64>, newest: f64) -> Fit {
+        let fit = self.solve(&run.moments, newest).with(newest);
+        Fit { ss_res: Self::ss_res(fit.ss_res, run.residuals, fit.ss_tot), ..fit }
     }
 
-    /// Whether that is so of any of eight windows.
+    /// The fits of eight windows.
     #[inline(always)]
-    pub(crate) fn is_any_delicate(fits: &Fit<Lanes>) -> bool {
-        let (ss_res, ss_tot) = (fits.ss_res.to_array(), fits.ss_tot.to_array());
-        ss_res.iter().zip(&ss_tot).fold(false, |any, (&res, &tot)| any | Self::is_delicate(res, tot))
+    pub(crate) fn fit_eight(&self, runs: &Run<Lanes>, newest: Lanes) -> Fit<Lanes> {
+        let fits = self.solve(&runs.moments, newest).with(newest);
+        let residuals = runs.residuals.to_array();
+        let (differences, totals) = (fits.ss_res.to_array(), fits.ss_tot.to_array());
+        let ss_res = std::array::from_fn(|at| Self::ss_res(differences[at], residuals[at], totals[at]));
+        Fit { ss_res: Lanes::from_array(ss_res), ..fits }
     }
 
-    /// The fit of a window whose values, oldest first, have these moments.
+    /// The better one of the two sums of squared residuals of a window: the difference, or what was merged. Where the
+    /// difference is NaN, so is the result.
     #[inline(always)]
-    pub(crate) fn fit(&self, moments: &Moments<f64>, values: &[f64]) -> Fit {
-        let y_last = values[values.len() - 1];
-        let mut solution = self.solve(moments, y_last);
-        if Self::is_delicate(solution.ss_res, solution.ss_tot) {
-            solution = self.solve_carefully(moments, values);
-        }
-        solution.with(y_last)
+    fn ss_res(difference: f64, merged: f64, total: f64) -> f64 {
+        let merged = if merged < total { merged } else { total };
+        if Self::is_delicate(difference, total) { merged } else { difference }
     }
 
-    /// The careful path: takes the residuals from the values, fits those once more, adds the correction to the
-    /// coefficients, and sums the squares of what remains.
-    #[cold]
-    pub(crate) fn solve_carefully(&self, moments: &Moments<f64>, values: &[f64]) -> Solution<f64> {
-        let grid = &self.grid;
-        let newest = values[values.len() - 1];
-        let first =
-            Parabola { c0: moments.mean, c1: moments.p1 * self.explained1, c2: moments.p2 * self.explained2 };
-        let left = first.residual_moments(values, newest, grid);
-        let better = Parabola {
-            c0: first.c0 + left.c0 / grid.rows,
-            c1: first.c1 + left.c1 * self.explained1,
-            c2: first.c2 + left.c2 * self.explained2,
-        };
-        let ss_res = better.residual_squares(values, newest, grid);
-        Solution {
-            a2: better.c2 * (grid.scale * grid.scale),
-            a1: better.c1 * grid.scale,
-            b: newest + (better.c0 - better.c2 * grid.offset),
-            ss_res: if ss_res < moments.squares { ss_res } else { moments.squares },
-            ss_tot: moments.squares,
-        }
-    }
-}
-
-/// `c0 + c1*u + c2*(u^2 - offset)`, about the newest value.
-#[derive(Clone, Copy)]
-struct Parabola {
-    c0: f64,
-    c1: f64,
-    c2: f64,
-}
-
-impl Parabola {
-    /// The sums of e, u*e and (u^2 - offset)*e over the window's residuals e.
-    fn residual_moments(self, values: &[f64], newest: f64, grid: &Grid) -> Parabola {
-        let [c0, c1, c2] = sum_over_rows(values, |u, y| {
-            let curve = u * u - Lanes::from_f64(grid.offset);
-            let e = self.residual(y - Lanes::from_f64(newest), u, curve);
-            [e, u * e, curve * e]
-        });
-        Parabola { c0, c1, c2 }
-    }
-
-    fn residual_squares(self, values: &[f64], newest: f64, grid: &Grid) -> f64 {
-        let [squares] = sum_over_rows(values, |u, y| {
-            let e = self.residual(y - Lanes::from_f64(newest), u, u * u - Lanes::from_f64(grid.offset));
-            [e * e]
-        });
-        squares
-    }
-
+    /// Whether the difference may have lost digits: a function of the window alone.
     #[inline(always)]
-    fn residual(self, d: Lanes, u: Lanes, curve: Lanes) -> Lanes {
-        ((d - Lanes::from_f64(self.c0)) - Lanes::from_f64(self.c1) * u) - Lanes::from_f64(self.c2) * curve
+    fn is_delicate(ss_res: f64, ss_tot: f64) -> bool {
+        ss_res < DELICATE_SHARE * ss_tot
     }
-}
 
-/// Sums `terms(u, y)` over a window in eight chains that take every eighth row each: short chains keep the rounding
-/// of ten thousand terms small, and their shape depends on the window's length only.
-#[inline(always)]
-fn sum_over_rows<const SUMS: usize>(
-    values: &[f64],
-    terms: impl Fn(Lanes, Lanes) -> [Lanes; SUMS],
-) -> [f64; SUMS] {
-    let u_first = -((values.len() - 1) as f64) / 2.0;
-    let mut sums = [Lanes::from_f64(0.0); SUMS];
-    let mut add = |first_row: usize, y: Lanes, count: usize| {
-        let u = Lanes::counting_from(u_first + first_row as f64);
-        for (sum, term) in sums.iter_mut().zip(terms(u, y)) {
-            *sum = *sum + if count == Lanes::COUNT { term } else { term.first(count) };
-        }
-    };
-    let whole_rows = values.len() / Lanes::COUNT * Lanes::COUNT;
-    for first_row in (0..whole_rows).step_by(Lanes::COUNT) {
-        add(first_row, Lanes::load(values, first_row), Lanes::COUNT);
+    /// How far the difference of each of eight windows is from having lost digits; below 0 where it may have.
+    #[inline(always)]
+    pub(crate) fn margins(fits: &Fit<Lanes>) -> Lanes {
+        fits.ss_res - Lanes::from_f64(DELICATE_SHARE) * fits.ss_tot
     }
-    if let rest @ [_, ..] = &values[whole_rows..] {
-        add(whole_rows, Lanes::load_padded(rest), rest.len());
-    }
-    sums.map(Lanes::total)
 }

@@ -4,7 +4,7 @@
 use crate::chain::Chain;
 use crate::fit::Fit;
 use crate::kernel::is_usable;
-use crate::moments::Moments;
+use crate::moments::Run;
 use crate::solve::Solver;
 use crate::window::Window;
 
@@ -25,8 +25,8 @@ pub struct Stream {
     chain: Chain,
     values: ValueRing,
     /// For every step of the chain the runs that a later, longer run will look back to.
-    runs: Vec<Vec<Moments<f64>>>,
-    newest: Vec<Moments<f64>>,
+    runs: Vec<Vec<Run<f64>>>,
+    newest: Vec<Run<f64>>,
     usable_rows: usize,
     rows: usize,
     fits: Vec<Option<Fit>>,
@@ -41,8 +41,8 @@ impl Stream {
             windows: windows.iter().copied().map(Solver::new).collect(),
             window_runs: windows.iter().map(|window| chain.runs_of(window.rows())).collect(),
             values: ValueRing::new(longest_rows),
-            runs: chain.look_back_rows().into_iter().map(|rows| vec![Moments::single(); rows + 1]).collect(),
-            newest: vec![Moments::single(); 1 + chain.steps().len()],
+            runs: chain.look_back_rows().into_iter().map(|rows| vec![Run::single(); rows + 1]).collect(),
+            newest: vec![Run::single(); 1 + chain.steps().len()],
             usable_rows: 0,
             rows: 0,
             fits: vec![None; windows.len()],
@@ -72,8 +72,7 @@ impl Stream {
         self.rows += 1;
         for ((fit, solver), &step) in self.fits.iter_mut().zip(&self.windows).zip(&self.window_runs) {
             let window_rows = solver.grid.rows as usize;
-            *fit = (self.usable_rows >= window_rows)
-                .then(|| solver.fit(&self.newest[step], self.values.last(window_rows)));
+            *fit = (self.usable_rows >= window_rows).then(|| solver.fit(&self.newest[step], value));
         }
         &self.fits
     }
@@ -96,7 +95,7 @@ impl Stream {
                 look_back(&self.runs[step.far.runs], self.rows, step.near.rows),
             );
             let shift = |back_rows| self.values.back(back_rows) - newest;
-            let merged = step.merge(near, far, shift(step.near.rows), || shift(step.rows - 1));
+            let merged = step.merge_runs(near, far, shift(step.near.rows), || shift(step.rows - 1));
             let ring = &mut self.runs[at + 1];
             let slot = self.rows % ring.len();
             ring[slot] = merged;
@@ -105,11 +104,11 @@ impl Stream {
     }
 }
 
-fn look_back(ring: &[Moments<f64>], row: usize, back_rows: usize) -> Moments<f64> {
+fn look_back(ring: &[Run<f64>], row: usize, back_rows: usize) -> Run<f64> {
     ring[(row + ring.len() - back_rows) % ring.len()]
 }
 
-/// The newest values, each written twice so that any stretch of them is one slice.
+/// The newest values, each written twice so that looking back never wraps.
 #[derive(Clone, Debug)]
 struct ValueRing {
     doubled: Vec<f64>,
@@ -131,12 +130,6 @@ impl ValueRing {
         self.doubled[at] = value;
         self.doubled[at + capacity] = value;
         self.end = at + 1;
-    }
-
-    /// The newest `rows` values, oldest first.
-    fn last(&self, rows: usize) -> &[f64] {
-        let end = self.end + self.capacity();
-        &self.doubled[end - rows..end]
     }
 
     fn back(&self, rows: usize) -> f64 {

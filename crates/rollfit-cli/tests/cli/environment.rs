@@ -2,8 +2,6 @@
 
 use std::process::Command;
 
-use serde_json::Value;
-
 use crate::bars::config;
 use crate::features::Columns;
 use crate::sandbox::{Answer, Sandbox, become_unprivileged};
@@ -188,15 +186,4 @@ fn a_closed_stdout_is_no_failure_worth_a_message() {
     shell.args(["-c", "\"$0\" metrics | true", crate::sandbox::ROLLFIT]).current_dir(sandbox.dir());
     let answer = Answer::from_command(shell).exits(0);
     assert!(answer.stderr.is_empty(), "{answer}");
-}
-
-#[test]
-fn named_jobs_share_a_store_without_meeting() {
-    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
-    let named = [("ROLLFIT_STORE__NAME", "ticks"), ("ROLLFIT_RUN__BOUNDARY", "carry")];
-    sandbox.run(&["run"]).exits(0);
-    sandbox.run_with(&named, &["run"]).exits(0).says(&["1 written"]);
-    assert!(sandbox.path("fx/features/ticks/key=eurusd/month=2017-01/part.parquet").exists());
-    let plan: Value = sandbox.run(&["plan", "--json"]).exits(0).json();
-    assert_eq!(plan["partitions"][0]["state"], "done");
 }

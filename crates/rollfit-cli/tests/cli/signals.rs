@@ -10,8 +10,8 @@ use crate::tree::leftovers;
 
 const MONTHS: [&str; 3] = ["2017-01", "2017-02", "2017-03"];
 
-/// A job on little data with much to compute: windows of a thousand rows on an all but perfect line, which takes the
-/// kernel's careful path at every row.
+/// A job on little data with much to compute and to write: many windows of a thousand rows on an all but perfect line, whose
+/// residuals the kernel merges.
 pub(crate) struct SlowJob {
     pub(crate) sandbox: Sandbox,
 }
@@ -31,7 +31,7 @@ impl SlowJob {
             .map(|(before, after)| (before.to_owned(), after.to_owned()))
             .unwrap();
         let after = &after[after.find("[run]").unwrap()..];
-        let windows: String = (0..4).map(|at| format!("w{at} = {}\n", 1000 - at)).collect();
+        let windows: String = (0..20).map(|at| format!("w{at} = {}\n", 1000 - at)).collect();
         sandbox.write("rollfit.toml", format!("{before}{windows}[features]\nmetrics = [\"r2\"]\n{after}"));
         Self { sandbox }
     }

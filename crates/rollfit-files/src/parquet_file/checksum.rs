@@ -64,6 +64,20 @@ impl Checksums {
         crc32c_append(zeros, &footer[digits.end..]) == self.footer
     }
 
+    /// Fills in the checksums of a file in its `end`: the footer, and what follows it. The body before has `body_bytes` bytes with
+    /// the CRC-32C `body`.
+    ///
+    /// # Errors
+    /// When these are not the last bytes of a Parquet file, or the footer has no entry for the checksums.
+    pub fn seal(body_bytes: u64, body: u32, end: &mut [u8]) -> io::Result<()> {
+        let incomplete = || io::Error::other("the written bytes do not end like a Parquet file");
+        let footer = end.len().checked_sub(TRAILER_BYTES).ok_or_else(incomplete)?;
+        if footer_bytes(&end[footer..]) != Some(footer) {
+            return Err(incomplete());
+        }
+        Self { body_bytes, body, footer: 0 }.fill_in(&mut end[..footer])
+    }
+
     /// Replaces the entry that is to be filled in.
     fn fill_in(mut self, footer: &mut [u8]) -> io::Result<()> {
         let missing = || io::Error::other("the footer has no entry for its checksums");

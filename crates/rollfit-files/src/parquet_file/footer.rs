@@ -83,15 +83,15 @@ fn value<'a>(metadata: &'a ParquetMetaData, key: &str) -> Option<&'a str> {
 }
 
 /// The end of a file.
-struct FileTail {
+pub(super) struct FileTail {
     /// The bytes that the file has before the footer.
-    body_bytes: u64,
-    footer: Vec<u8>,
+    pub(super) body_bytes: u64,
+    pub(super) footer: Vec<u8>,
     /// The last bytes of all.
     last: Vec<u8>,
 }
 
-fn read_end(bytes: &FileBytes) -> Result<FileTail, FileFault> {
+pub(super) fn read_end(bytes: &FileBytes) -> Result<FileTail, FileFault> {
     let whole = bytes.len();
     let last_bytes = usize::try_from(whole).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
     let mut last = vec![0; last_bytes];

@@ -3,6 +3,7 @@
 
 mod bytes;
 mod checksum;
+mod copy;
 mod footer;
 mod pages;
 mod structures;
@@ -10,5 +11,6 @@ mod thrift;
 
 pub use bytes::FileBytes;
 pub use checksum::{CREATED_BY, ChecksumWriter, Checksums};
+pub use copy::{CopyFault, copy_with_value};
 pub use footer::{FileFault, Footer, Integrity, check_body};
 pub use pages::check_pages;

@@ -11,13 +11,16 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use rollfit_job::config::TIME_COLUMN;
+use rollfit_job::parsed_receipt::ParsedReceipt;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_as_stored};
 
 use crate::fault::{features_fault, file_error, unreadable};
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body, check_pages};
+use rollfit_files::parquet_file::{
+    Checksums, FileBytes, FileFault, Footer, Integrity, check_body, check_pages,
+};
 use rollfit_files::regular_file;
 
 /// The key of the receipt in the footer of a features file.
@@ -36,7 +39,8 @@ pub(crate) fn read_receipt(part: &Path, partition: &Partition, output: &str) -> 
         Err(fault) => return Err(features_fault(part, partition, fault)),
     };
     Ok(match receipt {
-        Ok(receipt) => Found::Ours(Box::new(receipt)),
+        Ok(ParsedReceipt::Known(receipt)) => Found::Ours(receipt),
+        Ok(ParsedReceipt::Newer(what)) => Found::Newer(what),
         Err(cause) => Found::Foreign(format!("{} has no valid rollfit receipt: {cause}", part.display())),
     })
 }
@@ -50,13 +54,16 @@ pub(crate) fn footer_integrity(part: &Path, partition: &Partition) -> Result<Int
     footer.map(|footer| footer.integrity).map_err(|fault| features_fault(part, partition, fault))
 }
 
-fn open(part: &Path) -> Result<FileBytes, FileFault> {
+/// Opens a features file.
+pub(super) fn open(part: &Path) -> Result<FileBytes, FileFault> {
     regular_file::open(part).and_then(FileBytes::whole).map_err(FileFault::System)
 }
 
-fn valid_receipt(footer: &Footer, output: &str) -> Result<Receipt, String> {
-    let receipt: Receipt = serde_json::from_str(footer.value(RECEIPT_KEY).ok_or("there is none")?)
-        .map_err(|error| format!("it cannot be read ({error})"))?;
+fn valid_receipt(footer: &Footer, output: &str) -> Result<ParsedReceipt, String> {
+    let receipt = match ParsedReceipt::parse(footer.value(RECEIPT_KEY).ok_or("there is none")?)? {
+        ParsedReceipt::Known(receipt) => receipt,
+        newer @ ParsedReceipt::Newer(_) => return Ok(newer),
+    };
     if receipt.output != output {
         return Err(format!("it belongs to the output {}", receipt.output));
     }
@@ -66,7 +73,7 @@ fn valid_receipt(footer: &Footer, output: &str) -> Result<Receipt, String> {
     if !stored.iter().copied().eq(promised()) {
         return Err("the file's columns differ from those of the receipt".to_owned());
     }
-    Ok(receipt)
+    Ok(ParsedReceipt::Known(receipt))
 }
 
 fn feature_columns(receipt: &Receipt) -> impl Iterator<Item = &str> {
@@ -78,6 +85,7 @@ pub(crate) struct ParquetReader {
     path: PathBuf,
     bytes: FileBytes,
     receipt: Receipt,
+    integrity: Integrity,
     batches: ParquetRecordBatchReader,
     instants_us: Vec<i64>,
     values: Vec<f64>,
@@ -95,9 +103,18 @@ impl ParquetReader {
         let fault = |fault| features_fault(part, partition, fault);
         let bytes = open(part).map_err(fault)?;
         let footer = Footer::read(&bytes).map_err(fault)?;
-        let receipt = valid_receipt(&footer, output).map_err(|cause| {
-            StoreError::permanent(format!("{}: it has no valid rollfit receipt: {cause}", part.display()))
-        })?;
+        let receipt = match valid_receipt(&footer, output) {
+            Ok(ParsedReceipt::Known(receipt)) => *receipt,
+            Ok(ParsedReceipt::Newer(what)) => {
+                return Err(StoreError::permanent(format!("{}: {what}", part.display())));
+            }
+            Err(cause) => {
+                return Err(StoreError::permanent(format!(
+                    "{}: it has no valid rollfit receipt: {cause}",
+                    part.display()
+                )));
+            }
+        };
         check_body(&bytes, footer.integrity).map_err(fault)?;
         check_pages(&bytes, &footer.metadata, 0..footer.metadata.num_row_groups(), |_| true)
             .map_err(fault)?;
@@ -108,7 +125,20 @@ impl ParquetReader {
             .build()
             .map_err(|error| unreadable(part, &error))?;
         let path = part.to_owned();
-        Ok(Self { path, bytes, receipt, batches, instants_us: Vec::new(), values: Vec::new() })
+        Ok(Self {
+            path,
+            bytes,
+            receipt,
+            integrity: footer.integrity,
+            batches,
+            instants_us: Vec::new(),
+            values: Vec::new(),
+        })
+    }
+
+    /// The checksums that all bytes have; none where the file has none of ours.
+    pub(super) fn checksums(&self) -> Option<Checksums> {
+        if let Integrity::Verified(checksums) = self.integrity { Some(checksums) } else { None }
     }
 
     /// The system's own error comes first: Arrow makes a text of it.

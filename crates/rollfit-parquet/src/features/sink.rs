@@ -1,4 +1,4 @@
-//! The sink: `features/[NAME/]key=K/month=YYYY-MM/part.parquet`, one file a partition, its receipt in the footer. `slot.rs`
+//! The sink: `features[.NAME]/key=K/month=YYYY-MM/part.parquet`, one file a partition, its receipt in the footer. `slot.rs`
 //! writes it.
 //!
 //! Invariants: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
@@ -16,6 +16,7 @@ use rollfit_job::store::{Claim, FeatureReader, Found, Sink, StoreError, Write};
 use crate::direct::store_file::StoreFile;
 use crate::encode::stored_share;
 use crate::fault::file_error;
+use crate::features::job_dir::warn_of_earlier_jobs;
 use crate::features::read_back::{ParquetReader, read_receipt};
 use crate::features::slot::ParquetSlot;
 use crate::file_system::refuse_linked_dirs;
@@ -27,6 +28,8 @@ use rollfit_files::regular_file::is_there;
 pub(super) const PART: &str = "part.parquet";
 pub(super) const UNFINISHED: &str = ".part.tmp";
 const LOCK: &str = ".lock";
+/// What the name of a key's directory begins with.
+pub(super) const KEY_PREFIX: &str = "key=";
 
 impl ParquetStore {
     fn partition_dir(&self, partition: &Partition) -> PathBuf {
@@ -87,7 +90,7 @@ impl ParquetStore {
         {
             known.add(key).map_err(|clash| StoreError::permanent(format!("{clash}; rename one of them")))?;
         }
-        let stored = hive_dirs(&self.features_dir, "key=")?;
+        let stored = hive_dirs(&self.features_dir, KEY_PREFIX)?;
         let stored_keys: HashSet<&str> = stored.iter().map(|(key, _)| key.as_str()).collect();
         for (key, dir) in &stored {
             if let Some(planned) = known.find(key).filter(|planned| !stored_keys.contains(planned)) {
@@ -118,7 +121,7 @@ impl Sink for ParquetStore {
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
         let mut partitions = Vec::new();
-        for (key, key_dir) in hive_dirs(&self.features_dir, "key=")? {
+        for (key, key_dir) in hive_dirs(&self.features_dir, KEY_PREFIX)? {
             for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
                 // Reading the partition reports what cannot be read here.
                 let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
@@ -131,6 +134,9 @@ impl Sink for ParquetStore {
     }
 
     fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
+        if self.is_unnamed {
+            warn_of_earlier_jobs(&self.features_dir);
+        }
         self.check_lengths(partitions)?;
         self.check_case(partitions)
     }
@@ -196,7 +202,7 @@ impl Sink for ParquetStore {
 }
 
 fn key_dir(key: &str) -> String {
-    format!("key={key}")
+    format!("{KEY_PREFIX}{key}")
 }
 
 /// The directories in `dir` that are called `prefix` and a value, with that value; none where there is no `dir`.
@@ -207,7 +213,7 @@ fn hive_dirs(dir: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>, StoreEr
 }
 
 /// The names in a directory; none where there is none.
-fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
+pub(super) fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

@@ -5,16 +5,19 @@ use std::path::PathBuf;
 use rollfit_job::activity::sending;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
-use rollfit_job::store::{FeatureTile, Found, Sink, Slot, StoreError};
+use rollfit_job::state::State;
+use rollfit_job::store::{FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
 
 use crate::ParquetStore;
 use crate::direct::store_file::StoreFile;
 use crate::encode::FeatureWriter;
 use crate::fault::{file_error, parquet_error};
-use crate::features::read_back::RECEIPT_KEY;
+use crate::features::new_receipt::{cannot_adopt, check_copy, copy_with_receipt};
+use crate::features::read_back::{ParquetReader, RECEIPT_KEY};
 use crate::features::sink::{UNFINISHED, foreign_files};
 use crate::file_system::{FileSystem, OutputFile};
 use crate::lock::ExclusiveLock;
+use rollfit_files::parquet_file::Checksums;
 use rollfit_files::regular_file::is_there;
 
 /// A features file; what the encoder waits for it is time spent sending.
@@ -37,6 +40,8 @@ pub(super) struct ParquetSlot<'a> {
     dir: PathBuf,
     is_prepared: bool,
     writer: Option<FeatureWriter<Sending>>,
+    /// The checksums of the file whose rows were read since the claim.
+    read: Option<Checksums>,
     lock: Option<ExclusiveLock>,
 }
 
@@ -49,7 +54,8 @@ impl<'a> ParquetSlot<'a> {
         lock: ExclusiveLock,
     ) -> Self {
         let partition = partition.clone();
-        let slot = Self { store, partition, dir, is_prepared: false, writer: None, lock: Some(lock) };
+        let slot =
+            Self { store, partition, dir, is_prepared: false, writer: None, read: None, lock: Some(lock) };
         slot.discard_unfinished();
         slot
     }
@@ -137,6 +143,40 @@ impl Slot for ParquetSlot<'_> {
 
     fn memory_bytes(&self) -> u64 {
         self.writer.as_ref().map_or(0, FeatureWriter::memory_bytes)
+    }
+
+    /// The rows of a file of ours, whose bytes are checked.
+    fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
+        if let Found::Foreign(what) = self.found()? {
+            return Err(cannot_adopt(&what, State::Foreign, &self.partition));
+        }
+        let part = self.store.part(&self.partition);
+        let reader = ParquetReader::open(&part, &self.partition, &self.store.output(&self.partition))?;
+        self.read = reader.checksums();
+        if self.read.is_none() {
+            let cause = format!("{} has no checksums", part.display());
+            return Err(cannot_adopt(&cause, State::DefinitionChanged, &self.partition));
+        }
+        Ok(Box::new(reader))
+    }
+
+    /// Puts a copy of the file that was read, with another receipt, in its place.
+    fn adopt(mut self: Box<Self>, receipt: &Receipt) -> Result<(), StoreError> {
+        let (unfinished, part) = (self.unfinished(), self.store.part(&self.partition));
+        let unread = || StoreError::permanent(format!("{}: its rows were not read", part.display()));
+        let checksums = self.read.ok_or_else(unread)?;
+        if let Found::Foreign(what) = self.found()? {
+            return Err(cannot_adopt(&what, State::Foreign, &self.partition));
+        }
+        self.prepare()?;
+        let created = self.store.create_features(&unfinished);
+        let mut file = Sending(created.map_err(|error| file_error("create", &unfinished, error))?);
+        copy_with_receipt((&part, &self.partition), checksums, receipt, (&unfinished, &mut file))?;
+        file.0.sync().map_err(|error| file_error("sync", &unfinished, error))?;
+        drop(file);
+        check_copy(&unfinished, (&self.partition, &self.store.output(&self.partition)), receipt)?;
+        self.files().rename(&unfinished, &part).map_err(|error| file_error("put in place", &part, error))?;
+        self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))
     }
 
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {

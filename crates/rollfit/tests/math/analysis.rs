@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::support::worst_case;
+use crate::support::worst_residuals::WorstResiduals;
 
 /// 1/u.
 const UNITS: f64 = 9_007_199_254_740_992.0;
 /// What 1e-13*R is in units of u*R.
 const PROMISED: f64 = 1e-13 * UNITS;
 /// The share of unexplained variation below which the kernel does not trust the difference of sums.
-const CAREFUL_SHARE: f64 = 1.0 / 512.0;
+const DELICATE_SHARE: f64 = 1.0 / 512.0;
 
 #[test]
 fn coefficients_and_prediction_are_within_bounds_at_the_worst() {
@@ -47,7 +48,7 @@ fn proven_share(rows: usize, residual_squares: f64) -> f64 {
         let rmse = share.sqrt() * sigma;
         2.0 * rows as f64 * rmse * ((1e-12 * UNITS - 2.0) * rmse + 4e-15 * UNITS * 2.0 * sigma)
     };
-    let shares = (0..2000).map(|step| CAREFUL_SHARE * 1.005f64.powi(step));
+    let shares = (0..2000).map(|step| DELICATE_SHARE * 1.005f64.powi(step));
     shares.take_while(|share| *share <= 1.0).find(|&share| allowed(share) >= residual_squares).unwrap_or(1.0)
 }
 
@@ -64,4 +65,21 @@ fn rmse_is_within_its_bound_at_the_worst_where_a_parabola_leaves_enough() {
     }
     let worst = |rows: std::ops::RangeInclusive<usize>| rows.map(proven).fold(0.0, f64::max);
     assert!(worst(3..=90) < 0.05 && worst(91..=1000) < 0.1 && worst(1001..=10_000) < 0.3);
+}
+
+#[test]
+fn rmse_of_merged_residuals_is_within_its_bound_at_the_worst() {
+    let errors = WorstResiduals::new(10_000);
+    for (least, most) in LENGTHS {
+        let all = (least.max(4)..=most).map(|rows| errors.of(rows));
+        let (of_spread, of_rmse) = all.fold((0.0f64, 0.0f64), |(spread, rmse), errors| {
+            (spread.max(errors.of_spread), rmse.max(errors.of_rmse))
+        });
+        println!(
+            "{least} to {most} rows: merged rmse within {of_spread:.1} u*R of {:.1} and {of_rmse:.0} u of {:.0}",
+            4e-15 * UNITS,
+            1e-12 * UNITS
+        );
+        assert!(of_spread < 4e-15 * UNITS && of_rmse < 1e-12 * UNITS);
+    }
 }

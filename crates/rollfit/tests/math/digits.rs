@@ -233,7 +233,7 @@ fn the_difference_of_sums_is_trusted_only_with_digits_to_spare() {
             let rows = hard::rows(&mut rng, least.max(4), most);
             let values = barely_trusted(&mut rng, rows);
             let fit = rollfit::fit(&values).expect("a window's length");
-            if paths::written_alone(&values).careful_rows == 0 && fit.ss_res < fit.ss_tot / 128.0 {
+            if (fit.ss_tot / 512.0..fit.ss_tot / 128.0).contains(&fit.ss_res) {
                 worst.see(errors("barely trusted", &values));
                 tried += 1;
             }

@@ -9,6 +9,7 @@ mod digits;
 mod documents;
 mod exactness;
 mod golden_answers;
+mod merged_residuals;
 mod no_value;
 mod same_bits;
 mod support;

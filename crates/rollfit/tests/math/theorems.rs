@@ -38,7 +38,6 @@ fn constants_are_fitted_exactly() {
                 };
                 assert_eq!(value.to_bits(), expected.to_bits(), "{metric} of {rows} rows of {level:e}");
             }
-            assert_eq!(written.careful_rows, 0, "a constant needs no care");
         }
     }
 }
@@ -49,6 +48,7 @@ fn perfect_parabolas_have_almost_no_residuals() {
         let values: Vec<f64> = (0..rows).map(|i| ((i * i) as f64).mul_add(0.5, 3.0 - i as f64)).collect();
         let written = paths::written_alone(&values);
         assert!(written.column(Metric::R2)[0] > 1.0 - 1e-12);
-        assert_eq!(written.careful_rows, 1, "the difference of sums has no digits left here");
+        // A difference of sums has no digits left here, and would leave 1e-8 of the spread.
+        assert!(written.column(Metric::Rmse)[0] < 4e-15 * (rows * rows) as f64);
     }
 }

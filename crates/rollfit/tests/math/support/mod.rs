@@ -14,3 +14,4 @@ pub(crate) mod hard;
 pub(crate) mod paths;
 pub(crate) mod slack;
 pub(crate) mod worst_case;
+pub(crate) mod worst_residuals;

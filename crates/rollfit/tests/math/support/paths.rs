@@ -75,8 +75,6 @@ pub(crate) struct Written {
     rows: usize,
     pub(crate) cells: Vec<f64>,
     pub(crate) undefined: Vec<u64>,
-    /// How many rows took the careful path.
-    pub(crate) careful_rows: usize,
 }
 
 impl Written {
@@ -93,7 +91,7 @@ impl Written {
         let mut cells = vec![-7e77; Metric::ALL.len() * rows];
         let mut undefined = vec![0; Metric::ALL.len()];
         kernel.write_metrics(window, Metric::ALL, &mut cells, &mut undefined).expect("room for the tile");
-        Self { rows, cells, undefined, careful_rows: kernel.fits(window).careful_rows() }
+        Self { rows, cells, undefined }
     }
 
     /// A metric's column.

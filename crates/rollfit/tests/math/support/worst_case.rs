@@ -7,7 +7,7 @@ use rollfit::Grid;
 use super::paths::window;
 
 /// The largest that p1 and p2 can be for a spread of 1: half the sum of their weights' magnitudes.
-fn largest_moments(rows: usize) -> (f64, f64) {
+pub(crate) fn largest_moments(rows: usize) -> (f64, f64) {
     let n = rows as f64;
     let offset = (n * n - 1.0) / 12.0;
     let u = (0..rows).map(|i| i as f64 - (n - 1.0) / 2.0);

@@ -1,6 +1,7 @@
 //! Remedies: what to change, what that gains, what can go wrong, how to go back.
 
 use rollfit_analysis::{Change, LimitingCause, RankedCause, Remedy, Watch};
+use rollfit_files::path::shell_word;
 use rollfit_job::record::Header;
 use rollfit_job::store::AppliesWhen;
 
@@ -170,17 +171,11 @@ fn trial(remedy: &Remedy, header: &Header) -> String {
         _ => String::new(),
     };
     let only = remedy.try_on.as_ref().map_or_else(String::new, |partition| {
-        format!(" --only {}", quoted(&format!("{}:{}", partition.key, partition.period)))
+        format!(" --only {}", shell_word(&format!("{}:{}", partition.key, partition.period)))
     });
     let config = match header.config.as_str() {
         "" => String::new(),
-        config => format!(" --config {}", quoted(config)),
+        config => format!(" --config {}", shell_word(config)),
     };
     format!("{variable}rollfit run{config}{only} --force")
-}
-
-/// As a shell reads it as one word.
-fn quoted(text: &str) -> String {
-    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:".contains(c));
-    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
