@@ -25,6 +25,7 @@ use rollfit_job::config::{Compression, DirectIo, JobConfig, Series};
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::direct::direct_writes::DirectWrites;
+use crate::encode::BufferPool;
 use crate::features::durable_dirs::DurableDirs;
 use crate::features::job_dir::job_dir_name;
 use crate::sources::sources_reader::SourcesReader;
@@ -50,6 +51,7 @@ pub struct ParquetStore {
     /// None where all files are buffered.
     direct: Option<Arc<DirectWrites>>,
     durable_dirs: DurableDirs,
+    buffers: Arc<BufferPool>,
     files: Arc<dyn FileSystem>,
     index: Arc<TableIndex>,
     reader: SourcesReader,
@@ -95,6 +97,7 @@ impl ParquetStore {
             series: config.series.clone(),
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),
             compression: config.sink.compression,
+            buffers: Arc::default(),
             files,
         })
     }

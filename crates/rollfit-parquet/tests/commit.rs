@@ -653,13 +653,13 @@ impl Table {
 }
 
 #[test]
-fn a_row_group_has_65536_rows_and_nulls_where_there_is_no_value() {
+fn a_row_group_has_32768_rows_and_nulls_where_there_is_no_value() {
     let (dir, config) = (TempDir::new().unwrap(), config());
     let table = Table::new(150_000, config.feature_count());
     let part = table.store(dir.path(), &config, &[512]);
     let file = ParquetRecordBatchReaderBuilder::try_new(File::open(&part).unwrap()).unwrap();
     let groups: Vec<i64> = file.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
-    assert_eq!(groups, [65_536, 65_536, 18_928]);
+    assert_eq!(groups, [32_768, 32_768, 32_768, 32_768, 18_928]);
     let mut nulls = vec![0; config.feature_count()];
     for batch in file.build().unwrap() {
         let batch = batch.unwrap();
@@ -681,7 +681,7 @@ fn the_same_rows_give_the_same_bytes_however_they_are_cut_into_tiles() {
         fs::read(table.store(dir.path(), &config, tiles)).unwrap()
     };
     let whole = bytes(&[70_000]);
-    for tiles in [&[512][..], &[1, 999, 65_536], &[65_536], &[65_535, 2]] {
+    for tiles in [&[512][..], &[1, 999, 32_768], &[32_768], &[65_536], &[32_767, 2]] {
         assert!(bytes(tiles) == whole, "{tiles:?}");
     }
 }

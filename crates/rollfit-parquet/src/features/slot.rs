@@ -33,6 +33,16 @@ impl std::io::Write for Sending {
     }
 }
 
+impl OutputFile for Sending {
+    fn reserve(&mut self, bytes: u64) -> std::io::Result<()> {
+        sending(|| self.0.reserve(bytes))
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.0.sync()
+    }
+}
+
 /// A partition that this process holds the lock of.
 pub(super) struct ParquetSlot<'a> {
     store: &'a ParquetStore,
@@ -75,7 +85,7 @@ impl ParquetSlot<'_> {
         let path = self.unfinished();
         let file = self.store.create_features(&path).map_err(|error| file_error("create", &path, error))?;
         let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
-        FeatureWriter::new(Sending(file), &columns, self.store.compression)
+        FeatureWriter::new(Sending(file), &columns, self.store.compression, &self.store.buffers)
             .map_err(|error| parquet_error("write", &path, error))
     }
 
@@ -105,7 +115,7 @@ impl ParquetSlot<'_> {
         })?;
         let bytes =
             writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
-        writer.output().0.sync().map_err(|error| file_error("sync", &path, error))?;
+        writer.output().sync().map_err(|error| file_error("sync", &path, error))?;
         Ok(bytes)
     }
 }
