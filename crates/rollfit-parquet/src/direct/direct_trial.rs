@@ -20,24 +20,29 @@ pub(crate) struct Verdict {
     pub(crate) direct_speed: f64,
 }
 
-/// The files written in one way.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sample {
-    files: u32,
-    bytes: u64,
-    took: Duration,
-}
+/// The files written in one way: the seconds that a byte took.
+#[derive(Debug, Default)]
+struct Sample(Vec<f64>);
 
 impl Sample {
     fn add(&mut self, bytes: u64, took: Duration) {
-        self.files += 1;
-        self.bytes += bytes;
-        self.took += took;
+        // Below what a clock measures, any two ways are equal.
+        let s_per_byte = took.as_secs_f64().max(1e-6) / (bytes.max(1) as f64);
+        let at = self.0.partition_point(|other| *other < s_per_byte);
+        self.0.insert(at, s_per_byte);
     }
 
-    fn s_per_byte(&self) -> f64 {
-        // Below what a clock measures, any two ways are equal.
-        self.took.as_secs_f64().max(1e-6) / (self.bytes.max(1) as f64)
+    fn files(&self) -> usize {
+        self.0.len()
+    }
+
+    fn median(&self) -> f64 {
+        (self.0[(self.files() - 1) / 2] + self.0[self.files() / 2]) / 2.0
+    }
+
+    /// How many times as fast the slowest of these files was as the fastest of those.
+    fn speed_at_least(&self, others: &Self) -> f64 {
+        others.0[0] / self.0[self.files() - 1]
     }
 }
 
@@ -51,10 +56,8 @@ pub(crate) struct DirectTrial {
 }
 
 impl DirectTrial {
-    /// Files of each way before the trial ends in any case.
-    const FILES: u32 = 3;
-    /// Direct writes that are so many times as fast are kept after one file each.
-    const CLEARLY: f64 = 2.0;
+    /// Files of each way before the trial may end, and before it ends in any case.
+    const FILES: std::ops::RangeInclusive<usize> = 2..=3;
     /// Direct writes have to be so many times as fast: whoever reads the features right after the run finds buffered ones in
     /// the page cache, and has to wait for the disk for direct ones.
     const WORTHWHILE: f64 = 1.25;
@@ -88,20 +91,21 @@ impl DirectTrial {
             Way::Direct => self.direct.add(bytes, took),
             Way::Buffered => self.buffered.add(bytes, took),
         }
-        let files = self.direct.files.min(self.buffered.files);
-        if files == 0 {
+        let files = self.direct.files().min(self.buffered.files());
+        if files < *Self::FILES.start() {
             return None;
         }
-        let direct_speed = self.buffered.s_per_byte() / self.direct.s_per_byte();
-        let kept = if direct_speed >= Self::CLEARLY {
-            Way::Direct
-        } else if files < Self::FILES {
-            return None;
-        } else if direct_speed >= Self::WORTHWHILE {
-            Way::Direct
+        let direct_speed = self.buffered.median() / self.direct.median();
+        let is_worthwhile = direct_speed >= Self::WORTHWHILE;
+        let is_certain = if is_worthwhile {
+            self.direct.speed_at_least(&self.buffered) >= Self::WORTHWHILE
         } else {
-            Way::Buffered
+            1.0 / self.buffered.speed_at_least(&self.direct) < Self::WORTHWHILE
         };
+        if !is_certain && files < *Self::FILES.end() {
+            return None;
+        }
+        let kept = if is_worthwhile { Way::Direct } else { Way::Buffered };
         self.kept = Some(kept);
         Some(Verdict { kept, direct_speed })
     }
@@ -139,31 +143,32 @@ mod tests {
     }
 
     #[test]
-    fn direct_writes_that_are_clearly_faster_are_kept_after_one_file_each() {
-        assert_eq!(trial(&[10], &[20]), (Verdict { kept: Way::Direct, direct_speed: 2.0 }, 2));
-        assert_eq!(trial(&[1], &[1000]).1, 2);
+    fn what_all_files_agree_on_takes_two_files_each() {
+        assert_eq!(trial(&[8], &[12]), (Verdict { kept: Way::Direct, direct_speed: 1.5 }, 4));
+        assert_eq!(trial(&[16], &[2]), (Verdict { kept: Way::Buffered, direct_speed: 0.125 }, 4));
+        assert_eq!(trial(&[10, 11], &[10, 9]).0.kept, Way::Buffered);
+        // Faster, but not enough for those who read right after.
+        assert_eq!(trial(&[10], &[12]).0.kept, Way::Buffered);
     }
 
     #[test]
-    fn what_is_less_clear_takes_three_files_each() {
-        assert_eq!(trial(&[8], &[12]), (Verdict { kept: Way::Direct, direct_speed: 1.5 }, 6));
-        assert_eq!(trial(&[10], &[11]).0.kept, Way::Buffered);
-        assert_eq!(trial(&[10], &[10]).0.kept, Way::Buffered);
-        assert_eq!(trial(&[16], &[2]), (Verdict { kept: Way::Buffered, direct_speed: 0.125 }, 6));
-    }
-
-    #[test]
-    fn one_slow_file_does_not_decide() {
-        assert_eq!(trial(&[30, 10, 10], &[40]).0.kept, Way::Direct);
-        assert_eq!(trial(&[30, 20, 20], &[20]).0.kept, Way::Buffered);
+    fn otherwise_it_takes_three_and_one_slow_file_does_not_decide() {
+        for direct_ms in [[90, 10, 10], [10, 90, 10], [10, 10, 90]] {
+            assert_eq!(trial(&direct_ms, &[16]).0.kept, Way::Direct, "{direct_ms:?}");
+            assert_eq!(trial(&[10], &direct_ms).0.kept, Way::Buffered, "{direct_ms:?}");
+        }
+        assert_eq!(trial(&[90, 10, 10], &[16]).1, 6);
     }
 
     #[test]
     fn files_of_different_sizes_are_compared_by_the_byte() {
         let mut trial = DirectTrial::new();
-        assert_eq!(trial.add(Way::Direct, 100 * MB, Duration::from_millis(100)), None);
-        let verdict = trial.add(Way::Buffered, MB, Duration::from_millis(10)).unwrap();
-        assert_eq!(verdict, Verdict { kept: Way::Direct, direct_speed: 10.0 });
+        for megabytes in [100, 1] {
+            assert_eq!(trial.add(Way::Direct, megabytes * MB, Duration::from_millis(megabytes)), None);
+        }
+        assert_eq!(trial.add(Way::Buffered, MB, Duration::from_millis(8)), None);
+        let verdict = trial.add(Way::Buffered, 10 * MB, Duration::from_millis(80)).unwrap();
+        assert_eq!((verdict.kept, verdict.direct_speed.round()), (Way::Direct, 8.0));
     }
 
     #[test]
@@ -174,6 +179,7 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(trial.add(Way::Buffered, MB, Duration::from_millis(20)), None);
         }
+        assert_eq!(trial.add(Way::Direct, MB, Duration::from_millis(9)), None);
         assert_eq!(trial.add(Way::Direct, MB, Duration::from_millis(9)).unwrap().kept, Way::Direct);
     }
 
@@ -194,8 +200,11 @@ mod tests {
         assert_eq!((trial.refuse(), trial.next_way()), (false, Way::Buffered));
         assert_eq!(trial.add(Way::Direct, MB, Duration::from_millis(1)), None);
         let mut trial = DirectTrial::new();
-        trial.add(Way::Buffered, MB, Duration::from_millis(9));
-        trial.add(Way::Direct, MB, Duration::from_millis(1));
+        for _ in 0..2 {
+            trial.add(Way::Buffered, MB, Duration::from_millis(9));
+            trial.add(Way::Direct, MB, Duration::from_millis(1));
+        }
+        assert_eq!(trial.kept(), Some(Way::Direct));
         assert!(trial.refuse());
         assert_eq!(trial.kept(), Some(Way::Buffered));
     }

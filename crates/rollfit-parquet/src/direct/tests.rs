@@ -352,6 +352,22 @@ fn a_disk_that_takes_nothing_is_an_error_and_no_endless_loop() {
 }
 
 #[test]
+fn a_disk_that_fills_although_room_was_set_aside_is_an_error_that_may_be_retried() {
+    for faults in [vec![(1, Fault::Error(ENOSPC))], vec![(1, Fault::Short(513)), (2, Fault::Error(ENOSPC))]] {
+        let (disk, direct, bytes) = (Disk::with_faults(faults), direct(), text(40_000));
+        let mut file = disk.file(&direct);
+        file.reserve(40_000).unwrap();
+        assert_eq!(file.write_all(&bytes).unwrap_err().kind(), ErrorKind::StorageFull);
+        assert!(!disk.calls().contains(&Call::Sync) && !direct.are_over());
+        drop(file);
+        // The way is not held against the next file, which is the trial's second.
+        let again = Disk::default();
+        written(&again, &direct, &bytes).unwrap();
+        check(&again, &bytes);
+    }
+}
+
+#[test]
 fn a_disk_without_room_for_the_file_says_so_before_anything_is_written() {
     let disk = Disk::default();
     disk.0.lock().unwrap().room = Some(50_000);
