@@ -69,7 +69,7 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Recompute features and compare them with what is stored (read-only)
     Compare(CompareArguments),
-    /// Adopt partitions written by another program if every row matches
+    /// Adopt partitions of another program, or of an earlier definition, if every row matches
     Adopt(SelectArguments),
     /// Remove the features and receipts of partitions
     Drop(DropArguments),

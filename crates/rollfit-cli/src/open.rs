@@ -18,7 +18,7 @@ use crate::args::{ConfigArguments, SelectArguments};
 use crate::exit::Failure;
 use crate::machine;
 use crate::paths::dir_of_config;
-use crate::stores::Stores;
+use crate::stores::{self, Stores};
 
 /// Reads the configuration and the environment.
 pub(crate) fn config(arguments: &ConfigArguments) -> Result<JobConfig, Failure> {
@@ -108,7 +108,9 @@ pub(crate) struct OpenJob {
 impl OpenJob {
     /// A job that may write.
     pub(crate) fn new(arguments: &SelectArguments) -> Result<Self, Failure> {
-        Self::open(arguments, Purpose::Write)
+        let job = Self::open(arguments, Purpose::Write)?;
+        stores::opened(patiently(|| job.sink.check_version()))?;
+        Ok(job)
     }
 
     /// A job that only reads, for which a standby will do.

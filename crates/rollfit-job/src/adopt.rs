@@ -1,27 +1,40 @@
-//! [`adopt`](fn@adopt): adopts features that another program stored. If every row of a partition agrees with what the
-//! source gives, see [`crate::compare`], the partition gets a receipt and counts as done from then on.
+//! [`adopt`](fn@adopt): keeps features that are there instead of computing them again. What another program stored gets a
+//! receipt if every row agrees with what the source gives, see [`crate::compare`]; what rollfit stored by an earlier
+//! definition, and from the same input, gets one of this definition.
 //!
 //! Invariants: no feature is changed. What is compared cannot change until the receipt is committed.
 
 use crate::Job;
 use crate::check::{CheckOutcome, check_each};
 use crate::compare::{Compared, compare_rows};
+use crate::features::FeatureEngine;
 use crate::foreign;
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::receipt::{Definition, Receipt};
+use crate::receipt::{Definition, Receipt, Stored};
 use crate::stop_signal::StopSignal;
-use crate::store::{Claim, Found, StoreError, Write};
+use crate::store::{Claim, FeatureTile, Found, Slot, StoreError, Write};
+use crate::verify::{check_receipt, stored_difference};
 
-/// The result for the features of another program.
+/// The result for the features of a partition.
 #[derive(Debug)]
 pub enum Adoption {
-    /// They agree and have a receipt now.
-    Adopted(Compared),
-    /// They have a receipt already.
+    /// Another program wrote them; they agree and have a receipt now.
+    Adopted {
+        /// How many.
+        rows: u64,
+    },
+    /// An earlier definition wrote them; they agree and their receipt is of this definition now.
+    Moved {
+        /// How many.
+        rows: u64,
+    },
+    /// They have a receipt of this definition already.
     AlreadyOurs,
-    /// They do not agree, and are as they were.
-    Differs(Compared),
+    /// They have a receipt that cannot be moved, and are as they were; why, and what to do.
+    NotAdopted(String),
+    /// They do not agree, and are as they were; what differs, for people.
+    Differs(Vec<String>),
     /// Another session, which is named, has the partition.
     Held(String),
 }
@@ -41,38 +54,112 @@ fn adopt_one(
     partition: &Partition,
     stop: &StopSignal,
 ) -> Result<CheckOutcome<Adoption>, StoreError> {
-    if let Some(outcome) = nothing_to_adopt(&job.sink.found(partition)?) {
+    let definition = Definition::from_config(job.config);
+    let found = job.sink.found(partition)?;
+    if let Some(outcome) = nothing_to_adopt(&found, &definition) {
         return Ok(outcome);
     }
     // Read before the claim: one store session at a time.
     let panel = Panel::read(job.source, job.config, partition)?;
+    if let Some(outcome) = of_other_input(&found, &panel) {
+        return Ok(outcome);
+    }
     let mut slot = match job.sink.claim(partition, Write::Replace)? {
         Claim::Taken(slot) => slot,
         Claim::Held(holder) => {
             return Ok(CheckOutcome::Checked(Adoption::Held(foreign::message(&holder).into_owned())));
         }
     };
-    if let Some(outcome) = nothing_to_adopt(&slot.found()?) {
+    // Another runner may have changed it since.
+    let found = slot.found()?;
+    let ended = nothing_to_adopt(&found, &definition).or_else(|| of_other_input(&found, &panel));
+    if let Some(outcome) = ended {
         return Ok(outcome);
     }
-    let (compared, stored) = compare_rows(job, &panel, None, slot.read()?.as_mut(), stop)?;
+    let earlier = if let Found::Ours(receipt) = &found { Some(receipt.as_ref()) } else { None };
+    let judged = match earlier {
+        None => judge_foreign(job, &panel, slot.as_mut(), stop)?,
+        Some(earlier) => judge_earlier(job, &panel, earlier, slot.as_mut(), stop)?,
+    };
     if stop.requested() {
         return Ok(CheckOutcome::Skipped);
     }
-    if !compared.is_clean() {
-        return Ok(CheckOutcome::Checked(Adoption::Differs(compared)));
-    }
-    let definition = Definition::from_config(job.config);
-    let output = job.sink.output(partition);
+    let stored = match judged {
+        Ok(stored) => stored,
+        Err(differences) => return Ok(CheckOutcome::Checked(Adoption::Differs(differences))),
+    };
+    let (output, rows) = (job.sink.output(partition), stored.rows);
     slot.adopt(&Receipt { output, definition, input: panel.input(), stored })?;
-    Ok(CheckOutcome::Checked(Adoption::Adopted(compared)))
+    let is_moved = earlier.is_some();
+    Ok(CheckOutcome::Checked(if is_moved { Adoption::Moved { rows } } else { Adoption::Adopted { rows } }))
 }
 
-/// How a partition ends that needs no receipt.
-fn nothing_to_adopt(found: &Found) -> Option<CheckOutcome<Adoption>> {
+/// How a partition ends that needs no receipt, or can have none.
+fn nothing_to_adopt(found: &Found, definition: &Definition) -> Option<CheckOutcome<Adoption>> {
     match found {
         Found::Nothing => Some(CheckOutcome::Absent),
-        Found::Ours(_) => Some(CheckOutcome::Checked(Adoption::AlreadyOurs)),
+        Found::Newer(what) => Some(CheckOutcome::Newer(what.clone())),
         Found::Foreign(_) => None,
+        Found::Ours(receipt) if receipt.definition.is_earlier_version_of(definition) => None,
+        Found::Ours(receipt) => {
+            Some(CheckOutcome::Checked(match receipt.definition.difference(definition) {
+                None => Adoption::AlreadyOurs,
+                Some(difference) => Adoption::NotAdopted(format!(
+                    "{difference}; `rollfit run --replace definition-changed` rewrites it"
+                )),
+            }))
+        }
     }
+}
+
+/// How a partition ends whose receipt was of another input: its rows may still be within the bounds of what the source
+/// gives now, but nobody computed them from it.
+fn of_other_input(found: &Found, panel: &Panel) -> Option<CheckOutcome<Adoption>> {
+    let Found::Ours(receipt) = found else { return None };
+    (!panel.is_input(&receipt.input)).then(|| {
+        CheckOutcome::Checked(Adoption::NotAdopted(
+            "the source has changed since the features were stored; `rollfit run --replace` rewrites it, \
+             `rollfit plan` names the state"
+                .to_owned(),
+        ))
+    })
+}
+
+/// What a receipt records of the rows of another program, or how they differ.
+type Judged = Result<Stored, Vec<String>>;
+
+fn judge_foreign(
+    job: &Job<'_>,
+    panel: &Panel,
+    slot: &mut dyn Slot,
+    stop: &StopSignal,
+) -> Result<Judged, StoreError> {
+    let (compared, stored): (Compared, Stored) = compare_rows(job, panel, None, slot.read()?.as_mut(), stop)?;
+    Ok(if compared.is_clean() { Ok(stored) } else { Err(compared.differences(job.config)) })
+}
+
+/// Rows that still are what their receipt says, and that agree. Where they are the bits of this definition, the receipt is
+/// that of a run; else they are compared one by one, as those of another program.
+fn judge_earlier(
+    job: &Job<'_>,
+    panel: &Panel,
+    earlier: &Receipt,
+    slot: &mut dyn Slot,
+    stop: &StopSignal,
+) -> Result<Judged, StoreError> {
+    let rounding = slot.rounding();
+    let go_on = |_: FeatureTile<'_>| if stop.requested() { Err(()) } else { Ok(()) };
+    let grouping = job.sink.grouping();
+    let Ok(computed) = FeatureEngine::new(job.config).compute(panel, grouping, rounding.as_deref(), go_on)
+    else {
+        return Ok(Err(Vec::new()));
+    };
+    if (computed.rows, &computed.checksum) == (earlier.stored.rows, &earlier.stored.checksum) {
+        let verified = check_receipt(earlier, slot.read()?.as_mut(), stop)?;
+        return Ok(verified.difference.map_or(Ok(computed), |difference| Err(vec![difference])));
+    }
+    Ok(judge_foreign(job, panel, slot, stop)?.and_then(|stored| {
+        let difference = stored_difference(earlier, stored.rows, &stored.checksum);
+        difference.map_or(Ok(stored), |difference| Err(vec![difference]))
+    }))
 }

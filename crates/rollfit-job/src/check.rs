@@ -15,6 +15,8 @@ pub enum CheckOutcome<T> {
     Checked(T),
     /// There are no features.
     Absent,
+    /// A later version of rollfit wrote them; which, and what to do.
+    Newer(String),
     /// It could not be read or written.
     Failed(StoreError),
     /// A stop was wanted before its end.

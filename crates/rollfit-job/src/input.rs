@@ -1,24 +1,46 @@
 //! From a [`Panel`] to the [`Input`] that a receipt records of it: counts, ends, and the digest of every bit.
 
+use crate::input_digest::InputDigest;
 use crate::panel::Panel;
+use crate::parsed_receipt::ROWS_DIGEST;
 use crate::receipt::Input;
 
 impl Panel {
     /// What a receipt records of it.
     pub fn input(&self) -> Input {
+        self.input_with(self.digest())
+    }
+
+    fn input_with(&self, digest: String) -> Input {
         Input {
             rows: self.rows() as u64,
             lookback_rows: self.lookback_rows as u64,
             first_us: self.instants_us.first().copied(),
             last_us: self.instants_us.last().copied(),
-            digest: digest(self),
+            digest,
             lost_rows: self.lost_rows.clone(),
         }
     }
+
+    /// Whether it is the input that a receipt recorded. A receipt is checked by a digest of its own kind: that a later
+    /// definition has another one is no change of the source.
+    pub fn is_input(&self, recorded: &Input) -> bool {
+        let is_of_rows = recorded.digest.split_once(':').is_some_and(|(kind, _)| kind == ROWS_DIGEST);
+        let digest = if is_of_rows { self.digest() } else { digest_of_columns(self) };
+        self.input_with(digest) == *recorded
+    }
+
+    fn digest(&self) -> String {
+        let columns: Vec<&[f64]> = self.columns.iter().map(Vec::as_slice).collect();
+        let mut digest = InputDigest::new(columns.len(), self.lookback_rows as u64);
+        digest.push_rows(&self.instants_us, &columns);
+        digest.finish()
+    }
 }
 
-/// BLAKE3 of the panel's instants and values, as little-endian 64-bit words, a length before each column.
-fn digest(panel: &Panel) -> String {
+/// The digest of definition 2: BLAKE3 of the panel's instants and values, as little-endian 64-bit words, a length before
+/// each column.
+fn digest_of_columns(panel: &Panel) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(panel.lookback_rows as u64).to_le_bytes());
     hash_words(&mut hasher, panel.instants_us.iter().map(|instant| instant.to_le_bytes()));
@@ -70,6 +92,27 @@ mod tests {
             let mut changed = panel();
             change(&mut changed);
             assert_ne!(original.digest, changed.input().digest);
+            assert!(!changed.is_input(&original) && !changed.is_input(&of_definition_2()));
+        }
+        let mut lost = panel();
+        lost.lost_rows[0] = 1;
+        assert!(!lost.is_input(&original) && !lost.is_input(&of_definition_2()));
+    }
+
+    /// What rollfit recorded of the same panel with definition 2.
+    fn of_definition_2() -> Input {
+        let digest = "c39f2f60a3610e31d3194e4809acf4b775b22e59b05dfbdeb026f4872ac73eb6";
+        Input { digest: digest.to_owned(), ..panel().input() }
+    }
+
+    #[test]
+    fn a_receipt_is_checked_by_the_kind_of_digest_that_it_has() {
+        assert!(panel().is_input(&panel().input()));
+        assert_eq!(digest_of_columns(&panel()), of_definition_2().digest);
+        assert!(panel().is_input(&of_definition_2()));
+        assert_ne!(panel().input().digest, of_definition_2().digest);
+        for digest in ["", "rows1:", "rows1", "rows2:00", "00"] {
+            assert!(!panel().is_input(&Input { digest: digest.to_owned(), ..panel().input() }));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::panel::Panel;
 use crate::partition::{Partition, Selector};
 use crate::period::Period;
 use crate::receipt::{Definition, Input};
-use crate::state::{Assessment, State};
+use crate::state::{Assessment, EarlierDefinition, State};
 use crate::store::{Found, Sink, Source, StoreError};
 use crate::workers::for_each;
 
@@ -27,6 +27,9 @@ pub struct PlannedPartition {
     pub state: Option<State>,
     /// Why it is in that state, or what failed.
     pub cause: String,
+    /// What is stored, if nothing but the version of the definition has changed.
+    #[serde(skip)]
+    pub earlier: Option<EarlierDefinition>,
     /// The joined rows of the source.
     pub rows: u64,
     /// The joined rows before them that the windows reach.
@@ -263,6 +266,7 @@ fn assess_one(
         partition: partition.clone(),
         state: None,
         cause,
+        earlier: None,
         rows: 0,
         lookback_rows: 0,
         write_bytes: 0,
@@ -272,10 +276,11 @@ fn assess_one(
         Ok((Assessment { state: State::Missing, .. }, input, _)) if input.rows == 0 => {
             failed(no_rows(job.config, partition, &input))
         }
-        Ok((Assessment { state, cause, .. }, input, join_loss)) => PlannedPartition {
+        Ok((Assessment { state, cause, earlier, .. }, input, join_loss)) => PlannedPartition {
             partition: partition.clone(),
             state: Some(state),
             cause,
+            earlier,
             rows: input.rows,
             lookback_rows: input.lookback_rows,
             write_bytes: if state.is_due() { job.sink.estimate_bytes(partition, input.rows) } else { 0 },
@@ -291,7 +296,7 @@ fn with_obstacle(
     partition: &Partition,
     assessment: Assessment,
 ) -> Result<Assessment, StoreError> {
-    if matches!(assessment.state, State::Missing | State::Done) {
+    if matches!(assessment.state, State::Missing | State::Done | State::Newer) {
         return Ok(assessment);
     }
     Ok(match sink.obstacle(partition)? {

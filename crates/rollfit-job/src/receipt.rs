@@ -10,7 +10,7 @@ use crate::config::{Boundary, JobConfig, RowSecurity, Series};
 use crate::few::few;
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
-pub const DEFINITION_VERSION: u32 = 2;
+pub const DEFINITION_VERSION: u32 = 3;
 
 /// The record that a partition is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,9 +157,20 @@ impl Definition {
 
     /// What differs in another definition, for people; none where nothing does.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        if self.version != other.version {
-            return Some(format!("definition version {} became {}", self.version, other.version));
+        let version = (self.version != other.version)
+            .then(|| format!("definition version {} became {}", self.version, other.version));
+        match (version, self.difference_within_version(other)) {
+            (Some(version), Some(difference)) => Some(format!("{version}, and {difference}")),
+            (version, difference) => version.or(difference),
         }
+    }
+
+    /// Whether it is what an earlier version of rollfit computed of the same job.
+    pub fn is_earlier_version_of(&self, other: &Self) -> bool {
+        self.version < other.version && self.difference_within_version(other).is_none()
+    }
+
+    fn difference_within_version(&self, other: &Self) -> Option<String> {
         if self.boundary != other.boundary {
             return Some(format!("boundary {} became {}", self.boundary, other.boundary));
         }
@@ -241,6 +252,23 @@ mod tests {
             series: vec![series],
             row_security,
         }
+    }
+
+    #[test]
+    fn only_the_version_makes_an_earlier_version_and_no_difference_hides_another() {
+        let [now, mut earlier, mut later] = [definition(3..5), definition(3..5), definition(3..5)];
+        (earlier.version, later.version) = (2, DEFINITION_VERSION + 1);
+        assert!(earlier.is_earlier_version_of(&now));
+        for other in [&now, &later, &definition(4..6)] {
+            assert!(!other.is_earlier_version_of(&now));
+        }
+        assert_eq!(earlier.difference(&now).unwrap(), "definition version 2 became 3");
+        earlier.boundary = Boundary::Carry;
+        assert!(!earlier.is_earlier_version_of(&now));
+        assert_eq!(
+            earlier.difference(&now).unwrap(),
+            "definition version 2 became 3, and boundary carry became reset"
+        );
     }
 
     #[test]

@@ -23,11 +23,13 @@ pub enum State {
     Shrunk,
     /// It would have to be replaced, and that would change rows of others.
     Blocked,
+    /// A later version of rollfit wrote it.
+    Newer,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 7] = [
+    pub const ALL: [State; 8] = [
         State::Missing,
         State::Done,
         State::InputChanged,
@@ -35,6 +37,7 @@ impl State {
         State::Foreign,
         State::Shrunk,
         State::Blocked,
+        State::Newer,
     ];
 
     /// The states that a run skips unless the user replaces them.
@@ -55,6 +58,7 @@ impl State {
             State::Foreign => "foreign",
             State::Shrunk => "shrunk",
             State::Blocked => "blocked",
+            State::Newer => "newer",
         }
     }
 }
@@ -75,6 +79,10 @@ impl std::str::FromStr for State {
                     .to_owned(),
             );
         }
+        if text == State::Newer.name() {
+            return Err("`newer` cannot be replaced: use the version of rollfit that wrote the partition, or a later one"
+                .to_owned());
+        }
         Self::LEFT_ALONE.into_iter().find(|state| state.name() == text).ok_or_else(|| {
             format!(
                 "`{text}` cannot be replaced; these can: {}",
@@ -82,6 +90,15 @@ impl std::str::FromStr for State {
             )
         })
     }
+}
+
+/// What an earlier version of rollfit stored of the same job: `rollfit adopt` keeps it if it agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EarlierDefinition {
+    /// The version of its definition.
+    pub version: u32,
+    /// The rows stored.
+    pub rows: u64,
 }
 
 /// A partition's state and the reason for it.
@@ -93,6 +110,8 @@ pub struct Assessment {
     pub also: Option<State>,
     /// Why, for people.
     pub cause: String,
+    /// What is stored, if nothing but the version of the definition has changed.
+    pub earlier: Option<EarlierDefinition>,
 }
 
 impl Assessment {
@@ -101,12 +120,13 @@ impl Assessment {
         match found {
             Found::Nothing => Self::new(State::Missing, "no features yet".to_owned()),
             Found::Foreign(what) => Self::new(State::Foreign, what.clone()),
+            Found::Newer(what) => Self::new(State::Newer, what.clone()),
             Found::Ours(receipt) => compare(receipt, definition, input, run),
         }
     }
 
     fn new(state: State, cause: String) -> Self {
-        Self { state, also: None, cause }
+        Self { state, also: None, cause, earlier: None }
     }
 
     /// The partition as it is if `obstacle` keeps its rows from being replaced or removed: blocked where they would have
@@ -114,7 +134,7 @@ impl Assessment {
     #[must_use]
     pub fn with_obstacle(self, obstacle: &str) -> Self {
         match self.state {
-            State::Missing | State::Done | State::Blocked => self,
+            State::Missing | State::Done | State::Blocked | State::Newer => self,
             State::InputChanged => self.blocked_by(obstacle),
             State::DefinitionChanged | State::Foreign | State::Shrunk => {
                 Self { cause: format!("{}; --replace would find it blocked: {obstacle}", self.cause), ..self }
@@ -145,9 +165,15 @@ fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunC
             state: State::Shrunk,
             also: Some(State::DefinitionChanged),
             cause: format!("{loss}; and {difference}"),
+            earlier: None,
         },
         (Some(loss), None) => Assessment::new(State::Shrunk, loss),
-        (None, Some(difference)) => Assessment::new(State::DefinitionChanged, difference),
+        (None, Some(difference)) => {
+            let Receipt { definition: ours, stored, .. } = receipt;
+            let earlier = EarlierDefinition { version: ours.version, rows: stored.rows };
+            let earlier = ours.is_earlier_version_of(definition).then_some(earlier);
+            Assessment { earlier, ..Assessment::new(State::DefinitionChanged, difference) }
+        }
         (None, None) => Assessment::new(State::InputChanged, input_change(&receipt.input, input)),
     }
 }
@@ -270,6 +296,7 @@ mod tests {
         assert_eq!("foreign".parse(), Ok(State::Foreign));
         assert!("done".parse::<State>().unwrap_err().contains("definition-changed, foreign, shrunk"));
         assert!("blocked".parse::<State>().unwrap_err().contains("remove what blocks"));
+        assert!("newer".parse::<State>().unwrap_err().contains("version of rollfit that wrote"));
     }
 
     #[test]
@@ -282,7 +309,7 @@ mod tests {
                 State::InputChanged => assert_eq!(assessment.state, State::Blocked),
                 state => assert_eq!(assessment.state, state),
             }
-            let is_silent = matches!(state, State::Missing | State::Done | State::Blocked);
+            let is_silent = matches!(state, State::Missing | State::Done | State::Blocked | State::Newer);
             assert_eq!(assessment.cause.contains("labels"), !is_silent, "{state}");
         }
     }

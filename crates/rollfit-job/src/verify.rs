@@ -68,6 +68,7 @@ fn verify_one(
     match job.sink.found(partition)? {
         Found::Nothing => return Ok(CheckOutcome::Absent),
         Found::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
+        Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
         Found::Ours(_) => {}
     }
     // Read before the reader is opened: one store session at a time.
@@ -132,7 +133,7 @@ pub fn receipt_difference(
 }
 
 /// Counts and sums the stored rows and compares with the receipt.
-fn check_receipt(
+pub(crate) fn check_receipt(
     receipt: &Receipt,
     reader: &mut dyn FeatureReader,
     stop: &StopSignal,
@@ -158,18 +159,19 @@ impl Verified {
             Err(difference) => Some(difference),
             Ok(rows) => {
                 self.rows = rows;
-                stored_difference(receipt, rows, checksum)
+                stored_difference(receipt, rows, &checksum.to_string())
             }
         };
         self.difference = self.difference.take().or(difference);
     }
 }
 
-fn stored_difference(receipt: &Receipt, rows: u64, checksum: &Checksum) -> Option<String> {
+/// How the number and the checksum of stored rows differ from what their receipt says, if they do.
+pub(crate) fn stored_difference(receipt: &Receipt, rows: u64, checksum: &str) -> Option<String> {
     if receipt.stored.rows != rows {
         return Some(format!("{rows} rows are stored, the receipt says {}", receipt.stored.rows));
     }
-    (receipt.stored.checksum != checksum.to_string()).then(|| {
+    (receipt.stored.checksum != checksum).then(|| {
         format!("the stored rows have the checksum {checksum}, the receipt says {}", receipt.stored.checksum)
     })
 }
@@ -185,7 +187,7 @@ fn compare(
     if let Some(difference) = receipt.definition.difference(&Definition::from_config(job.config)) {
         return Ok(different(format!("stored by another definition: {difference}")));
     }
-    if receipt.input != panel.input() {
+    if !panel.is_input(&receipt.input) {
         return Ok(different("the source has changed since the features were stored".to_owned()));
     }
     if receipt.stored.adopted {

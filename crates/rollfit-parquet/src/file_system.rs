@@ -11,6 +11,9 @@ use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags};
 
 use rollfit_files::regular_file;
 
+use crate::direct::raw_file::RawFile;
+use crate::direct::store_file::StoreFile;
+
 /// What a commit does to the file system, what a reader of the sources opens, and how long both wait for others.
 pub trait FileSystem: Send + Sync {
     /// Opens a regular file to read it.
@@ -26,11 +29,16 @@ pub trait FileSystem: Send + Sync {
         Duration::from_secs(60)
     }
 
+    /// The least bytes of direct writes, and of files that are written with them: what is smaller isn't worth it.
+    fn direct_piece_bytes(&self) -> usize {
+        1 << 20
+    }
+
     /// Creates a file. What had its name is removed, never written through.
     ///
     /// # Errors
     /// Those of the file system.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>>;
+    fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>>;
 
     /// Puts a file in the place of another, at once.
     ///
@@ -51,17 +59,14 @@ pub trait FileSystem: Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
 }
 
-/// A file being written.
+/// A file being written from its beginning to its end.
 pub trait OutputFile: Write + Send {
     /// Says that the file will have about so many bytes: the file system may set aside room for them. What is too much is
     /// given back by [`OutputFile::sync`].
     ///
     /// # Errors
     /// When there is no room for them.
-    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
-        let _ = bytes;
-        Ok(())
-    }
+    fn reserve(&mut self, bytes: u64) -> io::Result<()>;
 
     /// Makes what was written durable.
     ///
@@ -75,7 +80,7 @@ pub trait OutputFile: Write + Send {
 pub struct OsFileSystem;
 
 impl FileSystem for OsFileSystem {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>> {
         Ok(Box::new(regular_file::create(path)?))
     }
 
@@ -93,10 +98,9 @@ impl FileSystem for OsFileSystem {
     }
 }
 
-impl OutputFile for File {
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_all()
-    }
+/// Creates a file that is written through the page cache.
+pub(crate) fn create_buffered(files: &dyn FileSystem, path: &Path) -> io::Result<StoreFile> {
+    Ok(StoreFile::new(files.create(path)?))
 }
 
 /// Creates a directory and those above it, each made durable in the one that holds it. Not for several threads at once: each

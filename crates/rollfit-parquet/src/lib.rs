@@ -7,6 +7,7 @@
 
 mod advice;
 mod diagnose;
+mod direct;
 mod encode;
 mod fault;
 mod features;
@@ -20,13 +21,17 @@ mod sources;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rollfit_job::config::{Compression, JobConfig, Series};
+use rollfit_job::config::{Compression, DirectIo, JobConfig, Series};
 use rollfit_job::store::{Fault, StoreError};
 
+use crate::direct::direct_writes::DirectWrites;
+use crate::encode::BufferPool;
+use crate::features::durable_dirs::DurableDirs;
 use crate::features::job_dir::job_dir_name;
 use crate::sources::sources_reader::SourcesReader;
 use crate::sources::table_index::TableIndex;
 
+pub use self::direct::raw_file::RawFile;
 pub use self::file_system::{FileSystem, OsFileSystem, OutputFile};
 pub use self::import::parquet_import::ParquetImport;
 pub use self::kind::Parquet;
@@ -43,6 +48,10 @@ pub struct ParquetStore {
     series: Vec<Series>,
     columns: Vec<String>,
     compression: Compression,
+    /// None where all files are buffered.
+    direct: Option<Arc<DirectWrites>>,
+    durable_dirs: DurableDirs,
+    buffers: Arc<BufferPool>,
     files: Arc<dyn FileSystem>,
     index: Arc<TableIndex>,
     reader: SourcesReader,
@@ -74,16 +83,21 @@ impl ParquetStore {
         })?;
         let sources_dir = dir.join("sources");
         let files: Arc<dyn FileSystem> = Arc::from(files);
+        let features_dir = dir.join(job_dir_name(config.sink.name.as_deref()));
+        let direct = || Arc::new(DirectWrites::new(features_dir.clone(), files.direct_piece_bytes()));
         Ok(Self {
             dir: dir.to_owned(),
+            direct: (config.sink.direct_io == DirectIo::Auto).then(direct),
+            durable_dirs: DurableDirs::default(),
             index: Arc::new(TableIndex::new(files.clone())),
             reader: SourcesReader::new(sources_dir.clone(), files.clone()),
             sources_dir,
-            features_dir: dir.join(job_dir_name(config.sink.name.as_deref())),
+            features_dir,
             is_unnamed: config.sink.name.is_none(),
             series: config.series.clone(),
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),
             compression: config.sink.compression,
+            buffers: Arc::default(),
             files,
         })
     }

@@ -16,7 +16,7 @@ use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Try, run};
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::watch::Unseen;
-use rollfit_parquet::{FileSystem, OsFileSystem, OutputFile, ParquetStore};
+use rollfit_parquet::{FileSystem, OsFileSystem, ParquetStore, RawFile};
 
 use support::market::{all_bars, config, import};
 
@@ -73,13 +73,13 @@ struct SlowDisk {
 }
 
 struct SlowFile {
-    file: Box<dyn OutputFile>,
+    file: Box<dyn RawFile>,
     write: Duration,
     sync: Duration,
 }
 
 impl FileSystem for SlowDisk {
-    fn create(&self, path: &Path) -> std::io::Result<Box<dyn OutputFile>> {
+    fn create(&self, path: &Path) -> std::io::Result<Box<dyn RawFile>> {
         let file = OsFileSystem.create(path)?;
         Ok(Box::new(SlowFile { file, write: self.write, sync: self.sync }))
     }
@@ -97,18 +97,29 @@ impl FileSystem for SlowDisk {
     }
 }
 
-impl std::io::Write for SlowFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+impl RawFile for SlowFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> std::io::Result<usize> {
         std::thread::sleep(self.write);
-        self.file.write(bytes)
+        self.file.write_at(bytes, offset)
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
+    fn reserve(&mut self, bytes: u64) -> std::io::Result<()> {
+        std::thread::sleep(self.write);
+        self.file.reserve(bytes)
     }
-}
 
-impl OutputFile for SlowFile {
+    fn set_len(&mut self, bytes: u64) -> std::io::Result<()> {
+        self.file.set_len(bytes)
+    }
+
+    fn direct_alignment(&self) -> Option<usize> {
+        self.file.direct_alignment()
+    }
+
+    fn set_direct(&mut self, is_direct: bool) -> std::io::Result<()> {
+        self.file.set_direct(is_direct)
+    }
+
     fn sync(&mut self) -> std::io::Result<()> {
         std::thread::sleep(self.sync);
         self.file.sync()

@@ -24,7 +24,7 @@ use support::market::{
     KEYS, MONTHS, all_bars, all_rows, bars, config, config_with, failures, import, key_bars, partition,
     run_all, run_undisturbed,
 };
-use support::script::{EACCES, EIO, ENOSPC, Fate, Operation, Script, Unsynced};
+use support::script::{EACCES, EINVAL, EIO, ENOSPC, Fate, Operation, Script, Unsynced};
 use support::{assert_says, copy_tree, tree};
 
 const ROWS: usize = 40;
@@ -37,7 +37,7 @@ const PART_DIR: &str = "features/key=aaa/month=2017-01";
 /// A store with the bars of one partition.
 fn one_partition(version: u32) -> TempDir {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &[bars("aaa", &MONTHS[..1], ROWS, version)], &OsFileSystem).unwrap();
+    import(dir.path(), &[bars("aaa", &MONTHS[..1], ROWS, version)], &Unsynced).unwrap();
     dir
 }
 
@@ -45,7 +45,7 @@ fn one_partition(version: u32) -> TempDir {
 fn changed_partition() -> TempDir {
     let dir = one_partition(0);
     run_undisturbed(dir.path());
-    import(dir.path(), &[bars("aaa", &MONTHS[..1], ROWS, 1)], &OsFileSystem).unwrap();
+    import(dir.path(), &[bars("aaa", &MONTHS[..1], ROWS, 1)], &Unsynced).unwrap();
     dir
 }
 
@@ -81,12 +81,35 @@ fn data_files(dir: &Path) -> Vec<String> {
     tree(dir).into_keys().filter(visible).collect()
 }
 
-/// The operations of one undisturbed run.
-fn operations_of_a_run(dir: &TempDir) -> (Vec<Operation>, usize) {
+/// How features may be written: directly, which the first file of a store is, and buffered.
+const WAYS: [&str; 2] = ["auto", "off"];
+
+fn config_of(way: &str) -> JobConfig {
+    config_with(&[("STORE__DIRECT_IO", way)])
+}
+
+/// The operations of one undisturbed run, without those that set room aside: they are for speed alone.
+fn operations_of_a_run(dir: &TempDir, way: &str) -> Vec<Operation> {
+    let mut operations = script_of_a_run(dir, way).operations();
+    operations.retain(|operation| !matches!(operation, Operation::Reserve(_)));
+    operations
+}
+
+/// How many operations there are in an undisturbed run.
+fn count_of_a_run(dir: &TempDir, way: &str) -> usize {
+    script_of_a_run(dir, way).count()
+}
+
+fn script_of_a_run(dir: &TempDir, way: &str) -> Script {
     let copy = copy_of(dir);
     let script = Script::new(copy.path(), Fate::Undisturbed);
-    assert_eq!(failures(&run_all(copy.path(), &config(), Box::new(script.clone()))), [""; 0]);
-    (script.operations(), script.count())
+    assert_eq!(failures(&run_all(copy.path(), &config_of(way), Box::new(script.clone()))), [""; 0]);
+    script
+}
+
+/// Stores with one partition that is due, with features and without, and the ways to write it.
+fn due_partitions() -> impl Iterator<Item = (TempDir, &'static str)> {
+    WAYS.into_iter().flat_map(|way| [(one_partition(0), way), (changed_partition(), way)])
 }
 
 /// The files of the store after an undisturbed run.
@@ -110,42 +133,48 @@ fn a_commit_creates_writes_syncs_renames_and_syncs_the_directory() {
         Operation::Create(unfinished.clone()),
         Operation::Write(unfinished.clone()),
         Operation::SyncFile(unfinished.clone()),
-        Operation::Rename(unfinished, part),
+        Operation::Rename(unfinished.clone(), part),
         sync_dir(PART_DIR),
     ];
-    assert_eq!(operations_of_a_run(&dir).0, wanted);
+    assert_eq!(operations_of_a_run(&dir, "off"), wanted);
+    // A direct write is padded, and the file cut before it is durable.
+    let mut direct = wanted.to_vec();
+    direct.insert(5, Operation::Truncate(unfinished));
+    assert_eq!(operations_of_a_run(&dir, "auto"), direct);
 }
 
 #[test]
 fn a_replacement_takes_the_same_steps_as_a_first_commit() {
     let (first, replacement) = (one_partition(0), changed_partition());
-    assert_eq!(operations_of_a_run(&first).0, operations_of_a_run(&replacement).0);
+    for way in WAYS {
+        assert_eq!(operations_of_a_run(&first, way), operations_of_a_run(&replacement, way));
+    }
 }
 
 #[test]
 fn where_all_is_done_a_run_does_nothing_to_the_files() {
     let dir = one_partition(0);
     run_undisturbed(dir.path());
-    assert_eq!(operations_of_a_run(&dir).0, []);
+    assert_eq!(operations_of_a_run(&dir, "auto"), []);
 }
 
 /// Runs with a fault at each operation in turn, and hands the store to `check`.
-fn fail_everywhere(dir: &TempDir, errno: i32, check: impl Fn(&Path, usize, &[String])) {
-    for failing in 0..operations_of_a_run(dir).1 {
+fn fail_everywhere(dir: &TempDir, way: &str, errno: i32, check: impl Fn(&Path, usize, &[String])) {
+    for failing in 0..count_of_a_run(dir, way) {
         let copy = copy_of(dir);
         let script = Script::new(copy.path(), Fate::FailAt(failing, errno));
-        let report = run_all(copy.path(), &config(), Box::new(script));
+        let report = run_all(copy.path(), &config_of(way), Box::new(script));
         check(copy.path(), failing, &failures(&report));
     }
 }
 
 #[test]
 fn a_fault_at_any_operation_leaves_the_old_features_or_the_new_and_nothing_else() {
-    for dir in [one_partition(0), changed_partition()] {
+    for (dir, way) in due_partitions() {
         let (old, new) = (tree(dir.path()), tree_of_a_run(&dir));
-        let renamed_at = operations_of_a_run(&dir).1 - 2;
+        let renamed_at = count_of_a_run(&dir, way) - 2;
         for errno in [ENOSPC, EIO, EACCES] {
-            fail_everywhere(&dir, errno, |path, failing, failures| {
+            fail_everywhere(&dir, way, errno, |path, failing, failures| {
                 let expected = if failing <= renamed_at { &old } else { &new };
                 assert_eq!(&tree(path), expected, "operation {failing}");
                 assert_eq!(failures.len(), 1, "operation {failing}");
@@ -159,11 +188,29 @@ fn a_fault_at_any_operation_leaves_the_old_features_or_the_new_and_nothing_else(
 #[test]
 fn a_fault_is_told_with_its_place_and_remedy() {
     let dir = one_partition(0);
-    fail_everywhere(&dir, ENOSPC, |_, _, failures| {
+    fail_everywhere(&dir, "auto", ENOSPC, |_, _, failures| {
         assert_says(&failures[0], &["cannot ", "free some space", "No space left"]);
     });
-    fail_everywhere(&dir, EACCES, |_, _, failures| {
+    fail_everywhere(&dir, "auto", EACCES, |_, _, failures| {
         assert_says(&failures[0], &["cannot ", "give this user permission", "Permission denied"]);
+    });
+}
+
+#[test]
+fn a_file_system_that_refuses_a_direct_write_gets_the_same_bytes_buffered() {
+    let dir = one_partition(0);
+    let (old, new) = (tree(dir.path()), tree_of_a_run(&dir));
+    let operations = script_of_a_run(&dir, "auto").all_operations();
+    assert!(operations.iter().filter(|operation| matches!(operation, Operation::Write(_))).count() >= 2);
+    fail_everywhere(&dir, "auto", EINVAL, |path, failing, failures| {
+        let is_refusal = matches!(operations[failing], Operation::Write(_));
+        assert_eq!(failures.is_empty(), is_refusal, "operation {failing}: {failures:?}");
+        let is_committed = is_refusal || failing == operations.len() - 1;
+        assert_eq!(&tree(path), if is_committed { &new } else { &old }, "operation {failing}");
+    });
+    // Buffered writes are never refused in this way: such a disk is broken.
+    fail_everywhere(&dir, "off", EINVAL, |_, failing, failures| {
+        assert_eq!(failures.len(), 1, "operation {failing}");
     });
 }
 
@@ -172,8 +219,8 @@ fn after_a_fault_in_a_commit_the_old_features_are_read_with_their_receipt() {
     let dir = changed_partition();
     let one = partition("aaa", "2017-01");
     let receipt = open(dir.path()).read(&one).unwrap().receipt().cloned();
-    let renamed_at = operations_of_a_run(&dir).1 - 2;
-    fail_everywhere(&dir, EIO, |path, failing, _| {
+    let renamed_at = count_of_a_run(&dir, "auto") - 2;
+    fail_everywhere(&dir, "auto", EIO, |path, failing, _| {
         let store = open(path);
         let mut reader = store.read(&one).unwrap();
         assert_eq!(reader.receipt() == receipt.as_ref(), failing <= renamed_at);
@@ -191,12 +238,12 @@ fn count_rows(reader: &mut dyn FeatureReader) -> u64 {
 
 #[test]
 fn a_runner_killed_at_any_operation_leaves_the_old_features_or_the_new() {
-    for dir in [one_partition(0), changed_partition()] {
+    for (dir, way) in due_partitions() {
         let (old, new) = (tree(dir.path()).remove(PART), tree_of_a_run(&dir).remove(PART));
-        for killed in 0..=operations_of_a_run(&dir).1 {
+        for killed in 0..=count_of_a_run(&dir, way) {
             let copy = copy_of(&dir);
             let script = Script::new(copy.path(), Fate::KillAt(killed));
-            run_all(copy.path(), &config(), Box::new(script));
+            run_all(copy.path(), &config_of(way), Box::new(script));
             leave_lock(copy.path());
             let found = tree(copy.path()).remove(PART);
             assert!(found == old || found == new, "killed at {killed}");
@@ -209,11 +256,12 @@ fn a_runner_killed_at_any_operation_leaves_the_old_features_or_the_new() {
 
 #[test]
 fn after_a_kill_at_any_operation_the_same_command_finishes_with_the_same_bytes() {
-    for dir in [one_partition(0), changed_partition()] {
+    for (dir, way) in due_partitions() {
         let new = tree_of_a_run(&dir);
-        for killed in 0..operations_of_a_run(&dir).1 {
+        for killed in 0..count_of_a_run(&dir, way) {
             let copy = copy_of(&dir);
-            run_all(copy.path(), &config(), Box::new(Script::new(copy.path(), Fate::KillAt(killed))));
+            let script = Script::new(copy.path(), Fate::KillAt(killed));
+            run_all(copy.path(), &config_of(way), Box::new(script));
             leave_lock(copy.path());
             run_undisturbed(copy.path());
             assert_eq!(tree(copy.path()), new, "killed at {killed}");
@@ -379,7 +427,7 @@ fn a_removal_killed_anywhere_leaves_all_or_nothing() {
 /// A store with two keys and two months, and the bars of an import that changes and extends all of them.
 fn two_keys() -> TempDir {
     let dir = TempDir::new().unwrap();
-    import(dir.path(), &all_bars(ROWS, 0), &OsFileSystem).unwrap();
+    import(dir.path(), &all_bars(ROWS, 0), &Unsynced).unwrap();
     dir
 }
 
@@ -605,13 +653,13 @@ impl Table {
 }
 
 #[test]
-fn a_row_group_has_65536_rows_and_nulls_where_there_is_no_value() {
+fn a_row_group_has_32768_rows_and_nulls_where_there_is_no_value() {
     let (dir, config) = (TempDir::new().unwrap(), config());
     let table = Table::new(150_000, config.feature_count());
     let part = table.store(dir.path(), &config, &[512]);
     let file = ParquetRecordBatchReaderBuilder::try_new(File::open(&part).unwrap()).unwrap();
     let groups: Vec<i64> = file.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
-    assert_eq!(groups, [65_536, 65_536, 18_928]);
+    assert_eq!(groups, [32_768, 32_768, 32_768, 32_768, 18_928]);
     let mut nulls = vec![0; config.feature_count()];
     for batch in file.build().unwrap() {
         let batch = batch.unwrap();
@@ -633,7 +681,7 @@ fn the_same_rows_give_the_same_bytes_however_they_are_cut_into_tiles() {
         fs::read(table.store(dir.path(), &config, tiles)).unwrap()
     };
     let whole = bytes(&[70_000]);
-    for tiles in [&[512][..], &[1, 999, 65_536], &[65_536], &[65_535, 2]] {
+    for tiles in [&[512][..], &[1, 999, 32_768], &[32_768], &[65_536], &[32_767, 2]] {
         assert!(bytes(tiles) == whole, "{tiles:?}");
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rollfit_job::error_chain;
 use rollfit_job::run::Outcome;
 use rollfit_job::store::{Fault, SeriesRows, Source, StoreError};
-use rollfit_parquet::{FileSystem, OsFileSystem, OutputFile, ParquetStore};
+use rollfit_parquet::{FileSystem, OsFileSystem, ParquetStore, RawFile};
 use tempfile::TempDir;
 
 use support::market::{
@@ -46,7 +46,7 @@ impl<F: Fn() + Send + Sync> FileSystem for Beside<F> {
         self.patience
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>> {
         Unsynced.create(path)
     }
 

@@ -8,12 +8,15 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rollfit_job::config::JobConfig;
 use rollfit_job::store::{Claim, Found, Sink, Write};
 use rollfit_parquet::{FileSystem, OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
 use support::crash::{Files, Journal, restore};
-use support::market::{MONTHS, all_bars, all_rows_with, bars, config, failures, import, partition, run_all};
+use support::market::{
+    MONTHS, all_bars, all_rows_with, bars, config, config_with, failures, import, partition, run_all,
+};
 use support::script::{Fate, Script, Unsynced};
 use support::{copy_tree, tree};
 
@@ -36,7 +39,11 @@ fn import_changes(dir: &Path, files: &dyn FileSystem) -> bool {
 }
 
 fn run(dir: &Path, files: Box<dyn FileSystem>) {
-    assert_eq!(failures(&run_all(dir, &config(), files)), [""; 0]);
+    run_with(dir, &config(), files);
+}
+
+fn run_with(dir: &Path, config: &JobConfig, files: Box<dyn FileSystem>) {
+    assert_eq!(failures(&run_all(dir, config, files)), [""; 0]);
 }
 
 // --------------------------------------------------------------------------------------------- imports
@@ -109,11 +116,12 @@ fn before_run() -> [TempDir; 2] {
 
 #[test]
 fn a_crash_at_any_moment_of_a_run_leaves_the_old_features_or_the_new() {
-    for dir in before_run() {
+    // Written directly, as the first file of a store is, and buffered.
+    for (dir, way) in ["auto", "off"].into_iter().flat_map(|way| before_run().map(|dir| (dir, way))) {
         let old = tree(dir.path()).remove(PART);
         let copy = copy_of(dir.path());
         let journal = Journal::new(copy.path());
-        run(copy.path(), Box::new(journal.clone()));
+        run_with(copy.path(), &config_with(&[("STORE__DIRECT_IO", way)]), Box::new(journal.clone()));
         let wanted = tree(copy.path());
         let crashes = journal.crashes();
         assert!(crashes.len() > 10, "{}", crashes.len());

@@ -1,5 +1,5 @@
 //! The PostgreSQL store (also Aurora and RDS): the users' source tables, a features table for each series of a
-//! partition, and the table `rollfit_receipts`.
+//! partition, and the tables `rollfit_receipts` and `rollfit_definitions`.
 //!
 //! One partition is one transaction: lock, inspect, DELETE, COPY, receipt, COMMIT. A worker has one session at a
 //! time.
@@ -18,13 +18,14 @@ mod partitioning;
 mod source;
 mod tables;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
 use rollfit_job::patience::patiently;
+use rollfit_job::receipt::Definition;
 use rollfit_job::store::{Purpose, StoreError};
 
 use crate::connection::holders::{SeenHolders, StalledSessions};
@@ -35,9 +36,11 @@ use crate::copy::number_column::NumberColumn;
 use crate::names::TableName;
 use crate::partitioning::catalog::Catalog;
 use crate::tables::capacity::check_schemas;
-use crate::tables::receipts::RECEIPTS;
+use crate::tables::definitions::{DEFINITIONS, HashedDefinition, KnownDefinitions};
+use crate::tables::receipts::{self, RECEIPTS};
 use crate::tables::row_security::Accepting;
-use crate::tables::table::Table;
+use crate::tables::stored_receipt::{Definitions, ReceiptTables};
+use crate::tables::table::{Table, describe};
 
 pub use self::connection::server::SessionBudget;
 pub use self::kind::Postgres;
@@ -55,6 +58,11 @@ pub struct PostgresStore {
     is_local: Option<bool>,
     schema: String,
     receipts: TableName,
+    definitions: TableName,
+    /// What this job computes.
+    definition: HashedDefinition,
+    /// Definitions that were read.
+    known_definitions: KnownDefinitions,
     series: Vec<Series>,
     numbers: NumberColumn,
     settings: TransactionSettings,
@@ -107,6 +115,9 @@ impl PostgresStore {
         Ok(Self {
             opened_at,
             receipts: TableName::new(&schema, RECEIPTS),
+            definitions: TableName::new(&schema, DEFINITIONS),
+            definition: HashedDefinition::new(&Definition::from_config(config))?,
+            known_definitions: KnownDefinitions::default(),
             schema,
             pool,
             purpose,
@@ -153,13 +164,45 @@ impl PostgresStore {
         answer
     }
 
-    /// Returns whether the receipts can be read. Reading works without this right: all features then count as
-    /// foreign. Writing needs it, and fails with the server's error.
+    /// Returns the tables of receipts, among tables of the schema by name; none if there are no receipts, or the role
+    /// may not read them. Reading works without this right: all features then count as foreign. Writing needs it, and
+    /// fails with the server's error.
     ///
     /// # Errors
     /// When policies may hide some.
-    fn has_receipts(&self, table: Option<&Table>) -> Result<bool, StoreError> {
-        let Some(table) = table else { return Ok(false) };
+    fn receipt_tables(
+        &self,
+        tables: &HashMap<String, Table>,
+    ) -> Result<Option<ReceiptTables<'_>>, StoreError> {
+        let Some(receipts) = tables.get(&self.receipts.name) else { return Ok(None) };
+        if !self.is_readable(receipts)? {
+            return Ok(None);
+        }
+        let definitions = match tables.get(&self.definitions.name) {
+            None => Definitions::Missing(&self.definitions),
+            Some(table) if self.is_readable(table)? => Definitions::Readable(&self.definitions),
+            Some(_) => Definitions::Unreadable(&self.definitions),
+        };
+        Ok(Some(ReceiptTables {
+            receipts: &self.receipts,
+            has_digest: receipts.column("digest").is_some(),
+            definitions,
+            known: &self.known_definitions,
+        }))
+    }
+
+    /// Checks that the receipts are of a version that can be written.
+    ///
+    /// # Errors
+    /// With the next step if they are of an earlier one.
+    fn check_receipts_version(&self) -> Result<(), StoreError> {
+        let names = std::slice::from_ref(&self.receipts.name);
+        let tables = self.in_snapshot(|session| describe(session, &self.schema, names))?;
+        tables.get(&self.receipts.name).map_or(Ok(()), receipts::check_version)
+    }
+
+    /// Returns whether a table of receipts or definitions can be read, and warns once if not.
+    fn is_readable(&self, table: &Table) -> Result<bool, StoreError> {
         let hidden = self.purpose == Purpose::Read && !table.readable;
         if hidden && !self.receipts_hidden.swap(true, Ordering::Relaxed) {
             tracing::warn!(

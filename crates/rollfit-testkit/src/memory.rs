@@ -1,5 +1,6 @@
 //! A store in memory: [`MemorySource`] and [`MemorySink`].
 
+mod reader;
 mod sink;
 mod source;
 

@@ -1,9 +1,9 @@
-//! `rollfit adopt`: adopts features written by another program if every row matches what the source gives.
+//! `rollfit adopt`: adopts features of another program, or of an earlier definition, if every row matches what the source gives.
 
 use rollfit_job::adopt::{Adoption, adopt};
 use rollfit_job::check::CheckOutcome;
-use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
+use rollfit_job::receipt::DEFINITION_VERSION;
 use rollfit_job::stop_signal::StopSignal;
 
 use super::checks::{self, Remark};
@@ -19,7 +19,7 @@ const DIFFERENCES_MAX: usize = 3;
 struct AdoptLine {
     partition: Partition,
     verdict: &'static str,
-    /// The adopted rows.
+    /// The rows adopted, or whose receipt was moved.
     rows: u64,
     /// Why it was not adopted: what failed, or the first differences.
     causes: Vec<String>,
@@ -30,10 +30,16 @@ struct AdoptLine {
 struct AdoptDocument {
     partitions: Vec<AdoptLine>,
     adopted: usize,
+    /// Whose receipt was of an earlier definition and is of this one now.
+    moved: usize,
     already_ours: usize,
+    /// Whose receipt is of something else.
+    not_adopted: usize,
     different: usize,
     failed: usize,
     absent: usize,
+    /// Written by a later version of rollfit.
+    newer: usize,
     skipped: usize,
 }
 
@@ -41,55 +47,63 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let open = OpenJob::new(arguments)?;
     let stop = StopSignal::default();
     signals::stop_at_first_signal(&stop)?;
-    let log = |partition: &Partition, outcome: &CheckOutcome<Adoption>| log(partition, outcome, &open.config);
     let outcomes = adopt(&open.job(), &open.partitions, &stop, &log);
     let lines = open.partitions.iter().zip(&outcomes);
-    let lines = lines.map(|(partition, outcome)| line(partition, outcome, &open.config));
-    let document = AdoptDocument::new(lines.collect());
+    let document = AdoptDocument::new(lines.map(|(partition, outcome)| line(partition, outcome)).collect());
     output::document(global.json, &document, AdoptDocument::print)?;
     Ok(document.exit())
 }
 
-fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, config: &JobConfig) {
+fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>) {
     let remark = |is_serious, text| Remark { is_serious, text };
     if matches!(outcome, CheckOutcome::Absent) {
         // Where nothing is stored there is nothing to trust, and nothing wrong.
         return logging::about(partition, "adopt", false, checks::NO_FEATURES);
     }
     checks::log("adopt", partition, outcome, |adoption| match adoption {
-        Adoption::Adopted(compared) => {
-            remark(false, format!("{} rows adopted", format::count(compared.rows())))
-        }
+        Adoption::Adopted { rows } => remark(false, format!("{} rows adopted", format::count(*rows))),
+        Adoption::Moved { rows } => remark(
+            false,
+            format!(
+                "{} rows match; the receipt is of definition {DEFINITION_VERSION} now",
+                format::count(*rows)
+            ),
+        ),
         Adoption::AlreadyOurs => remark(false, "already has a receipt".to_owned()),
-        Adoption::Differs(_) | Adoption::Held(_) => {
-            let first = causes(adoption, config).into_iter().next();
+        Adoption::NotAdopted(_) | Adoption::Differs(_) | Adoption::Held(_) => {
+            let first = causes(adoption).into_iter().next();
             remark(true, first.unwrap_or_else(|| "different".to_owned()))
         }
     });
 }
 
-fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>, config: &JobConfig) -> AdoptLine {
+fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>) -> AdoptLine {
     let (verdict, cause) = checks::verdict(outcome, |adoption| match adoption {
-        Adoption::Adopted(_) => "adopted",
+        Adoption::Adopted { .. } => "adopted",
+        Adoption::Moved { .. } => "moved",
         Adoption::AlreadyOurs => "already-ours",
+        Adoption::NotAdopted(_) => "not-adopted",
         Adoption::Differs(_) => "different",
         Adoption::Held(_) => "failed",
     });
-    let rows =
-        if let CheckOutcome::Checked(Adoption::Adopted(compared)) = outcome { compared.rows() } else { 0 };
+    let rows = match outcome {
+        CheckOutcome::Checked(Adoption::Adopted { rows } | Adoption::Moved { rows }) => *rows,
+        _ => 0,
+    };
     let causes = match outcome {
-        CheckOutcome::Checked(adoption) => causes(adoption, config),
-        CheckOutcome::Failed(_) => cause.into_iter().collect(),
+        CheckOutcome::Checked(adoption) => causes(adoption),
+        CheckOutcome::Failed(_) | CheckOutcome::Newer(_) => cause.into_iter().collect(),
         CheckOutcome::Absent | CheckOutcome::Skipped => Vec::new(),
     };
     AdoptLine { partition: partition.clone(), verdict, rows, causes }
 }
 
-fn causes(adoption: &Adoption, config: &JobConfig) -> Vec<String> {
+fn causes(adoption: &Adoption) -> Vec<String> {
     match adoption {
-        Adoption::Differs(compared) => compared.differences(config),
+        Adoption::Differs(differences) => differences.clone(),
+        Adoption::NotAdopted(why) => vec![why.clone()],
         Adoption::Held(holder) => vec![format!("in use by {holder}; try again later")],
-        Adoption::Adopted(_) | Adoption::AlreadyOurs => Vec::new(),
+        Adoption::Adopted { .. } | Adoption::Moved { .. } | Adoption::AlreadyOurs => Vec::new(),
     }
 }
 
@@ -98,28 +112,39 @@ impl AdoptDocument {
         let count = |verdict: &str| partitions.iter().filter(|line| line.verdict == verdict).count();
         Self {
             adopted: count("adopted"),
+            moved: count("moved"),
             already_ours: count("already-ours"),
+            not_adopted: count("not-adopted"),
             different: count("different"),
             failed: count("failed"),
             absent: count("absent"),
+            newer: count("newer"),
             skipped: count("skipped"),
             partitions,
         }
     }
 
     fn exit(&self) -> Exit {
-        Exit::from_partitions(self.skipped > 0, self.failed > 0, self.different > 0)
+        Exit::from_partitions(
+            self.skipped > 0,
+            self.failed > 0,
+            self.different + self.not_adopted + self.newer > 0,
+        )
     }
 
     fn print(&self) -> Result<(), Failure> {
+        let words = |count, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
         output::line(&format!(
-            "{}: {} adopted, {} already ours, {} different, {} failed, {} without features",
+            "{}: {} adopted, {} already ours, {} different, {} failed, {} without features{}{}{}",
             format::plural(self.partitions.len(), "partition"),
             self.adopted,
             self.already_ours,
             self.different,
             self.failed,
-            self.absent
+            self.absent,
+            words(self.moved, &format!("moved to definition {DEFINITION_VERSION}")),
+            words(self.not_adopted, "not adopted"),
+            checks::newer_words(self.newer)
         ))?;
         for line in &self.partitions {
             checks::print_causes(&line.partition, line.verdict, &line.causes, DIFFERENCES_MAX)?;

@@ -27,6 +27,7 @@ pub(super) fn log<T>(
     let Remark { is_serious, text } = match outcome {
         CheckOutcome::Checked(found) => remark(found),
         CheckOutcome::Absent => serious(NO_FEATURES.to_owned()),
+        CheckOutcome::Newer(what) => serious(what.clone()),
         CheckOutcome::Failed(error) => serious(error_chain(error)),
         CheckOutcome::Skipped => return,
     };
@@ -41,6 +42,7 @@ pub(super) fn verdict<T>(
     match outcome {
         CheckOutcome::Checked(found) => (word(found), None),
         CheckOutcome::Absent => ("absent", Some(NO_FEATURES.to_owned())),
+        CheckOutcome::Newer(what) => ("newer", Some(what.clone())),
         CheckOutcome::Failed(error) => ("failed", Some(error_chain(error))),
         CheckOutcome::Skipped => ("skipped", None),
     }
@@ -61,6 +63,11 @@ pub(super) fn print_causes(
         output::line(&format!("  {partition}: {}", format::plural(more, "more difference")))?;
     }
     Ok(())
+}
+
+/// The end of a line of counts: how many partitions a later version of rollfit wrote, if any.
+pub(super) fn newer_words(newer: usize) -> String {
+    if newer > 0 { format!(", {newer} newer") } else { String::new() }
 }
 
 /// Prints how many partitions were not done because of a signal, if any.

@@ -11,6 +11,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     let partitions = arguments.partitions.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
     let config = open::config(&arguments.config)?;
     let store = stores::open_sink(&config, Purpose::Write)?;
+    stores::opened(store.check_version())?;
     // All are looked at before the first is removed.
     for partition in &partitions {
         check(store.found(partition), partition)?;
@@ -72,6 +73,7 @@ fn check(found: Result<Found, StoreError>, partition: &Partition) -> Result<(), 
     match found {
         Found::Ours(_) => Ok(()),
         Found::Nothing => Err(Failure::failed(format!("{partition} has no features to drop"))),
+        Found::Newer(what) => Err(Failure::failed(format!("{partition} was not dropped: {what}"))),
         Found::Foreign(what) => Err(Failure::failed(format!(
             "{partition} was not dropped: {what}; remove it by hand if you want to"
         ))),

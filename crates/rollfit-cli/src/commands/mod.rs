@@ -10,6 +10,7 @@ mod drop;
 mod import;
 mod init;
 mod metrics;
+mod new_definition;
 mod plan;
 mod run;
 mod schema;

@@ -5,12 +5,11 @@ use rollfit_job::plan::{PlannedPartition, assess};
 use rollfit_job::state::State;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
+use super::new_definition::{NewDefinition, estimate};
 use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::record::header::job_digest;
-use crate::state_dir::{StateDir, is_running};
 use crate::{format, join_loss, logging, output};
 
 #[derive(serde::Serialize)]
@@ -22,6 +21,8 @@ struct PlanDocument<'a> {
     /// How long it takes at the rate of the last run; none if there is nothing to write, or no run of this job wrote
     /// anything.
     estimate: Option<&'a PlanEstimate>,
+    /// What a new definition means for what an earlier one stored; none where it stored nothing.
+    new_definition: Option<&'a NewDefinition>,
     unfilled_windows: &'a [UnfilledWindow],
 }
 
@@ -31,7 +32,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let write_bytes = planned.iter().map(|line| line.write_bytes).sum();
     let free_bytes = open.sink.free_bytes();
     let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
-    let estimate = estimate(&open, &planned);
+    let due = planned.iter().filter(|line| line.state.is_some_and(State::is_due));
+    let estimate = estimate(&open, &[], due.map(|line| line.rows).sum());
+    let earlier = planned.iter().map(|line| (&line.partition, line.earlier));
+    let new_definition = NewDefinition::new(&open, earlier);
     let of_whole_keys = planned.iter().filter(|line| selects_whole_key(&arguments.only, &line.partition.key));
     let unfilled_windows = &unfilled_windows(&open.config, of_whole_keys.map(usable_rows));
     if global.json {
@@ -41,11 +45,13 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
             free_bytes,
             enough_space,
             estimate: estimate.as_ref(),
+            new_definition: new_definition.as_ref(),
             unfilled_windows,
         })?;
     } else {
         print(&planned, write_bytes, free_bytes)?;
         estimate.iter().try_for_each(|estimate| output::line(&sentence(estimate)))?;
+        new_definition.iter().try_for_each(|new| output::line(&new.sentence()))?;
     }
     unfilled::warn(unfilled_windows, open.config.boundary);
     if !enough_space {
@@ -55,19 +61,6 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     }
     let failed = planned.iter().any(|line| line.state.is_none());
     Ok(if failed || !enough_space { Exit::Failed } else { Exit::Done })
-}
-
-/// How long a run of this plan takes, at the rate of the newest run of this job that wrote anything and has ended.
-fn estimate(open: &OpenJob, planned: &[PlannedPartition]) -> Option<PlanEstimate> {
-    let due = planned.iter().filter(|line| line.state.is_some_and(State::is_due));
-    let rows: u64 = due.map(|line| line.rows).sum();
-    if rows == 0 {
-        return None;
-    }
-    let job = job_digest(open);
-    let records = StateDir::open();
-    let mut records = records.records_of(|run, header| header.job == job && !is_running(&run.path));
-    records.find_map(|record| PlanEstimate::from_record(&record, rows))
 }
 
 /// `estimate: about 2.2 min at the rate of the last run (48,300 rows/s with 4 workers, 2026-11-27 21:04 UTC)`

@@ -10,10 +10,11 @@ use rollfit_job::partition::Partition;
 use rollfit_job::plan::estimate_missing_bytes;
 use rollfit_job::receipt::{Input, NoValue};
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
-use rollfit_job::state::State;
+use rollfit_job::state::{EarlierDefinition, State};
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
+use super::new_definition::NewDefinition;
 use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, RunArguments};
 use crate::details::detail_once;
@@ -46,7 +47,13 @@ pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments)
         .filter(|usable| selects_whole_key(&arguments.select.only, &usable.partition.key));
     let unfilled_windows = unfilled_windows(&open.config, written);
     unfilled::warn(&unfilled_windows, open.config.boundary);
-    Ok(Summary { unfilled_windows, ..Summary::new(&report, open.partitions.len(), took) })
+    let new_definition = NewDefinition::new(&open, report.outcomes.iter().map(earlier));
+    Ok(Summary { unfilled_windows, new_definition, ..Summary::new(&report, open.partitions.len(), took) })
+}
+
+/// What a partition that was left alone has of an earlier definition.
+fn earlier((partition, outcome): &(Partition, Outcome)) -> (&Partition, Option<EarlierDefinition>) {
+    (partition, if let Outcome::LeftAlone(assessment) = outcome { assessment.earlier } else { None })
 }
 
 /// The rows of the partitions of keys that were written as a whole: of the others it is not known here whether a window
@@ -111,6 +118,8 @@ pub(super) struct Summary {
     workers: usize,
     seconds: f64,
     rows_per_second: f64,
+    /// What a new definition means for the partitions that an earlier one stored; none where it stored nothing.
+    new_definition: Option<NewDefinition>,
     unfilled_windows: Vec<UnfilledWindow>,
     /// The most memory that this process ever held; none if the system does not report it.
     peak_memory_bytes: Option<u64>,
@@ -219,17 +228,31 @@ impl Summary {
             output::line(&format!("  {}: {}: {cause}", problem.partition, problem.state))?;
         }
         output::rest(self.failed.len() + self.skipped.len(), "partition")?;
-        let is_blocked = |problem: &UndonePartition| problem.state == State::Blocked.name();
-        if !self.skipped.iter().all(is_blocked) {
+        self.print_ways_out()?;
+        if self.interrupted {
+            output::line("Interrupted. Run the same command again to continue.")?;
+        }
+        Ok(())
+    }
+
+    /// What to do about the skipped partitions.
+    fn print_ways_out(&self) -> Result<(), Failure> {
+        let is = |problem: &UndonePartition, state: State| problem.state == state.name();
+        let is_replaceable =
+            |problem: &UndonePartition| !is(problem, State::Blocked) && !is(problem, State::Newer);
+        if self.skipped.iter().any(is_replaceable) {
             output::line("Skipped partitions are rewritten only with --replace STATE.")?;
         }
-        if self.skipped.iter().any(is_blocked) {
+        self.new_definition.iter().try_for_each(|new| output::line(&new.sentence()))?;
+        if self.skipped.iter().any(|problem| is(problem, State::Blocked)) {
             output::line(
                 "A blocked partition is written when what blocks it is gone; --replace does not help.",
             )?;
         }
-        if self.interrupted {
-            output::line("Interrupted. Run the same command again to continue.")?;
+        if self.skipped.iter().any(|problem| is(problem, State::Newer)) {
+            output::line(
+                "A newer partition is for the version of rollfit that wrote it; --replace does not help.",
+            )?;
         }
         Ok(())
     }

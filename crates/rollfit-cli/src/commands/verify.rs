@@ -34,6 +34,8 @@ pub(super) struct VerifyDocument {
     different: usize,
     failed: usize,
     absent: usize,
+    /// Written by a later version of rollfit, which can verify them.
+    newer: usize,
     skipped: usize,
     #[serde(skip)]
     depth: Depth,
@@ -99,6 +101,7 @@ impl VerifyDocument {
             different: count("different"),
             failed: count("failed"),
             absent: count("absent"),
+            newer: count("newer"),
             skipped: count("skipped"),
             depth,
             partitions,
@@ -106,17 +109,22 @@ impl VerifyDocument {
     }
 
     pub(super) fn exit(&self) -> Exit {
-        Exit::from_partitions(self.skipped > 0, self.different + self.failed > 0, self.absent > 0)
+        Exit::from_partitions(
+            self.skipped > 0,
+            self.different + self.failed > 0,
+            self.absent + self.newer > 0,
+        )
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
-            "{}: {} verified, {}, {} failed, {} without features",
+            "{}: {} verified, {}, {} failed, {} without features{}",
             format::plural(self.partitions.len(), "partition"),
             self.equal,
             mismatches(self.different),
             self.failed,
-            self.absent
+            self.absent,
+            checks::newer_words(self.newer)
         ))?;
         checks::print_interrupted(self.skipped, "verified")?;
         let (rows, cells) = (format::count(self.rows), format::count(self.cells));

@@ -73,6 +73,17 @@ fn settings(open: &OpenJob, arguments: &SelectArguments) -> Vec<Setting> {
 
 /// The same for every run of a job, whatever its partitions and settings.
 pub(crate) fn job_digest(open: &OpenJob) -> String {
+    digest_of(open, Definition::from_config(&open.config))
+}
+
+/// As [`job_digest`], and what it was with the definitions of these earlier versions.
+pub(crate) fn job_digests(open: &OpenJob, versions: &[u32]) -> Vec<String> {
+    let earlier = |&version| Definition { version, ..Definition::from_config(&open.config) };
+    let earlier = versions.iter().map(|version| digest_of(open, earlier(version)));
+    std::iter::once(job_digest(open)).chain(earlier).collect()
+}
+
+fn digest_of(open: &OpenJob, definition: Definition) -> String {
     let config = &open.config;
     let tables: Vec<String> = config
         .series
@@ -81,6 +92,6 @@ pub(crate) fn job_digest(open: &OpenJob) -> String {
         .collect();
     let places = (source_place(open), sink_place(open), &config.sink.name);
     // What is made of strings and numbers can be written.
-    let text = serde_json::to_vec(&(places, tables, Definition::from_config(config))).unwrap_or_default();
+    let text = serde_json::to_vec(&(places, tables, definition)).unwrap_or_default();
     blake3::hash(&text).to_hex()[..32].to_owned()
 }

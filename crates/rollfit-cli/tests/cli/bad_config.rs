@@ -118,6 +118,11 @@ fn settings_out_of_range_are_refused() {
         .says(&["boundary = \"keep\"", "\"reset\" or \"carry\""]);
     let compression = refused("url = \"parquet:fx\"", "url = \"parquet:fx\"\ncompression = \"gzip\"");
     compression.says(&["[store] compression = \"gzip\"", "\"zstd\""]);
+    let direct = refused("url = \"parquet:fx\"", "url = \"parquet:fx\"\ndirect_io = \"always\"");
+    direct.says(&["[store] direct_io = \"always\"", "write \"auto\" or \"off\""]);
+    // Of a source nothing is written.
+    let source = "url = \"parquet:fx\"\n[source]\nurl = \"parquet:fx\"\ndirect_io = \"off\"";
+    refused("url = \"parquet:fx\"", source).says(&["unknown field `direct_io`"]);
 }
 
 #[test]

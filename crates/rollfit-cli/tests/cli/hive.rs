@@ -140,3 +140,41 @@ fn other_readers_find_utc_instants_and_further_columns_in_source_tables() {
         assert_eq!(Answer::from_command(command).exits(0).json(), Value::from(wanted.clone()), "{module}");
     }
 }
+
+/// All values of a file as each reader finds them, with the checksums of the pages where a reader checks them.
+const EVERY_READER: &str = r"
+import json, sys, duckdb, polars as pl, pyarrow.parquet as pq
+file = sys.argv[1]
+table = pq.read_table(file, partitioning = None, page_checksum_verification = True)
+lazily = pl.scan_parquet(file, hive_partitioning = False).filter(pl.col('ts_utc').is_not_null()).collect()
+read = {
+    'duckdb': duckdb.sql(f'select * from read_parquet({file!r}, hive_partitioning = false)').to_arrow_table(),
+    'polars': pl.read_parquet(file, hive_partitioning = False).to_arrow(),
+    'polars, lazily': lazily.to_arrow(),
+}
+def bits(column):
+    return [None if value is None else value.hex() for value in column.to_pylist()]
+for name, other in read.items():
+    assert other.column_names == table.column_names, name
+    for column in table.column_names[1:]:
+        assert bits(other[column]) == bits(table[column]), (name, column)
+print(json.dumps({'rows': table.num_rows, 'nulls': [table[name].null_count for name in table.column_names]}))
+";
+
+#[test]
+fn every_reader_finds_the_same_bits_in_every_compression() {
+    let Some(python) = python("duckdb, polars, pyarrow") else { return };
+    let sandbox = Sandbox::done(&KEYS[..1], &MONTHS[..1]);
+    let part = sandbox.part(KEYS[0], MONTHS[0]);
+    for compression in ["none", "lz4", "zstd"] {
+        sandbox.run_with(&[("ROLLFIT_STORE__COMPRESSION", compression)], &["run", "--force"]).exits(0);
+        let mut command = Command::new(&python);
+        command.args(["-c", EVERY_READER]).arg(&part);
+        let said = Answer::from_command(command).exits(0).json();
+        let stored = Columns::read(&part);
+        let nulls = stored.values.iter().map(|column| column.iter().filter(|value| value.is_nan()).count());
+        let wanted: Vec<usize> = std::iter::once(0).chain(nulls).collect();
+        assert_eq!(said["rows"], stored.instants_us.len(), "{compression}");
+        assert_eq!(said["nulls"], Value::from(wanted), "{compression}");
+    }
+}

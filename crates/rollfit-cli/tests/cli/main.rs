@@ -52,3 +52,4 @@ mod tree;
 mod two_runners;
 mod unwritable;
 mod verify;
+mod versions;

@@ -11,7 +11,7 @@ use crate::running::Running;
 use crate::sandbox::{Answer, Sandbox};
 
 /// A row group of the features: instants and 180 doubles.
-const ROW_GROUP_BYTES: u64 = 65_536 * 181 * 8;
+const ROW_GROUP_BYTES: u64 = 32_768 * 181 * 8;
 /// An input row: the instant and two values.
 const INPUT_ROW_BYTES: u64 = 3 * 8;
 

@@ -16,9 +16,22 @@ const STORED_NAN: f64 = -f64::NAN;
 
 /// Writes the features of a partition anew with its own receipt, after `change`.
 fn tamper(sandbox: &Sandbox, month: &str, change: impl FnOnce(&mut Columns)) {
+    rewrite(sandbox, month, change, |_| ());
+}
+
+/// Writes the features of a partition anew with its own receipt, after a change of both.
+pub(crate) fn rewrite(
+    sandbox: &Sandbox,
+    month: &str,
+    change: impl FnOnce(&mut Columns),
+    change_receipt: impl FnOnce(&mut serde_json::Value),
+) {
     let part = sandbox.part("eurusd", month);
     let metadata = SerializedFileReader::new(fs::File::open(&part).unwrap()).unwrap().metadata().clone();
-    let receipt = metadata.file_metadata().key_value_metadata().unwrap()[0].clone();
+    let mut receipt = metadata.file_metadata().key_value_metadata().unwrap()[0].clone();
+    let mut json = serde_json::from_str(receipt.value.as_ref().unwrap()).unwrap();
+    change_receipt(&mut json);
+    receipt.value = Some(json.to_string());
     let mut columns = Columns::read(&part);
     change(&mut columns);
     let time: ArrayRef =

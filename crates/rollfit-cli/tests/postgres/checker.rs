@@ -46,6 +46,7 @@ impl Contents {
         let mut client = database.connect();
         let mut found = relations(&mut client, SUM);
         found.remove("public.rollfit_receipts");
+        found.remove("public.rollfit_definitions");
         for (receipt, texts) in receipts(&mut client) {
             found.insert(format!("receipt of {receipt}"), texts);
         }

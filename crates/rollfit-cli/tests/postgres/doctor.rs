@@ -44,6 +44,7 @@ fn a_role_that_owns_no_table_is_told_what_to_be_granted_on_tables_and_receipts()
         .join(", ");
     let wanted = [
         format!("GRANT SELECT ON \"public\".\"m1_eurusd\", \"public\".\"bqx_eurusd\" TO \"{role}\""),
+        format!("GRANT SELECT, INSERT ON \"public\".\"rollfit_definitions\" TO \"{role}\""),
         format!("GRANT SELECT, INSERT, UPDATE, DELETE ON \"public\".\"rollfit_receipts\" TO \"{role}\""),
         format!("GRANT SELECT, INSERT, DELETE ON {tables} TO \"{role}\""),
     ];

@@ -47,7 +47,7 @@ fn a_pattern_names_tables_of_one_schema() {
 fn names_that_are_taken_are_no_outputs() {
     let workload = Workload::one();
     let features = |name: &str| format!("features = \"{name}\"");
-    for ours in ["rollfit_receipts", "rollfit_bases"] {
+    for ours in ["rollfit_receipts", "rollfit_definitions", "rollfit_bases"] {
         refused(&workload, RATE, &features(ours), &[ours, "keeps for itself"]);
         refused(
             &workload,

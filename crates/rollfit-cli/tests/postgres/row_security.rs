@@ -137,6 +137,15 @@ fn a_table_whose_rows_are_all_hidden_is_not_planned_as_missing() {
 fn receipts_that_a_policy_hides_or_keeps_are_not_overlooked() {
     let (workload, _) = of_a_plain_role();
     workload.run_with(&[ACCEPTED], &["run"]).exits(0);
+    enable(&workload, "rollfit_definitions");
+    is_refused(&workload, &["public.rollfit_definitions"]);
+    workload
+        .run_with(&[ACCEPTED], &["plan"])
+        .exits(0)
+        .says(&["foreign", "is not in public.rollfit_definitions"]);
+    let replaced = workload.run_with(&[ACCEPTED], &["run", "--replace", "foreign"]);
+    replaced.exits(1).says(&["cannot write the definition into public.rollfit_definitions"]);
+    workload.database.sql("alter table rollfit_definitions disable row level security");
     enable(&workload, "rollfit_receipts");
     is_refused(&workload, &["public.rollfit_receipts"]);
     // Readable and not to be deleted.

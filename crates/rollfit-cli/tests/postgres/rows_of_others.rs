@@ -156,7 +156,8 @@ fn referring_rows_that_cannot_all_be_read_count_as_references() {
     let role = workload.as_new_role("narrow");
     workload.database.sql(&format!(
         "grant usage on schema public to {role}; grant select on m1_eurusd, bqx_eurusd to {role};
-         grant select, insert, update, delete on rollfit_receipts, {RATE}, reg_bqx_eurusd_2017_01 to {role}"
+         grant select, insert, update, delete on rollfit_receipts, {RATE}, reg_bqx_eurusd_2017_01 to {role};
+         grant select on rollfit_definitions to {role}"
     ));
     let grant = format!("GRANT SELECT ON \"public\".\"labels\" TO \"{role}\"");
     workload.run(&["run"]).exits(4).says(&["public.labels may refer to its rows", "labels_key", &grant]);

@@ -114,7 +114,7 @@ impl<'server> Workload<'server> {
     pub(crate) fn forget(&self) {
         let tables: String =
             self.tables().iter().map(|table| format!("drop table if exists {table};")).collect();
-        self.database.sql(&format!("{tables} drop table if exists rollfit_receipts"));
+        self.database.sql(&format!("{tables} drop table if exists rollfit_receipts, rollfit_definitions"));
     }
 
     /// The features tables, two a partition.

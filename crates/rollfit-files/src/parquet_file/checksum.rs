@@ -4,7 +4,7 @@
 //! known, so that they depend on bytes alone and not on how a library encodes the footer.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 
 use crc32c::crc32c_append;
 use parquet::file::metadata::KeyValue;
@@ -108,92 +108,23 @@ pub(super) fn footer_bytes(trailer: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(length)).ok()
 }
 
-/// Passes bytes on and sums them. The last ones, with the footer, are held back to fill in the checksums.
-pub struct ChecksumWriter<W> {
-    output: W,
-    body: u32,
-    body_bytes: u64,
-    held: Option<Vec<u8>>,
-}
-
-impl<W: Write> ChecksumWriter<W> {
-    /// Nothing is written yet.
-    pub fn new(output: W) -> Self {
-        Self { output, body: 0, body_bytes: 0, held: None }
-    }
-
-    /// Holds back what comes from now on: the end of the body at most, the footer and what follows it.
-    pub fn hold_back(&mut self) {
-        self.held.get_or_insert_default();
-    }
-
-    /// Fills in the checksums and passes on what was held back.
-    ///
-    /// # Errors
-    /// Those of the output; when what was held back does not end as a Parquet file does.
-    pub fn release(&mut self) -> io::Result<()> {
-        let mut held = self.held.take().unwrap_or_default();
-        let incomplete = || io::Error::other("the written bytes do not end like a Parquet file");
-        let end = held.len().checked_sub(TRAILER_BYTES).ok_or_else(incomplete)?;
-        let start = footer_bytes(&held[end..]).and_then(|bytes| end.checked_sub(bytes));
-        let start = start.ok_or_else(incomplete)?;
-        let checksums = Checksums {
-            body_bytes: self.body_bytes + start as u64,
-            body: crc32c_append(self.body, &held[..start]),
-            footer: 0,
-        };
-        checksums.fill_in(&mut held[start..end])?;
-        self.output.write_all(&held)?;
-        self.output.flush()
-    }
-
-    /// Where the bytes go.
-    pub fn output(&mut self) -> &mut W {
-        &mut self.output
-    }
-}
-
-impl<W: Write> Write for ChecksumWriter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(held) = &mut self.held {
-            held.extend_from_slice(bytes);
-            return Ok(bytes.len());
-        }
-        let written = self.output.write(bytes)?;
-        self.body = crc32c_append(self.body, &bytes[..written]);
-        self.body_bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A file that ends as Parquet files do, with `footer` around the entry of the checksums.
-    fn written(body: &[u8], index: &[u8], before: &[u8], after: &[u8]) -> Vec<u8> {
-        let entry = Checksums::default().to_string();
-        let footer = [before, entry.as_bytes(), after].concat();
-        let mut writer = ChecksumWriter::new(Vec::new());
-        writer.write_all(body).unwrap();
-        writer.hold_back();
-        writer.write_all(index).unwrap();
-        writer.write_all(&footer).unwrap();
-        writer.write_all(&(footer.len() as u32).to_le_bytes()).unwrap();
-        writer.write_all(b"PAR1").unwrap();
-        writer.release().unwrap();
-        writer.output
+    /// The end of a file: `before`, the entry of the checksums and `after` as its footer.
+    fn sealed(body: &[u8], before: &[u8], after: &[u8]) -> Vec<u8> {
+        let footer = [before, Checksums::default().to_string().as_bytes(), after].concat();
+        let mut end = [&footer, &(footer.len() as u32).to_le_bytes()[..], b"PAR1"].concat();
+        Checksums::seal(body.len() as u64, crc32c::crc32c(body), &mut end).unwrap();
+        end
     }
 
     #[test]
     fn the_checksums_are_those_of_the_standard_and_cover_body_and_footer() {
         assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
-        let file = written(b"rows", b"index", b"schema", b"writer");
-        let footer = &file[9..file.len() - TRAILER_BYTES];
+        let end = sealed(b"rowsindex", b"schema", b"writer");
+        let footer = &end[..end.len() - TRAILER_BYTES];
         let text = std::str::from_utf8(&footer[6..footer.len() - 6]).unwrap();
         let checksums = Checksums::parse(text).unwrap();
         assert_eq!((checksums.body_bytes, checksums.body), (9, crc32c::crc32c(b"rowsindex")));
@@ -202,6 +133,15 @@ mod tests {
             let mut damaged = footer.to_vec();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(!checksums.fit_footer(&damaged), "{bit}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_end_of_a_file_or_has_no_place_for_checksums_is_not_sealed() {
+        let whole = sealed(b"rows", b"schema", b"writer");
+        for mut end in [whole[..7].to_vec(), whole[1..].to_vec(), [&[0], &whole[..]].concat(), whole.clone()]
+        {
+            assert!(Checksums::seal(4, 0, &mut end).is_err());
         }
     }
 

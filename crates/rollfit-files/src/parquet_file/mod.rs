@@ -10,7 +10,7 @@ mod structures;
 mod thrift;
 
 pub use bytes::FileBytes;
-pub use checksum::{CREATED_BY, ChecksumWriter, Checksums};
+pub use checksum::{CREATED_BY, Checksums};
 pub use copy::{CopyFault, copy_with_value};
 pub use footer::{FileFault, Footer, Integrity, check_body};
 pub use pages::check_pages;

@@ -34,8 +34,10 @@ fn compare_one(
     sample: Option<usize>,
     stop: &StopSignal,
 ) -> Result<CheckOutcome<Compared>, StoreError> {
-    if job.sink.found(partition)? == Found::Nothing {
-        return Ok(CheckOutcome::Absent);
+    match job.sink.found(partition)? {
+        Found::Nothing => return Ok(CheckOutcome::Absent),
+        Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
+        Found::Ours(_) | Found::Foreign(_) => {}
     }
     // Read before the reader is opened: one store session at a time.
     let panel = Panel::read(job.source, job.config, partition)?;

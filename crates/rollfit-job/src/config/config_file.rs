@@ -42,6 +42,8 @@ pub(super) struct StoreSection {
     pub(super) name: Option<String>,
     #[serde(default = "defaults::compression")]
     pub(super) compression: String,
+    #[serde(default = "defaults::direct_io")]
+    pub(super) direct_io: String,
     #[serde(default = "defaults::numbers")]
     pub(super) numbers: String,
     #[serde(skip)]
@@ -130,6 +132,10 @@ pub(super) enum NumberOrWord {
 mod defaults {
     pub(super) fn compression() -> String {
         "lz4".to_owned()
+    }
+
+    pub(super) fn direct_io() -> String {
+        "auto".to_owned()
     }
 
     pub(super) fn numbers() -> String {

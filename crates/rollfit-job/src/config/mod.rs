@@ -22,7 +22,7 @@ use self::series::resolve_series;
 pub use self::series::{LabelledWindow, Series};
 pub use self::setting::{Origin, Origins, Setting};
 use self::stores::resolve_stores;
-pub use self::stores::{Compression, NumberType, RowSecurity, SinkConfig, StoreConfig};
+pub use self::stores::{Compression, DirectIo, NumberType, RowSecurity, SinkConfig, StoreConfig};
 use crate::key::check_key;
 use crate::month::Month;
 

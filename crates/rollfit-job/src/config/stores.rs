@@ -99,6 +99,8 @@ pub struct SinkConfig {
     pub name: Option<String>,
     /// How features are compressed, in a store of files.
     pub compression: Compression,
+    /// Whether files of features may be written past the page cache, in a store of files.
+    pub direct_io: DirectIo,
     /// The type of the feature columns of tables that have no sibling to take it from.
     pub numbers: NumberType,
 }
@@ -136,6 +138,15 @@ pub enum Compression {
     Lz4,
     /// Zstandard, a little smaller.
     Zstd,
+}
+
+/// Whether files of features may be written past the page cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectIo {
+    /// Where that is faster.
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// `[store]` is both; `[source]` and `[sink]` replace it.
@@ -207,6 +218,7 @@ fn resolve_sink(section: &str, sink: &StoreSection, store: SourceSection) -> Res
         store: resolve_store(section, store)?,
         name: sink.name.clone(),
         compression: resolve_compression(section, &sink.compression)?,
+        direct_io: resolve_direct_io(section, &sink.direct_io)?,
         numbers,
     })
 }
@@ -219,6 +231,14 @@ fn resolve_compression(section: &str, text: &str) -> Result<Compression, ConfigE
         _ => Err(ConfigError::new(format!(
             "[{section}] compression = \"{text}\": write \"none\", \"lz4\" or \"zstd\""
         ))),
+    }
+}
+
+fn resolve_direct_io(section: &str, text: &str) -> Result<DirectIo, ConfigError> {
+    match text {
+        "auto" => Ok(DirectIo::Auto),
+        "off" => Ok(DirectIo::Off),
+        _ => Err(ConfigError::new(format!("[{section}] direct_io = \"{text}\": write \"auto\" or \"off\""))),
     }
 }
 

@@ -40,6 +40,7 @@ fn the_example_is_the_reference_workload() {
     assert_eq!(config.sink.store.url, "parquet:./fx");
     assert_eq!(config.source, config.sink.store);
     assert_eq!((config.sink.name.as_deref(), config.sink.compression), (None, Compression::Lz4));
+    assert_eq!(config.sink.direct_io, DirectIo::Auto);
     assert_eq!(config.keys, Keys::Listed(vec!["eurusd".to_owned(), "gbpusd".to_owned()]));
     assert_eq!((config.from, config.to), ("2017-01".parse().ok(), "2017-12".parse().ok()));
     assert_eq!((config.boundary, config.lookback_rows()), (Boundary::Reset, 0));
@@ -86,7 +87,10 @@ fn the_reference_columns_stand_in_the_order_of_windows_and_catalogue() {
 fn every_default_of_the_example_is_the_default_without_it() {
     let uncommented = EXAMPLE.replace("# attempts", "attempts").replace("# lock_wait_s", "lock_wait_s");
     let uncommented = uncommented.replace("# shrunk_rows", "shrunk_rows").replace("# join_loss", "join_loss");
-    let uncommented = uncommented.replace("# compression", "compression").replace("# numbers", "numbers");
+    let uncommented = uncommented
+        .replace("# compression", "compression")
+        .replace("# direct_io", "direct_io")
+        .replace("# numbers", "numbers");
     let uncommented = uncommented.replace("# retry_for", "retry_for").replace("# statement", "statement");
     let uncommented = uncommented.replace("# idle_timeout", "idle_timeout").replace("# order", "order");
     let minimal: String = EXAMPLE.split("\n[features]").next().unwrap().to_owned();

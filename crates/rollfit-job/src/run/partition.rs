@@ -218,7 +218,7 @@ impl Runner<'_> {
         match assessment.state {
             State::Missing | State::InputChanged => true,
             State::Done => self.options.force,
-            State::Blocked => false,
+            State::Blocked | State::Newer => false,
             // An empty partition is never written: to be rid of the old features, drop them.
             State::DefinitionChanged | State::Foreign | State::Shrunk => {
                 assessment.may_be_replaced(&self.options.replace) && input.rows > 0

@@ -127,6 +127,8 @@ pub enum Holds {
     OtherDefinition,
     /// Rows without a receipt of rollfit.
     Foreign,
+    /// Rows that a later version of rollfit wrote.
+    Newer,
     /// Unknown.
     Unknown,
 }

@@ -18,6 +18,8 @@ pub enum Found {
     Ours(Box<Receipt>),
     /// Something without a receipt of rollfit, and what it is.
     Foreign(String),
+    /// Features that a later version of rollfit wrote; which, and what to do. Nothing of them is touched.
+    Newer(String),
 }
 
 /// Where features go.
@@ -70,6 +72,14 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// Naming the first that cannot.
     fn check_outputs(&self, _partitions: &[Partition]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Checks that what is stored is of a version that can be written. Asked before the first partition.
+    ///
+    /// # Errors
+    /// With the next step where an earlier version wrote it and something has to be done first.
+    fn check_version(&self) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
+mod adopting;
 mod bench;
 mod computed;
 mod faults;

@@ -8,12 +8,13 @@ use rollfit_testkit::market::{config, partition};
 
 use crate::bench::{Bench, MONTHS, Record, fails_for, outcomes};
 
-const STATES: [(&str, State); 6] = [
+const STATES: [(&str, State); 7] = [
     ("changed", State::InputChanged),
     ("defined", State::DefinitionChanged),
     ("done", State::Done),
     ("foreign", State::Foreign),
     ("missing", State::Missing),
+    ("newer", State::Newer),
     ("shrunk", State::Shrunk),
 ];
 
@@ -28,6 +29,7 @@ fn one_of_each() -> Bench {
     stored.get_mut(&output("defined")).unwrap().receipt.definition.version = 0;
     stored.remove(&output("missing"));
     bench.sink.foreign.lock().unwrap().push(output("foreign"));
+    bench.sink.newer.lock().unwrap().push(output("newer"));
     drop(stored);
     bench
 }
@@ -64,6 +66,7 @@ fn a_run_writes_the_missing_and_the_changed_and_leaves_the_rest_alone() {
         "already done",
         "left alone: foreign",
         "written",
+        "left alone: newer",
         "left alone: shrunk",
     ];
     assert_eq!(outcomes(&bench.run()), wanted);
@@ -82,6 +85,8 @@ fn a_state_is_replaced_when_it_is_named_and_no_other_with_it() {
 fn force_writes_the_done_again_and_not_what_is_left_alone() {
     let forced = RunOptions { replace: Vec::new(), force: true };
     assert_eq!(written(&forced), ["changed", "done", "missing"]);
+    let all = RunOptions { replace: State::ALL.to_vec(), force: true };
+    assert!(!written(&all).contains(&"newer".to_owned()), "no option replaces what a later version wrote");
     let bench = one_of_each();
     let before = bench.sink.stored(&partition("done", MONTHS[0]));
     bench.run_with(&forced, &Record::default());
@@ -110,8 +115,8 @@ fn the_plan_says_what_a_run_would_do() {
     let states: Vec<Option<State>> = planned.iter().map(|line| line.state).collect();
     assert_eq!(states, STATES.map(|(_, state)| Some(state)));
     let bytes: Vec<u64> = planned.iter().map(|line| line.write_bytes).collect();
-    assert_eq!(bytes, [2000, 0, 0, 0, 2000, 0]);
-    assert!(planned[5].cause.contains("200 rows and has 180 now"), "{}", planned[5].cause);
+    assert_eq!(bytes, [2000, 0, 0, 0, 2000, 0, 0]);
+    assert!(planned[6].cause.contains("200 rows and has 180 now"), "{}", planned[6].cause);
     assert_eq!(estimate_missing_bytes(&bench.job(), &bench.partitions()), 2000);
 }
 

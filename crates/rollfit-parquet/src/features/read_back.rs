@@ -11,6 +11,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use rollfit_job::config::TIME_COLUMN;
+use rollfit_job::parsed_receipt::ParsedReceipt;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{FeatureReader, FeatureTile, Found, StoreError, number_as_stored};
@@ -38,7 +39,8 @@ pub(crate) fn read_receipt(part: &Path, partition: &Partition, output: &str) -> 
         Err(fault) => return Err(features_fault(part, partition, fault)),
     };
     Ok(match receipt {
-        Ok(receipt) => Found::Ours(Box::new(receipt)),
+        Ok(ParsedReceipt::Known(receipt)) => Found::Ours(receipt),
+        Ok(ParsedReceipt::Newer(what)) => Found::Newer(what),
         Err(cause) => Found::Foreign(format!("{} has no valid rollfit receipt: {cause}", part.display())),
     })
 }
@@ -57,9 +59,11 @@ pub(super) fn open(part: &Path) -> Result<FileBytes, FileFault> {
     regular_file::open(part).and_then(FileBytes::whole).map_err(FileFault::System)
 }
 
-fn valid_receipt(footer: &Footer, output: &str) -> Result<Receipt, String> {
-    let receipt: Receipt = serde_json::from_str(footer.value(RECEIPT_KEY).ok_or("there is none")?)
-        .map_err(|error| format!("it cannot be read ({error})"))?;
+fn valid_receipt(footer: &Footer, output: &str) -> Result<ParsedReceipt, String> {
+    let receipt = match ParsedReceipt::parse(footer.value(RECEIPT_KEY).ok_or("there is none")?)? {
+        ParsedReceipt::Known(receipt) => receipt,
+        newer @ ParsedReceipt::Newer(_) => return Ok(newer),
+    };
     if receipt.output != output {
         return Err(format!("it belongs to the output {}", receipt.output));
     }
@@ -69,7 +73,7 @@ fn valid_receipt(footer: &Footer, output: &str) -> Result<Receipt, String> {
     if !stored.iter().copied().eq(promised()) {
         return Err("the file's columns differ from those of the receipt".to_owned());
     }
-    Ok(receipt)
+    Ok(ParsedReceipt::Known(receipt))
 }
 
 fn feature_columns(receipt: &Receipt) -> impl Iterator<Item = &str> {
@@ -99,9 +103,18 @@ impl ParquetReader {
         let fault = |fault| features_fault(part, partition, fault);
         let bytes = open(part).map_err(fault)?;
         let footer = Footer::read(&bytes).map_err(fault)?;
-        let receipt = valid_receipt(&footer, output).map_err(|cause| {
-            StoreError::permanent(format!("{}: it has no valid rollfit receipt: {cause}", part.display()))
-        })?;
+        let receipt = match valid_receipt(&footer, output) {
+            Ok(ParsedReceipt::Known(receipt)) => *receipt,
+            Ok(ParsedReceipt::Newer(what)) => {
+                return Err(StoreError::permanent(format!("{}: {what}", part.display())));
+            }
+            Err(cause) => {
+                return Err(StoreError::permanent(format!(
+                    "{}: it has no valid rollfit receipt: {cause}",
+                    part.display()
+                )));
+            }
+        };
         check_body(&bytes, footer.integrity).map_err(fault)?;
         check_pages(&bytes, &footer.metadata, 0..footer.metadata.num_row_groups(), |_| true)
             .map_err(fault)?;

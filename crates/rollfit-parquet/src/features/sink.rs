@@ -13,6 +13,7 @@ use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{Claim, FeatureReader, Found, Sink, StoreError, Write};
 
+use crate::direct::store_file::StoreFile;
 use crate::encode::stored_share;
 use crate::fault::file_error;
 use crate::features::job_dir::warn_of_earlier_jobs;
@@ -35,18 +36,17 @@ impl ParquetStore {
         self.features_dir.join(self.output(partition))
     }
 
-    pub(crate) fn part(&self, partition: &Partition) -> PathBuf {
-        self.partition_dir(partition).join(PART)
+    /// Creates a file for features. It is written directly where that pays.
+    pub(super) fn create_features(&self, path: &Path) -> std::io::Result<StoreFile> {
+        let file = self.files.create(path)?;
+        Ok(match &self.direct {
+            Some(direct) => StoreFile::with_direct_writes(file, direct),
+            None => StoreFile::new(file),
+        })
     }
 
-    /// Makes the name of a partition's directory durable, and those above it. Whoever made them may have been stopped
-    /// before it could.
-    pub(super) fn sync_above(&self, dir: &Path) -> Result<(), StoreError> {
-        for above in dir.ancestors().skip(1).take_while(|above| above.starts_with(&self.dir)) {
-            let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-            self.files.sync_dir(above).map_err(|error| file_error("sync", above, error))?;
-        }
-        Ok(())
+    pub(crate) fn part(&self, partition: &Partition) -> PathBuf {
+        self.partition_dir(partition).join(PART)
     }
 }
 

@@ -9,6 +9,7 @@ use rollfit_job::state::State;
 use rollfit_job::store::{FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
 
 use crate::ParquetStore;
+use crate::direct::store_file::StoreFile;
 use crate::encode::FeatureWriter;
 use crate::fault::{file_error, parquet_error};
 use crate::features::new_receipt::{cannot_adopt, check_copy, copy_with_receipt};
@@ -20,7 +21,7 @@ use rollfit_files::parquet_file::Checksums;
 use rollfit_files::regular_file::is_there;
 
 /// A features file; what the encoder waits for it is time spent sending.
-struct Sending(Box<dyn OutputFile>);
+struct Sending(StoreFile);
 
 impl std::io::Write for Sending {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -29,6 +30,16 @@ impl std::io::Write for Sending {
 
     fn flush(&mut self) -> std::io::Result<()> {
         sending(|| self.0.flush())
+    }
+}
+
+impl OutputFile for Sending {
+    fn reserve(&mut self, bytes: u64) -> std::io::Result<()> {
+        sending(|| self.0.reserve(bytes))
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.0.sync()
     }
 }
 
@@ -72,9 +83,9 @@ impl ParquetSlot<'_> {
     fn open_writer(&mut self) -> Result<FeatureWriter<Sending>, StoreError> {
         self.prepare()?;
         let path = self.unfinished();
-        let file = self.files().create(&path).map_err(|error| file_error("create", &path, error))?;
+        let file = self.store.create_features(&path).map_err(|error| file_error("create", &path, error))?;
         let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
-        FeatureWriter::new(Sending(file), &columns, self.store.compression)
+        FeatureWriter::new(Sending(file), &columns, self.store.compression, &self.store.buffers)
             .map_err(|error| parquet_error("write", &path, error))
     }
 
@@ -104,7 +115,7 @@ impl ParquetSlot<'_> {
         })?;
         let bytes =
             writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
-        writer.output().0.sync().map_err(|error| file_error("sync", &path, error))?;
+        writer.output().sync().map_err(|error| file_error("sync", &path, error))?;
         Ok(bytes)
     }
 }
@@ -117,7 +128,9 @@ impl Slot for ParquetSlot<'_> {
     /// Makes the directory's name durable, before it has contents.
     fn prepare(&mut self) -> Result<(), StoreError> {
         if !self.is_prepared {
-            self.store.sync_above(&self.dir)?;
+            let (store, part) = (self.store, self.store.part(&self.partition));
+            let has_part = is_there(&part).map_err(|error| file_error("read", &part, error))?;
+            store.durable_dirs.ensure(store.files.as_ref(), &store.dir, &self.dir, has_part)?;
             self.is_prepared = true;
         }
         Ok(())
@@ -166,9 +179,8 @@ impl Slot for ParquetSlot<'_> {
             return Err(cannot_adopt(&what, State::Foreign, &self.partition));
         }
         self.prepare()?;
-        let file =
-            self.files().create(&unfinished).map_err(|error| file_error("create", &unfinished, error))?;
-        let mut file = Sending(file);
+        let created = self.store.create_features(&unfinished);
+        let mut file = Sending(created.map_err(|error| file_error("create", &unfinished, error))?);
         copy_with_receipt((&part, &self.partition), checksums, receipt, (&unfinished, &mut file))?;
         file.0.sync().map_err(|error| file_error("sync", &unfinished, error))?;
         drop(file);
@@ -207,7 +219,7 @@ impl Drop for ParquetSlot<'_> {
         if std::fs::remove_dir(&self.dir).is_ok()
             && let Some(key_dir) = self.dir.parent()
         {
-            let _ = std::fs::remove_dir(key_dir);
+            self.store.durable_dirs.remove(key_dir);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! that changes nothing writes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,9 +16,10 @@ use rollfit_job::month::Month;
 use rollfit_job::store::{BarsImport, Fault, StoreError};
 use rollfit_job::workers::for_each;
 
+use crate::direct::store_file::StoreFile;
 use crate::encode::{TableRows, write_table};
 use crate::fault::{file_error, parquet_error};
-use crate::file_system::{FileSystem, OutputFile, create_dirs, refuse_linked_dirs};
+use crate::file_system::{FileSystem, OutputFile, create_buffered, create_dirs, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
 use crate::names::{check_length, check_path};
 use crate::sources::generation::UNFINISHED_GENERATION;
@@ -39,7 +40,7 @@ const IMPORT_LOCK: &str = ".import.lock";
 const UNSYNCED_MAX: usize = 64;
 
 /// A file that is written but not yet durable.
-type Unsynced = (PathBuf, Box<dyn OutputFile>);
+type Unsynced = (PathBuf, StoreFile);
 /// The time column of `m1_{key}`.
 const TIME: &str = "time";
 /// As long as the name of any file of a table, staged or in place.
@@ -184,7 +185,8 @@ impl<'a> ParquetImport<'a> {
         }
         let staging = self.sources_dir.join(staged.add(to));
         drop(staged);
-        let written = self.files.create(&staging).and_then(|mut file| file.write_all(&bytes).map(|()| file));
+        let written =
+            create_buffered(self.files, &staging).and_then(|mut file| file.write_all(&bytes).map(|()| file));
         let file = written.map_err(|error| file_error("write", &staging, error))?;
         let mut unsynced = lock(&self.unsynced);
         unsynced.push((staging, file));

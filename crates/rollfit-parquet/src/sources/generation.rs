@@ -11,7 +11,7 @@ use std::path::Path;
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
-use crate::file_system::FileSystem;
+use crate::file_system::{FileSystem, OutputFile, create_buffered};
 use rollfit_files::regular_file;
 
 const GENERATION: &str = ".generation";
@@ -68,7 +68,7 @@ impl Found {
 pub(crate) fn stage_generation(sources_dir: &Path, files: &dyn FileSystem) -> Result<(), StoreError> {
     let next = Generation::read(sources_dir)?.next();
     let staged = sources_dir.join(UNFINISHED_GENERATION);
-    let written = files.create(&staged).and_then(|mut file| {
+    let written = create_buffered(files, &staged).and_then(|mut file| {
         file.write_all(format!("{next}\n").as_bytes())?;
         file.sync()
     });

@@ -15,7 +15,7 @@ use rollfit_job::month::Month;
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
-use crate::file_system::FileSystem;
+use crate::file_system::{FileSystem, OutputFile, create_buffered};
 use crate::sources::generation::{UNFINISHED_GENERATION, stage_generation};
 use rollfit_files::regular_file;
 
@@ -124,7 +124,7 @@ impl Staged {
                 self.len()
             )));
         }
-        let written = files.create(&from).and_then(|mut file| {
+        let written = create_buffered(files, &from).and_then(|mut file| {
             file.write_all(&text)?;
             file.sync()
         });

@@ -3,17 +3,18 @@
 //!
 //! A name is created, moved or removed for good once its directory is synced after that; before, each such step is there
 //! after the crash or not, whatever became of the others. Contents are there once the file is synced; before, there are some of
-//! its bytes, none, or zeros.
+//! its bytes, none, zeros or anything else where room was set aside, with what a last piece was padded with or without.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use rollfit_parquet::{FileSystem, OsFileSystem, OutputFile};
+use rollfit_parquet::{FileSystem, OsFileSystem, RawFile};
 
 use super::relative;
+use super::script::{ALIGN, PIECE_BYTES, check_alignment};
 
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -21,10 +22,13 @@ pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 #[derive(Clone)]
 enum Step {
     Create(String),
-    Write(usize, Vec<u8>),
+    Write(usize, u64, Vec<u8>),
+    /// The file has this length from now on, because room was set aside or it was cut.
+    Length(usize, u64),
     SyncFile(usize),
     Rename(String, String),
-    SyncDir(String),
+    /// With the directories that were in it.
+    SyncDir(String, BTreeSet<String>),
     Remove(String),
 }
 
@@ -34,6 +38,20 @@ impl Step {
         match self {
             Self::Create(path) | Self::Rename(_, path) | Self::Remove(path) => Some(parent(path)),
             _ => None,
+        }
+    }
+
+    /// Whether it changes what is in a file.
+    fn is_of(&self, file: usize) -> bool {
+        matches!(self, Self::Write(number, ..) | Self::Length(number, _) if *number == file)
+    }
+
+    /// How far into its file it reaches.
+    fn end(&self) -> usize {
+        match self {
+            Self::Write(_, offset, bytes) => *offset as usize + bytes.len(),
+            Self::Length(_, bytes) => *bytes as usize,
+            _ => 0,
         }
     }
 }
@@ -50,25 +68,70 @@ enum Torn {
     Half,
     Sectors,
     Zeros,
+    /// The room that was set aside, with what lay there before.
+    Garbage,
     /// All but the last byte.
     AllButOne,
+    /// All that was written, but the file was never cut to its length.
+    Uncut,
+    /// The lengths, but nothing that was written.
+    Lengths,
 }
 
 impl Torn {
-    const ALL: [Self; 6] =
-        [Self::Whole, Self::Empty, Self::Half, Self::Sectors, Self::Zeros, Self::AllButOne];
+    const ALL: [Self; 9] = [
+        Self::Whole,
+        Self::Empty,
+        Self::Half,
+        Self::Sectors,
+        Self::Zeros,
+        Self::Garbage,
+        Self::AllButOne,
+        Self::Uncut,
+        Self::Lengths,
+    ];
 
-    fn of(self, bytes: &[u8]) -> Vec<u8> {
+    /// What there is of a file that was synced as `synced`, after the steps `open`.
+    fn of(self, synced: &[u8], open: &[&Step]) -> Vec<u8> {
         const SECTOR_BYTES: usize = 512;
+        let kept = synced.len();
+        let whole = applied(synced, open, |_| true);
+        let end = whole.len();
+        let cut = |bytes: usize| whole[..bytes.max(kept).min(end)].to_vec();
+        let filled = |bytes: usize, with: u8| {
+            let mut file = synced.to_vec();
+            file.resize(bytes.max(kept), with);
+            file
+        };
         match self {
-            Self::Whole => bytes.to_vec(),
-            Self::Empty => Vec::new(),
-            Self::Half => bytes[..bytes.len() / 2].to_vec(),
-            Self::Sectors => bytes[..bytes.len() / SECTOR_BYTES * SECTOR_BYTES].to_vec(),
-            Self::Zeros => vec![0; bytes.len()],
-            Self::AllButOne => bytes[..bytes.len().saturating_sub(1)].to_vec(),
+            Self::Whole => whole,
+            Self::Empty => synced.to_vec(),
+            Self::Half => cut(end / 2),
+            Self::Sectors => cut(end / SECTOR_BYTES * SECTOR_BYTES),
+            Self::Zeros => filled(end, 0),
+            Self::Garbage => filled(open.iter().map(|step| step.end()).max().unwrap_or(0), 0xa5),
+            Self::AllButOne => cut(end.saturating_sub(1)),
+            Self::Uncut => applied(synced, open, |step| !matches!(step, Step::Length(..))),
+            Self::Lengths => applied(synced, open, |step| matches!(step, Step::Length(..))),
         }
     }
+}
+
+/// A file after those steps that are kept.
+fn applied(synced: &[u8], steps: &[&Step], is_kept: impl Fn(&Step) -> bool) -> Vec<u8> {
+    let mut file = synced.to_vec();
+    for step in steps.iter().filter(|step| is_kept(step)) {
+        match step {
+            Step::Write(_, offset, bytes) => {
+                let at = *offset as usize;
+                file.resize(file.len().max(at + bytes.len()), 0);
+                file[at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            Step::Length(_, bytes) => file.resize(*bytes as usize, 0),
+            _ => {}
+        }
+    }
+    file
 }
 
 /// Records every step, and does it. Clones share the record.
@@ -169,8 +232,8 @@ impl Journal {
 
     /// Whether a directory is sure to be there: it was, or the one above was synced with it.
     fn has_dir(&self, steps: &[Step], dir: &str) -> bool {
-        let is_synced =
-            || steps.iter().any(|step| matches!(step, Step::SyncDir(synced) if synced == parent(dir)));
+        let is_in = |step: &Step| matches!(step, Step::SyncDir(synced, dirs) if synced == parent(dir) && dirs.contains(dir));
+        let is_synced = || steps.iter().any(is_in);
         dir.is_empty() || self.base_dirs.contains(dir) || is_synced() && self.has_dir(steps, parent(dir))
     }
 }
@@ -178,21 +241,23 @@ impl Journal {
 /// Whether a step changes names of a directory that was not synced after it.
 fn is_open(steps: &[Step], at: usize) -> bool {
     let Some(dir) = steps[at].changed_dir() else { return false };
-    !steps[at..].iter().any(|step| matches!(step, Step::SyncDir(synced) if synced == dir))
+    !steps[at..].iter().any(|step| matches!(step, Step::SyncDir(synced, _) if synced == dir))
 }
 
 /// What there is of the file that the step `at` created.
 fn content(steps: &[Step], at: usize, torn: Torn) -> Vec<u8> {
-    let (mut synced, mut written) = (Vec::new(), Vec::new());
+    let (mut synced, mut open) = (Vec::new(), Vec::new());
     for step in steps {
         match step {
-            Step::Write(file, bytes) if *file == at => written.extend_from_slice(bytes),
-            Step::SyncFile(file) if *file == at => synced.append(&mut written),
+            Step::SyncFile(file) if *file == at => {
+                synced = applied(&synced, &open, |_| true);
+                open.clear();
+            }
+            step if step.is_of(at) => open.push(step),
             _ => {}
         }
     }
-    synced.extend(torn.of(&written));
-    synced
+    torn.of(&synced, &open)
 }
 
 fn collect_dirs(root: &Path, dir: &Path, dirs: &mut BTreeSet<String>) {
@@ -217,10 +282,14 @@ pub(crate) fn restore(files: &Files) -> tempfile::TempDir {
 }
 
 impl FileSystem for Journal {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+    fn direct_piece_bytes(&self) -> usize {
+        PIECE_BYTES
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>> {
         let file = OsFileSystem.create(path)?;
         let number = self.add(Step::Create(self.seen(path)));
-        Ok(Box::new(JournalFile { journal: self.clone(), number, file }))
+        Ok(Box::new(JournalFile { journal: self.clone(), number, file, is_direct: false }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -230,7 +299,9 @@ impl FileSystem for Journal {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.add(Step::SyncDir(self.seen(path)));
+        let entries = fs::read_dir(path)?.map(|entry| entry.unwrap().path());
+        let dirs = entries.filter(|path| path.is_dir()).map(|path| self.seen(&path)).collect();
+        self.add(Step::SyncDir(self.seen(path), dirs));
         Ok(())
     }
 
@@ -244,24 +315,39 @@ impl FileSystem for Journal {
 struct JournalFile {
     journal: Journal,
     number: usize,
-    file: Box<dyn OutputFile>,
+    file: Box<dyn RawFile>,
+    is_direct: bool,
 }
 
-impl Write for JournalFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.journal.add(Step::Write(self.number, bytes[..written].to_vec()));
+impl RawFile for JournalFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        check_alignment(self.is_direct, bytes, offset);
+        let written = self.file.write_at(bytes, offset)?;
+        self.journal.add(Step::Write(self.number, offset, bytes[..written].to_vec()));
         Ok(written)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        self.set_len(bytes)
     }
-}
 
-impl OutputFile for JournalFile {
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)?;
+        self.journal.add(Step::Length(self.number, bytes));
+        Ok(())
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.journal.add(Step::SyncFile(self.number));
+        Ok(())
+    }
+
+    fn direct_alignment(&self) -> Option<usize> {
+        Some(ALIGN)
+    }
+
+    fn set_direct(&mut self, is_direct: bool) -> io::Result<()> {
+        self.is_direct = is_direct;
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ use rollfit_job::watch::Unseen;
 use rollfit_parquet::{FileSystem, OsFileSystem, ParquetImport, ParquetStore};
 use rollfit_testkit::market;
 
+use super::script::Unsynced;
+
 pub(crate) use rollfit_testkit::market::{MINUTE_US, Silent, partition};
 
 pub(crate) const KEYS: [&str; 2] = ["aaa", "bbb"];
@@ -110,7 +112,7 @@ pub(crate) fn run_all(dir: &Path, config: &JobConfig, files: Box<dyn FileSystem>
 
 /// Runs the job undisturbed and checks that nothing failed.
 pub(crate) fn run_undisturbed(dir: &Path) -> RunReport {
-    let report = run_all(dir, &config(), Box::new(OsFileSystem));
+    let report = run_all(dir, &config(), Box::new(Unsynced));
     for (partition, outcome) in &report.outcomes {
         assert!(
             matches!(outcome, Outcome::Written { .. } | Outcome::AlreadyDone),

@@ -1,10 +1,11 @@
-//! [`Script`]: the file system of this machine, with every operation recorded, and one failing or all from one on.
+//! [`Script`]: the file system of this machine, with every operation recorded, and one failing or all from one on. Direct
+//! writes are buffered ones that have to be aligned, so that every machine can play them, and nothing waits for the disk.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rollfit_parquet::{FileSystem, OsFileSystem, OutputFile};
+use rollfit_parquet::{FileSystem, OsFileSystem, RawFile};
 
 use super::relative;
 
@@ -12,12 +13,20 @@ use super::relative;
 pub(crate) const ENOSPC: i32 = 28;
 pub(crate) const EIO: i32 = 5;
 pub(crate) const EACCES: i32 = 13;
+/// What a file system says that takes no direct writes, or not such ones.
+pub(crate) const EINVAL: i32 = 22;
+
+/// Direct writes of the tests: small, so that there are several in a small file.
+pub(crate) const PIECE_BYTES: usize = 2 * ALIGN;
+pub(crate) const ALIGN: usize = 512;
 
 /// One operation, with paths as seen from the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Create(String),
+    Reserve(String),
     Write(String),
+    Truncate(String),
     SyncFile(String),
     Rename(String, String),
     SyncDir(String),
@@ -87,10 +96,15 @@ impl Script {
 }
 
 impl FileSystem for Script {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+    fn direct_piece_bytes(&self) -> usize {
+        PIECE_BYTES
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>> {
         let name = self.seen_from_root(path);
         self.begin(Operation::Create(name.clone()))?;
-        Ok(Box::new(ScriptedFile { script: self.clone(), name, file: OsFileSystem.create(path)? }))
+        let file = Unsynced.create(path)?;
+        Ok(Box::new(ScriptedFile { script: self.clone(), name, file, is_direct: false }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -100,7 +114,7 @@ impl FileSystem for Script {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.begin(Operation::SyncDir(self.seen_from_root(path)))?;
-        OsFileSystem.sync_dir(path)
+        Unsynced.sync_dir(path)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -113,16 +127,16 @@ impl FileSystem for Script {
 pub(crate) struct Unsynced;
 
 impl FileSystem for Unsynced {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        OsFileSystem.create(path)
+    fn create(&self, path: &Path) -> io::Result<Box<dyn RawFile>> {
+        Ok(Box::new(UnsyncedFile(OsFileSystem.create(path)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OsFileSystem.rename(from, to)
     }
 
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        Ok(())
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        std::fs::read_dir(path).map(drop)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -130,30 +144,84 @@ impl FileSystem for Unsynced {
     }
 }
 
+struct UnsyncedFile(Box<dyn RawFile>);
+
+impl RawFile for UnsyncedFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.reserve(bytes)
+    }
+
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn direct_alignment(&self) -> Option<usize> {
+        None
+    }
+
+    fn set_direct(&mut self, is_direct: bool) -> io::Result<()> {
+        self.0.set_direct(is_direct)
+    }
+}
+
 struct ScriptedFile {
     script: Script,
     name: String,
-    file: Box<dyn OutputFile>,
+    file: Box<dyn RawFile>,
+    is_direct: bool,
 }
 
-impl Write for ScriptedFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl RawFile for ScriptedFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        check_alignment(self.is_direct, bytes, offset);
         let begun = self.script.begin(Operation::Write(self.name.clone()));
         if begun.is_err() && self.script.is_half_done() {
-            self.file.write_all(&bytes[..bytes.len() / 2])?;
+            self.file.write_at(&bytes[..bytes.len() / 2], offset)?;
         }
         begun?;
-        self.file.write(bytes)
+        self.file.write_at(bytes, offset)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        let begun = self.script.begin(Operation::Reserve(self.name.clone()));
+        if begun.is_err() && self.script.is_half_done() {
+            self.file.set_len(bytes / 2)?;
+        }
+        begun?;
+        self.file.set_len(bytes)
     }
-}
 
-impl OutputFile for ScriptedFile {
+    fn set_len(&mut self, bytes: u64) -> io::Result<()> {
+        self.script.begin(Operation::Truncate(self.name.clone()))?;
+        self.file.set_len(bytes)
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.script.begin(Operation::SyncFile(self.name.clone()))?;
         self.file.sync()
     }
+
+    fn direct_alignment(&self) -> Option<usize> {
+        Some(ALIGN)
+    }
+
+    fn set_direct(&mut self, is_direct: bool) -> io::Result<()> {
+        self.is_direct = is_direct;
+        Ok(())
+    }
+}
+
+/// What a file system asks of direct writes.
+#[track_caller]
+pub(crate) fn check_alignment(is_direct: bool, bytes: &[u8], offset: u64) {
+    let is_aligned = [bytes.as_ptr().addr(), bytes.len(), offset as usize].iter().all(|at| at % ALIGN == 0);
+    assert!(is_aligned || !is_direct, "{:p} {} {offset}", bytes.as_ptr(), bytes.len());
 }

@@ -1,8 +1,8 @@
-//! Creates the tables that partitions share, once, before the first partition that needs them: the receipts and
-//! parents.
+//! Creates the tables that partitions share, once, before the first partition that needs them: receipts, definitions
+//! and parents; and writes the definition of the job.
 //!
-//! Invariants: a table is created under a lock of its schema, after checking again under the lock, and committed at
-//! once. Any number of runners and workers create it once, and none waits for the partition of another.
+//! Invariants: all of it is done under a lock of the schema, after checking again under the lock, and committed at
+//! once: written with a partition, a definition would keep others waiting until that partition is committed. Any number of runners and workers create it once, and none waits for the partition of another.
 
 use rollfit_job::config::Series;
 use rollfit_job::lock::lock;
@@ -14,6 +14,7 @@ use crate::PostgresStore;
 use crate::connection::holders::LOCK_KEY;
 use crate::connection::session::{Mode, Session, TransactionSettings};
 use crate::names::{TableName, quoted};
+use crate::tables::definitions;
 use crate::tables::receipts;
 use crate::tables::table::describe;
 
@@ -24,10 +25,15 @@ struct SharedTables {
     needed: Vec<TableName>,
     /// The series without a table.
     without_leaf: Vec<usize>,
+    /// Whether the definition of the job is there.
+    has_definition: bool,
 }
 
 impl PostgresStore {
-    /// Creates the missing tables that `partition` shares with others.
+    /// Creates the missing tables that `partition` shares with others, and adds the definition of the job.
+    ///
+    /// # Errors
+    /// When the receipts are of an earlier version, or a statement fails.
     pub(crate) fn provide_shared_tables(
         &self,
         session: &mut Session,
@@ -39,7 +45,7 @@ impl PostgresStore {
             return Ok(());
         }
         let shared = self.shared_tables(session, partition)?;
-        if !shared.needed.is_empty() {
+        if !shared.needed.is_empty() || !shared.has_definition {
             self.make_shared_tables(session, partition)?;
         }
         lock(&self.missed_parents).extend(shared.needed.iter().cloned());
@@ -49,7 +55,9 @@ impl PostgresStore {
 
     fn shared_tables_of(&self, partition: &Partition) -> impl Iterator<Item = TableName> {
         let parents = self.series.iter().filter_map(|series| series.parent_table(partition));
-        std::iter::once(self.receipts.clone()).chain(parents.map(|name| self.table(&name)))
+        [self.receipts.clone(), self.definitions.clone()]
+            .into_iter()
+            .chain(parents.map(|name| self.table(&name)))
     }
 
     /// Checks which exist. A partition that already has its table needs no parent.
@@ -63,13 +71,22 @@ impl PostgresStore {
         let names: Vec<String> =
             shared().map(|table| table.name).chain(self.series.iter().map(leaf)).collect();
         let found = describe(session, &self.schema, &names)?;
+        found.get(&self.receipts.name).map_or(Ok(()), receipts::check_version)?;
+        let has_definition = found.contains_key(&self.definitions.name)
+            && self.definition.is_in(session, &self.definitions)?;
         let has_none = |at: &usize| !found.contains_key(&leaf(&self.series[*at]));
         let without_leaf: Vec<usize> = (0..self.series.len()).filter(has_none).collect();
         let parents = without_leaf.iter().filter_map(|&at| self.series[at].parent_table(partition));
         let needed: Vec<String> = parents.collect();
-        let is_needed = |table: &TableName| *table == self.receipts || needed.contains(&table.name);
+        let is_needed = |table: &TableName| self.is_ours(table) || needed.contains(&table.name);
         let (there, missing): (Vec<_>, Vec<_>) = shared().partition(|table| found.contains_key(&table.name));
-        Ok(SharedTables { there, needed: missing.into_iter().filter(is_needed).collect(), without_leaf })
+        let needed = missing.into_iter().filter(is_needed).collect();
+        Ok(SharedTables { there, needed, without_leaf, has_definition })
+    }
+
+    /// Whether a table is one that rollfit keeps for itself.
+    fn is_ours(&self, table: &TableName) -> bool {
+        [&self.receipts, &self.definitions].contains(&table)
     }
 
     fn make_shared_tables(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
@@ -92,7 +109,10 @@ impl PostgresStore {
         if shared.needed.contains(&self.receipts) {
             statements.push(receipts::create_sql(&self.receipts));
         }
-        if shared.needed.iter().any(|table| *table != self.receipts) {
+        if shared.needed.contains(&self.definitions) {
+            statements.push(definitions::create_sql(&self.definitions));
+        }
+        if shared.needed.iter().any(|table| !self.is_ours(table)) {
             // Checks every series first, so that nothing is created if the table of one cannot be.
             for at in shared.without_leaf {
                 let parent = self.creation(session, &self.series[at], partition)?.parent;
@@ -100,9 +120,16 @@ impl PostgresStore {
             }
         }
         let names: Vec<String> = shared.needed.iter().map(ToString::to_string).collect();
-        let doing = format!("create {}, which `rollfit schema` prints", names.join(" and "));
+        let doing = match names.is_empty() {
+            true => format!("write the definition into {}", self.definitions),
+            false => format!("create {}, which `rollfit schema` prints", names.join(" and ")),
+        };
+        if !shared.has_definition {
+            statements.push(self.definition.insert_sql(&self.definitions));
+        }
         statements.push("COMMIT".to_owned());
-        session.execute(&doing, &statements.join("; "))
+        session.execute(&doing, &statements.join("; "))?;
+        if shared.has_definition { Ok(()) } else { self.definition.check_added(session, &self.definitions) }
     }
 
     /// Returns whether a parent was missing when a partition of this process first needed it. Its first partitions

@@ -14,8 +14,8 @@ use crate::connection::session::Session;
 use crate::ddl::creation::Model;
 use crate::names::TableName;
 use crate::tables::capacity::check_row;
-use crate::tables::receipts;
 use crate::tables::table;
+use crate::tables::{definitions, receipts};
 
 /// Tables with equal series, key and parent are alike.
 type Kin = (String, String, Option<String>);
@@ -29,8 +29,8 @@ struct Ddl {
 }
 
 impl PostgresStore {
-    /// Returns the statements that create what `partitions` lack: the table of receipts, parents, features tables.
-    /// Writes nothing.
+    /// Returns the statements that create what `partitions` lack: the tables of receipts and definitions, parents,
+    /// features tables; and the one that brings receipts of an earlier version to this. Writes nothing.
     ///
     /// # Errors
     /// When a name is invalid, a missing table has no model, or a query fails.
@@ -48,6 +48,12 @@ impl PostgresStore {
         let mut ddl = Ddl::default();
         if !names.contains(&self.receipts.name) {
             ddl.statements.push(receipts::create_sql(&self.receipts));
+        } else {
+            let found = table::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
+            ddl.statements.extend(found.get(&self.receipts.name).and_then(receipts::alter_sql));
+        }
+        if !names.contains(&self.definitions.name) {
+            ddl.statements.push(definitions::create_sql(&self.definitions));
         }
         for partition in partitions {
             for (at, series) in self.series.iter().enumerate() {

@@ -34,7 +34,8 @@ impl PostgresStore {
         findings: &mut Findings,
     ) -> Result<(), StoreError> {
         let mut wanted = MissingRights::default();
-        let mut makes_tables = rights.table(&self.receipts.name).is_none();
+        let ours = [&self.receipts, &self.definitions];
+        let mut makes_tables = ours.iter().any(|table| rights.table(&table.name).is_none());
         let mut known_kin = HashSet::new();
         for partition in examination.partitions {
             for series in &self.series {

@@ -6,6 +6,7 @@
 
 mod connection;
 mod creation;
+mod receipts;
 mod report;
 mod rights;
 mod row_security;

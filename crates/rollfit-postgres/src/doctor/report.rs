@@ -122,11 +122,14 @@ fn targets_table(targets: &Targets) -> Finding {
     let of_keys = targets.partitions.chunk_by(|one, other| one.partition.key == other.partition.key);
     let row_of =
         |of_key: &[Target]| target_row(of_key.first().map_or("", |target| &target.partition.key), of_key);
-    let receipts = if targets.has_receipts { "is there" } else { "is missing" };
+    let state = |is_there| if is_there { "is there" } else { "is missing" };
+    let (receipts, definitions) = (state(targets.has_receipts), state(targets.has_definitions));
     Finding::Table {
         headings: vec!["features of", "tables", "missing", "ours", "other definition", "foreign", "unknown"],
         rows: of_keys.map(row_of).collect(),
-        remark: format!("(partitions, with their rows; rollfit_receipts {receipts})"),
+        remark: format!(
+            "(partitions, with their rows; rollfit_receipts {receipts}, rollfit_definitions {definitions})"
+        ),
     }
 }
 

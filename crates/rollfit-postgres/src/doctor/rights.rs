@@ -80,7 +80,8 @@ impl PostgresStore {
                 [Some(series.features_table(partition)), series.parent_table(partition)]
             })
         });
-        sources.chain(targets.flatten()).chain([self.receipts.name.clone()]).collect()
+        let ours = [self.receipts.name.clone(), self.definitions.name.clone()];
+        sources.chain(targets.flatten()).chain(ours).collect()
     }
 
     fn rights_on_schema(&self, session: &mut Session) -> Result<(String, bool, bool), StoreError> {

@@ -61,6 +61,7 @@ impl PostgresStore {
                 names.for_each(|name| add(&name, Accepting::Sink, true));
             }
             add(&self.receipts.name, Accepting::Sink, false);
+            add(&self.definitions.name, Accepting::Sink, false);
         }
         findings.problems.extend(problems.into_iter().map(|((what, remedies), tables)| {
             Problem::new(format!("{}: {what}; {remedies}", names_text(&tables)))

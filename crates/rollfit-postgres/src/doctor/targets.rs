@@ -17,12 +17,16 @@ use crate::features::references::References;
 const WRITE: [&str; 3] = ["SELECT", "INSERT", "DELETE"];
 /// The rights that a run needs on the table of receipts.
 const KEEP_RECEIPTS: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+/// The rights that a run needs on the table of definitions.
+const ADD_DEFINITIONS: [&str; 2] = ["SELECT", "INSERT"];
 
 /// The features tables.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct Targets {
     /// Whether the table of receipts exists.
     pub(crate) has_receipts: bool,
+    /// Whether the table of definitions exists.
+    pub(crate) has_definitions: bool,
     /// The state of each planned partition.
     pub(crate) partitions: Vec<Target>,
     /// How fast the last run wrote; none if the receipts do not show it.
@@ -80,6 +84,11 @@ impl PostgresStore {
         if let Some(held) = receipts {
             lacking.add("", held.lacks(&KEEP_RECEIPTS), self.receipts.clone());
         }
+        let definitions = rights.table(&self.definitions.name);
+        if let Some(held) = definitions {
+            lacking.add("", held.lacks(&ADD_DEFINITIONS), self.definitions.clone());
+        }
+        self.report_receipts(rights, findings)?;
         self.check_rights(examination, rights, &mut lacking);
         self.check_creation(examination, rights, &mut lacking, findings)?;
         lacking.report(&rights.role, findings);
@@ -94,7 +103,8 @@ impl PostgresStore {
             true => findings.found_out(self.in_snapshot(|session| self.last_run(session)))?.flatten(),
             false => None,
         };
-        Ok(Targets { has_receipts: receipts.is_some(), partitions, last_run })
+        let (has_receipts, has_definitions) = (receipts.is_some(), definitions.is_some());
+        Ok(Targets { has_receipts, has_definitions, partitions, last_run })
     }
 
     fn check_rights(&self, examination: &Examination<'_>, rights: &Rights, lacking: &mut Lacking) {
@@ -161,8 +171,8 @@ impl PostgresStore {
     /// Returns whether everything that shows who wrote a partition is readable.
     fn may_inspect(&self, partition: &Partition, rights: &Rights) -> bool {
         let tables = self.series.iter().map(|series| series.features_table(partition));
-        let mut there =
-            tables.chain([self.receipts.name.clone()]).filter(|name| rights.table(name).is_some());
+        let ours = [self.receipts.name.clone(), self.definitions.name.clone()];
+        let mut there = tables.chain(ours).filter(|name| rights.table(name).is_some());
         there.all(|name| rights.may_read(&name))
     }
 
@@ -179,6 +189,10 @@ impl PostgresStore {
                 target.rows = receipt.stored.rows;
                 target.cause = receipt.definition.difference(examination.definition);
                 target.holds = if target.cause.is_none() { Holds::Ours } else { Holds::OtherDefinition };
+            }
+            Found::Newer(what) => {
+                target.holds = Holds::Newer;
+                target.cause = Some(what.clone());
             }
             Found::Foreign(what) => {
                 target.holds = Holds::Foreign;

@@ -13,8 +13,8 @@ use crate::names::{TableName, quoted};
 use crate::tables::applied_policies::AppliedPolicies;
 use crate::tables::capacity::check_row;
 use crate::tables::leaf::Leaf;
-use crate::tables::receipts;
 use crate::tables::row_security::Accepting;
+use crate::tables::stored_receipt::{Reading, StoredReceipt};
 use crate::tables::table::{Table, describe};
 
 /// The stored state of a partition.
@@ -23,6 +23,8 @@ pub(crate) struct Inspection {
     /// The features table of each series, if it exists.
     pub(crate) leaves: Vec<Option<InspectedLeaf>>,
     pub(crate) found: Found,
+    /// The receipt as the server prints it, whether or not it counts.
+    pub(crate) receipt_text: Option<String>,
 }
 
 /// A features table and its rows.
@@ -62,17 +64,20 @@ impl PostgresStore {
     ) -> Result<Inspection, StoreError> {
         let names: Vec<String> = self.series.iter().map(|series| series.features_table(partition)).collect();
         let mut asked = names.clone();
-        asked.push(self.receipts.name.clone());
+        asked.extend([self.receipts.name.clone(), self.definitions.name.clone()]);
         let tables = describe(session, &self.schema, &asked)?;
-        let has_receipts = self.has_receipts(tables.get(&self.receipts.name))?;
+        let receipts = self.receipt_tables(&tables)?;
         let tables: Vec<Option<&Table>> = names.iter().map(|name| tables.get(name)).collect();
         let leaves = self.leaves(session, &tables, partition)?;
-        let receipt = match has_receipts {
-            true => receipts::read(session, &self.receipts, &self.output_of(partition))?,
-            false => None,
+        let stored = match receipts {
+            Some(receipts) => receipts.read(session, &self.output_of(partition))?,
+            None => None,
         };
-        let found = found(&leaves, receipt);
-        Ok(Inspection { leaves, found })
+        let (receipt_text, reading) = match stored {
+            Some(StoredReceipt { text, reading }) => (Some(text), reading),
+            None => (None, Reading::Nothing),
+        };
+        Ok(Inspection { found: found(&leaves, reading), leaves, receipt_text })
     }
 
     fn leaves(
@@ -173,15 +178,20 @@ fn check_period(table: &TableName, instants: [ServerInstant; 2], period: Period)
     }
 }
 
-fn found(leaves: &[Option<InspectedLeaf>], receipt: Option<Receipt>) -> Found {
+fn found(leaves: &[Option<InspectedLeaf>], reading: Reading) -> Found {
     let with_rows = leaves.iter().flatten().find(|seen| seen.span.is_some());
-    let Some(seen) = with_rows else { return Found::Nothing };
-    let Some(receipt) = receipt else {
-        return Found::Foreign(format!("{} holds rows without a rollfit receipt", seen.leaf.name));
-    };
-    match void(leaves, &receipt) {
-        Some(cause) => Found::Foreign(format!("the receipt is void: {cause}")),
-        None => Found::Ours(Box::new(receipt)),
+    let void_because = |cause| Found::Foreign(format!("the receipt is void: {cause}"));
+    match (reading, with_rows) {
+        // A later version may keep rows elsewhere: its receipt counts whatever the tables hold.
+        (Reading::Newer(what), _) => Found::Newer(what),
+        (_, None) => Found::Nothing,
+        (Reading::Nothing, Some(seen)) => {
+            Found::Foreign(format!("{} holds rows without a rollfit receipt", seen.leaf.name))
+        }
+        (Reading::Void(cause), Some(_)) => void_because(cause),
+        (Reading::Receipt(receipt), Some(_)) => {
+            void(leaves, &receipt).map_or(Found::Ours(receipt), void_because)
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::features::references::References;
 use crate::import::bases::BASES;
 use crate::kind::NAME;
 use crate::names::check_length;
+use crate::tables::definitions::DEFINITIONS;
 use crate::tables::foreign_key::ForeignKey;
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts::RECEIPTS;
@@ -36,7 +37,8 @@ impl PostgresStore {
     fn stored_partitions(&self, session: &mut Session) -> Result<BTreeSet<Partition>, StoreError> {
         let names = table::names_with_rows(session, &self.schema)?;
         let known = table::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
-        let has_receipts = self.has_receipts(known.get(&self.receipts.name))?;
+        let has_receipts =
+            known.get(&self.receipts.name).map_or(Ok(false), |table| self.is_readable(table))?;
         let series = || self.series.iter();
         let mut partitions: BTreeSet<Partition> =
             names.iter().flat_map(|name| series().filter_map(|series| series.partition_of(name))).collect();
@@ -64,7 +66,7 @@ impl PostgresStore {
 
 /// Checks that a table is not one that rollfit keeps beside features and bars.
 fn check_not_ours(series: &Series, key: &str, table: &str) -> Result<(), StoreError> {
-    if ![RECEIPTS, BASES].contains(&table) {
+    if ![RECEIPTS, DEFINITIONS, BASES].contains(&table) {
         return Ok(());
     }
     Err(StoreError::permanent(format!(
@@ -125,7 +127,7 @@ impl Sink for PostgresStore {
         }
         let receipt = match inspection.found {
             Found::Ours(receipt) => Some(*receipt),
-            Found::Nothing | Found::Foreign(_) => None,
+            Found::Nothing | Found::Foreign(_) | Found::Newer(_) => None,
         };
         Ok(Box::new(TableReader::new(session, &self.series, leaves, receipt, true)))
     }
@@ -136,6 +138,10 @@ impl Sink for PostgresStore {
 
     fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {
         partitions.iter().try_for_each(|partition| self.check_names(partition))
+    }
+
+    fn check_version(&self) -> Result<(), StoreError> {
+        self.check_receipts_version()
     }
 
     fn kind(&self) -> &'static str {

@@ -30,7 +30,7 @@ use crate::features::read_back::TableReader;
 use crate::features::references::References;
 use crate::names::{TableName, list, quoted};
 use crate::tables::leaf::Leaf;
-use crate::tables::receipts;
+use crate::tables::receipts::{self, ReceiptRow};
 use crate::tables::staging;
 use crate::tables::table::{Column, check_taken, describe};
 
@@ -40,6 +40,8 @@ pub(crate) struct PostgresSlot<'a> {
     partition: Partition,
     session: PooledSession,
     found: Found,
+    /// The receipt that the new one takes the place of, as the server prints it.
+    seen_receipt: Option<String>,
     references: References,
     /// Which rows of other tables would be lost with the existing rows.
     obstacle: Option<String>,
@@ -105,6 +107,7 @@ impl PostgresStore {
             partition: partition.clone(),
             session,
             found: inspection.found,
+            seen_receipt: inspection.receipt_text,
             references,
             obstacle,
             targets,
@@ -215,7 +218,7 @@ impl PostgresSlot<'_> {
         for (at, target) in self.targets.iter().enumerate().filter(|(_, target)| target.has_rows) {
             let is_ours = |column: &Column| match &self.found {
                 Found::Ours(receipt) => receipt.definition.series[at].columns.contains(&column.name),
-                Found::Nothing | Found::Foreign(_) => false,
+                Found::Nothing | Found::Foreign(_) | Found::Newer(_) => false,
             };
             for other in target.leaf.others.iter().filter(|other| !is_ours(other)) {
                 check_other(&mut self.session, &target.leaf, other)?;
@@ -284,6 +287,14 @@ impl PostgresSlot<'_> {
             self.session.execute(&format!("analyze {name}"), &sql)?;
         }
         Ok(())
+    }
+
+    /// Puts a receipt in the place of the one that was there when the partition was locked.
+    fn write_receipt(&mut self, receipt: &Receipt) -> Result<ReceiptRow, StoreError> {
+        let row = ReceiptRow::new(receipt)?;
+        let tables = [&self.store.receipts, &self.store.definitions];
+        row.write(&mut self.session, tables, &self.partition, self.seen_receipt.as_deref())?;
+        Ok(row)
     }
 
     fn end_transaction(&mut self) -> Result<(), StoreError> {
@@ -407,7 +418,7 @@ impl Slot for PostgresSlot<'_> {
     fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         let receipt = match &self.found {
             Found::Ours(receipt) => Some(receipt.as_ref().clone()),
-            Found::Nothing | Found::Foreign(_) => None,
+            Found::Nothing | Found::Foreign(_) | Found::Newer(_) => None,
         };
         let leaves = self.targets.iter().map(|target| target.leaf.clone()).collect();
         let series = &self.store.series;
@@ -415,9 +426,9 @@ impl Slot for PostgresSlot<'_> {
     }
 
     fn adopt(mut self: Box<Self>, receipt: &Receipt) -> Result<(), StoreError> {
-        receipts::write(&mut self.session, &self.store.receipts, &self.partition, receipt)?;
+        let written = self.write_receipt(receipt)?;
         if !self.run_deferred_triggers()?.is_empty() {
-            receipts::check_kept(&mut self.session, &self.store.receipts, receipt)?;
+            written.check_kept(&mut self.session, &self.store.receipts)?;
         }
         self.end_transaction()
     }
@@ -425,9 +436,9 @@ impl Slot for PostgresSlot<'_> {
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         self.flush()?;
         self.complete_tables()?;
-        receipts::write(&mut self.session, &self.store.receipts, &self.partition, receipt)?;
+        let written = self.write_receipt(receipt)?;
         failpoint::reach("receipt-written");
-        self.check_stored(receipt)?;
+        self.check_stored(receipt, &written)?;
         self.end_transaction()?;
         self.vacuum();
         Ok(self.bytes)

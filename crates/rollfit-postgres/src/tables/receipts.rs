@@ -1,20 +1,25 @@
 //! The table of receipts, `rollfit_receipts`: one row per output, written in the transaction that writes its
-//! features.
+//! features. The definition of a receipt is in [`crate::tables::definitions`], by its hash.
 
+use rollfit_job::canonical_json::{definition_hash, receipt_hash};
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{Fault, StoreError};
+use serde_json::Value;
 use tokio_postgres::types::Type;
 
 use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 use crate::tables::foreign_key::{DoomedRows, check_unreferenced};
-use crate::tables::table::describe;
+use crate::tables::table::{Table, describe};
 
 /// The name of the table, in the schema of the features.
 pub(crate) const RECEIPTS: &str = "rollfit_receipts";
+
+/// The columns that the table of earlier versions lacks, with their types.
+const ADDED: [(&str, &str); 2] = [("digest", "text"), ("period", "text")];
 
 /// The statement that creates the table. What SQL users query has its own columns.
 pub(crate) fn create_sql(table: &TableName) -> String {
@@ -26,24 +31,39 @@ pub(crate) fn create_sql(table: &TableName) -> String {
              rows bigint NOT NULL,\n    \
              receipt jsonb NOT NULL,\n    \
              written_at timestamptz NOT NULL DEFAULT clock_timestamp(),\n    \
-             written_by text NOT NULL DEFAULT current_setting('application_name')\n\
+             written_by text NOT NULL DEFAULT current_setting('application_name'),\n    \
+             digest text,\n    \
+             period text\n\
          )",
         table.sql()
     )
 }
 
-/// Returns the receipt of an output, if it exists and can be parsed. A malformed one does not count as a receipt.
-pub(crate) fn read(
-    session: &mut Session,
-    table: &TableName,
-    output: &str,
-) -> Result<Option<Receipt>, StoreError> {
-    let sql = format!("SELECT receipt::text FROM {} WHERE output = $1", table.sql());
-    let rows = session.rows("read the receipt", &sql, &[(&output, Type::TEXT)])?;
-    let text: Option<String> = first_value(&rows)?;
-    Ok(text
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .filter(|receipt: &Receipt| receipt.output == output))
+/// The columns that a table of an earlier version lacks.
+fn lacking(table: &Table) -> impl Iterator<Item = (&'static str, &'static str)> {
+    ADDED.into_iter().filter(|(name, _)| table.column(name).is_none())
+}
+
+/// Returns the statement that makes a table of an earlier version one of this; none for one of this.
+pub(crate) fn alter_sql(table: &Table) -> Option<String> {
+    let added: Vec<String> = lacking(table).map(|(name, sql)| format!("ADD COLUMN {name} {sql}")).collect();
+    (!added.is_empty()).then(|| format!("ALTER TABLE {} {}", table.name.sql(), added.join(", ")))
+}
+
+/// Returns what is wrong with a table of an earlier version; none for one of this.
+pub(crate) fn earlier_version(table: &Table) -> Option<String> {
+    let (column, _) = lacking(table).next()?;
+    Some(format!("{} is of an earlier version (no column {column})", table.name))
+}
+
+/// Checks that a table is of this version. Receipts of an earlier one are read, and never written.
+pub(crate) fn check_version(table: &Table) -> Result<(), StoreError> {
+    match earlier_version(table) {
+        None => Ok(()),
+        Some(what) => Err(StoreError::permanent(format!(
+            "{what}: have its owner run the statements that rollfit schema prints"
+        ))),
+    }
 }
 
 /// Returns every partition with a receipt, and its output.
@@ -58,46 +78,112 @@ pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Part
     rows.iter().map(entry).filter_map(Result::transpose).collect()
 }
 
-/// Replaces the receipt of a partition.
-pub(crate) fn write(
-    session: &mut Session,
-    table: &TableName,
-    partition: &Partition,
-    receipt: &Receipt,
-) -> Result<(), StoreError> {
-    let text = serde_json::to_string(receipt)
-        .map_err(|error| StoreError::permanent(format!("the receipt cannot be written as JSON: {error}")))?;
-    let month = format!("{}-01", partition.period);
-    let rows = i64::try_from(receipt.stored.rows).unwrap_or(i64::MAX);
-    let sql = format!(
-        "INSERT INTO {} AS t (output, key, month, rows, receipt) VALUES ($1, $2, $3::text::date, $4, $5::text::jsonb) \
-         ON CONFLICT (output) DO UPDATE SET key = excluded.key, month = excluded.month, rows = excluded.rows, \
-         receipt = excluded.receipt, written_at = excluded.written_at, written_by = excluded.written_by \
-         RETURNING t.receipt::text",
-        table.sql()
-    );
-    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] = [
-        (&receipt.output, Type::TEXT),
-        (&partition.key, Type::TEXT),
-        (&month, Type::TEXT),
-        (&rows, Type::INT8),
-        (&text, Type::TEXT),
-    ];
-    let rows = session.rows("write the receipt", &sql, &parameters)?;
-    let stored: Option<String> = first_value(&rows)?;
-    let is_as_written =
-        |text: String| serde_json::from_str(&text).is_ok_and(|stored: Receipt| stored == *receipt);
-    if stored.is_some_and(is_as_written) { Ok(()) } else { Err(not_taken(table)) }
+/// A receipt as its row has it: with the hash of its definition.
+pub(crate) struct ReceiptRow {
+    json: Value,
+    definition: String,
+    digest: String,
+    rows: i64,
+    output: String,
 }
 
-/// Checks that the written receipt is still stored: triggers after the INSERT may remove or change it.
-pub(crate) fn check_kept(
-    session: &mut Session,
-    table: &TableName,
-    receipt: &Receipt,
-) -> Result<(), StoreError> {
-    let kept = read(session, table, &receipt.output)?;
-    if kept.as_ref() == Some(receipt) { Ok(()) } else { Err(not_taken(table)) }
+impl ReceiptRow {
+    pub(crate) fn new(receipt: &Receipt) -> Result<Self, StoreError> {
+        let mut json = serde_json::to_value(receipt).map_err(|error| {
+            StoreError::permanent(format!("the receipt cannot be written as JSON: {error}"))
+        })?;
+        let definition = definition_hash(&json["definition"]);
+        json["definition"] = Value::String(definition.clone());
+        Ok(Self {
+            digest: receipt_hash(&json),
+            json,
+            definition,
+            rows: i64::try_from(receipt.stored.rows).unwrap_or(i64::MAX),
+            output: receipt.output.clone(),
+        })
+    }
+
+    /// Puts it in the place of the receipt `seen`, which is none where the output had no row.
+    ///
+    /// # Errors
+    /// When the table has another receipt than `seen` by now, or does not take this one; when its definition is gone.
+    pub(crate) fn write(
+        &self,
+        session: &mut Session,
+        [table, definitions]: [&TableName; 2],
+        partition: &Partition,
+        seen: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let sql = format!(
+            "INSERT INTO {} AS t (output, key, month, rows, receipt, digest, period) \
+             VALUES ($1, $2, $3::text::date, $4, $5::text::jsonb, $6, NULL) \
+             ON CONFLICT (output) DO UPDATE SET key = excluded.key, month = excluded.month, rows = excluded.rows, \
+             receipt = excluded.receipt, digest = excluded.digest, period = NULL, written_at = excluded.written_at, \
+             written_by = excluded.written_by WHERE t.receipt = $7::text::jsonb \
+             RETURNING t.receipt::text, t.digest, EXISTS (SELECT FROM {} d WHERE d.hash = $8)",
+            table.sql(),
+            definitions.sql()
+        );
+        let (month, text) = (format!("{}-01", partition.period), self.json.to_string());
+        let parameters: [SqlParameter<'_>; 8] = [
+            (&self.output, Type::TEXT),
+            (&partition.key, Type::TEXT),
+            (&month, Type::TEXT),
+            (&self.rows, Type::INT8),
+            (&text, Type::TEXT),
+            (&self.digest, Type::TEXT),
+            (&seen, Type::TEXT),
+            (&self.definition, Type::TEXT),
+        ];
+        let rows = session.rows("write the receipt", &sql, &parameters)?;
+        let Some(row) = rows.first() else { return Err(self.refusal(session, table, seen)?) };
+        if !self.is(row)? {
+            return Err(not_taken(table));
+        }
+        match row.get(2)? {
+            true => Ok(()),
+            false => Err(StoreError::permanent(format!(
+                "{definitions} no longer holds the definition of this job, or hides it; run the same command again"
+            ))),
+        }
+    }
+
+    /// Returns why no row was written.
+    fn refusal(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+        seen: Option<&str>,
+    ) -> Result<StoreError, StoreError> {
+        let rows = stored(session, table, &self.output)?;
+        let now: Option<String> = first_value(&rows)?;
+        Ok(match now.as_deref() == seen {
+            true => not_taken(table),
+            false => StoreError::new(
+                Fault::Transient,
+                format!("{table}: another program changed the receipt of {} meanwhile", self.output),
+            ),
+        })
+    }
+
+    /// Checks that it is still stored: triggers after the INSERT may remove or change it.
+    pub(crate) fn check_kept(&self, session: &mut Session, table: &TableName) -> Result<(), StoreError> {
+        let rows = stored(session, table, &self.output)?;
+        let is_kept = rows.first().map_or(Ok(false), |row| self.is(row))?;
+        if is_kept { Ok(()) } else { Err(not_taken(table)) }
+    }
+
+    /// Whether this is the receipt and the digest of a row.
+    fn is(&self, row: &AnswerRow) -> Result<bool, StoreError> {
+        let (text, digest): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        let is_same = serde_json::from_str::<Value>(&text).is_ok_and(|stored| stored == self.json);
+        Ok(is_same && digest.as_ref() == Some(&self.digest))
+    }
+}
+
+fn stored(session: &mut Session, table: &TableName, output: &str) -> Result<Vec<AnswerRow>, StoreError> {
+    let sql = format!("SELECT receipt::text, digest FROM {} WHERE output = $1", table.sql());
+    session.rows("read the receipt", &sql, &[(&output, Type::TEXT)])
 }
 
 fn not_taken(table: &TableName) -> StoreError {

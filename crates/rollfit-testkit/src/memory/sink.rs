@@ -10,6 +10,7 @@ use rollfit_job::store::{
 };
 
 use super::PlantedFault;
+use super::reader::MemoryReader;
 
 /// What is committed of a partition.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub struct MemorySink {
     pub stored: Mutex<BTreeMap<String, StoredPartition>>,
     /// Outputs that another program wrote.
     pub foreign: Mutex<Vec<String>>,
+    /// Outputs that a later version wrote.
+    pub newer: Mutex<Vec<String>>,
     /// How many claims of a partition find it held.
     pub held: Mutex<BTreeMap<String, usize>>,
     /// What a claim meets.
@@ -69,6 +72,9 @@ impl Sink for MemorySink {
         if self.foreign.lock().unwrap().contains(&output) {
             return Ok(Found::Foreign("somebody else's".to_owned()));
         }
+        if self.newer.lock().unwrap().contains(&output) {
+            return Ok(Found::Newer("written by a later version of rollfit".to_owned()));
+        }
         let stored = self.stored.lock().unwrap();
         Ok(stored.get(&output).map_or(Found::Nothing, |stored| Found::Ours(Box::new(stored.receipt.clone()))))
     }
@@ -107,7 +113,7 @@ impl Sink for MemorySink {
     }
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
-        Err(StoreError::permanent(format!("{partition} is not read back from memory")))
+        Ok(Box::new(MemoryReader::new(self.stored(partition), self.grouping())))
     }
 
     fn grouping(&self) -> Grouping {
@@ -174,6 +180,18 @@ impl Slot for MemorySlot<'_> {
 
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {
         self.sink.rounding.clone()
+    }
+
+    fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
+        self.sink.read(&self.partition)
+    }
+
+    fn adopt(self: Box<Self>, receipt: &Receipt) -> Result<(), StoreError> {
+        self.sink.commit_fault.as_ref().map_or(Ok(()), |fault| fault(&self.partition))?;
+        let output = self.sink.output(&self.partition);
+        self.sink.foreign.lock().unwrap().retain(|other| *other != output);
+        self.sink.stored.lock().unwrap().get_mut(&output).unwrap().receipt = receipt.clone();
+        Ok(())
     }
 
     fn commit(self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {

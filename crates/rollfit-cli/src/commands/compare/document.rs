@@ -79,6 +79,8 @@ pub(super) struct CompareDocument {
     pub(super) different: usize,
     pub(super) failed: usize,
     pub(super) absent: usize,
+    /// Written by a later version of rollfit, which can compare them.
+    pub(super) newer: usize,
     pub(super) skipped: usize,
 }
 
@@ -206,13 +208,18 @@ impl CompareDocument {
             different: count("different"),
             failed: count("failed"),
             absent: count("absent"),
+            newer: count("newer"),
             skipped: count("skipped"),
             partitions: lines,
         }
     }
 
     pub(super) fn exit(&self) -> Exit {
-        Exit::from_partitions(self.skipped > 0, self.different + self.failed > 0, self.absent > 0)
+        Exit::from_partitions(
+            self.skipped > 0,
+            self.different + self.failed > 0,
+            self.absent + self.newer > 0,
+        )
     }
 }
 

@@ -18,12 +18,13 @@ impl CompareDocument {
         self.print_hints()?;
         self.print_counts()?;
         output::line(&format!(
-            "{}: {} clean, {} different, {} failed, {} without features",
+            "{}: {} clean, {} different, {} failed, {} without features{}",
             format::plural(self.partitions.len(), "partition"),
             self.clean,
             self.different,
             self.failed,
-            self.absent
+            self.absent,
+            checks::newer_words(self.newer)
         ))?;
         checks::print_interrupted(self.skipped, "compared")?;
         Ok(())

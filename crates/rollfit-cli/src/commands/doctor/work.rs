@@ -94,6 +94,7 @@ impl Work {
     pub(super) fn notes(&self, reports: &[StoreReport]) -> Vec<String> {
         let foreign = held(reports).values().filter(|holds| **holds == Holds::Foreign).count();
         let other = held(reports).values().filter(|holds| **holds == Holds::OtherDefinition).count();
+        let newer = held(reports).values().filter(|holds| **holds == Holds::Newer).count();
         let fewest = reports.iter().filter_map(|report| report.diagnosis.sessions).min();
         let shared = fewest.filter(|sessions| *sessions < self.workers).map(|sessions| {
             format!(
@@ -111,11 +112,18 @@ impl Work {
         });
         let other = (other > 0).then(|| {
             format!(
-                "rows of another definition in {}: a run skips them; `rollfit run --replace definition-changed` rewrites them",
+                "rows of another definition in {}: a run skips them; `rollfit adopt` keeps those of an earlier version of rollfit that match, \
+                 `rollfit run --replace definition-changed` rewrites them",
                 format::plural(other, "partition")
             )
         });
-        [shared, foreign, other].into_iter().flatten().collect()
+        let newer = (newer > 0).then(|| {
+            format!(
+                "rows of a later version of rollfit in {}: use that version; this one leaves them alone",
+                format::plural(newer, "partition")
+            )
+        });
+        [shared, foreign, other, newer].into_iter().flatten().collect()
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Receipts {
     missing: usize,
     /// With features that rollfit did not write.
     foreign: usize,
+    /// With features that a later version of rollfit wrote.
+    newer: usize,
     /// That cannot be read now.
     unreadable: usize,
 }
@@ -42,6 +44,7 @@ impl Receipts {
                 Ok(Found::Ours(_)) => receipts.definition_changed += 1,
                 Ok(Found::Nothing) => receipts.missing += 1,
                 Ok(Found::Foreign(_)) => receipts.foreign += 1,
+                Ok(Found::Newer(_)) => receipts.newer += 1,
                 Err(_) => receipts.unreadable += 1,
             }
         }
@@ -51,12 +54,13 @@ impl Receipts {
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line("No run of this job left a record here; the receipts in the store show:")?;
         output::line(&format!(
-            "{}: {} done, {} missing, {} of another definition, {} foreign, {} unreadable, in {}",
+            "{}: {} done, {} missing, {} of another definition, {} foreign, {} newer, {} unreadable, in {}",
             format::plural(self.partitions, "partition"),
             self.done,
             self.missing,
             self.definition_changed,
             self.foreign,
+            self.newer,
             self.unreadable,
             self.sink
         ))?;

@@ -8,7 +8,7 @@ use rollfit_job::verify::receipt_difference;
 
 use super::PostgresSlot;
 use crate::names::TableName;
-use crate::tables::receipts;
+use crate::tables::receipts::ReceiptRow;
 use crate::tables::trigger::{Trigger, run_deferred};
 
 impl PostgresSlot<'_> {
@@ -50,12 +50,12 @@ impl PostgresSlot<'_> {
     }
 
     /// If triggers or rules may have changed what was written, compares the tables with the receipt.
-    pub(super) fn check_stored(&mut self, receipt: &Receipt) -> Result<(), StoreError> {
+    pub(super) fn check_stored(&mut self, receipt: &Receipt, written: &ReceiptRow) -> Result<(), StoreError> {
         let triggers = self.run_deferred_triggers()?;
         if triggers.is_empty() {
             return Ok(());
         }
-        receipts::check_kept(&mut self.session, &self.store.receipts, receipt)?;
+        written.check_kept(&mut self.session, &self.store.receipts)?;
         let Some(difference) = receipt_difference(receipt, self.read()?.as_mut())? else { return Ok(()) };
         let culprits = triggers.iter().map(|trigger| format!("{} on {}", trigger.name, trigger.table));
         Err(StoreError::permanent(format!(

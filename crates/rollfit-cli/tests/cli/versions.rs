@@ -1,0 +1,101 @@
+//! Files that other versions of rollfit wrote: a later one's are left alone by every command, and a new definition says what
+//! it means for those of an earlier one.
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+use crate::tree::Tree;
+use crate::verify::rewrite;
+
+const MONTHS: [&str; 2] = ["2017-01", "2017-02"];
+const JANUARY: [&str; 2] = ["--only", "eurusd:2017-01"];
+
+/// A store whose first month has another receipt.
+fn changed(change: impl FnOnce(&mut Value)) -> Sandbox {
+    let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
+    rewrite(&sandbox, MONTHS[0], |_| (), change);
+    sandbox
+}
+
+#[test]
+fn no_command_touches_what_a_later_version_wrote() {
+    let sandbox = changed(|receipt| {
+        receipt["definition"]["version"] = 99.into();
+        receipt["definition"]["boundary"] = "elsewhere".into();
+        receipt["output"] = Value::Null;
+    });
+    let words = "written by a later version of rollfit (definition 99); use that version";
+    let dir = sandbox.path("fx/features/key=eurusd/month=2017-01");
+    let before = Tree::read(&dir);
+    let plan = sandbox.run(&["plan", "--json"]).exits(0).json();
+    let january = &plan["partitions"][0];
+    assert_eq!((&january["state"], &january["cause"]), (&"newer".into(), &words.into()));
+    assert_eq!((&january["write_bytes"], &plan["new_definition"]), (&0.into(), &Value::Null));
+    sandbox.run(&["plan"]).exits(0).says(&["1 done, 1 newer", words]);
+    for options in [&[][..], &["--force"], &["--replace", "foreign"], &["--replace", "definition-changed"]] {
+        let run = [&["run"][..], options].concat();
+        sandbox.run(&run).exits(4).says(&["1 skipped", "newer", words, "--replace does not help"]);
+    }
+    sandbox.run(&["run", "--replace", "newer"]).exits(2).says(&["version of rollfit that wrote"]);
+    sandbox.run(&["drop", "eurusd:2017-01"]).exits(1).says(&["was not dropped", words]);
+    sandbox.run(&["verify"]).exits(4).says(&["1 verified, 0 mismatches", "1 newer", words]);
+    sandbox.run(&["verify", "--quick"]).exits(4).says(&["1 newer", words]);
+    sandbox.run(&["compare"]).exits(4).says(&["1 clean, 0 different", "1 newer", words]);
+    sandbox.run(&["adopt"]).exits(4).says(&["0 adopted, 1 already ours", "1 newer", words]);
+    sandbox.run(&[&["adopt", "--json"][..], &JANUARY].concat()).exits(4);
+    before.is_untouched(&dir);
+    sandbox.run_with(&[("ROLLFIT_STATE_DIR", "none")], &["status"]).exits(0).says(&["1 newer"]);
+}
+
+#[test]
+fn what_this_version_does_not_know_of_a_receipt_makes_it_no_other() {
+    let sandbox = changed(|receipt| {
+        receipt["format"] = 1.into();
+        receipt["stored"]["types"] = serde_json::json!([[["numeric", 90]]]);
+        receipt["definition"]["series"][0]["more"] = "unknown".into();
+    });
+    sandbox.run(&["run"]).exits(0).says(&["2 already done"]);
+    sandbox.run(&["verify"]).exits(0).says(&["2 verified"]);
+}
+
+#[test]
+fn a_new_definition_says_what_it_means_in_one_line() {
+    let sandbox = changed(|receipt| receipt["definition"]["version"] = 2.into());
+    let plan = sandbox.run(&["plan", "--json"]).exits(0).json();
+    let new = &plan["new_definition"];
+    assert_eq!(
+        (&new["from"], &new["to"], &new["partitions"]),
+        (&serde_json::json!([2]), &3.into(), &1.into())
+    );
+    assert_eq!(new["rows"], plan["partitions"][0]["rows"]);
+    assert!(
+        new["write_bytes"].as_u64().unwrap() > 10_000 && new["estimate"]["seconds"].as_f64().unwrap() > 0.0
+    );
+    assert_eq!(plan["write_bytes"], 0, "a run writes it only with --replace");
+    let is_said = |text: &str| {
+        let mut lines = text.lines().filter(|line| line.starts_with("1 partition of definition 2, now 3: "));
+        let line = lines.next().unwrap();
+        assert!(
+            line.contains("`rollfit adopt` verifies") && line.contains("--replace definition-changed"),
+            "{line}"
+        );
+        assert!(line.contains(" MB, about ") || line.contains(" kB, about "), "{line}");
+        assert_eq!(lines.next(), None);
+    };
+    is_said(&sandbox.run(&["plan"]).exits(0).stdout);
+    is_said(&sandbox.run(&["run"]).exits(4).stdout);
+    let run = sandbox.run(&["run", "--json"]).exits(4).json();
+    assert_eq!(
+        (&run["new_definition"]["partitions"], &run["new_definition"]["rows"]),
+        (&1.into(), &new["rows"])
+    );
+
+    // Another definition is no new one: adopt cannot keep it.
+    let carry = [("ROLLFIT_RUN__BOUNDARY", "carry")];
+    let plan = sandbox.run_with(&carry, &["plan"]).exits(0);
+    let plan = plan.says(&["definition version 2 became 3, and boundary reset became carry"]);
+    assert!(!plan.stdout.contains("rollfit adopt"), "{plan}");
+    sandbox.run_with(&carry, &["adopt"]).exits(4).says(&["2 not adopted", "boundary reset became carry"]);
+    sandbox.run(&["run", "--replace", "definition-changed"]).exits(0).says(&["1 written", "1 already done"]);
+    assert!(sandbox.run(&["plan", "--json"]).exits(0).json()["new_definition"].is_null());
+}

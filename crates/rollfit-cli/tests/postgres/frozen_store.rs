@@ -1,0 +1,178 @@
+//! A store of definition 2, frozen in `fixtures/stores/definition-2`: what reads, reads it; what writes says what has to be
+//! done first; after that its partitions are adopted, or written again.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::checker::Contents;
+use crate::programs::{as_server_user, postgres_program};
+use crate::sandbox::Sandbox;
+use crate::sql::Database;
+
+const REFUSED: &str = "error: public.rollfit_receipts is of an earlier version (no column digest): have its owner run the \
+                       statements that rollfit schema prints";
+const ALTER: &str =
+    "ALTER TABLE \"public\".\"rollfit_receipts\" ADD COLUMN digest text, ADD COLUMN period text;";
+
+/// What becomes of each partition under the definition of today.
+const STATES: [(&str, &str); 8] = [
+    ("eurusd 2017-01", "definition-changed"),
+    ("eurusd 2017-02", "definition-changed"),
+    ("eurusd 2017-03", "definition-changed"),
+    ("eurusd 2017-04", "foreign"),
+    ("usdjpy 2017-01", "definition-changed"),
+    ("usdjpy 2017-02", "shrunk"),
+    ("usdjpy 2017-03", "definition-changed"),
+    ("usdjpy 2017-04", "missing"),
+];
+
+/// The store in a database of its own, and its job.
+struct Frozen {
+    sandbox: Sandbox,
+    database: Database<'static>,
+}
+
+impl Frozen {
+    fn new() -> Self {
+        let frozen = Self { sandbox: Sandbox::new(), database: Database::fresh() };
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stores/definition-2");
+        frozen.execute(std::fs::read(fixture.join("postgres.sql")).unwrap());
+        let job = std::fs::read_to_string(fixture.join("postgres.toml")).unwrap();
+        frozen.sandbox.write("rollfit.toml", job.replace("postgres://HERE", &frozen.database.url()));
+        frozen
+    }
+
+    /// Has psql execute statements in one transaction.
+    #[track_caller]
+    fn execute(&self, statements: impl AsRef<[u8]>) {
+        let path: PathBuf = self.sandbox.write("statements.sql", statements);
+        let mut command = as_server_user(postgres_program("psql"));
+        command.args(["-q", "-1", "-v", "ON_ERROR_STOP=1"]).arg(self.database.url());
+        let output = command.stdin(std::fs::File::open(path).unwrap()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The state of each partition as planned.
+    #[track_caller]
+    fn states(&self) -> Vec<(String, String)> {
+        let plan = self.sandbox.run(&["plan", "--json"]).exits(0).json();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let partitions = plan["partitions"].as_array().unwrap().iter();
+        partitions
+            .map(|planned| {
+                let (key, month) = (text(&planned["partition"]["key"]), text(&planned["partition"]["month"]));
+                (format!("{key} {month}"), text(&planned["state"]))
+            })
+            .collect()
+    }
+}
+
+fn owned(states: [(&str, &str); 8]) -> Vec<(String, String)> {
+    states.iter().map(|(partition, state)| ((*partition).to_owned(), (*state).to_owned())).collect()
+}
+
+#[test]
+fn what_reads_an_earlier_store_reads_it() {
+    let frozen = Frozen::new();
+    let before = Contents::from_database(&frozen.database);
+    assert_eq!(frozen.states(), owned(STATES));
+    frozen.sandbox.run(&["status"]).exits(0);
+    frozen.sandbox.run(&["verify"]).exits(1).says(&["definition version 2 became 3"]);
+    let compared = frozen.sandbox.run(&["compare", "--json", "--only", "eurusd:2017-01"]).exits(0).json();
+    assert_eq!((&compared["clean"], &compared["outside"]), (&1.into(), &0.into()), "{compared}");
+    assert_eq!(Contents::from_database(&frozen.database), before);
+}
+
+#[test]
+fn what_writes_an_earlier_store_stops_before_the_first_partition() {
+    let frozen = Frozen::new();
+    let before = Contents::from_database(&frozen.database);
+    for command in [
+        &["run"][..],
+        &["run", "--force"],
+        &["run", "--replace", "definition-changed", "--only", "eurusd:2017-01"],
+        &["adopt"],
+        &["drop", "eurusd:2017-01"],
+    ] {
+        let answer = frozen.sandbox.run(command).exits(2);
+        assert_eq!(answer.stderr.trim_end(), REFUSED, "{answer}");
+    }
+    assert_eq!(Contents::from_database(&frozen.database), before);
+    assert_eq!(
+        frozen.database.one::<i64>("select count(*) from pg_class where relname = 'rollfit_definitions'"),
+        0
+    );
+}
+
+#[test]
+fn schema_prints_what_an_earlier_store_lacks_and_doctor_reports_it() {
+    let frozen = Frozen::new();
+    let doctor = frozen.sandbox.run(&["doctor", "--json"]).exits(1).json();
+    let problem = &doctor["problems"][0];
+    assert_eq!(
+        (problem["what"].as_str().unwrap(), problem["statements"][0].as_str().unwrap()),
+        (
+            "public.rollfit_receipts is of an earlier version (no column digest): have its owner alter it",
+            ALTER.trim_end_matches(';')
+        ),
+        "{doctor}"
+    );
+    frozen
+        .sandbox
+        .run(&["doctor"])
+        .exits(1)
+        .says(&["rollfit_receipts is there, rollfit_definitions is missing"]);
+    let printed = frozen.sandbox.run(&["schema", "--only", "eurusd"]).exits(0).stdout;
+    let definitions = "CREATE TABLE IF NOT EXISTS \"public\".\"rollfit_definitions\" (\n    hash text PRIMARY KEY,\n    \
+                       definition jsonb NOT NULL\n);";
+    assert_eq!(printed.trim_end(), format!("{ALTER}\n{definitions}"));
+    frozen.execute(&printed);
+    assert_eq!(
+        frozen.sandbox.run(&["schema", "--only", "eurusd"]).exits(0).stdout,
+        "-- nothing is missing\n"
+    );
+    frozen.sandbox.run(&["doctor"]).exits(0).says(&["rollfit_definitions is there"]);
+    // Half of it is not enough.
+    frozen.database.sql("alter table rollfit_receipts drop column period");
+    let half = frozen.sandbox.run(&["schema", "--only", "eurusd"]).exits(0).stdout;
+    assert_eq!(half, "ALTER TABLE \"public\".\"rollfit_receipts\" ADD COLUMN period text;\n");
+    frozen.sandbox.run(&["run"]).exits(2).says(&["of an earlier version (no column period)"]);
+}
+
+#[test]
+fn an_earlier_store_is_adopted_after_the_statements_that_schema_prints() {
+    let frozen = Frozen::new();
+    let printed = frozen.sandbox.run(&["schema"]).exits(0).stdout;
+    frozen.execute(&printed);
+    assert_eq!(frozen.states(), owned(STATES), "the statements change no state");
+    let rows = "select sum(hashtextextended(t::text, 0)::numeric)::text from reg_rate_eurusd_2017_01 t";
+    let before: String = frozen.database.one(rows);
+
+    let adopted = frozen.sandbox.run(&["adopt"]);
+    assert!(matches!(adopted.status.code(), Some(1 | 4)), "{adopted}");
+    let done = |states: &mut Vec<(String, String)>, partitions: &[&str]| {
+        let is_meant = |partition: &str| partitions.contains(&partition);
+        states
+            .iter_mut()
+            .filter(|(partition, _)| is_meant(partition))
+            .for_each(|(_, state)| *state = "done".into());
+    };
+    let mut wanted = owned(STATES);
+    done(&mut wanted, &["eurusd 2017-01", "eurusd 2017-04", "usdjpy 2017-01"]);
+    assert_eq!(frozen.states(), wanted, "{adopted}");
+    assert_eq!(frozen.database.one::<String>(rows), before);
+    for partition in ["eurusd:2017-01", "eurusd:2017-04", "usdjpy:2017-01"] {
+        frozen.sandbox.run(&["verify", "--only", partition]).exits(0);
+    }
+
+    let told =
+        frozen.sandbox.run(&["run", "--replace", "definition-changed", "--replace", "shrunk"]).exits(4);
+    told.says(&["4 written", "blocked"]);
+    done(&mut wanted, &["eurusd 2017-02", "eurusd 2017-03", "usdjpy 2017-02", "usdjpy 2017-04"]);
+    assert_eq!(frozen.states(), wanted);
+    let moved = "select count(*) from rollfit_receipts where jsonb_typeof(receipt -> 'definition') = 'string'
+                 and digest is not null and period is null";
+    assert_eq!(frozen.database.one::<i64>(moved), 7);
+    assert_eq!(frozen.database.one::<i64>("select count(*) from rollfit_definitions"), 1);
+}
