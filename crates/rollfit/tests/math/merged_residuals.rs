@@ -58,6 +58,29 @@ fn have_the_same_bits_beside_other_windows_at_every_offset() {
     assert_eq!(paths::streamed(&mut stream, &series, WINDOW_ROWS.len()), alone);
 }
 
+/// A line with as much noise as windows of some rows may have for their residuals to be merged, or not quite.
+#[test]
+fn are_chosen_alike_where_the_difference_is_just_trusted() {
+    let mut rng = Rng::with_seed(55);
+    for rows in [7usize, 15, 45, 64, 97] {
+        let noise = (((rows * rows - 1) as f64) / 512.0).sqrt();
+        let values: Vec<f64> = (0..3000).map(|i| f64::from(i) + noise * (rng.f64() - 0.5)).collect();
+        let alone = paths::alone(&values, &[rows]);
+        let close_shares = values.windows(rows).filter_map(|window| {
+            let fit = rollfit::fit(window).expect("a window's length");
+            let share = fit.ss_res / fit.ss_tot / DELICATE_SHARE;
+            (0.95..1.05).contains(&share).then_some(share < 1.0)
+        });
+        let (below, above): (Vec<bool>, Vec<bool>) = close_shares.partition(|&is_below| is_below);
+        assert!(below.len() > 10 && above.len() > 10, "{rows} rows: {} and {}", below.len(), above.len());
+        for cpu in Cpu::available() {
+            // Tiles so short that many have windows of one kind only.
+            let cuts: Vec<usize> = (0..values.len()).step_by(5).collect();
+            assert_eq!(paths::tiled(cpu, &values, &[rows], &cuts), alone, "{rows} rows, {}", cpu.name());
+        }
+    }
+}
+
 #[test]
 fn have_the_same_bits_wherever_a_tile_is_cut() {
     let series = curves_in_a_walk(52, 430);
