@@ -128,6 +128,7 @@ fn text(footer: &[u8], rest: &mut &[u8]) -> Option<Range<usize>> {
     let end = footer.len() - rest.len();
     Some(end - taken.len()..end)
 }
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
