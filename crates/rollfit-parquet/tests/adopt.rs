@@ -203,6 +203,7 @@ fn the_new_file_is_put_in_place_like_any_commit() {
     let wanted = [
         Operation::Create(unfinished.clone()),
         Operation::Write(unfinished.clone()),
+        // A direct write is padded.
         Operation::Truncate(unfinished.clone()),
         Operation::SyncFile(unfinished.clone()),
         Operation::Rename(unfinished, part),

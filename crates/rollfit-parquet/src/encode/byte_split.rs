@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn every_byte_goes_to_the_stream_of_its_significance() {
         for count in [0, 1, 7, 255, 256, 257, 511, 512, 1000] {
-            let values: Vec<u8> = (0..count * VALUE_BYTES).map(|at| (at * 7919 >> 3) as u8).collect();
+            let values: Vec<u8> = (0..count * VALUE_BYTES).map(|at| ((at * 7919) >> 3) as u8).collect();
             let mut split = vec![0; values.len()];
             split_bytes(&values, &mut split);
             for (at, byte) in values.iter().enumerate() {

@@ -321,9 +321,14 @@ struct JournalFile {
 
 impl RawFile for JournalFile {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        /// A crash may keep the beginning of a write alone.
+        const PART_BYTES: usize = 512;
         check_alignment(self.is_direct, bytes, offset);
         let written = self.file.write_at(bytes, offset)?;
-        self.journal.add(Step::Write(self.number, offset, bytes[..written].to_vec()));
+        for (at, part) in bytes[..written].chunks(PART_BYTES).enumerate() {
+            let offset = offset + (at * PART_BYTES) as u64;
+            self.journal.add(Step::Write(self.number, offset, part.to_vec()));
+        }
         Ok(written)
     }
 
