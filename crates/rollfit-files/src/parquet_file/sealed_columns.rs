@@ -67,20 +67,34 @@ pub fn read_doubles(bytes: &FileBytes, column: &ColumnChunkMetaData, rows: usize
         if values.len() != count * 8 {
             return None;
         }
-        let mut present = 0..count;
-        let value = |at: usize| match header.encoding {
-            PLAIN => values[at * 8..].first_chunk().map(|bytes| f64::from_le_bytes(*bytes)),
-            BYTE_STREAM_SPLIT => {
-                Some(f64::from_le_bytes(std::array::from_fn(|byte| values[byte * count + at])))
-            }
-            _ => None,
+        let mut present = match header.encoding {
+            PLAIN => values.as_chunks().0.iter().copied().map(f64::from_le_bytes).collect(),
+            BYTE_STREAM_SPLIT => joined(values, count),
+            _ => return None,
         };
-        for is_there in is_there {
-            doubles.push(if is_there { value(present.next()?)? } else { f64::NAN });
+        if count == is_there.len() {
+            doubles.append(&mut present);
+        } else {
+            let mut present = present.into_iter();
+            doubles.extend(is_there.iter().map(|&is_there| match is_there {
+                true => present.next().unwrap_or(f64::NAN),
+                false => f64::NAN,
+            }));
         }
         Some(())
     })?;
     (doubles.len() == rows).then_some(doubles)
+}
+
+/// The `count` doubles whose first bytes come first, then their second bytes, and so on.
+fn joined(values: &[u8], count: usize) -> Vec<f64> {
+    let mut bits = vec![0_u64; count];
+    for (at, stream) in values.chunks_exact(count.max(1)).enumerate() {
+        for (bits, &byte) in bits.iter_mut().zip(stream) {
+            *bits |= u64::from(byte) << (8 * at);
+        }
+    }
+    bits.into_iter().map(f64::from_bits).collect()
 }
 
 /// Unpacks the pages of a column, one after the other.

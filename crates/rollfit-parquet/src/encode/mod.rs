@@ -19,6 +19,7 @@ mod row_group;
 #[cfg(test)]
 mod tests;
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
@@ -80,18 +81,29 @@ impl<W: OutputFile> FeatureWriter<W> {
         if self.group.instants_us.is_empty() {
             return Ok(());
         }
+        self.reserve()?;
+        let RowGroup { instants_us, columns } = &mut self.group;
+        self.file.write_group(instants_us, columns)?;
+        self.group.clear();
+        Ok(())
+    }
+
+    /// Asks for room for the row group.
+    fn reserve(&mut self) -> std::io::Result<()> {
         let plain_bytes = self.group.plain_bytes();
         let more_bytes = match self.compression {
             Compression::None => plain_bytes,
             // A little more than features mostly take; what is too much is given back.
             Compression::Lz4 | Compression::Zstd => plain_bytes / 10 * 9,
         };
-        let RowGroup { instants_us, columns } = &mut self.group;
         let bytes = self.file.position() + more_bytes;
-        self.file.output().reserve(bytes)?;
-        self.file.write_group(instants_us, columns)?;
-        self.group.clear();
-        Ok(())
+        match self.file.output().reserve(bytes) {
+            // Packed, it may fit. If not, the write fails.
+            Err(error) if error.kind() == ErrorKind::StorageFull && self.compression != Compression::None => {
+                Ok(())
+            }
+            reserved => reserved,
+        }
     }
 
     /// Writes the remaining rows and the footer, with `value` under `key`; returns the bytes of the file.
