@@ -130,7 +130,10 @@ impl Planner<'_> {
         keys: &[String],
         only: &[Selector],
     ) -> Result<Vec<Partition>, StoreError> {
-        let mut wanted: HashSet<&str> = only.iter().map(|selector| selector.key.as_str()).collect();
+        // On a file system that ignores case, keys that differ in nothing else share a directory.
+        let folded: HashSet<String> = only.iter().map(|selector| selector.key.to_ascii_lowercase()).collect();
+        let selected = keys.iter().filter(|key| folded.contains(&key.to_ascii_lowercase()));
+        let mut wanted: HashSet<&str> = selected.map(String::as_str).collect();
         let of = |wanted: &HashSet<&str>| -> Vec<String> {
             keys.iter().filter(|key| wanted.contains(key.as_str())).cloned().collect()
         };

@@ -15,6 +15,8 @@ use super::thrift::{LIST, STRUCT, field, list_head, skip};
 
 /// Bytes copied at once.
 const PIECE_BYTES: usize = 1 << 20;
+/// Pieces begin at a multiple of this in memory: an output that writes past the page cache takes them as they are.
+const ALIGNMENT: usize = 4096;
 
 /// The number of the entries among the fields of a footer, and those of key and value in an entry.
 const ENTRIES: i64 = 5;
@@ -64,7 +66,9 @@ pub fn copy_with_value(
 
 /// Copies the bytes before the footer; returns their CRC-32C.
 fn copy_body(bytes: &FileBytes, body_bytes: u64, output: &mut dyn Write) -> Result<u32, CopyFault> {
-    let mut piece = vec![0; usize::try_from(body_bytes).unwrap_or(PIECE_BYTES).min(PIECE_BYTES)];
+    let mut memory = vec![0; usize::try_from(body_bytes).unwrap_or(PIECE_BYTES).min(PIECE_BYTES) + ALIGNMENT];
+    let start = memory.as_ptr().addr().wrapping_neg() % ALIGNMENT;
+    let piece = &mut memory[start..];
     let (mut at, mut sum) = (0, 0);
     while at < body_bytes {
         let left = usize::try_from(body_bytes - at).unwrap_or(PIECE_BYTES);

@@ -40,6 +40,8 @@ pub(super) struct PageHeader {
     level_bytes: [i64; 2],
     /// Whether the values are packed, where the column is.
     is_packed: bool,
+    /// The CRC-32 of the page as it is stored.
+    pub(super) crc: Option<u32>,
     /// Its own length.
     pub(super) bytes: u64,
 }
@@ -185,6 +187,7 @@ impl PageHeader {
             dictionary_values: 0,
             level_bytes: [0; 2],
             is_packed: true,
+            crc: None,
             bytes: 0,
         };
         // The kind of page, and its lengths.
@@ -193,6 +196,8 @@ impl PageHeader {
         while let Some(kind) = field(&mut rest, &mut id)? {
             match (id, kind) {
                 (1..=3, I32) => required[id as usize - 1] = Some(signed(&mut rest)?),
+                // A number with a sign, but the bits of one without.
+                (4, I32) => found.crc = Some(signed(&mut rest)? as u32),
                 (5..=8, STRUCT) => found.parse_details(id, &mut rest)?,
                 _ => skip(&mut rest, kind)?,
             }

@@ -2,7 +2,7 @@
 //! a hundred times as long for the few rows of a small file as they need.
 //!
 //! Invariants: what is written in any other way is none, and left to the Parquet reader, errors too. The work and the memory are
-//! bounded by the bytes of the file and [`ROWS_MAX`].
+//! bounded by the bytes of the file and, a call, by [`ROWS_MAX`].
 
 use std::cell::RefCell;
 
@@ -121,6 +121,10 @@ fn for_each_page(
             .get(usize::try_from(header.bytes).ok()?..)?
             .split_at_checked(usize::try_from(header.packed_bytes).ok()?)?;
         rest = after;
+        // It may have rotted since the file was checked.
+        if header.crc.is_some_and(|crc| crc32fast::hash(packed) != crc) {
+            return None;
+        }
         let unpacked_bytes = usize::try_from(header.unpacked_bytes).ok()?;
         match column.compression() {
             Compression::UNCOMPRESSED if packed.len() == unpacked_bytes => take(packed, &header)?,

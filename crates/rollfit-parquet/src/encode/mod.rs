@@ -99,9 +99,7 @@ impl<W: OutputFile> FeatureWriter<W> {
         let bytes = self.file.position() + more_bytes;
         match self.file.output().reserve(bytes) {
             // Packed, it may fit. If not, the write fails.
-            Err(error) if error.kind() == ErrorKind::StorageFull && self.compression != Compression::None => {
-                Ok(())
-            }
+            Err(error) if is_full(&error) && self.compression != Compression::None => Ok(()),
             reserved => reserved,
         }
     }
@@ -133,6 +131,11 @@ impl<W: OutputFile> Drop for FeatureWriter<W> {
         let (piece, page) = self.file.take_memory();
         self.pool.put(WriterBuffers { group: std::mem::take(&mut self.group), piece, page });
     }
+}
+
+/// Whether a disk is full, or a quota used up.
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// A source table's rows for one file.

@@ -127,14 +127,18 @@ impl Sink for ParquetStore {
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
         let dir = self.partition_dir(partition);
         let names = names_in(&dir)?;
-        if let Some(stranger) = names.iter().find(|name| is_foreign(name)) {
-            let stranger = dir.join(stranger);
-            return Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())));
-        }
-        if names.iter().any(|name| name == PART) {
-            self.receipts.read(&dir.join(PART), partition, &self.output(partition))
-        } else {
-            Ok(Found::Nothing)
+        let is_there = names.iter().any(|name| name == PART);
+        let read = || self.receipts.read(&dir.join(PART), partition, &self.output(partition));
+        let Some(stranger) = names.iter().find(|name| is_foreign(name)) else {
+            return if is_there { read() } else { Ok(Found::Nothing) };
+        };
+        // What a later version wrote is left alone, whatever lies beside it.
+        match read() {
+            Ok(newer @ Found::Newer(_)) if is_there => Ok(newer),
+            _ => {
+                let stranger = dir.join(stranger);
+                Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())))
+            }
         }
     }
 
