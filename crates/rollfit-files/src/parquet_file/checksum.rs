@@ -99,7 +99,10 @@ fn footer_digits(at: usize) -> std::ops::Range<usize> {
 
 /// Where `wanted` is found last.
 pub(super) fn find_last(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).rposition(|window| window == wanted)
+    // Both ends first: nearly no other place has them, and comparing all of it there is slow.
+    let ends = |bytes: &[u8]| Some((*bytes.first()?, *bytes.last()?));
+    let wanted_ends = ends(wanted);
+    bytes.windows(wanted.len()).rposition(|window| ends(window) == wanted_ends && window == wanted)
 }
 
 /// The length of the footer, from the bytes after it.

@@ -58,12 +58,12 @@ pub(super) fn value(rest: &mut &[u8], kind: u8, expected: Kind) -> Option<()> {
             (0..length).try_for_each(|_| value(rest, kind, *element))
         }
         Bool if matches!(kind, 1 | 2) => Some(()),
+        I32 if kind == thrift::I32 => thrift::varint(rest).map(drop),
+        I64 if kind == 6 => thrift::varint(rest).map(drop),
+        Bytes if kind == 8 => thrift::bytes(rest).map(drop),
         I8 if kind == 3 => skip(rest, kind),
         I16 if kind == 4 => skip(rest, kind),
-        I32 if kind == thrift::I32 => skip(rest, kind),
-        I64 if kind == 6 => skip(rest, kind),
         Double if kind == 7 => skip(rest, kind),
-        Bytes if kind == 8 => skip(rest, kind),
         _ => None,
     }
 }
