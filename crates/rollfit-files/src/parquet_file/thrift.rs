@@ -10,6 +10,7 @@ pub(super) const LIST: u8 = 9;
 pub(super) const STRUCT: u8 = 12;
 
 /// The kind of the next field of a structure in Thrift's compact form, whose number follows `id`; `Some(None)` at its end.
+#[inline]
 pub(super) fn field(rest: &mut &[u8], id: &mut i64) -> Option<Option<u8>> {
     let byte = take_byte(rest)?;
     if byte == 0 {
@@ -55,6 +56,7 @@ fn skip_list(rest: &mut &[u8], depth: usize) -> Option<()> {
 }
 
 /// The kind of the elements of a list, and how many follow.
+#[inline]
 pub(super) fn list_head(rest: &mut &[u8]) -> Option<(u8, u64)> {
     let head = take_byte(rest)?;
     let length = if head >> 4 == 15 { varint(rest)? } else { u64::from(head >> 4) };
@@ -66,17 +68,20 @@ pub(super) fn list_head(rest: &mut &[u8]) -> Option<(u8, u64)> {
 }
 
 /// The bytes of a text, which follow their number.
+#[inline]
 pub(super) fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(varint(rest)?).ok()?;
     take(rest, length)
 }
 
+#[inline]
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, after) = rest.split_at_checked(length)?;
     *rest = after;
     Some(taken)
 }
 
+#[inline]
 fn take_byte(rest: &mut &[u8]) -> Option<u8> {
     let (taken, after) = rest.split_first()?;
     *rest = after;
@@ -91,6 +96,7 @@ pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
     if first < 0x80 { Some(first.into()) } else { longer_varint(first, rest) }
 }
 
+#[cold]
 fn longer_varint(first: u8, rest: &mut &[u8]) -> Option<u64> {
     let mut number = u64::from(first & 0x7f);
     for shift in (7..64).step_by(7) {
@@ -132,6 +138,19 @@ mod tests {
         ] {
             assert!(!has_struct(list), "{list:?}");
         }
+    }
+
+    #[test]
+    fn a_number_has_ten_bytes_at_most_and_its_last_one() {
+        for length in 1..=12 {
+            let long = [&vec![0x80; length - 1][..], &[1, 7]].concat();
+            let (mut rest, mut cut) = (&long[..], &long[..length - 1]);
+            let number = (length <= 10).then(|| 1 << (7 * (length - 1)));
+            assert_eq!(varint(&mut rest), number);
+            assert!(number.is_none() || rest == [7]);
+            assert_eq!(varint(&mut cut), None);
+        }
+        assert_eq!(signed(&mut &[0xff, 0xff, 0x03][..]), Some(-32768));
     }
 
     #[test]
