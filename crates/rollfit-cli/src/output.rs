@@ -73,13 +73,15 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
             .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let mut text = Vec::with_capacity(1 + rows.len());
     for row in std::iter::once(&headings).chain(&rows) {
         let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
             if at + 1 == widths.len() { cell.clone() } else { format!("{cell:<width$}") }
         });
-        line(cells.collect::<Vec<_>>().join("  ").trim_end())?;
+        text.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
     }
-    Ok(())
+    // At once: a table may have a row for each of 20,000 partitions. The cells have no line breaks any more.
+    lines(&text.join("\n"))
 }
 
 /// The cells of a row, safe to print; the last may hold a message, the others names.

@@ -89,7 +89,7 @@ fn adopt_one(
         Err(differences) => return Ok(CheckOutcome::Checked(Adoption::Differs(differences))),
     };
     let (output, rows) = (job.sink.output(partition), stored.rows);
-    slot.adopt(&Receipt { output, definition, input: panel.input(), stored })?;
+    slot.adopt(&Receipt { output, definition: definition.into(), input: panel.input(), stored })?;
     let is_moved = earlier.is_some();
     Ok(CheckOutcome::Checked(if is_moved { Adoption::Moved { rows } } else { Adoption::Adopted { rows } }))
 }

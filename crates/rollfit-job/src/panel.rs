@@ -26,6 +26,17 @@ impl Panel {
     /// # Errors
     /// Those of the source.
     pub fn read(source: &dyn Source, config: &JobConfig, partition: &Partition) -> Result<Self, StoreError> {
+        let (panel, sides) = Self::read_with_sides(source, config, partition)?;
+        let join_loss = sides.and_then(|sides| sides.join_loss(source, config, partition));
+        Ok(Self { join_loss, ..panel })
+    }
+
+    /// As [`Panel::read`], but instead of the join loss what it is computed from, where series differ: not everybody needs it.
+    pub(crate) fn read_with_sides(
+        source: &dyn Source,
+        config: &JobConfig,
+        partition: &Partition,
+    ) -> Result<(Self, Option<Sides>), StoreError> {
         let wanted_rows = config.lookback_rows();
         let mut snapshot =
             source.snapshot(&config.series_of_key(&partition.key), partition.period, wanted_rows)?;
@@ -46,9 +57,7 @@ impl Panel {
             panel.lookback_rows = panel.instants_us.len();
         }
         panel.take(joined);
-        drop(snapshot);
-        panel.join_loss = sides.and_then(|sides| sides.join_loss(source, config, partition));
-        Ok(panel)
+        Ok((panel, sides))
     }
 
     /// The rows of the partition itself.

@@ -3,6 +3,8 @@
 //! Invariants: the three marks of a later version are looked at before anything else, so that whatever else that version
 //! changed cannot make its rows look like those of another program.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -77,6 +79,7 @@ impl Fields {
         if format.is_some_and(|format| format != FORMAT) {
             return Err("it cannot be read (its format is not a number from 1 on)".to_owned());
         }
+        let definition = Arc::new(definition);
         Ok(ParsedReceipt::Known(Box::new(Receipt { output, definition, input, stored })))
     }
 }

@@ -52,12 +52,14 @@ fn assess_one(
     partition: &Partition,
 ) -> PlannedPartition {
     let assessed = absence.look(|| {
-        let panel = Panel::read(job.source, job.config, partition)?;
+        let (panel, sides) = Panel::read_with_sides(job.source, job.config, partition)?;
         let input = panel.input();
         let found = job.sink.found(partition)?;
         let assessment = Assessment::from_found(&found, definition, &input, &job.config.run);
         let assessment = with_obstacle(job.sink, partition, assessment)?;
-        Ok((assessment, input, panel.join_loss))
+        let sides = sides.filter(|_| is_written_first(assessment.state));
+        let join_loss = sides.and_then(|sides| sides.join_loss(job.source, job.config, partition));
+        Ok((assessment, input, join_loss))
     });
     let failed = |cause| PlannedPartition {
         partition: partition.clone(),
@@ -81,7 +83,7 @@ fn assess_one(
             rows: input.rows,
             lookback_rows: input.lookback_rows,
             write_bytes: if state.is_due() { job.sink.estimate_bytes(partition, input.rows) } else { 0 },
-            join_loss: join_loss.filter(|_| is_written_first(state)),
+            join_loss,
         },
         Err(error) => failed(crate::error_chain(&error)),
     }

@@ -77,6 +77,14 @@ struct Planner<'a> {
     stored: Vec<Partition>,
 }
 
+/// The months of a key: from the first to the last, but for gaps.
+struct KeyMonths<'k> {
+    key: &'k String,
+    first: Month,
+    last: Month,
+    gaps: Vec<Month>,
+}
+
 impl Planner<'_> {
     fn partitions(&self, only: &[Selector]) -> Result<Vec<Partition>, PlanError> {
         let keys = self.keys()?;
@@ -161,9 +169,7 @@ impl Planner<'_> {
     /// The partitions of `wanted`, some of the job's keys, which are `all`.
     fn partitions_of(&self, wanted: &[String], all: &[String]) -> Result<Vec<Partition>, StoreError> {
         let mut planned = Vec::new();
-        for (key, first, last) in self.spans(wanted, all)? {
-            // Where the source says which months there are, a month that it lacks is a gap and not a fault.
-            let gaps = if self.config.keys == Keys::All { self.gaps(key, first, last)? } else { Vec::new() };
+        for KeyMonths { key, first, last, gaps } in self.spans(wanted, all)? {
             let months = first.through(last).filter(|month| !gaps.contains(month));
             planned.extend(months.map(|month| Partition::new(key.clone(), month.into())));
         }
@@ -173,44 +179,65 @@ impl Planner<'_> {
         Ok(planned)
     }
 
-    /// The first and last month to plan for each wanted key that has any. A key that cannot be read is planned like the others:
-    /// its partitions fail, and theirs do not.
-    fn spans<'k>(
-        &self,
-        wanted: &'k [String],
-        all: &[String],
-    ) -> Result<Vec<(&'k String, Month, Month)>, StoreError> {
+    /// The months to plan for each wanted key that has any. A key that cannot be read is planned like the others: its
+    /// partitions fail, and theirs do not.
+    fn spans<'k>(&self, wanted: &'k [String], all: &[String]) -> Result<Vec<KeyMonths<'k>>, StoreError> {
         let config = self.config;
         if let (Keys::Listed(_), Some(from), Some(to)) = (&config.keys, config.from, config.to) {
-            return Ok(wanted.iter().map(|key| (key, from, to)).collect());
+            return wanted.iter().map(|key| self.key_months(key, from, to)).collect();
         }
-        let found: Vec<_> = wanted.iter().map(|key| (key, self.months(key))).collect();
+        let found: Vec<_> = wanted.iter().map(|key| (key, self.found_months(key))).collect();
         // "latest" is one month for all listed keys: a key that lacks it is behind, which is reported.
         let is_listed = config.keys != Keys::All;
         let is_behind_others =
             is_listed && config.to.is_none() || found.iter().any(|(_, span)| span.is_err());
         let others = if is_behind_others { unread(all, wanted) } else { Vec::new() };
         let others: Vec<_> = others.into_iter().map(|key| self.months(key)).collect();
-        let known =
-            || found.iter().map(|(_, span)| span).chain(&others).filter_map(|span| *span.as_ref().ok()?);
-        let first_of_all = config.from.or(known().map(|(first, _)| first).min());
-        let last_of_all = config.to.or(known().map(|(_, last)| last).max());
+        let of_found = found.iter().filter_map(|(_, months)| months.as_ref().ok()?.as_ref());
+        let of_others = others.iter().filter_map(|span| *span.as_ref().ok()?);
+        let known: Vec<_> = of_found.map(|months| (months.first, months.last)).chain(of_others).collect();
+        let first_of_all = config.from.or(known.iter().map(|(first, _)| *first).min());
+        let last_of_all = config.to.or(known.iter().map(|(_, last)| *last).max());
         let mut spans = Vec::new();
-        for (key, span) in found {
-            let (first, last) = match (span, first_of_all, last_of_all) {
+        for (key, months) in found {
+            spans.push(match (months, first_of_all, last_of_all) {
                 (Ok(None), ..) => continue,
-                (Ok(Some((first, last))), ..) if is_listed => {
-                    (config.from.unwrap_or(first), last_of_all.unwrap_or(last))
+                (Ok(Some(months)), ..) if is_listed => {
+                    let first = config.from.unwrap_or(months.first);
+                    KeyMonths { first, last: last_of_all.unwrap_or(months.last), ..months }
                 }
-                (Ok(Some((first, last))), ..) => {
-                    (config.from.unwrap_or(first).max(first), config.to.unwrap_or(last).min(last))
+                (Ok(Some(months)), ..) => months,
+                (Err(error), Some(first), Some(last)) if !error.is_unconnected() => {
+                    self.key_months(key, first, last)?
                 }
-                (Err(error), Some(first), Some(last)) if !error.is_unconnected() => (first, last),
                 (Err(error), ..) => return Err(error),
-            };
-            spans.push((key, first, last));
+            });
         }
         Ok(spans)
+    }
+
+    /// The months of a key as the source has them; with all keys those between the job's first and last one. Its gaps are
+    /// asked for with them, while a store remembers the table.
+    fn found_months<'k>(&self, key: &'k String) -> Result<Option<KeyMonths<'k>>, StoreError> {
+        let Some((first, last)) = self.months(key)? else { return Ok(None) };
+        let (from, to) = match self.config.keys {
+            Keys::All => {
+                (self.config.from.unwrap_or(first).max(first), self.config.to.unwrap_or(last).min(last))
+            }
+            Keys::Listed(_) => (first, last),
+        };
+        self.key_months(key, from, to).map(Some)
+    }
+
+    /// Where the source says which months there are, a month that it lacks is a gap and not a fault.
+    fn key_months<'k>(
+        &self,
+        key: &'k String,
+        first: Month,
+        last: Month,
+    ) -> Result<KeyMonths<'k>, StoreError> {
+        let gaps = if self.config.keys == Keys::All { self.gaps(key, first, last)? } else { Vec::new() };
+        Ok(KeyMonths { key, first, last, gaps })
     }
 
     fn months(&self, key: &str) -> Result<Option<(Month, Month)>, StoreError> {

@@ -3,8 +3,9 @@
 
 use std::convert::identity;
 use std::fmt::Display;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::{Boundary, JobConfig, RowSecurity, Series};
 use crate::few::few;
@@ -17,12 +18,21 @@ pub const DEFINITION_VERSION: u32 = 3;
 pub struct Receipt {
     /// The output it belongs to, see [`Sink::output`](crate::store::Sink::output). Found with another it is void.
     pub output: String,
-    /// What was computed.
-    pub definition: Definition,
+    /// What was computed: the same of all receipts of a job, and long.
+    #[serde(serialize_with = "serialize_shared", deserialize_with = "deserialize_shared")]
+    pub definition: Arc<Definition>,
     /// From what.
     pub input: Input,
     /// What was stored.
     pub stored: Stored,
+}
+
+fn serialize_shared<S: Serializer>(definition: &Arc<Definition>, serializer: S) -> Result<S::Ok, S::Error> {
+    definition.as_ref().serialize(serializer)
+}
+
+fn deserialize_shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Definition>, D::Error> {
+    Definition::deserialize(deserializer).map(Arc::new)
 }
 
 /// What was computed.

@@ -190,7 +190,7 @@ fn shrinkage(receipt: &Receipt, definition: &Definition, input: &Input, run: &Ru
     if (input.rows as f64) < run.shrunk_rows_min * before.rows as f64 {
         return Some(format!("the source had {} rows and has {} now", before.rows, input.rows));
     }
-    if receipt.definition == *definition && input.lookback_rows < before.lookback_rows {
+    if *receipt.definition == *definition && input.lookback_rows < before.lookback_rows {
         return Some(format!(
             "{} rows before the partition were used and {} are left",
             before.lookback_rows, input.lookback_rows
@@ -237,7 +237,7 @@ mod tests {
         let mut config = JobConfig::parse(EXAMPLE, []).unwrap();
         let receipt = Receipt {
             output: "eurusd 2017-01".to_owned(),
-            definition: Definition::from_config(&config),
+            definition: Definition::from_config(&config).into(),
             input: input(1000, 0, "a"),
             stored: Stored::default(),
         };

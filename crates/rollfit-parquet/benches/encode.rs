@@ -138,7 +138,7 @@ fn store(store: &ParquetStore, config: &JobConfig, engine: &mut FeatureEngine, p
         digest: String::new(),
         lost_rows: vec![0, 0],
     };
-    let definition = Definition::from_config(config);
+    let definition = Definition::from_config(config).into();
     slot.commit(&Receipt { output: store.output(&partition), definition, input, stored }).expect("committed")
 }
 

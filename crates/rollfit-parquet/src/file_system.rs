@@ -1,6 +1,6 @@
 //! [`FileSystem`]: the operations on files that a commit is made of, few enough that a test can fail or stop at each.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -16,12 +16,12 @@ use crate::direct::store_file::StoreFile;
 
 /// What a commit does to the file system, what a reader of the sources opens, and how long both wait for others.
 pub trait FileSystem: Send + Sync {
-    /// Opens a regular file to read it.
+    /// Opens a regular file to read it, and returns its metadata too.
     ///
     /// # Errors
     /// Those of the file system; when it is not a regular file.
-    fn open(&self, path: &Path) -> io::Result<File> {
-        regular_file::open(path)
+    fn open(&self, path: &Path) -> io::Result<(File, Metadata)> {
+        regular_file::open_and_look(path)
     }
 
     /// How long to wait for a lock that others hold for moments. A process that holds it for longer is stuck.

@@ -8,6 +8,7 @@ mod support;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -74,7 +75,7 @@ fn receipt_of(dir: &Path) -> Receipt {
 /// The receipt as it might have been of an earlier definition, longer than it is.
 fn other_receipt(dir: &Path) -> Receipt {
     let mut receipt = receipt_of(dir);
-    receipt.definition.version = 1;
+    Arc::make_mut(&mut receipt.definition).version = 1;
     receipt.stored.adopted = true;
     receipt.input.digest = "other ".repeat(300);
     receipt
@@ -366,7 +367,7 @@ fn a_receipt_that_would_be_void_in_this_file_is_not_put_there() {
     let mut elsewhere = other_receipt(dir.path());
     elsewhere.output = "key=aaa/month=2017-02".to_owned();
     let mut columns = other_receipt(dir.path());
-    columns.definition.series[0].columns.pop();
+    Arc::make_mut(&mut columns.definition).series[0].columns.pop();
     columns.stored.rows = 40;
     is_refused(dir.path(), &columns, &[PART_TMP, "does not have the receipt that was written"]);
     is_refused(dir.path(), &elsewhere, &[PART_TMP, "does not have the receipt that was written"]);

@@ -579,7 +579,7 @@ fn a_base_reads_back_as_the_double_it_was() {
 fn receipt(config: &JobConfig, store: &ParquetStore) -> Receipt {
     Receipt {
         output: store.output(&partition("aaa", "2017-01")),
-        definition: Definition::from_config(config),
+        definition: Definition::from_config(config).into(),
         input: Input {
             rows: u64::MAX,
             lookback_rows: 1 << 53 | 1,

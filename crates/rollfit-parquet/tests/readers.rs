@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -42,7 +42,7 @@ struct Beside<F> {
 }
 
 impl<F: Fn() + Send + Sync> FileSystem for Beside<F> {
-    fn open(&self, path: &Path) -> io::Result<File> {
+    fn open(&self, path: &Path) -> io::Result<(File, Metadata)> {
         (self.before_open)();
         OsFileSystem.open(path)
     }

@@ -40,13 +40,17 @@ impl Checksums {
     /// Reads what [`Checksums`] print; none for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(' ');
-        let mut field = |name: &str| fields.next()?.strip_prefix(name)?.strip_prefix('=');
-        let checksums = Self {
-            body_bytes: field("body_bytes")?.parse().ok()?,
-            body: u32::from_str_radix(field("body")?, 16).ok()?,
-            footer: u32::from_str_radix(field("footer")?, 16).ok()?,
+        let mut field = |name: &str, digits: usize| {
+            let number = fields.next()?.strip_prefix(name)?.strip_prefix('=')?;
+            let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+            (number.len() == digits && number.bytes().all(is_digit)).then_some(number)
         };
-        (checksums.to_string() == text).then_some(checksums)
+        let checksums = Self {
+            body_bytes: field("body_bytes", 20)?.parse().ok()?,
+            body: u32::from_str_radix(field("body", DIGITS)?, 16).ok()?,
+            footer: u32::from_str_radix(field("footer", DIGITS)?, 16).ok()?,
+        };
+        fields.next().is_none().then_some(checksums)
     }
 
     /// The entry of the footer's metadata that is filled in when the file is complete.
@@ -99,7 +103,10 @@ fn footer_digits(at: usize) -> std::ops::Range<usize> {
 
 /// Where `wanted` is found last.
 pub(super) fn find_last(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).rposition(|window| window == wanted)
+    // Both ends first: nearly no other place has them, and comparing all of it there is slow.
+    let ends = |bytes: &[u8]| Some((*bytes.first()?, *bytes.last()?));
+    let wanted_ends = ends(wanted);
+    bytes.windows(wanted.len()).rposition(|window| ends(window) == wanted_ends && window == wanted)
 }
 
 /// The length of the footer, from the bytes after it.
@@ -153,5 +160,27 @@ mod tests {
         let others = [text.to_uppercase(), text.replace('=', ":"), format!("{text} "), text[1..].to_owned()];
         assert!(others.iter().all(|other| Checksums::parse(other).is_none()));
         assert_eq!(Checksums::parse("body_bytes=+7 body=1 footer=2"), None);
+        for (at, byte) in (0..text.len()).flat_map(|at| b"0+-_ aAgz=".map(|byte| (at, byte))) {
+            let mut other = text.clone().into_bytes();
+            other[at] = byte;
+            let other = String::from_utf8(other).unwrap();
+            assert!(Checksums::parse(&other).is_none_or(|parsed| parsed.to_string() == other), "{other}");
+        }
+        // More than a number holds.
+        assert_eq!(Checksums::parse(&text.replacen('0', "9", 20)), None);
+    }
+
+    #[test]
+    fn the_last_of_several_places_is_found_and_what_only_begins_and_ends_alike_is_none() {
+        for (bytes, place) in [
+            (&b"abcb abcb"[..], Some(5)),
+            (b"abcb abdb", Some(0)),
+            (b"abdb axxb", None),
+            (b"abcbabcb", Some(4)),
+            (b"abc", None),
+            (b"", None),
+        ] {
+            assert_eq!(find_last(bytes, b"abcb"), place);
+        }
     }
 }

@@ -180,11 +180,13 @@ fn integrity(metadata: &ParquetMetaData, end: &FileTail) -> Result<Integrity, Fi
 /// [`FileFault`].
 pub fn check_body(bytes: &FileBytes, integrity: Integrity) -> Result<(), FileFault> {
     let Integrity::Verified(checksums) = integrity else { return Ok(()) };
-    let mut buffer = vec![0; CHUNK_BYTES];
+    // Small files are many: clearing and freeing a whole chunk would take most of their time.
+    let chunk_bytes = usize::try_from(checksums.body_bytes).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
+    let mut buffer = vec![0; chunk_bytes];
     let (mut at, mut sum) = (0, 0);
     while at < checksums.body_bytes {
-        let left = usize::try_from(checksums.body_bytes - at).unwrap_or(CHUNK_BYTES);
-        let chunk = &mut buffer[..left.min(CHUNK_BYTES)];
+        let left = usize::try_from(checksums.body_bytes - at).unwrap_or(chunk_bytes);
+        let chunk = &mut buffer[..left.min(chunk_bytes)];
         fill(bytes, chunk, at)?;
         sum = crc32c_append(sum, chunk);
         at += chunk.len() as u64;

@@ -32,6 +32,7 @@ pub(super) fn has(mut bytes: &[u8], fields: Fields) -> bool {
 }
 
 /// Passes over a structure; none where it is another, or goes on behind these bytes.
+#[inline(never)]
 fn structure(rest: &mut &[u8], fields: Fields) -> Option<()> {
     let mut id = 0;
     while let Some(kind) = field(rest, &mut id)? {
@@ -44,28 +45,34 @@ fn structure(rest: &mut &[u8], fields: Fields) -> Option<()> {
 }
 
 /// What a field holds. Most structures have all numbers from 1 on.
-pub(super) fn known(fields: Fields, id: i64) -> Option<Kind> {
-    let is_it = |(number, _): &&(i64, Kind)| *number == id;
+#[inline]
+pub(super) fn known(fields: Fields, id: i64) -> Option<&'static Kind> {
+    let is_it = |(number, _): &&'static (i64, Kind)| *number == id;
     let at_its_number = usize::try_from(id - 1).ok().and_then(|at| fields.get(at)).filter(is_it);
-    at_its_number.or_else(|| fields.iter().find(is_it)).map(|(_, kind)| *kind)
+    at_its_number.or_else(|| fields.iter().find(is_it)).map(|(_, kind)| kind)
 }
 
-pub(super) fn value(rest: &mut &[u8], kind: u8, expected: Kind) -> Option<()> {
-    match expected {
+/// Inlined into its two callers: a footer has thousands of values, nearly all of them numbers.
+#[inline(always)]
+pub(super) fn value(rest: &mut &[u8], kind: u8, expected: &'static Kind) -> Option<()> {
+    match *expected {
         Structure(fields) if kind == STRUCT => structure(rest, fields),
-        List(element) if kind == thrift::LIST => {
-            let (kind, length) = thrift::list_head(rest)?;
-            (0..length).try_for_each(|_| value(rest, kind, *element))
-        }
+        List(element) if kind == thrift::LIST => list(rest, element),
         Bool if matches!(kind, 1 | 2) => Some(()),
+        I32 if kind == thrift::I32 => thrift::varint(rest).map(drop),
+        I64 if kind == 6 => thrift::varint(rest).map(drop),
+        Bytes if kind == 8 => thrift::bytes(rest).map(drop),
         I8 if kind == 3 => skip(rest, kind),
         I16 if kind == 4 => skip(rest, kind),
-        I32 if kind == thrift::I32 => skip(rest, kind),
-        I64 if kind == 6 => skip(rest, kind),
         Double if kind == 7 => skip(rest, kind),
-        Bytes if kind == 8 => skip(rest, kind),
         _ => None,
     }
+}
+
+#[inline(never)]
+fn list(rest: &mut &[u8], element: &'static Kind) -> Option<()> {
+    let (kind, length) = thrift::list_head(rest)?;
+    (0..length).try_for_each(|_| value(rest, kind, element))
 }
 
 const EMPTY: Kind = Structure(&[]);

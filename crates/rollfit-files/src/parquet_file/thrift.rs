@@ -10,8 +10,9 @@ pub(super) const LIST: u8 = 9;
 pub(super) const STRUCT: u8 = 12;
 
 /// The kind of the next field of a structure in Thrift's compact form, whose number follows `id`; `Some(None)` at its end.
+#[inline]
 pub(super) fn field(rest: &mut &[u8], id: &mut i64) -> Option<Option<u8>> {
-    let byte = take(rest, 1)?[0];
+    let byte = take_byte(rest)?;
     if byte == 0 {
         return Some(None);
     }
@@ -33,7 +34,7 @@ fn skip_within(rest: &mut &[u8], kind: u8, depth: usize) -> Option<()> {
     match kind {
         // The kind of a boolean field is its value.
         1 | 2 => {}
-        3 => drop(take(rest, 1)?),
+        3 => drop(take_byte(rest)?),
         4..=6 => drop(varint(rest)?),
         7 => drop(take(rest, 8)?),
         8 => drop(bytes(rest)?),
@@ -55,8 +56,9 @@ fn skip_list(rest: &mut &[u8], depth: usize) -> Option<()> {
 }
 
 /// The kind of the elements of a list, and how many follow.
+#[inline]
 pub(super) fn list_head(rest: &mut &[u8]) -> Option<(u8, u64)> {
-    let head = take(rest, 1)?[0];
+    let head = take_byte(rest)?;
     let length = if head >> 4 == 15 { varint(rest)? } else { u64::from(head >> 4) };
     match head & 0x0f {
         // They have a byte each, which the Parquet reader does not pass over. No footer and no header of a page has such lists.
@@ -66,22 +68,39 @@ pub(super) fn list_head(rest: &mut &[u8]) -> Option<(u8, u64)> {
 }
 
 /// The bytes of a text, which follow their number.
+#[inline]
 pub(super) fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(varint(rest)?).ok()?;
     take(rest, length)
 }
 
+#[inline]
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, after) = rest.split_at_checked(length)?;
     *rest = after;
     Some(taken)
 }
 
+#[inline]
+fn take_byte(rest: &mut &[u8]) -> Option<u8> {
+    let (taken, after) = rest.split_first()?;
+    *rest = after;
+    Some(*taken)
+}
+
 /// A number of seven bits a byte, the lowest first.
+#[inline]
 pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = take(rest, 1)?[0];
+    let first = take_byte(rest)?;
+    // Most are short.
+    if first < 0x80 { Some(first.into()) } else { longer_varint(first, rest) }
+}
+
+#[cold]
+fn longer_varint(first: u8, rest: &mut &[u8]) -> Option<u64> {
+    let mut number = u64::from(first & 0x7f);
+    for shift in (7..64).step_by(7) {
+        let byte = take_byte(rest)?;
         number |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
             return Some(number);
@@ -119,6 +138,19 @@ mod tests {
         ] {
             assert!(!has_struct(list), "{list:?}");
         }
+    }
+
+    #[test]
+    fn a_number_has_ten_bytes_at_most_and_its_last_one() {
+        for length in 1..=12 {
+            let long = [&vec![0x80; length - 1][..], &[1, 7]].concat();
+            let (mut rest, mut cut) = (&long[..], &long[..length - 1]);
+            let number = (length <= 10).then(|| 1 << (7 * (length - 1)));
+            assert_eq!(varint(&mut rest), number);
+            assert!(number.is_none() || rest == [7]);
+            assert_eq!(varint(&mut cut), None);
+        }
+        assert_eq!(signed(&mut &[0xff, 0xff, 0x03][..]), Some(-32768));
     }
 
     #[test]

@@ -135,7 +135,7 @@ fn write(store: &PostgresStore, config: &JobConfig) -> Result<(), StoreError> {
         lost_rows: vec![0; config.series.len()],
     };
     let stored = Stored { rows: ROWS as u64, ..Stored::default() };
-    let (output, definition) = (store.output(&partition), Definition::from_config(config));
+    let (output, definition) = (store.output(&partition), Definition::from_config(config).into());
     slot.commit(&Receipt { output, definition, input, stored }).map(drop)
 }
 

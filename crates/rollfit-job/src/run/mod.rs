@@ -174,7 +174,7 @@ pub fn run(
     let started = Instant::now();
     let runner = Runner {
         job,
-        definition: Definition::from_config(job.config),
+        definition: Definition::from_config(job.config).into(),
         options,
         stop,
         observer,

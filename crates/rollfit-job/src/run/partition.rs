@@ -1,7 +1,7 @@
 //! [`Runner`]: one partition after the other, on the thread of a worker: read, decide, claim, compute, write, commit; again
 //! where a fault may pass.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::done::Done;
@@ -52,7 +52,7 @@ enum PartitionAction {
 /// What every worker shares.
 pub(super) struct Runner<'a> {
     pub(super) job: &'a Job<'a>,
-    pub(super) definition: Definition,
+    pub(super) definition: Arc<Definition>,
     pub(super) options: &'a RunOptions,
     pub(super) stop: &'a StopSignal,
     pub(super) observer: &'a dyn Observer,

@@ -9,6 +9,7 @@ mod policy;
 mod search;
 mod situation;
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -36,16 +37,20 @@ impl Workers {
     }
 }
 
-/// Does `work` for every item on `workers` threads; the results in the order of the items.
+/// Does `work` for every item on `workers` threads; the results in the order of the items. Neighbours mostly go to one thread:
+/// partitions of one key have tables in common, of which a store remembers what it has read.
 pub fn for_each<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(items.len()));
+    let workers = workers.clamp(1, items.len().max(1));
     std::thread::scope(|scope| {
-        for _ in 0..workers.clamp(1, items.len().max(1)) {
+        for _ in 0..workers {
             scope.spawn(|| {
-                while let Some((at, item)) = take_next(&next, items) {
-                    let result = work(item);
-                    lock(&results).push((at, result));
+                while let Some(range) = take_next(&next, items.len(), workers) {
+                    for at in range {
+                        let result = work(&items[at]);
+                        lock(&results).push((at, result));
+                    }
                 }
             });
         }
@@ -55,9 +60,14 @@ pub fn for_each<T: Sync, R: Send>(items: &[T], workers: usize, work: impl Fn(&T)
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn take_next<'a, T>(next: &AtomicUsize, items: &'a [T]) -> Option<(usize, &'a T)> {
-    let at = next.fetch_add(1, Ordering::Relaxed);
-    items.get(at).map(|item| (at, item))
+/// The next items for one of the workers: single ones in the end, so that all finish together.
+fn take_next(next: &AtomicUsize, items: usize, workers: usize) -> Option<Range<usize>> {
+    const ITEMS_MAX: usize = 32;
+    const TURNS_LEFT: usize = 4;
+    let end = |start: usize| start + ((items - start) / (TURNS_LEFT * workers)).clamp(1, ITEMS_MAX);
+    let more = |start| (start < items).then(|| end(start));
+    let start = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+    Some(start..end(start))
 }
 
 #[cfg(test)]
@@ -72,5 +82,23 @@ mod tests {
             items.iter().map(|item| item * 2).collect::<Vec<_>>()
         );
         assert_eq!(for_each(&[] as &[usize], 4, |item| *item), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn many_items_are_taken_together_and_few_or_the_last_ones_are_not() {
+        let turns = |items, workers| {
+            let next = AtomicUsize::new(0);
+            let mut turns = Vec::new();
+            while let Some(range) = take_next(&next, items, workers) {
+                assert_eq!(range.start, turns.iter().sum::<usize>());
+                turns.push(range.len());
+            }
+            assert_eq!(turns.iter().sum::<usize>(), items);
+            turns
+        };
+        assert_eq!(turns(7, 2), [1; 7]);
+        assert_eq!(turns(3, 3), [1; 3]);
+        let many = turns(20_000, 2);
+        assert_eq!((many[0], &many[many.len() - 8..]), (32, &[1; 8][..]));
     }
 }

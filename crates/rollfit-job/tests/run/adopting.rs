@@ -1,5 +1,7 @@
 //! What is adopted: rows of an earlier definition that agree get a receipt of this one; all others stay as they were.
 
+use std::sync::Arc;
+
 use rollfit_job::adopt::{Adoption, adopt};
 use rollfit_job::check::CheckOutcome;
 use rollfit_job::panel::Panel;
@@ -51,7 +53,7 @@ impl Earlier {
         let earlier = Self { bench, partition, of_run };
         let panel = Panel::read(&earlier.bench.source, &earlier.bench.config, &earlier.partition).unwrap();
         earlier.change(|stored| {
-            stored.receipt.definition.version = 2;
+            Arc::make_mut(&mut stored.receipt.definition).version = 2;
             stored.receipt.input.digest = digest_of_definition_2(&panel);
         });
         earlier
@@ -200,7 +202,7 @@ fn rows_of_another_definition_are_not_adopted() {
     other(&mut carry, ("RUN__BOUNDARY", "carry"));
     let why = carry.is_not_adopted();
     assert!(why.starts_with("definition version 2 became 3, and boundary reset became carry; "), "{why}");
-    carry.change(|stored| stored.receipt.definition.version = DEFINITION_VERSION);
+    carry.change(|stored| Arc::make_mut(&mut stored.receipt.definition).version = DEFINITION_VERSION);
     let why = carry.is_not_adopted();
     assert!(
         why.starts_with("boundary reset became carry; `rollfit run --replace definition-changed`"),
@@ -228,7 +230,7 @@ fn a_partition_that_is_held_or_changes_or_cannot_be_committed_stays_as_it_is() {
     *earlier.bench.sink.meanwhile.lock().unwrap() = Some(earlier.of_run.clone());
     assert!(matches!(earlier.adopt(), CheckOutcome::Checked(Adoption::AlreadyOurs)));
     assert!(earlier.stored() == earlier.of_run);
-    earlier.change(|stored| stored.receipt.definition.version = 2);
+    earlier.change(|stored| Arc::make_mut(&mut stored.receipt.definition).version = 2);
     earlier.bench.sink.commit_fault = Some(Box::new(|_| Err(StoreError::permanent("no space"))));
     assert_eq!(earlier.is_not_adopted(), "failed: no space");
 }

@@ -28,7 +28,7 @@ fn a_receipt_counts_what_was_used_lost_and_left_without_a_value() {
     assert_eq!(output.no_value.input, (5 + 3) * metrics);
     let nan = |bits: &&u64| f64::from_bits(**bits).is_nan();
     assert_eq!(output.no_value.total(), stored.rows.iter().flatten().filter(nan).count() as u64);
-    assert_eq!(stored.receipt.definition, Definition::from_config(&bench.config));
+    assert_eq!(*stored.receipt.definition, Definition::from_config(&bench.config));
     assert_eq!(stored.receipt.output, "a/2017-01");
 }
 

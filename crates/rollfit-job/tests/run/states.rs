@@ -1,5 +1,7 @@
 //! What is written and what is left alone, by the state that a partition is in.
 
+use std::sync::Arc;
+
 use rollfit_job::plan::{PlannedPartition, assess, estimate_missing_bytes};
 use rollfit_job::run::{Outcome, RunOptions};
 use rollfit_job::state::State;
@@ -26,7 +28,7 @@ fn one_of_each() -> Bench {
     bench.source.retain("bqx_shrunk", |row| row % 10 != 0);
     let output = |key| bench.sink.output(&partition(key, MONTHS[0]));
     let mut stored = bench.sink.stored.lock().unwrap();
-    stored.get_mut(&output("defined")).unwrap().receipt.definition.version = 0;
+    Arc::make_mut(&mut stored.get_mut(&output("defined")).unwrap().receipt.definition).version = 0;
     stored.remove(&output("missing"));
     bench.sink.foreign.lock().unwrap().push(output("foreign"));
     bench.sink.newer.lock().unwrap().push(output("newer"));

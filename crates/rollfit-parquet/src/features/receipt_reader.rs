@@ -27,7 +27,7 @@ pub(crate) struct ReceiptReader {
 /// The definition of a receipt that was read, and the columns of its file, which fit.
 struct KnownDefinition {
     schema: Vec<u8>,
-    definition: Definition,
+    definition: Arc<Definition>,
     text: String,
     /// The same definition of no series: it takes the place of the other while the rest is parsed.
     short: Definition,
@@ -57,9 +57,9 @@ impl ReceiptReader {
 impl KnownDefinition {
     fn new(footer: &SealedFooter, receipt: &Receipt) -> Option<Self> {
         let definition = receipt.definition.clone();
-        let short = Definition { series: Vec::new(), ..definition.clone() };
+        let short = Definition { series: Vec::new(), ..*definition };
         let (text, short_text) =
-            (serde_json::to_string(&definition).ok()?, serde_json::to_string(&short).ok()?);
+            (serde_json::to_string(definition.as_ref()).ok()?, serde_json::to_string(&short).ok()?);
         let known = Self { schema: footer.schema().to_owned(), definition, text, short, short_text };
         // Only where the short way leads to the same.
         (known.receipt(footer, &receipt.output).as_ref() == Some(receipt)).then_some(known)
@@ -75,7 +75,7 @@ impl KnownDefinition {
         let after = after.strip_prefix(self.text.as_str())?;
         let short = [before, &self.short_text, after].concat();
         let ParsedReceipt::Known(mut receipt) = ParsedReceipt::parse(&short).ok()? else { return None };
-        if receipt.definition != self.short || receipt.output != output {
+        if *receipt.definition != self.short || receipt.output != output {
             return None;
         }
         receipt.definition = self.definition.clone();

@@ -23,6 +23,7 @@ use crate::file_system::refuse_linked_dirs;
 use crate::lock::{ExclusiveLock, LockAttempt};
 use crate::names::{check_length, check_path};
 use crate::{NAME, ParquetStore};
+use rollfit_files::dir_names::dir_names;
 use rollfit_files::regular_file::is_there;
 
 pub(super) const PART: &str = "part.parquet";
@@ -236,14 +237,10 @@ fn hive_dirs(dir: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>, StoreEr
 
 /// The names in a directory; none where there is none.
 pub(super) fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(file_error("list", dir, error)),
-    };
-    entries
-        .map(|entry| entry.map(|entry| entry.file_name()).map_err(|error| file_error("list", dir, error)))
-        .collect()
+    match dir_names(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        names => names.map_err(|error| file_error("list", dir, error)),
+    }
 }
 
 /// The files in a partition's directory that are not ours and that a reader of the directory would take for data.

@@ -9,6 +9,7 @@ use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
 use crate::sources::staged::is_staging;
+use rollfit_files::dir_names::dir_names;
 use rollfit_files::regular_file;
 
 /// What Spark, Delta Lake and the like keep beside their data.
@@ -44,16 +45,15 @@ pub(crate) struct TableListing {
 impl TableListing {
     /// Lists the directory of a table; none where there is no such table.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>, StoreError> {
-        let entries = match fs::read_dir(dir) {
-            Ok(entries) => entries,
+        let names = match dir_names(dir) {
+            Ok(names) => names,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(file_error("list", dir, error)),
         };
         let mut listed = Self { paths: Vec::new(), has_others: false };
-        for entry in entries {
-            let path = entry.map_err(|error| file_error("list", dir, error))?.path();
-            if is_read(&name_of(&path)) {
-                listed.paths.push(path);
+        for name in names {
+            if is_read(&name.to_string_lossy()) {
+                listed.paths.push(dir.join(name));
             } else {
                 listed.has_others = true;
             }
@@ -74,10 +74,6 @@ fn is_read(name: &str) -> bool {
 
 fn is_bookkeeping(name: &str) -> bool {
     BOOKKEEPING.iter().any(|known| name == *known || known.ends_with('_') && name.starts_with(known))
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Warns of the files of a table that look like data and are not read, if there are any.

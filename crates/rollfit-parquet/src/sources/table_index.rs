@@ -127,8 +127,8 @@ impl TableIndex {
     }
 
     fn open_file(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
-        let file = Arc::new(self.files.open(path).map_err(|error| file_error("read", path, error))?);
-        let status = file.metadata().map_err(|error| file_error("read", path, error))?;
+        let (file, status) = self.files.open(path).map_err(|error| file_error("read", path, error))?;
+        let file = Arc::new(file);
         let identity = FileIdentity::from_metadata(&status);
         let known = lock(&self.known).contents(path, identity);
         let is_known = known.is_some();

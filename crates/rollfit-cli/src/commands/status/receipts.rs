@@ -40,7 +40,7 @@ impl Receipts {
         let absence = Absence::new(open.config.run.retry_for);
         for partition in &open.partitions {
             match absence.look(|| open.sink.found(partition)) {
-                Ok(Found::Ours(receipt)) if receipt.definition == definition => receipts.done += 1,
+                Ok(Found::Ours(receipt)) if *receipt.definition == definition => receipts.done += 1,
                 Ok(Found::Ours(_)) => receipts.definition_changed += 1,
                 Ok(Found::Nothing) => receipts.missing += 1,
                 Ok(Found::Foreign(_)) => receipts.foreign += 1,
