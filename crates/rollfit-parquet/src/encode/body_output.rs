@@ -119,10 +119,12 @@ impl<W: Write> BodyOutput<W> {
         self.filled += bytes;
         if self.filled >= PIECE_BYTES {
             let (room, whole) = (self.piece.bytes(), self.filled / ALIGNMENT * ALIGNMENT);
-            self.output.write_all(&room[..whole])?;
+            let written = self.output.write_all(&room[..whole]);
             room.copy_within(whole..self.filled, 0);
             self.passed += whole as u64;
             self.filled -= whole;
+            // After the bytes were removed: there is room for a page after an error too.
+            written?;
         }
         Ok(())
     }
