@@ -4,11 +4,16 @@ use std::io::{self, Write};
 
 use crc32c::crc32c_append;
 
-/// Pieces begin at multiples of this in memory and in the file, and have as many bytes, but for the last: what an output needs to
-/// pass them to the disk without a copy.
+use crate::encode::column::VALUE_BYTES;
+use crate::encode::row_group::ROW_GROUP_ROWS;
+
+/// Pieces begin at multiples of this in memory and in the file, and end there, but for the last: what an output needs to pass them
+/// to the disk without a copy.
 const ALIGNMENT: usize = 4096;
-/// Bytes of a piece.
+/// The fewest bytes of a piece that is not the last.
 const PIECE_BYTES: usize = 4 << 20;
+/// More than a page of a row group has, whatever it is packed to.
+pub(super) const PAGE_ROOM: usize = 2 * ROW_GROUP_ROWS * VALUE_BYTES;
 
 /// Memory for one piece, which begins at a multiple of [`ALIGNMENT`].
 #[derive(Debug, Default)]
@@ -25,11 +30,11 @@ impl PieceBuffer {
 
     fn bytes(&mut self) -> &mut [u8] {
         if self.room.is_empty() {
-            self.room = vec![0; PIECE_BYTES + ALIGNMENT];
+            self.room = vec![0; PIECE_BYTES + PAGE_ROOM + ALIGNMENT];
             let beyond = self.room.as_ptr().addr() % ALIGNMENT;
             self.start = (ALIGNMENT - beyond) % ALIGNMENT;
         }
-        &mut self.room[self.start..][..PIECE_BYTES]
+        &mut self.room[self.start..][..PIECE_BYTES + PAGE_ROOM]
     }
 }
 
@@ -67,6 +72,17 @@ impl<W: Write> BodyOutput<W> {
         self.push_unsummed(bytes)
     }
 
+    /// [`PAGE_ROOM`] bytes behind those so far, for [`Self::add`].
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.piece.bytes()[self.filled..][..PAGE_ROOM]
+    }
+
+    /// Adds the first bytes of the room to the body.
+    pub(super) fn add(&mut self, bytes: usize) -> io::Result<()> {
+        self.crc = crc32c_append(self.crc, &self.room()[..bytes]);
+        self.fill(bytes)
+    }
+
     /// Passes on all bytes and `end`, which is not part of the body.
     pub(super) fn finish(&mut self, end: &[u8]) -> io::Result<()> {
         self.push_unsummed(end)?;
@@ -91,19 +107,24 @@ impl<W: Write> BodyOutput<W> {
         self.piece.memory_bytes()
     }
 
-    fn push_unsummed(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        let room = self.piece.bytes();
-        while !bytes.is_empty() {
-            let taken = bytes.len().min(PIECE_BYTES - self.filled);
-            let (now, later) = bytes.split_at(taken);
-            room[self.filled..self.filled + taken].copy_from_slice(now);
-            self.filled += taken;
-            bytes = later;
-            if self.filled == PIECE_BYTES {
-                self.output.write_all(room)?;
-                self.passed += PIECE_BYTES as u64;
-                self.filled = 0;
-            }
+    fn push_unsummed(&mut self, bytes: &[u8]) -> io::Result<()> {
+        bytes.chunks(PAGE_ROOM).try_for_each(|bytes| {
+            self.room()[..bytes.len()].copy_from_slice(bytes);
+            self.fill(bytes.len())
+        })
+    }
+
+    /// The first bytes of the room are written: passes on a piece if it is full.
+    fn fill(&mut self, bytes: usize) -> io::Result<()> {
+        self.filled += bytes;
+        if self.filled >= PIECE_BYTES {
+            let (room, whole) = (self.piece.bytes(), self.filled / ALIGNMENT * ALIGNMENT);
+            let written = self.output.write_all(&room[..whole]);
+            room.copy_within(whole..self.filled, 0);
+            self.passed += whole as u64;
+            self.filled -= whole;
+            // After the bytes were removed: there is room for a page after an error too.
+            written?;
         }
         Ok(())
     }

@@ -129,8 +129,8 @@ impl ColumnBuffer {
         if has >= wanted {
             return;
         }
-        // Doubled, but not beyond a row group; new memory, so that the system gives zeros without writing them.
-        let bytes = wanted.max((2 * has).min(ROW_GROUP_ROWS * VALUE_BYTES));
+        // Few steps, because each copies; not beyond a row group; new memory, so that the system gives zeros without writing them.
+        let bytes = wanted.max((8 * has).min(ROW_GROUP_ROWS * VALUE_BYTES));
         let mut room = vec![0; bytes];
         room[..has].copy_from_slice(&self.room);
         self.room = room;

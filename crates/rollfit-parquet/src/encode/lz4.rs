@@ -52,6 +52,11 @@ impl Lz4Block {
         Ok(())
     }
 
+    /// The bytes before so many kept ones, where hardly any bytes of the rest are copied before the first that are packed.
+    pub(super) fn usual_start_bytes(kept_bytes: usize) -> usize {
+        1 + kept_bytes.checked_sub(SHORT_MAX).map_or(0, |more| more / usize::from(u8::MAX) + 1)
+    }
+
     /// What comes before the kept bytes.
     pub(super) fn start(&self) -> &[u8] {
         &self.start
@@ -98,6 +103,8 @@ mod tests {
                     block.pack(kept.len(), &tail).unwrap();
                     let packed = [block.start(), &kept, block.rest()].concat();
                     let whole = [&kept[..], &tail].concat();
+                    let more_bytes = block.start().len() - Lz4Block::usual_start_bytes(kept_bytes);
+                    assert!(more_bytes <= tail.len().div_ceil(255));
                     assert!(decompress(&packed, whole.len()).unwrap() == whole, "{kept_bytes} {tail_bytes}");
                 }
             }

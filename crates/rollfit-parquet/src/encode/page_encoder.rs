@@ -66,7 +66,7 @@ impl PageEncoder {
         self.memory.page.clear();
         push_deltas(instants_us, &mut self.memory.page);
         let rows = instants_us.len();
-        let page = Page { kind: PageKind::Data { rows, encoding }, bytes: self.memory.page.len(), kept: 0 };
+        let page = Page { kind: PageKind::Data { rows, encoding }, bytes: self.memory.page.len() };
         chunk.add(self.write_page(page, &[], body)?);
         Ok(chunk)
     }
@@ -97,7 +97,7 @@ impl PageEncoder {
         chunk.dictionary_offset = Some(chunk.data_offset);
         self.memory.page.clear();
         self.memory.page.extend(bits.to_le_bytes());
-        let dictionary = Page { kind: PageKind::Dictionary { values: 1 }, bytes: VALUE_BYTES, kept: 0 };
+        let dictionary = Page { kind: PageKind::Dictionary { values: 1 }, bytes: VALUE_BYTES };
         chunk.add(self.write_page(dictionary, &[], body)?);
         chunk.data_offset = body.position();
 
@@ -109,7 +109,7 @@ impl PageEncoder {
         push_varint((column.values() as u64) << 1, page);
         page.push(0);
         let (kind, bytes) = (PageKind::Data { rows: column.rows(), encoding }, page.len());
-        chunk.add(self.write_page(Page { kind, bytes, kept: 0 }, &[], body)?);
+        chunk.add(self.write_page(Page { kind, bytes }, &[], body)?);
         Ok(chunk)
     }
 
@@ -125,26 +125,71 @@ impl PageEncoder {
             let encoding = Encoding::Plain;
             let mut chunk = WrittenChunk::begin(encoding, body);
             std::mem::swap(page, levels);
-            let page = Page { kind: PageKind::Data { rows, encoding }, bytes: page.len(), kept: 0 };
+            let page = Page { kind: PageKind::Data { rows, encoding }, bytes: page.len() };
             chunk.add(self.write_page(page, values, body)?);
             return Ok(chunk);
         }
         let encoding = Encoding::ByteStreamSplit;
         let mut chunk = WrittenChunk::begin(encoding, body);
+        let kind = PageKind::Data { rows, encoding };
+        if self.compression == Compression::Lz4 {
+            chunk.add(self.write_split(kind, values, body)?);
+            return Ok(chunk);
+        }
         let bytes = levels.len() + values.len();
         if page.len() < bytes {
             page.resize(bytes, 0);
         }
         page[..levels.len()].copy_from_slice(levels);
-        let split = &mut page[levels.len()..bytes];
-        split_bytes(values, split);
-        let kept = levels.len() + values.len() / VALUE_BYTES * random_streams(split);
-        chunk.add(self.write_page(
-            Page { kind: PageKind::Data { rows, encoding }, bytes, kept },
-            &[],
-            body,
-        )?);
+        split_bytes(values, &mut page[levels.len()..bytes], &mut []);
+        chunk.add(self.write_page(Page { kind, bytes }, &[], body)?);
         Ok(chunk)
+    }
+
+    /// Writes a page of split values as [`Self::write_page`] does, the kept bytes straight to their place.
+    fn write_split<W: Write>(
+        &mut self,
+        kind: PageKind,
+        values: &[u8],
+        body: &mut BodyOutput<W>,
+    ) -> io::Result<(u64, u64)> {
+        let PageMemory { page, levels, lz4, header, .. } = &mut self.memory;
+        let kept_values = values.len() / VALUE_BYTES * random_streams(values);
+        let (unpacked_bytes, kept_bytes) = (levels.len() + values.len(), levels.len() + kept_values);
+        let tail_bytes = values.len() - kept_values;
+        if page.len() < tail_bytes {
+            page.resize(tail_bytes, 0);
+        }
+        // The place is right if what comes before is as long as it mostly is.
+        header.clear();
+        push_page_header(kind, (unpacked_bytes, unpacked_bytes), LONG_CRC, header);
+        let place = header.len() + Lz4Block::usual_start_bytes(kept_bytes);
+        let room = body.room();
+        let (kept, behind) = room[place..].split_at_mut(kept_bytes);
+        let (kept_levels, kept_values) = kept.split_at_mut(levels.len());
+        kept_levels.copy_from_slice(levels);
+        let tail = &mut page[..tail_bytes];
+        split_bytes(values, kept_values, tail);
+        lz4.pack(kept_bytes, tail)?;
+        let (start, rest) = (lz4.start(), lz4.rest());
+        behind[..rest.len()].copy_from_slice(rest);
+        let end = place + kept_bytes + rest.len();
+
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(start);
+        crc.update(&room[place..end]);
+        let packed_bytes = start.len() + end - place;
+        header.clear();
+        push_page_header(kind, (unpacked_bytes, packed_bytes), crc.finalize(), header);
+        let before = header.len() + start.len();
+        if before != place {
+            room.copy_within(place..end, before);
+        }
+        room[..header.len()].copy_from_slice(header);
+        room[header.len()..before].copy_from_slice(start);
+        let header_bytes = header.len();
+        body.add(header_bytes + packed_bytes)?;
+        Ok(((header_bytes + unpacked_bytes) as u64, (header_bytes + packed_bytes) as u64))
     }
 
     /// Packs and writes the page in the memory, followed by values that are not packed; returns its bytes unpacked and packed,
@@ -159,17 +204,16 @@ impl PageEncoder {
         let bytes = &memory[..page.bytes];
         let parts = match (self.compression, &mut self.zstd) {
             (Compression::Lz4, _) => {
-                let (kept, tail) = bytes.split_at(page.kept);
-                lz4.pack(kept.len(), tail)?;
-                [lz4.start(), kept, lz4.rest()]
+                lz4.pack(0, bytes)?;
+                [lz4.start(), lz4.rest()]
             }
             (Compression::Zstd, Some(packer)) => {
                 zstd.clear();
                 zstd.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
                 packer.compress_to_buffer(bytes, zstd)?;
-                [zstd.as_slice(), &[], &[]]
+                [zstd.as_slice(), &[]]
             }
-            (Compression::None | Compression::Zstd, _) => [bytes, values, &[]],
+            (Compression::None | Compression::Zstd, _) => [bytes, values],
         };
         let mut crc = crc32fast::Hasher::new();
         parts.iter().for_each(|part| crc.update(part));
@@ -195,6 +239,9 @@ impl PageEncoder {
     }
 }
 
+/// A checksum that takes as many bytes in a header as most do.
+const LONG_CRC: u32 = 1 << 31;
+
 /// The level of zstd, its second lowest; those above cost time and save little of doubles.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -202,8 +249,6 @@ const ZSTD_LEVEL: i32 = 1;
 struct Page {
     kind: PageKind,
     bytes: usize,
-    /// The first bytes, which LZ4 is not to search.
-    kept: usize,
 }
 
 impl WrittenChunk {
