@@ -104,7 +104,7 @@ fn a_new_definition_says_what_it_means_in_one_line() {
         )
     );
     let run = sandbox.run(&[&["run"][..], &JANUARY].concat()).exits(4);
-    run.says(&["definition version 2 became 3; and the source has changed"]);
+    let run = run.says(&["definition version 2 became 3; and the source has changed"]);
     assert!(!run.stdout.contains("rollfit adopt"), "{run}");
     let replace = "`rollfit run --replace definition-changed --only eurusd:2017-01` rewrites the partition";
     sandbox.run(&[&["adopt"][..], &JANUARY].concat()).exits(4).says(&["the source has changed", replace]);
