@@ -11,7 +11,8 @@ use crate::features::FeatureEngine;
 use crate::foreign;
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::receipt::{Definition, Receipt, Stored};
+use crate::receipt::{Definition, Input, Receipt, Stored};
+use crate::state::{Assessment, State};
 use crate::stop_signal::StopSignal;
 use crate::store::{Claim, FeatureTile, Found, Slot, StoreError, Write};
 use crate::verify::{check_receipt, stored_difference};
@@ -56,12 +57,12 @@ fn adopt_one(
 ) -> Result<CheckOutcome<Adoption>, StoreError> {
     let definition = Definition::from_config(job.config);
     let found = job.sink.found(partition)?;
-    if let Some(outcome) = nothing_to_adopt(&found, &definition) {
+    if let Some(outcome) = nothing_to_adopt(partition, &found, &definition) {
         return Ok(outcome);
     }
     // Read before the claim: one store session at a time.
     let panel = Panel::read(job.source, job.config, partition)?;
-    if let Some(outcome) = of_other_input(&found, &panel) {
+    if let Some(outcome) = of_other_input(job, partition, &found, &panel) {
         return Ok(outcome);
     }
     let mut slot = match job.sink.claim(partition, Write::Replace)? {
@@ -72,7 +73,8 @@ fn adopt_one(
     };
     // Another runner may have changed it since.
     let found = slot.found()?;
-    let ended = nothing_to_adopt(&found, &definition).or_else(|| of_other_input(&found, &panel));
+    let ended = nothing_to_adopt(partition, &found, &definition)
+        .or_else(|| of_other_input(job, partition, &found, &panel));
     if let Some(outcome) = ended {
         return Ok(outcome);
     }
@@ -95,7 +97,11 @@ fn adopt_one(
 }
 
 /// How a partition ends that needs no receipt, or can have none.
-fn nothing_to_adopt(found: &Found, definition: &Definition) -> Option<CheckOutcome<Adoption>> {
+fn nothing_to_adopt(
+    partition: &Partition,
+    found: &Found,
+    definition: &Definition,
+) -> Option<CheckOutcome<Adoption>> {
     match found {
         Found::Nothing => Some(CheckOutcome::Absent),
         Found::Newer(what) => Some(CheckOutcome::Newer(what.clone())),
@@ -105,7 +111,8 @@ fn nothing_to_adopt(found: &Found, definition: &Definition) -> Option<CheckOutco
             Some(CheckOutcome::Checked(match receipt.definition.difference(definition) {
                 None => Adoption::AlreadyOurs,
                 Some(difference) => Adoption::NotAdopted(format!(
-                    "{difference}; `rollfit run --replace definition-changed` rewrites it"
+                    "{difference}; {}",
+                    rewrite(partition, [State::DefinitionChanged])
                 )),
             }))
         }
@@ -114,15 +121,34 @@ fn nothing_to_adopt(found: &Found, definition: &Definition) -> Option<CheckOutco
 
 /// How a partition ends whose receipt was of another input: its rows may still be within the bounds of what the source
 /// gives now, but nobody computed them from it.
-fn of_other_input(found: &Found, panel: &Panel) -> Option<CheckOutcome<Adoption>> {
+fn of_other_input(
+    job: &Job<'_>,
+    partition: &Partition,
+    found: &Found,
+    panel: &Panel,
+) -> Option<CheckOutcome<Adoption>> {
     let Found::Ours(receipt) = found else { return None };
-    (!panel.is_input(&receipt.input)).then(|| {
-        CheckOutcome::Checked(Adoption::NotAdopted(
-            "the source has changed since the features were stored; `rollfit run --replace` rewrites it, \
-             `rollfit plan` names the state"
-                .to_owned(),
-        ))
-    })
+    if panel.is_input(&receipt.input) {
+        return None;
+    }
+    let remedy = if panel.rows() == 0 {
+        format!("it is empty now: `rollfit drop {}:{}` removes them", partition.key, partition.period)
+    } else {
+        let definition = Definition::from_config(job.config);
+        let is_input = |_: &Input| false;
+        let Assessment { state, also, .. } =
+            Assessment::from_found(found, &definition, &panel.input(), is_input, &job.config.run);
+        rewrite(partition, [Some(state), also].into_iter().flatten())
+    };
+    Some(CheckOutcome::Checked(Adoption::NotAdopted(format!(
+        "the source has changed since the features were stored; {remedy}"
+    ))))
+}
+
+/// What writes the features of a partition again that is in these states.
+fn rewrite(partition: &Partition, states: impl IntoIterator<Item = State>) -> String {
+    let replace: String = states.into_iter().map(|state| format!("--replace {state} ")).collect();
+    format!("`rollfit run {replace}--only {}:{}` rewrites the partition", partition.key, partition.period)
 }
 
 /// What a receipt records of the rows of another program, or how they differ.

@@ -22,7 +22,7 @@ pub struct PlannedPartition {
     pub state: Option<State>,
     /// Why it is in that state, or what failed.
     pub cause: String,
-    /// What is stored, if nothing but the version of the definition has changed.
+    /// What is stored, if nothing but the version of the definition has changed; the source neither.
     #[serde(skip)]
     pub earlier: Option<EarlierDefinition>,
     /// The joined rows of the source.
@@ -55,7 +55,8 @@ fn assess_one(
         let (panel, sides) = Panel::read_with_sides(job.source, job.config, partition)?;
         let input = panel.input();
         let found = job.sink.found(partition)?;
-        let assessment = Assessment::from_found(&found, definition, &input, &job.config.run);
+        let is_input = |recorded: &Input| panel.is_input(recorded);
+        let assessment = Assessment::from_found(&found, definition, &input, is_input, &job.config.run);
         let assessment = with_obstacle(job.sink, partition, assessment)?;
         let sides = sides.filter(|_| is_written_first(assessment.state));
         let join_loss = sides.and_then(|sides| sides.join_loss(job.source, job.config, partition));

@@ -110,18 +110,25 @@ pub struct Assessment {
     pub also: Option<State>,
     /// Why, for people.
     pub cause: String,
-    /// What is stored, if nothing but the version of the definition has changed.
+    /// What is stored, if nothing but the version of the definition has changed; the source neither.
     pub earlier: Option<EarlierDefinition>,
 }
 
 impl Assessment {
-    /// Decides the state of a partition whose sink holds `found` and whose source holds `input` now.
-    pub fn from_found(found: &Found, definition: &Definition, input: &Input, run: &RunConfig) -> Self {
+    /// Decides the state of a partition whose sink holds `found` and whose source holds `input` now. `is_input` says
+    /// whether that is what a receipt recorded, by whatever kind of digest: see [`Panel::is_input`](crate::panel::Panel).
+    pub fn from_found(
+        found: &Found,
+        definition: &Definition,
+        input: &Input,
+        is_input: impl FnOnce(&Input) -> bool,
+        run: &RunConfig,
+    ) -> Self {
         match found {
             Found::Nothing => Self::new(State::Missing, "no features yet".to_owned()),
             Found::Foreign(what) => Self::new(State::Foreign, what.clone()),
             Found::Newer(what) => Self::new(State::Newer, what.clone()),
-            Found::Ours(receipt) => compare(receipt, definition, input, run),
+            Found::Ours(receipt) => compare(receipt, definition, input, is_input, run),
         }
     }
 
@@ -154,7 +161,13 @@ impl Assessment {
     }
 }
 
-fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunConfig) -> Assessment {
+fn compare(
+    receipt: &Receipt,
+    definition: &Definition,
+    input: &Input,
+    is_input: impl FnOnce(&Input) -> bool,
+    run: &RunConfig,
+) -> Assessment {
     let difference = receipt.definition.difference(definition);
     if receipt.input == *input && difference.is_none() {
         return Assessment::new(State::Done, format!("{} rows", receipt.stored.rows));
@@ -168,10 +181,16 @@ fn compare(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunC
             earlier: None,
         },
         (Some(loss), None) => Assessment::new(State::Shrunk, loss),
+        // Another job may read other rows of the same source: only a new version of this one can tell that it changed.
+        (None, Some(difference)) if !receipt.definition.is_earlier_version_of(definition) => {
+            Assessment::new(State::DefinitionChanged, difference)
+        }
+        (None, Some(difference)) if !is_input(&receipt.input) => {
+            Assessment::new(State::DefinitionChanged, format!("{difference}; and the source has changed"))
+        }
         (None, Some(difference)) => {
-            let Receipt { definition: ours, stored, .. } = receipt;
-            let earlier = EarlierDefinition { version: ours.version, rows: stored.rows };
-            let earlier = ours.is_earlier_version_of(definition).then_some(earlier);
+            let Receipt { definition: Definition { version, .. }, stored, .. } = receipt;
+            let earlier = Some(EarlierDefinition { version: *version, rows: stored.rows });
             Assessment { earlier, ..Assessment::new(State::DefinitionChanged, difference) }
         }
         (None, None) => Assessment::new(State::InputChanged, input_change(&receipt.input, input)),
@@ -220,7 +239,7 @@ fn input_change(before: &Input, now: &Input) -> String {
 mod tests {
     use super::*;
     use crate::config::{Boundary, EXAMPLE, JobConfig};
-    use crate::receipt::Stored;
+    use crate::receipt::{DEFINITION_VERSION, Stored};
 
     fn input(rows: u64, lost: u64, digest: &str) -> Input {
         Input {
@@ -234,10 +253,15 @@ mod tests {
     }
 
     fn assess(change: impl FnOnce(&mut JobConfig, &mut Input)) -> State {
+        assess_version(DEFINITION_VERSION, change).state
+    }
+
+    /// What becomes of a partition that this version of the definition wrote.
+    fn assess_version(version: u32, change: impl FnOnce(&mut JobConfig, &mut Input)) -> Assessment {
         let mut config = JobConfig::parse(EXAMPLE, []).unwrap();
         let receipt = Receipt {
             output: "eurusd 2017-01".to_owned(),
-            definition: Definition::from_config(&config).into(),
+            definition: Definition { version, ..Definition::from_config(&config) }.into(),
             input: input(1000, 0, "a"),
             stored: Stored::default(),
         };
@@ -247,9 +271,35 @@ mod tests {
             &Found::Ours(Box::new(receipt)),
             &Definition::from_config(&config),
             &now,
+            |recorded| *recorded == now,
             &config.run,
         )
-        .state
+    }
+
+    #[test]
+    fn only_of_the_same_input_a_new_definition_is_all_that_has_changed() {
+        let told = |change: fn(&mut JobConfig, &mut Input)| {
+            let Assessment { state, also, cause, earlier } = assess_version(2, change);
+            (state, also, cause, earlier.map(|earlier| (earlier.version, earlier.rows)))
+        };
+        let new = "definition version 2 became 3";
+        let definition_changed = |cause: &str| (State::DefinitionChanged, None, cause.to_owned(), None);
+        assert_eq!(told(|_, _| ()), (State::DefinitionChanged, None, new.to_owned(), Some((2, 0))));
+        let changes: [fn(&mut JobConfig, &mut Input); 5] = [
+            |_, now| now.digest = "b".to_owned(),
+            |_, now| now.rows += 1,
+            |_, now| now.lookback_rows += 1,
+            |_, now| now.last_us = Some(8),
+            |_, now| now.lost_rows[1] = 1,
+        ];
+        for change in changes {
+            assert_eq!(told(change), definition_changed(&format!("{new}; and the source has changed")));
+        }
+        // What another job reads of the source says nothing about it.
+        let carry = told(|config, now| (config.boundary, now.lookback_rows) = (Boundary::Carry, 9));
+        assert_eq!(carry, definition_changed(&format!("{new}, and boundary reset became carry")));
+        let lost = told(|_, now| now.rows = 500);
+        assert_eq!((lost.0, lost.1, lost.3), (State::Shrunk, Some(State::DefinitionChanged), None));
     }
 
     #[test]

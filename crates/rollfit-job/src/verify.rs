@@ -34,8 +34,10 @@ pub enum Depth {
 pub struct Verified {
     /// Rows stored.
     pub rows: u64,
-    /// Features compared with those that the kernel gives now, bit for bit.
+    /// Features compared with those that the kernel gives now, bit for bit; with [`Depth::Quick`], summed.
     pub cells: u64,
+    /// Features of an adopted partition, whose bits are not the kernel's: they were summed and compared with the receipt only.
+    pub adopted_cells: u64,
     /// Features compared with the reference.
     pub reference_cells: u64,
     /// Of those, features of which nothing is promised, for a denominator that may be 0.
@@ -192,7 +194,8 @@ fn compare(
     }
     if receipt.stored.adopted {
         // Others' bits are not the kernel's: `rollfit compare` holds them against it.
-        return check_receipt(receipt, reader, stop);
+        let summed = check_receipt(receipt, reader, stop)?;
+        return Ok(Verified { cells: 0, adopted_cells: summed.cells, ..summed });
     }
     let mut comparison = Comparison::new(job.config, panel, depth, reader.rounding());
     while !stop.requested()

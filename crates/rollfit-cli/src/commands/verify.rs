@@ -26,6 +26,9 @@ pub(super) struct VerifyDocument {
     partitions: Vec<VerifyLine>,
     rows: u64,
     cells: u64,
+    /// Rows and cells of adopted partitions, compared with their receipts only. `rows` has them too, `cells` does not.
+    adopted_rows: u64,
+    adopted_cells: u64,
     reference_cells: u64,
     undetermined_cells: u64,
     worst_error: f64,
@@ -67,6 +70,9 @@ fn log(partition: &Partition, outcome: &CheckOutcome<Verified>) {
     checks::log("verify", partition, outcome, |verified| Remark {
         is_serious: verified.difference.is_some(),
         text: match &verified.difference {
+            None if verified.adopted_cells > 0 => {
+                format!("{} adopted rows match their receipt", format::count(verified.rows))
+            }
             None => format!("{} rows verified", format::count(verified.rows)),
             Some(difference) => difference.clone(),
         },
@@ -89,10 +95,13 @@ impl VerifyDocument {
     fn new(partitions: Vec<VerifyLine>, depth: Depth) -> Self {
         let verified = || partitions.iter().filter_map(|line| line.verified.as_ref());
         let worst = verified().max_by(|a, b| a.worst_error.total_cmp(&b.worst_error));
+        let adopted = || verified().filter(|verified| verified.adopted_cells > 0);
         let count = |verdict: &str| partitions.iter().filter(|line| line.verdict == verdict).count();
         Self {
             rows: verified().map(|verified| verified.rows).sum(),
             cells: verified().map(|verified| verified.cells).sum(),
+            adopted_rows: adopted().map(|verified| verified.rows).sum(),
+            adopted_cells: adopted().map(|verified| verified.adopted_cells).sum(),
             reference_cells: verified().map(|verified| verified.reference_cells).sum(),
             undetermined_cells: verified().map(|verified| verified.undetermined_cells).sum(),
             worst_error: worst.map_or(0.0, |verified| verified.worst_error),
@@ -127,22 +136,36 @@ impl VerifyDocument {
             checks::newer_words(self.newer)
         ))?;
         checks::print_interrupted(self.skipped, "verified")?;
-        let (rows, cells) = (format::count(self.rows), format::count(self.cells));
-        if self.depth == Depth::Quick {
-            output::line(&format!("{rows} rows, {cells} cells summed and compared with the receipts"))?;
-        } else {
-            output::line(&format!("{rows} rows, {cells} cells compared bit for bit with the kernel"))?;
-            output::line(&format!(
-                "{} cells checked against the reference: the worst error is {:.3} of its bound{}; {} undetermined",
-                format::count(self.reference_cells),
-                self.worst_error,
-                self.worst_at.as_ref().map(|at| format!(", {at}")).unwrap_or_default(),
-                format::count(self.undetermined_cells)
-            ))?;
-        }
+        self.print_cells()?;
         for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "skipped")) {
             checks::print_causes(&line.partition, line.verdict, line.cause.as_slice(), 1)?;
         }
+        Ok(())
+    }
+
+    /// What each cell was compared with.
+    fn print_cells(&self) -> Result<(), Failure> {
+        let (rows, cells) = (format::count(self.rows - self.adopted_rows), format::count(self.cells));
+        if self.depth == Depth::Quick {
+            output::line(&format!("{rows} rows, {cells} cells summed and compared with the receipts"))?;
+            return Ok(());
+        }
+        output::line(&format!("{rows} rows, {cells} cells compared bit for bit with the kernel"))?;
+        if self.adopted_cells > 0 {
+            output::line(&format!(
+                "{} rows, {} cells of adopted partitions compared only with the checksums of their receipts; `rollfit \
+                 compare` compares them with the kernel",
+                format::count(self.adopted_rows),
+                format::count(self.adopted_cells)
+            ))?;
+        }
+        output::line(&format!(
+            "{} cells checked against the reference: the worst error is {:.3} of its bound{}; {} undetermined",
+            format::count(self.reference_cells),
+            self.worst_error,
+            self.worst_at.as_ref().map(|at| format!(", {at}")).unwrap_or_default(),
+            format::count(self.undetermined_cells)
+        ))?;
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ impl SlowJob {
             .map(|(before, after)| (before.to_owned(), after.to_owned()))
             .unwrap();
         let after = &after[after.find("[run]").unwrap()..];
-        let windows: String = (0..20).map(|at| format!("w{at} = {}\n", 1000 - at)).collect();
+        let windows: String = (0..120).map(|at| format!("w{at} = {}\n", 1000 - at)).collect();
         sandbox.write("rollfit.toml", format!("{before}{windows}[features]\nmetrics = [\"r2\"]\n{after}"));
         Self { sandbox }
     }

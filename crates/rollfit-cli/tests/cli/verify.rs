@@ -101,6 +101,39 @@ fn a_stored_nan_is_no_null() {
 }
 
 #[test]
+fn cells_of_adopted_partitions_are_not_counted_as_the_kernels() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01", "2017-02"]);
+    let rows =
+        ["2017-01", "2017-02"].map(|month| Columns::read(&sandbox.part("eurusd", month)).instants_us.len());
+    let counts = |options: &[&str]| {
+        let verified = sandbox.run(&[&["verify", "--json"], options].concat()).exits(0).json();
+        assert_eq!((&verified["equal"], &verified["rows"]), (&2.into(), &(rows[0] + rows[1]).into()));
+        ["cells", "adopted_rows", "adopted_cells", "reference_cells"]
+            .map(|name| usize::try_from(verified[name].as_u64().unwrap()).unwrap())
+    };
+    let all = (rows[0] + rows[1]) * 180;
+    assert_eq!(counts(&[]), [all, 0, 0, all]);
+    assert!(!sandbox.run(&["verify"]).exits(0).stdout.contains("adopted"));
+
+    rewrite(&sandbox, "2017-01", |_| (), |receipt| receipt["stored"]["adopted"] = true.into());
+    assert_eq!(counts(&[]), [rows[1] * 180, rows[0], rows[0] * 180, rows[1] * 180]);
+    assert_eq!(counts(&["--quick"]), [all, 0, 0, 0], "nothing is compared with the kernel");
+    let told = sandbox.run(&["verify"]).exits(0);
+    let [adopted, computed] = rows.map(|rows| {
+        let cells = rows * 180;
+        format!("{rows} rows, {},{:03} cells", cells / 1000, cells % 1000)
+    });
+    told.says(&[
+        "2 verified, 0 mismatches",
+        &format!("{computed} compared bit for bit with the kernel"),
+        &format!("{adopted} of adopted partitions compared only with the checksums of their receipts"),
+        "adopted rows match their receipt",
+    ]);
+    tamper(&sandbox, "2017-01", |columns| columns.values[3][200] += 1.0);
+    sandbox.run(&["verify"]).exits(1).says(&["1 verified, 1 mismatch", "the receipt says"]);
+}
+
+#[test]
 fn files_compare_as_tables_do_and_have_nothing_to_adopt() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
     sandbox.run(&["run", "--only", "eurusd:2017-02"]).exits(0);

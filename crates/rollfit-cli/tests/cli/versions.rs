@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::bars::bars;
 use crate::sandbox::Sandbox;
 use crate::tree::Tree;
 use crate::verify::rewrite;
@@ -89,6 +90,26 @@ fn a_new_definition_says_what_it_means_in_one_line() {
         (&run["new_definition"]["partitions"], &run["new_definition"]["rows"]),
         (&1.into(), &new["rows"])
     );
+
+    // Of another source adopt keeps nothing, and the line does not promise it.
+    let close = |close| sandbox.import_changed("eurusd", &[(bars("eurusd", MONTHS[0])[50].0, close)]);
+    close(1.5);
+    let changed = sandbox.run(&["plan", "--json", JANUARY[0], JANUARY[1]]).exits(0).json();
+    assert_eq!(
+        (&changed["partitions"][0]["state"], &changed["partitions"][0]["cause"], &changed["new_definition"]),
+        (
+            &"definition-changed".into(),
+            &"definition version 2 became 3; and the source has changed".into(),
+            &Value::Null
+        )
+    );
+    let run = sandbox.run(&[&["run"][..], &JANUARY].concat()).exits(4);
+    let run = run.says(&["definition version 2 became 3; and the source has changed"]);
+    assert!(!run.stdout.contains("rollfit adopt"), "{run}");
+    let replace = "`rollfit run --replace definition-changed --only eurusd:2017-01` rewrites the partition";
+    sandbox.run(&[&["adopt"][..], &JANUARY].concat()).exits(4).says(&["the source has changed", replace]);
+    close(bars("eurusd", MONTHS[0])[50].1);
+    is_said(&sandbox.run(&["plan"]).exits(0).stdout);
 
     // Another definition is no new one: adopt cannot keep it.
     let carry = [("ROLLFIT_RUN__BOUNDARY", "carry")];

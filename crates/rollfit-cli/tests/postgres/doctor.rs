@@ -119,6 +119,32 @@ fn tables_are_told_with_their_rows_and_who_wrote_them() {
 }
 
 #[test]
+fn the_speed_of_the_last_run_is_that_of_a_run_whatever_was_adopted_since() {
+    let workload = Workload::wide();
+    workload.done();
+    workload.database.sql(
+        "update rollfit_receipts r set written_by = 'rollfit 7@then',
+             written_at = date '2020-01-01' + n * interval '30 s', receipt = jsonb_set(receipt, '{definition}',
+                 (select jsonb_set(definition, '{version}', '2') from rollfit_definitions))
+         from (select output, row_number() over (order by output) n from rollfit_receipts) o where o.output = r.output",
+    );
+    let speed = || workload.doctor(0).database()["targets"]["last_run"].clone();
+    let of_run = speed();
+    assert_eq!((&of_run["partitions"], &of_run["seconds"]), (&6.into(), &150.0.into()));
+    workload.run(&["adopt"]).exits(0).says(&["6 moved to definition 3"]);
+    assert_eq!(speed(), of_run);
+    // What only `adopt` has a receipt of names no run.
+    let adopted = "update rollfit_receipts set receipt = jsonb_set(receipt, '{stored,adopted}', 'true')";
+    workload.database.sql(&format!(
+        "{adopted}, written_by = 'rollfit 8@later', written_at = now() where key = 'usdjpy' and month = '2017-03-01'"
+    ));
+    assert_eq!(speed()["partitions"], 5);
+    // Nothing is told of a run some of whose rows may be those of others.
+    workload.database.sql(&format!("{adopted} where month = '2017-02-01'"));
+    assert!(speed().is_null());
+}
+
+#[test]
 fn what_is_wrong_with_tables_is_named_with_what_to_do() {
     let workload = Workload::wide();
     workload.done();

@@ -176,3 +176,29 @@ fn an_earlier_store_is_adopted_after_the_statements_that_schema_prints() {
     assert_eq!(frozen.database.one::<i64>(moved), 7);
     assert_eq!(frozen.database.one::<i64>("select count(*) from rollfit_definitions"), 1);
 }
+
+#[test]
+fn a_role_with_the_least_rights_needs_those_on_the_new_table_too() {
+    let frozen = Frozen::new();
+    let loader = format!("loader_of_{}", frozen.database.name());
+    let tables = "select string_agg(quote_ident(relname), ', ') from pg_class where relkind = 'r'
+                  and relnamespace = 'public'::regnamespace and relname ";
+    let [targets, sources] = ["~ '^reg_'", "!~ '^reg_|^rollfit_'"]
+        .map(|are| frozen.database.one::<String>(&format!("{tables} {are}")));
+    frozen.database.sql(&format!(
+        "create role {loader} login; grant usage on schema public to {loader}; grant select on {sources} to {loader};
+         grant select, insert, delete on {targets} to {loader};
+         grant select, insert, update, delete on rollfit_receipts to {loader}"
+    ));
+    let printed = frozen.sandbox.run(&["schema"]).exits(0).stdout;
+    frozen.execute(&printed);
+    let owner = std::fs::read_to_string(frozen.sandbox.path("rollfit.toml")).unwrap();
+    frozen.sandbox.write("rollfit.toml", owner.replace("//postgres@", &format!("//{loader}@")));
+    let adopt = ["adopt", "--only", "eurusd:2017-01"];
+    frozen.sandbox.run(&adopt).exits(1).says(&["permission denied", "rollfit_definitions"]);
+    frozen.database.sql(&format!("grant select, insert on rollfit_definitions to {loader}"));
+    frozen.sandbox.run(&adopt).exits(0).says(&["1 moved to definition 3"]);
+    let run = ["run", "--replace", "definition-changed", "--only", "eurusd:2017-02"];
+    frozen.sandbox.run(&run).exits(0).says(&["1 written"]);
+    frozen.database.sql(&format!("drop owned by {loader}; drop role {loader}"));
+}

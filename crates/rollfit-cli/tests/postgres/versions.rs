@@ -84,7 +84,15 @@ fn tables_of_an_earlier_definition_are_adopted_where_they_agree() {
     let plan = workload.run(&["plan"]).exits(0);
     plan.says(&["1 definition-changed", "1 partition of definition 2, now 3: `rollfit adopt`"]);
     workload.run(&["run"]).exits(4).says(&["1 partition of definition 2, now 3"]);
+    workload
+        .database
+        .sql("update rollfit_receipts set written_at = '2020-02-03', written_by = 'rollfit 7@then'");
     workload.run(&["adopt"]).exits(0).says(&["0 adopted, 0 already ours", "1 moved to definition 3"]);
+    let origin = || {
+        let sql = "select written_by || ' ' || date_part('year', written_at) from rollfit_receipts";
+        workload.database.one::<String>(sql)
+    };
+    assert_eq!(origin(), "rollfit 7@then 2020", "the run that wrote the rows");
     assert_eq!(workload.done()["already_done"], 1);
     assert_eq!(contents(&workload, "(select receipt from rollfit_receipts)"), of_run, "the receipt of a run");
     assert_eq!(contents(&workload, RATE), rows);
@@ -94,7 +102,8 @@ fn tables_of_an_earlier_definition_are_adopted_where_they_agree() {
         (format!("delete from {RATE} where ts_utc = '2017-01-09 03:30'"), "different"),
         (
             "update m1_eurusd set rate_index = 99 where time = '2017-01-09 03:30'".to_owned(),
-            "the source has changed",
+            "the source has changed since the features were stored; `rollfit run --replace definition-changed --only \
+             eurusd:2017-01` rewrites the partition",
         ),
     ];
     for (change, words) in changes {
@@ -106,8 +115,17 @@ fn tables_of_an_earlier_definition_are_adopted_where_they_agree() {
         let changed = contents(&workload, RATE);
         workload.run(&["adopt"]).exits(4).says(&[words]);
         assert_eq!(contents(&workload, RATE), changed);
-        assert_eq!(workload.run(&["plan", "--json"]).json()["partitions"][0]["state"], "definition-changed");
+        let plan = workload.run(&["plan", "--json"]).json();
+        assert_eq!(plan["partitions"][0]["state"], "definition-changed");
+        assert_eq!(plan["new_definition"].is_null(), words.starts_with("the source"), "{plan}");
         workload.run(&["run", "--replace", "definition-changed"]).exits(0);
         assert!(contents(&workload, RATE) == rows || words.starts_with("the source"));
+        assert!(!origin().starts_with("rollfit 7@then"), "{}", origin());
     }
+    // Rows without a receipt name nobody.
+    workload.database.sql("delete from rollfit_receipts");
+    workload.run(&["adopt"]).exits(0).says(&["1 adopted"]);
+    assert!(origin().starts_with("rollfit ") && !origin().contains("@then"), "{}", origin());
+    let verified = workload.run(&["verify"]).exits(0);
+    verified.says(&["0 rows, 0 cells compared bit for bit", "cells of adopted partitions compared only"]);
 }

@@ -162,7 +162,7 @@ impl Runner<'_> {
         let input = during(Activity::Computing, || panel.input());
         // Decided without a claim first: where there is nothing to do, not even a lock file is written.
         let found = self.unless_damaged(during(Activity::Querying, || self.job.sink.found(at.partition)))?;
-        let assessment = match self.decide(at.partition, &found, &input)? {
+        let assessment = match self.decide(at.partition, &found, &panel, &input)? {
             PartitionAction::Write(assessment) => assessment,
             PartitionAction::End(outcome) => {
                 self.job.sink.tidy(at.partition);
@@ -196,14 +196,17 @@ impl Runner<'_> {
         }
     }
 
-    /// What to do with a partition whose sink holds `found` and whose source holds `input`.
+    /// What to do with a partition whose sink holds `found` and whose source holds `panel`, which is `input` in a receipt.
     fn decide(
         &self,
         partition: &Partition,
         found: &Found,
+        panel: &Panel,
         input: &Input,
     ) -> Result<PartitionAction, StoreError> {
-        let assessment = Assessment::from_found(found, &self.definition, input, &self.job.config.run);
+        let is_input = |recorded: &Input| panel.is_input(recorded);
+        let assessment =
+            Assessment::from_found(found, &self.definition, input, is_input, &self.job.config.run);
         match assessment.state {
             State::Missing if input.rows == 0 => {
                 Err(StoreError::permanent(no_rows(self.job.config, partition, input)))

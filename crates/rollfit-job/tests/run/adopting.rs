@@ -11,6 +11,7 @@ use rollfit_job::receipt::{DEFINITION_VERSION, Receipt};
 use rollfit_job::run::RunOptions;
 use rollfit_job::state::{EarlierDefinition, State};
 use rollfit_job::store::{FeatureTile, Grouping, StoreError};
+use rollfit_job::verify::{Depth, Verified, verify};
 use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::StoredPartition;
 
@@ -143,6 +144,27 @@ fn rows_that_agree_without_the_same_bits_are_adopted() {
     assert!(receipt.stored.adopted && receipt.stored.checksum == checksum);
     assert_eq!(receipt.input, earlier.of_run.receipt.input);
     assert_eq!(receipt.stored.no_value, earlier.of_run.receipt.stored.no_value);
+    // Bits that are not the kernel's are not counted as compared with it.
+    let cells = 499 * receipt.definition.series.iter().map(|series| series.columns.len() as u64).sum::<u64>();
+    let counts = |depth| {
+        let verified = verify_one(&earlier, depth);
+        assert_eq!((verified.rows, verified.difference), (499, None));
+        (verified.cells, verified.adopted_cells, verified.reference_cells)
+    };
+    assert_eq!(counts(Depth::Full), (0, cells, 0));
+    assert_eq!(counts(Depth::Sampled(3)), (0, cells, 0));
+    assert_eq!(counts(Depth::Quick), (cells, 0, 0));
+    earlier
+        .bench
+        .run_with(&RunOptions { force: true, ..RunOptions::default() }, &crate::bench::Record::default());
+    assert_eq!(counts(Depth::Full), (cells, 0, cells));
+}
+
+fn verify_one(earlier: &Earlier, depth: Depth) -> Verified {
+    let partitions = earlier.bench.partitions();
+    let outcome = verify(&earlier.bench.job(), &partitions, depth, &earlier.bench.stop, &|_, _| ()).remove(0);
+    let CheckOutcome::Checked(verified) = outcome else { panic!("{outcome:?}") };
+    verified
 }
 
 #[test]
@@ -185,11 +207,40 @@ fn rows_of_another_input_are_not_adopted_whatever_they_are() {
         let mut earlier = earlier();
         change(&mut earlier.bench);
         let why = earlier.is_not_adopted();
-        assert!(why.starts_with("the source has changed since the features were stored"), "{why}");
+        assert_eq!(
+            why,
+            "the source has changed since the features were stored; `rollfit run --replace definition-changed --only \
+             a:2017-02` rewrites the partition"
+        );
+        assert_eq!(outcomes(&earlier.bench.run()), ["left alone: definition-changed"]);
+        rewrites(&earlier, &[State::DefinitionChanged]);
     }
+    // What has lost rows is replaced only when told both, and what is empty never.
+    let mut shrunk = earlier();
+    shrunk.bench.source.retain("bqx_a", |row| row < 600);
+    assert_eq!(
+        shrunk.is_not_adopted(),
+        "the source has changed since the features were stored; `rollfit run --replace shrunk --replace \
+         definition-changed --only a:2017-02` rewrites the partition"
+    );
+    rewrites(&shrunk, &[State::Shrunk, State::DefinitionChanged]);
+    let mut empty = earlier();
+    empty.bench.source.retain("bqx_a", |row| row < 500);
+    assert_eq!(
+        empty.is_not_adopted(),
+        "the source has changed since the features were stored; it is empty now: `rollfit drop a:2017-02` removes them"
+    );
     let mut elsewhere = earlier();
     elsewhere.bench.source.table("m1_a").values[3] += 1.0;
     elsewhere.is_moved();
+}
+
+/// Checks that a run that is told to replace these states writes the partition.
+#[track_caller]
+fn rewrites(earlier: &Earlier, replace: &[State]) {
+    let options = RunOptions { replace: replace.to_vec(), force: false };
+    let written = earlier.bench.run_with(&options, &crate::bench::Record::default());
+    assert_eq!(earlier.stored().receipt.definition.version, DEFINITION_VERSION, "{:?}", outcomes(&written));
 }
 
 #[test]
@@ -205,7 +256,9 @@ fn rows_of_another_definition_are_not_adopted() {
     carry.change(|stored| Arc::make_mut(&mut stored.receipt.definition).version = DEFINITION_VERSION);
     let why = carry.is_not_adopted();
     assert!(
-        why.starts_with("boundary reset became carry; `rollfit run --replace definition-changed`"),
+        why.starts_with(
+            "boundary reset became carry; `rollfit run --replace definition-changed --only a:2017-02`"
+        ),
         "{why}"
     );
 }
@@ -240,10 +293,17 @@ fn the_plan_tells_what_can_be_adopted_from_what_has_to_be_written_again() {
     let mut earlier = earlier();
     let planned = |earlier: &Earlier| {
         let planned = assess(&earlier.bench.job(), &earlier.bench.partitions()).remove(0);
-        (planned.state, planned.earlier)
+        assert_eq!(planned.state, Some(State::DefinitionChanged));
+        (planned.cause, planned.earlier)
     };
     let moved = EarlierDefinition { version: 2, rows: 499 };
-    assert_eq!(planned(&earlier), (Some(State::DefinitionChanged), Some(moved)));
+    let new = "definition version 2 became 3";
+    assert_eq!(planned(&earlier), (new.to_owned(), Some(moved)));
+    // Of another source nothing can be adopted.
+    earlier.bench.source.table("m1_a").values[600] += 1.0;
+    assert_eq!(planned(&earlier), (format!("{new}; and the source has changed"), None));
+    earlier.bench.source.table("m1_a").values[600] -= 1.0;
+    assert_eq!(planned(&earlier).1, Some(moved));
     earlier.bench.config = config(&[("PARTITIONS__FROM", MONTHS[1]), ("RUN__BOUNDARY", "carry")]);
-    assert_eq!(planned(&earlier), (Some(State::DefinitionChanged), None));
+    assert_eq!(planned(&earlier), (format!("{new}, and boundary reset became carry"), None));
 }

@@ -115,7 +115,8 @@ impl ParquetSlot<'_> {
         })?;
         let bytes =
             writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
-        writer.output().sync().map_err(|error| file_error("sync", &path, error))?;
+        // Syncing writes what is left.
+        writer.output().sync().map_err(|error| file_error("write", &path, error))?;
         Ok(bytes)
     }
 }
@@ -182,7 +183,7 @@ impl Slot for ParquetSlot<'_> {
         let created = self.store.create_features(&unfinished);
         let mut file = Sending(created.map_err(|error| file_error("create", &unfinished, error))?);
         copy_with_receipt((&part, &self.partition), checksums, receipt, (&unfinished, &mut file))?;
-        file.0.sync().map_err(|error| file_error("sync", &unfinished, error))?;
+        file.0.sync().map_err(|error| file_error("write", &unfinished, error))?;
         drop(file);
         check_copy(&unfinished, (&self.partition, &self.store.output(&self.partition)), receipt)?;
         self.files().rename(&unfinished, &part).map_err(|error| file_error("put in place", &part, error))?;

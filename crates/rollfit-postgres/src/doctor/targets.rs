@@ -236,15 +236,18 @@ impl PostgresStore {
         }
     }
 
-    /// Returns the figures from the receipts of the last run. Adopted rows do not count: it did not write them.
+    /// Returns the figures from the receipts of the last run. What `adopt` has compared counts for no run: of rows of this name
+    /// that others wrote, no time is known.
     fn last_run(&self, session: &mut Session) -> Result<Option<LastRun>, StoreError> {
         const PARTITIONS_MIN: i64 = 4;
         let receipts = self.receipts.sql();
         let sql = format!(
             "SELECT count(*), coalesce(sum(rows), 0)::bigint,
                     extract(epoch FROM max(written_at) - min(written_at))::float8
-             FROM {receipts} WHERE receipt -> 'stored' -> 'adopted' IS NULL
-                AND written_by = (SELECT written_by FROM {receipts} ORDER BY written_at DESC LIMIT 1)"
+             FROM {receipts} WHERE written_by = (
+                SELECT written_by FROM {receipts} WHERE receipt -> 'stored' -> 'adopted' IS NULL
+                ORDER BY written_at DESC LIMIT 1)
+             HAVING bool_and(receipt -> 'stored' -> 'adopted' IS NULL)"
         );
         let rows = session.rows("read the receipts", &sql, &[])?;
         let told = match rows.first() {

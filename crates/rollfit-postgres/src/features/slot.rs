@@ -30,7 +30,7 @@ use crate::features::read_back::TableReader;
 use crate::features::references::References;
 use crate::names::{TableName, list, quoted};
 use crate::tables::leaf::Leaf;
-use crate::tables::receipts::{self, ReceiptRow};
+use crate::tables::receipts::{self, ReceiptRow, RowsBy};
 use crate::tables::staging;
 use crate::tables::table::{Column, check_taken, describe};
 
@@ -290,10 +290,11 @@ impl PostgresSlot<'_> {
     }
 
     /// Puts a receipt in the place of the one that was there when the partition was locked.
-    fn write_receipt(&mut self, receipt: &Receipt) -> Result<ReceiptRow, StoreError> {
+    fn write_receipt(&mut self, receipt: &Receipt, rows_by: RowsBy) -> Result<ReceiptRow, StoreError> {
         let row = ReceiptRow::new(receipt)?;
         let tables = [&self.store.receipts, &self.store.definitions];
-        row.write(&mut self.session, tables, &self.partition, self.seen_receipt.as_deref())?;
+        let seen = self.seen_receipt.as_deref();
+        row.write(&mut self.session, tables, &self.partition, seen, rows_by)?;
         Ok(row)
     }
 
@@ -426,7 +427,11 @@ impl Slot for PostgresSlot<'_> {
     }
 
     fn adopt(mut self: Box<Self>, receipt: &Receipt) -> Result<(), StoreError> {
-        let written = self.write_receipt(receipt)?;
+        let rows_by = match &self.found {
+            Found::Ours(_) => RowsBy::RunBefore,
+            Found::Nothing | Found::Foreign(_) | Found::Newer(_) => RowsBy::ThisSession,
+        };
+        let written = self.write_receipt(receipt, rows_by)?;
         if !self.run_deferred_triggers()?.is_empty() {
             written.check_kept(&mut self.session, &self.store.receipts)?;
         }
@@ -436,7 +441,7 @@ impl Slot for PostgresSlot<'_> {
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         self.flush()?;
         self.complete_tables()?;
-        let written = self.write_receipt(receipt)?;
+        let written = self.write_receipt(receipt, RowsBy::ThisSession)?;
         failpoint::reach("receipt-written");
         self.check_stored(receipt, &written)?;
         self.end_transaction()?;

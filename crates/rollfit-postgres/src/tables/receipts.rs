@@ -78,6 +78,15 @@ pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Part
     rows.iter().map(entry).filter_map(Result::transpose).collect()
 }
 
+/// Whose name and time stand beside a receipt, in `written_by` and `written_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowsBy {
+    /// Those of this session.
+    ThisSession,
+    /// Those of the receipt before: the rows are the ones that its run wrote.
+    RunBefore,
+}
+
 /// A receipt as its row has it: with the hash of its definition.
 pub(crate) struct ReceiptRow {
     json: Value,
@@ -113,14 +122,18 @@ impl ReceiptRow {
         [table, definitions]: [&TableName; 2],
         partition: &Partition,
         seen: Option<&str>,
+        rows_by: RowsBy,
     ) -> Result<(), StoreError> {
+        let origin = match rows_by {
+            RowsBy::ThisSession => ", written_at = excluded.written_at, written_by = excluded.written_by",
+            RowsBy::RunBefore => "",
+        };
         let sql = format!(
             "INSERT INTO {} AS t (output, key, month, rows, receipt, digest, period) \
              VALUES ($1, $2, $3::text::date, $4, $5::text::jsonb, $6, NULL) \
              ON CONFLICT (output) DO UPDATE SET key = excluded.key, month = excluded.month, rows = excluded.rows, \
-             receipt = excluded.receipt, digest = excluded.digest, period = NULL, written_at = excluded.written_at, \
-             written_by = excluded.written_by WHERE t.receipt = $7::text::jsonb \
-             RETURNING t.receipt::text, t.digest, EXISTS (SELECT FROM {} d WHERE d.hash = $8)",
+             receipt = excluded.receipt, digest = excluded.digest, period = NULL{origin} \
+             WHERE t.receipt = $7::text::jsonb RETURNING t.receipt::text, t.digest, EXISTS (SELECT FROM {} d WHERE d.hash = $8)",
             table.sql(),
             definitions.sql()
         );
