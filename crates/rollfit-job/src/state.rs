@@ -189,8 +189,9 @@ fn compare(
             Assessment::new(State::DefinitionChanged, format!("{difference}; and the source has changed"))
         }
         (None, Some(difference)) => {
-            let Receipt { definition: Definition { version, .. }, stored, .. } = receipt;
-            let earlier = Some(EarlierDefinition { version: *version, rows: stored.rows });
+            let Receipt { definition, stored, .. } = receipt;
+            let version = definition.version;
+            let earlier = Some(EarlierDefinition { version, rows: stored.rows });
             Assessment { earlier, ..Assessment::new(State::DefinitionChanged, difference) }
         }
         (None, None) => Assessment::new(State::InputChanged, input_change(&receipt.input, input)),
