@@ -129,7 +129,8 @@ fn cells_of_adopted_partitions_are_not_counted_as_the_kernels() {
         &format!("{adopted} of adopted partitions compared only with the checksums of their receipts"),
         "adopted rows match their receipt",
     ]);
-    tamper(&sandbox, "2017-01", |columns| columns.values[3][200] += 1.0);
+    let adopted = |receipt: &mut serde_json::Value| receipt["stored"]["adopted"] = true.into();
+    rewrite(&sandbox, "2017-02", |columns| columns.values[3][200] += 1.0, adopted);
     sandbox.run(&["verify"]).exits(1).says(&["1 verified, 1 mismatch", "the receipt says"]);
 }
 
