@@ -8,6 +8,8 @@ const BLOCK_VALUES: usize = 256;
 /// What is looked at of the values: so many pieces of so many values.
 const SAMPLES: usize = 16;
 const SAMPLE_VALUES: usize = 256;
+/// Bytes of a sample that are compared at once: those of eight values.
+const LANES: usize = 8 * VALUE_BYTES;
 
 /// Writes the first bytes of all values, then the second ones, and so on, to `low` and then to `high`, which have a whole number of
 /// such streams each, and as many bytes as the values.
@@ -84,13 +86,11 @@ pub(super) fn random_streams(values: &[u8]) -> usize {
     for sample in values.chunks(VALUE_BYTES * step) {
         let sample = &sample[..sample.len().min(VALUE_BYTES * SAMPLE_VALUES)];
         // Counted in bytes, many values at once.
-        let mut counts = [[0_u8; VALUE_BYTES]; 8];
-        let counts = counts.as_flattened_mut();
-        for (ones, nexts) in sample.chunks(counts.len()).zip(sample[VALUE_BYTES..].chunks(counts.len())) {
-            for ((count, one), next) in counts.iter_mut().zip(ones).zip(nexts) {
-                *count += u8::from(one == next);
-            }
-        }
+        let mut counts = [0_u8; LANES];
+        let (ones, (nexts, last)) =
+            (sample.as_chunks::<LANES>().0, sample[VALUE_BYTES..].as_chunks::<LANES>());
+        ones.iter().zip(nexts).for_each(|(ones, nexts)| count_same(&mut counts, ones, nexts));
+        count_same(&mut counts, &sample[LANES * nexts.len()..], last);
         for (at, count) in counts.iter().enumerate() {
             same[at % VALUE_BYTES] += usize::from(*count);
         }
@@ -98,6 +98,14 @@ pub(super) fn random_streams(values: &[u8]) -> usize {
     }
     let is_worth_packing = |same: &usize| 4 * same >= seen;
     same.iter().position(is_worth_packing).unwrap_or(VALUE_BYTES - 1).min(VALUE_BYTES - 1)
+}
+
+/// Adds 1 where the bytes are the same; two arrays are compared at once.
+#[inline(always)]
+fn count_same(counts: &mut [u8; LANES], ones: &[u8], nexts: &[u8]) {
+    for ((count, one), next) in counts.iter_mut().zip(ones).zip(nexts) {
+        *count += u8::from(one == next);
+    }
 }
 
 #[cfg(test)]
