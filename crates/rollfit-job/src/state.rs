@@ -189,8 +189,8 @@ fn compare(
             Assessment::new(State::DefinitionChanged, format!("{difference}; and the source has changed"))
         }
         (None, Some(difference)) => {
-            let Receipt { definition: Definition { version, .. }, stored, .. } = receipt;
-            let earlier = Some(EarlierDefinition { version: *version, rows: stored.rows });
+            let (version, rows) = (receipt.definition.version, receipt.stored.rows);
+            let earlier = Some(EarlierDefinition { version, rows });
             Assessment { earlier, ..Assessment::new(State::DefinitionChanged, difference) }
         }
         (None, None) => Assessment::new(State::InputChanged, input_change(&receipt.input, input)),
