@@ -42,10 +42,10 @@ impl DirectWrites {
         let dir = self.dir.display();
         match verdict {
             Some(Verdict { kept: Way::Direct, direct_speed }) => tracing::info!(
-                "{dir}: writing past the page cache, which is {direct_speed:.1}x as fast here (direct_io = \"auto\")"
+                "{dir}: writing past the page cache: a write is {direct_speed:.1}x as fast as through it (direct_io = \"auto\")"
             ),
             Some(Verdict { kept: Way::Buffered, direct_speed }) => tracing::info!(
-                "{dir}: writing through the page cache; past it is {direct_speed:.1}x as fast here (direct_io = \"auto\")"
+                "{dir}: writing through the page cache: past it a write is only {direct_speed:.1}x as fast (direct_io = \"auto\")"
             ),
             None => {}
         }
