@@ -10,7 +10,7 @@ use crate::sandbox::{Answer, Sandbox};
 use crate::tree::{Tree, copy};
 
 /// The definitions of which there is a store.
-const DEFINITIONS: [u32; 1] = [2];
+const DEFINITIONS: [u32; 2] = [2, 3];
 
 /// The first definition that puts a job with a name beside the unnamed one.
 const NAMED_BESIDE: u32 = 3;

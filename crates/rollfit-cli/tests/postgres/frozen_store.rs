@@ -1,5 +1,5 @@
-//! A store of definition 2, frozen in `fixtures/stores/definition-2`: what reads, reads it; what writes says what has to be
-//! done first; after that its partitions are adopted, or written again.
+//! Stores of definitions 2 and 3, frozen in `fixtures/stores`. Of the first, what reads, reads it; what writes says what has to be
+//! done first; after that its partitions are adopted, or written again. The second is opened as it is.
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,18 @@ const STATES: [(&str, &str); 8] = [
     ("usdjpy 2017-04", "missing"),
 ];
 
+/// The states in which the store of definition 3 was frozen.
+const STATES_OF_3: [(&str, &str); 8] = [
+    ("eurusd 2017-01", "done"),
+    ("eurusd 2017-02", "input-changed"),
+    ("eurusd 2017-03", "definition-changed"),
+    ("eurusd 2017-04", "foreign"),
+    ("usdjpy 2017-01", "done"),
+    ("usdjpy 2017-02", "shrunk"),
+    ("usdjpy 2017-03", "blocked"),
+    ("usdjpy 2017-04", "missing"),
+];
+
 /// The store in a database of its own, and its job.
 struct Frozen {
     sandbox: Sandbox,
@@ -35,8 +47,13 @@ struct Frozen {
 
 impl Frozen {
     fn new() -> Self {
+        Self::with_definition(2)
+    }
+
+    fn with_definition(definition: u32) -> Self {
         let frozen = Self { sandbox: Sandbox::new(), database: Database::fresh() };
-        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stores/definition-2");
+        let stores = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stores");
+        let fixture = stores.join(format!("definition-{definition}"));
         frozen.execute(std::fs::read(fixture.join("postgres.sql")).unwrap());
         let job = std::fs::read_to_string(fixture.join("postgres.toml")).unwrap();
         frozen.sandbox.write("rollfit.toml", job.replace("postgres://HERE", &frozen.database.url()));
@@ -70,6 +87,19 @@ impl Frozen {
 
 fn owned(states: [(&str, &str); 8]) -> Vec<(String, String)> {
     states.iter().map(|(partition, state)| ((*partition).to_owned(), (*state).to_owned())).collect()
+}
+
+#[test]
+fn a_store_of_definition_3_is_opened_as_it_is() {
+    let frozen = Frozen::with_definition(3);
+    let before = Contents::from_database(&frozen.database);
+    assert_eq!(frozen.states(), owned(STATES_OF_3));
+    frozen.sandbox.run(&["verify", "--only", "eurusd:2017-01", "--only", "usdjpy:2017-01"]).exits(0);
+    assert_eq!(Contents::from_database(&frozen.database), before);
+    // What is changed or missing is written; the rest is done, blocked or left alone.
+    let run = frozen.sandbox.run(&["run", "--json"]).exits(4).json();
+    assert_eq!((&run["written"], &run["failed"]), (&2.into(), &Vec::<Value>::new().into()), "{run}");
+    frozen.sandbox.run(&["verify", "--only", "eurusd:2017-02", "--only", "usdjpy:2017-04"]).exits(0);
 }
 
 #[test]
