@@ -51,7 +51,7 @@ pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments)
     Ok(Summary { unfilled_windows, new_definition, ..Summary::new(&report, open.partitions.len(), took) })
 }
 
-/// What a partition that was left alone has of an earlier definition.
+/// What a skipped partition has of an earlier definition.
 fn earlier((partition, outcome): &(Partition, Outcome)) -> (&Partition, Option<EarlierDefinition>) {
     (partition, if let Outcome::LeftAlone(assessment) = outcome { assessment.earlier } else { None })
 }

@@ -1,4 +1,4 @@
-//! Files that other versions of rollfit wrote: a later one's are left alone by every command, and a new definition says what
+//! Files that other versions of rollfit wrote: every command leaves those of a later one as they are, and a new definition says what
 //! it means for those of an earlier one.
 
 use serde_json::Value;

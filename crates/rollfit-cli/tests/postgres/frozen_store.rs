@@ -96,7 +96,7 @@ fn a_store_of_definition_3_is_opened_as_it_is() {
     assert_eq!(frozen.states(), owned(STATES_OF_3));
     frozen.sandbox.run(&["verify", "--only", "eurusd:2017-01", "--only", "usdjpy:2017-01"]).exits(0);
     assert_eq!(Contents::from_database(&frozen.database), before);
-    // What is changed or missing is written; the rest is done, blocked or left alone.
+    // What is changed or missing is written; the rest is done, blocked or skipped.
     let run = frozen.sandbox.run(&["run", "--json"]).exits(4).json();
     assert_eq!((&run["written"], &run["failed"]), (&2.into(), &Vec::<Value>::new().into()), "{run}");
     frozen.sandbox.run(&["verify", "--only", "eurusd:2017-02", "--only", "usdjpy:2017-04"]).exits(0);

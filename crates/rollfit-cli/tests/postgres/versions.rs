@@ -1,4 +1,4 @@
-//! Tables that other versions of rollfit wrote: a later one's are left alone by every command, and those of an earlier
+//! Tables that other versions of rollfit wrote: every command leaves those of a later one as they are, and those of an earlier
 //! definition are adopted where their rows agree.
 
 use rollfit_job::config::JobConfig;
