@@ -18,6 +18,10 @@ pub(crate) struct SlowJob {
 
 impl SlowJob {
     pub(crate) fn new() -> Self {
+        Self::with_windows(120)
+    }
+
+    pub(crate) fn with_windows(count: usize) -> Self {
         let sandbox = Sandbox::new();
         for month in MONTHS {
             let mut rows = SourceRows::of_month(month, 40_000, 60);
@@ -31,7 +35,7 @@ impl SlowJob {
             .map(|(before, after)| (before.to_owned(), after.to_owned()))
             .unwrap();
         let after = &after[after.find("[run]").unwrap()..];
-        let windows: String = (0..120).map(|at| format!("w{at} = {}\n", 1000 - at)).collect();
+        let windows: String = (0..count).map(|at| format!("w{at} = {}\n", 1000 - at)).collect();
         sandbox.write("rollfit.toml", format!("{before}{windows}[features]\nmetrics = [\"r2\"]\n{after}"));
         Self { sandbox }
     }
