@@ -14,7 +14,7 @@ const WORD_BYTES: usize = 8;
 /// Any value that is not a number, and NULL.
 const NAN_BITS: u64 = 0x7ff8_0000_0000_0000;
 
-/// The digest of the rows so far. A clone goes on from the same row.
+/// The digest of the rows so far. A clone continues from the same row.
 #[derive(Clone, Debug)]
 pub struct InputDigest {
     row_bytes: usize,
@@ -26,7 +26,7 @@ pub struct InputDigest {
 }
 
 impl InputDigest {
-    /// The digest of no rows of this many series, of which so many will lie before the partition.
+    /// The digest of no rows of this many series, of which `lookback_rows` will be before the partition.
     pub fn new(series: usize, lookback_rows: u64) -> Self {
         let mut head = [0; 2 * WORD_BYTES];
         head[..WORD_BYTES].copy_from_slice(&(series as u64).to_le_bytes());

@@ -249,7 +249,7 @@ fn on_a_terminal_the_run_is_drawn_with_each_worker_and_taken_away_at_the_end() {
     // Long enough to be drawn several times.
     let job = SlowJob::with_windows(600);
     let Some(shown) = on_a_terminal(&job.sandbox, "rows 24 cols 80", "run --workers 2") else { return };
-    for part in ["/3 partitions", "rows/s", "worker  1  ", "slow 2017-02", "3 written"] {
+    for part in ["/3 partitions", "rows/s", "worker  1  computing", "slow 2017-02", "3 written"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(!shown.contains("[1/3]"), "no plain lines beside it: {shown}");

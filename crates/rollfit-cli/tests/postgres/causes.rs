@@ -133,11 +133,8 @@ fn a_lock_that_somebody_else_holds_is_named_with_its_holder() {
     other
         .batch_execute(&format!("set application_name = 'nightly report'; begin; lock table {tables}"))
         .unwrap();
-    workload.run(&["run", "--quiet", "--force", "--workers", "2"]).exits(1);
-    // Beside what else is busy on this machine it need not be the first.
-    let analysis = analysis(&workload);
-    let bottlenecks = analysis["bottlenecks"].as_array().unwrap();
-    let locks = bottlenecks.iter().find(|found| found["cause"] == "locks");
-    let locks = locks.unwrap_or_else(|| panic!("{analysis}"));
-    assert!(locks["evidence"].to_string().contains("nightly report"), "{locks}");
+    let run = workload.run(&["run", "--quiet", "--force", "--workers", "2"]).exits(1);
+    assert_eq!(first_cause(&workload, run), "locks");
+    let evidence = analysis(&workload)["bottlenecks"][0]["evidence"].to_string();
+    assert!(evidence.contains("nightly report"), "{evidence}");
 }
