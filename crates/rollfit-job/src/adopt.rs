@@ -67,7 +67,7 @@ fn adopt_one(
     }
     let mut slot = match job.sink.claim(partition, Write::Replace)? {
         Claim::Taken(slot) => slot,
-        Claim::Held(holder) => {
+        Claim::Held(holder) | Claim::Rewrite(holder) => {
             return Ok(CheckOutcome::Checked(Adoption::Held(foreign::message(&holder).into_owned())));
         }
     };

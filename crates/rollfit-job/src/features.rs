@@ -58,7 +58,13 @@ impl FeatureEngine {
                 checksum.add(rows.start - panel.lookback_rows, stored);
             }
         }
-        Ok(Stored { rows: panel.rows() as u64, checksum: checksum.to_string(), no_value, adopted: false })
+        Ok(Stored {
+            rows: panel.rows() as u64,
+            checksum: checksum.to_string(),
+            no_value,
+            adopted: false,
+            types: None,
+        })
     }
 
     /// The rows of each tile of a panel, counted with its lookback.

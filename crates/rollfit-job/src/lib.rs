@@ -14,6 +14,7 @@ pub mod compare;
 pub mod config;
 pub mod features;
 pub mod few;
+pub mod follow;
 pub mod foreign;
 pub mod import;
 mod input;

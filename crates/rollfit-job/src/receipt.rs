@@ -124,7 +124,13 @@ pub struct Stored {
     /// Whether somebody else wrote the rows, and they were compared with what the kernel gives instead of being replaced.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
+    /// The column types of each series' table, where the store has types. Without them nothing can be added in a database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<ColumnTypes>>,
 }
+
+/// The types of a table's columns in order, the time column first: a name, and how many columns in a row have it.
+pub type ColumnTypes = Vec<(String, u64)>;
 
 /// Features without a value, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

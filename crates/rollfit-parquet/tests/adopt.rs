@@ -61,7 +61,7 @@ fn open(dir: &Path) -> ParquetStore {
 fn take(store: &ParquetStore) -> Box<dyn Slot + '_> {
     match store.claim(&partition("aaa", "2017-01"), Write::Replace).unwrap() {
         Claim::Taken(slot) => slot,
-        Claim::Held(holder) => panic!("held by {holder}"),
+        Claim::Held(holder) | Claim::Rewrite(holder) => panic!("held by {holder}"),
     }
 }
 

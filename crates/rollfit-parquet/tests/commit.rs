@@ -62,7 +62,7 @@ fn open(dir: &Path) -> ParquetStore {
 fn take<'a>(store: &'a ParquetStore, partition: &Partition) -> Box<dyn Slot + 'a> {
     match store.claim(partition, Write::Replace).unwrap() {
         Claim::Taken(slot) => slot,
-        Claim::Held(holder) => panic!("held by {holder}"),
+        Claim::Held(holder) | Claim::Rewrite(holder) => panic!("held by {holder}"),
     }
 }
 
@@ -590,6 +590,7 @@ fn receipt(config: &JobConfig, store: &ParquetStore) -> Receipt {
         },
         stored: Stored {
             adopted: false,
+            types: None,
             rows: 7,
             checksum: "00ff".to_owned(),
             no_value: NoValue { warmup: 1, input: 2, undefined: 3, column: u64::MAX },

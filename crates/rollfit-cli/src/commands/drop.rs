@@ -52,7 +52,7 @@ fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Fa
     }
     let mut slot = match sink.claim(partition, Write::Replace)? {
         Claim::Taken(slot) => slot,
-        Claim::Held(holder) => {
+        Claim::Held(holder) | Claim::Rewrite(holder) => {
             return Err(Failure::failed(format!("{partition}: in use by {holder}; try again later")));
         }
     };

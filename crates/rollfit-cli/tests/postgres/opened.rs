@@ -53,7 +53,7 @@ impl Opened {
     pub(crate) fn claim(&self, partition: &Partition) -> Box<dyn Slot + '_> {
         match self.store.claim(partition, Write::Replace).unwrap() {
             Claim::Taken(slot) => slot,
-            Claim::Held(holder) => panic!("{holder} has it"),
+            Claim::Held(holder) | Claim::Rewrite(holder) => panic!("{holder} has it"),
         }
     }
 

@@ -164,6 +164,7 @@ impl<'a> Comparison<'a> {
             checksum: self.checksum.to_string(),
             no_value: self.no_value,
             adopted: true,
+            types: None,
         };
         (self.compared, stored)
     }

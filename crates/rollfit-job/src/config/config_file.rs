@@ -120,6 +120,9 @@ pub(super) struct RunSection {
     pub(super) order: String,
     pub(super) shrunk_rows_min: f64,
     pub(super) join_loss_max: f64,
+    pub(super) pair_wait_s: f64,
+    pub(super) settle_s: f64,
+    pub(super) recheck_every_s: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -159,6 +162,9 @@ impl Default for RunSection {
             order: "plan".to_owned(),
             shrunk_rows_min: 0.99,
             join_loss_max: 0.01,
+            pair_wait_s: 60.0,
+            settle_s: 3600.0,
+            recheck_every_s: 3600.0,
         }
     }
 }

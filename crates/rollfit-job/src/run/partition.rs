@@ -177,7 +177,9 @@ impl Runner<'_> {
         let mut slot = match during(Activity::Querying, || self.job.sink.claim(at.partition, Write::Replace))?
         {
             Claim::Taken(slot) => slot,
-            Claim::Held(holder) => return Ok(Some(Outcome::Held(foreign::message(&holder).into_owned()))),
+            Claim::Held(holder) | Claim::Rewrite(holder) => {
+                return Ok(Some(Outcome::Held(foreign::message(&holder).into_owned())));
+            }
         };
         if self.unless_damaged(during(Activity::Querying, || slot.found()))? != found {
             return Ok(None);

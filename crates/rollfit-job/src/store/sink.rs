@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError, StoreMonitor};
 use crate::partition::Partition;
-use crate::receipt::Receipt;
+use crate::receipt::{ColumnTypes, Receipt};
 
 const CANNOT_ADOPT: &str = "this store keeps no receipts beside rows and cannot adopt them; rewrite them with \
      `rollfit run --replace foreign`";
@@ -64,7 +64,8 @@ pub trait Sink: Send + Sync {
         self.partitions()
     }
 
-    /// Takes a partition for this runner alone, until the slot is dropped. Does not wait.
+    /// Takes a partition for this runner alone, until the slot is dropped. Does not wait. A store that cannot add rows
+    /// answers [`Write::Append`] with [`Claim::Rewrite`].
     ///
     /// # Errors
     /// When the store cannot be written, or not in this way.
@@ -146,27 +147,14 @@ pub enum Write {
     },
 }
 
-impl Write {
-    /// Refuses anything but [`Write::Replace`], for stores that cannot add to a partition.
-    ///
-    /// # Errors
-    /// Where rows are to be added.
-    pub fn check_replaces(&self) -> Result<(), StoreError> {
-        match self {
-            Self::Replace => Ok(()),
-            Self::Append { .. } => Err(StoreError::permanent(
-                "this store cannot add rows to a partition; it has to be rewritten",
-            )),
-        }
-    }
-}
-
 /// The answer to [`Sink::claim`].
 pub enum Claim<'a> {
     /// The partition is this runner's.
     Taken(Box<dyn Slot + 'a>),
     /// Another runner has it; what is known of that one.
     Held(String),
+    /// Rows cannot be added to what is there, and why: it has to be replaced. Never the answer to [`Write::Replace`].
+    Rewrite(String),
 }
 
 /// A partition that is this runner's alone. Dropped without a commit it leaves everything as it was.
@@ -187,6 +175,12 @@ pub trait Slot {
 
     /// What the columns make of values; none where they hold every double. Known from [`Slot::found`] on.
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {
+        None
+    }
+
+    /// The types of the columns of each series, as a receipt records them; none where the store has none. Known from
+    /// [`Slot::prepare`] on.
+    fn column_types(&self) -> Option<Vec<ColumnTypes>> {
         None
     }
 

@@ -18,6 +18,16 @@ pub struct SeriesRows {
     pub values: Vec<f64>,
 }
 
+/// What a source can say of a series without reading its rows: differs from what it said before where rows have come since,
+/// but for rows that are not the last ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeriesHead {
+    /// The last instant; none where the series has no rows, or where its store knows another sign of change.
+    pub last_us: Option<i64>,
+    /// Another sign of change, such as the identity of files; 0 where the last instant is the only one.
+    pub stamp: u64,
+}
+
 /// One series of one key, as a source is asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeriesOfKey<'a> {
@@ -109,6 +119,23 @@ pub trait Source: Send + Sync {
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError>;
 
+    /// The head of each of `series`, in their order, in one look: asked every second by whoever follows the source.
+    ///
+    /// # Errors
+    /// When the store cannot be reached. What is wrong with one series is that one's error.
+    fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
+        let error = || Err(StoreError::permanent(format!("a {} source cannot be followed", self.kind())));
+        Ok(series.iter().map(|_| error()).collect())
+    }
+
+    /// Checks that [`Source::heads`], and the last rows, cost little however many rows these series have.
+    ///
+    /// # Errors
+    /// Naming what is missing, such as an index, and how to provide it.
+    fn check_followable(&self, series: &[SeriesOfKey<'_>]) -> Result<(), StoreError> {
+        self.heads(series)?.into_iter().try_for_each(|head| head.map(drop))
+    }
+
     /// Who keeps these series from being read now, for longer than a moment; none if nobody does. Whoever has other series
     /// to read can do that meanwhile, instead of waiting in [`Source::snapshot`].
     ///
@@ -149,4 +176,29 @@ pub trait Snapshot {
     /// As [`Snapshot::rows`].
     fn rows_before(&mut self, series: usize, instant_us: i64, count: usize)
     -> Result<SeriesRows, StoreError>;
+
+    /// How many rows the series has within `span_us`.
+    ///
+    /// # Errors
+    /// As [`Snapshot::rows`].
+    fn count(&mut self, series: usize, span_us: Range<i64>) -> Result<u64, StoreError> {
+        Ok(self.rows(series, span_us)?.instants_us.len() as u64)
+    }
+
+    /// The last instant of the series; none where it has no rows.
+    ///
+    /// # Errors
+    /// As [`Snapshot::rows`].
+    fn last_us(&mut self, series: usize) -> Result<Option<i64>, StoreError> {
+        Ok(self.rows_before(series, i64::MAX, 1)?.instants_us.last().copied())
+    }
+
+    /// Whether somebody was writing to the store when the snapshot was taken: rows may become visible later that are before the last
+    /// ones of it.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn has_writers(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }

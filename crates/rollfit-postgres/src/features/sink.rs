@@ -107,7 +107,9 @@ impl Sink for PostgresStore {
     }
 
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
-        write.check_replaces()?;
+        if write != Write::Replace {
+            return Ok(Claim::Rewrite("its store cannot add rows".to_owned()));
+        }
         self.claim_partition(partition)
     }
 
