@@ -1,0 +1,264 @@
+"""A follower beside a feed that INSERTs closes: follow.py ROLLFIT URL DIRECTORY SERVER_PID.
+
+The database of URL holds the bars of one month of each pair, imported, and tracks the times of commits. Freshness is the time from the
+commit of a bar's close to the commit of its features, as the server recorded both, so that nothing has to watch them. Called by
+./bench.sh follow. ROLLFIT_BENCH_FOLLOW_S is how long each feed lasts (600), ROLLFIT_BENCH_FOLLOW_ROWS how many rows are added to see
+whether memory grows (100000).
+"""
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+
+MONTH, FIRST_ROWS, POLL = "2017-03", 26_000, "100ms"
+SECONDS = float(os.environ.get("ROLLFIT_BENCH_FOLLOW_S", 600))
+ADDED_ROWS = int(os.environ.get("ROLLFIT_BENCH_FOLLOW_ROWS", 100_000))
+ROUNDS = 9
+TICKS = os.sysconf("SC_CLK_TCK")
+
+rollfit, url, directory, server = sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
+config = directory / "follow.toml"
+database = psycopg.connect(url, autocommit=True, options="-c timezone=UTC")
+
+
+def rows(query, *values):
+    return database.execute(query, values or None).fetchall()
+
+
+def one(query, *values):
+    return rows(query, *values)[0][0]
+
+
+class Feed:
+    """The closes of each key that the database does not have yet."""
+
+    def __init__(self):
+        self.keys = [name[3:] for (name,) in rows("SELECT tablename FROM pg_tables WHERE tablename LIKE 'm1\\_%' ORDER BY 1")]
+        self.rest = {}
+        for key in self.keys:
+            database.execute(f"CREATE TABLE live_{key} (time timestamp PRIMARY KEY, close double precision NOT NULL)")
+            span = f"FROM m1_{key} WHERE time >= '{MONTH}-01' ORDER BY time"
+            database.execute(f"INSERT INTO live_{key} SELECT time, close {span} LIMIT {FIRST_ROWS}")
+            self.rest[key] = iter(rows(f"SELECT time, close {span} OFFSET {FIRST_ROWS}"))
+        database.execute("VACUUM ANALYZE")
+
+    def insert(self, key, count=1):
+        """So many bars in one commit; the instant of the last."""
+        bars = [next(self.rest[key]) for _ in range(count)]
+        values = [value for bar in bars for value in bar]
+        database.execute(f"INSERT INTO live_{key} VALUES {', '.join(['(%s, %s)'] * count)}", values)
+        return bars[-1][0]
+
+    def run(self, every_s, spread):
+        """One bar of each key every so often, all at once or evenly apart; the first instant of each key, and how many bars."""
+        first, bars, start = {}, 0, time.monotonic()
+        step_s = every_s / len(self.keys) if spread else 0
+        for turn in range(max(1, round(SECONDS / every_s))):
+            for at, key in enumerate(self.keys):
+                time.sleep(max(0, start + turn * every_s + at * step_s - time.monotonic()))
+                first.setdefault(key, self.insert(key))
+                bars += 1
+        return first, bars
+
+    def instant(self, key):
+        return one(f"SELECT max(time) FROM live_{key}")
+
+
+def leaf(series, key):
+    return f"reg_{series}_{key}_{MONTH.replace('-', '_')}"
+
+
+def wait_for_features(feed):
+    """Until the features of every close are there."""
+    deadline = time.monotonic() + 60
+    for key in feed.keys:
+        last = feed.instant(key)
+        while one(f"SELECT max(ts_utc) FROM {leaf('bqx', key)}") != last:
+            if time.monotonic() > deadline:
+                sys.exit(f"the features of {key} do not come")
+            time.sleep(0.1)
+
+
+def freshness_ms(feed, first):
+    """From the commit of each close to that of its features."""
+    found = []
+    for key, since in first.items():
+        query = f"""
+            SELECT 1000 * extract(epoch FROM greatest(pg_xact_commit_timestamp(r.xmin), pg_xact_commit_timestamp(b.xmin))
+                                             - pg_xact_commit_timestamp(c.xmin))::float8
+            FROM live_{key} c LEFT JOIN {leaf('rate', key)} r ON r.ts_utc = c.time LEFT JOIN {leaf('bqx', key)} b ON b.ts_utc = c.time
+            WHERE c.time >= %s"""
+        found += [took for (took,) in rows(query, since)]
+    assert None not in found, "a close has no features, or a commit no time"
+    return sorted(found)
+
+
+def processor_s(pid, with_children=False):
+    """Of a process, or of a server with those that it started, ended or not."""
+    def fields(of):
+        try:
+            return Path(f"/proc/{of}/stat").read_text().rsplit(") ", 1)[1].split()
+        except OSError:
+            return None
+    own = fields(pid)
+    ticks = int(own[11]) + int(own[12])
+    if with_children:
+        ticks += int(own[13]) + int(own[14])
+        children = (fields(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        ticks += sum(int(child[11]) + int(child[12]) for child in children if child)
+    return ticks / TICKS
+
+
+def memory_mb(pid):
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1e3
+
+
+class Usage:
+    """What a stretch of time took: processor time of rollfit and of the server, and WAL."""
+
+    def __init__(self, pid=None):
+        self.pid, self.start, self.before = pid, time.monotonic(), self.look(pid)
+
+    def look(self, pid):
+        own = processor_s(pid) if pid else 0.0
+        return own, processor_s(server, with_children=True), int(one("SELECT pg_current_wal_insert_lsn() - '0/0'"))
+
+    def taken(self):
+        seconds = time.monotonic() - self.start
+        own, servers, wal = (after - before for before, after in zip(self.before, self.look(self.pid)))
+        return own / seconds, servers / seconds, wal
+
+
+class Follower:
+    """`rollfit run --follow`, until the end of the block."""
+
+    def __enter__(self):
+        command = [rollfit, "run", "--follow", "--poll-interval", POLL, "--quiet", "--config", str(config)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self.pid = self.process.pid
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        if self.process.wait() != 0:
+            sys.exit(f"the follower ended with {self.process.returncode}")
+
+
+def write_config(feed):
+    keys = ", ".join(f'"{key}"' for key in feed.keys)
+    series = lambda name, derive, out: f"""
+[series.{name}]
+table = "live_{{key}}"
+time = "time"
+value = "close"
+derive = "{derive}"
+features = "reg_{out}_{{key}}_{{yyyy}}_{{mm}}"
+"""
+    windows = "w15 = 15\nw30 = 30\nw45 = 45\nw60 = 60\nw75 = 75\nagg = 90\n"
+    config.write_text(f'[store]\nurl = "{url}"\nnumbers = "numeric"\n\n[partitions]\nkeys = [{keys}]\nfrom = "{MONTH}"\nto = "{MONTH}"\n'
+                      + series("idx", "rate_index", "rate") + series("bqx", "backward_return(15)", "bqx") + f"\n[windows]\n{windows}")
+
+
+def print_feeds(feed):
+    print(f"bars are polled for every {POLL}; features are NUMERIC; the server's processor time is that of the feed's INSERTs too\n")
+    alone, bars = Usage(), [feed.insert(key) for _ in range(10) for key in feed.keys]
+    print(f"WAL of a close alone: {alone.taken()[2] / len(bars) / 1e3:.1f} kB")
+    with Follower() as follower:
+        wait_for_features(feed)
+        print(f"\n{'28 keys, one bar each':<34} {'bars':>6} {'median':>8} {'p99':>8} {'max':>8} {'rollfit':>8} {'server':>8} {'WAL/bar':>9}")
+        for name, every_s, spread in [("every second, all at once", 1, False), ("every second, evenly apart", 1, True),
+                                      ("every minute, all at once", 60, False)]:
+            usage = Usage(follower.pid)
+            first, bars = feed.run(every_s, spread)
+            wait_for_features(feed)
+            own, servers, wal = usage.taken()
+            took = freshness_ms(feed, first)
+            assert len(took) == bars
+            p99 = took[min(len(took) - 1, round(0.99 * len(took)))]
+            print(f"{name:<34} {bars:>6,} {statistics.median(took):>5.0f} ms {p99:>5.0f} ms {took[-1]:>5.0f} ms "
+                  f"{own:>6.1%} {servers:>8.1%} {wal / bars / 1e3:>6.0f} kB", flush=True)
+        print_memory(feed, follower)
+
+
+def print_memory(feed, follower):
+    """Many rows, as fast as they are taken."""
+    batch, before = 10, memory_mb(follower.pid)
+    turns = -(-ADDED_ROWS // (batch * len(feed.keys)))
+    halfway, start = before, time.monotonic()
+    for turn in range(turns):
+        for key in feed.keys:
+            feed.insert(key, batch)
+        if turn % 10 == 9 or turn == turns - 1:
+            wait_for_features(feed)
+        if turn == turns // 2:
+            halfway = memory_mb(follower.pid)
+    count, seconds, after = turns * batch * len(feed.keys), time.monotonic() - start, memory_mb(follower.pid)
+    print(f"\n{count:,} rows added in {seconds:.0f} s: memory {before:.1f} MB before, {halfway:.1f} MB halfway, {after:.1f} MB after")
+
+
+def timed_run(keys):
+    start = time.perf_counter()
+    only = [word for key in keys for word in ("--only", key)]
+    subprocess.run([rollfit, "run", "--quiet", "--config", str(config), *only], check=True, stdout=subprocess.DEVNULL)
+    return 1e3 * (time.perf_counter() - start)
+
+
+def plain_insert(key):
+    """The last row of both features tables into tables like them, without rollfit: ms, WAL."""
+    values = {}
+    for series in ("rate", "bqx"):
+        table = leaf(series, key)
+        database.execute(f"CREATE TABLE IF NOT EXISTS plain_{series} (LIKE {table} INCLUDING ALL)")
+        values[series] = rows(f"SELECT * FROM {table} ORDER BY ts_utc DESC LIMIT 1")[0]
+    usage, start = Usage(), time.perf_counter()
+    with database.transaction():
+        for series, row in values.items():
+            database.execute(f"INSERT INTO plain_{series} VALUES ({', '.join(['%s'] * len(row))})", row, prepare=True)
+    return 1e3 * (time.perf_counter() - start), usage.taken()[2]
+
+
+def print_single_bars(feed):
+    """One bar onto a month, by `rollfit run`; and a bar of each key."""
+    key = feed.keys[0]
+    size = lambda: one(f"SELECT pg_relation_size('{leaf('rate', key)}') + pg_relation_size('{leaf('bqx', key)}')")
+    took, wal, plain, plain_wal, all_keys = [], [], [], [], []
+    before, there = size(), one(f"SELECT count(*) FROM {leaf('rate', key)}")
+    for _ in range(ROUNDS):
+        feed.insert(key)
+        usage = Usage()
+        took.append(timed_run([key]))
+        wal.append(usage.taken()[2])
+        ms, bytes_ = plain_insert(key)
+        plain.append(ms)
+        plain_wal.append(bytes_)
+    grown = (size() - before) / ROUNDS
+    row = one(f"SELECT sum(pg_column_size(t.*)) FROM (SELECT r FROM {leaf('rate', key)} r ORDER BY ts_utc DESC LIMIT 1) t") + one(
+        f"SELECT sum(pg_column_size(t.*)) FROM (SELECT b FROM {leaf('bqx', key)} b ORDER BY ts_utc DESC LIMIT 1) t")
+    for _ in range(ROUNDS):
+        for other in feed.keys:
+            feed.insert(other)
+        all_keys.append(timed_run([]))
+    median = statistics.median
+    print(f"\none bar onto {there:,} rows x 2 x 91 NUMERIC by `rollfit run`: {median(took):.0f} ms, {median(wal) / 1e3:.0f} kB of WAL, "
+          f"the leaves grow by {grown / 1e3:.1f} kB a bar (its two rows have {row / 1e3:.1f} kB)")
+    print(f"the plain INSERT of the same two rows: {median(plain):.1f} ms, {median(plain_wal) / 1e3:.0f} kB of WAL")
+    print(f"one bar of each of {len(feed.keys)} keys: {median(all_keys):.0f} ms, {median(all_keys) / median(took):.1f}x one key")
+
+
+def main():
+    feed = Feed()
+    write_config(feed)
+    timed_run([])
+    print_feeds(feed)
+    print_single_bars(feed)
+
+
+if __name__ == "__main__":
+    main()
