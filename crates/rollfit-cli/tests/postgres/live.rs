@@ -1,5 +1,5 @@
 //! Live is batch: bars that come one by one around a month's turn, to a follower that is killed at random moments, end in what
-//! one run over all of them stores. And docs/live.md, followed from an empty database.
+//! one run over all of them stores.
 
 use std::fs;
 use std::path::PathBuf;

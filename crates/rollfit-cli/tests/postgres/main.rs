@@ -14,6 +14,7 @@ mod compare;
 mod cuts;
 mod definitions;
 mod doctor;
+mod documented;
 mod faults;
 mod first_runners;
 mod follow_faults;
