@@ -210,46 +210,19 @@ def timed_run(keys):
     return 1e3 * (time.perf_counter() - start)
 
 
-def plain_insert(key):
-    """The last row of both features tables into tables like them, without rollfit: ms, WAL."""
-    values = {}
-    for series in ("rate", "bqx"):
-        table = leaf(series, key)
-        database.execute(f"CREATE TABLE IF NOT EXISTS plain_{series} (LIKE {table} INCLUDING ALL)")
-        values[series] = rows(f"SELECT * FROM {table} ORDER BY ts_utc DESC LIMIT 1")[0]
-    usage, start = Usage(), time.perf_counter()
-    with database.transaction():
-        for series, row in values.items():
-            database.execute(f"INSERT INTO plain_{series} VALUES ({', '.join(['%s'] * len(row))})", row, prepare=True)
-    return 1e3 * (time.perf_counter() - start), usage.taken()[2]
-
-
-def print_single_bars(feed):
-    """One bar onto a month, by `rollfit run`; and a bar of each key."""
-    key = feed.keys[0]
-    size = lambda: one(f"SELECT pg_relation_size('{leaf('rate', key)}') + pg_relation_size('{leaf('bqx', key)}')")
-    took, wal, plain, plain_wal, all_keys = [], [], [], [], []
-    before, there = size(), one(f"SELECT count(*) FROM {leaf('rate', key)}")
+def print_runs(feed):
+    """A bar of one key by `rollfit run`, and one of each key."""
+    key, one_key, all_keys = feed.keys[0], [], []
+    there = one(f"SELECT count(*) FROM {leaf('rate', key)}")
     for _ in range(ROUNDS):
         feed.insert(key)
-        usage = Usage()
-        took.append(timed_run([key]))
-        wal.append(usage.taken()[2])
-        ms, bytes_ = plain_insert(key)
-        plain.append(ms)
-        plain_wal.append(bytes_)
-    grown = (size() - before) / ROUNDS
-    row = one(f"SELECT sum(pg_column_size(t.*)) FROM (SELECT r FROM {leaf('rate', key)} r ORDER BY ts_utc DESC LIMIT 1) t") + one(
-        f"SELECT sum(pg_column_size(t.*)) FROM (SELECT b FROM {leaf('bqx', key)} b ORDER BY ts_utc DESC LIMIT 1) t")
-    for _ in range(ROUNDS):
+        one_key.append(timed_run([key]))
         for other in feed.keys:
             feed.insert(other)
         all_keys.append(timed_run([]))
-    median = statistics.median
-    print(f"\none bar onto {there:,} rows x 2 x 91 NUMERIC by `rollfit run`: {median(took):.0f} ms, {median(wal) / 1e3:.0f} kB of WAL, "
-          f"the leaves grow by {grown / 1e3:.1f} kB a bar (its two rows have {row / 1e3:.1f} kB)")
-    print(f"the plain INSERT of the same two rows: {median(plain):.1f} ms, {median(plain_wal) / 1e3:.0f} kB of WAL")
-    print(f"one bar of each of {len(feed.keys)} keys: {median(all_keys):.0f} ms, {median(all_keys) / median(took):.1f}x one key")
+    alone, together = statistics.median(one_key), statistics.median(all_keys)
+    print(f"\n`rollfit run` with one new bar of a month of {there:,} rows: {alone:.0f} ms; with one of each of {len(feed.keys)} keys: "
+          f"{together:.0f} ms, {together / alone:.1f}x (medians of {ROUNDS})")
 
 
 def main():
@@ -257,7 +230,7 @@ def main():
     write_config(feed)
     timed_run([])
     print_feeds(feed)
-    print_single_bars(feed)
+    print_runs(feed)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::checker::Contents;
 use crate::following::Feed;
 use crate::pooler::Pooler;
@@ -51,7 +49,7 @@ fn version(workload: &Workload<'_>, at: &str) -> String {
 
 #[track_caller]
 fn rows_added(answer: &Answer) -> u64 {
-    answer.json()["rows_appended"].as_u64().unwrap()
+    answer.json()["follow"]["appended_rows"].as_u64().unwrap()
 }
 
 #[test]
@@ -385,7 +383,7 @@ fn a_signal_lets_it_finish_what_it_commits() {
     signal(&follower.0, "TERM");
     signal(&follower.0, "CONT");
     let answer = follower.0.finish().exits(0);
-    assert_eq!(answer.json()["rows_appended"], Value::from(1), "{answer}");
+    assert_eq!(rows_added(&answer), 1, "{answer}");
     workload.wait_for_features(KEY, &at);
     feed.rest();
     workload.done();

@@ -50,7 +50,7 @@ impl Workload<'_> {
     #[track_caller]
     pub(crate) fn follow(&self, variables: &[(&str, &str)]) -> Follower {
         let mut follower = self.start_to_follow(variables);
-        follower.0.wait_for_stage("following");
+        follower.0.wait_for_words("following ");
         follower
     }
 
