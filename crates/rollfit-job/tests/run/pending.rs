@@ -2,11 +2,11 @@
 
 use rollfit_job::panel::Panel;
 use rollfit_job::plan::{PlannedPartition, assess};
-use rollfit_job::run::Outcome;
+use rollfit_job::run::{Outcome, RunOptions, RunReport, run};
 use rollfit_job::state::State;
 use rollfit_testkit::market::{MINUTE_US, config, partition};
 
-use crate::bench::{Bench, MONTHS, outcomes};
+use crate::bench::{Bench, MONTHS, Record, outcomes};
 
 /// The month that is looked at; the one before it is full.
 const MONTH: &str = MONTHS[1];
@@ -14,7 +14,7 @@ const MONTH: &str = MONTHS[1];
 /// A month in which the series have rows in these minutes, and just before it.
 fn bench(values: &[(&str, &str)], m1: &[i64], bqx: &[i64]) -> Bench {
     let mut bench = Bench::new(&[], &["a"], &[MONTHS[0]], 20);
-    bench.config = config(&[&[("PARTITIONS__FROM", MONTH), ("PARTITIONS__TO", MONTH)], values].concat());
+    bench.config = config(&[&[("PARTITIONS__FROM", MONTH)], values].concat());
     bench.sink.can_append = true;
     for (table, minutes) in [("m1_a", m1), ("bqx_a", bqx)] {
         add(&mut bench, table, &[-1]);
@@ -45,7 +45,13 @@ fn pending_and_lost(values: &[(&str, &str)], m1: &[i64], bqx: &[i64]) -> ([u64; 
 }
 
 fn plan(bench: &Bench) -> PlannedPartition {
-    assess(&bench.job(), &bench.partitions()).remove(0)
+    assess(&bench.job(), &[partition("a", MONTH)]).remove(0)
+}
+
+/// Runs the month, whether or not it would be planned.
+fn run_month(bench: &Bench) -> RunReport {
+    let partitions = [partition("a", MONTH)];
+    run(&bench.job(), &partitions, &RunOptions::default(), &bench.stop, &Record::default())
 }
 
 #[test]
@@ -93,7 +99,7 @@ fn nothing_is_pending_once_every_series_has_rows_of_a_later_month() {
 fn a_series_that_is_a_day_late_changes_no_state_and_loses_nothing() {
     let day: Vec<i64> = (0..1500).collect();
     let mut bench = bench(&[], &day, &day[..60]);
-    assert_eq!(outcomes(&bench.run()), ["written"]);
+    assert_eq!(outcomes(&run_month(&bench)), ["written"]);
     let line = plan(&bench);
     assert_eq!((line.state, line.rows, line.join_loss), (Some(State::Done), 60, None));
     let pending = line.pending.unwrap();
@@ -105,7 +111,7 @@ fn a_series_that_is_a_day_late_changes_no_state_and_loses_nothing() {
     bench.sink.can_append = false;
     assert_eq!(plan(&bench).write_bytes, 15_000);
     bench.sink.can_append = true;
-    bench.run();
+    run_month(&bench);
     assert_eq!(bench.sink.stored(&partition("a", MONTH)).receipt.input.lost_rows, [0, 0]);
 }
 
@@ -119,9 +125,9 @@ fn the_first_rows_of_a_month_are_added_one_by_one_whichever_series_is_first() {
             let state = if minute == 0 { State::Missing } else { State::Done };
             assert_eq!((line.state, line.rows, line.write_rows), (Some(state), minute.unsigned_abs(), 0));
             assert_eq!(line.pending.unwrap().total_rows(), 1);
-            assert_eq!(outcomes(&bench.run()), ["already done"]);
+            assert_eq!(outcomes(&run_month(&bench)), ["already done"]);
             add(&mut bench, second, &[minute]);
-            let report = bench.run();
+            let report = run_month(&bench);
             let Outcome::Written { counts, join_loss, .. } = &report.outcomes[0].1 else {
                 panic!("{report:?}")
             };
@@ -139,7 +145,7 @@ fn a_month_in_which_no_row_can_be_joined_any_more_is_an_error_and_not_waited_for
         assert_eq!(line.state, None);
         assert!(line.cause.contains("no instant of the month is in every series"), "{}", line.cause);
         assert!(line.cause.contains(why), "{}", line.cause);
-        assert!(outcomes(&bench.run())[0].contains(why));
+        assert!(outcomes(&run_month(bench))[0].contains(why));
     };
     fails(&bench(&[], &[0, 2, 4], &[1, 3, 5]), "3 rows in `m1_a`");
     fails(&bench(&[], &[0, 1, LATER], &[]), "2 rows in `m1_a` and 0 rows in `bqx_a`");
@@ -154,11 +160,11 @@ fn a_month_in_which_no_row_can_be_joined_any_more_is_an_error_and_not_waited_for
 #[test]
 fn a_row_that_stops_being_pending_changes_no_state() {
     let mut bench = bench(&[], &[0, 1, 2], &[0, 1]);
-    bench.run();
+    run_month(&bench);
     add(&mut bench, "bqx_a", &[3]);
     let line = plan(&bench);
     assert_eq!((line.state, line.pending.map(|pending| pending.rows)), (Some(State::Done), Some(vec![0, 1])));
     add(&mut bench, "m1_a", &[3]);
-    assert_eq!(outcomes(&bench.run()), ["written"]);
+    assert_eq!(outcomes(&run_month(&bench)), ["written"]);
     assert_eq!(bench.sink.stored(&partition("a", MONTH)).receipt.input.lost_rows, [1, 0]);
 }
