@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::{
-    LatestQuery, LatestRows, SeriesHead, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
+    Fault, LatestQuery, LatestRows, SeriesHead, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
 };
 
 use super::PlantedFault;
@@ -25,6 +25,10 @@ pub struct MemorySource {
     changed: Mutex<BTreeMap<String, SeriesRows>>,
     /// Whether a transaction that is writing to the tables is not over.
     pub has_writers: Arc<AtomicBool>,
+    /// Whether the store gives no connection.
+    pub is_away: Arc<AtomicBool>,
+    /// How often it gave none.
+    pub refusals: Arc<AtomicUsize>,
     /// What a snapshot of a partition meets.
     pub fault: Option<PlantedFault>,
     /// The lookback that each snapshot was announced, by partition.
@@ -91,6 +95,14 @@ impl MemorySource {
         series.iter().map(table).collect()
     }
 
+    fn connect(&self) -> Result<(), StoreError> {
+        if !self.is_away.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+        Err(StoreError::unconnected(Fault::Transient, "no connection"))
+    }
+
     fn read_one<T>(
         &self,
         series: &SeriesOfKey<'_>,
@@ -116,6 +128,7 @@ impl Source for MemorySource {
     }
 
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.connect()?;
         let changed = self.changed.lock().unwrap();
         Ok(self.tables.keys().chain(changed.keys()).cloned().collect())
     }
@@ -136,6 +149,7 @@ impl Source for MemorySource {
         period: Period,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.connect()?;
         let partition = &Partition::new(series[0].key, period);
         self.announced.lock().unwrap().push((partition.to_string(), lookback_rows));
         self.fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
@@ -145,11 +159,13 @@ impl Source for MemorySource {
     }
 
     fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
+        self.connect()?;
         let last = |rows: &SeriesRows| SeriesHead { last_us: rows.instants_us.last().copied(), stamp: 0 };
         Ok(self.read(series, last))
     }
 
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        self.connect()?;
         let rows = self.read(series, SeriesRows::clone).into_iter().collect::<Result<Vec<_>, _>>()?;
         let count = |rows: &SeriesRows, from_us| within(rows, from_us..query.from_us).values.len() as u64;
         let counts = |from_us| rows.iter().map(|rows| count(rows, from_us)).collect();
