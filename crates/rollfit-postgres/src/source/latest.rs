@@ -58,7 +58,7 @@ fn latest_sql(tables: &[SeriesTable], query: LatestQuery) -> String {
         columns.push(format!("s{at}.t, s{at}.v, ({count})"));
         from.push(format!(
             "(SELECT array_agg(r.t ORDER BY r.t) AS t, array_agg(r.v ORDER BY r.t) AS v FROM ({}) r) s{at}",
-            table.from_sql(query.from_us)
+            table.since_sql(query.from_us)
         ));
     }
     format!("SELECT {}, {} FROM {}", columns.join(", "), writers_sql(tables), from.join(", "))
@@ -66,7 +66,7 @@ fn latest_sql(tables: &[SeriesTable], query: LatestQuery) -> String {
 
 impl SeriesTable {
     /// Returns a query for the rows from an instant on. It includes infinite instants, so that they are reported.
-    fn from_sql(&self, from_us: i64) -> String {
+    fn since_sql(&self, from_us: i64) -> String {
         let (time, value, from) = (&self.time, &self.value, self.time_type.literal(from_us));
         let name = self.name.sql();
         format!("SELECT {time} AS t, {value} AS v FROM {name} WHERE {time} >= {from} OR {time} = '-infinity'")
