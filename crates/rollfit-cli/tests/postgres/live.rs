@@ -81,6 +81,7 @@ fn three_hundred_bars_at_the_turn_end_in_the_files_of_one_run() {
     let (workload, mut feed) = bars("2017-01-31", "2017-01-31 12:00", "2017-02-01 12:55");
     assert_eq!(feed.len(), 300);
     workload.reconfigure(|text| text.replace("[store]", "[source]") + "\n[sink]\nurl = \"parquet:fx\"\n");
+    fs::create_dir(workload.sandbox.path("fx")).unwrap();
     let follower = workload.follow(&[]);
     while feed.len() > 0 {
         feed.bar();
@@ -98,7 +99,7 @@ fn three_hundred_bars_at_the_turn_end_in_the_files_of_one_run() {
     let followed = files(&workload);
     assert_eq!(followed.len(), 2);
     workload.run(&["verify", "--quiet"]).exits(0);
-    fs::remove_dir_all(workload.sandbox.path("fx")).unwrap();
+    fs::remove_dir_all(workload.sandbox.path("fx/features")).unwrap();
     workload.done();
     assert!(files(&workload) == followed, "other bytes than those of one run");
 }
