@@ -118,7 +118,10 @@ impl Board {
                     continue;
                 }
             }
-            let is_due = entry.idle.as_ref().is_some_and(|followed| followed.is_due(shop, &entry.heads, now));
+            let is_due = |followed: &FollowedKey| {
+                followed.is_retry_due(now) && (entry.is_doubted || followed.is_due(shop, &entry.heads, now))
+            };
+            let is_due = entry.idle.as_ref().is_some_and(|followed| is_due(followed));
             if self.absence.is_none() && is_due && !entry.is_queued {
                 entry.is_queued = true;
                 self.queue.push_back(at);

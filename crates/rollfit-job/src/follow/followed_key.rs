@@ -16,6 +16,10 @@ use crate::store::{LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
 
 /// How often rows that aren't read again are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
+/// The most rows of a series that are read at each look. It is more where another series is far behind,
+const LOOK_ROWS_MAX: usize = 20_000;
+/// and then it is done so often.
+const LONG_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How often work on a key starts anew before others have their turn.
 const ROUNDS: usize = 4;
 
@@ -31,8 +35,10 @@ pub(super) struct FollowedKey {
     lasts_us: Vec<Option<i64>>,
     /// The heads before the last look.
     heads: Vec<SeriesHead>,
-    /// Since the last look.
+    /// Whether somebody was writing at the last look.
     had_writers: bool,
+    /// When news are looked at.
+    look_at: Duration,
     count_at: Duration,
     recheck_at: Duration,
     /// What keeps the key from being looked at.
@@ -51,6 +57,7 @@ impl FollowedKey {
             lasts_us: Vec::new(),
             heads: Vec::new(),
             had_writers: false,
+            look_at: Duration::ZERO,
             count_at: Duration::ZERO,
             recheck_at,
             trouble: Trouble::default(),
@@ -74,10 +81,21 @@ impl FollowedKey {
         let is_settled = |open: &OpenPartition| is_settled(shop, open, now);
         self.trouble.is_due(now)
             && (self.trouble.is_there()
-                || self.heads != heads
+                || now >= self.look_at && self.is_news(heads)
                 || now >= self.recheck_at
                 || self.open.iter().any(|open| open.is_check_due(now) || is_settled(open))
                 || now >= self.count_at && self.open.iter().any(|open| open.known.is_some()))
+    }
+
+    /// Whether heads are others than what was seen at the last look, or read then.
+    fn is_news(&self, heads: &[SeriesHead]) -> bool {
+        let is_known = |(at, head): (usize, &SeriesHead)| {
+            self.heads.get(at).is_some_and(|seen| {
+                seen == head
+                    || seen.stamp == head.stamp && head.last_us.is_some() && head.last_us == self.lasts_us[at]
+            })
+        };
+        !heads.iter().enumerate().all(is_known)
     }
 
     /// Whether it is time to try again what failed.
@@ -160,16 +178,17 @@ impl FollowedKey {
         else {
             return Ok(());
         };
-        self.closed_until_us = Some(newest.span_us().start);
         let months = newest.previous().into_iter().chain([newest]);
-        let partitions = months.map(|month| Partition::new(self.key.clone(), month.into()));
-        for partition in partitions.filter(|partition| shop.allows(partition)) {
-            if partition.period.month() == newest || has_rows(shop, &partition)? {
-                let start_us = partition.period.span_us().start;
-                self.closed_until_us = self.closed_until_us.min(Some(start_us));
-                self.open.push(OpenPartition::new(partition));
+        let mut closed_until_us = newest.span_us().start;
+        let mut open = Vec::new();
+        for month in months {
+            let partition = Partition::new(self.key.clone(), month.into());
+            if shop.allows(&partition) && (month == newest || has_rows(shop, &partition)?) {
+                closed_until_us = closed_until_us.min(month.span_us().start);
+                open.push(OpenPartition::new(partition));
             }
         }
+        (self.open, self.closed_until_us) = (open, Some(closed_until_us));
         Ok(())
     }
 
@@ -223,6 +242,8 @@ impl FollowedKey {
         let series = shop.job.config.series_of_key(&self.key);
         let latest = shop.job.source.latest(&series, LatestQuery { from_us, count_from_us })?;
         self.had_writers = latest.has_writers;
+        let longest = latest.rows.iter().map(|rows| rows.instants_us.len()).max();
+        self.look_at = if longest > Some(LOOK_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
         self.note_lasts(&latest.rows);
         if is_counting {
             self.count_at = now + COUNT_EVERY;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 pub use self::follower::Follower;
 pub use self::workshop::FollowWorker;
 use crate::Job;
+use crate::config::Workers;
 use crate::join_loss::JoinLoss;
 use crate::partition::{Partition, Selector};
 use crate::state::State;
@@ -158,8 +159,12 @@ pub fn follow(
     if stop.requested() { FollowEnd::Stopped } else { FollowEnd::NothingLeft }
 }
 
-/// How many work on keys. One is busy with each store that is slow, so there are two at least.
+/// How many work on keys. They wait for the store more than they compute; and while one waits for long, another goes on.
 fn workers(job: &Job<'_>, keys: usize) -> usize {
     let sessions = job.sink.sessions().map_or(usize::MAX, |(sessions, _)| workers_with_sessions(sessions));
-    job.workers.count(keys).max(2).min(sessions)
+    let wanted = match job.workers {
+        Workers::Auto => 2 * Workers::Auto.count(usize::MAX),
+        workers => workers.count(keys.max(1)),
+    };
+    wanted.max(2).min(sessions)
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
 mod bench;
+mod chaos;
 mod doubt;
 mod growing;
 mod months;
