@@ -1,18 +1,18 @@
 //! [`follow`]: the open partitions of a job kept up to date while their source grows. [`FollowObserver`] is told what happens.
 
-mod board;
+mod follow_context;
+mod follow_queue;
 mod followed_key;
 mod follower;
 mod held_rows;
 mod known_partition;
 mod open_partition;
-mod trouble;
-mod workshop;
+mod retry_state;
 
 use std::time::{Duration, Instant};
 
+pub use self::follow_context::FollowWorker;
 pub use self::follower::Follower;
-pub use self::workshop::FollowWorker;
 use crate::Job;
 use crate::config::Workers;
 use crate::join_loss::JoinLoss;
@@ -124,6 +124,9 @@ pub enum FollowEnd {
     NothingLeft,
 }
 
+/// How often it is looked whether something has to be tried again.
+const RETRY_LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Follows the source until `stop` says otherwise, or nothing is left to follow: keeps the newest partition of each key up to date, and
 /// the one before until it has settled. The keys are those of `partitions`, which were run before, and what `options` selects. A
 /// store that is away is waited for, however long.
@@ -145,14 +148,20 @@ pub fn follow(
         }
         // The system may give no more threads: then this one does the work.
         let mut own_worker = (threads == 0).then(|| FollowWorker::new(job, 0));
+        let mut poll_at = Duration::ZERO;
         let mut is_over = false;
         while !is_over && !stop.requested() {
-            let polled_at = started.elapsed();
-            is_over = follower.poll(polled_at);
+            let now = started.elapsed();
+            if now >= poll_at {
+                poll_at = now + options.poll_interval;
+                is_over = follower.poll(now);
+            } else {
+                follower.retry(now);
+            }
             if let Some(worker) = &mut own_worker {
                 while !stop.requested() && follower.work(worker, started.elapsed()) {}
             }
-            stop.sleep((polled_at + options.poll_interval).saturating_sub(started.elapsed()));
+            stop.sleep(poll_at.saturating_sub(started.elapsed()).min(RETRY_LOOK_EVERY));
         }
         follower.end();
     });

@@ -175,6 +175,17 @@ impl<'a> Live<'a> {
     /// Asks what is new now, and does what there is to do. Returns what was told.
     pub(crate) fn poll(&self) -> Vec<String> {
         self.is_over.set(self.follower.poll(self.now.get()));
+        self.work()
+    }
+
+    /// Tries again what failed, so many seconds later, without asking what is new.
+    pub(crate) fn retry_after(&self, seconds: f64) -> Vec<String> {
+        self.now.set(self.now.get() + Duration::from_secs_f64(seconds));
+        self.follower.retry(self.now.get());
+        self.work()
+    }
+
+    fn work(&self) -> Vec<String> {
         while self.follower.work(&mut self.worker.borrow_mut(), self.now.get()) {}
         std::mem::take(&mut *self.bench.events.lock().unwrap()).iter().map(told).collect()
     }

@@ -24,7 +24,7 @@ struct Chaos {
 impl Chaos {
     fn new(seed: u64, start: i64, reach: i64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let has_faults = seed % 3 == 0;
+        let has_faults = seed.is_multiple_of(3);
         Self { random, next: [start; 2], missing: [Vec::new(), Vec::new()], reach, has_faults, is_on: true }
     }
 
@@ -95,7 +95,7 @@ fn play(seed: u64) {
         ("RUN__SHRUNK_ROWS_MIN", "0"),
     ];
     let mut bench = Bench::new(&values, &["a"], 0);
-    bench.sink.can_append = seed % 5 > 0;
+    bench.sink.can_append = !seed.is_multiple_of(5);
     let start = turn() - 400;
     bench.insert_both(start - 250..start);
     let chaos = Arc::new(Mutex::new(Chaos::new(seed, start, reach)));

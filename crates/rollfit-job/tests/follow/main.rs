@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
 mod bench;
+mod changes;
 mod chaos;
-mod doubt;
 mod growing;
 mod months;
 mod stores;
