@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
 mod activities;
+mod append;
 mod causes;
 mod certificates;
 mod checker;

@@ -76,8 +76,8 @@ impl Table {
     }
 }
 
-/// Describes tables, one row per column. The OFFSET makes the server look up policies once per table.
-fn describe_sql() -> String {
+/// Describes the tables of the schema $1 with the names $2, one row per column. The OFFSET makes the server look up policies once per table.
+pub(crate) fn describe_sql() -> String {
     format!(
         "SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
                 a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
@@ -114,7 +114,14 @@ pub(crate) fn describe(
     names: &[String],
 ) -> Result<HashMap<String, Table>, StoreError> {
     let parameters: [SqlParameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
-    let rows = session.rows("look up tables", &describe_sql(), &parameters)?;
+    tables_of_rows(schema, session.rows("look up tables", &describe_sql(), &parameters)?)
+}
+
+/// Returns the tables that the rows of [`describe_sql`] describe, by name.
+pub(crate) fn tables_of_rows(
+    schema: &str,
+    rows: Vec<AnswerRow>,
+) -> Result<HashMap<String, Table>, StoreError> {
     let mut tables: HashMap<String, Table> = HashMap::new();
     for row in rows {
         let name: String = row.get(0)?;
