@@ -10,7 +10,7 @@ use crate::partition::Partition;
 pub use crate::planner::{PlanError, configured_partitions, partitions};
 use crate::receipt::{Definition, Input};
 use crate::state::{Assessment, EarlierDefinition, State};
-use crate::store::{Sink, StoreError};
+use crate::store::{Found, Sink, StoreError};
 use crate::workers::for_each;
 
 /// One line of a plan.
@@ -55,12 +55,17 @@ fn assess_one(
         let (panel, sides) = Panel::read_with_sides(job.source, job.config, partition)?;
         let input = panel.input();
         let found = job.sink.found(partition)?;
-        let is_input = |recorded: &Input| panel.is_input(recorded);
-        let assessment = Assessment::from_found(&found, definition, &input, is_input, &job.config.run);
+        let compare_input = |recorded: &Input| panel.compare_input(recorded);
+        let assessment = Assessment::from_found(&found, definition, &input, compare_input, &job.config.run);
         let assessment = with_obstacle(job.sink, partition, assessment)?;
-        let sides = sides.filter(|_| is_written_first(assessment.state));
+        let sides = sides.filter(|_| is_new_loss(assessment.state, &found, &input));
         let join_loss = sides.and_then(|sides| sides.join_loss(job.source, job.config, partition));
-        Ok((assessment, input, join_loss))
+        let no_rows = (assessment.state == State::Missing && input.rows == 0 && !panel.waits_for_rows())
+            .then(|| no_rows(job.config, partition, &panel));
+        match no_rows {
+            Some(no_rows) => Err(StoreError::permanent(no_rows)),
+            None => Ok((assessment, input, join_loss)),
+        }
     });
     let failed = |cause| PlannedPartition {
         partition: partition.clone(),
@@ -73,9 +78,6 @@ fn assess_one(
         join_loss: None,
     };
     match assessed {
-        Ok((Assessment { state: State::Missing, .. }, input, _)) if input.rows == 0 => {
-            failed(no_rows(job.config, partition, &input))
-        }
         Ok((Assessment { state, cause, earlier, .. }, input, join_loss)) => PlannedPartition {
             partition: partition.clone(),
             state: Some(state),
@@ -96,7 +98,7 @@ fn with_obstacle(
     partition: &Partition,
     assessment: Assessment,
 ) -> Result<Assessment, StoreError> {
-    if matches!(assessment.state, State::Missing | State::Done | State::Newer) {
+    if matches!(assessment.state, State::Missing | State::Done | State::Grown | State::Newer) {
         return Ok(assessment);
     }
     Ok(match sink.obstacle(partition)? {
@@ -105,9 +107,13 @@ fn with_obstacle(
     })
 }
 
-/// Whether the loss of a join is new in this state: no receipt records it.
-pub(crate) fn is_written_first(state: State) -> bool {
-    matches!(state, State::Missing | State::Foreign)
+/// Whether the loss of a join is new to a partition in this state: no receipt records it.
+pub(crate) fn is_new_loss(state: State, found: &Found, input: &Input) -> bool {
+    match (state, found) {
+        (State::Missing | State::Foreign, _) => true,
+        (State::Grown, Found::Ours(receipt)) => input.has_lost_more_than(&receipt.input),
+        _ => false,
+    }
 }
 
 /// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be estimated from
@@ -133,13 +139,14 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
 }
 
 /// What to say of a month without joined rows.
-pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, input: &Input) -> String {
+pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) -> String {
     let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
-    if input.lost_rows.iter().all(|&rows| rows == 0) {
+    let unjoined_rows = panel.unjoined_rows();
+    if unjoined_rows.iter().all(|&rows| rows == 0) {
         let tables = few_and(&config.series.iter().map(table).collect::<Vec<_>>());
         return format!("the month has no rows in {tables}: import it, or leave it out of [partitions]");
     }
-    let sides = config.series.iter().zip(&input.lost_rows);
+    let sides = config.series.iter().zip(unjoined_rows);
     let sides = sides.map(|(series, rows)| format!("{rows} rows in {}", table(series)));
     format!(
         "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",

@@ -8,6 +8,7 @@ mod bench;
 mod computed;
 mod faults;
 mod further_columns;
+mod growing;
 mod held;
 mod planning;
 mod states;
