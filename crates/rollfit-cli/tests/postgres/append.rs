@@ -6,7 +6,8 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Claim, FeatureTile, Found, Sink, Slot, StoreError, Write};
 
 use crate::opened::{Opened, first_partition};
-use crate::workload::Workload;
+use crate::server::Server;
+use crate::workload::{ONE, Workload};
 
 const RATE: &str = "reg_rate_eurusd_2017_01";
 const BQX: &str = "reg_bqx_eurusd_2017_01";
@@ -419,4 +420,40 @@ fn a_slot_for_added_rows_refuses_what_is_not_an_addition() {
     }
     assert_eq!(month.receipt(), before);
     assert_eq!([RATE, BQX].map(|table| month.rows_of(table)), [1488, 1488]);
+}
+
+#[test]
+fn a_bar_is_logged_in_few_bytes_and_tables_grow_by_little_more_than_their_rows() {
+    const BARS: i64 = 100;
+    let server = Server::with(&[("full_page_writes", "on"), ("autovacuum", "off")]);
+    let workload = Workload::on(&server, ONE);
+    workload.replace_in_configuration("[store]", "[store]\nnumbers = \"numeric\"");
+    let month = Month::of(workload);
+    let database = &month.workload.database;
+    let logged = || database.one::<i64>("select (pg_current_wal_insert_lsn() - '0/0')::int8");
+    let pages =
+        || [RATE, BQX].map(|table| database.one::<i64>(&format!("select pg_relation_size('{table}')")));
+    let digits = |at: i64| (at as f64 + 0.5).sqrt();
+    // The first change of a page after a checkpoint logs the whole page.
+    database.sql("checkpoint");
+    let before = logged();
+    month.append(1, digits);
+    let first = logged() - before;
+    assert!(first <= 100_000, "{first} bytes of WAL after a checkpoint");
+    let (before, pages_before) = (logged(), pages());
+    (0..BARS).for_each(|_| month.append(1, digits));
+    let each = (logged() - before) / BARS;
+    assert!(each <= 20_000, "{each} bytes of WAL a bar");
+    for (at, table) in [RATE, BQX].into_iter().enumerate() {
+        let bytes =
+            format!("select sum(pg_column_size(t.*)) from {table} t where ts_utc > '2017-01-31 23:30:01'");
+        let (grown, bytes) = (pages()[at] - pages_before[at], database.one::<i64>(&bytes));
+        assert!(grown <= 2 * bytes, "{table} grew by {grown} bytes for rows of {bytes}");
+    }
+    // Statistics of the instants are renewed once a tenth is new.
+    let analyzed =
+        || database.one::<f32>(&format!("select reltuples from pg_class where relname = '{RATE}'"));
+    assert_eq!((analyzed(), month.rows_of(RATE)), (1488.0, 1488 + 1 + BARS));
+    month.append(100, digits);
+    assert_eq!(analyzed(), 1689.0);
 }

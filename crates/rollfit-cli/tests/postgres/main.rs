@@ -8,6 +8,7 @@
 
 mod activities;
 mod append;
+mod append_runs;
 mod causes;
 mod certificates;
 mod checker;
