@@ -23,10 +23,10 @@ struct Month<'server> {
 
 impl<'server> Month<'server> {
     fn new() -> Month<'static> {
-        Month::of(Workload::one())
+        Month::from_workload(Workload::one())
     }
 
-    fn of(workload: Workload<'server>) -> Self {
+    fn from_workload(workload: Workload<'server>) -> Self {
         workload.done();
         let (opened, partition) = (Opened::open(&workload), first_partition());
         Self { workload, opened, partition }
@@ -158,7 +158,7 @@ fn hard(at: i64) -> f64 {
 
 #[test]
 fn few_rows_and_many_are_stored_in_the_same_bits_in_columns_of_every_type() {
-    let [few, many, once] = [mixed(), mixed(), mixed()].map(Month::of);
+    let [few, many, once] = [mixed(), mixed(), mixed()].map(Month::from_workload);
     let start = few.receipt();
     assert_eq!(
         start.stored.types.as_ref().unwrap()[0][..6],
@@ -428,7 +428,7 @@ fn a_bar_is_logged_in_few_bytes_and_tables_grow_by_little_more_than_their_rows()
     let server = Server::with(&[("full_page_writes", "on"), ("autovacuum", "off")]);
     let workload = Workload::on(&server, ONE);
     workload.replace_in_configuration("[store]", "[store]\nnumbers = \"numeric\"");
-    let month = Month::of(workload);
+    let month = Month::from_workload(workload);
     let database = &month.workload.database;
     let logged = || database.one::<i64>("select (pg_current_wal_insert_lsn() - '0/0')::int8");
     let pages =

@@ -73,6 +73,31 @@ fn rows_that_are_added_are_those_of_a_single_run_and_nothing_else_is_written() {
     workload.is_as_undisturbed();
 }
 
+#[test]
+fn a_month_of_few_rows_gets_many_at_once_and_windows_fill_in_the_added_rows() {
+    let workload = Workload::small();
+    workload.cut_sources("2017-02-02 00:00");
+    workload.done();
+    for (times, until) in [(1, "2017-02-02 01:00"), (2, END)] {
+        workload.grow_sources(until);
+        workload.done();
+        workload.is_added_to(times);
+    }
+    workload.is_as_undisturbed();
+    // The same where windows reach into the month before.
+    let [workload, wanted] = ["2017-02-02 00:00", END].map(|end| {
+        let workload = Workload::small();
+        workload.replace_in_configuration("boundary = \"reset\"", "boundary = \"carry\"");
+        workload.cut_sources(end);
+        workload.done();
+        workload
+    });
+    workload.grow_sources(END);
+    workload.done();
+    workload.is_added_to(1);
+    workload.is(&Contents::from_database(&wanted.database));
+}
+
 /// Columns of every type, whatever the job makes of them.
 fn with_types(sources_end: &str) -> Workload<'static> {
     let workload = Workload::small();
