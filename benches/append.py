@@ -1,6 +1,7 @@
 """One bar added to a month of 30,000 rows x 2 x 91 NUMERIC in PostgreSQL: append.py ROLLFIT URL [BARS]. The wall clock of the
 command and of the partition, what is logged and how the tables grow; beside it the plain INSERT of the same two rows."""
 
+import json
 import statistics
 import subprocess
 import sys
@@ -69,8 +70,15 @@ def median_of(values, unit):
 
 
 def run_once(config):
-    only = ["--only", "eurusd:2017-01", "--config", config, "--json", "--log-format", "json"]
-    return measure([rollfit, "run", *only])
+    only = ["--only", "eurusd:2017-01", "--config", config, "--json"]
+    return measure([rollfit, "run", *only], ROLLFIT_STATE_DIR=str(config.parent / "state"))
+
+
+def partition_ms(config):
+    """What the partition of the last run took."""
+    newest = max((config.parent / "state").glob("runs/*.jsonl"))
+    ended = next(event for event in map(json.loads, newest.open()) if event["event"] == "partition")
+    return ended["at_ms"] - ended["begun_ms"]
 
 
 def plain_inserts():
@@ -95,7 +103,7 @@ with tempfile.TemporaryDirectory() as directory:
            create table bqx_eurusd (ts_utc timestamptz primary key, w15_bqx_return float8)""")
     add_bars(1, ROWS)
     print(f"the month, written as a whole: {run_once(config).wall_s:.2f} s")
-    walls, processor, wal, idle = [], [], [], []
+    walls, partitions, processor, wal, idle = [], [], [], [], []
     pages, rows = size("pg_relation_size('{table}')"), ROWS
     for _ in range(bars):
         rows += 1
@@ -105,10 +113,12 @@ with tempfile.TemporaryDirectory() as directory:
         if measured.json()["written"] != 1:
             raise SystemExit(measured.output)
         walls.append(measured.wall_s * 1000)
+        partitions.append(partition_ms(config))
         processor.append(measured.processor_s * 1000)
         wal.append((logged() - before) / 1000)
         idle.append(run_once(config).wall_s * 1000)
     print(f"one bar, `rollfit run --only eurusd:2017-01`: {median_of(walls, 'ms')}")
+    print(f"its partition, with reading and digesting: {median_of(partitions, 'ms')}")
     print(f"its processor time, without the server's: {median_of(processor, 'ms')}")
     print(f"the same with nothing to do: {median_of(idle, 'ms')}")
     print(f"WAL of one bar: {median_of(wal, 'kB')}")

@@ -457,3 +457,23 @@ fn a_bar_is_logged_in_few_bytes_and_tables_grow_by_little_more_than_their_rows()
     month.append(100, digits);
     assert_eq!(analyzed(), 1689.0);
 }
+
+#[test]
+fn names_with_quotes_and_dollars_are_locked_as_a_replacement_locks_them() {
+    let workload = Workload::one();
+    let schema = r#"a "b" \ $1 'c'"#;
+    let quoted = format!("\"{}\"", schema.replace('"', "\"\""));
+    workload.database.sql(&format!(
+        "create schema {quoted}; alter table m1_eurusd set schema {quoted}; alter table bqx_eurusd set schema {quoted}"
+    ));
+    let escaped = schema.replace('\\', "\\\\").replace('"', "\\\"");
+    workload.replace_in_configuration("[store]", &format!("[store]\nschema = \"{escaped}\""));
+    let month = Month::from_workload(workload);
+    month.append(1, |_| 0.5);
+    let after = month.receipt();
+    let held = month.opened.claim(&month.partition);
+    let claimed = month.claimed(&after);
+    assert!(claimed.starts_with("held: opened"), "{claimed}");
+    drop(held);
+    month.append(1, |_| 0.5);
+}
