@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::store::{Snapshot, StoreError};
 
 /// The pending rows of a partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Pending {
     /// The instant of the oldest, in microseconds since 1970.
     pub oldest_us: i64,
@@ -19,6 +19,7 @@ pub struct Pending {
     /// How many rows of each series are pending.
     pub rows: Vec<u64>,
     /// Whether the partition has only begun: every series ends in it, or at most half its length before it.
+    #[serde(skip)]
     pub is_current: bool,
 }
 
@@ -28,9 +29,9 @@ impl Pending {
         Duration::from_micros(self.latest_us.abs_diff(self.oldest_us))
     }
 
-    /// The instants that are pending, of all series together.
-    pub fn instants(&self) -> u64 {
-        self.rows.iter().copied().max().unwrap_or(0)
+    /// How many rows are pending, of all series.
+    pub fn total_rows(&self) -> u64 {
+        self.rows.iter().sum()
     }
 }
 
@@ -108,5 +109,53 @@ impl<'a> PendingSearch<'a> {
     fn is_current(&self, lasts_us: &[Option<i64>]) -> bool {
         let before_us = self.span_us.start.saturating_sub((self.span_us.end - self.span_us.start) / 2);
         lasts_us.iter().all(|last_us| last_us.is_some_and(|us| (before_us..self.span_us.end).contains(&us)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::SeriesRows;
+
+    /// A source whose series end at these instants.
+    struct Lasts(Vec<Option<i64>>);
+
+    impl Snapshot for Lasts {
+        fn rows(&mut self, _: usize, _: Range<i64>) -> Result<SeriesRows, StoreError> {
+            Ok(SeriesRows::default())
+        }
+
+        fn rows_before(&mut self, _: usize, _: i64, _: usize) -> Result<SeriesRows, StoreError> {
+            Ok(SeriesRows::default())
+        }
+
+        fn last_us(&mut self, series: usize) -> Result<Option<i64>, StoreError> {
+            Ok(self.0[series])
+        }
+    }
+
+    /// The instants that are pending of series that are not joined anywhere, and how many of each.
+    fn find(series_us: &[Vec<i64>], lasts_us: &[Option<i64>]) -> Option<(Vec<i64>, Vec<u64>)> {
+        let span_us = 0..1000;
+        let search =
+            PendingSearch { series_us, joined_last_us: None, span_us, pair_wait: Duration::from_micros(10) };
+        let found = search.find(&mut Lasts(lasts_us.to_vec())).unwrap();
+        found.map(|(pending, instants_us)| (instants_us, pending.rows))
+    }
+
+    #[test]
+    fn one_series_that_has_passed_an_instant_is_enough_to_lose_it() {
+        let series = [vec![5, 50], vec![5], vec![]];
+        assert_eq!(find(&series, &[Some(50), Some(5), None]), Some((vec![5, 50], vec![2, 1, 0])));
+        assert_eq!(find(&series, &[Some(50), Some(5), Some(-7)]), Some((vec![5, 50], vec![2, 1, 0])));
+        // The third series has gone on after this period without a row in it.
+        assert_eq!(find(&series, &[Some(50), Some(5), Some(1000)]), None);
+        assert_eq!(find(&[vec![5, 50], vec![5], vec![20]], &[None; 3]), Some((vec![50], vec![1, 0, 0])));
+    }
+
+    #[test]
+    fn extreme_instants_do_not_overflow() {
+        let series = [vec![i64::MIN, i64::MAX], vec![i64::MIN + 1]];
+        assert_eq!(find(&series, &[None; 2]), Some((vec![i64::MIN, i64::MAX], vec![2, 0])));
     }
 }

@@ -163,7 +163,7 @@ pub trait Observer: Sync {
     /// An attempt failed and is repeated after `pause`. `known` where an attempt failed before and nothing has succeeded
     /// since: most likely for the same cause.
     fn retried(&self, _at: Try<'_>, _error: &StoreError, _pause: Duration, _known: bool) {}
-    /// Rows cannot be added to a partition, and why; it is written again.
+    /// A store that can add rows cannot add them to a partition, and why; all of it is written.
     fn rewritten(&self, _at: Try<'_>, _why: &str) {}
     /// A partition has ended, for now if it is [`Outcome::Held`].
     fn ended(&self, _at: Try<'_>, _outcome: &Outcome, _spent: &Spent) {}

@@ -132,7 +132,9 @@ impl Runner<'_> {
             Some(Appended::Changed) => None,
             Some(Appended::Ended(outcome, receipt)) => Some((outcome, receipt)),
             appended => {
-                if let Some(Appended::Rewrite(why)) = appended {
+                if let Some(Appended::Rewrite(why)) = appended
+                    && self.job.sink.can_append()
+                {
                     self.observer.rewritten(at, &why);
                 }
                 self.replace(at, (assessment, &found), &panel, &input, (engine, lane))?

@@ -10,6 +10,7 @@ mod faults;
 mod further_columns;
 mod growing;
 mod held;
+mod pending;
 mod planning;
 mod states;
 mod stopping;

@@ -28,7 +28,7 @@ use crate::features::narrow_columns::NarrowColumns;
 use crate::features::slot::commit;
 use crate::names::{literal, quoted};
 use crate::tables::receipts::ReceiptRow;
-use crate::tables::table::{Table, describe, describe_sql, tables_of_rows};
+use crate::tables::table::{LOOK_UP, Table, describe, describe_sql, tables_from};
 
 /// How a digest begins that is of the rows one after the other, so that it can be continued.
 const CHAINED_DIGEST: &str = "rows1:";
@@ -168,9 +168,9 @@ impl PostgresStore {
         let parameters: [SqlParameter<'_>; 2] = [(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
         let doing = format!("lock the tables of {partition}");
         let (lock, asking) = ((doing.as_str(), sql.as_str()), describe_sql());
-        let asked = ("look up tables", asking.as_str());
+        let asked = (LOOK_UP, asking.as_str());
         match waiting(|| session.try_execute_and_rows(lock, asked, &parameters))? {
-            Ok(rows) => Ok(Locked::Ours(tables_of_rows(&self.schema, rows)?.into_iter().collect())),
+            Ok(rows) => Ok(Locked::Ours(tables_from(&self.schema, rows)?.into_iter().collect())),
             Err(error) if is_lock_timeout(&error) => Ok(Locked::Held { tables: true }),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Locked::Gone),
             Err(error) => Err(server_error(&doing, error)),

@@ -125,6 +125,10 @@ impl Sink for MemorySink {
         Ok(Claim::Taken(Box::new(slot)))
     }
 
+    fn can_append(&self) -> bool {
+        self.can_append
+    }
+
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         Ok(Box::new(MemoryReader::new(self.stored(partition), self.grouping())))
     }
