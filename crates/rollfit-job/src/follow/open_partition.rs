@@ -94,7 +94,10 @@ impl OpenPartition {
             _ => Progress::Fine,
         };
         match outcome {
-            Outcome::Written { .. } => self.tell_written(shop, outcome, cause),
+            Outcome::Written { .. } => {
+                let last_us = receipt.as_ref().and_then(|receipt| receipt.input.last_us);
+                self.tell_written(shop, outcome, cause, last_us);
+            }
             Outcome::AlreadyDone if receipt.is_none() => return Ok(Progress::Empty),
             Outcome::AlreadyDone => {}
             Outcome::LeftAlone(assessment) => {
@@ -142,7 +145,7 @@ impl OpenPartition {
             Look::Full => return Ok(Progress::Doubt),
             Look::News(news) => match shop.append(worker, &self.partition, &news.addition) {
                 Ok(Appended::Ended(outcome @ Outcome::Written { .. }, Some(receipt))) => {
-                    self.tell_written(shop, outcome, String::new());
+                    self.tell_written(shop, outcome, String::new(), receipt.input.last_us);
                     known.advance(config, receipt, *news);
                 }
                 Ok(Appended::Ended(Outcome::Held(holder), _)) => {
@@ -159,11 +162,12 @@ impl OpenPartition {
         Ok(Progress::Fine)
     }
 
-    fn tell_written(&self, shop: &Workshop<'_>, outcome: Outcome, cause: String) {
+    /// Tells what was written; `last_us` is the last instant that has features now.
+    fn tell_written(&self, shop: &Workshop<'_>, outcome: Outcome, cause: String, last_us: Option<i64>) {
         let Outcome::Written { was, counts, bytes, join_loss } = outcome else { return };
         let partition = self.partition.clone();
         shop.tell(match counts.added_rows {
-            Some(rows) => FollowEvent::Appended { partition, rows, bytes },
+            Some(rows) => FollowEvent::Appended { partition, rows, last_us, bytes },
             None => FollowEvent::Rewritten { partition, was, cause, rows: counts.rows, bytes, join_loss },
         });
     }
