@@ -11,7 +11,7 @@ use rollfit_job::patience::patiently;
 use rollfit_job::receipt::Definition;
 use rollfit_job::state::State;
 use rollfit_job::stop_signal::StopSignal;
-use rollfit_job::store::{Found, SeriesOfKey, StoreError};
+use rollfit_job::store::{Found, SeriesOfKey, StoreError, StoreKind};
 
 use super::run::{Summary, run_open};
 use crate::args::{GlobalArguments, RunArguments};
@@ -194,7 +194,7 @@ fn follow_until_stopped(
     stop: &StopSignal,
     reporters: &FollowReporters,
 ) -> Result<(), Failure> {
-    let default = || stores::kind_named(open.sink.kind()).map(|kind| kind.poll_interval());
+    let default = || stores::kind_named(open.sink.kind()).map(StoreKind::poll_interval);
     let poll_interval = arguments.poll_interval.map(|PollInterval(time)| time).or_else(default);
     let options = FollowOptions {
         poll_interval: poll_interval.unwrap_or(Duration::from_secs(1)),

@@ -1,11 +1,14 @@
 //! `run --follow`: the features of rows follow as they are imported, until a signal; what it reports meanwhile and leaves behind;
 //! and what it does not start with.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rollfit_job::record::{FollowChangeKind, Record};
+use rollfit_job::record::{Event, FollowChangeKind, Header, Record, RunEnd};
+use rollfit_job::watch::Totals;
 use serde_json::{Value, json};
 
 use crate::bars::{bars, csv};
@@ -140,7 +143,7 @@ fn a_follower_is_seen_from_another_process_and_its_record_says_what_it_did() {
     assert_eq!(record.header.follows, Some(run.header.run));
     let whats: Vec<FollowChangeKind> = record.changes.iter().map(|change| change.what).collect();
     assert!(whats.contains(&FollowChangeKind::Appended) || whats.contains(&FollowChangeKind::Rewritten));
-    assert_eq!(record.end.as_ref().unwrap().interrupted, false);
+    assert!(!record.end.as_ref().unwrap().interrupted);
     is_documented(&fs::read_to_string(path).unwrap());
     has_figures_of_keys(&sandbox);
 }
@@ -193,6 +196,44 @@ fn an_analysis_is_of_runs_and_not_of_followers() {
     // The next run is estimated from the run, too.
     add(&sandbox, "eurusd", MONTH, 200..203);
     sandbox.run(&["plan"]).exits(0);
+}
+
+#[test]
+fn whoever_watches_a_follower_goes_on_with_its_next_record() {
+    let sandbox = Sandbox::new();
+    let record = |number: u32| Record {
+        header: Header {
+            run: format!("20260101T000000Z-7-f{number}"),
+            follows: Some(format!("20260101T000000Z-7-f{}", number - 1)),
+            ..rollfit_testkit::record::header()
+        },
+        ..Record::default()
+    };
+    let path = |number: u32| sandbox.path(format!("state/runs/20260101T000000Z-7-f{number}.jsonl"));
+    let lock = |number: u32| {
+        sandbox.keep(record(number));
+        let file = File::options().append(true).open(path(number)).unwrap();
+        file.lock().unwrap();
+        file
+    };
+    let mut first = lock(1);
+    let mut command = sandbox.command(&["status", "--watch", "--json"]);
+    let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines().map(|line| {
+        let run = serde_json::from_str::<Value>(&line.unwrap()).unwrap()["runs"][0].clone();
+        (run["run"].as_str().unwrap().to_owned(), run["state"].as_str().unwrap().to_owned())
+    });
+    let named = |number: u32, state: &str| (record(number).header.run, state.to_owned());
+    assert_eq!(lines.next(), Some(named(1, "running")));
+    let second = lock(2);
+    let end = Event::End(RunEnd { at_ms: 1, totals: Totals::default(), interrupted: false });
+    first.write_all((serde_json::to_string(&end).unwrap() + "\n").as_bytes()).unwrap();
+    drop(first);
+    let next = lines.find(|line| *line != named(1, "running"));
+    assert_eq!(next, Some(named(2, "running")));
+    drop(second);
+    assert_eq!(lines.last(), Some(named(2, "killed")));
+    assert!(watching.wait().unwrap().success());
 }
 
 #[test]
