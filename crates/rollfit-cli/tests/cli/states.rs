@@ -208,7 +208,7 @@ fn rows_lost_in_the_join_are_shrunk() {
     let (sandbox, rows) = hand_made();
     let write = |name: &str, series: &SourceRows| {
         let (table, value) = if name == "m1" { ("time", "rate_index") } else { ("ts_utc", "w15_bqx_return") };
-        series.write(&sandbox.path(&format!("fx/sources/{name}_eurusd/mine.parquet")), table, value);
+        series.write(&sandbox.path(format!("fx/sources/{name}_eurusd/mine.parquet")), table, value);
     };
     // So many rows more of one series, the other one past them by a row of its own.
     let later = |kept: usize, changed: f64| {

@@ -28,20 +28,20 @@ pub(super) struct KnownPartition {
 
 /// Rows to be added, and what is known once they are.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct NewRows {
     pub(super) addition: Addition,
     digest: InputDigest,
 }
 
 /// What a look at the last rows says of a known partition.
 #[derive(Debug)]
-pub(super) enum Look {
+pub(super) enum Growth {
     /// No instant more is joined.
-    Nothing,
+    None,
     /// Some are.
-    News(Box<News>),
+    New(Box<NewRows>),
     /// No row can follow this receipt: the partition has to be written again.
-    Full,
+    Rewrite,
 }
 
 impl KnownPartition {
@@ -81,17 +81,17 @@ impl KnownPartition {
 
     /// What there is to add, where the rows `latest` don't differ from those held. `lasts_us` are the last instants of each series,
     /// in any partition.
-    pub(super) fn look(
+    pub(super) fn growth(
         &self,
         config: &JobConfig,
         partition: &Partition,
         latest: &[SeriesRows],
         lasts_us: &[Option<i64>],
-    ) -> Look {
+    ) -> Growth {
         let unjoined = self.held.unjoined(latest);
         let series_us: Vec<Vec<i64>> = unjoined.iter().map(|rows| rows.instants_us.clone()).collect();
         let joined = join(unjoined);
-        let Some(&last_us) = joined.instants_us.last() else { return Look::Nothing };
+        let Some(&last_us) = joined.instants_us.last() else { return Growth::None };
         let mut digest = self.digest.clone();
         digest.push_rows(&joined.instants_us, &slices(&joined.columns));
         let rows = self.receipt.input.rows + joined.instants_us.len() as u64;
@@ -116,8 +116,8 @@ impl KnownPartition {
             ..before
         };
         match Addition::new((*self.receipt).clone(), self.panel(joined, lost_rows), input) {
-            Some(addition) => Look::News(Box::new(News { addition, digest })),
-            None => Look::Full,
+            Some(addition) => Growth::New(Box::new(NewRows { addition, digest })),
+            None => Growth::Rewrite,
         }
     }
 
@@ -134,7 +134,7 @@ impl KnownPartition {
     }
 
     /// Goes on from the receipt of all rows, once the new ones were added.
-    pub(super) fn advance(&mut self, config: &JobConfig, receipt: Box<Receipt>, news: News) {
+    pub(super) fn advance(&mut self, config: &JobConfig, receipt: Box<Receipt>, news: NewRows) {
         let Panel { instants_us, columns, .. } = news.addition.rows;
         self.tail = reach(config, Joined { instants_us, columns });
         self.receipt = receipt;

@@ -1,19 +1,20 @@
 //! [`follow`]: the open partitions of a job kept up to date while their source grows. [`FollowObserver`] is told what happens.
 
-mod board;
+mod follow_context;
+mod follow_queue;
 mod followed_key;
 mod follower;
 mod held_rows;
 mod known_partition;
 mod open_partition;
-mod trouble;
-mod workshop;
+mod retry_state;
 
 use std::time::{Duration, Instant};
 
+pub use self::follow_context::FollowWorker;
 pub use self::follower::Follower;
-pub use self::workshop::FollowWorker;
 use crate::Job;
+use crate::config::Workers;
 use crate::join_loss::JoinLoss;
 use crate::partition::{Partition, Selector};
 use crate::state::State;
@@ -125,6 +126,9 @@ pub enum FollowEnd {
     NothingLeft,
 }
 
+/// How often it is looked whether something has to be tried again.
+const RETRY_LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Follows the source until `stop` says otherwise, or nothing is left to follow: keeps the newest partition of each key up to date, and
 /// the one before until it has settled. The keys are those of `partitions`, which were run before, and what `options` selects. A
 /// store that is away is waited for, however long.
@@ -146,22 +150,32 @@ pub fn follow(
         }
         // The system may give no more threads: then this one does the work.
         let mut own_worker = (threads == 0).then(|| FollowWorker::new(job, 0));
+        let mut poll_at = Duration::ZERO;
         let mut is_over = false;
         while !is_over && !stop.requested() {
-            let polled_at = started.elapsed();
-            is_over = follower.poll(polled_at);
+            let now = started.elapsed();
+            if now >= poll_at {
+                poll_at = now + options.poll_interval;
+                is_over = follower.poll(now);
+            } else {
+                follower.retry(now);
+            }
             if let Some(worker) = &mut own_worker {
                 while !stop.requested() && follower.work(worker, started.elapsed()) {}
             }
-            stop.sleep((polled_at + options.poll_interval).saturating_sub(started.elapsed()));
+            stop.sleep(poll_at.saturating_sub(started.elapsed()).min(RETRY_LOOK_EVERY));
         }
         follower.end();
     });
     if stop.requested() { FollowEnd::Stopped } else { FollowEnd::NothingLeft }
 }
 
-/// How many work on keys. One is busy with each store that is slow, so there are two at least.
+/// How many work on keys. They wait for the store more than they compute; and while one waits for long, another goes on.
 fn workers(job: &Job<'_>, keys: usize) -> usize {
     let sessions = job.sink.sessions().map_or(usize::MAX, |(sessions, _)| workers_with_sessions(sessions));
-    job.workers.count(keys).max(2).min(sessions)
+    let wanted = match job.workers {
+        Workers::Auto => 2 * Workers::Auto.count(usize::MAX),
+        workers => workers.count(keys.max(1)),
+    };
+    wanted.max(2).min(sessions)
 }

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use super::FollowEvent;
-use super::known_partition::{KnownPartition, Look};
-use super::trouble::{Failure, Trouble};
-use super::workshop::{FollowWorker, Workshop};
+use super::follow_context::{FollowContext, FollowWorker};
+use super::known_partition::{Growth, KnownPartition, NewRows};
+use super::retry_state::{FollowFailure, RetryState};
+use crate::addition::Addition;
 use crate::partition::Partition;
+use crate::receipt::Receipt;
 use crate::run::{Appended, Outcome, Settled};
-use crate::store::{SeriesRows, StoreError};
+use crate::store::{Found, SeriesRows, StoreError};
 
 /// The most rows of a series that are held. Where one series is further ahead of another, the whole partition is checked instead, now
 /// and then.
 const HELD_ROWS_MAX: usize = 10_000;
 /// How often it is then.
 const APART_PAUSE: Duration = Duration::from_secs(60);
-
 /// How long to wait where the receipt is not of what was read: somebody else is at work.
 const CHANGING_PAUSE: Duration = Duration::from_millis(200);
 
@@ -25,8 +26,8 @@ pub(super) struct OpenPartition {
     pub(super) partition: Partition,
     /// None where the whole partition has to be checked.
     pub(super) known: Option<Box<KnownPartition>>,
-    /// What keeps it from being known.
-    trouble: Trouble,
+    /// What keeps it from being known, or from getting new rows.
+    retry: RetryState,
     /// When it is checked, if it isn't known.
     check_at: Duration,
     /// Since when every series has had later rows than it.
@@ -37,7 +38,7 @@ pub(super) struct OpenPartition {
 
 /// What came of work on a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum PartitionProgress {
     /// It is as it should be.
     Fine,
     /// It was not, and is now.
@@ -45,9 +46,9 @@ pub(super) enum Progress {
     /// It has no joined row yet, and no features.
     Empty,
     /// It has to be checked now.
-    Doubt,
+    CheckNow,
     /// It is checked again later.
-    Later,
+    CheckLater,
 }
 
 impl OpenPartition {
@@ -55,20 +56,21 @@ impl OpenPartition {
         Self {
             partition,
             known: None,
-            trouble: Trouble::default(),
+            retry: RetryState::default(),
             check_at: Duration::ZERO,
             over_since: None,
             is_settling: false,
         }
     }
 
-    /// Whether it has to be checked now.
-    pub(super) fn is_check_due(&self, now: Duration) -> bool {
-        self.known.is_none() && now >= self.check_at && self.trouble.is_due(now)
+    /// Whether it has to be checked now, or new rows have to be tried again.
+    pub(super) fn is_retry_due(&self, now: Duration) -> bool {
+        let is_waiting = if self.known.is_none() { now >= self.check_at } else { self.retry.is_there() };
+        is_waiting && self.retry.is_due(now)
     }
 
     /// Forgets what is known, so that the whole partition is checked.
-    pub(super) fn doubt(&mut self) {
+    pub(super) fn forget(&mut self) {
         if self.known.take().is_some() {
             self.check_at = Duration::ZERO;
         }
@@ -80,39 +82,34 @@ impl OpenPartition {
     /// Where the store cannot be reached. Other errors are this partition's trouble.
     pub(super) fn check(
         &mut self,
-        shop: &Workshop<'_>,
+        context: &FollowContext<'_>,
         worker: &mut FollowWorker,
         now: Duration,
-    ) -> Result<Progress, StoreError> {
+    ) -> Result<PartitionProgress, StoreError> {
         self.known = None;
-        let Settled { outcome, cause, panel, receipt, rows } = match shop.settle(worker, &self.partition) {
+        let Settled { outcome, cause, panel, receipt, rows } = match context.settle(worker, &self.partition) {
             Ok(settled) => settled,
-            Err(error) => return self.failed(shop, error, now),
+            Err(error) => return self.failed(context, error, now),
         };
         let progress = match &outcome {
-            Outcome::Written { .. } => Progress::Written,
-            _ => Progress::Fine,
+            Outcome::Written { .. } => PartitionProgress::Written,
+            _ => PartitionProgress::Fine,
         };
         match outcome {
-            Outcome::Written { .. } => {
-                let last_us = receipt.as_ref().and_then(|receipt| receipt.input.last_us);
-                self.tell_written(shop, outcome, cause, last_us);
-            }
-            Outcome::AlreadyDone if receipt.is_none() => return Ok(Progress::Empty),
+            Outcome::Written { .. } => self.tell_written(context, outcome, cause),
+            Outcome::AlreadyDone if receipt.is_none() => return Ok(PartitionProgress::Empty),
             Outcome::AlreadyDone => {}
             Outcome::LeftAlone(assessment) => {
                 let cause = format!("{}: {}", assessment.state, assessment.cause);
-                return Ok(self.fail(shop, Failure::Lasting(cause), now));
+                return Ok(self.fail(context, FollowFailure::Lasting(cause), now));
             }
-            Outcome::Held(holder) => return Ok(self.fail(shop, Failure::Held(holder), now)),
-            Outcome::Failed(error) => return self.failed(shop, error, now),
-            Outcome::Abandoned => return Ok(Progress::Later),
+            Outcome::Held(holder) => return Ok(self.fail(context, FollowFailure::Held(holder), now)),
+            Outcome::Failed(error) => return self.failed(context, error, now),
+            Outcome::Abandoned => return Ok(PartitionProgress::CheckLater),
         }
-        if self.trouble.end() {
-            shop.tell(FollowEvent::CaughtUp(self.partition.clone()));
-        }
+        self.note_success(context);
         let known = receipt.zip(panel).and_then(|(receipt, panel)| {
-            KnownPartition::new(shop.job.config, &self.partition, receipt, &panel, rows)
+            KnownPartition::new(context.job.config, &self.partition, receipt, &panel, rows)
         });
         self.know(known, now);
         Ok(progress)
@@ -133,41 +130,65 @@ impl OpenPartition {
     /// As [`OpenPartition::check`].
     pub(super) fn add(
         &mut self,
-        shop: &Workshop<'_>,
+        context: &FollowContext<'_>,
         worker: &mut FollowWorker,
         (latest, lasts_us): (&[SeriesRows], &[Option<i64>]),
         now: Duration,
-    ) -> Result<Progress, StoreError> {
-        let Some(mut known) = self.known.take() else { return Ok(Progress::Later) };
-        let config = shop.job.config;
-        match known.look(config, &self.partition, latest, lasts_us) {
-            Look::Nothing => {}
-            Look::Full => return Ok(Progress::Doubt),
-            Look::News(news) => match shop.append(worker, &self.partition, &news.addition) {
+    ) -> Result<PartitionProgress, StoreError> {
+        let Some(mut known) = self.known.take() else { return Ok(PartitionProgress::CheckLater) };
+        let config = context.job.config;
+        match known.growth(config, &self.partition, latest, lasts_us) {
+            Growth::None => {}
+            Growth::Rewrite => return Ok(PartitionProgress::CheckNow),
+            Growth::New(news) => match context.append(worker, &self.partition, &news.addition) {
                 Ok(Appended::Ended(outcome @ Outcome::Written { .. }, Some(receipt))) => {
-                    self.tell_written(shop, outcome, String::new(), receipt.input.last_us);
+                    self.tell_written(context, outcome, String::new());
                     known.advance(config, receipt, *news);
                 }
                 Ok(Appended::Ended(Outcome::Held(holder), _)) => {
-                    return Ok(self.fail(shop, Failure::Held(holder), now));
+                    let progress = self.fail(context, FollowFailure::Held(holder), now);
+                    self.known = Some(known);
+                    return Ok(progress);
                 }
-                Ok(Appended::Ended(Outcome::Abandoned, _)) => return Ok(Progress::Later),
+                Ok(Appended::Ended(Outcome::Abandoned, _)) => return Ok(PartitionProgress::CheckLater),
+                Ok(Appended::Changed) => match self.found(context, &news) {
+                    Ok(Some(receipt)) => known.advance(config, receipt, *news),
+                    Ok(None) => return Ok(PartitionProgress::CheckNow),
+                    Err(error) => return self.failed(context, error, now),
+                },
                 // A check finds out what there is to do.
-                Ok(_) => return Ok(Progress::Doubt),
-                Err(error) => return self.failed(shop, error, now),
+                Ok(_) => return Ok(PartitionProgress::CheckNow),
+                Err(error) => return self.failed(context, error, now),
             },
         }
+        self.note_success(context);
         known.take(latest);
         self.know(Some(*known), now);
-        Ok(Progress::Fine)
+        Ok(PartitionProgress::Fine)
     }
 
-    /// Tells what was written; `last_us` is the last instant that has features now.
-    fn tell_written(&self, shop: &Workshop<'_>, outcome: Outcome, cause: String, last_us: Option<i64>) {
+    /// The receipt that the sink has, if another runner added the same rows.
+    fn found(&self, context: &FollowContext<'_>, news: &NewRows) -> Result<Option<Box<Receipt>>, StoreError> {
+        let Addition { after, input, .. } = &news.addition;
+        let is_same =
+            |receipt: &Receipt| receipt.definition == after.definition && receipt.input.is_same_rows(input);
+        match context.job.sink.found(&self.partition)? {
+            Found::Ours(receipt) if is_same(&receipt) => Ok(Some(receipt)),
+            _ => Ok(None),
+        }
+    }
+
+    fn note_success(&mut self, context: &FollowContext<'_>) {
+        if self.retry.end() {
+            context.tell(FollowEvent::CaughtUp(self.partition.clone()));
+        }
+    }
+
+    fn tell_written(&self, context: &FollowContext<'_>, outcome: Outcome, cause: String) {
         let Outcome::Written { was, counts, bytes, join_loss } = outcome else { return };
         let partition = self.partition.clone();
-        shop.tell(match counts.added_rows {
-            Some(rows) => FollowEvent::Appended { partition, rows, last_us, bytes },
+        context.tell(match counts.added_rows {
+            Some(rows) => FollowEvent::Appended { partition, rows, last_us: counts.last_us, bytes },
             None => FollowEvent::Rewritten { partition, was, cause, rows: counts.rows, bytes, join_loss },
         });
     }
@@ -175,23 +196,28 @@ impl OpenPartition {
     /// An error that is this partition's, or nobody's in particular.
     fn failed(
         &mut self,
-        shop: &Workshop<'_>,
+        context: &FollowContext<'_>,
         error: StoreError,
         now: Duration,
-    ) -> Result<Progress, StoreError> {
+    ) -> Result<PartitionProgress, StoreError> {
         if is_store_lost(&error) {
             return Err(error);
         }
-        Ok(self.fail(shop, Failure::from_error(&error), now))
+        Ok(self.fail(context, FollowFailure::from_error(&error), now))
     }
 
     /// Notes a failure, and tells it where that is to be told.
-    pub(super) fn fail(&mut self, shop: &Workshop<'_>, failure: Failure, now: Duration) -> Progress {
+    pub(super) fn fail(
+        &mut self,
+        context: &FollowContext<'_>,
+        failure: FollowFailure,
+        now: Duration,
+    ) -> PartitionProgress {
         self.known = None;
-        if let Some(cause) = self.trouble.fail(failure, now, shop.held_max()) {
-            shop.tell(FollowEvent::Behind { partition: self.partition.clone(), cause });
+        if let Some(cause) = self.retry.fail(failure, now, context.held_max()) {
+            context.tell(FollowEvent::Behind { partition: self.partition.clone(), cause });
         }
-        Progress::Later
+        PartitionProgress::CheckLater
     }
 }
 

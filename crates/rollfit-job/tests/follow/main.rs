@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
 mod bench;
-mod doubt;
+mod changes;
+mod chaos;
 mod growing;
 mod months;
 mod stores;

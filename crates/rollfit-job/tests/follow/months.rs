@@ -92,6 +92,22 @@ fn what_changed_in_the_last_month_is_found_before_it_is_closed() {
 }
 
 #[test]
+fn what_changed_in_the_last_rows_of_a_month_changes_the_next_one_where_it_reaches_them() {
+    let bench = bench("carry", 0, &[("RUN__SETTLE_S", "1000")]);
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    bench.insert_both(turn()..turn() + 200);
+    live.poll_after(1.0);
+    live.poll_after(1.0);
+    bench.correct(0, 201);
+    let told = live.poll_after(1000.0);
+    let wanted = ["a 2017-01 was input-changed: 310", "a 2017-02 was input-changed: 200", "a 2017-01 closed"];
+    assert_eq!(told, wanted);
+    bench.assert_is_batch();
+}
+
+#[test]
 fn late_rows_of_the_last_month_are_added_and_the_next_one_reaches_them() {
     // Few rows of the new month: the last ones of the old month are read again. Many: they are counted.
     for (boundary, rows, seconds) in

@@ -4,20 +4,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rollfit_job::follow::{FollowEnd, follow};
-use rollfit_job::partition::Partition;
 use rollfit_job::state::State;
 use rollfit_job::store::{Fault, StoreError};
 
 use rollfit_testkit::market::MINUTE_US;
+use rollfit_testkit::memory::PlantedFault;
 
 use crate::bench::{Bench, Live, TABLES, start_us};
 
 const NOTHING: [&str; 0] = [];
 
-fn fails_while(
-    is_on: &'static AtomicBool,
-    error: fn() -> StoreError,
-) -> Box<dyn Fn(&Partition) -> Result<(), StoreError> + Send + Sync> {
+fn fails_while(is_on: &'static AtomicBool, error: fn() -> StoreError) -> PlantedFault {
     Box::new(
         move |partition| {
             if is_on.load(Ordering::Relaxed) && partition.key == "a" { Err(error()) } else { Ok(()) }
@@ -51,6 +48,29 @@ fn an_error_that_passes_at_once_isnt_told() {
     assert_eq!(live.poll_after(1.0), NOTHING, "once");
     IS_BUSY.store(false, Ordering::Relaxed);
     assert_eq!(live.poll_after(60.0), ["a 2017-01 +1", "a 2017-01 caught up"]);
+    bench.assert_is_batch();
+}
+
+#[test]
+fn what_failed_is_tried_again_between_polls_and_nothing_else_is_looked_at() {
+    static IS_BUSY: AtomicBool = AtomicBool::new(false);
+    let mut bench = bench(&["a"]);
+    bench.sink.commit_fault = Some(fails_while(&IS_BUSY, || StoreError::new(Fault::Transient, "busy")));
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    bench.insert_both([200]);
+    assert_eq!(live.retry_after(100.0), NOTHING);
+    IS_BUSY.store(true, Ordering::Relaxed);
+    assert_eq!(live.poll(), NOTHING);
+    IS_BUSY.store(false, Ordering::Relaxed);
+    assert_eq!(live.retry_after(0.1), NOTHING);
+    assert_eq!(live.retry_after(0.1), ["a 2017-01 +1"]);
+    bench.source.is_away.store(true, Ordering::Relaxed);
+    assert_eq!(live.poll(), ["lost: no connection"]);
+    bench.source.is_away.store(false, Ordering::Relaxed);
+    assert_eq!(live.retry_after(0.9), NOTHING);
+    assert_eq!(live.retry_after(0.1), ["back"]);
     bench.assert_is_batch();
 }
 

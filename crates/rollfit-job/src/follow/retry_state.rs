@@ -1,4 +1,4 @@
-//! [`Trouble`]: what keeps something from being followed, when it is tried again, and whether anybody was told.
+//! [`RetryState`]: what keeps something from being followed, when it is tried again, and whether anybody was told.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::store::{Fault, StoreError};
 
 /// What went wrong with one try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum FollowFailure {
     /// Another runner has it, for a moment or for long; what is known of that one.
     Held(String),
     /// Something that may pass.
@@ -15,7 +15,7 @@ pub(super) enum Failure {
     Lasting(String),
 }
 
-impl Failure {
+impl FollowFailure {
     /// That of an error.
     pub(super) fn from_error(error: &StoreError) -> Self {
         let cause = crate::error_chain(error);
@@ -47,25 +47,30 @@ pub(super) fn doubled(first: Duration, failures: u32, longest: Duration) -> Dura
 
 /// The failures since the last success.
 #[derive(Debug, Default)]
-pub(super) struct Trouble {
+pub(super) struct RetryState {
     failures: u32,
     since: Duration,
     retry_at: Duration,
     told: Option<String>,
 }
 
-impl Trouble {
+impl RetryState {
     /// Notes a failure. Returns its cause if it has to be told: who holds something for less than `held_max` isn't, nor is what passes
     /// at once, nor what was told before.
-    pub(super) fn fail(&mut self, failure: Failure, now: Duration, held_max: Duration) -> Option<String> {
+    pub(super) fn fail(
+        &mut self,
+        failure: FollowFailure,
+        now: Duration,
+        held_max: Duration,
+    ) -> Option<String> {
         if self.failures == 0 {
             self.since = now;
         }
         self.retry_at = now + failure.pause(self.failures);
         let is_news = match &failure {
-            Failure::Held(_) => now.saturating_sub(self.since) > held_max,
-            Failure::Passing(_) => self.failures > 0,
-            Failure::Lasting(_) => true,
+            FollowFailure::Held(_) => now.saturating_sub(self.since) > held_max,
+            FollowFailure::Passing(_) => self.failures > 0,
+            FollowFailure::Lasting(_) => true,
         };
         self.failures += 1;
         let cause = failure.cause();
@@ -96,42 +101,42 @@ mod tests {
 
     #[test]
     fn what_lasts_is_told_once_and_tried_less_and_less_often() {
-        let mut trouble = Trouble::default();
+        let mut retry = RetryState::default();
         let mut now = Duration::ZERO;
-        let told = |trouble: &mut Trouble, cause: &str, now| {
-            trouble.fail(Failure::Lasting(cause.to_owned()), now, SECOND).is_some()
+        let told = |retry: &mut RetryState, cause: &str, now| {
+            retry.fail(FollowFailure::Lasting(cause.to_owned()), now, SECOND).is_some()
         };
-        assert!(told(&mut trouble, "a", now));
+        assert!(told(&mut retry, "a", now));
         for wanted_s in [1, 2, 4, 8, 16, 32, 60, 60] {
-            let pause = trouble.retry_at - now;
+            let pause = retry.retry_at - now;
             assert_eq!(pause.as_secs(), wanted_s);
-            assert!(!trouble.is_due(now + pause - Duration::from_millis(1)) && trouble.is_due(now + pause));
+            assert!(!retry.is_due(now + pause - Duration::from_millis(1)) && retry.is_due(now + pause));
             now += pause;
-            assert!(!told(&mut trouble, "a", now));
+            assert!(!told(&mut retry, "a", now));
         }
-        assert!(told(&mut trouble, "b", now), "another cause");
-        assert!(trouble.end() && trouble.is_due(Duration::ZERO));
-        assert!(!trouble.end(), "nothing to take back");
+        assert!(told(&mut retry, "b", now), "another cause");
+        assert!(retry.end() && retry.is_due(Duration::ZERO));
+        assert!(!retry.end(), "nothing to take back");
     }
 
     #[test]
     fn what_passes_at_once_is_not_told() {
-        let mut trouble = Trouble::default();
-        let passing = || Failure::Passing("busy".to_owned());
-        assert_eq!(trouble.fail(passing(), SECOND, SECOND), None);
-        assert!(!trouble.end());
-        assert_eq!(trouble.fail(passing(), SECOND, SECOND), None);
-        assert_eq!(trouble.fail(passing(), SECOND, SECOND).as_deref(), Some("busy"));
+        let mut retry = RetryState::default();
+        let passing = || FollowFailure::Passing("busy".to_owned());
+        assert_eq!(retry.fail(passing(), SECOND, SECOND), None);
+        assert!(!retry.end());
+        assert_eq!(retry.fail(passing(), SECOND, SECOND), None);
+        assert_eq!(retry.fail(passing(), SECOND, SECOND).as_deref(), Some("busy"));
     }
 
     #[test]
     fn who_holds_it_for_long_is_told() {
-        let mut trouble = Trouble::default();
-        let held = || Failure::Held("a run".to_owned());
+        let mut retry = RetryState::default();
+        let held = || FollowFailure::Held("a run".to_owned());
         for now_s in [10, 15, 20] {
-            assert_eq!(trouble.fail(held(), now_s * SECOND, 10 * SECOND), None);
+            assert_eq!(retry.fail(held(), now_s * SECOND, 10 * SECOND), None);
         }
-        let told = trouble.fail(held(), 21 * SECOND, 10 * SECOND);
+        let told = retry.fail(held(), 21 * SECOND, 10 * SECOND);
         assert_eq!(told.as_deref(), Some("held by a run"));
     }
 }

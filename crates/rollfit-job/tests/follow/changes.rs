@@ -158,6 +158,7 @@ fn two_followers_do_everything_once() {
     let (first, second) = (Live::new(&bench, &job), Live::new(&bench, &job));
     first.poll();
     second.poll();
+    let checks = bench.source.announced.lock().unwrap().len();
     for minute in 1000..1040 {
         bench.insert_both([minute]);
         let (one, other) = if minute % 3 == 0 { (&first, &second) } else { (&second, &first) };
@@ -165,6 +166,11 @@ fn two_followers_do_everything_once() {
         assert_eq!(other.poll_after(1.0), NOTHING);
     }
     assert_eq!(bench.appends(), 40);
+    assert_eq!(
+        bench.source.announced.lock().unwrap().len(),
+        checks,
+        "what the other one did isn't read again"
+    );
     bench.assert_is_batch();
 }
 

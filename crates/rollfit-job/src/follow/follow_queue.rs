@@ -1,35 +1,35 @@
-//! [`Board`]: which keys are followed, which of them have something to do, and whether the stores are there.
+//! [`FollowQueue`]: which keys are followed, which of them have something to do, and whether the stores are there.
 //!
-//! Invariants: a key is on the board or in one pair of hands. While a store is away one key at a time is worked on.
+//! Invariants: a key is on the queue or in one pair of hands. While a store is away one key at a time is worked on.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::KeyLag;
+use super::follow_context::FollowContext;
 use super::followed_key::FollowedKey;
-use super::trouble::doubled;
-use super::workshop::Workshop;
+use super::retry_state::doubled;
 use crate::store::{SeriesHead, StoreError};
 
 /// What there is to do, and for which keys.
-pub(super) struct Board {
+pub(super) struct FollowQueue {
     entries: Vec<KeyEntry>,
     /// Keys with something to do, by number.
-    queue: VecDeque<usize>,
+    waiting: VecDeque<usize>,
     absence: Option<StoreAway>,
     /// When the source is next asked for new keys.
     list_at: Duration,
     is_ended: bool,
 }
 
-/// A key on the board.
+/// A key on the queue.
 pub(super) struct KeyEntry {
     key: String,
     /// What is known of it; none while somebody works on it.
     idle: Option<Box<FollowedKey>>,
     is_queued: bool,
     /// Whether nothing that is known of it holds any more.
-    is_doubted: bool,
+    is_stale: bool,
     heads: Vec<SeriesHead>,
     lag: KeyLag,
     is_over: bool,
@@ -64,7 +64,7 @@ impl KeyEntry {
         let followed = FollowedKey::new(key.clone(), recheck_at);
         let lag = followed.lag();
         let idle = Some(Box::new(followed));
-        Self { key, idle, is_queued: false, is_doubted: false, heads: Vec::new(), lag, is_over: false }
+        Self { key, idle, is_queued: false, is_stale: false, heads: Vec::new(), lag, is_over: false }
     }
 
     fn note_heads(&mut self, heads: Vec<SeriesHead>) {
@@ -74,10 +74,10 @@ impl KeyEntry {
     }
 }
 
-impl Board {
-    /// A board of these keys.
+impl FollowQueue {
+    /// A queue of these keys.
     pub(super) fn new(entries: Vec<KeyEntry>) -> Self {
-        Self { entries, queue: VecDeque::new(), absence: None, list_at: Duration::ZERO, is_ended: false }
+        Self { entries, waiting: VecDeque::new(), absence: None, list_at: Duration::ZERO, is_ended: false }
     }
 
     /// The keys to ask the source about; none where it is away and not to be asked yet.
@@ -103,7 +103,7 @@ impl Board {
     pub(super) fn note_heads(
         &mut self,
         of_keys: Vec<HeadsOfKey>,
-        shop: &Workshop<'_>,
+        context: &FollowContext<'_>,
         now: Duration,
     ) -> bool {
         for HeadsOfKey { at, heads } in of_keys {
@@ -111,20 +111,44 @@ impl Board {
             match heads.into_iter().collect::<Result<Vec<_>, _>>() {
                 Ok(heads) => entry.note_heads(heads),
                 Err(error) => {
-                    if let Some(followed) = entry.idle.as_mut().filter(|followed| followed.is_retry_due(now))
-                    {
-                        followed.fail(shop, &error, now);
+                    if let Some(followed) = entry.idle.as_mut().filter(|followed| followed.may_try(now)) {
+                        followed.fail(context, &error, now);
                     }
                     continue;
                 }
             }
-            let is_due = entry.idle.as_ref().is_some_and(|followed| followed.is_due(shop, &entry.heads, now));
-            if self.absence.is_none() && is_due && !entry.is_queued {
-                entry.is_queued = true;
-                self.queue.push_back(at);
+            let is_due = |followed: &FollowedKey| {
+                followed.may_try(now) && (entry.is_stale || followed.is_due(context, &entry.heads, now))
+            };
+            if entry.idle.as_ref().is_some_and(|followed| is_due(followed)) && self.absence.is_none() {
+                self.put_in_line(at);
             }
         }
         self.queue_probe(now)
+    }
+
+    /// Queues the keys that have to be tried again, or checked, whatever the source has.
+    pub(super) fn queue_retries(&mut self, now: Duration) {
+        let is_due = |entry: &KeyEntry| {
+            let followed = entry.idle.as_ref();
+            !entry.heads.is_empty() && followed.is_some_and(|followed| followed.has_retry_due(now))
+        };
+        for at in 0..self.entries.len() {
+            if self.absence.is_none() && is_due(&self.entries[at]) {
+                self.put_in_line(at);
+            }
+        }
+    }
+
+    /// Whether a store is away.
+    pub(super) fn is_absent(&self) -> bool {
+        self.absence.is_some()
+    }
+
+    fn put_in_line(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.entries[at].is_queued, true) {
+            self.waiting.push_back(at);
+        }
     }
 
     /// While a store is away: queues one key that shows whether it is there again. Returns whether none can, so that it is taken to be.
@@ -139,8 +163,7 @@ impl Board {
             return self.note_presence();
         };
         away.probe = Some(at);
-        self.entries[at].is_queued = true;
-        self.queue.push_back(at);
+        self.put_in_line(at);
         false
     }
 
@@ -165,24 +188,24 @@ impl Board {
 
     /// The next key that has something to do.
     pub(super) fn take(&mut self) -> Option<KeyTask> {
-        let at = self.queue.pop_front()?;
+        let at = self.waiting.pop_front()?;
         let entry = &mut self.entries[at];
         entry.is_queued = false;
         let mut followed = entry.idle.take()?;
-        if std::mem::take(&mut entry.is_doubted) {
-            followed.doubt();
+        if std::mem::take(&mut entry.is_stale) {
+            followed.forget();
         }
         let is_probe = self.absence.as_ref().is_some_and(|away| away.probe == Some(at));
         Some(KeyTask { at, followed, heads: entry.heads.clone(), is_probe })
     }
 
     /// Takes back a key that was worked on.
-    pub(super) fn put_back(&mut self, task: KeyTask, shop: &Workshop<'_>) {
+    pub(super) fn put_back(&mut self, task: KeyTask, context: &FollowContext<'_>) {
         let entry = &mut self.entries[task.at];
         let source_us = entry.lag.source_us;
         entry.lag = task.followed.lag();
         entry.lag.source_us = entry.lag.source_us.max(source_us);
-        entry.is_over = task.followed.is_over(shop);
+        entry.is_over = task.followed.is_over(context);
         entry.idle = Some(task.followed);
         if let Some(away) = self.absence.as_mut().filter(|away| away.probe == Some(task.at)) {
             away.probe = None;
@@ -198,10 +221,10 @@ impl Board {
             away.failures += 1;
         }
         away.probe = away.probe.filter(|&at| self.entries[at].idle.is_none());
-        self.queue.clear();
+        self.waiting.clear();
         for entry in &mut self.entries {
             entry.is_queued = false;
-            entry.is_doubted = true;
+            entry.is_stale = true;
         }
         is_new
     }
@@ -221,14 +244,14 @@ impl Board {
         self.is_ended = true;
     }
 
-    /// See [`Board::end`].
+    /// See [`FollowQueue::end`].
     pub(super) fn is_ended(&self) -> bool {
         self.is_ended
     }
 
     /// Whether there is nothing to do for now.
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && !self.is_ended
+        self.waiting.is_empty() && !self.is_ended
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Workshop`]: what everybody who works on followed keys shares, and [`FollowWorker`]: what each has to itself.
+//! [`FollowContext`]: what everybody who works on followed keys shares, and [`FollowWorker`]: what each has to itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::stop_signal::StopSignal;
 use crate::store::StoreError;
 
 /// What is computed, from where to where, and who is told.
-pub(super) struct Workshop<'a> {
+pub(super) struct FollowContext<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) stop: &'a StopSignal,
     pub(super) observer: &'a dyn FollowObserver,
@@ -57,7 +57,7 @@ impl FollowWorker {
     }
 }
 
-impl Workshop<'_> {
+impl FollowContext<'_> {
     /// Checks a whole partition, and writes it where that is to be done.
     pub(super) fn settle(
         &self,
