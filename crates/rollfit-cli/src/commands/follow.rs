@@ -11,7 +11,7 @@ use rollfit_job::patience::patiently;
 use rollfit_job::receipt::Definition;
 use rollfit_job::state::State;
 use rollfit_job::stop_signal::StopSignal;
-use rollfit_job::store::{Found, SeriesOfKey, StoreError};
+use rollfit_job::store::{Found, SeriesOfKey, StoreError, StoreKind};
 
 use super::run::{Summary, run_open};
 use crate::args::{GlobalArguments, RunArguments};
@@ -143,25 +143,20 @@ fn check_open(
 /// Refuses a source that cannot be asked for what is new without reading much of it. What is wrong with the tables of one key
 /// does not keep the others from being followed.
 fn check_followable(open: &OpenJob) -> Result<(), Failure> {
-    let readable = |series: &[SeriesOfKey<'_>]| {
-        let heads = patiently(|| open.source.heads(series))?;
-        Ok::<_, StoreError>(heads.iter().all(Result::is_ok))
+    let of_keys: Vec<_> =
+        keys(&open.partitions).into_iter().map(|key| open.config.series_of_key(key)).collect();
+    let mut heads = patiently(|| open.source.heads(&of_keys.concat()))?.into_iter();
+    let mut is_readable = |series: &&Vec<SeriesOfKey<'_>>| {
+        // All of them, so that the next key begins with its own.
+        heads.by_ref().take(series.len()).filter(Result::is_err).count() == 0
     };
-    let mut checked = 0;
-    let mut unreadable = None;
-    for key in keys(&open.partitions) {
-        let series = open.config.series_of_key(key);
-        if readable(&series)? {
-            stores::opened(patiently(|| open.source.check_followable(&series)))?;
-            checked += 1;
-        } else {
-            unreadable.get_or_insert(series);
-        }
-    }
-    match unreadable {
-        Some(series) if checked == 0 => stores::opened(patiently(|| open.source.check_followable(&series))),
-        _ => Ok(()),
-    }
+    let readable: Vec<_> = of_keys.iter().filter(&mut is_readable).collect();
+    let series = if readable.is_empty() {
+        of_keys.concat()
+    } else {
+        readable.into_iter().flatten().cloned().collect()
+    };
+    stores::opened(patiently(|| open.source.check_followable(&series)))
 }
 
 /// Refuses to follow where features are of another definition: rows of two definitions would stand in one table.
@@ -199,7 +194,7 @@ fn follow_until_stopped(
     stop: &StopSignal,
     reporters: &FollowReporters,
 ) -> Result<(), Failure> {
-    let default = || stores::kind_named(open.sink.kind()).map(|kind| kind.poll_interval());
+    let default = || stores::kind_named(open.sink.kind()).map(StoreKind::poll_interval);
     let poll_interval = arguments.poll_interval.map(|PollInterval(time)| time).or_else(default);
     let options = FollowOptions {
         poll_interval: poll_interval.unwrap_or(Duration::from_secs(1)),
@@ -223,12 +218,13 @@ fn follow_until_stopped(
     })
 }
 
-/// A follower that was stopped has done its work, unless something is behind.
+/// A follower that was stopped has done its work, unless something is behind. What the run skipped is behind for that reason.
 fn exit(summary: &Summary, state: &FollowState, was_abandoned: bool) -> Exit {
+    let is_failure = |behind: &BehindNow| !summary.has_skipped(&behind.what);
     match summary.exit() {
         _ if was_abandoned => Exit::Interrupted,
         _ if state.store_lost.is_some() => Exit::Unreachable,
-        Exit::Done | Exit::Skipped if state.partitions_behind > 0 => Exit::Failed,
+        Exit::Done | Exit::Skipped if state.behind.iter().any(is_failure) => Exit::Failed,
         exit => exit,
     }
 }

@@ -218,6 +218,11 @@ impl Summary {
         self.interrupted
     }
 
+    /// Whether it skipped the partition of this name.
+    pub(super) fn has_skipped(&self, partition: &str) -> bool {
+        self.skipped.iter().any(|problem| problem.partition.to_string() == partition)
+    }
+
     /// Forgets the partitions that were not done then, and have been since.
     pub(super) fn forget(&mut self, is_done: impl Fn(&Partition) -> bool) {
         self.failed.retain(|problem| !is_done(&problem.partition));

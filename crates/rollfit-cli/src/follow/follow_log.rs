@@ -8,6 +8,7 @@ use rollfit_job::few::few;
 use rollfit_job::follow::FollowEvent;
 use rollfit_job::month::display_instant;
 use rollfit_job::partition::Partition;
+use rollfit_job::state::State;
 
 use crate::format::{self, plural};
 use crate::{join_loss, logging};
@@ -27,6 +28,8 @@ pub(super) struct LogLine {
     message: String,
     /// The rows added.
     rows: Option<u64>,
+    /// Whether it says no more than that there are more rows, which a terminal shows in place.
+    pub(super) is_routine: bool,
 }
 
 /// What was added to a partition.
@@ -41,6 +44,8 @@ struct AddedRows {
 #[derive(Default)]
 pub(super) struct FollowLog {
     appended: BTreeMap<Partition, AddedRows>,
+    /// Written as a whole for nothing but rows that came, which some stores do with each.
+    grown: BTreeMap<Partition, LogLine>,
     opened: Vec<Partition>,
     closed: Vec<Partition>,
     flushed: Option<Instant>,
@@ -48,16 +53,22 @@ pub(super) struct FollowLog {
 
 impl LogLine {
     fn new(partition: Option<&Partition>, stage: &'static str, message: String) -> Self {
-        Self { partition: partition.cloned(), stage, is_serious: false, message, rows: None }
+        Self {
+            partition: partition.cloned(),
+            stage,
+            is_serious: false,
+            message,
+            rows: None,
+            is_routine: false,
+        }
     }
 
     fn serious(self) -> Self {
         Self { is_serious: true, ..self }
     }
 
-    /// Whether it says no more than that rows were added, which a terminal shows in place.
-    pub(super) fn is_append(&self) -> bool {
-        self.rows.is_some()
+    fn routine(self) -> Self {
+        Self { is_routine: true, ..self }
     }
 
     /// Writes it.
@@ -78,6 +89,9 @@ impl FollowLog {
                 let added = self.appended.entry(partition.clone()).or_default();
                 added.rows += rows;
                 added.last_us = added.last_us.max(*last_us);
+            }
+            FollowEvent::Rewritten { partition, was: State::Grown, join_loss: None, .. } => {
+                self.grown.extend(at_once(event).into_iter().map(|line| (partition.clone(), line)));
             }
             FollowEvent::Opened(partition) => self.opened.push(partition.clone()),
             FollowEvent::Closed(partition) => self.closed.push(partition.clone()),
@@ -105,9 +119,11 @@ impl FollowLog {
     /// The lines gathered so far.
     pub(super) fn take(&mut self) -> Vec<LogLine> {
         let appended = std::mem::take(&mut self.appended);
+        let grown = std::mem::take(&mut self.grown);
         let opened = months(std::mem::take(&mut self.opened), "opened", "open from now on", "are open");
         let closed = months(std::mem::take(&mut self.closed), "closed", "over", "are over");
-        let lines: Vec<LogLine> = opened.into_iter().chain(additions(&appended)).chain(closed).collect();
+        let lines: Vec<LogLine> =
+            opened.into_iter().chain(additions(&appended)).chain(rewritten(grown)).chain(closed).collect();
         if !lines.is_empty() {
             self.flushed = Some(Instant::now());
         }
@@ -126,7 +142,17 @@ fn additions(appended: &BTreeMap<Partition, AddedRows>) -> Option<LogLine> {
     } else {
         LogLine::new(None, "appended", format!("{added} to {}", plural(appended.len(), "partition")))
     };
-    Some(LogLine { rows: Some(rows), ..line })
+    Some(LogLine { rows: Some(rows), ..line }.routine())
+}
+
+/// One line for all that was written because rows came.
+fn rewritten(grown: BTreeMap<Partition, LogLine>) -> Option<LogLine> {
+    let count = grown.len();
+    if count <= 1 {
+        return grown.into_values().next().map(LogLine::routine);
+    }
+    let message = format!("{} written (were {})", plural(count, "partition"), State::Grown);
+    Some(LogLine::new(None, "written", message).routine())
 }
 
 /// Lines for months that begin or end.
@@ -175,8 +201,6 @@ fn at_once(event: &FollowEvent) -> Vec<LogLine> {
 
 #[cfg(test)]
 mod tests {
-    use rollfit_job::state::State;
-
     use super::*;
 
     fn partition(key: &str) -> Partition {
@@ -211,19 +235,31 @@ mod tests {
         assert_eq!(log.take(), []);
     }
 
+    fn rewritten(key: &str, was: State, cause: &str) -> FollowEvent {
+        let (partition, cause) = (partition(key), cause.to_owned());
+        FollowEvent::Rewritten { partition, was, cause, rows: 31_623, bytes: 36_100_000, join_loss: None }
+    }
+
+    #[test]
+    fn so_is_what_a_store_that_cannot_add_rows_writes_for_each() {
+        let mut log = FollowLog::default();
+        for _ in 0..3 {
+            assert_eq!(log.add(&rewritten("eurusd", State::Grown, "1 row more")), []);
+        }
+        let line = "eurusd 2017-01: written (was grown: 1 row more), 31,623 rows, 36.1 MB";
+        assert_eq!(told(&log.take()), [line]);
+        for key in 0..28 {
+            log.add(&rewritten(&format!("key{key}"), State::Grown, "1 row more"));
+        }
+        assert_eq!(told(&log.take()), ["28 partitions written (were grown)"]);
+    }
+
     #[test]
     fn what_was_gathered_comes_before_what_is_told_at_once() {
         let mut log = FollowLog::default();
         log.add(&FollowEvent::Opened(partition("eurusd")));
         log.add(&appended("eurusd", 3));
-        let rewritten = FollowEvent::Rewritten {
-            partition: partition("eurusd"),
-            was: State::InputChanged,
-            cause: "the source has other values".to_owned(),
-            rows: 31_623,
-            bytes: 36_100_000,
-            join_loss: None,
-        };
+        let rewritten = rewritten("eurusd", State::InputChanged, "the source has other values");
         let expected = [
             "eurusd 2017-01: open from now on",
             "eurusd 2017-01: 3 rows added, to 2017-01-04T10:31:00Z",

@@ -131,9 +131,9 @@ impl FollowReporters {
         moment
     }
 
-    /// Writes lines; on a terminal those of additions are seen in place.
+    /// Writes lines; on a terminal those that say no more than that there are more rows are seen in place.
     fn write_lines(&self, lines: &[LogLine]) {
-        let is_shown = |line: &&LogLine| self.screen.is_none() || !line.is_append();
+        let is_shown = |line: &&LogLine| self.screen.is_none() || !line.is_routine;
         lines.iter().filter(is_shown).for_each(LogLine::write);
     }
 

@@ -1,11 +1,14 @@
 //! `run --follow`: the features of rows follow as they are imported, until a signal; what it reports meanwhile and leaves behind;
 //! and what it does not start with.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rollfit_job::record::{FollowChangeKind, Record};
+use rollfit_job::record::{Event, FollowChangeKind, Header, Record, RunEnd};
+use rollfit_job::watch::Totals;
 use serde_json::{Value, json};
 
 use crate::bars::{bars, csv};
@@ -77,7 +80,9 @@ fn features_follow_the_rows_of_a_month_and_of_the_next_one() {
     add(&sandbox, "usdjpy", MONTH, 200..372);
     wait_for_rows(&sandbox, "usdjpy", MONTH, 372 - 15);
     add(&sandbox, "usdjpy", "2017-02", 0..7);
+    add(&sandbox, "eurusd", "2017-02", 0..9);
     wait_for_rows(&sandbox, "usdjpy", "2017-02", 7);
+    wait_for_rows(&sandbox, "eurusd", "2017-02", 9);
     let document = stop(running, 0);
     assert_eq!((&document["written"], &document["interrupted"]), (&json!(2), &json!(false)));
     let follow = &document["follow"];
@@ -90,7 +95,7 @@ fn features_follow_the_rows_of_a_month_and_of_the_next_one() {
     // What a run makes of the same source is what is there.
     sandbox.run(&["verify"]).exits(0);
     let again = sandbox.run(&["run", "--json"]).exits(0).json();
-    assert_eq!((&again["written"], &again["already_done"]), (&json!(0), &json!(3)));
+    assert_eq!((&again["written"], &again["already_done"]), (&json!(0), &json!(4)));
     assert!(leftovers(&sandbox.path("fx/features")).is_empty());
 }
 
@@ -133,11 +138,12 @@ fn a_follower_is_seen_from_another_process_and_its_record_says_what_it_did() {
 
     sandbox.run(&["status"]).exits(0).says(&["finished, process", "0 partitions behind", "took"]);
     let [(path, record)] = &followers(&sandbox)[..] else { panic!() };
-    let run = read(&records(&sandbox)[0]);
-    assert_eq!(record.header.follows.as_deref(), Some(run.header.run.as_str()));
+    let all = records(&sandbox);
+    let run = read(all.iter().find(|other| *other != path).unwrap());
+    assert_eq!(record.header.follows, Some(run.header.run));
     let whats: Vec<FollowChangeKind> = record.changes.iter().map(|change| change.what).collect();
     assert!(whats.contains(&FollowChangeKind::Appended) || whats.contains(&FollowChangeKind::Rewritten));
-    assert_eq!(record.end.as_ref().unwrap().interrupted, false);
+    assert!(!record.end.as_ref().unwrap().interrupted);
     is_documented(&fs::read_to_string(path).unwrap());
     has_figures_of_keys(&sandbox);
 }
@@ -185,15 +191,49 @@ fn an_analysis_is_of_runs_and_not_of_followers() {
     let [(_, follower)] = &followers(&sandbox)[..] else { panic!() };
     let run = follower.header.follows.clone().unwrap();
     let analysis = sandbox.run(&["analyze", "--json"]).exits(0).json();
-    assert_eq!(
-        analysis["run"]["name"].as_str().or(analysis["run"].as_str()),
-        Some(run.as_str()),
-        "{analysis}"
-    );
+    assert_eq!(analysis["header"]["run"], run);
     sandbox.run(&["analyze", &follower.header.run]).exits(2).says(&["of a follower", "rollfit status"]);
     // The next run is estimated from the run, too.
     add(&sandbox, "eurusd", MONTH, 200..203);
     sandbox.run(&["plan"]).exits(0);
+}
+
+#[test]
+fn whoever_watches_a_follower_goes_on_with_its_next_record() {
+    let sandbox = Sandbox::new();
+    let record = |number: u32| Record {
+        header: Header {
+            run: format!("20260101T000000Z-7-f{number}"),
+            follows: Some(format!("20260101T000000Z-7-f{}", number - 1)),
+            ..rollfit_testkit::record::header()
+        },
+        ..Record::default()
+    };
+    let path = |number: u32| sandbox.path(format!("state/runs/20260101T000000Z-7-f{number}.jsonl"));
+    let lock = |number: u32| {
+        sandbox.keep(record(number));
+        let file = File::options().append(true).open(path(number)).unwrap();
+        file.lock().unwrap();
+        file
+    };
+    let mut first = lock(1);
+    let mut command = sandbox.command(&["status", "--watch", "--json"]);
+    let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines().map(|line| {
+        let run = serde_json::from_str::<Value>(&line.unwrap()).unwrap()["runs"][0].clone();
+        (run["run"].as_str().unwrap().to_owned(), run["state"].as_str().unwrap().to_owned())
+    });
+    let named = |number: u32, state: &str| (record(number).header.run, state.to_owned());
+    assert_eq!(lines.next(), Some(named(1, "running")));
+    let second = lock(2);
+    let end = Event::End(RunEnd { at_ms: 1, totals: Totals::default(), interrupted: false });
+    first.write_all((serde_json::to_string(&end).unwrap() + "\n").as_bytes()).unwrap();
+    drop(first);
+    let next = lines.find(|line| *line != named(1, "running"));
+    assert_eq!(next, Some(named(2, "running")));
+    drop(second);
+    assert_eq!(lines.last(), Some(named(2, "killed")));
+    assert!(watching.wait().unwrap().success());
 }
 
 #[test]
