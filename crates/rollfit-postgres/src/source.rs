@@ -7,7 +7,7 @@ use std::ops::Range;
 use rollfit_job::few::few;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
-use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
+use rollfit_job::store::{SeriesKind, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
@@ -16,6 +16,8 @@ use crate::connection::pool::PooledSession;
 use crate::connection::session::Session;
 use crate::copy::decode::{NumberFormat, RowDecoder};
 use crate::copy::instant::{ServerInstant, TimeType};
+use crate::import::bases::{self, BASES};
+use crate::import::source_table::M1;
 use crate::kind::NAME;
 use crate::names::{TableName, check_length, quoted};
 use crate::tables::row_security::Accepting;
@@ -131,7 +133,14 @@ impl PostgresStore {
         series: &[SeriesOfKey<'_>],
     ) -> Result<Vec<SeriesTable>, StoreError> {
         let names: Vec<String> = series.iter().map(|series| series.table.clone()).collect();
-        let found: HashMap<String, Table> = describe(session, &self.schema, &names)?;
+        self.series_tables_in(&describe(session, &self.schema, &names)?, series)
+    }
+
+    fn series_tables_in(
+        &self,
+        found: &HashMap<String, Table>,
+        series: &[SeriesOfKey<'_>],
+    ) -> Result<Vec<SeriesTable>, StoreError> {
         let table = |series: &SeriesOfKey<'_>| match found.get(&series.table) {
             Some(table) => {
                 self.check_row_security(table, Accepting::Source)?;
@@ -140,6 +149,38 @@ impl PostgresStore {
             None => Err(self.missing(series)),
         };
         series.iter().map(table).collect()
+    }
+
+    /// Checks that the role sees every row of the table of bases.
+    fn check_bases_table(&self, bases: &Table) -> Result<(), StoreError> {
+        if bases.readable {
+            return self.check_row_security(bases, Accepting::Source);
+        }
+        Err(StoreError::permanent(format!(
+            "the role may not read {}, which has the bases of derived series; have the owner GRANT SELECT ON {} to the role",
+            bases.name,
+            bases.name.sql()
+        )))
+    }
+
+    /// Returns the tables of several series, and what is needed to read their bases.
+    fn open_tables(
+        &self,
+        session: &mut Session,
+        series: &[SeriesOfKey<'_>],
+    ) -> Result<(Vec<SeriesTable>, Vec<Option<KeyBase>>), StoreError> {
+        let mut names: Vec<String> = series.iter().map(|series| series.table.clone()).collect();
+        names.extend(series.iter().any(|series| series.kind == SeriesKind::Closes).then(|| BASES.to_owned()));
+        let found = describe(session, &self.schema, &names)?;
+        let tables = self.series_tables_in(&found, series)?;
+        let bases =
+            found.get(BASES).filter(|_| series.iter().any(|series| M1.is_of(&series.table, series.key)));
+        bases.map_or(Ok(()), |bases| self.check_bases_table(bases))?;
+        let base = |series: &SeriesOfKey<'_>| {
+            let table = bases.filter(|_| M1.is_of(&series.table, series.key))?;
+            Some(KeyBase { table: table.name.clone(), key: series.key.to_owned() })
+        };
+        Ok((tables, series.iter().map(base).collect()))
     }
 
     pub(crate) fn missing(&self, series: &SeriesOfKey<'_>) -> StoreError {
@@ -214,9 +255,10 @@ impl Source for PostgresStore {
         _period: Period,
         _lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let mut session = self.snapshot_session()?;
-        match self.series_tables(&mut session, series) {
-            Ok(tables) => Ok(Box::new(OpenTables { session, tables })),
+        match self.open_tables(&mut session, series) {
+            Ok((tables, bases)) => Ok(Box::new(OpenTables { session, tables, bases })),
             Err(error) => {
                 session.roll_back();
                 Err(error)
@@ -241,6 +283,14 @@ impl Source for PostgresStore {
 struct OpenTables {
     session: PooledSession,
     tables: Vec<SeriesTable>,
+    /// Where the base of each key is, if an import may have stored one.
+    bases: Vec<Option<KeyBase>>,
+}
+
+/// A key, and the table of bases.
+struct KeyBase {
+    table: TableName,
+    key: String,
 }
 
 impl Snapshot for OpenTables {
@@ -257,6 +307,11 @@ impl Snapshot for OpenTables {
     ) -> Result<SeriesRows, StoreError> {
         let table = &self.tables[series];
         table.read(&mut self.session, &table.before_sql(instant_us, count))
+    }
+
+    fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
+        let Some(KeyBase { table, key }) = &self.bases[series] else { return Ok(None) };
+        Ok(bases::read(&mut self.session, table, key)?.map(|base| base.close))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::StoreError;
-use crate::config::{JobConfig, Series};
+use crate::config::{Derivation, JobConfig, Series};
 use crate::month::Month;
 use crate::period::Period;
 
@@ -28,8 +28,19 @@ pub struct SeriesHead {
     pub stamp: u64,
 }
 
+/// What the value column of a series holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SeriesKind {
+    /// The values of the series.
+    Stored,
+    /// Closes that its values follow from. Only a [`DerivedSource`](crate::derived_source::DerivedSource) has such series.
+    Derived(Derivation),
+    /// Closes that are the series. [`Snapshot::base`] will be asked for their base.
+    Closes,
+}
+
 /// One series of one key, as a source is asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SeriesOfKey<'a> {
     /// The name of the series.
     pub name: &'a str,
@@ -41,6 +52,24 @@ pub struct SeriesOfKey<'a> {
     pub time: &'a str,
     /// The value column of the table.
     pub value: &'a str,
+    /// What that column holds.
+    pub kind: SeriesKind,
+}
+
+impl SeriesOfKey<'_> {
+    /// Checks that a store's table holds the values of the series, so that closes are never taken for them.
+    ///
+    /// # Errors
+    /// When they are derived.
+    pub fn check_stored(&self) -> Result<(), StoreError> {
+        match self.kind {
+            SeriesKind::Stored | SeriesKind::Closes => Ok(()),
+            SeriesKind::Derived(Derivation { formula, .. }) => Err(StoreError::permanent(format!(
+                "series `{}` is derived ({formula}), and its source was opened without the derivation",
+                self.name
+            ))),
+        }
+    }
 }
 
 impl Series {
@@ -52,6 +81,7 @@ impl Series {
             key,
             time: &self.time,
             value: &self.value,
+            kind: self.derivation.map_or(SeriesKind::Stored, SeriesKind::Derived),
         }
     }
 }
@@ -176,6 +206,15 @@ pub trait Snapshot {
     /// As [`Snapshot::rows`].
     fn rows_before(&mut self, series: usize, instant_us: i64, count: usize)
     -> Result<SeriesRows, StoreError>;
+
+    /// The base that an import stored with the [`SeriesKind::Closes`] at `series`: the close that rate indexes are relative to;
+    /// none where no import wrote them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn base(&mut self, _series: usize) -> Result<Option<f64>, StoreError> {
+        Ok(None)
+    }
 
     /// How many rows the series has within `span_us`.
     ///

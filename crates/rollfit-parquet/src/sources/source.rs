@@ -151,6 +151,7 @@ impl Source for ParquetStore {
         period: Period,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let open = || {
             let tables = series.iter().map(|series| self.open_table(series, period, lookback_rows));
             tables.collect::<Result<Vec<_>, _>>()
@@ -200,5 +201,9 @@ impl Snapshot for OpenSeries {
         count: usize,
     ) -> Result<SeriesRows, StoreError> {
         self.tables[series].rows_before(instant_us, count)
+    }
+
+    fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
+        self.tables[series].base()
     }
 }

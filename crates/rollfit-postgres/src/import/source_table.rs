@@ -44,6 +44,11 @@ pub(crate) const BQX: SourceLayout =
     SourceLayout { prefix: "bqx_", time: "ts_utc", time_type: TimeType::Zoned, columns: &["w15_bqx_return"] };
 
 impl SourceLayout {
+    /// Returns whether a table is the one of a key.
+    pub(crate) fn is_of(&self, table: &str, key: &str) -> bool {
+        table.strip_prefix(self.prefix) == Some(key)
+    }
+
     /// Returns the statement that creates such a table, with `further` columns.
     pub(crate) fn create_sql(&self, name: &TableName, further: &[String]) -> String {
         let numbers =

@@ -18,6 +18,8 @@ use crate::market::MINUTE_US;
 pub struct MemorySource {
     /// The rows of each table.
     pub tables: BTreeMap<String, SeriesRows>,
+    /// The bases that imports stored, by table.
+    pub bases: BTreeMap<String, f64>,
     /// What a snapshot of a partition meets.
     pub fault: Option<PlantedFault>,
     /// The lookback that each snapshot was announced, by partition.
@@ -93,9 +95,11 @@ impl Source for MemorySource {
         let partition = &Partition::new(series[0].key, period);
         self.announced.lock().unwrap().push((partition.to_string(), lookback_rows));
         self.fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let table = |series: &SeriesOfKey<'_>| self.rows(series).cloned();
         Ok(Box::new(MemorySnapshot {
             tables: series.iter().map(table).collect::<Result<_, _>>()?,
+            bases: series.iter().map(|series| self.bases.get(&series.table).copied()).collect(),
             asked_before: self.asked_before.clone(),
         }))
     }
@@ -103,6 +107,7 @@ impl Source for MemorySource {
 
 struct MemorySnapshot {
     tables: Vec<SeriesRows>,
+    bases: Vec<Option<f64>>,
     asked_before: Arc<Mutex<Vec<usize>>>,
 }
 
@@ -123,5 +128,9 @@ impl Snapshot for MemorySnapshot {
         let table = &self.tables[series];
         let end = table.instants_us.partition_point(|&other| other < instant_us);
         Ok(cut(table, end.saturating_sub(count)..end))
+    }
+
+    fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
+        Ok(self.bases[series])
     }
 }
