@@ -151,6 +151,23 @@ impl PostgresStore {
         series.iter().map(table).collect()
     }
 
+    /// Returns the tables of several series, and where their bases are.
+    fn open_tables(
+        &self,
+        session: &mut Session,
+        series: &[SeriesOfKey<'_>],
+    ) -> Result<(Vec<SeriesTable>, Option<BasesTable>), StoreError> {
+        let mut names: Vec<String> = series.iter().map(|series| series.table.clone()).collect();
+        names.extend(series.iter().any(|series| series.kind == SeriesKind::Closes).then(|| BASES.to_owned()));
+        let found = describe(session, &self.schema, &names)?;
+        let bases = found.get(BASES).map(|bases| BasesTable {
+            name: bases.name.clone(),
+            refusal: self.check_bases_table(bases).err().map(|error| error.to_string()),
+            keys: series.iter().map(key_of_import).collect(),
+        });
+        Ok((self.series_tables_in(&found, series)?, bases))
+    }
+
     /// Checks that the role sees every row of the table of bases.
     fn check_bases_table(&self, bases: &Table) -> Result<(), StoreError> {
         if bases.readable {
@@ -161,26 +178,6 @@ impl PostgresStore {
             bases.name,
             bases.name.sql()
         )))
-    }
-
-    /// Returns the tables of several series, and what is needed to read their bases.
-    fn open_tables(
-        &self,
-        session: &mut Session,
-        series: &[SeriesOfKey<'_>],
-    ) -> Result<(Vec<SeriesTable>, Vec<Option<KeyBase>>), StoreError> {
-        let mut names: Vec<String> = series.iter().map(|series| series.table.clone()).collect();
-        names.extend(series.iter().any(|series| series.kind == SeriesKind::Closes).then(|| BASES.to_owned()));
-        let found = describe(session, &self.schema, &names)?;
-        let tables = self.series_tables_in(&found, series)?;
-        let bases =
-            found.get(BASES).filter(|_| series.iter().any(|series| M1.is_of(&series.table, series.key)));
-        bases.map_or(Ok(()), |bases| self.check_bases_table(bases))?;
-        let base = |series: &SeriesOfKey<'_>| {
-            let table = bases.filter(|_| M1.is_of(&series.table, series.key))?;
-            Some(KeyBase { table: table.name.clone(), key: series.key.to_owned() })
-        };
-        Ok((tables, series.iter().map(base).collect()))
     }
 
     pub(crate) fn missing(&self, series: &SeriesOfKey<'_>) -> StoreError {
@@ -283,14 +280,21 @@ impl Source for PostgresStore {
 struct OpenTables {
     session: PooledSession,
     tables: Vec<SeriesTable>,
-    /// Where the base of each key is, if an import may have stored one.
-    bases: Vec<Option<KeyBase>>,
+    /// None if there is no such table.
+    bases: Option<BasesTable>,
 }
 
-/// A key, and the table of bases.
-struct KeyBase {
-    table: TableName,
-    key: String,
+/// The table of the bases that imports stored.
+struct BasesTable {
+    name: TableName,
+    /// Why it must not be read.
+    refusal: Option<String>,
+    /// For each series the key whose import wrote its closes, if one may have.
+    keys: Vec<Option<String>>,
+}
+
+fn key_of_import(series: &SeriesOfKey<'_>) -> Option<String> {
+    M1.is_of(&series.table, series.key).then(|| series.key.to_owned())
 }
 
 impl Snapshot for OpenTables {
@@ -310,8 +314,12 @@ impl Snapshot for OpenTables {
     }
 
     fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
-        let Some(KeyBase { table, key }) = &self.bases[series] else { return Ok(None) };
-        Ok(bases::read(&mut self.session, table, key)?.map(|base| base.close))
+        let Some(BasesTable { name, refusal, keys }) = &self.bases else { return Ok(None) };
+        let Some(key) = &keys[series] else { return Ok(None) };
+        match refusal {
+            Some(refusal) => Err(StoreError::permanent(refusal)),
+            None => Ok(bases::read(&mut self.session, name, key)?.map(|base| base.close)),
+        }
     }
 }
 

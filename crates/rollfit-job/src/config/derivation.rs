@@ -92,3 +92,80 @@ fn unknown(name: &str, derive: &str) -> ConfigError {
          {RETURN_ROWS_MAX} rows"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::{assert_error, changed};
+    use crate::config::{EXAMPLE, JobConfig};
+
+    /// The example whose second series has these lines too.
+    fn with(lines: &str) -> Result<JobConfig, ConfigError> {
+        changed("value = \"w15_bqx_return\"", &format!("value = \"close\"\n{lines}"))
+    }
+
+    fn derivation(lines: &str) -> Option<Derivation> {
+        with(lines).unwrap().series[1].derivation
+    }
+
+    #[test]
+    fn a_series_is_derived_by_one_of_two_formulas() {
+        let derived = |formula, base| Some(Derivation { formula, base });
+        assert_eq!(derivation(""), None);
+        assert_eq!(derivation("derive = \"rate_index\""), derived(Formula::RateIndex, None));
+        let text = "derive = \"backward_return(15)\"\nbase = 1.0521";
+        assert_eq!(derivation(text), derived(Formula::BackwardReturn(15), Some(1.0521)));
+        assert_eq!(
+            derivation("derive = \"backward_return(10000)\"\nbase = 1"),
+            derived(Formula::BackwardReturn(10_000), Some(1.0))
+        );
+        assert_eq!(Formula::BackwardReturn(15).to_string(), "backward_return(15)");
+    }
+
+    #[test]
+    fn the_environment_derives_too() {
+        let variables =
+            [("ROLLFIT_SERIES__IDX__DERIVE", "rate_index"), ("ROLLFIT_SERIES__IDX__BASE", "1.25")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = JobConfig::parse(EXAMPLE, variables).unwrap();
+        let wanted = Derivation { formula: Formula::RateIndex, base: Some(1.25) };
+        assert_eq!(config.series[0].derivation, Some(wanted));
+    }
+
+    #[test]
+    fn an_unknown_formula_is_named_with_the_nearest_and_all_there_are() {
+        let known = [
+            "[series.bqx] derive = ",
+            "known are \"rate_index\" and \"backward_return(ROWS)\", with 1 to 10000 rows",
+        ];
+        for (wrong, hint) in [
+            ("rate_idx", "did you mean \"rate_index\"?"),
+            ("Rate_Index", "did you mean \"rate_index\"?"),
+            ("backward_return", "did you mean \"backward_return(15)\"?"),
+            ("backward_returns(15)", "did you mean \"backward_return(15)\"?"),
+            ("backward_return(0)", "1 to 10000 rows"),
+            ("backward_return(10001)", "1 to 10000 rows"),
+            ("backward_return(-1)", "1 to 10000 rows"),
+            ("backward_return(+15)", "1 to 10000 rows"),
+            ("backward_return( 15)", "1 to 10000 rows"),
+            ("backward_return()", "1 to 10000 rows"),
+            ("backward_return(99999999999999999999999)", "1 to 10000 rows"),
+            ("", "known are"),
+        ] {
+            assert_error(with(&format!("derive = \"{wrong}\"")), &[&known[..], &[hint, wrong]].concat());
+        }
+        let message = with("derive = \"zzz\"").unwrap_err().to_string();
+        assert!(!message.contains("did you mean"), "{message}");
+    }
+
+    #[test]
+    fn a_base_is_a_close_of_a_derived_series() {
+        assert_error(with("base = 1.05"), &["[series.bqx] base = 1.05", "only a derived series has a base"]);
+        for wrong in ["0", "-1.5", "nan", "inf"] {
+            let error = with(&format!("derive = \"rate_index\"\nbase = {wrong}"));
+            assert_error(error, &["[series.bqx] base = ", "finite and above zero"]);
+        }
+        assert_error(with("derive = \"rate_index\"\nbase = \"1\""), &["invalid type", "line "]);
+        assert_error(with("derive = 15"), &["invalid type", "line "]);
+    }
+}

@@ -26,6 +26,8 @@ pub struct MemorySource {
     pub announced: Mutex<Vec<(String, usize)>>,
     /// The counts of rows before that were asked for.
     pub asked_before: Arc<Mutex<Vec<usize>>>,
+    /// How often rows of a span were asked for.
+    pub rows_asked: Arc<Mutex<usize>>,
 }
 
 impl MemorySource {
@@ -101,6 +103,7 @@ impl Source for MemorySource {
             tables: series.iter().map(table).collect::<Result<_, _>>()?,
             bases: series.iter().map(|series| self.bases.get(&series.table).copied()).collect(),
             asked_before: self.asked_before.clone(),
+            rows_asked: self.rows_asked.clone(),
         }))
     }
 }
@@ -109,10 +112,12 @@ struct MemorySnapshot {
     tables: Vec<SeriesRows>,
     bases: Vec<Option<f64>>,
     asked_before: Arc<Mutex<Vec<usize>>>,
+    rows_asked: Arc<Mutex<usize>>,
 }
 
 impl Snapshot for MemorySnapshot {
     fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
+        *self.rows_asked.lock().unwrap() += 1;
         let table = &self.tables[series];
         let at = |instant_us| table.instants_us.partition_point(|&other| other < instant_us);
         Ok(cut(table, at(span_us.start)..at(span_us.end)))
