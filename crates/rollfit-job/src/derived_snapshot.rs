@@ -69,10 +69,9 @@ impl DerivedSnapshot {
 
     /// The closes within a span, from memory where another series was derived from them just before.
     fn closes(&mut self, at: usize, is_shared: bool, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
-        if let Some(recent) =
-            self.recent.as_ref().filter(|recent| recent.at == at && recent.span_us == span_us)
-        {
-            return Ok(recent.closes.clone());
+        let recent = self.recent.take();
+        if let Some(recent) = recent.filter(|recent| recent.at == at && recent.span_us == span_us) {
+            return Ok(recent.closes);
         }
         let closes = self.stored.rows(at, span_us.clone())?;
         if is_shared {

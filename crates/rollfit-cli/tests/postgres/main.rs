@@ -13,6 +13,7 @@ mod checker;
 mod compare;
 mod cuts;
 mod definitions;
+mod derived;
 mod doctor;
 mod faults;
 mod first_runners;
