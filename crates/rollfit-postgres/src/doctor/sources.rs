@@ -88,11 +88,11 @@ impl PostgresStore {
             }
         }
         together.lacking.report(&rights.role, findings);
-        if let Some(first) = together.statements.first() {
+        if !together.statements.is_empty() {
             findings.note(format!(
-                "{} tables of closes demand a {RATE_INDEX} with each row, which derived series do not read: to insert closes alone, \
-                 run {first} and the like, as `rollfit schema` prints them",
-                together.statements.len()
+                "rows of closes alone cannot be inserted: column {RATE_INDEX} is NOT NULL, although derived series do not read it; \
+                 run {}",
+                few(&together.statements)
             ));
         }
         if let Some(first) = together.without_index.first() {
