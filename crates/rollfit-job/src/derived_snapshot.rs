@@ -59,7 +59,7 @@ impl DerivedSnapshot {
                     };
                     Some((derivation.formula, base_of(series, derivation, base)?))
                 }
-                SeriesKind::Stored | SeriesKind::Closes => None,
+                SeriesKind::Stored | SeriesKind::Closes { .. } => None,
             };
             let is_shared = places.iter().filter(|&&other| other == at).count() > 1;
             of_series.push(SeriesPlace { at, derived, is_shared });
@@ -82,7 +82,11 @@ impl DerivedSnapshot {
 }
 
 /// The base of a derived series, of which `stored` was stored with its closes.
-fn base_of(series: &SeriesOfKey<'_>, derivation: Derivation, stored: Option<f64>) -> Result<f64, StoreError> {
+pub(crate) fn base_of(
+    series: &SeriesOfKey<'_>,
+    derivation: Derivation,
+    stored: Option<f64>,
+) -> Result<f64, StoreError> {
     let (name, key, table) = (series.name, series.key, &series.table);
     let wrong = |what: String| Err(StoreError::permanent(format!("{table}: {what}")));
     match (derivation.base, stored) {
@@ -107,7 +111,7 @@ fn is_close(value: f64) -> bool {
 }
 
 /// The rows that follow from closes: none for the first ones, as many as the formula looks back.
-fn derive(closes: SeriesRows, formula: Formula, base: f64) -> SeriesRows {
+pub(crate) fn derive(closes: SeriesRows, formula: Formula, base: f64) -> SeriesRows {
     let index = |&close: &f64| if is_close(close) { rate_index(close, base) } else { f64::NAN };
     let rate_index: Vec<f64> = closes.values.iter().map(index).collect();
     let mut instants_us = closes.instants_us;
@@ -143,8 +147,7 @@ impl Snapshot for DerivedSnapshot {
         let mut closes = self.closes(at, is_shared, span_us)?;
         if formula.lookback_rows() > 0 && !closes.instants_us.is_empty() {
             let mut before = self.stored.rows_before(at, start_us, formula.lookback_rows())?;
-            before.instants_us.append(&mut closes.instants_us);
-            before.values.append(&mut closes.values);
+            before.append(closes);
             closes = before;
         }
         Ok(derive(closes, formula, base))

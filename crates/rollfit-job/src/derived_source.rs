@@ -6,11 +6,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::{Derivation, JobConfig, Series};
-use crate::derived_snapshot::{DerivedSnapshot, derived_rows};
+use crate::config::{Derivation, Formula, JobConfig, Series};
+use crate::derived_snapshot::{DerivedSnapshot, base_of, derive, derived_rows};
 use crate::month::Month;
 use crate::period::Period;
-use crate::store::{SeriesHead, SeriesKind, SeriesOfKey, Snapshot, Source, StoreError};
+use crate::store::{
+    LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
+};
 
 /// A source some of whose series are derived from closes of another source.
 pub struct DerivedSource {
@@ -89,7 +91,9 @@ impl DerivedSource {
 /// A series as the source beneath is asked for it.
 fn stored_series<'a>(series: &SeriesOfKey<'a>) -> SeriesOfKey<'a> {
     let kind = match series.kind {
-        SeriesKind::Derived(_) => SeriesKind::Closes,
+        SeriesKind::Derived(Derivation { formula, .. }) => {
+            SeriesKind::Closes { lookback_rows: formula.lookback_rows() }
+        }
         kind => kind,
     };
     SeriesOfKey { kind, ..series.clone() }
@@ -101,23 +105,44 @@ fn stored<'a>(series: &[SeriesOfKey<'a>]) -> Vec<SeriesOfKey<'a>> {
 
 /// The series to ask the source beneath for, those of the same closes once, and which of them each of `series` is of.
 fn distinct<'a>(series: &[SeriesOfKey<'a>]) -> (Vec<SeriesOfKey<'a>>, Vec<usize>) {
-    let mut closes: Vec<SeriesOfKey<'a>> = Vec::new();
+    let mut distinct: Vec<SeriesOfKey<'a>> = Vec::new();
     let mut places = Vec::new();
     for wanted in stored(series) {
-        let column = |of: &SeriesOfKey<'a>| (of.kind, of.table.clone(), of.time, of.value);
-        let known = closes.iter().position(|known| column(known) == column(&wanted));
-        places.push(known.unwrap_or(closes.len()));
-        closes.extend(known.is_none().then_some(wanted));
+        let column = |of: &SeriesOfKey<'a>| (of.table.clone(), of.time, of.value);
+        let known = distinct.iter().position(|known| column(known) == column(&wanted));
+        let known = known.filter(|&at| share(&mut distinct[at].kind, wanted.kind));
+        places.push(known.unwrap_or(distinct.len()));
+        distinct.extend(known.is_none().then_some(wanted));
     }
-    (closes, places)
+    (distinct, places)
+}
+
+/// Whether a series of the same column can be read as one of kind `known`, which then looks back as far as both.
+fn share(known: &mut SeriesKind, wanted: SeriesKind) -> bool {
+    match (known, wanted) {
+        (SeriesKind::Closes { lookback_rows }, SeriesKind::Closes { lookback_rows: other }) => {
+            *lookback_rows = other.max(*lookback_rows);
+            true
+        }
+        _ => false,
+    }
 }
 
 /// The rows before a row that its value needs.
 fn lookback_rows_of(series: &SeriesOfKey<'_>) -> usize {
     match series.kind {
         SeriesKind::Derived(Derivation { formula, .. }) => formula.lookback_rows(),
-        SeriesKind::Stored | SeriesKind::Closes => 0,
+        SeriesKind::Stored | SeriesKind::Closes { .. } => 0,
     }
+}
+
+/// The rows from an instant on, and as many before as a formula looks back.
+fn reaching_back(mut closes: SeriesRows, from_us: i64, formula: Formula) -> SeriesRows {
+    let before = closes.instants_us.partition_point(|&instant_us| instant_us < from_us);
+    let excess = before.saturating_sub(formula.lookback_rows());
+    closes.instants_us.drain(..excess);
+    closes.values.drain(..excess);
+    closes
 }
 
 impl Source for DerivedSource {
@@ -186,6 +211,30 @@ impl Source for DerivedSource {
     /// The heads of the closes: they change with the series.
     fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
         self.closes.heads(&stored(series))
+    }
+
+    fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        let (closes, places) = distinct(series);
+        let latest = self.closes.latest(&closes, query)?;
+        let mut derived = LatestRows { has_writers: latest.has_writers, ..LatestRows::default() };
+        derived.counts = latest.counts.as_ref().map(|_| Vec::new());
+        for (series, at) in series.iter().zip(places) {
+            let before = latest.closes.get(at).cloned().unwrap_or_default();
+            if let (Some(counts), Some(of_closes)) = (&mut derived.counts, &latest.counts) {
+                let missing_rows =
+                    (lookback_rows_of(series) as u64).saturating_sub(before.rows_before_counted);
+                counts.push(of_closes[at].saturating_sub(missing_rows));
+            }
+            let rows = latest.rows[at].clone();
+            derived.rows.push(match series.kind {
+                SeriesKind::Derived(derivation) => {
+                    let base = base_of(series, derivation, before.base)?;
+                    derive(reaching_back(rows, query.from_us, derivation.formula), derivation.formula, base)
+                }
+                SeriesKind::Stored | SeriesKind::Closes { .. } => rows,
+            });
+        }
+        Ok(derived)
     }
 
     fn check_followable(&self, series: &[SeriesOfKey<'_>]) -> Result<(), StoreError> {

@@ -35,6 +35,9 @@ use crate::connection::session::{Mode, Session, TransactionSettings};
 use crate::copy::number_column::NumberColumn;
 use crate::names::TableName;
 use crate::partitioning::catalog::Catalog;
+use crate::source::described_tables::DescribedTables;
+use crate::source::heads::FailedTables;
+use crate::source::known_bases::KnownBases;
 use crate::tables::capacity::check_schemas;
 use crate::tables::definitions::{DEFINITIONS, HashedDefinition, KnownDefinitions};
 use crate::tables::receipts::{self, RECEIPTS};
@@ -69,6 +72,9 @@ pub struct PostgresStore {
     stalled_sessions: StalledSessions,
     seen_holders: Arc<SeenHolders>,
     catalog: Catalog,
+    source_tables: DescribedTables,
+    known_bases: KnownBases,
+    failed_tables: FailedTables,
     /// Tables that partitions share and that are known to exist.
     shared_tables: Mutex<HashSet<TableName>>,
     /// The shared tables that were missing.
@@ -129,6 +135,9 @@ impl PostgresStore {
             stalled_sessions: StalledSessions::new(config.run.idle_timeout),
             seen_holders: Arc::default(),
             catalog: Catalog::default(),
+            source_tables: DescribedTables::default(),
+            known_bases: KnownBases::default(),
+            failed_tables: FailedTables::default(),
             shared_tables: Mutex::default(),
             missed_parents: Mutex::default(),
             receipts_hidden: AtomicBool::new(false),

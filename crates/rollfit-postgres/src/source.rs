@@ -1,5 +1,12 @@
 //! The source: reads all series of a partition from tables in one snapshot.
 
+pub(crate) mod described_tables;
+mod followable;
+pub(crate) mod heads;
+pub(crate) mod known_bases;
+mod latest;
+mod writers;
+
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,7 +14,9 @@ use std::ops::Range;
 use rollfit_job::few::few;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
-use rollfit_job::store::{SeriesKind, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
+use rollfit_job::store::{
+    LatestQuery, LatestRows, SeriesHead, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
+};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
@@ -16,10 +25,11 @@ use crate::connection::pool::PooledSession;
 use crate::connection::session::Session;
 use crate::copy::decode::{NumberFormat, RowDecoder};
 use crate::copy::instant::{ServerInstant, TimeType};
-use crate::import::bases::{self, BASES};
-use crate::import::source_table::M1;
+use crate::import::bases;
 use crate::kind::NAME;
 use crate::names::{TableName, check_length, quoted};
+use crate::source::known_bases::{BasesTable, imported_key};
+use crate::source::writers::writers_sql;
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{self, Column, Table, describe};
 use rollfit_job::keys::warn_of_empty;
@@ -69,6 +79,25 @@ impl SeriesTable {
         format!("{time} >= {start} AND {time} < {end} OR {time} IN ('infinity', '-infinity')")
     }
 
+    /// Returns a query for the number of rows of a span.
+    fn count_sql(&self, span_us: &Range<i64>) -> String {
+        let (time, literal) = (&self.time, |us| self.time_type.literal(us));
+        let (start, end) = (literal(span_us.start), literal(span_us.end));
+        format!("SELECT count(*) FROM {} WHERE {time} >= {start} AND {time} < {end}", self.name.sql())
+    }
+
+    /// Returns a query for the last instant.
+    fn last_sql(&self) -> String {
+        format!("SELECT max({}) FROM {}", self.time, self.name.sql())
+    }
+
+    fn count(&self, session: &mut Session, span_us: &Range<i64>) -> Result<u64, StoreError> {
+        let doing = format!("count the rows of {}", self.name);
+        let rows = session.rows(&doing, &self.count_sql(span_us), &[])?;
+        let count: i64 = first_value(&rows)?.unwrap_or(0);
+        Ok(count.unsigned_abs())
+    }
+
     /// Returns a query for the last rows before an instant.
     fn before_sql(&self, instant_us: i64, count: usize) -> String {
         let time = &self.time;
@@ -95,15 +124,22 @@ impl SeriesTable {
     }
 
     fn add(&self, rows: &mut SeriesRows, instant: ServerInstant, value: f64) -> Result<(), StoreError> {
-        let wrong =
-            |what: &str| StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time));
-        let instant_us = instant.us().ok_or_else(|| wrong("in a row; instants must be finite"))?;
+        let instant_us = self.finite_us(instant)?;
         if rows.instants_us.last() == Some(&instant_us) {
-            return Err(wrong("in two rows; a series has one value per instant"));
+            return Err(self.wrong(instant, "in two rows; a series has one value per instant"));
         }
         rows.instants_us.push(instant_us);
         rows.values.push(value);
         Ok(())
+    }
+
+    /// Returns microseconds since 1970.
+    fn finite_us(&self, instant: ServerInstant) -> Result<i64, StoreError> {
+        instant.us().ok_or_else(|| self.wrong(instant, "in a row; instants must be finite"))
+    }
+
+    fn wrong(&self, instant: ServerInstant, what: &str) -> StoreError {
+        StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time))
     }
 }
 
@@ -111,11 +147,8 @@ impl SeriesTable {
 fn read_as(column: &Column) -> Option<(String, NumberFormat)> {
     let name = quoted(&column.name);
     match Type::from_oid(column.type_oid)? {
-        Type::FLOAT8 => Some((name, NumberFormat::Double)),
-        Type::FLOAT4 => Some((name, NumberFormat::Single)),
-        Type::NUMERIC => Some((name, NumberFormat::Numeric)),
         Type::INT2 | Type::INT4 | Type::INT8 => Some((format!("{name}::float8"), NumberFormat::Double)),
-        _ => None,
+        kind => Some((name, NumberFormat::from_type(&kind)?)),
     }
 }
 
@@ -133,10 +166,10 @@ impl PostgresStore {
         series: &[SeriesOfKey<'_>],
     ) -> Result<Vec<SeriesTable>, StoreError> {
         let names: Vec<String> = series.iter().map(|series| series.table.clone()).collect();
-        self.series_tables_in(&describe(session, &self.schema, &names)?, series)
+        self.tables_among(&describe(session, &self.schema, &names)?, series)
     }
 
-    fn series_tables_in(
+    fn tables_among(
         &self,
         found: &HashMap<String, Table>,
         series: &[SeriesOfKey<'_>],
@@ -151,35 +184,6 @@ impl PostgresStore {
         series.iter().map(table).collect()
     }
 
-    /// Returns the tables of several series, and where their bases are.
-    fn open_tables(
-        &self,
-        session: &mut Session,
-        series: &[SeriesOfKey<'_>],
-    ) -> Result<(Vec<SeriesTable>, Option<BasesTable>), StoreError> {
-        let mut names: Vec<String> = series.iter().map(|series| series.table.clone()).collect();
-        names.extend(series.iter().any(|series| series.kind == SeriesKind::Closes).then(|| BASES.to_owned()));
-        let found = describe(session, &self.schema, &names)?;
-        let bases = found.get(BASES).map(|bases| BasesTable {
-            name: bases.name.clone(),
-            refusal: self.check_bases_table(bases).err().map(|error| error.to_string()),
-            keys: series.iter().map(key_of_import).collect(),
-        });
-        Ok((self.series_tables_in(&found, series)?, bases))
-    }
-
-    /// Checks that the role sees every row of the table of bases.
-    fn check_bases_table(&self, bases: &Table) -> Result<(), StoreError> {
-        if bases.readable {
-            return self.check_row_security(bases, Accepting::Source);
-        }
-        Err(StoreError::permanent(format!(
-            "the role may not read {}, which has the bases of derived series; have the owner GRANT SELECT ON {} to the role",
-            bases.name,
-            bases.name.sql()
-        )))
-    }
-
     pub(crate) fn missing(&self, series: &SeriesOfKey<'_>) -> StoreError {
         StoreError::permanent(format!(
             "table {} does not exist or the role cannot see it; import its bars, or correct `table` of series `{}` or `schema`",
@@ -189,7 +193,7 @@ impl PostgresStore {
     }
 
     /// Runs one query about a series.
-    fn ask<T>(
+    fn ask_about<T>(
         &self,
         series: &SeriesOfKey<'_>,
         answer: impl FnOnce(&mut Session, &SeriesTable) -> Result<T, StoreError>,
@@ -208,7 +212,7 @@ impl Source for PostgresStore {
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
-        self.ask(series, |session, table| {
+        self.ask_about(series, |session, table| {
             let time = &table.time;
             let sql = format!(
                 "SELECT min({time}), max({time}) FROM {} WHERE {time} NOT IN ('infinity', '-infinity')",
@@ -230,20 +234,7 @@ impl Source for PostgresStore {
     }
 
     fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
-        self.ask(series, |session, table| {
-            let span_us = period.span_us();
-            let sql = format!(
-                "SELECT count(*) FROM {} WHERE {} >= {} AND {} < {}",
-                table.name.sql(),
-                table.time,
-                table.time_type.literal(span_us.start),
-                table.time,
-                table.time_type.literal(span_us.end)
-            );
-            let rows = session.rows(&format!("count the rows of {}", table.name), &sql, &[])?;
-            let count: i64 = first_value(&rows)?.unwrap_or(0);
-            Ok(count.unsigned_abs())
-        })
+        self.ask_about(series, |session, table| table.count(session, &period.span_us()))
     }
 
     fn snapshot(
@@ -255,12 +246,28 @@ impl Source for PostgresStore {
         series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let mut session = self.snapshot_session()?;
         match self.open_tables(&mut session, series) {
-            Ok((tables, bases)) => Ok(Box::new(OpenTables { session, tables, bases })),
+            Ok((tables, bases)) => {
+                let keys = series.iter().map(|series| imported_key(series).map(str::to_owned)).collect();
+                Ok(Box::new(OpenTables { session, tables, bases, keys }))
+            }
             Err(error) => {
                 session.roll_back();
                 Err(error)
             }
         }
+    }
+
+    fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
+        self.last_instants(series)
+    }
+
+    fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
+        self.latest_rows(series, query)
+    }
+
+    fn check_followable(&self, series: &[SeriesOfKey<'_>]) -> Result<(), StoreError> {
+        self.check_indexes(series)
     }
 
     fn check_name(&self, series: &SeriesOfKey<'_>) -> Result<(), StoreError> {
@@ -280,21 +287,10 @@ impl Source for PostgresStore {
 struct OpenTables {
     session: PooledSession,
     tables: Vec<SeriesTable>,
-    /// None if there is no such table.
+    /// None if no import has stored any.
     bases: Option<BasesTable>,
-}
-
-/// The table of the bases that imports stored.
-struct BasesTable {
-    name: TableName,
-    /// Why it must not be read.
-    refusal: Option<String>,
-    /// For each series the key whose import wrote its closes, if one may have.
+    /// For each series of closes the key whose base theirs is, if an import may have written them.
     keys: Vec<Option<String>>,
-}
-
-fn key_of_import(series: &SeriesOfKey<'_>) -> Option<String> {
-    M1.is_of(&series.table, series.key).then(|| series.key.to_owned())
 }
 
 impl Snapshot for OpenTables {
@@ -314,12 +310,26 @@ impl Snapshot for OpenTables {
     }
 
     fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
-        let Some(BasesTable { name, refusal, keys }) = &self.bases else { return Ok(None) };
-        let Some(key) = &keys[series] else { return Ok(None) };
-        match refusal {
-            Some(refusal) => Err(StoreError::permanent(refusal)),
-            None => Ok(bases::read(&mut self.session, name, key)?.map(|base| base.close)),
-        }
+        let (Some(bases), Some(key)) = (&self.bases, &self.keys[series]) else { return Ok(None) };
+        Ok(bases::read(&mut self.session, bases.checked()?, key)?.map(|base| base.close))
+    }
+
+    fn count(&mut self, series: usize, span_us: Range<i64>) -> Result<u64, StoreError> {
+        self.tables[series].count(&mut self.session, &span_us)
+    }
+
+    fn last_us(&mut self, series: usize) -> Result<Option<i64>, StoreError> {
+        let table = &self.tables[series];
+        let doing = format!("read the last row of {}", table.name);
+        let rows = self.session.rows(&doing, &table.last_sql(), &[])?;
+        let last: Option<ServerInstant> = first_value(&rows)?.flatten();
+        last.map(|last| table.finite_us(last)).transpose()
+    }
+
+    fn has_writers(&mut self) -> Result<bool, StoreError> {
+        let sql = format!("SELECT {}", writers_sql(&self.tables));
+        let rows = self.session.rows("look for transactions that write to source tables", &sql, &[])?;
+        Ok(first_value(&rows)?.unwrap_or(true))
     }
 }
 

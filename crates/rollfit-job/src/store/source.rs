@@ -18,6 +18,18 @@ pub struct SeriesRows {
     pub values: Vec<f64>,
 }
 
+impl SeriesRows {
+    /// Adds rows after those there are.
+    pub fn append(&mut self, mut later: Self) {
+        if self.instants_us.is_empty() {
+            *self = later;
+            return;
+        }
+        self.instants_us.append(&mut later.instants_us);
+        self.values.append(&mut later.values);
+    }
+}
+
 /// What a source can say of a series without reading its rows: differs from what it said before where rows have come since,
 /// but for rows that are not the last ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +40,38 @@ pub struct SeriesHead {
     pub stamp: u64,
 }
 
+/// What [`Source::latest`] is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatestQuery {
+    /// The first instant whose row is wanted; there is no last one.
+    pub from_us: i64,
+    /// The first instant whose row is counted, up to `from_us` and without it; none where nothing is to be counted.
+    pub count_from_us: Option<i64>,
+}
+
+/// The last rows of several series, all of one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LatestRows {
+    /// The rows of each series from the instant asked for on, in the order of the series. Before those of
+    /// [`SeriesKind::Closes`] come as many as they look back, or all there are.
+    pub rows: Vec<SeriesRows>,
+    /// How many rows each series has before them, where that was asked for.
+    pub counts: Option<Vec<u64>>,
+    /// See [`Snapshot::has_writers`].
+    pub has_writers: bool,
+    /// What else is wanted of [`SeriesKind::Closes`], in the order of the series; nothing where none of them is of this kind.
+    pub closes: Vec<ClosesBefore>,
+}
+
+/// What is before the last rows of [`SeriesKind::Closes`], of the same moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClosesBefore {
+    /// See [`Snapshot::base`].
+    pub base: Option<f64>,
+    /// How many rows the series has before those counted, at most as many as it looks back; 0 where nothing is counted.
+    pub rows_before_counted: u64,
+}
+
 /// What the value column of a series holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SeriesKind {
@@ -35,8 +79,11 @@ pub enum SeriesKind {
     Stored,
     /// Closes that its values follow from. Only a [`DerivedSource`](crate::derived_source::DerivedSource) has such series.
     Derived(Derivation),
-    /// Closes that are the series. [`Snapshot::base`] will be asked for their base.
-    Closes,
+    /// Closes that are the series, and that others are derived from: their base is wanted too ([`Snapshot::base`]).
+    Closes {
+        /// The rows before a row that a derived value needs: [`Source::latest`] gives as many before the first one asked for.
+        lookback_rows: usize,
+    },
 }
 
 /// One series of one key, as a source is asked for it.
@@ -63,7 +110,7 @@ impl SeriesOfKey<'_> {
     /// When they are derived.
     pub fn check_stored(&self) -> Result<(), StoreError> {
         match self.kind {
-            SeriesKind::Stored | SeriesKind::Closes => Ok(()),
+            SeriesKind::Stored | SeriesKind::Closes { .. } => Ok(()),
             SeriesKind::Derived(Derivation { formula, .. }) => Err(StoreError::permanent(format!(
                 "series `{}` is derived ({formula}), and its source was opened without the derivation",
                 self.name
@@ -158,6 +205,15 @@ pub trait Source: Send + Sync {
         Ok(series.iter().map(|_| error()).collect())
     }
 
+    /// The last rows of several series, in as few round trips as the store can: asked each time that a head has changed. For many
+    /// rows [`Source::snapshot`] is cheaper.
+    ///
+    /// # Errors
+    /// Those of [`Source::snapshot`] and [`Snapshot::rows`].
+    fn latest(&self, _series: &[SeriesOfKey<'_>], _query: LatestQuery) -> Result<LatestRows, StoreError> {
+        Err(StoreError::permanent(format!("a {} source cannot be followed", self.kind())))
+    }
+
     /// Checks that [`Source::heads`], and the last rows, cost little however many rows these series have.
     ///
     /// # Errors
@@ -207,8 +263,8 @@ pub trait Snapshot {
     fn rows_before(&mut self, series: usize, instant_us: i64, count: usize)
     -> Result<SeriesRows, StoreError>;
 
-    /// The base that an import stored with the [`SeriesKind::Closes`] at `series`: the close that rate indexes are relative to;
-    /// none where no import wrote them.
+    /// The base that an import stored with the closes at `series`: the close that rate indexes are relative to; none where no
+    /// import wrote them, and for other than [`SeriesKind::Closes`].
     ///
     /// # Errors
     /// When it cannot be read.
@@ -232,8 +288,8 @@ pub trait Snapshot {
         Ok(self.rows_before(series, i64::MAX, 1)?.instants_us.last().copied())
     }
 
-    /// Whether somebody was writing to the store when the snapshot was taken: rows may become visible later that are before the last
-    /// ones of it.
+    /// Whether somebody who had not committed yet was writing to the tables of these series: rows may become visible later that are
+    /// before the last ones of the snapshot. To be asked first: whoever commits between the snapshot and this question is missed.
     ///
     /// # Errors
     /// When that cannot be found out.

@@ -13,7 +13,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{RunOptions, run};
 use rollfit_job::stop_signal::StopSignal;
-use rollfit_job::store::{SeriesOfKey, SeriesRows, Source};
+use rollfit_job::store::{LatestQuery, SeriesOfKey, SeriesRows, Source};
 use rollfit_job::watch::Unseen;
 use rollfit_testkit::bars::TestBars;
 use rollfit_testkit::market::{MINUTE_US, config, partition};
@@ -106,7 +106,7 @@ fn assert_same_answers(
         all.start + below(state, ((all.end - all.start) / MINUTE_US) as u64) as i64 * MINUTE_US
     };
     let mut views = [(derived, of_derived), (imported, of_imported)]
-        .map(|(source, of)| source.snapshot(&[of.clone()], first.into(), 100).unwrap());
+        .map(|(source, of)| source.snapshot(std::slice::from_ref(of), first.into(), 100).unwrap());
     let mut check = |what: &str, span_us: Range<i64>, count: usize| {
         let [one, other] = views.each_mut().map(|view| view.rows(0, span_us.clone()).unwrap());
         assert_same(&one, &other, what);
@@ -125,6 +125,15 @@ fn assert_same_answers(
     }
     let [one, other] = views.each_mut().map(|view| view.last_us(0).unwrap());
     assert_eq!(one, other);
+    for at in 0..20 {
+        let from_us = any(state);
+        let query = LatestQuery { from_us, count_from_us: (at % 3 > 0).then(|| any(state).min(from_us)) };
+        let latest =
+            |source: &dyn Source, of: &SeriesOfKey<'_>| source.latest(std::slice::from_ref(of), query);
+        let (one, other) = (latest(derived, of_derived).unwrap(), latest(imported, of_imported).unwrap());
+        assert_same(&one.rows[0], &other.rows[0], "latest");
+        assert_eq!((one.counts, one.has_writers), (other.counts, other.has_writers), "{query:?}");
+    }
 }
 
 #[test]
@@ -196,6 +205,25 @@ fn closes_of_a_partition_are_read_once_and_those_before_as_far_as_needed() {
     assert_eq!(*asked.lock().unwrap(), [15]);
     assert_eq!(*closes.announced.lock().unwrap(), [("a 2017-02".to_owned(), 15)]);
     assert_eq!(*closes.rows_asked.lock().unwrap(), 1);
+}
+
+#[test]
+fn the_last_rows_of_all_series_are_asked_for_at_once() {
+    let (imported, closes) = sources(&two_months());
+    let derived = DerivedSource::new(Arc::new(closes));
+    let from_us = partition("a", "2017-02").period.span_us().start + 3 * MINUTE_US;
+    let query = LatestQuery { from_us, count_from_us: Some(from_us - 3 * MINUTE_US) };
+    let latest = derived.latest(&derived_config(&[]).series_of_key("a"), query).unwrap();
+    let wanted = imported.latest(&config(&[]).series_of_key("a"), query).unwrap();
+    assert_eq!((&latest.counts, latest.rows.len()), (&Some(vec![3, 3]), 2));
+    assert_eq!(latest.counts, wanted.counts);
+    for (found, wanted) in latest.rows.iter().zip(&wanted.rows) {
+        assert_same(found, wanted, "latest");
+    }
+    let mut closes = sources(&two_months()).1;
+    closes.bases.clear();
+    let error = DerivedSource::new(Arc::new(closes)).latest(&derived_config(&[]).series_of_key("a"), query);
+    assert!(error.unwrap_err().to_string().contains("no import has stored a base"));
 }
 
 #[test]

@@ -1,0 +1,139 @@
+//! The last rows of several series, in one statement: one snapshot, and one round trip.
+
+use rollfit_job::store::{
+    ClosesBefore, Fault, LatestQuery, LatestRows, SeriesKind, SeriesOfKey, SeriesRows, StoreError,
+};
+
+use crate::PostgresStore;
+use crate::connection::answer_row::AnswerRow;
+use crate::copy::column_number::ColumnNumber;
+use crate::copy::instant::ServerInstant;
+use crate::source::SeriesTable;
+use crate::source::known_bases::imported_key;
+use crate::source::writers::writers_sql;
+
+/// The columns of a series in the answer: instants, values, count, base, rows before those counted.
+const COLUMNS: usize = 5;
+
+/// A series and where its base is, if an import may have stored one.
+struct AskedSeries {
+    table: SeriesTable,
+    /// The rows that closes look back.
+    lookback_rows: usize,
+    /// The query for the base, in SQL.
+    base: String,
+}
+
+impl PostgresStore {
+    pub(super) fn latest_rows(
+        &self,
+        series: &[SeriesOfKey<'_>],
+        query: LatestQuery,
+    ) -> Result<LatestRows, StoreError> {
+        match self.ask_latest(&self.asked_series(series)?, query) {
+            // A table may have become another one since it was described.
+            Err(error) if error.fault() == Fault::Permanent => {
+                self.source_tables.forget(series.iter().map(|series| series.table.as_str()));
+                self.known_bases.forget();
+                self.ask_latest(&self.asked_series(series)?, query)
+            }
+            answer => answer,
+        }
+    }
+
+    fn asked_series(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<AskedSeries>, StoreError> {
+        let tables = self.described_sources(&series.iter().collect::<Vec<_>>())?;
+        let bases = self.described_bases(series)?;
+        let base_sql = |series: &SeriesOfKey<'_>| match (&bases, imported_key(series)) {
+            (Some(bases), Some(key)) => bases.base_sql(key),
+            _ => Ok("SELECT NULL::float8".to_owned()),
+        };
+        let asked = |(series, table): (&SeriesOfKey<'_>, Result<SeriesTable, StoreError>)| {
+            let lookback_rows = match series.kind {
+                SeriesKind::Closes { lookback_rows } => lookback_rows,
+                SeriesKind::Stored | SeriesKind::Derived(_) => 0,
+            };
+            Ok(AskedSeries { table: table?, lookback_rows, base: base_sql(series)? })
+        };
+        series.iter().zip(tables).map(asked).collect()
+    }
+
+    fn ask_latest(&self, asked: &[AskedSeries], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        let doing = match asked {
+            [] => return Ok(LatestRows::default()),
+            [first, ..] => format!("read the last rows of {}", first.table.name),
+        };
+        let sql = latest_sql(asked, query);
+        let rows = self.pool.session()?.rows_at_once(&self.settings, &doing, &sql, &[])?;
+        let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
+        let rows_of = |(at, asked): (usize, &AskedSeries)| asked.table.latest(row, COLUMNS * at);
+        let count_of = |at| row.get(COLUMNS * at + 2).map(i64::unsigned_abs);
+        let closes_of = |at| {
+            let rows_before_counted = row.get(COLUMNS * at + 4).map(i64::unsigned_abs)?;
+            Ok(ClosesBefore { base: row.get(COLUMNS * at + 3)?, rows_before_counted })
+        };
+        let is_counted = query.count_from_us.is_some();
+        Ok(LatestRows {
+            rows: asked.iter().enumerate().map(rows_of).collect::<Result<_, _>>()?,
+            counts: is_counted.then(|| (0..asked.len()).map(count_of).collect()).transpose()?,
+            has_writers: row.get(COLUMNS * asked.len())?,
+            closes: (0..asked.len()).map(closes_of).collect::<Result<_, StoreError>>()?,
+        })
+    }
+}
+
+/// Returns the query for one row of all that is asked.
+fn latest_sql(asked: &[AskedSeries], query: LatestQuery) -> String {
+    let (mut columns, mut from) = (Vec::new(), Vec::new());
+    let none = || "SELECT 0::int8".to_owned();
+    for (at, AskedSeries { table, lookback_rows, base }) in asked.iter().enumerate() {
+        let count = query.count_from_us.map(|start_us| table.count_sql(&(start_us..query.from_us)));
+        let before = query.count_from_us.filter(|_| *lookback_rows > 0);
+        let before = before.map(|start_us| table.count_before_sql(start_us, *lookback_rows));
+        let (count, before) = (count.unwrap_or_else(none), before.unwrap_or_else(none));
+        columns.push(format!("s{at}.t, s{at}.v, ({count}), ({base}), ({before})"));
+        from.push(format!(
+            "(SELECT array_agg(r.t ORDER BY r.t) AS t, array_agg(r.v ORDER BY r.t) AS v FROM ({}) r) s{at}",
+            table.from_sql(query.from_us, *lookback_rows)
+        ));
+    }
+    let tables = asked.iter().map(|asked| &asked.table);
+    format!("SELECT {}, {} FROM {}", columns.join(", "), writers_sql(tables), from.join(", "))
+}
+
+impl SeriesTable {
+    /// Returns a query for the rows from an instant on, and for some before. It includes infinite instants, so that they are
+    /// reported.
+    fn from_sql(&self, from_us: i64, lookback_rows: usize) -> String {
+        let (time, value, from) = (&self.time, &self.value, self.time_type.literal(from_us));
+        let name = self.name.sql();
+        let rows = format!("SELECT {time} AS t, {value} AS v FROM {name} WHERE {time}");
+        let from_on = format!("{rows} >= {from} OR {time} = '-infinity'");
+        if lookback_rows == 0 {
+            return from_on;
+        }
+        let before =
+            format!("{rows} < {from} AND {time} > '-infinity' ORDER BY {time} DESC LIMIT {lookback_rows}");
+        format!("({from_on}) UNION ALL ({before})")
+    }
+
+    /// Returns a query for the number of rows before an instant, at most `rows_max`.
+    fn count_before_sql(&self, instant_us: i64, rows_max: usize) -> String {
+        let (time, before) = (&self.time, self.time_type.literal(instant_us));
+        format!(
+            "SELECT count(*) FROM (SELECT FROM {} WHERE {time} < {before} LIMIT {rows_max}) b",
+            self.name.sql()
+        )
+    }
+
+    /// The rows in two columns of an answer.
+    fn latest(&self, row: &AnswerRow, column: usize) -> Result<SeriesRows, StoreError> {
+        let instants: Option<Vec<ServerInstant>> = row.get(column)?;
+        let values: Option<Vec<Option<ColumnNumber>>> = row.get(column + 1)?;
+        let mut rows = SeriesRows::default();
+        for (instant, value) in instants.unwrap_or_default().into_iter().zip(values.unwrap_or_default()) {
+            self.add(&mut rows, instant, value.map_or(f64::NAN, |ColumnNumber(number)| number))?;
+        }
+        Ok(rows)
+    }
+}
