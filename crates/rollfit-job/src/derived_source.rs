@@ -3,7 +3,7 @@
 //! Invariants: its series have the bits of those that an import makes of the same closes. A key's first rows, before which a backward
 //! return has too few, are none of the series, whatever period or span is asked for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::config::{Derivation, Formula, JobConfig, Series};
@@ -56,8 +56,8 @@ impl DerivedSource {
         month: Month,
         lookback_rows: usize,
     ) -> Result<bool, StoreError> {
-        let series = std::slice::from_ref(series);
-        let mut snapshot = self.closes.snapshot(&stored(series), month.into(), lookback_rows + 1)?;
+        let closes = [stored_series(series)];
+        let mut snapshot = self.closes.snapshot(&closes, month.into(), lookback_rows + 1)?;
         let rows = snapshot.rows_before(0, month.span_us().end, lookback_rows + 1)?;
         Ok(rows.instants_us.len() > lookback_rows)
     }
@@ -99,32 +99,33 @@ fn stored_series<'a>(series: &SeriesOfKey<'a>) -> SeriesOfKey<'a> {
     SeriesOfKey { kind, ..series.clone() }
 }
 
-fn stored<'a>(series: &[SeriesOfKey<'a>]) -> Vec<SeriesOfKey<'a>> {
-    series.iter().map(stored_series).collect()
-}
-
 /// The series to ask the source beneath for, those of the same closes once, and which of them each of `series` is of.
 fn distinct<'a>(series: &[SeriesOfKey<'a>]) -> (Vec<SeriesOfKey<'a>>, Vec<usize>) {
     let mut distinct: Vec<SeriesOfKey<'a>> = Vec::new();
+    let mut closes = HashMap::new();
     let mut places = Vec::new();
-    for wanted in stored(series) {
-        let column = |of: &SeriesOfKey<'a>| (of.table.clone(), of.time, of.value);
-        let known = distinct.iter().position(|known| column(known) == column(&wanted));
-        let known = known.filter(|&at| share(&mut distinct[at].kind, wanted.kind));
-        places.push(known.unwrap_or(distinct.len()));
-        distinct.extend(known.is_none().then_some(wanted));
+    for wanted in series.iter().map(stored_series) {
+        let SeriesKind::Closes { lookback_rows } = wanted.kind else {
+            places.push(distinct.len());
+            distinct.push(wanted);
+            continue;
+        };
+        let at = *closes.entry((wanted.table.clone(), wanted.time, wanted.value)).or_insert(distinct.len());
+        places.push(at);
+        match distinct.get_mut(at) {
+            Some(known) => known.look_back(lookback_rows),
+            None => distinct.push(wanted),
+        }
     }
     (distinct, places)
 }
 
-/// Whether a series of the same column can be read as one of kind `known`, which then looks back as far as both.
-fn share(known: &mut SeriesKind, wanted: SeriesKind) -> bool {
-    match (known, wanted) {
-        (SeriesKind::Closes { lookback_rows }, SeriesKind::Closes { lookback_rows: other }) => {
-            *lookback_rows = other.max(*lookback_rows);
-            true
+impl SeriesOfKey<'_> {
+    /// Makes closes look back as far as others of the same column, too.
+    fn look_back(&mut self, rows: usize) {
+        if let SeriesKind::Closes { lookback_rows } = &mut self.kind {
+            *lookback_rows = rows.max(*lookback_rows);
         }
-        _ => false,
     }
 }
 
@@ -210,7 +211,13 @@ impl Source for DerivedSource {
 
     /// The heads of the closes: they change with the series.
     fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
-        self.closes.heads(&stored(series))
+        let (closes, places) = distinct(series);
+        let heads = self.closes.heads(&closes)?;
+        let head = |at: usize| match &heads[at] {
+            Ok(head) => Ok(head.clone()),
+            Err(error) => Err(StoreError::new(error.fault(), error.to_string())),
+        };
+        Ok(places.into_iter().map(head).collect())
     }
 
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
@@ -238,11 +245,11 @@ impl Source for DerivedSource {
     }
 
     fn check_followable(&self, series: &[SeriesOfKey<'_>]) -> Result<(), StoreError> {
-        self.closes.check_followable(&stored(series))
+        self.closes.check_followable(&distinct(series).0)
     }
 
     fn holder(&self, series: &[SeriesOfKey<'_>]) -> Result<Option<String>, StoreError> {
-        self.closes.holder(&stored(series))
+        self.closes.holder(&distinct(series).0)
     }
 
     fn check_name(&self, series: &SeriesOfKey<'_>) -> Result<(), StoreError> {

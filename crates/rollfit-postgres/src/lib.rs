@@ -36,7 +36,7 @@ use crate::copy::number_column::NumberColumn;
 use crate::names::TableName;
 use crate::partitioning::catalog::Catalog;
 use crate::source::described_tables::DescribedTables;
-use crate::source::heads::FailedTables;
+use crate::source::heads::SeenHeads;
 use crate::source::known_bases::KnownBases;
 use crate::tables::capacity::check_schemas;
 use crate::tables::definitions::{DEFINITIONS, HashedDefinition, KnownDefinitions};
@@ -74,7 +74,7 @@ pub struct PostgresStore {
     catalog: Catalog,
     source_tables: DescribedTables,
     known_bases: KnownBases,
-    failed_tables: FailedTables,
+    seen_heads: SeenHeads,
     /// Tables that partitions share and that are known to exist.
     shared_tables: Mutex<HashSet<TableName>>,
     /// The shared tables that were missing.
@@ -137,7 +137,7 @@ impl PostgresStore {
             catalog: Catalog::default(),
             source_tables: DescribedTables::default(),
             known_bases: KnownBases::default(),
-            failed_tables: FailedTables::default(),
+            seen_heads: SeenHeads::default(),
             shared_tables: Mutex::default(),
             missed_parents: Mutex::default(),
             receipts_hidden: AtomicBool::new(false),

@@ -31,7 +31,7 @@ use crate::names::{TableName, check_length, quoted};
 use crate::source::known_bases::{BasesTable, imported_key};
 use crate::source::writers::writers_sql;
 use crate::tables::row_security::Accepting;
-use crate::tables::table::{self, Column, Table, describe};
+use crate::tables::table::{self, Column, RelationKind, Table, describe};
 use rollfit_job::keys::warn_of_empty;
 
 /// A source table and how to read it.
@@ -43,6 +43,8 @@ pub(crate) struct SeriesTable {
     /// The expression for the values.
     value: String,
     format: NumberFormat,
+    /// Whether its rows are in other tables too.
+    is_partitioned: bool,
 }
 
 impl SeriesTable {
@@ -63,7 +65,9 @@ impl SeriesTable {
         let (value, format) = read_as(value).ok_or_else(|| {
             wrong_type(&table.name, value, "a number: double precision, numeric, real or integer")
         })?;
-        Ok(Self { name: table.name.clone(), time: quoted(series.time), time_type, value, format })
+        let is_partitioned = table.kind == RelationKind::Partitioned || !table.children.is_empty();
+        let (name, time) = (table.name.clone(), quoted(series.time));
+        Ok(Self { name, time, time_type, value, format, is_partitioned })
     }
 
     /// Returns a query for the rows of a span. It includes infinite instants, so that they are reported.
@@ -86,9 +90,11 @@ impl SeriesTable {
         format!("SELECT count(*) FROM {} WHERE {time} >= {start} AND {time} < {end}", self.name.sql())
     }
 
-    /// Returns a query for the last instant.
-    fn last_sql(&self) -> String {
-        format!("SELECT max({}) FROM {}", self.time, self.name.sql())
+    /// Returns a query for the last instant, if it is not before `since_us`.
+    fn last_sql(&self, since_us: Option<i64>) -> String {
+        let (time, name) = (&self.time, self.name.sql());
+        let since = since_us.map(|since_us| format!(" WHERE {time} >= {}", self.time_type.literal(since_us)));
+        format!("SELECT max({time}) FROM {name}{}", since.unwrap_or_default())
     }
 
     fn count(&self, session: &mut Session, span_us: &Range<i64>) -> Result<u64, StoreError> {
@@ -321,7 +327,7 @@ impl Snapshot for OpenTables {
     fn last_us(&mut self, series: usize) -> Result<Option<i64>, StoreError> {
         let table = &self.tables[series];
         let doing = format!("read the last row of {}", table.name);
-        let rows = self.session.rows(&doing, &table.last_sql(), &[])?;
+        let rows = self.session.rows(&doing, &table.last_sql(None), &[])?;
         let last: Option<ServerInstant> = first_value(&rows)?.flatten();
         last.map(|last| table.finite_us(last)).transpose()
     }

@@ -1,6 +1,13 @@
 //! Series derived from closes that are INSERTed: the features of an import of the same bars, with the base that an import stored
 //! or the configured one, in tables that have no rate index, or one that nobody fills.
 
+use std::fs;
+use std::sync::Arc;
+
+use rollfit_job::config::JobConfig;
+use rollfit_job::derived_source::DerivedSource;
+use rollfit_job::store::{LatestQuery, LatestRows, Purpose, SeriesRows, Source};
+use rollfit_postgres::PostgresStore;
 use serde_json::json;
 
 use crate::bars::{bars, config};
@@ -65,6 +72,15 @@ impl Closes {
 
     fn run_with(&self, more: &[(&str, &str)], arguments: &[&str]) -> Answer {
         self.sandbox.run_with(&[&DERIVED, more].concat(), arguments)
+    }
+
+    /// The job and its store, with these variables.
+    fn open(&self, variables: &[(&str, &str)]) -> (JobConfig, Arc<PostgresStore>) {
+        let text = fs::read_to_string(self.sandbox.path("rollfit.toml")).unwrap();
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let config = JobConfig::parse(&text, variables).unwrap();
+        let store = PostgresStore::open(&config.source, &config, Purpose::Read).unwrap();
+        (config, Arc::new(store))
     }
 
     /// Every feature and receipt.
@@ -174,4 +190,44 @@ fn bases_that_the_role_may_not_read_are_told_with_the_grant() {
     }
     live.database.sql(&format!("grant select on rollfit_bases to {role}"));
     live.run_with(&source, &["plan"]).exits(0);
+}
+
+fn bits(rows: &[SeriesRows]) -> Vec<(Vec<i64>, Vec<u64>)> {
+    let bits = |rows: &SeriesRows| rows.values.iter().map(|value| value.to_bits()).collect();
+    rows.iter().map(|rows| (rows.instants_us.clone(), bits(rows))).collect()
+}
+
+#[test]
+fn the_last_rows_take_one_round_trip_with_the_closes_before_them_and_the_base() {
+    let closes = Closes::imported(&MONTHS);
+    let (config, store) = closes.open(&DERIVED);
+    let (imported_config, imported) = closes.open(&[]);
+    let derived = DerivedSource::new(store.clone());
+    let (series, imported_series) = (config.series_of_key("eurusd"), imported_config.series_of_key("eurusd"));
+    let latest = |query| -> (u64, LatestRows, LatestRows) {
+        let before = store.round_trips();
+        let one = derived.latest(&series, query).unwrap();
+        (store.round_trips() - before, one, imported.latest(&imported_series, query).unwrap())
+    };
+    let starts = MONTHS.map(|month| rollfit_job::month::Month::span_us(month.parse().unwrap()).start);
+    latest(LatestQuery { from_us: starts[2], count_from_us: None });
+    let step_us = crate::bars::STEP_S * 1_000_000;
+    for from_us in
+        [starts[2], starts[2] + 7 * step_us, starts[0], starts[0] + 3 * step_us, starts[0] + 20 * step_us]
+    {
+        for count_from_us in [None, Some(starts[0]), Some(starts[2]), Some(starts[0] + 2 * step_us)] {
+            let query = LatestQuery { from_us, count_from_us: count_from_us.map(|us| us.min(from_us)) };
+            let (round_trips, found, wanted) = latest(query);
+            assert_eq!((round_trips, bits(&found.rows)), (1, bits(&wanted.rows)), "{query:?}");
+            assert_eq!(found.counts, wanted.counts, "{query:?}");
+        }
+    }
+    // Another base is seen at once, and a table of bases that has gone.
+    let query = LatestQuery { from_us: starts[2], count_from_us: None };
+    closes.database.sql("update rollfit_bases set close = close * 2");
+    let (_, halved, _) = latest(query);
+    assert_ne!(bits(&halved.rows), bits(&imported.latest(&imported_series, query).unwrap().rows));
+    closes.database.sql("drop table rollfit_bases");
+    let error = derived.latest(&series, query).unwrap_err().to_string();
+    assert!(error.contains("no import has stored a base for eurusd"), "{error}");
 }

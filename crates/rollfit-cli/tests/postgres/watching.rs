@@ -306,12 +306,25 @@ fn every_partition_of_a_source_table_needs_the_index() {
     opened.is_followable();
     let plan = workload.database.texts("explain select max(time) from m1_eurusd");
     assert!(!format!("{plan:?}").contains("Seq Scan"), "{plan:?}");
+    // Of a table whose last instant is known, no other partition is locked.
+    let mut beside = workload.database.connect();
+    beside.batch_execute("begin; lock table only early in access exclusive mode").unwrap();
+    assert_eq!(opened.lasts(), [Some(LAST_US); 2]);
+    beside.batch_execute("truncate early; commit").unwrap();
     // Rows that somebody is adding to a partition itself.
     let mut other = workload.database.connect();
     other.batch_execute("begin; insert into late values ('2017-01-20 00:00:01', 1)").unwrap();
     assert!(opened.latest().unwrap().has_writers);
     other.batch_execute("rollback").unwrap();
     assert!(!opened.latest().unwrap().has_writers);
+    sql("delete from m1_eurusd where time > '2017-01-20 12:00'; insert into early values ('2017-01-02', 1)");
+    assert_eq!(opened.lasts()[0], Some(EVENING_US - 11 * DAY_US - DAY_US / 3));
+    sql("truncate late");
+    assert_eq!(opened.lasts()[0], Some(EVENING_US - 30 * DAY_US + DAY_US / 6));
+    sql("truncate m1_eurusd");
+    assert_eq!(opened.lasts(), [None, Some(LAST_US)]);
+    sql("insert into late values ('2017-01-20 12:00', 1)");
+    assert_eq!(opened.round_trips(|| opened.lasts()[0]), (1, Some(EVENING_US - 11 * DAY_US - DAY_US / 3)));
 }
 
 #[test]

@@ -227,6 +227,21 @@ fn the_last_rows_of_all_series_are_asked_for_at_once() {
 }
 
 #[test]
+fn series_of_the_same_closes_have_one_head() {
+    let (_, closes) = sources(&two_months());
+    let last_us = closes.tables["m1_a"].instants_us.last().copied();
+    let derived = DerivedSource::new(Arc::new(closes));
+    let config = derived_config(&[]);
+    let series = [config.series_of_key("a"), config.series_of_key("b")].concat();
+    let heads = derived.heads(&series).unwrap();
+    let found: Vec<Option<i64>> = heads.iter().flatten().map(|head| head.last_us).collect();
+    assert_eq!(found, [last_us, last_us]);
+    let errors: Vec<String> =
+        heads.iter().filter_map(|head| Some(head.as_ref().err()?.to_string())).collect();
+    assert_eq!(errors, ["there is no table m1_b"; 2]);
+}
+
+#[test]
 fn a_return_over_another_number_of_rows_follows_the_same_formula() {
     let bars = two_months();
     let base = bars.bars[0].close;

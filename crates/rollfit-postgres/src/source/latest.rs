@@ -94,7 +94,7 @@ fn latest_sql(asked: &[AskedSeries], query: LatestQuery) -> String {
         columns.push(format!("s{at}.t, s{at}.v, ({count}), ({base}), ({before})"));
         from.push(format!(
             "(SELECT array_agg(r.t ORDER BY r.t) AS t, array_agg(r.v ORDER BY r.t) AS v FROM ({}) r) s{at}",
-            table.from_sql(query.from_us, *lookback_rows)
+            table.since_sql(query.from_us, *lookback_rows)
         ));
     }
     let tables = asked.iter().map(|asked| &asked.table);
@@ -104,7 +104,7 @@ fn latest_sql(asked: &[AskedSeries], query: LatestQuery) -> String {
 impl SeriesTable {
     /// Returns a query for the rows from an instant on, and for some before. It includes infinite instants, so that they are
     /// reported.
-    fn from_sql(&self, from_us: i64, lookback_rows: usize) -> String {
+    fn since_sql(&self, from_us: i64, lookback_rows: usize) -> String {
         let (time, value, from) = (&self.time, &self.value, self.time_type.literal(from_us));
         let name = self.name.sql();
         let rows = format!("SELECT {time} AS t, {value} AS v FROM {name} WHERE {time}");
