@@ -413,3 +413,17 @@ fn counts_and_the_last_instant_of_a_snapshot_are_those_of_its_rows() {
     assert_eq!(snapshot.last_us(1).unwrap(), None);
     assert_says(&snapshot.last_us(0).unwrap_err(), &["is infinity in a row"]);
 }
+
+#[test]
+fn names_of_any_characters_and_all_rows_at_once_are_no_matter() {
+    let workload = Workload::one();
+    workload.replace_in_configuration("\"m1_{key}\"", r#"'m"1\n {key}'"#);
+    workload.database.sql(r#"alter table m1_eurusd rename to "m""1\n eurusd""#);
+    let opened = Opened::open(&workload);
+    opened.is_followable();
+    assert_eq!(opened.lasts(), [Some(LAST_US); 2]);
+    let all = opened.latest_from(i64::MIN, Some(i64::MIN)).unwrap();
+    assert_eq!((bits(&all.rows), all.has_writers), (bits(&opened.snapshot_from(i64::MIN)), false));
+    assert_eq!(all.counts, Some(vec![0, 0]));
+    assert_eq!(opened.latest_from(i64::MAX, Some(0)).unwrap().counts, Some(vec![31 * 48; 2]));
+}
