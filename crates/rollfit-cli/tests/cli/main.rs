@@ -15,6 +15,7 @@ mod browser;
 mod chromium;
 mod config_paths;
 mod crash;
+mod derived;
 mod disk;
 mod environment;
 mod exit_codes;

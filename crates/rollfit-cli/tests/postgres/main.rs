@@ -15,6 +15,7 @@ mod checker;
 mod compare;
 mod cuts;
 mod definitions;
+mod derived;
 mod doctor;
 mod documented;
 mod faults;

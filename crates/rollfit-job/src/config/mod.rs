@@ -1,6 +1,7 @@
 //! [`JobConfig`]: what a job is, read from TOML and the environment and checked for sense before anything is opened.
 
 mod config_file;
+mod derivation;
 mod error;
 mod outputs;
 mod pattern;
@@ -14,6 +15,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use self::config_file::{ConfigFile, OneOrMany, Override};
+pub use self::derivation::{Derivation, Formula};
 pub use self::error::ConfigError;
 pub use self::pattern::{KeyBehind, Pattern, PatternError};
 use self::run::resolve_run;
