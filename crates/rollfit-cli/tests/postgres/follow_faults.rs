@@ -312,9 +312,9 @@ fn sessions_that_are_ended_do_not_end_it() {
 fn a_password_that_expires_is_asked_for_again_until_it_is_right() {
     let setup = Setup::default().over_tcp().access(&["host all loader 127.0.0.1/32 scram-sha-256"]);
     let server = setup.start();
-    server.sql("create role loader superuser login password 'first'");
+    server.sql("create role loader superuser login password 'hunter-one'");
     let (workload, mut feed) = month(&server);
-    workload.sandbox.write("token", "first");
+    workload.sandbox.write("token", "hunter-one");
     let url = server.tcp_url("127.0.0.1", workload.database.name()).replace("postgres@", "loader@");
     let command = "echo asked >> asked; cat token";
     let variables = [("ROLLFIT_STORE__URL", url.as_str()), ("ROLLFIT_STORE__PASSWORD_COMMAND", command)];
@@ -323,7 +323,7 @@ fn a_password_that_expires_is_asked_for_again_until_it_is_right() {
     let before = asked();
     // The token is of no use any more, and its sessions are ended.
     server.sql(
-        "alter role loader password 'second';
+        "alter role loader password 'hunter-two';
          select pg_terminate_backend(pid) from pg_stat_activity where usename = 'loader'",
     );
     follower.0.wait_for_stage("store-lost");
@@ -333,10 +333,10 @@ fn a_password_that_expires_is_asked_for_again_until_it_is_right() {
         assert!(started.elapsed() < Duration::from_secs(60), "the token is not asked for again");
         std::thread::sleep(Duration::from_millis(5));
     }
-    workload.sandbox.write("token", "second");
+    workload.sandbox.write("token", "hunter-two");
     workload.wait_for_features(KEY, &at);
     let answer = follower.stop();
-    assert!(!answer.to_string().contains("second"), "{answer}");
+    assert!(!answer.to_string().contains("hunter"), "{answer}");
     workload.is_as_one_run_makes_it();
 }
 
