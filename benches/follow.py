@@ -2,8 +2,8 @@
 
 The database of URL holds the bars of one month of each pair, imported, and tracks the times of commits. Freshness is the time from the
 commit of a bar's close to the commit of its features, as the server recorded both, so that nothing has to watch them. Called by
-./bench.sh follow. ROLLFIT_BENCH_FOLLOW_S is how long each feed lasts (600), ROLLFIT_BENCH_FOLLOW_ROWS how many rows are added to see
-whether memory grows (100000).
+./bench.sh follow. ROLLFIT_BENCH_FOLLOW_FIRST is how many rows a month has at first (26000), ROLLFIT_BENCH_FOLLOW_S how long each feed
+lasts (600), ROLLFIT_BENCH_FOLLOW_ROWS how many rows are added to see whether memory grows (100000).
 """
 
 import os
@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psycopg
 
-MONTH, FIRST_ROWS, POLL = "2017-03", 26_000, "100ms"
+MONTH, POLL = "2017-03", "100ms"
+FIRST_ROWS = int(os.environ.get("ROLLFIT_BENCH_FOLLOW_FIRST", 26_000))
 SECONDS = float(os.environ.get("ROLLFIT_BENCH_FOLLOW_S", 600))
 ADDED_ROWS = int(os.environ.get("ROLLFIT_BENCH_FOLLOW_ROWS", 100_000))
 ROUNDS = 9
@@ -42,9 +43,11 @@ class Feed:
         self.keys = [name[3:] for (name,) in rows("SELECT tablename FROM pg_tables WHERE tablename LIKE 'm1\\_%' ORDER BY 1")]
         self.rest = {}
         for key in self.keys:
-            database.execute(f"CREATE TABLE live_{key} (time timestamp PRIMARY KEY, close double precision NOT NULL)")
-            span = f"FROM m1_{key} WHERE time >= '{MONTH}-01' ORDER BY time"
-            database.execute(f"INSERT INTO live_{key} SELECT time, close {span} LIMIT {FIRST_ROWS}")
+            # The name stays, because the base that the import stored belongs to it.
+            database.execute(f"ALTER TABLE m1_{key} RENAME TO imported_{key}")
+            database.execute(f"CREATE TABLE m1_{key} (time timestamp PRIMARY KEY, close double precision NOT NULL)")
+            span = f"FROM imported_{key} WHERE time >= '{MONTH}-01' ORDER BY time"
+            database.execute(f"INSERT INTO m1_{key} SELECT time, close {span} LIMIT {FIRST_ROWS}")
             self.rest[key] = iter(rows(f"SELECT time, close {span} OFFSET {FIRST_ROWS}"))
         database.execute("VACUUM ANALYZE")
 
@@ -52,7 +55,7 @@ class Feed:
         """So many bars in one commit; the instant of the last."""
         bars = [next(self.rest[key]) for _ in range(count)]
         values = [value for bar in bars for value in bar]
-        database.execute(f"INSERT INTO live_{key} VALUES {', '.join(['(%s, %s)'] * count)}", values)
+        database.execute(f"INSERT INTO m1_{key} VALUES {', '.join(['(%s, %s)'] * count)}", values)
         return bars[-1][0]
 
     def run(self, every_s, spread):
@@ -67,7 +70,7 @@ class Feed:
         return first, bars
 
     def instant(self, key):
-        return one(f"SELECT max(time) FROM live_{key}")
+        return one(f"SELECT max(time) FROM m1_{key}")
 
 
 def leaf(series, key):
@@ -92,7 +95,7 @@ def freshness_ms(feed, first):
         query = f"""
             SELECT 1000 * extract(epoch FROM greatest(pg_xact_commit_timestamp(r.xmin), pg_xact_commit_timestamp(b.xmin))
                                              - pg_xact_commit_timestamp(c.xmin))::float8
-            FROM live_{key} c LEFT JOIN {leaf('rate', key)} r ON r.ts_utc = c.time LEFT JOIN {leaf('bqx', key)} b ON b.ts_utc = c.time
+            FROM m1_{key} c LEFT JOIN {leaf('rate', key)} r ON r.ts_utc = c.time LEFT JOIN {leaf('bqx', key)} b ON b.ts_utc = c.time
             WHERE c.time >= %s"""
         found += [took for (took,) in rows(query, since)]
     assert None not in found, "a close has no features, or a commit no time"
@@ -155,7 +158,7 @@ def write_config(feed):
     keys = ", ".join(f'"{key}"' for key in feed.keys)
     series = lambda name, derive, out: f"""
 [series.{name}]
-table = "live_{{key}}"
+table = "m1_{{key}}"
 time = "time"
 value = "close"
 derive = "{derive}"
@@ -167,7 +170,8 @@ features = "reg_{out}_{{key}}_{{yyyy}}_{{mm}}"
 
 
 def print_feeds(feed):
-    print(f"bars are polled for every {POLL}; features are NUMERIC; the server's processor time is that of the feed's INSERTs too\n")
+    print(f"--poll-interval {POLL}, features NUMERIC, {FIRST_ROWS:,} rows a month at first; from the commit of a close to that of its features; "
+          "processor time in cores, the server's with the feed's INSERTs\n")
     alone, bars = Usage(), [feed.insert(key) for _ in range(10) for key in feed.keys]
     print(f"WAL of a close alone: {alone.taken()[2] / len(bars) / 1e3:.1f} kB")
     with Follower() as follower:
@@ -183,7 +187,7 @@ def print_feeds(feed):
             assert len(took) == bars
             p99 = took[min(len(took) - 1, round(0.99 * len(took)))]
             print(f"{name:<34} {bars:>6,} {statistics.median(took):>5.0f} ms {p99:>5.0f} ms {took[-1]:>5.0f} ms "
-                  f"{own:>6.1%} {servers:>8.1%} {wal / bars / 1e3:>6.0f} kB", flush=True)
+                  f"{own:>8.3f} {servers:>8.3f} {wal / bars / 1e3:>6.0f} kB", flush=True)
         print_memory(feed, follower)
 
 
