@@ -5,16 +5,19 @@
 //! for every snapshot: after TRUNCATE or a swap of tables, a transaction that started earlier reads no rows.
 
 mod checks;
+mod ending;
 
 use std::sync::Arc;
 
 use rollfit_job::activity::waiting;
 use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
-use rollfit_job::receipt::Receipt;
+use rollfit_job::receipt::{ColumnTypes, Receipt};
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Rounding, Slot, StoreError};
 use tokio_postgres::types::Type;
 
+pub(super) use self::ending::commit;
+use self::ending::vacuum;
 use crate::PostgresStore;
 use crate::connection::answer_row::first_value;
 use crate::connection::fault::{is_lock_timeout, server_error};
@@ -28,7 +31,7 @@ use crate::features::inspect::InspectedLeaf;
 use crate::features::narrow_columns::NarrowColumns;
 use crate::features::read_back::TableReader;
 use crate::features::references::References;
-use crate::names::{TableName, list, quoted};
+use crate::names::{list, quoted};
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts::{self, ReceiptRow, RowsBy};
 use crate::tables::staging;
@@ -56,6 +59,15 @@ pub(crate) struct PostgresSlot<'a> {
     ended: bool,
 }
 
+/// What was seen of a partition under its locks.
+struct LockedPartition {
+    /// What is found, and the receipt as the server prints it.
+    inspected: (Found, Option<String>),
+    references: References,
+    obstacle: Option<String>,
+    targets: Vec<TargetTable>,
+}
+
 /// A table to write.
 struct TargetTable {
     leaf: Leaf,
@@ -81,48 +93,81 @@ impl PostgresStore {
         failpoint::reach("connected");
         self.provide_shared_tables(&mut session, partition)?;
         session.begin(Mode::Write, &self.settings)?;
+        match self.lock_and_inspect(&mut session, partition) {
+            Ok(Ok(LockedPartition { inspected, references, obstacle, targets })) => {
+                let (found, seen_receipt) = inspected;
+                Ok(Claim::Taken(Box::new(PostgresSlot {
+                    store: self,
+                    partition: partition.clone(),
+                    session,
+                    found,
+                    seen_receipt,
+                    references,
+                    obstacle,
+                    targets,
+                    prepared: false,
+                    copy: None,
+                    flushed: false,
+                    bytes: 0,
+                    ended: false,
+                })))
+            }
+            Ok(Err(oids)) => {
+                session.roll_back();
+                self.held(session, &self.output_of(partition), &oids)
+            }
+            // Its locks are not kept by a session that waits in the pool.
+            Err(error) => {
+                session.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Locks a partition in the session's transaction and inspects it. Returns the tables that another session may hold,
+    /// if one has the partition.
+    fn lock_and_inspect(
+        &self,
+        session: &mut PooledSession,
+        partition: &Partition,
+    ) -> Result<Result<LockedPartition, Vec<u32>>, StoreError> {
         let output = self.output_of(partition);
         let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_KEY})");
         let locked = session.rows("lock the partition", &sql, &[(&output, Type::TEXT)])?;
         let locked = first_value(&locked)?.unwrap_or(false);
-        let oids = if locked { self.lock_tables(&mut session, partition)? } else { Err(Vec::new()) };
-        if let Err(oids) = oids {
-            session.roll_back();
-            return self.held(session, &output, &oids);
+        let held = if locked { self.lock_tables(session, partition)? } else { Err(Vec::new()) };
+        if let Err(oids) = held {
+            return Ok(Err(oids));
         }
         failpoint::reach("locked");
-        let inspection = self.inspect(&mut session, partition)?;
+        let inspection = self.inspect(session, partition)?;
         failpoint::reach("receipt-read");
-        let references = References::find(&mut session, &inspection.leaves)?;
-        if !references.keep_out(&mut session)? {
-            session.roll_back();
-            let oids: Vec<u32> = inspection.leaves.iter().flatten().map(|leaf| leaf.oid).collect();
-            return self.held(session, &output, &oids);
+        let references = References::find(session, &inspection.leaves)?;
+        if !references.keep_out(session)? {
+            return Ok(Err(inspection.leaves.iter().flatten().map(|leaf| leaf.oid).collect()));
         }
-        let obstacle = references.obstacle(&mut session)?;
+        let obstacle = references.obstacle(session)?;
         failpoint::reach("references-read");
-        let targets = self.targets(&mut session, partition, inspection.leaves)?;
-        Ok(Claim::Taken(Box::new(PostgresSlot {
-            store: self,
-            partition: partition.clone(),
-            session,
-            found: inspection.found,
-            seen_receipt: inspection.receipt_text,
-            references,
-            obstacle,
-            targets,
-            prepared: false,
-            copy: None,
-            flushed: false,
-            bytes: 0,
-            ended: false,
-        })))
+        let targets = self.targets(session, partition, inspection.leaves)?;
+        let inspected = (inspection.found, inspection.receipt_text);
+        Ok(Ok(LockedPartition { inspected, references, obstacle, targets }))
     }
 
     /// Returns the written columns of a series' table, in SQL.
-    fn columns_of(&self, series: usize) -> String {
+    pub(super) fn columns_of(&self, series: usize) -> String {
         let columns = &self.series[series].columns;
         list(std::iter::once(TIME_COLUMN).chain(columns.iter().map(String::as_str)))
+    }
+
+    /// Returns the series whose features begin at a column of a tile.
+    pub(super) fn series_at(&self, first_column: usize) -> usize {
+        let mut columns_before = 0;
+        let is_at = |columns: usize| {
+            let starts_here = columns_before == first_column;
+            columns_before += columns;
+            starts_here
+        };
+        self.series.iter().map(|series| series.columns.len()).position(is_at).unwrap_or(0)
     }
 
     fn targets(
@@ -171,7 +216,7 @@ impl PostgresStore {
         Ok(Ok(()))
     }
 
-    fn held(
+    pub(super) fn held(
         &self,
         mut session: PooledSession,
         output: &str,
@@ -299,12 +344,8 @@ impl PostgresSlot<'_> {
     }
 
     fn end_transaction(&mut self) -> Result<(), StoreError> {
-        failpoint::reach("commit-sent");
-        let committed = self.session.execute("commit (if only the answer was lost, the receipt is stored and the next run skips the partition)", "COMMIT");
+        let committed = commit(&mut self.session);
         self.ended = committed.is_ok();
-        if self.ended {
-            failpoint::reach("commit-answered");
-        }
         committed
     }
 
@@ -320,33 +361,6 @@ impl PostgresSlot<'_> {
         }
         failpoint::reach("vacuumed");
     }
-
-    fn series_at(&self, first_column: usize) -> usize {
-        let mut columns_before = 0;
-        let is_at = |columns: usize| {
-            let starts_here = columns_before == first_column;
-            columns_before += columns;
-            starts_here
-        };
-        self.store.series.iter().map(|series| series.columns.len()).position(is_at).unwrap_or(0)
-    }
-}
-
-/// Vacuums a table. Returns `false` if the role may not: the server itself only warns then.
-fn vacuum(session: &mut PooledSession, name: &TableName) -> Result<bool, StoreError> {
-    const MAY_VACUUM: &str = "
-        SELECT pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE')
-               OR CASE WHEN current_setting('server_version_num')::int < 170000 THEN false
-                       ELSE has_table_privilege(c.oid, 'MAINTAIN') END
-        FROM pg_catalog.pg_class c, pg_catalog.pg_database d
-        WHERE c.oid = to_regclass($1) AND d.datname = current_database()";
-    let doing = format!("vacuum {name}");
-    let rows = session.rows(&doing, MAY_VACUUM, &[(&name.sql(), Type::TEXT)])?;
-    if !first_value(&rows)?.unwrap_or(false) {
-        return Ok(false);
-    }
-    session.execute(&doing, &format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {}", name.sql()))?;
-    Ok(true)
 }
 
 fn check_other(session: &mut PooledSession, leaf: &Leaf, other: &Column) -> Result<(), StoreError> {
@@ -383,8 +397,12 @@ impl Slot for PostgresSlot<'_> {
         NarrowColumns::from_leaves(self.targets.iter().map(|target| &target.leaf))
     }
 
+    fn column_types(&self) -> Option<Vec<ColumnTypes>> {
+        Some(self.targets.iter().map(|target| target.leaf.types.clone()).collect())
+    }
+
     fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
-        self.turn_to(self.series_at(tile.first_column))?;
+        self.turn_to(self.store.series_at(tile.first_column))?;
         let Some(copy) = &mut self.copy else { return Ok(()) };
         let (session, stream) = (&mut self.session, &mut copy.stream);
         let is_first = copy.rows == 0;
