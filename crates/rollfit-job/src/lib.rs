@@ -16,6 +16,7 @@ pub mod features;
 pub mod few;
 pub mod follow;
 pub mod foreign;
+pub mod health;
 pub mod import;
 mod input;
 pub mod input_digest;

@@ -79,7 +79,13 @@ impl ReceiptTables<'_> {
         Ok(Some(StoredReceipt { text, reading }))
     }
 
-    fn reading(&self, output: &str, text: &str, digest: Option<&str>, definition: Option<&str>) -> Reading {
+    pub(super) fn reading(
+        &self,
+        output: &str,
+        text: &str,
+        digest: Option<&str>,
+        definition: Option<&str>,
+    ) -> Reading {
         let Ok(mut json) = serde_json::from_str::<Value>(text) else { return Reading::Nothing };
         let joined = self.join(&mut json, digest, definition);
         match (ParsedReceipt::from_json(&json), joined) {
