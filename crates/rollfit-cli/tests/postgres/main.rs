@@ -9,6 +9,7 @@
 mod activities;
 mod causes;
 mod certificates;
+mod check;
 mod checker;
 mod compare;
 mod cuts;
