@@ -175,8 +175,7 @@ fn parse_time(text: &str) -> Option<i64> {
 fn parse_weekday(text: &str) -> Option<i64> {
     const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     let text = text.to_ascii_lowercase();
-    let is_day = |day: &&str| **day == text || text == day[..3];
-    DAYS.iter().position(|day| is_day(&day)).and_then(|at| i64::try_from(at).ok())
+    DAYS.iter().position(|&day| text == day || text == day[..3]).and_then(|at| i64::try_from(at).ok())
 }
 
 fn parse_date(text: &str) -> Option<i64> {
