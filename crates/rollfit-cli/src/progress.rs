@@ -110,6 +110,11 @@ impl Progress {
         self.log_event(at, "retry", !known, &format!("{cause}; retrying in {:.1} s", pause.as_secs_f64()));
     }
 
+    /// Rows cannot be added to a partition.
+    pub(crate) fn rewritten(&self, at: Try<'_>, why: &str) {
+        self.log_event(at, "rewrite", false, &format!("writes all rows, since none can be added: {why}"));
+    }
+
     /// A partition has ended.
     pub(crate) fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         if !matches!(outcome, Outcome::Held(_)) {
@@ -118,12 +123,17 @@ impl Progress {
         let seconds = (spent.ended - spent.begun).as_secs_f64();
         match outcome {
             Outcome::Written { was, counts, bytes, join_loss } => {
-                let (rows, bytes) = (count(counts.rows), crate::format::bytes(*bytes));
+                let rows = match counts.added_rows {
+                    Some(1) => "1 new row".to_owned(),
+                    Some(added_rows) => format!("{} new rows", count(added_rows)),
+                    None => format!("{} rows", count(counts.rows)),
+                };
+                let bytes = crate::format::bytes(*bytes);
                 self.log_event(
                     at,
                     "written",
                     false,
-                    &format!("written (was {was}), {rows} rows, {bytes}, {seconds:.2} s"),
+                    &format!("written (was {was}), {rows}, {bytes}, {seconds:.2} s"),
                 );
                 if let Some(loss) = join_loss {
                     self.log_event(at, "join", true, &join_loss::sentence(loss));

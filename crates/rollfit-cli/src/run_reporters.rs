@@ -102,6 +102,10 @@ impl Observer for RunReporters {
         self.progress.stage(at, stage);
     }
 
+    fn rewritten(&self, at: Try<'_>, why: &str) {
+        self.progress.rewritten(at, why);
+    }
+
     fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration, known: bool) {
         self.progress.retried(at, error, pause, known);
         self.emit(Event::Retry(retry(self.started.elapsed(), at, error, pause)));

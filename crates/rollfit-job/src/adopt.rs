@@ -9,6 +9,7 @@ use crate::check::{CheckOutcome, check_each};
 use crate::compare::{Compared, compare_rows};
 use crate::features::FeatureEngine;
 use crate::foreign;
+use crate::input::InputChange;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::receipt::{Definition, Input, Receipt, Stored};
@@ -135,9 +136,9 @@ fn of_other_input(
         format!("it is empty now: `rollfit drop {}:{}` removes them", partition.key, partition.period)
     } else {
         let definition = Definition::from_config(job.config);
-        let is_input = |_: &Input| false;
+        let compare_input = |_: &Input| InputChange::Changed;
         let Assessment { state, also, .. } =
-            Assessment::from_found(found, &definition, &panel.input(), is_input, &job.config.run);
+            Assessment::from_found(found, &definition, &panel.input(), compare_input, &job.config.run);
         rewrite(partition, [Some(state), also].into_iter().flatten())
     };
     Some(CheckOutcome::Checked(Adoption::NotAdopted(format!(

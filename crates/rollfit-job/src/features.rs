@@ -311,7 +311,7 @@ mod tests {
             columns: vec![values; 2],
             lookback_rows: 0,
             lost_rows: vec![0, 0],
-            join_loss: None,
+            ..Panel::default()
         };
         let mut cells = 0;
         let stored = FeatureEngine::new(&config)

@@ -22,20 +22,58 @@ impl Panel {
         }
     }
 
-    /// Whether it is the input that a receipt recorded. A receipt is checked by a digest of its own kind: that a later
+    /// How it relates to the input that a receipt recorded. A receipt is checked by a digest of its own kind: that a later
     /// definition has another one is no change of the source.
-    pub fn is_input(&self, recorded: &Input) -> bool {
-        let is_of_rows = recorded.digest.split_once(':').is_some_and(|(kind, _)| kind == ROWS_DIGEST);
+    pub fn compare_input(&self, recorded: &Input) -> InputChange {
+        let is_of_rows = is_of_rows(recorded);
+        if is_of_rows && recorded.rows < self.rows() as u64 {
+            return if self.begins_with(recorded) { InputChange::Grown } else { InputChange::Changed };
+        }
         let digest = if is_of_rows { self.digest() } else { digest_of_columns(self) };
-        self.input_with(digest) == *recorded
+        if self.input_with(digest).is_same_rows(recorded) { InputChange::None } else { InputChange::Changed }
+    }
+
+    /// Whether it is the input that a receipt recorded, see [`Panel::compare_input`].
+    pub fn is_input(&self, recorded: &Input) -> bool {
+        self.compare_input(recorded) == InputChange::None
+    }
+
+    /// Whether its first rows, lookback included, are those that a receipt recorded, which has fewer.
+    fn begins_with(&self, recorded: &Input) -> bool {
+        let recorded_rows = usize::try_from(recorded.rows).unwrap_or(usize::MAX);
+        let rows = self.lookback_rows.saturating_add(recorded_rows).min(self.instants_us.len());
+        recorded.rows > 0
+            && recorded.lookback_rows == self.lookback_rows as u64
+            && recorded.first_us == self.instants_us.first().copied()
+            && recorded.last_us == self.instants_us[..rows].last().copied()
+            && recorded.digest == self.digest_of_first(rows)
     }
 
     fn digest(&self) -> String {
-        let columns: Vec<&[f64]> = self.columns.iter().map(Vec::as_slice).collect();
+        self.digest_of_first(self.instants_us.len())
+    }
+
+    fn digest_of_first(&self, rows: usize) -> String {
+        let columns: Vec<&[f64]> = self.columns.iter().map(|column| &column[..rows]).collect();
         let mut digest = InputDigest::new(columns.len(), self.lookback_rows as u64);
-        digest.push_rows(&self.instants_us, &columns);
+        digest.push_rows(&self.instants_us[..rows], &columns);
         digest.finish()
     }
+}
+
+/// What has become of the input of a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputChange {
+    /// The joined rows are the same.
+    None,
+    /// They are as they were, and there are later ones.
+    Grown,
+    /// They are others, or fewer.
+    Changed,
+}
+
+fn is_of_rows(recorded: &Input) -> bool {
+    recorded.digest.split_once(':').is_some_and(|(kind, _)| kind == ROWS_DIGEST)
 }
 
 /// The digest of definition 2: BLAKE3 of the panel's instants and values, as little-endian 64-bit words, a length before
@@ -73,7 +111,7 @@ mod tests {
             columns: vec![vec![1.0, f64::NAN, 3.0], vec![-0.0, 0.5, 1e-300]],
             lookback_rows: 1,
             lost_rows: vec![0, 2],
-            join_loss: None,
+            ..Panel::default()
         }
     }
 
@@ -94,9 +132,46 @@ mod tests {
             assert_ne!(original.digest, changed.input().digest);
             assert!(!changed.is_input(&original) && !changed.is_input(&of_definition_2()));
         }
+        // No feature depends on how many rows a series has lost.
         let mut lost = panel();
         lost.lost_rows[0] = 1;
-        assert!(!lost.is_input(&original) && !lost.is_input(&of_definition_2()));
+        assert!(lost.is_input(&original) && lost.is_input(&of_definition_2()));
+    }
+
+    #[test]
+    fn a_panel_has_grown_where_its_first_rows_are_those_of_the_receipt() {
+        let grown = |change: fn(&mut Panel)| {
+            let mut now = panel();
+            now.instants_us.push(4);
+            now.columns.iter_mut().for_each(|column| column.push(7.0));
+            change(&mut now);
+            now.compare_input(&panel().input())
+        };
+        assert_eq!(grown(|_| ()), InputChange::Grown);
+        assert_eq!(grown(|now| now.lost_rows[0] = 9), InputChange::Grown);
+        let changes: [fn(&mut Panel); 4] = [
+            |now| now.columns[0][0] = 1.5,
+            |now| now.instants_us[1] = 9,
+            |now| now.lookback_rows = 0,
+            |now| now.columns[1][2] = f64::NAN,
+        ];
+        for change in changes {
+            assert_eq!(grown(change), InputChange::Changed);
+        }
+        let mut longer = panel();
+        longer.instants_us.push(4);
+        longer.columns.iter_mut().for_each(|column| column.push(7.0));
+        for recorded in [
+            of_definition_2(),
+            Input { rows: u64::MAX, ..panel().input() },
+            Input { rows: 0, ..panel().input() },
+            Input { lookback_rows: u64::MAX, ..panel().input() },
+            Input { last_us: None, ..panel().input() },
+            Input { digest: "rows1:".to_owned(), ..panel().input() },
+        ] {
+            assert_eq!(longer.compare_input(&recorded), InputChange::Changed, "{recorded:?}");
+        }
+        assert_eq!(panel().compare_input(&longer.input()), InputChange::Changed, "rows are gone");
     }
 
     /// What rollfit recorded of the same panel with definition 2.

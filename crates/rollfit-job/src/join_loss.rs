@@ -13,7 +13,7 @@ pub struct JoinLoss {
     pub series: String,
     /// How many it loses.
     pub lost_rows: u64,
-    /// How many it has in the partition, those before another series' first instant aside.
+    /// How many it has in the partition, those before another series' first instant and pending ones aside.
     pub rows: u64,
     /// The series that lack rows that it loses.
     pub lacking: Vec<String>,
@@ -32,6 +32,8 @@ pub(crate) struct Sides {
     pub(crate) instants_us: Vec<Vec<i64>>,
     /// Of the join.
     pub(crate) joined_us: Vec<i64>,
+    /// Those that wait for a series, see [`Pending`](crate::pending::Pending): no loss, and not counted as rows.
+    pub(crate) pending_us: Vec<i64>,
 }
 
 impl Sides {
@@ -43,14 +45,20 @@ impl Sides {
         partition: &Partition,
     ) -> Option<JoinLoss> {
         let loss_max = config.run.join_loss_max;
-        let lost = |rows: &Vec<i64>| rows.len() - self.joined_us.len();
-        if !self.instants_us.iter().any(|rows| lost(rows) as f64 > loss_max * rows.len() as f64) {
+        let lost = |rows: &Vec<i64>| rows.len() - self.joined_us.len() - self.pending_rows(rows);
+        let counted = |rows: &Vec<i64>| rows.len() - self.pending_rows(rows);
+        if !self.instants_us.iter().any(|rows| lost(rows) as f64 > loss_max * counted(rows) as f64) {
             return None;
         }
         let firsts_us = self.firsts_us(source, config, partition);
         let losses = (0..config.series.len()).map(|at| self.loss_of(at, &config.series, &firsts_us));
         let worst = losses.max_by(|a, b| a.share().total_cmp(&b.share()));
         worst.filter(|loss| loss.share() > loss_max)
+    }
+
+    /// How many of a series' rows are pending.
+    fn pending_rows(&self, rows: &[i64]) -> usize {
+        self.pending_us.iter().filter(|instant_us| rows.binary_search(instant_us).is_ok()).count()
     }
 
     /// The first instant of all of each series; the lowest there is where it lies before the partition, and where the
@@ -70,7 +78,9 @@ impl Sides {
         let has = |other: usize, instant_us: &i64| self.instants_us[other].binary_search(instant_us).is_ok();
         let mut lacking = vec![false; series.len()];
         let (mut lost_rows, mut early_rows) = (0, 0);
-        let is_lost = |instant_us: &&i64| self.joined_us.binary_search(instant_us).is_err();
+        let is_lost = |instant_us: &&i64| {
+            [&self.joined_us, &self.pending_us].iter().all(|others| others.binary_search(instant_us).is_err())
+        };
         for instant_us in self.instants_us[at].iter().filter(is_lost) {
             let lack: Vec<usize> = (0..series.len()).filter(|&other| !has(other, instant_us)).collect();
             if lack.iter().any(|&other| *instant_us < firsts_us[other]) {
@@ -84,7 +94,7 @@ impl Sides {
         JoinLoss {
             series: series[at].name.clone(),
             lost_rows,
-            rows: self.instants_us[at].len() as u64 - early_rows,
+            rows: (self.instants_us[at].len() - self.pending_rows(&self.instants_us[at])) as u64 - early_rows,
             lacking: names.map(|(series, _)| series.name.clone()).collect(),
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod absence;
 pub mod activity;
+pub mod addition;
 pub mod adopt;
 pub mod canonical_json;
 pub mod check;
@@ -18,7 +19,7 @@ pub mod follow;
 pub mod foreign;
 pub mod health;
 pub mod import;
-mod input;
+pub mod input;
 pub mod input_digest;
 pub mod join_loss;
 pub mod key;
@@ -29,6 +30,7 @@ pub mod panel;
 pub mod parsed_receipt;
 pub mod partition;
 pub mod patience;
+pub mod pending;
 pub mod period;
 pub mod plan;
 mod planner;

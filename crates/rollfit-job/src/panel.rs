@@ -1,8 +1,11 @@
 //! [`Panel`]: the series of a partition, joined on the instant.
 
+use std::ops::Range;
+
 use crate::config::{JobConfig, Series};
 use crate::join_loss::{JoinLoss, Sides};
 use crate::partition::Partition;
+use crate::pending::{Pending, PendingSearch};
 use crate::store::{SeriesRows, Snapshot, Source, StoreError};
 
 /// The joined rows of a partition, with those before it that its windows may reach.
@@ -14,8 +17,11 @@ pub struct Panel {
     pub columns: Vec<Vec<f64>>,
     /// How many of the rows lie before the partition.
     pub lookback_rows: usize,
-    /// For each series the partition's rows that another series lacks, and that are therefore not in the panel.
+    /// For each series the partition's rows that another series lacks, and that are therefore not in the panel; without those
+    /// that are pending.
     pub lost_rows: Vec<u64>,
+    /// The partition's last rows that another series lacks and may still get.
+    pub pending: Option<Pending>,
     /// What the join loses, where that is more than `join_loss_max`.
     pub join_loss: Option<JoinLoss>,
 }
@@ -48,10 +54,16 @@ impl Panel {
         let read_rows: Vec<usize> = month.iter().map(|rows| rows.instants_us.len()).collect();
         let differing_us = differing_instants(&month);
         let joined = join(month);
-        let sides =
-            differing_us.map(|instants_us| Sides { instants_us, joined_us: joined.instants_us.clone() });
-        let lost_rows = read_rows.iter().map(|rows| (rows - joined.instants_us.len()) as u64).collect();
-        let mut panel = Self { lost_rows, ..Self::default() };
+        let sides = differing_us.map(|instants_us| Sides {
+            instants_us,
+            joined_us: joined.instants_us.clone(),
+            pending_us: Vec::new(),
+        });
+        let (sides, pending) = find_pending(sides, snapshot.as_mut(), config, span_us)?;
+        let pending_rows = |at| pending.as_ref().map_or(0, |pending: &Pending| pending.rows[at]);
+        let lost = |(at, rows): (usize, &usize)| (rows - joined.instants_us.len()) as u64 - pending_rows(at);
+        let lost_rows = read_rows.iter().enumerate().map(lost).collect();
+        let mut panel = Self { lost_rows, pending, ..Self::default() };
         if wanted_rows > 0 && !joined.instants_us.is_empty() {
             panel.take(read_lookback(snapshot.as_mut(), &config.series, start_us, wanted_rows)?);
             panel.lookback_rows = panel.instants_us.len();
@@ -63,6 +75,18 @@ impl Panel {
     /// The rows of the partition itself.
     pub fn rows(&self) -> usize {
         self.instants_us.len() - self.lookback_rows
+    }
+
+    /// For each series the partition's rows that another series lacks, pending or not.
+    pub fn unjoined_rows(&self) -> Vec<u64> {
+        let pending = |at| self.pending.as_ref().map_or(0, |pending| pending.rows[at]);
+        self.lost_rows.iter().enumerate().map(|(at, lost)| lost + pending(at)).collect()
+    }
+
+    /// Whether all there is of the partition are its first rows, each in some series, and those of the others may still come.
+    pub fn waits_for_rows(&self) -> bool {
+        let has_lost = self.lost_rows.iter().any(|&lost| lost > 0);
+        self.rows() == 0 && !has_lost && self.pending.as_ref().is_some_and(|pending| pending.is_current)
     }
 
     /// The memory that it takes.
@@ -82,6 +106,24 @@ impl Panel {
             column.extend(more);
         }
     }
+}
+
+/// Finds the rows of the partition that are pending, which no side counts as its own.
+fn find_pending(
+    sides: Option<Sides>,
+    snapshot: &mut dyn Snapshot,
+    config: &JobConfig,
+    span_us: Range<i64>,
+) -> Result<(Option<Sides>, Option<Pending>), StoreError> {
+    let Some(sides) = sides else { return Ok((None, None)) };
+    let search = PendingSearch {
+        series_us: &sides.instants_us,
+        joined_last_us: sides.joined_us.last().copied(),
+        span_us,
+        pair_wait: config.run.pair_wait,
+    };
+    let (pending, pending_us) = search.find(snapshot)?.unzip();
+    Ok((Some(Sides { pending_us: pending_us.unwrap_or_default(), ..sides }), pending))
 }
 
 /// The last `wanted_rows` joined rows before `start_us`. A join can lose rows, so it asks for more until it has enough
@@ -189,7 +231,7 @@ mod tests {
     struct Losing;
 
     impl Snapshot for Losing {
-        fn rows(&mut self, _: usize, _: std::ops::Range<i64>) -> Result<SeriesRows, StoreError> {
+        fn rows(&mut self, _: usize, _: Range<i64>) -> Result<SeriesRows, StoreError> {
             Ok(SeriesRows::default())
         }
 

@@ -7,10 +7,11 @@ use crate::few::few_and;
 use crate::join_loss::JoinLoss;
 use crate::panel::Panel;
 use crate::partition::Partition;
+use crate::pending::Pending;
 pub use crate::planner::{PlanError, configured_partitions, partitions};
 use crate::receipt::{Definition, Input};
 use crate::state::{Assessment, EarlierDefinition, State};
-use crate::store::{Sink, StoreError};
+use crate::store::{Found, Sink, StoreError};
 use crate::workers::for_each;
 
 /// One line of a plan.
@@ -30,6 +31,13 @@ pub struct PlannedPartition {
     /// The joined rows before them that the windows reach.
     #[serde(skip)]
     pub lookback_rows: u64,
+    /// How many of them a grown partition does not have yet; none in another state.
+    pub adds_rows: Option<u64>,
+    /// The last rows of the source that wait for another series; none where there are none.
+    pub pending: Option<Pending>,
+    /// The rows that a run would write: the new ones of a grown partition where the store can add them, else all.
+    #[serde(skip)]
+    pub write_rows: u64,
     /// The bytes that a run would write, about.
     pub write_bytes: u64,
     /// What the join loses, where that is more than `join_loss_max` and no receipt records it.
@@ -51,43 +59,59 @@ fn assess_one(
     absence: &Absence,
     partition: &Partition,
 ) -> PlannedPartition {
-    let assessed = absence.look(|| {
-        let (panel, sides) = Panel::read_with_sides(job.source, job.config, partition)?;
-        let input = panel.input();
-        let found = job.sink.found(partition)?;
-        let is_input = |recorded: &Input| panel.is_input(recorded);
-        let assessment = Assessment::from_found(&found, definition, &input, is_input, &job.config.run);
-        let assessment = with_obstacle(job.sink, partition, assessment)?;
-        let sides = sides.filter(|_| is_written_first(assessment.state));
-        let join_loss = sides.and_then(|sides| sides.join_loss(job.source, job.config, partition));
-        Ok((assessment, input, join_loss))
-    });
-    let failed = |cause| PlannedPartition {
+    absence.look(|| plan_one(job, definition, partition)).unwrap_or_else(|error| PlannedPartition {
         partition: partition.clone(),
         state: None,
-        cause,
+        cause: crate::error_chain(&error),
         earlier: None,
         rows: 0,
         lookback_rows: 0,
+        adds_rows: None,
+        pending: None,
+        write_rows: 0,
         write_bytes: 0,
         join_loss: None,
-    };
-    match assessed {
-        Ok((Assessment { state: State::Missing, .. }, input, _)) if input.rows == 0 => {
-            failed(no_rows(job.config, partition, &input))
-        }
-        Ok((Assessment { state, cause, earlier, .. }, input, join_loss)) => PlannedPartition {
-            partition: partition.clone(),
-            state: Some(state),
-            cause,
-            earlier,
-            rows: input.rows,
-            lookback_rows: input.lookback_rows,
-            write_bytes: if state.is_due() { job.sink.estimate_bytes(partition, input.rows) } else { 0 },
-            join_loss,
-        },
-        Err(error) => failed(crate::error_chain(&error)),
+    })
+}
+
+fn plan_one(
+    job: &Job<'_>,
+    definition: &Definition,
+    partition: &Partition,
+) -> Result<PlannedPartition, StoreError> {
+    let (panel, sides) = Panel::read_with_sides(job.source, job.config, partition)?;
+    let input = panel.input();
+    let found = job.sink.found(partition)?;
+    let compare_input = |recorded: &Input| panel.compare_input(recorded);
+    let assessment = Assessment::from_found(&found, definition, &input, compare_input, &job.config.run);
+    let Assessment { state, cause, earlier, .. } = with_obstacle(job.sink, partition, assessment)?;
+    let sides = sides.filter(|_| is_new_loss(state, &found, &input));
+    let join_loss = sides.and_then(|sides| sides.join_loss(job.source, job.config, partition));
+    if state == State::Missing && input.rows == 0 && !panel.waits_for_rows() {
+        return Err(StoreError::permanent(no_rows(job.config, partition, &panel)));
     }
+    let adds_rows = match &found {
+        Found::Ours(receipt) if state == State::Grown => Some(input.rows.saturating_sub(receipt.input.rows)),
+        _ => None,
+    };
+    let write_rows = match adds_rows {
+        Some(rows) if job.sink.can_append() => rows,
+        _ if state.is_due() => input.rows,
+        _ => 0,
+    };
+    Ok(PlannedPartition {
+        partition: partition.clone(),
+        state: Some(state),
+        cause,
+        earlier,
+        rows: input.rows,
+        lookback_rows: input.lookback_rows,
+        adds_rows,
+        pending: panel.pending,
+        write_rows,
+        write_bytes: if write_rows > 0 { job.sink.estimate_bytes(partition, write_rows) } else { 0 },
+        join_loss,
+    })
 }
 
 /// Asks for an obstacle only where rows may have to be replaced.
@@ -96,7 +120,7 @@ fn with_obstacle(
     partition: &Partition,
     assessment: Assessment,
 ) -> Result<Assessment, StoreError> {
-    if matches!(assessment.state, State::Missing | State::Done | State::Newer) {
+    if matches!(assessment.state, State::Missing | State::Done | State::Grown | State::Newer) {
         return Ok(assessment);
     }
     Ok(match sink.obstacle(partition)? {
@@ -105,9 +129,13 @@ fn with_obstacle(
     })
 }
 
-/// Whether the loss of a join is new in this state: no receipt records it.
-pub(crate) fn is_written_first(state: State) -> bool {
-    matches!(state, State::Missing | State::Foreign)
+/// Whether the loss of a join is new to a partition in this state: no receipt records it.
+pub(crate) fn is_new_loss(state: State, found: &Found, input: &Input) -> bool {
+    match (state, found) {
+        (State::Missing | State::Foreign, _) => true,
+        (State::Grown, Found::Ours(receipt)) => input.has_lost_more_than(&receipt.input),
+        _ => false,
+    }
 }
 
 /// About how many bytes a run will write for those of `partitions` that have no features yet. What cannot be estimated from
@@ -133,13 +161,14 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
 }
 
 /// What to say of a month without joined rows.
-pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, input: &Input) -> String {
+pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) -> String {
     let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
-    if input.lost_rows.iter().all(|&rows| rows == 0) {
+    let unjoined_rows = panel.unjoined_rows();
+    if unjoined_rows.iter().all(|&rows| rows == 0) {
         let tables = few_and(&config.series.iter().map(table).collect::<Vec<_>>());
         return format!("the month has no rows in {tables}: import it, or leave it out of [partitions]");
     }
-    let sides = config.series.iter().zip(&input.lost_rows);
+    let sides = config.series.iter().zip(unjoined_rows);
     let sides = sides.map(|(series, rows)| format!("{rows} rows in {}", table(series)));
     format!(
         "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",

@@ -129,6 +129,25 @@ pub struct Stored {
     pub types: Option<Vec<ColumnTypes>>,
 }
 
+impl Stored {
+    /// What is stored once `added` has come to it; none where these cannot be the numbers of stored rows.
+    pub fn plus(&self, added: &Self) -> Option<Self> {
+        Some(Self {
+            rows: self.rows.checked_add(added.rows)?,
+            checksum: format!("{:016x}", self.checksum_sum()?.wrapping_add(added.checksum_sum()?)),
+            no_value: self.no_value.checked_add(&added.no_value)?,
+            adopted: self.adopted,
+            types: self.types.clone(),
+        })
+    }
+
+    /// The checksum as the sum that it is; none where it cannot be one.
+    fn checksum_sum(&self) -> Option<u64> {
+        let is_sum = self.checksum.len() == 16 && self.checksum.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_sum.then(|| u64::from_str_radix(&self.checksum, 16).ok())?
+    }
+}
+
 /// The types of a table's columns in order, the time column first: a name, and how many columns in a row have it.
 pub type ColumnTypes = Vec<(String, u64)>;
 
@@ -149,6 +168,23 @@ impl NoValue {
     /// Features without a value, whatever the cause.
     pub fn total(&self) -> u64 {
         self.warmup + self.input + self.undefined + self.column
+    }
+
+    /// As [`NoValue::total`], of counts that somebody else may have written.
+    pub(crate) fn checked_total(&self) -> Option<u64> {
+        [self.warmup, self.input, self.undefined, self.column]
+            .iter()
+            .try_fold(0, |sum: u64, &n| sum.checked_add(n))
+    }
+
+    /// The counts of both; none where they are beyond all numbers.
+    fn checked_add(&self, other: &Self) -> Option<Self> {
+        Some(Self {
+            warmup: self.warmup.checked_add(other.warmup)?,
+            input: self.input.checked_add(other.input)?,
+            undefined: self.undefined.checked_add(other.undefined)?,
+            column: self.column.checked_add(other.column)?,
+        })
     }
 
     /// Adds the counts of another.
@@ -247,6 +283,19 @@ impl Input {
         // Somebody else may have written the numbers of a receipt: their sum may be none.
         let share = |&lost: &u64| lost as f64 / (self.rows as f64 + lost as f64).max(1.0);
         self.lost_rows.iter().map(share).fold(0.0, f64::max)
+    }
+
+    /// Whether it is of the same joined rows as another. What the join lost is no part of them: no feature depends on it, and
+    /// the last rows of a series count as lost only some time after they came.
+    pub fn is_same_rows(&self, other: &Self) -> bool {
+        let rows = |input: &Self| (input.rows, input.lookback_rows, input.first_us, input.last_us);
+        rows(self) == rows(other) && self.digest == other.digest
+    }
+
+    /// Whether a series has lost more rows since an earlier one.
+    pub fn has_lost_more_than(&self, earlier: &Self) -> bool {
+        let before = |at: usize| earlier.lost_rows.get(at).copied().unwrap_or(0);
+        self.lost_rows.iter().enumerate().any(|(at, &lost)| lost > before(at))
     }
 }
 

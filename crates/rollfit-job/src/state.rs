@@ -1,6 +1,8 @@
 //! [`State`]: what there is to do about a partition, decided from what the sink holds and what the source holds now.
 
 use crate::config::RunConfig;
+use crate::input::InputChange;
+use crate::month::display_instant;
 use crate::receipt::{Definition, Input, Receipt};
 use crate::store::Found;
 
@@ -13,6 +15,8 @@ pub enum State {
     Missing,
     /// The features are those of the source as it is now.
     Done,
+    /// The features are those of the source's first rows as they are now, and there are later ones.
+    Grown,
     /// The source has changed since.
     InputChanged,
     /// The features were computed by another definition.
@@ -29,9 +33,10 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 8] = [
+    pub const ALL: [State; 9] = [
         State::Missing,
         State::Done,
+        State::Grown,
         State::InputChanged,
         State::DefinitionChanged,
         State::Foreign,
@@ -45,7 +50,7 @@ impl State {
 
     /// Whether a run writes a partition in this state without `--replace`.
     pub const fn is_due(self) -> bool {
-        matches!(self, State::Missing | State::InputChanged)
+        matches!(self, State::Missing | State::Grown | State::InputChanged)
     }
 
     /// The name in commands and reports.
@@ -53,6 +58,7 @@ impl State {
         match self {
             State::Missing => "missing",
             State::Done => "done",
+            State::Grown => "grown",
             State::InputChanged => "input-changed",
             State::DefinitionChanged => "definition-changed",
             State::Foreign => "foreign",
@@ -82,6 +88,9 @@ impl std::str::FromStr for State {
         if text == State::Newer.name() {
             return Err("`newer` cannot be replaced: use the version of rollfit that wrote the partition, or a later one"
                 .to_owned());
+        }
+        if text == State::Grown.name() {
+            return Err("`grown` needs no --replace: a run adds the new rows".to_owned());
         }
         Self::LEFT_ALONE.into_iter().find(|state| state.name() == text).ok_or_else(|| {
             format!(
@@ -115,20 +124,21 @@ pub struct Assessment {
 }
 
 impl Assessment {
-    /// Decides the state of a partition whose sink holds `found` and whose source holds `input` now. `is_input` says
-    /// whether that is what a receipt recorded, by whatever kind of digest: see [`Panel::is_input`](crate::panel::Panel).
+    /// Decides the state of a partition whose sink holds `found` and whose source holds `input` now. `compare_input`
+    /// says what has become of the input of a receipt, by whatever kind of digest: see
+    /// [`Panel::compare_input`](crate::panel::Panel).
     pub fn from_found(
         found: &Found,
         definition: &Definition,
         input: &Input,
-        is_input: impl FnOnce(&Input) -> bool,
+        compare_input: impl FnOnce(&Input) -> InputChange,
         run: &RunConfig,
     ) -> Self {
         match found {
             Found::Nothing => Self::new(State::Missing, "no features yet".to_owned()),
             Found::Foreign(what) => Self::new(State::Foreign, what.clone()),
             Found::Newer(what) => Self::new(State::Newer, what.clone()),
-            Found::Ours(receipt) => compare(receipt, definition, input, is_input, run),
+            Found::Ours(receipt) => compare(receipt, definition, input, compare_input, run),
         }
     }
 
@@ -141,7 +151,8 @@ impl Assessment {
     #[must_use]
     pub fn with_obstacle(self, obstacle: &str) -> Self {
         match self.state {
-            State::Missing | State::Done | State::Blocked | State::Newer => self,
+            // To add rows changes none.
+            State::Missing | State::Done | State::Grown | State::Blocked | State::Newer => self,
             State::InputChanged => self.blocked_by(obstacle),
             State::DefinitionChanged | State::Foreign | State::Shrunk => {
                 Self { cause: format!("{}; --replace would find it blocked: {obstacle}", self.cause), ..self }
@@ -165,41 +176,62 @@ fn compare(
     receipt: &Receipt,
     definition: &Definition,
     input: &Input,
-    is_input: impl FnOnce(&Input) -> bool,
+    compare_input: impl FnOnce(&Input) -> InputChange,
     run: &RunConfig,
 ) -> Assessment {
-    let difference = receipt.definition.difference(definition);
-    if receipt.input == *input && difference.is_none() {
+    let Some(difference) = receipt.definition.difference(definition) else {
+        return compare_input_only(receipt, input, compare_input, run);
+    };
+    // Rows that are gone weigh more than another definition, and neither hides the other.
+    if let Some(loss) = shrinkage(receipt, false, input, run) {
+        let cause = format!("{loss}; and {difference}");
+        return Assessment { also: Some(State::DefinitionChanged), ..Assessment::new(State::Shrunk, cause) };
+    }
+    // Another job may read other rows of the same source: only a new version of this one can tell that it changed.
+    if !receipt.definition.is_earlier_version_of(definition) {
+        return Assessment::new(State::DefinitionChanged, difference);
+    }
+    if compare_input(&receipt.input) != InputChange::None {
+        return Assessment::new(
+            State::DefinitionChanged,
+            format!("{difference}; and the source has changed"),
+        );
+    }
+    let earlier = EarlierDefinition { version: receipt.definition.version, rows: receipt.stored.rows };
+    Assessment { earlier: Some(earlier), ..Assessment::new(State::DefinitionChanged, difference) }
+}
+
+/// Decides the state of a partition whose receipt is of this definition.
+fn compare_input_only(
+    receipt: &Receipt,
+    input: &Input,
+    compare_input: impl FnOnce(&Input) -> InputChange,
+    run: &RunConfig,
+) -> Assessment {
+    let before = &receipt.input;
+    if before.is_same_rows(input) {
         return Assessment::new(State::Done, format!("{} rows", receipt.stored.rows));
     }
-    // Rows that are gone weigh more than another definition, and neither hides the other.
-    match (shrinkage(receipt, definition, input, run), difference) {
-        (Some(loss), Some(difference)) => Assessment {
-            state: State::Shrunk,
-            also: Some(State::DefinitionChanged),
-            cause: format!("{loss}; and {difference}"),
-            earlier: None,
-        },
-        (Some(loss), None) => Assessment::new(State::Shrunk, loss),
-        // Another job may read other rows of the same source: only a new version of this one can tell that it changed.
-        (None, Some(difference)) if !receipt.definition.is_earlier_version_of(definition) => {
-            Assessment::new(State::DefinitionChanged, difference)
-        }
-        (None, Some(difference)) if !is_input(&receipt.input) => {
-            Assessment::new(State::DefinitionChanged, format!("{difference}; and the source has changed"))
-        }
-        (None, Some(difference)) => {
-            let Receipt { definition, stored, .. } = receipt;
-            let version = definition.version;
-            let earlier = Some(EarlierDefinition { version, rows: stored.rows });
-            Assessment { earlier, ..Assessment::new(State::DefinitionChanged, difference) }
-        }
-        (None, None) => Assessment::new(State::InputChanged, input_change(&receipt.input, input)),
+    // The bits of adopted rows are not ours: none of ours go beside them.
+    let may_have_grown = input.rows > before.rows && !receipt.stored.adopted;
+    if may_have_grown && compare_input(before) == InputChange::Grown {
+        return Assessment::new(State::Grown, growth(before, input));
+    }
+    match shrinkage(receipt, true, input, run) {
+        Some(loss) => Assessment::new(State::Shrunk, loss),
+        None => Assessment::new(State::InputChanged, input_change(before, input)),
     }
 }
 
+/// What has come to the input since the receipt.
+fn growth(before: &Input, now: &Input) -> String {
+    let rows = now.rows.saturating_sub(before.rows);
+    let last = before.last_us.map(|last_us| format!(" after {}", display_instant(last_us)));
+    format!("{rows} new {}{}", if rows == 1 { "row" } else { "rows" }, last.unwrap_or_default())
+}
+
 /// What the input has lost since the receipt. A join that loses no more than it did then has lost nothing.
-fn shrinkage(receipt: &Receipt, definition: &Definition, input: &Input, run: &RunConfig) -> Option<String> {
+fn shrinkage(receipt: &Receipt, is_same_definition: bool, input: &Input, run: &RunConfig) -> Option<String> {
     let before = &receipt.input;
     if input.rows == 0 && before.rows > 0 {
         return Some(format!(
@@ -210,7 +242,7 @@ fn shrinkage(receipt: &Receipt, definition: &Definition, input: &Input, run: &Ru
     if (input.rows as f64) < run.shrunk_rows_min * before.rows as f64 {
         return Some(format!("the source had {} rows and has {} now", before.rows, input.rows));
     }
-    if *receipt.definition == *definition && input.lookback_rows < before.lookback_rows {
+    if is_same_definition && input.lookback_rows < before.lookback_rows {
         return Some(format!(
             "{} rows before the partition were used and {} are left",
             before.lookback_rows, input.lookback_rows
@@ -229,8 +261,6 @@ fn input_change(before: &Input, now: &Input) -> String {
             "{} rows before the partition were used and {} are now",
             before.lookback_rows, now.lookback_rows
         )
-    } else if before.digest == now.digest {
-        "rows that only one series has changed".to_owned()
     } else {
         "the source has other values or instants now".to_owned()
     }
@@ -268,13 +298,13 @@ mod tests {
         };
         let mut now = input(1000, 0, "a");
         change(&mut config, &mut now);
-        Assessment::from_found(
-            &Found::Ours(Box::new(receipt)),
-            &Definition::from_config(&config),
-            &now,
-            |recorded| *recorded == now,
-            &config.run,
-        )
+        let compare_input = |recorded: &Input| match now.digest.as_str() {
+            _ if recorded.is_same_rows(&now) => InputChange::None,
+            "a and more" => InputChange::Grown,
+            _ => InputChange::Changed,
+        };
+        let found = Found::Ours(Box::new(receipt));
+        Assessment::from_found(&found, &Definition::from_config(&config), &now, compare_input, &config.run)
     }
 
     #[test]
@@ -286,12 +316,13 @@ mod tests {
         let new = "definition version 2 became 3";
         let definition_changed = |cause: &str| (State::DefinitionChanged, None, cause.to_owned(), None);
         assert_eq!(told(|_, _| ()), (State::DefinitionChanged, None, new.to_owned(), Some((2, 0))));
+        assert_eq!(told(|_, now| now.lost_rows[1] = 1).3, Some((2, 0)), "no feature depends on it");
         let changes: [fn(&mut JobConfig, &mut Input); 5] = [
             |_, now| now.digest = "b".to_owned(),
             |_, now| now.rows += 1,
             |_, now| now.lookback_rows += 1,
             |_, now| now.last_us = Some(8),
-            |_, now| now.lost_rows[1] = 1,
+            |_, now| *now = input(1001, 0, "a and more"),
         ];
         for change in changes {
             assert_eq!(told(change), definition_changed(&format!("{new}; and the source has changed")));
@@ -310,6 +341,10 @@ mod tests {
         assert_eq!(assess(|_, now| *now = input(990, 0, "b")), State::InputChanged);
         assert_eq!(assess(|_, now| *now = input(989, 0, "b")), State::Shrunk);
         assert_eq!(assess(|_, now| *now = input(0, 0, "b")), State::Shrunk);
+        assert_eq!(assess(|_, now| *now = input(1001, 0, "a and more")), State::Grown);
+        assert_eq!(assess(|_, now| *now = input(1001, 900, "a and more")), State::Grown, "nothing is lost");
+        assert_eq!(assess(|_, now| *now = input(1001, 900, "b")), State::Shrunk);
+        assert_eq!(assess(|_, now| *now = input(1000, 900, "a")), State::Done);
         assert_eq!(assess(|_, now| *now = input(1000, 10, "b")), State::InputChanged);
         assert_eq!(assess(|_, now| *now = input(1000, 11, "b")), State::Shrunk);
         assert_eq!(
@@ -348,6 +383,7 @@ mod tests {
         assert!("done".parse::<State>().unwrap_err().contains("definition-changed, foreign, shrunk"));
         assert!("blocked".parse::<State>().unwrap_err().contains("remove what blocks"));
         assert!("newer".parse::<State>().unwrap_err().contains("version of rollfit that wrote"));
+        assert!("grown".parse::<State>().unwrap_err().contains("needs no --replace"));
     }
 
     #[test]
@@ -360,7 +396,8 @@ mod tests {
                 State::InputChanged => assert_eq!(assessment.state, State::Blocked),
                 state => assert_eq!(assessment.state, state),
             }
-            let is_silent = matches!(state, State::Missing | State::Done | State::Blocked | State::Newer);
+            let is_silent =
+                matches!(state, State::Missing | State::Done | State::Grown | State::Blocked | State::Newer);
             assert_eq!(assessment.cause.contains("labels"), !is_silent, "{state}");
         }
     }

@@ -11,6 +11,7 @@ use crate::Job;
 use crate::check::{CheckOutcome, check_each};
 use crate::config::JobConfig;
 use crate::features::{Checksum, FeatureEngine};
+use crate::input::InputChange;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::receipt::{Definition, NoValue, Receipt};
@@ -189,8 +190,14 @@ fn compare(
     if let Some(difference) = receipt.definition.difference(&Definition::from_config(job.config)) {
         return Ok(different(format!("stored by another definition: {difference}")));
     }
-    if !panel.is_input(&receipt.input) {
-        return Ok(different("the source has changed since the features were stored".to_owned()));
+    match panel.compare_input(&receipt.input) {
+        InputChange::None => {}
+        InputChange::Grown => {
+            return Ok(different("the source has new rows since the features were stored".to_owned()));
+        }
+        InputChange::Changed => {
+            return Ok(different("the source has changed since the features were stored".to_owned()));
+        }
     }
     if receipt.stored.adopted {
         // Others' bits are not the kernel's: `rollfit compare` holds them against it.

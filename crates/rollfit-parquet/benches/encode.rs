@@ -119,7 +119,7 @@ fn panel() -> Panel {
         columns: vec![index[15..].to_vec(), (15..index.len()).map(backward).collect()],
         lookback_rows: 0,
         lost_rows: vec![0, 0],
-        join_loss: None,
+        ..Panel::default()
     }
 }
 

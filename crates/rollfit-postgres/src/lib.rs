@@ -35,6 +35,8 @@ use crate::connection::session::{Mode, Session, TransactionSettings};
 use crate::copy::number_column::NumberColumn;
 use crate::names::TableName;
 use crate::partitioning::catalog::Catalog;
+use crate::source::described_tables::DescribedTables;
+use crate::source::heads::SeenHeads;
 use crate::tables::capacity::check_schemas;
 use crate::tables::definitions::{DEFINITIONS, HashedDefinition, KnownDefinitions};
 use crate::tables::receipts::{self, RECEIPTS};
@@ -69,6 +71,8 @@ pub struct PostgresStore {
     stalled_sessions: StalledSessions,
     seen_holders: Arc<SeenHolders>,
     catalog: Catalog,
+    source_tables: DescribedTables,
+    seen_heads: SeenHeads,
     /// Tables that partitions share and that are known to exist.
     shared_tables: Mutex<HashSet<TableName>>,
     /// The shared tables that were missing.
@@ -129,6 +133,8 @@ impl PostgresStore {
             stalled_sessions: StalledSessions::new(config.run.idle_timeout),
             seen_holders: Arc::default(),
             catalog: Catalog::default(),
+            source_tables: DescribedTables::default(),
+            seen_heads: SeenHeads::default(),
             shared_tables: Mutex::default(),
             missed_parents: Mutex::default(),
             receipts_hidden: AtomicBool::new(false),

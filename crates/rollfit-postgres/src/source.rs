@@ -1,5 +1,11 @@
 //! The source: reads all series of a partition from tables in one snapshot.
 
+pub(crate) mod described_tables;
+mod followable;
+pub(crate) mod heads;
+mod latest;
+mod writers;
+
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,7 +13,9 @@ use std::ops::Range;
 use rollfit_job::few::few;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
-use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
+use rollfit_job::store::{
+    LatestQuery, LatestRows, SeriesHead, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
+};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
@@ -18,8 +26,9 @@ use crate::copy::decode::{NumberFormat, RowDecoder};
 use crate::copy::instant::{ServerInstant, TimeType};
 use crate::kind::NAME;
 use crate::names::{TableName, check_length, quoted};
+use crate::source::writers::writers_sql;
 use crate::tables::row_security::Accepting;
-use crate::tables::table::{self, Column, Table, describe};
+use crate::tables::table::{self, Column, RelationKind, Table, describe};
 use rollfit_job::keys::warn_of_empty;
 
 /// A source table and how to read it.
@@ -31,6 +40,8 @@ pub(crate) struct SeriesTable {
     /// The expression for the values.
     value: String,
     format: NumberFormat,
+    /// Whether its rows are in other tables too.
+    is_partitioned: bool,
 }
 
 impl SeriesTable {
@@ -51,7 +62,9 @@ impl SeriesTable {
         let (value, format) = read_as(value).ok_or_else(|| {
             wrong_type(&table.name, value, "a number: double precision, numeric, real or integer")
         })?;
-        Ok(Self { name: table.name.clone(), time: quoted(series.time), time_type, value, format })
+        let is_partitioned = table.kind == RelationKind::Partitioned || !table.children.is_empty();
+        let (name, time) = (table.name.clone(), quoted(series.time));
+        Ok(Self { name, time, time_type, value, format, is_partitioned })
     }
 
     /// Returns a query for the rows of a span. It includes infinite instants, so that they are reported.
@@ -65,6 +78,27 @@ impl SeriesTable {
         let (time, literal) = (&self.time, |us| self.time_type.literal(us));
         let (start, end) = (literal(span_us.start), literal(span_us.end));
         format!("{time} >= {start} AND {time} < {end} OR {time} IN ('infinity', '-infinity')")
+    }
+
+    /// Returns a query for the number of rows of a span.
+    fn count_sql(&self, span_us: &Range<i64>) -> String {
+        let (time, literal) = (&self.time, |us| self.time_type.literal(us));
+        let (start, end) = (literal(span_us.start), literal(span_us.end));
+        format!("SELECT count(*) FROM {} WHERE {time} >= {start} AND {time} < {end}", self.name.sql())
+    }
+
+    /// Returns a query for the last instant, if it is not before `since_us`.
+    fn last_sql(&self, since_us: Option<i64>) -> String {
+        let (time, name) = (&self.time, self.name.sql());
+        let since = since_us.map(|since_us| format!(" WHERE {time} >= {}", self.time_type.literal(since_us)));
+        format!("SELECT max({time}) FROM {name}{}", since.unwrap_or_default())
+    }
+
+    fn count(&self, session: &mut Session, span_us: &Range<i64>) -> Result<u64, StoreError> {
+        let doing = format!("count the rows of {}", self.name);
+        let rows = session.rows(&doing, &self.count_sql(span_us), &[])?;
+        let count: i64 = first_value(&rows)?.unwrap_or(0);
+        Ok(count.unsigned_abs())
     }
 
     /// Returns a query for the last rows before an instant.
@@ -93,15 +127,22 @@ impl SeriesTable {
     }
 
     fn add(&self, rows: &mut SeriesRows, instant: ServerInstant, value: f64) -> Result<(), StoreError> {
-        let wrong =
-            |what: &str| StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time));
-        let instant_us = instant.us().ok_or_else(|| wrong("in a row; instants must be finite"))?;
+        let instant_us = self.finite_us(instant)?;
         if rows.instants_us.last() == Some(&instant_us) {
-            return Err(wrong("in two rows; a series has one value per instant"));
+            return Err(self.wrong(instant, "in two rows; a series has one value per instant"));
         }
         rows.instants_us.push(instant_us);
         rows.values.push(value);
         Ok(())
+    }
+
+    /// Returns microseconds since 1970.
+    fn finite_us(&self, instant: ServerInstant) -> Result<i64, StoreError> {
+        instant.us().ok_or_else(|| self.wrong(instant, "in a row; instants must be finite"))
+    }
+
+    fn wrong(&self, instant: ServerInstant, what: &str) -> StoreError {
+        StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time))
     }
 }
 
@@ -109,11 +150,8 @@ impl SeriesTable {
 fn read_as(column: &Column) -> Option<(String, NumberFormat)> {
     let name = quoted(&column.name);
     match Type::from_oid(column.type_oid)? {
-        Type::FLOAT8 => Some((name, NumberFormat::Double)),
-        Type::FLOAT4 => Some((name, NumberFormat::Single)),
-        Type::NUMERIC => Some((name, NumberFormat::Numeric)),
         Type::INT2 | Type::INT4 | Type::INT8 => Some((format!("{name}::float8"), NumberFormat::Double)),
-        _ => None,
+        kind => Some((name, NumberFormat::from_type(&kind)?)),
     }
 }
 
@@ -151,7 +189,7 @@ impl PostgresStore {
     }
 
     /// Runs one query about a series.
-    fn ask<T>(
+    fn ask_about<T>(
         &self,
         series: &SeriesOfKey<'_>,
         answer: impl FnOnce(&mut Session, &SeriesTable) -> Result<T, StoreError>,
@@ -170,7 +208,7 @@ impl Source for PostgresStore {
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
-        self.ask(series, |session, table| {
+        self.ask_about(series, |session, table| {
             let time = &table.time;
             let sql = format!(
                 "SELECT min({time}), max({time}) FROM {} WHERE {time} NOT IN ('infinity', '-infinity')",
@@ -192,20 +230,7 @@ impl Source for PostgresStore {
     }
 
     fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
-        self.ask(series, |session, table| {
-            let span_us = period.span_us();
-            let sql = format!(
-                "SELECT count(*) FROM {} WHERE {} >= {} AND {} < {}",
-                table.name.sql(),
-                table.time,
-                table.time_type.literal(span_us.start),
-                table.time,
-                table.time_type.literal(span_us.end)
-            );
-            let rows = session.rows(&format!("count the rows of {}", table.name), &sql, &[])?;
-            let count: i64 = first_value(&rows)?.unwrap_or(0);
-            Ok(count.unsigned_abs())
-        })
+        self.ask_about(series, |session, table| table.count(session, &period.span_us()))
     }
 
     fn snapshot(
@@ -222,6 +247,18 @@ impl Source for PostgresStore {
                 Err(error)
             }
         }
+    }
+
+    fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
+        self.last_instants(series)
+    }
+
+    fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        self.latest_rows(series, query)
+    }
+
+    fn check_followable(&self, series: &[SeriesOfKey<'_>]) -> Result<(), StoreError> {
+        self.check_indexes(series)
     }
 
     fn check_name(&self, series: &SeriesOfKey<'_>) -> Result<(), StoreError> {
@@ -257,6 +294,24 @@ impl Snapshot for OpenTables {
     ) -> Result<SeriesRows, StoreError> {
         let table = &self.tables[series];
         table.read(&mut self.session, &table.before_sql(instant_us, count))
+    }
+
+    fn count(&mut self, series: usize, span_us: Range<i64>) -> Result<u64, StoreError> {
+        self.tables[series].count(&mut self.session, &span_us)
+    }
+
+    fn last_us(&mut self, series: usize) -> Result<Option<i64>, StoreError> {
+        let table = &self.tables[series];
+        let doing = format!("read the last row of {}", table.name);
+        let rows = self.session.rows(&doing, &table.last_sql(None), &[])?;
+        let last: Option<ServerInstant> = first_value(&rows)?.flatten();
+        last.map(|last| table.finite_us(last)).transpose()
+    }
+
+    fn has_writers(&mut self) -> Result<bool, StoreError> {
+        let sql = format!("SELECT {}", writers_sql(&self.tables));
+        let rows = self.session.rows("look for transactions that write to source tables", &sql, &[])?;
+        Ok(first_value(&rows)?.unwrap_or(true))
     }
 }
 

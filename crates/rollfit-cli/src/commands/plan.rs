@@ -1,6 +1,8 @@
 //! `rollfit plan`: the state of each partition, why, its rows, the bytes that a run would write, and how long it would take.
 
 use rollfit_analysis::PlanEstimate;
+use rollfit_job::month::display_instant;
+use rollfit_job::pending::Pending;
 use rollfit_job::plan::{PlannedPartition, assess};
 use rollfit_job::state::State;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
@@ -32,8 +34,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let write_bytes = planned.iter().map(|line| line.write_bytes).sum();
     let free_bytes = open.sink.free_bytes();
     let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
-    let due = planned.iter().filter(|line| line.state.is_some_and(State::is_due));
-    let estimate = estimate(&open, &[], due.map(|line| line.rows).sum());
+    let estimate = estimate(&open, &[], planned.iter().map(|line| line.write_rows).sum());
     let earlier = planned.iter().map(|line| (&line.partition, line.earlier));
     let new_definition = NewDefinition::new(&open, earlier);
     let of_whole_keys = planned.iter().filter(|line| selects_whole_key(&arguments.only, &line.partition.key));
@@ -76,10 +77,23 @@ fn sentence(estimate: &PlanEstimate) -> String {
     )
 }
 
-/// Why a partition is in its state, and what its join loses.
+/// Why a partition is in its state, what its join loses, and what waits to be joined.
 fn cause(line: &PlannedPartition) -> String {
     let loss = line.join_loss.as_ref().map(|loss| format!("; {}", join_loss::sentence(loss)));
-    format!("{}{}", line.cause, loss.unwrap_or_default())
+    let pending = line.pending.as_ref().map(|pending| format!("; {}", pending_rows(pending)));
+    format!("{}{}{}", line.cause, loss.unwrap_or_default(), pending.unwrap_or_default())
+}
+
+/// `3 pending rows, the oldest of 2017-01-04T10:31:00Z, 2.0 min before the last row`
+fn pending_rows(pending: &Pending) -> String {
+    let rows = pending.total_rows();
+    format!(
+        "{} pending {} of {}, {} before the last row",
+        format::count(rows),
+        if rows == 1 { "row," } else { "rows, the oldest" },
+        display_instant(pending.oldest_us),
+        format::time(pending.age().as_secs_f64())
+    )
 }
 
 fn usable_rows(line: &PlannedPartition) -> UsableRows<'_> {

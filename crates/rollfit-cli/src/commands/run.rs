@@ -174,7 +174,7 @@ impl Summary {
         match outcome {
             Outcome::Written { counts, bytes, join_loss, .. } => {
                 self.written += 1;
-                self.rows += counts.rows;
+                self.rows += counts.written_rows();
                 self.bytes += bytes;
                 self.no_value.add(&counts.no_value);
                 self.join_lost_rows += counts.lost_rows;

@@ -15,7 +15,9 @@ pub(crate) fn millis(time: Duration) -> u64 {
 /// The end of a partition.
 pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> PartitionEnd {
     let (outcome, cause, rows, bytes) = match outcome {
-        Outcome::Written { counts, bytes, .. } => (PartitionOutcome::Written, None, counts.rows, *bytes),
+        Outcome::Written { counts, bytes, .. } => {
+            (PartitionOutcome::Written, None, counts.written_rows(), *bytes)
+        }
         Outcome::AlreadyDone => (PartitionOutcome::Done, None, 0, 0),
         Outcome::LeftAlone(assessment) => (
             PartitionOutcome::LeftAlone,

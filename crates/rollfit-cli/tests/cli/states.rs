@@ -115,15 +115,25 @@ fn rows_that_were_never_joined_are_not_lost_by_a_change() {
 }
 
 #[test]
-fn rows_added_to_a_month_are_an_input_change() {
+fn rows_added_to_the_end_of_a_month_make_it_grow_and_others_are_an_input_change() {
     let (sandbox, rows) = hand_made();
     let more = SourceRows::of_month("2017-01", 1010, 60).filtered(|row| row >= rows.values.len());
     sandbox.drop_in("eurusd", "more.parquet", &more);
+    let line = &sandbox.run(&["plan", "--json"]).json()["partitions"][0];
+    assert_eq!(
+        (&line["state"], &line["adds_rows"], &line["rows"]),
+        (&"grown".into(), &10.into(), &1010.into())
+    );
+    assert_eq!(line["cause"], "10 new rows after 2017-01-01T16:39:00Z");
+    sandbox.run(&["verify"]).exits(1).says(&["the source has new rows since the features were stored"]);
+    // A file is written as a whole.
+    sandbox.run(&["run"]).exits(0).says(&["written (was grown), 1,010 rows"]);
+    sandbox.run(&["verify"]).exits(0).says(&["1,010 rows"]);
+
+    sandbox.drop_in("eurusd", "mine.parquet", &rows.filtered(|row| row != 5));
     let (state, cause) = planned(&sandbox, "2017-01");
     assert_eq!(state, "input-changed");
-    assert!(cause.contains("1000 rows and has 1010 now"), "{cause}");
-    sandbox.run(&["run"]).exits(0);
-    sandbox.run(&["verify"]).exits(0).says(&["1,010 rows"]);
+    assert!(cause.contains("1010 rows and has 1009 now"), "{cause}");
 }
 
 #[test]
@@ -196,20 +206,46 @@ fn lost_rows_and_another_definition_have_both_to_be_named() {
 #[test]
 fn rows_lost_in_the_join_are_shrunk() {
     let (sandbox, rows) = hand_made();
-    let later = |kept: usize| {
+    let write = |name: &str, series: &SourceRows| {
+        let (table, value) = if name == "m1" { ("time", "rate_index") } else { ("ts_utc", "w15_bqx_return") };
+        series.write(&sandbox.path(format!("fx/sources/{name}_eurusd/mine.parquet")), table, value);
+    };
+    // So many rows more of one series, the other one past them by a row of its own.
+    let later = |kept: usize, changed: f64| {
         let mut more = SourceRows::of_month("2017-01", 1000 + kept, 60);
         more.values[..1000].clone_from_slice(&rows.values);
-        more
+        more.values[500] += changed;
+        write("m1", &more);
     };
-    let m1 = sandbox.path("fx/sources/m1_eurusd/mine.parquet");
-    later(10).write(&m1, "time", "rate_index");
-    let (state, cause) = planned(&sandbox, "2017-01");
-    assert_eq!((state.as_str(), cause.as_str()), ("input-changed", "rows that only one series has changed"));
-    later(11).write(&m1, "time", "rate_index");
+    let mut passed = SourceRows::of_month("2017-01", 1020, 60).filtered(|row| row < 1000 || row == 1019);
+    passed.values[..1000].clone_from_slice(&rows.values);
+    write("bqx", &passed);
+    later(11, 0.0);
+    assert_eq!(planned(&sandbox, "2017-01").0, "done", "the joined rows are the same");
+    later(10, 1.0);
+    assert_eq!(planned(&sandbox, "2017-01").0, "input-changed");
+    later(11, 1.0);
     is_left_alone(&sandbox, &[], "shrunk", "join");
     let threshold = [("ROLLFIT_RUN__JOIN_LOSS_MAX", "0.5")];
     assert_eq!(planned_with(&sandbox, &threshold, "2017-01").0, "input-changed");
     is_replaced_only_by_name(&sandbox, &[], "shrunk");
+}
+
+#[test]
+fn the_last_rows_of_one_series_are_pending_until_the_other_has_passed_them() {
+    let (sandbox, rows) = hand_made();
+    let mut ahead = SourceRows::of_month("2017-01", 1100, 60);
+    ahead.values[..1000].clone_from_slice(&rows.values);
+    ahead.write(&sandbox.path("fx/sources/m1_eurusd/mine.parquet"), "time", "rate_index");
+    let line = &sandbox.run(&["plan", "--json"]).exits(0).json()["partitions"][0];
+    assert_eq!((&line["state"], &line["join_loss"]), (&"done".into(), &Value::Null));
+    assert_eq!(line["pending"]["rows"], serde_json::json!([100, 0]));
+    sandbox.run(&["plan"]).exits(0).says(&[
+        "1000 rows; 100 pending rows, the oldest of 2017-01-01T16:40:00Z, 1.6 h before the last row",
+    ]);
+    let before = Tree::read(&sandbox.path("fx"));
+    sandbox.run(&["run"]).exits(0).says(&["0 written, 1 already done"]);
+    before.is_untouched(&sandbox.path("fx"));
 }
 
 #[test]

@@ -56,6 +56,7 @@ mod triggers_found;
 mod two_runners;
 mod versions;
 mod watchdog;
+mod watching;
 mod wire;
 mod workload;
 

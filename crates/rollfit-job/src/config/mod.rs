@@ -149,11 +149,16 @@ impl JobConfig {
 
     /// The rows that a partition's windows need before its first row: none under `reset`.
     pub fn lookback_rows(&self) -> usize {
-        let windows = self.series.iter().flat_map(|series| &series.windows);
         match self.boundary {
             Boundary::Reset => 0,
-            Boundary::Carry => windows.map(|labelled| labelled.window.rows() - 1).max().unwrap_or(0),
+            Boundary::Carry => self.longest_window_rows().saturating_sub(1),
         }
+    }
+
+    /// The rows of the longest window of any series.
+    pub fn longest_window_rows(&self) -> usize {
+        let windows = self.series.iter().flat_map(|series| &series.windows);
+        windows.map(|labelled| labelled.window.rows()).max().unwrap_or(0)
     }
 
     /// The number of feature columns of all series.

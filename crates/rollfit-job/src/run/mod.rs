@@ -6,28 +6,29 @@ mod monitor_loop;
 mod order;
 mod partition;
 mod queue;
+mod settled;
 mod throttle;
 mod worker_pool;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use self::done::Done;
-use self::partition::{Outage, Runner};
+pub(crate) use self::partition::Runner;
 use self::queue::Queue;
-use self::throttle::Throttle;
+#[expect(unused_imports, reason = "a follower settles partitions too")]
+pub(crate) use self::settled::{Appended, Settled};
 use self::worker_pool::WorkerPool;
 use crate::Job;
 use crate::activity::Times;
 use crate::join_loss::JoinLoss;
 use crate::partition::Partition;
-use crate::receipt::{Definition, NoValue, Receipt};
+use crate::receipt::{NoValue, Receipt, Stored};
 use crate::record::Decision;
 use crate::state::{Assessment, State};
 use crate::stop_signal::StopSignal;
 use crate::store::StoreError;
 use crate::watch::Moment;
 
-/// What a run may do beyond the missing and the input-changed.
+/// What a run may do beyond the states that are due.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
     /// States that are replaced, of those usually skipped.
@@ -66,13 +67,15 @@ pub enum Outcome {
 /// The rows of a partition that was written. A run keeps these of every partition, and so no receipt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WrittenCounts {
-    /// Rows of features.
+    /// Rows of features that the partition has now.
     pub rows: u64,
+    /// How many of them were added to those that were there; none where all were written.
+    pub added_rows: Option<u64>,
     /// Joined rows before the partition that its windows reached.
     pub lookback_rows: u64,
-    /// Rows of a series that another series lacks, of all series.
+    /// Rows of a series that another series lacks, of all series; where rows were added, those lost since.
     pub lost_rows: u64,
-    /// Features without a value, by cause.
+    /// Features without a value, by cause, of the rows written.
     pub no_value: NoValue,
 }
 
@@ -80,11 +83,31 @@ impl WrittenCounts {
     fn from_receipt(receipt: &Receipt) -> Self {
         Self {
             rows: receipt.stored.rows,
+            added_rows: None,
             lookback_rows: receipt.input.lookback_rows,
-            lost_rows: receipt.input.lost_rows.iter().sum(),
+            lost_rows: lost_rows(receipt),
             no_value: receipt.stored.no_value,
         }
     }
+
+    /// Of rows that were stored as `added` says, after those of another receipt.
+    fn from_addition(receipt: &Receipt, after: &Receipt, added: &Stored) -> Self {
+        Self {
+            added_rows: Some(added.rows),
+            lost_rows: lost_rows(receipt).saturating_sub(lost_rows(after)),
+            no_value: added.no_value,
+            ..Self::from_receipt(receipt)
+        }
+    }
+
+    /// The rows of features that were written.
+    pub fn written_rows(&self) -> u64 {
+        self.added_rows.unwrap_or(self.rows)
+    }
+}
+
+fn lost_rows(receipt: &Receipt) -> u64 {
+    receipt.input.lost_rows.iter().fold(0, |sum, &lost| sum.saturating_add(lost))
 }
 
 /// What a worker does with a partition.
@@ -140,6 +163,8 @@ pub trait Observer: Sync {
     /// An attempt failed and is repeated after `pause`. `known` where an attempt failed before and nothing has succeeded
     /// since: most likely for the same cause.
     fn retried(&self, _at: Try<'_>, _error: &StoreError, _pause: Duration, _known: bool) {}
+    /// A store that can add rows cannot add them to a partition, and why; all of it is written.
+    fn rewritten(&self, _at: Try<'_>, _why: &str) {}
     /// A partition has ended, for now if it is [`Outcome::Held`].
     fn ended(&self, _at: Try<'_>, _outcome: &Outcome, _spent: &Spent) {}
     /// The number of workers was set.
@@ -171,18 +196,7 @@ pub fn run(
     stop: &StopSignal,
     observer: &dyn Observer,
 ) -> RunReport {
-    let started = Instant::now();
-    let runner = Runner {
-        job,
-        definition: Definition::from_config(job.config).into(),
-        options,
-        stop,
-        observer,
-        started,
-        outage: Outage::default(),
-        done: Done::new(partitions.len()),
-        throttle: Throttle::new(&job.config.run),
-    };
+    let runner = Runner::new(job, partitions.len(), options, stop, observer);
     let pool = WorkerPool::new(&runner, Queue::new(order::sorted(job, partitions), job.config.run.lock_wait));
     pool.work();
     let (mut outcomes, workers_max) = pool.into_outcomes();

@@ -229,7 +229,7 @@ impl Drop for RetireOnDrop<'_> {
 
 fn written_rows(outcome: &Outcome) -> u64 {
     match outcome {
-        Outcome::Written { counts, .. } => counts.rows,
+        Outcome::Written { counts, .. } => counts.written_rows(),
         _ => 0,
     }
 }

@@ -108,6 +108,11 @@ pub trait Sink: Send + Sync {
     /// When the store cannot be written, or not in this way.
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError>;
 
+    /// Whether rows can be added to those of a partition, as far as is known without looking at it.
+    fn can_append(&self) -> bool {
+        false
+    }
+
     /// Removes what a killed run left of a partition that there is nothing to do about. A failure to do so is not an error.
     fn tidy(&self, _partition: &Partition) {}
 

@@ -28,6 +28,26 @@ pub struct SeriesHead {
     pub stamp: u64,
 }
 
+/// What [`Source::latest`] is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LatestQuery {
+    /// The first instant whose row is wanted; there is no last one.
+    pub from_us: i64,
+    /// The first instant whose row is counted, up to `from_us` and without it; none where nothing is to be counted.
+    pub count_from_us: Option<i64>,
+}
+
+/// The last rows of several series, all of one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LatestRows {
+    /// The rows of each series from the instant asked for on, in the order of the series.
+    pub rows: Vec<SeriesRows>,
+    /// How many rows each series has before them, where that was asked for.
+    pub counts: Option<Vec<u64>>,
+    /// See [`Snapshot::has_writers`].
+    pub has_writers: bool,
+}
+
 /// One series of one key, as a source is asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeriesOfKey<'a> {
@@ -128,6 +148,15 @@ pub trait Source: Send + Sync {
         Ok(series.iter().map(|_| error()).collect())
     }
 
+    /// The last rows of several series, in as few round trips as the store can: asked each time that a head has changed. For many
+    /// rows [`Source::snapshot`] is cheaper.
+    ///
+    /// # Errors
+    /// Those of [`Source::snapshot`] and [`Snapshot::rows`].
+    fn latest(&self, _series: &[SeriesOfKey<'_>], _query: LatestQuery) -> Result<LatestRows, StoreError> {
+        Err(StoreError::permanent(format!("a {} source cannot be followed", self.kind())))
+    }
+
     /// Checks that [`Source::heads`], and the last rows, cost little however many rows these series have.
     ///
     /// # Errors
@@ -193,8 +222,8 @@ pub trait Snapshot {
         Ok(self.rows_before(series, i64::MAX, 1)?.instants_us.last().copied())
     }
 
-    /// Whether somebody was writing to the store when the snapshot was taken: rows may become visible later that are before the last
-    /// ones of it.
+    /// Whether somebody who had not committed yet was writing to the tables of these series: rows may become visible later that are
+    /// before the last ones of the snapshot. To be asked first: whoever commits between the snapshot and this question is missed.
     ///
     /// # Errors
     /// When that cannot be found out.

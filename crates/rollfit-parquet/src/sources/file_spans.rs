@@ -56,7 +56,7 @@ impl FileSpans {
 }
 
 /// Tells a file from another one that takes its name.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Hash)]
 pub(crate) struct FileIdentity {
     device: u64,
     inode: u64,

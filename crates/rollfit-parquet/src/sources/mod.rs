@@ -14,5 +14,6 @@ pub(crate) mod sources_lock;
 pub(crate) mod sources_reader;
 pub(crate) mod spans;
 pub(crate) mod staged;
+mod stamps;
 pub(crate) mod table_file;
 pub(crate) mod table_index;

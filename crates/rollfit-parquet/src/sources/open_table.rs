@@ -75,6 +75,25 @@ impl OpenTable {
         Ok(rows)
     }
 
+    /// How many rows lie within `span_us`: read only in row groups that reach beyond it.
+    pub(crate) fn count(&self, span_us: &Range<i64>) -> Result<u64, StoreError> {
+        let mut rows = 0;
+        for (at, span) in self.groups(|span| span.first_us < span_us.end && span.last_us >= span_us.start) {
+            rows += if span.first_us >= span_us.start && span.last_us < span_us.end {
+                span.rows
+            } else {
+                let (instants_us, _) = self.files[at].read_groups(&[span.group], &self.time, None)?;
+                instants_us.iter().filter(|instant_us| span_us.contains(instant_us)).count()
+            };
+        }
+        Ok(rows as u64)
+    }
+
+    /// The last instant of the table, in files that are not open too.
+    pub(crate) fn last_us(&self) -> Option<i64> {
+        self.listed.iter().filter_map(FileSpans::span_us).map(|(_, last_us)| last_us).max()
+    }
+
     /// The last `count` rows before `instant_us`, or all there are.
     pub(crate) fn rows_before(&mut self, instant_us: i64, count: usize) -> Result<SeriesRows, StoreError> {
         let mut reach_us = self.reach_us(instant_us, count);

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use rollfit_job::key::KeysByCase;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
-use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
+use rollfit_job::store::{
+    LatestQuery, LatestRows, SeriesHead, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
+};
 
 use crate::fault::file_error;
 use crate::names::{check_length, check_path};
@@ -44,15 +46,14 @@ impl ParquetStore {
         self.reader.read(&[&series.table], wait, || self.series_files(series), |_| Ok(true))
     }
 
-    /// Opens the files of a series' table that a period needs, and for a lookback the last ones before it. Checks the others
+    /// Opens the files of a series' table that a span needs, and for a lookback the last ones before it. Checks the others
     /// too: one damaged file of a table is the fault of all its months.
     fn open_table(
         &self,
         series: &SeriesOfKey<'_>,
-        period: Period,
+        span_us: &Range<i64>,
         lookback_rows: usize,
     ) -> Result<OpenTable, StoreError> {
-        let span_us = period.span_us();
         let listed = self.series_files(series)?;
         let (time, value) = (series.time.to_owned(), series.value.to_owned());
         let mut table = OpenTable::new(self.index.clone(), listed.clone(), time, value);
@@ -72,13 +73,33 @@ impl ParquetStore {
         table.open_earlier(EARLIER_ROWS_PER_LOOKBACK_ROW * lookback_rows)?;
         Ok(table)
     }
+
+    /// As [`Self::open_table`] for several series, all of one moment.
+    fn open_series(
+        &self,
+        series: &[SeriesOfKey<'_>],
+        span_us: &Range<i64>,
+        lookback_rows: usize,
+    ) -> Result<OpenSeries, StoreError> {
+        let open = || {
+            let tables = series.iter().map(|series| self.open_table(series, span_us, lookback_rows));
+            tables.collect::<Result<Vec<_>, _>>()
+        };
+        // Listed once more: an import of an earlier version changes no generation.
+        let is_current = |tables: &Vec<OpenTable>| {
+            let mut tables = series.iter().zip(tables);
+            tables.try_fold(true, |all, (series, table)| Ok(all && table.is_of(&self.series_files(series)?)))
+        };
+        let tables = self.reader.read(&table_names(series), ImportWait::Full, open, is_current)?;
+        Ok(OpenSeries { tables })
+    }
 }
 
 fn table_names<'a>(series: &'a [SeriesOfKey<'_>]) -> Vec<&'a str> {
     series.iter().map(|series| series.table.as_str()).collect()
 }
 
-fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
+pub(super) fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
     let others = [series.key.to_ascii_lowercase(), series.key.to_ascii_uppercase()];
     let is_there = |key: &String| dir.with_file_name(series.table.replace(series.key, key)).is_dir();
     let hint = others.iter().find(|key| is_there(key));
@@ -151,17 +172,24 @@ impl Source for ParquetStore {
         period: Period,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
-        let open = || {
-            let tables = series.iter().map(|series| self.open_table(series, period, lookback_rows));
-            tables.collect::<Result<Vec<_>, _>>()
-        };
-        // Listed once more: an import of an earlier version changes no generation.
-        let is_current = |tables: &Vec<OpenTable>| {
-            let mut tables = series.iter().zip(tables);
-            tables.try_fold(true, |all, (series, table)| Ok(all && table.is_of(&self.series_files(series)?)))
-        };
-        let tables = self.reader.read(&table_names(series), ImportWait::Full, open, is_current)?;
-        Ok(Box::new(OpenSeries { tables }))
+        Ok(Box::new(self.open_series(series, &period.span_us(), lookback_rows)?))
+    }
+
+    fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
+        self.file_stamps(series)
+    }
+
+    fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        let counted_us = query.count_from_us.unwrap_or(query.from_us)..query.from_us;
+        let mut open = self.open_series(series, &(counted_us.start.min(query.from_us)..i64::MAX), 0)?;
+        let all = || 0..series.len();
+        let counts =
+            query.count_from_us.map(|_| all().map(|at| open.count(at, counted_us.clone())).collect());
+        Ok(LatestRows {
+            counts: counts.transpose()?,
+            rows: all().map(|at| open.rows(at, query.from_us..i64::MAX)).collect::<Result<_, _>>()?,
+            has_writers: false,
+        })
     }
 
     fn holder(&self, series: &[SeriesOfKey<'_>]) -> Result<Option<String>, StoreError> {
@@ -200,5 +228,13 @@ impl Snapshot for OpenSeries {
         count: usize,
     ) -> Result<SeriesRows, StoreError> {
         self.tables[series].rows_before(instant_us, count)
+    }
+
+    fn count(&mut self, series: usize, span_us: Range<i64>) -> Result<u64, StoreError> {
+        self.tables[series].count(&span_us)
+    }
+
+    fn last_us(&mut self, series: usize) -> Result<Option<i64>, StoreError> {
+        Ok(self.tables[series].last_us())
     }
 }

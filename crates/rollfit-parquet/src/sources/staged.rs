@@ -40,6 +40,11 @@ pub(crate) fn has_list(sources_dir: &Path) -> Result<bool, StoreError> {
     regular_file::is_there(&path).map_err(|error| file_error("read", &path, error))
 }
 
+/// Where the list of a committed but unfinished import is.
+pub(crate) fn list_path(sources_dir: &Path) -> PathBuf {
+    sources_dir.join(LIST)
+}
+
 /// Opens the list of a committed but unfinished import, if it exists.
 pub(crate) fn open_list(sources_dir: &Path) -> Result<Option<File>, StoreError> {
     let path = sources_dir.join(LIST);

@@ -193,8 +193,44 @@ impl Session {
 
     /// Begins a transaction whose statements have a timeout.
     pub(crate) fn begin(&mut self, mode: Mode, settings: &TransactionSettings) -> Result<(), StoreError> {
+        let begin = self.begin_sql(mode, settings);
+        self.execute("begin a transaction", &begin)
+    }
+
+    fn begin_sql(&self, mode: Mode, settings: &TransactionSettings) -> String {
         let forget = if self.shared.mixed_up.load(Ordering::Relaxed) { "DEALLOCATE ALL; " } else { "" };
-        self.execute("begin a transaction", &format!("BEGIN {}; {forget}{}", mode.sql(), settings.sql()))
+        format!("BEGIN {}; {forget}{}", mode.sql(), settings.sql())
+    }
+
+    /// Returns the rows of a query about the last rows of tables, in a transaction of its own: one round trip, because nothing of it
+    /// waits for an answer. Tables are read through their indexes, whatever the planner knows of them.
+    pub(crate) fn rows_at_once(
+        &mut self,
+        settings: &TransactionSettings,
+        doing: &str,
+        sql: &str,
+        parameters: &[SqlParameter<'_>],
+    ) -> Result<Vec<AnswerRow>, StoreError> {
+        const PLANNING: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; \
+                                SET LOCAL max_parallel_workers_per_gather = 0";
+        self.count_round_trips(1);
+        let begin = format!("{}; {PLANNING}", self.begin_sql(Mode::Monitor, settings));
+        let (client, limit) = (&self.client, self.reply_timeout);
+        let answers = async {
+            // Each is sent when it is first polled, in this order. After a failure the next ones fail or do nothing.
+            let (begun, rows, ended) = futures_util::future::join3(
+                client.batch_execute(&begin),
+                client.query_typed(sql, parameters),
+                client.batch_execute("ROLLBACK"),
+            )
+            .await;
+            begun?;
+            let rows = rows?;
+            ended.map(|()| rows)
+        };
+        let waited = self.runtime.block_on(wait(limit, answers));
+        let rows = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
+        Ok(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect())
     }
 
     /// Rolls the transaction back.

@@ -21,6 +21,17 @@ pub(crate) enum NumberFormat {
     Numeric,
 }
 
+impl NumberFormat {
+    /// Returns the number in these bytes.
+    pub(crate) fn decode(self, bytes: &[u8]) -> Result<f64, Malformed> {
+        Ok(match self {
+            Self::Double => f64::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?),
+            Self::Single => f32::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?).into(),
+            Self::Numeric => numeric::decode(bytes).map_err(|_| Malformed)?,
+        })
+    }
+}
+
 /// The error for malformed bytes, which the server never sends.
 #[derive(Debug, thiserror::Error)]
 #[error("the server sent a row that is truncated or not of the declared type")]
@@ -87,11 +98,7 @@ impl<'a> Fields<'a> {
     /// Returns the next field as a double, or NULL.
     pub(crate) fn next_number(&mut self, format: NumberFormat) -> Result<Option<f64>, Malformed> {
         let Some(bytes) = self.next()? else { return Ok(None) };
-        Ok(Some(match format {
-            NumberFormat::Double => f64::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?),
-            NumberFormat::Single => f32::from_be_bytes(bytes.try_into().map_err(|_| Malformed)?).into(),
-            NumberFormat::Numeric => numeric::decode(bytes).map_err(|_| Malformed)?,
-        }))
+        format.decode(bytes).map(Some)
     }
 }
 

@@ -76,6 +76,10 @@ fn check_not_ours(series: &Series, key: &str, table: &str) -> Result<(), StoreEr
 }
 
 impl Sink for PostgresStore {
+    fn can_append(&self) -> bool {
+        true
+    }
+
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
         self.in_snapshot(|session| {
             let inspection = self.inspect(session, partition)?;

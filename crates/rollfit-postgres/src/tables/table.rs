@@ -7,7 +7,7 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::connection::answer_row::AnswerRow;
-use crate::connection::session::{Session, SqlParameter};
+use crate::connection::session::{Session, SqlParameter, TransactionSettings};
 use crate::names::TableName;
 use crate::tables::applied_policies::{self, AppliedPolicies};
 
@@ -107,6 +107,8 @@ fn describe_sql() -> String {
     )
 }
 
+const LOOK_UP: &str = "look up tables";
+
 /// Returns the tables of a schema that have one of these names, by name.
 pub(crate) fn describe(
     session: &mut Session,
@@ -114,7 +116,21 @@ pub(crate) fn describe(
     names: &[String],
 ) -> Result<HashMap<String, Table>, StoreError> {
     let parameters: [SqlParameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
-    let rows = session.rows("look up tables", &describe_sql(), &parameters)?;
+    tables_from(schema, session.rows(LOOK_UP, &describe_sql(), &parameters)?)
+}
+
+/// As [`describe`], in a transaction of its own and one round trip.
+pub(crate) fn describe_at_once(
+    session: &mut Session,
+    settings: &TransactionSettings,
+    schema: &str,
+    names: &[String],
+) -> Result<HashMap<String, Table>, StoreError> {
+    let parameters: [SqlParameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    tables_from(schema, session.rows_at_once(settings, LOOK_UP, &describe_sql(), &parameters)?)
+}
+
+fn tables_from(schema: &str, rows: Vec<AnswerRow>) -> Result<HashMap<String, Table>, StoreError> {
     let mut tables: HashMap<String, Table> = HashMap::new();
     for row in rows {
         let name: String = row.get(0)?;

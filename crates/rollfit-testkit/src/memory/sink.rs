@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use rollfit_job::partition::Partition;
-use rollfit_job::receipt::Receipt;
+use rollfit_job::receipt::{ColumnTypes, Receipt};
 use rollfit_job::store::{
     Claim, FeatureReader, FeatureTile, Found, Grouping, Rounding, Sink, Slot, StoreError, Write,
 };
@@ -48,6 +48,12 @@ pub struct MemorySink {
     pub grouping: Option<Grouping>,
     /// What the columns make of values.
     pub rounding: Option<Arc<dyn Rounding>>,
+    /// Whether rows can be added to those that are there.
+    pub can_append: bool,
+    /// The types of the columns of each series.
+    pub types: Option<Vec<ColumnTypes>>,
+    /// The partitions to which rows were added, in order.
+    pub appends: Mutex<Vec<String>>,
 }
 
 impl MemorySink {
@@ -89,9 +95,13 @@ impl Sink for MemorySink {
     }
 
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
-        if write != Write::Replace {
-            return Ok(Claim::Rewrite("its store cannot add rows".to_owned()));
-        }
+        let after = match write {
+            Write::Replace => None,
+            Write::Append { .. } if !self.can_append => {
+                return Ok(Claim::Rewrite("its store cannot add rows".to_owned()));
+            }
+            Write::Append { after } => Some(after),
+        };
         self.claims.lock().unwrap().push(partition.to_string());
         self.claim_fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
         if let Some(left) = self.held.lock().unwrap().get_mut(&self.output(partition))
@@ -106,12 +116,17 @@ impl Sink for MemorySink {
         let slot = MemorySlot {
             sink: self,
             partition: partition.clone(),
+            after,
             instants_us: Vec::new(),
             rows: Vec::new(),
             group: 0,
             group_rows: 0,
         };
         Ok(Claim::Taken(Box::new(slot)))
+    }
+
+    fn can_append(&self) -> bool {
+        self.can_append
     }
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
@@ -142,6 +157,8 @@ impl Sink for MemorySink {
 struct MemorySlot<'a> {
     sink: &'a MemorySink,
     partition: Partition,
+    /// The receipt of the rows that the new ones come after; none where they take the place of all.
+    after: Option<Box<Receipt>>,
     instants_us: Vec<i64>,
     rows: Vec<Vec<u64>>,
     /// The first column of the group that is written, and its rows so far.
@@ -184,6 +201,10 @@ impl Slot for MemorySlot<'_> {
         self.sink.rounding.clone()
     }
 
+    fn column_types(&self) -> Option<Vec<ColumnTypes>> {
+        self.sink.types.clone()
+    }
+
     fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         self.sink.read(&self.partition)
     }
@@ -201,9 +222,17 @@ impl Slot for MemorySlot<'_> {
         let output = self.sink.output(&self.partition);
         self.sink.foreign.lock().unwrap().retain(|other| *other != output);
         let bytes = 8 * self.rows.len() as u64;
-        let stored =
+        let mut new =
             StoredPartition { receipt: receipt.clone(), instants_us: self.instants_us, rows: self.rows };
-        self.sink.stored.lock().unwrap().insert(output, stored);
+        let mut stored = self.sink.stored.lock().unwrap();
+        if let Some(after) = self.after {
+            let before = stored.remove(&output).unwrap();
+            assert_eq!(before.receipt, *after, "rows are added to what was claimed");
+            self.sink.appends.lock().unwrap().push(self.partition.to_string());
+            new.instants_us.splice(0..0, before.instants_us);
+            new.rows.splice(0..0, before.rows);
+        }
+        stored.insert(output, new);
         Ok(bytes)
     }
 

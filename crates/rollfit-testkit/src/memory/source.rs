@@ -1,14 +1,17 @@
-//! [`MemorySource`]: source tables in memory that fail on demand and record the requests.
+//! [`MemorySource`]: source tables in memory that fail on demand, record the requests, and can change while they are read.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
-use rollfit_job::store::{SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
+use rollfit_job::store::{
+    LatestQuery, LatestRows, SeriesHead, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
+};
 
 use super::PlantedFault;
 use crate::market::MINUTE_US;
@@ -16,8 +19,12 @@ use crate::market::MINUTE_US;
 /// Tables by name.
 #[derive(Default)]
 pub struct MemorySource {
-    /// The rows of each table.
+    /// The rows of each table, but for those changed by [`MemorySource::change`].
     pub tables: BTreeMap<String, SeriesRows>,
+    /// The rows of tables that were changed while others may have been reading.
+    changed: Mutex<BTreeMap<String, SeriesRows>>,
+    /// Whether a transaction that is writing to the tables is not over.
+    pub has_writers: Arc<AtomicBool>,
     /// What a snapshot of a partition meets.
     pub fault: Option<PlantedFault>,
     /// The lookback that each snapshot was announced, by partition.
@@ -53,10 +60,50 @@ impl MemorySource {
         table.values = kept.iter().map(|&row| table.values[row]).collect();
     }
 
-    fn rows(&self, series: &SeriesOfKey<'_>) -> Result<&SeriesRows, StoreError> {
-        let name = &series.table;
-        self.tables.get(name).ok_or_else(|| StoreError::permanent(format!("there is no table {name}")))
+    /// Changes a table, or makes it, while others may be reading: one change is seen as a whole.
+    pub fn change<T>(&self, name: &str, change: impl FnOnce(&mut SeriesRows) -> T) -> T {
+        let mut changed = self.changed.lock().unwrap();
+        let before = || self.tables.get(name).cloned().unwrap_or_default();
+        change(changed.entry(name.to_owned()).or_insert_with(before))
     }
+
+    /// Adds a row to a table, where it belongs, while others may be reading.
+    pub fn insert(&self, name: &str, instant_us: i64, value: f64) {
+        self.change(name, |rows| {
+            let at = rows.instants_us.partition_point(|&other| other < instant_us);
+            rows.instants_us.insert(at, instant_us);
+            rows.values.insert(at, value);
+        });
+    }
+
+    /// The tables of several series, all of one moment.
+    fn read<T>(
+        &self,
+        series: &[SeriesOfKey<'_>],
+        read: impl Fn(&SeriesRows) -> T,
+    ) -> Vec<Result<T, StoreError>> {
+        let changed = self.changed.lock().unwrap();
+        let table = |series: &SeriesOfKey<'_>| {
+            let name = &series.table;
+            let rows = changed.get(name).or_else(|| self.tables.get(name));
+            rows.map(&read).ok_or_else(|| StoreError::permanent(format!("there is no table {name}")))
+        };
+        series.iter().map(table).collect()
+    }
+
+    fn read_one<T>(
+        &self,
+        series: &SeriesOfKey<'_>,
+        read: impl Fn(&SeriesRows) -> T,
+    ) -> Result<T, StoreError> {
+        self.read(std::slice::from_ref(series), read).remove(0)
+    }
+}
+
+/// The rows within a span.
+fn within(rows: &SeriesRows, span_us: Range<i64>) -> SeriesRows {
+    let at = |instant_us| rows.instants_us.partition_point(|&other| other < instant_us);
+    cut(rows, at(span_us.start)..at(span_us.end))
 }
 
 fn cut(rows: &SeriesRows, range: Range<usize>) -> SeriesRows {
@@ -69,19 +116,18 @@ impl Source for MemorySource {
     }
 
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
-        Ok(self.tables.keys().cloned().collect())
+        let changed = self.changed.lock().unwrap();
+        Ok(self.tables.keys().chain(changed.keys()).cloned().collect())
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
-        let instants = &self.rows(series)?.instants_us;
         let month = |instant: Option<&i64>| instant.map(|&instant| Month::of_instant_us(instant).unwrap());
-        Ok(month(instants.first()).zip(month(instants.last())))
+        self.read_one(series, |rows| month(rows.instants_us.first()).zip(month(rows.instants_us.last())))
     }
 
     fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
         let span_us = period.span_us();
-        let instants = &self.rows(series)?.instants_us;
-        Ok(instants.iter().filter(|instant| span_us.contains(instant)).count() as u64)
+        self.read_one(series, |rows| within(rows, span_us.clone()).values.len() as u64)
     }
 
     fn snapshot(
@@ -93,24 +139,41 @@ impl Source for MemorySource {
         let partition = &Partition::new(series[0].key, period);
         self.announced.lock().unwrap().push((partition.to_string(), lookback_rows));
         self.fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
-        let table = |series: &SeriesOfKey<'_>| self.rows(series).cloned();
-        Ok(Box::new(MemorySnapshot {
-            tables: series.iter().map(table).collect::<Result<_, _>>()?,
-            asked_before: self.asked_before.clone(),
-        }))
+        let tables = self.read(series, SeriesRows::clone).into_iter().collect::<Result<_, _>>()?;
+        let (asked_before, has_writers) = (self.asked_before.clone(), self.has_writers.clone());
+        Ok(Box::new(MemorySnapshot { tables, asked_before, has_writers }))
+    }
+
+    fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
+        let last = |rows: &SeriesRows| SeriesHead { last_us: rows.instants_us.last().copied(), stamp: 0 };
+        Ok(self.read(series, last))
+    }
+
+    fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        let rows = self.read(series, SeriesRows::clone).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let count = |rows: &SeriesRows, from_us| within(rows, from_us..query.from_us).values.len() as u64;
+        let counts = |from_us| rows.iter().map(|rows| count(rows, from_us)).collect();
+        Ok(LatestRows {
+            counts: query.count_from_us.map(counts),
+            rows: rows.iter().map(|rows| within(rows, query.from_us..i64::MAX)).collect(),
+            has_writers: self.has_writers.load(Ordering::Relaxed),
+        })
     }
 }
 
 struct MemorySnapshot {
     tables: Vec<SeriesRows>,
     asked_before: Arc<Mutex<Vec<usize>>>,
+    has_writers: Arc<AtomicBool>,
 }
 
 impl Snapshot for MemorySnapshot {
     fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
-        let table = &self.tables[series];
-        let at = |instant_us| table.instants_us.partition_point(|&other| other < instant_us);
-        Ok(cut(table, at(span_us.start)..at(span_us.end)))
+        Ok(within(&self.tables[series], span_us))
+    }
+
+    fn has_writers(&mut self) -> Result<bool, StoreError> {
+        Ok(self.has_writers.load(Ordering::Relaxed))
     }
 
     fn rows_before(

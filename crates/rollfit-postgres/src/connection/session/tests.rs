@@ -179,3 +179,24 @@ fn only_the_first_queries_of_a_store_have_a_limit_of_their_own() {
         assert_eq!((session.reply_timeout, opening), (limit, Duration::from_secs(opening_s)));
     }
 }
+
+#[test]
+fn a_query_in_a_transaction_of_its_own_waits_for_no_answer_before_it_has_sent_all() {
+    let mut session = session(|mut stream| {
+        let (mut sent, mut messages) = (Vec::new(), [0; 4096]);
+        while !sent.windows(8).any(|part| part == b"ROLLBACK") {
+            let read = stream.read(&mut messages).unwrap();
+            sent.extend_from_slice(&messages[..read]);
+        }
+        let text = String::from_utf8_lossy(&sent);
+        assert!(text.find("BEGIN").unwrap() < text.find("SELECT 7").unwrap(), "{text}");
+        let query = b"1\0\0\0\x042\0\0\0\x04t\0\0\0\x06\0\0n\0\0\0\x04C\0\0\0\x0dSELECT 0\0";
+        stream.write_all(&[b"Z\0\0\0\x05T".as_slice(), query, b"Z\0\0\0\x05TZ\0\0\0\x05I"].concat()).unwrap();
+        std::thread::sleep(LIMIT);
+    });
+    let settings =
+        TransactionSettings { statement: LIMIT, lock: LIMIT, idle: LIMIT, row_security: RowSecurity::Refuse };
+    assert_eq!(session.rows_at_once(&settings, "ask", "SELECT 7", &[]).unwrap().len(), 0);
+    assert_eq!(session.shared.round_trips(), 1);
+    assert!(session.is_usable());
+}

@@ -1,0 +1,209 @@
+//! The last instants of many series in one round trip, however many tables they are in. One of which something is wrong is asked by
+//! itself from then on, so that the others keep being one round trip.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rollfit_job::lock::lock;
+use rollfit_job::store::{Fault, SeriesHead, SeriesOfKey, StoreError};
+
+use crate::PostgresStore;
+use crate::connection::session::TransactionSettings;
+use crate::copy::instant::ServerInstant;
+use crate::source::SeriesTable;
+
+/// How many tables one statement asks: the server answers with at most 1,664 columns, and plans and locks each.
+const TABLES_MAX: usize = 500;
+/// As how many tables a partitioned one counts whose last instant isn't known: each of its partitions is locked then.
+const PARTITIONS: usize = 100;
+/// How long to wait for a table that somebody has locked: all others wait too.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What the last looks have shown.
+#[derive(Default)]
+pub(crate) struct SeenHeads(Mutex<Seen>);
+
+#[derive(Default)]
+struct Seen {
+    /// The tables that could not be asked the last time.
+    failed: HashSet<String>,
+    /// The last instants, by table and time column: the server need not look into partitions before them.
+    lasts_us: HashMap<(String, String), i64>,
+}
+
+type Head = Result<SeriesHead, StoreError>;
+
+/// A series that is asked for its head, and where the head goes.
+struct Asked<'a> {
+    at: usize,
+    series: &'a SeriesOfKey<'a>,
+    table: SeriesTable,
+    /// The last instant that was seen.
+    since_us: Option<i64>,
+}
+
+impl SeenHeads {
+    fn has_failed(&self, table: &str) -> bool {
+        lock(&self.0).failed.contains(table)
+    }
+
+    fn note_failed(&self, table: &str, has_failed: bool) {
+        let failed = &mut lock(&self.0).failed;
+        if has_failed {
+            failed.insert(table.to_owned())
+        } else {
+            failed.remove(table)
+        };
+    }
+
+    fn last_us(&self, series: &SeriesOfKey<'_>) -> Option<i64> {
+        lock(&self.0).lasts_us.get(&(series.table.clone(), series.time.to_owned())).copied()
+    }
+
+    fn note_last(&self, series: &SeriesOfKey<'_>, last_us: Option<i64>) {
+        let (lasts_us, key) = (&mut lock(&self.0).lasts_us, (series.table.clone(), series.time.to_owned()));
+        match last_us {
+            Some(last_us) => lasts_us.insert(key, last_us),
+            None => lasts_us.remove(&key),
+        };
+    }
+}
+
+impl Asked<'_> {
+    fn weight(&self) -> usize {
+        if self.table.is_partitioned && self.since_us.is_none() { PARTITIONS } else { 1 }
+    }
+}
+
+/// Returns them in pieces that one statement can ask.
+fn statements<'a, 'b>(mut asked: &'a [Asked<'b>]) -> Vec<&'a [Asked<'b>]> {
+    let mut pieces = Vec::new();
+    while !asked.is_empty() {
+        let mut weight = 0;
+        let fits = |asked: &&Asked<'_>| {
+            weight += asked.weight();
+            weight <= TABLES_MAX
+        };
+        let (piece, rest) = asked.split_at(asked.iter().take_while(fits).count().max(1));
+        pieces.push(piece);
+        asked = rest;
+    }
+    pieces
+}
+
+impl PostgresStore {
+    /// Returns the head of each of `series`.
+    pub(super) fn last_instants(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Head>, StoreError> {
+        let mut heads: Vec<(usize, Head)> = Vec::with_capacity(series.len());
+        let asked = self.asked(series.iter().enumerate(), &mut heads)?;
+        let is_alone = |asked: &Asked<'_>| self.seen_heads.has_failed(&asked.series.table);
+        let (alone, together): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_alone);
+        for asked in statements(&together) {
+            self.ask_together(asked, &mut heads)?;
+        }
+        for asked in &alone {
+            self.ask_apart(std::slice::from_ref(asked), &mut heads)?;
+        }
+        heads.sort_by_key(|(at, _)| *at);
+        Ok(heads.into_iter().map(|(_, head)| head).collect())
+    }
+
+    /// Returns the series whose tables can be asked; the heads of the others are errors.
+    fn asked<'a>(
+        &self,
+        series: impl Iterator<Item = (usize, &'a SeriesOfKey<'a>)>,
+        heads: &mut Vec<(usize, Head)>,
+    ) -> Result<Vec<Asked<'a>>, StoreError> {
+        let (places, series): (Vec<usize>, Vec<&SeriesOfKey<'_>>) = series.unzip();
+        let tables = self.described_sources(&series)?;
+        let mut asked = Vec::new();
+        for ((at, series), table) in places.into_iter().zip(series).zip(tables) {
+            match table {
+                Ok(table) => {
+                    let since_us = self.seen_heads.last_us(series);
+                    asked.push(Asked { at, series, table, since_us });
+                }
+                Err(error) => heads.push((at, Err(error))),
+            }
+        }
+        Ok(asked)
+    }
+
+    fn ask_together(&self, asked: &[Asked<'_>], heads: &mut Vec<(usize, Head)>) -> Result<(), StoreError> {
+        match self.ask(asked) {
+            Ok(found) => heads.extend(found),
+            Err(error) if error.is_unconnected() => return Err(error),
+            Err(error) if error.fault() == Fault::Permanent => {
+                // A table may have gone, or become another one.
+                self.source_tables.forget(asked.iter().map(|asked| asked.series.table.as_str()));
+                let again = asked.iter().map(|asked| (asked.at, asked.series));
+                let again = self.asked(again, heads)?;
+                self.ask_apart(&again, heads)?;
+            }
+            Err(_) => self.ask_apart(asked, heads)?,
+        }
+        Ok(())
+    }
+
+    /// Asks them, and where that fails, each half by itself.
+    fn ask_apart(&self, asked: &[Asked<'_>], heads: &mut Vec<(usize, Head)>) -> Result<(), StoreError> {
+        match (self.ask(asked), asked) {
+            (Ok(found), _) => {
+                asked.iter().for_each(|asked| self.seen_heads.note_failed(&asked.series.table, false));
+                heads.extend(found);
+            }
+            (Err(error), _) if error.is_unconnected() => return Err(error),
+            (Err(error), [one]) => {
+                self.seen_heads.note_failed(&one.series.table, true);
+                self.source_tables.forget([one.series.table.as_str()]);
+                heads.push((one.at, Err(error)));
+            }
+            (Err(_), several) => {
+                let (first, second) = several.split_at(several.len() / 2);
+                self.ask_apart(first, heads)?;
+                self.ask_apart(second, heads)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks all of them in one statement, and in another one those whose last rows have gone.
+    fn ask(&self, asked: &[Asked<'_>]) -> Result<Vec<(usize, Head)>, StoreError> {
+        let all: Vec<&Asked<'_>> = asked.iter().collect();
+        let mut lasts = self.ask_last(&all, |asked| asked.since_us)?;
+        let (gone_at, gone): (Vec<usize>, Vec<&Asked<'_>>) = all
+            .iter()
+            .enumerate()
+            .filter(|(at, asked)| lasts[*at].is_none() && asked.since_us.is_some())
+            .unzip();
+        for (at, last) in gone_at.into_iter().zip(self.ask_last(&gone, |_| None)?) {
+            lasts[at] = last;
+        }
+        let head = |(asked, last): (&Asked<'_>, Option<ServerInstant>)| {
+            let last_us = last.map(|last| asked.table.finite_us(last)).transpose();
+            self.seen_heads.note_last(asked.series, last_us.as_ref().ok().copied().flatten());
+            (asked.at, last_us.map(|last_us| SeriesHead { last_us, stamp: 0 }))
+        };
+        Ok(asked.iter().zip(lasts).map(head).collect())
+    }
+
+    /// Returns the last instants, none of those before what `since_us` says.
+    fn ask_last(
+        &self,
+        asked: &[&Asked<'_>],
+        since_us: impl Fn(&Asked<'_>) -> Option<i64>,
+    ) -> Result<Vec<Option<ServerInstant>>, StoreError> {
+        let doing = match asked {
+            [] => return Ok(Vec::new()),
+            [one] => format!("read the last row of {}", one.table.name),
+            several => format!("read the last rows of {} tables", several.len()),
+        };
+        let last = |asked: &&Asked<'_>| format!("({})", asked.table.last_sql(since_us(asked)));
+        let sql = format!("SELECT {}", asked.iter().map(last).collect::<Vec<_>>().join(", "));
+        let settings = TransactionSettings { lock: LOCK_TIMEOUT, ..self.settings };
+        let rows = self.pool.session()?.rows_at_once(&settings, &doing, &sql, &[])?;
+        let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
+        (0..asked.len()).map(|column| row.get(column)).collect()
+    }
+}
