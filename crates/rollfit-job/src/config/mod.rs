@@ -1,5 +1,6 @@
 //! [`JobConfig`]: what a job is, read from TOML and the environment and checked for sense before anything is opened.
 
+mod check;
 mod config_file;
 mod error;
 mod outputs;
@@ -13,6 +14,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
+pub use self::check::CheckConfig;
+use self::check::resolve_check;
 use self::config_file::{ConfigFile, OneOrMany, Override};
 pub use self::error::ConfigError;
 pub use self::pattern::{KeyBehind, Pattern, PatternError};
@@ -54,6 +57,8 @@ pub struct JobConfig {
     pub boundary: Boundary,
     /// How the job runs.
     pub run: RunConfig,
+    /// The limits of a check.
+    pub check: CheckConfig,
     /// Where the settings of `run` came from.
     pub origins: Origins,
 }
@@ -132,6 +137,7 @@ impl JobConfig {
             keys,
             boundary: resolve_boundary(&file.run.boundary)?,
             run: resolve_run(&file)?,
+            check: resolve_check(&file)?,
             source,
             sink,
             from,
