@@ -13,6 +13,8 @@ pub mod canonical_json;
 pub mod check;
 pub mod compare;
 pub mod config;
+mod derived_snapshot;
+pub mod derived_source;
 pub mod features;
 pub mod few;
 pub mod follow;

@@ -8,7 +8,7 @@ use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 
 /// Every key of the configuration as a variable with a value, and the words of `plan` or `run` that show its effect.
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
-const KEYS: [(&str, &str, &str); 45] = [
+const KEYS: [(&str, &str, &str); 47] = [
     ("STORE__URL", "parquet:elsewhere", "cannot open the store elsewhere"),
     ("STORE__NAME", "../up", "[store] name: `../up` is not a key"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
@@ -24,6 +24,8 @@ const KEYS: [(&str, &str, &str); 45] = [
     ("SERIES__IDX__TABLE", "bars_{key}", "fx/sources/bars_eurusd"),
     ("SERIES__IDX__TIME", "stamp", "column `stamp` does not exist"),
     ("SERIES__IDX__VALUE", "open", "column `open` does not exist"),
+    ("SERIES__IDX__DERIVE", "rate", "[series.idx] derive = \"rate\""),
+    ("SERIES__IDX__BASE", "1.05", "[series.idx] base = 1.05"),
     ("SERIES__IDX__FEATURES", "f_{nokey}", "[series.idx] features"),
     ("SERIES__IDX__PARENT", "{nokey}", "[series.idx] parent"),
     ("SERIES__IDX__COLUMN", "{nothing}", "[series.idx] column"),

@@ -16,6 +16,7 @@ mod check;
 mod chromium;
 mod config_paths;
 mod crash;
+mod derived;
 mod disk;
 mod environment;
 mod exit_codes;

@@ -16,6 +16,7 @@ mod checker;
 mod compare;
 mod cuts;
 mod definitions;
+mod derived;
 mod doctor;
 mod faults;
 mod first_runners;

@@ -92,6 +92,8 @@ pub(super) struct SeriesSection {
     pub(super) table: String,
     pub(super) time: String,
     pub(super) value: String,
+    pub(super) derive: Option<String>,
+    pub(super) base: Option<f64>,
     pub(super) features: String,
     pub(super) parent: Option<String>,
     pub(super) windows: Option<IndexMap<String, i64>>,

@@ -2,6 +2,7 @@
 
 mod check;
 mod config_file;
+mod derivation;
 mod error;
 mod outputs;
 mod pattern;
@@ -17,6 +18,7 @@ use std::path::Path;
 pub use self::check::CheckConfig;
 use self::check::resolve_check;
 use self::config_file::{ConfigFile, OneOrMany, Override};
+pub use self::derivation::{Derivation, Formula};
 pub use self::error::ConfigError;
 pub use self::pattern::{KeyBehind, Pattern, PatternError};
 use self::run::resolve_run;
