@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rollfit_job::config::{JobConfig, StoreConfig};
+use rollfit_job::derived_source::DerivedSource;
 use rollfit_job::error_chain;
 use rollfit_job::store::{Fault, Purpose, Sink, Source, Store, StoreError, StoreKind};
 use rollfit_parquet::Parquet;
@@ -42,6 +43,8 @@ pub(crate) fn opened<S>(store: Result<S, StoreError>) -> Result<S, Failure> {
 /// Where the series of a job come from, and where its features go.
 pub(crate) struct Stores {
     source: Arc<dyn Store>,
+    /// The source of the job, derived series included.
+    series: Arc<dyn Source>,
     sink: Arc<dyn Store>,
     /// Whether the two are one.
     pub(crate) is_one: bool,
@@ -53,7 +56,8 @@ impl Stores {
         let is_one = config.source == config.sink.store;
         let source = open(&config.source, config, if is_one { purpose } else { Purpose::Read })?;
         let sink = if is_one { source.clone() } else { open(&config.sink.store, config, purpose)? };
-        Ok(Self { source, sink, is_one })
+        let series = DerivedSource::wrap(source.clone().source(), &config.series);
+        Ok(Self { source, series, sink, is_one })
     }
 
     /// The store of the series.
@@ -68,7 +72,12 @@ impl Stores {
 
     /// Where series come from.
     pub(crate) fn source(&self) -> Arc<dyn Source> {
-        self.source.clone().source()
+        self.series.clone()
+    }
+
+    /// Where derived series come from.
+    pub(crate) fn derived_source(&self) -> DerivedSource {
+        DerivedSource::new(self.source.clone().source())
     }
 
     /// Where features go.

@@ -171,7 +171,18 @@ fn find_pending(
         span_us,
         pair_wait: config.run.pair_wait,
     };
-    let (pending, pending_us) = search.find(snapshot)?.unzip();
+    let (mut pending, pending_us) = search.find(snapshot)?.unzip();
+    if let Some(pending) = &mut pending
+        && sides.joined_us.is_empty()
+    {
+        // A derived series has no rows before its closes have enough.
+        let mut lasts_us = Vec::new();
+        for (at, series) in config.series.iter().enumerate() {
+            let last_us = snapshot.last_us(at)?;
+            lasts_us.extend((last_us.is_some() || series.derivation.is_none()).then_some(last_us));
+        }
+        pending.is_current = search.is_current(&lasts_us);
+    }
     Ok((Some(Sides { pending_us: pending_us.unwrap_or_default(), ..sides }), pending))
 }
 

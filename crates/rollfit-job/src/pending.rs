@@ -110,7 +110,8 @@ impl<'a> PendingSearch<'a> {
         instants_us
     }
 
-    fn is_current(&self, lasts_us: &[Option<i64>]) -> bool {
+    /// Whether the partition has only begun, by the last instants of the series.
+    pub(crate) fn is_current(&self, lasts_us: &[Option<i64>]) -> bool {
         let before_us = self.span_us.start.saturating_sub((self.span_us.end - self.span_us.start) / 2);
         lasts_us.iter().all(|last_us| last_us.is_some_and(|us| (before_us..self.span_us.end).contains(&us)))
     }

@@ -2,7 +2,7 @@
 
 use crate::Job;
 use crate::absence::Absence;
-use crate::config::{JobConfig, Series};
+use crate::config::{Derivation, JobConfig, Series};
 use crate::few::few_and;
 use crate::join_loss::JoinLoss;
 use crate::panel::Panel;
@@ -165,11 +165,17 @@ pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) 
     let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
     let unjoined_rows = panel.unjoined_rows();
     if unjoined_rows.iter().all(|&rows| rows == 0) {
-        let tables = few_and(&config.series.iter().map(table).collect::<Vec<_>>());
+        let mut tables: Vec<String> = config.series.iter().map(table).collect();
+        // Series may be derived from one table.
+        tables.dedup();
+        let tables = few_and(&tables);
         return format!("the month has no rows in {tables}: import it, or leave it out of [partitions]");
     }
-    let sides = config.series.iter().zip(unjoined_rows);
-    let sides = sides.map(|(series, rows)| format!("{rows} rows in {}", table(series)));
+    let side = |(series, rows): (&Series, u64)| match series.derivation {
+        Some(Derivation { formula, .. }) => format!("{rows} rows of {formula} from {}", table(series)),
+        None => format!("{rows} rows in {}", table(series)),
+    };
+    let sides = config.series.iter().zip(unjoined_rows).map(side);
     format!(
         "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",
         few_and(&sides.collect::<Vec<_>>())

@@ -6,13 +6,15 @@ mod support;
 
 use std::fs::{self, FileTimes};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rollfit_job::derived_source::DerivedSource;
 use rollfit_job::store::{LatestQuery, SeriesHead, SeriesOfKey, SeriesRows, Source, StoreError};
 use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
 use support::assert_says;
-use support::market::{KEYS, MINUTE_US, MONTHS, bars, config, import, partition};
+use support::market::{KEYS, MINUTE_US, MONTHS, bars, config, config_with, import, partition};
 use support::script::{Fate, Operation, Script};
 
 const ROWS: usize = 40;
@@ -180,4 +182,32 @@ fn the_last_rows_and_counts_are_those_of_a_snapshot_across_the_end_of_a_month() 
     let none =
         store.latest(&series, LatestQuery { from_us: second.span_us().end, count_from_us: None }).unwrap();
     assert_eq!((none.rows, none.counts), (vec![SeriesRows::default(); series.len()], None));
+}
+
+#[test]
+fn the_last_rows_of_derived_series_are_those_of_the_imported_ones() {
+    let dir = store();
+    let derived_values = [
+        ("SERIES__IDX__VALUE", "close"),
+        ("SERIES__IDX__DERIVE", "rate_index"),
+        ("SERIES__BQX__TABLE", "m1_{key}"),
+        ("SERIES__BQX__TIME", "time"),
+        ("SERIES__BQX__VALUE", "close"),
+        ("SERIES__BQX__DERIVE", "backward_return(15)"),
+    ];
+    let (config, of_derived) = (config(), config_with(&derived_values));
+    let store = Arc::new(open(dir.path()));
+    let derived = DerivedSource::new(store.clone());
+    let start_us = |month| partition("aaa", month).period.span_us().start;
+    let [first_us, second_us] = [start_us(MONTHS[0]), start_us(MONTHS[1])];
+    for from_us in
+        [first_us, first_us + 9 * MINUTE_US, first_us + 30 * MINUTE_US, second_us, second_us + 5 * MINUTE_US]
+    {
+        for count_from_us in [None, Some(first_us), Some(second_us), Some(first_us + 4 * MINUTE_US)] {
+            let query = LatestQuery { from_us, count_from_us: count_from_us.map(|us| us.min(from_us)) };
+            let found = derived.latest(&of_derived.series_of_key("aaa"), query).unwrap();
+            let wanted = store.latest(&config.series_of_key("aaa"), query).unwrap();
+            assert_eq!((found.rows, found.counts), (wanted.rows, wanted.counts), "{query:?}");
+        }
+    }
 }

@@ -101,4 +101,8 @@ impl Store for PostgresStore {
     fn ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
         self.missing_ddl(partitions)
     }
+
+    fn source_ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
+        self.closes_ddl(partitions)
+    }
 }

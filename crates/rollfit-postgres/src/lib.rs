@@ -37,6 +37,7 @@ use crate::names::TableName;
 use crate::partitioning::catalog::Catalog;
 use crate::source::described_tables::DescribedTables;
 use crate::source::heads::SeenHeads;
+use crate::source::known_bases::KnownBases;
 use crate::tables::capacity::check_schemas;
 use crate::tables::definitions::{DEFINITIONS, HashedDefinition, KnownDefinitions};
 use crate::tables::receipts::{self, RECEIPTS};
@@ -72,6 +73,7 @@ pub struct PostgresStore {
     seen_holders: Arc<SeenHolders>,
     catalog: Catalog,
     source_tables: DescribedTables,
+    known_bases: KnownBases,
     seen_heads: SeenHeads,
     /// Tables that partitions share and that are known to exist.
     shared_tables: Mutex<HashSet<TableName>>,
@@ -134,6 +136,7 @@ impl PostgresStore {
             seen_holders: Arc::default(),
             catalog: Catalog::default(),
             source_tables: DescribedTables::default(),
+            known_bases: KnownBases::default(),
             seen_heads: SeenHeads::default(),
             shared_tables: Mutex::default(),
             missed_parents: Mutex::default(),

@@ -3,6 +3,7 @@
 pub(crate) mod described_tables;
 mod followable;
 pub(crate) mod heads;
+pub(crate) mod known_bases;
 mod latest;
 mod writers;
 
@@ -24,8 +25,10 @@ use crate::connection::pool::PooledSession;
 use crate::connection::session::Session;
 use crate::copy::decode::{NumberFormat, RowDecoder};
 use crate::copy::instant::{ServerInstant, TimeType};
+use crate::import::bases;
 use crate::kind::NAME;
 use crate::names::{TableName, check_length, quoted};
+use crate::source::known_bases::{BasesTable, imported_key};
 use crate::source::writers::writers_sql;
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{self, Column, RelationKind, Table, describe};
@@ -169,7 +172,14 @@ impl PostgresStore {
         series: &[SeriesOfKey<'_>],
     ) -> Result<Vec<SeriesTable>, StoreError> {
         let names: Vec<String> = series.iter().map(|series| series.table.clone()).collect();
-        let found: HashMap<String, Table> = describe(session, &self.schema, &names)?;
+        self.tables_among(&describe(session, &self.schema, &names)?, series)
+    }
+
+    fn tables_among(
+        &self,
+        found: &HashMap<String, Table>,
+        series: &[SeriesOfKey<'_>],
+    ) -> Result<Vec<SeriesTable>, StoreError> {
         let table = |series: &SeriesOfKey<'_>| match found.get(&series.table) {
             Some(table) => {
                 self.check_row_security(table, Accepting::Source)?;
@@ -239,9 +249,13 @@ impl Source for PostgresStore {
         _period: Period,
         _lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let mut session = self.snapshot_session()?;
-        match self.series_tables(&mut session, series) {
-            Ok(tables) => Ok(Box::new(OpenTables { session, tables })),
+        match self.open_tables(&mut session, series) {
+            Ok((tables, bases)) => {
+                let keys = series.iter().map(|series| imported_key(series).map(str::to_owned)).collect();
+                Ok(Box::new(OpenTables { session, tables, bases, keys }))
+            }
             Err(error) => {
                 session.roll_back();
                 Err(error)
@@ -254,6 +268,7 @@ impl Source for PostgresStore {
     }
 
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
         self.latest_rows(series, query)
     }
 
@@ -278,6 +293,10 @@ impl Source for PostgresStore {
 struct OpenTables {
     session: PooledSession,
     tables: Vec<SeriesTable>,
+    /// None if no import has stored any.
+    bases: Option<BasesTable>,
+    /// For each series of closes the key whose base theirs is, if an import may have written them.
+    keys: Vec<Option<String>>,
 }
 
 impl Snapshot for OpenTables {
@@ -294,6 +313,11 @@ impl Snapshot for OpenTables {
     ) -> Result<SeriesRows, StoreError> {
         let table = &self.tables[series];
         table.read(&mut self.session, &table.before_sql(instant_us, count))
+    }
+
+    fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
+        let (Some(bases), Some(key)) = (&self.bases, &self.keys[series]) else { return Ok(None) };
+        Ok(bases::read(&mut self.session, bases.checked()?, key)?.map(|base| base.close))
     }
 
     fn count(&mut self, series: usize, span_us: Range<i64>) -> Result<u64, StoreError> {

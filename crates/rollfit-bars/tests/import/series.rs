@@ -33,7 +33,7 @@ fn series_of_a_month_follow_their_definition() {
     let file = read_file(&path, &options(Format::Parquet, "", "")).unwrap();
     let base = file.bars[0].close;
     let index: Vec<f64> = file.bars.iter().map(|bar| series::rate_index(bar.close, base)).collect();
-    let returns = series::backward_returns(&index);
+    let returns = series::backward_returns(&index, series::RETURN_ROWS);
     assert_eq!((index[0], returns.len()), (100.0, index.len() - series::RETURN_ROWS));
     let t = 20_000;
     let sum = (2..=15).fold(index[t - 1] - index[t], |sum, k| sum + (index[t - k] - index[t]));

@@ -32,7 +32,11 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
     let mut partitions = open::planned(&config, source.as_ref(), sink.as_ref(), &arguments.only)?;
     partitions.extend(months_ahead(&partitions, arguments.months_ahead.into()));
     config.check_outputs(partitions.iter())?;
-    let statements = stores.sink_store().ddl(&partitions)?;
+    let mut statements = stores.sink_store().ddl(&partitions)?;
+    // They are executed in one database.
+    if config.source.url == config.sink.store.url {
+        statements.extend(stores.source_store().source_ddl(&partitions)?);
+    }
     if global.json {
         output::json(&SchemaDocument { statements })?;
     } else if statements.is_empty() {

@@ -165,7 +165,7 @@ fn new_tables_have_the_documented_columns() {
     let m1 = [
         "time timestamp without time zone t t",
         "close double precision t f",
-        "rate_index double precision t f",
+        "rate_index double precision f f",
     ];
     assert_eq!(told("m1_eurusd"), m1);
     assert_eq!(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rollfit::{Metric, Window};
 
 use super::config_file::{ConfigFile, SeriesSection};
+use super::derivation::{Derivation, resolve_derivation};
 use super::error::nearest;
 use super::{ConfigError, Pattern, PatternError, TIME_COLUMN};
 use crate::key::check_key;
@@ -21,6 +22,8 @@ pub struct Series {
     pub time: String,
     /// The value column of that table.
     pub value: String,
+    /// How the values follow from that column, which holds closes; none where it holds the values.
+    pub derivation: Option<Derivation>,
     /// The features table of a partition, where the store has tables.
     pub features: Pattern,
     /// The partitioned table that it is a part of, if it is one.
@@ -141,6 +144,7 @@ fn one_series(
         table: Pattern::parse(&series.table, &["key"]).map_err(|error| at("table", error))?,
         time: series.time.clone(),
         value: series.value.clone(),
+        derivation: resolve_derivation(name, series)?,
         features: Pattern::parse(&series.features, &["key", "yyyy", "mm"])
             .map_err(|error| at("features", error))?,
         parent: series

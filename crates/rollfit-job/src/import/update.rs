@@ -174,7 +174,7 @@ impl KeyUpdate {
 
     /// The backward returns of these bars, without the first bars of all, which have none.
     pub fn returns(&self, bars: Range<usize>) -> Vec<f64> {
-        backward_returns(&self.rate_index(bars.start.saturating_sub(RETURN_ROWS)..bars.end))
+        backward_returns(&self.rate_index(bars.start.saturating_sub(RETURN_ROWS)..bars.end), RETURN_ROWS)
     }
 
     /// The report of the key, of which this many files were written.

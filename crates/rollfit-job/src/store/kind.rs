@@ -106,6 +106,14 @@ pub trait Store: Send + Sync {
     fn ddl(&self, _partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
+
+    /// The statements by which the source tables of `partitions` take rows that hold no more than their series need.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn source_ddl(&self, _partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// An import going on. Dropped without [`BarsImport::commit`] it leaves everything as it was.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::StoreError;
-use crate::config::{JobConfig, Series};
+use crate::config::{Derivation, JobConfig, Series};
 use crate::month::Month;
 use crate::period::Period;
 
@@ -16,6 +16,18 @@ pub struct SeriesRows {
     pub instants_us: Vec<i64>,
     /// The values; NaN where there is none.
     pub values: Vec<f64>,
+}
+
+impl SeriesRows {
+    /// Adds rows after those there are.
+    pub fn append(&mut self, mut later: Self) {
+        if self.instants_us.is_empty() {
+            *self = later;
+            return;
+        }
+        self.instants_us.append(&mut later.instants_us);
+        self.values.append(&mut later.values);
+    }
 }
 
 /// What a source can say of a series without reading its rows: differs from what it said before where rows have come since,
@@ -40,16 +52,42 @@ pub struct LatestQuery {
 /// The last rows of several series, all of one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LatestRows {
-    /// The rows of each series from the instant asked for on, in the order of the series.
+    /// The rows of each series from the instant asked for on, in the order of the series. Before those of
+    /// [`SeriesKind::Closes`] come as many as they look back, or all there are.
     pub rows: Vec<SeriesRows>,
     /// How many rows each series has before them, where that was asked for.
     pub counts: Option<Vec<u64>>,
     /// See [`Snapshot::has_writers`].
     pub has_writers: bool,
+    /// What else is wanted of [`SeriesKind::Closes`], in the order of the series; nothing where none of them is of this kind.
+    pub closes: Vec<ClosesBefore>,
+}
+
+/// What is before the last rows of [`SeriesKind::Closes`], of the same moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClosesBefore {
+    /// See [`Snapshot::base`].
+    pub base: Option<f64>,
+    /// How many rows the series has before those counted, at most as many as it looks back; 0 where nothing is counted.
+    pub rows_before_counted: u64,
+}
+
+/// What the value column of a series holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SeriesKind {
+    /// The values of the series.
+    Stored,
+    /// Closes that its values follow from. Only a [`DerivedSource`](crate::derived_source::DerivedSource) has such series.
+    Derived(Derivation),
+    /// Closes that are the series, and that others are derived from: their base is wanted too ([`Snapshot::base`]).
+    Closes {
+        /// The rows before a row that a derived value needs: [`Source::latest`] gives as many before the first one asked for.
+        lookback_rows: usize,
+    },
 }
 
 /// One series of one key, as a source is asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SeriesOfKey<'a> {
     /// The name of the series.
     pub name: &'a str,
@@ -61,6 +99,24 @@ pub struct SeriesOfKey<'a> {
     pub time: &'a str,
     /// The value column of the table.
     pub value: &'a str,
+    /// What that column holds.
+    pub kind: SeriesKind,
+}
+
+impl SeriesOfKey<'_> {
+    /// Checks that a store's table holds the values of the series, so that closes are never taken for them.
+    ///
+    /// # Errors
+    /// When they are derived.
+    pub fn check_stored(&self) -> Result<(), StoreError> {
+        match self.kind {
+            SeriesKind::Stored | SeriesKind::Closes { .. } => Ok(()),
+            SeriesKind::Derived(Derivation { formula, .. }) => Err(StoreError::permanent(format!(
+                "series `{}` is derived ({formula}), and its source was opened without the derivation",
+                self.name
+            ))),
+        }
+    }
 }
 
 impl Series {
@@ -72,6 +128,7 @@ impl Series {
             key,
             time: &self.time,
             value: &self.value,
+            kind: self.derivation.map_or(SeriesKind::Stored, SeriesKind::Derived),
         }
     }
 }
@@ -205,6 +262,15 @@ pub trait Snapshot {
     /// As [`Snapshot::rows`].
     fn rows_before(&mut self, series: usize, instant_us: i64, count: usize)
     -> Result<SeriesRows, StoreError>;
+
+    /// The base that an import stored with the closes at `series`: the close that rate indexes are relative to; none where no
+    /// import wrote them, and for other than [`SeriesKind::Closes`].
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn base(&mut self, _series: usize) -> Result<Option<f64>, StoreError> {
+        Ok(None)
+    }
 
     /// How many rows the series has within `span_us`.
     ///

@@ -6,6 +6,7 @@
 mod adopting;
 mod bench;
 mod computed;
+mod derived;
 mod faults;
 mod further_columns;
 mod growing;

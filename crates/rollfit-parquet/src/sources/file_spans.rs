@@ -115,3 +115,11 @@ pub(crate) struct Contents {
     /// The instants of each row group, for each time column read so far.
     pub(crate) spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
 }
+
+impl Contents {
+    /// What the footer says under `key`.
+    pub(crate) fn metadata_value(&self, key: &str) -> Option<String> {
+        let entries = self.metadata.metadata().file_metadata().key_value_metadata()?;
+        entries.iter().find(|entry| entry.key == key)?.value.clone()
+    }
+}

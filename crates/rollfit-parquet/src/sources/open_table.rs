@@ -35,6 +35,11 @@ impl OpenTable {
         Self { index, listed, files: Vec::new(), earlier: Vec::new(), time, value }
     }
 
+    /// All files that the table had.
+    pub(crate) fn listed(&self) -> &[FileSpans] {
+        &self.listed
+    }
+
     /// Whether `listed` are the files that the table had.
     pub(crate) fn is_of(&self, listed: &Arc<Vec<FileSpans>>) -> bool {
         let identity = |file: &FileSpans| (file.path.clone(), file.identity);

@@ -1,8 +1,10 @@
-//! The rate index of the files that an import wrote, held against the closes beside it.
+//! The rate index of the files that an import wrote, held against the closes beside it; and the base that these files name.
 
 use rollfit_job::store::StoreError;
 
 use crate::fault::{damaged_source, unreadable};
+use crate::sources::file_spans::{Contents, FileSpans};
+use crate::sources::open_table::OpenTable;
 use crate::sources::table_file::TableFile;
 use rollfit_files::damaged::contain_panics;
 use rollfit_job::import::Base;
@@ -16,12 +18,34 @@ pub(crate) const CLOSE: &str = "close";
 /// The rate indexes that it makes of them.
 pub(crate) const RATE_INDEX: &str = "rate_index";
 
+impl OpenTable {
+    /// The base that the files of the table name; none where no import wrote one of them.
+    pub(crate) fn base(&self) -> Result<Option<f64>, StoreError> {
+        let named = |file: &FileSpans| Some((file.path.clone(), base_of(&file.contents)?.close));
+        let mut named = self.listed().iter().filter_map(named);
+        let Some((path, base)) = named.next() else { return Ok(None) };
+        match named.find(|(_, other)| other.to_bits() != base.to_bits()) {
+            None => Ok(Some(base)),
+            Some((other_path, other)) => Err(StoreError::permanent(format!(
+                "{} has the base {base}, but {} has {other}: they are not of one import; restore the table from a backup, or \
+                 import its bars again into an empty one",
+                path.display(),
+                other_path.display()
+            ))),
+        }
+    }
+}
+
+/// The base that an import wrote into a footer.
+fn base_of(contents: &Contents) -> Option<Base> {
+    serde_json::from_str(&contents.metadata_value(BASE_KEY)?).ok()
+}
+
 impl TableFile {
     /// Checks that each rate index is that of its close and of the base which the footer names. Files without a base, or
     /// without one of the columns, are not of this kind.
     pub(crate) fn check_rate_index(&self) -> Result<(), StoreError> {
-        let base = self.metadata_value(BASE_KEY).and_then(|text| serde_json::from_str::<Base>(&text).ok());
-        let Some(base) = base else { return Ok(()) };
+        let Some(base) = base_of(&self.contents) else { return Ok(()) };
         if !(self.has_numbers(CLOSE) && self.has_numbers(RATE_INDEX)) {
             return Ok(());
         }

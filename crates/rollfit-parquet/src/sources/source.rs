@@ -9,7 +9,8 @@ use rollfit_job::key::KeysByCase;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{
-    LatestQuery, LatestRows, SeriesHead, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
+    ClosesBefore, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows, Snapshot, Source,
+    StoreError,
 };
 
 use crate::fault::file_error;
@@ -172,6 +173,7 @@ impl Source for ParquetStore {
         period: Period,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
         Ok(Box::new(self.open_series(series, &period.span_us(), lookback_rows)?))
     }
 
@@ -180,16 +182,23 @@ impl Source for ParquetStore {
     }
 
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let counted_us = query.count_from_us.unwrap_or(query.from_us)..query.from_us;
-        let mut open = self.open_series(series, &(counted_us.start.min(query.from_us)..i64::MAX), 0)?;
-        let all = || 0..series.len();
-        let counts =
-            query.count_from_us.map(|_| all().map(|at| open.count(at, counted_us.clone())).collect());
-        Ok(LatestRows {
-            counts: counts.transpose()?,
-            rows: all().map(|at| open.rows(at, query.from_us..i64::MAX)).collect::<Result<_, _>>()?,
-            has_writers: false,
-        })
+        let span_us = counted_us.start.min(query.from_us)..i64::MAX;
+        let lookback_rows = series.iter().map(lookback_rows_of).max().unwrap_or(0);
+        let mut open = self.open_series(series, &span_us, lookback_rows)?;
+        let mut latest =
+            LatestRows { counts: query.count_from_us.map(|_| Vec::new()), ..LatestRows::default() };
+        for (at, series) in series.iter().enumerate() {
+            let mut rows = open.rows_before(at, query.from_us, lookback_rows_of(series))?;
+            rows.append(open.rows(at, query.from_us..i64::MAX)?);
+            latest.rows.push(rows);
+            if let Some(counts) = &mut latest.counts {
+                counts.push(open.count(at, counted_us.clone())?);
+            }
+            latest.closes.push(open.closes_before(at, series, query.count_from_us)?);
+        }
+        Ok(latest)
     }
 
     fn holder(&self, series: &[SeriesOfKey<'_>]) -> Result<Option<String>, StoreError> {
@@ -211,9 +220,34 @@ impl Source for ParquetStore {
     }
 }
 
+/// The rows that closes look back; 0 for other series.
+fn lookback_rows_of(series: &SeriesOfKey<'_>) -> usize {
+    match series.kind {
+        SeriesKind::Closes { lookback_rows } => lookback_rows,
+        SeriesKind::Stored | SeriesKind::Derived(_) => 0,
+    }
+}
+
 /// The open files of several series: an import that replaces them does not reach these.
 struct OpenSeries {
     tables: Vec<OpenTable>,
+}
+
+impl OpenSeries {
+    /// What else is wanted of closes; nothing of other series.
+    fn closes_before(
+        &mut self,
+        at: usize,
+        series: &SeriesOfKey<'_>,
+        counted_from_us: Option<i64>,
+    ) -> Result<ClosesBefore, StoreError> {
+        let SeriesKind::Closes { lookback_rows } = series.kind else { return Ok(ClosesBefore::default()) };
+        let rows = match counted_from_us {
+            Some(from_us) => self.rows_before(at, from_us, lookback_rows)?.instants_us.len(),
+            None => 0,
+        };
+        Ok(ClosesBefore { base: self.base(at)?, rows_before_counted: rows as u64 })
+    }
 }
 
 impl Snapshot for OpenSeries {
@@ -228,6 +262,10 @@ impl Snapshot for OpenSeries {
         count: usize,
     ) -> Result<SeriesRows, StoreError> {
         self.tables[series].rows_before(instant_us, count)
+    }
+
+    fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
+        self.tables[series].base()
     }
 
     fn count(&mut self, series: usize, span_us: Range<i64>) -> Result<u64, StoreError> {

@@ -52,8 +52,7 @@ impl TableFile {
 
     /// What the footer says under `key`.
     pub(crate) fn metadata_value(&self, key: &str) -> Option<String> {
-        let entries = self.contents.metadata.metadata().file_metadata().key_value_metadata()?;
-        entries.iter().find(|entry| entry.key == key)?.value.clone()
+        self.contents.metadata_value(key)
     }
 
     pub(crate) fn time_unit(&self, time: &str) -> Result<TimeUnit, StoreError> {

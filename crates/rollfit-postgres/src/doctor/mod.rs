@@ -65,6 +65,13 @@ impl Findings {
         self.problems.push(Problem { what: what.into(), statements });
     }
 
+    /// Adds a problem, once where several series have it: they may share a table.
+    fn problem_once(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
     fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
@@ -74,7 +81,7 @@ impl Findings {
         match asked {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if error.fault() == Fault::Permanent => {
-                self.problems.push(Problem::new(error_chain(&error)));
+                self.problem_once(Problem::new(error_chain(&error)));
                 Ok(None)
             }
             Err(error) => Err(error),

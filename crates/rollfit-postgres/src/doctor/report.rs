@@ -94,9 +94,12 @@ fn sources_table(sources: &[SourceTableReport]) -> Finding {
     let row = |source: &SourceTableReport| {
         vec![vec![source.table.as_str().into()], column(&source.time), column(&source.value), rows_of(source)]
     };
+    let mut rows: Vec<Vec<Words>> = sources.iter().map(row).collect();
+    // Series may share a column.
+    rows.dedup();
     Finding::Table {
         headings: vec!["source table", "time", "value", "rows in the planned months"],
-        rows: sources.iter().map(row).collect(),
+        rows,
         remark: String::new(),
     }
 }

@@ -155,7 +155,10 @@ impl Lacking {
     /// Notes the missing rights on a table of `key`, if any.
     pub(super) fn add(&mut self, key: &str, rights: Vec<&'static str>, table: TableName) {
         if !rights.is_empty() {
-            self.tables.entry((key.to_owned(), rights)).or_default().push(table);
+            let lacking = self.tables.entry((key.to_owned(), rights)).or_default();
+            if !lacking.contains(&table) {
+                lacking.push(table);
+            }
         }
     }
 

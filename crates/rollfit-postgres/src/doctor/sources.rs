@@ -1,6 +1,6 @@
 //! The source tables: their types, whether they can be read, and their rows in each planned month.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use rollfit_job::config::Series;
@@ -14,6 +14,8 @@ use super::{Examination, Findings, Problem};
 use crate::PostgresStore;
 use crate::connection::answer_row::first_value;
 use crate::connection::session::{Session, SqlParameter};
+use crate::ddl::optional_index;
+use crate::import::source_table::RATE_INDEX;
 use crate::names::TableName;
 use crate::source::SeriesTable;
 use crate::tables::table::{Column, Table, describe};
@@ -55,7 +57,9 @@ struct OfKey<'a> {
 #[derive(Default)]
 struct Together {
     lacking: Lacking,
-    without_index: Vec<String>,
+    without_index: BTreeSet<String>,
+    /// Statements by which tables of closes no longer demand a rate index.
+    statements: BTreeSet<String>,
 }
 
 impl PostgresStore {
@@ -78,11 +82,19 @@ impl PostgresStore {
         for key in examination.keys {
             let months = months_of_keys.remove(key.as_str()).unwrap_or_default();
             let of_key = OfKey { key, months, tables: &tables };
+            together.statements.extend(optional_index::alter_sql(&self.series, key, &tables));
             for series in &self.series {
                 sources.push(self.examine_source(&of_key, series, rights, &mut together, findings)?);
             }
         }
         together.lacking.report(&rights.role, findings);
+        if !together.statements.is_empty() {
+            findings.note(format!(
+                "rows of closes alone cannot be inserted: column {RATE_INDEX} is NOT NULL, although derived series do not read it; \
+                 run {}",
+                few(&together.statements)
+            ));
+        }
         if let Some(first) = together.without_index.first() {
             findings.note(format!(
                 "no index starts with the time column of {} source tables, such as {first}; each partition reads the whole table",
@@ -206,19 +218,16 @@ impl Counted {
         let empty: Vec<String> =
             self.months.iter().filter(|month| month.rows == 0).map(|month| month.month.to_string()).collect();
         if !empty.is_empty() {
-            findings.problems.push(Problem::new(format!(
+            findings.problem_once(Problem::new(format!(
                 "{key}: {name} has no rows in {}; import them, or leave them out of [partitions]",
                 few(&empty)
             )));
         }
         if self.infinite > 0 {
-            findings.problem(
-                format!(
-                    "{name}: {} is infinite in {} rows; instants must be finite",
-                    table.time, self.infinite
-                ),
-                Vec::new(),
-            );
+            findings.problem_once(Problem::new(format!(
+                "{name}: {} is infinite in {} rows; instants must be finite",
+                table.time, self.infinite
+            )));
         }
         self.months
     }

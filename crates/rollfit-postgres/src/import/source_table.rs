@@ -29,25 +29,43 @@ pub(crate) struct SourceLayout {
     time: &'static str,
     time_type: TimeType,
     columns: &'static [&'static str],
+    /// Those of `columns` that rows of other writers may leave out, because they follow from the others.
+    optional: &'static [&'static str],
 }
+
+/// The index, which series may be derived without.
+pub(crate) const RATE_INDEX: &str = "rate_index";
 
 /// The closes and the index.
 pub(crate) const M1: SourceLayout = SourceLayout {
     prefix: "m1_",
     time: "time",
     time_type: TimeType::Naive,
-    columns: &["close", "rate_index"],
+    columns: &["close", RATE_INDEX],
+    optional: &[RATE_INDEX],
 };
 
 /// The backward returns.
-pub(crate) const BQX: SourceLayout =
-    SourceLayout { prefix: "bqx_", time: "ts_utc", time_type: TimeType::Zoned, columns: &["w15_bqx_return"] };
+pub(crate) const BQX: SourceLayout = SourceLayout {
+    prefix: "bqx_",
+    time: "ts_utc",
+    time_type: TimeType::Zoned,
+    columns: &["w15_bqx_return"],
+    optional: &[],
+};
 
 impl SourceLayout {
+    /// Returns whether a table is the one of a key.
+    pub(crate) fn is_of(&self, table: &str, key: &str) -> bool {
+        table.strip_prefix(self.prefix) == Some(key)
+    }
+
     /// Returns the statement that creates such a table, with `further` columns.
     pub(crate) fn create_sql(&self, name: &TableName, further: &[String]) -> String {
-        let numbers =
-            self.columns.iter().map(|column| format!(",\n    {} double precision NOT NULL", quoted(column)));
+        let numbers = self.columns.iter().map(|column| {
+            let not_null = if self.optional.contains(column) { "" } else { " NOT NULL" };
+            format!(",\n    {} double precision{not_null}", quoted(column))
+        });
         let further = further.iter().map(|column| format!(",\n    {} double precision", quoted(column)));
         format!(
             "CREATE TABLE {} (\n    {} {} NOT NULL PRIMARY KEY{}\n)",

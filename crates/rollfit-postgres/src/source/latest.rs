@@ -1,16 +1,28 @@
 //! The last rows of several series, in one statement: one snapshot, and one round trip.
 
-use rollfit_job::store::{Fault, LatestQuery, LatestRows, SeriesOfKey, SeriesRows, StoreError};
+use rollfit_job::store::{
+    ClosesBefore, Fault, LatestQuery, LatestRows, SeriesKind, SeriesOfKey, SeriesRows, StoreError,
+};
 
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
 use crate::copy::column_number::ColumnNumber;
 use crate::copy::instant::ServerInstant;
 use crate::source::SeriesTable;
+use crate::source::known_bases::imported_key;
 use crate::source::writers::writers_sql;
 
-/// The columns of a series in the answer: instants, values, count.
-const COLUMNS: usize = 3;
+/// The columns of a series in the answer: instants, values, count, base, rows before those counted.
+const COLUMNS: usize = 5;
+
+/// A series and where its base is, if an import may have stored one.
+struct AskedSeries {
+    table: SeriesTable,
+    /// The rows that closes look back.
+    lookback_rows: usize,
+    /// The query for the base, in SQL.
+    base: String,
+}
 
 impl PostgresStore {
     pub(super) fn latest_rows(
@@ -18,58 +30,100 @@ impl PostgresStore {
         series: &[SeriesOfKey<'_>],
         query: LatestQuery,
     ) -> Result<LatestRows, StoreError> {
-        let wanted: Vec<&SeriesOfKey<'_>> = series.iter().collect();
-        let tables = || self.described_sources(&wanted)?.into_iter().collect::<Result<Vec<_>, _>>();
-        match self.ask_latest(&tables()?, query) {
+        match self.ask_latest(&self.asked_series(series)?, query) {
             // A table may have become another one since it was described.
             Err(error) if error.fault() == Fault::Permanent => {
                 self.source_tables.forget(series.iter().map(|series| series.table.as_str()));
-                self.ask_latest(&tables()?, query)
+                self.known_bases.forget();
+                self.ask_latest(&self.asked_series(series)?, query)
             }
             answer => answer,
         }
     }
 
-    fn ask_latest(&self, tables: &[SeriesTable], query: LatestQuery) -> Result<LatestRows, StoreError> {
-        let doing = match tables {
-            [] => return Ok(LatestRows::default()),
-            [first, ..] => format!("read the last rows of {}", first.name),
+    fn asked_series(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<AskedSeries>, StoreError> {
+        let tables = self.described_sources(&series.iter().collect::<Vec<_>>())?;
+        let bases = self.described_bases(series)?;
+        let base_sql = |series: &SeriesOfKey<'_>| match (&bases, imported_key(series)) {
+            (Some(bases), Some(key)) => bases.base_sql(key),
+            _ => Ok("SELECT NULL::float8".to_owned()),
         };
-        let sql = latest_sql(tables, query);
+        let asked = |(series, table): (&SeriesOfKey<'_>, Result<SeriesTable, StoreError>)| {
+            let lookback_rows = match series.kind {
+                SeriesKind::Closes { lookback_rows } => lookback_rows,
+                SeriesKind::Stored | SeriesKind::Derived(_) => 0,
+            };
+            Ok(AskedSeries { table: table?, lookback_rows, base: base_sql(series)? })
+        };
+        series.iter().zip(tables).map(asked).collect()
+    }
+
+    fn ask_latest(&self, asked: &[AskedSeries], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        let doing = match asked {
+            [] => return Ok(LatestRows::default()),
+            [first, ..] => format!("read the last rows of {}", first.table.name),
+        };
+        let sql = latest_sql(asked, query);
         let rows = self.pool.session()?.rows_at_once(&self.settings, &doing, &sql, &[])?;
         let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
-        let rows_of = |(at, table): (usize, &SeriesTable)| table.latest(row, COLUMNS * at);
+        let rows_of = |(at, asked): (usize, &AskedSeries)| asked.table.latest(row, COLUMNS * at);
         let count_of = |at| row.get(COLUMNS * at + 2).map(i64::unsigned_abs);
+        let closes_of = |at| {
+            let rows_before_counted = row.get(COLUMNS * at + 4).map(i64::unsigned_abs)?;
+            Ok(ClosesBefore { base: row.get(COLUMNS * at + 3)?, rows_before_counted })
+        };
         let is_counted = query.count_from_us.is_some();
         Ok(LatestRows {
-            rows: tables.iter().enumerate().map(rows_of).collect::<Result<_, _>>()?,
-            counts: is_counted.then(|| (0..tables.len()).map(count_of).collect()).transpose()?,
-            has_writers: row.get(COLUMNS * tables.len())?,
+            rows: asked.iter().enumerate().map(rows_of).collect::<Result<_, _>>()?,
+            counts: is_counted.then(|| (0..asked.len()).map(count_of).collect()).transpose()?,
+            has_writers: row.get(COLUMNS * asked.len())?,
+            closes: (0..asked.len()).map(closes_of).collect::<Result<_, StoreError>>()?,
         })
     }
 }
 
 /// Returns the query for one row of all that is asked.
-fn latest_sql(tables: &[SeriesTable], query: LatestQuery) -> String {
+fn latest_sql(asked: &[AskedSeries], query: LatestQuery) -> String {
     let (mut columns, mut from) = (Vec::new(), Vec::new());
-    for (at, table) in tables.iter().enumerate() {
+    let none = || "SELECT 0::int8".to_owned();
+    for (at, AskedSeries { table, lookback_rows, base }) in asked.iter().enumerate() {
         let count = query.count_from_us.map(|start_us| table.count_sql(&(start_us..query.from_us)));
-        let count = count.unwrap_or_else(|| "SELECT 0::int8".to_owned());
-        columns.push(format!("s{at}.t, s{at}.v, ({count})"));
+        let before = query.count_from_us.filter(|_| *lookback_rows > 0);
+        let before = before.map(|start_us| table.count_before_sql(start_us, *lookback_rows));
+        let (count, before) = (count.unwrap_or_else(none), before.unwrap_or_else(none));
+        columns.push(format!("s{at}.t, s{at}.v, ({count}), ({base}), ({before})"));
         from.push(format!(
             "(SELECT array_agg(r.t ORDER BY r.t) AS t, array_agg(r.v ORDER BY r.t) AS v FROM ({}) r) s{at}",
-            table.since_sql(query.from_us)
+            table.since_sql(query.from_us, *lookback_rows)
         ));
     }
+    let tables = asked.iter().map(|asked| &asked.table);
     format!("SELECT {}, {} FROM {}", columns.join(", "), writers_sql(tables), from.join(", "))
 }
 
 impl SeriesTable {
-    /// Returns a query for the rows from an instant on. It includes infinite instants, so that they are reported.
-    fn since_sql(&self, from_us: i64) -> String {
+    /// Returns a query for the rows from an instant on, and for some before. It includes infinite instants, so that they are
+    /// reported.
+    fn since_sql(&self, from_us: i64, lookback_rows: usize) -> String {
         let (time, value, from) = (&self.time, &self.value, self.time_type.literal(from_us));
         let name = self.name.sql();
-        format!("SELECT {time} AS t, {value} AS v FROM {name} WHERE {time} >= {from} OR {time} = '-infinity'")
+        let rows = format!("SELECT {time} AS t, {value} AS v FROM {name} WHERE {time}");
+        let from_on = format!("{rows} >= {from} OR {time} = '-infinity'");
+        if lookback_rows == 0 {
+            return from_on;
+        }
+        let before =
+            format!("{rows} < {from} AND {time} > '-infinity' ORDER BY {time} DESC LIMIT {lookback_rows}");
+        format!("({from_on}) UNION ALL ({before})")
+    }
+
+    /// Returns a query for the number of rows before an instant, at most `rows_max`.
+    fn count_before_sql(&self, instant_us: i64, rows_max: usize) -> String {
+        let (time, before) = (&self.time, self.time_type.literal(instant_us));
+        format!(
+            "SELECT count(*) FROM (SELECT FROM {} WHERE {time} < {before} LIMIT {rows_max}) b",
+            self.name.sql()
+        )
     }
 
     /// The rows in two columns of an answer.

@@ -7,9 +7,9 @@ use crate::source::SeriesTable;
 /// partitions, a prepared one too: it keeps its lock until it is over. A standby doesn't know such locks: there it is always true.
 ///
 /// A transaction that hasn't written to them yet is not counted: many others write to a server, rollfit itself among them.
-pub(crate) fn writers_sql(tables: &[SeriesTable]) -> String {
+pub(crate) fn writers_sql<'a>(tables: impl IntoIterator<Item = &'a SeriesTable>) -> String {
     let roots: Vec<String> =
-        tables.iter().map(|table| format!("{}::regclass::oid", literal(&table.name.sql()))).collect();
+        tables.into_iter().map(|table| format!("{}::regclass::oid", literal(&table.name.sql()))).collect();
     format!(
         "(SELECT pg_is_in_recovery() OR EXISTS (
             WITH RECURSIVE tree (oid) AS (

@@ -10,7 +10,8 @@ use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::{
-    Fault, LatestQuery, LatestRows, SeriesHead, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
+    ClosesBefore, Fault, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows, Snapshot,
+    Source, StoreError,
 };
 
 use super::PlantedFault;
@@ -21,6 +22,8 @@ use crate::market::MINUTE_US;
 pub struct MemorySource {
     /// The rows of each table, but for those changed by [`MemorySource::change`].
     pub tables: BTreeMap<String, SeriesRows>,
+    /// The bases that imports stored, by table.
+    pub bases: BTreeMap<String, f64>,
     /// The rows of tables that were changed while others may have been reading.
     changed: Mutex<BTreeMap<String, SeriesRows>>,
     /// Whether a transaction that is writing to the tables is not over.
@@ -35,6 +38,8 @@ pub struct MemorySource {
     pub announced: Mutex<Vec<(String, usize)>>,
     /// The counts of rows before that were asked for.
     pub asked_before: Arc<Mutex<Vec<usize>>>,
+    /// How often rows of a span were asked for.
+    pub rows_asked: Arc<Mutex<usize>>,
 }
 
 impl MemorySource {
@@ -103,12 +108,24 @@ impl MemorySource {
         Err(StoreError::unconnected(Fault::Transient, "no connection"))
     }
 
+    fn base_of(&self, series: &SeriesOfKey<'_>) -> Option<f64> {
+        self.bases.get(&series.table).copied()
+    }
+
     fn read_one<T>(
         &self,
         series: &SeriesOfKey<'_>,
         read: impl Fn(&SeriesRows) -> T,
     ) -> Result<T, StoreError> {
         self.read(std::slice::from_ref(series), read).remove(0)
+    }
+}
+
+/// The rows that closes look back.
+fn looked_back(series: &SeriesOfKey<'_>) -> Option<usize> {
+    match series.kind {
+        SeriesKind::Closes { lookback_rows } => Some(lookback_rows),
+        _ => None,
     }
 }
 
@@ -153,9 +170,14 @@ impl Source for MemorySource {
         let partition = &Partition::new(series[0].key, period);
         self.announced.lock().unwrap().push((partition.to_string(), lookback_rows));
         self.fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
-        let tables = self.read(series, SeriesRows::clone).into_iter().collect::<Result<_, _>>()?;
-        let (asked_before, has_writers) = (self.asked_before.clone(), self.has_writers.clone());
-        Ok(Box::new(MemorySnapshot { tables, asked_before, has_writers }))
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
+        Ok(Box::new(MemorySnapshot {
+            tables: self.read(series, SeriesRows::clone).into_iter().collect::<Result<_, _>>()?,
+            bases: series.iter().map(|series| self.base_of(series)).collect(),
+            asked_before: self.asked_before.clone(),
+            rows_asked: self.rows_asked.clone(),
+            has_writers: self.has_writers.clone(),
+        }))
     }
 
     fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
@@ -166,25 +188,40 @@ impl Source for MemorySource {
 
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
         self.connect()?;
+        series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let rows = self.read(series, SeriesRows::clone).into_iter().collect::<Result<Vec<_>, _>>()?;
         let count = |rows: &SeriesRows, from_us| within(rows, from_us..query.from_us).values.len() as u64;
         let counts = |from_us| rows.iter().map(|rows| count(rows, from_us)).collect();
+        let latest = |(series, rows): (&SeriesOfKey<'_>, &SeriesRows)| {
+            let first = rows.instants_us.partition_point(|&other| other < query.from_us);
+            cut(rows, first.saturating_sub(looked_back(series).unwrap_or(0))..rows.values.len())
+        };
+        let before = |(series, rows): (&SeriesOfKey<'_>, &SeriesRows)| {
+            let before = |from_us| within(rows, i64::MIN..from_us).values.len();
+            let rows = query.count_from_us.map_or(0, before).min(looked_back(series)?);
+            Some(ClosesBefore { base: self.base_of(series), rows_before_counted: rows as u64 })
+        };
+        let each = || series.iter().zip(&rows);
         Ok(LatestRows {
             counts: query.count_from_us.map(counts),
-            rows: rows.iter().map(|rows| within(rows, query.from_us..i64::MAX)).collect(),
+            rows: each().map(latest).collect(),
             has_writers: self.has_writers.load(Ordering::Relaxed),
+            closes: each().map(|each| before(each).unwrap_or_default()).collect(),
         })
     }
 }
 
 struct MemorySnapshot {
     tables: Vec<SeriesRows>,
+    bases: Vec<Option<f64>>,
     asked_before: Arc<Mutex<Vec<usize>>>,
+    rows_asked: Arc<Mutex<usize>>,
     has_writers: Arc<AtomicBool>,
 }
 
 impl Snapshot for MemorySnapshot {
     fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
+        *self.rows_asked.lock().unwrap() += 1;
         Ok(within(&self.tables[series], span_us))
     }
 
@@ -202,5 +239,9 @@ impl Snapshot for MemorySnapshot {
         let table = &self.tables[series];
         let end = table.instants_us.partition_point(|&other| other < instant_us);
         Ok(cut(table, end.saturating_sub(count)..end))
+    }
+
+    fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
+        Ok(self.bases[series])
     }
 }

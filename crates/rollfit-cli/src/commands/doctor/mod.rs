@@ -2,6 +2,7 @@
 //!
 //! Invariants: nothing is written. What was found is gathered first ([`Report`]) and printed afterwards.
 
+mod bases;
 mod blocked;
 mod print;
 mod work;
@@ -117,6 +118,7 @@ impl Report {
         // The diagnosis mostly finds the same cause again, with what to do about it.
         let refusal = planned.refusal.as_ref().filter(|_| problems.is_empty());
         problems.extend(refusal.map(Problem::new));
+        problems.extend(bases::problems(config, stores, planned));
         problems.extend(work.problem());
         let obstacles = Obstacles::new(config, stores, &reports);
         problems.extend(obstacles.problems());
