@@ -87,10 +87,11 @@ fn adopt_one(
     if stop.requested() {
         return Ok(CheckOutcome::Skipped);
     }
-    let stored = match judged {
+    let mut stored = match judged {
         Ok(stored) => stored,
         Err(differences) => return Ok(CheckOutcome::Checked(Adoption::Differs(differences))),
     };
+    stored.types = slot.column_types();
     let (output, rows) = (job.sink.output(partition), stored.rows);
     slot.adopt(&Receipt { output, definition: definition.into(), input: panel.input(), stored })?;
     let is_moved = earlier.is_some();

@@ -1,8 +1,8 @@
 //! The PostgreSQL store (also Aurora and RDS): the users' source tables, a features table for each series of a
 //! partition, and the tables `rollfit_receipts` and `rollfit_definitions`.
 //!
-//! One partition is one transaction: lock, inspect, DELETE, COPY, receipt, COMMIT. A worker has one session at a
-//! time.
+//! One partition is one transaction: lock, inspect, DELETE, COPY, receipt, COMMIT; or, where rows are added: lock, look,
+//! INSERT, receipt, COMMIT. A worker has one session at a time.
 
 mod advice;
 mod connection;

@@ -103,6 +103,25 @@ fn a_store_of_definition_3_is_opened_as_it_is() {
 }
 
 #[test]
+fn a_month_without_recorded_types_is_written_as_a_whole_once_and_then_added_to() {
+    let frozen = Frozen::with_definition(3);
+    let only = ["run", "--json", "--only", "usdjpy:2017-01"];
+    let types = "select receipt #> '{stored,types}' is not null from rollfit_receipts where output like '%usdjpy_2017_01%'";
+    let writers = "select count(distinct xmin::text) from reg_rate_usdjpy_2017_01";
+    assert_eq!(frozen.sandbox.run(&only).exits(0).json()["already_done"], 1);
+    assert!(!frozen.database.one::<bool>(types));
+    for (hour, written_by) in [(17, 1), (18, 2)] {
+        frozen.database.sql(&format!(
+            "insert into m1_usdjpy values ('2017-01-31 {hour}:00', 100.5); insert into bqx_usdjpy values ('2017-01-31 {hour}:00Z', 0.05)"
+        ));
+        assert_eq!(frozen.sandbox.run(&only).exits(0).json()["written"], 1);
+        assert!(frozen.database.one::<bool>(types));
+        assert_eq!(frozen.database.one::<i64>(writers), written_by);
+        frozen.sandbox.run(&["verify", "--only", "usdjpy:2017-01"]).exits(0);
+    }
+}
+
+#[test]
 fn what_reads_an_earlier_store_reads_it() {
     let frozen = Frozen::new();
     let before = Contents::from_database(&frozen.database);

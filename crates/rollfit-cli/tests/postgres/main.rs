@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
 mod activities;
+mod append;
+mod append_runs;
 mod causes;
 mod certificates;
 mod checker;

@@ -85,19 +85,41 @@ impl<'server> Workload<'server> {
     }
 
     fn make_sources(&self, key: &str) {
+        self.database.sql(&format!(
+            "create table m1_{key} (time timestamp primary key, rate_index float8);
+             create table bqx_{key} (ts_utc timestamptz primary key, w15_bqx_return float8)"
+        ));
+        self.fill_sources(key, "infinity");
+    }
+
+    /// Adds the rows up to an instant that are not there.
+    fn fill_sources(&self, key: &str, until: &str) {
         let (first, last) = (self.shape.months[0], self.shape.months[self.shape.months.len() - 1]);
         let instants = format!(
-            "generate_series('{first}-01'::timestamp, '{last}-01'::timestamp + interval '1 month - 1 second', '{STEP}') t"
+            "generate_series('{first}-01'::timestamp, '{last}-01'::timestamp + interval '1 month - 1 second', '{STEP}') t
+             where t <= '{until}' on conflict do nothing"
         );
         let digits = |salt| format!("(hashtext('{key} {salt} ' || t) % 10000)");
         self.database.sql(&format!(
-            "create table m1_{key} (time timestamp primary key, rate_index float8);
-             create table bqx_{key} (ts_utc timestamptz primary key, w15_bqx_return float8);
-             insert into m1_{key} select t, 100 + {} / 8192.0::float8 from {instants};
+            "insert into m1_{key} select t, 100 + {} / 8192.0::float8 from {instants};
              insert into bqx_{key} select t at time zone 'UTC', {} / 65536.0::float8 from {instants};",
             digits("rate"),
             digits("return")
         ));
+    }
+
+    /// Takes the source rows after an instant away.
+    pub(crate) fn cut_sources(&self, after: &str) {
+        for key in self.shape.keys {
+            self.database.sql(&format!(
+                "delete from m1_{key} where time > '{after}'; delete from bqx_{key} where ts_utc > '{after}Z'"
+            ));
+        }
+    }
+
+    /// Brings back those up to an instant.
+    pub(crate) fn grow_sources(&self, until: &str) {
+        self.shape.keys.iter().for_each(|key| self.fill_sources(key, until));
     }
 
     /// Gives all partitions other values; the second time, those of before.

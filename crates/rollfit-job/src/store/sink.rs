@@ -184,7 +184,7 @@ pub trait Slot {
     }
 
     /// The types of the columns of each series, as a receipt records them; none where the store has none. Known from
-    /// [`Slot::prepare`] on.
+    /// [`Slot::found`] on.
     fn column_types(&self) -> Option<Vec<ColumnTypes>> {
         None
     }

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::join;
 use futures_util::{SinkExt, StreamExt};
 use libpq_connect::{ConnectError, ConnectOptions, server_fault};
 use rollfit_job::activity::sending;
@@ -17,7 +18,7 @@ use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, CopyInSink, CopyOutStream};
+use tokio_postgres::{Client, CopyInSink, CopyOutStream, SimpleQueryMessage};
 
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{ends_the_session, given_up, is_statement_mixed_up, server_error, silent};
@@ -197,6 +198,24 @@ impl Session {
         self.execute("begin a transaction", &begin)
     }
 
+    /// Begins a transaction with a query in the same message. Returns the first value of its last row, as text.
+    pub(crate) fn begin_with(
+        &mut self,
+        mode: Mode,
+        settings: &TransactionSettings,
+        (doing, query): (&str, &str),
+    ) -> Result<Option<String>, StoreError> {
+        self.count_round_trips(1);
+        let sql = format!("{}; {query}", self.begin_sql(mode, settings));
+        let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.simple_query(&sql)));
+        let messages = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
+        let row = messages.into_iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        Ok(row.and_then(|row| row.try_get(0).ok().flatten().map(str::to_owned)))
+    }
+
     fn begin_sql(&self, mode: Mode, settings: &TransactionSettings) -> String {
         let forget = if self.shared.mixed_up.load(Ordering::Relaxed) { "DEALLOCATE ALL; " } else { "" };
         format!("BEGIN {}; {forget}{}", mode.sql(), settings.sql())
@@ -274,6 +293,31 @@ impl Session {
         let waited = self.runtime.block_on(wait(self.reply_timeout, query));
         let rows = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
         Ok(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect())
+    }
+
+    /// Runs statements that return nothing and then a query, in one round trip. The query sees what was committed
+    /// before the statements ended. A refusal of the statements is returned to the caller, as by
+    /// [`Session::try_execute`].
+    pub(crate) fn try_execute_and_rows(
+        &mut self,
+        (doing, sql): (&str, &str),
+        (asking, query): (&str, &str),
+        parameters: &[SqlParameter<'_>],
+    ) -> Result<Result<Vec<AnswerRow>, tokio_postgres::Error>, StoreError> {
+        self.count_round_trips(1);
+        let query = self.client.query_typed(query, parameters);
+        // Both are sent, in this order, before the first answer is waited for.
+        let both = async {
+            let (executed, rows) = join(self.client.batch_execute(sql), query).await;
+            executed.map(|()| rows)
+        };
+        let waited = self.runtime.block_on(wait(self.reply_timeout, both));
+        let rows = match self.judge(doing, waited)? {
+            Ok(rows) => self.judge(asking, Wait::Answered(rows))?,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let rows = rows.map_err(|error| server_error(asking, error))?;
+        Ok(Ok(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect()))
     }
 
     /// Starts writing a table.

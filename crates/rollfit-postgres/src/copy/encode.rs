@@ -13,7 +13,7 @@ use crate::copy::number_column::{NumberColumn, single};
 use crate::copy::numeric::{self, Decimal};
 
 /// The header of a binary COPY: the signature, no flags, no extension.
-const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+pub(crate) const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 const FIELD_COUNT_BYTES: usize = 2;

@@ -90,6 +90,22 @@ impl TimeType {
         }
     }
 
+    /// The type as the server writes it.
+    pub(crate) fn full_name(self) -> &'static str {
+        match self {
+            Self::Naive => "timestamp without time zone",
+            Self::Zoned => "timestamp with time zone",
+        }
+    }
+
+    /// The type of one instant.
+    pub(crate) fn scalar(self) -> Type {
+        match self {
+            Self::Naive => Type::TIMESTAMP,
+            Self::Zoned => Type::TIMESTAMPTZ,
+        }
+    }
+
     /// An array of instants of this type.
     pub(crate) fn array(self) -> Type {
         match self {

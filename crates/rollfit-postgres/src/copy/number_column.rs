@@ -56,6 +56,15 @@ impl NumberColumn {
         }
     }
 
+    /// Returns the type of a value.
+    pub(crate) fn scalar(self) -> Type {
+        match self {
+            Self::Double => Type::FLOAT8,
+            Self::Single => Type::FLOAT4,
+            Self::Decimal | Self::Rounded { .. } => Type::NUMERIC,
+        }
+    }
+
     /// Returns how the server encodes the numbers of the column.
     pub(crate) fn format(self) -> NumberFormat {
         match self {

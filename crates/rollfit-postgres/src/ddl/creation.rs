@@ -22,7 +22,7 @@ use crate::partitioning::catalog::FRESH_FOR;
 use crate::partitioning::parent::check_parent;
 use crate::partitioning::partition_sql::{attach_sql, like_sql};
 use crate::partitioning::siblings::Siblings;
-use crate::tables::leaf::Leaf;
+use crate::tables::leaf::{Leaf, in_runs};
 use crate::tables::table::{RelationKind, Table, describe};
 
 /// How old a list of tables may be that lacks a model.
@@ -236,12 +236,11 @@ impl PostgresStore {
 
     /// Returns a table of a series without a model.
     pub(crate) fn new_leaf(&self, series: &Series) -> Leaf {
-        Leaf {
-            name: self.table(&series.name),
-            time: TimeType::Naive,
-            features: vec![self.numbers; series.columns.len()],
-            others: Vec::new(),
-        }
+        let time = TimeType::Naive;
+        let features = vec![self.numbers; series.columns.len()];
+        let numbers = features.iter().map(|number| number.sql());
+        let types = in_runs(std::iter::once(time.full_name().to_owned()).chain(numbers));
+        Leaf { name: self.table(&series.name), time, features, types, others: Vec::new() }
     }
 
     pub(crate) fn leaf_like(

@@ -74,7 +74,7 @@ impl PostgresStore {
             None => None,
         };
         let (receipt_text, reading) = match stored {
-            Some(StoredReceipt { text, reading }) => (Some(text), reading),
+            Some(StoredReceipt { text, reading, .. }) => (Some(text), reading),
             None => (None, Reading::Nothing),
         };
         Ok(Inspection { found: found(&leaves, reading), leaves, receipt_text })

@@ -111,10 +111,10 @@ impl Sink for PostgresStore {
     }
 
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
-        if write != Write::Replace {
-            return Ok(Claim::Rewrite("its store cannot add rows".to_owned()));
+        match write {
+            Write::Replace => self.claim_partition(partition),
+            Write::Append { after } => self.claim_to_append(partition, after),
         }
-        self.claim_partition(partition)
     }
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rollfit_job::activity::waiting;
 use rollfit_job::config::{Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
-use rollfit_job::receipt::Receipt;
+use rollfit_job::receipt::{ColumnTypes, Receipt};
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Rounding, Slot, StoreError};
 use tokio_postgres::types::Type;
 
@@ -20,7 +20,7 @@ use crate::connection::answer_row::first_value;
 use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::PooledSession;
-use crate::connection::session::{CopyIn, Mode};
+use crate::connection::session::{CopyIn, Mode, Session};
 use crate::copy::encode::RowEncoder;
 use crate::ddl::creation::Creation;
 use crate::failpoint;
@@ -31,6 +31,7 @@ use crate::features::references::References;
 use crate::names::{TableName, list, quoted};
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts::{self, ReceiptRow, RowsBy};
+use crate::tables::rights::MAY_MAINTAIN;
 use crate::tables::staging;
 use crate::tables::table::{Column, check_taken, describe};
 
@@ -120,9 +121,20 @@ impl PostgresStore {
     }
 
     /// Returns the written columns of a series' table, in SQL.
-    fn columns_of(&self, series: usize) -> String {
+    pub(super) fn columns_of(&self, series: usize) -> String {
         let columns = &self.series[series].columns;
         list(std::iter::once(TIME_COLUMN).chain(columns.iter().map(String::as_str)))
+    }
+
+    /// Returns the series whose features begin at a column of a tile.
+    pub(super) fn series_at(&self, first_column: usize) -> usize {
+        let mut columns_before = 0;
+        let is_at = |columns: usize| {
+            let starts_here = columns_before == first_column;
+            columns_before += columns;
+            starts_here
+        };
+        self.series.iter().map(|series| series.columns.len()).position(is_at).unwrap_or(0)
     }
 
     fn targets(
@@ -171,7 +183,7 @@ impl PostgresStore {
         Ok(Ok(()))
     }
 
-    fn held(
+    pub(super) fn held(
         &self,
         mut session: PooledSession,
         output: &str,
@@ -299,12 +311,8 @@ impl PostgresSlot<'_> {
     }
 
     fn end_transaction(&mut self) -> Result<(), StoreError> {
-        failpoint::reach("commit-sent");
-        let committed = self.session.execute("commit (if only the answer was lost, the receipt is stored and the next run skips the partition)", "COMMIT");
+        let committed = commit(&mut self.session);
         self.ended = committed.is_ok();
-        if self.ended {
-            failpoint::reach("commit-answered");
-        }
         committed
     }
 
@@ -320,28 +328,24 @@ impl PostgresSlot<'_> {
         }
         failpoint::reach("vacuumed");
     }
+}
 
-    fn series_at(&self, first_column: usize) -> usize {
-        let mut columns_before = 0;
-        let is_at = |columns: usize| {
-            let starts_here = columns_before == first_column;
-            columns_before += columns;
-            starts_here
-        };
-        self.store.series.iter().map(|series| series.columns.len()).position(is_at).unwrap_or(0)
-    }
+/// Commits the transaction of a partition.
+pub(super) fn commit(session: &mut Session) -> Result<(), StoreError> {
+    const DOING: &str =
+        "commit (if only the answer was lost, the receipt is stored and the next run skips the partition)";
+    failpoint::reach("commit-sent");
+    session.execute(DOING, "COMMIT")?;
+    failpoint::reach("commit-answered");
+    Ok(())
 }
 
 /// Vacuums a table. Returns `false` if the role may not: the server itself only warns then.
 fn vacuum(session: &mut PooledSession, name: &TableName) -> Result<bool, StoreError> {
-    const MAY_VACUUM: &str = "
-        SELECT pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE')
-               OR CASE WHEN current_setting('server_version_num')::int < 170000 THEN false
-                       ELSE has_table_privilege(c.oid, 'MAINTAIN') END
-        FROM pg_catalog.pg_class c, pg_catalog.pg_database d
-        WHERE c.oid = to_regclass($1) AND d.datname = current_database()";
     let doing = format!("vacuum {name}");
-    let rows = session.rows(&doing, MAY_VACUUM, &[(&name.sql(), Type::TEXT)])?;
+    let may_vacuum =
+        format!("SELECT {MAY_MAINTAIN} FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)");
+    let rows = session.rows(&doing, &may_vacuum, &[(&name.sql(), Type::TEXT)])?;
     if !first_value(&rows)?.unwrap_or(false) {
         return Ok(false);
     }
@@ -383,8 +387,12 @@ impl Slot for PostgresSlot<'_> {
         NarrowColumns::from_leaves(self.targets.iter().map(|target| &target.leaf))
     }
 
+    fn column_types(&self) -> Option<Vec<ColumnTypes>> {
+        Some(self.targets.iter().map(|target| target.leaf.types.clone()).collect())
+    }
+
     fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
-        self.turn_to(self.series_at(tile.first_column))?;
+        self.turn_to(self.store.series_at(tile.first_column))?;
         let Some(copy) = &mut self.copy else { return Ok(()) };
         let (session, stream) = (&mut self.session, &mut copy.stream);
         let is_first = copy.rows == 0;

@@ -137,7 +137,8 @@ mod tests {
         let bytes = |features: usize, column| {
             let name = TableName::new("public", "t");
             let features = vec![column; features];
-            Leaf { name, time: TimeType::Naive, features, others: Vec::new() }.stored_row_bytes_min()
+            let (time, types) = (TimeType::Naive, Vec::new());
+            Leaf { name, time, features, types, others: Vec::new() }.stored_row_bytes_min()
         };
         let most = 8192 - PAGE_HEADER_BYTES;
         assert!(bytes(1001, NumberColumn::Double) <= most && bytes(1002, NumberColumn::Double) > most);

@@ -3,6 +3,7 @@
 //! Invariants: an existing table is never altered. Whatever it lacks is an error with the statement that adds it.
 
 use rollfit_job::config::{Series, TIME_COLUMN};
+use rollfit_job::receipt::ColumnTypes;
 use tokio_postgres::types::Type;
 
 use crate::copy::instant::TimeType;
@@ -18,6 +19,8 @@ pub(crate) struct Leaf {
     pub(crate) time: TimeType,
     /// The types of the series' feature columns, in the series' order.
     pub(crate) features: Vec<NumberColumn>,
+    /// The types of the time column and of the feature columns, as the server writes them.
+    pub(crate) types: ColumnTypes,
     /// Columns of other programs.
     pub(crate) others: Vec<Column>,
 }
@@ -48,7 +51,9 @@ impl Leaf {
         if !wanting.is_empty() {
             return Err(Defect::new(table, Wrong::NeedsValues(wanting)));
         }
-        Ok(Self { name: table.name.clone(), time, features, others })
+        let ours = std::iter::once(TIME_COLUMN).chain(series.columns.iter().map(String::as_str));
+        let types = in_runs(ours.filter_map(|name| table.column(name)).map(|column| &column.type_name));
+        Ok(Self { name: table.name.clone(), time, features, types, others })
     }
 }
 
@@ -71,6 +76,18 @@ impl Leaf {
         let present = self.features.iter().skip(1).map(|column| column.stored_bytes_min());
         header + INSTANT + present.sum::<u64>()
     }
+}
+
+/// Returns names with the number of times that each is repeated in a row.
+pub(crate) fn in_runs(names: impl IntoIterator<Item = impl AsRef<str>>) -> ColumnTypes {
+    let mut runs = ColumnTypes::new();
+    for name in names {
+        match runs.last_mut().filter(|(last, _)| last == name.as_ref()) {
+            Some((_, count)) => *count += 1,
+            None => runs.push((name.as_ref().to_owned(), 1)),
+        }
+    }
+    runs
 }
 
 impl Column {

@@ -90,8 +90,8 @@ pub(crate) enum RowsBy {
 /// A receipt as its row has it: with the hash of its definition.
 pub(crate) struct ReceiptRow {
     json: Value,
-    definition: String,
-    digest: String,
+    pub(crate) definition: String,
+    pub(crate) digest: String,
     rows: i64,
     output: String,
 }
@@ -150,6 +150,53 @@ impl ReceiptRow {
         ];
         let rows = session.rows("write the receipt", &sql, &parameters)?;
         let Some(row) = rows.first() else { return Err(self.refusal(session, table, seen)?) };
+        self.check_taken(row, table, definitions)
+    }
+
+    /// Puts it in the place of the receipt with the digest `after`, of the same output.
+    ///
+    /// # Errors
+    /// When that receipt is not there any more, or the table does not take this one; when its definition is gone.
+    pub(crate) fn take_place_of(
+        &self,
+        session: &mut Session,
+        [table, definitions]: [&TableName; 2],
+        after: &str,
+    ) -> Result<(), StoreError> {
+        let sql = format!(
+            "UPDATE {} AS t SET receipt = $3::text::jsonb, rows = $4, digest = $5, written_at = clock_timestamp(), \
+             written_by = current_setting('application_name') WHERE output = $1 AND digest = $2 \
+             RETURNING t.receipt::text, t.digest, EXISTS (SELECT FROM {} d WHERE d.hash = $6)",
+            table.sql(),
+            definitions.sql()
+        );
+        let text = self.json.to_string();
+        let parameters: [SqlParameter<'_>; 6] = [
+            (&self.output, Type::TEXT),
+            (&after, Type::TEXT),
+            (&text, Type::TEXT),
+            (&self.rows, Type::INT8),
+            (&self.digest, Type::TEXT),
+            (&self.definition, Type::TEXT),
+        ];
+        let rows = session.rows("write the receipt", &sql, &parameters)?;
+        match rows.as_slice() {
+            [] => Err(changed_meanwhile(table, &self.output)),
+            [row] => self.check_taken(row, table, definitions),
+            _ => Err(StoreError::permanent(format!(
+                "{table} holds several receipts of {}: its primary key is missing; remove all but one",
+                self.output
+            ))),
+        }
+    }
+
+    /// Checks the row that was written: receipt, digest, and whether its definition is there.
+    fn check_taken(
+        &self,
+        row: &AnswerRow,
+        table: &TableName,
+        definitions: &TableName,
+    ) -> Result<(), StoreError> {
         if !self.is(row)? {
             return Err(not_taken(table));
         }
@@ -172,10 +219,7 @@ impl ReceiptRow {
         let now: Option<String> = first_value(&rows)?;
         Ok(match now.as_deref() == seen {
             true => not_taken(table),
-            false => StoreError::new(
-                Fault::Transient,
-                format!("{table}: another program changed the receipt of {} meanwhile", self.output),
-            ),
+            false => changed_meanwhile(table, &self.output),
         })
     }
 
@@ -197,6 +241,11 @@ impl ReceiptRow {
 fn stored(session: &mut Session, table: &TableName, output: &str) -> Result<Vec<AnswerRow>, StoreError> {
     let sql = format!("SELECT receipt::text, digest FROM {} WHERE output = $1", table.sql());
     session.rows("read the receipt", &sql, &[(&output, Type::TEXT)])
+}
+
+fn changed_meanwhile(table: &TableName, output: &str) -> StoreError {
+    let message = format!("{table}: another program changed the receipt of {output} meanwhile");
+    StoreError::new(Fault::Transient, message)
 }
 
 fn not_taken(table: &TableName) -> StoreError {

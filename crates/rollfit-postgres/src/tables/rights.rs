@@ -10,6 +10,13 @@ use crate::tables::table::Table;
 /// The rights for keeping the rows of a table up to date.
 pub(crate) const READ_AND_WRITE: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
+/// Whether the role may VACUUM and ANALYZE the table `c` of `pg_class`, in SQL.
+pub(crate) const MAY_MAINTAIN: &str = "
+    (pg_has_role(c.relowner, 'USAGE')
+     OR pg_has_role((SELECT datdba FROM pg_catalog.pg_database WHERE datname = current_database()), 'USAGE')
+     OR CASE WHEN current_setting('server_version_num')::int < 170000 THEN false
+             ELSE has_table_privilege(c.oid, 'MAINTAIN') END)";
+
 /// Checks that the role may create `table` in its schema.
 pub(crate) fn check_create(session: &mut Session, table: &TableName) -> Result<(), StoreError> {
     const QUESTION: &str = "SELECT current_user::text, has_schema_privilege($1, 'CREATE')";

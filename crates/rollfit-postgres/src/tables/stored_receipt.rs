@@ -9,6 +9,7 @@ use rollfit_job::store::StoreError;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::TableName;
 use crate::tables::definitions::KnownDefinitions;
@@ -35,6 +36,8 @@ pub(crate) enum Definitions<'a> {
 pub(crate) struct StoredReceipt {
     /// The receipt as the server prints it. A row that prints the same is the same.
     pub(crate) text: String,
+    /// Its digest, as the row has it.
+    pub(crate) digest: Option<String>,
     pub(crate) reading: Reading,
 }
 
@@ -56,27 +59,35 @@ impl ReceiptTables<'_> {
         session: &mut Session,
         output: &str,
     ) -> Result<Option<StoredReceipt>, StoreError> {
+        let known = self.known.hashes();
+        let parameters: [SqlParameter<'_>; 2] = [(&output, Type::TEXT), (&known, Type::TEXT_ARRAY)];
+        let rows = session.rows("read the receipt", &self.select(), &parameters)?;
+        rows.first().map_or(Ok(None), |row| self.stored(output, row))
+    }
+
+    /// Returns the query of the receipt of the output $1. $2 are the definitions that need not be sent.
+    pub(crate) fn select(&self) -> String {
         let digest = if self.has_digest { "r.digest" } else { "NULL::text" };
         let (definition, join) = match self.definitions {
-            // Those that are known are not sent again.
             Definitions::Readable(table) => (
                 "CASE WHEN d.hash = ANY($2) THEN '' ELSE d.definition::text END",
                 format!("LEFT JOIN {} d ON d.hash = r.receipt ->> 'definition'", table.sql()),
             ),
             Definitions::Unreadable(_) | Definitions::Missing(_) => ("NULL::text", String::new()),
         };
-        let sql = format!(
-            "SELECT r.receipt::text, {digest}, {definition} FROM {} r {join} WHERE r.output = $1",
+        format!(
+            "SELECT r.receipt::text AS receipt, {digest} AS digest, {definition} AS definition FROM {} r {join} \
+             WHERE r.output = $1",
             self.receipts.sql()
-        );
-        let known = self.known.hashes();
-        let parameters: [SqlParameter<'_>; 2] = [(&output, Type::TEXT), (&known, Type::TEXT_ARRAY)];
-        let used = if join.is_empty() { 1 } else { 2 };
-        let rows = session.rows("read the receipt", &sql, &parameters[..used])?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let (text, digest): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        )
+    }
+
+    /// Returns the receipt in a row that begins with the columns of [`Self::select`]; none where they are NULL.
+    pub(crate) fn stored(&self, output: &str, row: &AnswerRow) -> Result<Option<StoredReceipt>, StoreError> {
+        let Some(text) = row.get::<_, Option<String>>(0)? else { return Ok(None) };
+        let digest: Option<String> = row.get(1)?;
         let reading = self.reading(output, &text, digest.as_deref(), row.get(2)?);
-        Ok(Some(StoredReceipt { text, reading }))
+        Ok(Some(StoredReceipt { text, digest, reading }))
     }
 
     fn reading(&self, output: &str, text: &str, digest: Option<&str>, definition: Option<&str>) -> Reading {

@@ -76,8 +76,8 @@ impl Table {
     }
 }
 
-/// Describes tables, one row per column. The OFFSET makes the server look up policies once per table.
-fn describe_sql() -> String {
+/// Describes the tables of the schema $1 with the names $2, one row per column. The OFFSET makes the server look up policies once per table.
+pub(crate) fn describe_sql() -> String {
     format!(
         "SELECT c.relname::text, c.oid, c.relkind::text, a.attname::text, format_type(a.atttypid, a.atttypmod),
                 a.atttypid, a.atttypmod, a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
@@ -107,7 +107,7 @@ fn describe_sql() -> String {
     )
 }
 
-const LOOK_UP: &str = "look up tables";
+pub(crate) const LOOK_UP: &str = "look up tables";
 
 /// Returns the tables of a schema that have one of these names, by name.
 pub(crate) fn describe(
@@ -130,7 +130,8 @@ pub(crate) fn describe_at_once(
     tables_from(schema, session.rows_at_once(settings, LOOK_UP, &describe_sql(), &parameters)?)
 }
 
-fn tables_from(schema: &str, rows: Vec<AnswerRow>) -> Result<HashMap<String, Table>, StoreError> {
+/// Returns the tables that the rows of [`describe_sql`] describe, by name.
+pub(crate) fn tables_from(schema: &str, rows: Vec<AnswerRow>) -> Result<HashMap<String, Table>, StoreError> {
     let mut tables: HashMap<String, Table> = HashMap::new();
     for row in rows {
         let name: String = row.get(0)?;

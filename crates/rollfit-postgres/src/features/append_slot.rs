@@ -1,0 +1,331 @@
+//! [`AppendSlot`]: adds rows to one partition in one transaction: lock, look, INSERT into each table, receipt, COMMIT. At
+//! most eight round trips for a bar and two tables.
+//!
+//! Invariants: rows are added only to what was looked at under the locks, see [`look`]. No row is deleted or changed.
+//! Readers see all of the old or all of the new.
+
+mod look;
+mod rows;
+
+use std::sync::Arc;
+
+use rollfit_job::activity::waiting;
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::{ColumnTypes, Receipt};
+use rollfit_job::store::{Claim, Fault, FeatureTile, Found, Rounding, Slot, StoreError};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use self::look::{FollowedLeaf, Look, Verdict};
+use self::rows::AddedRows;
+use crate::PostgresStore;
+use crate::connection::fault::{is_lock_timeout, server_error};
+use crate::connection::holders::LOCK_KEY;
+use crate::connection::pool::PooledSession;
+use crate::connection::session::{Mode, Session, SqlParameter};
+use crate::failpoint;
+use crate::features::narrow_columns::NarrowColumns;
+use crate::features::slot::commit;
+use crate::names::{literal, quoted};
+use crate::tables::receipts::ReceiptRow;
+use crate::tables::table::{LOOK_UP, Table, describe, describe_sql, tables_from};
+
+/// How a digest begins that is of the rows one after the other, so that it can be continued.
+const CHAINED_DIGEST: &str = "rows1:";
+
+/// A partition in a transaction that holds its locks, whose rows are those of a receipt.
+struct AppendSlot<'a> {
+    store: &'a PostgresStore,
+    partition: Partition,
+    session: PooledSession,
+    /// The receipt of the rows that are there.
+    after: Receipt,
+    /// The digest of its row.
+    digest: String,
+    found: Found,
+    leaves: Vec<FollowedLeaf>,
+    /// The rows of the table that is written.
+    adding: Option<AddedRows>,
+    /// How many rows each table got.
+    added: Vec<u64>,
+    bytes: u64,
+    ended: bool,
+}
+
+/// How the locking of a partition ended.
+enum Locked {
+    /// The tables as they are now, by name.
+    Ours(Vec<(String, Table)>),
+    /// Another session has the partition, or one of its tables if that is true.
+    Held {
+        tables: bool,
+    },
+    Gone,
+}
+
+impl PostgresStore {
+    /// Locks a partition to add rows to those of the receipt `after`, unless another session holds it or one of its
+    /// tables.
+    pub(crate) fn claim_to_append(
+        &self,
+        partition: &Partition,
+        after: Box<Receipt>,
+    ) -> Result<Claim<'_>, StoreError> {
+        let digest = match self.digest_to_follow(&after)? {
+            Ok(digest) => digest,
+            Err(why) => return Ok(Claim::Rewrite(why)),
+        };
+        let mut session = self.pool.session()?;
+        failpoint::reach("connected");
+        let looked = self.lock_and_look(&mut session, partition, &after, &digest);
+        let Look { found, leaves } = match looked {
+            Ok(Verdict::Free(look)) => look,
+            Ok(Verdict::Held { tables }) => {
+                session.roll_back();
+                return self.held_to_append(session, partition, tables);
+            }
+            Ok(Verdict::Rewrite(why)) => {
+                session.roll_back();
+                return Ok(Claim::Rewrite(why));
+            }
+            Err(error) => {
+                session.roll_back();
+                return Err(error);
+            }
+        };
+        failpoint::reach("append-looked");
+        let added = vec![0; leaves.len()];
+        let (store, partition, after) = (self, partition.clone(), *after);
+        let (adding, bytes, ended) = (None, 0, false);
+        Ok(Claim::Taken(Box::new(AppendSlot {
+            store,
+            partition,
+            session,
+            after,
+            digest,
+            found,
+            leaves,
+            adding,
+            added,
+            bytes,
+            ended,
+        })))
+    }
+
+    /// Returns the digest of the row of a receipt, or why no rows can be added to those of this receipt.
+    fn digest_to_follow(&self, after: &Receipt) -> Result<Result<String, String>, StoreError> {
+        let row = ReceiptRow::new(after)?;
+        Ok(if row.definition != self.definition.hash {
+            Err("its receipt is of another definition".to_owned())
+        } else if after.stored.adopted {
+            Err("another program wrote its rows".to_owned())
+        } else if !after.input.digest.starts_with(CHAINED_DIGEST) {
+            Err("its receipt has the input digest of an earlier version".to_owned())
+        } else if after.stored.types.is_none() {
+            Err("its receipt does not record the types of its columns".to_owned())
+        } else {
+            Ok(row.digest)
+        })
+    }
+
+    /// Locks a partition and looks at all that an append depends on. Leaves a transaction open.
+    fn lock_and_look(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+        after: &Receipt,
+        digest: &str,
+    ) -> Result<Verdict, StoreError> {
+        match self.lock_to_append(session, partition)? {
+            Locked::Ours(tables) => {
+                failpoint::reach("append-locked");
+                self.look(session, partition, tables.into_iter().collect(), (after, digest))
+            }
+            Locked::Held { tables } => Ok(Verdict::Held { tables }),
+            Locked::Gone => Ok(Verdict::Rewrite("one of its tables is gone".to_owned())),
+        }
+    }
+
+    /// Begins the transaction and takes the locks: two round trips.
+    fn lock_to_append(&self, session: &mut Session, partition: &Partition) -> Result<Locked, StoreError> {
+        let output = literal(&self.output_of(partition));
+        let lock = format!("SELECT pg_try_advisory_xact_lock({})", LOCK_KEY.replace("$1", &output));
+        let doing = ("begin a transaction and lock the partition", lock.as_str());
+        if session.begin_with(Mode::Write, &self.settings, doing)?.as_deref() != Some("t") {
+            return Ok(Locked::Held { tables: false });
+        }
+        failpoint::reach("append-began");
+        let mut names = self.leaf_names(partition);
+        let leaves: Vec<String> =
+            names.iter().map(|name| format!("ONLY {}", self.table(name).sql())).collect();
+        // The receipts are locked as the UPDATE will lock them: no trigger can come between the look and the UPDATE.
+        let sql = format!(
+            "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE; LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE",
+            leaves.join(", "),
+            self.receipts.sql()
+        );
+        names.extend([self.receipts.name.clone(), self.definitions.name.clone()]);
+        let parameters: [SqlParameter<'_>; 2] = [(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+        let doing = format!("lock the tables of {partition}");
+        let (lock, asking) = ((doing.as_str(), sql.as_str()), describe_sql());
+        let asked = (LOOK_UP, asking.as_str());
+        match waiting(|| session.try_execute_and_rows(lock, asked, &parameters))? {
+            Ok(rows) => Ok(Locked::Ours(tables_from(&self.schema, rows)?.into_iter().collect())),
+            Err(error) if is_lock_timeout(&error) => Ok(Locked::Held { tables: true }),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Locked::Gone),
+            Err(error) => Err(server_error(&doing, error)),
+        }
+    }
+
+    /// Names who has the partition, or one of its tables.
+    fn held_to_append(
+        &self,
+        mut session: PooledSession,
+        partition: &Partition,
+        tables: bool,
+    ) -> Result<Claim<'_>, StoreError> {
+        let mut names = if tables { self.leaf_names(partition) } else { Vec::new() };
+        names.extend(tables.then(|| self.receipts.name.clone()));
+        let known = describe(&mut session, &self.schema, &names)?;
+        let oids: Vec<u32> = known.values().map(|table| table.oid).collect();
+        self.held(session, &self.output_of(partition), &oids)
+    }
+
+    /// Returns the names of the tables of a partition.
+    fn leaf_names(&self, partition: &Partition) -> Vec<String> {
+        self.series.iter().map(|series| series.features_table(partition)).collect()
+    }
+}
+
+impl AppendSlot<'_> {
+    /// Checks that the rows that are there are those of the receipt that rows are added to.
+    fn check_found(&self) -> Result<(), StoreError> {
+        if matches!(&self.found, Found::Ours(found) if **found == self.after) {
+            return Ok(());
+        }
+        let message = format!("{}: another program changed its receipt meanwhile", self.partition);
+        Err(StoreError::new(Fault::Transient, message))
+    }
+
+    /// Checks that a receipt is that of the rows that are there and of those added.
+    ///
+    /// # Errors
+    /// When it is not, which would be a defect of rollfit.
+    fn check_receipt(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        let rows = |added: &u64| self.after.stored.rows + added == receipt.stored.rows;
+        let is_right = self.added.iter().all(rows)
+            && receipt.output == self.after.output
+            && receipt.definition == self.after.definition
+            && receipt.stored.types == self.after.stored.types
+            && !receipt.stored.adopted;
+        if is_right {
+            return Ok(());
+        }
+        Err(StoreError::permanent(format!(
+            "{}: the receipt is not of the rows that were added; please report this bug in rollfit",
+            self.partition
+        )))
+    }
+
+    fn finish_table(&mut self) -> Result<(), StoreError> {
+        let Some(adding) = self.adding.take() else { return Ok(()) };
+        let series = adding.series();
+        let (rows, bytes) = adding.finish(&mut self.session)?;
+        self.added[series] += rows;
+        self.bytes += bytes;
+        failpoint::reach(if series == 0 { "append-rows-1" } else { "append-rows-2" });
+        Ok(())
+    }
+
+    /// Tells the planner of the instants, where a tenth is new to it. A failure is not a failure of the partition.
+    fn analyze(&mut self) {
+        let is_outgrown = |(leaf, added): (&FollowedLeaf, &u64)| {
+            let rows = self.after.stored.rows + added;
+            leaf.analyzed_rows
+                .is_some_and(|analyzed| analyzed < 0.0 || rows as f64 > 1.1 * f64::from(analyzed))
+        };
+        let outgrown = self.leaves.iter().zip(&self.added).filter(|&leaf| is_outgrown(leaf));
+        let tables: Vec<String> = outgrown
+            .map(|(leaf, _)| {
+                format!("{} ({})", leaf.leaf.name.sql(), quoted(rollfit_job::config::TIME_COLUMN))
+            })
+            .collect();
+        if tables.is_empty() {
+            return;
+        }
+        let sql = format!("ANALYZE (SKIP_LOCKED) {}", tables.join(", "));
+        if let Err(error) = self.session.execute(&format!("analyze the tables of {}", self.partition), &sql) {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
+impl Slot for AppendSlot<'_> {
+    fn found(&mut self) -> Result<Found, StoreError> {
+        Ok(self.found.clone())
+    }
+
+    fn rounding(&self) -> Option<Arc<dyn Rounding>> {
+        NarrowColumns::from_leaves(self.leaves.iter().map(|leaf| &leaf.leaf))
+    }
+
+    fn column_types(&self) -> Option<Vec<ColumnTypes>> {
+        self.after.stored.types.clone()
+    }
+
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        self.check_found()
+    }
+
+    fn write(&mut self, tile: FeatureTile<'_>) -> Result<(), StoreError> {
+        self.check_found()?;
+        let series = self.store.series_at(tile.first_column);
+        if self.adding.as_ref().is_none_or(|adding| adding.series() != series) {
+            self.finish_table()?;
+        }
+        let after_us = self.after.input.last_us;
+        let start =
+            || AddedRows::new(series, &self.leaves[series].leaf, self.store.columns_of(series), after_us);
+        self.adding.get_or_insert_with(start).add(tile, &mut self.session)
+    }
+
+    fn flush(&mut self) -> Result<(), StoreError> {
+        self.finish_table()
+    }
+
+    fn bytes_written(&self) -> u64 {
+        self.bytes + self.adding.as_ref().map_or(0, AddedRows::bytes)
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.adding.as_ref().map_or(0, AddedRows::memory_bytes)
+    }
+
+    fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
+        self.check_found()?;
+        self.flush()?;
+        self.check_receipt(receipt)?;
+        let tables = [&self.store.receipts, &self.store.definitions];
+        ReceiptRow::new(receipt)?.take_place_of(&mut self.session, tables, &self.digest)?;
+        failpoint::reach("append-receipt");
+        commit(&mut self.session)?;
+        self.ended = true;
+        self.analyze();
+        Ok(self.bytes)
+    }
+
+    fn remove(self: Box<Self>) -> Result<(), StoreError> {
+        let partition = &self.partition;
+        Err(StoreError::permanent(format!("{partition} was claimed to add rows, which removes none")))
+    }
+}
+
+impl Drop for AppendSlot<'_> {
+    fn drop(&mut self) {
+        // The COPY in progress is cancelled before the transaction is rolled back.
+        self.adding = None;
+        if !self.ended {
+            self.session.roll_back();
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The look under the locks before rows are added. An append vouches only for what it has looked at: the receipt is the
+//! one that it follows; each table has as many rows as the receipt says, up to its last instant, columns of the types
+//! that it records, the place that it should have, and nothing that could change the rows of an INSERT.
+//!
+//! Invariants: where less is there than the receipt says, or something may change what is added, the partition is to be
+//! rewritten as a whole. Where more is there, somebody else wrote it, and a rewrite would remove it: that is an error.
+
+use std::collections::HashMap;
+
+use rollfit_job::config::TIME_COLUMN;
+use rollfit_job::few::few;
+use rollfit_job::month::display_instant;
+use rollfit_job::partition::Partition;
+use rollfit_job::receipt::Receipt;
+use rollfit_job::store::{Found, StoreError};
+use tokio_postgres::types::Type;
+
+use crate::PostgresStore;
+use crate::connection::answer_row::AnswerRow;
+use crate::connection::session::{Session, SqlParameter};
+use crate::copy::instant::ServerInstant;
+use crate::names::{TableName, quoted};
+use crate::tables::leaf::Leaf;
+use crate::tables::rights::MAY_MAINTAIN;
+use crate::tables::row_security::Accepting;
+use crate::tables::stored_receipt::{Reading, ReceiptTables, StoredReceipt};
+use crate::tables::table::Table;
+
+/// The triggers and rules that an INSERT into the tables $3 or an UPDATE of the receipts $4 runs, without the server's
+/// own for foreign keys and deferred unique constraints.
+const TRIGGERS: &str = "
+    ARRAY(SELECT format('trigger %s on %s', t.tgname, t.tgrelid::regclass)
+          FROM pg_catalog.pg_trigger t LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+          WHERE (t.tgrelid = ANY($3) AND t.tgtype & 4 <> 0 OR t.tgrelid = $4 AND t.tgtype & 16 <> 0)
+              AND t.tgenabled <> 'D' AND (k.oid IS NULL OR k.contype = 't')
+          UNION ALL
+          SELECT format('rule %s on %s', r.rulename, r.ev_class::regclass) FROM pg_catalog.pg_rewrite r
+          WHERE (r.ev_class = ANY($3) AND r.ev_type = '3' OR r.ev_class = $4 AND r.ev_type = '2')
+              AND r.ev_enabled <> 'D'
+          ORDER BY 1)";
+
+/// The columns of the receipt and of [`TRIGGERS`], before those of the tables.
+const COLUMNS_BEFORE: usize = 4;
+/// The columns of one table.
+const COLUMNS_OF_TABLE: usize = 5;
+
+/// How the claim of a partition ended.
+pub(super) enum Verdict {
+    /// Its receipt was read, and if it is the one to follow, rows can be added.
+    Free(Look),
+    /// Another session has it, or one of its tables if that is true.
+    Held { tables: bool },
+    /// It has to be replaced, and why.
+    Rewrite(String),
+}
+
+/// What was seen of a partition.
+pub(super) struct Look {
+    pub(super) found: Found,
+    pub(super) leaves: Vec<FollowedLeaf>,
+}
+
+/// A table that rows can be added to.
+pub(super) struct FollowedLeaf {
+    pub(super) leaf: Leaf,
+    /// The rows when it was analyzed last, negative if it never was; none if the role may not do it.
+    pub(super) analyzed_rows: Option<f32>,
+}
+
+/// The rows of a table.
+struct RowsThere {
+    rows: u64,
+    /// Rows whose instant is not NULL.
+    instants: u64,
+    first: Option<ServerInstant>,
+    last: Option<ServerInstant>,
+}
+
+impl PostgresStore {
+    /// Looks at a partition under its locks: one round trip.
+    ///
+    /// # Errors
+    /// When a table cannot be written as it is, which a replacement would say too, or has rows of others.
+    pub(super) fn look(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+        tables: HashMap<String, Table>,
+        (after, digest): (&Receipt, &str),
+    ) -> Result<Verdict, StoreError> {
+        let Some(receipts) = self.receipt_tables(&tables)? else {
+            return Ok(Verdict::Rewrite(format!("{} is gone or cannot be read", self.receipts)));
+        };
+        let mut found = Vec::new();
+        for name in self.leaf_names(partition) {
+            let Some(table) = tables.get(&name) else {
+                return Ok(Verdict::Rewrite(format!("{} is gone", self.table(&name))));
+            };
+            found.push(table);
+        }
+        let own = [&self.receipts, &self.definitions].into_iter().filter_map(|table| tables.get(&table.name));
+        if let Some(table) = found.iter().copied().chain(own).find(|table| table.policies.is_some()) {
+            self.check_row_security(table, Accepting::Sink)?;
+            return Ok(Verdict::Rewrite(format!("row-level security applies to {}", table.name)));
+        }
+        let leaves = self.leaves_to_follow(session, partition, &found)?;
+        let oids: Vec<u32> = found.iter().map(|table| table.oid).collect();
+        let receipts_oid = tables.get(&self.receipts.name).map_or(0, |table| table.oid);
+        let output = self.output_of(partition);
+        let row = self.row_of_look(session, (&receipts, &output), (&leaves, &oids, receipts_oid))?;
+        let seen = seen_receipt(receipts.stored(&output, &row)?);
+        if !matches!(&seen.0, Found::Ours(receipt) if **receipt == *after) {
+            return Ok(Verdict::Free(Look { found: seen.0, leaves: Vec::new() }));
+        }
+        if let Some(why) = unlike(after, digest, seen.1.as_deref(), &leaves, &row)? {
+            return Ok(Verdict::Rewrite(why));
+        }
+        let mut followed = Vec::new();
+        for (at, leaf) in leaves.into_iter().enumerate() {
+            let (rows, analyzed_rows) = RowsThere::from_row(&row, COLUMNS_BEFORE + at * COLUMNS_OF_TABLE)?;
+            if let Some(why) = rows.differ(&leaf.name, partition, after)? {
+                return Ok(Verdict::Rewrite(why));
+            }
+            followed.push(FollowedLeaf { leaf, analyzed_rows });
+        }
+        Ok(Verdict::Free(Look { found: seen.0, leaves: followed }))
+    }
+
+    /// Checks the tables as a replacement does.
+    fn leaves_to_follow(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+        tables: &[&Table],
+    ) -> Result<Vec<Leaf>, StoreError> {
+        let mut leaves = Vec::new();
+        for (table, series) in tables.iter().zip(&self.series) {
+            let leaf = match Leaf::new(table, series) {
+                Ok(leaf) => leaf,
+                Err(defect) => return Err(self.refused(session, &defect)),
+            };
+            self.check_placement(session, (table, &leaf), series, partition)?;
+            leaves.push(leaf);
+        }
+        self.catalog.note_row_bytes(partition, leaves.iter().map(Leaf::row_bytes).sum());
+        Ok(leaves)
+    }
+
+    fn row_of_look(
+        &self,
+        session: &mut Session,
+        (receipts, output): (&ReceiptTables<'_>, &str),
+        (leaves, oids, receipts_oid): (&[Leaf], &[u32], u32),
+    ) -> Result<AnswerRow, StoreError> {
+        let time = quoted(TIME_COLUMN);
+        let of_table = |(leaf, oid): (&Leaf, &u32)| {
+            format!(
+                "(SELECT count(*), count({time}), min({time}), max({time}),
+                         (SELECT CASE WHEN {MAY_MAINTAIN} THEN c.reltuples END
+                          FROM pg_catalog.pg_class c WHERE c.oid = {oid}) FROM ONLY {}) ",
+                leaf.name.sql()
+            )
+        };
+        let tables: String = leaves
+            .iter()
+            .zip(oids)
+            .enumerate()
+            .map(|(at, leaf)| {
+                format!(" CROSS JOIN {} AS leaf_{at} (rows, instants, first, last, analyzed)", of_table(leaf))
+            })
+            .collect();
+        let columns: String = (0..leaves.len()).map(|at| format!(", leaf_{at}.*")).collect();
+        let sql = format!(
+            "SELECT stored.receipt, stored.digest, stored.definition, {TRIGGERS}{columns}
+             FROM (VALUES (1)) AS one LEFT JOIN ({}) AS stored ON true{tables}",
+            receipts.select()
+        );
+        let known = receipts.known.hashes();
+        let parameters: [SqlParameter<'_>; 4] = [
+            (&output, Type::TEXT),
+            (&known, Type::TEXT_ARRAY),
+            (&oids, Type::OID_ARRAY),
+            (&receipts_oid, Type::OID),
+        ];
+        let rows = session.rows("look at the rows and the receipt", &sql, &parameters)?;
+        rows.into_iter().next().ok_or_else(|| StoreError::permanent("the server did not answer the look"))
+    }
+}
+
+/// Returns what a receipt says, and the digest of its row.
+fn seen_receipt(stored: Option<StoredReceipt>) -> (Found, Option<String>) {
+    let Some(StoredReceipt { digest, reading, .. }) = stored else { return (Found::Nothing, None) };
+    let found = match reading {
+        Reading::Receipt(receipt) => Found::Ours(receipt),
+        Reading::Newer(what) => Found::Newer(what),
+        Reading::Void(cause) => Found::Foreign(format!("the receipt is void: {cause}")),
+        Reading::Nothing => Found::Foreign("the row of its receipt holds none".to_owned()),
+    };
+    (found, digest)
+}
+
+/// Returns why rows cannot be added, whatever rows there are; none if they can.
+fn unlike(
+    after: &Receipt,
+    digest: &str,
+    seen_digest: Option<&str>,
+    leaves: &[Leaf],
+    row: &AnswerRow,
+) -> Result<Option<String>, StoreError> {
+    // Fields that this version does not know would be lost.
+    if seen_digest != Some(digest) {
+        return Ok(Some("its receipt has fields that this version of rollfit does not write".to_owned()));
+    }
+    let triggers: Vec<String> = row.get(COLUMNS_BEFORE - 1)?;
+    if !triggers.is_empty() {
+        return Ok(Some(format!("{} may change what is added", few(&triggers))));
+    }
+    let recorded = after.stored.types.as_deref().unwrap_or_default();
+    let is_other = |(at, leaf): &(usize, &Leaf)| recorded.get(*at) != Some(&leaf.types);
+    let other = leaves.iter().enumerate().find(is_other);
+    Ok(other
+        .map(|(_, leaf)| format!("the columns of {} have other types than its receipt records", leaf.name)))
+}
+
+impl RowsThere {
+    /// Reads the columns of a table, and how many rows it had when it was analyzed.
+    fn from_row(row: &AnswerRow, first: usize) -> Result<(Self, Option<f32>), StoreError> {
+        let count = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+        let (rows, instants) = (count(first)?, count(first + 1)?);
+        let there = Self { rows, instants, first: row.get(first + 2)?, last: row.get(first + 3)? };
+        Ok((there, row.get(first + 4)?))
+    }
+
+    /// Returns how the rows differ from those of a receipt, where they can be replaced; none if they do not differ.
+    ///
+    /// # Errors
+    /// When some are not ours.
+    fn differ(
+        &self,
+        table: &TableName,
+        partition: &Partition,
+        receipt: &Receipt,
+    ) -> Result<Option<String>, StoreError> {
+        let (recorded, last_us) = (receipt.stored.rows, receipt.input.last_us);
+        let Some((first, last)) = self.first.zip(self.last).filter(|_| self.rows == self.instants) else {
+            // The replacement says what is wrong with rows without an instant.
+            return Ok(Some(format!("{table} has no rows, or some without an instant")));
+        };
+        let is_inside = first.us().is_some_and(|us| partition.period.span_us().contains(&us));
+        let (is_more, ends_later) = (self.rows > recorded, last.us() > last_us);
+        let is_moved = self.rows == recorded && last.us() < last_us;
+        if is_inside && !is_more && !ends_later && !is_moved {
+            let is_same = self.rows == recorded && last.us() == last_us;
+            return Ok((!is_same).then(|| format!("{table} has {} of {recorded} rows", self.rows)));
+        }
+        Err(StoreError::permanent(format!(
+            "{table} has {} rows from {first} to {last}, but its receipt is of {recorded} rows to {}: another program \
+             added rows; move them elsewhere, or remove them with all others of the partition: `rollfit run --force --only {}:{}`",
+            self.rows,
+            last_us.map_or("none".to_owned(), display_instant),
+            partition.key,
+            partition.period
+        )))
+    }
+}
