@@ -9,6 +9,7 @@ use rollfit_job::month::Month;
 use rollfit_job::partition::Selector;
 use rollfit_job::state::State;
 
+use crate::max_lag::MaxLag;
 use crate::poll_interval::PollInterval;
 
 /// Exact rolling-regression features over partitioned time series.
@@ -23,7 +24,7 @@ pub(crate) struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 some partitions failed, verify or compare found a difference, or doctor \
     found a problem; 2 wrong usage or configuration; 3 store unreachable; 4 nothing failed, but partitions were skipped, or \
-    verify or compare found some without features; 130 interrupted.";
+    verify or compare found some without features; 130 interrupted. Those of check are in its help.";
 
 /// The options of every command.
 #[derive(Debug, Args)]
@@ -69,6 +70,8 @@ pub(crate) enum Command {
     Analyze(AnalyzeArguments),
     /// Check that stored features are bit for bit what the source gives (read-only)
     Verify(VerifyArguments),
+    /// Check that features are fresh, complete and vouched for, as a monitoring plugin does (read-only)
+    Check(CheckArguments),
     /// Recompute features and compare them with what is stored (read-only)
     Compare(CompareArguments),
     /// Adopt partitions of another program, or of an earlier definition, if every row matches
@@ -79,7 +82,7 @@ pub(crate) enum Command {
     Metrics,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ConfigArguments {
     /// Configuration file
     #[arg(long, env = "ROLLFIT_CONFIG", default_value = "rollfit.toml", value_name = "FILE")]
@@ -201,6 +204,28 @@ pub(crate) struct CompareArguments {
     #[arg(long, value_name = "N")]
     pub(crate) sample: Option<usize>,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_EXIT_CODES)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Only these partitions
+    #[arg(long, value_name = "KEY[:YYYY-MM]")]
+    pub(crate) only: Vec<Selector>,
+    /// How late features may be, such as 5m or 2h, closed hours not counted; without it, max_lag_s in [check]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_lag: Option<MaxLag>,
+    /// Count the rows of every month, not only of the newest two of each key
+    #[arg(long)]
+    pub(crate) counts: bool,
+    /// The time to check at, in place of the clock
+    #[arg(long, value_name = "INSTANT", hide = true)]
+    pub(crate) now: Option<jiff::Timestamp>,
+}
+
+const CHECK_EXIT_CODES: &str = "Exit codes of check: 0 OK; 1 warnings; 2 problems; 3 something could not be checked, wrong \
+    usage and configuration included. Prints one line for each check, worst first; the first line is the summary.";
 
 #[derive(Debug, Args)]
 pub(crate) struct DropArguments {

@@ -71,6 +71,12 @@ impl Failure {
         Self { exit, lines: vec![error_chain(error)] }
     }
 
+    /// The same with another exit code.
+    #[must_use]
+    pub(crate) fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// The same after these words.
     #[must_use]
     pub(crate) fn after(mut self, words: &str) -> Self {

@@ -12,6 +12,7 @@ mod join_loss;
 mod live;
 mod logging;
 mod machine;
+mod max_lag;
 mod metrics_file;
 mod open;
 mod output;
@@ -42,9 +43,10 @@ pub fn run<T>(arguments: impl IntoIterator<Item = T>) -> ExitCode
 where
     T: Into<OsString> + Clone,
 {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let typed: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let arguments = match Arguments::try_parse_from(&typed) {
         Ok(arguments) => arguments,
-        Err(refused_or_help) => return print_clap(&refused_or_help),
+        Err(refused_or_help) => return print_clap(&refused_or_help, &typed),
     };
     logging::start(&arguments.global);
     logging::write_panics();
@@ -53,10 +55,29 @@ where
 }
 
 /// Prints an error of the command line, or the help that was asked for.
-fn print_clap(refused_or_help: &clap::Error) -> ExitCode {
+fn print_clap(refused_or_help: &clap::Error, typed: &[OsString]) -> ExitCode {
     // Nothing can be printed if the reader is gone.
     let _ = refused_or_help.print();
+    if refused_or_help.use_stderr() && is_check(typed) {
+        let text = refused_or_help.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let is_json = typed.iter().any(|argument| argument == "--json");
+        return commands::check::refused(is_json, first.trim_start_matches("error: ")).into();
+    }
     u8::try_from(refused_or_help.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Whether a command line that is refused is one of `check`, whose exit codes are those of monitoring plugins.
+fn is_check(typed: &[OsString]) -> bool {
+    let mut arguments = typed.iter().skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "--log-format" {
+            arguments.next();
+        } else if !argument.as_encoded_bytes().starts_with(b"-") {
+            return argument == "check";
+        }
+    }
+    false
 }
 
 /// Prints why the command failed.

@@ -19,6 +19,7 @@ pub mod features;
 pub mod few;
 pub mod follow;
 pub mod foreign;
+pub mod health;
 pub mod import;
 pub mod input;
 pub mod input_digest;

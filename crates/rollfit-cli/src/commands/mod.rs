@@ -2,6 +2,7 @@
 
 mod adopt;
 mod analyze;
+pub(crate) mod check;
 mod checks;
 mod compare;
 mod demo;
@@ -36,6 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Status(status) => status::run(global, status),
         Command::Analyze(analyze) => analyze::run(global, analyze),
         Command::Verify(verify) => verify::run(global, verify),
+        Command::Check(check) => check::run(global, check),
         Command::Compare(compare) => compare::run(global, compare),
         Command::Adopt(select) => adopt::run(global, select),
         Command::Drop(drop) => drop::run(global, drop),

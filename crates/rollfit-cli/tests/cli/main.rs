@@ -12,6 +12,7 @@ mod bad_source;
 mod bars;
 mod boundary;
 mod browser;
+mod check;
 mod chromium;
 mod config_paths;
 mod crash;

@@ -28,7 +28,8 @@ pub(crate) fn rewrite(
 ) {
     let part = sandbox.part("eurusd", month);
     let metadata = SerializedFileReader::new(fs::File::open(&part).unwrap()).unwrap().metadata().clone();
-    let mut receipt = metadata.file_metadata().key_value_metadata().unwrap()[0].clone();
+    let mut entries = metadata.file_metadata().key_value_metadata().unwrap().iter();
+    let mut receipt = entries.find(|entry| entry.key == "rollfit.receipt").unwrap().clone();
     let mut json = serde_json::from_str(receipt.value.as_ref().unwrap()).unwrap();
     change_receipt(&mut json);
     receipt.value = Some(json.to_string());

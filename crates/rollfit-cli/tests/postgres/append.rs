@@ -477,3 +477,18 @@ fn names_with_quotes_and_dollars_are_locked_as_a_replacement_locks_them() {
     drop(held);
     month.append(1, |_| 0.5);
 }
+
+#[test]
+fn a_claim_that_fails_leaves_no_lock_behind_and_its_session_is_used_again() {
+    let month = Month::new();
+    let after = month.receipt();
+    month.workload.database.sql(&format!("alter table {BQX} alter r2_bqx_w15 type text"));
+    for write in [Write::Replace, Write::Append { after: Box::new(after.clone()) }] {
+        assert!(month.opened.store.claim(&month.partition, write).is_err());
+        assert_eq!(month.workload.left_over_sessions(), Vec::<String>::new());
+    }
+    let back = format!("alter table {BQX} alter r2_bqx_w15 type float8 using r2_bqx_w15::float8");
+    month.workload.database.sql(&back);
+    assert_eq!(month.claimed(&after), "taken");
+    drop(month.opened.claim(&month.partition));
+}

@@ -228,6 +228,7 @@ fn a_standby_will_do_as_a_source_and_files_have_a_section_of_their_own() {
     workload.doctor_says(0).says(&[", a standby", "sink: ", "A run can start."]);
     workload.replace_in_configuration(&format!("parquet:{sink}"), &source);
     workload.doctor_says(3).says(&["standby"]);
+    workload.run(&["check"]).exits(2).says(&["PROBLEM coverage: no features in eurusd 2017-01"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod append;
 mod append_runs;
 mod causes;
 mod certificates;
+mod check;
 mod checker;
 mod compare;
 mod cuts;

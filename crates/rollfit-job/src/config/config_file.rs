@@ -23,6 +23,8 @@ pub(super) struct ConfigFile {
     pub(super) features: FeaturesSection,
     #[serde(default)]
     pub(super) run: RunSection,
+    #[serde(default)]
+    pub(super) check: CheckSection,
 }
 
 /// The sections of a document that say where series are. Others are left unread.
@@ -128,6 +130,25 @@ pub(super) struct RunSection {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CheckSection {
+    pub(super) max_lag_s: Option<f64>,
+    pub(super) closed: OneOrManyHours,
+    pub(super) timezone: String,
+    pub(super) no_value_rise_max: f64,
+    pub(super) no_value_months: usize,
+    pub(super) source_rows_min: f64,
+}
+
+/// Closed hours, or a list of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected closed hours, such as [\"Fri 21:00 - Sun 21:00\", \"2026-12-25\"]")]
+pub(super) enum OneOrManyHours {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, expecting = "expected \"auto\", a number of workers, or a range such as \"2..16\"")]
 pub(super) enum NumberOrWord {
     Number(i64),
@@ -167,6 +188,19 @@ impl Default for RunSection {
             pair_wait_s: 60.0,
             settle_s: 3600.0,
             recheck_every_s: 3600.0,
+        }
+    }
+}
+
+impl Default for CheckSection {
+    fn default() -> Self {
+        Self {
+            max_lag_s: None,
+            closed: OneOrManyHours::Many(Vec::new()),
+            timezone: "UTC".to_owned(),
+            no_value_rise_max: 0.01,
+            no_value_months: 12,
+            source_rows_min: 0.9,
         }
     }
 }

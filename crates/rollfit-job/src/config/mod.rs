@@ -1,5 +1,6 @@
 //! [`JobConfig`]: what a job is, read from TOML and the environment and checked for sense before anything is opened.
 
+mod check;
 mod config_file;
 mod derivation;
 mod error;
@@ -14,6 +15,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
+pub use self::check::CheckConfig;
+use self::check::resolve_check;
 use self::config_file::{ConfigFile, OneOrMany, Override};
 pub use self::derivation::{Derivation, Formula};
 pub use self::error::ConfigError;
@@ -56,6 +59,8 @@ pub struct JobConfig {
     pub boundary: Boundary,
     /// How the job runs.
     pub run: RunConfig,
+    /// The limits of a check.
+    pub check: CheckConfig,
     /// Where the settings of `run` came from.
     pub origins: Origins,
 }
@@ -134,6 +139,7 @@ impl JobConfig {
             keys,
             boundary: resolve_boundary(&file.run.boundary)?,
             run: resolve_run(&file)?,
+            check: resolve_check(&file)?,
             source,
             sink,
             from,

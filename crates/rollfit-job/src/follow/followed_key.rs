@@ -290,11 +290,12 @@ impl FollowedKey {
 
     /// Whether a partition before the rows that are read again has another number of rows than it had.
     fn differs_before(&self, context: &FollowContext<'_>, first: usize) -> Result<bool, StoreError> {
-        let series = context.job.config.series_of_key(&self.key);
+        let config = context.job.config;
+        let series = config.series_of_key(&self.key);
         for open in &self.open[..first] {
             let Some(known) = &open.known else { continue };
-            let span_us = known.held().span_us();
-            let mut snapshot = context.job.source.snapshot(&series, open.partition.period, 0)?;
+            let (period, span_us) = (open.partition.period, known.held().span_us());
+            let mut snapshot = context.job.source.snapshot(&series, period, config.lookback_rows())?;
             for (at, count) in known.held().counts(span_us.end).into_iter().enumerate() {
                 if snapshot.count(at, span_us.clone())? != count {
                     return Ok(true);

@@ -23,6 +23,26 @@ pub enum Found {
     Newer(String),
 }
 
+/// What a sink holds of a partition, for who watches a store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Holding {
+    /// As [`Sink::found`]; that rollfit couldn't write the partition as it is needn't be an error.
+    pub found: Found,
+    /// Whether there is a receipt that doesn't count: what is foreign was rollfit's.
+    pub is_void: bool,
+    /// The rows of each of its tables, at the moment of the receipt; none where they weren't counted.
+    pub rows: Option<Vec<TableRows>>,
+}
+
+/// The rows of a table of features, or of a file.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct TableRows {
+    /// Its name.
+    pub table: String,
+    /// How many there are.
+    pub rows: u64,
+}
+
 /// Where features go.
 pub trait Sink: Send + Sync {
     /// What there is of a partition. Rows whose receipt is of another [`Sink::output`], or was not committed with them, are
@@ -32,6 +52,23 @@ pub trait Sink: Send + Sync {
     /// When the store cannot be read; [`StoreError::is_damage`] where it holds features that rollfit wrote and that are not
     /// as they were written.
     fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
+
+    /// What there is of each of `partitions`, in their order, in few round trips; with rows that were counted where that is wanted
+    /// and the store can.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, or hides its receipts. What is wrong with one partition is that one's error.
+    fn holdings(
+        &self,
+        partitions: &[Partition],
+        _with_rows: bool,
+    ) -> Result<Vec<Result<Holding, StoreError>>, StoreError> {
+        let holding = |partition| match self.found(partition) {
+            Err(error) if error.is_unconnected() => Err(error),
+            found => Ok(found.map(|found| Holding { found, is_void: false, rows: None })),
+        };
+        partitions.iter().map(holding).collect()
+    }
 
     /// Whether there is nothing of a partition, see [`Sink::found`]. No receipt is read where that can be known without.
     ///

@@ -34,16 +34,40 @@ pub(crate) const RECEIPT_KEY: &str = "rollfit.receipt";
 /// When the file cannot be opened or read, which says nothing of what it holds; [`StoreError::is_damage`] where rollfit
 /// wrote it and its footer is damaged.
 pub(crate) fn read_receipt(part: &Path, partition: &Partition, output: &str) -> Result<Found, StoreError> {
-    let receipt = match open(part).and_then(|bytes| Footer::read(&bytes)) {
-        Ok(footer) => valid_receipt(&footer, output),
-        Err(FileFault::Unreadable(why)) => Err(why),
+    read_counted(part, partition, output).map(|(found, _)| found)
+}
+
+/// As [`read_receipt`], with the rows that the same footer says the file has, where it can be read.
+///
+/// # Errors
+/// As [`read_receipt`].
+pub(crate) fn read_counted(
+    part: &Path,
+    partition: &Partition,
+    output: &str,
+) -> Result<(Found, Option<u64>), StoreError> {
+    let (receipt, rows) = match open(part).and_then(|bytes| Footer::read(&bytes)) {
+        Ok(footer) => (valid_receipt(&footer, output), Some(rows_of(&footer))),
+        Err(FileFault::Unreadable(why)) => (Err(why), None),
         Err(fault) => return Err(features_fault(part, partition, fault)),
     };
-    Ok(match receipt {
+    let found = match receipt {
         Ok(ParsedReceipt::Known(receipt)) => Found::Ours(receipt),
         Ok(ParsedReceipt::Newer(what)) => Found::Newer(what),
         Err(cause) => Found::Foreign(format!("{} has no valid rollfit receipt: {cause}", part.display())),
-    })
+    };
+    Ok((found, rows))
+}
+
+/// Whether a file has a receipt, valid or not.
+pub(super) fn has_receipt(part: &Path) -> bool {
+    let footer = open(part).and_then(|bytes| Footer::read(&bytes));
+    footer.is_ok_and(|footer| footer.value(RECEIPT_KEY).is_some())
+}
+
+fn rows_of(footer: &Footer) -> u64 {
+    let rows = footer.metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0));
+    rows.fold(0, u64::saturating_add)
 }
 
 /// How far the bytes of a features file can be trusted, as its footer has it.

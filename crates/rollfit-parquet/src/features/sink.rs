@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 
 use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
-use rollfit_job::store::{Claim, FeatureReader, Found, Sink, StoreError, Write};
+use rollfit_job::store::{Claim, FeatureReader, Found, Holding, Sink, StoreError, TableRows, Write};
 
 use crate::direct::store_file::StoreFile;
 use crate::encode::stored_share;
 use crate::fault::file_error;
 use crate::features::job_dir::warn_of_earlier_jobs;
-use crate::features::read_back::ParquetReader;
+use crate::features::read_back::{ParquetReader, has_receipt, read_counted};
 use crate::features::slot::ParquetSlot;
 use crate::file_system::refuse_linked_dirs;
 use crate::lock::{ExclusiveLock, LockAttempt};
@@ -84,6 +84,22 @@ impl ParquetStore {
         Ok(())
     }
 
+    fn holding(&self, partition: &Partition, with_rows: bool) -> Result<Holding, StoreError> {
+        let part = self.part(partition);
+        let names = names_in(&self.partition_dir(partition))?;
+        let is_alone = names.iter().any(|name| name == PART) && !names.iter().any(is_foreign);
+        let (found, rows) = match with_rows && is_alone {
+            true => read_counted(&part, partition, &self.output(partition))?,
+            false => (self.found(partition)?, None),
+        };
+        let table = self.output(partition);
+        Ok(Holding {
+            is_void: matches!(found, Found::Foreign(_)) && has_receipt(&part),
+            found,
+            rows: rows.map(|rows| vec![TableRows { table, rows }]),
+        })
+    }
+
     /// The partitions of the wanted keys that have features.
     fn stored_partitions(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Partition>, StoreError> {
         let mut partitions = Vec::new();
@@ -141,6 +157,14 @@ impl Sink for ParquetStore {
                 Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())))
             }
         }
+    }
+
+    fn holdings(
+        &self,
+        partitions: &[Partition],
+        with_rows: bool,
+    ) -> Result<Vec<Result<Holding, StoreError>>, StoreError> {
+        Ok(partitions.iter().map(|partition| self.holding(partition, with_rows)).collect())
     }
 
     fn is_missing(&self, partition: &Partition) -> Result<bool, StoreError> {

@@ -190,11 +190,6 @@ impl PostgresStore {
         let oids: Vec<u32> = known.values().map(|table| table.oid).collect();
         self.held(session, &self.output_of(partition), &oids)
     }
-
-    /// Returns the names of the tables of a partition.
-    fn leaf_names(&self, partition: &Partition) -> Vec<String> {
-        self.series.iter().map(|series| series.features_table(partition)).collect()
-    }
 }
 
 impl AppendSlot<'_> {

@@ -77,7 +77,8 @@ impl PostgresStore {
             Some(StoredReceipt { text, reading, .. }) => (Some(text), reading),
             None => (None, Reading::Nothing),
         };
-        Ok(Inspection { found: found(&leaves, reading), leaves, receipt_text })
+        let contents: Vec<_> = leaves.iter().map(|seen| seen.as_ref().map(InspectedLeaf::contents)).collect();
+        Ok(Inspection { found: found(&contents, reading), leaves, receipt_text })
     }
 
     fn leaves(
@@ -121,6 +122,11 @@ impl PostgresStore {
         partition: &Partition,
     ) -> Result<(), StoreError> {
         self.leaves(session, &vec![None; self.series.len()], partition).map(drop)
+    }
+
+    /// Returns the names of the tables of a partition.
+    pub(crate) fn leaf_names(&self, partition: &Partition) -> Vec<String> {
+        self.series.iter().map(|series| series.features_table(partition)).collect()
     }
 
     /// Returns the output of a partition: the names of its tables.
@@ -178,15 +184,24 @@ fn check_period(table: &TableName, instants: [ServerInstant; 2], period: Period)
     }
 }
 
-fn found(leaves: &[Option<InspectedLeaf>], reading: Reading) -> Found {
-    let with_rows = leaves.iter().flatten().find(|seen| seen.span.is_some());
+/// What a features table holds, as far as receipts are held against it.
+#[derive(Clone, Copy)]
+pub(super) struct LeafContents<'a> {
+    pub(super) name: &'a TableName,
+    pub(super) columns: &'a [String],
+    pub(super) has_rows: bool,
+}
+
+/// What there is of a partition with these tables and this receipt.
+pub(super) fn found(leaves: &[Option<LeafContents<'_>>], reading: Reading) -> Found {
+    let with_rows = leaves.iter().flatten().find(|leaf| leaf.has_rows);
     let void_because = |cause| Found::Foreign(format!("the receipt is void: {cause}"));
     match (reading, with_rows) {
         // A later version may keep rows elsewhere: its receipt counts whatever the tables hold.
         (Reading::Newer(what), _) => Found::Newer(what),
         (_, None) => Found::Nothing,
-        (Reading::Nothing, Some(seen)) => {
-            Found::Foreign(format!("{} holds rows without a rollfit receipt", seen.leaf.name))
+        (Reading::Nothing, Some(leaf)) => {
+            Found::Foreign(format!("{} holds rows without a rollfit receipt", leaf.name))
         }
         (Reading::Void(cause), Some(_)) => void_because(cause),
         (Reading::Receipt(receipt), Some(_)) => {
@@ -196,24 +211,30 @@ fn found(leaves: &[Option<InspectedLeaf>], reading: Reading) -> Found {
 }
 
 /// Returns why a receipt does not match the tables as they are.
-fn void(leaves: &[Option<InspectedLeaf>], receipt: &Receipt) -> Option<String> {
+fn void(leaves: &[Option<LeafContents<'_>>], receipt: &Receipt) -> Option<String> {
     let definitions = &receipt.definition.series;
     if definitions.len() != leaves.len() {
         return Some("it is of other series".to_owned());
     }
-    definitions.iter().zip(leaves).find_map(|(definition, seen)| match seen {
+    definitions.iter().zip(leaves).find_map(|(definition, leaf)| match leaf {
         None => Some(format!("the table of series {} is gone", definition.name)),
-        Some(seen) => seen.contradicts(definition, receipt.stored.rows),
+        Some(leaf) => leaf.contradicts(definition, receipt.stored.rows),
     })
 }
 
 impl InspectedLeaf {
+    fn contents(&self) -> LeafContents<'_> {
+        LeafContents { name: &self.leaf.name, columns: &self.columns, has_rows: self.span.is_some() }
+    }
+}
+
+impl LeafContents<'_> {
     fn contradicts(&self, definition: &SeriesDefinition, rows: u64) -> Option<String> {
-        let name = &self.leaf.name;
+        let name = self.name;
         let absent = definition.columns.iter().find(|column| !self.columns.contains(column));
         match absent {
             Some(column) => Some(format!("{name} has no column {column}")),
-            None if self.span.is_none() && rows > 0 => Some(format!("{name} is empty")),
+            None if !self.has_rows && rows > 0 => Some(format!("{name} is empty")),
             None => None,
         }
     }

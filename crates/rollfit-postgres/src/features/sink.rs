@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreMonitor;
-use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Sink, StoreError, Write};
+use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Holding, Sink, StoreError, Write};
 
 use crate::PostgresStore;
 use crate::connection::monitor::PostgresMonitor;
@@ -86,6 +86,14 @@ impl Sink for PostgresStore {
             inspection.check_emptiness()?;
             Ok(inspection.found)
         })
+    }
+
+    fn holdings(
+        &self,
+        partitions: &[Partition],
+        with_rows: bool,
+    ) -> Result<Vec<Result<Holding, StoreError>>, StoreError> {
+        self.holdings_of(partitions, with_rows)
     }
 
     fn obstacle(&self, partition: &Partition) -> Result<Option<String>, StoreError> {

@@ -5,6 +5,7 @@
 //! for every snapshot: after TRUNCATE or a swap of tables, a transaction that started earlier reads no rows.
 
 mod checks;
+mod ending;
 
 use std::sync::Arc;
 
@@ -15,12 +16,14 @@ use rollfit_job::receipt::{ColumnTypes, Receipt};
 use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Rounding, Slot, StoreError};
 use tokio_postgres::types::Type;
 
+pub(super) use self::ending::commit;
+use self::ending::vacuum;
 use crate::PostgresStore;
 use crate::connection::answer_row::first_value;
 use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::PooledSession;
-use crate::connection::session::{CopyIn, Mode, Session};
+use crate::connection::session::{CopyIn, Mode};
 use crate::copy::encode::RowEncoder;
 use crate::ddl::creation::Creation;
 use crate::failpoint;
@@ -28,10 +31,9 @@ use crate::features::inspect::InspectedLeaf;
 use crate::features::narrow_columns::NarrowColumns;
 use crate::features::read_back::TableReader;
 use crate::features::references::References;
-use crate::names::{TableName, list, quoted};
+use crate::names::{list, quoted};
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts::{self, ReceiptRow, RowsBy};
-use crate::tables::rights::MAY_MAINTAIN;
 use crate::tables::staging;
 use crate::tables::table::{Column, check_taken, describe};
 
@@ -55,6 +57,15 @@ pub(crate) struct PostgresSlot<'a> {
     flushed: bool,
     bytes: u64,
     ended: bool,
+}
+
+/// What was seen of a partition under its locks.
+struct LockedPartition {
+    /// What is found, and the receipt as the server prints it.
+    inspected: (Found, Option<String>),
+    references: References,
+    obstacle: Option<String>,
+    targets: Vec<TargetTable>,
 }
 
 /// A table to write.
@@ -82,42 +93,64 @@ impl PostgresStore {
         failpoint::reach("connected");
         self.provide_shared_tables(&mut session, partition)?;
         session.begin(Mode::Write, &self.settings)?;
+        match self.lock_and_inspect(&mut session, partition) {
+            Ok(Ok(LockedPartition { inspected, references, obstacle, targets })) => {
+                let (found, seen_receipt) = inspected;
+                Ok(Claim::Taken(Box::new(PostgresSlot {
+                    store: self,
+                    partition: partition.clone(),
+                    session,
+                    found,
+                    seen_receipt,
+                    references,
+                    obstacle,
+                    targets,
+                    prepared: false,
+                    copy: None,
+                    flushed: false,
+                    bytes: 0,
+                    ended: false,
+                })))
+            }
+            Ok(Err(oids)) => {
+                session.roll_back();
+                self.held(session, &self.output_of(partition), &oids)
+            }
+            // Its locks are not kept by a session that waits in the pool.
+            Err(error) => {
+                session.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Locks a partition in the session's transaction and inspects it. Returns the tables that another session may hold,
+    /// if one has the partition.
+    fn lock_and_inspect(
+        &self,
+        session: &mut PooledSession,
+        partition: &Partition,
+    ) -> Result<Result<LockedPartition, Vec<u32>>, StoreError> {
         let output = self.output_of(partition);
         let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_KEY})");
         let locked = session.rows("lock the partition", &sql, &[(&output, Type::TEXT)])?;
         let locked = first_value(&locked)?.unwrap_or(false);
-        let oids = if locked { self.lock_tables(&mut session, partition)? } else { Err(Vec::new()) };
-        if let Err(oids) = oids {
-            session.roll_back();
-            return self.held(session, &output, &oids);
+        let held = if locked { self.lock_tables(session, partition)? } else { Err(Vec::new()) };
+        if let Err(oids) = held {
+            return Ok(Err(oids));
         }
         failpoint::reach("locked");
-        let inspection = self.inspect(&mut session, partition)?;
+        let inspection = self.inspect(session, partition)?;
         failpoint::reach("receipt-read");
-        let references = References::find(&mut session, &inspection.leaves)?;
-        if !references.keep_out(&mut session)? {
-            session.roll_back();
-            let oids: Vec<u32> = inspection.leaves.iter().flatten().map(|leaf| leaf.oid).collect();
-            return self.held(session, &output, &oids);
+        let references = References::find(session, &inspection.leaves)?;
+        if !references.keep_out(session)? {
+            return Ok(Err(inspection.leaves.iter().flatten().map(|leaf| leaf.oid).collect()));
         }
-        let obstacle = references.obstacle(&mut session)?;
+        let obstacle = references.obstacle(session)?;
         failpoint::reach("references-read");
-        let targets = self.targets(&mut session, partition, inspection.leaves)?;
-        Ok(Claim::Taken(Box::new(PostgresSlot {
-            store: self,
-            partition: partition.clone(),
-            session,
-            found: inspection.found,
-            seen_receipt: inspection.receipt_text,
-            references,
-            obstacle,
-            targets,
-            prepared: false,
-            copy: None,
-            flushed: false,
-            bytes: 0,
-            ended: false,
-        })))
+        let targets = self.targets(session, partition, inspection.leaves)?;
+        let inspected = (inspection.found, inspection.receipt_text);
+        Ok(Ok(LockedPartition { inspected, references, obstacle, targets }))
     }
 
     /// Returns the written columns of a series' table, in SQL.
@@ -328,29 +361,6 @@ impl PostgresSlot<'_> {
         }
         failpoint::reach("vacuumed");
     }
-}
-
-/// Commits the transaction of a partition.
-pub(super) fn commit(session: &mut Session) -> Result<(), StoreError> {
-    const DOING: &str =
-        "commit (if only the answer was lost, the receipt is stored and the next run skips the partition)";
-    failpoint::reach("commit-sent");
-    session.execute(DOING, "COMMIT")?;
-    failpoint::reach("commit-answered");
-    Ok(())
-}
-
-/// Vacuums a table. Returns `false` if the role may not: the server itself only warns then.
-fn vacuum(session: &mut PooledSession, name: &TableName) -> Result<bool, StoreError> {
-    let doing = format!("vacuum {name}");
-    let may_vacuum =
-        format!("SELECT {MAY_MAINTAIN} FROM pg_catalog.pg_class c WHERE c.oid = to_regclass($1)");
-    let rows = session.rows(&doing, &may_vacuum, &[(&name.sql(), Type::TEXT)])?;
-    if !first_value(&rows)?.unwrap_or(false) {
-        return Ok(false);
-    }
-    session.execute(&doing, &format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {}", name.sql()))?;
-    Ok(true)
 }
 
 fn check_other(session: &mut PooledSession, leaf: &Leaf, other: &Column) -> Result<(), StoreError> {

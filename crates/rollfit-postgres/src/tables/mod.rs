@@ -8,6 +8,7 @@ pub(crate) mod definitions;
 pub(crate) mod foreign_key;
 pub(crate) mod leaf;
 pub(crate) mod problem;
+pub(crate) mod receipt_batch;
 pub(crate) mod receipts;
 pub(crate) mod rights;
 pub(crate) mod row_security;

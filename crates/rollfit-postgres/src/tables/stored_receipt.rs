@@ -90,7 +90,13 @@ impl ReceiptTables<'_> {
         Ok(Some(StoredReceipt { text, digest, reading }))
     }
 
-    fn reading(&self, output: &str, text: &str, digest: Option<&str>, definition: Option<&str>) -> Reading {
+    pub(super) fn reading(
+        &self,
+        output: &str,
+        text: &str,
+        digest: Option<&str>,
+        definition: Option<&str>,
+    ) -> Reading {
         let Ok(mut json) = serde_json::from_str::<Value>(text) else { return Reading::Nothing };
         let joined = self.join(&mut json, digest, definition);
         match (ParsedReceipt::from_json(&json), joined) {

@@ -1,0 +1,125 @@
+//! Coverage: months without features between the first and the last one of a key, and newest months whose source has gained rows since
+//! they were computed. Rows after the last instant with features are a matter of freshness: a month that grows is none of coverage.
+
+use super::{Aspect, Examining, HealthFact, KeyHoldings, NEWEST, Verdict};
+use crate::config::JobConfig;
+use crate::month::Month;
+use crate::partition::Partition;
+use crate::period::Period;
+use crate::receipt::Receipt;
+use crate::store::{Found, Holding, Source, StoreError};
+
+/// The most missing months of a key that the source is asked about. That others have rows is taken for granted.
+const ASKED_MAX: usize = 12;
+
+impl Examining<'_> {
+    pub(super) fn coverage(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
+        self.missing_months(key)?;
+        let newest: Vec<(Period, &Receipt)> = key.receipts().take(NEWEST).collect();
+        for (period, receipt) in newest {
+            let subject = (key.name(), Some(period));
+            let short = short_series(self.job.source, self.job.config, subject.0, period, receipt);
+            if let Some(Some(fact)) = self.answer(Aspect::Coverage, subject, short)? {
+                self.add(Aspect::Coverage, Verdict::Warning, subject, fact);
+            }
+        }
+        Ok(())
+    }
+
+    fn missing_months(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
+        let is_missing = |(period, held): (Period, _)| {
+            matches!(held, &Ok(Holding { found: Found::Nothing, .. })).then_some(period)
+        };
+        let missing: Vec<Period> = key.iter().filter_map(is_missing).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let months = joined_months(self.job.source, self.job.config, key.name());
+        let months = self.answer(Aspect::Coverage, (key.name(), None), months)?.flatten();
+        let Some((first, last)) = months else { return Ok(()) };
+        let within = missing.into_iter().filter(|period| (first..=last).contains(&period.month()));
+        for (at, period) in within.rev().enumerate() {
+            self.missing_month(key.name(), period, period.month() == last, at < ASKED_MAX)?;
+        }
+        Ok(())
+    }
+
+    fn missing_month(
+        &mut self,
+        key: &str,
+        period: Period,
+        is_last: bool,
+        is_asked: bool,
+    ) -> Result<(), StoreError> {
+        // Where freshness is checked, that says how late the features of a month are that may just have begun.
+        if is_last && self.options.max_lag.is_some() {
+            return Ok(());
+        }
+        let subject = (key, Some(period));
+        let rows = if is_asked { fewest_rows(self.job.source, self.job.config, key, period) } else { Ok(1) };
+        let Some(rows) = self.answer(Aspect::Coverage, subject, rows)? else { return Ok(()) };
+        match (rows, is_last) {
+            (0, true) => {}
+            (0, false) => self.add(Aspect::Coverage, Verdict::Warning, subject, HealthFact::SourceGap),
+            (_, true) => self.add(Aspect::Coverage, Verdict::Warning, subject, HealthFact::Missing),
+            (_, false) => self.add(Aspect::Coverage, Verdict::Problem, subject, HealthFact::Missing),
+        }
+        Ok(())
+    }
+}
+
+/// The first and the last month that every series may have.
+fn joined_months(
+    source: &dyn Source,
+    config: &JobConfig,
+    key: &str,
+) -> Result<Option<(Month, Month)>, StoreError> {
+    let mut joined: Option<(Month, Month)> = None;
+    for series in config.series_of_key(key) {
+        let Some((first, last)) = source.months(&series)? else { return Ok(None) };
+        joined = Some(joined.map_or((first, last), |(f, l)| (f.max(first), l.min(last))));
+    }
+    Ok(joined)
+}
+
+/// The rows in a period of the series that has the fewest.
+fn fewest_rows(
+    source: &dyn Source,
+    config: &JobConfig,
+    key: &str,
+    period: Period,
+) -> Result<u64, StoreError> {
+    let mut fewest = u64::MAX;
+    for series in config.series_of_key(key) {
+        fewest = fewest.min(source.estimate_rows(&series, period)?);
+    }
+    Ok(fewest)
+}
+
+/// The first series that has many more rows, up to the last instant with features, than the receipt knows.
+fn short_series(
+    source: &dyn Source,
+    config: &JobConfig,
+    key: &str,
+    period: Period,
+    receipt: &Receipt,
+) -> Result<Option<HealthFact>, StoreError> {
+    // Receipts of other series say nothing of these.
+    let Some(last_us) =
+        receipt.input.last_us.filter(|_| receipt.input.lost_rows.len() == config.series.len())
+    else {
+        return Ok(None);
+    };
+    let partition = Partition::new(key, period);
+    let mut snapshot = source.snapshot(&config.series_of_key(key), partition.period, 0)?;
+    let span_us = period.span_us().start..last_us.saturating_add(1);
+    for (at, (series, lost_rows)) in config.series.iter().zip(&receipt.input.lost_rows).enumerate() {
+        let source_rows = snapshot.count(at, span_us.clone())?;
+        let receipt_rows = receipt.input.rows.saturating_add(*lost_rows);
+        if (receipt_rows as f64) < config.check.source_rows_min * source_rows as f64 {
+            let series = series.name.clone();
+            return Ok(Some(HealthFact::FewRows { series, receipt_rows, source_rows }));
+        }
+    }
+    Ok(None)
+}
