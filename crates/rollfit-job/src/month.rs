@@ -45,6 +45,15 @@ impl Month {
         }
     }
 
+    /// The month before this one; none before the first there can be.
+    pub fn previous(self) -> Option<Self> {
+        match (self.year, self.month) {
+            (..=1, 1) => None,
+            (year, 1) => Some(Self { year: year - 1, month: 12 }),
+            (_, month) => Some(Self { month: month - 1, ..self }),
+        }
+    }
+
     /// Every month from this one to `last`, both included.
     pub fn through(self, last: Self) -> impl Iterator<Item = Self> {
         std::iter::successors(Some(self), |month| Some(month.next())).take_while(move |&month| month <= last)

@@ -32,9 +32,20 @@ impl Panel {
     /// # Errors
     /// Those of the source.
     pub fn read(source: &dyn Source, config: &JobConfig, partition: &Partition) -> Result<Self, StoreError> {
-        let (panel, sides) = Self::read_with_sides(source, config, partition)?;
-        let join_loss = sides.and_then(|sides| sides.join_loss(source, config, partition));
-        Ok(Self { join_loss, ..panel })
+        let read = PanelRead::new(source, config, partition, false)?;
+        Ok(read.into_panel(source, config, partition))
+    }
+
+    /// As [`Panel::read`], with the rows of each series that it was joined from: all of the partition, and those before it from the
+    /// first one on that is in the panel.
+    pub(crate) fn read_with_rows(
+        source: &dyn Source,
+        config: &JobConfig,
+        partition: &Partition,
+    ) -> Result<(Self, Vec<SeriesRows>), StoreError> {
+        let mut read = PanelRead::new(source, config, partition, true)?;
+        let rows = std::mem::take(&mut read.rows);
+        Ok((read.into_panel(source, config, partition), rows))
     }
 
     /// As [`Panel::read`], but instead of the join loss what it is computed from, where series differ: not everybody needs it.
@@ -43,32 +54,7 @@ impl Panel {
         config: &JobConfig,
         partition: &Partition,
     ) -> Result<(Self, Option<Sides>), StoreError> {
-        let wanted_rows = config.lookback_rows();
-        let mut snapshot =
-            source.snapshot(&config.series_of_key(&partition.key), partition.period, wanted_rows)?;
-        let span_us = partition.period.span_us();
-        let start_us = span_us.start;
-        let month: Vec<SeriesRows> = (0..config.series.len())
-            .map(|at| snapshot.rows(at, span_us.clone()))
-            .collect::<Result<_, _>>()?;
-        let read_rows: Vec<usize> = month.iter().map(|rows| rows.instants_us.len()).collect();
-        let differing_us = differing_instants(&month);
-        let joined = join(month);
-        let sides = differing_us.map(|instants_us| Sides {
-            instants_us,
-            joined_us: joined.instants_us.clone(),
-            pending_us: Vec::new(),
-        });
-        let (sides, pending) = find_pending(sides, snapshot.as_mut(), config, span_us)?;
-        let pending_rows = |at| pending.as_ref().map_or(0, |pending: &Pending| pending.rows[at]);
-        let lost = |(at, rows): (usize, &usize)| (rows - joined.instants_us.len()) as u64 - pending_rows(at);
-        let lost_rows = read_rows.iter().enumerate().map(lost).collect();
-        let mut panel = Self { lost_rows, pending, ..Self::default() };
-        if wanted_rows > 0 && !joined.instants_us.is_empty() {
-            panel.take(read_lookback(snapshot.as_mut(), &config.series, start_us, wanted_rows)?);
-            panel.lookback_rows = panel.instants_us.len();
-        }
-        panel.take(joined);
+        let PanelRead { panel, sides, .. } = PanelRead::new(source, config, partition, false)?;
         Ok((panel, sides))
     }
 
@@ -108,6 +94,69 @@ impl Panel {
     }
 }
 
+/// A panel as it is read, with what can be found out only then.
+struct PanelRead {
+    panel: Panel,
+    /// What the join loss is computed from, where series differ.
+    sides: Option<Sides>,
+    /// See [`Panel::read_with_rows`]; empty where nobody wants them.
+    rows: Vec<SeriesRows>,
+}
+
+impl PanelRead {
+    fn new(
+        source: &dyn Source,
+        config: &JobConfig,
+        partition: &Partition,
+        keeps_rows: bool,
+    ) -> Result<Self, StoreError> {
+        let wanted_rows = config.lookback_rows();
+        let mut snapshot =
+            source.snapshot(&config.series_of_key(&partition.key), partition.period, wanted_rows)?;
+        let span_us = partition.period.span_us();
+        let start_us = span_us.start;
+        let month: Vec<SeriesRows> = (0..config.series.len())
+            .map(|at| snapshot.rows(at, span_us.clone()))
+            .collect::<Result<_, _>>()?;
+        let mut rows = if keeps_rows { month.clone() } else { Vec::new() };
+        let read_rows: Vec<usize> = month.iter().map(|rows| rows.instants_us.len()).collect();
+        let differing_us = differing_instants(&month);
+        let joined = join(month);
+        let sides = differing_us.map(|instants_us| Sides {
+            instants_us,
+            joined_us: joined.instants_us.clone(),
+            pending_us: Vec::new(),
+        });
+        let (sides, pending) = find_pending(sides, snapshot.as_mut(), config, span_us)?;
+        let pending_rows = |at| pending.as_ref().map_or(0, |pending: &Pending| pending.rows[at]);
+        let lost = |(at, rows): (usize, &usize)| (rows - joined.instants_us.len()) as u64 - pending_rows(at);
+        let lost_rows = read_rows.iter().enumerate().map(lost).collect();
+        let mut panel = Panel { lost_rows, pending, ..Panel::default() };
+        if wanted_rows > 0 && !joined.instants_us.is_empty() {
+            let (before, lookback) = read_lookback(snapshot.as_mut(), &config.series, start_us, wanted_rows)?;
+            if let Some(&first_us) = lookback.instants_us.first() {
+                rows.iter_mut().zip(before).for_each(|(rows, before)| put_before(rows, before, first_us));
+            }
+            panel.take(lookback);
+            panel.lookback_rows = panel.instants_us.len();
+        }
+        panel.take(joined);
+        Ok(Self { panel, sides, rows })
+    }
+
+    fn into_panel(self, source: &dyn Source, config: &JobConfig, partition: &Partition) -> Panel {
+        let join_loss = self.sides.and_then(|sides| sides.join_loss(source, config, partition));
+        Panel { join_loss, ..self.panel }
+    }
+}
+
+/// Puts the rows from `first_us` on that are before them before the rows of a series.
+fn put_before(rows: &mut SeriesRows, before: SeriesRows, first_us: i64) {
+    let first = before.instants_us.partition_point(|&us| us < first_us);
+    rows.instants_us.splice(0..0, before.instants_us.into_iter().skip(first));
+    rows.values.splice(0..0, before.values.into_iter().skip(first));
+}
+
 /// Finds the rows of the partition that are pending, which no side counts as its own.
 fn find_pending(
     sides: Option<Sides>,
@@ -137,23 +186,23 @@ fn find_pending(
     Ok((Some(Sides { pending_us: pending_us.unwrap_or_default(), ..sides }), pending))
 }
 
-/// The last `wanted_rows` joined rows before `start_us`. A join can lose rows, so it asks for more until it has enough
-/// or there are none left.
+/// The last `wanted_rows` joined rows before `start_us`, after the rows that were joined. A join can lose rows, so it asks for more
+/// until it has enough or there are none left.
 fn read_lookback(
     snapshot: &mut dyn Snapshot,
     series: &[Series],
     start_us: i64,
     wanted_rows: usize,
-) -> Result<Joined, StoreError> {
+) -> Result<(Vec<SeriesRows>, Joined), StoreError> {
     let mut asked_rows = wanted_rows;
     loop {
         let before: Vec<SeriesRows> = (0..series.len())
             .map(|at| snapshot.rows_before(at, start_us, asked_rows))
             .collect::<Result<_, _>>()?;
         let exhausted = nothing_to_add(&before, asked_rows);
-        let joined = join(before);
+        let joined = join(before.clone());
         if joined.instants_us.len() >= wanted_rows || exhausted {
-            return Ok(joined.keep_last(wanted_rows));
+            return Ok((before, joined.keep_last(wanted_rows)));
         }
         asked_rows *= 2;
     }
@@ -175,14 +224,14 @@ fn differing_instants(series: &[SeriesRows]) -> Option<Vec<Vec<i64>>> {
 }
 
 /// Rows that every series has.
-#[derive(Debug, Default)]
-struct Joined {
-    instants_us: Vec<i64>,
-    columns: Vec<Vec<f64>>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Joined {
+    pub(crate) instants_us: Vec<i64>,
+    pub(crate) columns: Vec<Vec<f64>>,
 }
 
 impl Joined {
-    fn keep_last(mut self, rows: usize) -> Self {
+    pub(crate) fn keep_last(mut self, rows: usize) -> Self {
         let excess = self.instants_us.len().saturating_sub(rows);
         self.instants_us.drain(..excess);
         for column in &mut self.columns {
@@ -192,7 +241,8 @@ impl Joined {
     }
 }
 
-fn join(series: Vec<SeriesRows>) -> Joined {
+/// The rows of several series that all of them have.
+pub(crate) fn join(series: Vec<SeriesRows>) -> Joined {
     let Some((first, others)) = series.split_first() else { return Joined::default() };
     if others.iter().all(|other| other.instants_us == first.instants_us) {
         let mut joined = Joined::default();
@@ -264,9 +314,9 @@ mod tests {
     #[test]
     fn the_lookback_is_counted_in_joined_rows() {
         let config = JobConfig::parse(crate::config::EXAMPLE, []).unwrap();
-        let joined = read_lookback(&mut Losing, &config.series, 1000, 7).unwrap();
+        let (_, joined) = read_lookback(&mut Losing, &config.series, 1000, 7).unwrap();
         assert_eq!(joined.instants_us, [930, 940, 950, 960, 970, 980, 990]);
-        let all = read_lookback(&mut Losing, &config.series, 50, 7).unwrap();
+        let (_, all) = read_lookback(&mut Losing, &config.series, 50, 7).unwrap();
         assert_eq!(all.instants_us, [0, 10, 20, 30, 40]);
     }
 }

@@ -55,23 +55,27 @@ impl<'a> PendingSearch<'a> {
         snapshot: &mut dyn Snapshot,
     ) -> Result<Option<(Pending, Vec<i64>)>, StoreError> {
         let lasts_us: Vec<Option<i64>> = self.series_us.iter().map(|rows| rows.last().copied()).collect();
-        let candidates_us = self.pending(self.later(), &lasts_us);
-        if candidates_us.is_empty() {
+        if self.pending(self.later(), &lasts_us).is_empty() {
             return Ok(None);
         }
         let lasts_us: Vec<Option<i64>> = (0..self.series_us.len())
             .map(|at| Ok(snapshot.last_us(at)?.max(lasts_us[at])))
             .collect::<Result<_, StoreError>>()?;
+        Ok(self.find_with(&lasts_us))
+    }
+
+    /// As [`PendingSearch::find`], where the last instants of the series are known, in whatever partition.
+    pub(crate) fn find_with(&self, lasts_us: &[Option<i64>]) -> Option<(Pending, Vec<i64>)> {
         if lasts_us.iter().all(|last_us| last_us.is_some_and(|last_us| last_us >= self.span_us.end)) {
-            return Ok(None);
+            return None;
         }
-        let pending_us = self.pending(candidates_us, &lasts_us);
-        let Some(&oldest_us) = pending_us.first() else { return Ok(None) };
+        let pending_us = self.pending(self.later(), lasts_us);
+        let &oldest_us = pending_us.first()?;
         let is_pending = |instant_us: &&i64| pending_us.binary_search(instant_us).is_ok();
         let rows = self.tails().map(|tail| tail.iter().filter(is_pending).count() as u64).collect();
         let latest_us = lasts_us.iter().flatten().copied().max().unwrap_or(oldest_us);
-        let is_current = self.is_current(&lasts_us);
-        Ok(Some((Pending { oldest_us, latest_us, rows, is_current }, pending_us)))
+        let is_current = self.is_current(lasts_us);
+        Some((Pending { oldest_us, latest_us, rows, is_current }, pending_us))
     }
 
     /// The rows of each series after the last joined one.

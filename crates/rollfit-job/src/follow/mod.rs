@@ -1,10 +1,25 @@
-//! Following: the open partitions of a job kept up to date while their source grows. [`FollowObserver`] is told what happens.
+//! [`follow`]: the open partitions of a job kept up to date while their source grows. [`FollowObserver`] is told what happens.
 
-use std::time::Duration;
+mod follow_context;
+mod follow_queue;
+mod followed_key;
+mod follower;
+mod held_rows;
+mod known_partition;
+mod open_partition;
+mod retry_state;
 
+use std::time::{Duration, Instant};
+
+pub use self::follow_context::FollowWorker;
+pub use self::follower::Follower;
+use crate::Job;
+use crate::config::Workers;
 use crate::join_loss::JoinLoss;
-use crate::partition::Partition;
+use crate::partition::{Partition, Selector};
 use crate::state::State;
+use crate::stop_signal::StopSignal;
+use crate::workers::workers_with_sessions;
 
 /// How a source is followed.
 #[derive(Clone, Debug)]
@@ -13,6 +28,8 @@ pub struct FollowOptions {
     pub poll_interval: Duration,
     /// States that are replaced, of those usually skipped.
     pub replace: Vec<State>,
+    /// The partitions that are followed, of those that the source will have; all of the job where this is empty.
+    pub only: Vec<Selector>,
 }
 
 /// Something that changed. What stays as it is isn't told again.
@@ -43,7 +60,7 @@ pub enum FollowEvent {
         /// What the join lost, where that is more than `join_loss_max` and no receipt recorded it.
         join_loss: Option<JoinLoss>,
     },
-    /// A partition is open from now on.
+    /// A partition is open from now on that was not at the start.
     Opened(Partition),
     /// A partition is over, and isn't looked at any more.
     Closed(Partition),
@@ -51,6 +68,13 @@ pub enum FollowEvent {
     Behind {
         /// Which.
         partition: Partition,
+        /// Why, for people.
+        cause: String,
+    },
+    /// A key without an open partition cannot be looked at, and why. It is tried again.
+    Waiting {
+        /// Which.
+        key: String,
         /// Why, for people.
         cause: String,
     },
@@ -89,4 +113,67 @@ pub trait FollowObserver: Sync {
     fn event(&self, event: &FollowEvent);
     /// The source was asked; how far each key is behind.
     fn looked(&self, _lags: &[KeyLag]) {}
+}
+
+/// Why a follower ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FollowEnd {
+    /// It was asked to.
+    Stopped,
+    /// Every partition that was to be followed is over.
+    NothingLeft,
+}
+
+/// How often it is looked whether something has to be tried again.
+const RETRY_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Follows the source until `stop` says otherwise, or nothing is left to follow: keeps the newest partition of each key up to date, and
+/// the one before until it has settled. The keys are those of `partitions`, which were run before, and what `options` selects. A
+/// store that is away is waited for, however long.
+pub fn follow(
+    job: &Job<'_>,
+    partitions: &[Partition],
+    options: &FollowOptions,
+    stop: &StopSignal,
+    observer: &dyn FollowObserver,
+) -> FollowEnd {
+    let started = Instant::now();
+    let follower = &Follower::new(job, partitions, options, stop, observer);
+    std::thread::scope(|scope| {
+        let mut threads = 0;
+        for number in 0..workers(job, follower.keys()) {
+            let thread = std::thread::Builder::new().name(format!("worker {number}"));
+            let work = move || follower.work_on(&mut FollowWorker::new(job, number), || started.elapsed());
+            threads += usize::from(thread.spawn_scoped(scope, work).is_ok());
+        }
+        // The system may give no more threads: then this one does the work.
+        let mut own_worker = (threads == 0).then(|| FollowWorker::new(job, 0));
+        let mut poll_at = Duration::ZERO;
+        let mut is_over = false;
+        while !is_over && !stop.requested() {
+            let now = started.elapsed();
+            if now >= poll_at {
+                poll_at = now + options.poll_interval;
+                is_over = follower.poll(now);
+            } else {
+                follower.retry(now);
+            }
+            if let Some(worker) = &mut own_worker {
+                while !stop.requested() && follower.work(worker, started.elapsed()) {}
+            }
+            stop.sleep(poll_at.saturating_sub(started.elapsed()).min(RETRY_LOOK_EVERY));
+        }
+        follower.end();
+    });
+    if stop.requested() { FollowEnd::Stopped } else { FollowEnd::NothingLeft }
+}
+
+/// How many work on keys. They wait for the store more than they compute; and while one waits for long, another goes on.
+fn workers(job: &Job<'_>, keys: usize) -> usize {
+    let sessions = job.sink.sessions().map_or(usize::MAX, |(sessions, _)| workers_with_sessions(sessions));
+    let wanted = match job.workers {
+        Workers::Auto => 2 * Workers::Auto.count(usize::MAX),
+        workers => workers.count(keys.max(1)),
+    };
+    wanted.max(2).min(sessions)
 }

@@ -12,9 +12,8 @@ mod worker_pool;
 
 use std::time::Duration;
 
-pub(crate) use self::partition::Runner;
+pub(crate) use self::partition::{Runner, bug};
 use self::queue::Queue;
-#[expect(unused_imports, reason = "a follower settles partitions too")]
 pub(crate) use self::settled::{Appended, Settled};
 use self::worker_pool::WorkerPool;
 use crate::Job;
@@ -196,7 +195,7 @@ pub fn run(
     stop: &StopSignal,
     observer: &dyn Observer,
 ) -> RunReport {
-    let runner = Runner::new(job, partitions.len(), options, stop, observer);
+    let runner = Runner::new(job, partitions.len(), options.clone(), stop, observer);
     let pool = WorkerPool::new(&runner, Queue::new(order::sorted(job, partitions), job.config.run.lock_wait));
     pool.work();
     let (mut outcomes, workers_max) = pool.into_outcomes();

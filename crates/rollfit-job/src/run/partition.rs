@@ -1,6 +1,7 @@
 //! [`Runner`]: one partition after the other, on the thread of a worker; again where a fault may pass. What is done with a
 //! partition is in [`settled`](super::settled).
 
+use std::any::Any;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,9 @@ impl Outage {
 pub(crate) struct Runner<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) definition: Arc<Definition>,
-    pub(super) options: &'a RunOptions,
+    pub(super) options: RunOptions,
+    /// Whether who asks goes on with the rows that panels are joined from, and waits for rows of partitions that have none.
+    pub(super) is_following: bool,
     pub(super) stop: &'a StopSignal,
     pub(super) observer: &'a dyn Observer,
     pub(super) started: Instant,
@@ -55,7 +58,7 @@ impl<'a> Runner<'a> {
     pub(crate) fn new(
         job: &'a Job<'a>,
         partitions: usize,
-        options: &'a RunOptions,
+        options: RunOptions,
         stop: &'a StopSignal,
         observer: &'a dyn Observer,
     ) -> Self {
@@ -63,6 +66,7 @@ impl<'a> Runner<'a> {
             job,
             definition: Definition::from_config(job.config).into(),
             options,
+            is_following: false,
             stop,
             observer,
             started: Instant::now(),
@@ -70,6 +74,11 @@ impl<'a> Runner<'a> {
             done: Done::new(partitions),
             throttle: Throttle::new(&job.config.run),
         }
+    }
+
+    /// The same for a follower.
+    pub(crate) fn following(self) -> Self {
+        Self { is_following: true, ..self }
     }
 
     /// Whether another process has the partition or its series now. Cheaper than reading its source to find out.
@@ -128,15 +137,15 @@ impl<'a> Runner<'a> {
         lane: &Lane,
     ) -> Result<Outcome, StoreError> {
         let attempt = std::panic::AssertUnwindSafe(|| Ok(self.settle(at, engine, lane)?.outcome));
-        std::panic::catch_unwind(attempt).unwrap_or_else(|panic| {
-            let cause =
-                panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            let cause = cause.unwrap_or("no message");
-            Err(StoreError::permanent(format!(
-                "a bug in rollfit stopped this partition; please report it: {cause}"
-            )))
-        })
+        std::panic::catch_unwind(attempt).unwrap_or_else(|panic| Err(bug(panic.as_ref())))
     }
+}
+
+/// What to say of a defect that panicked.
+pub(crate) fn bug(panic: &(dyn Any + Send)) -> StoreError {
+    let cause = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    let cause = cause.unwrap_or("no message");
+    StoreError::permanent(format!("a bug in rollfit stopped this partition; please report it: {cause}"))
 }
 
 /// How long to wait before the attempt after this one: doubled each time, and not the same for every worker, so that not all

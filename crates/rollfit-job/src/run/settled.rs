@@ -16,18 +16,21 @@ use crate::partition::Partition;
 use crate::plan::{is_new_loss, no_rows};
 use crate::receipt::{Input, Receipt, Stored};
 use crate::state::{Assessment, State};
-use crate::store::{Claim, FeatureTile, Found, Slot, StoreError, Write};
+use crate::store::{Claim, FeatureTile, Found, SeriesRows, Slot, StoreError, Write};
 
 /// What came of a partition, and from what.
 #[derive(Debug)]
-#[expect(dead_code, reason = "a follower reads all of it")]
 pub(crate) struct Settled {
     /// How it ended.
     pub(crate) outcome: Outcome,
+    /// Why it was written, for people.
+    pub(crate) cause: String,
     /// The rows of the source; none where they were not read.
     pub(crate) panel: Option<Panel>,
     /// The receipt of the features that are there now; none where they are not those of the rows of the source.
     pub(crate) receipt: Option<Box<Receipt>>,
+    /// The rows of each series that the panel was joined from, where they are kept.
+    pub(crate) rows: Vec<SeriesRows>,
 }
 
 /// What came of an attempt to add rows to a partition.
@@ -111,8 +114,7 @@ impl Runner<'_> {
         if let Some(holder) = during(Activity::Reading, || self.source_holder(at.partition))? {
             return Ok(Some(Settled::unread(held_by(&holder))));
         }
-        let panel =
-            during(Activity::Reading, || Panel::read(self.job.source, self.job.config, at.partition))?;
+        let (panel, rows) = during(Activity::Reading, || self.read(at.partition))?;
         lane.hold(panel.memory_bytes());
         let input = during(Activity::Computing, || panel.input());
         // Decided without a claim first: where there is nothing to do, not even a lock file is written.
@@ -125,9 +127,16 @@ impl Runner<'_> {
                     Found::Ours(receipt) if matches!(outcome, Outcome::AlreadyDone) => Some(receipt),
                     _ => None,
                 };
-                return Ok(Some(Settled { outcome, panel: Some(panel), receipt }));
+                return Ok(Some(Settled {
+                    outcome,
+                    cause: String::new(),
+                    panel: Some(panel),
+                    receipt,
+                    rows,
+                }));
             }
         };
+        let cause = assessment.cause.clone();
         let ended = match self.append_new_rows(at, (&assessment, &found), &panel, &input, (engine, lane))? {
             Some(Appended::Changed) => None,
             Some(Appended::Ended(outcome, receipt)) => Some((outcome, receipt)),
@@ -140,7 +149,15 @@ impl Runner<'_> {
                 self.replace(at, (assessment, &found), &panel, &input, (engine, lane))?
             }
         };
-        Ok(ended.map(|(outcome, receipt)| Settled { outcome, panel: Some(panel), receipt }))
+        Ok(ended.map(|(outcome, receipt)| Settled { outcome, cause, panel: Some(panel), receipt, rows }))
+    }
+
+    fn read(&self, partition: &Partition) -> Result<(Panel, Vec<SeriesRows>), StoreError> {
+        let (source, config) = (self.job.source, self.job.config);
+        if self.is_following {
+            return Panel::read_with_rows(source, config, partition);
+        }
+        Ok((Panel::read(source, config, partition)?, Vec::new()))
     }
 
     /// What was found. Damaged features are an error, and count as none where they are to be computed again.
@@ -163,7 +180,9 @@ impl Runner<'_> {
         let assessment =
             Assessment::from_found(found, &self.definition, input, compare_input, &self.job.config.run);
         match assessment.state {
-            State::Missing if panel.waits_for_rows() => Ok(PartitionAction::End(Outcome::AlreadyDone)),
+            State::Missing if input.rows == 0 && (self.is_following || panel.waits_for_rows()) => {
+                Ok(PartitionAction::End(Outcome::AlreadyDone))
+            }
             State::Missing if input.rows == 0 => {
                 Err(StoreError::permanent(no_rows(self.job.config, partition, panel)))
             }
@@ -362,7 +381,7 @@ impl Runner<'_> {
 impl Settled {
     /// How a partition ended whose rows were not read.
     fn unread(outcome: Outcome) -> Self {
-        Self { outcome, panel: None, receipt: None }
+        Self { outcome, cause: String::new(), panel: None, receipt: None, rows: Vec::new() }
     }
 }
 

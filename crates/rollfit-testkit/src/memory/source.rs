@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::{
-    ClosesBefore, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows, Snapshot, Source,
-    StoreError,
+    ClosesBefore, Fault, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows, Snapshot,
+    Source, StoreError,
 };
 
 use super::PlantedFault;
@@ -28,6 +28,10 @@ pub struct MemorySource {
     changed: Mutex<BTreeMap<String, SeriesRows>>,
     /// Whether a transaction that is writing to the tables is not over.
     pub has_writers: Arc<AtomicBool>,
+    /// Whether the store gives no connection.
+    pub is_away: Arc<AtomicBool>,
+    /// How often it gave none.
+    pub refusals: Arc<AtomicUsize>,
     /// What a snapshot of a partition meets.
     pub fault: Option<PlantedFault>,
     /// The lookback that each snapshot was announced, by partition.
@@ -96,6 +100,14 @@ impl MemorySource {
         series.iter().map(table).collect()
     }
 
+    fn connect(&self) -> Result<(), StoreError> {
+        if !self.is_away.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+        Err(StoreError::unconnected(Fault::Transient, "no connection"))
+    }
+
     fn base_of(&self, series: &SeriesOfKey<'_>) -> Option<f64> {
         self.bases.get(&series.table).copied()
     }
@@ -133,6 +145,7 @@ impl Source for MemorySource {
     }
 
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.connect()?;
         let changed = self.changed.lock().unwrap();
         Ok(self.tables.keys().chain(changed.keys()).cloned().collect())
     }
@@ -153,6 +166,7 @@ impl Source for MemorySource {
         period: Period,
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.connect()?;
         let partition = &Partition::new(series[0].key, period);
         self.announced.lock().unwrap().push((partition.to_string(), lookback_rows));
         self.fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
@@ -167,11 +181,13 @@ impl Source for MemorySource {
     }
 
     fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
+        self.connect()?;
         let last = |rows: &SeriesRows| SeriesHead { last_us: rows.instants_us.last().copied(), stamp: 0 };
         Ok(self.read(series, last))
     }
 
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
+        self.connect()?;
         series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let rows = self.read(series, SeriesRows::clone).into_iter().collect::<Result<Vec<_>, _>>()?;
         let count = |rows: &SeriesRows, from_us| within(rows, from_us..query.from_us).values.len() as u64;

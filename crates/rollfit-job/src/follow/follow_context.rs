@@ -1,0 +1,116 @@
+//! [`FollowContext`]: what everybody who works on followed keys shares, and [`FollowWorker`]: what each has to itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{FollowEvent, FollowObserver};
+use crate::Job;
+use crate::activity::{self, Lane};
+use crate::addition::Addition;
+use crate::config::Boundary;
+use crate::features::FeatureEngine;
+use crate::month::Month;
+use crate::partition::{Partition, Selector};
+use crate::run::{Appended, Observer, Runner, Settled, Try};
+use crate::stop_signal::StopSignal;
+use crate::store::StoreError;
+
+/// What is computed, from where to where, and who is told.
+pub(super) struct FollowContext<'a> {
+    pub(super) job: &'a Job<'a>,
+    pub(super) stop: &'a StopSignal,
+    pub(super) observer: &'a dyn FollowObserver,
+    pub(super) only: &'a [Selector],
+    pub(super) runner: Runner<'a>,
+}
+
+/// Whoever works on one key after the other.
+pub struct FollowWorker {
+    worker: usize,
+    engine: FeatureEngine,
+    lane: Arc<Lane>,
+}
+
+/// A follower says what happens in its own words.
+pub(super) struct NoObserver;
+
+impl Observer for NoObserver {}
+
+impl FollowWorker {
+    /// The worker of this number.
+    pub fn new(job: &Job<'_>, worker: usize) -> Self {
+        Self { worker, engine: FeatureEngine::new(job.config), lane: Lane::new(worker) }
+    }
+
+    /// Counts what this thread does from now on as this worker's.
+    pub(super) fn start(&self) {
+        activity::start(Arc::clone(&self.lane));
+    }
+
+    /// Takes new memory: what a defect left of the old one isn't trusted.
+    pub(super) fn renew(&mut self, job: &Job<'_>) {
+        self.engine = FeatureEngine::new(job.config);
+    }
+
+    fn at<'p>(&self, partition: &'p Partition) -> Try<'p> {
+        Try { worker: self.worker, partition, attempt: 1 }
+    }
+}
+
+impl FollowContext<'_> {
+    /// Checks a whole partition, and writes it where that is to be done.
+    pub(super) fn settle(
+        &self,
+        worker: &mut FollowWorker,
+        partition: &Partition,
+    ) -> Result<Settled, StoreError> {
+        let at = worker.at(partition);
+        self.runner.settle(at, &mut worker.engine, &worker.lane)
+    }
+
+    /// Adds rows to a partition.
+    pub(super) fn append(
+        &self,
+        worker: &mut FollowWorker,
+        partition: &Partition,
+        addition: &Addition,
+    ) -> Result<Appended, StoreError> {
+        let at = worker.at(partition);
+        self.runner.append(at, addition, (&mut worker.engine, &worker.lane))
+    }
+
+    pub(super) fn tell(&self, event: FollowEvent) {
+        self.observer.event(&event);
+    }
+
+    /// How long somebody else may hold a partition before that is told.
+    pub(super) fn held_max(&self) -> Duration {
+        self.job.config.run.lock_wait
+    }
+
+    /// Whether windows of a partition reach into the one before it.
+    pub(super) fn carries(&self) -> bool {
+        self.job.config.boundary == Boundary::Carry
+    }
+
+    /// Whether a partition is one of those to follow.
+    pub(super) fn allows(&self, partition: &Partition) -> bool {
+        let (month, config) = (partition.period.month(), self.job.config);
+        config.from.is_none_or(|from| from <= month)
+            && config.to.is_none_or(|to| month <= to)
+            && (self.only.is_empty() || self.only.iter().any(|selector| selector.matches(partition)))
+    }
+
+    /// Whether some partitions of a key are.
+    pub(super) fn selects(&self, key: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|selector| selector.key == key)
+    }
+
+    /// The last month of a key that is followed; none where there is none.
+    pub(super) fn last_month(&self, key: &str) -> Option<Month> {
+        let of_key = self.only.iter().filter(|selector| selector.key == key);
+        let selected: Option<Vec<Month>> = of_key.map(|selector| selector.month).collect();
+        let last_selected = selected.and_then(|months| months.into_iter().max());
+        [last_selected, self.job.config.to].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,227 @@
+//! [`OpenPartition`]: a partition whose rows still come.
+
+use std::time::Duration;
+
+use super::FollowEvent;
+use super::follow_context::{FollowContext, FollowWorker};
+use super::known_partition::{Growth, KnownPartition, NewRows};
+use super::retry_state::{FollowFailure, RetryState};
+use crate::addition::Addition;
+use crate::partition::Partition;
+use crate::receipt::Receipt;
+use crate::run::{Appended, Outcome, Settled};
+use crate::store::{Found, SeriesRows, StoreError};
+
+/// The most rows of a series that are held. Where one series is further ahead of another, the whole partition is checked instead, now
+/// and then.
+const HELD_ROWS_MAX: usize = 10_000;
+/// How often it is then.
+const APART_PAUSE: Duration = Duration::from_secs(60);
+/// How long to wait where the receipt is not of what was read: somebody else is at work.
+const CHANGING_PAUSE: Duration = Duration::from_millis(200);
+
+/// A partition that is kept up to date.
+#[derive(Debug)]
+pub(super) struct OpenPartition {
+    pub(super) partition: Partition,
+    /// None where the whole partition has to be checked.
+    pub(super) known: Option<Box<KnownPartition>>,
+    /// What keeps it from being known, or from getting new rows.
+    retry: RetryState,
+    /// When it is checked, if it isn't known.
+    check_at: Duration,
+    /// Since when every series has had later rows than it.
+    pub(super) over_since: Option<Duration>,
+    /// Whether it is closed once it is known again.
+    pub(super) is_settling: bool,
+}
+
+/// What came of work on a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PartitionProgress {
+    /// It is as it should be.
+    Fine,
+    /// It was not, and is now.
+    Written,
+    /// It has no joined row yet, and no features.
+    Empty,
+    /// It has to be checked now.
+    CheckNow,
+    /// It is checked again later.
+    CheckLater,
+}
+
+impl OpenPartition {
+    pub(super) fn new(partition: Partition) -> Self {
+        Self {
+            partition,
+            known: None,
+            retry: RetryState::default(),
+            check_at: Duration::ZERO,
+            over_since: None,
+            is_settling: false,
+        }
+    }
+
+    /// Whether it has to be checked now, or new rows have to be tried again.
+    pub(super) fn is_retry_due(&self, now: Duration) -> bool {
+        let is_waiting = if self.known.is_none() { now >= self.check_at } else { self.retry.is_there() };
+        is_waiting && self.retry.is_due(now)
+    }
+
+    /// Forgets what is known, so that the whole partition is checked.
+    pub(super) fn forget(&mut self) {
+        if self.known.take().is_some() {
+            self.check_at = Duration::ZERO;
+        }
+    }
+
+    /// Checks the whole partition, as a run does.
+    ///
+    /// # Errors
+    /// Where the store cannot be reached. Other errors are this partition's trouble.
+    pub(super) fn check(
+        &mut self,
+        context: &FollowContext<'_>,
+        worker: &mut FollowWorker,
+        now: Duration,
+    ) -> Result<PartitionProgress, StoreError> {
+        self.known = None;
+        let Settled { outcome, cause, panel, receipt, rows } = match context.settle(worker, &self.partition) {
+            Ok(settled) => settled,
+            Err(error) => return self.failed(context, error, now),
+        };
+        let progress = match &outcome {
+            Outcome::Written { .. } => PartitionProgress::Written,
+            _ => PartitionProgress::Fine,
+        };
+        match outcome {
+            Outcome::Written { .. } => self.tell_written(context, outcome, cause),
+            Outcome::AlreadyDone if receipt.is_none() => return Ok(PartitionProgress::Empty),
+            Outcome::AlreadyDone => {}
+            Outcome::LeftAlone(assessment) => {
+                let cause = format!("{}: {}", assessment.state, assessment.cause);
+                return Ok(self.fail(context, FollowFailure::Lasting(cause), now));
+            }
+            Outcome::Held(holder) => return Ok(self.fail(context, FollowFailure::Held(holder), now)),
+            Outcome::Failed(error) => return self.failed(context, error, now),
+            Outcome::Abandoned => return Ok(PartitionProgress::CheckLater),
+        }
+        self.note_success(context);
+        let known = receipt.zip(panel).and_then(|(receipt, panel)| {
+            KnownPartition::new(context.job.config, &self.partition, receipt, &panel, rows)
+        });
+        self.know(known, now);
+        Ok(progress)
+    }
+
+    /// Remembers what is known, where that is little enough.
+    fn know(&mut self, known: Option<KnownPartition>, now: Duration) {
+        match known {
+            Some(known) if known.held().len() <= HELD_ROWS_MAX => self.known = Some(Box::new(known)),
+            Some(_) => self.check_at = now + APART_PAUSE,
+            None => self.check_at = now + CHANGING_PAUSE,
+        }
+    }
+
+    /// Adds what is new in `latest`, the last rows of each series, which don't differ from those held.
+    ///
+    /// # Errors
+    /// As [`OpenPartition::check`].
+    pub(super) fn add(
+        &mut self,
+        context: &FollowContext<'_>,
+        worker: &mut FollowWorker,
+        (latest, lasts_us): (&[SeriesRows], &[Option<i64>]),
+        now: Duration,
+    ) -> Result<PartitionProgress, StoreError> {
+        let Some(mut known) = self.known.take() else { return Ok(PartitionProgress::CheckLater) };
+        let config = context.job.config;
+        match known.growth(config, &self.partition, latest, lasts_us) {
+            Growth::None => {}
+            Growth::Rewrite => return Ok(PartitionProgress::CheckNow),
+            Growth::New(news) => match context.append(worker, &self.partition, &news.addition) {
+                Ok(Appended::Ended(outcome @ Outcome::Written { .. }, Some(receipt))) => {
+                    self.tell_written(context, outcome, String::new());
+                    known.advance(config, receipt, *news);
+                }
+                Ok(Appended::Ended(Outcome::Held(holder), _)) => {
+                    let progress = self.fail(context, FollowFailure::Held(holder), now);
+                    self.known = Some(known);
+                    return Ok(progress);
+                }
+                Ok(Appended::Ended(Outcome::Abandoned, _)) => return Ok(PartitionProgress::CheckLater),
+                Ok(Appended::Changed) => match self.found(context, &news) {
+                    Ok(Some(receipt)) => known.advance(config, receipt, *news),
+                    Ok(None) => return Ok(PartitionProgress::CheckNow),
+                    Err(error) => return self.failed(context, error, now),
+                },
+                // A check finds out what there is to do.
+                Ok(_) => return Ok(PartitionProgress::CheckNow),
+                Err(error) => return self.failed(context, error, now),
+            },
+        }
+        self.note_success(context);
+        known.take(latest);
+        self.know(Some(*known), now);
+        Ok(PartitionProgress::Fine)
+    }
+
+    /// The receipt that the sink has, if another runner added the same rows.
+    fn found(&self, context: &FollowContext<'_>, news: &NewRows) -> Result<Option<Box<Receipt>>, StoreError> {
+        let Addition { after, input, .. } = &news.addition;
+        let is_same =
+            |receipt: &Receipt| receipt.definition == after.definition && receipt.input.is_same_rows(input);
+        match context.job.sink.found(&self.partition)? {
+            Found::Ours(receipt) if is_same(&receipt) => Ok(Some(receipt)),
+            _ => Ok(None),
+        }
+    }
+
+    fn note_success(&mut self, context: &FollowContext<'_>) {
+        if self.retry.end() {
+            context.tell(FollowEvent::CaughtUp(self.partition.clone()));
+        }
+    }
+
+    fn tell_written(&self, context: &FollowContext<'_>, outcome: Outcome, cause: String) {
+        let Outcome::Written { was, counts, bytes, join_loss } = outcome else { return };
+        let partition = self.partition.clone();
+        context.tell(match counts.added_rows {
+            Some(rows) => FollowEvent::Appended { partition, rows, bytes },
+            None => FollowEvent::Rewritten { partition, was, cause, rows: counts.rows, bytes, join_loss },
+        });
+    }
+
+    /// An error that is this partition's, or nobody's in particular.
+    fn failed(
+        &mut self,
+        context: &FollowContext<'_>,
+        error: StoreError,
+        now: Duration,
+    ) -> Result<PartitionProgress, StoreError> {
+        if is_store_lost(&error) {
+            return Err(error);
+        }
+        Ok(self.fail(context, FollowFailure::from_error(&error), now))
+    }
+
+    /// Notes a failure, and tells it where that is to be told.
+    pub(super) fn fail(
+        &mut self,
+        context: &FollowContext<'_>,
+        failure: FollowFailure,
+        now: Duration,
+    ) -> PartitionProgress {
+        self.known = None;
+        if let Some(cause) = self.retry.fail(failure, now, context.held_max()) {
+            context.tell(FollowEvent::Behind { partition: self.partition.clone(), cause });
+        }
+        PartitionProgress::CheckLater
+    }
+}
+
+/// Whether an error says that a store isn't there.
+pub(super) fn is_store_lost(error: &StoreError) -> bool {
+    error.is_unconnected() || error.fault() == crate::store::Fault::Unreachable
+}

@@ -1,0 +1,11 @@
+//! A job in memory that is followed: whatever comes into the source, in whatever order, the features are those of one run over all of
+//! it. Time is what the tests say.
+
+#![allow(clippy::unwrap_used)] // A failed helper fails its test.
+
+mod bench;
+mod changes;
+mod chaos;
+mod growing;
+mod months;
+mod stores;
