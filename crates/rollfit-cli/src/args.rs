@@ -10,6 +10,7 @@ use rollfit_job::partition::Selector;
 use rollfit_job::state::State;
 
 use crate::max_lag::MaxLag;
+use crate::poll_interval::PollInterval;
 
 /// Exact rolling-regression features over partitioned time series.
 #[derive(Debug, Parser)]
@@ -143,6 +144,12 @@ pub(crate) struct RunArguments {
     /// Write a trace for chrome://tracing or Perfetto at the end
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+    /// Then follow the source: keep the open months up to date as rows arrive, until a signal
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// With --follow, how often the source is asked, such as 200ms, 1s or 15m [default: 1s, or 15m into Parquet]
+    #[arg(long, value_name = "TIME", requires = "follow")]
+    pub(crate) poll_interval: Option<PollInterval>,
 }
 
 #[derive(Debug, Args)]

@@ -58,6 +58,10 @@ impl Failure {
         Self::new(Exit::Failed, &message.to_string())
     }
 
+    pub(crate) fn skipped(message: impl std::fmt::Display) -> Self {
+        Self::new(Exit::Skipped, &message.to_string())
+    }
+
     fn new(exit: Exit, message: &str) -> Self {
         Self { exit, lines: vec![foreign::message(message).into_owned()] }
     }

@@ -13,6 +13,7 @@ use rollfit_job::record::typed;
 use rollfit_job::watch::Moment;
 use serde::{Deserialize, Serialize};
 
+use crate::follow::FollowState;
 use crate::state_dir::live_path;
 
 /// The form of live files. Only the version that wrote one reads it.
@@ -32,6 +33,9 @@ pub(crate) struct Live {
     pub(crate) worker_cores: BTreeMap<usize, f64>,
     /// How long the run will still take; none while that is unknown.
     pub(crate) remaining_s: Option<Estimate>,
+    /// How far each key is, where the run follows its source.
+    #[serde(default)]
+    pub(crate) follow: Option<FollowState>,
 }
 
 /// Follows a run.
@@ -62,6 +66,7 @@ impl Tracker {
             worker_cores: worker_cores(last, moment),
             remaining_s: self.eta.eta_s(),
             moment: moment.clone(),
+            follow: None,
         };
         self.seen.push_back(moment.clone());
         live

@@ -86,6 +86,29 @@ pub(crate) fn about(partition: &Partition, stage: &str, serious: bool, message: 
     }
 }
 
+/// Logs progress that belongs to a stage and is about no partition or several, or a warning about it if it is serious.
+pub(crate) fn at_stage(stage: &str, serious: bool, message: &str) {
+    match (is_json(), serious) {
+        (true, false) => tracing::info!(run = run_id(), partition = "", stage, attempt = 1, "{message}"),
+        (true, true) => tracing::warn!(run = run_id(), partition = "", stage, attempt = 1, "{message}"),
+        (false, false) => info(message),
+        (false, true) => warn(message),
+    }
+}
+
+/// Logs that rows were added, to a partition or to several.
+pub(crate) fn appended(partition: Option<&Partition>, rows: u64, message: &str) {
+    let name = partition.map(Partition::to_string);
+    match name {
+        name if is_json() => {
+            let (partition, stage) = (name.unwrap_or_default(), "appended");
+            tracing::info!(run = run_id(), partition, stage, attempt = 1, rows, "{message}");
+        }
+        Some(name) => info(&format!("{name}: {message}")),
+        None => info(message),
+    }
+}
+
 /// Logs the error that ends the command.
 pub(crate) fn error(lines: &[String]) {
     if is_json() {

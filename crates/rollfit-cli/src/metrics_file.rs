@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::lock::lock;
 use rollfit_job::record::{Event, Header, PartitionOutcome};
+use rollfit_job::watch::{Moment, Totals};
 
 use crate::exit::Failure;
 use crate::exposition::{Exposition, MetricKind};
@@ -23,7 +24,26 @@ const PERIOD: Duration = Duration::from_secs(15);
 pub(crate) struct MetricsFile {
     path: PathBuf,
     header: Header,
+    started: Instant,
     figures: Mutex<Figures>,
+}
+
+/// What a follower adds to the figures of the run that it began with.
+pub(crate) struct FollowFigures {
+    /// The keys, each with its lag and the age of its oldest pending row, in seconds.
+    pub(crate) keys: Vec<KeyFigures>,
+    pub(crate) appends: u64,
+    pub(crate) appended_rows: u64,
+    /// What was stored, by additions and as whole partitions.
+    pub(crate) totals: Totals,
+    pub(crate) asked_at: Option<SystemTime>,
+}
+
+/// How far a key is, in seconds of data time.
+pub(crate) struct KeyFigures {
+    pub(crate) key: String,
+    pub(crate) lag_s: Option<f64>,
+    pub(crate) pending_s: Option<f64>,
 }
 
 /// What the figures are made of.
@@ -33,6 +53,8 @@ struct Figures {
     wall: Times,
     cpu: Times,
     skipped: u64,
+    /// What it did after that, and how far each key is, where it follows its source.
+    follow: Option<FollowFigures>,
     /// How it ended: whether it was interrupted.
     ended: Option<bool>,
     written_at: Instant,
@@ -52,6 +74,7 @@ impl MetricsFile {
             wall: Times::default(),
             cpu: Times::default(),
             skipped: 0,
+            follow: None,
             ended: None,
             written_at: Instant::now(),
             has_warned: false,
@@ -59,7 +82,8 @@ impl MetricsFile {
         replace_durably(path, text(header, &figures).as_bytes()).map_err(|error| {
             Failure::usage(format!("--metrics-file: cannot write {}: {error}", path.display()))
         })?;
-        Ok(Self { path: path.to_owned(), header: header.clone(), figures: Mutex::new(figures) })
+        let (path, header, figures) = (path.to_owned(), header.clone(), Mutex::new(figures));
+        Ok(Self { path, header, started: Instant::now(), figures })
     }
 
     /// Adds what happened.
@@ -76,6 +100,18 @@ impl MetricsFile {
     pub(crate) fn update(&self, live: &Live) {
         let mut figures = self.figures();
         figures.live = live.clone();
+        if figures.written_at.elapsed() >= PERIOD {
+            self.write(&mut figures);
+        }
+    }
+
+    /// Takes the present state of a follower, whose totals are those of the run before, and writes the file if it is due.
+    pub(crate) fn follow(&self, moment: &Moment, rows_per_s: f64, follow: FollowFigures) {
+        let mut figures = self.figures();
+        let of_run = figures.live.moment.totals;
+        let moment = Moment { at: self.started.elapsed(), totals: of_run, ..moment.clone() };
+        figures.live = Live { moment, rows_per_s, ..Live::default() };
+        figures.follow = Some(follow);
         if figures.written_at.elapsed() >= PERIOD {
             self.write(&mut figures);
         }
@@ -113,6 +149,9 @@ fn text(header: &Header, figures: &Figures) -> String {
     workers(&mut out, figures);
     machine(&mut out, figures);
     store(&mut out, header, figures);
+    if let Some(follow) = &figures.follow {
+        following(&mut out, follow);
+    }
     out.into_text()
 }
 
@@ -143,15 +182,16 @@ fn run(out: &mut Exposition, header: &Header, figures: &Figures) {
 
 fn work(out: &mut Exposition, figures: &Figures) {
     let totals = figures.live.moment.totals;
+    let followed = figures.follow.as_ref().map(|follow| follow.totals).unwrap_or_default();
     out.gauge("partitions", "Partitions of the run.", totals.partitions as f64);
     let counters = [
         ("partitions_ended_total", "Partitions that have ended, with any outcome.", totals.ended),
-        ("partitions_written_total", "Partitions that were written.", totals.written),
+        ("partitions_written_total", "Partitions that were written.", totals.written + followed.written),
         ("partitions_failed_total", "Partitions that failed.", totals.failed),
         ("partitions_left_alone_total", "Partitions that were skipped.", figures.skipped),
         ("retries_total", "Attempts that failed and were retried.", totals.retries),
-        ("written_rows_total", "Rows handed to the store.", totals.rows),
-        ("written_bytes_total", "Bytes handed to the store.", totals.bytes),
+        ("written_rows_total", "Rows handed to the store.", totals.rows + followed.rows),
+        ("written_bytes_total", "Bytes handed to the store.", totals.bytes + followed.bytes),
     ];
     for (name, help, number) in counters {
         out.counter(name, help, number as f64);
@@ -197,4 +237,44 @@ fn store(out: &mut Exposition, header: &Header, figures: &Figures) {
     out.gauge("store_sessions", "Sessions with the store that this process has.", sessions);
     let working = store.map(|store| f64::from(store.working));
     out.gauge("store_working_sessions", "Sessions of this process that the store works for.", working);
+}
+
+fn following(out: &mut Exposition, follow: &FollowFigures) {
+    let keys = &follow.keys;
+    let labels: Vec<_> = keys.iter().map(|figures| [("key", figures.key.as_str())]).collect();
+    for (name, help, of) in [
+        (
+            "lag_seconds",
+            "From a key's last instant with features to the last one of its source, in data time.",
+            (|figures| figures.lag_s) as fn(&KeyFigures) -> Option<f64>,
+        ),
+        (
+            "pending_seconds",
+            "From a key's first row that waits for another series to the last one of its source, in data time.",
+            |figures| figures.pending_s,
+        ),
+    ] {
+        let samples = labels.iter().zip(keys).filter_map(|(label, key)| Some((&label[..], of(key)?)));
+        out.labelled(name, MetricKind::Gauge, help, samples);
+    }
+    for (name, help, number) in [
+        ("appends_total", "Additions of rows to a partition.", follow.appends),
+        ("appended_rows_total", "Rows added to partitions that were there.", follow.appended_rows),
+        (
+            "partitions_rewritten_total",
+            "Partitions written as a whole while following.",
+            follow.totals.written,
+        ),
+    ] {
+        out.counter(name, help, number as f64);
+    }
+    out.gauge("keys_followed", "Keys that are kept up to date.", follow.keys.len() as f64);
+    out.gauge(
+        "partitions_behind",
+        "Partitions and keys that cannot be kept up to date.",
+        follow.totals.failed as f64,
+    );
+    let asked = follow.asked_at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let asked = asked.map(|since| since.as_secs_f64());
+    out.gauge("source_asked_time_seconds", "When the source answered last, in seconds since 1970.", asked);
 }

@@ -102,7 +102,7 @@ pub(crate) struct OpenJob {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) partitions: Vec<Partition>,
     workers: Workers,
-    machine: Arc<dyn Machine>,
+    pub(crate) machine: Arc<dyn Machine>,
 }
 
 impl OpenJob {

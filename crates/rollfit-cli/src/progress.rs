@@ -39,11 +39,9 @@ impl Progress {
         }
     }
 
-    /// Takes away what is shown.
-    pub(crate) fn finish(&self) {
-        if let Some(screen) = &self.screen {
-            screen.clear();
-        }
+    /// Takes away what is shown. Returns the screen, which may show something else.
+    pub(crate) fn finish(self) -> Option<Screen> {
+        self.screen.inspect(Screen::clear)
     }
 
     /// One event, with what every JSON line carries.

@@ -16,6 +16,7 @@ use crate::metrics_file::MetricsFile;
 use crate::progress::Progress;
 use crate::record::events::{millis, partition_end, retry};
 use crate::record::{Recorder, Thinning};
+use crate::screen::Screen;
 use crate::state_dir::StateDir;
 use crate::trace::TraceFile;
 
@@ -27,6 +28,21 @@ pub(crate) struct RunReporters {
     metrics: Option<MetricsFile>,
     trace: Option<TraceFile>,
     following: Mutex<Following>,
+}
+
+/// The reporters that outlive a run, where its source is followed after it.
+pub(crate) struct TakenOver {
+    pub(crate) screen: Option<Screen>,
+    pub(crate) metrics: Option<MetricsFile>,
+}
+
+impl TakenOver {
+    /// Nothing comes after the run.
+    pub(crate) fn finish(&self, interrupted: bool) {
+        if let Some(metrics) = &self.metrics {
+            metrics.finish(interrupted);
+        }
+    }
 }
 
 /// What a moment is compared with.
@@ -63,22 +79,18 @@ impl RunReporters {
         })
     }
 
-    /// Reports the end of the run. Returns how long it took.
-    pub(crate) fn finish(self, report: &RunReport) -> Duration {
+    /// Reports the end of the run. Returns how long it took, and the reporters that can report what comes after it.
+    pub(crate) fn finish(self, report: &RunReport) -> (Duration, TakenOver) {
         let took = self.started.elapsed();
-        self.progress.finish();
         let totals = self.following().totals;
         self.emit(Event::End(RunEnd { at_ms: millis(took), totals, interrupted: report.interrupted }));
         let found_all_done =
             report.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::AlreadyDone));
         self.recorder.finish(report.interrupted || !found_all_done);
-        if let Some(metrics) = &self.metrics {
-            metrics.finish(report.interrupted);
-        }
         if let Some(trace) = &self.trace {
             trace.finish();
         }
-        took
+        (took, TakenOver { screen: self.progress.finish(), metrics: self.metrics })
     }
 
     /// Passes an event to the reporters that keep events.

@@ -39,10 +39,15 @@ impl Screen {
         ScreenSize { columns: usize::from(columns), rows: usize::from(rows).saturating_sub(1) }
     }
 
-    /// Shows these lines in place of those before.
+    /// Shows these lines in place of those before; again, if they were taken away.
     pub(crate) fn show(&self, lines: &[String]) {
         let lines: Vec<_> = lines.iter().map(|line| foreign::message(line)).collect();
+        let was_cleared = self.bar.is_finished();
         self.bar.set_message(lines.join("\n"));
+        if was_cleared {
+            self.bar.reset();
+            self.bar.tick();
+        }
     }
 
     /// Takes the lines away.

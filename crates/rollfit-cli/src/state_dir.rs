@@ -62,6 +62,12 @@ impl StateDir {
         Self { runs: dir.map(|dir| dir.join("runs")) }
     }
 
+    /// The records below a directory of a test.
+    #[cfg(test)]
+    pub(crate) fn at(dir: &Path) -> Self {
+        Self { runs: Some(dir.join("runs")) }
+    }
+
     fn entries(&self) -> impl Iterator<Item = fs::DirEntry> {
         let entries = self.runs.as_ref().and_then(|runs| fs::read_dir(runs).ok());
         entries.into_iter().flatten().flatten()
@@ -79,12 +85,15 @@ impl StateDir {
         records
     }
 
-    /// The records of the runs that are meant, the newest first. Records that cannot be read are skipped.
+    /// The records of the runs that are meant, the newest first, but for those of followers. Records that cannot be read are
+    /// skipped.
     pub(crate) fn records_of(
         &self,
         is_meant: impl Fn(&RunFile, &Header) -> bool,
     ) -> impl Iterator<Item = Record> {
-        let is_meant = move |run: &RunFile| header(&run.path).is_some_and(|header| is_meant(run, &header));
+        let is_meant = move |run: &RunFile| {
+            header(&run.path).is_some_and(|header| header.follows.is_none() && is_meant(run, &header))
+        };
         self.runs().into_iter().filter(is_meant).filter_map(|run| read(&run.path).ok())
     }
 
@@ -99,9 +108,10 @@ impl StateDir {
         paths.filter(move |path| header(path).is_some_and(&is_of_config))
     }
 
-    /// The newest record of a run of `config`, or of any run.
+    /// The newest record of a run of `config`, or of any run, but for those of followers.
     pub(crate) fn newest(&self, config: Option<&Path>) -> Result<PathBuf, Failure> {
-        let newest = self.records_with_config(config).next();
+        let is_of_run = |path: &PathBuf| header(path).is_some_and(|header| header.follows.is_none());
+        let newest = self.records_with_config(config).find(is_of_run);
         newest.ok_or_else(|| {
             let of = config.map_or(String::new(), |config| format!(" of {}", config.display()));
             Failure::usage(format!("found no record of a run{of}{}", self.place()))

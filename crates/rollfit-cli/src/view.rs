@@ -79,7 +79,7 @@ fn retries(number: u64) -> String {
 }
 
 /// `CPU 1.9 of 2 cores, others 0.1; load 3.1; memory 512.0 MB, 3.1 GB free`
-fn machine(header: &Header, sample: &MachineSample) -> String {
+pub(crate) fn machine(header: &Header, sample: &MachineSample) -> String {
     let limits = &header.machine;
     let cores = limits.cores_allowed.or(limits.cores.map(|cores| cores as f64));
     let of_cores = cores.map(|cores| format!(" of {cores} cores")).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rollfit_job::config::{JobConfig, RowSecurity, StoreConfig};
 use rollfit_job::import::{BarsOptions, KeyReport, NewBars};
@@ -34,6 +35,10 @@ impl StoreKind for Parquet {
 
     fn url_form(&self) -> &'static str {
         "parquet:DIR, such as parquet:./fx"
+    }
+
+    fn poll_interval(&self) -> Duration {
+        Duration::from_secs(15 * 60)
     }
 
     fn check(&self, store: &StoreConfig) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ mod compare;
 mod demo;
 mod doctor;
 mod drop;
+mod follow;
 mod import;
 mod init;
 mod metrics;

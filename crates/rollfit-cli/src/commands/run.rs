@@ -14,6 +14,7 @@ use rollfit_job::state::{EarlierDefinition, State};
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
+use super::follow;
 use super::new_definition::NewDefinition;
 use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, RunArguments};
@@ -22,10 +23,13 @@ use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::output::ENTRIES_MAX;
 use crate::record::header::header;
-use crate::run_reporters::RunReporters;
+use crate::run_reporters::{RunReporters, TakenOver};
 use crate::{format, logging, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
+    if arguments.follow {
+        return follow::run(global, arguments);
+    }
     let summary = run_partitions(global, arguments)?;
     output::document(global.json, &summary, Summary::print)?;
     Ok(summary.exit())
@@ -34,21 +38,34 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
 /// Runs the job and prints only progress.
 pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments) -> Result<Summary, Failure> {
     let open = OpenJob::new(&arguments.select)?;
-    check_space(&open)?;
-    let stop = StopSignal::default();
-    signals::handle_signals(&stop, arguments.stop_within.map(Duration::from_secs))?;
+    let (summary, reporters) = run_open(global, arguments, &open, &StopSignal::default())?;
+    reporters.finish(summary.interrupted);
+    Ok(summary)
+}
+
+/// Runs a job that is open, until `stop`, which signals request from now on. Returns the reporters that outlive the run.
+pub(super) fn run_open(
+    global: &GlobalArguments,
+    arguments: &RunArguments,
+    open: &OpenJob,
+    stop: &StopSignal,
+) -> Result<(Summary, TakenOver), Failure> {
+    check_space(open)?;
+    signals::handle_signals(stop, arguments.stop_within.map(Duration::from_secs))?;
     let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
     let kernel = Cpu::detect().name();
     logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
-    let reporters = RunReporters::start(global, arguments, header(&open, &arguments.select))?;
-    let report = run_job(&open.job(), &open.partitions, &options, &stop, &reporters);
-    let took = reporters.finish(&report);
+    let reporters = RunReporters::start(global, arguments, header(open, &arguments.select))?;
+    let report = run_job(&open.job(), &open.partitions, &options, stop, &reporters);
+    let (took, reporters) = reporters.finish(&report);
     let written = written_keys(&open.partitions, &report)
         .filter(|usable| selects_whole_key(&arguments.select.only, &usable.partition.key));
     let unfilled_windows = unfilled_windows(&open.config, written);
     unfilled::warn(&unfilled_windows, open.config.boundary);
-    let new_definition = NewDefinition::new(&open, report.outcomes.iter().map(earlier));
-    Ok(Summary { unfilled_windows, new_definition, ..Summary::new(&report, open.partitions.len(), took) })
+    let new_definition = NewDefinition::new(open, report.outcomes.iter().map(earlier));
+    let summary =
+        Summary { unfilled_windows, new_definition, ..Summary::new(&report, open.partitions.len(), took) };
+    Ok((summary, reporters))
 }
 
 /// What a skipped partition has of an earlier definition.
@@ -194,6 +211,22 @@ impl Summary {
             Outcome::Abandoned => self.not_started += 1,
             other => self.failed.push(problem("failed", format!("{other:?}"))),
         }
+    }
+
+    /// Whether it was stopped before all was done.
+    pub(super) fn interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Whether it skipped the partition of this name.
+    pub(super) fn has_skipped(&self, partition: &str) -> bool {
+        self.skipped.iter().any(|problem| problem.partition.to_string() == partition)
+    }
+
+    /// Forgets the partitions that were not done then, and have been since.
+    pub(super) fn forget(&mut self, is_done: impl Fn(&Partition) -> bool) {
+        self.failed.retain(|problem| !is_done(&problem.partition));
+        self.skipped.retain(|problem| !is_done(&problem.partition));
     }
 
     pub(super) fn exit(&self) -> Exit {

@@ -23,6 +23,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         run: logging::run_id().to_owned(),
+        follows: None,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),

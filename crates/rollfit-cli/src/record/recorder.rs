@@ -37,19 +37,31 @@ struct RecordFiles {
 impl Recorder {
     /// Starts the record of the run in the state directory. If that fails it warns, and nothing is recorded.
     pub(crate) fn begin(state: &StateDir, header: &Header) -> Self {
-        let files = match state.create(&header.run) {
-            Ok((path, record)) => {
-                Some(RecordFiles { record, path, written_bytes: 0, is_torn: false, has_warned: false })
-            }
-            Err(error) => {
-                logging::warn(&format!("the run continues without a record: {error}"));
-                None
-            }
-        };
-        let recorder = Self { pending: Mutex::default(), files: Mutex::new(files) };
+        Self::try_begin(state, header).unwrap_or_else(|error| {
+            logging::warn(&format!("the run continues without a record: {error}"));
+            Self::without_record()
+        })
+    }
+
+    /// As [`Recorder::begin`]; without a word where it fails, but why.
+    pub(crate) fn try_begin(state: &StateDir, header: &Header) -> Result<Self, String> {
+        let (path, record) = state.create(&header.run)?;
+        let files = RecordFiles { record, path, written_bytes: 0, is_torn: false, has_warned: false };
+        let recorder = Self { pending: Mutex::default(), files: Mutex::new(Some(files)) };
         recorder.add(&Event::Run(Box::new(header.clone())));
         recorder.write_lines();
-        recorder
+        Ok(recorder)
+    }
+
+    /// Records nothing.
+    pub(crate) fn without_record() -> Self {
+        Self { pending: Mutex::default(), files: Mutex::new(None) }
+    }
+
+    /// The bytes of the record: written, and waiting until they can be.
+    pub(crate) fn bytes(&self) -> (u64, usize) {
+        let written_bytes = lock(&self.files).as_ref().map_or(0, |files| files.written_bytes);
+        (written_bytes, lock(&self.pending).len())
     }
 
     /// Adds a line.

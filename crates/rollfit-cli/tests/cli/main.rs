@@ -21,6 +21,7 @@ mod disk;
 mod environment;
 mod exit_codes;
 mod features;
+mod follow;
 mod foreign;
 mod frozen_stores;
 mod hive;

@@ -10,7 +10,7 @@ const MONTHS: [&str; 2] = ["2017-01", "2017-02"];
 
 /// The samples of a text in Prometheus' format by name and labels, each line checked.
 #[track_caller]
-fn samples(text: &str) -> HashMap<String, f64> {
+pub(crate) fn samples(text: &str) -> HashMap<String, f64> {
     let (mut samples, mut family) = (HashMap::new(), None);
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {

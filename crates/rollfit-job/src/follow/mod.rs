@@ -42,6 +42,8 @@ pub enum FollowEvent {
         partition: Partition,
         /// How many.
         rows: u64,
+        /// The last of its instants now.
+        last_us: Option<i64>,
         /// The bytes stored.
         bytes: u64,
     },

@@ -188,7 +188,7 @@ impl OpenPartition {
         let Outcome::Written { was, counts, bytes, join_loss } = outcome else { return };
         let partition = self.partition.clone();
         context.tell(match counts.added_rows {
-            Some(rows) => FollowEvent::Appended { partition, rows, bytes },
+            Some(rows) => FollowEvent::Appended { partition, rows, last_us: counts.last_us, bytes },
             None => FollowEvent::Rewritten { partition, was, cause, rows: counts.rows, bytes, join_loss },
         });
     }

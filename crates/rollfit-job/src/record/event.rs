@@ -29,6 +29,8 @@ pub enum Event {
     Sample(Box<Sample>),
     /// A figure is unavailable; reported once.
     Unavailable(Unavailable),
+    /// Something changed while a source was followed.
+    Change(Box<FollowChange>),
     /// The last line, unless the run was killed.
     End(RunEnd),
     /// What a later version added.
@@ -46,6 +48,9 @@ pub struct Header {
     pub version: String,
     /// The run's name.
     pub run: String,
+    /// In the records of a follower: the name of the record before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
     /// When it began, RFC 3339.
     pub started: String,
     /// The machine's name.
@@ -253,6 +258,63 @@ pub struct Unavailable {
     pub what: String,
     /// Why.
     pub cause: String,
+}
+
+/// Something that changed while a source was followed. Rows that are added are summed up: one line for those of a minute.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FollowChange {
+    /// When.
+    pub at_ms: u64,
+    /// What.
+    pub what: FollowChangeKind,
+    /// Of which partition; none where it is about several, or about a store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Partition>,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// How many additions are summed up; left out where it is about something else, as are rows and bytes.
+    #[serde(skip_serializing_if = "is_none")]
+    pub times: u64,
+    /// The rows added, or of the partition that was written as a whole.
+    #[serde(skip_serializing_if = "is_none")]
+    pub rows: u64,
+    /// The bytes stored.
+    #[serde(skip_serializing_if = "is_none")]
+    pub bytes: u64,
+}
+
+fn is_none(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FollowChangeKind {
+    /// Rows were added.
+    Appended,
+    /// A partition was written as a whole.
+    Rewritten,
+    /// A partition is open from now on.
+    Opened,
+    /// A partition is over.
+    Closed,
+    /// A partition cannot be kept up to date.
+    Behind,
+    /// A key cannot be looked at.
+    Waiting,
+    /// A partition that was behind is up to date again.
+    CaughtUp,
+    /// A store does not answer.
+    StoreLost,
+    /// It answers again.
+    StoreBack,
+    /// What a later version added.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// The end of a run.

@@ -12,8 +12,8 @@ use std::io::{BufRead, Read};
 use self::bounds::{EVENTS_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
 pub use self::bounds::{TypedError, WORKERS_MAX, typed};
 pub use self::event::{
-    Decision, Event, FORMAT, Header, PartitionEnd, PartitionOutcome, Retry, RunEnd, Sample, Unavailable,
-    WorkerCeiling,
+    Decision, Event, FORMAT, FollowChange, FollowChangeKind, Header, PartitionEnd, PartitionOutcome, Retry,
+    RunEnd, Sample, Unavailable, WorkerCeiling,
 };
 
 /// A record as read.
@@ -31,6 +31,8 @@ pub struct Record {
     pub samples: Vec<Sample>,
     /// What could not be found out.
     pub unavailable: Vec<Unavailable>,
+    /// What changed while a source was followed.
+    pub changes: Vec<FollowChange>,
     /// The end; none if the run is in progress or was killed.
     pub end: Option<RunEnd>,
 }
@@ -118,6 +120,7 @@ impl Record {
             Event::Decision(decision) => self.decisions.push(decision),
             Event::Sample(sample) => self.samples.push(*sample),
             Event::Unavailable(unavailable) => self.unavailable.push(unavailable),
+            Event::Change(change) => self.changes.push(*change),
             Event::End(end) => self.end = Some(end),
             Event::Unknown => {}
         }

@@ -70,6 +70,8 @@ pub struct WrittenCounts {
     pub rows: u64,
     /// How many of them were added to those that were there; none where all were written.
     pub added_rows: Option<u64>,
+    /// The last instant that has features now.
+    pub last_us: Option<i64>,
     /// Joined rows before the partition that its windows reached.
     pub lookback_rows: u64,
     /// Rows of a series that another series lacks, of all series; where rows were added, those lost since.
@@ -83,6 +85,7 @@ impl WrittenCounts {
         Self {
             rows: receipt.stored.rows,
             added_rows: None,
+            last_us: receipt.input.last_us,
             lookback_rows: receipt.input.lookback_rows,
             lost_rows: lost_rows(receipt),
             no_value: receipt.stored.no_value,

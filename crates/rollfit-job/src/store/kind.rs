@@ -1,6 +1,7 @@
 //! [`StoreKind`]: a kind of store and how one is opened; [`Store`]: one that is open.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Advice, Bottleneck, Diagnosis, Examination, Sink, Source, StoreError};
 use crate::config::{JobConfig, StoreConfig};
@@ -30,6 +31,12 @@ pub trait StoreKind: Sync {
     /// Whether its stores keep features in tables, which statements make and which lie in a schema.
     fn has_tables(&self) -> bool {
         false
+    }
+
+    /// How often a follower that writes there asks its source, unless told otherwise: rarely where each addition writes a
+    /// partition anew.
+    fn poll_interval(&self) -> Duration {
+        Duration::from_secs(1)
     }
 
     /// Checks what can be known of `store`, whose URL has one of the schemes, without going there.

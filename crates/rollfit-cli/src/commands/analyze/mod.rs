@@ -30,6 +30,13 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Res
         None => state.newest(arguments.config.as_deref())?,
     };
     let record = state_dir::read(&path)?;
+    if record.header.follows.is_some() {
+        let run = &record.header.run;
+        return Err(Failure::usage(format!(
+            "{run} is the record of a follower: it waits for rows, and nothing limits it that could be analyzed; `rollfit status \
+             {run}` shows what it did"
+        )));
+    }
     let analysis = Analysis::new(&record, earlier(&state, &record).as_ref());
     if let Some(file) = &arguments.trace {
         written("--trace", file, trace::save(&record, file))?;

@@ -188,6 +188,8 @@ fn run_arguments(places: &Places) -> RunArguments {
         stop_within: None,
         metrics_file: None,
         trace: None,
+        follow: false,
+        poll_interval: None,
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
     }
     let mut runs = records.iter().map(|path| status(path)).collect::<Result<Vec<_>, _>>()?;
     if arguments.watch {
-        runs = watch(global, &records, runs)?;
+        runs = watch(global, &state, records, runs)?;
     }
     if !global.json {
         print::runs(&runs, ScreenSize::ENOUGH).iter().try_for_each(|line| output::line(line))?;
@@ -72,7 +72,8 @@ fn status(path: &Path) -> Result<RunStatus, Failure> {
 /// Shows the runs every second until none is running, then how they ended.
 fn watch(
     global: &GlobalArguments,
-    records: &[PathBuf],
+    state: &StateDir,
+    mut records: Vec<PathBuf>,
     first: Vec<RunStatus>,
 ) -> Result<Vec<RunStatus>, Failure> {
     let screen = if global.json { None } else { Screen::on_stdout() };
@@ -81,8 +82,12 @@ fn watch(
         print_runs(global, screen.as_ref(), &runs)?;
         std::thread::sleep(Duration::from_secs(1));
         // A run that found everything done has taken its record away.
-        let left = records.iter().filter(|path| path.exists());
-        runs = left.map(|path| status(path)).collect::<Result<_, _>>()?;
+        records.retain(|path| path.exists());
+        runs = records.iter().map(|path| status(path)).collect::<Result<_, _>>()?;
+        if let Some(followers) = followers(state, &runs) {
+            records = followers;
+            runs = records.iter().map(|path| status(path)).collect::<Result<_, _>>()?;
+        }
     }
     match &screen {
         Some(screen) => screen.clear(),
@@ -90,6 +95,21 @@ fn watch(
         None => {}
     }
     Ok(runs)
+}
+
+/// The records that go on where those of these runs ended: of a follower, whose record is a new file each day. None where none
+/// of them is running, and where one of these is.
+fn followers(state: &StateDir, ended: &[RunStatus]) -> Option<Vec<PathBuf>> {
+    if ended.iter().any(|run| run.state == RunState::Running) {
+        return None;
+    }
+    let follows_one = |path: &PathBuf| {
+        let before = state_dir::header(path).and_then(|header| header.follows);
+        before.is_some_and(|before| ended.iter().any(|run| run.run == before))
+    };
+    let running = state.runs().into_iter().map(|run| run.path).filter(|path| is_running(path));
+    let followers: Vec<PathBuf> = running.filter(follows_one).collect();
+    (!followers.is_empty()).then_some(followers)
 }
 
 /// How the runs are now: in place on a terminal, else one after the other.

@@ -1,7 +1,8 @@
 //! The status of runs in lines for people.
 
 use super::run::{RunState, RunStatus};
-use crate::format::{bytes, count, duration};
+use crate::follow;
+use crate::format::{bytes, count, duration, plural};
 use crate::view::{self, ScreenSize};
 
 /// How many partitions that were not done are named.
@@ -20,21 +21,29 @@ pub(super) fn runs(runs: &[RunStatus], size: ScreenSize) -> Vec<String> {
 fn one(run: &RunStatus, size: ScreenSize) -> Vec<String> {
     let mut lines = vec![heading(run)];
     lines.extend(silence(run));
-    match &run.live {
-        Some(live) => {
-            let left = size.rows.saturating_sub(lines.len());
-            lines.extend(view::lines(&run.header, live, ScreenSize { rows: left, ..size }));
+    let left = ScreenSize { rows: size.rows.saturating_sub(lines.len()), ..size };
+    match (&run.live, &run.follow) {
+        // What is behind is among the lines.
+        (Some(live), Some(state)) => {
+            lines.extend(follow::lines(&run.header, live, state, left));
+            return lines;
         }
-        None => lines.extend(totals(run)),
+        (Some(live), None) => lines.extend(view::lines(&run.header, live, left)),
+        (None, _) => lines.extend(totals(run)),
     }
     lines.extend(problems(run));
     lines
 }
 
 fn summary_cells(run: &RunStatus) -> Vec<String> {
-    let state = match &run.live {
-        Some(live) => view::lines(&run.header, live, ScreenSize::ENOUGH).into_iter().take(2).collect(),
-        None => totals(run),
+    let state = match (&run.live, &run.follow) {
+        (Some(live), Some(state)) => {
+            follow::lines(&run.header, live, state, ScreenSize::ENOUGH).into_iter().take(2).collect()
+        }
+        (Some(live), None) => {
+            view::lines(&run.header, live, ScreenSize::ENOUGH).into_iter().take(2).collect()
+        }
+        (None, _) => totals(run),
     };
     std::iter::once(heading(run)).chain(silence(run)).chain(state).collect()
 }
@@ -48,14 +57,13 @@ fn silence(run: &RunStatus) -> Option<String> {
 
 fn heading(run: &RunStatus) -> String {
     let header = &run.header;
+    let state = match (&header.follows, run.state) {
+        (Some(_), RunState::Running) => "following",
+        (_, state) => state.name(),
+    };
     format!(
-        "run {}: {}, process {} on {}, {} to {}",
-        run.run,
-        run.state.name(),
-        header.pid,
-        header.host,
-        header.config,
-        header.sink
+        "run {}: {state}, process {} on {}, {} to {}",
+        run.run, header.pid, header.host, header.config, header.sink
     )
 }
 
@@ -68,6 +76,9 @@ fn totals(run: &RunStatus) -> Vec<String> {
         RunState::Finished | RunState::Interrupted => format!("took {took}"),
         RunState::Killed => format!("{took} until its last update"),
     };
+    if run.header.follows.is_some() {
+        return vec![followed(run, &took)];
+    }
     vec![
         format!(
             "{}/{} partitions, {} written, {} failed, {} retries; started {}, {took}",
@@ -88,10 +99,25 @@ fn totals(run: &RunStatus) -> Vec<String> {
     ]
 }
 
+/// What a follower has done that is not running, as far as this record of it goes.
+fn followed(run: &RunStatus, took: &str) -> String {
+    let several = |number: u64, noun: &str| plural(usize::try_from(number).unwrap_or(usize::MAX), noun);
+    format!(
+        "{} added in {}, {} rewritten, {} behind, {}; started {}, {took}",
+        several(run.appended.rows, "row"),
+        several(run.appended.times, "addition"),
+        several(run.totals.written, "partition"),
+        several(run.totals.failed, "partition"),
+        bytes(run.totals.bytes),
+        run.header.started
+    )
+}
+
 fn problems(run: &RunStatus) -> Vec<String> {
     let shown = run.problems.iter().take(PROBLEMS_MAX).map(|problem| {
         let cause = problem.cause.as_deref().unwrap_or_default();
-        format!("  {}: {}: {cause}", problem.partition, problem.outcome)
+        let outcome = if run.header.follows.is_some() { "behind" } else { problem.outcome.name() };
+        format!("  {}: {outcome}: {cause}", problem.partition)
     });
     let more = run.problems.len().saturating_sub(PROBLEMS_MAX);
     shown.chain((more > 0).then(|| format!("  and {more} more"))).collect()

@@ -6,10 +6,11 @@ use std::path::Path;
 use rollfit_analysis::Estimate;
 use rollfit_job::activity::Activity;
 use rollfit_job::partition::Partition;
-use rollfit_job::record::{Header, PartitionEnd, PartitionOutcome, Record};
+use rollfit_job::record::{FollowChange, FollowChangeKind, Header, PartitionEnd, PartitionOutcome, Record};
 use rollfit_job::store::StoreSample;
 use rollfit_job::watch::{MachineSample, Totals};
 
+use crate::follow::FollowState;
 use crate::live::{self, Live};
 
 /// Whether a run is running or how it ended.
@@ -51,8 +52,13 @@ pub(super) struct RunStatus {
     pub(super) now: Option<Now>,
     /// The age of its state, while it is running.
     pub(super) silent_s: Option<u64>,
+    /// How far each key is, while it is running, where it follows its source.
+    pub(super) follow: Option<FollowState>,
     /// The partitions that were not done, and why.
     pub(super) problems: Vec<UndonePartition>,
+    /// The rows that a follower added, and how often, as far as its record goes.
+    #[serde(skip)]
+    pub(super) appended: Appended,
     #[serde(skip)]
     pub(super) live: Option<Live>,
 }
@@ -78,6 +84,23 @@ struct WorkerNow {
     since_ms: u64,
     cores: Option<f64>,
     memory_bytes: u64,
+}
+
+/// What a follower added to partitions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Appended {
+    pub(super) rows: u64,
+    pub(super) times: u64,
+}
+
+impl Appended {
+    fn from_record(record: &Record) -> Self {
+        let appended = record.changes.iter().filter(|change| change.what == FollowChangeKind::Appended);
+        appended.fold(Self::default(), |sum, change| Self {
+            rows: sum.rows.saturating_add(change.rows),
+            times: sum.times.saturating_add(change.times),
+        })
+    }
 }
 
 /// A partition that was not done.
@@ -111,7 +134,9 @@ impl RunStatus {
             totals,
             now: live.as_ref().map(Now::from_live),
             silent_s: live.as_ref().and_then(|_| live::silent_s(path)),
+            follow: live.as_ref().and_then(|live| live.follow.clone()),
             problems: problems(&record),
+            appended: Appended::from_record(&record),
             header: record.header,
             live,
         }
@@ -155,6 +180,9 @@ fn ends(record: &Record) -> BTreeMap<&Partition, &PartitionEnd> {
 
 /// What was committed, as far as the record goes.
 fn recorded_totals(record: &Record) -> Totals {
+    if record.header.follows.is_some() {
+        return record.samples.last().map(|sample| sample.totals).unwrap_or_default();
+    }
     let ends: Vec<&PartitionEnd> =
         ends(record).into_values().filter(|end| end.outcome != PartitionOutcome::Held).collect();
     let count = |outcome: PartitionOutcome| ends.iter().filter(|end| end.outcome == outcome).count() as u64;
@@ -170,6 +198,9 @@ fn recorded_totals(record: &Record) -> Totals {
 }
 
 fn problems(record: &Record) -> Vec<UndonePartition> {
+    if record.header.follows.is_some() {
+        return behind(record);
+    }
     use PartitionOutcome::{Failed, Held, LeftAlone};
     let is_problem = |end: &&PartitionEnd| matches!(end.outcome, Failed | LeftAlone | Held);
     let problem = |end: &PartitionEnd| UndonePartition {
@@ -178,4 +209,24 @@ fn problems(record: &Record) -> Vec<UndonePartition> {
         cause: end.cause.clone(),
     };
     ends(record).into_values().filter(is_problem).map(problem).collect()
+}
+
+/// The partitions that a follower has left behind, as far as its record goes.
+fn behind(record: &Record) -> Vec<UndonePartition> {
+    let mut behind: BTreeMap<&Partition, &FollowChange> = BTreeMap::new();
+    for change in &record.changes {
+        match (&change.partition, change.what) {
+            (Some(partition), FollowChangeKind::Behind) => drop(behind.insert(partition, change)),
+            (Some(partition), FollowChangeKind::CaughtUp | FollowChangeKind::Closed) => {
+                behind.remove(partition);
+            }
+            _ => {}
+        }
+    }
+    let problem = |(partition, change): (&Partition, &FollowChange)| UndonePartition {
+        partition: partition.clone(),
+        outcome: PartitionOutcome::Failed,
+        cause: change.cause.clone(),
+    };
+    behind.into_iter().map(problem).collect()
 }
