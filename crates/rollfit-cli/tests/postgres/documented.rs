@@ -94,6 +94,21 @@ impl Reader<'_> {
     }
 }
 
+/// Has systemd check the unit, where it is to be had.
+fn check_unit(sandbox: &Sandbox) {
+    let unit = std::fs::read_to_string(sandbox.path("rollfit.service")).unwrap();
+    let installed = "/usr/local/bin/rollfit";
+    assert!(unit.contains(installed));
+    let unit = sandbox.write("unit/rollfit.service", unit.replace(installed, ROLLFIT));
+    match Command::new("systemd-analyze").arg("verify").arg(unit).output() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!said.contains("rollfit.service:"), "{said}");
+        }
+        Err(_) => println!("skipped: systemd-analyze is not to be had here"),
+    }
+}
+
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         for child in &mut self.running {
@@ -114,6 +129,7 @@ fn live_md_leads_from_an_empty_database_to_features_of_bars_that_come() {
     for name in ["tables.sql", "rollfit.toml", "feed.sh", "read.sh", "rollfit.service"] {
         assert!(sandbox.path(name).exists(), "docs/live.md has {name}");
     }
+    check_unit(&sandbox);
     let mut reader = Reader { sandbox, server: &server, running: Vec::new() };
     blocks.iter().flat_map(Block::commands).for_each(|line| reader.types(line));
     assert_eq!(reader.running.len(), 2, "a feed and a follower");
