@@ -62,11 +62,13 @@ class Feed:
         """One bar of each key every so often, all at once or evenly apart; the first instant of each key, and how many bars."""
         first, bars, start = {}, 0, time.monotonic()
         step_s = every_s / len(self.keys) if spread else 0
-        for turn in range(max(1, round(SECONDS / every_s))):
+        turns = max(1, round(SECONDS / every_s))
+        for turn in range(turns):
             for at, key in enumerate(self.keys):
                 time.sleep(max(0, start + turn * every_s + at * step_s - time.monotonic()))
                 first.setdefault(key, self.insert(key))
                 bars += 1
+        time.sleep(max(0, start + turns * every_s - time.monotonic()))
         return first, bars
 
     def instant(self, key):
