@@ -79,9 +79,10 @@ fn plan_one(
     definition: &Definition,
     partition: &Partition,
 ) -> Result<PlannedPartition, StoreError> {
+    // Before the source is read, so that no receipt is of a newer one.
+    let found = job.sink.found(partition)?;
     let (panel, sides) = Panel::read_with_sides(job.source, job.config, partition)?;
     let input = panel.input();
-    let found = job.sink.found(partition)?;
     let compare_input = |recorded: &Input| panel.compare_input(recorded);
     let assessment = Assessment::from_found(&found, definition, &input, compare_input, &job.config.run);
     let Assessment { state, cause, earlier, .. } = with_obstacle(job.sink, partition, assessment)?;

@@ -249,7 +249,7 @@ fn shrinkage(receipt: &Receipt, is_same_definition: bool, input: &Input, run: &R
         ));
     }
     let lost_share = input.join_loss();
-    (lost_share > run.join_loss_max && lost_share > before.join_loss())
+    (lost_share > run.join_loss_max && input.has_lost_more_than(before))
         .then(|| format!("the join loses {:.1}% of a series' rows now", 100.0 * lost_share))
 }
 

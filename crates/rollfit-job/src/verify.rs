@@ -68,26 +68,33 @@ fn verify_one(
     depth: Depth,
     stop: &StopSignal,
 ) -> Result<CheckOutcome<Verified>, StoreError> {
-    match job.sink.found(partition)? {
-        Found::Nothing => return Ok(CheckOutcome::Absent),
-        Found::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
-        Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
-        Found::Ours(_) => {}
+    const LOOKS: usize = 5;
+    for _ in 0..LOOKS {
+        let found = match job.sink.found(partition)? {
+            Found::Nothing => return Ok(CheckOutcome::Absent),
+            Found::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
+            Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
+            Found::Ours(receipt) => receipt,
+        };
+        // Read before the reader is opened: one store session at a time. Another runner may replace features or add some meanwhile, from
+        // a newer source than this one.
+        let panel = match depth {
+            Depth::Quick => None,
+            Depth::Sampled(_) | Depth::Full => Some(Panel::read(job.source, job.config, partition)?),
+        };
+        let mut reader = job.sink.read(partition)?;
+        let Some(receipt) =
+            reader.receipt().filter(|receipt| panel.is_none() || **receipt == *found).cloned()
+        else {
+            continue;
+        };
+        let verified = match panel {
+            None => check_receipt(&receipt, reader.as_mut(), stop)?,
+            Some(panel) => compare(job, &receipt, &panel, reader.as_mut(), depth, stop)?,
+        };
+        return Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(verified) });
     }
-    // Read before the reader is opened: one store session at a time.
-    let panel = match depth {
-        Depth::Quick => None,
-        Depth::Sampled(_) | Depth::Full => Some(Panel::read(job.source, job.config, partition)?),
-    };
-    let mut reader = job.sink.read(partition)?;
-    let Some(receipt) = reader.receipt().cloned() else {
-        return Ok(CheckOutcome::Checked(different("another runner changed it just now".to_owned())));
-    };
-    let verified = match panel {
-        None => check_receipt(&receipt, reader.as_mut(), stop)?,
-        Some(panel) => compare(job, &receipt, &panel, reader.as_mut(), depth, stop)?,
-    };
-    Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(verified) })
+    Ok(CheckOutcome::Checked(different("another runner keeps changing it".to_owned())))
 }
 
 /// Where in its group each stored tile is.

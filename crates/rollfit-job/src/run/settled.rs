@@ -114,11 +114,12 @@ impl Runner<'_> {
         if let Some(holder) = during(Activity::Reading, || self.source_holder(at.partition))? {
             return Ok(Some(Settled::unread(held_by(&holder))));
         }
+        // Decided without a claim first: where there is nothing to do, not even a lock file is written. Looked at before the source
+        // is read: a receipt that another runner commits meanwhile may be of a newer source, and must not pass for a change.
+        let found = self.unless_damaged(during(Activity::Querying, || self.job.sink.found(at.partition)))?;
         let (panel, rows) = during(Activity::Reading, || self.read(at.partition))?;
         lane.hold(panel.memory_bytes());
         let input = during(Activity::Computing, || panel.input());
-        // Decided without a claim first: where there is nothing to do, not even a lock file is written.
-        let found = self.unless_damaged(during(Activity::Querying, || self.job.sink.found(at.partition)))?;
         let assessment = match self.decide(at.partition, &found, &panel, &input)? {
             PartitionAction::Write(assessment) => assessment,
             PartitionAction::End(outcome) => {

@@ -56,8 +56,8 @@ impl Checked {
                 plural(report.partitions, "partition")
             ),
             (Aspect::Receipts, _) => format!(
-                "{} vouch for what is stored in {}",
-                plural(report.receipts, "receipt"),
+                "receipts vouch for what is stored in {} of {}",
+                count(report.receipts as u64),
                 plural(report.partitions, "partition")
             ),
             (Aspect::NoValue, _) => format!(
