@@ -65,13 +65,25 @@ impl Reader<'_> {
     fn types(&mut self, line: &str) {
         if line.starts_with("sh feed.sh") || line.contains("--follow") {
             let child = self.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-            return self.running.push(child.unwrap());
+            self.running.push(child.unwrap());
+            return self.waits_for_the_first_run();
         }
         let output: Output = self.command(line).output().unwrap();
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{line}: {}\n{said}", output.status);
         if line.starts_with("sh read.sh") {
             self.reads_what_comes(line);
+        }
+    }
+
+    /// Waits until the follower has done what there was when it started: the two keys.
+    #[track_caller]
+    fn waits_for_the_first_run(&self) {
+        let (mut client, started) = (connect(&self.server.url("fx")), Instant::now());
+        let query = "select count(*) = 2 from rollfit_receipts";
+        while !client.query_one(query, &[]).is_ok_and(|row| row.get(0)) {
+            assert!(started.elapsed() < Duration::from_secs(60), "the first run does not end");
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 
