@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|python|postgres|
-# seconds_of_a_run|append|production|sampling|workers|walkthrough]..., all by default.
+# seconds_of_a_run|append|production|follow|sampling|workers|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
-# for `fuzz`, PostgreSQL's server programs for `postgres`, `append`, `production` and `sampling`, and below ROLLFIT_BENCH_DIR (target/bench)
-# 20 GB of free space for `workload`, 50 for `production`. `files` and `workload` also measure an earlier rollfit: the command
-# ROLLFIT_BENCH_BASE, or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
+# for `fuzz`, PostgreSQL's server programs for `postgres`, `append`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR
+# (target/bench) 20 GB of free space for `workload` and `follow`, 50 for `production`. `files` and `workload` also measure an earlier
+# rollfit: the command ROLLFIT_BENCH_BASE, or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
 set -euo pipefail
 cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
@@ -12,7 +12,7 @@ dir=$(realpath -m "${ROLLFIT_BENCH_DIR:-target/bench}")
 rollfit=$PWD/target/release/rollfit
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$dir/state
-wanted=${*:-kernel rivals fuzz import files compression workload many python postgres seconds_of_a_run append production sampling workers walkthrough}
+wanted=${*:-kernel rivals fuzz import files compression workload many python postgres seconds_of_a_run append production follow sampling workers walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -259,6 +259,18 @@ production() {
     "$rollfit" run --quiet --config "$dir/postgres.toml"
     echo "a further run: $(seconds "$rollfit" run --quiet --config "$dir/postgres.toml") s"
     "$rollfit" verify --quiet --quick --config "$dir/postgres.toml"
+    stop_server
+    rm -rf "$server"
+}
+
+# How long after a bar its features come, and what that costs: 28 keys whose closes are INSERTed, one server, two cores for all.
+follow() {
+    heading "following (28 keys, closes and features in one server)"
+    [ -d "$shared/data/m1" ] || { echo "there is no $shared/data/m1: set ROLLFIT_SHARED"; exit 1; }
+    [ -x "$dir/psycopg/bin/python" ] || { python3 -m venv "$dir/psycopg"; "$dir/psycopg/bin/pip" install --quiet "psycopg[binary]==3.3.9"; }
+    start_server -c track_commit_timestamp=on
+    "$rollfit" import --quiet --format parquet --into "$url" "$shared"/data/m1/*/2017-03.parquet >/dev/null
+    "$dir/psycopg/bin/python" -B benches/follow.py "$rollfit" "$url" "$dir" "$(head -1 "$server/data/postmaster.pid")"
     stop_server
     rm -rf "$server"
 }

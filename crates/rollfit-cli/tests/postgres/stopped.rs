@@ -19,12 +19,18 @@ impl Workload<'_> {
         let moment = with_signal(moment, "STOP");
         let variables = [&[("ROLLFIT_FAILPOINT", moment.as_str())], variables].concat();
         let running = self.start(&variables, arguments);
-        let started = Instant::now();
-        while state(&running) != Some('T') {
-            assert!(state(&running) != Some('Z') && started.elapsed() < PATIENCE, "{moment} never came");
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        wait_until_stopped(&running);
         Stopped(running)
+    }
+}
+
+/// Waits until a process has stopped at the moment that it was given.
+#[track_caller]
+pub(crate) fn wait_until_stopped(running: &Running) {
+    let started = Instant::now();
+    while state(running) != Some('T') {
+        assert!(state(running) != Some('Z') && started.elapsed() < PATIENCE, "its moment never came");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

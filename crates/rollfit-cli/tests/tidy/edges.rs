@@ -112,3 +112,15 @@ fn the_crate_for_connections_knows_nothing_of_rollfit() {
         files.filter(|file| file.text.to_lowercase().contains("rollfit")).map(|file| file.path).collect();
     assert_none("the files of libpq-connect do without the word rollfit", &violations);
 }
+
+#[test]
+fn no_wall_clock_decides_what_a_follower_does() {
+    let is_follower = |file: &SourceFile| file.path.starts_with("crates/rollfit-job/src/follow/");
+    let files: Vec<SourceFile> = SourceFile::read_all().into_iter().filter(is_follower).collect();
+    assert!(files.len() > 1, "the follower is there");
+    let asks = |file: &SourceFile| {
+        ["SystemTime", "Timestamp::now", "UNIX_EPOCH"].iter().any(|word| file.text.contains(word))
+    };
+    let violations: Vec<String> = files.into_iter().filter(asks).map(|file| file.path).collect();
+    assert_none("a clock may jump back, and a follower counts from its start", &violations);
+}

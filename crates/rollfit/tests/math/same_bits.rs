@@ -161,3 +161,48 @@ fn after_a_million_rows() {
         assert_eq!(bits(stream.fits()[at]), alone);
     }
 }
+
+/// Adds the bits of a row's fits, each window's with a factor of its own; where there is no fit, nothing.
+fn add_to_checksums(checksums: &mut [u64; 6], row: usize, fits: impl IntoIterator<Item = paths::FitBits>) {
+    for (checksum, fit) in checksums.iter_mut().zip(fits) {
+        for bits in fit.into_iter().flatten() {
+            *checksum = checksum.rotate_left(1).wrapping_add(bits ^ row as u64);
+        }
+    }
+}
+
+#[test]
+fn for_a_year_of_rows_that_are_added_one_by_one() {
+    /// The minutes in which a pair is quoted.
+    const ROWS: usize = 372_000;
+    let rows = [15, 30, 45, 60, 75, 90];
+    let mut random = Rng::with_seed(43);
+    let mut price = 1.0;
+    let next = || {
+        price += 1e-5 * f64::from(random.i32(-12..=12));
+        if random.u32(0..20_000) == 0 { f64::NAN } else { price }
+    };
+    let values: Vec<f64> = std::iter::repeat_with(next).take(ROWS).collect();
+    let (mut at_once, mut streamed, mut added) = ([0; 6], [0; 6], [0; 6]);
+
+    let mut kernel = Kernel::new(&windows(&rows));
+    for first in (0..ROWS).step_by(kernel.tile_rows()) {
+        let tile = first..(first + kernel.tile_rows()).min(ROWS);
+        kernel.fit(&values, tile.clone()).unwrap();
+        for (row, at) in tile.enumerate() {
+            add_to_checksums(&mut at_once, at, (0..6).map(|window| bits(kernel.fits(window).get(row))));
+        }
+    }
+    let mut stream = Stream::new(&windows(&rows));
+    // A follower holds what the longest window needs of the rows before, and nothing else.
+    let mut follower = Kernel::new(&windows(&rows));
+    for (at, &value) in values.iter().enumerate() {
+        add_to_checksums(&mut streamed, at, stream.push(value).iter().map(|fit| bits(*fit)));
+        let tail = &values[at.saturating_sub(89)..=at];
+        follower.fit(tail, tail.len() - 1..tail.len()).unwrap();
+        add_to_checksums(&mut added, at, (0..6).map(|window| bits(follower.fits(window).get(0))));
+    }
+    assert_eq!(streamed, at_once);
+    assert_eq!(added, at_once);
+    assert!(at_once.iter().all(|checksum| *checksum != 0));
+}
