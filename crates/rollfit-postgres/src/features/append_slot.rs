@@ -184,9 +184,11 @@ impl PostgresStore {
     ) -> Result<Claim<'_>, StoreError> {
         let mut names = if tables { self.leaf_names(partition) } else { Vec::new() };
         names.extend(tables.then(|| self.receipts.name.clone()));
-        let known = describe(&mut session, &self.schema, &names)?;
-        let oids: Vec<u32> = known.values().map(|table| table.oid).collect();
-        self.held(session, &self.output_of(partition), &oids)
+        let mut known = describe(&mut session, &self.schema, &names)?;
+        // Every append changes rows of the receipts: whoever only does that is in nobody's way.
+        let receipts = known.remove(&self.receipts.name).map(|table| table.oid);
+        let leaves: Vec<u32> = known.values().map(|table| table.oid).collect();
+        self.held(session, &self.output_of(partition), &leaves, receipts)
     }
 }
 
