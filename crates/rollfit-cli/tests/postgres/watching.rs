@@ -3,7 +3,8 @@
 
 use rollfit_job::config::Keys;
 use rollfit_job::store::{
-    Fault, LatestQuery, LatestRows, Purpose, SeriesHead, SeriesOfKey, SeriesRows, Source, StoreError,
+    Fault, LATEST_ROWS_MAX, LatestQuery, LatestRows, Purpose, SeriesHead, SeriesKind, SeriesOfKey,
+    SeriesRows, Source, StoreError,
 };
 
 use crate::opened::Opened;
@@ -214,6 +215,40 @@ fn rows_that_an_ordinary_reading_refuses_are_refused_among_the_last_ones_too() {
         .database
         .sql("alter table m1_eurusd alter time drop not null; insert into m1_eurusd values (null, 7)");
     assert_eq!(bits(&opened.latest().unwrap().rows), bits(&opened.snapshot_from(EVENING_US)));
+}
+
+#[test]
+fn of_very_many_last_rows_the_first_are_given_and_it_is_told() {
+    let workload = Workload::one();
+    let opened = Opened::open(&workload);
+    let insert = |rows: usize, after: &str| {
+        workload.database.sql(&format!(
+            "insert into m1_eurusd select '{after}'::timestamptz + i * interval '1 ms', i from generate_series(1, {rows}) i"
+        ));
+    };
+    let (added, day_us) = (LATEST_ROWS_MAX - 9, 1_485_907_200_000_000);
+    insert(added, "2017-02-01Z");
+    // Eight rows of the evening and the new ones: one fewer than may be given.
+    let latest = opened.latest().unwrap();
+    assert_eq!((latest.is_cut, latest.rows[0].values.len()), (false, LATEST_ROWS_MAX - 1));
+    assert_eq!(bits(&latest.rows), bits(&opened.snapshot_from(EVENING_US)));
+    insert(5, "2017-02-02Z");
+    let latest = opened.latest_from(EVENING_US, Some(0)).unwrap();
+    assert_eq!((latest.is_cut, latest.rows[0].values.len()), (true, LATEST_ROWS_MAX));
+    assert_eq!(latest.counts, Some(vec![31 * 48 - 8; 2]));
+    let first = SeriesRows {
+        instants_us: opened.snapshot_from(EVENING_US)[0].instants_us[..LATEST_ROWS_MAX].to_vec(),
+        values: opened.snapshot_from(EVENING_US)[0].values[..LATEST_ROWS_MAX].to_vec(),
+    };
+    assert_eq!(bits(&latest.rows[..1]), bits(&[first]));
+    // Later ones are all given again, and closes have the rows before them.
+    let mut series = opened.series();
+    series[0].kind = SeriesKind::Closes { lookback_rows: 3 };
+    let query = |from_us| LatestQuery { from_us, count_from_us: None };
+    let latest = opened.store.latest(&series, query(day_us)).unwrap();
+    assert_eq!((latest.is_cut, latest.rows[0].values.len()), (false, 3 + added + 5));
+    let latest = opened.store.latest(&series, query(EVENING_US)).unwrap();
+    assert_eq!((latest.is_cut, latest.rows[0].values.len()), (true, 3 + LATEST_ROWS_MAX));
 }
 
 #[test]

@@ -256,6 +256,12 @@ impl FollowedKey {
         if is_counting {
             self.count_at = now + COUNT_EVERY;
         }
+        if latest.is_cut {
+            // What is lost or pending cannot be told from the first rows only: the months are read as a whole.
+            self.open_later(context, &latest.rows);
+            self.forget();
+            return Ok(true);
+        }
         let first = first.unwrap_or(self.open.len());
         if self.differs(&latest, first, from_us) || is_counting && self.differs_before(context, first)? {
             self.forget();
