@@ -194,6 +194,52 @@ fn a_table_that_somebody_has_locked_keeps_no_other_from_being_asked() {
 }
 
 #[test]
+fn a_table_of_several_series_is_asked_once_and_one_that_stays_locked_costs_little_time() {
+    let workload = Workload::wide();
+    let opened = Opened::open(&workload);
+    let mut series = opened.series();
+    for (at, table) in [(1, "m1_eurusd"), (3, "m1_usdjpy")] {
+        series[at].table = table.to_owned();
+        (series[at].time, series[at].value) = ("time", "rate_index");
+    }
+    // And another column of one of them.
+    workload.database.sql("alter table m1_usdjpy add seen timestamp default '2017-01-01'");
+    let seen = SeriesOfKey { time: "seen", ..series[3].clone() };
+    series.push(seen);
+    let lasts = |heads: Heads| heads.into_iter().map(|head| head.unwrap().last_us).collect::<Vec<_>>();
+    let all = lasts(opened.store.heads(&series).unwrap());
+    assert_eq!((all[0], all[2]), (all[1], all[3]));
+    assert_eq!((all.len(), all[4]), (5, Some(1_483_228_800_000_000)));
+    let mut other = workload.database.connect();
+    other.batch_execute("begin; lock table m1_eurusd in access exclusive mode").unwrap();
+    for is_known in [false, true, true] {
+        let started = std::time::Instant::now();
+        let (round_trips, heads) = opened.round_trips(|| opened.store.heads(&series).unwrap());
+        for locked in &heads[..2] {
+            assert_says(locked.as_ref().unwrap_err(), &["lock timeout", "public.m1_eurusd"]);
+            assert_eq!(locked.as_ref().unwrap_err().fault(), Fault::Transient);
+        }
+        let others = [2, 3, 4].map(|at: usize| heads[at].as_ref().unwrap().last_us);
+        assert_eq!(others[..], all[2..]);
+        if is_known {
+            // One for the table, and one for all others.
+            assert_eq!(round_trips, 2);
+            assert!(started.elapsed().as_millis() < 450, "{:?}", started.elapsed());
+        }
+    }
+    other.batch_execute("rollback").unwrap();
+    assert_eq!(lasts(opened.store.heads(&series).unwrap()), all);
+    // What is wrong with one series of a table is not wrong with the others.
+    series[1].value = "missing";
+    let heads = opened.store.heads(&series).unwrap();
+    assert_says(heads[1].as_ref().unwrap_err(), &["public.m1_eurusd has no column missing"]);
+    assert_eq!(
+        [0, 2, 3, 4].map(|at: usize| heads[at].as_ref().unwrap().last_us),
+        [all[0], all[2], all[3], all[4]]
+    );
+}
+
+#[test]
 fn rows_that_an_ordinary_reading_refuses_are_refused_among_the_last_ones_too() {
     let workload = Workload::one();
     let opened = Opened::open(&workload);
