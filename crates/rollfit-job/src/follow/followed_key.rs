@@ -13,13 +13,11 @@ use crate::foreign;
 use crate::month::Month;
 use crate::panel::join;
 use crate::partition::Partition;
-use crate::store::{LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
+use crate::store::{LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
 
 /// How often rows that aren't read again are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
-/// The most rows of a series that are read at each look. It is more where another series is far behind,
-const LOOK_ROWS_MAX: usize = 20_000;
-/// and then it is done so often.
+/// How often so many rows are read again, where another series is far behind.
 const LONG_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How often work on a key starts anew before others have their turn.
 const ROUNDS: usize = 4;
@@ -251,10 +249,16 @@ impl FollowedKey {
         let latest = context.job.source.latest(&series, LatestQuery { from_us, count_from_us })?;
         self.had_writers = latest.has_writers;
         let longest = latest.rows.iter().map(|rows| rows.instants_us.len()).max();
-        self.look_at = if longest > Some(LOOK_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
+        self.look_at = if longest >= Some(LATEST_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
         self.note_lasts(&latest.rows);
         if is_counting {
             self.count_at = now + COUNT_EVERY;
+        }
+        if latest.is_cut {
+            // What is lost or pending cannot be told from the first rows only: the months are read as a whole.
+            self.open_later(context, &latest.rows);
+            self.forget();
+            return Ok(true);
         }
         let first = first.unwrap_or(self.open.len());
         if self.differs(&latest, first, from_us) || is_counting && self.differs_before(context, first)? {
