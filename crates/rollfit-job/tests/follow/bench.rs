@@ -72,7 +72,7 @@ impl Bench {
     }
 
     pub(crate) fn partitions(&self) -> Vec<Partition> {
-        partitions(&self.config, &self.source, &self.sink, &[]).unwrap_or_default()
+        partitions(&self.config, &self.source, &self.sink, &self.options.only).unwrap_or_default()
     }
 
     /// Runs the job once, as the command does before it follows.
