@@ -8,6 +8,7 @@ use super::follow_context::{FollowContext, FollowWorker};
 use super::held_rows::HeldRows;
 use super::open_partition::{OpenPartition, PartitionProgress};
 use super::retry_state::{FollowFailure, RetryState};
+use super::unopened_months::{UnopenedMonths, pending_from, previous_with_rows};
 use super::{FollowEvent, KeyLag};
 use crate::foreign;
 use crate::month::Month;
@@ -32,6 +33,7 @@ pub(super) struct FollowedKey {
     open: Vec<OpenPartition>,
     /// Rows before this instant aren't looked at any more; none until it has rows.
     closed_until_us: Option<i64>,
+    unopened: UnopenedMonths,
     /// The last instant read of each series.
     lasts_us: Vec<Option<i64>>,
     /// The heads before the last look.
@@ -55,6 +57,7 @@ impl FollowedKey {
             key,
             open: Vec::new(),
             closed_until_us: None,
+            unopened: UnopenedMonths::default(),
             lasts_us: Vec::new(),
             heads: Vec::new(),
             had_writers: false,
@@ -83,7 +86,7 @@ impl FollowedKey {
             || self.may_try(now)
                 && (now >= self.look_at && self.is_news(heads)
                     || now >= self.recheck_at
-                    || self.open.iter().any(|open| is_settled(context, open, now))
+                    || self.open.iter().any(|open| open.is_settled(context.job.config.run.settle, now))
                     || now >= self.count_at && self.open.iter().any(|open| open.known.is_some()))
     }
 
@@ -113,6 +116,7 @@ impl FollowedKey {
     /// Forgets what is known: the next work on the key checks all its partitions.
     pub(super) fn forget(&mut self) {
         self.open.iter_mut().for_each(OpenPartition::forget);
+        self.unopened.forget();
     }
 
     /// Whether all that was to be followed of it is closed.
@@ -174,29 +178,25 @@ impl FollowedKey {
         Ok(())
     }
 
-    /// Opens the newest month that every series has rows in or after, and the one before: late rows may still come there.
+    /// Opens the newest month that every series has rows in or after, and the one before that has rows: late ones may still come there.
     fn open_first(&mut self, context: &FollowContext<'_>) -> Result<(), StoreError> {
         let config = context.job.config;
-        let mut last: Option<Month> = None;
+        let mut months: Option<(Month, Month)> = None;
         for series in config.series_of_key(&self.key) {
-            let Some((_, newest)) = context.job.source.months(&series)? else { return Ok(()) };
-            last = Some(last.map_or(newest, |last| last.min(newest)));
+            let Some((oldest, newest)) = context.job.source.months(&series)? else { return Ok(()) };
+            months =
+                Some(months.map_or((oldest, newest), |(first, last)| (first.max(oldest), last.min(newest))));
         }
-        let Some(newest) = last.map(|last| context.last_month(&self.key).map_or(last, |most| most.min(last)))
-        else {
-            return Ok(());
-        };
-        let months = newest.previous().into_iter().chain([newest]);
-        let mut closed_until_us = newest.span_us().start;
-        let mut open = Vec::new();
-        for month in months {
-            let partition = Partition::new(self.key.clone(), month.into());
-            if context.allows(&partition) && (month == newest || has_rows(context, &partition)?) {
-                closed_until_us = closed_until_us.min(month.span_us().start);
-                open.push(OpenPartition::new(partition));
-            }
-        }
-        (self.open, self.closed_until_us) = (open, Some(closed_until_us));
+        let Some((first, last)) = months else { return Ok(()) };
+        let newest = context.last_month(&self.key).map_or(last, |most| most.min(last));
+        let previous = previous_with_rows(context, &self.key, (first, newest))?;
+        // The calendar month before may get its first rows.
+        let first_us = newest.previous().unwrap_or(newest).span_us().start;
+        let previous_us = previous.as_ref().map_or(first_us, |previous| previous.period.span_us().start);
+        let newest = Partition::new(self.key.clone(), newest.into());
+        let newest = Some(newest).filter(|newest| context.allows(newest));
+        self.open = previous.into_iter().chain(newest).map(OpenPartition::new).collect();
+        self.closed_until_us = Some(first_us.min(previous_us));
         Ok(())
     }
 
@@ -262,8 +262,10 @@ impl FollowedKey {
             return Ok(true);
         }
         let needs_check = self.add(context, worker, &latest.rows, first, now)?;
-        self.note_lag(&latest.rows);
-        Ok(self.open_later(context, &latest.rows) || needs_check)
+        self.note_lag(context, &latest.rows);
+        let is_opening =
+            self.open_later(context, &latest.rows) | (is_counting && self.open_skipped(context)?);
+        Ok(is_opening || needs_check)
     }
 
     /// The first partition whose last rows are read again: the newest one, and the ones before while it has few rows. None where
@@ -328,24 +330,42 @@ impl FollowedKey {
         let later = joined.into_iter().filter(|&us| Some(us) >= self.closed_until_us);
         let mut months: Vec<Month> = later.filter_map(|us| Month::of_instant_us(us).ok()).collect();
         months.dedup();
-        let partitions = months.into_iter().map(|month| Partition::new(self.key.clone(), month.into()));
-        let is_open = |partition: &Partition| self.open.iter().any(|open| open.partition == *partition);
-        let opened: Vec<Partition> =
-            partitions.filter(|partition| !is_open(partition) && context.allows(partition)).collect();
-        for partition in &opened {
+        let unopened = months.into_iter().filter(|month| self.may_open(context, *month));
+        let partitions: Vec<Partition> =
+            unopened.map(|month| Partition::new(self.key.clone(), month.into())).collect();
+        self.open_all(context, partitions)
+    }
+
+    /// Opens the months before the newest open one that joined rows have come for only now. Returns whether there are any.
+    fn open_skipped(&mut self, context: &FollowContext<'_>) -> Result<bool, StoreError> {
+        let newest = self.open.last().map(|open| open.partition.period.month());
+        let first = self.closed_until_us.and_then(|us| Month::of_instant_us(us).ok());
+        let Some((first, newest)) = first.zip(newest) else { return Ok(false) };
+        let skipped = first.through(newest).filter(|month| self.may_open(context, *month));
+        let months = skipped.take(UnopenedMonths::SKIPPED_MAX).collect();
+        let found = self.unopened.with_rows(context, &self.key, months)?;
+        Ok(self.open_all(context, found))
+    }
+
+    fn may_open(&self, context: &FollowContext<'_>, month: Month) -> bool {
+        !self.open.iter().any(|open| open.partition.period.month() == month)
+            && context.allows(&Partition::new(self.key.clone(), month.into()))
+    }
+
+    fn open_all(&mut self, context: &FollowContext<'_>, partitions: Vec<Partition>) -> bool {
+        let is_opening = !partitions.is_empty();
+        for partition in partitions {
             context.tell(FollowEvent::Opened(partition.clone()));
-            self.open.push(OpenPartition::new(partition.clone()));
+            self.open.push(OpenPartition::new(partition));
         }
         self.open.sort_by(|a, b| a.partition.cmp(&b.partition));
-        !opened.is_empty()
+        is_opening
     }
 
     /// Has partitions checked a last time that have been over for long enough.
     fn settle(&mut self, context: &FollowContext<'_>, now: Duration) {
-        for open in self.open.iter_mut().filter(|open| is_settled(context, open, now)) {
-            open.is_settling = true;
-            open.forget();
-        }
+        let settle = context.job.config.run.settle;
+        self.open.iter_mut().filter(|open| open.is_settled(settle, now)).for_each(OpenPartition::settle);
     }
 
     /// Notes which partitions are over, as far as the last look shows.
@@ -353,16 +373,13 @@ impl FollowedKey {
         for open in &mut self.open {
             let end_us = open.partition.period.span_us().end;
             let is_over = |last_us: &Option<i64>| last_us.is_some_and(|us| us >= end_us);
-            let is_over = !self.lasts_us.is_empty() && self.lasts_us.iter().all(is_over);
-            open.over_since = is_over.then(|| open.over_since.unwrap_or(now));
-            open.is_settling &= is_over;
+            open.note_over(!self.lasts_us.is_empty() && self.lasts_us.iter().all(is_over), now);
         }
     }
 
     /// Closes partitions that were checked a last time.
     fn close(&mut self, context: &FollowContext<'_>) {
-        let is_closing = |open: &OpenPartition| open.is_settling && open.known.is_some();
-        for open in self.open.extract_if(.., |open| is_closing(open)) {
+        for open in self.open.extract_if(.., |open| open.is_closing()) {
             self.closed_until_us = self.closed_until_us.max(Some(open.partition.period.span_us().end));
             context.tell(FollowEvent::Closed(open.partition));
         }
@@ -395,30 +412,15 @@ impl FollowedKey {
         }
     }
 
-    fn note_lag(&mut self, latest: &[SeriesRows]) {
-        if let Some(known) = self.open.last().and_then(|open| open.known.as_ref()) {
-            self.features_us = known.last_us();
-        }
-        let is_pending = |us: &&i64| Some(**us) > self.features_us;
-        self.pending_us =
-            latest.iter().filter_map(|rows| rows.instants_us.iter().find(is_pending)).min().copied();
+    /// Notes how far there are features, and which rows after them wait for another series.
+    fn note_lag(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows]) {
+        let config = context.job.config;
+        self.open.iter_mut().for_each(|open| open.note_pending(config, &self.lasts_us));
+        self.features_us = self.open.iter().rev().find_map(|open| open.features_us).or(self.features_us);
+        let pending_us = self.open.iter().filter_map(|open| open.pending_us).min();
+        let later_us = self.open.last().map(|open| open.partition.period.span_us().end);
+        let later =
+            || pending_from(context, &self.key, latest, (later_us.or(self.closed_until_us)?, &self.lasts_us));
+        self.pending_us = pending_us.or_else(later);
     }
-}
-
-/// Whether a partition has been over for long enough to be closed.
-fn is_settled(context: &FollowContext<'_>, open: &OpenPartition, now: Duration) -> bool {
-    !open.is_settling && open.over_since.is_some_and(|since| now >= since + context.job.config.run.settle)
-}
-
-/// Whether a partition has features, or rows that some could be computed from.
-fn has_rows(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
-    if !context.job.sink.is_missing(partition)? {
-        return Ok(true);
-    }
-    for series in context.job.config.series_of_key(&partition.key) {
-        if context.job.source.estimate_rows(&series, partition.period)? == 0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -8,6 +8,7 @@ mod held_rows;
 mod known_partition;
 mod open_partition;
 mod retry_state;
+mod unopened_months;
 
 use std::time::{Duration, Instant};
 

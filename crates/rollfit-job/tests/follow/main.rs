@@ -7,5 +7,6 @@ mod bench;
 mod changes;
 mod chaos;
 mod growing;
+mod late_months;
 mod months;
 mod stores;
