@@ -1,7 +1,12 @@
 //! Months whose rows come after those of a later month, and months that stay quiet, or don't, before they are closed.
 
-use crate::bench::{Bench, FEBRUARY, JANUARY, Live, start_us, turn};
+use std::sync::Arc;
+
+use rollfit_job::Job;
+use rollfit_job::derived_source::DerivedSource;
 use rollfit_testkit::market::{MINUTE_US, partition};
+
+use crate::bench::{Bench, FEBRUARY, JANUARY, Live, start_us, turn};
 
 const NOTHING: [&str; 0] = [];
 const BOTH: [&str; 2] = ["reset", "carry"];
@@ -218,4 +223,40 @@ fn a_series_that_stopped_long_ago_leaves_its_rows_pending() {
     assert_eq!(lag.pending_us, Some(start_us() + 200 * MINUTE_US));
     assert_eq!(lag.features_us, Some(start_us() + 199 * MINUTE_US));
     assert_eq!(lag.source_us, Some(start_us() + 11_999 * MINUTE_US));
+}
+
+#[test]
+fn closes_that_come_later_give_derived_series_their_first_rows_in_a_month() {
+    let derived = [
+        ("SERIES__IDX__VALUE", "close"),
+        ("SERIES__IDX__DERIVE", "rate_index"),
+        ("SERIES__IDX__BASE", "1.25"),
+        ("SERIES__BQX__TABLE", "m1_{key}"),
+        ("SERIES__BQX__TIME", "time"),
+        ("SERIES__BQX__VALUE", "close"),
+        ("SERIES__BQX__DERIVE", "backward_return(15)"),
+        ("SERIES__BQX__BASE", "1.25"),
+    ];
+    let mut bench = Bench::new(&derived, &[], 0);
+    let closes = Arc::new(std::mem::take(&mut bench.source));
+    let insert = |minutes: std::ops::Range<i64>| {
+        minutes.for_each(|minute| {
+            closes.insert("m1_a", start_us() + minute * MINUTE_US, 1.0 + (minute * 7919 % 101) as f64 / 256.0)
+        });
+    };
+    // Ten closes of January have no return, nor have the first five of February.
+    insert(turn() - 10..turn() + 301);
+    let source = DerivedSource::new(closes.clone());
+    let job = Job { source: &source, ..bench.job() };
+    let live = Live::new(&bench, &job);
+    live.poll();
+    assert_eq!(live.poll_after(1.0), ["a 2017-02 was missing: 296"]);
+    insert(turn() + 301..turn() + 302);
+    assert_eq!(live.poll_after(1.0), ["a 2017-02 +1"]);
+    insert(turn() - 60..turn() - 10);
+    let mut told = live.poll_after(10.0);
+    told.sort();
+    let wanted = ["a 2017-01 opened", "a 2017-01 was missing: 45", "a 2017-02 was input-changed: 302"];
+    assert_eq!(told, wanted);
+    assert_eq!([live.poll_after(10.0), live.poll_after(10.0)].concat(), NOTHING);
 }
