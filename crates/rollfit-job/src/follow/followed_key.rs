@@ -153,7 +153,7 @@ impl FollowedKey {
         self.note_over(now);
         self.close(context);
         if self.retry.end() {
-            self.tell_caught_up(context);
+            context.tell(FollowEvent::KeyCaughtUp { key: self.key.clone() });
         }
         Ok(())
     }
@@ -375,16 +375,8 @@ impl FollowedKey {
 
     fn note_failure(&mut self, context: &FollowContext<'_>, failure: FollowFailure, now: Duration) {
         self.forget();
-        let Some(cause) = self.retry.fail(failure, now, context.held_max()) else { return };
-        context.tell(match self.open.last() {
-            Some(open) => FollowEvent::Behind { partition: open.partition.clone(), cause },
-            None => FollowEvent::Waiting { key: self.key.clone(), cause },
-        });
-    }
-
-    fn tell_caught_up(&self, context: &FollowContext<'_>) {
-        if let Some(open) = self.open.last() {
-            context.tell(FollowEvent::CaughtUp(open.partition.clone()));
+        if let Some(cause) = self.retry.fail(failure, now, context.held_max()) {
+            context.tell(FollowEvent::Waiting { key: self.key.clone(), cause });
         }
     }
 

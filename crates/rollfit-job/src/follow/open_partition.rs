@@ -97,7 +97,10 @@ impl OpenPartition {
         };
         match outcome {
             Outcome::Written { .. } => self.tell_written(context, outcome, cause),
-            Outcome::AlreadyDone if receipt.is_none() => return Ok(PartitionProgress::Empty),
+            Outcome::AlreadyDone if receipt.is_none() => {
+                self.note_success(context);
+                return Ok(PartitionProgress::Empty);
+            }
             Outcome::AlreadyDone => {}
             Outcome::LeftAlone(assessment) => {
                 let cause = format!("{}: {}", assessment.state, assessment.cause);

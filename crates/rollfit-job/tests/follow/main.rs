@@ -9,3 +9,4 @@ mod chaos;
 mod growing;
 mod months;
 mod stores;
+mod taken_back;
