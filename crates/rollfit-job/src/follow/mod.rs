@@ -7,6 +7,7 @@ mod follower;
 mod held_rows;
 mod known_partition;
 mod open_partition;
+mod quiet_months;
 mod retry_state;
 
 use std::time::{Duration, Instant};
