@@ -14,7 +14,7 @@ use crate::foreign;
 use crate::month::Month;
 use crate::panel::join;
 use crate::partition::Partition;
-use crate::store::{LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
+use crate::store::{Fault, LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
 
 /// How often rows that aren't read again are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
@@ -48,6 +48,8 @@ pub(super) struct FollowedKey {
     recheck_at: Duration,
     /// What keeps the key from being looked at.
     retry: RetryState,
+    /// Whether its series may be asked for their heads, see [`FollowedKey::is_followable`].
+    is_followable: bool,
     features_us: Option<i64>,
     pending_us: Option<i64>,
 }
@@ -68,6 +70,7 @@ impl FollowedKey {
             count_at: Duration::ZERO,
             recheck_at,
             retry: RetryState::default(),
+            is_followable: true,
             features_us: None,
             pending_us: None,
         }
@@ -120,7 +123,18 @@ impl FollowedKey {
 
     /// Whether it is time to try something again, or to check something, whatever the source has.
     pub(super) fn has_retry_due(&self, now: Duration) -> bool {
-        self.may_try(now) && (self.retry.is_there() || self.open.iter().any(|open| open.is_retry_due(now)))
+        let is_due = |open: &OpenPartition| open.is_retry_due(now);
+        self.may_try(now) && (self.retry.is_there() || !self.is_followable || self.open.iter().any(is_due))
+    }
+
+    /// Whether its series may be asked for their heads each time. They may not while it isn't known that this costs little.
+    pub(super) fn is_followable(&self) -> bool {
+        self.is_followable
+    }
+
+    /// Has it checked whether asking its series costs little, before they are asked.
+    pub(super) fn check_first(&mut self) {
+        self.is_followable = false;
     }
 
     /// Forgets what is known: the next work on the key checks all its partitions.
@@ -149,6 +163,10 @@ impl FollowedKey {
             let holder = FollowFailure::Held(foreign::message(&holder).into_owned());
             self.note_failure(context, holder, now);
             return Ok(());
+        }
+        if !self.is_followable || self.closed_until_us.is_none() || now >= self.recheck_at {
+            context.job.source.check_followable(&context.job.config.series_of_key(&self.key))?;
+            self.is_followable = true;
         }
         if self.closed_until_us.is_none() {
             self.open_first(context)?;
@@ -422,6 +440,9 @@ impl FollowedKey {
 
     /// Notes that the key could not be looked at: nothing is taken to be as it was.
     pub(super) fn fail(&mut self, context: &FollowContext<'_>, error: &StoreError, now: Duration) {
+        if error.fault() == Fault::Permanent {
+            self.check_first();
+        }
         self.note_failure(context, FollowFailure::from_error(error), now);
     }
 

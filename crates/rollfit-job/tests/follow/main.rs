@@ -6,6 +6,7 @@
 mod bench;
 mod changes;
 mod chaos;
+mod cheap;
 mod far_ahead;
 mod growing;
 mod months;

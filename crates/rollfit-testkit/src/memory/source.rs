@@ -32,6 +32,10 @@ pub struct MemorySource {
     pub is_away: Arc<AtomicBool>,
     /// How often it gave none.
     pub refusals: Arc<AtomicUsize>,
+    /// The tables that cannot be asked cheaply.
+    pub unindexed: Mutex<BTreeSet<String>>,
+    /// How often each table was asked for its last row.
+    pub heads_asked: Mutex<BTreeMap<String, usize>>,
     /// What a snapshot of a partition meets.
     pub fault: Option<PlantedFault>,
     /// The lookback that each snapshot was announced, by partition.
@@ -190,8 +194,21 @@ impl Source for MemorySource {
 
     fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
         self.connect()?;
+        for series in series {
+            *self.heads_asked.lock().unwrap().entry(series.table.clone()).or_default() += 1;
+        }
         let last = |rows: &SeriesRows| SeriesHead { last_us: rows.instants_us.last().copied(), stamp: 0 };
         Ok(self.read(series, last))
+    }
+
+    fn check_followable(&self, series: &[SeriesOfKey<'_>]) -> Result<(), StoreError> {
+        self.connect()?;
+        self.read(series, |_| ()).into_iter().collect::<Result<(), _>>()?;
+        let unindexed = self.unindexed.lock().unwrap();
+        match series.iter().find(|series| unindexed.contains(&series.table)) {
+            Some(series) => Err(StoreError::permanent(format!("{} has no index", series.table))),
+            None => Ok(()),
+        }
     }
 
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
