@@ -189,7 +189,7 @@ impl OpenPartition {
     }
 
     fn note_success(&mut self, context: &FollowContext<'_>) {
-        if self.retry.end() {
+        if self.retry.end() | context.was_behind(&self.partition) {
             context.tell(FollowEvent::CaughtUp(self.partition.clone()));
         }
     }

@@ -1,9 +1,10 @@
 //! What stores do: errors that pass and that don't, partitions that others have, stores that are away, bugs.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rollfit_job::follow::{FollowEnd, follow};
+use rollfit_job::follow::{FollowEnd, FollowEvent, FollowObserver, KeyLag, follow};
 use rollfit_job::state::State;
 use rollfit_job::store::{Fault, StoreError};
 
@@ -255,6 +256,21 @@ fn a_listed_key_without_rows_is_waited_for() {
     bench.insert_both(0..3);
     assert_eq!(live.poll_after(60.0), ["a 2017-01 was missing: 3", "a caught up"]);
     bench.assert_is_batch();
+}
+
+#[test]
+fn a_panic_of_whoever_is_told_ends_the_follower() {
+    struct Broken;
+    impl FollowObserver for Broken {
+        fn event(&self, _event: &FollowEvent) {}
+        fn looked(&self, _lags: &[KeyLag]) {
+            panic!("a broken observer");
+        }
+    }
+    let bench = bench(&["a"]);
+    let (job, partitions) = (bench.job(), bench.partitions());
+    let follower = || follow(&job, &partitions, &bench.options, &bench.stop, &Broken);
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(follower)).is_err());
 }
 
 #[test]
