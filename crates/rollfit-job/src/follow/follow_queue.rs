@@ -85,8 +85,18 @@ impl FollowQueue {
         if self.absence.as_ref().is_some_and(|away| now < away.retry_at) {
             return None;
         }
-        let entries = self.entries.iter().enumerate().filter(|(_, entry)| !entry.is_over);
-        Some(entries.map(|(at, entry)| (at, entry.key.clone())).collect())
+        let entries = || self.entries.iter().enumerate().filter(|(_, entry)| !entry.is_over);
+        let asked: Vec<_> = entries().filter(|(_, entry)| self.may_ask(entry, now)).collect();
+        // Whether a store is there again is not known before it is asked something.
+        let asked = if asked.is_empty() && self.is_absent() { entries().collect() } else { asked };
+        Some(asked.into_iter().map(|(at, entry)| (at, entry.key.clone())).collect())
+    }
+
+    /// Whether asking about a key keeps no other waiting: its tables can be asked cheaply, and it is not one that failed a moment ago.
+    fn may_ask(&self, entry: &KeyEntry, now: Duration) -> bool {
+        let may_ask =
+            |followed: &FollowedKey| followed.is_followable() && (self.is_absent() || followed.may_try(now));
+        entry.idle.as_ref().is_none_or(|followed| may_ask(followed))
     }
 
     /// Whether it is time to list the keys of the source; the next time is `every` later.
@@ -124,14 +134,16 @@ impl FollowQueue {
                 self.put_in_line(at);
             }
         }
+        self.queue_retries(now);
         self.queue_probe(now)
     }
 
     /// Queues the keys that have to be tried again, or checked, whatever the source has.
     pub(super) fn queue_retries(&mut self, now: Duration) {
         let is_due = |entry: &KeyEntry| {
-            let followed = entry.idle.as_ref();
-            !entry.heads.is_empty() && followed.is_some_and(|followed| followed.has_retry_due(now))
+            entry.idle.as_ref().is_some_and(|followed| {
+                (!entry.heads.is_empty() || !followed.is_followable()) && followed.has_retry_due(now)
+            })
         };
         for at in 0..self.entries.len() {
             if self.absence.is_none() && is_due(&self.entries[at]) {
@@ -171,7 +183,9 @@ impl FollowQueue {
     pub(super) fn add_keys(&mut self, keys: Vec<String>, recheck_at: Duration) {
         for key in keys {
             if !self.entries.iter().any(|entry| entry.key == key) {
-                self.entries.push(KeyEntry::new(key, recheck_at));
+                let mut entry = KeyEntry::new(key, recheck_at);
+                entry.idle.iter_mut().for_each(|followed| followed.check_first());
+                self.entries.push(entry);
             }
         }
     }

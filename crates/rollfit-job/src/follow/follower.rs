@@ -41,7 +41,14 @@ impl<'a> Follower<'a> {
     ) -> Self {
         let run_options = RunOptions { replace: options.replace.clone(), force: false };
         let runner = Runner::new(job, 0, run_options, stop, &NoObserver).following();
-        let context = FollowContext { job, stop, observer, only: &options.only, runner };
+        let context = FollowContext {
+            job,
+            stop,
+            observer,
+            only: &options.only,
+            behind: Mutex::new(options.behind.clone()),
+            runner,
+        };
         let mut keys: Vec<String> = partitions.iter().map(|partition| partition.key.clone()).collect();
         if let Keys::Listed(listed) = &job.config.keys {
             keys.extend(listed.iter().filter(|key| context.selects(key)).cloned());

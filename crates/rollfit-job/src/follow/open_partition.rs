@@ -31,14 +31,16 @@ pub(super) struct OpenPartition {
     retry: RetryState,
     /// When it is checked, if it isn't known.
     check_at: Duration,
-    /// Since when every series has had later rows than it.
-    pub(super) over_since: Option<Duration>,
+    /// Whether the last rows show that it is over, see [`is_followed`](super::quiet_months::is_followed).
+    pub(super) is_followed: bool,
+    /// Since when they do.
+    over_since: Option<Duration>,
     /// Whether it is closed once it is checked again.
     is_settling: bool,
     /// Whether all that the source has of it was found to have features, and nothing came up since.
     is_checked: bool,
     /// How many rows each series had when it was last known.
-    row_counts: Vec<u64>,
+    pub(super) row_counts: Vec<u64>,
     /// The last instant with features.
     pub(super) features_us: Option<i64>,
     /// The first instant of the rows that wait for another series.
@@ -46,14 +48,14 @@ pub(super) struct OpenPartition {
 }
 
 /// What came of work on a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PartitionProgress {
     /// It is as it should be.
     Fine,
     /// It was not, and is now.
     Written,
-    /// It has no joined row yet, and no features.
-    Empty,
+    /// It has no joined row yet, and no features; so many rows of each series.
+    Empty(Vec<u64>),
     /// It has to be checked now.
     CheckNow,
     /// It is checked again later.
@@ -67,6 +69,7 @@ impl OpenPartition {
             known: None,
             retry: RetryState::default(),
             check_at: Duration::ZERO,
+            is_followed: false,
             over_since: None,
             is_settling: false,
             is_checked: false,
@@ -102,10 +105,15 @@ impl OpenPartition {
         self.check_at = Duration::ZERO;
     }
 
-    /// Notes whether every series has later rows than it.
-    pub(super) fn note_over(&mut self, is_over: bool, now: Duration) {
-        self.over_since = is_over.then(|| self.over_since.unwrap_or(now));
-        self.is_settling &= is_over;
+    /// Notes since when it is over.
+    pub(super) fn note_over(&mut self, now: Duration) {
+        self.over_since = self.is_followed.then(|| self.over_since.unwrap_or(now));
+        self.is_settling &= self.is_followed;
+    }
+
+    /// Whether it was as it should be when it was last checked or added to.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.is_checked || self.known.is_some()
     }
 
     /// Whether it was checked a last time.
@@ -135,7 +143,14 @@ impl OpenPartition {
         };
         match outcome {
             Outcome::Written { .. } => self.tell_written(context, outcome, cause),
-            Outcome::AlreadyDone if receipt.is_none() => return Ok(PartitionProgress::Empty),
+            Outcome::AlreadyDone if receipt.is_none() => {
+                self.note_success(context);
+                let span_us = self.partition.period.span_us();
+                let count = |rows: &SeriesRows| {
+                    rows.instants_us.iter().filter(|us| span_us.contains(us)).count() as u64
+                };
+                return Ok(PartitionProgress::Empty(rows.iter().map(count).collect()));
+            }
             Outcome::AlreadyDone => {}
             Outcome::LeftAlone(assessment) => {
                 let cause = format!("{}: {}", assessment.state, assessment.cause);
@@ -163,7 +178,7 @@ impl OpenPartition {
         };
         self.is_checked = true;
         self.features_us = known.last_us();
-        self.note_rows(known.held().counts(self.partition.period.span_us().end), now);
+        self.note_rows(known.series_rows(), now);
         if known.held().len() <= HELD_ROWS_MAX {
             self.known = Some(Box::new(known));
         } else {
@@ -242,7 +257,7 @@ impl OpenPartition {
     }
 
     fn note_success(&mut self, context: &FollowContext<'_>) {
-        if self.retry.end() {
+        if self.retry.end() | context.was_behind(&self.partition) {
             context.tell(FollowEvent::CaughtUp(self.partition.clone()));
         }
     }

@@ -1,57 +1,29 @@
-//! [`UnopenedMonths`]: the months of a key that aren't open: those before the newest open one that had no joined rows when it was opened
-//! and may still get some, and those after it that not every series has reached.
+//! Months of a key that aren't open: which of them have rows, and which rows wait for another series.
 
 use std::collections::BTreeSet;
 
 use super::follow_context::FollowContext;
+use super::open_partition::is_store_lost;
 use crate::month::Month;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::pending::PendingSearch;
 use crate::store::{SeriesRows, StoreError};
 
-/// Skipped months without joined rows, and what each series had in them when that was seen.
-#[derive(Debug, Default)]
-pub(super) struct UnopenedMonths {
-    /// Months in which every series has rows, and none that is joined.
-    unjoined: Vec<(Month, Vec<u64>)>,
-}
-
-impl UnopenedMonths {
-    /// The most skipped months that are looked at. There are more only where an instant is far in the future.
-    pub(super) const SKIPPED_MAX: usize = 24;
-
-    /// Those of the skipped months `months` of a key that have joined rows by now.
-    ///
-    /// # Errors
-    /// Those of the source.
-    pub(super) fn with_rows(
-        &mut self,
-        context: &FollowContext<'_>,
-        key: &str,
-        months: Vec<Month>,
-    ) -> Result<Vec<Partition>, StoreError> {
-        let mut found = Vec::new();
-        let mut unjoined = Vec::new();
-        for month in months {
-            let partition = Partition::new(key.to_owned(), month.into());
-            let Some(counts) = row_counts(context, &partition)? else { continue };
-            let seen = (month, counts);
-            if self.unjoined.contains(&seen) {
-                unjoined.push(seen);
-            } else if Panel::read(context.job.source, context.job.config, &partition)?.rows() > 0 {
-                found.push(partition);
-            } else {
-                unjoined.push(seen);
-            }
-        }
-        self.unjoined = unjoined;
-        Ok(found)
-    }
-
-    /// Forgets which rows were seen: all are joined again.
-    pub(super) fn forget(&mut self) {
-        self.unjoined.clear();
+/// Whether a partition is followed and has features, or joined rows that some could be computed from. One that cannot be read is to be
+/// opened too: then that is told, and stops no other.
+///
+/// # Errors
+/// Where a store cannot be reached.
+pub(super) fn may_be_opened(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
+    let (source, config) = (context.job.source, context.job.config);
+    let has_rows = || {
+        let is_missing = context.job.sink.is_missing(partition)?;
+        Ok(!is_missing || Panel::read(source, config, partition)?.rows() > 0)
+    };
+    match if context.allows(partition) { has_rows() } else { Ok(false) } {
+        Err(error) if !is_store_lost(&error) => Ok(true),
+        has_rows => has_rows,
     }
 }
 
@@ -70,7 +42,7 @@ pub(super) fn previous_with_rows(
     for month in months.take_while(|month| *month >= first) {
         let partition = Partition::new(key.to_owned(), month.into());
         if context.allows(&partition)
-            && (!context.job.sink.is_missing(&partition)? || row_counts(context, &partition)?.is_some())
+            && (!context.job.sink.is_missing(&partition)? || has_rows(context, &partition)?)
         {
             return Ok(Some(partition));
         }
@@ -101,14 +73,12 @@ pub(super) fn pending_from(
     })
 }
 
-/// About how many rows each series has in a partition; none where one has none.
-fn row_counts(context: &FollowContext<'_>, partition: &Partition) -> Result<Option<Vec<u64>>, StoreError> {
-    let mut counts = Vec::new();
+/// Whether every series has rows in a partition.
+fn has_rows(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
     for series in context.job.config.series_of_key(&partition.key) {
-        match context.job.source.estimate_rows(&series, partition.period)? {
-            0 => return Ok(None),
-            rows => counts.push(rows),
+        if context.job.source.estimate_rows(&series, partition.period)? == 0 {
+            return Ok(false);
         }
     }
-    Ok(Some(counts))
+    Ok(true)
 }

@@ -56,6 +56,7 @@ impl Bench {
                 poll_interval: Duration::from_secs(1),
                 replace: Vec::new(),
                 only: Vec::new(),
+                behind: Vec::new(),
             },
             stop: StopSignal::default(),
             events: Mutex::default(),
@@ -196,6 +197,17 @@ impl<'a> Live<'a> {
         self.poll()
     }
 
+    /// Why the partition was written that is written so many seconds later.
+    pub(crate) fn cause_after(&self, seconds: f64) -> String {
+        self.now.set(self.now.get() + Duration::from_secs_f64(seconds));
+        self.follower.poll(self.now.get());
+        while self.follower.work(&mut self.worker.borrow_mut(), self.now.get()) {}
+        match self.bench.events.lock().unwrap().drain(..).next() {
+            Some(FollowEvent::Rewritten { cause, .. }) => cause,
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.get()
     }
@@ -211,6 +223,7 @@ pub(crate) fn told(event: &FollowEvent) -> String {
         FollowEvent::Behind { partition, cause } => format!("{partition} behind: {cause}"),
         FollowEvent::Waiting { key, cause } => format!("{key} waits: {cause}"),
         FollowEvent::CaughtUp(partition) => format!("{partition} caught up"),
+        FollowEvent::KeyCaughtUp { key } => format!("{key} caught up"),
         FollowEvent::StoreLost(cause) => format!("lost: {cause}"),
         FollowEvent::StoreBack => "back".to_owned(),
         other => format!("{other:?}"),

@@ -1,9 +1,11 @@
 //! Months whose rows come after those of a later month, and months that stay quiet, or don't, before they are closed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rollfit_job::Job;
 use rollfit_job::derived_source::DerivedSource;
+use rollfit_job::store::{Fault, StoreError};
 use rollfit_testkit::market::{MINUTE_US, partition};
 
 use crate::bench::{Bench, FEBRUARY, JANUARY, Live, start_us, turn};
@@ -35,11 +37,11 @@ fn a_month_that_gets_its_first_rows_after_a_later_one_is_opened() {
         live.poll();
         bench.insert_both(march()..march() + 301);
         assert_eq!(live.poll_after(1.0), ["a 2017-03 opened", "a 2017-03 was missing: 301"]);
-        assert_eq!(live.poll_after(10.0), NOTHING);
+        assert_eq!(live.poll_after(60.0), NOTHING);
         (turn()..turn() + 301).for_each(|minute| bench.insert(0, minute));
-        assert_eq!(live.poll_after(10.0), NOTHING, "only one series has rows");
+        assert_eq!(live.poll_after(60.0), NOTHING, "only one series has rows");
         (turn()..turn() + 301).for_each(|minute| bench.insert(1, minute));
-        let mut told = live.poll_after(10.0);
+        let mut told = live.poll_after(60.0);
         let is_of_march = |told: &mut String| told == "a 2017-03 was input-changed: 301";
         assert_eq!(told.extract_if(.., is_of_march).count(), usize::from(boundary == "carry"));
         assert_eq!(told, ["a 2017-02 opened", "a 2017-02 was missing: 301"]);
@@ -48,6 +50,50 @@ fn a_month_that_gets_its_first_rows_after_a_later_one_is_opened() {
         assert!(told.contains(&"a 2017-02 +1".to_owned()), "{told:?}");
         bench.assert_is_batch();
     }
+}
+
+#[test]
+fn a_fault_while_a_late_month_is_read_hides_nothing() {
+    const OPENED: [&str; 2] = ["a 2017-02 opened", "a 2017-02 was missing: 301"];
+    let busy = || StoreError::new(Fault::Transient, "busy");
+    let (told, _) = told_of_late_month(busy, 1);
+    assert_eq!(told, OPENED);
+    let (told, later) = told_of_late_month(|| StoreError::unconnected(Fault::Transient, "no connection"), 1);
+    assert_eq!(told, ["lost: no connection"]);
+    assert!(OPENED.iter().all(|opened| later.contains(&(*opened).to_owned())), "{later:?}");
+    let (told, later) = told_of_late_month(|| StoreError::permanent("an instant twice"), usize::MAX);
+    assert_eq!(told, ["a 2017-02 opened", "a 2017-02 behind: an instant twice"]);
+    assert_eq!(later, ["a 2017-03 +1"], "the others are followed");
+}
+
+/// What is told when February gets its first rows after March has 301, and what once March has another one, where so many reads of
+/// February fail after it was counted.
+fn told_of_late_month(
+    error: impl Fn() -> StoreError + Send + Sync + 'static,
+    failing: usize,
+) -> (Vec<String>, Vec<String>) {
+    let mut bench = bench("reset", &[("RUN__SETTLE_S", "100000")]);
+    let reads = Arc::new(AtomicUsize::new(0));
+    bench.source.fault = Some(Box::new({
+        let reads = Arc::clone(&reads);
+        move |at| {
+            let is_february = *at == partition("a", FEBRUARY);
+            // Counted without rows, and with some.
+            let read = reads.fetch_add(usize::from(is_february), Ordering::Relaxed);
+            if is_february && (2..failing.saturating_add(2)).contains(&read) { Err(error()) } else { Ok(()) }
+        }
+    }));
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    bench.insert_both(march()..march() + 301);
+    live.poll_after(1.0);
+    assert_eq!(live.poll_after(60.0), NOTHING);
+    assert_eq!(reads.load(Ordering::Relaxed), 1);
+    bench.insert_both(turn()..turn() + 301);
+    let told = live.poll_after(60.0);
+    bench.insert_both([march() + 301]);
+    (told, (0..3).flat_map(|_| live.poll_after(1.0)).collect())
 }
 
 #[test]
@@ -60,13 +106,14 @@ fn rows_that_no_instant_joins_open_no_month() {
     live.poll_after(1.0);
     (0..300).for_each(|minute| bench.insert((minute % 2) as usize, turn() + minute));
     for _ in 0..3 {
-        assert_eq!(live.poll_after(10.0), NOTHING);
+        assert_eq!(live.poll_after(60.0), NOTHING);
     }
-    let february = partition("a", FEBRUARY).to_string();
-    let reads = || bench.source.announced.lock().unwrap().iter().filter(|(at, _)| *at == february).count();
+    // A count looks back one row.
+    let february = (partition("a", FEBRUARY).to_string(), 0);
+    let reads = || bench.source.announced.lock().unwrap().iter().filter(|read| **read == february).count();
     assert_eq!(reads(), 1, "the same rows are joined once");
     bench.insert(1, turn());
-    assert_eq!(live.poll_after(10.0), ["a 2017-02 opened", "a 2017-02 was missing: 1"]);
+    assert_eq!(live.poll_after(60.0), ["a 2017-02 opened", "a 2017-02 was missing: 1"]);
 }
 
 #[test]
@@ -78,7 +125,7 @@ fn a_month_that_had_no_rows_at_the_start_is_opened_by_its_first_ones() {
     let live = Live::new(&bench, &job);
     assert_eq!(live.poll(), NOTHING);
     bench.insert_both(turn() - 301..turn());
-    assert_eq!(live.poll_after(10.0), ["a 2017-01 opened", "a 2017-01 was missing: 301"]);
+    assert_eq!(live.poll_after(60.0), ["a 2017-01 opened", "a 2017-01 was missing: 301"]);
     bench.assert_is_batch();
 }
 
@@ -91,7 +138,7 @@ fn months_that_are_not_to_be_followed_stay_closed() {
     let live = Live::new(&bench, &job);
     live.poll();
     bench.insert_both(turn() - 301..turn());
-    assert_eq!([live.poll_after(10.0), live.poll_after(10.0)].concat(), NOTHING);
+    assert_eq!([live.poll_after(60.0), live.poll_after(60.0)].concat(), NOTHING);
 }
 
 #[test]
@@ -105,7 +152,7 @@ fn the_month_before_a_gap_is_open_at_the_start() {
     bench.insert_both([turn() - 310]);
     assert_eq!(live.poll_after(10.0), ["a 2017-01 was input-changed: 311"]);
     bench.insert_both(turn()..turn() + 5);
-    assert_eq!(live.poll_after(10.0), ["a 2017-02 opened", "a 2017-02 was missing: 5"]);
+    assert_eq!(live.poll_after(60.0), ["a 2017-02 opened", "a 2017-02 was missing: 5"]);
     bench.assert_is_batch();
 }
 
@@ -254,7 +301,7 @@ fn closes_that_come_later_give_derived_series_their_first_rows_in_a_month() {
     insert(turn() + 301..turn() + 302);
     assert_eq!(live.poll_after(1.0), ["a 2017-02 +1"]);
     insert(turn() - 60..turn() - 10);
-    let mut told = live.poll_after(10.0);
+    let mut told = live.poll_after(60.0);
     told.sort();
     let wanted = ["a 2017-01 opened", "a 2017-01 was missing: 45", "a 2017-02 was input-changed: 302"];
     assert_eq!(told, wanted);

@@ -6,7 +6,10 @@
 mod bench;
 mod changes;
 mod chaos;
+mod cheap;
+mod far_ahead;
 mod growing;
 mod late_months;
 mod months;
 mod stores;
+mod taken_back;

@@ -1,9 +1,10 @@
 //! What stores do: errors that pass and that don't, partitions that others have, stores that are away, bugs.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rollfit_job::follow::{FollowEnd, follow};
+use rollfit_job::follow::{FollowEnd, FollowEvent, FollowObserver, KeyLag, follow};
 use rollfit_job::state::State;
 use rollfit_job::store::{Fault, StoreError};
 
@@ -224,7 +225,7 @@ fn a_bug_in_one_key_stops_no_other() {
     bench.source.insert("bqx_b", start_us() + 200 * MINUTE_US, 1.0);
     assert!(live.poll_after(1.0).contains(&"b 2017-01 +1".to_owned()));
     IS_ON.store(false, Ordering::Relaxed);
-    assert_eq!(live.poll_after(60.0), ["a 2017-01 +1", "a 2017-01 caught up"]);
+    assert_eq!(live.poll_after(60.0), ["a 2017-01 +1", "a caught up"]);
     bench.assert_is_batch();
 }
 
@@ -253,8 +254,23 @@ fn a_listed_key_without_rows_is_waited_for() {
     assert_eq!(live.poll(), ["a waits: there is no table m1_a"]);
     assert_eq!(live.poll_after(100.0), NOTHING);
     bench.insert_both(0..3);
-    assert_eq!(live.poll_after(60.0), ["a 2017-01 was missing: 3", "a 2017-01 caught up"]);
+    assert_eq!(live.poll_after(60.0), ["a 2017-01 was missing: 3", "a caught up"]);
     bench.assert_is_batch();
+}
+
+#[test]
+fn a_panic_of_whoever_is_told_ends_the_follower() {
+    struct Broken;
+    impl FollowObserver for Broken {
+        fn event(&self, _event: &FollowEvent) {}
+        fn looked(&self, _lags: &[KeyLag]) {
+            panic!("a broken observer");
+        }
+    }
+    let bench = bench(&["a"]);
+    let (job, partitions) = (bench.job(), bench.partitions());
+    let follower = || follow(&job, &partitions, &bench.options, &bench.stop, &Broken);
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(follower)).is_err());
 }
 
 #[test]

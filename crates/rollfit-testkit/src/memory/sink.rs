@@ -50,6 +50,8 @@ pub struct MemorySink {
     pub rounding: Option<Arc<dyn Rounding>>,
     /// Whether rows can be added to those that are there.
     pub can_append: bool,
+    /// Why none can be added now.
+    pub rewrite_cause: Option<String>,
     /// The types of the columns of each series.
     pub types: Option<Vec<ColumnTypes>>,
     /// The partitions to which rows were added, in order.
@@ -99,6 +101,9 @@ impl Sink for MemorySink {
             Write::Replace => None,
             Write::Append { .. } if !self.can_append => {
                 return Ok(Claim::Rewrite("its store cannot add rows".to_owned()));
+            }
+            Write::Append { .. } if self.rewrite_cause.is_some() => {
+                return Ok(Claim::Rewrite(self.rewrite_cause.clone().unwrap_or_default()));
             }
             Write::Append { after } => Some(after),
         };
