@@ -15,13 +15,11 @@ use crate::foreign;
 use crate::month::Month;
 use crate::panel::join;
 use crate::partition::Partition;
-use crate::store::{Fault, LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
+use crate::store::{Fault, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
 
 /// How often rows that aren't read again are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
-/// The most rows of a series that are read at each look. It is more where another series is far behind,
-const LOOK_ROWS_MAX: usize = 20_000;
-/// and then it is done so often.
+/// How often so many rows are read again, where another series is far behind.
 const LONG_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How often work on a key starts anew before others have their turn.
 const ROUNDS: usize = 4;
@@ -45,6 +43,8 @@ pub(super) struct FollowedKey {
     had_writers: bool,
     /// When news are looked at.
     look_at: Duration,
+    /// When months are read as a whole of which there are more rows than a look gives.
+    whole_look_at: Duration,
     count_at: Duration,
     recheck_at: Duration,
     /// What keeps the key from being looked at.
@@ -68,6 +68,7 @@ impl FollowedKey {
             heads: Vec::new(),
             had_writers: false,
             look_at: Duration::ZERO,
+            whole_look_at: Duration::ZERO,
             count_at: Duration::ZERO,
             recheck_at,
             retry: RetryState::default(),
@@ -278,11 +279,14 @@ impl FollowedKey {
         let latest = context.job.source.latest(&series, LatestQuery { from_us, count_from_us })?;
         self.had_writers = latest.has_writers;
         let longest = latest.rows.iter().map(|rows| rows.instants_us.len()).max();
-        self.look_at = if longest > Some(LOOK_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
+        self.look_at = if longest >= Some(LATEST_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
         self.note_lasts(&latest.rows);
         self.note_followed(context, &latest.rows, from_us);
         if is_counting {
             self.count_at = now + COUNT_EVERY;
+        }
+        if latest.is_cut {
+            return Ok(self.note_cut(context, &latest.rows, now));
         }
         let first = first.unwrap_or(self.open.len());
         if self.differs(&latest, first, from_us) || is_counting && self.differs_before(context, first)? {
@@ -292,6 +296,17 @@ impl FollowedKey {
         let needs_check = self.add(context, worker, &latest.rows, first, now)?;
         self.note_lag(context, &latest.rows);
         Ok(self.open_later(context, &latest.rows) || needs_check)
+    }
+
+    /// Notes that there are more rows than one look gives. What is lost or pending cannot be told from the first ones only: the months are
+    /// read as a whole, at once, and now and then while it stays so. Returns whether they have to be.
+    fn note_cut(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows], now: Duration) -> bool {
+        let is_due = now >= self.whole_look_at;
+        if is_due {
+            self.whole_look_at = now + LONG_LOOK_EVERY;
+            self.forget();
+        }
+        self.open_later(context, latest) || is_due
     }
 
     /// The first partition whose last rows are read again: the newest one of which something is known, and the ones before while it has

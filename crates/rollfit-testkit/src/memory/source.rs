@@ -10,8 +10,8 @@ use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::{
-    ClosesBefore, Fault, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows, Snapshot,
-    Source, StoreError,
+    ClosesBefore, Fault, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey,
+    SeriesRows, Snapshot, Source, StoreError,
 };
 
 use super::PlantedFault;
@@ -216,10 +216,12 @@ impl Source for MemorySource {
         series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let rows = self.read(series, SeriesRows::clone).into_iter().collect::<Result<Vec<_>, _>>()?;
         let count = |rows: &SeriesRows, from_us| within(rows, from_us..query.from_us).values.len() as u64;
+        let count_from = |rows: &SeriesRows, from_us| within(rows, from_us..i64::MAX).values.len();
         let counts = |from_us| rows.iter().map(|rows| count(rows, from_us)).collect();
         let latest = |(series, rows): (&SeriesOfKey<'_>, &SeriesRows)| {
             let first = rows.instants_us.partition_point(|&other| other < query.from_us);
-            cut(rows, first.saturating_sub(looked_back(series).unwrap_or(0))..rows.values.len())
+            let end = rows.values.len().min(first + LATEST_ROWS_MAX);
+            cut(rows, first.saturating_sub(looked_back(series).unwrap_or(0))..end)
         };
         let before = |(series, rows): (&SeriesOfKey<'_>, &SeriesRows)| {
             let before = |from_us| within(rows, i64::MIN..from_us).values.len();
@@ -230,6 +232,7 @@ impl Source for MemorySource {
         Ok(LatestRows {
             counts: query.count_from_us.map(counts),
             rows: each().map(latest).collect(),
+            is_cut: rows.iter().any(|rows| count_from(rows, query.from_us) >= LATEST_ROWS_MAX),
             has_writers: self.has_writers.load(Ordering::Relaxed),
             closes: each().map(|each| before(each).unwrap_or_default()).collect(),
         })
