@@ -110,6 +110,11 @@ impl FollowedKey {
         self.may_try(now) && (self.retry.is_there() || self.open.iter().any(|open| open.is_retry_due(now)))
     }
 
+    /// Whether it has open partitions, and the last work on it met no failure: then all stores have answered.
+    pub(super) fn is_kept_up(&self) -> bool {
+        !self.open.is_empty() && !self.retry.is_there() && !self.open.iter().any(OpenPartition::has_failed)
+    }
+
     /// Forgets what is known: the next work on the key checks all its partitions.
     pub(super) fn forget(&mut self) {
         self.open.iter_mut().for_each(OpenPartition::forget);

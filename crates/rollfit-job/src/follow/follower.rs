@@ -89,16 +89,19 @@ impl<'a> Follower<'a> {
             worker.renew(self.context.job);
             Err(bug(panic.as_ref()))
         });
+        let mut is_lost = false;
         match worked {
-            Ok(()) if task.is_probe => self.note_presence(),
             Ok(()) => {}
             Err(error) if is_store_lost(&error) => {
+                is_lost = true;
                 task.followed.forget();
                 self.note_absence(&error, now);
             }
             Err(error) => task.followed.fail(&self.context, &error, now),
         }
-        lock(&self.queue).put_back(task, &self.context);
+        if lock(&self.queue).put_back(task, is_lost, &self.context) {
+            self.context.tell(FollowEvent::StoreBack);
+        }
         true
     }
 
@@ -171,12 +174,6 @@ impl<'a> Follower<'a> {
     fn note_absence(&self, error: &StoreError, now: Duration) {
         if lock(&self.queue).note_absence(now) {
             self.context.tell(FollowEvent::StoreLost(crate::error_chain(error)));
-        }
-    }
-
-    fn note_presence(&self) {
-        if lock(&self.queue).note_presence() {
-            self.context.tell(FollowEvent::StoreBack);
         }
     }
 }

@@ -119,6 +119,19 @@ impl Bench {
         minutes.into_iter().for_each(|minute| (0..2).for_each(|series| self.insert(series, minute)));
     }
 
+    /// Adds rows of both series of a key.
+    pub(crate) fn insert_both_of(&self, key: &str, minutes: impl IntoIterator<Item = i64>) {
+        for minute in minutes {
+            for table in TABLES {
+                self.source.insert(
+                    &format!("{table}_{key}"),
+                    start_us() + minute * MINUTE_US,
+                    100.0 + minute as f64,
+                );
+            }
+        }
+    }
+
     /// Removes a row of a series of key `a`.
     pub(crate) fn remove(&self, series: usize, minute: i64) {
         self.source.change(&format!("{}_a", TABLES[series]), |rows| {

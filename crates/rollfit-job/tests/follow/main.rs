@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
+mod absence;
 mod bench;
 mod changes;
 mod chaos;

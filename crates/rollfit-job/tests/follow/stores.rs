@@ -241,6 +241,15 @@ fn a_key_that_appears_is_followed_and_one_whose_table_goes_is_told() {
     assert_eq!(live.poll_after(1.0), ["a 2017-01 was missing: 100"]);
     bench.insert_both([100]);
     assert_eq!(live.poll_after(1.0), ["a 2017-01 +1"]);
+    let rows = bench.source.remove_table("bqx_a");
+    bench.insert_both_of("b", [200]);
+    let mut told = live.poll_after(1.0);
+    told.sort();
+    assert_eq!(told, ["a 2017-01 behind: there is no table bqx_a", "b 2017-01 +1"]);
+    assert_eq!(live.poll_after(100.0), NOTHING, "once");
+    bench.source.change("bqx_a", |table| *table = rows);
+    bench.insert_both([101]);
+    assert_eq!(live.poll_after(60.0), ["a 2017-01 +1", "a 2017-01 caught up"]);
     bench.assert_is_batch();
 }
 
