@@ -17,8 +17,6 @@ pub(super) struct FollowQueue {
     /// Keys with something to do, by number.
     waiting: VecDeque<usize>,
     absence: Option<StoreAway>,
-    /// When the source is next asked for new keys.
-    list_at: Duration,
     is_ended: bool,
 }
 
@@ -88,7 +86,7 @@ impl KeyEntry {
 impl FollowQueue {
     /// A queue of these keys.
     pub(super) fn new(entries: Vec<KeyEntry>) -> Self {
-        Self { entries, waiting: VecDeque::new(), absence: None, list_at: Duration::ZERO, is_ended: false }
+        Self { entries, waiting: VecDeque::new(), absence: None, is_ended: false }
     }
 
     /// The keys to ask the source about; none where it is away and not to be asked yet.
@@ -98,15 +96,6 @@ impl FollowQueue {
         }
         let entries = self.entries.iter().enumerate().filter(|(_, entry)| !entry.is_over);
         Some(entries.map(|(at, entry)| (at, entry.key.clone())).collect())
-    }
-
-    /// Whether it is time to list the keys of the source; the next time is `every` later.
-    pub(super) fn is_list_due(&mut self, now: Duration, every: Duration) -> bool {
-        let is_due = now >= self.list_at;
-        if is_due {
-            self.list_at = now + every;
-        }
-        is_due
     }
 
     /// Queues the keys that have something to do, now that their series have these heads. Returns whether a store that was away is back,
@@ -197,9 +186,9 @@ impl FollowQueue {
         }
     }
 
-    /// How many keys there are.
-    pub(super) fn keys(&self) -> usize {
-        self.entries.len()
+    /// The keys.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.entries.iter().map(|entry| entry.key.clone()).collect()
     }
 
     /// How far each key is behind.

@@ -154,6 +154,11 @@ impl Bench {
         self.lags.lock().unwrap().iter().find(|lag| lag.key == key).unwrap().clone()
     }
 
+    /// What was told since the last time, in few words.
+    pub(crate) fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.events.lock().unwrap()).iter().map(told).collect()
+    }
+
     pub(crate) fn appends(&self) -> usize {
         self.sink.appends.lock().unwrap().len()
     }
@@ -200,7 +205,7 @@ impl<'a> Live<'a> {
 
     fn work(&self) -> Vec<String> {
         while self.follower.work(&mut self.worker.borrow_mut(), self.now.get()) {}
-        std::mem::take(&mut *self.bench.events.lock().unwrap()).iter().map(told).collect()
+        self.bench.told()
     }
 
     /// The same after so many seconds more.
@@ -224,6 +229,7 @@ pub(crate) fn told(event: &FollowEvent) -> String {
         FollowEvent::Behind { partition, cause } => format!("{partition} behind: {cause}"),
         FollowEvent::Waiting { key, cause } => format!("{key} waits: {cause}"),
         FollowEvent::CaughtUp(partition) => format!("{partition} caught up"),
+        FollowEvent::KeyCaughtUp { key } => format!("{key} caught up"),
         FollowEvent::StoreLost(cause) => format!("lost: {cause}"),
         FollowEvent::StoreBack => "back".to_owned(),
         other => format!("{other:?}"),

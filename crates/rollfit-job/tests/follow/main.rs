@@ -8,5 +8,6 @@ mod bench;
 mod changes;
 mod chaos;
 mod growing;
+mod keys;
 mod months;
 mod stores;
