@@ -138,6 +138,11 @@ impl FollowedKey {
         self.is_followable = false;
     }
 
+    /// Whether it has open partitions, and the last work on it met no failure: then all stores have answered.
+    pub(super) fn is_kept_up(&self) -> bool {
+        !self.open.is_empty() && !self.retry.is_there() && !self.open.iter().any(OpenPartition::has_failed)
+    }
+
     /// Forgets what is known: the next work on the key checks all its partitions.
     pub(super) fn forget(&mut self) {
         self.open.iter_mut().for_each(OpenPartition::forget);
