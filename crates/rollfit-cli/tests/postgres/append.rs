@@ -404,8 +404,10 @@ fn rows_or_columns_that_are_not_those_of_the_receipt_are_rewritten_or_told() {
     month.append(1, |_| 0.5);
 }
 
+type ReceiptChange = fn(&mut Receipt);
+
 /// Receipts whose rows are not added to, and why.
-const NOT_FOLLOWED: [(fn(&mut Receipt), &str); 4] = [
+const NOT_FOLLOWED: [(ReceiptChange, &str); 4] = [
     (|receipt| receipt.stored.adopted = true, "another program wrote its rows"),
     (|receipt| receipt.stored.types = None, "its receipt does not record the types of its columns"),
     (|receipt| receipt.input.digest = "0".repeat(64), "its receipt has the input digest of an earlier"),

@@ -9,7 +9,7 @@ use super::held_rows::HeldRows;
 use super::open_partition::{OpenPartition, PartitionProgress};
 use super::quiet_months::{QuietMonths, is_followed};
 use super::retry_state::{FollowFailure, RetryState};
-use super::unopened_months::{may_be_opened, pending_from, previous_with_rows};
+use super::unopened_months::{pending_from, previous_with_rows, to_be_opened};
 use super::{FollowEvent, KeyLag};
 use crate::foreign;
 use crate::month::Month;
@@ -139,6 +139,11 @@ impl FollowedKey {
         self.is_followable = false;
     }
 
+    /// Whether it has open partitions, and the last work on it met no failure: then all stores have answered.
+    pub(super) fn is_kept_up(&self) -> bool {
+        !self.open.is_empty() && !self.retry.is_there() && !self.open.iter().any(OpenPartition::has_failed)
+    }
+
     /// Forgets what is known: the next work on the key checks all its partitions.
     pub(super) fn forget(&mut self) {
         self.open.iter_mut().for_each(OpenPartition::forget);
@@ -180,7 +185,7 @@ impl FollowedKey {
         self.settle(context, now);
         self.catch_up(context, worker, now)?;
         self.heads = heads;
-        self.note_over(now);
+        self.open.iter_mut().for_each(|open| open.note_over(now));
         self.close(context);
         if self.retry.end() {
             context.tell(FollowEvent::KeyCaughtUp { key: self.key.clone() });
@@ -395,12 +400,7 @@ impl FollowedKey {
             let months = (self.open_periods(), closed_until);
             let source = context.job.source;
             let changed = self.quiet.changed((source, &series), (&months.0, months.1))?;
-            let mut with_rows = Vec::new();
-            for (month, _) in &changed {
-                if may_be_opened(context, &Partition::new(self.key.clone(), (*month).into()))? {
-                    with_rows.push(*month);
-                }
-            }
+            let with_rows = to_be_opened(context, &self.key, changed.iter().map(|(month, _)| *month))?;
             self.quiet.note_all(changed, now);
             self.open_months(context, with_rows);
         }
@@ -439,11 +439,6 @@ impl FollowedKey {
         if let Some(last) = context.last_month(&self.key).filter(|last| from_us <= last.span_us().end) {
             self.is_past_last = is_followed(last, latest);
         }
-    }
-
-    /// Notes since when partitions are over.
-    fn note_over(&mut self, now: Duration) {
-        self.open.iter_mut().for_each(|open| open.note_over(now));
     }
 
     /// Closes partitions that were checked a last time.

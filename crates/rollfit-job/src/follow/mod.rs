@@ -5,6 +5,7 @@ mod follow_queue;
 mod followed_key;
 mod follower;
 mod held_rows;
+mod key_listing;
 mod known_partition;
 mod open_partition;
 mod quiet_months;

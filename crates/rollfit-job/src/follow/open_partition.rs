@@ -85,6 +85,11 @@ impl OpenPartition {
         is_waiting && self.retry.is_due(now)
     }
 
+    /// Whether the last try to check it, or to add rows, failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.retry.is_there()
+    }
+
     /// Forgets what is known, so that the whole partition is checked.
     pub(super) fn forget(&mut self) {
         self.is_checked = false;

@@ -10,12 +10,27 @@ use crate::partition::Partition;
 use crate::pending::PendingSearch;
 use crate::store::{SeriesRows, StoreError};
 
-/// Whether a partition is followed and has features, or joined rows that some could be computed from. One that cannot be read is to be
-/// opened too: then that is told, and stops no other.
+/// Those of `months` of a key that are to be opened.
 ///
 /// # Errors
 /// Where a store cannot be reached.
-pub(super) fn may_be_opened(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
+pub(super) fn to_be_opened(
+    context: &FollowContext<'_>,
+    key: &str,
+    months: impl Iterator<Item = Month>,
+) -> Result<Vec<Month>, StoreError> {
+    let mut found = Vec::new();
+    for month in months {
+        if may_be_opened(context, &Partition::new(key.to_owned(), month.into()))? {
+            found.push(month);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a partition is followed and has features, or joined rows that some could be computed from. One that cannot be read is to be
+/// opened too: then that is told, and stops no other.
+fn may_be_opened(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
     let (source, config) = (context.job.source, context.job.config);
     let has_rows = || {
         let is_missing = context.job.sink.is_missing(partition)?;

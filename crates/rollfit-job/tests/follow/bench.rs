@@ -120,6 +120,19 @@ impl Bench {
         minutes.into_iter().for_each(|minute| (0..2).for_each(|series| self.insert(series, minute)));
     }
 
+    /// Adds rows of both series of a key.
+    pub(crate) fn insert_both_of(&self, key: &str, minutes: impl IntoIterator<Item = i64>) {
+        for minute in minutes {
+            for table in TABLES {
+                self.source.insert(
+                    &format!("{table}_{key}"),
+                    start_us() + minute * MINUTE_US,
+                    100.0 + minute as f64,
+                );
+            }
+        }
+    }
+
     /// Removes a row of a series of key `a`.
     pub(crate) fn remove(&self, series: usize, minute: i64) {
         self.source.change(&format!("{}_a", TABLES[series]), |rows| {
@@ -140,6 +153,11 @@ impl Bench {
     /// The last lag told of a key.
     pub(crate) fn lag(&self, key: &str) -> KeyLag {
         self.lags.lock().unwrap().iter().find(|lag| lag.key == key).unwrap().clone()
+    }
+
+    /// What was told since the last time, in few words.
+    pub(crate) fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.events.lock().unwrap()).iter().map(told).collect()
     }
 
     pub(crate) fn appends(&self) -> usize {
@@ -188,7 +206,7 @@ impl<'a> Live<'a> {
 
     fn work(&self) -> Vec<String> {
         while self.follower.work(&mut self.worker.borrow_mut(), self.now.get()) {}
-        std::mem::take(&mut *self.bench.events.lock().unwrap()).iter().map(told).collect()
+        self.bench.told()
     }
 
     /// The same after so many seconds more.

@@ -1,6 +1,6 @@
 //! [`MemorySink`]: features in memory, committed all or nothing, with partitions that others hold or wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use rollfit_job::partition::Partition;
@@ -32,6 +32,8 @@ pub struct MemorySink {
     pub foreign: Mutex<Vec<String>>,
     /// Outputs that a later version wrote.
     pub newer: Mutex<Vec<String>>,
+    /// Outputs that are claimed now.
+    pub claimed: Mutex<BTreeSet<String>>,
     /// How many claims of a partition find it held.
     pub held: Mutex<BTreeMap<String, usize>>,
     /// What a claim meets.
@@ -115,11 +117,17 @@ impl Sink for MemorySink {
             *left -= 1;
             return Ok(Claim::Held("another runner".to_owned()));
         }
+        let output = self.output(partition);
+        if !self.claimed.lock().unwrap().insert(output.clone()) {
+            return Ok(Claim::Held("another worker".to_owned()));
+        }
+        let lock = OutputLock { sink: self, output };
         if let Some(other) = self.meanwhile.lock().unwrap().take() {
             self.stored.lock().unwrap().insert(self.output(partition), other);
         }
         let slot = MemorySlot {
             sink: self,
+            _lock: lock,
             partition: partition.clone(),
             after,
             instants_us: Vec::new(),
@@ -159,8 +167,22 @@ impl Sink for MemorySink {
     }
 }
 
+/// Keeps others from claiming an output.
+struct OutputLock<'a> {
+    sink: &'a MemorySink,
+    output: String,
+}
+
+impl Drop for OutputLock<'_> {
+    fn drop(&mut self) {
+        self.sink.claimed.lock().unwrap().remove(&self.output);
+    }
+}
+
 struct MemorySlot<'a> {
     sink: &'a MemorySink,
+    /// Given back with the slot, after what it commits.
+    _lock: OutputLock<'a>,
     partition: Partition,
     /// The receipt of the rows that the new ones come after; none where they take the place of all.
     after: Option<Box<Receipt>>,

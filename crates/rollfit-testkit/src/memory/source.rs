@@ -30,6 +30,8 @@ pub struct MemorySource {
     pub has_writers: Arc<AtomicBool>,
     /// Whether the store gives no connection.
     pub is_away: Arc<AtomicBool>,
+    /// Whether the store doesn't let its tables be listed.
+    pub is_unlisted: AtomicBool,
     /// How often it gave none.
     pub refusals: Arc<AtomicUsize>,
     /// The tables that cannot be asked cheaply.
@@ -157,9 +159,21 @@ impl Source for MemorySource {
 
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         self.connect()?;
+        if self.is_unlisted.load(Ordering::Relaxed) {
+            return Err(StoreError::permanent("no right to list"));
+        }
         let changed = self.changed.lock().unwrap();
         let is_there = |name: &&String| changed.get(*name).is_none_or(Option::is_some);
         Ok(self.tables.keys().chain(changed.keys()).filter(is_there).cloned().collect())
+    }
+
+    /// As in a file system that ignores case.
+    fn check_keys(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut known = BTreeSet::new();
+        match keys.iter().find(|key| !known.insert(key.to_lowercase())) {
+            Some(key) => Err(StoreError::permanent(format!("another key differs from {key} only in case"))),
+            None => Ok(()),
+        }
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
