@@ -54,7 +54,7 @@ pub struct RunConfig {
     pub join_loss_max: f64,
     /// How much later another series has to have an instant before a last row that it lacks counts as lost; in data time.
     pub pair_wait: Duration,
-    /// How long a partition stays open for late rows once every series has rows after it.
+    /// How long a partition stays open for late rows once every series has rows after it, and after each row that comes late.
     pub settle: Duration,
     /// How often who follows a source reads all of an open partition again.
     pub recheck_every: Duration,

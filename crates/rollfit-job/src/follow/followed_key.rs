@@ -7,13 +7,15 @@ use std::time::Duration;
 use super::follow_context::{FollowContext, FollowWorker};
 use super::held_rows::HeldRows;
 use super::open_partition::{OpenPartition, PartitionProgress};
+use super::quiet_months::{QuietMonths, is_followed};
 use super::retry_state::{FollowFailure, RetryState};
+use super::unopened_months::{pending_from, previous_with_rows, to_be_opened};
 use super::{FollowEvent, KeyLag};
 use crate::foreign;
 use crate::month::Month;
 use crate::panel::join;
 use crate::partition::Partition;
-use crate::store::{LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
+use crate::store::{Fault, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
 
 /// How often rows that aren't read again are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
@@ -28,8 +30,11 @@ pub(super) struct FollowedKey {
     key: String,
     /// Its open partitions, rising; none until it has rows.
     open: Vec<OpenPartition>,
-    /// Rows before this instant aren't looked at any more; none until it has rows.
+    /// Partitions before this instant aren't open any more, unless they get rows; none until it has rows.
     closed_until_us: Option<i64>,
+    quiet: QuietMonths,
+    /// Whether all that was to be followed is over, as far as the last rows show.
+    is_past_last: bool,
     /// The last instant read of each series.
     lasts_us: Vec<Option<i64>>,
     /// The heads before the last look.
@@ -38,10 +43,14 @@ pub(super) struct FollowedKey {
     had_writers: bool,
     /// When news are looked at.
     look_at: Duration,
+    /// When months are read as a whole of which there are more rows than a look gives.
+    whole_look_at: Duration,
     count_at: Duration,
     recheck_at: Duration,
     /// What keeps the key from being looked at.
     retry: RetryState,
+    /// Whether its series may be asked for their heads, see [`FollowedKey::is_followable`].
+    is_followable: bool,
     features_us: Option<i64>,
     pending_us: Option<i64>,
 }
@@ -53,13 +62,17 @@ impl FollowedKey {
             key,
             open: Vec::new(),
             closed_until_us: None,
+            quiet: QuietMonths::default(),
+            is_past_last: false,
             lasts_us: Vec::new(),
             heads: Vec::new(),
             had_writers: false,
             look_at: Duration::ZERO,
+            whole_look_at: Duration::ZERO,
             count_at: Duration::ZERO,
             recheck_at,
             retry: RetryState::default(),
+            is_followable: true,
             features_us: None,
             pending_us: None,
         }
@@ -81,8 +94,15 @@ impl FollowedKey {
             || self.may_try(now)
                 && (now >= self.look_at && self.is_news(heads)
                     || now >= self.recheck_at
-                    || self.open.iter().any(|open| is_settled(context, open, now))
-                    || now >= self.count_at && self.open.iter().any(|open| open.known.is_some()))
+                    || self.open.iter().any(|open| open.is_settled(context.job.config.run.settle, now))
+                    || now >= self.count_at && self.may_count()
+                    || self.is_quiet_due(now))
+    }
+
+    /// Whether a look may find rows that no head shows: those before the last ones, and where nothing is open, those before one far ahead.
+    fn may_count(&self) -> bool {
+        let is_known = |open: &OpenPartition| open.known.is_some();
+        self.closed_until_us.is_some() && (self.open.is_empty() || self.open.iter().any(is_known))
     }
 
     /// Whether heads are others than what was seen at the last look, or read then.
@@ -105,7 +125,23 @@ impl FollowedKey {
 
     /// Whether it is time to try something again, or to check something, whatever the source has.
     pub(super) fn has_retry_due(&self, now: Duration) -> bool {
-        self.may_try(now) && (self.retry.is_there() || self.open.iter().any(|open| open.is_retry_due(now)))
+        let is_due = |open: &OpenPartition| open.is_retry_due(now);
+        self.may_try(now) && (self.retry.is_there() || !self.is_followable || self.open.iter().any(is_due))
+    }
+
+    /// Whether its series may be asked for their heads each time. They may not while it isn't known that this costs little.
+    pub(super) fn is_followable(&self) -> bool {
+        self.is_followable
+    }
+
+    /// Has it checked whether asking its series costs little, before they are asked.
+    pub(super) fn check_first(&mut self) {
+        self.is_followable = false;
+    }
+
+    /// Whether it has open partitions, and the last work on it met no failure: then all stores have answered.
+    pub(super) fn is_kept_up(&self) -> bool {
+        !self.open.is_empty() && !self.retry.is_there() && !self.open.iter().any(OpenPartition::has_failed)
     }
 
     /// Forgets what is known: the next work on the key checks all its partitions.
@@ -116,10 +152,7 @@ impl FollowedKey {
     /// Whether all that was to be followed of it is closed.
     pub(super) fn is_over(&self, context: &FollowContext<'_>) -> bool {
         let Some(last) = context.last_month(&self.key) else { return false };
-        let is_after = |us: &Option<i64>| us.is_some_and(|us| us >= last.span_us().end);
-        self.open.is_empty()
-            && (is_after(&self.closed_until_us)
-                || !self.lasts_us.is_empty() && self.lasts_us.iter().all(is_after))
+        self.open.is_empty() && (self.is_past_last || self.closed_until_us >= Some(last.span_us().end))
     }
 
     /// Does what is due.
@@ -138,6 +171,10 @@ impl FollowedKey {
             self.note_failure(context, holder, now);
             return Ok(());
         }
+        if !self.is_followable || self.closed_until_us.is_none() || now >= self.recheck_at {
+            context.job.source.check_followable(&context.job.config.series_of_key(&self.key))?;
+            self.is_followable = true;
+        }
         if self.closed_until_us.is_none() {
             self.open_first(context)?;
         }
@@ -148,10 +185,10 @@ impl FollowedKey {
         self.settle(context, now);
         self.catch_up(context, worker, now)?;
         self.heads = heads;
-        self.note_over(now);
+        self.open.iter_mut().for_each(|open| open.note_over(now));
         self.close(context);
         if self.retry.end() {
-            self.tell_caught_up(context);
+            context.tell(FollowEvent::KeyCaughtUp { key: self.key.clone() });
         }
         Ok(())
     }
@@ -163,6 +200,7 @@ impl FollowedKey {
         worker: &mut FollowWorker,
         now: Duration,
     ) -> Result<(), StoreError> {
+        self.reopen(context, now)?;
         for _ in 0..ROUNDS {
             self.check(context, worker, now)?;
             if context.stop.requested() || !self.look(context, worker, now)? {
@@ -172,29 +210,27 @@ impl FollowedKey {
         Ok(())
     }
 
-    /// Opens the newest month that every series has rows in or after, and the one before: late rows may still come there.
+    /// Opens the newest month that every series has rows in or after, and the one before that has rows: late ones may still come there.
     fn open_first(&mut self, context: &FollowContext<'_>) -> Result<(), StoreError> {
         let config = context.job.config;
-        let mut last: Option<Month> = None;
+        let mut months: Option<(Month, Month)> = None;
         for series in config.series_of_key(&self.key) {
-            let Some((_, newest)) = context.job.source.months(&series)? else { return Ok(()) };
-            last = Some(last.map_or(newest, |last| last.min(newest)));
+            let Some((oldest, newest)) = context.job.source.months(&series)? else { return Ok(()) };
+            months =
+                Some(months.map_or((oldest, newest), |(first, last)| (first.max(oldest), last.min(newest))));
         }
-        let Some(newest) = last.map(|last| context.last_month(&self.key).map_or(last, |most| most.min(last)))
-        else {
-            return Ok(());
-        };
-        let months = newest.previous().into_iter().chain([newest]);
-        let mut closed_until_us = newest.span_us().start;
-        let mut open = Vec::new();
-        for month in months {
-            let partition = Partition::new(self.key.clone(), month.into());
-            if context.allows(&partition) && (month == newest || has_rows(context, &partition)?) {
-                closed_until_us = closed_until_us.min(month.span_us().start);
-                open.push(OpenPartition::new(partition));
-            }
-        }
-        (self.open, self.closed_until_us) = (open, Some(closed_until_us));
+        let Some((first, last)) = months else { return Ok(()) };
+        let newest = context.last_month(&self.key).map_or(last, |most| most.min(last));
+        let previous = previous_with_rows(context, &self.key, (first, newest))?;
+        let partition = |month: Month| Partition::new(self.key.clone(), month.into());
+        let start_us = |partition: &Partition| partition.period.span_us().start;
+        // The calendar month before may get its first rows.
+        let before = newest.previous().map(partition).filter(|before| context.allows(before));
+        let newest = partition(newest);
+        let starts_us = [&before, &previous].into_iter().flatten().map(start_us);
+        self.closed_until_us = starts_us.chain([start_us(&newest)]).min();
+        let newest = Some(newest).filter(|newest| context.allows(newest));
+        self.open = previous.into_iter().chain(newest).map(OpenPartition::new).collect();
         Ok(())
     }
 
@@ -214,16 +250,15 @@ impl FollowedKey {
             // Rows that come late during the check are found by the counts of the next look.
             self.had_writers = true;
             match self.open[at].check(context, worker, now)? {
-                PartitionProgress::Empty => {
-                    self.open.remove(at);
+                PartitionProgress::Empty(rows) => {
+                    let partition = self.open.remove(at).partition;
+                    self.quiet.note(partition.period.month(), rows);
                     continue;
                 }
                 // The windows of the next one reach into it.
                 PartitionProgress::Written if context.carries() => {
                     self.open[at + 1..].iter_mut().for_each(OpenPartition::forget);
                 }
-                // The ones before are looked at together with the newest one: without it they are checked as often.
-                PartitionProgress::CheckLater => self.open[..at].iter_mut().for_each(OpenPartition::forget),
                 _ => {}
             }
             at += 1;
@@ -251,14 +286,12 @@ impl FollowedKey {
         let longest = latest.rows.iter().map(|rows| rows.instants_us.len()).max();
         self.look_at = if longest >= Some(LATEST_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
         self.note_lasts(&latest.rows);
+        self.note_followed(context, &latest.rows, from_us);
         if is_counting {
             self.count_at = now + COUNT_EVERY;
         }
         if latest.is_cut {
-            // What is lost or pending cannot be told from the first rows only: the months are read as a whole.
-            self.open_later(context, &latest.rows);
-            self.forget();
-            return Ok(true);
+            return Ok(self.note_cut(context, &latest.rows, now));
         }
         let first = first.unwrap_or(self.open.len());
         if self.differs(&latest, first, from_us) || is_counting && self.differs_before(context, first)? {
@@ -266,16 +299,27 @@ impl FollowedKey {
             return Ok(true);
         }
         let needs_check = self.add(context, worker, &latest.rows, first, now)?;
-        self.note_lag(&latest.rows);
+        self.note_lag(context, &latest.rows);
         Ok(self.open_later(context, &latest.rows) || needs_check)
     }
 
-    /// The first partition whose last rows are read again: the newest one, and the ones before while it has few rows. None where
-    /// nothing is known of the newest one.
+    /// Notes that there are more rows than one look gives. What is lost or pending cannot be told from the first ones only: the months are
+    /// read as a whole, at once, and now and then while it stays so. Returns whether they have to be.
+    fn note_cut(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows], now: Duration) -> bool {
+        let is_due = now >= self.whole_look_at;
+        if is_due {
+            self.whole_look_at = now + LONG_LOOK_EVERY;
+            self.forget();
+        }
+        self.open_later(context, latest) || is_due
+    }
+
+    /// The first partition whose last rows are read again: the newest one of which something is known, and the ones before while it has
+    /// few rows.
     fn first_read_again(&self) -> Option<usize> {
         let mut first = None;
         for (at, open) in self.open.iter().enumerate().rev() {
-            let Some(known) = &open.known else { break };
+            let Some(known) = &open.known else { if first.is_none() { continue } else { break } };
             first = Some(at);
             if known.held().is_long() {
                 break;
@@ -332,6 +376,11 @@ impl FollowedKey {
         let later = joined.into_iter().filter(|&us| Some(us) >= self.closed_until_us);
         let mut months: Vec<Month> = later.filter_map(|us| Month::of_instant_us(us).ok()).collect();
         months.dedup();
+        self.open_months(context, months)
+    }
+
+    /// Opens months that aren't. Returns whether there are any.
+    fn open_months(&mut self, context: &FollowContext<'_>, months: Vec<Month>) -> bool {
         let partitions = months.into_iter().map(|month| Partition::new(self.key.clone(), month.into()));
         let is_open = |partition: &Partition| self.open.iter().any(|open| open.partition == *partition);
         let opened: Vec<Partition> =
@@ -344,51 +393,76 @@ impl FollowedKey {
         !opened.is_empty()
     }
 
-    /// Has partitions checked a last time that have been over for long enough.
-    fn settle(&mut self, context: &FollowContext<'_>, now: Duration) {
-        for open in self.open.iter_mut().filter(|open| is_settled(context, open, now)) {
-            open.is_settling = true;
-            open.forget();
+    /// Opens months again that rows have come to, or gone from, since they were closed or passed over.
+    fn reopen(&mut self, context: &FollowContext<'_>, now: Duration) -> Result<(), StoreError> {
+        if let Some(closed_until) = self.closed_until().filter(|_| self.is_quiet_due(now)) {
+            let series = context.job.config.series_of_key(&self.key);
+            let months = (self.open_periods(), closed_until);
+            let source = context.job.source;
+            let changed = self.quiet.changed((source, &series), (&months.0, months.1))?;
+            let with_rows = to_be_opened(context, &self.key, changed.iter().map(|(month, _)| *month))?;
+            self.quiet.note_all(changed, now);
+            self.open_months(context, with_rows);
         }
+        Ok(())
     }
 
-    /// Notes which partitions are over, as far as the last look shows.
-    fn note_over(&mut self, now: Duration) {
+    fn is_quiet_due(&self, now: Duration) -> bool {
+        let is_due = |closed_until| self.quiet.is_due(&self.open_periods(), closed_until, now);
+        self.closed_until().is_some_and(is_due)
+    }
+
+    fn open_periods(&self) -> Vec<Month> {
+        self.open.iter().map(|open| open.partition.period.month()).collect()
+    }
+
+    fn closed_until(&self) -> Option<Month> {
+        self.closed_until_us.and_then(|us| Month::of_instant_us(us).ok())
+    }
+
+    /// Has partitions checked a last time that have been over for long enough.
+    fn settle(&mut self, context: &FollowContext<'_>, now: Duration) {
+        let settle = context.job.config.run.settle;
+        self.open.iter_mut().filter(|open| open.is_settled(settle, now)).for_each(OpenPartition::settle);
+    }
+
+    /// Notes which months are over, as far as `latest` shows, the last rows of each series from `from_us` on.
+    fn note_followed(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows], from_us: i64) {
         for open in &mut self.open {
-            let end_us = open.partition.period.span_us().end;
-            let is_over = |last_us: &Option<i64>| last_us.is_some_and(|us| us >= end_us);
-            let is_over = !self.lasts_us.is_empty() && self.lasts_us.iter().all(is_over);
-            open.over_since = is_over.then(|| open.over_since.unwrap_or(now));
-            open.is_settling &= is_over;
+            let month = open.partition.period.month();
+            let is_followed = is_followed(month, latest);
+            // Where fewer rows were read, they say nothing.
+            if is_followed || from_us <= month.span_us().end {
+                open.is_followed = is_followed;
+            }
+        }
+        if let Some(last) = context.last_month(&self.key).filter(|last| from_us <= last.span_us().end) {
+            self.is_past_last = is_followed(last, latest);
         }
     }
 
     /// Closes partitions that were checked a last time.
     fn close(&mut self, context: &FollowContext<'_>) {
-        let is_closing = |open: &OpenPartition| open.is_settling && open.known.is_some();
-        for open in self.open.extract_if(.., |open| is_closing(open)) {
-            self.closed_until_us = self.closed_until_us.max(Some(open.partition.period.span_us().end));
+        for open in self.open.extract_if(.., |open| open.is_closing()) {
+            let period = open.partition.period;
+            self.closed_until_us = self.closed_until_us.max(Some(period.span_us().end));
+            self.quiet.close(period.month(), open.row_counts);
             context.tell(FollowEvent::Closed(open.partition));
         }
     }
 
     /// Notes that the key could not be looked at: nothing is taken to be as it was.
     pub(super) fn fail(&mut self, context: &FollowContext<'_>, error: &StoreError, now: Duration) {
+        if error.fault() == Fault::Permanent {
+            self.check_first();
+        }
         self.note_failure(context, FollowFailure::from_error(error), now);
     }
 
     fn note_failure(&mut self, context: &FollowContext<'_>, failure: FollowFailure, now: Duration) {
         self.forget();
-        let Some(cause) = self.retry.fail(failure, now, context.held_max()) else { return };
-        context.tell(match self.open.last() {
-            Some(open) => FollowEvent::Behind { partition: open.partition.clone(), cause },
-            None => FollowEvent::Waiting { key: self.key.clone(), cause },
-        });
-    }
-
-    fn tell_caught_up(&self, context: &FollowContext<'_>) {
-        if let Some(open) = self.open.last() {
-            context.tell(FollowEvent::CaughtUp(open.partition.clone()));
+        if let Some(cause) = self.retry.fail(failure, now, context.held_max()) {
+            context.tell(FollowEvent::Waiting { key: self.key.clone(), cause });
         }
     }
 
@@ -399,30 +473,17 @@ impl FollowedKey {
         }
     }
 
-    fn note_lag(&mut self, latest: &[SeriesRows]) {
-        if let Some(known) = self.open.last().and_then(|open| open.known.as_ref()) {
-            self.features_us = known.last_us();
-        }
-        let is_pending = |us: &&i64| Some(**us) > self.features_us;
-        self.pending_us =
-            latest.iter().filter_map(|rows| rows.instants_us.iter().find(is_pending)).min().copied();
+    /// Notes how far there are features, and which rows after them wait for another series.
+    fn note_lag(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows]) {
+        let config = context.job.config;
+        self.open.iter_mut().for_each(|open| open.note_pending(config, &self.lasts_us));
+        let up_to_date = || self.open.iter().rev().filter(|open| open.is_up_to_date());
+        let features_us = up_to_date().find_map(|open| open.features_us);
+        let pending_us = up_to_date().filter_map(|open| open.pending_us).min();
+        let later_us = self.open.last().map(|open| open.partition.period.span_us().end);
+        let later =
+            || pending_from(context, &self.key, latest, (later_us.or(self.closed_until_us)?, &self.lasts_us));
+        self.pending_us = pending_us.or_else(later);
+        self.features_us = features_us.or(self.features_us);
     }
-}
-
-/// Whether a partition has been over for long enough to be closed.
-fn is_settled(context: &FollowContext<'_>, open: &OpenPartition, now: Duration) -> bool {
-    !open.is_settling && open.over_since.is_some_and(|since| now >= since + context.job.config.run.settle)
-}
-
-/// Whether a partition has features, or rows that some could be computed from.
-fn has_rows(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
-    if !context.job.sink.is_missing(partition)? {
-        return Ok(true);
-    }
-    for series in context.job.config.series_of_key(&partition.key) {
-        if context.job.source.estimate_rows(&series, partition.period)? == 0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

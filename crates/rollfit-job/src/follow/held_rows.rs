@@ -91,6 +91,12 @@ impl HeldRows {
         latest.iter().map(later).collect()
     }
 
+    /// The instants of each series after the last joined one.
+    pub(super) fn unjoined_us(&self) -> Vec<Vec<i64>> {
+        let later = |rows| Rows::from_series(rows).after(self.joined_last_us).instants_us.to_vec();
+        self.rows.iter().map(later).collect()
+    }
+
     /// Remembers `latest`, which begins no later than the held rows and differs from them by nothing but later rows.
     pub(super) fn take(&mut self, latest: &[SeriesRows], joined_last_us: i64) {
         let later: Vec<Rows<'_>> =

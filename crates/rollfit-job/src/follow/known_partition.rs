@@ -79,6 +79,29 @@ impl KnownPartition {
         self.receipt.input.last_us
     }
 
+    /// The first instant of the held rows that wait for another series, where `lasts_us` are the last instants of each.
+    pub(super) fn pending_us(
+        &self,
+        config: &JobConfig,
+        partition: &Partition,
+        lasts_us: &[Option<i64>],
+    ) -> Option<i64> {
+        let series_us = self.held.unjoined_us();
+        let search = PendingSearch {
+            series_us: &series_us,
+            joined_last_us: self.last_us(),
+            span_us: partition.period.span_us(),
+            pair_wait: config.run.pair_wait,
+        };
+        search.find_with(lasts_us).map(|(pending, _)| pending.oldest_us)
+    }
+
+    /// How many rows of each series are in the partition.
+    pub(super) fn series_rows(&self) -> Vec<u64> {
+        let counts = self.held.counts(self.held.span_us().end).into_iter().zip(&self.lookback_counts);
+        counts.map(|(count, lookback)| count.saturating_sub(*lookback)).collect()
+    }
+
     /// What there is to add, where the rows `latest` don't differ from those held. `lasts_us` are the last instants of each series,
     /// in any partition.
     pub(super) fn growth(

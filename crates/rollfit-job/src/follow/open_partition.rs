@@ -7,6 +7,7 @@ use super::follow_context::{FollowContext, FollowWorker};
 use super::known_partition::{Growth, KnownPartition, NewRows};
 use super::retry_state::{FollowFailure, RetryState};
 use crate::addition::Addition;
+use crate::config::JobConfig;
 use crate::partition::Partition;
 use crate::receipt::Receipt;
 use crate::run::{Appended, Outcome, Settled};
@@ -30,21 +31,31 @@ pub(super) struct OpenPartition {
     retry: RetryState,
     /// When it is checked, if it isn't known.
     check_at: Duration,
-    /// Since when every series has had later rows than it.
-    pub(super) over_since: Option<Duration>,
-    /// Whether it is closed once it is known again.
-    pub(super) is_settling: bool,
+    /// Whether the last rows show that it is over, see [`is_followed`](super::quiet_months::is_followed).
+    pub(super) is_followed: bool,
+    /// Since when they do.
+    over_since: Option<Duration>,
+    /// Whether it is closed once it is checked again.
+    is_settling: bool,
+    /// Whether all that the source has of it was found to have features, and nothing came up since.
+    is_checked: bool,
+    /// How many rows each series had when it was last known.
+    pub(super) row_counts: Vec<u64>,
+    /// The last instant with features.
+    pub(super) features_us: Option<i64>,
+    /// The first instant of the rows that wait for another series.
+    pub(super) pending_us: Option<i64>,
 }
 
 /// What came of work on a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PartitionProgress {
     /// It is as it should be.
     Fine,
     /// It was not, and is now.
     Written,
-    /// It has no joined row yet, and no features.
-    Empty,
+    /// It has no joined row yet, and no features; so many rows of each series.
+    Empty(Vec<u64>),
     /// It has to be checked now.
     CheckNow,
     /// It is checked again later.
@@ -58,8 +69,13 @@ impl OpenPartition {
             known: None,
             retry: RetryState::default(),
             check_at: Duration::ZERO,
+            is_followed: false,
             over_since: None,
             is_settling: false,
+            is_checked: false,
+            row_counts: Vec::new(),
+            features_us: None,
+            pending_us: None,
         }
     }
 
@@ -69,11 +85,45 @@ impl OpenPartition {
         is_waiting && self.retry.is_due(now)
     }
 
+    /// Whether the last try to check it, or to add rows, failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.retry.is_there()
+    }
+
     /// Forgets what is known, so that the whole partition is checked.
     pub(super) fn forget(&mut self) {
+        self.is_checked = false;
         if self.known.take().is_some() {
             self.check_at = Duration::ZERO;
         }
+    }
+
+    /// Whether it has been over for long enough to be checked a last time.
+    pub(super) fn is_settled(&self, settle: Duration, now: Duration) -> bool {
+        !self.is_settling && self.over_since.is_some_and(|since| now >= since + settle)
+    }
+
+    /// Has it checked a last time.
+    pub(super) fn settle(&mut self) {
+        self.forget();
+        self.is_settling = true;
+        self.check_at = Duration::ZERO;
+    }
+
+    /// Notes since when it is over.
+    pub(super) fn note_over(&mut self, now: Duration) {
+        self.over_since = self.is_followed.then(|| self.over_since.unwrap_or(now));
+        self.is_settling &= self.is_followed;
+    }
+
+    /// Whether it was as it should be when it was last checked or added to.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.is_checked || self.known.is_some()
+    }
+
+    /// Whether it was checked a last time.
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_settling && self.is_checked
     }
 
     /// Checks the whole partition, as a run does.
@@ -87,6 +137,7 @@ impl OpenPartition {
         now: Duration,
     ) -> Result<PartitionProgress, StoreError> {
         self.known = None;
+        self.is_checked = false;
         let Settled { outcome, cause, panel, receipt, rows } = match context.settle(worker, &self.partition) {
             Ok(settled) => settled,
             Err(error) => return self.failed(context, error, now),
@@ -97,7 +148,14 @@ impl OpenPartition {
         };
         match outcome {
             Outcome::Written { .. } => self.tell_written(context, outcome, cause),
-            Outcome::AlreadyDone if receipt.is_none() => return Ok(PartitionProgress::Empty),
+            Outcome::AlreadyDone if receipt.is_none() => {
+                self.note_success(context);
+                let span_us = self.partition.period.span_us();
+                let count = |rows: &SeriesRows| {
+                    rows.instants_us.iter().filter(|us| span_us.contains(us)).count() as u64
+                };
+                return Ok(PartitionProgress::Empty(rows.iter().map(count).collect()));
+            }
             Outcome::AlreadyDone => {}
             Outcome::LeftAlone(assessment) => {
                 let cause = format!("{}: {}", assessment.state, assessment.cause);
@@ -108,6 +166,8 @@ impl OpenPartition {
             Outcome::Abandoned => return Ok(PartitionProgress::CheckLater),
         }
         self.note_success(context);
+        let pending = panel.as_ref().and_then(|panel| panel.pending.as_ref());
+        self.pending_us = pending.map(|pending| pending.oldest_us);
         let known = receipt.zip(panel).and_then(|(receipt, panel)| {
             KnownPartition::new(context.job.config, &self.partition, receipt, &panel, rows)
         });
@@ -117,10 +177,33 @@ impl OpenPartition {
 
     /// Remembers what is known, where that is little enough.
     fn know(&mut self, known: Option<KnownPartition>, now: Duration) {
-        match known {
-            Some(known) if known.held().len() <= HELD_ROWS_MAX => self.known = Some(Box::new(known)),
-            Some(_) => self.check_at = now + APART_PAUSE,
-            None => self.check_at = now + CHANGING_PAUSE,
+        let Some(known) = known else {
+            self.check_at = now + CHANGING_PAUSE;
+            return;
+        };
+        self.is_checked = true;
+        self.features_us = known.last_us();
+        self.note_rows(known.series_rows(), now);
+        if known.held().len() <= HELD_ROWS_MAX {
+            self.known = Some(Box::new(known));
+        } else {
+            self.check_at = now + APART_PAUSE;
+        }
+    }
+
+    /// Notes how many rows each series has. Where some have come, it isn't closed before it was quiet for as long again.
+    fn note_rows(&mut self, row_counts: Vec<u64>, now: Duration) {
+        if !self.row_counts.is_empty() && self.row_counts != row_counts && self.over_since.is_some() {
+            self.over_since = Some(now);
+            self.is_settling = false;
+        }
+        self.row_counts = row_counts;
+    }
+
+    /// Notes which rows wait for another series, where `lasts_us` are the last instants of each.
+    pub(super) fn note_pending(&mut self, config: &JobConfig, lasts_us: &[Option<i64>]) {
+        if let Some(known) = &self.known {
+            self.pending_us = known.pending_us(config, &self.partition, lasts_us);
         }
     }
 
@@ -179,7 +262,7 @@ impl OpenPartition {
     }
 
     fn note_success(&mut self, context: &FollowContext<'_>) {
-        if self.retry.end() {
+        if self.retry.end() | context.was_behind(&self.partition) {
             context.tell(FollowEvent::CaughtUp(self.partition.clone()));
         }
     }
@@ -214,6 +297,7 @@ impl OpenPartition {
         now: Duration,
     ) -> PartitionProgress {
         self.known = None;
+        self.is_checked = false;
         if let Some(cause) = self.retry.fail(failure, now, context.held_max()) {
             context.tell(FollowEvent::Behind { partition: self.partition.clone(), cause });
         }

@@ -1,9 +1,8 @@
 //! The turn of a month: when the next one is opened, how long the last one stays open, and what ends.
 
-use rollfit_job::month::Month;
-use rollfit_testkit::market::partition;
+use rollfit_testkit::market::MINUTE_US;
 
-use crate::bench::{Bench, FEBRUARY, JANUARY, Live, turn};
+use crate::bench::{Bench, JANUARY, Live, start_us, turn};
 
 const NOTHING: [&str; 0] = [];
 const BOTH: [&str; 2] = ["reset", "carry"];
@@ -220,8 +219,27 @@ fn only_what_is_selected_is_followed() {
     assert_eq!(live.poll_after(100.0), ["a 2017-01 closed"]);
     assert!(!live.is_over() && live.poll_after(1.0).is_empty() && live.is_over());
     assert!(!bench.sink.all().contains_key("a/2017-02"));
-    let february: Month = FEBRUARY.parse().unwrap();
-    assert_eq!(partition("a", JANUARY).period.month().next(), february);
+}
+
+#[test]
+fn what_is_not_selected_comes_and_is_left_alone() {
+    let mut bench = Bench::new(&[("RUN__SETTLE_S", "100")], &["a", "b"], 10);
+    bench.options.only = vec!["a:2017-02".parse().unwrap()];
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    for _ in 0..2 {
+        assert_eq!(live.poll_after(1.0), NOTHING, "neither January nor key b");
+    }
+    bench.insert_both([11]);
+    bench.source.insert("m1_b", start_us() + turn() * MINUTE_US, 1.0);
+    bench.source.insert("bqx_b", start_us() + turn() * MINUTE_US, 1.0);
+    bench.insert_both(turn()..turn() + 3);
+    assert_eq!(live.poll_after(1.0), ["a 2017-02 opened", "a 2017-02 was missing: 3"]);
+    bench.insert_both([turn() + 28 * 1440]);
+    assert_eq!(live.poll_after(1.0), NOTHING, "nor March");
+    assert_eq!(live.poll_after(100.0), ["a 2017-02 closed"]);
+    assert!(live.poll_after(1.0).is_empty() && live.is_over());
+    assert_eq!(bench.sink.all().into_keys().collect::<Vec<_>>(), ["a/2017-02"]);
 }
 
 #[test]

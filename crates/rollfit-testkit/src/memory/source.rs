@@ -24,14 +24,20 @@ pub struct MemorySource {
     pub tables: BTreeMap<String, SeriesRows>,
     /// The bases that imports stored, by table.
     pub bases: BTreeMap<String, f64>,
-    /// The rows of tables that were changed while others may have been reading.
-    changed: Mutex<BTreeMap<String, SeriesRows>>,
+    /// The rows of tables that were changed while others may have been reading; none of those that were removed.
+    changed: Mutex<BTreeMap<String, Option<SeriesRows>>>,
     /// Whether a transaction that is writing to the tables is not over.
     pub has_writers: Arc<AtomicBool>,
     /// Whether the store gives no connection.
     pub is_away: Arc<AtomicBool>,
+    /// Whether the store doesn't let its tables be listed.
+    pub is_unlisted: AtomicBool,
     /// How often it gave none.
     pub refusals: Arc<AtomicUsize>,
+    /// The tables that cannot be asked cheaply.
+    pub unindexed: Mutex<BTreeSet<String>>,
+    /// How often each table was asked for its last row.
+    pub heads_asked: Mutex<BTreeMap<String, usize>>,
     /// What a snapshot of a partition meets.
     pub fault: Option<PlantedFault>,
     /// The lookback that each snapshot was announced, by partition.
@@ -73,7 +79,14 @@ impl MemorySource {
     pub fn change<T>(&self, name: &str, change: impl FnOnce(&mut SeriesRows) -> T) -> T {
         let mut changed = self.changed.lock().unwrap();
         let before = || self.tables.get(name).cloned().unwrap_or_default();
-        change(changed.entry(name.to_owned()).or_insert_with(before))
+        change(changed.entry(name.to_owned()).or_insert_with(|| Some(before())).get_or_insert_default())
+    }
+
+    /// Removes a table while others may be reading. Returns its rows.
+    pub fn remove_table(&self, name: &str) -> SeriesRows {
+        let rows = self.change(name, std::mem::take);
+        self.changed.lock().unwrap().insert(name.to_owned(), None);
+        rows
     }
 
     /// Adds a row to a table, where it belongs, while others may be reading.
@@ -94,7 +107,7 @@ impl MemorySource {
         let changed = self.changed.lock().unwrap();
         let table = |series: &SeriesOfKey<'_>| {
             let name = &series.table;
-            let rows = changed.get(name).or_else(|| self.tables.get(name));
+            let rows = changed.get(name).map_or_else(|| self.tables.get(name), Option::as_ref);
             rows.map(&read).ok_or_else(|| StoreError::permanent(format!("there is no table {name}")))
         };
         series.iter().map(table).collect()
@@ -146,8 +159,21 @@ impl Source for MemorySource {
 
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         self.connect()?;
+        if self.is_unlisted.load(Ordering::Relaxed) {
+            return Err(StoreError::permanent("no right to list"));
+        }
         let changed = self.changed.lock().unwrap();
-        Ok(self.tables.keys().chain(changed.keys()).cloned().collect())
+        let is_there = |name: &&String| changed.get(*name).is_none_or(Option::is_some);
+        Ok(self.tables.keys().chain(changed.keys()).filter(is_there).cloned().collect())
+    }
+
+    /// As in a file system that ignores case.
+    fn check_keys(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut known = BTreeSet::new();
+        match keys.iter().find(|key| !known.insert(key.to_lowercase())) {
+            Some(key) => Err(StoreError::permanent(format!("another key differs from {key} only in case"))),
+            None => Ok(()),
+        }
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
@@ -182,8 +208,21 @@ impl Source for MemorySource {
 
     fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
         self.connect()?;
+        for series in series {
+            *self.heads_asked.lock().unwrap().entry(series.table.clone()).or_default() += 1;
+        }
         let last = |rows: &SeriesRows| SeriesHead { last_us: rows.instants_us.last().copied(), stamp: 0 };
         Ok(self.read(series, last))
+    }
+
+    fn check_followable(&self, series: &[SeriesOfKey<'_>]) -> Result<(), StoreError> {
+        self.connect()?;
+        self.read(series, |_| ()).into_iter().collect::<Result<(), _>>()?;
+        let unindexed = self.unindexed.lock().unwrap();
+        match series.iter().find(|series| unindexed.contains(&series.table)) {
+            Some(series) => Err(StoreError::permanent(format!("{} has no index", series.table))),
+            None => Ok(()),
+        }
     }
 
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {

@@ -1,0 +1,99 @@
+//! Months of a key that aren't open: which of them have rows, and which rows wait for another series.
+
+use std::collections::BTreeSet;
+
+use super::follow_context::FollowContext;
+use super::open_partition::is_store_lost;
+use crate::month::Month;
+use crate::panel::Panel;
+use crate::partition::Partition;
+use crate::pending::PendingSearch;
+use crate::store::{SeriesRows, StoreError};
+
+/// Those of `months` of a key that are to be opened.
+///
+/// # Errors
+/// Where a store cannot be reached.
+pub(super) fn to_be_opened(
+    context: &FollowContext<'_>,
+    key: &str,
+    months: impl Iterator<Item = Month>,
+) -> Result<Vec<Month>, StoreError> {
+    let mut found = Vec::new();
+    for month in months {
+        if may_be_opened(context, &Partition::new(key.to_owned(), month.into()))? {
+            found.push(month);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a partition is followed and has features, or joined rows that some could be computed from. One that cannot be read is to be
+/// opened too: then that is told, and stops no other.
+fn may_be_opened(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
+    let (source, config) = (context.job.source, context.job.config);
+    let has_rows = || {
+        let is_missing = context.job.sink.is_missing(partition)?;
+        Ok(!is_missing || Panel::read(source, config, partition)?.rows() > 0)
+    };
+    match if context.allows(partition) { has_rows() } else { Ok(false) } {
+        Err(error) if !is_store_lost(&error) => Ok(true),
+        has_rows => has_rows,
+    }
+}
+
+/// The last month of a key before `newest` that has rows, or features. No series has rows before `first`.
+///
+/// # Errors
+/// Those of the stores.
+pub(super) fn previous_with_rows(
+    context: &FollowContext<'_>,
+    key: &str,
+    (first, newest): (Month, Month),
+) -> Result<Option<Partition>, StoreError> {
+    // The calendar month before may have features, whether the source has rows for them or not.
+    let first = newest.previous().map_or(first, |previous| first.min(previous));
+    let months = std::iter::successors(newest.previous(), |month| month.previous());
+    for month in months.take_while(|month| *month >= first) {
+        let partition = Partition::new(key.to_owned(), month.into());
+        if context.allows(&partition)
+            && (!context.job.sink.is_missing(&partition)? || has_rows(context, &partition)?)
+        {
+            return Ok(Some(partition));
+        }
+    }
+    Ok(None)
+}
+
+/// The first instant from `from_us` on, where no partition is open, that waits for another series. `lasts_us` are the last instants of each.
+pub(super) fn pending_from(
+    context: &FollowContext<'_>,
+    key: &str,
+    latest: &[SeriesRows],
+    (from_us, lasts_us): (i64, &[Option<i64>]),
+) -> Option<i64> {
+    let later_us = latest.iter().flat_map(|rows| &rows.instants_us).filter(|&&us| us >= from_us);
+    let months: BTreeSet<Month> = later_us.filter_map(|&us| Month::of_instant_us(us).ok()).collect();
+    let is_followed = |month: &Month| context.allows(&Partition::new(key.to_owned(), (*month).into()));
+    months.into_iter().filter(is_followed).find_map(|month| {
+        let span_us = month.span_us();
+        let within = |rows: &SeriesRows| {
+            let instants_us = rows.instants_us.iter().copied();
+            instants_us.filter(|us| span_us.contains(us)).collect()
+        };
+        let series_us: Vec<Vec<i64>> = latest.iter().map(within).collect();
+        let pair_wait = context.job.config.run.pair_wait;
+        let search = PendingSearch { series_us: &series_us, joined_last_us: None, span_us, pair_wait };
+        search.find_with(lasts_us).map(|(pending, _)| pending.oldest_us)
+    })
+}
+
+/// Whether every series has rows in a partition.
+fn has_rows(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
+    for series in context.job.config.series_of_key(&partition.key) {
+        if context.job.source.estimate_rows(&series, partition.period)? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
