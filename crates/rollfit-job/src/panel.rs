@@ -72,7 +72,7 @@ impl Panel {
     /// Whether all there is of the partition are its first rows, each in some series, and those of the others may still come.
     pub fn waits_for_rows(&self) -> bool {
         let has_lost = self.lost_rows.iter().any(|&lost| lost > 0);
-        self.rows() == 0 && !has_lost && self.pending.as_ref().is_some_and(|pending| pending.is_current)
+        self.rows() == 0 && !has_lost && self.pending.as_ref().is_some_and(Pending::is_beginning)
     }
 
     /// The memory that it takes.

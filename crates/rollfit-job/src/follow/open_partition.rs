@@ -97,7 +97,7 @@ impl OpenPartition {
         };
         match outcome {
             Outcome::Written { .. } => self.tell_written(context, outcome, cause),
-            Outcome::AlreadyDone if receipt.is_none() => return Ok(PartitionProgress::Empty),
+            Outcome::Waiting => return Ok(PartitionProgress::Empty),
             Outcome::AlreadyDone => {}
             Outcome::LeftAlone(assessment) => {
                 let cause = format!("{}: {}", assessment.state, assessment.cause);
