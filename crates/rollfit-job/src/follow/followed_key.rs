@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::follow_context::{FollowContext, FollowWorker};
 use super::held_rows::HeldRows;
 use super::open_partition::{OpenPartition, PartitionProgress};
+use super::quiet_months::{QuietMonths, is_followed};
 use super::retry_state::{FollowFailure, RetryState};
 use super::{FollowEvent, KeyLag};
 use crate::foreign;
@@ -30,8 +31,11 @@ pub(super) struct FollowedKey {
     key: String,
     /// Its open partitions, rising; none until it has rows.
     open: Vec<OpenPartition>,
-    /// Rows before this instant aren't looked at any more; none until it has rows.
+    /// Partitions before this instant aren't open any more, unless they get rows; none until it has rows.
     closed_until_us: Option<i64>,
+    quiet: QuietMonths,
+    /// Whether all that was to be followed is over, as far as the last rows show.
+    is_past_last: bool,
     /// The last instant read of each series.
     lasts_us: Vec<Option<i64>>,
     /// The heads before the last look.
@@ -55,6 +59,8 @@ impl FollowedKey {
             key,
             open: Vec::new(),
             closed_until_us: None,
+            quiet: QuietMonths::default(),
+            is_past_last: false,
             lasts_us: Vec::new(),
             heads: Vec::new(),
             had_writers: false,
@@ -84,7 +90,14 @@ impl FollowedKey {
                 && (now >= self.look_at && self.is_news(heads)
                     || now >= self.recheck_at
                     || self.open.iter().any(|open| is_settled(context, open, now))
-                    || now >= self.count_at && self.open.iter().any(|open| open.known.is_some()))
+                    || now >= self.count_at && self.may_count()
+                    || self.is_quiet_due(now))
+    }
+
+    /// Whether a look may find rows that no head shows: those before the last ones, and where nothing is open, those before one far ahead.
+    fn may_count(&self) -> bool {
+        let is_known = |open: &OpenPartition| open.known.is_some();
+        self.closed_until_us.is_some() && (self.open.is_empty() || self.open.iter().any(is_known))
     }
 
     /// Whether heads are others than what was seen at the last look, or read then.
@@ -118,10 +131,7 @@ impl FollowedKey {
     /// Whether all that was to be followed of it is closed.
     pub(super) fn is_over(&self, context: &FollowContext<'_>) -> bool {
         let Some(last) = context.last_month(&self.key) else { return false };
-        let is_after = |us: &Option<i64>| us.is_some_and(|us| us >= last.span_us().end);
-        self.open.is_empty()
-            && (is_after(&self.closed_until_us)
-                || !self.lasts_us.is_empty() && self.lasts_us.iter().all(is_after))
+        self.open.is_empty() && (self.is_past_last || self.closed_until_us >= Some(last.span_us().end))
     }
 
     /// Does what is due.
@@ -153,7 +163,7 @@ impl FollowedKey {
         self.note_over(now);
         self.close(context);
         if self.retry.end() {
-            self.tell_caught_up(context);
+            context.tell(FollowEvent::KeyCaughtUp { key: self.key.clone() });
         }
         Ok(())
     }
@@ -165,6 +175,7 @@ impl FollowedKey {
         worker: &mut FollowWorker,
         now: Duration,
     ) -> Result<(), StoreError> {
+        self.reopen(context, now)?;
         for _ in 0..ROUNDS {
             self.check(context, worker, now)?;
             if context.stop.requested() || !self.look(context, worker, now)? {
@@ -216,16 +227,15 @@ impl FollowedKey {
             // Rows that come late during the check are found by the counts of the next look.
             self.had_writers = true;
             match self.open[at].check(context, worker, now)? {
-                PartitionProgress::Empty => {
-                    self.open.remove(at);
+                PartitionProgress::Empty(rows) => {
+                    let partition = self.open.remove(at).partition;
+                    self.quiet.note(partition.period.month(), rows);
                     continue;
                 }
                 // The windows of the next one reach into it.
                 PartitionProgress::Written if context.carries() => {
                     self.open[at + 1..].iter_mut().for_each(OpenPartition::forget);
                 }
-                // The ones before are looked at together with the newest one: without it they are checked as often.
-                PartitionProgress::CheckLater => self.open[..at].iter_mut().for_each(OpenPartition::forget),
                 _ => {}
             }
             at += 1;
@@ -253,6 +263,7 @@ impl FollowedKey {
         let longest = latest.rows.iter().map(|rows| rows.instants_us.len()).max();
         self.look_at = if longest > Some(LOOK_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
         self.note_lasts(&latest.rows);
+        self.note_followed(context, &latest.rows, from_us);
         if is_counting {
             self.count_at = now + COUNT_EVERY;
         }
@@ -266,12 +277,12 @@ impl FollowedKey {
         Ok(self.open_later(context, &latest.rows) || needs_check)
     }
 
-    /// The first partition whose last rows are read again: the newest one, and the ones before while it has few rows. None where
-    /// nothing is known of the newest one.
+    /// The first partition whose last rows are read again: the newest one of which something is known, and the ones before while it has
+    /// few rows.
     fn first_read_again(&self) -> Option<usize> {
         let mut first = None;
         for (at, open) in self.open.iter().enumerate().rev() {
-            let Some(known) = &open.known else { break };
+            let Some(known) = &open.known else { if first.is_none() { continue } else { break } };
             first = Some(at);
             if known.held().is_long() {
                 break;
@@ -328,6 +339,11 @@ impl FollowedKey {
         let later = joined.into_iter().filter(|&us| Some(us) >= self.closed_until_us);
         let mut months: Vec<Month> = later.filter_map(|us| Month::of_instant_us(us).ok()).collect();
         months.dedup();
+        self.open_months(context, months)
+    }
+
+    /// Opens months that aren't. Returns whether there are any.
+    fn open_months(&mut self, context: &FollowContext<'_>, months: Vec<Month>) -> bool {
         let partitions = months.into_iter().map(|month| Partition::new(self.key.clone(), month.into()));
         let is_open = |partition: &Partition| self.open.iter().any(|open| open.partition == *partition);
         let opened: Vec<Partition> =
@@ -340,6 +356,31 @@ impl FollowedKey {
         !opened.is_empty()
     }
 
+    /// Opens months again that rows have come to, or gone from, since they were closed or passed over.
+    fn reopen(&mut self, context: &FollowContext<'_>, now: Duration) -> Result<(), StoreError> {
+        if let Some(closed_until) = self.closed_until().filter(|_| self.is_quiet_due(now)) {
+            let series = context.job.config.series_of_key(&self.key);
+            let months = (self.open_periods(), closed_until);
+            let source = context.job.source;
+            let changed = self.quiet.changed((source, &series), (&months.0, months.1), now)?;
+            self.open_months(context, changed);
+        }
+        Ok(())
+    }
+
+    fn is_quiet_due(&self, now: Duration) -> bool {
+        let is_due = |closed_until| self.quiet.is_due(&self.open_periods(), closed_until, now);
+        self.closed_until().is_some_and(is_due)
+    }
+
+    fn open_periods(&self) -> Vec<Month> {
+        self.open.iter().map(|open| open.partition.period.month()).collect()
+    }
+
+    fn closed_until(&self) -> Option<Month> {
+        self.closed_until_us.and_then(|us| Month::of_instant_us(us).ok())
+    }
+
     /// Has partitions checked a last time that have been over for long enough.
     fn settle(&mut self, context: &FollowContext<'_>, now: Duration) {
         for open in self.open.iter_mut().filter(|open| is_settled(context, open, now)) {
@@ -348,14 +389,23 @@ impl FollowedKey {
         }
     }
 
-    /// Notes which partitions are over, as far as the last look shows.
+    /// Notes which months are over, as far as `latest` shows, the last rows of each series from `from_us` on.
+    fn note_followed(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows], from_us: i64) {
+        if self.open.iter().any(|open| open.known.is_some()) {
+            for open in &mut self.open {
+                open.is_followed = is_followed(open.partition.period.month(), latest);
+            }
+        }
+        if let Some(last) = context.last_month(&self.key).filter(|last| from_us <= last.span_us().end) {
+            self.is_past_last = is_followed(last, latest);
+        }
+    }
+
+    /// Notes since when partitions are over.
     fn note_over(&mut self, now: Duration) {
         for open in &mut self.open {
-            let end_us = open.partition.period.span_us().end;
-            let is_over = |last_us: &Option<i64>| last_us.is_some_and(|us| us >= end_us);
-            let is_over = !self.lasts_us.is_empty() && self.lasts_us.iter().all(is_over);
-            open.over_since = is_over.then(|| open.over_since.unwrap_or(now));
-            open.is_settling &= is_over;
+            open.over_since = open.is_followed.then(|| open.over_since.unwrap_or(now));
+            open.is_settling &= open.is_followed;
         }
     }
 
@@ -363,7 +413,9 @@ impl FollowedKey {
     fn close(&mut self, context: &FollowContext<'_>) {
         let is_closing = |open: &OpenPartition| open.is_settling && open.known.is_some();
         for open in self.open.extract_if(.., |open| is_closing(open)) {
-            self.closed_until_us = self.closed_until_us.max(Some(open.partition.period.span_us().end));
+            let period = open.partition.period;
+            self.closed_until_us = self.closed_until_us.max(Some(period.span_us().end));
+            self.quiet.close(period.month(), open.known.map(|known| known.series_rows()).unwrap_or_default());
             context.tell(FollowEvent::Closed(open.partition));
         }
     }
@@ -375,16 +427,8 @@ impl FollowedKey {
 
     fn note_failure(&mut self, context: &FollowContext<'_>, failure: FollowFailure, now: Duration) {
         self.forget();
-        let Some(cause) = self.retry.fail(failure, now, context.held_max()) else { return };
-        context.tell(match self.open.last() {
-            Some(open) => FollowEvent::Behind { partition: open.partition.clone(), cause },
-            None => FollowEvent::Waiting { key: self.key.clone(), cause },
-        });
-    }
-
-    fn tell_caught_up(&self, context: &FollowContext<'_>) {
-        if let Some(open) = self.open.last() {
-            context.tell(FollowEvent::CaughtUp(open.partition.clone()));
+        if let Some(cause) = self.retry.fail(failure, now, context.held_max()) {
+            context.tell(FollowEvent::Waiting { key: self.key.clone(), cause });
         }
     }
 
@@ -396,7 +440,7 @@ impl FollowedKey {
     }
 
     fn note_lag(&mut self, latest: &[SeriesRows]) {
-        if let Some(known) = self.open.last().and_then(|open| open.known.as_ref()) {
+        if let Some(known) = self.open.iter().rev().find_map(|open| open.known.as_ref()) {
             self.features_us = known.last_us();
         }
         let is_pending = |us: &&i64| Some(**us) > self.features_us;

@@ -79,6 +79,12 @@ impl KnownPartition {
         self.receipt.input.last_us
     }
 
+    /// How many rows of each series are in the partition.
+    pub(super) fn series_rows(&self) -> Vec<u64> {
+        let counts = self.held.counts(self.held.span_us().end).into_iter().zip(&self.lookback_counts);
+        counts.map(|(count, lookback)| count.saturating_sub(*lookback)).collect()
+    }
+
     /// What there is to add, where the rows `latest` don't differ from those held. `lasts_us` are the last instants of each series,
     /// in any partition.
     pub(super) fn growth(

@@ -7,6 +7,7 @@ mod follower;
 mod held_rows;
 mod known_partition;
 mod open_partition;
+mod quiet_months;
 mod retry_state;
 
 use std::time::{Duration, Instant};
@@ -73,7 +74,7 @@ pub enum FollowEvent {
         /// Why, for people.
         cause: String,
     },
-    /// A key without an open partition cannot be looked at, and why. It is tried again.
+    /// A key cannot be looked at, and why: none of its partitions is kept up to date. It is tried again.
     Waiting {
         /// Which.
         key: String,
@@ -82,6 +83,11 @@ pub enum FollowEvent {
     },
     /// A partition that was behind is up to date again.
     CaughtUp(Partition),
+    /// A key that could not be looked at is followed again.
+    KeyCaughtUp {
+        /// Which.
+        key: String,
+    },
     /// A store does not answer, and why. It is asked again.
     StoreLost(String),
     /// The store answers again.

@@ -30,21 +30,23 @@ pub(super) struct OpenPartition {
     retry: RetryState,
     /// When it is checked, if it isn't known.
     check_at: Duration,
-    /// Since when every series has had later rows than it.
+    /// Whether the last rows show that it is over, see [`is_followed`](super::quiet_months::is_followed).
+    pub(super) is_followed: bool,
+    /// Since when they do.
     pub(super) over_since: Option<Duration>,
     /// Whether it is closed once it is known again.
     pub(super) is_settling: bool,
 }
 
 /// What came of work on a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PartitionProgress {
     /// It is as it should be.
     Fine,
     /// It was not, and is now.
     Written,
-    /// It has no joined row yet, and no features.
-    Empty,
+    /// It has no joined row yet, and no features; so many rows of each series.
+    Empty(Vec<u64>),
     /// It has to be checked now.
     CheckNow,
     /// It is checked again later.
@@ -58,6 +60,7 @@ impl OpenPartition {
             known: None,
             retry: RetryState::default(),
             check_at: Duration::ZERO,
+            is_followed: false,
             over_since: None,
             is_settling: false,
         }
@@ -97,7 +100,14 @@ impl OpenPartition {
         };
         match outcome {
             Outcome::Written { .. } => self.tell_written(context, outcome, cause),
-            Outcome::Waiting => return Ok(PartitionProgress::Empty),
+            Outcome::Waiting => {
+                self.note_success(context);
+                let span_us = self.partition.period.span_us();
+                let count = |rows: &SeriesRows| {
+                    rows.instants_us.iter().filter(|us| span_us.contains(us)).count() as u64
+                };
+                return Ok(PartitionProgress::Empty(rows.iter().map(count).collect()));
+            }
             Outcome::AlreadyDone => {}
             Outcome::LeftAlone(assessment) => {
                 let cause = format!("{}: {}", assessment.state, assessment.cause);

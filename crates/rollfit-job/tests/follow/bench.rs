@@ -211,6 +211,7 @@ pub(crate) fn told(event: &FollowEvent) -> String {
         FollowEvent::Behind { partition, cause } => format!("{partition} behind: {cause}"),
         FollowEvent::Waiting { key, cause } => format!("{key} waits: {cause}"),
         FollowEvent::CaughtUp(partition) => format!("{partition} caught up"),
+        FollowEvent::KeyCaughtUp { key } => format!("{key} caught up"),
         FollowEvent::StoreLost(cause) => format!("lost: {cause}"),
         FollowEvent::StoreBack => "back".to_owned(),
         other => format!("{other:?}"),

@@ -6,6 +6,8 @@
 mod bench;
 mod changes;
 mod chaos;
+mod far_ahead;
 mod growing;
 mod months;
 mod stores;
+mod taken_back;

@@ -24,8 +24,8 @@ pub struct MemorySource {
     pub tables: BTreeMap<String, SeriesRows>,
     /// The bases that imports stored, by table.
     pub bases: BTreeMap<String, f64>,
-    /// The rows of tables that were changed while others may have been reading.
-    changed: Mutex<BTreeMap<String, SeriesRows>>,
+    /// The rows of tables that were changed while others may have been reading; none of those that were removed.
+    changed: Mutex<BTreeMap<String, Option<SeriesRows>>>,
     /// Whether a transaction that is writing to the tables is not over.
     pub has_writers: Arc<AtomicBool>,
     /// Whether the store gives no connection.
@@ -73,7 +73,14 @@ impl MemorySource {
     pub fn change<T>(&self, name: &str, change: impl FnOnce(&mut SeriesRows) -> T) -> T {
         let mut changed = self.changed.lock().unwrap();
         let before = || self.tables.get(name).cloned().unwrap_or_default();
-        change(changed.entry(name.to_owned()).or_insert_with(before))
+        change(changed.entry(name.to_owned()).or_insert_with(|| Some(before())).get_or_insert_default())
+    }
+
+    /// Removes a table while others may be reading. Returns its rows.
+    pub fn remove_table(&self, name: &str) -> SeriesRows {
+        let rows = self.change(name, std::mem::take);
+        self.changed.lock().unwrap().insert(name.to_owned(), None);
+        rows
     }
 
     /// Adds a row to a table, where it belongs, while others may be reading.
@@ -94,7 +101,7 @@ impl MemorySource {
         let changed = self.changed.lock().unwrap();
         let table = |series: &SeriesOfKey<'_>| {
             let name = &series.table;
-            let rows = changed.get(name).or_else(|| self.tables.get(name));
+            let rows = changed.get(name).map_or_else(|| self.tables.get(name), Option::as_ref);
             rows.map(&read).ok_or_else(|| StoreError::permanent(format!("there is no table {name}")))
         };
         series.iter().map(table).collect()
@@ -147,7 +154,8 @@ impl Source for MemorySource {
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         self.connect()?;
         let changed = self.changed.lock().unwrap();
-        Ok(self.tables.keys().chain(changed.keys()).cloned().collect())
+        let is_there = |name: &&String| changed.get(*name).is_none_or(Option::is_some);
+        Ok(self.tables.keys().chain(changed.keys()).filter(is_there).cloned().collect())
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
