@@ -72,7 +72,7 @@ impl Panel {
     /// Whether all there is of the partition are its first rows, each in some series, and those of the others may still come.
     pub fn waits_for_rows(&self) -> bool {
         let has_lost = self.lost_rows.iter().any(|&lost| lost > 0);
-        self.rows() == 0 && !has_lost && self.pending.as_ref().is_some_and(Pending::is_beginning)
+        self.rows() == 0 && !has_lost && self.pending.as_ref().is_some_and(|pending| pending.is_current)
     }
 
     /// The memory that it takes.
@@ -181,7 +181,8 @@ fn find_pending(
             let last_us = snapshot.last_us(at)?;
             lasts_us.extend((last_us.is_some() || series.derivation.is_none()).then_some(last_us));
         }
-        pending.is_current = search.is_current(&lasts_us);
+        let is_derived_late = lasts_us.len() < config.series.len();
+        pending.is_current = (is_derived_late || pending.is_young()) && search.is_current(&lasts_us);
     }
     Ok((Some(Sides { pending_us: pending_us.unwrap_or_default(), ..sides }), pending))
 }

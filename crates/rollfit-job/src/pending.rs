@@ -26,7 +26,8 @@ pub struct Pending {
     /// At how many instants.
     #[serde(skip)]
     pub instants: u64,
-    /// Whether the partition has only begun: every series ends in it, or at most half its length before it.
+    /// Whether the partition has only begun: every series ends in it, or at most half its length before it, and no row has been
+    /// waiting for more than a week.
     #[serde(skip)]
     pub is_current: bool,
 }
@@ -42,9 +43,9 @@ impl Pending {
         self.rows.iter().sum()
     }
 
-    /// Whether a partition that has only these rows has just begun.
-    pub fn is_beginning(&self) -> bool {
-        self.is_current && self.age() <= FIRST_ROWS_WAIT_MAX
+    /// Whether none has been waiting for so long that it is an error if no row is joined.
+    pub(crate) fn is_young(&self) -> bool {
+        self.age() <= FIRST_ROWS_WAIT_MAX
     }
 }
 
@@ -118,9 +119,10 @@ impl<'a> PendingSearch<'a> {
         let is_pending = |instant_us: &&i64| pending_us.binary_search(instant_us).is_ok();
         let rows = self.tails().map(|tail| tail.iter().filter(is_pending).count() as u64).collect();
         let latest_us = lasts_us.iter().flatten().copied().max().unwrap_or(oldest_us);
-        let is_current = self.is_current(lasts_us);
         let instants = pending_us.len() as u64;
-        Some((Pending { oldest_us, latest_us, rows, instants, is_current }, pending_us))
+        let mut pending = Pending { oldest_us, latest_us, rows, instants, is_current: false };
+        pending.is_current = pending.is_young() && self.is_current(lasts_us);
+        Some((pending, pending_us))
     }
 
     /// The rows of each series after the last joined one.
