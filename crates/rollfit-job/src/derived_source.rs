@@ -223,7 +223,8 @@ impl Source for DerivedSource {
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
         let (closes, places) = distinct(series);
         let latest = self.closes.latest(&closes, query)?;
-        let mut derived = LatestRows { has_writers: latest.has_writers, ..LatestRows::default() };
+        let mut derived =
+            LatestRows { is_cut: latest.is_cut, has_writers: latest.has_writers, ..LatestRows::default() };
         derived.counts = latest.counts.as_ref().map(|_| Vec::new());
         for (series, at) in series.iter().zip(places) {
             let before = latest.closes.get(at).cloned().unwrap_or_default();

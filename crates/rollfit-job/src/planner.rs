@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
+use crate::Job;
 use crate::config::{ConfigError, JobConfig, KeyBehind, Keys, Series};
 use crate::few::{few, few_and};
 use crate::keys::FoundKeys;
@@ -68,6 +69,17 @@ pub fn configured_partitions(
     Planner { config, source, sink, stored: Vec::new() }.partitions(only)
 }
 
+/// Checks that the tables of `keys` and the outputs of `partitions`, which are theirs, can have their names beside each other.
+///
+/// # Errors
+/// [`PlanError`] naming the first that cannot.
+pub(crate) fn check_names(job: &Job<'_>, keys: &[String], partitions: &[Partition]) -> Result<(), PlanError> {
+    let planner = Planner { config: job.config, source: job.source, sink: job.sink, stored: Vec::new() };
+    planner.check_keys(keys)?;
+    planner.check_sources(keys)?;
+    planner.check_outputs(partitions)
+}
+
 /// A job that is being planned.
 struct Planner<'a> {
     config: &'a JobConfig,
@@ -88,8 +100,7 @@ struct KeyMonths<'k> {
 impl Planner<'_> {
     fn partitions(&self, only: &[Selector]) -> Result<Vec<Partition>, PlanError> {
         let keys = self.keys()?;
-        let outputs_error = |error: StoreError| PlanError::Outputs(crate::error_chain(&error));
-        self.source.check_keys(&keys).map_err(outputs_error)?;
+        self.check_keys(&keys)?;
         let positions: HashMap<&str, usize> =
             keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
         check_selected_keys(only, &keys, &positions)?;
@@ -102,8 +113,7 @@ impl Planner<'_> {
         planned.sort_by_key(|partition| (positions.get(partition.key.as_str()), partition.period));
         planned.dedup();
         // Before the selection: a collision with a partition left out for now would destroy that one's output later.
-        self.config.check_outputs(planned.iter())?;
-        self.sink.check_outputs(&planned).map_err(outputs_error)?;
+        self.check_outputs(&planned)?;
         if !only.is_empty() {
             select(&mut planned, only)?;
         }
@@ -252,13 +262,28 @@ impl Planner<'_> {
         }
     }
 
+    /// Checks that the source can tell the tables of all keys apart.
+    fn check_keys(&self, keys: &[String]) -> Result<(), PlanError> {
+        self.source.check_keys(keys).map_err(|error| outputs_error(&error))
+    }
+
+    /// Checks that each output has a name of its own, and one that the store can give it.
+    fn check_outputs(&self, planned: &[Partition]) -> Result<(), PlanError> {
+        self.config.check_outputs(planned.iter())?;
+        self.sink.check_outputs(planned).map_err(|error| outputs_error(&error))
+    }
+
     /// Checks that the tables of every key can have the names that the patterns give them.
     fn check_sources(&self, keys: &[String]) -> Result<(), PlanError> {
         let mut series =
             keys.iter().flat_map(|key| self.config.series.iter().map(|series| series.of_key(key)));
         let checked = series.try_for_each(|series| self.source.check_name(&series));
-        checked.map_err(|error| PlanError::Outputs(crate::error_chain(&error)))
+        checked.map_err(|error| outputs_error(&error))
     }
+}
+
+fn outputs_error(error: &StoreError) -> PlanError {
+    PlanError::Outputs(crate::error_chain(error))
 }
 
 /// The keys of `all` that are not in `wanted`.

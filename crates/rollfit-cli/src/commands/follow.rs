@@ -56,7 +56,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     }
     let header = header(&open, &arguments.select);
     let reporters = FollowReporters::start(header, reporters, Arc::clone(&open.machine));
-    let followed = follow_until_stopped(&open, &selected, arguments, &stop, &reporters);
+    let followed = follow_until_stopped(&open, (&selected, summary.not_done()), arguments, &stop, &reporters);
     let followed_partitions = reporters.up_to_date();
     let state = reporters.finish();
     followed?;
@@ -189,7 +189,7 @@ fn check_definitions(open: &OpenJob) -> Result<(), Failure> {
 /// Follows until a signal, or until no selected month is open any more.
 fn follow_until_stopped(
     open: &OpenJob,
-    selected: &[Partition],
+    (selected, behind): (&[Partition], Vec<Partition>),
     arguments: &RunArguments,
     stop: &StopSignal,
     reporters: &FollowReporters,
@@ -200,6 +200,7 @@ fn follow_until_stopped(
         poll_interval: poll_interval.unwrap_or(Duration::from_secs(1)),
         replace: arguments.replace.clone(),
         only: arguments.select.only.clone(),
+        behind,
     };
     logging::info(&format!(
         "following {}: the source is asked every {}; SIGINT (Ctrl-C) or SIGTERM ends this",

@@ -249,6 +249,11 @@ impl Summary {
         self.skipped.iter().any(|problem| problem.partition.to_string() == partition)
     }
 
+    /// The partitions that were not done.
+    pub(super) fn not_done(&self) -> Vec<Partition> {
+        self.failed.iter().chain(&self.skipped).map(|problem| problem.partition.clone()).collect()
+    }
+
     /// Forgets the partitions that were not done then, and have been since.
     pub(super) fn forget(&mut self, is_done: impl Fn(&Partition) -> bool) {
         self.failed.retain(|problem| !is_done(&problem.partition));

@@ -149,10 +149,12 @@ fn additions(appended: &BTreeMap<Partition, AddedRows>) -> Option<LogLine> {
 /// One line for all that was written because rows came.
 fn rewritten(grown: BTreeMap<Partition, LogLine>) -> Option<LogLine> {
     let count = grown.len();
+    let (partition, first) = grown.into_iter().next()?;
     if count <= 1 {
-        return grown.into_values().next().map(LogLine::routine);
+        return Some(first.routine());
     }
-    let message = format!("{} written (were {})", plural(count, "partition"), State::Grown);
+    let (written, example) = (plural(count, "partition"), first.message);
+    let message = format!("{written} written (were {}), such as {partition}: {example}", State::Grown);
     Some(LogLine::new(None, "written", message).routine())
 }
 
@@ -256,7 +258,8 @@ mod tests {
         for key in 0..28 {
             log.add(&rewritten(&format!("key{key}"), State::Grown, "1 row more"));
         }
-        assert_eq!(told(&log.take()), ["28 partitions written (were grown)"]);
+        let example = "key0 2017-01: written (was grown: 1 row more), 31,623 rows, 36.1 MB";
+        assert_eq!(told(&log.take()), [format!("28 partitions written (were grown), such as {example}")]);
     }
 
     #[test]

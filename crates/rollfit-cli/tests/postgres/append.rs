@@ -1,6 +1,9 @@
 //! Rows added to those that are there, through the store alone: what an append vouches for, what it refuses, what it
 //! costs, and that few rows and many are stored in the same bits.
 
+use std::sync::Arc;
+
+use rollfit_job::canonical_json::{definition_hash, receipt_hash};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Claim, FeatureTile, Found, Sink, Slot, StoreError, Write};
@@ -86,6 +89,18 @@ impl<'server> Month<'server> {
         receipt.input.last_us = instants_us.last().copied();
         receipt.input.digest = format!("rows1:{:064x}", receipt.input.rows);
         receipt
+    }
+
+    /// Puts a receipt in the place of the one that is there, as a run would store it.
+    fn store_receipt(&self, receipt: &Receipt) {
+        let mut json = serde_json::to_value(receipt).unwrap();
+        let definition = json["definition"].take();
+        json["definition"] = definition_hash(&definition).into();
+        let mut client = self.workload.database.connect();
+        let define = "insert into rollfit_definitions values ($1, $2::text::jsonb) on conflict do nothing";
+        client.execute(define, &[&definition_hash(&definition), &definition.to_string()]).unwrap();
+        let store = "update rollfit_receipts set receipt = $1::text::jsonb, digest = $2";
+        assert_eq!(client.execute(store, &[&json.to_string(), &receipt_hash(&json)]).unwrap(), 1);
     }
 
     fn rows_of(&self, table: &str) -> i64 {
@@ -195,6 +210,102 @@ fn few_rows_and_many_are_stored_in_the_same_bits_in_columns_of_every_type() {
     assert_eq!(few.workload.database.one::<i64>(kept), 1528, "defaults of others' columns");
 }
 
+/// A row of another program.
+const FOREIGN_ROW: &str = "insert into TABLE (ts_utc) values ('2017-01-09 03:31')";
+
+#[test]
+fn rows_of_others_are_told_before_every_reason_to_write_the_month_again() {
+    let month = Month::new();
+    month
+        .workload
+        .database
+        .sql("create function keep() returns trigger language plpgsql as 'begin return new; end'");
+    let after = month.receipt();
+    let remove = |table: &str| format!("delete from {table} where ts_utc = '2017-01-09 03:31'");
+    let add = |table: &str| FOREIGN_ROW.replace("TABLE", table);
+    let told = |table: &str| ["error: ".to_owned(), format!("{table} has 1489 rows")];
+    for [change, undo] in [
+        [
+            format!("create trigger keep before insert on {RATE} for each row execute function keep()"),
+            format!("drop trigger keep on {RATE}"),
+        ],
+        [
+            "create trigger keep before update on rollfit_receipts for each row execute function keep()"
+                .to_owned(),
+            "drop trigger keep on rollfit_receipts".to_owned(),
+        ],
+        [
+            format!("create rule keep as on insert to {BQX} do also notify added"),
+            format!("drop rule keep on {BQX}"),
+        ],
+        [
+            format!("alter table {BQX} alter r2_bqx_w15 type numeric"),
+            format!("alter table {BQX} alter r2_bqx_w15 type float8"),
+        ],
+        // Rows that are gone from one table do not make those of others in the other one ours.
+        [
+            format!(
+                "create table kept as select * from {RATE}; delete from {RATE} where ts_utc > '2017-01-31'"
+            ),
+            format!("delete from {RATE}; insert into {RATE} select * from kept; drop table kept"),
+        ],
+    ] {
+        month.workload.database.sql(&change);
+        claim_after_undone(&month, &after, &add(BQX), &remove(BQX), &told(BQX));
+        month.workload.database.sql(&undo);
+    }
+    for (change, why) in NOT_FOLLOWED {
+        let mut other = after.clone();
+        change(&mut other);
+        month.store_receipt(&other);
+        for table in [RATE, BQX] {
+            month.workload.database.sql(&add(table));
+            let claimed = month.claimed(&other);
+            let [error, rows] = told(table);
+            assert!(claimed.starts_with(&error) && claimed.contains(&rows), "{why}: {claimed}");
+            month.workload.database.sql(&remove(table));
+        }
+        assert!(month.claimed(&other).starts_with("rewrite: "), "{why}");
+        month.store_receipt(&after);
+    }
+    month.append(1, |_| 0.5);
+}
+
+/// Checks what a claim says after a change by SQL, and that the month would be written again once it is undone.
+#[track_caller]
+fn claim_after_undone(month: &Month<'_>, after: &Receipt, change: &str, undo: &str, wanted: &[String]) {
+    month.workload.database.sql(change);
+    let claimed = month.claimed(after);
+    assert!(wanted.iter().all(|part| claimed.contains(part)), "{change}: {claimed}, wanted {wanted:?}");
+    month.workload.database.sql(undo);
+    let claimed = month.claimed(after);
+    assert!(claimed.starts_with("rewrite: "), "{undo}: {claimed}");
+}
+
+#[test]
+fn rows_of_others_are_told_where_policies_apply_that_are_accepted() {
+    let workload = Workload::one();
+    let role = workload.as_new_role("tenant");
+    workload.database.sql(&format!(
+        "grant select on m1_eurusd, bqx_eurusd to {role}; grant create, usage on schema public to {role}"
+    ));
+    let url = workload.database.url().replacen("postgres@", &format!("{role}@"), 1);
+    let accepted = [("STORE__ROW_SECURITY", "apply")];
+    workload.run_with(&[("ROLLFIT_STORE__ROW_SECURITY", "apply")], &["run", "--quiet"]).exits(0);
+    let opened = Opened::at(&workload, &url, &accepted);
+    let month = Month { workload, opened, partition: first_partition() };
+    let after = month.receipt();
+    assert_eq!(month.claimed(&after), "taken");
+    month.workload.database.sql(&format!(
+        "alter table {RATE} enable row level security; alter table {RATE} force row level security;
+         create policy every on {RATE} using (true)"
+    ));
+    let remove = format!("delete from {BQX} where ts_utc = '2017-01-09 03:31'");
+    let told = ["error: ".to_owned(), format!("{BQX} has 1489 rows")];
+    claim_after_undone(&month, &after, &FOREIGN_ROW.replace("TABLE", BQX), &remove, &told);
+    assert!(month.claimed(&after).contains("row-level security applies to"));
+}
+
 /// What a claim says after a change by SQL, and once the change is undone.
 #[track_caller]
 fn claim_after(month: &Month<'_>, change: &str, undo: &str, wanted: &[&str]) {
@@ -293,37 +404,34 @@ fn rows_or_columns_that_are_not_those_of_the_receipt_are_rewritten_or_told() {
     month.append(1, |_| 0.5);
 }
 
+type ReceiptChange = fn(&mut Receipt);
+
+/// Receipts whose rows are not added to, and why.
+const NOT_FOLLOWED: [(ReceiptChange, &str); 4] = [
+    (|receipt| receipt.stored.adopted = true, "another program wrote its rows"),
+    (|receipt| receipt.stored.types = None, "its receipt does not record the types of its columns"),
+    (|receipt| receipt.input.digest = "0".repeat(64), "its receipt has the input digest of an earlier"),
+    (|receipt| Arc::make_mut(&mut receipt.definition).version = 2, "its receipt is of another"),
+];
+
 #[test]
 fn a_receipt_that_cannot_be_followed_is_not() {
     let month = Month::new();
     let after = month.receipt();
-    let other = |change: fn(&mut Receipt)| {
+    for (change, why) in NOT_FOLLOWED {
         let mut other = after.clone();
         change(&mut other);
-        month.claimed(&other)
-    };
-    for (change, wanted) in [
-        (
-            (|receipt| receipt.stored.adopted = true) as fn(&mut Receipt),
-            "rewrite: another program wrote its rows",
-        ),
-        (
-            |receipt| receipt.stored.types = None,
-            "rewrite: its receipt does not record the types of its columns",
-        ),
-        (
-            |receipt| receipt.input.digest = "0".repeat(64),
-            "rewrite: its receipt has the input digest of an earlier",
-        ),
-        (
-            |receipt| std::sync::Arc::make_mut(&mut receipt.definition).version = 2,
-            "rewrite: its receipt is of another",
-        ),
-        (|receipt| receipt.input.rows += 1, "found: Ours"),
-    ] {
-        let claimed = other(change);
-        assert!(claimed.starts_with(wanted), "{claimed}, wanted {wanted}");
+        // What there is decides, not what was there once.
+        assert!(month.claimed(&other).starts_with("found: Ours"), "{why}: {}", month.claimed(&other));
+        month.store_receipt(&other);
+        let claimed = month.claimed(&other);
+        assert!(claimed.starts_with(&format!("rewrite: {why}")), "{claimed}, wanted {why}");
+        month.store_receipt(&after);
+        assert_eq!(month.claimed(&after), "taken");
     }
+    let mut more = after.clone();
+    more.input.rows += 1;
+    assert!(month.claimed(&more).starts_with("found: Ours"));
     let edited = "update rollfit_receipts set receipt = jsonb_set(receipt, '{stored,rows}', '7')";
     let back = "update rollfit_receipts set receipt = jsonb_set(receipt, '{stored,rows}', '1488')";
     claim_after(&month, edited, back, &["found: Foreign", "its digest is not that of its JSON"]);
@@ -345,7 +453,18 @@ fn whoever_has_the_partition_or_a_table_is_named_and_rows_are_added_afterwards()
     let output = "select output from rollfit_receipts";
     let lock = format!("select pg_advisory_xact_lock(hashtextextended('rollfit ' || ({output}), 0))");
     let insert = format!("insert into {BQX} (ts_utc) values ('2017-01-31 23:45')");
+    // Whoever adds rows to other partitions has locks on the receipts too, and is in nobody's way.
+    let innocent = |_| {
+        let mut innocent = month.workload.database.connect();
+        let update = "set application_name = 'the innocent'; begin; update rollfit_receipts set rows = 1 where output = 'x'";
+        innocent.batch_execute(update).unwrap();
+        innocent
+    };
+    let mut innocents = [0; 8].map(innocent);
     for statement in [lock.as_str(), &insert, "lock table rollfit_receipts in share mode"] {
+        if statement.contains("in share mode") {
+            innocents.iter_mut().for_each(|innocent| innocent.batch_execute("rollback").unwrap());
+        }
         let mut other = month.workload.database.connect();
         other.batch_execute(&format!("set application_name = 'the old job'; begin; {statement}")).unwrap();
         let claimed = month.claimed(&after);

@@ -300,6 +300,13 @@ fn rows_of_others_are_neither_added_to_nor_removed_unless_told() {
         "run --force",
     ]);
     assert_eq!(Contents::from_database(&workload.database).differences(&before), Vec::<String>::new());
+    // What else would have the month written again changes nothing about that.
+    workload.database.sql(&format!(
+        "create function keep() returns trigger language plpgsql as 'begin return new; end';
+         create trigger keep after insert on {BQX} for each row execute function keep()"
+    ));
+    workload.run(&["run"]).exits(1).says(&[RATE, "has 1338 rows", "another program added rows"]);
+    assert_eq!(Contents::from_database(&workload.database).differences(&before), Vec::<String>::new());
     workload.run(&["run", "--quiet", "--force", "--only", "eurusd:2017-02"]).exits(0);
     workload.is_as_undisturbed();
 }

@@ -3,7 +3,8 @@
 
 use rollfit_job::config::Keys;
 use rollfit_job::store::{
-    Fault, LatestQuery, LatestRows, Purpose, SeriesHead, SeriesOfKey, SeriesRows, Source, StoreError,
+    Fault, LATEST_ROWS_MAX, LatestQuery, LatestRows, Purpose, SeriesHead, SeriesKind, SeriesOfKey,
+    SeriesRows, Source, StoreError,
 };
 
 use crate::opened::Opened;
@@ -193,6 +194,52 @@ fn a_table_that_somebody_has_locked_keeps_no_other_from_being_asked() {
 }
 
 #[test]
+fn a_table_of_several_series_is_asked_once_and_one_that_stays_locked_costs_little_time() {
+    let workload = Workload::wide();
+    let opened = Opened::open(&workload);
+    let mut series = opened.series();
+    for (at, table) in [(1, "m1_eurusd"), (3, "m1_usdjpy")] {
+        series[at].table = table.to_owned();
+        (series[at].time, series[at].value) = ("time", "rate_index");
+    }
+    // And another column of one of them.
+    workload.database.sql("alter table m1_usdjpy add seen timestamp default '2017-01-01'");
+    let seen = SeriesOfKey { time: "seen", ..series[3].clone() };
+    series.push(seen);
+    let lasts = |heads: Heads| heads.into_iter().map(|head| head.unwrap().last_us).collect::<Vec<_>>();
+    let all = lasts(opened.store.heads(&series).unwrap());
+    assert_eq!((all[0], all[2]), (all[1], all[3]));
+    assert_eq!((all.len(), all[4]), (5, Some(1_483_228_800_000_000)));
+    let mut other = workload.database.connect();
+    other.batch_execute("begin; lock table m1_eurusd in access exclusive mode").unwrap();
+    for is_known in [false, true, true] {
+        let started = std::time::Instant::now();
+        let (round_trips, heads) = opened.round_trips(|| opened.store.heads(&series).unwrap());
+        for locked in &heads[..2] {
+            assert_says(locked.as_ref().unwrap_err(), &["lock timeout", "public.m1_eurusd"]);
+            assert_eq!(locked.as_ref().unwrap_err().fault(), Fault::Transient);
+        }
+        let others = [2, 3, 4].map(|at: usize| heads[at].as_ref().unwrap().last_us);
+        assert_eq!(others[..], all[2..]);
+        if is_known {
+            // One for the table, and one for all others.
+            assert_eq!(round_trips, 2);
+            assert!(started.elapsed().as_millis() < 450, "{:?}", started.elapsed());
+        }
+    }
+    other.batch_execute("rollback").unwrap();
+    assert_eq!(lasts(opened.store.heads(&series).unwrap()), all);
+    // What is wrong with one series of a table is not wrong with the others.
+    series[1].value = "missing";
+    let heads = opened.store.heads(&series).unwrap();
+    assert_says(heads[1].as_ref().unwrap_err(), &["public.m1_eurusd has no column missing"]);
+    assert_eq!(
+        [0, 2, 3, 4].map(|at: usize| heads[at].as_ref().unwrap().last_us),
+        [all[0], all[2], all[3], all[4]]
+    );
+}
+
+#[test]
 fn rows_that_an_ordinary_reading_refuses_are_refused_among_the_last_ones_too() {
     let workload = Workload::one();
     let opened = Opened::open(&workload);
@@ -214,6 +261,40 @@ fn rows_that_an_ordinary_reading_refuses_are_refused_among_the_last_ones_too() {
         .database
         .sql("alter table m1_eurusd alter time drop not null; insert into m1_eurusd values (null, 7)");
     assert_eq!(bits(&opened.latest().unwrap().rows), bits(&opened.snapshot_from(EVENING_US)));
+}
+
+#[test]
+fn of_very_many_last_rows_the_first_are_given_and_it_is_told() {
+    let workload = Workload::one();
+    let opened = Opened::open(&workload);
+    let insert = |rows: usize, after: &str| {
+        workload.database.sql(&format!(
+            "insert into m1_eurusd select '{after}'::timestamptz + i * interval '1 ms', i from generate_series(1, {rows}) i"
+        ));
+    };
+    let (added, day_us) = (LATEST_ROWS_MAX - 9, 1_485_907_200_000_000);
+    insert(added, "2017-02-01Z");
+    // Eight rows of the evening and the new ones: one fewer than may be given.
+    let latest = opened.latest().unwrap();
+    assert_eq!((latest.is_cut, latest.rows[0].values.len()), (false, LATEST_ROWS_MAX - 1));
+    assert_eq!(bits(&latest.rows), bits(&opened.snapshot_from(EVENING_US)));
+    insert(5, "2017-02-02Z");
+    let latest = opened.latest_from(EVENING_US, Some(0)).unwrap();
+    assert_eq!((latest.is_cut, latest.rows[0].values.len()), (true, LATEST_ROWS_MAX));
+    assert_eq!(latest.counts, Some(vec![31 * 48 - 8; 2]));
+    let first = SeriesRows {
+        instants_us: opened.snapshot_from(EVENING_US)[0].instants_us[..LATEST_ROWS_MAX].to_vec(),
+        values: opened.snapshot_from(EVENING_US)[0].values[..LATEST_ROWS_MAX].to_vec(),
+    };
+    assert_eq!(bits(&latest.rows[..1]), bits(&[first]));
+    // Later ones are all given again, and closes have the rows before them.
+    let mut series = opened.series();
+    series[0].kind = SeriesKind::Closes { lookback_rows: 3 };
+    let query = |from_us| LatestQuery { from_us, count_from_us: None };
+    let latest = opened.store.latest(&series, query(day_us)).unwrap();
+    assert_eq!((latest.is_cut, latest.rows[0].values.len()), (false, 3 + added + 5));
+    let latest = opened.store.latest(&series, query(EVENING_US)).unwrap();
+    assert_eq!((latest.is_cut, latest.rows[0].values.len()), (true, 3 + LATEST_ROWS_MAX));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! [`FollowContext`]: what everybody who works on followed keys shares, and [`FollowWorker`]: what each has to itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{FollowEvent, FollowObserver};
@@ -9,6 +9,7 @@ use crate::activity::{self, Lane};
 use crate::addition::Addition;
 use crate::config::Boundary;
 use crate::features::FeatureEngine;
+use crate::lock::lock;
 use crate::month::Month;
 use crate::partition::{Partition, Selector};
 use crate::run::{Appended, Observer, Runner, Settled, Try};
@@ -21,6 +22,8 @@ pub(super) struct FollowContext<'a> {
     pub(super) stop: &'a StopSignal,
     pub(super) observer: &'a dyn FollowObserver,
     pub(super) only: &'a [Selector],
+    /// The partitions that were behind before, and weren't found to be up to date yet.
+    pub(super) behind: Mutex<Vec<Partition>>,
     pub(super) runner: Runner<'a>,
 }
 
@@ -81,6 +84,11 @@ impl FollowContext<'_> {
 
     pub(super) fn tell(&self, event: FollowEvent) {
         self.observer.event(&event);
+    }
+
+    /// Notes that a partition is up to date. Returns whether it was behind before the start, and wasn't noted yet.
+    pub(super) fn was_behind(&self, partition: &Partition) -> bool {
+        lock(&self.behind).extract_if(.., |behind| behind == partition).count() > 0
     }
 
     /// How long somebody else may hold a partition before that is told.

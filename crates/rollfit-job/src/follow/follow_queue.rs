@@ -2,7 +2,7 @@
 //!
 //! Invariants: a key is on the queue or in one pair of hands. While a store is away one key at a time is worked on.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use super::KeyLag;
@@ -17,8 +17,6 @@ pub(super) struct FollowQueue {
     /// Keys with something to do, by number.
     waiting: VecDeque<usize>,
     absence: Option<StoreAway>,
-    /// When the source is next asked for new keys.
-    list_at: Duration,
     is_ended: bool,
 }
 
@@ -31,6 +29,8 @@ pub(super) struct KeyEntry {
     /// Whether nothing that is known of it holds any more.
     is_stale: bool,
     heads: Vec<SeriesHead>,
+    /// Whether each of its series had a head when it was last asked.
+    is_readable: bool,
     lag: KeyLag,
     is_over: bool,
 }
@@ -46,8 +46,6 @@ pub(super) struct KeyTask {
     at: usize,
     pub(super) followed: Box<FollowedKey>,
     pub(super) heads: Vec<SeriesHead>,
-    /// Whether it shows if the store is there again.
-    pub(super) is_probe: bool,
 }
 
 /// A store that does not answer.
@@ -56,6 +54,8 @@ struct StoreAway {
     retry_at: Duration,
     /// The key that shows whether it is there again.
     probe: Option<usize>,
+    /// The keys that could not show it: something else is wrong with them, or they have no partition yet.
+    unclear: HashSet<usize>,
 }
 
 impl KeyEntry {
@@ -63,21 +63,30 @@ impl KeyEntry {
     pub(super) fn new(key: String, recheck_at: Duration) -> Self {
         let followed = FollowedKey::new(key.clone(), recheck_at);
         let lag = followed.lag();
-        let idle = Some(Box::new(followed));
-        Self { key, idle, is_queued: false, is_stale: false, heads: Vec::new(), lag, is_over: false }
+        Self {
+            key,
+            idle: Some(Box::new(followed)),
+            is_queued: false,
+            is_stale: false,
+            heads: Vec::new(),
+            is_readable: false,
+            lag,
+            is_over: false,
+        }
     }
 
     fn note_heads(&mut self, heads: Vec<SeriesHead>) {
         let last_us = heads.iter().filter_map(|head| head.last_us).max();
         self.lag.source_us = last_us.or(self.lag.source_us);
         self.heads = heads;
+        self.is_readable = true;
     }
 }
 
 impl FollowQueue {
     /// A queue of these keys.
     pub(super) fn new(entries: Vec<KeyEntry>) -> Self {
-        Self { entries, waiting: VecDeque::new(), absence: None, list_at: Duration::ZERO, is_ended: false }
+        Self { entries, waiting: VecDeque::new(), absence: None, is_ended: false }
     }
 
     /// The keys to ask the source about; none where it is away and not to be asked yet.
@@ -85,17 +94,18 @@ impl FollowQueue {
         if self.absence.as_ref().is_some_and(|away| now < away.retry_at) {
             return None;
         }
-        let entries = self.entries.iter().enumerate().filter(|(_, entry)| !entry.is_over);
-        Some(entries.map(|(at, entry)| (at, entry.key.clone())).collect())
+        let entries = || self.entries.iter().enumerate().filter(|(_, entry)| !entry.is_over);
+        let asked: Vec<_> = entries().filter(|(_, entry)| self.may_ask(entry, now)).collect();
+        // Whether a store is there again is not known before it is asked something.
+        let asked = if asked.is_empty() && self.is_absent() { entries().collect() } else { asked };
+        Some(asked.into_iter().map(|(at, entry)| (at, entry.key.clone())).collect())
     }
 
-    /// Whether it is time to list the keys of the source; the next time is `every` later.
-    pub(super) fn is_list_due(&mut self, now: Duration, every: Duration) -> bool {
-        let is_due = now >= self.list_at;
-        if is_due {
-            self.list_at = now + every;
-        }
-        is_due
+    /// Whether asking about a key keeps no other waiting: its tables can be asked cheaply, and it is not one that failed a moment ago.
+    fn may_ask(&self, entry: &KeyEntry, now: Duration) -> bool {
+        let may_ask =
+            |followed: &FollowedKey| followed.is_followable() && (self.is_absent() || followed.may_try(now));
+        entry.idle.as_ref().is_none_or(|followed| may_ask(followed))
     }
 
     /// Queues the keys that have something to do, now that their series have these heads. Returns whether a store that was away is back,
@@ -111,6 +121,7 @@ impl FollowQueue {
             match heads.into_iter().collect::<Result<Vec<_>, _>>() {
                 Ok(heads) => entry.note_heads(heads),
                 Err(error) => {
+                    entry.is_readable = false;
                     if let Some(followed) = entry.idle.as_mut().filter(|followed| followed.may_try(now)) {
                         followed.fail(context, &error, now);
                     }
@@ -124,14 +135,16 @@ impl FollowQueue {
                 self.put_in_line(at);
             }
         }
+        self.queue_retries(now);
         self.queue_probe(now)
     }
 
     /// Queues the keys that have to be tried again, or checked, whatever the source has.
     pub(super) fn queue_retries(&mut self, now: Duration) {
         let is_due = |entry: &KeyEntry| {
-            let followed = entry.idle.as_ref();
-            !entry.heads.is_empty() && followed.is_some_and(|followed| followed.has_retry_due(now))
+            entry.idle.as_ref().is_some_and(|followed| {
+                (!entry.heads.is_empty() || !followed.is_followable()) && followed.has_retry_due(now)
+            })
         };
         for at in 0..self.entries.len() {
             if self.absence.is_none() && is_due(&self.entries[at]) {
@@ -158,8 +171,17 @@ impl FollowQueue {
         if away.probe.is_some() || self.entries.iter().any(|entry| entry.idle.is_none()) {
             return false;
         }
-        let can_show = |entry: &KeyEntry| !entry.is_over && !entry.heads.is_empty();
-        let Some(at) = self.entries.iter().position(can_show) else {
+        self.queue_next_probe()
+    }
+
+    /// Queues the next key that may show whether a store is there again: one that fails for a reason of its own must not keep the others
+    /// waiting. Returns whether none is left, so that the store is taken to be there.
+    fn queue_next_probe(&mut self) -> bool {
+        let Some(away) = &mut self.absence else { return false };
+        let can_show = |(at, entry): (usize, &KeyEntry)| {
+            !entry.is_over && entry.is_readable && !away.unclear.contains(&at)
+        };
+        let Some(at) = self.entries.iter().enumerate().position(can_show) else {
             return self.note_presence();
         };
         away.probe = Some(at);
@@ -171,14 +193,16 @@ impl FollowQueue {
     pub(super) fn add_keys(&mut self, keys: Vec<String>, recheck_at: Duration) {
         for key in keys {
             if !self.entries.iter().any(|entry| entry.key == key) {
-                self.entries.push(KeyEntry::new(key, recheck_at));
+                let mut entry = KeyEntry::new(key, recheck_at);
+                entry.idle.iter_mut().for_each(|followed| followed.check_first());
+                self.entries.push(entry);
             }
         }
     }
 
-    /// How many keys there are.
-    pub(super) fn keys(&self) -> usize {
-        self.entries.len()
+    /// The keys.
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.entries.iter().map(|entry| entry.key.clone()).collect()
     }
 
     /// How far each key is behind.
@@ -195,27 +219,38 @@ impl FollowQueue {
         if std::mem::take(&mut entry.is_stale) {
             followed.forget();
         }
-        let is_probe = self.absence.as_ref().is_some_and(|away| away.probe == Some(at));
-        Some(KeyTask { at, followed, heads: entry.heads.clone(), is_probe })
+        Some(KeyTask { at, followed, heads: entry.heads.clone() })
     }
 
-    /// Takes back a key that was worked on.
-    pub(super) fn put_back(&mut self, task: KeyTask, context: &FollowContext<'_>) {
+    /// Takes back a key that was worked on, and whether a store did not answer it. Returns whether it shows that a store that was away
+    /// is back.
+    pub(super) fn put_back(&mut self, task: KeyTask, is_lost: bool, context: &FollowContext<'_>) -> bool {
+        let is_kept_up = task.followed.is_kept_up();
         let entry = &mut self.entries[task.at];
         let source_us = entry.lag.source_us;
         entry.lag = task.followed.lag();
         entry.lag.source_us = entry.lag.source_us.max(source_us);
         entry.is_over = task.followed.is_over(context);
         entry.idle = Some(task.followed);
-        if let Some(away) = self.absence.as_mut().filter(|away| away.probe == Some(task.at)) {
-            away.probe = None;
+        let Some(away) = self.absence.as_mut().filter(|away| away.probe == Some(task.at)) else {
+            return false;
+        };
+        away.probe = None;
+        if is_lost {
+            return false;
         }
+        if is_kept_up {
+            return self.note_presence();
+        }
+        away.unclear.insert(task.at);
+        self.queue_next_probe()
     }
 
     /// Notes that a store does not answer. Returns whether that is new.
     pub(super) fn note_absence(&mut self, now: Duration) -> bool {
         let is_new = self.absence.is_none();
-        let away = self.absence.get_or_insert(StoreAway { failures: 0, retry_at: now, probe: None });
+        let away = self.absence.get_or_insert_with(|| StoreAway::new(now));
+        away.unclear.clear();
         if is_new || now >= away.retry_at || away.probe.is_some() {
             away.retry_at = now + away.pause();
             away.failures += 1;
@@ -230,7 +265,7 @@ impl FollowQueue {
     }
 
     /// Notes that the stores answer. Returns whether one was away.
-    pub(super) fn note_presence(&mut self) -> bool {
+    fn note_presence(&mut self) -> bool {
         self.absence.take().is_some()
     }
 
@@ -256,6 +291,10 @@ impl FollowQueue {
 }
 
 impl StoreAway {
+    fn new(now: Duration) -> Self {
+        Self { failures: 0, retry_at: now, probe: None, unclear: HashSet::new() }
+    }
+
     /// How long to wait before it is asked again.
     fn pause(&self) -> Duration {
         const FIRST: Duration = Duration::from_secs(1);

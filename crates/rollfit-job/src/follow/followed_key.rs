@@ -14,13 +14,11 @@ use crate::foreign;
 use crate::month::Month;
 use crate::panel::join;
 use crate::partition::Partition;
-use crate::store::{LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
+use crate::store::{Fault, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
 
 /// How often rows that aren't read again are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
-/// The most rows of a series that are read at each look. It is more where another series is far behind,
-const LOOK_ROWS_MAX: usize = 20_000;
-/// and then it is done so often.
+/// How often so many rows are read again, where another series is far behind.
 const LONG_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How often work on a key starts anew before others have their turn.
 const ROUNDS: usize = 4;
@@ -44,10 +42,14 @@ pub(super) struct FollowedKey {
     had_writers: bool,
     /// When news are looked at.
     look_at: Duration,
+    /// When months are read as a whole of which there are more rows than a look gives.
+    whole_look_at: Duration,
     count_at: Duration,
     recheck_at: Duration,
     /// What keeps the key from being looked at.
     retry: RetryState,
+    /// Whether its series may be asked for their heads, see [`FollowedKey::is_followable`].
+    is_followable: bool,
     features_us: Option<i64>,
     pending_us: Option<i64>,
 }
@@ -65,9 +67,11 @@ impl FollowedKey {
             heads: Vec::new(),
             had_writers: false,
             look_at: Duration::ZERO,
+            whole_look_at: Duration::ZERO,
             count_at: Duration::ZERO,
             recheck_at,
             retry: RetryState::default(),
+            is_followable: true,
             features_us: None,
             pending_us: None,
         }
@@ -120,7 +124,23 @@ impl FollowedKey {
 
     /// Whether it is time to try something again, or to check something, whatever the source has.
     pub(super) fn has_retry_due(&self, now: Duration) -> bool {
-        self.may_try(now) && (self.retry.is_there() || self.open.iter().any(|open| open.is_retry_due(now)))
+        let is_due = |open: &OpenPartition| open.is_retry_due(now);
+        self.may_try(now) && (self.retry.is_there() || !self.is_followable || self.open.iter().any(is_due))
+    }
+
+    /// Whether its series may be asked for their heads each time. They may not while it isn't known that this costs little.
+    pub(super) fn is_followable(&self) -> bool {
+        self.is_followable
+    }
+
+    /// Has it checked whether asking its series costs little, before they are asked.
+    pub(super) fn check_first(&mut self) {
+        self.is_followable = false;
+    }
+
+    /// Whether it has open partitions, and the last work on it met no failure: then all stores have answered.
+    pub(super) fn is_kept_up(&self) -> bool {
+        !self.open.is_empty() && !self.retry.is_there() && !self.open.iter().any(OpenPartition::has_failed)
     }
 
     /// Forgets what is known: the next work on the key checks all its partitions.
@@ -149,6 +169,10 @@ impl FollowedKey {
             let holder = FollowFailure::Held(foreign::message(&holder).into_owned());
             self.note_failure(context, holder, now);
             return Ok(());
+        }
+        if !self.is_followable || self.closed_until_us.is_none() || now >= self.recheck_at {
+            context.job.source.check_followable(&context.job.config.series_of_key(&self.key))?;
+            self.is_followable = true;
         }
         if self.closed_until_us.is_none() {
             self.open_first(context)?;
@@ -261,11 +285,14 @@ impl FollowedKey {
         let latest = context.job.source.latest(&series, LatestQuery { from_us, count_from_us })?;
         self.had_writers = latest.has_writers;
         let longest = latest.rows.iter().map(|rows| rows.instants_us.len()).max();
-        self.look_at = if longest > Some(LOOK_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
+        self.look_at = if longest >= Some(LATEST_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
         self.note_lasts(&latest.rows);
         self.note_followed(context, &latest.rows, from_us);
         if is_counting {
             self.count_at = now + COUNT_EVERY;
+        }
+        if latest.is_cut {
+            return Ok(self.note_cut(context, &latest.rows, now));
         }
         let first = first.unwrap_or(self.open.len());
         if self.differs(&latest, first, from_us) || is_counting && self.differs_before(context, first)? {
@@ -275,6 +302,17 @@ impl FollowedKey {
         let needs_check = self.add(context, worker, &latest.rows, first, now)?;
         self.note_lag(&latest.rows);
         Ok(self.open_later(context, &latest.rows) || needs_check)
+    }
+
+    /// Notes that there are more rows than one look gives. What is lost or pending cannot be told from the first ones only: the months are
+    /// read as a whole, at once, and now and then while it stays so. Returns whether they have to be.
+    fn note_cut(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows], now: Duration) -> bool {
+        let is_due = now >= self.whole_look_at;
+        if is_due {
+            self.whole_look_at = now + LONG_LOOK_EVERY;
+            self.forget();
+        }
+        self.open_later(context, latest) || is_due
     }
 
     /// The first partition whose last rows are read again: the newest one of which something is known, and the ones before while it has
@@ -422,6 +460,9 @@ impl FollowedKey {
 
     /// Notes that the key could not be looked at: nothing is taken to be as it was.
     pub(super) fn fail(&mut self, context: &FollowContext<'_>, error: &StoreError, now: Duration) {
+        if error.fault() == Fault::Permanent {
+            self.check_first();
+        }
         self.note_failure(context, FollowFailure::from_error(error), now);
     }
 

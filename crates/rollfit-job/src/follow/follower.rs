@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use super::follow_context::{FollowContext, FollowWorker, NoObserver};
 use super::follow_queue::{FollowQueue, HeadsOfKey, KeyEntry};
+use super::key_listing::KeyListing;
 use super::open_partition::is_store_lost;
 use super::{FollowEvent, FollowObserver, FollowOptions};
 use crate::Job;
 use crate::config::Keys;
-use crate::keys::FoundKeys;
 use crate::lock::{lock, unpoisoned};
 use crate::partition::Partition;
 use crate::run::{RunOptions, Runner, bug};
@@ -25,6 +25,8 @@ use crate::store::{SeriesOfKey, StoreError};
 pub struct Follower<'a> {
     context: FollowContext<'a>,
     queue: Mutex<FollowQueue>,
+    /// Used by whoever polls.
+    listing: Mutex<KeyListing>,
     /// Told when there is work, or no more.
     changed: Condvar,
 }
@@ -41,7 +43,14 @@ impl<'a> Follower<'a> {
     ) -> Self {
         let run_options = RunOptions { replace: options.replace.clone(), force: false };
         let runner = Runner::new(job, 0, run_options, stop, &NoObserver).following();
-        let context = FollowContext { job, stop, observer, only: &options.only, runner };
+        let context = FollowContext {
+            job,
+            stop,
+            observer,
+            only: &options.only,
+            behind: Mutex::new(options.behind.clone()),
+            runner,
+        };
         let mut keys: Vec<String> = partitions.iter().map(|partition| partition.key.clone()).collect();
         if let Keys::Listed(listed) = &job.config.keys {
             keys.extend(listed.iter().filter(|key| context.selects(key)).cloned());
@@ -53,18 +62,20 @@ impl<'a> Follower<'a> {
         // Each at another time.
         let recheck_at = |at: usize| every - share * u32::try_from(at).unwrap_or(0);
         let entries = keys.into_iter().enumerate().map(|(at, key)| KeyEntry::new(key, recheck_at(at)));
-        Self { queue: Mutex::new(FollowQueue::new(entries.collect())), context, changed: Condvar::new() }
+        let queue = Mutex::new(FollowQueue::new(entries.collect()));
+        let listing = Mutex::new(KeyListing::new(partitions));
+        Self { queue, listing, context, changed: Condvar::new() }
     }
 
     /// Asks the source what is new, and puts the keys with news to work. Returns whether nothing is left to follow.
     pub fn poll(&self, now: Duration) -> bool {
         let asked = lock(&self.queue).to_ask(now);
         let ask = |asked: Vec<(usize, String)>| {
-            let ask = AssertUnwindSafe(|| self.ask(&asked, now));
+            let ask = AssertUnwindSafe(|| self.ask(&asked));
             std::panic::catch_unwind(ask).unwrap_or_else(|panic| Err(bug(panic.as_ref())))
         };
         match asked.map(ask) {
-            Some(Ok((heads, new_keys))) => self.note_heads(heads, new_keys, now),
+            Some(Ok(heads)) => self.note_heads(heads, now),
             Some(Err(error)) => self.note_absence(&error, now),
             None => {}
         }
@@ -89,22 +100,25 @@ impl<'a> Follower<'a> {
             worker.renew(self.context.job);
             Err(bug(panic.as_ref()))
         });
+        let mut is_lost = false;
         match worked {
-            Ok(()) if task.is_probe => self.note_presence(),
             Ok(()) => {}
             Err(error) if is_store_lost(&error) => {
+                is_lost = true;
                 task.followed.forget();
                 self.note_absence(&error, now);
             }
             Err(error) => task.followed.fail(&self.context, &error, now),
         }
-        lock(&self.queue).put_back(task, &self.context);
+        if lock(&self.queue).put_back(task, is_lost, &self.context) {
+            self.context.tell(FollowEvent::StoreBack);
+        }
         true
     }
 
     /// How many keys there are.
     pub(super) fn keys(&self) -> usize {
-        lock(&self.queue).keys()
+        lock(&self.queue).keys().len()
     }
 
     /// Works until the follower ends. `now` tells the time.
@@ -126,12 +140,8 @@ impl<'a> Follower<'a> {
         !unpoisoned(queue).0.is_ended()
     }
 
-    /// The heads of the series of some keys, and, now and then, the keys that are new.
-    fn ask(
-        &self,
-        asked: &[(usize, String)],
-        now: Duration,
-    ) -> Result<(Vec<HeadsOfKey>, Vec<String>), StoreError> {
+    /// The heads of the series of some keys.
+    fn ask(&self, asked: &[(usize, String)]) -> Result<Vec<HeadsOfKey>, StoreError> {
         let config = self.context.job.config;
         let series: Vec<SeriesOfKey<'_>> =
             asked.iter().flat_map(|(_, key)| config.series_of_key(key)).collect();
@@ -140,43 +150,36 @@ impl<'a> Follower<'a> {
             at: *at,
             heads: heads.by_ref().take(config.series.len()).collect(),
         };
-        let heads = asked.iter().map(of_key).collect();
-        Ok((heads, self.new_keys(now)?))
+        Ok(asked.iter().map(of_key).collect())
     }
 
-    /// The keys that have come since the source was last listed, where it is time to list it again.
-    fn new_keys(&self, now: Duration) -> Result<Vec<String>, StoreError> {
-        let job = self.context.job;
-        if job.config.keys != Keys::All || !lock(&self.queue).is_list_due(now, job.config.run.recheck_every) {
-            return Ok(Vec::new());
-        }
-        let keys = FoundKeys::list(job.source, &job.config.series)?.keys;
-        Ok(keys.into_iter().filter(|key| self.context.selects(key)).collect())
-    }
-
-    fn note_heads(&self, heads: Vec<HeadsOfKey>, new_keys: Vec<String>, now: Duration) {
+    fn note_heads(&self, heads: Vec<HeadsOfKey>, now: Duration) {
         let (is_back, lags) = {
             let mut queue = lock(&self.queue);
-            let is_back = queue.note_heads(heads, &self.context, now);
-            queue.add_keys(new_keys, now + self.context.job.config.run.recheck_every);
-            (is_back, queue.lags())
+            (queue.note_heads(heads, &self.context, now), queue.lags())
         };
         self.changed.notify_all();
         if is_back {
             self.context.tell(FollowEvent::StoreBack);
         }
         self.context.observer.looked(&lags);
+        self.add_keys(now);
+    }
+
+    /// Follows the keys that have come since the source was last listed, where it is time to list it again. Those that are followed
+    /// don't wait for that.
+    fn add_keys(&self, now: Duration) {
+        let mut listing = lock(&self.listing);
+        if listing.is_due(&self.context, now) {
+            let followed = lock(&self.queue).keys();
+            let new_keys = listing.list(&self.context, &followed, now);
+            lock(&self.queue).add_keys(new_keys, now + self.context.job.config.run.recheck_every);
+        }
     }
 
     fn note_absence(&self, error: &StoreError, now: Duration) {
         if lock(&self.queue).note_absence(now) {
             self.context.tell(FollowEvent::StoreLost(crate::error_chain(error)));
-        }
-    }
-
-    fn note_presence(&self) {
-        if lock(&self.queue).note_presence() {
-            self.context.tell(FollowEvent::StoreBack);
         }
     }
 }

@@ -5,6 +5,7 @@ mod follow_queue;
 mod followed_key;
 mod follower;
 mod held_rows;
+mod key_listing;
 mod known_partition;
 mod open_partition;
 mod quiet_months;
@@ -31,6 +32,8 @@ pub struct FollowOptions {
     pub replace: Vec<State>,
     /// The partitions that are followed, of those that the source will have; all of the job where this is empty.
     pub only: Vec<Selector>,
+    /// The partitions that were behind before: that they have caught up is told, once they are found to be as they should be.
+    pub behind: Vec<Partition>,
 }
 
 /// Something that changed. What stays as it is isn't told again.
@@ -155,6 +158,7 @@ pub fn follow(
     let started = Instant::now();
     let follower = &Follower::new(job, partitions, options, stop, observer);
     std::thread::scope(|scope| {
+        let _end = EndOfWork(follower);
         let mut threads = 0;
         for number in 0..workers(job, follower.keys()) {
             let thread = std::thread::Builder::new().name(format!("worker {number}"));
@@ -178,9 +182,17 @@ pub fn follow(
             }
             stop.sleep(poll_at.saturating_sub(started.elapsed()).min(RETRY_LOOK_EVERY));
         }
-        follower.end();
     });
     if stop.requested() { FollowEnd::Stopped } else { FollowEnd::NothingLeft }
+}
+
+/// Lets those who work on keys end when it is dropped, also by a panic: nobody would wait for them otherwise.
+struct EndOfWork<'a>(&'a Follower<'a>);
+
+impl Drop for EndOfWork<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// How many work on keys. They wait for the store more than they compute; and while one waits for long, another goes on.

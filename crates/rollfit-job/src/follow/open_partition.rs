@@ -77,6 +77,11 @@ impl OpenPartition {
         is_waiting && self.retry.is_due(now)
     }
 
+    /// Whether the last try to check it, or to add rows, failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.retry.is_there()
+    }
+
     /// Forgets what is known, so that the whole partition is checked.
     pub(super) fn forget(&mut self) {
         if self.known.take().is_some() {
@@ -201,7 +206,7 @@ impl OpenPartition {
     }
 
     fn note_success(&mut self, context: &FollowContext<'_>) {
-        if self.retry.end() {
+        if self.retry.end() | context.was_behind(&self.partition) {
             context.tell(FollowEvent::CaughtUp(self.partition.clone()));
         }
     }

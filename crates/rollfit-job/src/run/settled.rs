@@ -137,7 +137,7 @@ impl Runner<'_> {
                 }));
             }
         };
-        let cause = assessment.cause.clone();
+        let mut cause = assessment.cause.clone();
         let ended = match self.append_new_rows(at, (&assessment, &found), &panel, &input, (engine, lane))? {
             Some(Appended::Changed) => None,
             Some(Appended::Ended(outcome, receipt)) => Some((outcome, receipt)),
@@ -146,6 +146,7 @@ impl Runner<'_> {
                     && self.job.sink.can_append()
                 {
                     self.observer.rewritten(at, &why);
+                    cause = format!("{cause}; all rows are written, since none can be added: {why}");
                 }
                 self.replace(at, (assessment, &found), &panel, &input, (engine, lane))?
             }

@@ -24,7 +24,8 @@ pub use kind::{BarsImport, Purpose, Store, StoreKind};
 pub use monitor::{StoreMonitor, StoreSample, StoreWait, WaitKind};
 pub use sink::{Claim, Found, Holding, Sink, Slot, TableRows, Write};
 pub use source::{
-    ClosesBefore, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows, Snapshot, Source,
+    ClosesBefore, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows,
+    Snapshot, Source,
 };
 
 pub use crate::store_error::{Fault, StoreError};

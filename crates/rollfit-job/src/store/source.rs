@@ -40,6 +40,10 @@ pub struct SeriesHead {
     pub stamp: u64,
 }
 
+/// How many rows of a series [`Source::latest`] gives from the instant asked for on: after a stop of days, or where rows of years
+/// come at once, the others are for [`Source::snapshot`]. A store that reads all of them anyway may give more.
+pub const LATEST_ROWS_MAX: usize = 20_000;
+
 /// What [`Source::latest`] is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LatestQuery {
@@ -55,6 +59,8 @@ pub struct LatestRows {
     /// The rows of each series from the instant asked for on, in the order of the series. Before those of
     /// [`SeriesKind::Closes`] come as many as they look back, or all there are.
     pub rows: Vec<SeriesRows>,
+    /// Whether a series may have more rows after these, see [`LATEST_ROWS_MAX`].
+    pub is_cut: bool,
     /// How many rows each series has before them, where that was asked for.
     pub counts: Option<Vec<u64>>,
     /// See [`Snapshot::has_writers`].

@@ -56,6 +56,7 @@ impl Bench {
                 poll_interval: Duration::from_secs(1),
                 replace: Vec::new(),
                 only: Vec::new(),
+                behind: Vec::new(),
             },
             stop: StopSignal::default(),
             events: Mutex::default(),
@@ -119,6 +120,19 @@ impl Bench {
         minutes.into_iter().for_each(|minute| (0..2).for_each(|series| self.insert(series, minute)));
     }
 
+    /// Adds rows of both series of a key.
+    pub(crate) fn insert_both_of(&self, key: &str, minutes: impl IntoIterator<Item = i64>) {
+        for minute in minutes {
+            for table in TABLES {
+                self.source.insert(
+                    &format!("{table}_{key}"),
+                    start_us() + minute * MINUTE_US,
+                    100.0 + minute as f64,
+                );
+            }
+        }
+    }
+
     /// Removes a row of a series of key `a`.
     pub(crate) fn remove(&self, series: usize, minute: i64) {
         self.source.change(&format!("{}_a", TABLES[series]), |rows| {
@@ -139,6 +153,11 @@ impl Bench {
     /// The last lag told of a key.
     pub(crate) fn lag(&self, key: &str) -> KeyLag {
         self.lags.lock().unwrap().iter().find(|lag| lag.key == key).unwrap().clone()
+    }
+
+    /// What was told since the last time, in few words.
+    pub(crate) fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.events.lock().unwrap()).iter().map(told).collect()
     }
 
     pub(crate) fn appends(&self) -> usize {
@@ -187,13 +206,24 @@ impl<'a> Live<'a> {
 
     fn work(&self) -> Vec<String> {
         while self.follower.work(&mut self.worker.borrow_mut(), self.now.get()) {}
-        std::mem::take(&mut *self.bench.events.lock().unwrap()).iter().map(told).collect()
+        self.bench.told()
     }
 
     /// The same after so many seconds more.
     pub(crate) fn poll_after(&self, seconds: f64) -> Vec<String> {
         self.now.set(self.now.get() + Duration::from_secs_f64(seconds));
         self.poll()
+    }
+
+    /// Why the partition was written that is written so many seconds later.
+    pub(crate) fn cause_after(&self, seconds: f64) -> String {
+        self.now.set(self.now.get() + Duration::from_secs_f64(seconds));
+        self.follower.poll(self.now.get());
+        while self.follower.work(&mut self.worker.borrow_mut(), self.now.get()) {}
+        match self.bench.events.lock().unwrap().drain(..).next() {
+            Some(FollowEvent::Rewritten { cause, .. }) => cause,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {

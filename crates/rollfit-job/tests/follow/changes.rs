@@ -232,6 +232,23 @@ fn a_store_that_cannot_add_is_written_again() {
 }
 
 #[test]
+fn why_rows_cannot_be_added_is_told_with_what_was_written() {
+    for (can_append, is_told) in [(true, true), (false, false)] {
+        let mut bench = bench(&[]);
+        bench.sink.can_append = can_append;
+        bench.sink.rewrite_cause = Some("a trigger is on m".to_owned());
+        let job = bench.job();
+        let live = Live::new(&bench, &job);
+        live.poll();
+        bench.insert_both([1000]);
+        let cause = live.cause_after(1.0);
+        let why = "; all rows are written, since none can be added: a trigger is on m";
+        assert_eq!(cause.ends_with(why), is_told, "a store that never adds any needs no cause: {cause}");
+        bench.assert_is_batch();
+    }
+}
+
+#[test]
 fn an_adopted_partition_is_written_as_a_whole_once() {
     let bench = bench(&[]);
     let output = bench.sink.output(&partition("a", JANUARY));

@@ -142,3 +142,29 @@ fn a_bar_far_ahead_of_the_last_month_does_not_end_the_job() {
     live.poll_after(1.0);
     assert!(live.is_over());
 }
+
+#[test]
+fn more_rows_than_a_look_gives_that_nobody_may_use_are_read_now_and_then() {
+    let bench = bench("reset");
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    bench.sink.foreign.lock().unwrap().push("a/2017-02".to_owned());
+    bench.insert_both(turn()..turn() + 21_000);
+    let told = live.poll_after(1.0);
+    assert!(told[1].starts_with("a 2017-02 behind: foreign"), "{told:?}");
+    assert_eq!(live.poll_after(4.0), ["a 2017-01 closed"]);
+    let checks = || bench.source.announced.lock().unwrap().len();
+    let before = checks();
+    for minute in 0..60 {
+        bench.insert_both([turn() + 21_000 + minute]);
+        assert_eq!(live.poll_after(1.0), NOTHING);
+    }
+    assert!(checks() - before < 10, "{}", checks() - before);
+    bench.insert_both([turn() - 1]);
+    assert_eq!(live.poll_after(60.0)[..2], ["a 2017-01 opened", "a 2017-01 +1"]);
+    bench.sink.foreign.lock().unwrap().clear();
+    let told = [live.poll_after(60.0), live.poll_after(60.0)].concat();
+    assert!(told.contains(&"a 2017-02 was missing: 21060".to_owned()), "{told:?}");
+    bench.assert_is_batch();
+}

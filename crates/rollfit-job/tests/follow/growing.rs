@@ -1,5 +1,6 @@
 //! Rows that come: in the order of time, one side first, late, and the first of a month.
 
+use rollfit_job::store::LATEST_ROWS_MAX;
 use rollfit_testkit::market::MINUTE_US;
 
 use crate::bench::{Bench, Live, start_us};
@@ -123,6 +124,42 @@ fn a_series_that_stopped_long_ago_costs_a_look_now_and_then_and_no_memory() {
     assert_eq!(live.poll_after(60.0), ["a 2017-01 +11799"]);
     bench.insert_both([12_000]);
     assert_eq!(live.poll_after(1.0), ["a 2017-01 +1"], "from then on as before");
+    bench.assert_is_batch();
+}
+
+#[test]
+fn more_rows_than_one_look_gives_are_read_with_the_whole_month() {
+    let bench = Bench::new(&[], &["a"], 50);
+    bench.run();
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    let until = 50 + LATEST_ROWS_MAX as i64;
+    (50..=until).for_each(|minute| bench.insert(0, minute));
+    (50..=until).for_each(|minute| bench.insert(1, minute));
+    let snapshot_reads = || *bench.source.rows_asked.lock().unwrap();
+    let before = snapshot_reads();
+    assert_eq!(live.poll_after(1.0), [format!("a 2017-01 +{}", LATEST_ROWS_MAX + 1)]);
+    assert!(snapshot_reads() > before, "by the last rows alone");
+    let before = snapshot_reads();
+    bench.insert_both([until + 1]);
+    assert_eq!((live.poll_after(60.0), snapshot_reads()), (vec!["a 2017-01 +1".to_owned()], before));
+    bench.assert_is_batch();
+}
+
+#[test]
+fn a_month_that_begins_behind_more_rows_than_one_look_gives_is_opened() {
+    const MONTH: i64 = 31 * 24 * 60;
+    let bench = Bench::new(&[], &["a"], 50);
+    bench.run();
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    (0..2).for_each(|series| {
+        (50..12_000).chain(30_000..MONTH + 9).for_each(|minute| bench.insert(series, minute));
+    });
+    let told = ["a 2017-01 +26590", "a 2017-02 opened", "a 2017-02 was missing: 9"];
+    assert_eq!(live.poll_after(1.0), told);
     bench.assert_is_batch();
 }
 

@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
+mod absence;
 mod bench;
 mod changes;
 mod chaos;
+mod cheap;
 mod far_ahead;
 mod growing;
+mod keys;
 mod months;
 mod stores;
 mod taken_back;

@@ -1,9 +1,10 @@
 //! What stores do: errors that pass and that don't, partitions that others have, stores that are away, bugs.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rollfit_job::follow::{FollowEnd, follow};
+use rollfit_job::follow::{FollowEnd, FollowEvent, FollowObserver, KeyLag, follow};
 use rollfit_job::state::State;
 use rollfit_job::store::{Fault, StoreError};
 
@@ -241,6 +242,15 @@ fn a_key_that_appears_is_followed_and_one_whose_table_goes_is_told() {
     assert_eq!(live.poll_after(1.0), ["a 2017-01 was missing: 100"]);
     bench.insert_both([100]);
     assert_eq!(live.poll_after(1.0), ["a 2017-01 +1"]);
+    let rows = bench.source.remove_table("bqx_a");
+    bench.insert_both_of("b", [200]);
+    let mut told = live.poll_after(1.0);
+    told.sort();
+    assert_eq!(told, ["a waits: there is no table bqx_a", "b 2017-01 +1"]);
+    assert_eq!(live.poll_after(100.0), NOTHING, "once");
+    bench.source.change("bqx_a", |table| *table = rows);
+    bench.insert_both([101]);
+    assert_eq!(live.poll_after(60.0), ["a 2017-01 +1", "a caught up"]);
     bench.assert_is_batch();
 }
 
@@ -255,6 +265,21 @@ fn a_listed_key_without_rows_is_waited_for() {
     bench.insert_both(0..3);
     assert_eq!(live.poll_after(60.0), ["a 2017-01 was missing: 3", "a caught up"]);
     bench.assert_is_batch();
+}
+
+#[test]
+fn a_panic_of_whoever_is_told_ends_the_follower() {
+    struct Broken;
+    impl FollowObserver for Broken {
+        fn event(&self, _event: &FollowEvent) {}
+        fn looked(&self, _lags: &[KeyLag]) {
+            panic!("a broken observer");
+        }
+    }
+    let bench = bench(&["a"]);
+    let (job, partitions) = (bench.job(), bench.partitions());
+    let follower = || follow(&job, &partitions, &bench.options, &bench.stop, &Broken);
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(follower)).is_err());
 }
 
 #[test]
@@ -276,5 +301,35 @@ fn a_follower_of_its_own_threads_ends_when_it_is_asked_to() {
         bench.stop.finish();
         assert_eq!(follower.join().unwrap(), FollowEnd::Stopped);
     });
+    bench.assert_is_batch();
+}
+
+#[test]
+fn two_followers_of_their_own_threads_share_a_sink() {
+    let keys = ["a", "b", "c"];
+    let mut bench = Bench::new(&[], &keys, 200);
+    bench.options.poll_interval = Duration::from_millis(1);
+    bench.run();
+    let (job, partitions) = (bench.job(), bench.partitions());
+    let rows = |key: &str| bench.sink.all()[&format!("{key}/2017-01")].instants_us.len();
+    std::thread::scope(|scope| {
+        let start = || scope.spawn(|| follow(&job, &partitions, &bench.options, &bench.stop, &bench));
+        let followers = [start(), start()];
+        let started = Instant::now();
+        for minute in 200..260 {
+            keys.iter().for_each(|key| bench.insert_both_of(key, [minute]));
+            while keys.iter().any(|key| rows(key) <= minute as usize) {
+                assert!(started.elapsed() < Duration::from_secs(60));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        bench.stop.finish();
+        for follower in followers {
+            assert_eq!(follower.join().unwrap(), FollowEnd::Stopped);
+        }
+    });
+    assert!(bench.sink.claimed.lock().unwrap().is_empty());
+    let told = bench.told();
+    assert!(!told.iter().any(|told| told.contains("a bug in rollfit")), "{told:?}");
     bench.assert_is_batch();
 }

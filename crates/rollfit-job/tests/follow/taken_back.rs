@@ -86,3 +86,29 @@ fn a_partition_that_was_behind_and_has_no_rows_any_more_is_not_behind() {
     assert_eq!(live.poll_after(10.0), ["a 2017-01 opened", "a 2017-01 was missing: 3"]);
     bench.assert_is_batch();
 }
+
+#[test]
+fn a_partition_that_was_behind_before_the_start_has_caught_up_once_it_is_found_done() {
+    let mut bench = bench(200);
+    bench.options.behind = bench.partitions();
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    assert_eq!(live.poll(), ["a 2017-01 caught up"]);
+    bench.source.change("m1_a", |rows| rows.values[0] += 1.0);
+    bench.insert_both([200]);
+    assert_eq!(live.poll_after(3600.0), ["a 2017-01 was input-changed: 201"], "it is told once");
+    bench.assert_is_batch();
+}
+
+#[test]
+fn a_partition_that_was_behind_and_still_is_has_not_caught_up() {
+    let mut bench = bench(200);
+    bench.options.behind = bench.partitions();
+    bench.sink.foreign.lock().unwrap().push("a/2017-01".to_owned());
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    let told = live.poll();
+    assert!(told.len() == 1 && told[0].starts_with("a 2017-01 behind: foreign"), "{told:?}");
+    bench.sink.foreign.lock().unwrap().clear();
+    assert_eq!(live.poll_after(60.0), ["a 2017-01 caught up"]);
+}

@@ -61,11 +61,13 @@ impl std::fmt::Display for Holder {
 }
 
 impl Holder {
-    /// Returns who holds the lock of an output or one of these tables; none if no session does.
+    /// Returns who holds the lock of an output, or one of `tables`, or keeps rows of the table `updated` from being changed;
+    /// none if no session does.
     pub(crate) fn find(
         session: &mut Session,
         output: &str,
         tables: &[u32],
+        updated: Option<u32>,
     ) -> Result<Option<Self>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS}
@@ -77,10 +79,13 @@ impl Holder {
                AND (l.locktype = 'advisory' AND l.objsubid = 1
                         AND (l.classid::bigint << 32 | l.objid::bigint) = {LOCK_KEY}
                     OR l.locktype = 'relation' AND l.relation = ANY($2)
-                        AND l.mode <> 'AccessShareLock')
+                        AND l.mode <> 'AccessShareLock'
+                    OR l.locktype = 'relation' AND l.relation = $3
+                        AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
              ORDER BY l.locktype, l.mode = 'RowShareLock' LIMIT 1"
         );
-        let parameters: [SqlParameter<'_>; 2] = [(&output, Type::TEXT), (&tables, Type::OID_ARRAY)];
+        let parameters: [SqlParameter<'_>; 3] =
+            [(&output, Type::TEXT), (&tables, Type::OID_ARRAY), (&updated, Type::OID)];
         let rows = session.rows("find out who holds the partition", &sql, &parameters)?;
         rows.first().map(Self::from_row).transpose()
     }

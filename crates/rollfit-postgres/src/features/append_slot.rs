@@ -16,7 +16,7 @@ use rollfit_job::store::{Claim, Fault, FeatureTile, Found, Rounding, Slot, Store
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use self::look::{FollowedLeaf, Look, Verdict};
+use self::look::{FollowedLeaf, FollowedReceipt, Look, Verdict};
 use self::rows::AddedRows;
 use crate::PostgresStore;
 use crate::connection::fault::{is_lock_timeout, server_error};
@@ -71,13 +71,11 @@ impl PostgresStore {
         partition: &Partition,
         after: Box<Receipt>,
     ) -> Result<Claim<'_>, StoreError> {
-        let digest = match self.digest_to_follow(&after)? {
-            Ok(digest) => digest,
-            Err(why) => return Ok(Claim::Rewrite(why)),
-        };
+        let followed = self.followed_receipt(&after)?;
         let mut session = self.pool.session()?;
         failpoint::reach("connected");
-        let looked = self.lock_and_look(&mut session, partition, &after, &digest);
+        let looked = self.lock_and_look(&mut session, partition, &followed);
+        let digest = followed.digest;
         let Look { found, leaves } = match looked {
             Ok(Verdict::Free(look)) => look,
             Ok(Verdict::Held { tables }) => {
@@ -112,20 +110,21 @@ impl PostgresStore {
         })))
     }
 
-    /// Returns the digest of the row of a receipt, or why no rows can be added to those of this receipt.
-    fn digest_to_follow(&self, after: &Receipt) -> Result<Result<String, String>, StoreError> {
-        let row = ReceiptRow::new(after)?;
-        Ok(if row.definition != self.definition.hash {
-            Err("its receipt is of another definition".to_owned())
-        } else if after.stored.adopted {
-            Err("another program wrote its rows".to_owned())
-        } else if !after.input.digest.starts_with(CHAINED_DIGEST) {
-            Err("its receipt has the input digest of an earlier version".to_owned())
-        } else if after.stored.types.is_none() {
-            Err("its receipt does not record the types of its columns".to_owned())
+    /// Returns a receipt as the look has it.
+    fn followed_receipt<'a>(&self, receipt: &'a Receipt) -> Result<FollowedReceipt<'a>, StoreError> {
+        let row = ReceiptRow::new(receipt)?;
+        let refusal = if row.definition != self.definition.hash {
+            Some("its receipt is of another definition")
+        } else if receipt.stored.adopted {
+            Some("another program wrote its rows")
+        } else if !receipt.input.digest.starts_with(CHAINED_DIGEST) {
+            Some("its receipt has the input digest of an earlier version")
+        } else if receipt.stored.types.is_none() {
+            Some("its receipt does not record the types of its columns")
         } else {
-            Ok(row.digest)
-        })
+            None
+        };
+        Ok(FollowedReceipt { receipt, digest: row.digest, refusal: refusal.map(str::to_owned) })
     }
 
     /// Locks a partition and looks at all that an append depends on. Leaves a transaction open.
@@ -133,13 +132,12 @@ impl PostgresStore {
         &self,
         session: &mut Session,
         partition: &Partition,
-        after: &Receipt,
-        digest: &str,
+        followed: &FollowedReceipt<'_>,
     ) -> Result<Verdict, StoreError> {
         match self.lock_to_append(session, partition)? {
             Locked::Ours(tables) => {
                 failpoint::reach("append-locked");
-                self.look(session, partition, tables.into_iter().collect(), (after, digest))
+                self.look(session, partition, tables.into_iter().collect(), followed)
             }
             Locked::Held { tables } => Ok(Verdict::Held { tables }),
             Locked::Gone => Ok(Verdict::Rewrite("one of its tables is gone".to_owned())),
@@ -186,9 +184,11 @@ impl PostgresStore {
     ) -> Result<Claim<'_>, StoreError> {
         let mut names = if tables { self.leaf_names(partition) } else { Vec::new() };
         names.extend(tables.then(|| self.receipts.name.clone()));
-        let known = describe(&mut session, &self.schema, &names)?;
-        let oids: Vec<u32> = known.values().map(|table| table.oid).collect();
-        self.held(session, &self.output_of(partition), &oids)
+        let mut known = describe(&mut session, &self.schema, &names)?;
+        // Every append changes rows of the receipts: whoever only does that is in nobody's way.
+        let receipts = known.remove(&self.receipts.name).map(|table| table.oid);
+        let leaves: Vec<u32> = known.values().map(|table| table.oid).collect();
+        self.held(session, &self.output_of(partition), &leaves, receipts)
     }
 }
 

@@ -114,7 +114,7 @@ impl PostgresStore {
             }
             Ok(Err(oids)) => {
                 session.roll_back();
-                self.held(session, &self.output_of(partition), &oids)
+                self.held(session, &self.output_of(partition), &oids, None)
             }
             // Its locks are not kept by a session that waits in the pool.
             Err(error) => {
@@ -221,8 +221,9 @@ impl PostgresStore {
         mut session: PooledSession,
         output: &str,
         tables: &[u32],
+        updated: Option<u32>,
     ) -> Result<Claim<'_>, StoreError> {
-        let holder = Holder::find(&mut session, output, tables)?;
+        let holder = Holder::find(&mut session, output, tables, updated)?;
         if let Some(holder) = &holder {
             self.stalled_sessions.end_if_stuck(&mut session, holder);
         }

@@ -19,6 +19,8 @@ const TABLES_MAX: usize = 500;
 const PARTITIONS: usize = 100;
 /// How long to wait for a table that somebody has locked: all others wait too.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long once a table has failed: while it is found out which one, and at each look from then on.
+const LOCK_TIMEOUT_APART: Duration = Duration::from_millis(100);
 
 /// What the last looks have shown.
 #[derive(Default)]
@@ -34,10 +36,12 @@ struct Seen {
 
 type Head = Result<SeriesHead, StoreError>;
 
-/// A series that is asked for its head, and where the head goes.
+/// A table and a time column, asked for its last instant: the head of all series that have both.
 struct Asked<'a> {
-    at: usize,
-    series: &'a SeriesOfKey<'a>,
+    name: &'a str,
+    time: &'a str,
+    /// The series, and where their heads go.
+    series: Vec<(usize, &'a SeriesOfKey<'a>)>,
     table: SeriesTable,
     /// The last instant that was seen.
     since_us: Option<i64>,
@@ -57,12 +61,12 @@ impl SeenHeads {
         };
     }
 
-    fn last_us(&self, series: &SeriesOfKey<'_>) -> Option<i64> {
-        lock(&self.0).lasts_us.get(&(series.table.clone(), series.time.to_owned())).copied()
+    fn last_us(&self, table: &str, time: &str) -> Option<i64> {
+        lock(&self.0).lasts_us.get(&(table.to_owned(), time.to_owned())).copied()
     }
 
-    fn note_last(&self, series: &SeriesOfKey<'_>, last_us: Option<i64>) {
-        let (lasts_us, key) = (&mut lock(&self.0).lasts_us, (series.table.clone(), series.time.to_owned()));
+    fn note_last(&self, asked: &Asked<'_>, last_us: Option<i64>) {
+        let (lasts_us, key) = (&mut lock(&self.0).lasts_us, (asked.name.to_owned(), asked.time.to_owned()));
         match last_us {
             Some(last_us) => lasts_us.insert(key, last_us),
             None => lasts_us.remove(&key),
@@ -73,6 +77,19 @@ impl SeenHeads {
 impl Asked<'_> {
     fn weight(&self) -> usize {
         if self.table.is_partitioned && self.since_us.is_none() { PARTITIONS } else { 1 }
+    }
+
+    /// The heads of its series.
+    fn heads(&self, last_us: Result<Option<i64>, StoreError>) -> Vec<(usize, Head)> {
+        let head = last_us.map(|last_us| SeriesHead { last_us, stamp: 0 });
+        let again = || match &head {
+            Ok(head) => Ok(head.clone()),
+            Err(error) => Err(StoreError::new(error.fault(), error.to_string())),
+        };
+        let mut heads: Vec<(usize, Head)> =
+            self.series.iter().skip(1).map(|(at, _)| (*at, again())).collect();
+        heads.extend(self.series.first().map(|(at, _)| (*at, head)));
+        heads
     }
 }
 
@@ -97,7 +114,7 @@ impl PostgresStore {
     pub(super) fn last_instants(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Head>, StoreError> {
         let mut heads: Vec<(usize, Head)> = Vec::with_capacity(series.len());
         let asked = self.asked(series.iter().enumerate(), &mut heads)?;
-        let is_alone = |asked: &Asked<'_>| self.seen_heads.has_failed(&asked.series.table);
+        let is_alone = |asked: &Asked<'_>| self.seen_heads.has_failed(asked.name);
         let (alone, together): (Vec<_>, Vec<_>) = asked.into_iter().partition(is_alone);
         for asked in statements(&together) {
             self.ask_together(asked, &mut heads)?;
@@ -109,7 +126,7 @@ impl PostgresStore {
         Ok(heads.into_iter().map(|(_, head)| head).collect())
     }
 
-    /// Returns the series whose tables can be asked; the heads of the others are errors.
+    /// Returns the tables that can be asked, each once; the heads of the other series are errors.
     fn asked<'a>(
         &self,
         series: impl Iterator<Item = (usize, &'a SeriesOfKey<'a>)>,
@@ -117,12 +134,17 @@ impl PostgresStore {
     ) -> Result<Vec<Asked<'a>>, StoreError> {
         let (places, series): (Vec<usize>, Vec<&SeriesOfKey<'_>>) = series.unzip();
         let tables = self.described_sources(&series)?;
-        let mut asked = Vec::new();
+        let (mut asked, mut known) = (Vec::<Asked<'_>>::new(), HashMap::new());
         for ((at, series), table) in places.into_iter().zip(series).zip(tables) {
+            let (name, time) = (series.table.as_str(), series.time);
             match table {
                 Ok(table) => {
-                    let since_us = self.seen_heads.last_us(series);
-                    asked.push(Asked { at, series, table, since_us });
+                    let place = *known.entry((name, time)).or_insert(asked.len());
+                    if place == asked.len() {
+                        let since_us = self.seen_heads.last_us(name, time);
+                        asked.push(Asked { name, time, series: Vec::new(), table, since_us });
+                    }
+                    asked[place].series.push((at, series));
                 }
                 Err(error) => heads.push((at, Err(error))),
             }
@@ -131,13 +153,13 @@ impl PostgresStore {
     }
 
     fn ask_together(&self, asked: &[Asked<'_>], heads: &mut Vec<(usize, Head)>) -> Result<(), StoreError> {
-        match self.ask(asked) {
+        match self.ask(asked, LOCK_TIMEOUT) {
             Ok(found) => heads.extend(found),
             Err(error) if error.is_unconnected() => return Err(error),
             Err(error) if error.fault() == Fault::Permanent => {
                 // A table may have gone, or become another one.
-                self.source_tables.forget(asked.iter().map(|asked| asked.series.table.as_str()));
-                let again = asked.iter().map(|asked| (asked.at, asked.series));
+                self.source_tables.forget(asked.iter().map(|asked| asked.name));
+                let again = asked.iter().flat_map(|asked| asked.series.iter().copied());
                 let again = self.asked(again, heads)?;
                 self.ask_apart(&again, heads)?;
             }
@@ -148,16 +170,19 @@ impl PostgresStore {
 
     /// Asks them, and where that fails, each half by itself.
     fn ask_apart(&self, asked: &[Asked<'_>], heads: &mut Vec<(usize, Head)>) -> Result<(), StoreError> {
-        match (self.ask(asked), asked) {
+        match (self.ask(asked, LOCK_TIMEOUT_APART), asked) {
             (Ok(found), _) => {
-                asked.iter().for_each(|asked| self.seen_heads.note_failed(&asked.series.table, false));
+                asked.iter().for_each(|asked| self.seen_heads.note_failed(asked.name, false));
                 heads.extend(found);
             }
             (Err(error), _) if error.is_unconnected() => return Err(error),
             (Err(error), [one]) => {
-                self.seen_heads.note_failed(&one.series.table, true);
-                self.source_tables.forget([one.series.table.as_str()]);
-                heads.push((one.at, Err(error)));
+                self.seen_heads.note_failed(one.name, true);
+                // A table that is locked is not described again at each look: that may wait for the lock too.
+                if error.fault() == Fault::Permanent {
+                    self.source_tables.forget([one.name]);
+                }
+                heads.extend(one.heads(Err(error)));
             }
             (Err(_), several) => {
                 let (first, second) = several.split_at(several.len() / 2);
@@ -169,29 +194,30 @@ impl PostgresStore {
     }
 
     /// Asks all of them in one statement, and in another one those whose last rows have gone.
-    fn ask(&self, asked: &[Asked<'_>]) -> Result<Vec<(usize, Head)>, StoreError> {
+    fn ask(&self, asked: &[Asked<'_>], lock_timeout: Duration) -> Result<Vec<(usize, Head)>, StoreError> {
         let all: Vec<&Asked<'_>> = asked.iter().collect();
-        let mut lasts = self.ask_last(&all, |asked| asked.since_us)?;
+        let mut lasts = self.ask_last(&all, lock_timeout, |asked| asked.since_us)?;
         let (gone_at, gone): (Vec<usize>, Vec<&Asked<'_>>) = all
             .iter()
             .enumerate()
             .filter(|(at, asked)| lasts[*at].is_none() && asked.since_us.is_some())
             .unzip();
-        for (at, last) in gone_at.into_iter().zip(self.ask_last(&gone, |_| None)?) {
+        for (at, last) in gone_at.into_iter().zip(self.ask_last(&gone, lock_timeout, |_| None)?) {
             lasts[at] = last;
         }
-        let head = |(asked, last): (&Asked<'_>, Option<ServerInstant>)| {
+        let heads = |(asked, last): (&Asked<'_>, Option<ServerInstant>)| {
             let last_us = last.map(|last| asked.table.finite_us(last)).transpose();
-            self.seen_heads.note_last(asked.series, last_us.as_ref().ok().copied().flatten());
-            (asked.at, last_us.map(|last_us| SeriesHead { last_us, stamp: 0 }))
+            self.seen_heads.note_last(asked, last_us.as_ref().ok().copied().flatten());
+            asked.heads(last_us)
         };
-        Ok(asked.iter().zip(lasts).map(head).collect())
+        Ok(asked.iter().zip(lasts).flat_map(heads).collect())
     }
 
     /// Returns the last instants, none of those before what `since_us` says.
     fn ask_last(
         &self,
         asked: &[&Asked<'_>],
+        lock_timeout: Duration,
         since_us: impl Fn(&Asked<'_>) -> Option<i64>,
     ) -> Result<Vec<Option<ServerInstant>>, StoreError> {
         let doing = match asked {
@@ -201,7 +227,7 @@ impl PostgresStore {
         };
         let last = |asked: &&Asked<'_>| format!("({})", asked.table.last_sql(since_us(asked)));
         let sql = format!("SELECT {}", asked.iter().map(last).collect::<Vec<_>>().join(", "));
-        let settings = TransactionSettings { lock: LOCK_TIMEOUT, ..self.settings };
+        let settings = TransactionSettings { lock: lock_timeout, ..self.settings };
         let rows = self.pool.session()?.rows_at_once(&settings, &doing, &sql, &[])?;
         let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
         (0..asked.len()).map(|column| row.get(column)).collect()

@@ -1,7 +1,8 @@
 //! The last rows of several series, in one statement: one snapshot, and one round trip.
 
 use rollfit_job::store::{
-    ClosesBefore, Fault, LatestQuery, LatestRows, SeriesKind, SeriesOfKey, SeriesRows, StoreError,
+    ClosesBefore, Fault, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesKind, SeriesOfKey, SeriesRows,
+    StoreError,
 };
 
 use crate::PostgresStore;
@@ -64,17 +65,23 @@ impl PostgresStore {
             [first, ..] => format!("read the last rows of {}", first.table.name),
         };
         let sql = latest_sql(asked, query);
-        let rows = self.pool.session()?.rows_at_once(&self.settings, &doing, &sql, &[])?;
-        let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
+        let answer = self.pool.session()?.rows_at_once(&self.settings, &doing, &sql, &[])?;
+        let row = answer.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
         let rows_of = |(at, asked): (usize, &AskedSeries)| asked.table.latest(row, COLUMNS * at);
         let count_of = |at| row.get(COLUMNS * at + 2).map(i64::unsigned_abs);
         let closes_of = |at| {
             let rows_before_counted = row.get(COLUMNS * at + 4).map(i64::unsigned_abs)?;
             Ok(ClosesBefore { base: row.get(COLUMNS * at + 3)?, rows_before_counted })
         };
+        let rows: Vec<SeriesRows> = asked.iter().enumerate().map(rows_of).collect::<Result<_, _>>()?;
+        let is_full = |rows: &SeriesRows| {
+            let before = rows.instants_us.partition_point(|&instant_us| instant_us < query.from_us);
+            rows.instants_us.len() - before >= LATEST_ROWS_MAX
+        };
         let is_counted = query.count_from_us.is_some();
         Ok(LatestRows {
-            rows: asked.iter().enumerate().map(rows_of).collect::<Result<_, _>>()?,
+            is_cut: rows.iter().any(is_full),
+            rows,
             counts: is_counted.then(|| (0..asked.len()).map(count_of).collect()).transpose()?,
             has_writers: row.get(COLUMNS * asked.len())?,
             closes: (0..asked.len()).map(closes_of).collect::<Result<_, StoreError>>()?,
@@ -102,19 +109,21 @@ fn latest_sql(asked: &[AskedSeries], query: LatestQuery) -> String {
 }
 
 impl SeriesTable {
-    /// Returns a query for the rows from an instant on, and for some before. It includes infinite instants, so that they are
-    /// reported.
+    /// Returns a query for the first rows from an instant on, and for some before. It includes infinite instants, so that they are
+    /// reported, unless there are too many rows before them.
     fn since_sql(&self, from_us: i64, lookback_rows: usize) -> String {
         let (time, value, from) = (&self.time, &self.value, self.time_type.literal(from_us));
         let name = self.name.sql();
         let rows = format!("SELECT {time} AS t, {value} AS v FROM {name} WHERE {time}");
-        let from_on = format!("{rows} >= {from} OR {time} = '-infinity'");
+        let from_on = format!(
+            "({rows} >= {from} ORDER BY {time} LIMIT {LATEST_ROWS_MAX}) UNION ALL ({rows} = '-infinity' LIMIT 1)"
+        );
         if lookback_rows == 0 {
             return from_on;
         }
         let before =
             format!("{rows} < {from} AND {time} > '-infinity' ORDER BY {time} DESC LIMIT {lookback_rows}");
-        format!("({from_on}) UNION ALL ({before})")
+        format!("{from_on} UNION ALL ({before})")
     }
 
     /// Returns a query for the number of rows before an instant, at most `rows_max`.

@@ -1,6 +1,6 @@
 //! [`MemorySink`]: features in memory, committed all or nothing, with partitions that others hold or wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use rollfit_job::partition::Partition;
@@ -32,6 +32,8 @@ pub struct MemorySink {
     pub foreign: Mutex<Vec<String>>,
     /// Outputs that a later version wrote.
     pub newer: Mutex<Vec<String>>,
+    /// Outputs that are claimed now.
+    pub claimed: Mutex<BTreeSet<String>>,
     /// How many claims of a partition find it held.
     pub held: Mutex<BTreeMap<String, usize>>,
     /// What a claim meets.
@@ -50,6 +52,8 @@ pub struct MemorySink {
     pub rounding: Option<Arc<dyn Rounding>>,
     /// Whether rows can be added to those that are there.
     pub can_append: bool,
+    /// Why none can be added now.
+    pub rewrite_cause: Option<String>,
     /// The types of the columns of each series.
     pub types: Option<Vec<ColumnTypes>>,
     /// The partitions to which rows were added, in order.
@@ -100,6 +104,9 @@ impl Sink for MemorySink {
             Write::Append { .. } if !self.can_append => {
                 return Ok(Claim::Rewrite("its store cannot add rows".to_owned()));
             }
+            Write::Append { .. } if self.rewrite_cause.is_some() => {
+                return Ok(Claim::Rewrite(self.rewrite_cause.clone().unwrap_or_default()));
+            }
             Write::Append { after } => Some(after),
         };
         self.claims.lock().unwrap().push(partition.to_string());
@@ -110,11 +117,17 @@ impl Sink for MemorySink {
             *left -= 1;
             return Ok(Claim::Held("another runner".to_owned()));
         }
+        let output = self.output(partition);
+        if !self.claimed.lock().unwrap().insert(output.clone()) {
+            return Ok(Claim::Held("another worker".to_owned()));
+        }
+        let lock = OutputLock { sink: self, output };
         if let Some(other) = self.meanwhile.lock().unwrap().take() {
             self.stored.lock().unwrap().insert(self.output(partition), other);
         }
         let slot = MemorySlot {
             sink: self,
+            _lock: lock,
             partition: partition.clone(),
             after,
             instants_us: Vec::new(),
@@ -154,8 +167,22 @@ impl Sink for MemorySink {
     }
 }
 
+/// Keeps others from claiming an output.
+struct OutputLock<'a> {
+    sink: &'a MemorySink,
+    output: String,
+}
+
+impl Drop for OutputLock<'_> {
+    fn drop(&mut self) {
+        self.sink.claimed.lock().unwrap().remove(&self.output);
+    }
+}
+
 struct MemorySlot<'a> {
     sink: &'a MemorySink,
+    /// Given back with the slot, after what it commits.
+    _lock: OutputLock<'a>,
     partition: Partition,
     /// The receipt of the rows that the new ones come after; none where they take the place of all.
     after: Option<Box<Receipt>>,

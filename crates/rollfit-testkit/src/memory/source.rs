@@ -10,8 +10,8 @@ use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::{
-    ClosesBefore, Fault, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows, Snapshot,
-    Source, StoreError,
+    ClosesBefore, Fault, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey,
+    SeriesRows, Snapshot, Source, StoreError,
 };
 
 use super::PlantedFault;
@@ -30,8 +30,14 @@ pub struct MemorySource {
     pub has_writers: Arc<AtomicBool>,
     /// Whether the store gives no connection.
     pub is_away: Arc<AtomicBool>,
+    /// Whether the store doesn't let its tables be listed.
+    pub is_unlisted: AtomicBool,
     /// How often it gave none.
     pub refusals: Arc<AtomicUsize>,
+    /// The tables that cannot be asked cheaply.
+    pub unindexed: Mutex<BTreeSet<String>>,
+    /// How often each table was asked for its last row.
+    pub heads_asked: Mutex<BTreeMap<String, usize>>,
     /// What a snapshot of a partition meets.
     pub fault: Option<PlantedFault>,
     /// The lookback that each snapshot was announced, by partition.
@@ -153,9 +159,21 @@ impl Source for MemorySource {
 
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         self.connect()?;
+        if self.is_unlisted.load(Ordering::Relaxed) {
+            return Err(StoreError::permanent("no right to list"));
+        }
         let changed = self.changed.lock().unwrap();
         let is_there = |name: &&String| changed.get(*name).is_none_or(Option::is_some);
         Ok(self.tables.keys().chain(changed.keys()).filter(is_there).cloned().collect())
+    }
+
+    /// As in a file system that ignores case.
+    fn check_keys(&self, keys: &[String]) -> Result<(), StoreError> {
+        let mut known = BTreeSet::new();
+        match keys.iter().find(|key| !known.insert(key.to_lowercase())) {
+            Some(key) => Err(StoreError::permanent(format!("another key differs from {key} only in case"))),
+            None => Ok(()),
+        }
     }
 
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
@@ -190,8 +208,21 @@ impl Source for MemorySource {
 
     fn heads(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Result<SeriesHead, StoreError>>, StoreError> {
         self.connect()?;
+        for series in series {
+            *self.heads_asked.lock().unwrap().entry(series.table.clone()).or_default() += 1;
+        }
         let last = |rows: &SeriesRows| SeriesHead { last_us: rows.instants_us.last().copied(), stamp: 0 };
         Ok(self.read(series, last))
+    }
+
+    fn check_followable(&self, series: &[SeriesOfKey<'_>]) -> Result<(), StoreError> {
+        self.connect()?;
+        self.read(series, |_| ()).into_iter().collect::<Result<(), _>>()?;
+        let unindexed = self.unindexed.lock().unwrap();
+        match series.iter().find(|series| unindexed.contains(&series.table)) {
+            Some(series) => Err(StoreError::permanent(format!("{} has no index", series.table))),
+            None => Ok(()),
+        }
     }
 
     fn latest(&self, series: &[SeriesOfKey<'_>], query: LatestQuery) -> Result<LatestRows, StoreError> {
@@ -199,10 +230,12 @@ impl Source for MemorySource {
         series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let rows = self.read(series, SeriesRows::clone).into_iter().collect::<Result<Vec<_>, _>>()?;
         let count = |rows: &SeriesRows, from_us| within(rows, from_us..query.from_us).values.len() as u64;
+        let count_from = |rows: &SeriesRows, from_us| within(rows, from_us..i64::MAX).values.len();
         let counts = |from_us| rows.iter().map(|rows| count(rows, from_us)).collect();
         let latest = |(series, rows): (&SeriesOfKey<'_>, &SeriesRows)| {
             let first = rows.instants_us.partition_point(|&other| other < query.from_us);
-            cut(rows, first.saturating_sub(looked_back(series).unwrap_or(0))..rows.values.len())
+            let end = rows.values.len().min(first + LATEST_ROWS_MAX);
+            cut(rows, first.saturating_sub(looked_back(series).unwrap_or(0))..end)
         };
         let before = |(series, rows): (&SeriesOfKey<'_>, &SeriesRows)| {
             let before = |from_us| within(rows, i64::MIN..from_us).values.len();
@@ -213,6 +246,7 @@ impl Source for MemorySource {
         Ok(LatestRows {
             counts: query.count_from_us.map(counts),
             rows: each().map(latest).collect(),
+            is_cut: rows.iter().any(|rows| count_from(rows, query.from_us) >= LATEST_ROWS_MAX),
             has_writers: self.has_writers.load(Ordering::Relaxed),
             closes: each().map(|each| before(each).unwrap_or_default()).collect(),
         })

@@ -3,7 +3,8 @@
 //! that it records, the place that it should have, and nothing that could change the rows of an INSERT.
 //!
 //! Invariants: where less is there than the receipt says, or something may change what is added, the partition is to be
-//! rewritten as a whole. Where more is there, somebody else wrote it, and a rewrite would remove it: that is an error.
+//! rewritten as a whole. Where more is there, in any of the tables, somebody else wrote it, and a rewrite would remove it: that
+//! is an error, whatever else calls for a rewrite.
 
 use std::collections::HashMap;
 
@@ -54,6 +55,15 @@ pub(super) enum Verdict {
     Rewrite(String),
 }
 
+/// The receipt that rows are to be added to.
+pub(super) struct FollowedReceipt<'a> {
+    pub(super) receipt: &'a Receipt,
+    /// The digest of its row.
+    pub(super) digest: String,
+    /// Why no rows can be added to those of this receipt; none if they can.
+    pub(super) refusal: Option<String>,
+}
+
 /// What was seen of a partition.
 pub(super) struct Look {
     pub(super) found: Found,
@@ -86,7 +96,7 @@ impl PostgresStore {
         session: &mut Session,
         partition: &Partition,
         tables: HashMap<String, Table>,
-        (after, digest): (&Receipt, &str),
+        followed: &FollowedReceipt<'_>,
     ) -> Result<Verdict, StoreError> {
         let Some(receipts) = self.receipt_tables(&tables)? else {
             return Ok(Verdict::Rewrite(format!("{} is gone or cannot be read", self.receipts)));
@@ -99,31 +109,25 @@ impl PostgresStore {
             found.push(table);
         }
         let own = [&self.receipts, &self.definitions].into_iter().filter_map(|table| tables.get(&table.name));
-        if let Some(table) = found.iter().copied().chain(own).find(|table| table.policies.is_some()) {
-            self.check_row_security(table, Accepting::Sink)?;
-            return Ok(Verdict::Rewrite(format!("row-level security applies to {}", table.name)));
-        }
+        let hiding = found.iter().copied().chain(own).find(|table| table.policies.is_some());
+        hiding.map_or(Ok(()), |table| self.check_row_security(table, Accepting::Sink))?;
         let leaves = self.leaves_to_follow(session, partition, &found)?;
         let oids: Vec<u32> = found.iter().map(|table| table.oid).collect();
         let receipts_oid = tables.get(&self.receipts.name).map_or(0, |table| table.oid);
         let output = self.output_of(partition);
         let row = self.row_of_look(session, (&receipts, &output), (&leaves, &oids, receipts_oid))?;
-        let seen = seen_receipt(receipts.stored(&output, &row)?);
-        if !matches!(&seen.0, Found::Ours(receipt) if **receipt == *after) {
-            return Ok(Verdict::Free(Look { found: seen.0, leaves: Vec::new() }));
+        let (found, seen_digest) = seen_receipt(receipts.stored(&output, &row)?);
+        if !matches!(&found, Found::Ours(receipt) if **receipt == *followed.receipt) {
+            return Ok(Verdict::Free(Look { found, leaves: Vec::new() }));
         }
-        if let Some(why) = unlike(after, digest, seen.1.as_deref(), &leaves, &row)? {
-            return Ok(Verdict::Rewrite(why));
-        }
-        let mut followed = Vec::new();
-        for (at, leaf) in leaves.into_iter().enumerate() {
-            let (rows, analyzed_rows) = RowsThere::from_row(&row, COLUMNS_BEFORE + at * COLUMNS_OF_TABLE)?;
-            if let Some(why) = rows.differ(&leaf.name, partition, after)? {
-                return Ok(Verdict::Rewrite(why));
-            }
-            followed.push(FollowedLeaf { leaf, analyzed_rows });
-        }
-        Ok(Verdict::Free(Look { found: seen.0, leaves: followed }))
+        // Rows of others in any of the tables are an error, which comes before every reason for a rewrite.
+        let (leaves, differing) = followed_leaves(leaves, &row, partition, followed.receipt)?;
+        let hidden = hiding.map(|table| format!("row-level security applies to {}", table.name));
+        let why = match followed.refusal.clone().or(hidden) {
+            Some(why) => Some(why),
+            None => unlike(followed, seen_digest.as_deref(), &leaves, &row)?.or(differing),
+        };
+        Ok(why.map_or_else(|| Verdict::Free(Look { found, leaves }), Verdict::Rewrite))
     }
 
     /// Checks the tables as a replacement does.
@@ -199,25 +203,44 @@ fn seen_receipt(stored: Option<StoredReceipt>) -> (Found, Option<String>) {
     (found, digest)
 }
 
+/// Returns the tables with what the look saw of them, and how their rows differ from those of a receipt, if they do.
+///
+/// # Errors
+/// When a table has rows of others, also where another one differs.
+fn followed_leaves(
+    leaves: Vec<Leaf>,
+    row: &AnswerRow,
+    partition: &Partition,
+    receipt: &Receipt,
+) -> Result<(Vec<FollowedLeaf>, Option<String>), StoreError> {
+    let (mut followed, mut differing) = (Vec::new(), None);
+    for (at, leaf) in leaves.into_iter().enumerate() {
+        let (rows, analyzed_rows) = RowsThere::from_row(row, COLUMNS_BEFORE + at * COLUMNS_OF_TABLE)?;
+        let why = rows.differ(&leaf.name, partition, receipt)?;
+        differing = differing.or(why);
+        followed.push(FollowedLeaf { leaf, analyzed_rows });
+    }
+    Ok((followed, differing))
+}
+
 /// Returns why rows cannot be added, whatever rows there are; none if they can.
 fn unlike(
-    after: &Receipt,
-    digest: &str,
+    followed: &FollowedReceipt<'_>,
     seen_digest: Option<&str>,
-    leaves: &[Leaf],
+    leaves: &[FollowedLeaf],
     row: &AnswerRow,
 ) -> Result<Option<String>, StoreError> {
     // Fields that this version does not know would be lost.
-    if seen_digest != Some(digest) {
+    if seen_digest != Some(followed.digest.as_str()) {
         return Ok(Some("its receipt has fields that this version of rollfit does not write".to_owned()));
     }
     let triggers: Vec<String> = row.get(COLUMNS_BEFORE - 1)?;
     if !triggers.is_empty() {
         return Ok(Some(format!("{} may change what is added", few(&triggers))));
     }
-    let recorded = after.stored.types.as_deref().unwrap_or_default();
+    let recorded = followed.receipt.stored.types.as_deref().unwrap_or_default();
     let is_other = |(at, leaf): &(usize, &Leaf)| recorded.get(*at) != Some(&leaf.types);
-    let other = leaves.iter().enumerate().find(is_other);
+    let other = leaves.iter().map(|followed| &followed.leaf).enumerate().find(is_other);
     Ok(other
         .map(|(_, leaf)| format!("the columns of {} have other types than its receipt records", leaf.name)))
 }
