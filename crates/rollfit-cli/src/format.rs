@@ -60,6 +60,12 @@ pub(crate) fn time(seconds: f64) -> String {
     format!("{} {}", unit.number(seconds), unit.name)
 }
 
+/// How old something is: as [`time`], from two days on in days: `24.9 days`.
+pub(crate) fn age(seconds: f64) -> String {
+    const DAY_S: f64 = 24.0 * 60.0 * 60.0;
+    if seconds < 2.0 * DAY_S { time(seconds) } else { format!("{:.1} days", seconds / DAY_S) }
+}
+
 /// A unit of time, with as many digits after the point as are written of it.
 pub(crate) struct TimeUnit {
     pub(crate) name: &'static str,
@@ -160,6 +166,7 @@ mod tests {
             [0.0, 0.0012, 0.25, 0.9996, 59.94, 90.0, 11_160.0].map(time),
             ["0 s", "1.2 ms", "250 ms", "1.0 s", "59.9 s", "1.5 min", "3.1 h"]
         );
+        assert_eq!([5400.0, 172_799.0, 172_800.0].map(age), ["1.5 h", "48.0 h", "2.0 days"]);
         assert_eq!([1, 2].map(|n| plural(n, "row")), ["1 row", "2 rows"]);
     }
 

@@ -17,6 +17,7 @@ mod metrics_file;
 mod open;
 mod output;
 mod paths;
+mod pending_rows;
 mod poll_interval;
 mod progress;
 mod record;

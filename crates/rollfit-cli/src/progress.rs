@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rollfit_job::pending::PendingRows;
 use rollfit_job::record::{Decision, Header, Unavailable};
 use rollfit_job::run::{Outcome, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
@@ -13,7 +14,7 @@ use crate::format::count;
 use crate::live::Live;
 use crate::screen::Screen;
 use crate::view::lines;
-use crate::{join_loss, logging};
+use crate::{join_loss, logging, pending_rows};
 
 /// Shows the progress of a run.
 pub(crate) struct Progress {
@@ -113,6 +114,13 @@ impl Progress {
         self.log_event(at, "rewrite", false, &format!("writes all rows, since none can be added: {why}"));
     }
 
+    /// Rows of a partition wait for another series.
+    pub(crate) fn pending(&self, at: Try<'_>, pending: &PendingRows) {
+        if pending_rows::is_worth_telling(pending) {
+            self.log_event(at, "pending", false, &pending_rows::sentence(pending));
+        }
+    }
+
     /// A partition has ended.
     pub(crate) fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         if !matches!(outcome, Outcome::Held(_)) {
@@ -138,6 +146,7 @@ impl Progress {
                 }
             }
             Outcome::AlreadyDone => self.log_event(at, "done", false, "nothing to do"),
+            Outcome::Waiting => self.log_event(at, "waiting", false, "waiting for its first row"),
             Outcome::LeftAlone(assessment) => {
                 let message = format!("skipped ({}): {}", assessment.state, assessment.cause);
                 self.log_event(at, "left-alone", true, &message);

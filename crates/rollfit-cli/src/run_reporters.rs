@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rollfit_job::lock::lock;
+use rollfit_job::pending::PendingRows;
 use rollfit_job::record::{Decision, Event, Header, RunEnd, Sample, Unavailable};
 use rollfit_job::run::{Observer, Outcome, RunReport, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
@@ -84,8 +85,10 @@ impl RunReporters {
         let took = self.started.elapsed();
         let totals = self.following().totals;
         self.emit(Event::End(RunEnd { at_ms: millis(took), totals, interrupted: report.interrupted }));
-        let found_all_done =
-            report.outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::AlreadyDone));
+        let found_all_done = report
+            .outcomes
+            .iter()
+            .all(|(_, outcome)| matches!(outcome, Outcome::AlreadyDone | Outcome::Waiting));
         self.recorder.finish(report.interrupted || !found_all_done);
         if let Some(trace) = &self.trace {
             trace.finish();
@@ -126,6 +129,10 @@ impl Observer for RunReporters {
     fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         self.progress.ended(at, outcome, spent);
         self.emit(Event::Partition(Box::new(partition_end(at, outcome, spent))));
+    }
+
+    fn pending(&self, at: Try<'_>, pending: &PendingRows) {
+        self.progress.pending(at, pending);
     }
 
     fn decided(&self, decision: &Decision) {

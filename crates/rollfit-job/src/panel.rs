@@ -181,7 +181,8 @@ fn find_pending(
             let last_us = snapshot.last_us(at)?;
             lasts_us.extend((last_us.is_some() || series.derivation.is_none()).then_some(last_us));
         }
-        pending.is_current = search.is_current(&lasts_us);
+        let is_derived_late = lasts_us.len() < config.series.len();
+        pending.is_current = (is_derived_late || pending.is_young()) && search.is_current(&lasts_us);
     }
     Ok((Some(Sides { pending_us: pending_us.unwrap_or_default(), ..sides }), pending))
 }

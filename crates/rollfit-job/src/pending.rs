@@ -1,5 +1,5 @@
 //! [`Pending`]: the last rows of a partition that another series lacks and may still get. They count neither as joined nor as
-//! lost.
+//! lost. [`PendingRows`] is what a run says of them.
 //!
 //! Invariants: whether a row is pending depends on the instants of the source alone, never on the clock. Series that have a row
 //! at one instant agree on whether it is pending.
@@ -7,7 +7,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::config::Series;
 use crate::store::{Snapshot, StoreError};
+
+/// How long the first rows of a partition may be pending before it is an error that no row is joined: a long weekend, and a
+/// series that is a day late.
+const FIRST_ROWS_WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The pending rows of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -18,7 +23,11 @@ pub struct Pending {
     pub latest_us: i64,
     /// How many rows of each series are pending.
     pub rows: Vec<u64>,
-    /// Whether the partition has only begun: every series ends in it, or at most half its length before it.
+    /// At how many instants.
+    #[serde(skip)]
+    pub instants: u64,
+    /// Whether the partition has only begun: every series ends in it, or at most half its length before it, and no row has been
+    /// waiting for more than a week.
     #[serde(skip)]
     pub is_current: bool,
 }
@@ -32,6 +41,42 @@ impl Pending {
     /// How many rows are pending, of all series.
     pub fn total_rows(&self) -> u64 {
         self.rows.iter().sum()
+    }
+
+    /// Whether none has been waiting for so long that it is an error if no row is joined.
+    pub(crate) fn is_young(&self) -> bool {
+        self.age() <= FIRST_ROWS_WAIT_MAX
+    }
+}
+
+/// The pending rows of a partition, and what they wait for.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PendingRows {
+    /// How many, of all series.
+    pub rows: u64,
+    /// The series that they wait for.
+    pub lacking: Vec<String>,
+    /// The instant of the oldest, in microseconds since 1970.
+    pub oldest_us: i64,
+    /// The last instant that any series has, of the partition or later.
+    pub latest_us: i64,
+}
+
+impl PendingRows {
+    /// From the pending rows of these series.
+    pub fn from_pending(pending: &Pending, series: &[Series]) -> Self {
+        let lacks = |(series, &rows): (&Series, &u64)| (rows < pending.instants).then(|| series.name.clone());
+        Self {
+            rows: pending.total_rows(),
+            lacking: series.iter().zip(&pending.rows).filter_map(lacks).collect(),
+            oldest_us: pending.oldest_us,
+            latest_us: pending.latest_us,
+        }
+    }
+
+    /// How long the oldest has been waiting, in data time.
+    pub fn age(&self) -> Duration {
+        Duration::from_micros(self.latest_us.abs_diff(self.oldest_us))
     }
 }
 
@@ -74,8 +119,10 @@ impl<'a> PendingSearch<'a> {
         let is_pending = |instant_us: &&i64| pending_us.binary_search(instant_us).is_ok();
         let rows = self.tails().map(|tail| tail.iter().filter(is_pending).count() as u64).collect();
         let latest_us = lasts_us.iter().flatten().copied().max().unwrap_or(oldest_us);
-        let is_current = self.is_current(lasts_us);
-        Some((Pending { oldest_us, latest_us, rows, is_current }, pending_us))
+        let instants = pending_us.len() as u64;
+        let mut pending = Pending { oldest_us, latest_us, rows, instants, is_current: false };
+        pending.is_current = pending.is_young() && self.is_current(lasts_us);
+        Some((pending, pending_us))
     }
 
     /// The rows of each series after the last joined one.

@@ -104,6 +104,25 @@ impl SeriesTable {
         Ok(count.unsigned_abs())
     }
 
+    /// Returns the months without rows. From one row on the next one is looked up in an index: nothing is counted.
+    fn gaps(&self, session: &mut Session, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
+        let (time, name, literal) = (&self.time, self.name.sql(), |us| self.time_type.literal(us));
+        let end = literal(last.span_us().end);
+        let doing = format!("look for months without rows in {}", self.name);
+        let mut gaps = Vec::new();
+        let mut month = first;
+        while month <= last {
+            let start = literal(month.span_us().start);
+            let sql = format!("SELECT min({time}) FROM {name} WHERE {time} >= {start} AND {time} < {end}");
+            let next: Option<Option<ServerInstant>> = first_value(&session.rows(&doing, &sql, &[])?)?;
+            let next = next.flatten().and_then(ServerInstant::us).map(Month::of_instant_us).transpose();
+            let next = next.map_err(|error| StoreError::permanent(error.to_string()))?;
+            gaps.extend(month.through(last).take_while(|month| next.is_none_or(|next| *month < next)));
+            month = next.unwrap_or(last).max(month).next();
+        }
+        Ok(gaps)
+    }
+
     /// Returns a query for the last rows before an instant.
     fn before_sql(&self, instant_us: i64, count: usize) -> String {
         let time = &self.time;
@@ -241,6 +260,10 @@ impl Source for PostgresStore {
 
     fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
         self.ask_about(series, |session, table| table.count(session, &period.span_us()))
+    }
+
+    fn gaps(&self, series: &SeriesOfKey<'_>, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
+        self.ask_about(series, |session, table| table.gaps(session, first, last))
     }
 
     fn snapshot(

@@ -1,12 +1,13 @@
 //! `rollfit run`: computes and stores the features of every partition that needs it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use rollfit::Cpu;
 use rollfit_job::error_chain;
 use rollfit_job::join_loss::JoinLoss;
 use rollfit_job::partition::Partition;
+use rollfit_job::pending::PendingRows;
 use rollfit_job::plan::estimate_missing_bytes;
 use rollfit_job::receipt::NoValue;
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
@@ -24,7 +25,7 @@ use crate::open::OpenJob;
 use crate::output::ENTRIES_MAX;
 use crate::record::header::header;
 use crate::run_reporters::{RunReporters, TakenOver};
-use crate::{format, logging, output, signals};
+use crate::{format, logging, output, pending_rows, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
     if arguments.follow {
@@ -112,12 +113,25 @@ fn check_space(open: &OpenJob) -> Result<(), Failure> {
     )))
 }
 
+/// What is told of rows that wait for another series: those that do for long, and those of partitions that have no others.
+fn told_pending(report: &RunReport) -> Vec<PartitionPending> {
+    let waiting = report.outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Waiting));
+    let waiting: HashSet<&Partition> = waiting.map(|(partition, _)| partition).collect();
+    let is_told = |(partition, pending): &&(Partition, PendingRows)| {
+        pending_rows::is_worth_telling(pending) || waiting.contains(partition)
+    };
+    let told = report.pending.iter().filter(is_told).cloned();
+    told.map(|(partition, pending)| PartitionPending { partition, pending }).collect()
+}
+
 /// What a run did, as it is printed.
 #[derive(Default, serde::Serialize)]
 pub(super) struct Summary {
     partitions: usize,
     written: usize,
     already_done: usize,
+    /// Those of which no row is joined yet.
+    waiting: usize,
     skipped: Vec<UndonePartition>,
     failed: Vec<UndonePartition>,
     not_started: usize,
@@ -131,6 +145,8 @@ pub(super) struct Summary {
     join_lost_rows: u64,
     /// The partitions written for the first time whose join loses more than `join_loss_max`.
     join_losses: Vec<PartitionLoss>,
+    /// The partitions whose rows have waited for another series for an hour or more, and those that have no others.
+    pending: Vec<PartitionPending>,
     workers: usize,
     seconds: f64,
     rows_per_second: f64,
@@ -153,6 +169,14 @@ struct PartitionLoss {
     partition: Partition,
     #[serde(flatten)]
     loss: JoinLoss,
+}
+
+/// The rows of a partition that wait for another series.
+#[derive(serde::Serialize)]
+struct PartitionPending {
+    partition: Partition,
+    #[serde(flatten)]
+    pending: PendingRows,
 }
 
 /// A partition that was not done, and why.
@@ -181,6 +205,7 @@ impl Summary {
         for (partition, outcome) in &report.outcomes {
             summary.add(partition, outcome);
         }
+        summary.pending = told_pending(report);
         summary.rows_per_second = summary.rows as f64 / summary.seconds.max(1e-9);
         summary
     }
@@ -200,6 +225,7 @@ impl Summary {
                 self.join_losses.extend(loss);
             }
             Outcome::AlreadyDone => self.already_done += 1,
+            Outcome::Waiting => self.waiting += 1,
             Outcome::LeftAlone(assessment) => {
                 self.skipped.push(problem(assessment.state.name(), assessment.cause.clone()));
             }
@@ -232,6 +258,7 @@ impl Summary {
     pub(super) fn forget(&mut self, is_done: impl Fn(&Partition) -> bool) {
         self.failed.retain(|problem| !is_done(&problem.partition));
         self.skipped.retain(|problem| !is_done(&problem.partition));
+        self.pending.retain(|waiting| !is_done(&waiting.partition));
     }
 
     pub(super) fn exit(&self) -> Exit {
@@ -239,11 +266,13 @@ impl Summary {
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
+        let waiting = (self.waiting > 0).then(|| format!(", {} waiting", self.waiting));
         output::line(&format!(
-            "{}: {} written, {} already done, {} skipped, {} failed, {} not started",
+            "{}: {} written, {} already done{}, {} skipped, {} failed, {} not started",
             format::plural(self.partitions, "partition"),
             self.written,
             self.already_done,
+            waiting.unwrap_or_default(),
             self.skipped.len(),
             self.failed.len(),
             self.not_started
@@ -251,6 +280,10 @@ impl Summary {
         if self.written > 0 {
             self.print_written()?;
         }
+        for PartitionPending { partition, pending } in self.pending.iter().take(ENTRIES_MAX) {
+            output::line(&format!("  {partition}: {}", pending_rows::sentence(pending)))?;
+        }
+        output::rest(self.pending.len(), "partition")?;
         if self.retries > 0 {
             let attempts = format::plural(usize::try_from(self.retries).unwrap_or(usize::MAX), "attempt");
             let hit = if self.retries == 1 {

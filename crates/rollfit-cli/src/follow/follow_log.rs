@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::few::few;
 use rollfit_job::follow::FollowEvent;
+use rollfit_job::join_loss::JoinLoss;
 use rollfit_job::month::display_instant;
 use rollfit_job::partition::Partition;
 use rollfit_job::state::State;
@@ -167,16 +168,20 @@ fn months(partitions: Vec<Partition>, stage: &'static str, one: &str, several: &
     vec![LogLine::new(None, stage, format!("{count} {several}: {}", few(&partitions)))]
 }
 
+fn lost(partition: &Partition, loss: &JoinLoss) -> LogLine {
+    LogLine::new(Some(partition), "join", join_loss::sentence(loss)).serious()
+}
+
 /// What is told at once.
 fn at_once(event: &FollowEvent) -> Vec<LogLine> {
     match event {
         FollowEvent::Rewritten { partition, was, cause, rows, bytes, join_loss } => {
             let (rows, bytes) = (format::count(*rows), format::bytes(*bytes));
             let written = format!("written (was {was}: {cause}), {rows} rows, {bytes}");
-            let loss = join_loss.as_ref().map(join_loss::sentence);
-            let loss = loss.map(|loss| LogLine::new(Some(partition), "join", loss).serious());
+            let loss = join_loss.as_ref().map(|loss| lost(partition, loss));
             std::iter::once(LogLine::new(Some(partition), "written", written)).chain(loss).collect()
         }
+        FollowEvent::JoinLoss { partition, loss } => vec![lost(partition, loss)],
         FollowEvent::Behind { partition, cause } => {
             vec![
                 LogLine::new(Some(partition), "behind", format!("behind: {cause}; rollfit tries again"))
@@ -272,6 +277,23 @@ mod tests {
         let lost = log.add(&FollowEvent::StoreLost("no route to host".to_owned()));
         assert!(lost[0].is_serious && lost[0].message.contains("no route to host"), "{lost:?}");
         assert!(!log.add(&FollowEvent::StoreBack)[0].is_serious);
+    }
+
+    #[test]
+    fn what_a_join_loses_is_a_warning_after_what_was_added() {
+        let mut log = FollowLog::default();
+        log.add(&appended("eurusd", 3));
+        let loss =
+            JoinLoss { series: "idx".to_owned(), lost_rows: 20, rows: 1090, lacking: vec!["bqx".to_owned()] };
+        let lines = log.add(&FollowEvent::JoinLoss { partition: partition("eurusd"), loss });
+        let expected = [
+            "eurusd 2017-01: 3 rows added, to 2017-01-04T10:31:00Z",
+            "eurusd 2017-01: the join loses 20 of 1,090 rows (1.8 %) of series idx, which series bqx lacks",
+        ];
+        assert_eq!(
+            (told(&lines).as_slice(), lines[1].is_serious),
+            (expected.map(str::to_owned).as_slice(), true)
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::follow_log::{FollowLog, LogLine};
 use super::follow_state::{ENTRIES_MAX, FollowState, pending_s};
 use super::followed::Followed;
 use super::rolled_record::{RollLimits, RolledRecord};
+use crate::join_loss;
 use crate::live::{Live, Tracker};
 use crate::metrics_file::{FollowFigures, KeyFigures, MetricsFile};
 use crate::run_reporters::TakenOver;
@@ -203,6 +204,10 @@ fn change(event: &FollowEvent) -> FollowChange {
             rows: *rows,
             bytes: *bytes,
             ..about(FollowChangeKind::Rewritten, partition)
+        },
+        FollowEvent::JoinLoss { partition, loss } => FollowChange {
+            cause: Some(join_loss::sentence(loss)),
+            ..about(FollowChangeKind::JoinLoss, partition)
         },
         FollowEvent::Opened(partition) => about(FollowChangeKind::Opened, partition),
         FollowEvent::Closed(partition) => about(FollowChangeKind::Closed, partition),

@@ -18,7 +18,8 @@ pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> Pa
         Outcome::Written { counts, bytes, .. } => {
             (PartitionOutcome::Written, None, counts.written_rows(), *bytes)
         }
-        Outcome::AlreadyDone => (PartitionOutcome::Done, None, 0, 0),
+        // Earlier versions cannot read an outcome of its own.
+        Outcome::AlreadyDone | Outcome::Waiting => (PartitionOutcome::Done, None, 0, 0),
         Outcome::LeftAlone(assessment) => (
             PartitionOutcome::LeftAlone,
             Some(format!("it is {}: {}", assessment.state, assessment.cause)),

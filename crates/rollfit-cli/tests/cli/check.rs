@@ -210,6 +210,23 @@ fn months_without_features_are_missing_where_the_source_has_rows() {
 }
 
 #[test]
+fn a_long_gap_of_the_source_is_told_from_months_that_were_not_computed() {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2015-06", "2015-07", "2017-01", "2017-02"]);
+    sandbox.run(&["run"]).exits(1);
+    let gaps = |document: &Value| kinds(document, "coverage");
+    let document = sandbox.checks(&[]);
+    let found = gaps(&document);
+    assert_eq!((found.len(), document["status"].as_str()), (17, Some("warning")), "{document}");
+    assert!(found.iter().all(|fact| fact.starts_with("source-gap 201")), "{document}");
+    // A month on the far side of the gap, and one beyond the last twelve.
+    fs::remove_file(sandbox.part("eurusd", "2015-07")).unwrap();
+    let document = sandbox.checks(&[]);
+    let found = gaps(&document);
+    assert_eq!((found.len(), document["status"].as_str()), (18, Some("problem")), "{document}");
+    assert_eq!(found.iter().filter(|fact| *fact == "missing 2015-07").count(), 1, "{document}");
+}
+
+#[test]
 fn rows_that_came_in_before_the_last_one_are_missed_and_a_month_may_grow() {
     let rows = SourceRows::of_month("2017-01", 1000, 60);
     let sandbox = Sandbox::new();

@@ -106,6 +106,47 @@ fn of_several_series_those_that_lack_rows_are_named() {
 }
 
 #[test]
+fn rows_that_wait_for_a_series_that_ended_are_told_from_an_hour_on() {
+    let sandbox = store(|row| row < ROWS + 100);
+    let sentence = "900 rows wait for series bqx, the oldest since 2017-02-01T01:40:00Z (15.0 h)";
+    let run = sandbox
+        .run(&["run"])
+        .exits(0)
+        .says(&[&format!("eurusd 2017-02: {sentence}"), "2 written, 0 already done, 0 skipped"]);
+    assert!(run.stderr.contains(sentence) && run.stdout.contains(sentence), "{run}");
+    let again = sandbox.run(&["run", "--json", "--quiet"]).exits(0).json();
+    let pending = r#"[{"partition":{"key":"eurusd","month":"2017-02"},"rows":900,"lacking":["bqx"],"#;
+    assert!(again["pending"].to_string().starts_with(pending), "{again}");
+    assert_eq!((&again["already_done"], &again["waiting"]), (&2.into(), &0.into()));
+    sandbox.run(&["run"]).exits(0).says(&[&format!("  eurusd 2017-02: {sentence}"), "2 already done"]);
+    // A feed that is less than an hour behind.
+    let sandbox = store(|row| row < ROWS + 941);
+    let run = sandbox.run(&["run"]).exits(0);
+    assert!(!run.to_string().contains(" for series "), "{run}");
+    assert_eq!(sandbox.run(&["run", "--json"]).json()["pending"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_month_without_joined_rows_waits_a_week_and_is_not_already_done() {
+    let sandbox = Sandbox::new();
+    sandbox.configure(&["eurusd"], MONTHS[0], MONTHS[1]);
+    // To the end of January, without the last hours.
+    sandbox.drop_in("eurusd", "2017-01.parquet", &SourceRows::of_month(MONTHS[0], ROWS, 2600));
+    let february = sandbox.path("fx/sources/m1_eurusd/2017-02.parquet");
+    SourceRows::of_month(MONTHS[1], 2, 60).write(&february, "time", "rate_index");
+    let run = sandbox.run(&["run"]).exits(0).says(&["1 written, 0 already done, 1 waiting, 0 skipped"]);
+    let sentence =
+        "eurusd 2017-02: 2 rows wait for series bqx, the oldest since 2017-02-01T00:00:00Z (1.0 min)";
+    assert!(run.stdout.contains(sentence), "{run}");
+    let again = sandbox.run(&["run", "--json"]).exits(0).json();
+    assert_eq!((&again["already_done"], &again["waiting"]), (&1.into(), &1.into()));
+    assert_eq!(again["pending"][0]["rows"], 2);
+    SourceRows::of_month(MONTHS[1], ROWS, 700).write(&february, "time", "rate_index");
+    let words = "1000 rows in `m1_eurusd` and 0 rows in `bqx_eurusd`";
+    sandbox.run(&["run"]).exits(1).says(&[words, "0 written, 1 already done, 0 skipped, 1 failed"]);
+}
+
+#[test]
 fn a_month_that_only_one_series_has_is_told_as_that() {
     let sandbox = store(|row| row < ROWS);
     let words =

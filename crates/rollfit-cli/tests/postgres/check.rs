@@ -38,8 +38,7 @@ fn tables_that_are_gone_or_empty_or_of_somebody_else_are_told_apart() {
          delete from rollfit_receipts where key = 'eurusd' and month = '2017-03-01';
          truncate reg_rate_eurusd_2017_02, reg_bqx_eurusd_2017_02",
     );
-    let document = workload.run(&["check", "--json"]).exits(2).json();
-    let found = |check: &str| -> Vec<String> {
+    let found = |document: &serde_json::Value, check: &str| -> Vec<String> {
         let checks = document["checks"].as_array().unwrap();
         let line = checks.iter().find(|line| line["check"] == check).unwrap();
         let findings = line["findings"].as_array().unwrap().iter();
@@ -48,8 +47,12 @@ fn tables_that_are_gone_or_empty_or_of_somebody_else_are_told_apart() {
     };
     let receipts =
         ["eurusd 2017-01 void", "eurusd 2017-03 foreign", "usdjpy 2017-01 void", "usdjpy 2017-02 void"];
-    assert_eq!(found("receipts"), receipts, "{document}");
-    assert_eq!(found("coverage"), ["eurusd 2017-02 missing"], "{document}");
+    let document = workload.run(&["check", "--json"]).exits(2).json();
+    assert_eq!(found(&document, "receipts"), receipts, "{document}");
+    assert_eq!(found(&document, "coverage"), ["eurusd 2017-02 missing"], "{document}");
+    workload.database.sql("delete from bqx_eurusd where ts_utc >= '2017-02-01' and ts_utc < '2017-03-01'");
+    let document = workload.run(&["check", "--json"]).exits(2).json();
+    assert_eq!(found(&document, "coverage"), ["eurusd 2017-02 source-gap"], "{document}");
 }
 
 #[test]

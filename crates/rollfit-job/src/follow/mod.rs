@@ -67,6 +67,13 @@ pub enum FollowEvent {
         /// What the join lost, where that is more than `join_loss_max` and no receipt recorded it.
         join_loss: Option<JoinLoss>,
     },
+    /// The join of a partition loses more than `join_loss_max`, and more than when it was last read as a whole.
+    JoinLoss {
+        /// Which.
+        partition: Partition,
+        /// What it loses.
+        loss: JoinLoss,
+    },
     /// A partition is open from now on that was not at the start.
     Opened(Partition),
     /// A partition is over, and isn't looked at any more.

@@ -8,6 +8,8 @@ use super::known_partition::{Growth, KnownPartition, NewRows};
 use super::retry_state::{FollowFailure, RetryState};
 use crate::addition::Addition;
 use crate::config::JobConfig;
+use crate::join_loss::JoinLoss;
+use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::receipt::Receipt;
 use crate::run::{Appended, Outcome, Settled};
@@ -27,6 +29,8 @@ pub(super) struct OpenPartition {
     pub(super) partition: Partition,
     /// None where the whole partition has to be checked.
     pub(super) known: Option<Box<KnownPartition>>,
+    /// The rows of each series that the join lost when the whole partition was last read.
+    lost_rows: Option<Vec<u64>>,
     /// What keeps it from being known, or from getting new rows.
     retry: RetryState,
     /// When it is checked, if it isn't known.
@@ -67,6 +71,7 @@ impl OpenPartition {
         Self {
             partition,
             known: None,
+            lost_rows: None,
             retry: RetryState::default(),
             check_at: Duration::ZERO,
             is_followed: false,
@@ -147,8 +152,12 @@ impl OpenPartition {
             _ => PartitionProgress::Fine,
         };
         match outcome {
-            Outcome::Written { .. } => self.tell_written(context, outcome, cause),
-            Outcome::AlreadyDone if receipt.is_none() => {
+            Outcome::Written { .. } => {
+                // Where it is too much, the event has it.
+                self.note_loss(panel.as_ref());
+                self.tell_written(context, outcome, cause);
+            }
+            Outcome::Waiting => {
                 self.note_success(context);
                 let span_us = self.partition.period.span_us();
                 let count = |rows: &SeriesRows| {
@@ -156,7 +165,10 @@ impl OpenPartition {
                 };
                 return Ok(PartitionProgress::Empty(rows.iter().map(count).collect()));
             }
-            Outcome::AlreadyDone => {}
+            Outcome::AlreadyDone => {
+                let loss = self.note_loss(panel.as_ref());
+                self.tell_loss(context, loss);
+            }
             Outcome::LeftAlone(assessment) => {
                 let cause = format!("{}: {}", assessment.state, assessment.cause);
                 return Ok(self.fail(context, FollowFailure::Lasting(cause), now));
@@ -267,13 +279,29 @@ impl OpenPartition {
         }
     }
 
+    /// Notes what the join loses. Returns it where it is too much, and more than before.
+    fn note_loss(&mut self, panel: Option<&Panel>) -> Option<JoinLoss> {
+        let panel = panel?;
+        let before = self.lost_rows.replace(panel.lost_rows.clone())?;
+        let has_lost_more = panel.lost_rows.iter().zip(&before).any(|(now, before)| now > before);
+        panel.join_loss.clone().filter(|_| has_lost_more)
+    }
+
+    fn tell_loss(&self, context: &FollowContext<'_>, loss: Option<JoinLoss>) {
+        if let Some(loss) = loss {
+            context.tell(FollowEvent::JoinLoss { partition: self.partition.clone(), loss });
+        }
+    }
+
     fn tell_written(&self, context: &FollowContext<'_>, outcome: Outcome, cause: String) {
         let Outcome::Written { was, counts, bytes, join_loss } = outcome else { return };
         let partition = self.partition.clone();
-        context.tell(match counts.added_rows {
-            Some(rows) => FollowEvent::Appended { partition, rows, last_us: counts.last_us, bytes },
-            None => FollowEvent::Rewritten { partition, was, cause, rows: counts.rows, bytes, join_loss },
-        });
+        if let Some(rows) = counts.added_rows {
+            context.tell(FollowEvent::Appended { partition, rows, last_us: counts.last_us, bytes });
+            return self.tell_loss(context, join_loss);
+        }
+        let rows = counts.rows;
+        context.tell(FollowEvent::Rewritten { partition, was, cause, rows, bytes, join_loss });
     }
 
     /// An error that is this partition's, or nobody's in particular.

@@ -1,6 +1,8 @@
 //! Coverage: months without features between the first and the last one of a key, and newest months whose source has gained rows since
 //! they were computed. Rows after the last instant with features are a matter of freshness: a month that grows is none of coverage.
 
+use std::collections::HashSet;
+
 use super::{Aspect, Examining, HealthFact, KeyHoldings, NEWEST, Verdict};
 use crate::config::JobConfig;
 use crate::month::Month;
@@ -8,9 +10,6 @@ use crate::partition::Partition;
 use crate::period::Period;
 use crate::receipt::Receipt;
 use crate::store::{Found, Holding, Source, StoreError};
-
-/// The most missing months of a key that the source is asked about. That others have rows is taken for granted.
-const ASKED_MAX: usize = 12;
 
 impl Examining<'_> {
     pub(super) fn coverage(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
@@ -37,32 +36,20 @@ impl Examining<'_> {
         let months = joined_months(self.job.source, self.job.config, key.name());
         let months = self.answer(Aspect::Coverage, (key.name(), None), months)?.flatten();
         let Some((first, last)) = months else { return Ok(()) };
-        let within = missing.into_iter().filter(|period| (first..=last).contains(&period.month()));
-        for (at, period) in within.rev().enumerate() {
-            self.missing_month(key.name(), period, period.month() == last, at < ASKED_MAX)?;
-        }
-        Ok(())
-    }
-
-    fn missing_month(
-        &mut self,
-        key: &str,
-        period: Period,
-        is_last: bool,
-        is_asked: bool,
-    ) -> Result<(), StoreError> {
         // Where freshness is checked, that says how late the features of a month are that may just have begun.
-        if is_last && self.options.max_lag.is_some() {
-            return Ok(());
-        }
-        let subject = (key, Some(period));
-        let rows = if is_asked { fewest_rows(self.job.source, self.job.config, key, period) } else { Ok(1) };
-        let Some(rows) = self.answer(Aspect::Coverage, subject, rows)? else { return Ok(()) };
-        match (rows, is_last) {
-            (0, true) => {}
-            (0, false) => self.add(Aspect::Coverage, Verdict::Warning, subject, HealthFact::SourceGap),
-            (_, true) => self.add(Aspect::Coverage, Verdict::Warning, subject, HealthFact::Missing),
-            (_, false) => self.add(Aspect::Coverage, Verdict::Problem, subject, HealthFact::Missing),
+        let is_late = |month: Month| month == last && self.options.max_lag.is_some();
+        let within = |period: &Period| (first..=last).contains(&period.month()) && !is_late(period.month());
+        let missing: Vec<Period> = missing.into_iter().filter(within).collect();
+        let gaps = source_gaps(self.job.source, self.job.config, key.name(), &missing);
+        let Some(gaps) = self.answer(Aspect::Coverage, (key.name(), None), gaps)? else { return Ok(()) };
+        for period in missing.into_iter().rev() {
+            let (status, fact) = match (gaps.contains(&period.month()), period.month() == last) {
+                (true, true) => continue,
+                (true, false) => (Verdict::Warning, HealthFact::SourceGap),
+                (false, true) => (Verdict::Warning, HealthFact::Missing),
+                (false, false) => (Verdict::Problem, HealthFact::Missing),
+            };
+            self.add(Aspect::Coverage, status, (key.name(), Some(period)), fact);
         }
         Ok(())
     }
@@ -82,18 +69,21 @@ fn joined_months(
     Ok(joined)
 }
 
-/// The rows in a period of the series that has the fewest.
-fn fewest_rows(
+/// Those of the months that a series lacks. Months with features are not asked about.
+fn source_gaps(
     source: &dyn Source,
     config: &JobConfig,
     key: &str,
-    period: Period,
-) -> Result<u64, StoreError> {
-    let mut fewest = u64::MAX;
-    for series in config.series_of_key(key) {
-        fewest = fewest.min(source.estimate_rows(&series, period)?);
+    missing: &[Period],
+) -> Result<HashSet<Month>, StoreError> {
+    let mut gaps = HashSet::new();
+    for run in missing.chunk_by(|a, b| a.month().next() == b.month()) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        for series in config.series_of_key(key) {
+            gaps.extend(source.gaps(&series, first.month(), last.month())?);
+        }
     }
-    Ok(fewest)
+    Ok(gaps)
 }
 
 /// The first series that has many more rows, up to the last instant with features, than the receipt knows.

@@ -297,6 +297,8 @@ pub enum FollowChangeKind {
     Appended,
     /// A partition was written as a whole.
     Rewritten,
+    /// The join of a partition loses too much.
+    JoinLoss,
     /// A partition is open from now on.
     Opened,
     /// A partition is over.

@@ -51,7 +51,7 @@ impl Done {
         match outcome {
             Outcome::Written { .. } => self.written.fetch_add(1, Ordering::Relaxed),
             Outcome::Failed(_) | Outcome::Held(_) => self.failed.fetch_add(1, Ordering::Relaxed),
-            Outcome::AlreadyDone | Outcome::LeftAlone(_) | Outcome::Abandoned => 0,
+            Outcome::AlreadyDone | Outcome::Waiting | Outcome::LeftAlone(_) | Outcome::Abandoned => 0,
         };
     }
 }

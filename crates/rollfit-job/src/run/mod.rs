@@ -20,6 +20,7 @@ use crate::Job;
 use crate::activity::Times;
 use crate::join_loss::JoinLoss;
 use crate::partition::Partition;
+use crate::pending::PendingRows;
 use crate::receipt::{NoValue, Receipt, Stored};
 use crate::record::Decision;
 use crate::state::{Assessment, State};
@@ -53,6 +54,8 @@ pub enum Outcome {
     },
     /// There was nothing to do.
     AlreadyDone,
+    /// No row is joined yet, and there is nothing to store.
+    Waiting,
     /// It is skipped (promise 3).
     LeftAlone(Assessment),
     /// Another runner writes it.
@@ -167,6 +170,8 @@ pub trait Observer: Sync {
     fn retried(&self, _at: Try<'_>, _error: &StoreError, _pause: Duration, _known: bool) {}
     /// A store that can add rows cannot add them to a partition, and why; all of it is written.
     fn rewritten(&self, _at: Try<'_>, _why: &str) {}
+    /// Rows of a partition that has ended wait for another series.
+    fn pending(&self, _at: Try<'_>, _pending: &PendingRows) {}
     /// A partition has ended, for now if it is [`Outcome::Held`].
     fn ended(&self, _at: Try<'_>, _outcome: &Outcome, _spent: &Spent) {}
     /// The number of workers was set.
@@ -182,6 +187,8 @@ pub trait Observer: Sync {
 pub struct RunReport {
     /// Every partition that started, with how it ended; not those still waited for at a stop.
     pub outcomes: Vec<(Partition, Outcome)>,
+    /// The partitions of which rows wait for another series.
+    pub pending: Vec<(Partition, PendingRows)>,
     /// Whether a stop was wanted before all were done.
     pub interrupted: bool,
     /// Attempts that failed and were repeated.
@@ -201,9 +208,11 @@ pub fn run(
     let runner = Runner::new(job, partitions.len(), options.clone(), stop, observer);
     let pool = WorkerPool::new(&runner, Queue::new(order::sorted(job, partitions), job.config.run.lock_wait));
     pool.work();
-    let (mut outcomes, workers_max) = pool.into_outcomes();
-    outcomes.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let interrupted = stop.requested() && outcomes.len() < partitions.len()
+    let mut report = pool.into_report();
+    report.outcomes.sort_by(|(a, _), (b, _)| a.cmp(b));
+    report.pending.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let outcomes = &report.outcomes;
+    report.interrupted = stop.requested() && outcomes.len() < partitions.len()
         || outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Abandoned));
-    RunReport { outcomes, interrupted, retries: runner.done.totals().retries, workers_max }
+    report
 }

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::done::Done;
 use super::throttle::Throttle;
-use super::{Observer, Outcome, RunOptions, Try};
+use super::{Observer, Outcome, RunOptions, Settled, Try};
 use crate::Job;
 use crate::activity::{Activity, Lane, during};
 use crate::features::FeatureEngine;
 use crate::lock::lock;
 use crate::partition::Partition;
+use crate::pending::PendingRows;
 use crate::receipt::Definition;
 use crate::stop_signal::StopSignal;
 use crate::store::{Claim, Fault, StoreError, Write};
@@ -36,6 +37,15 @@ impl Outage {
     fn clear(&self) {
         *lock(&self.since) = None;
     }
+}
+
+/// What came of the last attempt at a partition.
+pub(super) struct Tried {
+    pub(super) outcome: Outcome,
+    /// The rows that wait for another series, where the source was read.
+    pub(super) pending: Option<PendingRows>,
+    /// The number of the attempt.
+    pub(super) attempt: u32,
 }
 
 /// What every worker shares.
@@ -95,31 +105,31 @@ impl<'a> Runner<'a> {
         self.job.source.holder(&self.job.config.series_of_key(&partition.key))
     }
 
-    /// Does a partition, again while its faults are transient and attempts are left. Returns the last attempt's number.
+    /// Does a partition, again while its faults are transient and attempts are left.
     pub(super) fn try_partition(
         &self,
         worker: usize,
         partition: &Partition,
         engine: &mut FeatureEngine,
         lane: &Lane,
-    ) -> (Outcome, u32) {
+    ) -> Tried {
         let mut at = Try { worker, partition, attempt: 1 };
         loop {
             let error = match self.contain_panic(at, engine, lane) {
-                Ok(outcome) => {
+                Ok((outcome, pending)) => {
                     self.outage.clear();
-                    return (outcome, at.attempt);
+                    return Tried { outcome, pending, attempt: at.attempt };
                 }
                 Err(error) => error,
             };
             let run = &self.job.config.run;
             let attempts = error.attempts_max().unwrap_or(run.attempts).min(run.attempts);
             if error.fault() != Fault::Transient || at.attempt >= attempts || self.stop.requested() {
-                return (Outcome::Failed(error), at.attempt);
+                return failed(error, at.attempt);
             }
             let lasted = self.outage.record_failure();
             if lasted.is_some_and(|lasted| lasted > run.retry_for) {
-                return (Outcome::Failed(error), at.attempt);
+                return failed(error, at.attempt);
             }
             let pause = retry_pause(at.attempt);
             self.done.retried();
@@ -135,10 +145,19 @@ impl<'a> Runner<'a> {
         at: Try<'_>,
         engine: &mut FeatureEngine,
         lane: &Lane,
-    ) -> Result<Outcome, StoreError> {
-        let attempt = std::panic::AssertUnwindSafe(|| Ok(self.settle(at, engine, lane)?.outcome));
+    ) -> Result<(Outcome, Option<PendingRows>), StoreError> {
+        let attempt = std::panic::AssertUnwindSafe(|| {
+            let Settled { outcome, panel, .. } = self.settle(at, engine, lane)?;
+            let pending = panel.and_then(|panel| panel.pending);
+            let series = &self.job.config.series;
+            Ok((outcome, pending.map(|pending| PendingRows::from_pending(&pending, series))))
+        });
         std::panic::catch_unwind(attempt).unwrap_or_else(|panic| Err(bug(panic.as_ref())))
     }
+}
+
+fn failed(error: StoreError, attempt: u32) -> Tried {
+    Tried { outcome: Outcome::Failed(error), pending: None, attempt }
 }
 
 /// What to say of a defect that panicked.

@@ -183,7 +183,7 @@ impl Runner<'_> {
             Assessment::from_found(found, &self.definition, input, compare_input, &self.job.config.run);
         match assessment.state {
             State::Missing if input.rows == 0 && (self.is_following || panel.waits_for_rows()) => {
-                Ok(PartitionAction::End(Outcome::AlreadyDone))
+                Ok(PartitionAction::End(Outcome::Waiting))
             }
             State::Missing if input.rows == 0 => {
                 Err(StoreError::permanent(no_rows(self.job.config, partition, panel)))

@@ -10,13 +10,14 @@ use std::thread::Scope;
 use std::time::Duration;
 
 use super::monitor_loop::MonitorLoop;
-use super::partition::Runner;
+use super::partition::{Runner, Tried};
 use super::queue::{Next, Queue};
-use super::{Outcome, Spent, Try};
+use super::{Outcome, RunReport, Spent, Try};
 use crate::activity::{self, Activity, Lane, during};
 use crate::features::FeatureEngine;
 use crate::lock::{lock, unpoisoned};
 use crate::partition::Partition;
+use crate::pending::PendingRows;
 use crate::store::StoreMonitor;
 use crate::watch::Moment;
 use crate::workers::{Finished, Policy, Situation};
@@ -29,6 +30,7 @@ pub(super) struct WorkerPool<'a> {
     runner: &'a Runner<'a>,
     queue: Queue,
     outcomes: Mutex<Vec<(Partition, Outcome)>>,
+    pending: Mutex<Vec<(Partition, PendingRows)>>,
     /// Those that ended since the policy was last asked.
     finished: Mutex<Vec<Finished>>,
     wanted: AtomicUsize,
@@ -46,6 +48,7 @@ impl<'a> WorkerPool<'a> {
             runner,
             queue,
             outcomes: Mutex::default(),
+            pending: Mutex::default(),
             finished: Mutex::default(),
             wanted: AtomicUsize::new(1),
             lanes: Mutex::default(),
@@ -55,10 +58,15 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// How every partition ended, and the most workers there were.
-    pub(super) fn into_outcomes(self) -> (Vec<(Partition, Outcome)>, usize) {
-        let outcomes = unpoisoned(self.outcomes.into_inner());
-        (outcomes, self.workers_max.into_inner())
+    /// How every partition ended, in any order.
+    pub(super) fn into_report(self) -> RunReport {
+        RunReport {
+            outcomes: unpoisoned(self.outcomes.into_inner()),
+            pending: unpoisoned(self.pending.into_inner()),
+            interrupted: false,
+            retries: self.runner.done.totals().retries,
+            workers_max: self.workers_max.into_inner(),
+        }
     }
 
     /// Works until no partition is left or a stop is wanted.
@@ -185,7 +193,7 @@ impl<'a> WorkerPool<'a> {
             self.wait_for_holder();
             return self.queue.put_back(partition);
         }
-        let (outcome, attempt) = self.runner.try_partition(worker, &partition, engine, lane);
+        let Tried { outcome, pending, attempt } = self.runner.try_partition(worker, &partition, engine, lane);
         let waits = may_wait && matches!(outcome, Outcome::Held(_));
         if waits {
             self.wait_for_holder();
@@ -195,10 +203,15 @@ impl<'a> WorkerPool<'a> {
         let (wall, cpu) = activity::lap();
         let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu };
         lock(&self.finished).push(Finished { begun, ended: spent.ended, rows: written_rows(&outcome) });
-        self.runner.observer.ended(Try { worker, partition: &partition, attempt }, &outcome, &spent);
+        let at = Try { worker, partition: &partition, attempt };
+        self.runner.observer.ended(at, &outcome, &spent);
         if waits {
             self.queue.put_back(partition);
         } else {
+            if let Some(pending) = pending {
+                self.runner.observer.pending(at, &pending);
+                lock(&self.pending).push((partition.clone(), pending));
+            }
             lock(&self.outcomes).push((partition, outcome));
         }
     }

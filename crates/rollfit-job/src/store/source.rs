@@ -177,7 +177,7 @@ pub trait Source: Send + Sync {
     /// The months from `first` to `last` in which [`Source::estimate_rows`] has no rows.
     ///
     /// # Errors
-    /// When the store cannot be reached. A month that cannot be read otherwise is none of them.
+    /// When the store cannot be reached, or the table cannot be read at all. A single month that cannot be read is none of them.
     fn gaps(&self, series: &SeriesOfKey<'_>, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
         let mut gaps = Vec::new();
         for month in first.through(last) {

@@ -236,6 +236,7 @@ pub(crate) fn told(event: &FollowEvent) -> String {
     match event {
         FollowEvent::Appended { partition, rows, .. } => format!("{partition} +{rows}"),
         FollowEvent::Rewritten { partition, was, rows, .. } => format!("{partition} was {was}: {rows}"),
+        FollowEvent::JoinLoss { partition, loss } => format!("{partition} loses {}", loss.lost_rows),
         FollowEvent::Opened(partition) => format!("{partition} opened"),
         FollowEvent::Closed(partition) => format!("{partition} closed"),
         FollowEvent::Behind { partition, cause } => format!("{partition} behind: {cause}"),

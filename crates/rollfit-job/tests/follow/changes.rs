@@ -276,3 +276,44 @@ fn nothing_is_rewritten_where_nothing_has_changed() {
     }
     assert!(bench.sink.all() == stored && bench.sink.claims.lock().unwrap().len() == 1);
 }
+
+#[test]
+fn rows_that_the_join_loses_meanwhile_are_told_when_all_is_read_again() {
+    let bench = bench(&[("RUN__RECHECK_EVERY_S", "600")]);
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    // 20 of 1,090 rows are too many.
+    (1000..1020).for_each(|minute| bench.insert(0, minute));
+    bench.insert_both(1020..1090);
+    assert_eq!(live.poll_after(1.0), ["a 2017-01 +70"]);
+    assert_eq!(live.poll_after(599.0), ["a 2017-01 loses 20"]);
+    assert_eq!(live.poll_after(600.0), NOTHING, "told once");
+    // Where rows are added by the check itself, it is told with them.
+    (1090..1100).for_each(|minute| bench.insert(1, minute));
+    bench.insert_both(1100..1110);
+    assert_eq!(live.poll_after(600.0), ["a 2017-01 +10", "a 2017-01 loses 20"]);
+    assert_eq!(live.poll_after(600.0), NOTHING);
+    bench.assert_is_batch();
+}
+
+#[test]
+fn so_few_that_nobody_minds_are_not_told_nor_what_was_lost_before() {
+    let mut bench = Bench::new(&[("RUN__RECHECK_EVERY_S", "600")], &["a"], 1000);
+    bench.source.retain("m1_a", |row| row % 50 != 7);
+    bench.run();
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    bench.insert_both([1000]);
+    assert_eq!(live.poll_after(1.0), ["a 2017-01 +1"]);
+    assert_eq!(live.poll_after(600.0), NOTHING);
+    let few = self::bench(&[("RUN__RECHECK_EVERY_S", "600")]);
+    let job = few.job();
+    let live = Live::new(&few, &job);
+    live.poll();
+    (1000..1010).for_each(|minute| few.insert(0, minute));
+    few.insert_both(1010..1020);
+    assert_eq!(live.poll_after(1.0), ["a 2017-01 +10"]);
+    assert_eq!(live.poll_after(600.0), NOTHING);
+}

@@ -85,6 +85,7 @@ pub(crate) fn outcomes(report: &RunReport) -> Vec<String> {
     let name = |outcome: &Outcome| match outcome {
         Outcome::Written { .. } => "written".to_owned(),
         Outcome::AlreadyDone => "already done".to_owned(),
+        Outcome::Waiting => "waiting".to_owned(),
         Outcome::LeftAlone(assessment) => format!("left alone: {}", assessment.state),
         Outcome::Held(holder) => format!("held by {holder}"),
         Outcome::Failed(error) => format!("failed: {error}"),

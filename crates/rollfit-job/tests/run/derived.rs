@@ -324,8 +324,12 @@ fn a_base_is_stored_or_configured_or_both_and_then_the_same() {
 
 #[test]
 fn the_first_rows_of_a_key_wait_for_those_that_its_returns_need() {
-    let run_over = |rows: usize, of_february: usize| {
-        let bars = two_months();
+    let run_over = |rows: usize, of_february: usize, minutes_apart: i64| {
+        let mut bars = two_months();
+        let start_us = bars.bars[0].instant_us;
+        for bar in &mut bars.bars[..rows] {
+            bar.instant_us = start_us + (bar.instant_us - start_us) * minutes_apart;
+        }
         let bars = TestBars { bars: [&bars.bars[..rows], &bars.bars[40..40 + of_february]].concat(), ..bars };
         let derived = DerivedSource::new(Arc::new(sources(&bars).1));
         let config = derived_config(&[]);
@@ -342,12 +346,13 @@ fn the_first_rows_of_a_key_wait_for_those_that_its_returns_need() {
         outcomes(&report)
     };
     for rows in [1, 9, 15] {
-        assert_eq!(run_over(rows, 0), ["already done"]);
+        assert_eq!(run_over(rows, 0, 1), ["waiting"]);
+        assert_eq!(run_over(rows, 0, 24 * 60), ["waiting"], "a bar a day");
     }
-    assert_eq!(run_over(16, 0), ["written"]);
+    assert_eq!(run_over(16, 0, 1), ["written"]);
     // Their turn is over once there are later ones.
     let said = "it has 9 rows of rate_index from `m1_a` and 0 rows of backward_return(15) from `m1_a`";
-    let outcomes = run_over(9, 20);
+    let outcomes = run_over(9, 20, 1);
     assert!(outcomes[0].contains(said) && outcomes[1] == "written", "{outcomes:?}");
 }
 

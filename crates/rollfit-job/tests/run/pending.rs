@@ -125,7 +125,8 @@ fn the_first_rows_of_a_month_are_added_one_by_one_whichever_series_is_first() {
             let state = if minute == 0 { State::Missing } else { State::Done };
             assert_eq!((line.state, line.rows, line.write_rows), (Some(state), minute.unsigned_abs(), 0));
             assert_eq!(line.pending.unwrap().total_rows(), 1);
-            assert_eq!(outcomes(&run_month(&bench)), ["already done"]);
+            let outcome = if minute == 0 { "waiting" } else { "already done" };
+            assert_eq!(outcomes(&run_month(&bench)), [outcome]);
             add(&mut bench, second, &[minute]);
             let report = run_month(&bench);
             let Outcome::Written { counts, join_loss, .. } = &report.outcomes[0].1 else {
@@ -155,6 +156,41 @@ fn a_month_in_which_no_row_can_be_joined_any_more_is_an_error_and_not_waited_for
     let mut without = bench(&[], &[0, 1], &[]);
     without.source.retain("bqx_a", |_| false);
     fails(&without, "2 rows in `m1_a` and 0 rows in `bqx_a`");
+}
+
+#[test]
+fn a_run_reports_what_waits_for_which_series_and_how_long_it_has() {
+    let reported = |m1: &[i64], bqx: &[i64]| {
+        let report = run_month(&bench(&[], m1, bqx));
+        let pending = report.pending.into_iter().map(|(partition, pending)| {
+            assert_eq!(partition.to_string(), format!("a {MONTH}"));
+            (pending.rows, pending.lacking.join(" "), pending.age().as_secs() / 60)
+        });
+        let pending: Vec<(u64, String, u64)> = pending.collect();
+        (outcomes(&RunReport { pending: Vec::new(), ..report }).remove(0), pending)
+    };
+    let day: Vec<i64> = (0..1500).collect();
+    let bqx = |rows, minutes| vec![(rows, "bqx".to_owned(), minutes)];
+    assert_eq!(reported(&day, &day[..60]), ("written".to_owned(), bqx(1440, 1439)));
+    assert_eq!(reported(&day, &[]), ("waiting".to_owned(), bqx(1500, 1499)));
+    assert_eq!(reported(&[], &day[..1]), ("waiting".to_owned(), vec![(1, "idx".to_owned(), 0)]));
+    assert_eq!(reported(&day, &day), ("written".to_owned(), Vec::new()));
+    let wait = [("RUN__PAIR_WAIT_S", "1e13")];
+    let report = run_month(&bench(&wait, &[0, 1, 3], &[0, 2]));
+    assert_eq!(report.pending[0].1.lacking, ["idx", "bqx"]);
+}
+
+#[test]
+fn the_first_rows_of_a_month_wait_for_a_week_and_then_it_is_an_error() {
+    const WEEK: i64 = 7 * 24 * 60;
+    let outcome = |m1: &[i64]| outcomes(&run_month(&bench(&[], m1, &[]))).remove(0);
+    assert_eq!(outcome(&[10, WEEK + 10]), "waiting");
+    assert!(outcome(&[10, WEEK + 11]).contains("2 rows in `m1_a` and 0 rows in `bqx_a`"));
+    assert_eq!(plan(&bench(&[], &[10, WEEK + 10], &[])).state, Some(State::Missing));
+    assert_eq!(plan(&bench(&[], &[10, WEEK + 11], &[])).state, None);
+    // With a row that is joined the month has features, and the others are pending for as long as it takes.
+    let report = run_month(&bench(&[], &[0, 10, 3 * WEEK], &[0]));
+    assert_eq!((outcomes(&report).remove(0), report.pending[0].1.rows), ("written".to_owned(), 2));
 }
 
 #[test]
