@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::follow::{FollowEnd, FollowEvent, FollowObserver, KeyLag, follow};
 use rollfit_job::state::State;
+use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{Fault, StoreError};
 
 use rollfit_testkit::market::MINUTE_US;
@@ -267,6 +268,15 @@ fn a_listed_key_without_rows_is_waited_for() {
     bench.assert_is_batch();
 }
 
+/// Ends the followers of a test, also where it fails.
+struct StopAtEnd<'a>(&'a StopSignal);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
 #[test]
 fn a_panic_of_whoever_is_told_ends_the_follower() {
     struct Broken;
@@ -290,6 +300,7 @@ fn a_follower_of_its_own_threads_ends_when_it_is_asked_to() {
     let (job, partitions) = (bench.job(), bench.partitions());
     std::thread::scope(|scope| {
         let follower = scope.spawn(|| follow(&job, &partitions, &bench.options, &bench.stop, &bench));
+        let _end = StopAtEnd(&bench.stop);
         let started = Instant::now();
         for minute in 200..220 {
             bench.insert_both([minute]);
@@ -315,6 +326,7 @@ fn two_followers_of_their_own_threads_share_a_sink() {
     std::thread::scope(|scope| {
         let start = || scope.spawn(|| follow(&job, &partitions, &bench.options, &bench.stop, &bench));
         let followers = [start(), start()];
+        let _end = StopAtEnd(&bench.stop);
         let started = Instant::now();
         for minute in 200..260 {
             keys.iter().for_each(|key| bench.insert_both_of(key, [minute]));
