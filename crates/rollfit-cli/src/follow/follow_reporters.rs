@@ -56,6 +56,7 @@ impl FollowReporters {
     pub(crate) fn start(header: Header, taken_over: TakenOver, machine: Arc<dyn Machine>) -> Self {
         let state = StateDir::open();
         let record = RolledRecord::begin(state, header.clone(), RollLimits::DAILY);
+        drop(taken_over.record);
         Self {
             started: Instant::now(),
             header,
