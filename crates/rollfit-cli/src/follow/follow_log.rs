@@ -188,6 +188,9 @@ fn at_once(event: &FollowEvent) -> Vec<LogLine> {
         FollowEvent::CaughtUp(partition) => {
             vec![LogLine::new(Some(partition), "caught-up", "up to date again".to_owned())]
         }
+        FollowEvent::KeyCaughtUp { key } => {
+            vec![LogLine::new(None, "caught-up", format!("{key}: followed again"))]
+        }
         FollowEvent::StoreLost(cause) => {
             let message = format!("a store does not answer: {cause}; rollfit asks again until it does");
             vec![LogLine::new(None, "store-lost", message).serious()]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::follow_context::{FollowContext, FollowWorker, NoObserver};
 use super::follow_queue::{FollowQueue, HeadsOfKey, KeyEntry};
 use super::open_partition::is_store_lost;
-use super::{FollowEvent, FollowObserver, FollowOptions};
+use super::{FollowEvent, FollowObserver, FollowOptions, KeyLag};
 use crate::Job;
 use crate::config::Keys;
 use crate::keys::FoundKeys;
@@ -105,6 +105,11 @@ impl<'a> Follower<'a> {
     /// How many keys there are.
     pub(super) fn keys(&self) -> usize {
         lock(&self.queue).keys()
+    }
+
+    /// How far each key is behind.
+    pub(super) fn lags(&self) -> Vec<KeyLag> {
+        lock(&self.queue).lags()
     }
 
     /// Works until the follower ends. `now` tells the time.

@@ -82,6 +82,11 @@ pub enum FollowEvent {
     },
     /// A partition that was behind is up to date again.
     CaughtUp(Partition),
+    /// A key that could not be looked at is followed again.
+    KeyCaughtUp {
+        /// Which.
+        key: String,
+    },
     /// A store does not answer, and why. It is asked again.
     StoreLost(String),
     /// The store answers again.
@@ -115,6 +120,8 @@ pub trait FollowObserver: Sync {
     fn event(&self, event: &FollowEvent);
     /// The source was asked; how far each key is behind.
     fn looked(&self, _lags: &[KeyLag]) {}
+    /// The follower has ended; how far each key was then.
+    fn ended(&self, _lags: &[KeyLag]) {}
 }
 
 /// Why a follower ended.
@@ -167,6 +174,7 @@ pub fn follow(
         }
         follower.end();
     });
+    observer.ended(&follower.lags());
     if stop.requested() { FollowEnd::Stopped } else { FollowEnd::NothingLeft }
 }
 

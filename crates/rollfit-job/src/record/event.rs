@@ -271,6 +271,9 @@ pub struct FollowChange {
     /// Of which partition; none where it is about several, or about a store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition: Option<Partition>,
+    /// Of which key, where it is about no partition of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Why, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
@@ -305,7 +308,7 @@ pub enum FollowChangeKind {
     Behind,
     /// A key cannot be looked at.
     Waiting,
-    /// A partition that was behind is up to date again.
+    /// A partition or a key that was behind is up to date again.
     CaughtUp,
     /// A store does not answer.
     StoreLost,
