@@ -213,6 +213,10 @@ fn change(event: &FollowEvent) -> FollowChange {
             ..about(FollowChangeKind::Rewritten, partition)
         },
         FollowEvent::Opened(partition) => about(FollowChangeKind::Opened, partition),
+        FollowEvent::Unwritten { partition, from } => FollowChange {
+            cause: Some(format!("months before it have no features, {from} first")),
+            ..about(FollowChangeKind::Unwritten, partition)
+        },
         FollowEvent::Closed(partition) => about(FollowChangeKind::Closed, partition),
         FollowEvent::Behind { partition, cause } => {
             FollowChange { cause: Some(cause.clone()), ..about(FollowChangeKind::Behind, partition) }

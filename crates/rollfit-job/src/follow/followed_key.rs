@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::follow_context::{FollowContext, FollowWorker};
 use super::held_rows::HeldRows;
+use super::late_key::first_unwritten;
 use super::open_partition::{OpenPartition, PartitionProgress};
 use super::retry_state::{FollowFailure, RetryState};
 use super::{FollowEvent, KeyLag};
@@ -32,6 +33,8 @@ pub(super) struct FollowedKey {
     open: Vec<OpenPartition>,
     /// Rows before this instant aren't looked at any more; none until it has rows.
     closed_until_us: Option<i64>,
+    /// Whether no run may have seen it, which is to be told: it was not there, or had no rows, when it was first looked at.
+    is_late: bool,
     /// The last instant read of each series.
     lasts_us: Vec<Option<i64>>,
     /// The heads before the last look.
@@ -50,11 +53,12 @@ pub(super) struct FollowedKey {
 
 impl FollowedKey {
     /// A key whose partitions are first checked at once, and again from `recheck_at` on.
-    pub(super) fn new(key: String, recheck_at: Duration) -> Self {
+    pub(super) fn new(key: String, recheck_at: Duration, is_late: bool) -> Self {
         Self {
             key,
             open: Vec::new(),
             closed_until_us: None,
+            is_late,
             lasts_us: Vec::new(),
             heads: Vec::new(),
             had_writers: false,
@@ -142,7 +146,9 @@ impl FollowedKey {
         }
         if self.closed_until_us.is_none() {
             self.open_first(context)?;
+            self.is_late |= self.closed_until_us.is_none();
         }
+        self.tell_late(context)?;
         if now >= self.recheck_at {
             self.recheck_at = now + context.job.config.run.recheck_every;
             self.forget();
@@ -197,6 +203,16 @@ impl FollowedKey {
             }
         }
         (self.open, self.closed_until_us) = (open, Some(closed_until_us));
+        Ok(())
+    }
+
+    /// Tells which months of a key that came late are not followed.
+    fn tell_late(&mut self, context: &FollowContext<'_>) -> Result<(), StoreError> {
+        let Some(open) = self.open.first().filter(|_| self.is_late) else { return Ok(()) };
+        if let Some(from) = first_unwritten(context, &self.key, open.partition.period.month())? {
+            context.tell(FollowEvent::Unwritten { partition: open.partition.clone(), from });
+        }
+        self.is_late = false;
         Ok(())
     }
 
@@ -370,6 +386,7 @@ impl FollowedKey {
 
     /// Notes that the key could not be looked at: nothing is taken to be as it was.
     pub(super) fn fail(&mut self, context: &FollowContext<'_>, error: &StoreError, now: Duration) {
+        self.is_late |= self.closed_until_us.is_none();
         self.note_failure(context, FollowFailure::from_error(error), now);
     }
 
@@ -411,7 +428,7 @@ fn is_settled(context: &FollowContext<'_>, open: &OpenPartition, now: Duration) 
 }
 
 /// Whether a partition has features, or rows that some could be computed from.
-fn has_rows(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
+pub(super) fn has_rows(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
     if !context.job.sink.is_missing(partition)? {
         return Ok(true);
     }

@@ -43,6 +43,7 @@ impl<'a> Follower<'a> {
         let runner = Runner::new(job, 0, run_options, stop, &NoObserver).following();
         let context = FollowContext { job, stop, observer, only: &options.only, runner };
         let mut keys: Vec<String> = partitions.iter().map(|partition| partition.key.clone()).collect();
+        let run: HashSet<String> = keys.iter().cloned().collect();
         if let Keys::Listed(listed) = &job.config.keys {
             keys.extend(listed.iter().filter(|key| context.selects(key)).cloned());
         }
@@ -52,7 +53,11 @@ impl<'a> Follower<'a> {
         let share = every / u32::try_from(keys.len().max(1)).unwrap_or(u32::MAX);
         // Each at another time.
         let recheck_at = |at: usize| every - share * u32::try_from(at).unwrap_or(0);
-        let entries = keys.into_iter().enumerate().map(|(at, key)| KeyEntry::new(key, recheck_at(at)));
+        let entry = |(at, key): (usize, String)| {
+            let is_late = !run.contains(&key);
+            KeyEntry::new(key, recheck_at(at), is_late)
+        };
+        let entries = keys.into_iter().enumerate().map(entry);
         Self { queue: Mutex::new(FollowQueue::new(entries.collect())), context, changed: Condvar::new() }
     }
 

@@ -6,6 +6,7 @@ mod followed_key;
 mod follower;
 mod held_rows;
 mod known_partition;
+mod late_key;
 mod open_partition;
 mod retry_state;
 
@@ -16,6 +17,7 @@ pub use self::follower::Follower;
 use crate::Job;
 use crate::config::Workers;
 use crate::join_loss::JoinLoss;
+use crate::month::Month;
 use crate::partition::{Partition, Selector};
 use crate::state::State;
 use crate::stop_signal::StopSignal;
@@ -64,6 +66,13 @@ pub enum FollowEvent {
     },
     /// A partition is open from now on that was not at the start.
     Opened(Partition),
+    /// A key is followed from now on that had no rows at the start, and has months that a follower doesn't write: a run does.
+    Unwritten {
+        /// The first of its partitions that is open.
+        partition: Partition,
+        /// The first month before it that has rows and no features.
+        from: Month,
+    },
     /// A partition is over, and isn't looked at any more.
     Closed(Partition),
     /// A partition cannot be kept up to date, and why. It is tried again.

@@ -302,6 +302,8 @@ pub enum FollowChangeKind {
     Rewritten,
     /// A partition is open from now on.
     Opened,
+    /// A partition is open, and earlier ones of its key have no features.
+    Unwritten,
     /// A partition is over.
     Closed,
     /// A partition cannot be kept up to date.

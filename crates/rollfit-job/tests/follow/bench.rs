@@ -41,6 +41,10 @@ impl FollowObserver for Bench {
     fn looked(&self, lags: &[KeyLag]) {
         *self.lags.lock().unwrap() = lags.to_vec();
     }
+
+    fn ended(&self, lags: &[KeyLag]) {
+        self.looked(lags);
+    }
 }
 
 impl Bench {
@@ -207,10 +211,12 @@ pub(crate) fn told(event: &FollowEvent) -> String {
         FollowEvent::Appended { partition, rows, .. } => format!("{partition} +{rows}"),
         FollowEvent::Rewritten { partition, was, rows, .. } => format!("{partition} was {was}: {rows}"),
         FollowEvent::Opened(partition) => format!("{partition} opened"),
+        FollowEvent::Unwritten { partition, from } => format!("{partition} followed, not {from}"),
         FollowEvent::Closed(partition) => format!("{partition} closed"),
         FollowEvent::Behind { partition, cause } => format!("{partition} behind: {cause}"),
         FollowEvent::Waiting { key, cause } => format!("{key} waits: {cause}"),
         FollowEvent::CaughtUp(partition) => format!("{partition} caught up"),
+        FollowEvent::KeyCaughtUp { key } => format!("{key} caught up"),
         FollowEvent::StoreLost(cause) => format!("lost: {cause}"),
         FollowEvent::StoreBack => "back".to_owned(),
         other => format!("{other:?}"),
