@@ -28,6 +28,7 @@ mod signals;
 mod state_dir;
 mod stores;
 mod trace;
+mod typed_time;
 mod view;
 
 use std::ffi::OsString;

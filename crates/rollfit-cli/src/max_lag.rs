@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::typed_time::TypedTime;
+
 /// How late features may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MaxLag(pub(crate) Duration);
@@ -10,24 +12,13 @@ impl std::str::FromStr for MaxLag {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let error = || {
-            format!(
+        const UNITS: [(&str, f64); 4] = [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0)];
+        match TypedTime::parse(text, &UNITS) {
+            TypedTime::Time(time) if !time.is_zero() && time != Duration::MAX => Ok(Self(time)),
+            _ => Err(format!(
                 "`{text}` is not a time: write a number above 0 and s, m, h or d, such as 90s, 5m, 2h or 1d"
-            )
-        };
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit_s = match &text[digits.len()..] {
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => return Err(error()),
-        };
-        let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
-            && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
-        let number: f64 = digits.parse().ok().filter(|_| is_number).ok_or_else(error)?;
-        let time = Duration::try_from_secs_f64(number * unit_s).map_err(|_| error())?;
-        if time.is_zero() { Err(error()) } else { Ok(Self(time)) }
+            )),
+        }
     }
 }
 
@@ -44,8 +35,22 @@ mod tests {
     #[test]
     fn what_is_no_lag_is_refused_with_what_to_write() {
         for text in [
-            "", "5", "m", "0s", "-5m", "+5m", "1e3s", "5 m", "5M", "5min", "infs", "9e999s", "1..5s",
+            "",
+            "5",
+            "m",
+            "0s",
+            "-5m",
+            "+5m",
+            "1e3s",
+            "5 m",
+            "5M",
+            "5min",
+            "infs",
+            "9e999s",
+            "1..5s",
             "\u{661}s",
+            "500ms",
+            "99999999999999999999999999d",
         ] {
             let error = text.parse::<MaxLag>().unwrap_err();
             assert!(error.contains("such as 90s, 5m"), "{text}: {error}");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::typed_time::TypedTime;
+
 /// Asked more often, a source would be asked all the time.
 const LEAST: Duration = Duration::from_millis(10);
 /// What is asked more rarely than this is no follower: a run at a fixed hour does.
@@ -15,26 +17,18 @@ impl std::str::FromStr for PollInterval {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit_s = match &text[digits.len()..] {
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "" => return Err(format!("`{text}` has no unit: write a number and ms, s, m or h, such as 1s")),
-            _ => {
+        const UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+        let time = match TypedTime::parse(text, &UNITS) {
+            TypedTime::Time(time) => time,
+            TypedTime::NoUnit => {
+                return Err(format!("`{text}` has no unit: write a number and ms, s, m or h, such as 1s"));
+            }
+            TypedTime::NoTime => {
                 return Err(format!(
                     "`{text}` is not a time: write a number and ms, s, m or h, such as 200ms, 1s or 15m"
                 ));
             }
         };
-        let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
-            && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
-        let number: Option<f64> = digits.parse().ok().filter(|_| is_number);
-        let number = number.ok_or_else(|| {
-            format!("`{text}` is not a time: write a number and ms, s, m or h, such as 200ms, 1s or 15m")
-        })?;
-        let time = Duration::try_from_secs_f64(number * unit_s).unwrap_or(Duration::MAX);
         if time < LEAST {
             return Err(format!("`{text}` is too short: write 10ms or more"));
         }

@@ -35,14 +35,29 @@ pub(crate) struct RunReporters {
 pub(crate) struct TakenOver {
     pub(crate) screen: Option<Screen>,
     pub(crate) metrics: Option<MetricsFile>,
+    /// Whoever sees the run end finds the record that comes after it: this one is dropped once that is there.
+    pub(crate) record: LastingRecord,
 }
 
 impl TakenOver {
     /// Nothing comes after the run.
-    pub(crate) fn finish(&self, interrupted: bool) {
+    pub(crate) fn finish(self, interrupted: bool) {
+        drop(self.record);
         if let Some(metrics) = &self.metrics {
             metrics.finish(interrupted);
         }
+    }
+}
+
+/// The record of a run that is over. It ends when this is dropped, and passes for that of a running one until then.
+pub(crate) struct LastingRecord {
+    recorder: Recorder,
+    is_worth_keeping: bool,
+}
+
+impl Drop for LastingRecord {
+    fn drop(&mut self) {
+        self.recorder.finish(self.is_worth_keeping);
     }
 }
 
@@ -89,11 +104,12 @@ impl RunReporters {
             .outcomes
             .iter()
             .all(|(_, outcome)| matches!(outcome, Outcome::AlreadyDone | Outcome::Waiting));
-        self.recorder.finish(report.interrupted || !found_all_done);
         if let Some(trace) = &self.trace {
             trace.finish();
         }
-        (took, TakenOver { screen: self.progress.finish(), metrics: self.metrics })
+        let is_worth_keeping = report.interrupted || !found_all_done;
+        let record = LastingRecord { recorder: self.recorder, is_worth_keeping };
+        (took, TakenOver { screen: self.progress.finish(), metrics: self.metrics, record })
     }
 
     /// Passes an event to the reporters that keep events.

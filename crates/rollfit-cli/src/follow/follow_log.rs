@@ -192,8 +192,19 @@ fn at_once(event: &FollowEvent) -> Vec<LogLine> {
             let message = format!("{key}: cannot be followed: {cause}; rollfit tries again");
             vec![LogLine::new(None, "waiting", message).serious()]
         }
+        FollowEvent::Unwritten { partition, from } => {
+            let message = format!(
+                "is followed, but months of {key} before it have no features, {from} first: run `rollfit run --only {key}`, now if \
+                 you like",
+                key = partition.key
+            );
+            vec![LogLine::new(Some(partition), "unwritten", message).serious()]
+        }
         FollowEvent::CaughtUp(partition) => {
             vec![LogLine::new(Some(partition), "caught-up", "up to date again".to_owned())]
+        }
+        FollowEvent::KeyCaughtUp { key } => {
+            vec![LogLine::new(None, "caught-up", format!("{key}: followed again"))]
         }
         FollowEvent::StoreLost(cause) => {
             let message = format!("a store does not answer: {cause}; rollfit asks again until it does");
@@ -294,6 +305,20 @@ mod tests {
             (told(&lines).as_slice(), lines[1].is_serious),
             (expected.map(str::to_owned).as_slice(), true)
         );
+    }
+
+    #[test]
+    fn what_is_to_be_done_about_a_key_is_told_at_once_and_that_it_is_fine_again() {
+        let mut log = FollowLog::default();
+        let unwritten =
+            FollowEvent::Unwritten { partition: partition("eurusd"), from: "2016-03".parse().unwrap() };
+        let line = &log.add(&unwritten)[0];
+        assert!(line.is_serious && line.message.contains("2016-03 first: run `rollfit run --only eurusd`"));
+        let waiting =
+            FollowEvent::Waiting { key: "eurusd".to_owned(), cause: "there is no table".to_owned() };
+        assert!(log.add(&waiting)[0].is_serious);
+        let line = &log.add(&FollowEvent::KeyCaughtUp { key: "eurusd".to_owned() })[0];
+        assert_eq!((line.is_serious, line.message.as_str()), (false, "eurusd: followed again"));
     }
 
     #[test]

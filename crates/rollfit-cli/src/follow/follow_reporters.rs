@@ -57,6 +57,7 @@ impl FollowReporters {
     pub(crate) fn start(header: Header, taken_over: TakenOver, machine: Arc<dyn Machine>) -> Self {
         let state = StateDir::open();
         let record = RolledRecord::begin(state, header.clone(), RollLimits::DAILY);
+        drop(taken_over.record);
         Self {
             started: Instant::now(),
             header,
@@ -103,13 +104,16 @@ impl FollowReporters {
 
     /// Writes record, live file, metrics and terminal as they are now.
     fn write_files(&self) -> Moment {
-        let (state, figures, changes) = {
+        let (state, figures, changes, standing) = {
             let mut told = self.told();
             let appended = std::mem::take(&mut told.appended);
             let mut changes = std::mem::take(&mut told.changes);
             changes.push(FollowChange { what: FollowChangeKind::Appended, ..appended });
             let followed = &told.followed;
-            (followed.state(self.started.elapsed(), ENTRIES_MAX), figures(followed), changes)
+            let state = followed.state(self.started.elapsed(), ENTRIES_MAX);
+            let standing: Vec<FollowChange> =
+                followed.standing().take(ENTRIES_MAX).map(|event| change(&event)).collect();
+            (state, figures(followed), changes, standing)
         };
         let moment = Moment {
             at: self.started.elapsed(),
@@ -121,7 +125,7 @@ impl FollowReporters {
         {
             let mut record = lock(&self.record);
             changes.into_iter().for_each(|change| record.add(change));
-            record.update(&live);
+            record.update(&live, &standing);
         }
         if let Some(metrics) = &self.metrics {
             metrics.follow(&moment, live.rows_per_s, figures);
@@ -171,6 +175,10 @@ impl FollowObserver for FollowReporters {
         };
         self.write_lines(&lines);
     }
+
+    fn ended(&self, lags: &[KeyLag]) {
+        self.told().followed.set_lags(lags);
+    }
 }
 
 fn figures(followed: &Followed) -> FollowFigures {
@@ -210,16 +218,26 @@ fn change(event: &FollowEvent) -> FollowChange {
             ..about(FollowChangeKind::JoinLoss, partition)
         },
         FollowEvent::Opened(partition) => about(FollowChangeKind::Opened, partition),
+        FollowEvent::Unwritten { partition, from } => FollowChange {
+            cause: Some(format!("months before it have no features, {from} first")),
+            ..about(FollowChangeKind::Unwritten, partition)
+        },
         FollowEvent::Closed(partition) => about(FollowChangeKind::Closed, partition),
         FollowEvent::Behind { partition, cause } => {
             FollowChange { cause: Some(cause.clone()), ..about(FollowChangeKind::Behind, partition) }
         }
         FollowEvent::Waiting { key, cause } => FollowChange {
             what: FollowChangeKind::Waiting,
-            cause: Some(format!("{key}: {cause}")),
+            key: Some(key.clone()),
+            cause: Some(cause.clone()),
             ..FollowChange::default()
         },
         FollowEvent::CaughtUp(partition) => about(FollowChangeKind::CaughtUp, partition),
+        FollowEvent::KeyCaughtUp { key } => FollowChange {
+            what: FollowChangeKind::CaughtUp,
+            key: Some(key.clone()),
+            ..FollowChange::default()
+        },
         FollowEvent::StoreLost(cause) => FollowChange {
             what: FollowChangeKind::StoreLost,
             cause: Some(cause.clone()),

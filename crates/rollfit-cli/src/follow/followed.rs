@@ -53,6 +53,7 @@ impl Followed {
             FollowEvent::Waiting { key, cause } => {
                 self.waiting.insert(key.clone(), cause.clone());
             }
+            FollowEvent::KeyCaughtUp { key } => drop(self.waiting.remove(key)),
             FollowEvent::StoreLost(cause) => self.store_lost = Some(cause.clone()),
             FollowEvent::StoreBack => self.store_lost = None,
             _ => {}
@@ -69,6 +70,11 @@ impl Followed {
     /// The source was asked.
     pub(super) fn looked(&mut self, lags: &[KeyLag]) {
         self.asked = Some((Instant::now(), SystemTime::now()));
+        self.set_lags(lags);
+    }
+
+    /// Sets how far each key is.
+    pub(super) fn set_lags(&mut self, lags: &[KeyLag]) {
         if self.lags != lags {
             self.lags = lags.to_vec();
         }
@@ -87,6 +93,17 @@ impl Followed {
     /// How many partitions are behind, and keys that cannot be looked at.
     fn behind(&self) -> u64 {
         (self.behind.len() + self.waiting.len()) as u64
+    }
+
+    /// What was told of what is still so: who is behind, and whether a store is away.
+    pub(super) fn standing(&self) -> impl Iterator<Item = FollowEvent> {
+        let store_lost = self.store_lost.iter().cloned().map(FollowEvent::StoreLost);
+        let behind = self.behind.iter();
+        let behind = behind.map(|(partition, cause)| (partition.clone(), cause.clone()));
+        let behind = behind.map(|(partition, cause)| FollowEvent::Behind { partition, cause });
+        let waiting = self.waiting.iter().map(|(key, cause)| (key.clone(), cause.clone()));
+        let waiting = waiting.map(|(key, cause)| FollowEvent::Waiting { key, cause });
+        store_lost.chain(behind).chain(waiting)
     }
 
     /// The partitions that it wrote or closed, and that are not behind.
@@ -177,6 +194,14 @@ mod tests {
         followed.add(&FollowEvent::CaughtUp(partition("a")));
         followed.add(&FollowEvent::Closed(partition("b")));
         followed.add(&appended("d", 1));
+        followed.add(&FollowEvent::Waiting { key: "e".to_owned(), cause: "no source".to_owned() });
+        assert_eq!(followed.totals().failed, 2);
+        followed.add(&FollowEvent::KeyCaughtUp { key: "e".to_owned() });
+        let standing: Vec<FollowEvent> = followed.standing().collect();
+        assert_eq!(
+            standing,
+            [FollowEvent::Behind { partition: partition("c"), cause: "no table".to_owned() }]
+        );
         let state = followed.state(Duration::ZERO, 10);
         assert_eq!((state.partitions_behind, state.behind[0].what.as_str()), (1, "c 2017-01"));
         let up_to_date: Vec<String> = followed.up_to_date().iter().map(|p| p.key.clone()).collect();

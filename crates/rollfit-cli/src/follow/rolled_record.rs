@@ -1,7 +1,7 @@
 //! [`RolledRecord`]: the record of a follower, a new file each day or where one has become large, so that what is kept of one that
 //! never ends is bounded.
 //!
-//! Invariants: each file is a whole record that names the one before; a new one is there before the old one ends. Where none can be
+//! Invariants: each file is a whole record that names the one before and says who is behind; a new one is there before the old one ends. Where none can be
 //! made, the old one goes on, and gets no longer than twice what it may be.
 
 use std::time::{Duration, Instant};
@@ -102,14 +102,14 @@ impl RolledRecord {
     }
 
     /// Takes the follower as it is now, with what it has done since it began: writes the live file, and the record as far as it
-    /// is due.
-    pub(super) fn update(&mut self, live: &Live) {
+    /// is due. A record that begins now repeats `standing`, what was told and is still so.
+    pub(super) fn update(&mut self, live: &Live, standing: &[FollowChange]) {
         let totals = live.moment.totals;
         if self.sampled.is_none_or(|sampled| sampled.elapsed() >= SAMPLE_PERIOD) {
             self.sample(&live.moment);
         }
         if self.is_full() {
-            self.roll(&live.moment);
+            self.roll(&live.moment, standing);
         }
         let mut live = live.clone();
         live.moment.at = self.started.elapsed();
@@ -132,7 +132,7 @@ impl RolledRecord {
     }
 
     /// Goes on in another file. The old one ends once that is there.
-    fn roll(&mut self, moment: &Moment) {
+    fn roll(&mut self, moment: &Moment, standing: &[FollowChange]) {
         self.sample(moment);
         let end = self.end(moment.totals);
         match self.start_file() {
@@ -141,6 +141,7 @@ impl RolledRecord {
                 old.finish(true);
                 self.before = moment.totals;
                 self.next_roll = None;
+                standing.iter().for_each(|change| self.add(change.clone()));
                 self.state.prune();
             }
             // Told when the first one could not be made, or when the disk is full.
@@ -229,7 +230,7 @@ mod tests {
         let mut record = begin(dir.path(), OFTEN);
         for rows in [3, 5, 12] {
             record.add(appended(rows));
-            record.update(&live(rows));
+            record.update(&live(rows), &[]);
         }
         record.finish(&live(20).moment);
         let records = records(dir.path());
@@ -249,14 +250,35 @@ mod tests {
     }
 
     #[test]
+    fn a_record_repeats_what_still_is_so_when_it_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut record = begin(dir.path(), OFTEN);
+        let what = FollowChangeKind::Behind;
+        let partition = Some(Partition::new("eurusd".to_owned(), "2017-01".parse().unwrap()));
+        let behind = FollowChange { what, partition, ..FollowChange::default() };
+        record.add(behind.clone());
+        record.update(&live(0), &[behind.clone()]);
+        record.update(&live(0), &[behind.clone()]);
+        record.add(FollowChange { what: FollowChangeKind::CaughtUp, ..behind.clone() });
+        record.update(&live(0), &[]);
+        record.finish(&Moment::default());
+        let whats: Vec<Vec<FollowChangeKind>> = records(dir.path())
+            .iter()
+            .map(|record| record.changes.iter().map(|change| change.what).collect())
+            .collect();
+        let caught_up = FollowChangeKind::CaughtUp;
+        assert_eq!(whats, [vec![what], vec![what], vec![what, caught_up], vec![]]);
+    }
+
+    #[test]
     fn additions_are_summed_up_and_other_changes_are_kept_one_by_one() {
         let dir = tempfile::tempdir().unwrap();
         let mut record = begin(dir.path(), NEVER);
-        record.update(&live(0));
+        record.update(&live(0), &[]);
         for _ in 0..10_000 {
             record.add(appended(1));
         }
-        record.update(&live(0));
+        record.update(&live(0), &[]);
         let partition = Some(Partition::new("eurusd".to_owned(), "2017-01".parse().unwrap()));
         record.add(FollowChange { what: FollowChangeKind::Behind, partition, ..FollowChange::default() });
         let path = StateDir::at(dir.path()).runs()[0].path.clone();
@@ -281,13 +303,13 @@ mod tests {
         fs::write(&runs, "").unwrap();
         for _ in 0..100 {
             record.add(FollowChange { what: FollowChangeKind::StoreBack, ..FollowChange::default() });
-            record.update(&live(7));
+            record.update(&live(7), &[]);
         }
         fs::remove_file(&runs).unwrap();
         fs::rename(&elsewhere, &runs).unwrap();
         let bytes = fs::metadata(&path).unwrap().len();
         assert!((2000..5000).contains(&bytes), "{bytes}");
-        record.update(&live(7));
+        record.update(&live(7), &[]);
         record.finish(&live(9).moment);
         let records = records(dir.path());
         assert_eq!(records.len(), 2);

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rollfit_job::record::{Event, FollowChangeKind, Header, Record, RunEnd};
+use rollfit_job::partition::Partition;
+use rollfit_job::record::{Event, FollowChange, FollowChangeKind, Header, Record, RunEnd};
 use rollfit_job::watch::Totals;
 use serde_json::{Value, json};
 
@@ -234,6 +235,129 @@ fn whoever_watches_a_follower_goes_on_with_its_next_record() {
     drop(second);
     assert_eq!(lines.last(), Some(named(2, "killed")));
     assert!(watching.wait().unwrap().success());
+}
+
+#[test]
+fn a_run_that_found_everything_done_is_seen_until_its_follower_is() {
+    let sandbox = open_month(&["eurusd"], 200);
+    sandbox.run(&["run", "--quiet"]).exits(0);
+    records(&sandbox).iter().for_each(|path| fs::remove_file(path).unwrap());
+    // Its summary waits for a reader: between the end of the run and the start of the follower.
+    let (reader, mut full) = std::io::pipe().unwrap();
+    let stdout = full.try_clone().unwrap();
+    let fill = std::thread::spawn(move || while full.write_all(&[b'\n'; 4096]).is_ok() {});
+    std::thread::sleep(Duration::from_millis(50));
+    let mut command = sandbox.command(&["run", "--follow", "--log-format", "json"]);
+    let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    drop(command);
+    let messages = BufReader::new(child.stderr.take().unwrap()).lines();
+    let done = messages.map(Result::unwrap).find(|line| line.contains("nothing to do"));
+    assert!(done.is_some());
+    std::thread::sleep(Duration::from_millis(200));
+    let status = sandbox.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(status["runs"][0]["state"], "running", "{status}");
+    drop(reader);
+    fill.join().unwrap();
+    let started = Instant::now();
+    while records(&sandbox).iter().all(|path| !path.to_string_lossy().contains("-f1")) {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(records(&sandbox).len(), followers(&sandbox).len(), "the run did nothing");
+}
+
+#[test]
+fn whoever_watches_a_run_goes_on_with_its_follower() {
+    let sandbox = Sandbox::new();
+    let keep = |run: &str, follows: Option<&str>| {
+        let follows = follows.map(str::to_owned);
+        let header = Header { run: run.to_owned(), follows, ..rollfit_testkit::record::header() };
+        sandbox.keep(Record { header, ..Record::default() });
+        let path = sandbox.path(format!("state/runs/{run}.jsonl"));
+        let file = File::options().append(true).open(&path).unwrap();
+        file.lock().unwrap();
+        (path, file)
+    };
+    let (path, run) = keep("20260101T000000Z-7", None);
+    let mut command = sandbox.command(&["status", "--watch", "--json"]);
+    let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines().map(|line| {
+        let runs = serde_json::from_str::<Value>(&line.unwrap()).unwrap()["runs"].clone();
+        let names = runs.as_array().unwrap().iter().map(|run| run["run"].as_str().unwrap().to_owned());
+        names.collect::<Vec<String>>()
+    });
+    assert_eq!(lines.next().unwrap(), ["20260101T000000Z-7"]);
+    // It found everything done; its follower is at its second record already.
+    keep("20260101T000001Z-7-f1", Some("20260101T000000Z-7"));
+    let (_, follower) = keep("20260101T000002Z-7-f2", Some("20260101T000001Z-7-f1"));
+    fs::remove_file(path).unwrap();
+    drop(run);
+    let next = lines.find(|names| *names != ["20260101T000000Z-7"]);
+    assert_eq!(next.unwrap(), ["20260101T000002Z-7-f2"]);
+    drop(follower);
+    assert_eq!(lines.last().unwrap(), ["20260101T000002Z-7-f2"]);
+    assert!(watching.wait().unwrap().success());
+}
+
+#[test]
+fn a_run_that_no_follower_came_after_is_watched_to_its_end() {
+    let sandbox = Sandbox::new();
+    let record = |run: &str, follows: &str| Record {
+        header: Header {
+            run: run.to_owned(),
+            follows: Some(follows.to_owned()),
+            ..rollfit_testkit::record::header()
+        },
+        ..Record::default()
+    };
+    // Strange records that name each other, and one of another run.
+    sandbox.keep(record("20260101T000000Z-7", "20260101T000001Z-7-f1"));
+    sandbox.keep(record("20260101T000001Z-7-f1", "20260101T000000Z-7"));
+    sandbox.keep(record("20260101T000001Z-8-f1", "20260101T000000Z-8"));
+    let path = sandbox.path("state/runs/20260101T000001Z-7-f1.jsonl");
+    let file = File::options().append(true).open(&path).unwrap();
+    file.lock().unwrap();
+    let mut command = sandbox.command(&["status", "--watch", "--json"]);
+    let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains("\"running\""));
+    drop(file);
+    let last: Value = serde_json::from_str(&lines.last().unwrap()).unwrap();
+    assert_eq!(last["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(last["runs"][0]["state"], "killed");
+    assert!(watching.wait().unwrap().success());
+}
+
+#[test]
+fn a_record_says_which_partitions_and_keys_were_behind_at_last() {
+    let sandbox = Sandbox::new();
+    let change = |what, key: Option<&str>, cause: &str| FollowChange {
+        what,
+        key: key.map(str::to_owned),
+        partition: key.is_none().then(|| Partition::new("usdjpy".to_owned(), MONTH.parse().unwrap())),
+        cause: Some(cause.to_owned()),
+        ..FollowChange::default()
+    };
+    let header = Header {
+        run: "20260101T000000Z-7-f1".to_owned(),
+        follows: Some("20260101T000000Z-7".to_owned()),
+        ..rollfit_testkit::record::header()
+    };
+    let changes = vec![
+        change(FollowChangeKind::Waiting, Some("eurusd"), "there is no table"),
+        change(FollowChangeKind::Waiting, Some("gbpusd"), "there is no index"),
+        change(FollowChangeKind::Behind, None, "no room"),
+        change(FollowChangeKind::CaughtUp, Some("eurusd"), ""),
+    ];
+    sandbox.keep(Record { header, changes, ..Record::default() });
+    let status = sandbox.run(&["status"]).exits(0);
+    let status = status.says(&["  usdjpy 2017-01: behind: no room", "  gbpusd: behind: there is no index"]);
+    assert!(!status.stdout.contains("eurusd"), "{status}");
+    let status = sandbox.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(status["runs"][0]["waiting"], json!([{ "key": "gbpusd", "cause": "there is no index" }]));
 }
 
 #[test]

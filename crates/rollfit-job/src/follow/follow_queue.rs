@@ -59,9 +59,9 @@ struct StoreAway {
 }
 
 impl KeyEntry {
-    /// A key that was not looked at yet.
-    pub(super) fn new(key: String, recheck_at: Duration) -> Self {
-        let followed = FollowedKey::new(key.clone(), recheck_at);
+    /// A key that was not looked at yet, and whether it was not there when the follower started.
+    pub(super) fn new(key: String, recheck_at: Duration, is_late: bool) -> Self {
+        let followed = FollowedKey::new(key.clone(), recheck_at, is_late);
         let lag = followed.lag();
         Self {
             key,
@@ -193,7 +193,7 @@ impl FollowQueue {
     pub(super) fn add_keys(&mut self, keys: Vec<String>, recheck_at: Duration) {
         for key in keys {
             if !self.entries.iter().any(|entry| entry.key == key) {
-                let mut entry = KeyEntry::new(key, recheck_at);
+                let mut entry = KeyEntry::new(key, recheck_at, true);
                 entry.idle.iter_mut().for_each(|followed| followed.check_first());
                 self.entries.push(entry);
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::follow_context::{FollowContext, FollowWorker};
 use super::held_rows::HeldRows;
+use super::late_key::tell_unwritten;
 use super::open_partition::{OpenPartition, PartitionProgress};
 use super::quiet_months::{QuietMonths, is_followed};
 use super::retry_state::{FollowFailure, RetryState};
@@ -35,6 +36,8 @@ pub(super) struct FollowedKey {
     quiet: QuietMonths,
     /// Whether all that was to be followed is over, as far as the last rows show.
     is_past_last: bool,
+    /// Whether no run may have seen it, which is to be told: it was not there, or had no rows, when it was first looked at.
+    is_late: bool,
     /// The last instant read of each series.
     lasts_us: Vec<Option<i64>>,
     /// The heads before the last look.
@@ -57,13 +60,14 @@ pub(super) struct FollowedKey {
 
 impl FollowedKey {
     /// A key whose partitions are first checked at once, and again from `recheck_at` on.
-    pub(super) fn new(key: String, recheck_at: Duration) -> Self {
+    pub(super) fn new(key: String, recheck_at: Duration, is_late: bool) -> Self {
         Self {
             key,
             open: Vec::new(),
             closed_until_us: None,
             quiet: QuietMonths::default(),
             is_past_last: false,
+            is_late,
             lasts_us: Vec::new(),
             heads: Vec::new(),
             had_writers: false,
@@ -177,6 +181,11 @@ impl FollowedKey {
         }
         if self.closed_until_us.is_none() {
             self.open_first(context)?;
+            self.is_late |= self.closed_until_us.is_none();
+        }
+        if let Some(open) = self.open.first().filter(|_| self.is_late) {
+            // What cannot be found out now is told at a later look.
+            self.is_late = tell_unwritten(context, &open.partition).is_err();
         }
         if now >= self.recheck_at {
             self.recheck_at = now + context.job.config.run.recheck_every;
@@ -200,14 +209,15 @@ impl FollowedKey {
         worker: &mut FollowWorker,
         now: Duration,
     ) -> Result<(), StoreError> {
-        self.reopen(context, now)?;
+        let reopened = self.reopen(context, now);
         for _ in 0..ROUNDS {
             self.check(context, worker, now)?;
             if context.stop.requested() || !self.look(context, worker, now)? {
                 break;
             }
         }
-        Ok(())
+        // What keeps an open month behind is told of that.
+        if self.open.iter().any(OpenPartition::has_failed) { Ok(()) } else { reopened }
     }
 
     /// Opens the newest month that every series has rows in or after, and the one before that has rows: late ones may still come there.
@@ -456,6 +466,7 @@ impl FollowedKey {
         if error.fault() == Fault::Permanent {
             self.check_first();
         }
+        self.is_late |= self.closed_until_us.is_none();
         self.note_failure(context, FollowFailure::from_error(error), now);
     }
 

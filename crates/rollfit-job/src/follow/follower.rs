@@ -12,7 +12,7 @@ use super::follow_context::{FollowContext, FollowWorker, NoObserver};
 use super::follow_queue::{FollowQueue, HeadsOfKey, KeyEntry};
 use super::key_listing::KeyListing;
 use super::open_partition::is_store_lost;
-use super::{FollowEvent, FollowObserver, FollowOptions};
+use super::{FollowEvent, FollowObserver, FollowOptions, KeyLag};
 use crate::Job;
 use crate::config::Keys;
 use crate::lock::{lock, unpoisoned};
@@ -52,6 +52,7 @@ impl<'a> Follower<'a> {
             runner,
         };
         let mut keys: Vec<String> = partitions.iter().map(|partition| partition.key.clone()).collect();
+        let run: HashSet<String> = keys.iter().cloned().collect();
         if let Keys::Listed(listed) = &job.config.keys {
             keys.extend(listed.iter().filter(|key| context.selects(key)).cloned());
         }
@@ -61,7 +62,11 @@ impl<'a> Follower<'a> {
         let share = every / u32::try_from(keys.len().max(1)).unwrap_or(u32::MAX);
         // Each at another time.
         let recheck_at = |at: usize| every - share * u32::try_from(at).unwrap_or(0);
-        let entries = keys.into_iter().enumerate().map(|(at, key)| KeyEntry::new(key, recheck_at(at)));
+        let entry = |(at, key): (usize, String)| {
+            let is_late = !run.contains(&key);
+            KeyEntry::new(key, recheck_at(at), is_late)
+        };
+        let entries = keys.into_iter().enumerate().map(entry);
         let queue = Mutex::new(FollowQueue::new(entries.collect()));
         let listing = Mutex::new(KeyListing::new(partitions));
         Self { queue, listing, context, changed: Condvar::new() }
@@ -119,6 +124,11 @@ impl<'a> Follower<'a> {
     /// How many keys there are.
     pub(super) fn keys(&self) -> usize {
         lock(&self.queue).keys().len()
+    }
+
+    /// How far each key is behind.
+    pub(super) fn lags(&self) -> Vec<KeyLag> {
+        lock(&self.queue).lags()
     }
 
     /// Works until the follower ends. `now` tells the time.

@@ -7,6 +7,7 @@ mod follower;
 mod held_rows;
 mod key_listing;
 mod known_partition;
+mod late_key;
 mod open_partition;
 mod quiet_months;
 mod retry_state;
@@ -19,6 +20,7 @@ pub use self::follower::Follower;
 use crate::Job;
 use crate::config::Workers;
 use crate::join_loss::JoinLoss;
+use crate::month::Month;
 use crate::partition::{Partition, Selector};
 use crate::state::State;
 use crate::stop_signal::StopSignal;
@@ -76,6 +78,13 @@ pub enum FollowEvent {
     },
     /// A partition is open from now on that was not at the start.
     Opened(Partition),
+    /// A key is followed from now on that had no rows at the start, and has months that a follower doesn't write: a run does.
+    Unwritten {
+        /// The first of its partitions that is open.
+        partition: Partition,
+        /// The first month before it that has rows and no features.
+        from: Month,
+    },
     /// A partition is over, and isn't looked at any more.
     Closed(Partition),
     /// A partition cannot be kept up to date, and why. It is tried again.
@@ -132,6 +141,8 @@ pub trait FollowObserver: Sync {
     fn event(&self, event: &FollowEvent);
     /// The source was asked; how far each key is behind.
     fn looked(&self, _lags: &[KeyLag]) {}
+    /// The follower has ended; how far each key was then.
+    fn ended(&self, _lags: &[KeyLag]) {}
 }
 
 /// Why a follower ended.
@@ -184,6 +195,7 @@ pub fn follow(
             stop.sleep(poll_at.saturating_sub(started.elapsed()).min(RETRY_LOOK_EVERY));
         }
     });
+    observer.ended(&follower.lags());
     if stop.requested() { FollowEnd::Stopped } else { FollowEnd::NothingLeft }
 }
 

@@ -89,7 +89,7 @@ pub(super) fn pending_from(
 }
 
 /// Whether every series has rows in a partition.
-fn has_rows(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
+pub(super) fn has_rows(context: &FollowContext<'_>, partition: &Partition) -> Result<bool, StoreError> {
     for series in context.job.config.series_of_key(&partition.key) {
         if context.job.source.estimate_rows(&series, partition.period)? == 0 {
             return Ok(false);

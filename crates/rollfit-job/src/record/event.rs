@@ -271,6 +271,9 @@ pub struct FollowChange {
     /// Of which partition; none where it is about several, or about a store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition: Option<Partition>,
+    /// Of which key, where it is about no partition of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Why, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
@@ -301,13 +304,15 @@ pub enum FollowChangeKind {
     JoinLoss,
     /// A partition is open from now on.
     Opened,
+    /// A partition is open, and earlier ones of its key have no features.
+    Unwritten,
     /// A partition is over.
     Closed,
     /// A partition cannot be kept up to date.
     Behind,
     /// A key cannot be looked at.
     Waiting,
-    /// A partition that was behind is up to date again.
+    /// A partition or a key that was behind is up to date again.
     CaughtUp,
     /// A store does not answer.
     StoreLost,

@@ -41,6 +41,10 @@ impl FollowObserver for Bench {
     fn looked(&self, lags: &[KeyLag]) {
         *self.lags.lock().unwrap() = lags.to_vec();
     }
+
+    fn ended(&self, lags: &[KeyLag]) {
+        self.looked(lags);
+    }
 }
 
 impl Bench {
@@ -238,6 +242,7 @@ pub(crate) fn told(event: &FollowEvent) -> String {
         FollowEvent::Rewritten { partition, was, rows, .. } => format!("{partition} was {was}: {rows}"),
         FollowEvent::JoinLoss { partition, loss } => format!("{partition} loses {}", loss.lost_rows),
         FollowEvent::Opened(partition) => format!("{partition} opened"),
+        FollowEvent::Unwritten { partition, from } => format!("{partition} followed, not {from}"),
         FollowEvent::Closed(partition) => format!("{partition} closed"),
         FollowEvent::Behind { partition, cause } => format!("{partition} behind: {cause}"),
         FollowEvent::Waiting { key, cause } => format!("{key} waits: {cause}"),

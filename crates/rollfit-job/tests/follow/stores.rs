@@ -9,10 +9,10 @@ use rollfit_job::state::State;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{Fault, StoreError};
 
-use rollfit_testkit::market::MINUTE_US;
+use rollfit_testkit::market::{MINUTE_US, partition};
 use rollfit_testkit::memory::PlantedFault;
 
-use crate::bench::{Bench, Live, TABLES, start_us};
+use crate::bench::{Bench, FEBRUARY, JANUARY, Live, TABLES, start_us};
 
 const NOTHING: [&str; 0] = [];
 
@@ -277,6 +277,14 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
+/// Adds rows of key `a` in four months.
+fn insert_four_months(bench: &Bench) {
+    for month in [JANUARY, FEBRUARY, "2017-03", "2017-04"] {
+        let month_us = partition("a", month).period.span_us().start;
+        bench.insert_both((0..10).map(|minute| (month_us - start_us()) / MINUTE_US + minute));
+    }
+}
+
 #[test]
 fn a_panic_of_whoever_is_told_ends_the_follower() {
     struct Broken;
@@ -290,6 +298,65 @@ fn a_panic_of_whoever_is_told_ends_the_follower() {
     let (job, partitions) = (bench.job(), bench.partitions());
     let follower = || follow(&job, &partitions, &bench.options, &bench.stop, &Broken);
     assert!(std::panic::catch_unwind(AssertUnwindSafe(follower)).is_err());
+}
+
+#[test]
+fn the_months_that_a_late_key_has_before_its_open_ones_are_told() {
+    for (values, told) in [
+        (vec![], vec!["a 2017-03 followed, not 2017-01"]),
+        (vec![("PARTITIONS__FROM", "2017-02")], vec!["a 2017-03 followed, not 2017-02"]),
+        (vec![("PARTITIONS__FROM", "2017-03")], vec![]),
+    ] {
+        let values = [&values[..], &[("RUN__RECHECK_EVERY_S", "100")]].concat();
+        let mut bench = Bench::new(&values, &["b"], 200);
+        for month in ["2017-02", "2017-03", "2017-04"] {
+            bench.source.fill(&partition("b", month), 10);
+        }
+        bench.run();
+        let job = bench.job();
+        let live = Live::new(&bench, &job);
+        live.poll();
+        insert_four_months(&bench);
+        live.poll_after(100.0);
+        let written = ["a 2017-03 was missing: 10", "a 2017-04 was missing: 10"];
+        assert_eq!(live.poll_after(1.0), [&told[..], &written].concat());
+        assert_eq!(live.poll_after(100.0), NOTHING, "told once");
+        bench.run();
+        bench.assert_is_batch();
+    }
+}
+
+#[test]
+fn a_late_key_that_a_run_has_written_has_no_such_months() {
+    let bench = Bench::new(&[("RUN__RECHECK_EVERY_S", "100")], &["b"], 200);
+    bench.run();
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    insert_four_months(&bench);
+    bench.run();
+    live.poll_after(100.0);
+    assert_eq!(live.poll_after(1.0), NOTHING);
+    bench.assert_is_batch();
+}
+
+#[test]
+fn the_last_lag_told_is_that_after_the_last_commit() {
+    let mut bench = Bench::new(&[], &["a"], 200);
+    // Nobody asks again before the end.
+    bench.options.poll_interval = Duration::from_secs(3600);
+    bench.run();
+    bench.insert_both([200]);
+    let (job, partitions) = (bench.job(), bench.partitions());
+    std::thread::scope(|scope| {
+        scope.spawn(|| follow(&job, &partitions, &bench.options, &bench.stop, &bench));
+        while bench.sink.all()["a/2017-01"].instants_us.len() <= 200 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        bench.stop.finish();
+    });
+    assert_eq!(bench.lag("a").features_us, Some(start_us() + 200 * MINUTE_US));
+    assert_eq!(bench.lag("a").lag_s(), Some(0.0));
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod run;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rollfit_job::record::Header;
+
 use self::receipts::Receipts;
 use self::run::{RunState, RunStatus};
 use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
@@ -81,13 +83,7 @@ fn watch(
     while runs.iter().any(|run| run.state == RunState::Running) {
         print_runs(global, screen.as_ref(), &runs)?;
         std::thread::sleep(Duration::from_secs(1));
-        // A run that found everything done has taken its record away.
-        records.retain(|path| path.exists());
-        runs = records.iter().map(|path| status(path)).collect::<Result<_, _>>()?;
-        if let Some(followers) = followers(state, &runs) {
-            records = followers;
-            runs = records.iter().map(|path| status(path)).collect::<Result<_, _>>()?;
-        }
+        runs = statuses_after(state, &mut records, &runs)?;
     }
     match &screen {
         Some(screen) => screen.clear(),
@@ -97,19 +93,50 @@ fn watch(
     Ok(runs)
 }
 
-/// The records that go on where those of these runs ended: of a follower, whose record is a new file each day. None where none
-/// of them is running, and where one of these is.
-fn followers(state: &StateDir, ended: &[RunStatus]) -> Option<Vec<PathBuf>> {
-    if ended.iter().any(|run| run.state == RunState::Running) {
-        return None;
+/// How the runs of these records are, which were `before` a moment ago. A run that a follower came after is left for that: its
+/// record may be gone, where it found everything done. So is a record of a follower for the next one.
+fn statuses_after(
+    state: &StateDir,
+    records: &mut Vec<PathBuf>,
+    before: &[RunStatus],
+) -> Result<Vec<RunStatus>, Failure> {
+    let mut runs = Vec::new();
+    for (mut path, before) in std::mem::take(records).into_iter().zip(before) {
+        let mut run = status_if_there(&path)?;
+        if run.as_ref().is_none_or(|run| run.state != RunState::Running)
+            && let Some(next) = last_after(state, &before.run)
+        {
+            run = status_if_there(&next)?;
+            path = next;
+        }
+        if let Some(run) = run.filter(|_| !records.contains(&path)) {
+            records.push(path);
+            runs.push(run);
+        }
     }
-    let follows_one = |path: &PathBuf| {
-        let before = state_dir::header(path).and_then(|header| header.follows);
-        before.is_some_and(|before| ended.iter().any(|run| run.run == before))
-    };
-    let running = state.runs().into_iter().map(|run| run.path).filter(|path| is_running(path));
-    let followers: Vec<PathBuf> = running.filter(follows_one).collect();
-    (!followers.is_empty()).then_some(followers)
+    Ok(runs)
+}
+
+/// As [`status`]; none where the record has been taken away.
+fn status_if_there(path: &Path) -> Result<Option<RunStatus>, Failure> {
+    match status(path) {
+        Err(_) if !path.exists() => Ok(None),
+        status => status.map(Some),
+    }
+}
+
+/// The last of the records that came one after the other after this run's; none where no follower came after it.
+fn last_after(state: &StateDir, run: &str) -> Option<PathBuf> {
+    let with_header = |path: PathBuf| Some((state_dir::header(&path)?, path));
+    let mut records: Vec<(Header, PathBuf)> =
+        state.runs().into_iter().filter_map(|run| with_header(run.path)).collect();
+    let (mut run, mut last) = (run.to_owned(), None);
+    // Each is taken once, whatever strange records name.
+    while let Some(at) = records.iter().position(|(header, _)| header.follows.as_ref() == Some(&run)) {
+        let (header, path) = records.swap_remove(at);
+        (run, last) = (header.run, Some(path));
+    }
+    last
 }
 
 /// How the runs are now: in place on a terminal, else one after the other.

@@ -114,11 +114,18 @@ fn followed(run: &RunStatus, took: &str) -> String {
 }
 
 fn problems(run: &RunStatus) -> Vec<String> {
-    let shown = run.problems.iter().take(PROBLEMS_MAX).map(|problem| {
+    let partitions = run.problems.iter().map(|problem| {
         let cause = problem.cause.as_deref().unwrap_or_default();
         let outcome = if run.header.follows.is_some() { "behind" } else { problem.outcome.name() };
         format!("  {}: {outcome}: {cause}", problem.partition)
     });
-    let more = run.problems.len().saturating_sub(PROBLEMS_MAX);
-    shown.chain((more > 0).then(|| format!("  and {more} more"))).collect()
+    let keys = run.waiting.iter().map(|waiting| {
+        format!("  {}: behind: {}", waiting.key, waiting.cause.as_deref().unwrap_or_default())
+    });
+    let more = (run.problems.len() + run.waiting.len()).saturating_sub(PROBLEMS_MAX);
+    partitions
+        .chain(keys)
+        .take(PROBLEMS_MAX)
+        .chain((more > 0).then(|| format!("  and {more} more")))
+        .collect()
 }

@@ -56,6 +56,8 @@ pub(super) struct RunStatus {
     pub(super) follow: Option<FollowState>,
     /// The partitions that were not done, and why.
     pub(super) problems: Vec<UndonePartition>,
+    /// The keys that a follower cannot look at, as far as its record goes, and why.
+    pub(super) waiting: Vec<WaitingKey>,
     /// The rows that a follower added, and how often, as far as its record goes.
     #[serde(skip)]
     pub(super) appended: Appended,
@@ -111,6 +113,13 @@ pub(super) struct UndonePartition {
     pub(super) cause: Option<String>,
 }
 
+/// A key that cannot be looked at.
+#[derive(serde::Serialize)]
+pub(super) struct WaitingKey {
+    pub(super) key: String,
+    pub(super) cause: Option<String>,
+}
+
 impl RunStatus {
     /// How the run of a record is; `is_running` says whether its process was there when the record was read.
     pub(super) fn from_record(path: &Path, record: Record, is_running: bool) -> Self {
@@ -136,6 +145,7 @@ impl RunStatus {
             silent_s: live.as_ref().and_then(|_| live::silent_s(path)),
             follow: live.as_ref().and_then(|live| live.follow.clone()),
             problems: problems(&record),
+            waiting: waiting(&record),
             appended: Appended::from_record(&record),
             header: record.header,
             live,
@@ -229,4 +239,21 @@ fn behind(record: &Record) -> Vec<UndonePartition> {
         cause: change.cause.clone(),
     };
     behind.into_iter().map(problem).collect()
+}
+
+/// The keys that a follower could not look at in the end, as far as its record goes.
+fn waiting(record: &Record) -> Vec<WaitingKey> {
+    let mut waiting: BTreeMap<&String, &FollowChange> = BTreeMap::new();
+    for change in &record.changes {
+        match (&change.key, change.what) {
+            (Some(key), FollowChangeKind::Waiting) => drop(waiting.insert(key, change)),
+            (Some(key), FollowChangeKind::CaughtUp) => drop(waiting.remove(key)),
+            _ => {}
+        }
+    }
+    let key = |(key, change): (&String, &FollowChange)| WaitingKey {
+        key: key.clone(),
+        cause: change.cause.clone(),
+    };
+    waiting.into_iter().map(key).collect()
 }
