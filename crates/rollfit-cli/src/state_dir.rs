@@ -42,9 +42,11 @@ pub(crate) struct RunFile {
 }
 
 impl RunFile {
-    /// Orders runs by their start: names start with the second in which the run started.
-    fn age(&self) -> (Option<&str>, SystemTime) {
-        (self.run.split('-').next(), self.modified)
+    /// Orders runs by their start: names start with the second in which the run started. A follower's record, whose name ends
+    /// with a number, comes after that of its run, which is finished once the follower's is there.
+    fn age(&self) -> (Option<&str>, Option<u32>, SystemTime) {
+        let number = self.run.rsplit_once("-f").and_then(|(_, number)| number.parse().ok());
+        (self.run.split('-').next(), number, self.modified)
     }
 }
 
