@@ -110,7 +110,7 @@ fn a_new_table_has_the_columns_and_the_same_bars_touch_no_row() {
         target.columns()[1..],
         [
             "close double precision t",
-            "rate_index double precision t",
+            "rate_index double precision f",
             "Ask \"x\" double precision f",
             "volume double precision f"
         ]
