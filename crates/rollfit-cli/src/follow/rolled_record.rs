@@ -257,8 +257,8 @@ mod tests {
         let partition = Some(Partition::new("eurusd".to_owned(), "2017-01".parse().unwrap()));
         let behind = FollowChange { what, partition, ..FollowChange::default() };
         record.add(behind.clone());
-        record.update(&live(0), &[behind.clone()]);
-        record.update(&live(0), &[behind.clone()]);
+        record.update(&live(0), std::slice::from_ref(&behind));
+        record.update(&live(0), std::slice::from_ref(&behind));
         record.add(FollowChange { what: FollowChangeKind::CaughtUp, ..behind.clone() });
         record.update(&live(0), &[]);
         record.finish(&Moment::default());
