@@ -288,7 +288,11 @@ fn closes_that_come_later_give_derived_series_their_first_rows_in_a_month() {
     let closes = Arc::new(std::mem::take(&mut bench.source));
     let insert = |minutes: std::ops::Range<i64>| {
         minutes.for_each(|minute| {
-            closes.insert("m1_a", start_us() + minute * MINUTE_US, 1.0 + (minute * 7919 % 101) as f64 / 256.0)
+            closes.insert(
+                "m1_a",
+                start_us() + minute * MINUTE_US,
+                1.0 + (minute * 7919 % 101) as f64 / 256.0,
+            );
         });
     };
     // Ten closes of January have no return, nor have the first five of February.
