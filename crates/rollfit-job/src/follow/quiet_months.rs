@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::held_rows::REREAD_ROWS;
+use super::open_partition::is_store_lost;
 use crate::month::Month;
 use crate::store::{SeriesOfKey, SeriesRows, Source, StoreError};
 
@@ -41,7 +42,7 @@ impl QuietMonths {
     /// Counts them. Returns those that have other rows than they had, where some may be joined, and how many of each series.
     ///
     /// # Errors
-    /// Where the source cannot be read.
+    /// Where the source cannot be reached.
     pub(super) fn changed(
         &self,
         (source, series): (&dyn Source, &[SeriesOfKey<'_>]),
@@ -51,7 +52,11 @@ impl QuietMonths {
         for (first, last) in self.stretches(open, closed_until) {
             let mut next = Some(last);
             while let Some(month) = next.filter(|month| *month >= first) {
-                let (rows, before) = count(source, series, month)?;
+                let (rows, before) = match count(source, series, month) {
+                    // What keeps a key from being read is told of its open months. These are counted again later.
+                    Err(error) if !is_store_lost(&error) => break,
+                    counted => counted?,
+                };
                 next = before;
                 let had = self.rows.get(&month);
                 let is_same = had.map_or_else(|| rows.iter().all(|rows| *rows == 0), |had| *had == rows);

@@ -97,6 +97,29 @@ fn told_of_late_month(
 }
 
 #[test]
+fn a_skipped_month_that_cannot_be_counted_stops_no_other() {
+    let mut bench = bench("reset", &[("RUN__SETTLE_S", "100000")]);
+    let is_on = Arc::new(AtomicUsize::new(1));
+    bench.source.fault = Some(Box::new({
+        let is_on = Arc::clone(&is_on);
+        move |at| match is_on.load(Ordering::Relaxed) {
+            1 if *at == partition("a", FEBRUARY) => Err(StoreError::permanent("damaged")),
+            _ => Ok(()),
+        }
+    }));
+    let job = bench.job();
+    let live = Live::new(&bench, &job);
+    live.poll();
+    bench.insert_both(march()..march() + 301);
+    live.poll_after(1.0);
+    bench.insert_both(turn()..turn() + 301);
+    bench.insert_both([march() + 301]);
+    assert_eq!(live.poll_after(60.0), ["a 2017-03 +1"]);
+    is_on.store(0, Ordering::Relaxed);
+    assert_eq!(live.poll_after(60.0), ["a 2017-02 opened", "a 2017-02 was missing: 301"]);
+}
+
+#[test]
 fn rows_that_no_instant_joins_open_no_month() {
     let bench = bench("reset", &[("RUN__SETTLE_S", "100000"), ("RUN__JOIN_LOSS_MAX", "1")]);
     let job = bench.job();
