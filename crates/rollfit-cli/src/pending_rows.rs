@@ -8,7 +8,7 @@ use rollfit_job::pending::PendingRows;
 
 use crate::format;
 
-/// From what age of the oldest on they are told of, in data time: most rows wait for seconds.
+/// The age of the oldest, in data time, from which they are reported: most rows wait for seconds.
 const TOLD_FROM: Duration = Duration::from_secs(60 * 60);
 
 /// Whether they have been waiting for long.

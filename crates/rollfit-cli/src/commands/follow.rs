@@ -108,7 +108,7 @@ fn keys(partitions: &[Partition]) -> BTreeSet<&str> {
 fn begun(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Vec<Partition> {
     let has_begun = |partition: &&Partition| match newest.get(&partition.key) {
         Some(newest) if newest.is_none_or(|newest| newest < partition.period.month()) => {
-            // Features without rows are told by the run.
+            // The run reports features without rows.
             !matches!(open.sink.is_missing(partition), Ok(true))
         }
         _ => true,

@@ -113,7 +113,7 @@ fn check_space(open: &OpenJob) -> Result<(), Failure> {
     )))
 }
 
-/// What is told of rows that wait for another series: those that do for long, and those of partitions that have no others.
+/// The rows that a run reports as waiting for another series: those that have waited for long, and those of partitions without others.
 fn told_pending(report: &RunReport) -> Vec<PartitionPending> {
     let waiting = report.outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Waiting));
     let waiting: HashSet<&Partition> = waiting.map(|(partition, _)| partition).collect();

@@ -172,7 +172,7 @@ fn lost(partition: &Partition, loss: &JoinLoss) -> LogLine {
     LogLine::new(Some(partition), "join", join_loss::sentence(loss)).serious()
 }
 
-/// What is told at once.
+/// What is reported at once.
 fn at_once(event: &FollowEvent) -> Vec<LogLine> {
     match event {
         FollowEvent::Rewritten { partition, was, cause, rows, bytes, join_loss } => {

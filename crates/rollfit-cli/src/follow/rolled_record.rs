@@ -2,7 +2,7 @@
 //! never ends is bounded.
 //!
 //! Invariants: each file is a whole record that names the one before and says who is behind; a new one is there before the old one ends. Where none can be
-//! made, the old one goes on, and gets no longer than twice what it may be.
+//! made, the old one is continued, up to twice its limit.
 
 use std::time::{Duration, Instant};
 
@@ -298,7 +298,7 @@ mod tests {
         let mut record = begin(dir.path(), RollLimits { bytes: 2000, ..OFTEN });
         let runs = dir.path().join("runs");
         let (path, elsewhere) = (StateDir::at(dir.path()).runs()[0].path.clone(), dir.path().join("away"));
-        // A file in the place of the directory: the record that is open goes on, another cannot be made.
+        // A file in the place of the directory: no other record can be made, and the open one is continued.
         fs::rename(&runs, &elsewhere).unwrap();
         fs::write(&runs, "").unwrap();
         for _ in 0..100 {

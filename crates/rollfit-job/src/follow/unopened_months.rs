@@ -1,6 +1,6 @@
 //! Months of a key that aren't open: which of them have rows, and which rows wait for another series.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::follow_context::FollowContext;
 use super::open_partition::is_store_lost;
@@ -42,7 +42,8 @@ fn may_be_opened(context: &FollowContext<'_>, partition: &Partition) -> Result<b
     }
 }
 
-/// The last month of a key before `newest` that has rows, or features. No series has rows before `first`.
+/// The last month of a key before `newest` that has rows; the calendar month before counts with features alone too. No series has rows
+/// before `first`.
 ///
 /// # Errors
 /// Those of the stores.
@@ -51,18 +52,19 @@ pub(super) fn previous_with_rows(
     key: &str,
     (first, newest): (Month, Month),
 ) -> Result<Option<Partition>, StoreError> {
-    // The calendar month before may have features, whether the source has rows for them or not.
-    let first = newest.previous().map_or(first, |previous| first.min(previous));
-    let months = std::iter::successors(newest.previous(), |month| month.previous());
-    for month in months.take_while(|month| *month >= first) {
-        let partition = Partition::new(key.to_owned(), month.into());
-        if context.allows(&partition)
-            && (!context.job.sink.is_missing(&partition)? || has_rows(context, &partition)?)
-        {
-            return Ok(Some(partition));
-        }
+    let Some(previous) = newest.previous() else { return Ok(None) };
+    let partition = |month: Month| Partition::new(key.to_owned(), month.into());
+    if context.allows(&partition(previous)) && !context.job.sink.is_missing(&partition(previous))? {
+        return Ok(Some(partition(previous)));
     }
-    Ok(None)
+    // One bar far ahead has a thousand empty months before it: they are found at once, not month by month.
+    let mut gaps = HashSet::new();
+    for series in context.job.config.series_of_key(key) {
+        gaps.extend(context.job.source.gaps(&series, first, previous)?);
+    }
+    let months = std::iter::successors(Some(previous), |month| month.previous());
+    let mut months = months.take_while(|month| *month >= first).filter(|month| !gaps.contains(month));
+    Ok(months.find(|month| context.allows(&partition(*month))).map(partition))
 }
 
 /// The first instant from `from_us` on, where no partition is open, that waits for another series. `lasts_us` are the last instants of each.
