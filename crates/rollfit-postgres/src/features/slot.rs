@@ -92,7 +92,7 @@ impl PostgresStore {
         let mut session = self.pool.session()?;
         failpoint::reach("connected");
         self.provide_shared_tables(&mut session, partition)?;
-        session.begin(Mode::Write, &self.settings)?;
+        session.begin(Mode::Write, &self.settings);
         match self.lock_and_inspect(&mut session, partition) {
             Ok(Ok(LockedPartition { inspected, references, obstacle, targets })) => {
                 let (found, seen_receipt) = inspected;
