@@ -23,6 +23,8 @@ use tokio_postgres::{Client, CopyInSink, CopyOutStream, SimpleQueryMessage};
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{ends_the_session, given_up, is_statement_mixed_up, server_error, silent};
 
+pub(crate) use self::batch::{RefusedStep, Step};
+
 /// The client prepares a COPY before it starts one.
 const COPY_ROUND_TRIPS: u64 = 2;
 
@@ -35,9 +37,31 @@ pub(crate) struct Shared {
     /// Whether they are behind a pooler that mixes up prepared statements.
     mixed_up: Arc<AtomicBool>,
     round_trips: Arc<AtomicU64>,
+    /// What the last round trips were for.
+    #[cfg(feature = "failpoints")]
+    log: Arc<std::sync::Mutex<std::collections::VecDeque<String>>>,
 }
 
 impl Shared {
+    #[cfg(not(feature = "failpoints"))]
+    fn log_round_trip(&self, _doing: &str) {}
+
+    #[cfg(feature = "failpoints")]
+    fn log_round_trip(&self, doing: &str) {
+        const KEPT_MAX: usize = 200;
+        let mut log = rollfit_job::lock::lock(&self.log);
+        log.push_back(doing.to_owned());
+        if log.len() > KEPT_MAX {
+            log.pop_front();
+        }
+    }
+
+    /// Returns what the last round trips were for, the latest last.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn last_round_trips(&self) -> Vec<String> {
+        rollfit_job::lock::lock(&self.log).iter().cloned().collect()
+    }
+
     /// Returns how often sessions have waited for an answer so far.
     pub(crate) fn round_trips(&self) -> u64 {
         self.round_trips.load(Ordering::Relaxed)
@@ -183,11 +207,7 @@ impl Session {
     pub(crate) fn is_usable(&self) -> bool {
         if !self.broken {
             // Lets the connection see what has arrived since it was last used.
-            self.runtime.block_on(async {
-                for _ in 0..3 {
-                    tokio::task::yield_now().await;
-                }
-            });
+            self.runtime.block_on(let_connection_work());
         }
         !self.broken && !self.is_wrong.load(Ordering::Relaxed) && !self.client.is_closed()
     }
@@ -205,7 +225,7 @@ impl Session {
         settings: &TransactionSettings,
         (doing, query): (&str, &str),
     ) -> Result<Option<String>, StoreError> {
-        self.count_round_trips(1);
+        self.count_round_trips(1, doing);
         let sql = format!("{}; {query}", self.begin_sql(mode, settings));
         let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.simple_query(&sql)));
         let messages = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -232,7 +252,7 @@ impl Session {
     ) -> Result<Vec<AnswerRow>, StoreError> {
         const PLANNING: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; \
                                 SET LOCAL max_parallel_workers_per_gather = 0";
-        self.count_round_trips(1);
+        self.count_round_trips(1, doing);
         let begin = format!("{}; {PLANNING}", self.begin_sql(Mode::Monitor, settings));
         let (client, limit) = (&self.client, self.reply_timeout);
         let answers = async {
@@ -276,7 +296,7 @@ impl Session {
         doing: &str,
         sql: &str,
     ) -> Result<Result<(), tokio_postgres::Error>, StoreError> {
-        self.count_round_trips(1);
+        self.count_round_trips(1, doing);
         let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.batch_execute(sql)));
         self.judge(doing, waited)
     }
@@ -288,7 +308,7 @@ impl Session {
         sql: &str,
         parameters: &[SqlParameter<'_>],
     ) -> Result<Vec<AnswerRow>, StoreError> {
-        self.count_round_trips(1);
+        self.count_round_trips(1, doing);
         let query = self.client.query_typed(sql, parameters);
         let waited = self.runtime.block_on(wait(self.reply_timeout, query));
         let rows = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -304,7 +324,7 @@ impl Session {
         (asking, query): (&str, &str),
         parameters: &[SqlParameter<'_>],
     ) -> Result<Result<Vec<AnswerRow>, tokio_postgres::Error>, StoreError> {
-        self.count_round_trips(1);
+        self.count_round_trips(1, doing);
         let query = self.client.query_typed(query, parameters);
         // Both are sent, in this order, before the first answer is waited for.
         let both = async {
@@ -322,7 +342,7 @@ impl Session {
 
     /// Starts writing a table.
     pub(crate) fn copy_in(&mut self, doing: &str, sql: &str) -> Result<CopyIn, StoreError> {
-        self.count_round_trips(COPY_ROUND_TRIPS);
+        self.count_round_trips(COPY_ROUND_TRIPS, doing);
         let copy = self.client.copy_in(sql);
         let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy)));
         let sink = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -340,14 +360,14 @@ impl Session {
 
     /// Ends a table. Returns the rows that the server counted.
     pub(crate) fn finish(&mut self, mut copy: CopyIn) -> Result<u64, StoreError> {
-        self.count_round_trips(1);
+        self.count_round_trips(1, &copy.doing);
         let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish())));
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
     /// Starts reading rows.
     pub(crate) fn copy_out(&mut self, doing: &str, sql: &str) -> Result<CopyOut, StoreError> {
-        self.count_round_trips(COPY_ROUND_TRIPS);
+        self.count_round_trips(COPY_ROUND_TRIPS, doing);
         let copy = self.client.copy_out(sql);
         let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
         let stream = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -365,8 +385,9 @@ impl Session {
         self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
     }
 
-    fn count_round_trips(&self, round_trips: u64) {
+    fn count_round_trips(&self, round_trips: u64, doing: &str) {
         self.shared.round_trips.fetch_add(round_trips, Ordering::Relaxed);
+        self.shared.log_round_trip(doing);
     }
 
     /// Records what an answer says about the session itself.
@@ -396,6 +417,13 @@ impl Session {
     }
 }
 
+/// Lets the connection send and receive what it can without waiting.
+async fn let_connection_work() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn wait<T>(
     timeout: Duration,
     answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -405,6 +433,8 @@ async fn wait<T>(
         Err(_) => Wait::Silent,
     }
 }
+
+mod batch;
 
 #[cfg(test)]
 mod tests;

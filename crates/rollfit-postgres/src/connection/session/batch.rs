@@ -1,0 +1,174 @@
+//! [`Step`]: statements that are sent together and answered one after the other, in one round trip.
+//!
+//! Invariants: the server executes them in this order, each after the one before has ended and with a snapshot of its own. In a
+//! transaction the first one that fails makes all later ones fail, so it is the one that is reported.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use futures_util::future::{MaybeDone, maybe_done};
+use rollfit_job::activity::waiting;
+use rollfit_job::store::StoreError;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Row};
+
+use super::{Mode, Session, SqlParameter, TransactionSettings, wait};
+use crate::connection::answer_row::AnswerRow;
+use crate::connection::fault::{is_lock_timeout, server_error};
+
+/// A statement of a batch.
+pub(crate) struct Step<'a> {
+    /// What it does, for messages.
+    doing: String,
+    sql: String,
+    /// None for statements that return nothing, of which there may be several.
+    parameters: Option<Vec<SqlParameter<'a>>>,
+    /// Whether it waits for what others hold.
+    is_lock: bool,
+}
+
+/// The answer to the first step that the server refused.
+pub(crate) struct RefusedStep {
+    pub(crate) doing: String,
+    error: tokio_postgres::Error,
+}
+
+type StepFuture<'a> = dyn Future<Output = Result<Vec<Row>, tokio_postgres::Error>> + 'a;
+
+impl<'a> Step<'a> {
+    /// Statements that return nothing.
+    pub(crate) fn execute(doing: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { doing: doing.into(), sql: sql.into(), parameters: None, is_lock: false }
+    }
+
+    /// The same, which may have to wait for a lock. Its time is counted as waiting.
+    pub(crate) fn lock(doing: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { is_lock: true, ..Self::execute(doing, sql) }
+    }
+
+    /// A query.
+    pub(crate) fn query(
+        doing: impl Into<String>,
+        sql: impl Into<String>,
+        parameters: Vec<SqlParameter<'a>>,
+    ) -> Self {
+        Self { doing: doing.into(), sql: sql.into(), parameters: Some(parameters), is_lock: false }
+    }
+
+    async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match &self.parameters {
+            Some(parameters) => client.query_typed(&self.sql, parameters).await,
+            None => client.batch_execute(&self.sql).await.map(|()| Vec::new()),
+        }
+    }
+}
+
+impl RefusedStep {
+    /// Whether a lock could not be had in time.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        is_lock_timeout(&self.error)
+    }
+
+    /// Whether the statement itself was wrong: a name that is not there, a kind or type that is another one, a right that is missing.
+    pub(crate) fn is_wrong_statement(&self) -> bool {
+        self.error.code().is_some_and(|code| code.code().starts_with("42") || is_unsupported(code))
+    }
+
+    /// The error that says so.
+    pub(crate) fn into_error(self) -> StoreError {
+        server_error(&self.doing, self.error)
+    }
+}
+
+fn is_unsupported(code: &SqlState) -> bool {
+    *code == SqlState::FEATURE_NOT_SUPPORTED
+}
+
+impl Session {
+    /// Returns the statement that begins a transaction, as the first step of a batch.
+    pub(crate) fn begin_step<'a>(&self, mode: Mode, settings: &TransactionSettings) -> Step<'a> {
+        Step::execute("begin a transaction", self.begin_sql(mode, settings))
+    }
+
+    /// Runs the steps of a batch. Returns the rows of each, or the first one that the server refused.
+    pub(crate) fn try_batch(
+        &mut self,
+        steps: &[Step<'_>],
+    ) -> Result<Result<Vec<Vec<AnswerRow>>, RefusedStep>, StoreError> {
+        let doing: Vec<&str> = steps.iter().map(|step| step.doing.as_str()).collect();
+        self.count_round_trips(1, &doing.join(" + "));
+        let answers = self.answers(steps);
+        let mut answered = Vec::with_capacity(steps.len());
+        let mut refused = None;
+        for (step, answer) in steps.iter().zip(answers) {
+            match self.judge(&step.doing, answer)? {
+                Ok(rows) => {
+                    answered.push(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect());
+                }
+                // Those after it failed because of it.
+                Err(error) if refused.is_none() => {
+                    refused = Some(RefusedStep { doing: step.doing.clone(), error });
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(refused.map_or(Ok(answered), Err))
+    }
+
+    /// Runs the steps of a batch. Returns the rows of each.
+    pub(crate) fn batch(&mut self, steps: &[Step<'_>]) -> Result<Vec<Vec<AnswerRow>>, StoreError> {
+        self.try_batch(steps)?.map_err(RefusedStep::into_error)
+    }
+
+    /// Sends all steps, then waits for each answer as long as for one statement; not for those after silence.
+    fn answers(&self, steps: &[Step<'_>]) -> Vec<super::Wait<Vec<Row>>> {
+        let mut pending: Vec<Pin<Box<MaybeDone<Pin<Box<StepFuture<'_>>>>>>> = steps
+            .iter()
+            .map(|step| {
+                let answer: Pin<Box<StepFuture<'_>>> = Box::pin(step.run(&self.client));
+                Box::pin(maybe_done(answer))
+            })
+            .collect();
+        // Each is sent when it is first polled.
+        self.runtime.block_on(poll_fn(|context| {
+            for answer in &mut pending {
+                let _ = answer.as_mut().poll(context);
+            }
+            Poll::Ready(())
+        }));
+        let mut answers = Vec::with_capacity(steps.len());
+        for (step, mut answer) in steps.iter().zip(pending) {
+            let one = async {
+                answer.as_mut().await;
+                answer.as_mut().take_output().unwrap_or_else(|| Ok(Vec::new()))
+            };
+            let answered = || self.runtime.block_on(wait(self.reply_timeout, one));
+            let answered = if step.is_lock { waiting(answered) } else { answered() };
+            let is_silent = matches!(answered, super::Wait::Silent);
+            answers.push(answered);
+            if is_silent {
+                break;
+            }
+        }
+        answers
+    }
+
+    /// Ends a transaction that only reads, without waiting for the answer. Where it is lost, the session is found to be broken when it
+    /// is used next.
+    pub(crate) fn end_reading(&mut self) {
+        if self.broken {
+            return;
+        }
+        let mut ended = Box::pin(self.client.batch_execute("ROLLBACK"));
+        self.runtime.block_on(async {
+            poll_fn(|context| {
+                let _ = ended.as_mut().poll(context);
+                Poll::Ready(())
+            })
+            .await;
+            // Lets the connection send it.
+            super::let_connection_work().await;
+        });
+    }
+}
