@@ -155,6 +155,12 @@ impl PostgresStore {
         self.pool.round_trips()
     }
 
+    /// Returns what the last round trips were for, the latest last.
+    #[cfg(feature = "failpoints")]
+    pub fn last_round_trips(&self) -> Vec<String> {
+        self.pool.last_round_trips()
+    }
+
     /// Returns a session in a read-only transaction with one snapshot of the store.
     fn snapshot_session(&self) -> Result<PooledSession, StoreError> {
         let mut session = self.pool.session()?;

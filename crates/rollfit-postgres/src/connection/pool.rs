@@ -74,6 +74,12 @@ impl Pool {
         self.shared.round_trips()
     }
 
+    /// Returns what the last round trips were for, the latest last.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn last_round_trips(&self) -> Vec<String> {
+        self.shared.last_round_trips()
+    }
+
     /// Returns the `application_name` of the sessions.
     pub(crate) fn application_name(&self) -> &str {
         self.options.application_name()

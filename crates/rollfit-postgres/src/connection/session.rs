@@ -22,9 +22,8 @@ use tokio_postgres::{Client, CopyInSink, CopyOutStream, SimpleQueryMessage};
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{ends_the_session, given_up, is_statement_mixed_up, server_error, silent};
 
+pub(crate) use self::batch::{RefusedStep, Step};
 pub(crate) use self::pipeline::{PreparedCopy, Request};
-
-mod pipeline;
 
 /// A value with its type, so that no statement has to be prepared.
 pub(crate) type SqlParameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -35,9 +34,31 @@ pub(crate) struct Shared {
     /// Whether they are behind a pooler that mixes up prepared statements.
     mixed_up: Arc<AtomicBool>,
     round_trips: Arc<AtomicU64>,
+    /// What the last round trips were for.
+    #[cfg(feature = "failpoints")]
+    log: Arc<std::sync::Mutex<std::collections::VecDeque<String>>>,
 }
 
 impl Shared {
+    #[cfg(not(feature = "failpoints"))]
+    fn log_round_trip(&self, _doing: &str) {}
+
+    #[cfg(feature = "failpoints")]
+    fn log_round_trip(&self, doing: &str) {
+        const KEPT_MAX: usize = 200;
+        let mut log = rollfit_job::lock::lock(&self.log);
+        log.push_back(doing.to_owned());
+        if log.len() > KEPT_MAX {
+            log.pop_front();
+        }
+    }
+
+    /// Returns what the last round trips were for, the latest last.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn last_round_trips(&self) -> Vec<String> {
+        rollfit_job::lock::lock(&self.log).iter().cloned().collect()
+    }
+
     /// Returns how often sessions have waited for an answer so far.
     pub(crate) fn round_trips(&self) -> u64 {
         self.round_trips.load(Ordering::Relaxed)
@@ -199,18 +220,9 @@ impl Session {
     /// Returns whether the session can be used again: it is not broken, and the server has not closed it.
     pub(crate) fn is_usable(&self) -> bool {
         if !self.broken {
-            self.drive();
+            self.runtime.block_on(let_connection_work());
         }
         !self.broken && !self.is_wrong.load(Ordering::Relaxed) && !self.client.is_closed()
-    }
-
-    /// Lets the connection send what is to be sent, and see what has arrived since it was last used.
-    fn drive(&self) {
-        self.runtime.block_on(async {
-            for _ in 0..3 {
-                tokio::task::yield_now().await;
-            }
-        });
     }
 
     /// Begins a transaction whose statements have a timeout. It is sent with the first request of the transaction.
@@ -232,7 +244,7 @@ impl Session {
         (doing, query): (&str, &str),
     ) -> Result<Option<String>, StoreError> {
         self.is_read_only = mode != Mode::Write;
-        self.count_round_trips(1);
+        self.count_round_trips(1, doing);
         let sql = format!("{}; {query}", self.begin_sql(mode, settings));
         let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.simple_query(&sql)));
         let messages = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -262,7 +274,7 @@ impl Session {
         let begin = format!("{}; {PLANNING}", self.begin_sql(Mode::Monitor, settings));
         let mut answers = self.at_once(vec![
             Request::execute(doing, begin),
-            Request::query(doing, sql, parameters),
+            Request::query(doing, sql, parameters.to_vec()),
             Request::execute(doing, "ROLLBACK"),
         ]);
         answers.done()?;
@@ -272,20 +284,12 @@ impl Session {
 
     /// Rolls the transaction back. Waits for the answer only if the transaction could write, or rows of it may still come.
     pub(crate) fn roll_back(&mut self) {
-        if self.pending_begin.take().is_some() || self.broken {
-            return;
-        }
         if self.is_read_only && !self.is_copying_out {
-            let client = Arc::clone(&self.client);
-            let mut rolled_back = Box::pin(client.batch_execute("ROLLBACK"));
-            let sent = std::future::poll_fn(|context| {
-                // Whatever comes of it shows when the session is used next.
-                let _ = rolled_back.as_mut().poll(context);
-                std::task::Poll::Ready(())
-            });
-            self.runtime.block_on(sent);
-            self.drive();
-        } else if self.execute("roll back", "ROLLBACK").is_err() {
+            self.end_reading();
+        } else if self.pending_begin.take().is_none()
+            && !self.broken
+            && self.execute("roll back", "ROLLBACK").is_err()
+        {
             self.broken = true;
         }
         self.is_copying_out = false;
@@ -307,7 +311,7 @@ impl Session {
         doing: &str,
         sql: &str,
     ) -> Result<Result<(), tokio_postgres::Error>, StoreError> {
-        self.at_once(vec![Request::execute(doing, sql)]).try_done()
+        Ok(self.at_once(vec![Request::execute(doing, sql)]).try_rows()?.map(drop))
     }
 
     /// Returns the rows of a query.
@@ -317,7 +321,7 @@ impl Session {
         sql: &str,
         parameters: &[SqlParameter<'_>],
     ) -> Result<Vec<AnswerRow>, StoreError> {
-        self.at_once(vec![Request::query(doing, sql, parameters)]).rows()
+        self.at_once(vec![Request::query(doing, sql, parameters.to_vec())]).rows()
     }
 
     /// Runs statements that return nothing and then a query, in one round trip. The query sees what was committed
@@ -329,10 +333,10 @@ impl Session {
         (asking, query): (&str, &str),
         parameters: &[SqlParameter<'_>],
     ) -> Result<Result<Vec<AnswerRow>, tokio_postgres::Error>, StoreError> {
-        let requests = vec![Request::execute(doing, sql), Request::query(asking, query, parameters)];
+        let requests = vec![Request::execute(doing, sql), Request::query(asking, query, parameters.to_vec())];
         let mut answers = self.at_once(requests);
-        match answers.try_done()? {
-            Ok(()) => answers.rows().map(Ok),
+        match answers.try_rows()? {
+            Ok(_) => answers.rows().map(Ok),
             Err(refused) => Ok(Err(refused)),
         }
     }
@@ -360,7 +364,7 @@ impl Session {
     /// Starts reading rows.
     pub(crate) fn copy_out(&mut self, doing: &str, sql: &str) -> Result<CopyOut, StoreError> {
         let PreparedCopy { statement, .. } = self.at_once(vec![Request::prepare(doing, sql)]).prepared()?;
-        self.count_round_trips(1);
+        self.count_round_trips(1, doing);
         self.is_copying_out = true;
         let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.copy_out(&statement)));
         let stream = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -380,8 +384,9 @@ impl Session {
         Ok(bytes)
     }
 
-    fn count_round_trips(&self, round_trips: u64) {
+    fn count_round_trips(&self, round_trips: u64, doing: &str) {
         self.shared.round_trips.fetch_add(round_trips, Ordering::Relaxed);
+        self.shared.log_round_trip(doing);
     }
 
     /// Records what an answer says about the session itself.
@@ -411,6 +416,13 @@ impl Session {
     }
 }
 
+/// Lets the connection send what is to be sent, and see what has arrived, without waiting.
+async fn let_connection_work() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn wait<T>(
     timeout: Duration,
     answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -420,6 +432,9 @@ async fn wait<T>(
         Err(_) => Wait::Silent,
     }
 }
+
+mod batch;
+mod pipeline;
 
 #[cfg(test)]
 mod tests;

@@ -13,20 +13,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{MaybeDone, maybe_done};
-use rollfit_job::activity::sending;
+use rollfit_job::activity::{sending, waiting};
 use rollfit_job::store::StoreError;
 use tokio_postgres::{Client, Row, Statement};
 
-use super::{CopyIn, Session, SqlParameter, Wait, wait};
+use super::{CopyIn, Session, SqlParameter, Step, Wait, wait};
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::server_error;
 
 /// One of several requests, and what it is for.
 pub(crate) enum Request<'a> {
-    /// Statements that return nothing.
-    Execute { doing: String, sql: String },
-    /// A query.
-    Query { doing: String, sql: String, parameters: &'a [SqlParameter<'a>] },
+    /// Statements that return nothing, or a query.
+    Step(Step<'a>),
     /// Prepares a COPY, which can then be started in one round trip.
     Prepare { doing: String, sql: String },
     /// Starts a COPY.
@@ -43,11 +41,40 @@ pub(crate) struct PreparedCopy {
 
 /// The answer to a request that succeeded.
 enum Answer {
-    Done,
+    /// Empty where nothing was asked.
     Rows(Vec<Row>),
     Prepared(PreparedCopy),
     Started(CopyIn),
     Counted(u64),
+}
+
+/// What an answer is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WaitKind {
+    Answer,
+    Lock,
+    CopyStart,
+    CopyEnd,
+}
+
+impl WaitKind {
+    /// Waits, as the activity that this is.
+    fn during<T>(self, wait: impl FnOnce() -> T) -> T {
+        match self {
+            Self::Answer => wait(),
+            Self::Lock => waiting(wait),
+            Self::CopyStart | Self::CopyEnd => sending(wait),
+        }
+    }
+}
+
+impl Answer {
+    fn rows(self) -> Option<Vec<Row>> {
+        match self {
+            Self::Rows(rows) => Some(rows),
+            _ => None,
+        }
+    }
 }
 
 type Refusable<T> = Result<T, tokio_postgres::Error>;
@@ -65,43 +92,47 @@ pub(crate) struct Answers {
 }
 
 impl<'a> Request<'a> {
+    /// Statements that return nothing.
     pub(crate) fn execute(doing: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self::Execute { doing: doing.into(), sql: sql.into() }
+        Self::Step(Step::execute(doing, sql))
     }
 
+    /// A query.
     pub(crate) fn query(
         doing: impl Into<String>,
         sql: impl Into<String>,
-        parameters: &'a [SqlParameter<'a>],
+        parameters: Vec<SqlParameter<'a>>,
     ) -> Self {
-        Self::Query { doing: doing.into(), sql: sql.into(), parameters }
+        Self::Step(Step::query(doing, sql, parameters))
     }
 
+    /// A COPY that is started later.
     pub(crate) fn prepare(doing: impl Into<String>, sql: impl Into<String>) -> Self {
         Self::Prepare { doing: doing.into(), sql: sql.into() }
     }
 
     fn doing(&self) -> &str {
         match self {
-            Self::Execute { doing, .. } | Self::Query { doing, .. } | Self::Prepare { doing, .. } => doing,
+            Self::Step(step) => step.doing(),
+            Self::Prepare { doing, .. } => doing,
             Self::Start(copy) => &copy.doing,
             Self::Finish(copy) => &copy.doing,
         }
     }
 
-    /// Whether the wait for its answer is for the rows of a COPY.
-    fn is_sending(&self) -> bool {
-        matches!(self, Self::Start(_) | Self::Finish(_))
+    fn wait_kind(&self) -> WaitKind {
+        match self {
+            Self::Step(step) if step.is_lock() => WaitKind::Lock,
+            Self::Step(_) | Self::Prepare { .. } => WaitKind::Answer,
+            Self::Start(_) => WaitKind::CopyStart,
+            Self::Finish(_) => WaitKind::CopyEnd,
+        }
     }
 
     /// Sends it when polled first.
     async fn send(self, client: &Client) -> Refusable<Answer> {
         Ok(match self {
-            Self::Execute { sql, .. } => {
-                client.batch_execute(&sql).await?;
-                Answer::Done
-            }
-            Self::Query { sql, parameters, .. } => Answer::Rows(client.query_typed(&sql, parameters).await?),
+            Self::Step(step) => Answer::Rows(step.send(client).await?),
             Self::Prepare { doing, sql } => {
                 Answer::Prepared(PreparedCopy { statement: client.prepare(&sql).await?, doing })
             }
@@ -130,29 +161,24 @@ impl Session {
     }
 
     fn outcomes(&mut self, requests: Vec<Request<'_>>) -> VecDeque<Outcome> {
-        self.count_round_trips(1);
+        let asked: Vec<(String, WaitKind)> =
+            requests.iter().map(|request| (request.doing().to_owned(), request.wait_kind())).collect();
+        let doing: Vec<&str> = asked.iter().map(|(doing, _)| doing.as_str()).collect();
+        self.count_round_trips(1, &doing.join(" + "));
         let client = Arc::clone(&self.client);
-        let asked: Vec<(String, bool, bool)> = requests
-            .iter()
-            .map(|request| {
-                let starts_copy = matches!(request, Request::Start(_));
-                (request.doing().to_owned(), request.is_sending(), starts_copy)
-            })
-            .collect();
         let mut sent: Vec<MaybeDone<Pin<Box<_>>>> =
             requests.into_iter().map(|request| maybe_done(Box::pin(request.send(&client)))).collect();
-        let mut outcomes = VecDeque::new();
-        for (at, (doing, is_sending, starts_copy)) in asked.into_iter().enumerate() {
+        let mut outcomes = VecDeque::with_capacity(sent.len());
+        for (at, (doing, kind)) in asked.into_iter().enumerate() {
             let answered = poll_fn(|context| {
-                // All are polled, in their order: first to be sent, later because they take their answers in turns.
+                // All are polled, in their order: first to be sent, later to take what has come for them.
                 for request in &mut sent[at..] {
                     let _ = Pin::new(request).poll(context);
                 }
                 Pin::new(&mut sent[at]).take_output().map_or(Poll::Pending, Poll::Ready)
             });
-            let waited = || self.runtime.block_on(wait(self.reply_timeout, answered));
-            let waited = if is_sending { sending(waited) } else { waited() };
-            self.broken |= starts_copy && matches!(&waited, Wait::Answered(Err(_)));
+            let waited = kind.during(|| self.runtime.block_on(wait(self.reply_timeout, answered)));
+            self.broken |= kind == WaitKind::CopyStart && matches!(&waited, Wait::Answered(Err(_)));
             let answer = self.judge(&doing, waited);
             let is_over = answer.is_err();
             outcomes.push_back(Outcome { doing, answer });
@@ -167,21 +193,23 @@ impl Session {
 impl Answers {
     /// Takes the answer to statements that return nothing.
     pub(crate) fn done(&mut self) -> Result<(), StoreError> {
-        self.take(|answer| matches!(answer, Answer::Done).then_some(()))
-    }
-
-    /// As [`Answers::done`], but returns a refusal of the server to the caller.
-    pub(crate) fn try_done(&mut self) -> Result<Refusable<()>, StoreError> {
-        Ok(self.try_take(|answer| matches!(answer, Answer::Done).then_some(()))?.1)
+        self.rows().map(drop)
     }
 
     /// Takes the rows of a query.
     pub(crate) fn rows(&mut self) -> Result<Vec<AnswerRow>, StoreError> {
-        let rows = self.take(|answer| match answer {
-            Answer::Rows(rows) => Some(rows),
-            _ => None,
-        })?;
-        Ok(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect())
+        let rows = self.take(Answer::rows)?;
+        Ok(self.answer_rows(rows))
+    }
+
+    /// As [`Answers::rows`], but returns a refusal of the server to the caller.
+    pub(crate) fn try_rows(&mut self) -> Result<Refusable<Vec<AnswerRow>>, StoreError> {
+        let (_, rows) = self.try_take(Answer::rows)?;
+        Ok(rows.map(|rows| self.answer_rows(rows)))
+    }
+
+    fn answer_rows(&self, rows: Vec<Row>) -> Vec<AnswerRow> {
+        rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect()
     }
 
     /// Takes a COPY that was prepared.
