@@ -25,10 +25,11 @@ use crate::connection::pool::PooledSession;
 use crate::connection::session::{Mode, Session, SqlParameter};
 use crate::failpoint;
 use crate::features::narrow_columns::NarrowColumns;
+use crate::features::slot::claim::HeldBy;
 use crate::features::slot::commit;
 use crate::names::{literal, quoted};
 use crate::tables::receipts::ReceiptRow;
-use crate::tables::table::{LOOK_UP, Table, describe, describe_sql, tables_from};
+use crate::tables::table::{LOOK_UP, Table, describe_sql, tables_from};
 
 /// How a digest begins that is of the rows one after the other, so that it can be continued.
 const CHAINED_DIGEST: &str = "rows1:";
@@ -80,7 +81,8 @@ impl PostgresStore {
             Ok(Verdict::Free(look)) => look,
             Ok(Verdict::Held { tables }) => {
                 session.roll_back();
-                return self.held_to_append(session, partition, tables);
+                let held = if tables { HeldBy::TablesOrReceipts } else { HeldBy::Claim };
+                return self.held(session, partition, held);
             }
             Ok(Verdict::Rewrite(why)) => {
                 session.roll_back();
@@ -173,22 +175,6 @@ impl PostgresStore {
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Locked::Gone),
             Err(error) => Err(server_error(&doing, error)),
         }
-    }
-
-    /// Names who has the partition, or one of its tables.
-    fn held_to_append(
-        &self,
-        mut session: PooledSession,
-        partition: &Partition,
-        tables: bool,
-    ) -> Result<Claim<'_>, StoreError> {
-        let mut names = if tables { self.leaf_names(partition) } else { Vec::new() };
-        names.extend(tables.then(|| self.receipts.name.clone()));
-        let mut known = describe(&mut session, &self.schema, &names)?;
-        // Every append changes rows of the receipts: whoever only does that is in nobody's way.
-        let receipts = known.remove(&self.receipts.name).map(|table| table.oid);
-        let leaves: Vec<u32> = known.values().map(|table| table.oid).collect();
-        self.held(session, &self.output_of(partition), &leaves, receipts)
     }
 }
 

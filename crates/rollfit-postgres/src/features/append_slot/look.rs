@@ -143,7 +143,7 @@ impl PostgresStore {
                 Ok(leaf) => leaf,
                 Err(defect) => return Err(self.refused(session, &defect)),
             };
-            self.check_placement(session, (table, &leaf), series, partition)?;
+            self.check_placement(session, (table, &leaf), series, partition, None)?;
             leaves.push(leaf);
         }
         self.catalog.note_row_bytes(partition, leaves.iter().map(Leaf::row_bytes).sum());
