@@ -171,7 +171,7 @@ impl PostgresStore {
     /// Returns a session in a read-only transaction with one snapshot of the store.
     fn snapshot_session(&self) -> Result<PooledSession, StoreError> {
         let mut session = self.pool.session()?;
-        session.begin(Mode::Snapshot, &self.settings)?;
+        session.begin(Mode::Snapshot, &self.settings);
         Ok(session)
     }
 

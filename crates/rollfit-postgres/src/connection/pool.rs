@@ -216,7 +216,8 @@ impl Pool {
         self.freed.notify_one();
     }
 
-    fn give_back(&self, session: Session) {
+    fn give_back(&self, mut session: Session) {
+        session.forget_begin();
         let mut state = self.lock();
         if session.is_usable() && state.open <= state.limit {
             state.idle.push(session);

@@ -95,7 +95,7 @@ impl PostgresStore {
     fn make_shared_tables(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
         // Other sessions hold this lock only briefly, to create tables.
         let settings = TransactionSettings { lock: self.settings.statement, ..self.settings };
-        session.begin(Mode::Write, &settings)?;
+        session.begin(Mode::Write, &settings);
         let made = self.make_under_lock(session, partition);
         if made.is_err() {
             session.roll_back();

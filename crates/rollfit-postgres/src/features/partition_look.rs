@@ -150,7 +150,7 @@ impl PostgresStore {
                 if !refused.is_wrong_statement() {
                     return Err(refused.into_error());
                 }
-                session.begin(Mode::Snapshot, &self.settings)?;
+                session.begin(Mode::Snapshot, &self.settings);
                 Ok(PartitionLook::default())
             }
         };

@@ -3,21 +3,19 @@
 //! Invariants: the server executes them in this order, each after the one before has ended and with a snapshot of its own. In a
 //! transaction the first one that fails makes all later ones fail, so it is the one that is reported.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::task::Poll;
 
-use futures_util::future::{MaybeDone, maybe_done};
-use rollfit_job::activity::waiting;
 use rollfit_job::store::StoreError;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
 
-use super::{Mode, Session, SqlParameter, TransactionSettings, wait};
+use super::{Mode, Request, Session, SqlParameter, TransactionSettings};
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{is_lock_timeout, server_error};
 
 /// A statement of a batch.
+#[derive(Clone)]
 pub(crate) struct Step<'a> {
     /// What it does, for messages.
     doing: String,
@@ -33,8 +31,6 @@ pub(crate) struct RefusedStep {
     pub(crate) doing: String,
     error: tokio_postgres::Error,
 }
-
-type StepFuture<'a> = dyn Future<Output = Result<Vec<Row>, tokio_postgres::Error>> + 'a;
 
 impl<'a> Step<'a> {
     /// Statements that return nothing.
@@ -56,7 +52,16 @@ impl<'a> Step<'a> {
         Self { doing: doing.into(), sql: sql.into(), parameters: Some(parameters), is_lock: false }
     }
 
-    async fn run(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+    pub(super) fn doing(&self) -> &str {
+        &self.doing
+    }
+
+    pub(super) fn is_lock(&self) -> bool {
+        self.is_lock
+    }
+
+    /// Sends it when polled first.
+    pub(super) async fn send(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
         match &self.parameters {
             Some(parameters) => client.query_typed(&self.sql, parameters).await,
             None => client.batch_execute(&self.sql).await.map(|()| Vec::new()),
@@ -87,7 +92,8 @@ fn is_unsupported(code: &SqlState) -> bool {
 
 impl Session {
     /// Returns the statement that begins a transaction, as the first step of a batch.
-    pub(crate) fn begin_step<'a>(&self, mode: Mode, settings: &TransactionSettings) -> Step<'a> {
+    pub(crate) fn begin_step<'a>(&mut self, mode: Mode, settings: &TransactionSettings) -> Step<'a> {
+        self.is_read_only = mode != Mode::Write;
         Step::execute("begin a transaction", self.begin_sql(mode, settings))
     }
 
@@ -96,24 +102,16 @@ impl Session {
         &mut self,
         steps: &[Step<'_>],
     ) -> Result<Result<Vec<Vec<AnswerRow>>, RefusedStep>, StoreError> {
-        let doing: Vec<&str> = steps.iter().map(|step| step.doing.as_str()).collect();
-        self.count_round_trips(1, &doing.join(" + "));
-        let answers = self.answers(steps);
+        let mut answers = self.at_once(steps.iter().cloned().map(Request::Step).collect());
         let mut answered = Vec::with_capacity(steps.len());
-        let mut refused = None;
-        for (step, answer) in steps.iter().zip(answers) {
-            match self.judge(&step.doing, answer)? {
-                Ok(rows) => {
-                    answered.push(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect());
-                }
+        for step in steps {
+            match answers.try_rows()? {
+                Ok(rows) => answered.push(rows),
                 // Those after it failed because of it.
-                Err(error) if refused.is_none() => {
-                    refused = Some(RefusedStep { doing: step.doing.clone(), error });
-                }
-                Err(_) => {}
+                Err(error) => return Ok(Err(RefusedStep { doing: step.doing.clone(), error })),
             }
         }
-        Ok(refused.map_or(Ok(answered), Err))
+        Ok(Ok(answered))
     }
 
     /// Runs the steps of a batch. Returns the rows of each.
@@ -121,43 +119,10 @@ impl Session {
         self.try_batch(steps)?.map_err(RefusedStep::into_error)
     }
 
-    /// Sends all steps, then waits for each answer as long as for one statement; not for those after silence.
-    fn answers(&self, steps: &[Step<'_>]) -> Vec<super::Wait<Vec<Row>>> {
-        let mut pending: Vec<Pin<Box<MaybeDone<Pin<Box<StepFuture<'_>>>>>>> = steps
-            .iter()
-            .map(|step| {
-                let answer: Pin<Box<StepFuture<'_>>> = Box::pin(step.run(&self.client));
-                Box::pin(maybe_done(answer))
-            })
-            .collect();
-        // Each is sent when it is first polled.
-        self.runtime.block_on(poll_fn(|context| {
-            for answer in &mut pending {
-                let _ = answer.as_mut().poll(context);
-            }
-            Poll::Ready(())
-        }));
-        let mut answers = Vec::with_capacity(steps.len());
-        for (step, mut answer) in steps.iter().zip(pending) {
-            let one = async {
-                answer.as_mut().await;
-                answer.as_mut().take_output().unwrap_or_else(|| Ok(Vec::new()))
-            };
-            let answered = || self.runtime.block_on(wait(self.reply_timeout, one));
-            let answered = if step.is_lock { waiting(answered) } else { answered() };
-            let is_silent = matches!(answered, super::Wait::Silent);
-            answers.push(answered);
-            if is_silent {
-                break;
-            }
-        }
-        answers
-    }
-
     /// Ends a transaction that only reads, without waiting for the answer. Where it is lost, the session is found to be broken when it
     /// is used next.
     pub(crate) fn end_reading(&mut self) {
-        if self.broken {
+        if self.pending_begin.take().is_some() || self.broken {
             return;
         }
         let mut ended = Box::pin(self.client.batch_execute("ROLLBACK"));

@@ -190,7 +190,7 @@ impl PostgresStore {
 
     /// Begins the transaction, takes one lock after the other on the tables that are there, and looks at nothing.
     fn lock_in_turn(&self, session: &mut Session, partition: &Partition) -> Result<Locking, StoreError> {
-        session.begin(Mode::Write, &self.settings)?;
+        session.begin(Mode::Write, &self.settings);
         let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_KEY})");
         let output = self.output_of(partition);
         let locked = session.rows("lock the partition", &sql, &[(&output, Type::TEXT)])?;
