@@ -9,7 +9,7 @@ use rollfit_job::store::{Found, StoreError};
 use crate::PostgresStore;
 use crate::connection::session::Session;
 use crate::copy::instant::ServerInstant;
-use crate::features::partition_look::{LeafSpan, PartitionLook, spans_from, spans_sql};
+use crate::features::partition_look::{LeafSpan, PartitionLook, spans_sql};
 use crate::names::TableName;
 use crate::tables::applied_policies::AppliedPolicies;
 use crate::tables::leaf::Leaf;
@@ -141,7 +141,7 @@ impl PostgresStore {
             self.check_placement(session, (table, &leaf), series, partition, look.take_above(table))?;
             self.check_row(session, &leaf)?;
             row_bytes += leaf.row_bytes();
-            let span = match look.span(&leaf.name) {
+            let span = match look.span(&leaf.name)? {
                 Some(span) => span,
                 None => span(session, &leaf.name)?,
             };
@@ -197,9 +197,10 @@ impl InspectedLeaf {
 
 /// Returns the first and the last instant of a table.
 fn span(session: &mut Session, table: &TableName) -> Result<LeafSpan, StoreError> {
-    let tables = std::slice::from_ref(table);
-    let rows = session.rows(&format!("read {table}"), &spans_sql(tables), &[])?;
-    spans_from(tables, &rows)?.pop().ok_or_else(|| StoreError::permanent(format!("{table} did not answer")))
+    let sql = spans_sql(std::slice::from_ref(table));
+    let rows = session.rows(&format!("read {table}"), &sql, &[])?;
+    let row = rows.first().ok_or_else(|| StoreError::permanent(format!("{table} did not answer")))?;
+    LeafSpan::from_row(row, 0)
 }
 
 /// Checks for rows of another month: they would be deleted with the others, but rollfit did not write them.

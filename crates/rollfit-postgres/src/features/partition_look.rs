@@ -37,8 +37,9 @@ pub(crate) struct PartitionLook {
     pub(crate) tables: Option<HashMap<String, Table>>,
     /// The row of the receipt, and the query that it answers.
     receipt: Option<(String, Option<AnswerRow>)>,
-    /// Of the tables that were asked about.
-    spans: HashMap<TableName, LeafSpan>,
+    /// The tables that were asked about, and the answer to [`spans_sql`].
+    leaves: Vec<TableName>,
+    spans: Option<AnswerRow>,
     /// The partitioned tables above each table, nearest first, by oid.
     above: Option<HashMap<u32, Vec<Ancestor>>>,
     /// The foreign keys with an action onto any of the tables that were asked about.
@@ -64,7 +65,9 @@ struct ReferringRows {
 }
 
 impl LeafSpan {
-    fn from_row(row: &AnswerRow, first: usize) -> Result<Self, StoreError> {
+    /// Reads the one of the table at `at` in the answer to [`spans_sql`].
+    pub(crate) fn from_row(row: &AnswerRow, at: usize) -> Result<Self, StoreError> {
+        let first = at * SPAN_COLUMNS;
         Ok(Self { first: row.get(first)?, last: row.get(first + 1)?, lacks_instants: row.get(first + 2)? })
     }
 }
@@ -87,12 +90,6 @@ pub(crate) fn spans_sql(tables: &[TableName]) -> String {
     let spans: Vec<String> = tables.iter().enumerate().map(span).collect();
     let columns: Vec<String> = (0..tables.len()).map(|at| format!("leaf_{at}.*")).collect();
     format!("SELECT {} FROM {}", columns.join(", "), spans.join(" CROSS JOIN "))
-}
-
-/// Returns the [`LeafSpan`] of each table in the answer to [`spans_sql`].
-pub(crate) fn spans_from(tables: &[TableName], rows: &[AnswerRow]) -> Result<Vec<LeafSpan>, StoreError> {
-    let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer the look"))?;
-    (0..tables.len()).map(|at| LeafSpan::from_row(row, at * SPAN_COLUMNS)).collect()
 }
 
 /// The questions of a look, with what they are about.
@@ -211,7 +208,8 @@ impl LookQuestions<'_> {
         if self.leaves.is_empty() {
             return Ok(look);
         }
-        look.spans = self.leaves.iter().cloned().zip(spans_from(&self.leaves, &next())?).collect();
+        look.leaves = self.leaves.clone();
+        look.spans = next().into_iter().next();
         look.above = Some(Ancestor::by_leaf(&next())?);
         look.keys = Some(ForeignKey::from_rows(&next())?);
         let count = self.referring_queries().len();
@@ -229,14 +227,15 @@ impl PartitionLook {
         self.receipt.take().filter(|(asked, _)| asked == sql).map(|(_, row)| row)
     }
 
-    /// The rows of a table, if they were asked for.
-    pub(crate) fn span(&self, table: &TableName) -> Option<LeafSpan> {
-        self.spans.get(table).copied()
+    /// The rows of a table, if they were asked for. Its time column is one.
+    pub(crate) fn span(&self, table: &TableName) -> Result<Option<LeafSpan>, StoreError> {
+        let at = self.leaves.iter().position(|asked| asked == table);
+        Option::zip(self.spans.as_ref(), at).map(|(row, at)| LeafSpan::from_row(row, at)).transpose()
     }
 
     /// Takes the tables above a table, if they were asked for.
     pub(crate) fn take_above(&mut self, table: &Table) -> Option<Vec<Ancestor>> {
-        let above = self.above.as_mut().filter(|_| self.spans.contains_key(&table.name));
+        let above = self.above.as_mut().filter(|_| self.leaves.contains(&table.name));
         above.map(|above| above.remove(&table.oid).unwrap_or_default())
     }
 
@@ -246,7 +245,7 @@ impl PartitionLook {
         mut tables: impl Iterator<Item = &'a TableName>,
     ) -> Option<Vec<ForeignKey>> {
         let keys = self.keys.take()?;
-        tables.all(|table| self.spans.contains_key(table)).then_some(keys)
+        tables.all(|table| self.leaves.contains(table)).then_some(keys)
     }
 
     /// Whether rows refer by each of these keys to tables with these oids, if exactly that was asked.
