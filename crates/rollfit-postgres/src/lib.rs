@@ -20,7 +20,7 @@ mod tables;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
@@ -33,6 +33,7 @@ use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::server;
 use crate::connection::session::{Mode, Session, TransactionSettings};
 use crate::copy::number_column::NumberColumn;
+use crate::features::expected::Expectations;
 use crate::names::TableName;
 use crate::partitioning::catalog::Catalog;
 use crate::source::described_tables::DescribedTables;
@@ -66,7 +67,10 @@ pub struct PostgresStore {
     definition: HashedDefinition,
     /// Definitions that were read.
     known_definitions: KnownDefinitions,
+    /// The series as they are stored, see [`Series::as_stored`].
     series: Vec<Series>,
+    /// The series as readers of features see them.
+    feature_series: Vec<Series>,
     numbers: NumberColumn,
     settings: TransactionSettings,
     stalled_sessions: StalledSessions,
@@ -79,6 +83,10 @@ pub struct PostgresStore {
     shared_tables: Mutex<HashSet<TableName>>,
     /// The shared tables that were missing.
     missed_parents: Mutex<HashSet<TableName>>,
+    /// What looks at partitions have found.
+    expectations: Expectations,
+    /// The size of the server's pages, where it was asked.
+    page_bytes: OnceLock<u64>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
 }
@@ -129,7 +137,8 @@ impl PostgresStore {
             purpose,
             budget,
             is_local,
-            series: config.series.clone(),
+            series: config.series.iter().map(Series::as_stored).collect(),
+            feature_series: config.series.clone(),
             numbers: config.sink.numbers.into(),
             settings,
             stalled_sessions: StalledSessions::new(config.run.idle_timeout),
@@ -140,6 +149,8 @@ impl PostgresStore {
             seen_heads: SeenHeads::default(),
             shared_tables: Mutex::default(),
             missed_parents: Mutex::default(),
+            expectations: Expectations::default(),
+            page_bytes: OnceLock::new(),
             receipts_hidden: AtomicBool::new(false),
             vacuum_refused: AtomicBool::new(false),
         })

@@ -386,7 +386,7 @@ impl Session {
 
     fn count_round_trips(&self, round_trips: u64, doing: &str) {
         self.shared.round_trips.fetch_add(round_trips, Ordering::Relaxed);
-        self.shared.log_round_trip(doing);
+        (0..round_trips).for_each(|_| self.shared.log_round_trip(doing));
     }
 
     /// Records what an answer says about the session itself.

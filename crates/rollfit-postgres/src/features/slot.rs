@@ -5,38 +5,31 @@
 //! for every snapshot: after TRUNCATE or a swap of tables, a transaction that started earlier reads no rows.
 
 mod checks;
+pub(super) mod claim;
 mod copying;
 mod ending;
 mod room;
 
 use std::sync::Arc;
 
-use rollfit_job::activity::waiting;
-use rollfit_job::config::{Series, TIME_COLUMN};
+use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{ColumnTypes, Receipt};
-use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Rounding, Slot, StoreError};
-use tokio_postgres::types::Type;
+use rollfit_job::store::{FeatureReader, FeatureTile, Found, Rounding, Slot, StoreError};
 
 use self::copying::{Copy, SentCopy};
 pub(super) use self::ending::commit;
 use self::room::{Room, Then};
 use crate::PostgresStore;
-use crate::connection::answer_row::first_value;
-use crate::connection::fault::{is_lock_timeout, server_error};
-use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::PooledSession;
-use crate::connection::session::Mode;
 use crate::ddl::creation::Creation;
 use crate::failpoint;
-use crate::features::inspect::InspectedLeaf;
 use crate::features::narrow_columns::NarrowColumns;
 use crate::features::read_back::TableReader;
 use crate::features::references::References;
 use crate::names::list;
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts::{self, RowsBy};
-use crate::tables::table::describe;
 use crate::tables::trigger::{Trigger, run_deferred};
 
 /// A partition in a transaction that holds its locks.
@@ -63,15 +56,6 @@ pub(crate) struct PostgresSlot<'a> {
     ended: bool,
 }
 
-/// What was seen of a partition under its locks.
-struct LockedPartition {
-    /// What is found, and the receipt as the server prints it.
-    inspected: (Found, Option<String>),
-    references: References,
-    obstacle: Option<String>,
-    targets: Vec<TargetTable>,
-}
-
 /// A table to write.
 struct TargetTable {
     leaf: Leaf,
@@ -83,73 +67,6 @@ struct TargetTable {
 }
 
 impl PostgresStore {
-    /// Locks a partition, unless another session holds it or one of its tables.
-    pub(crate) fn claim_partition(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
-        let mut session = self.pool.session()?;
-        failpoint::reach("connected");
-        self.provide_shared_tables(&mut session, partition)?;
-        session.begin(Mode::Write, &self.settings);
-        match self.lock_and_inspect(&mut session, partition) {
-            Ok(Ok(LockedPartition { inspected, references, obstacle, targets })) => {
-                let (found, seen_receipt) = inspected;
-                Ok(Claim::Taken(Box::new(PostgresSlot {
-                    store: self,
-                    partition: partition.clone(),
-                    session,
-                    found,
-                    seen_receipt,
-                    references,
-                    obstacle,
-                    targets,
-                    room: None,
-                    copy: None,
-                    sent: None,
-                    flushed: false,
-                    bytes: 0,
-                    ended: false,
-                })))
-            }
-            Ok(Err(oids)) => {
-                session.roll_back();
-                self.held(session, &self.output_of(partition), &oids, None)
-            }
-            // Its locks are not kept by a session that waits in the pool.
-            Err(error) => {
-                session.roll_back();
-                Err(error)
-            }
-        }
-    }
-
-    /// Locks a partition in the session's transaction and inspects it. Returns the tables that another session may hold,
-    /// if one has the partition.
-    fn lock_and_inspect(
-        &self,
-        session: &mut PooledSession,
-        partition: &Partition,
-    ) -> Result<Result<LockedPartition, Vec<u32>>, StoreError> {
-        let output = self.output_of(partition);
-        let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_KEY})");
-        let locked = session.rows("lock the partition", &sql, &[(&output, Type::TEXT)])?;
-        let locked = first_value(&locked)?.unwrap_or(false);
-        let held = if locked { self.lock_tables(session, partition)? } else { Err(Vec::new()) };
-        if let Err(oids) = held {
-            return Ok(Err(oids));
-        }
-        failpoint::reach("locked");
-        let inspection = self.inspect(session, partition)?;
-        failpoint::reach("receipt-read");
-        let references = References::find(session, &inspection.leaves)?;
-        if !references.keep_out(session)? {
-            return Ok(Err(inspection.leaves.iter().flatten().map(|leaf| leaf.oid).collect()));
-        }
-        let obstacle = references.obstacle(session)?;
-        failpoint::reach("references-read");
-        let targets = self.targets(session, partition, inspection.leaves)?;
-        let inspected = (inspection.found, inspection.receipt_text);
-        Ok(Ok(LockedPartition { inspected, references, obstacle, targets }))
-    }
-
     /// Returns the written columns of a series' table, in SQL.
     pub(super) fn columns_of(&self, series: usize) -> String {
         let columns = &self.series[series].columns;
@@ -165,68 +82,6 @@ impl PostgresStore {
             starts_here
         };
         self.series.iter().map(|series| series.columns.len()).position(is_at).unwrap_or(0)
-    }
-
-    fn targets(
-        &self,
-        session: &mut PooledSession,
-        partition: &Partition,
-        leaves: Vec<Option<InspectedLeaf>>,
-    ) -> Result<Vec<TargetTable>, StoreError> {
-        let target = |(series, seen): (&Series, Option<InspectedLeaf>)| match seen {
-            Some(seen) => {
-                let policies = seen.policies.as_ref();
-                policies.map_or(Ok(()), |policies| policies.check_writable(&seen.leaf.name))?;
-                let (has_rows, is_staged) = (seen.span.is_some(), policies.is_some());
-                Ok(TargetTable { leaf: seen.leaf, creation: None, has_rows, is_staged })
-            }
-            None => {
-                let creation = self.creation(session, series, partition)?;
-                let leaf = creation.leaf.clone();
-                Ok(TargetTable { leaf, creation: Some(creation), has_rows: false, is_staged: false })
-            }
-        };
-        self.series.iter().zip(leaves).map(target).collect()
-    }
-
-    /// Locks other writers out of the existing tables. Readers are not blocked. Returns the tables if another session
-    /// holds one.
-    fn lock_tables(
-        &self,
-        session: &mut PooledSession,
-        partition: &Partition,
-    ) -> Result<Result<(), Vec<u32>>, StoreError> {
-        let names: Vec<String> = self.series.iter().map(|series| series.features_table(partition)).collect();
-        let tables = describe(session, &self.schema, &names)?;
-        for name in &names {
-            let Some(table) = tables.get(name) else { continue };
-            let doing = format!("lock {}", table.name);
-            let sql = format!("LOCK TABLE ONLY {} IN SHARE ROW EXCLUSIVE MODE", table.name.sql());
-            match waiting(|| session.try_execute(&doing, &sql))? {
-                Ok(()) => {}
-                Err(error) if is_lock_timeout(&error) => {
-                    return Ok(Err(tables.values().map(|table| table.oid).collect()));
-                }
-                Err(error) => return Err(server_error(&doing, error)),
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    pub(super) fn held(
-        &self,
-        mut session: PooledSession,
-        output: &str,
-        tables: &[u32],
-        updated: Option<u32>,
-    ) -> Result<Claim<'_>, StoreError> {
-        let holder = Holder::find(&mut session, output, tables, updated)?;
-        if let Some(holder) = &holder {
-            self.stalled_sessions.end_if_stuck(&mut session, holder);
-        }
-        let name = holder.map_or("another session".to_owned(), |holder| holder.to_string());
-        self.seen_holders.record_holder(&name);
-        Ok(Claim::Held(name))
     }
 }
 
