@@ -23,7 +23,7 @@ use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{ends_the_session, given_up, is_statement_mixed_up, server_error, silent};
 
 pub(crate) use self::batch::{RefusedStep, Step};
-pub(crate) use self::pipeline::{PreparedCopy, Request};
+pub(crate) use self::pipeline::{Answers, PreparedCopy, Request};
 
 /// A value with its type, so that no statement has to be prepared.
 pub(crate) type SqlParameter<'a> = (&'a (dyn ToSql + Sync), Type);

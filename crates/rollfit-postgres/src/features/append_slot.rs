@@ -5,6 +5,7 @@
 
 mod look;
 mod rows;
+mod writing;
 
 use std::sync::Arc;
 
@@ -17,11 +18,12 @@ use tokio_postgres::types::Type;
 
 use self::look::{FollowedLeaf, FollowedReceipt, LOOK, Look, SeenToAppend, Verdict};
 use self::rows::AddedRows;
+use self::writing::{Inserted, Sent};
 use crate::PostgresStore;
 use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::LOCK_KEY;
 use crate::connection::pool::PooledSession;
-use crate::connection::session::{Mode, Session, SqlParameter, Step};
+use crate::connection::session::{Mode, PreparedCopy, Request, Session, SqlParameter, Step};
 use crate::failpoint;
 use crate::features::narrow_columns::NarrowColumns;
 use crate::features::slot::claim::{HeldBy, claim_steps, is_claimed};
@@ -47,6 +49,12 @@ struct AppendSlot<'a> {
     leaves: Vec<FollowedLeaf>,
     /// The rows of the table that is written.
     adding: Option<AddedRows>,
+    /// The tables before it whose rows are written together.
+    inserted: Vec<Inserted>,
+    /// The table before it whose rows were sent.
+    sent: Option<Sent>,
+    /// The COPY into each table, if rows are many, until it starts.
+    prepared: Vec<Option<PreparedCopy>>,
     /// How many rows each table got.
     added: Vec<u64>,
     bytes: u64,
@@ -107,6 +115,9 @@ impl PostgresStore {
             found,
             leaves,
             adding,
+            inserted: Vec::new(),
+            sent: None,
+            prepared: Vec::new(),
             added,
             bytes,
             ended,
@@ -267,18 +278,8 @@ impl AppendSlot<'_> {
         )))
     }
 
-    fn finish_table(&mut self) -> Result<(), StoreError> {
-        let Some(adding) = self.adding.take() else { return Ok(()) };
-        let series = adding.series();
-        let (rows, bytes) = adding.finish(&mut self.session)?;
-        self.added[series] += rows;
-        self.bytes += bytes;
-        failpoint::reach(if series == 0 { "append-rows-1" } else { "append-rows-2" });
-        Ok(())
-    }
-
-    /// Tells the planner of the instants, where a tenth is new to it. A failure is not a failure of the partition.
-    fn analyze(&mut self) {
+    /// Returns the statement that tells the planner of the instants, where a tenth is new to it.
+    fn analysis(&self) -> Option<Request<'static>> {
         let is_outgrown = |(leaf, added): (&FollowedLeaf, &u64)| {
             let rows = self.after.stored.rows + added;
             leaf.analyzed_rows
@@ -290,13 +291,9 @@ impl AppendSlot<'_> {
                 format!("{} ({})", leaf.leaf.name.sql(), quoted(rollfit_job::config::TIME_COLUMN))
             })
             .collect();
-        if tables.is_empty() {
-            return;
-        }
         let sql = format!("ANALYZE (SKIP_LOCKED) {}", tables.join(", "));
-        if let Err(error) = self.session.execute(&format!("analyze the tables of {}", self.partition), &sql) {
-            tracing::warn!("{error}");
-        }
+        (!tables.is_empty())
+            .then(|| Request::execute(format!("analyze the tables of {}", self.partition), sql))
     }
 }
 
@@ -321,16 +318,22 @@ impl Slot for AppendSlot<'_> {
         self.check_found()?;
         let series = self.store.series_at(tile.first_column);
         if self.adding.as_ref().is_none_or(|adding| adding.series() != series) {
-            self.finish_table()?;
+            self.end_table()?;
         }
         let after_us = self.after.input.last_us;
-        let start =
+        let new =
             || AddedRows::new(series, &self.leaves[series].leaf, self.store.columns_of(series), after_us);
-        self.adding.get_or_insert_with(start).add(tile, &mut self.session)
+        let mut adding = self.adding.take().unwrap_or_else(new);
+        adding.expect(&tile)?;
+        if adding.needs_copy() {
+            let copy = self.start_copy(series)?;
+            adding.begin_copy(copy, &mut self.session)?;
+        }
+        self.adding.insert(adding).add(tile, &mut self.session)
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
-        self.finish_table()
+        self.end_table()
     }
 
     fn bytes_written(&self) -> u64 {
@@ -338,19 +341,23 @@ impl Slot for AppendSlot<'_> {
     }
 
     fn memory_bytes(&self) -> u64 {
-        self.adding.as_ref().map_or(0, AddedRows::memory_bytes)
+        let inserted: u64 = self.inserted.iter().map(Inserted::memory_bytes).sum();
+        inserted + self.adding.as_ref().map_or(0, AddedRows::memory_bytes)
     }
 
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         self.check_found()?;
         self.flush()?;
         self.check_receipt(receipt)?;
-        let tables = [&self.store.receipts, &self.store.definitions];
-        ReceiptRow::new(receipt)?.take_place_of(&mut self.session, tables, &self.digest)?;
-        failpoint::reach("append-receipt");
-        commit(&mut self.session)?;
+        self.write_receipt(receipt)?;
+        let analysis = self.analysis();
+        let is_analyzed = analysis.is_some();
+        let mut answers = commit(&mut self.session, analysis.into_iter().collect())?;
         self.ended = true;
-        self.analyze();
+        // A failure is not a failure of the partition.
+        if let Err(error) = if is_analyzed { answers.done() } else { Ok(()) } {
+            tracing::warn!("{error}");
+        }
         Ok(self.bytes)
     }
 
@@ -362,8 +369,9 @@ impl Slot for AppendSlot<'_> {
 
 impl Drop for AppendSlot<'_> {
     fn drop(&mut self) {
-        // The COPY in progress is cancelled before the transaction is rolled back.
-        self.adding = None;
+        // The COPY in progress is cancelled, and those prepared are forgotten, before the transaction is rolled back.
+        (self.adding, self.sent) = (None, None);
+        self.prepared.clear();
         if !self.ended {
             self.session.roll_back();
         }

@@ -7,6 +7,7 @@
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{RefusedStep, Session, SqlParameter, Step};
 use crate::features::inspect::InspectedLeaf;
 use crate::features::partition_look::PartitionLook;
@@ -137,19 +138,18 @@ impl References {
         &self.keys
     }
 
-    /// Checks after the DELETE that it changed no row of another table. A row that arrived by replication, or while
+    /// Returns the query for changed rows in tables that refer to ours, if there are any. Its parameters are their oids and ours.
+    pub(crate) fn changed_query(&self) -> Option<(&'static str, [Vec<u32>; 2])> {
+        let asked = || self.keys.iter().map(|key| key.referring_oid).collect();
+        (!self.keys.is_empty()).then(|| (CHANGED, [asked(), self.oids()]))
+    }
+
+    /// Checks after the DELETE that it changed no row of another table, by the answer to that query. A row that arrived by replication, or while
     /// triggers were disabled, took no lock and may have been missed.
     ///
     /// # Errors
     /// When it did. A later attempt sees the row and finds the partition blocked.
-    pub(crate) fn check_unchanged(&self, session: &mut Session) -> Result<(), StoreError> {
-        if self.keys.is_empty() {
-            return Ok(());
-        }
-        let (asked, ours) =
-            (self.keys.iter().map(|key| key.referring_oid).collect::<Vec<u32>>(), self.oids());
-        let parameters: [SqlParameter<'_>; 2] = [(&asked, Type::OID_ARRAY), (&ours, Type::OID_ARRAY)];
-        let rows = session.rows("check for changed rows in other tables", CHANGED, &parameters)?;
+    pub(crate) fn check_unchanged(rows: &[AnswerRow]) -> Result<(), StoreError> {
         let Some(row) = rows.first() else { return Ok(()) };
         let changed = TableName::new(row.get(0)?, row.get(1)?);
         let message = format!("the DELETE would have changed rows of {changed} and was rolled back");

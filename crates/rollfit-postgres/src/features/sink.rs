@@ -18,18 +18,19 @@ use crate::features::read_back::TableReader;
 use crate::features::references::References;
 use crate::import::bases::BASES;
 use crate::kind::NAME;
-use crate::names::check_length;
+use crate::names::{TableName, check_length};
 use crate::tables::definitions::DEFINITIONS;
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts::RECEIPTS;
 use crate::{tables::receipts, tables::table};
 
 impl PostgresStore {
-    /// Warns once that the role may not VACUUM.
-    pub(crate) fn note_refused_vacuum(&self) {
+    /// Warns once that the role may not VACUUM or ANALYZE.
+    pub(crate) fn note_unmaintained(&self, table: &TableName) {
         if !self.vacuum_refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the role may not VACUUM the tables whose rows it replaced, so they grow with each replacement; run rollfit as their owner, or leave it to autovacuum"
+                "the role may not VACUUM and ANALYZE {table} and other tables that it writes: queries may be slow, and replaced rows take \
+                 space, until autovacuum has done it; run rollfit as their owner, or GRANT MAINTAIN on them (PostgreSQL 17 and later)"
             );
         }
     }

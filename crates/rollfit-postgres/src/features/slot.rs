@@ -6,7 +6,9 @@
 
 mod checks;
 pub(super) mod claim;
+mod copying;
 mod ending;
+mod room;
 
 use std::sync::Arc;
 
@@ -15,23 +17,20 @@ use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{ColumnTypes, Receipt};
 use rollfit_job::store::{FeatureReader, FeatureTile, Found, Rounding, Slot, StoreError};
 
+use self::copying::{Copy, SentCopy};
 pub(super) use self::ending::commit;
-use self::ending::vacuum;
+use self::room::{Room, Then};
 use crate::PostgresStore;
-use crate::connection::answer_row::first_value;
 use crate::connection::pool::PooledSession;
-use crate::connection::session::CopyIn;
-use crate::copy::encode::RowEncoder;
 use crate::ddl::creation::Creation;
 use crate::failpoint;
 use crate::features::narrow_columns::NarrowColumns;
 use crate::features::read_back::TableReader;
 use crate::features::references::References;
-use crate::names::{list, quoted};
+use crate::names::list;
 use crate::tables::leaf::Leaf;
-use crate::tables::receipts::{self, ReceiptRow, RowsBy};
-use crate::tables::staging;
-use crate::tables::table::{Column, check_taken};
+use crate::tables::receipts::{self, RowsBy};
+use crate::tables::trigger::{Trigger, run_deferred};
 
 /// A partition in a transaction that holds its locks.
 pub(crate) struct PostgresSlot<'a> {
@@ -46,10 +45,12 @@ pub(crate) struct PostgresSlot<'a> {
     obstacle: Option<String>,
     /// The table of each series.
     targets: Vec<TargetTable>,
-    /// Whether the tables exist and are empty.
-    prepared: bool,
+    /// Set once the tables exist and are empty.
+    room: Option<Room>,
     copy: Option<Copy>,
-    /// Whether the server has the rows of every table.
+    /// The last table, once its rows were sent.
+    sent: Option<SentCopy>,
+    /// Whether the rows of every table were sent.
     flushed: bool,
     bytes: u64,
     ended: bool,
@@ -63,14 +64,6 @@ struct TargetTable {
     has_rows: bool,
     /// Whether policies apply. The server refuses COPY then, so rows are staged and then inserted.
     is_staged: bool,
-}
-
-/// The table whose rows are being sent.
-struct Copy {
-    series: usize,
-    stream: CopyIn,
-    encoder: RowEncoder,
-    rows: u64,
 }
 
 impl PostgresStore {
@@ -92,154 +85,6 @@ impl PostgresStore {
     }
 }
 
-impl PostgresSlot<'_> {
-    /// Creates missing tables and deletes existing rows. From here on the transaction sees only the new rows.
-    fn make_room(&mut self) -> Result<(), StoreError> {
-        self.check_obstacle()?;
-        self.check_others()?;
-        for target in &self.targets {
-            let name = &target.leaf.name;
-            let doing = format!("create {name}, which `rollfit schema` prints");
-            for statement in target.creation.iter().flat_map(Creation::before) {
-                self.session.execute(&doing, statement)?;
-            }
-            if target.has_rows {
-                self.session
-                    .execute(&format!("empty {name}"), &format!("DELETE FROM ONLY {}", name.sql()))?;
-            }
-        }
-        if self.targets.iter().any(|target| target.has_rows) {
-            self.check_empty()?;
-            self.references.check_unchanged(&mut self.session)?;
-        }
-        self.prepared = true;
-        failpoint::reach("deleted");
-        Ok(())
-    }
-
-    /// Checks that no values in columns of other programs would be lost with their rows. Columns of an earlier
-    /// definition belong to rollfit.
-    fn check_others(&mut self) -> Result<(), StoreError> {
-        for (at, target) in self.targets.iter().enumerate().filter(|(_, target)| target.has_rows) {
-            let is_ours = |column: &Column| match &self.found {
-                Found::Ours(receipt) => receipt.definition.series[at].stored_columns().contains(&column.name),
-                Found::Nothing | Found::Foreign(_) | Found::Newer(_) => false,
-            };
-            for other in target.leaf.others.iter().filter(|other| !is_ours(other)) {
-                check_other(&mut self.session, &target.leaf, other)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn start_copy(&mut self, series: usize) -> Result<(), StoreError> {
-        let target = &self.targets[series];
-        let columns = self.store.columns_of(series);
-        // FREEZE is safe only in a table that no other session can see yet. Through a parent, a transaction that
-        // started earlier would see the rows.
-        let is_unknown = target.creation.as_ref().is_some_and(|creation| !creation.has_parent);
-        let freeze = if is_unknown { ", FREEZE" } else { "" };
-        let name = &target.leaf.name;
-        if target.is_staged {
-            staging::create(&mut self.session, name, &columns)?;
-        }
-        let to = if target.is_staged { staging::STAGED.to_owned() } else { name.sql() };
-        let sql = format!("COPY {to} ({columns}) FROM STDIN (FORMAT binary{freeze})");
-        let stream = self.session.copy_in(&format!("write {name}"), &sql)?;
-        let encoder = RowEncoder::new(target.leaf.features.clone());
-        self.copy = Some(Copy { series, stream, encoder, rows: 0 });
-        Ok(())
-    }
-
-    fn finish_copy(&mut self) -> Result<(), StoreError> {
-        let Some(Copy { series, mut stream, mut encoder, rows }) = self.copy.take() else { return Ok(()) };
-        let rest = encoder.finish();
-        self.session.send(&mut stream, rest)?;
-        let stored = self.session.finish(stream)?;
-        self.bytes += encoder.bytes();
-        let TargetTable { leaf: Leaf { name, .. }, is_staged, .. } = &self.targets[series];
-        check_taken(name, stored, rows)?;
-        if *is_staged {
-            let columns = self.store.columns_of(series);
-            let moved =
-                staging::move_rows(&mut self.session, &format!("write {name}"), (name, &columns, ""))?;
-            check_taken(name, moved, rows)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the table of `series` the one that is written. Skipped tables without rows are emptied too.
-    fn turn_to(&mut self, series: usize) -> Result<(), StoreError> {
-        self.prepare()?;
-        if self.copy.as_ref().is_some_and(|copy| copy.series == series) {
-            return Ok(());
-        }
-        self.finish_copy()?;
-        if series > 0 {
-            failpoint::reach("between-tables");
-        }
-        self.start_copy(series)
-    }
-
-    /// Adds keys and parents, and analyzes what the planner needs now. Autovacuum analyzes the rest later.
-    fn complete_tables(&mut self) -> Result<(), StoreError> {
-        for target in &self.targets {
-            let name = &target.leaf.name;
-            for statement in target.creation.iter().flat_map(|creation| &creation.after) {
-                self.session.execute(&format!("complete {name}"), statement)?;
-            }
-            let sql = format!("ANALYZE {} ({})", name.sql(), quoted(TIME_COLUMN));
-            self.session.execute(&format!("analyze {name}"), &sql)?;
-        }
-        Ok(())
-    }
-
-    /// Puts a receipt in the place of the one that was there when the partition was locked.
-    fn write_receipt(&mut self, receipt: &Receipt, rows_by: RowsBy) -> Result<ReceiptRow, StoreError> {
-        let row = ReceiptRow::new(receipt)?;
-        let tables = [&self.store.receipts, &self.store.definitions];
-        let seen = self.seen_receipt.as_deref();
-        row.write(&mut self.session, tables, &self.partition, seen, rows_by)?;
-        Ok(row)
-    }
-
-    fn end_transaction(&mut self) -> Result<(), StoreError> {
-        let committed = commit(&mut self.session);
-        self.ended = committed.is_ok();
-        committed
-    }
-
-    /// Makes the space of the deleted rows reusable without blocking other sessions. A failure is not a failure of
-    /// the partition.
-    fn vacuum(&mut self) {
-        for target in self.targets.iter().filter(|target| target.has_rows) {
-            match vacuum(&mut self.session, &target.leaf.name) {
-                Ok(true) => {}
-                Ok(false) => self.store.note_refused_vacuum(),
-                Err(error) => tracing::warn!("{error}"),
-            }
-        }
-        failpoint::reach("vacuumed");
-    }
-}
-
-fn check_other(session: &mut PooledSession, leaf: &Leaf, other: &Column) -> Result<(), StoreError> {
-    let Some(usual) = other.usual_value() else { return Ok(()) };
-    let name = &leaf.name;
-    let column = quoted(&other.name);
-    let sql =
-        format!("SELECT EXISTS (SELECT FROM ONLY {} WHERE {column} IS DISTINCT FROM {usual})", name.sql());
-    let rows = session.rows(&format!("read {name}"), &sql, &[])?;
-    if !first_value(&rows)?.unwrap_or(false) {
-        return Ok(());
-    }
-    Err(StoreError::permanent(format!(
-        "{name} is skipped: its column {} is not rollfit's and holds values that replacing the rows would lose; move them \
-         to a table of their own",
-        other.name
-    )))
-}
-
 impl Slot for PostgresSlot<'_> {
     fn found(&mut self) -> Result<Found, StoreError> {
         Ok(self.found.clone())
@@ -250,7 +95,7 @@ impl Slot for PostgresSlot<'_> {
     }
 
     fn prepare(&mut self) -> Result<(), StoreError> {
-        if self.prepared { Ok(()) } else { self.make_room() }
+        self.make_room(Then::RowsCome)
     }
 
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {
@@ -281,7 +126,7 @@ impl Slot for PostgresSlot<'_> {
         }
         // A partition without rows has started no table yet.
         self.turn_to(self.store.series.len() - 1)?;
-        self.finish_copy()?;
+        self.sent = self.send_rest()?;
         self.flushed = true;
         Ok(())
     }
@@ -309,8 +154,8 @@ impl Slot for PostgresSlot<'_> {
             Found::Ours(_) => RowsBy::RunBefore,
             Found::Nothing | Found::Foreign(_) | Found::Newer(_) => RowsBy::ThisSession,
         };
-        let written = self.write_receipt(receipt, rows_by)?;
-        if !self.run_deferred_triggers()?.is_empty() {
+        let (written, triggers) = self.write_receipt(receipt, rows_by, (Vec::new(), None, 0))?;
+        if !triggers.is_empty() {
             written.check_kept(&mut self.session, &self.store.receipts)?;
         }
         self.end_transaction()
@@ -318,32 +163,31 @@ impl Slot for PostgresSlot<'_> {
 
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         self.flush()?;
-        self.complete_tables()?;
-        let written = self.write_receipt(receipt, RowsBy::ThisSession)?;
-        failpoint::reach("receipt-written");
-        self.check_stored(receipt, &written)?;
+        let (written, triggers) = self.complete(receipt)?;
+        self.check_stored(receipt, (&written, &triggers))?;
         self.end_transaction()?;
-        self.vacuum();
         Ok(self.bytes)
     }
 
     fn remove(mut self: Box<Self>) -> Result<(), StoreError> {
-        self.prepare()?;
+        self.make_room(Then::ItStaysEmpty)?;
         let output = self.store.output_of(&self.partition);
         receipts::remove(&mut self.session, &self.store.receipts, &output)?;
-        if !self.run_deferred_triggers()?.is_empty() {
-            self.check_empty()?;
+        let names = self.targets.iter().map(|target| &target.leaf.name).chain([&self.store.receipts]);
+        if !Trigger::on(&mut self.session, names)?.is_empty() {
+            run_deferred(&mut self.session)?;
+            let emptiness = self.emptiness_request();
+            let rows = self.session.at_once(vec![emptiness]).rows()?;
+            self.check_empty(&rows)?;
         }
-        self.end_transaction()?;
-        self.vacuum();
-        Ok(())
+        self.end_transaction()
     }
 }
 
 impl Drop for PostgresSlot<'_> {
     fn drop(&mut self) {
-        // The COPY in progress is cancelled before the transaction is rolled back.
-        self.copy = None;
+        // The COPY in progress is cancelled, and those prepared are forgotten, before the transaction is rolled back.
+        (self.copy, self.sent, self.room) = (None, None, None);
         if !self.ended {
             self.session.roll_back();
         }

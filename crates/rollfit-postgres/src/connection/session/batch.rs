@@ -114,11 +114,6 @@ impl Session {
         Ok(Ok(answered))
     }
 
-    /// Runs the steps of a batch. Returns the rows of each.
-    pub(crate) fn batch(&mut self, steps: &[Step<'_>]) -> Result<Vec<Vec<AnswerRow>>, StoreError> {
-        self.try_batch(steps)?.map_err(RefusedStep::into_error)
-    }
-
     /// Ends a transaction that only reads, without waiting for the answer. Where it is lost, the session is found to be broken when it
     /// is used next.
     pub(crate) fn end_reading(&mut self) {
