@@ -50,7 +50,8 @@ impl Observer for Counter<'_> {
 fn waits(workload: &Workload<'_>, settings: &[(&str, &str)], options: &RunOptions) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(workload.sandbox.path("rollfit.toml")).unwrap();
     let url = text.lines().find_map(|line| line.strip_prefix("url = \"")?.strip_suffix('"')).unwrap();
-    let Opened { config, store } = &Opened::at(workload, url, &[&[("RUN__STORE_SESSIONS_MAX", "1")], settings].concat());
+    let Opened { config, store } =
+        &Opened::at(workload, url, &[&[("RUN__STORE_SESSIONS_MAX", "1")], settings].concat());
     let job = Job { config, source: store, sink: store, workers: Workers::Fixed(1), machine: &Unseen };
     let partitions = partitions(config, store, store, &[]).unwrap();
     let seen = Mutex::new(store.round_trips() as usize);
