@@ -16,12 +16,14 @@ use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::PooledSession;
 use crate::connection::session::{Mode, Session, Step};
+use crate::ddl::model_lookups::ModelLookups;
 use crate::failpoint;
 use crate::features::expected::Expected;
 use crate::features::inspect::InspectedLeaf;
 use crate::features::partition_look::PartitionLook;
 use crate::features::references::References;
 use crate::names::{TableName, literal};
+use crate::partitioning::siblings::Siblings;
 use crate::tables::table::describe;
 
 /// The setting that tells the statements of a batch whether the partition is this session's. It ends with the transaction.
@@ -160,7 +162,7 @@ impl PostgresStore {
         let mut steps =
             claim_steps(session.begin_step(Mode::Write, &self.settings), &output, partition, &locks);
         let asked_first = steps.len();
-        let questions = self.look_questions(partition, expected);
+        let questions = self.look_questions(partition, expected).with_siblings();
         steps.extend(questions.steps());
         let mut answers = match session.try_batch(&steps)? {
             Ok(answers) => answers,
@@ -232,7 +234,7 @@ impl PostgresStore {
             return Ok(Err(HeldBy::Tables));
         };
         failpoint::reach("references-read");
-        let targets = self.targets(session, partition, inspection.leaves)?;
+        let targets = self.targets(session, partition, inspection.leaves, look.siblings.take())?;
         let inspected = (inspection.found, inspection.receipt_text);
         Ok(Ok(LockedPartition { inspected, references, obstacle, targets }))
     }
@@ -242,7 +244,13 @@ impl PostgresStore {
         session: &mut PooledSession,
         partition: &Partition,
         leaves: Vec<Option<InspectedLeaf>>,
+        siblings: Option<Siblings>,
     ) -> Result<Vec<TargetTable>, StoreError> {
+        let missing: Vec<usize> = (0..leaves.len()).filter(|at| leaves[*at].is_none()).collect();
+        let mut lookups = ModelLookups::new(siblings);
+        if !missing.is_empty() {
+            lookups.look_ahead(self, session, partition, &missing)?;
+        }
         let target = |(series, seen): (&Series, Option<InspectedLeaf>)| match seen {
             Some(seen) => {
                 let policies = seen.policies.as_ref();
@@ -251,7 +259,7 @@ impl PostgresStore {
                 Ok(TargetTable { leaf: seen.leaf, creation: None, has_rows, is_staged })
             }
             None => {
-                let creation = self.creation(session, series, partition)?;
+                let creation = self.creation(session, series, partition, &mut lookups)?;
                 let leaf = creation.leaf.clone();
                 Ok(TargetTable { leaf, creation: Some(creation), has_rows: false, is_staged: false })
             }
