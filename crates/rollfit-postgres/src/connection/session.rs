@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     /// Whether they are behind a pooler that mixes up prepared statements.
     mixed_up: Arc<AtomicBool>,
     round_trips: Arc<AtomicU64>,
+    /// The shortest time in which an answer has come, in microseconds; 0 before the first one.
+    shortest_reply_us: Arc<AtomicU64>,
     /// What the last round trips were for.
     #[cfg(feature = "failpoints")]
     log: Arc<std::sync::Mutex<std::collections::VecDeque<String>>>,
@@ -57,6 +59,18 @@ impl Shared {
     #[cfg(feature = "failpoints")]
     pub(crate) fn last_round_trips(&self) -> Vec<String> {
         rollfit_job::lock::lock(&self.log).iter().cloned().collect()
+    }
+
+    /// Returns the shortest time in which an answer has come so far.
+    fn shortest_reply(&self) -> Duration {
+        Duration::from_micros(self.shortest_reply_us.load(Ordering::Relaxed))
+    }
+
+    fn note_reply(&self, after: Duration) {
+        let us = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+        let shorter = |known: u64| (known == 0 || us < known).then_some(us);
+        // Nothing to do if it is not shorter.
+        let _ = self.shortest_reply_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
     }
 
     /// Returns how often sessions have waited for an answer so far.
