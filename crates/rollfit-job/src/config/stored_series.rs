@@ -44,7 +44,8 @@ impl Series {
         }
     }
 
-    /// The series as a store of tables keeps it: a series whose features tables and columns are those that hold its rows.
+    /// The series as a store of tables keeps it: a series whose features tables and columns are those that hold its rows. Its
+    /// layout stays the same, so its columns are its fit columns in the layout of fits.
     pub fn as_stored(&self) -> Self {
         match self.layout() {
             Layout::Metrics => self.clone(),
@@ -52,7 +53,6 @@ impl Series {
                 features: self.features.with_prefix(FIT_PREFIX),
                 parent: self.parent.as_ref().map(|parent| parent.with_prefix(FIT_PREFIX)),
                 columns: self.fit_columns.clone(),
-                fit_columns: Vec::new(),
                 ..self.clone()
             },
         }

@@ -50,7 +50,7 @@ impl Sibling {
 
 impl Siblings {
     /// Returns the tables of `series`, those of one key or of all.
-    fn find(
+    pub(crate) fn find(
         session: &mut Session,
         schema: &str,
         series: &[Series],
