@@ -39,27 +39,39 @@ impl Series {
 
     fn stored_name(&self, name: String) -> String {
         match self.layout() {
-            Layout::Metrics => name,
-            Layout::Fits => format!("{FIT_PREFIX}{name}"),
+            // As stored, it has them already.
+            Layout::Fits if self.columns != self.fit_columns => format!("{FIT_PREFIX}{name}"),
+            Layout::Metrics | Layout::Fits => name,
         }
     }
 
+    /// The window, counted from 0, whose newest values `y_last` has: the shortest one, which has a fit wherever another has one.
+    pub fn y_last_window(&self) -> usize {
+        let windows = self.windows.iter().enumerate();
+        windows.min_by_key(|(_, labelled)| labelled.window.rows()).map_or(0, |(at, _)| at)
+    }
+
     /// The series as a store of tables keeps it: a series whose features tables and columns are those that hold its rows. Its
-    /// layout stays the same, so its columns are its fit columns in the layout of fits.
+    /// layout stays the same, and so does what it gives for the names of its tables here.
     pub fn as_stored(&self) -> Self {
         match self.layout() {
-            Layout::Metrics => self.clone(),
-            Layout::Fits => Self {
+            Layout::Fits if self.columns != self.fit_columns => Self {
                 features: self.features.with_prefix(FIT_PREFIX),
                 parent: self.parent.as_ref().map(|parent| parent.with_prefix(FIT_PREFIX)),
                 columns: self.fit_columns.clone(),
                 ..self.clone()
             },
+            Layout::Metrics | Layout::Fits => self.clone(),
         }
     }
 }
 
 impl JobConfig {
+    /// The names of the columns that the store keeps of every series, in order.
+    pub fn stored_names(&self) -> impl Iterator<Item = &str> {
+        self.series.iter().flat_map(|series| series.stored_columns().iter().map(String::as_str))
+    }
+
     /// The number of columns that the store keeps of all series.
     pub fn stored_column_count(&self) -> usize {
         self.series.iter().map(|series| series.stored_columns().len()).sum()
