@@ -250,7 +250,7 @@ fn names_that_grow_beyond_63_bytes_are_refused_before_anything_is_written() {
 
 #[test]
 fn what_is_no_table_of_fits_is_named_and_stays() {
-    let workload = changed(&"drop table BQX cascade; create view BQX as select 1 as ts_utc");
+    let workload = changed("drop table BQX cascade; create view BQX as select 1 as ts_utc");
     let rule = "layout = \"fits\" keeps the rows of one key and month in a table named `fit_`";
     let refused = |words: &[&str]| {
         for command in [&["run"][..], &["plan"], &["run", "--force"], &["drop", "eurusd:2017-01"]] {
@@ -318,10 +318,10 @@ fn a_plain_table_in_the_place_of_the_parent_is_named_and_a_parent_below_another_
     }
     workload.database.sql("drop table fit_reg_rate_eurusd");
     workload.done();
-    workload.database.sql(&format!(
+    workload.database.sql(
         "create table every (like fit_reg_rate_eurusd, primary key (ts_utc)) partition by range (ts_utc);
-         alter table every attach partition fit_reg_rate_eurusd for values from ('2017-01-01') to ('2018-01-01')"
-    ));
+         alter table every attach partition fit_reg_rate_eurusd for values from ('2017-01-01') to ('2018-01-01')",
+    );
     workload.run(&["run", "--quiet", "--force"]).exits(0);
     workload.run(&["verify", "--quiet"]).exits(0);
     assert_eq!(workload.database.one::<i64>("select count(*) from every"), 1488);
