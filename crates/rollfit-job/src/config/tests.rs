@@ -490,28 +490,3 @@ fn a_setting_knows_whether_a_variable_a_line_or_nobody_set_it() {
     assert_eq!(origin("run.cpu_max"), Some((Some("1.5".to_owned()), variable)));
     assert_eq!(origin("run.store_sessions_max"), Some((None, Origin::Default)));
 }
-
-#[test]
-fn a_layout_is_one_of_two_and_only_that_of_fits_has_views() {
-    let stored = |lines: &str| changed("# layout =", &format!("{lines}\n# layout ="));
-    assert_eq!(parse(EXAMPLE).unwrap().sink.layout, Layout::Metrics);
-    assert_eq!(stored("layout = \"metrics\"").unwrap().sink.layout, Layout::Metrics);
-    let fits =
-        stored("layout = \"fits\"\nschema = \"fx\"\nviews_schema = \"fx\"\nnumbers = \"numeric\"").unwrap();
-    assert_eq!((fits.sink.layout, fits.sink.views_schema.as_deref()), (Layout::Fits, Some("fx")));
-    let names = (fits.series[0].as_stored(), fits.series[0].clone());
-    assert_eq!((names.0.columns.len(), names.1.columns.len()), (31, 90));
-    assert_eq!(names.0.features.to_string(), "fit_reg_rate_{key}_{yyyy}_{mm}");
-    for (lines, parts) in [
-        ("layout = \"fit\"", &["[store] layout = \"fit\"", "write \"metrics\" or \"fits\""][..]),
-        ("layout = \"Fits\"", &["[store] layout = \"Fits\""]),
-        ("views_schema = \"next\"", &["[store] views_schema = \"next\"", "layout = \"fits\""]),
-        ("layout = \"fits\"\nviews_schema = \"\"", &["[store] views_schema is empty"]),
-        ("layout = \"fits\"\nnumbers = \"real\"", &["[store] numbers = \"real\"", "\"numeric\""]),
-    ] {
-        assert_error(stored(lines), parts);
-    }
-    let sink = "[sink]\nurl = \"postgres://h/d\"\nlayout = \"fits\"\n[partitions]";
-    assert_eq!(changed("[partitions]", sink).unwrap().sink.layout, Layout::Fits);
-    assert_error(changed("[partitions]", &sink.replace("[sink]", "[source]")), &["unknown field `layout`"]);
-}
