@@ -4,15 +4,22 @@ use num_bigint::BigUint;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
+use super::shortest::{by_product, exactly};
 use super::*;
+use crate::copy::encoded_field::FIELD_BYTES_MAX;
+
+/// The body of a field.
+fn body(decimal: Decimal, decimals: Option<u16>) -> Vec<u8> {
+    let mut field = [0xaa; FIELD_BYTES_MAX];
+    let end = encode(decimal, decimals).put(&mut field, 0);
+    let (length, body) = field[..end].split_first_chunk().unwrap();
+    assert_eq!(u32::from_be_bytes(*length) as usize, body.len());
+    body.to_vec()
+}
 
 /// The body of a field, in hexadecimal, as `encode(numeric_send(x), 'hex')` gives it.
 fn encoded(decimal: Decimal, decimals: Option<u16>) -> String {
-    let mut out = b"before".to_vec();
-    encode(decimal, decimals, &mut out);
-    let (length, body) = out[6..].split_first_chunk().unwrap();
-    assert_eq!(u32::from_be_bytes(*length) as usize, body.len());
-    body.iter().map(|byte| format!("{byte:02x}")).collect()
+    body(decimal, decimals).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn decoded(hex: &str) -> Result<f64, NumericError> {
@@ -199,11 +206,18 @@ proptest! {
     }
 
     #[test]
+    fn one_product_gives_the_exact_answer_or_none(value in finite()) {
+        let value = value.abs();
+        prop_assume!(value > 0.0);
+        let exact = exactly(value);
+        prop_assert_eq!(by_product(value).unwrap_or(exact), exact);
+    }
+
+    #[test]
     fn what_is_written_reads_back_as_the_same_bits(value in finite()) {
         let value = value + 0.0;
-        let mut out = Vec::new();
-        encode(Decimal::from_f64(value), None, &mut out);
-        prop_assert_eq!(decode(&out[4..]).map(f64::to_bits), Ok(value.to_bits()));
+        let body = body(Decimal::from_f64(value), None);
+        prop_assert_eq!(decode(&body).map(f64::to_bits), Ok(value.to_bits()));
         prop_assert_eq!(Decimal::from_f64(value).to_f64().to_bits(), value.to_bits());
     }
 
