@@ -182,9 +182,11 @@ impl RowEncoder {
 /// Encodes values of a column.
 fn encode_values(column: NumberColumn, values: &[f64], fields: &mut [EncodedField]) {
     match column {
-        NumberColumn::Double => encode_each(values, fields, |value| Some(EncodedField::from_double(value))),
+        NumberColumn::Double => {
+            encode_each(values, fields, |value| Some(EncodedField::from_double(value)));
+        }
         NumberColumn::Single => {
-            encode_each(values, fields, |value| single(value).map(EncodedField::from_single))
+            encode_each(values, fields, |value| single(value).map(EncodedField::from_single));
         }
         NumberColumn::Decimal => {
             encode_each(values, fields, |value| Some(numeric::encode(Decimal::from_f64(value), None)));
