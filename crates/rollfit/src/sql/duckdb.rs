@@ -1,7 +1,7 @@
 //! Macros of DuckDB. Its doubles follow IEEE 754, but for two operations that depend on the version and a setting: x/0 may be NULL,
 //! and the root of a negative number may be an error. Both have no finite result, and none becomes finite later.
 
-use super::expression::{Binary, Expression, Input, Unary};
+use super::expression::{Expression, Input, Unary};
 use super::{SqlFunction, function_name};
 use crate::metric::Metric;
 use crate::window::Window;
@@ -26,18 +26,14 @@ fn text(expression: &Expression) -> String {
         Expression::Input(input) => format!("{}::DOUBLE", input.name()),
         Expression::Unary(Unary::Neg, of) => format!("(-{})", text(of)),
         Expression::Unary(Unary::Abs, of) => format!("abs({})", text(of)),
+        // Never negative.
+        Expression::Unary(Unary::Sqrt, of) if of.inputs() == [Input::Rows] => format!("sqrt({})", text(of)),
         Expression::Unary(Unary::Sqrt, of) => {
             let of = text(of);
             format!("sqrt(CASE WHEN {of} >= 0 THEN {of} END)")
         }
         Expression::Binary(operation, left, right) => {
-            let sign = match operation {
-                Binary::Add => "+",
-                Binary::Sub => "-",
-                Binary::Mul => "*",
-                Binary::Div => "/",
-            };
-            format!("({} {sign} {})", text(left), text(right))
+            format!("({} {} {})", text(left), operation.sign(), text(right))
         }
     }
 }

@@ -67,6 +67,17 @@ pub(super) enum Binary {
     Div,
 }
 
+impl Binary {
+    pub(super) const fn sign(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+        }
+    }
+}
+
 /// A formula in doubles.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expression {

@@ -93,8 +93,3 @@ pub fn expression(
 fn function_name(metric: Metric) -> String {
     format!("rollfit_{}", metric.name())
 }
-
-/// The windows that there are, as a condition on `rows`.
-fn rows_range() -> (f64, f64) {
-    (Window::MIN_ROWS as f64, Window::MAX_ROWS as f64)
-}
