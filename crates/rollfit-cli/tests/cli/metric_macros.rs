@@ -25,7 +25,7 @@ for ieee in ['true', 'false']:
     connection.execute(open(macros).read())
     connection.register('given', table)
     connection.execute('create table fits as select * replace (rows::integer as rows) from given')
-    found = connection.execute(f'select {calls} from fits order by place').to_arrow_table()
+    found = connection.sql(f'select {calls} from fits order by place').to_arrow_table()
     out = numpy.zeros((found.num_rows, found.num_columns), dtype = cells.dtype)
     for at, column in enumerate(found.columns):
         assert column.type == 'double', column.type
