@@ -154,6 +154,38 @@ fn constants_are_as_good_as_columns() {
     }
 }
 
+/// A schema with operators and functions of its own in place of the usual ones.
+const HIJACKED: &str = "
+    create schema evil;
+    create function evil.one(float8) returns float8 language sql immutable as 'select -7::float8';
+    create function evil.two(float8, float8) returns float8 language sql immutable as 'select -7::float8';
+    create function evil.never(float8, float8) returns boolean language sql immutable as 'select false';
+    create function evil.abs(float8) returns float8 language sql immutable as 'select -7::float8';
+    create function evil.sqrt(float8) returns float8 language sql immutable as 'select -7::float8';
+    create operator evil.- (rightarg = float8, function = evil.one);
+    create operator evil.+ (leftarg = float8, rightarg = float8, function = evil.two);
+    create operator evil.- (leftarg = float8, rightarg = float8, function = evil.two);
+    create operator evil.* (leftarg = float8, rightarg = float8, function = evil.two);
+    create operator evil./ (leftarg = float8, rightarg = float8, function = evil.two);
+    create operator evil.<= (leftarg = float8, rightarg = float8, function = evil.never);
+    create operator evil.>= (leftarg = float8, rightarg = float8, function = evil.never);
+    create operator evil.< (leftarg = float8, rightarg = float8, function = evil.never);
+    create operator evil.> (leftarg = float8, rightarg = float8, function = evil.never);
+    create operator evil.= (leftarg = float8, rightarg = float8, function = evil.never);
+    create operator evil.<> (leftarg = float8, rightarg = float8, function = evil.never);
+    set search_path = evil, public, pg_catalog";
+
+#[test]
+fn operators_of_others_are_not_used() {
+    let (database, metrics, fits) = (with_functions(&[]), computed(), adversarial(300));
+    let mut client = database.connect();
+    fill(&mut client, &fits);
+    client.batch_execute(HIJACKED).unwrap();
+    assert_eq!(client.query_one("select 1::float8 + 1::float8", &[]).unwrap().get::<_, f64>(0), -7.0);
+    let query = format!("select {} from fits order by at", calls(&metrics));
+    assert_same(&fits, &metrics, &values(&mut client, &query, metrics.len()));
+}
+
 #[test]
 fn other_numbers_of_rows_than_a_window_has_give_null() {
     let database = with_functions(&["--schema", "x Y"]);
