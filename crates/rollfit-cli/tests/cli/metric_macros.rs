@@ -79,3 +79,34 @@ fn the_macros_give_the_bits_of_the_catalogue_for_golden_windows_and_for_any_six_
     assert_eq!(got.len(), 3 * fits.len(), "an answer for each setting");
     got.chunks_exact(fits.len()).for_each(|got| assert_same(&fits, &metrics, got));
 }
+
+#[test]
+fn functions_are_printed_for_any_schema() {
+    let sandbox = Sandbox::new();
+    let metrics = |options: &[&str]| sandbox.run(&[&["metrics"], options].concat());
+    let printed = metrics(&["--sql", "duckdb"]).exits(0).stdout;
+    assert!(printed.contains("\nCREATE OR REPLACE MACRO main.rollfit_rmse(ss_res, rows) AS\n"), "{printed}");
+    assert!(
+        printed.contains("FROM 'fits.parquet';") && !printed.contains("MACRO main.rollfit_a2("),
+        "{printed}"
+    );
+    let printed = metrics(&["--sql", "postgres", "--schema", "a\"b"]).exits(0).stdout;
+    assert!(
+        printed.contains("FUNCTION \"a\"\"b\".rollfit_rmse(") && !printed.contains("public."),
+        "{printed}"
+    );
+    // Each function stands after those that it calls.
+    let json = metrics(&["--sql", "postgres", "--json"]).exits(0).json();
+    let functions = json.as_array().unwrap();
+    for (at, function) in functions.iter().enumerate() {
+        let later = functions[at + 1..].iter().map(|function| function["name"].as_str().unwrap());
+        let statement = function["statement"].as_str().unwrap();
+        later.for_each(|name| assert!(!statement.contains(&format!(".{name}(")), "{name} in {statement}"));
+    }
+    assert_eq!(functions.len(), 4 + 2 * computed().len());
+    for refused in
+        [&["--schema", "x"][..], &["--sql", "oracle"], &["--sql", "duckdb", "--schema", ""], &["--sql"]]
+    {
+        metrics(refused).exits(2);
+    }
+}

@@ -204,7 +204,8 @@ fn pairs() -> Vec<(f64, f64)> {
     let mut rng = fastrand::Rng::with_seed(23);
     let mut pairs = Vec::new();
     for round in 0..3000 {
-        let x = near_power(rng.i32(-1074..1024), &mut rng);
+        let exponents = if round % 7 == 0 { -539..-535 } else { -1074..1024 };
+        let x = near_power(rng.i32(exponents), &mut rng);
         let scaled = |power: i32| 2f64.powi(power / 2) / x * 2f64.powi(power - power / 2);
         // The product is about 2^-1075 or 2^1024, the quotient about 2^-1075 or 2^1024, or none of these.
         let y = match round % 5 {
