@@ -1,7 +1,7 @@
 //! `rollfit metrics`: the catalogue, as a list or as SQL.
 
 use rollfit::sql::{self, Dialect, SqlFunction};
-use rollfit::{Fit, Metric, Window, WindowError};
+use rollfit::{Fit, Metric, Window};
 
 use crate::args::{GlobalArguments, MetricsArguments, SqlDialect};
 use crate::exit::{Exit, Failure};
@@ -50,34 +50,23 @@ fn describe(metric: Metric) -> MetricLine {
 
 // ------------------------------------------------------------------------------------------------ SQL
 
-/// How a statement of the example looks at fits: the columns of one window, and where they are.
-struct Example {
-    columns: Fit<&'static str>,
-    table: &'static str,
-}
-
+/// The columns of one window in the example.
+const EXAMPLE: Fit<&str> = Fit {
+    a2: "a2_idx_w60",
+    a1: "a1_idx_w60",
+    b: "b_idx_w60",
+    ss_res: "ss_res_idx_w60",
+    ss_tot: "ss_tot_idx_w60",
+    y_last: "y_last_idx",
+};
 const EXAMPLE_ROWS: usize = 60;
 
-fn example(dialect: SqlDialect) -> Example {
-    let columns = Fit {
-        a2: "a2_idx_w60",
-        a1: "a1_idx_w60",
-        b: "b_idx_w60",
-        ss_res: "ss_res_idx_w60",
-        ss_tot: "ss_tot_idx_w60",
-        y_last: "y_last_idx",
-    };
-    let table = match dialect {
-        SqlDialect::Postgres => "fit_reg_rate_eurusd_2017_01",
-        SqlDialect::DuckDb => "'fits.parquet'",
-    };
-    Example { columns, table }
-}
-
 fn print_sql(global: &GlobalArguments, dialect: SqlDialect, schema: Option<&str>) -> Result<Exit, Failure> {
-    let (kind, product, default) = match dialect {
-        SqlDialect::Postgres => (Dialect::Postgres, "PostgreSQL 14 or later", "public"),
-        SqlDialect::DuckDb => (Dialect::DuckDb, "DuckDB", "main"),
+    let (kind, product, default, table) = match dialect {
+        SqlDialect::Postgres => {
+            (Dialect::Postgres, "PostgreSQL 14 or later", "public", "fit_reg_rate_eurusd_2017_01")
+        }
+        SqlDialect::DuckDb => (Dialect::DuckDb, "DuckDB", "main", "'fits.parquet'"),
     };
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let schema = schema.map_or(default.to_owned(), quoted);
@@ -88,13 +77,11 @@ fn print_sql(global: &GlobalArguments, dialect: SqlDialect, schema: Option<&str>
         return Ok(Exit::Done);
     }
     let calls: Vec<String> = functions.iter().filter_map(call).collect();
-    let Example { columns, table } = example(dialect);
-    let metric = |metric: Metric| -> Result<String, WindowError> {
-        let value = sql::expression(kind, &schema, metric, Window::new(EXAMPLE_ROWS)?, &columns);
-        Ok(format!("{value} AS {metric}_idx_w{EXAMPLE_ROWS}"))
-    };
-    let shown: Result<Vec<String>, WindowError> =
-        [Metric::R2, Metric::Prediction].map(metric).into_iter().collect();
+    let window = Window::new(EXAMPLE_ROWS).map_err(|error| Failure::usage(error.to_string()))?;
+    let shown = [Metric::R2, Metric::Prediction].map(|metric| {
+        let value = sql::expression(kind, &schema, metric, window, &EXAMPLE);
+        format!("{value} AS {metric}_idx_w{EXAMPLE_ROWS}")
+    });
     output::lines(&format!(
         "-- The metrics of rollfit for {product}, computed from stored fits: the same bits as rollfit's own, NULL where there\n\
          -- is no value. a2, a1 and b are columns of a fit; the others are\n--\n\
@@ -102,7 +89,7 @@ fn print_sql(global: &GlobalArguments, dialect: SqlDialect, schema: Option<&str>
          -- where rows is the number of rows of the window. An example:\n--\n\
          --     SELECT ts_utc,\n--         {}\n--     FROM {table};\n",
         calls.join("\n--     "),
-        shown.map_err(|error| Failure::usage(error.to_string()))?.join(",\n--         "),
+        shown.join(",\n--         "),
     ))?;
     functions.iter().try_for_each(|function| output::lines(&format!("{};\n", function.sql)))?;
     Ok(Exit::Done)
