@@ -8,6 +8,7 @@ use crate::Job;
 use crate::check::{CheckOutcome, check_each};
 use crate::compare::{Compared, compare_rows};
 use crate::features::FeatureEngine;
+use crate::features_of_fits::as_features;
 use crate::foreign;
 use crate::input::InputChange;
 use crate::panel::Panel;
@@ -162,7 +163,8 @@ fn judge_foreign(
     slot: &mut dyn Slot,
     stop: &StopSignal,
 ) -> Result<Judged, StoreError> {
-    let (compared, stored): (Compared, Stored) = compare_rows(job, panel, None, slot.read()?.as_mut(), stop)?;
+    let (compared, stored): (Compared, Stored) =
+        compare_rows(job, panel, None, as_features(&job.config.series, slot.read()?).as_mut(), stop)?;
     Ok(if compared.is_clean() { Ok(stored) } else { Err(compared.differences(job.config)) })
 }
 
@@ -183,7 +185,7 @@ fn judge_earlier(
         return Ok(Err(Vec::new()));
     };
     if (computed.rows, &computed.checksum) == (earlier.stored.rows, &earlier.stored.checksum) {
-        let verified = check_receipt(earlier, slot.read()?.as_mut(), stop)?;
+        let verified = check_receipt(earlier, as_features(&job.config.series, slot.read()?).as_mut(), stop)?;
         return Ok(verified.difference.map_or(Ok(computed), |difference| Err(vec![difference])));
     }
     Ok(judge_foreign(job, panel, slot, stop)?.and_then(|stored| {

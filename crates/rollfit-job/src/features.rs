@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use rollfit::{FitColumns, Grid, Kernel, Metric};
+use rollfit::{Fit, FitColumns, Grid, Kernel, Metric};
 
-use crate::config::{JobConfig, Series};
+use crate::config::{FIT_NUMBERS, JobConfig, Layout, Series};
 use crate::panel::Panel;
 use crate::receipt::{NoValue, Stored};
 use crate::store::{FeatureTile, Grouping, Rounding};
@@ -15,7 +15,10 @@ pub struct FeatureEngine {
     series: Vec<SeriesEngine>,
     tile_rows: usize,
     feature_count: usize,
+    layout: Layout,
     values: Vec<f64>,
+    /// The columns of the fits of a tile, where these are stored.
+    fits: Vec<f64>,
 }
 
 struct SeriesEngine {
@@ -33,12 +36,14 @@ impl FeatureEngine {
             tile_rows: series.iter().map(|series| series.kernel.tile_rows()).max().unwrap_or(1),
             feature_count: config.feature_count(),
             series,
+            layout: config.sink.layout,
             values: Vec::new(),
+            fits: Vec::new(),
         }
     }
 
-    /// Computes every tile of the panel's rows, group by group, and gives it to `take`. Returns what a receipt records
-    /// of them as columns with this rounding hold them.
+    /// Computes every tile of the panel's rows, group by group, and gives what is stored of it to `take`. Returns what a receipt
+    /// records of the features, whatever the layout, as columns with this rounding hold them.
     ///
     /// # Errors
     /// The first error of `take`.
@@ -53,7 +58,8 @@ impl FeatureEngine {
         let mut checksum = Checksum::new(self.feature_count);
         for group in grouping.groups(self.series.len()) {
             for rows in self.tiles_of(panel) {
-                take(self.tile(panel, rows.clone(), group.clone(), &mut no_value))?;
+                self.tile(panel, rows.clone(), group.clone(), &mut no_value);
+                take(self.stored(panel, rows.clone(), group.clone()))?;
                 let stored = self.round(panel, rows.clone(), group.clone(), rounding, &mut no_value);
                 checksum.add(rows.start - panel.lookback_rows, stored);
             }
@@ -126,6 +132,32 @@ impl FeatureEngine {
         }
     }
 
+    /// What is stored of the tile computed last.
+    fn stored<'a>(
+        &'a mut self,
+        panel: &'a Panel,
+        rows: Range<usize>,
+        group: Range<usize>,
+    ) -> FeatureTile<'a> {
+        if self.layout == Layout::Metrics {
+            return self.computed(panel, rows, group);
+        }
+        let columns =
+            |series: &[SeriesEngine]| series.iter().map(SeriesEngine::fit_column_count).sum::<usize>();
+        self.fits.resize(columns(&self.series[group.clone()]) * rows.len(), 0.0);
+        let mut rest = self.fits.as_mut_slice();
+        for series in &self.series[group.clone()] {
+            let (fits, others) = rest.split_at_mut(series.fit_column_count() * rows.len());
+            series.write_fits(rows.len(), fits);
+            rest = others;
+        }
+        FeatureTile {
+            instants_us: &panel.instants_us[rows],
+            first_column: columns(&self.series[..group.start]),
+            values: &self.fits,
+        }
+    }
+
     /// The fits that the tile computed last was made of, of one window of a series, and the window's constants.
     pub(crate) fn fits(&self, series: usize, window: usize) -> Option<(&FitColumns, &Grid)> {
         let kernel = &self.series[series].kernel;
@@ -135,7 +167,7 @@ impl FeatureEngine {
     /// About the memory that it takes once it has computed a tile: the features, and of each fit six numbers.
     pub(crate) fn memory_bytes(&self) -> u64 {
         let windows: usize = self.series.iter().map(|series| series.windows_rows.len()).sum();
-        (self.values.capacity() + 6 * windows * self.tile_rows) as u64 * 8
+        (self.values.capacity() + self.fits.capacity() + 6 * windows * self.tile_rows) as u64 * 8
     }
 
     /// How many rows are computed at once.
@@ -161,6 +193,25 @@ impl SeriesEngine {
 
     fn feature_count(&self) -> usize {
         self.windows_rows.len() * self.metrics.len()
+    }
+
+    fn fit_column_count(&self) -> usize {
+        self.windows_rows.len() * FIT_NUMBERS.len() + 1
+    }
+
+    /// Writes the fits of the tile computed last: the numbers of each window, then the newest values of the shortest window,
+    /// which has a fit wherever another one has.
+    fn write_fits(&self, rows: usize, columns: &mut [f64]) {
+        let shortest = (0..self.windows_rows.len()).min_by_key(|&window| self.windows_rows[window]);
+        let mut columns = columns.chunks_exact_mut(rows);
+        let mut next = || columns.next().unwrap_or_default();
+        for window in 0..self.windows_rows.len() {
+            let [a2, a1, b, ss_res, ss_tot] = std::array::from_fn(|_| next());
+            self.kernel.fits(window).write(Fit { a2, a1, b, ss_res, ss_tot, y_last: &mut [] });
+        }
+        let y_last = next();
+        let fits = self.kernel.fits(shortest.unwrap_or(0));
+        fits.write(Fit { a2: &mut [], a1: &mut [], b: &mut [], ss_res: &mut [], ss_tot: &mut [], y_last });
     }
 
     fn tile(&mut self, series: &[f64], rows: Range<usize>, values: &mut [f64], no_value: &mut NoValue) {

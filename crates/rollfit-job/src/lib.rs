@@ -16,6 +16,7 @@ pub mod config;
 mod derived_snapshot;
 pub mod derived_source;
 pub mod features;
+pub mod features_of_fits;
 pub mod few;
 pub mod follow;
 pub mod foreign;

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use crate::receipt::{DEFINITION_VERSION, Definition, Input, Receipt, Stored};
 
-/// The latest format of receipts that this version understands. Receipts of format 1 do not name it.
-const FORMAT: u32 = 1;
+/// The latest format of receipts that this version understands. Receipts of format 1 do not name it; from 2 on they may name
+/// a layout.
+const FORMAT: u32 = 2;
 /// The kind of input digest that receipts have from definition 3 on, see [`InputDigest`](crate::input_digest::InputDigest).
 pub(crate) const ROWS_DIGEST: &str = "rows1";
 
@@ -76,7 +77,7 @@ impl Fields {
         if later_mark(format.as_ref(), Some(&definition.version.into()), Some(&input.digest)).is_some() {
             return Err("it cannot be read (it is of a later version)".to_owned());
         }
-        if format.is_some_and(|format| format != FORMAT) {
+        if format.is_some_and(|format| !(1..=FORMAT).any(|known| format == known)) {
             return Err("it cannot be read (its format is not a number from 1 on)".to_owned());
         }
         let definition = Arc::new(definition);
@@ -148,11 +149,11 @@ mod tests {
     #[test]
     fn each_mark_of_a_later_version_comes_before_everything_else() {
         let later = DEFINITION_VERSION + 1;
-        is_newer("receipt format 2", |receipt| receipt["format"] = 2.into());
+        is_newer("receipt format 3", |receipt| receipt["format"] = 3.into());
         is_newer(&format!("definition {later}"), |receipt| receipt["definition"]["version"] = later.into());
         is_newer("input digest rows2", |receipt| receipt["input"]["digest"] = "rows2:00".into());
-        is_newer("receipt format 3", |receipt| {
-            *receipt = serde_json::json!({ "format": 3, "definition": "a hash", "input": [] });
+        is_newer("receipt format 4", |receipt| {
+            *receipt = serde_json::json!({ "format": 4, "definition": "a hash", "input": [] });
         });
         is_newer(&format!("definition {later}"), |receipt| {
             receipt["definition"] = serde_json::json!({ "version": later });

@@ -296,7 +296,8 @@ fn unread<'k>(all: &'k [String], wanted: &[String]) -> Vec<&'k String> {
 fn names_of(series: &[Series], partition: &Partition) -> Vec<String> {
     let names = |series: &Series| {
         let named = [series.table.for_key(&partition.key), series.features_table(partition)];
-        named.into_iter().chain(series.parent_table(partition))
+        let stored = [Some(series.stored_table(partition)), series.stored_parent(partition)];
+        named.into_iter().chain(series.parent_table(partition)).chain(stored.into_iter().flatten())
     };
     series.iter().flat_map(names).collect()
 }

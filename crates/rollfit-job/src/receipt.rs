@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::config::{Boundary, JobConfig, RowSecurity, Series};
+use crate::config::{Boundary, JobConfig, Layout, RowSecurity, Series};
 use crate::few::few;
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
 pub const DEFINITION_VERSION: u32 = 3;
 
 /// The record that a partition is done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Receipt {
     /// The output it belongs to, see [`Sink::output`](crate::store::Sink::output). Found with another it is void.
     pub output: String,
     /// What was computed: the same of all receipts of a job, and long.
-    #[serde(serialize_with = "serialize_shared", deserialize_with = "deserialize_shared")]
+    #[serde(deserialize_with = "deserialize_shared")]
     pub definition: Arc<Definition>,
     /// From what.
     pub input: Input,
@@ -27,8 +27,27 @@ pub struct Receipt {
     pub stored: Stored,
 }
 
-fn serialize_shared<S: Serializer>(definition: &Arc<Definition>, serializer: S) -> Result<S::Ok, S::Error> {
-    definition.as_ref().serialize(serializer)
+impl Receipt {
+    /// The format that it needs, where that isn't the first one: programs that know no layout would use its rows wrongly.
+    fn format(&self) -> Option<u32> {
+        (self.definition.layout != Layout::Metrics).then_some(2)
+    }
+}
+
+impl Serialize for Receipt {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            format: Option<u32>,
+            output: &'a str,
+            definition: &'a Definition,
+            input: &'a Input,
+            stored: &'a Stored,
+        }
+        let Self { output, definition, input, stored } = self;
+        Fields { format: self.format(), output, definition, input, stored }.serialize(serializer)
+    }
 }
 
 fn deserialize_shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Definition>, D::Error> {
@@ -47,6 +66,9 @@ pub struct Definition {
     /// Which stores were allowed to hide rows.
     #[serde(default, skip_serializing_if = "AppliedRowSecurity::is_nowhere")]
     pub row_security: AppliedRowSecurity,
+    /// What is kept of each fit.
+    #[serde(default, skip_serializing_if = "Layout::is_metrics")]
+    pub layout: Layout,
 }
 
 /// The stores in which row-level security of the server applies, as the configuration accepts.
@@ -93,6 +115,9 @@ pub struct SeriesDefinition {
     pub metrics: Vec<String>,
     /// The feature columns, in order.
     pub columns: Vec<String>,
+    /// The columns of the fits, in order, where these are stored and features are computed on read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fit_columns: Vec<String>,
 }
 
 /// What the features were computed from.
@@ -204,6 +229,7 @@ impl Definition {
             boundary: config.boundary,
             series: config.series.iter().map(SeriesDefinition::from_series).collect(),
             row_security: AppliedRowSecurity::from_config(config),
+            layout: config.sink.layout,
         }
     }
 
@@ -232,6 +258,9 @@ impl Definition {
                 self.row_security, other.row_security
             ));
         }
+        if self.layout != other.layout {
+            return Some(format!("layout {} became {}", self.layout, other.layout));
+        }
         let names = |definition: &Self| definition.series.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
         if names(self) != names(other) {
             return Some(format!("series {}", became(&names(self), &names(other), identity)));
@@ -247,7 +276,13 @@ impl SeriesDefinition {
             windows: series.windows.iter().map(|labelled| labelled.window.rows()).collect(),
             metrics: series.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
             columns: series.columns.clone(),
+            fit_columns: series.fit_columns.clone(),
         }
+    }
+
+    /// The columns that the store keeps.
+    pub fn stored_columns(&self) -> &[String] {
+        if self.fit_columns.is_empty() { &self.columns } else { &self.fit_columns }
     }
 
     fn difference(&self, other: &Self) -> Option<String> {
@@ -255,7 +290,7 @@ impl SeriesDefinition {
             format!("windows {}", became(&self.windows, &other.windows, |windows| format!("[{windows}]")))
         } else if self.metrics != other.metrics {
             format!("metrics {}", became(&self.metrics, &other.metrics, identity))
-        } else if self.columns != other.columns {
+        } else if self.columns != other.columns || self.fit_columns != other.fit_columns {
             "column names changed".to_owned()
         } else {
             return None;
@@ -309,6 +344,7 @@ mod tests {
             windows: windows.collect(),
             metrics: vec!["r2".to_owned()],
             columns: Vec::new(),
+            fit_columns: Vec::new(),
         };
         let row_security = AppliedRowSecurity::default();
         Definition {
@@ -316,6 +352,7 @@ mod tests {
             boundary: Boundary::Reset,
             series: vec![series],
             row_security,
+            layout: Layout::Metrics,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::Job;
 use crate::check::{CheckOutcome, check_each};
 use crate::config::JobConfig;
 use crate::features::{Checksum, FeatureEngine};
+use crate::features_of_fits::as_features;
 use crate::input::InputChange;
 use crate::panel::Panel;
 use crate::partition::Partition;
@@ -82,7 +83,7 @@ fn verify_one(
             Depth::Quick => None,
             Depth::Sampled(_) | Depth::Full => Some(Panel::read(job.source, job.config, partition)?),
         };
-        let mut reader = job.sink.read(partition)?;
+        let mut reader = as_features(&job.config.series, job.sink.read(partition)?);
         let Some(receipt) =
             reader.receipt().filter(|receipt| panel.is_none() || **receipt == *found).cloned()
         else {

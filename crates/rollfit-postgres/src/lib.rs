@@ -66,7 +66,10 @@ pub struct PostgresStore {
     definition: HashedDefinition,
     /// Definitions that were read.
     known_definitions: KnownDefinitions,
+    /// The series as they are stored, see [`Series::as_stored`].
     series: Vec<Series>,
+    /// The series as readers of features see them.
+    feature_series: Vec<Series>,
     numbers: NumberColumn,
     settings: TransactionSettings,
     stalled_sessions: StalledSessions,
@@ -129,7 +132,8 @@ impl PostgresStore {
             purpose,
             budget,
             is_local,
-            series: config.series.clone(),
+            series: config.series.iter().map(Series::as_stored).collect(),
+            feature_series: config.series.clone(),
             numbers: config.sink.numbers.into(),
             settings,
             stalled_sessions: StalledSessions::new(config.run.idle_timeout),

@@ -1,13 +1,14 @@
 //! [`FitColumns`]: consecutive fits of one window, eight rows side by side, and the writing of their metrics, column by
 //! column.
 
-use crate::cpu::Work;
+use crate::cpu::{Cpu, Work};
 use crate::fit::{Fit, Terms};
+use crate::kernel::KernelError;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
 use crate::number::Number;
 use crate::runs::Eight;
-use crate::window::Grid;
+use crate::window::{Grid, Window};
 
 /// The fits of consecutive rows for one window. Rows without a fit hold NaN in every number but perhaps `y_last`.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,74 @@ impl FitColumns {
     #[inline]
     pub fn has_fit(&self, row: usize) -> bool {
         row < self.rows && !self.lanes[row / Lanes::COUNT].a2.get(row % Lanes::COUNT).is_nan()
+    }
+
+    /// Fits whose numbers stand in columns of one length, NaN where there is none: what [`FitColumns::write`] gave. Rows
+    /// beyond the shortest column are left out.
+    pub fn from_columns(columns: &Fit<&[f64]>) -> Self {
+        let Fit { a2, a1, b, ss_res, ss_tot, y_last } = columns;
+        let rows = [a2, a1, b, ss_res, ss_tot, y_last].map(|column| column.len()).into_iter().min();
+        let mut fits = Self::default();
+        fits.resize(rows.unwrap_or(0));
+        for (at, fit) in fits.lanes.iter_mut().enumerate() {
+            *fit = columns.map(|column| {
+                let value = |lane| column.get(at * Lanes::COUNT + lane).copied().unwrap_or(f64::NAN);
+                Lanes::from_array(std::array::from_fn(value))
+            });
+        }
+        fits
+    }
+
+    /// Writes the numbers of the fits to columns, NaN for rows without a fit. Columns may be shorter than the fits, or empty
+    /// for numbers that nobody wants.
+    pub fn write(&self, columns: Fit<&mut [f64]>) {
+        let Fit { a2, a1, b, ss_res, ss_tot, y_last } = columns;
+        let numbers: [(&mut [f64], fn(&Fit) -> f64); 6] = [
+            (a2, |fit| fit.a2),
+            (a1, |fit| fit.a1),
+            (b, |fit| fit.b),
+            (ss_res, |fit| fit.ss_res),
+            (ss_tot, |fit| fit.ss_tot),
+            (y_last, |fit| fit.y_last),
+        ];
+        for (column, number) in numbers {
+            for (row, value) in column.iter_mut().enumerate() {
+                *value = self.get(row).map_or(f64::NAN, |fit| number(&fit));
+            }
+        }
+    }
+
+    /// As [`Kernel::write_metrics`](crate::Kernel::write_metrics), of these fits, which are of `window`: the same bits.
+    ///
+    /// # Errors
+    /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`.
+    pub fn write_metrics(
+        &self,
+        window: Window,
+        metrics: &[Metric],
+        columns: &mut [f64],
+        undefined: &mut [u64],
+    ) -> Result<(), KernelError> {
+        self.write_metrics_on(Cpu::detect(), window, metrics, columns, undefined)
+    }
+
+    /// As [`FitColumns::write_metrics`], on a given path.
+    pub(crate) fn write_metrics_on(
+        &self,
+        cpu: Cpu,
+        window: Window,
+        metrics: &[Metric],
+        columns: &mut [f64],
+        undefined: &mut [u64],
+    ) -> Result<(), KernelError> {
+        for (wanted, found) in [(metrics.len() * self.rows, columns.len()), (metrics.len(), undefined.len())]
+        {
+            if wanted != found {
+                return Err(KernelError::OutputLength { wanted, found });
+            }
+        }
+        cpu.run(WriteMetrics { fits: self, grid: Grid::new(window), metrics, columns, undefined });
+        Ok(())
     }
 
     /// Makes room for `rows` rows.

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::chain::Chain;
-use crate::columns::{FitColumns, WriteMetrics};
+use crate::columns::FitColumns;
 use crate::cpu::{Cpu, Work};
 use crate::fit::Fit;
 use crate::lanes::Lanes;
@@ -168,15 +168,7 @@ impl Kernel {
         let (Some(fits), Some(solver)) = (self.fits.get(window), self.windows.get(window)) else {
             return Err(KernelError::WindowOutside { window, windows: self.windows.len() });
         };
-        for (wanted, found) in [(metrics.len() * fits.rows, columns.len()), (metrics.len(), undefined.len())]
-        {
-            if wanted != found {
-                return Err(KernelError::OutputLength { wanted, found });
-            }
-        }
-        let grid = Grid::new(solver.window);
-        self.cpu.run(WriteMetrics { fits, grid, metrics, columns, undefined });
-        Ok(())
+        fits.write_metrics_on(self.cpu, solver.window, metrics, columns, undefined)
     }
 
     /// The constants of the window at `window`, if there is one.

@@ -11,6 +11,7 @@ pub(crate) use self::comparison::compare_rows;
 pub use self::tally::{Cell, Compared, MatchedRows, Tally};
 use crate::Job;
 use crate::check::{CheckOutcome, check_each};
+use crate::features_of_fits::as_features;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::stop_signal::StopSignal;
@@ -41,7 +42,7 @@ fn compare_one(
     }
     // Read before the reader is opened: one store session at a time.
     let panel = Panel::read(job.source, job.config, partition)?;
-    let mut reader = job.sink.read(partition)?;
+    let mut reader = as_features(&job.config.series, job.sink.read(partition)?);
     let (compared, _) = compare_rows(job, &panel, sample, reader.as_mut(), stop)?;
     Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(compared) })
 }

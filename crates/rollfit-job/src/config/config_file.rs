@@ -48,6 +48,9 @@ pub(super) struct StoreSection {
     pub(super) direct_io: String,
     #[serde(default = "defaults::numbers")]
     pub(super) numbers: String,
+    #[serde(default = "defaults::layout")]
+    pub(super) layout: String,
+    pub(super) views_schema: Option<String>,
     #[serde(skip)]
     pub(super) dirs: Dirs,
 }
@@ -162,6 +165,10 @@ mod defaults {
 
     pub(super) fn direct_io() -> String {
         "auto".to_owned()
+    }
+
+    pub(super) fn layout() -> String {
+        "metrics".to_owned()
     }
 
     pub(super) fn numbers() -> String {

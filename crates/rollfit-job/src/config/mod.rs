@@ -4,11 +4,13 @@ mod check;
 mod config_file;
 mod derivation;
 mod error;
+mod layout;
 mod outputs;
 mod pattern;
 mod run;
 mod series;
 mod setting;
+mod stored_series;
 mod stores;
 
 use std::collections::HashSet;
@@ -20,12 +22,14 @@ use self::check::resolve_check;
 use self::config_file::{ConfigFile, OneOrMany, Override};
 pub use self::derivation::{Derivation, Formula};
 pub use self::error::ConfigError;
+pub use self::layout::Layout;
 pub use self::pattern::{KeyBehind, Pattern, PatternError};
 use self::run::resolve_run;
 pub use self::run::{Order, RunConfig, Workers};
 use self::series::resolve_series;
 pub use self::series::{LabelledWindow, Series};
 pub use self::setting::{Origin, Origins, Setting};
+pub use self::stored_series::{FIT_NUMBERS, FIT_PREFIX};
 use self::stores::resolve_stores;
 pub use self::stores::{Compression, DirectIo, NumberType, RowSecurity, SinkConfig, StoreConfig};
 use crate::key::check_key;
@@ -124,7 +128,8 @@ impl JobConfig {
     }
 
     fn resolve(file: ConfigFile) -> Result<Self, ConfigError> {
-        let series = resolve_series(&file)?;
+        let (source, sink) = resolve_stores(&file)?;
+        let series = resolve_series(&file, sink.layout)?;
         let from = month_or_word(&file.partitions.from, "from", "first")?;
         let to = month_or_word(&file.partitions.to, "to", "latest")?;
         if let (Some(from), Some(to)) = (from, to)
@@ -132,7 +137,6 @@ impl JobConfig {
         {
             return Err(ConfigError::new(format!("[partitions] from = \"{from}\" is after to = \"{to}\"")));
         }
-        let (source, sink) = resolve_stores(&file)?;
         let keys = resolve_keys(&file.partitions.keys)?;
         check_tables(&keys, &series)?;
         Ok(Self {

@@ -97,6 +97,13 @@ impl Pattern {
         Ok(Self { text: text.to_owned(), parts })
     }
 
+    /// The pattern of the same names with `prefix` before them.
+    pub(crate) fn with_prefix(&self, prefix: &str) -> Self {
+        let mut parts = vec![PatternPart::Text(prefix.to_owned())];
+        parts.extend(self.parts.iter().cloned());
+        Self { text: format!("{prefix}{}", self.text), parts }
+    }
+
     /// The pattern with each placeholder replaced by its value.
     pub fn expand(&self, values: &[(&str, &str)]) -> String {
         let value =

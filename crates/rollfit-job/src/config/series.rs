@@ -7,7 +7,8 @@ use rollfit::{Metric, Window};
 use super::config_file::{ConfigFile, SeriesSection};
 use super::derivation::{Derivation, resolve_derivation};
 use super::error::nearest;
-use super::{ConfigError, Pattern, PatternError, TIME_COLUMN};
+use super::stored_series::fit_columns;
+use super::{ConfigError, Layout, Pattern, PatternError, TIME_COLUMN};
 use crate::key::check_key;
 use crate::partition::Partition;
 
@@ -34,6 +35,8 @@ pub struct Series {
     pub metrics: Vec<Metric>,
     /// The feature columns: windows in configured order, within a window the metrics.
     pub columns: Vec<String>,
+    /// The columns of the fits that they follow from, where a store keeps these; none where it keeps features.
+    pub fit_columns: Vec<String>,
 }
 
 /// A window with its name in feature columns.
@@ -87,7 +90,7 @@ const FEATURES_MAX: usize = 1_000_000;
 /// The most bytes of a column's name. Stores may hold fewer.
 const COLUMN_BYTES_MAX: usize = 255;
 
-pub(super) fn resolve_series(file: &ConfigFile) -> Result<Vec<Series>, ConfigError> {
+pub(super) fn resolve_series(file: &ConfigFile, layout: Layout) -> Result<Vec<Series>, ConfigError> {
     if file.series.is_empty() {
         return Err(ConfigError::new("there is no [series.NAME] section: a job needs at least one series"));
     }
@@ -95,7 +98,7 @@ pub(super) fn resolve_series(file: &ConfigFile) -> Result<Vec<Series>, ConfigErr
     let series: Vec<Series> = file
         .series
         .iter()
-        .map(|(name, series)| one_series(name, series, file, &mut left))
+        .map(|(name, series)| one_series(name, series, file, (layout, &mut left)))
         .collect::<Result<_, _>>()?;
     let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
     for (name, column) in
@@ -116,7 +119,7 @@ fn one_series(
     name: &str,
     series: &SeriesSection,
     file: &ConfigFile,
-    left: &mut usize,
+    (layout, left): (Layout, &mut usize),
 ) -> Result<Series, ConfigError> {
     let at = |key: &str, error: PatternError| ConfigError::new(format!("[series.{name}] {key} = {error}"));
     let labels = series.windows.as_ref().or(file.windows.as_ref()).ok_or_else(|| {
@@ -139,6 +142,10 @@ fn one_series(
             metrics.len()
         ))
     })?;
+    let fit_columns = match layout {
+        Layout::Metrics => Vec::new(),
+        Layout::Fits => fit_columns(name, &windows, &column)?,
+    };
     Ok(Series {
         name: name.to_owned(),
         table: Pattern::parse(&series.table, &["key"]).map_err(|error| at("table", error))?,
@@ -153,6 +160,7 @@ fn one_series(
             .map(|parent| Pattern::parse(parent, &["key", "yyyy"]).map_err(|error| at("parent", error)))
             .transpose()?,
         columns: feature_columns(name, &windows, &metrics, &column)?,
+        fit_columns,
         windows,
         metrics,
     })
@@ -171,8 +179,8 @@ fn feature_columns(
     windows.iter().flat_map(|window| metrics.iter().map(move |metric| name(window, metric))).collect()
 }
 
-/// Checks that a feature column can have its name.
-fn check_column(series: &str, pattern: &Pattern, name: &str) -> Result<(), ConfigError> {
+/// Checks that a column can have its name.
+pub(super) fn check_column(series: &str, pattern: &Pattern, name: &str) -> Result<(), ConfigError> {
     let why = match name.len() {
         0 => "a feature would have no name; give the window a label".to_owned(),
         bytes if bytes > COLUMN_BYTES_MAX => {

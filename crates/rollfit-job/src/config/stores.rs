@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
 use super::config_file::{ConfigFile, Override, SourceSection, SourceSections, StoreSection};
+use super::{ConfigError, Layout};
 use crate::key::check_key;
 
 /// Where a store is.
@@ -103,6 +103,10 @@ pub struct SinkConfig {
     pub direct_io: DirectIo,
     /// The type of the feature columns of tables that have no sibling to take it from.
     pub numbers: NumberType,
+    /// What is kept of each fit.
+    pub layout: Layout,
+    /// The schema of the views through which features are read, in the layout of fits; none for that of the tables.
+    pub views_schema: Option<String>,
 }
 
 /// The type of a feature column, in a store of tables.
@@ -220,7 +224,21 @@ fn resolve_sink(section: &str, sink: &StoreSection, store: SourceSection) -> Res
         compression: resolve_compression(section, &sink.compression)?,
         direct_io: resolve_direct_io(section, &sink.direct_io)?,
         numbers,
+        layout: resolve_layout(section, sink)?,
+        views_schema: sink.views_schema.clone(),
     })
+}
+
+fn resolve_layout(section: &str, sink: &StoreSection) -> Result<Layout, ConfigError> {
+    let layout = sink.layout.parse().map_err(|()| {
+        ConfigError::new(format!("[{section}] layout = \"{}\": write \"metrics\" or \"fits\"", sink.layout))
+    })?;
+    match (&sink.views_schema, layout) {
+        (Some(schema), Layout::Metrics) => Err(ConfigError::new(format!(
+            "[{section}] views_schema = \"{schema}\": only layout = \"fits\" has views"
+        ))),
+        _ => Ok(layout),
+    }
 }
 
 fn resolve_compression(section: &str, text: &str) -> Result<Compression, ConfigError> {

@@ -231,7 +231,7 @@ impl InspectedLeaf {
 impl LeafContents<'_> {
     fn contradicts(&self, definition: &SeriesDefinition, rows: u64) -> Option<String> {
         let name = self.name;
-        let absent = definition.columns.iter().find(|column| !self.columns.contains(column));
+        let absent = definition.stored_columns().iter().find(|column| !self.columns.contains(column));
         match absent {
             Some(column) => Some(format!("{name} has no column {column}")),
             None if !self.has_rows && rows > 0 => Some(format!("{name} is empty")),

@@ -19,7 +19,8 @@ pub(super) struct MemoryReader {
 impl MemoryReader {
     pub(super) fn new(stored: StoredPartition, grouping: Grouping) -> Self {
         let series = &stored.receipt.definition.series;
-        let columns = |group: Range<usize>| series[group].iter().map(|series| series.columns.len()).sum();
+        let columns =
+            |group: Range<usize>| series[group].iter().map(|series| series.stored_columns().len()).sum();
         let groups = grouping.groups(series.len()).into_iter().map(|group| {
             let first: usize = columns(0..group.start);
             first..first + columns(group)

@@ -1,6 +1,7 @@
 //! The checks of a [`PostgresSlot`] after a statement: deleted rows are gone, and despite triggers and rules the
 //! tables hold what the receipt says.
 
+use rollfit_job::features_of_fits::as_features;
 use rollfit_job::few::few;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Slot, StoreError};
@@ -56,7 +57,9 @@ impl PostgresSlot<'_> {
             return Ok(());
         }
         written.check_kept(&mut self.session, &self.store.receipts)?;
-        let Some(difference) = receipt_difference(receipt, self.read()?.as_mut())? else { return Ok(()) };
+        let series = &self.store.feature_series;
+        let mut reader = as_features(series, self.read()?);
+        let Some(difference) = receipt_difference(receipt, reader.as_mut())? else { return Ok(()) };
         let culprits = triggers.iter().map(|trigger| format!("{} on {}", trigger.name, trigger.table));
         Err(StoreError::permanent(format!(
             "the tables do not hold what was written to them: {difference}; disable or drop {}",

@@ -1,0 +1,94 @@
+//! What a store keeps of a series: its features, or the fits that they follow from, in tables whose names begin with
+//! [`FIT_PREFIX`].
+
+use std::collections::HashSet;
+
+use super::series::check_column;
+use super::{ConfigError, JobConfig, LabelledWindow, Layout, Pattern, Series};
+use crate::partition::Partition;
+
+/// What the names of tables of fits begin with; the rest is the name that readers of features use.
+pub const FIT_PREFIX: &str = "fit_";
+
+/// The numbers of a fit that each window has columns of, in their order. The sixth, `y_last`, is the same for every window.
+pub const FIT_NUMBERS: [&str; 5] = ["a2", "a1", "b", "ss_res", "ss_tot"];
+
+impl Series {
+    /// Which numbers a store keeps of it.
+    pub fn layout(&self) -> Layout {
+        if self.fit_columns.is_empty() { Layout::Metrics } else { Layout::Fits }
+    }
+
+    /// The columns that a store keeps: the features, or the numbers of each window's fit, then `y_last`.
+    pub fn stored_columns(&self) -> &[String] {
+        match self.layout() {
+            Layout::Metrics => &self.columns,
+            Layout::Fits => &self.fit_columns,
+        }
+    }
+
+    /// The name of the table that holds the rows of a partition.
+    pub fn stored_table(&self, partition: &Partition) -> String {
+        self.stored_name(self.features_table(partition))
+    }
+
+    /// The name of the partitioned table that it is a part of, if it is one.
+    pub fn stored_parent(&self, partition: &Partition) -> Option<String> {
+        self.parent_table(partition).map(|parent| self.stored_name(parent))
+    }
+
+    fn stored_name(&self, name: String) -> String {
+        match self.layout() {
+            Layout::Metrics => name,
+            Layout::Fits => format!("{FIT_PREFIX}{name}"),
+        }
+    }
+
+    /// The series as a store of tables keeps it: a series whose features tables and columns are those that hold its rows.
+    pub fn as_stored(&self) -> Self {
+        match self.layout() {
+            Layout::Metrics => self.clone(),
+            Layout::Fits => Self {
+                features: self.features.with_prefix(FIT_PREFIX),
+                parent: self.parent.as_ref().map(|parent| parent.with_prefix(FIT_PREFIX)),
+                columns: self.fit_columns.clone(),
+                fit_columns: Vec::new(),
+                ..self.clone()
+            },
+        }
+    }
+}
+
+impl JobConfig {
+    /// The number of columns that the store keeps of all series.
+    pub fn stored_column_count(&self) -> usize {
+        self.series.iter().map(|series| series.stored_columns().len()).sum()
+    }
+}
+
+/// The columns of the fits of a series: those of each window in configured order, named as its features are, then `y_last`.
+pub(super) fn fit_columns(
+    series: &str,
+    windows: &[LabelledWindow],
+    column: &Pattern,
+) -> Result<Vec<String>, ConfigError> {
+    let name = |window: &LabelledWindow, number: &str| {
+        column.expand(&[("metric", number), ("series", series), ("window", &window.label)])
+    };
+    let mut columns: Vec<String> = windows
+        .iter()
+        .flat_map(|window| FIT_NUMBERS.iter().map(move |number| name(window, number)))
+        .collect();
+    columns.push(format!("y_last_{series}"));
+    let mut seen = HashSet::new();
+    for name in &columns {
+        check_column(series, column, name)?;
+        if !seen.insert(name) {
+            return Err(ConfigError::new(format!(
+                "[series.{series}] column = \"{column}\": two columns of its fits would be called `{name}`; use {{metric}} \
+                 and {{window}} to tell them apart, as layout = \"fits\" needs"
+            )));
+        }
+    }
+    Ok(columns)
+}
