@@ -3,6 +3,7 @@
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 use crate::tables::table::Table;
@@ -16,6 +17,14 @@ pub(crate) const MAY_MAINTAIN: &str = "
      OR pg_has_role((SELECT datdba FROM pg_catalog.pg_database WHERE datname = current_database()), 'USAGE')
      OR CASE WHEN current_setting('server_version_num')::int < 170000 THEN false
              ELSE has_table_privilege(c.oid, 'MAINTAIN') END)";
+
+/// For each of the tables $1, in SQL, whether the role may VACUUM and ANALYZE it.
+pub(crate) fn may_maintain_sql() -> String {
+    format!(
+        "SELECT coalesce((SELECT {MAY_MAINTAIN} FROM pg_catalog.pg_class c WHERE c.oid = to_regclass(asked.name)), false) \
+         FROM unnest($1) WITH ORDINALITY AS asked (name, at) ORDER BY asked.at"
+    )
+}
 
 /// Checks that the role may create `table` in its schema.
 pub(crate) fn check_create(session: &mut Session, table: &TableName) -> Result<(), StoreError> {
@@ -59,11 +68,15 @@ pub(crate) fn check_table(
     )))
 }
 
-/// Checks that the role may create temporary tables.
-pub(crate) fn check_temporary(session: &mut Session) -> Result<(), StoreError> {
-    const QUESTION: &str = "
-        SELECT current_user::text, current_database()::text, has_database_privilege(current_database(), 'TEMPORARY')";
-    let rows = session.rows("look up rights", QUESTION, &[])?;
+/// What the query of [`TEMPORARY`] does, for messages.
+pub(crate) const LOOK_UP_RIGHTS: &str = "look up rights";
+
+/// Whether the role may create temporary tables, with its name and that of the database.
+pub(crate) const TEMPORARY: &str = "
+    SELECT current_user::text, current_database()::text, has_database_privilege(current_database(), 'TEMPORARY')";
+
+/// Checks by the answer to [`TEMPORARY`] that the role may create temporary tables.
+pub(crate) fn check_temporary(rows: &[AnswerRow]) -> Result<(), StoreError> {
     match rows.first() {
         Some(row) if !row.get::<_, bool>(2)? => {
             let (role, database): (String, String) = (row.get(0)?, row.get(1)?);
