@@ -25,14 +25,20 @@ fn a_table_that_goes_before_the_claim_is_not_taken_for_one_that_is_there() {
 }
 
 #[test]
-fn a_table_that_comes_before_the_claim_is_locked_and_its_rows_are_kept() {
+fn a_table_that_comes_before_the_claim_is_looked_at_too() {
     let workload = Workload::small();
-    let like = "(ts_utc timestamp primary key)";
-    let summary = claimed_after(&workload, &format!("create table {RATE} {like}")).exits(1).json();
+    let summary = claimed_after(&workload, &format!("create table {RATE} (ts_utc timestamp primary key)"))
+        .exits(1)
+        .json();
     assert!(summary["failed"][0]["cause"].as_str().unwrap().contains("columns are missing"), "{summary}");
-    workload.forget();
-    let other = "create table kept as select 1 as one";
-    assert_eq!(claimed_after(&workload, other).exits(0).json()["written"], 2);
+    workload.database.sql(&format!("drop table {RATE}"));
+    workload.done();
+    // One that holds rows of others by then is not taken for an empty one.
+    workload.database.sql(&format!("alter table {RATE} rename to saved; delete from {BQX}"));
+    let change = format!("alter table saved rename to {RATE}; delete from rollfit_receipts");
+    let summary = claimed_after(&workload, &change).exits(4).json();
+    assert_eq!(summary["skipped"][0]["state"], "foreign", "{summary}");
+    workload.run(&["run", "--quiet", "--replace", "foreign"]).exits(0);
     workload.is_as_undisturbed();
 }
 

@@ -22,6 +22,8 @@ mod doctor;
 mod documented;
 mod faults;
 mod first_runners;
+mod fits_promises;
+mod fits_tables;
 mod follow_faults;
 mod following;
 mod frames;
@@ -36,6 +38,7 @@ mod keys;
 mod kill;
 mod limits;
 mod live;
+mod metric_functions;
 mod monitor_session;
 mod network_conditions;
 mod opened;
@@ -75,6 +78,8 @@ mod bars;
 #[allow(dead_code)]
 #[path = "../cli/features.rs"]
 mod features;
+#[path = "../cli/hard_fits.rs"]
+mod hard_fits;
 #[allow(dead_code)]
 #[path = "../cli/running.rs"]
 mod running;

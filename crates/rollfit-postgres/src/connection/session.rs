@@ -16,6 +16,7 @@ use rollfit_job::activity::sending;
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, SimpleQueryMessage};
 
@@ -145,6 +146,8 @@ pub(crate) struct Session {
     /// Whether the transaction only reads, and all rows that it reads have come.
     is_read_only: bool,
     is_copying_out: bool,
+    /// The end of a transaction whose answer nobody waits for.
+    ending: Option<JoinHandle<Result<(), tokio_postgres::Error>>>,
     /// Where it leads, for messages.
     at: String,
     /// Why this side gave the connection up, if it did.
@@ -217,6 +220,7 @@ impl Session {
             pending_begin: None,
             is_read_only: false,
             is_copying_out: false,
+            ending: None,
             at,
             given_up,
             is_wrong,
@@ -426,6 +430,16 @@ impl Session {
                 }
                 Ok(answer)
             }
+        }
+    }
+}
+
+impl Drop for Session {
+    /// Takes the answer that nobody has waited for: a connection that is closed before counts as reset at the server, which logs it.
+    fn drop(&mut self) {
+        const WAIT_MAX: Duration = Duration::from_secs(1);
+        if let Some(ending) = self.ending.take().filter(|_| !self.broken) {
+            let _ = self.runtime.block_on(async { tokio::time::timeout(WAIT_MAX, ending).await });
         }
     }
 }
