@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|python|postgres|
-# seconds_of_a_run|append|production|follow|sampling|workers|walkthrough]..., all by default.
+# seconds_of_a_run|append|far|production|follow|sampling|workers|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
-# for `fuzz`, PostgreSQL's server programs for `postgres`, `append`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR
-# (target/bench) 20 GB of free space for `workload` and `follow`, 50 for `production`. `files` and `workload` also measure an earlier
+# for `fuzz`, PostgreSQL's server programs for `postgres`, `append`, `far`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR
+# (target/bench) 20 GB of free space for `workload` and `follow`, 50 for `production`. `files`, `workload` and `far` also measure an earlier
 # rollfit: the command ROLLFIT_BENCH_BASE, or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -12,7 +12,7 @@ dir=$(realpath -m "${ROLLFIT_BENCH_DIR:-target/bench}")
 rollfit=$PWD/target/release/rollfit
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$dir/state
-wanted=${*:-kernel rivals fuzz import files compression workload many python postgres seconds_of_a_run append production follow sampling workers walkthrough}
+wanted=${*:-kernel rivals fuzz import files compression workload many python postgres seconds_of_a_run append far production follow sampling workers walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -212,6 +212,16 @@ append() {
     start_server
     python3 benches/append.py "$rollfit" "$url"
     stop_server
+}
+
+# A server that is 50 ms away: this rollfit and an earlier one, by turns.
+far() {
+    heading "36 partitions in PostgreSQL, 50 ms away (medians of 3)"
+    find_base
+    start_server
+    python3 benches/far.py "$url" "$rollfit" ${base:+"$base"}
+    stop_server
+    rm -rf "$server"
 }
 
 # A job that reads files and writes into the server that was started.
