@@ -1,6 +1,7 @@
 //! [`verify`]: whether what is stored is what the source gives. Two proofs, cell by cell: the same bits as the kernel
 //! computes from the source now, and, against the reference, the accuracy that is promised.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,10 +16,11 @@ use crate::features_of_fits::StoredRows;
 use crate::input::InputChange;
 use crate::panel::Panel;
 use crate::partition::Partition;
+use crate::readers::{KeptRows, readers_difference};
 use crate::receipt::{Definition, NoValue, Receipt};
 use crate::row_sample::RowSample;
 use crate::stop_signal::StopSignal;
-use crate::store::{FeatureReader, FeatureTile, Found, Rounding, StoreError};
+use crate::store::{FeatureReader, FeatureTile, Found, ReaderView, Rounding, StoreError};
 
 /// How much to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,16 +85,34 @@ fn verify_one(
             Depth::Quick => None,
             Depth::Sampled(_) | Depth::Full => Some(Panel::read(job.source, job.config, partition)?),
         };
-        let mut reader = StoredRows::new(&job.config.series, job.sink.read(partition)?);
+        match job.sink.reader_view(partition)? {
+            ReaderView::Ready => {}
+            ReaderView::Missing(what) => {
+                return Ok(CheckOutcome::Checked(different(format!("{what}; rollfit run makes it"))));
+            }
+            ReaderView::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
+        }
+        let kept = RefCell::default();
+        let reader = KeptRows::new(job.sink.read(partition)?, (&found, depth), &kept);
+        let mut reader = StoredRows::new(&job.config.series, Box::new(reader));
         let Some(receipt) =
             reader.receipt().filter(|receipt| panel.is_none() || **receipt == *found).cloned()
         else {
             continue;
         };
-        let verified = match panel {
+        let mut verified = match panel {
             None => sum(job, &receipt, &mut reader, stop)?,
             Some(panel) => compare(job, &receipt, &panel, &mut reader, depth, stop)?,
         };
+        drop(reader);
+        if verified.difference.is_none() && !stop.requested() {
+            let kept = kept.into_inner();
+            verified.difference = readers_difference(job, partition, &receipt, (depth, kept), stop)?;
+            // Another runner may have replaced or added rows since they were read.
+            if verified.difference.is_some() && job.sink.found(partition)? != Found::Ours(Box::new(receipt)) {
+                continue;
+            }
+        }
         return Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(verified) });
     }
     Ok(CheckOutcome::Checked(different("another runner keeps changing it".to_owned())))

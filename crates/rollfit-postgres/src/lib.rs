@@ -17,6 +17,7 @@ mod names;
 mod partitioning;
 mod source;
 mod tables;
+mod views;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +46,7 @@ use crate::tables::receipts::{self, RECEIPTS};
 use crate::tables::row_security::Accepting;
 use crate::tables::stored_receipt::{Definitions, ReceiptTables};
 use crate::tables::table::{Table, describe};
+use crate::views::Views;
 
 pub use self::connection::server::SessionBudget;
 pub use self::kind::Postgres;
@@ -71,6 +73,8 @@ pub struct PostgresStore {
     series: Vec<Series>,
     /// The series as readers of features see them.
     feature_series: Vec<Series>,
+    /// How readers see features, where fits are stored.
+    views: Option<Views>,
     numbers: NumberColumn,
     settings: TransactionSettings,
     stalled_sessions: StalledSessions,
@@ -120,6 +124,11 @@ impl PostgresStore {
         let (session, (schema, budget, is_local)) = pool.first_session(|session| {
             let schema = server::schema(session, store.schema.as_deref())?;
             check_schemas(session, store, config)?;
+            if let Some(views_schema) =
+                config.sink.views_schema.as_deref().filter(|_| config.sink.store == *store)
+            {
+                server::schema(session, Some(views_schema))?;
+            }
             let budget = server::session_budget(session, config.run.store_sessions_max)?;
             let is_local = server::is_local(session, pool.leads_here())?;
             Ok((schema, budget, is_local))
@@ -132,6 +141,7 @@ impl PostgresStore {
             definitions: TableName::new(&schema, DEFINITIONS),
             definition: HashedDefinition::new(&Definition::from_config(config))?,
             known_definitions: KnownDefinitions::default(),
+            views: Views::from_config(config, &schema),
             schema,
             pool,
             purpose,

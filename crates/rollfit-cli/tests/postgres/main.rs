@@ -67,6 +67,8 @@ mod tls;
 mod triggers_found;
 mod two_runners;
 mod versions;
+mod views;
+mod views_found;
 mod watchdog;
 mod watching;
 mod wire;

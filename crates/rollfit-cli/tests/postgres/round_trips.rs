@@ -23,6 +23,9 @@ const APPENDED_MAX: [usize; 2] = [14, 8];
 /// The most of one whose tables are made.
 const CREATED_MAX: [usize; 2] = [26, 16];
 
+/// The same where functions and views are made too.
+const CREATED_WITH_VIEWS_MAX: [usize; 2] = [38, 16];
+
 const MONTHS: Shape = Shape { keys: &["eurusd"], months: &["2017-01", "2017-02", "2017-03"] };
 const KEYS: Shape = Shape { keys: &["eurusd", "gbpusd", "usdjpy"], months: &["2017-01"] };
 
@@ -100,6 +103,16 @@ fn a_partition_takes_few_round_trips() {
     workload.change_sources();
     let forced = RunOptions { force: true, replace: vec![State::Foreign] };
     at_most(&waits(&workload, &[], &forced), CREATED_MAX);
+}
+
+#[test]
+fn a_partition_of_fits_takes_as_few_with_its_views() {
+    for workload in [Workload::on(shared(), MONTHS), under_a_parent()] {
+        workload.in_fits("");
+        at_most(&waits(&workload, &[], &RunOptions::default()), CREATED_WITH_VIEWS_MAX);
+        workload.change_sources();
+        at_most(&waits(&workload, &[], &RunOptions::default()), REPLACED_MAX);
+    }
 }
 
 #[test]

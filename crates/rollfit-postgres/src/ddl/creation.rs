@@ -296,7 +296,7 @@ impl ParentModel {
 
 impl Access {
     /// Grants first: after giving a table away, the role may no longer grant on it.
-    fn sql(&self, table: &TableName) -> Vec<String> {
+    pub(crate) fn sql(&self, table: &TableName) -> Vec<String> {
         let table = table.sql();
         let grant = |grant: &Grant| {
             let option = if grant.with_grant_option { " WITH GRANT OPTION" } else { "" };

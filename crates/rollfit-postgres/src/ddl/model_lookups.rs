@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter, Step};
-use crate::names::quoted;
+use crate::names::{TableName, quoted};
 use crate::partitioning::siblings::Siblings;
 use crate::tables::table::{LOOK_UP, Table, describe, describe_sql, tables_from};
 
@@ -25,6 +25,8 @@ pub(crate) struct Access {
 /// A right that a role has on a table.
 #[derive(Clone)]
 pub(crate) struct Grant {
+    /// None for everybody.
+    role: Option<String>,
     /// In SQL.
     pub(crate) to: String,
     pub(crate) privilege: String,
@@ -43,6 +45,37 @@ const ACCESS: &str = "
     ORDER BY 1, 3, 4";
 
 impl Access {
+    /// Returns who owns a table or view and may use it, if it exists.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub(crate) fn find(session: &mut Session, name: &TableName) -> Result<Option<Self>, StoreError> {
+        let names = vec![name.name.clone()];
+        let parameters: [SqlParameter<'_>; 2] = [(&name.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+        let rows = session.rows(&format!("look up who may use {name}"), ACCESS, &parameters)?;
+        Ok(Self::by_table(&rows)?.into_values().next())
+    }
+
+    /// The right to read alone.
+    pub(crate) fn reading_only(self) -> Self {
+        let reads = self.grants.into_iter().filter(|grant| grant.privilege == "SELECT");
+        Self { owner: None, grants: reads.collect() }
+    }
+
+    /// Who may read, in SQL.
+    pub(crate) fn readers(&self) -> impl Iterator<Item = &str> {
+        self.reading().map(|grant| grant.to.as_str())
+    }
+
+    /// Who may read, as the server names them when it is asked about rights.
+    pub(crate) fn reader_names(&self) -> impl Iterator<Item = &str> {
+        self.reading().map(|grant| grant.role.as_deref().unwrap_or("public"))
+    }
+
+    fn reading(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(|grant| grant.privilege == "SELECT")
+    }
+
     /// Returns the access of each table in the answer to [`ACCESS`], by oid.
     fn by_table(rows: &[AnswerRow]) -> Result<HashMap<u32, Self>, StoreError> {
         let mut access: HashMap<u32, Self> = HashMap::new();
@@ -60,8 +93,8 @@ impl Grant {
     fn from_row(row: &AnswerRow) -> Result<Option<Self>, StoreError> {
         let Some(privilege) = row.get(3)? else { return Ok(None) };
         let role: Option<String> = row.get(2)?;
-        let to = role.map_or("PUBLIC".to_owned(), |role| quoted(&role));
-        Ok(Some(Self { to, privilege, with_grant_option: row.get(4)? }))
+        let to = role.as_deref().map_or("PUBLIC".to_owned(), quoted);
+        Ok(Some(Self { role, to, privilege, with_grant_option: row.get(4)? }))
     }
 }
 

@@ -63,6 +63,7 @@ impl PostgresStore {
                 }
             }
         }
+        ddl.statements.extend(self.missing_views_ddl(session, partitions)?);
         Ok(ddl.statements)
     }
 

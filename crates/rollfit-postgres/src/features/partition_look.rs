@@ -22,6 +22,7 @@ use crate::partitioning::parent::{Ancestor, above_sql};
 use crate::partitioning::siblings::{LOOK_UP_ALL, Siblings, like_patterns, parameters, tables_sql};
 use crate::tables::foreign_key::{ForeignKey, keys_sql};
 use crate::tables::table::{LOOK_UP, Table, describe_sql, tables_from};
+use crate::views::ViewQuestion;
 
 /// The tables with these names in a schema, as an array of oids.
 const NAMED: &str =
@@ -107,6 +108,7 @@ pub(crate) struct LookQuestions<'a> {
     /// The definitions that need not be sent.
     known: Vec<String>,
     receipt_query: Option<String>,
+    views: Option<ViewQuestion<'a>>,
     keys: Vec<ForeignKey>,
     oids: Vec<u32>,
     key: String,
@@ -128,6 +130,7 @@ impl PostgresStore {
             output: self.output_of(partition),
             known: self.known_definitions.hashes(),
             receipt_query: self.expectations.receipt_query(),
+            views: self.view_question(partition),
             keys: expected.keys.clone(),
             oids: expected.oids.clone(),
             key: partition.key.clone(),
@@ -189,6 +192,7 @@ impl LookQuestions<'_> {
                 vec![(&self.output, Type::TEXT), (&self.known, Type::TEXT_ARRAY)];
             steps.push(Step::query("read the receipt", sql, parameters));
         }
+        steps.extend(self.views.as_ref().map(ViewQuestion::step));
         if let Some(patterns) = &self.siblings {
             steps.push(Step::query(LOOK_UP_ALL, tables_sql(patterns.len()), parameters(schema, patterns)));
         }
@@ -223,6 +227,9 @@ impl LookQuestions<'_> {
             PartitionLook { tables: Some(tables_from(&self.store.schema, next())?), ..Default::default() };
         if let Some(sql) = &self.receipt_query {
             look.receipt = Some((sql.clone(), next().into_iter().next()));
+        }
+        if let Some(views) = &self.views {
+            views.note(&next())?;
         }
         if self.siblings.is_some() {
             look.siblings = Some(Siblings::from_rows(&next(), &self.store.series, Some(&self.key))?);
