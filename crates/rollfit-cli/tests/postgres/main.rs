@@ -57,6 +57,7 @@ mod sql;
 mod standby;
 mod starting;
 mod stopped;
+mod switch;
 mod tables_found;
 mod tls;
 mod triggers_found;

@@ -29,7 +29,7 @@ impl Notes {
             }
         }
         for table in deployed.below.iter().filter(|table| table.name.schema != schema) {
-            notes.add("are in another schema and keep their names".to_owned(), &table.name.to_string());
+            notes.add("partitions in other schemas keep their names:".to_owned(), &table.name.to_string());
         }
         notes
     }
@@ -50,7 +50,7 @@ impl Notes {
             .filter(|column| !of_view.contains_key(column))
             .collect();
         if !lost.is_empty() {
-            self.add(format!("have columns that the views lack: {}", few(lost)), name);
+            self.add(format!("the views lack the columns {} of", few(lost)), name);
         }
         let changed: Vec<String> = deployed
             .columns
@@ -61,16 +61,16 @@ impl Notes {
             })
             .collect();
         if !changed.is_empty() {
-            self.add(format!("have columns of other types: {}", few(changed)), name);
+            self.add(format!("types change ({}) for readers of", few(changed)), name);
         }
         if !deployed.other_grants.is_empty() {
             let grants = few(&deployed.other_grants);
-            self.add(format!("have grants that are not copied, because views are only read: {grants}"), name);
+            self.add(format!("grants are not copied ({grants}), because views are only read, of"), name);
         }
         if !deployed.column_readers.is_empty() {
             let roles = few(&deployed.column_readers);
             self.add(
-                format!("have grants on columns that are not copied, because a feature needs every column of its fit: {roles}"),
+                format!("grants on columns are not copied (to {roles}), because a feature needs several columns of a fit, of"),
                 name,
             );
         }
@@ -100,7 +100,7 @@ impl Notes {
         let of_tables = self.of_tables.into_iter().map(|(what, mut tables)| {
             tables.sort();
             tables.dedup();
-            format!("{} {what}", few_and(&tables))
+            format!("{what} {}", few_and(&tables))
         });
         of_tables.chain(self.sentences).collect()
     }
