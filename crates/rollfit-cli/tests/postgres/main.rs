@@ -11,6 +11,7 @@ mod append;
 mod append_runs;
 mod causes;
 mod certificates;
+mod changing_over;
 mod check;
 mod checker;
 mod compare;
