@@ -17,6 +17,7 @@ mod names;
 mod partitioning;
 mod source;
 mod tables;
+mod views;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +45,7 @@ use crate::tables::receipts::{self, RECEIPTS};
 use crate::tables::row_security::Accepting;
 use crate::tables::stored_receipt::{Definitions, ReceiptTables};
 use crate::tables::table::{Table, describe};
+use crate::views::Views;
 
 pub use self::connection::server::SessionBudget;
 pub use self::kind::Postgres;
@@ -70,6 +72,8 @@ pub struct PostgresStore {
     series: Vec<Series>,
     /// The series as readers of features see them.
     feature_series: Vec<Series>,
+    /// How readers see features, where fits are stored.
+    views: Option<Views>,
     numbers: NumberColumn,
     settings: TransactionSettings,
     stalled_sessions: StalledSessions,
@@ -127,6 +131,7 @@ impl PostgresStore {
             definitions: TableName::new(&schema, DEFINITIONS),
             definition: HashedDefinition::new(&Definition::from_config(config))?,
             known_definitions: KnownDefinitions::default(),
+            views: Views::from_config(config, &schema),
             schema,
             pool,
             purpose,

@@ -115,15 +115,15 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
-    /// The features of rows of a partition with these instants as readers find them, where a store keeps no features but what they
-    /// follow from. None where readers find what is stored.
+    /// The features of a partition as readers find them, where a store keeps no features but what they follow from: all rows, or those
+    /// with these instants. None where readers find what is stored.
     ///
     /// # Errors
     /// When they cannot be read.
     fn read_as_readers(
         &self,
         _partition: &Partition,
-        _instants_us: &[i64],
+        _instants_us: Option<&[i64]>,
     ) -> Result<Option<Box<dyn FeatureReader + '_>>, StoreError> {
         Ok(None)
     }

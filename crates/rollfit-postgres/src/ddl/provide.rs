@@ -100,10 +100,18 @@ impl PostgresStore {
         made
     }
 
-    fn make_under_lock(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
+    /// Waits until no other session makes tables or views of the schema.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub(crate) fn lock_creation(&self, session: &mut Session) -> Result<(), StoreError> {
         let lock = format!("tables of {}", quoted(&self.schema));
         let sql = format!("SELECT pg_advisory_xact_lock({LOCK_KEY})");
-        session.rows("lock the creation of tables", &sql, &[(&lock, Type::TEXT)])?;
+        session.rows("lock the creation of tables", &sql, &[(&lock, Type::TEXT)]).map(drop)
+    }
+
+    fn make_under_lock(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
+        self.lock_creation(session)?;
         let shared = self.shared_tables(session, partition)?;
         let mut statements = Vec::new();
         if shared.needed.contains(&self.receipts) {

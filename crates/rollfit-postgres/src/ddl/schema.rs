@@ -64,6 +64,7 @@ impl PostgresStore {
                 }
             }
         }
+        ddl.statements.extend(self.missing_views_ddl(session, partitions)?);
         Ok(ddl.statements)
     }
 

@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreMonitor;
-use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Holding, Sink, StoreError, Write};
+use rollfit_job::store::{
+    Claim, FeatureReader, Found, Grouping, Holding, ReaderView, Sink, StoreError, Write,
+};
 
 use crate::PostgresStore;
 use crate::connection::monitor::PostgresMonitor;
@@ -109,6 +111,26 @@ impl Sink for PostgresStore {
             let inspection = self.inspect(session, partition)?;
             References::find(session, &inspection.leaves)?.obstacle(session)
         })
+    }
+
+    fn reader_view(&self, partition: &Partition) -> Result<ReaderView, StoreError> {
+        if self.views.is_none() {
+            return Ok(ReaderView::Ready);
+        }
+        self.in_snapshot(|session| self.reader_view_of(session, partition))
+    }
+
+    fn make_reader_view(&self, partition: &Partition) -> Result<(), StoreError> {
+        let mut session = self.pool.session()?;
+        self.make_missing_views(&mut session, partition)
+    }
+
+    fn read_as_readers(
+        &self,
+        partition: &Partition,
+        instants_us: Option<&[i64]>,
+    ) -> Result<Option<Box<dyn FeatureReader + '_>>, StoreError> {
+        self.read_views(partition, instants_us)
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {

@@ -92,6 +92,7 @@ impl PostgresStore {
         let mut session = self.pool.session()?;
         failpoint::reach("connected");
         self.provide_shared_tables(&mut session, partition)?;
+        self.provide_views(&mut session, partition)?;
         session.begin(Mode::Write, &self.settings)?;
         match self.lock_and_inspect(&mut session, partition) {
             Ok(Ok(LockedPartition { inspected, references, obstacle, targets })) => {
@@ -331,6 +332,18 @@ impl PostgresSlot<'_> {
             }
             let sql = format!("ANALYZE {} ({})", name.sql(), quoted(TIME_COLUMN));
             self.session.execute(&format!("analyze {name}"), &sql)?;
+        }
+        self.make_views()
+    }
+
+    /// Makes the views of tables that have one of their own.
+    fn make_views(&mut self) -> Result<(), StoreError> {
+        for (at, target) in self.targets.iter().enumerate() {
+            let statements = self.store.view_of_leaf(&mut self.session, at, &self.partition)?;
+            let doing = format!("create the view of {}, which `rollfit schema` prints", target.leaf.name);
+            if !statements.is_empty() {
+                self.session.execute(&doing, &statements.join(";\n"))?;
+            }
         }
         Ok(())
     }

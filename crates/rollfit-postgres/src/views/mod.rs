@@ -5,14 +5,17 @@
 //! blocked. Rows never depend on a view, so what was seen of one a moment ago may decide whether a partition is written.
 
 mod access;
-mod decimal_function;
 mod ddl;
+mod decimal_function;
 mod features_view;
 mod look;
 mod provide;
 mod reader;
 mod view_function;
 mod view_text;
+
+use std::collections::HashSet;
+use std::sync::Mutex;
 
 use rollfit_job::config::{JobConfig, Layout, NumberType};
 use rollfit_job::store::ReaderView;
@@ -31,6 +34,14 @@ pub(crate) struct Views {
     are_decimals: bool,
     functions_found: Recent<(), FunctionsFound>,
     views_found: Recent<TableName, ReaderView>,
+    provided: Mutex<Provided>,
+}
+
+/// What partitions share and is known to be there, or in other hands, for the rest of a run.
+#[derive(Default)]
+struct Provided {
+    functions: bool,
+    views: HashSet<TableName>,
 }
 
 impl Views {
@@ -46,6 +57,7 @@ impl Views {
             are_decimals,
             functions_found: Recent::default(),
             views_found: Recent::default(),
+            provided: Mutex::default(),
         })
     }
 }

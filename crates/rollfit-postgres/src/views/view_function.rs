@@ -58,7 +58,8 @@ const FOUND: &str = "
 impl ViewFunction {
     /// Those that the views of `series` call, those first that others call.
     pub(super) fn all(schema: &str, series: &[Series], are_decimals: bool) -> Vec<Self> {
-        let mut metrics: Vec<Metric> = series.iter().flat_map(|series| series.metrics.iter().copied()).collect();
+        let mut metrics: Vec<Metric> =
+            series.iter().flat_map(|series| series.metrics.iter().copied()).collect();
         metrics.sort_by_key(|metric| Metric::ALL.iter().position(|known| known == metric));
         metrics.dedup();
         let schema = quoted(schema);
@@ -105,6 +106,11 @@ impl ViewFunction {
             body,
             create,
         }
+    }
+
+    /// Its name, without the schema.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its name and the types of its arguments.
@@ -165,7 +171,11 @@ impl PostgresStore {
     }
 
     /// Returns what to do about functions that are others than they should be, as a clause that follows "but".
-    pub(super) fn foreign_functions(&self, functions: &[ViewFunction], found: &FunctionsFound) -> Option<String> {
+    pub(super) fn foreign_functions(
+        &self,
+        functions: &[ViewFunction],
+        found: &FunctionsFound,
+    ) -> Option<String> {
         let names = found.foreign.iter().map(|&at| format!("{}.{}", self.schema, functions[at].signature()));
         (!found.foreign.is_empty()).then(|| {
             format!(

@@ -31,15 +31,18 @@ fn next_word(text: &str) -> Option<(String, &str)> {
     if first == '"' {
         return Some(quoted_word(&text[1..]));
     }
-    let is_part = |character: char| character.is_alphanumeric() || character == '_' || character == '$';
-    let end = match is_part(first) {
-        true => text.find(|character| !is_part(character)).unwrap_or(text.len()),
+    let end = match is_plain(first) {
+        true => text.find(|character| !is_plain(character)).unwrap_or(text.len()),
         false => first.len_utf8(),
     };
     Some((text[..end].to_owned(), &text[end..]))
 }
 
-/// The name before a closing quote, which is not doubled, and what is after it. A mark keeps it apart from punctuation and keywords.
+fn is_plain(character: char) -> bool {
+    character.is_alphanumeric() || character == '_' || character == '$'
+}
+
+/// The name before a closing quote, which is not doubled, and what is after it. A mark keeps what is no plain name apart from punctuation.
 fn quoted_word(text: &str) -> (String, &str) {
     let mut name = String::new();
     let mut rest = text;
@@ -52,7 +55,8 @@ fn quoted_word(text: &str) -> (String, &str) {
                 name.push('"');
                 rest = after;
             }
-            None => return (name, rest),
+            None if name.chars().all(is_plain) => return (name, rest),
+            None => return (format!("\"{name}"), rest),
         }
     }
 }
@@ -91,6 +95,7 @@ mod tests {
     fn names_may_hold_anything() {
         assert!(same("SELECT \"a.b (c)\" FROM \"x.y\"", "SELECT \"x.y\".\"a.b (c)\" FROM \"x.y\""));
         assert!(!same("SELECT \"a,b\"", "SELECT a, b"));
+        assert!(!same("SELECT a \".\" b", "SELECT a.b"));
         assert_eq!(ViewText::parse("\"open").0, ["open"]);
     }
 }
