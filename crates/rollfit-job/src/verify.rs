@@ -15,10 +15,11 @@ use crate::features_of_fits::as_features;
 use crate::input::InputChange;
 use crate::panel::Panel;
 use crate::partition::Partition;
+use crate::readers::{KeptRows, readers_difference};
 use crate::receipt::{Definition, NoValue, Receipt};
 use crate::row_sample::RowSample;
 use crate::stop_signal::StopSignal;
-use crate::store::{FeatureReader, FeatureTile, Found, Rounding, StoreError};
+use crate::store::{FeatureReader, FeatureTile, Found, ReaderView, Rounding, StoreError};
 
 /// How much to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,16 +84,32 @@ fn verify_one(
             Depth::Quick => None,
             Depth::Sampled(_) | Depth::Full => Some(Panel::read(job.source, job.config, partition)?),
         };
-        let mut reader = as_features(&job.config.series, job.sink.read(partition)?);
+        match job.sink.reader_view(partition)? {
+            ReaderView::Ready => {}
+            ReaderView::Missing(what) => {
+                return Ok(CheckOutcome::Checked(different(format!("{what}; rollfit run makes it"))));
+            }
+            ReaderView::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
+        }
+        let reader = as_features(&job.config.series, job.sink.read(partition)?);
+        let mut reader = KeptRows::new(reader, &found, depth);
         let Some(receipt) =
             reader.receipt().filter(|receipt| panel.is_none() || **receipt == *found).cloned()
         else {
             continue;
         };
-        let verified = match panel {
-            None => check_receipt(&receipt, reader.as_mut(), stop)?,
-            Some(panel) => compare(job, &receipt, &panel, reader.as_mut(), depth, stop)?,
+        let mut verified = match panel {
+            None => check_receipt(&receipt, &mut reader, stop)?,
+            Some(panel) => compare(job, &receipt, &panel, &mut reader, depth, stop)?,
         };
+        let kept = reader.into_rows();
+        if verified.difference.is_none() && !stop.requested() {
+            verified.difference = readers_difference(job, partition, &receipt, (depth, &kept), stop)?;
+            // Another runner may have replaced or added rows since they were read.
+            if verified.difference.is_some() && job.sink.found(partition)? != Found::Ours(Box::new(receipt)) {
+                continue;
+            }
+        }
         return Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(verified) });
     }
     Ok(CheckOutcome::Checked(different("another runner keeps changing it".to_owned())))
