@@ -1,7 +1,11 @@
 //! What readers find where a store keeps fits and computes features on read: whether that changes what there is to do about a partition, and
 //! whether they find the features that follow from what is stored.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use crate::Job;
+use crate::features_of_fits::as_features;
 use crate::month::display_instant;
 use crate::partition::Partition;
 use crate::receipt::Receipt;
@@ -10,7 +14,6 @@ use crate::state::{Assessment, State};
 use crate::stop_signal::StopSignal;
 use crate::store::{FeatureReader, FeatureTile, ReaderView, Rounding, StoreError};
 use crate::verify::{Depth, Position, receipt_difference};
-use std::sync::Arc;
 
 /// The rows of a quick check.
 const QUICK_ROWS: usize = 16;
@@ -34,33 +37,42 @@ impl Assessment {
     }
 }
 
-/// Some rows of a partition, of each series: the first of its columns, the instant, the features.
-type Rows = Vec<(usize, i64, Vec<f64>)>;
+/// Some rows of the columns of one group: the first of these columns, and of each row the instant and the values.
+#[derive(Default)]
+struct KeptGroup {
+    first_column: usize,
+    instants_us: Vec<i64>,
+    rows: Vec<Vec<f64>>,
+}
 
-/// A reader that keeps some of the rows that are read from it.
+/// Some rows of a partition as they are stored.
+#[derive(Default)]
+pub(crate) struct Kept(Vec<KeptGroup>);
+
+/// A reader of stored columns that keeps some of the rows that are read from it.
 pub(crate) struct KeptRows<'a> {
     reader: Box<dyn FeatureReader + 'a>,
+    /// None where nothing is kept.
     sample: Option<RowSample>,
     position: Position,
-    kept: Rows,
+    kept: &'a RefCell<Kept>,
 }
 
 impl<'a> KeptRows<'a> {
     /// Keeps as many rows of those that `receipt` counts as `depth` wants to see as readers see them.
-    pub(crate) fn new(reader: Box<dyn FeatureReader + 'a>, receipt: &Receipt, depth: Depth) -> Self {
+    pub(crate) fn new(
+        reader: Box<dyn FeatureReader + 'a>,
+        (receipt, depth): (&Receipt, Depth),
+        kept: &'a RefCell<Kept>,
+    ) -> Self {
         let rows = usize::try_from(receipt.stored.rows).unwrap_or(usize::MAX).max(1);
         let sample = match depth {
             Depth::Quick => Some(RowSample::new(rows, Some(QUICK_ROWS))),
             Depth::Sampled(wanted) => Some(RowSample::new(rows, Some(wanted))),
-            // All are read twice instead.
+            // The checksum of all is compared instead.
             Depth::Full => None,
         };
-        Self { reader, sample, position: Position::default(), kept: Vec::new() }
-    }
-
-    /// What it kept.
-    pub(crate) fn into_rows(self) -> Rows {
-        self.kept
+        Self { reader, sample, position: Position::default(), kept }
     }
 }
 
@@ -77,67 +89,102 @@ impl FeatureReader for KeptRows<'_> {
         let Some(tile) = self.reader.next_tile()? else { return Ok(None) };
         let first = self.position.advance(tile);
         if let Some(sample) = self.sample {
-            let sampled = (0..tile.rows()).filter(|row| sample.has(first + row));
-            self.kept.extend(sampled.map(|row| row_of(tile, row)));
+            let mut kept = self.kept.borrow_mut();
+            (0..tile.rows()).filter(|row| sample.has(first + row)).for_each(|row| kept.keep(tile, row));
         }
         Ok(Some(tile))
     }
 }
 
-fn row_of(tile: FeatureTile<'_>, row: usize) -> (usize, i64, Vec<f64>) {
-    (tile.first_column, tile.instants_us[row], tile.columns().map(|column| column[row]).collect())
+impl Kept {
+    fn keep(&mut self, tile: FeatureTile<'_>, row: usize) {
+        if self.0.last().is_none_or(|group| group.first_column != tile.first_column) {
+            self.0.push(KeptGroup { first_column: tile.first_column, ..KeptGroup::default() });
+        }
+        if let Some(group) = self.0.last_mut() {
+            group.instants_us.push(tile.instants_us[row]);
+            group.rows.push(tile.columns().map(|column| column[row]).collect());
+        }
+    }
 }
 
-/// Returns how the features that readers find differ from those that follow from what is stored, of which `kept` are some; where nothing
-/// was kept, from what the receipt says of all.
+/// Gives back what was kept, a group at a time.
+struct KeptReader {
+    groups: std::vec::IntoIter<KeptGroup>,
+    instants_us: Vec<i64>,
+    values: Vec<f64>,
+}
+
+impl FeatureReader for KeptReader {
+    fn receipt(&self) -> Option<&Receipt> {
+        None
+    }
+
+    fn next_tile(&mut self) -> Result<Option<FeatureTile<'_>>, StoreError> {
+        let Some(KeptGroup { first_column, instants_us, rows }) = self.groups.next() else { return Ok(None) };
+        let columns = rows.first().map_or(0, Vec::len);
+        self.instants_us = instants_us;
+        self.values = (0..columns).flat_map(|column| rows.iter().map(move |row| row[column])).collect();
+        Ok(Some(FeatureTile { instants_us: &self.instants_us, first_column, values: &self.values }))
+    }
+}
+
+/// Returns how the features that readers find differ from those that follow from what is stored, of which some rows were kept; where
+/// all are to be compared, from what the receipt says of them.
 pub(crate) fn readers_difference(
     job: &Job<'_>,
     partition: &Partition,
     receipt: &Receipt,
-    (depth, kept): (Depth, &Rows),
+    (depth, kept): (Depth, Kept),
     stop: &StopSignal,
 ) -> Result<Option<String>, StoreError> {
     if depth == Depth::Full {
         let Some(mut reader) = job.sink.read_as_readers(partition, None)? else { return Ok(None) };
         let difference = receipt_difference(receipt, reader.as_mut())?;
-        return Ok(difference.map(|difference| format!("readers do not find what is stored: {difference}")));
+        return Ok(difference.map(|difference| format!("readers find other features: {difference}")));
     }
-    let mut instants_us: Vec<i64> = kept.iter().map(|(_, instant_us, _)| *instant_us).collect();
+    let mut instants_us: Vec<i64> = kept.0.iter().flat_map(|group| &group.instants_us).copied().collect();
     instants_us.sort_unstable();
     instants_us.dedup();
     let Some(mut reader) = job.sink.read_as_readers(partition, Some(&instants_us))? else { return Ok(None) };
-    let mut found = kept.iter();
+    let groups = kept.0.into_iter();
+    let kept = KeptReader { groups, instants_us: Vec::new(), values: Vec::new() };
+    let mut stored = as_features(&job.config.series, Box::new(kept));
+    let (mut wanted, mut found) = (Vec::new(), Vec::new());
     while !stop.requested()
         && let Some(tile) = reader.next_tile()?
     {
-        for row in 0..tile.rows() {
-            let difference = row_difference(job, found.next(), &row_of(tile, row));
-            if difference.is_some() {
-                return Ok(difference);
-            }
-        }
+        found.extend((0..tile.rows()).map(|row| row_of(tile, row)));
     }
-    let missing = found.next().filter(|_| !stop.requested());
-    Ok(missing
-        .map(|(_, instant_us, _)| format!("readers do not find the row at {}", display_instant(*instant_us))))
+    while let Some(tile) = stored.next_tile()? {
+        wanted.extend((0..tile.rows()).map(|row| row_of(tile, row)));
+    }
+    Ok(if stop.requested() { None } else { rows_difference(job, &wanted, &found) })
 }
 
-/// How a row that readers find differs from the one that should be there.
-fn row_difference(
-    job: &Job<'_>,
-    wanted: Option<&(usize, i64, Vec<f64>)>,
-    (first_column, instant_us, values): &(usize, i64, Vec<f64>),
-) -> Option<String> {
-    let instant = display_instant(*instant_us);
-    let wanted = wanted
-        .filter(|wanted| (wanted.0, wanted.1, wanted.2.len()) == (*first_column, *instant_us, values.len()));
-    let Some((_, _, wanted)) = wanted else {
-        return Some(format!("readers find a row at {instant} that is not the one that is stored"));
-    };
-    let at = wanted.iter().zip(values).position(|(ours, theirs)| ours.to_bits() != theirs.to_bits())?;
-    let name = job.config.feature_names().nth(first_column + at).unwrap_or_default();
-    let (found, wanted) = (values[at], wanted[at]);
-    Some(format!(
-        "readers find {found:e} as {name} at {instant}, and {wanted:e} follows from the fit that is stored"
-    ))
+/// A row of some columns: the first of them, the instant, the values.
+type Row = (usize, i64, Vec<f64>);
+
+fn row_of(tile: FeatureTile<'_>, row: usize) -> Row {
+    (tile.first_column, tile.instants_us[row], tile.columns().map(|column| column[row]).collect())
+}
+
+fn rows_difference(job: &Job<'_>, wanted: &[Row], found: &[Row]) -> Option<String> {
+    let place = |(first_column, instant_us, values): &Row| (*first_column, *instant_us, values.len());
+    if wanted.iter().map(place).ne(found.iter().map(place)) {
+        return Some(format!(
+            "of {} rows that are stored readers find others, or {}",
+            wanted.len(),
+            found.len()
+        ));
+    }
+    wanted.iter().zip(found).find_map(|((first_column, instant_us, ours), (_, _, theirs))| {
+        let at = ours.iter().zip(theirs).position(|(ours, theirs)| ours.to_bits() != theirs.to_bits())?;
+        let name = job.config.feature_names().nth(first_column + at).unwrap_or_default();
+        let instant = display_instant(*instant_us);
+        let (wanted, found) = (ours[at], theirs[at]);
+        Some(format!(
+            "readers find {found:e} as {name} at {instant}, but {wanted:e} follows from the stored fit"
+        ))
+    })
 }

@@ -8,7 +8,7 @@ fn columns_of(fits: &FitColumns) -> [Vec<f64>; 6] {
     // Garbage, so that a cell that is not written shows.
     let mut columns: [Vec<f64>; 6] = std::array::from_fn(|_| vec![-7e77; fits.rows()]);
     let [a2, a1, b, ss_res, ss_tot, y_last] = &mut columns;
-    fits.write(Fit { a2, a1, b, ss_res, ss_tot, y_last }).unwrap();
+    fits.write(Fit { a2, a1, b, ss_res, ss_tot, y_last }).expect("columns of one length");
     columns
 }
 
@@ -23,17 +23,17 @@ fn hold(kernel: &mut Kernel, at: usize, rows: usize) {
     let columns = columns_of(fits);
     for row in 0..fits.rows() {
         let expected = fits.get(row).unwrap_or(Fit::NONE);
-        let expected = bits(Some(expected)).unwrap();
+        let expected = bits(Some(expected)).expect("a fit");
         assert_eq!(columns.each_ref().map(|column| column[row].to_bits()), expected, "row {row}");
     }
-    let read = FitColumns::from_columns(&as_fit(&columns)).unwrap();
+    let read = FitColumns::from_columns(&as_fit(&columns)).expect("columns of one length");
     let to_bits =
         |columns: [Vec<f64>; 6]| columns.map(|column| column.iter().map(|number| number.to_bits()).collect());
     let [again, columns]: [[Vec<u64>; 6]; 2] = [to_bits(columns_of(&read)), to_bits(columns)];
     assert_eq!(again, columns);
     let mut cells = vec![-7e77; Metric::ALL.len() * read.rows()];
     let mut undefined = vec![0; Metric::ALL.len()];
-    read.write_metrics(window(rows), Metric::ALL, &mut cells, &mut undefined).unwrap();
+    read.write_metrics(window(rows), Metric::ALL, &mut cells, &mut undefined).expect("columns of one length");
     let written = Written::by(kernel, at);
     let cells: Vec<u64> = cells.iter().map(|cell| cell.to_bits()).collect();
     assert_eq!((cells, undefined), (written.bits(), written.undefined));
@@ -55,7 +55,7 @@ proptest! {
         ends.sort_unstable();
         for cpu in Cpu::available() {
             let mut kernel = Kernel::on(cpu, &windows(&rows));
-            kernel.fit(&values, ends[0]..ends[1]).unwrap();
+            kernel.fit(&values, ends[0]..ends[1]).expect("columns of one length");
             for (at, &rows) in rows.iter().enumerate() {
                 hold(&mut kernel, at, rows);
             }
@@ -70,7 +70,7 @@ fn of_tiles_of_every_length_with_and_without_fits() {
     for values in [values, parabola, vec![0.0; 60], vec![f64::NAN; 60], vec![1e100; 60], vec![5e-324; 60]] {
         for rows in 0..=25 {
             let mut kernel = Kernel::new(&windows(&[30, 3, 15]));
-            kernel.fit(&values, 10..10 + rows).unwrap();
+            kernel.fit(&values, 10..10 + rows).expect("columns of one length");
             [30, 3, 15].into_iter().enumerate().for_each(|(at, rows)| hold(&mut kernel, at, rows));
         }
     }
@@ -92,11 +92,11 @@ fn write_ss_tot(fits: &FitColumns, ss_tot: &mut [f64]) -> Result<(), KernelError
 #[test]
 fn numbers_that_are_not_wanted_are_left_out_and_columns_of_other_lengths_are_refused() {
     let mut kernel = Kernel::new(&[window(3)]);
-    kernel.fit(&[1.0, 2.0, 4.0, 7.0], 0..4).unwrap();
+    kernel.fit(&[1.0, 2.0, 4.0, 7.0], 0..4).expect("columns of one length");
     let fits = kernel.fits(0);
     let columns = columns_of(fits);
     let mut only = [0.0; 4];
-    write_ss_tot(fits, &mut only).unwrap();
+    write_ss_tot(fits, &mut only).expect("columns of one length");
     assert_eq!(only.map(f64::to_bits), [0, 1, 2, 3].map(|row: usize| columns[4][row].to_bits()));
     for found in [1, 3, 5] {
         let refused = write_ss_tot(fits, &mut vec![0.0; found]);
@@ -107,7 +107,7 @@ fn numbers_that_are_not_wanted_are_left_out_and_columns_of_other_lengths_are_ref
     let refused = FitColumns::from_columns(&as_fit(&shorter)).unwrap_err();
     assert_eq!(refused, KernelError::InputLength { wanted: 4, found: 3 });
     assert!(refused.to_string().contains("4 and 3 values"), "{refused}");
-    let read = FitColumns::from_columns(&as_fit(&columns)).unwrap();
+    let read = FitColumns::from_columns(&as_fit(&columns)).expect("columns of one length");
     let refused = read.write_metrics(window(3), &[Metric::B], &mut [0.0; 3], &mut [0]);
     assert_eq!(refused, Err(KernelError::OutputLength { wanted: 4, found: 3 }));
 }
@@ -125,11 +125,11 @@ fn any_numbers_are_fits_and_give_what_the_formulas_give() {
 }
 
 fn hold_any(columns: &[Vec<f64>; 6]) {
-    let fits = FitColumns::from_columns(&as_fit(columns)).unwrap();
+    let fits = FitColumns::from_columns(&as_fit(columns)).expect("columns of one length");
     let rows = fits.rows();
     let mut cells = vec![-7e77; Metric::ALL.len() * rows];
     let mut undefined = vec![0; Metric::ALL.len()];
-    fits.write_metrics(window(15), Metric::ALL, &mut cells, &mut undefined).unwrap();
+    fits.write_metrics(window(15), Metric::ALL, &mut cells, &mut undefined).expect("columns of one length");
     let missing = cells.iter().filter(|cell| cell.is_nan()).count();
     assert_eq!(undefined.iter().sum::<u64>(), missing as u64);
     for row in 0..rows {
