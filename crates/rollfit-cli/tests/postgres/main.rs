@@ -62,6 +62,7 @@ mod tls;
 mod triggers_found;
 mod two_runners;
 mod versions;
+mod views;
 mod watchdog;
 mod watching;
 mod wire;

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{ReaderView, StoreError};
 
-use super::Views;
 use crate::PostgresStore;
 use crate::connection::session::Session;
 
@@ -46,10 +45,5 @@ impl PostgresStore {
         let mut told = HashSet::new();
         statements.extend(grants.into_iter().filter(|grant| told.insert(grant.clone())));
         Ok(statements)
-    }
-
-    /// The views of the job, for statements about them.
-    pub(crate) fn views(&self) -> Option<&Views> {
-        self.views.as_ref()
     }
 }

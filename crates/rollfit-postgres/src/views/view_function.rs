@@ -138,11 +138,6 @@ impl FunctionsFound {
         }
         Ok(found)
     }
-
-    /// Whether all are as they should be.
-    pub(super) fn is_complete(&self) -> bool {
-        self.missing.is_empty() && self.foreign.is_empty()
-    }
 }
 
 impl PostgresStore {
