@@ -47,6 +47,7 @@ mod programs;
 mod proxy;
 mod readers;
 mod roles;
+mod round_trips;
 mod row_security;
 mod rows_of_others;
 mod schema;

@@ -30,7 +30,8 @@ struct SharedTables {
 }
 
 impl PostgresStore {
-    /// Creates the missing tables that `partition` shares with others, and adds the definition of the job.
+    /// Creates the missing tables that `partition` shares with others, and adds the definition of the job. One that has its own tables
+    /// needs no parents.
     ///
     /// # Errors
     /// When the receipts are of an earlier version, or a statement fails.
@@ -38,10 +39,12 @@ impl PostgresStore {
         &self,
         session: &mut Session,
         partition: &Partition,
+        has_leaves: bool,
     ) -> Result<(), StoreError> {
         // Other workers wait until the tables exist.
         let mut known = lock(&self.shared_tables);
-        if self.shared_tables_of(partition).all(|table| known.contains(&table)) {
+        let mut needed = self.shared_tables_of(partition).filter(|table| !has_leaves || self.is_ours(table));
+        if needed.all(|table| known.contains(&table)) {
             return Ok(());
         }
         let shared = self.shared_tables(session, partition)?;
@@ -92,7 +95,7 @@ impl PostgresStore {
     fn make_shared_tables(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
         // Other sessions hold this lock only briefly, to create tables.
         let settings = TransactionSettings { lock: self.settings.statement, ..self.settings };
-        session.begin(Mode::Write, &settings)?;
+        session.begin(Mode::Write, &settings);
         let made = self.make_under_lock(session, partition);
         if made.is_err() {
             session.roll_back();
