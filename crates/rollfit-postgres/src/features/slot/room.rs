@@ -93,7 +93,7 @@ impl PostgresSlot<'_> {
     fn check_others(&mut self) -> Result<(), StoreError> {
         for (at, target) in self.targets.iter().enumerate().filter(|(_, target)| target.has_rows) {
             let is_ours = |column: &Column| match &self.found {
-                Found::Ours(receipt) => receipt.definition.series[at].columns.contains(&column.name),
+                Found::Ours(receipt) => receipt.definition.series[at].stored_columns().contains(&column.name),
                 Found::Nothing | Found::Foreign(_) | Found::Newer(_) => false,
             };
             for other in target.leaf.others.iter().filter(|other| !is_ours(other)) {
