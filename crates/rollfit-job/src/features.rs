@@ -25,6 +25,7 @@ struct SeriesEngine {
     kernel: Kernel,
     windows_rows: Vec<usize>,
     metrics: Vec<Metric>,
+    y_last_window: usize,
     undefined: Vec<u64>,
 }
 
@@ -43,7 +44,8 @@ impl FeatureEngine {
     }
 
     /// Computes every tile of the panel's rows, group by group, and gives what is stored of it to `take`. Returns what a receipt
-    /// records of the features, whatever the layout, as columns with this rounding hold them.
+    /// records of the features, whatever the layout, as columns with this rounding hold them. The numbers of fits are stored as
+    /// doubles and never rounded.
     ///
     /// # Errors
     /// The first error of `take`.
@@ -54,6 +56,7 @@ impl FeatureEngine {
         rounding: Option<&dyn Rounding>,
         mut take: impl FnMut(FeatureTile<'_>) -> Result<(), E>,
     ) -> Result<Stored, E> {
+        let rounding = rounding.filter(|_| self.layout == Layout::Metrics);
         let mut no_value = NoValue::default();
         let mut checksum = Checksum::new(self.feature_count);
         for group in grouping.groups(self.series.len()) {
@@ -132,8 +135,8 @@ impl FeatureEngine {
         }
     }
 
-    /// What is stored of the tile computed last.
-    fn stored<'a>(
+    /// What is stored of the tile computed last, before it is rounded: its features, or the fits that it was made of.
+    pub(crate) fn stored<'a>(
         &'a mut self,
         panel: &'a Panel,
         rows: Range<usize>,
@@ -187,6 +190,7 @@ impl SeriesEngine {
             kernel: Kernel::new(&windows),
             windows_rows: windows.iter().map(|window| window.rows()).collect(),
             metrics: series.metrics.clone(),
+            y_last_window: series.y_last_window(),
             undefined: vec![0; series.metrics.len()],
         }
     }
@@ -199,19 +203,19 @@ impl SeriesEngine {
         self.windows_rows.len() * FIT_NUMBERS.len() + 1
     }
 
-    /// Writes the fits of the tile computed last: the numbers of each window, then the newest values of the shortest window,
-    /// which has a fit wherever another one has.
+    /// Writes the fits of the tile computed last: the numbers of each window, then the newest values.
     fn write_fits(&self, rows: usize, columns: &mut [f64]) {
-        let shortest = (0..self.windows_rows.len()).min_by_key(|&window| self.windows_rows[window]);
-        let mut columns = columns.chunks_exact_mut(rows);
+        let mut columns = columns.chunks_exact_mut(rows.max(1));
         let mut next = || columns.next().unwrap_or_default();
         for window in 0..self.windows_rows.len() {
             let [a2, a1, b, ss_res, ss_tot] = std::array::from_fn(|_| next());
-            self.kernel.fits(window).write(Fit { a2, a1, b, ss_res, ss_tot, y_last: &mut [] });
+            let written = self.kernel.fits(window).write(Fit { a2, a1, b, ss_res, ss_tot, y_last: &mut [] });
+            debug_assert!(written.is_ok(), "a column is as long as the tile");
         }
-        let y_last = next();
-        let fits = self.kernel.fits(shortest.unwrap_or(0));
-        fits.write(Fit { a2: &mut [], a1: &mut [], b: &mut [], ss_res: &mut [], ss_tot: &mut [], y_last });
+        let [a2, a1, b, ss_res, ss_tot]: [&mut [f64]; 5] = Default::default();
+        let fits = self.kernel.fits(self.y_last_window);
+        let written = fits.write(Fit { a2, a1, b, ss_res, ss_tot, y_last: next() });
+        debug_assert!(written.is_ok(), "a column is as long as the tile");
     }
 
     fn tile(&mut self, series: &[f64], rows: Range<usize>, values: &mut [f64], no_value: &mut NoValue) {

@@ -37,6 +37,7 @@ pub mod pending;
 pub mod period;
 pub mod plan;
 mod planner;
+mod readers;
 pub mod receipt;
 pub mod record;
 mod row_sample;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::config::Layout;
 use crate::receipt::{DEFINITION_VERSION, Definition, Input, Receipt, Stored};
 
 /// The latest format of receipts that this version understands. Receipts of format 1 do not name it; from 2 on they may name
@@ -77,8 +78,15 @@ impl Fields {
         if later_mark(format.as_ref(), Some(&definition.version.into()), Some(&input.digest)).is_some() {
             return Err("it cannot be read (it is of a later version)".to_owned());
         }
-        if format.is_some_and(|format| !(1..=FORMAT).any(|known| format == known)) {
+        if format.as_ref().is_some_and(|format| !(1..=FORMAT).any(|known| *format == known)) {
             return Err("it cannot be read (its format is not a number from 1 on)".to_owned());
+        }
+        let is_of_layout = match definition.layout {
+            Layout::Metrics => true,
+            Layout::Fits => format.is_some_and(|format| format == 2),
+        };
+        if !is_of_layout || !definition.has_columns_of_layout() {
+            return Err("it cannot be read (its format or columns are not those of its layout)".to_owned());
         }
         let definition = Arc::new(definition);
         Ok(ParsedReceipt::Known(Box::new(Receipt { output, definition, input, stored })))

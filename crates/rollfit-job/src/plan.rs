@@ -85,6 +85,7 @@ fn plan_one(
     let input = panel.input();
     let compare_input = |recorded: &Input| panel.compare_input(recorded);
     let assessment = Assessment::from_found(&found, definition, &input, compare_input, &job.config.run);
+    let assessment = assessment.with_view(&job.sink.reader_view(partition)?);
     let Assessment { state, cause, earlier, .. } = with_obstacle(job.sink, partition, assessment)?;
     let sides = sides.filter(|_| is_new_loss(state, &found, &input));
     let join_loss = sides.and_then(|sides| sides.join_loss(job.source, job.config, partition));
@@ -121,7 +122,8 @@ fn with_obstacle(
     partition: &Partition,
     assessment: Assessment,
 ) -> Result<Assessment, StoreError> {
-    if matches!(assessment.state, State::Missing | State::Done | State::Grown | State::Newer) {
+    if matches!(assessment.state, State::Missing | State::Done | State::Grown | State::Blocked | State::Newer)
+    {
         return Ok(assessment);
     }
     Ok(match sink.obstacle(partition)? {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::config::{Boundary, JobConfig, Layout, RowSecurity, Series};
+use crate::config::{Boundary, FIT_NUMBERS, JobConfig, Layout, RowSecurity, Series};
 use crate::few::few;
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
@@ -231,6 +231,17 @@ impl Definition {
             row_security: AppliedRowSecurity::from_config(config),
             layout: config.sink.layout,
         }
+    }
+
+    /// Whether each series has the columns of fits that its windows need, or none in the layout of metrics.
+    pub(crate) fn has_columns_of_layout(&self) -> bool {
+        self.series.iter().all(|series| match self.layout {
+            Layout::Metrics => series.fit_columns.is_empty(),
+            Layout::Fits => {
+                !series.windows.is_empty()
+                    && series.fit_columns.len() == FIT_NUMBERS.len() * series.windows.len() + 1
+            }
+        })
     }
 
     /// What differs in another definition, for people; none where nothing does.

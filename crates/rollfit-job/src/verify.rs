@@ -1,6 +1,7 @@
 //! [`verify`]: whether what is stored is what the source gives. Two proofs, cell by cell: the same bits as the kernel
 //! computes from the source now, and, against the reference, the accuracy that is promised.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,16 +10,17 @@ use rollfit::bounds::{Bounds, ErrorInBounds};
 
 use crate::Job;
 use crate::check::{CheckOutcome, check_each};
-use crate::config::JobConfig;
+use crate::config::{JobConfig, Layout};
 use crate::features::{Checksum, FeatureEngine};
-use crate::features_of_fits::as_features;
+use crate::features_of_fits::StoredRows;
 use crate::input::InputChange;
 use crate::panel::Panel;
 use crate::partition::Partition;
+use crate::readers::{KeptRows, readers_difference};
 use crate::receipt::{Definition, NoValue, Receipt};
 use crate::row_sample::RowSample;
 use crate::stop_signal::StopSignal;
-use crate::store::{FeatureReader, FeatureTile, Found, Rounding, StoreError};
+use crate::store::{FeatureReader, FeatureTile, Found, ReaderView, Rounding, StoreError};
 
 /// How much to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,16 +85,34 @@ fn verify_one(
             Depth::Quick => None,
             Depth::Sampled(_) | Depth::Full => Some(Panel::read(job.source, job.config, partition)?),
         };
-        let mut reader = as_features(&job.config.series, job.sink.read(partition)?);
+        match job.sink.reader_view(partition)? {
+            ReaderView::Ready => {}
+            ReaderView::Missing(what) => {
+                return Ok(CheckOutcome::Checked(different(format!("{what}; rollfit run makes it"))));
+            }
+            ReaderView::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
+        }
+        let kept = RefCell::default();
+        let reader = KeptRows::new(job.sink.read(partition)?, (&found, depth), &kept);
+        let mut reader = StoredRows::new(&job.config.series, Box::new(reader));
         let Some(receipt) =
             reader.receipt().filter(|receipt| panel.is_none() || **receipt == *found).cloned()
         else {
             continue;
         };
-        let verified = match panel {
-            None => check_receipt(&receipt, reader.as_mut(), stop)?,
-            Some(panel) => compare(job, &receipt, &panel, reader.as_mut(), depth, stop)?,
+        let mut verified = match panel {
+            None => check_receipt(&receipt, &mut reader, stop)?,
+            Some(panel) => compare(job, &receipt, &panel, &mut reader, depth, stop)?,
         };
+        drop(reader);
+        if verified.difference.is_none() && !stop.requested() {
+            let kept = kept.into_inner();
+            verified.difference = readers_difference(job, partition, &receipt, (depth, kept), stop)?;
+            // Another runner may have replaced or added rows since they were read.
+            if verified.difference.is_some() && job.sink.found(partition)? != Found::Ours(Box::new(receipt)) {
+                continue;
+            }
+        }
         return Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(verified) });
     }
     Ok(CheckOutcome::Checked(different("another runner keeps changing it".to_owned())))
@@ -191,7 +211,7 @@ fn compare(
     job: &Job<'_>,
     receipt: &Receipt,
     panel: &Panel,
-    reader: &mut dyn FeatureReader,
+    reader: &mut StoredRows<'_>,
     depth: Depth,
     stop: &StopSignal,
 ) -> Result<Verified, StoreError> {
@@ -214,13 +234,28 @@ fn compare(
     }
     let mut comparison = Comparison::new(job.config, panel, depth, reader.rounding());
     while !stop.requested()
-        && let Some(stored) = reader.next_tile()?
+        && let Some((features, stored)) = reader.next_tiles()?
     {
-        comparison.add(stored);
+        comparison.add(features, stored);
     }
     let Comparison { mut verified, position, checksum, .. } = comparison;
     verified.conclude(receipt, &position, &checksum);
     Ok(verified)
+}
+
+/// How the bits of stored columns differ from computed ones, if they do.
+fn bits_difference(names: &[&str], computed: FeatureTile<'_>, stored: FeatureTile<'_>) -> Option<String> {
+    let differs = |(ours, theirs): (&f64, &f64)| ours.to_bits() != theirs.to_bits();
+    let pairs = || computed.values.iter().zip(stored.values);
+    let at = pairs().position(differs)?;
+    let differing = pairs().filter(|&pair| differs(pair)).count();
+    let (column, row) = (at / stored.rows(), at % stored.rows());
+    let (wanted, found) = (computed.values[at], stored.values[at]);
+    let instant = crate::month::display_instant(stored.instants_us[row]);
+    let name = names[stored.first_column + column];
+    Some(format!(
+        "{name} at {instant} is {found:e}, the kernel gives {wanted:e} ({differing} cells differ there)"
+    ))
 }
 
 fn different(difference: String) -> Verified {
@@ -234,6 +269,7 @@ struct Comparison<'a> {
     engine: FeatureEngine,
     rounding: Option<Arc<dyn Rounding>>,
     names: Vec<&'a str>,
+    stored_names: Vec<&'a str>,
     sample: RowSample,
     position: Position,
     checksum: Checksum,
@@ -257,6 +293,7 @@ impl<'a> Comparison<'a> {
             engine: FeatureEngine::new(config),
             rounding,
             names: config.feature_names().collect(),
+            stored_names: config.stored_names().collect(),
             sample: RowSample::new(panel.rows(), wanted_rows),
             position: Position::default(),
             checksum: Checksum::new(config.feature_count()),
@@ -264,19 +301,20 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn add(&mut self, stored: FeatureTile<'_>) {
-        let first = self.position.advance(stored);
-        self.checksum.add(first, stored);
-        let rows = first + self.panel.lookback_rows..first + self.panel.lookback_rows + stored.rows();
-        if self.panel.instants_us.get(rows.clone()) != Some(stored.instants_us) {
+    /// Adds features, and the columns that the store keeps of them.
+    fn add(&mut self, features: FeatureTile<'_>, stored: FeatureTile<'_>) {
+        let first = self.position.advance(features);
+        self.checksum.add(first, features);
+        let rows = first + self.panel.lookback_rows..first + self.panel.lookback_rows + features.rows();
+        if self.panel.instants_us.get(rows.clone()) != Some(features.instants_us) {
             self.differs(|| "the stored instants are not those of the source".to_owned());
             return;
         }
-        let group = self.config.series_of(stored.first_column, stored.columns().count());
-        self.compare_bits(stored, rows.clone(), group.clone());
-        let sampled: Vec<usize> = (0..stored.rows()).filter(|row| self.sample.has(first + row)).collect();
+        let group = self.config.series_of(features.first_column, features.columns().count());
+        self.compare_bits(features, stored, rows.clone(), group.clone());
+        let sampled: Vec<usize> = (0..features.rows()).filter(|row| self.sample.has(first + row)).collect();
         for row in sampled {
-            self.compare_with_reference(stored, row, rows.start + row, group.clone());
+            self.compare_with_reference(features, row, rows.start + row, group.clone());
         }
     }
 
@@ -287,21 +325,26 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn compare_bits(&mut self, stored: FeatureTile<'_>, rows: Range<usize>, group: Range<usize>) {
+    /// Compares the features, and in the layout of fits these before them, some of which no feature may follow from.
+    fn compare_bits(
+        &mut self,
+        features: FeatureTile<'_>,
+        stored: FeatureTile<'_>,
+        rows: Range<usize>,
+        group: Range<usize>,
+    ) {
         let no_value = &mut NoValue::default();
         self.engine.tile(self.panel, rows.clone(), group.clone(), no_value);
+        let mut difference = None;
+        if self.config.sink.layout == Layout::Fits {
+            let computed = self.engine.stored(self.panel, rows.clone(), group.clone());
+            difference = bits_difference(&self.stored_names, computed, stored);
+        }
         let computed = self.engine.round(self.panel, rows, group, self.rounding.as_deref(), no_value);
         self.verified.cells += computed.values.len() as u64;
-        let same = |(ours, theirs): (&f64, &f64)| ours.to_bits() == theirs.to_bits();
-        let differing = computed.values.iter().zip(stored.values).filter(|&pair| !same(pair)).count();
-        let Some(at) = computed.values.iter().zip(stored.values).position(|pair| !same(pair)) else { return };
-        let (column, row) = (at / stored.rows(), at % stored.rows());
-        let (wanted, found) = (computed.values[at], stored.values[at]);
-        let instant = crate::month::display_instant(stored.instants_us[row]);
-        let name = self.names[stored.first_column + column].to_owned();
-        self.differs(|| {
-            format!("{name} at {instant} is {found:e}, the kernel gives {wanted:e} ({differing} cells differ there)")
-        });
+        if let Some(difference) = difference.or_else(|| bits_difference(&self.names, computed, features)) {
+            self.differs(|| difference);
+        }
     }
 
     /// Holds the features of one stored row against the reference. `at` is the row in the panel.

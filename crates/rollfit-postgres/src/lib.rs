@@ -18,10 +18,11 @@ mod partitioning;
 mod source;
 mod switch;
 mod tables;
+mod views;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
@@ -34,6 +35,7 @@ use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::server;
 use crate::connection::session::{Mode, Session, TransactionSettings};
 use crate::copy::number_column::NumberColumn;
+use crate::features::expected::Expectations;
 use crate::names::TableName;
 use crate::partitioning::catalog::Catalog;
 use crate::source::described_tables::DescribedTables;
@@ -45,6 +47,7 @@ use crate::tables::receipts::{self, RECEIPTS};
 use crate::tables::row_security::Accepting;
 use crate::tables::stored_receipt::{Definitions, ReceiptTables};
 use crate::tables::table::{Table, describe};
+use crate::views::Views;
 
 pub use self::connection::server::SessionBudget;
 pub use self::kind::Postgres;
@@ -71,6 +74,8 @@ pub struct PostgresStore {
     series: Vec<Series>,
     /// The series as readers of features see them.
     feature_series: Vec<Series>,
+    /// How readers see features, where fits are stored.
+    views: Option<Views>,
     numbers: NumberColumn,
     settings: TransactionSettings,
     stalled_sessions: StalledSessions,
@@ -83,6 +88,10 @@ pub struct PostgresStore {
     shared_tables: Mutex<HashSet<TableName>>,
     /// The shared tables that were missing.
     missed_parents: Mutex<HashSet<TableName>>,
+    /// What looks at partitions have found.
+    expectations: Expectations,
+    /// The size of the server's pages, where it was asked.
+    page_bytes: OnceLock<u64>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
 }
@@ -128,6 +137,7 @@ impl PostgresStore {
             definitions: TableName::new(&schema, DEFINITIONS),
             definition: HashedDefinition::new(&Definition::from_config(config))?,
             known_definitions: KnownDefinitions::default(),
+            views: Views::from_config(config, &schema),
             schema,
             pool,
             purpose,
@@ -145,6 +155,8 @@ impl PostgresStore {
             seen_heads: SeenHeads::default(),
             shared_tables: Mutex::default(),
             missed_parents: Mutex::default(),
+            expectations: Expectations::default(),
+            page_bytes: OnceLock::new(),
             receipts_hidden: AtomicBool::new(false),
             vacuum_refused: AtomicBool::new(false),
         })
@@ -160,10 +172,16 @@ impl PostgresStore {
         self.pool.round_trips()
     }
 
+    /// Returns what the last round trips were for, the latest last.
+    #[cfg(feature = "failpoints")]
+    pub fn last_round_trips(&self) -> Vec<String> {
+        self.pool.last_round_trips()
+    }
+
     /// Returns a session in a read-only transaction with one snapshot of the store.
     fn snapshot_session(&self) -> Result<PooledSession, StoreError> {
         let mut session = self.pool.session()?;
-        session.begin(Mode::Snapshot, &self.settings)?;
+        session.begin(Mode::Snapshot, &self.settings);
         Ok(session)
     }
 

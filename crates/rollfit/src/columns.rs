@@ -11,6 +11,29 @@ use crate::runs::Eight;
 use crate::window::{Grid, Window};
 
 /// The fits of consecutive rows for one window. Rows without a fit hold NaN in every number but perhaps `y_last`.
+///
+/// Every metric follows from these numbers and the window's length, so a program may keep them in the place of features, six
+/// columns a window, and compute the features when they are read:
+///
+/// ```
+/// use rollfit::{Fit, FitColumns, Kernel, Metric, Window};
+///
+/// let (values, window) = ([1.0, 4.0, 9.0, 16.0, 26.0], Window::new(4)?);
+/// let mut kernel = Kernel::new(&[window]);
+/// kernel.fit(&values, 0..5)?;
+/// let [mut a2, mut a1, mut b, mut ss_res, mut ss_tot, mut y_last] = [[0.0; 5]; 6];
+/// kernel.fits(0).write(Fit {
+///     a2: &mut a2, a1: &mut a1, b: &mut b, ss_res: &mut ss_res, ss_tot: &mut ss_tot, y_last: &mut y_last,
+/// })?;
+/// assert!(a2[2].is_nan() && y_last[2].is_nan(), "the window of 4 rows is not full yet");
+///
+/// let stored = Fit { a2: &a2[..], a1: &a1, b: &b, ss_res: &ss_res, ss_tot: &ss_tot, y_last: &y_last };
+/// let [mut computed, mut read] = [[0.0; 5]; 2];
+/// kernel.write_metrics(0, &[Metric::R2], &mut computed, &mut [0])?;
+/// FitColumns::from_columns(&stored)?.write_metrics(window, &[Metric::R2], &mut read, &mut [0])?;
+/// assert_eq!(read.map(f64::to_bits), computed.map(f64::to_bits));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct FitColumns {
     pub(crate) lanes: Vec<Fit<Lanes>>,
@@ -37,42 +60,60 @@ impl FitColumns {
         row < self.rows && !self.lanes[row / Lanes::COUNT].a2.get(row % Lanes::COUNT).is_nan()
     }
 
-    /// Fits whose numbers stand in columns of one length, NaN where there is none: what [`FitColumns::write`] gave. Rows
-    /// beyond the shortest column are left out.
-    pub fn from_columns(columns: &Fit<&[f64]>) -> Self {
+    /// The fits whose numbers are in these columns, row by row: what [`FitColumns::write`] gives. The units are those of [`Fit`]. A
+    /// row whose `a2` is NaN has no fit.
+    ///
+    /// # Errors
+    /// [`KernelError::InputLength`] when a column is not as long as `a2`.
+    pub fn from_columns(columns: &Fit<&[f64]>) -> Result<Self, KernelError> {
         let Fit { a2, a1, b, ss_res, ss_tot, y_last } = columns;
-        let rows = [a2, a1, b, ss_res, ss_tot, y_last].map(|column| column.len()).into_iter().min();
-        let mut fits = Self::default();
-        fits.resize(rows.unwrap_or(0));
-        for (at, fit) in fits.lanes.iter_mut().enumerate() {
-            *fit = columns.map(|column| {
-                let value = |lane| column.get(at * Lanes::COUNT + lane).copied().unwrap_or(f64::NAN);
-                Lanes::from_array(std::array::from_fn(value))
-            });
-        }
-        fits
-    }
-
-    /// Writes the numbers of the fits to columns, NaN for rows without a fit. Columns may be shorter than the fits, or empty
-    /// for numbers that nobody wants.
-    pub fn write(&self, columns: Fit<&mut [f64]>) {
-        let Fit { a2, a1, b, ss_res, ss_tot, y_last } = columns;
-        let numbers: [(&mut [f64], fn(&Fit) -> f64); 6] = [
-            (a2, |fit| fit.a2),
-            (a1, |fit| fit.a1),
-            (b, |fit| fit.b),
-            (ss_res, |fit| fit.ss_res),
-            (ss_tot, |fit| fit.ss_tot),
-            (y_last, |fit| fit.y_last),
-        ];
-        for (column, number) in numbers {
-            for (row, value) in column.iter_mut().enumerate() {
-                *value = self.get(row).map_or(f64::NAN, |fit| number(&fit));
+        for column in [a1, b, ss_res, ss_tot, y_last] {
+            if column.len() != a2.len() {
+                return Err(KernelError::InputLength { wanted: a2.len(), found: column.len() });
             }
         }
+        let lanes = |at| columns.map(|column| eight_from(column, at));
+        Ok(Self { lanes: (0..a2.len().div_ceil(Lanes::COUNT)).map(lanes).collect(), rows: a2.len() })
     }
 
-    /// As [`Kernel::write_metrics`](crate::Kernel::write_metrics), of these fits, which are of `window`: the same bits.
+    /// Writes the numbers of the fits to columns, each as long as there are rows, or empty for a number that is not wanted. The
+    /// units are those of [`Fit`]; rows without a fit get NaN, in `y_last` too.
+    ///
+    /// # Errors
+    /// [`KernelError::OutputLength`] when a column has another length; then nothing is written.
+    pub fn write(&self, columns: Fit<&mut [f64]>) -> Result<(), KernelError> {
+        let Fit { a2, a1, b, ss_res, ss_tot, y_last } = columns;
+        for found in [&a2, &a1, &b, &ss_res, &ss_tot, &y_last].map(|column| column.len()) {
+            if found != 0 && found != self.rows {
+                return Err(KernelError::OutputLength { wanted: self.rows, found });
+            }
+        }
+        self.write_number(a2, |fit| fit.a2);
+        self.write_number(a1, |fit| fit.a1);
+        self.write_number(b, |fit| fit.b);
+        self.write_number(ss_res, |fit| fit.ss_res);
+        self.write_number(ss_tot, |fit| fit.ss_tot);
+        self.write_number(y_last, |fit| fit.y_last);
+        Ok(())
+    }
+
+    /// Writes one number of the fits, eight rows at once.
+    fn write_number(&self, column: &mut [f64], number: impl Fn(&Fit<Lanes>) -> Lanes) {
+        let of_fits = |fit: &Fit<Lanes>| -> Eight {
+            let (a2, numbers) = (fit.a2.to_array(), number(fit).to_array());
+            std::array::from_fn(|lane| if a2[lane].is_nan() { f64::NAN } else { numbers[lane] })
+        };
+        let (eights, rest) = column.as_chunks_mut();
+        for (eight, fit) in eights.iter_mut().zip(&self.lanes) {
+            *eight = of_fits(fit);
+        }
+        if let Some(fit) = self.lanes.last() {
+            rest.copy_from_slice(&of_fits(fit)[..rest.len()]);
+        }
+    }
+
+    /// As [`Kernel::write_metrics`](crate::Kernel::write_metrics), of these fits, which are of `window`: the same bits. Runs on the
+    /// fastest path of this machine.
     ///
     /// # Errors
     /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`.
@@ -83,14 +124,14 @@ impl FitColumns {
         columns: &mut [f64],
         undefined: &mut [u64],
     ) -> Result<(), KernelError> {
-        self.write_metrics_on(Cpu::detect(), window, metrics, columns, undefined)
+        self.write_metrics_on(Cpu::detect(), (window, true), metrics, columns, undefined)
     }
 
-    /// As [`FitColumns::write_metrics`], on a given path.
+    /// As [`FitColumns::write_metrics`], on a given path; the fits are a kernel's unless they may be anybody's.
     pub(crate) fn write_metrics_on(
         &self,
         cpu: Cpu,
-        window: Window,
+        (window, are_anybodys): (Window, bool),
         metrics: &[Metric],
         columns: &mut [f64],
         undefined: &mut [u64],
@@ -101,7 +142,8 @@ impl FitColumns {
                 return Err(KernelError::OutputLength { wanted, found });
             }
         }
-        cpu.run(WriteMetrics { fits: self, grid: Grid::new(window), metrics, columns, undefined });
+        let grid = Grid::new(window);
+        cpu.run(WriteMetrics { fits: self, are_anybodys, grid, metrics, columns, undefined });
         Ok(())
     }
 
@@ -110,6 +152,16 @@ impl FitColumns {
         self.lanes.resize(rows.div_ceil(Lanes::COUNT), Fit::NONE.map(|&number| Lanes::from_f64(number)));
         self.rows = rows;
     }
+}
+
+/// The values of the eight rows of a column at `at`. Beyond its end they are 0, which has metrics.
+fn eight_from(column: &[f64], at: usize) -> Lanes {
+    let (eights, rest) = column.as_chunks();
+    Lanes::from_array(eights.get(at).copied().unwrap_or_else(|| {
+        let mut eight: Eight = [0.0; Lanes::COUNT];
+        eight[..rest.len()].copy_from_slice(rest);
+        eight
+    }))
 }
 
 impl Fit<Lanes> {
@@ -123,6 +175,8 @@ impl Fit<Lanes> {
 /// values of each metric came out not finite, NaN for rows without a fit included.
 pub(crate) struct WriteMetrics<'a> {
     pub(crate) fits: &'a FitColumns,
+    /// Whether no kernel need have made them.
+    pub(crate) are_anybodys: bool,
     pub(crate) grid: Grid<Lanes>,
     pub(crate) metrics: &'a [Metric],
     pub(crate) columns: &'a mut [f64],
@@ -153,8 +207,8 @@ impl Work for WriteMetrics<'_> {
             vertices = vertices + Metric::VertexY.of(&terms);
         }
         self.repeat();
-        // Where there is a fit, nothing but its vertex can be undefined; and a sum is finite only if all its terms are.
-        if !vertices.to_array().iter().all(|sum| sum.is_finite()) {
+        // Where a kernel found a fit, nothing but its vertex can be undefined; and a sum is finite only if all its terms are.
+        if self.are_anybodys || !vertices.to_array().iter().all(|sum| sum.is_finite()) {
             self.count_undefined();
         }
     }
@@ -195,7 +249,9 @@ impl WriteMetrics<'_> {
 
     /// Counts the values that are not finite, and makes them NaN.
     fn count_undefined(&mut self) {
-        for (column, undefined) in self.columns.chunks_exact_mut(self.fits.rows).zip(&mut *self.undefined) {
+        for (column, undefined) in
+            self.columns.chunks_exact_mut(self.fits.rows.max(1)).zip(&mut *self.undefined)
+        {
             for value in column.iter_mut().filter(|value| !value.is_finite()) {
                 *value = f64::NAN;
                 *undefined += 1;

@@ -54,7 +54,7 @@ pub struct Kernel {
     fits: Vec<FitColumns>,
 }
 
-/// What [`Kernel::fit`] and [`Kernel::write_metrics`] refuse.
+/// What [`Kernel::fit`], [`Kernel::write_metrics`] and [`FitColumns`] refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KernelError {
@@ -72,11 +72,18 @@ pub enum KernelError {
         /// How many there are.
         windows: usize,
     },
-    /// The output slices are not `metrics x rows` values and one counter a metric.
+    /// The output slices are not `metrics x rows` values and one counter a metric, or not a value a row.
     OutputLength {
         /// The values needed.
         wanted: usize,
         /// The values that fit.
+        found: usize,
+    },
+    /// Two columns of numbers of the same fits have different lengths.
+    InputLength {
+        /// The length of the first.
+        wanted: usize,
+        /// The length of another one.
         found: usize,
     },
 }
@@ -92,6 +99,9 @@ impl std::fmt::Display for KernelError {
             }
             Self::OutputLength { wanted, found } => {
                 write!(f, "the output must have room for {wanted} values, and has it for {found}")
+            }
+            Self::InputLength { wanted, found } => {
+                write!(f, "the columns of the fits have different lengths: {wanted} and {found} values")
             }
         }
     }
@@ -168,7 +178,7 @@ impl Kernel {
         let (Some(fits), Some(solver)) = (self.fits.get(window), self.windows.get(window)) else {
             return Err(KernelError::WindowOutside { window, windows: self.windows.len() });
         };
-        fits.write_metrics_on(self.cpu, solver.window, metrics, columns, undefined)
+        fits.write_metrics_on(self.cpu, (solver.window, false), metrics, columns, undefined)
     }
 
     /// The constants of the window at `window`, if there is one.

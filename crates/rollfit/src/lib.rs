@@ -72,6 +72,7 @@ pub mod reference;
 mod runs;
 mod scratch;
 mod solve;
+pub mod sql;
 mod stream;
 mod window;
 

@@ -82,8 +82,12 @@ pub struct Grid<N = f64> {
 impl<N: Number> Grid<N> {
     /// The constants of `window`.
     pub fn new(window: Window) -> Self {
+        Self::from_rows(N::from_f64(window.rows() as f64))
+    }
+
+    /// The constants of a window of `w` rows.
+    pub(crate) fn from_rows(w: N) -> Self {
         let one = N::from_f64(1.0);
-        let w = N::from_f64(window.rows() as f64);
         let square = w * w;
         let offset = (square - one) / N::from_f64(12.0);
         let u_last = (w - one) / N::from_f64(2.0);

@@ -44,6 +44,12 @@ impl Series {
         }
     }
 
+    /// The window, counted from 0, whose newest values `y_last` has: the shortest one, which has a fit wherever another has one.
+    pub fn y_last_window(&self) -> usize {
+        let windows = self.windows.iter().enumerate();
+        windows.min_by_key(|(_, labelled)| labelled.window.rows()).map_or(0, |(at, _)| at)
+    }
+
     /// The series as a store of tables keeps it: a series whose features tables and columns are those that hold its rows.
     pub fn as_stored(&self) -> Self {
         match self.layout() {
@@ -60,6 +66,11 @@ impl Series {
 }
 
 impl JobConfig {
+    /// The names of the columns that the store keeps of every series, in order.
+    pub fn stored_names(&self) -> impl Iterator<Item = &str> {
+        self.series.iter().flat_map(|series| series.stored_columns().iter().map(String::as_str))
+    }
+
     /// The number of columns that the store keeps of all series.
     pub fn stored_column_count(&self) -> usize {
         self.series.iter().map(|series| series.stored_columns().len()).sum()

@@ -16,7 +16,7 @@ use crate::partition::Partition;
 use crate::plan::{is_new_loss, no_rows};
 use crate::receipt::{Input, Receipt, Stored};
 use crate::state::{Assessment, State};
-use crate::store::{Claim, FeatureTile, Found, SeriesRows, Slot, StoreError, Write};
+use crate::store::{Claim, FeatureTile, Found, ReaderView, SeriesRows, Slot, StoreError, Write};
 
 /// What came of a partition, and from what.
 #[derive(Debug)]
@@ -188,9 +188,42 @@ impl Runner<'_> {
             State::Missing if input.rows == 0 => {
                 Err(StoreError::permanent(no_rows(self.job.config, partition, panel)))
             }
-            _ if self.is_to_write(&assessment, input) => Ok(PartitionAction::Write(assessment)),
-            State::Done => Ok(PartitionAction::End(Outcome::AlreadyDone)),
+            _ if self.is_to_write(&assessment, input) => self.write_for_readers(partition, assessment),
+            State::Done => self.done_for_readers(partition, assessment),
             _ => Ok(PartitionAction::End(Outcome::LeftAlone(assessment))),
+        }
+    }
+
+    /// Writes a partition unless readers would not find what is written.
+    fn write_for_readers(
+        &self,
+        partition: &Partition,
+        assessment: Assessment,
+    ) -> Result<PartitionAction, StoreError> {
+        match during(Activity::Querying, || self.job.sink.reader_view(partition))? {
+            ReaderView::Foreign(what) => {
+                Ok(PartitionAction::End(Outcome::LeftAlone(assessment.blocked_by(&what))))
+            }
+            ReaderView::Ready | ReaderView::Missing(_) => Ok(PartitionAction::Write(assessment)),
+        }
+    }
+
+    /// Sees to it that readers find what a partition has that is done.
+    fn done_for_readers(
+        &self,
+        partition: &Partition,
+        assessment: Assessment,
+    ) -> Result<PartitionAction, StoreError> {
+        match during(Activity::Querying, || self.job.sink.reader_view(partition))? {
+            ReaderView::Ready => Ok(PartitionAction::End(Outcome::AlreadyDone)),
+            ReaderView::Missing(what) => {
+                during(Activity::Committing, || self.job.sink.make_reader_view(partition))?;
+                tracing::info!("{partition}: {what}, and was made");
+                Ok(PartitionAction::End(Outcome::AlreadyDone))
+            }
+            ReaderView::Foreign(what) => {
+                Ok(PartitionAction::End(Outcome::LeftAlone(assessment.blocked_by(&what))))
+            }
         }
     }
 

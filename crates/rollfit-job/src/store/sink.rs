@@ -43,6 +43,18 @@ pub struct TableRows {
     pub rows: u64,
 }
 
+/// What readers of a partition's features find where a store keeps no features but what they follow from: an object by which
+/// they are computed on read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReaderView {
+    /// What belongs there, or nothing of the kind is needed.
+    Ready,
+    /// Nothing; what is missing.
+    Missing(String),
+    /// Something else, which is never altered: what it is and the ways out, as a clause that follows "but".
+    Foreign(String),
+}
+
 /// Where features go.
 pub trait Sink: Send + Sync {
     /// What there is of a partition. Rows whose receipt is of another [`Sink::output`], or was not committed with them, are
@@ -84,6 +96,35 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// When the store cannot be read.
     fn obstacle(&self, _partition: &Partition) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    /// What readers find where they look for the features of a partition.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn reader_view(&self, _partition: &Partition) -> Result<ReaderView, StoreError> {
+        Ok(ReaderView::Ready)
+    }
+
+    /// Makes what is [`ReaderView::Missing`] of a partition whose rows are there. Rows are not touched.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    fn make_reader_view(&self, _partition: &Partition) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The features of a partition as readers find them, where a store keeps no features but what they follow from: all rows, or those
+    /// with these instants. None where readers find what is stored.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn read_as_readers(
+        &self,
+        _partition: &Partition,
+        _instants_us: Option<&[i64]>,
+    ) -> Result<Option<Box<dyn FeatureReader + '_>>, StoreError> {
         Ok(None)
     }
 

@@ -48,9 +48,9 @@ impl Situation {
     }
 }
 
-/// The series, once more while they are joined, and what a sink may hold of their features.
+/// The series, once more while they are joined, and what a sink may hold of the columns that it stores.
 fn worker_memory_bytes(job: &Job<'_>) -> u64 {
     let columns = job.config.series.len() as u64 + 1;
-    let features = job.config.feature_count() as u64;
-    ROWS * 8 * (2 * columns + features)
+    let stored = job.config.stored_column_count() as u64;
+    ROWS * 8 * (2 * columns + stored)
 }

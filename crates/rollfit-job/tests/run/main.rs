@@ -8,6 +8,7 @@ mod bench;
 mod computed;
 mod derived;
 mod faults;
+mod fits;
 mod further_columns;
 mod growing;
 mod held;

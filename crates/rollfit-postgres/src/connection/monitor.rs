@@ -78,7 +78,8 @@ impl PostgresMonitor {
             idle: 2 * STATEMENT_TIMEOUT,
             row_security: RowSecurity::Refuse,
         };
-        let sample = session.begin(Mode::Monitor, &settings).and_then(|()| self.inspect(session));
+        session.begin(Mode::Monitor, &settings);
+        let sample = self.inspect(session);
         session.roll_back();
         sample
     }

@@ -74,6 +74,12 @@ impl Pool {
         self.shared.round_trips()
     }
 
+    /// Returns what the last round trips were for, the latest last.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn last_round_trips(&self) -> Vec<String> {
+        self.shared.last_round_trips()
+    }
+
     /// Returns the `application_name` of the sessions.
     pub(crate) fn application_name(&self) -> &str {
         self.options.application_name()
@@ -210,7 +216,8 @@ impl Pool {
         self.freed.notify_one();
     }
 
-    fn give_back(&self, session: Session) {
+    fn give_back(&self, mut session: Session) {
+        session.forget_begin();
         let mut state = self.lock();
         if session.is_usable() && state.open <= state.limit {
             state.idle.push(session);

@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::future::join;
 use futures_util::{SinkExt, StreamExt};
 use libpq_connect::{ConnectError, ConnectOptions, server_fault};
 use rollfit_job::activity::sending;
@@ -23,8 +22,8 @@ use tokio_postgres::{Client, CopyInSink, CopyOutStream, SimpleQueryMessage};
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{ends_the_session, given_up, is_statement_mixed_up, server_error, silent};
 
-/// The client prepares a COPY before it starts one.
-const COPY_ROUND_TRIPS: u64 = 2;
+pub(crate) use self::batch::{RefusedStep, Step};
+pub(crate) use self::pipeline::{Answers, PreparedCopy, Request};
 
 /// A value with its type, so that no statement has to be prepared.
 pub(crate) type SqlParameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -35,9 +34,31 @@ pub(crate) struct Shared {
     /// Whether they are behind a pooler that mixes up prepared statements.
     mixed_up: Arc<AtomicBool>,
     round_trips: Arc<AtomicU64>,
+    /// What the last round trips were for.
+    #[cfg(feature = "failpoints")]
+    log: Arc<std::sync::Mutex<std::collections::VecDeque<String>>>,
 }
 
 impl Shared {
+    #[cfg(not(feature = "failpoints"))]
+    fn log_round_trip(&self, _doing: &str) {}
+
+    #[cfg(feature = "failpoints")]
+    fn log_round_trip(&self, doing: &str) {
+        const KEPT_MAX: usize = 200;
+        let mut log = rollfit_job::lock::lock(&self.log);
+        log.push_back(doing.to_owned());
+        if log.len() > KEPT_MAX {
+            log.pop_front();
+        }
+    }
+
+    /// Returns what the last round trips were for, the latest last.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn last_round_trips(&self) -> Vec<String> {
+        rollfit_job::lock::lock(&self.log).iter().cloned().collect()
+    }
+
     /// Returns how often sessions have waited for an answer so far.
     pub(crate) fn round_trips(&self) -> u64 {
         self.round_trips.load(Ordering::Relaxed)
@@ -103,8 +124,13 @@ impl TransactionSettings {
 
 /// One connection.
 pub(crate) struct Session {
-    client: Client,
+    client: Arc<Client>,
     runtime: Runtime,
+    /// The statements that begin a transaction, until they are sent with the first of its requests.
+    pending_begin: Option<String>,
+    /// Whether the transaction only reads, and all rows that it reads have come.
+    is_read_only: bool,
+    is_copying_out: bool,
     /// Where it leads, for messages.
     at: String,
     /// Why this side gave the connection up, if it did.
@@ -171,7 +197,19 @@ impl Session {
         });
         let at = options.to_string();
         let is_wrong = Arc::default();
-        Ok(Self { client, runtime, at, given_up, is_wrong, reply_timeout, shared, broken: false })
+        Ok(Self {
+            client: Arc::new(client),
+            runtime,
+            pending_begin: None,
+            is_read_only: false,
+            is_copying_out: false,
+            at,
+            given_up,
+            is_wrong,
+            reply_timeout,
+            shared,
+            broken: false,
+        })
     }
 
     /// Sets the time limit for replies. A slower reply breaks the session.
@@ -182,20 +220,20 @@ impl Session {
     /// Returns whether the session can be used again: it is not broken, and the server has not closed it.
     pub(crate) fn is_usable(&self) -> bool {
         if !self.broken {
-            // Lets the connection see what has arrived since it was last used.
-            self.runtime.block_on(async {
-                for _ in 0..3 {
-                    tokio::task::yield_now().await;
-                }
-            });
+            self.runtime.block_on(let_connection_work());
         }
         !self.broken && !self.is_wrong.load(Ordering::Relaxed) && !self.client.is_closed()
     }
 
-    /// Begins a transaction whose statements have a timeout.
-    pub(crate) fn begin(&mut self, mode: Mode, settings: &TransactionSettings) -> Result<(), StoreError> {
-        let begin = self.begin_sql(mode, settings);
-        self.execute("begin a transaction", &begin)
+    /// Begins a transaction whose statements have a timeout. It is sent with the first request of the transaction.
+    pub(crate) fn begin(&mut self, mode: Mode, settings: &TransactionSettings) {
+        self.is_read_only = mode != Mode::Write;
+        self.pending_begin = Some(self.begin_sql(mode, settings));
+    }
+
+    /// Forgets a transaction of which nothing was sent.
+    pub(crate) fn forget_begin(&mut self) {
+        self.pending_begin = None;
     }
 
     /// Begins a transaction with a query in the same message. Returns the first value of its last row, as text.
@@ -205,7 +243,8 @@ impl Session {
         settings: &TransactionSettings,
         (doing, query): (&str, &str),
     ) -> Result<Option<String>, StoreError> {
-        self.count_round_trips(1);
+        self.is_read_only = mode != Mode::Write;
+        self.count_round_trips(1, doing);
         let sql = format!("{}; {query}", self.begin_sql(mode, settings));
         let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.simple_query(&sql)));
         let messages = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
@@ -232,31 +271,28 @@ impl Session {
     ) -> Result<Vec<AnswerRow>, StoreError> {
         const PLANNING: &str = "SET LOCAL enable_seqscan = off; SET LOCAL jit = off; \
                                 SET LOCAL max_parallel_workers_per_gather = 0";
-        self.count_round_trips(1);
         let begin = format!("{}; {PLANNING}", self.begin_sql(Mode::Monitor, settings));
-        let (client, limit) = (&self.client, self.reply_timeout);
-        let answers = async {
-            // Each is sent when it is first polled, in this order. After a failure the next ones fail or do nothing.
-            let (begun, rows, ended) = futures_util::future::join3(
-                client.batch_execute(&begin),
-                client.query_typed(sql, parameters),
-                client.batch_execute("ROLLBACK"),
-            )
-            .await;
-            begun?;
-            let rows = rows?;
-            ended.map(|()| rows)
-        };
-        let waited = self.runtime.block_on(wait(limit, answers));
-        let rows = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
-        Ok(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect())
+        let mut answers = self.at_once(vec![
+            Request::execute(doing, begin),
+            Request::query(doing, sql, parameters.to_vec()),
+            Request::execute(doing, "ROLLBACK"),
+        ]);
+        answers.done()?;
+        let rows = answers.rows()?;
+        answers.done().map(|()| rows)
     }
 
-    /// Rolls the transaction back.
+    /// Rolls the transaction back. Waits for the answer only if the transaction could write, or rows of it may still come.
     pub(crate) fn roll_back(&mut self) {
-        if !self.broken && self.execute("roll back", "ROLLBACK").is_err() {
+        if self.is_read_only && !self.is_copying_out {
+            self.end_reading();
+        } else if self.pending_begin.take().is_none()
+            && !self.broken
+            && self.execute("roll back", "ROLLBACK").is_err()
+        {
             self.broken = true;
         }
+        self.is_copying_out = false;
     }
 
     /// Marks the session as broken.
@@ -266,8 +302,7 @@ impl Session {
 
     /// Runs statements that return nothing.
     pub(crate) fn execute(&mut self, doing: &str, sql: &str) -> Result<(), StoreError> {
-        let answer = self.try_execute(doing, sql)?;
-        answer.map_err(|error| server_error(doing, error))
+        self.at_once(vec![Request::execute(doing, sql)]).done()
     }
 
     /// Like [`Session::execute`], but returns a refusal of the server to the caller.
@@ -276,9 +311,7 @@ impl Session {
         doing: &str,
         sql: &str,
     ) -> Result<Result<(), tokio_postgres::Error>, StoreError> {
-        self.count_round_trips(1);
-        let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.batch_execute(sql)));
-        self.judge(doing, waited)
+        Ok(self.at_once(vec![Request::execute(doing, sql)]).try_rows()?.map(drop))
     }
 
     /// Returns the rows of a query.
@@ -288,11 +321,7 @@ impl Session {
         sql: &str,
         parameters: &[SqlParameter<'_>],
     ) -> Result<Vec<AnswerRow>, StoreError> {
-        self.count_round_trips(1);
-        let query = self.client.query_typed(sql, parameters);
-        let waited = self.runtime.block_on(wait(self.reply_timeout, query));
-        let rows = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
-        Ok(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect())
+        self.at_once(vec![Request::query(doing, sql, parameters.to_vec())]).rows()
     }
 
     /// Runs statements that return nothing and then a query, in one round trip. The query sees what was committed
@@ -304,29 +333,18 @@ impl Session {
         (asking, query): (&str, &str),
         parameters: &[SqlParameter<'_>],
     ) -> Result<Result<Vec<AnswerRow>, tokio_postgres::Error>, StoreError> {
-        self.count_round_trips(1);
-        let query = self.client.query_typed(query, parameters);
-        // Both are sent, in this order, before the first answer is waited for.
-        let both = async {
-            let (executed, rows) = join(self.client.batch_execute(sql), query).await;
-            executed.map(|()| rows)
-        };
-        let waited = self.runtime.block_on(wait(self.reply_timeout, both));
-        let rows = match self.judge(doing, waited)? {
-            Ok(rows) => self.judge(asking, Wait::Answered(rows))?,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let rows = rows.map_err(|error| server_error(asking, error))?;
-        Ok(Ok(rows.into_iter().map(|row| AnswerRow::new(row, &self.is_wrong)).collect()))
+        let requests = vec![Request::execute(doing, sql), Request::query(asking, query, parameters.to_vec())];
+        let mut answers = self.at_once(requests);
+        match answers.try_rows()? {
+            Ok(_) => answers.rows().map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        }
     }
 
-    /// Starts writing a table.
+    /// Starts writing a table: two round trips.
     pub(crate) fn copy_in(&mut self, doing: &str, sql: &str) -> Result<CopyIn, StoreError> {
-        self.count_round_trips(COPY_ROUND_TRIPS);
-        let copy = self.client.copy_in(sql);
-        let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy)));
-        let sink = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
-        Ok(CopyIn { sink: Box::pin(sink), doing: doing.to_owned(), waited: Duration::ZERO })
+        let prepared = sending(|| self.at_once(vec![Request::prepare(doing, sql)])).prepared()?;
+        self.at_once(vec![Request::Start(prepared)]).started()
     }
 
     /// Sends bytes of a table. They may still be in flight when this returns; the server reports errors at the end.
@@ -339,17 +357,16 @@ impl Session {
     }
 
     /// Ends a table. Returns the rows that the server counted.
-    pub(crate) fn finish(&mut self, mut copy: CopyIn) -> Result<u64, StoreError> {
-        self.count_round_trips(1);
-        let waited = sending(|| self.runtime.block_on(wait(self.reply_timeout, copy.sink.as_mut().finish())));
-        self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
+    pub(crate) fn finish(&mut self, copy: CopyIn) -> Result<u64, StoreError> {
+        self.at_once(vec![Request::Finish(copy)]).counted()
     }
 
     /// Starts reading rows.
     pub(crate) fn copy_out(&mut self, doing: &str, sql: &str) -> Result<CopyOut, StoreError> {
-        self.count_round_trips(COPY_ROUND_TRIPS);
-        let copy = self.client.copy_out(sql);
-        let waited = self.runtime.block_on(wait(self.reply_timeout, copy));
+        let PreparedCopy { statement, .. } = self.at_once(vec![Request::prepare(doing, sql)]).prepared()?;
+        self.count_round_trips(1, doing);
+        self.is_copying_out = true;
+        let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.copy_out(&statement)));
         let stream = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
         Ok(CopyOut { stream: Box::pin(stream), doing: doing.to_owned(), waited: Duration::ZERO })
     }
@@ -362,11 +379,14 @@ impl Session {
         let next = async { copy.stream.next().await.transpose() };
         let waited = self.runtime.block_on(wait(limit, next));
         copy.waited += started.elapsed();
-        self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))
+        let bytes = self.judge(&copy.doing, waited)?.map_err(|error| server_error(&copy.doing, error))?;
+        self.is_copying_out = bytes.is_some();
+        Ok(bytes)
     }
 
-    fn count_round_trips(&self, round_trips: u64) {
+    fn count_round_trips(&self, round_trips: u64, doing: &str) {
         self.shared.round_trips.fetch_add(round_trips, Ordering::Relaxed);
+        (0..round_trips).for_each(|_| self.shared.log_round_trip(doing));
     }
 
     /// Records what an answer says about the session itself.
@@ -396,6 +416,13 @@ impl Session {
     }
 }
 
+/// Lets the connection send what is to be sent, and see what has arrived, without waiting.
+async fn let_connection_work() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn wait<T>(
     timeout: Duration,
     answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
@@ -405,6 +432,9 @@ async fn wait<T>(
         Err(_) => Wait::Silent,
     }
 }
+
+mod batch;
+mod pipeline;
 
 #[cfg(test)]
 mod tests;

@@ -69,13 +69,16 @@ pub(crate) struct ParentModel {
 
 /// The owner of a table, and who else may use it.
 #[derive(Default)]
-struct Access {
+pub(crate) struct Access {
     /// None for the role that creates the table.
     owner: Option<String>,
     grants: Vec<Grant>,
 }
 
 struct Grant {
+    /// None for everybody.
+    role: Option<String>,
+    /// In SQL.
     to: String,
     privilege: String,
     with_grant_option: bool,
@@ -85,7 +88,8 @@ impl Grant {
     fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
         let role: Option<String> = row.get(0)?;
         Ok(Self {
-            to: role.map_or("PUBLIC".to_owned(), |role| quoted(&role)),
+            to: role.as_deref().map_or("PUBLIC".to_owned(), quoted),
+            role,
             privilege: row.get(1)?,
             with_grant_option: row.get(2)?,
         })
@@ -193,7 +197,8 @@ impl PostgresStore {
         Ok(table.map(|table| (sibling.partition_of(key), table)))
     }
 
-    fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {
+    /// Returns who owns a table and may use it.
+    pub(crate) fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {
         const OWNER: &str = "SELECT pg_get_userbyid(relowner)::text FROM pg_catalog.pg_class WHERE oid = $1";
         const GRANTS: &str = "
             SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee)::text END,
@@ -285,8 +290,28 @@ impl ParentModel {
 }
 
 impl Access {
+    /// The right to read alone.
+    pub(crate) fn to_read(self) -> Self {
+        let reads = self.grants.into_iter().filter(|grant| grant.privilege == "SELECT");
+        Self { owner: None, grants: reads.collect() }
+    }
+
+    /// Who may read, in SQL.
+    pub(crate) fn readers(&self) -> impl Iterator<Item = &str> {
+        self.reading().map(|grant| grant.to.as_str())
+    }
+
+    /// Who may read, as the server names them when it is asked about rights.
+    pub(crate) fn reader_names(&self) -> impl Iterator<Item = &str> {
+        self.reading().map(|grant| grant.role.as_deref().unwrap_or("public"))
+    }
+
+    fn reading(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(|grant| grant.privilege == "SELECT")
+    }
+
     /// Grants first: after giving a table away, the role may no longer grant on it.
-    fn sql(&self, table: &TableName) -> Vec<String> {
+    pub(crate) fn sql(&self, table: &TableName) -> Vec<String> {
         let table = table.sql();
         let grant = |grant: &Grant| {
             let option = if grant.with_grant_option { " WITH GRANT OPTION" } else { "" };

@@ -30,7 +30,8 @@ struct SharedTables {
 }
 
 impl PostgresStore {
-    /// Creates the missing tables that `partition` shares with others, and adds the definition of the job.
+    /// Creates the missing tables that `partition` shares with others, and adds the definition of the job. One that has its own tables
+    /// needs no parents.
     ///
     /// # Errors
     /// When the receipts are of an earlier version, or a statement fails.
@@ -38,10 +39,12 @@ impl PostgresStore {
         &self,
         session: &mut Session,
         partition: &Partition,
+        has_leaves: bool,
     ) -> Result<(), StoreError> {
         // Other workers wait until the tables exist.
         let mut known = lock(&self.shared_tables);
-        if self.shared_tables_of(partition).all(|table| known.contains(&table)) {
+        let mut needed = self.shared_tables_of(partition).filter(|table| !has_leaves || self.is_ours(table));
+        if needed.all(|table| known.contains(&table)) {
             return Ok(());
         }
         let shared = self.shared_tables(session, partition)?;
@@ -92,7 +95,7 @@ impl PostgresStore {
     fn make_shared_tables(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
         // Other sessions hold this lock only briefly, to create tables.
         let settings = TransactionSettings { lock: self.settings.statement, ..self.settings };
-        session.begin(Mode::Write, &settings)?;
+        session.begin(Mode::Write, &settings);
         let made = self.make_under_lock(session, partition);
         if made.is_err() {
             session.roll_back();
@@ -100,10 +103,18 @@ impl PostgresStore {
         made
     }
 
-    fn make_under_lock(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
+    /// Waits until no other session makes tables or views of the schema.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub(crate) fn lock_creation(&self, session: &mut Session) -> Result<(), StoreError> {
         let lock = format!("tables of {}", quoted(&self.schema));
         let sql = format!("SELECT pg_advisory_xact_lock({LOCK_KEY})");
-        session.rows("lock the creation of tables", &sql, &[(&lock, Type::TEXT)])?;
+        session.rows("lock the creation of tables", &sql, &[(&lock, Type::TEXT)]).map(drop)
+    }
+
+    fn make_under_lock(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {
+        self.lock_creation(session)?;
         let shared = self.shared_tables(session, partition)?;
         let mut statements = Vec::new();
         if shared.needed.contains(&self.receipts) {

@@ -13,7 +13,6 @@ use crate::PostgresStore;
 use crate::connection::session::Session;
 use crate::ddl::creation::Model;
 use crate::names::TableName;
-use crate::tables::capacity::check_row;
 use crate::tables::table;
 use crate::tables::{definitions, receipts};
 
@@ -59,11 +58,12 @@ impl PostgresStore {
             for (at, series) in self.series.iter().enumerate() {
                 if !names.contains(&series.features_table(partition)) {
                     let leaf = self.prospect(session, at, partition)?;
-                    check_row(session, &leaf)?;
+                    self.check_row(session, &leaf)?;
                     self.add_table(session, &mut ddl, series, partition)?;
                 }
             }
         }
+        ddl.statements.extend(self.missing_views_ddl(session, partitions)?);
         Ok(ddl.statements)
     }
 

@@ -10,6 +10,7 @@ use crate::PostgresStore;
 use crate::connection::answer_row::first_value;
 use crate::connection::session::Session;
 use crate::features::inspect::Inspection;
+use crate::features::partition_look::PartitionLook;
 use crate::features::references::References;
 
 /// The rights that a run needs on an existing features table. The lock against other writers needs one of UPDATE,
@@ -140,7 +141,9 @@ impl PostgresStore {
         }
         let inspection = self.in_snapshot(|session| {
             let inspection = self.inspect(session, partition)?;
-            let obstacle = References::find(session, &inspection.leaves)?.obstacle(session)?;
+            let mut look = PartitionLook::default();
+            let references = References::find(session, &inspection.leaves, &mut look)?;
+            let obstacle = references.obstacle(session, &mut look)?;
             Ok((inspection, obstacle))
         });
         match inspection {

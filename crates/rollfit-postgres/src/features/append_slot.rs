@@ -1,11 +1,11 @@
-//! [`AppendSlot`]: adds rows to one partition in one transaction: lock, look, INSERT into each table, receipt, COMMIT. At
-//! most eight round trips for a bar and two tables.
+//! [`AppendSlot`]: adds rows to one partition in one transaction: lock, look, INSERT into each table, receipt, COMMIT.
 //!
 //! Invariants: rows are added only to what was looked at under the locks, see [`look`]. No row is deleted or changed.
 //! Readers see all of the old or all of the new.
 
 mod look;
 mod rows;
+mod writing;
 
 use std::sync::Arc;
 
@@ -16,19 +16,22 @@ use rollfit_job::store::{Claim, Fault, FeatureTile, Found, Rounding, Slot, Store
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use self::look::{FollowedLeaf, FollowedReceipt, Look, Verdict};
+use self::look::{FollowedLeaf, FollowedReceipt, LOOK, Look, SeenToAppend, Verdict};
 use self::rows::AddedRows;
+use self::writing::{Inserted, Sent};
 use crate::PostgresStore;
 use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::LOCK_KEY;
 use crate::connection::pool::PooledSession;
-use crate::connection::session::{Mode, Session, SqlParameter};
+use crate::connection::session::{Mode, PreparedCopy, Request, Session, SqlParameter, Step};
 use crate::failpoint;
 use crate::features::narrow_columns::NarrowColumns;
+use crate::features::slot::claim::{HeldBy, claim_steps, is_claimed};
 use crate::features::slot::commit;
 use crate::names::{literal, quoted};
+use crate::partitioning::parent::{ABOVE_LEAVES, Ancestor};
 use crate::tables::receipts::ReceiptRow;
-use crate::tables::table::{LOOK_UP, Table, describe, describe_sql, tables_from};
+use crate::tables::table::{LOOK_UP, describe_sql, tables_from};
 
 /// How a digest begins that is of the rows one after the other, so that it can be continued.
 const CHAINED_DIGEST: &str = "rows1:";
@@ -46,6 +49,12 @@ struct AppendSlot<'a> {
     leaves: Vec<FollowedLeaf>,
     /// The rows of the table that is written.
     adding: Option<AddedRows>,
+    /// The tables before it whose rows are written together.
+    inserted: Vec<Inserted>,
+    /// The table before it whose rows were sent.
+    sent: Option<Sent>,
+    /// The COPY into each table, if rows are many, until it starts.
+    prepared: Vec<Option<PreparedCopy>>,
     /// How many rows each table got.
     added: Vec<u64>,
     bytes: u64,
@@ -54,13 +63,14 @@ struct AppendSlot<'a> {
 
 /// How the locking of a partition ended.
 enum Locked {
-    /// The tables as they are now, by name.
-    Ours(Vec<(String, Table)>),
+    Ours(SeenToAppend),
     /// Another session has the partition, or one of its tables if that is true.
     Held {
         tables: bool,
     },
     Gone,
+    /// Things are other than expected: what was asked together has to be asked one after the other.
+    Unexpected,
 }
 
 impl PostgresStore {
@@ -80,7 +90,8 @@ impl PostgresStore {
             Ok(Verdict::Free(look)) => look,
             Ok(Verdict::Held { tables }) => {
                 session.roll_back();
-                return self.held_to_append(session, partition, tables);
+                let held = if tables { HeldBy::TablesOrReceipts } else { HeldBy::Claim };
+                return self.held(session, partition, held);
             }
             Ok(Verdict::Rewrite(why)) => {
                 session.roll_back();
@@ -104,6 +115,9 @@ impl PostgresStore {
             found,
             leaves,
             adding,
+            inserted: Vec::new(),
+            sent: None,
+            prepared: Vec::new(),
             added,
             bytes,
             ended,
@@ -134,14 +148,78 @@ impl PostgresStore {
         partition: &Partition,
         followed: &FollowedReceipt<'_>,
     ) -> Result<Verdict, StoreError> {
-        match self.lock_to_append(session, partition)? {
-            Locked::Ours(tables) => {
+        let mut locked = self.lock_at_once_to_append(session, partition)?;
+        if matches!(locked, Locked::Unexpected) {
+            session.roll_back();
+            locked = self.lock_to_append(session, partition)?;
+        }
+        match locked {
+            Locked::Ours(seen) => {
                 failpoint::reach("append-locked");
-                self.look(session, partition, tables.into_iter().collect(), followed)
+                self.look(session, partition, seen, followed)
             }
             Locked::Held { tables } => Ok(Verdict::Held { tables }),
-            Locked::Gone => Ok(Verdict::Rewrite("one of its tables is gone".to_owned())),
+            Locked::Gone | Locked::Unexpected => Ok(Verdict::Rewrite("one of its tables is gone".to_owned())),
         }
+    }
+
+    /// The statements that lock the tables of a partition. The receipts are locked as the UPDATE will lock them: no trigger can come
+    /// between the look and the UPDATE.
+    fn append_locks(&self, partition: &Partition) -> [String; 2] {
+        let names = self.leaf_names(partition);
+        let leaves: Vec<String> =
+            names.iter().map(|name| format!("ONLY {}", self.table(name).sql())).collect();
+        [
+            format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", leaves.join(", ")),
+            format!("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE", self.receipts.sql()),
+        ]
+    }
+
+    /// The names of the tables that an append describes.
+    fn append_names(&self, partition: &Partition) -> Vec<String> {
+        let mut names = self.leaf_names(partition);
+        names.extend([self.receipts.name.clone(), self.definitions.name.clone()]);
+        names
+    }
+
+    /// Begins the transaction, takes the locks and looks at all there is: one round trip. Once receipts have been read, it is known how.
+    fn lock_at_once_to_append(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+    ) -> Result<Locked, StoreError> {
+        let Some(receipt_query) = self.expectations.receipt_query() else { return Ok(Locked::Unexpected) };
+        let (output, names) = (self.output_of(partition), self.append_names(partition));
+        let (leaf_names, known) = (self.leaf_names(partition), self.known_definitions.hashes());
+        let locks = self.append_locks(partition);
+        let begin = session.begin_step(Mode::Write, &self.settings);
+        let mut steps = claim_steps(begin, &output, partition, &locks);
+        let asked_first = steps.len();
+        let named =
+            |names| -> Vec<SqlParameter<'_>> { vec![(&self.schema, Type::TEXT), (names, Type::TEXT_ARRAY)] };
+        let parameters: Vec<SqlParameter<'_>> = vec![(&output, Type::TEXT), (&known, Type::TEXT_ARRAY)];
+        steps.extend([
+            Step::query(LOOK_UP, describe_sql(), named(&names)),
+            Step::query("look up the tables above a partition", ABOVE_LEAVES, named(&leaf_names)),
+            Step::query(LOOK, self.look_sql(partition, &receipt_query), parameters),
+        ]);
+        let mut answers = match session.try_batch(&steps)? {
+            Ok(answers) => answers,
+            Err(refused) if refused.is_lock_timeout() => return Ok(Locked::Held { tables: true }),
+            Err(refused) if refused.is_wrong_statement() => return Ok(Locked::Unexpected),
+            Err(refused) => return Err(refused.into_error()),
+        };
+        let mut looked = answers.split_off(asked_first).into_iter();
+        let mut next = || looked.next().unwrap_or_default();
+        if !is_claimed(&answers)? {
+            return Ok(Locked::Held { tables: false });
+        }
+        failpoint::reach("append-began");
+        Ok(Locked::Ours(SeenToAppend {
+            tables: tables_from(&self.schema, next())?,
+            above: Some(Ancestor::by_leaf(&next())?),
+            row: next().into_iter().next().map(|row| (receipt_query, row)),
+        }))
     }
 
     /// Begins the transaction and takes the locks: two round trips.
@@ -153,42 +231,20 @@ impl PostgresStore {
             return Ok(Locked::Held { tables: false });
         }
         failpoint::reach("append-began");
-        let mut names = self.leaf_names(partition);
-        let leaves: Vec<String> =
-            names.iter().map(|name| format!("ONLY {}", self.table(name).sql())).collect();
-        // The receipts are locked as the UPDATE will lock them: no trigger can come between the look and the UPDATE.
-        let sql = format!(
-            "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE; LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE",
-            leaves.join(", "),
-            self.receipts.sql()
-        );
-        names.extend([self.receipts.name.clone(), self.definitions.name.clone()]);
+        let (names, sql) = (self.append_names(partition), self.append_locks(partition).join("; "));
         let parameters: [SqlParameter<'_>; 2] = [(&self.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
         let doing = format!("lock the tables of {partition}");
         let (lock, asking) = ((doing.as_str(), sql.as_str()), describe_sql());
         let asked = (LOOK_UP, asking.as_str());
         match waiting(|| session.try_execute_and_rows(lock, asked, &parameters))? {
-            Ok(rows) => Ok(Locked::Ours(tables_from(&self.schema, rows)?.into_iter().collect())),
+            Ok(rows) => {
+                let tables = tables_from(&self.schema, rows)?;
+                Ok(Locked::Ours(SeenToAppend { tables, above: None, row: None }))
+            }
             Err(error) if is_lock_timeout(&error) => Ok(Locked::Held { tables: true }),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Locked::Gone),
             Err(error) => Err(server_error(&doing, error)),
         }
-    }
-
-    /// Names who has the partition, or one of its tables.
-    fn held_to_append(
-        &self,
-        mut session: PooledSession,
-        partition: &Partition,
-        tables: bool,
-    ) -> Result<Claim<'_>, StoreError> {
-        let mut names = if tables { self.leaf_names(partition) } else { Vec::new() };
-        names.extend(tables.then(|| self.receipts.name.clone()));
-        let mut known = describe(&mut session, &self.schema, &names)?;
-        // Every append changes rows of the receipts: whoever only does that is in nobody's way.
-        let receipts = known.remove(&self.receipts.name).map(|table| table.oid);
-        let leaves: Vec<u32> = known.values().map(|table| table.oid).collect();
-        self.held(session, &self.output_of(partition), &leaves, receipts)
     }
 }
 
@@ -222,18 +278,8 @@ impl AppendSlot<'_> {
         )))
     }
 
-    fn finish_table(&mut self) -> Result<(), StoreError> {
-        let Some(adding) = self.adding.take() else { return Ok(()) };
-        let series = adding.series();
-        let (rows, bytes) = adding.finish(&mut self.session)?;
-        self.added[series] += rows;
-        self.bytes += bytes;
-        failpoint::reach(if series == 0 { "append-rows-1" } else { "append-rows-2" });
-        Ok(())
-    }
-
-    /// Tells the planner of the instants, where a tenth is new to it. A failure is not a failure of the partition.
-    fn analyze(&mut self) {
+    /// Returns the statement that tells the planner of the instants, where a tenth is new to it.
+    fn analysis(&self) -> Option<Request<'static>> {
         let is_outgrown = |(leaf, added): (&FollowedLeaf, &u64)| {
             let rows = self.after.stored.rows + added;
             leaf.analyzed_rows
@@ -245,13 +291,9 @@ impl AppendSlot<'_> {
                 format!("{} ({})", leaf.leaf.name.sql(), quoted(rollfit_job::config::TIME_COLUMN))
             })
             .collect();
-        if tables.is_empty() {
-            return;
-        }
         let sql = format!("ANALYZE (SKIP_LOCKED) {}", tables.join(", "));
-        if let Err(error) = self.session.execute(&format!("analyze the tables of {}", self.partition), &sql) {
-            tracing::warn!("{error}");
-        }
+        (!tables.is_empty())
+            .then(|| Request::execute(format!("analyze the tables of {}", self.partition), sql))
     }
 }
 
@@ -276,16 +318,22 @@ impl Slot for AppendSlot<'_> {
         self.check_found()?;
         let series = self.store.series_at(tile.first_column);
         if self.adding.as_ref().is_none_or(|adding| adding.series() != series) {
-            self.finish_table()?;
+            self.end_table()?;
         }
         let after_us = self.after.input.last_us;
-        let start =
+        let new =
             || AddedRows::new(series, &self.leaves[series].leaf, self.store.columns_of(series), after_us);
-        self.adding.get_or_insert_with(start).add(tile, &mut self.session)
+        let mut adding = self.adding.take().unwrap_or_else(new);
+        adding.expect(&tile)?;
+        if adding.needs_copy() {
+            let copy = self.start_copy(series)?;
+            adding.begin_copy(copy, &mut self.session)?;
+        }
+        self.adding.insert(adding).add(tile, &mut self.session)
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
-        self.finish_table()
+        self.end_table()
     }
 
     fn bytes_written(&self) -> u64 {
@@ -293,19 +341,23 @@ impl Slot for AppendSlot<'_> {
     }
 
     fn memory_bytes(&self) -> u64 {
-        self.adding.as_ref().map_or(0, AddedRows::memory_bytes)
+        let inserted: u64 = self.inserted.iter().map(Inserted::memory_bytes).sum();
+        inserted + self.adding.as_ref().map_or(0, AddedRows::memory_bytes)
     }
 
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         self.check_found()?;
         self.flush()?;
         self.check_receipt(receipt)?;
-        let tables = [&self.store.receipts, &self.store.definitions];
-        ReceiptRow::new(receipt)?.take_place_of(&mut self.session, tables, &self.digest)?;
-        failpoint::reach("append-receipt");
-        commit(&mut self.session)?;
+        self.write_receipt(receipt)?;
+        let analysis = self.analysis();
+        let is_analyzed = analysis.is_some();
+        let mut answers = commit(&mut self.session, analysis.into_iter().collect())?;
         self.ended = true;
-        self.analyze();
+        // A failure is not a failure of the partition.
+        if let Err(error) = if is_analyzed { answers.done() } else { Ok(()) } {
+            tracing::warn!("{error}");
+        }
         Ok(self.bytes)
     }
 
@@ -317,8 +369,9 @@ impl Slot for AppendSlot<'_> {
 
 impl Drop for AppendSlot<'_> {
     fn drop(&mut self) {
-        // The COPY in progress is cancelled before the transaction is rolled back.
-        self.adding = None;
+        // The COPY in progress is cancelled, and those prepared are forgotten, before the transaction is rolled back.
+        (self.adding, self.sent) = (None, None);
+        self.prepared.clear();
         if !self.ended {
             self.session.roll_back();
         }

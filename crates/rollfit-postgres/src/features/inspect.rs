@@ -9,12 +9,12 @@ use rollfit_job::store::{Found, StoreError};
 use crate::PostgresStore;
 use crate::connection::session::Session;
 use crate::copy::instant::ServerInstant;
-use crate::names::{TableName, quoted};
+use crate::features::partition_look::{LeafSpan, PartitionLook, spans_sql};
+use crate::names::TableName;
 use crate::tables::applied_policies::AppliedPolicies;
-use crate::tables::capacity::check_row;
 use crate::tables::leaf::Leaf;
 use crate::tables::row_security::Accepting;
-use crate::tables::stored_receipt::{Reading, StoredReceipt};
+use crate::tables::stored_receipt::{Reading, ReceiptTables, StoredReceipt};
 use crate::tables::table::{Table, describe};
 
 /// The stored state of a partition.
@@ -62,15 +62,33 @@ impl PostgresStore {
         session: &mut Session,
         partition: &Partition,
     ) -> Result<Inspection, StoreError> {
-        let names: Vec<String> = self.series.iter().map(|series| series.features_table(partition)).collect();
-        let mut asked = names.clone();
-        asked.extend([self.receipts.name.clone(), self.definitions.name.clone()]);
-        let tables = describe(session, &self.schema, &asked)?;
+        self.inspect_with(session, partition, &mut PartitionLook::default())
+    }
+
+    /// Inspects a partition with the answers of a look. What is not among them is asked.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::inspect`].
+    pub(crate) fn inspect_with(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+        look: &mut PartitionLook,
+    ) -> Result<Inspection, StoreError> {
+        let names = self.leaf_names(partition);
+        let tables = match look.tables.take() {
+            Some(tables) => tables,
+            None => {
+                let ours = [self.receipts.name.clone(), self.definitions.name.clone()];
+                let asked: Vec<String> = names.iter().cloned().chain(ours).collect();
+                describe(session, &self.schema, &asked)?
+            }
+        };
         let receipts = self.receipt_tables(&tables)?;
         let tables: Vec<Option<&Table>> = names.iter().map(|name| tables.get(name)).collect();
-        let leaves = self.leaves(session, &tables, partition)?;
+        let leaves = self.leaves(session, &tables, partition, look)?;
         let stored = match receipts {
-            Some(receipts) => receipts.read(session, &self.output_of(partition))?,
+            Some(receipts) => self.stored_receipt(session, &receipts, partition, look)?,
             None => None,
         };
         let (receipt_text, reading) = match stored {
@@ -81,18 +99,35 @@ impl PostgresStore {
         Ok(Inspection { found: found(&contents, reading), leaves, receipt_text })
     }
 
+    /// Returns the receipt of a partition, if there is one.
+    fn stored_receipt(
+        &self,
+        session: &mut Session,
+        receipts: &ReceiptTables<'_>,
+        partition: &Partition,
+        look: &mut PartitionLook,
+    ) -> Result<Option<StoredReceipt>, StoreError> {
+        let (output, sql) = (self.output_of(partition), receipts.select());
+        self.expectations.note_receipt_query(&sql);
+        match look.take_receipt(&sql) {
+            Some(row) => row.map_or(Ok(None), |row| receipts.stored(&output, &row)),
+            None => receipts.read(session, &output),
+        }
+    }
+
     fn leaves(
         &self,
         session: &mut Session,
         tables: &[Option<&Table>],
         partition: &Partition,
+        look: &mut PartitionLook,
     ) -> Result<Vec<Option<InspectedLeaf>>, StoreError> {
         let mut leaves = Vec::new();
         let mut row_bytes = 0;
         for (at, table) in tables.iter().enumerate() {
             let Some(table) = table else {
                 let leaf = self.prospect(session, at, partition)?;
-                check_row(session, &leaf)?;
+                self.check_row(session, &leaf)?;
                 row_bytes += leaf.row_bytes();
                 leaves.push(None);
                 continue;
@@ -103,10 +138,14 @@ impl PostgresStore {
                 Ok(leaf) => leaf,
                 Err(defect) => return Err(self.refused(session, &defect)),
             };
-            self.check_placement(session, (table, &leaf), series, partition)?;
-            check_row(session, &leaf)?;
+            self.check_placement(session, (table, &leaf), series, partition, look.take_above(table))?;
+            self.check_row(session, &leaf)?;
             row_bytes += leaf.row_bytes();
-            leaves.push(Some(InspectedLeaf::new(session, leaf, table, partition.period)?));
+            let span = match look.span(&leaf.name)? {
+                Some(span) => span,
+                None => span(session, &leaf.name)?,
+            };
+            leaves.push(Some(InspectedLeaf::new(leaf, table, span, partition.period)?));
         }
         self.catalog.note_row_bytes(partition, row_bytes);
         Ok(leaves)
@@ -121,7 +160,8 @@ impl PostgresStore {
         session: &mut Session,
         partition: &Partition,
     ) -> Result<(), StoreError> {
-        self.leaves(session, &vec![None; self.series.len()], partition).map(drop)
+        let missing = vec![None; self.series.len()];
+        self.leaves(session, &missing, partition, &mut PartitionLook::default()).map(drop)
     }
 
     /// Returns the names of the tables of a partition.
@@ -137,9 +177,16 @@ impl PostgresStore {
 }
 
 impl InspectedLeaf {
-    fn new(session: &mut Session, leaf: Leaf, table: &Table, period: Period) -> Result<Self, StoreError> {
-        let may_lack_instants = table.column(TIME_COLUMN).is_some_and(|column| !column.not_null);
-        let span = span(session, &leaf.name, may_lack_instants)?;
+    /// # Errors
+    /// When a row has no instant, so it belongs to no month, or one of another month.
+    fn new(leaf: Leaf, table: &Table, span: LeafSpan, period: Period) -> Result<Self, StoreError> {
+        if span.lacks_instants {
+            return Err(StoreError::permanent(format!(
+                "{} holds rows whose {TIME_COLUMN} is NULL; give them an instant or remove them: rollfit would not keep them",
+                leaf.name
+            )));
+        }
+        let span = span.first.zip(span.last);
         if let Some((first, last)) = span {
             check_period(&leaf.name, [first, last], period)?;
         }
@@ -148,29 +195,12 @@ impl InspectedLeaf {
     }
 }
 
-/// Returns the first and the last instant of a table, if it has rows.
-///
-/// # Errors
-/// When a row has no instant, so it belongs to no month.
-fn span(
-    session: &mut Session,
-    table: &TableName,
-    may_lack_instants: bool,
-) -> Result<Option<(ServerInstant, ServerInstant)>, StoreError> {
-    let (time, name) = (quoted(TIME_COLUMN), table.sql());
-    let lacks = match may_lack_instants {
-        true => format!("EXISTS (SELECT FROM {name} WHERE {time} IS NULL)"),
-        false => "false".to_owned(),
-    };
-    let sql = format!("SELECT min({time}), max({time}), {lacks} FROM {name}");
+/// Returns the first and the last instant of a table.
+fn span(session: &mut Session, table: &TableName) -> Result<LeafSpan, StoreError> {
+    let sql = spans_sql(std::slice::from_ref(table));
     let rows = session.rows(&format!("read {table}"), &sql, &[])?;
     let row = rows.first().ok_or_else(|| StoreError::permanent(format!("{table} did not answer")))?;
-    if row.get(2)? {
-        return Err(StoreError::permanent(format!(
-            "{table} holds rows whose {TIME_COLUMN} is NULL; give them an instant or remove them: rollfit would not keep them"
-        )));
-    }
-    Ok(row.get::<_, Option<ServerInstant>>(0)?.zip(row.get(1)?))
+    LeafSpan::from_row(row, 0)
 }
 
 /// Checks for rows of another month: they would be deleted with the others, but rollfit did not write them.

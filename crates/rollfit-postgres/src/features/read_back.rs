@@ -22,6 +22,8 @@ pub(crate) struct TableReader<'a, S: DerefMut<Target = Session>> {
     session: S,
     series: &'a [Series],
     leaves: Vec<Leaf>,
+    /// Which rows, in SQL; all without one.
+    condition: Option<String>,
     receipt: Option<Receipt>,
     /// The series whose rows are read.
     at: usize,
@@ -47,6 +49,7 @@ impl<'a, S: DerefMut<Target = Session>> TableReader<'a, S> {
             session,
             series,
             leaves,
+            condition: None,
             receipt,
             at: 0,
             copy: None,
@@ -57,14 +60,22 @@ impl<'a, S: DerefMut<Target = Session>> TableReader<'a, S> {
         }
     }
 
+    /// The same, of the rows that a condition holds for.
+    pub(crate) fn with_condition(mut self, condition: String) -> Self {
+        self.condition = Some(condition);
+        self
+    }
+
     fn open(&mut self) -> Result<(), StoreError> {
         let (leaf, columns) = (&self.leaves[self.at], &self.series[self.at].columns);
         let names = std::iter::once(TIME_COLUMN).chain(columns.iter().map(String::as_str));
         let time = quoted(TIME_COLUMN);
+        let condition = self.condition.as_ref().map(|condition| format!(" WHERE {condition}"));
         let sql = format!(
-            "COPY (SELECT {} FROM ONLY {} ORDER BY {time}) TO STDOUT (FORMAT binary)",
+            "COPY (SELECT {} FROM ONLY {}{} ORDER BY {time}) TO STDOUT (FORMAT binary)",
             list(names),
-            leaf.name.sql()
+            leaf.name.sql(),
+            condition.unwrap_or_default()
         );
         let copy = self.session.copy_out(&format!("read {}", leaf.name), &sql)?;
         self.copy = Some((copy, RowDecoder::new(columns.len() + 1)));

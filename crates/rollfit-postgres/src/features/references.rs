@@ -4,15 +4,15 @@
 //! Invariants: rows are deleted only if no row of another table refers to them by such a key. This is checked under a
 //! lock that prevents new references. After the DELETE, no row of another table has changed.
 
-use rollfit_job::activity::waiting;
 use rollfit_job::store::{Fault, StoreError};
 use tokio_postgres::types::Type;
 
-use crate::connection::fault::{is_lock_timeout, server_error};
-use crate::connection::session::{Session, SqlParameter};
+use crate::connection::answer_row::AnswerRow;
+use crate::connection::session::{RefusedStep, Session, SqlParameter, Step};
 use crate::features::inspect::InspectedLeaf;
+use crate::features::partition_look::PartitionLook;
 use crate::names::TableName;
-use crate::tables::foreign_key::{DoomedRows, ForeignKey};
+use crate::tables::foreign_key::ForeignKey;
 
 /// The first of the given tables and their partitions in which this transaction deleted or changed rows.
 const CHANGED: &str = "
@@ -37,67 +37,127 @@ pub(crate) struct References {
 }
 
 impl References {
-    pub(crate) fn find(session: &mut Session, leaves: &[Option<InspectedLeaf>]) -> Result<Self, StoreError> {
+    /// Returns the keys that refer to tables with rows. They are looked up if a look has not done it.
+    pub(crate) fn find(
+        session: &mut Session,
+        leaves: &[Option<InspectedLeaf>],
+        look: &mut PartitionLook,
+    ) -> Result<Self, StoreError> {
         let leaves = || leaves.iter().flatten();
         let ours = leaves().map(|leaf| (leaf.oid, leaf.leaf.name.clone())).collect();
         let occupied: Vec<u32> = leaves().filter(|leaf| leaf.span.is_some()).map(|leaf| leaf.oid).collect();
-        let keys = if occupied.is_empty() { Vec::new() } else { ForeignKey::onto(session, &occupied)? };
+        let keys = match look.take_keys(leaves().map(|leaf| &leaf.leaf.name)) {
+            _ if occupied.is_empty() => Vec::new(),
+            Some(keys) => keys.into_iter().filter(|key| occupied.contains(&key.referenced_oid)).collect(),
+            None => ForeignKey::onto(session, &occupied)?,
+        };
         Ok(Self { keys, ours })
     }
 
-    /// Prevents new rows from referring to ours. Returns `false` if another session is about to commit one.
-    pub(crate) fn keep_out(&self, session: &mut Session) -> Result<bool, StoreError> {
+    /// Prevents new rows from referring to ours, where that is not done yet. Returns which rows would be lost, see
+    /// [`Self::obstacle`]; nothing at all if another session is about to commit a row that refers to ours.
+    pub(crate) fn keep_out(
+        &self,
+        session: &mut Session,
+        unreferenced: &[TableName],
+        look: &mut PartitionLook,
+    ) -> Result<Option<Option<String>>, StoreError> {
         let is_referenced = |oid: u32| self.keys.iter().any(|key| key.referenced_oid == oid);
-        for (_, table) in self.ours.iter().filter(|(oid, _)| is_referenced(*oid)) {
-            // Adding a referring row takes ROW SHARE, which the lock against other writers does not block.
-            let doing = format!("lock {table}");
+        // Adding a referring row takes ROW SHARE, which the lock against other writers does not block.
+        let lock = |table: &TableName| {
             let sql = format!("LOCK TABLE ONLY {} IN EXCLUSIVE MODE", table.sql());
-            match waiting(|| session.try_execute(&doing, &sql))? {
-                Ok(()) => {}
-                Err(error) if is_lock_timeout(&error) => return Ok(false),
-                Err(error) => return Err(server_error(&doing, error)),
-            }
+            Step::lock(format!("lock {table}"), sql)
+        };
+        let referenced = self.ours.iter().filter(|(oid, _)| is_referenced(*oid)).map(|(_, table)| table);
+        let locks: Vec<Step<'static>> =
+            referenced.filter(|table| !unreferenced.contains(table)).map(lock).collect();
+        if locks.is_empty() {
+            return self.obstacle(session, look).map(Some);
         }
-        Ok(true)
+        match self.ask(session, locks)? {
+            Ok(refers) => Ok(Some(self.obstacle_of(&refers))),
+            Err(refused) if refused.is_lock_timeout() => Ok(None),
+            Err(refused) => Err(refused.into_error()),
+        }
     }
 
-    /// Returns which rows of other tables would be lost with the current rows of the partition.
-    pub(crate) fn obstacle(&self, session: &mut Session) -> Result<Option<String>, StoreError> {
-        let ours = self.oids();
-        let mut obstacles = Vec::new();
-        for key in &self.keys {
-            for (_, table) in self.ours.iter().filter(|(oid, _)| *oid == key.referenced_oid) {
-                let doomed = DoomedRows { table, condition: "true", parameters: &[] };
-                obstacles.extend(key.obstacle(session, doomed, &ours)?);
-            }
+    /// Returns which rows of other tables would be lost with the current rows of the partition. They are looked for if a look has not
+    /// done it.
+    pub(crate) fn obstacle(
+        &self,
+        session: &mut Session,
+        look: &mut PartitionLook,
+    ) -> Result<Option<String>, StoreError> {
+        let refers = match look.take_referring(&self.keys, &self.oids()) {
+            _ if self.keys.is_empty() => return Ok(None),
+            Some(refers) => refers,
+            None => self.ask(session, Vec::new())?.map_err(RefusedStep::into_error)?,
+        };
+        Ok(self.obstacle_of(&refers))
+    }
+
+    /// Runs steps, and then finds out whether rows refer to ours by each key. They may do so where not all of them can be read.
+    fn ask(
+        &self,
+        session: &mut Session,
+        steps: Vec<Step<'static>>,
+    ) -> Result<Result<Vec<bool>, RefusedStep>, StoreError> {
+        let (oids, first) = (self.oids(), steps.len());
+        let mut steps: Vec<Step<'_>> = steps;
+        let tables: Vec<TableName> = self.ours.iter().map(|(_, table)| table.clone()).collect();
+        let queries: Vec<_> = self.keys.iter().map(|key| key.referring_query(&oids, &tables)).collect();
+        for (doing, sql) in queries.iter().flatten() {
+            let parameters: Vec<SqlParameter<'_>> = vec![(&oids, Type::OID_ARRAY)];
+            steps.push(Step::query(doing, sql, parameters));
         }
+        let answers = match session.try_batch(&steps)? {
+            Ok(answers) => answers,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let mut answers = answers.into_iter().skip(first);
+        let mut refers = |query: &Option<_>| match query {
+            Some(_) => ForeignKey::refers_from(&answers.next().unwrap_or_default()),
+            None => Ok(true),
+        };
+        queries.iter().map(&mut refers).collect::<Result<_, _>>().map(Ok)
+    }
+
+    /// Returns what there is to say of rows that refer to ours by the keys for which this is true.
+    fn obstacle_of(&self, refers: &[bool]) -> Option<String> {
         const SHOWN_MAX: usize = 3;
+        let keys = self.keys.iter().zip(refers);
+        let mut obstacles: Vec<String> = keys.filter_map(|(key, refers)| key.obstacle_if(*refers)).collect();
         let more = obstacles.len().saturating_sub(SHOWN_MAX);
         obstacles.truncate(SHOWN_MAX);
         obstacles.extend((more > 0).then(|| format!("and {more} more constraints")));
-        Ok((!obstacles.is_empty()).then(|| obstacles.join("; ")))
+        (!obstacles.is_empty()).then(|| obstacles.join("; "))
     }
 
-    /// Checks after the DELETE that it changed no row of another table. A row that arrived by replication, or while
+    /// The keys.
+    pub(crate) fn keys(&self) -> &[ForeignKey] {
+        &self.keys
+    }
+
+    /// Returns the query for changed rows in tables that refer to ours, if there are any. Its parameters are their oids and ours.
+    pub(crate) fn changed_query(&self) -> Option<(&'static str, [Vec<u32>; 2])> {
+        let asked = || self.keys.iter().map(|key| key.referring_oid).collect();
+        (!self.keys.is_empty()).then(|| (CHANGED, [asked(), self.oids()]))
+    }
+
+    /// Checks after the DELETE that it changed no row of another table, by the answer to that query. A row that arrived by replication, or while
     /// triggers were disabled, took no lock and may have been missed.
     ///
     /// # Errors
     /// When it did. A later attempt sees the row and finds the partition blocked.
-    pub(crate) fn check_unchanged(&self, session: &mut Session) -> Result<(), StoreError> {
-        if self.keys.is_empty() {
-            return Ok(());
-        }
-        let (asked, ours) =
-            (self.keys.iter().map(|key| key.referring_oid).collect::<Vec<u32>>(), self.oids());
-        let parameters: [SqlParameter<'_>; 2] = [(&asked, Type::OID_ARRAY), (&ours, Type::OID_ARRAY)];
-        let rows = session.rows("check for changed rows in other tables", CHANGED, &parameters)?;
+    pub(crate) fn check_unchanged(rows: &[AnswerRow]) -> Result<(), StoreError> {
         let Some(row) = rows.first() else { return Ok(()) };
         let changed = TableName::new(row.get(0)?, row.get(1)?);
         let message = format!("the DELETE would have changed rows of {changed} and was rolled back");
         Err(StoreError::new(Fault::Transient, message).with_attempts_max(ATTEMPTS_MAX))
     }
 
-    fn oids(&self) -> Vec<u32> {
+    /// The oids of the tables of the partition.
+    pub(crate) fn oids(&self) -> Vec<u32> {
         self.ours.iter().map(|(oid, _)| *oid).collect()
     }
 }

@@ -7,28 +7,32 @@ use std::sync::atomic::Ordering;
 use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreMonitor;
-use rollfit_job::store::{Claim, FeatureReader, Found, Grouping, Holding, Sink, StoreError, Write};
+use rollfit_job::store::{
+    Claim, FeatureReader, Found, Grouping, Holding, ReaderView, Sink, StoreError, Write,
+};
 
 use crate::PostgresStore;
 use crate::connection::monitor::PostgresMonitor;
 use crate::connection::session::Session;
+use crate::features::expected::Expected;
+use crate::features::partition_look::PartitionLook;
 use crate::features::read_back::TableReader;
 use crate::features::references::References;
 use crate::import::bases::BASES;
 use crate::kind::NAME;
-use crate::names::check_length;
+use crate::names::{TableName, check_length};
 use crate::tables::definitions::DEFINITIONS;
-use crate::tables::foreign_key::ForeignKey;
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts::RECEIPTS;
 use crate::{tables::receipts, tables::table};
 
 impl PostgresStore {
-    /// Warns once that the role may not VACUUM.
-    pub(crate) fn note_refused_vacuum(&self) {
+    /// Warns once that the role may not VACUUM or ANALYZE.
+    pub(crate) fn note_unmaintained(&self, table: &TableName) {
         if !self.vacuum_refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "the role may not VACUUM the tables whose rows it replaced, so they grow with each replacement; run rollfit as their owner, or leave it to autovacuum"
+                "the role may not VACUUM and ANALYZE {table} and other tables that it writes: queries may be slow, and replaced rows take \
+                 space, until autovacuum has done it; run rollfit as their owner, or GRANT MAINTAIN on them (PostgreSQL 17 and later)"
             );
         }
     }
@@ -48,6 +52,33 @@ impl PostgresStore {
             partitions.extend(ours.map(|(partition, _)| partition));
         }
         Ok(partitions)
+    }
+
+    /// Finds out what there is of a partition, in a snapshot. Notes what the next look can expect.
+    fn found_in(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+        look: &mut PartitionLook,
+    ) -> Result<Found, StoreError> {
+        let inspection = self.inspect_with(session, partition, look)?;
+        inspection.check_emptiness()?;
+        let references = References::find(session, &inspection.leaves, look)?;
+        let has_table = inspection.leaves.iter().map(Option::is_some).collect();
+        let expected = Expected::from_look(has_table, references.oids(), references.keys().to_vec());
+        self.expectations.note(partition, expected);
+        Ok(inspection.found)
+    }
+
+    /// Finds out what rows of others are in the way of replacing a partition, in a snapshot.
+    fn obstacle_in(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+        look: &mut PartitionLook,
+    ) -> Result<Option<String>, StoreError> {
+        let inspection = self.inspect_with(session, partition, look)?;
+        References::find(session, &inspection.leaves, look)?.obstacle(session, look)
     }
 
     fn check_names(&self, partition: &Partition) -> Result<(), StoreError> {
@@ -81,11 +112,10 @@ impl Sink for PostgresStore {
     }
 
     fn found(&self, partition: &Partition) -> Result<Found, StoreError> {
-        self.in_snapshot(|session| {
-            let inspection = self.inspect(session, partition)?;
-            inspection.check_emptiness()?;
-            Ok(inspection.found)
-        })
+        let (mut session, mut look) = self.look_at(partition)?;
+        let found = self.found_in(&mut session, partition, &mut look);
+        session.end_reading();
+        found
     }
 
     fn holdings(
@@ -97,18 +127,35 @@ impl Sink for PostgresStore {
     }
 
     fn obstacle(&self, partition: &Partition) -> Result<Option<String>, StoreError> {
-        self.in_snapshot(|session| {
-            // Few tables have such keys; without them the rows need not be read.
-            let names: Vec<String> =
-                self.series.iter().map(|series| series.features_table(partition)).collect();
-            let tables = table::describe(session, &self.schema, &names)?;
-            let oids: Vec<u32> = tables.values().map(|table| table.oid).collect();
-            if ForeignKey::onto(session, &oids)?.is_empty() {
-                return Ok(None);
-            }
-            let inspection = self.inspect(session, partition)?;
-            References::find(session, &inspection.leaves)?.obstacle(session)
-        })
+        // The claim looks again, under the locks.
+        let known = self.expectations.partition(partition);
+        if known.is_some_and(|known| known.is_fresh() && known.keys.is_empty()) {
+            return Ok(None);
+        }
+        let (mut session, mut look) = self.look_at(partition)?;
+        let obstacle = self.obstacle_in(&mut session, partition, &mut look);
+        session.end_reading();
+        obstacle
+    }
+
+    fn reader_view(&self, partition: &Partition) -> Result<ReaderView, StoreError> {
+        if self.views.is_none() {
+            return Ok(ReaderView::Ready);
+        }
+        self.in_snapshot(|session| self.reader_view_of(session, partition))
+    }
+
+    fn make_reader_view(&self, partition: &Partition) -> Result<(), StoreError> {
+        let mut session = self.pool.session()?;
+        self.make_missing_views(&mut session, partition)
+    }
+
+    fn read_as_readers(
+        &self,
+        partition: &Partition,
+        instants_us: Option<&[i64]>,
+    ) -> Result<Option<Box<dyn FeatureReader + '_>>, StoreError> {
+        self.read_views(partition, instants_us)
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
@@ -126,8 +173,8 @@ impl Sink for PostgresStore {
     }
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
-        let mut session = self.snapshot_session()?;
-        let inspection = match self.inspect(&mut session, partition) {
+        let (mut session, mut look) = self.look_at(partition)?;
+        let inspection = match self.inspect_with(&mut session, partition, &mut look) {
             Ok(inspection) => inspection,
             Err(error) => {
                 session.roll_back();

@@ -64,7 +64,7 @@ impl PostgresImport {
         let (session, schema) = patiently(|| {
             let (mut session, schema) =
                 pool.first_session(|session| server::schema(session, place.schema.as_deref()))?;
-            session.begin(Mode::Write, &SETTINGS)?;
+            session.begin(Mode::Write, &SETTINGS);
             Ok((session, schema))
         })?;
         let place = format!("{} schema {schema}", pool.describe());

@@ -70,6 +70,23 @@ impl<K, V> Default for Recent<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V> Recent<K, V> {
+    /// Returns the known answer if it is at most `age_max` old.
+    pub(crate) fn known(&self, key: &K, age_max: Duration) -> Option<Arc<V>> {
+        let known = lock(&self.0);
+        let (seen, answer) = known.get(key)?;
+        (seen.elapsed() < age_max).then(|| Arc::clone(answer))
+    }
+
+    /// Notes an answer.
+    pub(crate) fn note(&self, key: &K, answer: V) {
+        lock(&self.0).insert(key.clone(), (Instant::now(), Arc::new(answer)));
+    }
+
+    /// Forgets all answers.
+    pub(crate) fn forget(&self) {
+        lock(&self.0).clear();
+    }
+
     /// Returns the known answer, or asks with `ask`.
     ///
     /// # Errors
@@ -92,10 +109,8 @@ impl<K: Clone + Eq + Hash, V> Recent<K, V> {
         age_max: Duration,
         ask: impl FnOnce() -> Result<V, StoreError>,
     ) -> Result<Arc<V>, StoreError> {
-        if let Some((seen, answer)) = lock(&self.0).get(key)
-            && seen.elapsed() < age_max
-        {
-            return Ok(Arc::clone(answer));
+        if let Some(answer) = self.known(key, age_max) {
+            return Ok(answer);
         }
         let answer = Arc::new(ask()?);
         lock(&self.0).insert(key.clone(), (Instant::now(), Arc::clone(&answer)));

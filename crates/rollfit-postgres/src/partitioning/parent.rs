@@ -1,6 +1,7 @@
 //! [`Parent`]: the partitioned table that a missing features table will be attached to, and what prevents it: bounds
 //! of tables above, other partitions that take rows of the month, rows of the month in a DEFAULT partition.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rollfit_job::config::{Series, TIME_COLUMN};
@@ -72,6 +73,15 @@ impl Ancestor {
         })
     }
 
+    /// Returns the tables above each table in the answer to [`ABOVE_LEAVES`], by oid.
+    pub(crate) fn by_leaf(rows: &[AnswerRow]) -> Result<HashMap<u32, Vec<Self>>, StoreError> {
+        let mut above: HashMap<u32, Vec<Self>> = HashMap::new();
+        for row in rows {
+            above.entry(row.get(5)?).or_default().push(Self::from_row(row)?);
+        }
+        Ok(above)
+    }
+
     /// Returns whether some rows of a month do not reach it.
     pub(crate) fn lacks(&self, period: Period) -> bool {
         matches!(self.bound, Some(Bound::Span(span)) if !span.holds(&BoundSpan::from_period(period)))
@@ -85,6 +95,19 @@ impl Ancestor {
         }
     }
 }
+
+/// The partitioned tables above the tables with the names $2 in the schema $1: the columns of an [`Ancestor`], and the oid of the table.
+pub(crate) const ABOVE_LEAVES: &str = "
+    SELECT n.nspname::text, c.relname::text, pg_get_partkeydef(c.oid), pg_get_partkeydef(i.inhparent),
+           pg_get_expr(c.relpartbound, c.oid), leaf.oid
+    FROM pg_catalog.pg_class leaf
+    JOIN pg_catalog.pg_namespace ln ON ln.oid = leaf.relnamespace
+    CROSS JOIN LATERAL pg_partition_ancestors(leaf.oid) WITH ORDINALITY a(oid, at)
+    JOIN pg_catalog.pg_class c ON c.oid = a.oid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+    WHERE ln.nspname = $1 AND leaf.relname = ANY($2) AND c.oid <> leaf.oid
+    ORDER BY leaf.oid, a.at";
 
 /// Returns a partitioned table and those above it, the topmost last.
 pub(crate) fn ancestors(session: &mut Session, oid: u32) -> Result<Vec<Ancestor>, StoreError> {

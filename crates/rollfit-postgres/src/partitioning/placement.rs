@@ -29,7 +29,7 @@ struct PlacedLeaf<'a> {
 }
 
 impl PostgresStore {
-    /// Checks the placement of a features table.
+    /// Checks the placement of a features table. The tables `above` it are looked up if they are not known and matter.
     ///
     /// # Errors
     /// When its rows could be in another table, or its month does not fit its bounds.
@@ -39,11 +39,13 @@ impl PostgresStore {
         (table, leaf): (&Table, &Leaf),
         series: &Series,
         partition: &Partition,
+        above: Option<Vec<Ancestor>>,
     ) -> Result<(), StoreError> {
         let nested = table.attachment.as_ref().filter(|attachment| attachment.is_nested);
-        let above = match nested {
-            Some(attachment) => ancestors(session, attachment.parent_oid)?,
-            None => Vec::new(),
+        let above = match (nested, above) {
+            (Some(_), Some(above)) => above,
+            (Some(attachment), None) => ancestors(session, attachment.parent_oid)?,
+            (None, _) => Vec::new(),
         };
         let placed = PlacedLeaf { table, leaf, series, partition, above };
         let configured = series.parent_table(partition).map(|name| self.table(&name));

@@ -1,6 +1,6 @@
 //! [`Siblings`]: the existing features tables and their parents. A missing table belongs where its siblings are.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ pub(crate) struct Siblings {
     tables: HashMap<(usize, String), Vec<Sibling>>,
     /// The latest of each series.
     latest: HashMap<usize, Sibling>,
+    names: HashSet<String>,
 }
 
 /// An existing features table.
@@ -96,7 +97,13 @@ impl Siblings {
         if (latest.month(), &latest.name) < (sibling.month(), &sibling.name) {
             *latest = sibling.clone();
         }
+        self.names.insert(sibling.name.clone());
         self.tables.entry((series, sibling.partition.key.clone())).or_default().push(sibling);
+    }
+
+    /// Whether a table of this name is among them.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 
     /// Returns the tables of a series and a key.

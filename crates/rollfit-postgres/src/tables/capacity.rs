@@ -4,6 +4,8 @@ use rollfit_job::config::{JobConfig, Pattern, Series, StoreConfig, TIME_COLUMN};
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
+use crate::PostgresStore;
+use crate::connection::answer_row::first_value;
 use crate::connection::session::Session;
 use crate::names::{TableName, check_length};
 use crate::tables::leaf::Leaf;
@@ -84,23 +86,30 @@ fn schema_in(pattern: &Pattern) -> Option<String> {
     (!before.is_empty() && !before.contains('{')).then(|| before.to_owned())
 }
 
-/// Checks that a row of a table fits on a page: the server cannot move numbers of fixed width elsewhere.
-///
-/// # Errors
-/// When it does not, or the query fails.
-pub(crate) fn check_row(session: &mut Session, leaf: &Leaf) -> Result<(), StoreError> {
-    const USUAL_PAGE_BYTES: u64 = 8192;
-    let fits = |page_bytes: u64| leaf.stored_row_bytes_min() <= page_bytes.saturating_sub(PAGE_HEADER_BYTES);
-    if fits(USUAL_PAGE_BYTES) {
-        return Ok(());
+impl PostgresStore {
+    /// Checks that a row of a table fits on a page: the server cannot move numbers of fixed width elsewhere. How large pages are is
+    /// asked once, where it matters: a server has one size from its birth.
+    ///
+    /// # Errors
+    /// When it does not, or the query fails.
+    pub(crate) fn check_row(&self, session: &mut Session, leaf: &Leaf) -> Result<(), StoreError> {
+        const USUAL_PAGE_BYTES: u64 = 8192;
+        let fits =
+            |page_bytes: u64| leaf.stored_row_bytes_min() <= page_bytes.saturating_sub(PAGE_HEADER_BYTES);
+        if fits(USUAL_PAGE_BYTES) {
+            return Ok(());
+        }
+        let page_bytes = match self.page_bytes.get() {
+            Some(page_bytes) => *page_bytes,
+            None => {
+                let sql = "SELECT current_setting('block_size')::int";
+                let rows = session.rows("look up the size of pages", sql, &[])?;
+                let page_bytes = first_value::<i32>(&rows)?.map(|bytes| u64::from(bytes.unsigned_abs()));
+                *self.page_bytes.get_or_init(|| page_bytes.unwrap_or(USUAL_PAGE_BYTES))
+            }
+        };
+        if fits(page_bytes) { Ok(()) } else { Err(too_wide(&leaf.name, leaf, page_bytes)) }
     }
-    let sql = "SELECT current_setting('block_size')::int";
-    let rows = session.rows("look up the size of pages", sql, &[])?;
-    let page_bytes = match rows.first() {
-        Some(row) => u64::from(row.get::<_, i32>(0)?.unsigned_abs()),
-        None => USUAL_PAGE_BYTES,
-    };
-    if fits(page_bytes) { Ok(()) } else { Err(too_wide(&leaf.name, leaf, page_bytes)) }
 }
 
 /// What a page keeps for itself of the space of its only row.

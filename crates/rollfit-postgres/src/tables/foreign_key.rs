@@ -8,35 +8,40 @@ use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 
-/// The keys with an action that refer to one of the given tables, to an ancestor or to a partition of it. The copies
-/// that the server keeps for partitions have a parent key, which is listed instead.
-const KEYS: &str = "
-    WITH referenced AS (
-        SELECT asked.oid AS asked, near.oid FROM unnest($1) AS asked (oid)
-        CROSS JOIN LATERAL (
-            SELECT asked.oid
-            UNION SELECT relid::oid FROM pg_catalog.pg_partition_ancestors(asked.oid)
-            UNION SELECT relid::oid FROM pg_catalog.pg_partition_tree(asked.oid)) AS near (oid))
-    SELECT k.conname::text, n.nspname::text, c.relname::text, c.relkind = 'p', k.confdeltype::text,
-           current_user::text, has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'),
-           row_security_active(c.oid),
-           (SELECT string_agg(format('referenced.%I OPERATOR(%I.%s) referring.%I',
-                                     theirs.attname, s.nspname, o.oprname, ours.attname), ' AND ')
-            FROM unnest(k.confkey, k.conkey, k.conpfeqop) AS pair (theirs, ours, operator)
-            JOIN pg_catalog.pg_attribute theirs ON theirs.attrelid = k.confrelid AND theirs.attnum = pair.theirs
-            JOIN pg_catalog.pg_attribute ours ON ours.attrelid = k.conrelid AND ours.attnum = pair.ours
-            JOIN pg_catalog.pg_operator o ON o.oid = pair.operator
-            JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace),
-           referenced.asked, c.oid
-    FROM pg_catalog.pg_constraint k
-    JOIN referenced ON referenced.oid = k.confrelid
-    JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
-    ORDER BY 2, 3, 1";
+/// Returns the query of the keys with an action that refer to one of the tables with the oids `asked`, an array in SQL, to an ancestor or
+/// to a partition of it. The copies that the server keeps for partitions have a parent key, which is listed instead. A table that is
+/// referred to has triggers of the server's own: without any, the constraints of the whole database need not be read.
+pub(crate) fn keys_sql(asked: &str) -> String {
+    format!(
+        "WITH referenced AS MATERIALIZED (
+             SELECT asked.oid AS asked, near.oid FROM unnest({asked}) AS asked (oid)
+             CROSS JOIN LATERAL (
+                 SELECT asked.oid
+                 UNION SELECT relid::oid FROM pg_catalog.pg_partition_ancestors(asked.oid)
+                 UNION SELECT relid::oid FROM pg_catalog.pg_partition_tree(asked.oid)) AS near (oid))
+         SELECT k.conname::text, n.nspname::text, c.relname::text, c.relkind = 'p', k.confdeltype::text,
+                current_user::text, has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(c.oid, 'SELECT'),
+                row_security_active(c.oid),
+                (SELECT string_agg(format('referenced.%I OPERATOR(%I.%s) referring.%I',
+                                          theirs.attname, s.nspname, o.oprname, ours.attname), ' AND ')
+                 FROM unnest(k.confkey, k.conkey, k.conpfeqop) AS pair (theirs, ours, operator)
+                 JOIN pg_catalog.pg_attribute theirs ON theirs.attrelid = k.confrelid AND theirs.attnum = pair.theirs
+                 JOIN pg_catalog.pg_attribute ours ON ours.attrelid = k.conrelid AND ours.attnum = pair.ours
+                 JOIN pg_catalog.pg_operator o ON o.oid = pair.operator
+                 JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace),
+                referenced.asked, c.oid
+         FROM pg_catalog.pg_constraint k
+         JOIN referenced ON referenced.oid = k.confrelid
+         JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE k.contype = 'f' AND k.conparentid = 0 AND k.confdeltype IN ('c', 'n', 'd')
+             AND EXISTS (SELECT FROM referenced r JOIN pg_catalog.pg_class t ON t.oid = r.oid WHERE t.relhastriggers)
+         ORDER BY 2, 3, 1"
+    )
+}
 
 /// A foreign key with ON DELETE CASCADE, SET NULL or SET DEFAULT.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ForeignKey {
     constraint: String,
     /// The table whose rows refer to ours.
@@ -72,7 +77,12 @@ pub(crate) struct DoomedRows<'a> {
 impl ForeignKey {
     /// Returns the keys with an action that refer to tables.
     pub(crate) fn onto(session: &mut Session, tables: &[u32]) -> Result<Vec<Self>, StoreError> {
-        let rows = session.rows("look up foreign keys", KEYS, &[(&tables, Type::OID_ARRAY)])?;
+        let rows = session.rows("look up foreign keys", &keys_sql("$1"), &[(&tables, Type::OID_ARRAY)])?;
+        Self::from_rows(&rows)
+    }
+
+    /// Returns the keys in the answer to [`keys_sql`].
+    pub(crate) fn from_rows(rows: &[AnswerRow]) -> Result<Vec<Self>, StoreError> {
         rows.iter().map(Self::from_row).collect()
     }
 
@@ -113,20 +123,32 @@ impl ForeignKey {
         doomed: DoomedRows<'_>,
         ours: &[u32],
     ) -> Result<Option<String>, StoreError> {
+        let refers = match &self.unreadable {
+            None => self.refers(session, doomed, ours)?,
+            Some(_) => true,
+        };
+        Ok(refers.then(|| self.obstacle_of_rows()))
+    }
+
+    /// Returns why this key forbids deleting rows that others refer to, or may refer to, with the remedies.
+    fn obstacle_of_rows(&self) -> String {
         let (table, key) = (&self.referring, format!("{} ({})", self.constraint, self.action.sql()));
         if let Some(cause) = &self.unreadable {
-            return Ok(Some(format!("{table} may refer to its rows by the foreign key {key}, and {cause}")));
+            return format!("{table} may refer to its rows by the foreign key {key}, and {cause}");
         }
-        Ok(self.refers(session, doomed, ours)?.then(|| {
-            format!(
-                "rows of {table} refer to its rows by the foreign key {key} and {}; delete or move them, or have the owner \
-                 ALTER TABLE {} DROP CONSTRAINT {} (a key with ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED in its place \
-                 lets rows of the same instants be replaced)",
-                self.action.consequence(),
-                table.sql(),
-                quoted(&self.constraint)
-            )
-        }))
+        format!(
+            "rows of {table} refer to its rows by the foreign key {key} and {}; delete or move them, or have the owner \
+             ALTER TABLE {} DROP CONSTRAINT {} (a key with ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED in its place \
+             lets rows of the same instants be replaced)",
+            self.action.consequence(),
+            table.sql(),
+            quoted(&self.constraint)
+        )
+    }
+
+    /// Returns why this key forbids deleting all rows of its table, if rows refer to them by it.
+    pub(crate) fn obstacle_if(&self, refers: bool) -> Option<String> {
+        refers.then(|| self.obstacle_of_rows())
     }
 
     fn refers(
@@ -135,6 +157,14 @@ impl ForeignKey {
         doomed: DoomedRows<'_>,
         ours: &[u32],
     ) -> Result<bool, StoreError> {
+        let (doing, sql) = self.query_of(doomed);
+        let mut parameters: Vec<SqlParameter<'_>> = vec![(&ours, Type::OID_ARRAY)];
+        parameters.extend(doomed.parameters.iter().cloned());
+        Self::refers_from(&session.rows(&doing, &sql, &parameters)?)
+    }
+
+    /// Returns what the query for rows that refer to doomed ones does, and its SQL. $1 are the tables whose rows do not count.
+    fn query_of(&self, doomed: DoomedRows<'_>) -> (String, String) {
         // Children do not inherit the key of a plain table.
         let only = if self.is_partitioned { "" } else { "ONLY " };
         let sql = format!(
@@ -145,11 +175,20 @@ impl ForeignKey {
             self.condition,
             doomed.condition
         );
-        let mut parameters: Vec<SqlParameter<'_>> = vec![(&ours, Type::OID_ARRAY)];
-        parameters.extend(doomed.parameters.iter().cloned());
-        let doing = format!("find rows of {} that refer to {}", self.referring, doomed.table);
-        let rows = session.rows(&doing, &sql, &parameters)?;
-        Ok(first_value(&rows)?.unwrap_or(true))
+        (format!("find rows of {} that refer to {}", self.referring, doomed.table), sql)
+    }
+
+    /// Returns what the query for rows that refer to any row of the key's table does, one of `tables` with these oids, and its SQL. None if
+    /// it is none of them, or not all referring rows can be read.
+    pub(crate) fn referring_query(&self, oids: &[u32], tables: &[TableName]) -> Option<(String, String)> {
+        let (_, table) = oids.iter().zip(tables).find(|(oid, _)| **oid == self.referenced_oid)?;
+        let is_readable = self.unreadable.is_none();
+        is_readable.then(|| self.query_of(DoomedRows { table, condition: "true", parameters: &[] }))
+    }
+
+    /// Returns whether rows refer, in the answer to such a query.
+    pub(crate) fn refers_from(rows: &[AnswerRow]) -> Result<bool, StoreError> {
+        Ok(first_value(rows)?.unwrap_or(true))
     }
 }
 

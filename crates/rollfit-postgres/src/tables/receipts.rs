@@ -10,13 +10,15 @@ use serde_json::Value;
 use tokio_postgres::types::Type;
 
 use crate::connection::answer_row::{AnswerRow, first_value};
-use crate::connection::session::{Session, SqlParameter};
-use crate::names::TableName;
+use crate::connection::session::{Request, Session, SqlParameter};
+use crate::names::{TableName, literal};
 use crate::tables::foreign_key::{DoomedRows, check_unreferenced};
 use crate::tables::table::{Table, describe};
 
 /// The name of the table, in the schema of the features.
 pub(crate) const RECEIPTS: &str = "rollfit_receipts";
+
+const WRITE: &str = "write the receipt";
 
 /// The columns that the table of earlier versions lacks, with their types.
 const ADDED: [(&str, &str); 2] = [("digest", "text"), ("period", "text")];
@@ -90,6 +92,7 @@ pub(crate) enum RowsBy {
 /// A receipt as its row has it: with the hash of its definition.
 pub(crate) struct ReceiptRow {
     json: Value,
+    text: String,
     pub(crate) definition: String,
     pub(crate) digest: String,
     rows: i64,
@@ -105,6 +108,7 @@ impl ReceiptRow {
         json["definition"] = Value::String(definition.clone());
         Ok(Self {
             digest: receipt_hash(&json),
+            text: json.to_string(),
             json,
             definition,
             rows: i64::try_from(receipt.stored.rows).unwrap_or(i64::MAX),
@@ -112,57 +116,63 @@ impl ReceiptRow {
         })
     }
 
-    /// Puts it in the place of the receipt `seen`, which is none where the output had no row.
-    ///
-    /// # Errors
-    /// When the table has another receipt than `seen` by now, or does not take this one; when its definition is gone.
-    pub(crate) fn write(
-        &self,
-        session: &mut Session,
+    /// Returns the statement that puts it in the place of the receipt `seen`, which is none where the output had no row. See
+    /// [`Self::check_written`].
+    pub(crate) fn write<'a>(
+        &'a self,
         [table, definitions]: [&TableName; 2],
-        partition: &Partition,
-        seen: Option<&str>,
+        partition: &'a Partition,
+        seen: &'a Option<String>,
         rows_by: RowsBy,
-    ) -> Result<(), StoreError> {
+    ) -> Request<'a> {
         let origin = match rows_by {
             RowsBy::ThisSession => ", written_at = excluded.written_at, written_by = excluded.written_by",
             RowsBy::RunBefore => "",
         };
         let sql = format!(
             "INSERT INTO {} AS t (output, key, month, rows, receipt, digest, period) \
-             VALUES ($1, $2, $3::text::date, $4, $5::text::jsonb, $6, NULL) \
+             VALUES ($1, $2, {}::date, $3, $4::text::jsonb, $5, NULL) \
              ON CONFLICT (output) DO UPDATE SET key = excluded.key, month = excluded.month, rows = excluded.rows, \
              receipt = excluded.receipt, digest = excluded.digest, period = NULL{origin} \
-             WHERE t.receipt = $7::text::jsonb RETURNING t.receipt::text, t.digest, EXISTS (SELECT FROM {} d WHERE d.hash = $8)",
+             WHERE t.receipt = $6::text::jsonb RETURNING t.receipt::text, t.digest, EXISTS (SELECT FROM {} d WHERE d.hash = $7)",
             table.sql(),
+            literal(&format!("{}-01", partition.period)),
             definitions.sql()
         );
-        let (month, text) = (format!("{}-01", partition.period), self.json.to_string());
-        let parameters: [SqlParameter<'_>; 8] = [
+        let parameters: Vec<SqlParameter<'a>> = vec![
             (&self.output, Type::TEXT),
             (&partition.key, Type::TEXT),
-            (&month, Type::TEXT),
             (&self.rows, Type::INT8),
-            (&text, Type::TEXT),
+            (&self.text, Type::TEXT),
             (&self.digest, Type::TEXT),
-            (&seen, Type::TEXT),
+            (seen, Type::TEXT),
             (&self.definition, Type::TEXT),
         ];
-        let rows = session.rows("write the receipt", &sql, &parameters)?;
+        Request::query(WRITE, sql, parameters)
+    }
+
+    /// Checks the answer to [`Self::write`].
+    ///
+    /// # Errors
+    /// When the table has another receipt than `seen` by now, or does not take this one; when its definition is gone.
+    pub(crate) fn check_written(
+        &self,
+        session: &mut Session,
+        [table, definitions]: [&TableName; 2],
+        seen: Option<&str>,
+        rows: &[AnswerRow],
+    ) -> Result<(), StoreError> {
         let Some(row) = rows.first() else { return Err(self.refusal(session, table, seen)?) };
         self.check_taken(row, table, definitions)
     }
 
-    /// Puts it in the place of the receipt with the digest `after`, of the same output.
-    ///
-    /// # Errors
-    /// When that receipt is not there any more, or the table does not take this one; when its definition is gone.
-    pub(crate) fn take_place_of(
-        &self,
-        session: &mut Session,
+    /// Returns the statement that puts it in the place of the receipt with the digest `after`, of the same output. See
+    /// [`Self::check_in_place`].
+    pub(crate) fn take_place_of<'a>(
+        &'a self,
         [table, definitions]: [&TableName; 2],
-        after: &str,
-    ) -> Result<(), StoreError> {
+        after: &'a String,
+    ) -> Request<'a> {
         let sql = format!(
             "UPDATE {} AS t SET receipt = $3::text::jsonb, rows = $4, digest = $5, written_at = clock_timestamp(), \
              written_by = current_setting('application_name') WHERE output = $1 AND digest = $2 \
@@ -170,17 +180,27 @@ impl ReceiptRow {
             table.sql(),
             definitions.sql()
         );
-        let text = self.json.to_string();
-        let parameters: [SqlParameter<'_>; 6] = [
+        let parameters: Vec<SqlParameter<'a>> = vec![
             (&self.output, Type::TEXT),
-            (&after, Type::TEXT),
-            (&text, Type::TEXT),
+            (after, Type::TEXT),
+            (&self.text, Type::TEXT),
             (&self.rows, Type::INT8),
             (&self.digest, Type::TEXT),
             (&self.definition, Type::TEXT),
         ];
-        let rows = session.rows("write the receipt", &sql, &parameters)?;
-        match rows.as_slice() {
+        Request::query(WRITE, sql, parameters)
+    }
+
+    /// Checks the answer to [`Self::take_place_of`].
+    ///
+    /// # Errors
+    /// When that receipt was not there any more, or the table does not take this one; when its definition is gone.
+    pub(crate) fn check_in_place(
+        &self,
+        [table, definitions]: [&TableName; 2],
+        rows: &[AnswerRow],
+    ) -> Result<(), StoreError> {
+        match rows {
             [] => Err(changed_meanwhile(table, &self.output)),
             [row] => self.check_taken(row, table, definitions),
             _ => Err(StoreError::permanent(format!(

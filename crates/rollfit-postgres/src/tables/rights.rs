@@ -17,6 +17,14 @@ pub(crate) const MAY_MAINTAIN: &str = "
      OR CASE WHEN current_setting('server_version_num')::int < 170000 THEN false
              ELSE has_table_privilege(c.oid, 'MAINTAIN') END)";
 
+/// For each of the tables $1, in SQL, whether the role may VACUUM and ANALYZE it.
+pub(crate) fn may_maintain_sql() -> String {
+    format!(
+        "SELECT coalesce((SELECT {MAY_MAINTAIN} FROM pg_catalog.pg_class c WHERE c.oid = to_regclass(asked.name)), false) \
+         FROM unnest($1) WITH ORDINALITY AS asked (name, at) ORDER BY asked.at"
+    )
+}
+
 /// Checks that the role may create `table` in its schema.
 pub(crate) fn check_create(session: &mut Session, table: &TableName) -> Result<(), StoreError> {
     const QUESTION: &str = "SELECT current_user::text, has_schema_privilege($1, 'CREATE')";

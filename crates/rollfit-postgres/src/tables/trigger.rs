@@ -5,7 +5,7 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::connection::answer_row::AnswerRow;
-use crate::connection::session::{Session, SqlParameter};
+use crate::connection::session::{Request, Session};
 use crate::names::TableName;
 
 /// The triggers and rules that INSERT, UPDATE or DELETE run on a table or its partitions, including those inherited
@@ -35,16 +35,37 @@ pub(crate) struct Trigger {
     pub(crate) name: String,
 }
 
+/// The query for the triggers and rules of tables.
+pub(crate) struct TriggerQuery<'a> {
+    schemas: Vec<&'a str>,
+    names: Vec<&'a str>,
+}
+
+impl<'a> TriggerQuery<'a> {
+    /// Of the existing tables among `tables`.
+    pub(crate) fn new(tables: impl IntoIterator<Item = &'a TableName>) -> Self {
+        let (schemas, names) =
+            tables.into_iter().map(|table| (table.schema.as_str(), table.name.as_str())).unzip();
+        Self { schemas, names }
+    }
+
+    pub(crate) fn request(&self) -> Request<'_> {
+        let parameters = vec![(&self.schemas as _, Type::TEXT_ARRAY), (&self.names as _, Type::TEXT_ARRAY)];
+        Request::query("look up triggers and rules", TRIGGERS, parameters)
+    }
+}
+
 impl Trigger {
     /// Returns the triggers and rules of the existing tables among `tables`.
     pub(crate) fn on<'a>(
         session: &mut Session,
         tables: impl IntoIterator<Item = &'a TableName>,
     ) -> Result<Vec<Self>, StoreError> {
-        let (schemas, names): (Vec<&str>, Vec<&str>) =
-            tables.into_iter().map(|table| (table.schema.as_str(), table.name.as_str())).unzip();
-        let parameters: [SqlParameter<'_>; 2] = [(&schemas, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
-        let rows = session.rows("look up triggers and rules", TRIGGERS, &parameters)?;
+        Self::from_rows(&session.at_once(vec![TriggerQuery::new(tables).request()]).rows()?)
+    }
+
+    /// Returns those in the answer to a [`TriggerQuery`].
+    pub(crate) fn from_rows(rows: &[AnswerRow]) -> Result<Vec<Self>, StoreError> {
         let trigger =
             |row: &AnswerRow| Ok(Self { table: TableName::new(row.get(0)?, row.get(1)?), name: row.get(2)? });
         rows.iter().map(trigger).collect()

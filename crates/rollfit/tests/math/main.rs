@@ -12,6 +12,7 @@ mod golden_answers;
 mod merged_residuals;
 mod no_value;
 mod same_bits;
+mod stored_fits;
 mod support;
 mod theorems;
 mod tolerances;

@@ -20,27 +20,34 @@ use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::copy::instant::ServerInstant;
-use crate::names::{TableName, quoted};
+use crate::names::{TableName, literal, quoted};
+use crate::partitioning::parent::Ancestor;
 use crate::tables::leaf::Leaf;
 use crate::tables::rights::MAY_MAINTAIN;
 use crate::tables::row_security::Accepting;
 use crate::tables::stored_receipt::{Reading, ReceiptTables, StoredReceipt};
 use crate::tables::table::Table;
 
-/// The triggers and rules that an INSERT into the tables $3 or an UPDATE of the receipts $4 runs, without the server's
-/// own for foreign keys and deferred unique constraints.
-const TRIGGERS: &str = "
-    ARRAY(SELECT format('trigger %s on %s', t.tgname, t.tgrelid::regclass)
-          FROM pg_catalog.pg_trigger t LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
-          WHERE (t.tgrelid = ANY($3) AND t.tgtype & 4 <> 0 OR t.tgrelid = $4 AND t.tgtype & 16 <> 0)
-              AND t.tgenabled <> 'D' AND (k.oid IS NULL OR k.contype = 't')
-          UNION ALL
-          SELECT format('rule %s on %s', r.rulename, r.ev_class::regclass) FROM pg_catalog.pg_rewrite r
-          WHERE (r.ev_class = ANY($3) AND r.ev_type = '3' OR r.ev_class = $4 AND r.ev_type = '2')
-              AND r.ev_enabled <> 'D'
-          ORDER BY 1)";
+/// What the look does, for messages.
+pub(super) const LOOK: &str = "look at the rows and the receipt";
 
-/// The columns of the receipt and of [`TRIGGERS`], before those of the tables.
+/// Returns the triggers and rules that an INSERT into the tables with the oids `leaves` or an UPDATE of the receipts runs, without the
+/// server's own for foreign keys and deferred unique constraints, as an array in SQL.
+fn triggers_sql(leaves: &str, receipts: &str) -> String {
+    format!(
+        "ARRAY(SELECT format('trigger %s on %s', t.tgname, t.tgrelid::regclass)
+               FROM pg_catalog.pg_trigger t LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+               WHERE (t.tgrelid IN ({leaves}) AND t.tgtype & 4 <> 0 OR t.tgrelid = {receipts} AND t.tgtype & 16 <> 0)
+                   AND t.tgenabled <> 'D' AND (k.oid IS NULL OR k.contype = 't')
+               UNION ALL
+               SELECT format('rule %s on %s', r.rulename, r.ev_class::regclass) FROM pg_catalog.pg_rewrite r
+               WHERE (r.ev_class IN ({leaves}) AND r.ev_type = '3' OR r.ev_class = {receipts} AND r.ev_type = '2')
+                   AND r.ev_enabled <> 'D'
+               ORDER BY 1)"
+    )
+}
+
+/// The columns of the receipt and of [`triggers_sql`], before those of the tables.
 const COLUMNS_BEFORE: usize = 4;
 /// The columns of one table.
 const COLUMNS_OF_TABLE: usize = 5;
@@ -70,6 +77,16 @@ pub(super) struct Look {
     pub(super) leaves: Vec<FollowedLeaf>,
 }
 
+/// What was seen of a partition with its locks.
+pub(super) struct SeenToAppend {
+    /// The tables as they are now, by name.
+    pub(super) tables: HashMap<String, Table>,
+    /// The partitioned tables above them, by oid.
+    pub(super) above: Option<HashMap<u32, Vec<Ancestor>>>,
+    /// The row of the look, and the query of the receipt in it.
+    pub(super) row: Option<(String, AnswerRow)>,
+}
+
 /// A table that rows can be added to.
 pub(super) struct FollowedLeaf {
     pub(super) leaf: Leaf,
@@ -87,7 +104,7 @@ struct RowsThere {
 }
 
 impl PostgresStore {
-    /// Looks at a partition under its locks: one round trip.
+    /// Looks at a partition under its locks. What was not seen with them is asked.
     ///
     /// # Errors
     /// When a table cannot be written as it is, which a replacement would say too, or has rows of others.
@@ -95,9 +112,10 @@ impl PostgresStore {
         &self,
         session: &mut Session,
         partition: &Partition,
-        tables: HashMap<String, Table>,
+        seen: SeenToAppend,
         followed: &FollowedReceipt<'_>,
     ) -> Result<Verdict, StoreError> {
+        let SeenToAppend { tables, above, row } = seen;
         let Some(receipts) = self.receipt_tables(&tables)? else {
             return Ok(Verdict::Rewrite(format!("{} is gone or cannot be read", self.receipts)));
         };
@@ -111,11 +129,13 @@ impl PostgresStore {
         let own = [&self.receipts, &self.definitions].into_iter().filter_map(|table| tables.get(&table.name));
         let hiding = found.iter().copied().chain(own).find(|table| table.policies.is_some());
         hiding.map_or(Ok(()), |table| self.check_row_security(table, Accepting::Sink))?;
-        let leaves = self.leaves_to_follow(session, partition, &found)?;
-        let oids: Vec<u32> = found.iter().map(|table| table.oid).collect();
-        let receipts_oid = tables.get(&self.receipts.name).map_or(0, |table| table.oid);
-        let output = self.output_of(partition);
-        let row = self.row_of_look(session, (&receipts, &output), (&leaves, &oids, receipts_oid))?;
+        let leaves = self.leaves_to_follow(session, partition, &found, above)?;
+        let (output, receipt_query) = (self.output_of(partition), receipts.select());
+        self.expectations.note_receipt_query(&receipt_query);
+        let row = match row.filter(|(asked, _)| *asked == receipt_query) {
+            Some((_, row)) => row,
+            None => self.row_of_look(session, partition, (&receipts, &output))?,
+        };
         let (found, seen_digest) = seen_receipt(receipts.stored(&output, &row)?);
         if !matches!(&found, Found::Ours(receipt) if **receipt == *followed.receipt) {
             return Ok(Verdict::Free(Look { found, leaves: Vec::new() }));
@@ -136,6 +156,7 @@ impl PostgresStore {
         session: &mut Session,
         partition: &Partition,
         tables: &[&Table],
+        mut above: Option<HashMap<u32, Vec<Ancestor>>>,
     ) -> Result<Vec<Leaf>, StoreError> {
         let mut leaves = Vec::new();
         for (table, series) in tables.iter().zip(&self.series) {
@@ -143,7 +164,8 @@ impl PostgresStore {
                 Ok(leaf) => leaf,
                 Err(defect) => return Err(self.refused(session, &defect)),
             };
-            self.check_placement(session, (table, &leaf), series, partition)?;
+            let above = above.as_mut().map(|above| above.remove(&table.oid).unwrap_or_default());
+            self.check_placement(session, (table, &leaf), series, partition, above)?;
             leaves.push(leaf);
         }
         self.catalog.note_row_bytes(partition, leaves.iter().map(Leaf::row_bytes).sum());
@@ -153,41 +175,44 @@ impl PostgresStore {
     fn row_of_look(
         &self,
         session: &mut Session,
+        partition: &Partition,
         (receipts, output): (&ReceiptTables<'_>, &str),
-        (leaves, oids, receipts_oid): (&[Leaf], &[u32], u32),
     ) -> Result<AnswerRow, StoreError> {
+        let (sql, known) = (self.look_sql(partition, &receipts.select()), receipts.known.hashes());
+        let parameters: [SqlParameter<'_>; 2] = [(&output, Type::TEXT), (&known, Type::TEXT_ARRAY)];
+        let rows = session.rows(LOOK, &sql, &parameters)?;
+        rows.into_iter().next().ok_or_else(|| StoreError::permanent("the server did not answer the look"))
+    }
+
+    /// Returns the query of the look, with that of the receipt. The tables are those that have these names: once they are locked, their
+    /// names stay theirs.
+    pub(super) fn look_sql(&self, partition: &Partition, receipt_query: &str) -> String {
         let time = quoted(TIME_COLUMN);
-        let of_table = |(leaf, oid): (&Leaf, &u32)| {
+        let leaves: Vec<TableName> = self.leaf_names(partition).iter().map(|name| self.table(name)).collect();
+        let oid = |table: &TableName| format!("{}::regclass::oid", literal(&table.sql()));
+        let of_table = |leaf: &TableName| {
             format!(
                 "(SELECT count(*), count({time}), min({time}), max({time}),
                          (SELECT CASE WHEN {MAY_MAINTAIN} THEN c.reltuples END
-                          FROM pg_catalog.pg_class c WHERE c.oid = {oid}) FROM ONLY {}) ",
-                leaf.name.sql()
+                          FROM pg_catalog.pg_class c WHERE c.oid = {}) FROM ONLY {}) ",
+                oid(leaf),
+                leaf.sql()
             )
         };
         let tables: String = leaves
             .iter()
-            .zip(oids)
             .enumerate()
             .map(|(at, leaf)| {
                 format!(" CROSS JOIN {} AS leaf_{at} (rows, instants, first, last, analyzed)", of_table(leaf))
             })
             .collect();
         let columns: String = (0..leaves.len()).map(|at| format!(", leaf_{at}.*")).collect();
-        let sql = format!(
-            "SELECT stored.receipt, stored.digest, stored.definition, {TRIGGERS}{columns}
-             FROM (VALUES (1)) AS one LEFT JOIN ({}) AS stored ON true{tables}",
-            receipts.select()
-        );
-        let known = receipts.known.hashes();
-        let parameters: [SqlParameter<'_>; 4] = [
-            (&output, Type::TEXT),
-            (&known, Type::TEXT_ARRAY),
-            (&oids, Type::OID_ARRAY),
-            (&receipts_oid, Type::OID),
-        ];
-        let rows = session.rows("look at the rows and the receipt", &sql, &parameters)?;
-        rows.into_iter().next().ok_or_else(|| StoreError::permanent("the server did not answer the look"))
+        let oids: Vec<String> = leaves.iter().map(oid).collect();
+        let triggers = triggers_sql(&oids.join(", "), &oid(&self.receipts));
+        format!(
+            "SELECT stored.receipt, stored.digest, stored.definition, {triggers}{columns}
+             FROM (VALUES (1)) AS one LEFT JOIN ({receipt_query}) AS stored ON true{tables}"
+        )
     }
 }
 

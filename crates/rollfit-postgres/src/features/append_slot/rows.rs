@@ -1,18 +1,18 @@
-//! [`AddedRows`]: the rows that one table gets: few in one INSERT, many by COPY, in the same bytes.
+//! [`AddedRows`]: the rows that one table gets: few in one INSERT, many by COPY, in the same bytes. An INSERT waits until the rows of
+//! all tables are there, so that it goes with the receipt.
 
 use bytes::Bytes;
 use rollfit_job::store::{FeatureTile, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::connection::pool::PooledSession;
-use crate::connection::session::{CopyIn, SqlParameter};
+use crate::connection::session::{CopyIn, Request, SqlParameter};
 use crate::copy::binary_field::BinaryField;
 use crate::copy::encode::RowEncoder;
 use crate::names::TableName;
 use crate::tables::leaf::Leaf;
-use crate::tables::table::check_taken;
 
-/// The most rows of one INSERT. A COPY needs two round trips more, and costs less for each row.
+/// The most rows of one INSERT. A COPY needs three round trips more, and costs less for each row.
 const INSERT_ROWS_MAX: u64 = 32;
 /// The most values of one INSERT. The server takes at most 65,535.
 const INSERT_VALUES_MAX: u64 = 32_000;
@@ -62,17 +62,39 @@ impl AddedRows {
         self.encoder.memory_bytes() + self.held.iter().map(|bytes| bytes.len() as u64).sum::<u64>()
     }
 
-    /// Adds rows that come after all others.
+    /// Makes rows the next ones, which come after all others.
+    pub(super) fn expect(&mut self, tile: &FeatureTile<'_>) -> Result<(), StoreError> {
+        self.check_order(tile.instants_us)?;
+        self.rows += tile.rows() as u64;
+        Ok(())
+    }
+
+    /// Whether the rows are too many for an INSERT, and no COPY was started.
+    pub(super) fn needs_copy(&self) -> bool {
+        let are_few =
+            self.rows <= INSERT_ROWS_MAX && self.rows * self.types.len() as u64 <= INSERT_VALUES_MAX;
+        self.copy.is_none() && !are_few
+    }
+
+    /// Sends the rows by a COPY from now on.
+    pub(super) fn begin_copy(
+        &mut self,
+        mut copy: CopyIn,
+        session: &mut PooledSession,
+    ) -> Result<(), StoreError> {
+        for bytes in self.held.drain(..) {
+            session.send(&mut copy, bytes)?;
+        }
+        self.copy = Some(copy);
+        Ok(())
+    }
+
+    /// Adds the rows that were expected.
     pub(super) fn add(
         &mut self,
         tile: FeatureTile<'_>,
         session: &mut PooledSession,
     ) -> Result<(), StoreError> {
-        self.check_order(tile.instants_us)?;
-        self.rows += tile.rows() as u64;
-        if self.copy.is_none() && !self.are_few() {
-            self.start_copy(session)?;
-        }
         let (copy, held) = (&mut self.copy, &mut self.held);
         self.encoder.add(tile, |bytes| match copy {
             Some(copy) => session.send(copy, bytes),
@@ -83,60 +105,21 @@ impl AddedRows {
         })
     }
 
-    /// Ends the table. Returns its new rows, and the bytes that they took.
-    pub(super) fn finish(mut self, session: &mut PooledSession) -> Result<(u64, u64), StoreError> {
+    /// Ends the rows: those of a COPY are sent, others are kept.
+    pub(super) fn end(mut self, session: &mut PooledSession) -> Result<EndedRows, StoreError> {
         let rest = self.encoder.finish();
-        let stored = match self.copy.take() {
+        let Self { series, table, columns, types, rows, mut held, copy, .. } = self;
+        let way = match copy {
             Some(mut copy) => {
                 session.send(&mut copy, rest)?;
-                session.finish(copy)?
+                Way::Copy(copy)
             }
             None => {
-                self.held.push(rest);
-                self.insert(session)?
+                held.push(rest);
+                Way::Insert(HeldRows { columns, types, bytes: held.concat() })
             }
         };
-        check_taken(&self.table, stored, self.rows)?;
-        Ok((self.rows, self.encoder.bytes()))
-    }
-
-    fn are_few(&self) -> bool {
-        self.rows <= INSERT_ROWS_MAX && self.rows * self.types.len() as u64 <= INSERT_VALUES_MAX
-    }
-
-    fn start_copy(&mut self, session: &mut PooledSession) -> Result<(), StoreError> {
-        let sql = format!("COPY {} ({}) FROM STDIN (FORMAT binary)", self.table.sql(), self.columns);
-        let mut copy = session.copy_in(&self.doing(), &sql)?;
-        for bytes in self.held.drain(..) {
-            session.send(&mut copy, bytes)?;
-        }
-        self.copy = Some(copy);
-        Ok(())
-    }
-
-    /// Writes the held rows in one statement. Returns how many the table took.
-    fn insert(&self, session: &mut PooledSession) -> Result<u64, StoreError> {
-        let bytes = self.held.concat();
-        let fields = BinaryField::from_copy(&bytes);
-        let types = self.types.iter().cycle();
-        let parameters: Vec<SqlParameter<'_>> =
-            fields.iter().zip(types).map(|(field, of_type)| (field as _, of_type.clone())).collect();
-        let row = |first: usize| {
-            let places = (first + 1..=first + self.types.len()).map(|place| format!("${place}"));
-            format!("({})", places.collect::<Vec<_>>().join(", "))
-        };
-        let rows: Vec<String> = (0..parameters.len()).step_by(self.types.len()).map(row).collect();
-        let sql = format!(
-            "INSERT INTO {} ({}) VALUES {} RETURNING 1",
-            self.table.sql(),
-            self.columns,
-            rows.join(", ")
-        );
-        Ok(session.rows(&self.doing(), &sql, &parameters)?.len() as u64)
-    }
-
-    fn doing(&self) -> String {
-        format!("write {}", self.table)
+        Ok(EndedRows { series, table, rows, bytes: self.encoder.bytes(), way })
     }
 
     /// Checks that instants rise, from the last row that is there.
@@ -154,5 +137,54 @@ impl AddedRows {
             self.after_us = Some(instant_us);
         }
         Ok(())
+    }
+}
+
+/// All rows that one table gets. What the server makes of them is not known yet.
+pub(super) struct EndedRows {
+    pub(super) series: usize,
+    pub(super) table: TableName,
+    pub(super) rows: u64,
+    /// The bytes that they take.
+    pub(super) bytes: u64,
+    pub(super) way: Way,
+}
+
+/// How rows get into their table.
+pub(super) enum Way {
+    Copy(CopyIn),
+    Insert(HeldRows),
+}
+
+/// The rows of an INSERT.
+pub(super) struct HeldRows {
+    columns: String,
+    types: Vec<Type>,
+    bytes: Vec<u8>,
+}
+
+impl HeldRows {
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Returns the values, row by row.
+    pub(super) fn values(&self) -> Vec<BinaryField<'_>> {
+        BinaryField::from_copy(&self.bytes)
+    }
+
+    /// Returns the statement that writes them.
+    pub(super) fn request<'a>(&self, table: &TableName, values: &'a [BinaryField<'a>]) -> Request<'a> {
+        let types = self.types.iter().cycle();
+        let parameters: Vec<SqlParameter<'_>> =
+            values.iter().zip(types).map(|(value, of_type)| (value as _, of_type.clone())).collect();
+        let row = |first: usize| {
+            let places = (first + 1..=first + self.types.len()).map(|place| format!("${place}"));
+            format!("({})", places.collect::<Vec<_>>().join(", "))
+        };
+        let rows: Vec<String> = (0..parameters.len()).step_by(self.types.len()).map(row).collect();
+        let sql =
+            format!("INSERT INTO {} ({}) VALUES {} RETURNING 1", table.sql(), self.columns, rows.join(", "));
+        Request::query(format!("write {table}"), sql, parameters)
     }
 }

@@ -7,10 +7,11 @@ use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Slot, StoreError};
 use rollfit_job::verify::receipt_difference;
 
-use super::PostgresSlot;
-use crate::names::TableName;
+use super::{PostgresSlot, TargetTable};
+use crate::connection::answer_row::AnswerRow;
+use crate::connection::session::Request;
 use crate::tables::receipts::ReceiptRow;
-use crate::tables::trigger::{Trigger, run_deferred};
+use crate::tables::trigger::Trigger;
 
 impl PostgresSlot<'_> {
     /// Refuses to delete rows that other tables refer to.
@@ -23,36 +24,32 @@ impl PostgresSlot<'_> {
         }
     }
 
-    /// Checks that no table has rows: a rule or trigger may have kept some or inserted others.
-    pub(super) fn check_empty(&mut self) -> Result<(), StoreError> {
-        let names: Vec<TableName> = self.targets.iter().map(|target| target.leaf.name.clone()).collect();
-        let has_rows = |name: &TableName| format!("EXISTS (SELECT FROM ONLY {})", name.sql());
-        let sql = format!("SELECT {}", names.iter().map(has_rows).collect::<Vec<_>>().join(", "));
-        let rows = self.session.rows("check that the deleted rows are gone", &sql, &[])?;
+    /// Returns the query for whether each table has rows.
+    pub(super) fn emptiness_request(&self) -> Request<'static> {
+        let has_rows = |target: &TargetTable| format!("EXISTS (SELECT FROM ONLY {})", target.leaf.name.sql());
+        let sql = format!("SELECT {}", self.targets.iter().map(has_rows).collect::<Vec<_>>().join(", "));
+        Request::query("check that the deleted rows are gone", sql, Vec::new())
+    }
+
+    /// Checks by the answer that no table has rows: a rule or trigger may have kept some or inserted others.
+    pub(super) fn check_empty(&mut self, rows: &[AnswerRow]) -> Result<(), StoreError> {
         let has_rows = |at: usize| rows.first().map_or(Ok(true), |row| row.get(at));
-        let has_rows = (0..names.len()).map(has_rows).collect::<Result<Vec<bool>, StoreError>>()?;
+        let has_rows = (0..self.targets.len()).map(has_rows).collect::<Result<Vec<bool>, StoreError>>()?;
         let Some(at) = has_rows.iter().position(|has_rows| *has_rows) else { return Ok(()) };
-        let name = &names[at];
-        let triggers = Trigger::on(&mut self.session, &names)?;
+        let name = &self.targets[at].leaf.name;
+        let triggers = Trigger::on(&mut self.session, [name])?;
         Err(StoreError::permanent(format!(
             "{name} still has rows after DELETE: {} keeps them or adds others; disable or drop it",
             Trigger::names(&triggers, name)
         )))
     }
 
-    /// Returns the triggers and rules on the tables and on the receipts. Deferred ones have run when this returns.
-    pub(super) fn run_deferred_triggers(&mut self) -> Result<Vec<Trigger>, StoreError> {
-        let names = self.targets.iter().map(|target| &target.leaf.name).chain([&self.store.receipts]);
-        let triggers = Trigger::on(&mut self.session, names)?;
-        if !triggers.is_empty() {
-            run_deferred(&mut self.session)?;
-        }
-        Ok(triggers)
-    }
-
     /// If triggers or rules may have changed what was written, compares the tables with the receipt.
-    pub(super) fn check_stored(&mut self, receipt: &Receipt, written: &ReceiptRow) -> Result<(), StoreError> {
-        let triggers = self.run_deferred_triggers()?;
+    pub(super) fn check_stored(
+        &mut self,
+        receipt: &Receipt,
+        (written, triggers): (&ReceiptRow, &[Trigger]),
+    ) -> Result<(), StoreError> {
         if triggers.is_empty() {
             return Ok(());
         }

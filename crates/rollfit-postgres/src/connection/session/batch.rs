@@ -1,0 +1,134 @@
+//! [`Step`]: statements that are sent together and answered one after the other, in one round trip.
+//!
+//! Invariants: the server executes them in this order, each after the one before has ended and with a snapshot of its own. In a
+//! transaction the first one that fails makes all later ones fail, so it is the one that is reported.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use rollfit_job::store::StoreError;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Row};
+
+use super::{Mode, Request, Session, SqlParameter, TransactionSettings};
+use crate::connection::answer_row::AnswerRow;
+use crate::connection::fault::{is_lock_timeout, server_error};
+
+/// A statement of a batch.
+#[derive(Clone)]
+pub(crate) struct Step<'a> {
+    /// What it does, for messages.
+    doing: String,
+    sql: String,
+    /// None for statements that return nothing, of which there may be several.
+    parameters: Option<Vec<SqlParameter<'a>>>,
+    /// Whether it waits for what others hold.
+    is_lock: bool,
+}
+
+/// The answer to the first step that the server refused.
+pub(crate) struct RefusedStep {
+    pub(crate) doing: String,
+    error: tokio_postgres::Error,
+}
+
+impl<'a> Step<'a> {
+    /// Statements that return nothing.
+    pub(crate) fn execute(doing: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { doing: doing.into(), sql: sql.into(), parameters: None, is_lock: false }
+    }
+
+    /// The same, which may have to wait for a lock. Its time is counted as waiting.
+    pub(crate) fn lock(doing: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { is_lock: true, ..Self::execute(doing, sql) }
+    }
+
+    /// A query.
+    pub(crate) fn query(
+        doing: impl Into<String>,
+        sql: impl Into<String>,
+        parameters: Vec<SqlParameter<'a>>,
+    ) -> Self {
+        Self { doing: doing.into(), sql: sql.into(), parameters: Some(parameters), is_lock: false }
+    }
+
+    pub(super) fn doing(&self) -> &str {
+        &self.doing
+    }
+
+    pub(super) fn is_lock(&self) -> bool {
+        self.is_lock
+    }
+
+    /// Sends it when polled first.
+    pub(super) async fn send(&self, client: &Client) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match &self.parameters {
+            Some(parameters) => client.query_typed(&self.sql, parameters).await,
+            None => client.batch_execute(&self.sql).await.map(|()| Vec::new()),
+        }
+    }
+}
+
+impl RefusedStep {
+    /// Whether a lock could not be had in time.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        is_lock_timeout(&self.error)
+    }
+
+    /// Whether the statement itself was wrong: a name that is not there, a kind or type that is another one, a right that is missing.
+    pub(crate) fn is_wrong_statement(&self) -> bool {
+        self.error.code().is_some_and(|code| code.code().starts_with("42") || is_unsupported(code))
+    }
+
+    /// The error that says so.
+    pub(crate) fn into_error(self) -> StoreError {
+        server_error(&self.doing, self.error)
+    }
+}
+
+fn is_unsupported(code: &SqlState) -> bool {
+    *code == SqlState::FEATURE_NOT_SUPPORTED
+}
+
+impl Session {
+    /// Returns the statement that begins a transaction, as the first step of a batch.
+    pub(crate) fn begin_step<'a>(&mut self, mode: Mode, settings: &TransactionSettings) -> Step<'a> {
+        self.is_read_only = mode != Mode::Write;
+        Step::execute("begin a transaction", self.begin_sql(mode, settings))
+    }
+
+    /// Runs the steps of a batch. Returns the rows of each, or the first one that the server refused.
+    pub(crate) fn try_batch(
+        &mut self,
+        steps: &[Step<'_>],
+    ) -> Result<Result<Vec<Vec<AnswerRow>>, RefusedStep>, StoreError> {
+        let mut answers = self.at_once(steps.iter().cloned().map(Request::Step).collect());
+        let mut answered = Vec::with_capacity(steps.len());
+        for step in steps {
+            match answers.try_rows()? {
+                Ok(rows) => answered.push(rows),
+                // Those after it failed because of it.
+                Err(error) => return Ok(Err(RefusedStep { doing: step.doing.clone(), error })),
+            }
+        }
+        Ok(Ok(answered))
+    }
+
+    /// Ends a transaction that only reads, without waiting for the answer. Where it is lost, the session is found to be broken when it
+    /// is used next.
+    pub(crate) fn end_reading(&mut self) {
+        if self.pending_begin.take().is_some() || self.broken {
+            return;
+        }
+        let mut ended = Box::pin(self.client.batch_execute("ROLLBACK"));
+        self.runtime.block_on(async {
+            poll_fn(|context| {
+                let _ = ended.as_mut().poll(context);
+                Poll::Ready(())
+            })
+            .await;
+            // Lets the connection send it.
+            super::let_connection_work().await;
+        });
+    }
+}

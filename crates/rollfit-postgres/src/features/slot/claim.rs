@@ -1,0 +1,321 @@
+//! The claim of a partition that is replaced: its locks, and the look under them, in one round trip where things are as expected.
+//!
+//! Invariants: what is written is decided by what is looked up after the locks were taken, in statements of their own, and never by what
+//! was expected. No existing table is written that was not locked before it was looked at.
+
+use rollfit_job::activity::waiting;
+use rollfit_job::config::Series;
+use rollfit_job::partition::Partition;
+use rollfit_job::store::{Claim, Fault, Found, StoreError};
+use tokio_postgres::types::Type;
+
+use super::{PostgresSlot, TargetTable};
+use crate::PostgresStore;
+use crate::connection::answer_row::{AnswerRow, first_value};
+use crate::connection::fault::{is_lock_timeout, server_error};
+use crate::connection::holders::{Holder, LOCK_KEY};
+use crate::connection::pool::PooledSession;
+use crate::connection::session::{Mode, Session, Step};
+use crate::failpoint;
+use crate::features::expected::Expected;
+use crate::features::inspect::InspectedLeaf;
+use crate::features::partition_look::PartitionLook;
+use crate::features::references::References;
+use crate::names::{TableName, literal};
+use crate::tables::table::describe;
+
+/// The setting that tells the statements of a batch whether the partition is this session's. It ends with the transaction.
+const CLAIMED: &str = "rollfit.claimed";
+
+/// The mode that keeps other writers out, and no reader.
+const AGAINST_WRITERS: &str = "SHARE ROW EXCLUSIVE";
+/// The mode that also keeps out rows that refer to the table.
+const AGAINST_REFERENCES: &str = "EXCLUSIVE";
+
+/// What was seen of a partition under its locks.
+struct LockedPartition {
+    /// What is found, and the receipt as the server prints it.
+    inspected: (Found, Option<String>),
+    references: References,
+    obstacle: Option<String>,
+    targets: Vec<TargetTable>,
+}
+
+/// What another session has of a partition.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::features) enum HeldBy {
+    /// The partition itself.
+    Claim,
+    /// One of its tables.
+    Tables,
+    /// One of its tables, or the receipts.
+    TablesOrReceipts,
+}
+
+/// How the locking of a partition ended.
+enum Locking {
+    Locked(LockedTables),
+    Held(HeldBy),
+    /// Things are other than expected. What is locked by now is not what has to be.
+    Unexpected,
+}
+
+/// The locked tables of a partition.
+struct LockedTables {
+    tables: Vec<TableName>,
+    /// Those that no new row can refer to.
+    unreferenced: Vec<TableName>,
+    /// What was looked up after they were locked.
+    look: PartitionLook,
+}
+
+impl PostgresStore {
+    /// Locks a partition, unless another session holds it or one of its tables.
+    pub(crate) fn claim_partition(&self, partition: &Partition) -> Result<Claim<'_>, StoreError> {
+        let mut session = self.pool.session()?;
+        failpoint::reach("connected");
+        match self.lock_and_inspect(&mut session, partition) {
+            Ok(Ok(locked)) => Ok(Claim::Taken(Box::new(self.slot(session, partition, locked)))),
+            Ok(Err(held)) => {
+                session.roll_back();
+                self.held(session, partition, held)
+            }
+            // Its locks are not kept by a session that waits in the pool.
+            Err(error) => {
+                session.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    fn slot(
+        &self,
+        session: PooledSession,
+        partition: &Partition,
+        locked: LockedPartition,
+    ) -> PostgresSlot<'_> {
+        let LockedPartition { inspected, references, obstacle, targets } = locked;
+        let (found, seen_receipt) = inspected;
+        PostgresSlot {
+            store: self,
+            partition: partition.clone(),
+            session,
+            found,
+            seen_receipt,
+            references,
+            obstacle,
+            targets,
+            room: None,
+            copy: None,
+            sent: None,
+            flushed: false,
+            bytes: 0,
+            ended: false,
+        }
+    }
+
+    /// Locks a partition in a transaction and inspects it, or returns what another session has of it.
+    fn lock_and_inspect(
+        &self,
+        session: &mut PooledSession,
+        partition: &Partition,
+    ) -> Result<Result<LockedPartition, HeldBy>, StoreError> {
+        let expected = self.expected(session, partition)?;
+        self.provide_shared_tables(session, partition, expected.has_all_tables())?;
+        let mut locking = self.lock_at_once(session, partition, &expected)?;
+        if matches!(locking, Locking::Unexpected) {
+            session.roll_back();
+            self.provide_shared_tables(session, partition, false)?;
+            locking = self.lock_in_turn(session, partition)?;
+        }
+        match locking {
+            Locking::Locked(locked) => {
+                failpoint::reach("locked");
+                self.inspect_locked(session, partition, locked)
+            }
+            Locking::Held(held) => Ok(Err(held)),
+            Locking::Unexpected => Err(changed_meanwhile(&self.output_of(partition))),
+        }
+    }
+
+    /// Begins the transaction, takes the locks and looks at all there is: one round trip.
+    fn lock_at_once(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+        expected: &Expected,
+    ) -> Result<Locking, StoreError> {
+        let (output, tables) = (self.output_of(partition), self.expected_leaves(partition, expected));
+        let is_referenced = |table: &&TableName| {
+            let at = tables.iter().position(|known| known == *table);
+            let oid = at.and_then(|at| expected.oids.get(at));
+            oid.is_some_and(|oid| expected.keys.iter().any(|key| key.referenced_oid == *oid))
+        };
+        let unreferenced: Vec<TableName> = tables.iter().filter(is_referenced).cloned().collect();
+        let mode = |table: &TableName| match unreferenced.contains(table) {
+            true => AGAINST_REFERENCES,
+            false => AGAINST_WRITERS,
+        };
+        let locks: Vec<String> = tables.iter().map(|table| lock_sql(table, mode(table))).collect();
+        let mut steps =
+            claim_steps(session.begin_step(Mode::Write, &self.settings), &output, partition, &locks);
+        let asked_first = steps.len();
+        let questions = self.look_questions(partition, expected);
+        steps.extend(questions.steps());
+        let mut answers = match session.try_batch(&steps)? {
+            Ok(answers) => answers,
+            Err(refused) if refused.is_lock_timeout() => return Ok(Locking::Held(HeldBy::Tables)),
+            Err(refused) if refused.is_wrong_statement() => return Ok(Locking::Unexpected),
+            Err(refused) => return Err(refused.into_error()),
+        };
+        let looked = answers.split_off(asked_first);
+        if !is_claimed(&answers)? {
+            return Ok(Locking::Held(HeldBy::Claim));
+        }
+        let look = questions.look(looked.into_iter())?;
+        if self.has_other_tables(partition, &look, &tables) {
+            return Ok(Locking::Unexpected);
+        }
+        Ok(Locking::Locked(LockedTables { tables, unreferenced, look }))
+    }
+
+    /// Whether a table of the partition is there that is not among those locked.
+    fn has_other_tables(&self, partition: &Partition, look: &PartitionLook, locked: &[TableName]) -> bool {
+        let there = look.tables.as_ref();
+        let is_there = |name: &String| there.is_none_or(|tables| tables.contains_key(name));
+        self.leaf_names(partition)
+            .iter()
+            .filter(|name| is_there(name))
+            .any(|name| !locked.iter().any(|table| table.name == *name))
+    }
+
+    /// Begins the transaction, takes one lock after the other on the tables that are there, and looks at nothing.
+    fn lock_in_turn(&self, session: &mut Session, partition: &Partition) -> Result<Locking, StoreError> {
+        session.begin(Mode::Write, &self.settings);
+        let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK_KEY})");
+        let output = self.output_of(partition);
+        let locked = session.rows("lock the partition", &sql, &[(&output, Type::TEXT)])?;
+        if !first_value(&locked)?.unwrap_or(false) {
+            return Ok(Locking::Held(HeldBy::Claim));
+        }
+        let names = self.leaf_names(partition);
+        let there = describe(session, &self.schema, &names)?;
+        let tables: Vec<TableName> =
+            names.iter().filter(|name| there.contains_key(*name)).map(|name| self.table(name)).collect();
+        for table in &tables {
+            let doing = format!("lock {table}");
+            match waiting(|| session.try_execute(&doing, &lock_sql(table, AGAINST_WRITERS)))? {
+                Ok(()) => {}
+                Err(error) if is_lock_timeout(&error) => return Ok(Locking::Held(HeldBy::Tables)),
+                Err(error) => return Err(server_error(&doing, error)),
+            }
+        }
+        Ok(Locking::Locked(LockedTables { tables, unreferenced: Vec::new(), look: PartitionLook::default() }))
+    }
+
+    /// Inspects a partition whose tables are locked.
+    fn inspect_locked(
+        &self,
+        session: &mut PooledSession,
+        partition: &Partition,
+        locked: LockedTables,
+    ) -> Result<Result<LockedPartition, HeldBy>, StoreError> {
+        let LockedTables { tables, unreferenced, mut look } = locked;
+        let inspection = self.inspect_with(session, partition, &mut look)?;
+        let mut there = inspection.leaves.iter().flatten().map(|seen| &seen.leaf.name);
+        if let Some(table) = there.find(|name| !tables.contains(name)) {
+            return Err(changed_meanwhile(&table.to_string()));
+        }
+        failpoint::reach("receipt-read");
+        let references = References::find(session, &inspection.leaves, &mut look)?;
+        let Some(obstacle) = references.keep_out(session, &unreferenced, &mut look)? else {
+            return Ok(Err(HeldBy::Tables));
+        };
+        failpoint::reach("references-read");
+        let targets = self.targets(session, partition, inspection.leaves)?;
+        let inspected = (inspection.found, inspection.receipt_text);
+        Ok(Ok(LockedPartition { inspected, references, obstacle, targets }))
+    }
+
+    fn targets(
+        &self,
+        session: &mut PooledSession,
+        partition: &Partition,
+        leaves: Vec<Option<InspectedLeaf>>,
+    ) -> Result<Vec<TargetTable>, StoreError> {
+        let target = |(series, seen): (&Series, Option<InspectedLeaf>)| match seen {
+            Some(seen) => {
+                let policies = seen.policies.as_ref();
+                policies.map_or(Ok(()), |policies| policies.check_writable(&seen.leaf.name))?;
+                let (has_rows, is_staged) = (seen.span.is_some(), policies.is_some());
+                Ok(TargetTable { leaf: seen.leaf, creation: None, has_rows, is_staged })
+            }
+            None => {
+                let creation = self.creation(session, series, partition)?;
+                let leaf = creation.leaf.clone();
+                Ok(TargetTable { leaf, creation: Some(creation), has_rows: false, is_staged: false })
+            }
+        };
+        self.series.iter().zip(leaves).map(target).collect()
+    }
+
+    /// Names who has what of a partition, and ends the session of one that is stuck.
+    pub(in crate::features) fn held(
+        &self,
+        mut session: PooledSession,
+        partition: &Partition,
+        held: HeldBy,
+    ) -> Result<Claim<'_>, StoreError> {
+        let mut names = match held {
+            HeldBy::Claim => Vec::new(),
+            HeldBy::Tables | HeldBy::TablesOrReceipts => self.leaf_names(partition),
+        };
+        names.extend(matches!(held, HeldBy::TablesOrReceipts).then(|| self.receipts.name.clone()));
+        let mut known = match names.as_slice() {
+            [] => Default::default(),
+            names => describe(&mut session, &self.schema, names)?,
+        };
+        // Every append changes rows of the receipts: whoever only does that is in nobody's way.
+        let receipts = known.remove(&self.receipts.name).map(|table| table.oid);
+        let leaves: Vec<u32> = known.values().map(|table| table.oid).collect();
+        let holder = Holder::find(&mut session, &self.output_of(partition), &leaves, receipts)?;
+        if let Some(holder) = &holder {
+            self.stalled_sessions.end_if_stuck(&mut session, holder);
+        }
+        let name = holder.map_or("another session".to_owned(), |holder| holder.to_string());
+        self.seen_holders.record_holder(&name);
+        Ok(Claim::Held(name))
+    }
+}
+
+fn lock_sql(table: &TableName, mode: &str) -> String {
+    format!("LOCK TABLE ONLY {} IN {mode} MODE", table.sql())
+}
+
+/// Returns the steps that begin a transaction and claim an output; if that succeeds, they also take locks.
+pub(in crate::features) fn claim_steps<'a>(
+    begin: Step<'a>,
+    output: &'a String,
+    partition: &Partition,
+    locks: &[String],
+) -> Vec<Step<'a>> {
+    let claim =
+        format!("SELECT set_config('{CLAIMED}', pg_try_advisory_xact_lock({LOCK_KEY})::text, true)::boolean");
+    let mut steps = vec![begin, Step::query("lock the partition", claim, vec![(output, Type::TEXT)])];
+    if !locks.is_empty() {
+        let body =
+            format!("BEGIN IF current_setting('{CLAIMED}')::boolean THEN {}; END IF; END", locks.join("; "));
+        let sql = format!("DO LANGUAGE plpgsql {}", literal(&body));
+        steps.push(Step::lock(format!("lock the tables of {partition}"), sql));
+    }
+    steps
+}
+
+/// Whether the output is this session's, in the answers to [`claim_steps`].
+pub(in crate::features) fn is_claimed(answers: &[Vec<AnswerRow>]) -> Result<bool, StoreError> {
+    Ok(answers.get(1).map_or(Ok(None), |rows| first_value(rows))?.unwrap_or(false))
+}
+
+fn changed_meanwhile(what: &str) -> StoreError {
+    StoreError::new(Fault::Transient, format!("{what}: another program made or changed a table meanwhile"))
+}

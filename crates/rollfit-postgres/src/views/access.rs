@@ -1,0 +1,125 @@
+//! Who may read a new view: those who may read the view of its nearest sibling or, for a first one, the table of its name beside the tables
+//! of fits, which it takes the place of.
+//!
+//! A view that reads with the rights of its reader needs more than a grant on itself: the table of fits, the schema of the functions, and
+//! the functions, where these are not everybody's.
+
+use rollfit_job::partition::Partition;
+use rollfit_job::store::StoreError;
+use tokio_postgres::types::Type;
+
+use super::Views;
+use super::features_view::FeaturesView;
+use crate::PostgresStore;
+use crate::connection::answer_row::AnswerRow;
+use crate::connection::session::{Session, SqlParameter};
+use crate::ddl::creation::Access;
+use crate::names::{TableName, quoted};
+use crate::tables::table::{Table, describe};
+
+/// Which of the roles $2 may not use the schema $1, and which of the functions there named $3 they may not execute.
+const LACKING: &str = "
+    SELECT r.name,
+           NOT has_schema_privilege(r.name, n.oid, 'USAGE'),
+           ARRAY(SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p
+                 WHERE p.pronamespace = n.oid AND p.proname = ANY($3)
+                     AND NOT has_function_privilege(r.name, p.oid, 'EXECUTE') ORDER BY 1)
+    FROM unnest($2) r (name), pg_catalog.pg_namespace n WHERE n.nspname = $1";
+
+impl PostgresStore {
+    /// Returns the statements that make a view and give it to those who will want it. The tables that it reads are there.
+    pub(super) fn view_sql(
+        &self,
+        session: &mut Session,
+        views: &Views,
+        at: usize,
+        partition: &Partition,
+        view: &FeaturesView,
+    ) -> Result<Vec<String>, StoreError> {
+        let functions =
+            views.functions_found.get(&(), || self.current_functions(session, &views.functions))?;
+        let access = self.view_access(session, views, (at, view), partition)?;
+        let mut statements = vec![view.create_sql(functions.has_invoker)];
+        statements.extend(access.sql(&view.name));
+        if functions.has_invoker {
+            statements.extend(
+                access.readers().map(|reader| format!("GRANT SELECT ON {} TO {reader}", view.from.sql())),
+            );
+        }
+        Ok(statements)
+    }
+
+    /// Returns the statements without which readers of a new view could not use what it calls.
+    pub(super) fn reader_grants(
+        &self,
+        session: &mut Session,
+        views: &Views,
+        at: usize,
+        partition: &Partition,
+        view: &FeaturesView,
+    ) -> Result<Vec<String>, StoreError> {
+        let access = self.view_access(session, views, (at, view), partition)?;
+        let roles: Vec<&str> = access.reader_names().collect();
+        let names: Vec<&str> = views.functions.iter().map(|function| function.name()).collect();
+        let parameters: [SqlParameter<'_>; 3] =
+            [(&self.schema, Type::TEXT), (&roles, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
+        let rows = session.rows("look up rights", LACKING, &parameters)?;
+        let mut grants = Vec::new();
+        for row in rows {
+            grants.extend(self.grants_to(&row)?);
+        }
+        Ok(grants)
+    }
+
+    fn grants_to(&self, row: &AnswerRow) -> Result<Vec<String>, StoreError> {
+        let name: String = row.get(0)?;
+        let role = if name == "public" { "PUBLIC".to_owned() } else { quoted(&name) };
+        let mut grants = Vec::new();
+        if row.get::<_, bool>(1)? {
+            grants.push(format!("GRANT USAGE ON SCHEMA {} TO {role}", quoted(&self.schema)));
+        }
+        let functions: Vec<String> = row.get(2)?;
+        grants.extend(
+            functions.iter().map(|function| format!("GRANT EXECUTE ON FUNCTION {function} TO {role}")),
+        );
+        Ok(grants)
+    }
+
+    /// Returns the owner and the readers that a new view should have.
+    fn view_access(
+        &self,
+        session: &mut Session,
+        views: &Views,
+        (at, view): (usize, &FeaturesView),
+        partition: &Partition,
+    ) -> Result<Access, StoreError> {
+        let own = self.siblings_of_key(session, &partition.key)?;
+        let all = self.siblings(session)?;
+        let nearest = [&own, all.as_ref()].map(|siblings| siblings.nearest(at, &partition.key));
+        let names: Vec<TableName> = nearest
+            .into_iter()
+            .flatten()
+            .map(|sibling| self.features_view(views, at, &sibling.partition_of(&partition.key)).name)
+            .filter(|name| *name != view.name)
+            .collect();
+        if let Some(sibling) = self.first_described(session, &names)? {
+            return self.access(session, Some(&sibling));
+        }
+        let deployed = self.table(&view.name.name);
+        let deployed = if deployed == view.name { None } else { self.first_described(session, &[deployed])? };
+        Ok(self.access(session, deployed.as_ref())?.to_read())
+    }
+
+    fn first_described(
+        &self,
+        session: &mut Session,
+        names: &[TableName],
+    ) -> Result<Option<Table>, StoreError> {
+        for TableName { schema, name } in names {
+            if let Some(table) = describe(session, schema, std::slice::from_ref(name))?.remove(name) {
+                return Ok(Some(table));
+            }
+        }
+        Ok(None)
+    }
+}

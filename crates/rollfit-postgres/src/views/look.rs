@@ -1,0 +1,181 @@
+//! The look at views: which are there, and whether they are the ones that rollfit makes.
+//!
+//! A view is ours if its query, in whatever form the server prints it, is word for word the one that we would make it with, over the table
+//! of fits and the functions of this job. No mark is left on it: a copy made by `pg_dump` is ours, and one that somebody
+//! replaced is not. Owner, rights, comments and options are its owner's business.
+
+use std::collections::{HashMap, HashSet};
+
+use rollfit_job::few::few_and;
+use rollfit_job::partition::Partition;
+use rollfit_job::store::{ReaderView, StoreError};
+use tokio_postgres::types::Type;
+
+use super::Views;
+use super::features_view::FeaturesView;
+use super::view_function::{FunctionsFound, ViewFunction};
+use super::view_text::ViewText;
+use crate::PostgresStore;
+use crate::connection::answer_row::AnswerRow;
+use crate::connection::session::{Session, SqlParameter};
+use crate::names::TableName;
+use crate::partitioning::catalog::FRESH_FOR;
+
+/// What has the names $2 in the schema $1; of views the query, the relations that it reads and the functions that it calls.
+const FOUND: &str = "
+    SELECT c.relname::text, c.relkind::text, CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END,
+           ARRAY(SELECT DISTINCT rn.nspname || E'\\n' || r.relname
+                 FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d
+                     ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+                     AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> c.oid
+                 JOIN pg_catalog.pg_class r ON r.oid = d.refobjid
+                 JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+                 WHERE w.ev_class = c.oid AND w.rulename = '_RETURN'),
+           ARRAY(SELECT DISTINCT pn.nspname || E'\\n' || p.proname || '(' || oidvectortypes(p.proargtypes) || ')'
+                 FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d
+                     ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid
+                     AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+                 JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+                 JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+                 WHERE w.ev_class = c.oid AND w.rulename = '_RETURN')
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = $1 AND c.relname = ANY($2)";
+
+impl Views {
+    /// What was seen of a view a moment ago.
+    fn seen(&self, name: &TableName) -> Option<ReaderView> {
+        self.views_found.known(name, FRESH_FOR).map(|state| state.as_ref().clone())
+    }
+
+    /// Forgets what was seen: something was made.
+    pub(super) fn forget(&self) {
+        self.functions_found.forget();
+        self.views_found.forget();
+    }
+}
+
+impl PostgresStore {
+    /// Returns what readers find where they look for the features of a partition, as it was a moment ago.
+    pub(crate) fn reader_view_of(
+        &self,
+        session: &mut Session,
+        partition: &Partition,
+    ) -> Result<ReaderView, StoreError> {
+        let Some(views) = &self.views else { return Ok(ReaderView::Ready) };
+        let functions =
+            views.functions_found.get(&(), || self.current_functions(session, &views.functions))?;
+        let wanted = self.features_views(views, partition);
+        if wanted.iter().any(|view| views.seen(&view.name).is_none()) {
+            self.current_views(session, views, &wanted)?;
+        }
+        let seen = wanted.iter().map(|view| views.seen(&view.name).unwrap_or(ReaderView::Ready));
+        Ok(self.together(views, &functions, seen))
+    }
+
+    /// What functions and views are together.
+    fn together(
+        &self,
+        views: &Views,
+        functions: &FunctionsFound,
+        seen: impl Iterator<Item = ReaderView>,
+    ) -> ReaderView {
+        let mut missing = Vec::new();
+        let mut foreign: Vec<String> =
+            self.foreign_functions(&views.functions, functions).into_iter().collect();
+        for state in seen {
+            match state {
+                ReaderView::Ready => {}
+                ReaderView::Missing(what) => missing.push(what),
+                ReaderView::Foreign(what) => foreign.push(what),
+            }
+        }
+        if !foreign.is_empty() {
+            return ReaderView::Foreign(foreign.join("; "));
+        }
+        if missing.is_empty() && !functions.missing.is_empty() {
+            missing.push("functions of its views are missing".to_owned());
+        }
+        match missing.is_empty() {
+            true => ReaderView::Ready,
+            false => ReaderView::Missing(few_and(&missing)),
+        }
+    }
+
+    /// Looks at views now. Returns the state of each.
+    pub(super) fn current_views(
+        &self,
+        session: &mut Session,
+        views: &Views,
+        wanted: &[FeaturesView],
+    ) -> Result<Vec<ReaderView>, StoreError> {
+        let names: Vec<&str> = wanted.iter().map(|view| view.name.name.as_str()).collect();
+        let parameters: [SqlParameter<'_>; 2] = [(&views.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+        let rows = session.rows("look up views", FOUND, &parameters)?;
+        let found = rows.iter().map(Relation::from_row).collect::<Result<HashMap<_, _>, _>>()?;
+        let functions = self.function_keys(views);
+        let state = |view: &FeaturesView| {
+            let state = found.get(&view.name.name).map_or_else(
+                || ReaderView::Missing(format!("the view {} is missing", view.name)),
+                |relation| relation.state(view, &functions),
+            );
+            views.views_found.note(&view.name, state.clone());
+            state
+        };
+        Ok(wanted.iter().map(state).collect())
+    }
+
+    fn function_keys(&self, views: &Views) -> HashSet<String> {
+        let key = |function: &ViewFunction| format!("{}\n{}", self.schema, function.signature());
+        views.functions.iter().map(key).collect()
+    }
+}
+
+/// What has the name of a view.
+struct Relation {
+    kind: String,
+    query: Option<String>,
+    reads: Vec<String>,
+    calls: Vec<String>,
+}
+
+impl Relation {
+    /// With its name.
+    fn from_row(row: &AnswerRow) -> Result<(String, Self), StoreError> {
+        Ok((
+            row.get(0)?,
+            Self { kind: row.get(1)?, query: row.get(2)?, reads: row.get(3)?, calls: row.get(4)? },
+        ))
+    }
+
+    fn state(&self, view: &FeaturesView, functions: &HashSet<String>) -> ReaderView {
+        let name = &view.name;
+        let Some(query) = &self.query else {
+            return ReaderView::Foreign(format!(
+                "{name} is {}, where the view of its features belongs: set views_schema, or rename it",
+                kind_in_words(&self.kind)
+            ));
+        };
+        let reads_fits = self.reads == [format!("{}\n{}", view.from.schema, view.from.name)];
+        let calls_ours = self.calls.iter().all(|function| functions.contains(function));
+        if reads_fits && calls_ours && ViewText::parse(query) == ViewText::parse(&view.select) {
+            return ReaderView::Ready;
+        }
+        ReaderView::Foreign(format!(
+            "{name} is not the view that rollfit makes of {}: rename it, set views_schema, or run DROP VIEW {} and rollfit makes it",
+            view.from,
+            name.sql()
+        ))
+    }
+}
+
+fn kind_in_words(kind: &str) -> &'static str {
+    match kind {
+        "r" | "p" => "a table",
+        "m" => "a materialized view",
+        "f" => "a foreign table",
+        "S" => "a sequence",
+        "i" | "I" => "an index",
+        "c" => "a type",
+        _ => "something else",
+    }
+}

@@ -1,0 +1,183 @@
+//! [`ViewFunction`]: a function that views call, and whether the one that is there is it.
+
+use rollfit::Metric;
+use rollfit::sql::{self, Dialect, SqlFunction};
+use rollfit_job::config::Series;
+use rollfit_job::few::few;
+use rollfit_job::store::StoreError;
+use tokio_postgres::types::Type;
+
+use super::decimal_function;
+use crate::PostgresStore;
+use crate::connection::answer_row::AnswerRow;
+use crate::connection::session::{Session, SqlParameter};
+use crate::names::quoted;
+
+/// A function in the schema of the tables of fits. Nothing in it depends on the caller's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct ViewFunction {
+    name: String,
+    /// The types of its arguments, as the server writes them.
+    arguments: String,
+    returns: &'static str,
+    language: &'static str,
+    is_strict: bool,
+    /// Its own settings, as the server keeps them, a line each.
+    settings: String,
+    body: String,
+    /// The statement that makes it. It fails where there is one of that name and these arguments.
+    pub(super) create: String,
+}
+
+/// What there is of the functions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FunctionsFound {
+    /// Those that are missing, by position.
+    pub(super) missing: Vec<usize>,
+    /// Those that are others than they should be.
+    pub(super) foreign: Vec<usize>,
+    /// Whether a view can read with the rights of whoever reads it.
+    pub(super) has_invoker: bool,
+}
+
+/// Whether each function is there, and is the one that it should be.
+const FOUND: &str = "
+    SELECT p.oid IS NOT NULL,
+           p.prosrc = w.body AND l.lanname = w.language AND p.proisstrict = w.is_strict
+               AND format_type(p.prorettype, NULL) = w.returns AND p.prokind = 'f' AND p.provolatile = 'i'
+               AND p.proparallel = 's' AND NOT p.prosecdef AND NOT p.proretset AND p.prosqlbody IS NULL
+               AND array_to_string(coalesce(p.proconfig, '{}'), E'\\n') = w.settings,
+           current_setting('server_version_num')::int >= 150000
+    FROM unnest($2, $3, $4, $5, $6, $7, $8) WITH ORDINALITY
+        w (name, arguments, returns, language, is_strict, settings, body, at)
+    LEFT JOIN (pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = $1
+               JOIN pg_catalog.pg_language l ON l.oid = p.prolang)
+        ON p.proname = w.name AND oidvectortypes(p.proargtypes) = w.arguments
+    ORDER BY w.at";
+
+impl ViewFunction {
+    /// Those that the views of `series` call, those first that others call.
+    pub(super) fn all(schema: &str, series: &[Series], are_decimals: bool) -> Vec<Self> {
+        let mut metrics: Vec<Metric> =
+            series.iter().flat_map(|series| series.metrics.iter().copied()).collect();
+        metrics.sort_by_key(|metric| Metric::ALL.iter().position(|known| known == metric));
+        metrics.dedup();
+        let schema = quoted(schema);
+        let printed = sql::functions(Dialect::Postgres, &schema, &metrics);
+        let mut functions: Vec<Self> = printed.into_iter().map(Self::from_sql).collect();
+        if are_decimals {
+            functions.extend(decimal_function::all(&schema));
+        }
+        functions
+    }
+
+    fn from_sql(printed: SqlFunction) -> Self {
+        let arguments: Vec<&str> = printed.arguments.iter().map(|(_, kind)| *kind).collect();
+        Self {
+            name: printed.name,
+            arguments: arguments.join(", "),
+            returns: "double precision",
+            language: printed.language,
+            is_strict: printed.is_strict,
+            settings: printed.search_path.map(|path| format!("search_path={path}")).unwrap_or_default(),
+            body: printed.body,
+            create: printed.sql.replacen("CREATE OR REPLACE FUNCTION", "CREATE FUNCTION", 1),
+        }
+    }
+
+    /// A function from a double to a decimal.
+    pub(super) fn decimal(schema: &str, name: &str, body: String, settings: Vec<String>) -> Self {
+        let set: String = settings
+            .iter()
+            .filter_map(|setting| setting.split_once('='))
+            .map(|(name, value)| format!(" SET {name} = {value}"))
+            .collect();
+        let create = format!(
+            "CREATE FUNCTION {schema}.{name}(x double precision)\nRETURNS numeric LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL \
+             SAFE{set}\nAS $rollfit${body}$rollfit$"
+        );
+        Self {
+            name: name.to_owned(),
+            arguments: "double precision".to_owned(),
+            returns: "numeric",
+            language: "plpgsql",
+            is_strict: true,
+            settings: settings.join("\n"),
+            body,
+            create,
+        }
+    }
+
+    /// Its name, without the schema.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name and the types of its arguments.
+    pub(super) fn signature(&self) -> String {
+        format!("{}({})", self.name, self.arguments)
+    }
+
+    /// The statement that puts it in the place of another one.
+    pub(super) fn replace_sql(&self) -> String {
+        self.create.replacen("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)
+    }
+}
+
+impl FunctionsFound {
+    fn from_rows(rows: &[AnswerRow]) -> Result<Self, StoreError> {
+        let mut found = Self::default();
+        for (at, row) in rows.iter().enumerate() {
+            let (is_there, is_ours): (bool, Option<bool>) = (row.get(0)?, row.get(1)?);
+            match (is_there, is_ours) {
+                (false, _) => found.missing.push(at),
+                (true, Some(true)) => {}
+                (true, _) => found.foreign.push(at),
+            }
+            found.has_invoker = row.get(2)?;
+        }
+        Ok(found)
+    }
+}
+
+impl PostgresStore {
+    /// Returns what there is of the functions now.
+    pub(super) fn current_functions(
+        &self,
+        session: &mut Session,
+        functions: &[ViewFunction],
+    ) -> Result<FunctionsFound, StoreError> {
+        let texts = |text: fn(&ViewFunction) -> &str| functions.iter().map(text).collect::<Vec<&str>>();
+        let (names, arguments) = (texts(|function| &function.name), texts(|function| &function.arguments));
+        let (returns, languages) = (texts(|function| function.returns), texts(|function| function.language));
+        let is_strict: Vec<bool> = functions.iter().map(|function| function.is_strict).collect();
+        let (settings, bodies) = (texts(|function| &function.settings), texts(|function| &function.body));
+        let parameters: [SqlParameter<'_>; 8] = [
+            (&self.schema, Type::TEXT),
+            (&names, Type::TEXT_ARRAY),
+            (&arguments, Type::TEXT_ARRAY),
+            (&returns, Type::TEXT_ARRAY),
+            (&languages, Type::TEXT_ARRAY),
+            (&is_strict, Type::BOOL_ARRAY),
+            (&settings, Type::TEXT_ARRAY),
+            (&bodies, Type::TEXT_ARRAY),
+        ];
+        FunctionsFound::from_rows(&session.rows("look up the functions of views", FOUND, &parameters)?)
+    }
+
+    /// Returns what to do about functions that are others than they should be, as a clause that follows "but".
+    pub(super) fn foreign_functions(
+        &self,
+        functions: &[ViewFunction],
+        found: &FunctionsFound,
+    ) -> Option<String> {
+        let names = found.foreign.iter().map(|&at| format!("{}.{}", self.schema, functions[at].signature()));
+        (!found.foreign.is_empty()).then(|| {
+            format!(
+                "its views need functions that are others than rollfit makes: {}; somebody replaced them, or another version of \
+                 rollfit made them: have their owner run the CREATE OR REPLACE FUNCTION statements that rollfit schema prints",
+                few(names)
+            )
+        })
+    }
+}
