@@ -21,6 +21,7 @@ use crate::names::{TableName, literal, quoted};
 use crate::partitioning::parent::{ABOVE_LEAVES, Ancestor};
 use crate::tables::foreign_key::{ForeignKey, keys_sql};
 use crate::tables::table::{LOOK_UP, Table, describe_sql, tables_from};
+use crate::views::ViewQuestion;
 
 /// The tables with these names in a schema, as an array of oids.
 const NAMED: &str =
@@ -104,6 +105,7 @@ pub(crate) struct LookQuestions<'a> {
     /// The definitions that need not be sent.
     known: Vec<String>,
     receipt_query: Option<String>,
+    views: Option<ViewQuestion<'a>>,
     keys: Vec<ForeignKey>,
     oids: Vec<u32>,
 }
@@ -122,6 +124,7 @@ impl PostgresStore {
             output: self.output_of(partition),
             known: self.known_definitions.hashes(),
             receipt_query: self.expectations.receipt_query(),
+            views: self.view_question(partition),
             keys: expected.keys.clone(),
             oids: expected.oids.clone(),
         }
@@ -173,6 +176,7 @@ impl LookQuestions<'_> {
                 vec![(&self.output, Type::TEXT), (&self.known, Type::TEXT_ARRAY)];
             steps.push(Step::query("read the receipt", sql, parameters));
         }
+        steps.extend(self.views.as_ref().map(ViewQuestion::step));
         if self.leaves.is_empty() {
             return steps;
         }
@@ -204,6 +208,9 @@ impl LookQuestions<'_> {
             PartitionLook { tables: Some(tables_from(&self.store.schema, next())?), ..Default::default() };
         if let Some(sql) = &self.receipt_query {
             look.receipt = Some((sql.clone(), next().into_iter().next()));
+        }
+        if let Some(views) = &self.views {
+            views.note(&next())?;
         }
         if self.leaves.is_empty() {
             return Ok(look);

@@ -139,10 +139,7 @@ impl Sink for PostgresStore {
     }
 
     fn reader_view(&self, partition: &Partition) -> Result<ReaderView, StoreError> {
-        if self.views.is_none() {
-            return Ok(ReaderView::Ready);
-        }
-        self.in_snapshot(|session| self.reader_view_of(session, partition))
+        self.reader_view_of(partition)
     }
 
     fn make_reader_view(&self, partition: &Partition) -> Result<(), StoreError> {

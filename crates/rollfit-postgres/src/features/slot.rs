@@ -62,6 +62,8 @@ struct TargetTable {
     /// How to create it, if it is missing.
     creation: Option<Creation>,
     has_rows: bool,
+    /// The statements that make its view, if it has one of its own and that is missing.
+    view: Vec<String>,
     /// Whether policies apply. The server refuses COPY then, so rows are staged and then inserted.
     is_staged: bool,
 }

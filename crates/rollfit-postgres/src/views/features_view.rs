@@ -31,13 +31,17 @@ impl FeaturesView {
 impl PostgresStore {
     /// The view through which the features of the series at `at` of a partition are read: one of all its siblings where it has a parent.
     pub(super) fn features_view(&self, views: &Views, at: usize, partition: &Partition) -> FeaturesView {
-        let (series, stored) = (&self.feature_series[at], &self.series[at]);
-        let name = |series: &Series| {
-            series.parent_table(partition).unwrap_or_else(|| series.features_table(partition))
-        };
-        let from = self.table(&name(stored));
+        let series = &self.feature_series[at];
+        let from = self.table(&table_or_parent(&self.series[at], partition));
+        let name = TableName::new(&views.schema, &table_or_parent(series, partition));
         let select = self.select(views, series, &from);
-        FeaturesView { name: TableName::new(&views.schema, &name(series)), from, select }
+        FeaturesView { name, from, select }
+    }
+
+    /// The names of the views of a partition, one a series.
+    pub(super) fn view_names(&self, views: &Views, partition: &Partition) -> Vec<TableName> {
+        let name = |series: &Series| TableName::new(&views.schema, &table_or_parent(series, partition));
+        self.feature_series.iter().map(name).collect()
     }
 
     /// The views of a partition, one a series.
@@ -61,6 +65,10 @@ impl PostgresStore {
         }
         format!("SELECT {}\nFROM {}", columns.join(",\n    "), from.sql())
     }
+}
+
+fn table_or_parent(series: &Series, partition: &Partition) -> String {
+    series.parent_table(partition).unwrap_or_else(|| series.features_table(partition))
 }
 
 /// The columns of one window's fit.

@@ -17,7 +17,7 @@ use super::view_function::{FunctionsFound, ViewFunction};
 use super::view_text::ViewText;
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
-use crate::connection::session::{Session, SqlParameter};
+use crate::connection::session::{Session, SqlParameter, Step};
 use crate::names::TableName;
 use crate::partitioning::catalog::FRESH_FOR;
 
@@ -41,9 +41,11 @@ const FOUND: &str = "
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = ANY($2)";
 
+const LOOK_UP_VIEWS: &str = "look up views";
+
 impl Views {
     /// What was seen of a view a moment ago.
-    fn seen(&self, name: &TableName) -> Option<ReaderView> {
+    pub(super) fn seen(&self, name: &TableName) -> Option<ReaderView> {
         self.views_found.known(name, FRESH_FOR).map(|state| state.as_ref().clone())
     }
 
@@ -56,29 +58,35 @@ impl Views {
 
 impl PostgresStore {
     /// Returns what readers find where they look for the features of a partition, as it was a moment ago.
-    pub(crate) fn reader_view_of(
-        &self,
-        session: &mut Session,
-        partition: &Partition,
-    ) -> Result<ReaderView, StoreError> {
+    ///
+    /// # Errors
+    /// When a query fails.
+    pub(crate) fn reader_view_of(&self, partition: &Partition) -> Result<ReaderView, StoreError> {
         let Some(views) = &self.views else { return Ok(ReaderView::Ready) };
-        let functions =
-            views.functions_found.get(&(), || self.current_functions(session, &views.functions))?;
-        let wanted = self.features_views(views, partition);
-        if wanted.iter().any(|view| views.seen(&view.name).is_none()) {
-            self.current_views(session, views, &wanted)?;
-        }
-        let seen = wanted.iter().map(|view| views.seen(&view.name).unwrap_or(ReaderView::Ready));
+        let ask = || self.in_snapshot(|session| self.current_functions(session, &views.functions));
+        let functions = views.functions_found.get(&(), ask)?;
+        let names = self.view_names(views, partition);
+        let seen: Option<Vec<ReaderView>> = names.iter().map(|name| views.seen(name)).collect();
+        let seen = match seen {
+            Some(seen) => seen,
+            None => {
+                let wanted = self.features_views(views, partition);
+                self.in_snapshot(|session| self.current_views(session, views, &wanted))?
+            }
+        };
         Ok(self.together(views, &functions, seen))
     }
 
+    /// Returns the question about the views of a partition, to be asked with others.
+    pub(crate) fn view_question(&self, partition: &Partition) -> Option<ViewQuestion<'_>> {
+        let views = self.views.as_ref()?;
+        let wanted = self.features_views(views, partition);
+        let names = wanted.iter().map(|view| view.name.name.clone()).collect();
+        Some(ViewQuestion { store: self, views, wanted, names })
+    }
+
     /// What functions and views are together.
-    fn together(
-        &self,
-        views: &Views,
-        functions: &FunctionsFound,
-        seen: impl Iterator<Item = ReaderView>,
-    ) -> ReaderView {
+    fn together(&self, views: &Views, functions: &FunctionsFound, seen: Vec<ReaderView>) -> ReaderView {
         let mut missing = Vec::new();
         let mut foreign: Vec<String> =
             self.foreign_functions(&views.functions, functions).into_iter().collect();
@@ -110,7 +118,17 @@ impl PostgresStore {
     ) -> Result<Vec<ReaderView>, StoreError> {
         let names: Vec<&str> = wanted.iter().map(|view| view.name.name.as_str()).collect();
         let parameters: [SqlParameter<'_>; 2] = [(&views.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
-        let rows = session.rows("look up views", FOUND, &parameters)?;
+        let rows = session.rows(LOOK_UP_VIEWS, FOUND, &parameters)?;
+        self.views_from(views, wanted, &rows)
+    }
+
+    /// Returns the state of each view by the answer to [`FOUND`], and notes it.
+    fn views_from(
+        &self,
+        views: &Views,
+        wanted: &[FeaturesView],
+        rows: &[AnswerRow],
+    ) -> Result<Vec<ReaderView>, StoreError> {
         let found = rows.iter().map(Relation::from_row).collect::<Result<HashMap<_, _>, _>>()?;
         let functions = self.function_keys(views);
         let state = |view: &FeaturesView| {
@@ -127,6 +145,31 @@ impl PostgresStore {
     fn function_keys(&self, views: &Views) -> HashSet<String> {
         let key = |function: &ViewFunction| format!("{}\n{}", self.schema, function.signature());
         views.functions.iter().map(key).collect()
+    }
+}
+
+/// The question about the views of a partition.
+pub(crate) struct ViewQuestion<'a> {
+    store: &'a PostgresStore,
+    views: &'a Views,
+    wanted: Vec<FeaturesView>,
+    names: Vec<String>,
+}
+
+impl ViewQuestion<'_> {
+    /// Returns it as a step of a batch.
+    pub(crate) fn step(&self) -> Step<'_> {
+        let parameters: Vec<SqlParameter<'_>> =
+            vec![(&self.views.schema, Type::TEXT), (&self.names, Type::TEXT_ARRAY)];
+        Step::query(LOOK_UP_VIEWS, FOUND, parameters)
+    }
+
+    /// Notes the answer.
+    ///
+    /// # Errors
+    /// When it has another form.
+    pub(crate) fn note(&self, rows: &[AnswerRow]) -> Result<(), StoreError> {
+        self.store.views_from(self.views, &self.wanted, rows).map(drop)
     }
 }
 

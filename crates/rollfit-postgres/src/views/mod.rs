@@ -20,6 +20,7 @@ use std::sync::Mutex;
 use rollfit_job::config::{JobConfig, Layout, NumberType};
 use rollfit_job::store::ReaderView;
 
+pub(crate) use self::look::ViewQuestion;
 use self::view_function::{FunctionsFound, ViewFunction};
 use crate::names::TableName;
 use crate::partitioning::catalog::Recent;

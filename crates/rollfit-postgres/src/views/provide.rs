@@ -9,6 +9,7 @@ use super::Views;
 use super::features_view::FeaturesView;
 use crate::PostgresStore;
 use crate::connection::session::{Mode, Session, TransactionSettings};
+use crate::tables::table::describe;
 
 /// Which views.
 #[derive(Clone, Copy)]
@@ -37,7 +38,7 @@ impl PostgresStore {
         if provided.functions && names.all(|name| provided.views.contains(name)) {
             return Ok(());
         }
-        session.begin(Mode::Snapshot, &self.settings)?;
+        session.begin(Mode::Snapshot, &self.settings);
         let missing = self.missing_shared(session, views, partition);
         session.roll_back();
         if missing? {
@@ -73,9 +74,14 @@ impl PostgresStore {
             return Ok(Vec::new());
         };
         let view = self.features_view(views, at, partition);
-        match self.current_views(session, views, std::slice::from_ref(&view))?.pop() {
+        // The look under the locks has seen it.
+        let state = match views.seen(&view.name) {
+            Some(state) => Some(state),
+            None => self.current_views(session, views, std::slice::from_ref(&view))?.pop(),
+        };
+        match state {
             Some(ReaderView::Missing(_)) => self.view_sql(session, views, at, partition, &view),
-            _ => Ok(Vec::new()),
+            Some(ReaderView::Ready | ReaderView::Foreign(_)) | None => Ok(Vec::new()),
         }
     }
 
@@ -112,7 +118,13 @@ impl PostgresStore {
         let states = self.current_views(session, views, &shown)?;
         let missing = wanted.into_iter().zip(states);
         let missing = missing.filter(|(_, state)| matches!(state, ReaderView::Missing(_)));
-        Ok(missing.map(|(view, _)| view).collect())
+        let missing: Vec<(usize, FeaturesView)> = missing.map(|(view, _)| view).collect();
+        if missing.is_empty() {
+            return Ok(missing);
+        }
+        let names: Vec<String> = missing.iter().map(|(_, view)| view.from.name.clone()).collect();
+        let tables = describe(session, &self.schema, &names)?;
+        Ok(missing.into_iter().filter(|(_, view)| tables.contains_key(&view.from.name)).collect())
     }
 
     fn make_views(
@@ -124,7 +136,7 @@ impl PostgresStore {
     ) -> Result<(), StoreError> {
         // Other sessions hold this lock only briefly, to create tables and views.
         let settings = TransactionSettings { lock: self.settings.statement, ..self.settings };
-        session.begin(Mode::Write, &settings)?;
+        session.begin(Mode::Write, &settings);
         let made = self.make_under_lock_views(session, views, partition, making);
         if made.is_err() {
             session.roll_back();

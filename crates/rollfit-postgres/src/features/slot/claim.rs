@@ -122,10 +122,12 @@ impl PostgresStore {
     ) -> Result<Result<LockedPartition, HeldBy>, StoreError> {
         let expected = self.expected(session, partition)?;
         self.provide_shared_tables(session, partition, expected.has_all_tables())?;
+        self.provide_views(session, partition)?;
         let mut locking = self.lock_at_once(session, partition, &expected)?;
         if matches!(locking, Locking::Unexpected) {
             session.roll_back();
             self.provide_shared_tables(session, partition, false)?;
+            self.provide_views(session, partition)?;
             locking = self.lock_in_turn(session, partition)?;
         }
         match locking {
@@ -243,20 +245,22 @@ impl PostgresStore {
         partition: &Partition,
         leaves: Vec<Option<InspectedLeaf>>,
     ) -> Result<Vec<TargetTable>, StoreError> {
-        let target = |(series, seen): (&Series, Option<InspectedLeaf>)| match seen {
+        let target = |(at, (series, seen)): (usize, (&Series, Option<InspectedLeaf>))| match seen {
             Some(seen) => {
+                let view = self.view_of_leaf(session, at, partition)?;
                 let policies = seen.policies.as_ref();
                 policies.map_or(Ok(()), |policies| policies.check_writable(&seen.leaf.name))?;
                 let (has_rows, is_staged) = (seen.span.is_some(), policies.is_some());
-                Ok(TargetTable { leaf: seen.leaf, creation: None, has_rows, is_staged })
+                Ok(TargetTable { leaf: seen.leaf, creation: None, view, has_rows, is_staged })
             }
             None => {
+                let view = self.view_of_leaf(session, at, partition)?;
                 let creation = self.creation(session, series, partition)?;
                 let leaf = creation.leaf.clone();
-                Ok(TargetTable { leaf, creation: Some(creation), has_rows: false, is_staged: false })
+                Ok(TargetTable { leaf, creation: Some(creation), view, has_rows: false, is_staged: false })
             }
         };
-        self.series.iter().zip(leaves).map(target).collect()
+        self.series.iter().zip(leaves).enumerate().map(target).collect()
     }
 
     /// Names who has what of a partition, and ends the session of one that is stuck.

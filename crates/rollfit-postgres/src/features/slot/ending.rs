@@ -74,7 +74,7 @@ impl PostgresSlot<'_> {
         let mut statements = Vec::new();
         for (at, target) in self.targets.iter().enumerate() {
             let name = &target.leaf.name;
-            let after = target.creation.iter().flat_map(|creation| &creation.after);
+            let after = target.creation.iter().flat_map(|creation| &creation.after).chain(&target.view);
             statements.extend(after.map(|statement| Request::execute(format!("complete {name}"), statement)));
             if self.may_maintain(at) {
                 let sql = format!("ANALYZE {} ({})", name.sql(), quoted(TIME_COLUMN));
