@@ -103,7 +103,7 @@ impl PostgresStore {
     }
 
     /// Returns the names of the views of `partitions`, each once, as a run makes them.
-    fn view_names(&self, partitions: &[Partition]) -> Vec<ViewNames> {
+    fn views_to_move(&self, partitions: &[Partition]) -> Vec<ViewNames> {
         let mut seen = HashSet::new();
         let names = |(series, partition): (&Series, &Partition)| ViewNames {
             view: series.parent_table(partition).unwrap_or_else(|| series.features_table(partition)),
@@ -118,7 +118,7 @@ impl PostgresStore {
         let of_partition =
             |partition| self.feature_series.iter().map(move |series| series.features_table(partition));
         let mut names: Vec<String> = partitions.iter().flat_map(of_partition).collect();
-        names.extend(self.view_names(partitions).into_iter().map(|names| names.view));
+        names.extend(self.views_to_move(partitions).into_iter().map(|names| names.view));
         let named = relations(session, &self.schema, &names)?;
         let tables: Vec<u32> =
             named.values().filter(|found| found.is_table()).map(|found| found.oid).collect();
@@ -136,7 +136,7 @@ impl PostgresStore {
         views_schema: &str,
         deployed: &Deployed,
     ) -> Result<Vec<Exchange>, StoreError> {
-        let names = self.view_names(partitions);
+        let names = self.views_to_move(partitions);
         let views: Vec<String> = names.iter().map(|names| names.view.clone()).collect();
         let fits: Vec<String> = names.iter().map(|names| names.fits.clone()).collect();
         let mut views = relations(session, views_schema, &views)?;
