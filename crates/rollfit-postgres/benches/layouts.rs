@@ -23,7 +23,7 @@ use rollfit_postgres::PostgresStore;
 use support::{MemorySource, Quiet, dump, load, median};
 
 /// The months that one load writes.
-const MONTHS: usize = 3;
+const MONTHS: usize = 6;
 const LAYOUTS: [Layout; 2] = [Layout::Metrics, Layout::Fits];
 const SCANS: [usize; 3] = [1, 10, 90];
 
@@ -82,7 +82,7 @@ impl Bench {
         let [metrics, fits] = &mut loads;
         println!("\n{numbers}: a month of both series, medians of {rounds} loads of {MONTHS} months\n");
         println!("layout    rollfit s  reference s  ratio  heap and key MB  WAL MB");
-        let mut row = |name: &str, load: &mut Load| {
+        let row = |name: &str, load: &mut Load| {
             let (ours_s, reference_s) = (median(&mut load.ours_s), median(&mut load.reference_s));
             let mb = |bytes: u64| bytes as f64 / 1e6 / months;
             println!(
@@ -128,7 +128,7 @@ impl Bench {
             .map(|table| format!("DROP TABLE ours.\"{table}\" CASCADE;"))
             .collect();
         client.batch_execute(&drop).unwrap();
-        let mut reference = |client: &mut Client, into: &mut Load| {
+        let reference = |client: &mut Client, into: &mut Load| {
             client.batch_execute("CHECKPOINT").unwrap();
             into.reference_s.push(self.reference(config, numbers, block).as_secs_f64());
         };

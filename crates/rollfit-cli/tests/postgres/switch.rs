@@ -71,7 +71,7 @@ impl Workload<'_> {
 
     fn names(&self, schema: &str) -> String {
         self.database.one(&format!(
-            "select string_agg(relkind || ' ' || relname, ', ' order by relname) from pg_class
+            "select string_agg(relkind::text || ' ' || relname, ', ' order by relname) from pg_class
              where relkind in ('r', 'p', 'v') and relname ~ '^(fit_)?reg_' and relnamespace = '\"{schema}\"'::regnamespace"
         ))
     }
