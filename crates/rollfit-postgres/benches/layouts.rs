@@ -215,11 +215,12 @@ impl Bench {
             let year = partitions(&config, &parquet, &parquet, &[]).unwrap();
             let memory = MemorySource::load(&parquet, &config, &year);
             self.run(&config, &memory, &year, "ours");
-            client
-                .batch_execute(
-                    "VACUUM ANALYZE; SET max_parallel_workers_per_gather = 0; SET search_path = ours; SET jit = off",
-                )
-                .unwrap();
+            for sql in [
+                "VACUUM ANALYZE",
+                "SET search_path = ours; SET max_parallel_workers_per_gather = 0; SET jit = off",
+            ] {
+                client.batch_execute(sql).unwrap();
+            }
             let columns = &config.series[0].columns;
             let month = "ts_utc >= '2017-03-01' AND ts_utc < '2017-04-01'";
             let scans: Vec<String> = SCANS
