@@ -51,7 +51,7 @@ impl Workload<'_> {
              grant select on reg_rate_eurusd to lead_{owner} with grant option;
              grant insert, delete on reg_rate_eurusd to writer_{owner};
              create table notes (ts timestamp references reg_bqx_eurusd_2017_01);
-             create view best as select ts_utc from reg_rate_eurusd where r2_idx_w60 > 0.9;
+             create view best as select ts_utc from reg_rate_eurusd where r2_idx_w60 is not null;
              alter table reg_bqx_eurusd_2017_01 add remark text;
              create table reg_rate_eurusd_2017_01_metrics (only_a_name int); create schema \"{NEXT}\""
         ));
