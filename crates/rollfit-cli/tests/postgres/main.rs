@@ -21,6 +21,8 @@ mod doctor;
 mod documented;
 mod faults;
 mod first_runners;
+mod fits_promises;
+mod fits_tables;
 mod follow_faults;
 mod following;
 mod frames;

@@ -39,8 +39,9 @@ impl Series {
 
     fn stored_name(&self, name: String) -> String {
         match self.layout() {
-            Layout::Metrics => name,
-            Layout::Fits => format!("{FIT_PREFIX}{name}"),
+            // As stored, it has them already.
+            Layout::Fits if self.columns != self.fit_columns => format!("{FIT_PREFIX}{name}"),
+            Layout::Metrics | Layout::Fits => name,
         }
     }
 
@@ -50,17 +51,17 @@ impl Series {
         windows.min_by_key(|(_, labelled)| labelled.window.rows()).map_or(0, |(at, _)| at)
     }
 
-    /// The series as a store of tables keeps it: a series whose features tables and columns are those that hold its rows.
+    /// The series as a store of tables keeps it: a series whose features tables and columns are those that hold its rows. Its
+    /// layout stays the same, and so does what it gives for the names of its tables here.
     pub fn as_stored(&self) -> Self {
         match self.layout() {
-            Layout::Metrics => self.clone(),
-            Layout::Fits => Self {
+            Layout::Fits if self.columns != self.fit_columns => Self {
                 features: self.features.with_prefix(FIT_PREFIX),
                 parent: self.parent.as_ref().map(|parent| parent.with_prefix(FIT_PREFIX)),
                 columns: self.fit_columns.clone(),
-                fit_columns: Vec::new(),
                 ..self.clone()
             },
+            Layout::Metrics | Layout::Fits => self.clone(),
         }
     }
 }

@@ -3,11 +3,12 @@
 //!
 //! A new table has the columns of its parent or, without a parent, of its nearest sibling: the latest table of the
 //! same series, of the same key if there is one. It has the owner and grants of the sibling or, if its parent has no
-//! other partition, of the parent. Without a model it has rollfit's columns with the configured type.
+//! other partition, of the parent. Without a model it has rollfit's columns with the configured type; a table of fits has
+//! doubles, and instants as the features tables that its view stands for.
 
 use std::time::Duration;
 
-use rollfit_job::config::{Series, TIME_COLUMN};
+use rollfit_job::config::{Layout, Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
@@ -22,7 +23,7 @@ use crate::partitioning::catalog::FRESH_FOR;
 use crate::partitioning::parent::check_parent;
 use crate::partitioning::partition_sql::{attach_sql, like_sql};
 use crate::partitioning::siblings::Siblings;
-use crate::tables::leaf::{Leaf, in_runs};
+use crate::tables::leaf::{Leaf, in_runs, time_column};
 use crate::tables::table::{RelationKind, Table, describe};
 
 /// How old a list of tables may be that lacks a model.
@@ -55,6 +56,8 @@ impl Creation {
 pub(crate) struct Model {
     /// The table whose columns are used; none without a model.
     pub(crate) like: Option<Table>,
+    /// How a table without one stores instants.
+    time: TimeType,
     access: Access,
     pub(crate) parent: Option<ParentModel>,
 }
@@ -125,7 +128,9 @@ impl PostgresStore {
         let sibling_table = sibling.as_ref().map(|(_, table)| table);
         let Some(name) = series.parent_table(partition) else {
             let access = self.access(session, sibling_table)?;
-            return Ok(Model { like: sibling.map(|(_, table)| table), access, parent: None });
+            let like = sibling.map(|(_, table)| table);
+            let time = self.time_without(session, like.as_ref(), series, partition)?;
+            return Ok(Model { like, time, access, parent: None });
         };
         let name = self.table(&name);
         if let Some(table) = self.partitioned(session, series, &name)? {
@@ -135,7 +140,7 @@ impl PostgresStore {
             let nearest = sibling.filter(|(other, _)| is_nearer(other)).map(|(_, table)| table);
             let access = self.access(session, Some(nearest.as_ref().unwrap_or(&table)))?;
             let parent = ParentModel { name, is_there: true, access: Access::default() };
-            return Ok(Model { like: Some(table), access, parent: Some(parent) });
+            return Ok(Model { like: Some(table), time: TimeType::Naive, access, parent: Some(parent) });
         }
         let access = self.access(session, sibling_table)?;
         let others_parent = match sibling.as_ref().and_then(|(other, _)| series.parent_table(other)) {
@@ -144,7 +149,35 @@ impl PostgresStore {
         };
         let like = others_parent.or(sibling.map(|(_, table)| table));
         let parent = ParentModel { name, is_there: false, access: self.access(session, like.as_ref())? };
-        Ok(Model { like, access, parent: Some(parent) })
+        let time = self.time_without(session, like.as_ref(), series, partition)?;
+        Ok(Model { like, time, access, parent: Some(parent) })
+    }
+
+    /// Returns how a table without a model stores instants: as the features that its view takes the place of, if it is a
+    /// table of fits and there are such features.
+    fn time_without(
+        &self,
+        session: &mut Session,
+        model: Option<&Table>,
+        series: &Series,
+        partition: &Partition,
+    ) -> Result<TimeType, StoreError> {
+        let replaced = self.feature_series.iter().find(|known| known.name == series.name);
+        let Some(replaced) = replaced.filter(|_| model.is_none() && series.layout() == Layout::Fits) else {
+            return Ok(TimeType::Naive);
+        };
+        let names = [replaced.parent_table(partition), Some(replaced.features_table(partition))];
+        let names: Vec<String> = names.into_iter().flatten().collect();
+        let mut tables = describe(session, &self.schema, &names)?;
+        if tables.is_empty() {
+            let others = Siblings::find(session, &self.schema, &self.feature_series, None)?;
+            let at = self.feature_series.iter().position(|known| known.name == series.name);
+            if let Some(other) = at.and_then(|at| others.nearest(at, &partition.key)) {
+                tables = describe(session, &self.schema, std::slice::from_ref(&other.name))?;
+            }
+        }
+        let mut by_name = names.iter().filter_map(|name| tables.get(name)).chain(tables.values());
+        Ok(by_name.find_map(|table| time_column(table, TIME_COLUMN).ok()).unwrap_or(TimeType::Naive))
     }
 
     /// Returns a partitioned table by its name, if it exists.
@@ -240,12 +273,13 @@ impl PostgresStore {
     }
 
     /// Returns a table of a series without a model.
-    pub(crate) fn new_leaf(&self, series: &Series) -> Leaf {
-        let time = TimeType::Naive;
-        let features = vec![self.numbers; series.columns.len()];
+    pub(crate) fn new_leaf(&self, series: &Series, time: TimeType) -> Leaf {
+        let layout = series.layout();
+        let numbers = if layout == Layout::Fits { NumberColumn::Double } else { self.numbers };
+        let features = vec![numbers; series.columns.len()];
         let numbers = features.iter().map(|number| number.sql());
         let types = in_runs(std::iter::once(time.full_name().to_owned()).chain(numbers));
-        Leaf { name: self.table(&series.name), time, features, types, others: Vec::new() }
+        Leaf { name: self.table(&series.name), layout, time, features, types, others: Vec::new() }
     }
 
     pub(crate) fn leaf_like(
@@ -254,7 +288,9 @@ impl PostgresStore {
         series: &Series,
         name: &TableName,
     ) -> Result<Leaf, StoreError> {
-        let Some(like) = &model.like else { return Ok(Leaf { name: name.clone(), ..self.new_leaf(series) }) };
+        let Some(like) = &model.like else {
+            return Ok(Leaf { name: name.clone(), ..self.new_leaf(series, model.time) });
+        };
         let leaf = Leaf::new(&Table { kind: RelationKind::Plain, ..like.clone() }, series)?;
         Ok(Leaf { name: name.clone(), ..leaf })
     }
@@ -263,7 +299,7 @@ impl PostgresStore {
 impl Model {
     /// Returns a model with the columns of `like`, without owner, grants and parent.
     pub(crate) fn like(like: Option<Table>) -> Self {
-        Self { like, access: Access::default(), parent: None }
+        Self { like, time: TimeType::Naive, access: Access::default(), parent: None }
     }
 
     /// Returns the roles that new tables are given to.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rollfit_job::config::{Series, TIME_COLUMN};
+use rollfit_job::config::{FIT_PREFIX, Layout, Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::StoreError;
@@ -211,10 +211,15 @@ pub(crate) fn check_parent(table: &Table, series: &Series) -> Result<(), StoreEr
     if table.kind == RelationKind::Partitioned {
         return Ok(());
     }
-    Err(StoreError::permanent(format!(
-        "{} is not a partitioned table; `parent` of series `{}` must name one PARTITION BY RANGE ({TIME_COLUMN})",
-        table.name, series.name
-    )))
+    let (name, parent) = (&series.name, "PARTITION BY RANGE");
+    let rule = match series.layout() {
+        Layout::Metrics => format!("`parent` of series `{name}` must name one {parent} ({TIME_COLUMN})"),
+        Layout::Fits => format!(
+            "layout = \"fits\" puts `{FIT_PREFIX}` before the `parent` of series `{name}`, and one {parent} ({TIME_COLUMN}) \
+             belongs there; rename it or drop it"
+        ),
+    };
+    Err(StoreError::permanent(format!("{} is not a partitioned table; {rule}", table.name)))
 }
 
 /// A features table that is missing.

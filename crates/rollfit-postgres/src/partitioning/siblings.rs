@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollfit_job::config::Series;
+use rollfit_job::config::{FIT_PREFIX, Layout, Series};
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
@@ -51,7 +51,7 @@ impl Sibling {
 
 impl Siblings {
     /// Returns the tables of `series`, those of one key or of all.
-    fn find(
+    pub(crate) fn find(
         session: &mut Session,
         schema: &str,
         series: &[Series],
@@ -252,9 +252,17 @@ impl PostgresStore {
                     .with_statements(parent, vec![create]),
             );
         }
-        let line = match siblings.parent_pattern(at, &partition.key, sibling, &parent.name) {
-            Some(pattern) => format!("the line `parent = {pattern:?}`"),
-            None => "a `parent` that names it".to_owned(),
+        let pattern = siblings.parent_pattern(at, &partition.key, sibling, &parent.name);
+        let line = match (series.layout(), pattern.as_deref()) {
+            (Layout::Metrics, Some(pattern)) => format!("the line `parent = {pattern:?}`"),
+            (Layout::Metrics, None) => "a `parent` that names it".to_owned(),
+            // The configured name is that of the view.
+            (Layout::Fits, pattern) => match pattern.and_then(|pattern| pattern.strip_prefix(FIT_PREFIX)) {
+                Some(pattern) => format!("the line `parent = {pattern:?}`"),
+                None => format!(
+                    "a `parent` that names it without `{FIT_PREFIX}`, which its name must begin with,"
+                ),
+            },
         };
         let verb = if series.parent.is_some() { "correct `parent` with" } else { "add" };
         Some(
