@@ -66,6 +66,7 @@ mod triggers_found;
 mod two_runners;
 mod versions;
 mod views;
+mod views_found;
 mod watchdog;
 mod watching;
 mod wire;

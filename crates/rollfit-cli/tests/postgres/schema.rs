@@ -31,7 +31,7 @@ impl Workload<'_> {
 
     /// As in `rollfit schema | psql -1`, by the superuser.
     #[track_caller]
-    fn execute_with_psql(&self, statements: &str) {
+    pub(crate) fn execute_with_psql(&self, statements: &str) {
         let mut command = as_server_user(postgres_program("psql"));
         command.args(["-q", "-1", "-v", "ON_ERROR_STOP=1", "-f", "-"]).arg(self.database.url());
         let mut psql = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

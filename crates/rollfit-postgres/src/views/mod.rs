@@ -61,4 +61,9 @@ impl Views {
             provided: Mutex::default(),
         })
     }
+
+    /// Where they are.
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
+    }
 }
