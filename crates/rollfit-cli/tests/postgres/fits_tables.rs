@@ -5,6 +5,7 @@ use crate::checker::Contents;
 use crate::placement::{printed, remedies};
 use crate::sandbox::Answer;
 use crate::server::shared;
+use crate::views::DROP_VIEWS;
 use crate::workload::{ONE, SMALL, Shape, Workload};
 use rollfit_job::config::Layout;
 
@@ -26,7 +27,7 @@ fn done() -> Workload<'static> {
 fn changed(changes: &str) -> Workload<'static> {
     let workload = done();
     let changes = changes.replace("BQX", BQX).replace("RATE", RATE);
-    workload.database.sql(&format!("truncate {RATE}, {BQX}, rollfit_receipts; {changes}"));
+    workload.database.sql(&format!("{DROP_VIEWS} truncate {RATE}, {BQX}, rollfit_receipts; {changes}"));
     workload
 }
 
@@ -94,7 +95,7 @@ fn columns_that_are_no_doubles_are_refused_with_the_statement_that_makes_them_do
 fn rows_of_others_in_other_types_are_neither_adopted_nor_replaced() {
     let workload = done();
     workload.database.sql(&format!(
-        "delete from rollfit_receipts; alter table {RATE} alter b_idx_w15 type real;
+        "{DROP_VIEWS} delete from rollfit_receipts; alter table {RATE} alter b_idx_w15 type real;
          alter table {BQX} alter ss_res_bqx_agg type numeric"
     ));
     let before = Contents::from_database(&workload.database);
@@ -111,7 +112,7 @@ fn a_parent_of_decimals_is_refused_and_a_sibling_of_decimals_is_no_model() {
     assert_eq!(schema.matches("CREATE TABLE").count(), 2 + 3, "{schema}");
     workload.run(&["run", "--quiet", "--only", "eurusd:2017-01"]).exits(0);
     workload.database.sql(&format!(
-        "truncate {RATE}, {BQX}, rollfit_receipts; alter table fit_reg_rate_eurusd alter a2_idx_w15 type numeric(20,10);
+        "{DROP_VIEWS} truncate {RATE}, {BQX}, rollfit_receipts; alter table fit_reg_rate_eurusd alter a2_idx_w15 type numeric(20,10);
          alter table {BQX} alter a2_bqx_w15 type numeric"
     ));
     let alter =
@@ -164,7 +165,7 @@ fn instants_are_kept_as_siblings_do_and_else_as_the_tables_that_the_view_stands_
         .sql("drop table reg_bqx_eurusd_2017_02, fit_reg_bqx_eurusd_2017_02, rollfit_receipts cascade");
     workload.run(&["run", "--quiet", "--only", "eurusd:2017-01"]).exits(0);
     assert_eq!(workload.types(BQX), zoned, "as another month");
-    workload.database.sql(&format!("alter table {BQX} alter ts_utc type timestamp"));
+    workload.database.sql(&format!("{DROP_VIEWS} alter table {BQX} alter ts_utc type timestamp"));
     workload.database.sql("create table reg_bqx_eurusd_2017_02 (ts_utc timestamptz)");
     workload.run(&["run", "--quiet"]).exits(4).says(&[]);
     workload.run(&["run", "--quiet", "--replace", "foreign"]).exits(0);
@@ -250,7 +251,7 @@ fn names_that_grow_beyond_63_bytes_are_refused_before_anything_is_written() {
 
 #[test]
 fn what_is_no_table_of_fits_is_named_and_stays() {
-    let workload = changed(&"drop table BQX cascade; create view BQX as select 1 as ts_utc");
+    let workload = changed("drop table BQX cascade; create view BQX as select 1 as ts_utc");
     let rule = "layout = \"fits\" keeps the rows of one key and month in a table named `fit_`";
     let refused = |words: &[&str]| {
         for command in [&["run"][..], &["plan"], &["run", "--force"], &["drop", "eurusd:2017-01"]] {
@@ -318,10 +319,10 @@ fn a_plain_table_in_the_place_of_the_parent_is_named_and_a_parent_below_another_
     }
     workload.database.sql("drop table fit_reg_rate_eurusd");
     workload.done();
-    workload.database.sql(&format!(
+    workload.database.sql(
         "create table every (like fit_reg_rate_eurusd, primary key (ts_utc)) partition by range (ts_utc);
-         alter table every attach partition fit_reg_rate_eurusd for values from ('2017-01-01') to ('2018-01-01')"
-    ));
+         alter table every attach partition fit_reg_rate_eurusd for values from ('2017-01-01') to ('2018-01-01')",
+    );
     workload.run(&["run", "--quiet", "--force"]).exits(0);
     workload.run(&["verify", "--quiet"]).exits(0);
     assert_eq!(workload.database.one::<i64>("select count(*) from every"), 1488);

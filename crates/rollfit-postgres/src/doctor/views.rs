@@ -1,13 +1,15 @@
 //! Views of features: whether a run would find them or may make them, and what is in their place.
 
+use std::collections::BTreeSet;
+
 use rollfit_job::store::{Examination, ReaderView, StoreError};
 use tokio_postgres::types::Type;
 
-use super::rights::Rights;
+use super::rights::{Lacking, Rights};
 use super::{Findings, Target};
 use crate::PostgresStore;
 use crate::connection::session::SqlParameter;
-use crate::names::quoted;
+use crate::names::{TableName, quoted};
 
 impl PostgresStore {
     /// Adds to the obstacle of a partition what is in the place of its views.
@@ -20,6 +22,27 @@ impl PostgresStore {
         if let Some(ReaderView::Foreign(what)) = findings.found_out(view)? {
             let obstacle = target.obstacle.take();
             target.obstacle = Some(obstacle.map_or(what.clone(), |obstacle| format!("{obstacle}; {what}")));
+        }
+        Ok(())
+    }
+
+    /// Checks that the role may read the views that are there: `rollfit verify` reads them.
+    pub(super) fn check_view_rights(
+        &self,
+        examination: &Examination<'_>,
+        lacking: &mut Lacking,
+    ) -> Result<(), StoreError> {
+        const QUESTION: &str = "
+            SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind = 'v' AND NOT has_table_privilege(c.oid, 'SELECT')";
+        let Some(views) = &self.views else { return Ok(()) };
+        let names = |partition| self.view_names(views, partition).into_iter().map(|name| name.name);
+        let names: BTreeSet<String> = examination.partitions.iter().flat_map(names).collect();
+        let (schema, names) = (views.schema(), names.into_iter().collect::<Vec<_>>());
+        let parameters: [SqlParameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+        let rows = self.in_snapshot(|session| session.rows("look up rights", QUESTION, &parameters))?;
+        for row in rows {
+            lacking.add("", vec!["SELECT"], TableName::new(schema, row.get(0)?));
         }
         Ok(())
     }

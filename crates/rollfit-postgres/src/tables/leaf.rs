@@ -37,7 +37,7 @@ impl Leaf {
             return Err(Defect::new(table, Wrong::Table(what)));
         }
         let time = time_column(table, TIME_COLUMN)?;
-        let features = number_columns(table, &series.columns, Numbers::of_layout(series.layout()))?;
+        let features = number_columns(table, &series.columns, Numbers::from_layout(series.layout()))?;
         let is_ours = |column: &Column| column.name == TIME_COLUMN || series.columns.contains(&column.name);
         let others: Vec<Column> = table.columns.iter().filter(|column| !is_ours(column)).cloned().collect();
         let wanting: Vec<String> =
@@ -151,7 +151,7 @@ pub(crate) enum Numbers {
 }
 
 impl Numbers {
-    fn of_layout(layout: Layout) -> Self {
+    fn from_layout(layout: Layout) -> Self {
         match layout {
             Layout::Metrics => Self::Any,
             Layout::Fits => Self::Doubles,
