@@ -143,13 +143,27 @@ fn with_receipt(receipt: &str) -> Vec<u8> {
     written(&all, WriterProperties::builder().set_key_value_metadata(Some(vec![entry])))
 }
 
+/// The receipt as one of the layout of fits, where each series has `columns` of them; with eleven it is one.
+fn receipt_of_fits(receipt: &str, columns: usize) -> String {
+    let mut json: serde_json::Value = serde_json::from_str(receipt).unwrap();
+    json["format"] = 2.into();
+    json["definition"]["layout"] = "fits".into();
+    for series in json["definition"]["series"].as_array_mut().unwrap() {
+        series["fit_columns"] = (0..columns).map(|at| format!("number{at}")).collect();
+    }
+    json.to_string()
+}
+
 pub(crate) fn seeds() -> Vec<Seed> {
     let made = made();
     let part = taken_apart(&made.part);
+    let of_fits = |columns| receipt_of_fits(&made.receipt, columns);
     let seed = |name: &str, way: u8, bytes: &[u8]| (name.to_owned(), [&[way], bytes].concat());
     vec![
         seed("as_it_is", AS_IT_IS, &part),
         seed("checked", CHECKED, &part),
         seed("receipt", RECEIPT, made.receipt.as_bytes()),
+        seed("receipt_of_fits", RECEIPT, of_fits(2 * 5 + 1).as_bytes()),
+        seed("receipt_of_few_fits", RECEIPT, of_fits(3).as_bytes()),
     ]
 }

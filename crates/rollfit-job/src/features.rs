@@ -275,7 +275,9 @@ impl Checksum {
     pub fn add(&mut self, first_row: usize, tile: FeatureTile<'_>) {
         self.add_instants(first_row, tile.instants_us);
         let hashes = &mut self.row_hashes[first_row..first_row + tile.rows()];
-        for (column, &factor) in tile.columns().zip(&self.column_factors[tile.first_column..]) {
+        // A receipt of another definition may have fewer columns than are read.
+        let factors = self.column_factors.get(tile.first_column..).unwrap_or_default();
+        for (column, &factor) in tile.columns().zip(factors) {
             for (hash, value) in hashes.iter_mut().zip(column) {
                 let bits = value.to_bits();
                 *hash = hash.wrapping_add((bits ^ (bits >> 32)).wrapping_mul(factor));

@@ -23,11 +23,13 @@ impl FoundKeys {
     pub fn new(series: &[Series], tables: &BTreeSet<String>) -> Self {
         let Some((first, _)) = series.split_first() else { return Self::default() };
         let is_whole = |key: &String| check_key(key).is_ok() && missing_table(series, tables, key).is_none();
-        let fitting = tables.iter().filter_map(|table| first.table.key_of(table));
+        // What a run in the layout of fits has made is not what it reads.
+        let is_source = |table: &&String| !series.iter().any(|series| series.is_fit_table(table));
+        let fitting = tables.iter().filter(is_source).filter_map(|table| first.table.key_of(table));
         let keys: BTreeSet<String> = fitting.filter(is_whole).collect();
         let used: BTreeSet<String> =
             keys.iter().flat_map(|key| series.iter().map(|series| series.table.for_key(key))).collect();
-        let passed_over = tables.difference(&used).filter_map(|table| {
+        let passed_over = tables.difference(&used).filter(is_source).filter_map(|table| {
             let key = series.iter().find_map(|series| series.table.key_of(table))?;
             let reason = match check_key(&key) {
                 Err(error) => error.to_string(),
@@ -109,6 +111,26 @@ mod tests {
             assert!(warning.contains(part), "{part}: {warning}");
         }
         assert!(!warning.contains("else"), "{warning}");
+    }
+
+    #[test]
+    fn a_table_of_fits_is_no_source_table() {
+        let layout = |layout: &str| {
+            let text = EXAMPLE
+                .replace("\"m1_{key}\"", "\"{key}\"")
+                .replace("\"bqx_{key}\"", "\"{key}\"")
+                .replace("# parent", "parent")
+                .replace("# layout = \"fits\"", &format!("layout = \"{layout}\""));
+            let config = JobConfig::parse(&text, std::iter::empty()).unwrap();
+            let tables = ["eurusd", "fit_reg_rate_eurusd_2017_01", "fit_reg_rate_eurusd", "fit_other"];
+            FoundKeys::new(&config.series, &tables.map(str::to_owned).into())
+        };
+        let fits = layout("fits");
+        assert_eq!(
+            (&fits.keys[..], fits.warning()),
+            (&["eurusd".to_owned(), "fit_other".to_owned()][..], None)
+        );
+        assert_eq!(layout("metrics").keys.len(), 4);
     }
 
     #[test]

@@ -159,9 +159,11 @@ impl Planner<'_> {
         let series = &self.config.series;
         let names: HashSet<String> =
             planned.iter().flat_map(|partition| names_of(series, partition)).collect();
+        let stored: Vec<Series> = series.iter().map(Series::as_stored).collect();
         let patterns = || {
-            let parents = series.iter().filter_map(|series| series.parent.as_ref());
-            series.iter().flat_map(|series| [&series.table, &series.features]).chain(parents)
+            let all = || series.iter().chain(&stored);
+            let parents = all().filter_map(|series| series.parent.as_ref());
+            all().flat_map(|series| [&series.table, &series.features]).chain(parents)
         };
         let behind: Vec<KeyBehind> =
             names.iter().flat_map(|name| patterns().map(move |pattern| pattern.key_behind(name))).collect();

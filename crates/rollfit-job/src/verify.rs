@@ -101,7 +101,7 @@ fn verify_one(
             continue;
         };
         let mut verified = match panel {
-            None => check_receipt(&receipt, &mut reader, stop)?,
+            None => sum(job, &receipt, &mut reader, stop)?,
             Some(panel) => compare(job, &receipt, &panel, &mut reader, depth, stop)?,
         };
         drop(reader);
@@ -161,6 +161,21 @@ pub fn receipt_difference(
     reader: &mut dyn FeatureReader,
 ) -> Result<Option<String>, StoreError> {
     Ok(check_receipt(receipt, reader, &StopSignal::default())?.difference)
+}
+
+/// As [`check_receipt`], but for fits of another definition, from which the features of this one cannot be computed.
+fn sum(
+    job: &Job<'_>,
+    receipt: &Receipt,
+    reader: &mut StoredRows<'_>,
+    stop: &StopSignal,
+) -> Result<Verified, StoreError> {
+    let definition = Definition::from_config(job.config);
+    let has_fits = [receipt.definition.layout, definition.layout].contains(&Layout::Fits);
+    match receipt.definition.difference(&definition).filter(|_| has_fits) {
+        Some(difference) => Ok(different(format!("stored by another definition: {difference}"))),
+        None => check_receipt(receipt, reader, stop),
+    }
 }
 
 /// Counts and sums the stored rows and compares with the receipt.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollfit_job::config::{JobConfig, RowSecurity, StoreConfig};
+use rollfit_job::config::{JobConfig, Layout, RowSecurity, StoreConfig};
 use rollfit_job::import::{BarsOptions, KeyReport, NewBars};
 use rollfit_job::key::KeysByCase;
 use rollfit_job::store::{
@@ -66,6 +66,12 @@ impl StoreKind for Parquet {
         _purpose: Purpose,
     ) -> Result<Arc<dyn Store>, StoreError> {
         let is_sink = config.sink.store == *store;
+        if is_sink && config.sink.layout == Layout::Fits {
+            return Err(StoreError::permanent(
+                "layout = \"fits\" applies to databases only, where views compute the features: a directory of files keeps \
+                 metrics; remove layout, or write features to a database",
+            ));
+        }
         check_patterns(config, config.source == *store, is_sink)?;
         let dir = dir_of(store)?;
         let opened = ParquetStore::open(&dir, config)?;

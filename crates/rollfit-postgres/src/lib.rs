@@ -125,6 +125,11 @@ impl PostgresStore {
         let (session, (schema, budget, is_local)) = pool.first_session(|session| {
             let schema = server::schema(session, store.schema.as_deref())?;
             check_schemas(session, store, config)?;
+            if let Some(views_schema) =
+                config.sink.views_schema.as_deref().filter(|_| config.sink.store == *store)
+            {
+                server::schema(session, Some(views_schema))?;
+            }
             let budget = server::session_budget(session, config.run.store_sessions_max)?;
             let is_local = server::is_local(session, pool.leads_here())?;
             Ok((schema, budget, is_local))

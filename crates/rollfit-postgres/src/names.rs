@@ -52,6 +52,11 @@ impl std::fmt::Display for TableName {
 /// # Errors
 /// When it does not; the error contains the name and `what` it is of.
 pub(crate) fn check_length(what: &str, name: &str) -> Result<(), StoreError> {
+    check_length_with(what, name, "")
+}
+
+/// As [`check_length`], with a reason that the name is longer than its pattern makes it.
+pub(crate) fn check_length_with(what: &str, name: &str, reason: &str) -> Result<(), StoreError> {
     if name.contains('\0') {
         return Err(StoreError::permanent(format!("{what}: a name cannot hold a zero byte")));
     }
@@ -59,7 +64,7 @@ pub(crate) fn check_length(what: &str, name: &str) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "{what}: `{name}` has {} bytes, but PostgreSQL keeps {NAME_BYTES_MAX}; choose a shorter pattern",
+        "{what}: `{name}` has {} bytes, but PostgreSQL keeps {NAME_BYTES_MAX}{reason}; choose a shorter pattern",
         name.len()
     )))
 }

@@ -5,6 +5,7 @@ mod followable;
 pub(crate) mod heads;
 pub(crate) mod known_bases;
 mod latest;
+mod open_tables;
 mod writers;
 
 use std::collections::BTreeSet;
@@ -21,15 +22,13 @@ use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
 use crate::connection::answer_row::first_value;
-use crate::connection::pool::PooledSession;
 use crate::connection::session::Session;
 use crate::copy::decode::{NumberFormat, RowDecoder};
 use crate::copy::instant::{ServerInstant, TimeType};
-use crate::import::bases;
 use crate::kind::NAME;
 use crate::names::{TableName, check_length, quoted};
-use crate::source::known_bases::{BasesTable, imported_key};
-use crate::source::writers::writers_sql;
+use crate::source::known_bases::imported_key;
+use crate::source::open_tables::OpenTables;
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{self, Column, RelationKind, Table, describe};
 use rollfit_job::keys::warn_of_empty;
@@ -269,15 +268,16 @@ impl Source for PostgresStore {
     fn snapshot(
         &self,
         series: &[SeriesOfKey<'_>],
-        _period: Period,
-        _lookback_rows: usize,
+        period: Period,
+        lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
         series.iter().try_for_each(SeriesOfKey::check_stored)?;
         let mut session = self.snapshot_session()?;
         match self.open_tables(&mut session, series) {
             Ok((tables, bases)) => {
                 let keys = series.iter().map(|series| imported_key(series).map(str::to_owned)).collect();
-                Ok(Box::new(OpenTables { session, tables, bases, keys }))
+                let (span_us, read, lasts) = (period.span_us(), Vec::new(), Vec::new());
+                Ok(Box::new(OpenTables { session, tables, bases, keys, span_us, lookback_rows, read, lasts }))
             }
             Err(error) => {
                 session.roll_back();
@@ -309,61 +309,5 @@ impl Source for PostgresStore {
 
     fn place(&self) -> String {
         self.describe()
-    }
-}
-
-/// The tables of several series in one snapshot.
-struct OpenTables {
-    session: PooledSession,
-    tables: Vec<SeriesTable>,
-    /// None if no import has stored any.
-    bases: Option<BasesTable>,
-    /// For each series of closes the key whose base theirs is, if an import may have written them.
-    keys: Vec<Option<String>>,
-}
-
-impl Snapshot for OpenTables {
-    fn rows(&mut self, series: usize, span_us: Range<i64>) -> Result<SeriesRows, StoreError> {
-        let table = &self.tables[series];
-        table.read(&mut self.session, &table.span_sql(&span_us))
-    }
-
-    fn rows_before(
-        &mut self,
-        series: usize,
-        instant_us: i64,
-        count: usize,
-    ) -> Result<SeriesRows, StoreError> {
-        let table = &self.tables[series];
-        table.read(&mut self.session, &table.before_sql(instant_us, count))
-    }
-
-    fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
-        let (Some(bases), Some(key)) = (&self.bases, &self.keys[series]) else { return Ok(None) };
-        Ok(bases::read(&mut self.session, bases.checked()?, key)?.map(|base| base.close))
-    }
-
-    fn count(&mut self, series: usize, span_us: Range<i64>) -> Result<u64, StoreError> {
-        self.tables[series].count(&mut self.session, &span_us)
-    }
-
-    fn last_us(&mut self, series: usize) -> Result<Option<i64>, StoreError> {
-        let table = &self.tables[series];
-        let doing = format!("read the last row of {}", table.name);
-        let rows = self.session.rows(&doing, &table.last_sql(None), &[])?;
-        let last: Option<ServerInstant> = first_value(&rows)?.flatten();
-        last.map(|last| table.finite_us(last)).transpose()
-    }
-
-    fn has_writers(&mut self) -> Result<bool, StoreError> {
-        let sql = format!("SELECT {}", writers_sql(&self.tables));
-        let rows = self.session.rows("look for transactions that write to source tables", &sql, &[])?;
-        Ok(first_value(&rows)?.unwrap_or(true))
-    }
-}
-
-impl Drop for OpenTables {
-    fn drop(&mut self) {
-        self.session.roll_back();
     }
 }

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use rollfit::{Cpu, Kernel, Metric, Stream, Window};
+use rollfit::{Cpu, Fit, FitColumns, Kernel, Metric, Stream, Window};
 
 const REFERENCE_ROWS: [usize; 6] = [15, 30, 45, 60, 75, 90];
 const LONG_ROWS: [usize; 6] = [60, 90, 150, 240, 390, 630];
@@ -144,6 +144,39 @@ fn all_metrics(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// What it costs to write the numbers of the fits of a tile, and to make metrics of what was written.
+fn stored_fits(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stored fits");
+    let values = rate_index(SERIES_ROWS);
+    let mut kernel = Kernel::new(&windows(&REFERENCE_ROWS));
+    let rows = kernel.tile_rows();
+    kernel.fit(&values, rows..2 * rows).expect("rows of the series");
+    let mut columns: [Vec<f64>; 6] = std::array::from_fn(|_| vec![0.0; rows]);
+    group.throughput(Throughput::Elements((rows * REFERENCE_ROWS.len()) as u64));
+    group.bench_function("written", |bench| {
+        bench.iter(|| {
+            for window in 0..REFERENCE_ROWS.len() {
+                let [a2, a1, b, ss_res, ss_tot, y_last] = black_box(&mut columns);
+                kernel.fits(window).write(Fit { a2, a1, b, ss_res, ss_tot, y_last }).expect("a tile's rows");
+            }
+        });
+    });
+    let (mut cells, mut undefined) = (vec![0.0; Metric::STORED.len() * rows], [0; Metric::STORED.len()]);
+    group.bench_function("read, with all metrics", |bench| {
+        bench.iter(|| {
+            for window in windows(&REFERENCE_ROWS) {
+                let [a2, a1, b, ss_res, ss_tot, y_last] = black_box(&columns).each_ref().map(Vec::as_slice);
+                let fits = FitColumns::from_columns(&Fit { a2, a1, b, ss_res, ss_tot, y_last });
+                let written = fits.map(|fits| {
+                    fits.write_metrics(window, Metric::STORED, black_box(&mut cells), &mut undefined)
+                });
+                written.expect("columns of one length").expect("room for the tile");
+            }
+        });
+    });
+    group.finish();
+}
+
 /// Two series, fitted one after the other and by a thread each.
 fn two_threads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("threads");
@@ -177,5 +210,5 @@ fn stream(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, fits_alone, growth, all_metrics, two_threads, stream);
+criterion_group!(benches, fits_alone, growth, all_metrics, stored_fits, two_threads, stream);
 criterion_main!(benches);

@@ -185,3 +185,20 @@ fn row_security_is_for_databases_and_has_two_values() {
     sandbox.run_with(&unknown, &["plan"]).exits(2).says(&["[store] row_security = \"on\"", "\"apply\""]);
     sandbox.run(&["plan"]).exits(0);
 }
+
+#[test]
+fn a_directory_keeps_metrics_and_says_so() {
+    let url = "url = \"parquet:fx\"";
+    refused(url, &format!("{url}\nlayout = \"fits\"")).says(&[
+        "layout = \"fits\"",
+        "keeps metrics",
+        "a database",
+    ]);
+    let apart = |sink: &str| format!("{url}\n[sink]\nurl = \"{sink}\"\nlayout = \"fits\"");
+    refused(url, &apart("parquet:elsewhere")).says(&["layout = \"fits\""]);
+    // Where only the series are read from a directory, its features may be fits.
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
+    let text = config(&["eurusd"], "2017-01", "2017-01");
+    sandbox.write("rollfit.toml", text.replace(url, &apart("postgres://localhost:1/none?connect_timeout=2")));
+    sandbox.run(&["plan"]).exits(3);
+}

@@ -8,7 +8,7 @@ use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 
 /// Every key of the configuration as a variable with a value, and the words of `plan` or `run` that show its effect.
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
-const KEYS: [(&str, &str, &str); 50] = [
+const KEYS: [(&str, &str, &str); 52] = [
     ("STORE__URL", "parquet:elsewhere", "cannot open the store elsewhere"),
     ("STORE__NAME", "../up", "[store] name: `../up` is not a key"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
@@ -17,6 +17,8 @@ const KEYS: [(&str, &str, &str); 50] = [
     ("STORE__PASSWORD_COMMAND", "print-token", "password_command"),
     ("STORE__ROW_SECURITY", "on", "[store] row_security = \"on\""),
     ("STORE__NUMBERS", "money", "[store] numbers = \"money\""),
+    ("STORE__LAYOUT", "columns", "[store] layout = \"columns\""),
+    ("STORE__VIEWS_SCHEMA", "next", "[store] views_schema = \"next\""),
     ("PARTITIONS__KEYS", "[\"usdjpy\"]", "usdjpy 2017-01"),
     ("PARTITIONS__KEYS", "all", "eurusd 2017-01"),
     ("PARTITIONS__FROM", "2016-12", "eurusd 2016-12"),

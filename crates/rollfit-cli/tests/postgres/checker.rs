@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use postgres::Client;
+use rollfit_job::config::Layout;
 
 use crate::sql::Database;
 use crate::workload::{SMALL, Shape, WIDE, Workload};
@@ -103,8 +104,8 @@ pub(crate) struct Undisturbed {
 }
 
 impl Undisturbed {
-    fn new(shape: Shape) -> Self {
-        let workload = Workload::on(crate::server::shared(), shape);
+    fn new(shape: Shape, layout: Layout) -> Self {
+        let workload = Workload::on(crate::server::shared(), shape).in_layout(layout);
         workload.done();
         workload.run(&["verify", "--quiet"]).exits(0);
         let usual = Contents::from_database(&workload.database);
@@ -116,12 +117,21 @@ impl Undisturbed {
 
     pub(crate) fn small() -> &'static Self {
         static SMALL_ONE: OnceLock<Undisturbed> = OnceLock::new();
-        SMALL_ONE.get_or_init(|| Self::new(SMALL))
+        SMALL_ONE.get_or_init(|| Self::new(SMALL, Layout::Metrics))
     }
 
     pub(crate) fn wide() -> &'static Self {
         static WIDE_ONE: OnceLock<Undisturbed> = OnceLock::new();
-        WIDE_ONE.get_or_init(|| Self::new(WIDE))
+        WIDE_ONE.get_or_init(|| Self::new(WIDE, Layout::Metrics))
+    }
+
+    /// The small one in a layout.
+    pub(crate) fn small_in(layout: Layout) -> &'static Self {
+        static SMALL_ONE: OnceLock<Undisturbed> = OnceLock::new();
+        match layout {
+            Layout::Metrics => Self::small(),
+            Layout::Fits => SMALL_ONE.get_or_init(|| Self::new(SMALL, layout)),
+        }
     }
 }
 
@@ -130,7 +140,7 @@ impl Workload<'_> {
     #[track_caller]
     pub(crate) fn is_as_undisturbed(&self) {
         let wanted = match self.shape.keys.len() {
-            1 => Undisturbed::small(),
+            1 => Undisturbed::small_in(self.layout),
             _ => Undisturbed::wide(),
         };
         self.is(&wanted.usual);

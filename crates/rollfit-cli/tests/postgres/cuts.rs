@@ -23,7 +23,7 @@ fn is_meant(_: &str) -> bool {
 
 /// Calls `cut` with a proxy that cuts a connection at one of every `stride` statements, one after the other, until there are no
 /// more. All of them would take minutes.
-fn at_statements(stride: usize, socket: &Path, cut: impl Fn(&Proxy, usize)) {
+pub(crate) fn at_statements(stride: usize, socket: &Path, cut: impl Fn(&Proxy, usize)) {
     let _counting = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let moments = [When::Comes(is_meant), When::Sent(is_meant), When::Answered(is_meant)];
     for (at, meant) in (1..).step_by(stride).enumerate() {

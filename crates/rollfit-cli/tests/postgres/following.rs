@@ -63,7 +63,7 @@ impl Workload<'_> {
     #[track_caller]
     pub(crate) fn wait_for_features(&self, key: &str, at: &str) {
         let month = at[..7].replace('-', "_");
-        let tables = ["rate", "bqx"].map(|series| format!("reg_{series}_{key}_{month}"));
+        let tables = ["rate", "bqx"].map(|series| self.table(&format!("reg_{series}_{key}_{month}")));
         let has = |table: &String| format!("exists (select from {table} where ts_utc = '{at}+00')");
         self.wait_until(at, &format!("select {} and {}", has(&tables[0]), has(&tables[1])));
     }

@@ -3,6 +3,8 @@
 
 use std::os::unix::process::ExitStatusExt;
 
+use rollfit_job::config::Layout;
+
 use crate::checker::{Contents, Undisturbed};
 use crate::sandbox::Answer;
 use crate::stopped::with_signal;
@@ -20,7 +22,7 @@ const IN_THE_FIRST: [&str; 5] =
 
 /// What the run was to do when it was killed.
 #[derive(Clone, Copy, PartialEq)]
-enum Work {
+pub(crate) enum Work {
     FirstLoad,
     Rewrite,
     ChangedSources,
@@ -38,7 +40,12 @@ impl Work {
 /// Kills runs at these moments, one after the other, each with all its work before it.
 #[track_caller]
 fn survives(work: Work, moments: &[&str]) {
-    let (workload, undisturbed) = (Workload::small(), Undisturbed::small());
+    survives_in(Layout::Metrics, work, moments);
+}
+
+#[track_caller]
+pub(crate) fn survives_in(layout: Layout, work: Work, moments: &[&str]) {
+    let (workload, undisturbed) = (Workload::small().in_layout(layout), Undisturbed::small_in(layout));
     let (mut old, mut new) = (Contents::none(), undisturbed.usual.clone());
     if work != Work::FirstLoad {
         workload.done();

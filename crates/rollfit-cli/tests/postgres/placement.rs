@@ -13,8 +13,8 @@ const MONTHS: Shape = Shape { keys: &["eurusd"], months: &["2017-01", "2017-02",
 
 /// The statements in a text, each after a semicolon.
 pub(crate) fn printed(text: &str) -> Vec<String> {
-    const BEGINNINGS: [&str; 6] =
-        ["ALTER TABLE", "ALTER VIEW", "CREATE ", "DROP VIEW", "GRANT ", "WITH moved"];
+    const BEGINNINGS: [&str; 7] =
+        ["ALTER TABLE", "ALTER VIEW", "COMMENT ON", "CREATE ", "DROP VIEW", "GRANT ", "WITH moved"];
     let parts = text.split("; ").map(str::trim);
     parts
         .filter(|part| BEGINNINGS.iter().any(|beginning| part.starts_with(beginning)))

@@ -31,7 +31,7 @@ impl Workload<'_> {
 
     /// As in `rollfit schema | psql -1`, by the superuser.
     #[track_caller]
-    fn execute_with_psql(&self, statements: &str) {
+    pub(crate) fn execute_with_psql(&self, statements: &str) {
         self.psql(&["-1"], statements);
     }
 

@@ -2,6 +2,16 @@
 
 use crate::workload::Workload;
 
+/// Drops all views of features, which keep columns of their tables from being altered.
+pub(crate) const DROP_VIEWS: &str = "
+    do $$ declare view regclass; begin
+        for view in select oid::regclass from pg_class where relkind = 'v' and relname ~ '^reg_' loop
+            execute format('drop view %s', view);
+        end loop;
+    end $$;";
+
+const RATE: &str = "reg_rate_eurusd_2017_01";
+
 /// A parent for the rates alone.
 const PARENT: &str = "parent = \"reg_rate_{key}\"\n\n[series.bqx]";
 
@@ -72,9 +82,8 @@ fn views_hold_what_the_layout_of_metrics_stores_to_the_last_bit() {
         workload.done();
         workload.in_fits_beside("");
         assert_eq!(workload.done()["written"], 2);
-        for table in
-            if parent { vec!["reg_rate_eurusd", "reg_bqx_eurusd_2017_02"] } else { workload.tables_named() }
-        {
+        let rate = if parent { "reg_rate_eurusd" } else { RATE };
+        for table in [rate, "reg_bqx_eurusd_2017_02"] {
             workload.same_as_deployed(table);
         }
         for depth in [&["verify"][..], &["verify", "--sample", "50"], &["verify", "--quick"]] {
@@ -86,13 +95,144 @@ fn views_hold_what_the_layout_of_metrics_stores_to_the_last_bit() {
     }
 }
 
+/// Fits whose views are `NUMERIC`, of one month with odd values.
+fn decimals() -> Workload<'static> {
+    let workload = Workload::one();
+    workload.make_sources_odd();
+    workload.in_fits("numbers = \"numeric\"\n");
+    workload.done();
+    workload
+}
+
 impl Workload<'_> {
-    fn tables_named(&self) -> Vec<&'static str> {
-        vec![
-            "reg_rate_eurusd_2017_01",
-            "reg_rate_eurusd_2017_02",
-            "reg_bqx_eurusd_2017_01",
-            "reg_bqx_eurusd_2017_02",
-        ]
+    /// The rows of the view after some settings, each with all digits.
+    fn rows_with(&self, settings: &str) -> Vec<Vec<Option<String>>> {
+        self.database.texts(&format!("{settings}; select * from {RATE} order by ts_utc"))
+    }
+}
+
+#[test]
+fn decimals_are_the_shortest_in_every_session() {
+    let workload = decimals();
+    let rows = workload.rows_with("set extra_float_digits = 1");
+    assert!(rows.iter().flatten().flatten().any(|value| value.len() > 90), "no huge value was tried");
+    for digits in ["0", "-15", "3"] {
+        assert_eq!(workload.rows_with(&format!("set extra_float_digits = {digits}")), rows, "{digits}");
+    }
+    // A plan that was made with other digits.
+    let planned = "set extra_float_digits = 1; set plan_cache_mode = force_generic_plan;
+                   prepare read as select * from reg_rate_eurusd_2017_01 order by ts_utc; explain execute read;
+                   set extra_float_digits = 0";
+    let again = workload.database.texts(&format!("{planned}; execute read"));
+    assert_eq!(again[again.len() - rows.len()..], rows);
+}
+
+#[test]
+fn parallel_workers_and_any_search_path_give_the_same() {
+    let workload = decimals();
+    let rows = workload.rows_with("set max_parallel_workers_per_gather = 0");
+    let parallel = "set parallel_setup_cost = 0; set parallel_tuple_cost = 0; set min_parallel_table_scan_size = 0;
+                    set max_parallel_workers_per_gather = 2; set enable_indexscan = off; set enable_bitmapscan = off";
+    let plan = workload.database.texts(&format!("{parallel}; explain select * from {RATE} order by ts_utc"));
+    assert!(plan.iter().flatten().flatten().any(|line| line.contains("Gather")), "{plan:?}");
+    assert_eq!(workload.rows_with(parallel), rows);
+    workload.database.sql(
+        "create schema evil; create function evil.abs(float8) returns float8 language sql as 'select 7::float8';
+         create function evil.sevens(float8, float8) returns float8 language sql as 'select 7::float8';
+         create operator evil.* (leftarg = float8, rightarg = float8, function = evil.sevens);
+         create operator evil./ (leftarg = float8, rightarg = float8, function = evil.sevens)",
+    );
+    for path in ["''", "evil, pg_catalog, public"] {
+        let read = format!("set search_path = {path}; select * from public.{RATE} order by ts_utc");
+        assert_eq!(workload.database.texts(&read), rows, "{path}");
+    }
+}
+
+#[test]
+fn whoever_reads_the_deployed_table_reads_the_view_with_what_schema_prints() {
+    let workload = Workload::small();
+    let roles = ["reader", "other"].map(|role| format!("{role}_{}", workload.database.name()));
+    let [reader, other] = &roles;
+    workload.database.sql(&format!("create role {reader}; create role {other}"));
+    workload.database.sql("revoke all on schema public from public; alter default privileges revoke execute on functions from public");
+    workload.database.sql(&format!("grant usage on schema public to {other}"));
+    workload.done();
+    workload.database.sql(&format!("grant select on {RATE} to {reader} with grant option"));
+    workload.in_fits_beside("");
+    workload.execute_with_psql(&workload.run(&["schema"]).exits(0).stdout);
+    assert_eq!(workload.done()["written"], 2);
+    workload.database.sql(&format!("grant usage on schema next to {reader}, {other}"));
+    let read = |role: &str, table: &str| {
+        let mut session = workload.database.connect();
+        session.batch_execute(&format!("set role {role}")).unwrap();
+        session.query(&format!("select sum(rmse_idx_w15) from next.{table}"), &[]).is_ok()
+    };
+    assert!(read(reader, RATE));
+    assert!(!read(reader, "reg_rate_eurusd_2017_02") && !read(other, RATE));
+    // The reader's own rights hold for the table of fits, and its policies.
+    workload.database.sql(&format!("grant select on next.{RATE} to {other}"));
+    assert!(!read(other, RATE));
+    workload.is_well_beside();
+}
+
+impl Workload<'_> {
+    #[track_caller]
+    fn is_well_beside(&self) {
+        assert_eq!(self.done()["already_done"], self.partitions());
+        assert_eq!(self.run(&["schema"]).exits(0).stdout, "-- nothing is missing\n");
+    }
+}
+
+#[test]
+fn a_new_view_is_given_to_those_who_may_use_its_sibling() {
+    let workload = Workload::small();
+    workload.in_fits("");
+    let role = format!("reader_{}", workload.database.name());
+    workload.run(&["run", "--only", "eurusd:2017-01", "--quiet"]).exits(0);
+    workload.database.sql(&format!(
+        "create role {role}; grant select on {RATE}, fit_{RATE} to {role}; alter view {RATE} owner to {role};
+         grant {role} to current_user"
+    ));
+    workload.done();
+    let access = |view: &str| {
+        workload.database.one::<String>(&format!(
+            "select concat_ws(' ', pg_get_userbyid(relowner), relacl) from pg_class where oid = '{view}'::regclass"
+        ))
+    };
+    assert_eq!(access("reg_rate_eurusd_2017_02"), access(RATE));
+}
+
+#[test]
+fn rows_added_later_are_seen_and_drop_takes_rows_alone() {
+    let workload = Workload::one();
+    workload.cut_sources("2017-01-20");
+    workload.in_fits("");
+    workload.done();
+    workload.database.sql(&format!(
+        "create materialized view kept as select * from {RATE}; create view above as table {RATE}"
+    ));
+    workload.grow_sources("2017-01-25");
+    assert_eq!(workload.done()["written"], 1);
+    let rows = |from: &str| workload.database.one::<i64>(&format!("select count(*) from {from}"));
+    assert_eq!((rows(RATE), rows("above")), (rows(&format!("fit_{RATE}")), rows(RATE)));
+    assert!(rows(RATE) > rows("kept"));
+    workload.run(&["verify"]).exits(0);
+    workload.run(&["drop", "eurusd:2017-01"]).exits(0);
+    assert_eq!((rows(RATE), rows("above")), (0, 0));
+    workload.done();
+    workload.run(&["verify"]).exits(0);
+}
+
+#[test]
+fn verify_notices_that_readers_find_something_else() {
+    // A rule of an operator class or a function is what it should be by its text, and still something else.
+    let workload = Workload::one();
+    workload.in_fits("");
+    workload.done();
+    workload
+        .database
+        .sql(&format!("update fit_{RATE} set a2_idx_w15 = a2_idx_w15 * 2 where ts_utc = '2017-01-20'"));
+    for depth in [&["verify"][..], &["verify", "--quick"]] {
+        workload.run(depth).exits(1);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::process::Command;
 
+use rollfit_job::config::{FIT_PREFIX, Layout};
 use serde_json::Value;
 
 use crate::bars::config;
@@ -36,6 +37,7 @@ pub(crate) struct Workload<'server> {
     pub(crate) sandbox: Sandbox,
     pub(crate) database: Database<'server>,
     pub(crate) shape: Shape,
+    pub(crate) layout: Layout,
 }
 
 impl Workload<'static> {
@@ -64,8 +66,15 @@ impl Workload<'static> {
 impl<'server> Workload<'server> {
     pub(crate) fn on(server: &'server Server, shape: Shape) -> Self {
         let (sandbox, database) = (Sandbox::new(), server.database());
-        let workload = Self { sandbox, database, shape };
+        let workload = Self { sandbox, database, shape, layout: Layout::Metrics };
         shape.keys.iter().for_each(|key| workload.make_sources(key));
+        workload.configure("");
+        workload
+    }
+
+    /// The same, kept in a layout.
+    pub(crate) fn in_layout(self, layout: Layout) -> Self {
+        let workload = Self { layout, ..self };
         workload.configure("");
         workload
     }
@@ -75,6 +84,10 @@ impl<'server> Workload<'server> {
         let months = self.shape.months;
         let text = config(self.shape.keys, months[0], months[months.len() - 1]);
         let text = text.replace("parquet:fx", &self.database.url()).replace("workers = 2", "workers = 1");
+        let text = match self.layout {
+            Layout::Metrics => text,
+            layout => text.replace("[partitions]", &format!("layout = \"{layout}\"\n\n[partitions]")),
+        };
         self.sandbox.write("rollfit.toml", format!("{text}{run}\n"));
     }
 
@@ -135,19 +148,27 @@ impl<'server> Workload<'server> {
     /// Takes everything away that a run has made.
     pub(crate) fn forget(&self) {
         let tables: String =
-            self.tables().iter().map(|table| format!("drop table if exists {table};")).collect();
+            self.tables().iter().map(|table| format!("drop table if exists {table} cascade;")).collect();
         self.database.sql(&format!("{tables} drop table if exists rollfit_receipts, rollfit_definitions"));
     }
 
-    /// The features tables, two a partition.
+    /// The tables that hold its rows, two a partition.
     pub(crate) fn tables(&self) -> Vec<String> {
         let of_partition = |key: &str, month: &str| {
             let month = month.replace('-', "_");
-            ["rate", "bqx"].map(|series| format!("reg_{series}_{key}_{month}"))
+            ["rate", "bqx"].map(|series| self.table(&format!("reg_{series}_{key}_{month}")))
         };
         let partitions =
             self.shape.keys.iter().flat_map(|key| self.shape.months.iter().map(move |month| (key, month)));
         partitions.flat_map(|(key, month)| of_partition(key, month)).collect()
+    }
+
+    /// The table that holds the rows of features with this name.
+    pub(crate) fn table(&self, features: &str) -> String {
+        match self.layout {
+            Layout::Metrics => features.to_owned(),
+            Layout::Fits => format!("{FIT_PREFIX}{features}"),
+        }
     }
 
     pub(crate) fn partitions(&self) -> usize {

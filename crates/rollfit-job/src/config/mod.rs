@@ -253,6 +253,8 @@ impl std::fmt::Display for Boundary {
 }
 
 #[cfg(test)]
+mod layout_tests;
+#[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
 mod tests;

@@ -2,23 +2,25 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{ConfigError, JobConfig, Series};
+use super::{ConfigError, FIT_PREFIX, JobConfig, Layout, Series};
 use crate::partition::Partition;
 
 /// A partition and the series whose features it holds.
 type Owner<'a> = (&'a Partition, &'a Series);
 
-/// The tables of a job by name.
+/// The tables and views of a job by name.
 #[derive(Default)]
 struct JobTables<'a> {
     /// The source tables, each with its series.
     sources: HashMap<String, &'a Series>,
+    /// In the layout of fits also the names of their views, and those that leaves of a deployed parent have.
     outputs: HashMap<String, Owner<'a>>,
     parents: HashMap<String, Owner<'a>>,
 }
 
 impl JobConfig {
-    /// Checks that each output of `partitions` has a name of its own: that of no other output, source table or parent.
+    /// Checks that each output of `partitions` has a name of its own: that of no other output, source table or parent, nor of a
+    /// view that features are read through.
     ///
     /// # Errors
     /// [`ConfigError`] naming the two and their patterns.
@@ -34,10 +36,7 @@ impl JobConfig {
                 tables.sources.extend(sources);
             }
             for series in &self.series {
-                tables.add_output(series.features_table(partition), (partition, series))?;
-                if let Some(parent) = series.parent_table(partition) {
-                    tables.parents.insert(parent, (partition, series));
-                }
+                tables.add_names(partition, series)?;
             }
         }
         tables.check()
@@ -45,14 +44,52 @@ impl JobConfig {
 }
 
 impl<'a> JobTables<'a> {
+    fn add_names(&mut self, partition: &'a Partition, series: &'a Series) -> Result<(), ConfigError> {
+        let owner = (partition, series);
+        self.add_output(series.stored_table(partition), owner)?;
+        if series.layout() == Layout::Fits {
+            self.add_output(series.features_table(partition), owner)?;
+        }
+        for parent in [series.stored_parent(partition), series.parent_table(partition)].into_iter().flatten()
+        {
+            self.add_parent(parent, owner)?;
+        }
+        Ok(())
+    }
+
     fn add_output(&mut self, table: String, owner: Owner<'a>) -> Result<(), ConfigError> {
         let Some(other) = self.outputs.insert(table.clone(), owner) else { return Ok(()) };
+        let series = owner.1;
+        let note = match series.layout() {
+            Layout::Metrics => String::new(),
+            Layout::Fits => {
+                format!(
+                    " (layout = \"fits\" has a view of that name, and the rows in `{FIT_PREFIX}{}`)",
+                    series.features
+                )
+            }
+        };
         Err(ConfigError::new(format!(
-            "{}: {} and {} would both be written to `{table}`; use {{key}}, {{yyyy}} and {{mm}} to tell them apart",
-            features_of(owner.1),
+            "{}: {} and {} would both be written to `{table}`{note}; use {{key}}, {{yyyy}} and {{mm}} to tell them apart",
+            features_of(series),
             of_owner(other),
             of_owner(owner)
         )))
+    }
+
+    /// Partitions of a series share a parent. In the layout of fits two series can't: it is a view with the columns of one.
+    fn add_parent(&mut self, table: String, owner: Owner<'a>) -> Result<(), ConfigError> {
+        let series = owner.1;
+        match self.parents.insert(table.clone(), owner) {
+            Some((_, other)) if series.layout() == Layout::Fits && other.name != series.name => {
+                Err(ConfigError::new(format!(
+                    "[series.{}] parent: `{table}` is the parent of series `{}` too, and layout = \"fits\" has one view for each; \
+                     choose another pattern",
+                    series.name, other.name
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks that no name is that of tables of two kinds. Of several errors it is the one with the first name.

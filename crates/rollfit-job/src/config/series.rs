@@ -7,7 +7,7 @@ use rollfit::{Metric, Window};
 use super::config_file::{ConfigFile, SeriesSection};
 use super::derivation::{Derivation, resolve_derivation};
 use super::error::nearest;
-use super::stored_series::fit_columns;
+use super::stored_series::{FIT_NUMBERS, check_fit_columns, fit_columns};
 use super::{ConfigError, Layout, Pattern, PatternError, TIME_COLUMN};
 use crate::key::check_key;
 use crate::partition::Partition;
@@ -111,6 +111,7 @@ pub(super) fn resolve_series(file: &ConfigFile, layout: Layout) -> Result<Vec<Se
             )));
         }
     }
+    check_fit_columns(&series)?;
     Ok(series)
 }
 
@@ -133,13 +134,16 @@ fn one_series(
     let column =
         Pattern::parse(column.unwrap_or("{metric}_{series}_{window}"), &["metric", "series", "window"])
             .map_err(|error| at("column", error))?;
-    let count = windows.len() * metrics.len();
-    *left = left.checked_sub(count).ok_or_else(|| {
+    // In the layout of fits there are columns of both.
+    let (count, what) = match layout {
+        Layout::Fits if metrics.len() < FIT_NUMBERS.len() => (FIT_NUMBERS.len(), "numbers of fits"),
+        Layout::Fits | Layout::Metrics => (metrics.len(), "metrics"),
+    };
+    *left = left.checked_sub(windows.len() * count).ok_or_else(|| {
         ConfigError::new(format!(
-            "[series.{name}]: {} windows x {} metrics are too many: all series together have at most \
-             {FEATURES_MAX} feature columns; use fewer windows or name the `metrics`",
-            windows.len(),
-            metrics.len()
+            "[series.{name}]: {} windows x {count} {what} are too many: all series together have at most \
+             {FEATURES_MAX} such columns; use fewer windows or name the `metrics`",
+            windows.len()
         ))
     })?;
     let fit_columns = match layout {

@@ -1,10 +1,10 @@
 //! What a store keeps of a series: its features, or the fits that they follow from, in tables whose names begin with
 //! [`FIT_PREFIX`].
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::series::check_column;
-use super::{ConfigError, JobConfig, LabelledWindow, Layout, Pattern, Series};
+use super::{ConfigError, JobConfig, KeyBehind, LabelledWindow, Layout, Pattern, Series, TIME_COLUMN};
 use crate::partition::Partition;
 
 /// What the names of tables of fits begin with; the rest is the name that readers of features use.
@@ -39,9 +39,25 @@ impl Series {
 
     fn stored_name(&self, name: String) -> String {
         match self.layout() {
-            Layout::Metrics => name,
-            Layout::Fits => format!("{FIT_PREFIX}{name}"),
+            // As stored, it has them already.
+            Layout::Fits if self.columns != self.fit_columns => format!("{FIT_PREFIX}{name}"),
+            Layout::Metrics | Layout::Fits => name,
         }
+    }
+
+    /// The partition whose rows the table `name` holds, if the name matches the pattern.
+    pub fn partition_stored_in(&self, name: &str) -> Option<Partition> {
+        match self.layout() {
+            Layout::Metrics => self.partition_of(name),
+            Layout::Fits => self.partition_of(name.strip_prefix(FIT_PREFIX)?),
+        }
+    }
+
+    /// Whether `name` is that of a table of fits, or of one that such tables are parts of: never that of a source table.
+    pub(crate) fn is_fit_table(&self, name: &str) -> bool {
+        let Some(rest) = name.strip_prefix(FIT_PREFIX) else { return false };
+        let mut patterns = std::iter::once(&self.features).chain(&self.parent);
+        self.layout() == Layout::Fits && patterns.any(|pattern| pattern.key_behind(rest) != KeyBehind::Nobody)
     }
 
     /// The window, counted from 0, whose newest values `y_last` has: the shortest one, which has a fit wherever another has one.
@@ -50,17 +66,17 @@ impl Series {
         windows.min_by_key(|(_, labelled)| labelled.window.rows()).map_or(0, |(at, _)| at)
     }
 
-    /// The series as a store of tables keeps it: a series whose features tables and columns are those that hold its rows.
+    /// The series as a store of tables keeps it: a series whose features tables and columns are those that hold its rows. Its
+    /// layout stays the same, and so does what it gives for the names of its tables here.
     pub fn as_stored(&self) -> Self {
         match self.layout() {
-            Layout::Metrics => self.clone(),
-            Layout::Fits => Self {
+            Layout::Fits if self.columns != self.fit_columns => Self {
                 features: self.features.with_prefix(FIT_PREFIX),
                 parent: self.parent.as_ref().map(|parent| parent.with_prefix(FIT_PREFIX)),
                 columns: self.fit_columns.clone(),
-                fit_columns: Vec::new(),
                 ..self.clone()
             },
+            Layout::Metrics | Layout::Fits => self.clone(),
         }
     }
 }
@@ -86,20 +102,24 @@ pub(super) fn fit_columns(
     let name = |window: &LabelledWindow, number: &str| {
         column.expand(&[("metric", number), ("series", series), ("window", &window.label)])
     };
-    let mut columns: Vec<String> = windows
-        .iter()
-        .flat_map(|window| FIT_NUMBERS.iter().map(move |number| name(window, number)))
-        .collect();
-    columns.push(format!("y_last_{series}"));
-    let mut seen = HashSet::new();
-    for name in &columns {
-        check_column(series, column, name)?;
-        if !seen.insert(name) {
+    let of_windows =
+        windows.iter().flat_map(|window| FIT_NUMBERS.iter().map(move |number| name(window, number)));
+    let columns: Vec<String> = of_windows.chain([format!("y_last_{series}")]).collect();
+    columns.iter().try_for_each(|name| check_column(series, column, name))?;
+    Ok(columns)
+}
+
+/// Checks that each column of the fits of a job has a name of its own.
+pub(super) fn check_fit_columns(all: &[Series]) -> Result<(), ConfigError> {
+    let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
+    let columns = all.iter().flat_map(|series| series.fit_columns.iter().map(move |column| (series, column)));
+    for (Series { name, .. }, column) in columns {
+        if let Some(other) = owners.insert(column, name) {
             return Err(ConfigError::new(format!(
-                "[series.{series}] column = \"{column}\": two columns of its fits would be called `{name}`; use {{metric}} \
-                 and {{window}} to tell them apart, as layout = \"fits\" needs"
+                "[series.{name}] column: layout = \"fits\" would call two columns of its tables `{column}` (the other belongs \
+                 to {other}); use {{metric}}, {{series}} and {{window}} to tell them apart"
             )));
         }
     }
-    Ok(columns)
+    Ok(())
 }

@@ -224,21 +224,30 @@ fn resolve_sink(section: &str, sink: &StoreSection, store: SourceSection) -> Res
         compression: resolve_compression(section, &sink.compression)?,
         direct_io: resolve_direct_io(section, &sink.direct_io)?,
         numbers,
-        layout: resolve_layout(section, sink)?,
+        layout: resolve_layout(section, sink, numbers)?,
         views_schema: sink.views_schema.clone(),
     })
 }
 
-fn resolve_layout(section: &str, sink: &StoreSection) -> Result<Layout, ConfigError> {
+fn resolve_layout(section: &str, sink: &StoreSection, numbers: NumberType) -> Result<Layout, ConfigError> {
     let layout = sink.layout.parse().map_err(|()| {
         ConfigError::new(format!("[{section}] layout = \"{}\": write \"metrics\" or \"fits\"", sink.layout))
     })?;
-    match (&sink.views_schema, layout) {
-        (Some(schema), Layout::Metrics) => Err(ConfigError::new(format!(
-            "[{section}] views_schema = \"{schema}\": only layout = \"fits\" has views"
-        ))),
-        _ => Ok(layout),
-    }
+    let why = match (layout, &sink.views_schema) {
+        (Layout::Metrics, Some(schema)) => {
+            format!("views_schema = \"{schema}\": only layout = \"fits\" has views; add it, or remove views_schema")
+        }
+        (Layout::Fits, Some(schema)) if schema.is_empty() => {
+            "views_schema is empty: name a schema, or remove it to have the views beside the tables".to_owned()
+        }
+        (Layout::Fits, _) if numbers == NumberType::Single => {
+            "numbers = \"real\": layout = \"fits\" computes features as doubles when they are read; write \"double precision\" \
+             or \"numeric\", or keep layout = \"metrics\""
+                .to_owned()
+        }
+        _ => return Ok(layout),
+    };
+    Err(ConfigError::new(format!("[{section}] {why}")))
 }
 
 fn resolve_compression(section: &str, text: &str) -> Result<Compression, ConfigError> {

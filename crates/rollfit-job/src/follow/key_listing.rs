@@ -138,8 +138,11 @@ impl KeyCheck<'_, '_> {
         let series = || config.series.iter();
         let tables =
             self.keys.iter().flat_map(move |key| series().map(move |series| series.table.for_key(key)));
-        let partitions =
-            tables.flat_map(move |table| series().filter_map(move |series| series.partition_of(&table)));
+        let partitions = tables.flat_map(move |table| {
+            series().flat_map(move |series| {
+                series.partition_of(&table).into_iter().chain(series.partition_stored_in(&table))
+            })
+        });
         partitions.filter(|partition| self.keys.contains(&partition.key) && self.context.allows(partition))
     }
 }

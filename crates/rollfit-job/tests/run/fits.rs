@@ -288,6 +288,8 @@ fn another_layout_or_other_columns_of_fits_are_another_definition() {
         let planned = assess(&done.bench.job(), &done.bench.partitions()).remove(0);
         assert_eq!((planned.state, planned.cause.as_str()), (Some(State::DefinitionChanged), cause));
         assert_eq!(outcomes(&done.bench.run()), ["left alone: definition-changed"]);
+        let different = Some(format!("stored by another definition: {cause}"));
+        assert_eq!(done.differences(), std::array::from_fn(|_| different.clone()));
         assert!(done.stored() == before);
     }
     done.bench.config = config(&[]);

@@ -128,6 +128,17 @@ fn a_selection_hides_no_collision_with_a_key_that_is_left_out() {
 }
 
 #[test]
+fn a_selection_hides_no_collision_of_a_table_of_fits_with_a_view() {
+    let source = Bench::new(&[], &["a", "fit_a"], &MONTHS[..1], 5).source;
+    let pattern = ("SERIES__IDX__FEATURES", "{key}_{yyyy}_{mm}");
+    for only in ["a", "fit_a"] {
+        assert!(planned(&[pattern], &source, &[only]).is_ok());
+        let error = planned(&[pattern, ("STORE__LAYOUT", "fits")], &source, &[only]).unwrap_err().to_string();
+        assert!(error.contains("`fit_a_2017_01`"), "--only {only}: {error}");
+    }
+}
+
+#[test]
 fn outputs_are_told_apart_also_where_patterns_run_together() {
     let config: JobConfig = config(&[("SERIES__IDX__FEATURES", "x_{key}{yyyy}_{mm}")]);
     let partitions = [partition("a", "2017-01"), partition("a2", "0170-01")];

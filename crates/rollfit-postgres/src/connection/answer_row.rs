@@ -22,6 +22,11 @@ impl AnswerRow {
         Self { row, is_wrong: Arc::clone(is_wrong) }
     }
 
+    /// Returns the number of columns.
+    pub(crate) fn columns(&self) -> usize {
+        self.row.len()
+    }
+
     /// Returns a value. The queries are ours, so it has the type that is asked for, unless the server, or a pooler that mixes up
     /// answers, is not what it says.
     pub(crate) fn get<'a, I, T>(&'a self, index: I) -> Result<T, StoreError>

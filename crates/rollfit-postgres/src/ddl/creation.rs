@@ -3,26 +3,26 @@
 //!
 //! A new table has the columns of its parent or, without a parent, of its nearest sibling: the latest table of the
 //! same series, of the same key if there is one. It has the owner and grants of the sibling or, if its parent has no
-//! other partition, of the parent. Without a model it has rollfit's columns with the configured type.
+//! other partition, of the parent. Without a model it has rollfit's columns with the configured type; a table of fits has
+//! doubles, and instants as the features tables that its view stands for.
 
 use std::time::Duration;
 
-use rollfit_job::config::{Series, TIME_COLUMN};
+use rollfit_job::config::{Layout, Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
-use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
-use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::Session;
 use crate::copy::instant::TimeType;
 use crate::copy::number_column::NumberColumn;
+use crate::ddl::model_lookups::{Access, Grant, ModelLookups};
 use crate::names::{TableName, quoted};
 use crate::partitioning::catalog::FRESH_FOR;
 use crate::partitioning::parent::check_parent;
 use crate::partitioning::partition_sql::{attach_sql, like_sql};
 use crate::partitioning::siblings::Siblings;
-use crate::tables::leaf::{Leaf, in_runs};
+use crate::tables::leaf::{Leaf, in_runs, time_column};
 use crate::tables::table::{RelationKind, Table, describe};
 
 /// How old a list of tables may be that lacks a model.
@@ -55,6 +55,8 @@ impl Creation {
 pub(crate) struct Model {
     /// The table whose columns are used; none without a model.
     pub(crate) like: Option<Table>,
+    /// How a table without one stores instants.
+    time: TimeType,
     access: Access,
     pub(crate) parent: Option<ParentModel>,
 }
@@ -67,35 +69,6 @@ pub(crate) struct ParentModel {
     access: Access,
 }
 
-/// The owner of a table, and who else may use it.
-#[derive(Default)]
-pub(crate) struct Access {
-    /// None for the role that creates the table.
-    owner: Option<String>,
-    grants: Vec<Grant>,
-}
-
-struct Grant {
-    /// None for everybody.
-    role: Option<String>,
-    /// In SQL.
-    to: String,
-    privilege: String,
-    with_grant_option: bool,
-}
-
-impl Grant {
-    fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
-        let role: Option<String> = row.get(0)?;
-        Ok(Self {
-            to: role.as_deref().map_or("PUBLIC".to_owned(), quoted),
-            role,
-            privilege: row.get(1)?,
-            with_grant_option: row.get(2)?,
-        })
-    }
-}
-
 impl PostgresStore {
     /// Returns how to create the features table of a series of a partition.
     ///
@@ -106,8 +79,9 @@ impl PostgresStore {
         session: &mut Session,
         series: &Series,
         partition: &Partition,
+        lookups: &mut ModelLookups,
     ) -> Result<Creation, StoreError> {
-        let model = self.model(session, series, partition)?;
+        let model = self.model_with(session, series, partition, lookups)?;
         if model.parent.is_none() && model.like.as_ref().is_some_and(|like| like.attachment.is_some()) {
             self.check_siblings(session, series, partition)?;
         }
@@ -121,30 +95,70 @@ impl PostgresStore {
         series: &Series,
         partition: &Partition,
     ) -> Result<Model, StoreError> {
-        let sibling = self.sibling(session, series, &partition.key)?;
+        self.model_with(session, series, partition, &mut ModelLookups::default())
+    }
+
+    fn model_with(
+        &self,
+        session: &mut Session,
+        series: &Series,
+        partition: &Partition,
+        lookups: &mut ModelLookups,
+    ) -> Result<Model, StoreError> {
+        let sibling = self.sibling(session, series, &partition.key, lookups)?;
         let sibling_table = sibling.as_ref().map(|(_, table)| table);
         let Some(name) = series.parent_table(partition) else {
-            let access = self.access(session, sibling_table)?;
-            return Ok(Model { like: sibling.map(|(_, table)| table), access, parent: None });
+            let access = lookups.access(session, sibling_table)?;
+            let like = sibling.map(|(_, table)| table);
+            let time = self.time_without(session, like.as_ref(), series, partition)?;
+            return Ok(Model { like, time, access, parent: None });
         };
         let name = self.table(&name);
-        if let Some(table) = self.partitioned(session, series, &name)? {
+        if let Some(table) = self.partitioned(session, series, &name, lookups)? {
             // The parent is a better model than another key's table.
             let was_missing = self.was_missing(&name);
             let is_nearer = |other: &Partition| other.key == partition.key || was_missing;
             let nearest = sibling.filter(|(other, _)| is_nearer(other)).map(|(_, table)| table);
-            let access = self.access(session, Some(nearest.as_ref().unwrap_or(&table)))?;
+            let access = lookups.access(session, Some(nearest.as_ref().unwrap_or(&table)))?;
             let parent = ParentModel { name, is_there: true, access: Access::default() };
-            return Ok(Model { like: Some(table), access, parent: Some(parent) });
+            return Ok(Model { like: Some(table), time: TimeType::Naive, access, parent: Some(parent) });
         }
-        let access = self.access(session, sibling_table)?;
+        let access = lookups.access(session, sibling_table)?;
         let others_parent = match sibling.as_ref().and_then(|(other, _)| series.parent_table(other)) {
-            Some(parent) => self.partitioned(session, series, &self.table(&parent))?,
+            Some(parent) => self.partitioned(session, series, &self.table(&parent), lookups)?,
             None => None,
         };
         let like = others_parent.or(sibling.map(|(_, table)| table));
-        let parent = ParentModel { name, is_there: false, access: self.access(session, like.as_ref())? };
-        Ok(Model { like, access, parent: Some(parent) })
+        let parent = ParentModel { name, is_there: false, access: lookups.access(session, like.as_ref())? };
+        let time = self.time_without(session, like.as_ref(), series, partition)?;
+        Ok(Model { like, time, access, parent: Some(parent) })
+    }
+
+    /// Returns how a table without a model stores instants: as the features that its view takes the place of, if it is a
+    /// table of fits and there are such features.
+    fn time_without(
+        &self,
+        session: &mut Session,
+        model: Option<&Table>,
+        series: &Series,
+        partition: &Partition,
+    ) -> Result<TimeType, StoreError> {
+        let replaced = self.feature_series.iter().find(|known| known.name == series.name);
+        let Some(replaced) = replaced.filter(|_| model.is_none() && series.layout() == Layout::Fits) else {
+            return Ok(TimeType::Naive);
+        };
+        let names = [replaced.parent_table(partition), Some(replaced.features_table(partition))];
+        let names: Vec<String> = names.into_iter().flatten().collect();
+        let mut tables = describe(session, &self.schema, &names)?;
+        if tables.is_empty() {
+            let others = Siblings::find(session, &self.schema, &self.feature_series, None)?;
+            let at = self.feature_series.iter().position(|known| known.name == series.name);
+            if let Some(other) = at.and_then(|at| others.nearest(at, &partition.key)) {
+                tables = describe(session, &self.schema, std::slice::from_ref(&other.name))?;
+            }
+        }
+        let mut by_name = names.iter().filter_map(|name| tables.get(name)).chain(tables.values());
+        Ok(by_name.find_map(|table| time_column(table, TIME_COLUMN).ok()).unwrap_or(TimeType::Naive))
     }
 
     /// Returns a partitioned table by its name, if it exists.
@@ -153,8 +167,9 @@ impl PostgresStore {
         session: &mut Session,
         series: &Series,
         name: &TableName,
+        lookups: &mut ModelLookups,
     ) -> Result<Option<Table>, StoreError> {
-        let table = describe(session, &self.schema, std::slice::from_ref(&name.name))?.remove(&name.name);
+        let table = lookups.table(self, session, &name.name)?;
         if let Some(table) = &table {
             check_parent(table, series)?;
         }
@@ -167,51 +182,38 @@ impl PostgresStore {
         session: &mut Session,
         series: &Series,
         key: &str,
+        lookups: &mut ModelLookups,
     ) -> Result<Option<(Partition, Table)>, StoreError> {
         // A key has few tables; those of all keys are listed once for many partitions.
-        let own = self.siblings_of_key(session, key)?;
-        let mut found = self.model_among(session, series, key, &own)?;
+        let own = self.nearest(lookups.siblings(self, session, key)?, series, key);
+        let mut found = self.model_named(session, own, lookups)?;
         // No table, or one that is gone by now: the list may be older than the tables.
         for age_max in [FRESH_FOR, NEARLY_NOW] {
             if found.is_none() {
                 let known = self.siblings_within(session, age_max)?;
-                found = self.model_among(session, series, key, &known)?;
+                found = self.model_named(session, self.nearest(&known, series, key), lookups)?;
             }
         }
         // A table that cannot be written is not a model.
         Ok(found.filter(|(_, table)| Leaf::new(table, series).is_ok()))
     }
 
-    /// Returns the nearest of `siblings` that exists.
-    fn model_among(
-        &self,
-        session: &mut Session,
-        series: &Series,
-        key: &str,
-        siblings: &Siblings,
-    ) -> Result<Option<(Partition, Table)>, StoreError> {
-        let at = self.series.iter().position(|known| known.name == series.name);
-        let Some(sibling) = at.and_then(|at| siblings.nearest(at, key)) else { return Ok(None) };
-        let name = &sibling.name;
-        let table = describe(session, &self.schema, std::slice::from_ref(name))?.remove(name);
-        Ok(table.map(|table| (sibling.partition_of(key), table)))
+    /// Returns the nearest of `siblings`, with its partition.
+    fn nearest(&self, siblings: &Siblings, series: &Series, key: &str) -> Option<(Partition, String)> {
+        let at = self.series.iter().position(|known| known.name == series.name)?;
+        let sibling = siblings.nearest(at, key)?;
+        Some((sibling.partition_of(key), sibling.name.clone()))
     }
 
-    /// Returns who owns a table and may use it.
-    pub(crate) fn access(&self, session: &mut Session, table: Option<&Table>) -> Result<Access, StoreError> {
-        const OWNER: &str = "SELECT pg_get_userbyid(relowner)::text FROM pg_catalog.pg_class WHERE oid = $1";
-        const GRANTS: &str = "
-            SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee)::text END,
-                   a.privilege_type, a.is_grantable
-            FROM pg_catalog.pg_class c, aclexplode(c.relacl) a
-            WHERE c.oid = $1 AND a.grantee <> c.relowner ORDER BY 1, 2";
-        let Some(table) = table else { return Ok(Access::default()) };
-        let doing = format!("look up who may use {}", table.name);
-        let rows = session.rows(&doing, OWNER, &[(&table.oid, Type::OID)])?;
-        let owner = first_value(&rows)?;
-        let rows = session.rows(&doing, GRANTS, &[(&table.oid, Type::OID)])?;
-        let grants = rows.iter().map(Grant::from_row).collect::<Result<_, _>>()?;
-        Ok(Access { owner, grants })
+    /// Returns the table of a sibling, if it exists.
+    fn model_named(
+        &self,
+        session: &mut Session,
+        sibling: Option<(Partition, String)>,
+        lookups: &mut ModelLookups,
+    ) -> Result<Option<(Partition, Table)>, StoreError> {
+        let Some((partition, name)) = sibling else { return Ok(None) };
+        Ok(lookups.table(self, session, &name)?.map(|table| (partition, table)))
     }
 
     /// Returns how to create the features table of a partition like `model`.
@@ -240,12 +242,13 @@ impl PostgresStore {
     }
 
     /// Returns a table of a series without a model.
-    pub(crate) fn new_leaf(&self, series: &Series) -> Leaf {
-        let time = TimeType::Naive;
-        let features = vec![self.numbers; series.columns.len()];
+    pub(crate) fn new_leaf(&self, series: &Series, time: TimeType) -> Leaf {
+        let layout = series.layout();
+        let numbers = if layout == Layout::Fits { NumberColumn::Double } else { self.numbers };
+        let features = vec![numbers; series.columns.len()];
         let numbers = features.iter().map(|number| number.sql());
         let types = in_runs(std::iter::once(time.full_name().to_owned()).chain(numbers));
-        Leaf { name: self.table(&series.name), time, features, types, others: Vec::new() }
+        Leaf { name: self.table(&series.name), layout, time, features, types, others: Vec::new() }
     }
 
     pub(crate) fn leaf_like(
@@ -254,7 +257,9 @@ impl PostgresStore {
         series: &Series,
         name: &TableName,
     ) -> Result<Leaf, StoreError> {
-        let Some(like) = &model.like else { return Ok(Leaf { name: name.clone(), ..self.new_leaf(series) }) };
+        let Some(like) = &model.like else {
+            return Ok(Leaf { name: name.clone(), ..self.new_leaf(series, model.time) });
+        };
         let leaf = Leaf::new(&Table { kind: RelationKind::Plain, ..like.clone() }, series)?;
         Ok(Leaf { name: name.clone(), ..leaf })
     }
@@ -263,7 +268,7 @@ impl PostgresStore {
 impl Model {
     /// Returns a model with the columns of `like`, without owner, grants and parent.
     pub(crate) fn like(like: Option<Table>) -> Self {
-        Self { like, access: Access::default(), parent: None }
+        Self { like, time: TimeType::Naive, access: Access::default(), parent: None }
     }
 
     /// Returns the roles that new tables are given to.
@@ -290,26 +295,6 @@ impl ParentModel {
 }
 
 impl Access {
-    /// The right to read alone.
-    pub(crate) fn to_read(self) -> Self {
-        let reads = self.grants.into_iter().filter(|grant| grant.privilege == "SELECT");
-        Self { owner: None, grants: reads.collect() }
-    }
-
-    /// Who may read, in SQL.
-    pub(crate) fn readers(&self) -> impl Iterator<Item = &str> {
-        self.reading().map(|grant| grant.to.as_str())
-    }
-
-    /// Who may read, as the server names them when it is asked about rights.
-    pub(crate) fn reader_names(&self) -> impl Iterator<Item = &str> {
-        self.reading().map(|grant| grant.role.as_deref().unwrap_or("public"))
-    }
-
-    fn reading(&self) -> impl Iterator<Item = &Grant> {
-        self.grants.iter().filter(|grant| grant.privilege == "SELECT")
-    }
-
     /// Grants first: after giving a table away, the role may no longer grant on it.
     pub(crate) fn sql(&self, table: &TableName) -> Vec<String> {
         let table = table.sql();

@@ -13,6 +13,7 @@ use tokio_postgres::types::Type;
 use crate::PostgresStore;
 use crate::connection::holders::LOCK_KEY;
 use crate::connection::session::{Mode, Session, TransactionSettings};
+use crate::ddl::model_lookups::ModelLookups;
 use crate::names::{TableName, quoted};
 use crate::tables::definitions;
 use crate::tables::receipts;
@@ -125,8 +126,10 @@ impl PostgresStore {
         }
         if shared.needed.iter().any(|table| !self.is_ours(table)) {
             // Checks every series first, so that nothing is created if the table of one cannot be.
+            let mut lookups = ModelLookups::default();
+            lookups.look_ahead(self, session, partition, &shared.without_leaf)?;
             for at in shared.without_leaf {
-                let parent = self.creation(session, &self.series[at], partition)?.parent;
+                let parent = self.creation(session, &self.series[at], partition, &mut lookups)?.parent;
                 statements.extend(parent.into_iter().flat_map(|(_, statements)| statements));
             }
         }

@@ -14,6 +14,7 @@ mod sources;
 mod table_problems;
 mod targets;
 mod triggers;
+mod views;
 
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;

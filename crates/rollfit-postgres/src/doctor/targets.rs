@@ -92,12 +92,16 @@ impl PostgresStore {
         self.report_receipts(rights, findings)?;
         self.check_rights(examination, rights, &mut lacking);
         self.check_creation(examination, rights, &mut lacking, findings)?;
+        self.check_view_creation(examination, rights, findings)?;
+        self.check_view_rights(examination, &mut lacking)?;
         lacking.report(&rights.role, findings);
         self.report_owners(examination, rights, findings);
         self.report_triggers(examination, findings)?;
         let mut partitions = Vec::new();
         for partition in examination.partitions {
-            partitions.push(self.examine_target(partition, examination, rights, findings)?);
+            let mut target = self.examine_target(partition, examination, rights, findings)?;
+            self.examine_view(&mut target, findings)?;
+            partitions.push(target);
         }
         findings.report_table_problems();
         let last_run = match rights.may_read(&self.receipts.name) {

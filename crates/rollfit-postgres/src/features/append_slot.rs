@@ -29,7 +29,7 @@ use crate::features::narrow_columns::NarrowColumns;
 use crate::features::slot::claim::{HeldBy, claim_steps, is_claimed};
 use crate::features::slot::commit;
 use crate::names::{literal, quoted};
-use crate::partitioning::parent::{ABOVE_LEAVES, Ancestor};
+use crate::partitioning::parent::{Ancestor, above_sql};
 use crate::tables::receipts::ReceiptRow;
 use crate::tables::table::{LOOK_UP, describe_sql, tables_from};
 
@@ -200,7 +200,7 @@ impl PostgresStore {
         let parameters: Vec<SqlParameter<'_>> = vec![(&output, Type::TEXT), (&known, Type::TEXT_ARRAY)];
         steps.extend([
             Step::query(LOOK_UP, describe_sql(), named(&names)),
-            Step::query("look up the tables above a partition", ABOVE_LEAVES, named(&leaf_names)),
+            Step::query("look up the tables above a partition", above_sql(), named(&leaf_names)),
             Step::query(LOOK, self.look_sql(partition, &receipt_query), parameters),
         ]);
         let mut answers = match session.try_batch(&steps)? {

@@ -18,7 +18,8 @@ use crate::connection::session::{Mode, SqlParameter, Step};
 use crate::copy::instant::ServerInstant;
 use crate::features::expected::Expected;
 use crate::names::{TableName, literal, quoted};
-use crate::partitioning::parent::{ABOVE_LEAVES, Ancestor};
+use crate::partitioning::parent::{Ancestor, above_sql};
+use crate::partitioning::siblings::{LOOK_UP_ALL, Siblings, like_patterns, parameters, tables_sql};
 use crate::tables::foreign_key::{ForeignKey, keys_sql};
 use crate::tables::table::{LOOK_UP, Table, describe_sql, tables_from};
 use crate::views::ViewQuestion;
@@ -46,6 +47,8 @@ pub(crate) struct PartitionLook {
     /// The foreign keys with an action onto any of the tables that were asked about.
     keys: Option<Vec<ForeignKey>>,
     referring: Option<ReferringRows>,
+    /// The features tables of the key, for missing ones to be made like them.
+    pub(crate) siblings: Option<Siblings>,
 }
 
 /// The first and the last instant of a table, and whether rows lack one.
@@ -108,6 +111,9 @@ pub(crate) struct LookQuestions<'a> {
     views: Option<ViewQuestion<'a>>,
     keys: Vec<ForeignKey>,
     oids: Vec<u32>,
+    key: String,
+    /// For the names of the key's features tables, if these matter.
+    siblings: Option<Vec<String>>,
 }
 
 impl PostgresStore {
@@ -127,6 +133,8 @@ impl PostgresStore {
             views: self.view_question(partition),
             keys: expected.keys.clone(),
             oids: expected.oids.clone(),
+            key: partition.key.clone(),
+            siblings: None,
         }
     }
 }
@@ -165,6 +173,14 @@ impl PostgresStore {
 }
 
 impl LookQuestions<'_> {
+    /// The same and, if tables are expected to be missing, what they are to be made like.
+    pub(crate) fn with_siblings(self) -> Self {
+        if self.leaves.len() == self.store.series.len() {
+            return self;
+        }
+        Self { siblings: Some(like_patterns(&self.store.series, Some(&self.key))), ..self }
+    }
+
     /// Returns the questions, to be asked after one another.
     pub(crate) fn steps(&self) -> Vec<Step<'_>> {
         let schema = &self.store.schema;
@@ -177,13 +193,16 @@ impl LookQuestions<'_> {
             steps.push(Step::query("read the receipt", sql, parameters));
         }
         steps.extend(self.views.as_ref().map(ViewQuestion::step));
+        if let Some(patterns) = &self.siblings {
+            steps.push(Step::query(LOOK_UP_ALL, tables_sql(patterns.len()), parameters(schema, patterns)));
+        }
         if self.leaves.is_empty() {
             return steps;
         }
         let named = || of_schema(&self.leaf_names);
         let names: Vec<String> = self.leaves.iter().map(ToString::to_string).collect();
         steps.push(Step::query(format!("read {}", names.join(" and ")), spans_sql(&self.leaves), Vec::new()));
-        steps.push(Step::query("look up the tables above a partition", ABOVE_LEAVES, named()));
+        steps.push(Step::query("look up the tables above a partition", above_sql(), named()));
         steps.push(Step::query("look up foreign keys", keys_sql(NAMED), named()));
         for (key, sql) in self.referring_queries() {
             let parameters: Vec<SqlParameter<'_>> = vec![(&self.oids, Type::OID_ARRAY)];
@@ -211,6 +230,9 @@ impl LookQuestions<'_> {
         }
         if let Some(views) = &self.views {
             views.note(&next())?;
+        }
+        if self.siblings.is_some() {
+            look.siblings = Some(Siblings::from_rows(&next(), &self.store.series, Some(&self.key))?);
         }
         if self.leaves.is_empty() {
             return Ok(look);

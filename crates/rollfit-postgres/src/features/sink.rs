@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rollfit_job::config::Series;
+use rollfit_job::config::{FIT_PREFIX, Layout, Series};
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreMonitor;
 use rollfit_job::store::{
@@ -14,13 +14,14 @@ use rollfit_job::store::{
 use crate::PostgresStore;
 use crate::connection::monitor::PostgresMonitor;
 use crate::connection::session::Session;
+use crate::copy::instant::TimeType;
 use crate::features::expected::Expected;
 use crate::features::partition_look::PartitionLook;
 use crate::features::read_back::TableReader;
 use crate::features::references::References;
 use crate::import::bases::BASES;
 use crate::kind::NAME;
-use crate::names::{TableName, check_length};
+use crate::names::{TableName, check_length_with};
 use crate::tables::definitions::DEFINITIONS;
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts::RECEIPTS;
@@ -82,17 +83,32 @@ impl PostgresStore {
     }
 
     fn check_names(&self, partition: &Partition) -> Result<(), StoreError> {
-        for series in &self.series {
-            let table = series.features_table(partition);
-            check_length(&format!("[series.{}] features", series.name), &table)?;
-            check_not_ours(series, "features", &table)?;
-            if let Some(parent) = series.parent_table(partition) {
-                check_length(&format!("[series.{}] parent", series.name), &parent)?;
-                check_not_ours(series, "parent", &parent)?;
+        let named = |series: &Series| {
+            [("features", Some(series.features_table(partition))), ("parent", series.parent_table(partition))]
+        };
+        for (stored, series) in self.series.iter().zip(&self.feature_series) {
+            for (key, name) in named(stored) {
+                name.map_or(Ok(()), |name| check_stored_length(series, key, &name))?;
+            }
+            for (key, name) in named(series) {
+                name.map_or(Ok(()), |name| check_not_ours(series, key, &name))?;
             }
         }
         Ok(())
     }
+}
+
+/// Checks that the server keeps all of the name of a table that holds rows, or of its parent.
+fn check_stored_length(series: &Series, key: &str, name: &str) -> Result<(), StoreError> {
+    let pattern = if key == "parent" { series.parent.as_ref() } else { Some(&series.features) };
+    let (what, reason) = match (series.layout(), pattern) {
+        (Layout::Fits, Some(pattern)) => (
+            format!("[series.{}] {key} = \"{pattern}\"", series.name),
+            format!(" and layout = \"fits\" adds `{FIT_PREFIX}`"),
+        ),
+        _ => (format!("[series.{}] {key}", series.name), String::new()),
+    };
+    check_length_with(&what, name, &reason)
 }
 
 /// Checks that a table is not one that rollfit keeps beside features and bars.
@@ -229,7 +245,8 @@ impl Sink for PostgresStore {
     /// Returns the bytes that COPY sends, for the tables that exist or that a run would create. Before the first
     /// inspection it assumes columns of the configured type.
     fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64 {
-        let configured = || self.series.iter().map(|series| self.new_leaf(series).row_bytes()).sum();
+        let configured =
+            || self.series.iter().map(|series| self.new_leaf(series, TimeType::Naive).row_bytes()).sum();
         rows.saturating_mul(self.catalog.row_bytes(partition).unwrap_or_else(configured))
     }
 

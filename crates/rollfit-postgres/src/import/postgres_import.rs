@@ -129,7 +129,7 @@ impl PostgresImport {
     ) -> Result<Table, StoreError> {
         let table = self.described(&names[0])?;
         let missing = further_columns::missing(&table, brought)?;
-        if missing.is_empty() || table.kind == RelationKind::Other {
+        if missing.is_empty() || matches!(table.kind, RelationKind::Other(_)) {
             return Ok(table);
         }
         if !is_imported {

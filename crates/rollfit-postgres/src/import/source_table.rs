@@ -14,7 +14,7 @@ use crate::copy::number_column::NumberColumn;
 use crate::failpoint;
 use crate::names::{TableName, list, quoted};
 use crate::tables::foreign_key::{DoomedRows, check_unreferenced};
-use crate::tables::leaf::{number_columns, time_column};
+use crate::tables::leaf::{Numbers, number_columns, time_column};
 use crate::tables::staging::{self, STAGED};
 use crate::tables::table::{RelationKind, Table, check_taken};
 use crate::tables::trigger::{Trigger, run_deferred};
@@ -116,7 +116,7 @@ impl SourceTable {
         further: &[String],
         is_new: bool,
     ) -> Result<Self, StoreError> {
-        if table.kind == RelationKind::Other {
+        if matches!(table.kind, RelationKind::Other(_)) {
             return Err(StoreError::permanent(format!(
                 "{} is not a table, so bars cannot be imported into it; choose another schema",
                 table.name
@@ -130,7 +130,7 @@ impl SourceTable {
             altered_at: table.attachment.as_ref().map_or(&table.name, |above| &above.parent).clone(),
             layout,
             time: time_column(table, layout.time)?,
-            numbers: number_columns(table, &columns)?,
+            numbers: number_columns(table, &columns, Numbers::Any)?,
             columns,
             is_new,
         })

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rollfit_job::config::{Series, TIME_COLUMN};
+use rollfit_job::config::{FIT_PREFIX, Layout, Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::StoreError;
@@ -12,7 +12,7 @@ use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
 use crate::connection::answer_row::{AnswerRow, first_value};
-use crate::connection::session::Session;
+use crate::connection::session::{RefusedStep, Session, SqlParameter, Step};
 use crate::copy::instant::TimeType;
 use crate::names::{TableName, quoted};
 use crate::partitioning::bound::{BY_INSTANT, Bound, BoundSpan, is_by_instant};
@@ -20,7 +20,7 @@ use crate::partitioning::partition_sql::{attach_sql, like_sql};
 use crate::tables::foreign_key::{DoomedRows, ForeignKey};
 use crate::tables::leaf::time_column;
 use crate::tables::problem::{ProblemKind, TableProblem};
-use crate::tables::table::{RelationKind, Table, describe};
+use crate::tables::table::{LOOK_UP, RelationKind, Table, describe_sql, tables_from};
 
 /// A partitioned table, with its partitions.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Ancestor {
         })
     }
 
-    /// Returns the tables above each table in the answer to [`ABOVE_LEAVES`], by oid.
+    /// Returns the tables above each table in the answer to [`above_sql`], by oid.
     pub(crate) fn by_leaf(rows: &[AnswerRow]) -> Result<HashMap<u32, Vec<Self>>, StoreError> {
         let mut above: HashMap<u32, Vec<Self>> = HashMap::new();
         for row in rows {
@@ -96,8 +96,9 @@ impl Ancestor {
     }
 }
 
-/// The partitioned tables above the tables with the names $2 in the schema $1: the columns of an [`Ancestor`], and the oid of the table.
-pub(crate) const ABOVE_LEAVES: &str = "
+/// The tables with the names $2 in the schema $1, each with the partitioned tables above it, if it is a partition or partitioned: the columns
+/// of an [`Ancestor`], and the oid of the table.
+const NAMED_ANCESTORS: &str = "
     SELECT n.nspname::text, c.relname::text, pg_get_partkeydef(c.oid), pg_get_partkeydef(i.inhparent),
            pg_get_expr(c.relpartbound, c.oid), leaf.oid
     FROM pg_catalog.pg_class leaf
@@ -106,8 +107,23 @@ pub(crate) const ABOVE_LEAVES: &str = "
     JOIN pg_catalog.pg_class c ON c.oid = a.oid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
-    WHERE ln.nspname = $1 AND leaf.relname = ANY($2) AND c.oid <> leaf.oid
-    ORDER BY leaf.oid, a.at";
+    WHERE ln.nspname = $1 AND leaf.relname = ANY($2)";
+
+/// The partitions of the tables with the names $2 in the schema $1.
+const PARTITIONS: &str = "
+    SELECT n.nspname::text, c.relname::text, pg_get_expr(c.relpartbound, c.oid),
+           has_table_privilege(c.oid, 'SELECT'), c.relkind = 'p'
+    FROM pg_catalog.pg_class parent
+    JOIN pg_catalog.pg_namespace pn ON pn.oid = parent.relnamespace
+    JOIN pg_catalog.pg_inherits i ON i.inhparent = parent.oid
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE pn.nspname = $1 AND parent.relname = ANY($2) ORDER BY 1, 2";
+
+/// Returns the query of the partitioned tables above the tables with the names $2 in the schema $1.
+pub(crate) fn above_sql() -> String {
+    format!("{NAMED_ANCESTORS} AND c.oid <> leaf.oid ORDER BY leaf.oid, a.at")
+}
 
 /// Returns a partitioned table and those above it, the topmost last.
 pub(crate) fn ancestors(session: &mut Session, oid: u32) -> Result<Vec<Ancestor>, StoreError> {
@@ -133,23 +149,23 @@ impl Parent {
         name: &TableName,
         series: &Series,
     ) -> Result<Option<Self>, StoreError> {
-        const PARTITIONS: &str = "
-            SELECT n.nspname::text, c.relname::text, pg_get_expr(c.relpartbound, c.oid),
-                   has_table_privilege(c.oid, 'SELECT'), c.relkind = 'p'
-            FROM pg_catalog.pg_inherits i
-            JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
-            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE i.inhparent = $1 ORDER BY 1, 2";
-        let found = describe(session, &name.schema, std::slice::from_ref(&name.name))?.remove(&name.name);
+        const ABOVE: &str = "look up the tables above a partition";
+        let names = std::slice::from_ref(&name.name).to_vec();
+        let named =
+            || -> Vec<SqlParameter<'_>> { vec![(&name.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)] };
+        let steps = [
+            Step::query(LOOK_UP, describe_sql(), named()),
+            Step::query(ABOVE, format!("{NAMED_ANCESTORS} ORDER BY a.at"), named()),
+            Step::query(format!("look up the partitions of {name}"), PARTITIONS, named()),
+        ];
+        let answers = session.try_batch(&steps)?.map_err(RefusedStep::into_error)?;
+        let mut answers = answers.into_iter();
+        let mut next = || answers.next().unwrap_or_default();
+        let found = tables_from(&name.schema, next())?.remove(&name.name);
         let Some(table) = found else { return Ok(None) };
         check_parent(&table, series)?;
-        let above = ancestors(session, table.oid)?;
-        let rows = session.rows(
-            &format!("look up the partitions of {name}"),
-            PARTITIONS,
-            &[(&table.oid, Type::OID)],
-        )?;
-        let partitions = rows.iter().map(AttachedTable::from_row).collect::<Result<_, _>>()?;
+        let above = next().iter().map(Ancestor::from_row).collect::<Result<_, _>>()?;
+        let partitions = next().iter().map(AttachedTable::from_row).collect::<Result<_, _>>()?;
         Ok(Some(Self { table, above, partitions }))
     }
 
@@ -211,10 +227,15 @@ pub(crate) fn check_parent(table: &Table, series: &Series) -> Result<(), StoreEr
     if table.kind == RelationKind::Partitioned {
         return Ok(());
     }
-    Err(StoreError::permanent(format!(
-        "{} is not a partitioned table; `parent` of series `{}` must name one PARTITION BY RANGE ({TIME_COLUMN})",
-        table.name, series.name
-    )))
+    let (name, parent) = (&series.name, "PARTITION BY RANGE");
+    let rule = match series.layout() {
+        Layout::Metrics => format!("`parent` of series `{name}` must name one {parent} ({TIME_COLUMN})"),
+        Layout::Fits => format!(
+            "layout = \"fits\" puts `{FIT_PREFIX}` before the `parent` of series `{name}`, and one {parent} ({TIME_COLUMN}) \
+             belongs there; rename it or drop it"
+        ),
+    };
+    Err(StoreError::permanent(format!("{} is not a partitioned table; {rule}", table.name)))
 }
 
 /// A features table that is missing.

@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rollfit_job::config::Series;
+use rollfit_job::config::{FIT_PREFIX, Layout, Series};
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::PostgresStore;
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::copy::instant::TimeType;
 use crate::names::TableName;
@@ -51,28 +52,24 @@ impl Sibling {
 
 impl Siblings {
     /// Returns the tables of `series`, those of one key or of all.
-    fn find(
+    pub(crate) fn find(
         session: &mut Session,
         schema: &str,
         series: &[Series],
         key: Option<&str>,
     ) -> Result<Self, StoreError> {
-        const TABLES: &str = "
-            SELECT c.relname::text, pn.nspname::text, p.relname::text
-            FROM pg_catalog.pg_class c
-            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
-            LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
-            LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
-            WHERE n.nspname = $1 AND c.relkind = 'r'";
-        let patterns: Vec<String> = series.iter().map(|series| like_pattern(series, key)).collect();
-        // Not LIKE ANY: the server would look at every table for each key.
-        let conditions: Vec<String> =
-            (0..patterns.len()).map(|at| format!("c.relname LIKE ${}", at + 2)).collect();
-        let sql = format!("{TABLES} AND ({})", conditions.join(" OR "));
-        let mut parameters: Vec<SqlParameter<'_>> = vec![(&schema, Type::TEXT)];
-        parameters.extend(patterns.iter().map(|pattern| -> SqlParameter<'_> { (pattern, Type::TEXT) }));
-        let rows = session.rows("look up the features tables", &sql, &parameters)?;
+        let patterns = like_patterns(series, key);
+        let parameters = parameters(&schema, &patterns);
+        let rows = session.rows(LOOK_UP_ALL, &tables_sql(patterns.len()), &parameters)?;
+        Self::from_rows(&rows, series, key)
+    }
+
+    /// Returns the tables of `series` in the answer to [`tables_sql`], those of one key or of all.
+    pub(crate) fn from_rows(
+        rows: &[AnswerRow],
+        series: &[Series],
+        key: Option<&str>,
+    ) -> Result<Self, StoreError> {
         let mut siblings = Self::default();
         for row in rows {
             let name: String = row.get(0)?;
@@ -144,6 +141,38 @@ impl Siblings {
             |pattern: &String| known.iter().all(|(partition, parent)| expand(pattern, partition) == *parent);
         candidates(parent, &sibling.partition_of(key)).into_iter().find(gives)
     }
+}
+
+/// What the query of [`tables_sql`] does, for messages.
+pub(crate) const LOOK_UP_ALL: &str = "look up the features tables";
+
+/// Returns the query of the tables of the schema $1 whose names match one of so many patterns, from $2 on, and of their parents. Not LIKE
+/// ANY: the server would look at every table for each key.
+pub(crate) fn tables_sql(patterns: usize) -> String {
+    const TABLES: &str = "
+        SELECT c.relname::text, pn.nspname::text, p.relname::text
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
+        LEFT JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
+        LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+        WHERE n.nspname = $1 AND c.relkind = 'r'";
+    let conditions: Vec<String> = (0..patterns).map(|at| format!("c.relname LIKE ${}", at + 2)).collect();
+    format!("{TABLES} AND ({})", conditions.join(" OR "))
+}
+
+/// Returns the parameters of [`tables_sql`].
+pub(crate) fn parameters<'a>(
+    schema: &'a (dyn ToSql + Sync),
+    patterns: &'a [String],
+) -> Vec<SqlParameter<'a>> {
+    let patterns = patterns.iter().map(|pattern| -> SqlParameter<'a> { (pattern, Type::TEXT) });
+    std::iter::once((schema, Type::TEXT)).chain(patterns).collect()
+}
+
+/// Returns LIKE patterns that match all names of the tables of `series`, those of one key or of all. Other names may match too.
+pub(crate) fn like_patterns(series: &[Series], key: Option<&str>) -> Vec<String> {
+    series.iter().map(|series| like_pattern(series, key)).collect()
 }
 
 /// Returns a LIKE pattern that matches all names of a series' tables, those of one key or of all. Other names may match
@@ -252,9 +281,17 @@ impl PostgresStore {
                     .with_statements(parent, vec![create]),
             );
         }
-        let line = match siblings.parent_pattern(at, &partition.key, sibling, &parent.name) {
-            Some(pattern) => format!("the line `parent = {pattern:?}`"),
-            None => "a `parent` that names it".to_owned(),
+        let pattern = siblings.parent_pattern(at, &partition.key, sibling, &parent.name);
+        let line = match (series.layout(), pattern.as_deref()) {
+            (Layout::Metrics, Some(pattern)) => format!("the line `parent = {pattern:?}`"),
+            (Layout::Metrics, None) => "a `parent` that names it".to_owned(),
+            // The configured name is that of the view.
+            (Layout::Fits, pattern) => match pattern.and_then(|pattern| pattern.strip_prefix(FIT_PREFIX)) {
+                Some(pattern) => format!("the line `parent = {pattern:?}`"),
+                None => format!(
+                    "a `parent` that names it without `{FIT_PREFIX}`, which its name must begin with,"
+                ),
+            },
         };
         let verb = if series.parent.is_some() { "correct `parent` with" } else { "add" };
         Some(

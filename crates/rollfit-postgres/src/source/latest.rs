@@ -6,9 +6,6 @@ use rollfit_job::store::{
 };
 
 use crate::PostgresStore;
-use crate::connection::answer_row::AnswerRow;
-use crate::copy::column_number::ColumnNumber;
-use crate::copy::instant::ServerInstant;
 use crate::source::SeriesTable;
 use crate::source::known_bases::imported_key;
 use crate::source::writers::writers_sql;
@@ -67,7 +64,7 @@ impl PostgresStore {
         let sql = latest_sql(asked, query);
         let answer = self.pool.session()?.rows_at_once(&self.settings, &doing, &sql, &[])?;
         let row = answer.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
-        let rows_of = |(at, asked): (usize, &AskedSeries)| asked.table.latest(row, COLUMNS * at);
+        let rows_of = |(at, asked): (usize, &AskedSeries)| asked.table.arrays(row, COLUMNS * at);
         let count_of = |at| row.get(COLUMNS * at + 2).map(i64::unsigned_abs);
         let closes_of = |at| {
             let rows_before_counted = row.get(COLUMNS * at + 4).map(i64::unsigned_abs)?;
@@ -133,16 +130,5 @@ impl SeriesTable {
             "SELECT count(*) FROM (SELECT FROM {} WHERE {time} < {before} LIMIT {rows_max}) b",
             self.name.sql()
         )
-    }
-
-    /// The rows in two columns of an answer.
-    fn latest(&self, row: &AnswerRow, column: usize) -> Result<SeriesRows, StoreError> {
-        let instants: Option<Vec<ServerInstant>> = row.get(column)?;
-        let values: Option<Vec<Option<ColumnNumber>>> = row.get(column + 1)?;
-        let mut rows = SeriesRows::default();
-        for (instant, value) in instants.unwrap_or_default().into_iter().zip(values.unwrap_or_default()) {
-            self.add(&mut rows, instant, value.map_or(f64::NAN, |ColumnNumber(number)| number))?;
-        }
-        Ok(rows)
     }
 }

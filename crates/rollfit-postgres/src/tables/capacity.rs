@@ -1,6 +1,6 @@
 //! What the tables of a server can hold of a job: so many columns, of names that are free, in rows that fit on a page.
 
-use rollfit_job::config::{JobConfig, Pattern, Series, StoreConfig, TIME_COLUMN};
+use rollfit_job::config::{JobConfig, Layout, Pattern, Series, StoreConfig, TIME_COLUMN};
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
@@ -15,12 +15,12 @@ const COLUMNS_MAX: usize = 1600;
 /// The columns that each table has by itself.
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
-/// Checks that tables can have the feature columns of a job.
+/// Checks that tables can have the columns of a job; in the layout of fits, that views can have its feature columns too.
 ///
 /// # Errors
-/// When a table would have too many, or a name is too long or the server's own.
+/// When one would have too many, or a name is too long or the server's own.
 pub(crate) fn check_columns(series: &[Series]) -> Result<(), StoreError> {
-    for Series { name, columns, windows, metrics, .. } in series {
+    for Series { name, columns, fit_columns, windows, metrics, .. } in series {
         if columns.len() >= COLUMNS_MAX {
             return Err(StoreError::permanent(format!(
                 "[series.{name}]: {} windows x {} metrics = {} columns, but a table of PostgreSQL has at most \
@@ -31,8 +31,9 @@ pub(crate) fn check_columns(series: &[Series]) -> Result<(), StoreError> {
             )));
         }
         let what = format!("[series.{name}] column");
-        columns.iter().try_for_each(|column| check_length(&what, column))?;
-        if let Some(column) = columns.iter().find(|column| SYSTEM_COLUMNS.contains(&column.as_str())) {
+        let mut all = columns.iter().chain(fit_columns);
+        all.clone().try_for_each(|column| check_length(&what, column))?;
+        if let Some(column) = all.find(|column| SYSTEM_COLUMNS.contains(&column.as_str())) {
             return Err(StoreError::permanent(format!(
                 "{what}: every table of PostgreSQL has a column `{column}` of its own; choose another pattern"
             )));
@@ -116,9 +117,13 @@ impl PostgresStore {
 const PAGE_HEADER_BYTES: u64 = 32;
 
 fn too_wide(name: &TableName, leaf: &Leaf, page_bytes: u64) -> StoreError {
+    let remedy = match leaf.layout {
+        Layout::Metrics => "use fewer windows, name the `metrics`, or set numbers = \"real\" for new tables",
+        Layout::Fits => "use fewer windows",
+    };
+    let what = if leaf.layout == Layout::Fits { "numbers of fits" } else { "features" };
     StoreError::permanent(format!(
-        "{name}: a row of {} features has {} bytes, but a page of the server has room for {}, and a row must fit on one; \
-         use fewer windows, name the `metrics`, or set numbers = \"real\" for new tables",
+        "{name}: a row of {} {what} has {} bytes, but a page of the server has room for {}, and a row must fit on one; {remedy}",
         leaf.features.len(),
         leaf.stored_row_bytes_min(),
         page_bytes.saturating_sub(PAGE_HEADER_BYTES)
@@ -146,8 +151,8 @@ mod tests {
         let bytes = |features: usize, column| {
             let name = TableName::new("public", "t");
             let features = vec![column; features];
-            let (time, types) = (TimeType::Naive, Vec::new());
-            Leaf { name, time, features, types, others: Vec::new() }.stored_row_bytes_min()
+            let (time, types, layout) = (TimeType::Naive, Vec::new(), Layout::Metrics);
+            Leaf { name, layout, time, features, types, others: Vec::new() }.stored_row_bytes_min()
         };
         let most = 8192 - PAGE_HEADER_BYTES;
         assert!(bytes(1001, NumberColumn::Double) <= most && bytes(1002, NumberColumn::Double) > most);

@@ -352,6 +352,8 @@ const DEPENDENTS: &str = "
            ARRAY(SELECT format('GRANT %s ON %I.%I TO %s', x.privilege_type, n.nspname, c.relname,
                                CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END)
                  FROM aclexplode(c.relacl) x WHERE x.grantee <> c.relowner ORDER BY 1)
+               || ARRAY(SELECT format('COMMENT ON VIEW %I.%I IS %L', n.nspname, c.relname, text)
+                        FROM obj_description(c.oid, 'pg_class') text WHERE text IS NOT NULL)
                || format('ALTER VIEW %I.%I OWNER TO %I', n.nspname, c.relname, pg_get_userbyid(c.relowner)) AS after, v.depth
     FROM (SELECT oid, max(depth) AS depth FROM views GROUP BY oid) v
     JOIN pg_catalog.pg_class c ON c.oid = v.oid

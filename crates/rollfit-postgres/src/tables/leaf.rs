@@ -2,7 +2,7 @@
 //!
 //! Invariants: an existing table is never altered. Whatever it lacks is an error with the statement that adds it.
 
-use rollfit_job::config::{Series, TIME_COLUMN};
+use rollfit_job::config::{FIT_PREFIX, Layout, Series, TIME_COLUMN};
 use rollfit_job::receipt::ColumnTypes;
 use tokio_postgres::types::Type;
 
@@ -16,8 +16,10 @@ use crate::tables::table::{Column, RelationKind, Table};
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
     pub(crate) name: TableName,
+    /// What its columns are of.
+    pub(crate) layout: Layout,
     pub(crate) time: TimeType,
-    /// The types of the series' feature columns, in the series' order.
+    /// The types of the series' columns, in the series' order.
     pub(crate) features: Vec<NumberColumn>,
     /// The types of the time column and of the feature columns, as the server writes them.
     pub(crate) types: ColumnTypes,
@@ -31,19 +33,11 @@ impl Leaf {
     /// # Errors
     /// When it is not a table with rows of its own, or a column is missing or cannot hold the values.
     pub(crate) fn new(table: &Table, series: &Series) -> Result<Self, Defect> {
-        if table.kind != RelationKind::Plain {
-            let what =
-                if table.kind == RelationKind::Partitioned { "a partitioned table" } else { "not a table" };
-            return Err(Defect::new(
-                table,
-                Wrong::Table(format!(
-                    "it is {what}; `features` of series `{}` must name the table that holds the rows of one key and month",
-                    series.name
-                )),
-            ));
+        if let Some(what) = not_a_leaf(table, series) {
+            return Err(Defect::new(table, Wrong::Table(what)));
         }
         let time = time_column(table, TIME_COLUMN)?;
-        let features = number_columns(table, &series.columns)?;
+        let features = number_columns(table, &series.columns, Numbers::from_layout(series.layout()))?;
         let is_ours = |column: &Column| column.name == TIME_COLUMN || series.columns.contains(&column.name);
         let others: Vec<Column> = table.columns.iter().filter(|column| !is_ours(column)).cloned().collect();
         let wanting: Vec<String> =
@@ -53,7 +47,7 @@ impl Leaf {
         }
         let ours = std::iter::once(TIME_COLUMN).chain(series.columns.iter().map(String::as_str));
         let types = in_runs(ours.filter_map(|name| table.column(name)).map(|column| &column.type_name));
-        Ok(Self { name: table.name.clone(), time, features, types, others })
+        Ok(Self { name: table.name.clone(), layout: series.layout(), time, features, types, others })
     }
 }
 
@@ -78,6 +72,27 @@ impl Leaf {
     }
 }
 
+/// Returns why a relation holds no rows of its own, and what belongs there.
+fn not_a_leaf(table: &Table, series: &Series) -> Option<String> {
+    let (what, hint) = match table.kind {
+        RelationKind::Plain => return None,
+        RelationKind::Partitioned => ("a partitioned table".to_owned(), ""),
+        RelationKind::Other(what) => {
+            (format!("not a table but {what}"), "; if it shows fits, set layout = \"fits\"")
+        }
+    };
+    let name = &series.name;
+    Some(match series.layout() {
+        Layout::Metrics => format!(
+            "it is {what}; `features` of series `{name}` must name the table that holds the rows of one key and month{hint}"
+        ),
+        Layout::Fits => format!(
+            "it is {what}; layout = \"fits\" keeps the rows of one key and month in a table named `{FIT_PREFIX}` and then as \
+             `features` of series `{name}` says; rename it or drop it"
+        ),
+    })
+}
+
 /// Returns names with the number of times that each is repeated in a row.
 pub(crate) fn in_runs(names: impl IntoIterator<Item = impl AsRef<str>>) -> ColumnTypes {
     let mut runs = ColumnTypes::new();
@@ -95,9 +110,10 @@ impl Column {
         self.not_null && self.default.is_none() && !self.generated
     }
 
-    /// Returns which numbers it can hold, if it can hold features.
-    fn as_number(&self) -> Option<NumberColumn> {
-        NumberColumn::from_oid(self.type_oid, self.modifier)
+    /// Returns which numbers it can hold, if these are among those that are wanted.
+    fn as_number(&self, wanted: Numbers) -> Option<NumberColumn> {
+        let number = NumberColumn::from_oid(self.type_oid, self.modifier);
+        number.filter(|number| wanted == Numbers::Any || *number == NumberColumn::Double)
     }
 
     /// Returns the expression of the column's default values; none if it is unknown, because the server computes a
@@ -125,30 +141,60 @@ pub(crate) fn time_column(table: &Table, name: &str) -> Result<TimeType, Defect>
     })
 }
 
+/// The numbers that columns may hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Doubles, decimals and singles.
+    Any,
+    /// Doubles only: features that follow from rounded fits would have other bits.
+    Doubles,
+}
+
+impl Numbers {
+    fn from_layout(layout: Layout) -> Self {
+        match layout {
+            Layout::Metrics => Self::Any,
+            Layout::Fits => Self::Doubles,
+        }
+    }
+
+    /// Returns the types, for messages.
+    const fn types(self) -> &'static str {
+        match self {
+            Self::Any => "double precision, numeric or real",
+            Self::Doubles => "double precision in a table of fits",
+        }
+    }
+}
+
 /// Returns what the number columns of a table can hold.
-pub(crate) fn number_columns(table: &Table, names: &[String]) -> Result<Vec<NumberColumn>, Defect> {
+pub(crate) fn number_columns(
+    table: &Table,
+    names: &[String],
+    wanted: Numbers,
+) -> Result<Vec<NumberColumn>, Defect> {
+    let near = |at: usize| neighbours_type(table, names, at, wanted);
     let absent = names.iter().enumerate().filter(|(_, name)| table.column(name).is_none());
-    let absent: Vec<(String, String)> =
-        absent.map(|(at, name)| (name.clone(), neighbours_type(table, names, at))).collect();
+    let absent: Vec<(String, String)> = absent.map(|(at, name)| (name.clone(), near(at))).collect();
     if !absent.is_empty() {
         return Err(Defect::new(table, Wrong::Missing(absent)));
     }
     let columns: Vec<&Column> = names.iter().filter_map(|name| table.column(name)).collect();
-    let is_wrong = |(_, column): &(usize, &&Column)| column.as_number().is_none();
+    let is_wrong = |(_, column): &(usize, &&Column)| column.as_number(wanted).is_none();
     let wrong = |(at, column): (usize, &&Column)| WrongColumn {
         column: (*column).clone(),
-        conversion: into_number(column, neighbours_type(table, names, at)),
+        conversion: into_number(column, near(at)),
     };
     let wrongs: Vec<WrongColumn> = columns.iter().enumerate().filter(is_wrong).map(wrong).collect();
     if wrongs.is_empty() {
-        return Ok(columns.into_iter().filter_map(Column::as_number).collect());
+        return Ok(columns.into_iter().filter_map(|column| column.as_number(wanted)).collect());
     }
-    Err(Defect::new(table, Wrong::Types { wanted: "double precision, numeric or real", columns: wrongs }))
+    Err(Defect::new(table, Wrong::Types { wanted: wanted.types(), columns: wrongs }))
 }
 
 /// Returns the type of the nearest number column before the one at `at`, or after it.
-fn neighbours_type(table: &Table, names: &[String], at: usize) -> String {
-    let is_number = |name: &String| table.column(name).filter(|column| column.as_number().is_some());
+fn neighbours_type(table: &Table, names: &[String], at: usize, wanted: Numbers) -> String {
+    let is_number = |name: &String| table.column(name).filter(|column| column.as_number(wanted).is_some());
     let (before, after) = names.split_at(at);
     let nearest = before.iter().rev().chain(after).find_map(is_number);
     nearest.map_or_else(|| NumberColumn::Double.sql(), |column| column.type_name.clone())
@@ -168,7 +214,16 @@ fn into_instant(column: &Column) -> Conversion {
 fn into_number(column: &Column, sql_type: String) -> Conversion {
     let has_cast = matches!(
         Type::from_oid(column.type_oid),
-        Some(Type::INT2 | Type::INT4 | Type::INT8 | Type::TEXT | Type::VARCHAR | Type::BPCHAR)
+        Some(
+            Type::INT2
+                | Type::INT4
+                | Type::INT8
+                | Type::FLOAT4
+                | Type::NUMERIC
+                | Type::TEXT
+                | Type::VARCHAR
+                | Type::BPCHAR
+        )
     );
     if has_cast { Conversion::Cast(sql_type) } else { Conversion::Beside(sql_type) }
 }

@@ -51,8 +51,8 @@ pub(crate) enum RelationKind {
     Plain,
     /// A partitioned table, whose rows are in its partitions.
     Partitioned,
-    /// A readable relation: a view, a foreign table.
-    Other,
+    /// A readable relation that is no table, and what it is.
+    Other(&'static str),
 }
 
 /// A column of a table.
@@ -208,7 +208,9 @@ impl RelationKind {
         match relkind {
             "r" => Self::Plain,
             "p" => Self::Partitioned,
-            _ => Self::Other,
+            "v" => Self::Other("a view"),
+            "m" => Self::Other("a materialized view"),
+            _ => Self::Other("a foreign table"),
         }
     }
 }

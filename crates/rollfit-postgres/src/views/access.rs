@@ -4,6 +4,8 @@
 //! A view that reads with the rights of its reader needs more than a grant on itself: the table of fits, the schema of the functions, and
 //! the functions, where these are not everybody's.
 
+use std::sync::Arc;
+
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
@@ -13,9 +15,9 @@ use super::features_view::FeaturesView;
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
-use crate::ddl::creation::Access;
-use crate::names::{TableName, quoted};
-use crate::tables::table::{Table, describe};
+use crate::ddl::model_lookups::Access;
+use crate::names::quoted;
+use crate::partitioning::catalog::FRESH_FOR;
 
 /// Which of the roles $2 may not use the schema $1, and which of the functions there named $3 they may not execute.
 const LACKING: &str = "
@@ -85,41 +87,33 @@ impl PostgresStore {
         Ok(grants)
     }
 
-    /// Returns the owner and the readers that a new view should have.
+    /// Returns the owner and the readers that a new view should have, as they were a moment ago.
     fn view_access(
         &self,
         session: &mut Session,
         views: &Views,
         (at, view): (usize, &FeaturesView),
         partition: &Partition,
-    ) -> Result<Access, StoreError> {
-        let own = self.siblings_of_key(session, &partition.key)?;
-        let all = self.siblings(session)?;
-        let nearest = [&own, all.as_ref()].map(|siblings| siblings.nearest(at, &partition.key));
-        let names: Vec<TableName> = nearest
-            .into_iter()
-            .flatten()
-            .map(|sibling| self.features_view(views, at, &sibling.partition_of(&partition.key)).name)
-            .filter(|name| *name != view.name)
-            .collect();
-        if let Some(sibling) = self.first_described(session, &names)? {
-            return self.access(session, Some(&sibling));
+    ) -> Result<Arc<Access>, StoreError> {
+        let kin = (at, partition.key.clone());
+        if let Some(sibling) = views.siblings_access.known(&kin, FRESH_FOR) {
+            return Ok(sibling);
         }
-        let deployed = self.table(&view.name.name);
-        let deployed = if deployed == view.name { None } else { self.first_described(session, &[deployed])? };
-        Ok(self.access(session, deployed.as_ref())?.to_read())
-    }
-
-    fn first_described(
-        &self,
-        session: &mut Session,
-        names: &[TableName],
-    ) -> Result<Option<Table>, StoreError> {
-        for TableName { schema, name } in names {
-            if let Some(table) = describe(session, schema, std::slice::from_ref(name))?.remove(name) {
-                return Ok(Some(table));
+        let all = self.siblings(session)?;
+        let sibling = |key: &str| all.nearest(at, key).map(|sibling| sibling.partition_of(key));
+        let siblings = [partition.key.as_str(), ""].into_iter().filter_map(sibling);
+        let names = siblings.filter_map(|sibling| self.view_names(views, &sibling).into_iter().nth(at));
+        for name in names.filter(|name| *name != view.name).collect::<Vec<_>>() {
+            if let Some(access) = Access::find(session, &name)? {
+                views.siblings_access.note(&kin, access);
+                break;
             }
         }
-        Ok(None)
+        if let Some(sibling) = views.siblings_access.known(&kin, FRESH_FOR) {
+            return Ok(sibling);
+        }
+        let deployed = self.table(&view.name.name);
+        let deployed = if deployed == view.name { None } else { Access::find(session, &deployed)? };
+        Ok(Arc::new(deployed.unwrap_or_default().to_read()))
     }
 }

@@ -39,7 +39,7 @@ impl PostgresStore {
     }
 
     /// The names of the views of a partition, one a series.
-    pub(super) fn view_names(&self, views: &Views, partition: &Partition) -> Vec<TableName> {
+    pub(crate) fn view_names(&self, views: &Views, partition: &Partition) -> Vec<TableName> {
         let name = |series: &Series| TableName::new(&views.schema, &table_or_parent(series, partition));
         self.feature_series.iter().map(name).collect()
     }

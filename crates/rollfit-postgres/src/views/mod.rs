@@ -22,6 +22,7 @@ use rollfit_job::store::ReaderView;
 
 pub(crate) use self::look::ViewQuestion;
 use self::view_function::{FunctionsFound, ViewFunction};
+use crate::ddl::model_lookups::Access;
 use crate::names::TableName;
 use crate::partitioning::catalog::Recent;
 
@@ -35,6 +36,8 @@ pub(crate) struct Views {
     are_decimals: bool,
     functions_found: Recent<(), FunctionsFound>,
     views_found: Recent<TableName, ReaderView>,
+    /// Who may use the views of a series and a key.
+    siblings_access: Recent<(usize, String), Access>,
     provided: Mutex<Provided>,
 }
 
@@ -58,7 +61,13 @@ impl Views {
             are_decimals,
             functions_found: Recent::default(),
             views_found: Recent::default(),
+            siblings_access: Recent::default(),
             provided: Mutex::default(),
         })
+    }
+
+    /// Where they are.
+    pub(crate) fn schema(&self) -> &str {
+        &self.schema
     }
 }

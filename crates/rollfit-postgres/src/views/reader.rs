@@ -1,6 +1,6 @@
 //! Features as readers find them: rows of the views of a partition.
 
-use rollfit_job::config::TIME_COLUMN;
+use rollfit_job::config::{Layout, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{FeatureReader, StoreError};
 
@@ -26,6 +26,7 @@ impl PostgresStore {
         let number = if views.are_decimals { NumberColumn::Decimal } else { NumberColumn::Double };
         let leaf = |(at, FeaturesView { name, .. }): (usize, FeaturesView)| Leaf {
             name,
+            layout: Layout::Metrics,
             time: TimeType::Naive,
             features: vec![number; self.feature_series[at].columns.len()],
             types: Vec::new(),

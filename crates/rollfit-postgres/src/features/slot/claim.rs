@@ -16,12 +16,14 @@ use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::PooledSession;
 use crate::connection::session::{Mode, Session, Step};
+use crate::ddl::model_lookups::ModelLookups;
 use crate::failpoint;
 use crate::features::expected::Expected;
 use crate::features::inspect::InspectedLeaf;
 use crate::features::partition_look::PartitionLook;
 use crate::features::references::References;
 use crate::names::{TableName, literal};
+use crate::partitioning::siblings::Siblings;
 use crate::tables::table::describe;
 
 /// The setting that tells the statements of a batch whether the partition is this session's. It ends with the transaction.
@@ -162,7 +164,7 @@ impl PostgresStore {
         let mut steps =
             claim_steps(session.begin_step(Mode::Write, &self.settings), &output, partition, &locks);
         let asked_first = steps.len();
-        let questions = self.look_questions(partition, expected);
+        let questions = self.look_questions(partition, expected).with_siblings();
         steps.extend(questions.steps());
         let mut answers = match session.try_batch(&steps)? {
             Ok(answers) => answers,
@@ -234,7 +236,7 @@ impl PostgresStore {
             return Ok(Err(HeldBy::Tables));
         };
         failpoint::reach("references-read");
-        let targets = self.targets(session, partition, inspection.leaves)?;
+        let targets = self.targets(session, partition, inspection.leaves, look.siblings.take())?;
         let inspected = (inspection.found, inspection.receipt_text);
         Ok(Ok(LockedPartition { inspected, references, obstacle, targets }))
     }
@@ -244,7 +246,13 @@ impl PostgresStore {
         session: &mut PooledSession,
         partition: &Partition,
         leaves: Vec<Option<InspectedLeaf>>,
+        siblings: Option<Siblings>,
     ) -> Result<Vec<TargetTable>, StoreError> {
+        let missing: Vec<usize> = (0..leaves.len()).filter(|at| leaves[*at].is_none()).collect();
+        let mut lookups = ModelLookups::new(siblings);
+        if !missing.is_empty() {
+            lookups.look_ahead(self, session, partition, &missing)?;
+        }
         let target = |(at, (series, seen)): (usize, (&Series, Option<InspectedLeaf>))| match seen {
             Some(seen) => {
                 let view = self.view_of_leaf(session, at, partition)?;
@@ -255,7 +263,7 @@ impl PostgresStore {
             }
             None => {
                 let view = self.view_of_leaf(session, at, partition)?;
-                let creation = self.creation(session, series, partition)?;
+                let creation = self.creation(session, series, partition, &mut lookups)?;
                 let leaf = creation.leaf.clone();
                 Ok(TargetTable { leaf, creation: Some(creation), view, has_rows: false, is_staged: false })
             }

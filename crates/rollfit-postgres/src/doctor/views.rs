@@ -1,0 +1,86 @@
+//! Views of features: whether a run would find them or may make them, and what is in their place.
+
+use std::collections::BTreeSet;
+
+use rollfit_job::store::{Examination, ReaderView, StoreError};
+use tokio_postgres::types::Type;
+
+use super::rights::{Lacking, Rights};
+use super::{Findings, Target};
+use crate::PostgresStore;
+use crate::connection::session::SqlParameter;
+use crate::names::{TableName, quoted};
+
+impl PostgresStore {
+    /// Adds to the obstacle of a partition what is in the place of its views.
+    pub(super) fn examine_view(
+        &self,
+        target: &mut Target,
+        findings: &mut Findings,
+    ) -> Result<(), StoreError> {
+        let view = self.reader_view_of(&target.partition);
+        if let Some(ReaderView::Foreign(what)) = findings.found_out(view)? {
+            let obstacle = target.obstacle.take();
+            target.obstacle = Some(obstacle.map_or(what.clone(), |obstacle| format!("{obstacle}; {what}")));
+        }
+        Ok(())
+    }
+
+    /// Checks that the role may read the views that are there: `rollfit verify` reads them.
+    pub(super) fn check_view_rights(
+        &self,
+        examination: &Examination<'_>,
+        lacking: &mut Lacking,
+    ) -> Result<(), StoreError> {
+        const QUESTION: &str = "
+            SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind = 'v' AND NOT has_table_privilege(c.oid, 'SELECT')";
+        let Some(views) = &self.views else { return Ok(()) };
+        let names = |partition| self.view_names(views, partition).into_iter().map(|name| name.name);
+        let names: BTreeSet<String> = examination.partitions.iter().flat_map(names).collect();
+        let (schema, names) = (views.schema(), names.into_iter().collect::<Vec<_>>());
+        let parameters: [SqlParameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+        let rows = self.in_snapshot(|session| session.rows("look up rights", QUESTION, &parameters))?;
+        for row in rows {
+            lacking.add("", vec!["SELECT"], TableName::new(schema, row.get(0)?));
+        }
+        Ok(())
+    }
+
+    /// Checks that the role may make the views that are missing.
+    pub(super) fn check_view_creation(
+        &self,
+        examination: &Examination<'_>,
+        rights: &Rights,
+        findings: &mut Findings,
+    ) -> Result<(), StoreError> {
+        const QUESTION: &str = "
+            SELECT n.nspname::text FROM pg_catalog.pg_namespace n
+            WHERE n.nspname = ANY($1) AND NOT has_schema_privilege(n.oid, 'CREATE') ORDER BY 1";
+        let Some(views) = &self.views else { return Ok(()) };
+        let mut missing = 0;
+        for partition in examination.partitions {
+            let view = findings.found_out(self.reader_view_of(partition))?;
+            missing += usize::from(matches!(view, Some(ReaderView::Missing(_))));
+        }
+        if missing == 0 {
+            return Ok(());
+        }
+        findings.note(format!("{missing} partitions lack views of their features: a run makes them"));
+        let schemas = [views.schema(), self.schema.as_str()];
+        let schemas: &[&str] = if schemas[0] == schemas[1] { &schemas[..1] } else { &schemas };
+        let parameters: [SqlParameter<'_>; 1] = [(&schemas, Type::TEXT_ARRAY)];
+        let lacking = self.in_snapshot(|session| session.rows("look up rights", QUESTION, &parameters))?;
+        for row in lacking {
+            let (schema, role): (String, _) = (row.get(0)?, &rights.role);
+            findings.problem(
+                format!(
+                    "the role {role} may not create functions and views in the schema {schema}; grant it, or have a role that \
+                     may execute what `rollfit schema` prints"
+                ),
+                vec![format!("GRANT CREATE ON SCHEMA {} TO {}", quoted(&schema), quoted(role))],
+            );
+        }
+        Ok(())
+    }
+}
