@@ -22,7 +22,7 @@ fn commands() -> Vec<String> {
 impl Workload<'_> {
     /// Types a command where the configuration is; what it prints.
     #[track_caller]
-    fn types(&self, line: &str) -> String {
+    fn types_command(&self, line: &str) -> String {
         let mut command = self.sandbox.in_clean_environment("sh");
         let programs = postgres_program("psql").parent().unwrap().display().to_string();
         let path = std::env::var("PATH").unwrap_or_default();
@@ -51,7 +51,7 @@ fn the_documented_commands_change_over_and_back() {
     symlink(ROLLFIT, workload.sandbox.path("rollfit")).unwrap();
     let mut kinds = Vec::new();
     for line in commands() {
-        let said = workload.types(&line);
+        let said = workload.types_command(&line);
         if line.contains("plan") {
             assert!(said.contains("2 partitions: 2 done"), "{said}");
         }
