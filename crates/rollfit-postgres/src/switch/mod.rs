@@ -15,7 +15,6 @@ use rollfit_job::config::Series;
 use rollfit_job::few::few_and;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{StoreError, Switch};
-use tokio_postgres::types::Type;
 
 use self::names::TakenNames;
 use self::notes::Notes;
@@ -76,7 +75,6 @@ impl PostgresStore {
         partitions: &[Partition],
         views_schema: &str,
     ) -> Result<Switch, StoreError> {
-        check_schema(session, views_schema)?;
         let deployed = self.deployed(session, partitions)?;
         let exchanges = self.exchanges(session, partitions, views_schema, &deployed)?;
         self.check_rows_elsewhere(session, partitions, &deployed)?;
@@ -276,18 +274,6 @@ impl Exchange {
         }
         readers.into_keys().collect()
     }
-}
-
-fn check_schema(session: &mut Session, views_schema: &str) -> Result<(), StoreError> {
-    const IS_THERE: &str = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1";
-    let rows = session.rows("look up the schema of the views", IS_THERE, &[(&views_schema, Type::TEXT)])?;
-    if !rows.is_empty() {
-        return Ok(());
-    }
-    Err(StoreError::permanent(format!(
-        "not ready to switch: the schema {views_schema} of the views does not exist; run CREATE SCHEMA {}, then `rollfit run`",
-        quoted(views_schema)
-    )))
 }
 
 /// Checks that every view is there, and that what has its name in the schema of the tables can be renamed.
