@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollfit_bars::{Format, Zone};
 use rollfit_job::config::Workers;
@@ -78,8 +79,27 @@ pub(crate) enum Command {
     Adopt(SelectArguments),
     /// Remove the features and receipts of partitions
     Drop(DropArguments),
-    /// List the metrics
-    Metrics,
+    /// List the metrics, or print SQL functions that compute them from stored fits
+    Metrics(MetricsArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MetricsArguments {
+    /// Print functions that compute the metrics from fits, ready for psql or duckdb
+    #[arg(long, value_enum, value_name = "DIALECT")]
+    pub(crate) sql: Option<SqlDialect>,
+    /// With --sql, the schema of the functions [default: public in PostgreSQL, main in DuckDB]
+    #[arg(long, value_name = "NAME", requires = "sql", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) schema: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SqlDialect {
+    /// Functions for PostgreSQL 14 or later
+    Postgres,
+    /// Macros for DuckDB
+    #[value(name = "duckdb")]
+    DuckDb,
 }
 
 #[derive(Clone, Debug, Args)]

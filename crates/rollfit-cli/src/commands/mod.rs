@@ -41,6 +41,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Compare(compare) => compare::run(global, compare),
         Command::Adopt(select) => adopt::run(global, select),
         Command::Drop(drop) => drop::run(global, drop),
-        Command::Metrics => metrics::run(global),
+        Command::Metrics(metrics) => metrics::run(global, metrics),
     }
 }

@@ -41,7 +41,7 @@ print(json.dumps({'counts': [list(row) for row in counts.rows()], 'value': struc
 ";
 
 /// The Python with the readers, or none, said aloud.
-fn python(module: &str) -> Option<String> {
+pub(crate) fn python(module: &str) -> Option<String> {
     let python = std::env::var("ROLLFIT_PYTHON").ok();
     let has = |python: &String| {
         let import = Command::new(python).args(["-c", &format!("import {module}")]).output();

@@ -37,6 +37,7 @@ mod keys;
 mod kill;
 mod limits;
 mod live;
+mod metric_functions;
 mod monitor_session;
 mod network_conditions;
 mod opened;
@@ -78,6 +79,8 @@ mod bars;
 #[allow(dead_code)]
 #[path = "../cli/features.rs"]
 mod features;
+#[path = "../cli/hard_fits.rs"]
+mod hard_fits;
 #[allow(dead_code)]
 #[path = "../cli/running.rs"]
 mod running;

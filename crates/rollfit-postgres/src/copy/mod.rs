@@ -4,6 +4,7 @@ pub(crate) mod binary_field;
 pub(crate) mod column_number;
 pub(crate) mod decode;
 pub(crate) mod encode;
+pub(crate) mod encoded_field;
 pub(crate) mod instant;
 pub(crate) mod number_column;
 pub(crate) mod numeric;

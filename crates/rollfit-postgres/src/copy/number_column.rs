@@ -65,6 +65,11 @@ impl NumberColumn {
         }
     }
 
+    /// Returns whether the column holds decimals.
+    pub(crate) fn is_numeric(self) -> bool {
+        matches!(self, Self::Decimal | Self::Rounded { .. })
+    }
+
     /// Returns how the server encodes the numbers of the column.
     pub(crate) fn format(self) -> NumberFormat {
         match self {

@@ -14,6 +14,7 @@ mod shortest;
 #[cfg(test)]
 mod tests;
 
+use crate::copy::encoded_field::EncodedField;
 pub(crate) use decimal::Decimal;
 use decimal::{POWERS_OF_TEN, without_zeros};
 use nearest::{by_text, nearest};
@@ -28,13 +29,9 @@ const NEGATIVE_INFINITY: u16 = 0xF000;
 const GROUP: u64 = 10_000;
 /// Decimal digits of a group.
 const GROUP_DIGITS: usize = 4;
-/// Groups that hold any [`Decimal`], wherever its digits lie between the bounds of groups.
-const GROUPS_MAX: usize = 5;
 
-const LENGTH_BYTES: usize = 4;
 const HEADER_BYTES: usize = 8;
 const GROUP_BYTES: usize = 2;
-const FIELD_BYTES_MAX: usize = LENGTH_BYTES + HEADER_BYTES + GROUPS_MAX * GROUP_BYTES;
 
 /// Bytes that are not a NUMERIC.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,62 +52,49 @@ pub(crate) enum NumericError {
     Group(u16),
 }
 
-/// Appends `decimal` as a field of a binary COPY: length and bytes. `decimals` is the number of digits after the
-/// point that the server displays and keeps: the scale of NUMERIC(precision, scale), or 0 if that is negative; none
-/// for an unlimited NUMERIC.
+/// Encodes `decimal` as a field of a binary COPY. `decimals` is the number of digits after the point that the server
+/// displays and keeps: the scale of NUMERIC(precision, scale), or 0 if that is negative; none for an unlimited NUMERIC.
 #[inline]
-pub(crate) fn encode(decimal: Decimal, decimals: Option<u16>, out: &mut Vec<u8>) {
-    let groups = DigitGroups::from_decimal(decimal);
-    let bytes = HEADER_BYTES + groups.count * GROUP_BYTES;
-    let sign = if decimal.is_negative() { NEGATIVE } else { POSITIVE };
+pub(crate) fn encode(decimal: Decimal, decimals: Option<u16>) -> EncodedField {
+    let group_exponent = decimal.exponent() >> GROUP_DIGITS.ilog2();
+    let zeros = decimal.exponent() & (GROUP_DIGITS as i32 - 1);
+    let groups = five_groups(u128::from(decimal.digits()) * u128::from(POWERS_OF_TEN[zeros as usize]));
+    let count = group_count(groups);
+    // Zero has no group, and a weight of 0.
+    let weight = group_exponent + count as i32 - i32::from(count > 0);
     let decimals = decimals.unwrap_or_else(|| decimal.decimals());
-    let header = joined([groups.count as u16, groups.weight as u16, sign, decimals]);
-    let mut field = [0; FIELD_BYTES_MAX];
-    field[..4].copy_from_slice(&(bytes as u32).to_be_bytes());
-    field[4..12].copy_from_slice(&header.to_be_bytes());
-    field[12..].copy_from_slice(&groups.packed.to_be_bytes()[..GROUPS_MAX * GROUP_BYTES]);
-    // Copying a fixed length is faster than copying only the bytes.
-    let end = out.len() + LENGTH_BYTES + bytes;
-    out.extend_from_slice(&field);
-    out.truncate(end);
+    EncodedField::from_groups((weight, sign(decimal.is_negative()), decimals), groups, count)
 }
 
-fn joined(words: [u16; 4]) -> u64 {
-    words.iter().fold(0, |joined, &word| joined << 16 | u64::from(word))
-}
-
-/// The groups of a decimal, without zeros before and after.
-struct DigitGroups {
-    /// 16 bits a group, the first uppermost.
-    packed: u128,
-    count: usize,
-    /// The power of 10,000 that the first group counts.
-    weight: i32,
-}
-
-impl DigitGroups {
-    #[inline]
-    fn from_decimal(decimal: Decimal) -> Self {
-        let group_exponent = decimal.exponent().div_euclid(GROUP_DIGITS as i32);
-        let zeros = decimal.exponent().rem_euclid(GROUP_DIGITS as i32);
-        let packed = pack(u128::from(decimal.digits()) * u128::from(POWERS_OF_TEN[zeros as usize]));
-        let count = GROUPS_MAX.saturating_sub(packed.leading_zeros() as usize / 16);
-        let weight = if count == 0 { 0 } else { group_exponent + count as i32 - 1 };
-        Self { packed: packed << (16 * (GROUPS_MAX - count)), count, weight }
-    }
-}
-
-/// The five groups of a number below 10^20.
+/// The sign of a number on the wire.
 #[inline]
-fn pack(number: u128) -> u128 {
+pub(crate) fn sign(negative: bool) -> u16 {
+    if negative { NEGATIVE } else { POSITIVE }
+}
+
+/// The five groups of a number below 10^20: the first, and the others in 16 bits each.
+#[inline]
+fn five_groups(number: u128) -> (u16, u64) {
     const FOUR_GROUPS: u64 = GROUP.pow(4);
+    const TWO_GROUPS: u64 = GROUP.pow(2);
     // 10^16 is 2^16 * 5^16; a 64-bit division is faster than a 128-bit one.
     let first = (number >> 16) as u64 / 5_u64.pow(16);
     let rest = (number as u64).wrapping_sub(first.wrapping_mul(FOUR_GROUPS));
-    let (upper, lower) = (rest / GROUP.pow(2), rest % GROUP.pow(2));
-    let (second, third) = (upper / GROUP, upper % GROUP);
-    let (fourth, fifth) = (lower / GROUP, lower % GROUP);
-    u128::from(first) << 112 | u128::from(second << 48 | third << 32 | fourth << 16 | fifth) << 48
+    // From n = q * unit + r follows q * 2^bits + r = n + q * (2^bits - unit): first for two halves, then within both at once.
+    let halves = rest + rest / TWO_GROUPS * ((1 << 32) - TWO_GROUPS);
+    let quotient = |half: u32| u64::from(half / GROUP as u32);
+    let quotients = quotient((halves >> 32) as u32) << 32 | quotient(halves as u32);
+    (first as u16, halves + quotients * ((1 << 16) - GROUP))
+}
+
+/// How many of five groups remain without zeros before them. Nearly all doubles have four or five.
+#[inline]
+fn group_count((first, others): (u16, u64)) -> u32 {
+    #[cold]
+    fn of_few(others: u64) -> u32 {
+        4 - others.leading_zeros() / 16
+    }
+    if u64::from(first) | others >> 48 == 0 { of_few(others) } else { 4 + u32::from(first != 0) }
 }
 
 /// Returns the double nearest to a NUMERIC as the server sends it, ties to even; infinity beyond all doubles, +0.0

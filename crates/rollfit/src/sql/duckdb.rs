@@ -1,7 +1,8 @@
-//! Macros of DuckDB. Its doubles follow IEEE 754, but for two operations that depend on the version and a setting: x/0 may be NULL,
-//! and the root of a negative number may be an error. Both have no finite result, and none becomes finite later.
+//! Macros of DuckDB. Its doubles follow IEEE 754, but for two operations that depend on the version and on settings: x/0 may be NULL
+//! or an error, and the root of a negative number an error. The macros make both NULL: neither has a finite result, and none
+//! becomes finite later.
 
-use super::expression::{Expression, Input, Unary};
+use super::expression::{Binary, Expression, Input, Unary};
 use super::{SqlFunction, function_name};
 use crate::metric::Metric;
 use crate::window::Window;
@@ -26,11 +27,14 @@ fn text(expression: &Expression) -> String {
         Expression::Input(input) => format!("{}::DOUBLE", input.name()),
         Expression::Unary(Unary::Neg, of) => format!("(-{})", text(of)),
         Expression::Unary(Unary::Abs, of) => format!("abs({})", text(of)),
-        // Never negative.
+        // What depends on the number of rows alone is neither 0 nor negative.
         Expression::Unary(Unary::Sqrt, of) if of.inputs() == [Input::Rows] => format!("sqrt({})", text(of)),
         Expression::Unary(Unary::Sqrt, of) => {
             let of = text(of);
             format!("sqrt(CASE WHEN {of} >= 0 THEN {of} END)")
+        }
+        Expression::Binary(Binary::Div, left, right) if right.inputs() != [Input::Rows] => {
+            format!("({} / nullif({}, 0))", text(left), text(right))
         }
         Expression::Binary(operation, left, right) => {
             format!("({} {} {})", text(left), operation.sign(), text(right))

@@ -85,13 +85,11 @@ END
     )
 }
 
-/// Scaled by powers of two, dividend and divisor can be compared instead of divided.
+/// Scaled by powers of two, dividend and divisor can be compared instead of divided. A quotient below 2^1024 is never rounded up
+/// to it: a dividend that is less than twice the divisor is so by a unit in its own last place.
 fn div() -> String {
     format!(
         "
-DECLARE
-  dividend {DOUBLE};
-  divisor {DOUBLE};
 BEGIN
   IF y = 0 THEN
     IF x = 0 OR x = 'NaN' THEN
@@ -101,14 +99,8 @@ BEGIN
   ELSIF abs(x) < 'Infinity' AND abs(y) = 'Infinity' THEN
     RETURN x * '0' * sign(y);
   ELSIF abs(x) > {not_small} AND abs(x) < 'Infinity' AND abs(y) < 1 THEN
-    dividend := abs(x) * {down};
-    divisor := abs(y) * {up};
-    IF dividend >= divisor * 2 THEN
+    IF abs(x) * {down} >= abs(y) * {up} THEN
       RETURN x * 'Infinity' * sign(y);
-    ELSIF dividend >= divisor THEN
-      IF dividend / (divisor * 2) >= 1 THEN
-        RETURN x * 'Infinity' * sign(y);
-      END IF;
     END IF;
   ELSIF x <> 0 AND abs(x) < 1 AND abs(y) > 1 AND abs(y) < 'Infinity' THEN
     IF abs(x) * {far_up} <= abs(y) * {less} THEN
@@ -120,7 +112,7 @@ END
 ",
         not_small = power(-100),
         down = power(-500),
-        up = power(523),
+        up = power(524),
         far_up = power(1000),
         less = power(-75),
     )

@@ -83,6 +83,7 @@ pub fn expression(
     let text = |input: Input| input.of_fit(columns).unwrap_or(&rows);
     match (&expression, dialect) {
         (Expression::Input(input), _) => text(*input).to_owned(),
+        // Macros are called as functions are.
         (_, Dialect::Postgres | Dialect::DuckDb) => {
             let arguments: Vec<&str> = expression.inputs().into_iter().map(text).collect();
             format!("{schema}.{}({})", function_name(metric), arguments.join(", "))

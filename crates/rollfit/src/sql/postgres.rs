@@ -245,7 +245,9 @@ impl SqlFunction {
         let inlined = language == "sql";
         let typed: Vec<String> = arguments.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
         let strict = if inlined { "" } else { " STRICT" };
-        let settings = if inlined { String::new() } else { format!(" SET search_path = {SEARCH_PATH}") };
+        // Planners count a branch that is hardly ever taken like any other: its cost must not bring about parallel plans and JIT.
+        let settings =
+            if inlined { String::new() } else { format!(" COST 1 SET search_path = {SEARCH_PATH}") };
         let sql = format!(
             "CREATE OR REPLACE FUNCTION {schema}.{name}({})\nRETURNS {DOUBLE} LANGUAGE {language} \
              IMMUTABLE{strict} PARALLEL SAFE{settings}\nAS $rollfit${body}$rollfit$",

@@ -159,3 +159,107 @@ fn binary<'e>(operation: Binary, left: Proof<'e>, right: (&'e Expression, Proof<
     }
     Some(Proof { range, divisors })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::postgres::Moderate;
+    use super::*;
+    use crate::metric::Metric;
+
+    /// The expression as PostgreSQL computes it; none where it raises an error. Division by zero, which is asked for before,
+    /// gives NaN.
+    fn computed(expression: &Expression, inputs: &impl Fn(Input) -> f64) -> Option<f64> {
+        match expression {
+            Expression::Constant(value) => Some(*value),
+            Expression::Input(input) => Some(inputs(*input)),
+            Expression::Unary(operation, of) => {
+                let of = computed(of, inputs)?;
+                match operation {
+                    Unary::Neg => Some(-of),
+                    Unary::Abs => Some(of.abs()),
+                    Unary::Sqrt => (of >= 0.0 || of.is_nan()).then(|| of.sqrt()),
+                }
+            }
+            Expression::Binary(operation, left, right) => {
+                let (left, right) = (computed(left, inputs)?, computed(right, inputs)?);
+                let value = match operation {
+                    Binary::Add => left + right,
+                    Binary::Sub => left - right,
+                    Binary::Mul => left * right,
+                    Binary::Div if right == 0.0 => f64::NAN,
+                    Binary::Div => left / right,
+                };
+                let underflows = match operation {
+                    Binary::Add | Binary::Sub => false,
+                    Binary::Mul => value == 0.0 && left != 0.0 && right != 0.0,
+                    Binary::Div => value == 0.0 && left != 0.0,
+                };
+                (!value.is_infinite() && !underflows).then_some(value)
+            }
+        }
+    }
+
+    /// A number in a range, mostly near its ends.
+    fn member(range: &Range, rng: &mut fastrand::Rng) -> f64 {
+        let (low, high) = (range.least.max(range.low), range.high);
+        let between = (low.ln() + rng.f64() * (high.ln() - low.ln())).exp().clamp(low, high);
+        let magnitude = match rng.u8(0..6) {
+            0 if range.has_zero => 0.0,
+            1 => high,
+            2 => between,
+            3 => 5e-11f64.clamp(low, high),
+            _ => low,
+        };
+        if range.low < 0.0 && rng.bool() { -magnitude } else { magnitude }
+    }
+
+    #[test]
+    fn no_formula_of_the_catalogue_raises_an_error_for_moderate_numbers() {
+        let mut rng = fastrand::Rng::with_seed(5);
+        for metric in Metric::ALL {
+            let expression = Expression::new(*metric);
+            let moderate = Moderate::new(&expression).unwrap();
+            for _ in 0..3000 {
+                let of = |(input, range): &(Input, Range)| match input {
+                    Input::Rows => (*input, member(range, &mut rng).floor()),
+                    _ => (*input, member(range, &mut rng)),
+                };
+                let inputs: Vec<(Input, f64)> = moderate.ranges.iter().map(of).collect();
+                let value = computed(&expression, &|wanted| {
+                    inputs.iter().find(|(input, _)| *input == wanted).unwrap().1
+                });
+                assert!(value.is_some(), "{metric} of {inputs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_raise_an_error_has_no_proof() {
+        let input = |input: Input| Box::new(Expression::Input(input));
+        let binary = |operation, left, right| Box::new(Expression::Binary(operation, left, right));
+        let (a2, a1, ss_res) = (input(Input::A2), input(Input::A1), input(Input::SsRes));
+        let signed = Range::of_both_signs(1e-60, 1e60);
+        let ranges = |input: Input| match input {
+            Input::SsRes => Range::not_negative(1e-120, 1e120),
+            _ => signed,
+        };
+        let is_proven = |expression: &Expression| proof(expression, &ranges).is_some();
+        let square = binary(Binary::Mul, ss_res.clone(), ss_res.clone());
+        assert!(is_proven(&square));
+        assert!(!is_proven(&binary(Binary::Mul, square.clone(), ss_res.clone())), "1e360");
+        assert!(!is_proven(&binary(Binary::Div, square.clone(), square.clone())), "1e480");
+        assert!(is_proven(&Expression::Unary(Unary::Sqrt, ss_res.clone())));
+        assert!(!is_proven(&Expression::Unary(Unary::Sqrt, a2.clone())), "of a negative number");
+        let quotient = binary(Binary::Div, a1.clone(), a2.clone());
+        assert_eq!(proof(&quotient, &ranges).unwrap().divisors, [&*a2], "where it is not 0");
+        assert!(is_proven(&binary(Binary::Mul, a1.clone(), quotient.clone())));
+        assert!(!is_proven(&binary(Binary::Div, a1.clone(), quotient)), "an infinite divisor gives 0");
+        let wide = |_: Input| Range::of_both_signs(TINIEST, 1e60);
+        assert!(proof(&binary(Binary::Mul, a2.clone(), a1.clone()), &wide).is_none(), "underflow");
+        let difference = binary(Binary::Sub, a2, a1);
+        let Range { least, has_zero, .. } = proof(&difference, &ranges).unwrap().range;
+        assert!(has_zero && least < 1e-60 * f64::EPSILON, "digits cancel");
+    }
+}

@@ -4,15 +4,22 @@ use num_bigint::BigUint;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
+use super::shortest::{by_product, exactly};
 use super::*;
+use crate::copy::encoded_field::FIELD_BYTES_MAX;
+
+/// The body of a field.
+fn body(decimal: Decimal, decimals: Option<u16>) -> Vec<u8> {
+    let mut field = [0xaa; FIELD_BYTES_MAX];
+    let end = encode(decimal, decimals).put(&mut field, 0);
+    let (length, body) = field[..end].split_first_chunk().unwrap();
+    assert_eq!(u32::from_be_bytes(*length) as usize, body.len());
+    body.to_vec()
+}
 
 /// The body of a field, in hexadecimal, as `encode(numeric_send(x), 'hex')` gives it.
 fn encoded(decimal: Decimal, decimals: Option<u16>) -> String {
-    let mut out = b"before".to_vec();
-    encode(decimal, decimals, &mut out);
-    let (length, body) = out[6..].split_first_chunk().unwrap();
-    assert_eq!(u32::from_be_bytes(*length) as usize, body.len());
-    body.iter().map(|byte| format!("{byte:02x}")).collect()
+    body(decimal, decimals).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn decoded(hex: &str) -> Result<f64, NumericError> {
@@ -21,7 +28,7 @@ fn decoded(hex: &str) -> Result<f64, NumericError> {
 }
 
 /// What the server sends.
-const SENT: [(f64, &str); 16] = [
+const SENT: [(f64, &str); 32] = [
     (0.0, "0000000000000000"),
     (1.0, "00010000000000000001"),
     (-1.0, "00010000400000000001"),
@@ -38,6 +45,22 @@ const SENT: [(f64, &str); 16] = [
     (f64::MIN_POSITIVE, "0005ffb300000144000208ca1cd9213b07de"),
     (f64::MAX, "0005004d0000000000011f28246112fe0c55"),
     (1e22, "00010005000000000064"),
+    (0.5, "0001ffff000000011388"),
+    (0.00012345678901234567, "0005ffff00000014000109291a85007b11d7"),
+    (-99999999999999.98, "00050003400000020063270f270f270f2648"),
+    (8.881784197001252e-16, "0005fffc0000001f0008227120e31b5909d8"),
+    (2.225073858507201e-308, "0005ffb300000143000208ca1cd9213b07da"),
+    (9007199254740992.0, "0004000300000000232f07c8156203e0"),
+    (-0.30000000000000004, "0005ffff400000110bb80000000000000fa0"),
+    (1e15, "000100030000000003e8"),
+    (1e16, "00010004000000000001"),
+    (100000000.00000001, "000500020000000800010000000000000001"),
+    (-1.7976931348623157e308, "0005004d4000000000011f28246112fe0c55"),
+    (12345678.0, "000200010000000004d2162e"),
+    (0.1234, "0001ffff0000000404d2"),
+    (123400000000.0, "000100020000000004d2"),
+    (1.2345678901234568e-5, "0005fffe0000001504d2162e23340d801f40"),
+    (-0.8999999999999999, "0004ffff400000102327270f270f270f"),
 ];
 
 #[test]
@@ -199,11 +222,18 @@ proptest! {
     }
 
     #[test]
+    fn one_product_gives_the_exact_answer_or_none(value in finite()) {
+        let value = value.abs();
+        prop_assume!(value > 0.0);
+        let exact = exactly(value);
+        prop_assert_eq!(by_product(value).unwrap_or(exact), exact);
+    }
+
+    #[test]
     fn what_is_written_reads_back_as_the_same_bits(value in finite()) {
         let value = value + 0.0;
-        let mut out = Vec::new();
-        encode(Decimal::from_f64(value), None, &mut out);
-        prop_assert_eq!(decode(&out[4..]).map(f64::to_bits), Ok(value.to_bits()));
+        let body = body(Decimal::from_f64(value), None);
+        prop_assert_eq!(decode(&body).map(f64::to_bits), Ok(value.to_bits()));
         prop_assert_eq!(Decimal::from_f64(value).to_f64().to_bits(), value.to_bits());
     }
 
