@@ -190,7 +190,7 @@ fn a_new_view_is_given_to_those_who_may_use_its_sibling() {
     let role = format!("reader_{}", workload.database.name());
     workload.run(&["run", "--only", "eurusd:2017-01", "--quiet"]).exits(0);
     workload.database.sql(&format!(
-        "create role {role}; grant select on {RATE}, fit_{RATE} to {role}; alter view {RATE} owner to {role};
+        "create role {role}; create role {role}_too; grant select on {RATE}, fit_{RATE} to {role}_too with grant option; grant select on {RATE}, fit_{RATE} to {role}; alter view {RATE} owner to {role};
          grant {role} to current_user"
     ));
     workload.done();

@@ -36,8 +36,8 @@ impl Workload<'_> {
     /// What shows that rows or receipts were written.
     fn written(&self) -> String {
         self.database.one(
-            "select coalesce(string_agg(concat_ws(' ', relname, relfilenode, n_tup_ins, n_tup_upd, n_tup_del), ', ' order by relname), '')
-             from pg_class left join pg_stat_user_tables t on t.relid = oid where relkind = 'r' and relname ~ '^fit_'",
+            "select coalesce(string_agg(concat_ws(' ', c.relname, relfilenode, n_tup_ins, n_tup_upd, n_tup_del), ', ' order by c.relname), '')
+             from pg_class c left join pg_stat_user_tables t on t.relid = oid where relkind = 'r' and c.relname ~ '^fit_'",
         )
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rollfit_job::config::Series;
 use rollfit_job::store::{Examination, ReaderView, StoreError};
 use tokio_postgres::types::Type;
 
@@ -30,19 +31,43 @@ impl PostgresStore {
     pub(super) fn check_view_rights(
         &self,
         examination: &Examination<'_>,
+        rights: &Rights,
         lacking: &mut Lacking,
+        findings: &mut Findings,
     ) -> Result<(), StoreError> {
         const QUESTION: &str = "
-            SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE n.nspname = $1 AND c.relname = ANY($2) AND c.relkind = 'v' AND NOT has_table_privilege(c.oid, 'SELECT')";
+            SELECT n.nspname::text, c.relname::text
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE (n.nspname = $1 AND c.relname = ANY($2) AND c.relkind = 'v'
+                   OR n.nspname = $3 AND c.relname = ANY($4) AND c.relkind = 'p')
+                AND NOT has_table_privilege(c.oid, 'SELECT') ORDER BY 2";
         let Some(views) = &self.views else { return Ok(()) };
         let names = |partition| self.view_names(views, partition).into_iter().map(|name| name.name);
         let names: BTreeSet<String> = examination.partitions.iter().flat_map(names).collect();
+        let parents =
+            |partition| self.series.iter().filter_map(move |series: &Series| series.parent_table(partition));
+        let parents: BTreeSet<String> = examination.partitions.iter().flat_map(parents).collect();
         let (schema, names) = (views.schema(), names.into_iter().collect::<Vec<_>>());
-        let parameters: [SqlParameter<'_>; 2] = [(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
-        let rows = self.in_snapshot(|session| session.rows("look up rights", QUESTION, &parameters))?;
+        let parents: Vec<String> = parents.into_iter().collect();
+        let parameters: [SqlParameter<'_>; 4] = [
+            (&schema, Type::TEXT),
+            (&names, Type::TEXT_ARRAY),
+            (&self.schema, Type::TEXT),
+            (&parents, Type::TEXT_ARRAY),
+        ];
+        let (rows, grants) = self.in_snapshot(|session| {
+            let rows = session.rows("look up rights", QUESTION, &parameters)?;
+            Ok((rows, self.lacking_grants(session, views, &[rights.role.as_str()])?))
+        })?;
         for row in rows {
-            lacking.add("", vec!["SELECT"], TableName::new(schema, row.get(0)?));
+            lacking.add("", vec!["SELECT"], TableName::new(row.get(0)?, row.get(1)?));
+        }
+        if !grants.is_empty() {
+            let role = &rights.role;
+            findings.problem(
+                format!("the role {role} may not use functions that views call, which rollfit verify reads"),
+                grants,
+            );
         }
         Ok(())
     }

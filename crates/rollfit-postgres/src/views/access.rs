@@ -13,17 +13,20 @@ use tokio_postgres::types::Type;
 use super::Views;
 use super::features_view::FeaturesView;
 use crate::PostgresStore;
-use crate::connection::answer_row::AnswerRow;
+use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::{Session, SqlParameter};
 use crate::ddl::model_lookups::Access;
 use crate::names::quoted;
 use crate::partitioning::catalog::FRESH_FOR;
 
+/// Whether somebody has decided who may execute new functions.
+const DEFAULTS: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_default_acl WHERE defaclobjtype = 'f')";
+
 /// Which of the roles $2 may not use the schema $1, and which of the functions there named $3 they may not execute.
 const LACKING: &str = "
     SELECT r.name,
            NOT has_schema_privilege(r.name, n.oid, 'USAGE'),
-           ARRAY(SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p
+           ARRAY(SELECT format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) FROM pg_catalog.pg_proc p
                  WHERE p.pronamespace = n.oid AND p.proname = ANY($3)
                      AND NOT has_function_privilege(r.name, p.oid, 'EXECUTE') ORDER BY 1)
     FROM unnest($2) r (name), pg_catalog.pg_namespace n WHERE n.nspname = $1";
@@ -62,6 +65,27 @@ impl PostgresStore {
     ) -> Result<Vec<String>, StoreError> {
         let access = self.view_access(session, views, (at, view), partition)?;
         let roles: Vec<&str> = access.reader_names().collect();
+        let mut grants = self.lacking_grants(session, views, &roles)?;
+        let missing =
+            &views.functions_found.get(&(), || self.current_functions(session, &views.functions))?.missing;
+        let is_decided = !missing.is_empty()
+            && first_value(&session.rows("look up rights", DEFAULTS, &[])?)?.unwrap_or(false);
+        for &at in missing.iter().filter(|_| is_decided) {
+            let function = views.functions[at].signature();
+            let grant =
+                |reader| format!("GRANT EXECUTE ON FUNCTION {}.{function} TO {reader}", quoted(&self.schema));
+            grants.extend(access.readers().map(grant));
+        }
+        Ok(grants)
+    }
+
+    /// Returns the statements without which these roles could not use what views call.
+    pub(crate) fn lacking_grants(
+        &self,
+        session: &mut Session,
+        views: &Views,
+        roles: &[&str],
+    ) -> Result<Vec<String>, StoreError> {
         let names: Vec<&str> = views.functions.iter().map(|function| function.name()).collect();
         let parameters: [SqlParameter<'_>; 3] =
             [(&self.schema, Type::TEXT), (&roles, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
