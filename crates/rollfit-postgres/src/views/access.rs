@@ -12,6 +12,7 @@ use tokio_postgres::types::Type;
 
 use super::Views;
 use super::features_view::FeaturesView;
+use super::view_function::ViewFunction;
 use crate::PostgresStore;
 use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::{Session, SqlParameter};
@@ -86,7 +87,7 @@ impl PostgresStore {
         views: &Views,
         roles: &[&str],
     ) -> Result<Vec<String>, StoreError> {
-        let names: Vec<&str> = views.functions.iter().map(|function| function.name()).collect();
+        let names: Vec<&str> = views.functions.iter().map(ViewFunction::name).collect();
         let parameters: [SqlParameter<'_>; 3] =
             [(&self.schema, Type::TEXT), (&roles, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
         let rows = session.rows("look up rights", LACKING, &parameters)?;
@@ -138,6 +139,6 @@ impl PostgresStore {
         }
         let deployed = self.table(&view.name.name);
         let deployed = if deployed == view.name { None } else { Access::find(session, &deployed)? };
-        Ok(Arc::new(deployed.unwrap_or_default().to_read()))
+        Ok(Arc::new(deployed.unwrap_or_default().reading_only()))
     }
 }
