@@ -13,6 +13,7 @@ mod causes;
 mod certificates;
 mod check;
 mod checker;
+mod claims;
 mod compare;
 mod cuts;
 mod definitions;

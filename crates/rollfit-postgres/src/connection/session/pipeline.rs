@@ -10,10 +10,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{MaybeDone, maybe_done};
-use rollfit_job::activity::{sending, waiting};
+use rollfit_job::activity::{querying, sending, waiting};
 use rollfit_job::store::StoreError;
 use tokio_postgres::{Client, Row, Statement};
 
@@ -170,14 +170,29 @@ impl Session {
             requests.into_iter().map(|request| maybe_done(Box::pin(request.send(&client)))).collect();
         let mut outcomes = VecDeque::with_capacity(sent.len());
         for (at, (doing, kind)) in asked.into_iter().enumerate() {
-            let answered = poll_fn(|context| {
+            let mut answered = poll_fn(|context| {
                 // All are polled, in their order: first to be sent, later to take what has come for them.
                 for request in &mut sent[at..] {
                     let _ = Pin::new(request).poll(context);
                 }
                 Pin::new(&mut sent[at]).take_output().map_or(Poll::Pending, Poll::Ready)
             });
-            let waited = kind.during(|| self.runtime.block_on(wait(self.reply_timeout, answered)));
+            let limit = self.reply_timeout;
+            let waited = if at == 0 {
+                // As long as the way there and back takes, whatever was asked.
+                let (started, shortest) = (Instant::now(), self.shared.shortest_reply());
+                let first = querying(|| self.runtime.block_on(wait(shortest.min(limit), &mut answered)));
+                let waited = match first {
+                    Wait::Silent => {
+                        kind.during(|| self.runtime.block_on(wait(limit - shortest.min(limit), answered)))
+                    }
+                    answered => answered,
+                };
+                self.shared.note_reply(started.elapsed());
+                waited
+            } else {
+                kind.during(|| self.runtime.block_on(wait(limit, answered)))
+            };
             self.broken |= kind == WaitKind::CopyStart && matches!(&waited, Wait::Answered(Err(_)));
             let answer = self.judge(&doing, waited);
             let is_over = answer.is_err();
