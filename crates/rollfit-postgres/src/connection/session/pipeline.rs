@@ -160,6 +160,21 @@ impl Session {
         Answers { outcomes, is_wrong: Arc::clone(&self.is_wrong) }
     }
 
+    /// Commits the transaction. `afterwards` is sent with it: statements whose failure undoes nothing, of which these are the answers.
+    pub(crate) fn commit(
+        &mut self,
+        doing: &str,
+        afterwards: Vec<Request<'_>>,
+    ) -> Result<Answers, StoreError> {
+        // Where a statement of the transaction has failed, the server answers COMMIT with ROLLBACK and no error, and with a
+        // warning where there is no transaction. It refuses a savepoint in both cases.
+        let commit = ["SAVEPOINT rollfit_commit", "COMMIT"].map(|sql| Request::execute(doing, sql));
+        let mut answers = self.at_once(commit.into_iter().chain(afterwards).collect());
+        answers.done()?;
+        answers.done()?;
+        Ok(answers)
+    }
+
     fn outcomes(&mut self, requests: Vec<Request<'_>>) -> VecDeque<Outcome> {
         let asked: Vec<(String, WaitKind)> =
             requests.iter().map(|request| (request.doing().to_owned(), request.wait_kind())).collect();

@@ -20,12 +20,7 @@ pub(in crate::features) fn commit(
     const DOING: &str =
         "commit (if only the answer was lost, the receipt is stored and the next run skips the partition)";
     failpoint::reach("commit-sent");
-    // The server answers COMMIT with ROLLBACK, and with no error, where a statement of the transaction has failed, and with a
-    // warning where there is no transaction. SAVEPOINT is refused in both cases.
-    let commit = [Request::execute(DOING, "SAVEPOINT rollfit_commit"), Request::execute(DOING, "COMMIT")];
-    let mut answers = session.at_once(commit.into_iter().chain(afterwards).collect());
-    answers.done()?;
-    answers.done()?;
+    let answers = session.commit(DOING, afterwards)?;
     failpoint::reach("commit-answered");
     Ok(answers)
 }
