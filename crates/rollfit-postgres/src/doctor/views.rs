@@ -83,17 +83,27 @@ impl PostgresStore {
             SELECT n.nspname::text FROM pg_catalog.pg_namespace n
             WHERE n.nspname = ANY($1) AND NOT has_schema_privilege(n.oid, 'CREATE') ORDER BY 1";
         let Some(views) = &self.views else { return Ok(()) };
-        let mut missing = 0;
+        let (mut missing, mut without_tables) = (0, 0);
         for partition in examination.partitions {
             let view = findings.found_out(self.reader_view_of(partition))?;
-            missing += usize::from(matches!(view, Some(ReaderView::Missing(_))));
+            let is_there = |series: &Series| rights.table(&series.features_table(partition)).is_some();
+            match view {
+                Some(ReaderView::Missing(_)) if self.series.iter().all(is_there) => missing += 1,
+                Some(ReaderView::Missing(_)) => without_tables += 1,
+                _ => {}
+            }
         }
-        if missing == 0 {
+        if missing + without_tables == 0 {
             return Ok(());
         }
-        findings.note(format!("{missing} partitions lack views of their features: a run makes them"));
-        let schemas = [views.schema(), self.schema.as_str()];
-        let schemas: &[&str] = if schemas[0] == schemas[1] { &schemas[..1] } else { &schemas };
+        if missing > 0 {
+            findings.note(format!("{missing} partitions lack views of their features: a run makes them"));
+        }
+        // Whether it may make tables is checked beside this.
+        let own = (without_tables == 0).then_some(self.schema.as_str());
+        let schemas: BTreeSet<&str> = own.into_iter().chain([views.schema()]).collect();
+        let schemas: Vec<&str> =
+            schemas.into_iter().filter(|schema| without_tables == 0 || *schema != self.schema).collect();
         let parameters: [SqlParameter<'_>; 1] = [(&schemas, Type::TEXT_ARRAY)];
         let lacking = self.in_snapshot(|session| session.rows("look up rights", QUESTION, &parameters))?;
         for row in lacking {
