@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use rollfit_job::partition::Partition;
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{Purpose, StoreError};
 use tokio_postgres::types::Type;
 
 use super::Views;
@@ -46,13 +46,36 @@ impl PostgresStore {
             views.functions_found.get(&(), || self.current_functions(session, &views.functions))?;
         let access = self.view_access(session, views, (at, view), partition)?;
         let mut statements = vec![view.create_sql(functions.has_invoker)];
-        statements.extend(access.sql(&view.name));
+        let mut given = access.as_ref().clone();
+        if given.owner.is_some() && !self.may_give_views_to(session, views, given.owner.as_deref())? {
+            given.owner = None;
+        }
+        statements.extend(given.sql(&view.name));
         if functions.has_invoker {
             statements.extend(
                 access.readers().map(|reader| format!("GRANT SELECT ON {} TO {reader}", view.from.sql())),
             );
         }
         Ok(statements)
+    }
+
+    /// Whether a new view can be given to `owner`: by whoever executes what is printed, or by the role of a run, which otherwise keeps it.
+    /// Readers find the same.
+    fn may_give_views_to(
+        &self,
+        session: &mut Session,
+        views: &Views,
+        owner: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        const QUESTION: &str = "
+            SELECT pg_has_role($1, 'MEMBER') AND has_schema_privilege($1, n.oid, 'CREATE')
+            FROM pg_catalog.pg_namespace n WHERE n.nspname = $2";
+        if self.purpose == Purpose::Read {
+            return Ok(true);
+        }
+        let parameters: [SqlParameter<'_>; 2] = [(&owner, Type::TEXT), (&views.schema, Type::TEXT)];
+        let rows = session.rows("look up rights", QUESTION, &parameters)?;
+        Ok(first_value(&rows)?.unwrap_or(false))
     }
 
     /// Returns the statements without which readers of a new view could not use what it calls.
