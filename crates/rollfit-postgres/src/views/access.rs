@@ -69,6 +69,7 @@ impl PostgresStore {
     ) -> Result<bool, StoreError> {
         const QUESTION: &str = "
             SELECT pg_has_role($1, 'MEMBER') AND has_schema_privilege($1, n.oid, 'CREATE')
+                   OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
             FROM pg_catalog.pg_namespace n WHERE n.nspname = $2";
         if self.purpose == Purpose::Read {
             return Ok(true);
