@@ -238,7 +238,7 @@ pub fn lap() -> (Times, Times) {
     })
 }
 
-/// Opens a session with the store: what only the store itself sees of its calls, as are [`waiting`] and [`sending`].
+/// Opens a session with the store: what only the store itself sees of its calls, as are [`waiting`], [`sending`] and [`querying`].
 pub fn connecting<T>(open: impl FnOnce() -> T) -> T {
     during(Activity::Connecting, open)
 }
@@ -251,6 +251,11 @@ pub fn waiting<T>(wait: impl FnOnce() -> T) -> T {
 /// Hands bytes to where the store keeps them, and is blocked for as long as it takes them.
 pub fn sending<T>(send: impl FnOnce() -> T) -> T {
     during(Activity::Sending, send)
+}
+
+/// Waits for as long as any answer of the store takes, whatever it was asked.
+pub fn querying<T>(wait: impl FnOnce() -> T) -> T {
+    during(Activity::Querying, wait)
 }
 
 /// From now until the answer is dropped the thread does this.

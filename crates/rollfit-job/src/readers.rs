@@ -188,3 +188,50 @@ fn rows_difference(job: &Job<'_>, wanted: &[Row], found: &[Row]) -> Option<Strin
         ))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_view(state: State, view: &ReaderView) -> (State, String) {
+        let assessment = Assessment { state, also: None, cause: "before".to_owned(), earlier: None };
+        let seen = assessment.with_view(view);
+        (seen.state, seen.cause)
+    }
+
+    #[test]
+    fn what_readers_would_not_find_is_blocked_and_what_a_run_makes_is_told() {
+        let foreign = ReaderView::Foreign("it is a table".to_owned());
+        for state in State::ALL {
+            let (seen, cause) = with_view(state, &foreign);
+            let is_due = state.is_due() || state == State::Done;
+            let expected = if is_due { State::Blocked } else { state };
+            assert_eq!(seen, expected, "{state}");
+            let is_told = !matches!(state, State::Blocked | State::Newer);
+            assert_eq!(cause.contains("it is a table"), is_told, "{state}: {cause}");
+            assert_eq!(with_view(state, &ReaderView::Ready), (state, "before".to_owned()));
+            let (seen, cause) = with_view(state, &ReaderView::Missing("it is missing".to_owned()));
+            assert_eq!((seen, cause != "before"), (state, state == State::Done));
+        }
+    }
+
+    #[test]
+    fn rows_that_readers_find_are_compared_one_by_one() {
+        let (mut kept, values) = (Kept::default(), [1.0, 2.0, 3.0, 4.0]);
+        for first_column in [0, 2] {
+            let tile = FeatureTile { instants_us: &[10, 20], first_column, values: &values };
+            (0..2).for_each(|row| kept.keep(tile, row));
+        }
+        let groups = kept.0.into_iter();
+        let mut reader = KeptReader { groups, instants_us: Vec::new(), values: Vec::new() };
+        for first_column in [0, 2] {
+            let tile = reader.next_tile().unwrap().unwrap();
+            assert_eq!(
+                (tile.first_column, tile.instants_us, tile.values),
+                (first_column, &[10, 20][..], &values[..])
+            );
+            assert_eq!(row_of(tile, 1), (first_column, 20, vec![2.0, 4.0]));
+        }
+        assert!(reader.next_tile().unwrap().is_none());
+    }
+}

@@ -110,7 +110,7 @@ fn killed_at_any_moment_a_run_leaves_the_old_or_the_new() {
 #[test]
 fn cut_at_any_statement_a_run_leaves_the_old_or_the_new() {
     let workload = of_shape(SMALL);
-    at_statements(43, &workload.database.server().socket(), |proxy, _| {
+    at_statements(23, &workload.database.server().socket(), |proxy, _| {
         let url = proxy.url(workload.database.name());
         let variables = [("ROLLFIT_STORE__URL", url.as_str()), ("ROLLFIT_RUN__ATTEMPTS", "1")];
         workload.run_with(&variables, &["run", "--quiet"]);

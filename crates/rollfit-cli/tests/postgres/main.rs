@@ -14,6 +14,7 @@ mod certificates;
 mod changing_over;
 mod check;
 mod checker;
+mod claims;
 mod compare;
 mod cuts;
 mod definitions;

@@ -1,6 +1,7 @@
 //! [`NetworkConditions`]: a network that is slow rather than broken.
 
-use std::sync::Mutex;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::frames::Frame;
@@ -24,10 +25,10 @@ impl NetworkConditions {
         Self { bytes_per_s: Some(bytes_per_s), ..Self::default() }
     }
 
-    /// Holds a client's message back.
-    pub(crate) fn delay(&self, frame: &Frame) {
+    /// Holds a client's message back that came at this moment. What is sent together is on its way together.
+    pub(crate) fn delay(&self, frame: &Frame, came_at: Instant) {
         if frame.wants_an_answer() {
-            std::thread::sleep(self.latency);
+            std::thread::sleep((came_at + self.latency).saturating_duration_since(Instant::now()));
         }
         if let Some(bytes_per_s) = self.bytes_per_s {
             let takes = Duration::from_secs_f64(frame.bytes.len() as f64 / bytes_per_s);
@@ -40,5 +41,55 @@ impl NetworkConditions {
         let passes_at = free_at.unwrap_or(now).max(now) + takes;
         *free_at = Some(passes_at);
         passes_at
+    }
+}
+
+/// The messages of a client that are on their way, with when each came. Few bytes fit: a client that sends many has to wait.
+#[derive(Default)]
+pub(crate) struct OnTheWay {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    frames: VecDeque<(Instant, Frame)>,
+    bytes: usize,
+    is_over: bool,
+}
+
+impl OnTheWay {
+    const BYTES_MAX: usize = 64 << 10;
+
+    /// Adds messages until there are no more.
+    pub(crate) fn carry(&self, frames: impl Iterator<Item = Frame>) {
+        for frame in frames {
+            let mut queue = self.queue.lock().unwrap();
+            queue.bytes += frame.bytes.len();
+            queue.frames.push_back((Instant::now(), frame));
+            self.changed.notify_all();
+            let is_full = |queue: &mut Queue| queue.bytes > Self::BYTES_MAX && !queue.is_over;
+            let queue = self.changed.wait_while(queue, is_full).unwrap();
+            if queue.is_over {
+                break;
+            }
+        }
+        self.end();
+    }
+
+    /// Lets no more messages in.
+    pub(crate) fn end(&self) {
+        self.queue.lock().unwrap().is_over = true;
+        self.changed.notify_all();
+    }
+
+    /// The next message; none after the last one.
+    pub(crate) fn next(&self) -> Option<(Instant, Frame)> {
+        let is_waiting = |queue: &mut Queue| queue.frames.is_empty() && !queue.is_over;
+        let mut queue = self.changed.wait_while(self.queue.lock().unwrap(), is_waiting).unwrap();
+        let next = queue.frames.pop_front()?;
+        queue.bytes -= next.1.bytes.len();
+        self.changed.notify_all();
+        Some(next)
     }
 }

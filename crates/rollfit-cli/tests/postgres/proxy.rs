@@ -15,7 +15,7 @@ use rustix::net::sockopt::set_socket_linger;
 
 use crate::faults::{Fault, Strike, Trap, When};
 use crate::frames::{Frames, Statements};
-use crate::network_conditions::NetworkConditions;
+use crate::network_conditions::{NetworkConditions, OnTheWay};
 
 /// How long a test waits for a fault to strike before it says that it never did.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -190,21 +190,32 @@ impl Network {
         Ok(())
     }
 
-    fn carry_messages(&self, id: u64, (client, mut server): (TcpStream, UnixStream)) {
+    fn carry_messages(&self, id: u64, (client, server): (TcpStream, UnixStream)) {
+        let on_the_way = OnTheWay::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| on_the_way.carry(Frames::of_client(&client)));
+            self.pass_on(id, &on_the_way, (&client, &server));
+            on_the_way.end();
+            let _ = client.shutdown(Shutdown::Read);
+        });
+        let _ = server.shutdown(Shutdown::Write);
+    }
+
+    /// Has messages reach the server until there are no more, or the connection has ended.
+    fn pass_on(&self, id: u64, messages: &OnTheWay, (mut client, mut server): (&TcpStream, &UnixStream)) {
         let mut statements = Statements::default();
-        for frame in Frames::of_client(&client) {
+        while let Some((came_at, frame)) = messages.next() {
             if frame.asks_for_encryption() {
-                let _ = (&client).write_all(b"N");
+                let _ = client.write_all(b"N");
                 continue;
             }
-            self.conditions.delay(&frame);
+            self.conditions.delay(&frame, came_at);
             let statement = statements.run_by(&frame);
             let strike = |trap: &mut Trap| trap.on_message(id, &frame, statement.as_deref());
             if self.carry(id, &frame.bytes, &mut server, strike).is_none() {
                 break;
             }
         }
-        let _ = server.shutdown(Shutdown::Write);
     }
 
     fn carry_replies(&self, id: u64, (mut server, mut client): (UnixStream, TcpStream)) {

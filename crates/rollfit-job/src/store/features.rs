@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::StoreError;
 use crate::receipt::Receipt;
 
-/// Feature columns of consecutive rows of one partition.
+/// Columns of consecutive rows of one partition: features, or what a store keeps of them. To and from a store in the layout of fits
+/// these are the numbers of fits, see [`Series::stored_columns`](crate::config::Series::stored_columns).
 #[derive(Clone, Copy, Debug)]
 pub struct FeatureTile<'a> {
     /// Microseconds since 1970, UTC, one a row.
     pub instants_us: &'a [i64],
-    /// The first of these columns among the features of every series in order.
+    /// The first of these columns among those of every series in order.
     pub first_column: usize,
     /// The columns, of `instants_us.len()` values each; NaN where there is none.
     pub values: &'a [f64],
@@ -51,7 +52,7 @@ impl<'a> FeatureTile<'a> {
         self.instants_us.len()
     }
 
-    /// The feature columns in order.
+    /// The columns in order.
     pub fn columns(&self) -> impl Iterator<Item = &'a [f64]> {
         self.values.chunks_exact(self.rows().max(1))
     }
@@ -63,12 +64,13 @@ pub fn number_as_stored(number: f64) -> f64 {
     if number.is_nan() { f64::INFINITY } else { number }
 }
 
-/// Stored features, read back group by group, in order of their instants.
+/// Stored rows, read back group by group, in order of their instants. A store gives the columns that it keeps;
+/// [`as_features`](crate::features_of_fits::as_features) makes features of them.
 pub trait FeatureReader {
     /// The receipt they were committed with; none where somebody else wrote them.
     fn receipt(&self) -> Option<&Receipt>;
 
-    /// What the columns made of the values; none where they hold every double.
+    /// What the columns made of the values; none where they hold every double, as columns of fits do.
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {
         None
     }

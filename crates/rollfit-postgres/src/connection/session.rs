@@ -16,6 +16,7 @@ use rollfit_job::activity::sending;
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, SimpleQueryMessage};
 
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     /// Whether they are behind a pooler that mixes up prepared statements.
     mixed_up: Arc<AtomicBool>,
     round_trips: Arc<AtomicU64>,
+    /// The shortest time in which an answer has come, in microseconds; 0 before the first one.
+    shortest_reply_us: Arc<AtomicU64>,
     /// What the last round trips were for.
     #[cfg(feature = "failpoints")]
     log: Arc<std::sync::Mutex<std::collections::VecDeque<String>>>,
@@ -57,6 +60,18 @@ impl Shared {
     #[cfg(feature = "failpoints")]
     pub(crate) fn last_round_trips(&self) -> Vec<String> {
         rollfit_job::lock::lock(&self.log).iter().cloned().collect()
+    }
+
+    /// Returns the shortest time in which an answer has come so far.
+    fn shortest_reply(&self) -> Duration {
+        Duration::from_micros(self.shortest_reply_us.load(Ordering::Relaxed))
+    }
+
+    fn note_reply(&self, after: Duration) {
+        let us = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
+        let shorter = |known: u64| (known == 0 || us < known).then_some(us);
+        // Nothing to do if it is not shorter.
+        let _ = self.shortest_reply_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
     }
 
     /// Returns how often sessions have waited for an answer so far.
@@ -131,6 +146,8 @@ pub(crate) struct Session {
     /// Whether the transaction only reads, and all rows that it reads have come.
     is_read_only: bool,
     is_copying_out: bool,
+    /// The end of a transaction whose answer nobody waits for.
+    ending: Option<JoinHandle<Result<(), tokio_postgres::Error>>>,
     /// Where it leads, for messages.
     at: String,
     /// Why this side gave the connection up, if it did.
@@ -203,6 +220,7 @@ impl Session {
             pending_begin: None,
             is_read_only: false,
             is_copying_out: false,
+            ending: None,
             at,
             given_up,
             is_wrong,
@@ -412,6 +430,16 @@ impl Session {
                 }
                 Ok(answer)
             }
+        }
+    }
+}
+
+impl Drop for Session {
+    /// Takes the answer that nobody has waited for: a connection that is closed before counts as reset at the server, which logs it.
+    fn drop(&mut self) {
+        const WAIT_MAX: Duration = Duration::from_secs(1);
+        if let Some(ending) = self.ending.take().filter(|_| !self.broken) {
+            let _ = self.runtime.block_on(async { tokio::time::timeout(WAIT_MAX, ending).await });
         }
     }
 }

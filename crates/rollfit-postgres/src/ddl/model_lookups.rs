@@ -57,7 +57,7 @@ impl Access {
     }
 
     /// The right to read alone.
-    pub(crate) fn to_read(self) -> Self {
+    pub(crate) fn reading_only(self) -> Self {
         let reads = self.grants.into_iter().filter(|grant| grant.privilege == "SELECT");
         Self { owner: None, grants: reads.collect() }
     }

@@ -93,7 +93,7 @@ impl PostgresStore {
         self.check_rights(examination, rights, &mut lacking);
         self.check_creation(examination, rights, &mut lacking, findings)?;
         self.check_view_creation(examination, rights, findings)?;
-        self.check_view_rights(examination, &mut lacking)?;
+        self.check_view_rights(examination, rights, &mut lacking, findings)?;
         lacking.report(&rights.role, findings);
         self.report_owners(examination, rights, findings);
         self.report_triggers(examination, findings)?;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
@@ -90,7 +90,7 @@ impl PostgresStore {
         if let Some(expected) = self.expectations.partition(partition) {
             return Ok(expected);
         }
-        let siblings = self.siblings_within(session, Duration::MAX)?;
+        let siblings = self.siblings_ever(session)?;
         let has_table = self.leaf_names(partition).iter().map(|name| siblings.has(name)).collect();
         Ok(Expected { has_table, ..Expected::default() })
     }

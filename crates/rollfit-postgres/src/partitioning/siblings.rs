@@ -228,6 +228,17 @@ impl PostgresStore {
         self.catalog.siblings.get_within(&(), age_max, || self.current_siblings(session))
     }
 
+    /// Returns the tables as they were at some time. Asks outside of a transaction, if at all.
+    pub(crate) fn siblings_ever(&self, session: &mut Session) -> Result<Arc<Siblings>, StoreError> {
+        let find = || {
+            let patterns = like_patterns(&self.series, None);
+            let (sql, parameters) = (tables_sql(patterns.len()), parameters(&self.schema, &patterns));
+            let rows = session.rows_at_once(&self.settings, LOOK_UP_ALL, &sql, &parameters)?;
+            Siblings::from_rows(&rows, &self.series, None)
+        };
+        self.catalog.siblings.get_within(&(), Duration::MAX, find)
+    }
+
     /// Returns the tables as they are now.
     fn current_siblings(&self, session: &mut Session) -> Result<Siblings, StoreError> {
         Siblings::find(session, &self.schema, &self.series, None)

@@ -3,6 +3,7 @@
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
+use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::names::{TableName, quoted};
 use crate::tables::table::Table;
@@ -67,11 +68,15 @@ pub(crate) fn check_table(
     )))
 }
 
-/// Checks that the role may create temporary tables.
-pub(crate) fn check_temporary(session: &mut Session) -> Result<(), StoreError> {
-    const QUESTION: &str = "
-        SELECT current_user::text, current_database()::text, has_database_privilege(current_database(), 'TEMPORARY')";
-    let rows = session.rows("look up rights", QUESTION, &[])?;
+/// What the query of [`TEMPORARY`] does, for messages.
+pub(crate) const LOOK_UP_RIGHTS: &str = "look up rights";
+
+/// Whether the role may create temporary tables, with its name and that of the database.
+pub(crate) const TEMPORARY: &str = "
+    SELECT current_user::text, current_database()::text, has_database_privilege(current_database(), 'TEMPORARY')";
+
+/// Checks by the answer to [`TEMPORARY`] that the role may create temporary tables.
+pub(crate) fn check_temporary(rows: &[AnswerRow]) -> Result<(), StoreError> {
     match rows.first() {
         Some(row) if !row.get::<_, bool>(2)? => {
             let (role, database): (String, String) = (row.get(0)?, row.get(1)?);

@@ -7,23 +7,27 @@
 use std::sync::Arc;
 
 use rollfit_job::partition::Partition;
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{Purpose, StoreError};
 use tokio_postgres::types::Type;
 
 use super::Views;
 use super::features_view::FeaturesView;
+use super::view_function::ViewFunction;
 use crate::PostgresStore;
-use crate::connection::answer_row::AnswerRow;
+use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::{Session, SqlParameter};
 use crate::ddl::model_lookups::Access;
 use crate::names::quoted;
 use crate::partitioning::catalog::FRESH_FOR;
 
+/// Whether somebody has decided who may execute new functions.
+const DEFAULTS: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_default_acl WHERE defaclobjtype = 'f')";
+
 /// Which of the roles $2 may not use the schema $1, and which of the functions there named $3 they may not execute.
 const LACKING: &str = "
     SELECT r.name,
            NOT has_schema_privilege(r.name, n.oid, 'USAGE'),
-           ARRAY(SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p
+           ARRAY(SELECT format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) FROM pg_catalog.pg_proc p
                  WHERE p.pronamespace = n.oid AND p.proname = ANY($3)
                      AND NOT has_function_privilege(r.name, p.oid, 'EXECUTE') ORDER BY 1)
     FROM unnest($2) r (name), pg_catalog.pg_namespace n WHERE n.nspname = $1";
@@ -42,13 +46,37 @@ impl PostgresStore {
             views.functions_found.get(&(), || self.current_functions(session, &views.functions))?;
         let access = self.view_access(session, views, (at, view), partition)?;
         let mut statements = vec![view.create_sql(functions.has_invoker)];
-        statements.extend(access.sql(&view.name));
+        let mut given = access.as_ref().clone();
+        if given.owner.is_some() && !self.may_give_views_to(session, views, given.owner.as_deref())? {
+            given.owner = None;
+        }
+        statements.extend(given.sql(&view.name));
         if functions.has_invoker {
             statements.extend(
                 access.readers().map(|reader| format!("GRANT SELECT ON {} TO {reader}", view.from.sql())),
             );
         }
         Ok(statements)
+    }
+
+    /// Whether a new view can be given to `owner`: by whoever executes what is printed, or by the role of a run, which otherwise keeps it.
+    /// Readers find the same.
+    fn may_give_views_to(
+        &self,
+        session: &mut Session,
+        views: &Views,
+        owner: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        const QUESTION: &str = "
+            SELECT pg_has_role($1, 'MEMBER') AND has_schema_privilege($1, n.oid, 'CREATE')
+                   OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+            FROM pg_catalog.pg_namespace n WHERE n.nspname = $2";
+        if self.purpose == Purpose::Read {
+            return Ok(true);
+        }
+        let parameters: [SqlParameter<'_>; 2] = [(&owner, Type::TEXT), (&views.schema, Type::TEXT)];
+        let rows = session.rows("look up rights", QUESTION, &parameters)?;
+        Ok(first_value(&rows)?.unwrap_or(false))
     }
 
     /// Returns the statements without which readers of a new view could not use what it calls.
@@ -62,7 +90,28 @@ impl PostgresStore {
     ) -> Result<Vec<String>, StoreError> {
         let access = self.view_access(session, views, (at, view), partition)?;
         let roles: Vec<&str> = access.reader_names().collect();
-        let names: Vec<&str> = views.functions.iter().map(|function| function.name()).collect();
+        let mut grants = self.lacking_grants(session, views, &roles)?;
+        let missing =
+            &views.functions_found.get(&(), || self.current_functions(session, &views.functions))?.missing;
+        let is_decided = !missing.is_empty()
+            && first_value(&session.rows("look up rights", DEFAULTS, &[])?)?.unwrap_or(false);
+        for &at in missing.iter().filter(|_| is_decided) {
+            let function = views.functions[at].signature();
+            let grant =
+                |reader| format!("GRANT EXECUTE ON FUNCTION {}.{function} TO {reader}", quoted(&self.schema));
+            grants.extend(access.readers().map(grant));
+        }
+        Ok(grants)
+    }
+
+    /// Returns the statements without which these roles could not use what views call.
+    pub(crate) fn lacking_grants(
+        &self,
+        session: &mut Session,
+        views: &Views,
+        roles: &[&str],
+    ) -> Result<Vec<String>, StoreError> {
+        let names: Vec<&str> = views.functions.iter().map(ViewFunction::name).collect();
         let parameters: [SqlParameter<'_>; 3] =
             [(&self.schema, Type::TEXT), (&roles, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
         let rows = session.rows("look up rights", LACKING, &parameters)?;
@@ -114,6 +163,6 @@ impl PostgresStore {
         }
         let deployed = self.table(&view.name.name);
         let deployed = if deployed == view.name { None } else { Access::find(session, &deployed)? };
-        Ok(Arc::new(deployed.unwrap_or_default().to_read()))
+        Ok(Arc::new(deployed.unwrap_or_default().reading_only()))
     }
 }

@@ -3,8 +3,7 @@
 //! Invariants: the server executes them in this order, each after the one before has ended and with a snapshot of its own. In a
 //! transaction the first one that fails makes all later ones fail, so it is the one that is reported.
 
-use std::future::poll_fn;
-use std::task::Poll;
+use std::sync::Arc;
 
 use rollfit_job::store::StoreError;
 use tokio_postgres::error::SqlState;
@@ -120,15 +119,9 @@ impl Session {
         if self.pending_begin.take().is_some() || self.broken {
             return;
         }
-        let mut ended = Box::pin(self.client.batch_execute("ROLLBACK"));
-        self.runtime.block_on(async {
-            poll_fn(|context| {
-                let _ = ended.as_mut().poll(context);
-                Poll::Ready(())
-            })
-            .await;
-            // Lets the connection send it.
-            super::let_connection_work().await;
-        });
+        let client = Arc::clone(&self.client);
+        self.ending = Some(self.runtime.spawn(async move { client.batch_execute("ROLLBACK").await }));
+        // Lets the connection send it.
+        self.runtime.block_on(super::let_connection_work());
     }
 }

@@ -10,10 +10,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{MaybeDone, maybe_done};
-use rollfit_job::activity::{sending, waiting};
+use rollfit_job::activity::{querying, sending, waiting};
 use rollfit_job::store::StoreError;
 use tokio_postgres::{Client, Row, Statement};
 
@@ -160,6 +160,21 @@ impl Session {
         Answers { outcomes, is_wrong: Arc::clone(&self.is_wrong) }
     }
 
+    /// Commits the transaction. `afterwards` is sent with it: statements whose failure undoes nothing, of which these are the answers.
+    pub(crate) fn commit(
+        &mut self,
+        doing: &str,
+        afterwards: Vec<Request<'_>>,
+    ) -> Result<Answers, StoreError> {
+        // Where a statement of the transaction has failed, the server answers COMMIT with ROLLBACK and no error, and with a
+        // warning where there is no transaction. It refuses a savepoint in both cases.
+        let commit = ["SAVEPOINT rollfit_commit", "COMMIT"].map(|sql| Request::execute(doing, sql));
+        let mut answers = self.at_once(commit.into_iter().chain(afterwards).collect());
+        answers.done()?;
+        answers.done()?;
+        Ok(answers)
+    }
+
     fn outcomes(&mut self, requests: Vec<Request<'_>>) -> VecDeque<Outcome> {
         let asked: Vec<(String, WaitKind)> =
             requests.iter().map(|request| (request.doing().to_owned(), request.wait_kind())).collect();
@@ -170,14 +185,29 @@ impl Session {
             requests.into_iter().map(|request| maybe_done(Box::pin(request.send(&client)))).collect();
         let mut outcomes = VecDeque::with_capacity(sent.len());
         for (at, (doing, kind)) in asked.into_iter().enumerate() {
-            let answered = poll_fn(|context| {
+            let mut answered = poll_fn(|context| {
                 // All are polled, in their order: first to be sent, later to take what has come for them.
                 for request in &mut sent[at..] {
                     let _ = Pin::new(request).poll(context);
                 }
                 Pin::new(&mut sent[at]).take_output().map_or(Poll::Pending, Poll::Ready)
             });
-            let waited = kind.during(|| self.runtime.block_on(wait(self.reply_timeout, answered)));
+            let limit = self.reply_timeout;
+            let waited = if at == 0 {
+                // As long as the way there and back takes, whatever was asked.
+                let (started, shortest) = (Instant::now(), self.shared.shortest_reply());
+                let first = querying(|| self.runtime.block_on(wait(shortest.min(limit), &mut answered)));
+                let waited = match first {
+                    Wait::Silent => {
+                        kind.during(|| self.runtime.block_on(wait(limit - shortest.min(limit), answered)))
+                    }
+                    answered => answered,
+                };
+                self.shared.note_reply(started.elapsed());
+                waited
+            } else {
+                kind.during(|| self.runtime.block_on(wait(limit, answered)))
+            };
             self.broken |= kind == WaitKind::CopyStart && matches!(&waited, Wait::Answered(Err(_)));
             let answer = self.judge(&doing, waited);
             let is_over = answer.is_err();

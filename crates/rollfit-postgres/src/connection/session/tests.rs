@@ -200,3 +200,121 @@ fn a_query_in_a_transaction_of_its_own_waits_for_no_answer_before_it_has_sent_al
     assert_eq!(session.shared.round_trips(), 1);
     assert!(session.is_usable());
 }
+
+/// Reads until the client has sent `last`. Returns all that it sent.
+fn read_until(stream: &mut TcpStream, last: &str) -> String {
+    let (mut sent, mut messages) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&sent).contains(last) {
+        let read = stream.read(&mut messages).unwrap();
+        assert!(read > 0, "{last} never came");
+        sent.extend_from_slice(&messages[..read]);
+    }
+    String::from_utf8_lossy(&sent).into_owned()
+}
+
+/// A refusal with a code of the server.
+fn refusal(code: &str) -> Vec<u8> {
+    let fields = format!("SERROR\0VERROR\0C{code}\0Mrefused with {code}\0\0");
+    let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+    [b"E", length.as_slice(), fields.as_bytes(), b"Z\0\0\0\x05E"].concat()
+}
+
+/// An answer to statements that return nothing.
+fn ended(tag: &str) -> Vec<u8> {
+    let length = u32::try_from(tag.len() + 5).unwrap().to_be_bytes();
+    [b"C", length.as_slice(), tag.as_bytes(), b"\0Z\0\0\0\x05T"].concat()
+}
+
+#[test]
+fn a_commit_that_the_server_answers_with_a_rollback_has_not_happened() {
+    let cases = [
+        ([refusal("25P02"), ended("ROLLBACK")], Some("cannot end it: refused with 25P02")),
+        ([refusal("25P01"), ended("COMMIT")], Some("cannot end it: refused with 25P01")),
+        ([ended("SAVEPOINT"), refusal("23503")], Some("cannot end it: refused with 23503")),
+        ([ended("SAVEPOINT"), ended("COMMIT")], None),
+    ];
+    for (replies, error) in cases {
+        let mut session = session(move |mut stream| {
+            read_until(&mut stream, "VACUUM");
+            stream.write_all(&[replies.concat(), ended("VACUUM")].concat()).unwrap();
+            let _ = stream.read(&mut [0]);
+        });
+        let committed = session.commit("end it", vec![Request::execute("clean up", "VACUUM")]);
+        let committed = committed.and_then(|mut answers| answers.done());
+        match error {
+            Some(error) => assert!(committed.unwrap_err().to_string().contains(error), "{error}"),
+            None => committed.unwrap(),
+        }
+        assert!(session.is_usable());
+    }
+}
+
+#[test]
+fn of_requests_that_are_sent_together_the_first_that_fails_is_told() {
+    let (rolled_back, seen) = std::sync::mpsc::channel();
+    let mut session = session(move |mut stream| {
+        let sent = read_until(&mut stream, "third");
+        assert!(sent.find("BEGIN").unwrap() < sent.find("first").unwrap(), "{sent}");
+        let replies = [ended("SELECT 1"), ended("SELECT 1"), refusal("42P01"), refusal("25P02")];
+        stream.write_all(&replies.concat()).unwrap();
+        read_until(&mut stream, "ROLLBACK");
+        rolled_back.send(()).unwrap();
+        read_until(&mut stream, "SELECT 1");
+        stream.write_all(&[ended("ROLLBACK"), ended("SELECT 1")].concat()).unwrap();
+        let _ = stream.read(&mut [0]);
+    });
+    let settings =
+        TransactionSettings { statement: LIMIT, lock: LIMIT, idle: LIMIT, row_security: RowSecurity::Refuse };
+    session.begin(Mode::Snapshot, &settings);
+    let requests = ["first", "second", "third"].map(|sql| Request::execute(format!("ask the {sql}"), sql));
+    let mut answers = session.at_once(requests.into());
+    answers.done().unwrap();
+    let error = answers.done().unwrap_err().to_string();
+    assert!(error.contains("cannot ask the second: refused with 42P01"), "{error}");
+    session.roll_back();
+    // What only reads is rolled back at once, and the answer is not waited for.
+    seen.recv_timeout(LIMIT).unwrap();
+    assert_eq!(session.shared.round_trips(), 1);
+    session.execute("go on", "SELECT 1").unwrap();
+}
+
+#[test]
+fn a_session_whose_copy_did_not_start_is_not_used_again() {
+    for (is_prepared, is_usable) in [(true, false), (false, true)] {
+        let mut session = session(move |mut stream| {
+            if is_prepared {
+                answer(&mut stream, b"1\0\0\0\x04t\0\0\0\x06\0\0n\0\0\0\x04Z\0\0\0\x05T");
+            }
+            answer(&mut stream, &refusal("42501"));
+            let _ = stream.read(&mut [0; 4096]);
+            std::thread::sleep(LIMIT);
+        });
+        let error = session.copy_in("write t", "COPY t FROM STDIN").err().unwrap().to_string();
+        assert!(error.contains("cannot write t: refused with 42501"), "{error}");
+        assert_eq!(session.is_usable(), is_usable);
+    }
+}
+
+#[test]
+fn every_one_of_the_answers_has_the_time_of_one() {
+    for (pauses, error) in
+        [([7, 7, 7], None), ([1, 30, 1], Some("cannot ask for 1: the server has not answered"))]
+    {
+        let mut session = session(move |mut stream| {
+            read_until(&mut stream, "SELECT 2");
+            for tenths in pauses {
+                std::thread::sleep(LIMIT * tenths / 10);
+                let _ = stream.write_all(&ended("SELECT 1"));
+            }
+            let _ = stream.read(&mut [0]);
+        });
+        let requests = (0..3).map(|at| Request::execute(format!("ask for {at}"), format!("SELECT {at}")));
+        let mut answers = session.at_once(requests.collect());
+        let answered = (0..3).try_for_each(|_| answers.done()).map_err(|error| error.to_string());
+        match error {
+            Some(error) => assert!(answered.as_ref().is_err_and(|told| told.contains(error)), "{answered:?}"),
+            None => assert_eq!(answered, Ok(())),
+        }
+        assert_eq!(session.is_usable(), error.is_none());
+    }
+}

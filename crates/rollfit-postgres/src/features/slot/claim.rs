@@ -56,7 +56,7 @@ pub(in crate::features) enum HeldBy {
 
 /// How the locking of a partition ended.
 enum Locking {
-    Locked(LockedTables),
+    Locked(Box<LockedTables>),
     Held(HeldBy),
     /// Things are other than expected. What is locked by now is not what has to be.
     Unexpected,
@@ -135,7 +135,7 @@ impl PostgresStore {
         match locking {
             Locking::Locked(locked) => {
                 failpoint::reach("locked");
-                self.inspect_locked(session, partition, locked)
+                self.inspect_locked(session, partition, *locked)
             }
             Locking::Held(held) => Ok(Err(held)),
             Locking::Unexpected => Err(changed_meanwhile(&self.output_of(partition))),
@@ -180,7 +180,7 @@ impl PostgresStore {
         if self.has_other_tables(partition, &look, &tables) {
             return Ok(Locking::Unexpected);
         }
-        Ok(Locking::Locked(LockedTables { tables, unreferenced, look }))
+        Ok(Locking::Locked(Box::new(LockedTables { tables, unreferenced, look })))
     }
 
     /// Whether a table of the partition is there that is not among those locked.
@@ -214,7 +214,8 @@ impl PostgresStore {
                 Err(error) => return Err(server_error(&doing, error)),
             }
         }
-        Ok(Locking::Locked(LockedTables { tables, unreferenced: Vec::new(), look: PartitionLook::default() }))
+        let look = PartitionLook::default();
+        Ok(Locking::Locked(Box::new(LockedTables { tables, unreferenced: Vec::new(), look })))
     }
 
     /// Inspects a partition whose tables are locked.

@@ -5,7 +5,7 @@ use rollfit_job::store::StoreError;
 
 use super::room::Then;
 use super::{PostgresSlot, TargetTable};
-use crate::connection::session::{CopyIn, Request};
+use crate::connection::session::{Answers, CopyIn, Request};
 use crate::copy::encode::RowEncoder;
 use crate::failpoint;
 use crate::tables::leaf::Leaf;
@@ -31,8 +31,8 @@ impl PostgresSlot<'_> {
     /// Returns the request that prepares the COPY into a table; none if there is none to prepare.
     pub(super) fn copy_request(&self, series: usize, then: Then) -> Option<Request<'static>> {
         let target = &self.targets[series];
-        let is_prepared = then == Then::RowsCome && !target.is_staged;
-        is_prepared.then(|| Request::prepare(format!("write {}", target.leaf.name), self.copy_sql(series)))
+        (then == Then::RowsCome)
+            .then(|| Request::prepare(format!("write {}", target.leaf.name), self.copy_sql(series)))
     }
 
     fn copy_sql(&self, series: usize) -> String {
@@ -41,7 +41,7 @@ impl PostgresSlot<'_> {
         // started earlier would see the rows.
         let is_unknown = target.creation.as_ref().is_some_and(|creation| !creation.has_parent);
         let freeze = if is_unknown { ", FREEZE" } else { "" };
-        let to = if target.is_staged { staging::STAGED.to_owned() } else { target.leaf.name.sql() };
+        let to = if target.is_staged { staging::staged(series) } else { target.leaf.name.sql() };
         format!("COPY {to} ({}) FROM STDIN (FORMAT binary{freeze})", self.store.columns_of(series))
     }
 
@@ -53,20 +53,20 @@ impl PostgresSlot<'_> {
         }
         let sent = self.send_rest()?;
         let prepared = self.room.as_mut().and_then(|room| room.copies[series].take());
-        let stream = match (sent, prepared) {
-            (Some(sent), Some(prepared)) if !self.targets[sent.series].is_staged => {
-                let SentCopy { series: before, stream, rows } = sent;
-                let mut answers =
-                    self.session.at_once(vec![Request::Finish(stream), Request::Start(prepared)]);
-                check_taken(&self.targets[before].leaf.name, answers.counted()?, rows)?;
+        let (mut requests, sent) = self.end_requests(sent);
+        let stream = match prepared {
+            Some(prepared) => {
+                requests.push(Request::Start(prepared));
+                let mut answers = self.session.at_once(requests);
+                self.check_sent(sent, &mut answers)?;
                 answers.started()?
             }
-            (sent, prepared) => {
-                self.finish(sent)?;
-                match prepared {
-                    Some(prepared) => self.session.at_once(vec![Request::Start(prepared)]).started()?,
-                    None => self.start_copy(series)?,
-                }
+            None => {
+                let mut answers = self.session.at_once(requests);
+                self.check_sent(sent, &mut answers)?;
+                let (doing, sql) =
+                    (format!("write {}", self.targets[series].leaf.name), self.copy_sql(series));
+                self.session.copy_in(&doing, &sql)?
             }
         };
         if series > 0 {
@@ -75,16 +75,6 @@ impl PostgresSlot<'_> {
         let encoder = RowEncoder::new(self.targets[series].leaf.features.clone());
         self.copy = Some(Copy { series, stream, encoder, rows: 0 });
         Ok(())
-    }
-
-    /// Starts a COPY that is not prepared.
-    fn start_copy(&mut self, series: usize) -> Result<CopyIn, StoreError> {
-        let target = &self.targets[series];
-        if target.is_staged {
-            staging::create(&mut self.session, &target.leaf.name, &self.store.columns_of(series))?;
-        }
-        let (doing, sql) = (format!("write {}", target.leaf.name), self.copy_sql(series));
-        self.session.copy_in(&doing, &sql)
     }
 
     /// Sends what is left of the rows of the table that is written, and does not wait for what comes of them.
@@ -96,38 +86,31 @@ impl PostgresSlot<'_> {
         Ok(Some(SentCopy { series, stream, rows }))
     }
 
-    /// Waits until a table has the rows that were sent, and moves staged ones into it.
-    pub(super) fn finish(&mut self, sent: Option<SentCopy>) -> Result<(), StoreError> {
-        let Some(SentCopy { series, stream, rows }) = sent else { return Ok(()) };
-        let stored = self.session.finish(stream)?;
+    /// Returns the requests that end the COPY of a table whose rows were sent, and move staged ones into it; and what to check of them.
+    pub(super) fn end_requests(
+        &self,
+        sent: Option<SentCopy>,
+    ) -> (Vec<Request<'static>>, Option<(usize, u64)>) {
+        let Some(SentCopy { series, stream, rows }) = sent else { return (Vec::new(), None) };
         let TargetTable { leaf: Leaf { name, .. }, is_staged, .. } = &self.targets[series];
-        check_taken(name, stored, rows)?;
+        let mut requests = vec![Request::Finish(stream)];
         if *is_staged {
             let columns = self.store.columns_of(series);
-            let moved =
-                staging::move_rows(&mut self.session, &format!("write {name}"), (name, &columns, ""))?;
-            check_taken(name, moved, rows)?;
+            let sql = staging::move_sql(&staging::staged(series), (name, &columns, ""));
+            requests.push(Request::query(format!("write {name}"), sql, Vec::new()));
         }
-        Ok(())
+        (requests, Some((series, rows)))
     }
 
-    /// Takes the last table whose rows were sent, to be ended with other requests; one whose rows are staged is ended here.
-    pub(super) fn take_sent(&mut self) -> Result<Option<SentCopy>, StoreError> {
-        match self.sent.take() {
-            Some(sent) if self.targets[sent.series].is_staged => self.finish(Some(sent)).map(|()| None),
-            sent => Ok(sent),
-        }
-    }
-
-    /// Checks what came of the rows that were sent.
-    pub(super) fn check_counted(&self, (series, rows): (usize, u64), stored: u64) -> Result<(), StoreError> {
-        check_taken(&self.targets[series].leaf.name, stored, rows)
-    }
-}
-
-impl SentCopy {
-    /// Returns the request that ends it, and the table with the number of its rows.
-    pub(super) fn into_request(self) -> (Request<'static>, (usize, u64)) {
-        (Request::Finish(self.stream), (self.series, self.rows))
+    /// Checks by the answers that the table took all rows that were sent.
+    pub(super) fn check_sent(
+        &self,
+        sent: Option<(usize, u64)>,
+        answers: &mut Answers,
+    ) -> Result<(), StoreError> {
+        let Some((series, rows)) = sent else { return Ok(()) };
+        let TargetTable { leaf: Leaf { name, .. }, is_staged, .. } = &self.targets[series];
+        check_taken(name, answers.counted()?, rows)?;
+        if *is_staged { check_taken(name, staging::moved(&answers.rows()?)?, rows) } else { Ok(()) }
     }
 }

@@ -20,12 +20,7 @@ pub(in crate::features) fn commit(
     const DOING: &str =
         "commit (if only the answer was lost, the receipt is stored and the next run skips the partition)";
     failpoint::reach("commit-sent");
-    // The server answers COMMIT with ROLLBACK, and with no error, where a statement of the transaction has failed, and with a
-    // warning where there is no transaction. SAVEPOINT is refused in both cases.
-    let commit = [Request::execute(DOING, "SAVEPOINT rollfit_commit"), Request::execute(DOING, "COMMIT")];
-    let mut answers = session.at_once(commit.into_iter().chain(afterwards).collect());
-    answers.done()?;
-    answers.done()?;
+    let answers = session.commit(DOING, afterwards)?;
     failpoint::reach("commit-answered");
     Ok(answers)
 }
@@ -34,10 +29,10 @@ impl PostgresSlot<'_> {
     /// Ends the last COPY, completes the tables, and puts a receipt in the place of the one that was there when the partition was
     /// locked. Returns the receipt as stored, and the triggers and rules that may have changed something.
     pub(super) fn complete(&mut self, receipt: &Receipt) -> Result<(ReceiptRow, Vec<Trigger>), StoreError> {
-        let (end, sent) = self.take_sent()?.map(|sent| sent.into_request()).unzip();
+        let sent = self.sent.take();
+        let (mut before, sent) = self.end_requests(sent);
         let completions = self.completions();
         let statements = completions.len();
-        let mut before: Vec<Request<'_>> = end.into_iter().collect();
         before.extend(completions);
         self.write_receipt(receipt, RowsBy::ThisSession, (before, sent, statements))
     }
@@ -57,7 +52,7 @@ impl PostgresSlot<'_> {
         requests.push(row.write(tables, &self.partition, &self.seen_receipt, rows_by));
         requests.push(triggers.request());
         let mut answers = self.session.at_once(requests);
-        sent.map_or(Ok(()), |sent| self.check_counted(sent, answers.counted()?))?;
+        self.check_sent(sent, &mut answers)?;
         (0..statements).try_for_each(|_| answers.done())?;
         let (written, seen) = (answers.rows()?, self.seen_receipt.as_deref());
         row.check_written(&mut self.session, tables, seen, &written)?;

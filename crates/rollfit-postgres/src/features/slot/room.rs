@@ -12,12 +12,13 @@ use crate::failpoint;
 use crate::features::references::References;
 use crate::names::quoted;
 use crate::tables::leaf::Leaf;
-use crate::tables::rights::may_maintain_sql;
+use crate::tables::rights::{LOOK_UP_RIGHTS, TEMPORARY, check_temporary, may_maintain_sql};
+use crate::tables::staging;
 use crate::tables::table::Column;
 
 /// The tables of a partition, ready for rows.
 pub(super) struct Room {
-    /// The COPY into each table until it starts; none where rows are staged or no rows come.
+    /// The COPY into each table until it starts; none where no rows come.
     pub(super) copies: Vec<Option<PreparedCopy>>,
     /// Whether the role may VACUUM and ANALYZE each table.
     pub(super) may_maintain: Vec<bool>,
@@ -53,6 +54,9 @@ impl PostgresSlot<'_> {
         }
         let names: Vec<String> = self.targets.iter().map(|target| target.leaf.name.sql()).collect();
         requests.push(Request::query("look up rights", may_maintain_sql(), vec![(&names, Type::TEXT_ARRAY)]));
+        let staging = self.staging_requests(then);
+        let staged = staging.len();
+        requests.extend(staging);
         let copies: Vec<Option<Request<'_>>> =
             (0..self.targets.len()).map(|series| self.copy_request(series, then)).collect();
         let is_copied: Vec<bool> = copies.iter().map(Option::is_some).collect();
@@ -64,6 +68,10 @@ impl PostgresSlot<'_> {
             changed.as_ref().map_or(Ok(()), |_| References::check_unchanged(&answers.rows()?))?;
         }
         let may_maintain = answers.rows()?.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
+        if staged > 0 {
+            check_temporary(&answers.rows()?)?;
+            (1..staged).try_for_each(|_| answers.done())?;
+        }
         let copy = |is_copied: bool, answers: &mut Answers| is_copied.then(|| answers.prepared()).transpose();
         let copies =
             is_copied.into_iter().map(|is_copied| copy(is_copied, &mut answers)).collect::<Result<_, _>>()?;
@@ -86,6 +94,20 @@ impl PostgresSlot<'_> {
             }
         }
         statements
+    }
+
+    /// Returns the requests that create temporary tables for the rows that COPY cannot write, after the query whether the role may do
+    /// that; nothing where all can be copied.
+    fn staging_requests(&self, then: Then) -> Vec<Request<'static>> {
+        let staged = self.targets.iter().enumerate().filter(|(_, target)| target.is_staged);
+        let created = staged.filter(|_| then == Then::RowsCome).map(|(series, target)| {
+            let (name, columns) = (&target.leaf.name, self.store.columns_of(series));
+            let sql = staging::create_sql(&staging::staged(series), name, &columns);
+            Request::execute(staging::creating(name), sql)
+        });
+        let created: Vec<Request<'_>> = created.collect();
+        let asked = (!created.is_empty()).then(|| Request::query(LOOK_UP_RIGHTS, TEMPORARY, Vec::new()));
+        asked.into_iter().chain(created).collect()
     }
 
     /// Checks that no values in columns of other programs would be lost with their rows. Columns of an earlier
