@@ -214,8 +214,8 @@ impl PostgresStore {
                 Err(error) => return Err(server_error(&doing, error)),
             }
         }
-        let look = PartitionLook::default();
-        Ok(Locking::Locked(Box::new(LockedTables { tables, unreferenced: Vec::new(), look })))
+        let locked = LockedTables { tables, unreferenced: Vec::new(), look: PartitionLook::default() };
+        Ok(Locking::Locked(Box::new(locked)))
     }
 
     /// Inspects a partition whose tables are locked.
