@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|python|postgres|
-# seconds_of_a_run|append|far|production|follow|sampling|workers|walkthrough]..., all by default.
+# layouts|seconds_of_a_run|append|far|production|follow|sampling|workers|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
-# for `fuzz`, PostgreSQL's server programs for `postgres`, `append`, `far`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR
+# for `fuzz`, PostgreSQL's server programs for `postgres`, `layouts`, `append`, `far`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR
 # (target/bench) 20 GB of free space for `workload` and `follow`, 50 for `production`. `files`, `workload` and `far` also measure an earlier
 # rollfit: the command ROLLFIT_BENCH_BASE, or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
 set -euo pipefail
@@ -12,7 +12,7 @@ dir=$(realpath -m "${ROLLFIT_BENCH_DIR:-target/bench}")
 rollfit=$PWD/target/release/rollfit
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$dir/state
-wanted=${*:-kernel rivals fuzz import files compression workload many python postgres seconds_of_a_run append far production follow sampling workers walkthrough}
+wanted=${*:-kernel rivals fuzz import files compression workload many python postgres layouts seconds_of_a_run append far production follow sampling workers walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -203,6 +203,15 @@ postgres() {
     import_workload
     start_server
     ROLLFIT_BENCH_URL=$url ROLLFIT_BENCH_SOURCES=$dir/fx cargo bench --quiet -p rollfit-postgres --bench postgres
+    stop_server
+}
+
+# A layout of fits beside one of metrics: loading, bytes, reading.
+layouts() {
+    heading "layouts: fits beside metrics (one connection)"
+    import_workload
+    start_server
+    ROLLFIT_BENCH_URL=$url ROLLFIT_BENCH_SOURCES=$dir/fx cargo bench --quiet -p rollfit-postgres --bench layouts
     stop_server
 }
 

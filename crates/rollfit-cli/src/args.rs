@@ -140,6 +140,12 @@ pub(crate) struct SchemaArguments {
     /// Also print the tables of the N months after the last one of each key
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MONTHS_AHEAD_MAX))]
     pub(crate) months_ahead: u16,
+    /// Print the transaction that moves the views of `views_schema` in the place of the deployed tables, and its reverse
+    #[arg(long, conflicts_with_all = ["only", "months_ahead"])]
+    pub(crate) switch: bool,
+    /// With --switch, print the reverse alone: what takes the switch back
+    #[arg(long, requires = "switch")]
+    pub(crate) back: bool,
 }
 
 /// A century: more is a slip.

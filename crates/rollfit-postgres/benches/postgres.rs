@@ -6,11 +6,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)] // A benchmark: a failure ends it.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Read, Write};
-use std::ops::Range;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -19,16 +18,15 @@ use postgres::{Client, NoTls};
 use rollfit_job::Job;
 use rollfit_job::config::{EXAMPLE, JobConfig, Series, StoreConfig, Workers};
 use rollfit_job::keys::FoundKeys;
-use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
-use rollfit_job::period::Period;
 use rollfit_job::plan::partitions;
-use rollfit_job::run::{Observer, Outcome, RunOptions, run};
+use rollfit_job::run::{Outcome, RunOptions, run};
 use rollfit_job::stop_signal::StopSignal;
-use rollfit_job::store::{Purpose, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError};
+use rollfit_job::store::{Purpose, SeriesRows, Source};
 use rollfit_job::watch::Unseen;
 use rollfit_parquet::ParquetStore;
 use rollfit_postgres::PostgresStore;
+use support::{MemorySource, Quiet, dump, load, median, read};
 
 const WORKERS: usize = 2;
 /// Partitions of a block; `ROLLFIT_BENCH_BLOCK` for another number.
@@ -247,9 +245,7 @@ impl Bench {
     fn dump(&self, config: &JobConfig, block: &[Partition]) {
         let mut client = self.client();
         for table in tables(config, block).flatten() {
-            let mut file = File::create(self.file(&table)).unwrap();
-            let sql = format!("COPY files.\"{table}\" TO STDOUT (FORMAT binary)");
-            std::io::copy(&mut client.copy_out(&sql).unwrap(), &mut file).unwrap();
+            dump(&mut client, &format!("files.\"{table}\""), &self.file(&table));
         }
         client.batch_execute("DROP SCHEMA files CASCADE").unwrap();
     }
@@ -319,18 +315,7 @@ impl Bench {
 
     fn load(&self, case: &Case, client: &mut Client, table: &str) {
         let freeze = if case.replaces { "" } else { ", FREEZE" };
-        let mut copy =
-            client.copy_in(&format!("COPY floor.\"{table}\" FROM STDIN (FORMAT binary{freeze})")).unwrap();
-        let mut file = File::open(self.file(table)).unwrap();
-        let mut buffer = vec![0; 256 * 1024];
-        loop {
-            let bytes = file.read(&mut buffer).unwrap();
-            if bytes == 0 {
-                break;
-            }
-            copy.write_all(&buffer[..bytes]).unwrap();
-        }
-        copy.finish().unwrap();
+        load(client, &format!("floor.\"{table}\""), freeze, &self.file(table));
     }
 
     /// The source tables as an import makes them.
@@ -377,11 +362,6 @@ fn read_to_nowhere(client: &mut Client, config: &JobConfig, partition: &Partitio
     }
 }
 
-fn read(parquet: &ParquetStore, series: &Series, key: &str, month: Month) -> SeriesRows {
-    let mut snapshot = parquet.snapshot(&[series.of_key(key)], month.into(), 0).unwrap();
-    snapshot.rows(0, month.span_us()).unwrap()
-}
-
 fn write_source(client: &mut Client, table: &str, series: &Series, months: &[SeriesRows]) {
     let (time, value) = (&series.time, &series.value);
     client
@@ -404,75 +384,4 @@ fn write_source(client: &mut Client, table: &str, series: &Series, months: &[Ser
     copy.write_all(&(-1_i16).to_be_bytes()).unwrap();
     copy.finish().unwrap();
     client.batch_execute(&format!("VACUUM ANALYZE sources.\"{table}\"")).unwrap();
-}
-
-/// The series of a block, in memory.
-struct MemorySource {
-    rows: HashMap<(String, Partition), SeriesRows>,
-}
-
-impl MemorySource {
-    fn load(parquet: &ParquetStore, config: &JobConfig, block: &[Partition]) -> Self {
-        let entry = |partition: &Partition, series: &Series| {
-            (
-                (series.name.clone(), partition.clone()),
-                read(parquet, series, &partition.key, partition.period.month()),
-            )
-        };
-        let rows = block
-            .iter()
-            .flat_map(|partition| config.series.iter().map(move |series| entry(partition, series)));
-        Self { rows: rows.collect() }
-    }
-}
-
-impl Source for MemorySource {
-    fn kind(&self) -> &'static str {
-        "memory"
-    }
-
-    fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
-        Ok(BTreeSet::new())
-    }
-
-    fn months(&self, _: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
-        Ok(None)
-    }
-
-    fn estimate_rows(&self, _: &SeriesOfKey<'_>, _: Period) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
-    fn snapshot(
-        &self,
-        series: &[SeriesOfKey<'_>],
-        period: Period,
-        _: usize,
-    ) -> Result<Box<dyn Snapshot>, StoreError> {
-        let rows = |series: &SeriesOfKey<'_>| {
-            self.rows[&(series.name.to_owned(), Partition::new(series.key, period))].clone()
-        };
-        Ok(Box::new(MemorySnapshot(series.iter().map(rows).collect())))
-    }
-}
-
-struct MemorySnapshot(Vec<SeriesRows>);
-
-impl Snapshot for MemorySnapshot {
-    fn rows(&mut self, series: usize, _: Range<i64>) -> Result<SeriesRows, StoreError> {
-        Ok(std::mem::take(&mut self.0[series]))
-    }
-
-    fn rows_before(&mut self, _: usize, _: i64, _: usize) -> Result<SeriesRows, StoreError> {
-        Ok(SeriesRows::default())
-    }
-}
-
-struct Quiet;
-
-impl Observer for Quiet {}
-
-fn median(numbers: &mut [f64]) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
 }

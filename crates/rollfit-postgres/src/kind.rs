@@ -7,7 +7,7 @@ use rollfit_job::import::BarsOptions;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
-    StoreKind,
+    StoreKind, Switch,
 };
 
 use crate::PostgresStore;
@@ -100,6 +100,10 @@ impl Store for PostgresStore {
 
     fn ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
         self.missing_ddl(partitions)
+    }
+
+    fn switch(&self, partitions: &[Partition], views_schema: &str) -> Result<Switch, StoreError> {
+        patiently(|| self.switch_from(partitions, views_schema))
     }
 
     fn source_ddl(&self, partitions: &[Partition]) -> Result<Vec<String>, StoreError> {

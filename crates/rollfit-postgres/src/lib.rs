@@ -16,6 +16,7 @@ mod kind;
 mod names;
 mod partitioning;
 mod source;
+mod switch;
 mod tables;
 mod views;
 

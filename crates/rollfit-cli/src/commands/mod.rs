@@ -17,6 +17,7 @@ mod plan;
 mod run;
 mod schema;
 mod status;
+mod switch;
 mod unfilled;
 mod verify;
 

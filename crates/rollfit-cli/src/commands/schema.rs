@@ -8,6 +8,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::Purpose;
 
+use super::switch;
 use crate::args::{GlobalArguments, SchemaArguments};
 use crate::exit::{Exit, Failure};
 use crate::stores::{self, Stores};
@@ -26,6 +27,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
             "{} stores need no schema; nothing to print, `rollfit run` makes the files",
             kind.name()
         )));
+    }
+    if arguments.switch {
+        return switch::run(global, arguments);
     }
     let stores = Stores::open(&config, Purpose::Read)?;
     let (source, sink) = (stores.source(), stores.sink());

@@ -13,12 +13,12 @@ use crate::sql::connect;
 const LIVE: &str = include_str!("../../../../docs/live.md");
 
 /// A block of code of a document.
-struct Block {
-    language: String,
-    text: String,
+pub(crate) struct Block {
+    pub(crate) language: String,
+    pub(crate) text: String,
 }
 
-fn blocks(document: &str) -> Vec<Block> {
+pub(crate) fn blocks(document: &str) -> Vec<Block> {
     let parts = document.split("\n```").skip(1).step_by(2);
     parts
         .map(|part| part.split_once('\n').unwrap())

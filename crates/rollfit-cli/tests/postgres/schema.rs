@@ -32,8 +32,14 @@ impl Workload<'_> {
     /// As in `rollfit schema | psql -1`, by the superuser.
     #[track_caller]
     pub(crate) fn execute_with_psql(&self, statements: &str) {
+        self.psql(&["-1"], statements);
+    }
+
+    /// Has psql execute statements to the end, as the superuser.
+    #[track_caller]
+    pub(crate) fn psql(&self, options: &[&str], statements: &str) {
         let mut command = as_server_user(postgres_program("psql"));
-        command.args(["-q", "-1", "-v", "ON_ERROR_STOP=1", "-f", "-"]).arg(self.database.url());
+        command.args(["-q", "-v", "ON_ERROR_STOP=1", "-f", "-"]).args(options).arg(self.database.url());
         let mut psql = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         psql.stdin.take().unwrap().write_all(statements.as_bytes()).unwrap();
         let output = psql.wait_with_output().unwrap();

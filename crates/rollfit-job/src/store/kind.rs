@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advice, Bottleneck, Diagnosis, Examination, Sink, Source, StoreError};
+use super::{Advice, Bottleneck, Diagnosis, Examination, Sink, Source, StoreError, Switch};
 use crate::config::{JobConfig, StoreConfig};
 use crate::import::{BarsOptions, KeyReport, NewBars};
 use crate::partition::Partition;
@@ -105,6 +105,15 @@ pub trait Store: Send + Sync {
     /// When a missing table cannot be made, or the store cannot be asked.
     fn ddl(&self, _partitions: &[Partition]) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
+    }
+
+    /// The statements that move the views of `partitions` from `views_schema` to the schema of the tables, in the place of the
+    /// tables that have their names there. Writes nothing.
+    ///
+    /// # Errors
+    /// When a view is missing, features of others would be lost from sight, or the store cannot be asked.
+    fn switch(&self, _partitions: &[Partition], _views_schema: &str) -> Result<Switch, StoreError> {
+        Err(StoreError::permanent("this store has no views"))
     }
 
     /// The statements by which the source tables of `partitions` take rows that hold no more than their series need.

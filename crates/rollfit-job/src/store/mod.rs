@@ -14,6 +14,7 @@ mod kind;
 mod monitor;
 mod sink;
 mod source;
+mod switch;
 
 pub use advice::{Advice, AppliesWhen, Bottleneck};
 pub use diagnosis::{
@@ -27,5 +28,6 @@ pub use source::{
     ClosesBefore, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows,
     Snapshot, Source,
 };
+pub use switch::Switch;
 
 pub use crate::store_error::{Fault, StoreError};

@@ -1,0 +1,231 @@
+//! `rollfit schema --switch`: views of fits take the place of deployed tables in one transaction, and its reverse restores what
+//! there was.
+
+use crate::programs::{as_server_user, finish, postgres_program};
+use crate::workload::{ONE, Workload};
+
+/// Where the views are made first; a name that needs quotes.
+const NEXT: &str = "bqx next";
+
+impl Workload<'_> {
+    /// Goes over to fits, with views in a schema of their own.
+    fn use_fits(&self) {
+        let next = format!("layout = \"fits\"\nviews_schema = \"{NEXT}\"\n\n[partitions]");
+        self.replace_in_configuration("[partitions]", &next);
+    }
+
+    /// As after a switch.
+    fn without_views_schema(&self) {
+        self.replace_in_configuration(&format!("views_schema = \"{NEXT}\"\n"), "");
+    }
+
+    #[track_caller]
+    fn switch(&self, arguments: &[&str]) -> String {
+        self.run(&[&["schema", "--switch"], arguments].concat()).exits(0).stdout
+    }
+
+    #[track_caller]
+    fn no_switch(&self, code: i32, words: &[&str]) {
+        self.run(&["schema", "--switch"]).exits(code).says(words);
+    }
+
+    /// Names, owners, grants and definitions of all there is.
+    fn dump(&self) -> String {
+        let mut command = as_server_user(postgres_program("pg_dump"));
+        let dump = finish(command.arg("-s").arg(self.database.url()));
+        // Lines that differ each time.
+        dump.lines().filter(|line| !line.contains("restrict ")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Tables of features in production: the rates under a parent, of another owner, with readers; a view of somebody, a table
+    /// that refers to them. The owner's name.
+    fn deploy(&self) -> String {
+        let owner = format!("owner_{}", self.database.name());
+        self.replace_in_configuration("[series.bqx]", "parent = \"reg_rate_{key}\"\n\n[series.bqx]");
+        self.done();
+        self.database.sql(&format!(
+            "create role {owner}; create role reader_{owner} login; create role lead_{owner}; create role writer_{owner};
+             grant create on schema public to {owner};
+             alter table reg_rate_eurusd owner to {owner}; alter table reg_bqx_eurusd_2017_01 owner to {owner};
+             grant select on reg_rate_eurusd, reg_bqx_eurusd_2017_01 to reader_{owner};
+             grant select on reg_rate_eurusd to lead_{owner} with grant option;
+             grant insert, delete on reg_rate_eurusd to writer_{owner};
+             create table notes (ts timestamp references reg_bqx_eurusd_2017_01);
+             create view best as select ts_utc from reg_rate_eurusd where r2_idx_w60 is not null;
+             alter table reg_bqx_eurusd_2017_01 add remark text;
+             create table reg_rate_eurusd_2017_01_metrics (only_a_name int); create schema \"{NEXT}\""
+        ));
+        owner
+    }
+
+    /// Executes statements, which fail and change nothing.
+    #[track_caller]
+    fn fails_with_psql(&self, statements: &str, words: &str) {
+        let mut client = self.database.connect();
+        let before = self.dump();
+        let error = client.batch_execute(statements).unwrap_err();
+        assert!(format!("{error:?}").contains(words), "{error:?}");
+        drop(client);
+        assert_eq!(self.dump(), before);
+    }
+
+    fn names(&self, schema: &str) -> String {
+        self.database.one(&format!(
+            "select string_agg(relkind::text || ' ' || relname, ', ' order by relname) from pg_class
+             where relkind in ('r', 'p', 'v') and relname ~ '^(fit_)?reg_' and relnamespace = '\"{schema}\"'::regnamespace"
+        ))
+    }
+
+    /// What a role reads through a name.
+    fn sum_as(&self, role: &str, table: &str, column: &str) -> f64 {
+        let mut client = self.database.connect();
+        client.batch_execute(&format!("set role {role}")).unwrap();
+        client.query_one(&format!("select sum({column}) from {table}"), &[]).unwrap().get(0)
+    }
+}
+
+#[test]
+fn views_take_the_place_of_tables_and_the_reverse_restores_what_there_was() {
+    let workload = Workload::on(crate::server::shared(), ONE);
+    let owner = workload.deploy();
+    let reader = format!("reader_{owner}");
+    let before = workload.sum_as(&reader, "reg_rate_eurusd", "r2_idx_w60");
+    let metrics = std::fs::read_to_string(workload.sandbox.path("rollfit.toml")).unwrap();
+    workload.use_fits();
+    workload.done();
+    workload.run(&["compare", "--quiet"]).exits(0);
+    let (old, receipts) = (workload.dump(), workload.database.texts("table rollfit_receipts"));
+    let (switch, back) = (workload.switch(&[]), workload.switch(&["--back"]));
+    for words in [
+        "-- the views lack the columns remark of reg_bqx_eurusd_2017_01",
+        &format!(
+            "grants are not copied (writer_{owner}: DELETE, INSERT), because views are only read, of reg_rate_eurusd"
+        ),
+        "view public.best",
+        "constraint notes_ts_fkey on table public.notes",
+    ] {
+        assert!(switch.contains(words), "{words}\n{switch}");
+    }
+    assert_eq!(workload.dump(), old, "nothing is executed");
+
+    workload.psql(&["-X"], &switch);
+    assert_eq!(
+        workload.names("public"),
+        "r fit_reg_bqx_eurusd_2017_01, p fit_reg_rate_eurusd, r fit_reg_rate_eurusd_2017_01, v reg_bqx_eurusd_2017_01, \
+         r reg_bqx_eurusd_2017_01_metrics, v reg_rate_eurusd, r reg_rate_eurusd_2017_01_metrics, \
+         r reg_rate_eurusd_2017_01_metrics_2, p reg_rate_eurusd_metrics"
+    );
+    let same = |read: f64| assert_eq!(read.to_bits(), before.to_bits());
+    same(workload.sum_as(&reader, "reg_rate_eurusd", "r2_idx_w60"));
+    same(workload.sum_as(&owner, "reg_rate_eurusd", "r2_idx_w60"));
+    let access = "select concat_ws(' ', pg_get_userbyid(relowner), relacl) from pg_class where relname = 'reg_rate_eurusd'";
+    let access = workload.database.one::<String>(access);
+    assert!(access.starts_with(&format!("{owner} ")), "{access}");
+    for readers in [format!("{reader}=r/{owner}"), format!("lead_{owner}=r*/{owner}")] {
+        assert!(access.contains(&readers) && !access.contains("writer"), "{access}");
+    }
+    assert!(workload.database.one::<i64>("select count(*) from best") > 0, "it still reads the old table");
+    workload.without_views_schema();
+    assert_eq!(workload.done()["written"], 0);
+    workload.run(&["verify", "--quiet"]).exits(0);
+    workload.no_switch(2, &["set layout = \"fits\" and views_schema"]);
+    assert_eq!(workload.database.texts("table rollfit_receipts"), receipts);
+    workload.fails_with_psql(&switch, "already exists");
+
+    workload.sandbox.write("rollfit.toml", &metrics);
+    let switched = workload.dump();
+    workload.run(&["run", "--quiet"]).exits(1);
+    assert_eq!(workload.dump(), switched, "a job of before writes nothing");
+
+    workload.psql(&["-X"], &back);
+    assert_eq!(workload.dump(), old);
+    assert_eq!(workload.done()["written"], 0);
+    same(workload.sum_as(&reader, "reg_rate_eurusd", "r2_idx_w60"));
+    workload.fails_with_psql(&back, "is not a view");
+}
+
+#[test]
+fn what_is_not_ready_is_refused_by_name() {
+    let workload = Workload::small();
+    let next = |schema: &str| format!("layout = \"fits\"\nviews_schema = \"{schema}\"\n\n[partitions]");
+    workload.done();
+    workload.no_switch(2, &["--switch moves the views of views_schema"]);
+    workload.run(&["schema", "--back"]).exits(2);
+    workload.run(&["schema", "--switch", "--only", "eurusd"]).exits(2);
+    workload.reconfigure(|text| text.replace("[partitions]", &next("public")));
+    workload.no_switch(1, &["nothing to switch: the views are made in public"]);
+    workload.reconfigure(|text| text.replace("\"public\"", &format!("\"{NEXT}\"")));
+    workload.no_switch(2, &["CREATE SCHEMA"]);
+    workload.database.sql(&format!("create schema \"{NEXT}\""));
+    workload.run(&["run", "--quiet", "--only", "eurusd:2017-01"]).exits(0);
+    workload.no_switch(
+        1,
+        &["bqx next lacks 2 of 4 views", "reg_rate_eurusd_2017_02", "`rollfit run` makes them"],
+    );
+    workload.done();
+    workload.change_sources();
+    workload.no_switch(1, &["2 of 2 partitions not done: eurusd 2017-01 (input-changed)"]);
+    workload.done();
+    workload.database.sql("alter table reg_bqx_eurusd_2017_02 enable row level security");
+    workload.no_switch(1, &["has row-level security and public.fit_reg_bqx_eurusd_2017_02 has none"]);
+    workload.database.sql("alter table fit_reg_bqx_eurusd_2017_02 enable row level security");
+    workload.switch(&[]);
+    workload
+        .database
+        .sql("drop table reg_bqx_eurusd_2017_02; create view reg_bqx_eurusd_2017_02 as select 1");
+    workload.no_switch(1, &["reg_bqx_eurusd_2017_02", "should be tables"]);
+    workload.database.sql("drop view reg_bqx_eurusd_2017_02");
+    let switch = workload.switch(&[]);
+    workload.psql(&["-X"], &switch);
+    workload.no_switch(1, &["nothing to switch: the views are in public already"]);
+}
+
+#[test]
+fn rows_that_the_views_would_not_show_are_named() {
+    let workload = Workload::small();
+    workload.replace_in_configuration("[series.bqx]", "parent = \"reg_rate_{key}\"\n\n[series.bqx]");
+    workload.done();
+    workload.database.sql(&format!("create schema \"{NEXT}\""));
+    workload.use_fits();
+    workload.replace_in_configuration("to = \"2017-02\"", "to = \"2017-01\"");
+    workload.done();
+    workload.no_switch(
+        1,
+        &["readers would lose the rows of public.reg_rate_eurusd_2017_02", "widen [partitions]"],
+    );
+    workload.database.sql("alter table reg_rate_eurusd detach partition reg_rate_eurusd_2017_02");
+    let switch = workload.switch(&[]);
+    let left = "tables of other partitions keep their names and rows: reg_bqx_eurusd_2017_02, reg_rate_eurusd_2017_02";
+    assert!(switch.contains(left), "{switch}");
+    workload.psql(&["-X"], &switch);
+}
+
+#[test]
+fn hostile_names_and_a_first_deployment_are_switched_too() {
+    let workload = Workload::on(crate::server::shared(), ONE);
+    workload.replace_in_configuration(
+        "reg_rate_{key}_{yyyy}_{mm}",
+        "R\\\"; drop table m1_eurusd; -- {key} {yyyy}{mm}",
+    );
+    workload.replace_in_configuration(
+        "reg_bqx_{key}_{yyyy}_{mm}",
+        &format!("é{}_{{yyyy}}{{mm}}", "b{key}".repeat(6)),
+    );
+    let role = format!("ro\nle; select 1/0 {}", workload.database.name());
+    workload.done();
+    workload.database.sql(&format!(
+        "create schema \"{NEXT}\"; create role \"{role}\"; grant select on \"R\"\"; drop table m1_eurusd; -- eurusd 201701\" to \"{role}\";
+         drop table \"é{}_201701\"",
+        "beurusd".repeat(6)
+    ));
+    workload.use_fits();
+    workload.done();
+    let json = workload.run(&["schema", "--switch", "--json"]).exits(0).json();
+    assert_eq!(json["statements"].as_array().unwrap().len(), json["back"].as_array().unwrap().len());
+    let (old, switch, back) = (workload.dump(), workload.switch(&[]), workload.switch(&["--back"]));
+    workload.psql(&["-X"], &switch);
+    workload.without_views_schema();
+    assert_eq!(workload.done()["written"], 0);
+    workload.psql(&["-X"], &back);
+    assert_eq!(workload.dump(), old);
+}
