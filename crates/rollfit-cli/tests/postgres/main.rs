@@ -73,6 +73,7 @@ mod views;
 mod views_found;
 mod watchdog;
 mod watching;
+mod wide_values;
 mod wire;
 mod workload;
 
