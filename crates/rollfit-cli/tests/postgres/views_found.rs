@@ -237,3 +237,54 @@ fn names_may_hold_anything_and_be_as_long_as_the_server_keeps() {
     workload.done();
     workload.is_well();
 }
+
+#[test]
+fn a_view_that_is_gone_is_made_when_rows_come_and_when_all_are_written() {
+    for parent in [false, true] {
+        let workload = Workload::on(shared(), ONE).in_layout(Layout::Fits);
+        if parent {
+            workload.replace_in_configuration("[series.bqx]", "parent = \"reg_rate_{key}\"\n\n[series.bqx]");
+        }
+        workload.cut_sources("2017-01-20");
+        workload.done();
+        let view = if parent { "reg_rate_eurusd" } else { RATE };
+        workload.database.sql(&format!("drop view {view}"));
+        workload.grow_sources("2017-01-25");
+        workload.run(&["plan"]).exits(0).says(&["grown", "is missing, and a run makes it"]);
+        let run = workload.run(&["run"]).exits(0);
+        assert!(run.stderr.contains(&format!("the view public.{view} is missing: made again")), "{run}");
+        assert!(run.stderr.contains("new rows"), "{run}");
+        workload.is_well();
+        workload.database.sql(&format!("drop view {view}"));
+        workload.change_sources();
+        assert_eq!(workload.done()["written"], 1);
+        workload.is_well();
+        // Where the role may not, no row is added that nobody would find.
+        workload.database.sql(&format!("drop view {view}"));
+        let role = workload.as_new_role("runner");
+        workload.database.sql(&format!(
+            "grant select on all tables in schema public to {role};
+             grant insert, delete on all tables in schema public to {role}; grant update on rollfit_receipts to {role}"
+        ));
+        workload.grow_sources("infinity");
+        let before = workload.written();
+        workload.run(&["run"]).exits(1).says(&["create", view, "permission denied"]);
+        assert_eq!(workload.written(), before);
+    }
+}
+
+#[test]
+fn a_follower_makes_a_missing_view_when_it_checks_a_partition() {
+    let workload = Workload::on(shared(), ONE).in_layout(Layout::Fits);
+    workload.done();
+    workload.database.sql(&format!("drop view {RATE}"));
+    let follower = workload.follow(&[("ROLLFIT_RUN__RECHECK_EVERY_S", "1")]);
+    let is_there = format!("select to_regclass('{RATE}') is not null");
+    workload.wait_until("the view", &is_there);
+    workload.database.sql(&format!("drop view {RATE}"));
+    workload.wait_until("the view, again", &is_there);
+    let told = follower.stop();
+    let made = format!("the view public.{RATE} is missing: made again");
+    assert!(told.stderr.contains(&made), "{told}");
+    workload.is_well();
+}

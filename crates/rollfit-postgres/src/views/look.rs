@@ -7,14 +7,15 @@
 use std::collections::{HashMap, HashSet};
 
 use rollfit_job::few::few_and;
+use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{ReaderView, StoreError};
 use tokio_postgres::types::Type;
 
-use super::Views;
 use super::features_view::FeaturesView;
 use super::view_function::{FunctionsFound, ViewFunction};
 use super::view_text::ViewText;
+use super::{Provided, Views};
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter, Step};
@@ -74,7 +75,12 @@ impl PostgresStore {
                 self.in_snapshot(|session| self.current_views(session, views, &wanted))?
             }
         };
-        Ok(self.together(views, &functions, seen))
+        let state = self.together(views, &functions, seen);
+        if matches!(state, ReaderView::Missing(_)) {
+            // What partitions share may have been dropped since it was provided.
+            *lock(&views.provided) = Provided::default();
+        }
+        Ok(state)
     }
 
     /// Returns the question about the views of a partition, to be asked with others.
