@@ -70,6 +70,7 @@ mod triggers_found;
 mod two_runners;
 mod versions;
 mod views;
+mod views_dropped;
 mod views_found;
 mod watchdog;
 mod watching;

@@ -176,7 +176,8 @@ impl PostgresStore {
         (!found.foreign.is_empty()).then(|| {
             format!(
                 "its views need functions that are others than rollfit makes: {}; somebody replaced them, or another version of \
-                 rollfit made them: have their owner run the CREATE OR REPLACE FUNCTION statements that rollfit schema prints",
+                 rollfit made them: have their owner run the CREATE OR REPLACE FUNCTION statements that rollfit schema prints, or DROP \
+                 FUNCTION where the server refuses one",
                 few(names)
             )
         })
