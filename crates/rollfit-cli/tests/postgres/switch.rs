@@ -58,6 +58,16 @@ impl Workload<'_> {
         owner
     }
 
+    /// Tables of features, the rates under a parent, and their fits beside them. The name of one.
+    fn deploy_beside_fits(&self) -> &'static str {
+        self.replace_in_configuration("[series.bqx]", "parent = \"reg_rate_{key}\"\n\n[series.bqx]");
+        self.done();
+        self.database.sql(&format!("create schema \"{NEXT}\""));
+        self.use_fits();
+        self.done();
+        "reg_bqx_eurusd_2017_02"
+    }
+
     /// Executes statements, which fail and change nothing.
     #[track_caller]
     fn fails_with_psql(&self, statements: &str, words: &str) {
@@ -304,16 +314,21 @@ fn tables_that_become_one_view_agree_in_who_reads_them() {
     workload.done();
     workload.no_switch(
         1,
-        &["takes the place of 2 tables", first, second, &format!("another readers (none and {reader})")],
+        &[
+            "takes the place of 2 tables",
+            first,
+            second,
+            &format!("differ in their readers (none and {reader})"),
+        ],
     );
     workload
         .database
         .sql(&format!("grant select on {first} to {reader}; alter table {first} owner to {owner}"));
-    workload.no_switch(1, &[&format!("another owner ({owner} and postgres)")]);
+    workload.no_switch(1, &[&format!("differ in their owner ({owner} and postgres)")]);
     workload.database.sql(&format!(
         "alter table {first} owner to postgres; alter table {first} enable row level security"
     ));
-    workload.no_switch(1, &["another row-level security"]);
+    workload.no_switch(1, &["differ in their row-level security"]);
     workload.database.sql(&format!("alter table {first} disable row level security"));
     let switch = workload.switch(&[]);
     workload.psql(&["-X"], &switch);
@@ -321,23 +336,10 @@ fn tables_that_become_one_view_agree_in_who_reads_them() {
 }
 
 #[test]
-fn no_row_is_lost_before_or_after_printing() {
+fn a_row_that_the_fits_lack_is_not_lost() {
     let workload = Workload::small();
-    let table = "reg_bqx_eurusd_2017_02";
-    workload.replace_in_configuration("[series.bqx]", "parent = \"reg_rate_{key}\"\n\n[series.bqx]");
-    workload.done();
-    workload
-        .database
-        .sql(&format!("create schema \"{NEXT}\"; create role reader_{}", workload.database.name()));
-    workload.use_fits();
-    workload.done();
-    let insert = |month: &str| {
-        let instant = format!("{month}-03 00:00:01");
-        workload.database.sql(&format!("insert into {table} (ts_utc) values ('{instant}')"));
-    };
-    let delete =
-        || workload.database.sql(&format!("delete from {table} where extract(second from ts_utc) = 1"));
-    insert("2017-02");
+    let table = workload.deploy_beside_fits();
+    workload.database.sql(&format!("insert into {table} (ts_utc) values ('2017-02-03 00:00:01')"));
     workload.no_switch(
         1,
         &["1 of 1345 of public.reg_bqx_eurusd_2017_02, from 2017-02-03 00:00:01 to 2017-02-03 00:00:01, are not in \
@@ -346,51 +348,63 @@ fn no_row_is_lost_before_or_after_printing() {
     // As many rows as the fits have, and another one.
     workload.database.sql(&format!("delete from {table} where ts_utc = '2017-02-20'"));
     workload.no_switch(1, &["1 of 1344 of"]);
-    delete();
+    workload.database.sql(&format!("delete from {table} where extract(second from ts_utc) = 1"));
     let switch = workload.switch(&[]);
     assert!(switch.contains("-- readers find more rows than in reg_bqx_eurusd_2017_02 (1)"), "{switch}");
+    workload.psql(&["-X"], &switch);
+}
 
-    let changed = |change: &str, words: &str, undo: &str| {
-        workload.database.sql(change);
-        workload.fails_with_psql(&switch, words);
-        workload.database.sql(undo);
-    };
-    insert("2017-02");
-    workload.fails_with_psql(&switch, "has rows that");
-    delete();
-    let name = workload.database.name();
-    for (change, undo) in [
+#[test]
+fn what_changes_after_printing_fails_the_transaction() {
+    let workload = Workload::small();
+    let table = workload.deploy_beside_fits();
+    let switch = workload.switch(&[]);
+    let (role, view) = (format!("role_{}", workload.database.name()), format!("\"{NEXT}\".{table}"));
+    workload.database.sql(&format!("create role {role}"));
+    let row = "(ts_utc) values ('2017-02-03 00:00:01')";
+    for (change, undo, words) in [
         (
-            "create table reg_rate_eurusd_2017_03 partition of reg_rate_eurusd for values from ('2017-03-01') to ('2017-04-01')".to_owned(),
-            "drop table reg_rate_eurusd_2017_03".to_owned(),
+            format!("insert into {table} {row}"),
+            format!("delete from {table} where extract(second from ts_utc) = 1"),
+            "has rows that",
         ),
         (
-            format!("grant select on {table} to reader_{name}; create table changed as select 1"),
-            "drop table changed".to_owned(),
+            "create table new partition of reg_rate_eurusd for values from ('2017-03-01') to ('2017-04-01')"
+                .to_owned(),
+            "drop table new".to_owned(),
+            "changed since",
+        ),
+        (
+            format!("alter table {table} owner to {role}"),
+            format!("alter table {table} owner to postgres"),
+            "changed since",
+        ),
+        (
+            format!("alter table {table} alter ts_utc type timestamptz"),
+            format!("alter table {table} alter ts_utc type timestamp"),
+            "changed since",
+        ),
+        (
+            format!("grant select (ts_utc) on {table} to {role}"),
+            format!("revoke select (ts_utc) on {table} from {role}"),
+            "changed since",
+        ),
+        (
+            format!("alter view {view} rename to o; create view {view} as table \"{NEXT}\".o limit 1"),
+            format!("drop view {view}; alter view \"{NEXT}\".o rename to {table}"),
+            "changed since",
         ),
     ] {
-        changed(&change, "changed since this was printed", &undo);
+        workload.database.sql(&change);
+        let error = workload.database.connect().batch_execute(&switch).unwrap_err();
+        assert!(format!("{error:?}").contains(words), "{change}: {error:?}");
+        workload.database.sql(&undo);
     }
-    let switch = workload.switch(&[]);
-    workload.database.sql(&format!("alter table {table} add remark text"));
-    workload.fails_with_psql(&switch, "changed since this was printed");
-    workload.database.sql(&format!("alter table {table} owner to reader_{name}"));
-    let switch = workload.switch(&[]);
-    workload.database.sql(&format!("alter table {table} owner to postgres"));
-    workload.fails_with_psql(&switch, "changed since this was printed");
-    let switch = workload.switch(&[]);
+    // Rows that both get, or the fits alone, are no change.
+    let another = "(ts_utc) values ('2017-02-03 00:00:02')";
     workload.database.sql(&format!(
-        "alter view \"{NEXT}\".{table} rename to other; create view \"{NEXT}\".{table} as select * from \"{NEXT}\".other limit 1"
+        "insert into fit_{table} {row}; insert into {table} {row}; insert into fit_{table} {another}"
     ));
-    workload.fails_with_psql(&switch, "changed since this was printed");
-    workload
-        .database
-        .sql(&format!("drop view \"{NEXT}\".{table}; alter view \"{NEXT}\".other rename to {table}"));
-    // Rows that both get, or the fits alone, change nothing.
-    let row = "values ('2017-02-03 00:00:01')";
-    workload
-        .database
-        .sql(&format!("insert into fit_{table} (ts_utc) {row}; insert into {table} (ts_utc) {row}"));
     workload.psql(&["-X"], &switch);
 }
 

@@ -32,11 +32,11 @@ impl Exchange {
         let differing = others.iter().find_map(|other| {
             let other = &other.table;
             let what = if first.owner != other.owner {
-                format!("owner ({} and {})", first.owner, other.owner)
+                format!("their owner ({} and {})", first.owner, other.owner)
             } else if first.readers != other.readers {
-                format!("readers ({} and {})", names_of(&first.readers), names_of(&other.readers))
+                format!("their readers ({} and {})", names_of(&first.readers), names_of(&other.readers))
             } else if !first.policies.hide_the_same(&other.policies) {
-                "row-level security".to_owned()
+                "their row-level security".to_owned()
             } else {
                 return None;
             };
@@ -44,7 +44,7 @@ impl Exchange {
         });
         let Some((other, what)) = differing else { return Ok(()) };
         Err(StoreError::permanent(format!(
-            "not ready to switch: {} takes the place of {} tables, and {} and {other} have another {what}; make them the same, or \
+            "not ready to switch: {} takes the place of {} tables, and {} and {other} differ in {what}; make them the same, or \
              configure no parent",
             self.view.name,
             self.tables.len(),

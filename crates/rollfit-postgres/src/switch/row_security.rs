@@ -112,5 +112,5 @@ fn difference(deployed: &Policies, fits: &Policies) -> String {
     };
     let parts = [told("first", only(deployed, fits)), told("second", only(fits, deployed))];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "one has a policy more often".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "one has the same policy twice".to_owned() } else { parts.join(", ") }
 }

@@ -66,7 +66,7 @@ fn check_time_column(table: &Relation) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::permanent(format!(
-        "not ready to switch: {} has no column {TIME_COLUMN}, so it is no table of features: rename it",
+        "not ready to switch: {} has no column {TIME_COLUMN}, so it is not a table of features: rename it",
         table.name
     )))
 }
@@ -74,7 +74,9 @@ fn check_time_column(table: &Relation) -> Result<(), StoreError> {
 fn compare(session: &mut Session, deployed: &TableName, fits: &TableName) -> Result<RowsBeside, StoreError> {
     let query = comparison_sql(&deployed.sql(), &fits.sql());
     let rows = session.rows(&format!("compare the rows of {deployed} and {fits}"), &query, &[])?;
-    let Some(row) = rows.first() else { return Err(StoreError::permanent("a count has no row")) };
+    let Some(row) = rows.first() else {
+        return Err(StoreError::permanent("the server returned no count of rows"));
+    };
     Ok(RowsBeside {
         deployed: row.get(0)?,
         fits: row.get(1)?,
