@@ -67,6 +67,11 @@ impl Views {
         })
     }
 
+    /// The names of the functions that they call, with the types of their arguments.
+    pub(crate) fn function_signatures(&self) -> Vec<String> {
+        self.functions.iter().map(ViewFunction::signature).collect()
+    }
+
     /// Where they are.
     pub(crate) fn schema(&self) -> &str {
         &self.schema
