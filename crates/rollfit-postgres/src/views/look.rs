@@ -40,6 +40,7 @@ const FOUND: &str = "
                  JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
                  JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
                  WHERE w.ev_class = c.oid AND w.rulename = '_RETURN'),
+           CASE WHEN c.relkind <> 'v' THEN '{}' ELSE
            ARRAY(SELECT DISTINCT o.type || ' ' || o.identity
                  FROM (VALUES ('pg_catalog.pg_class'::regclass::oid, c.oid), ('pg_catalog.pg_type'::regclass::oid, c.reltype),
                               ('pg_catalog.pg_type'::regclass::oid,
@@ -51,7 +52,7 @@ const FOUND: &str = "
                  CROSS JOIN LATERAL pg_catalog.pg_identify_object(
                      CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END,
                      coalesce(w.ev_class, d.objid), 0) o
-                 WHERE w.ev_class IS DISTINCT FROM c.oid ORDER BY 1),
+                 WHERE w.ev_class IS DISTINCT FROM c.oid ORDER BY 1) END,
            pg_has_role(c.relowner, 'USAGE') OR pg_has_role(n.nspowner, 'USAGE')
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = ANY($2)";
