@@ -72,6 +72,7 @@ mod versions;
 mod views;
 mod views_dropped;
 mod views_found;
+mod views_given;
 mod watchdog;
 mod watching;
 mod wire;

@@ -192,7 +192,11 @@ impl Runner<'_> {
                 self.for_readers(at, assessment, PartitionAction::Write)
             }
             State::Done => self.for_readers(at, assessment, |_| PartitionAction::End(Outcome::AlreadyDone)),
-            _ => Ok(PartitionAction::End(Outcome::LeftAlone(assessment))),
+            State::Blocked | State::Newer => Ok(PartitionAction::End(Outcome::LeftAlone(assessment))),
+            _ => {
+                let view = during(Activity::Querying, || self.job.sink.reader_view(at.partition))?;
+                Ok(PartitionAction::End(Outcome::LeftAlone(assessment.with_view(&view))))
+            }
         }
     }
 

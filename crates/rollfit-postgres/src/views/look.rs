@@ -53,7 +53,9 @@ const FOUND: &str = "
                      CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END,
                      coalesce(w.ev_class, d.objid), 0) o
                  WHERE w.ev_class IS DISTINCT FROM c.oid ORDER BY 1) END,
-           pg_has_role(c.relowner, 'USAGE') OR pg_has_role(n.nspowner, 'USAGE')
+           pg_has_role(c.relowner, 'USAGE') OR pg_has_role(n.nspowner, 'USAGE'),
+           pg_get_userbyid(c.relowner) <> current_user OR EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner)
+               OR EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = ANY($2)";
 
@@ -183,13 +185,13 @@ impl PostgresStore {
         wanted.iter().map(state).collect()
     }
 
-    fn function_keys(&self, views: &Views) -> HashSet<String> {
+    pub(super) fn function_keys(&self, views: &Views) -> HashSet<String> {
         let key = |function: &ViewFunction| format!("{}\n{}", self.schema, function.signature());
         views.functions.iter().map(key).collect()
     }
 }
 
-fn current_relations(
+pub(super) fn current_relations(
     session: &mut Session,
     views: &Views,
     wanted: &[FeaturesView],
@@ -239,6 +241,8 @@ pub(super) struct Relation {
     pub(super) dependents: Vec<String>,
     /// Whether the role may drop it.
     pub(super) may_drop: bool,
+    /// Whether another role owns it or may use it, which is lost if it is dropped.
+    is_given: bool,
 }
 
 impl Relation {
@@ -253,6 +257,7 @@ impl Relation {
                 calls: row.get(4)?,
                 dependents: row.get(5)?,
                 may_drop: row.get(6)?,
+                is_given: row.get(7)?,
             },
         ))
     }
@@ -265,21 +270,36 @@ impl Relation {
                 kind_in_words(&self.kind)
             ));
         };
-        let reads_fits = self.reads == [format!("{}\n{}", view.from.schema, view.from.name)];
-        let calls_ours = self.calls.iter().all(|function| functions.contains(function));
-        if reads_fits && calls_ours && ViewText::parse(query) == ViewText::parse(&view.select) {
+        if self.is_ours(query, view, functions) {
             return ReaderView::Ready;
         }
         let first = match self.dependents.as_slice() {
             [] => String::new(),
             dependents => format!("drop what depends on it ({}), ", few(dependents)),
         };
+        let last = match self.is_given {
+            true => format!(
+                "run what `rollfit doctor` prints, which keeps its owner and readers (DROP VIEW {} alone loses them)",
+                name.sql()
+            ),
+            false => format!("{first}run DROP VIEW {} and rollfit makes it", name.sql()),
+        };
         ReaderView::Foreign(format!(
-            "{name} is not the view that rollfit makes of {}: rename it, set views_schema, or {first}run DROP VIEW {} and rollfit makes \
-             it",
-            view.from,
-            name.sql()
+            "{name} is not the view that rollfit makes of {}: rename it, set views_schema, or {last}",
+            view.from
         ))
+    }
+
+    /// Whether it is a view that rollfit does not make, and another role owns it or may use it.
+    pub(super) fn is_others_view(&self, view: &FeaturesView, functions: &HashSet<String>) -> bool {
+        let query = self.query.as_ref();
+        self.is_given && query.is_some_and(|query| !self.is_ours(query, view, functions))
+    }
+
+    fn is_ours(&self, query: &str, view: &FeaturesView, functions: &HashSet<String>) -> bool {
+        let reads_fits = self.reads == [format!("{}\n{}", view.from.schema, view.from.name)];
+        let calls_ours = self.calls.iter().all(|function| functions.contains(function));
+        reads_fits && calls_ours && ViewText::parse(query) == ViewText::parse(&view.select)
     }
 }
 

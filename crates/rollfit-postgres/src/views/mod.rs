@@ -12,6 +12,8 @@ mod features_view;
 mod look;
 mod provide;
 mod reader;
+mod replacement;
+mod view_access;
 mod view_function;
 mod view_text;
 
