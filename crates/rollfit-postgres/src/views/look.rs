@@ -7,14 +7,15 @@
 use std::collections::{HashMap, HashSet};
 
 use rollfit_job::few::few_and;
+use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{ReaderView, StoreError};
 use tokio_postgres::types::Type;
 
-use super::Views;
 use super::features_view::FeaturesView;
 use super::view_function::{FunctionsFound, ViewFunction};
 use super::view_text::ViewText;
+use super::{Provided, Views};
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter, Step};
@@ -47,6 +48,12 @@ impl Views {
     /// What was seen of a view a moment ago.
     pub(super) fn seen(&self, name: &TableName) -> Option<ReaderView> {
         self.views_found.known(name, FRESH_FOR).map(|state| state.as_ref().clone())
+    }
+
+    /// Forgets what was seen and provided: what was there is gone.
+    pub(crate) fn start_over(&self) {
+        self.forget();
+        *lock(&self.provided) = Provided::default();
     }
 
     /// Forgets what was seen: something was made.
