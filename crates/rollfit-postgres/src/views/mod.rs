@@ -8,6 +8,7 @@ mod access;
 mod ddl;
 mod decimal_function;
 mod features_view;
+mod foreign_function;
 mod look;
 mod provide;
 mod reader;
