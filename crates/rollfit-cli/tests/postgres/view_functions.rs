@@ -139,17 +139,23 @@ fn doctor_grants_functions_of_views_and_none_of_others() {
 #[test]
 fn a_follower_makes_functions_again_that_are_gone() {
     let workload = of_shape(SMALL);
+    workload.replace_in_configuration("to = \"2017-02\"", "to = \"latest\"");
     let mut feed = workload.keep_back("eurusd", "2017-02-01 00:00");
     let follower = workload.follow(&[]);
+    // The follower has made the functions' first user itself, and knows that they are there.
+    let first = feed.bars(20);
+    workload.wait_for_features("eurusd", &first);
     workload.database.sql(
         "do $$ declare function regprocedure; begin
             for function in select oid from pg_proc where proname ~ '^rollfit_' loop
                 execute format('drop function %s cascade', function);
             end loop;
-         end $$",
+         end $$;
+         insert into m1_eurusd (time, rate_index) select time + interval '28 days', rate_index from m1_eurusd where time >= '2017-02-01';
+         insert into bqx_eurusd (ts_utc, w15_bqx_return)
+             select ts_utc + interval '28 days', w15_bqx_return from bqx_eurusd where ts_utc >= '2017-02-01 00:00+00'",
     );
-    let last = feed.rest();
-    workload.wait_for_features("eurusd", &last);
+    workload.wait_for_features("eurusd", &first.replace("2017-02", "2017-03"));
     follower.stop();
     workload.done();
     workload.lacks_nothing();
