@@ -71,6 +71,7 @@ mod two_runners;
 mod versions;
 mod view_functions;
 mod views;
+mod views_dropped;
 mod views_found;
 mod watchdog;
 mod watching;

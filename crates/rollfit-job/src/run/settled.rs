@@ -120,7 +120,7 @@ impl Runner<'_> {
         let (panel, rows) = during(Activity::Reading, || self.read(at.partition))?;
         lane.hold(panel.memory_bytes());
         let input = during(Activity::Computing, || panel.input());
-        let assessment = match self.decide(at.partition, &found, &panel, &input)? {
+        let assessment = match self.decide(at, &found, &panel, &input)? {
             PartitionAction::Write(assessment) => assessment,
             PartitionAction::End(outcome) => {
                 self.job.sink.tidy(at.partition);
@@ -156,7 +156,7 @@ impl Runner<'_> {
 
     fn read(&self, partition: &Partition) -> Result<(Panel, Vec<SeriesRows>), StoreError> {
         let (source, config) = (self.job.source, self.job.config);
-        if self.is_following {
+        if self.is_following() {
             return Panel::read_with_rows(source, config, partition);
         }
         Ok((Panel::read(source, config, partition)?, Vec::new()))
@@ -173,7 +173,7 @@ impl Runner<'_> {
     /// What to do with a partition whose sink holds `found` and whose source holds `panel`, which is `input` in a receipt.
     fn decide(
         &self,
-        partition: &Partition,
+        at: Try<'_>,
         found: &Found,
         panel: &Panel,
         input: &Input,
@@ -182,49 +182,38 @@ impl Runner<'_> {
         let assessment =
             Assessment::from_found(found, &self.definition, input, compare_input, &self.job.config.run);
         match assessment.state {
-            State::Missing if input.rows == 0 && (self.is_following || panel.waits_for_rows()) => {
+            State::Missing if input.rows == 0 && (self.is_following() || panel.waits_for_rows()) => {
                 Ok(PartitionAction::End(Outcome::Waiting))
             }
             State::Missing if input.rows == 0 => {
-                Err(StoreError::permanent(no_rows(self.job.config, partition, panel)))
+                Err(StoreError::permanent(no_rows(self.job.config, at.partition, panel)))
             }
-            _ if self.is_to_write(&assessment, input) => self.write_for_readers(partition, assessment),
-            State::Done => self.done_for_readers(partition, assessment),
+            _ if self.is_to_write(&assessment, input) => {
+                self.for_readers(at, assessment, PartitionAction::Write)
+            }
+            State::Done => self.for_readers(at, assessment, |_| PartitionAction::End(Outcome::AlreadyDone)),
             _ => Ok(PartitionAction::End(Outcome::LeftAlone(assessment))),
         }
     }
 
-    /// Writes a partition unless readers would not find what is written.
-    fn write_for_readers(
+    /// Sees to it that readers find what a partition has, or will have. One that is written as a whole gets its view with its rows.
+    fn for_readers(
         &self,
-        partition: &Partition,
+        at: Try<'_>,
         assessment: Assessment,
+        action: impl FnOnce(Assessment) -> PartitionAction,
     ) -> Result<PartitionAction, StoreError> {
-        match during(Activity::Querying, || self.job.sink.reader_view(partition))? {
-            ReaderView::Foreign(what) => {
-                Ok(PartitionAction::End(Outcome::LeftAlone(assessment.blocked_by(&what))))
+        match during(Activity::Querying, || self.job.sink.reader_view(at.partition))? {
+            ReaderView::Missing(what) if matches!(assessment.state, State::Done | State::Grown) => {
+                during(Activity::Committing, || self.job.sink.make_reader_view(at.partition))?;
+                self.tell_view_made(at, what);
             }
-            ReaderView::Ready | ReaderView::Missing(_) => Ok(PartitionAction::Write(assessment)),
-        }
-    }
-
-    /// Sees to it that readers find what a partition has that is done.
-    fn done_for_readers(
-        &self,
-        partition: &Partition,
-        assessment: Assessment,
-    ) -> Result<PartitionAction, StoreError> {
-        match during(Activity::Querying, || self.job.sink.reader_view(partition))? {
-            ReaderView::Ready => Ok(PartitionAction::End(Outcome::AlreadyDone)),
-            ReaderView::Missing(what) => {
-                during(Activity::Committing, || self.job.sink.make_reader_view(partition))?;
-                tracing::info!("{partition}: {what}, and was made");
-                Ok(PartitionAction::End(Outcome::AlreadyDone))
-            }
+            ReaderView::Ready | ReaderView::Missing(_) => {}
             ReaderView::Foreign(what) => {
-                Ok(PartitionAction::End(Outcome::LeftAlone(assessment.blocked_by(&what))))
+                return Ok(PartitionAction::End(Outcome::LeftAlone(assessment.blocked_by(&what))));
             }
         }
+        Ok(action(assessment))
     }
 
     fn is_to_write(&self, assessment: &Assessment, input: &Input) -> bool {

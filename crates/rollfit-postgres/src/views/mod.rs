@@ -1,12 +1,13 @@
 //! The layout of fits as readers see it: [`Views`], with the names and columns of features tables, over the tables that hold fits; and the
 //! functions that they call.
 //!
-//! Invariants: nothing that others made is altered or dropped: where something else has the name of a view or function, the partition is
+//! Invariants: nothing that others made is altered or dropped, and a run drops nothing: where something else has the name of a view or function, the partition is
 //! blocked. Rows never depend on a view, so what was seen of one a moment ago may decide whether a partition is written.
 
 mod access;
 mod ddl;
 mod decimal_function;
+mod dropped;
 mod features_view;
 mod foreign_function;
 mod look;
@@ -65,6 +66,11 @@ impl Views {
             siblings_access: Recent::default(),
             provided: Mutex::default(),
         })
+    }
+
+    /// The names of the functions that they call, with the types of their arguments.
+    pub(crate) fn function_signatures(&self) -> Vec<String> {
+        self.functions.iter().map(ViewFunction::signature).collect()
     }
 
     /// Where they are.
