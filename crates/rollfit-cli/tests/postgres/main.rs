@@ -69,6 +69,7 @@ mod tls;
 mod triggers_found;
 mod two_runners;
 mod versions;
+mod view_functions;
 mod views;
 mod views_dropped;
 mod views_found;

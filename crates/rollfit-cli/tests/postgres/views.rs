@@ -140,10 +140,16 @@ fn parallel_workers_and_any_search_path_give_the_same() {
         "create schema evil; create function evil.abs(float8) returns float8 language sql as 'select 7::float8';
          create function evil.sevens(float8, float8) returns float8 language sql as 'select 7::float8';
          create operator evil.* (leftarg = float8, rightarg = float8, function = evil.sevens);
-         create operator evil./ (leftarg = float8, rightarg = float8, function = evil.sevens)",
+         create operator evil./ (leftarg = float8, rightarg = float8, function = evil.sevens);
+         create function evil.always(float8, float8) returns boolean language sql as 'select true';
+         create function evil.always(text, text) returns boolean language sql as 'select true';
+         create operator evil.< (leftarg = float8, rightarg = float8, function = evil.always);
+         create operator evil.= (leftarg = text, rightarg = text, function = evil.always)",
     );
-    for path in ["''", "evil, pg_catalog, public"] {
-        let read = format!("set search_path = {path}; select * from public.{RATE} order by ts_utc");
+    for (path, digits) in [("''", 1), ("evil, pg_catalog, public", 1), ("evil, pg_catalog, public", 0)] {
+        let read = format!(
+            "set search_path = {path}; set extra_float_digits = {digits}; select * from public.{RATE} order by ts_utc"
+        );
         assert_eq!(workload.database.texts(&read), rows, "{path}");
     }
 }

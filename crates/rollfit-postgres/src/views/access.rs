@@ -19,13 +19,13 @@ use crate::names::quoted;
 /// Whether somebody has decided who may execute new functions.
 const DEFAULTS: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_default_acl WHERE defaclobjtype = 'f')";
 
-/// Which of the roles $2 may not use the schema $1, and which of the functions there named $3 they may not execute.
+/// Which of the roles $2 may not use the schema $1, and which of the functions $3 there they may not execute.
 const LACKING: &str = "
     SELECT r.name,
            NOT has_schema_privilege(r.name, n.oid, 'USAGE'),
            ARRAY(SELECT format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) FROM pg_catalog.pg_proc p
-                 WHERE p.pronamespace = n.oid AND p.proname = ANY($3)
-                     AND NOT has_function_privilege(r.name, p.oid, 'EXECUTE') ORDER BY 1)
+                 WHERE p.pronamespace = n.oid AND p.proname || '(' || oidvectortypes(p.proargtypes) || ')' = ANY($3)
+                     AND p.prokind = 'f' AND NOT has_function_privilege(r.name, p.oid, 'EXECUTE') ORDER BY 1)
     FROM unnest($2) r (name), pg_catalog.pg_namespace n WHERE n.nspname = $1";
 
 impl PostgresStore {
@@ -108,9 +108,9 @@ impl PostgresStore {
         views: &Views,
         roles: &[&str],
     ) -> Result<Vec<String>, StoreError> {
-        let names: Vec<&str> = views.functions.iter().map(ViewFunction::name).collect();
+        let signatures: Vec<String> = views.functions.iter().map(ViewFunction::signature).collect();
         let parameters: [SqlParameter<'_>; 3] =
-            [(&self.schema, Type::TEXT), (&roles, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
+            [(&self.schema, Type::TEXT), (&roles, Type::TEXT_ARRAY), (&signatures, Type::TEXT_ARRAY)];
         let rows = session.rows("look up rights", LACKING, &parameters)?;
         let mut grants = Vec::new();
         for row in rows {

@@ -9,7 +9,7 @@ use rollfit_job::store::{ReaderView, StoreError};
 
 use crate::PostgresStore;
 use crate::connection::session::Session;
-use crate::names::TableName;
+use crate::names::{TableName, quoted};
 
 impl PostgresStore {
     /// Returns the statements that make the functions and views that `partitions` lack, once their tables are there.
@@ -25,7 +25,11 @@ impl PostgresStore {
         let found = self.current_functions(session, &views.functions)?;
         let mut statements: Vec<String> =
             found.missing.iter().map(|&at| views.functions[at].create.clone()).collect();
-        statements.extend(found.foreign.iter().map(|&at| views.functions[at].replace_sql()));
+        for foreign in &found.foreign {
+            let function = &views.functions[foreign.at];
+            tracing::warn!("{}.{}", self.schema, foreign.warning(function));
+            statements.extend(foreign.statements(&quoted(&self.schema), function));
+        }
         let (mut known, mut grants, mut others) = (HashSet::new(), Vec::new(), Vec::new());
         for partition in partitions {
             for (at, view) in self.features_views(views, partition).into_iter().enumerate() {

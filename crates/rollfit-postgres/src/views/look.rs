@@ -67,6 +67,12 @@ impl Views {
         self.views_found.known(name, FRESH_FOR).map(|state| state.as_ref().clone())
     }
 
+    /// Forgets what was seen and provided: what was there is gone.
+    pub(crate) fn start_over(&self) {
+        self.forget();
+        *lock(&self.provided) = Provided::default();
+    }
+
     /// Forgets what was seen: something was made.
     pub(super) fn forget(&self) {
         self.functions_found.forget();

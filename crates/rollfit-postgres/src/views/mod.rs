@@ -9,6 +9,7 @@ mod ddl;
 mod decimal_function;
 mod dropped;
 mod features_view;
+mod foreign_function;
 mod look;
 mod provide;
 mod reader;
