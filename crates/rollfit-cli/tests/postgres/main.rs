@@ -71,6 +71,7 @@ mod two_runners;
 mod versions;
 mod views;
 mod views_dropped;
+mod views_followed;
 mod views_found;
 mod watchdog;
 mod watching;

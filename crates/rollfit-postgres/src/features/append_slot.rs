@@ -32,6 +32,7 @@ use crate::names::{literal, quoted};
 use crate::partitioning::parent::{Ancestor, above_sql};
 use crate::tables::receipts::ReceiptRow;
 use crate::tables::table::{LOOK_UP, describe_sql, tables_from};
+use crate::views::ReaderQuestion;
 
 /// How a digest begins that is of the rows one after the other, so that it can be continued.
 const CHAINED_DIGEST: &str = "rows1:";
@@ -203,6 +204,8 @@ impl PostgresStore {
             Step::query("look up the tables above a partition", above_sql(), named(&leaf_names)),
             Step::query(LOOK, self.look_sql(partition, &receipt_query), parameters),
         ]);
+        let reader_question = self.reader_question(partition);
+        steps.extend(reader_question.iter().flat_map(ReaderQuestion::steps));
         let mut answers = match session.try_batch(&steps)? {
             Ok(answers) => answers,
             Err(refused) if refused.is_lock_timeout() => return Ok(Locked::Held { tables: true }),
@@ -219,6 +222,10 @@ impl PostgresStore {
             tables: tables_from(&self.schema, next())?,
             above: Some(Ancestor::by_leaf(&next())?),
             row: next().into_iter().next().map(|row| (receipt_query, row)),
+            reader_view: match &reader_question {
+                Some(question) => Some(question.answer(&next(), &next())?),
+                None => None,
+            },
         }))
     }
 
@@ -239,7 +246,7 @@ impl PostgresStore {
         match waiting(|| session.try_execute_and_rows(lock, asked, &parameters))? {
             Ok(rows) => {
                 let tables = tables_from(&self.schema, rows)?;
-                Ok(Locked::Ours(SeenToAppend { tables, above: None, row: None }))
+                Ok(Locked::Ours(SeenToAppend { tables, above: None, row: None, reader_view: None }))
             }
             Err(error) if is_lock_timeout(&error) => Ok(Locked::Held { tables: true }),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Locked::Gone),

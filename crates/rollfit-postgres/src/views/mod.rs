@@ -12,6 +12,7 @@ mod features_view;
 mod look;
 mod provide;
 mod reader;
+mod reader_question;
 mod view_function;
 mod view_text;
 
@@ -22,6 +23,7 @@ use rollfit_job::config::{JobConfig, Layout, NumberType};
 use rollfit_job::store::ReaderView;
 
 pub(crate) use self::look::ViewQuestion;
+pub(crate) use self::reader_question::ReaderQuestion;
 use self::view_function::{FunctionsFound, ViewFunction};
 use crate::ddl::model_lookups::Access;
 use crate::names::TableName;

@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use super::decimal_function;
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
-use crate::connection::session::{Session, SqlParameter};
+use crate::connection::session::{Session, SqlParameter, Step};
 use crate::names::quoted;
 
 /// A function in the schema of the tables of fits. Nothing in it depends on the caller's settings.
@@ -54,6 +54,20 @@ const FOUND: &str = "
                JOIN pg_catalog.pg_language l ON l.oid = p.prolang)
         ON p.proname = w.name AND oidvectortypes(p.proargtypes) = w.arguments
     ORDER BY w.at";
+
+const LOOK_UP_FUNCTIONS: &str = "look up the functions of views";
+
+/// The question about functions: what each should be.
+pub(super) struct FunctionQuestion<'a> {
+    schema: &'a str,
+    names: Vec<&'a str>,
+    arguments: Vec<&'a str>,
+    returns: Vec<&'a str>,
+    languages: Vec<&'a str>,
+    is_strict: Vec<bool>,
+    settings: Vec<&'a str>,
+    bodies: Vec<&'a str>,
+}
 
 impl ViewFunction {
     /// Those that the views of `series` call, those first that others call.
@@ -126,7 +140,7 @@ impl ViewFunction {
 }
 
 impl FunctionsFound {
-    fn from_rows(rows: &[AnswerRow]) -> Result<Self, StoreError> {
+    pub(super) fn from_rows(rows: &[AnswerRow]) -> Result<Self, StoreError> {
         let mut found = Self::default();
         for (at, row) in rows.iter().enumerate() {
             let (is_there, is_ours): (bool, Option<bool>) = (row.get(0)?, row.get(1)?);
@@ -141,6 +155,31 @@ impl FunctionsFound {
     }
 }
 
+impl FunctionQuestion<'_> {
+    fn parameters(&self) -> [SqlParameter<'_>; 8] {
+        [
+            (&self.schema, Type::TEXT),
+            (&self.names, Type::TEXT_ARRAY),
+            (&self.arguments, Type::TEXT_ARRAY),
+            (&self.returns, Type::TEXT_ARRAY),
+            (&self.languages, Type::TEXT_ARRAY),
+            (&self.is_strict, Type::BOOL_ARRAY),
+            (&self.settings, Type::TEXT_ARRAY),
+            (&self.bodies, Type::TEXT_ARRAY),
+        ]
+    }
+
+    /// Returns it as a step of a batch.
+    pub(super) fn step(&self) -> Step<'_> {
+        Step::query(LOOK_UP_FUNCTIONS, FOUND, self.parameters().into())
+    }
+
+    /// Asks it now.
+    pub(super) fn ask(&self, session: &mut Session) -> Result<FunctionsFound, StoreError> {
+        FunctionsFound::from_rows(&session.rows(LOOK_UP_FUNCTIONS, FOUND, &self.parameters())?)
+    }
+}
+
 impl PostgresStore {
     /// Returns what there is of the functions now.
     pub(super) fn current_functions(
@@ -148,22 +187,22 @@ impl PostgresStore {
         session: &mut Session,
         functions: &[ViewFunction],
     ) -> Result<FunctionsFound, StoreError> {
+        self.function_question(functions).ask(session)
+    }
+
+    /// Returns the question about the functions.
+    pub(super) fn function_question<'a>(&'a self, functions: &'a [ViewFunction]) -> FunctionQuestion<'a> {
         let texts = |text: fn(&ViewFunction) -> &str| functions.iter().map(text).collect::<Vec<&str>>();
-        let (names, arguments) = (texts(|function| &function.name), texts(|function| &function.arguments));
-        let (returns, languages) = (texts(|function| function.returns), texts(|function| function.language));
-        let is_strict: Vec<bool> = functions.iter().map(|function| function.is_strict).collect();
-        let (settings, bodies) = (texts(|function| &function.settings), texts(|function| &function.body));
-        let parameters: [SqlParameter<'_>; 8] = [
-            (&self.schema, Type::TEXT),
-            (&names, Type::TEXT_ARRAY),
-            (&arguments, Type::TEXT_ARRAY),
-            (&returns, Type::TEXT_ARRAY),
-            (&languages, Type::TEXT_ARRAY),
-            (&is_strict, Type::BOOL_ARRAY),
-            (&settings, Type::TEXT_ARRAY),
-            (&bodies, Type::TEXT_ARRAY),
-        ];
-        FunctionsFound::from_rows(&session.rows("look up the functions of views", FOUND, &parameters)?)
+        FunctionQuestion {
+            schema: &self.schema,
+            names: texts(|function| &function.name),
+            arguments: texts(|function| &function.arguments),
+            returns: texts(|function| function.returns),
+            languages: texts(|function| function.language),
+            is_strict: functions.iter().map(|function| function.is_strict).collect(),
+            settings: texts(|function| &function.settings),
+            bodies: texts(|function| &function.body),
+        }
     }
 
     /// Returns what to do about functions that are others than they should be, as a clause that follows "but".
