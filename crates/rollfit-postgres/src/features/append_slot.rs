@@ -196,6 +196,8 @@ impl PostgresStore {
         let begin = session.begin_step(Mode::Write, &self.settings);
         let mut steps = claim_steps(begin, &output, partition, &locks);
         let asked_first = steps.len();
+        let reader_question = self.reader_question(partition);
+        steps.extend(reader_question.iter().flat_map(ReaderQuestion::steps));
         let named =
             |names| -> Vec<SqlParameter<'_>> { vec![(&self.schema, Type::TEXT), (names, Type::TEXT_ARRAY)] };
         let parameters: Vec<SqlParameter<'_>> = vec![(&output, Type::TEXT), (&known, Type::TEXT_ARRAY)];
@@ -204,8 +206,6 @@ impl PostgresStore {
             Step::query("look up the tables above a partition", above_sql(), named(&leaf_names)),
             Step::query(LOOK, self.look_sql(partition, &receipt_query), parameters),
         ]);
-        let reader_question = self.reader_question(partition);
-        steps.extend(reader_question.iter().flat_map(ReaderQuestion::steps));
         let mut answers = match session.try_batch(&steps)? {
             Ok(answers) => answers,
             Err(refused) if refused.is_lock_timeout() => return Ok(Locked::Held { tables: true }),
@@ -218,14 +218,15 @@ impl PostgresStore {
             return Ok(Locked::Held { tables: false });
         }
         failpoint::reach("append-began");
+        let reader_view = match &reader_question {
+            Some(question) => Some(question.answer(&next(), &next())?),
+            None => None,
+        };
         Ok(Locked::Ours(SeenToAppend {
             tables: tables_from(&self.schema, next())?,
             above: Some(Ancestor::by_leaf(&next())?),
             row: next().into_iter().next().map(|row| (receipt_query, row)),
-            reader_view: match &reader_question {
-                Some(question) => Some(question.answer(&next(), &next())?),
-                None => None,
-            },
+            reader_view,
         }))
     }
 
