@@ -72,6 +72,7 @@ mod versions;
 mod view_functions;
 mod views;
 mod views_dropped;
+mod views_followed;
 mod views_found;
 mod views_given;
 mod watchdog;

@@ -141,6 +141,8 @@ impl Runner<'_> {
         let ended = match self.append_new_rows(at, (&assessment, &found), &panel, &input, (engine, lane))? {
             Some(Appended::Changed) => None,
             Some(Appended::Ended(outcome, receipt)) => Some((outcome, receipt)),
+            // Where it was readers' view that kept rows from being added, the next look tells, or makes it.
+            Some(Appended::Rewrite(_)) if !self.is_found_by_readers(at)? => None,
             appended => {
                 if let Some(Appended::Rewrite(why)) = appended
                     && self.job.sink.can_append()
@@ -218,6 +220,11 @@ impl Runner<'_> {
             }
         }
         Ok(action(assessment))
+    }
+
+    fn is_found_by_readers(&self, at: Try<'_>) -> Result<bool, StoreError> {
+        let view = during(Activity::Querying, || self.job.sink.reader_view(at.partition))?;
+        Ok(view == ReaderView::Ready)
     }
 
     fn is_to_write(&self, assessment: &Assessment, input: &Input) -> bool {

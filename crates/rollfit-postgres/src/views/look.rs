@@ -115,7 +115,12 @@ impl PostgresStore {
     }
 
     /// What functions and views are together.
-    fn together(&self, views: &Views, functions: &FunctionsFound, seen: Vec<ReaderView>) -> ReaderView {
+    pub(super) fn together(
+        &self,
+        views: &Views,
+        functions: &FunctionsFound,
+        seen: Vec<ReaderView>,
+    ) -> ReaderView {
         let mut missing = Vec::new();
         let mut foreign: Vec<String> =
             self.foreign_functions(&views.functions, functions).into_iter().collect();
@@ -221,11 +226,23 @@ pub(crate) struct ViewQuestion<'a> {
 }
 
 impl ViewQuestion<'_> {
+    fn parameters(&self) -> [SqlParameter<'_>; 2] {
+        [(&self.views.schema, Type::TEXT), (&self.names, Type::TEXT_ARRAY)]
+    }
+
     /// Returns it as a step of a batch.
     pub(crate) fn step(&self) -> Step<'_> {
-        let parameters: Vec<SqlParameter<'_>> =
-            vec![(&self.views.schema, Type::TEXT), (&self.names, Type::TEXT_ARRAY)];
-        Step::query(LOOK_UP_VIEWS, FOUND, parameters)
+        Step::query(LOOK_UP_VIEWS, FOUND, self.parameters().into())
+    }
+
+    /// Asks it now.
+    pub(super) fn ask(&self, session: &mut Session) -> Result<Vec<AnswerRow>, StoreError> {
+        session.rows(LOOK_UP_VIEWS, FOUND, &self.parameters())
+    }
+
+    /// Returns the state of each view by the answer, and notes it.
+    pub(super) fn states(&self, rows: &[AnswerRow]) -> Result<Vec<ReaderView>, StoreError> {
+        self.store.views_from(self.views, &self.wanted, rows)
     }
 
     /// Notes the answer.
@@ -233,7 +250,7 @@ impl ViewQuestion<'_> {
     /// # Errors
     /// When it has another form.
     pub(crate) fn note(&self, rows: &[AnswerRow]) -> Result<(), StoreError> {
-        self.store.views_from(self.views, &self.wanted, rows).map(drop)
+        self.states(rows).map(drop)
     }
 }
 

@@ -13,6 +13,7 @@ mod foreign_function;
 mod look;
 mod provide;
 mod reader;
+mod reader_question;
 mod replacement;
 mod view_access;
 mod view_function;
@@ -25,6 +26,7 @@ use rollfit_job::config::{JobConfig, Layout, NumberType};
 use rollfit_job::store::ReaderView;
 
 pub(crate) use self::look::ViewQuestion;
+pub(crate) use self::reader_question::ReaderQuestion;
 use self::view_function::{FunctionsFound, ViewFunction};
 use crate::ddl::model_lookups::Access;
 use crate::names::TableName;

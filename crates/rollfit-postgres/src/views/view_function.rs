@@ -11,7 +11,7 @@ use super::decimal_function;
 use super::foreign_function::ForeignFunction;
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
-use crate::connection::session::{Session, SqlParameter};
+use crate::connection::session::{Session, SqlParameter, Step};
 use crate::names::quoted;
 
 /// A function in the schema of the tables of fits. Nothing in it depends on the caller's settings.
@@ -70,6 +70,21 @@ const FOUND: &str = "
             AND NOT p.prosecdef AND p.prosqlbody IS NULL AND p.prosupport = 0 AND p.protrftypes IS NULL
             AND array_to_string(coalesce(p.proconfig, '{}'), E'\\n') = w.settings AS does_same) d
     ORDER BY w.at";
+
+const LOOK_UP_FUNCTIONS: &str = "look up the functions of views";
+
+/// The question about functions: what each should be.
+pub(super) struct FunctionQuestion<'a> {
+    schema: &'a str,
+    names: Vec<&'a str>,
+    arguments: Vec<&'a str>,
+    argument_names: Vec<&'a str>,
+    returns: Vec<&'a str>,
+    languages: Vec<&'a str>,
+    is_strict: Vec<bool>,
+    settings: Vec<&'a str>,
+    bodies: Vec<&'a str>,
+}
 
 impl ViewFunction {
     /// Those that the views of `series` call, those first that others call.
@@ -144,7 +159,7 @@ impl ViewFunction {
 }
 
 impl FunctionsFound {
-    fn from_rows(rows: &[AnswerRow]) -> Result<Self, StoreError> {
+    pub(super) fn from_rows(rows: &[AnswerRow]) -> Result<Self, StoreError> {
         let mut found = Self::default();
         for (at, row) in rows.iter().enumerate() {
             match (row.get(0)?, ForeignFunction::from_row(at, row)?) {
@@ -158,6 +173,32 @@ impl FunctionsFound {
     }
 }
 
+impl FunctionQuestion<'_> {
+    fn parameters(&self) -> [SqlParameter<'_>; 9] {
+        [
+            (&self.schema, Type::TEXT),
+            (&self.names, Type::TEXT_ARRAY),
+            (&self.arguments, Type::TEXT_ARRAY),
+            (&self.argument_names, Type::TEXT_ARRAY),
+            (&self.returns, Type::TEXT_ARRAY),
+            (&self.languages, Type::TEXT_ARRAY),
+            (&self.is_strict, Type::BOOL_ARRAY),
+            (&self.settings, Type::TEXT_ARRAY),
+            (&self.bodies, Type::TEXT_ARRAY),
+        ]
+    }
+
+    /// Returns it as a step of a batch.
+    pub(super) fn step(&self) -> Step<'_> {
+        Step::query(LOOK_UP_FUNCTIONS, FOUND, self.parameters().into())
+    }
+
+    /// Asks it now.
+    pub(super) fn ask(&self, session: &mut Session) -> Result<FunctionsFound, StoreError> {
+        FunctionsFound::from_rows(&session.rows(LOOK_UP_FUNCTIONS, FOUND, &self.parameters())?)
+    }
+}
+
 impl PostgresStore {
     /// Returns what there is of the functions now.
     pub(super) fn current_functions(
@@ -165,24 +206,23 @@ impl PostgresStore {
         session: &mut Session,
         functions: &[ViewFunction],
     ) -> Result<FunctionsFound, StoreError> {
+        self.function_question(functions).ask(session)
+    }
+
+    /// Returns the question about the functions.
+    pub(super) fn function_question<'a>(&'a self, functions: &'a [ViewFunction]) -> FunctionQuestion<'a> {
         let texts = |text: fn(&ViewFunction) -> &str| functions.iter().map(text).collect::<Vec<&str>>();
-        let (names, arguments) = (texts(|function| &function.name), texts(|function| &function.arguments));
-        let argument_names = texts(|function| &function.argument_names);
-        let (returns, languages) = (texts(|function| function.returns), texts(|function| function.language));
-        let is_strict: Vec<bool> = functions.iter().map(|function| function.is_strict).collect();
-        let (settings, bodies) = (texts(|function| &function.settings), texts(|function| &function.body));
-        let parameters: [SqlParameter<'_>; 9] = [
-            (&self.schema, Type::TEXT),
-            (&names, Type::TEXT_ARRAY),
-            (&arguments, Type::TEXT_ARRAY),
-            (&argument_names, Type::TEXT_ARRAY),
-            (&returns, Type::TEXT_ARRAY),
-            (&languages, Type::TEXT_ARRAY),
-            (&is_strict, Type::BOOL_ARRAY),
-            (&settings, Type::TEXT_ARRAY),
-            (&bodies, Type::TEXT_ARRAY),
-        ];
-        FunctionsFound::from_rows(&session.rows("look up the functions of views", FOUND, &parameters)?)
+        FunctionQuestion {
+            schema: &self.schema,
+            names: texts(|function| &function.name),
+            arguments: texts(|function| &function.arguments),
+            argument_names: texts(|function| &function.argument_names),
+            returns: texts(|function| function.returns),
+            languages: texts(|function| function.language),
+            is_strict: functions.iter().map(|function| function.is_strict).collect(),
+            settings: texts(|function| &function.settings),
+            bodies: texts(|function| &function.body),
+        }
     }
 
     /// Returns what to do about functions that are others than they should be, as a clause that follows "but".
