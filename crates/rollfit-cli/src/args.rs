@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Adopt partitions of another program, or of an earlier definition, if every row matches
     Adopt(SelectArguments),
     /// Remove the features and receipts of partitions
+    ///
+    /// With layout = "fits", views that show nothing but such a partition are dropped too. Where views or other objects depend on one,
+    /// nothing is removed.
     Drop(DropArguments),
     /// List the metrics, or print SQL functions that compute them from stored fits
     Metrics(MetricsArguments),

@@ -114,6 +114,11 @@ impl Progress {
         self.log_event(at, "rewrite", false, &format!("writes all rows, since none can be added: {why}"));
     }
 
+    /// What readers find a partition by was made again.
+    pub(crate) fn view_made(&self, at: Try<'_>, what: &str) {
+        self.log_event(at, "view", false, &format!("{what}: made again"));
+    }
+
     /// Rows of a partition wait for another series.
     pub(crate) fn pending(&self, at: Try<'_>, pending: &PendingRows) {
         if pending_rows::is_worth_telling(pending) {

@@ -137,6 +137,10 @@ impl Observer for RunReporters {
         self.progress.rewritten(at, why);
     }
 
+    fn view_made(&self, at: Try<'_>, what: &str) {
+        self.progress.view_made(at, what);
+    }
+
     fn retried(&self, at: Try<'_>, error: &StoreError, pause: Duration, known: bool) {
         self.progress.retried(at, error, pause, known);
         self.emit(Event::Retry(retry(self.started.elapsed(), at, error, pause)));

@@ -24,7 +24,7 @@ impl Assessment {
     #[must_use]
     pub(crate) fn with_view(self, view: &ReaderView) -> Self {
         match (view, self.state) {
-            (ReaderView::Missing(what), State::Done) => {
+            (ReaderView::Missing(what), State::Done | State::Grown) => {
                 Self { cause: format!("{}; {what}, and a run makes it", self.cause), ..self }
             }
             (ReaderView::Ready | ReaderView::Missing(_), _) => self,
@@ -211,7 +211,8 @@ mod tests {
             assert_eq!(cause.contains("it is a table"), is_told, "{state}: {cause}");
             assert_eq!(with_view(state, &ReaderView::Ready), (state, "before".to_owned()));
             let (seen, cause) = with_view(state, &ReaderView::Missing("it is missing".to_owned()));
-            assert_eq!((seen, cause != "before"), (state, state == State::Done));
+            let is_made = matches!(state, State::Done | State::Grown);
+            assert_eq!((seen, cause != "before"), (state, is_made));
         }
     }
 

@@ -1,5 +1,6 @@
 //! `rollfit drop`: removes the features and the receipt of partitions, each in one commit.
 
+use rollfit_job::few::few;
 use rollfit_job::partition::{Partition, Selector};
 use rollfit_job::store::{Claim, Found, Purpose, Sink, StoreError, Write};
 
@@ -15,6 +16,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     // All are looked at before the first is removed.
     for partition in &partitions {
         check(store.found(partition), partition)?;
+        check_dependents(&store.dependents(partition)?, partition)?;
     }
     let mut dropped = Vec::new();
     let mut exit = Exit::Done;
@@ -62,6 +64,18 @@ fn drop_one(sink: &dyn Sink, partition: &Partition) -> Result<Option<String>, Fa
     }
     slot.remove()?;
     Ok(None)
+}
+
+/// Refuses what others still use.
+fn check_dependents(dependents: &[String], partition: &Partition) -> Result<(), Failure> {
+    if dependents.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "{partition} was not dropped: its views would be dropped too, and other objects depend on them: {}; drop these first, or \
+         have them read something else",
+        few(dependents)
+    )))
 }
 
 /// Refuses what rollfit did not write. Damaged features of its own may be removed.

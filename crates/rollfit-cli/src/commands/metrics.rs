@@ -64,7 +64,8 @@ const EXAMPLE_ROWS: usize = 60;
 fn print_sql(global: &GlobalArguments, dialect: SqlDialect, schema: Option<&str>) -> Result<Exit, Failure> {
     let (kind, product, default, table) = match dialect {
         SqlDialect::Postgres => {
-            (Dialect::Postgres, "PostgreSQL 14 or later", "public", "fit_reg_rate_eurusd_2017_01")
+            // In quotes, as views have it: a function is known by its body.
+            (Dialect::Postgres, "PostgreSQL 14 or later", "\"public\"", "fit_reg_rate_eurusd_2017_01")
         }
         SqlDialect::DuckDb => (Dialect::DuckDb, "DuckDB", "main", "'fits.parquet'"),
     };

@@ -182,6 +182,9 @@ fn at_once(event: &FollowEvent) -> Vec<LogLine> {
             std::iter::once(LogLine::new(Some(partition), "written", written)).chain(loss).collect()
         }
         FollowEvent::JoinLoss { partition, loss } => vec![lost(partition, loss)],
+        FollowEvent::ViewMade { partition, what } => {
+            vec![LogLine::new(Some(partition), "view", format!("{what}: made again"))]
+        }
         FollowEvent::Behind { partition, cause } => {
             vec![
                 LogLine::new(Some(partition), "behind", format!("behind: {cause}; rollfit tries again"))

@@ -217,6 +217,9 @@ fn change(event: &FollowEvent) -> FollowChange {
             cause: Some(join_loss::sentence(loss)),
             ..about(FollowChangeKind::JoinLoss, partition)
         },
+        FollowEvent::ViewMade { partition, what } => {
+            FollowChange { cause: Some(what.clone()), ..about(FollowChangeKind::ViewMade, partition) }
+        }
         FollowEvent::Opened(partition) => about(FollowChangeKind::Opened, partition),
         FollowEvent::Unwritten { partition, from } => FollowChange {
             cause: Some(format!("months before it have no features, {from} first")),

@@ -154,6 +154,19 @@ fn constants_are_as_good_as_columns() {
     }
 }
 
+/// Functions with the names of those that guarded functions call, and other argument types.
+const OVERLOADS: &str = "
+    do $$ declare name text; x text; y text; begin
+        foreach name in array array['add', 'mul', 'div'] loop
+            for x, y in select * from unnest(array['text', 'float8', 'numeric']) a, unnest(array['text', 'float8', 'numeric']) b loop
+                if x <> 'float8' or y <> 'float8' then
+                    execute format('create function rollfit_%s(%s, %s) returns float8 language sql as ''select 7::float8''', name, x, y);
+                end if;
+            end loop;
+        end loop;
+        create function rollfit_sqrt(text) returns float8 language sql as 'select 7::float8';
+    end $$";
+
 /// A schema with operators and functions of its own in place of the usual ones.
 const HIJACKED: &str = "
     create schema evil;
@@ -176,10 +189,11 @@ const HIJACKED: &str = "
     set search_path = evil, public, pg_catalog";
 
 #[test]
-fn operators_of_others_are_not_used() {
+fn operators_and_functions_of_others_are_not_used() {
     let (database, metrics, fits) = (with_functions(&[]), computed(), adversarial(300));
     let mut client = database.connect();
     fill(&mut client, &fits);
+    client.batch_execute(OVERLOADS).unwrap();
     client.batch_execute(HIJACKED).unwrap();
     assert_eq!(client.query_one("select 1::float8 + 1::float8", &[]).unwrap().get::<_, f64>(0), 7.0);
     let query = format!("select {} from fits order by at", calls(&metrics));

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use rollfit_job::Job;
-use rollfit_job::config::Workers;
+use rollfit_job::config::{Layout, Workers};
 use rollfit_job::derived_source::DerivedSource;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Try, run};
@@ -167,12 +167,14 @@ fn a_partition_under_row_security_takes_few_round_trips() {
 
 #[test]
 fn rows_are_added_in_few_round_trips() {
-    let workload = Workload::on(shared(), KEYS);
-    workload.cut_sources("2017-01-31 20:00");
-    workload.done();
-    for until in ["2017-01-31 20:30", "2017-01-31 23:30"] {
-        workload.grow_sources(until);
-        at_most(&waits(&workload, &[], &RunOptions::default()), APPENDED_MAX);
+    for layout in [Layout::Metrics, Layout::Fits] {
+        let workload = Workload::on(shared(), KEYS).in_layout(layout);
+        workload.cut_sources("2017-01-31 20:00");
+        workload.done();
+        for until in ["2017-01-31 20:30", "2017-01-31 23:30"] {
+            workload.grow_sources(until);
+            at_most(&waits(&workload, &[], &RunOptions::default()), APPENDED_MAX);
+        }
     }
 }
 

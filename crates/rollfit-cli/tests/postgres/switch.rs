@@ -58,6 +58,16 @@ impl Workload<'_> {
         owner
     }
 
+    /// Tables of features, the rates under a parent, and their fits beside them. The name of one.
+    fn deploy_beside_fits(&self) -> &'static str {
+        self.replace_in_configuration("[series.bqx]", "parent = \"reg_rate_{key}\"\n\n[series.bqx]");
+        self.done();
+        self.database.sql(&format!("create schema \"{NEXT}\""));
+        self.use_fits();
+        self.done();
+        "reg_bqx_eurusd_2017_02"
+    }
+
     /// Executes statements, which fail and change nothing.
     #[track_caller]
     fn fails_with_psql(&self, statements: &str, words: &str) {
@@ -130,7 +140,7 @@ fn views_take_the_place_of_tables_and_the_reverse_restores_what_there_was() {
     workload.run(&["verify", "--quiet"]).exits(0);
     workload.no_switch(2, &["set layout = \"fits\" and views_schema"]);
     assert_eq!(workload.database.texts("table rollfit_receipts"), receipts);
-    workload.fails_with_psql(&switch, "already exists");
+    workload.fails_with_psql(&switch, "does not exist");
 
     workload.sandbox.write("rollfit.toml", &metrics);
     let switched = workload.dump();
@@ -221,11 +231,203 @@ fn hostile_names_and_a_first_deployment_are_switched_too() {
     workload.use_fits();
     workload.done();
     let json = workload.run(&["schema", "--switch", "--json"]).exits(0).json();
-    assert_eq!(json["statements"].as_array().unwrap().len(), json["back"].as_array().unwrap().len());
+    let is_step = |statement: &&serde_json::Value| {
+        let text = statement.as_str().unwrap();
+        !["SET", "LOCK", "DO"].iter().any(|word| text.starts_with(word))
+    };
+    let [steps, back] =
+        ["statements", "back"].map(|name| json[name].as_array().unwrap().iter().filter(is_step).count());
+    assert_eq!(steps, back, "each has its reverse");
     let (old, switch, back) = (workload.dump(), workload.switch(&[]), workload.switch(&["--back"]));
     workload.psql(&["-X"], &switch);
     workload.without_views_schema();
     assert_eq!(workload.done()["written"], 0);
     workload.psql(&["-X"], &back);
     assert_eq!(workload.dump(), old);
+}
+
+#[test]
+fn what_policies_hide_stays_hidden() {
+    let workload = Workload::on(crate::server::shared(), ONE);
+    let (table, reader) = ("reg_bqx_eurusd_2017_01", format!("reader_{}", workload.database.name()));
+    let early = "ts_utc < '2017-01-11'";
+    workload.done();
+    workload.database.sql(&format!(
+        "create schema \"{NEXT}\"; create role {reader}; grant select on {table} to {reader}; alter table {table} enable row level \
+         security; create policy early on {table} to {reader} using ({early})"
+    ));
+    let rows = |name: &str| {
+        let mut client = workload.database.connect();
+        client.batch_execute(&format!("set role {reader}")).unwrap();
+        client.query_one(&format!("select count(*) from {name}"), &[]).unwrap().get::<_, i64>(0)
+    };
+    let before = rows(table);
+    assert!(before > 0 && before < workload.database.one(&format!("select count(*) from {table}")));
+    workload.use_fits();
+    workload.done();
+    workload.no_switch(1, &["has row-level security", "fit_reg_bqx_eurusd_2017_01 has none"]);
+    workload.database.sql(&format!(
+        "alter table fit_{table} enable row level security; create policy early on fit_{table} to {reader} using (true)"
+    ));
+    workload.no_switch(
+        1,
+        &["the policies for reading of", "only the first has TO", "only the second has TO", "(true)"],
+    );
+    let same = |command: &str, role: &str| {
+        workload.database.sql(&format!(
+            "drop policy early on fit_{table}; create policy early on fit_{table} for {command} to {role} using ({early})"
+        ));
+    };
+    same("select", "public");
+    workload.no_switch(1, &["TO PUBLIC USING"]);
+    same("delete", &reader);
+    workload.no_switch(1, &["only the first has TO"]);
+    same("select", &reader);
+    workload.database.sql(&format!("alter table fit_{table} force row level security"));
+    workload.no_switch(1, &["hold for its owner", "NO FORCE ROW LEVEL SECURITY"]);
+    workload.database.sql(&format!(
+        "alter table fit_{table} no force row level security; alter view \"{NEXT}\".{table} set (security_invoker = false)"
+    ));
+    workload.no_switch(1, &["reads with the rights of its owner", "SET (security_invoker = true)"]);
+    workload.database.sql(&format!("alter view \"{NEXT}\".{table} set (security_invoker = on)"));
+    let switch = workload.switch(&[]);
+    workload.database.sql(&format!("alter policy early on fit_{table} using (true)"));
+    workload.fails_with_psql(&switch, "changed since this was printed");
+    workload.database.sql(&format!("alter policy early on fit_{table} using ({early})"));
+    let switch = workload.switch(&[]);
+    workload.psql(&["-X"], &switch);
+    assert_eq!(rows(table), before);
+}
+
+#[test]
+fn tables_that_become_one_view_agree_in_who_reads_them() {
+    let workload = Workload::small();
+    workload.done();
+    let (reader, owner) =
+        (format!("reader_{}", workload.database.name()), format!("owner_{}", workload.database.name()));
+    let [first, second] = ["reg_rate_eurusd_2017_01", "reg_rate_eurusd_2017_02"];
+    workload.database.sql(&format!(
+        "create schema \"{NEXT}\"; create role {reader}; create role {owner}; grant select on {second} to {reader}"
+    ));
+    workload.replace_in_configuration("[series.bqx]", "parent = \"reg_rate_{key}\"\n\n[series.bqx]");
+    workload.use_fits();
+    workload.done();
+    workload.no_switch(
+        1,
+        &[
+            "takes the place of 2 tables",
+            first,
+            second,
+            &format!("differ in their readers (none and {reader})"),
+        ],
+    );
+    workload
+        .database
+        .sql(&format!("grant select on {first} to {reader}; alter table {first} owner to {owner}"));
+    workload.no_switch(1, &[&format!("differ in their owner ({owner} and postgres)")]);
+    workload.database.sql(&format!(
+        "alter table {first} owner to postgres; alter table {first} enable row level security"
+    ));
+    workload.no_switch(1, &["differ in their row-level security"]);
+    workload.database.sql(&format!("alter table {first} disable row level security"));
+    let switch = workload.switch(&[]);
+    workload.psql(&["-X"], &switch);
+    assert!(workload.sum_as(&reader, "reg_rate_eurusd", "r2_idx_w60").is_finite());
+}
+
+#[test]
+fn a_row_that_the_fits_lack_is_not_lost() {
+    let workload = Workload::small();
+    let table = workload.deploy_beside_fits();
+    workload.database.sql(&format!("insert into {table} (ts_utc) values ('2017-02-03 00:00:01')"));
+    workload.no_switch(
+        1,
+        &["1 of 1345 of public.reg_bqx_eurusd_2017_02, from 2017-02-03 00:00:01 to 2017-02-03 00:00:01, are not in \
+           public.fit_reg_bqx_eurusd_2017_02"],
+    );
+    // As many rows as the fits have, and another one.
+    workload.database.sql(&format!("delete from {table} where ts_utc = '2017-02-20'"));
+    workload.no_switch(1, &["1 of 1344 of"]);
+    workload.database.sql(&format!("delete from {table} where extract(second from ts_utc) = 1"));
+    let switch = workload.switch(&[]);
+    assert!(switch.contains("-- readers find more rows than in reg_bqx_eurusd_2017_02 (1)"), "{switch}");
+    workload.psql(&["-X"], &switch);
+}
+
+#[test]
+fn what_changes_after_printing_fails_the_transaction() {
+    let workload = Workload::small();
+    let table = workload.deploy_beside_fits();
+    let switch = workload.switch(&[]);
+    let (role, view) = (format!("role_{}", workload.database.name()), format!("\"{NEXT}\".{table}"));
+    workload.database.sql(&format!("create role {role}"));
+    let row = "(ts_utc) values ('2017-02-03 00:00:01')";
+    for (change, undo, words) in [
+        (
+            format!("insert into {table} {row}"),
+            format!("delete from {table} where extract(second from ts_utc) = 1"),
+            "has rows that",
+        ),
+        (
+            "create table new partition of reg_rate_eurusd for values from ('2017-03-01') to ('2017-04-01')"
+                .to_owned(),
+            "drop table new".to_owned(),
+            "changed since",
+        ),
+        (
+            format!("alter table {table} owner to {role}"),
+            format!("alter table {table} owner to postgres"),
+            "changed since",
+        ),
+        (
+            format!("alter table {table} alter ts_utc type timestamptz"),
+            format!("alter table {table} alter ts_utc type timestamp"),
+            "changed since",
+        ),
+        (
+            format!("grant select (ts_utc) on {table} to {role}"),
+            format!("revoke select (ts_utc) on {table} from {role}"),
+            "changed since",
+        ),
+        (
+            format!("alter view {view} rename to o; create view {view} as table \"{NEXT}\".o limit 1"),
+            format!("drop view {view}; alter view \"{NEXT}\".o rename to {table}"),
+            "changed since",
+        ),
+    ] {
+        workload.database.sql(&change);
+        let error = workload.database.connect().batch_execute(&switch).unwrap_err();
+        assert!(format!("{error:?}").contains(words), "{change}: {error:?}");
+        workload.database.sql(&undo);
+    }
+    // Rows that both get, or the fits alone, are no change.
+    let another = "(ts_utc) values ('2017-02-03 00:00:02')";
+    workload.database.sql(&format!(
+        "insert into fit_{table} {row}; insert into {table} {row}; insert into fit_{table} {another}"
+    ));
+    workload.psql(&["-X"], &switch);
+}
+
+#[test]
+fn only_functions_of_views_are_granted() {
+    let workload = Workload::on(crate::server::shared(), ONE);
+    workload.done();
+    workload.database.sql(&format!(
+        "create schema \"{NEXT}\"; grant select on reg_bqx_eurusd_2017_01 to public;
+         create function rollfit_reset() returns int language sql as 'select 1';
+         create function rollfit_r2(text) returns int language sql as 'select 1';
+         create procedure rollfit_clear() language sql as 'select 1';
+         revoke execute on all functions in schema public from public; revoke execute on all procedures in schema public from public"
+    ));
+    workload.use_fits();
+    workload.done();
+    assert!(!workload.switch(&[]).contains("GRANT EXECUTE"));
+    workload.database.sql("revoke execute on all functions in schema public from public");
+    let switch = workload.switch(&[]);
+    let grant = switch.lines().find(|line| line.starts_with("GRANT EXECUTE")).unwrap();
+    assert!(grant.contains("public.rollfit_r2(double precision,double precision)"), "{grant}");
+    for other in ["rollfit_reset", "rollfit_clear", "rollfit_r2(text)"] {
+        assert!(!switch.contains(other), "{other}: {grant}");
+    }
+    workload.psql(&["-X"], &switch);
 }

@@ -140,10 +140,16 @@ fn parallel_workers_and_any_search_path_give_the_same() {
         "create schema evil; create function evil.abs(float8) returns float8 language sql as 'select 7::float8';
          create function evil.sevens(float8, float8) returns float8 language sql as 'select 7::float8';
          create operator evil.* (leftarg = float8, rightarg = float8, function = evil.sevens);
-         create operator evil./ (leftarg = float8, rightarg = float8, function = evil.sevens)",
+         create operator evil./ (leftarg = float8, rightarg = float8, function = evil.sevens);
+         create function evil.always(float8, float8) returns boolean language sql as 'select true';
+         create function evil.always(text, text) returns boolean language sql as 'select true';
+         create operator evil.< (leftarg = float8, rightarg = float8, function = evil.always);
+         create operator evil.= (leftarg = text, rightarg = text, function = evil.always)",
     );
-    for path in ["''", "evil, pg_catalog, public"] {
-        let read = format!("set search_path = {path}; select * from public.{RATE} order by ts_utc");
+    for (path, digits) in [("''", 1), ("evil, pg_catalog, public", 1), ("evil, pg_catalog, public", 0)] {
+        let read = format!(
+            "set search_path = {path}; set extra_float_digits = {digits}; select * from public.{RATE} order by ts_utc"
+        );
         assert_eq!(workload.database.texts(&read), rows, "{path}");
     }
 }
@@ -203,7 +209,7 @@ fn a_new_view_is_given_to_those_who_may_use_its_sibling() {
 }
 
 #[test]
-fn rows_added_later_are_seen_and_drop_takes_rows_alone() {
+fn rows_added_later_are_seen() {
     let workload = Workload::one();
     workload.cut_sources("2017-01-20");
     workload.in_fits("");
@@ -216,10 +222,6 @@ fn rows_added_later_are_seen_and_drop_takes_rows_alone() {
     let rows = |from: &str| workload.database.one::<i64>(&format!("select count(*) from {from}"));
     assert_eq!((rows(RATE), rows("above")), (rows(&format!("fit_{RATE}")), rows(RATE)));
     assert!(rows(RATE) > rows("kept"));
-    workload.run(&["verify"]).exits(0);
-    workload.run(&["drop", "eurusd:2017-01"]).exits(0);
-    assert_eq!((rows(RATE), rows("above")), (0, 0));
-    workload.done();
     workload.run(&["verify"]).exits(0);
 }
 

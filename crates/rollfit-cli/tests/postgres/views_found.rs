@@ -237,3 +237,99 @@ fn names_may_hold_anything_and_be_as_long_as_the_server_keeps() {
     workload.done();
     workload.is_well();
 }
+
+#[test]
+fn a_view_that_is_gone_is_made_when_rows_come_and_when_all_are_written() {
+    for parent in [false, true] {
+        let workload = Workload::on(shared(), ONE).in_layout(Layout::Fits);
+        if parent {
+            workload.replace_in_configuration("[series.bqx]", "parent = \"reg_rate_{key}\"\n\n[series.bqx]");
+        }
+        workload.cut_sources("2017-01-20");
+        workload.done();
+        let view = if parent { "reg_rate_eurusd" } else { RATE };
+        workload.database.sql(&format!("drop view {view}"));
+        workload.grow_sources("2017-01-25");
+        workload.run(&["plan"]).exits(0).says(&["grown", "is missing, and a run makes it"]);
+        let run = workload.run(&["run"]).exits(0);
+        assert!(run.stderr.contains(&format!("the view public.{view} is missing: made again")), "{run}");
+        assert!(run.stderr.contains("new rows"), "{run}");
+        workload.is_well();
+        workload.database.sql(&format!("drop view {view}"));
+        workload.change_sources();
+        assert_eq!(workload.done()["written"], 1);
+        workload.is_well();
+        // Where the role may not, no row is added that nobody would find.
+        workload.database.sql(&format!("drop view {view}"));
+        let role = workload.as_new_role("runner");
+        workload.database.sql(&format!(
+            "grant select on all tables in schema public to {role};
+             grant insert, delete on all tables in schema public to {role}; grant update on rollfit_receipts to {role}"
+        ));
+        workload.grow_sources("infinity");
+        let before = workload.written();
+        workload.run(&["run"]).exits(1).says(&["create", view, "permission denied"]);
+        assert_eq!(workload.written(), before);
+    }
+}
+
+#[test]
+fn a_follower_makes_a_missing_view_when_it_checks_a_partition() {
+    let workload = Workload::on(shared(), ONE).in_layout(Layout::Fits);
+    workload.done();
+    workload.database.sql(&format!("drop view {RATE}"));
+    let follower = workload.follow(&[("ROLLFIT_RUN__RECHECK_EVERY_S", "1")]);
+    let is_there = format!("select to_regclass('{RATE}') is not null");
+    workload.wait_until("the view", &is_there);
+    workload.database.sql(&format!("drop view {RATE}"));
+    workload.wait_until("the view, again", &is_there);
+    let told = follower.stop();
+    let made = format!("the view public.{RATE} is missing: made again");
+    assert!(told.stderr.contains(&made), "{told}");
+    workload.is_well();
+}
+
+#[test]
+fn each_way_out_that_is_told_of_a_blocked_view_works() {
+    let workload = done();
+    let query = workload.query_of(RATE);
+    let other = query.replacen("rollfit_rmse(", "rollfit_residual_std(", 1);
+    let users = format!("create view users as select ts_utc, rmse_idx_w15 from {RATE}");
+    workload
+        .database
+        .sql(&format!("create schema beside; create or replace view {RATE} as {other}; {users}"));
+    let run = workload
+        .is_blocked_by(&["rename it, set views_schema, or drop what depends on it (view public.users), run"]);
+    let told = format!("{}{}", run.stdout, run.stderr);
+    let drop = &told[told.find("DROP VIEW").unwrap()..told.find(" and rollfit makes").unwrap()];
+    let mut client = workload.database.connect();
+    client.batch_execute(drop).unwrap_err();
+    workload.database.sql(&format!("alter view {RATE} rename to before"));
+    workload.is_well();
+    workload.database.sql(&format!("drop view {RATE}; alter view before rename to {RATE}"));
+    workload.replace_in_configuration("layout = \"fits\"", "layout = \"fits\"\nviews_schema = \"beside\"");
+    workload.is_well();
+    workload.replace_in_configuration("\nviews_schema = \"beside\"", "");
+    workload.is_planned_blocked(&["view public.users"]);
+    client.batch_execute(&format!("drop view users; {drop}")).unwrap();
+    workload.is_well();
+}
+
+#[test]
+fn a_function_that_the_server_does_not_replace_is_dropped_by_hand() {
+    let workload = Workload::on(shared(), ONE).in_layout(Layout::Fits);
+    for other in
+        ["(ss_res double precision, rows integer) returns numeric", "(a float8, b integer) returns float8"]
+    {
+        workload.database.sql(&format!("create function rollfit_rmse{other} language sql as 'select 0.5'"));
+        let plan = workload.run(&["plan"]).exits(0);
+        assert!(plan.stdout.contains("or DROP FUNCTION where the server refuses one"), "{plan}");
+        workload.run(&["run"]).exits(4).says(&["rollfit_rmse(double precision, integer)"]);
+        let printed = workload.run(&["schema"]).exits(0).stdout;
+        let replaced = workload.database.connect().batch_execute(&printed).unwrap_err();
+        assert!(format!("{replaced:?}").contains("Use DROP FUNCTION"), "{replaced:?}");
+        workload.database.sql("drop function rollfit_rmse(double precision, integer)");
+    }
+    workload.done();
+    workload.is_well();
+}

@@ -42,7 +42,7 @@ impl<'a> Follower<'a> {
         observer: &'a dyn FollowObserver,
     ) -> Self {
         let run_options = RunOptions { replace: options.replace.clone(), force: false };
-        let runner = Runner::new(job, 0, run_options, stop, &NoObserver).following();
+        let runner = Runner::new(job, 0, run_options, stop, &NoObserver).following(observer);
         let context = FollowContext {
             job,
             stop,

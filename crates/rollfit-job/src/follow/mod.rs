@@ -76,6 +76,13 @@ pub enum FollowEvent {
         /// What it loses.
         loss: JoinLoss,
     },
+    /// What readers find the features of a partition by was missing, and was made.
+    ViewMade {
+        /// Which.
+        partition: Partition,
+        /// What was missing, for people.
+        what: String,
+    },
     /// A partition is open from now on that was not at the start.
     Opened(Partition),
     /// A key is followed from now on that had no rows at the start, and has months that a follower doesn't write: a run does.

@@ -302,6 +302,8 @@ pub enum FollowChangeKind {
     Rewritten,
     /// The join of a partition loses too much.
     JoinLoss,
+    /// What readers find the features of a partition by was made again.
+    ViewMade,
     /// A partition is open from now on.
     Opened,
     /// A partition is open, and earlier ones of its key have no features.

@@ -170,6 +170,8 @@ pub trait Observer: Sync {
     fn retried(&self, _at: Try<'_>, _error: &StoreError, _pause: Duration, _known: bool) {}
     /// A store that can add rows cannot add them to a partition, and why; all of it is written.
     fn rewritten(&self, _at: Try<'_>, _why: &str) {}
+    /// What readers find the features of a partition by was missing (`what`, for people), and was made. Its rows are as they were.
+    fn view_made(&self, _at: Try<'_>, _what: &str) {}
     /// Rows of a partition that has ended wait for another series.
     fn pending(&self, _at: Try<'_>, _pending: &PendingRows) {}
     /// A partition has ended, for now if it is [`Outcome::Held`].

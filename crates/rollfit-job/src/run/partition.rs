@@ -11,6 +11,7 @@ use super::{Observer, Outcome, RunOptions, Settled, Try};
 use crate::Job;
 use crate::activity::{Activity, Lane, during};
 use crate::features::FeatureEngine;
+use crate::follow::{FollowEvent, FollowObserver};
 use crate::lock::lock;
 use crate::partition::Partition;
 use crate::pending::PendingRows;
@@ -53,8 +54,8 @@ pub(crate) struct Runner<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) definition: Arc<Definition>,
     pub(super) options: RunOptions,
-    /// Whether who asks goes on with the rows that panels are joined from, and waits for rows of partitions that have none.
-    pub(super) is_following: bool,
+    /// Set where who asks goes on with the rows that panels are joined from, and waits for rows of partitions that have none.
+    pub(super) follower: Option<&'a dyn FollowObserver>,
     pub(super) stop: &'a StopSignal,
     pub(super) observer: &'a dyn Observer,
     pub(super) started: Instant,
@@ -76,7 +77,7 @@ impl<'a> Runner<'a> {
             job,
             definition: Definition::from_config(job.config).into(),
             options,
-            is_following: false,
+            follower: None,
             stop,
             observer,
             started: Instant::now(),
@@ -86,9 +87,23 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// The same for a follower.
-    pub(crate) fn following(self) -> Self {
-        Self { is_following: true, ..self }
+    /// The same for a follower, which tells its own observer what happens.
+    pub(crate) fn following(self, observer: &'a dyn FollowObserver) -> Self {
+        Self { follower: Some(observer), ..self }
+    }
+
+    pub(super) fn is_following(&self) -> bool {
+        self.follower.is_some()
+    }
+
+    /// Tells that what readers find a partition by was missing, and was made. What comes of the partition doesn't show it.
+    pub(super) fn tell_view_made(&self, at: Try<'_>, what: String) {
+        match self.follower {
+            Some(observer) => {
+                observer.event(&FollowEvent::ViewMade { partition: at.partition.clone(), what });
+            }
+            None => self.observer.view_made(at, &what),
+        }
     }
 
     /// Whether another process has the partition or its series now. Cheaper than reading its source to find out.

@@ -120,7 +120,7 @@ impl Runner<'_> {
         let (panel, rows) = during(Activity::Reading, || self.read(at.partition))?;
         lane.hold(panel.memory_bytes());
         let input = during(Activity::Computing, || panel.input());
-        let assessment = match self.decide(at.partition, &found, &panel, &input)? {
+        let assessment = match self.decide(at, &found, &panel, &input)? {
             PartitionAction::Write(assessment) => assessment,
             PartitionAction::End(outcome) => {
                 self.job.sink.tidy(at.partition);
@@ -141,6 +141,8 @@ impl Runner<'_> {
         let ended = match self.append_new_rows(at, (&assessment, &found), &panel, &input, (engine, lane))? {
             Some(Appended::Changed) => None,
             Some(Appended::Ended(outcome, receipt)) => Some((outcome, receipt)),
+            // Where it was readers' view that kept rows from being added, the next look tells, or makes it.
+            Some(Appended::Rewrite(_)) if !self.is_found_by_readers(at)? => None,
             appended => {
                 if let Some(Appended::Rewrite(why)) = appended
                     && self.job.sink.can_append()
@@ -156,7 +158,7 @@ impl Runner<'_> {
 
     fn read(&self, partition: &Partition) -> Result<(Panel, Vec<SeriesRows>), StoreError> {
         let (source, config) = (self.job.source, self.job.config);
-        if self.is_following {
+        if self.is_following() {
             return Panel::read_with_rows(source, config, partition);
         }
         Ok((Panel::read(source, config, partition)?, Vec::new()))
@@ -173,7 +175,7 @@ impl Runner<'_> {
     /// What to do with a partition whose sink holds `found` and whose source holds `panel`, which is `input` in a receipt.
     fn decide(
         &self,
-        partition: &Partition,
+        at: Try<'_>,
         found: &Found,
         panel: &Panel,
         input: &Input,
@@ -182,49 +184,47 @@ impl Runner<'_> {
         let assessment =
             Assessment::from_found(found, &self.definition, input, compare_input, &self.job.config.run);
         match assessment.state {
-            State::Missing if input.rows == 0 && (self.is_following || panel.waits_for_rows()) => {
+            State::Missing if input.rows == 0 && (self.is_following() || panel.waits_for_rows()) => {
                 Ok(PartitionAction::End(Outcome::Waiting))
             }
             State::Missing if input.rows == 0 => {
-                Err(StoreError::permanent(no_rows(self.job.config, partition, panel)))
+                Err(StoreError::permanent(no_rows(self.job.config, at.partition, panel)))
             }
-            _ if self.is_to_write(&assessment, input) => self.write_for_readers(partition, assessment),
-            State::Done => self.done_for_readers(partition, assessment),
-            _ => Ok(PartitionAction::End(Outcome::LeftAlone(assessment))),
+            _ if self.is_to_write(&assessment, input) => {
+                self.for_readers(at, assessment, PartitionAction::Write)
+            }
+            State::Done => self.for_readers(at, assessment, |_| PartitionAction::End(Outcome::AlreadyDone)),
+            State::Blocked | State::Newer => Ok(PartitionAction::End(Outcome::LeftAlone(assessment))),
+            _ => {
+                let view = during(Activity::Querying, || self.job.sink.reader_view(at.partition))?;
+                Ok(PartitionAction::End(Outcome::LeftAlone(assessment.with_view(&view))))
+            }
         }
     }
 
-    /// Writes a partition unless readers would not find what is written.
-    fn write_for_readers(
+    /// Sees to it that readers find what a partition has, or will have. One that is written as a whole gets its view with its rows.
+    fn for_readers(
         &self,
-        partition: &Partition,
+        at: Try<'_>,
         assessment: Assessment,
+        action: impl FnOnce(Assessment) -> PartitionAction,
     ) -> Result<PartitionAction, StoreError> {
-        match during(Activity::Querying, || self.job.sink.reader_view(partition))? {
-            ReaderView::Foreign(what) => {
-                Ok(PartitionAction::End(Outcome::LeftAlone(assessment.blocked_by(&what))))
+        match during(Activity::Querying, || self.job.sink.reader_view(at.partition))? {
+            ReaderView::Missing(what) if matches!(assessment.state, State::Done | State::Grown) => {
+                during(Activity::Committing, || self.job.sink.make_reader_view(at.partition))?;
+                self.tell_view_made(at, what);
             }
-            ReaderView::Ready | ReaderView::Missing(_) => Ok(PartitionAction::Write(assessment)),
+            ReaderView::Ready | ReaderView::Missing(_) => {}
+            ReaderView::Foreign(what) => {
+                return Ok(PartitionAction::End(Outcome::LeftAlone(assessment.blocked_by(&what))));
+            }
         }
+        Ok(action(assessment))
     }
 
-    /// Sees to it that readers find what a partition has that is done.
-    fn done_for_readers(
-        &self,
-        partition: &Partition,
-        assessment: Assessment,
-    ) -> Result<PartitionAction, StoreError> {
-        match during(Activity::Querying, || self.job.sink.reader_view(partition))? {
-            ReaderView::Ready => Ok(PartitionAction::End(Outcome::AlreadyDone)),
-            ReaderView::Missing(what) => {
-                during(Activity::Committing, || self.job.sink.make_reader_view(partition))?;
-                tracing::info!("{partition}: {what}, and was made");
-                Ok(PartitionAction::End(Outcome::AlreadyDone))
-            }
-            ReaderView::Foreign(what) => {
-                Ok(PartitionAction::End(Outcome::LeftAlone(assessment.blocked_by(&what))))
-            }
-        }
+    fn is_found_by_readers(&self, at: Try<'_>) -> Result<bool, StoreError> {
+        let view = during(Activity::Querying, || self.job.sink.reader_view(at.partition))?;
+        Ok(view == ReaderView::Ready)
     }
 
     fn is_to_write(&self, assessment: &Assessment, input: &Input) -> bool {

@@ -99,6 +99,14 @@ pub trait Sink: Send + Sync {
         Ok(None)
     }
 
+    /// The objects of others that depend on what [`Slot::remove`] removes beside rows, and keep it from doing so.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn dependents(&self, _partition: &Partition) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// What readers find where they look for the features of a partition.
     ///
     /// # Errors

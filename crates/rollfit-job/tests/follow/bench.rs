@@ -241,6 +241,7 @@ pub(crate) fn told(event: &FollowEvent) -> String {
         FollowEvent::Appended { partition, rows, .. } => format!("{partition} +{rows}"),
         FollowEvent::Rewritten { partition, was, rows, .. } => format!("{partition} was {was}: {rows}"),
         FollowEvent::JoinLoss { partition, loss } => format!("{partition} loses {}", loss.lost_rows),
+        FollowEvent::ViewMade { partition, what } => format!("{partition} made again: {what}"),
         FollowEvent::Opened(partition) => format!("{partition} opened"),
         FollowEvent::Unwritten { partition, from } => format!("{partition} followed, not {from}"),
         FollowEvent::Closed(partition) => format!("{partition} closed"),

@@ -56,10 +56,21 @@ impl Access {
         Ok(Self::by_table(&rows)?.into_values().next())
     }
 
-    /// The right to read alone.
+    /// The rights to read alone.
     pub(crate) fn reading_only(self) -> Self {
-        let reads = self.grants.into_iter().filter(|grant| grant.privilege == "SELECT");
-        Self { owner: None, grants: reads.collect() }
+        Self { owner: None, ..self.without_writing() }
+    }
+
+    /// The owner, and the rights to read.
+    pub(crate) fn without_writing(mut self) -> Self {
+        self.grants.retain(|grant| grant.privilege == "SELECT");
+        self
+    }
+
+    /// The same without rights of these, as [`Access::reader_names`] names them.
+    pub(crate) fn without(mut self, names: &[String]) -> Self {
+        self.grants.retain(|grant| !names.iter().any(|name| name == grant.name()));
+        self
     }
 
     /// Who may read, in SQL.
@@ -69,7 +80,7 @@ impl Access {
 
     /// Who may read, as the server names them when it is asked about rights.
     pub(crate) fn reader_names(&self) -> impl Iterator<Item = &str> {
-        self.reading().map(|grant| grant.role.as_deref().unwrap_or("public"))
+        self.reading().map(Grant::name)
     }
 
     fn reading(&self) -> impl Iterator<Item = &Grant> {
@@ -89,6 +100,11 @@ impl Access {
 }
 
 impl Grant {
+    /// Its role, as the server names it when it is asked about rights.
+    fn name(&self) -> &str {
+        self.role.as_deref().unwrap_or("public")
+    }
+
     /// None in the row of a table without grants.
     fn from_row(row: &AnswerRow) -> Result<Option<Self>, StoreError> {
         let Some(privilege) = row.get(3)? else { return Ok(None) };

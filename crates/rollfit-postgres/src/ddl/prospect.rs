@@ -8,6 +8,7 @@ use crate::connection::session::Session;
 use crate::ddl::creation::Model;
 use crate::tables::defect::Defect;
 use crate::tables::leaf::Leaf;
+use crate::tables::problem::TableProblem;
 use crate::tables::table::{RelationKind, Table, describe};
 
 impl PostgresStore {
@@ -50,6 +51,30 @@ impl PostgresStore {
     fn described(&self, session: &mut Session, name: &str) -> Result<Option<Table>, StoreError> {
         let find = || Ok(describe(session, &self.schema, &[name.to_owned()])?.remove(name));
         Ok(self.catalog.models.get(&self.table(name), find)?.as_ref().clone())
+    }
+
+    /// Returns the error that a table cannot be written as it is, and later ones of its partition neither, with statements that fix them.
+    pub(crate) fn all_refused(
+        &self,
+        session: &mut Session,
+        first: &Defect,
+        later: impl Iterator<Item = Defect>,
+    ) -> StoreError {
+        let mut problem = |defect: &Defect| -> Result<TableProblem, StoreError> {
+            Ok(self.catalog.print_once(defect.problem(session)?))
+        };
+        let all = || -> Result<TableProblem, StoreError> {
+            let mut first = problem(first)?;
+            for defect in later {
+                let other = problem(&defect)?;
+                // Series may share a table and its columns.
+                if other != first {
+                    first.further.push(other);
+                }
+            }
+            Ok(first)
+        };
+        all().map_or_else(|error| error, StoreError::from)
     }
 
     /// Returns the error that a table cannot be written as it is, with statements that fix it.

@@ -24,7 +24,10 @@ impl Findings {
         }
         target.cause = Some(error_chain(&error));
         match error.source().and_then(<dyn Error>::downcast_ref::<TableProblem>) {
-            Some(problem) => self.of_tables.push((target.partition.clone(), problem.clone())),
+            Some(problem) => {
+                let each = problem.clone().each().into_iter();
+                self.of_tables.extend(each.map(|problem| (target.partition.clone(), problem)));
+            }
             None => {
                 let what = format!("{}: {}", target.partition, error_chain(&error));
                 self.problems.push(Problem::new(what));

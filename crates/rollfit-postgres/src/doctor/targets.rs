@@ -104,6 +104,7 @@ impl PostgresStore {
             partitions.push(target);
         }
         findings.report_table_problems();
+        self.report_replacements(&partitions, findings)?;
         let last_run = match rights.may_read(&self.receipts.name) {
             true => findings.found_out(self.in_snapshot(|session| self.last_run(session)))?.flatten(),
             false => None,

@@ -7,7 +7,7 @@ use rollfit_job::store::{Examination, ReaderView, StoreError};
 use tokio_postgres::types::Type;
 
 use super::rights::{Lacking, Rights};
-use super::{Findings, Target};
+use super::{Findings, Problem, Target};
 use crate::PostgresStore;
 use crate::connection::session::SqlParameter;
 use crate::names::{TableName, quoted};
@@ -23,6 +23,22 @@ impl PostgresStore {
         if let Some(ReaderView::Foreign(what)) = findings.found_out(view)? {
             let obstacle = target.obstacle.take();
             target.obstacle = Some(obstacle.map_or(what.clone(), |obstacle| format!("{obstacle}; {what}")));
+        }
+        Ok(())
+    }
+
+    /// Reports views that are to be replaced for those who use them, once the tables that they read are as they should be.
+    pub(super) fn report_replacements(
+        &self,
+        targets: &[Target],
+        findings: &mut Findings,
+    ) -> Result<(), StoreError> {
+        for target in targets.iter().filter(|target| target.obstacle.is_some()) {
+            let partition = &target.partition;
+            let found = self.in_snapshot(|session| self.view_replacements(session, partition));
+            for (what, statements) in findings.found_out(found)?.unwrap_or_default() {
+                findings.problem_once(Problem { what, statements });
+            }
         }
         Ok(())
     }
@@ -97,7 +113,10 @@ impl PostgresStore {
             return Ok(());
         }
         if missing > 0 {
-            findings.note(format!("{missing} partitions lack views of their features: a run makes them"));
+            findings.note(match missing {
+                1 => "1 partition lacks views of its features: a run makes them".to_owned(),
+                missing => format!("{missing} partitions lack views of their features: a run makes them"),
+            });
         }
         // Whether it may make tables is checked beside this.
         let own = (without_tables == 0).then_some(self.schema.as_str());

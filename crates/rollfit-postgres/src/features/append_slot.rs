@@ -32,6 +32,7 @@ use crate::names::{literal, quoted};
 use crate::partitioning::parent::{Ancestor, above_sql};
 use crate::tables::receipts::ReceiptRow;
 use crate::tables::table::{LOOK_UP, describe_sql, tables_from};
+use crate::views::ReaderQuestion;
 
 /// How a digest begins that is of the rows one after the other, so that it can be continued.
 const CHAINED_DIGEST: &str = "rows1:";
@@ -195,6 +196,8 @@ impl PostgresStore {
         let begin = session.begin_step(Mode::Write, &self.settings);
         let mut steps = claim_steps(begin, &output, partition, &locks);
         let asked_first = steps.len();
+        let reader_question = self.reader_question(partition);
+        steps.extend(reader_question.iter().flat_map(ReaderQuestion::steps));
         let named =
             |names| -> Vec<SqlParameter<'_>> { vec![(&self.schema, Type::TEXT), (names, Type::TEXT_ARRAY)] };
         let parameters: Vec<SqlParameter<'_>> = vec![(&output, Type::TEXT), (&known, Type::TEXT_ARRAY)];
@@ -215,10 +218,15 @@ impl PostgresStore {
             return Ok(Locked::Held { tables: false });
         }
         failpoint::reach("append-began");
+        let reader_view = match &reader_question {
+            Some(question) => Some(question.answer(&next(), &next())?),
+            None => None,
+        };
         Ok(Locked::Ours(SeenToAppend {
             tables: tables_from(&self.schema, next())?,
             above: Some(Ancestor::by_leaf(&next())?),
             row: next().into_iter().next().map(|row| (receipt_query, row)),
+            reader_view,
         }))
     }
 
@@ -239,7 +247,7 @@ impl PostgresStore {
         match waiting(|| session.try_execute_and_rows(lock, asked, &parameters))? {
             Ok(rows) => {
                 let tables = tables_from(&self.schema, rows)?;
-                Ok(Locked::Ours(SeenToAppend { tables, above: None, row: None }))
+                Ok(Locked::Ours(SeenToAppend { tables, above: None, row: None, reader_view: None }))
             }
             Err(error) if is_lock_timeout(&error) => Ok(Locked::Held { tables: true }),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Locked::Gone),

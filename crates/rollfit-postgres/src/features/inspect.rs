@@ -136,7 +136,11 @@ impl PostgresStore {
             let series = &self.series[at];
             let leaf = match Leaf::new(table, series) {
                 Ok(leaf) => leaf,
-                Err(defect) => return Err(self.refused(session, &defect)),
+                Err(defect) => {
+                    let later = tables[at + 1..].iter().zip(&self.series[at + 1..]);
+                    let later = later.filter_map(|(table, series)| Leaf::new((*table)?, series).err());
+                    return Err(self.all_refused(session, &defect, later));
+                }
             };
             self.check_placement(session, (table, &leaf), series, partition, look.take_above(table))?;
             self.check_row(session, &leaf)?;

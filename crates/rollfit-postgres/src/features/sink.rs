@@ -154,6 +154,10 @@ impl Sink for PostgresStore {
         obstacle
     }
 
+    fn dependents(&self, partition: &Partition) -> Result<Vec<String>, StoreError> {
+        self.dependents_of_views(partition)
+    }
+
     fn reader_view(&self, partition: &Partition) -> Result<ReaderView, StoreError> {
         self.reader_view_of(partition)
     }

@@ -182,6 +182,8 @@ impl Slot for PostgresSlot<'_> {
             let rows = self.session.at_once(vec![emptiness]).rows()?;
             self.check_empty(&rows)?;
         }
+        // Readers of a view wait from here to the end.
+        self.store.drop_views(&mut self.session, &self.partition)?;
         self.end_transaction()
     }
 }

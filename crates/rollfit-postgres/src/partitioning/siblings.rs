@@ -115,6 +115,14 @@ impl Siblings {
         own.or(self.latest.get(&series))
     }
 
+    /// Returns the tables of a series and a key, later months first, and after them the latest of all.
+    pub(crate) fn nearest_first(&self, series: usize, key: &str) -> Vec<&Sibling> {
+        let mut own: Vec<&Sibling> = self.of_key(series, key).iter().collect();
+        own.sort_by_key(|sibling| std::cmp::Reverse(sibling.month()));
+        own.extend(self.latest.get(&series));
+        own
+    }
+
     /// Returns the latest table of a series and a key that has a parent; without a table of the key, the latest of
     /// all.
     fn attached(&self, series: usize, key: &str) -> Option<(&Sibling, &TableName)> {

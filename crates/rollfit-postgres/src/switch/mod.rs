@@ -1,12 +1,17 @@
 //! The switch from tables of features to views of fits: the views of another schema get the names that readers use, and the
 //! tables that had them others.
 //!
-//! Invariants: nothing is executed. Everything is read in one snapshot; where the catalogue changes before the statements are
-//! executed, they fail as a whole. The reverse restores names, schemas, owners and grants.
+//! Invariants: nothing is executed. Everything is read in one snapshot. The statements look again once they hold the locks: where
+//! tables, views, grants or policies have changed since, or rows would be lost, they fail as a whole. The reverse restores
+//! names, schemas, owners and grants.
 
+mod exchange;
+mod guard;
 mod names;
 mod notes;
 mod relation;
+mod row_security;
+mod rows;
 mod script;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -16,28 +21,26 @@ use rollfit_job::few::few_and;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{StoreError, Switch};
 
+use self::exchange::{Exchange, Replaced};
+use self::guard::Guard;
 use self::names::TakenNames;
 use self::notes::Notes;
 use self::relation::{Reader, Relation, TableBelow, dependents, functions_without_right, relations};
 use self::relation::{tables_below, taken_names};
+use self::rows::check_rows;
 use self::script::Script;
 use crate::PostgresStore;
 use crate::connection::session::Session;
 use crate::names::{TableName, quoted};
 use crate::tables::table;
+use crate::views::Views;
 
 /// A view of the job: its name, and the table of fits that it reads.
 struct ViewNames {
     view: String,
     fits: String,
-}
-
-/// What a view is switched with.
-struct Exchange {
-    view: Relation,
-    fits: Relation,
-    /// The table that has the name now, or the latest of the tables that the view stands for.
-    deployed: Option<Relation>,
+    /// The names of the tables of features of its partitions, with those of the tables of fits.
+    leaves: Vec<(String, String)>,
 }
 
 /// The deployed tables.
@@ -64,7 +67,10 @@ impl PostgresStore {
             )));
         }
         self.in_snapshot(|session| {
-            session.execute("set the search path", "SET LOCAL search_path = ''")?;
+            // Rows that policies hide from this role must not go uncounted.
+            let settings =
+                "SET LOCAL search_path = ''; SET LOCAL timezone = 'UTC'; SET LOCAL row_security = off";
+            session.execute("set up the session", settings)?;
             self.switch_in(session, partitions, views_schema)
         })
     }
@@ -78,9 +84,12 @@ impl PostgresStore {
         let deployed = self.deployed(session, partitions)?;
         let exchanges = self.exchanges(session, partitions, views_schema, &deployed)?;
         self.check_rows_elsewhere(session, partitions, &deployed)?;
+        let mut notes = Notes::new(&exchanges, &deployed, &self.schema);
+        check_rows(session, &exchanges, &mut notes)?;
         let renamed = deployed.tables(&self.schema);
         let mut taken = TakenNames::new(taken_names(session, &self.schema)?);
-        let mut script = Script::default();
+        let guard = Guard::look(session, &exchanges, &renamed, &deployed.below)?;
+        let mut script = Script::new(guard.statements());
         for (name, _) in &renamed {
             script.rename(name, &taken.take_for(&name.name));
         }
@@ -90,11 +99,11 @@ impl PostgresStore {
             readers.extend(exchange.share(&mut script, &self.schema));
         }
         let readers: Vec<Reader> = readers.into_iter().collect();
-        for (reader, functions) in functions_without_right(session, &self.schema, &readers)? {
+        let functions = self.views.as_ref().map(Views::function_signatures).unwrap_or_default();
+        for (reader, functions) in functions_without_right(session, &self.schema, &functions, &readers)? {
             script.let_call(&functions, &reader);
         }
         let oids: Vec<u32> = renamed.iter().map(|(_, oid)| *oid).collect();
-        let mut notes = Notes::new(&exchanges, &deployed, &self.schema);
         notes.add_dependents(&dependents(session, &oids)?);
         notes.add_left(&self.tables_left(session, partitions, &renamed)?);
         Ok(script.into_switch(notes.into_sentences()))
@@ -102,14 +111,21 @@ impl PostgresStore {
 
     /// Returns the names of the views of `partitions`, each once, as a run makes them.
     fn views_to_move(&self, partitions: &[Partition]) -> Vec<ViewNames> {
-        let mut seen = HashSet::new();
-        let names = |(series, partition): (&Series, &Partition)| ViewNames {
-            view: series.parent_table(partition).unwrap_or_else(|| series.features_table(partition)),
-            fits: series.stored_parent(partition).unwrap_or_else(|| series.stored_table(partition)),
-        };
-        let of_partition = |partition| self.feature_series.iter().map(move |series| (series, partition));
-        let names = partitions.iter().flat_map(of_partition).map(names);
-        names.filter(|names| seen.insert(names.view.clone())).collect()
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut views: Vec<ViewNames> = Vec::new();
+        for partition in partitions {
+            for series in &self.feature_series {
+                let leaf = (series.features_table(partition), series.stored_table(partition));
+                let view = series.parent_table(partition).unwrap_or_else(|| leaf.0.clone());
+                let place = *places.entry(view.clone()).or_insert(views.len());
+                if place == views.len() {
+                    let fits = series.stored_parent(partition).unwrap_or_else(|| leaf.1.clone());
+                    views.push(ViewNames { view, fits, leaves: Vec::new() });
+                }
+                views[place].leaves.push(leaf);
+            }
+        }
+        views
     }
 
     fn deployed(&self, session: &mut Session, partitions: &[Partition]) -> Result<Deployed, StoreError> {
@@ -148,25 +164,32 @@ impl PostgresStore {
                     TableName::new(&self.schema, &names.fits)
                 )));
             };
-            let exchange =
-                Exchange { deployed: self.counterpart(&names.view, partitions, deployed), view, fits };
+            let exchange = Exchange { tables: self.replaced(&names, deployed), view, fits };
+            exchange.check_agreement()?;
             exchange.check_row_security()?;
             exchanges.push(exchange);
         }
         Ok(exchanges)
     }
 
-    /// Returns the deployed table whose owner and grants a view gets.
-    fn counterpart(&self, view: &str, partitions: &[Partition], deployed: &Deployed) -> Option<Relation> {
-        let latest = || {
-            let leaves = self.feature_series.iter().flat_map(|series| {
-                let below =
-                    |partition: &&Partition| series.parent_table(partition).is_some_and(|name| name == view);
-                partitions.iter().filter(below).map(|partition| series.features_table(partition))
-            });
-            leaves.filter_map(|leaf| deployed.named.get(&leaf)).max_by(|a, b| a.name.name.cmp(&b.name.name))
-        };
-        deployed.named.get(view).or_else(latest).filter(|found| found.is_table()).cloned()
+    /// Returns the deployed tables that a view takes the place of, by name: the one of its name and those of its partitions,
+    /// without those that are read through another one.
+    fn replaced(&self, names: &ViewNames, deployed: &Deployed) -> Vec<Replaced> {
+        let is_below = |table: &Relation| deployed.below.iter().any(|below| below.oid == table.oid);
+        let of_view = std::iter::once((&names.view, &names.fits));
+        let leaves =
+            names.leaves.iter().filter(|(leaf, _)| *leaf != names.view).map(|(leaf, fits)| (leaf, fits));
+        let mut replaced: Vec<Replaced> = of_view
+            .chain(leaves)
+            .filter_map(|(name, fits)| {
+                let table = deployed.named.get(name).filter(|found| found.is_table())?;
+                let is_other = *name != names.view && is_below(table);
+                let fits = TableName::new(&self.schema, fits);
+                (!is_other).then(|| Replaced { table: table.clone(), fits })
+            })
+            .collect();
+        replaced.sort_by(|one, other| one.table.name.name.cmp(&other.table.name.name));
+        replaced
     }
 
     /// Checks that no rows are left that readers of a parent see now and would not see through its view.
@@ -226,53 +249,6 @@ impl Deployed {
         tables.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
         tables.dedup_by_key(|(_, oid)| *oid);
         tables
-    }
-}
-
-impl Exchange {
-    /// Refuses to show rows that policies of the deployed table hide from some of its readers.
-    fn check_row_security(&self) -> Result<(), StoreError> {
-        let Some(deployed) = self.deployed.as_ref().filter(|deployed| deployed.has_row_security) else {
-            return Ok(());
-        };
-        if self.fits.has_row_security {
-            return Ok(());
-        }
-        Err(StoreError::permanent(format!(
-            "not ready to switch: {} has row-level security and {} has none, so the view would show what the policies hide; create \
-             the same policies on {1} and ALTER TABLE {} ENABLE ROW LEVEL SECURITY",
-            deployed.name,
-            self.fits.name,
-            self.fits.name.sql()
-        )))
-    }
-
-    /// Gives the view the owner and the readers of the deployed table, and lets these read what the view reads. Returns
-    /// them.
-    fn share(&self, script: &mut Script, schema: &str) -> Vec<Reader> {
-        let Some(deployed) = &self.deployed else { return Vec::new() };
-        let view = TableName::new(schema, &self.view.name.name);
-        let mut readers = deployed.readers.clone();
-        if self.view.owner != deployed.owner {
-            script.set_owner(&view, (&self.view.owner, &deployed.owner), &self.view.readers);
-            readers.entry(Reader::role(&self.view.owner)).or_default();
-        }
-        let mut has = self.view.readers.clone();
-        // The new owner's grant is gone with the change of owner.
-        has.remove(&Reader::role(&deployed.owner));
-        for (reader, &grantable) in &readers {
-            if *reader != Reader::role(&deployed.owner) {
-                script.let_read(&view, reader, grantable, &has);
-            }
-        }
-        // The view's owner reads the table on servers without `security_invoker`, and everybody else on those with it.
-        readers.entry(Reader::role(&deployed.owner)).or_default();
-        for (reader, &grantable) in &readers {
-            if *reader != Reader::role(&self.fits.owner) {
-                script.let_read(&self.fits.name, reader, grantable, &self.fits.readers);
-            }
-        }
-        readers.into_keys().collect()
     }
 }
 

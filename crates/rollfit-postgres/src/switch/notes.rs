@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use rollfit_job::few::{few, few_and};
 
-use super::{Deployed, Exchange};
+use super::Deployed;
+use super::exchange::Exchange;
+use super::relation::Relation;
 
 /// What is noted of tables, by what it is.
 #[derive(Default)]
@@ -17,7 +19,9 @@ pub(super) struct Notes {
 impl Notes {
     pub(super) fn new(exchanges: &[Exchange], deployed: &Deployed, schema: &str) -> Self {
         let mut notes = Self::default();
-        exchanges.iter().for_each(|exchange| notes.add_exchange(exchange));
+        for exchange in exchanges {
+            exchange.tables.iter().for_each(|replaced| notes.add_exchange(exchange, &replaced.table));
+        }
         let renamed = deployed.tables(schema);
         let is_renamed = |parent: u32| renamed.iter().any(|(_, oid)| *oid == parent);
         for table in deployed.named.values() {
@@ -38,8 +42,7 @@ impl Notes {
         self.of_tables.entry(what).or_default().push(table.to_owned());
     }
 
-    fn add_exchange(&mut self, exchange: &Exchange) {
-        let Some(deployed) = &exchange.deployed else { return };
+    fn add_exchange(&mut self, exchange: &Exchange, deployed: &Relation) {
         let name = &deployed.name.name;
         let of_view: BTreeMap<&str, &str> =
             exchange.view.columns.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).collect();
@@ -63,6 +66,13 @@ impl Notes {
         if !changed.is_empty() {
             self.add(format!("types change ({}) for readers of", few(changed)), name);
         }
+        if deployed.policies.is_on && !deployed.policies.is_forced && deployed.owner != exchange.fits.owner {
+            let owners = format!("{}, not {}", exchange.fits.owner, deployed.owner);
+            self.add(
+                format!("policies do not hold for the owner of a table, which is now {owners}, of"),
+                name,
+            );
+        }
         if !deployed.other_grants.is_empty() {
             let grants = few(&deployed.other_grants);
             self.add(format!("grants are not copied ({grants}), because views are only read, of"), name);
@@ -74,6 +84,11 @@ impl Notes {
                 name,
             );
         }
+    }
+
+    /// Notes a deployed table that has fewer rows than its fits, with how many.
+    pub(super) fn add_more_rows(&mut self, table: &str) {
+        self.add("readers find more rows than in".to_owned(), table);
     }
 
     /// Notes what goes on reading, or referring to, the tables that are renamed.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
+use super::row_security::Policies;
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::Session;
 use crate::names::{TableName, quoted};
@@ -17,8 +18,9 @@ pub(super) struct Relation {
     /// As in `pg_class.relkind`.
     pub(super) kind: String,
     pub(super) owner: String,
-    /// Whether row-level security is on.
-    pub(super) has_row_security: bool,
+    pub(super) policies: Policies,
+    /// Whether it is a view that reads with the rights of whoever reads it.
+    pub(super) reads_as_reader: bool,
     /// The table that it is a partition of.
     pub(super) parent: Option<(u32, TableName)>,
     /// The columns and their types.
@@ -82,7 +84,8 @@ impl Relation {
             oid: row.get("oid")?,
             kind: row.get("kind")?,
             owner: row.get("owner")?,
-            has_row_security: row.get("has_row_security")?,
+            policies: Policies::from_row(row)?,
+            reads_as_reader: row.get("reads_as_reader")?,
             parent: parent_from(row)?,
             columns: columns.into_iter().zip(types).collect(),
             readers,
@@ -100,7 +103,13 @@ fn parent_from(row: &AnswerRow) -> Result<Option<(u32, TableName)>, StoreError> 
 /// Relations of the schema $1 with the names $2.
 const RELATIONS: &str = "
     SELECT c.relname::text AS name, c.oid, c.relkind::text AS kind, pg_get_userbyid(c.relowner)::text AS owner,
-           c.relrowsecurity AS has_row_security,
+           c.relrowsecurity AS has_row_security, c.relforcerowsecurity AS is_forced,
+           ARRAY(SELECT format('%sTO %s USING (%s)', CASE WHEN l.polpermissive THEN '' ELSE 'AS RESTRICTIVE ' END,
+                               (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(r)::text END, ', ' ORDER BY r)
+                                FROM unnest(l.polroles) r), coalesce(pg_get_expr(l.polqual, l.polrelid), 'true'))
+                 FROM pg_catalog.pg_policy l WHERE l.polrelid = c.oid AND l.polcmd IN ('*', 'r') ORDER BY 1) AS policies,
+           EXISTS (SELECT FROM pg_options_to_table(c.reloptions) o
+                   WHERE o.option_name = 'security_invoker' AND c.relkind = 'v' AND o.option_value::boolean) AS reads_as_reader,
            p.oid AS parent_oid, pn.nspname::text AS parent_schema, p.relname::text AS parent,
            ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) AS columns,
@@ -205,23 +214,25 @@ pub(super) fn dependents(session: &mut Session, oids: &[u32]) -> Result<Vec<Stri
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// Returns which of `readers` lack EXECUTE on which of rollfit's functions in a schema, as GRANT has the functions.
+/// Returns which of `readers` lack EXECUTE on which of `functions`, name and types, in a schema, as GRANT has the functions.
 pub(super) fn functions_without_right(
     session: &mut Session,
     schema: &str,
+    functions: &[String],
     readers: &[Reader],
 ) -> Result<Vec<(String, String)>, StoreError> {
-    const LACKING: &str = r"
+    const LACKING: &str = "
         SELECT r.name, string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname)
         FROM unnest($2::text[]) r(name), pg_catalog.pg_proc p
         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname = $1 AND p.proname LIKE 'rollfit\_%' AND NOT has_function_privilege(r.name, p.oid, 'EXECUTE')
+        WHERE n.nspname = $1 AND p.prokind = 'f' AND p.proname || '(' || oidvectortypes(p.proargtypes) || ')' = ANY($3)
+            AND NOT has_function_privilege(r.name, p.oid, 'EXECUTE')
         GROUP BY 1 ORDER BY 1";
     let names: Vec<String> = readers.iter().map(Reader::name).collect();
     let rows = session.rows(
         "look up who may call functions",
         LACKING,
-        &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY)],
+        &[(&schema, Type::TEXT), (&names, Type::TEXT_ARRAY), (&functions, Type::TEXT_ARRAY)],
     )?;
     let of_name = |name: &str| readers.iter().find(|reader| reader.name() == name).map(Reader::sql);
     let lacking = rows.iter().map(|row| Ok((of_name(row.get(0)?).unwrap_or_default(), row.get(1)?)));

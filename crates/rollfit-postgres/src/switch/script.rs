@@ -9,12 +9,17 @@ use crate::names::{TableName, quoted};
 const LOCK_TIMEOUT: &str = "3s";
 
 /// Statements in order, with the way back.
-#[derive(Default)]
 pub(super) struct Script {
+    /// What is checked first.
+    guard: Vec<String>,
     steps: Vec<(Option<String>, Option<String>)>,
 }
 
 impl Script {
+    pub(super) fn new(guard: Vec<String>) -> Self {
+        Self { guard, steps: Vec::new() }
+    }
+
     fn step(&mut self, statement: String, back: String) {
         self.steps.push((Some(statement), Some(back)));
     }
@@ -74,7 +79,7 @@ impl Script {
     pub(super) fn into_switch(self, notes: Vec<String>) -> Switch {
         let (statements, back): (Vec<_>, Vec<_>) = self.steps.into_iter().unzip();
         Switch {
-            statements: transaction(statements.into_iter().flatten()),
+            statements: transaction(self.guard.into_iter().chain(statements.into_iter().flatten())),
             back: transaction(back.into_iter().rev().flatten()),
             notes,
         }
@@ -87,6 +92,9 @@ fn grant(table: &str, reader: &Reader, grantable: bool) -> String {
 }
 
 fn transaction(statements: impl Iterator<Item = String>) -> Vec<String> {
-    let first = ["BEGIN".to_owned(), format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")];
+    let first = [
+        "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned(),
+        format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"),
+    ];
     first.into_iter().chain(statements).chain(["COMMIT".to_owned()]).collect()
 }

@@ -18,6 +18,8 @@ pub(crate) struct TableProblem {
     pub(crate) statements: Vec<String>,
     /// Another table for which the same statements are already printed.
     pub(crate) printed_for: Option<TableName>,
+    /// Those of further tables of the same partition.
+    pub(crate) further: Vec<TableProblem>,
 }
 
 /// Groups problems that are fixed together.
@@ -47,13 +49,25 @@ impl TableProblem {
             at: table.clone(),
             statements: Vec::new(),
             printed_for: None,
+            further: Vec::new(),
         }
     }
 
     /// Returns whether the statements are too long for a message, which would truncate them.
     pub(crate) fn is_long(&self) -> bool {
+        self.chars() > MESSAGE_CHARS_MAX
+    }
+
+    fn chars(&self) -> usize {
         let statements = self.statements.iter().map(|statement| statement.chars().count() + 2);
-        self.what.chars().count() + statements.sum::<usize>() > MESSAGE_CHARS_MAX
+        let further = self.further.iter().map(Self::chars);
+        self.what.chars().count() + statements.sum::<usize>() + further.sum::<usize>()
+    }
+
+    /// Returns it and those of further tables, each alone.
+    pub(crate) fn each(mut self) -> Vec<Self> {
+        let further = std::mem::take(&mut self.further);
+        std::iter::once(self).chain(further).collect()
     }
 
     /// Returns the problem without statements, because an obstacle must be removed first.
@@ -71,12 +85,22 @@ impl TableProblem {
 impl std::fmt::Display for TableProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.what)?;
-        match &self.printed_for {
-            _ if self.statements.is_empty() => Ok(()),
-            _ if self.is_long() => f.write_str("; `rollfit doctor` prints the statements that fix it"),
-            Some(other) => write!(f, "; the ALTER TABLE printed for {other} also fixes this table"),
-            None => write!(f, "; {}", self.statements.join("; ")),
+        if !self.further.is_empty() && self.is_long() {
+            for other in &self.further {
+                write!(f, "; {}: {}", other.table, other.what)?;
+            }
+            return f.write_str("; `rollfit doctor` prints the statements that fix them");
         }
+        match &self.printed_for {
+            _ if self.statements.is_empty() => {}
+            _ if self.is_long() => f.write_str("; `rollfit doctor` prints the statements that fix it")?,
+            Some(other) => write!(f, "; the ALTER TABLE printed for {other} also fixes this table")?,
+            None => write!(f, "; {}", self.statements.join("; "))?,
+        }
+        for other in &self.further {
+            write!(f, "; {}: {other}", other.table)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,10 +1,7 @@
-//! Who may read a new view: those who may read the view of its nearest sibling or, for a first one, the table of its name beside the tables
-//! of fits, which it takes the place of.
+//! The statements that give a new view to those who will want it, see [`ViewAccess`].
 //!
 //! A view that reads with the rights of its reader needs more than a grant on itself: the table of fits, the schema of the functions, and
 //! the functions, where these are not everybody's.
-
-use std::sync::Arc;
 
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{Purpose, StoreError};
@@ -12,24 +9,23 @@ use tokio_postgres::types::Type;
 
 use super::Views;
 use super::features_view::FeaturesView;
+use super::view_access::ViewAccess;
 use super::view_function::ViewFunction;
 use crate::PostgresStore;
 use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::session::{Session, SqlParameter};
-use crate::ddl::model_lookups::Access;
 use crate::names::quoted;
-use crate::partitioning::catalog::FRESH_FOR;
 
 /// Whether somebody has decided who may execute new functions.
 const DEFAULTS: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_default_acl WHERE defaclobjtype = 'f')";
 
-/// Which of the roles $2 may not use the schema $1, and which of the functions there named $3 they may not execute.
+/// Which of the roles $2 may not use the schema $1, and which of the functions $3 there they may not execute.
 const LACKING: &str = "
     SELECT r.name,
            NOT has_schema_privilege(r.name, n.oid, 'USAGE'),
            ARRAY(SELECT format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) FROM pg_catalog.pg_proc p
-                 WHERE p.pronamespace = n.oid AND p.proname = ANY($3)
-                     AND NOT has_function_privilege(r.name, p.oid, 'EXECUTE') ORDER BY 1)
+                 WHERE p.pronamespace = n.oid AND p.proname || '(' || oidvectortypes(p.proargtypes) || ')' = ANY($3)
+                     AND p.prokind = 'f' AND NOT has_function_privilege(r.name, p.oid, 'EXECUTE') ORDER BY 1)
     FROM unnest($2) r (name), pg_catalog.pg_namespace n WHERE n.nspname = $1";
 
 impl PostgresStore {
@@ -44,14 +40,15 @@ impl PostgresStore {
     ) -> Result<Vec<String>, StoreError> {
         let functions =
             views.functions_found.get(&(), || self.current_functions(session, &views.functions))?;
-        let access = self.view_access(session, views, (at, view), partition)?;
+        let found = self.view_access(session, views, (at, view), partition)?;
+        let ViewAccess { access, is_new } = found.readable(session, &view.from, functions.has_invoker)?;
         let mut statements = vec![view.create_sql(functions.has_invoker)];
-        let mut given = access.as_ref().clone();
+        let mut given = access.clone();
         if given.owner.is_some() && !self.may_give_views_to(session, views, given.owner.as_deref())? {
             given.owner = None;
         }
         statements.extend(given.sql(&view.name));
-        if functions.has_invoker {
+        if functions.has_invoker && is_new {
             statements.extend(
                 access.readers().map(|reader| format!("GRANT SELECT ON {} TO {reader}", view.from.sql())),
             );
@@ -88,7 +85,7 @@ impl PostgresStore {
         partition: &Partition,
         view: &FeaturesView,
     ) -> Result<Vec<String>, StoreError> {
-        let access = self.view_access(session, views, (at, view), partition)?;
+        let ViewAccess { access, .. } = self.view_access(session, views, (at, view), partition)?;
         let roles: Vec<&str> = access.reader_names().collect();
         let mut grants = self.lacking_grants(session, views, &roles)?;
         let missing =
@@ -111,9 +108,9 @@ impl PostgresStore {
         views: &Views,
         roles: &[&str],
     ) -> Result<Vec<String>, StoreError> {
-        let names: Vec<&str> = views.functions.iter().map(ViewFunction::name).collect();
+        let signatures: Vec<String> = views.functions.iter().map(ViewFunction::signature).collect();
         let parameters: [SqlParameter<'_>; 3] =
-            [(&self.schema, Type::TEXT), (&roles, Type::TEXT_ARRAY), (&names, Type::TEXT_ARRAY)];
+            [(&self.schema, Type::TEXT), (&roles, Type::TEXT_ARRAY), (&signatures, Type::TEXT_ARRAY)];
         let rows = session.rows("look up rights", LACKING, &parameters)?;
         let mut grants = Vec::new();
         for row in rows {
@@ -134,35 +131,5 @@ impl PostgresStore {
             functions.iter().map(|function| format!("GRANT EXECUTE ON FUNCTION {function} TO {role}")),
         );
         Ok(grants)
-    }
-
-    /// Returns the owner and the readers that a new view should have, as they were a moment ago.
-    fn view_access(
-        &self,
-        session: &mut Session,
-        views: &Views,
-        (at, view): (usize, &FeaturesView),
-        partition: &Partition,
-    ) -> Result<Arc<Access>, StoreError> {
-        let kin = (at, partition.key.clone());
-        if let Some(sibling) = views.siblings_access.known(&kin, FRESH_FOR) {
-            return Ok(sibling);
-        }
-        let all = self.siblings(session)?;
-        let sibling = |key: &str| all.nearest(at, key).map(|sibling| sibling.partition_of(key));
-        let siblings = [partition.key.as_str(), ""].into_iter().filter_map(sibling);
-        let names = siblings.filter_map(|sibling| self.view_names(views, &sibling).into_iter().nth(at));
-        for name in names.filter(|name| *name != view.name).collect::<Vec<_>>() {
-            if let Some(access) = Access::find(session, &name)? {
-                views.siblings_access.note(&kin, access);
-                break;
-            }
-        }
-        if let Some(sibling) = views.siblings_access.known(&kin, FRESH_FOR) {
-            return Ok(sibling);
-        }
-        let deployed = self.table(&view.name.name);
-        let deployed = if deployed == view.name { None } else { Access::find(session, &deployed)? };
-        Ok(Arc::new(deployed.unwrap_or_default().reading_only()))
     }
 }

@@ -49,7 +49,8 @@ pub(super) fn all(schema: &str) -> [ViewFunction; 2] {
     let body = format!(
         "
 BEGIN
-  RETURN CASE WHEN pg_catalog.current_setting('extra_float_digits') IN ('1', '2', '3') AND pg_catalog.abs(x) < '9007199254740992'
+  RETURN CASE WHEN pg_catalog.current_setting('extra_float_digits') OPERATOR(pg_catalog.=) ANY ('{{1,2,3}}')
+      AND pg_catalog.abs(x) OPERATOR(pg_catalog.<) '9007199254740992'
     THEN x::pg_catalog.text::pg_catalog.numeric ELSE {schema}.{GUARDED_NAME}(x) END;
 END
 "

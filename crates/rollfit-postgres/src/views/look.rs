@@ -6,22 +6,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rollfit_job::few::few_and;
+use rollfit_job::few::{few, few_and};
+use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{ReaderView, StoreError};
 use tokio_postgres::types::Type;
 
-use super::Views;
 use super::features_view::FeaturesView;
 use super::view_function::{FunctionsFound, ViewFunction};
 use super::view_text::ViewText;
+use super::{Provided, Views};
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter, Step};
 use crate::names::TableName;
 use crate::partitioning::catalog::FRESH_FOR;
 
-/// What has the names $2 in the schema $1; of views the query, the relations that it reads and the functions that it calls.
+/// What has the names $2 in the schema $1; of views the query, the relations that it reads and the functions that it calls; what of
+/// others would be in the way of dropping it, or lost with it, its own defaults aside; whether the role may drop it.
 const FOUND: &str = "
     SELECT c.relname::text, c.relkind::text, CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END,
            ARRAY(SELECT DISTINCT rn.nspname || E'\\n' || r.relname
@@ -37,7 +39,23 @@ const FOUND: &str = "
                      AND d.refclassid = 'pg_catalog.pg_proc'::regclass
                  JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
                  JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
-                 WHERE w.ev_class = c.oid AND w.rulename = '_RETURN')
+                 WHERE w.ev_class = c.oid AND w.rulename = '_RETURN'),
+           CASE WHEN c.relkind <> 'v' THEN '{}' ELSE
+           ARRAY(SELECT DISTINCT o.type || ' ' || o.identity
+                 FROM (VALUES ('pg_catalog.pg_class'::regclass::oid, c.oid), ('pg_catalog.pg_type'::regclass::oid, c.reltype),
+                              ('pg_catalog.pg_type'::regclass::oid,
+                               (SELECT t.typarray FROM pg_catalog.pg_type t WHERE t.oid = c.reltype))) own (class, object)
+                 JOIN pg_catalog.pg_depend d ON d.refclassid = own.class AND d.refobjid = own.object
+                     AND d.deptype <> 'i' AND d.classid <> 'pg_catalog.pg_attrdef'::regclass
+                 LEFT JOIN pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND w.oid = d.objid
+                     AND w.rulename = '_RETURN'
+                 CROSS JOIN LATERAL pg_catalog.pg_identify_object(
+                     CASE WHEN w.oid IS NULL THEN d.classid ELSE 'pg_catalog.pg_class'::regclass END,
+                     coalesce(w.ev_class, d.objid), 0) o
+                 WHERE w.ev_class IS DISTINCT FROM c.oid ORDER BY 1) END,
+           pg_has_role(c.relowner, 'USAGE') OR pg_has_role(n.nspowner, 'USAGE'),
+           pg_get_userbyid(c.relowner) <> current_user OR EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner)
+               OR EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = ANY($2)";
 
@@ -47,6 +65,12 @@ impl Views {
     /// What was seen of a view a moment ago.
     pub(super) fn seen(&self, name: &TableName) -> Option<ReaderView> {
         self.views_found.known(name, FRESH_FOR).map(|state| state.as_ref().clone())
+    }
+
+    /// Forgets what was seen and provided: what was there is gone.
+    pub(crate) fn start_over(&self) {
+        self.forget();
+        *lock(&self.provided) = Provided::default();
     }
 
     /// Forgets what was seen: something was made.
@@ -74,7 +98,12 @@ impl PostgresStore {
                 self.in_snapshot(|session| self.current_views(session, views, &wanted))?
             }
         };
-        Ok(self.together(views, &functions, seen))
+        let state = self.together(views, &functions, seen);
+        if matches!(state, ReaderView::Missing(_)) {
+            // What partitions share may have been dropped since it was provided.
+            *lock(&views.provided) = Provided::default();
+        }
+        Ok(state)
     }
 
     /// Returns the question about the views of a partition, to be asked with others.
@@ -86,7 +115,12 @@ impl PostgresStore {
     }
 
     /// What functions and views are together.
-    fn together(&self, views: &Views, functions: &FunctionsFound, seen: Vec<ReaderView>) -> ReaderView {
+    pub(super) fn together(
+        &self,
+        views: &Views,
+        functions: &FunctionsFound,
+        seen: Vec<ReaderView>,
+    ) -> ReaderView {
         let mut missing = Vec::new();
         let mut foreign: Vec<String> =
             self.foreign_functions(&views.functions, functions).into_iter().collect();
@@ -116,10 +150,21 @@ impl PostgresStore {
         views: &Views,
         wanted: &[FeaturesView],
     ) -> Result<Vec<ReaderView>, StoreError> {
-        let names: Vec<&str> = wanted.iter().map(|view| view.name.name.as_str()).collect();
-        let parameters: [SqlParameter<'_>; 2] = [(&views.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
-        let rows = session.rows(LOOK_UP_VIEWS, FOUND, &parameters)?;
-        self.views_from(views, wanted, &rows)
+        let found = current_relations(session, views, wanted)?;
+        Ok(self.states(views, wanted, &found))
+    }
+
+    /// Looks now at those of some views that are there and are the ones that rollfit makes.
+    pub(super) fn current_own_views<'a>(
+        &self,
+        session: &mut Session,
+        views: &Views,
+        wanted: &'a [FeaturesView],
+    ) -> Result<Vec<(&'a FeaturesView, Relation)>, StoreError> {
+        let mut found = current_relations(session, views, wanted)?;
+        let states = self.states(views, wanted, &found);
+        let ours = wanted.iter().zip(states).filter(|(_, state)| *state == ReaderView::Ready);
+        Ok(ours.filter_map(|(view, _)| Some((view, found.remove(&view.name.name)?))).collect())
     }
 
     /// Returns the state of each view by the answer to [`FOUND`], and notes it.
@@ -129,7 +174,16 @@ impl PostgresStore {
         wanted: &[FeaturesView],
         rows: &[AnswerRow],
     ) -> Result<Vec<ReaderView>, StoreError> {
-        let found = rows.iter().map(Relation::from_row).collect::<Result<HashMap<_, _>, _>>()?;
+        Ok(self.states(views, wanted, &relations_from(rows)?))
+    }
+
+    /// Returns the state of each view, and notes it.
+    fn states(
+        &self,
+        views: &Views,
+        wanted: &[FeaturesView],
+        found: &HashMap<String, Relation>,
+    ) -> Vec<ReaderView> {
         let functions = self.function_keys(views);
         let state = |view: &FeaturesView| {
             let state = found.get(&view.name.name).map_or_else(
@@ -139,13 +193,28 @@ impl PostgresStore {
             views.views_found.note(&view.name, state.clone());
             state
         };
-        Ok(wanted.iter().map(state).collect())
+        wanted.iter().map(state).collect()
     }
 
-    fn function_keys(&self, views: &Views) -> HashSet<String> {
+    pub(super) fn function_keys(&self, views: &Views) -> HashSet<String> {
         let key = |function: &ViewFunction| format!("{}\n{}", self.schema, function.signature());
         views.functions.iter().map(key).collect()
     }
+}
+
+pub(super) fn current_relations(
+    session: &mut Session,
+    views: &Views,
+    wanted: &[FeaturesView],
+) -> Result<HashMap<String, Relation>, StoreError> {
+    let names: Vec<&str> = wanted.iter().map(|view| view.name.name.as_str()).collect();
+    let parameters: [SqlParameter<'_>; 2] = [(&views.schema, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    relations_from(&session.rows(LOOK_UP_VIEWS, FOUND, &parameters)?)
+}
+
+/// What there is by the answer to [`FOUND`], by name.
+fn relations_from(rows: &[AnswerRow]) -> Result<HashMap<String, Relation>, StoreError> {
+    rows.iter().map(Relation::from_row).collect()
 }
 
 /// The question about the views of a partition.
@@ -157,11 +226,23 @@ pub(crate) struct ViewQuestion<'a> {
 }
 
 impl ViewQuestion<'_> {
+    fn parameters(&self) -> [SqlParameter<'_>; 2] {
+        [(&self.views.schema, Type::TEXT), (&self.names, Type::TEXT_ARRAY)]
+    }
+
     /// Returns it as a step of a batch.
     pub(crate) fn step(&self) -> Step<'_> {
-        let parameters: Vec<SqlParameter<'_>> =
-            vec![(&self.views.schema, Type::TEXT), (&self.names, Type::TEXT_ARRAY)];
-        Step::query(LOOK_UP_VIEWS, FOUND, parameters)
+        Step::query(LOOK_UP_VIEWS, FOUND, self.parameters().into())
+    }
+
+    /// Asks it now.
+    pub(super) fn ask(&self, session: &mut Session) -> Result<Vec<AnswerRow>, StoreError> {
+        session.rows(LOOK_UP_VIEWS, FOUND, &self.parameters())
+    }
+
+    /// Returns the state of each view by the answer, and notes it.
+    pub(super) fn states(&self, rows: &[AnswerRow]) -> Result<Vec<ReaderView>, StoreError> {
+        self.store.views_from(self.views, &self.wanted, rows)
     }
 
     /// Notes the answer.
@@ -169,16 +250,22 @@ impl ViewQuestion<'_> {
     /// # Errors
     /// When it has another form.
     pub(crate) fn note(&self, rows: &[AnswerRow]) -> Result<(), StoreError> {
-        self.store.views_from(self.views, &self.wanted, rows).map(drop)
+        self.states(rows).map(drop)
     }
 }
 
 /// What has the name of a view.
-struct Relation {
+pub(super) struct Relation {
     kind: String,
     query: Option<String>,
     reads: Vec<String>,
     calls: Vec<String>,
+    /// The objects of others that depend on it.
+    pub(super) dependents: Vec<String>,
+    /// Whether the role may drop it.
+    pub(super) may_drop: bool,
+    /// Whether another role owns it or may use it, which is lost if it is dropped.
+    is_given: bool,
 }
 
 impl Relation {
@@ -186,7 +273,15 @@ impl Relation {
     fn from_row(row: &AnswerRow) -> Result<(String, Self), StoreError> {
         Ok((
             row.get(0)?,
-            Self { kind: row.get(1)?, query: row.get(2)?, reads: row.get(3)?, calls: row.get(4)? },
+            Self {
+                kind: row.get(1)?,
+                query: row.get(2)?,
+                reads: row.get(3)?,
+                calls: row.get(4)?,
+                dependents: row.get(5)?,
+                may_drop: row.get(6)?,
+                is_given: row.get(7)?,
+            },
         ))
     }
 
@@ -198,16 +293,36 @@ impl Relation {
                 kind_in_words(&self.kind)
             ));
         };
-        let reads_fits = self.reads == [format!("{}\n{}", view.from.schema, view.from.name)];
-        let calls_ours = self.calls.iter().all(|function| functions.contains(function));
-        if reads_fits && calls_ours && ViewText::parse(query) == ViewText::parse(&view.select) {
+        if self.is_ours(query, view, functions) {
             return ReaderView::Ready;
         }
+        let first = match self.dependents.as_slice() {
+            [] => String::new(),
+            dependents => format!("drop what depends on it ({}), ", few(dependents)),
+        };
+        let last = match self.is_given {
+            true => format!(
+                "run what `rollfit doctor` prints, which keeps its owner and readers (DROP VIEW {} alone loses them)",
+                name.sql()
+            ),
+            false => format!("{first}run DROP VIEW {} and rollfit makes it", name.sql()),
+        };
         ReaderView::Foreign(format!(
-            "{name} is not the view that rollfit makes of {}: rename it, set views_schema, or run DROP VIEW {} and rollfit makes it",
-            view.from,
-            name.sql()
+            "{name} is not the view that rollfit makes of {}: rename it, set views_schema, or {last}",
+            view.from
         ))
+    }
+
+    /// Whether it is a view that rollfit does not make, and another role owns it or may use it.
+    pub(super) fn is_others_view(&self, view: &FeaturesView, functions: &HashSet<String>) -> bool {
+        let query = self.query.as_ref();
+        self.is_given && query.is_some_and(|query| !self.is_ours(query, view, functions))
+    }
+
+    fn is_ours(&self, query: &str, view: &FeaturesView, functions: &HashSet<String>) -> bool {
+        let reads_fits = self.reads == [format!("{}\n{}", view.from.schema, view.from.name)];
+        let calls_ours = self.calls.iter().all(|function| functions.contains(function));
+        reads_fits && calls_ours && ViewText::parse(query) == ViewText::parse(&view.select)
     }
 }
 

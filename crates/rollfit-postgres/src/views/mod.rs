@@ -1,16 +1,21 @@
 //! The layout of fits as readers see it: [`Views`], with the names and columns of features tables, over the tables that hold fits; and the
 //! functions that they call.
 //!
-//! Invariants: nothing that others made is altered or dropped: where something else has the name of a view or function, the partition is
+//! Invariants: nothing that others made is altered or dropped, and a run drops nothing: where something else has the name of a view or function, the partition is
 //! blocked. Rows never depend on a view, so what was seen of one a moment ago may decide whether a partition is written.
 
 mod access;
 mod ddl;
 mod decimal_function;
+mod dropped;
 mod features_view;
+mod foreign_function;
 mod look;
 mod provide;
 mod reader;
+mod reader_question;
+mod replacement;
+mod view_access;
 mod view_function;
 mod view_text;
 
@@ -21,6 +26,7 @@ use rollfit_job::config::{JobConfig, Layout, NumberType};
 use rollfit_job::store::ReaderView;
 
 pub(crate) use self::look::ViewQuestion;
+pub(crate) use self::reader_question::ReaderQuestion;
 use self::view_function::{FunctionsFound, ViewFunction};
 use crate::ddl::model_lookups::Access;
 use crate::names::TableName;
@@ -64,6 +70,11 @@ impl Views {
             siblings_access: Recent::default(),
             provided: Mutex::default(),
         })
+    }
+
+    /// The names of the functions that they call, with the types of their arguments.
+    pub(crate) fn function_signatures(&self) -> Vec<String> {
+        self.functions.iter().map(ViewFunction::signature).collect()
     }
 
     /// Where they are.

@@ -191,6 +191,11 @@ fn constant(value: f64) -> String {
     format!("'{value:?}'")
 }
 
+/// Has a type of its own: for an argument without one a function of somebody else with the same name might be called.
+fn typed_constant(value: f64) -> String {
+    format!("{DOUBLE} {}", constant(value))
+}
+
 fn argument(input: Input) -> String {
     match input {
         Input::Rows => format!("{}::{DOUBLE}", input.name()),
@@ -218,7 +223,7 @@ fn guarded_text(schema: &str, expression: &Expression) -> String {
     let call =
         |name: &str, arguments: &[String]| format!("{schema}.rollfit_{name}({})", arguments.join(", "));
     match expression {
-        Expression::Constant(value) => constant(*value),
+        Expression::Constant(value) => typed_constant(*value),
         Expression::Input(input) => argument(*input),
         Expression::Unary(Unary::Neg, of) => format!("(-{})", text(of)),
         Expression::Unary(Unary::Abs, of) => format!("abs({})", text(of)),
@@ -255,5 +260,51 @@ impl SqlFunction {
         );
         let search_path = (!inlined).then_some(SEARCH_PATH);
         Self { name, arguments, language, is_strict: !inlined, search_path, body, sql }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::metric::Metric;
+    use crate::sql::{Dialect, functions};
+
+    /// The arguments of a call, from its opening parenthesis on.
+    fn arguments(call: &str) -> Vec<&str> {
+        let (mut depth, mut start, mut found) = (0, 1, Vec::new());
+        for (at, character) in call.char_indices() {
+            match character {
+                '(' => depth += 1,
+                ',' if depth == 1 => {
+                    found.push(call[start..at].trim());
+                    start = at + 1;
+                }
+                ')' if depth == 1 => {
+                    found.push(call[start..at].trim());
+                    return found;
+                }
+                ')' => depth -= 1,
+                _ => {}
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_argument_of_a_call_has_a_type() {
+        assert_eq!(arguments("(f(a, '1'), '2') + g(b)"), ["f(a, '1')", "'2'"]);
+        let mut calls = 0;
+        for function in functions(Dialect::Postgres, "s", Metric::ALL) {
+            for (at, name) in function.body.match_indices("s.rollfit_") {
+                let call = &function.body[at + name.len()..];
+                let call = &call[call.find('(').unwrap()..];
+                for argument in arguments(call) {
+                    calls += 1;
+                    let bare = argument.trim_matches(['-', '+', '(', ')', ' ']);
+                    let is_typed = bare.contains(' ') || bare.starts_with(char::is_alphabetic);
+                    assert!(is_typed, "{argument} in {}", function.body);
+                }
+            }
+        }
+        assert!(calls > 50, "{calls}");
     }
 }

@@ -1,6 +1,7 @@
 //! The look under the locks before rows are added. An append vouches only for what it has looked at: the receipt is the
 //! one that it follows; each table has as many rows as the receipt says, up to its last instant, columns of the types
-//! that it records, the place that it should have, and nothing that could change the rows of an INSERT.
+//! that it records, the place that it should have, and nothing that could change the rows of an INSERT; and readers find what is added by the
+//! views that rollfit makes.
 //!
 //! Invariants: where less is there than the receipt says, or something may change what is added, the partition is to be
 //! rewritten as a whole. Where more is there, in any of the tables, somebody else wrote it, and a rewrite would remove it: that
@@ -13,7 +14,7 @@ use rollfit_job::few::few;
 use rollfit_job::month::display_instant;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
-use rollfit_job::store::{Found, StoreError};
+use rollfit_job::store::{Found, ReaderView, StoreError};
 use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
@@ -85,6 +86,8 @@ pub(super) struct SeenToAppend {
     pub(super) above: Option<HashMap<u32, Vec<Ancestor>>>,
     /// The row of the look, and the query of the receipt in it.
     pub(super) row: Option<(String, AnswerRow)>,
+    /// What readers find.
+    pub(super) reader_view: Option<ReaderView>,
 }
 
 /// A table that rows can be added to.
@@ -115,7 +118,7 @@ impl PostgresStore {
         seen: SeenToAppend,
         followed: &FollowedReceipt<'_>,
     ) -> Result<Verdict, StoreError> {
-        let SeenToAppend { tables, above, row } = seen;
+        let SeenToAppend { tables, above, row, reader_view } = seen;
         let Some(receipts) = self.receipt_tables(&tables)? else {
             return Ok(Verdict::Rewrite(format!("{} is gone or cannot be read", self.receipts)));
         };
@@ -136,6 +139,11 @@ impl PostgresStore {
             Some((_, row)) => row,
             None => self.row_of_look(session, partition, (&receipts, &output))?,
         };
+        let reader_view = match (reader_view, self.reader_question(partition)) {
+            (Some(seen), _) => seen,
+            (None, Some(question)) => question.ask(session)?,
+            (None, None) => ReaderView::Ready,
+        };
         let (found, seen_digest) = seen_receipt(receipts.stored(&output, &row)?);
         if !matches!(&found, Found::Ours(receipt) if **receipt == *followed.receipt) {
             return Ok(Verdict::Free(Look { found, leaves: Vec::new() }));
@@ -145,7 +153,9 @@ impl PostgresStore {
         let hidden = hiding.map(|table| format!("row-level security applies to {}", table.name));
         let why = match followed.refusal.clone().or(hidden) {
             Some(why) => Some(why),
-            None => unlike(followed, seen_digest.as_deref(), &leaves, &row)?.or(differing),
+            None => unlike(followed, seen_digest.as_deref(), &leaves, &row)?
+                .or(differing)
+                .or_else(|| unread(reader_view)),
         };
         Ok(why.map_or_else(|| Verdict::Free(Look { found, leaves }), Verdict::Rewrite))
     }
@@ -268,6 +278,14 @@ fn unlike(
     let other = leaves.iter().map(|followed| &followed.leaf).enumerate().find(is_other);
     Ok(other
         .map(|(_, leaf)| format!("the columns of {} have other types than its receipt records", leaf.name)))
+}
+
+/// Returns why readers would not find what is added; none if they would.
+fn unread(reader_view: ReaderView) -> Option<String> {
+    match reader_view {
+        ReaderView::Ready => None,
+        ReaderView::Missing(what) | ReaderView::Foreign(what) => Some(what),
+    }
 }
 
 impl RowsThere {

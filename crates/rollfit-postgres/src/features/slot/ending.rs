@@ -34,7 +34,13 @@ impl PostgresSlot<'_> {
         let completions = self.completions();
         let statements = completions.len();
         before.extend(completions);
-        self.write_receipt(receipt, RowsBy::ThisSession, (before, sent, statements))
+        let written = self.write_receipt(receipt, RowsBy::ThisSession, (before, sent, statements));
+        let has_view = self.targets.iter().any(|target| !target.view.is_empty());
+        if let (Err(_), true, Some(views)) = (&written, has_view, &self.store.views) {
+            // What a view calls may have been dropped since it was provided. The next attempt makes it.
+            views.start_over();
+        }
+        written
     }
 
     /// Puts a receipt in the place of the one that was there when the partition was locked, after other requests: the end of a COPY
