@@ -12,6 +12,7 @@ use crate::month::Month;
 use crate::period::Period;
 use crate::store::{
     LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows, Snapshot, Source, StoreError,
+    starts_in,
 };
 
 /// A source some of whose series are derived from closes of another source.
@@ -168,6 +169,19 @@ impl Source for DerivedSource {
             Err(error) if error.is_unconnected() => Err(error),
             Err(_) => Ok(months),
         }
+    }
+
+    /// Closes are asked once for all series that are derived from them.
+    fn start_in(&self, series: &[SeriesOfKey<'_>], month: Month) -> Vec<bool> {
+        let (closes, places) = distinct(series);
+        let closes_start = self.closes.start_in(&closes, month);
+        // A series does not start before its closes.
+        let starts = |(series, at): (&SeriesOfKey<'_>, usize)| {
+            closes_start[at]
+                || lookback_rows_of(series) > 0
+                    && self.months(series).is_ok_and(|months| starts_in(months, month))
+        };
+        series.iter().zip(places).map(starts).collect()
     }
 
     /// Exact where there are few.

@@ -64,14 +64,12 @@ impl Sides {
     /// The first instant of all of each series; the lowest there is where it lies before the partition, and where the
     /// source does not say: then every lost row counts.
     fn firsts_us(&self, source: &dyn Source, config: &JobConfig, partition: &Partition) -> Vec<i64> {
-        let first_us =
-            |(series, rows): (&Series, &Vec<i64>)| match source.months(&series.of_key(&partition.key)) {
-                Ok(months) if months.is_none_or(|(first, _)| first >= partition.period.month()) => {
-                    rows.first().copied().unwrap_or(i64::MAX)
-                }
-                _ => i64::MIN,
-            };
-        config.series.iter().zip(&self.instants_us).map(first_us).collect()
+        let starts = source.start_in(&config.series_of_key(&partition.key), partition.period.month());
+        let first_us = |(rows, starts): (&Vec<i64>, bool)| match starts {
+            true => rows.first().copied().unwrap_or(i64::MAX),
+            false => i64::MIN,
+        };
+        self.instants_us.iter().zip(starts).map(first_us).collect()
     }
 
     fn loss_of(&self, at: usize, series: &[Series], firsts_us: &[i64]) -> JoinLoss {

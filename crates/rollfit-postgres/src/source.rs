@@ -6,6 +6,7 @@ pub(crate) mod heads;
 pub(crate) mod known_bases;
 mod latest;
 mod open_tables;
+mod row_arrays;
 mod writers;
 
 use std::collections::BTreeSet;

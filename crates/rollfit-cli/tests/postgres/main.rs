@@ -77,6 +77,7 @@ mod views_found;
 mod views_given;
 mod watchdog;
 mod watching;
+mod wide_values;
 mod wire;
 mod workload;
 

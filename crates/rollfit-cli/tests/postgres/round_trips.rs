@@ -1,10 +1,11 @@
 //! How often a partition waits for the server, from its start to its end: source, looks, claim, rows, receipt, commit and VACUUM. Counted
 //! with one worker, partition by partition.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rollfit_job::Job;
 use rollfit_job::config::{Layout, Workers};
+use rollfit_job::derived_source::DerivedSource;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Try, run};
 use rollfit_job::state::State;
@@ -25,6 +26,17 @@ const CREATED_MAX: [usize; 2] = [26, 16];
 
 /// The same where functions and views are made too.
 const CREATED_WITH_VIEWS_MAX: [usize; 2] = [38, 16];
+
+/// Series derived from closes. They lack the first rows of these, so that the first partition of a key also looks when the closes start.
+const DERIVED: [(&str, &str); 7] = [
+    ("SERIES__IDX__DERIVE", "rate_index"),
+    ("SERIES__IDX__BASE", "100"),
+    ("SERIES__BQX__TABLE", "m1_{key}"),
+    ("SERIES__BQX__TIME", "time"),
+    ("SERIES__BQX__VALUE", "rate_index"),
+    ("SERIES__BQX__DERIVE", "backward_return(15)"),
+    ("SERIES__BQX__BASE", "100"),
+];
 
 const MONTHS: Shape = Shape { keys: &["eurusd"], months: &["2017-01", "2017-02", "2017-03"] };
 const KEYS: Shape = Shape { keys: &["eurusd", "gbpusd", "usdjpy"], months: &["2017-01"] };
@@ -54,9 +66,12 @@ fn waits(workload: &Workload<'_>, settings: &[(&str, &str)], options: &RunOption
     let text = std::fs::read_to_string(workload.sandbox.path("rollfit.toml")).unwrap();
     let url = text.lines().find_map(|line| line.strip_prefix("url = \"")?.strip_suffix('"')).unwrap();
     let Opened { config, store } =
-        &Opened::at(workload, url, &[&[("RUN__STORE_SESSIONS_MAX", "1")], settings].concat());
-    let job = Job { config, source: store, sink: store, workers: Workers::Fixed(1), machine: &Unseen };
-    let partitions = partitions(config, store, store, &[]).unwrap();
+        Opened::at(workload, url, &[&[("RUN__STORE_SESSIONS_MAX", "1")], settings].concat());
+    let (config, store) = (&config, &Arc::new(store));
+    let source = &*DerivedSource::wrap(Arc::clone(store) as _, &config.series);
+    let sink = &**store;
+    let job = Job { config, source, sink, workers: Workers::Fixed(1), machine: &Unseen };
+    let partitions = partitions(config, source, sink, &[]).unwrap();
     let seen = Mutex::new(store.round_trips() as usize);
     let counter = Counter { store, seen, partitions: Mutex::default() };
     run(&job, &partitions, options, &StopSignal::default(), &counter);
@@ -160,5 +175,17 @@ fn rows_are_added_in_few_round_trips() {
             workload.grow_sources(until);
             at_most(&waits(&workload, &[], &RunOptions::default()), APPENDED_MAX);
         }
+    }
+}
+
+#[test]
+fn a_partition_of_derived_series_takes_as_few_be_it_the_first_of_its_key() {
+    for shape in [MONTHS, KEYS] {
+        let workload = Workload::on(shared(), shape);
+        at_most(&waits(&workload, &DERIVED, &RunOptions::default()), CREATED_MAX);
+        for key in shape.keys {
+            workload.database.sql(&format!("update m1_{key} set rate_index = 200 - rate_index"));
+        }
+        at_most(&waits(&workload, &DERIVED, &RunOptions::default()), REPLACED_MAX);
     }
 }

@@ -24,6 +24,7 @@ pub use features::{FeatureReader, FeatureTile, Grouping, Rounding, number_as_sto
 pub use kind::{BarsImport, Purpose, Store, StoreKind};
 pub use monitor::{StoreMonitor, StoreSample, StoreWait, WaitKind};
 pub use sink::{Claim, Found, Holding, ReaderView, Sink, Slot, TableRows, Write};
+pub(crate) use source::starts_in;
 pub use source::{
     ClosesBefore, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows,
     Snapshot, Source,

@@ -44,6 +44,11 @@ pub struct SeriesHead {
 /// come at once, the others are for [`Source::snapshot`]. A store that reads all of them anyway may give more.
 pub const LATEST_ROWS_MAX: usize = 20_000;
 
+/// Whether a series whose rows are in these months has none before another month.
+pub(crate) fn starts_in(months: Option<(Month, Month)>, month: Month) -> bool {
+    months.is_none_or(|(first, _)| first >= month)
+}
+
 /// What [`Source::latest`] is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LatestQuery {
@@ -167,6 +172,12 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the table is missing or cannot be read.
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError>;
+
+    /// Whether each of several series of one key has no rows before a month; false where that cannot be found out.
+    fn start_in(&self, series: &[SeriesOfKey<'_>], month: Month) -> Vec<bool> {
+        let starts = |series| self.months(series).is_ok_and(|months| starts_in(months, month));
+        series.iter().map(starts).collect()
+    }
 
     /// About how many rows a series has in a period: from what the store knows without reading them.
     ///

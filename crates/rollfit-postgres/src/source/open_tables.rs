@@ -8,14 +8,15 @@ use rollfit_job::store::{SeriesRows, Snapshot, StoreError};
 use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::pool::PooledSession;
 use crate::connection::session::Request;
-use crate::copy::column_number::ColumnNumber;
 use crate::copy::instant::ServerInstant;
 use crate::import::bases;
 use crate::source::SeriesTable;
 use crate::source::known_bases::BasesTable;
+use crate::source::row_arrays::arrays_sql;
 use crate::source::writers::writers_sql;
 
-/// How many rows of a table are read together with those of others, as one row of arrays. More are read by themselves.
+/// How many rows of a table are read together with those of others, as one row of arrays. More are read by themselves. A partition and
+/// the rows before it make a row of at most 10 MB.
 const ROWS_AT_ONCE_MAX: usize = 100_000;
 
 /// The tables of several series in one snapshot.
@@ -76,13 +77,12 @@ impl OpenTables {
 impl SeriesTable {
     /// Returns a query for one row: the instants and values of a span, and those of the last rows before it, as arrays.
     fn arrays_sql(&self, span_us: &Range<i64>, lookback_rows: usize) -> String {
-        // Rows keep the order of the query that they come from; whoever reads them checks that.
-        let arrays = |rows: &str| format!("(SELECT array_agg(r.t), array_agg(r.v) FROM ({rows}) r (t, v))");
-        let rows = arrays(&format!("{} LIMIT {}", self.span_sql(span_us), ROWS_AT_ONCE_MAX + 1));
+        let arrays = |rows: String| format!("({})", arrays_sql(&rows, self.format, ""));
+        let rows = arrays(format!("{} LIMIT {}", self.span_sql(span_us), ROWS_AT_ONCE_MAX + 1));
         match lookback_rows {
             0 => format!("SELECT * FROM {rows} span"),
             _ => {
-                let before = arrays(&self.before_sql(span_us.start, lookback_rows.min(ROWS_AT_ONCE_MAX)));
+                let before = arrays(self.before_sql(span_us.start, lookback_rows.min(ROWS_AT_ONCE_MAX)));
                 format!("SELECT * FROM {rows} span, {before} before")
             }
         }
@@ -91,26 +91,10 @@ impl SeriesTable {
     /// Reads the answer to that query.
     fn read_rows(&self, rows: &[AnswerRow]) -> Result<ReadRows, StoreError> {
         let row = rows.first().ok_or_else(|| StoreError::permanent("the server did not answer"))?;
-        let rows = self.arrays(row, 0).ok().filter(|rows| rows.instants_us.len() <= ROWS_AT_ONCE_MAX);
-        let before = (row.columns() > 2).then(|| self.arrays(row, 2).ok()).flatten();
+        let arrays = |column| self.arrays(row, column).ok().flatten();
+        let rows = arrays(0).filter(|rows| rows.instants_us.len() <= ROWS_AT_ONCE_MAX);
+        let before = (row.columns() > 2).then(|| arrays(2)).flatten();
         Ok(ReadRows { rows, before })
-    }
-
-    /// Returns the rows whose instants and values are in two columns of an answer.
-    pub(super) fn arrays(&self, row: &AnswerRow, column: usize) -> Result<SeriesRows, StoreError> {
-        let instants: Option<Vec<ServerInstant>> = row.get(column)?;
-        let values: Option<Vec<Option<ColumnNumber>>> = row.get(column + 1)?;
-        let mut rows = SeriesRows::default();
-        for (instant, value) in instants.unwrap_or_default().into_iter().zip(values.unwrap_or_default()) {
-            self.add(&mut rows, instant, value.map_or(f64::NAN, |ColumnNumber(number)| number))?;
-        }
-        if rows.instants_us.is_sorted() {
-            return Ok(rows);
-        }
-        Err(StoreError::permanent(format!(
-            "{}: the server did not sort the rows by {}",
-            self.name, self.time
-        )))
     }
 }
 
