@@ -3,6 +3,8 @@
 //! Invariants: what is written is decided by what is looked up after the locks were taken, in statements of their own, and never by what
 //! was expected. No existing table is written that was not locked before it was looked at.
 
+use std::collections::HashMap;
+
 use rollfit_job::activity::waiting;
 use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
@@ -25,7 +27,7 @@ use crate::features::partition_look::PartitionLook;
 use crate::features::references::References;
 use crate::names::TableName;
 use crate::partitioning::siblings::Siblings;
-use crate::tables::table::describe;
+use crate::tables::table::{LOOK_UP, describe};
 
 /// The mode that keeps other writers out, and no reader.
 const AGAINST_WRITERS: &str = "SHARE ROW EXCLUSIVE";
@@ -271,14 +273,10 @@ impl PostgresStore {
             HeldBy::TablesOrReceipts => (self.leaf_names(partition), vec![&self.receipts, &self.definitions]),
         };
         names.extend(shared.iter().map(|table| table.name.clone()));
-        let mut known = match names.as_slice() {
-            [] => Default::default(),
-            names => describe(&mut session, &self.schema, names)?,
-        };
         // Every append changes rows of the receipts: whoever only does that is in nobody's way.
-        let shared: Vec<u32> =
-            shared.iter().filter_map(|table| known.remove(&table.name)).map(|table| table.oid).collect();
-        let leaves: Vec<u32> = known.values().map(|table| table.oid).collect();
+        let mut known = oids(&mut session, &self.schema, &names)?;
+        let shared: Vec<u32> = shared.iter().filter_map(|table| known.remove(&table.name)).collect();
+        let leaves: Vec<u32> = known.into_values().collect();
         let holder = Holder::find(&mut session, &self.output_of(partition), &leaves, &shared)?;
         if let Some(holder) = &holder {
             self.stalled_sessions.end_if_stuck(&mut session, holder);
@@ -293,6 +291,22 @@ impl PostgresStore {
         self.seen_holders.record_holder(&name);
         Ok(Claim::Held(name))
     }
+}
+
+/// Returns the oids of tables by name. To describe them would wait for whoever has them.
+fn oids(
+    session: &mut Session,
+    schema: &String,
+    names: &Vec<String>,
+) -> Result<HashMap<String, u32>, StoreError> {
+    const NAMED: &str = "
+        SELECT c.relname::text, c.oid FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = ANY($2)";
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = session.rows(LOOK_UP, NAMED, &[(schema, Type::TEXT), (names, Type::TEXT_ARRAY)])?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
 }
 
 fn lock_sql(table: &TableName, mode: &str) -> String {
