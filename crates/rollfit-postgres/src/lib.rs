@@ -94,6 +94,8 @@ pub struct PostgresStore {
     page_bytes: OnceLock<u64>,
     receipts_hidden: AtomicBool,
     vacuum_refused: AtomicBool,
+    /// Whether the role may not run DO blocks.
+    blocks_refused: AtomicBool,
 }
 
 impl PostgresStore {
@@ -164,6 +166,7 @@ impl PostgresStore {
             page_bytes: OnceLock::new(),
             receipts_hidden: AtomicBool::new(false),
             vacuum_refused: AtomicBool::new(false),
+            blocks_refused: AtomicBool::new(false),
         })
     }
 

@@ -461,7 +461,9 @@ fn whoever_has_the_partition_or_a_table_is_named_and_rows_are_added_afterwards()
         innocent
     };
     let mut innocents = [0; 8].map(innocent);
-    for statement in [lock.as_str(), &insert, "lock table rollfit_receipts in share mode"] {
+    let share = "lock table rollfit_receipts in share mode";
+    let definitions = "lock table rollfit_definitions in access exclusive mode";
+    for statement in [lock.as_str(), &insert, share, definitions] {
         if statement.contains("in share mode") {
             innocents.iter_mut().for_each(|innocent| innocent.batch_execute("rollback").unwrap());
         }

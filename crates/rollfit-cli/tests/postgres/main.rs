@@ -32,6 +32,7 @@ mod frozen_store;
 mod further_columns;
 mod hangs;
 mod harness_works;
+mod held;
 mod import;
 mod import_found;
 mod isolation;

@@ -9,6 +9,10 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 /// A statement was cancelled by a timeout or a user. It is retried once; a second failure is final.
 const CANCELLED_ATTEMPTS: u32 = 2;
 
+/// The server found a relation, a function or another object gone that it was about to use. The next attempt does not see it, unless
+/// the server is damaged.
+const INTERNAL_ATTEMPTS: u32 = 3;
+
 /// The remedy if policies apply to the table in the message.
 const ROW_SECURITY_REMEDIES: &str = "have the owner of that table drop or change its policies, give the role BYPASSRLS, or \
      accept what the policies hide with row_security = \"apply\" in [source], [sink] or [store]";
@@ -54,6 +58,9 @@ fn refused(doing: &str, refusal: &DbError) -> StoreError {
     }
     let error = match is_shutdown_notice(refusal) {
         true => StoreError::unconnected(fault, message),
+        false if *code == SqlState::INTERNAL_ERROR => {
+            StoreError::new(fault, message).with_attempts_max(INTERNAL_ATTEMPTS)
+        }
         false => StoreError::new(fault, message),
     };
     let more: Vec<String> = [refusal.detail(), refusal.hint()].into_iter().flatten().map(shortened).collect();
@@ -111,9 +118,9 @@ fn is_client_fault(error: &tokio_postgres::Error) -> bool {
 }
 
 fn is_transient(refusal: &DbError) -> bool {
-    const CODES: [&str; 19] = [
+    const CODES: [&str; 20] = [
         "25006", "25P03", "25P04", "40001", "40P01", "53100", "53200", "53300", "53400", "55P03", "57014",
-        "57P01", "57P02", "57P03", "57P05", "58030", "42P05", "26000", "08P01",
+        "57P01", "57P02", "57P03", "57P05", "58030", "42P05", "26000", "08P01", "XX000",
     ];
     let code = refusal.code().code();
     code.starts_with("08") || CODES.contains(&code) || is_race_to_create(refusal)
@@ -127,6 +134,11 @@ fn is_race_to_create(refusal: &DbError) -> bool {
         SqlState::UNIQUE_VIOLATION => refusal.constraint().is_some_and(catalog),
         _ => false,
     }
+}
+
+/// Returns whether the connection was lost, so that no answer came.
+pub(crate) fn is_lost(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_none() && !is_client_fault(error)
 }
 
 /// Returns whether the session is over: the connection is closed, or the server ended it.

@@ -61,13 +61,13 @@ impl std::fmt::Display for Holder {
 }
 
 impl Holder {
-    /// Returns who holds the lock of an output, or one of `tables`, or keeps rows of the table `updated` from being changed;
+    /// Returns who holds the lock of an output, or one of `tables`, or keeps rows of the tables `shared` from being changed or read;
     /// none if no session does.
     pub(crate) fn find(
         session: &mut Session,
         output: &str,
         tables: &[u32],
-        updated: Option<u32>,
+        shared: &[u32],
     ) -> Result<Option<Self>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS}
@@ -80,12 +80,12 @@ impl Holder {
                         AND (l.classid::bigint << 32 | l.objid::bigint) = {LOCK_KEY}
                     OR l.locktype = 'relation' AND l.relation = ANY($2)
                         AND l.mode <> 'AccessShareLock'
-                    OR l.locktype = 'relation' AND l.relation = $3
+                    OR l.locktype = 'relation' AND l.relation = ANY($3)
                         AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
-             ORDER BY l.locktype, l.mode = 'RowShareLock' LIMIT 1"
+             ORDER BY l.locktype, l.mode = 'RowShareLock', l.mode <> 'AccessExclusiveLock' LIMIT 1"
         );
         let parameters: [SqlParameter<'_>; 3] =
-            [(&output, Type::TEXT), (&tables, Type::OID_ARRAY), (&updated, Type::OID)];
+            [(&output, Type::TEXT), (&tables, Type::OID_ARRAY), (&shared, Type::OID_ARRAY)];
         let rows = session.rows("find out who holds the partition", &sql, &parameters)?;
         rows.first().map(Self::from_row).transpose()
     }

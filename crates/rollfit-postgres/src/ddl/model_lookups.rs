@@ -201,8 +201,9 @@ impl ModelLookups {
             Step::query(LOOK_UP, describe_sql(), named()),
             Step::query("look up who may use tables", ACCESS, named()),
         ];
-        let answers =
-            session.try_batch(&steps)?.map_err(crate::connection::session::RefusedStep::into_error)?;
+        let answers = session
+            .try_batch("look up the tables that missing ones are made like", &steps)?
+            .map_err(crate::connection::session::RefusedStep::into_error)?;
         let mut answers = answers.into_iter();
         let mut found = tables_from(&store.schema, answers.next().unwrap_or_default())?;
         self.access.extend(Access::by_table(&answers.next().unwrap_or_default())?);

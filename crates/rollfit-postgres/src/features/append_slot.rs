@@ -25,8 +25,8 @@ use crate::connection::holders::LOCK_KEY;
 use crate::connection::pool::PooledSession;
 use crate::connection::session::{Mode, PreparedCopy, Request, Session, SqlParameter, Step};
 use crate::failpoint;
+use crate::features::claim_batch::{ClaimBatch, ClaimOutcome, HeldBy};
 use crate::features::narrow_columns::NarrowColumns;
-use crate::features::slot::claim::{HeldBy, claim_steps, is_claimed};
 use crate::features::slot::commit;
 use crate::names::{literal, quoted};
 use crate::partitioning::parent::{Ancestor, above_sql};
@@ -65,10 +65,7 @@ struct AppendSlot<'a> {
 /// How the locking of a partition ended.
 enum Locked {
     Ours(SeenToAppend),
-    /// Another session has the partition, or one of its tables if that is true.
-    Held {
-        tables: bool,
-    },
+    Held(HeldBy),
     Gone,
     /// Things are other than expected: what was asked together has to be asked one after the other.
     Unexpected,
@@ -89,9 +86,8 @@ impl PostgresStore {
         let digest = followed.digest;
         let Look { found, leaves } = match looked {
             Ok(Verdict::Free(look)) => look,
-            Ok(Verdict::Held { tables }) => {
+            Ok(Verdict::Held(held)) => {
                 session.roll_back();
-                let held = if tables { HeldBy::TablesOrReceipts } else { HeldBy::Claim };
                 return self.held(session, partition, held);
             }
             Ok(Verdict::Rewrite(why)) => {
@@ -149,17 +145,24 @@ impl PostgresStore {
         partition: &Partition,
         followed: &FollowedReceipt<'_>,
     ) -> Result<Verdict, StoreError> {
-        let mut locked = self.lock_at_once_to_append(session, partition)?;
-        if matches!(locked, Locked::Unexpected) {
-            session.roll_back();
-            locked = self.lock_to_append(session, partition)?;
-        }
+        let receipt_query = self.expectations.receipt_query().filter(|_| self.claims_in_batches());
+        let locked = match receipt_query {
+            Some(receipt_query) => self.lock_at_once_to_append(session, partition, receipt_query)?,
+            None => self.lock_to_append(session, partition)?,
+        };
+        let locked = match locked {
+            Locked::Unexpected => {
+                session.roll_back();
+                self.lock_to_append(session, partition)?
+            }
+            locked => locked,
+        };
         match locked {
             Locked::Ours(seen) => {
                 failpoint::reach("append-locked");
                 self.look(session, partition, seen, followed)
             }
-            Locked::Held { tables } => Ok(Verdict::Held { tables }),
+            Locked::Held(held) => Ok(Verdict::Held(held)),
             Locked::Gone | Locked::Unexpected => Ok(Verdict::Rewrite("one of its tables is gone".to_owned())),
         }
     }
@@ -188,35 +191,36 @@ impl PostgresStore {
         &self,
         session: &mut Session,
         partition: &Partition,
+        receipt_query: String,
     ) -> Result<Locked, StoreError> {
-        let Some(receipt_query) = self.expectations.receipt_query() else { return Ok(Locked::Unexpected) };
         let (output, names) = (self.output_of(partition), self.append_names(partition));
         let (leaf_names, known) = (self.leaf_names(partition), self.known_definitions.hashes());
+<<<<<<< HEAD
         let locks = self.append_locks(partition);
         let begin = session.begin_step(Mode::Write, &self.settings);
         let mut steps = claim_steps(begin, &output, partition, &locks);
         let asked_first = steps.len();
         let reader_question = self.reader_question(partition);
         steps.extend(reader_question.iter().flat_map(ReaderQuestion::steps));
+=======
+        let [tables, lock] = self.append_locks(partition);
+        let receipts = [vec![lock], self.receipt_locks(Some(&receipt_query))].concat();
+>>>>>>> fixbatch
         let named =
             |names| -> Vec<SqlParameter<'_>> { vec![(&self.schema, Type::TEXT), (names, Type::TEXT_ARRAY)] };
         let parameters: Vec<SqlParameter<'_>> = vec![(&output, Type::TEXT), (&known, Type::TEXT_ARRAY)];
-        steps.extend([
+        let looks = vec![
             Step::query(LOOK_UP, describe_sql(), named(&names)),
             Step::query("look up the tables above a partition", above_sql(), named(&leaf_names)),
             Step::query(LOOK, self.look_sql(partition, &receipt_query), parameters),
-        ]);
-        let mut answers = match session.try_batch(&steps)? {
-            Ok(answers) => answers,
-            Err(refused) if refused.is_lock_timeout() => return Ok(Locked::Held { tables: true }),
-            Err(refused) if refused.is_wrong_statement() => return Ok(Locked::Unexpected),
-            Err(refused) => return Err(refused.into_error()),
+        ];
+        let batch = ClaimBatch { partition, output: &output, tables: vec![tables], receipts, looks };
+        let mut looked = match self.claim_and_look(session, batch)? {
+            ClaimOutcome::Ours(looked) => looked.into_iter(),
+            ClaimOutcome::Held(held) => return Ok(Locked::Held(held)),
+            ClaimOutcome::Unexpected => return Ok(Locked::Unexpected),
         };
-        let mut looked = answers.split_off(asked_first).into_iter();
         let mut next = || looked.next().unwrap_or_default();
-        if !is_claimed(&answers)? {
-            return Ok(Locked::Held { tables: false });
-        }
         failpoint::reach("append-began");
         let reader_view = match &reader_question {
             Some(question) => Some(question.answer(&next(), &next())?),
@@ -236,7 +240,7 @@ impl PostgresStore {
         let lock = format!("SELECT pg_try_advisory_xact_lock({})", LOCK_KEY.replace("$1", &output));
         let doing = ("begin a transaction and lock the partition", lock.as_str());
         if session.begin_with(Mode::Write, &self.settings, doing)?.as_deref() != Some("t") {
-            return Ok(Locked::Held { tables: false });
+            return Ok(Locked::Held(HeldBy::Claim));
         }
         failpoint::reach("append-began");
         let (names, sql) = (self.append_names(partition), self.append_locks(partition).join("; "));
@@ -249,7 +253,7 @@ impl PostgresStore {
                 let tables = tables_from(&self.schema, rows)?;
                 Ok(Locked::Ours(SeenToAppend { tables, above: None, row: None, reader_view: None }))
             }
-            Err(error) if is_lock_timeout(&error) => Ok(Locked::Held { tables: true }),
+            Err(error) if is_lock_timeout(&error) => Ok(Locked::Held(HeldBy::TablesOrReceipts)),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Locked::Gone),
             Err(error) => Err(server_error(&doing, error)),
         }
@@ -359,13 +363,9 @@ impl Slot for AppendSlot<'_> {
         self.check_receipt(receipt)?;
         self.write_receipt(receipt)?;
         let analysis = self.analysis();
-        let is_analyzed = analysis.is_some();
-        let mut answers = commit(&mut self.session, analysis.into_iter().collect())?;
+        let answers = commit(&mut self.session, analysis.into_iter().collect())?;
         self.ended = true;
-        // A failure is not a failure of the partition.
-        if let Err(error) = if is_analyzed { answers.done() } else { Ok(()) } {
-            tracing::warn!("{error}");
-        }
+        answers.failures().iter().for_each(|error| tracing::warn!("{error}"));
         Ok(self.bytes)
     }
 

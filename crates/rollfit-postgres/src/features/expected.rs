@@ -3,7 +3,7 @@
 //! Invariants: it decides which questions are sent together, which lock is taken, and never what an answer is. Where things are other
 //! than expected, the questions are asked one after the other.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -52,6 +52,8 @@ impl Expected {
 pub(crate) struct Expectations {
     partitions: Mutex<HashMap<Partition, Expected>>,
     receipt_query: Mutex<Option<String>>,
+    /// The partitions that another session had when they were claimed last.
+    held: Mutex<HashSet<Partition>>,
 }
 
 impl Expectations {
@@ -63,6 +65,20 @@ impl Expectations {
     /// What is expected of a partition, if it was looked at.
     pub(crate) fn partition(&self, partition: &Partition) -> Option<Expected> {
         lock(&self.partitions).get(partition).cloned()
+    }
+
+    /// Notes whether another session has a partition.
+    pub(crate) fn note_held(&self, partition: &Partition, is_held: bool) {
+        let mut held = lock(&self.held);
+        match is_held {
+            true => held.insert(partition.clone()),
+            false => held.remove(partition),
+        };
+    }
+
+    /// Whether another session had a partition when it was claimed last.
+    pub(crate) fn is_held(&self, partition: &Partition) -> bool {
+        lock(&self.held).contains(partition)
     }
 
     /// Notes the query that receipts were read with.

@@ -1,6 +1,7 @@
 //! The features of a partition: what exists of them, replacing them in one transaction with its commit, reading them back.
 
 pub(crate) mod append_slot;
+pub(crate) mod claim_batch;
 pub(crate) mod expected;
 pub(crate) mod holdings;
 pub(crate) mod inspect;

@@ -151,7 +151,7 @@ impl PostgresStore {
         let questions = self.look_questions(partition, &expected);
         let mut steps = vec![session.begin_step(Mode::Snapshot, &self.settings)];
         steps.extend(questions.steps());
-        let look = match session.try_batch(&steps)? {
+        let look = match session.try_batch(&format!("look at {partition}"), &steps)? {
             Ok(answers) => questions.look(answers.into_iter().skip(1)),
             Err(refused) => {
                 session.roll_back();
@@ -179,6 +179,11 @@ impl LookQuestions<'_> {
             return self;
         }
         Self { siblings: Some(like_patterns(&self.store.series, Some(&self.key))), ..self }
+    }
+
+    /// The query of the receipt, if it is asked.
+    pub(crate) fn receipt_query(&self) -> Option<&str> {
+        self.receipt_query.as_deref()
     }
 
     /// Returns the questions, to be asked after one another.

@@ -110,7 +110,7 @@ impl References {
             let parameters: Vec<SqlParameter<'_>> = vec![(&oids, Type::OID_ARRAY)];
             steps.push(Step::query(doing, sql, parameters));
         }
-        let answers = match session.try_batch(&steps)? {
+        let answers = match session.try_batch("lock tables and look for rows that refer to them", &steps)? {
             Ok(answers) => answers,
             Err(refused) => return Ok(Err(refused)),
         };

@@ -90,7 +90,7 @@ impl PostgresImport {
 
     /// Returns who holds the lock or one of these tables, for messages.
     fn holder(&mut self, lock: &str, tables: &[u32]) -> Result<String, StoreError> {
-        let holder = Holder::find(&mut self.session, lock, tables, None)?;
+        let holder = Holder::find(&mut self.session, lock, tables, &[])?;
         Ok(holder.map_or_else(|| "another session".to_owned(), |holder| holder.to_string()))
     }
 

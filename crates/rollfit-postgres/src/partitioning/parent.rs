@@ -158,7 +158,8 @@ impl Parent {
             Step::query(ABOVE, format!("{NAMED_ANCESTORS} ORDER BY a.at"), named()),
             Step::query(format!("look up the partitions of {name}"), PARTITIONS, named()),
         ];
-        let answers = session.try_batch(&steps)?.map_err(RefusedStep::into_error)?;
+        let answers =
+            session.try_batch(&format!("look at {name}"), &steps)?.map_err(RefusedStep::into_error)?;
         let mut answers = answers.into_iter();
         let mut next = || answers.next().unwrap_or_default();
         let found = tables_from(&name.schema, next())?.remove(&name.name);

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Row};
 
 use super::{Mode, Request, Session, SqlParameter, TransactionSettings};
 use crate::connection::answer_row::AnswerRow;
-use crate::connection::fault::{is_lock_timeout, server_error};
+use crate::connection::fault::{is_lock_timeout, is_lost, server_error};
 
 /// A statement of a batch.
 #[derive(Clone)]
@@ -29,6 +29,10 @@ pub(crate) struct Step<'a> {
 pub(crate) struct RefusedStep {
     pub(crate) doing: String,
     error: tokio_postgres::Error,
+    /// Whether it locks tables.
+    is_lock: bool,
+    /// The rows of the steps before it.
+    answered: Vec<Vec<AnswerRow>>,
 }
 
 impl<'a> Step<'a> {
@@ -74,19 +78,31 @@ impl RefusedStep {
         is_lock_timeout(&self.error)
     }
 
-    /// Whether the statement itself was wrong: a name that is not there, a kind or type that is another one, a right that is missing.
+    /// Whether the statement itself was wrong: a name that is not there, a kind or type that is another one, a right that is missing,
+    /// or an object that went while the server looked at it.
     pub(crate) fn is_wrong_statement(&self) -> bool {
-        self.error.code().is_some_and(|code| code.code().starts_with("42") || is_unsupported(code))
+        let is_wrong = |code: &SqlState| {
+            code.code().starts_with("42")
+                || [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INTERNAL_ERROR].contains(code)
+        };
+        self.error.code().is_some_and(is_wrong)
+    }
+
+    /// Whether it is a DO block that locks, and the server did not even begin it: an error in it would say where.
+    pub(crate) fn is_block_refused(&self) -> bool {
+        let has_no_context = || self.error.as_db_error().is_some_and(|error| error.where_().is_none());
+        self.is_lock && self.is_wrong_statement() && has_no_context()
+    }
+
+    /// Takes the rows of the steps before it.
+    pub(crate) fn take_answers(&mut self) -> Vec<Vec<AnswerRow>> {
+        std::mem::take(&mut self.answered)
     }
 
     /// The error that says so.
     pub(crate) fn into_error(self) -> StoreError {
         server_error(&self.doing, self.error)
     }
-}
-
-fn is_unsupported(code: &SqlState) -> bool {
-    *code == SqlState::FEATURE_NOT_SUPPORTED
 }
 
 impl Session {
@@ -96,9 +112,11 @@ impl Session {
         Step::execute("begin a transaction", self.begin_sql(mode, settings))
     }
 
-    /// Runs the steps of a batch. Returns the rows of each, or the first one that the server refused.
+    /// Runs the steps of a batch. Returns the rows of each, or the first one that the server refused. Where the connection was lost, what
+    /// that is for is all of the batch: which of them the server still ran is not known.
     pub(crate) fn try_batch(
         &mut self,
+        doing: &str,
         steps: &[Step<'_>],
     ) -> Result<Result<Vec<Vec<AnswerRow>>, RefusedStep>, StoreError> {
         let mut answers = self.at_once(steps.iter().cloned().map(Request::Step).collect());
@@ -107,7 +125,11 @@ impl Session {
             match answers.try_rows()? {
                 Ok(rows) => answered.push(rows),
                 // Those after it failed because of it.
-                Err(error) => return Ok(Err(RefusedStep { doing: step.doing.clone(), error })),
+                Err(error) => {
+                    let doing = if is_lost(&error) { doing } else { &step.doing };
+                    let (doing, is_lock) = (doing.to_owned(), step.is_lock);
+                    return Ok(Err(RefusedStep { doing, error, is_lock, answered }));
+                }
             }
         }
         Ok(Ok(answered))

@@ -266,6 +266,16 @@ impl Answers {
         })
     }
 
+    /// Takes the answers that are left, of requests whose failure undoes nothing. Returns the failures.
+    pub(crate) fn failures(mut self) -> Vec<StoreError> {
+        let mut failures = Vec::new();
+        // After one that never came there are no more.
+        while !self.outcomes.is_empty() {
+            failures.extend(self.done().err());
+        }
+        failures
+    }
+
     fn take<T>(&mut self, pick: impl FnOnce(Answer) -> Option<T>) -> Result<T, StoreError> {
         let (doing, answer) = self.try_take(pick)?;
         answer.map_err(|error| server_error(&doing, error))

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use libpq_connect::Environment;
+use rollfit_job::store::Fault;
 
 use super::*;
 use crate::connection::pool::Pool;
@@ -316,5 +317,66 @@ fn every_one_of_the_answers_has_the_time_of_one() {
             None => assert_eq!(answered, Ok(())),
         }
         assert_eq!(session.is_usable(), error.is_none());
+    }
+}
+
+/// Statements after a COMMIT: one that the server refuses is no reason to pass over the next, and one that it never answers is told once.
+#[test]
+fn what_fails_after_a_commit_is_told_as_it_is() {
+    for (replies, warnings) in [
+        (vec![ended("VACUUM"), ended("VACUUM")], &[][..]),
+        (
+            vec![refusal("42501"), refusal("55P03")],
+            &["clean 1: refused with 42501", "clean 2: refused with 55P03"],
+        ),
+        (vec![], &["clean 1: the server has not answered"]),
+        (vec![ended("VACUUM")], &["clean 2: the server has not answered"]),
+    ] {
+        let answered = [vec![ended("SAVEPOINT"), ended("COMMIT")], replies].concat().concat();
+        let mut session = session(move |mut stream| {
+            read_until(&mut stream, "VACUUM 2");
+            stream.write_all(&answered).unwrap();
+            let _ = stream.read(&mut [0]);
+        });
+        let cleaned = [1, 2].map(|at| Request::execute(format!("clean {at}"), format!("VACUUM {at}")));
+        let told = session.commit("end it", cleaned.into()).unwrap().failures();
+        assert_eq!(told.len(), warnings.len(), "{told:?}");
+        let all = told.iter().zip(warnings).all(|(told, words)| told.to_string().contains(words));
+        assert!(all, "{told:?}, wanted {warnings:?}");
+    }
+}
+
+/// Three steps, sent together to a server that answers the first one and then so.
+fn refused(reply: Vec<u8>) -> RefusedStep {
+    let mut session = session(move |mut stream| {
+        read_until(&mut stream, "third");
+        stream.write_all(&[ended("SELECT 1"), reply].concat()).unwrap();
+    });
+    let steps = ["first", "second", "third"].map(|sql| Step::execute(format!("ask the {sql}"), sql));
+    session.try_batch("ask all", &steps).unwrap().err().unwrap()
+}
+
+#[test]
+fn where_a_connection_is_lost_all_of_a_batch_is_named() {
+    let error = refused(Vec::new()).into_error().to_string();
+    assert!(error.starts_with("cannot ask all: the connection to the server was lost"), "{error}");
+    let mut refused = refused(refusal("23503"));
+    assert_eq!(refused.take_answers().len(), 1);
+    let error = refused.into_error().to_string();
+    assert!(error.starts_with("cannot ask the second: refused with 23503"), "{error}");
+}
+
+/// An object that went while the server looked at it is told by an internal error of the server.
+#[test]
+fn an_internal_error_is_asked_again_and_damage_is_not() {
+    for (code, is_wrong, attempts_max) in [("XX000", true, Some(3)), ("XX001", false, None)] {
+        let refused = refused(refusal(code));
+        assert_eq!(refused.is_wrong_statement(), is_wrong, "{code}");
+        let error = refused.into_error();
+        assert_eq!(
+            (error.fault() == Fault::Transient, error.attempts_max()),
+            (is_wrong, attempts_max),
+            "{code}"
+        );
     }
 }

@@ -21,6 +21,7 @@ use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::session::{Session, SqlParameter};
 use crate::copy::instant::ServerInstant;
+use crate::features::claim_batch::HeldBy;
 use crate::names::{TableName, literal, quoted};
 use crate::partitioning::parent::Ancestor;
 use crate::tables::leaf::Leaf;
@@ -57,8 +58,8 @@ const COLUMNS_OF_TABLE: usize = 5;
 pub(super) enum Verdict {
     /// Its receipt was read, and if it is the one to follow, rows can be added.
     Free(Look),
-    /// Another session has it, or one of its tables if that is true.
-    Held { tables: bool },
+    /// Another session has it, or what it takes to write it.
+    Held(HeldBy),
     /// It has to be replaced, and why.
     Rewrite(String),
 }

@@ -3,6 +3,8 @@
 //! Invariants: what is written is decided by what is looked up after the locks were taken, in statements of their own, and never by what
 //! was expected. No existing table is written that was not locked before it was looked at.
 
+use std::collections::HashMap;
+
 use rollfit_job::activity::waiting;
 use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
@@ -11,23 +13,21 @@ use tokio_postgres::types::Type;
 
 use super::{PostgresSlot, TargetTable};
 use crate::PostgresStore;
-use crate::connection::answer_row::{AnswerRow, first_value};
+use crate::connection::answer_row::first_value;
 use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::PooledSession;
-use crate::connection::session::{Mode, Session, Step};
+use crate::connection::session::{Mode, Session};
 use crate::ddl::model_lookups::ModelLookups;
 use crate::failpoint;
+use crate::features::claim_batch::{ClaimBatch, ClaimOutcome, HeldBy};
 use crate::features::expected::Expected;
 use crate::features::inspect::InspectedLeaf;
 use crate::features::partition_look::PartitionLook;
 use crate::features::references::References;
-use crate::names::{TableName, literal};
+use crate::names::TableName;
 use crate::partitioning::siblings::Siblings;
-use crate::tables::table::describe;
-
-/// The setting that tells the statements of a batch whether the partition is this session's. It ends with the transaction.
-const CLAIMED: &str = "rollfit.claimed";
+use crate::tables::table::{LOOK_UP, describe};
 
 /// The mode that keeps other writers out, and no reader.
 const AGAINST_WRITERS: &str = "SHARE ROW EXCLUSIVE";
@@ -41,17 +41,6 @@ struct LockedPartition {
     references: References,
     obstacle: Option<String>,
     targets: Vec<TargetTable>,
-}
-
-/// What another session has of a partition.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::features) enum HeldBy {
-    /// The partition itself.
-    Claim,
-    /// One of its tables.
-    Tables,
-    /// One of its tables, or the receipts.
-    TablesOrReceipts,
 }
 
 /// How the locking of a partition ended.
@@ -123,9 +112,13 @@ impl PostgresStore {
         partition: &Partition,
     ) -> Result<Result<LockedPartition, HeldBy>, StoreError> {
         let expected = self.expected(session, partition)?;
-        self.provide_shared_tables(session, partition, expected.has_all_tables())?;
+        let in_a_batch = self.claims_in_batches();
+        self.provide_shared_tables(session, partition, in_a_batch && expected.has_all_tables())?;
         self.provide_views(session, partition)?;
-        let mut locking = self.lock_at_once(session, partition, &expected)?;
+        let mut locking = match in_a_batch {
+            true => self.lock_at_once(session, partition, &expected)?,
+            false => self.lock_in_turn(session, partition)?,
+        };
         if matches!(locking, Locking::Unexpected) {
             session.roll_back();
             self.provide_shared_tables(session, partition, false)?;
@@ -161,21 +154,15 @@ impl PostgresStore {
             false => AGAINST_WRITERS,
         };
         let locks: Vec<String> = tables.iter().map(|table| lock_sql(table, mode(table))).collect();
-        let mut steps =
-            claim_steps(session.begin_step(Mode::Write, &self.settings), &output, partition, &locks);
-        let asked_first = steps.len();
         let questions = self.look_questions(partition, expected).with_siblings();
-        steps.extend(questions.steps());
-        let mut answers = match session.try_batch(&steps)? {
-            Ok(answers) => answers,
-            Err(refused) if refused.is_lock_timeout() => return Ok(Locking::Held(HeldBy::Tables)),
-            Err(refused) if refused.is_wrong_statement() => return Ok(Locking::Unexpected),
-            Err(refused) => return Err(refused.into_error()),
+        let receipts = self.receipt_locks(questions.receipt_query());
+        let looks = questions.steps();
+        let batch = ClaimBatch { partition, output: &output, tables: locks, receipts, looks };
+        let looked = match self.claim_and_look(session, batch)? {
+            ClaimOutcome::Ours(looked) => looked,
+            ClaimOutcome::Held(held) => return Ok(Locking::Held(held)),
+            ClaimOutcome::Unexpected => return Ok(Locking::Unexpected),
         };
-        let looked = answers.split_off(asked_first);
-        if !is_claimed(&answers)? {
-            return Ok(Locking::Held(HeldBy::Claim));
-        }
         let look = questions.look(looked.into_iter())?;
         if self.has_other_tables(partition, &look, &tables) {
             return Ok(Locking::Unexpected);
@@ -279,54 +266,51 @@ impl PostgresStore {
         partition: &Partition,
         held: HeldBy,
     ) -> Result<Claim<'_>, StoreError> {
-        let mut names = match held {
-            HeldBy::Claim => Vec::new(),
-            HeldBy::Tables | HeldBy::TablesOrReceipts => self.leaf_names(partition),
+        let (mut names, shared) = match &held {
+            HeldBy::Claim | HeldBy::Looked(_) => (Vec::new(), Vec::new()),
+            HeldBy::Tables => (self.leaf_names(partition), Vec::new()),
+            HeldBy::Receipts => (Vec::new(), vec![&self.receipts, &self.definitions]),
+            HeldBy::TablesOrReceipts => (self.leaf_names(partition), vec![&self.receipts, &self.definitions]),
         };
-        names.extend(matches!(held, HeldBy::TablesOrReceipts).then(|| self.receipts.name.clone()));
-        let mut known = match names.as_slice() {
-            [] => Default::default(),
-            names => describe(&mut session, &self.schema, names)?,
-        };
+        names.extend(shared.iter().map(|table| table.name.clone()));
         // Every append changes rows of the receipts: whoever only does that is in nobody's way.
-        let receipts = known.remove(&self.receipts.name).map(|table| table.oid);
-        let leaves: Vec<u32> = known.values().map(|table| table.oid).collect();
-        let holder = Holder::find(&mut session, &self.output_of(partition), &leaves, receipts)?;
+        let mut known = oids(&mut session, &self.schema, &names)?;
+        let shared: Vec<u32> = shared.iter().filter_map(|table| known.remove(&table.name)).collect();
+        let leaves: Vec<u32> = known.into_values().collect();
+        let holder = Holder::find(&mut session, &self.output_of(partition), &leaves, &shared)?;
         if let Some(holder) = &holder {
             self.stalled_sessions.end_if_stuck(&mut session, holder);
         }
-        let name = holder.map_or("another session".to_owned(), |holder| holder.to_string());
+        let name = match (holder, held) {
+            (Some(holder), _) => holder.to_string(),
+            (None, HeldBy::Looked(doing)) => {
+                format!("another session, which keeps rollfit waiting to {doing}")
+            }
+            (None, _) => "another session".to_owned(),
+        };
         self.seen_holders.record_holder(&name);
         Ok(Claim::Held(name))
     }
 }
 
+/// Returns the oids of tables by name. To describe them would wait for whoever has them.
+fn oids(
+    session: &mut Session,
+    schema: &String,
+    names: &Vec<String>,
+) -> Result<HashMap<String, u32>, StoreError> {
+    const NAMED: &str = "
+        SELECT c.relname::text, c.oid FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = ANY($2)";
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = session.rows(LOOK_UP, NAMED, &[(schema, Type::TEXT), (names, Type::TEXT_ARRAY)])?;
+    rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
+}
+
 fn lock_sql(table: &TableName, mode: &str) -> String {
     format!("LOCK TABLE ONLY {} IN {mode} MODE", table.sql())
-}
-
-/// Returns the steps that begin a transaction and claim an output; if that succeeds, they also take locks.
-pub(in crate::features) fn claim_steps<'a>(
-    begin: Step<'a>,
-    output: &'a String,
-    partition: &Partition,
-    locks: &[String],
-) -> Vec<Step<'a>> {
-    let claim =
-        format!("SELECT set_config('{CLAIMED}', pg_try_advisory_xact_lock({LOCK_KEY})::text, true)::boolean");
-    let mut steps = vec![begin, Step::query("lock the partition", claim, vec![(output, Type::TEXT)])];
-    if !locks.is_empty() {
-        let body =
-            format!("BEGIN IF current_setting('{CLAIMED}')::boolean THEN {}; END IF; END", locks.join("; "));
-        let sql = format!("DO LANGUAGE plpgsql {}", literal(&body));
-        steps.push(Step::lock(format!("lock the tables of {partition}"), sql));
-    }
-    steps
-}
-
-/// Whether the output is this session's, in the answers to [`claim_steps`].
-pub(in crate::features) fn is_claimed(answers: &[Vec<AnswerRow>]) -> Result<bool, StoreError> {
-    Ok(answers.get(1).map_or(Ok(None), |rows| first_value(rows))?.unwrap_or(false))
 }
 
 fn changed_meanwhile(what: &str) -> StoreError {

@@ -105,14 +105,9 @@ impl PostgresSlot<'_> {
             Request::execute(format!("vacuum {name}"), sql)
         });
         let vacuumed: Vec<Request<'_>> = vacuumed.collect();
-        let tables = vacuumed.len();
-        let mut answers = commit(&mut self.session, vacuumed)?;
+        let answers = commit(&mut self.session, vacuumed)?;
         self.ended = true;
-        for _ in 0..tables {
-            if let Err(error) = answers.done() {
-                tracing::warn!("{error}");
-            }
-        }
+        answers.failures().iter().for_each(|error| tracing::warn!("{error}"));
         failpoint::reach("vacuumed");
         Ok(())
     }
