@@ -195,25 +195,18 @@ impl PostgresStore {
     ) -> Result<Locked, StoreError> {
         let (output, names) = (self.output_of(partition), self.append_names(partition));
         let (leaf_names, known) = (self.leaf_names(partition), self.known_definitions.hashes());
-<<<<<<< HEAD
-        let locks = self.append_locks(partition);
-        let begin = session.begin_step(Mode::Write, &self.settings);
-        let mut steps = claim_steps(begin, &output, partition, &locks);
-        let asked_first = steps.len();
-        let reader_question = self.reader_question(partition);
-        steps.extend(reader_question.iter().flat_map(ReaderQuestion::steps));
-=======
         let [tables, lock] = self.append_locks(partition);
         let receipts = [vec![lock], self.receipt_locks(Some(&receipt_query))].concat();
->>>>>>> fixbatch
+        let reader_question = self.reader_question(partition);
         let named =
             |names| -> Vec<SqlParameter<'_>> { vec![(&self.schema, Type::TEXT), (names, Type::TEXT_ARRAY)] };
         let parameters: Vec<SqlParameter<'_>> = vec![(&output, Type::TEXT), (&known, Type::TEXT_ARRAY)];
-        let looks = vec![
+        let mut looks: Vec<Step<'_>> = reader_question.iter().flat_map(ReaderQuestion::steps).collect();
+        looks.extend([
             Step::query(LOOK_UP, describe_sql(), named(&names)),
             Step::query("look up the tables above a partition", above_sql(), named(&leaf_names)),
             Step::query(LOOK, self.look_sql(partition, &receipt_query), parameters),
-        ];
+        ]);
         let batch = ClaimBatch { partition, output: &output, tables: vec![tables], receipts, looks };
         let mut looked = match self.claim_and_look(session, batch)? {
             ClaimOutcome::Ours(looked) => looked.into_iter(),
