@@ -64,7 +64,7 @@ struct AppendSlot<'a> {
 
 /// How the locking of a partition ended.
 enum Locked {
-    Ours(SeenToAppend),
+    Ours(Box<SeenToAppend>),
     Held(HeldBy),
     Gone,
     /// Things are other than expected: what was asked together has to be asked one after the other.
@@ -160,7 +160,7 @@ impl PostgresStore {
         match locked {
             Locked::Ours(seen) => {
                 failpoint::reach("append-locked");
-                self.look(session, partition, seen, followed)
+                self.look(session, partition, *seen, followed)
             }
             Locked::Held(held) => Ok(Verdict::Held(held)),
             Locked::Gone | Locked::Unexpected => Ok(Verdict::Rewrite("one of its tables is gone".to_owned())),
@@ -219,12 +219,12 @@ impl PostgresStore {
             Some(question) => Some(question.answer(&next(), &next())?),
             None => None,
         };
-        Ok(Locked::Ours(SeenToAppend {
+        Ok(Locked::Ours(Box::new(SeenToAppend {
             tables: tables_from(&self.schema, next())?,
             above: Some(Ancestor::by_leaf(&next())?),
             row: next().into_iter().next().map(|row| (receipt_query, row)),
             reader_view,
-        }))
+        })))
     }
 
     /// Begins the transaction and takes the locks: two round trips.
@@ -244,7 +244,7 @@ impl PostgresStore {
         match waiting(|| session.try_execute_and_rows(lock, asked, &parameters))? {
             Ok(rows) => {
                 let tables = tables_from(&self.schema, rows)?;
-                Ok(Locked::Ours(SeenToAppend { tables, above: None, row: None, reader_view: None }))
+                Ok(Locked::Ours(Box::new(SeenToAppend { tables, above: None, row: None, reader_view: None })))
             }
             Err(error) if is_lock_timeout(&error) => Ok(Locked::Held(HeldBy::TablesOrReceipts)),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Locked::Gone),

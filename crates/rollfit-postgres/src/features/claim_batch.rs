@@ -13,7 +13,7 @@ use crate::PostgresStore;
 use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::holders::LOCK_KEY;
 use crate::connection::session::{Mode, RefusedStep, Session, Step};
-use crate::names::literal;
+use crate::names::{TableName, literal};
 
 /// The setting that tells the statements of a batch whose the partition is. It ends with the transaction.
 const CLAIMED: &str = "rollfit.claimed";
@@ -160,7 +160,7 @@ impl PostgresStore {
     /// Returns the statements that lock what a query of receipts reads, as that query would.
     pub(in crate::features) fn receipt_locks(&self, receipt_query: Option<&str>) -> Vec<String> {
         let is_read = |table: &String| receipt_query.is_some_and(|query| query.contains(table));
-        let read = [&self.receipts, &self.definitions].map(|table| table.sql()).into_iter().filter(is_read);
+        let read = [&self.receipts, &self.definitions].map(TableName::sql).into_iter().filter(is_read);
         read.map(|table| format!("LOCK TABLE ONLY {table} IN ACCESS SHARE MODE")).collect()
     }
 }
