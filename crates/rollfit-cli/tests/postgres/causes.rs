@@ -87,7 +87,7 @@ fn a_slow_source_is_named() {
     for key in workload.shape.keys {
         workload.database.sql(&format!(
             "alter table m1_{key} rename to bars_{key};
-             create view m1_{key} as select bars.* from (select pg_sleep(1)) pause, bars_{key} bars"
+             create view m1_{key} as select bars.* from (select pg_sleep(2)) pause, bars_{key} bars"
         ));
     }
     let run = workload.run(&["run", "--quiet", "--workers", "2"]).exits(0);
