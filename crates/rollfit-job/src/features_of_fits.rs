@@ -1,4 +1,4 @@
-//! [`as_features`]: features as a store gives them back, whichever layout it has; [`StoredRows`]: with what they follow from.
+//! [`as_features`]: features as a store gives them back, whichever layout it has; `StoredRows`: with what they follow from.
 
 use std::ops::Range;
 use std::sync::Arc;
