@@ -112,3 +112,16 @@ fn a_view_that_goes_while_it_is_looked_at_is_made_again() {
         workload.run(&["verify", "--quiet"]).exits(0);
     }
 }
+
+#[test]
+fn the_first_claim_of_a_store_does_not_wait_for_receipts_without_a_limit() {
+    let workload = Workload::on(shared(), ONE);
+    workload.done();
+    let opened = Opened::open(&workload);
+    let mut holder = workload.database.connect();
+    holder.batch_execute("begin; lock table rollfit_receipts in access exclusive mode").unwrap();
+    let refused = opened.store.claim(&first_partition(), Write::Replace).err().unwrap();
+    assert!(refused.to_string().contains("55P03"), "{refused}");
+    holder.batch_execute("rollback").unwrap();
+    assert!(matches!(opened.store.claim(&first_partition(), Write::Replace).unwrap(), Claim::Taken(_)));
+}

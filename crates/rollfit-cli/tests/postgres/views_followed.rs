@@ -35,7 +35,7 @@ impl Workload<'_> {
         ["rate", "bqx"].map(|series| self.rows_written(series).split_once(' ').unwrap().1.to_owned())
     }
 
-    /// The next bar is not added, and it is told why.
+    /// The next bar is not added, and the log says why.
     #[track_caller]
     fn keeps_back(&self, feed: &mut Feed, follower: &mut Follower, words: &[&str]) -> String {
         let before = ["rate", "bqx"].map(|series| self.rows_written(series));

@@ -54,7 +54,7 @@ pub(crate) struct Runner<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) definition: Arc<Definition>,
     pub(super) options: RunOptions,
-    /// Set where who asks goes on with the rows that panels are joined from, and waits for rows of partitions that have none.
+    /// The observer of a follower, which keeps the rows of each panel and waits for rows of partitions that have none; none in a run.
     pub(super) follower: Option<&'a dyn FollowObserver>,
     pub(super) stop: &'a StopSignal,
     pub(super) observer: &'a dyn Observer,

@@ -48,7 +48,11 @@ impl PostgresStore {
         if needed.all(|table| known.contains(&table)) {
             return Ok(());
         }
-        let shared = self.shared_tables(session, partition)?;
+        // In a transaction, whose timeouts end the wait for a table that somebody holds.
+        session.begin(Mode::Snapshot, &self.settings);
+        let shared = self.shared_tables(session, partition);
+        session.roll_back();
+        let shared = shared?;
         if !shared.needed.is_empty() || !shared.has_definition {
             self.make_shared_tables(session, partition)?;
         }
