@@ -58,7 +58,7 @@ fn a_role_that_may_not_run_blocks_is_refused_once() {
     let told = lines(&server.log().split_off(before), &["ERROR", "WARNING"]);
     let refusals = told.iter().filter(|line| line.contains("permission denied for language")).count();
     assert_eq!(refusals, 3, "once a run: {told:?}");
-    // Rights on a table that are missing are no reason to do without blocks, and are told as ever.
+    // A missing right on a table is no reason to do without blocks: it is reported as before.
     workload.database.sql(&format!(
         "grant usage on language plpgsql to public; revoke insert, update, delete on {RATE} from {role}"
     ));

@@ -53,7 +53,7 @@ impl QuietMonths {
             let mut next = Some(last);
             while let Some(month) = next.filter(|month| *month >= first) {
                 let (rows, before) = match count(source, series, month) {
-                    // What keeps a key from being read is told of its open months. These are counted again later.
+                    // Why a key cannot be read is reported for its open months. These are counted again later.
                     Err(error) if !is_store_lost(&error) => break,
                     counted => counted?,
                 };
