@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from measured import measure
+from reference_series import SERIES
 
 ROWS = 30_000
 TABLES = ["reg_rate_eurusd_2017_01", "reg_bqx_eurusd_2017_01"]
@@ -20,23 +21,6 @@ numbers = "numeric"
 keys = ["eurusd"]
 from = "2017-01"
 to = "2017-01"
-[series.idx]
-table = "m1_{{key}}"
-time = "time"
-value = "rate_index"
-features = "reg_rate_{{key}}_{{yyyy}}_{{mm}}"
-[series.bqx]
-table = "bqx_{{key}}"
-time = "ts_utc"
-value = "w15_bqx_return"
-features = "reg_bqx_{{key}}_{{yyyy}}_{{mm}}"
-[windows]
-w15 = 15
-w30 = 30
-w45 = 45
-w60 = 60
-w75 = 75
-agg = 90
 """
 
 rollfit, url = sys.argv[1:3]
@@ -97,7 +81,7 @@ def plain_inserts():
 
 with tempfile.TemporaryDirectory() as directory:
     config = Path(directory) / "rollfit.toml"
-    config.write_text(CONFIG.format(url=url))
+    config.write_text(CONFIG.format(url=url) + SERIES)
     sql("""drop schema public cascade; create schema public;
            create table m1_eurusd (time timestamp primary key, rate_index float8);
            create table bqx_eurusd (ts_utc timestamptz primary key, w15_bqx_return float8)""")

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from measured import measure
+from reference_series import SERIES
 
 CONFIG = """
 [store]
@@ -19,23 +20,6 @@ url = "{url}"
 keys = [{keys}]
 from = "2017-01"
 to = "2017-12"
-[series.idx]
-table = "m1_{{key}}"
-time = "time"
-value = "rate_index"
-features = "reg_rate_{{key}}_{{yyyy}}_{{mm}}"
-[series.bqx]
-table = "bqx_{{key}}"
-time = "ts_utc"
-value = "w15_bqx_return"
-features = "reg_bqx_{{key}}_{{yyyy}}_{{mm}}"
-[windows]
-w15 = 15
-w30 = 30
-w45 = 45
-w60 = 60
-w75 = 75
-agg = 90
 """
 ROUND_TRIP_S = 0.05
 KEYS = ["eurusd", "gbpusd", "usdjpy"]
@@ -113,7 +97,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "rollfit.toml"
         far_url = f"postgres://postgres@127.0.0.1:{far.port}/postgres?sslmode=disable"
-        config.write_text(CONFIG.format(url=far_url, keys=", ".join(f'"{key}"' for key in KEYS)))
+        config.write_text(CONFIG.format(url=far_url, keys=", ".join(f'"{key}"' for key in KEYS)) + SERIES)
         for workers in (1, 10):
             took = {}
             for _ in range(ROUNDS):

@@ -280,7 +280,7 @@ fn size(client: &mut Client, table: &str) -> u64 {
     client.query_one(&sql, &[]).unwrap().get::<_, i64>(0).unsigned_abs()
 }
 
-/// How long the sum and the maximum of so many columns take.
+/// The milliseconds that the sum and the maximum of `count` columns take.
 fn scan_ms(client: &mut Client, columns: &[String], count: usize, rows: &str) -> f64 {
     // Of several metrics and windows, r2 first.
     let step = columns.len() / count.min(columns.len());

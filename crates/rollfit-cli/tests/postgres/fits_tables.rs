@@ -201,7 +201,7 @@ fn a_new_table_has_the_owner_and_grants_of_the_fits_before_it_and_not_of_feature
     workload.database.sql(&format!("drop owned by {owner}, {reader} cascade; drop role {owner}, {reader}"));
 }
 
-/// A pattern whose names have so many bytes with `fit_` before them.
+/// `pattern`, made longer until its names have `bytes` bytes.
 fn padded(pattern: &str, bytes: usize) -> String {
     let expanded = [("{key}", "eurusd"), ("{yyyy}", "2017"), ("{mm}", "01"), ("{metric}", "ss_tot")];
     let expanded = expanded.into_iter().chain([("{series}", "idx"), ("{window}", "w15")]);
