@@ -68,6 +68,7 @@ mod tests {
             bytes: 8 * rows,
             wall_us: Times::default(),
             cpu_us: Times::default(),
+            trips: Default::default(),
         };
         Record {
             header: Header { run: "r".to_owned(), started: "s".to_owned(), ..Header::default() },

@@ -36,8 +36,16 @@ pub enum Activity {
     Encoding,
     /// Is blocked handing bytes to the store.
     Sending,
-    /// Makes what was handed over durable and visible: keys, statistics, receipt, commit.
+    /// Removes the features that were there before.
+    Deleting,
+    /// Makes and checks keys and constraints.
+    Keying,
+    /// Has the store count what it now holds, for its planner.
+    Analyzing,
+    /// Makes what was handed over durable and visible. Records of earlier versions count deleting, keys, statistics and cleaning here too.
     Committing,
+    /// Has the store clean up after what was replaced.
+    Vacuuming,
     /// Is throttled, because the configuration limits what it may use.
     Throttled,
     /// Waits before trying a partition again.
@@ -46,7 +54,7 @@ pub enum Activity {
 
 impl Activity {
     /// All of them.
-    pub const ALL: [Activity; 11] = [
+    pub const ALL: [Activity; 15] = [
         Activity::Idle,
         Activity::Waiting,
         Activity::Connecting,
@@ -55,7 +63,11 @@ impl Activity {
         Activity::Computing,
         Activity::Encoding,
         Activity::Sending,
+        Activity::Deleting,
+        Activity::Keying,
+        Activity::Analyzing,
         Activity::Committing,
+        Activity::Vacuuming,
         Activity::Throttled,
         Activity::Pausing,
     ];
@@ -71,7 +83,11 @@ impl Activity {
             Activity::Computing => "computing",
             Activity::Encoding => "encoding",
             Activity::Sending => "sending",
+            Activity::Deleting => "deleting",
+            Activity::Keying => "keying",
+            Activity::Analyzing => "analyzing",
             Activity::Committing => "committing",
+            Activity::Vacuuming => "vacuuming",
             Activity::Throttled => "throttled",
             Activity::Pausing => "pausing",
         }
@@ -135,6 +151,28 @@ impl<'de> Deserialize<'de> for Times {
             }
         }
         Ok(times)
+    }
+}
+
+/// The round trips to the stores: how many in which activity, and how long the shortest took. What was read came from the source; all else is
+/// of the sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trips {
+    /// How many, by the activity that waited.
+    pub count: Times,
+    /// The shortest to the source, in microseconds; none where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_us: Option<u64>,
+    /// The shortest to the sink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sink_us: Option<u64>,
+}
+
+impl Trips {
+    /// Whether there were none.
+    pub fn is_none(&self) -> bool {
+        self.count.total_us() == 0
     }
 }
 
@@ -209,8 +247,18 @@ struct Clock {
     activity: Activity,
     since: Instant,
     cpu_since_us: u64,
-    wall: Times,
-    cpu: Times,
+    lap: Lap,
+}
+
+/// What a thread spent since [`start`] or the last lap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lap {
+    /// How long each activity took.
+    pub wall: Times,
+    /// The processor time of each.
+    pub cpu: Times,
+    /// The round trips.
+    pub trips: Trips,
 }
 
 /// Counts this thread's time from now on, for `lane` to show.
@@ -221,21 +269,32 @@ pub fn start(lane: Arc<Lane>) {
         activity: Activity::Idle,
         since: Instant::now(),
         cpu_since_us: thread_cpu_us(),
-        wall: Times::default(),
-        cpu: Times::default(),
+        lap: Lap::default(),
     };
     CLOCK.with_borrow_mut(|slot| *slot = Some(clock));
 }
 
-/// The wall and processor time of every activity since [`start`] or the last lap.
-pub fn lap() -> (Times, Times) {
+/// Ends a lap and begins the next.
+pub fn lap() -> Lap {
     CLOCK.with_borrow_mut(|clock| match clock {
         Some(clock) => {
             clock.turn_to(clock.activity);
-            (std::mem::take(&mut clock.wall), std::mem::take(&mut clock.cpu))
+            std::mem::take(&mut clock.lap)
         }
-        None => Default::default(),
+        None => Lap::default(),
     })
+}
+
+/// Counts a round trip to a store in what the thread does now. `reply` is how long its first answer took.
+pub fn round_trip(reply: Duration) {
+    CLOCK.with_borrow_mut(|clock| {
+        if let Some(Clock { activity, lap: Lap { trips, .. }, .. }) = clock {
+            trips.count.add(*activity, 1);
+            let shortest =
+                if *activity == Activity::Reading { &mut trips.source_us } else { &mut trips.sink_us };
+            *shortest = Some(shortest.map_or(micros(reply), |us| us.min(micros(reply))));
+        }
+    });
 }
 
 /// Opens a session with the store: what only the store itself sees of its calls, as are [`waiting`], [`sending`] and [`querying`].
@@ -293,8 +352,8 @@ impl Drop for Entered {
 impl Clock {
     fn turn_to(&mut self, activity: Activity) -> Activity {
         let (wall_us, cpu_us) = (micros(self.since.elapsed()), thread_cpu_us());
-        self.wall.add(self.activity, wall_us);
-        self.cpu.add(self.activity, cpu_us - self.cpu_since_us);
+        self.lap.wall.add(self.activity, wall_us);
+        self.lap.cpu.add(self.activity, cpu_us - self.cpu_since_us);
         self.lane.cpu_us.fetch_add(cpu_us - self.cpu_since_us, Ordering::Relaxed);
         self.lane.activity.store(activity as u8, Ordering::Relaxed);
         // The part of a microsecond that is left over belongs to what comes next.
@@ -328,20 +387,35 @@ mod tests {
             assert_eq!(lane.state().activity, Activity::Reading);
         }
         assert_eq!(lane.state().activity, Activity::Idle);
-        let (wall, cpu) = lap();
+        let Lap { wall, cpu, .. } = lap();
         assert!(wall.get(Activity::Waiting) >= 5000);
         assert!(cpu.get(Activity::Waiting) <= wall.get(Activity::Waiting));
-        assert_eq!(lap().0.get(Activity::Waiting), 0);
+        assert_eq!(lap().wall.get(Activity::Waiting), 0);
     }
 
     #[test]
     fn a_thread_that_is_no_worker_counts_nothing() {
         std::thread::spawn(|| {
             during(Activity::Reading, || ());
-            assert_eq!(lap(), (Times::default(), Times::default()));
+            assert_eq!(lap(), Lap::default());
         })
         .join()
         .unwrap();
+    }
+
+    #[test]
+    fn round_trips_count_in_what_waits_for_them_and_the_shortest_is_kept_by_store() {
+        start(Lane::new(0));
+        round_trip(Duration::from_micros(70));
+        during(Activity::Reading, || round_trip(Duration::from_micros(500)));
+        during(Activity::Committing, || round_trip(Duration::from_micros(50)));
+        let trips = lap().trips;
+        assert_eq!((trips.source_us, trips.sink_us), (Some(500), Some(50)));
+        assert_eq!(
+            serde_json::to_string(&trips).unwrap(),
+            r#"{"count":{"idle":1,"reading":1,"committing":1},"source_us":500,"sink_us":50}"#
+        );
+        assert!(lap().trips.is_none());
     }
 
     #[test]

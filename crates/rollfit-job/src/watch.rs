@@ -55,6 +55,11 @@ pub struct MachineSample {
     pub own_cores: Option<f64>,
     /// Cores kept busy by everybody else, the store included where it is on this machine.
     pub others_cores: Option<f64>,
+    /// Cores kept busy by all processes of the sink's server, a part of `others_cores`; none where it is elsewhere, or its processes cannot be
+    /// told for certain.
+    pub server_cores: Option<f64>,
+    /// The share of the periods of a control group's quota in which this process's group had used it up, 0 to 1; none where there is no quota.
+    pub quota_reached: Option<f64>,
     /// Cores that the hypervisor gave to other machines.
     pub stolen_cores: Option<f64>,
     /// How many of this process's threads waited for a core, on average.
@@ -71,6 +76,14 @@ pub struct MachineSample {
     pub own_memory_bytes: Option<u64>,
     /// The memory that this process could still take: the least of what machine and control group have left.
     pub free_memory_bytes: Option<u64>,
+    /// The memory of the machine that nobody has taken, whatever a control group allows.
+    pub machine_free_memory_bytes: Option<u64>,
+    /// The share of the time that the device of the store was busy, 0 to 1; none where the device is not known. As are the next two.
+    pub disk_busy: Option<f64>,
+    /// What everybody read from that device, a second.
+    pub disk_read_bytes_per_s: Option<f64>,
+    /// What everybody wrote to it.
+    pub disk_written_bytes_per_s: Option<f64>,
     /// What this process read from disks, a second.
     pub read_bytes_per_s: Option<f64>,
     /// What this process wrote to disks, a second.
@@ -92,6 +105,9 @@ pub struct Totals {
     pub retries: u64,
     /// Rows handed to the sink, of partitions not yet committed too.
     pub rows: u64,
+    /// Rows of the partitions that were committed.
+    #[serde(default)]
+    pub rows_committed: u64,
     /// Bytes handed to the sink.
     pub bytes: u64,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rollfit_job::activity::{Activity, Times};
+use rollfit_job::activity::{Activity, Times, Trips};
 use rollfit_job::config::{Origin, Setting};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{
@@ -135,6 +135,7 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
         bytes: if fails { 0 } else { size * 3001 * 1133 },
         wall_us,
         cpu_us,
+        trips: Trips::default(),
     }
 }
 
@@ -148,6 +149,7 @@ fn totals(ends: &[PartitionEnd], partitions: u64, at_ms: u64) -> Totals {
         failed: ended().count() as u64 - written,
         retries: 1,
         rows: ended().map(|end| end.rows).sum(),
+        rows_committed: ended().map(|end| end.rows).sum(),
         bytes: ended().map(|end| end.bytes).sum(),
     }
 }
@@ -163,6 +165,7 @@ fn samples(ends: &[PartitionEnd], partitions: u64, workers: usize, end_ms: u64) 
                 workers,
                 activities: BTreeMap::from([(Activity::Sending.name().to_owned(), workers as u32)]),
                 totals: totals(ends, partitions, at_ms),
+                in_hand_ms: 0,
                 workers_memory_bytes: workers as u64 * 50_000_000,
                 machine: machine(workers),
                 store: None,

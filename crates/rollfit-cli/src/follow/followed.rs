@@ -121,6 +121,7 @@ impl Followed {
             failed: self.behind(),
             retries: 0,
             rows: self.appended_rows + self.rewritten_rows,
+            rows_committed: self.appended_rows + self.rewritten_rows,
             bytes: self.bytes,
         }
     }

@@ -77,6 +77,12 @@ impl Reading {
             memory_pressure: share_of_time(&self.memory_pressure_us, &before.memory_pressure_us),
             own_memory_bytes: self.own_memory_bytes.as_ref().ok().copied(),
             free_memory_bytes: self.free_memory_bytes.as_ref().ok().copied(),
+            server_cores: None,
+            quota_reached: None,
+            machine_free_memory_bytes: None,
+            disk_busy: None,
+            disk_read_bytes_per_s: None,
+            disk_written_bytes_per_s: None,
             read_bytes_per_s: disk.map(|(now, then)| rate(now.read, then.read)),
             written_bytes_per_s: disk.map(|(now, then)| rate(now.written, then.written)),
         }

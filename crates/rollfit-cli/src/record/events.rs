@@ -43,6 +43,7 @@ pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> Pa
         bytes,
         wall_us: spent.wall,
         cpu_us: spent.cpu,
+        trips: spent.trips,
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
         source_kind: open.source.kind().to_owned(),
         sink_kind: open.sink.kind().to_owned(),
         sink_is_local: open.sink.is_local(),
+        server_cores: None,
         partitions: open.partitions.len() as u64,
         features: config.feature_count() as u64,
         fits: config.series.iter().map(|series| series.windows.len() as u64).sum(),

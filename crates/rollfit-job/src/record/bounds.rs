@@ -97,11 +97,12 @@ fn most(parent: &str, name: &str) -> f64 {
         ("totals", _) => NUMBER_MAX,
         (_, "rows") => ROWS_MAX,
         (_, "bytes") => BYTES_MAX,
-        (_, "at_ms" | "begun_ms" | "pause_ms" | "since_ms") => TIME_MS_MAX,
+        (_, "at_ms" | "begun_ms" | "pause_ms" | "since_ms" | "in_hand_ms") => TIME_MS_MAX,
         (_, "secs") => TIME_MS_MAX / 1e3,
         (
             _,
-            "cores" | "cores_allowed" | "own_cores" | "others_cores" | "stolen_cores" | "waiting_threads",
+            "cores" | "cores_allowed" | "own_cores" | "others_cores" | "server_cores" | "stolen_cores"
+            | "waiting_threads",
         ) => MACHINE_MAX,
         (_, "load" | "sessions_max" | "features" | "fits" | "attempt" | "line") => MACHINE_MAX,
         _ => NUMBER_MAX,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::activity::Times;
+use crate::activity::{Times, Trips};
 use crate::config::Setting;
 use crate::partition::Partition;
 use crate::store::StoreSample;
@@ -71,6 +71,9 @@ pub struct Header {
     pub sink_kind: String,
     /// Whether the sink's server works on this machine; none where that cannot be known.
     pub sink_is_local: Option<bool>,
+    /// The cores of the sink's server: as configured, or those of this machine where it works here; none where unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_cores: Option<f64>,
     /// The partitions of the run.
     pub partitions: u64,
     /// The features of a row.
@@ -115,6 +118,9 @@ pub struct PartitionEnd {
     pub wall_us: Times,
     /// The processor time of this process in each activity, in microseconds.
     pub cpu_us: Times,
+    /// The round trips to source and sink; absent where there were none, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Trips::is_none")]
+    pub trips: Trips,
 }
 
 /// How a partition ended.
@@ -221,6 +227,8 @@ pub struct Sample {
     pub activities: BTreeMap<String, u32>,
     /// What is done so far.
     pub totals: Totals,
+    /// For how long the partitions in progress have been in progress, all of them together.
+    pub in_hand_ms: u64,
     /// What the workers hold for their partitions.
     pub workers_memory_bytes: u64,
     /// The machine.
@@ -242,6 +250,7 @@ impl Sample {
             workers: moment.lanes.len(),
             activities,
             totals: moment.totals,
+            in_hand_ms: moment.lanes.iter().map(|lane| lane.since_ms).sum(),
             workers_memory_bytes: moment.lanes.iter().map(|lane| lane.memory_bytes).sum(),
             machine: moment.machine.clone(),
             store: moment.store.clone(),

@@ -14,6 +14,7 @@ pub(super) struct Done {
     failed: AtomicU64,
     retries: AtomicU64,
     rows: AtomicU64,
+    rows_committed: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -31,6 +32,7 @@ impl Done {
             failed: count(&self.failed),
             retries: count(&self.retries),
             rows: count(&self.rows),
+            rows_committed: count(&self.rows_committed),
             bytes: count(&self.bytes),
         }
     }
@@ -49,7 +51,10 @@ impl Done {
     pub(super) fn ended(&self, outcome: &Outcome) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         match outcome {
-            Outcome::Written { .. } => self.written.fetch_add(1, Ordering::Relaxed),
+            Outcome::Written { counts, .. } => {
+                self.rows_committed.fetch_add(counts.written_rows(), Ordering::Relaxed);
+                self.written.fetch_add(1, Ordering::Relaxed)
+            }
             Outcome::Failed(_) | Outcome::Held(_) => self.failed.fetch_add(1, Ordering::Relaxed),
             Outcome::AlreadyDone | Outcome::Waiting | Outcome::LeftAlone(_) | Outcome::Abandoned => 0,
         };

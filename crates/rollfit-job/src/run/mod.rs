@@ -17,7 +17,7 @@ use self::queue::Queue;
 pub(crate) use self::settled::{Appended, Settled};
 use self::worker_pool::WorkerPool;
 use crate::Job;
-use crate::activity::Times;
+use crate::activity::{Times, Trips};
 use crate::join_loss::JoinLoss;
 use crate::partition::Partition;
 use crate::pending::PendingRows;
@@ -159,6 +159,8 @@ pub struct Spent {
     pub wall: Times,
     /// The processor time of each.
     pub cpu: Times,
+    /// The round trips to source and sink.
+    pub trips: Trips,
 }
 
 /// Observes a run in progress. Every method may be called from any worker.

@@ -13,7 +13,7 @@ use super::monitor_loop::MonitorLoop;
 use super::partition::{Runner, Tried};
 use super::queue::{Next, Queue};
 use super::{Outcome, RunReport, Spent, Try};
-use crate::activity::{self, Activity, Lane, during};
+use crate::activity::{self, Activity, Lane, Lap, during};
 use crate::features::FeatureEngine;
 use crate::lock::{lock, unpoisoned};
 use crate::partition::Partition;
@@ -200,8 +200,8 @@ impl<'a> WorkerPool<'a> {
         } else {
             self.runner.done.ended(&outcome);
         }
-        let (wall, cpu) = activity::lap();
-        let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu };
+        let Lap { wall, cpu, trips } = activity::lap();
+        let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu, trips };
         lock(&self.finished).push(Finished { begun, ended: spent.ended, rows: written_rows(&outcome) });
         let at = Try { worker, partition: &partition, attempt };
         self.runner.observer.ended(at, &outcome, &spent);

@@ -26,6 +26,9 @@ pub struct StoreSample {
     /// Of this process's sessions those that the store was at work for: active, and waiting for nothing. An estimate of
     /// the store's cores that this process keeps busy.
     pub working: u32,
+    /// The share of the server's cores that is busy, 0 to 1, as `server_metrics_command` said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_cpu_share: Option<f64>,
     /// Of this process's sessions those that the store was active for while it waited.
     pub waits: Vec<StoreWait>,
     /// Who holds the locks that sessions of this process wait for.

@@ -98,6 +98,7 @@ impl PostgresMonitor {
             sessions: first.get::<_, i32>(1)?.try_into().ok(),
             sessions_max: first.get::<_, i32>(2)?.try_into().ok(),
             working: count(own.iter().filter(is_working)),
+            server_cpu_share: None,
             waits: waits(&own),
             lock_holders,
             copied_bytes: Some(own.iter().fold(0, |sum, session| session.copied_bytes.saturating_add(sum))),

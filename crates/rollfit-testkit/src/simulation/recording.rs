@@ -1,6 +1,6 @@
 //! [`Recorder`]: the record of a simulated run, as a real run writes it.
 
-use rollfit_job::activity::{Activity, Times};
+use rollfit_job::activity::{Activity, Times, Trips};
 use rollfit_job::config::{Origin, Setting, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, PartitionEnd, PartitionOutcome, Record, Retry, RunEnd, Sample};
@@ -111,6 +111,7 @@ impl Recorder {
             bytes,
             wall_us: Times::default(),
             cpu_us: Times::default(),
+            trips: Trips::default(),
         });
         self.record.partitions.last_mut().unwrap()
     }
@@ -196,6 +197,7 @@ fn store(world: &World, sessions: usize, working: u32, bytes_per_s: f64, moment:
         sessions: Some(sessions as u32 + 4),
         sessions_max: world.store.sessions_max.map(|most| most as u32 + 3),
         working,
+        server_cpu_share: None,
         waits: waits
             .map(|(kind, event, sessions)| StoreWait { kind, event: event.to_owned(), sessions })
             .into(),

@@ -77,6 +77,7 @@ fn run(lanes: &[LaneSlice], took_s: f64, workers: usize) -> RunSummary {
         failed: 1,
         retries: 2,
         rows,
+        rows_committed: rows,
         bytes: rows * 1440,
     };
     RunSummary {

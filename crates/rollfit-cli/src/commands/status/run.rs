@@ -203,6 +203,7 @@ fn recorded_totals(record: &Record) -> Totals {
         failed: count(PartitionOutcome::Failed),
         retries: record.retries.len() as u64,
         rows: ends.iter().map(|end| end.rows).sum(),
+        rows_committed: ends.iter().map(|end| end.rows).sum(),
         bytes: ends.iter().map(|end| end.bytes).sum(),
     }
 }
