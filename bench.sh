@@ -2,11 +2,12 @@
 # The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|python|postgres|
 # layouts|seconds_of_a_run|append|far|production|follow|sampling|causes|workers|eta|auto|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
-# for `fuzz`, PostgreSQL's server programs for `postgres`, `layouts`, `append`, `far`, `production`, `follow`, `sampling`, `causes`, `workers`, `eta` and
-# `auto`, and below ROLLFIT_BENCH_DIR (target/bench) 20 GB of free space for `workload`, `follow`, `workers`, `eta` and `auto`, 50 for
-# `production`. `causes`, `workers`, `eta` and `auto` take the options in ROLLFIT_BENCH_ARGS, such as "--rounds 1" and "--json FILE", for one of
-# them at a time. ROLLFIT_BENCH_COMMAND is a rollfit to measure in place of the one that is built here. `files`, `workload` and `far` also measure an earlier
-# rollfit: the command ROLLFIT_BENCH_BASE, or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
+# for `fuzz`, a C compiler for `causes`, `workers`, `eta` and `auto`, PostgreSQL's server programs for these, `postgres`, `layouts`, `append`,
+# `far`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR (target/bench) 20 GB of free space for `workload`, `follow`,
+# `workers`, `eta` and `auto`, 50 for `production`. ROLLFIT_BENCH_COMMAND is a rollfit to measure in place of the one that is built here.
+# `causes`, `workers`, `eta` and `auto` take options of their scripts from ROLLFIT_BENCH_ARGS, one of them at a time:
+# ROLLFIT_BENCH_ARGS="--rounds 1 --json FILE". `files`, `workload` and `far` also measure an earlier rollfit: the command ROLLFIT_BENCH_BASE,
+# or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
 set -euo pipefail
 cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
@@ -311,16 +312,16 @@ sampling() {
 }
 
 # One cause at a time: whether the analysis names it, and whether removing it brings what was told.
-causes() { measured_by causes "causes, told and removed (medians of 3)"; }
+causes() { measured_by causes "causes: named, told and removed"; }
 
 # 1 to 4 workers in several set-ups: what each number's analysis says of the others, beside what they gave.
-workers() { measured_by predictions "predicted beside observed (medians of 5)"; }
+workers() { measured_by predictions "predicted beside observed"; }
 
 # When a run will end, told after a quarter of it.
 eta() { measured_by eta "the end of 30 runs, told after a quarter"; }
 
 # Workers that set themselves beside the best fixed number.
-auto() { measured_by auto "workers = \"auto\" beside the best fixed number (medians of 5)"; }
+auto() { measured_by auto "workers = \"auto\" beside the best fixed number"; }
 
 # A script that makes stores, servers and conditions of its own.
 measured_by() {

@@ -6,6 +6,8 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from pathlib import Path
 from bars import DATA
 from control_group import NoControlGroup, cpu_quota, memory_limit
 from interference import busy_processes, held_files, held_tables
-from measured import measure
+from measured import in_group, measure
 from network import Link
 from reference_series import SERIES
 from server import Server
@@ -54,6 +56,8 @@ class Conditions:
     quota_cores: float | None = None
     memory_bytes: int | None = None
     busy: int = 0
+    # Whether the kernel is to end the run, because it needs more memory.
+    is_killed: bool = False
     # For how long others hold every fourth partition.
     held_s: float = 0.0
     # The cores that rollfit and the server may use, as taskset has them.
@@ -187,6 +191,8 @@ class Bench:
 
     def rollfit_run(self, conditions, prefix, group=None):
         command = [*prefix, self.rollfit, "run", "--quiet", "--json", "--config", self.config, "--workers", conditions.workers]
+        if conditions.is_killed:
+            return expect_kill(command, group)
         result = measure(command + (["--force"] if conditions.force else []), group)
         if not result.json()["written"]:
             sys.exit(f"nothing was written: {result.output}")
@@ -228,3 +234,10 @@ class Bench:
         columns = ["--key-column", "key", "--time-column", "time", "--close-column", "close"]
         measure([*command, "--format", "csv", "--timezone", "UTC", *columns, bars])
         bars.unlink()
+
+
+def expect_kill(command, group):
+    """Runs a command that the kernel kills."""
+    ended = subprocess.run(in_group(command, group), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    if ended != -signal.SIGKILL:
+        raise Skipped(f"the run is not killed, it ended with {ended}")
