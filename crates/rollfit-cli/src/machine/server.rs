@@ -47,8 +47,8 @@ impl Server {
     pub(super) fn find(files: &Files, process: &ServerProcess) -> ReadResult<Self> {
         let elsewhere = |what: &str| {
             format!(
-                "process {} of the server {what}: the server is on another machine or in another container, or its processes are hidden \
-                 from this user",
+                "process {} of the server {what}: it is on another machine or in another container, or its processes are hidden from this \
+                 user; server_cores and server_metrics_command beside its url say how busy it is",
                 process.pid
             )
         };
