@@ -39,7 +39,7 @@ pub(super) fn fitted(work: &Work, measured: &[Measured], usual: Queue) -> Vec<Wo
         }
     }
     if has_levels {
-        refine(&mut tried, measured);
+        refine(work, &mut tried, measured);
     }
     tried.sort_by(|a, b| a.error.total_cmp(&b.error));
     let best = tried.first().map_or(0.0, |tried| tried.error);
@@ -55,7 +55,8 @@ fn behaviours(work: &Work, measured: &[Measured], usual: Queue, has_levels: bool
     if has_levels {
         let most = measured.iter().map(|level| level.workers).max().unwrap_or(1) as f64;
         let numbers = || {
-            std::iter::successors(Some(1.0_f64), |servers| Some(servers * 1.5)).take_while(|servers| *servers <= 2.0 * most)
+            std::iter::successors(Some(1.0_f64), |servers| Some(servers * 1.5))
+                .take_while(|servers| *servers <= 2.0 * most)
         };
         let waits_s: f64 = work.waits_s.iter().sum::<f64>() + work.cpu_s();
         let notable = Wait::ALL.into_iter().filter(|wait| work.wait_s(*wait) > WAIT_NOTABLE * waits_s);
@@ -67,14 +68,14 @@ fn behaviours(work: &Work, measured: &[Measured], usual: Queue, has_levels: bool
 }
 
 /// Tries numbers of servers between those tried, near the best.
-fn refine(tried: &mut Vec<Tried>, measured: &[Measured]) {
+fn refine(work: &Work, tried: &mut Vec<Tried>, measured: &[Measured]) {
     const TIMES: [f64; 4] = [0.82, 0.9, 1.11, 1.22];
     const NEAR: usize = 4;
     tried.sort_by(|a, b| a.error.total_cmp(&b.error));
-    let near: Vec<Work> = tried.iter().take(NEAR).map(|tried| tried.work).collect();
-    for work in near.iter().filter(|work| work.queue.servers.is_finite()) {
+    let near: Vec<Queue> = tried.iter().take(NEAR).map(|tried| tried.work.queue).collect();
+    for queue in near.iter().filter(|queue| queue.servers.is_finite()) {
         for times in TIMES {
-            let queue = Queue { servers: (work.queue.servers * times).max(1.0), ..work.queue };
+            let queue = Queue { servers: (queue.servers * times).max(1.0), ..*queue };
             tried.push(Solver { measured, system_share: SYSTEM_SHARE }.tried(work, queue, UNUSUAL));
         }
     }
@@ -101,7 +102,8 @@ impl Solver<'_> {
         let overlapping = |alone_share: f64| Work { alone_share, ..with_rest(&work, 0.0) };
         if self.surplus(&overlapping(1.0)) <= 0.0 {
             // Even without a wait it is too slow: parts of a partition run beside each other.
-            let hidden = falling_root(0.0, 1.0 - ALONE_LEAST, |hidden| -self.surplus(&overlapping(1.0 - hidden)));
+            let hidden =
+                falling_root(0.0, 1.0 - ALONE_LEAST, |hidden| -self.surplus(&overlapping(1.0 - hidden)));
             return overlapping(1.0 - hidden);
         }
         let most = 2.0 + self.longest_s();
@@ -113,7 +115,8 @@ impl Solver<'_> {
         let mut work = Work { cores: work.cores.less_system(self.system_share), ..*work };
         let bare = |work: &Work| Work { alone_share: ALONE_LEAST, ..with_rest(work, 0.0) };
         let lack = |work: &Work| {
-            let lacking = self.measured.iter().map(|level| 1.0 / self.ratio_on(&bare(work), level, work.cores.allowed));
+            let lacking =
+                self.measured.iter().map(|level| 1.0 / self.ratio_on(&bare(work), level, work.cores.allowed));
             lacking.fold(1.0, f64::max)
         };
         for _ in 0..3 {

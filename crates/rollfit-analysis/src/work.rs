@@ -41,6 +41,8 @@ pub(super) struct Cores {
     pub(super) all: f64,
     /// What others want of them all the time.
     pub(super) competing_cores: f64,
+    /// The share of the machine that the system takes.
+    pub(super) system_share: f64,
 }
 
 /// The processors of a server elsewhere.
@@ -118,23 +120,24 @@ impl Cores {
         let known = limits.cores.map(|cores| cores as f64).or(limits.cores_allowed);
         let Some(all) = known.map(|all| (all - stolen).max(0.1)) else {
             let all = f64::INFINITY;
-            return Cores { allowed: all, own_max: all, all, competing_cores: 0.0 };
+            return Cores { allowed: all, own_max: all, all, competing_cores: 0.0, system_share: 0.0 };
         };
         let own_max = limits.cores_allowed.unwrap_or(all).min(all).max(0.1);
-        Self { own_max, all, allowed: own_max, competing_cores: 0.0 }
-            .less_system(SYSTEM_SHARE)
-            // Cores that this process may not use are theirs first.
-            .beside((competing * stretch - (all - own_max)).max(0.0))
-    }
-
-    fn beside(self, competing_cores: f64) -> Self {
-        Self { competing_cores, ..self }
+        // Cores that this process may not use are theirs first.
+        let competing_cores = (competing * stretch - (all - own_max)).max(0.0);
+        Self { allowed: own_max, own_max, all, competing_cores, system_share: 0.0 }.less_system(SYSTEM_SHARE)
     }
 
     /// What is left where the system takes this share of the machine.
     pub(super) fn less_system(self, share: f64) -> Self {
-        let allowed = if self.all.is_finite() { self.own_max.min(self.all * (1.0 - share)) } else { self.all };
-        Self { allowed, ..self }
+        let free = if self.all.is_finite() { self.all * (1.0 - share) } else { self.all };
+        Self { allowed: self.own_max.min(free), system_share: share, ..self }
+    }
+
+    /// The same where affinity and quota allow this process so many, at least as many as it had.
+    pub(super) fn allowing(self, own_max: f64) -> Self {
+        let Self { allowed, system_share, .. } = Self { own_max, ..self }.less_system(self.system_share);
+        Self { allowed: allowed.max(self.allowed), own_max, system_share, ..self }
     }
 }
 
@@ -144,7 +147,8 @@ impl Work {
         let mut waits_s = waits_s(demand);
         // The processor time of the store is a part of what its session was waited for.
         let server_s = store_cpu_s * demand.stretch + server.map_or(0.0, |server| server.cpu_s);
-        let shared_s: f64 = Wait::ALL.iter().filter(|wait| !wait.is_fixed()).map(|wait| waits_s[*wait as usize]).sum();
+        let shared_s: f64 =
+            Wait::ALL.iter().filter(|wait| !wait.is_fixed()).map(|wait| waits_s[*wait as usize]).sum();
         let left = (1.0 - server_s / shared_s.max(1e-9)).max(0.0);
         for wait in Wait::ALL.into_iter().filter(|wait| !wait.is_fixed()) {
             waits_s[wait as usize] *= left;
@@ -162,6 +166,19 @@ impl Work {
             cores_max: None,
             bytes_per_s_max: None,
         }
+    }
+
+    /// The same under the limits of the configuration: what was throttled for `demand` follows from them.
+    pub(super) fn limited(
+        mut self,
+        demand: &Demand,
+        cores_max: Option<f64>,
+        bytes_per_s_max: Option<f64>,
+    ) -> Self {
+        let paused_s = demand.pausing_s + demand.waiting_s;
+        let share = paused_s / (paused_s + demand.throttled_s).max(1e-12);
+        *self.wait_mut(Wait::Pause) *= share;
+        Self { cores_max, bytes_per_s_max, ..self }
     }
 
     pub(super) fn wait_s(&self, wait: Wait) -> f64 {
@@ -184,7 +201,8 @@ impl Work {
 
     /// The stations: cores, pure waits, the queue, the processors of a server elsewhere.
     pub(super) fn network(&self) -> Network {
-        let queue = QueueStation { demand_s: self.queued_s(), servers: self.queue.servers, competing_cores: 0.0 };
+        let queue =
+            QueueStation { demand_s: self.queued_s(), servers: self.queue.servers, competing_cores: 0.0 };
         let server = self.server.map(|server| QueueStation {
             demand_s: server.cpu_s,
             servers: server.cores,
@@ -244,10 +262,10 @@ impl Work {
 fn waits_s(demand: &Demand) -> Waits {
     Wait::ALL.map(|wait| match wait {
         Wait::Source => demand.reading_s,
-        Wait::RoundTrips => 0.0,
+        Wait::RoundTrips => demand.latency_s,
         Wait::Asking => demand.querying_s,
         Wait::Bytes => demand.sending_s,
-        Wait::Statements => 0.0,
+        Wait::Statements => demand.making_durable_s() - demand.committing_s,
         Wait::Commit => demand.committing_s,
         Wait::Pause => demand.pausing_s + demand.waiting_s + demand.throttled_s,
         Wait::Unexplained => 0.0,
