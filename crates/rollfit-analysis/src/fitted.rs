@@ -30,17 +30,20 @@ struct Tried {
 
 /// The works that fit. `work` has what was waited for when it was measured, `usual` how a store like this behaves.
 pub(super) fn fitted(work: &Work, measured: &[Measured], usual: Queue) -> Vec<Work> {
+    let measured = &telling(measured);
     let has_levels = measured.iter().any(|level| level.workers != measured[0].workers);
-    let mut tried: Vec<Tried> = Vec::new();
-    for (at, queue) in behaviours(work, measured, usual, has_levels).into_iter().enumerate() {
-        for (unlikely, system_share) in [(0.0, SYSTEM_SHARE), (UNUSUAL, 0.0)] {
-            let unlikely = unlikely + if at == 0 { 0.0 } else { UNUSUAL };
-            tried.push(Solver { measured, system_share }.tried(work, queue, unlikely));
-        }
-    }
+    let solver = Solver { measured, system_share: SYSTEM_SHARE };
+    let unlikely = |queue: Queue| if queue == usual { 0.0 } else { UNUSUAL };
+    let tried = |queue: Queue| solver.tried(work, queue, unlikely(queue));
+    let mut tried: Vec<Tried> =
+        behaviours(work, measured, usual, has_levels).into_iter().map(tried).collect();
     if has_levels {
-        refine(work, &mut tried, measured);
+        tried.extend(near(&tried).into_iter().map(|queue| solver.tried(work, queue, UNUSUAL)));
     }
+    // The system may take nothing for itself.
+    let queues: Vec<Queue> = best(&tried).map(|tried| tried.work.queue).collect();
+    let whole = Solver { system_share: 0.0, ..solver };
+    tried.extend(queues.into_iter().map(|queue| whole.tried(work, queue, UNUSUAL + unlikely(queue))));
     tried.sort_by(|a, b| a.error.total_cmp(&b.error));
     let best = tried.first().map_or(0.0, |tried| tried.error);
     // Where even the best is further off than chance would have it, the model is, and it may be so everywhere.
@@ -67,18 +70,34 @@ fn behaviours(work: &Work, measured: &[Measured], usual: Queue, has_levels: bool
     behaviours
 }
 
-/// Tries numbers of servers between those tried, near the best.
-fn refine(work: &Work, tried: &mut Vec<Tried>, measured: &[Measured]) {
+/// Those that fit best.
+fn best(tried: &[Tried]) -> impl Iterator<Item = &Tried> {
+    const BEST: usize = 3;
+    let mut sorted: Vec<&Tried> = tried.iter().collect();
+    sorted.sort_by(|a, b| a.error.total_cmp(&b.error));
+    sorted.into_iter().take(BEST)
+}
+
+/// Numbers of servers between those tried, near the best.
+fn near(tried: &[Tried]) -> Vec<Queue> {
     const TIMES: [f64; 4] = [0.82, 0.9, 1.11, 1.22];
-    const NEAR: usize = 4;
-    tried.sort_by(|a, b| a.error.total_cmp(&b.error));
-    let near: Vec<Queue> = tried.iter().take(NEAR).map(|tried| tried.work.queue).collect();
-    for queue in near.iter().filter(|queue| queue.servers.is_finite()) {
-        for times in TIMES {
-            let queue = Queue { servers: (queue.servers * times).max(1.0), ..*queue };
-            tried.push(Solver { measured, system_share: SYSTEM_SHARE }.tried(work, queue, UNUSUAL));
+    let queues = best(tried).map(|tried| tried.work.queue).filter(|queue| queue.servers.is_finite());
+    let times = |queue: Queue| TIMES.map(|times| queue.serving(times * queue.servers));
+    queues.flat_map(times).collect()
+}
+
+/// The levels that say most: the lowest, the highest, and the most certain.
+fn telling(measured: &[Measured]) -> Vec<Measured> {
+    const LEVELS: usize = 6;
+    let mut certain: Vec<&Measured> = measured.iter().collect();
+    certain.sort_by(|a, b| a.uncertainty.total_cmp(&b.uncertainty));
+    let mut chosen: Vec<Measured> = Vec::new();
+    for level in measured.first().into_iter().chain(measured.last()).chain(certain) {
+        if chosen.len() < LEVELS && chosen.iter().all(|other| other.workers != level.workers) {
+            chosen.push(*level);
         }
     }
+    chosen
 }
 
 /// Meets what was measured.
@@ -120,7 +139,11 @@ impl Solver<'_> {
             lacking.fold(1.0, f64::max)
         };
         for _ in 0..3 {
-            work.cores.allowed *= lack(&work);
+            let lack = lack(&work);
+            if lack <= 1.0 {
+                break;
+            }
+            work.cores.allowed *= lack;
         }
         work
     }
@@ -161,13 +184,23 @@ fn with_rest(work: &Work, rest: f64) -> Work {
     with
 }
 
-/// Where a falling function is 0, or the nearer end: by bisection.
+/// Where a falling function is 0, or the nearer end: by the rule of false position, which keeps the root between its ends.
 fn falling_root(low: f64, high: f64, value: impl Fn(f64) -> f64) -> f64 {
-    const STEPS: usize = 30;
-    let (mut low, mut high) = (low, high);
-    for _ in 0..STEPS {
-        let middle = 0.5 * (low + high);
-        if value(middle) > 0.0 { low = middle } else { high = middle }
+    const STEPS: usize = 40;
+    const NEAR: f64 = 1e-6;
+    let (mut low, mut high) = ((low, value(low)), (high, value(high)));
+    if low.1 <= 0.0 || high.1 >= 0.0 {
+        return if low.1 <= 0.0 { low.0 } else { high.0 };
     }
-    0.5 * (low + high)
+    for step in 0..STEPS {
+        let straight = low.0 + (high.0 - low.0) * low.1 / (low.1 - high.1);
+        // Every third step halves, where one end never moves.
+        let at = if step % 3 == 2 || !straight.is_finite() { 0.5 * (low.0 + high.0) } else { straight };
+        let here = (at, value(at));
+        if here.1.abs() < NEAR {
+            return at;
+        }
+        if here.1 > 0.0 { low = here } else { high = here }
+    }
+    0.5 * (low.0 + high.0)
 }

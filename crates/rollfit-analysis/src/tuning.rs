@@ -36,6 +36,12 @@ pub(super) const ERRORS_TIMES: f64 = 1.64;
 /// However right earlier estimates were, a range is not narrower.
 pub(super) const UNCERTAINTY_BY_ERRORS_LEAST: f64 = 0.03;
 
+/// Nor is it wider.
+pub(super) const UNCERTAINTY_BY_ERRORS_MOST: f64 = 1.0;
+
+/// So many earlier runs are looked at.
+pub(super) const EARLIER_RUNS_MOST: usize = 8;
+
 /// How much better, in variances, levels must fit another behaviour than the usual one.
 pub(super) const UNUSUAL: f64 = 2.0;
 

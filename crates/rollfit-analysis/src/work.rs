@@ -74,19 +74,22 @@ pub(super) enum Wait {
     Unexplained,
 }
 
+/// How many [`Wait`]s there are.
+const WAITS: usize = 8;
+
 /// Seconds by [`Wait`].
-pub(super) type Waits = [f64; Wait::ALL.len()];
+pub(super) type Waits = [f64; WAITS];
 
 /// Waits that only a few workers are served at a time in; the others never keep anybody waiting for another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Queue {
-    pub(super) waits: [bool; Wait::ALL.len()],
+    pub(super) waits: [bool; WAITS],
     /// How many at once are served as fast as one.
     pub(super) servers: f64,
 }
 
 impl Wait {
-    pub(super) const ALL: [Wait; 8] = [
+    pub(super) const ALL: [Wait; WAITS] = [
         Wait::Source,
         Wait::RoundTrips,
         Wait::Asking,
@@ -105,11 +108,17 @@ impl Wait {
 
 impl Queue {
     /// Nobody ever waits for another.
-    pub(super) const NONE: Queue = Queue { waits: [false; Wait::ALL.len()], servers: f64::INFINITY };
+    pub(super) const NONE: Queue = Queue { waits: [false; WAITS], servers: f64::INFINITY };
 
     /// One queue for these waits.
     pub(super) fn new(servers: f64, is_queued: impl Fn(Wait) -> bool) -> Self {
         Self { waits: Wait::ALL.map(|wait| is_queued(wait) && !wait.is_fixed()), servers }
+    }
+
+    /// The same that serves so many at once, at least one.
+    pub(super) fn serving(mut self, servers: f64) -> Self {
+        self.servers = servers.max(1.0);
+        self
     }
 }
 
