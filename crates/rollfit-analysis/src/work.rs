@@ -4,7 +4,7 @@ use rollfit_job::watch::MachineLimits;
 
 use super::demand::Demand;
 use super::network::{Network, QueueStation, WORKERS_MAX};
-use super::tuning::SYSTEM_SHARE;
+use super::tuning::{SYSTEM_CORES_MOST, SYSTEM_SHARE};
 
 /// What a partition needs of everything.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +139,8 @@ impl Cores {
 
     /// What is left where the system takes this share of the machine.
     pub(super) fn less_system(self, share: f64) -> Self {
-        let free = if self.all.is_finite() { self.all * (1.0 - share) } else { self.all };
+        let system = (self.all * share).min(SYSTEM_CORES_MOST);
+        let free = if self.all.is_finite() { self.all - system } else { self.all };
         Self { allowed: self.own_max.min(free), system_share: share, ..self }
     }
 
@@ -151,6 +152,9 @@ impl Cores {
 }
 
 impl Work {
+    /// The place of the queue among the stations.
+    pub(super) const QUEUE: usize = 2;
+
     /// What a partition costs, by what it waited for when it was measured: an upper bound, as waits for other workers are part of it.
     pub(super) fn new(demand: &Demand, store_cpu_s: f64, server: Option<ServerCores>, cores: Cores) -> Self {
         let mut waits_s = waits_s(demand);
