@@ -16,6 +16,7 @@ mod estimate;
 mod estimate_vs_observed;
 mod eta;
 mod eta_vs_observed;
+mod fitted;
 mod headline;
 mod limit;
 mod memory_shortage;
@@ -35,7 +36,7 @@ mod schedule;
 mod server_cpu;
 mod step_series;
 mod timeline;
-mod variant;
+mod tuning;
 mod work;
 mod worker_line;
 
@@ -70,7 +71,8 @@ pub use self::not_limit::NotLimit;
 pub use self::observed::WaitShare;
 pub use self::plan_estimate::PlanEstimate;
 pub use self::ranked_cause::{
-    Change, CombinedGain, LimitingCause, Observation, RankedCause, Remedy, StoreRole, WaitedFor, Watch,
+    AfterStep, Change, CombinedGain, LimitingCause, Observation, RankedCause, Remedy, StoreRole, WaitedFor,
+    Watch,
 };
 pub use self::resources::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse};
 pub use self::run_progress::RunProgress;
