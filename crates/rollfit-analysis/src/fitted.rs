@@ -5,6 +5,7 @@
 //! Invariants: the first is the likeliest, and the others explain what was measured about as well; with one measured number of workers each
 //! gives exactly its throughput.
 
+use super::network::WORKERS_MAX;
 use super::tuning::{PLAUSIBLE, SLOWER_CORES, SLOWER_WAIT, SYSTEM_SHARE, UNUSUAL, WAIT_ERROR, WAIT_NOTABLE};
 use super::work::{Cores, Queue, Wait, Work};
 
@@ -18,6 +19,14 @@ pub(super) struct Measured {
     pub(super) uncertainty: f64,
     /// The cores that there were then.
     pub(super) cores: Cores,
+}
+
+impl Measured {
+    /// So many workers, each of which took so long for a partition. The model has no more than [`WORKERS_MAX`].
+    pub(super) fn new(workers: usize, partition_s: f64, uncertainty: f64, cores: Cores) -> Self {
+        let workers = workers.clamp(1, WORKERS_MAX);
+        Self { workers, rate: workers as f64 / partition_s.max(1e-6), uncertainty, cores }
+    }
 }
 
 /// The least share of the processor time that makes a partition take longer: the rest runs beside it.

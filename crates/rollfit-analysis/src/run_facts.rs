@@ -280,24 +280,17 @@ fn measured(
     observed: &Observed,
     workers: usize,
 ) -> Vec<Measured> {
-    let at_level = |level: &ConcurrencyLevel| Measured {
-        workers: level.active,
-        rate: level.rate(),
-        uncertainty: level.uncertainty(),
-        cores: observed.cores(record, level.others_cores, level.demand.stretch),
+    let at_level = |level: &ConcurrencyLevel| {
+        let cores = observed.cores(record, level.others_cores, level.demand.stretch);
+        Measured::new(level.active, level.demand.wall_s, level.uncertainty(), cores)
     };
     if !levels.is_empty() {
         return levels.iter().map(at_level).collect();
     }
     let most = sessions_workers(record).unwrap_or(workers);
     let waited_s = if workers > most { demand.waiting_s } else { 0.0 };
-    let workers = workers.min(most);
-    vec![Measured {
-        workers,
-        rate: workers as f64 / (demand.wall_s - waited_s).max(1e-6),
-        uncertainty: UNCERTAINTY_MOST,
-        cores: observed.cores(record, observed.competing_mean, demand.stretch),
-    }]
+    let cores = observed.cores(record, observed.competing_mean, demand.stretch);
+    vec![Measured::new(workers.min(most), demand.wall_s - waited_s, UNCERTAINTY_MOST, cores)]
 }
 
 /// How what is waited for usually behaves: files are read and written one at a time, servers answer everybody at once.
