@@ -62,13 +62,14 @@ pub(super) fn estimate_vs_observed(now: &RunFacts<'_>, earlier: &Record) -> Opti
     let rate = |job_s: f64| rows / (job_s * missed);
     let estimated = Estimate { low: rate(job_s.high), expected: rate(job_s.expected), high: rate(job_s.low) };
     let rows_per_s = widened(estimated, scenario.uncertainty);
-    Some(EstimateVsObserved {
+    let compared = EstimateVsObserved {
         by_run: earlier.header.run.clone(),
         changes: changes(earlier, now.record),
         rows_per_s,
         observed_rows_per_s: now.rows_per_s(),
         error: now.rows_per_s() / rows_per_s.expected - 1.0,
-    })
+    };
+    (compared.rows_per_s.high.is_finite() && compared.error.is_finite()).then_some(compared)
 }
 
 /// How far from the truth estimates of this job are, relative, by what they said of runs that there were since; none where too few did.

@@ -5,6 +5,7 @@
 //! Invariants: the first is the likeliest, and the others explain what was measured about as well; with one measured number of workers each
 //! gives exactly its throughput.
 
+use super::network::WORKERS_MAX;
 use super::tuning::{PLAUSIBLE, SLOWER_CORES, SLOWER_WAIT, SYSTEM_SHARE, UNUSUAL, WAIT_ERROR, WAIT_NOTABLE};
 use super::work::{Cores, Queue, Wait, Work};
 
@@ -20,6 +21,14 @@ pub(super) struct Measured {
     pub(super) cores: Cores,
 }
 
+impl Measured {
+    /// So many workers, each of which took so long for a partition. The model has no more than [`WORKERS_MAX`].
+    pub(super) fn new(workers: usize, partition_s: f64, uncertainty: f64, cores: Cores) -> Self {
+        let workers = workers.clamp(1, WORKERS_MAX);
+        Self { workers, rate: workers as f64 / partition_s.max(1e-6), uncertainty, cores }
+    }
+}
+
 /// The least share of the processor time that makes a partition take longer: the rest runs beside it.
 const ALONE_LEAST: f64 = 0.05;
 
@@ -33,6 +42,10 @@ struct Tried {
 
 /// The works that fit. `work` has what was waited for when it was measured, `usual` how a store like this behaves.
 pub(super) fn fitted(work: &Work, measured: &[Measured], usual: Queue) -> Vec<Work> {
+    if measured.is_empty() {
+        let whole = Work { cores: work.cores.less_system(0.0), ..*work };
+        return vec![*work, whole];
+    }
     let measured = &telling(measured);
     let has_levels = measured.iter().any(|level| level.workers != measured[0].workers);
     let solver = Solver { measured, system_share: SYSTEM_SHARE };
@@ -131,9 +144,9 @@ impl Solver<'_> {
         }
         let waited_s = Work { queue: work.queue, ..*met }.queued_s() + work.wait_s(Wait::Unexplained);
         let of_level = |level: &Measured| {
-            let there = self.at_level(work, level).network().at_stations(level.workers);
+            let there = self.at_level(work, level).network().at(Work::QUEUE, level.workers);
             let partition_s = level.workers as f64 / level.rate;
-            let longer_s = (there[Work::QUEUE] / level.rate - waited_s).max(0.0);
+            let longer_s = (there / level.rate - waited_s).max(0.0);
             (longer_s / partition_s / WAIT_ERROR).powi(2)
         };
         self.measured.iter().map(of_level).sum::<f64>() / self.measured.len() as f64
@@ -201,7 +214,8 @@ impl Solver<'_> {
 
     /// The model's throughput of a level over the measured one.
     fn ratio(self, work: &Work, level: &Measured) -> f64 {
-        self.at_level(work, level).network().rates(level.workers)[level.workers] / level.rate
+        let rate = self.at_level(work, level).network().rate(level.workers);
+        rate.min(work.own_limit()) / level.rate
     }
 
     /// The work beside what competed with it at a level.
@@ -243,4 +257,70 @@ fn falling_root(low: f64, high: f64, value: impl Fn(f64) -> f64) -> f64 {
         if here.1 > 0.0 { low = here } else { high = here }
     }
     0.5 * (low.0 + high.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demand::Demand;
+    use rollfit_job::watch::MachineLimits;
+
+    /// A partition of 0.05 s of ours and 0.47 s of a server on the same two cores, which waits `wait_s` besides.
+    fn work(wait_s: f64) -> Work {
+        let limits = MachineLimits { cores: Some(2), ..MachineLimits::default() };
+        let met =
+            Demand { rows: 1.0, cpu_s: 0.05, stretch: 1.0, sending_s: 0.47 + wait_s, ..Demand::default() };
+        Work::new(&met, 0.47, None, Cores::new(&limits, 0.0, 0.0, 1.0))
+    }
+
+    fn measured(work: &Work, workers: usize, rate: f64) -> Measured {
+        Measured { workers, rate, uncertainty: 0.02, cores: work.cores }
+    }
+
+    #[test]
+    fn every_solution_gives_exactly_what_was_measured() {
+        let all_files = Queue::new(1.0, |_| true);
+        for (usual, wait_s, workers, rate) in [
+            (Queue::NONE, 0.1, 2, 3.03),
+            (Queue::NONE, 0.4, 1, 1.2),
+            (Queue::NONE, 0.0, 1, 3.1),
+            (Queue::NONE, 0.1, 4, 3.7),
+            (Queue::NONE, 0.1, 4, 2.4),
+            (all_files, 0.3, 2, 2.2),
+            (all_files, 0.1, 1, 0.9),
+        ] {
+            let work = work(wait_s);
+            for solved in fitted(&work, &[measured(&work, workers, rate)], usual) {
+                let got = solved.network().rate(workers);
+                assert!(
+                    (got / rate - 1.0).abs() < 1e-3,
+                    "{workers} workers give {got}, not {rate}: {solved:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_machine_gives_no_more_to_more_workers_and_an_idle_one_does() {
+        let full = work(0.1);
+        let solved = fitted(&full, &[measured(&full, 2, 3.03)], Queue::NONE)[0];
+        assert!(solved.network().rate(4) < 1.25 * 3.03, "{solved:?}");
+        // Of the processor time alone two cores do no more than this.
+        assert!(solved.network().rate(100) <= 2.0 / 0.52, "{solved:?}");
+        let idle = work(4.0);
+        let solved = fitted(&idle, &[measured(&idle, 2, 2.0 / 4.52)], Queue::NONE)[0];
+        assert!(solved.network().rate(4) > 1.9 * 2.0 / 4.52, "{solved:?}");
+    }
+
+    #[test]
+    fn several_levels_tell_a_queue_from_a_delay() {
+        let work = work(1.5);
+        let queued = Work { queue: Queue::new(1.0, |wait| wait == Wait::Bytes), ..work };
+        for truth in [work, queued] {
+            let levels = [1, 2, 4].map(|workers| measured(&work, workers, truth.network().rate(workers)));
+            let solved = fitted(&work, &levels, Queue::NONE)[0];
+            let (got, wanted) = (solved.network().rate(8), truth.network().rate(8));
+            assert!((got / wanted - 1.0).abs() < 0.15, "{got}, not {wanted}: {solved:?}");
+        }
+    }
 }

@@ -119,7 +119,10 @@ impl Limit {
                 Limit::Memory { workers: most }
             }
             _ if is_free => Limit::Workers { workers },
-            _ => Limit::from_work(work),
+            _ => match Limit::from_work(work) {
+                Limit::Unknown if scenario.unseen_above.is_some() => Limit::ServerUnseen,
+                limit => limit,
+            },
         }
     }
 }

@@ -12,7 +12,7 @@ use super::observed::WaitShare;
 use super::scenario::{Ceilings, Scenario};
 use super::server_cpu::ServerCpuBasis;
 use super::step_series::StepSeries;
-use super::tuning::{UNCERTAINTY_LEAST, UNCERTAINTY_MOST};
+use super::tuning::{FREE_OF_LIMITS, UNCERTAINTY_LEAST, UNCERTAINTY_MOST};
 use super::work::{Cores, Queue, ServerCores, Wait, Work};
 use rollfit_job::activity::Activity;
 use rollfit_job::config::{Order, Setting, Workers};
@@ -241,10 +241,17 @@ fn scenario(
     let server = &observed.server;
     let elsewhere = server.cores.zip(server.partition_s).filter(|_| !server.is_local);
     let elsewhere = elsewhere.map(|(cores, cpu_s)| ServerCores { cores, cpu_s });
-    let met = Demand { waiting_s, ..*demand };
-    let work = Work::new(&met, server.local_partition_s(), elsewhere, cores);
-    let limited = |work: Work| work.limited(&met, number_set(record, "run.cpu_max"), bytes_per_s_max(record));
-    let variants: Vec<Work> = fitted(&work, &measured, usual(record)).into_iter().map(limited).collect();
+    // What limits of the configuration cost follows from the limit, and not from how long they made workers wait.
+    let met = Demand { waiting_s, throttled_s: 0.0, ..*demand };
+    let work = Work {
+        cores_max: number_set(record, "run.cpu_max"),
+        bytes_per_s_max: number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6),
+        ..Work::new(&met, server.local_partition_s(), elsewhere, cores)
+    };
+    // Numbers of workers that a limit throttled say nothing of the rest.
+    let is_free = |level: &&Measured| level.rate < FREE_OF_LIMITS * work.own_limit();
+    let free: Vec<Measured> = measured.iter().filter(is_free).copied().collect();
+    let variants = fitted(&work, &free, usual(record));
     let scatter = levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min);
     Scenario {
         uncertainty: scatter.clamp(UNCERTAINTY_LEAST, UNCERTAINTY_MOST),
@@ -265,10 +272,6 @@ fn scenario(
     }
 }
 
-fn bytes_per_s_max(record: &Record) -> Option<f64> {
-    number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6)
-}
-
 /// What numbers of workers did: each level, or where none lasted, the whole run.
 fn measured(
     record: &Record,
@@ -277,24 +280,17 @@ fn measured(
     observed: &Observed,
     workers: usize,
 ) -> Vec<Measured> {
-    let at_level = |level: &ConcurrencyLevel| Measured {
-        workers: level.active,
-        rate: level.rate(),
-        uncertainty: level.uncertainty(),
-        cores: observed.cores(record, level.others_cores, level.demand.stretch),
+    let at_level = |level: &ConcurrencyLevel| {
+        let cores = observed.cores(record, level.others_cores, level.demand.stretch);
+        Measured::new(level.active, level.demand.wall_s, level.uncertainty(), cores)
     };
     if !levels.is_empty() {
         return levels.iter().map(at_level).collect();
     }
     let most = sessions_workers(record).unwrap_or(workers);
     let waited_s = if workers > most { demand.waiting_s } else { 0.0 };
-    let workers = workers.min(most);
-    vec![Measured {
-        workers,
-        rate: workers as f64 / (demand.wall_s - waited_s).max(1e-6),
-        uncertainty: UNCERTAINTY_MOST,
-        cores: observed.cores(record, observed.competing_mean, demand.stretch),
-    }]
+    let cores = observed.cores(record, observed.competing_mean, demand.stretch);
+    vec![Measured::new(workers.min(most), demand.wall_s - waited_s, UNCERTAINTY_MOST, cores)]
 }
 
 /// How what is waited for usually behaves: files are read and written one at a time, servers answer everybody at once.

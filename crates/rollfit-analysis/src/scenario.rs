@@ -208,8 +208,10 @@ impl Scenario {
 
 /// The first of some values, as they lie from low to high.
 fn around(values: impl Iterator<Item = f64>) -> Estimate {
-    let values: Vec<f64> = values.collect();
-    let expected = values.first().copied().unwrap_or(f64::NAN);
+    // Records may say anything; what is told is a number.
+    let number = |value: f64| if value.is_nan() { 1.0 } else { value.clamp(1e-9, 1e15) };
+    let values: Vec<f64> = values.map(number).collect();
+    let expected = values.first().copied().unwrap_or(1.0);
     Estimate {
         low: values.iter().copied().fold(expected, f64::min),
         expected,

@@ -13,6 +13,9 @@ pub(super) const SYSTEM_CORES_MOST: f64 = 0.5;
 pub(super) const SLOWER_CORES: f64 = 0.1;
 pub(super) const SLOWER_WAIT: f64 = 0.05;
 
+/// Below this share of what a limit of the configuration allows, the limit did not slow the run.
+pub(super) const FREE_OF_LIMITS: f64 = 0.9;
+
 /// How uncertain the share of a wait in a partition's time is.
 pub(super) const WAIT_ERROR: f64 = 0.1;
 

@@ -181,19 +181,6 @@ impl Work {
         }
     }
 
-    /// The same under the limits of the configuration: what was throttled for `demand` follows from them.
-    pub(super) fn limited(
-        mut self,
-        demand: &Demand,
-        cores_max: Option<f64>,
-        bytes_per_s_max: Option<f64>,
-    ) -> Self {
-        let paused_s = demand.pausing_s + demand.waiting_s;
-        let share = paused_s / (paused_s + demand.throttled_s).max(1e-12);
-        *self.wait_mut(Wait::Pause) *= share;
-        Self { cores_max, bytes_per_s_max, ..self }
-    }
-
     pub(super) fn wait_s(&self, wait: Wait) -> f64 {
         self.waits_s[wait as usize]
     }

@@ -84,12 +84,11 @@ pub(super) fn gain(
     let half = scenario.gain(&applied(scenario, 0.5));
     let low = gain.low.min(half.low) / (1.0 + uncertainty);
     let high = gain.high * (1.0 + uncertainty);
-    let saved = |impact: f64| {
-        let workers = (gone.workers_now() as f64 / scenario.workers_had()).max(1.0);
-        workers / (1.0 - impact.min(0.999))
-    };
-    let most = impact.map_or(f64::INFINITY, saved).max(1.0);
-    Estimate { low: low.min(most), expected: gain.expected.min(most), high: high.min(most) }
+    let (had, then) = (scenario.workers_had(), gone.workers_now() as f64);
+    let most = impact.map_or(f64::INFINITY, |impact| (then / had).max(1.0) / (1.0 - impact.min(0.999)));
+    // How many workers there will be is as uncertain as the rest of it.
+    let most_high = if then > had { most * (1.0 + scenario.uncertainty) } else { most };
+    Estimate { low: low.min(most), expected: gain.expected.min(most), high: high.min(most_high) }
 }
 
 /// The written partition that took neither long nor short.

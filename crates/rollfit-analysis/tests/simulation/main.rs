@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
 mod estimates;
+mod full_machine;
 mod matrix;
