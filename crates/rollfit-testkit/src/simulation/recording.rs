@@ -32,6 +32,8 @@ const ALLOCATOR: u64 = 6;
 struct Passed {
     own: f64,
     others: f64,
+    /// Cores that the store's server kept busy on this machine.
+    server: f64,
     /// Cores that the store's server kept busy for this run, wherever it is.
     working: f64,
     waiting: f64,
@@ -126,6 +128,7 @@ impl Recorder {
         let waiting = load.own as f64 - own;
         self.since.own += took_s * own;
         self.since.others += took_s * (server + speeds.competing);
+        self.since.server += took_s * server;
         self.since.waiting += took_s * waiting;
         self.since.squeezed += took_s * f64::from(waiting > 0.01);
         self.since.runnable += took_s * (load.own as f64 + server_threads + competing);
@@ -163,6 +166,7 @@ impl Recorder {
         MachineSample {
             own_cores: Some(since.own / took_s),
             others_cores: Some(since.others / took_s),
+            server_cores: (world.store.is_local && world.store.is_server).then_some(since.server / took_s),
             stolen_cores: Some(0.0),
             waiting_threads: Some(since.waiting / took_s),
             load: Some(self.load_average),
