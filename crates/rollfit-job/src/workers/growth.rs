@@ -16,6 +16,8 @@ pub(super) struct Growth {
 /// How many times the workers that would keep the cores busy if none ever waited at the same time as another. They do: some more
 /// are needed, but never many.
 const MORE_THAN_FILL: f64 = 1.5;
+/// Where the cores are less busy than this, a few more may be tried in any case.
+const NEARLY_BUSY: f64 = 0.9;
 
 impl Growth {
     /// What there may be beyond `count` workers below this ceiling.
@@ -32,7 +34,9 @@ impl Growth {
             let workers = load.workers_in_a_crowd();
             Ceiling { kind: WorkerCeiling::CompetingLoad, workers, why: load.others_use(used.competing) }
         } else {
-            let workers = (MORE_THAN_FILL * used.workers_to_fill(they_wait)).ceil() as usize;
+            let filled = (MORE_THAN_FILL * used.workers_to_fill(they_wait)).ceil() as usize;
+            let workers =
+                if used.ours_share < NEARLY_BUSY { filled.max(quarter_more(count)) } else { filled };
             Ceiling { kind: WorkerCeiling::Cores, workers, why: cores_used(&used, load) }
         };
         let cores = Ceiling { workers: cores.workers.max(count), ..cores };
@@ -67,6 +71,10 @@ fn full(count: usize, used: &CoreUse, they_wait: bool, load: &CompetingLoad) -> 
         return ceiling(WorkerCeiling::Cores, "all cores are busy".to_owned());
     }
     ceiling(WorkerCeiling::CompetingLoad, load.others_use(used.competing))
+}
+
+fn quarter_more(count: usize) -> usize {
+    count + (count / 4).max(1)
 }
 
 /// What this run and its server keep busy.

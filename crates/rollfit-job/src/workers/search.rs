@@ -265,14 +265,14 @@ impl Search {
     }
 }
 
-/// A quarter more; half as many again where most cores have nothing to do; where workers mostly wait, as many as it takes to keep
-/// the cores busy, but at least twice and at most four times as many.
+/// A quarter more; where most cores have nothing to do, as many as it takes to keep them busy: half as many again to twice as many, and
+/// up to four times as many where workers mostly wait.
 fn first_step(workers: usize, room: Limits) -> usize {
-    match room.workers_to_fill {
-        Some(fill) if room.they_wait => (fill as usize).saturating_sub(workers).clamp(workers, 3 * workers),
-        None if room.they_wait => workers,
-        _ if room.idle_share > 0.4 => workers.div_ceil(2),
-        _ => quarter(workers),
+    let missing = room.workers_to_fill.map_or(0, |fill| (fill as usize).saturating_sub(workers));
+    match room.they_wait {
+        true => missing.clamp(workers, 3 * workers),
+        false if room.idle_share > 0.4 => missing.clamp(workers.div_ceil(2), workers),
+        false => quarter(workers),
     }
 }
 
