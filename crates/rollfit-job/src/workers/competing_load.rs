@@ -250,3 +250,95 @@ impl CoresAt {
         workers_beside(competing, cores - competing, each).unwrap_or(usize::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activity::LaneState;
+    use crate::config::Workers;
+    use crate::store::StoreSample;
+    use crate::watch::{MachineLimits, MachineSample};
+
+    fn lane(worker: usize) -> LaneState {
+        LaneState {
+            worker,
+            activity: crate::activity::Activity::Computing,
+            partition: None,
+            since_ms: 0,
+            cpu_us: 0,
+            memory_bytes: 0,
+            thread: 0,
+        }
+    }
+
+    /// Two workers on two cores for a minute, and a server on this machine.
+    fn watched(machine: MachineSample, working: Option<u32>) -> CompetingLoad {
+        let mut load = CompetingLoad::new(&Situation {
+            setting: Workers::Auto,
+            partitions: 100,
+            limits: MachineLimits { cores: Some(2), ..MachineLimits::default() },
+            machine: MachineSample::default(),
+            sessions: None,
+            store_is_local: Some(true),
+            cpu_max: None,
+            worker_memory_bytes: 1,
+        });
+        for second in 1..60 {
+            load.observe(&Moment {
+                at: Duration::from_secs(second),
+                lanes: vec![lane(0), lane(1)],
+                machine: machine.clone(),
+                store: working.map(|working| StoreSample { working, ..StoreSample::default() }),
+                ..Moment::default()
+            });
+        }
+        load
+    }
+
+    fn sample(own: f64, others: f64, server: Option<f64>) -> MachineSample {
+        MachineSample {
+            own_cores: Some(own),
+            others_cores: Some(others),
+            server_cores: server,
+            waiting_threads: Some(2.0 - own),
+            ..MachineSample::default()
+        }
+    }
+
+    #[test]
+    fn what_the_store_s_server_uses_is_ours_where_that_is_measured_and_only_an_estimate_where_not() {
+        let used = |load: CompetingLoad| load.used_since(Duration::ZERO).unwrap();
+        let measured = watched(sample(0.8, 1.2, Some(1.2)), Some(0));
+        assert_eq!(measured.ceiling(), None);
+        let measured = used(measured);
+        assert!(
+            measured.ours_share > 0.99 && measured.competing == 0.0 && !measured.is_crowded,
+            "{measured:?}"
+        );
+        let estimated = used(watched(sample(0.8, 1.2, None), Some(0)));
+        assert!(estimated.server_is_estimated && !estimated.is_crowded, "{estimated:?}");
+        assert!(estimated.ours_share < 0.5 && estimated.busy_share > 0.99, "{estimated:?}");
+        // Files have no server: all others are others.
+        let files = used(watched(sample(0.8, 1.2, None), None));
+        assert!(!files.server_is_estimated && files.is_crowded, "{files:?}");
+    }
+
+    #[test]
+    fn others_want_more_than_they_get_where_this_process_waits_too() {
+        // Two processes beside two workers on two cores: each gets half of one.
+        let crowd = watched(sample(1.0, 1.0, None), None);
+        let used = crowd.used_since(Duration::ZERO).unwrap();
+        assert!((used.competing - 2.0).abs() < 1e-9 && used.is_crowded, "{used:?}");
+        assert_eq!(crowd.ceiling().map(|ceiling| ceiling.workers), Some(6));
+        // One: there is a core to leave to it.
+        let one = watched(sample(4.0 / 3.0, 2.0 / 3.0, None), None);
+        let used = one.used_since(Duration::ZERO).unwrap();
+        assert!((used.competing - 1.0).abs() < 1e-9 && !used.is_crowded, "{used:?}");
+        assert_eq!(one.ceiling().map(|ceiling| ceiling.workers), Some(1));
+        // What a quota withholds nobody else has.
+        let quota = MachineSample { quota_reached: Some(0.9), ..sample(1.0, 0.3, None) };
+        assert!((watched(quota, None).used_since(Duration::ZERO).unwrap().competing - 0.3).abs() < 1e-9);
+        // A clock is none of them, however long this process waits for itself.
+        assert_eq!(watched(sample(1.9, 0.1, None), None).ceiling(), None);
+    }
+}
