@@ -96,7 +96,14 @@ impl Machine for Linux {
             Some(_) => self.sample_since(&mut last),
             None => {
                 std::thread::sleep(FIRST_WINDOW.saturating_sub(age));
-                with_the_minute_before(self.sample_since(&mut last), self.cores().ok())
+                let sample = self.sample_since(&mut last);
+                if age < 2 * FIRST_WINDOW || self.is_quiet(&sample) {
+                    sample
+                } else {
+                    // What was busy may have been the store's server, while the job was planned.
+                    std::thread::sleep(FIRST_WINDOW);
+                    self.sample_since(&mut last)
+                }
             }
         };
         last.sample = Some(sample.clone());
@@ -118,6 +125,12 @@ impl Machine for Linux {
 }
 
 impl Linux {
+    /// Whether others leave half of the cores.
+    fn is_quiet(&self, sample: &MachineSample) -> bool {
+        let cores = self.cores().ok().map(|cores| cores as f64);
+        sample.others_cores.zip(cores).is_none_or(|(others, cores)| others < 0.5 * cores)
+    }
+
     fn sample_since(&self, last: &mut Last) -> MachineSample {
         let reading = self.read(&last.watched).after(&last.reading);
         let sample = reading.since(&last.reading);
@@ -129,19 +142,6 @@ impl Linux {
 /// What is known, or none and why.
 fn known<T>(seen: ReadResult<T>, what: &str, unavailable: &mut Vec<String>) -> Option<T> {
     seen.map_err(|cause| unavailable.push(format!("{what}: {cause}"))).ok()
-}
-
-/// The first sample looks at the short time since this process began, in which another process that comes and goes may have
-/// been away; or it may be gone since, and the load average of the last minute remembers it. Neither is the whole truth:
-/// where the load average says more, half of the difference counts. The load average also counts tasks that wait
-/// for disks, and more tasks than there are cores.
-pub(super) fn with_the_minute_before(mut sample: MachineSample, cores: Option<usize>) -> MachineSample {
-    if let (Some(others), Some(load)) = (sample.others_cores, sample.load) {
-        let busy = cores.map_or(load, |cores| load.min(cores as f64));
-        let of_the_minute = busy - sample.own_cores.unwrap_or(0.0);
-        sample.others_cores = Some(others + (of_the_minute - others).max(0.0) / 2.0);
-    }
-    sample
 }
 
 /// The processor time of this process, its threads that have ended included.

@@ -8,7 +8,7 @@ use rollfit_job::watch::{Machine, MachineLimits, MachineSample};
 
 use super::cgroup::ControlGroups;
 use super::files::Files;
-use super::linux::{Linux, with_the_minute_before};
+use super::linux::Linux;
 use super::proc;
 use super::reading::Reading;
 use super::watched::Watched;
@@ -312,18 +312,20 @@ fn the_pressure_is_that_of_the_own_group_where_it_is_told() {
 }
 
 #[test]
-fn a_neighbour_of_the_minute_before_counts_half_in_the_first_sample() {
-    let sample = |others, load| MachineSample {
-        own_cores: Some(0.5),
-        others_cores: others,
-        load,
-        ..MachineSample::default()
-    };
-    let others = |before| with_the_minute_before(before, Some(8)).others_cores;
-    assert_eq!(others(sample(Some(1.0), Some(4.5))), Some(2.5));
-    assert_eq!(others(sample(Some(3.0), Some(0.5))), Some(3.0));
-    assert_eq!(others(sample(Some(0.0), Some(100.0))), Some(3.75));
-    assert_eq!((others(sample(None, Some(4.0))), others(sample(Some(1.0), None))), (None, Some(1.0)));
+fn the_first_sample_is_of_the_moment_before_and_not_of_the_minute_before() {
+    let fixture = Fixture::new().with("/proc/loadavg", "9.00 9.00 9.00 1/104 7\n");
+    let sample = Linux::below(fixture.0.path()).sample();
+    assert_eq!((sample.others_cores, sample.load), (Some(0.0), Some(9.0)));
+    let machine = Linux::below(fixture.0.path());
+    let busy =
+        fixture.with("/proc/stat", "cpu  1000 0 100 1000 50 0 0 10 0 0\ncpu0 25 0 25 250 12 0 0 2 0 0\n");
+    assert!(machine.sample().others_cores.is_some_and(|others| others > 3.0));
+    // What was busy while a job was planned is looked at once more.
+    let machine = Linux::below(busy.0.path());
+    let busy = busy.with("/proc/stat", "cpu  9000 0 100 1000 50 0 0 10 0 0\ncpu0 25 0 25 250 12 0 0 2 0 0\n");
+    std::thread::sleep(Duration::from_millis(250));
+    assert_eq!(machine.sample().others_cores, Some(0.0));
+    drop(busy);
 }
 
 #[test]

@@ -193,7 +193,7 @@ pub struct Decision {
     pub workers: usize,
     /// Why, for people.
     pub reason: String,
-    /// What made them fewer; none where nothing had to.
+    /// What made them fewer, or keeps them from being more (`was` is `workers` then); none where nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back_by: Option<WorkerCeiling>,
     /// The rows a second measured with the number before, where that is why.

@@ -201,7 +201,12 @@ impl<'a> WorkerPool<'a> {
         }
         let Lap { wall, cpu, trips } = activity::lap();
         let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu, trips };
-        lock(&self.finished).push(Finished { begun, ended: spent.ended, rows: written_rows(&outcome) });
+        lock(&self.finished).push(Finished {
+            begun,
+            ended: spent.ended,
+            rows: written_rows(&outcome),
+            cpu: Duration::from_micros(spent.cpu.total_us()),
+        });
         let at = Try { worker, partition: &partition, attempt };
         self.runner.observer.ended(at, &outcome, &spent);
         if waits {

@@ -27,21 +27,26 @@ impl Ceiling {
         Self { kind: WorkerCeiling::Partitions, workers: count, why: format!("there are {count} partitions") }
     }
 
-    /// The cores that are there for this process, at first. More workers than that may pay, where they wait for the store.
+    /// The cores that are there for this process, at first: all that it may use, unless others leave it less than a quarter of
+    /// them. What others use for a moment says little about the run, and with too few workers it is slow until more are tried. More
+    /// workers than that may pay, where they wait for the store.
     pub(super) fn of_cores(situation: &Situation) -> Option<Self> {
+        const IDLE_SHARE_MIN: f64 = 0.25;
         let limits = &situation.limits;
         let others = situation.machine.others_cores.unwrap_or(0.0);
         let cores = limits.cores.map(|cores| cores as f64);
-        let free = cores.map(|cores| cores - others);
         let [allowed, most] = [limits.cores_allowed, situation.cpu_max];
-        let least = [cores, free, allowed, most].into_iter().flatten().reduce(f64::min)?;
+        let least = [cores, allowed, most].into_iter().flatten().reduce(f64::min)?;
+        let free = cores.map(|cores| cores - others).filter(|free| *free < IDLE_SHARE_MIN * least);
         let why = match least {
+            _ if free.is_some() => {
+                format!("other processes use {others:.1} of {} cores", cores.unwrap_or_default())
+            }
             least if Some(least) == cores => format!("{least} cores"),
             least if Some(least) == allowed => format!("{least} cores are allowed"),
-            least if Some(least) == most => format!("cpu_max = {least}"),
-            _ => format!("other processes use {others:.1} of {} cores", cores.unwrap_or_default()),
+            least => format!("cpu_max = {least}"),
         };
-        Some(Self { kind: WorkerCeiling::Cores, workers: whole(least), why })
+        Some(Self { kind: WorkerCeiling::Cores, workers: whole(free.unwrap_or(least)), why })
     }
 
     /// What is never tried more than, with a store however far away.

@@ -26,10 +26,11 @@ pub fn auto_workers_max(cores: Option<f64>) -> usize {
     whole(8.0 * cores.unwrap_or(1.0)).max(32)
 }
 
+/// What others may use before they count: a shell or a clock.
+pub(super) const TRIFLE: f64 = 0.25;
+
 /// The most workers that leave other processes the cores they want, where each worker wants `cores_each`; none where others
 /// want next to nothing.
 pub fn workers_beside(competing_cores: f64, free_cores: f64, cores_each: f64) -> Option<usize> {
-    // A shell or a clock.
-    const TRIFLE: f64 = 0.25;
     (competing_cores >= TRIFLE).then(|| whole(free_cores.max(1.0) / cores_each.max(1e-3)))
 }

@@ -16,6 +16,8 @@ pub struct Finished {
     pub ended: Duration,
     /// The rows written; 0 where none were.
     pub rows: u64,
+    /// The worker's processor time.
+    pub cpu: Duration,
 }
 
 /// How fast a run was.
@@ -51,6 +53,8 @@ pub(super) struct Meter {
 const LEAST: Duration = Duration::from_secs(2);
 /// Fewer partitions are noise.
 const LEAST_PARTITIONS: usize = 4;
+/// The same for workers that mostly wait: where more of them pay, that is more than noise.
+const LEAST_PARTITIONS_OF_WAITING: usize = 2;
 /// How sure is sure enough, whatever it is measured for.
 const ERROR_WANTED: f64 = 0.01;
 /// How many partitions a worker does at most to make sure.
@@ -68,8 +72,14 @@ impl Meter {
         *self = Self { workers, changed: at, settled, finished: Vec::new(), partition_s: self.partition_s };
     }
 
-    /// Takes note of what happened since the moment before. The speed, as far as it is known.
-    pub(super) fn observe(&mut self, moment: &Moment, finished: &[Finished]) -> Option<Speed> {
+    /// Takes note of what happened since the moment before. The speed, as far as it is known. Of workers that mostly wait, those
+    /// that have ended a partition speak for the others.
+    pub(super) fn observe(
+        &mut self,
+        moment: &Moment,
+        finished: &[Finished],
+        they_wait: bool,
+    ) -> Option<Speed> {
         for partition in finished {
             self.follow(partition);
         }
@@ -81,7 +91,12 @@ impl Meter {
         let written = self.finished.iter().filter(|partition| partition.rows > 0).count();
         let is_long = moment.at.saturating_sub(settled) >= LEAST;
         // Partitions with nothing to do say nothing about the others.
-        let is_enough = written >= self.workers.max(LEAST_PARTITIONS) && 2 * written >= self.finished.len();
+        let least = if they_wait {
+            self.workers.div_ceil(2).max(LEAST_PARTITIONS_OF_WAITING)
+        } else {
+            self.workers.max(LEAST_PARTITIONS)
+        };
+        let is_enough = written >= least && 2 * written >= self.finished.len();
         (is_long && is_enough).then(|| self.speed(moment, settled))
     }
 

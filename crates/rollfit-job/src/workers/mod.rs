@@ -2,12 +2,14 @@
 
 mod ceiling;
 mod competing_load;
+mod growth;
 mod limits;
 mod memory;
 mod meter;
 mod policy;
 mod search;
 mod situation;
+mod waiting;
 
 use std::ops::Range;
 use std::sync::Mutex;

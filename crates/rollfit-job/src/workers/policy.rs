@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::Situation;
 use super::ceiling::{Ceiling, lowest};
-use super::competing_load::{BUSY, CompetingLoad};
+use super::competing_load::CompetingLoad;
+use super::growth::Growth;
 use super::memory::Memory;
 use super::meter::{Finished, Meter, Speed};
 use super::search::{Choice, Limits, Search, workers};
+use super::waiting::WaitingWorkers;
 use crate::config::Workers;
 use crate::record::Decision;
 use crate::watch::Moment;
@@ -32,8 +34,11 @@ pub struct Policy {
     held_back: Option<usize>,
     /// Since when there has been room for more of those.
     room_since: Option<Duration>,
+    waiting: WaitingWorkers,
     /// Whether it has warned that a fixed number is too high.
     has_warned: bool,
+    /// Whether it has said why there are no more workers.
+    has_refused: bool,
 }
 
 /// How long there must be room before those that were held back come back.
@@ -60,7 +65,9 @@ impl Policy {
             search: Search::new(),
             held_back: None,
             room_since: None,
+            waiting: WaitingWorkers::default(),
             has_warned: workers > first.workers,
+            has_refused: false,
         };
         policy.workers = 0;
         let decision = policy.set(Duration::ZERO, workers, reason, None);
@@ -71,7 +78,10 @@ impl Policy {
     pub fn observe(&mut self, moment: &Moment, finished: &[Finished]) -> Option<Decision> {
         self.memory.observe(moment);
         self.competing_load.observe(moment);
-        let ceiling = self.ceiling();
+        self.waiting.observe(finished, moment.lanes.len());
+        let used = self.competing_load.used_since(self.changed);
+        let they_wait = self.waiting.mostly(used.as_ref());
+        let ceiling = self.ceiling(they_wait);
         if let Workers::Fixed(_) = self.setting {
             return self.warn_once(moment, &ceiling);
         }
@@ -82,41 +92,58 @@ impl Policy {
         if let Some(decision) = self.restore(moment, most) {
             return Some(decision);
         }
-        let speed = self.meter.observe(moment, finished).filter(|speed| self.search.is_clear(speed))?;
+        let speed = self.meter.observe(moment, finished, they_wait);
+        let speed = speed.filter(|speed| self.search.is_clear(speed, they_wait))?;
         let left_s = left_s(moment, speed);
         if left_s < 3.0 * speed.partition_s {
             let back = self.search.give_up()?;
             let reason = format!("back to {}: the run is nearly over", workers(back));
             return Some(self.set(moment.at, back, reason, Some(speed)));
         }
-        let choice = self.search.next(speed, self.room(moment, most, left_s));
-        self.choose(moment, choice, speed)
-    }
-
-    fn ceiling(&self) -> Ceiling {
-        let moving = self.memory.ceiling().into_iter().chain(self.competing_load.ceiling());
-        lowest(moving.chain([self.fixed.clone()])).unwrap_or_else(|| self.fixed.clone())
-    }
-
-    fn room(&self, moment: &Moment, most: usize, left_s: f64) -> Limits {
-        let used = self.competing_load.used_since(self.changed);
-        Limits {
+        let growth = Growth::new(self.workers, used, they_wait, ceiling, &self.competing_load);
+        let room = Limits {
             at: moment.at,
             least: self.least,
-            most,
-            cores_are_busy: used.is_some_and(|used| used.busy_share >= BUSY),
+            most: growth.most.workers.max(self.least),
+            is_full: growth.full.is_some(),
+            they_wait,
+            workers_to_fill: used.map(|used| used.workers_to_fill(they_wait)),
             idle_share: used.map_or(0.0, |used| 1.0 - used.busy_share),
             cores_a_worker: used.map(|used| used.each),
             left_s,
-        }
+        };
+        let choice = self.search.next(speed, room);
+        self.choose(moment, choice, speed, growth)
     }
 
-    fn choose(&mut self, moment: &Moment, choice: Option<Choice>, speed: Speed) -> Option<Decision> {
-        let Some(Choice { workers, reason }) = choice.filter(|choice| choice.workers != self.workers) else {
-            self.meter.restart(self.workers, moment.at);
-            return None;
-        };
-        Some(self.set(moment.at, workers, reason, Some(speed)))
+    fn ceiling(&self, they_wait: bool) -> Ceiling {
+        let competing_load = self.competing_load.ceiling().filter(|_| !they_wait);
+        let moving = self.memory.ceiling().into_iter().chain(competing_load);
+        lowest(moving.chain([self.fixed.clone()])).unwrap_or_else(|| self.fixed.clone())
+    }
+
+    fn choose(
+        &mut self,
+        moment: &Moment,
+        choice: Option<Choice>,
+        speed: Speed,
+        growth: Growth,
+    ) -> Option<Decision> {
+        if let Some(Choice { workers, reason }) = choice.filter(|choice| choice.workers != self.workers) {
+            return Some(self.set(moment.at, workers, reason, Some(speed)));
+        }
+        self.meter.restart(self.workers, moment.at);
+        let stop = growth.stop(self.workers).filter(|_| !self.has_refused)?;
+        self.has_refused = true;
+        let reason = format!("staying with {}: {}", workers(self.workers), stop.why);
+        Some(Decision {
+            at_ms: moment.at.as_millis() as u64,
+            was: self.workers,
+            workers: self.workers,
+            reason,
+            held_back_by: Some(stop.kind),
+            rows_per_s: Some(speed.rows_per_s),
+        })
     }
 
     /// Lowers the number to a ceiling that came down.
@@ -231,10 +258,20 @@ mod tests {
 
     #[test]
     fn the_first_number_is_what_the_scarcest_thing_allows_and_says_what_that_is() {
-        let cases: [(Change, usize, &str); 9] = [
+        let cases: [(Change, usize, &str); 13] = [
             (|_| (), 8, "8 cores are allowed"),
-            (|s| s.limits.cores_allowed = None, 16, "other processes use 0.1 of 16 cores"),
-            (|s| s.machine.others_cores = Some(13.6), 3, "other processes use 13.6 of 16 cores"),
+            (|s| s.limits.cores_allowed = None, 16, "16 cores"),
+            // The load of one's own run a minute ago.
+            (|s| s.machine.load = Some(40.0), 8, "8 cores are allowed"),
+            // A quarter of the eight is idle, and then less.
+            (|s| s.machine.others_cores = Some(14.0), 8, "8 cores are allowed"),
+            (|s| s.machine.others_cores = Some(14.1), 2, "other processes use 14.1 of 16 cores"),
+            (
+                |s| (s.limits.cores_allowed, s.machine.others_cores) = (None, Some(13.6)),
+                3,
+                "other processes use 13.6 of 16 cores",
+            ),
+            (|s| (s.limits.cores, s.limits.cores_allowed) = (Some(2), Some(1.5)), 2, "1.5 cores are allowed"),
             (|s| s.machine.others_cores = Some(40.0), 1, "other processes use 40.0 of 16 cores"),
             (|s| s.limits.cores_allowed = Some(0.5), 1, "0.5 cores are allowed"),
             (|s| s.cpu_max = Some(2.0), 2, "cpu_max = 2"),

@@ -14,8 +14,12 @@ pub(super) struct Limits {
     pub(super) at: Duration,
     pub(super) least: usize,
     pub(super) most: usize,
-    /// Whether every core that may be used is busy: more workers could not compute more.
-    pub(super) cores_are_busy: bool,
+    /// Whether more workers could not do more, whatever `most` says.
+    pub(super) is_full: bool,
+    /// Whether the workers mostly wait, for anything but cores.
+    pub(super) they_wait: bool,
+    /// How many workers would keep the cores busy that others leave; none where unknown.
+    pub(super) workers_to_fill: Option<f64>,
     /// The share of the cores that may be used and are not busy; 0 where unknown.
     pub(super) idle_share: f64,
     /// How many cores a worker keeps busy; none where unknown.
@@ -66,6 +70,10 @@ pub(super) struct Choice {
 
 /// What more workers must bring at least.
 const GAIN: f64 = 0.04;
+/// Of a number twice as large it must bring this much: what is closer to noise is not worth its memory and sessions.
+const GAIN_OF_DOUBLING: f64 = 0.1;
+/// How sure the first speed must be where workers mostly wait: more of them are tried in any case.
+const ERROR_OF_WAITING: f64 = 0.25;
 /// What fewer may cost at most.
 const LOSS: f64 = 0.03;
 /// The share of the time that looking for fewer may cost.
@@ -105,8 +113,9 @@ impl Search {
     }
 
     /// Whether a speed is known well enough to decide by.
-    pub(super) fn is_clear(&self, speed: &Speed) -> bool {
-        let Some(best) = self.best else { return speed.is_final || speed.error < GAIN };
+    pub(super) fn is_clear(&self, speed: &Speed, they_wait: bool) -> bool {
+        let least = if they_wait { ERROR_OF_WAITING } else { GAIN };
+        let Some(best) = self.best else { return speed.is_final || speed.error < least };
         let noise = speed.error.hypot(best.error);
         let far_from =
             |limit: f64, rows_per_s: f64| (speed.rows_per_s / rows_per_s - limit).abs() > 2.0 * noise;
@@ -146,13 +155,13 @@ impl Search {
         if room.at < self.rest_until {
             return None;
         }
-        let said = format!("{} give {}", workers(usual.workers), rows(usual));
+        let said = give(usual);
         self.look_around(usual, quarter(usual.workers), room, &said)
     }
 
     /// What has changed while the number stayed the same, if anything has. A speed must be off twice to count.
     fn news(&mut self, before: Speed, speed: Speed, room: Limits) -> Option<String> {
-        let gave = format!("{} give {}", workers(speed.workers), rows(speed));
+        let gave = give(speed);
         if room.idle_share > self.idle_share + 0.2 {
             return Some(format!("cores came free, {gave}"));
         }
@@ -174,13 +183,13 @@ impl Search {
         let noise = speed.error.hypot(best.error).min(2.0 * GAIN);
         let said =
             format!("{} gave {}, {} gave {}", workers(speed.workers), rows(speed), best.workers, rows(best));
-        if gain >= GAIN.max(noise) {
+        let grew = step as f64 / best.workers as f64;
+        if gain >= GAIN.max(noise).max(GAIN_OF_DOUBLING * grew.min(1.0)) {
             (self.best, self.lower) = (Some(speed), Some(best));
             (self.most_rows_per_s, self.rest_s) = (speed.rows_per_s, REST_S);
             // A small step's gain is noise for a good part: only a large one that paid in full is reason to be bold.
-            let grew = step as f64 / best.workers as f64;
             let step = if grew >= 0.5 && gain >= 0.8 * grew {
-                2 * speed.workers
+                if room.they_wait { 3 * speed.workers } else { 2 * speed.workers }
             } else {
                 (2 * step).min(speed.workers)
             };
@@ -214,7 +223,7 @@ impl Search {
 
     fn try_more(&mut self, from: Speed, step: usize, room: Limits, said: &str) -> Option<Choice> {
         let workers = (from.workers + step).min(room.most);
-        if workers <= from.workers || room.cores_are_busy {
+        if workers <= from.workers || room.is_full {
             return None;
         }
         self.trial = Trial::More(workers - from.workers);
@@ -256,9 +265,15 @@ impl Search {
     }
 }
 
-/// A quarter more; half as many again where most cores have nothing to do.
+/// A quarter more; where most cores have nothing to do, as many as it takes to keep them busy: half as many again to twice as many, and
+/// up to four times as many where workers mostly wait.
 fn first_step(workers: usize, room: Limits) -> usize {
-    if room.idle_share > 0.4 { workers.div_ceil(2) } else { quarter(workers) }
+    let missing = room.workers_to_fill.map_or(0, |fill| (fill as usize).saturating_sub(workers));
+    match room.they_wait {
+        true => missing.clamp(workers, 3 * workers),
+        false if room.idle_share > 0.4 => missing.clamp(workers.div_ceil(2), workers),
+        false => quarter(workers),
+    }
 }
 
 /// The number of workers at which the search comes to rest where n of them do `rows_per_s[n]`: the fewest that do about as much
@@ -274,6 +289,11 @@ fn quarter(workers: usize) -> usize {
 
 pub(super) fn workers(count: usize) -> String {
     if count == 1 { "1 worker".to_owned() } else { format!("{count} workers") }
+}
+
+fn give(speed: Speed) -> String {
+    let verb = if speed.workers == 1 { "gives" } else { "give" };
+    format!("{} {verb} {}", workers(speed.workers), rows(speed))
 }
 
 fn rows(speed: Speed) -> String {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 #![allow(clippy::print_stderr)] // Tables, for who asks for them with --nocapture.
 
+mod growth;
 mod policy;
 
 #[cfg(test)]

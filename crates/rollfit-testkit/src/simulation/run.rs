@@ -344,9 +344,10 @@ impl<'a> Run<'a> {
         (ended.worker, ended.attempt) = (worker.number, worker.attempt);
         (ended.wall_us, ended.cpu_us) = (times(&worker.wall), times(&worker.cpu));
         ended.trips = std::mem::take(&mut worker.trips);
-        (worker.wall, worker.cpu) = Default::default();
         let time = Duration::from_secs_f64;
-        self.finished.push(Finished { begun: time(worker.begun_s), ended: time(self.now_s), rows });
+        let cpu = time(worker.cpu.iter().sum());
+        (worker.wall, worker.cpu) = Default::default();
+        self.finished.push(Finished { begun: time(worker.begun_s), ended: time(self.now_s), rows, cpu });
         self.release(worker);
     }
 
