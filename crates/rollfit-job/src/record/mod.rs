@@ -12,8 +12,8 @@ use std::io::{BufRead, Read};
 use self::bounds::{EVENTS_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
 pub use self::bounds::{TypedError, WORKERS_MAX, typed};
 pub use self::event::{
-    Decision, Event, FORMAT, FORMAT_MIN, FollowChange, FollowChangeKind, Header, PartitionEnd, PartitionOutcome, Retry,
-    RunEnd, Sample, Unavailable, WorkerCeiling,
+    Decision, Event, FORMAT, FORMAT_MIN, FollowChange, FollowChangeKind, Header, PartitionEnd,
+    PartitionOutcome, Retry, RunEnd, Sample, Unavailable, WorkerCeiling,
 };
 
 /// A record as read.

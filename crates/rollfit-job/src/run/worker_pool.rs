@@ -200,8 +200,8 @@ impl<'a> WorkerPool<'a> {
         } else {
             self.runner.done.ended(&outcome);
         }
-        let Lap { wall, cpu, trips } = activity::lap();
-        let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu, trips };
+        let Lap { wall, cpu, trips, locked_by } = activity::lap();
+        let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu, trips, locked_by };
         lock(&self.finished).push(Finished { begun, ended: spent.ended, rows: written_rows(&outcome) });
         let at = Try { worker, partition: &partition, attempt };
         self.runner.observer.ended(at, &outcome, &spent);

@@ -13,7 +13,7 @@ use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::store::{StoreMonitor, StoreSample, StoreWait, WaitKind};
 
 use crate::connection::answer_row::{AnswerRow, first_value};
-use crate::connection::holders::{Holder, SeenHolders};
+use crate::connection::holders::Holder;
 use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::session::{Mode, Session, TransactionSettings};
 
@@ -46,7 +46,6 @@ const LOG_POSITION: &str = "
 /// See the module.
 pub(crate) struct PostgresMonitor {
     pool: Arc<Pool>,
-    seen_holders: Arc<SeenHolders>,
     log: Log,
     pause: Option<Pause>,
 }
@@ -67,8 +66,8 @@ struct Pause {
 }
 
 impl PostgresMonitor {
-    pub(crate) fn new(pool: Arc<Pool>, seen_holders: Arc<SeenHolders>) -> Self {
-        Self { pool, seen_holders, log: Log::At(None), pause: None }
+    pub(crate) fn new(pool: Arc<Pool>) -> Self {
+        Self { pool, log: Log::At(None), pause: None }
     }
 
     fn ask(&mut self, session: &mut PooledSession) -> Result<StoreSample, StoreError> {
@@ -123,7 +122,7 @@ impl PostgresMonitor {
         let is_waiting =
             |session: &&OwnSession| session.wait.as_ref().is_some_and(|(kind, _)| *kind == WaitKind::Lock);
         let waiting: Vec<i32> = own.iter().filter(is_waiting).map(|session| session.pid).collect();
-        let mut holders: BTreeSet<String> = self.seen_holders.recent().into_iter().collect();
+        let mut holders: BTreeSet<String> = self.pool.seen_holders().recent().into_iter().collect();
         if !waiting.is_empty() {
             holders.extend(Holder::blocking(session, &waiting)?);
         }

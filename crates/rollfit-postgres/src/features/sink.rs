@@ -243,7 +243,7 @@ impl Sink for PostgresStore {
         if self.budget.sessions == 1 {
             return None;
         }
-        Some(Box::new(PostgresMonitor::new(Arc::clone(&self.pool), Arc::clone(&self.seen_holders))))
+        Some(Box::new(PostgresMonitor::new(Arc::clone(&self.pool))))
     }
 
     /// Returns the bytes that COPY sends, for the tables that exist or that a run would create. Before the first
