@@ -69,6 +69,7 @@ mod tests {
             wall_us: Times::default(),
             cpu_us: Times::default(),
             trips: Default::default(),
+            locked_by: None,
         };
         Record {
             header: Header { run: "r".to_owned(), started: "s".to_owned(), ..Header::default() },

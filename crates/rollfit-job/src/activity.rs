@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::foreign;
 use crate::lock::lock;
 use crate::partition::Partition;
 
@@ -262,7 +263,7 @@ struct Clock {
 }
 
 /// What a thread spent since [`start`] or the last lap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lap {
     /// How long each activity took.
     pub wall: Times,
@@ -270,6 +271,8 @@ pub struct Lap {
     pub cpu: Times,
     /// The round trips.
     pub trips: Trips,
+    /// Who last held a lock that was waited for.
+    pub locked_by: Option<String>,
 }
 
 /// Counts this thread's time from now on, for `lane` to show.
@@ -305,6 +308,15 @@ pub fn round_trip(reply: Option<Duration>) {
             let shortest =
                 if *activity == Activity::Reading { &mut trips.source_us } else { &mut trips.sink_us };
             *shortest = shortest.iter().copied().chain(reply.map(micros)).min();
+        }
+    });
+}
+
+/// Notes who holds a lock that the thread waits for.
+pub fn note_holder(holder: &str) {
+    CLOCK.with_borrow_mut(|clock| {
+        if let Some(clock) = clock {
+            clock.lap.locked_by = Some(foreign::message(holder).into_owned());
         }
     });
 }
@@ -425,6 +437,16 @@ mod tests {
             r#"{"count":{"idle":1,"reading":1,"sending":1,"committing":1},"source_us":500,"sink_us":50}"#
         );
         assert!(lap().trips.is_none());
+    }
+
+    #[test]
+    fn who_held_a_lock_is_noted_for_one_lap() {
+        note_holder("nobody counts here");
+        start(Lane::new(0));
+        note_holder("one");
+        note_holder("another\n");
+        assert_eq!(lap().locked_by.as_deref(), Some("another\\n"));
+        assert_eq!(lap().locked_by, None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ struct Clerk(Mutex<Vec<Spent>>);
 impl Observer for Clerk {
     fn ended(&self, _at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         assert!(matches!(outcome, Outcome::Written { .. }), "{outcome:?}");
-        self.0.lock().unwrap().push(*spent);
+        self.0.lock().unwrap().push(spent.clone());
     }
 }
 

@@ -30,7 +30,7 @@ use rollfit_job::patience::patiently;
 use rollfit_job::receipt::Definition;
 use rollfit_job::store::{Purpose, StoreError};
 
-use crate::connection::holders::{SeenHolders, StalledSessions};
+use crate::connection::holders::StalledSessions;
 use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::server;
 use crate::connection::server_metrics::MetricsCommand;
@@ -82,7 +82,6 @@ pub struct PostgresStore {
     numbers: NumberColumn,
     settings: TransactionSettings,
     stalled_sessions: StalledSessions,
-    seen_holders: Arc<SeenHolders>,
     catalog: Catalog,
     source_tables: DescribedTables,
     known_bases: KnownBases,
@@ -159,7 +158,6 @@ impl PostgresStore {
             numbers: config.sink.numbers.into(),
             settings,
             stalled_sessions: StalledSessions::new(config.run.idle_timeout),
-            seen_holders: Arc::default(),
             catalog: Catalog::default(),
             source_tables: DescribedTables::default(),
             known_bases: KnownBases::default(),

@@ -137,6 +137,7 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
         wall_us,
         cpu_us,
         trips: Trips::default(),
+        locked_by: None,
     }
 }
 

@@ -14,6 +14,10 @@ pub(crate) fn millis(time: Duration) -> u64 {
 
 /// The end of a partition.
 pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> PartitionEnd {
+    let locked_by = match outcome {
+        Outcome::Held(holder) => Some(holder.clone()),
+        _ => spent.locked_by.clone(),
+    };
     let (outcome, cause, rows, bytes) = match outcome {
         Outcome::Written { counts, bytes, .. } => {
             (PartitionOutcome::Written, None, counts.written_rows(), *bytes)
@@ -44,6 +48,7 @@ pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> Pa
         wall_us: spent.wall,
         cpu_us: spent.cpu,
         trips: spent.trips,
+        locked_by,
     }
 }
 

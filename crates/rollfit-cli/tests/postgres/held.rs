@@ -125,3 +125,21 @@ fn the_first_claim_of_a_store_does_not_wait_for_receipts_without_a_limit() {
     holder.batch_execute("rollback").unwrap();
     assert!(matches!(opened.store.claim(&first_partition(), Write::Replace).unwrap(), Claim::Taken(_)));
 }
+
+#[test]
+fn whoever_keeps_a_features_table_from_being_looked_at_is_named() {
+    let workload = Workload::one();
+    workload.done();
+    workload.configure("attempts = 1");
+    let mut holder = workload.database.connect();
+    holder
+        .batch_execute(&format!(
+            "set application_name = 'the old job'; begin; lock table {RATE} in access exclusive mode"
+        ))
+        .unwrap();
+    let summary = workload.run(&["run", "--json"]).exits(1).json();
+    let cause = summary["failed"][0]["cause"].as_str().unwrap();
+    assert!(cause.contains("lock timeout (SQLSTATE 55P03); a lock is held by the old job (role"), "{cause}");
+    holder.batch_execute("rollback").unwrap();
+    workload.done();
+}

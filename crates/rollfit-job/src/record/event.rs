@@ -125,6 +125,9 @@ pub struct PartitionEnd {
     /// The round trips to source and sink; absent where there were none, and in records of earlier versions.
     #[serde(default, skip_serializing_if = "Trips::is_none")]
     pub trips: Trips,
+    /// Who last held a lock that it waited for, or had it; absent where nobody did, or that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_by: Option<String>,
 }
 
 /// How a partition ended.

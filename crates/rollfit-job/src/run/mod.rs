@@ -149,7 +149,7 @@ pub struct Try<'a> {
 }
 
 /// How an attempt at a partition, or several, spent its time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Spent {
     /// When the partition started, since the start of the run.
     pub begun: Duration,
@@ -161,6 +161,8 @@ pub struct Spent {
     pub cpu: Times,
     /// The round trips to source and sink.
     pub trips: Trips,
+    /// Who last held a lock that was waited for, where that is known.
+    pub locked_by: Option<String>,
 }
 
 /// Observes a run in progress. Every method may be called from any worker.

@@ -199,8 +199,8 @@ impl<'a> WorkerPool<'a> {
         } else {
             self.runner.done.ended(&outcome);
         }
-        let Lap { wall, cpu, trips } = activity::lap();
-        let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu, trips };
+        let Lap { wall, cpu, trips, locked_by } = activity::lap();
+        let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu, trips, locked_by };
         lock(&self.finished).push(Finished {
             begun,
             ended: spent.ended,

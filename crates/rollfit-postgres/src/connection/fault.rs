@@ -44,6 +44,20 @@ pub(crate) fn server_error(doing: &str, error: tokio_postgres::Error) -> StoreEr
     }
 }
 
+/// As [`server_error`]. Where a lock could not be had, the message names who held it, if that is known.
+pub(crate) fn refused_by(doing: &str, error: tokio_postgres::Error, holder: Option<&str>) -> StoreError {
+    let Some((holder, refusal)) = holder.zip(error.as_db_error()).filter(|_| is_lock_timeout(&error)) else {
+        return server_error(doing, error);
+    };
+    let (message, code) = (refusal.message(), refusal.code().code());
+    StoreError::new(
+        Fault::Transient,
+        format!(
+            "cannot {doing}: {message} (SQLSTATE {code}); a lock is held by {holder}: wait until it has ended, or end it"
+        ),
+    )
+}
+
 /// Returns the error of a server that refused.
 fn refused(doing: &str, refusal: &DbError) -> StoreError {
     let code = refusal.code();

@@ -117,6 +117,23 @@ impl Holder {
         rows.iter().map(|row| Ok(Self::from_row(row)?.to_string())).collect()
     }
 
+    /// Returns who holds a lock that a session of this process waits for with a statement that begins so; none if no session does, or it waits
+    /// for something else.
+    pub(crate) fn blocking_statement(session: &mut Session, begin: &str) -> Result<Option<Self>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}
+             FROM (SELECT DISTINCT unnest(pg_blocking_pids(w.pid)) AS pid FROM pg_catalog.pg_stat_activity w
+                   WHERE w.wait_event_type = 'Lock' AND w.application_name = current_setting('application_name')
+                     AND w.usename = session_user AND w.pid <> pg_backend_pid()
+                     AND left(w.query, char_length($1)) = $1) b
+             JOIN pg_catalog.pg_stat_activity a USING (pid)
+             LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)
+             ORDER BY a.wait_event_type IS NOT DISTINCT FROM 'Lock', a.xact_start LIMIT 1"
+        );
+        let rows = session.rows("find out who holds the lock", &sql, &[(&begin, Type::TEXT)])?;
+        rows.first().map(Self::from_row).transpose()
+    }
+
     fn from_row(row: &AnswerRow) -> Result<Self, StoreError> {
         Ok(Self {
             pid: row.get(0)?,
@@ -130,8 +147,8 @@ impl Holder {
     }
 }
 
-/// The recent holders of partitions that a worker wanted.
-#[derive(Default)]
+/// The recent holders of partitions and locks that a worker wanted.
+#[derive(Debug, Default)]
 pub(crate) struct SeenHolders(Mutex<HashMap<String, Instant>>);
 
 impl SeenHolders {

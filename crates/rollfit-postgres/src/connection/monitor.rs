@@ -13,7 +13,7 @@ use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::store::{ServerProcess, StoreMonitor, StoreSample, StoreWait, WaitKind};
 
 use crate::connection::answer_row::{AnswerRow, first_value};
-use crate::connection::holders::{Holder, SeenHolders};
+use crate::connection::holders::Holder;
 use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::server_metrics::{MetricsCommand, ServerMetrics};
 use crate::connection::session::{Mode, Session, TransactionSettings};
@@ -53,7 +53,6 @@ const LOG_POSITION: &str = "
 /// See the module.
 pub(crate) struct PostgresMonitor {
     pool: Arc<Pool>,
-    seen_holders: Arc<SeenHolders>,
     metrics: Option<ServerMetrics>,
     server: ServerIdentity,
     log: Log,
@@ -85,15 +84,10 @@ struct Pause {
 
 impl PostgresMonitor {
     /// `is_elsewhere` where the server is on another machine for certain.
-    pub(crate) fn new(
-        pool: Arc<Pool>,
-        seen_holders: Arc<SeenHolders>,
-        metrics: Option<&MetricsCommand>,
-        is_elsewhere: bool,
-    ) -> Self {
+    pub(crate) fn new(pool: Arc<Pool>, metrics: Option<&MetricsCommand>, is_elsewhere: bool) -> Self {
         let server = if is_elsewhere { ServerIdentity::Hidden } else { ServerIdentity::Known(None) };
         let metrics = metrics.map(MetricsCommand::start);
-        Self { pool, seen_holders, metrics, server, log: Log::At(None), pause: None }
+        Self { pool, metrics, server, log: Log::At(None), pause: None }
     }
 
     fn ask(&mut self, session: &mut PooledSession) -> Result<StoreSample, StoreError> {
@@ -152,7 +146,7 @@ impl PostgresMonitor {
         let is_waiting =
             |session: &&OwnSession| session.wait.as_ref().is_some_and(|(kind, _)| *kind == WaitKind::Lock);
         let waiting: Vec<i32> = own.iter().filter(is_waiting).map(|session| session.pid).collect();
-        let mut holders: BTreeSet<String> = self.seen_holders.recent().into_iter().collect();
+        let mut holders: BTreeSet<String> = self.pool.seen_holders().recent().into_iter().collect();
         if !waiting.is_empty() {
             holders.extend(Holder::blocking(session, &waiting)?);
         }

@@ -13,6 +13,7 @@ use rollfit_job::lock::{lock, unpoisoned};
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::connection::fault::not_connected;
+use crate::connection::holders::SeenHolders;
 use crate::connection::session::{Session, Shared};
 
 /// How long a budget reduced by the server stays reduced.
@@ -55,10 +56,10 @@ impl Pool {
     /// Returns a pool with a budget of one session; [`Pool::set_budget`] raises it.
     pub(crate) fn new(options: ConnectOptions, reply_timeout: Duration) -> Arc<Self> {
         let sessions = Sessions { idle: Vec::new(), open: 0, budget: 1, limit: 1, shrunk_at: None };
-        Arc::new(Self {
+        Arc::new_cyclic(|pool| Self {
             options,
             reply_timeout,
-            shared: Shared::default(),
+            shared: Shared::new(pool),
             sessions: Mutex::new(sessions),
             freed: Condvar::new(),
         })
@@ -67,6 +68,11 @@ impl Pool {
     /// Returns where the sessions connect to, for messages.
     pub(crate) fn describe(&self) -> String {
         self.options.to_string()
+    }
+
+    /// Returns who had what workers wanted.
+    pub(crate) fn seen_holders(&self) -> &SeenHolders {
+        self.shared.seen_holders()
     }
 
     /// Returns how often sessions have waited for an answer so far.
@@ -155,7 +161,11 @@ impl Pool {
             None => return Ok(None),
         };
         match opened {
-            Ok(session) => Ok(Some(self.lend(session, reply_timeout))),
+            Ok(session) => {
+                let mut session = self.lend(session, reply_timeout);
+                session.ask_for_holders(false);
+                Ok(Some(session))
+            }
             Err(error) => {
                 self.free_slot();
                 Err(not_connected(&error, Fault::Transient))
@@ -165,6 +175,7 @@ impl Pool {
 
     fn lend(self: &Arc<Self>, mut session: Session, reply_timeout: Duration) -> PooledSession {
         session.set_reply_timeout(reply_timeout);
+        session.ask_for_holders(true);
         PooledSession { session: Some(session), pool: Arc::clone(self) }
     }
 

@@ -6,13 +6,13 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use libpq_connect::{ConnectError, ConnectOptions, server_fault};
-use rollfit_job::activity::{round_trip, sending};
+use rollfit_job::activity::sending;
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
@@ -22,6 +22,8 @@ use tokio_postgres::{Client, CopyInSink, CopyOutStream, SimpleQueryMessage};
 
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{ends_the_session, given_up, is_statement_mixed_up, server_error, silent};
+use crate::connection::holders::SeenHolders;
+use crate::connection::pool::Pool;
 
 pub(crate) use self::batch::{RefusedStep, Step};
 pub(crate) use self::pipeline::{Answers, PreparedCopy, Request};
@@ -37,12 +39,25 @@ pub(crate) struct Shared {
     round_trips: Arc<AtomicU64>,
     /// The shortest time in which an answer has come, in microseconds; 0 before the first one.
     shortest_reply_us: Arc<AtomicU64>,
+    /// Who had what workers wanted.
+    seen_holders: Arc<SeenHolders>,
+    /// Where there may be another session to ask who holds a lock.
+    pool: Weak<Pool>,
     /// What the last round trips were for.
     #[cfg(feature = "failpoints")]
     log: Arc<std::sync::Mutex<std::collections::VecDeque<String>>>,
 }
 
 impl Shared {
+    /// What the sessions of a pool share.
+    pub(crate) fn new(pool: &Weak<Pool>) -> Self {
+        Self { pool: Weak::clone(pool), ..Self::default() }
+    }
+
+    pub(crate) fn seen_holders(&self) -> &SeenHolders {
+        &self.seen_holders
+    }
+
     #[cfg(not(feature = "failpoints"))]
     fn log_round_trip(&self, _doing: &str) {}
 
@@ -155,6 +170,10 @@ pub(crate) struct Session {
     /// Whether an answer had another form than was asked for.
     is_wrong: Arc<AtomicBool>,
     reply_timeout: Duration,
+    /// How long the statements of the transaction may wait for a lock.
+    lock_timeout: Duration,
+    /// Whether it finds out who holds a lock that it waits for.
+    asks_for_holders: bool,
     shared: Shared,
     broken: bool,
 }
@@ -225,6 +244,8 @@ impl Session {
             given_up,
             is_wrong,
             reply_timeout,
+            lock_timeout: Duration::ZERO,
+            asks_for_holders: false,
             shared,
             broken: false,
         })
@@ -233,6 +254,11 @@ impl Session {
     /// Sets the time limit for replies. A slower reply breaks the session.
     pub(crate) fn set_reply_timeout(&mut self, reply_timeout: Duration) {
         self.reply_timeout = reply_timeout;
+    }
+
+    /// Sets whether it asks, on another session, who holds a lock that it waits for.
+    pub(crate) fn ask_for_holders(&mut self, asks: bool) {
+        self.asks_for_holders = asks;
     }
 
     /// Returns whether the session can be used again: it is not broken, and the server has not closed it.
@@ -245,7 +271,6 @@ impl Session {
 
     /// Begins a transaction whose statements have a timeout. It is sent with the first request of the transaction.
     pub(crate) fn begin(&mut self, mode: Mode, settings: &TransactionSettings) {
-        self.is_read_only = mode != Mode::Write;
         self.pending_begin = Some(self.begin_sql(mode, settings));
     }
 
@@ -261,7 +286,6 @@ impl Session {
         settings: &TransactionSettings,
         (doing, query): (&str, &str),
     ) -> Result<Option<String>, StoreError> {
-        self.is_read_only = mode != Mode::Write;
         self.log_round_trip(doing);
         let sql = format!("{}; {query}", self.begin_sql(mode, settings));
         let waited = self.counted(self.reply_timeout, self.client.simple_query(&sql));
@@ -273,7 +297,10 @@ impl Session {
         Ok(row.and_then(|row| row.try_get(0).ok().flatten().map(str::to_owned)))
     }
 
-    fn begin_sql(&self, mode: Mode, settings: &TransactionSettings) -> String {
+    /// Returns the statements that begin a transaction, which comes next.
+    fn begin_sql(&mut self, mode: Mode, settings: &TransactionSettings) -> String {
+        self.is_read_only = mode != Mode::Write;
+        self.lock_timeout = settings.lock;
         let forget = if self.shared.mixed_up.load(Ordering::Relaxed) { "DEALLOCATE ALL; " } else { "" };
         format!("BEGIN {}; {forget}{}", mode.sql(), settings.sql())
     }
@@ -407,21 +434,6 @@ impl Session {
         self.shared.log_round_trip(doing);
     }
 
-    /// Waits for the first answer of a round trip, and counts the trip. Only an answer that is no error shows how long a trip takes: the
-    /// server may have sent the error before it was asked.
-    fn counted<T>(
-        &self,
-        limit: Duration,
-        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Wait<T> {
-        let started = Instant::now();
-        let waited = self.runtime.block_on(wait(limit, answer));
-        let reply = matches!(&waited, Wait::Answered(Ok(_))).then(|| started.elapsed());
-        reply.into_iter().for_each(|reply| self.shared.note_reply(reply));
-        round_trip(reply);
-        waited
-    }
-
     /// Records what an answer says about the session itself.
     fn judge<T>(
         &mut self,
@@ -476,6 +488,7 @@ async fn wait<T>(
     }
 }
 
+mod answer_wait;
 mod batch;
 mod pipeline;
 

@@ -29,8 +29,8 @@ pub(in crate::features) enum HeldBy {
     Receipts,
     /// One of its tables, or the receipts.
     TablesOrReceipts,
-    /// Something else that has to be looked at, to do this.
-    Looked(String),
+    /// Something else that has to be looked at, to do this; and who has it, where that is known.
+    Looked(String, Option<String>),
 }
 
 /// What is sent.
@@ -146,7 +146,8 @@ impl PostgresStore {
 
     fn refused_claim(&self, refused: RefusedStep) -> Result<ClaimOutcome, StoreError> {
         if refused.is_lock_timeout() {
-            return Ok(ClaimOutcome::Held(HeldBy::Looked(refused.doing)));
+            let (doing, holder) = refused.into_doing_and_holder();
+            return Ok(ClaimOutcome::Held(HeldBy::Looked(doing, holder)));
         }
         if !refused.is_wrong_statement() {
             return Err(refused.into_error());

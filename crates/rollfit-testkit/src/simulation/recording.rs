@@ -115,6 +115,7 @@ impl Recorder {
             wall_us: Times::default(),
             cpu_us: Times::default(),
             trips: Trips::default(),
+            locked_by: None,
         });
         self.record.partitions.last_mut().unwrap()
     }

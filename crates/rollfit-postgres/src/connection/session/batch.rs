@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Row};
 
 use super::{Mode, Request, Session, SqlParameter, TransactionSettings};
 use crate::connection::answer_row::AnswerRow;
-use crate::connection::fault::{is_lock_timeout, is_lost, server_error};
+use crate::connection::fault::{is_lock_timeout, is_lost, refused_by};
 
 /// A statement of a batch.
 #[derive(Clone)]
@@ -32,6 +32,8 @@ pub(crate) struct RefusedStep {
     error: tokio_postgres::Error,
     /// Whether it locks tables.
     is_lock: bool,
+    /// Who held a lock that the batch waited for.
+    holder: Option<String>,
     /// The rows of the steps before it.
     answered: Vec<Vec<AnswerRow>>,
 }
@@ -63,6 +65,10 @@ impl<'a> Step<'a> {
 
     pub(super) fn doing(&self) -> &str {
         &self.doing
+    }
+
+    pub(super) fn sql(&self) -> &str {
+        &self.sql
     }
 
     pub(super) fn activity(&self) -> Option<Activity> {
@@ -109,16 +115,20 @@ impl RefusedStep {
         std::mem::take(&mut self.answered)
     }
 
+    /// What it did, and who held the lock that it could not get, where that is known.
+    pub(crate) fn into_doing_and_holder(self) -> (String, Option<String>) {
+        (self.doing, self.holder)
+    }
+
     /// The error that says so.
     pub(crate) fn into_error(self) -> StoreError {
-        server_error(&self.doing, self.error)
+        refused_by(&self.doing, self.error, self.holder.as_deref())
     }
 }
 
 impl Session {
     /// Returns the statement that begins a transaction, as the first step of a batch.
     pub(crate) fn begin_step<'a>(&mut self, mode: Mode, settings: &TransactionSettings) -> Step<'a> {
-        self.is_read_only = mode != Mode::Write;
         Step::execute("begin a transaction", self.begin_sql(mode, settings))
     }
 
@@ -138,7 +148,8 @@ impl Session {
                 Err(error) => {
                     let doing = if is_lost(&error) { doing } else { &step.doing };
                     let (doing, is_lock) = (doing.to_owned(), step.is_lock());
-                    return Ok(Err(RefusedStep { doing, error, is_lock, answered }));
+                    let holder = answers.take_holder();
+                    return Ok(Err(RefusedStep { doing, error, is_lock, holder, answered }));
                 }
             }
         }

@@ -5,7 +5,7 @@
 //! not start is not used again: the client library miscounts its answers from then on.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,13 +13,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{MaybeDone, maybe_done};
-use rollfit_job::activity::{Activity, during, waiting};
+use rollfit_job::activity::Activity;
 use rollfit_job::store::StoreError;
 use tokio_postgres::{Client, Row, Statement};
 
-use super::{CopyIn, Session, SqlParameter, Step, Wait, wait};
+use super::{CopyIn, Session, SqlParameter, Step, Wait};
 use crate::connection::answer_row::AnswerRow;
-use crate::connection::fault::server_error;
+use crate::connection::fault::refused_by;
+
+/// How much of a statement tells it from others. The server shows no more than a thousand bytes of one, unless it is told to.
+const BEGIN_CHARS: usize = 240;
 
 /// One of several requests, and what it is for.
 pub(crate) enum Request<'a> {
@@ -41,9 +44,11 @@ pub(crate) struct PreparedCopy {
 }
 
 /// What is known of a request after it was sent.
-struct Asked {
-    doing: String,
-    activity: Option<Activity>,
+pub(super) struct Asked {
+    pub(super) doing: String,
+    /// How its statement begins, where it is one.
+    pub(super) begin: Option<String>,
+    pub(super) activity: Option<Activity>,
     starts_copy: bool,
 }
 
@@ -65,7 +70,7 @@ impl Answer {
     }
 }
 
-type Refusable<T> = Result<T, tokio_postgres::Error>;
+pub(super) type Refusable<T> = Result<T, tokio_postgres::Error>;
 
 /// The answer to one request: a refusal of the server, or an error of the session.
 struct Outcome {
@@ -76,6 +81,8 @@ struct Outcome {
 /// The answers to requests, taken in their order.
 pub(crate) struct Answers {
     outcomes: VecDeque<Outcome>,
+    /// Who held a lock that was waited for.
+    holder: Option<String>,
     is_wrong: Arc<AtomicBool>,
 }
 
@@ -110,6 +117,10 @@ impl<'a> Request<'a> {
     fn asked(&self) -> Asked {
         Asked {
             doing: self.doing().to_owned(),
+            begin: match self {
+                Self::Step(step) => Some(step.sql().chars().take(BEGIN_CHARS).collect()),
+                _ => None,
+            },
             activity: self.activity(),
             starts_copy: matches!(self, Self::Start(_)),
         }
@@ -156,12 +167,12 @@ impl Session {
         let begins = begin.is_some();
         let begin = begin.map(|begin| Request::execute("begin a transaction", begin));
         let requests: Vec<Request<'_>> = begin.into_iter().chain(requests).collect();
-        let mut outcomes = self.outcomes(requests);
+        let mut answers = self.answers(requests);
         // Without a transaction nothing else counts.
-        if begins && matches!(&outcomes[0].answer, Ok(Ok(_))) {
-            outcomes.pop_front();
+        if begins && matches!(&answers.outcomes[0].answer, Ok(Ok(_))) {
+            answers.outcomes.pop_front();
         }
-        Answers { outcomes, is_wrong: Arc::clone(&self.is_wrong) }
+        answers
     }
 
     /// Commits the transaction. `afterwards` is sent with it: statements whose failure undoes nothing, of which these are the answers.
@@ -180,14 +191,14 @@ impl Session {
         Ok(answers)
     }
 
-    fn outcomes(&mut self, requests: Vec<Request<'_>>) -> VecDeque<Outcome> {
+    fn answers(&mut self, requests: Vec<Request<'_>>) -> Answers {
         let asked: Vec<Asked> = requests.iter().map(Request::asked).collect();
         let doing: Vec<&str> = asked.iter().map(|asked| asked.doing.as_str()).collect();
         self.log_round_trip(&doing.join(" + "));
         let client = Arc::clone(&self.client);
         let mut sent: Vec<MaybeDone<Pin<Box<_>>>> =
             requests.into_iter().map(|request| maybe_done(Box::pin(request.send(&client)))).collect();
-        let mut outcomes = VecDeque::with_capacity(sent.len());
+        let (mut outcomes, mut holder) = (VecDeque::with_capacity(sent.len()), None);
         for (at, asked) in asked.into_iter().enumerate() {
             let answered = poll_fn(|context| {
                 // All are polled, in their order: first to be sent, later to take what has come for them.
@@ -196,10 +207,8 @@ impl Session {
                 }
                 Pin::new(&mut sent[at]).take_output().map_or(Poll::Pending, Poll::Ready)
             });
-            let waited = match at {
-                0 => self.first_answer(asked.activity, answered),
-                _ => during_any(asked.activity, || self.runtime.block_on(wait(self.reply_timeout, answered))),
-            };
+            let (waited, blocked_by) = self.answer(&asked, at == 0, answered);
+            holder = blocked_by.or(holder);
             self.broken |= asked.starts_copy && matches!(&waited, Wait::Answered(Err(_)));
             let answer = self.judge(&asked.doing, waited);
             let is_over = answer.is_err();
@@ -208,33 +217,7 @@ impl Session {
                 break;
             }
         }
-        outcomes
-    }
-
-    /// Waits for the first answer of a round trip, which counts as what is asked first. A lock that is had at once was not waited for: as long as
-    /// any answer takes is querying, as is the trip.
-    fn first_answer<T>(
-        &self,
-        activity: Option<Activity>,
-        mut answer: impl Future<Output = Refusable<T>> + Unpin,
-    ) -> Wait<T> {
-        let limit = self.reply_timeout;
-        if activity != Some(Activity::Waiting) {
-            return during_any(activity, || self.counted(limit, answer));
-        }
-        let prompt = self.shared.shortest_reply().min(limit);
-        match during(Activity::Querying, || self.counted(prompt, &mut answer)) {
-            Wait::Silent => waiting(|| self.runtime.block_on(wait(limit - prompt, answer))),
-            answered => answered,
-        }
-    }
-}
-
-/// Waits as this activity; none is what the worker does anyway.
-fn during_any<T>(activity: Option<Activity>, wait: impl FnOnce() -> T) -> T {
-    match activity {
-        Some(activity) => during(activity, wait),
-        None => wait(),
+        Answers { outcomes, holder, is_wrong: Arc::clone(&self.is_wrong) }
     }
 }
 
@@ -296,7 +279,12 @@ impl Answers {
 
     fn take<T>(&mut self, pick: impl FnOnce(Answer) -> Option<T>) -> Result<T, StoreError> {
         let (doing, answer) = self.try_take(pick)?;
-        answer.map_err(|error| server_error(&doing, error))
+        answer.map_err(|error| refused_by(&doing, error, self.holder.as_deref()))
+    }
+
+    /// Takes who held a lock that was waited for; none where nothing was, or nobody could be asked.
+    pub(super) fn take_holder(&mut self) -> Option<String> {
+        self.holder.take()
     }
 
     fn try_take<T>(

@@ -267,7 +267,7 @@ impl PostgresStore {
         held: HeldBy,
     ) -> Result<Claim<'_>, StoreError> {
         let (mut names, shared) = match &held {
-            HeldBy::Claim | HeldBy::Looked(_) => (Vec::new(), Vec::new()),
+            HeldBy::Claim | HeldBy::Looked(..) => (Vec::new(), Vec::new()),
             HeldBy::Tables => (self.leaf_names(partition), Vec::new()),
             HeldBy::Receipts => (Vec::new(), vec![&self.receipts, &self.definitions]),
             HeldBy::TablesOrReceipts => (self.leaf_names(partition), vec![&self.receipts, &self.definitions]),
@@ -282,13 +282,14 @@ impl PostgresStore {
             self.stalled_sessions.end_if_stuck(&mut session, holder);
         }
         let name = match (holder, held) {
+            (_, HeldBy::Looked(_, Some(holder))) => holder,
             (Some(holder), _) => holder.to_string(),
-            (None, HeldBy::Looked(doing)) => {
+            (None, HeldBy::Looked(doing, None)) => {
                 format!("another session, which keeps rollfit waiting to {doing}")
             }
             (None, _) => "another session".to_owned(),
         };
-        self.seen_holders.record_holder(&name);
+        self.pool.seen_holders().record_holder(&name);
         Ok(Claim::Held(name))
     }
 }
