@@ -91,11 +91,11 @@ fn check(number: &Number, parent: &str, name: &str) -> Result<(), TypedError> {
 /// The greatest that a number may be. Rates and what later versions add have no name here.
 fn most(parent: &str, name: &str) -> f64 {
     match (parent, name) {
-        ("wall_us" | "cpu_us", _) => TIME_US_MAX,
+        ("wall_us" | "cpu_us" | "trips" | "count", _) => TIME_US_MAX,
         ("activities", _) | (_, "worker" | "workers" | "was" | "workers_wanted") => WORKERS_MAX as f64,
         (_, "partitions" | "ended" | "written" | "failed") => PARTITIONS_MAX,
         ("totals", _) => NUMBER_MAX,
-        (_, "rows") => ROWS_MAX,
+        (_, "rows" | "rows_in_hand") => ROWS_MAX,
         (_, "bytes") => BYTES_MAX,
         (_, "at_ms" | "begun_ms" | "pause_ms" | "since_ms" | "in_hand_ms") => TIME_MS_MAX,
         (_, "secs") => TIME_MS_MAX / 1e3,
