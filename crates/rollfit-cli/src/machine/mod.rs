@@ -21,6 +21,9 @@ mod server;
 mod tests;
 #[cfg(target_os = "linux")]
 mod watched;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod watched_tests;
 
 use std::sync::Arc;
 

@@ -59,9 +59,6 @@ impl MonitorLoop {
                 if let Err(error) = &sample {
                     report_once("the store", &crate::error_chain(error));
                 }
-                if let Some(cause) = monitor.metrics_failure() {
-                    report_once("the share of the server's cores that is busy", &cause);
-                }
                 if let Some(Err(cause)) = monitor.server_process().map(|server| machine.watch_server(&server))
                 {
                     report_once("the processor time of the store's server", &cause);
@@ -70,10 +67,25 @@ impl MonitorLoop {
             });
             let rests = |periods: &usize| *periods == 0 || *periods < PERIODS_MAX && !cost.is_small();
             for _ in (0..PERIODS_MAX).take_while(rests) {
+                self.take_share(monitor.server_cpu_share(), &mut report_once);
                 if self.is_over_after(PERIOD) {
                     return;
                 }
             }
+        }
+    }
+
+    /// Adds what a command says to the last state.
+    fn take_share(
+        &self,
+        share: Option<Result<f64, String>>,
+        report_once: &mut impl FnMut(&'static str, &str),
+    ) {
+        if let Some(Err(cause)) = &share {
+            report_once("the share of the server's cores that is busy", cause);
+        }
+        if let Some(latest) = lock(&self.latest).as_mut() {
+            latest.server_cpu_share = share.and_then(Result::ok);
         }
     }
 
@@ -120,8 +132,8 @@ mod tests {
             Err(StoreError::permanent("not for you"))
         }
 
-        fn metrics_failure(&self) -> Option<String> {
-            Some("the command failed".to_owned())
+        fn server_cpu_share(&self) -> Option<Result<f64, String>> {
+            Some(Err("the command failed".to_owned()))
         }
 
         fn server_process(&self) -> Option<ServerProcess> {
@@ -166,8 +178,8 @@ mod tests {
         });
         let told = [
             "the store: not for you",
-            "the share of the server's cores that is busy: the command failed",
             "the processor time of the store's server: no such process",
+            "the share of the server's cores that is busy: the command failed",
         ];
         assert_eq!(
             (unpoisoned(reported.into_inner()), monitor_loop.latest()),

@@ -12,8 +12,9 @@ pub trait StoreMonitor: Send {
     /// When the query fails.
     fn sample(&mut self) -> Result<StoreSample, StoreError>;
 
-    /// Why the command of `server_metrics_command` does not say how busy the server is; none where it does, or there is none.
-    fn metrics_failure(&self) -> Option<String> {
+    /// The share of the server's cores that is busy, 0 to 1, as `server_metrics_command` said last, or why it did not say; none without one
+    /// and before its first answer. Asks nobody.
+    fn server_cpu_share(&self) -> Option<Result<f64, String>> {
         None
     }
 

@@ -122,7 +122,7 @@ impl PostgresMonitor {
             sessions: first.get::<_, i32>(1)?.try_into().ok(),
             sessions_max: first.get::<_, i32>(2)?.try_into().ok(),
             working: count(own.iter().filter(is_working)),
-            server_cpu_share: self.metrics.as_ref().and_then(ServerMetrics::share),
+            server_cpu_share: None,
             waits: waits(&own),
             lock_holders,
             copied_bytes: Some(own.iter().fold(0, |sum, session| session.copied_bytes.saturating_add(sum))),
@@ -172,8 +172,8 @@ impl StoreMonitor for PostgresMonitor {
         sample
     }
 
-    fn metrics_failure(&self) -> Option<String> {
-        self.metrics.as_ref()?.failure()
+    fn server_cpu_share(&self) -> Option<Result<f64, String>> {
+        self.metrics.as_ref()?.share()
     }
 
     fn server_process(&self) -> Option<ServerProcess> {

@@ -136,14 +136,9 @@ impl MetricsCommand {
 }
 
 impl ServerMetrics {
-    /// The share of the server's cores that was busy, 0 to 1; none where the command does not say.
-    pub(crate) fn share(&self) -> Option<f64> {
-        lock(&self.shared.state).share.as_ref()?.as_ref().ok().copied()
-    }
-
-    /// Why the command says nothing.
-    pub(crate) fn failure(&self) -> Option<String> {
-        lock(&self.shared.state).share.as_ref()?.as_ref().err().cloned()
+    /// What the command said last, 0 to 1, or why it said nothing; none before its first answer.
+    pub(crate) fn share(&self) -> Option<Result<f64, String>> {
+        lock(&self.shared.state).share.clone()
     }
 }
 
@@ -236,8 +231,7 @@ mod tests {
     #[track_caller]
     fn failure(command: &MetricsCommand) -> String {
         let metrics = command.start();
-        let failure = until(|| metrics.failure());
-        assert_eq!(metrics.share(), None);
+        let failure = until(|| metrics.share()).unwrap_err();
         assert!(!failure.contains("hunter2"), "{failure}");
         assert!(failure.starts_with("server_metrics_command "), "{failure}");
         failure
@@ -246,8 +240,7 @@ mod tests {
     #[test]
     fn a_share_is_what_the_command_prints_whatever_stands_beside_it() {
         let metrics = command(r#"echo '{"cpu_percent": 37.5, "of": ["db-1", null]}'"#).start();
-        assert_eq!(until(|| metrics.share()), 0.375);
-        assert_eq!(metrics.failure(), None);
+        assert_eq!(until(|| metrics.share()), Ok(0.375));
         let shares = ["0", "100", "100.0000001", "1e1"]
             .map(|number| parse(format!("\n{{\"at\":1,\"cpu_percent\":{number}}}\n\n").as_bytes()));
         assert_eq!(shares, [0.0, 1.0, 1.0, 0.1].map(Ok));
@@ -291,13 +284,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let text = r#"test -e gone && exit 1; echo x >> count; echo "{\"cpu_percent\": $(grep -c x count)}""#;
         let metrics = MetricsCommand { dir: dir.path().to_owned(), ..command(text) }.start();
-        until(|| metrics.share().filter(|&share| share >= 0.03));
+        until(|| metrics.share()?.ok().filter(|&share| share >= 0.03));
         std::fs::write(dir.path().join("gone"), "").unwrap();
-        until(|| metrics.failure());
-        assert_eq!(metrics.share(), None);
+        until(|| metrics.share()?.err());
         std::fs::remove_file(dir.path().join("gone")).unwrap();
-        until(|| metrics.share());
-        assert_eq!(metrics.failure(), None);
+        until(|| metrics.share()?.ok());
     }
 
     /// The pipe that the command inherits is at its end only when all that the command started has ended.
@@ -313,12 +304,12 @@ mod tests {
             let mut pipe = std::fs::File::open(pipe).unwrap();
             let mut written = String::new();
             if timeout < Duration::from_secs(1) {
-                let failure = until(|| metrics.failure());
+                let failure = until(|| metrics.share()?.err());
                 assert!(failure.contains("took longer than 0.2 s"), "{failure}");
             } else {
                 assert_eq!(pipe.read(&mut [0; 8]).unwrap(), 8);
             }
-            assert_eq!(metrics.share(), None);
+            assert!(metrics.share().is_none_or(|share| share.is_err()));
             drop(metrics);
             pipe.read_to_string(&mut written).unwrap();
         }
