@@ -58,7 +58,7 @@ fn findings(analysis: &Analysis) -> Vec<Block> {
         rank: at + 1,
         title: format!("{}: {}", words::title(finding), percent(finding.impact)),
         evidence: words::evidence(finding),
-        facts: words::facts(finding, &analysis.header),
+        facts: words::facts(finding, analysis),
     };
     let findings: Vec<Block> = analysis.bottlenecks.iter().enumerate().map(finding).collect();
     let heading = (!findings.is_empty()).then_some(Block::Heading("What costs time, the costliest first"));

@@ -6,6 +6,7 @@ mod document;
 mod example;
 mod html;
 mod markdown;
+mod run_now;
 mod tables;
 mod terminal;
 mod words;

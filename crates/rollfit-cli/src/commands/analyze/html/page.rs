@@ -2,7 +2,6 @@
 
 use maud::{Markup, html};
 use rollfit_analysis::{Analysis, CombinedGain, EstimateVsObserved, RankedCause};
-use rollfit_job::record::Header;
 
 use super::chart::px;
 use super::{lanes, slowest, stages, throughput, workers};
@@ -19,7 +18,7 @@ pub(super) fn body(analysis: &Analysis) -> Markup {
             (definitions("tiles", &words::outcome(analysis)))
         }
         main {
-            (bottlenecks(&analysis.bottlenecks, &analysis.header))
+            (bottlenecks(analysis))
             @if let Some(combined) = &analysis.combined { (together(combined, analysis)) }
             @if let Some(compared) = &analysis.estimate_vs_observed { (estimate(compared)) }
             (over_time(analysis))
@@ -30,18 +29,19 @@ pub(super) fn body(analysis: &Analysis) -> Markup {
     }
 }
 
-fn bottlenecks(bottlenecks: &[RankedCause], header: &Header) -> Markup {
+fn bottlenecks(analysis: &Analysis) -> Markup {
+    let bottlenecks = &analysis.bottlenecks;
     html! {
         @if !bottlenecks.is_empty() {
             section {
                 h2 { "What costs time" }
-                @for (rank, finding) in bottlenecks.iter().enumerate() { (card(rank + 1, finding, header)) }
+                @for (rank, finding) in bottlenecks.iter().enumerate() { (card(rank + 1, finding, analysis)) }
             }
         }
     }
 }
 
-fn card(rank: usize, finding: &RankedCause, header: &Header) -> Markup {
+fn card(rank: usize, finding: &RankedCause, analysis: &Analysis) -> Markup {
     html! {
         article.card {
             div.head {
@@ -53,7 +53,7 @@ fn card(rank: usize, finding: &RankedCause, header: &Header) -> Markup {
                 rect.part width=(px(finding.impact.clamp(0.0, 1.0) * 100.0)) height="4" {}
             }
             ul { @for evidence in words::evidence(finding) { li { (prose(&evidence)) } } }
-            (definitions("facts", &words::facts(finding, header)))
+            (definitions("facts", &words::facts(finding, analysis)))
         }
     }
 }

@@ -47,9 +47,10 @@ pub(in super::super) fn evidence(finding: &RankedCause) -> Vec<String> {
 }
 
 /// A finding's setting and remedy.
-pub(in super::super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
-    let setting = finding.setting.as_ref().map(|setting| code("setting", setting_words(setting, header)));
-    let remedy = remedy::facts(finding, header);
+pub(in super::super) fn facts(finding: &RankedCause, analysis: &Analysis) -> Vec<Fact> {
+    let setting =
+        finding.setting.as_ref().map(|setting| code("setting", setting_words(setting, &analysis.header)));
+    let remedy = remedy::facts(finding, analysis);
     setting.into_iter().chain(remedy).filter(|fact| !fact.text.is_empty()).collect()
 }
 

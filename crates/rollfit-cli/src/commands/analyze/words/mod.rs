@@ -5,6 +5,7 @@
 use rollfit_job::store::AppliesWhen;
 
 mod cause;
+mod command;
 mod finding;
 mod limit;
 mod observation;
@@ -12,6 +13,7 @@ mod remedy;
 mod resources;
 mod run;
 mod store_advice;
+mod trial;
 
 pub(super) use self::cause::title;
 pub(super) use self::finding::{combined, evidence, facts, headline, steps};
@@ -35,6 +37,12 @@ pub(super) enum Form {
     Code,
     /// To be typed into a shell.
     Command,
+}
+
+impl Fact {
+    fn command(label: &'static str, text: String) -> Self {
+        Self { label, text, form: Form::Command }
+    }
 }
 
 fn fact(label: &'static str, text: impl Into<String>) -> Fact {

@@ -1,20 +1,20 @@
 //! Remedies: what to change, what that gains, what can go wrong, how to go back.
 
-use rollfit_analysis::{Change, LimitingCause, RankedCause, Remedy, Watch};
-use rollfit_files::path::shell_word;
-use rollfit_job::record::Header;
+use rollfit_analysis::{Analysis, Change, LimitingCause, RankedCause, Watch};
 use rollfit_job::store::AppliesWhen;
 
 use super::cause::outside;
 use super::limit::limit;
 use super::observation::for_what;
 use super::store_advice::store_advice;
-use super::{Fact, Form, code, fact};
+use super::trial::trial;
+use super::{Fact, code, fact};
 use crate::format::{byte_rate, bytes, estimated_factor, estimated_time, percent, plural, quantity, time};
 
 /// What to do about a finding.
-pub(super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
+pub(super) fn facts(finding: &RankedCause, analysis: &Analysis) -> Vec<Fact> {
     let Some(remedy) = &finding.remedy else { return Vec::new() };
+    let header = &analysis.header;
     let (before, after) = before_and_after(&remedy.change);
     let change = format!("{before} -> {after}; the limit is then {}", limit(&remedy.limit_then));
     let mut facts = vec![fact("remedy", action(finding.cause, &remedy.change))];
@@ -27,8 +27,8 @@ pub(super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
         fact("effort", effort(&remedy.change)),
         fact("watch", watch(remedy.watch)),
         fact("roll back", roll_back(&remedy.change)),
-        Fact { label: "try on one", text: trial(remedy, header), form: Form::Command },
     ]);
+    facts.extend(trial(finding.cause, remedy, analysis));
     facts
 }
 
@@ -160,22 +160,4 @@ fn watch(watch: Watch) -> String {
         Watch::Retries => "retried attempts: none".to_owned(),
         Watch::EndOfRun => "the end of the run: all workers busy until shortly before it".to_owned(),
     }
-}
-
-/// The command that tries a change on one partition, which it writes again.
-fn trial(remedy: &Remedy, header: &Header) -> String {
-    let variable = match &remedy.change {
-        Change::Setting { name, after: Some(after), .. } => {
-            format!("ROLLFIT_RUN__{}={after} ", name.trim_start_matches("run.").to_uppercase())
-        }
-        _ => String::new(),
-    };
-    let only = remedy.try_on.as_ref().map_or_else(String::new, |partition| {
-        format!(" --only {}", shell_word(&format!("{}:{}", partition.key, partition.period)))
-    });
-    let config = match header.config.as_str() {
-        "" => String::new(),
-        config => format!(" --config {}", shell_word(config)),
-    };
-    format!("{variable}rollfit run{config}{only} --force")
 }
