@@ -57,7 +57,8 @@ pub use self::limit::{Capacity, Limit, WorkersLimit};
 pub use self::observed::WaitShare;
 pub use self::plan_estimate::PlanEstimate;
 pub use self::ranked_cause::{
-    Change, CombinedGain, LimitingCause, Observation, RankedCause, Remedy, StoreRole, WaitedFor, Watch,
+    AfterStep, Change, CombinedGain, LimitingCause, Observation, RankedCause, Remedy, StoreRole, WaitedFor,
+    Watch,
 };
 pub use self::resources::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse};
 pub use self::scaling::{Basis, Scaling, Worth, WorthReason};

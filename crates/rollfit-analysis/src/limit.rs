@@ -22,6 +22,12 @@ pub enum Limit {
     StoreBandwidth,
     /// The commits that the store makes at once.
     Commits,
+    /// Statements that remove, check, count or clean up rows.
+    Statements,
+    /// The processors of a server elsewhere.
+    ServerCores,
+    /// Perhaps the processors of a server elsewhere, which are not visible from here.
+    ServerUnseen,
     /// The setting `cpu_max`.
     CpuMax,
     /// The setting `store_write_mb_per_s_max`.

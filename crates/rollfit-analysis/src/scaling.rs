@@ -44,6 +44,10 @@ pub struct Scaling {
     pub load: Option<f64>,
     /// What limits them.
     pub limit: Option<WorkersLimit>,
+    /// Whether this is more than was measured of a server whose processors are not visible from here: the low end takes them to be full
+    /// already, the high end takes them never to be.
+    #[serde(default)]
+    pub server_unseen: bool,
 }
 
 /// Beyond how many workers it is not worth it.
@@ -64,6 +68,8 @@ pub enum WorthReason {
     Limit { limit: WorkersLimit },
     /// So many workers would bring so little more, 0 to 1, because of the capacity.
     LittleGain { workers: usize, gain: f64, capacity: Capacity },
+    /// More is too far from the most that were measured: try these.
+    NotMeasured { workers: usize },
     /// The record does not show it.
     Unknown,
 }
@@ -115,6 +121,7 @@ fn line(facts: &RunFacts<'_>, workers: usize) -> Scaling {
             .map(|(base, each)| (base + each * workers as f64) as u64),
         load: load(facts, workers).filter(|_| basis != Basis::Ceiling),
         limit: limit(facts, workers),
+        server_unseen: false,
     }
 }
 

@@ -10,7 +10,10 @@ pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
         Bottleneck::RoundTrips => vec![on_disk("Use a directory on a local disk")],
         Bottleneck::SourceReads => vec![on_disk("Put the directory on a disk that reads faster")],
         // A directory has none of these.
-        Bottleneck::ServerCpu | Bottleneck::LockWaits | Bottleneck::TooFewSessions => Vec::new(),
+        Bottleneck::ServerCpu
+        | Bottleneck::LockWaits
+        | Bottleneck::TooFewSessions
+        | Bottleneck::Statements => Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ const SERVER: &str = "on the server";
 pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
     match bottleneck {
         Bottleneck::SlowCommits => vec![asynchronous_commit(), log_disk()],
+        Bottleneck::Statements => vec![maintenance_memory(), log_size()],
         Bottleneck::WriteBandwidth => vec![log_size(), narrower_columns()],
         Bottleneck::RoundTrips => vec![plain(
             "Run rollfit in the network of the server, and connect without a pooler or proxy",
@@ -50,6 +51,15 @@ fn plain(action: &str, place: &str, applies: AppliesWhen) -> Advice {
         roll_back: String::new(),
         risk: String::new(),
         applies,
+    }
+}
+
+fn maintenance_memory() -> Advice {
+    Advice {
+        statement: Some("ALTER ROLE rollfit SET maintenance_work_mem = '256MB'".to_owned()),
+        roll_back: "`ALTER ROLE rollfit RESET maintenance_work_mem`".to_owned(),
+        risk: "each session that makes keys or cleans up takes that much memory of the server".to_owned(),
+        ..plain("Give keys and cleaning more memory", ROLE, AppliesWhen::NewSessions)
     }
 }
 

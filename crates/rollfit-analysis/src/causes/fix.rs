@@ -66,6 +66,7 @@ impl Fix {
             gain: Some(gain),
             job_s: Some(job_s(facts, scenario, gain)),
             limit_then: Limit::from_scenario(&self.applied(scenario, 0.0)),
+            server_unseen: false,
             watch: self.watch,
             try_on: median_partition(facts.record),
         }

@@ -130,5 +130,6 @@ pub(super) fn combined(facts: &RunFacts<'_>, ranked: &[Ranked]) -> Option<Combin
         job_s_now: facts.job_s(),
         job_s: divided(facts.job_s(), gain),
         steps: steps.into_iter().map(|(at, _)| at).collect(),
+        after: Vec::new(),
     })
 }

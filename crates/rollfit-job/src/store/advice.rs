@@ -5,6 +5,8 @@
 pub enum Bottleneck {
     /// Commits are slow.
     SlowCommits,
+    /// Statements that remove, check, count or clean up rows take long.
+    Statements,
     /// The store's write bandwidth is saturated.
     WriteBandwidth,
     /// Round trips to the store are slow.

@@ -51,6 +51,7 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
             job_s_now: 40_320.0,
             job_s: estimate(11_858.8, 13_006.0, 14_933.0),
             steps: vec![0],
+            after: Vec::new(),
         }),
         eta_vs_observed: Some(eta_vs_observed()),
         estimate_vs_observed: Some(estimate_vs_observed()),
@@ -204,6 +205,7 @@ fn too_few_workers() -> RankedCause {
             gain: Some(estimate(2.6, 2.9, 3.1)),
             job_s: Some(estimate(13_006.0, 13_903.0, 15_507.0)),
             limit_then: Limit::Cores,
+            server_unseen: false,
             watch: Watch::LoadAverage { cores: Some(4) },
             try_on: Some(Partition::new("eurusd".to_owned(), "2017-01".parse().unwrap())),
         }),
@@ -296,6 +298,7 @@ fn scaling_line(workers: usize) -> Scaling {
             workers_max: 16,
             why: Some("100 of the server - 3 reserved - 80 of others".to_owned()),
         }),
+        server_unseen: false,
     }
 }
 

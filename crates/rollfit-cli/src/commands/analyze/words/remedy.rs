@@ -66,6 +66,10 @@ fn before_and_after(change: &Change) -> (String, String) {
             format!("{} of {} cores for this run", quantity(*cores), quantity(*cores_wanted)),
             format!("all {} cores for this run", quantity(*cores_wanted)),
         ),
+        Change::Quota { cores, cores_wanted } => (
+            format!("{} of {} cores allowed", quantity(*cores), quantity(*cores_wanted)),
+            format!("all {} cores allowed", quantity(*cores_wanted)),
+        ),
         Change::Memory { bytes: held, bytes_wanted, workers, workers_wanted } => {
             let room = |held: f64, workers: usize| {
                 format!("{} for this process, room for {}", bytes(held as u64), plural(workers, "worker"))

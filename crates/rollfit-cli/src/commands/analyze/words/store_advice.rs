@@ -45,7 +45,7 @@ fn sentence(advice: &Advice) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [LimitingCause; 12] = [
+    const CAUSES: [LimitingCause; 13] = [
         LimitingCause::Cpu,
         LimitingCause::Memory,
         LimitingCause::Workers,
@@ -55,6 +55,7 @@ mod tests {
         LimitingCause::Sessions,
         LimitingCause::Locks,
         LimitingCause::Commit,
+        LimitingCause::StoreWork,
         LimitingCause::OversizedPartition,
         LimitingCause::Retries,
         LimitingCause::OwnLimit,
