@@ -26,6 +26,7 @@ mod run_summary;
 mod scaling;
 mod scenario;
 mod schedule;
+mod server_cpu;
 mod step_series;
 mod timeline;
 mod variant;
@@ -62,4 +63,5 @@ pub use self::ranked_cause::{
 };
 pub use self::resources::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse};
 pub use self::scaling::{Basis, Scaling, Worth, WorthReason};
+pub use self::server_cpu::ServerCpuBasis;
 pub use self::timeline::TimelinePoint;

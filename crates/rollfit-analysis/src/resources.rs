@@ -178,8 +178,8 @@ fn store(facts: &RunFacts<'_>) -> StoreUse {
     // Of a server elsewhere the cores are not known.
     let cores = header.machine.cores.filter(|_| header.sink_is_local == Some(true));
     StoreUse {
-        utilisation: observed.store_cores.zip(cores).map(|(busy, cores)| busy / cores as f64),
-        cores: observed.store_cores,
+        utilisation: observed.server.cores_busy.zip(cores).map(|(busy, cores)| busy / cores as f64),
+        cores: observed.server.cores_busy,
         samples: facts.record.samples.len(),
         waiting_share: demand.store_s() / demand.wall_s,
         waits: facts.store_waits(NOTABLE),

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::concurrency_level::ConcurrencyLevel;
-use super::demand::{Demand, written};
+use super::demand::{Demand, RoundTripTimes, written};
 use super::observed::Observed;
 use super::observed::WaitShare;
 use super::scenario::{Ceilings, Scenario};
@@ -36,10 +36,10 @@ pub(super) struct RunFacts<'a> {
 impl<'a> RunFacts<'a> {
     /// That of a record; none where no partition was written.
     pub(super) fn from_record(record: &'a Record) -> Option<Self> {
-        let demand = Demand::from_ends(written(record))?;
+        let demand = Demand::from_ends(written(record), RoundTripTimes::from_record(record))?;
         let (took_s, totals) = (took_s(record), totals(record));
         let in_progress = StepSeries::in_progress(record);
-        let observed = Observed::new(record, &in_progress, took_s);
+        let observed = Observed::new(record);
         let levels = ConcurrencyLevel::all(record, sessions_workers(record), observed.competing.as_ref());
         let held_s = held_s(record, took_s);
         let had = had(record, &in_progress, took_s);
@@ -184,11 +184,15 @@ fn scenario(
     };
     let cores = |demand: &Demand, others: f64| observed.cores(record, others, demand.stretch);
     let at_level = |level: &ConcurrencyLevel| {
-        Work::new(&level.demand, observed.store_cpu_s, cores(&level.demand, level.others_cores))
+        Work::new(
+            &level.demand,
+            observed.server.local_partition_s(),
+            cores(&level.demand, level.others_cores),
+        )
     };
     let together = mean_cores(levels.iter().map(|level| cores(&level.demand, level.others_cores)))
         .unwrap_or_else(|| cores(demand, observed.competing_mean));
-    let start = limits(Work::new(demand, observed.store_cpu_s, together), demand);
+    let start = limits(Work::new(demand, observed.server.local_partition_s(), together), demand);
     let variants = plausible(start, levels, at_level);
     Scenario {
         uncertainty: 0.08_f64
@@ -282,7 +286,10 @@ pub(super) fn held(record: &Record) -> HashSet<&Partition> {
 fn held_s(record: &Record, took_s: f64) -> f64 {
     let held = held(record);
     let free = record.partitions.iter().filter(|end| !held.contains(&end.partition));
-    let work = Demand::from_ends(written(record).filter(|end| held.contains(&end.partition)));
+    let work = Demand::from_ends(
+        written(record).filter(|end| held.contains(&end.partition)),
+        RoundTripTimes::from_record(record),
+    );
     match free.map(|end| end.at_ms).max() {
         Some(last_ms) if !held.is_empty() => {
             let work_s = work.map_or(0.0, |demand| demand.wall_s - demand.waiting_s);

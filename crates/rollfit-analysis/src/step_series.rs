@@ -101,7 +101,7 @@ impl StepSeries {
 }
 
 /// When the partitions were begun that a run without an end has in progress: each worker its next, when it had ended its last.
-fn unfinished(record: &Record) -> impl Iterator<Item = u64> {
+pub(super) fn unfinished(record: &Record) -> impl Iterator<Item = u64> {
     let workers = match (&record.end, record.samples.last()) {
         (None, Some(last)) => last.activities.values().map(|&workers| workers as usize).sum(),
         _ => 0,

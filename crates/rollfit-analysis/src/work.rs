@@ -76,9 +76,9 @@ impl Work {
             store_cpu_s: waited_cpu_s,
             hidden_cpu_s: store_cpu_s - waited_cpu_s,
             cores,
-            querying_s: demand.querying_s * rest,
+            querying_s: (demand.querying_s + demand.latency_s) * rest,
             pausing_s: demand.pausing_s + demand.waiting_s + demand.throttled_s,
-            shared: [demand.reading_s, demand.sending_s, demand.committing_s].map(shared),
+            shared: [demand.reading_s, demand.sending_s, demand.making_durable_s()].map(shared),
             cores_max: None,
             bytes_per_s_max: None,
         }

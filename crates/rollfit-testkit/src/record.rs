@@ -139,6 +139,26 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
     }
 }
 
+/// A partition of 1000 rows written to a store 50 ms away, from a source 10 ms away: in two questions, a key and a commit.
+pub fn far_partition(number: u64, worker: usize) -> PartitionEnd {
+    let mut end = end(number, worker, 0, false);
+    (end.wall_us, end.cpu_us) = (Times::default(), Times::default());
+    let parts = [
+        (Activity::Querying, 120_000, 2),
+        (Activity::Reading, 100_000, 3),
+        (Activity::Computing, 200_000, 0),
+        (Activity::Keying, 150_000, 1),
+        (Activity::Committing, 51_000, 1),
+    ];
+    for (activity, wall_us, trips) in parts {
+        end.wall_us.add(activity, wall_us);
+        end.trips.count.add(activity, trips);
+    }
+    end.cpu_us.add(Activity::Computing, 200_000);
+    (end.trips.source_us, end.trips.sink_us) = (Some(10_000), Some(50_000));
+    PartitionEnd { at_ms: end.wall_us.total_us() / 1000, rows: 1000, bytes: 1_440_000, ..end }
+}
+
 fn totals(ends: &[PartitionEnd], partitions: u64, at_ms: u64) -> Totals {
     let ended = || ends.iter().filter(|end| end.at_ms <= at_ms);
     let written = ended().filter(|end| end.outcome == PartitionOutcome::Written).count() as u64;

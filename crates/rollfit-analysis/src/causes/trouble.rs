@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::demand::{Demand, written};
+use super::super::demand::{Demand, RoundTripTimes, written};
 use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::{RunFacts, held};
@@ -55,7 +55,11 @@ fn retries(facts: &RunFacts<'_>) -> Option<Found> {
         return None;
     }
     let all = facts.demand;
-    let clean = Demand::from_ends(written(record).filter(|end| end.attempt == 1))?.sized(all.rows);
+    let clean = Demand::from_ends(
+        written(record).filter(|end| end.attempt == 1),
+        RoundTripTimes::from_record(record),
+    )?
+    .sized(all.rows);
     // What partitions cost without retries is known only of those that went well at once, which may be easier ones.
     const UNCERTAINTY: f64 = 0.15;
     let wait_s = all.pausing_s;
