@@ -1,0 +1,33 @@
+//! The resources that are known not to limit a run, each with its figure.
+
+use rollfit_analysis::{Analysis, NotLimit};
+
+use crate::format::{byte_rate, bytes, count, percent, quantity};
+
+/// `memory 412.3 MB of 33.6 GB; sessions 5 of 97; disk 12 % busy`; none where none is known.
+pub(super) fn not_limits(analysis: &Analysis) -> Option<String> {
+    let has_server = analysis.header.sessions_max.is_some();
+    let told: Vec<String> = analysis.not_limits.iter().map(|known| not_limit(known, has_server)).collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
+
+fn not_limit(known: &NotLimit, has_server: bool) -> String {
+    let cores = |whose: &str, busy: f64, available: f64| {
+        format!("{whose} {} of {} busy", quantity(busy), quantity(available))
+    };
+    match known {
+        NotLimit::Memory { used_bytes, available_bytes, .. } => {
+            format!("memory {} of {}", bytes(*used_bytes), bytes(*available_bytes as u64))
+        }
+        NotLimit::Sessions { used, available } => {
+            format!("sessions {} of {}", count(*used as u64), count(*available))
+        }
+        NotLimit::Disk { busy, .. } => format!("disk {} busy", percent(*busy)),
+        NotLimit::Network { bytes_per_s, waiting } => {
+            let what = if has_server { "network" } else { "writing" };
+            format!("{what} {}, waited for {} of the time", byte_rate(*bytes_per_s), percent(*waiting))
+        }
+        NotLimit::Cores { busy, available } => cores("cores", *busy, *available),
+        NotLimit::ServerCores { busy, available } => cores("the server's cores", *busy, *available),
+    }
+}
