@@ -236,7 +236,7 @@ fn memory_workers(record: &Record, observed: &Observed) -> Option<usize> {
 }
 
 /// The workers that there are sessions for.
-fn sessions_workers(record: &Record) -> Option<usize> {
+pub(super) fn sessions_workers(record: &Record) -> Option<usize> {
     record.header.sessions_max.map(|sessions| workers_with_sessions(sessions as usize))
 }
 

@@ -124,7 +124,7 @@ fn written_share(record: &Record, last_s: f64) -> Option<f64> {
     };
     let written_s: f64 = written(record).map(worked_s).sum();
     let ended_s: f64 = record.partitions.iter().map(worked_s).sum();
-    let open_s: f64 = unfinished(record).map(|begun_ms| (last_s - begun_ms as f64 / 1e3).max(0.0)).sum();
+    let open_s: f64 = unfinished(record).map(|(_, begun_ms)| (last_s - begun_ms as f64 / 1e3).max(0.0)).sum();
     let count = written(record).count() as f64;
     (written_s > 0.0).then(|| written_s / (ended_s + open_s) / count)
 }

@@ -49,6 +49,7 @@ pub fn made(partitions: u64, workers: usize) -> Record {
         end: Some(RunEnd { at_ms, totals, interrupted: false }),
         partitions: ends,
         changes: Vec::new(),
+        was_killed: false,
     }
 }
 
@@ -186,6 +187,7 @@ fn samples(ends: &[PartitionEnd], partitions: u64, workers: usize, end_ms: u64) 
                 activities: BTreeMap::from([(Activity::Sending.name().to_owned(), workers as u32)]),
                 totals: totals(ends, partitions, at_ms),
                 in_hand_ms: 0,
+                rows_in_hand: 0,
                 workers_memory_bytes: workers as u64 * 50_000_000,
                 machine: machine(workers),
                 store: None,
@@ -207,7 +209,8 @@ fn machine(workers: usize) -> MachineSample {
 
 /// A record as the lines of its file.
 pub fn lines(record: Record) -> String {
-    let Record { header, partitions, retries, decisions, samples, unavailable, changes, end } = record;
+    let Record { header, partitions, retries, decisions, samples, unavailable, changes, end, was_killed: _ } =
+        record;
     let header = Event::Run(Box::new(header));
     let events = (decisions.into_iter().map(Event::Decision))
         .chain(unavailable.into_iter().map(Event::Unavailable))

@@ -233,6 +233,8 @@ pub struct Sample {
     pub totals: Totals,
     /// For how long the partitions in progress have been in progress, all of them together.
     pub in_hand_ms: u64,
+    /// The rows of those of them that are known: of partitions that were read and are written.
+    pub rows_in_hand: u64,
     /// What the workers hold for their partitions.
     pub workers_memory_bytes: u64,
     /// The machine.
@@ -255,6 +257,7 @@ impl Sample {
             activities,
             totals: moment.totals,
             in_hand_ms: moment.lanes.iter().map(|lane| lane.since_ms).sum(),
+            rows_in_hand: moment.lanes.iter().map(|lane| lane.rows).sum(),
             workers_memory_bytes: moment.lanes.iter().map(|lane| lane.memory_bytes).sum(),
             machine: moment.machine.clone(),
             store: moment.store.clone(),

@@ -5,8 +5,8 @@ mod over_time;
 use rollfit_analysis::{
     Analysis, Basis, Capacity, Change, ChangeSince, CombinedGain, CoresUse, DisksUse, Estimate,
     EstimateVsObserved, EtaVsObserved, FORMAT, Headline, LaneSlice, Limit, LimitingCause, MemoryUse,
-    Observation, RankedCause, Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse,
-    WaitShare, WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
+    NoEstimate, Observation, RankedCause, Remedy, Resources, RunEnding, RunProgress, RunSummary, Scaling,
+    ServerCpuBasis, SessionsUse, StoreUse, WaitShare, WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
 };
 use rollfit_job::config::Setting;
 use rollfit_job::partition::Partition;
@@ -54,6 +54,7 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
             after: Vec::new(),
         }),
         eta_vs_observed: Some(eta_vs_observed()),
+        no_estimate: None,
         estimate_vs_observed: Some(estimate_vs_observed()),
         timeline,
         slowest,
@@ -157,6 +158,13 @@ pub(super) fn bare() -> Analysis {
         slowest: Vec::new(),
         decisions: Vec::new(),
         unavailable: Vec::new(),
+        progress: RunProgress::default(),
+        no_estimate: Some(NoEstimate::NothingWritten),
+        early: None,
+        not_limits: Vec::new(),
+        durations: None,
+        worker_lines: Vec::new(),
+        memory_shortage: None,
     }
 }
 
@@ -240,6 +248,7 @@ fn resources() -> Resources {
             stolen: None,
             all: Some(8),
             allowed: Some(4.0),
+            quota_reached: None,
             waiting_threads: Some(0.4),
             pressure: Some(0.12),
             load_max: Some(3.6),
@@ -250,7 +259,14 @@ fn resources() -> Resources {
             room_bytes: Some(8.6e9),
             pressure: Some(0.0),
         },
-        disks: DisksUse { read_bytes_per_s: None, written_bytes_per_s: None, pressure: None },
+        disks: DisksUse {
+            busy: None,
+            device_read_bytes_per_s: None,
+            device_written_bytes_per_s: None,
+            read_bytes_per_s: None,
+            written_bytes_per_s: None,
+            pressure: None,
+        },
         sessions: Some(SessionsUse {
             utilisation: Some(5.0 / 17.0),
             own: 5,
@@ -262,6 +278,8 @@ fn resources() -> Resources {
         store: StoreUse {
             utilisation: None,
             cores: Some(3.7),
+            cores_all: None,
+            basis: ServerCpuBasis::Sessions,
             samples: 200,
             waiting_share: 0.63,
             waits: vec![WaitShare { wait: WaitKind::Disk, event: "IO:WALSync".to_owned(), sessions: 0.4 }],
