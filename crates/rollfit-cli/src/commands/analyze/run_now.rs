@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rollfit_job::record::Header;
-
-use crate::state_dir::is_running;
+use rollfit_job::record::Record;
 
 /// The run of a record at this moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,10 +14,10 @@ pub(super) struct RunNow {
 }
 
 impl RunNow {
-    /// Looks whether a process holds the record of a run that has not ended.
-    pub(super) fn look(record: &Path, header: &Header, has_ended: bool) -> Self {
-        let is_running = !has_ended && is_running(record);
-        Self { is_running, pid: Some(header.pid).filter(|&pid| is_running && writes(pid, record)) }
+    /// The run of a record; `was_running` says whether a process held the record before it was read, which may have ended since.
+    pub(super) fn new(path: &Path, record: &Record, was_running: bool) -> Self {
+        let is_running = was_running && record.end.is_none();
+        Self { is_running, pid: Some(record.header.pid).filter(|&pid| is_running && writes(pid, path)) }
     }
 }
 
@@ -34,23 +32,28 @@ fn writes(pid: u32, record: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn header(pid: u32) -> Header {
-        Header { pid, ..Header::default() }
-    }
-
     #[test]
     #[cfg(target_os = "linux")]
     fn only_the_process_that_has_the_record_open_is_the_run() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.jsonl");
         let file = fs::File::create(&path).unwrap();
-        file.lock().unwrap();
+        let now = |pid, was_running| {
+            let mut record = rollfit_testkit::record::made(3, 1);
+            (record.header.pid, record.end) = (pid, None);
+            RunNow::new(&path, &record, was_running)
+        };
         let this = std::process::id();
-        let look = |pid, has_ended| RunNow::look(&path, &header(pid), has_ended);
-        assert_eq!(look(this, false), RunNow { is_running: true, pid: Some(this) });
-        assert_eq!(look(1, false), RunNow { is_running: true, pid: None });
-        assert_eq!(look(this, true), RunNow::default());
+        assert_eq!(now(this, true), RunNow { is_running: true, pid: Some(this) });
+        assert_eq!(now(1, true), RunNow { is_running: true, pid: None });
+        assert_eq!(now(this, false), RunNow::default());
         drop(file);
-        assert_eq!(look(this, false), RunNow::default());
+        assert_eq!(now(this, true).pid, None);
+    }
+
+    #[test]
+    fn a_run_that_has_ended_since_is_not_running() {
+        let record = rollfit_testkit::record::made(3, 1);
+        assert_eq!(RunNow::new(Path::new("/gone"), &record, true), RunNow::default());
     }
 }

@@ -54,6 +54,7 @@ impl Page {
                 evidence.iter().for_each(|line| self.hanging("   - ", "     ", line));
                 self.facts("   ", facts);
             }
+            Block::Rows(table) => self.table(table),
             Block::Table { title, table } => {
                 self.heading(title);
                 self.table(table);
@@ -145,16 +146,18 @@ mod tests {
     use rollfit_analysis::Analysis;
 
     use super::*;
+    use crate::commands::analyze::run_now::RunNow;
     use crate::commands::analyze::{example, words};
 
     fn text(analysis: &Analysis) -> String {
-        render(&Document::new(analysis))
+        render(&Document::new(analysis, RunNow::default()))
     }
 
     #[test]
     fn lines_are_at_most_a_hundred_columns_wide() {
-        for analysis in [example::full(), example::bare()] {
+        for analysis in [example::full(), example::early(), example::bare()] {
             let text = text(&analysis);
+            eprintln!("{text}");
             let wide = text.lines().find(|line| line.chars().count() > WIDTH);
             assert_eq!(wide, None);
         }

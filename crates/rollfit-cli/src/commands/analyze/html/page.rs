@@ -5,16 +5,17 @@ use rollfit_analysis::{Analysis, CombinedGain, EstimateVsObserved, RankedCause};
 
 use super::chart::px;
 use super::{lanes, slowest, stages, throughput, workers};
+use crate::commands::analyze::run_now::RunNow;
 use crate::commands::analyze::tables::{self, Table};
 use crate::commands::analyze::words::{self, Fact, Form};
 use crate::format::percent;
 
-pub(super) fn body(analysis: &Analysis) -> Markup {
+pub(super) fn body(analysis: &Analysis, now: RunNow) -> Markup {
     html! {
         header {
             p.eyebrow { "rollfit analyze" span.run { (analysis.header.run) } }
             button #scheme type="button" { "Light or dark" }
-            h1 { (prose(&words::headline(analysis))) }
+            h1 { (prose(&words::headline(analysis, now))) }
             (definitions("tiles", &words::outcome(analysis)))
         }
         main {
@@ -103,7 +104,7 @@ fn other_numbers(analysis: &Analysis) -> Markup {
 
 fn rest(analysis: &Analysis) -> Markup {
     let sections = [
-        ("Resources", tables::resources(analysis.resources.as_ref())),
+        ("Resources", tables::resources(analysis)),
         ("Settings", tables::settings(&analysis.header)),
         ("Unavailable", tables::unavailable(&analysis.unavailable)),
     ];

@@ -2,7 +2,8 @@
 //!
 //! Invariants: no more lines than fit on a pager. An estimate has its range. A run is only said to continue where it does.
 
-use rollfit_analysis::{AfterStep, Analysis, Change, Limit, RankedCause, Remedy, RunEnding};
+use rollfit_analysis::{AfterStep, Analysis, Change, RankedCause, Remedy, RunEnding};
+use rollfit_job::record::Header;
 
 use super::cores::CoresBusy;
 use super::finding::setting_words;
@@ -85,11 +86,7 @@ fn together(analysis: &Analysis) -> Option<Fact> {
     let needs = combined.after.last().and_then(needs_of_step).map(|needs| format!("; {needs}"));
     Some(fact(
         "all steps",
-        format!(
-            "the whole job in {}{left}{}",
-            estimated_time(&combined.job_s),
-            needs.unwrap_or_default()
-        ),
+        format!("the whole job in {}{left}{}", estimated_time(&combined.job_s), needs.unwrap_or_default()),
     ))
 }
 
@@ -125,14 +122,16 @@ fn commands(analysis: &Analysis, changes: &[&Change], now: RunNow) -> Vec<Fact> 
         return vec![Fact::command("now", typed), fact("", continues_at(analysis))];
     }
     let Some(typed) = command::again(header, changes, now) else { return Vec::new() };
-    let continues = command::continues(header);
-    let (label, note) = match (analysis.run.state, now.is_running) {
-        (_, true) if continues => {
-            ("now", format!("stop the run first (Ctrl-C, or SIGINT to process {} on {}); {}", header.pid, header.host, continues_at(analysis)))
+    let (label, note) = match (analysis.run.state, command::continues(header)) {
+        (RunEnding::Finished, _) | (_, None) => ("next run", String::new()),
+        (_, Some(false)) => {
+            ("next run", "it starts with the first partition again: --force rewrites what is done".to_owned())
         }
-        (RunEnding::Finished, _) => ("next run", String::new()),
-        _ if continues => ("continue", continues_at(analysis)),
-        _ => ("next run", "it begins with the first partition again, so let a run in progress finish".to_owned()),
+        (_, Some(true)) if now.is_running => {
+            let Header { pid, host, .. } = header;
+            ("now", format!("after SIGINT to process {pid} on {host}; {}", continues_at(analysis)))
+        }
+        (_, Some(true)) => ("continue", continues_at(analysis)),
     };
     let note = Some(note).filter(|note| !note.is_empty()).map(|note| fact("", note));
     std::iter::once(Fact::command(label, typed)).chain(note).collect()

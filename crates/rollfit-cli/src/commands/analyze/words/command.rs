@@ -34,13 +34,13 @@ pub(super) fn again(header: &Header, changes: &[&Change], now: RunNow) -> Option
 /// The same for a run in progress: it is stopped first. None where the job would begin anew instead of continuing, and where its process is not
 /// known.
 pub(super) fn continued(header: &Header, changes: &[&Change], now: RunNow) -> Option<String> {
-    let pid = now.pid.filter(|_| continues(header))?;
+    let pid = now.pid.filter(|_| continues(header) == Some(true))?;
     Some(format!("kill -INT {pid}; {}", again(header, changes, now)?))
 }
 
-/// Whether another run of the same command leaves what is done.
-pub(super) fn continues(header: &Header) -> bool {
-    header.options.as_ref().is_some_and(|options| !options.iter().any(|option| option == "--force"))
+/// Whether another run of the same command leaves what is done; none where a record does not say how the run was started.
+pub(super) fn continues(header: &Header) -> Option<bool> {
+    header.options.as_ref().map(|options| !options.iter().any(|option| option == "--force"))
 }
 
 /// The command that writes one partition again, with these words before it.

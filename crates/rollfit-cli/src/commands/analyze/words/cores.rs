@@ -34,7 +34,14 @@ impl CoresBusy {
                 let server = local_server(&analysis.header, resources.store.basis, resources.store.cores);
                 let cores = &resources.cores;
                 let others = cores.others.map(|others| (others - server.unwrap_or(0.0)).max(0.0));
-                Some(Self { own: cores.own?, server, others, stolen: cores.stolen.unwrap_or(0.0), all, allowed })
+                Some(Self {
+                    own: cores.own?,
+                    server,
+                    others,
+                    stolen: cores.stolen.unwrap_or(0.0),
+                    all,
+                    allowed,
+                })
             }
             (None, None) => None,
         }
@@ -87,7 +94,10 @@ impl CoresBusy {
             part("this process uses", Some(self.own)),
             part("the store's server", self.server),
             part("other processes", self.others),
-            part("other machines of the hypervisor", Some(self.stolen).filter(|&stolen| stolen >= STOLEN_LEAST)),
+            part(
+                "other machines of the hypervisor",
+                Some(self.stolen).filter(|&stolen| stolen >= STOLEN_LEAST),
+            ),
         ];
         joined(parts, ", ").unwrap_or_default()
     }

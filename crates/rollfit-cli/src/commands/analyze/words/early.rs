@@ -30,7 +30,9 @@ fn far(early: &Early, analysis: &Analysis, now: RunNow) -> String {
     match (analysis.run.state, now.is_running) {
         (_, true) => format!("{done} of {all} partitions are done after {seconds}"),
         (RunEnding::Unfinished, _) if analysis.memory_shortage.is_some() => {
-            format!("The run was killed after {seconds}, with memory nearly used up and {done} of {all} partitions done")
+            format!(
+                "The run was killed after {seconds}, with memory nearly used up and {done} of {all} partitions done"
+            )
         }
         (RunEnding::Unfinished, _) => {
             format!("The run was killed after {seconds}, with {done} of {all} partitions done")
@@ -108,7 +110,8 @@ fn progress(early: &Early, analysis: &Analysis) -> String {
 fn short_of_memory(shortage: &MemoryShortage) -> String {
     let of = shortage.limit_bytes.map(|limit| format!(" of {}", bytes(limit))).unwrap_or_default();
     let falling = shortage.falling_bytes_per_s;
-    let falling = if falling >= 1e6 { format!(", {} less each second", bytes(falling as u64)) } else { String::new() };
+    let falling =
+        if falling >= 1e6 { format!(", {} less each second", bytes(falling as u64)) } else { String::new() };
     format!(
         "this process held {}, and {} more{of} were free at the last sample{falling}",
         bytes(shortage.own_bytes),
@@ -157,9 +160,13 @@ fn more(early: &Early, analysis: &Analysis) -> Option<(usize, String)> {
     const IDLE_LEAST: f64 = 0.25;
     let workers: usize = early.workers_set.parse().ok()?;
     let cores = CoresBusy::new(analysis)?;
-    let idle = cores.idle().filter(|&idle| idle >= IDLE_LEAST * early.allowed.cores.unwrap_or(f64::INFINITY))?;
+    let idle =
+        cores.idle().filter(|&idle| idle >= IDLE_LEAST * early.allowed.cores.unwrap_or(f64::INFINITY))?;
     let is_held_back = early.activities.first().is_none_or(|sampled| {
-        matches!(sampled.activity, Activity::Throttled | Activity::Waiting | Activity::Pausing | Activity::Idle)
+        matches!(
+            sampled.activity,
+            Activity::Throttled | Activity::Waiting | Activity::Pausing | Activity::Idle
+        )
     });
     let allowed = &early.allowed;
     let room = [allowed.memory, allowed.sessions, Some(allowed.partitions as usize)].into_iter().flatten();

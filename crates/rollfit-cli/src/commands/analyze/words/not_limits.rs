@@ -4,18 +4,14 @@ use rollfit_analysis::{Analysis, NotLimit};
 
 use crate::format::{byte_rate, bytes, count, percent, quantity};
 
-/// `memory 412.3 MB of 33.6 GB; sessions 5 of 97; disk 12 % busy`; none where none is known.
+/// `memory 412.3 MB of 33.6 GB; sessions 5 of 97; disk 12 % busy`; none where none is known. Cores have a line of their own.
 pub(super) fn not_limits(analysis: &Analysis) -> Option<String> {
-    let has_server = analysis.header.sessions_max.is_some();
-    let told: Vec<String> = analysis.not_limits.iter().map(|known| not_limit(known, has_server)).collect();
+    let told: Vec<String> = analysis.not_limits.iter().filter_map(not_limit).collect();
     (!told.is_empty()).then(|| told.join("; "))
 }
 
-fn not_limit(known: &NotLimit, has_server: bool) -> String {
-    let cores = |whose: &str, busy: f64, available: f64| {
-        format!("{whose} {} of {} busy", quantity(busy), quantity(available))
-    };
-    match known {
+fn not_limit(known: &NotLimit) -> Option<String> {
+    Some(match known {
         NotLimit::Memory { used_bytes, available_bytes, .. } => {
             format!("memory {} of {}", bytes(*used_bytes), bytes(*available_bytes as u64))
         }
@@ -24,10 +20,11 @@ fn not_limit(known: &NotLimit, has_server: bool) -> String {
         }
         NotLimit::Disk { busy, .. } => format!("disk {} busy", percent(*busy)),
         NotLimit::Network { bytes_per_s, waiting } => {
-            let what = if has_server { "network" } else { "writing" };
-            format!("{what} {}, waited for {} of the time", byte_rate(*bytes_per_s), percent(*waiting))
+            format!("network {}, waited for {} of the time", byte_rate(*bytes_per_s), percent(*waiting))
         }
-        NotLimit::Cores { busy, available } => cores("cores", *busy, *available),
-        NotLimit::ServerCores { busy, available } => cores("the server's cores", *busy, *available),
-    }
+        NotLimit::Cores { .. } => return None,
+        NotLimit::ServerCores { busy, available } => {
+            format!("the server's cores {} of {} busy", quantity(*busy), quantity(*available))
+        }
+    })
 }

@@ -6,8 +6,7 @@ use super::{Fact, fact};
 use crate::format::{plural, quantity};
 
 /// What to do about a server whose processors are not visible.
-const SHOW_IT: &str =
-    "set `server_cores` and `server_metrics_command` in [store] or [sink], so that estimates can count with it";
+const SHOW_IT: &str = "set `server_cores` and `server_metrics_command` in [store] or [sink], so that estimates can count with it";
 
 /// The server of which nothing is visible, where that makes estimates uncertain.
 pub(super) fn unseen(analysis: &Analysis) -> Option<Fact> {

@@ -63,7 +63,7 @@ fn kind(cause: LimitingCause, change: &Change, analysis: &Analysis) -> Trial {
             Some(variable) => Trial::Applied(vec![variable]),
             None => Trial::AfterIt,
         },
-        Change::Cores { .. } | Change::Memory { .. } | Change::Sessions { .. } => {
+        Change::Cores { .. } | Change::Quota { .. } | Change::Memory { .. } | Change::Sessions { .. } => {
             not("one worker has what it needs")
         }
         Change::Locks | Change::Attempts { .. } => not("another partition may have no such trouble"),
