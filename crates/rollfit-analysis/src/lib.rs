@@ -16,6 +16,7 @@ mod estimate;
 mod estimate_vs_observed;
 mod eta;
 mod eta_vs_observed;
+mod fitted;
 mod headline;
 mod limit;
 mod memory_shortage;
@@ -35,7 +36,7 @@ mod schedule;
 mod server_cpu;
 mod step_series;
 mod timeline;
-mod variant;
+mod tuning;
 mod work;
 mod worker_line;
 

@@ -144,17 +144,9 @@ impl Observed {
     }
 
     /// The cores there are for a run beside processes that kept `competing` cores busy while its own work took `stretch` times as
-    /// long as alone: competing that wanted more got no more than their share, as it did.
+    /// long as alone.
     pub(super) fn cores(&self, record: &Record, competing: f64, stretch: f64) -> Cores {
-        let limits = &record.header.machine;
-        let stolen = self.stolen_cores.unwrap_or(0.0);
-        let Some(all) = limits.cores.map(|cores| cores as f64).or(limits.cores_allowed) else {
-            return Cores { allowed: f64::INFINITY, competing_cores: 0.0 };
-        };
-        let allowed = limits.cores_allowed.unwrap_or(all).min(all - stolen).max(0.1);
-        // Cores that this process may not use are theirs first.
-        let competing_cores = (competing * stretch - (all - stolen - allowed)).max(0.0);
-        Cores { allowed, competing_cores }
+        Cores::new(&record.header.machine, self.stolen_cores.unwrap_or(0.0), competing, stretch)
     }
 }
 
