@@ -143,7 +143,7 @@ mod tests {
             assert!(block[1].chars().all(|c| "|-: ".contains(c)), "{block:?}");
             assert!(block.iter().all(|line| cells(line) == cells(block[0])), "{block:?}");
         }
-        assert_eq!(tables, 10);
+        assert_eq!(tables, 13);
     }
 
     #[test]

@@ -111,7 +111,9 @@ mod tests {
     #[test]
     fn an_analysis_that_tells_nothing_is_a_page_all_the_same() {
         let html = render(&example::bare(), RunNow::default());
-        assert!(html.contains("Nothing was written, so the record does not show what limits the run."));
+        assert!(
+            html.contains("There was nothing to write, so the record does not show what limits the run.")
+        );
         assert!(html.contains("The record has no samples."));
     }
 }

@@ -2,36 +2,43 @@
 //!
 //! Invariants: no more lines than fit on a pager. An estimate has its range. A run is only said to continue where it does.
 
-use rollfit_analysis::{AfterStep, Analysis, Change, RankedCause, Remedy, RunEnding};
+use rollfit_analysis::{
+    AfterStep, Analysis, Change, Observation, RankedCause, Remedy, RunEnding, WorthReason,
+};
 use rollfit_job::record::Header;
 
 use super::cores::CoresBusy;
 use super::finding::setting_words;
-use super::limit::worth;
+use super::limit::worth_briefly;
 use super::not_limits::not_limits;
 use super::{Fact, code, command, early, fact, joined, remedy, server};
 use crate::commands::analyze::run_now::RunNow;
 use crate::format::{between_times, bytes, count, estimated_time, plural, quantity, time};
 
+/// More workers that gain less than this are not worth their load.
+const LITTLE: f64 = 0.05;
+
 /// What a reader needs first, after the headline.
 pub(in super::super) fn brief(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
-    let cores = CoresBusy::new(analysis);
-    let cores = cores.and_then(|cores| Some(format!("{}: {}", cores.state()?, cores.users())));
-    let mut facts: Vec<Fact> = cores.map(|cores| fact("cores", cores)).into_iter().collect();
     let first = analysis.bottlenecks.first();
+    let cores = CoresBusy::new(analysis).and_then(|cores| cores.by_user());
+    let mut facts: Vec<Fact> = cores.map(|cores| fact("cores", cores)).into_iter().collect();
     if let Some(setting) = first.and_then(|first| first.setting.as_ref()) {
         facts.push(code("setting", setting_words(setting, &analysis.header)));
     }
     match &analysis.early {
-        Some(told) => facts.extend(early::facts(told, analysis)),
+        Some(told) => facts.extend(early::facts(told, analysis, now)),
         None => {
             facts.extend(first.and_then(|first| fix(first, analysis)));
             facts.extend(together(analysis));
         }
     }
     facts.extend(not_limits(analysis).map(|told| fact("no limit", told)));
-    facts.extend(analysis.worth.as_ref().map(|told| fact("no more", worth(told))));
-    facts.extend(server::unseen(analysis));
+    if analysis.early.is_none() {
+        facts.extend(fewer(analysis));
+        facts.extend(analysis.worth.as_ref().and_then(worth_briefly).map(|told| fact("no more", told)));
+        facts.extend(server::unseen(analysis));
+    }
     facts.extend(what_to_type(analysis, now));
     facts
 }
@@ -40,11 +47,14 @@ pub(in super::super) fn brief(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
 fn fix(first: &RankedCause, analysis: &Analysis) -> Option<Fact> {
     let remedy = first.remedy.as_ref()?;
     let action = remedy::action(first.cause, &remedy.change);
+    // What comes behind it says where and how: that is told with the finding.
+    let action = action.split([':', ';']).next().unwrap_or_default();
     let Some(job_s) = &remedy.job_s else { return Some(fact("change", action)) };
     let job = if remedy.server_unseen { between_times(job_s.low, job_s.high) } else { estimated_time(job_s) };
     let instead = job_s_now(analysis).map(|now| format!(" instead of {}", time(now))).unwrap_or_default();
     let needs = needs(first, remedy, analysis).map(|needs| format!("; {needs}")).unwrap_or_default();
-    Some(fact("change", format!("{action}: the whole job in {job}{instead}{needs}")))
+    let left = alone(first, analysis).and_then(left).unwrap_or_default();
+    Some(fact("change", format!("{action}: the whole job in {job}{instead}{left}{needs}")))
 }
 
 fn job_s_now(analysis: &Analysis) -> Option<f64> {
@@ -53,15 +63,23 @@ fn job_s_now(analysis: &Analysis) -> Option<f64> {
 
 /// What is needed once the first remedy is applied, where that is known of it alone.
 fn needs(first: &RankedCause, remedy: &Remedy, analysis: &Analysis) -> Option<String> {
-    let steps = analysis.combined.as_ref().map(|combined| combined.after.as_slice()).unwrap_or_default();
-    let alone = steps.first().filter(|step| analysis.bottlenecks.get(step.bottleneck) == Some(first));
-    if let Some(step) = alone {
+    if let Some(step) = alone(first, analysis) {
         return needs_of_step(step);
     }
     let Change::Setting { name, after: Some(after), .. } = &remedy.change else { return None };
     let workers = Some(after.parse::<usize>().ok()?).filter(|_| name == "run.workers")?;
     let line = analysis.scaling.iter().find(|line| line.workers == workers)?;
     needs_of(line.load, line.memory_bytes, line.sessions)
+}
+
+/// What is expected after the first remedy alone; none where another one comes before it.
+fn alone<'a>(first: &RankedCause, analysis: &'a Analysis) -> Option<&'a AfterStep> {
+    let step = analysis.combined.as_ref()?.after.first()?;
+    (analysis.bottlenecks.get(step.bottleneck) == Some(first)).then_some(step)
+}
+
+fn left(step: &AfterStep) -> Option<String> {
+    step.eta_s.as_ref().map(|left| format!(", what is left in {}", estimated_time(left)))
 }
 
 fn needs_of_step(step: &AfterStep) -> Option<String> {
@@ -81,13 +99,26 @@ fn needs_of(load: Option<f64>, memory_bytes: Option<u64>, sessions: Option<usize
 /// What all remedies give, where there are several.
 fn together(analysis: &Analysis) -> Option<Fact> {
     let combined = analysis.combined.as_ref().filter(|combined| combined.steps.len() > 1)?;
-    let left = combined.after.last().and_then(|last| last.eta_s.as_ref());
-    let left = left.map(|left| format!(", what is left in {}", estimated_time(left))).unwrap_or_default();
+    let left = combined.after.last().and_then(left).unwrap_or_default();
     let needs = combined.after.last().and_then(needs_of_step).map(|needs| format!("; {needs}"));
     Some(fact(
         "all steps",
         format!("the whole job in {}{left}{}", estimated_time(&combined.job_s), needs.unwrap_or_default()),
     ))
+}
+
+/// Fewer workers that are as fast as those that a fixed number had.
+fn fewer(analysis: &Analysis) -> Option<Fact> {
+    let setting = analysis.header.settings.iter().find(|setting| setting.name == "run.workers")?;
+    let now: usize = setting.value.as_ref()?.parse().ok()?;
+    let worth = analysis.worth.as_ref().filter(|worth| worth.workers < now.min(analysis.run.workers_max))?;
+    let WorthReason::LittleGain { workers, gain, .. } = worth.why else { return None };
+    (workers >= now && gain < LITTLE).then(|| {
+        let line = analysis.scaling.iter().find(|line| line.workers == worth.workers);
+        let needs = line.and_then(|line| needs_of(line.load, line.memory_bytes, line.sessions));
+        let needs = needs.map(|needs| format!("; {needs}")).unwrap_or_default();
+        fact("fewer do", format!("`run.workers = {}` is about as fast as {now}{needs}", worth.workers))
+    })
 }
 
 /// The command that does what is advised: now, where that continues the run in progress; else for the next run.
@@ -112,8 +143,17 @@ fn what_to_type(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
 fn advised(analysis: &Analysis) -> Vec<&Change> {
     let steps = analysis.combined.iter().flat_map(|combined| &combined.steps);
     let findings = steps.filter_map(|&at| analysis.bottlenecks.get(at));
-    let changes = findings.filter_map(|finding| finding.remedy.as_ref()).map(|remedy| &remedy.change);
-    changes.filter(|change| matches!(change, Change::Setting { .. })).collect()
+    let (mut changes, mut waits_for_others) = (Vec::new(), false);
+    for finding in findings {
+        let Some(Remedy { change, .. }) = &finding.remedy else { continue };
+        let gains_now = !(waits_for_others && finding.evidence.contains(&Observation::OnlyAfterOthers));
+        match change {
+            Change::Setting { .. } if gains_now => changes.push(change),
+            Change::Setting { .. } => {}
+            _ => waits_for_others = true,
+        }
+    }
+    changes
 }
 
 fn commands(analysis: &Analysis, changes: &[&Change], now: RunNow) -> Vec<Fact> {

@@ -4,6 +4,7 @@ use rollfit_analysis::{Analysis, Early, ServerCpuBasis};
 use rollfit_job::record::Header;
 
 use super::joined;
+use crate::commands::analyze::run_now::RunNow;
 use crate::format::quantity;
 
 /// The share of the cores below which none is called idle.
@@ -72,26 +73,28 @@ impl CoresBusy {
     }
 
     /// `1.2 of 2 cores are idle`, `the 2 cores are full`; none where it is not known how many there are.
-    pub(super) fn state(&self) -> Option<String> {
+    pub(super) fn state(&self, now: RunNow) -> Option<String> {
         let capacity = quantity(self.allowed.or(self.all)?);
-        let (of, verb) = if self.is_limited() {
-            (format!("{capacity} cores that this process may use"), "are")
-        } else if capacity == "1" {
-            ("1 core".to_owned(), "is")
-        } else {
-            (format!("{capacity} cores"), "are")
-        };
+        let verb = if now.is_running { "are" } else { "were" };
+        let of = format!("{capacity} cores{}", if self.is_limited() { " that it may use" } else { "" });
         Some(match self.idle() {
             Some(idle) if self.has_idle() => format!("{} of {of} {verb} idle", quantity(idle)),
             _ => format!("the {of} {verb} full"),
         })
     }
 
-    /// `this process uses 0.7, the server 0.4, other processes 0.1`
-    pub(super) fn users(&self) -> String {
+    /// `1.2 of 2 idle: this process 0.7, the store's server 0.4, other processes 0.1`
+    pub(super) fn by_user(&self) -> Option<String> {
+        let capacity = quantity(self.allowed.or(self.all)?);
+        let idle = self.idle().filter(|_| self.has_idle()).map_or("none".to_owned(), quantity);
+        let allowed = if self.is_limited() { " allowed" } else { "" };
+        Some(format!("{idle} of {capacity}{allowed} idle: {}", self.users()))
+    }
+
+    fn users(&self) -> String {
         let part = |who: &str, cores: Option<f64>| cores.map(|cores| format!("{who} {}", quantity(cores)));
         let parts = [
-            part("this process uses", Some(self.own)),
+            part("this process", Some(self.own)),
             part("the store's server", self.server),
             part("other processes", self.others),
             part(

@@ -6,9 +6,12 @@ use rollfit_analysis::{Analysis, Change, Early, MemoryShortage, NoEstimate, RunE
 use rollfit_job::activity::Activity;
 
 use super::cores::CoresBusy;
+use super::finding::setting_words;
 use super::{Fact, fact, joined};
 use crate::commands::analyze::run_now::RunNow;
 use crate::format::{between_times, byte_rate, bytes, count, plural, quantity, rate, time};
+
+const WORKERS: &str = "run.workers";
 
 /// A setting to try, and why.
 pub(super) struct Attempt {
@@ -18,7 +21,7 @@ pub(super) struct Attempt {
 
 /// How far the run has come, what its workers do and whether cores are idle.
 pub(super) fn headline(early: &Early, analysis: &Analysis, now: RunNow) -> String {
-    let cores = CoresBusy::new(analysis).and_then(|cores| cores.state());
+    let cores = CoresBusy::new(analysis).and_then(|cores| cores.state(now));
     let parts = joined([does(early, now), cores], ", and ").map(|parts| format!(": {parts}"));
     format!("{}{}.", far(early, analysis, now), parts.unwrap_or_default())
 }
@@ -60,9 +63,10 @@ fn does(early: &Early, now: RunNow) -> Option<String> {
 }
 
 /// What the samples say, a line each.
-pub(super) fn facts(early: &Early, analysis: &Analysis) -> Vec<Fact> {
-    let mut facts = vec![fact("workers", workers(early)), fact("progress", progress(early, analysis))];
-    facts.extend(early.eta_s.as_ref().map(|left| {
+pub(super) fn facts(early: &Early, analysis: &Analysis, now: RunNow) -> Vec<Fact> {
+    let mut facts =
+        vec![fact("workers", workers(early, analysis)), fact("progress", progress(early, analysis))];
+    facts.extend(early.eta_s.as_ref().filter(|_| now.is_running).map(|left| {
         let between = between_times(left.low, left.high);
         fact("ETA", format!("{between} for what is left, by the rows so far"))
     }));
@@ -71,19 +75,21 @@ pub(super) fn facts(early: &Early, analysis: &Analysis) -> Vec<Fact> {
     facts
 }
 
-/// `1; there is room for more: 2 cores, memory for 70 workers, sessions for 16`
-fn workers(early: &Early) -> String {
+/// `run.workers = 1 (rollfit.toml, line 31); there are 2 cores, memory for 70 workers, sessions for 16`
+fn workers(early: &Early, analysis: &Analysis) -> String {
     let allowed = &early.allowed;
     let room = joined(
         [
             allowed.cores.map(|cores| format!("{} cores", quantity(cores))),
             allowed.memory.map(|workers| format!("memory for {}", plural(workers, "worker"))),
-            allowed.sessions.map(|workers| format!("sessions for {}", plural(workers, "worker"))),
-            Some(format!("work for {}", count(allowed.partitions))),
+            allowed.sessions.map(|workers| format!("sessions for {}", count(workers as u64))),
         ],
         ", ",
     );
-    format!("run.workers = {}; there are {}", early.workers_set, room.unwrap_or_default())
+    let header = &analysis.header;
+    let setting = header.settings.iter().find(|setting| setting.name == WORKERS);
+    let setting = setting.map_or_else(|| early.workers_set.clone(), |set| setting_words(set, header));
+    room.map_or(setting.clone(), |room| format!("{setting}; there are {room}"))
 }
 
 /// `0 of 336 done, 1 in progress for 4.2 s with 12,000 of 31,000 rows handed over; 24,310 rows/s, 27.5 MB/s`
@@ -143,7 +149,7 @@ pub(super) fn attempt(early: &Early, analysis: &Analysis, now: RunNow) -> Option
         None => more(early, analysis)?,
     };
     let change = Change::Setting {
-        name: "run.workers".to_owned(),
+        name: WORKERS.to_owned(),
         before: Some(early.workers_set.clone()),
         after: Some(workers.to_string()),
     };

@@ -86,3 +86,32 @@ pub(in super::super) fn worth(worth: &Worth) -> String {
     };
     format!("Worth it up to {}: {why}", plural(worth.workers, "worker"))
 }
+
+/// The same in a few words: `8 workers gain 1.4 % more than 6: the cores limit it`; none where nothing is known.
+pub(super) fn worth_briefly(worth: &Worth) -> Option<String> {
+    let workers = plural(worth.workers, "worker");
+    let by = |what: String| format!("than {workers}: limited by {what}");
+    Some(match &worth.why {
+        WorthReason::Limit { limit: WorkersLimit::Sessions { .. } } => by("sessions".to_owned()),
+        WorthReason::Limit { limit: WorkersLimit::Memory { .. } } => by("memory".to_owned()),
+        WorthReason::Limit { limit: WorkersLimit::Partitions { partitions } } => {
+            by(format!("the number of partitions, {}", count(*partitions as u64)))
+        }
+        WorthReason::Limit { limit: WorkersLimit::Capacity { capacity } } => by(capacity_name(capacity)),
+        WorthReason::LittleGain { workers: more, gain, capacity } => {
+            let gain = percent(gain.max(0.0));
+            format!("than {workers}: {more} gain {gain} more, limited by {}", capacity_name(capacity))
+        }
+        WorthReason::NotMeasured { workers: next } => {
+            format!("than {workers} is estimated: it is too far from what was measured; try {next}")
+        }
+        WorthReason::Unknown => return None,
+    })
+}
+
+fn capacity_name(capacity: &Capacity) -> String {
+    match capacity {
+        Capacity::Time { limit: by, .. } | Capacity::Bytes { limit: by, .. } => limit(by),
+        Capacity::Unknown => limit(&Limit::Unknown),
+    }
+}
