@@ -212,3 +212,63 @@ fn eta_s(
     let low = left.max(0.0) / rows_per_s;
     Some(Estimate { low, expected: low * SLOWER.sqrt(), high: low * SLOWER })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_testkit::record::made;
+
+    /// A run of 336 partitions in the middle of its first: one worker has handed over half of 40,000 rows in 20 s.
+    fn first_partition() -> Record {
+        let mut record = Record { end: None, partitions: Vec::new(), ..made(336, 1) };
+        record.header.partitions = 336;
+        record.samples.truncate(20);
+        for (sample, second) in record.samples.iter_mut().zip(1..) {
+            sample.at_ms = 1000 * second;
+            (sample.totals.ended, sample.totals.written, sample.totals.rows_committed) = (0, 0, 0);
+            (sample.totals.rows, sample.rows_in_hand) = (1000 * second, 40_000);
+            sample.in_hand_ms = sample.at_ms;
+        }
+        record
+    }
+
+    #[test]
+    fn before_the_first_partition_is_written_samples_say_how_far_it_is() {
+        let early = Early::from_record(&first_partition()).unwrap();
+        let told = WorkInProgress { partitions: 1, age_s: 20.0, rows: 20_000, rows_all: Some(40_000) };
+        assert_eq!(early.in_progress, told);
+        assert_eq!((early.workers, early.workers_set.as_str(), early.rows_per_s), (1, "1", Some(1000.0)));
+        assert_eq!((early.allowed.cores, early.allowed.partitions), (Some(8.0), 336));
+        assert!(early.allowed.memory > Some(100), "{early:?}");
+        assert!((early.idle_cores.unwrap() - (8.0 - 0.58 - 0.4)).abs() < 1e-9, "{early:?}");
+        assert_eq!((early.activities[0].activity, early.activities[0].share), (Activity::Sending, 1.0));
+        let eta_s = early.eta_s.unwrap();
+        assert!(
+            (eta_s.low - (336.0 * 40.0 - 20.0)).abs() < 1e-6 && eta_s.high > 2.0 * eta_s.low,
+            "{eta_s:?}"
+        );
+    }
+
+    #[test]
+    fn without_rows_and_after_the_end_there_is_no_time_left_to_tell() {
+        let mut record = first_partition();
+        record.samples.iter_mut().for_each(|sample| sample.rows_in_hand = 0);
+        assert_eq!(Early::from_record(&record).unwrap().eta_s, None);
+        let none = Record { samples: Vec::new(), ..first_partition() };
+        let early = Early::from_record(&none).unwrap();
+        assert_eq!((early.samples, early.own_cores, early.rows_per_s, early.eta_s), (0, None, None, None));
+        let failed = Record { end: made(336, 1).end, ..first_partition() };
+        let early = Early::from_record(&failed).unwrap();
+        assert_eq!((early.in_progress, early.eta_s), (WorkInProgress::default(), None));
+    }
+
+    #[test]
+    fn where_there_was_nothing_to_do_there_is_nothing_to_say() {
+        let mut record = made(3, 1);
+        record.partitions.iter_mut().for_each(|end| end.outcome = PartitionOutcome::Done);
+        record.end.as_mut().unwrap().totals.failed = 0;
+        assert_eq!(Early::from_record(&record), None);
+        record.partitions[0].outcome = PartitionOutcome::Failed;
+        assert!(Early::from_record(&record).is_some());
+    }
+}

@@ -32,8 +32,11 @@ const ALLOCATOR: u64 = 6;
 struct Passed {
     own: f64,
     others: f64,
-    /// Cores that the store's server kept busy for this run, wherever it is.
+    /// Cores that the store's server kept busy, wherever it is.
     working: f64,
+    /// Whether the quota was used up, and what the store's device was busy with.
+    at_quota: f64,
+    disk: f64,
     waiting: f64,
     squeezed: f64,
     runnable: f64,
@@ -129,6 +132,11 @@ impl Recorder {
         self.since.waiting += took_s * waiting;
         self.since.squeezed += took_s * f64::from(waiting > 0.01);
         self.since.runnable += took_s * (load.own as f64 + server_threads + competing);
+        let allowed = world.machine.cores_allowed.unwrap_or(f64::INFINITY);
+        self.since.at_quota += took_s * f64::from(own > allowed - 1e-6);
+        let bandwidth = world.store.bytes_per_s.at(self.last_at_s as u64);
+        let sending = load.senders as f64 * speeds.of(Need::Send) / bandwidth;
+        self.since.disk += took_s * sending.max(f64::from(load.commits > 0)).min(1.0);
     }
 
     /// Keeps a moment of the run, once machine and store are added to it.
@@ -145,30 +153,54 @@ impl Recorder {
         let wanted = self.since.working / took_s + self.working_left;
         let working = wanted.max(0.0).round() as u32;
         self.working_left = wanted - f64::from(working);
-        moment.machine = self.machine(world, second, took_s, &moment);
-        moment.store = world.store.is_server.then(|| {
-            store(world, sessions, working, (moment.totals.bytes - self.last_bytes) as f64 / took_s, &moment)
+        let (bytes_per_s, server_cores) =
+            ((moment.totals.bytes - self.last_bytes) as f64 / took_s, self.since.working / took_s);
+        moment.machine = self.machine(world, second, took_s, bytes_per_s, &moment);
+        moment.store = world.store.is_server.then(|| StoreSample {
+            working,
+            server_cpu_share: world
+                .store
+                .server_cores
+                .filter(|_| world.store.tells_cpu)
+                .map(|cores| (server_cores / cores).min(1.0)),
+            log_bytes_per_s: Some(bytes_per_s),
+            ..store(world, sessions, &moment)
         });
         (self.last_at_s, self.last_bytes) = (now_s, moment.totals.bytes);
         self.record.samples.push(Sample::from_moment(&moment));
         moment
     }
 
-    fn machine(&mut self, world: &World, second: u64, took_s: f64, moment: &Moment) -> MachineSample {
+    fn machine(
+        &mut self,
+        world: &World,
+        second: u64,
+        took_s: f64,
+        bytes_per_s: f64,
+        moment: &Moment,
+    ) -> MachineSample {
         let since = std::mem::take(&mut self.since);
         let fade = (-took_s / 60.0).exp();
         self.load_average = self.load_average * fade + since.runnable / took_s * (1.0 - fade);
         let held: u64 = moment.lanes.iter().map(|lane| lane.memory_bytes).sum();
         let own_bytes = self.base_bytes + held + held / ALLOCATOR;
+        let has_server = world.store.is_server && world.store.is_local;
+        let has_disk = world.store.is_local;
         MachineSample {
             own_cores: Some(since.own / took_s),
             others_cores: Some(since.others / took_s),
+            server_cores: has_server.then_some(since.working / took_s),
+            quota_reached: world.machine.cores_allowed.map(|_| (since.at_quota / took_s).min(1.0)),
             stolen_cores: Some(0.0),
             waiting_threads: Some(since.waiting / took_s),
             load: Some(self.load_average),
             cpu_pressure: Some((since.squeezed / took_s).min(1.0)),
             own_memory_bytes: Some(own_bytes),
             free_memory_bytes: Some(free_bytes(world, second, own_bytes)),
+            machine_free_memory_bytes: Some(free_bytes(world, second, own_bytes)),
+            disk_busy: has_disk.then_some((since.disk / took_s).min(1.0)),
+            disk_read_bytes_per_s: has_disk.then_some(0.0),
+            disk_written_bytes_per_s: has_disk.then_some(bytes_per_s),
             ..MachineSample::default()
         }
     }
@@ -184,26 +216,26 @@ fn free_bytes(world: &World, second: u64, own_bytes: u64) -> u64 {
     world.machine.memory_bytes.saturating_sub(taken)
 }
 
-fn store(world: &World, sessions: usize, working: u32, bytes_per_s: f64, moment: &Moment) -> StoreSample {
+fn store(world: &World, sessions: usize, moment: &Moment) -> StoreSample {
     let count = |activity| moment.lanes.iter().filter(|lane| lane.activity == activity).count() as u32;
+    let is_locked = world.store.locked_share > 0.0 && count(Activity::Waiting) > 0;
     let waits = [
         (WaitKind::Client, "Client:ClientRead", count(Activity::Computing) + count(Activity::Encoding)),
         (WaitKind::Disk, "IO:DataFileExtend", count(Activity::Sending)),
         (WaitKind::Disk, "IO:WALSync", count(Activity::Committing)),
+        (WaitKind::Lock, "Lock:transactionid", if is_locked { count(Activity::Waiting) } else { 0 }),
     ];
-    let is_locked = world.store.locked_share > 0.0 && count(Activity::Waiting) > 0;
     StoreSample {
         own_sessions: sessions as u32 + 1,
         sessions: Some(sessions as u32 + 4),
         sessions_max: world.store.sessions_max.map(|most| most as u32 + 3),
-        working,
-        server_cpu_share: None,
         waits: waits
+            .into_iter()
+            .filter(|(_, _, sessions)| *sessions > 0)
             .map(|(kind, event, sessions)| StoreWait { kind, event: event.to_owned(), sessions })
-            .into(),
+            .collect(),
         lock_holders: if is_locked { vec!["a session of `psql`".to_owned()] } else { Vec::new() },
-        log_bytes_per_s: Some(bytes_per_s),
-        copied_bytes: None,
+        ..StoreSample::default()
     }
 }
 
@@ -214,6 +246,7 @@ fn header(world: &World, workers: Workers) -> Header {
         source_kind: kind.to_owned(),
         sink_kind: kind.to_owned(),
         sink_is_local: Some(world.store.is_local),
+        server_cores: server_cores(world),
         partitions: world.job.partitions as u64,
         features: world.job.bytes_per_row / 8,
         fits: world.job.bytes_per_row / 120,
@@ -229,6 +262,12 @@ fn header(world: &World, workers: Workers) -> Header {
         settings: settings(world, workers),
         ..crate::record::header()
     }
+}
+
+fn server_cores(world: &World) -> Option<f64> {
+    let store = &world.store;
+    let here = store.is_local.then_some(world.machine.cores as f64);
+    here.or(store.server_cores.filter(|_| store.tells_cpu)).filter(|_| store.is_server)
 }
 
 fn settings(world: &World, workers: Workers) -> Vec<Setting> {
