@@ -108,7 +108,9 @@ pub(super) fn scaling(scaling: &[Scaling]) -> Table {
         number("load"),
         text("what limits it"),
     ];
-    Table::new(columns, scaling, |line| {
+    // Beyond what is estimated only what limits the workers is worth a line.
+    let told = scaling.iter().filter(|line| line.basis != Basis::Ceiling || line.limit.is_some());
+    Table::new(columns, told, |line| {
         vec![
             line.workers.to_string(),
             if line.server_unseen { "bounds" } else { basis(line.basis) }.to_owned(),

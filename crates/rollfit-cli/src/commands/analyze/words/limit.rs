@@ -90,9 +90,7 @@ pub(in super::super) fn worth(worth: &Worth) -> String {
             let gain = percent(gain.max(0.0));
             format!("{} would gain {gain} more; {}", plural(*workers, "worker"), capacity(by))
         }
-        WorthReason::NotMeasured { workers } => {
-            format!("more is too far from what was measured; try {workers}")
-        }
+        WorthReason::NotMeasured { .. } => "more is too far from what was measured".to_owned(),
         WorthReason::Unknown => "the record does not show more".to_owned(),
     };
     format!("Worth it up to {}: {why}", plural(worth.workers, "worker"))
@@ -116,8 +114,8 @@ pub(super) fn worth_briefly(worth: &Worth) -> Option<String> {
             let gain = percent(gain.max(0.0));
             format!("than {workers}: {more} gain {gain} more, limited by {}", capacity_name(capacity))
         }
-        WorthReason::NotMeasured { workers: next } => {
-            format!("than {workers} is estimated: it is too far from what was measured; try {next}")
+        WorthReason::NotMeasured { .. } => {
+            format!("than {workers} is estimated: it would be too far from what was measured")
         }
         WorthReason::Unknown => return None,
     })
