@@ -55,6 +55,14 @@ impl<'a> RunFacts<'a> {
         Some(Self { record, took_s, totals, in_progress, demand, levels, observed, scenario, predicts })
     }
 
+    /// The same where earlier estimates say how uncertain this one is, relative.
+    pub(super) fn with_uncertainty(self, uncertainty: Option<f64>) -> Self {
+        match uncertainty {
+            Some(uncertainty) => Self { scenario: self.scenario.with_uncertainty(uncertainty), ..self },
+            None => self,
+        }
+    }
+
     /// A setting of the run.
     pub(super) fn setting(&self, name: &str) -> Option<&'a Setting> {
         setting(self.record, name)
