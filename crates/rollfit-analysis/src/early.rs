@@ -22,7 +22,7 @@ pub struct Early {
     pub seconds: f64,
     /// The samples.
     pub samples: usize,
-    /// The workers in the last sample, and what sets their number: `auto`, a number or a range.
+    /// The workers in the last sample that had some, and what sets their number: `auto`, a number or a range.
     pub workers: usize,
     /// See [`Early::workers`].
     pub workers_set: String,
@@ -112,7 +112,13 @@ impl Early {
         Some(Self {
             seconds: took_s(record),
             samples: record.samples.len(),
-            workers: last.map_or(0, |sample| sample.workers),
+            workers: record
+                .samples
+                .iter()
+                .rev()
+                .map(|sample| sample.workers)
+                .find(|workers| *workers > 0)
+                .unwrap_or(0),
             workers_set: workers_set(record).to_string(),
             allowed: allowed(record, observed),
             in_progress,
@@ -156,12 +162,10 @@ fn in_progress(record: &Record) -> WorkInProgress {
     // Samples of earlier versions do not say for how long.
     let begun = unfinished(record).map(|(_, begun_ms)| last.at_ms.saturating_sub(begun_ms)).sum();
     let age_ms = if last.in_hand_ms > 0 { last.in_hand_ms } else { begun };
-    WorkInProgress {
-        partitions,
-        age_s: age_ms as f64 / 1e3 / partitions.max(1) as f64,
-        rows: last.totals.rows.saturating_sub(rows_committed(record)),
-        rows_all: (last.rows_in_hand > 0).then_some(last.rows_in_hand),
-    }
+    let rows_all = (last.rows_in_hand > 0).then_some(last.rows_in_hand);
+    // Rows of attempts that failed were handed over too.
+    let rows = last.totals.rows.saturating_sub(rows_committed(record)).min(rows_all.unwrap_or(u64::MAX));
+    WorkInProgress { partitions, age_s: age_ms as f64 / 1e3 / partitions.max(1) as f64, rows, rows_all }
 }
 
 /// What was committed by the last sample.

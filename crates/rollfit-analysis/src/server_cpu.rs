@@ -37,7 +37,8 @@ pub(super) struct ServerCpu {
     pub(super) cores: Option<f64>,
     /// The cores that it kept busy, on average.
     pub(super) cores_busy: Option<f64>,
-    /// Its processor time for a written partition; none where unknown, and where none was written.
+    /// Its processor time for a written partition, what it did for others at the time included; none where unknown, and where none was
+    /// written.
     pub(super) partition_s: Option<f64>,
 }
 
@@ -102,8 +103,14 @@ impl ServerCpu {
             ServerCpuBasis::Processes => Some(others - self.busy(sample)?),
             // A look at sessions is right on average only: less than nothing now and then evens out.
             ServerCpuBasis::Sessions => Some(others - self.busy(sample).unwrap_or(0.0)),
+            ServerCpuBasis::Command if self.is_local => Some(others - self.busy(sample)?),
             _ => Some(others),
         }
+    }
+
+    /// Whether it takes cores of this machine and these were measured.
+    pub(super) fn is_seen_here(&self) -> bool {
+        self.is_local && matches!(self.basis, ServerCpuBasis::Processes | ServerCpuBasis::Command)
     }
 
     /// Its processor time for a partition on this machine; 0 where it has none here.
@@ -179,6 +186,20 @@ mod tests {
         assert_eq!((server.local_partition_s(), server.competing(&record.samples[0])), (0.0, Some(2.0)));
         assert!(server.partition_s > Some(0.0));
         assert_eq!(told(None).0.basis, ServerCpuBasis::Unknown, "a share of an unknown number");
+    }
+
+    #[test]
+    fn metrics_of_a_server_on_this_machine_are_no_competing_load() {
+        let mut record = into_server(true, |sample| {
+            sample.store = Some(StoreSample { server_cpu_share: Some(0.125), ..StoreSample::default() });
+        });
+        record.header.server_cores = Some(8.0);
+        let server = ServerCpu::new(&record);
+        assert_eq!(
+            (server.basis, server.competing(&record.samples[0])),
+            (ServerCpuBasis::Command, Some(1.0))
+        );
+        assert!(server.local_partition_s() > 0.0);
     }
 
     #[test]

@@ -84,14 +84,17 @@ fn point(
 ) -> TimelinePoint {
     let (from_s, at_s) = (before.at_ms as f64 / 1e3, last.at_ms as f64 / 1e3);
     let [rows_per_s, bytes_per_s] = written.each_ref().map(|course| course.mean(from_s, at_s).max(0.0));
+    let others = |sample: &Sample| {
+        if server.is_seen_here() { server.competing(sample) } else { sample.machine.others_cores }
+    };
     TimelinePoint {
         at_s,
         rows_per_s,
         bytes_per_s,
         workers: workers(before, samples),
         own_cores: mean(samples, |sample| sample.machine.own_cores),
-        server_cores: mean(samples, |sample| server.busy(sample).filter(|_| server.is_local)),
-        others_cores: mean(samples, |sample| server.competing(sample)).map(|cores| cores.max(0.0)),
+        server_cores: mean(samples, |sample| server.busy(sample).filter(|_| server.is_seen_here())),
+        others_cores: mean(samples, others).map(|cores| cores.max(0.0)),
     }
 }
 
@@ -155,6 +158,7 @@ fn slice(end: &PartitionEnd) -> LaneSlice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rollfit_job::store::StoreSample;
     use rollfit_testkit::record::{far_partition, made};
 
     /// One partition of 1000 rows from 0 to 4 s, a sample a second.
@@ -195,6 +199,10 @@ mod tests {
         let cores = |record: &Record| timeline(record)[0];
         assert_eq!((cores(&record).server_cores, cores(&record).others_cores), (None, Some(0.4)));
         record.header.sessions_max = Some(9);
+        for sample in &mut record.samples {
+            sample.store = Some(StoreSample { working: 1, ..StoreSample::default() });
+        }
+        assert_eq!((cores(&record).server_cores, cores(&record).others_cores), (None, Some(0.4)), "a guess");
         for sample in &mut record.samples {
             (sample.machine.others_cores, sample.machine.server_cores) = (Some(2.0), Some(1.5));
         }

@@ -295,3 +295,91 @@ fn settings(world: &World, workers: Workers) -> Vec<Setting> {
 fn ms(seconds: f64) -> u64 {
     (seconds * 1e3).round() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::run::simulate;
+    use super::super::world::Over;
+    use super::*;
+
+    /// A short run with a fixed number of workers.
+    fn run(workers: usize, change: impl Fn(&mut World)) -> Record {
+        let mut world = World::default();
+        world.job.partitions = 40;
+        change(&mut world);
+        simulate(&world, Workers::Fixed(workers)).record
+    }
+
+    /// The mean of a figure of the samples.
+    fn mean(record: &Record, of: fn(&MachineSample) -> Option<f64>) -> Option<f64> {
+        let known: Vec<f64> = record.samples.iter().filter_map(|sample| of(&sample.machine)).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    }
+
+    #[test]
+    fn a_server_on_this_machine_takes_its_time_from_the_same_cores() {
+        let saturated = run(4, |world| {
+            world.machine.cores = 2;
+            (world.store.is_local, world.store.cpu_us_per_byte) = (true, 0.02);
+        });
+        let server = mean(&saturated, |machine| machine.server_cores).unwrap();
+        let own = mean(&saturated, |machine| machine.own_cores).unwrap();
+        assert!(server > 0.5 && (own + server - 2.0).abs() < 0.1, "{own} {server}");
+        let elsewhere = run(4, |world| world.store.cpu_us_per_byte = 0.02);
+        assert_eq!(mean(&elsewhere, |machine| machine.server_cores), None);
+    }
+
+    #[test]
+    fn a_quota_is_reached_where_workers_want_more() {
+        let reached = |workers| {
+            let record = run(workers, |world| world.machine.cores_allowed = Some(1.5));
+            mean(&record, |machine| machine.quota_reached).unwrap()
+        };
+        assert!(reached(4) > 0.9 && reached(1) < 0.1, "{} {}", reached(4), reached(1));
+        assert_eq!(mean(&run(4, |_| ()), |machine| machine.quota_reached), None);
+    }
+
+    #[test]
+    fn round_trips_of_a_far_store_are_counted_and_take_most_of_its_time() {
+        let record = run(2, |world| {
+            world.store.question_ms = 50.0;
+            (world.store.keying_ms, world.store.vacuuming_ms) = (1.0, 1.0);
+            world.machine.competing = Over::always(3.0);
+        });
+        let end = &record.partitions[3];
+        let count = |activity| end.trips.count.get(activity);
+        assert_eq!(
+            (count(Activity::Querying), count(Activity::Keying), count(Activity::Committing)),
+            (6, 1, 1)
+        );
+        assert_eq!((count(Activity::Deleting), end.trips.sink_us), (0, Some(50_000)));
+        let asked_us = end.wall_us.get(Activity::Querying);
+        assert_eq!(asked_us, 300_000);
+        let near_files = run(2, |world| (world.store.is_server, world.store.is_local) = (false, true));
+        assert!(near_files.partitions.iter().all(|end| end.trips.is_none()));
+    }
+
+    #[test]
+    fn a_server_elsewhere_tells_how_busy_it_is_and_slows_down_where_it_is_full() {
+        let took_ms = |cores, tells_cpu| {
+            let record = run(8, |world| {
+                (world.store.cpu_us_per_byte, world.store.server_cores) = (0.1, Some(cores));
+                world.store.tells_cpu = tells_cpu;
+            });
+            let shares = record.samples.iter().filter_map(|sample| sample.store.as_ref()?.server_cpu_share);
+            (record.end.as_ref().unwrap().at_ms, shares.reduce(f64::max), record.header.server_cores)
+        };
+        let (full, wide) = (took_ms(1.0, true), took_ms(16.0, true));
+        assert!(full.0 > 2 * wide.0 && full.1 > Some(0.95) && wide.1 < Some(0.6), "{full:?} {wide:?}");
+        assert_eq!((took_ms(1.0, false).1, took_ms(1.0, false).2), (None, None));
+    }
+
+    #[test]
+    fn rows_are_committed_with_their_partition_and_what_is_in_hand_has_an_age() {
+        let record = run(4, |_| ());
+        let rows: u64 = record.partitions.iter().map(|end| end.rows).sum();
+        assert_eq!(record.end.as_ref().unwrap().totals.rows_committed, rows);
+        let middle = &record.samples[record.samples.len() / 2];
+        assert!(middle.totals.rows >= middle.totals.rows_committed && middle.in_hand_ms > 0, "{middle:?}");
+    }
+}
