@@ -21,6 +21,7 @@ fn on_disk(action: &str) -> Advice {
     Advice {
         action: action.to_owned(),
         statement: None,
+        trial: None,
         place: "the url in the configuration".to_owned(),
         roll_back: "move it back".to_owned(),
         risk: String::new(),

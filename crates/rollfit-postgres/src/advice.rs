@@ -46,6 +46,7 @@ fn plain(action: &str, place: &str, applies: AppliesWhen) -> Advice {
     Advice {
         action: action.to_owned(),
         statement: None,
+        trial: None,
         place: place.to_owned(),
         roll_back: String::new(),
         risk: String::new(),
@@ -65,6 +66,7 @@ fn maintenance_memory() -> Advice {
 fn asynchronous_commit() -> Advice {
     Advice {
         statement: Some("ALTER ROLE rollfit SET synchronous_commit = off".to_owned()),
+        trial: Some("PGOPTIONS='-c synchronous_commit=off'".to_owned()),
         roll_back: "`ALTER ROLE rollfit RESET synchronous_commit`".to_owned(),
         risk: "a server crash loses the last partitions, receipts included; the next run writes them again"
             .to_owned(),

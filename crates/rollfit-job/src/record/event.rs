@@ -63,6 +63,10 @@ pub struct Header {
     pub pid: u32,
     /// The configuration file, absolute.
     pub config: String,
+    /// The options of its command that say what it is about, in order: what starts it again so that it goes on where it was. None in
+    /// records of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<Vec<String>>,
     /// What makes it the same job as another: a digest of stores, series, windows, metrics and boundary.
     pub job: String,
     /// Where series come from, for people, without secrets.

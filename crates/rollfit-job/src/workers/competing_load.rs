@@ -265,6 +265,7 @@ mod tests {
             activity: crate::activity::Activity::Computing,
             partition: None,
             since_ms: 0,
+            rows: 0,
             cpu_us: 0,
             memory_bytes: 0,
             thread: 0,
