@@ -3,6 +3,7 @@
 //! Invariants: nothing here is a prediction but `eta_s`, which is a wide range, and none where rows do not allow one.
 
 use rollfit_job::activity::Activity;
+use rollfit_job::config::Workers;
 use rollfit_job::record::{PartitionOutcome, Record, Sample};
 use rollfit_job::workers::auto_workers_max;
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,7 @@ pub struct WorkInProgress {
     pub age_s: f64,
     /// Their rows handed to the sink.
     pub rows: u64,
-    /// All their rows; none where unknown.
+    /// All rows of those whose rows are known; none where they are of none.
     pub rows_all: Option<u64>,
 }
 
@@ -109,7 +110,7 @@ impl Early {
         let in_progress = in_progress(record);
         let rows_per_s = rate(|sample| sample.totals.rows);
         let others = observed.competing.is_some().then_some(observed.competing_mean);
-        Some(Self {
+        let mut early = Self {
             seconds: took_s(record),
             samples: record.samples.len(),
             workers: record
@@ -132,8 +133,10 @@ impl Early {
             idle_cores: idle_cores(record, observed),
             memory_bytes_max: observed.memory_bytes_max,
             room_bytes: observed.room_bytes,
-            eta_s: rows_per_s.and_then(|rate| eta_s(record, &progress, in_progress, rate)),
-        })
+            eta_s: None,
+        };
+        early.eta_s = eta_s(record, &early, progress.left);
+        Some(early)
     }
 }
 
@@ -196,25 +199,24 @@ fn activities(record: &Record) -> Vec<SampledActivity> {
     shares
 }
 
-/// The rows left over the rows a second so far. What comes after a partition's rows is not known yet, and some stores count the
-/// rows when half of their bytes have been handed over: that makes the range.
-fn eta_s(
-    record: &Record,
-    progress: &RunProgress,
-    in_progress: WorkInProgress,
-    rows_per_s: f64,
-) -> Option<Estimate> {
+/// The rows left over the rows a second so far. What comes after a partition's rows is not known yet, some stores count the rows when
+/// half of their bytes have been handed over, and workers may become more: that makes the range.
+fn eta_s(record: &Record, early: &Early, left: u64) -> Option<Estimate> {
     const SLOWER: f64 = 2.5;
+    const FASTER: f64 = 1.25;
     record.end.is_none().then_some(())?;
+    let in_progress = &early.in_progress;
     let (count, rows) = written(record).fold((0, 0), |(count, rows), end| (count + 1, rows + end.rows));
-    let (count, rows) = match in_progress.rows_all {
-        Some(all) => (count + in_progress.partitions, rows + all),
-        None => (count, rows),
-    };
+    let known = record.samples.last().map_or(0, |last| last.known_in_hand as usize);
+    let (count, rows) = (count + known, rows + in_progress.rows_all.unwrap_or(0));
     let rows_each = (count > 0).then(|| rows as f64 / count as f64)?;
-    let left = progress.left as f64 * rows_each - in_progress.rows as f64;
-    let low = left.max(0.0) / rows_per_s;
-    Some(Estimate { low, expected: low * SLOWER.sqrt(), high: low * SLOWER })
+    let left_s = (left as f64 * rows_each - in_progress.rows as f64).max(0.0) / early.rows_per_s?;
+    let grow = match workers_set(record) {
+        Workers::Fixed(_) => 1.0,
+        _ => (early.allowed.cores.unwrap_or(1.0) / early.workers.max(1) as f64).max(1.0),
+    };
+    let (low, high) = (left_s / FASTER / grow, left_s * SLOWER);
+    Some(Estimate { low, expected: (low * high).sqrt(), high })
 }
 
 #[cfg(test)]
@@ -230,7 +232,7 @@ mod tests {
         for (sample, second) in record.samples.iter_mut().zip(1..) {
             sample.at_ms = 1000 * second;
             (sample.totals.ended, sample.totals.written, sample.totals.rows_committed) = (0, 0, 0);
-            (sample.totals.rows, sample.rows_in_hand) = (1000 * second, 40_000);
+            (sample.totals.rows, sample.rows_in_hand, sample.known_in_hand) = (1000 * second, 40_000, 1);
             sample.in_hand_ms = sample.at_ms;
         }
         record
@@ -246,17 +248,32 @@ mod tests {
         assert!(early.allowed.memory > Some(100), "{early:?}");
         assert!((early.idle_cores.unwrap() - (8.0 - 0.58 - 0.4)).abs() < 1e-9, "{early:?}");
         assert_eq!((early.activities[0].activity, early.activities[0].share), (Activity::Sending, 1.0));
+        const LEFT_S: f64 = 336.0 * 40.0 - 20.0;
         let eta_s = early.eta_s.unwrap();
         assert!(
-            (eta_s.low - (336.0 * 40.0 - 20.0)).abs() < 1e-6 && eta_s.high > 2.0 * eta_s.low,
+            eta_s.low < LEFT_S && eta_s.high > 2.0 * LEFT_S && (eta_s.high - 2.5 * LEFT_S).abs() < 1e-6,
             "{eta_s:?}"
         );
     }
 
     #[test]
+    fn partitions_that_are_still_read_are_as_large_as_those_that_are_known() {
+        let mut record = first_partition();
+        for sample in &mut record.samples {
+            sample.activities.insert(Activity::Reading.name().to_owned(), 3);
+        }
+        let early = Early::from_record(&record).unwrap();
+        assert_eq!((early.in_progress.partitions, early.in_progress.rows_all), (4, Some(40_000)));
+        assert!((early.eta_s.unwrap().high - 2.5 * (336.0 * 40.0 - 20.0)).abs() < 1e-6, "{early:?}");
+        record.header.settings = vec![rollfit_testkit::record::setting("run.workers", "auto")];
+        let grows = Early::from_record(&record).unwrap().eta_s.unwrap();
+        assert!(grows.low < 0.2 * early.eta_s.unwrap().low, "{grows:?}");
+    }
+
+    #[test]
     fn without_rows_and_after_the_end_there_is_no_time_left_to_tell() {
         let mut record = first_partition();
-        record.samples.iter_mut().for_each(|sample| sample.rows_in_hand = 0);
+        record.samples.iter_mut().for_each(|sample| (sample.rows_in_hand, sample.known_in_hand) = (0, 0));
         assert_eq!(Early::from_record(&record).unwrap().eta_s, None);
         let none = Record { samples: Vec::new(), ..first_partition() };
         let early = Early::from_record(&none).unwrap();

@@ -189,6 +189,7 @@ fn samples(ends: &[PartitionEnd], partitions: u64, workers: usize, end_ms: u64) 
                 totals: totals(ends, partitions, at_ms),
                 in_hand_ms: 0,
                 rows_in_hand: 0,
+                known_in_hand: 0,
                 workers_memory_bytes: workers as u64 * 50_000_000,
                 machine: machine(workers),
                 store: None,

@@ -92,7 +92,9 @@ fn check(number: &Number, parent: &str, name: &str) -> Result<(), TypedError> {
 fn most(parent: &str, name: &str) -> f64 {
     match (parent, name) {
         ("wall_us" | "cpu_us" | "trips" | "count", _) => TIME_US_MAX,
-        ("activities", _) | (_, "worker" | "workers" | "was" | "workers_wanted") => WORKERS_MAX as f64,
+        ("activities", _) | (_, "known_in_hand" | "worker" | "workers" | "was" | "workers_wanted") => {
+            WORKERS_MAX as f64
+        }
         (_, "partitions" | "ended" | "written" | "failed") => PARTITIONS_MAX,
         ("totals", _) => NUMBER_MAX,
         (_, "rows" | "rows_in_hand") => ROWS_MAX,

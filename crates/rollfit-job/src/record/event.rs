@@ -240,8 +240,10 @@ pub struct Sample {
     pub totals: Totals,
     /// For how long the partitions in progress have been in progress, all of them together.
     pub in_hand_ms: u64,
-    /// The rows of those of them that are known: of partitions that were read and are written.
+    /// The rows of those of them that were read and are written: of others they are not known.
     pub rows_in_hand: u64,
+    /// Of how many they are known.
+    pub known_in_hand: u32,
     /// What the workers hold for their partitions.
     pub workers_memory_bytes: u64,
     /// The machine.
@@ -265,6 +267,7 @@ impl Sample {
             totals: moment.totals,
             in_hand_ms: moment.lanes.iter().map(|lane| lane.since_ms).sum(),
             rows_in_hand: moment.lanes.iter().map(|lane| lane.rows).sum(),
+            known_in_hand: moment.lanes.iter().filter(|lane| lane.rows > 0).count() as u32,
             workers_memory_bytes: moment.lanes.iter().map(|lane| lane.memory_bytes).sum(),
             machine: moment.machine.clone(),
             store: moment.store.clone(),
