@@ -20,6 +20,7 @@ mod network;
 mod observed;
 mod plan_estimate;
 mod ranked_cause;
+mod remaining;
 mod resources;
 mod run_facts;
 mod run_summary;
