@@ -3,17 +3,25 @@
 use rollfit_job::record::{Decision, Header, Record, Unavailable};
 use serde::{Deserialize, Serialize};
 
+use super::durations::Durations;
+use super::early::Early;
 use super::estimate_vs_observed::EstimateVsObserved;
 use super::eta_vs_observed::EtaVsObserved;
 use super::headline::Headline;
+use super::memory_shortage::MemoryShortage;
+use super::no_estimate::NoEstimate;
+use super::not_limit::NotLimit;
 use super::ranked_cause::{CombinedGain, RankedCause};
 use super::resources::{ActivityShare, Resources};
 use super::run_facts::RunFacts;
+use super::run_progress::RunProgress;
 use super::run_summary::RunSummary;
 use super::scaling::{Scaling, Worth};
 use super::timeline::{LaneSlice, TimelinePoint};
+use super::worker_line::WorkerLine;
 use super::{
-    causes, estimate_vs_observed, eta_vs_observed, headline, resources, run_summary, scaling, timeline,
+    causes, estimate_vs_observed, eta_vs_observed, headline, not_limit, resources, run_summary, scaling,
+    timeline, worker_line,
 };
 
 /// The format of the JSON document.
@@ -56,6 +64,20 @@ pub struct Analysis {
     pub decisions: Vec<Decision>,
     /// What could not be found out, and why.
     pub unavailable: Vec<Unavailable>,
+    /// How far the run has come, and where the next one goes on.
+    pub progress: RunProgress,
+    /// Why nothing is estimated; none where something is.
+    pub no_estimate: Option<NoEstimate>,
+    /// What the samples say where nothing is estimated; none elsewhere, and where there was nothing to do.
+    pub early: Option<Early>,
+    /// The resources that are known not to limit the run.
+    pub not_limits: Vec<NotLimit>,
+    /// How long partitions took; none where none was written.
+    pub durations: Option<Durations>,
+    /// A line for each worker.
+    pub worker_lines: Vec<WorkerLine>,
+    /// Memory that was nearly used up when the record breaks off; none where there was enough, and of a run with an end.
+    pub memory_shortage: Option<MemoryShortage>,
 }
 
 impl Analysis {
@@ -64,6 +86,8 @@ impl Analysis {
         let facts = RunFacts::from_record(record);
         let facts = facts.as_ref();
         let ranked = facts.map(causes::ranked).unwrap_or_default();
+        let causes: Vec<_> = ranked.iter().map(|ranked| ranked.finding.cause).collect();
+        let no_estimate = NoEstimate::from_record(record);
         Self {
             format: FORMAT,
             header: record.header.clone(),
@@ -83,6 +107,13 @@ impl Analysis {
             slowest: timeline::slowest(record),
             decisions: record.decisions.clone(),
             unavailable: record.unavailable.clone(),
+            progress: RunProgress::from_record(record),
+            no_estimate,
+            early: no_estimate.and_then(|_| Early::from_record(record)),
+            not_limits: not_limit::not_limits(record, facts, &causes),
+            durations: Durations::from_record(record),
+            worker_lines: worker_line::worker_lines(record),
+            memory_shortage: MemoryShortage::from_record(record),
             bottlenecks: ranked.into_iter().map(|ranked| ranked.finding).collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::demand::{Demand, written};
+use super::demand::{Demand, RoundTripTimes, written};
 use super::step_series::StepSeries;
 use rollfit_job::record::{PartitionEnd, Record};
 
@@ -25,7 +25,8 @@ impl ConcurrencyLevel {
     /// The levels of a record with enough partitions, rising. `sessions` are those there are for workers, `others`
     /// the cores that others kept busy.
     pub(super) fn all(record: &Record, sessions: Option<usize>, others: Option<&StepSeries>) -> Vec<Self> {
-        let Some(mean) = Demand::from_ends(written(record)) else { return Vec::new() };
+        let round_trip = RoundTripTimes::from_record(record);
+        let Some(mean) = Demand::from_ends(written(record), round_trip) else { return Vec::new() };
         let in_progress = StepSeries::in_progress(record);
         let mut by_workers: BTreeMap<usize, Vec<&PartitionEnd>> = BTreeMap::new();
         for end in written(record) {
@@ -35,26 +36,28 @@ impl ConcurrencyLevel {
         }
         let known = by_workers.into_iter().filter(|(workers, ends)| ends.len() >= 2.max(*workers));
         known
-            .filter_map(|(workers, ends)| Self::new(workers, &ends, mean.rows, others))
+            .filter_map(|(workers, ends)| {
+                let demand = Demand::from_ends(ends.iter().copied(), round_trip)?.sized(mean.rows);
+                Some(Self::new(workers, &ends, demand, others))
+            })
             .map(|level| level.within(sessions))
             .collect()
     }
 
-    fn new(workers: usize, ends: &[&PartitionEnd], rows: f64, others: Option<&StepSeries>) -> Option<Self> {
-        let demand = Demand::from_ends(ends.iter().copied())?.sized(rows);
+    fn new(workers: usize, ends: &[&PartitionEnd], demand: Demand, others: Option<&StepSeries>) -> Self {
         let row_us = |end: &PartitionEnd| end.wall_us.total_us() as f64 / end.rows as f64;
-        let mean_us = demand.wall_s * 1e6 / rows;
+        let mean_us = demand.wall_s * 1e6 / demand.rows;
         let variance = ends.iter().map(|end| (row_us(end) / mean_us - 1.0).powi(2)).sum::<f64>();
         let others_cores = |course: &StepSeries| {
             ends.iter().map(|end| course.mean(begun_s(end), ended_s(end))).sum::<f64>() / ends.len() as f64
         };
-        Some(Self {
+        Self {
             workers,
             active: workers,
             demand,
             variation: (variance / ends.len() as f64).sqrt(),
             others_cores: others.map_or(0.0, others_cores).max(0.0),
-        })
+        }
     }
 
     /// The same where there are no more sessions than these.

@@ -73,9 +73,15 @@ pub(super) fn estimate_vs_observed(now: &RunFacts<'_>, earlier: &Record) -> Opti
 /// The earlier scenario with what is different now and known from the start: settings, limits, partitions.
 fn as_now(before: &Scenario, now: &RunFacts<'_>) -> Scenario {
     let limits = now.scenario.likeliest().copied();
+    let same_cores = before
+        .likeliest()
+        .zip(limits.as_ref())
+        .is_none_or(|(before, now)| before.cores.own_max == now.cores.own_max);
     let changed = before.with_work(|work| {
         if let Some(limits) = limits {
-            work.cores.allowed = limits.cores.allowed;
+            if !same_cores {
+                work.cores = limits.cores;
+            }
             (work.cores_max, work.bytes_per_s_max) = (limits.cores_max, limits.bytes_per_s_max);
         }
     });

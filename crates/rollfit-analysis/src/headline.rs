@@ -3,12 +3,13 @@
 use rollfit_job::activity::Activity;
 use serde::{Deserialize, Serialize};
 
-use super::causes::{GAIN_LEAST, Ranked};
+use super::causes::Ranked;
 use super::estimate::Estimate;
 use super::limit::Limit;
 use super::ranked_cause::LimitingCause;
 use super::resources::activities;
 use super::run_facts::RunFacts;
+use super::tuning::GAIN_LEAST;
 
 /// What limits a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,27 +10,36 @@ mod analysis;
 mod causes;
 mod concurrency_level;
 mod demand;
+mod durations;
+mod early;
 mod estimate;
 mod estimate_vs_observed;
 mod eta;
 mod eta_vs_observed;
+mod fitted;
 mod headline;
 mod limit;
+mod memory_shortage;
 mod network;
+mod no_estimate;
+mod not_limit;
 mod observed;
 mod plan_estimate;
 mod ranked_cause;
 mod remaining;
 mod resources;
 mod run_facts;
+mod run_progress;
 mod run_summary;
 mod scaling;
 mod scenario;
 mod schedule;
+mod server_cpu;
 mod step_series;
 mod timeline;
-mod variant;
+mod tuning;
 mod work;
+mod worker_line;
 
 pub use self::resources::ActivityShare;
 
@@ -52,14 +61,23 @@ pub use self::run_summary::RunEnding;
 
 pub use self::run_summary::RunSummary;
 
+pub use self::durations::Durations;
+pub use self::early::{Early, SampledActivity, WorkInProgress, WorkersAllowed};
 pub use self::eta::EtaEstimator;
 pub use self::headline::Headline;
 pub use self::limit::{Capacity, Limit, WorkersLimit};
+pub use self::memory_shortage::MemoryShortage;
+pub use self::no_estimate::NoEstimate;
+pub use self::not_limit::NotLimit;
 pub use self::observed::WaitShare;
 pub use self::plan_estimate::PlanEstimate;
 pub use self::ranked_cause::{
-    Change, CombinedGain, LimitingCause, Observation, RankedCause, Remedy, StoreRole, WaitedFor, Watch,
+    AfterStep, Change, CombinedGain, LimitingCause, Observation, RankedCause, Remedy, StoreRole, WaitedFor,
+    Watch,
 };
 pub use self::resources::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse};
+pub use self::run_progress::RunProgress;
 pub use self::scaling::{Basis, Scaling, Worth, WorthReason};
+pub use self::server_cpu::ServerCpuBasis;
 pub use self::timeline::TimelinePoint;
+pub use self::worker_line::WorkerLine;

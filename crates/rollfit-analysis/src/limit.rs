@@ -4,10 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::network::WORKERS_MAX;
 use super::scenario::{Ceilings, Scenario};
-use super::work::{Station, Work};
-
-/// A step that brings less than this is not worth it.
-pub(super) const WORTH: f64 = 0.05;
+use super::tuning::WORTH;
+use super::work::{Wait, Work};
 
 /// What limits a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +20,12 @@ pub enum Limit {
     StoreBandwidth,
     /// The commits that the store makes at once.
     Commits,
+    /// Statements that remove, check, count or clean up rows.
+    Statements,
+    /// The processors of a server elsewhere.
+    ServerCores,
+    /// Perhaps the processors of a server elsewhere, which are not visible from here.
+    ServerUnseen,
     /// The setting `cpu_max`.
     CpuMax,
     /// The setting `store_write_mb_per_s_max`.
@@ -73,26 +77,31 @@ pub enum WorkersLimit {
 impl Limit {
     /// What lets no more partitions a second through, however many workers there are.
     pub(super) fn from_work(work: &Work) -> Self {
-        let stations =
-            Station::ALL.into_iter().map(|station| (Self::from_station(station), work.at(station)));
-        let stations = stations.map(|(limit, shared)| (limit, shared.servers / shared.demand_s));
+        let over = |at_once: f64, each_s: f64| if each_s > 0.0 { at_once / each_s } else { f64::INFINITY };
         let rates = [
-            (Limit::Cores, work.cores.allowed / work.cpu_s()),
-            (Limit::CpuMax, work.cores_max.map_or(f64::INFINITY, |cores| cores / work.own_cpu_s)),
+            (Limit::Cores, over(work.cores.allowed, work.cpu_s())),
+            (Limit::CpuMax, work.cores_max.map_or(f64::INFINITY, |cores| over(cores, work.own_cpu_s))),
+            (Limit::WriteMax, work.bytes_per_s_max.map_or(f64::INFINITY, |limit| over(limit, work.bytes))),
             (
-                Limit::WriteMax,
-                work.bytes_per_s_max.map_or(f64::INFINITY, |bytes_per_s| bytes_per_s / work.bytes),
+                Limit::ServerCores,
+                work.server.map_or(f64::INFINITY, |server| over(server.cores, server.cpu_s)),
             ),
+            (Limit::from_queue(work), over(work.queue.servers, work.queued_s())),
         ];
-        let least = rates.into_iter().chain(stations).min_by(|a, b| a.1.total_cmp(&b.1));
+        let least = rates.into_iter().min_by(|a, b| a.1.total_cmp(&b.1));
         least.filter(|(_, rate)| rate.is_finite()).map_or(Limit::Unknown, |(limit, _)| limit)
     }
 
-    fn from_station(station: Station) -> Self {
-        match station {
-            Station::Reading => Limit::Source,
-            Station::Sending => Limit::StoreBandwidth,
-            Station::Committing => Limit::Commits,
+    /// What most of the time in the queue is waited for.
+    fn from_queue(work: &Work) -> Self {
+        let queued = Wait::ALL.into_iter().filter(|wait| work.queue.waits[*wait as usize]);
+        let longest = queued.max_by(|a, b| work.wait_s(*a).total_cmp(&work.wait_s(*b)));
+        match longest {
+            Some(Wait::Source) => Limit::Source,
+            Some(Wait::Bytes | Wait::Asking) => Limit::StoreBandwidth,
+            Some(Wait::Statements) => Limit::Statements,
+            Some(Wait::Commit) => Limit::Commits,
+            _ => Limit::Unknown,
         }
     }
 
@@ -123,12 +132,14 @@ impl Capacity {
             let rows_per_s = at_once / partition_s * work.rows;
             Capacity::Time { limit, at_once, partition_s, rows_per_s }
         };
-        let at = |station: Station| time(work.at(station).servers, work.at(station).demand_s);
         match limit {
             Limit::Cores => time(work.cores.allowed, work.cpu_s()),
-            Limit::Source => at(Station::Reading),
-            Limit::StoreBandwidth => at(Station::Sending),
-            Limit::Commits => at(Station::Committing),
+            Limit::Source | Limit::StoreBandwidth | Limit::Commits | Limit::Statements => {
+                time(work.queue.servers, work.queued_s())
+            }
+            Limit::ServerCores => {
+                work.server.map_or(Capacity::Unknown, |server| time(server.cores, server.cpu_s))
+            }
             Limit::CpuMax => time(work.cores_max.unwrap_or_default(), work.own_cpu_s),
             Limit::WriteMax => Capacity::Bytes {
                 limit,

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::demand::written;
+use super::server_cpu::ServerCpu;
 use super::step_series::StepSeries;
 use super::work::Cores;
 use rollfit_job::record::{Record, Sample};
@@ -30,12 +30,14 @@ pub(super) struct Observed {
     pub(super) own_cores: Option<f64>,
     /// Cores kept busy by others, the store's server included.
     pub(super) others_cores: Option<f64>,
-    /// Cores that the store's server kept busy for this run, wherever it is; an estimate.
-    pub(super) store_cores: Option<f64>,
+    /// The processor time of the sink's server, and how it is known.
+    pub(super) server: ServerCpu,
     /// Cores kept busy by those who have nothing to do with the run; over time, and on average.
     pub(super) competing: Option<StepSeries>,
     pub(super) competing_mean: f64,
     pub(super) stolen_cores: Option<f64>,
+    /// The share of the periods of its quota in which this process's control group had used it up; none where it has none.
+    pub(super) quota_reached: Option<f64>,
     pub(super) waiting_threads: Option<f64>,
     pub(super) load: Option<f64>,
     pub(super) cpu_pressure: Option<f64>,
@@ -43,13 +45,17 @@ pub(super) struct Observed {
     pub(super) memory_pressure: Option<f64>,
     pub(super) read_bytes_per_s: Option<f64>,
     pub(super) written_bytes_per_s: Option<f64>,
-    /// Processor time of the store's server for a partition, where it is on this machine; 0 elsewhere.
-    pub(super) store_cpu_s: f64,
+    /// Of the device of the store: the share of the time that it was busy, and what everybody read and wrote.
+    pub(super) disk_busy: Option<f64>,
+    pub(super) disk_read_bytes_per_s: Option<f64>,
+    pub(super) disk_written_bytes_per_s: Option<f64>,
     /// What this process holds without workers, and what a worker holds.
     pub(super) base_bytes: Option<f64>,
     pub(super) worker_bytes: Option<f64>,
     /// The most that this process held.
     pub(super) memory_bytes_max: Option<u64>,
+    /// The least memory of the machine that nobody had taken, whatever a control group allows.
+    pub(super) machine_free_bytes: Option<u64>,
     /// The least that it could have held.
     pub(super) room_bytes: Option<f64>,
     /// The most sessions of this process, and of everybody, and what the store allows everybody.
@@ -62,14 +68,15 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    pub(super) fn new(record: &Record, in_progress: &StepSeries, took_s: f64) -> Self {
+    pub(super) fn new(record: &Record) -> Self {
         let mean =
             |of: fn(&Sample) -> Option<f64>| Some(StepSeries::sampled(record, of)?.mean(0.0, last_s(record)));
         let mut observed = Self {
             own_cores: mean(|sample| sample.machine.own_cores),
             others_cores: mean(|sample| sample.machine.others_cores),
-            store_cores: mean(working),
+            server: ServerCpu::new(record),
             stolen_cores: mean(|sample| sample.machine.stolen_cores),
+            quota_reached: mean(|sample| sample.machine.quota_reached),
             waiting_threads: mean(|sample| sample.machine.waiting_threads),
             load: record.samples.iter().filter_map(|sample| sample.machine.load).reduce(f64::max),
             cpu_pressure: mean(|sample| sample.machine.cpu_pressure),
@@ -77,27 +84,17 @@ impl Observed {
             memory_pressure: mean(|sample| sample.machine.memory_pressure),
             read_bytes_per_s: mean(|sample| sample.machine.read_bytes_per_s),
             written_bytes_per_s: mean(|sample| sample.machine.written_bytes_per_s),
+            disk_busy: mean(|sample| sample.machine.disk_busy),
+            disk_read_bytes_per_s: mean(|sample| sample.machine.disk_read_bytes_per_s),
+            disk_written_bytes_per_s: mean(|sample| sample.machine.disk_written_bytes_per_s),
             ..Self::default()
         };
         observed.look_at_memory(record);
         observed.look_at_store(record);
-        observed.tell_apart(record, in_progress.above_s(0.0, 0.0, took_s));
+        observed.competing = StepSeries::sampled(record, |sample| observed.server.competing(sample));
+        let competing = observed.competing.as_ref();
+        observed.competing_mean = competing.map_or(0.0, |course| course.mean(0.0, last_s(record)).max(0.0));
         observed
-    }
-
-    /// Tells the store's server from competing where it is on this machine. What a look at sessions counts is right on
-    /// average only: less than nothing now and then evens out.
-    fn tell_apart(&mut self, record: &Record, busy_s: f64) {
-        let is_local = record.header.sink_is_local == Some(true);
-        let local = |sample: &Sample| if is_local { working(sample).unwrap_or(0.0) } else { 0.0 };
-        self.competing =
-            StepSeries::sampled(record, |sample| Some(sample.machine.others_cores? - local(sample)));
-        let competing = self.competing.as_ref();
-        self.competing_mean = competing.map_or(0.0, |course| course.mean(0.0, last_s(record)).max(0.0));
-        if let Some(cores) = self.store_cores.filter(|_| is_local) {
-            let cores = self.others_cores.map_or(cores, |others| cores.min(others));
-            self.store_cpu_s = cores * busy_s / written(record).count().max(1) as f64;
-        }
     }
 
     fn look_at_memory(&mut self, record: &Record) {
@@ -117,6 +114,8 @@ impl Observed {
             .filter(|(_, held, workers)| *held > 0.0 && *workers > 0.0)
             .map(|(_, held, workers)| held / workers)
             .reduce(f64::max);
+        self.machine_free_bytes =
+            record.samples.iter().filter_map(|sample| sample.machine.machine_free_memory_bytes).min();
         let room = |sample: &Sample| {
             Some((sample.machine.own_memory_bytes? + sample.machine.free_memory_bytes?) as f64)
         };
@@ -145,23 +144,10 @@ impl Observed {
     }
 
     /// The cores there are for a run beside processes that kept `competing` cores busy while its own work took `stretch` times as
-    /// long as alone: competing that wanted more got no more than their share, as it did.
+    /// long as alone.
     pub(super) fn cores(&self, record: &Record, competing: f64, stretch: f64) -> Cores {
-        let limits = &record.header.machine;
-        let stolen = self.stolen_cores.unwrap_or(0.0);
-        let Some(all) = limits.cores.map(|cores| cores as f64).or(limits.cores_allowed) else {
-            return Cores { allowed: f64::INFINITY, competing_cores: 0.0 };
-        };
-        let allowed = limits.cores_allowed.unwrap_or(all).min(all - stolen).max(0.1);
-        // Cores that this process may not use are theirs first.
-        let competing_cores = (competing * stretch - (all - stolen - allowed)).max(0.0);
-        Cores { allowed, competing_cores }
+        Cores::new(&record.header.machine, self.stolen_cores.unwrap_or(0.0), competing, stretch)
     }
-}
-
-/// The sessions that the store was at work for.
-fn working(sample: &Sample) -> Option<f64> {
-    Some(f64::from(sample.store.as_ref()?.working))
 }
 
 fn last_s(record: &Record) -> f64 {

@@ -32,6 +32,8 @@ pub enum LimitingCause {
     Locks,
     /// Commits are slow.
     Commit,
+    /// Statements that remove, check, count or clean up rows take long.
+    StoreWork,
     /// One partition is much larger than the others, and other workers have nothing left to do meanwhile.
     OversizedPartition,
     /// Attempts fail and are retried.
@@ -59,6 +61,7 @@ impl LimitingCause {
             Self::Sessions => Some((StoreRole::Sink, Bottleneck::TooFewSessions)),
             Self::Locks => Some((StoreRole::Sink, Bottleneck::LockWaits)),
             Self::Commit => Some((StoreRole::Sink, Bottleneck::SlowCommits)),
+            Self::StoreWork => Some((StoreRole::Sink, Bottleneck::Statements)),
             Self::Cpu
             | Self::Memory
             | Self::Workers
@@ -97,6 +100,10 @@ pub struct Remedy {
     pub job_s: Option<Estimate>,
     /// What would limit the job then.
     pub limit_then: Limit,
+    /// Whether the processors of the store's server are not visible from here: then the low end of what is estimated takes them to be full
+    /// already, and the high end takes them never to be.
+    #[serde(default)]
+    pub server_unseen: bool,
     /// What to watch.
     pub watch: Watch,
     /// The partition to try it on: one that took neither long nor short.
@@ -121,6 +128,13 @@ pub enum Change {
         /// As many as it can get.
         cores: f64,
         /// As many as it should get.
+        cores_wanted: f64,
+    },
+    /// A larger quota of a control group, or more cores by affinity.
+    Quota {
+        /// The cores that it allows.
+        cores: f64,
+        /// The cores of the machine.
         cores_wanted: f64,
     },
     /// Memory for this process.
@@ -213,6 +227,30 @@ pub struct CombinedGain {
     pub job_s: Estimate,
     /// Which bottlenecks to remedy, by their position, in order: what takes effect at once comes first.
     pub steps: Vec<usize>,
+    /// What is expected after each of the steps, with those before it.
+    #[serde(default)]
+    pub after: Vec<AfterStep>,
+}
+
+/// What is expected once a remedy is applied, and all before it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AfterStep {
+    /// Which bottleneck was remedied, by its position.
+    pub bottleneck: usize,
+    /// How many times as fast as it was the whole job is.
+    pub gain: Estimate,
+    /// How long the whole job takes, in seconds.
+    pub job_s: Estimate,
+    /// How long what is left takes, in seconds; none of a run that ended.
+    pub eta_s: Option<Estimate>,
+    /// The workers.
+    pub workers: usize,
+    /// The load average to expect; none where the cores in use are not known.
+    pub load: Option<f64>,
+    /// The memory of this process.
+    pub memory_bytes: Option<u64>,
+    /// Sessions with the sink's store; none where it has none.
+    pub sessions: Option<usize>,
 }
 
 /// What a partition waits for.
@@ -227,6 +265,8 @@ pub enum WaitedFor {
     Bytes,
     /// Its commit.
     Commit,
+    /// Statements that remove, check, count or clean up rows.
+    Statements,
 }
 
 /// A fact that speaks for a cause. Shares are 0 to 1.
@@ -258,6 +298,8 @@ pub enum Observation {
     CoresBusy { own_cores: f64, others_cores: f64, cores: f64 },
     /// The cores that affinity or a control group allows.
     CoresAllowed { cores: f64 },
+    /// The share of its periods in which a control group's quota was used up.
+    QuotaReached { share: f64 },
     /// How long a worker waits for a core for each second of its own work.
     CoreWait { seconds_per_s: f64 },
     /// The threads of this process that waited for a core, on average.
@@ -272,6 +314,10 @@ pub enum Observation {
     Throttled { share: f64 },
     /// How long a partition waits, its share of the time that the partition takes, and that time.
     PartitionWait { waited_for: WaitedFor, wait_s: f64, share: f64, partition_s: f64 },
+    /// The round trips of a partition, and how long the shortest took.
+    RoundTrips { trips: f64, shortest_s: f64 },
+    /// How long a partition waits for each kind of statement.
+    Statements { deleting_s: f64, keying_s: f64, analyzing_s: f64, vacuuming_s: f64 },
     /// How many workers are served at once as fast as one alone, and how long that takes each.
     ServedAtOnce { workers: f64, each_s: f64 },
     /// What sessions waited for within the store, on average.

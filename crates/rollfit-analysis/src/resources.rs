@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observed::WaitShare;
 use super::run_facts::RunFacts;
+use super::server_cpu::ServerCpuBasis;
 
 /// What an activity took.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +52,8 @@ pub struct CoresUse {
     pub all: Option<usize>,
     /// Those that this process may use.
     pub allowed: Option<f64>,
+    /// The share of the periods of its quota in which the control group of this process had used it up; none where it has none.
+    pub quota_reached: Option<f64>,
     /// The threads of this process that waited for one, on average.
     pub waiting_threads: Option<f64>,
     /// The share of the time that some task waited for one.
@@ -72,9 +75,15 @@ pub struct MemoryUse {
     pub pressure: Option<f64>,
 }
 
-/// How disks were used.
+/// How disks were used. The first three are of the store's device, and none where it is not known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DisksUse {
+    /// The share of the time that it was busy.
+    pub busy: Option<f64>,
+    /// Read from it a second by everybody.
+    pub device_read_bytes_per_s: Option<f64>,
+    /// Written to it a second by everybody.
+    pub device_written_bytes_per_s: Option<f64>,
     /// Read a second by this process.
     pub read_bytes_per_s: Option<f64>,
     /// Written a second by this process.
@@ -103,11 +112,15 @@ pub struct SessionsUse {
 /// How the store was used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoreUse {
-    /// The share of its cores that was busy for this run, where they are those of this machine.
+    /// The share of its cores that was busy.
     pub utilisation: Option<f64>,
-    /// Its cores that were busy for this run, an estimate.
+    /// Its cores that were busy.
     pub cores: Option<f64>,
-    /// The samples that the estimate is made from.
+    /// Those that it has; none where unknown.
+    pub cores_all: Option<f64>,
+    /// How that is known.
+    pub basis: ServerCpuBasis,
+    /// The samples that it is known from.
     pub samples: usize,
     /// The share of the workers' time spent waiting for it.
     pub waiting_share: f64,
@@ -124,6 +137,9 @@ pub(super) fn resources(facts: &RunFacts<'_>) -> Resources {
         cores: cores(facts),
         memory: memory(facts),
         disks: DisksUse {
+            busy: facts.observed.disk_busy,
+            device_read_bytes_per_s: facts.observed.disk_read_bytes_per_s,
+            device_written_bytes_per_s: facts.observed.disk_written_bytes_per_s,
             read_bytes_per_s: facts.observed.read_bytes_per_s,
             written_bytes_per_s: facts.observed.written_bytes_per_s,
             pressure: facts.observed.io_pressure,
@@ -142,6 +158,7 @@ fn cores(facts: &RunFacts<'_>) -> CoresUse {
         stolen: observed.stolen_cores,
         all: machine.cores,
         allowed: machine.cores_allowed.or(machine.cores.map(|cores| cores as f64)),
+        quota_reached: observed.quota_reached,
         waiting_threads: observed.waiting_threads,
         pressure: observed.cpu_pressure,
         load_max: observed.load,
@@ -174,12 +191,12 @@ fn sessions(facts: &RunFacts<'_>) -> SessionsUse {
 
 fn store(facts: &RunFacts<'_>) -> StoreUse {
     const NOTABLE: f64 = 0.05;
-    let (observed, demand, header) = (&facts.observed, &facts.demand, &facts.record.header);
-    // Of a server elsewhere the cores are not known.
-    let cores = header.machine.cores.filter(|_| header.sink_is_local == Some(true));
+    let (server, demand) = (&facts.observed.server, &facts.demand);
     StoreUse {
-        utilisation: observed.store_cores.zip(cores).map(|(busy, cores)| busy / cores as f64),
-        cores: observed.store_cores,
+        utilisation: server.cores_busy.zip(server.cores).map(|(busy, cores)| busy / cores),
+        cores: server.cores_busy,
+        cores_all: server.cores,
+        basis: server.basis,
         samples: facts.record.samples.len(),
         waiting_share: demand.store_s() / demand.wall_s,
         waits: facts.store_waits(NOTABLE),

@@ -4,13 +4,16 @@
 use std::collections::HashSet;
 
 use super::concurrency_level::ConcurrencyLevel;
-use super::demand::{Demand, written};
+use super::demand::{Demand, RoundTripTimes, written};
+use super::fitted::{Measured, fitted};
+use super::no_estimate::NoEstimate;
 use super::observed::Observed;
 use super::observed::WaitShare;
 use super::scenario::{Ceilings, Scenario};
+use super::server_cpu::ServerCpuBasis;
 use super::step_series::StepSeries;
-use super::variant::plausible;
-use super::work::{Cores, Work};
+use super::tuning::{UNCERTAINTY_LEAST, UNCERTAINTY_MOST};
+use super::work::{Cores, Queue, ServerCores, Wait, Work};
 use rollfit_job::activity::Activity;
 use rollfit_job::config::{Order, Setting, Workers};
 use rollfit_job::partition::Partition;
@@ -31,20 +34,25 @@ pub(super) struct RunFacts<'a> {
     pub(super) levels: Vec<ConcurrencyLevel>,
     pub(super) observed: Observed,
     pub(super) scenario: Scenario,
+    /// Whether anything is estimated from it.
+    pub(super) predicts: bool,
 }
 
 impl<'a> RunFacts<'a> {
     /// That of a record; none where no partition was written.
     pub(super) fn from_record(record: &'a Record) -> Option<Self> {
-        let demand = Demand::from_ends(written(record))?;
+        let demand = Demand::from_ends(written(record), RoundTripTimes::from_record(record))?;
         let (took_s, totals) = (took_s(record), totals(record));
         let in_progress = StepSeries::in_progress(record);
-        let observed = Observed::new(record, &in_progress, took_s);
+        let observed = Observed::new(record);
         let levels = ConcurrencyLevel::all(record, sessions_workers(record), observed.competing.as_ref());
         let held_s = held_s(record, took_s);
         let had = had(record, &in_progress, took_s);
-        let scenario = Scenario { had, ..scenario(record, &demand, &levels, &observed, held_s) };
-        Some(Self { record, took_s, totals, in_progress, demand, levels, observed, scenario })
+        let busy_s = in_progress.above_s(0.5, 0.0, took_s).max(1e-3);
+        let workers = (in_progress.mean(0.0, took_s) * took_s / busy_s).round().max(1.0) as usize;
+        let scenario = Scenario { had, held_s, ..scenario(record, &demand, &levels, &observed, workers) };
+        let predicts = NoEstimate::from_record(record).is_none();
+        Some(Self { record, took_s, totals, in_progress, demand, levels, observed, scenario, predicts })
     }
 
     /// A setting of the run.
@@ -70,6 +78,13 @@ impl<'a> RunFacts<'a> {
         self.scenario.rows.iter().sum::<f64>() / self.rows_per_s()
     }
 
+    /// The share of the rows of the whole job that is not written yet.
+    pub(super) fn share_left(&self) -> f64 {
+        let all: f64 = self.scenario.rows.iter().sum();
+        let left: f64 = self.scenario.rows.iter().skip(self.demand.partitions).sum();
+        left / all
+    }
+
     /// The workers that there were, on average.
     pub(super) fn workers(&self) -> f64 {
         self.in_progress.mean(0.0, self.took_s)
@@ -88,6 +103,11 @@ impl<'a> RunFacts<'a> {
         let of_all = (own + self.observed.others_cores.unwrap_or(0.0)) / all;
         let of_allowed = own / machine.cores_allowed.unwrap_or(all);
         Some(of_all.max(of_allowed).min(1.0))
+    }
+
+    /// The cores that affinity and quota allow, of all.
+    pub(super) fn cores_allowed(&self, all: f64) -> f64 {
+        self.record.header.machine.cores_allowed.unwrap_or(all).min(all)
     }
 
     /// How long a partition waits for locks of others: where not for sessions, it waits for nothing else.
@@ -171,30 +191,29 @@ fn scenario(
     demand: &Demand,
     levels: &[ConcurrencyLevel],
     observed: &Observed,
-    held_s: f64,
+    workers: usize,
 ) -> Scenario {
     let ceilings = ceilings(record, observed);
     let sessions_bind = ceilings.sessions.is_some_and(|most| levels.iter().any(|level| level.workers > most));
-    let limits = |work: Work, demand: &Demand| Work {
-        // What a limit costs follows from the limit, and not from how long it made workers wait.
-        pausing_s: demand.pausing_s + if sessions_bind { 0.0 } else { demand.waiting_s },
-        cores_max: number_set(record, "run.cpu_max"),
-        bytes_per_s_max: number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6),
-        ..work
-    };
-    let cores = |demand: &Demand, others: f64| observed.cores(record, others, demand.stretch);
-    let at_level = |level: &ConcurrencyLevel| {
-        Work::new(&level.demand, observed.store_cpu_s, cores(&level.demand, level.others_cores))
-    };
-    let together = mean_cores(levels.iter().map(|level| cores(&level.demand, level.others_cores)))
-        .unwrap_or_else(|| cores(demand, observed.competing_mean));
-    let start = limits(Work::new(demand, observed.store_cpu_s, together), demand);
-    let variants = plausible(start, levels, at_level);
+    // What a limit costs follows from the limit, and not from how long it made workers wait.
+    let waiting_s = if sessions_bind { 0.0 } else { demand.waiting_s };
+    let measured = measured(record, demand, levels, observed, workers);
+    let cores = mean_cores(&measured);
+    let server = &observed.server;
+    let elsewhere = server.cores.zip(server.partition_s).filter(|_| !server.is_local);
+    let elsewhere = elsewhere.map(|(cores, cpu_s)| ServerCores { cores, cpu_s });
+    let met = Demand { waiting_s, ..*demand };
+    let work = Work::new(&met, server.local_partition_s(), elsewhere, cores);
+    let limited = |work: Work| work.limited(&met, number_set(record, "run.cpu_max"), bytes_per_s_max(record));
+    let variants: Vec<Work> = fitted(&work, &measured, usual(record)).into_iter().map(limited).collect();
+    let scatter = levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min);
     Scenario {
-        uncertainty: 0.08_f64
-            .max(levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min).min(0.2)),
+        uncertainty: scatter.clamp(UNCERTAINTY_LEAST, UNCERTAINTY_MOST),
         variants,
         workers: workers_set(record),
+        workers_measured: measured.iter().map(|level| level.workers).max().unwrap_or(1),
+        unseen_above: (server.basis == ServerCpuBasis::Unknown)
+            .then(|| measured.iter().map(|level| level.rate * demand.rows).fold(0.0, f64::max)),
         had: Vec::new(),
         ceilings,
         order: match setting(record, "run.order").and_then(|setting| setting.value.as_deref()) {
@@ -203,17 +222,62 @@ fn scenario(
         },
         rows: rows(record, demand.rows),
         fixed_share: fixed_share(record, demand),
-        held_s,
+        held_s: 0.0,
     }
 }
 
+fn bytes_per_s_max(record: &Record) -> Option<f64> {
+    number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6)
+}
+
+/// What numbers of workers did: each level, or where none lasted, the whole run.
+fn measured(
+    record: &Record,
+    demand: &Demand,
+    levels: &[ConcurrencyLevel],
+    observed: &Observed,
+    workers: usize,
+) -> Vec<Measured> {
+    let at_level = |level: &ConcurrencyLevel| Measured {
+        workers: level.active,
+        rate: level.rate(),
+        uncertainty: level.uncertainty(),
+        cores: observed.cores(record, level.others_cores, level.demand.stretch),
+    };
+    if !levels.is_empty() {
+        return levels.iter().map(at_level).collect();
+    }
+    let most = sessions_workers(record).unwrap_or(workers);
+    let waited_s = if workers > most { demand.waiting_s } else { 0.0 };
+    let workers = workers.min(most);
+    vec![Measured {
+        workers,
+        rate: workers as f64 / (demand.wall_s - waited_s).max(1e-6),
+        uncertainty: UNCERTAINTY_MOST,
+        cores: observed.cores(record, observed.competing_mean, demand.stretch),
+    }]
+}
+
+/// How what is waited for usually behaves: files are read and written one at a time, servers answer everybody at once.
+fn usual(record: &Record) -> Queue {
+    let header = &record.header;
+    let to_files = header.sessions_max.is_none() && header.sink_is_local != Some(false);
+    let from_files = if header.source_kind == header.sink_kind { to_files } else { !to_files };
+    Queue::new(1.0, |wait| if wait == Wait::Source { from_files } else { to_files })
+}
+
 /// The cores of all levels: competing load was the same all the time, or came and went.
-fn mean_cores(levels: impl ExactSizeIterator<Item = Cores>) -> Option<Cores> {
-    let count = levels.len() as f64;
-    let (allowed, competing_cores) = levels.fold((0.0, 0.0), |(allowed, competing_cores), cores| {
-        (allowed + cores.allowed, competing_cores + cores.competing_cores)
-    });
-    (count > 0.0).then(|| Cores { allowed: allowed / count, competing_cores: competing_cores / count })
+fn mean_cores(measured: &[Measured]) -> Cores {
+    let mean = |of: fn(&Cores) -> f64| {
+        measured.iter().map(|level| of(&level.cores)).sum::<f64>() / measured.len() as f64
+    };
+    Cores {
+        allowed: mean(|cores| cores.allowed),
+        own_max: mean(|cores| cores.own_max),
+        all: mean(|cores| cores.all),
+        competing_cores: mean(|cores| cores.competing_cores),
+        system_share: mean(|cores| cores.system_share),
+    }
 }
 
 fn ceilings(record: &Record, observed: &Observed) -> Ceilings {
@@ -232,7 +296,7 @@ fn memory_workers(record: &Record, observed: &Observed) -> Option<usize> {
 }
 
 /// The workers that there are sessions for.
-fn sessions_workers(record: &Record) -> Option<usize> {
+pub(super) fn sessions_workers(record: &Record) -> Option<usize> {
     record.header.sessions_max.map(|sessions| workers_with_sessions(sessions as usize))
 }
 
@@ -250,7 +314,15 @@ fn rows(record: &Record, mean: f64) -> Vec<f64> {
 /// grew with the rows.
 fn fixed_share(record: &Record, demand: &Demand) -> f64 {
     let asked_us = |end: &PartitionEnd| {
-        (end.wall_us.get(Activity::Querying) + end.wall_us.get(Activity::Committing)) as f64
+        const FIXED: [Activity; 6] = [
+            Activity::Querying,
+            Activity::Deleting,
+            Activity::Keying,
+            Activity::Analyzing,
+            Activity::Committing,
+            Activity::Vacuuming,
+        ];
+        FIXED.into_iter().map(|activity| end.wall_us.get(activity)).sum::<u64>() as f64
     };
     let mean_us = written(record).map(asked_us).sum::<f64>() / demand.partitions as f64;
     let about = written(record).map(|end| (end.rows as f64 - demand.rows, asked_us(end) - mean_us));
@@ -282,7 +354,10 @@ pub(super) fn held(record: &Record) -> HashSet<&Partition> {
 fn held_s(record: &Record, took_s: f64) -> f64 {
     let held = held(record);
     let free = record.partitions.iter().filter(|end| !held.contains(&end.partition));
-    let work = Demand::from_ends(written(record).filter(|end| held.contains(&end.partition)));
+    let work = Demand::from_ends(
+        written(record).filter(|end| held.contains(&end.partition)),
+        RoundTripTimes::from_record(record),
+    );
     match free.map(|end| end.at_ms).max() {
         Some(last_ms) if !held.is_empty() => {
             let work_s = work.map_or(0.0, |demand| demand.wall_s - demand.waiting_s);

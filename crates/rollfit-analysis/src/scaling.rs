@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::concurrency_level::ConcurrencyLevel;
 use super::estimate::Estimate;
-use super::limit::{Capacity, WORTH, WorkersLimit};
+use super::limit::{Capacity, WorkersLimit};
 use super::run_facts::RunFacts;
 use super::scenario::{Scenario, widened};
+use super::tuning::{UNCERTAINTY_A_DOUBLING, WORTH};
 
 /// How a line of the table of workers is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,10 @@ pub struct Scaling {
     pub load: Option<f64>,
     /// What limits them.
     pub limit: Option<WorkersLimit>,
+    /// Whether this is more than was measured of a server whose processors are not visible from here: the low end takes them to be full
+    /// already, the high end takes them never to be.
+    #[serde(default)]
+    pub server_unseen: bool,
 }
 
 /// Beyond how many workers it is not worth it.
@@ -64,22 +69,28 @@ pub enum WorthReason {
     Limit { limit: WorkersLimit },
     /// So many workers would bring so little more, 0 to 1, because of the capacity.
     LittleGain { workers: usize, gain: f64, capacity: Capacity },
+    /// More is too far from the most that were measured: try these.
+    NotMeasured { workers: usize },
     /// The record does not show it.
     Unknown,
 }
 
 /// The numbers of workers in every table.
 const NUMBERS: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
-/// The table of N workers.
+/// The table of N workers: it ends where something limits their number, beyond the most that were measured.
 pub(super) fn table(facts: &RunFacts<'_>) -> Vec<Scaling> {
     let measured = facts.levels.iter().filter(|level| is_measured(facts, level));
-    let most = facts.scenario.workers_max();
+    let least = facts.scenario.workers_measured;
     let mut numbers: BTreeSet<usize> =
         NUMBERS.into_iter().chain(measured.map(|level| level.workers)).collect();
+    let most = facts.scenario.workers_max();
     if most < NUMBERS[NUMBERS.len() - 1] {
         numbers.insert(most);
     }
-    numbers.into_iter().map(|workers| line(facts, workers)).collect()
+    let mut lines: Vec<Scaling> = numbers.into_iter().map(|workers| line(facts, workers)).collect();
+    let last = lines.iter().position(|line| line.workers >= least && line.limit.is_some());
+    lines.truncate(last.map_or(lines.len(), |last| last + 1));
+    lines
 }
 
 /// Whether a level lasted long enough to say what its workers give.
@@ -94,7 +105,7 @@ fn line(facts: &RunFacts<'_>, workers: usize) -> Scaling {
     let measured = level.filter(|level| is_measured(facts, level));
     let basis = match measured {
         Some(_) => Basis::Measured,
-        None if workers <= modelled_max(facts) => Basis::Modelled,
+        None if workers <= facts.scenario.workers_known() => Basis::Modelled,
         None => Basis::Ceiling,
     };
     let rows_per_s = match (basis, measured) {
@@ -102,19 +113,17 @@ fn line(facts: &RunFacts<'_>, workers: usize) -> Scaling {
         (_, Some(level)) => Some(observed(level)),
         (_, None) => Some(modelled(facts, workers)),
     };
-    let observed = &facts.observed;
     Scaling {
         workers,
         basis,
         rows_per_s,
         job_s: rows_per_s.and_then(|_| job_s(facts, workers)),
-        sessions: facts.record.header.sessions_max.map(|_| workers + 1),
-        memory_bytes: observed
-            .base_bytes
-            .zip(observed.worker_bytes)
-            .map(|(base, each)| (base + each * workers as f64) as u64),
-        load: load(facts, workers).filter(|_| basis != Basis::Ceiling),
+        sessions: sessions(facts, workers),
+        memory_bytes: memory_bytes(facts, workers),
+        load: load(facts, &facts.scenario, workers).filter(|_| basis != Basis::Ceiling),
         limit: limit(facts, workers),
+        server_unseen: basis == Basis::Modelled
+            && rows_per_s.zip(facts.scenario.unseen_above).is_some_and(|(rate, above)| rate.expected > above),
     }
 }
 
@@ -125,16 +134,11 @@ fn observed(level: &ConcurrencyLevel) -> Estimate {
 
 /// What the model says, the less sure the further from what was measured.
 fn modelled(facts: &RunFacts<'_>, workers: usize) -> Estimate {
-    const A_DOUBLING: f64 = 0.03;
-    let doublings = |level: &ConcurrencyLevel| (workers as f64 / level.workers as f64).log2().abs();
-    let far = facts.levels.iter().map(doublings).fold(f64::INFINITY, f64::min);
-    let rows_per_s = facts.scenario.rows_per_s(workers.min(facts.scenario.workers_max()));
-    widened(rows_per_s, A_DOUBLING * far.min(10.0))
-}
-
-/// The most workers for which a throughput is estimated.
-fn modelled_max(facts: &RunFacts<'_>) -> usize {
-    2 * facts.levels.iter().map(|level| level.workers).max().unwrap_or(1)
+    let scenario = &facts.scenario;
+    let doublings = |measured: usize| (workers as f64 / measured as f64).log2().abs();
+    let levels = facts.levels.iter().map(|level| level.workers);
+    let far = levels.map(doublings).fold(doublings(scenario.workers_measured), f64::min);
+    scenario.rows_per_s(workers.min(scenario.workers_max()), UNCERTAINTY_A_DOUBLING * far)
 }
 
 /// How long the whole job would take, by what it took and the model's difference.
@@ -150,12 +154,23 @@ pub(super) fn divided(time_s: f64, gain: Estimate) -> Estimate {
 }
 
 /// The load average to expect: those who want a core, ours and others.
-fn load(facts: &RunFacts<'_>, workers: usize) -> Option<f64> {
+pub(super) fn load(facts: &RunFacts<'_>, scenario: &Scenario, workers: usize) -> Option<f64> {
     facts.observed.own_cores?;
-    let work = facts.scenario.likeliest()?;
-    let effective = workers.min(facts.scenario.workers_max());
+    let work = scenario.likeliest()?;
+    let effective = workers.min(scenario.workers_max());
     let wanting = work.network().at_stations(effective)[0].min(effective as f64);
     Some(wanting + work.cores.competing_cores)
+}
+
+/// The memory that this process takes with so many workers.
+pub(super) fn memory_bytes(facts: &RunFacts<'_>, workers: usize) -> Option<u64> {
+    let (base, each) = facts.observed.base_bytes.zip(facts.observed.worker_bytes)?;
+    Some((base + each * workers as f64) as u64)
+}
+
+/// The sessions that so many workers take, one of them to watch the store.
+pub(super) fn sessions(facts: &RunFacts<'_>, workers: usize) -> Option<usize> {
+    facts.record.header.sessions_max.map(|_| workers + 1)
 }
 
 /// What limits this many workers.
@@ -198,23 +213,21 @@ fn limit_besides(scenario: &Scenario, workers: usize) -> Option<WorkersLimit> {
     gains_little.then(|| WorkersLimit::Capacity { capacity: Capacity::from_work(work) })
 }
 
-/// Beyond how many workers it is not worth it: the first number that a third or half more of brings less than 5%.
+/// How many workers are enough, and why no more.
 pub(super) fn worth(facts: &RunFacts<'_>) -> Option<Worth> {
     let scenario = &facts.scenario;
     let work = scenario.likeliest()?;
-    let most = scenario.workers_max();
-    let rows_per_s = work.rows_per_s(most);
-    let next = |workers: usize| (workers * 4 / 3).max(workers + 1).min(most);
-    let gain = |workers: usize| rows_per_s[next(workers)] / rows_per_s[workers] - 1.0;
-    let workers = (1..=most).find(|workers| *workers == most || gain(*workers) < WORTH)?;
-    let why = if workers == most {
+    let (workers, most) = (scenario.workers_advised(), scenario.workers_max());
+    // What the run had is compared with, where it had more; else the next larger number.
+    let more = facts.workers_max().max(workers * 4 / 3).max(workers + 1).min(most);
+    let rows_per_s = work.rows_per_s(more);
+    let gain = rows_per_s[more] / rows_per_s[workers] - 1.0;
+    let why = if workers >= most {
         limit(facts, most + 1).map_or(WorthReason::Unknown, |limit| WorthReason::Limit { limit })
+    } else if workers >= scenario.workers_known() && gain >= WORTH {
+        WorthReason::NotMeasured { workers }
     } else {
-        WorthReason::LittleGain {
-            workers: next(workers),
-            gain: gain(workers),
-            capacity: Capacity::from_work(work),
-        }
+        WorthReason::LittleGain { workers: more, gain, capacity: Capacity::from_work(work) }
     };
     Some(Worth { workers, why })
 }

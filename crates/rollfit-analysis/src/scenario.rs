@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use super::estimate::Estimate;
 use super::network::WORKERS_MAX;
 use super::schedule::{largest_first, takes_s};
-use super::variant::Variant;
-use super::work::{Cores, Station, Work};
+use super::tuning::{BEYOND_MEASURED, UNCERTAINTY_OF_NO_GAIN};
+use super::work::{Cores, Wait, Work};
 use rollfit_job::config::{Order, Workers};
 use rollfit_job::workers::{settled_workers, workers_beside};
 
@@ -18,10 +18,14 @@ const PLAYED_THROUGH: usize = 2000;
 #[derive(Clone, Debug)]
 pub(super) struct Scenario {
     /// What the work may be like, the likeliest first.
-    pub(super) variants: Vec<Variant>,
+    pub(super) variants: Vec<Work>,
     /// How uncertain all of it is besides, relative.
     pub(super) uncertainty: f64,
     pub(super) workers: Workers,
+    /// The most workers that were measured.
+    pub(super) workers_measured: usize,
+    /// The rows a second above which a server whose processors are not visible from here may be full; none where they are visible.
+    pub(super) unseen_above: Option<f64>,
     /// For which shares of its time the run had how many workers.
     pub(super) had: Vec<(usize, f64)>,
     /// The workers that sessions, memory and the choice by itself allow.
@@ -54,12 +58,39 @@ impl Scenario {
         most.unwrap_or(WORKERS_MAX).clamp(1, WORKERS_MAX)
     }
 
+    /// The most workers that are recommended and estimated for, whatever limits their number.
+    pub(super) fn workers_known(&self) -> usize {
+        (BEYOND_MEASURED * self.workers_measured).min(WORKERS_MAX)
+    }
+
+    /// How many workers are enough: the fewest that give about what the best number does, of those that there is room for and that are not
+    /// too far from what was measured. The rule of `auto`, of the recommendation and of what is worth it.
+    pub(super) fn workers_advised(&self) -> usize {
+        self.likeliest()
+            .map_or(1, |work| self.enough(work, &work.rows_per_s(self.workers_max()), self.workers_known()))
+    }
+
+    /// A ceiling once a share of what keeps it down is left, and never further than what is known.
+    pub(super) fn raised(&self, ceiling: usize, left: f64) -> usize {
+        let room = self.workers_known().saturating_sub(ceiling) as f64;
+        ceiling + (room * (1.0 - left)).round() as usize
+    }
+
+    /// The workers that the run had, on average.
+    pub(super) fn workers_had(&self) -> f64 {
+        let shares: f64 = self.had.iter().map(|(_, share)| share).sum();
+        let workers: f64 = self.had.iter().map(|(workers, share)| *workers as f64 * share).sum();
+        if shares > 0.0 { workers / shares } else { self.workers_now() as f64 }
+    }
+
+    fn enough(&self, work: &Work, rows_per_s: &[f64], most: usize) -> usize {
+        let most = most.min(beside_competing(work)).min(rows_per_s.len() - 1);
+        settled_workers(&rows_per_s[..=most])
+    }
+
     /// How many workers there will be, where n of them do `rows_per_s[n]`.
     fn workers(&self, work: &Work, rows_per_s: &[f64]) -> usize {
-        let best = |most: usize| {
-            let most = most.min(beside_competing(work)).min(rows_per_s.len() - 1);
-            settled_workers(&rows_per_s[..=most])
-        };
+        let best = |most: usize| self.enough(work, rows_per_s, most);
         match self.workers {
             Workers::Fixed(workers) => workers.min(self.workers_max()),
             Workers::Between(least, most) => best(most).max(least).min(self.workers_max()),
@@ -94,8 +125,9 @@ impl Scenario {
             Order::Plan => Cow::Borrowed(&self.rows),
             Order::LargestFirst => Cow::Owned(largest_first(&self.rows)),
         };
+        const FIXED: [Wait; 4] = [Wait::RoundTrips, Wait::Asking, Wait::Statements, Wait::Commit];
         // What does not grow with its rows makes a small partition as long as one of a few rows more.
-        let fixed_s = self.fixed_share * (work.querying_s + work.at(Station::Committing).demand_s);
+        let fixed_s = self.fixed_share * FIXED.into_iter().map(|wait| work.wait_s(wait)).sum::<f64>();
         let fixed = fixed_s / work.alone_s();
         let alike = |rows: &f64| rows * (1.0 - fixed) + work.rows * fixed;
         // While thousands are left, every worker has one: only the last have to be played through.
@@ -110,22 +142,31 @@ impl Scenario {
 
     /// How long the whole job takes.
     pub(super) fn job_s(&self) -> Estimate {
-        self.estimate(self.variants.iter().map(|variant| self.takes_s(&variant.work)))
+        around(self.variants.iter().map(|work| self.takes_s(work)))
     }
 
     /// How long the whole job takes with the workers that the run had.
     pub(super) fn job_as_had_s(&self) -> Estimate {
-        self.estimate(self.variants.iter().map(|variant| self.took_s(&variant.work)))
+        around(self.variants.iter().map(|work| self.took_s(work)))
+    }
+
+    /// What the whole job takes at least: processor time over cores, and own limits.
+    fn least_s(&self, work: &Work) -> f64 {
+        self.rows.iter().sum::<f64>() / (work.rate_max() * work.rows)
     }
 
     /// How many times as fast as it was the job is in another scenario, of which the variants are the same.
     pub(super) fn gain(&self, changed: &Scenario) -> Estimate {
-        let pairs = std::iter::zip(&self.variants, &changed.variants);
-        let gain =
-            self.estimate(pairs.map(|(now, then)| self.took_s(&now.work) / changed.takes_s(&then.work)));
+        let pairs = || std::iter::zip(&self.variants, &changed.variants);
+        let bounds = pairs().map(|(now, then)| self.took_s(now) / changed.least_s(then));
+        let bound = bounds.fold(0.0, f64::max);
+        let gain = around(pairs().map(|(now, then)| self.took_s(now) / changed.takes_s(then)));
         // A gain near 1 is as certain as it is small.
-        let uncertainty = self.uncertainty * (1.0 - 1.0 / gain.expected).abs();
-        Estimate { low: gain.low * (1.0 - uncertainty), high: gain.high * (1.0 + uncertainty), ..gain }
+        let uncertainty = self.uncertainty * (1.0 - 1.0 / gain.expected).abs().max(UNCERTAINTY_OF_NO_GAIN);
+        let gain = widened(gain, uncertainty);
+        let gain = Estimate { high: gain.high.min(bound).max(gain.expected), ..gain };
+        // A server that cannot be seen may be full already.
+        if self.unseen_above.is_some() { Estimate { low: gain.low.min(1.0), ..gain } } else { gain }
     }
 
     /// How many workers there will be, by the likeliest variant.
@@ -133,33 +174,46 @@ impl Scenario {
         self.likeliest().map_or(1, |work| self.workers(work, &work.rows_per_s(self.workers_max())))
     }
 
-    /// Rows a second of `workers` workers for a long time, whatever else limits their number.
-    pub(super) fn rows_per_s(&self, workers: usize) -> Estimate {
+    /// Rows a second of `workers` workers for a long time, whatever else limits their number; `uncertainty` comes to that of the scenario.
+    pub(super) fn rows_per_s(&self, workers: usize, uncertainty: f64) -> Estimate {
         let of = |work: &Work| work.rows_per_s(workers)[workers.min(WORKERS_MAX)];
-        widened(self.estimate(self.variants.iter().map(|variant| of(&variant.work))), self.uncertainty)
+        let estimate = widened(around(self.variants.iter().map(of)), self.uncertainty + uncertainty);
+        let bound = self.variants.iter().map(|work| work.rate_max() * work.rows).fold(0.0, f64::max);
+        let high = estimate.high.min(bound).max(estimate.expected);
+        let low = match self.unseen_above {
+            Some(above) if estimate.expected > above => estimate.low.min(above),
+            _ => estimate.low,
+        };
+        Estimate { low, high, ..estimate }
     }
 
     /// The likeliest work.
     pub(super) fn likeliest(&self) -> Option<&Work> {
-        self.variants.first().map(|variant| &variant.work)
+        self.variants.first()
     }
 
     /// The same with another work in each variant.
     pub(super) fn with_work(&self, change: impl Fn(&mut Work)) -> Self {
         let mut changed = self.clone();
-        changed.variants.iter_mut().for_each(|variant| change(&mut variant.work));
+        changed.variants.iter_mut().for_each(change);
         changed
     }
 
-    /// Of a value of each variant low and high, and as expected their geometric mean by weight.
-    fn estimate(&self, values: impl Iterator<Item = f64>) -> Estimate {
-        let (mut low, mut high, mut logarithm, mut weight) = (f64::INFINITY, 0.0_f64, 0.0, 1e-300);
-        for (variant, value) in std::iter::zip(&self.variants, values) {
-            (low, high) = (low.min(value), high.max(value));
-            logarithm += variant.weight * value.max(1e-300).ln();
-            weight += variant.weight;
-        }
-        Estimate { low, expected: (logarithm / weight).exp(), high }
+    /// The same where earlier estimates say how far from the truth the likeliest variant is, relative.
+    pub(super) fn with_uncertainty(mut self, uncertainty: f64) -> Self {
+        self.variants.truncate(1);
+        Self { uncertainty, ..self }
+    }
+}
+
+/// The first of some values, as they lie from low to high.
+fn around(values: impl Iterator<Item = f64>) -> Estimate {
+    let values: Vec<f64> = values.collect();
+    let expected = values.first().copied().unwrap_or(f64::NAN);
+    Estimate {
+        low: values.iter().copied().fold(expected, f64::min),
+        expected,
+        high: values.iter().copied().fold(expected, f64::max),
     }
 }
 
@@ -174,7 +228,7 @@ pub(super) fn widened(estimate: Estimate, uncertainty: f64) -> Estimate {
 
 /// How many workers leave other processes the cores that they want: `auto` has no more.
 fn beside_competing(work: &Work) -> usize {
-    let Cores { allowed, competing_cores } = work.cores;
+    let Cores { allowed, competing_cores, .. } = work.cores;
     let each = work.own_cpu_s / work.alone_s();
     let workers = workers_beside(competing_cores, allowed - competing_cores, each);
     workers.map_or(WORKERS_MAX, |workers| workers.clamp(1, WORKERS_MAX))

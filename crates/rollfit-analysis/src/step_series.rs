@@ -30,13 +30,23 @@ impl StepSeries {
         course
     }
 
+    /// Of what is added to it when, in any order.
+    pub(super) fn from_changes(mut changes: Vec<(f64, f64)>) -> Self {
+        changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut value = 0.0;
+        Self::from_steps(changes.into_iter().map(|(at_s, change)| {
+            value += change;
+            (at_s, value)
+        }))
+    }
+
     /// How many partitions were in progress.
     pub(super) fn in_progress(record: &Record) -> Self {
         let mut changes: Vec<(u64, i64)> = Vec::new();
         for end in &record.partitions {
             changes.extend([(end.begun_ms, 1), (end.at_ms, -1)]);
         }
-        changes.extend(unfinished(record).map(|begun_ms| (begun_ms, 1)));
+        changes.extend(unfinished(record).map(|(_, begun_ms)| (begun_ms, 1)));
         changes.sort_unstable();
         let mut in_progress = 0;
         Self::from_steps(changes.into_iter().map(|(at_ms, change)| {
@@ -100,14 +110,19 @@ impl StepSeries {
     }
 }
 
-/// When the partitions were begun that a run without an end has in progress: each worker its next, when it had ended its last.
-fn unfinished(record: &Record) -> impl Iterator<Item = u64> {
-    let workers = match (&record.end, record.samples.last()) {
+/// How many partitions a run without an end had in progress in its last sample.
+pub(super) fn unfinished_count(record: &Record) -> usize {
+    match (&record.end, record.samples.last()) {
         (None, Some(last)) => last.activities.values().map(|&workers| workers as usize).sum(),
         _ => 0,
-    };
+    }
+}
+
+/// Which worker began them when: each its next, when it had ended its last.
+pub(super) fn unfinished(record: &Record) -> impl Iterator<Item = (usize, u64)> {
+    let workers = unfinished_count(record);
     let last: HashMap<usize, u64> = record.partitions.iter().map(|end| (end.worker, end.at_ms)).collect();
-    (0..WORKERS_MAX.min(workers)).map(move |worker| last.get(&worker).copied().unwrap_or(0))
+    (0..WORKERS_MAX.min(workers)).map(move |worker| (worker, last.get(&worker).copied().unwrap_or(0)))
 }
 
 #[cfg(test)]

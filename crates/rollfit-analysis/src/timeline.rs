@@ -1,10 +1,14 @@
 //! The run over time: points for curves, lanes of the workers, the slowest partitions.
 
 use super::concurrency_level::{begun_s, ended_s};
+use super::demand::written;
+use super::server_cpu::ServerCpu;
+use super::step_series::{StepSeries, unfinished, unfinished_count};
 use rollfit_job::activity::Times;
 use rollfit_job::partition::Partition;
 use rollfit_job::record::PartitionOutcome;
 use rollfit_job::record::{PartitionEnd, Record, Sample};
+use rollfit_job::watch::Totals;
 use serde::{Deserialize, Serialize};
 
 /// The run at one time.
@@ -20,7 +24,9 @@ pub struct TimelinePoint {
     pub workers: f64,
     /// Cores kept busy by this process; none where unavailable.
     pub own_cores: Option<f64>,
-    /// Cores kept busy by others; none where unavailable.
+    /// Cores kept busy by the sink's server, which is on this machine; none elsewhere, and where unavailable.
+    pub server_cores: Option<f64>,
+    /// Cores kept busy by others, the server apart where it is known; none where unavailable.
     pub others_cores: Option<f64>,
 }
 
@@ -50,6 +56,11 @@ const SLOWEST: usize = 10;
 
 /// The run over time.
 pub(super) fn timeline(record: &Record) -> Vec<TimelinePoint> {
+    let written = [
+        spread(record, |end| end.rows, |totals| totals.rows),
+        spread(record, |end| end.bytes, |totals| totals.bytes),
+    ];
+    let server = ServerCpu::new(record);
     let each = record.samples.len().div_ceil(POINTS).max(1);
     let mut before = Sample::default();
     record
@@ -57,24 +68,50 @@ pub(super) fn timeline(record: &Record) -> Vec<TimelinePoint> {
         .chunks(each)
         .filter_map(|samples| {
             let last = samples.last()?;
-            let point = point(&before, samples, last);
+            let point = point(&before, samples, last, &written, &server);
             before = last.clone();
             Some(point)
         })
         .collect()
 }
 
-fn point(before: &Sample, samples: &[Sample], last: &Sample) -> TimelinePoint {
-    let lasted_s = (last.at_ms.saturating_sub(before.at_ms) as f64 / 1e3).max(1e-3);
-    let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / lasted_s;
+fn point(
+    before: &Sample,
+    samples: &[Sample],
+    last: &Sample,
+    written: &[StepSeries; 2],
+    server: &ServerCpu,
+) -> TimelinePoint {
+    let (from_s, at_s) = (before.at_ms as f64 / 1e3, last.at_ms as f64 / 1e3);
+    let [rows_per_s, bytes_per_s] = written.each_ref().map(|course| course.mean(from_s, at_s).max(0.0));
     TimelinePoint {
-        at_s: last.at_ms as f64 / 1e3,
-        rows_per_s: rate(last.totals.rows, before.totals.rows),
-        bytes_per_s: rate(last.totals.bytes, before.totals.bytes),
+        at_s,
+        rows_per_s,
+        bytes_per_s,
         workers: workers(before, samples),
         own_cores: mean(samples, |sample| sample.machine.own_cores),
-        others_cores: mean(samples, |sample| sample.machine.others_cores),
+        server_cores: mean(samples, |sample| server.busy(sample).filter(|_| server.is_local)),
+        others_cores: mean(samples, |sample| server.competing(sample)).map(|cores| cores.max(0.0)),
     }
+}
+
+/// How much was written a second of what partitions have so much of, each spread evenly over its time: they end one by one, and are
+/// worked on all the time. What was handed over of partitions in progress is spread over theirs.
+fn spread(record: &Record, of: fn(&PartitionEnd) -> u64, handed_over: fn(&Totals) -> u64) -> StepSeries {
+    let ended = written(record).map(|end| (end.begun_ms, end.at_ms, of(end) as f64));
+    let last = record.samples.last();
+    let last_ms = last.map_or(0, |last| last.at_ms);
+    let written_so_far: u64 = written(record).filter(|end| end.at_ms <= last_ms).map(of).sum();
+    let open = last.map_or(0, |last| handed_over(&last.totals)).saturating_sub(written_so_far);
+    let each = open as f64 / unfinished_count(record).max(1) as f64;
+    let unfinished = unfinished(record).map(|(_, begun_ms)| (begun_ms, last_ms, each));
+    let mut changes: Vec<(f64, f64)> = Vec::new();
+    for (begun_ms, ended_ms, amount) in ended.chain(unfinished) {
+        let (from_s, to_s) = (begun_ms as f64 / 1e3, ended_ms.max(begun_ms + 1) as f64 / 1e3);
+        let rate = amount / (to_s - from_s);
+        changes.extend([(from_s, rate), (to_s, -rate)]);
+    }
+    StepSeries::from_changes(changes)
 }
 
 /// The last sample of a run is taken when the workers have left; it covers the time in which they were still there.

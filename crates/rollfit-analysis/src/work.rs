@@ -1,8 +1,10 @@
-//! [`Work`]: a partition's way through the stations, and what limits the speed besides: all that the throughput of N
-//! workers follows from.
+//! [`Work`]: what a partition needs of everything: all that the throughput of N workers follows from.
+
+use rollfit_job::watch::MachineLimits;
 
 use super::demand::Demand;
 use super::network::{Network, QueueStation, WORKERS_MAX};
+use super::tuning::SYSTEM_SHARE;
 
 /// What a partition needs of everything.
 #[derive(Clone, Copy, Debug)]
@@ -11,111 +13,216 @@ pub(super) struct Work {
     pub(super) bytes: f64,
     /// Processor time of this process.
     pub(super) own_cpu_s: f64,
-    /// Processor time of the store that its session is waited for, where it is on this machine.
+    /// Processor time of the store's server, where it is on this machine.
     pub(super) store_cpu_s: f64,
-    /// Processor time of the store while this process computes too.
-    pub(super) hidden_cpu_s: f64,
+    /// The share of the processor time that the partition takes longer by; while the rest of it runs, another part of the same partition does.
+    pub(super) alone_share: f64,
     pub(super) cores: Cores,
-    /// Small questions, and opening sessions.
-    pub(super) querying_s: f64,
-    /// Waits that are not work of any resource.
-    pub(super) pausing_s: f64,
-    /// Each that workers share, by [`Station`].
-    pub(super) shared: [Shared; Station::ALL.len()],
+    /// The processors of a server elsewhere; none where they are not known.
+    pub(super) server: Option<ServerCores>,
+    /// What a partition waits for, by [`Wait`], over and above the processor time.
+    pub(super) waits_s: Waits,
+    /// Which of them are had by a few at a time, and by how many.
+    pub(super) queue: Queue,
     /// `cpu_max`.
     pub(super) cores_max: Option<f64>,
     /// `store_write_mb_per_s_max`.
     pub(super) bytes_per_s_max: Option<f64>,
 }
 
-/// The cores for this process, and others who want some all the time.
+/// The cores for this process and its server on this machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Cores {
+    /// Those really to be had, by affinity, quota, and what the system takes.
     pub(super) allowed: f64,
+    /// Those that affinity and quota allow this process.
+    pub(super) own_max: f64,
+    /// All of the machine.
+    pub(super) all: f64,
+    /// What others want of them all the time.
     pub(super) competing_cores: f64,
+    /// The share of the machine that the system takes.
+    pub(super) system_share: f64,
 }
 
-/// Something that workers share and that may be able to serve only a few at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Station {
-    Reading,
-    Sending,
-    Committing,
-}
-
-/// What is shared.
+/// The processors of a server elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Shared {
-    /// What a partition costs when it runs alone.
-    pub(super) demand_s: f64,
-    /// How many it serves at once as fast as one.
+pub(super) struct ServerCores {
+    pub(super) cores: f64,
+    /// What a partition costs there.
+    pub(super) cpu_s: f64,
+}
+
+/// What a partition waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Its source.
+    Source,
+    /// The way to the stores and back.
+    RoundTrips,
+    /// Small answers, round trips apart.
+    Asking,
+    /// The store to take its bytes.
+    Bytes,
+    /// Statements that remove, check, count or clean up rows.
+    Statements,
+    /// Its commit.
+    Commit,
+    /// Nothing that works: locks, limits, pauses after failed attempts.
+    Pause,
+    /// What the throughput needs besides, and no activity shows.
+    Unexplained,
+}
+
+/// Seconds by [`Wait`].
+pub(super) type Waits = [f64; Wait::ALL.len()];
+
+/// Waits that only a few workers are served at a time in; the others never keep anybody waiting for another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Queue {
+    pub(super) waits: [bool; Wait::ALL.len()],
+    /// How many at once are served as fast as one.
     pub(super) servers: f64,
 }
 
-impl Station {
-    pub(super) const ALL: [Station; 3] = [Station::Reading, Station::Sending, Station::Committing];
+impl Wait {
+    pub(super) const ALL: [Wait; 8] = [
+        Wait::Source,
+        Wait::RoundTrips,
+        Wait::Asking,
+        Wait::Bytes,
+        Wait::Statements,
+        Wait::Commit,
+        Wait::Pause,
+        Wait::Unexplained,
+    ];
 
-    /// Its place among the stations of [`Work::network`].
-    pub(super) fn station(self) -> usize {
-        2 + self as usize
+    /// Whether it takes its time however many wait.
+    pub(super) const fn is_fixed(self) -> bool {
+        matches!(self, Wait::RoundTrips | Wait::Pause)
+    }
+}
+
+impl Queue {
+    /// Nobody ever waits for another.
+    pub(super) const NONE: Queue = Queue { waits: [false; Wait::ALL.len()], servers: f64::INFINITY };
+
+    /// One queue for these waits.
+    pub(super) fn new(servers: f64, is_queued: impl Fn(Wait) -> bool) -> Self {
+        Self { waits: Wait::ALL.map(|wait| is_queued(wait) && !wait.is_fixed()), servers }
+    }
+}
+
+impl Cores {
+    /// The cores beside processes that kept `competing` of them busy while work took `stretch` times as long as alone: those that wanted more
+    /// got no more than their share.
+    pub(super) fn new(limits: &MachineLimits, stolen: f64, competing: f64, stretch: f64) -> Self {
+        let known = limits.cores.map(|cores| cores as f64).or(limits.cores_allowed);
+        let Some(all) = known.map(|all| (all - stolen).max(0.1)) else {
+            let all = f64::INFINITY;
+            return Cores { allowed: all, own_max: all, all, competing_cores: 0.0, system_share: 0.0 };
+        };
+        let own_max = limits.cores_allowed.unwrap_or(all).min(all).max(0.1);
+        // Cores that this process may not use are theirs first.
+        let competing_cores = (competing * stretch - (all - own_max)).max(0.0);
+        Self { allowed: own_max, own_max, all, competing_cores, system_share: 0.0 }.less_system(SYSTEM_SHARE)
+    }
+
+    /// What is left where the system takes this share of the machine.
+    pub(super) fn less_system(self, share: f64) -> Self {
+        let free = if self.all.is_finite() { self.all * (1.0 - share) } else { self.all };
+        Self { allowed: self.own_max.min(free), system_share: share, ..self }
+    }
+
+    /// The same where affinity and quota allow this process so many, at least as many as it had.
+    pub(super) fn allowing(self, own_max: f64) -> Self {
+        let Self { allowed, system_share, .. } = Self { own_max, ..self }.less_system(self.system_share);
+        Self { allowed: allowed.max(self.allowed), own_max, system_share, ..self }
     }
 }
 
 impl Work {
-    /// What a partition costs, where nobody waits for another but at the cores.
-    pub(super) fn new(demand: &Demand, store_cpu_s: f64, cores: Cores) -> Self {
-        // The store's processor time is a part of what its session was waited for; what is more, nobody waited for.
-        let store_wait_s = (demand.store_s() + demand.reading_s).max(1e-9);
-        let waited_cpu_s = store_cpu_s.min(store_wait_s / demand.stretch);
-        let rest = 1.0 - waited_cpu_s * demand.stretch / store_wait_s;
-        let shared = |demand_s| Shared { demand_s: demand_s * rest, servers: f64::INFINITY };
+    /// What a partition costs, by what it waited for when it was measured: an upper bound, as waits for other workers are part of it.
+    pub(super) fn new(demand: &Demand, store_cpu_s: f64, server: Option<ServerCores>, cores: Cores) -> Self {
+        let mut waits_s = waits_s(demand);
+        // The processor time of the store is a part of what its session was waited for.
+        let server_s = store_cpu_s * demand.stretch + server.map_or(0.0, |server| server.cpu_s);
+        let shared_s: f64 =
+            Wait::ALL.iter().filter(|wait| !wait.is_fixed()).map(|wait| waits_s[*wait as usize]).sum();
+        let left = (1.0 - server_s / shared_s.max(1e-9)).max(0.0);
+        for wait in Wait::ALL.into_iter().filter(|wait| !wait.is_fixed()) {
+            waits_s[wait as usize] *= left;
+        }
         Self {
             rows: demand.rows,
             bytes: demand.bytes,
             own_cpu_s: demand.cpu_s,
-            store_cpu_s: waited_cpu_s,
-            hidden_cpu_s: store_cpu_s - waited_cpu_s,
+            store_cpu_s,
+            alone_share: 1.0,
             cores,
-            querying_s: demand.querying_s * rest,
-            pausing_s: demand.pausing_s + demand.waiting_s + demand.throttled_s,
-            shared: [demand.reading_s, demand.sending_s, demand.committing_s].map(shared),
+            server,
+            waits_s,
+            queue: Queue::NONE,
             cores_max: None,
             bytes_per_s_max: None,
         }
     }
 
-    pub(super) fn at(&self, place: Station) -> Shared {
-        self.shared[place as usize]
+    /// The same under the limits of the configuration: what was throttled for `demand` follows from them.
+    pub(super) fn limited(
+        mut self,
+        demand: &Demand,
+        cores_max: Option<f64>,
+        bytes_per_s_max: Option<f64>,
+    ) -> Self {
+        let paused_s = demand.pausing_s + demand.waiting_s;
+        let share = paused_s / (paused_s + demand.throttled_s).max(1e-12);
+        *self.wait_mut(Wait::Pause) *= share;
+        Self { cores_max, bytes_per_s_max, ..self }
     }
 
-    pub(super) fn at_mut(&mut self, place: Station) -> &mut Shared {
-        &mut self.shared[place as usize]
+    pub(super) fn wait_s(&self, wait: Wait) -> f64 {
+        self.waits_s[wait as usize]
     }
 
-    /// The stations: cores, pure waits, then each [`Station`].
+    pub(super) fn wait_mut(&mut self, wait: Wait) -> &mut f64 {
+        &mut self.waits_s[wait as usize]
+    }
+
+    fn waits_total_s(&self, is_queued: bool) -> f64 {
+        let waits = std::iter::zip(self.waits_s, self.queue.waits);
+        waits.filter(|(_, queued)| *queued == is_queued).map(|(wait_s, _)| wait_s).sum()
+    }
+
+    /// What is waited for one at a time, or a few.
+    pub(super) fn queued_s(&self) -> f64 {
+        self.waits_total_s(true)
+    }
+
+    /// The stations: cores, pure waits, the queue, the processors of a server elsewhere.
     pub(super) fn network(&self) -> Network {
-        let shared = |shared: &Shared| QueueStation {
-            demand_s: shared.demand_s,
-            servers: shared.servers,
+        let queue =
+            QueueStation { demand_s: self.queued_s(), servers: self.queue.servers, competing_cores: 0.0 };
+        let server = self.server.map(|server| QueueStation {
+            demand_s: server.cpu_s,
+            servers: server.cores,
             competing_cores: 0.0,
-        };
-        let alone = [self.core_station(), QueueStation::delay(self.querying_s + self.pausing_s)];
-        Network { stations: alone.into_iter().chain(self.shared.iter().map(shared)).collect() }
+        });
+        let known = [self.core_station(), QueueStation::delay(self.waits_total_s(false)), queue];
+        Network { stations: known.into_iter().chain(server).collect() }
     }
 
     fn core_station(&self) -> QueueStation {
-        let demand_s = self.own_cpu_s + self.store_cpu_s;
-        let observed = demand_s / (demand_s + self.hidden_cpu_s).max(1e-12);
         QueueStation {
-            demand_s,
-            servers: self.cores.allowed * observed,
-            competing_cores: self.cores.competing_cores * observed,
+            demand_s: self.cpu_s() * self.alone_share,
+            servers: self.cores.allowed * self.alone_share,
+            competing_cores: self.cores.competing_cores * self.alone_share,
         }
     }
 
-    /// Processor time of a partition, the store's included.
+    /// Processor time of a partition on this machine.
     pub(super) fn cpu_s(&self) -> f64 {
-        self.own_cpu_s + self.store_cpu_s + self.hidden_cpu_s
+        self.own_cpu_s + self.store_cpu_s
     }
 
     /// What a partition takes when it is alone.
@@ -123,11 +230,16 @@ impl Work {
         self.network().stations.iter().map(|station| station.demand_s).sum()
     }
 
+    /// Partitions a second of 0, 1, 2.. workers.
+    pub(super) fn rates(&self, workers: usize) -> Vec<f64> {
+        let most = self.own_limit();
+        let rates = self.network().rates(workers.min(WORKERS_MAX));
+        rates.into_iter().map(|rate| rate.min(most)).collect()
+    }
+
     /// Rows a second of 0, 1, 2.. workers.
     pub(super) fn rows_per_s(&self, workers: usize) -> Vec<f64> {
-        let rates = self.network().rates(workers.min(WORKERS_MAX));
-        let most = self.own_limit();
-        rates.into_iter().map(|rate| rate.min(most) * self.rows).collect()
+        self.rates(workers).into_iter().map(|rate| rate * self.rows).collect()
     }
 
     /// The partitions a second that own limits allow.
@@ -136,4 +248,26 @@ impl Work {
         let by_bytes = self.bytes_per_s_max.map_or(f64::INFINITY, |bytes_per_s| bytes_per_s / self.bytes);
         by_cpu.min(by_bytes)
     }
+
+    /// The partitions a second that nothing exceeds: processor time over cores, and limits.
+    pub(super) fn rate_max(&self) -> f64 {
+        let over = |cores: f64, cpu_s: f64| if cpu_s > 0.0 { cores / cpu_s } else { f64::INFINITY };
+        let own = over(self.cores.own_max.max(self.cores.allowed), self.own_cpu_s);
+        let machine = over(self.cores.all.max(self.cores.allowed), self.cpu_s());
+        let server = self.server.map_or(f64::INFINITY, |server| over(server.cores, server.cpu_s));
+        own.min(machine).min(server).min(self.own_limit())
+    }
+}
+
+fn waits_s(demand: &Demand) -> Waits {
+    Wait::ALL.map(|wait| match wait {
+        Wait::Source => demand.reading_s,
+        Wait::RoundTrips => demand.latency_s,
+        Wait::Asking => demand.querying_s,
+        Wait::Bytes => demand.sending_s,
+        Wait::Statements => demand.making_durable_s() - demand.committing_s,
+        Wait::Commit => demand.committing_s,
+        Wait::Pause => demand.pausing_s + demand.waiting_s + demand.throttled_s,
+        Wait::Unexplained => 0.0,
+    })
 }

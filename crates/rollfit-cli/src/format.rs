@@ -126,6 +126,21 @@ pub(crate) fn estimated_time(seconds: &Estimate) -> String {
     with_range(time(seconds.expected), &format!(" {}", unit.name), seconds, |s| unit.number(s))
 }
 
+/// Two times that something lies between, with one unit where one suits both: `2.5–6.3 min`, `30.2 s–2.0 min`.
+pub(crate) fn between_times(low_s: f64, high_s: f64) -> String {
+    let (low, high) = (TimeUnit::new(low_s), TimeUnit::new(high_s));
+    match (time(low_s), time(high_s)) {
+        (low, high) if low == high => high,
+        (_, told) if low.name == high.name => format!("{}–{told}", low.number(low_s)),
+        (low, high) => format!("{low}–{high}"),
+    }
+}
+
+/// Rates that something lies between: `75,100–90,000`.
+pub(crate) fn between_rates(low_per_s: f64, high_per_s: f64) -> String {
+    format!("{}–{}", rate(three_digits(low_per_s)), rate(three_digits(high_per_s)))
+}
+
 /// `3.6x (3.1x–3.9x)`.
 pub(crate) fn estimated_factor(times: &Estimate) -> String {
     let digits = if times.expected < FEW { 2 } else { 1 };
@@ -184,5 +199,10 @@ mod tests {
         assert_eq!(estimated_rate(&estimate(100.0, 100.0, 100.0)), "100");
         assert_eq!(estimated_time(&estimate(3_240.0, 3_600.0, 5_400.0)), "1.0 h (0.9–1.5 h)");
         assert_eq!(estimated_factor(&estimate(1.7, 1.9, 2.1)), "1.90x (1.70x–2.10x)");
+        assert_eq!(
+            [(150.0, 378.0), (30.2, 120.0), (30.2, 30.2)].map(|(low, high)| between_times(low, high)),
+            ["2.5–6.3 min", "30.2 s–2.0 min", "30.2 s"]
+        );
+        assert_eq!(between_rates(75_112.0, 90_049.0), "75,100–90,000");
     }
 }

@@ -121,7 +121,7 @@ mod tests {
 
     fn lane(worker: usize, cpu_us: u64) -> LaneState {
         let (activity, partition) = (Activity::Reading, None);
-        LaneState { worker, activity, partition, since_ms: 0, cpu_us, memory_bytes: 0, thread: 0 }
+        LaneState { worker, activity, partition, since_ms: 0, cpu_us, memory_bytes: 0, rows: 0, thread: 0 }
     }
 
     fn moment(at_s: u64, rows: u64, lanes: Vec<LaneState>) -> Moment {

@@ -145,6 +145,7 @@ mod tests {
             since_ms: 1250,
             cpu_us: 0,
             memory_bytes: 12_300_000,
+            rows: 0,
             thread: 0,
         };
         let totals = Totals { partitions: 336, ended: 112, retries: 1, ..Totals::default() };

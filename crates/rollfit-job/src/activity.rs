@@ -184,6 +184,7 @@ pub struct Lane {
     partition: Mutex<Option<(Partition, Instant)>>,
     cpu_us: AtomicU64,
     memory_bytes: AtomicU64,
+    rows: AtomicU64,
     thread: AtomicI32,
 }
 
@@ -202,6 +203,9 @@ pub struct LaneState {
     pub cpu_us: u64,
     /// What it holds for the partition: input, a tile, and what the sink has not written yet.
     pub memory_bytes: u64,
+    /// The rows of that partition that are to be written; 0 where that is not known yet.
+    #[serde(default)]
+    pub rows: u64,
     /// The thread's number in the system; 0 where unknown.
     pub thread: i32,
 }
@@ -222,13 +226,20 @@ impl Lane {
             partition: partition.map(|(partition, _)| partition),
             cpu_us: self.cpu_us.load(Ordering::Relaxed),
             memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
+            rows: self.rows.load(Ordering::Relaxed),
             thread: self.thread.load(Ordering::Relaxed),
         }
     }
 
     /// Sets the partition that starts, or none.
     pub fn begin(&self, partition: Option<&Partition>) {
+        self.rows.store(0, Ordering::Relaxed);
         *lock(&self.partition) = partition.map(|partition| (partition.clone(), Instant::now()));
+    }
+
+    /// Sets the rows that the partition will have.
+    pub fn expect(&self, rows: u64) {
+        self.rows.store(rows, Ordering::Relaxed);
     }
 
     /// Sets the memory that the worker holds.

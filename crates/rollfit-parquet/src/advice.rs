@@ -10,7 +10,10 @@ pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
         Bottleneck::RoundTrips => vec![on_disk("Use a directory on a local disk")],
         Bottleneck::SourceReads => vec![on_disk("Put the directory on a disk that reads faster")],
         // A directory has none of these.
-        Bottleneck::ServerCpu | Bottleneck::LockWaits | Bottleneck::TooFewSessions => Vec::new(),
+        Bottleneck::ServerCpu
+        | Bottleneck::LockWaits
+        | Bottleneck::TooFewSessions
+        | Bottleneck::Statements => Vec::new(),
     }
 }
 
@@ -18,6 +21,7 @@ fn on_disk(action: &str) -> Advice {
     Advice {
         action: action.to_owned(),
         statement: None,
+        trial: None,
         place: "the url in the configuration".to_owned(),
         roll_back: "move it back".to_owned(),
         risk: String::new(),

@@ -9,6 +9,7 @@ const SERVER: &str = "on the server";
 pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
     match bottleneck {
         Bottleneck::SlowCommits => vec![asynchronous_commit(), log_disk()],
+        Bottleneck::Statements => vec![maintenance_memory(), log_size()],
         Bottleneck::WriteBandwidth => vec![log_size(), narrower_columns()],
         Bottleneck::RoundTrips => vec![plain(
             "Run rollfit in the network of the server, and connect without a pooler or proxy",
@@ -45,6 +46,7 @@ fn plain(action: &str, place: &str, applies: AppliesWhen) -> Advice {
     Advice {
         action: action.to_owned(),
         statement: None,
+        trial: None,
         place: place.to_owned(),
         roll_back: String::new(),
         risk: String::new(),
@@ -52,9 +54,19 @@ fn plain(action: &str, place: &str, applies: AppliesWhen) -> Advice {
     }
 }
 
+fn maintenance_memory() -> Advice {
+    Advice {
+        statement: Some("ALTER ROLE rollfit SET maintenance_work_mem = '256MB'".to_owned()),
+        roll_back: "`ALTER ROLE rollfit RESET maintenance_work_mem`".to_owned(),
+        risk: "each session that makes keys or cleans up takes that much memory of the server".to_owned(),
+        ..plain("Give keys and cleaning more memory", ROLE, AppliesWhen::NewSessions)
+    }
+}
+
 fn asynchronous_commit() -> Advice {
     Advice {
         statement: Some("ALTER ROLE rollfit SET synchronous_commit = off".to_owned()),
+        trial: Some("PGOPTIONS='-c synchronous_commit=off'".to_owned()),
         roll_back: "`ALTER ROLE rollfit RESET synchronous_commit`".to_owned(),
         risk: "a server crash loses the last partitions, receipts included; the next run writes them again"
             .to_owned(),

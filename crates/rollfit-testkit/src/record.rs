@@ -49,6 +49,7 @@ pub fn made(partitions: u64, workers: usize) -> Record {
         end: Some(RunEnd { at_ms, totals, interrupted: false }),
         partitions: ends,
         changes: Vec::new(),
+        was_killed: false,
     }
 }
 
@@ -139,6 +140,26 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
     }
 }
 
+/// A partition of 1000 rows written to a store 50 ms away, from a source 10 ms away: in two questions, a key and a commit.
+pub fn far_partition(number: u64, worker: usize) -> PartitionEnd {
+    let mut end = end(number, worker, 0, false);
+    (end.wall_us, end.cpu_us) = (Times::default(), Times::default());
+    let parts = [
+        (Activity::Querying, 120_000, 2),
+        (Activity::Reading, 100_000, 3),
+        (Activity::Computing, 200_000, 0),
+        (Activity::Keying, 150_000, 1),
+        (Activity::Committing, 51_000, 1),
+    ];
+    for (activity, wall_us, trips) in parts {
+        end.wall_us.add(activity, wall_us);
+        end.trips.count.add(activity, trips);
+    }
+    end.cpu_us.add(Activity::Computing, 200_000);
+    (end.trips.source_us, end.trips.sink_us) = (Some(10_000), Some(50_000));
+    PartitionEnd { at_ms: end.wall_us.total_us() / 1000, rows: 1000, bytes: 1_440_000, ..end }
+}
+
 fn totals(ends: &[PartitionEnd], partitions: u64, at_ms: u64) -> Totals {
     let ended = || ends.iter().filter(|end| end.at_ms <= at_ms);
     let written = ended().filter(|end| end.outcome == PartitionOutcome::Written).count() as u64;
@@ -166,6 +187,7 @@ fn samples(ends: &[PartitionEnd], partitions: u64, workers: usize, end_ms: u64) 
                 activities: BTreeMap::from([(Activity::Sending.name().to_owned(), workers as u32)]),
                 totals: totals(ends, partitions, at_ms),
                 in_hand_ms: 0,
+                rows_in_hand: 0,
                 workers_memory_bytes: workers as u64 * 50_000_000,
                 machine: machine(workers),
                 store: None,
@@ -187,7 +209,8 @@ fn machine(workers: usize) -> MachineSample {
 
 /// A record as the lines of its file.
 pub fn lines(record: Record) -> String {
-    let Record { header, partitions, retries, decisions, samples, unavailable, changes, end } = record;
+    let Record { header, partitions, retries, decisions, samples, unavailable, changes, end, was_killed: _ } =
+        record;
     let header = Event::Run(Box::new(header));
     let events = (decisions.into_iter().map(Event::Decision))
         .chain(unavailable.into_iter().map(Event::Unavailable))

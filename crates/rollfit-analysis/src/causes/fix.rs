@@ -50,26 +50,46 @@ impl Fix {
         (self.effect)(scenario, left)
     }
 
-    /// What it gains: expected where the cause is gone, at least where half of it is left.
-    pub(super) fn gain(&self, scenario: &Scenario) -> Estimate {
-        let gone = scenario.gain(&self.applied(scenario, 0.0));
-        let half = scenario.gain(&self.applied(scenario, 0.5));
-        let low = gone.low.min(half.low) / (1.0 + self.uncertainty);
-        Estimate { low, high: gone.high * (1.0 + self.uncertainty), ..gone }
+    /// What it gains.
+    pub(super) fn gain(&self, scenario: &Scenario, impact: Option<f64>) -> Estimate {
+        gain(scenario, |scenario, left| self.applied(scenario, left), self.uncertainty, impact)
     }
 
-    /// The remedy in a scenario, where it has this gain.
-    pub(super) fn remedy(&self, facts: &RunFacts<'_>, scenario: &Scenario, gain: Estimate) -> Remedy {
+    /// The remedy in a scenario, where it has this gain; none where nothing is estimated.
+    pub(super) fn remedy(&self, facts: &RunFacts<'_>, scenario: &Scenario, gain: Option<Estimate>) -> Remedy {
+        let limit_then = |_| Limit::from_scenario(&self.applied(scenario, 0.0));
         Remedy {
             change: self.change.clone(),
             applies: self.applies,
-            gain: Some(gain),
-            job_s: Some(job_s(facts, scenario, gain)),
-            limit_then: Limit::from_scenario(&self.applied(scenario, 0.0)),
+            gain,
+            job_s: gain.map(|gain| job_s(facts, scenario, gain)),
+            limit_then: gain.map_or(Limit::Unknown, limit_then),
+            server_unseen: scenario.unseen_above.is_some() && gain.is_some_and(|gain| gain.expected > 1.0),
             watch: self.watch,
             try_on: median_partition(facts.record),
         }
     }
+}
+
+/// What changes gain: expected where their causes are gone, at least where half of each is left. Where the causes are waits of a share `impact` of
+/// the workers' time, so much time is saved at most, by Little's law, times the workers that there are more of then.
+pub(super) fn gain(
+    scenario: &Scenario,
+    applied: impl Fn(&Scenario, f64) -> Scenario,
+    uncertainty: f64,
+    impact: Option<f64>,
+) -> Estimate {
+    let gone = applied(scenario, 0.0);
+    let gain = scenario.gain(&gone);
+    let half = scenario.gain(&applied(scenario, 0.5));
+    let low = gain.low.min(half.low) / (1.0 + uncertainty);
+    let high = gain.high * (1.0 + uncertainty);
+    let saved = |impact: f64| {
+        let workers = (gone.workers_now() as f64 / scenario.workers_had()).max(1.0);
+        workers / (1.0 - impact.min(0.999))
+    };
+    let most = impact.map_or(f64::INFINITY, saved).max(1.0);
+    Estimate { low: low.min(most), expected: gain.expected.min(most), high: high.min(most) }
 }
 
 /// The written partition that took neither long nor short.

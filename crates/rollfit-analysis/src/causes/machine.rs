@@ -1,53 +1,91 @@
 //! Causes on the machine: cores that other processes take or that a control group withholds, memory, and limits that the
 //! configuration sets. Cores that are full with the run's own work are no fault: that is what they are for.
 
+use rollfit_job::workers::memory_reserve_bytes;
+
 use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
-use super::{Fix, Found};
+use super::{Fix, Found, ImpactBasis};
 
 /// Cores that others keep busy below this share of all do not count.
 const OTHERS_LEAST: f64 = 0.05;
 
 pub(super) fn found(facts: &RunFacts<'_>) -> Vec<Found> {
-    [cores(facts), memory(facts), cpu_max(facts), write_max(facts)].into_iter().flatten().collect()
+    [others(facts), quota(facts), memory(facts), cpu_max(facts), write_max(facts)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-fn cores(facts: &RunFacts<'_>) -> Option<Found> {
-    let machine = &facts.record.header.machine;
-    let all = machine.cores? as f64;
+/// Other processes keep cores busy.
+fn others(facts: &RunFacts<'_>) -> Option<Found> {
+    let all = facts.record.header.machine.cores? as f64;
     let (observed, demand) = (&facts.observed, &facts.demand);
-    let allowed = machine.cores_allowed.unwrap_or(all).min(all);
-    let taken = observed.competing_mean + observed.stolen_cores.unwrap_or(0.0);
-    if taken < OTHERS_LEAST * all && allowed > (1.0 - OTHERS_LEAST) * all {
+    let stolen = observed.stolen_cores.unwrap_or(0.0);
+    let taken = observed.competing_mean + stolen;
+    if taken < OTHERS_LEAST * all {
         return None;
     }
     let own_cores = observed.own_cores.unwrap_or(0.0);
     let evidence = [
         Some(Observation::CoresBusy { own_cores, others_cores: taken, cores: all }),
-        (allowed < all).then_some(Observation::CoresAllowed { cores: allowed }),
         Some(Observation::CoreWait { seconds_per_s: demand.stretch - 1.0 }),
         observed.waiting_threads.map(|threads| Observation::ThreadsWaiting { threads }),
     ];
     let free = move |scenario: &Scenario, left: f64| {
         scenario.with_work(|work| {
             work.cores.competing_cores *= left;
-            work.cores.allowed += (all - work.cores.allowed).max(0.0) * (1.0 - left);
+            work.cores.all += stolen * (1.0 - left);
         })
     };
+    let allowed = facts.cores_allowed(all);
     let fix = Fix::outside(
         Change::Cores { cores: (allowed - taken).max(own_cores), cores_wanted: all },
         Watch::CompetingCores { below: OTHERS_LEAST * all },
         Box::new(free),
     );
-    Some(Found {
+    Some(cpu(facts, evidence.into_iter().flatten().collect(), fix))
+}
+
+/// Affinity, or the quota of a control group, allows few of the cores.
+fn quota(facts: &RunFacts<'_>) -> Option<Found> {
+    let all = facts.record.header.machine.cores? as f64;
+    let (observed, demand) = (&facts.observed, &facts.demand);
+    let allowed = facts.cores_allowed(all);
+    if allowed > (1.0 - OTHERS_LEAST) * all {
+        return None;
+    }
+    let evidence = [
+        Some(Observation::CoresAllowed { cores: allowed }),
+        observed.quota_reached.map(|share| Observation::QuotaReached { share }),
+        observed.own_cores.map(|own_cores| Observation::OwnCores { own_cores, cores: Some(all as usize) }),
+        Some(Observation::CoreWait { seconds_per_s: demand.stretch - 1.0 }),
+        observed.waiting_threads.map(|threads| Observation::ThreadsWaiting { threads }),
+    ];
+    let raise = move |scenario: &Scenario, left: f64| {
+        scenario.with_work(|work| {
+            let own_max = work.cores.own_max + (work.cores.all - work.cores.own_max).max(0.0) * (1.0 - left);
+            work.cores = work.cores.allowing(own_max);
+        })
+    };
+    let change = Change::Quota { cores: allowed, cores_wanted: all };
+    let watch = Watch::LoadAverage { cores: facts.record.header.machine.cores };
+    let fix = Fix::outside(change, watch, Box::new(raise));
+    Some(cpu(facts, evidence.into_iter().flatten().collect(), fix))
+}
+
+fn cpu(facts: &RunFacts<'_>, evidence: Vec<Observation>, fix: Fix) -> Found {
+    let gain = facts.scenario.gain(&fix.applied(&facts.scenario, 0.0));
+    Found {
         cause: LimitingCause::Cpu,
-        impact: 1.0 - 1.0 / facts.scenario.gain(&free(&facts.scenario, 0.0)).expected,
-        evidence: evidence.into_iter().flatten().collect(),
+        impact: 1.0 - 1.0 / gain.expected,
+        impact_basis: ImpactBasis::Estimated,
+        evidence,
         setting: None,
         fix: Some(fix),
-    })
+    }
 }
 
 fn memory(facts: &RunFacts<'_>) -> Option<Found> {
@@ -57,12 +95,12 @@ fn memory(facts: &RunFacts<'_>) -> Option<Found> {
         (observed.room_bytes?, observed.base_bytes?, observed.worker_bytes?);
     let more = |scenario: &Scenario, left: f64| {
         let mut changed = scenario.clone();
-        let half = |memory: usize| if left > 0.0 { Some(memory * 2) } else { None };
-        changed.ceilings.memory = changed.ceilings.memory.and_then(half);
+        changed.ceilings.memory = changed.ceilings.memory.map(|memory| scenario.raised(memory, left));
         changed
     };
     let workers_wanted = more(scenario, 0.0).workers_now();
-    let bytes_wanted = base_bytes + worker_bytes * workers_wanted as f64;
+    let reserve_bytes = memory_reserve_bytes(&facts.record.header.machine) as f64;
+    let bytes_wanted = base_bytes + worker_bytes * workers_wanted as f64 + reserve_bytes;
     let fix = Fix::outside(
         Change::Memory { bytes: room_bytes, bytes_wanted, workers, workers_wanted },
         Watch::FreeMemory { bytes: worker_bytes },
@@ -71,6 +109,7 @@ fn memory(facts: &RunFacts<'_>) -> Option<Found> {
     Some(Found {
         cause: LimitingCause::Memory,
         impact: 1.0 - 1.0 / scenario.gain(&more(scenario, 0.0)).expected,
+        impact_basis: ImpactBasis::Estimated,
         evidence: vec![
             Observation::MemoryRoom { room_bytes, base_bytes, worker_bytes, workers },
             Observation::WorkersWanted { workers: workers_wanted },
@@ -114,6 +153,7 @@ fn own_limit(facts: &RunFacts<'_>, mut evidence: Vec<Observation>, fix: Fix, nam
     Found {
         cause: LimitingCause::OwnLimit,
         impact,
+        impact_basis: ImpactBasis::Wait,
         evidence,
         setting: facts.setting(name).cloned(),
         fix: Some(fix),

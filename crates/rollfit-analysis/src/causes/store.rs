@@ -1,4 +1,4 @@
-//! Causes in source and store: reading, round trips, bytes, commits. Each by what workers wait for it, over and above the
+//! Causes in source and store: reading, round trips, bytes, statements, commits. Each by what workers wait for it, over and above the
 //! processor time of a store on this machine, which counts with the cores.
 
 use rollfit_job::activity::Activity;
@@ -7,78 +7,115 @@ use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::ranked_cause::{Observation, WaitedFor};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
-use super::super::work::Station;
-use super::fix::Effect;
-use super::{Fix, Found};
+use super::super::work::Wait;
+use super::{Fix, Found, ImpactBasis};
 
 pub(super) fn found(facts: &RunFacts<'_>) -> Vec<Found> {
-    vec![reading(facts), latency(facts), bandwidth(facts), commit(facts)]
+    vec![reading(facts), latency(facts), bandwidth(facts), statements(facts), commit(facts)]
 }
 
 fn reading(facts: &RunFacts<'_>) -> Found {
     let wait_s = facts.demand.reading_s;
     let change = Change::Wait { waited_for: WaitedFor::Source, wait_s };
-    let fix = Fix::outside(change, watch(facts, Activity::Reading, wait_s), removing(Station::Reading));
-    shared(facts, LimitingCause::SourceRead, Station::Reading, wait_s, fix)
+    let slow = Slow { cause: LimitingCause::SourceRead, wait: Wait::Source, activity: Activity::Reading };
+    slow.found(facts, WaitedFor::Source, wait_s, change)
 }
 
 fn latency(facts: &RunFacts<'_>) -> Found {
-    let wait_s = facts.asked_s();
-    let gone = move |scenario: &Scenario, left: f64| {
-        scenario.with_work(|work| work.querying_s = (work.querying_s - (1.0 - left) * wait_s).max(0.0))
+    let demand = &facts.demand;
+    let (asked_s, way_s) = (facts.asked_s(), demand.latency_s);
+    let wait_s = asked_s + way_s;
+    let near = move |scenario: &Scenario, left: f64| {
+        scenario.with_work(|work| {
+            *work.wait_mut(Wait::RoundTrips) *= left;
+            // What is asked while others hold a lock is a cause of its own.
+            let asking_s = work.wait_mut(Wait::Asking);
+            *asking_s = (*asking_s - (1.0 - left) * asked_s).max(0.0);
+        })
     };
+    let trips = demand.sink_trips + demand.source_trips;
+    let shortest_s = way_s / trips;
+    let known = (trips > 0.0).then_some(Observation::RoundTrips { trips, shortest_s });
     let change = Change::Wait { waited_for: WaitedFor::RoundTrips, wait_s };
     Found {
         cause: LimitingCause::StoreLatency,
         impact: share(facts, wait_s),
-        evidence: vec![wait(facts, WaitedFor::RoundTrips, wait_s)],
+        impact_basis: ImpactBasis::Wait,
+        evidence: std::iter::once(wait(facts, WaitedFor::RoundTrips, wait_s)).chain(known).collect(),
         setting: None,
-        fix: Some(Fix::outside(change, watch(facts, Activity::Querying, wait_s), Box::new(gone))),
+        fix: Some(Fix::outside(change, watch(facts, Activity::Querying, wait_s), Box::new(near))),
     }
 }
 
 fn bandwidth(facts: &RunFacts<'_>) -> Found {
-    let wait_s = facts.demand.sending_s;
     let bytes_per_s = facts.bytes_per_s();
     let change = Change::Bandwidth { bytes_per_s };
-    let fix = Fix::outside(change, watch(facts, Activity::Sending, wait_s), removing(Station::Sending));
-    let mut found = shared(facts, LimitingCause::StoreBandwidth, Station::Sending, wait_s, fix);
+    let slow = Slow { cause: LimitingCause::StoreBandwidth, wait: Wait::Bytes, activity: Activity::Sending };
+    let mut found = slow.found(facts, WaitedFor::Bytes, facts.demand.sending_s, change);
     found.evidence.push(Observation::BytesWritten { bytes_per_s });
+    found
+}
+
+fn statements(facts: &RunFacts<'_>) -> Found {
+    let demand = &facts.demand;
+    let kinds = [
+        (Activity::Deleting, demand.deleting_s),
+        (Activity::Keying, demand.keying_s),
+        (Activity::Analyzing, demand.analyzing_s),
+        (Activity::Vacuuming, demand.vacuuming_s),
+    ];
+    let wait_s = kinds.iter().map(|(_, wait_s)| wait_s).sum();
+    let longest = kinds.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    let activity = longest.map_or(Activity::Keying, |(activity, _)| activity);
+    let change = Change::Wait { waited_for: WaitedFor::Statements, wait_s };
+    let slow = Slow { cause: LimitingCause::StoreWork, wait: Wait::Statements, activity };
+    let mut found = slow.found(facts, WaitedFor::Statements, wait_s, change);
+    found.evidence.push(Observation::Statements {
+        deleting_s: demand.deleting_s,
+        keying_s: demand.keying_s,
+        analyzing_s: demand.analyzing_s,
+        vacuuming_s: demand.vacuuming_s,
+    });
     found
 }
 
 fn commit(facts: &RunFacts<'_>) -> Found {
     let wait_s = facts.demand.committing_s;
     let change = Change::Wait { waited_for: WaitedFor::Commit, wait_s };
-    let fix = Fix::outside(change, watch(facts, Activity::Committing, wait_s), removing(Station::Committing));
-    shared(facts, LimitingCause::Commit, Station::Committing, wait_s, fix)
+    let slow = Slow { cause: LimitingCause::Commit, wait: Wait::Commit, activity: Activity::Committing };
+    slow.found(facts, WaitedFor::Commit, wait_s, change)
 }
 
-fn shared(facts: &RunFacts<'_>, cause: LimitingCause, station: Station, wait_s: f64, fix: Fix) -> Found {
-    /// Fewer sessions that waited do not count.
-    const NOTABLE: f64 = 0.1;
-    let waited_for = match station {
-        Station::Reading => WaitedFor::Source,
-        Station::Sending => WaitedFor::Bytes,
-        Station::Committing => WaitedFor::Commit,
-    };
-    let known = facts.scenario.likeliest().map(|work| work.at(station));
-    let served = known
-        .filter(|known| known.servers.is_finite() && facts.levels.len() > 1)
-        .map(|known| Observation::ServedAtOnce { workers: known.servers, each_s: known.demand_s });
-    let waits = facts.store_waits(NOTABLE);
-    let waits = (!waits.is_empty()).then_some(Observation::StoreWaits { waits });
-    Found {
-        cause,
-        impact: share(facts, wait_s),
-        evidence: std::iter::once(wait(facts, waited_for, wait_s)).chain(served).chain(waits).collect(),
-        setting: None,
-        fix: Some(fix),
+/// A wait that may be too long.
+struct Slow {
+    cause: LimitingCause,
+    wait: Wait,
+    activity: Activity,
+}
+
+impl Slow {
+    fn found(self, facts: &RunFacts<'_>, waited_for: WaitedFor, wait_s: f64, change: Change) -> Found {
+        /// Fewer sessions that waited do not count.
+        const NOTABLE: f64 = 0.1;
+        let queue = facts.scenario.likeliest().filter(|work| work.queue.waits[self.wait as usize]);
+        let served =
+            queue.filter(|work| work.queue.servers.is_finite() && facts.levels.len() > 1).map(|work| {
+                Observation::ServedAtOnce { workers: work.queue.servers, each_s: work.wait_s(self.wait) }
+            });
+        let waits = facts.store_waits(NOTABLE);
+        let waits = (!waits.is_empty()).then_some(Observation::StoreWaits { waits });
+        let which = self.wait;
+        let quick =
+            move |scenario: &Scenario, left: f64| scenario.with_work(|work| *work.wait_mut(which) *= left);
+        Found {
+            cause: self.cause,
+            impact: share(facts, wait_s),
+            impact_basis: ImpactBasis::Wait,
+            evidence: std::iter::once(wait(facts, waited_for, wait_s)).chain(served).chain(waits).collect(),
+            setting: None,
+            fix: Some(Fix::outside(change, watch(facts, self.activity, wait_s), Box::new(quick))),
+        }
     }
-}
-
-fn removing(station: Station) -> Effect {
-    Box::new(move |scenario, left| scenario.with_work(|work| work.at_mut(station).demand_s *= left))
 }
 
 fn share(facts: &RunFacts<'_>, wait_s: f64) -> f64 {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::demand::{Demand, written};
+use super::super::demand::{Demand, RoundTripTimes, written};
 use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::{RunFacts, held};
 use super::super::scenario::Scenario;
-use super::super::work::Work;
-use super::{Fix, Found};
+use super::super::work::{Wait, Work};
+use super::{Fix, Found, ImpactBasis};
 
 pub(super) fn found(facts: &RunFacts<'_>) -> Vec<Found> {
     [locks(facts), retries(facts)].into_iter().flatten().collect()
@@ -23,9 +23,11 @@ fn locks(facts: &RunFacts<'_>) -> Option<Found> {
     let free = move |scenario: &Scenario, left: f64| {
         let changed = scenario.with_work(|work| {
             let taken_s = (1.0 - left) * wait_s;
-            let from_pauses_s = taken_s.min(work.pausing_s);
-            work.pausing_s -= from_pauses_s;
-            work.querying_s = (work.querying_s - (taken_s - from_pauses_s)).max(0.0);
+            let pause_s = work.wait_mut(Wait::Pause);
+            let from_pauses_s = taken_s.min(*pause_s);
+            *pause_s -= from_pauses_s;
+            let asking_s = work.wait_mut(Wait::Asking);
+            *asking_s = (*asking_s - (taken_s - from_pauses_s)).max(0.0);
         });
         Scenario { held_s: scenario.held_s * left, ..changed }
     };
@@ -43,6 +45,7 @@ fn locks(facts: &RunFacts<'_>) -> Option<Found> {
     Some(Found {
         cause: LimitingCause::Locks,
         impact: share.max(held_s / facts.took_s.max(1e-3)),
+        impact_basis: ImpactBasis::Measured,
         evidence: evidence.into_iter().flatten().collect(),
         setting: None,
         fix: Some(Fix::outside(Change::Locks, Watch::HeldPartitions, Box::new(free))),
@@ -55,7 +58,11 @@ fn retries(facts: &RunFacts<'_>) -> Option<Found> {
         return None;
     }
     let all = facts.demand;
-    let clean = Demand::from_ends(written(record).filter(|end| end.attempt == 1))?.sized(all.rows);
+    let clean = Demand::from_ends(
+        written(record).filter(|end| end.attempt == 1),
+        RoundTripTimes::from_record(record),
+    )?
+    .sized(all.rows);
     // What partitions cost without retries is known only of those that went well at once, which may be easier ones.
     const UNCERTAINTY: f64 = 0.15;
     let wait_s = all.pausing_s;
@@ -72,6 +79,7 @@ fn retries(facts: &RunFacts<'_>) -> Option<Found> {
     Some(Found {
         cause: LimitingCause::Retries,
         impact: 1.0 - clean.wall_s / all.wall_s,
+        impact_basis: ImpactBasis::Measured,
         evidence: vec![
             Observation::FailedAttempts { attempts, message: message.to_owned(), times },
             Observation::RetryPause { wait_s, share: wait_s / all.wall_s },
@@ -86,14 +94,18 @@ fn without_retries(work: &mut Work, clean: &Demand, all: &Demand, left: f64) {
     let eased =
         |clean: f64, all: f64| if all > 0.0 { left + (1.0 - left) * (clean / all).min(1.0) } else { 1.0 };
     work.own_cpu_s *= eased(clean.cpu_s, all.cpu_s);
-    work.querying_s *= eased(clean.querying_s, all.querying_s);
-    work.pausing_s = (work.pausing_s - (1.0 - left) * all.pausing_s).max(0.0);
-    let places = [
-        (clean.reading_s, all.reading_s),
-        (clean.sending_s, all.sending_s),
-        (clean.committing_s, all.committing_s),
+    let pause_s = work.wait_mut(Wait::Pause);
+    *pause_s = (*pause_s - (1.0 - left) * all.pausing_s).max(0.0);
+    let statements_s = |demand: &Demand| demand.making_durable_s() - demand.committing_s;
+    let waits = [
+        (Wait::Source, clean.reading_s, all.reading_s),
+        (Wait::RoundTrips, clean.latency_s, all.latency_s),
+        (Wait::Asking, clean.querying_s, all.querying_s),
+        (Wait::Bytes, clean.sending_s, all.sending_s),
+        (Wait::Statements, statements_s(clean), statements_s(all)),
+        (Wait::Commit, clean.committing_s, all.committing_s),
     ];
-    for (shared, (clean, all)) in work.shared.iter_mut().zip(places) {
-        shared.demand_s *= eased(clean, all);
+    for (wait, clean_s, all_s) in waits {
+        *work.wait_mut(wait) *= eased(clean_s, all_s);
     }
 }

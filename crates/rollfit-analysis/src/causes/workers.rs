@@ -9,7 +9,7 @@ use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
 use super::super::schedule::largest_first;
-use super::{Fix, Found};
+use super::{Fix, Found, ImpactBasis};
 
 pub(super) fn found(facts: &RunFacts<'_>) -> Vec<Found> {
     [workers(facts, &facts.scenario), sessions(facts), oversized(facts)].into_iter().flatten().collect()
@@ -17,12 +17,13 @@ pub(super) fn found(facts: &RunFacts<'_>) -> Vec<Found> {
 
 /// Whether more workers would pay in a scenario.
 pub(super) fn workers(facts: &RunFacts<'_>, scenario: &Scenario) -> Option<Found> {
-    if scenario.workers == Workers::Auto {
+    let wanted = scenario.workers_advised();
+    if scenario.workers == Workers::Auto || wanted <= scenario.workers_now() {
         return None;
     }
-    let by_itself = |scenario: &Scenario, _: f64| Scenario { workers: Workers::Auto, ..scenario.clone() };
-    let then = by_itself(scenario, 0.0).workers_now();
-    let gain = scenario.gain(&by_itself(scenario, 0.0));
+    let more =
+        move |scenario: &Scenario, _: f64| Scenario { workers: Workers::Fixed(wanted), ..scenario.clone() };
+    let gain = scenario.gain(&more(scenario, 0.0));
     let setting = facts.setting("run.workers");
     let cores = facts.record.header.machine.cores;
     let watch = if cores.is_some() { Watch::LoadAverage { cores } } else { Watch::Throughput };
@@ -30,8 +31,9 @@ pub(super) fn workers(facts: &RunFacts<'_>, scenario: &Scenario) -> Option<Found
     Some(Found {
         cause: LimitingCause::Workers,
         impact: 1.0 - 1.0 / gain.expected,
+        impact_basis: ImpactBasis::Estimated,
         evidence: [
-            Some(Observation::WorkersAtOnce { workers: facts.workers_max(), workers_wanted: then }),
+            Some(Observation::WorkersAtOnce { workers: facts.workers_max(), workers_wanted: wanted }),
             own.map(|own_cores| Observation::OwnCores { own_cores, cores }),
             Some(Observation::WorkerWaits { share: waiting_share(facts) }),
         ]
@@ -39,7 +41,7 @@ pub(super) fn workers(facts: &RunFacts<'_>, scenario: &Scenario) -> Option<Found
         .flatten()
         .collect(),
         setting: setting.cloned(),
-        fix: Some(Fix::set(setting, "run.workers", Some("auto".to_owned()), watch, Box::new(by_itself))),
+        fix: Some(Fix::set(setting, "run.workers", Some(wanted.to_string()), watch, Box::new(more))),
     })
 }
 
@@ -54,8 +56,7 @@ fn sessions(facts: &RunFacts<'_>) -> Option<Found> {
     let most = scenario.ceilings.sessions?;
     let more = |scenario: &Scenario, left: f64| {
         let mut changed = scenario.clone();
-        let half = |sessions: usize| if left > 0.0 { Some(sessions * 2) } else { None };
-        changed.ceilings.sessions = changed.ceilings.sessions.and_then(half);
+        changed.ceilings.sessions = changed.ceilings.sessions.map(|sessions| scenario.raised(sessions, left));
         changed
     };
     let wanted = more(scenario, 0.0).workers_now();
@@ -73,6 +74,7 @@ fn sessions(facts: &RunFacts<'_>) -> Option<Found> {
     Some(Found {
         cause: LimitingCause::Sessions,
         impact: 1.0 - 1.0 / scenario.gain(&more(scenario, 0.0)).expected,
+        impact_basis: ImpactBasis::Estimated,
         evidence: vec![
             Observation::SessionsAllowed { sessions, workers: most, why: header.sessions_why.clone() },
             Observation::SessionWait { share: facts.demand.waiting_s / facts.demand.wall_s },
@@ -106,6 +108,7 @@ fn oversized(facts: &RunFacts<'_>) -> Option<Found> {
     Some(Found {
         cause: LimitingCause::OversizedPartition,
         impact: idle,
+        impact_basis: ImpactBasis::Measured,
         evidence: vec![
             Observation::LargestPartition { partition: largest.partition.clone(), times_mean, took_s },
             Observation::OneWorkerBusy { seconds: alone_s },

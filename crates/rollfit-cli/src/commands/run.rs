@@ -56,7 +56,7 @@ pub(super) fn run_open(
     let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
     let kernel = Cpu::detect().name();
     logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
-    let reporters = RunReporters::start(global, arguments, header(open, &arguments.select))?;
+    let reporters = RunReporters::start(global, arguments, header(open, arguments))?;
     let report = run_job(&open.job(), &open.partitions, &options, stop, &reporters);
     let (took, reporters) = reporters.finish(&report);
     let written = written_keys(&open.partitions, &report)

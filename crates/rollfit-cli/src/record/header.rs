@@ -9,15 +9,16 @@ use rollfit_job::config::{Origin, Setting};
 use rollfit_job::receipt::Definition;
 use rollfit_job::record::{FORMAT, Header};
 
-use crate::args::SelectArguments;
+use crate::args::{RunArguments, SelectArguments};
 use crate::logging;
 use crate::open::OpenJob;
 use crate::paths;
 
 /// The header of the run that starts now.
-pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
+pub(crate) fn header(open: &OpenJob, arguments: &RunArguments) -> Header {
     let (config, job) = (&open.config, open.job());
-    let config_path = &arguments.config.config;
+    let select = &arguments.select;
+    let config_path = &select.config.config;
     let sessions = open.sink.sessions();
     Header {
         format: FORMAT,
@@ -28,6 +29,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
         config: paths::full_name(config_path).display().to_string(),
+        options: Some(options(arguments)),
         job: job_digest(open),
         source: source_place(open),
         sink: sink_place(open),
@@ -42,8 +44,28 @@ pub(crate) fn header(open: &OpenJob, arguments: &SelectArguments) -> Header {
         machine: job.machine.limits(),
         sessions_max: sessions.as_ref().map(|(sessions, _)| *sessions as u64),
         sessions_why: sessions.map(|(_, why)| why),
-        settings: settings(open, arguments),
+        settings: settings(open, select),
     }
+}
+
+/// What the command line says beyond the configuration and the settings; files by their full names.
+fn options(arguments: &RunArguments) -> Vec<String> {
+    let with_value = |name: &str, value: String| [name.to_owned(), value];
+    let file = |path: &Path| paths::full(path).display().to_string();
+    let mut options: Vec<String> = Vec::new();
+    options.extend(arguments.select.only.iter().flat_map(|only| with_value("--only", only.to_string())));
+    options.extend(arguments.replace.iter().flat_map(|state| with_value("--replace", state.to_string())));
+    options.extend(arguments.force.then(|| "--force".to_owned()));
+    options.extend(arguments.follow.then(|| "--follow".to_owned()));
+    let poll_ms = arguments.poll_interval.map(|interval| format!("{}ms", interval.0.as_millis()));
+    let stop_within = arguments.stop_within.map(|seconds| seconds.to_string());
+    let metrics_file = arguments.metrics_file.as_deref().map(file);
+    for (name, value) in
+        [("--poll-interval", poll_ms), ("--stop-within", stop_within), ("--metrics-file", metrics_file)]
+    {
+        options.extend(value.into_iter().flat_map(|value| with_value(name, value)));
+    }
+    options
 }
 
 fn source_place(open: &OpenJob) -> String {

@@ -95,7 +95,7 @@ fn most(parent: &str, name: &str) -> f64 {
         ("activities", _) | (_, "worker" | "workers" | "was" | "workers_wanted") => WORKERS_MAX as f64,
         (_, "partitions" | "ended" | "written" | "failed") => PARTITIONS_MAX,
         ("totals", _) => NUMBER_MAX,
-        (_, "rows") => ROWS_MAX,
+        (_, "rows" | "rows_in_hand") => ROWS_MAX,
         (_, "bytes") => BYTES_MAX,
         (_, "at_ms" | "begun_ms" | "pause_ms" | "since_ms" | "in_hand_ms") => TIME_MS_MAX,
         (_, "secs") => TIME_MS_MAX / 1e3,

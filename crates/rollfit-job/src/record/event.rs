@@ -59,6 +59,10 @@ pub struct Header {
     pub pid: u32,
     /// The configuration file, absolute.
     pub config: String,
+    /// The options of its command that say what it is about, in order: what starts it again so that it goes on where it was. None in
+    /// records of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<Vec<String>>,
     /// What makes it the same job as another: a digest of stores, series, windows, metrics and boundary.
     pub job: String,
     /// Where series come from, for people, without secrets.
@@ -229,6 +233,8 @@ pub struct Sample {
     pub totals: Totals,
     /// For how long the partitions in progress have been in progress, all of them together.
     pub in_hand_ms: u64,
+    /// The rows of those of them that are known: of partitions that were read and are written.
+    pub rows_in_hand: u64,
     /// What the workers hold for their partitions.
     pub workers_memory_bytes: u64,
     /// The machine.
@@ -251,6 +257,7 @@ impl Sample {
             activities,
             totals: moment.totals,
             in_hand_ms: moment.lanes.iter().map(|lane| lane.since_ms).sum(),
+            rows_in_hand: moment.lanes.iter().map(|lane| lane.rows).sum(),
             workers_memory_bytes: moment.lanes.iter().map(|lane| lane.memory_bytes).sum(),
             machine: moment.machine.clone(),
             store: moment.store.clone(),

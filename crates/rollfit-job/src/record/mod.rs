@@ -35,6 +35,8 @@ pub struct Record {
     pub changes: Vec<FollowChange>,
     /// The end; none if the run is in progress or was killed.
     pub end: Option<RunEnd>,
+    /// Whether its process is gone without an end. The record itself cannot say so: who looks for the process does.
+    pub was_killed: bool,
 }
 
 /// A record that cannot be read: where, and why.

@@ -360,6 +360,7 @@ impl Runner<'_> {
     ) -> Result<Option<(Stored, u64)>, StoreError> {
         let rounding = slot.rounding();
         let grouping = self.job.sink.grouping();
+        lane.expect(panel.rows() as u64);
         let memory_bytes = panel.memory_bytes() + engine.memory_bytes();
         let mut bytes = 0;
         let _computing = enter(Activity::Computing);

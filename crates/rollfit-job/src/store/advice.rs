@@ -5,6 +5,8 @@
 pub enum Bottleneck {
     /// Commits are slow.
     SlowCommits,
+    /// Statements that remove, check, count or clean up rows take long.
+    Statements,
     /// The store's write bandwidth is saturated.
     WriteBandwidth,
     /// Round trips to the store are slow.
@@ -40,6 +42,8 @@ pub struct Advice {
     pub action: String,
     /// The setting or statement to type; none where there is nothing to type.
     pub statement: Option<String>,
+    /// A variable of the environment that makes the change for one run alone, to try it; none where there is none.
+    pub trial: Option<String>,
     /// Where that is set.
     pub place: String,
     /// What undoes it.

@@ -408,6 +408,7 @@ impl Worker {
             since_ms: self.task.map_or(0, |_| ((now_s - self.begun_s) * 1e3) as u64),
             cpu_us: (self.cpu_s * 1e6) as u64,
             memory_bytes: job.worker_bytes + rows * job.worker_bytes_per_row,
+            rows: if self.writes { rows } else { 0 },
             thread: self.number as i32 + 1,
         }
     }

@@ -2,6 +2,7 @@
 
 use rollfit_analysis::Analysis;
 
+use super::run_now::RunNow;
 use super::tables::{self, Table};
 use super::words::{self, Fact};
 use crate::format::percent;
@@ -25,14 +26,17 @@ pub(super) enum Block {
     Facts(Vec<Fact>),
     /// A finding: its rank, what it is, what speaks for it, what to do about it.
     Finding { rank: usize, title: String, evidence: Vec<String>, facts: Vec<Fact> },
+    /// A table that is always shown.
+    Rows(Table),
     /// A table that is folded where that is possible.
     Table { title: &'static str, table: Table },
 }
 
 impl Document {
     /// All that an analysis says.
-    pub(super) fn new(analysis: &Analysis) -> Self {
-        let mut blocks = vec![Block::Headline(words::headline(analysis))];
+    pub(super) fn new(analysis: &Analysis, now: RunNow) -> Self {
+        let mut blocks =
+            vec![Block::Headline(words::headline(analysis, now)), Block::Facts(words::brief(analysis, now))];
         blocks.extend(findings(analysis));
         blocks.extend(combined(analysis));
         if let Some(compared) = &analysis.estimate_vs_observed {
@@ -44,7 +48,9 @@ impl Document {
             words::run(&analysis.header).into_iter().chain(words::outcome(analysis)).collect(),
         ));
         for (title, table) in tables::all(analysis) {
+            let durations = analysis.durations.as_ref().filter(|_| title == tables::SLOWEST);
             blocks.push(Block::Table { title, table });
+            blocks.extend(durations.map(|told| Block::Paragraph(words::durations(told, analysis))));
             if let (tables::SCALING, Some(worth)) = (title, &analysis.worth) {
                 blocks.push(Block::Paragraph(words::worth(worth)));
             }
@@ -58,7 +64,7 @@ fn findings(analysis: &Analysis) -> Vec<Block> {
         rank: at + 1,
         title: format!("{}: {}", words::title(finding), percent(finding.impact)),
         evidence: words::evidence(finding),
-        facts: words::facts(finding, &analysis.header),
+        facts: words::facts(finding, analysis),
     };
     let findings: Vec<Block> = analysis.bottlenecks.iter().enumerate().map(finding).collect();
     let heading = (!findings.is_empty()).then_some(Block::Heading("What costs time, the costliest first"));
@@ -67,9 +73,10 @@ fn findings(analysis: &Analysis) -> Vec<Block> {
 
 fn combined(analysis: &Analysis) -> Vec<Block> {
     let Some(combined) = &analysis.combined else { return Vec::new() };
+    let steps = tables::steps(analysis);
     vec![
         Block::Heading("All of it together"),
         Block::Paragraph(words::combined(combined)),
-        Block::Steps(words::steps(analysis)),
+        if steps.rows.is_empty() { Block::Steps(words::steps(analysis)) } else { Block::Rows(steps) },
     ]
 }

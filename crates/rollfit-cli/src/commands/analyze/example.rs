@@ -3,11 +3,13 @@
 mod over_time;
 
 use rollfit_analysis::{
-    Analysis, Basis, Capacity, Change, ChangeSince, CombinedGain, CoresUse, DisksUse, Estimate,
-    EstimateVsObserved, EtaVsObserved, FORMAT, Headline, LaneSlice, Limit, LimitingCause, MemoryUse,
-    Observation, RankedCause, Remedy, Resources, RunEnding, RunSummary, Scaling, SessionsUse, StoreUse,
-    WaitShare, WaitedFor, Watch, WorkersLimit, Worth, WorthReason,
+    AfterStep, Analysis, Basis, Capacity, Change, ChangeSince, CombinedGain, CoresUse, DisksUse, Durations,
+    Early, Estimate, EstimateVsObserved, EtaVsObserved, FORMAT, Headline, LaneSlice, Limit, LimitingCause,
+    MemoryUse, NoEstimate, NotLimit, Observation, RankedCause, Remedy, Resources, RunEnding, RunProgress,
+    RunSummary, SampledActivity, Scaling, ServerCpuBasis, SessionsUse, StoreUse, WaitShare, WaitedFor, Watch,
+    WorkInProgress, WorkerLine, WorkersAllowed, WorkersLimit, Worth, WorthReason,
 };
+use rollfit_job::activity::Activity;
 use rollfit_job::config::Setting;
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, Header, Unavailable};
@@ -51,8 +53,20 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
             job_s_now: 40_320.0,
             job_s: estimate(11_858.8, 13_006.0, 14_933.0),
             steps: vec![0],
+            after: vec![after_step()],
         }),
         eta_vs_observed: Some(eta_vs_observed()),
+        no_estimate: None,
+        progress: RunProgress {
+            partitions,
+            done: partitions - 1,
+            failed: 1,
+            left: 1,
+            ..RunProgress::default()
+        },
+        not_limits: not_limits(),
+        durations: Some(durations(&slowest, lanes.len())),
+        worker_lines: (0..workers).map(|worker| worker_line(worker, &lanes)).collect(),
         estimate_vs_observed: Some(estimate_vs_observed()),
         timeline,
         slowest,
@@ -126,6 +140,92 @@ fn decisions(workers: usize) -> Vec<Decision> {
     ]
 }
 
+/// A run in progress that has written nothing yet, of one worker on two cores.
+pub(super) fn early() -> Analysis {
+    let header = header(336);
+    let machine = MachineLimits { cores: Some(2), cores_allowed: Some(2.0), ..header.machine };
+    let run =
+        RunSummary { took_s: 42.0, totals: Totals { partitions: 336, ..Totals::default() }, ..bare().run };
+    Analysis {
+        header: Header { machine, options: Some(Vec::new()), ..header },
+        run,
+        progress: RunProgress {
+            partitions: 336,
+            in_progress: 1,
+            left: 336,
+            next: Some(2),
+            ..RunProgress::default()
+        },
+        not_limits: not_limits(),
+        early: Some(Early {
+            seconds: 42.0,
+            samples: 42,
+            workers: 1,
+            workers_set: "1".to_owned(),
+            allowed: WorkersAllowed {
+                cores: Some(2.0),
+                memory: Some(70),
+                sessions: Some(16),
+                partitions: 336,
+                auto: 8,
+            },
+            in_progress: WorkInProgress { partitions: 1, age_s: 41.5, rows: 12_000, rows_all: Some(31_000) },
+            rows_per_s: Some(285.7),
+            bytes_per_s: Some(411_428.0),
+            activities: vec![SampledActivity { activity: Activity::Sending, share: 0.62 }],
+            own_cores: Some(0.4),
+            server_cores: None,
+            server_basis: ServerCpuBasis::Unknown,
+            others_cores: Some(0.1),
+            idle_cores: Some(1.5),
+            memory_bytes_max: Some(412_300_000),
+            room_bytes: Some(8.6e9),
+            eta_s: Some(estimate(36_000.0, 56_921.0, 90_000.0)),
+        }),
+        ..bare()
+    }
+}
+
+fn not_limits() -> Vec<NotLimit> {
+    vec![
+        NotLimit::Memory { used_bytes: 412_300_000, available_bytes: 8.6e9, workers: 70 },
+        NotLimit::Sessions { used: 5, available: 17 },
+        NotLimit::Network { bytes_per_s: 1.2e7, waiting: 0.02 },
+    ]
+}
+
+fn durations(slowest: &[LaneSlice], partitions: usize) -> Durations {
+    let max_s = slowest[0].took_s;
+    Durations { partitions, p50_s: max_s / 3.0, p90_s: max_s / 2.0, p99_s: max_s / 1.2, max_s }
+}
+
+fn worker_line(worker: usize, lanes: &[LaneSlice]) -> WorkerLine {
+    let own = || lanes.iter().filter(|slice| slice.worker == worker);
+    WorkerLine {
+        worker,
+        partitions: own().count() as u64,
+        rows: own().map(|slice| slice.rows).sum(),
+        busy: 0.97,
+        cpu: Some(0.42),
+        mostly: Some(Activity::Sending),
+        mostly_share: 0.33,
+        in_progress_s: None,
+    }
+}
+
+fn after_step() -> AfterStep {
+    AfterStep {
+        bottleneck: 0,
+        gain: estimate(2.7, 3.1, 3.4),
+        job_s: estimate(11_858.8, 13_006.0, 14_933.0),
+        eta_s: None,
+        workers: 4,
+        load: Some(3.9),
+        memory_bytes: Some(412_000_000),
+        sessions: Some(5),
+    }
+}
+
 /// A run that was killed at once, on a machine of which nothing is known.
 pub(super) fn bare() -> Analysis {
     Analysis {
@@ -156,6 +256,13 @@ pub(super) fn bare() -> Analysis {
         slowest: Vec::new(),
         decisions: Vec::new(),
         unavailable: Vec::new(),
+        progress: RunProgress::default(),
+        no_estimate: Some(NoEstimate::NothingWritten),
+        early: None,
+        not_limits: Vec::new(),
+        durations: None,
+        worker_lines: Vec::new(),
+        memory_shortage: None,
     }
 }
 
@@ -204,6 +311,7 @@ fn too_few_workers() -> RankedCause {
             gain: Some(estimate(2.6, 2.9, 3.1)),
             job_s: Some(estimate(13_006.0, 13_903.0, 15_507.0)),
             limit_then: Limit::Cores,
+            server_unseen: false,
             watch: Watch::LoadAverage { cores: Some(4) },
             try_on: Some(Partition::new("eurusd".to_owned(), "2017-01".parse().unwrap())),
         }),
@@ -238,6 +346,7 @@ fn resources() -> Resources {
             stolen: None,
             all: Some(8),
             allowed: Some(4.0),
+            quota_reached: None,
             waiting_threads: Some(0.4),
             pressure: Some(0.12),
             load_max: Some(3.6),
@@ -248,7 +357,14 @@ fn resources() -> Resources {
             room_bytes: Some(8.6e9),
             pressure: Some(0.0),
         },
-        disks: DisksUse { read_bytes_per_s: None, written_bytes_per_s: None, pressure: None },
+        disks: DisksUse {
+            busy: None,
+            device_read_bytes_per_s: None,
+            device_written_bytes_per_s: None,
+            read_bytes_per_s: None,
+            written_bytes_per_s: None,
+            pressure: None,
+        },
         sessions: Some(SessionsUse {
             utilisation: Some(5.0 / 17.0),
             own: 5,
@@ -260,6 +376,8 @@ fn resources() -> Resources {
         store: StoreUse {
             utilisation: None,
             cores: Some(3.7),
+            cores_all: None,
+            basis: ServerCpuBasis::Sessions,
             samples: 200,
             waiting_share: 0.63,
             waits: vec![WaitShare { wait: WaitKind::Disk, event: "IO:WALSync".to_owned(), sessions: 0.4 }],
@@ -296,6 +414,7 @@ fn scaling_line(workers: usize) -> Scaling {
             workers_max: 16,
             why: Some("100 of the server - 3 reserved - 80 of others".to_owned()),
         }),
+        server_unseen: false,
     }
 }
 

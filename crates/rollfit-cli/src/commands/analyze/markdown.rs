@@ -45,6 +45,7 @@ impl Page {
                 self.block(&evidence.join("\n"));
                 self.facts(facts);
             }
+            Block::Rows(table) => self.table(table),
             Block::Table { title, table } => self.folded(title, table),
         }
     }
@@ -60,6 +61,11 @@ impl Page {
 
     fn folded(&mut self, title: &str, table: &Table) {
         self.block(&format!("<details><summary>{}</summary>", escaped(title)));
+        self.table(table);
+        self.block("</details>");
+    }
+
+    fn table(&mut self, table: &Table) {
         let headings: Vec<&str> = table.columns.iter().map(|column| column.heading).collect();
         let are_numbers: Vec<bool> = table.columns.iter().map(|column| column.is_number).collect();
         let rows = table.rows.iter().take(ROWS_MAX);
@@ -67,7 +73,6 @@ impl Page {
         if table.rows.len() > ROWS_MAX {
             self.block(&format!("The first {ROWS_MAX} of {}.", table.rows.len()));
         }
-        self.block("</details>");
     }
 
     /// A table of cells that are Markdown already.
@@ -115,6 +120,7 @@ fn code(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::commands::analyze::example;
+    use crate::commands::analyze::run_now::RunNow;
 
     /// What an issue takes.
     const CHARACTERS_MAX: usize = 65_536;
@@ -129,7 +135,7 @@ mod tests {
         let mut analysis = example::full();
         analysis.header.host = "a|b\\|c".to_owned();
         analysis.header.sink = "one\ntwo".to_owned();
-        let markdown = render(&Document::new(&analysis));
+        let markdown = render(&Document::new(&analysis, RunNow::default()));
         let lines: Vec<&str> = markdown.lines().collect();
         let mut tables = 0;
         for block in lines.split(|line| line.is_empty()).filter(|block| block[0].starts_with('|')) {
@@ -137,14 +143,14 @@ mod tests {
             assert!(block[1].chars().all(|c| "|-: ".contains(c)), "{block:?}");
             assert!(block.iter().all(|line| cells(line) == cells(block[0])), "{block:?}");
         }
-        assert_eq!(tables, 10);
+        assert_eq!(tables, 13);
     }
 
     #[test]
     fn what_a_record_holds_opens_no_tag_and_mentions_nobody() {
         let mut analysis = example::full();
         analysis.header.host = "<script>alert(1)</script>@octocat #1".to_owned();
-        let markdown = render(&Document::new(&analysis));
+        let markdown = render(&Document::new(&analysis, RunNow::default()));
         assert!(!markdown.contains("<script") && !markdown.contains("@octocat") && !markdown.contains("#1"));
         assert!(markdown.contains("&lt;script&gt;alert(1)&lt;/script&gt;&#64;octocat &#35;1"));
     }
@@ -154,7 +160,7 @@ mod tests {
         let mut analysis = example::of_partitions(10_000, 16);
         let decision = analysis.decisions[2].clone();
         analysis.decisions.extend(std::iter::repeat_n(decision, 500));
-        let markdown = render(&Document::new(&analysis));
+        let markdown = render(&Document::new(&analysis, RunNow::default()));
         assert!(markdown.len() < CHARACTERS_MAX, "{}", markdown.len());
         assert!(markdown.contains("The first 60 of 503."));
     }

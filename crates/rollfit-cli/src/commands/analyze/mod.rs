@@ -6,6 +6,7 @@ mod document;
 mod example;
 mod html;
 mod markdown;
+mod run_now;
 mod tables;
 mod terminal;
 mod words;
@@ -17,6 +18,7 @@ use rollfit_analysis::Analysis;
 use rollfit_job::record::{Header, PartitionOutcome, Record};
 
 use self::document::Document;
+use self::run_now::RunNow;
 use crate::args::{AnalyzeArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::replace::replace;
@@ -29,7 +31,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Res
         Some(run) => state.find(run)?,
         None => state.newest(arguments.config.as_deref())?,
     };
-    let record = state_dir::read(&path)?;
+    let was_running = state_dir::is_running(&path);
+    let mut record = state_dir::read(&path)?;
+    let now = RunNow::new(&path, &record, was_running);
+    record.was_killed = record.end.is_none() && !now.is_running;
     if record.header.follows.is_some() {
         let run = &record.header.run;
         return Err(Failure::usage(format!(
@@ -42,9 +47,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Res
         written("--trace", file, trace::save(&record, file))?;
     }
     if let Some(file) = &arguments.html {
-        written("--html", file, replace(file, html::render(&analysis).as_bytes()))?;
+        written("--html", file, replace(file, html::render(&analysis, now).as_bytes()))?;
     }
-    print(global, arguments, &analysis)?;
+    print(global, arguments, &analysis, now)?;
     Ok(Exit::Done)
 }
 
@@ -53,16 +58,21 @@ fn written(flag: &str, file: &Path, written: io::Result<()>) -> Result<(), Failu
 }
 
 /// Prints the analysis, or only the names of the files where files alone were asked for.
-fn print(global: &GlobalArguments, arguments: &AnalyzeArguments, analysis: &Analysis) -> io::Result<()> {
+fn print(
+    global: &GlobalArguments,
+    arguments: &AnalyzeArguments,
+    analysis: &Analysis,
+    now: RunNow,
+) -> io::Result<()> {
     let mut files = [&arguments.html, &arguments.trace].into_iter().flatten().peekable();
     if global.json {
         output::json(analysis)
     } else if arguments.markdown {
-        output::lines(&markdown::render(&Document::new(analysis)))
+        output::lines(&markdown::render(&Document::new(analysis, now)))
     } else if files.peek().is_some() {
         files.try_for_each(|file| output::line(&format!("wrote {}", file.display())))
     } else {
-        output::lines(&terminal::render(&Document::new(analysis)))
+        output::lines(&terminal::render(&Document::new(analysis, now)))
     }
 }
 

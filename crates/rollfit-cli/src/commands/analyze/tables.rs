@@ -1,16 +1,20 @@
 //! [`Table`]: a part of an analysis in rows and columns, the same in the terminal, in Markdown and in HTML.
 
-use rollfit_analysis::{ActivityShare, Analysis, Basis, LaneSlice, Resources, Scaling, TimelinePoint};
+use rollfit_analysis::{ActivityShare, Analysis, Basis, LaneSlice, Scaling, TimelinePoint, WorkerLine};
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::record::{Decision, Header, Unavailable};
 
 use super::words;
 use crate::format::{
-    UNKNOWN, byte_rate, bytes, count, estimated_rate, estimated_time, percent, quantity, rate, time,
+    UNKNOWN, between_rates, between_times, byte_rate, bytes, count, estimated_factor, estimated_rate,
+    estimated_time, percent, quantity, rate, time,
 };
 
 /// The title of the table of N workers.
 pub(super) const SCALING: &str = "What other numbers of workers would give";
+
+/// The title of the table of the slowest partitions.
+pub(super) const SLOWEST: &str = "Slowest partitions";
 
 /// Rows under headings.
 pub(super) struct Table {
@@ -48,10 +52,12 @@ fn known<T>(figure: Option<T>, told: impl Fn(T) -> String) -> String {
 }
 
 /// Utilisation, saturation and errors of each resource.
-pub(super) fn resources(resources: Option<&Resources>) -> Table {
+pub(super) fn resources(analysis: &Analysis) -> Table {
     let columns =
         [text("resource"), number("used"), number("errors"), text("of what"), text("waiting for it")];
-    Table { columns: columns.into(), rows: resources.map(words::resources).unwrap_or_default() }
+    let told = |resources| words::resources(resources, &analysis.header);
+    let rows = analysis.resources.as_ref().map(told);
+    Table { columns: columns.into(), rows: rows.unwrap_or_default() }
 }
 
 /// What the workers' time went into.
@@ -105,9 +111,13 @@ pub(super) fn scaling(scaling: &[Scaling]) -> Table {
     Table::new(columns, scaling, |line| {
         vec![
             line.workers.to_string(),
-            basis(line.basis).to_owned(),
-            known(line.rows_per_s.as_ref(), estimated_rate),
-            known(line.job_s.as_ref(), estimated_time),
+            if line.server_unseen { "bounds" } else { basis(line.basis) }.to_owned(),
+            known(line.rows_per_s.as_ref(), |rows| {
+                if line.server_unseen { between_rates(rows.low, rows.high) } else { estimated_rate(rows) }
+            }),
+            known(line.job_s.as_ref(), |job_s| {
+                if line.server_unseen { between_times(job_s.low, job_s.high) } else { estimated_time(job_s) }
+            }),
             known(line.sessions, |sessions| count(sessions as u64)),
             known(line.memory_bytes, bytes),
             known(line.load, quantity),
@@ -174,6 +184,58 @@ pub(super) fn mostly(times: &Times) -> String {
     }
 }
 
+/// What the workers did, one by one.
+pub(super) fn workers(lines: &[WorkerLine]) -> Table {
+    let columns = [
+        number("worker"),
+        number("written"),
+        number("rows"),
+        number("busy"),
+        number("processor"),
+        text("mostly"),
+        text("in progress for"),
+    ];
+    Table::new(columns, lines, |line| {
+        vec![
+            line.worker.to_string(),
+            count(line.partitions),
+            count(line.rows),
+            percent(line.busy),
+            known(line.cpu, percent),
+            known(line.mostly, |activity| format!("{} {}", activity.name(), percent(line.mostly_share))),
+            known(line.in_progress_s, time),
+        ]
+    })
+}
+
+/// What each step of all remedies gives, with those before it.
+pub(super) fn steps(analysis: &Analysis) -> Table {
+    let columns = [
+        number("step"),
+        number("faster"),
+        number("whole job"),
+        number("what is left"),
+        number("load"),
+        number("memory"),
+        number("sessions"),
+        text("what to do"),
+    ];
+    let after = analysis.combined.iter().flat_map(|combined| &combined.after);
+    let rows = after.enumerate().map(|(at, step)| {
+        vec![
+            (at + 1).to_string(),
+            estimated_factor(&step.gain),
+            estimated_time(&step.job_s),
+            known(step.eta_s.as_ref(), estimated_time),
+            known(step.load, quantity),
+            known(step.memory_bytes, bytes),
+            known(step.sessions, |sessions| count(sessions as u64)),
+            words::step(analysis, step.bottleneck),
+        ]
+    });
+    Table { columns: columns.into(), rows: rows.collect() }
+}
+
 /// The run over time.
 pub(super) fn timeline(points: &[TimelinePoint]) -> Table {
     let columns = [
@@ -182,6 +244,7 @@ pub(super) fn timeline(points: &[TimelinePoint]) -> Table {
         number("bytes/s"),
         number("workers"),
         number("own cores"),
+        number("server's cores"),
         number("others' cores"),
     ];
     Table::new(columns, points, |point| {
@@ -191,6 +254,7 @@ pub(super) fn timeline(points: &[TimelinePoint]) -> Table {
             byte_rate(point.bytes_per_s),
             quantity(point.workers),
             known(point.own_cores, quantity),
+            known(point.server_cores, quantity),
             known(point.others_cores, quantity),
         ]
     })
@@ -219,10 +283,11 @@ pub(super) fn settings(header: &Header) -> Table {
 /// The tables of an analysis with their titles, in order; those without a row are left out.
 pub(super) fn all(analysis: &Analysis) -> Vec<(&'static str, Table)> {
     let tables = [
-        ("Resources", resources(analysis.resources.as_ref())),
+        ("Resources", resources(analysis)),
         ("What the workers' time went into", activities(&analysis.activities)),
         (SCALING, scaling(&analysis.scaling)),
-        ("Slowest partitions", slices(&analysis.slowest)),
+        ("Workers", workers(&analysis.worker_lines)),
+        (SLOWEST, slices(&analysis.slowest)),
         ("Decisions about the number of workers", decisions(&analysis.decisions)),
         ("Settings", settings(&analysis.header)),
         ("Unavailable", unavailable(&analysis.unavailable)),

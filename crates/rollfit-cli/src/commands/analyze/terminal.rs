@@ -3,7 +3,7 @@
 //! Invariants: no line is wider than [`WIDTH`], except for a word that is, and nothing but text reaches the terminal,
 //! whatever a record holds.
 
-use textwrap::{Options, wrap};
+use textwrap::{Options, WordSeparator, WordSplitter, wrap};
 
 use super::document::{Block, Document};
 use super::tables::{Column, Table};
@@ -17,6 +17,9 @@ const GAP: &str = "  ";
 
 /// A last column narrower than this is put on lines of its own.
 const LAST_COLUMN_MIN: usize = 28;
+
+/// In place of a space that stays where it is. No text that is shown has it.
+const SHIELDED: char = '\u{1f}';
 
 /// A document as lines of text.
 pub(super) fn render(document: &Document) -> String {
@@ -54,6 +57,7 @@ impl Page {
                 evidence.iter().for_each(|line| self.hanging("   - ", "     ", line));
                 self.facts("   ", facts);
             }
+            Block::Rows(table) => self.table(table),
             Block::Table { title, table } => {
                 self.heading(title);
                 self.table(table);
@@ -78,19 +82,26 @@ impl Page {
 
     /// Wraps `text` behind `first`, its further lines behind `next`.
     fn hanging(&mut self, first: &str, next: &str, text: &str) {
-        self.wrapped(first, next, text, "");
-    }
-
-    /// As [`Page::hanging`], with `going_on` at the end of each line but the last.
-    fn wrapped(&mut self, first: &str, next: &str, text: &str, going_on: &str) {
         if text.is_empty() {
             return self.line(first);
         }
-        let options = Options::new(WIDTH - going_on.len()).initial_indent(first).subsequent_indent(next);
-        let lines = wrap(text, options.break_words(false));
+        let options = Options::new(WIDTH).initial_indent(first).subsequent_indent(next);
+        wrap(text, options.break_words(false)).iter().for_each(|line| self.line(line));
+    }
+
+    /// A command as a shell takes it from several lines: each but the last ends with a backslash, and no word is broken.
+    fn command(&mut self, first: &str, next: &str, command: &str) {
+        const CONTINUED: &str = " \\";
+        let options = Options::new(WIDTH - CONTINUED.len()).initial_indent(first).subsequent_indent(next);
+        let options = options
+            .break_words(false)
+            .word_separator(WordSeparator::AsciiSpace)
+            .word_splitter(WordSplitter::NoHyphenation);
+        let shielded = shielded(command);
+        let lines = wrap(&shielded, options);
         for (at, line) in lines.iter().enumerate() {
-            let is_last = at + 1 == lines.len();
-            self.line(&format!("{line}{}", if is_last { "" } else { going_on }));
+            let ending = if at + 1 == lines.len() { "" } else { CONTINUED };
+            self.line(&format!("{}{ending}", line.replace(SHIELDED, " ")));
         }
     }
 
@@ -98,9 +109,11 @@ impl Page {
         let width = facts.iter().map(|fact| fact.label.len()).max().unwrap_or(0).max(10);
         let next = format!("{indent}{:width$}{GAP}", "");
         for fact in facts {
-            // A shell takes a command of several lines where each but the last ends so.
-            let going_on = if fact.form == Form::Command { " \\" } else { "" };
-            self.wrapped(&format!("{indent}{:<width$}{GAP}", fact.label), &next, &fact.text, going_on);
+            let first = format!("{indent}{:<width$}{GAP}", fact.label);
+            match fact.form {
+                Form::Command => self.command(&first, &next, &fact.text),
+                Form::Prose | Form::Code => self.hanging(&first, &next, &fact.text),
+            }
         }
     }
 
@@ -128,6 +141,16 @@ impl Page {
     }
 }
 
+/// A command whose spaces between single quotes are no places to wrap: a shell keeps what is between quotes as it is.
+fn shielded(command: &str) -> String {
+    let mut is_quoted = false;
+    let shielded = command.chars().map(|c| {
+        is_quoted ^= c == '\'';
+        if is_quoted && c == ' ' { SHIELDED } else { c }
+    });
+    shielded.collect()
+}
+
 fn widths(table: &Table) -> Vec<usize> {
     let width = |at: usize| {
         let cells = table.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
@@ -145,15 +168,16 @@ mod tests {
     use rollfit_analysis::Analysis;
 
     use super::*;
+    use crate::commands::analyze::run_now::RunNow;
     use crate::commands::analyze::{example, words};
 
     fn text(analysis: &Analysis) -> String {
-        render(&Document::new(analysis))
+        render(&Document::new(analysis, RunNow::default()))
     }
 
     #[test]
     fn lines_are_at_most_a_hundred_columns_wide() {
-        for analysis in [example::full(), example::bare()] {
+        for analysis in [example::full(), example::early(), example::bare()] {
             let text = text(&analysis);
             let wide = text.lines().find(|line| line.chars().count() > WIDTH);
             assert_eq!(wide, None);
@@ -186,15 +210,13 @@ mod tests {
     #[test]
     fn a_command_of_several_lines_can_be_typed_as_it_is() {
         let mut analysis = example::full();
-        analysis.header.config = format!("/a/{}/rollfit.toml", "long/path/of/a/configuration".repeat(4));
+        let long = "long-path/of/a/configuration".repeat(4);
+        analysis.header.config = format!("/a/{long}/with a space/and-a-hyphen/rollfit.toml");
         let text = text(&analysis);
-        let told = text.split_once("try on one").unwrap().1.split_once("\n\n").unwrap().0;
+        let told = text.split_once("next run").unwrap().1.split_once("\n\n").unwrap().0;
         assert!(told.contains(" \\\n"), "{told}");
         let typed = told.replace("\\\n", " ");
-        let command = format!(
-            "ROLLFIT_RUN__WORKERS=auto rollfit run --config {} --only eurusd:2017-01 --force",
-            analysis.header.config
-        );
+        let command = format!("ROLLFIT_RUN__WORKERS=auto rollfit run --config '{}'", analysis.header.config);
         assert_eq!(typed.split_whitespace().collect::<Vec<_>>().join(" "), command);
     }
 

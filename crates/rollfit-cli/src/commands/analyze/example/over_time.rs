@@ -80,6 +80,7 @@ pub(super) fn timeline(took_s: f64, workers: usize) -> Vec<TimelinePoint> {
                 bytes_per_s: rows_per_s * 1440.0,
                 workers,
                 own_cores: Some(0.7 * workers),
+                server_cores: None,
                 others_cores: Some(0.3 + 0.2 * (f64::from(number) / 9.0).cos()),
             }
         })

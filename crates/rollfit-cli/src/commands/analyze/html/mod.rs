@@ -18,6 +18,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use rollfit_analysis::Analysis;
 use sha2::{Digest, Sha256};
 
+use super::run_now::RunNow;
+
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
@@ -25,7 +27,7 @@ const SCRIPT: &str = include_str!("script.js");
 const LANES_EMBEDDED_MAX: usize = 500;
 
 /// The analysis as a file.
-pub(super) fn render(analysis: &Analysis) -> String {
+pub(super) fn render(analysis: &Analysis, now: RunNow) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -39,7 +41,7 @@ pub(super) fn render(analysis: &Analysis) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (page::body(analysis))
+                (page::body(analysis, now))
                 (data(analysis))
                 script { (PreEscaped(SCRIPT)) }
             }
@@ -79,7 +81,7 @@ mod tests {
     #[test]
     fn the_file_stays_below_a_megabyte_whatever_the_number_of_partitions() {
         for (partitions, workers) in [(10_000, 1), (10_000, 16), (10_000, 64), (500, 16)] {
-            let html = render(&example::of_partitions(partitions, workers));
+            let html = render(&example::of_partitions(partitions, workers), RunNow::default());
             assert!(html.len() < BYTES_MAX, "{partitions} on {workers}: {} bytes", html.len());
         }
     }
@@ -90,14 +92,14 @@ mod tests {
         analysis.header.host = "</script><script>alert(1)</script>".to_owned();
         analysis.lanes[0].partition.key = "\"><img src=x onerror=alert(2)>".to_owned();
         analysis.slowest[0].partition.key = "<!--<script>".to_owned();
-        let html = render(&analysis);
+        let html = render(&analysis, RunNow::default());
         assert_eq!(html.matches("<script").count(), 2, "the data and ours");
         assert!(!html.contains("<img") && !html.contains("<!--"));
     }
 
     #[test]
     fn nothing_is_loaded_from_anywhere() {
-        let html = render(&example::full());
+        let html = render(&example::full(), RunNow::default());
         for reference in
             [" src=", "url(", "@import", "href=\"http", "<iframe", "<object", " style=", " onclick="]
         {
@@ -108,8 +110,10 @@ mod tests {
 
     #[test]
     fn an_analysis_that_tells_nothing_is_a_page_all_the_same() {
-        let html = render(&example::bare());
-        assert!(html.contains("Nothing was written, so the record does not show what limits the run."));
+        let html = render(&example::bare(), RunNow::default());
+        assert!(
+            html.contains("There was nothing to write, so the record does not show what limits the run.")
+        );
         assert!(html.contains("The record has no samples."));
     }
 }

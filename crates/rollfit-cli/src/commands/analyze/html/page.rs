@@ -2,24 +2,24 @@
 
 use maud::{Markup, html};
 use rollfit_analysis::{Analysis, CombinedGain, EstimateVsObserved, RankedCause};
-use rollfit_job::record::Header;
 
 use super::chart::px;
 use super::{lanes, slowest, stages, throughput, workers};
+use crate::commands::analyze::run_now::RunNow;
 use crate::commands::analyze::tables::{self, Table};
 use crate::commands::analyze::words::{self, Fact, Form};
 use crate::format::percent;
 
-pub(super) fn body(analysis: &Analysis) -> Markup {
+pub(super) fn body(analysis: &Analysis, now: RunNow) -> Markup {
     html! {
         header {
             p.eyebrow { "rollfit analyze" span.run { (analysis.header.run) } }
             button #scheme type="button" { "Light or dark" }
-            h1 { (prose(&words::headline(analysis))) }
+            h1 { (prose(&words::headline(analysis, now))) }
             (definitions("tiles", &words::outcome(analysis)))
         }
         main {
-            (bottlenecks(&analysis.bottlenecks, &analysis.header))
+            (bottlenecks(analysis))
             @if let Some(combined) = &analysis.combined { (together(combined, analysis)) }
             @if let Some(compared) = &analysis.estimate_vs_observed { (estimate(compared)) }
             (over_time(analysis))
@@ -30,18 +30,19 @@ pub(super) fn body(analysis: &Analysis) -> Markup {
     }
 }
 
-fn bottlenecks(bottlenecks: &[RankedCause], header: &Header) -> Markup {
+fn bottlenecks(analysis: &Analysis) -> Markup {
+    let bottlenecks = &analysis.bottlenecks;
     html! {
         @if !bottlenecks.is_empty() {
             section {
                 h2 { "What costs time" }
-                @for (rank, finding) in bottlenecks.iter().enumerate() { (card(rank + 1, finding, header)) }
+                @for (rank, finding) in bottlenecks.iter().enumerate() { (card(rank + 1, finding, analysis)) }
             }
         }
     }
 }
 
-fn card(rank: usize, finding: &RankedCause, header: &Header) -> Markup {
+fn card(rank: usize, finding: &RankedCause, analysis: &Analysis) -> Markup {
     html! {
         article.card {
             div.head {
@@ -53,7 +54,7 @@ fn card(rank: usize, finding: &RankedCause, header: &Header) -> Markup {
                 rect.part width=(px(finding.impact.clamp(0.0, 1.0) * 100.0)) height="4" {}
             }
             ul { @for evidence in words::evidence(finding) { li { (prose(&evidence)) } } }
-            (definitions("facts", &words::facts(finding, header)))
+            (definitions("facts", &words::facts(finding, analysis)))
         }
     }
 }
@@ -103,7 +104,7 @@ fn other_numbers(analysis: &Analysis) -> Markup {
 
 fn rest(analysis: &Analysis) -> Markup {
     let sections = [
-        ("Resources", tables::resources(analysis.resources.as_ref())),
+        ("Resources", tables::resources(analysis)),
         ("Settings", tables::settings(&analysis.header)),
         ("Unavailable", tables::unavailable(&analysis.unavailable)),
     ];

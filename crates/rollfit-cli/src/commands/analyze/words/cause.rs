@@ -15,6 +15,7 @@ pub(in super::super) fn title(finding: &RankedCause) -> String {
         LimitingCause::Sessions => "Too few sessions with the store".to_owned(),
         LimitingCause::Locks => "Others hold locks or partitions".to_owned(),
         LimitingCause::Commit => "Commits are slow".to_owned(),
+        LimitingCause::StoreWork => "Statements of the store besides COPY take long".to_owned(),
         LimitingCause::OversizedPartition => "One partition is much larger than the others".to_owned(),
         LimitingCause::Retries => "Attempts fail and are retried".to_owned(),
         LimitingCause::OwnLimit => {
@@ -61,6 +62,7 @@ pub(super) const fn outside(cause: LimitingCause) -> &'static str {
             "Give the store more write bandwidth, or store less: fewer metrics or windows"
         }
         LimitingCause::Commit => "Make commits faster",
+        LimitingCause::StoreWork => "Make the store faster at removing, checking, counting and cleaning up",
         LimitingCause::Locks => {
             "Let the holders finish, or end them; do not run two jobs over the same partitions at once"
         }

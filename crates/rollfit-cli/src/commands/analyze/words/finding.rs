@@ -8,12 +8,13 @@ use super::cause::title;
 use super::limit::limit;
 use super::observation::observation;
 use super::run::origin;
-use super::{Fact, code};
+use super::{Fact, code, early};
 use super::{applies_briefly, remedy};
+use crate::commands::analyze::run_now::RunNow;
 use crate::format::{estimated_factor, estimated_time, percent, quantity, time};
 
 /// What limits the run, with what speaks most for it.
-pub(in super::super) fn headline(analysis: &Analysis) -> String {
+pub(in super::super) fn headline(analysis: &Analysis, now: RunNow) -> String {
     let header = &analysis.header;
     match (&analysis.finding, analysis.bottlenecks.first()) {
         (Headline::Limited { gain, .. }, Some(first)) => {
@@ -23,7 +24,9 @@ pub(in super::super) fn headline(analysis: &Analysis) -> String {
                 .map(|gain| format!(" Fixing this would make the job {} faster.", estimated_factor(gain)));
             format!("{}{}.{}", title(first), evidence.unwrap_or_default(), gain.unwrap_or_default())
         }
-        (Headline::Balanced { cores_busy, activities, gain_max, limit: limited_by }, _) => {
+        (Headline::Balanced { cores_busy, activities, gain_max, limit: limited_by }, _)
+            if analysis.early.is_none() =>
+        {
             let cores = header.machine.cores_allowed;
             let cores = cores
                 .map_or_else(|| "the cores".to_owned(), |cores| format!("the {} cores", quantity(cores)));
@@ -37,7 +40,10 @@ pub(in super::super) fn headline(analysis: &Analysis) -> String {
                 limit(limited_by)
             )
         }
-        _ => "Nothing was written, so the record does not show what limits the run.".to_owned(),
+        _ => match &analysis.early {
+            Some(told) => early::headline(told, analysis, now),
+            None => "There was nothing to write, so the record does not show what limits the run.".to_owned(),
+        },
     }
 }
 
@@ -47,14 +53,15 @@ pub(in super::super) fn evidence(finding: &RankedCause) -> Vec<String> {
 }
 
 /// A finding's setting and remedy.
-pub(in super::super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
-    let setting = finding.setting.as_ref().map(|setting| code("setting", setting_words(setting, header)));
-    let remedy = remedy::facts(finding, header);
+pub(in super::super) fn facts(finding: &RankedCause, analysis: &Analysis) -> Vec<Fact> {
+    let setting =
+        finding.setting.as_ref().map(|setting| code("setting", setting_words(setting, &analysis.header)));
+    let remedy = remedy::facts(finding, analysis);
     setting.into_iter().chain(remedy).filter(|fact| !fact.text.is_empty()).collect()
 }
 
 /// `run.workers = 4 (rollfit.toml, line 31)`.
-fn setting_words(setting: &Setting, header: &Header) -> String {
+pub(super) fn setting_words(setting: &Setting, header: &Header) -> String {
     match &setting.value {
         Some(value) => format!("{} = {value} ({})", setting.name, origin(setting, header)),
         None if setting.origin == Origin::Default => format!("{} is not set", setting.name),
@@ -75,17 +82,17 @@ pub(in super::super) fn combined(combined: &CombinedGain) -> String {
 /// What to do, in order.
 pub(in super::super) fn steps(analysis: &Analysis) -> Vec<String> {
     let steps = analysis.combined.iter().flat_map(|combined| &combined.steps);
-    let findings = steps.filter_map(|&at| analysis.bottlenecks.get(at));
-    findings
-        .filter_map(|finding| {
-            let remedy = finding.remedy.as_ref()?;
-            Some(format!(
-                "{} (applies {})",
-                remedy::action(finding.cause, &remedy.change),
-                applies_briefly(remedy.applies)
-            ))
-        })
-        .collect()
+    steps.map(|&at| step(analysis, at)).filter(|step| !step.is_empty()).collect()
+}
+
+/// What to do about the bottleneck at this position, and when that takes effect.
+pub(in super::super) fn step(analysis: &Analysis, at: usize) -> String {
+    let Some(finding) = analysis.bottlenecks.get(at) else { return String::new() };
+    let told = finding.remedy.as_ref().map(|remedy| {
+        let action = remedy::action(finding.cause, &remedy.change);
+        format!("{action} (applies {})", applies_briefly(remedy.applies))
+    });
+    told.unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,6 +11,11 @@ pub(super) fn limit(limit: &Limit) -> String {
         Limit::Source => "the source".to_owned(),
         Limit::StoreBandwidth => "store write bandwidth".to_owned(),
         Limit::Commits => "the commits that the store makes at once".to_owned(),
+        Limit::Statements => "statements of the store that remove, check, count or clean up rows".to_owned(),
+        Limit::ServerCores => "the processors of the store's server".to_owned(),
+        Limit::ServerUnseen => {
+            "perhaps the processors of the store's server, which are not visible from here".to_owned()
+        }
         Limit::CpuMax => "cpu_max".to_owned(),
         Limit::WriteMax => "store_write_mb_per_s_max".to_owned(),
         Limit::Sessions { workers } => format!("sessions, {}", plural(*workers, "worker")),
@@ -24,7 +29,11 @@ pub(super) fn limit(limit: &Limit) -> String {
 fn capacity(capacity: &Capacity) -> String {
     match capacity {
         Capacity::Time { limit: by, at_once, partition_s, rows_per_s } => {
-            let what = if matches!(by, Limit::Cores | Limit::CpuMax) { "cores" } else { "at once" };
+            let what = if matches!(by, Limit::Cores | Limit::CpuMax | Limit::ServerCores) {
+                "cores"
+            } else {
+                "at once"
+            };
             format!(
                 "{}: {} {what} / {} a partition = {} rows/s",
                 limit(by),
@@ -70,7 +79,39 @@ pub(in super::super) fn worth(worth: &Worth) -> String {
         WorthReason::LittleGain { workers, gain, capacity: by } => {
             format!("{} would gain {} more; {}", plural(*workers, "worker"), percent(*gain), capacity(by))
         }
+        WorthReason::NotMeasured { workers } => {
+            format!("more is too far from what was measured; try {workers}")
+        }
         WorthReason::Unknown => "the record does not show more".to_owned(),
     };
     format!("Worth it up to {}: {why}", plural(worth.workers, "worker"))
+}
+
+/// The same in a few words: `8 workers gain 1.4 % more than 6: the cores limit it`; none where nothing is known.
+pub(super) fn worth_briefly(worth: &Worth) -> Option<String> {
+    let workers = plural(worth.workers, "worker");
+    let by = |what: String| format!("than {workers}: limited by {what}");
+    Some(match &worth.why {
+        WorthReason::Limit { limit: WorkersLimit::Sessions { .. } } => by("sessions".to_owned()),
+        WorthReason::Limit { limit: WorkersLimit::Memory { .. } } => by("memory".to_owned()),
+        WorthReason::Limit { limit: WorkersLimit::Partitions { partitions } } => {
+            by(format!("the number of partitions, {}", count(*partitions as u64)))
+        }
+        WorthReason::Limit { limit: WorkersLimit::Capacity { capacity } } => by(capacity_name(capacity)),
+        WorthReason::LittleGain { workers: more, gain, capacity } => {
+            let gain = percent(gain.max(0.0));
+            format!("than {workers}: {more} gain {gain} more, limited by {}", capacity_name(capacity))
+        }
+        WorthReason::NotMeasured { workers: next } => {
+            format!("than {workers} is estimated: it is too far from what was measured; try {next}")
+        }
+        WorthReason::Unknown => return None,
+    })
+}
+
+fn capacity_name(capacity: &Capacity) -> String {
+    match capacity {
+        Capacity::Time { limit: by, .. } | Capacity::Bytes { limit: by, .. } => limit(by),
+        Capacity::Unknown => limit(&Limit::Unknown),
+    }
 }

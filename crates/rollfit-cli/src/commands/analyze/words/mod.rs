@@ -4,20 +4,28 @@
 
 use rollfit_job::store::AppliesWhen;
 
+mod brief;
 mod cause;
+mod command;
+mod cores;
+mod early;
 mod finding;
 mod limit;
+mod not_limits;
 mod observation;
 mod remedy;
 mod resources;
 mod run;
+mod server;
 mod store_advice;
+mod trial;
 
+pub(super) use self::brief::brief;
 pub(super) use self::cause::title;
-pub(super) use self::finding::{combined, evidence, facts, headline, steps};
+pub(super) use self::finding::{combined, evidence, facts, headline, step, steps};
 pub(super) use self::limit::{workers_limit, worth};
 pub(super) use self::resources::resources;
-pub(super) use self::run::{estimate_vs_observed, origin, outcome, run};
+pub(super) use self::run::{durations, estimate_vs_observed, origin, outcome, run};
 
 /// A label and what there is to say under it.
 pub(super) struct Fact {
@@ -35,6 +43,12 @@ pub(super) enum Form {
     Code,
     /// To be typed into a shell.
     Command,
+}
+
+impl Fact {
+    fn command(label: &'static str, text: String) -> Self {
+        Self { label, text, form: Form::Command }
+    }
 }
 
 fn fact(label: &'static str, text: impl Into<String>) -> Fact {

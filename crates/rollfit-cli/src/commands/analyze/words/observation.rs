@@ -63,6 +63,9 @@ fn machine(observation: &Observation) -> String {
         Observation::CoresAllowed { cores } => {
             format!("affinity or a control group allows this process {} cores", quantity(*cores))
         }
+        Observation::QuotaReached { share } => {
+            format!("the control group's quota was used up in {} of its periods", percent(*share))
+        }
         Observation::CoreWait { seconds_per_s } => {
             format!("for each second of its own work a worker waited {} for a core", time(*seconds_per_s))
         }
@@ -100,6 +103,18 @@ fn store(observation: &Observation) -> String {
             percent(*share),
             time(*partition_s)
         ),
+        Observation::RoundTrips { trips, shortest_s } => format!(
+            "a partition makes {} round trips, the shortest took {}",
+            quantity(*trips),
+            time(*shortest_s)
+        ),
+        Observation::Statements { deleting_s, keying_s, analyzing_s, vacuuming_s } => format!(
+            "a partition waits {} for DELETE, {} for keys, {} for ANALYZE, {} for VACUUM",
+            time(*deleting_s),
+            time(*keying_s),
+            time(*analyzing_s),
+            time(*vacuuming_s)
+        ),
         Observation::ServedAtOnce { workers, each_s } => format!(
             "the wait grows with the workers: about {} at once are served as fast as one, {} each",
             quantity(*workers),
@@ -130,6 +145,7 @@ pub(super) fn for_what(waited_for: WaitedFor) -> &'static str {
         WaitedFor::RoundTrips => "for round trips and new sessions",
         WaitedFor::Bytes => "for the store to take its bytes",
         WaitedFor::Commit => "for its commit",
+        WaitedFor::Statements => "for statements besides COPY",
     }
 }
 

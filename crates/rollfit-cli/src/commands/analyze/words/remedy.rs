@@ -1,46 +1,76 @@
 //! Remedies: what to change, what that gains, what can go wrong, how to go back.
 
-use rollfit_analysis::{Change, LimitingCause, RankedCause, Remedy, Watch};
-use rollfit_files::path::shell_word;
-use rollfit_job::record::Header;
+use rollfit_analysis::{Analysis, Change, LimitingCause, RankedCause, Remedy, Watch};
 use rollfit_job::store::AppliesWhen;
 
 use super::cause::outside;
 use super::limit::limit;
 use super::observation::for_what;
 use super::store_advice::store_advice;
-use super::{Fact, Form, code, fact};
-use crate::format::{byte_rate, bytes, estimated_factor, estimated_time, percent, plural, quantity, time};
+use super::trial::trial;
+use super::{Fact, code, fact};
+use crate::format::{
+    between_times, byte_rate, bytes, estimated_factor, estimated_time, factor, percent, plural, quantity,
+    time,
+};
 
 /// What to do about a finding.
-pub(super) fn facts(finding: &RankedCause, header: &Header) -> Vec<Fact> {
+pub(super) fn facts(finding: &RankedCause, analysis: &Analysis) -> Vec<Fact> {
     let Some(remedy) = &finding.remedy else { return Vec::new() };
+    let header = &analysis.header;
     let (before, after) = before_and_after(&remedy.change);
     let change = format!("{before} -> {after}; the limit is then {}", limit(&remedy.limit_then));
     let mut facts = vec![fact("remedy", action(finding.cause, &remedy.change))];
     facts.extend(store_advice(finding.cause, header).iter().map(|advice| fact("store", advice.clone())));
     facts.extend([code("change", change), fact("applies", applies(remedy.applies))]);
-    facts.extend(remedy.gain.as_ref().map(|gain| fact("gain", format!("{} faster", estimated_factor(gain)))));
-    facts.extend(remedy.job_s.as_ref().map(|job_s| fact("whole job", estimated_time(job_s))));
+    facts.extend(gain(remedy));
     facts.extend([
         fact("risk", risk(&remedy.change)),
         fact("effort", effort(&remedy.change)),
         fact("watch", watch(remedy.watch)),
         fact("roll back", roll_back(&remedy.change)),
-        Fact { label: "try on one", text: trial(remedy, header), form: Form::Command },
     ]);
+    facts.extend(trial(finding.cause, remedy, analysis));
     facts
+}
+
+/// What a remedy gains. Where the server's processors are not visible the ends of the range are all that is known.
+fn gain(remedy: &Remedy) -> Vec<Fact> {
+    let gain = remedy.gain.as_ref().map(|gain| match remedy.server_unseen {
+        true => format!(
+            "{} to {} faster: the server's CPU is not visible from here",
+            factor(gain.low),
+            factor(gain.high)
+        ),
+        false => format!("{} faster", estimated_factor(gain)),
+    });
+    let job_s = remedy.job_s.as_ref().map(|job_s| match remedy.server_unseen {
+        true => between_times(job_s.low, job_s.high),
+        false => estimated_time(job_s),
+    });
+    [("gain", gain), ("whole job", job_s)]
+        .into_iter()
+        .filter_map(|(label, text)| Some(fact(label, text?)))
+        .collect()
 }
 
 /// What to do, as an order.
 pub(super) fn action(cause: LimitingCause, change: &Change) -> String {
     match change {
-        Change::Setting { name, after: Some(after), .. } => format!("Set `{}`", setting(name, after)),
+        Change::Setting { after: Some(_), .. } => format!("Set `{}`", set(change)),
         Change::Setting { name, before: Some(before), .. } => {
             format!("Remove `{}`, or raise it", setting(name, before))
         }
         Change::Setting { name, .. } => format!("Remove `{name}`"),
         _ => outside(cause).to_owned(),
+    }
+}
+
+/// The setting as it should be: `run.workers = 4`.
+pub(super) fn set(change: &Change) -> String {
+    match change {
+        Change::Setting { name, after, .. } => setting_or_none(name, after.as_ref()),
+        _ => String::new(),
     }
 }
 
@@ -65,6 +95,10 @@ fn before_and_after(change: &Change) -> (String, String) {
         Change::Cores { cores, cores_wanted } => (
             format!("{} of {} cores for this run", quantity(*cores), quantity(*cores_wanted)),
             format!("all {} cores for this run", quantity(*cores_wanted)),
+        ),
+        Change::Quota { cores, cores_wanted } => (
+            format!("{} of {} cores allowed", quantity(*cores), quantity(*cores_wanted)),
+            format!("all {} cores allowed", quantity(*cores_wanted)),
         ),
         Change::Memory { bytes: held, bytes_wanted, workers, workers_wanted } => {
             let room = |held: f64, workers: usize| {
@@ -160,22 +194,4 @@ fn watch(watch: Watch) -> String {
         Watch::Retries => "retried attempts: none".to_owned(),
         Watch::EndOfRun => "the end of the run: all workers busy until shortly before it".to_owned(),
     }
-}
-
-/// The command that tries a change on one partition, which it writes again.
-fn trial(remedy: &Remedy, header: &Header) -> String {
-    let variable = match &remedy.change {
-        Change::Setting { name, after: Some(after), .. } => {
-            format!("ROLLFIT_RUN__{}={after} ", name.trim_start_matches("run.").to_uppercase())
-        }
-        _ => String::new(),
-    };
-    let only = remedy.try_on.as_ref().map_or_else(String::new, |partition| {
-        format!(" --only {}", shell_word(&format!("{}:{}", partition.key, partition.period)))
-    });
-    let config = match header.config.as_str() {
-        "" => String::new(),
-        config => format!(" --config {}", shell_word(config)),
-    };
-    format!("{variable}rollfit run{config}{only} --force")
 }

@@ -1,16 +1,20 @@
 //! How much of each resource was used.
 
 use rollfit_analysis::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse};
+use rollfit_job::record::Header;
 
+use super::cores::local_server;
 use super::joined;
 use super::observation::store_waits;
+use super::server::use_of_cores;
 use crate::format::{byte_rate, bytes, count, percent, plural, quantity};
 
 const UNAVAILABLE: &str = "unavailable";
 
 /// A row for each resource: its name, the share used, its errors, of what that is, and what waited for it.
-pub(in super::super) fn resources(resources: &Resources) -> Vec<Vec<String>> {
-    let mut rows = vec![cores(&resources.cores), memory(&resources.memory), disks(&resources.disks)];
+pub(in super::super) fn resources(resources: &Resources, header: &Header) -> Vec<Vec<String>> {
+    let server = local_server(header, resources.store.basis, resources.store.cores);
+    let mut rows = vec![cores(&resources.cores, server), memory(&resources.memory), disks(&resources.disks)];
     rows.extend(resources.sessions.as_ref().map(sessions));
     rows.push(store(&resources.store));
     rows
@@ -38,12 +42,15 @@ fn pressure(what: &str, share: Option<f64>) -> Option<String> {
     share.map(|share| format!("some task waited for {what} for {} of the time", percent(share)))
 }
 
-fn cores(cores: &CoresUse) -> Vec<String> {
+/// `server` are the cores that the store's server keeps busy on this machine, a part of those of others.
+fn cores(cores: &CoresUse, server: Option<f64>) -> Vec<String> {
     let part = |name: &str, cores: Option<f64>| Some(format!("{name} {}", quantity(cores?)));
+    let others = cores.others.map(|others| (others - server.unwrap_or(0.0)).max(0.0));
     let parts = joined(
         [
             part("this process", cores.own),
-            part("other processes", cores.others),
+            part("the store's server", server),
+            part("other processes", others),
             part("other machines of the hypervisor", cores.stolen.filter(|cores| *cores > 0.0)),
         ],
         ", ",
@@ -59,7 +66,10 @@ fn cores(cores: &CoresUse) -> Vec<String> {
         .waiting_threads
         .map(|threads| format!("{} of our threads waited for a core", quantity(threads)));
     let load = cores.load_max.map(|load| format!("load average up to {}", quantity(load)));
-    let waiting = joined([threads, pressure("a core", cores.pressure), load], ", ");
+    let quota = cores
+        .quota_reached
+        .map(|share| format!("the control group's quota was used up in {} of its periods", percent(share)));
+    let waiting = joined([threads, pressure("a core", cores.pressure), quota, load], ", ");
     row("cores", cores.utilisation, None, parts.map(|parts| parts + &of), waiting)
 }
 
@@ -76,8 +86,11 @@ fn memory(memory: &MemoryUse) -> Vec<String> {
 
 fn disks(disks: &DisksUse) -> Vec<String> {
     let part = |verb: &str, rate: Option<f64>| Some(format!("{verb} {}", byte_rate(rate?)));
-    let used = joined([part("read", disks.read_bytes_per_s), part("wrote", disks.written_bytes_per_s)], ", ");
-    row("disks", None, None, used, pressure("disks", disks.pressure))
+    let everybody = |rate: Option<f64>| Some(format!(" of {} by everybody", byte_rate(rate?)));
+    let device = |own: Option<String>, all: Option<f64>| Some(own? + &everybody(all).unwrap_or_default());
+    let read = device(part("read", disks.read_bytes_per_s), disks.device_read_bytes_per_s);
+    let wrote = device(part("wrote", disks.written_bytes_per_s), disks.device_written_bytes_per_s);
+    row("disks", disks.busy, None, joined([read, wrote], ", "), pressure("disks", disks.pressure))
 }
 
 fn sessions(sessions: &SessionsUse) -> Vec<String> {
@@ -96,14 +109,13 @@ fn sessions(sessions: &SessionsUse) -> Vec<String> {
 }
 
 fn store(store: &StoreUse) -> Vec<String> {
-    let used = store.cores.map(|cores| {
-        format!(
-            "about {} of its cores for this run, estimated from {}",
-            quantity(cores),
-            plural(store.samples, "sample")
-        )
-    });
     let waited = format!("workers waited for it for {} of their time", percent(store.waiting_share));
     let waits = (!store.waits.is_empty()).then(|| format!("sessions waited: {}", store_waits(&store.waits)));
-    row("store", store.utilisation, Some(store.errors), used, joined([Some(waited), waits], ", "))
+    row(
+        "store",
+        store.utilisation,
+        Some(store.errors),
+        use_of_cores(store),
+        joined([Some(waited), waits], ", "),
+    )
 }

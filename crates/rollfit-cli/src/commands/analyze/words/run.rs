@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use rollfit_analysis::{Analysis, ChangeSince, EstimateVsObserved, EtaVsObserved, RunEnding};
+use rollfit_analysis::{
+    Analysis, ChangeSince, Durations, EstimateVsObserved, EtaVsObserved, LaneSlice, RunEnding,
+};
 use rollfit_job::config::{Origin, Setting};
-use rollfit_job::record::Header;
+use rollfit_job::record::{Header, PartitionOutcome};
 
 use super::{Fact, fact, joined};
 use crate::format::{
@@ -101,6 +103,21 @@ fn eta(compared: &EtaVsObserved) -> String {
         time(compared.at_s),
         estimated_time(&compared.eta_s),
         time(compared.left_s)
+    )
+}
+
+/// `half of 335 partitions took at most 1.2 s, 90 % 1.5 s, 99 % 2.9 s; the slowest, eurusd 2017-03, took 4.1 s`
+pub(in super::super) fn durations(durations: &Durations, analysis: &Analysis) -> String {
+    let is_slowest = |slice: &&LaneSlice| slice.outcome == PartitionOutcome::Written;
+    let slowest = analysis.slowest.iter().find(is_slowest);
+    let name = slowest.map(|slice| format!(", {},", slice.partition)).unwrap_or_default();
+    format!(
+        "Half of {} took at most {}, 90 % {}, 99 % {}; the slowest{name} took {}",
+        plural(durations.partitions, "written partition"),
+        time(durations.p50_s),
+        time(durations.p90_s),
+        time(durations.p99_s),
+        time(durations.max_s)
     )
 }
 

@@ -9,17 +9,21 @@ use crate::stores;
 
 /// What the store behind a cause advises, a sentence each.
 pub(super) fn store_advice(cause: LimitingCause, header: &Header) -> Vec<String> {
+    advice(cause, header).iter().map(sentence).collect()
+}
+
+/// The variable that tries the first advice on one run.
+pub(super) fn trial_variable(cause: LimitingCause, header: &Header) -> Option<String> {
+    advice(cause, header).into_iter().find_map(|advice| advice.trial)
+}
+
+fn advice(cause: LimitingCause, header: &Header) -> Vec<Advice> {
     let Some((role, bottleneck)) = cause.store_bottleneck() else { return Vec::new() };
     let kind = match role {
         StoreRole::Source => &header.source_kind,
         StoreRole::Sink => &header.sink_kind,
     };
-    stores::kind_named(kind)
-        .map(|kind| kind.advice(bottleneck))
-        .unwrap_or_default()
-        .iter()
-        .map(sentence)
-        .collect()
+    stores::kind_named(kind).map(|kind| kind.advice(bottleneck)).unwrap_or_default()
 }
 
 /// `Do it: `statement` (where; applies when; undo: `statement`; risk: ...)`
@@ -41,7 +45,7 @@ fn sentence(advice: &Advice) -> String {
 mod tests {
     use super::*;
 
-    const CAUSES: [LimitingCause; 12] = [
+    const CAUSES: [LimitingCause; 13] = [
         LimitingCause::Cpu,
         LimitingCause::Memory,
         LimitingCause::Workers,
@@ -51,6 +55,7 @@ mod tests {
         LimitingCause::Sessions,
         LimitingCause::Locks,
         LimitingCause::Commit,
+        LimitingCause::StoreWork,
         LimitingCause::OversizedPartition,
         LimitingCause::Retries,
         LimitingCause::OwnLimit,

@@ -1,0 +1,214 @@
+//! [`Early`]: what the samples of a run say before its partitions do: none was written yet, or too few, or it was killed.
+//!
+//! Invariants: nothing here is a prediction but `eta_s`, which is a wide range, and none where rows do not allow one.
+
+use rollfit_job::activity::Activity;
+use rollfit_job::record::{PartitionOutcome, Record, Sample};
+use rollfit_job::workers::auto_workers_max;
+use serde::{Deserialize, Serialize};
+
+use super::demand::written;
+use super::estimate::Estimate;
+use super::observed::Observed;
+use super::run_facts::{sessions_workers, took_s, workers_set};
+use super::run_progress::RunProgress;
+use super::server_cpu::ServerCpuBasis;
+use super::step_series::{unfinished, unfinished_count};
+
+/// What samples say of a run that estimates nothing. Cores are means, and none where unknown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Early {
+    /// How long the run has been watched, in seconds.
+    pub seconds: f64,
+    /// The samples.
+    pub samples: usize,
+    /// The workers in the last sample, and what sets their number: `auto`, a number or a range.
+    pub workers: usize,
+    /// See [`Early::workers`].
+    pub workers_set: String,
+    /// How many workers the machine and the store allow.
+    pub allowed: WorkersAllowed,
+    /// What is in progress.
+    pub in_progress: WorkInProgress,
+    /// Rows handed to the sink a second, of partitions in progress too; none before the first.
+    pub rows_per_s: Option<f64>,
+    /// Bytes handed to the sink a second.
+    pub bytes_per_s: Option<f64>,
+    /// What workers that had a partition did, by the samples, the most frequent first.
+    pub activities: Vec<SampledActivity>,
+    /// Cores kept busy by this process.
+    pub own_cores: Option<f64>,
+    /// By the sink's server, wherever it is.
+    pub server_cores: Option<f64>,
+    /// How that is known.
+    pub server_basis: ServerCpuBasis,
+    /// By others on this machine, the server apart.
+    pub others_cores: Option<f64>,
+    /// Those of this machine that nobody used.
+    pub idle_cores: Option<f64>,
+    /// The most memory that this process held, and the least that it could hold.
+    pub memory_bytes_max: Option<u64>,
+    /// See [`Early::memory_bytes_max`].
+    pub room_bytes: Option<f64>,
+    /// How long the whole run will still take if the rest goes as the rows so far: a wide range.
+    pub eta_s: Option<Estimate>,
+}
+
+/// How many workers there can be, by what limits them; none where it does not, or is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkersAllowed {
+    /// The cores that this process may use.
+    pub cores: Option<f64>,
+    /// The workers that there is memory for, by what one holds now.
+    pub memory: Option<usize>,
+    /// The workers that there are sessions for.
+    pub sessions: Option<usize>,
+    /// The partitions of the run.
+    pub partitions: u64,
+    /// The most that `workers = "auto"` tries.
+    pub auto: usize,
+}
+
+/// The partitions in progress at the last sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkInProgress {
+    /// How many.
+    pub partitions: usize,
+    /// For how long, on average, in seconds.
+    pub age_s: f64,
+    /// Their rows handed to the sink.
+    pub rows: u64,
+    /// All their rows; none where unknown.
+    pub rows_all: Option<u64>,
+}
+
+/// How often workers were seen doing something.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampledActivity {
+    /// What.
+    pub activity: Activity,
+    /// The share of the samples' workers that did it, 0 to 1.
+    pub share: f64,
+}
+
+impl Early {
+    /// What the samples of a record say; none where there was nothing to do.
+    pub(super) fn from_record(record: &Record) -> Option<Self> {
+        let observed = &Observed::new(record);
+        let is_work = |outcome| !matches!(outcome, PartitionOutcome::Done | PartitionOutcome::LeftAlone);
+        let progress = RunProgress::from_record(record);
+        if progress.left == 0 && !record.partitions.iter().any(|end| is_work(end.outcome)) {
+            return None;
+        }
+        let last = record.samples.last();
+        let rate = |of: fn(&Sample) -> u64| {
+            let seconds = last.map_or(0.0, |sample| sample.at_ms as f64 / 1e3);
+            let count = last.map_or(0, of);
+            (count > 0 && seconds > 0.0).then(|| count as f64 / seconds)
+        };
+        let in_progress = in_progress(record);
+        let rows_per_s = rate(|sample| sample.totals.rows);
+        let others = observed.competing.is_some().then_some(observed.competing_mean);
+        Some(Self {
+            seconds: took_s(record),
+            samples: record.samples.len(),
+            workers: last.map_or(0, |sample| sample.workers),
+            workers_set: workers_set(record).to_string(),
+            allowed: allowed(record, observed),
+            in_progress,
+            rows_per_s,
+            bytes_per_s: rate(|sample| sample.totals.bytes),
+            activities: activities(record),
+            own_cores: observed.own_cores,
+            server_cores: observed.server.cores_busy,
+            server_basis: observed.server.basis,
+            others_cores: others,
+            idle_cores: idle_cores(record, observed),
+            memory_bytes_max: observed.memory_bytes_max,
+            room_bytes: observed.room_bytes,
+            eta_s: rows_per_s.and_then(|rate| eta_s(record, &progress, in_progress, rate)),
+        })
+    }
+}
+
+fn allowed(record: &Record, observed: &Observed) -> WorkersAllowed {
+    let machine = &record.header.machine;
+    WorkersAllowed {
+        cores: machine.cores_allowed.or(machine.cores.map(|cores| cores as f64)),
+        memory: observed.memory_workers(machine),
+        sessions: sessions_workers(record),
+        partitions: record.header.partitions,
+        auto: auto_workers_max(machine.cores_allowed),
+    }
+}
+
+fn idle_cores(record: &Record, observed: &Observed) -> Option<f64> {
+    let all = record.header.machine.cores? as f64;
+    let busy = observed.own_cores? + observed.others_cores? + observed.stolen_cores.unwrap_or(0.0);
+    Some((all - busy).max(0.0))
+}
+
+fn in_progress(record: &Record) -> WorkInProgress {
+    let Some(last) = record.samples.last().filter(|_| record.end.is_none()) else {
+        return WorkInProgress::default();
+    };
+    let partitions = unfinished_count(record);
+    // Samples of earlier versions do not say for how long.
+    let begun = unfinished(record).map(|(_, begun_ms)| last.at_ms.saturating_sub(begun_ms)).sum();
+    let age_ms = if last.in_hand_ms > 0 { last.in_hand_ms } else { begun };
+    WorkInProgress {
+        partitions,
+        age_s: age_ms as f64 / 1e3 / partitions.max(1) as f64,
+        rows: last.totals.rows.saturating_sub(rows_committed(record)),
+        rows_all: (last.rows_in_hand > 0).then_some(last.rows_in_hand),
+    }
+}
+
+/// What was committed by the last sample.
+fn rows_committed(record: &Record) -> u64 {
+    let last = record.samples.last();
+    let by_ends = || {
+        written(record)
+            .filter(|end| last.is_some_and(|last| end.at_ms <= last.at_ms))
+            .map(|end| end.rows)
+            .sum()
+    };
+    last.map(|last| last.totals.rows_committed).filter(|rows| *rows > 0).unwrap_or_else(by_ends)
+}
+
+fn activities(record: &Record) -> Vec<SampledActivity> {
+    let seen = |activity: Activity| -> u64 {
+        let samples = record.samples.iter();
+        samples
+            .filter_map(|sample| sample.activities.get(activity.name()))
+            .map(|count| u64::from(*count))
+            .sum()
+    };
+    let all = Activity::ALL.into_iter().map(seen).sum::<u64>().max(1) as f64;
+    let share = |activity| SampledActivity { activity, share: seen(activity) as f64 / all };
+    let mut shares: Vec<_> =
+        Activity::ALL.into_iter().map(share).filter(|sampled| sampled.share > 0.0).collect();
+    shares.sort_by(|a, b| b.share.total_cmp(&a.share));
+    shares
+}
+
+/// The rows left over the rows a second so far. What comes after a partition's rows is not known yet, and some stores count the
+/// rows when half of their bytes have been handed over: that makes the range.
+fn eta_s(
+    record: &Record,
+    progress: &RunProgress,
+    in_progress: WorkInProgress,
+    rows_per_s: f64,
+) -> Option<Estimate> {
+    const SLOWER: f64 = 2.5;
+    record.end.is_none().then_some(())?;
+    let (count, rows) = written(record).fold((0, 0), |(count, rows), end| (count + 1, rows + end.rows));
+    let (count, rows) = match in_progress.rows_all {
+        Some(all) => (count + in_progress.partitions, rows + all),
+        None => (count, rows),
+    };
+    let rows_each = (count > 0).then(|| rows as f64 / count as f64)?;
+    let left = progress.left as f64 * rows_each - in_progress.rows as f64;
+    let low = left.max(0.0) / rows_per_s;
+    Some(Estimate { low, expected: low * SLOWER.sqrt(), high: low * SLOWER })
+}

@@ -1,0 +1,43 @@
+//! [`MemoryShortage`]: memory that was nearly used up when a record breaks off, which is what a process leaves that the system killed
+//! for want of memory.
+
+use rollfit_job::record::Record;
+use serde::{Deserialize, Serialize};
+
+/// Less of the limit left is next to nothing.
+const LEFT_LEAST: f64 = 0.05;
+/// What would have been used up within so many seconds may have been.
+const WITHIN_S: f64 = 3.0;
+/// From how many samples the trend is taken.
+const SAMPLES: usize = 4;
+
+/// Memory at the last sample of a run without an end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemoryShortage {
+    /// What this process held.
+    pub own_bytes: u64,
+    /// What it could still take.
+    pub free_bytes: u64,
+    /// The limit of its control group, or the memory of the machine; none where unknown.
+    pub limit_bytes: Option<u64>,
+    /// How fast the free memory became less, a second.
+    pub falling_bytes_per_s: f64,
+}
+
+impl MemoryShortage {
+    /// That of a record; none of a run that has an end, and where there was enough.
+    pub(super) fn from_record(record: &Record) -> Option<Self> {
+        let last = record.samples.last().filter(|_| record.end.is_none())?;
+        let limits = &record.header.machine;
+        let limit_bytes = [limits.memory_bytes, limits.memory_allowed_bytes].into_iter().flatten().min();
+        let (own_bytes, free_bytes) = (last.machine.own_memory_bytes?, last.machine.free_memory_bytes?);
+        let recent = &record.samples[record.samples.len().saturating_sub(SAMPLES)..];
+        let first = recent.iter().find(|sample| sample.machine.free_memory_bytes.is_some())?;
+        let fell = first.machine.free_memory_bytes?.saturating_sub(free_bytes) as f64;
+        let seconds = last.at_ms.saturating_sub(first.at_ms) as f64 / 1e3;
+        let falling_bytes_per_s = if seconds > 0.0 { fell / seconds } else { 0.0 };
+        let is_low = limit_bytes.is_some_and(|limit| (free_bytes as f64) < LEFT_LEAST * limit as f64);
+        let is_falling = falling_bytes_per_s * WITHIN_S > free_bytes as f64;
+        (is_low || is_falling).then_some(Self { own_bytes, free_bytes, limit_bytes, falling_bytes_per_s })
+    }
+}

@@ -1,0 +1,49 @@
+//! [`RunProgress`]: how far a run has come, and where it goes on.
+
+use rollfit_job::record::{PartitionOutcome, Record};
+use serde::{Deserialize, Serialize};
+
+use super::run_facts::totals;
+use super::step_series::unfinished_count;
+
+/// How far a run has come, in partitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    /// Those of the run.
+    pub partitions: u64,
+    /// Those about which nothing is left to do.
+    pub done: u64,
+    /// Those that failed, were held by others or were given up.
+    pub failed: u64,
+    /// Those in progress in the last sample of a run without an end.
+    pub in_progress: u64,
+    /// Those that are not done, in progress or not.
+    pub left: u64,
+    /// Which the next run begins with, counted from 1, if this one finishes what it has in progress; none where nothing is left then.
+    pub next: Option<u64>,
+    /// The process of a run without an end: it goes on, unless it was killed.
+    pub pid: Option<u32>,
+}
+
+impl RunProgress {
+    pub(super) fn from_record(record: &Record) -> Self {
+        let totals = totals(record);
+        let partitions = totals.partitions.max(record.header.partitions);
+        let is_given_up = |outcome| outcome == PartitionOutcome::Abandoned;
+        let given_up = record.partitions.iter().filter(|end| is_given_up(end.outcome)).count() as u64;
+        let failed = totals.failed + given_up;
+        let done = totals.ended.saturating_sub(failed);
+        let left = partitions.saturating_sub(done);
+        let in_progress = unfinished_count(record) as u64;
+        let next = done + in_progress + 1;
+        Self {
+            partitions,
+            done,
+            failed,
+            in_progress,
+            left,
+            next: (next <= partitions).then_some(next),
+            pid: record.end.is_none().then_some(record.header.pid),
+        }
+    }
+}

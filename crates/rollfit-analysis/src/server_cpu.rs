@@ -1,0 +1,130 @@
+//! [`ServerCpu`]: the processor time of the sink's server, wherever it is, and how that is known.
+//!
+//! Invariants: what is not known is none. A guess says that it is one.
+
+use rollfit_job::record::{PartitionEnd, Record, Sample};
+use serde::{Deserialize, Serialize};
+
+use super::concurrency_level::{begun_s, ended_s};
+use super::demand::written;
+use super::step_series::{StepSeries, unfinished};
+use rollfit_job::activity::Activity;
+
+/// How the processor time of the sink's server is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerCpuBasis {
+    /// The sink is a directory.
+    NoServer,
+    /// All processes of the server, which is on this machine.
+    Processes,
+    /// `server_metrics_command`, times `server_cores`.
+    Command,
+    /// A guess from sessions that looked busy, of a server on this machine whose processes could not be told from others.
+    Sessions,
+    /// It is not visible from here.
+    #[default]
+    Unknown,
+}
+
+/// The processor time of the sink's server.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct ServerCpu {
+    pub(super) basis: ServerCpuBasis,
+    /// Whether it takes that time from the cores of this machine.
+    pub(super) is_local: bool,
+    /// The cores that it has; none where unknown.
+    pub(super) cores: Option<f64>,
+    /// The cores that it kept busy, on average.
+    pub(super) cores_busy: Option<f64>,
+    /// Its processor time for a written partition; none where unknown, and where none was written.
+    pub(super) partition_s: Option<f64>,
+}
+
+impl ServerCpuBasis {
+    /// How it is known in a record.
+    fn from_record(record: &Record) -> Self {
+        let header = &record.header;
+        let has = |of: &dyn Fn(&Sample) -> bool| record.samples.iter().any(of);
+        let is_local = header.sink_is_local == Some(true);
+        if header.sessions_max.is_none() && !has(&|sample| sample.store.is_some()) {
+            Self::NoServer
+        } else if is_local && has(&|sample| sample.machine.server_cores.is_some()) {
+            Self::Processes
+        } else if header.server_cores.is_some() && has(&|sample| cpu_share(sample).is_some()) {
+            Self::Command
+        } else if is_local && has(&|sample| sample.store.is_some()) {
+            Self::Sessions
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+impl ServerCpu {
+    pub(super) fn new(record: &Record) -> Self {
+        let header = &record.header;
+        let basis = ServerCpuBasis::from_record(record);
+        let is_local = header.sink_is_local == Some(true) && basis != ServerCpuBasis::NoServer;
+        let own_machine = header.machine.cores.map(|cores| cores as f64).filter(|_| is_local);
+        let server = Self {
+            basis,
+            is_local,
+            cores: header.server_cores.or(own_machine),
+            cores_busy: None,
+            partition_s: None,
+        };
+        let course = StepSeries::sampled(record, |sample| server.busy(sample));
+        let last_s = record.samples.last().map_or(0.0, |sample| sample.at_ms as f64 / 1e3);
+        let cores_busy = course.map(|course| course.mean(0.0, last_s));
+        // A count of sessions says no more than that others were busy.
+        let others = StepSeries::sampled(record, |sample| sample.machine.others_cores);
+        let most = others.filter(|_| is_local).map_or(f64::INFINITY, |others| others.mean(0.0, last_s));
+        let cores_busy = cores_busy.map(|cores| cores.min(most));
+        let partition_s = cores_busy.and_then(|cores| Some(cores * last_s * written_share(record, last_s)?));
+        Self { cores_busy, partition_s, ..server }
+    }
+
+    /// The cores that it kept busy in a sample.
+    pub(super) fn busy(&self, sample: &Sample) -> Option<f64> {
+        match self.basis {
+            ServerCpuBasis::Processes => sample.machine.server_cores,
+            ServerCpuBasis::Command => Some(cpu_share(sample)? * self.cores?),
+            ServerCpuBasis::Sessions => Some(f64::from(sample.store.as_ref()?.working)),
+            ServerCpuBasis::NoServer | ServerCpuBasis::Unknown => None,
+        }
+    }
+
+    /// What others kept busy of this machine in a sample, the server apart where it is on it.
+    pub(super) fn competing(&self, sample: &Sample) -> Option<f64> {
+        let others = sample.machine.others_cores?;
+        match self.basis {
+            ServerCpuBasis::Processes => Some(others - self.busy(sample)?),
+            // A look at sessions is right on average only: less than nothing now and then evens out.
+            ServerCpuBasis::Sessions => Some(others - self.busy(sample).unwrap_or(0.0)),
+            _ => Some(others),
+        }
+    }
+
+    /// Its processor time for a partition on this machine; 0 where it has none here.
+    pub(super) fn local_partition_s(&self) -> f64 {
+        self.partition_s.filter(|_| self.is_local).unwrap_or(0.0)
+    }
+}
+
+fn cpu_share(sample: &Sample) -> Option<f64> {
+    sample.store.as_ref()?.server_cpu_share
+}
+
+/// What a written partition is of all that workers did until `last_s`, by time: attempts that came to nothing and partitions
+/// in progress kept the server busy too.
+fn written_share(record: &Record, last_s: f64) -> Option<f64> {
+    let worked_s = |end: &PartitionEnd| {
+        (ended_s(end) - begun_s(end) - end.wall_us.get(Activity::Waiting) as f64 / 1e6).max(0.0)
+    };
+    let written_s: f64 = written(record).map(worked_s).sum();
+    let ended_s: f64 = record.partitions.iter().map(worked_s).sum();
+    let open_s: f64 = unfinished(record).map(|(_, begun_ms)| (last_s - begun_ms as f64 / 1e3).max(0.0)).sum();
+    let count = written(record).count() as f64;
+    (written_s > 0.0).then(|| written_s / (ended_s + open_s) / count)
+}

@@ -1,0 +1,187 @@
+//! The first lines of an analysis: what is idle or full, which setting does that, what a change gives, what is no limit, what to type.
+//!
+//! Invariants: no more lines than fit on a pager. An estimate has its range. A run is only said to continue where it does.
+
+use rollfit_analysis::{
+    AfterStep, Analysis, Change, Observation, RankedCause, Remedy, RunEnding, WorthReason,
+};
+use rollfit_job::record::Header;
+
+use super::cores::CoresBusy;
+use super::finding::setting_words;
+use super::limit::worth_briefly;
+use super::not_limits::not_limits;
+use super::{Fact, code, command, early, fact, joined, remedy, server};
+use crate::commands::analyze::run_now::RunNow;
+use crate::format::{between_times, bytes, count, estimated_time, plural, quantity, time};
+
+/// More workers that gain less than this are not worth their load.
+const LITTLE: f64 = 0.05;
+
+/// What a reader needs first, after the headline.
+pub(in super::super) fn brief(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
+    let first = analysis.bottlenecks.first();
+    let cores = CoresBusy::new(analysis).and_then(|cores| cores.by_user());
+    let mut facts: Vec<Fact> = cores.map(|cores| fact("cores", cores)).into_iter().collect();
+    if let Some(setting) = first.and_then(|first| first.setting.as_ref()) {
+        facts.push(code("setting", setting_words(setting, &analysis.header)));
+    }
+    match &analysis.early {
+        Some(told) => facts.extend(early::facts(told, analysis, now)),
+        None => {
+            facts.extend(first.and_then(|first| fix(first, analysis)));
+            facts.extend(together(analysis));
+        }
+    }
+    facts.extend(not_limits(analysis).map(|told| fact("no limit", told)));
+    if analysis.early.is_none() {
+        facts.extend(fewer(analysis));
+        facts.extend(analysis.worth.as_ref().and_then(worth_briefly).map(|told| fact("no more", told)));
+        facts.extend(server::unseen(analysis));
+    }
+    facts.extend(what_to_type(analysis, now));
+    facts
+}
+
+/// What the first remedy gives.
+fn fix(first: &RankedCause, analysis: &Analysis) -> Option<Fact> {
+    let remedy = first.remedy.as_ref()?;
+    let action = remedy::action(first.cause, &remedy.change);
+    // What comes behind it says where and how: that is told with the finding.
+    let action = action.split([':', ';']).next().unwrap_or_default();
+    let Some(job_s) = &remedy.job_s else { return Some(fact("change", action)) };
+    let job = if remedy.server_unseen { between_times(job_s.low, job_s.high) } else { estimated_time(job_s) };
+    let instead = job_s_now(analysis).map(|now| format!(" instead of {}", time(now))).unwrap_or_default();
+    let needs = needs(first, remedy, analysis).map(|needs| format!("; {needs}")).unwrap_or_default();
+    let left = alone(first, analysis).and_then(left).unwrap_or_default();
+    Some(fact("change", format!("{action}: the whole job in {job}{instead}{left}{needs}")))
+}
+
+fn job_s_now(analysis: &Analysis) -> Option<f64> {
+    analysis.combined.as_ref().map(|combined| combined.job_s_now).or(analysis.run.job_s)
+}
+
+/// What is needed once the first remedy is applied, where that is known of it alone.
+fn needs(first: &RankedCause, remedy: &Remedy, analysis: &Analysis) -> Option<String> {
+    if let Some(step) = alone(first, analysis) {
+        return needs_of_step(step);
+    }
+    let Change::Setting { name, after: Some(after), .. } = &remedy.change else { return None };
+    let workers = Some(after.parse::<usize>().ok()?).filter(|_| name == "run.workers")?;
+    let line = analysis.scaling.iter().find(|line| line.workers == workers)?;
+    needs_of(line.load, line.memory_bytes, line.sessions)
+}
+
+/// What is expected after the first remedy alone; none where another one comes before it.
+fn alone<'a>(first: &RankedCause, analysis: &'a Analysis) -> Option<&'a AfterStep> {
+    let step = analysis.combined.as_ref()?.after.first()?;
+    (analysis.bottlenecks.get(step.bottleneck) == Some(first)).then_some(step)
+}
+
+fn left(step: &AfterStep) -> Option<String> {
+    step.eta_s.as_ref().map(|left| format!(", what is left in {}", estimated_time(left)))
+}
+
+fn needs_of_step(step: &AfterStep) -> Option<String> {
+    needs_of(step.load, step.memory_bytes, step.sessions)
+}
+
+/// `load 3.9, 412 MB of memory, 5 sessions`
+fn needs_of(load: Option<f64>, memory_bytes: Option<u64>, sessions: Option<usize>) -> Option<String> {
+    let parts = [
+        load.map(|load| format!("load {}", quantity(load))),
+        memory_bytes.map(|memory| format!("{} of memory", bytes(memory))),
+        sessions.map(|sessions| plural(sessions, "session")),
+    ];
+    joined(parts, ", ")
+}
+
+/// What all remedies give, where there are several.
+fn together(analysis: &Analysis) -> Option<Fact> {
+    let combined = analysis.combined.as_ref().filter(|combined| combined.steps.len() > 1)?;
+    let left = combined.after.last().and_then(left).unwrap_or_default();
+    let needs = combined.after.last().and_then(needs_of_step).map(|needs| format!("; {needs}"));
+    Some(fact(
+        "all steps",
+        format!("the whole job in {}{left}{}", estimated_time(&combined.job_s), needs.unwrap_or_default()),
+    ))
+}
+
+/// Fewer workers that are as fast as those that a fixed number had.
+fn fewer(analysis: &Analysis) -> Option<Fact> {
+    let setting = analysis.header.settings.iter().find(|setting| setting.name == "run.workers")?;
+    let now: usize = setting.value.as_ref()?.parse().ok()?;
+    let worth = analysis.worth.as_ref().filter(|worth| worth.workers < now.min(analysis.run.workers_max))?;
+    let WorthReason::LittleGain { workers, gain, .. } = worth.why else { return None };
+    (workers >= now && gain < LITTLE).then(|| {
+        let line = analysis.scaling.iter().find(|line| line.workers == worth.workers);
+        let needs = line.and_then(|line| needs_of(line.load, line.memory_bytes, line.sessions));
+        let needs = needs.map(|needs| format!("; {needs}")).unwrap_or_default();
+        fact("fewer do", format!("`run.workers = {}` is about as fast as {now}{needs}", worth.workers))
+    })
+}
+
+/// The command that does what is advised: now, where that continues the run in progress; else for the next run.
+fn what_to_type(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
+    let attempt = analysis.early.as_ref().and_then(|told| early::attempt(told, analysis, now));
+    let changes: Vec<&Change> = match &attempt {
+        Some(attempt) => vec![&attempt.change],
+        None if analysis.no_estimate.is_some() => Vec::new(),
+        None => advised(analysis),
+    };
+    let mut facts: Vec<Fact> = attempt
+        .iter()
+        .map(|attempt| fact("try", format!("{}: {}", remedy::set(&attempt.change), attempt.why)))
+        .collect();
+    if !changes.is_empty() {
+        facts.extend(commands(analysis, &changes, now));
+    }
+    facts
+}
+
+/// The settings to change, of all remedies in order.
+fn advised(analysis: &Analysis) -> Vec<&Change> {
+    let steps = analysis.combined.iter().flat_map(|combined| &combined.steps);
+    let findings = steps.filter_map(|&at| analysis.bottlenecks.get(at));
+    let (mut changes, mut waits_for_others) = (Vec::new(), false);
+    for finding in findings {
+        let Some(Remedy { change, .. }) = &finding.remedy else { continue };
+        let gains_now = !(waits_for_others && finding.evidence.contains(&Observation::OnlyAfterOthers));
+        match change {
+            Change::Setting { .. } if gains_now => changes.push(change),
+            Change::Setting { .. } => {}
+            _ => waits_for_others = true,
+        }
+    }
+    changes
+}
+
+fn commands(analysis: &Analysis, changes: &[&Change], now: RunNow) -> Vec<Fact> {
+    let header = &analysis.header;
+    if let Some(typed) = command::continued(header, changes, now) {
+        return vec![Fact::command("now", typed), fact("", continues_at(analysis))];
+    }
+    let Some(typed) = command::again(header, changes, now) else { return Vec::new() };
+    let (label, note) = match (analysis.run.state, command::continues(header)) {
+        (RunEnding::Finished, _) | (_, None) => ("next run", String::new()),
+        (_, Some(false)) => {
+            ("next run", "it starts with the first partition again: --force rewrites what is done".to_owned())
+        }
+        (_, Some(true)) if now.is_running => {
+            let Header { pid, host, .. } = header;
+            ("now", format!("after SIGINT to process {pid} on {host}; {}", continues_at(analysis)))
+        }
+        (_, Some(true)) => ("continue", continues_at(analysis)),
+    };
+    let note = Some(note).filter(|note| !note.is_empty()).map(|note| fact("", note));
+    std::iter::once(Fact::command(label, typed)).chain(note).collect()
+}
+
+/// `continues at partition 12 of 336`
+fn continues_at(analysis: &Analysis) -> String {
+    let progress = &analysis.progress;
+    match progress.next {
+        Some(next) => format!("continues at partition {} of {}", count(next), count(progress.partitions)),
+        None => "continues with what is not done".to_owned(),
+    }
+}

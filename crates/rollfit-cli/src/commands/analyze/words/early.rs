@@ -1,0 +1,182 @@
+//! What can be said of a run that allows no estimate: no partition was written yet, or too few, or it was killed.
+//!
+//! Invariants: nothing is predicted but the range of the ETA. A number of workers is one to try, at most twice what there was.
+
+use rollfit_analysis::{Analysis, Change, Early, MemoryShortage, NoEstimate, RunEnding, SampledActivity};
+use rollfit_job::activity::Activity;
+
+use super::cores::CoresBusy;
+use super::finding::setting_words;
+use super::{Fact, fact, joined};
+use crate::commands::analyze::run_now::RunNow;
+use crate::format::{between_times, byte_rate, bytes, count, plural, quantity, rate, time};
+
+const WORKERS: &str = "run.workers";
+
+/// A setting to try, and why.
+pub(super) struct Attempt {
+    pub(super) change: Change,
+    pub(super) why: String,
+}
+
+/// How far the run has come, what its workers do and whether cores are idle.
+pub(super) fn headline(early: &Early, analysis: &Analysis, now: RunNow) -> String {
+    let cores = CoresBusy::new(analysis).and_then(|cores| cores.state(now));
+    let parts = joined([does(early, now), cores], ", and ").map(|parts| format!(": {parts}"));
+    format!("{}{}.", far(early, analysis, now), parts.unwrap_or_default())
+}
+
+fn far(early: &Early, analysis: &Analysis, now: RunNow) -> String {
+    let progress = &analysis.progress;
+    let (done, all) = (count(progress.done), count(progress.partitions));
+    let seconds = time(early.seconds);
+    match (analysis.run.state, now.is_running) {
+        (_, true) => format!("{done} of {all} partitions are done after {seconds}"),
+        (RunEnding::Unfinished, _) if analysis.memory_shortage.is_some() => {
+            format!(
+                "The run was killed after {seconds}, with memory nearly used up and {done} of {all} partitions done"
+            )
+        }
+        (RunEnding::Unfinished, _) => {
+            format!("The run was killed after {seconds}, with {done} of {all} partitions done")
+        }
+        _ if progress.done == 0 && progress.failed > 0 => {
+            format!("Nothing was written in {seconds}, {} of {all} partitions failed", count(progress.failed))
+        }
+        (RunEnding::Interrupted, _) => {
+            format!("The run was stopped after {seconds}, with {done} of {all} partitions done")
+        }
+        _ => format!("The run took {seconds}, with {done} of {all} partitions done"),
+    }
+}
+
+/// `1 worker is mostly encoding`
+fn does(early: &Early, now: RunNow) -> Option<String> {
+    let SampledActivity { activity, .. } = early.activities.first()?;
+    let verb = match (now.is_running, early.workers) {
+        (true, 1) => "is",
+        (true, _) => "are",
+        (false, 0..=1) => "was",
+        (false, _) => "were",
+    };
+    Some(format!("{} {verb} mostly {}", plural(early.workers.max(1), "worker"), activity.name()))
+}
+
+/// What the samples say, a line each.
+pub(super) fn facts(early: &Early, analysis: &Analysis, now: RunNow) -> Vec<Fact> {
+    let mut facts =
+        vec![fact("workers", workers(early, analysis)), fact("progress", progress(early, analysis))];
+    facts.extend(early.eta_s.as_ref().filter(|_| now.is_running).map(|left| {
+        let between = between_times(left.low, left.high);
+        fact("ETA", format!("{between} for what is left, by the rows so far"))
+    }));
+    facts.extend(analysis.memory_shortage.as_ref().map(|shortage| fact("memory", short_of_memory(shortage))));
+    facts.extend(analysis.no_estimate.as_ref().map(|why| fact("estimates", no_estimate(why))));
+    facts
+}
+
+/// `run.workers = 1 (rollfit.toml, line 31); there are 2 cores, memory for 70 workers, sessions for 16`
+fn workers(early: &Early, analysis: &Analysis) -> String {
+    let allowed = &early.allowed;
+    let room = joined(
+        [
+            allowed.cores.map(|cores| format!("{} cores", quantity(cores))),
+            allowed.memory.map(|workers| format!("memory for {}", plural(workers, "worker"))),
+            allowed.sessions.map(|workers| format!("sessions for {}", count(workers as u64))),
+        ],
+        ", ",
+    );
+    let header = &analysis.header;
+    let setting = header.settings.iter().find(|setting| setting.name == WORKERS);
+    let setting = setting.map_or_else(|| early.workers_set.clone(), |set| setting_words(set, header));
+    room.map_or(setting.clone(), |room| format!("{setting}; there are {room}"))
+}
+
+/// `0 of 336 done, 1 in progress for 4.2 s with 12,000 of 31,000 rows handed over; 24,310 rows/s, 27.5 MB/s`
+fn progress(early: &Early, analysis: &Analysis) -> String {
+    let progress = &analysis.progress;
+    let work = &early.in_progress;
+    let rows = match work.rows_all {
+        Some(all) => format!("{} of {} rows handed over", count(work.rows.min(all)), count(all)),
+        None => format!("{} rows handed over", count(work.rows)),
+    };
+    let in_progress = (work.partitions > 0).then(|| {
+        format!("{} in progress for {} with {rows}", count(work.partitions as u64), time(work.age_s))
+    });
+    let failed = (progress.failed > 0).then(|| format!("{} failed", count(progress.failed)));
+    let done = format!("{} of {} done", count(progress.done), count(progress.partitions));
+    let speed = joined(
+        [early.rows_per_s.map(|rows| format!("{} rows/s", rate(rows))), early.bytes_per_s.map(byte_rate)],
+        ", ",
+    );
+    let what = joined([Some(done), failed, in_progress], ", ");
+    joined([what, speed], "; ").unwrap_or_default()
+}
+
+fn short_of_memory(shortage: &MemoryShortage) -> String {
+    let of = shortage.limit_bytes.map(|limit| format!(" of {}", bytes(limit))).unwrap_or_default();
+    let falling = shortage.falling_bytes_per_s;
+    let falling =
+        if falling >= 1e6 { format!(", {} less each second", bytes(falling as u64)) } else { String::new() };
+    format!(
+        "this process held {}, and {} more{of} were free at the last sample{falling}",
+        bytes(shortage.own_bytes),
+        bytes(shortage.free_bytes)
+    )
+}
+
+/// Why nothing is estimated.
+pub(super) fn no_estimate(why: &NoEstimate) -> String {
+    match why {
+        NoEstimate::NothingWritten => "none: no partition was written".to_owned(),
+        NoEstimate::Killed => "none: the run was killed, so what it would have taken is not known".to_owned(),
+        NoEstimate::FewPartitions { partitions, workers } => format!(
+            "none: {} written by {} workers do not show what others take; each worker has to write two",
+            plural(*partitions, "partition"),
+            quantity(*workers)
+        ),
+        NoEstimate::Short { work_s } => {
+            format!("none: {} of work are too short to show what more would take", time(*work_s))
+        }
+    }
+}
+
+/// A number of workers to try: fewer where memory ran out, more where cores are idle and there is room.
+pub(super) fn attempt(early: &Early, analysis: &Analysis, now: RunNow) -> Option<Attempt> {
+    let (workers, why) = match &analysis.memory_shortage {
+        Some(_) if !now.is_running => (fewer(early)?, "memory was nearly used up".to_owned()),
+        Some(_) => return None,
+        None => more(early, analysis)?,
+    };
+    let change = Change::Setting {
+        name: WORKERS.to_owned(),
+        before: Some(early.workers_set.clone()),
+        after: Some(workers.to_string()),
+    };
+    Some(Attempt { change, why })
+}
+
+fn fewer(early: &Early) -> Option<usize> {
+    let most = early.workers.checked_sub(1).filter(|&most| most > 0)?;
+    Some(early.allowed.memory.unwrap_or(most).clamp(1, most))
+}
+
+/// Twice the workers where their number is fixed and nothing is known to be in the way.
+fn more(early: &Early, analysis: &Analysis) -> Option<(usize, String)> {
+    const IDLE_LEAST: f64 = 0.25;
+    let workers: usize = early.workers_set.parse().ok()?;
+    let cores = CoresBusy::new(analysis)?;
+    let idle =
+        cores.idle().filter(|&idle| idle >= IDLE_LEAST * early.allowed.cores.unwrap_or(f64::INFINITY))?;
+    let is_held_back = early.activities.first().is_none_or(|sampled| {
+        matches!(
+            sampled.activity,
+            Activity::Throttled | Activity::Waiting | Activity::Pausing | Activity::Idle
+        )
+    });
+    let allowed = &early.allowed;
+    let room = [allowed.memory, allowed.sessions, Some(allowed.partitions as usize)].into_iter().flatten();
+    let most = room.fold(2 * workers, usize::min);
+    (!is_held_back && most > workers)
+        .then(|| (most, format!("{} cores are idle, and there is room for more workers", quantity(idle))))
+}
