@@ -12,7 +12,12 @@ use rollfit_job::watch::Moment;
 /// How many moments are kept; of more, every second is forgotten.
 const KEPT: usize = 600;
 /// By what share the time of a partition is wrong at least: machines and stores change while a run is going.
-const ERROR_MIN: f64 = 0.07;
+const ERROR_MIN: f64 = 0.1;
+/// After this share of the run so far what a partition took counts by a factor of e less.
+const RECENT: f64 = 0.5;
+/// The first partition of each worker takes about so much longer than later ones: sessions are opened, tables made, memory taken, and all
+/// workers read at once.
+const FIRST: f64 = 1.08;
 /// How much durations scatter where that is not known yet, and how many partitions' worth that counts.
 const SCATTER: (f64, f64) = (0.2, 4.0);
 
@@ -37,9 +42,11 @@ struct Point {
     worked_s: f64,
 }
 
-/// How long partitions took that ended between two moments.
+/// How long partitions took that ended in some time; recent ones count more.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pace {
+    /// How many there were.
+    count: f64,
     ended: f64,
     written: f64,
     /// All of them together.
@@ -90,7 +97,7 @@ impl EtaEstimator {
             return Some(Estimate { low: 0.0, expected: 0.0, high: 0.0 });
         }
         let window = self.window(last);
-        let pace = Pace::between(window.first()?, last).filter(|_| last.ended > 0.0)?;
+        let pace = Pace::from_window(window).filter(|_| last.ended > 0.0)?;
         let in_progress_s = pace.written_s().unwrap_or(pace.mean_s());
         let mean_age_s = last.age_s / last.in_progress.max(1) as f64;
         if last.written < 1.0 && mean_age_s > 3.0 * pace.mean_s() {
@@ -107,7 +114,7 @@ impl EtaEstimator {
             waiting_s: pace.mean_s() * slowdown(window, last),
             in_progress_s,
             scatter,
-            error: error(window, last, scatter, pace.ended),
+            error: error(window, last, scatter, pace.count),
         };
         let eta_s = remaining.takes_s();
         Some(Estimate { high: eta_s.high.max(all_to_write_s(remaining, pace)), ..eta_s })
@@ -154,12 +161,32 @@ fn all_to_write_s(remaining: Remaining, pace: Pace) -> f64 {
 }
 
 impl Pace {
+    /// None where no partition ended.
+    fn from_window(window: &[Point]) -> Option<Self> {
+        let last = window.last()?;
+        let (mut sum, mut begin) = (Self::default(), window.first()?);
+        for point in window {
+            if let Some(pace) = Self::between(begin, point) {
+                let weight = (-(last.at_s - point.at_s) / (RECENT * last.at_s.max(1e-3))).exp();
+                sum.count += pace.count;
+                sum.ended += weight * pace.ended;
+                sum.written += weight * pace.written;
+                sum.took_s += weight * pace.took_s;
+                begin = point;
+            }
+        }
+        (sum.count > 0.0).then_some(sum)
+    }
+
     /// None where no partition ended. What workers did in that time is what those that ended took, but for what those in progress
     /// at its beginning had taken already, and with what those in progress at its end have.
     fn between(first: &Point, last: &Point) -> Option<Self> {
-        let ended = last.ended - first.ended;
+        let count = last.ended - first.ended;
         let took_s = (last.worked_s - first.worked_s) - (last.age_s - first.age_s);
-        (ended > 0.0).then(|| Self { ended, written: last.written - first.written, took_s: took_s.max(1e-6) })
+        let first_ones = (last.ended.min(last.workers as f64) - first.ended).max(0.0);
+        let slow = 1.0 + (FIRST - 1.0) * first_ones / count;
+        let written = last.written - first.written;
+        (count > 0.0).then(|| Self { count, ended: count, written, took_s: took_s.max(1e-6) / slow })
     }
 
     fn mean_s(self) -> f64 {
@@ -212,7 +239,7 @@ fn working(window: &[Point], last: &Point, pace: Pace) -> Working {
     if mean_age_s < 1.2 * pace.mean_s() || !is_waiting || has_changed(window, last) || passed_s <= 0.0 {
         return all;
     }
-    let moving = ((pace.took_s / passed_s).round() as usize).clamp(1, workers);
+    let moving = ((pace.count * pace.mean_s() / passed_s).round() as usize).clamp(1, workers);
     let in_progress = moving.min(last.in_progress);
     Working { workers: moving, in_progress, mean_age_s: 0.5 * pace.mean_s() }
 }
@@ -355,7 +382,7 @@ mod tests {
         let (mut all, mut near, mut within) = (0.0, 0.0, 0.0);
         for partitions in [12, 20, 28, 36, 60] {
             for workers in 1..=4 {
-                for (seed, first) in [(0, 1.0), (1000, 1.0), (2000, 1.3)] {
+                for (seed, first) in [(0, 1.0), (1000, 1.15), (2000, 1.3)] {
                     let whole_s = 5.0 * workers as f64;
                     let takes_s = |number, _| {
                         let first = if number < workers { first } else { 1.0 };
