@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|python|postgres|
-# layouts|seconds_of_a_run|append|far|production|follow|sampling|workers|walkthrough]..., all by default.
+# layouts|seconds_of_a_run|append|far|production|follow|sampling|causes|workers|eta|auto|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
-# for `fuzz`, PostgreSQL's server programs for `postgres`, `layouts`, `append`, `far`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR
-# (target/bench) 20 GB of free space for `workload` and `follow`, 50 for `production`. `files`, `workload` and `far` also measure an earlier
-# rollfit: the command ROLLFIT_BENCH_BASE, or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
+# for `fuzz`, a C compiler for `causes`, `workers`, `eta` and `auto`, PostgreSQL's server programs for these, `postgres`, `layouts`, `append`,
+# `far`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR (target/bench) 20 GB of free space for `workload`, `follow`,
+# `workers`, `eta` and `auto`, 50 for `production`. ROLLFIT_BENCH_COMMAND is a rollfit to measure in place of the one that is built here.
+# `causes`, `workers`, `eta` and `auto` take options of their scripts from ROLLFIT_BENCH_ARGS, one of them at a time:
+# ROLLFIT_BENCH_ARGS="--rounds 1 --json FILE". `files`, `workload` and `far` also measure an earlier rollfit: the command ROLLFIT_BENCH_BASE,
+# or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
 set -euo pipefail
 cd "$(dirname "$0")"
 shared=$(realpath "${ROLLFIT_SHARED:-../shared}")
 dir=$(realpath -m "${ROLLFIT_BENCH_DIR:-target/bench}")
-rollfit=$PWD/target/release/rollfit
+rollfit=$(realpath -m "${ROLLFIT_BENCH_COMMAND:-target/release/rollfit}")
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$dir/state
-wanted=${*:-kernel rivals fuzz import files compression workload many python postgres layouts seconds_of_a_run append far production follow sampling workers walkthrough}
+wanted=${*:-kernel rivals fuzz import files compression workload many python postgres layouts seconds_of_a_run append far production follow sampling causes workers eta auto walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -308,40 +311,24 @@ sampling() {
     stop_server
 }
 
-# One month of every pair at 1, 2, 3 and 4 workers on both stores: what was written a second, beside what the analysis of
-# the runs at half as many workers, or the next fewer, says of so many. Medians of five.
-workers() {
-    heading "predicted beside observed (28 partitions a run, medians of 5)"
+# One cause at a time: whether the analysis names it, and whether removing it brings what was told.
+causes() { measured_by causes "causes: named, told and removed"; }
+
+# 1 to 4 workers in several set-ups: what each number's analysis says of the others, beside what they gave.
+workers() { measured_by predictions "predicted beside observed"; }
+
+# When a run will end, told after a quarter of it.
+eta() { measured_by eta "the end of 30 runs, told after a quarter"; }
+
+# Workers that set themselves beside the best fixed number.
+auto() { measured_by auto "workers = \"auto\" beside the best fixed number"; }
+
+# A script that makes stores, servers and conditions of its own.
+measured_by() {
+    heading "$2"
     import_workload
-    start_server
-    to_server
-    export ROLLFIT_PARTITIONS__TO=2017-01
-    printf '%-12s %8s %12s %12s %-22s %8s\n' store workers 'rows/s' predicted range off
-    predictions Parquet "$dir/rollfit.toml"
-    predictions PostgreSQL "$dir/stages.toml"
-    unset ROLLFIT_PARTITIONS__TO
-    stop_server
-    rm -rf "$server" "$dir/analyses"
-}
-
-predictions() {
-    local store=$1 config=$2 workers round
-    mkdir -p "$dir/analyses"
-    for round in 1 2 3 4 5; do
-        for workers in 1 2 3 4; do
-            forget_features
-            "$rollfit" run --quiet --config "$config" --workers "$workers" >/dev/null
-            "$rollfit" analyze --json >"$dir/analyses/$store-$workers-$round.json"
-        done
-    done
-    forget_features
-    python3 benches/predictions.py "$store" "$dir/analyses"
-}
-
-# What runs have made, in whichever store.
-forget_features() {
-    rm -rf "$dir/fx/features"
-    psql --quiet "$url" -c 'drop schema public cascade; create schema public' 2>/dev/null
+    # shellcheck disable=SC2086 # One word an option.
+    ROLLFIT_SHARED=$shared python3 -B "benches/$1.py" "$rollfit" "$dir" ${ROLLFIT_BENCH_ARGS:-}
 }
 
 # The reference workload badly configured, what the analysis says of it, and the same after doing what it says.
@@ -382,6 +369,6 @@ many() {
 
 machine
 for part in $wanted; do
-    case $part in kernel | rivals | fuzz) ;; *) cargo build --release --quiet ;; esac
+    case $part in kernel | rivals | fuzz) ;; *) [ -n "${ROLLFIT_BENCH_COMMAND:-}" ] || cargo build --release --quiet ;; esac
     "$part"
 done

@@ -1,16 +1,15 @@
 """36 partitions of 1,488 rows from tables to tables of a server that is 50 ms away: far.py URL ROLLFIT [BASE]. First load and replacement,
 with 1 and 10 workers, medians of 3 by turns; the times of an earlier command beside those of this one."""
 
-import asyncio
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 from measured import measure
+from network import Link
 from reference_series import SERIES
 
 CONFIG = """
@@ -24,46 +23,6 @@ to = "2017-12"
 ROUND_TRIP_S = 0.05
 KEYS = ["eurusd", "gbpusd", "usdjpy"]
 ROUNDS = 3
-
-
-class FarServer:
-    """A way to the server on which every byte takes half a round trip in each direction, however many are on their way."""
-
-    def __init__(self, socket):
-        self.socket, self.port = socket, None
-        ready = threading.Event()
-        threading.Thread(target=lambda: asyncio.run(self.serve(ready)), daemon=True).start()
-        ready.wait()
-
-    async def serve(self, ready):
-        server = await asyncio.start_server(self.connect, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        ready.set()
-        await server.serve_forever()
-
-    async def connect(self, client_reader, client_writer):
-        reader, writer = await asyncio.open_unix_connection(self.socket)
-        await asyncio.gather(self.carry(client_reader, writer), self.carry(reader, client_writer))
-
-    async def carry(self, reader, writer):
-        clock, sent = asyncio.get_running_loop().time, asyncio.Queue(256)
-
-        async def deliver():
-            while (item := await sent.get()) is not None:
-                at, data = item
-                await asyncio.sleep(max(0, at - clock()))
-                writer.write(data)
-                await writer.drain()
-            writer.close()
-
-        delivery = asyncio.create_task(deliver())
-        try:
-            while data := await reader.read(1 << 18):
-                await sent.put((clock() + ROUND_TRIP_S / 2, data))
-        except ConnectionError:
-            pass
-        await sent.put(None)
-        await asyncio.gather(delivery, return_exceptions=True)
 
 
 def sql(url, statements):
@@ -93,11 +52,10 @@ def run_s(command, config, workers, *more):
 def main():
     url, *commands = sys.argv[1:]
     host, port = (re.search(rf"{name}=([^&]*)", url).group(1) for name in ("host", "port"))
-    far = FarServer(f"{host}/.s.PGSQL.{port}")
+    far = Link(f"{host}/.s.PGSQL.{port}", ROUND_TRIP_S)
     with tempfile.TemporaryDirectory() as directory:
         config = Path(directory) / "rollfit.toml"
-        far_url = f"postgres://postgres@127.0.0.1:{far.port}/postgres?sslmode=disable"
-        config.write_text(CONFIG.format(url=far_url, keys=", ".join(f'"{key}"' for key in KEYS)) + SERIES)
+        config.write_text(CONFIG.format(url=far.url, keys=", ".join(f'"{key}"' for key in KEYS)) + SERIES)
         for workers in (1, 10):
             took = {}
             for _ in range(ROUNDS):

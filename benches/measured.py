@@ -26,9 +26,7 @@ class Measured:
 
 def measure(command, group=None, **environment):
     """Runs a command, in a control group if one is given, and measures it. Its errors end the program."""
-    command = [str(word) for word in command]
-    if group is not None:
-        command = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(group), *command]
+    command = in_group([str(word) for word in command], group)
     with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
@@ -40,6 +38,11 @@ def measure(command, group=None, **environment):
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{errors}")
         output.seek(0)
         return Measured(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, output.read())
+
+
+def in_group(command, group):
+    """The command that runs a command in a control group; the same without one."""
+    return command if group is None else ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(group), *command]
 
 
 def forget(*directories):

@@ -1,35 +1,123 @@
-"""What analyses of runs with N workers said of other numbers, beside what runs with those gave.
+"""What the analyses of runs with N workers say of other numbers, beside what runs with those numbers gave.
 
-Reads STORE-WORKERS-ROUND.json, as `rollfit analyze --json` wrote them, and prints a line for each number of workers: the
-median rows a second, and what the median analysis of runs with half as many workers, rounded up, said. Called by
-./bench.sh workers.
+predictions.py ROLLFIT DIRECTORY [--setup NAME]... [--store STORE] [--rounds N] [--json FILE] [--list]. DIRECTORY holds the reference
+workload as bench.sh imports it. Every number of 1 to 4 workers predicts each other one that its table has a figure for. The figures of a
+number are the medians of its rounds. Called by ./bench.sh workers.
 """
 
+import argparse
 import json
-import statistics
 import sys
-from pathlib import Path
+from dataclasses import replace
+from statistics import mean, median
 
-store, directory = sys.argv[1], Path(sys.argv[2])
+from conditions import PARQUET, POSTGRES, STORES, Bench, Conditions
+
+WORKERS = (1, 2, 3, 4)
+OFF_MAX = 0.15
+THREE_KEYS = ("eurusd", "gbpusd", "usdjpy")
+SIX_KEYS = ("audcad", "audchf", "audjpy", "audnzd", "audusd", "cadchf")
+# What a constant of the model is fitted on is one thing, what it is judged by another.
+SETUPS = {
+    "default": [Conditions(store) for store in STORES],
+    "one core": [Conditions(store, cores="0") for store in STORES],
+    "numeric": [Conditions(POSTGRES, sink={"numbers": "numeric"}, keys=SIX_KEYS)],
+    "five times the partitions": [Conditions(store, last="2017-05") for store in STORES],
+    "a year of few keys": [Conditions(store, keys=THREE_KEYS, last="2017-12") for store in STORES],
+    "a narrow link": [Conditions(POSTGRES, link_bytes_per_s=100e6)],
+    "zstd": [Conditions(PARQUET, sink={"compression": "zstd"}, last="2017-03")],
+}
 
 
-def analyses(workers):
-    return [json.loads(path.read_text()) for path in sorted(directory.glob(f"{store}-{workers}-*.json"))]
+def measured(bench, job, rounds):
+    """The analyses of runs with each number of workers, which take turns."""
+    analyses = {workers: [] for workers in WORKERS}
+    for _ in range(rounds):
+        for workers in WORKERS:
+            analyses[workers].append(bench.run(replace(job, workers=str(workers))).analysis)
+    return analyses
 
 
-def told(analysis, workers):
-    """The line of the table about so many workers; none where only ceilings are told of them."""
-    lines = (line["rows_per_s"] for line in analysis["scaling"] if line["workers"] == workers)
-    return next((line for line in lines if line), None)
+def told(analyses, workers, key):
+    """The median of what the tables say of so many workers; none where only ceilings are told."""
+    lines = [line[key] for analysis in analyses for line in analysis["scaling"] if line["workers"] == workers and line[key]]
+    return {end: median(line[end] for line in lines) for end in ("low", "expected", "high")} if lines else None
 
 
-for workers in (1, 2, 3, 4):
-    observed = statistics.median(analysis["run"]["rows_per_s"] for analysis in analyses(workers))
-    by = 2 if workers == 1 else (workers + 1) // 2
-    estimates = [estimate for analysis in analyses(by) if (estimate := told(analysis, workers))]
-    if not estimates:
-        print(f"{store:<12} {workers:>8} {observed:>12,.0f} {'none':>12}")
-        continue
-    expected, low, high = (statistics.median(each[key] for each in estimates) for key in ("expected", "low", "high"))
-    span = f"{low:,.0f} to {high:,.0f}"
-    print(f"{store:<12} {workers:>8} {observed:>12,.0f} {expected:>12,.0f} {span:<22} {100 * (expected / observed - 1):>+7.0f}%  (from runs with {by})")
+def pairs(analyses):
+    """A line for each number of workers and each other one: what is told of rows a second and of the whole job, and what was."""
+    observed = {
+        workers: {"rows_per_s": median(each["run"]["rows_per_s"] for each in of), "job_s": median(each["run"]["took_s"] for each in of)}
+        for workers, of in analyses.items()
+    }
+    for by, of in analyses.items():
+        for workers in WORKERS:
+            if workers == by:
+                continue
+            line = {"by": by, "workers": workers}
+            for key in ("rows_per_s", "job_s"):
+                line[key] = {"observed": observed[workers][key], "told": (estimate := told(of, workers, key))}
+                if estimate:
+                    line[key]["off"] = estimate["expected"] / observed[workers][key] - 1
+                    line[key]["in_range"] = estimate["low"] <= observed[workers][key] <= estimate["high"]
+            yield line
+
+
+def print_pairs(setup, store, lines):
+    for line in lines:
+        rows, job = line["rows_per_s"], line["job_s"]
+        begin = f"{setup:<26} {store:<10} {line['by']:>2} -> {line['workers']} {rows['observed']:>10,.0f}"
+        if not rows["told"]:
+            print(f"{begin} {'none told':>10}")
+            continue
+        span = f"{rows['told']['low']:,.0f} to {rows['told']['high']:,.0f}"
+        off = f"{job['off']:>+8.0%}" if job["told"] else f"{'':>8}"
+        print(f"{begin} {rows['told']['expected']:>10,.0f} {span:<22} {rows['off']:>+6.0%} {off}{'' if rows['in_range'] else '  outside'}", flush=True)
+
+
+def summary(lines, key):
+    """How many are close enough, how far off they are on average, how many ranges hold what was observed."""
+    of = [line[key] for line in lines if line[key]["told"]]
+    if not of:
+        return "nothing is told"
+    close = sum(abs(line["off"]) <= OFF_MAX for line in of)
+    worst = max((line["off"] for line in of), key=abs)
+    text = f"{close} of {len(of)} within {OFF_MAX:.0%}, mean error {mean(abs(line['off']) for line in of):.1%}, worst {worst:+.0%}"
+    return f"{text}, in the range {mean(line['in_range'] for line in of):.0%}; {len(lines) - len(of)} of {len(lines)} not told"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("rollfit")
+    parser.add_argument("directory")
+    parser.add_argument("--setup", action="append", choices=SETUPS)
+    parser.add_argument("--store", choices=STORES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", help="a file for every pair and every analysis")
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    if options.list:
+        sys.exit("\n".join(SETUPS))
+    kept, everything = [], []
+    print(f"{'set-up':<26} {'store':<10} {'workers':>7} {'rows/s':>10} {'told':>10} {'range':<22} {'off':>6} {'job off':>8}")
+    with Bench(options.rollfit, options.directory) as bench:
+        for setup in options.setup or SETUPS:
+            of_setup = []
+            for job in SETUPS[setup]:
+                if options.store and job.store != options.store:
+                    continue
+                analyses = measured(bench, job, options.rounds)
+                lines = list(pairs(analyses))
+                print_pairs(setup, job.store, lines)
+                of_setup += lines
+                kept.append({"setup": setup, "store": job.store, "pairs": lines, "analyses": analyses})
+                if options.json:
+                    with open(options.json, "w") as out:
+                        json.dump(kept, out)
+            everything += of_setup
+            print(f"{setup}: rows/s {summary(of_setup, 'rows_per_s')}\n", flush=True)
+    for key, name in (("rows_per_s", "rows/s"), ("job_s", "whole job")):
+        print(f"all, {name}: {summary(everything, key)}")
+
+
+main()

@@ -1,9 +1,10 @@
 """The disk of a directory slowed for the processes of one control group."""
 
 import os
-import time
 from contextlib import contextmanager
 from pathlib import Path
+
+from control_group import remove
 
 GROUPS = Path("/sys/fs/cgroup/blkio")
 LIMITS = ["blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"]
@@ -34,13 +35,3 @@ def whole_disk(directory):
     device = os.stat(directory).st_dev
     path = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
     return ((path.parent if (path / "partition").exists() else path) / "dev").read_text().strip()
-
-
-def remove(group):
-    """A group can be removed a moment after its last process has ended."""
-    for _ in range(50):
-        try:
-            return group.rmdir()
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit(f"{group} is still in use; remove it with rmdir")

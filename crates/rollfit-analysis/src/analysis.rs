@@ -18,6 +18,7 @@ use super::run_progress::RunProgress;
 use super::run_summary::RunSummary;
 use super::scaling::{Scaling, Worth};
 use super::timeline::{LaneSlice, TimelinePoint};
+use super::tuning::EARLIER_RUNS_MOST;
 use super::worker_line::WorkerLine;
 use super::{
     causes, estimate_vs_observed, eta_vs_observed, headline, not_limit, resources, run_summary, scaling,
@@ -81,10 +82,16 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// What a record says; `earlier` is that of an earlier run of the same job, whose estimate is compared with this one.
-    pub fn new(record: &Record, earlier: Option<&Record>) -> Self {
-        let facts = RunFacts::from_record(record);
+    /// What a record says; `earlier` are those of earlier runs of the same job, the newest first. The newest that predicts something is
+    /// compared with this one, and the errors of all of them say how wide ranges are.
+    pub fn new<'a>(record: &Record, earlier: impl IntoIterator<Item = &'a Record>) -> Self {
+        let earlier: Vec<&Record> = earlier.into_iter().take(EARLIER_RUNS_MOST).collect();
+        let uncertainty = estimate_vs_observed::uncertainty(&earlier);
+        let facts = RunFacts::from_record(record).map(|facts| facts.with_uncertainty(uncertainty));
         let facts = facts.as_ref();
+        let compared = |facts| {
+            earlier.iter().find_map(|earlier| estimate_vs_observed::estimate_vs_observed(facts, earlier))
+        };
         let ranked = facts.map(causes::ranked).unwrap_or_default();
         let causes: Vec<_> = ranked.iter().map(|ranked| ranked.finding.cause).collect();
         let no_estimate = NoEstimate::from_record(record);
@@ -98,9 +105,7 @@ impl Analysis {
             scaling: facts.map(scaling::table).unwrap_or_default(),
             worth: facts.and_then(scaling::worth),
             combined: facts.and_then(|facts| causes::combined(facts, &ranked)),
-            estimate_vs_observed: facts
-                .zip(earlier)
-                .and_then(|(now, earlier)| estimate_vs_observed::estimate_vs_observed(now, earlier)),
+            estimate_vs_observed: facts.and_then(compared),
             eta_vs_observed: eta_vs_observed::eta_vs_observed(record),
             timeline: timeline::timeline(record),
             lanes: timeline::lanes(record),

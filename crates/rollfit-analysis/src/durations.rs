@@ -41,3 +41,38 @@ impl Durations {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_job::record::PartitionOutcome;
+    use rollfit_testkit::record::made;
+
+    /// Partitions that took 1 s, 2 s, 3 s and so on.
+    fn lasting(count: u64) -> Record {
+        let mut record = made(count, 1);
+        for (end, number) in record.partitions.iter_mut().zip(1..) {
+            (end.outcome, end.rows) = (PartitionOutcome::Written, 10);
+            (end.begun_ms, end.at_ms) = (500, 500 + 1000 * number);
+        }
+        record
+    }
+
+    #[test]
+    fn percentiles_are_times_that_partitions_took() {
+        let durations = Durations::from_record(&lasting(200)).unwrap();
+        let told = Durations { partitions: 200, p50_s: 100.0, p90_s: 180.0, p99_s: 198.0, max_s: 200.0 };
+        assert_eq!(durations, told);
+        let one = Durations { partitions: 1, p50_s: 1.0, p90_s: 1.0, p99_s: 1.0, max_s: 1.0 };
+        assert_eq!(Durations::from_record(&lasting(1)), Some(one));
+    }
+
+    #[test]
+    fn only_written_partitions_count() {
+        let mut record = lasting(3);
+        record.partitions[2].outcome = PartitionOutcome::Failed;
+        assert_eq!(Durations::from_record(&record).unwrap().max_s, 2.0);
+        record.partitions.iter_mut().for_each(|end| end.outcome = PartitionOutcome::Done);
+        assert_eq!(Durations::from_record(&record), None);
+    }
+}

@@ -22,7 +22,7 @@ pub struct Early {
     pub seconds: f64,
     /// The samples.
     pub samples: usize,
-    /// The workers in the last sample, and what sets their number: `auto`, a number or a range.
+    /// The workers in the last sample that had some, and what sets their number: `auto`, a number or a range.
     pub workers: usize,
     /// See [`Early::workers`].
     pub workers_set: String,
@@ -112,7 +112,13 @@ impl Early {
         Some(Self {
             seconds: took_s(record),
             samples: record.samples.len(),
-            workers: last.map_or(0, |sample| sample.workers),
+            workers: record
+                .samples
+                .iter()
+                .rev()
+                .map(|sample| sample.workers)
+                .find(|workers| *workers > 0)
+                .unwrap_or(0),
             workers_set: workers_set(record).to_string(),
             allowed: allowed(record, observed),
             in_progress,
@@ -156,12 +162,10 @@ fn in_progress(record: &Record) -> WorkInProgress {
     // Samples of earlier versions do not say for how long.
     let begun = unfinished(record).map(|(_, begun_ms)| last.at_ms.saturating_sub(begun_ms)).sum();
     let age_ms = if last.in_hand_ms > 0 { last.in_hand_ms } else { begun };
-    WorkInProgress {
-        partitions,
-        age_s: age_ms as f64 / 1e3 / partitions.max(1) as f64,
-        rows: last.totals.rows.saturating_sub(rows_committed(record)),
-        rows_all: (last.rows_in_hand > 0).then_some(last.rows_in_hand),
-    }
+    let rows_all = (last.rows_in_hand > 0).then_some(last.rows_in_hand);
+    // Rows of attempts that failed were handed over too.
+    let rows = last.totals.rows.saturating_sub(rows_committed(record)).min(rows_all.unwrap_or(u64::MAX));
+    WorkInProgress { partitions, age_s: age_ms as f64 / 1e3 / partitions.max(1) as f64, rows, rows_all }
 }
 
 /// What was committed by the last sample.
@@ -211,4 +215,64 @@ fn eta_s(
     let left = progress.left as f64 * rows_each - in_progress.rows as f64;
     let low = left.max(0.0) / rows_per_s;
     Some(Estimate { low, expected: low * SLOWER.sqrt(), high: low * SLOWER })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_testkit::record::made;
+
+    /// A run of 336 partitions in the middle of its first: one worker has handed over half of 40,000 rows in 20 s.
+    fn first_partition() -> Record {
+        let mut record = Record { end: None, partitions: Vec::new(), ..made(336, 1) };
+        record.header.partitions = 336;
+        record.samples.truncate(20);
+        for (sample, second) in record.samples.iter_mut().zip(1..) {
+            sample.at_ms = 1000 * second;
+            (sample.totals.ended, sample.totals.written, sample.totals.rows_committed) = (0, 0, 0);
+            (sample.totals.rows, sample.rows_in_hand) = (1000 * second, 40_000);
+            sample.in_hand_ms = sample.at_ms;
+        }
+        record
+    }
+
+    #[test]
+    fn before_the_first_partition_is_written_samples_say_how_far_it_is() {
+        let early = Early::from_record(&first_partition()).unwrap();
+        let told = WorkInProgress { partitions: 1, age_s: 20.0, rows: 20_000, rows_all: Some(40_000) };
+        assert_eq!(early.in_progress, told);
+        assert_eq!((early.workers, early.workers_set.as_str(), early.rows_per_s), (1, "1", Some(1000.0)));
+        assert_eq!((early.allowed.cores, early.allowed.partitions), (Some(8.0), 336));
+        assert!(early.allowed.memory > Some(100), "{early:?}");
+        assert!((early.idle_cores.unwrap() - (8.0 - 0.58 - 0.4)).abs() < 1e-9, "{early:?}");
+        assert_eq!((early.activities[0].activity, early.activities[0].share), (Activity::Sending, 1.0));
+        let eta_s = early.eta_s.unwrap();
+        assert!(
+            (eta_s.low - (336.0 * 40.0 - 20.0)).abs() < 1e-6 && eta_s.high > 2.0 * eta_s.low,
+            "{eta_s:?}"
+        );
+    }
+
+    #[test]
+    fn without_rows_and_after_the_end_there_is_no_time_left_to_tell() {
+        let mut record = first_partition();
+        record.samples.iter_mut().for_each(|sample| sample.rows_in_hand = 0);
+        assert_eq!(Early::from_record(&record).unwrap().eta_s, None);
+        let none = Record { samples: Vec::new(), ..first_partition() };
+        let early = Early::from_record(&none).unwrap();
+        assert_eq!((early.samples, early.own_cores, early.rows_per_s, early.eta_s), (0, None, None, None));
+        let failed = Record { end: made(336, 1).end, ..first_partition() };
+        let early = Early::from_record(&failed).unwrap();
+        assert_eq!((early.in_progress, early.eta_s), (WorkInProgress::default(), None));
+    }
+
+    #[test]
+    fn where_there_was_nothing_to_do_there_is_nothing_to_say() {
+        let mut record = made(3, 1);
+        record.partitions.iter_mut().for_each(|end| end.outcome = PartitionOutcome::Done);
+        record.end.as_mut().unwrap().totals.failed = 0;
+        assert_eq!(Early::from_record(&record), None);
+        record.partitions[0].outcome = PartitionOutcome::Failed;
+        assert!(Early::from_record(&record).is_some());
+    }
 }

@@ -3,6 +3,7 @@
 use super::estimate::Estimate;
 use super::run_facts::{RunFacts, workers_set};
 use super::scenario::{Scenario, widened};
+use super::tuning::{ERRORS_LEAST, ERRORS_TIMES, UNCERTAINTY_BY_ERRORS_LEAST, UNCERTAINTY_BY_ERRORS_MOST};
 use rollfit_job::record::Record;
 use serde::{Deserialize, Serialize};
 
@@ -50,9 +51,9 @@ pub enum ChangeSince {
     },
 }
 
-/// The estimate from an earlier run's record for a run like this one; none where either wrote nothing.
+/// The estimate from an earlier run's record for a run like this one; none where either predicts nothing.
 pub(super) fn estimate_vs_observed(now: &RunFacts<'_>, earlier: &Record) -> Option<EstimateVsObserved> {
-    let before = RunFacts::from_record(earlier)?;
+    let before = RunFacts::from_record(earlier).filter(|before| before.predicts && now.predicts)?;
     let scenario = as_now(&before.scenario, now);
     // What the model did not foresee of the earlier run, it will not foresee of this one either.
     let rows: f64 = scenario.rows.iter().sum();
@@ -68,6 +69,22 @@ pub(super) fn estimate_vs_observed(now: &RunFacts<'_>, earlier: &Record) -> Opti
         observed_rows_per_s: now.rows_per_s(),
         error: now.rows_per_s() / rows_per_s.expected - 1.0,
     })
+}
+
+/// How far from the truth estimates of this job are, relative, by what they said of runs that there were since; none where too few did.
+/// `records` are those of its runs, the newest first.
+pub(super) fn uncertainty(records: &[&Record]) -> Option<f64> {
+    let facts: Vec<RunFacts<'_>> =
+        records.iter().filter_map(|record| RunFacts::from_record(record)).collect();
+    let compared = std::iter::zip(&facts, facts.iter().skip(1));
+    let errors: Vec<f64> = compared
+        .filter_map(|(now, before)| estimate_vs_observed(now, before.record))
+        .map(|compared| (1.0 + compared.error).ln())
+        .filter(|error| error.is_finite())
+        .collect();
+    let mean_square = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
+    let known = (errors.len() >= ERRORS_LEAST).then(|| ERRORS_TIMES * mean_square.sqrt());
+    known.map(|uncertainty| uncertainty.clamp(UNCERTAINTY_BY_ERRORS_LEAST, UNCERTAINTY_BY_ERRORS_MOST))
 }
 
 /// The earlier scenario with what is different now and known from the start: settings, limits, partitions.

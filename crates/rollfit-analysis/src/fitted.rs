@@ -5,7 +5,7 @@
 //! Invariants: the first is the likeliest, and the others explain what was measured about as well; with one measured number of workers each
 //! gives exactly its throughput.
 
-use super::tuning::{PLAUSIBLE, SYSTEM_SHARE, UNUSUAL, WAIT_NOTABLE};
+use super::tuning::{PLAUSIBLE, SLOWER_CORES, SLOWER_WAIT, SYSTEM_SHARE, UNUSUAL, WAIT_ERROR, WAIT_NOTABLE};
 use super::work::{Cores, Queue, Wait, Work};
 
 /// What a number of workers did.
@@ -23,6 +23,9 @@ pub(super) struct Measured {
 /// The least share of the processor time that makes a partition take longer: the rest runs beside it.
 const ALONE_LEAST: f64 = 0.05;
 
+/// So many times the cores that there seemed to be are looked at.
+const CORES_MORE_MOST: f64 = 8.0;
+
 struct Tried {
     work: Work,
     error: f64,
@@ -30,17 +33,21 @@ struct Tried {
 
 /// The works that fit. `work` has what was waited for when it was measured, `usual` how a store like this behaves.
 pub(super) fn fitted(work: &Work, measured: &[Measured], usual: Queue) -> Vec<Work> {
+    let measured = &telling(measured);
     let has_levels = measured.iter().any(|level| level.workers != measured[0].workers);
-    let mut tried: Vec<Tried> = Vec::new();
-    for (at, queue) in behaviours(work, measured, usual, has_levels).into_iter().enumerate() {
-        for (unlikely, system_share) in [(0.0, SYSTEM_SHARE), (UNUSUAL, 0.0)] {
-            let unlikely = unlikely + if at == 0 { 0.0 } else { UNUSUAL };
-            tried.push(Solver { measured, system_share }.tried(work, queue, unlikely));
-        }
-    }
+    let solver = Solver { measured, system_share: SYSTEM_SHARE };
+    let unlikely = |queue: Queue| if queue == usual { 0.0 } else { UNUSUAL };
+    let tried = |queue: Queue| solver.tried(work, queue, unlikely(queue));
+    let mut tried: Vec<Tried> =
+        behaviours(work, measured, usual, has_levels).into_iter().map(tried).collect();
     if has_levels {
-        refine(work, &mut tried, measured);
+        tried.extend(near(&tried).into_iter().map(|queue| solver.tried(work, queue, UNUSUAL)));
     }
+    // The system may take nothing for itself.
+    let queues: Vec<Queue> = best(&tried).map(|tried| tried.work.queue).collect();
+    let whole = Solver { system_share: 0.0, ..solver };
+    tried.extend(queues.into_iter().map(|queue| whole.tried(work, queue, UNUSUAL + unlikely(queue))));
+    tried.extend(solver.as_waited(work).map(|solved| solver.judged(work, solved, UNUSUAL)));
     tried.sort_by(|a, b| a.error.total_cmp(&b.error));
     let best = tried.first().map_or(0.0, |tried| tried.error);
     // Where even the best is further off than chance would have it, the model is, and it may be so everywhere.
@@ -67,18 +74,34 @@ fn behaviours(work: &Work, measured: &[Measured], usual: Queue, has_levels: bool
     behaviours
 }
 
-/// Tries numbers of servers between those tried, near the best.
-fn refine(work: &Work, tried: &mut Vec<Tried>, measured: &[Measured]) {
+/// Those that fit best.
+fn best(tried: &[Tried]) -> impl Iterator<Item = &Tried> {
+    const BEST: usize = 3;
+    let mut sorted: Vec<&Tried> = tried.iter().collect();
+    sorted.sort_by(|a, b| a.error.total_cmp(&b.error));
+    sorted.into_iter().take(BEST)
+}
+
+/// Numbers of servers between those tried, near the best.
+fn near(tried: &[Tried]) -> Vec<Queue> {
     const TIMES: [f64; 4] = [0.82, 0.9, 1.11, 1.22];
-    const NEAR: usize = 4;
-    tried.sort_by(|a, b| a.error.total_cmp(&b.error));
-    let near: Vec<Queue> = tried.iter().take(NEAR).map(|tried| tried.work.queue).collect();
-    for queue in near.iter().filter(|queue| queue.servers.is_finite()) {
-        for times in TIMES {
-            let queue = Queue { servers: (queue.servers * times).max(1.0), ..*queue };
-            tried.push(Solver { measured, system_share: SYSTEM_SHARE }.tried(work, queue, UNUSUAL));
+    let queues = best(tried).map(|tried| tried.work.queue).filter(|queue| queue.servers.is_finite());
+    let times = |queue: Queue| TIMES.map(|times| queue.serving(times * queue.servers));
+    queues.flat_map(times).collect()
+}
+
+/// The levels that say most: the lowest, the highest, and the most certain.
+fn telling(measured: &[Measured]) -> Vec<Measured> {
+    const LEVELS: usize = 6;
+    let mut certain: Vec<&Measured> = measured.iter().collect();
+    certain.sort_by(|a, b| a.uncertainty.total_cmp(&b.uncertainty));
+    let mut chosen: Vec<Measured> = Vec::new();
+    for level in measured.first().into_iter().chain(measured.last()).chain(certain) {
+        if chosen.len() < LEVELS && chosen.iter().all(|other| other.workers != level.workers) {
+            chosen.push(*level);
         }
     }
+    chosen
 }
 
 /// Meets what was measured.
@@ -90,39 +113,78 @@ struct Solver<'a> {
 
 impl Solver<'_> {
     fn tried(self, work: &Work, queue: Queue, unlikely: f64) -> Tried {
-        let work = self.solved(&Work { queue, ..*work });
-        let error = |level: &Measured| (self.ratio(&work, level).ln() / level.uncertainty).powi(2);
-        let error = self.measured.iter().map(error).sum::<f64>() + unlikely;
-        Tried { work, error }
+        let base = Work { cores: work.cores.less_system(self.system_share), queue, ..*work };
+        self.judged(work, self.solved(&base), unlikely)
+    }
+
+    /// How far a solution is from what was measured, in variances.
+    fn judged(self, met: &Work, work: Work, unlikely: f64) -> Tried {
+        let rate = |level: &Measured| (self.ratio(&work, level).ln() / level.uncertainty).powi(2);
+        let error = self.measured.iter().map(rate).sum::<f64>();
+        Tried { work, error: error + self.longer_queue(met, &work) + unlikely }
+    }
+
+    /// Nobody can have waited in a queue for longer than was waited at all.
+    fn longer_queue(self, met: &Work, work: &Work) -> f64 {
+        if !work.queue.servers.is_finite() {
+            return 0.0;
+        }
+        let waited_s = Work { queue: work.queue, ..*met }.queued_s() + work.wait_s(Wait::Unexplained);
+        let of_level = |level: &Measured| {
+            let there = self.at_level(work, level).network().at_stations(level.workers);
+            let partition_s = level.workers as f64 / level.rate;
+            let longer_s = (there[Work::QUEUE] / level.rate - waited_s).max(0.0);
+            (longer_s / partition_s / WAIT_ERROR).powi(2)
+        };
+        self.measured.iter().map(of_level).sum::<f64>() / self.measured.len() as f64
     }
 
     /// The work that gives the measured throughput, on average over the levels.
     fn solved(self, work: &Work) -> Work {
-        let work = self.with_cores(work);
-        let overlapping = |alone_share: f64| Work { alone_share, ..with_rest(&work, 0.0) };
-        if self.surplus(&overlapping(1.0)) <= 0.0 {
-            // Even without a wait it is too slow: parts of a partition run beside each other.
-            let hidden =
-                falling_root(0.0, 1.0 - ALONE_LEAST, |hidden| -self.surplus(&overlapping(1.0 - hidden)));
-            return overlapping(1.0 - hidden);
+        const SLOWER_MOST: f64 = 60.0;
+        if self.surplus(&with_rest(work, 2.0)) > 0.0 {
+            let slower = falling_root(0.0, SLOWER_MOST, |by| self.surplus(&self.slower(work, by)));
+            return self.slower(work, slower);
         }
-        let most = 2.0 + self.longest_s();
-        with_rest(&work, falling_root(0.0, most, |rest| self.surplus(&with_rest(&work, rest))))
+        if self.surplus(&with_rest(work, 0.0)) >= 0.0 {
+            return with_rest(work, falling_root(0.0, 2.0, |rest| self.surplus(&with_rest(work, rest))));
+        }
+        self.faster(&with_rest(work, 0.0))
     }
 
-    /// With at least the cores that were evidently to be had.
-    fn with_cores(self, work: &Work) -> Work {
-        let mut work = Work { cores: work.cores.less_system(self.system_share), ..*work };
-        let bare = |work: &Work| Work { alone_share: ALONE_LEAST, ..with_rest(work, 0.0) };
-        let lack = |work: &Work| {
-            let lacking =
-                self.measured.iter().map(|level| 1.0 / self.ratio_on(&bare(work), level, work.cores.allowed));
-            lacking.fold(1.0, f64::max)
+    /// The work that is slower than what was waited for explains: fewer cores, where they are in demand, and a wait that no activity shows.
+    fn slower(self, work: &Work, by: f64) -> Work {
+        let mut slower = *work;
+        slower.cores.allowed *= (-SLOWER_CORES * by).exp();
+        *slower.wait_mut(Wait::Unexplained) += SLOWER_WAIT * by * self.longest_s();
+        slower
+    }
+
+    /// The work that is faster than without any wait: there were more cores, or parts of a partition ran beside each other.
+    fn faster(self, work: &Work) -> Work {
+        let with = |more: f64, hidden: f64| {
+            let mut faster = Work { alone_share: 1.0 - hidden, ..*work };
+            faster.cores.allowed *= more;
+            faster
         };
-        for _ in 0..3 {
-            work.cores.allowed *= lack(&work);
+        let lacks = |more: f64, hidden: f64| -self.surplus(&with(more, hidden));
+        if lacks(CORES_MORE_MOST, 0.0) <= 0.0 {
+            return with(falling_root(1.0, CORES_MORE_MOST, |more| lacks(more, 0.0)), 0.0);
         }
-        work
+        let more = falling_root(1.0, CORES_MORE_MOST, |more| lacks(more, 1.0 - ALONE_LEAST));
+        with(more, falling_root(0.0, 1.0 - ALONE_LEAST, |hidden| lacks(more, hidden)))
+    }
+
+    /// The work with all that was waited for, and as many cores as that needs; none where no number of cores is enough.
+    fn as_waited(self, work: &Work) -> Option<Work> {
+        let work = Work { cores: work.cores.less_system(self.system_share), queue: Queue::NONE, ..*work };
+        let with = |more: f64| {
+            let mut faster = work;
+            faster.cores.allowed *= more;
+            faster
+        };
+        let lacks = |more: f64| -self.surplus(&with(more));
+        (lacks(CORES_MORE_MOST) <= 0.0).then(|| with(falling_root(1.0, CORES_MORE_MOST, lacks)))
     }
 
     /// How long a partition took at most.
@@ -137,37 +199,48 @@ impl Solver<'_> {
         sum / self.measured.iter().map(weight).sum::<f64>()
     }
 
+    /// The model's throughput of a level over the measured one.
     fn ratio(self, work: &Work, level: &Measured) -> f64 {
-        self.ratio_on(work, level, work.cores.allowed)
+        self.at_level(work, level).network().rates(level.workers)[level.workers] / level.rate
     }
 
-    /// The model's throughput of a level over the measured one.
-    fn ratio_on(self, work: &Work, level: &Measured, allowed: f64) -> f64 {
-        let cores = Cores { allowed, competing_cores: level.cores.competing_cores, ..work.cores };
-        let rates = Work { cores, ..*work }.network().rates(level.workers);
-        rates[level.workers] / level.rate
+    /// The work beside what competed with it at a level.
+    fn at_level(self, work: &Work, level: &Measured) -> Work {
+        let mut there = *work;
+        there.cores.competing_cores = level.cores.competing_cores;
+        there
     }
 }
 
-/// The work with a part of its waits: up to 1 of those that take their time anyway, up to 2 of the others too, and beyond that so many seconds
-/// that no activity shows.
+/// The work with a part of its waits: up to 1 of those that take their time anyway, up to 2 of the others too.
 fn with_rest(work: &Work, rest: f64) -> Work {
     let mut with = *work;
     for wait in Wait::ALL {
-        let share = if wait.is_fixed() { rest.min(1.0) } else { (rest - 1.0).clamp(0.0, 1.0) };
-        *with.wait_mut(wait) *= share;
+        *with.wait_mut(wait) *= if wait.is_fixed() { rest.min(1.0) } else { (rest - 1.0).clamp(0.0, 1.0) };
     }
-    *with.wait_mut(Wait::Unexplained) += (rest - 2.0).max(0.0);
     with
 }
 
-/// Where a falling function is 0, or the nearer end: by bisection.
+/// Where a falling function is 0, or the nearer end: by the rule of false position, which keeps the root between its ends.
 fn falling_root(low: f64, high: f64, value: impl Fn(f64) -> f64) -> f64 {
-    const STEPS: usize = 30;
-    let (mut low, mut high) = (low, high);
-    for _ in 0..STEPS {
-        let middle = 0.5 * (low + high);
-        if value(middle) > 0.0 { low = middle } else { high = middle }
+    const STEPS: usize = 40;
+    const NEAR: f64 = 1e-6;
+    let (mut low, mut high) = ((low, value(low)), (high, value(high)));
+    if low.1 <= NEAR {
+        return low.0;
     }
-    0.5 * (low + high)
+    if high.1 >= 0.0 {
+        return high.0;
+    }
+    for step in 0..STEPS {
+        let straight = low.0 + (high.0 - low.0) * low.1 / (low.1 - high.1);
+        // Every third step halves, where one end never moves.
+        let at = if step % 3 == 2 || !straight.is_finite() { 0.5 * (low.0 + high.0) } else { straight };
+        let here = (at, value(at));
+        if here.1.abs() < NEAR {
+            return at;
+        }
+        if here.1 > 0.0 { low = here } else { high = here }
+    }
+    0.5 * (low.0 + high.0)
 }

@@ -41,3 +41,38 @@ impl MemoryShortage {
         (is_low || is_falling).then_some(Self { own_bytes, free_bytes, limit_bytes, falling_bytes_per_s })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_testkit::record::made;
+
+    /// A record that breaks off, of which the last samples had so much memory free.
+    fn breaking_off(free_bytes: [u64; 4]) -> Record {
+        let mut record = Record { end: None, ..made(40, 4) };
+        record.samples.truncate(4);
+        for (sample, free_bytes) in record.samples.iter_mut().zip(free_bytes) {
+            sample.machine.free_memory_bytes = Some(free_bytes);
+        }
+        record
+    }
+
+    #[test]
+    fn memory_that_was_or_would_be_used_up_when_a_record_breaks_off_is_a_shortage() {
+        let low = MemoryShortage::from_record(&breaking_off([1_000_000_000; 4])).unwrap();
+        assert_eq!((low.free_bytes, low.limit_bytes), (1_000_000_000, Some(32_000_000_000)));
+        let fell = [20_000_000_000, 15_000_000_000, 10_000_000_000, 5_000_000_000];
+        let falling = MemoryShortage::from_record(&breaking_off(fell)).unwrap();
+        assert!((falling.falling_bytes_per_s / 5e9 - 1.0).abs() < 0.01, "{falling:?}");
+    }
+
+    #[test]
+    fn a_run_with_an_end_and_one_with_enough_have_none() {
+        assert_eq!(MemoryShortage::from_record(&breaking_off([20_000_000_000; 4])), None);
+        let ended = Record { end: made(40, 4).end, ..breaking_off([1_000; 4]) };
+        assert_eq!(MemoryShortage::from_record(&ended), None);
+        let mut unknown = breaking_off([1_000; 4]);
+        unknown.samples.iter_mut().for_each(|sample| sample.machine.free_memory_bytes = None);
+        assert_eq!(MemoryShortage::from_record(&unknown), None);
+    }
+}

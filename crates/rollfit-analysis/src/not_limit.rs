@@ -195,3 +195,97 @@ impl Usage<'_> {
             .then_some(NotLimit::ServerCores { busy, available })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_testkit::record::made;
+
+    /// A run into a server elsewhere, of which everything is known and nothing is full.
+    fn idle() -> Record {
+        let mut record = made(40, 2);
+        (record.header.sink_is_local, record.header.sessions_max) = (Some(false), Some(17));
+        record.header.server_cores = Some(16.0);
+        for sample in &mut record.samples {
+            let store = sample.store.get_or_insert_default();
+            (store.own_sessions, store.server_cpu_share) = (3, Some(0.25));
+            (store.sessions, store.sessions_max) = (Some(20), Some(97));
+            sample.machine.disk_busy = Some(0.12);
+        }
+        record
+    }
+
+    fn listed(record: &Record, causes: &[LimitingCause]) -> Vec<&'static str> {
+        let facts = RunFacts::from_record(record);
+        let name = |limit: NotLimit| match limit {
+            NotLimit::Memory { .. } => "memory",
+            NotLimit::Sessions { .. } => "sessions",
+            NotLimit::Disk { .. } => "disk",
+            NotLimit::Network { .. } => "network",
+            NotLimit::Cores { .. } => "cores",
+            NotLimit::ServerCores { .. } => "server",
+        };
+        not_limits(record, facts.as_ref(), causes).into_iter().map(name).collect()
+    }
+
+    /// What is no longer listed once a record is changed.
+    fn missing(change: impl Fn(&mut Record)) -> Vec<&'static str> {
+        let mut record = idle();
+        let before = listed(&record, &[]);
+        change(&mut record);
+        let after = listed(&record, &[]);
+        before.into_iter().filter(|name| !after.contains(name)).collect()
+    }
+
+    #[test]
+    fn what_is_far_from_full_is_listed_with_its_figures() {
+        let mut record = idle();
+        // Sending takes a fifth of a partition in these records.
+        assert_eq!(listed(&record, &[]), ["memory", "sessions", "disk", "cores", "server"]);
+        for end in &mut record.partitions {
+            (end.wall_us, end.cpu_us) = Default::default();
+            end.wall_us.add(rollfit_job::activity::Activity::Computing, 9_000_000);
+        }
+        assert_eq!(listed(&record, &[])[3], "network");
+        let facts = RunFacts::from_record(&record);
+        let sessions = not_limits(&record, facts.as_ref(), &[])[1];
+        assert_eq!(sessions, NotLimit::Sessions { used: 3, available: 17 });
+        let server = *not_limits(&record, facts.as_ref(), &[]).last().unwrap();
+        assert_eq!(server, NotLimit::ServerCores { busy: 4.0, available: 16.0 });
+    }
+
+    #[test]
+    fn what_may_limit_is_not_listed() {
+        fn machine(change: fn(&mut rollfit_job::watch::MachineSample)) -> impl Fn(&mut Record) {
+            move |record| record.samples.iter_mut().for_each(|sample| change(&mut sample.machine))
+        }
+        assert_eq!(missing(machine(|machine| machine.free_memory_bytes = Some(0))), ["memory"]);
+        assert_eq!(missing(machine(|machine| machine.memory_pressure = Some(0.3))), ["memory"]);
+        assert_eq!(missing(machine(|machine| machine.disk_busy = Some(0.9))), ["disk"]);
+        assert_eq!(missing(machine(|machine| machine.io_pressure = Some(0.4))), ["disk"]);
+        assert_eq!(missing(machine(|machine| machine.others_cores = Some(6.0))), ["cores"]);
+        assert_eq!(missing(machine(|machine| machine.quota_reached = Some(0.5))), ["cores"]);
+        assert_eq!(missing(|record| record.header.sessions_max = Some(3)), ["sessions"]);
+        assert_eq!(missing(|record| record.header.server_cores = None), ["server"]);
+        let full = |record: &mut Record| {
+            record.samples.iter_mut().for_each(|sample| sample.store.as_mut().unwrap().sessions = Some(97));
+        };
+        assert_eq!(missing(full), ["sessions"]);
+    }
+
+    #[test]
+    fn what_was_found_to_limit_is_not_listed() {
+        let causes =
+            [LimitingCause::Memory, LimitingCause::Sessions, LimitingCause::Commit, LimitingCause::Cpu];
+        assert_eq!(listed(&idle(), &causes), ["server"]);
+    }
+
+    #[test]
+    fn of_a_machine_without_figures_nothing_is_listed() {
+        let mut record = made(40, 2);
+        record.samples.clear();
+        assert_eq!(listed(&record, &[]), [""; 0]);
+        record.partitions.clear();
+        assert_eq!(listed(&record, &[]), [""; 0]);
+    }
+}

@@ -18,7 +18,7 @@ use rollfit_job::activity::Activity;
 use rollfit_job::config::{Order, Setting, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::record::{Decision, PartitionEnd, PartitionOutcome, Record, WorkerCeiling};
-use rollfit_job::store::WaitKind;
+use rollfit_job::store::{StoreSample, WaitKind};
 use rollfit_job::watch::Totals;
 use rollfit_job::workers::{auto_workers_max, workers_with_sessions};
 
@@ -53,6 +53,14 @@ impl<'a> RunFacts<'a> {
         let scenario = Scenario { had, held_s, ..scenario(record, &demand, &levels, &observed, workers) };
         let predicts = NoEstimate::from_record(record).is_none();
         Some(Self { record, took_s, totals, in_progress, demand, levels, observed, scenario, predicts })
+    }
+
+    /// The same where earlier estimates say how uncertain this one is, relative.
+    pub(super) fn with_uncertainty(self, uncertainty: Option<f64>) -> Self {
+        match uncertainty {
+            Some(uncertainty) => Self { scenario: self.scenario.with_uncertainty(uncertainty), ..self },
+            None => self,
+        }
     }
 
     /// A setting of the run.
@@ -110,11 +118,35 @@ impl<'a> RunFacts<'a> {
         self.record.header.machine.cores_allowed.unwrap_or(all).min(all)
     }
 
-    /// How long a partition waits for locks of others: where not for sessions, it waits for nothing else.
+    /// How long a partition waits for locks of others: where not for sessions, it waits for nothing else. None of that is believed without
+    /// evidence: what sessions were seen to wait for, or a partition that others held.
     pub(super) fn locked_s(&self) -> f64 {
+        let seen_s = self.locked_seen_s();
+        if seen_s <= 0.0 && held(self.record).is_empty() {
+            return 0.0;
+        }
         let for_sessions = self.scenario.ceilings.sessions.is_some_and(|most| self.workers_max() > most);
         let waiting_s = if for_sessions { 0.0 } else { self.demand.waiting_s };
-        waiting_s + self.locked_while_querying_s()
+        // A look a second misses some and meets others twice.
+        const SURE_S: f64 = 2.0;
+        let believed_s = if held(self.record).is_empty() {
+            (2.0 * seen_s + SURE_S) / self.demand.partitions as f64
+        } else {
+            f64::INFINITY
+        };
+        waiting_s.min(believed_s) + self.locked_while_querying_s()
+    }
+
+    /// For how long sessions of this run were seen waiting for locks, all of them together.
+    fn locked_seen_s(&self) -> f64 {
+        let mut before_ms = 0;
+        let mut seen_s = 0.0;
+        for sample in &self.record.samples {
+            let lasted_s = sample.at_ms.saturating_sub(before_ms) as f64 / 1e3;
+            before_ms = sample.at_ms;
+            seen_s += lasted_s * sample.store.as_ref().map_or(0.0, locked_sessions);
+        }
+        seen_s
     }
 
     /// How long a partition waits for small answers, locks apart.
@@ -147,6 +179,13 @@ impl<'a> RunFacts<'a> {
         let sampled = self.record.samples.iter().map(|sample| sample.workers).max().unwrap_or(0);
         sampled.max(self.levels.last().map_or(1, |level| level.workers))
     }
+}
+
+/// The sessions that wait for locks, at least one where somebody holds some of them.
+fn locked_sessions(store: &StoreSample) -> f64 {
+    let waits = store.waits.iter().filter(|wait| wait.kind == WaitKind::Lock);
+    let sessions: u32 = waits.map(|wait| wait.sessions).sum();
+    f64::from(sessions.max(u32::from(!store.lock_holders.is_empty())))
 }
 
 /// A setting of a run.

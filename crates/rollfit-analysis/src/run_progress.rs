@@ -47,3 +47,38 @@ impl RunProgress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_testkit::record::made;
+
+    #[test]
+    fn a_run_in_progress_says_where_the_next_one_goes_on() {
+        let mut record = Record { end: None, ..made(336, 4) };
+        record.samples.truncate(3);
+        let last = record.samples.last_mut().unwrap();
+        (last.totals.ended, last.totals.failed) = (7, 0);
+        let progress = RunProgress::from_record(&record);
+        assert_eq!((progress.done, progress.in_progress, progress.left), (7, 4, 329));
+        assert_eq!((progress.next, progress.pid), (Some(12), Some(4711)));
+    }
+
+    #[test]
+    fn a_run_with_an_end_has_nothing_in_progress_and_what_failed_is_left() {
+        let progress = RunProgress::from_record(&made(12, 4));
+        assert_eq!((progress.done, progress.failed, progress.left), (11, 1, 1));
+        assert_eq!((progress.in_progress, progress.pid, progress.next), (0, None, Some(12)));
+        let mut all = made(12, 4);
+        all.end.as_mut().unwrap().totals.failed = 0;
+        assert_eq!(RunProgress::from_record(&all).next, None);
+    }
+
+    #[test]
+    fn a_record_that_breaks_off_at_once_has_everything_left() {
+        let mut record = Record { end: None, samples: Vec::new(), partitions: Vec::new(), ..made(9, 1) };
+        record.header.partitions = 9;
+        let progress = RunProgress::from_record(&record);
+        assert_eq!((progress.partitions, progress.left, progress.next), (9, 9, Some(1)));
+    }
+}

@@ -5,6 +5,7 @@ use rollfit_job::watch::Totals;
 use serde::{Deserialize, Serialize};
 
 use super::run_facts::RunFacts;
+use super::step_series::StepSeries;
 
 /// How a run went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +47,7 @@ pub(super) fn summary(record: &Record, facts: Option<&RunFacts<'_>>) -> RunSumma
     let took_s = super::run_facts::took_s(record);
     let written = super::demand::written(record);
     let (rows, bytes) = written.fold((0, 0), |(rows, bytes), end| (rows + end.rows, bytes + end.bytes));
+    let sampled_max = record.samples.iter().map(|sample| sample.workers).max().unwrap_or(0);
     let sampled = record.samples.iter().filter_map(|sample| sample.machine.own_memory_bytes);
     RunSummary {
         state: match &record.end {
@@ -57,8 +59,8 @@ pub(super) fn summary(record: &Record, facts: Option<&RunFacts<'_>>) -> RunSumma
         totals: super::run_facts::totals(record),
         rows_per_s: rows as f64 / took_s.max(1e-3),
         bytes_per_s: bytes as f64 / took_s.max(1e-3),
-        workers: facts.map_or(0.0, RunFacts::workers),
-        workers_max: facts.map_or(0, RunFacts::workers_max),
+        workers: StepSeries::in_progress(record).mean(0.0, took_s),
+        workers_max: facts.map_or(sampled_max, RunFacts::workers_max),
         job_s: facts.map(RunFacts::job_s),
         memory_bytes_max: sampled.max(),
     }

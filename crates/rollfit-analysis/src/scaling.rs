@@ -88,6 +88,8 @@ pub(super) fn table(facts: &RunFacts<'_>) -> Vec<Scaling> {
         numbers.insert(most);
     }
     let mut lines: Vec<Scaling> = numbers.into_iter().map(|workers| line(facts, workers)).collect();
+    // A run that predicts nothing says only what it did.
+    lines.retain(|line| facts.predicts || line.basis == Basis::Measured);
     let last = lines.iter().position(|line| line.workers >= least && line.limit.is_some());
     lines.truncate(last.map_or(lines.len(), |last| last + 1));
     lines
@@ -216,7 +218,7 @@ fn limit_besides(scenario: &Scenario, workers: usize) -> Option<WorkersLimit> {
 /// How many workers are enough, and why no more.
 pub(super) fn worth(facts: &RunFacts<'_>) -> Option<Worth> {
     let scenario = &facts.scenario;
-    let work = scenario.likeliest()?;
+    let work = scenario.likeliest().filter(|_| facts.predicts)?;
     let (workers, most) = (scenario.workers_advised(), scenario.workers_max());
     // What the run had is compared with, where it had more; else the next larger number.
     let more = facts.workers_max().max(workers * 4 / 3).max(workers + 1).min(most);

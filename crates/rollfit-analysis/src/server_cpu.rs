@@ -37,7 +37,8 @@ pub(super) struct ServerCpu {
     pub(super) cores: Option<f64>,
     /// The cores that it kept busy, on average.
     pub(super) cores_busy: Option<f64>,
-    /// Its processor time for a written partition; none where unknown, and where none was written.
+    /// Its processor time for a written partition, what it did for others at the time included; none where unknown, and where none was
+    /// written.
     pub(super) partition_s: Option<f64>,
 }
 
@@ -102,8 +103,14 @@ impl ServerCpu {
             ServerCpuBasis::Processes => Some(others - self.busy(sample)?),
             // A look at sessions is right on average only: less than nothing now and then evens out.
             ServerCpuBasis::Sessions => Some(others - self.busy(sample).unwrap_or(0.0)),
+            ServerCpuBasis::Command if self.is_local => Some(others - self.busy(sample)?),
             _ => Some(others),
         }
+    }
+
+    /// Whether it takes cores of this machine and these were measured.
+    pub(super) fn is_seen_here(&self) -> bool {
+        self.is_local && matches!(self.basis, ServerCpuBasis::Processes | ServerCpuBasis::Command)
     }
 
     /// Its processor time for a partition on this machine; 0 where it has none here.
@@ -127,4 +134,88 @@ fn written_share(record: &Record, last_s: f64) -> Option<f64> {
     let open_s: f64 = unfinished(record).map(|(_, begun_ms)| (last_s - begun_ms as f64 / 1e3).max(0.0)).sum();
     let count = written(record).count() as f64;
     (written_s > 0.0).then(|| written_s / (ended_s + open_s) / count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_job::store::StoreSample;
+    use rollfit_testkit::record::made;
+
+    /// Four partitions on two workers, into a server.
+    fn into_server(is_local: bool, change: impl Fn(&mut Sample)) -> Record {
+        let mut record = made(4, 2);
+        (record.header.sink_is_local, record.header.sessions_max) = (Some(is_local), Some(17));
+        for sample in &mut record.samples {
+            sample.store = Some(StoreSample { working: 3, ..StoreSample::default() });
+            sample.machine.others_cores = Some(2.0);
+            change(sample);
+        }
+        record
+    }
+
+    #[test]
+    fn processes_of_a_server_on_this_machine_are_its_processor_time_and_others_are_the_rest() {
+        let server = ServerCpu::new(&into_server(true, |sample| sample.machine.server_cores = Some(1.5)));
+        assert_eq!((server.basis, server.cores_busy), (ServerCpuBasis::Processes, Some(1.5)));
+        assert_eq!(server.cores, Some(8.0));
+        let sample = into_server(true, |sample| sample.machine.server_cores = Some(1.5)).samples[0].clone();
+        assert_eq!(server.competing(&sample), Some(0.5));
+        assert!(server.local_partition_s() > 0.0);
+    }
+
+    #[test]
+    fn where_its_processes_cannot_be_told_busy_sessions_are_a_guess_no_greater_than_all_others() {
+        let server = ServerCpu::new(&into_server(true, |_| ()));
+        assert_eq!((server.basis, server.cores_busy), (ServerCpuBasis::Sessions, Some(2.0)));
+    }
+
+    #[test]
+    fn a_server_elsewhere_is_known_by_its_metrics_alone_and_takes_no_core_from_here() {
+        let unknown = ServerCpu::new(&into_server(false, |_| ()));
+        assert_eq!((unknown.basis, unknown.cores_busy), (ServerCpuBasis::Unknown, None));
+        let told = |cores| {
+            let mut record = into_server(false, |sample| {
+                sample.store = Some(StoreSample { server_cpu_share: Some(0.25), ..StoreSample::default() });
+            });
+            record.header.server_cores = cores;
+            (ServerCpu::new(&record), record)
+        };
+        let (server, record) = told(Some(16.0));
+        assert_eq!((server.basis, server.cores_busy), (ServerCpuBasis::Command, Some(4.0)));
+        assert_eq!((server.local_partition_s(), server.competing(&record.samples[0])), (0.0, Some(2.0)));
+        assert!(server.partition_s > Some(0.0));
+        assert_eq!(told(None).0.basis, ServerCpuBasis::Unknown, "a share of an unknown number");
+    }
+
+    #[test]
+    fn metrics_of_a_server_on_this_machine_are_no_competing_load() {
+        let mut record = into_server(true, |sample| {
+            sample.store = Some(StoreSample { server_cpu_share: Some(0.125), ..StoreSample::default() });
+        });
+        record.header.server_cores = Some(8.0);
+        let server = ServerCpu::new(&record);
+        assert_eq!(
+            (server.basis, server.competing(&record.samples[0])),
+            (ServerCpuBasis::Command, Some(1.0))
+        );
+        assert!(server.local_partition_s() > 0.0);
+    }
+
+    #[test]
+    fn a_directory_has_no_server() {
+        let server = ServerCpu::new(&made(4, 2));
+        assert_eq!((server.basis, server.partition_s), (ServerCpuBasis::NoServer, None));
+        assert!(!server.is_local && server.cores.is_none(), "{server:?}");
+    }
+
+    #[test]
+    fn partitions_in_progress_had_their_share_of_the_server() {
+        let full = into_server(true, |sample| sample.machine.server_cores = Some(1.0));
+        let mut open = Record { end: None, ..full.clone() };
+        open.partitions.truncate(2);
+        let last_s = open.samples.last().unwrap().at_ms as f64 / 1e3;
+        let each_s = ServerCpu::new(&open).partition_s.unwrap();
+        assert!(each_s > 0.0 && each_s < last_s / 2.0, "{each_s} of {last_s}");
+    }
 }

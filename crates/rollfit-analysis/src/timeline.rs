@@ -84,14 +84,17 @@ fn point(
 ) -> TimelinePoint {
     let (from_s, at_s) = (before.at_ms as f64 / 1e3, last.at_ms as f64 / 1e3);
     let [rows_per_s, bytes_per_s] = written.each_ref().map(|course| course.mean(from_s, at_s).max(0.0));
+    let others = |sample: &Sample| {
+        if server.is_seen_here() { server.competing(sample) } else { sample.machine.others_cores }
+    };
     TimelinePoint {
         at_s,
         rows_per_s,
         bytes_per_s,
         workers: workers(before, samples),
         own_cores: mean(samples, |sample| sample.machine.own_cores),
-        server_cores: mean(samples, |sample| server.busy(sample).filter(|_| server.is_local)),
-        others_cores: mean(samples, |sample| server.competing(sample)).map(|cores| cores.max(0.0)),
+        server_cores: mean(samples, |sample| server.busy(sample).filter(|_| server.is_seen_here())),
+        others_cores: mean(samples, others).map(|cores| cores.max(0.0)),
     }
 }
 
@@ -149,5 +152,60 @@ fn slice(end: &PartitionEnd) -> LaneSlice {
         outcome: end.outcome,
         rows: end.rows,
         wall_us: end.wall_us,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_job::store::StoreSample;
+    use rollfit_testkit::record::{far_partition, made};
+
+    /// One partition of 1000 rows from 0 to 4 s, a sample a second.
+    fn record() -> Record {
+        let mut record = made(1, 1);
+        record.partitions = vec![PartitionEnd { at_ms: 4000, ..far_partition(0, 0) }];
+        let sample = record.samples[0].clone();
+        record.samples = (1..=4).map(|second| Sample { at_ms: 1000 * second, ..sample.clone() }).collect();
+        record
+    }
+
+    fn rows_per_s(record: &Record) -> Vec<f64> {
+        timeline(record).iter().map(|point| point.rows_per_s.round()).collect()
+    }
+
+    #[test]
+    fn rows_are_spread_over_the_time_of_their_partition() {
+        let mut record = record();
+        assert_eq!(rows_per_s(&record), [250.0; 4]);
+        record.partitions[0].begun_ms = 2000;
+        assert_eq!(rows_per_s(&record), [0.0, 0.0, 500.0, 500.0]);
+        record.partitions[0].outcome = PartitionOutcome::Failed;
+        assert_eq!(rows_per_s(&record), [0.0; 4]);
+    }
+
+    #[test]
+    fn rows_handed_over_of_partitions_in_progress_are_spread_over_theirs() {
+        let mut record = Record { end: None, partitions: Vec::new(), ..record() };
+        record.samples.last_mut().unwrap().totals.rows = 800;
+        assert_eq!(rows_per_s(&record), [200.0; 4]);
+        record.samples.iter_mut().for_each(|sample| sample.activities.clear());
+        assert_eq!(rows_per_s(&record), [0.0; 4], "of a partition that nobody has");
+    }
+
+    #[test]
+    fn the_server_on_this_machine_is_told_apart_from_others() {
+        let mut record = record();
+        let cores = |record: &Record| timeline(record)[0];
+        assert_eq!((cores(&record).server_cores, cores(&record).others_cores), (None, Some(0.4)));
+        record.header.sessions_max = Some(9);
+        for sample in &mut record.samples {
+            sample.store = Some(StoreSample { working: 1, ..StoreSample::default() });
+        }
+        assert_eq!((cores(&record).server_cores, cores(&record).others_cores), (None, Some(0.4)), "a guess");
+        for sample in &mut record.samples {
+            (sample.machine.others_cores, sample.machine.server_cores) = (Some(2.0), Some(1.5));
+        }
+        assert_eq!((cores(&record).server_cores, cores(&record).others_cores), (Some(1.5), Some(0.5)));
     }
 }

@@ -5,6 +5,17 @@
 /// two-core machine.
 pub(super) const SYSTEM_SHARE: f64 = 0.125;
 
+/// It takes no more than that, however many cores there are: nobody has measured it on large machines, and ranges hold both.
+pub(super) const SYSTEM_CORES_MOST: f64 = 0.5;
+
+/// Where a run was slower than its waits explain, so much fewer cores, relative, go with so long a wait that nothing shows, as a share of a
+/// partition's time. Which of the two it is does not show: the first matters where cores are in demand, the second where they are not.
+pub(super) const SLOWER_CORES: f64 = 0.1;
+pub(super) const SLOWER_WAIT: f64 = 0.05;
+
+/// How uncertain the share of a wait in a partition's time is.
+pub(super) const WAIT_ERROR: f64 = 0.1;
+
 /// A step that brings less than this is not worth it.
 pub(super) const WORTH: f64 = 0.05;
 
@@ -35,6 +46,12 @@ pub(super) const ERRORS_TIMES: f64 = 1.64;
 
 /// However right earlier estimates were, a range is not narrower.
 pub(super) const UNCERTAINTY_BY_ERRORS_LEAST: f64 = 0.03;
+
+/// Nor is it wider.
+pub(super) const UNCERTAINTY_BY_ERRORS_MOST: f64 = 1.0;
+
+/// So many earlier runs are looked at.
+pub(super) const EARLIER_RUNS_MOST: usize = 8;
 
 /// How much better, in variances, levels must fit another behaviour than the usual one.
 pub(super) const UNUSUAL: f64 = 2.0;

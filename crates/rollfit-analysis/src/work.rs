@@ -4,7 +4,7 @@ use rollfit_job::watch::MachineLimits;
 
 use super::demand::Demand;
 use super::network::{Network, QueueStation, WORKERS_MAX};
-use super::tuning::SYSTEM_SHARE;
+use super::tuning::{SYSTEM_CORES_MOST, SYSTEM_SHARE};
 
 /// What a partition needs of everything.
 #[derive(Clone, Copy, Debug)]
@@ -74,19 +74,22 @@ pub(super) enum Wait {
     Unexplained,
 }
 
+/// How many [`Wait`]s there are.
+const WAITS: usize = 8;
+
 /// Seconds by [`Wait`].
-pub(super) type Waits = [f64; Wait::ALL.len()];
+pub(super) type Waits = [f64; WAITS];
 
 /// Waits that only a few workers are served at a time in; the others never keep anybody waiting for another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Queue {
-    pub(super) waits: [bool; Wait::ALL.len()],
+    pub(super) waits: [bool; WAITS],
     /// How many at once are served as fast as one.
     pub(super) servers: f64,
 }
 
 impl Wait {
-    pub(super) const ALL: [Wait; 8] = [
+    pub(super) const ALL: [Wait; WAITS] = [
         Wait::Source,
         Wait::RoundTrips,
         Wait::Asking,
@@ -105,11 +108,17 @@ impl Wait {
 
 impl Queue {
     /// Nobody ever waits for another.
-    pub(super) const NONE: Queue = Queue { waits: [false; Wait::ALL.len()], servers: f64::INFINITY };
+    pub(super) const NONE: Queue = Queue { waits: [false; WAITS], servers: f64::INFINITY };
 
     /// One queue for these waits.
     pub(super) fn new(servers: f64, is_queued: impl Fn(Wait) -> bool) -> Self {
         Self { waits: Wait::ALL.map(|wait| is_queued(wait) && !wait.is_fixed()), servers }
+    }
+
+    /// The same that serves so many at once, at least one.
+    pub(super) fn serving(mut self, servers: f64) -> Self {
+        self.servers = servers.max(1.0);
+        self
     }
 }
 
@@ -130,7 +139,8 @@ impl Cores {
 
     /// What is left where the system takes this share of the machine.
     pub(super) fn less_system(self, share: f64) -> Self {
-        let free = if self.all.is_finite() { self.all * (1.0 - share) } else { self.all };
+        let system = (self.all * share).min(SYSTEM_CORES_MOST);
+        let free = if self.all.is_finite() { self.all - system } else { self.all };
         Self { allowed: self.own_max.min(free), system_share: share, ..self }
     }
 
@@ -142,6 +152,9 @@ impl Cores {
 }
 
 impl Work {
+    /// The place of the queue among the stations.
+    pub(super) const QUEUE: usize = 2;
+
     /// What a partition costs, by what it waited for when it was measured: an upper bound, as waits for other workers are part of it.
     pub(super) fn new(demand: &Demand, store_cpu_s: f64, server: Option<ServerCores>, cores: Cores) -> Self {
         let mut waits_s = waits_s(demand);

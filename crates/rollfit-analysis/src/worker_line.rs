@@ -81,3 +81,45 @@ pub(super) fn worker_lines(record: &Record) -> Vec<WorkerLine> {
     }
     sums.into_iter().map(|(worker, sum)| sum.line(worker, took_ms)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_testkit::record::{far_partition, made};
+
+    /// Two workers: one wrote two partitions, the other one and a half.
+    fn record() -> Record {
+        let mut record = made(3, 2);
+        record.partitions = vec![far_partition(0, 0), far_partition(1, 1), far_partition(2, 0)];
+        (record.partitions[2].begun_ms, record.partitions[2].at_ms) = (621, 1242);
+        record.samples.truncate(1);
+        record.samples[0].at_ms = 1242;
+        record
+    }
+
+    #[test]
+    fn a_line_says_what_a_worker_wrote_and_what_its_time_went_into() {
+        let mut record = record();
+        record.end.as_mut().unwrap().at_ms = 1242;
+        let lines = worker_lines(&record);
+        let known = lines.iter().map(|line| (line.worker, line.partitions, line.rows));
+        assert_eq!(known.collect::<Vec<_>>(), [(0, 2, 2000), (1, 1, 1000)]);
+        assert_eq!((lines[0].busy, lines[1].busy), (1.0, 0.5));
+        assert_eq!((lines[0].mostly, lines[0].in_progress_s), (Some(Activity::Computing), None));
+        assert!((lines[1].cpu.unwrap() - 200.0 / 621.0).abs() < 1e-9, "{lines:?}");
+    }
+
+    #[test]
+    fn a_run_that_goes_on_says_for_how_long_each_has_had_its_partition() {
+        let mut record = Record { end: None, ..record() };
+        record.partitions.pop();
+        let open: Vec<_> = worker_lines(&record).iter().map(|line| line.in_progress_s).collect();
+        assert_eq!(open, [Some(0.621), Some(0.621)]);
+        record.partitions.clear();
+        let first = worker_lines(&record)[0];
+        assert_eq!(
+            (first.partitions, first.in_progress_s, first.cpu, first.mostly),
+            (0, Some(1.242), None, None)
+        );
+    }
+}

@@ -124,6 +124,9 @@ impl OpenJob {
         let config = config(&arguments.config)?;
         let stores = Stores::open(&config, purpose)?;
         let (source, sink) = (stores.source(), stores.sink());
+        if let Some(device) = sink.device() {
+            machine.watch_device(device);
+        }
         let partitions = planned(&config, source.as_ref(), sink.as_ref(), &arguments.only)?;
         let workers = arguments.workers.unwrap_or(config.run.workers);
         Ok(Self { config, source, sink, partitions, workers, machine })

@@ -248,13 +248,18 @@ pub(crate) fn header(path: &Path) -> Option<Header> {
     Record::read_header(BufReader::new(File::open(path).ok()?)).ok()
 }
 
-/// Reads a record.
+/// Reads a record, and whether its run was killed.
 pub(crate) fn read(path: &Path) -> Result<Record, Failure> {
+    // Before it is read: a run that ends meanwhile was not killed.
+    let is_running = is_running(path);
     let open = || File::open(path).map_err(RecordError::from);
-    open().and_then(|file| Record::read(BufReader::new(file))).map_err(|error| {
-        let colon = if matches!(error, RecordError::Line { .. }) { ":" } else { "" };
-        Failure::failed(format!("the record {}{colon} {}", path.display(), error_chain(&error)))
-    })
+    let record = open().and_then(|file| Record::read(BufReader::new(file)));
+    record.map(|record| Record { was_killed: !is_running && record.end.is_none(), ..record }).map_err(
+        |error| {
+            let colon = if matches!(error, RecordError::Line { .. }) { ":" } else { "" };
+            Failure::failed(format!("the record {}{colon} {}", path.display(), error_chain(&error)))
+        },
+    )
 }
 
 #[cfg(test)]
@@ -273,6 +278,22 @@ mod tests {
         assert!(is_running(&path));
         drop(record);
         assert!(!is_running(&path));
+    }
+
+    #[test]
+    fn a_record_without_an_end_that_nobody_writes_is_one_of_a_killed_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.jsonl");
+        let whole = rollfit_testkit::record::made(3, 1);
+        let broken_off = Record { end: None, ..whole.clone() };
+        std::fs::write(&path, rollfit_testkit::record::lines(broken_off)).unwrap();
+        let writer = File::open(&path).unwrap();
+        writer.lock().unwrap();
+        assert!(!read(&path).unwrap().was_killed, "it goes on");
+        drop(writer);
+        assert!(read(&path).unwrap().was_killed);
+        std::fs::write(&path, rollfit_testkit::record::lines(whole)).unwrap();
+        assert!(!read(&path).unwrap().was_killed);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use rollfit_job::record::Header;
 use rollfit_job::store::StoreSample;
 use rollfit_job::watch::{MachineSample, Totals};
 
-use crate::format::{bytes, count, duration};
+use crate::format::{bytes, count, duration, percent};
 use crate::live::Live;
 
 /// How much room there is.
@@ -27,7 +27,7 @@ impl ScreenSize {
 pub(crate) fn lines(header: &Header, live: &Live, size: ScreenSize) -> Vec<String> {
     let moment = &live.moment;
     let mut lines = vec![progress(live), pace(header, live), machine(header, &moment.machine)];
-    lines.extend(moment.store.as_ref().map(store));
+    lines.extend(moment.store.as_ref().map(|sample| store(sample, &moment.machine)));
     let left = size.rows.saturating_sub(lines.len()).max(1);
     let shown = if moment.lanes.len() <= left { moment.lanes.len() } else { left - 1 };
     lines.extend(moment.lanes[..shown].iter().map(|lane| worker(lane, live)));
@@ -97,8 +97,12 @@ pub(crate) fn machine(header: &Header, sample: &MachineSample) -> String {
     format!("{cpu}{}; {load}; memory {memory}{}", others.unwrap_or_default(), free.unwrap_or_default())
 }
 
-/// `store: works for 2 of 4 sessions; 1 waits for Lock, held by psql of ada`
-fn store(sample: &StoreSample) -> String {
+/// `store: works for 2 of 4 sessions; server CPU 0.8 cores; 1 waits for Lock, held by psql of ada`
+fn store(sample: &StoreSample, machine: &MachineSample) -> String {
+    let busy = match (machine.server_cores, sample.server_cpu_share) {
+        (Some(cores), _) => Some(format!("server CPU {cores:.1} cores")),
+        (None, share) => share.map(|share| format!("server CPU {}", percent(share))),
+    };
     let waits = sample.waits.iter().map(|wait| format!("{} waiting for {}", wait.sessions, wait.event));
     let holders = sample.lock_holders.iter().map(|holder| format!("locked by {holder}"));
     let others = sample
@@ -106,7 +110,13 @@ fn store(sample: &StoreSample) -> String {
         .zip(sample.sessions_max)
         .map(|(all, max)| format!("{all} of {max} sessions in total"));
     let working = format!("store: works for {} of {} sessions", sample.working, sample.own_sessions);
-    std::iter::once(working).chain(waits).chain(holders).chain(others).collect::<Vec<_>>().join("; ")
+    std::iter::once(working)
+        .chain(busy)
+        .chain(waits)
+        .chain(holders)
+        .chain(others)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// `worker  3  computing   eurusd 2017-03     12.3 s   97 % CPU    12.3 MB`
@@ -183,6 +193,19 @@ mod tests {
             "{}",
             first(&unknown)
         );
+    }
+
+    #[test]
+    fn how_busy_a_server_is_is_shown_where_it_is_known() {
+        let line = |server_cores, server_cpu_share| {
+            store(
+                &StoreSample { own_sessions: 4, working: 2, server_cpu_share, ..StoreSample::default() },
+                &MachineSample { server_cores, ..MachineSample::default() },
+            )
+        };
+        assert_eq!(line(None, None), "store: works for 2 of 4 sessions");
+        assert_eq!(line(Some(0.84), None), "store: works for 2 of 4 sessions; server CPU 0.8 cores");
+        assert_eq!(line(None, Some(0.375)), "store: works for 2 of 4 sessions; server CPU 38 %");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) fn hold(bytes: &[u8]) {
     assert_eq!(header.unwrap(), record.header);
     let again = Record::read(text(&record).as_bytes()).unwrap();
     assert_eq!(again, record, "a record is read as it is written");
-    for earlier in [None, Some(&record)] {
+    for earlier in [vec![], vec![&record], vec![&record; 4]] {
         let analysis = Analysis::new(&record, earlier);
         let json = serde_json::to_string(&analysis).unwrap();
         let read: Analysis = serde_json::from_str(&json).unwrap();

@@ -296,19 +296,20 @@ pub fn lap() -> Lap {
     })
 }
 
-/// Counts a round trip to a store in what the thread does now. `reply` is how long its first answer took.
-pub fn round_trip(reply: Duration) {
+/// Counts a round trip to a store in what the thread does now. `reply` is how long its first answer took; none where that may be less than the
+/// way there and back takes, because no answer came, or one was under way before.
+pub fn round_trip(reply: Option<Duration>) {
     CLOCK.with_borrow_mut(|clock| {
         if let Some(Clock { activity, lap: Lap { trips, .. }, .. }) = clock {
             trips.count.add(*activity, 1);
             let shortest =
                 if *activity == Activity::Reading { &mut trips.source_us } else { &mut trips.sink_us };
-            *shortest = Some(shortest.map_or(micros(reply), |us| us.min(micros(reply))));
+            *shortest = shortest.iter().copied().chain(reply.map(micros)).min();
         }
     });
 }
 
-/// Opens a session with the store: what only the store itself sees of its calls, as are [`waiting`], [`sending`] and [`querying`].
+/// Opens a session with the store: what only the store itself sees of its calls, as are [`waiting`] and [`sending`].
 pub fn connecting<T>(open: impl FnOnce() -> T) -> T {
     during(Activity::Connecting, open)
 }
@@ -323,19 +324,14 @@ pub fn sending<T>(send: impl FnOnce() -> T) -> T {
     during(Activity::Sending, send)
 }
 
-/// Waits for as long as any answer of the store takes, whatever it was asked.
-pub fn querying<T>(wait: impl FnOnce() -> T) -> T {
-    during(Activity::Querying, wait)
-}
-
 /// From now until the answer is dropped the thread does this.
 #[must_use]
 pub(crate) fn enter(activity: Activity) -> Entered {
     Entered { before: turn_to(activity), _same_thread: std::marker::PhantomData }
 }
 
-/// Does something as this activity.
-pub(crate) fn during<T>(activity: Activity, work: impl FnOnce() -> T) -> T {
+/// Does something as this activity. A store tells apart what only it can, such as the statements of a commit.
+pub fn during<T>(activity: Activity, work: impl FnOnce() -> T) -> T {
     let _entered = enter(activity);
     work()
 }
@@ -417,14 +413,16 @@ mod tests {
     #[test]
     fn round_trips_count_in_what_waits_for_them_and_the_shortest_is_kept_by_store() {
         start(Lane::new(0));
-        round_trip(Duration::from_micros(70));
-        during(Activity::Reading, || round_trip(Duration::from_micros(500)));
-        during(Activity::Committing, || round_trip(Duration::from_micros(50)));
+        let trip = |us| round_trip(Some(Duration::from_micros(us)));
+        trip(70);
+        during(Activity::Reading, || trip(500));
+        during(Activity::Committing, || trip(50));
+        during(Activity::Sending, || round_trip(None));
         let trips = lap().trips;
         assert_eq!((trips.source_us, trips.sink_us), (Some(500), Some(50)));
         assert_eq!(
             serde_json::to_string(&trips).unwrap(),
-            r#"{"count":{"idle":1,"reading":1,"committing":1},"source_us":500,"sink_us":50}"#
+            r#"{"count":{"idle":1,"reading":1,"sending":1,"committing":1},"source_us":500,"sink_us":50}"#
         );
         assert!(lap().trips.is_none());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::LaneState;
-use crate::store::StoreSample;
+use crate::store::{ServerProcess, StoreSample};
 
 /// The machine that the run is on: what it allows, and how busy it is.
 pub trait Machine: Send + Sync {
@@ -16,6 +16,18 @@ pub trait Machine: Send + Sync {
 
     /// How busy it was since the last sample, or shortly before the first.
     fn sample(&self) -> MachineSample;
+
+    /// Watches the server that this process belongs to, if it is on this machine, in place of any other. Asked again and again: the server
+    /// may have been restarted.
+    ///
+    /// # Errors
+    /// Why the processes of that server cannot be told for certain. None is watched then.
+    fn watch_server(&self, _process: &ServerProcess) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Watches the device with this number of the system's, on which the store is.
+    fn watch_device(&self, _device: u64) {}
 }
 
 /// A machine without figures.

@@ -72,6 +72,11 @@ impl StoreKind for Parquet {
                  metrics; remove layout, or write features to a database",
             ));
         }
+        if is_sink && config.sink.server.is_set() {
+            return Err(StoreError::permanent(
+                "server_cores and server_metrics_command apply to databases only: a directory of files has no server; remove them",
+            ));
+        }
         check_patterns(config, config.source == *store, is_sink)?;
         let dir = dir_of(store)?;
         let opened = ParquetStore::open(&dir, config)?;

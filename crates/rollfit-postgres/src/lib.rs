@@ -33,6 +33,7 @@ use rollfit_job::store::{Purpose, StoreError};
 use crate::connection::holders::{SeenHolders, StalledSessions};
 use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::server;
+use crate::connection::server_metrics::MetricsCommand;
 use crate::connection::session::{Mode, Session, TransactionSettings};
 use crate::copy::number_column::NumberColumn;
 use crate::features::expected::Expectations;
@@ -63,6 +64,8 @@ pub struct PostgresStore {
     purpose: Purpose,
     budget: SessionBudget,
     is_local: Option<bool>,
+    /// What says how busy the server is, where that is configured.
+    metrics_command: Option<MetricsCommand>,
     schema: String,
     receipts: TableName,
     definitions: TableName,
@@ -150,6 +153,7 @@ impl PostgresStore {
             purpose,
             budget,
             is_local,
+            metrics_command: metrics_command(config),
             series: config.series.iter().map(Series::as_stored).collect(),
             feature_series: config.series.clone(),
             numbers: config.sink.numbers.into(),
@@ -266,4 +270,9 @@ impl PostgresStore {
     fn table(&self, name: &str) -> TableName {
         TableName::new(&self.schema, name)
     }
+}
+
+fn metrics_command(config: &JobConfig) -> Option<MetricsCommand> {
+    let server = &config.sink.server;
+    Some(MetricsCommand::new(server.metrics_command.clone()?, server.metrics_command_dir.clone()))
 }

@@ -109,3 +109,60 @@ fn without_retries(work: &mut Work, clean: &Demand, all: &Demand, left: f64) {
         *work.wait_mut(wait) *= eased(clean_s, all_s);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_job::activity::Activity;
+    use rollfit_job::record::{PartitionOutcome, Record};
+    use rollfit_job::store::{StoreSample, StoreWait, WaitKind};
+    use rollfit_testkit::record::made;
+
+    /// A run whose partitions each waited 2 s for something, while samples saw so many sessions wait for locks.
+    fn waiting(locked: u32) -> Record {
+        let mut record = made(40, 2);
+        record.header.sessions_max = Some(17);
+        for end in &mut record.partitions {
+            end.wall_us.add(Activity::Waiting, 2_000_000);
+        }
+        for sample in &mut record.samples {
+            let wait =
+                StoreWait { kind: WaitKind::Lock, event: "Lock:relation".to_owned(), sessions: locked };
+            let waits = if locked > 0 { vec![wait] } else { Vec::new() };
+            sample.store = Some(StoreSample { waits, ..StoreSample::default() });
+        }
+        record
+    }
+
+    fn locks_of(record: &Record) -> Option<Found> {
+        locks(&RunFacts::from_record(record).unwrap())
+    }
+
+    #[test]
+    fn sessions_that_were_seen_waiting_for_locks_are_evidence() {
+        let found = locks_of(&waiting(2)).unwrap();
+        assert!(found.impact > 0.05, "{}", found.impact);
+        assert!(matches!(found.evidence[0], Observation::LockWait { .. }), "{:?}", found.evidence);
+    }
+
+    #[test]
+    fn waiting_without_evidence_is_nobodys_lock() {
+        assert!(locks_of(&waiting(0)).is_none());
+    }
+
+    #[test]
+    fn one_look_that_met_a_lock_does_not_make_all_waiting_one_for_locks() {
+        let (mut once, all) = (waiting(0), waiting(2));
+        once.samples[0].store = all.samples[0].store.clone();
+        let (once, all) = (locks_of(&once).unwrap(), locks_of(&all).unwrap());
+        assert!(once.impact < 0.5 * all.impact, "{} {}", once.impact, all.impact);
+    }
+
+    #[test]
+    fn a_partition_that_others_held_is_evidence() {
+        let mut record = waiting(0);
+        record.partitions[5].outcome = PartitionOutcome::Held;
+        let found = locks_of(&record).unwrap();
+        assert_eq!(found.evidence[0], Observation::PartitionsHeld { partitions: 1 });
+    }
+}

@@ -1,7 +1,7 @@
 //! The matrix of causes: one is injected at a time, or two, or none. The analysis has to name it first, and what it promises
 //! has to come true once the cause is removed.
 
-use rollfit_analysis::{Analysis, Headline, Limit, LimitingCause};
+use rollfit_analysis::{Analysis, Change, Headline, Limit, LimitingCause};
 use rollfit_job::config::Workers;
 use rollfit_job::record::Record;
 use rollfit_testkit::simulation::{Over, World, simulate};
@@ -13,11 +13,11 @@ struct Scene {
     workers: Workers,
 }
 
-/// A cause, how a scene gets it, and how it is got rid of.
+/// A cause, how a scene gets it, and how it is got rid of: as the remedy says.
 struct Injection {
     cause: LimitingCause,
     inject: fn(&mut Scene),
-    remove: fn(&mut Scene),
+    remove: fn(&mut Scene, &Change),
 }
 
 impl Scene {
@@ -44,74 +44,90 @@ const INJECTIONS: [Injection; 14] = [
     Injection {
         cause: LimitingCause::Cpu,
         inject: |scene| scene.world.machine.competing = Over::always(6.0),
-        remove: |scene| scene.world.machine.competing = Over::always(0.0),
+        remove: |scene, _| scene.world.machine.competing = Over::always(0.0),
     },
     Injection {
         cause: LimitingCause::Cpu,
         inject: |scene| scene.world.machine.cores_allowed = Some(1.5),
-        remove: |scene| scene.world.machine.cores_allowed = None,
+        remove: |scene, _| scene.world.machine.cores_allowed = None,
     },
     Injection {
         cause: LimitingCause::Memory,
         inject: |scene| {
             (scene.world.machine.memory_bytes, scene.world.job.worker_bytes) = (2 << 30, 200 << 20);
         },
-        remove: |scene| scene.world.machine.memory_bytes = 32 << 30,
+        remove: |scene, change| match change {
+            Change::Memory { bytes_wanted, .. } => {
+                scene.world.machine.memory_bytes =
+                    *bytes_wanted as u64 + scene.world.machine.memory_of_others.at(0);
+            }
+            other => panic!("{other:?}"),
+        },
     },
     Injection {
         cause: LimitingCause::Workers,
-        inject: |scene| scene.workers = Workers::Fixed(1),
-        remove: |scene| scene.workers = Workers::Auto,
+        inject: |scene| scene.workers = Workers::Fixed(2),
+        remove: |scene, change| match change {
+            Change::Setting { after: Some(after), .. } => scene.workers = after.parse().unwrap(),
+            other => panic!("{other:?}"),
+        },
     },
     Injection {
         cause: LimitingCause::SourceRead,
         inject: |scene| scene.world.source.rows_per_s_max = 60e3,
-        remove: |scene| scene.world.source.rows_per_s_max = f64::INFINITY,
+        remove: |scene, _| scene.world.source.rows_per_s_max = f64::INFINITY,
     },
     Injection {
         cause: LimitingCause::StoreLatency,
         inject: |scene| scene.world.store.question_ms = 3000.0,
-        remove: |scene| scene.world.store.question_ms = 0.2,
+        remove: |scene, _| scene.world.store.question_ms = 0.2,
     },
     Injection {
         cause: LimitingCause::StoreBandwidth,
         inject: |scene| scene.world.store.bytes_per_s = Over::always(100e6),
-        remove: |scene| scene.world.store.bytes_per_s = Over::always(4e9),
+        remove: |scene, _| scene.world.store.bytes_per_s = Over::always(4e9),
     },
     Injection {
         cause: LimitingCause::Sessions,
         inject: |scene| scene.world.store.sessions_max = Some(4),
-        remove: |scene| scene.world.store.sessions_max = Some(96),
+        remove: |scene, change| match change {
+            Change::Sessions { sessions_wanted, .. } => {
+                scene.world.store.sessions_max = Some(*sessions_wanted)
+            }
+            other => panic!("{other:?}"),
+        },
     },
     Injection {
         cause: LimitingCause::Locks,
         inject: |scene| (scene.world.store.locked_share, scene.world.store.locked_ms) = (0.5, 60e3),
-        remove: |scene| scene.world.store.locked_share = 0.0,
+        remove: |scene, _| scene.world.store.locked_share = 0.0,
     },
     Injection {
         cause: LimitingCause::Locks,
         inject: |scene| (scene.world.store.held_share, scene.world.store.held_until_s) = (0.01, 1500.0),
-        remove: |scene| scene.world.store.held_share = 0.0,
+        remove: |scene, _| scene.world.store.held_share = 0.0,
     },
     Injection {
         cause: LimitingCause::Commit,
         inject: |scene| (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (400.0, 1),
-        remove: |scene| (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (5.0, usize::MAX),
+        remove: |scene, _| {
+            (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (5.0, usize::MAX)
+        },
     },
     Injection {
         cause: LimitingCause::OversizedPartition,
         inject: |scene| scene.world.job.oversized = Some((1990, 200.0)),
-        remove: |scene| scene.world.job.largest_first = true,
+        remove: |scene, _| scene.world.job.largest_first = true,
     },
     Injection {
         cause: LimitingCause::Retries,
         inject: |scene| scene.world.store.failing_share = 0.6,
-        remove: |scene| scene.world.store.failing_share = 0.0,
+        remove: |scene, _| scene.world.store.failing_share = 0.0,
     },
     Injection {
         cause: LimitingCause::OwnLimit,
         inject: |scene| scene.world.limits.cpu_max = Some(3.0),
-        remove: |scene| scene.world.limits.cpu_max = None,
+        remove: |scene, _| scene.world.limits.cpu_max = None,
     },
 ];
 
@@ -133,6 +149,11 @@ fn injection(cause: LimitingCause) -> &'static Injection {
     INJECTIONS.iter().rfind(|injection| injection.cause == cause).unwrap()
 }
 
+fn change(analysis: &Analysis, cause: LimitingCause) -> &Change {
+    let found = analysis.bottlenecks.iter().find(|bottleneck| bottleneck.cause == cause);
+    &found.and_then(|bottleneck| bottleneck.remedy.as_ref()).unwrap().change
+}
+
 fn causes(analysis: &Analysis) -> Vec<LimitingCause> {
     analysis.bottlenecks.iter().map(|bottleneck| bottleneck.cause).collect()
 }
@@ -152,9 +173,10 @@ fn the_first_finding_names_the_injected_cause_and_its_gain_comes_true() {
         let analysis = Analysis::new(&scene.record(), None);
         let told = told(&analysis);
         assert_eq!(causes(&analysis).first(), Some(&injection.cause), "{told}");
-        let gain = analysis.bottlenecks[0].remedy.as_ref().and_then(|remedy| remedy.gain).unwrap();
+        let remedy = analysis.bottlenecks[0].remedy.as_ref().unwrap();
+        let gain = remedy.gain.unwrap();
         let before_s = scene.took_s();
-        (injection.remove)(&mut scene);
+        (injection.remove)(&mut scene, &remedy.change);
         let observed = before_s / scene.took_s();
         println!("{:?}: {:.2} times as fast, {:.2} was told", injection.cause, observed, gain.expected);
         assert!(
@@ -203,10 +225,12 @@ fn where_nothing_stands_out_the_run_is_balanced() {
 fn all_remedies_together_give_what_is_told() {
     for (one, other) in PAIRS {
         let mut scene = Scene::with(&[injection(one), injection(other)]);
-        let combined = Analysis::new(&scene.record(), None).combined.unwrap();
+        let analysis = Analysis::new(&scene.record(), None);
+        let combined = analysis.combined.as_ref().unwrap();
         let before_s = scene.took_s();
-        (injection(one).remove)(&mut scene);
-        (injection(other).remove)(&mut scene);
+        for cause in [one, other] {
+            (injection(cause).remove)(&mut scene, change(&analysis, cause));
+        }
         let observed = before_s / scene.took_s();
         println!(
             "{one:?} and {other:?}: {observed:.2} times as fast, {:.2} was told",

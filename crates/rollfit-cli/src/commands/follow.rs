@@ -1,7 +1,8 @@
 //! `rollfit run --follow`: an ordinary run, then the open partitions of the selected keys kept up to date until a signal.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 
 use rollfit_job::follow::{FollowEnd, FollowOptions, follow};
@@ -11,7 +12,8 @@ use rollfit_job::patience::patiently;
 use rollfit_job::receipt::Definition;
 use rollfit_job::state::State;
 use rollfit_job::stop_signal::StopSignal;
-use rollfit_job::store::{Found, SeriesOfKey, StoreError, StoreKind};
+use rollfit_job::store::{Found, SeriesOfKey, Sink, StoreError, StoreKind};
+use rollfit_job::watch::Machine;
 
 use super::run::{Summary, run_open};
 use crate::args::{GlobalArguments, RunArguments};
@@ -212,11 +214,40 @@ fn follow_until_stopped(
         let (_end, ended) = mpsc::channel();
         let writer = std::thread::Builder::new().name("reporters".to_owned());
         writer.spawn_scoped(scope, move || reporters.write_until(&ended))?;
+        let (_end, ended) = mpsc::channel();
+        let (sink, machine) = (Arc::downgrade(&open.sink), Arc::clone(&open.machine));
+        let watch = std::thread::Builder::new().name("server watch".to_owned());
+        // Nobody waits for it: a server that is away may take a while to say so.
+        watch.spawn(move || watch_server(&sink, machine.as_ref(), &ended))?;
         if follow(&open.job(), selected, &options, stop, reporters) == FollowEnd::NothingLeft {
             logging::info("nothing is left to follow: the last selected month is over");
         }
         Ok(())
     })
+}
+
+/// Has the machine watch the server of the sink as the run before did, also after a restart, until `ended`.
+fn watch_server(sink: &Weak<dyn Sink>, machine: &dyn Machine, ended: &Receiver<()>) {
+    const PERIOD: Duration = Duration::from_secs(30);
+    let ask = || {
+        let sink = sink.upgrade()?;
+        let mut monitor = sink.monitor()?;
+        monitor.sample().ok()?;
+        monitor.server_process()
+    };
+    let Some(mut process) = ask() else { return };
+    // A server of another machine stays there.
+    if machine.watch_server(&process).is_err() {
+        return;
+    }
+    while ended.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+        if machine.watch_server(&process).is_err()
+            && let Some(next) = ask()
+        {
+            process = next;
+            let _ = machine.watch_server(&process);
+        }
+    }
 }
 
 /// A follower that was stopped has done its work, unless something is behind. What the run skipped is behind for that reason.

@@ -27,6 +27,23 @@ enum Version {
     Two,
 }
 
+/// The periods in which a group had work, since it was made; both versions count them in `cpu.stat`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct QuotaPeriods {
+    pub(super) dir: String,
+    pub(super) periods: u64,
+    /// Those at whose end the group had to wait for the next.
+    pub(super) used_up: u64,
+}
+
+impl QuotaPeriods {
+    fn parse(dir: &str, stat: &str) -> Option<Self> {
+        let number =
+            |name| stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.parse().ok();
+        Some(Self { dir: dir.to_owned(), periods: number("nr_periods")?, used_up: number("nr_throttled")? })
+    }
+}
+
 impl ControlGroups {
     pub(super) fn of_this_process(files: &Files) -> ReadResult<Self> {
         let text = |path| files.see(path, |text| Some(text.to_owned()));
@@ -40,13 +57,27 @@ impl ControlGroups {
     pub(super) fn cores(&self, files: &Files) -> ReadResult<Option<f64>> {
         let mut least: Option<f64> = None;
         for dir in &self.cpu.dirs {
-            let quota = match self.cpu.version {
-                Version::One => quota_of_version_1(files, dir)?,
-                Version::Two => files.find(&format!("{dir}/cpu.max"), quota)?.flatten(),
-            };
-            least = least.into_iter().chain(quota).reduce(f64::min);
+            least = least.into_iter().chain(self.quota(files, dir)?).reduce(f64::min);
         }
         Ok(least)
+    }
+
+    /// How often each group with a quota has used it up.
+    pub(super) fn quota_periods(&self, files: &Files) -> ReadResult<Vec<QuotaPeriods>> {
+        let mut periods = Vec::new();
+        for dir in &self.cpu.dirs {
+            if self.quota(files, dir)?.is_some() {
+                periods.push(files.see(&format!("{dir}/cpu.stat"), |stat| QuotaPeriods::parse(dir, stat))?);
+            }
+        }
+        Ok(periods)
+    }
+
+    fn quota(&self, files: &Files, dir: &str) -> ReadResult<Option<f64>> {
+        match self.cpu.version {
+            Version::One => quota_of_version_1(files, dir),
+            Version::Two => Ok(files.find(&format!("{dir}/cpu.max"), quota)?.flatten()),
+        }
     }
 
     /// The memory that the groups allow; none where they do not limit it.

@@ -37,6 +37,11 @@ impl Files {
         Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
     }
 
+    /// The device that a directory, or what a link leads to, is on; none where that cannot be seen.
+    pub(super) fn device(&self, path: &str) -> Option<u64> {
+        Some(rustix::fs::stat(self.path(path)).ok()?.st_dev)
+    }
+
     fn text(&self, path: &str) -> io::Result<String> {
         let bytes = std::fs::read(self.path(path))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())

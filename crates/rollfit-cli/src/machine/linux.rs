@@ -5,12 +5,14 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rollfit_job::lock::lock;
+use rollfit_job::store::ServerProcess;
 use rollfit_job::watch::{Machine, MachineLimits, MachineSample};
 
 use super::cgroup::ControlGroups;
 use super::files::{Files, ReadResult};
 use super::proc;
 use super::reading::Reading;
+use super::watched::Watched;
 
 /// Over how long the first sample looks at least. Processor time is counted in ticks of ten milliseconds.
 const FIRST_WINDOW: Duration = Duration::from_millis(100);
@@ -28,6 +30,7 @@ pub(super) struct Linux {
 
 /// What was read last, and the sample made of it; none at first.
 struct Last {
+    watched: Watched,
     reading: Reading,
     sample: Option<MachineSample>,
 }
@@ -37,12 +40,14 @@ impl Linux {
     pub(super) fn below(root: impl Into<PathBuf>) -> Self {
         let files = Files::below(root);
         let groups = ControlGroups::of_this_process(&files);
-        let reading = Reading::from_files(&files, &groups, Duration::ZERO, own_cpu());
-        Self { files, groups, began: Instant::now(), last: Mutex::new(Last { reading, sample: None }) }
+        let watched = Watched::default();
+        let reading = Reading::from_files(&files, &groups, &watched, (Duration::ZERO, own_cpu()));
+        let last = Mutex::new(Last { watched, reading, sample: None });
+        Self { files, groups, began: Instant::now(), last }
     }
 
-    fn read(&self) -> Reading {
-        Reading::from_files(&self.files, &self.groups, self.began.elapsed(), own_cpu())
+    fn read(&self, watched: &Watched) -> Reading {
+        Reading::from_files(&self.files, &self.groups, watched, (self.began.elapsed(), own_cpu()))
     }
 
     fn cores(&self) -> ReadResult<usize> {
@@ -73,7 +78,7 @@ impl Machine for Linux {
         let memory_bytes = known(memory, "the machine's memory", &mut unavailable);
         let group = self.of_groups(|groups| groups.memory_bytes(&self.files));
         let memory_allowed = known(group, "the memory that control groups leave", &mut unavailable).flatten();
-        unavailable.extend(self.read().unavailable());
+        unavailable.extend(self.read(&lock(&self.last).watched).unavailable());
         MachineLimits {
             cores,
             cores_allowed: cores_allowed.filter(|&allowed| cores.is_none_or(|cores| allowed < cores as f64)),
@@ -97,11 +102,24 @@ impl Machine for Linux {
         last.sample = Some(sample.clone());
         sample
     }
+
+    fn watch_server(&self, process: &ServerProcess) -> Result<(), String> {
+        let mut last = lock(&self.last);
+        if last.watched.watch_server(&self.files, process)? {
+            // So that the next sample has its time since now.
+            last.reading.server = last.watched.server_time(&self.files, self.began.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+
+    fn watch_device(&self, device: u64) {
+        lock(&self.last).watched.watch_device(device);
+    }
 }
 
 impl Linux {
     fn sample_since(&self, last: &mut Last) -> MachineSample {
-        let reading = self.read();
+        let reading = self.read(&last.watched).after(&last.reading);
         let sample = reading.since(&last.reading);
         last.reading = reading;
         sample

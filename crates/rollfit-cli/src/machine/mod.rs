@@ -14,9 +14,13 @@ mod linux;
 mod proc;
 #[cfg(target_os = "linux")]
 mod reading;
+#[cfg(target_os = "linux")]
+mod server;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests;
+#[cfg(target_os = "linux")]
+mod watched;
 
 use std::sync::Arc;
 

@@ -27,6 +27,67 @@ pub(super) fn cores_with_ticks(stat: &str) -> Option<usize> {
     Some(stat.lines().filter(is_core).count()).filter(|&cores| cores > 0)
 }
 
+/// `/proc/stat` once more: when the machine started, in whole seconds since 1970 by the clock as it is now.
+pub(super) fn boot_s(stat: &str) -> Option<u64> {
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+/// What `/proc/PID/stat` says of a process. Times are in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProcessStat {
+    pub(super) parent: u32,
+    /// After the machine.
+    pub(super) started: u64,
+    /// The processor time of the process.
+    own: u64,
+    /// That of its children that have ended, and of theirs.
+    pub(super) of_ended_children: u64,
+}
+
+impl ProcessStat {
+    pub(super) fn parse(stat: &str) -> Option<Self> {
+        // The name is in parentheses, and may have some.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+        let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+        Some(Self {
+            parent: u32::try_from(number(1)?).ok()?,
+            own: number(11)?.checked_add(number(12)?)?,
+            of_ended_children: number(13)?.checked_add(number(14)?)?,
+            started: number(19)?,
+        })
+    }
+
+    /// The processor time of the process and of its children that have ended.
+    pub(super) fn ticks(&self) -> u64 {
+        self.own.saturating_add(self.of_ended_children)
+    }
+}
+
+/// What a device has done since the machine started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DeviceStat {
+    pub(super) busy_ms: u64,
+    pub(super) read_bytes: u64,
+    pub(super) written_bytes: u64,
+}
+
+/// The line of `/proc/diskstats` with these numbers: `254 0 vda`, then what was read, written, in progress, and the time.
+pub(super) fn device_stat(diskstats: &str, (major, minor): (u32, u32)) -> Option<DeviceStat> {
+    const SECTOR_BYTES: u64 = 512;
+    let fields_of_device = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let is_it = fields.next()?.parse() == Ok(major) && fields.next()?.parse() == Ok(minor);
+        is_it.then(|| fields.skip(1).map_while(|field| field.parse().ok()).collect::<Vec<u64>>())
+    };
+    let fields = diskstats.lines().find_map(fields_of_device)?;
+    Some(DeviceStat {
+        read_bytes: fields.get(2)?.checked_mul(SECTOR_BYTES)?,
+        written_bytes: fields.get(6)?.checked_mul(SECTOR_BYTES)?,
+        busy_ms: *fields.get(9)?,
+    })
+}
+
 /// How many are in a list such as `0-3,8`.
 pub(super) fn listed(list: &str) -> Option<usize> {
     let count = |part: &str| {
@@ -116,6 +177,42 @@ mod tests {
         let io = "rchar: 6998\nwchar: 22\nread_bytes: 4096\nwrite_bytes: 8192\ncancelled_write_bytes: 1\n";
         assert_eq!(disk_bytes(io), Some(DiskBytes { read: 4096, written: 8192 }));
         assert_eq!(waited_ns("119 2743110 1\n"), Some(2_743_110));
+    }
+
+    #[test]
+    fn a_process_is_read_whatever_it_is_called() {
+        for name in ["postgres", "a) b (c", ") 1 2 3"] {
+            let stat = format!(
+                "42 ({name}) S 7 42 42 0 -1 4194560 100 2000 3 4 50 6 700 80 20 0 1 0 9000 200000 300 18446744073709551615 1\n"
+            );
+            let process = ProcessStat::parse(&stat).unwrap();
+            assert_eq!((process.parent, process.started), (7, 9000), "{name}");
+            assert_eq!((process.ticks(), process.of_ended_children), (836, 780), "{name}");
+        }
+        for stat in
+            ["", "42 (postgres", "42 (postgres) S 7", "42 (a) S -7 1 1 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 9000"]
+        {
+            assert_eq!(ProcessStat::parse(stat), None, "{stat}");
+        }
+        assert_eq!(
+            [boot_s(STAT), boot_s("cpu 1\nbtime 1795937936\nprocesses 1\n")],
+            [None, Some(1_795_937_936)]
+        );
+    }
+
+    #[test]
+    fn a_device_is_the_one_with_both_numbers() {
+        let diskstats = "   7       0 loop0 1519 7112 952916 1435 3655 4492 3789726 26792 0 5832 31664 0 0 0 0 855 3436\n\
+             259       0 nvme0n1 10 0 80 5 20 0 160 9 0 1234 14\n 259       1 nvme0n1p1 1 0 8 5 2 0 16 9 0 99 14\n   8 0 sda 1 2 3\n";
+        let device = |busy_ms, read: u64, written: u64| {
+            Some(DeviceStat { busy_ms, read_bytes: 512 * read, written_bytes: 512 * written })
+        };
+        assert_eq!(device_stat(diskstats, (7, 0)), device(5832, 952_916, 3_789_726));
+        assert_eq!(device_stat(diskstats, (259, 0)), device(1234, 80, 160));
+        assert_eq!(device_stat(diskstats, (259, 1)), device(99, 8, 16));
+        for absent in [(7, 1), (0, 259), (8, 0), (25, 90)] {
+            assert_eq!(device_stat(diskstats, absent), None, "{absent:?}");
+        }
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use rollfit_job::watch::MachineSample;
 
-use super::cgroup::ControlGroups;
+use super::cgroup::{ControlGroups, QuotaPeriods};
 use super::files::{Files, ReadResult};
-use super::proc::{self, DiskBytes, Ticks};
+use super::proc::{self, DeviceStat, DiskBytes, Ticks};
+use super::server::ServerTime;
+use super::watched::Watched;
 
 /// The figures of a machine at one time.
 pub(super) struct Reading {
@@ -25,14 +27,18 @@ pub(super) struct Reading {
     load: ReadResult<f64>,
     own_memory_bytes: ReadResult<u64>,
     free_memory_bytes: ReadResult<u64>,
+    machine_free_memory_bytes: ReadResult<u64>,
+    quotas: ReadResult<Vec<QuotaPeriods>>,
+    device: Option<ReadResult<DeviceStat>>,
+    pub(super) server: Option<ServerTime>,
 }
 
 impl Reading {
     pub(super) fn from_files(
         files: &Files,
         groups: &ReadResult<ControlGroups>,
-        at: Duration,
-        own_cpu: Duration,
+        watched: &Watched,
+        (at, own_cpu): (Duration, Duration),
     ) -> Self {
         let page_bytes = rustix::param::page_size() as u64;
         Self {
@@ -49,7 +55,17 @@ impl Reading {
             own_memory_bytes: files
                 .see("/proc/self/statm", |text| proc::resident_pages(text)?.checked_mul(page_bytes)),
             free_memory_bytes: free_memory_bytes(files, groups),
+            machine_free_memory_bytes: machine_free_memory_bytes(files),
+            quotas: groups.as_ref().map_err(Clone::clone).and_then(|groups| groups.quota_periods(files)),
+            device: watched.device_stat(files),
+            server: watched.server_time(files, at.as_secs_f64()),
         }
+    }
+
+    /// This reading, after another one.
+    pub(super) fn after(self, before: &Reading) -> Self {
+        let server = self.server.map(|now| before.server.map_or(now, |then| now.no_less_than(&then)));
+        Self { server, ..self }
     }
 
     /// How busy the machine was between another reading and this one.
@@ -64,6 +80,7 @@ impl Reading {
         let ticks = both(&self.ticks, &before.ticks);
         let cores = |now, then| rate(now, then) / rustix::param::clock_ticks_per_second() as f64;
         let disk = both(&self.disk_bytes, &before.disk_bytes);
+        let device = self.device.as_ref().zip(before.device.as_ref()).and_then(|(now, then)| both(now, then));
         MachineSample {
             own_cores: Some(own_cores),
             // The two clocks differ by a tick or so.
@@ -77,12 +94,17 @@ impl Reading {
             memory_pressure: share_of_time(&self.memory_pressure_us, &before.memory_pressure_us),
             own_memory_bytes: self.own_memory_bytes.as_ref().ok().copied(),
             free_memory_bytes: self.free_memory_bytes.as_ref().ok().copied(),
-            server_cores: None,
-            quota_reached: None,
-            machine_free_memory_bytes: None,
-            disk_busy: None,
-            disk_read_bytes_per_s: None,
-            disk_written_bytes_per_s: None,
+            server_cores: self
+                .server
+                .as_ref()
+                .zip(before.server.as_ref())
+                .and_then(|(now, then)| now.cores_since(then)),
+            quota_reached: both(&self.quotas, &before.quotas)
+                .and_then(|(now, then)| quota_reached(now, then)),
+            machine_free_memory_bytes: self.machine_free_memory_bytes.as_ref().ok().copied(),
+            disk_busy: device.map(|(now, then)| (rate(now.busy_ms, then.busy_ms) / 1e3).min(1.0)),
+            disk_read_bytes_per_s: device.map(|(now, then)| rate(now.read_bytes, then.read_bytes)),
+            disk_written_bytes_per_s: device.map(|(now, then)| rate(now.written_bytes, then.written_bytes)),
             read_bytes_per_s: disk.map(|(now, then)| rate(now.read, then.read)),
             written_bytes_per_s: disk.map(|(now, then)| rate(now.written, then.written)),
         }
@@ -103,6 +125,8 @@ impl Reading {
             why("the memory of this process", &self.own_memory_bytes),
             why("the memory that is free", &self.free_memory_bytes),
             why("the bytes read from disks and written to them", &self.disk_bytes),
+            why("how often a quota of processor time was used up", &self.quotas),
+            self.device.as_ref().and_then(|device| why("how busy the store's disk is", device)),
         ];
         causes.into_iter().flatten().collect()
     }
@@ -152,9 +176,25 @@ fn pressure_us(files: &Files, groups: &ReadResult<ControlGroups>, resource: &str
     }
 }
 
+/// The largest share of the periods of a group's quota in which it was used up; none where no group has one.
+fn quota_reached(now: &[QuotaPeriods], then: &[QuotaPeriods]) -> Option<f64> {
+    let share = |now: &QuotaPeriods| {
+        let then = then.iter().find(|then| then.dir == now.dir)?;
+        let periods = now.periods.saturating_sub(then.periods);
+        let used_up = now.used_up.saturating_sub(then.used_up);
+        // A period without work is not counted.
+        Some(if periods == 0 { 0.0 } else { (used_up as f64 / periods as f64).min(1.0) })
+    };
+    now.iter().filter_map(share).reduce(f64::max)
+}
+
+fn machine_free_memory_bytes(files: &Files) -> ReadResult<u64> {
+    files.see("/proc/meminfo", |text| proc::memory_bytes(text, "MemAvailable"))
+}
+
 /// The memory that can still be had: the least of what the machine and the control groups leave.
 fn free_memory_bytes(files: &Files, groups: &ReadResult<ControlGroups>) -> ReadResult<u64> {
-    let machine = files.see("/proc/meminfo", |text| proc::memory_bytes(text, "MemAvailable"))?;
+    let machine = machine_free_memory_bytes(files)?;
     let group = groups.as_ref().map_err(Clone::clone)?.free_memory_bytes(files)?;
     Ok(group.map_or(machine, |group| group.min(machine)))
 }

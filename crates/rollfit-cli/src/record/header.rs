@@ -36,7 +36,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments) -> Header {
         source_kind: open.source.kind().to_owned(),
         sink_kind: open.sink.kind().to_owned(),
         sink_is_local: open.sink.is_local(),
-        server_cores: None,
+        server_cores: server_cores(open),
         partitions: open.partitions.len() as u64,
         features: config.feature_count() as u64,
         fits: config.series.iter().map(|series| series.windows.len() as u64).sum(),
@@ -68,6 +68,15 @@ fn options(arguments: &RunArguments) -> Vec<String> {
     options
 }
 
+/// The cores of the server that features go to: as configured, or those of this machine where it works here.
+fn server_cores(open: &OpenJob) -> Option<f64> {
+    // A store without sessions has no server.
+    open.sink.sessions()?;
+    let configured = open.config.sink.server.cores;
+    let of_this_machine = || open.machine.limits().cores.filter(|_| open.sink.is_local() == Some(true));
+    configured.or_else(|| of_this_machine().map(|cores| cores as f64))
+}
+
 fn source_place(open: &OpenJob) -> String {
     place(open.source.kind(), open.source.place())
 }
@@ -91,6 +100,9 @@ fn settings(open: &OpenJob, arguments: &SelectArguments) -> Vec<Setting> {
     if let (Some(given), Some(setting)) = (arguments.workers, workers) {
         setting.value = Some(given.to_string());
         setting.origin = Origin::Flag("--workers".to_owned());
+    }
+    if open.sink.sessions().is_some() {
+        settings.extend(open.config.sink.server.settings(&open.config.origins));
     }
     settings
 }

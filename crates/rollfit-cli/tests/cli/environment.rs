@@ -8,7 +8,7 @@ use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 
 /// Every key of the configuration as a variable with a value, and the words of `plan` or `run` that show its effect.
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
-const KEYS: [(&str, &str, &str); 52] = [
+const KEYS: [(&str, &str, &str); 54] = [
     ("STORE__URL", "parquet:elsewhere", "cannot open the store elsewhere"),
     ("STORE__NAME", "../up", "[store] name: `../up` is not a key"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
@@ -16,6 +16,8 @@ const KEYS: [(&str, &str, &str); 52] = [
     ("STORE__SCHEMA", "public", "schema"),
     ("STORE__PASSWORD_COMMAND", "print-token", "password_command"),
     ("STORE__ROW_SECURITY", "on", "[store] row_security = \"on\""),
+    ("STORE__SERVER_CORES", "0", "[store] server_cores = 0"),
+    ("STORE__SERVER_METRICS_COMMAND", "print-metrics", "server_metrics_command"),
     ("STORE__NUMBERS", "money", "[store] numbers = \"money\""),
     ("STORE__LAYOUT", "columns", "[store] layout = \"columns\""),
     ("STORE__VIEWS_SCHEMA", "next", "[store] views_schema = \"next\""),

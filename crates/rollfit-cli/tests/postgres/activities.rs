@@ -14,7 +14,9 @@ use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::Source;
 use rollfit_job::watch::{Moment, Unseen};
 
+use crate::network_conditions::NetworkConditions;
 use crate::opened::{Opened, first_partition};
+use crate::proxy::Proxy;
 use crate::server::Setup;
 use crate::workload::{SMALL, Workload};
 
@@ -81,6 +83,100 @@ fn every_wait_for_the_server_has_its_name() {
     for activity in [Querying, Reading, Computing, Encoding, Sending, Committing] {
         assert!(total.get(activity) > 0, "{activity:?}: {total:?}");
     }
+}
+
+/// How much longer statements take than they would, by their tag.
+const SLOW: [(&str, Duration); 8] = [
+    ("DELETE", Duration::from_millis(40)),
+    ("DO", Duration::from_millis(60)),
+    ("COPY", Duration::from_millis(70)),
+    ("ALTER TABLE", Duration::from_millis(80)),
+    ("ANALYZE", Duration::from_millis(90)),
+    ("INSERT", Duration::from_millis(100)),
+    ("COMMIT", Duration::from_millis(110)),
+    ("VACUUM", Duration::from_millis(120)),
+];
+
+/// The wall time of a partition in each activity is at least that of the statements that belong to it, so many of each.
+#[track_caller]
+fn takes_at_least(spent: &Spent, statements: &[(Activity, &[(&str, u32)])]) {
+    for (activity, begins) in statements {
+        let slow =
+            |(begin, count): &(&str, u32)| SLOW.iter().find(|(slow, _)| slow == begin).unwrap().1 * *count;
+        let least: Duration = begins.iter().map(slow).sum();
+        let took = Duration::from_micros(spent.wall.get(*activity));
+        assert!(took >= least, "{activity:?}: {took:?} and not {least:?}: {:?}", spent.wall);
+    }
+}
+
+/// The server is slow at each statement. All of a batch are sent at once, and each of them is waited for in its own activity.
+#[test]
+fn every_statement_is_counted_in_its_activity() {
+    use Activity::{Analyzing, Committing, Deleting, Keying, Querying, Reading, Sending, Vacuuming, Waiting};
+    let workload = Workload::one();
+    let proxy =
+        Proxy::with_conditions(&workload.database.server().socket(), NetworkConditions::slow_at(&SLOW));
+    let opened = Opened::at(&workload, &proxy.url(workload.database.name()), &[]);
+    let run = || {
+        let clerk = Clerk::default();
+        opened.run(&[first_partition()], &clerk);
+        clerk.spent.into_inner().unwrap().remove(0)
+    };
+    let both = |begin| [(begin, 2)];
+    let (sent, analyzed) = (both("COPY"), both("ANALYZE"));
+    let committed = [("INSERT", 1), ("COMMIT", 1)];
+    let created = run();
+    takes_at_least(
+        &created,
+        &[(Sending, &sent), (Keying, &both("ALTER TABLE")), (Analyzing, &analyzed), (Committing, &committed)],
+    );
+    assert_eq!(created.wall.get(Deleting) + created.wall.get(Vacuuming), 0, "{:?}", created.wall);
+    workload.change_sources();
+    let replaced = run();
+    takes_at_least(
+        &replaced,
+        &[
+            (Waiting, &[("DO", 1)]),
+            (Deleting, &both("DELETE")),
+            (Sending, &sent),
+            (Analyzing, &analyzed),
+            (Committing, &committed),
+            (Vacuuming, &both("VACUUM")),
+        ],
+    );
+    assert_eq!(replaced.wall.get(Keying), 0, "{:?}", replaced.wall);
+    // What begins a batch is what its round trip is counted in.
+    let count = replaced.trips.count;
+    assert!(
+        [Reading, Querying, Deleting, Sending, Committing].iter().all(|one| count.get(*one) > 0),
+        "{count:?}"
+    );
+    assert_eq!(count.get(Waiting) + count.get(Analyzing) + count.get(Vacuuming), 0, "{count:?}");
+}
+
+/// Far from a server nobody waits for a lock that is free, and the shortest round trip is as long as the way.
+#[test]
+fn far_from_a_server_nothing_is_waited_for_but_answers() {
+    const FAR: Duration = Duration::from_millis(50);
+    let workload = Workload::one();
+    workload.done();
+    workload.change_sources();
+    let conditions = NetworkConditions::far(FAR);
+    let proxy = Proxy::with_conditions(&workload.database.server().socket(), conditions);
+    let opened = Opened::at(&workload, &proxy.url(workload.database.name()), &[]);
+    let clerk = Clerk::default();
+    opened.run(&[first_partition()], &clerk);
+    let Spent { wall, trips, .. } = clerk.spent.into_inner().unwrap().remove(0);
+    assert!(Duration::from_micros(wall.get(Activity::Waiting)) < FAR, "{wall:?}");
+    let shortest = [trips.source_us, trips.sink_us].map(|us| Duration::from_micros(us.unwrap()));
+    assert!(shortest.iter().all(|shortest| (FAR..2 * FAR).contains(shortest)), "{shortest:?}");
+    // Each activity has waited for its round trips.
+    for activity in Activity::ALL {
+        let (waited, trips) = (Duration::from_micros(wall.get(activity)), trips.count.get(activity) as u32);
+        assert!(waited >= FAR * trips, "{activity:?}: {waited:?} for {trips} round trips");
+    }
+    let travelled = FAR * trips.count.total_us() as u32;
+    assert!(travelled >= Duration::from_micros(wall.total_us()).mul_f64(0.5), "{travelled:?} of {wall:?}");
 }
 
 /// Waits until a worker was seen doing this.

@@ -24,14 +24,19 @@ impl Frame {
         !self.is_tagged && [SSL_REQUEST, GSS_ENCRYPTION_REQUEST].contains(&big_endian(&self.bytes[4..8]))
     }
 
-    /// Whether a client waits for an answer after it: the start of a session, a query, the end of a group of messages.
-    pub(crate) fn wants_an_answer(&self) -> bool {
-        matches!(self.tag(), None | Some(b'Q' | b'S'))
+    /// Whether the server may answer it at once: the start of a session, a query, its execution, the end of rows or of a group of messages.
+    pub(crate) fn may_be_answered(&self) -> bool {
+        matches!(self.tag(), None | Some(b'Q' | b'E' | b'S' | b'c'))
     }
 
     /// Whether a statement has ended with it, well or not.
     pub(crate) fn ends_a_statement(&self) -> bool {
         matches!(self.tag(), Some(b'C' | b'E'))
+    }
+
+    /// What the server says of a statement that has ended well, such as `DELETE 3`.
+    pub(crate) fn statement_tag(&self) -> Option<String> {
+        (self.tag() == Some(b'C')).then(|| self.strings().next().unwrap_or_default())
     }
 
     /// The strings that a tagged message begins with.

@@ -58,6 +58,7 @@ mod row_security;
 mod rows_of_others;
 mod schema;
 mod server;
+mod server_time;
 mod server_words;
 mod small_disk;
 mod sql;

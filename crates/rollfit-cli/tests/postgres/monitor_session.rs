@@ -176,6 +176,16 @@ fn a_server_that_hides_its_log_is_still_looked_at() {
     for _ in 0..2 {
         assert_eq!(sample(&mut monitor).unwrap().log_bytes_per_s, None);
     }
+    assert!(monitor.server_process().is_some());
+    // Of one that hides when it started, its log is still looked at.
+    workload.database.sql(
+        "revoke execute on function pg_postmaster_start_time() from public;
+         grant execute on function pg_current_wal_insert_lsn() to public",
+    );
+    let opened = Opened::at(&workload, &url, &[]);
+    let mut monitor = opened.store.monitor().unwrap();
+    let log: Vec<bool> = (0..3).map(|_| sample(&mut monitor).unwrap().log_bytes_per_s.is_some()).collect();
+    assert_eq!((log, monitor.server_process()), (vec![false, false, true], None));
 }
 
 #[test]
@@ -189,4 +199,21 @@ fn a_store_tells_where_it_works() {
         assert_eq!(Sink::kind(&opened.store), "postgres");
         assert_eq!(Source::place(&opened.store), Sink::place(&opened.store));
     }
+    let opened = Opened::open(&workload);
+    let mut monitor = opened.store.monitor().unwrap();
+    assert_eq!(monitor.server_process(), None);
+    sample(&mut monitor).unwrap();
+    let process = monitor.server_process().unwrap();
+    let first = || std::fs::read_to_string(server.data().join("postmaster.pid")).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid)).unwrap();
+    let parent = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap();
+    assert_eq!(first().lines().next(), Some(parent));
+    assert!(process.server_started_us < process.started_us, "{process:?}");
+    sample(&mut monitor).unwrap();
+    assert_eq!(monitor.server_process(), Some(process.clone()));
+    server.restart(Shutdown::Fast);
+    assert!(sample(&mut monitor).is_err());
+    assert_eq!(monitor.server_process(), None);
+    sample_until(|| sample(&mut monitor), |_| true);
+    assert!(monitor.server_process().unwrap().server_started_us > process.started_us);
 }

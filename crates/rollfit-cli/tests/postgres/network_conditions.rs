@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use crate::frames::Frame;
 
 /// How slow a network is: every question takes so much longer, and so many bytes a second reach the server, on all
-/// connections together.
+/// connections together. Statements whose tag begins so take longer as well, as if the server were slow at them.
 #[derive(Default)]
 pub(crate) struct NetworkConditions {
     pub(crate) latency: Duration,
     pub(crate) bytes_per_s: Option<f64>,
+    pub(crate) slow_statements: &'static [(&'static str, Duration)],
     /// When the road to the server is free again.
     free_at: Mutex<Option<Instant>>,
 }
@@ -25,9 +26,20 @@ impl NetworkConditions {
         Self { bytes_per_s: Some(bytes_per_s), ..Self::default() }
     }
 
+    pub(crate) fn slow_at(slow_statements: &'static [(&'static str, Duration)]) -> Self {
+        Self { slow_statements, ..Self::default() }
+    }
+
+    /// Holds the end of a statement back.
+    pub(crate) fn delay_reply(&self, frame: &Frame) {
+        let Some(tag) = frame.statement_tag() else { return };
+        let is_slow = |(begin, _): &&(&str, Duration)| tag.starts_with(begin);
+        std::thread::sleep(self.slow_statements.iter().filter(is_slow).map(|(_, takes)| *takes).sum());
+    }
+
     /// Holds a client's message back that came at this moment. What is sent together is on its way together.
     pub(crate) fn delay(&self, frame: &Frame, came_at: Instant) {
-        if frame.wants_an_answer() {
+        if frame.may_be_answered() {
             std::thread::sleep((came_at + self.latency).saturating_duration_since(Instant::now()));
         }
         if let Some(bytes_per_s) = self.bytes_per_s {

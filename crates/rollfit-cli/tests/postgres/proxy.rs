@@ -220,6 +220,7 @@ impl Network {
 
     fn carry_replies(&self, id: u64, (mut server, mut client): (UnixStream, TcpStream)) {
         for frame in Frames::of_server(&server) {
+            self.conditions.delay_reply(&frame);
             let strike = |trap: &mut Trap| trap.on_reply(id, &frame);
             if self.carry(id, &frame.bytes, &mut client, strike).is_none() {
                 break;

@@ -1,5 +1,5 @@
 //! How often a partition waits for the server, from its start to its end: source, looks, claim, rows, receipt, commit and VACUUM. Counted
-//! with one worker, partition by partition.
+//! with one worker, partition by partition. The record says the same.
 
 use std::sync::{Arc, Mutex};
 
@@ -49,12 +49,14 @@ struct Counter<'a> {
 }
 
 impl Observer for Counter<'_> {
-    fn ended(&self, _at: Try<'_>, outcome: &Outcome, _spent: &Spent) {
+    fn ended(&self, _at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         assert!(matches!(outcome, Outcome::Written { .. }), "{outcome:?}");
         let log = self.store.last_round_trips();
         let mut seen = self.seen.lock().unwrap();
         let new = self.store.round_trips() as usize - *seen;
         assert!(new <= log.len());
+        assert_eq!(spent.trips.count.total_us(), new as u64, "{:?}", spent.trips);
+        assert!(spent.trips.source_us.is_some() && spent.trips.sink_us.is_some(), "{:?}", spent.trips);
         *seen += new;
         self.partitions.lock().unwrap().push(log[log.len() - new..].to_vec());
     }

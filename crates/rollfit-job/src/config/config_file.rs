@@ -41,6 +41,8 @@ pub(super) struct StoreSection {
     pub(super) schema: Option<String>,
     pub(super) password_command: Option<String>,
     pub(super) row_security: Option<String>,
+    pub(super) server_cores: Option<f64>,
+    pub(super) server_metrics_command: Option<String>,
     pub(super) name: Option<String>,
     #[serde(default = "defaults::compression")]
     pub(super) compression: String,
@@ -71,6 +73,7 @@ pub(super) struct SourceSection {
 pub(super) struct Dirs {
     pub(super) url: PathBuf,
     pub(super) password_command: PathBuf,
+    pub(super) server_metrics_command: PathBuf,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -238,7 +241,11 @@ impl Dirs {
             let is_given = overrides.iter().any(|given| given.key_in(section) == Some(key));
             if is_given { PathBuf::new() } else { dir.to_owned() }
         };
-        Self { url: dir_of("url"), password_command: dir_of("password_command") }
+        Self {
+            url: dir_of("url"),
+            password_command: dir_of("password_command"),
+            server_metrics_command: dir_of("server_metrics_command"),
+        }
     }
 }
 

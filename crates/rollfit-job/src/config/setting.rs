@@ -31,33 +31,42 @@ pub struct Setting {
     pub origin: Origin,
 }
 
-/// Where each key of `[run]` was set, as far as it was.
+/// The sections with settings.
+const SECTIONS: [&str; 3] = ["run", "store", "sink"];
+
+/// Where each key of the sections with settings was set, as far as it was; by `SECTION.KEY`.
 #[derive(Clone, Debug, Default)]
 pub struct Origins(Vec<(String, Origin)>);
 
 impl Origins {
     pub(super) fn parse(text: &str, overrides: &[Override]) -> Self {
         let in_environment = overrides.iter().filter_map(|given| {
-            let key = given.key_in("run")?;
-            Some((key.to_owned(), Origin::Variable(given.variable().to_owned())))
+            let named = |section: &str| Some(format!("{section}.{}", given.key_in(section)?));
+            let name = SECTIONS.into_iter().find_map(named)?;
+            Some((name, Origin::Variable(given.variable().to_owned())))
         });
         // The environment overrides the file.
-        Self(in_environment.chain(lines_of_run(text)).collect())
+        Self(in_environment.chain(lines(text)).collect())
     }
 
-    /// Where a key of `[run]` was set.
-    pub fn of_key(&self, key: &str) -> Origin {
-        let found = self.0.iter().find(|(known, _)| known == key);
+    /// Where a key of a section was set.
+    pub fn of_key_in(&self, section: &str, key: &str) -> Origin {
+        let name = format!("{section}.{key}");
+        let found = self.0.iter().find(|(known, _)| *known == name);
         found.map_or(Origin::Default, |(_, origin)| origin.clone())
     }
 }
 
-fn lines_of_run(text: &str) -> Vec<(String, Origin)> {
+fn lines(text: &str) -> Vec<(String, Origin)> {
     let Ok(table) = DeTable::parse(text) else { return Vec::new() };
     let table = table.into_inner();
-    let Some(run) = table.get("run").and_then(|run| run.get_ref().as_table()) else { return Vec::new() };
     let line = |at: usize| text[..at].matches('\n').count() + 1;
-    run.iter().map(|(key, _)| (key.get_ref().to_string(), Origin::Line(line(key.span().start)))).collect()
+    let lines_of = |section: &'static str| {
+        let keys = table.get(section).and_then(|section| section.get_ref().as_table());
+        let keys = keys.into_iter().flat_map(|keys| keys.keys());
+        keys.map(move |key| (format!("{section}.{}", key.get_ref()), Origin::Line(line(key.span().start))))
+    };
+    SECTIONS.into_iter().flat_map(lines_of).collect()
 }
 
 impl RunConfig {
@@ -66,7 +75,7 @@ impl RunConfig {
         let setting = |key: &str, value: Option<String>| Setting {
             name: format!("run.{key}"),
             value,
-            origin: origins.of_key(key),
+            origin: origins.of_key_in("run", key),
         };
         vec![
             setting("workers", Some(self.workers.to_string())),

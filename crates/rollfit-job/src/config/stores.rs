@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::config_file::{ConfigFile, Override, SourceSection, SourceSections, StoreSection};
+use super::server::{ServerConfig, resolve_server};
 use super::{ConfigError, Layout};
 use crate::key::check_key;
 
@@ -95,6 +96,8 @@ impl std::fmt::Debug for StoreConfig {
 pub struct SinkConfig {
     /// The store.
     pub store: StoreConfig,
+    /// What is said of its server.
+    pub server: ServerConfig,
     /// Sets the features of one job apart from those of another in the same store.
     pub name: Option<String>,
     /// How features are compressed, in a store of files.
@@ -161,7 +164,8 @@ pub(super) fn resolve_stores(file: &ConfigFile) -> Result<(StoreConfig, SinkConf
         Some(sink) => ("sink", sink),
         None => ("store", store.ok_or_else(|| missing("sink"))?),
     };
-    Ok((source, resolve_sink(section, sink, of_store(sink))?))
+    let server = resolve_server(file, section, sink)?;
+    Ok((source, resolve_sink(section, sink, server)?))
 }
 
 fn resolve_source(
@@ -208,7 +212,7 @@ fn resolve_store(section: &str, store: SourceSection) -> Result<StoreConfig, Con
     })
 }
 
-fn resolve_sink(section: &str, sink: &StoreSection, store: SourceSection) -> Result<SinkConfig, ConfigError> {
+fn resolve_sink(section: &str, sink: &StoreSection, server: ServerConfig) -> Result<SinkConfig, ConfigError> {
     if let Some(name) = &sink.name {
         check_key(name).map_err(|error| ConfigError::new(format!("[{section}] name: {error}")))?;
     }
@@ -219,7 +223,8 @@ fn resolve_sink(section: &str, sink: &StoreSection, store: SourceSection) -> Res
         ))
     })?;
     Ok(SinkConfig {
-        store: resolve_store(section, store)?,
+        store: resolve_store(section, of_store(sink))?,
+        server,
         name: sink.name.clone(),
         compression: resolve_compression(section, &sink.compression)?,
         direct_io: resolve_direct_io(section, &sink.direct_io)?,

@@ -91,7 +91,7 @@ fn check(number: &Number, parent: &str, name: &str) -> Result<(), TypedError> {
 /// The greatest that a number may be. Rates and what later versions add have no name here.
 fn most(parent: &str, name: &str) -> f64 {
     match (parent, name) {
-        ("wall_us" | "cpu_us", _) => TIME_US_MAX,
+        ("wall_us" | "cpu_us" | "trips" | "count", _) => TIME_US_MAX,
         ("activities", _) | (_, "worker" | "workers" | "was" | "workers_wanted") => WORKERS_MAX as f64,
         (_, "partitions" | "ended" | "written" | "failed") => PARTITIONS_MAX,
         ("totals", _) => NUMBER_MAX,

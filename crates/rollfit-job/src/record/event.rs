@@ -10,8 +10,12 @@ use crate::partition::Partition;
 use crate::store::StoreSample;
 use crate::watch::{MachineLimits, MachineSample, Moment, Totals};
 
-/// The format of records that this version writes and reads.
-pub const FORMAT: u32 = 2;
+/// The format of records that this version writes. It tells the activities of a commit apart, which readers of the format before would leave
+/// out of sums.
+pub const FORMAT: u32 = 3;
+
+/// The earliest format that this version reads.
+pub const FORMAT_MIN: u32 = 2;
 
 /// One line. `at_ms` counts from the start of the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

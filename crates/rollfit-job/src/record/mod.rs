@@ -12,8 +12,8 @@ use std::io::{BufRead, Read};
 use self::bounds::{EVENTS_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
 pub use self::bounds::{TypedError, WORKERS_MAX, typed};
 pub use self::event::{
-    Decision, Event, FORMAT, FollowChange, FollowChangeKind, Header, PartitionEnd, PartitionOutcome, Retry,
-    RunEnd, Sample, Unavailable, WorkerCeiling,
+    Decision, Event, FORMAT, FORMAT_MIN, FollowChange, FollowChangeKind, Header, PartitionEnd,
+    PartitionOutcome, Retry, RunEnd, Sample, Unavailable, WorkerCeiling,
 };
 
 /// A record as read.
@@ -51,7 +51,7 @@ pub enum RecordError {
     NoHeader,
     /// Another version wrote it.
     #[error(
-        "was written by rollfit {version} in format {format}, this version reads format {FORMAT}; use that version"
+        "was written by rollfit {version} in format {format}, this version reads formats {FORMAT_MIN} to {FORMAT}; use that version"
     )]
     OtherFormat {
         /// The version that wrote it.
@@ -174,7 +174,7 @@ fn header(line: &[u8]) -> Result<Header, RecordError> {
     if start.event != "run" {
         return Err(RecordError::NoHeader);
     }
-    if start.format != FORMAT {
+    if !(FORMAT_MIN..=FORMAT).contains(&start.format) {
         return Err(RecordError::OtherFormat { version: start.version, format: start.format });
     }
     typed(line).map_err(|cause| RecordError::Line { line: 1, cause })
@@ -206,6 +206,20 @@ mod tests {
         let record = Record::read(example().as_bytes()).unwrap();
         assert_eq!((record.header.run.as_str(), record.decisions[0].workers), ("r", 2));
         assert_eq!((record.samples.len(), record.end), (1, None));
+    }
+
+    #[test]
+    fn records_of_the_format_before_are_read_and_those_of_others_are_not() {
+        let of_format = |format: u32| {
+            let header = Header { format, ..Header::default() };
+            Record::read(lines(&[Event::Run(Box::new(header))]).as_bytes())
+        };
+        for format in [2, 3] {
+            assert_eq!(of_format(format).unwrap().header.format, format);
+        }
+        for format in [0, 1, 4] {
+            assert!(matches!(of_format(format), Err(RecordError::OtherFormat { .. })), "{format}");
+        }
     }
 
     #[test]

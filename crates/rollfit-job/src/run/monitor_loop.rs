@@ -2,14 +2,15 @@
 //!
 //! Invariants: querying costs almost no processor time of this process; a query that fails is reported once.
 
+use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use super::throttle::process_cpu_s;
 use crate::activity::thread_cpu_us;
 use crate::lock::{lock, unpoisoned};
-use crate::store::StoreError;
 use crate::store::{StoreMonitor, StoreSample};
+use crate::watch::Machine;
 
 /// How often the store is asked at most.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -38,15 +39,32 @@ impl MonitorLoop {
         self.ended.notify_all();
     }
 
-    /// Asks until the end; gives the first failure to `report`.
-    pub(super) fn run(&self, mut monitor: Box<dyn StoreMonitor>, report: impl Fn(&StoreError)) {
-        let mut reported = false;
+    /// Asks until the end, and has `machine` watch the server. Gives the first failure of each kind to `report`: what is unavailable, and
+    /// why.
+    pub(super) fn run(
+        &self,
+        mut monitor: Box<dyn StoreMonitor>,
+        machine: &dyn Machine,
+        report: impl Fn(&'static str, &str),
+    ) {
+        let mut reported = BTreeSet::new();
+        let mut report_once = |what, cause: &str| {
+            if reported.insert(what) {
+                report(what, cause);
+            }
+        };
         loop {
             let cost = Cost::from_work(|| {
                 let sample = monitor.sample();
-                if let (Err(error), false) = (&sample, reported) {
-                    reported = true;
-                    report(error);
+                if let Err(error) = &sample {
+                    report_once("the store", &crate::error_chain(error));
+                }
+                if let Some(cause) = monitor.metrics_failure() {
+                    report_once("the share of the server's cores that is busy", &cause);
+                }
+                if let Some(Err(cause)) = monitor.server_process().map(|server| machine.watch_server(&server))
+                {
+                    report_once("the processor time of the store's server", &cause);
                 }
                 *lock(&self.latest) = sample.ok();
             });
@@ -89,6 +107,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::store::{ServerProcess, StoreError};
+    use crate::watch::{MachineLimits, MachineSample};
+
+    const PROCESS: ServerProcess = ServerProcess { pid: 7, started_us: 2, server_started_us: 1 };
 
     struct Silent<'a>(&'a AtomicUsize);
 
@@ -97,16 +119,44 @@ mod tests {
             self.0.fetch_add(1, Ordering::Relaxed);
             Err(StoreError::permanent("not for you"))
         }
+
+        fn metrics_failure(&self) -> Option<String> {
+            Some("the command failed".to_owned())
+        }
+
+        fn server_process(&self) -> Option<ServerProcess> {
+            Some(PROCESS)
+        }
+    }
+
+    /// A machine that a server is not on.
+    #[derive(Default)]
+    struct Elsewhere(Mutex<Vec<ServerProcess>>);
+
+    impl Machine for Elsewhere {
+        fn limits(&self) -> MachineLimits {
+            MachineLimits::default()
+        }
+
+        fn sample(&self) -> MachineSample {
+            MachineSample::default()
+        }
+
+        fn watch_server(&self, process: &ServerProcess) -> Result<(), String> {
+            lock(&self.0).push(process.clone());
+            Err("no such process".to_owned())
+        }
     }
 
     #[test]
-    fn a_store_that_does_not_answer_is_told_of_once_and_the_end_is_noticed_at_once() {
+    fn what_does_not_answer_is_told_of_once_and_the_end_is_noticed_at_once() {
         static ASKED: AtomicUsize = AtomicUsize::new(0);
-        let (monitor_loop, reported) = (MonitorLoop::default(), AtomicUsize::new(0));
+        let (monitor_loop, machine) = (MonitorLoop::default(), Elsewhere::default());
+        let reported: Mutex<Vec<String>> = Mutex::default();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                monitor_loop.run(Box::new(Silent(&ASKED)), |_| {
-                    reported.fetch_add(1, Ordering::Relaxed);
+                monitor_loop.run(Box::new(Silent(&ASKED)), &machine, |what, cause| {
+                    lock(&reported).push(format!("{what}: {cause}"));
                 });
             });
             while ASKED.load(Ordering::Relaxed) < 2 {
@@ -114,6 +164,17 @@ mod tests {
             }
             monitor_loop.end();
         });
-        assert_eq!((reported.into_inner(), monitor_loop.latest()), (1, None));
+        let told = [
+            "the store: not for you",
+            "the share of the server's cores that is busy: the command failed",
+            "the processor time of the store's server: no such process",
+        ];
+        assert_eq!(
+            (unpoisoned(reported.into_inner()), monitor_loop.latest()),
+            (told.map(str::to_owned).to_vec(), None)
+        );
+        // The server may have been restarted, so the machine is told after each sample.
+        let watched = unpoisoned(machine.0.into_inner());
+        assert!(watched.len() >= 2 && watched.iter().all(|process| *process == PROCESS), "{watched:?}");
     }
 }

@@ -166,9 +166,8 @@ impl<'a> WorkerPool<'a> {
 
     /// Reports once what the store does not answer.
     fn monitor(&self, monitor: Box<dyn StoreMonitor>) {
-        self.store.run(monitor, |error| {
-            let cause = crate::error_chain(error);
-            self.runner.observer.unavailable(self.runner.started.elapsed(), "the store", &cause);
+        self.store.run(monitor, self.runner.job.machine, |what, cause| {
+            self.runner.observer.unavailable(self.runner.started.elapsed(), what, cause);
         });
     }
 

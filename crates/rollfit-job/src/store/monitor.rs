@@ -11,6 +11,28 @@ pub trait StoreMonitor: Send {
     /// # Errors
     /// When the query fails.
     fn sample(&mut self) -> Result<StoreSample, StoreError>;
+
+    /// Why the command of `server_metrics_command` does not say how busy the server is; none where it does, or there is none.
+    fn metrics_failure(&self) -> Option<String> {
+        None
+    }
+
+    /// The process that served the last sample; none where the server is elsewhere, has no processes, or does not tell.
+    fn server_process(&self) -> Option<ServerProcess> {
+        None
+    }
+}
+
+/// A process of a store's server as the server knows it. Numbers and times are those of the machine that the server runs on, and of its
+/// container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerProcess {
+    /// The number of the process that serves a session.
+    pub pid: u32,
+    /// When that process started, in microseconds since 1970.
+    pub started_us: i64,
+    /// When the server started: its first process, the parent of all others.
+    pub server_started_us: i64,
 }
 
 /// How a store is.

@@ -203,6 +203,11 @@ pub trait Sink: Send + Sync {
         None
     }
 
+    /// The number that the system has for the device that a store of files is on; none where that cannot be known.
+    fn device(&self) -> Option<u64> {
+        None
+    }
+
     /// Estimates the bytes of this many rows of a partition. Most exact after [`Sink::found`].
     fn estimate_bytes(&self, partition: &Partition, rows: u64) -> u64;
 

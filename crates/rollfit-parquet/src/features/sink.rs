@@ -33,6 +33,12 @@ const LOCK: &str = ".lock";
 pub(super) const KEY_PREFIX: &str = "key=";
 
 impl ParquetStore {
+    /// The directory of the features, or the nearest above it that exists.
+    fn existing_dir(&self) -> Option<&Path> {
+        let existing = self.features_dir.ancestors().find(|dir| dir.exists())?;
+        Some(if existing.as_os_str().is_empty() { Path::new(".") } else { existing })
+    }
+
     fn partition_dir(&self, partition: &Partition) -> PathBuf {
         self.features_dir.join(self.output(partition))
     }
@@ -239,10 +245,12 @@ impl Sink for ParquetStore {
     }
 
     fn free_bytes(&self) -> Option<u64> {
-        let existing = self.features_dir.ancestors().find(|dir| dir.exists())?;
-        let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
-        let status = rustix::fs::statvfs(existing).ok()?;
+        let status = rustix::fs::statvfs(self.existing_dir()?).ok()?;
         Some(status.f_bavail * status.f_frsize)
+    }
+
+    fn device(&self) -> Option<u64> {
+        Some(rustix::fs::stat(self.existing_dir()?).ok()?.st_dev)
     }
 
     fn output(&self, partition: &Partition) -> String {

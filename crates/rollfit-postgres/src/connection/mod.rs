@@ -8,4 +8,5 @@ pub(crate) mod holders;
 pub(crate) mod monitor;
 pub(crate) mod pool;
 pub(crate) mod server;
+pub(crate) mod server_metrics;
 pub(crate) mod session;

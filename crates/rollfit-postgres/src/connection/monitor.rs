@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::{Fault, StoreError};
-use rollfit_job::store::{StoreMonitor, StoreSample, StoreWait, WaitKind};
+use rollfit_job::store::{ServerProcess, StoreMonitor, StoreSample, StoreWait, WaitKind};
 
 use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::holders::{Holder, SeenHolders};
 use crate::connection::pool::{Pool, PooledSession};
+use crate::connection::server_metrics::{MetricsCommand, ServerMetrics};
 use crate::connection::session::{Mode, Session, TransactionSettings};
 
 /// How long to wait for a worker to return a session.
@@ -33,11 +34,17 @@ const SESSIONS: &str = "
                 AND usesysid IS NOT NULL)::int,
            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                - coalesce(current_setting('reserved_connections', true), '0')::int,
-           a.pid, a.state = 'active', a.wait_event_type, a.wait_event, p.bytes_processed
+           a.pid, a.state = 'active', a.wait_event_type, a.wait_event, p.bytes_processed, pg_backend_pid()
     FROM (SELECT) t
     LEFT JOIN pg_catalog.pg_stat_activity a ON a.application_name = current_setting('application_name')
         AND a.usename = session_user AND a.pid <> pg_backend_pid()
     LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = a.pid";
+
+/// When the process of this session started, and when the server did, in microseconds since 1970.
+const STARTED: &str = "
+    SELECT (extract(epoch FROM backend_start) * 1000000)::bigint,
+           (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
+    FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()";
 
 /// How much the server has written to its log. A standby writes none.
 const LOG_POSITION: &str = "
@@ -47,8 +54,18 @@ const LOG_POSITION: &str = "
 pub(crate) struct PostgresMonitor {
     pool: Arc<Pool>,
     seen_holders: Arc<SeenHolders>,
+    metrics: Option<ServerMetrics>,
+    server: ServerIdentity,
     log: Log,
     pause: Option<Pause>,
+}
+
+/// What is known of the process that serves the session.
+enum ServerIdentity {
+    /// What the server said last; none before the first answer.
+    Known(Option<ServerProcess>),
+    /// The server is on another machine, or does not say.
+    Hidden,
 }
 
 /// What is known about the server's log.
@@ -67,8 +84,16 @@ struct Pause {
 }
 
 impl PostgresMonitor {
-    pub(crate) fn new(pool: Arc<Pool>, seen_holders: Arc<SeenHolders>) -> Self {
-        Self { pool, seen_holders, log: Log::At(None), pause: None }
+    /// `is_elsewhere` where the server is on another machine for certain.
+    pub(crate) fn new(
+        pool: Arc<Pool>,
+        seen_holders: Arc<SeenHolders>,
+        metrics: Option<&MetricsCommand>,
+        is_elsewhere: bool,
+    ) -> Self {
+        let server = if is_elsewhere { ServerIdentity::Hidden } else { ServerIdentity::Known(None) };
+        let metrics = metrics.map(MetricsCommand::start);
+        Self { pool, seen_holders, metrics, server, log: Log::At(None), pause: None }
     }
 
     fn ask(&mut self, session: &mut PooledSession) -> Result<StoreSample, StoreError> {
@@ -92,18 +117,22 @@ impl PostgresMonitor {
         let own = rows.iter().map(OwnSession::from_row).filter_map(Result::transpose);
         let own: Vec<OwnSession> = own.collect::<Result<_, _>>()?;
         let lock_holders = self.lock_holders(session, &own)?;
+        // Last, because a refusal ends the transaction.
+        let log_bytes_per_s = match self.server.ask(session, first.get(8)?)? {
+            true => self.log.bytes_per_s(session)?,
+            false => None,
+        };
         let is_working = |session: &&OwnSession| session.is_active && session.wait.is_none();
         Ok(StoreSample {
             own_sessions: count(own.iter()),
             sessions: first.get::<_, i32>(1)?.try_into().ok(),
             sessions_max: first.get::<_, i32>(2)?.try_into().ok(),
             working: count(own.iter().filter(is_working)),
-            server_cpu_share: None,
+            server_cpu_share: self.metrics.as_ref().and_then(ServerMetrics::share),
             waits: waits(&own),
             lock_holders,
             copied_bytes: Some(own.iter().fold(0, |sum, session| session.copied_bytes.saturating_add(sum))),
-            // Last, because a refusal ends the transaction.
-            log_bytes_per_s: self.log.bytes_per_s(session)?,
+            log_bytes_per_s,
         })
     }
 
@@ -142,7 +171,22 @@ impl StoreMonitor for PostgresMonitor {
             Err(error) => Err(error),
         };
         self.pause = sample.as_ref().err().map(|error| Pause::after(self.pause.as_ref(), error));
+        if let (Err(_), ServerIdentity::Known(process)) = (&sample, &mut self.server) {
+            // The next server may have a process of the same number.
+            *process = None;
+        }
         sample
+    }
+
+    fn metrics_failure(&self) -> Option<String> {
+        self.metrics.as_ref()?.failure()
+    }
+
+    fn server_process(&self) -> Option<ServerProcess> {
+        match &self.server {
+            ServerIdentity::Known(process) => process.clone(),
+            ServerIdentity::Hidden => None,
+        }
     }
 }
 
@@ -158,6 +202,34 @@ impl Pause {
     fn after(last: Option<&Pause>, error: &StoreError) -> Self {
         let length = last.map_or(PAUSE_FIRST, |last| (2 * last.length).min(PAUSE_MAX));
         Self { cause: rollfit_job::error_chain(error), until: Instant::now() + length, length }
+    }
+}
+
+impl ServerIdentity {
+    /// Asks where another process than the last one serves this session: the server may have been restarted. Returns whether the
+    /// transaction can still be used.
+    fn ask(&mut self, session: &mut Session, pid: i32) -> Result<bool, StoreError> {
+        let Self::Known(known) = self else { return Ok(true) };
+        let Ok(pid) = u32::try_from(pid) else { return Ok(true) };
+        if known.as_ref().is_some_and(|process| process.pid == pid) {
+            return Ok(true);
+        }
+        let rows = match session.rows("query when the server started", STARTED, &[]) {
+            Ok(rows) => rows,
+            Err(error) if error.fault() == Fault::Permanent => {
+                *self = Self::Hidden;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(row) = rows.first() else { return Ok(true) };
+        let started: (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+        *known = started.0.zip(started.1).map(|(started_us, server_started_us)| ServerProcess {
+            pid,
+            started_us,
+            server_started_us,
+        });
+        Ok(true)
     }
 }
 

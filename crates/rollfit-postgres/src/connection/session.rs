@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use libpq_connect::{ConnectError, ConnectOptions, server_fault};
-use rollfit_job::activity::sending;
+use rollfit_job::activity::{round_trip, sending};
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::StoreError;
 use tokio::runtime::Runtime;
@@ -262,9 +262,9 @@ impl Session {
         (doing, query): (&str, &str),
     ) -> Result<Option<String>, StoreError> {
         self.is_read_only = mode != Mode::Write;
-        self.count_round_trips(1, doing);
+        self.log_round_trip(doing);
         let sql = format!("{}; {query}", self.begin_sql(mode, settings));
-        let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.simple_query(&sql)));
+        let waited = self.counted(self.reply_timeout, self.client.simple_query(&sql));
         let messages = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
         let row = messages.into_iter().rev().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
@@ -342,17 +342,16 @@ impl Session {
         self.at_once(vec![Request::query(doing, sql, parameters.to_vec())]).rows()
     }
 
-    /// Runs statements that return nothing and then a query, in one round trip. The query sees what was committed
-    /// before the statements ended. A refusal of the statements is returned to the caller, as by
-    /// [`Session::try_execute`].
-    pub(crate) fn try_execute_and_rows(
+    /// Takes locks and then asks, in one round trip. The query sees what was committed before the locks were had. A refusal of the locks is
+    /// returned to the caller, as by [`Session::try_execute`].
+    pub(crate) fn try_lock_and_rows(
         &mut self,
         (doing, sql): (&str, &str),
         (asking, query): (&str, &str),
         parameters: &[SqlParameter<'_>],
     ) -> Result<Result<Vec<AnswerRow>, tokio_postgres::Error>, StoreError> {
-        let requests = vec![Request::execute(doing, sql), Request::query(asking, query, parameters.to_vec())];
-        let mut answers = self.at_once(requests);
+        let lock = Request::Step(Step::lock(doing, sql));
+        let mut answers = self.at_once(vec![lock, Request::query(asking, query, parameters.to_vec())]);
         match answers.try_rows()? {
             Ok(_) => answers.rows().map(Ok),
             Err(refused) => Ok(Err(refused)),
@@ -361,7 +360,7 @@ impl Session {
 
     /// Starts writing a table: two round trips.
     pub(crate) fn copy_in(&mut self, doing: &str, sql: &str) -> Result<CopyIn, StoreError> {
-        let prepared = sending(|| self.at_once(vec![Request::prepare(doing, sql)])).prepared()?;
+        let prepared = self.at_once(vec![Request::prepare(doing, sql)]).prepared()?;
         self.at_once(vec![Request::Start(prepared)]).started()
     }
 
@@ -381,10 +380,11 @@ impl Session {
 
     /// Starts reading rows.
     pub(crate) fn copy_out(&mut self, doing: &str, sql: &str) -> Result<CopyOut, StoreError> {
-        let PreparedCopy { statement, .. } = self.at_once(vec![Request::prepare(doing, sql)]).prepared()?;
-        self.count_round_trips(1, doing);
+        let prepare = Request::Prepare { doing: doing.to_owned(), sql: sql.to_owned(), activity: None };
+        let PreparedCopy { statement, .. } = self.at_once(vec![prepare]).prepared()?;
+        self.log_round_trip(doing);
         self.is_copying_out = true;
-        let waited = self.runtime.block_on(wait(self.reply_timeout, self.client.copy_out(&statement)));
+        let waited = self.counted(self.reply_timeout, self.client.copy_out(&statement));
         let stream = self.judge(doing, waited)?.map_err(|error| server_error(doing, error))?;
         Ok(CopyOut { stream: Box::pin(stream), doing: doing.to_owned(), waited: Duration::ZERO })
     }
@@ -402,9 +402,24 @@ impl Session {
         Ok(bytes)
     }
 
-    fn count_round_trips(&self, round_trips: u64, doing: &str) {
-        self.shared.round_trips.fetch_add(round_trips, Ordering::Relaxed);
-        (0..round_trips).for_each(|_| self.shared.log_round_trip(doing));
+    fn log_round_trip(&self, doing: &str) {
+        self.shared.round_trips.fetch_add(1, Ordering::Relaxed);
+        self.shared.log_round_trip(doing);
+    }
+
+    /// Waits for the first answer of a round trip, and counts the trip. Only an answer that is no error shows how long a trip takes: the
+    /// server may have sent the error before it was asked.
+    fn counted<T>(
+        &self,
+        limit: Duration,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Wait<T> {
+        let started = Instant::now();
+        let waited = self.runtime.block_on(wait(limit, answer));
+        let reply = matches!(&waited, Wait::Answered(Ok(_))).then(|| started.elapsed());
+        reply.into_iter().for_each(|reply| self.shared.note_reply(reply));
+        round_trip(reply);
+        waited
     }
 
     /// Records what an answer says about the session itself.

@@ -4,6 +4,7 @@
 //! Invariants: all of it is done under a lock of the schema, after checking again under the lock, and committed at
 //! once: written with a partition, a definition would keep others waiting until that partition is committed. Any number of runners and workers create it once, and none waits for the partition of another.
 
+use rollfit_job::activity::Activity;
 use rollfit_job::config::Series;
 use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
@@ -12,7 +13,7 @@ use tokio_postgres::types::Type;
 
 use crate::PostgresStore;
 use crate::connection::holders::LOCK_KEY;
-use crate::connection::session::{Mode, Session, TransactionSettings};
+use crate::connection::session::{Mode, Request, Session, TransactionSettings};
 use crate::ddl::model_lookups::ModelLookups;
 use crate::names::{TableName, quoted};
 use crate::tables::definitions;
@@ -115,7 +116,8 @@ impl PostgresStore {
     pub(crate) fn lock_creation(&self, session: &mut Session) -> Result<(), StoreError> {
         let lock = format!("tables of {}", quoted(&self.schema));
         let sql = format!("SELECT pg_advisory_xact_lock({LOCK_KEY})");
-        session.rows("lock the creation of tables", &sql, &[(&lock, Type::TEXT)]).map(drop)
+        let lock = Request::query("lock the creation of tables", sql, vec![(&lock, Type::TEXT)]);
+        session.at_once(vec![lock.counted_as(Activity::Waiting)]).done()
     }
 
     fn make_under_lock(&self, session: &mut Session, partition: &Partition) -> Result<(), StoreError> {

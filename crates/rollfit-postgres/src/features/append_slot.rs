@@ -9,7 +9,7 @@ mod writing;
 
 use std::sync::Arc;
 
-use rollfit_job::activity::waiting;
+use rollfit_job::activity::Activity;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{ColumnTypes, Receipt};
 use rollfit_job::store::{Claim, Fault, FeatureTile, Found, Rounding, Slot, StoreError};
@@ -241,7 +241,7 @@ impl PostgresStore {
         let doing = format!("lock the tables of {partition}");
         let (lock, asking) = ((doing.as_str(), sql.as_str()), describe_sql());
         let asked = (LOOK_UP, asking.as_str());
-        match waiting(|| session.try_execute_and_rows(lock, asked, &parameters))? {
+        match session.try_lock_and_rows(lock, asked, &parameters)? {
             Ok(rows) => {
                 let tables = tables_from(&self.schema, rows)?;
                 Ok(Locked::Ours(Box::new(SeenToAppend { tables, above: None, row: None, reader_view: None })))
@@ -297,8 +297,10 @@ impl AppendSlot<'_> {
             })
             .collect();
         let sql = format!("ANALYZE (SKIP_LOCKED) {}", tables.join(", "));
-        (!tables.is_empty())
-            .then(|| Request::execute(format!("analyze the tables of {}", self.partition), sql))
+        (!tables.is_empty()).then(|| {
+            let analyze = Request::execute(format!("analyze the tables of {}", self.partition), sql);
+            analyze.counted_as(Activity::Analyzing)
+        })
     }
 }
 

@@ -243,7 +243,9 @@ impl Sink for PostgresStore {
         if self.budget.sessions == 1 {
             return None;
         }
-        Some(Box::new(PostgresMonitor::new(Arc::clone(&self.pool), Arc::clone(&self.seen_holders))))
+        let (pool, seen_holders) = (Arc::clone(&self.pool), Arc::clone(&self.seen_holders));
+        let (metrics, is_elsewhere) = (self.metrics_command.as_ref(), self.is_local == Some(false));
+        Some(Box::new(PostgresMonitor::new(pool, seen_holders, metrics, is_elsewhere)))
     }
 
     /// Returns the bytes that COPY sends, for the tables that exist or that a run would create. Before the first

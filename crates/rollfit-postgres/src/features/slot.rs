@@ -12,6 +12,7 @@ mod room;
 
 use std::sync::Arc;
 
+use rollfit_job::activity::{Activity, during};
 use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{ColumnTypes, Receipt};
@@ -97,7 +98,7 @@ impl Slot for PostgresSlot<'_> {
     }
 
     fn prepare(&mut self) -> Result<(), StoreError> {
-        self.make_room(Then::RowsCome)
+        during(Activity::Querying, || self.make_room(Then::RowsCome))
     }
 
     fn rounding(&self) -> Option<Arc<dyn Rounding>> {
@@ -165,7 +166,7 @@ impl Slot for PostgresSlot<'_> {
 
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         self.flush()?;
-        let (written, triggers) = self.complete(receipt)?;
+        let (written, triggers) = during(Activity::Querying, || self.complete(receipt))?;
         self.check_stored(receipt, (&written, &triggers))?;
         self.end_transaction()?;
         Ok(self.bytes)

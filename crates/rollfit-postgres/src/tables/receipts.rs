@@ -1,6 +1,7 @@
 //! The table of receipts, `rollfit_receipts`: one row per output, written in the transaction that writes its
 //! features. The definition of a receipt is in [`crate::tables::definitions`], by its hash.
 
+use rollfit_job::activity::Activity;
 use rollfit_job::canonical_json::{definition_hash, receipt_hash};
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
@@ -148,7 +149,7 @@ impl ReceiptRow {
             (seen, Type::TEXT),
             (&self.definition, Type::TEXT),
         ];
-        Request::query(WRITE, sql, parameters)
+        Request::query(WRITE, sql, parameters).counted_as(Activity::Committing)
     }
 
     /// Checks the answer to [`Self::write`].
@@ -188,7 +189,7 @@ impl ReceiptRow {
             (&self.digest, Type::TEXT),
             (&self.definition, Type::TEXT),
         ];
-        Request::query(WRITE, sql, parameters)
+        Request::query(WRITE, sql, parameters).counted_as(Activity::Committing)
     }
 
     /// Checks the answer to [`Self::take_place_of`].

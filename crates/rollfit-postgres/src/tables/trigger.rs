@@ -1,5 +1,6 @@
 //! [`Trigger`]: a user's trigger or rule on a table, which may suppress, change or add rows of a statement.
 
+use rollfit_job::activity::{Activity, during};
 use rollfit_job::few::few;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
@@ -84,5 +85,7 @@ impl Trigger {
 
 /// Runs deferred triggers now, and later ones immediately.
 pub(crate) fn run_deferred(session: &mut Session) -> Result<(), StoreError> {
-    session.execute("run deferred triggers and constraints", "SET CONSTRAINTS ALL IMMEDIATE")
+    const DOING: &str = "run deferred triggers and constraints";
+    // COMMIT would do it.
+    during(Activity::Committing, || session.execute(DOING, "SET CONSTRAINTS ALL IMMEDIATE"))
 }

@@ -67,7 +67,9 @@ impl Load {
             Wanting { threads, weight: machine.neighbour_weight, most: 1.0 },
         ];
         let [own, server, competitor] = share(machine.cores as f64, wanting);
-        let server = if world.store.is_local { server } else { 1.0 };
+        let elsewhere =
+            world.store.server_cores.map_or(1.0, |cores| (cores / self.server.max(1) as f64).min(1.0));
+        let server = if world.store.is_local { server } else { elsewhere };
         Speeds { own, server, competing: competitor * threads, ..Speeds::default() }
     }
 }

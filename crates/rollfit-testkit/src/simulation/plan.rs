@@ -34,6 +34,8 @@ pub(crate) struct Step {
     /// What it hands to the sink, once it is done.
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    /// The round trips in it.
+    pub(crate) trips: u32,
     /// Whether the attempt fails here.
     pub(crate) fails: bool,
 }
@@ -42,7 +44,7 @@ pub(crate) struct Step {
 const CHUNKS: u64 = 2;
 
 fn step(activity: Activity, need: Need, amount: f64) -> Step {
-    Step { activity, need, amount, rows: 0, bytes: 0, fails: false }
+    Step { activity, need, amount, rows: 0, bytes: 0, trips: 0, fails: false }
 }
 
 /// What happens to an attempt.
@@ -82,12 +84,37 @@ pub(crate) fn write(world: &World, attempt: Attempt) -> VecDeque<Step> {
         steps.extend(write_chunk(world, rows, attempt, chunk));
     }
     steps.push_back(questions(world, store.questions - store.questions / 2));
+    for (activity, work_ms) in [
+        (Activity::Deleting, store.deleting_ms),
+        (Activity::Keying, store.keying_ms),
+        (Activity::Analyzing, store.analyzing_ms),
+    ] {
+        steps.extend(statement(world, activity, work_ms));
+    }
+    if store.is_server {
+        steps.push_back(round_trips(world, Activity::Committing, 1));
+    }
     steps.push_back(step(Activity::Committing, Need::Commit, store.commit_ms / 1e3));
+    steps.extend(statement(world, Activity::Vacuuming, store.vacuuming_ms));
     steps
 }
 
+/// A statement that the server works for; none where it has nothing to do.
+fn statement(world: &World, activity: Activity, work_ms: f64) -> Vec<Step> {
+    if work_ms <= 0.0 {
+        return Vec::new();
+    }
+    vec![round_trips(world, activity, 1), step(activity, Need::ServerCore, work_ms / 1e3)]
+}
+
 fn questions(world: &World, count: u32) -> Step {
-    step(Activity::Querying, Need::Time, f64::from(count) * world.store.question_ms / 1e3)
+    round_trips(world, Activity::Querying, count)
+}
+
+fn round_trips(world: &World, activity: Activity, count: u32) -> Step {
+    let seconds = f64::from(count) * world.store.question_ms / 1e3;
+    let trips = if world.store.is_server { count } else { 0 };
+    Step { trips, ..step(activity, Need::Time, seconds) }
 }
 
 fn write_chunk(world: &World, rows: u64, attempt: Attempt, chunk: u64) -> [Step; 4] {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use rollfit_job::activity::{Activity, LaneState, Times};
+use rollfit_job::activity::{Activity, LaneState, Times, Trips};
 use rollfit_job::config::Workers;
 use rollfit_job::record::{Decision, PartitionOutcome, Record};
 use rollfit_job::watch::{Moment, Totals};
@@ -58,6 +58,7 @@ struct Worker {
     begun_s: f64,
     wall: [f64; Activity::ALL.len()],
     cpu: [f64; Activity::ALL.len()],
+    trips: Trips,
     cpu_s: f64,
     is_connected: bool,
     has_session: bool,
@@ -269,6 +270,7 @@ impl<'a> Run<'a> {
         worker.steps.pop_front();
         self.totals.rows += step.rows;
         self.totals.bytes += step.bytes;
+        worker.count(step, self.world);
         if step.fails {
             return self.fail(worker);
         }
@@ -319,6 +321,7 @@ impl<'a> Run<'a> {
             return true;
         }
         self.totals.written += 1;
+        self.totals.rows_committed += task.rows;
         self.totals.ended += 1;
         self.end(worker, task, PartitionOutcome::Written);
         self.begin_another(worker)
@@ -340,6 +343,7 @@ impl<'a> Run<'a> {
         ended.begun_ms = (worker.begun_s * 1e3) as u64;
         (ended.worker, ended.attempt) = (worker.number, worker.attempt);
         (ended.wall_us, ended.cpu_us) = (times(&worker.wall), times(&worker.cpu));
+        ended.trips = std::mem::take(&mut worker.trips);
         (worker.wall, worker.cpu) = Default::default();
         let time = Duration::from_secs_f64;
         self.finished.push(Finished { begun: time(worker.begun_s), ended: time(self.now_s), rows });
@@ -385,6 +389,7 @@ impl Worker {
             begun_s: 0.0,
             wall: Default::default(),
             cpu: Default::default(),
+            trips: Trips::default(),
             cpu_s: 0.0,
             is_connected: false,
             has_session: false,
@@ -393,8 +398,17 @@ impl Worker {
         }
     }
 
+    /// Counts the round trips of a step.
+    fn count(&mut self, step: Step, world: &World) {
+        if step.trips > 0 {
+            self.trips.count.add(step.activity, u64::from(step.trips));
+            self.trips.sink_us = Some((world.store.question_ms * 1e3) as u64);
+        }
+    }
+
     fn rest(&mut self, activity: Activity, seconds: f64) {
-        let step = Step { activity, need: Need::Time, amount: seconds, rows: 0, bytes: 0, fails: false };
+        let step =
+            Step { activity, need: Need::Time, amount: seconds, rows: 0, bytes: 0, trips: 0, fails: false };
         self.steps.push_front(step);
     }
 

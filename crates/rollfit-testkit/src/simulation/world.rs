@@ -17,7 +17,7 @@ pub struct World {
 #[derive(Clone, Debug)]
 pub struct SimulatedMachine {
     pub cores: usize,
-    /// The cores that a control group allows.
+    /// The cores that the quota of a control group allows.
     pub cores_allowed: Option<f64>,
     pub memory_bytes: u64,
     /// What other processes take of it, from a second on.
@@ -47,16 +47,25 @@ pub struct SimulatedStore {
     /// By what share its bandwidth shrinks with every session beyond `crowd` that sends at once.
     pub crowding: f64,
     pub crowd: usize,
-    /// The small questions of a partition, and how long each takes.
+    /// The small questions of a partition, and how long a round trip takes: what each of them takes, what a commit and every other
+    /// statement takes beside its work.
     pub questions: u32,
     pub question_ms: f64,
     pub connect_ms: f64,
+    /// What the statements of a partition that are no questions take of the server's processor time.
+    pub deleting_ms: f64,
+    pub keying_ms: f64,
+    pub analyzing_ms: f64,
+    pub vacuuming_ms: f64,
     /// How long a partition takes to be made durable, and how many can be at once.
     pub commit_ms: f64,
     pub commits_at_once: usize,
     /// The processor time of the server for a byte, on this machine if it is local.
     pub cpu_us_per_byte: f64,
     pub is_local: bool,
+    /// The cores of a server elsewhere, and whether it tells how busy they are; none for as many as it needs.
+    pub server_cores: Option<f64>,
+    pub tells_cpu: bool,
     /// A server has sessions and reports its state. A directory has neither.
     pub is_server: bool,
     /// The most sessions that this process may have.
@@ -157,10 +166,16 @@ impl Default for SimulatedStore {
             questions: 6,
             question_ms: 0.2,
             connect_ms: 2.0,
+            deleting_ms: 0.0,
+            keying_ms: 0.0,
+            analyzing_ms: 0.0,
+            vacuuming_ms: 0.0,
             commit_ms: 5.0,
             commits_at_once: usize::MAX,
             cpu_us_per_byte: 0.0,
             is_local: false,
+            server_cores: None,
+            tells_cpu: false,
             is_server: true,
             sessions_max: Some(96),
             locked_share: 0.0,

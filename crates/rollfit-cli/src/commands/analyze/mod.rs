@@ -42,7 +42,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Res
              {run}` shows what it did"
         )));
     }
-    let analysis = Analysis::new(&record, earlier(&state, &record).as_ref());
+    let analysis = Analysis::new(&record, &earlier(&state, &record));
     if let Some(file) = &arguments.trace {
         written("--trace", file, trace::save(&record, file))?;
     }
@@ -76,10 +76,11 @@ fn print(
     }
 }
 
-/// The newest run of the same job that began before this one and wrote something. What cannot be read is passed over.
-fn earlier(state: &StateDir, record: &Record) -> Option<Record> {
+/// The runs of the same job that began before this one and wrote something, the newest first. What cannot be read is passed over.
+fn earlier(state: &StateDir, record: &Record) -> Vec<Record> {
+    const MOST: usize = 8;
     let Header { job, started, .. } = &record.header;
     let is_earlier = |_: &RunFile, header: &Header| header.job == *job && header.started < *started;
     let wrote = |other: &Record| other.partitions.iter().any(|end| end.outcome == PartitionOutcome::Written);
-    state.records_of(is_earlier).find(wrote)
+    state.records_of(is_earlier).filter(wrote).take(MOST).collect()
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use rollfit_job::activity::Activity;
 use rollfit_job::store::StoreError;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Row};
@@ -21,8 +22,8 @@ pub(crate) struct Step<'a> {
     sql: String,
     /// None for statements that return nothing, of which there may be several.
     parameters: Option<Vec<SqlParameter<'a>>>,
-    /// Whether it waits for what others hold.
-    is_lock: bool,
+    /// What the worker does while it waits for the answer; none for what it does anyway.
+    activity: Option<Activity>,
 }
 
 /// The answer to the first step that the server refused.
@@ -38,12 +39,12 @@ pub(crate) struct RefusedStep {
 impl<'a> Step<'a> {
     /// Statements that return nothing.
     pub(crate) fn execute(doing: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { doing: doing.into(), sql: sql.into(), parameters: None, is_lock: false }
+        Self { doing: doing.into(), sql: sql.into(), parameters: None, activity: None }
     }
 
-    /// The same, which may have to wait for a lock. Its time is counted as waiting.
+    /// The same, which may have to wait for a lock.
     pub(crate) fn lock(doing: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self { is_lock: true, ..Self::execute(doing, sql) }
+        Self::execute(doing, sql).counted_as(Activity::Waiting)
     }
 
     /// A query.
@@ -52,15 +53,24 @@ impl<'a> Step<'a> {
         sql: impl Into<String>,
         parameters: Vec<SqlParameter<'a>>,
     ) -> Self {
-        Self { doing: doing.into(), sql: sql.into(), parameters: Some(parameters), is_lock: false }
+        Self { doing: doing.into(), sql: sql.into(), parameters: Some(parameters), activity: None }
+    }
+
+    /// The same step, of which the time is that of this activity.
+    pub(crate) fn counted_as(self, activity: Activity) -> Self {
+        Self { activity: Some(activity), ..self }
     }
 
     pub(super) fn doing(&self) -> &str {
         &self.doing
     }
 
-    pub(super) fn is_lock(&self) -> bool {
-        self.is_lock
+    pub(super) fn activity(&self) -> Option<Activity> {
+        self.activity
+    }
+
+    fn is_lock(&self) -> bool {
+        self.activity == Some(Activity::Waiting)
     }
 
     /// Sends it when polled first.
@@ -127,7 +137,7 @@ impl Session {
                 // Those after it failed because of it.
                 Err(error) => {
                     let doing = if is_lost(&error) { doing } else { &step.doing };
-                    let (doing, is_lock) = (doing.to_owned(), step.is_lock);
+                    let (doing, is_lock) = (doing.to_owned(), step.is_lock());
                     return Ok(Err(RefusedStep { doing, error, is_lock, answered }));
                 }
             }

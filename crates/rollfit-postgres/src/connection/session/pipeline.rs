@@ -5,15 +5,15 @@
 //! not start is not used again: the client library miscounts its answers from then on.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::{MaybeDone, maybe_done};
-use rollfit_job::activity::{querying, sending, waiting};
+use rollfit_job::activity::{Activity, during, waiting};
 use rollfit_job::store::StoreError;
 use tokio_postgres::{Client, Row, Statement};
 
@@ -25,8 +25,9 @@ use crate::connection::fault::server_error;
 pub(crate) enum Request<'a> {
     /// Statements that return nothing, or a query.
     Step(Step<'a>),
-    /// Prepares a COPY, which can then be started in one round trip.
-    Prepare { doing: String, sql: String },
+    /// Prepares a COPY, which can then be started in one round trip; and what the worker does meanwhile, where that is something else than it
+    /// does anyway.
+    Prepare { doing: String, sql: String, activity: Option<Activity> },
     /// Starts a COPY.
     Start(PreparedCopy),
     /// Ends a COPY whose rows were sent.
@@ -39,6 +40,13 @@ pub(crate) struct PreparedCopy {
     doing: String,
 }
 
+/// What is known of a request after it was sent.
+struct Asked {
+    doing: String,
+    activity: Option<Activity>,
+    starts_copy: bool,
+}
+
 /// The answer to a request that succeeded.
 enum Answer {
     /// Empty where nothing was asked.
@@ -46,26 +54,6 @@ enum Answer {
     Prepared(PreparedCopy),
     Started(CopyIn),
     Counted(u64),
-}
-
-/// What an answer is waited for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WaitKind {
-    Answer,
-    Lock,
-    CopyStart,
-    CopyEnd,
-}
-
-impl WaitKind {
-    /// Waits, as the activity that this is.
-    fn during<T>(self, wait: impl FnOnce() -> T) -> T {
-        match self {
-            Self::Answer => wait(),
-            Self::Lock => waiting(wait),
-            Self::CopyStart | Self::CopyEnd => sending(wait),
-        }
-    }
 }
 
 impl Answer {
@@ -106,9 +94,25 @@ impl<'a> Request<'a> {
         Self::Step(Step::query(doing, sql, parameters))
     }
 
-    /// A COPY that is started later.
+    /// A COPY into a table that is started later.
     pub(crate) fn prepare(doing: impl Into<String>, sql: impl Into<String>) -> Self {
-        Self::Prepare { doing: doing.into(), sql: sql.into() }
+        Self::Prepare { doing: doing.into(), sql: sql.into(), activity: Some(Activity::Sending) }
+    }
+
+    /// The same request, of which the time is that of this activity. A COPY is always sending.
+    pub(crate) fn counted_as(self, activity: Activity) -> Self {
+        match self {
+            Self::Step(step) => Self::Step(step.counted_as(activity)),
+            copy => copy,
+        }
+    }
+
+    fn asked(&self) -> Asked {
+        Asked {
+            doing: self.doing().to_owned(),
+            activity: self.activity(),
+            starts_copy: matches!(self, Self::Start(_)),
+        }
     }
 
     fn doing(&self) -> &str {
@@ -120,12 +124,12 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn wait_kind(&self) -> WaitKind {
+    /// What the worker does while it waits for the answer; none for what it does anyway.
+    fn activity(&self) -> Option<Activity> {
         match self {
-            Self::Step(step) if step.is_lock() => WaitKind::Lock,
-            Self::Step(_) | Self::Prepare { .. } => WaitKind::Answer,
-            Self::Start(_) => WaitKind::CopyStart,
-            Self::Finish(_) => WaitKind::CopyEnd,
+            Self::Step(step) => step.activity(),
+            Self::Prepare { activity, .. } => *activity,
+            Self::Start(_) | Self::Finish(_) => Some(Activity::Sending),
         }
     }
 
@@ -133,7 +137,7 @@ impl<'a> Request<'a> {
     async fn send(self, client: &Client) -> Refusable<Answer> {
         Ok(match self {
             Self::Step(step) => Answer::Rows(step.send(client).await?),
-            Self::Prepare { doing, sql } => {
+            Self::Prepare { doing, sql, .. } => {
                 Answer::Prepared(PreparedCopy { statement: client.prepare(&sql).await?, doing })
             }
             Self::Start(PreparedCopy { statement, doing }) => {
@@ -168,7 +172,8 @@ impl Session {
     ) -> Result<Answers, StoreError> {
         // Where a statement of the transaction has failed, the server answers COMMIT with ROLLBACK and no error, and with a
         // warning where there is no transaction. It refuses a savepoint in both cases.
-        let commit = ["SAVEPOINT rollfit_commit", "COMMIT"].map(|sql| Request::execute(doing, sql));
+        let commit = ["SAVEPOINT rollfit_commit", "COMMIT"]
+            .map(|sql| Request::execute(doing, sql).counted_as(Activity::Committing));
         let mut answers = self.at_once(commit.into_iter().chain(afterwards).collect());
         answers.done()?;
         answers.done()?;
@@ -176,47 +181,60 @@ impl Session {
     }
 
     fn outcomes(&mut self, requests: Vec<Request<'_>>) -> VecDeque<Outcome> {
-        let asked: Vec<(String, WaitKind)> =
-            requests.iter().map(|request| (request.doing().to_owned(), request.wait_kind())).collect();
-        let doing: Vec<&str> = asked.iter().map(|(doing, _)| doing.as_str()).collect();
-        self.count_round_trips(1, &doing.join(" + "));
+        let asked: Vec<Asked> = requests.iter().map(Request::asked).collect();
+        let doing: Vec<&str> = asked.iter().map(|asked| asked.doing.as_str()).collect();
+        self.log_round_trip(&doing.join(" + "));
         let client = Arc::clone(&self.client);
         let mut sent: Vec<MaybeDone<Pin<Box<_>>>> =
             requests.into_iter().map(|request| maybe_done(Box::pin(request.send(&client)))).collect();
         let mut outcomes = VecDeque::with_capacity(sent.len());
-        for (at, (doing, kind)) in asked.into_iter().enumerate() {
-            let mut answered = poll_fn(|context| {
+        for (at, asked) in asked.into_iter().enumerate() {
+            let answered = poll_fn(|context| {
                 // All are polled, in their order: first to be sent, later to take what has come for them.
                 for request in &mut sent[at..] {
                     let _ = Pin::new(request).poll(context);
                 }
                 Pin::new(&mut sent[at]).take_output().map_or(Poll::Pending, Poll::Ready)
             });
-            let limit = self.reply_timeout;
-            let waited = if at == 0 {
-                // As long as the way there and back takes, whatever was asked.
-                let (started, shortest) = (Instant::now(), self.shared.shortest_reply());
-                let first = querying(|| self.runtime.block_on(wait(shortest.min(limit), &mut answered)));
-                let waited = match first {
-                    Wait::Silent => {
-                        kind.during(|| self.runtime.block_on(wait(limit - shortest.min(limit), answered)))
-                    }
-                    answered => answered,
-                };
-                self.shared.note_reply(started.elapsed());
-                waited
-            } else {
-                kind.during(|| self.runtime.block_on(wait(limit, answered)))
+            let waited = match at {
+                0 => self.first_answer(asked.activity, answered),
+                _ => during_any(asked.activity, || self.runtime.block_on(wait(self.reply_timeout, answered))),
             };
-            self.broken |= kind == WaitKind::CopyStart && matches!(&waited, Wait::Answered(Err(_)));
-            let answer = self.judge(&doing, waited);
+            self.broken |= asked.starts_copy && matches!(&waited, Wait::Answered(Err(_)));
+            let answer = self.judge(&asked.doing, waited);
             let is_over = answer.is_err();
-            outcomes.push_back(Outcome { doing, answer });
+            outcomes.push_back(Outcome { doing: asked.doing, answer });
             if is_over {
                 break;
             }
         }
         outcomes
+    }
+
+    /// Waits for the first answer of a round trip, which counts as what is asked first. A lock that is had at once was not waited for: as long as
+    /// any answer takes is querying, as is the trip.
+    fn first_answer<T>(
+        &self,
+        activity: Option<Activity>,
+        mut answer: impl Future<Output = Refusable<T>> + Unpin,
+    ) -> Wait<T> {
+        let limit = self.reply_timeout;
+        if activity != Some(Activity::Waiting) {
+            return during_any(activity, || self.counted(limit, answer));
+        }
+        let prompt = self.shared.shortest_reply().min(limit);
+        match during(Activity::Querying, || self.counted(prompt, &mut answer)) {
+            Wait::Silent => waiting(|| self.runtime.block_on(wait(limit - prompt, answer))),
+            answered => answered,
+        }
+    }
+}
+
+/// Waits as this activity; none is what the worker does anyway.
+fn during_any<T>(activity: Option<Activity>, wait: impl FnOnce() -> T) -> T {
+    match activity {
+        Some(activity) => during(activity, wait),
+        None => wait(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use libpq_connect::Environment;
+use rollfit_job::activity::{self, Activity, Lane, Lap};
 use rollfit_job::store::Fault;
 
 use super::*;
@@ -377,6 +378,58 @@ fn an_internal_error_is_asked_again_and_damage_is_not() {
             (error.fault() == Fault::Transient, error.attempts_max()),
             (is_wrong, attempts_max),
             "{code}"
+        );
+    }
+}
+
+/// A lock that begins a batch: what any answer takes is querying, and only what it takes longer is waiting.
+#[test]
+fn a_lock_that_is_had_at_once_was_not_waited_for() {
+    const TRIP: Duration = Duration::from_millis(20);
+    let longer = TRIP * 5;
+    let mut session = session(move |mut stream| {
+        for takes in [TRIP, TRIP, longer, Duration::ZERO] {
+            read_until(&mut stream, ";");
+            std::thread::sleep(takes);
+            stream.write_all(&ended("SELECT 1")).unwrap();
+        }
+        let _ = stream.read(&mut [0]);
+    });
+    activity::start(Lane::new(0));
+    let mut spent = |request| {
+        session.at_once(vec![request]).done().unwrap();
+        let Lap { wall, trips, .. } = activity::lap();
+        assert_eq!(trips.count.total_us(), 1);
+        let waited = [Activity::Querying, Activity::Waiting].map(|one| Duration::from_micros(wall.get(one)));
+        (waited, trips)
+    };
+    let locks = || Request::Step(Step::lock("lock t", "LOCK TABLE t;"));
+    spent(Request::execute("begin", "BEGIN;"));
+    let ([querying, waiting], trips) = spent(locks());
+    assert!(querying >= TRIP && waiting < longer - TRIP, "{querying:?}, {waiting:?}");
+    assert_eq!(trips.count.get(Activity::Querying), 1);
+    let ([_, waiting], trips) = spent(locks());
+    assert!(waiting >= longer - 2 * TRIP, "{waiting:?}");
+    assert_eq!((trips.count.get(Activity::Querying), trips.sink_us), (1, None));
+    let (_, trips) = spent(Request::execute("read", "SELECT 1;").counted_as(Activity::Committing));
+    assert_eq!(trips.count.get(Activity::Committing), 1);
+}
+
+/// A server that has sent an error before it was asked says nothing of how long a round trip takes.
+#[test]
+fn an_error_is_no_measure_of_the_way() {
+    for (reply, is_measured) in [(refusal("42501"), false), (ended("SELECT 1"), true)] {
+        let mut session = session(move |mut stream| {
+            answer(&mut stream, &reply);
+            let _ = stream.read(&mut [0]);
+        });
+        activity::start(Lane::new(0));
+        let answered = session.execute("ask", "SELECT 1").is_ok();
+        let trips = activity::lap().trips;
+        assert_eq!((answered, trips.count.total_us()), (is_measured, 1));
+        assert_eq!(
+            (trips.sink_us.is_some(), session.shared.shortest_reply() > Duration::ZERO),
+            (is_measured, is_measured)
         );
     }
 }

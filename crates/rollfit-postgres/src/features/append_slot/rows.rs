@@ -2,6 +2,7 @@
 //! all tables are there, so that it goes with the receipt.
 
 use bytes::Bytes;
+use rollfit_job::activity::Activity;
 use rollfit_job::store::{FeatureTile, StoreError};
 use tokio_postgres::types::Type;
 
@@ -185,6 +186,6 @@ impl HeldRows {
         let rows: Vec<String> = (0..parameters.len()).step_by(self.types.len()).map(row).collect();
         let sql =
             format!("INSERT INTO {} ({}) VALUES {} RETURNING 1", table.sql(), self.columns, rows.join(", "));
-        Request::query(format!("write {table}"), sql, parameters)
+        Request::query(format!("write {table}"), sql, parameters).counted_as(Activity::Sending)
     }
 }

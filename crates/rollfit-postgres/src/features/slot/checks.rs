@@ -1,6 +1,7 @@
 //! The checks of a [`PostgresSlot`] after a statement: deleted rows are gone, and despite triggers and rules the
 //! tables hold what the receipt says.
 
+use rollfit_job::activity::{Activity, during};
 use rollfit_job::features_of_fits::as_features;
 use rollfit_job::few::few;
 use rollfit_job::receipt::Receipt;
@@ -53,7 +54,13 @@ impl PostgresSlot<'_> {
         if triggers.is_empty() {
             return Ok(());
         }
-        written.check_kept(&mut self.session, &self.store.receipts)?;
+        during(Activity::Keying, || {
+            written.check_kept(&mut self.session, &self.store.receipts)?;
+            self.check_rows(receipt, triggers)
+        })
+    }
+
+    fn check_rows(&mut self, receipt: &Receipt, triggers: &[Trigger]) -> Result<(), StoreError> {
         let series = &self.store.feature_series;
         let mut reader = as_features(series, self.read()?);
         let Some(difference) = receipt_difference(receipt, reader.as_mut())? else { return Ok(()) };

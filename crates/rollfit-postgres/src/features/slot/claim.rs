@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use rollfit_job::activity::waiting;
 use rollfit_job::config::Series;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{Claim, Fault, Found, StoreError};
@@ -17,7 +16,7 @@ use crate::connection::answer_row::first_value;
 use crate::connection::fault::{is_lock_timeout, server_error};
 use crate::connection::holders::{Holder, LOCK_KEY};
 use crate::connection::pool::PooledSession;
-use crate::connection::session::{Mode, Session};
+use crate::connection::session::{Mode, Request, Session, Step};
 use crate::ddl::model_lookups::ModelLookups;
 use crate::failpoint;
 use crate::features::claim_batch::{ClaimBatch, ClaimOutcome, HeldBy};
@@ -195,8 +194,9 @@ impl PostgresStore {
             names.iter().filter(|name| there.contains_key(*name)).map(|name| self.table(name)).collect();
         for table in &tables {
             let doing = format!("lock {table}");
-            match waiting(|| session.try_execute(&doing, &lock_sql(table, AGAINST_WRITERS)))? {
-                Ok(()) => {}
+            let lock = Step::lock(&doing, lock_sql(table, AGAINST_WRITERS));
+            match session.at_once(vec![Request::Step(lock)]).try_rows()? {
+                Ok(_) => {}
                 Err(error) if is_lock_timeout(&error) => return Ok(Locking::Held(HeldBy::Tables)),
                 Err(error) => return Err(server_error(&doing, error)),
             }

@@ -1,6 +1,7 @@
 //! [`Copy`]: the rows of a partition on their way into its tables, one table after the other. The end of one COPY and the start of the
 //! next are one round trip.
 
+use rollfit_job::activity::{Activity, during};
 use rollfit_job::store::StoreError;
 
 use super::room::Then;
@@ -47,7 +48,7 @@ impl PostgresSlot<'_> {
 
     /// Makes the table of `series` the one that is written. Skipped tables without rows are emptied too.
     pub(super) fn turn_to(&mut self, series: usize) -> Result<(), StoreError> {
-        self.make_room(Then::RowsCome)?;
+        during(Activity::Querying, || self.make_room(Then::RowsCome))?;
         if self.copy.as_ref().is_some_and(|copy| copy.series == series) {
             return Ok(());
         }
@@ -97,7 +98,8 @@ impl PostgresSlot<'_> {
         if *is_staged {
             let columns = self.store.columns_of(series);
             let sql = staging::move_sql(&staging::staged(series), (name, &columns, ""));
-            requests.push(Request::query(format!("write {name}"), sql, Vec::new()));
+            let moved = Request::query(format!("write {name}"), sql, Vec::new());
+            requests.push(moved.counted_as(Activity::Sending));
         }
         (requests, Some((series, rows)))
     }

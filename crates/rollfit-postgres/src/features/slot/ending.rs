@@ -1,6 +1,7 @@
 //! How the transaction of a partition ends: what completes its tables, the receipt and the last look are one round trip, COMMIT and
 //! the VACUUM after it another.
 
+use rollfit_job::activity::Activity;
 use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::StoreError;
@@ -76,10 +77,12 @@ impl PostgresSlot<'_> {
         for (at, target) in self.targets.iter().enumerate() {
             let name = &target.leaf.name;
             let after = target.creation.iter().flat_map(|creation| &creation.after).chain(&target.view);
-            statements.extend(after.map(|statement| Request::execute(format!("complete {name}"), statement)));
+            let complete = |statement| Request::execute(format!("complete {name}"), statement);
+            statements.extend(after.map(|statement| complete(statement).counted_as(Activity::Keying)));
             if self.may_maintain(at) {
                 let sql = format!("ANALYZE {} ({})", name.sql(), quoted(TIME_COLUMN));
-                statements.push(Request::execute(format!("analyze {name}"), sql));
+                let analyze = Request::execute(format!("analyze {name}"), sql);
+                statements.push(analyze.counted_as(Activity::Analyzing));
             }
         }
         statements
@@ -102,7 +105,7 @@ impl PostgresSlot<'_> {
         let vacuumed = emptied.filter(|(at, _)| self.may_maintain(*at)).map(|(_, target)| {
             let name = &target.leaf.name;
             let sql = format!("VACUUM (SKIP_LOCKED, TRUNCATE false) {}", name.sql());
-            Request::execute(format!("vacuum {name}"), sql)
+            Request::execute(format!("vacuum {name}"), sql).counted_as(Activity::Vacuuming)
         });
         let vacuumed: Vec<Request<'_>> = vacuumed.collect();
         let answers = commit(&mut self.session, vacuumed)?;

@@ -1,5 +1,6 @@
 //! [`Room`]: missing tables are there and others are empty, so that rows can be written: one round trip.
 
+use rollfit_job::activity::Activity;
 use rollfit_job::store::{Found, StoreError};
 use tokio_postgres::types::Type;
 
@@ -90,7 +91,8 @@ impl PostgresSlot<'_> {
             statements.extend(created.map(|statement| Request::execute(&doing, statement)));
             if target.has_rows {
                 let sql = format!("DELETE FROM ONLY {}", name.sql());
-                statements.push(Request::execute(format!("empty {name}"), sql));
+                let empty = Request::execute(format!("empty {name}"), sql);
+                statements.push(empty.counted_as(Activity::Deleting));
             }
         }
         statements

@@ -1,0 +1,32 @@
+"""Data sets made here, as CSV of key, time and close, for the benchmarks that need partitions of another size than the reference ones."""
+
+
+def write_oversized(out):
+    """Twenty-four keys of one month of 40,000 bars, a second apart, and one, the last, of sixteen times as many."""
+    write_keys(out, [(f"key{at:02}", 40_000) for at in range(24)] + [("last", 640_000)])
+
+
+def write_short(out):
+    """Twelve keys of five years of months of 1,344 bars, half an hour apart."""
+    out.write("key,time,close\n")
+    for key in range(12):
+        for month in range(60):
+            for bar in range(1344):
+                stamp = f"{2013 + month // 12}-{month % 12 + 1:02}-{bar // 48 + 1:02} {bar // 2 % 24:02}:{bar % 2 * 30:02}:00"
+                out.write(f"k{key:02},{stamp},{close(key, month * 1344 + bar)}\n")
+
+
+def write_keys(out, keys):
+    out.write("key,time,close\n")
+    for at, (key, rows) in enumerate(keys):
+        for row in range(rows):
+            day, second = divmod(row, 86_400)
+            stamp = f"2017-01-{day + 2:02} {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+            out.write(f"{key},{stamp},{close(at, row)}\n")
+
+
+def close(key, row):
+    return 100 + (key * 7 + row * row % 9973) % 997 / 100
+
+
+DATA = {"oversized": write_oversized, "short": write_short}
