@@ -333,17 +333,30 @@ measured_by() {
 
 # The reference workload badly configured, what the analysis says of it, and the same after doing what it says.
 walkthrough() {
-    heading "docs/analyze.md: one worker and a limit of 100 MB/s, then as the analysis says"
+    heading "docs/analyze.md: one worker and a limit of 20 MB/s, analyzed at 0 partitions and after 30 s, then continued as the analysis says"
+    local run typed
     import_workload
     rm -rf "$dir/fx/features"
-    sed -e 's/^workers .*/workers = 1\nstore_write_mb_per_s_max = 100/' "$dir/rollfit.toml" >"$dir/walkthrough.toml"
-    "$rollfit" run --quiet --config "$dir/walkthrough.toml"
-    "$rollfit" analyze --html "$dir/throttled.html"
+    sed -e 's/^workers .*/workers = 1\nstore_write_mb_per_s_max = 20/' "$dir/rollfit.toml" >"$dir/walkthrough.toml"
+    "$rollfit" run --quiet --config "$dir/walkthrough.toml" &
+    run=$!
+    sleep 1.5
+    analyzed start
+    sleep 28.5
+    analyzed middle
+    # The command that it says, from the lines that it takes.
+    typed=$(awk '/^now / {on = 1; sub(/^now +/, "")} on {more = sub(/ \\$/, ""); printf "%s ", $0; if (!more) exit}' "$dir/middle.txt")
+    PATH=$(dirname "$rollfit"):$PATH bash -c "$typed"
+    wait "$run" || true
+    analyzed end
     rm -rf "$dir/fx/features"
-    cp "$dir/rollfit.toml" "$dir/walkthrough.toml"
-    "$rollfit" run --quiet --config "$dir/walkthrough.toml"
-    "$rollfit" analyze --html "$dir/fixed.html"
-    rm -rf "$dir/fx/features"
+}
+
+# The analysis of the newest run of the walkthrough, as text and as a page.
+analyzed() {
+    heading "$1"
+    "$rollfit" analyze --config "$dir/walkthrough.toml" | tee "$dir/$1.txt"
+    "$rollfit" analyze --config "$dir/walkthrough.toml" --html "$dir/$1.html" >/dev/null
 }
 
 # Stores of many small partitions: what it costs to plan one key and all of them, to run and to run again; memory at 3,360

@@ -182,8 +182,9 @@ fn an_earlier_run_of_the_same_job_is_held_against_this_one() {
 #[test]
 fn a_real_run_is_analysed_with_the_figures_of_its_summary_and_drawn_as_a_trace() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
-    let summary = sandbox.run(&["run", "--json"]).exits(0).json();
+    let summary = sandbox.run(&["run", "--json", "--only", "eurusd"]).exits(0).json();
     let analysis = sandbox.run(&["analyze", "--json", "--trace", "trace.json"]).exits(0).json();
+    assert_eq!(analysis["header"]["options"], serde_json::json!(["--only", "eurusd"]));
     for figure in ["rows", "bytes", "written"] {
         assert_eq!(analysis["run"]["totals"][figure], summary[figure], "{figure}");
     }
@@ -205,8 +206,28 @@ fn a_run_that_was_killed_is_analysed_up_to_there() {
     let header = text.lines().next().unwrap().to_owned() + "\n";
     sandbox.write("begun.jsonl", header);
     for form in [&["analyze", "begun.jsonl"][..], &["analyze", "begun.jsonl", "--markdown"]] {
-        assert!(!sandbox.run(form).exits(0).stdout.is_empty());
+        sandbox.run(form).exits(0).says(&["The run was killed after 0 s, with 0 of 50 partitions done"]);
     }
+}
+
+#[test]
+fn a_run_in_progress_is_told_with_the_command_that_continues_it_and_a_killed_one_without_a_signal() {
+    let mut record = made(200, 1);
+    record.end = None;
+    record.partitions.truncate(100);
+    record.header.pid = std::process::id();
+    record.header.options = Some(vec!["--only".to_owned(), "eurusd".to_owned()]);
+    let sandbox = with(record.clone());
+    let path = sandbox.path(format!("state/runs/{}.jsonl", record.header.run));
+    let writer = fs::File::open(path).unwrap();
+    writer.lock().unwrap();
+    let told = joined(&sandbox.run(&["analyze"]).exits(0).stdout.replace("\\\n", " "));
+    let signal = format!("now kill -INT {}; ROLLFIT_RUN__WORKERS=", std::process::id());
+    assert!(told.contains(&signal), "{told}");
+    assert!(told.contains("rollfit run --config /srv/fx/rollfit.toml --only eurusd continues at"), "{told}");
+    drop(writer);
+    let told = joined(&sandbox.run(&["analyze"]).exits(0).stdout);
+    assert!(!told.contains("kill -INT") && told.starts_with("FINDING The run was killed after "), "{told}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Document {
         }
         blocks.push(Block::Heading("The run"));
         blocks.push(Block::Facts(
-            words::run(&analysis.header).into_iter().chain(words::outcome(analysis)).collect(),
+            words::run(&analysis.header).into_iter().chain(words::outcome(analysis, now)).collect(),
         ));
         for (title, table) in tables::all(analysis) {
             let durations = analysis.durations.as_ref().filter(|_| title == tables::SLOWEST);

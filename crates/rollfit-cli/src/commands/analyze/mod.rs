@@ -31,10 +31,8 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Res
         Some(run) => state.find(run)?,
         None => state.newest(arguments.config.as_deref())?,
     };
-    let was_running = state_dir::is_running(&path);
-    let mut record = state_dir::read(&path)?;
-    let now = RunNow::new(&path, &record, was_running);
-    record.was_killed = record.end.is_none() && !now.is_running;
+    let record = state_dir::read(&path)?;
+    let now = RunNow::new(&path, &record);
     if record.header.follows.is_some() {
         let run = &record.header.run;
         return Err(Failure::usage(format!(

@@ -14,9 +14,9 @@ pub(super) struct RunNow {
 }
 
 impl RunNow {
-    /// The run of a record; `was_running` says whether a process held the record before it was read, which may have ended since.
-    pub(super) fn new(path: &Path, record: &Record, was_running: bool) -> Self {
-        let is_running = was_running && record.end.is_none();
+    /// The run of a record, which says whether its process is gone.
+    pub(super) fn new(path: &Path, record: &Record) -> Self {
+        let is_running = record.end.is_none() && !record.was_killed;
         Self { is_running, pid: Some(record.header.pid).filter(|&pid| is_running && writes(pid, path)) }
     }
 }
@@ -30,6 +30,8 @@ fn writes(pid: u32, record: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rollfit_testkit::record::made;
+
     use super::*;
 
     #[test]
@@ -38,22 +40,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.jsonl");
         let file = fs::File::create(&path).unwrap();
-        let now = |pid, was_running| {
-            let mut record = rollfit_testkit::record::made(3, 1);
-            (record.header.pid, record.end) = (pid, None);
-            RunNow::new(&path, &record, was_running)
+        let now = |pid, was_killed| {
+            let mut record = Record { was_killed, end: None, ..made(3, 1) };
+            record.header.pid = pid;
+            RunNow::new(&path, &record)
         };
         let this = std::process::id();
-        assert_eq!(now(this, true), RunNow { is_running: true, pid: Some(this) });
-        assert_eq!(now(1, true), RunNow { is_running: true, pid: None });
-        assert_eq!(now(this, false), RunNow::default());
+        assert_eq!(now(this, false), RunNow { is_running: true, pid: Some(this) });
+        assert_eq!(now(1, false), RunNow { is_running: true, pid: None });
+        assert_eq!(now(this, true), RunNow::default());
         drop(file);
-        assert_eq!(now(this, true).pid, None);
+        assert_eq!(now(this, false).pid, None);
     }
 
     #[test]
-    fn a_run_that_has_ended_since_is_not_running() {
-        let record = rollfit_testkit::record::made(3, 1);
-        assert_eq!(RunNow::new(Path::new("/gone"), &record, true), RunNow::default());
+    fn a_run_that_has_ended_is_not_running() {
+        assert_eq!(RunNow::new(Path::new("/gone"), &made(3, 1)), RunNow::default());
     }
 }

@@ -85,12 +85,12 @@ pub(super) const fn meaning(activity: Activity) -> &'static str {
         Activity::Reading => "reads the source",
         Activity::Computing => "joins, fits, derives metrics",
         Activity::Encoding => "turns features into the bytes of the store",
-        Activity::Sending => "is blocked handing bytes to the store",
-        Activity::Deleting => "removes the features that were there before",
+        Activity::Sending => "is blocked handing bytes to the store (COPY)",
+        Activity::Deleting => "removes the features that were there before (DELETE)",
         Activity::Keying => "makes and checks keys and constraints",
-        Activity::Analyzing => "has the store count what it holds, for its planner",
-        Activity::Vacuuming => "has the store clean up after what was replaced",
-        Activity::Committing => "makes what was handed over durable and visible",
+        Activity::Analyzing => "has the store count what it holds, for its planner (ANALYZE)",
+        Activity::Vacuuming => "has the store clean up after what was replaced (VACUUM)",
+        Activity::Committing => "makes what was handed over durable and visible (COMMIT)",
         Activity::Throttled => "holds itself back, as the configuration says",
         Activity::Pausing => "waits before another attempt",
     }
@@ -108,7 +108,9 @@ pub(super) fn scaling(scaling: &[Scaling]) -> Table {
         number("load"),
         text("what limits it"),
     ];
-    Table::new(columns, scaling, |line| {
+    // Beyond what is estimated only what limits the workers is worth a line.
+    let told = scaling.iter().filter(|line| line.basis != Basis::Ceiling || line.limit.is_some());
+    Table::new(columns, told, |line| {
         vec![
             line.workers.to_string(),
             if line.server_unseen { "bounds" } else { basis(line.basis) }.to_owned(),

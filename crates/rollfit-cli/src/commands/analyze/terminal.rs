@@ -85,20 +85,14 @@ impl Page {
         if text.is_empty() {
             return self.line(first);
         }
-        let options = Options::new(WIDTH).initial_indent(first).subsequent_indent(next);
-        wrap(text, options.break_words(false)).iter().for_each(|line| self.line(line));
+        wrap(text, options(WIDTH, first, next)).iter().for_each(|line| self.line(line));
     }
 
     /// A command as a shell takes it from several lines: each but the last ends with a backslash, and no word is broken.
     fn command(&mut self, first: &str, next: &str, command: &str) {
         const CONTINUED: &str = " \\";
-        let options = Options::new(WIDTH - CONTINUED.len()).initial_indent(first).subsequent_indent(next);
-        let options = options
-            .break_words(false)
-            .word_separator(WordSeparator::AsciiSpace)
-            .word_splitter(WordSplitter::NoHyphenation);
         let shielded = shielded(command);
-        let lines = wrap(&shielded, options);
+        let lines = wrap(&shielded, options(WIDTH - CONTINUED.len(), first, next));
         for (at, line) in lines.iter().enumerate() {
             let ending = if at + 1 == lines.len() { "" } else { CONTINUED };
             self.line(&format!("{}{ending}", line.replace(SHIELDED, " ")));
@@ -139,6 +133,12 @@ impl Page {
             }
         }
     }
+}
+
+/// How lines are broken: between words, and not within one that has hyphens, such as a partition or a path.
+fn options<'a>(width: usize, first: &'a str, next: &'a str) -> Options<'a> {
+    let options = Options::new(width).initial_indent(first).subsequent_indent(next).break_words(false);
+    options.word_separator(WordSeparator::AsciiSpace).word_splitter(WordSplitter::NoHyphenation)
 }
 
 /// A command whose spaces between single quotes are no places to wrap: a shell keeps what is between quotes as it is.

@@ -16,7 +16,7 @@ pub(super) fn body(analysis: &Analysis, now: RunNow) -> Markup {
             p.eyebrow { "rollfit analyze" span.run { (analysis.header.run) } }
             button #scheme type="button" { "Light or dark" }
             h1 { (prose(&words::headline(analysis, now))) }
-            (definitions("tiles", &words::outcome(analysis)))
+            (definitions("tiles", &words::outcome(analysis, now)))
         }
         main {
             (bottlenecks(analysis))

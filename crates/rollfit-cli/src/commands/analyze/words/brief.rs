@@ -185,3 +185,112 @@ fn continues_at(analysis: &Analysis) -> String {
         None => "continues with what is not done".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rollfit_analysis::{Limit, LimitingCause, Worth};
+
+    use super::*;
+    use crate::commands::analyze::example;
+
+    const HERE: RunNow = RunNow { is_running: true, pid: Some(4711) };
+
+    fn told(analysis: &Analysis, now: RunNow) -> String {
+        let lines = brief(analysis, now).into_iter().map(|fact| format!("{}: {}\n", fact.label, fact.text));
+        lines.collect()
+    }
+
+    /// The example as it was in progress, started with these options.
+    fn in_progress(options: &[&str]) -> Analysis {
+        let mut analysis = example::full();
+        analysis.run.state = RunEnding::Unfinished;
+        analysis.header.options = Some(options.iter().map(|&option| option.to_owned()).collect());
+        analysis.progress.next = Some(12);
+        analysis
+    }
+
+    #[test]
+    fn the_first_lines_say_what_is_idle_what_sets_it_what_a_change_gives_and_what_is_no_limit() {
+        let told = told(&example::full(), RunNow::default());
+        for line in [
+            "cores: 1.1 of 4 allowed idle: this process 2.9, other processes 0.3\n",
+            "setting: run.workers = 1 (rollfit.toml, line 31)\n",
+            "change: Set `run.workers = \"auto\"`: the whole job in 3.9 h (3.6–4.3 h) instead of 11.2 h; load 3.9, 412.0 MB of memory, 5 sessions\n",
+            "no limit: memory 412.3 MB of 8.6 GB; sessions 5 of 17; network 12.0 MB/s, waited for 2.0 % of the time\n",
+            "no more: than 6 workers: 8 gain 1.4 % more, limited by store write bandwidth\n",
+            "next run: ROLLFIT_RUN__WORKERS=auto rollfit run --config /srv/fx/rollfit.toml\n",
+        ] {
+            assert!(told.contains(line), "{line} is not in {told}");
+        }
+        assert!(told.lines().count() <= 8, "{told}");
+    }
+
+    #[test]
+    fn a_run_in_progress_is_continued_where_it_is_unless_it_would_begin_anew() {
+        let here = told(&in_progress(&[]), HERE);
+        assert!(here.contains("now: kill -INT 4711; ROLLFIT_RUN__WORKERS=auto rollfit run"), "{here}");
+        assert!(here.contains("continues at partition 12 of 336"), "{here}");
+        let forced = told(&in_progress(&["--force"]), HERE);
+        assert!(!forced.contains("kill") && !forced.contains("continues"), "{forced}");
+        assert!(forced.contains("next run: ROLLFIT_RUN__WORKERS=auto"), "{forced}");
+        let elsewhere = told(&in_progress(&[]), RunNow { is_running: true, pid: None });
+        assert!(!elsewhere.contains("kill") && elsewhere.contains("process 4711 on loader-3"), "{elsewhere}");
+        let killed = told(&in_progress(&[]), RunNow::default());
+        assert!(killed.contains("continue: ROLLFIT_RUN__WORKERS=auto"), "{killed}");
+    }
+
+    #[test]
+    fn a_number_of_workers_that_pays_only_once_others_leave_is_not_for_now() {
+        let mut analysis = in_progress(&[]);
+        let mut others = analysis.bottlenecks[0].clone();
+        others.cause = LimitingCause::Cpu;
+        others.remedy.as_mut().unwrap().change = Change::Cores { cores: 1.0, cores_wanted: 4.0 };
+        analysis.bottlenecks[0].evidence.push(Observation::OnlyAfterOthers);
+        analysis.bottlenecks.insert(0, others);
+        analysis.combined.as_mut().unwrap().steps = vec![0, 1];
+        let told = told(&analysis, HERE);
+        assert!(!told.contains("kill") && told.contains("all steps: the whole job in"), "{told}");
+    }
+
+    #[test]
+    fn fewer_workers_are_named_where_they_are_as_fast_and_only_there() {
+        let mut analysis = example::of_partitions(336, 4);
+        (analysis.bottlenecks, analysis.combined) = (Vec::new(), None);
+        analysis.header.settings[0].value = Some("4".to_owned());
+        let mut with = |workers, gain| {
+            let capacity = rollfit_analysis::Capacity::Time {
+                limit: Limit::Cores,
+                at_once: 2.0,
+                partition_s: 0.2,
+                rows_per_s: 1e5,
+            };
+            analysis.worth =
+                Some(Worth { workers, why: WorthReason::LittleGain { workers: 4, gain, capacity } });
+            told(&analysis, RunNow::default())
+        };
+        let fewer = with(2, 0.014);
+        assert!(
+            fewer.contains(
+                "fewer do: `run.workers = 2` is about as fast as 4; load 2.1, 206.0 MB of memory, 3 sessions"
+            ),
+            "{fewer}"
+        );
+        assert!(with(2, 0.014).contains("no more: than 2 workers: 4 gain 1.4 % more, limited by the cores"));
+        assert!(!with(4, 0.014).contains("fewer do"));
+        let at_the_cost_of_others = with(2, 0.5);
+        assert!(!at_the_cost_of_others.contains("fewer do"), "{at_the_cost_of_others}");
+        assert!(at_the_cost_of_others.contains("4 only take the cores from other processes"));
+    }
+
+    #[test]
+    fn of_a_server_that_is_not_visible_bounds_are_told_and_what_shows_it() {
+        let mut analysis = example::full();
+        analysis.resources.as_mut().unwrap().store.basis = rollfit_analysis::ServerCpuBasis::Unknown;
+        analysis.bottlenecks[0].remedy.as_mut().unwrap().server_unseen = true;
+        let told = told(&analysis, RunNow::default());
+        assert!(told.contains("the whole job in 3.6–4.3 h instead of 11.2 h"), "{told}");
+        assert!(told.contains("`server_cores`") && told.contains("`server_metrics_command`"), "{told}");
+        let seen = self::told(&example::full(), RunNow::default());
+        assert!(!seen.contains("server_cores"), "{seen}");
+    }
+}

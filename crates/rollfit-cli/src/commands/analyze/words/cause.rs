@@ -1,12 +1,12 @@
 //! What can be said of a cause alone: its title, and what to do about it outside rollfit.
 
-use rollfit_analysis::{LimitingCause, Observation, RankedCause, Watch};
+use rollfit_analysis::{LimitingCause, Observation, RankedCause};
 
 /// A finding in a few words.
 pub(in super::super) fn title(finding: &RankedCause) -> String {
     match finding.cause {
         LimitingCause::Cpu if is_competing(finding) => "Other processes keep the cores busy".to_owned(),
-        LimitingCause::Cpu => "Few of the cores are allowed".to_owned(),
+        LimitingCause::Cpu => "A quota or affinity withholds cores".to_owned(),
         LimitingCause::Memory => "Memory has room for few workers".to_owned(),
         LimitingCause::Workers => "Fewer workers than would pay".to_owned(),
         LimitingCause::SourceRead => "Reading the source is slow".to_owned(),
@@ -15,7 +15,7 @@ pub(in super::super) fn title(finding: &RankedCause) -> String {
         LimitingCause::Sessions => "Too few sessions with the store".to_owned(),
         LimitingCause::Locks => "Others hold locks or partitions".to_owned(),
         LimitingCause::Commit => "Commits are slow".to_owned(),
-        LimitingCause::StoreWork => "Statements of the store besides COPY take long".to_owned(),
+        LimitingCause::StoreWork => "DELETE, keys, ANALYZE and VACUUM take long".to_owned(),
         LimitingCause::OversizedPartition => "One partition is much larger than the others".to_owned(),
         LimitingCause::Retries => "Attempts fail and are retried".to_owned(),
         LimitingCause::OwnLimit => {
@@ -30,22 +30,13 @@ pub(in super::super) fn title(finding: &RankedCause) -> String {
 
 /// Whether it is other processes that take the cores, and not a limit.
 fn is_competing(finding: &RankedCause) -> bool {
-    let taken = finding.evidence.iter().find_map(|observation| match observation {
-        Observation::CoresBusy { others_cores, .. } => Some(*others_cores),
-        _ => None,
-    });
-    match (taken, finding.remedy.as_ref().map(|remedy| remedy.watch)) {
-        (Some(taken), Some(Watch::CompetingCores { below })) => taken >= below,
-        _ => true,
-    }
+    finding.evidence.iter().any(|observation| matches!(observation, Observation::CoresBusy { .. }))
 }
 
 /// What to do outside rollfit.
 pub(super) const fn outside(cause: LimitingCause) -> &'static str {
     match cause {
-        LimitingCause::Cpu => {
-            "Leave the cores to this run: move other work away, run when it rests, or raise the control group's limit"
-        }
+        LimitingCause::Cpu => "Leave the cores to this run: move other work away, or run when it rests",
         LimitingCause::Memory => {
             "Give this process more memory: raise the limit of its control group, or free what others hold"
         }
@@ -62,7 +53,7 @@ pub(super) const fn outside(cause: LimitingCause) -> &'static str {
             "Give the store more write bandwidth, or store less: fewer metrics or windows"
         }
         LimitingCause::Commit => "Make commits faster",
-        LimitingCause::StoreWork => "Make the store faster at removing, checking, counting and cleaning up",
+        LimitingCause::StoreWork => "Make these statements faster on the server",
         LimitingCause::Locks => {
             "Let the holders finish, or end them; do not run two jobs over the same partitions at once"
         }

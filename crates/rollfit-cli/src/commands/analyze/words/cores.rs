@@ -10,7 +10,7 @@ use crate::format::quantity;
 /// The share of the cores below which none is called idle.
 const IDLE_LEAST: f64 = 0.1;
 /// Fewer cores that the hypervisor gave to others are not worth a word.
-const STOLEN_LEAST: f64 = 0.05;
+pub(super) const STOLEN_LEAST: f64 = 0.05;
 
 /// The cores of this machine, by who kept them busy on average.
 pub(super) struct CoresBusy {

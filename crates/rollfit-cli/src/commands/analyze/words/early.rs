@@ -180,3 +180,77 @@ fn more(early: &Early, analysis: &Analysis) -> Option<(usize, String)> {
     (!is_held_back && most > workers)
         .then(|| (most, format!("{} cores are idle, and there is room for more workers", quantity(idle))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::analyze::example;
+    use crate::commands::analyze::words::brief;
+
+    const HERE: RunNow = RunNow { is_running: true, pid: Some(4711) };
+    const GONE: RunNow = RunNow { is_running: false, pid: None };
+
+    fn told(analysis: &Analysis, now: RunNow) -> String {
+        let lines = brief(analysis, now).into_iter().map(|fact| format!("{}: {}\n", fact.label, fact.text));
+        headline(analysis.early.as_ref().unwrap(), analysis, now) + "\n" + &lines.collect::<String>()
+    }
+
+    #[test]
+    fn before_the_first_partition_the_samples_say_what_is_idle_and_what_to_try() {
+        let told = told(&example::early(), HERE);
+        for line in [
+            "0 of 336 partitions are done after 42.0 s: 1 worker is mostly sending, and 1.5 of 2 cores are idle.",
+            "cores: 1.5 of 2 idle: this process 0.4, other processes 0.1",
+            "workers: run.workers = 1 (rollfit.toml, line 31); there are 2 cores, memory for 70 workers, sessions for 16",
+            "progress: 0 of 336 done, 1 in progress for 41.5 s with 12,000 of 31,000 rows handed over; 286 rows/s, 411.4 kB/s",
+            "ETA: 10.0–25.0 h for what is left, by the rows so far",
+            "estimates: none: no partition was written",
+            "try: run.workers = 2: 1.5 cores are idle, and there is room for more workers",
+            "now: kill -INT 4711; ROLLFIT_RUN__WORKERS=2 rollfit run --config /srv/fx/rollfit.toml",
+            "continues at partition 2 of 336",
+        ] {
+            assert!(told.contains(line), "{line} is not in {told}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_to_be_tried_where_cores_are_full_or_workers_hold_back_or_find_their_number() {
+        let tried = |change: fn(&mut Early)| {
+            let mut analysis = example::early();
+            change(analysis.early.as_mut().unwrap());
+            told(&analysis, HERE).contains("\ntry: ")
+        };
+        assert!(tried(|_| {}));
+        assert!(!tried(|early| early.own_cores = Some(1.8)));
+        assert!(!tried(|early| early.own_cores = None));
+        assert!(!tried(|early| early.activities[0].activity = Activity::Throttled));
+        assert!(!tried(|early| early.workers_set = "auto".to_owned()));
+        assert!(!tried(|early| early.allowed.memory = Some(1)));
+    }
+
+    #[test]
+    fn a_run_that_was_killed_without_memory_is_to_be_tried_with_fewer_workers_and_has_no_eta() {
+        let mut analysis = example::early();
+        let early = analysis.early.as_mut().unwrap();
+        (early.workers, early.allowed.memory, early.workers_set) = (4, Some(3), "4".to_owned());
+        analysis.no_estimate = Some(NoEstimate::Killed);
+        analysis.memory_shortage = Some(MemoryShortage {
+            own_bytes: 1_900_000_000,
+            free_bytes: 40_000_000,
+            limit_bytes: Some(2_000_000_000),
+            falling_bytes_per_s: 9e7,
+        });
+        let killed = told(&analysis, GONE);
+        for line in [
+            "The run was killed after 42.0 s, with memory nearly used up and 0 of 336 partitions done",
+            "memory: this process held 1.9 GB, and 40.0 MB more of 2.0 GB were free at the last sample, 90.0 MB less each second",
+            "try: run.workers = 3: memory was nearly used up",
+            "continue: ROLLFIT_RUN__WORKERS=3 rollfit run",
+        ] {
+            assert!(killed.contains(line), "{line} is not in {killed}");
+        }
+        assert!(!killed.contains("ETA"), "{killed}");
+        analysis.early.as_mut().unwrap().workers = 1;
+        assert!(!told(&analysis, GONE).contains("\ntry: "), "one worker cannot be fewer");
+    }
+}

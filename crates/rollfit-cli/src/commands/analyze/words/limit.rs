@@ -4,6 +4,9 @@ use rollfit_analysis::{Capacity, Limit, WorkersLimit, Worth, WorthReason};
 
 use crate::format::{byte_rate, bytes, count, percent, plural, quantity, rate, time};
 
+/// Workers that gain this much and are not advised gain it at the cost of others.
+const LITTLE: f64 = 0.05;
+
 /// What limits a job, in a few words.
 pub(super) fn limit(limit: &Limit) -> String {
     match limit {
@@ -11,10 +14,10 @@ pub(super) fn limit(limit: &Limit) -> String {
         Limit::Source => "the source".to_owned(),
         Limit::StoreBandwidth => "store write bandwidth".to_owned(),
         Limit::Commits => "the commits that the store makes at once".to_owned(),
-        Limit::Statements => "statements of the store that remove, check, count or clean up rows".to_owned(),
-        Limit::ServerCores => "the processors of the store's server".to_owned(),
+        Limit::Statements => "DELETE, keys, ANALYZE and VACUUM".to_owned(),
+        Limit::ServerCores => "the CPU of the store's server".to_owned(),
         Limit::ServerUnseen => {
-            "perhaps the processors of the store's server, which are not visible from here".to_owned()
+            "perhaps the CPU of the store's server, which is not visible from here".to_owned()
         }
         Limit::CpuMax => "cpu_max".to_owned(),
         Limit::WriteMax => "store_write_mb_per_s_max".to_owned(),
@@ -76,12 +79,18 @@ pub(in super::super) fn workers_limit(limit: &WorkersLimit) -> String {
 pub(in super::super) fn worth(worth: &Worth) -> String {
     let why = match &worth.why {
         WorthReason::Limit { limit } => workers_limit(limit),
+        WorthReason::LittleGain { workers, gain, capacity: by } if *gain >= LITTLE => {
+            format!(
+                "{} only take the cores from other processes; {}",
+                plural(*workers, "worker"),
+                capacity(by)
+            )
+        }
         WorthReason::LittleGain { workers, gain, capacity: by } => {
-            format!("{} would gain {} more; {}", plural(*workers, "worker"), percent(*gain), capacity(by))
+            let gain = percent(gain.max(0.0));
+            format!("{} would gain {gain} more; {}", plural(*workers, "worker"), capacity(by))
         }
-        WorthReason::NotMeasured { workers } => {
-            format!("more is too far from what was measured; try {workers}")
-        }
+        WorthReason::NotMeasured { .. } => "more is too far from what was measured".to_owned(),
         WorthReason::Unknown => "the record does not show more".to_owned(),
     };
     format!("Worth it up to {}: {why}", plural(worth.workers, "worker"))
@@ -98,12 +107,15 @@ pub(super) fn worth_briefly(worth: &Worth) -> Option<String> {
             by(format!("the number of partitions, {}", count(*partitions as u64)))
         }
         WorthReason::Limit { limit: WorkersLimit::Capacity { capacity } } => by(capacity_name(capacity)),
+        WorthReason::LittleGain { workers: more, gain, .. } if *gain >= LITTLE => {
+            format!("than {workers}: {more} only take the cores from other processes")
+        }
         WorthReason::LittleGain { workers: more, gain, capacity } => {
             let gain = percent(gain.max(0.0));
             format!("than {workers}: {more} gain {gain} more, limited by {}", capacity_name(capacity))
         }
-        WorthReason::NotMeasured { workers: next } => {
-            format!("than {workers} is estimated: it is too far from what was measured; try {next}")
+        WorthReason::NotMeasured { .. } => {
+            format!("than {workers} is estimated: it would be too far from what was measured")
         }
         WorthReason::Unknown => return None,
     })

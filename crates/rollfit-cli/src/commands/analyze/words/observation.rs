@@ -108,13 +108,18 @@ fn store(observation: &Observation) -> String {
             quantity(*trips),
             time(*shortest_s)
         ),
-        Observation::Statements { deleting_s, keying_s, analyzing_s, vacuuming_s } => format!(
-            "a partition waits {} for DELETE, {} for keys, {} for ANALYZE, {} for VACUUM",
-            time(*deleting_s),
-            time(*keying_s),
-            time(*analyzing_s),
-            time(*vacuuming_s)
-        ),
+        Observation::Statements { deleting_s, keying_s, analyzing_s, vacuuming_s } => {
+            let kinds = [
+                ("DELETE", deleting_s),
+                ("keys", keying_s),
+                ("ANALYZE", analyzing_s),
+                ("VACUUM", vacuuming_s),
+            ];
+            let told = kinds.iter().filter(|(_, wait_s)| **wait_s > 0.0);
+            let told: Vec<String> =
+                told.map(|(what, wait_s)| format!("{} for {what}", time(**wait_s))).collect();
+            format!("a partition waits {}", told.join(", "))
+        }
         Observation::ServedAtOnce { workers, each_s } => format!(
             "the wait grows with the workers: about {} at once are served as fast as one, {} each",
             quantity(*workers),
@@ -145,7 +150,7 @@ pub(super) fn for_what(waited_for: WaitedFor) -> &'static str {
         WaitedFor::RoundTrips => "for round trips and new sessions",
         WaitedFor::Bytes => "for the store to take its bytes",
         WaitedFor::Commit => "for its commit",
-        WaitedFor::Statements => "for statements besides COPY",
+        WaitedFor::Statements => "for DELETE, keys, ANALYZE and VACUUM",
     }
 }
 

@@ -62,6 +62,10 @@ pub(super) fn action(cause: LimitingCause, change: &Change) -> String {
             format!("Remove `{}`, or raise it", setting(name, before))
         }
         Change::Setting { name, .. } => format!("Remove `{name}`"),
+        Change::Quota { .. } => {
+            "Allow this process more cores: raise the CPU quota of its control group, or its affinity"
+                .to_owned()
+        }
         _ => outside(cause).to_owned(),
     }
 }

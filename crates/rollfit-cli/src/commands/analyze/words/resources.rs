@@ -3,7 +3,7 @@
 use rollfit_analysis::{CoresUse, DisksUse, MemoryUse, Resources, SessionsUse, StoreUse};
 use rollfit_job::record::Header;
 
-use super::cores::local_server;
+use super::cores::{STOLEN_LEAST, local_server};
 use super::joined;
 use super::observation::store_waits;
 use super::server::use_of_cores;
@@ -51,7 +51,7 @@ fn cores(cores: &CoresUse, server: Option<f64>) -> Vec<String> {
             part("this process", cores.own),
             part("the store's server", server),
             part("other processes", others),
-            part("other machines of the hypervisor", cores.stolen.filter(|cores| *cores > 0.0)),
+            part("other machines of the hypervisor", cores.stolen.filter(|cores| *cores >= STOLEN_LEAST)),
         ],
         ", ",
     );

@@ -9,6 +9,7 @@ use rollfit_job::config::{Origin, Setting};
 use rollfit_job::record::{Header, PartitionOutcome};
 
 use super::{Fact, fact, joined};
+use crate::commands::analyze::run_now::RunNow;
 use crate::format::{
     byte_rate, bytes, count, estimated_rate, estimated_time, percent, plural, quantity, rate, time,
 };
@@ -63,7 +64,7 @@ fn work(header: &Header) -> String {
 }
 
 /// How the run went.
-pub(in super::super) fn outcome(analysis: &Analysis) -> Vec<Fact> {
+pub(in super::super) fn outcome(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
     let (run, totals) = (&analysis.run, &analysis.run.totals);
     let partitions = format!(
         "{} of {} written, {} failed, {} retried",
@@ -72,14 +73,19 @@ pub(in super::super) fn outcome(analysis: &Analysis) -> Vec<Fact> {
         count(totals.failed),
         plural(totals.retries as usize, "attempt")
     );
-    let workers = format!("{} on average, {} at most", quantity(run.workers), count(run.workers_max as u64));
     let mut facts = vec![
-        fact("state", format!("{}, {}", ending(run.state), time(run.took_s))),
+        fact("state", format!("{}, {}", ending(run.state, now), time(run.took_s))),
         fact("partitions", partitions),
-        fact("rows", format!("{}, {} rows/s", count(totals.rows), rate(run.rows_per_s))),
-        fact("bytes", format!("{}, {}", bytes(totals.bytes), byte_rate(run.bytes_per_s))),
-        fact("workers", workers),
+        fact("rows", rows(analysis)),
     ];
+    if totals.written > 0 {
+        let workers =
+            format!("{} on average, {} at most", quantity(run.workers), count(run.workers_max as u64));
+        facts.extend([
+            fact("bytes", format!("{}, {}", bytes(totals.bytes), byte_rate(run.bytes_per_s))),
+            fact("workers", workers),
+        ]);
+    }
     facts.extend(run.memory_bytes_max.map(|memory| fact("memory", format!("{} at most", bytes(memory)))));
     facts.extend(
         run.job_s.map(|job_s| fact("whole job", format!("{} at this rate, from nothing", time(job_s)))),
@@ -88,11 +94,21 @@ pub(in super::super) fn outcome(analysis: &Analysis) -> Vec<Fact> {
     facts
 }
 
-const fn ending(state: RunEnding) -> &'static str {
+/// The rows written; where there are none, those on their way.
+fn rows(analysis: &Analysis) -> String {
+    let (run, totals) = (&analysis.run, &analysis.run.totals);
+    match totals.written {
+        0 => format!("{} handed over, none committed", count(totals.rows)),
+        _ => format!("{}, {} rows/s", count(totals.rows), rate(run.rows_per_s)),
+    }
+}
+
+const fn ending(state: RunEnding, now: RunNow) -> &'static str {
     match state {
         RunEnding::Finished => "finished",
         RunEnding::Interrupted => "interrupted",
-        RunEnding::Unfinished => "unfinished",
+        RunEnding::Unfinished if now.is_running => "running",
+        RunEnding::Unfinished => "killed",
     }
 }
 

@@ -34,9 +34,11 @@ pub(super) fn trial(cause: LimitingCause, remedy: &Remedy, analysis: &Analysis) 
     };
     match kind(cause, &remedy.change, analysis) {
         Trial::Applied(before) => {
-            vec![typed(&before), took("with the change, and writes the partition again: it")]
+            vec![typed(&before), took("writes the partition again with the change; without it, it")]
         }
-        Trial::AfterIt => vec![typed(&[]), took("after the change; it writes the partition again, which")],
+        Trial::AfterIt => {
+            vec![typed(&[]), took("type it after the change: it writes the partition again, which")]
+        }
         Trial::Not(why) => vec![fact(LABEL, why)],
     }
 }
@@ -161,7 +163,7 @@ mod tests {
             "{commands:?}"
         );
         let (commands, words) = told(LimitingCause::StoreBandwidth, Change::Bandwidth { bytes_per_s: 1e6 });
-        assert!(commands[0].starts_with("rollfit run ") && words.starts_with("after the change"), "{words}");
+        assert!(commands[0].starts_with("rollfit run ") && words.contains("after the change"), "{words}");
         assert_eq!(LimitingCause::Commit.store_bottleneck().unwrap().1, Bottleneck::SlowCommits);
     }
 }
