@@ -1,8 +1,7 @@
-//! [`eta_vs_observed`]: the ETA after a quarter of the run, and how long the rest took.
+//! [`eta_vs_observed`]: the first ETA after a quarter of the run, and how long the rest took.
 
 use super::estimate::Estimate;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 use super::eta::EtaEstimator;
 use rollfit_job::record::Record;
@@ -25,9 +24,8 @@ pub(super) fn eta_vs_observed(record: &Record) -> Option<EtaVsObserved> {
     let end = record.end.as_ref().filter(|end| !end.interrupted)?;
     let mut estimator = EtaEstimator::default();
     for sample in &record.samples {
-        estimator.add(Duration::from_millis(sample.at_ms), &sample.totals, sample.workers);
-        if sample.at_ms >= end.at_ms / 4 {
-            let eta_s = estimator.eta_s()?;
+        estimator.add(sample);
+        if let Some(eta_s) = estimator.eta_s().filter(|_| sample.at_ms >= end.at_ms / 4) {
             let left_s = end.at_ms.saturating_sub(sample.at_ms) as f64 / 1e3;
             return (left_s > 0.0).then(|| EtaVsObserved {
                 at_s: sample.at_ms as f64 / 1e3,
@@ -50,7 +48,14 @@ mod tests {
     fn steady() -> Record {
         let totals =
             |ended| Totals { partitions: 100, ended, written: ended, rows: 10 * ended, ..Totals::default() };
-        let sample = |at| Sample { at_ms: 1000 * at, workers: 1, totals: totals(at), ..Sample::default() };
+        let sample = |at| Sample {
+            at_ms: 1000 * at,
+            workers: 1,
+            activities: [("sending".to_owned(), 1)].into(),
+            totals: totals(at),
+            in_hand_ms: 1,
+            ..Sample::default()
+        };
         Record {
             samples: (0..=100).map(sample).collect(),
             end: Some(RunEnd { at_ms: 100_000, totals: totals(100), interrupted: false }),

@@ -26,6 +26,7 @@ mod not_limit;
 mod observed;
 mod plan_estimate;
 mod ranked_cause;
+mod remaining;
 mod resources;
 mod run_facts;
 mod run_progress;

@@ -33,6 +33,9 @@ pub(crate) struct Live {
     pub(crate) worker_cores: BTreeMap<usize, f64>,
     /// How long the run will still take; none while that is unknown.
     pub(crate) remaining_s: Option<Estimate>,
+    /// Whether the number of workers is still being found, and there is enough left for that to change how long it takes.
+    #[serde(default)]
+    pub(crate) is_tuning_workers: bool,
     /// How far each key is, where the run follows its source.
     #[serde(default)]
     pub(crate) follow: Option<FollowState>,
@@ -65,12 +68,20 @@ impl Tracker {
             bytes_per_s: (moment.totals.bytes - earlier.totals.bytes) as f64 / seconds,
             worker_cores: worker_cores(last, moment),
             remaining_s: self.eta.eta_s(),
+            is_tuning_workers: is_tuning_workers(moment),
             moment: moment.clone(),
             follow: None,
         };
         self.seen.push_back(moment.clone());
         live
     }
+}
+
+/// Near its end a run keeps the workers that it has.
+fn is_tuning_workers(moment: &Moment) -> bool {
+    const ROUNDS: u64 = 3;
+    let left = moment.totals.partitions.saturating_sub(moment.totals.ended);
+    moment.is_searching && left > ROUNDS * moment.lanes.len() as u64
 }
 
 /// The cores that each worker kept busy between two moments. One that is new has worked for less.
@@ -140,6 +151,17 @@ mod tests {
         let mut tracker = Tracker::default();
         tracker.follow(&moment(1, 3000, Vec::new()));
         assert_eq!(tracker.follow(&moment(2, 3000, Vec::new())).rows_per_s, 1500.0);
+    }
+
+    #[test]
+    fn the_number_of_workers_is_not_looked_for_until_the_very_end() {
+        let totals = |ended| Totals { partitions: 100, ended, ..Totals::default() };
+        let lanes = vec![lane(0, 0), lane(1, 0)];
+        let searching =
+            |ended| Moment { is_searching: true, totals: totals(ended), ..moment(1, 0, lanes.clone()) };
+        assert!(Tracker::default().follow(&searching(90)).is_tuning_workers);
+        assert!(!Tracker::default().follow(&searching(95)).is_tuning_workers);
+        assert!(!Tracker::default().follow(&moment(1, 0, Vec::new())).is_tuning_workers);
     }
 
     #[test]

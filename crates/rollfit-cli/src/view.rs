@@ -41,10 +41,13 @@ pub(crate) fn lines(header: &Header, live: &Live, size: ScreenSize) -> Vec<Strin
 fn progress(live: &Live) -> String {
     let Totals { partitions, ended, .. } = live.moment.totals;
     let eta_text = match live.remaining_s {
+        Some(eta) if live.is_tuning_workers => {
+            format!("ETA about {} (tuning workers)", duration(eta.expected))
+        }
         Some(eta) => {
             format!("ETA {} ({} to {})", duration(eta.expected), duration(eta.low), duration(eta.high))
         }
-        None => "ETA not known yet".to_owned(),
+        None => "ETA after the first written partition".to_owned(),
     };
     let elapsed = duration(live.moment.at.as_secs_f64());
     format!("{} {ended}/{partitions} partitions, {elapsed} elapsed, {eta_text}", bar(ended, partitions))
@@ -172,6 +175,24 @@ mod tests {
         assert_eq!(lines[1], "0 rows/s, 0 B/s, 1 retry, 0 failed");
         assert_eq!(lines[2], "CPU unavailable; load unavailable; memory unavailable");
         assert_eq!(lines[3], "worker  0  computing   eurusd 2017-03      1.2 s   97 % CPU   12.3 MB");
+    }
+
+    #[test]
+    fn an_eta_says_what_it_depends_on_and_is_not_made_up() {
+        let first =
+            |live: &Live| lines(&Header::default(), live, ScreenSize { columns: 80, rows: 9 })[0].clone();
+        let tuning = Live { is_tuning_workers: true, ..live(1) };
+        assert!(
+            first(&tuning).ends_with(" 0:41 elapsed, ETA about 1:12 (tuning workers)"),
+            "{}",
+            first(&tuning)
+        );
+        let unknown = Live { remaining_s: None, ..live(1) };
+        assert!(
+            first(&unknown).contains(" 0:41 elapsed, ETA after the first written"),
+            "{}",
+            first(&unknown)
+        );
     }
 
     #[test]

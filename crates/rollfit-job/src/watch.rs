@@ -131,6 +131,9 @@ pub struct Moment {
     pub at: Duration,
     /// How many workers there are to be.
     pub workers_wanted: usize,
+    /// Whether that number is still being found.
+    #[serde(default)]
+    pub is_searching: bool,
     /// Those there are.
     pub lanes: Vec<LaneState>,
     /// What they have done.

@@ -2,7 +2,6 @@
 //! number of workers is what that number gives.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rollfit_analysis::{Analysis, Basis, ChangeSince, EtaEstimator, Scaling, WorkersLimit};
 use rollfit_job::config::Workers;
@@ -205,7 +204,7 @@ fn after_a_quarter_of_a_run_the_eta_is_right_within_15_percent() {
             let took_s = record.end.as_ref().unwrap().at_ms as f64 / 1e3;
             let mut estimator = EtaEstimator::default();
             for sample in record.samples.iter().take_while(|sample| sample.at_ms as f64 <= 250.0 * took_s) {
-                estimator.add(Duration::from_millis(sample.at_ms), &sample.totals, sample.workers);
+                estimator.add(sample);
             }
             let at_s = record
                 .samples

@@ -97,7 +97,7 @@ fn texts_and_marks_stand_out_from_what_is_behind_them() {
         browser.open(&page, 1280, scheme);
         let contrasts = browser.evaluate(CONTRASTS);
         let contrasts = contrasts.as_object().unwrap();
-        assert_eq!(contrasts.len(), 17);
+        assert_eq!(contrasts.len(), 23);
         for (name, contrast) in contrasts {
             // WCAG 2: 4.5 for text, 3 for what else one has to see.
             let least = if ["text", "muted"].contains(&name.split(' ').next().unwrap()) { 4.5 } else { 3.0 };
@@ -120,7 +120,8 @@ const CONTRASTS: &str = r#"(() => {
         return (light + 0.05) / (dark + 0.05);
     };
     const marks = ["idle", "waiting", "connecting", "querying", "reading", "computing", "encoding", "sending",
-        "committing", "throttled", "pausing", "accent", "workers"];
+        "deleting", "keying", "analyzing", "committing", "vacuuming", "throttled", "pausing", "accent", "own", "server",
+        "others"];
     const pairs = [...marks, "text", "muted"].map((name) => [name, "surface"]);
     pairs.push(["text", "page"], ["muted", "page"]);
     return Object.fromEntries(pairs.map(([one, other]) => [`${one} on ${other}`, contrast(one, other)]));

@@ -92,7 +92,7 @@ impl<'a> WorkerPool<'a> {
         loop {
             self.spawn_missing(scope);
             let all_left = self.wait(PERIOD);
-            let moment = self.moment();
+            let moment = Moment { is_searching: policy.is_searching(), ..self.moment() };
             self.runner.observer.sampled(&moment);
             if all_left && self.is_done() {
                 return;
@@ -156,6 +156,7 @@ impl<'a> WorkerPool<'a> {
         Moment {
             at: self.runner.started.elapsed(),
             workers_wanted: self.wanted.load(Ordering::Relaxed),
+            is_searching: false,
             lanes: lock(&self.lanes).values().map(|lane| lane.state()).collect(),
             totals: self.runner.done.totals(),
             machine: self.runner.job.machine.sample(),

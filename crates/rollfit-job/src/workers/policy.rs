@@ -74,6 +74,12 @@ impl Policy {
         (policy, decision)
     }
 
+    /// Whether the number of workers is still being found: it may change soon, and the speed with it.
+    pub fn is_searching(&self) -> bool {
+        let is_open = !matches!(self.setting, Workers::Fixed(_)) && self.least < self.fixed.workers;
+        is_open && !self.search.has_rested()
+    }
+
     /// What to do, now that the run is as it is and these partitions have ended since the moment before.
     pub fn observe(&mut self, moment: &Moment, finished: &[Finished]) -> Option<Decision> {
         self.memory.observe(moment);
@@ -247,6 +253,18 @@ mod tests {
             cpu_max: None,
             worker_memory_bytes: 100_000_000,
         }
+    }
+
+    #[test]
+    fn a_number_is_being_found_where_there_is_one_to_find() {
+        let is_searching = |change: Change| {
+            let mut situation = quiet();
+            change(&mut situation);
+            Policy::new(&situation).0.is_searching()
+        };
+        assert!(is_searching(|_| ()));
+        assert!(!is_searching(|run| run.setting = Workers::Fixed(4)));
+        assert!(!is_searching(|run| run.partitions = 1));
     }
 
     fn first(change: impl FnOnce(&mut Situation)) -> (usize, String) {

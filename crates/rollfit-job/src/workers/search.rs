@@ -106,6 +106,11 @@ impl Search {
         *self = Self { fewer_failed: self.fewer_failed, ..Self::new() };
     }
 
+    /// Whether it has come to rest since it began, or since it forgot what it had measured.
+    pub(super) fn has_rested(&self) -> bool {
+        self.rest_until > Duration::ZERO
+    }
+
     /// Where a trial is under way that costs something, what it would go back to.
     pub(super) fn give_up(&mut self) -> Option<usize> {
         let trial = std::mem::replace(&mut self.trial, Trial::Rest);

@@ -420,7 +420,7 @@ impl Worker {
             worker: self.number,
             activity: self.steps.front().map_or(Activity::Idle, |step| step.activity),
             partition: self.task.map(|task| partition(task.number)),
-            since_ms: ((now_s - self.begun_s) * 1e3) as u64,
+            since_ms: self.task.map_or(0, |_| ((now_s - self.begun_s) * 1e3) as u64),
             cpu_us: (self.cpu_s * 1e6) as u64,
             memory_bytes: job.worker_bytes + rows * job.worker_bytes_per_row,
             rows: if self.writes { rows } else { 0 },

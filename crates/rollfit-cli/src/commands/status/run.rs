@@ -73,6 +73,7 @@ pub(super) struct Now {
     rows_per_s: f64,
     bytes_per_s: f64,
     remaining_s: Option<Estimate>,
+    is_tuning_workers: bool,
     machine: MachineSample,
     store: Option<StoreSample>,
 }
@@ -170,6 +171,7 @@ impl Now {
             rows_per_s: live.rows_per_s,
             bytes_per_s: live.bytes_per_s,
             remaining_s: live.remaining_s,
+            is_tuning_workers: live.is_tuning_workers,
             machine: moment.machine.clone(),
             store: moment.store.clone(),
         }

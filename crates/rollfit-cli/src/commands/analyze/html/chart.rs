@@ -1,7 +1,8 @@
 //! What all charts are made of: a figure with its title and legend, and [`Plot`], the place in it where marks are drawn,
 //! with its scales and axes.
 //!
-//! Invariants: a mark says by its class what it means; what colour that is in which scheme is the style's business.
+//! Invariants: a mark says by its class what it means; what colour that is in which scheme is the style's business, and no two meanings
+//! share one. Activities have one order in all charts and legends, that of [`Activity::ALL`].
 
 use maud::{Markup, html};
 use rollfit_job::activity::{Activity, Times};
@@ -42,13 +43,18 @@ impl Figure<'_> {
 
     /// In place of a chart of which nothing is known.
     pub(super) fn without_marks(&self, why: &str) -> Markup {
-        html! { figure id=(self.id) { figcaption { h3 { (self.title) } p.unknown { (why) } } } }
+        html! { figure.none id=(self.id) { figcaption { h3 { (self.title) } p.unknown { (why) } } } }
     }
 }
 
 /// A line of a legend: a mark of the class and its meaning.
 pub(super) fn legend(class: &str, meaning: &str) -> Markup {
     html! { span.entry { span class={ "key " (class) } {} (meaning) } }
+}
+
+/// A legend of activities: those that something is told of.
+pub(super) fn activity_legend(told: impl Fn(Activity) -> Option<String>) -> Markup {
+    html! { @for activity in Activity::ALL { @if let Some(told) = told(activity) { (legend(activity.name(), &told)) } } }
 }
 
 /// From values to places.
@@ -96,7 +102,8 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    const RIGHT: f64 = WIDTH - 12.0;
+    /// The last tick of an axis has room for half of its text.
+    const RIGHT: f64 = WIDTH - 30.0;
 
     /// A plot whose axes reach from 0 to so much. A maximum of nothing becomes 1.
     pub(super) fn new(left: f64, top: f64, height: f64, x_max: f64, y_max: f64) -> Self {

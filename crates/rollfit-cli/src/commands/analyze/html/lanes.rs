@@ -9,7 +9,7 @@ use rollfit_job::activity::Times;
 
 use rollfit_job::record::PartitionOutcome;
 
-use super::chart::{Figure, Plot, SINCE, divided, legend, parts, px, rectangle, told};
+use super::chart::{Figure, Plot, SINCE, activity_legend, divided, parts, px, rectangle, told};
 use crate::format::{count, time};
 
 /// What all marks may take in the file; and about what a mark takes, and what the text of a block takes.
@@ -41,7 +41,10 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
         title: "Worker lanes",
         about: "The partitions that each worker did, one after the other, each divided by what it took: sums in a fixed \
             order, not instants. A ring marks what was not written.",
-        legend: html! { @for line in &analysis.activities { (legend(line.activity.name(), line.activity.name())) } },
+        legend: activity_legend(|activity| {
+            let is_there = analysis.activities.iter().any(|line| line.activity == activity);
+            is_there.then(|| activity.name().to_owned())
+        }),
         height: height + 64.0,
     };
     if analysis.lanes.is_empty() {
@@ -56,7 +59,7 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
         text.label x="60" y="13" { "worker" }
         @for (worker, lane) in lanes.iter().enumerate() {
             @let y = plot.top + row_px * worker as f64;
-            @if row_px > 12.0 || worker % 2 == 0 { text.tick.end x="54" y=(px(y + row_px / 2.0 + 4.0)) { (worker) } }
+            @if row_px > 18.0 || worker % 2 == 0 { text.tick.end x="54" y=(px(y + row_px / 2.0 + 4.0)) { (worker) } }
             @for block in blocks(lane, &plot, detail.width_px_min) {
                 (draw(&block, &plot, y + 1.0, row_px - 2.0, detail.is_split))
             }

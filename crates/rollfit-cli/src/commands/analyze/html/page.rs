@@ -79,16 +79,26 @@ fn over_time(analysis: &Analysis) -> Markup {
     html! {
         section {
             h2 { "Where the time went" }
-            (stages::chart(analysis))
+            @if !is_short(analysis) { (stages::chart(analysis)) }
             (folded("Figures: activities", &tables::activities(&analysis.activities)))
             (lanes::chart(analysis))
-            (throughput::chart(analysis))
+            (folded("Figures: workers", &tables::workers(&analysis.worker_lines)))
+            @if !is_short(analysis) { (throughput::chart(analysis)) }
             (folded("Figures: throughput over time", &tables::timeline(&analysis.timeline)))
             (folded("Decisions about the number of workers", &tables::decisions(&analysis.decisions)))
             (slowest::chart(analysis))
+            @if let Some(durations) = &analysis.durations { p { (prose(&words::durations(durations, analysis))) "." } }
             (folded("Figures: slowest partitions", &tables::slices(&analysis.slowest)))
         }
     }
+}
+
+/// Whether the lanes of the workers show all there is: partitions and samples that can be counted on two hands.
+fn is_short(analysis: &Analysis) -> bool {
+    const POINTS: usize = 5;
+    const PARTITIONS: usize = 10;
+    let lanes = analysis.lanes.len();
+    lanes > 0 && lanes <= PARTITIONS && analysis.timeline.len() <= POINTS
 }
 
 fn other_numbers(analysis: &Analysis) -> Markup {

@@ -4,7 +4,8 @@ use maud::{Markup, html};
 use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::{Activity, Times};
 
-use super::chart::{Figure, Plot, SINCE, legend, parts, px, rectangle, told};
+use super::chart::{Figure, Plot, SINCE, activity_legend, legend, parts, px, rectangle, told};
+use super::throughput::workers_line;
 use crate::format::time;
 use crate::format::{percent, quantity};
 
@@ -33,16 +34,17 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
         @for (at, times) in columns.iter().enumerate() {
             (column(&plot, at as f64 * column_s, column_s, times))
         }
-        (workers(analysis, &plot))
+        @if !analysis.timeline.is_empty() { path.workers.line d=(workers_line(&plot, &analysis.timeline)) {} }
         (plot.time_axis(SINCE))
     })
 }
 
 fn legends(analysis: &Analysis) -> Markup {
     html! {
-        @for line in &analysis.activities {
-            (legend(line.activity.name(), &format!("{} {}, {}", line.activity.name(), percent(line.share), time(line.wall_s))))
-        }
+        (activity_legend(|activity| {
+            let line = analysis.activities.iter().find(|line| line.activity == activity)?;
+            Some(format!("{} {}, {}", activity.name(), percent(line.share), time(line.wall_s)))
+        }))
         (legend("workers line", "workers"))
     }
 }
@@ -71,7 +73,8 @@ fn add(sum: &mut Times, times: &Times, part: f64) {
 }
 
 fn column(plot: &Plot, from_s: f64, column_s: f64, times: &Times) -> Markup {
-    let (x, width) = (plot.x.at(from_s), plot.x.length(column_s));
+    // Columns overlap by less than anybody sees: places are rounded, and where they are rounded apart there would be a gap.
+    let (x, width) = (plot.x.at(from_s), plot.x.length(column_s) + 0.2);
     let workers = times.total_us() as f64 / 1e6 / column_s;
     html! {
         g {
@@ -82,16 +85,6 @@ fn column(plot: &Plot, from_s: f64, column_s: f64, times: &Times) -> Markup {
             }
         }
     }
-}
-
-/// How many workers there were, as steps.
-fn workers(analysis: &Analysis, plot: &Plot) -> Markup {
-    let mut path = format!("M{} ", px(plot.left));
-    for (at, point) in analysis.timeline.iter().enumerate() {
-        let command = if at == 0 { "" } else { "V" };
-        path += &format!("{command}{}H{}", px(plot.y.at(point.workers)), px(plot.x.at(point.at_s)));
-    }
-    html! { @if !analysis.timeline.is_empty() { path.workers.line d=(path) {} } }
 }
 
 #[cfg(test)]

@@ -32,12 +32,13 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
         (rows.y_axis("rows a second", 1.0, |rows_per_s| count(rows_per_s as u64)))
         (area("rows", &rows, &steps(points, |point| (0.0, point.rows_per_s))))
         (workers.y_axis("workers", 1.0, quantity))
-        (area("workers", &workers, &steps(points, |point| (0.0, point.workers))))
+        path.workers.line d=(workers_line(&workers, points)) {}
         (decisions(&analysis.decisions, &workers))
         @if cores_known {
             (cores.y_axis("cores", 0.0, quantity))
-            (area("own", &cores, &steps(points, |point| (0.0, point.own_cores.unwrap_or(0.0)))))
-            (area("others", &cores, &steps(points, |point| (point.own_cores.unwrap_or(0.0), cores_busy(point)))))
+            (area("own", &cores, &steps(points, |point| (0.0, own(point)))))
+            @if server_known(points) { (area("server", &cores, &steps(points, |point| (own(point), own(point) + server(point))))) }
+            (area("others", &cores, &steps(points, |point| (own(point) + server(point), cores_busy(point)))))
             @if let Some(limit) = limit(analysis) {
                 line.limit.line x1=(px(LEFT)) x2=(px(cores.x.at(end_s))) y1=(px(cores.y.at(limit))) y2=(px(cores.y.at(limit))) {}
             }
@@ -50,9 +51,10 @@ pub(super) fn chart(analysis: &Analysis) -> Markup {
 fn legends(analysis: &Analysis, cores_known: bool) -> Markup {
     html! {
         (legend("rows", "rows a second"))
-        (legend("workers", "workers"))
+        (legend("workers line", "workers"))
         @if cores_known {
             (legend("own", "cores busy with this process"))
+            @if server_known(&analysis.timeline) { (legend("server", "cores busy with the store's server")) }
             (legend("others", "cores busy with others"))
             @if limit(analysis).is_some() { (legend("limit line", "cores there are for this process")) }
         }
@@ -64,8 +66,20 @@ fn limit(analysis: &Analysis) -> Option<f64> {
     machine.cores_allowed.or(machine.cores.map(|cores| cores as f64))
 }
 
+fn own(point: &TimelinePoint) -> f64 {
+    point.own_cores.unwrap_or(0.0)
+}
+
+fn server(point: &TimelinePoint) -> f64 {
+    point.server_cores.unwrap_or(0.0)
+}
+
 fn cores_busy(point: &TimelinePoint) -> f64 {
-    point.own_cores.unwrap_or(0.0) + point.others_cores.unwrap_or(0.0)
+    own(point) + server(point) + point.others_cores.unwrap_or(0.0)
+}
+
+fn server_known(points: &[TimelinePoint]) -> bool {
+    points.iter().any(|point| point.server_cores.is_some())
 }
 
 /// A step of an area: from when until when, from which value to which.
@@ -101,6 +115,16 @@ fn area(class: &str, plot: &Plot, steps: &[Step]) -> Markup {
     html! { path class={ "area " (class) } d={ "M" (path) "z" } {} }
 }
 
+/// How many workers there were, as steps.
+pub(super) fn workers_line(plot: &Plot, points: &[TimelinePoint]) -> String {
+    let mut path = format!("M{} ", px(plot.left));
+    for (at, point) in points.iter().enumerate() {
+        let command = if at == 0 { "" } else { "V" };
+        path += &format!("{command}{}H{}", px(plot.y.at(point.workers)), px(plot.x.at(point.at_s)));
+    }
+    path
+}
+
 /// What the figures of each point are, for who points at it.
 fn hits(points: &[TimelinePoint], top: f64, bottom: f64, plot: &Plot) -> Markup {
     html! {
@@ -118,12 +142,13 @@ fn told(point: &TimelinePoint) -> String {
         cores.map(|cores| format!(", {} cores busy with {name}", quantity(cores)))
     };
     format!(
-        "at {}: {} rows/s, {}, {} workers{}{}",
+        "at {}: {} rows/s, {}, {} workers{}{}{}",
         time(point.at_s),
         rate(point.rows_per_s),
         byte_rate(point.bytes_per_s),
         quantity(point.workers),
         cores("this process", point.own_cores).unwrap_or_default(),
+        cores("the store's server", point.server_cores).unwrap_or_default(),
         cores("others", point.others_cores).unwrap_or_default()
     )
 }

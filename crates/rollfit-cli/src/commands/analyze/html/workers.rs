@@ -9,6 +9,9 @@ use crate::commands::analyze::words;
 use crate::format::{count, plural};
 use crate::format::{estimated_rate, estimated_time};
 
+/// The room that the label of the line takes.
+const LABEL_PX: f64 = 170.0;
+
 pub(super) fn chart(analysis: &Analysis) -> Markup {
     let known: Vec<(&Scaling, &Estimate)> =
         analysis.scaling.iter().filter_map(|line| Some((line, line.rows_per_s.as_ref()?))).collect();
@@ -91,7 +94,10 @@ fn worth(analysis: &Analysis, plot: &Plot) -> Markup {
             g {
                 title { (words::worth(worth)) }
                 line.limit.line x1=(px(x)) x2=(px(x)) y1=(px(plot.top)) y2=(px(plot.bottom())) {}
-                text.label.end x=(px(x - 6.0)) y=(px(plot.top + 12.0)) { "worth it up to " (worth.workers) }
+                // Where there is no room before the line, after it.
+                @let is_before = x > plot.left + LABEL_PX;
+                @let at = if is_before { x - 6.0 } else { x + 6.0 };
+                text.label.end[is_before] x=(px(at)) y=(px(plot.top + 12.0)) { "worth it up to " (worth.workers) }
             }
         }
     }
