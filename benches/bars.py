@@ -1,4 +1,14 @@
-"""Data sets made here, as CSV of key, time and close, for the benchmarks that need partitions of another size than the reference ones."""
+"""Data sets made here, as CSV of key, time and close, for the benchmarks that need partitions of another size than the reference ones; and the
+reference workload twice, for those that need more of them."""
+
+import shutil
+
+
+def copy_twice(bars, directory):
+    """The files of bars, and the same once more as those of other keys."""
+    for pair in sorted(bars.glob("pair=*")):
+        shutil.copytree(pair, directory / pair.name, dirs_exist_ok=True)
+        shutil.copytree(pair, directory / f"{pair.name}_2", dirs_exist_ok=True)
 
 
 def write_oversized(out):
