@@ -36,7 +36,7 @@ SETTINGS = {
     "Parquet": Setting(Conditions(PARQUET, data="twice"), FEW, 0.10, 12),
     "PostgreSQL": Setting(Conditions(POSTGRES), FEW, 0.10, 3),
     "50 ms away": Setting(Conditions(POSTGRES, data="short", round_trip_s=0.05), MANY, 0.25, 36, 2013),
-    "a slow source": Setting(Conditions(PARQUET, source_bytes_per_s=10e6), MANY, 0.25, 12),
+    "a slow source": Setting(Conditions(PARQUET, source_bytes_per_s=8e6), MANY, 0.25, 12),
     "beside two busy processes": Setting(Conditions(PARQUET, busy=2), FEW, 0.15, 12),
     "PostgreSQL beside two busy processes": Setting(Conditions(POSTGRES, busy=2), FEW, 0.15, 2),
 }

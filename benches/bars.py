@@ -16,6 +16,11 @@ def write_oversized(out):
     write_keys(out, [(f"key{at:02}", 40_000) for at in range(24)] + [("last", 640_000)])
 
 
+def write_heavy(out):
+    """Twenty-four such keys, and a last one whose partition takes more memory than all that came before."""
+    write_keys(out, [(f"key{at:02}", 40_000) for at in range(24)] + [("last", 2_000_000)])
+
+
 def write_short(out):
     """Twelve keys of five years of months of 1,344 bars, half an hour apart."""
     out.write("key,time,close\n")
@@ -39,4 +44,4 @@ def close(key, row):
     return 100 + (key * 7 + row * row % 9973) % 997 / 100
 
 
-DATA = {"oversized": write_oversized, "short": write_short}
+DATA = {"oversized": write_oversized, "heavy": write_heavy, "short": write_short}

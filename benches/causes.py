@@ -41,7 +41,7 @@ CASES = [
     case("CPU quota", "cpu", PARQUET, {"quota_cores": 0.4}, last="2017-02"),
     case("CPU quota", "cpu", POSTGRES, {"quota_cores": 0.05}),
     case("memory limit", "memory", PARQUET, {"memory_bytes": 150_000_000}, workers="auto", last="2017-04"),
-    case("killed for memory", "memory", PARQUET, {"memory_bytes": 160_000_000, "is_killed": True}, workers="2", data="oversized"),
+    case("killed for memory", "memory", PARQUET, {"memory_bytes": 160_000_000, "is_killed": True}, workers="2", data="heavy"),
     case("memory limit", "memory", POSTGRES, {"memory_bytes": 32_000_000}, workers="auto"),
     case("two busy processes", "cpu", PARQUET, {"busy": 2}, last="2017-04"),
     case("two busy processes", "cpu", POSTGRES, {"busy": 2}),
