@@ -1,9 +1,8 @@
-"""`workers = "auto"` beside the best fixed number: auto.py ROLLFIT DIRECTORY [--only NAME]... [--rounds N] [--first N]
-[--scale X] [--json FILE].
+"""`workers = "auto"` beside the best fixed number: auto.py ROLLFIT DIRECTORY [--only NAME]... [--rounds N] [--first N] [--scale X] [--json FILE].
 
-The best fixed number is found in a first block of --first runs each and timed again in a second one of --rounds runs, by turns with `auto`; medians. A run's time may be
-longer by the goal, or by twice what the best number's times differ between the blocks, whichever is more. DIRECTORY holds the reference workload
-as bench.sh imports it; --scale makes jobs shorter. Called by ./bench.sh auto.
+The best fixed number is found in a first block of --first runs each, and timed again in a second one of --rounds runs, by turns with
+`auto`; medians. A run's time may be longer by the goal, or by twice what the best number's times differ between the blocks, whichever is
+more. DIRECTORY holds the reference workload as bench.sh imports it; --scale makes jobs shorter. Called by ./bench.sh auto.
 """
 
 import argparse
