@@ -6,7 +6,6 @@ it. Each round runs a job with the cause and without it, by turns; times and gai
 
 import argparse
 import json
-import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from statistics import median
@@ -41,7 +40,7 @@ CASES = [
     case("CPU quota", "cpu", PARQUET, {"quota_cores": 0.4}, last="2017-02"),
     case("CPU quota", "cpu", POSTGRES, {"quota_cores": 0.05}),
     case("memory limit", "memory", PARQUET, {"memory_bytes": 150_000_000}, workers="auto", last="2017-04"),
-    case("killed for memory", "memory", PARQUET, {"memory_bytes": 160_000_000, "is_killed": True}, workers="2", data="oversized"),
+    case("killed for memory", "memory", PARQUET, {"memory_bytes": 160_000_000, "is_killed": True}, workers="2", data="heavy"),
     case("memory limit", "memory", POSTGRES, {"memory_bytes": 32_000_000}, workers="auto"),
     case("two busy processes", "cpu", PARQUET, {"busy": 2}, last="2017-04"),
     case("two busy processes", "cpu", POSTGRES, {"busy": 2}),
@@ -236,7 +235,8 @@ def main():
     cases = [case for case in CASES if is_wanted(case.with_cause.store, case.name)]
     stores_of_workers = [store for store in STORES if is_wanted(store, "workers")]
     if options.list:
-        sys.exit("\n".join([f"{case.with_cause.store}: {case.name}" for case in cases] + [f"{store}: workers" for store in stores_of_workers]))
+        names = [f"{case.with_cause.store}: {case.name}" for case in cases] + [f"{store}: workers" for store in stores_of_workers]
+        return print("\n".join(names))
     print(f"{'case':<26} {'store':<10} {'took':>6} {'named first':<20}{'without':>7} {'gain told':<24} {'observed':>6}")
     lines = []
     with Bench(options.rollfit, options.directory) as bench:

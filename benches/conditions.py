@@ -13,7 +13,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bars import DATA
+from bars import DATA, copy_twice
 from control_group import NoControlGroup, cpu_quota, memory_limit
 from interference import busy_processes, held_files, held_tables
 from measured import in_group, measure
@@ -33,7 +33,7 @@ class Conditions:
 
     store: str
     workers: str = "2"
-    # "reference", whose keys are all pairs, or one of `DATA`.
+    # "reference", whose keys are all pairs, "twice" as many, or one of `DATA`.
     data: str = "reference"
     keys: tuple = ()
     first: str = "2017-01"
@@ -94,6 +94,8 @@ class Bench:
         os.environ["ROLLFIT_STATE_DIR"] = str(self.directory / "state")
 
     def __enter__(self):
+        # Whoever ends the script ends the server and the busy processes with it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
         return self
 
     def __exit__(self, *_):
@@ -224,16 +226,20 @@ class Bench:
 
     def import_bars(self, data, into):
         command = [self.rollfit, "import", "--quiet", *into]
-        if data == "reference":
-            shared = Path(os.environ.get("ROLLFIT_SHARED", "../shared"))
-            measure([*command, "--format", "parquet", *sorted(shared.glob("data/m1/*/2017-0[1-3].parquet"))])
-            return
-        bars = self.directory / f"{data}.csv"
-        with bars.open("w") as out:
-            DATA[data](out)
-        columns = ["--key-column", "key", "--time-column", "time", "--close-column", "close"]
-        measure([*command, "--format", "csv", "--timezone", "UTC", *columns, bars])
-        bars.unlink()
+        bars = self.directory / f"bars_{data}"
+        if data in DATA:
+            with bars.open("w") as out:
+                DATA[data](out)
+            columns = ["--key-column", "key", "--time-column", "time", "--close-column", "close"]
+            measure([*command, "--format", "csv", "--timezone", "UTC", *columns, bars])
+            return bars.unlink()
+        files = Path(os.environ.get("ROLLFIT_SHARED", "../shared")) / "data/m1"
+        if data == "twice":
+            copy_twice(files, bars)
+            files = bars
+        months = "2017-0[1-3].parquet" if into[-1] == "bars" else "*.parquet"
+        measure([*command, "--format", "parquet", *sorted(files.glob(f"*/{months}"))])
+        shutil.rmtree(bars, ignore_errors=True)
 
 
 def expect_kill(command, group):
