@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use rollfit_analysis::{Analysis, LaneSlice};
 use rollfit_job::activity::{Activity, Times};
 
-use super::chart::{Figure, Plot, SINCE, activity_legend, legend, parts, px, rectangle, told};
+use super::chart::{Figure, Plot, SINCE, activity_legend, legend, parts, rectangle, told};
 use super::throughput::workers_line;
 use crate::format::time;
 use crate::format::{percent, quantity};
