@@ -40,6 +40,8 @@ pub(super) struct Observed {
     pub(super) quota_reached: Option<f64>,
     pub(super) waiting_threads: Option<f64>,
     pub(super) load: Option<f64>,
+    /// The most cores that others can have wanted, by how the load average moved; none where that is not known.
+    pub(super) competing_wanted_max: Option<f64>,
     pub(super) cpu_pressure: Option<f64>,
     pub(super) io_pressure: Option<f64>,
     pub(super) memory_pressure: Option<f64>,
@@ -94,6 +96,7 @@ impl Observed {
         observed.competing = StepSeries::sampled(record, |sample| observed.server.competing(sample));
         let competing = observed.competing.as_ref();
         observed.competing_mean = competing.map_or(0.0, |course| course.mean(0.0, last_s(record)).max(0.0));
+        observed.competing_wanted_max = observed.competing_wanted_max(record);
         observed
     }
 
@@ -143,11 +146,34 @@ impl Observed {
         Some((room / self.worker_bytes?).floor().max(1.0) as usize)
     }
 
+    /// Those who were counted in the load average, this process and its server apart. Some of them waited for a disk: it is an upper bound.
+    fn competing_wanted_max(&self, record: &Record) -> Option<f64> {
+        let own = self.own_cores? + self.waiting_threads.unwrap_or(0.0);
+        let server = self.server.cores_busy.filter(|_| self.server.is_seen_here()).unwrap_or(0.0);
+        Some((runnable(record)? - own - server).max(self.competing_mean))
+    }
+
     /// The cores there are for a run beside processes that kept `competing` cores busy while its own work took `stretch` times as
     /// long as alone.
     pub(super) fn cores(&self, record: &Record, competing: f64, stretch: f64) -> Cores {
+        // Work in short bursts waits for a core longer than its share of them explains.
+        let most = self.competing_wanted_max.map_or(f64::INFINITY, |most| most / competing.max(1e-9));
+        let stretch = stretch.min(most.max(1.0));
         Cores::new(&record.header.machine, self.stolen_cores.unwrap_or(0.0), competing, stretch)
     }
+}
+
+/// How many threads wanted a core, or waited for a disk, on average between the first sample and the last: what moved the load average,
+/// which forgets what was as minutes pass. None where the record is too short to say.
+fn runnable(record: &Record) -> Option<f64> {
+    const LOAD_S: f64 = 60.0;
+    const LEAST_S: f64 = 10.0;
+    let mut loads = record.samples.iter().filter_map(|sample| Some((sample.at_ms, sample.machine.load?)));
+    let (first_ms, first) = loads.next()?;
+    let (last_ms, last) = loads.last()?;
+    let lasted_s = last_ms.saturating_sub(first_ms) as f64 / 1e3;
+    let kept = (-lasted_s / LOAD_S).exp();
+    (lasted_s >= LEAST_S).then(|| (last - first * kept) / (1.0 - kept))
 }
 
 fn last_s(record: &Record) -> f64 {
