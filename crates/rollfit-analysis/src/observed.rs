@@ -96,7 +96,8 @@ impl Observed {
         observed.competing = StepSeries::sampled(record, |sample| observed.server.competing(sample));
         let competing = observed.competing.as_ref();
         observed.competing_mean = competing.map_or(0.0, |course| course.mean(0.0, last_s(record)).max(0.0));
-        observed.competing_wanted_max = observed.competing_wanted_max(record);
+        let wanted = competing_wanted_max(&record.samples, &observed.server);
+        observed.competing_wanted_max = wanted.map(|wanted| wanted.max(observed.competing_mean));
         observed
     }
 
@@ -150,13 +151,6 @@ impl Observed {
         Some((room / self.worker_bytes?).floor().max(1.0) as usize)
     }
 
-    /// Those who were counted in the load average, this process and its server apart. Some of them waited for a disk: it is an upper bound.
-    fn competing_wanted_max(&self, record: &Record) -> Option<f64> {
-        let own = self.own_cores? + self.waiting_threads.unwrap_or(0.0);
-        let server = self.server.cores_busy.filter(|_| self.server.is_seen_here()).unwrap_or(0.0);
-        Some((runnable(record)? - own - server).max(self.competing_mean))
-    }
-
     /// The cores there are for a run beside processes that kept `competing` cores busy while its own work took `stretch` times as
     /// long as alone.
     pub(super) fn cores(&self, record: &Record, competing: f64, stretch: f64) -> Cores {
@@ -167,17 +161,33 @@ impl Observed {
     }
 }
 
-/// How many threads wanted a core, or waited for a disk, on average between the first sample and the last: what moved the load average,
-/// which forgets what was as minutes pass. None where the record is too short to say.
-fn runnable(record: &Record) -> Option<f64> {
+/// The most cores that others can have wanted at any time, by how the load average moved, which counts this process too, and forgets what was
+/// as minutes pass. Who waits for a disk is counted as well: it is an upper bound. None where samples are too few to say.
+fn competing_wanted_max(samples: &[Sample], server: &ServerCpu) -> Option<f64> {
     const LOAD_S: f64 = 60.0;
-    const LEAST_S: f64 = 10.0;
-    let mut loads = record.samples.iter().filter_map(|sample| Some((sample.at_ms, sample.machine.load?)));
-    let (first_ms, first) = loads.next()?;
-    let (last_ms, last) = loads.last()?;
-    let lasted_s = last_ms.saturating_sub(first_ms) as f64 / 1e3;
-    let kept = (-lasted_s / LOAD_S).exp();
-    (lasted_s >= LEAST_S).then(|| (last - first * kept) / (1.0 - kept))
+    const WINDOW_MS: u64 = 20_000;
+    let mut most: Option<f64> = None;
+    let mut from = 0;
+    for to in 1..samples.len() {
+        let lasted_ms = samples[to].at_ms.saturating_sub(samples[from].at_ms);
+        if lasted_ms < WINDOW_MS {
+            continue;
+        }
+        let kept = (-(lasted_ms as f64) / 1e3 / LOAD_S).exp();
+        let runnable = (samples[to].machine.load? - samples[from].machine.load? * kept) / (1.0 - kept);
+        let ours: f64 = samples[from + 1..=to].iter().map(|sample| wanted_by_run(sample, server)).sum();
+        let others = runnable - ours / (to - from) as f64;
+        most = Some(most.map_or(others, |most| most.max(others)));
+        from = to;
+    }
+    most
+}
+
+/// The cores that this process wanted, with its server on this machine.
+fn wanted_by_run(sample: &Sample, server: &ServerCpu) -> f64 {
+    let machine = &sample.machine;
+    let server = server.busy(sample).filter(|_| server.is_seen_here()).unwrap_or(0.0);
+    machine.own_cores.unwrap_or(0.0) + machine.waiting_threads.unwrap_or(0.0) + server
 }
 
 fn last_s(record: &Record) -> f64 {

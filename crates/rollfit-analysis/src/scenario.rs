@@ -163,7 +163,8 @@ impl Scenario {
         let pairs = || std::iter::zip(&took_s, &changed.variants);
         let bounds = pairs().map(|(took_s, then)| self.missed * took_s / changed.least_s(then));
         let bound = bounds.fold(0.0, f64::max);
-        let gain = around(pairs().map(|(took_s, then)| took_s / changed.takes_s(then)));
+        let missed = self.missed / changed.missed;
+        let gain = around(pairs().map(|(took_s, then)| missed * took_s / changed.takes_s(then)));
         // A gain near 1 is as certain as it is small.
         let uncertainty = self.uncertainty * (1.0 - 1.0 / gain.expected).abs().max(UNCERTAINTY_OF_NO_GAIN);
         let gain = widened(gain, uncertainty);
