@@ -11,7 +11,7 @@ type Played = Arc<OnceLock<Simulated>>;
 static PLAYED: Mutex<Option<HashMap<String, Played>>> = Mutex::new(None);
 
 /// What a world does with this number of workers, and hands to `look`.
-pub fn played<T>(world: &World, workers: Workers, look: impl FnOnce(&Simulated) -> T) -> T {
+pub(super) fn played<T>(world: &World, workers: Workers, look: impl FnOnce(&Simulated) -> T) -> T {
     let key = format!("{workers} {world:?}");
     let run = PLAYED.lock().unwrap().get_or_insert_default().entry(key).or_default().clone();
     look(run.get_or_init(|| simulate(world, workers)))

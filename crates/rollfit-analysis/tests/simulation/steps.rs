@@ -73,9 +73,11 @@ fn after_each_step_the_job_is_as_much_faster_as_its_time_says() {
     assert_eq!(wanted, last.sessions, "{:?}", analysis.bottlenecks);
 }
 
+type Run = (Workers, fn(&mut World));
+
 #[test]
 fn lifted_causes_and_auto_are_never_told_for_more_than_twice_the_workers_measured() {
-    let runs: [(Workers, fn(&mut World)); 4] = [
+    let runs: [Run; 4] = [
         (Workers::Auto, few_sessions),
         (Workers::Auto, |world| world.machine.cores_allowed = Some(1.5)),
         (Workers::Auto, |world| {
