@@ -1,16 +1,21 @@
 """What the analyses of runs with N workers say of other numbers, beside what runs with those numbers gave.
 
-predictions.py ROLLFIT DIRECTORY [--setup NAME]... [--store STORE] [--rounds N] [--json FILE] [--list]. DIRECTORY holds the reference
+predictions.py ROLLFIT DIRECTORY [--setup NAME]... [--store STORE] [--rounds N] [--json FILE] [--records DIRECTORY] [--again] [--list]. DIRECTORY holds the reference
 workload as bench.sh imports it. Every number of 1 to 4 workers predicts each other one that its table has a figure for. The figures of a
 number are the medians of its rounds. Called by ./bench.sh workers.
 """
 
 import argparse
 import json
+import os
+import shutil
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from statistics import mean, median
 
 from conditions import PARQUET, POSTGRES, STORES, Bench, Conditions
+from measured import measure
 
 WORKERS = (1, 2, 3, 4)
 OFF_MAX = 0.15
@@ -28,13 +33,21 @@ SETUPS = {
 }
 
 
-def measured(bench, job, rounds):
-    """The analyses of runs with each number of workers, which take turns."""
+def measured(bench, job, rounds, records):
+    """The analyses of runs with each number of workers, which take turns. Their records are kept in the directory `records`, if there is one."""
     analyses = {workers: [] for workers in WORKERS}
-    for _ in range(rounds):
+    for number in range(rounds):
         for workers in WORKERS:
             analyses[workers].append(bench.run(replace(job, workers=str(workers))).analysis)
+            if records:
+                shutil.copy(max((bench.directory / "state").rglob("*.jsonl"), key=os.path.getmtime), records / f"{workers}-{number}.jsonl")
     return analyses
+
+
+def analysed_again(rollfit, records):
+    """As `measured`, of the records that an earlier call kept."""
+    analyse = lambda path: measure([rollfit, "analyze", "--json", str(path)]).json()
+    return {workers: [analyse(path) for path in sorted(records.glob(f"{workers}-*.jsonl"))] for workers in WORKERS}
 
 
 def told(analyses, workers, key):
@@ -93,19 +106,29 @@ def main():
     parser.add_argument("--store", choices=STORES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", help="a file for every pair and every analysis")
+    parser.add_argument("--records", type=Path, help="a directory to keep the records of all runs in")
+    parser.add_argument("--again", action="store_true", help="no runs: analyse the records kept there")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
         return print("\n".join(SETUPS))
     kept, everything = [], []
     print(f"{'set-up':<26} {'store':<10} {'workers':>7} {'rows/s':>10} {'told':>10} {'range':<22} {'off':>6} {'job off':>8}")
-    with Bench(options.rollfit, options.directory) as bench:
+    with nullcontext() if options.again else Bench(options.rollfit, options.directory) as bench:
         for setup in options.setup or SETUPS:
             of_setup = []
             for job in SETUPS[setup]:
                 if options.store and job.store != options.store:
                     continue
-                analyses = measured(bench, job, options.rounds)
+                records = options.records and options.records / f"{setup.replace(' ', '-')}-{job.store}"
+                if options.again:
+                    if not records.is_dir():
+                        continue
+                    analyses = analysed_again(options.rollfit, records)
+                else:
+                    if records:
+                        records.mkdir(parents=True, exist_ok=True)
+                    analyses = measured(bench, job, options.rounds, records)
                 lines = list(pairs(analyses))
                 print_pairs(setup, job.store, lines)
                 of_setup += lines

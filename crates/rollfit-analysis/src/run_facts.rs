@@ -243,7 +243,9 @@ fn scenario(
     let elsewhere = elsewhere.map(|(cores, cpu_s)| ServerCores { cores, cpu_s });
     // What limits of the configuration cost follows from the limit, and not from how long they made workers wait.
     let met = Demand { waiting_s, throttled_s: 0.0, ..*demand };
+    let ease = observed.own_cores.map_or(1.0, |own| cores.ease(own + observed.others_cores.unwrap_or(0.0)));
     let work = Work {
+        ease,
         cores_max: number_set(record, "run.cpu_max"),
         bytes_per_s_max: number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6),
         ..Work::new(&met, server.local_partition_s(), elsewhere, cores)

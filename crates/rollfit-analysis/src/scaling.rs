@@ -119,7 +119,7 @@ fn line(facts: &RunFacts<'_>, workers: usize) -> Scaling {
         workers,
         basis,
         rows_per_s,
-        job_s: rows_per_s.and_then(|_| job_s(facts, workers)),
+        job_s: rows_per_s.and_then(|rows_per_s| job_s(facts, workers, rows_per_s)),
         sessions: sessions(facts, workers),
         memory_bytes: memory_bytes(facts, workers),
         load: load(facts, &facts.scenario, workers).filter(|_| basis != Basis::Ceiling),
@@ -143,11 +143,14 @@ fn modelled(facts: &RunFacts<'_>, workers: usize) -> Estimate {
     scenario.rows_per_s(workers.min(scenario.workers_max()), UNCERTAINTY_A_DOUBLING * far)
 }
 
-/// How long the whole job would take, by what it took and the model's difference.
-fn job_s(facts: &RunFacts<'_>, workers: usize) -> Option<Estimate> {
+/// How long the whole job would take, by what it took and the model's difference; as uncertain as what is written a second.
+fn job_s(facts: &RunFacts<'_>, workers: usize, rows_per_s: Estimate) -> Option<Estimate> {
     let scenario = &facts.scenario;
     let there = Scenario { workers: rollfit_job::config::Workers::Fixed(workers), ..scenario.clone() };
-    Some(divided(facts.job_s(), scenario.gain(&there))).filter(|job_s| job_s.expected.is_finite())
+    let expected = facts.job_s() / scenario.gain(&there).expected;
+    let times = |rate: f64| expected * rows_per_s.expected / rate;
+    let job_s = Estimate { low: times(rows_per_s.high), expected, high: times(rows_per_s.low) };
+    Some(job_s).filter(|job_s| job_s.expected.is_finite())
 }
 
 /// A time divided by a gain.

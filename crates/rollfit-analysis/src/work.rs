@@ -17,6 +17,8 @@ pub(super) struct Work {
     pub(super) store_cpu_s: f64,
     /// The share of the processor time that the partition takes longer by; while the rest of it runs, another part of the same partition does.
     pub(super) alone_share: f64,
+    /// What a worker alone on the cores needs of that processor time: see [`Cores::ease`].
+    pub(super) ease: f64,
     pub(super) cores: Cores,
     /// The processors of a server elsewhere; none where they are not known.
     pub(super) server: Option<ServerCores>,
@@ -137,6 +139,13 @@ impl Cores {
         Self { allowed: own_max, own_max, all, competing_cores, system_share: 0.0 }.less_system(SYSTEM_SHARE)
     }
 
+    /// The processor time that work takes alone on the machine, over that which it took while `busy` cores were: the threads of a core slow each
+    /// other, and the system works for all.
+    pub(super) fn ease(&self, busy: f64) -> f64 {
+        let half = self.all / 2.0;
+        if half.is_finite() { 1.0 - SYSTEM_SHARE * ((busy - half) / half).clamp(0.0, 1.0) } else { 1.0 }
+    }
+
     /// What is left where the system takes this share of the machine.
     pub(super) fn less_system(self, share: f64) -> Self {
         let system = (self.all * share).min(SYSTEM_CORES_MOST);
@@ -172,6 +181,7 @@ impl Work {
             own_cpu_s: demand.cpu_s,
             store_cpu_s,
             alone_share: 1.0,
+            ease: 1.0,
             cores,
             server,
             waits_s,
@@ -213,9 +223,11 @@ impl Work {
     }
 
     fn core_station(&self) -> QueueStation {
+        // What all cores do together is what was measured; only one worker alone is faster.
+        let eased = self.ease * self.alone_share;
         QueueStation {
-            demand_s: self.cpu_s() * self.alone_share,
-            servers: self.cores.allowed * self.alone_share,
+            demand_s: self.cpu_s() * eased,
+            servers: self.cores.allowed * eased,
             competing_cores: self.cores.competing_cores * self.alone_share,
         }
     }
