@@ -1,8 +1,8 @@
 //! Findings: what limits a run, in a headline and one by one.
 
-use rollfit_analysis::{Analysis, CombinedGain, Headline, RankedCause};
+use rollfit_analysis::{Analysis, CombinedGain, Headline, LaneSlice, RankedCause};
 use rollfit_job::config::{Origin, Setting};
-use rollfit_job::record::Header;
+use rollfit_job::record::{Header, PartitionOutcome};
 
 use super::cause::title;
 use super::limit::limit;
@@ -11,7 +11,7 @@ use super::run::origin;
 use super::{Fact, code, early};
 use super::{applies_briefly, remedy};
 use crate::commands::analyze::run_now::RunNow;
-use crate::format::{estimated_factor, estimated_time, percent, quantity, time};
+use crate::format::{count, estimated_factor, estimated_time, percent, quantity, time};
 
 /// What limits the run, with what speaks most for it.
 pub(in super::super) fn headline(analysis: &Analysis, now: RunNow) -> String {
@@ -42,9 +42,22 @@ pub(in super::super) fn headline(analysis: &Analysis, now: RunNow) -> String {
         }
         _ => match &analysis.early {
             Some(told) => early::headline(told, analysis, now),
-            None => "There was nothing to write, so the record does not show what limits the run.".to_owned(),
+            None => nothing_written(analysis),
         },
     }
+}
+
+/// Why a run wrote nothing without a failure.
+fn nothing_written(analysis: &Analysis) -> String {
+    let is_skipped = |slice: &&LaneSlice| slice.outcome == PartitionOutcome::LeftAlone;
+    let why = match analysis.lanes.iter().filter(is_skipped).count() {
+        0 => "There was nothing to write".to_owned(),
+        skipped => {
+            let all = count(analysis.progress.partitions);
+            format!("Nothing was written: {} of {all} partitions were skipped", count(skipped as u64))
+        }
+    };
+    format!("{why}, so the record does not show what limits the run.")
 }
 
 /// What speaks for a finding, a sentence each.
@@ -98,6 +111,7 @@ pub(in super::super) fn step(analysis: &Analysis, at: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::analyze::example;
 
     #[test]
     fn a_setting_is_written_with_where_it_came_from() {
@@ -112,5 +126,17 @@ mod tests {
         let variable = Origin::Variable("ROLLFIT_RUN__WORKERS".to_owned());
         assert_eq!(told(Some("4"), variable), "run.workers = 4 (variable ROLLFIT_RUN__WORKERS)");
         assert_eq!(told(None, Origin::Default), "run.workers is not set");
+    }
+
+    #[test]
+    fn partitions_that_were_skipped_are_not_nothing_to_write() {
+        let mut analysis = example::bare();
+        let bare = headline(&analysis, RunNow::default());
+        assert!(bare.starts_with("There was nothing to write, so"), "{bare}");
+        analysis.lanes = example::full().lanes.into_iter().take(6).collect();
+        analysis.lanes.iter_mut().for_each(|slice| slice.outcome = PartitionOutcome::LeftAlone);
+        analysis.progress.partitions = 6;
+        let skipped = headline(&analysis, RunNow::default());
+        assert!(skipped.starts_with("Nothing was written: 6 of 6 partitions were skipped, so"), "{skipped}");
     }
 }
