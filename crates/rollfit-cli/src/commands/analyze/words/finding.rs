@@ -1,6 +1,6 @@
 //! Findings: what limits a run, in a headline and one by one.
 
-use rollfit_analysis::{Analysis, CombinedGain, Headline, LaneSlice, RankedCause};
+use rollfit_analysis::{Analysis, CombinedGain, Headline, LaneSlice, NoEstimate, RankedCause};
 use rollfit_job::config::{Origin, Setting};
 use rollfit_job::record::{Header, PartitionOutcome};
 
@@ -17,7 +17,7 @@ use crate::format::{count, estimated_factor, estimated_time, percent, quantity, 
 pub(in super::super) fn headline(analysis: &Analysis, now: RunNow) -> String {
     let header = &analysis.header;
     match (&analysis.finding, analysis.bottlenecks.first()) {
-        (Headline::Limited { gain, .. }, Some(first)) => {
+        (Headline::Limited { gain, .. }, Some(first)) if is_told_first(first, analysis) => {
             let evidence = first.evidence.first().map(|first| format!(": {}", observation(first)));
             let gain = gain
                 .as_ref()
@@ -45,6 +45,14 @@ pub(in super::super) fn headline(analysis: &Analysis, now: RunNow) -> String {
             None => nothing_written(analysis),
         },
     }
+}
+
+/// Whether a cause says more of a run than how far it came. Where no gain is known, it has to take most of the time of a run that was not
+/// killed: below that, full cores may be why a worker waits.
+fn is_told_first(first: &RankedCause, analysis: &Analysis) -> bool {
+    const MOST: f64 = 0.5;
+    let is_killed = analysis.no_estimate == Some(NoEstimate::Killed);
+    analysis.early.is_none() || !is_killed && first.impact >= MOST
 }
 
 /// Why a run wrote nothing without a failure.
@@ -126,6 +134,21 @@ mod tests {
         let variable = Origin::Variable("ROLLFIT_RUN__WORKERS".to_owned());
         assert_eq!(told(Some("4"), variable), "run.workers = 4 (variable ROLLFIT_RUN__WORKERS)");
         assert_eq!(told(None, Origin::Default), "run.workers is not set");
+    }
+
+    #[test]
+    fn a_cause_without_a_gain_comes_first_where_it_takes_most_of_the_time() {
+        let told = |impact, why| {
+            let mut analysis = example::full();
+            analysis.early = example::early().early;
+            analysis.no_estimate = Some(why);
+            analysis.bottlenecks[0].impact = impact;
+            headline(&analysis, RunNow::default())
+        };
+        let short = || NoEstimate::Short { work_s: 1.6 };
+        assert!(told(0.8, short()).starts_with("Fewer workers than would pay"), "{}", told(0.8, short()));
+        assert!(told(0.4, short()).contains("partitions done"), "{}", told(0.4, short()));
+        assert!(!told(0.8, NoEstimate::Killed).contains("would pay"));
     }
 
     #[test]
