@@ -58,8 +58,7 @@ pub(super) fn estimate_vs_observed(now: &RunFacts<'_>, earlier: &Record) -> Opti
     // What the model did not foresee of the earlier run, it will not foresee of this one either.
     let rows: f64 = scenario.rows.iter().sum();
     let job_s = scenario.job_s();
-    let missed = before.job_s() / before.scenario.job_as_had_s().expected;
-    let rate = |job_s: f64| rows / (job_s * missed);
+    let rate = |job_s: f64| rows / (job_s * scenario.missed);
     let estimated = Estimate { low: rate(job_s.high), expected: rate(job_s.expected), high: rate(job_s.low) };
     let rows_per_s = widened(estimated, scenario.uncertainty);
     let compared = EstimateVsObserved {

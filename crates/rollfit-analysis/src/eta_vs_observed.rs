@@ -25,7 +25,10 @@ pub(super) fn eta_vs_observed(record: &Record) -> Option<EtaVsObserved> {
     let mut estimator = EtaEstimator::default();
     for sample in &record.samples {
         estimator.add(sample);
-        if let Some(eta_s) = estimator.eta_s().filter(|_| sample.at_ms >= end.at_ms / 4) {
+        if sample.at_ms < end.at_ms / 4 {
+            continue;
+        }
+        if let Some(eta_s) = estimator.eta_s() {
             let left_s = end.at_ms.saturating_sub(sample.at_ms) as f64 / 1e3;
             return (left_s > 0.0).then(|| EtaVsObserved {
                 at_s: sample.at_ms as f64 / 1e3,

@@ -126,7 +126,9 @@ struct Solver<'a> {
 
 impl Solver<'_> {
     fn tried(self, work: &Work, queue: Queue, unlikely: f64) -> Tried {
-        let base = Work { cores: work.cores.less_system(self.system_share), queue, ..*work };
+        // Where the system takes nothing, nothing is the faster for few workers either.
+        let ease = if self.system_share > 0.0 { work.ease } else { 1.0 };
+        let base = Work { cores: work.cores.less_system(self.system_share), queue, ease, ..*work };
         self.judged(work, self.solved(&base), unlikely)
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Observed {
     pub(super) quota_reached: Option<f64>,
     pub(super) waiting_threads: Option<f64>,
     pub(super) load: Option<f64>,
+    /// The most cores that others can have wanted, by how the load average moved; none where that is not known.
+    pub(super) competing_wanted_max: Option<f64>,
     pub(super) cpu_pressure: Option<f64>,
     pub(super) io_pressure: Option<f64>,
     pub(super) memory_pressure: Option<f64>,
@@ -94,6 +96,8 @@ impl Observed {
         observed.competing = StepSeries::sampled(record, |sample| observed.server.competing(sample));
         let competing = observed.competing.as_ref();
         observed.competing_mean = competing.map_or(0.0, |course| course.mean(0.0, last_s(record)).max(0.0));
+        let wanted = competing_wanted_max(&record.samples, &observed.server);
+        observed.competing_wanted_max = wanted.map(|wanted| wanted.max(observed.competing_mean));
         observed
     }
 
@@ -150,8 +154,40 @@ impl Observed {
     /// The cores there are for a run beside processes that kept `competing` cores busy while its own work took `stretch` times as
     /// long as alone.
     pub(super) fn cores(&self, record: &Record, competing: f64, stretch: f64) -> Cores {
+        // Work in short bursts waits for a core longer than its share of them explains.
+        let most = self.competing_wanted_max.map_or(f64::INFINITY, |most| most / competing.max(1e-9));
+        let stretch = stretch.min(most.max(1.0));
         Cores::new(&record.header.machine, self.stolen_cores.unwrap_or(0.0), competing, stretch)
     }
+}
+
+/// The most cores that others can have wanted at any time, by how the load average moved, which counts this process too, and forgets what was
+/// as minutes pass. Who waits for a disk is counted as well: it is an upper bound. None where samples are too few to say.
+fn competing_wanted_max(samples: &[Sample], server: &ServerCpu) -> Option<f64> {
+    const LOAD_S: f64 = 60.0;
+    const WINDOW_MS: u64 = 20_000;
+    let mut most: Option<f64> = None;
+    let mut from = 0;
+    for to in 1..samples.len() {
+        let lasted_ms = samples[to].at_ms.saturating_sub(samples[from].at_ms);
+        if lasted_ms < WINDOW_MS {
+            continue;
+        }
+        let kept = (-(lasted_ms as f64) / 1e3 / LOAD_S).exp();
+        let runnable = (samples[to].machine.load? - samples[from].machine.load? * kept) / (1.0 - kept);
+        let ours: f64 = samples[from + 1..=to].iter().map(|sample| wanted_by_run(sample, server)).sum();
+        let others = runnable - ours / (to - from) as f64;
+        most = Some(most.map_or(others, |most| most.max(others)));
+        from = to;
+    }
+    most
+}
+
+/// The cores that this process wanted, with its server on this machine.
+fn wanted_by_run(sample: &Sample, server: &ServerCpu) -> f64 {
+    let machine = &sample.machine;
+    let server = server.busy(sample).filter(|_| server.is_seen_here()).unwrap_or(0.0);
+    machine.own_cores.unwrap_or(0.0) + machine.waiting_threads.unwrap_or(0.0) + server
 }
 
 fn last_s(record: &Record) -> f64 {

@@ -63,7 +63,7 @@ impl Remaining {
             .map(|number| {
                 let age_s = self.age_s(number);
                 let takes_s = factor * self.in_progress_s * dice.about_one(self.scatter);
-                Reverse(Seconds((takes_s - age_s).max(OVERDUE * age_s)))
+                Reverse(Seconds(if takes_s > age_s { takes_s - age_s } else { OVERDUE * age_s }))
             })
             .chain((self.in_progress..workers).map(|_| Reverse(Seconds(0.0))))
             .collect();

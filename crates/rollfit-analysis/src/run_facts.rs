@@ -52,7 +52,11 @@ impl<'a> RunFacts<'a> {
         let workers = (in_progress.mean(0.0, took_s) * took_s / busy_s).round().max(1.0) as usize;
         let scenario = Scenario { had, held_s, ..scenario(record, &demand, &levels, &observed, workers) };
         let predicts = NoEstimate::from_record(record).is_none();
-        Some(Self { record, took_s, totals, in_progress, demand, levels, observed, scenario, predicts })
+        let facts =
+            Self { record, took_s, totals, in_progress, demand, levels, observed, scenario, predicts };
+        let missed = facts.job_s() / facts.scenario.job_as_had_s().expected;
+        let missed = if missed.is_finite() { missed } else { 1.0 };
+        Some(Self { scenario: Scenario { missed, ..facts.scenario }, ..facts })
     }
 
     /// The same where earlier estimates say how uncertain this one is, relative.
@@ -251,8 +255,12 @@ fn scenario(
         ..Work::new(&met, server.local_partition_s(), elsewhere, cores)
     };
     // Numbers of workers that a limit throttled say nothing of the rest.
-    let is_free = |level: &&Measured| level.rate < FREE_OF_LIMITS * work.own_limit();
-    let free: Vec<Measured> = measured.iter().filter(is_free).copied().collect();
+    let is_free = |(at, level): &(usize, &Measured)| {
+        let met = levels.get(*at).map_or(demand, |level| &level.demand);
+        level.rate < FREE_OF_LIMITS * work.own_limit()
+            && met.throttled_s < (1.0 - FREE_OF_LIMITS) * met.wall_s
+    };
+    let free: Vec<Measured> = measured.iter().enumerate().filter(is_free).map(|(_, level)| *level).collect();
     let variants = fitted(&work, &free, usual(record));
     let scatter = levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min);
     Scenario {
@@ -271,6 +279,7 @@ fn scenario(
         rows: rows(record, demand.rows),
         fixed_share: fixed_share(record, demand),
         held_s: 0.0,
+        missed: 1.0,
     }
 }
 

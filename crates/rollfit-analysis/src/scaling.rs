@@ -69,6 +69,8 @@ pub enum WorthReason {
     Limit { limit: WorkersLimit },
     /// So many workers would bring so little more, 0 to 1, because of the capacity.
     LittleGain { workers: usize, gain: f64, capacity: Capacity },
+    /// So many workers would bring so much more, 0 to 1, by taking cores that others want.
+    CompetingLoad { workers: usize, gain: f64, competing_cores: f64 },
     /// More is too far from the most that were measured: try these.
     NotMeasured { workers: usize },
     /// The record does not show it.
@@ -214,8 +216,11 @@ fn limit_besides(scenario: &Scenario, workers: usize) -> Option<WorkersLimit> {
     let work = scenario.likeliest()?;
     let reached = work.rows_per_s(workers);
     let before = work.rows_per_s((workers / 2).max(1));
-    let gains_little = reached.last()? / before.last()? < 1.0 + WORTH && workers > 1;
-    gains_little.then(|| WorkersLimit::Capacity { capacity: Capacity::from_work(work) })
+    if reached.last()? / before.last()? < 1.0 + WORTH && workers > 1 {
+        return Some(WorkersLimit::Capacity { capacity: Capacity::from_work(work) });
+    }
+    let workers_max = scenario.workers_beside().filter(|most| workers > *most)?;
+    Some(WorkersLimit::CompetingLoad { competing_cores: work.cores.competing_cores, workers_max })
 }
 
 /// How many workers are enough, and why no more.
@@ -223,13 +228,18 @@ pub(super) fn worth(facts: &RunFacts<'_>) -> Option<Worth> {
     let scenario = &facts.scenario;
     let work = scenario.likeliest().filter(|_| facts.predicts)?;
     let (workers, most) = (scenario.workers_advised(), scenario.workers_max());
+    let known = scenario.workers_known();
     // What the run had is compared with, where it had more; else the next larger number.
-    let more = facts.workers_max().max(workers * 4 / 3).max(workers + 1).min(most);
+    let more = facts.workers_max().min(known).max(workers * 4 / 3).max(workers + 1).min(most);
     let rows_per_s = work.rows_per_s(more);
     let gain = rows_per_s[more] / rows_per_s[workers] - 1.0;
+    let pays = gain >= WORTH;
     let why = if workers >= most {
         limit(facts, most + 1).map_or(WorthReason::Unknown, |limit| WorthReason::Limit { limit })
-    } else if workers >= scenario.workers_known() && gain >= WORTH {
+    } else if pays && scenario.workers_beside().is_some_and(|beside| beside <= workers) {
+        let competing_cores = work.cores.competing_cores;
+        WorthReason::CompetingLoad { workers: more, gain, competing_cores }
+    } else if pays && workers >= known {
         WorthReason::NotMeasured { workers }
     } else {
         WorthReason::LittleGain { workers: more, gain, capacity: Capacity::from_work(work) }

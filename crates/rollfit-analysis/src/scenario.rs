@@ -9,7 +9,7 @@ use super::schedule::{largest_first, takes_s};
 use super::tuning::{BEYOND_MEASURED, UNCERTAINTY_OF_NO_GAIN};
 use super::work::{Cores, Wait, Work};
 use rollfit_job::config::{Order, Workers};
-use rollfit_job::workers::{settled_workers, workers_beside};
+use rollfit_job::workers::{is_crowded, mostly_waits, settled_workers, workers_beside, workers_in_a_crowd};
 
 /// So many partitions at the end of a job are played through one by one.
 const PLAYED_THROUGH: usize = 2000;
@@ -28,7 +28,7 @@ pub(super) struct Scenario {
     pub(super) unseen_above: Option<f64>,
     /// For which shares of its time the run had how many workers.
     pub(super) had: Vec<(usize, f64)>,
-    /// The workers that sessions, memory and the choice by itself allow.
+    /// The workers that sessions, memory and `auto` allow.
     pub(super) ceilings: Ceilings,
     pub(super) order: Order,
     /// The rows of each partition of the whole job, in the order of the plan.
@@ -37,6 +37,8 @@ pub(super) struct Scenario {
     pub(super) fixed_share: f64,
     /// How long is waited, at the end, for partitions that others hold.
     pub(super) held_s: f64,
+    /// How many times as long as the model says the whole job takes by what was observed.
+    pub(super) missed: f64,
 }
 
 /// The most workers, by what limits them.
@@ -70,10 +72,9 @@ impl Scenario {
             .map_or(1, |work| self.enough(work, &work.rows_per_s(self.workers_max()), self.workers_known()))
     }
 
-    /// A ceiling once a share of what keeps it down is left, and never further than what is known.
-    pub(super) fn raised(&self, ceiling: usize, left: f64) -> usize {
-        let room = self.workers_known().saturating_sub(ceiling) as f64;
-        ceiling + (room * (1.0 - left)).round() as usize
+    /// The most workers that leave other processes the cores that they want, as `auto` has no more; none where nothing limits them.
+    pub(super) fn workers_beside(&self) -> Option<usize> {
+        self.likeliest().and_then(beside_competing)
     }
 
     /// The workers that the run had, on average.
@@ -84,13 +85,14 @@ impl Scenario {
     }
 
     fn enough(&self, work: &Work, rows_per_s: &[f64], most: usize) -> usize {
-        let most = most.min(beside_competing(work)).min(rows_per_s.len() - 1);
+        let most = most.min(beside_competing(work).unwrap_or(WORKERS_MAX)).min(rows_per_s.len() - 1);
         settled_workers(&rows_per_s[..=most])
     }
 
-    /// How many workers there will be, where n of them do `rows_per_s[n]`.
+    /// How many workers there will be, where n of them do `rows_per_s[n]`. Workers that set themselves are not taken to be more than what
+    /// is known.
     fn workers(&self, work: &Work, rows_per_s: &[f64]) -> usize {
-        let best = |most: usize| self.enough(work, rows_per_s, most);
+        let best = |most: usize| self.enough(work, rows_per_s, most.min(self.workers_known()));
         match self.workers {
             Workers::Fixed(workers) => workers.min(self.workers_max()),
             Workers::Between(least, most) => best(most).max(least).min(self.workers_max()),
@@ -157,14 +159,16 @@ impl Scenario {
 
     /// How many times as fast as it was the job is in another scenario, of which the variants are the same.
     pub(super) fn gain(&self, changed: &Scenario) -> Estimate {
-        let pairs = || std::iter::zip(&self.variants, &changed.variants);
-        let bounds = pairs().map(|(now, then)| self.took_s(now) / changed.least_s(then));
+        let took_s: Vec<f64> = self.variants.iter().map(|now| self.took_s(now)).collect();
+        let pairs = || std::iter::zip(&took_s, &changed.variants);
+        let bounds = pairs().map(|(took_s, then)| self.missed * took_s / changed.least_s(then));
         let bound = bounds.fold(0.0, f64::max);
-        let gain = around(pairs().map(|(now, then)| self.took_s(now) / changed.takes_s(then)));
+        let missed = self.missed / changed.missed;
+        let gain = around(pairs().map(|(took_s, then)| missed * took_s / changed.takes_s(then)));
         // A gain near 1 is as certain as it is small.
         let uncertainty = self.uncertainty * (1.0 - 1.0 / gain.expected).abs().max(UNCERTAINTY_OF_NO_GAIN);
         let gain = widened(gain, uncertainty);
-        let gain = Estimate { high: gain.high.min(bound).max(gain.expected), ..gain };
+        let gain = at_most(gain, bound);
         // A server that cannot be seen may be full already.
         if self.unseen_above.is_some() { Estimate { low: gain.low.min(1.0), ..gain } } else { gain }
     }
@@ -179,12 +183,11 @@ impl Scenario {
         let of = |work: &Work| work.rows_per_s(workers)[workers.min(WORKERS_MAX)];
         let estimate = widened(around(self.variants.iter().map(of)), self.uncertainty + uncertainty);
         let bound = self.variants.iter().map(|work| work.rate_max() * work.rows).fold(0.0, f64::max);
-        let high = estimate.high.min(bound).max(estimate.expected);
-        let low = match self.unseen_above {
-            Some(above) if estimate.expected > above => estimate.low.min(above),
-            _ => estimate.low,
-        };
-        Estimate { low, high, ..estimate }
+        let estimate = at_most(estimate, bound);
+        match self.unseen_above {
+            Some(above) if estimate.expected > above => Estimate { low: estimate.low.min(above), ..estimate },
+            _ => estimate,
+        }
     }
 
     /// The likeliest work.
@@ -219,6 +222,12 @@ fn around(values: impl Iterator<Item = f64>) -> Estimate {
     }
 }
 
+/// An estimate that is no more than a bound.
+pub(super) fn at_most(estimate: Estimate, bound: f64) -> Estimate {
+    let Estimate { low, expected, high } = estimate;
+    Estimate { low: low.min(bound), expected: expected.min(bound), high: high.min(bound) }
+}
+
 /// An estimate with more uncertainty about it.
 pub(super) fn widened(estimate: Estimate, uncertainty: f64) -> Estimate {
     Estimate {
@@ -228,10 +237,19 @@ pub(super) fn widened(estimate: Estimate, uncertainty: f64) -> Estimate {
     }
 }
 
-/// How many workers leave other processes the cores that they want: `auto` has no more.
-fn beside_competing(work: &Work) -> usize {
-    let Cores { allowed, competing_cores, .. } = work.cores;
-    let each = work.own_cpu_s / work.alone_s();
-    let workers = workers_beside(competing_cores, allowed - competing_cores, each);
-    workers.map_or(WORKERS_MAX, |workers| workers.clamp(1, WORKERS_MAX))
+/// How many workers leave other processes the cores that they want: `auto` has no more. None where nothing limits them: others want next to
+/// nothing, or workers mostly wait.
+fn beside_competing(work: &Work) -> Option<usize> {
+    let Cores { own_max, all, competing_cores, .. } = work.cores;
+    let alone_s = work.alone_s();
+    if competing_cores <= 0.0 || mostly_waits(work.own_cpu_s / alone_s) {
+        return None;
+    }
+    // Those that this process may not use are theirs, and were left out.
+    let workers = if is_crowded(competing_cores + (all - own_max), all) {
+        workers_in_a_crowd(own_max)
+    } else {
+        workers_beside(competing_cores, own_max - competing_cores, work.cpu_s() / alone_s)?
+    };
+    Some(workers.clamp(1, WORKERS_MAX))
 }

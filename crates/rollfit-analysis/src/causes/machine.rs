@@ -7,6 +7,8 @@ use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
+use super::super::work::Work;
+use super::workers::{raised, with_ceiling};
 use super::{Fix, Found, ImpactBasis};
 
 /// Cores that others keep busy below this share of all do not count.
@@ -34,7 +36,12 @@ fn others(facts: &RunFacts<'_>) -> Option<Found> {
         Some(Observation::CoreWait { seconds_per_s: demand.stretch - 1.0 }),
         observed.waiting_threads.map(|threads| Observation::ThreadsWaiting { threads }),
     ];
+    // The store's server on this machine needs some too.
+    let cores_wanted = cores_wanted(facts, all, Work::cpu_s);
+    // What others may keep, of what they take.
+    let kept = ((all - cores_wanted) / taken).clamp(0.0, 1.0);
     let free = move |scenario: &Scenario, left: f64| {
+        let left = left + (1.0 - left) * kept;
         scenario.with_work(|work| {
             work.cores.competing_cores *= left;
             work.cores.all += stolen * (1.0 - left);
@@ -42,8 +49,8 @@ fn others(facts: &RunFacts<'_>) -> Option<Found> {
     };
     let allowed = facts.cores_allowed(all);
     let fix = Fix::outside(
-        Change::Cores { cores: (allowed - taken).max(own_cores), cores_wanted: all },
-        Watch::CompetingCores { below: OTHERS_LEAST * all },
+        Change::Cores { cores: (allowed - taken).max(own_cores), cores_wanted },
+        Watch::CompetingCores { below: (all - cores_wanted).max(OTHERS_LEAST * all) },
         Box::new(free),
     );
     Some(cpu(facts, evidence.into_iter().flatten().collect(), fix))
@@ -64,16 +71,24 @@ fn quota(facts: &RunFacts<'_>) -> Option<Found> {
         Some(Observation::CoreWait { seconds_per_s: demand.stretch - 1.0 }),
         observed.waiting_threads.map(|threads| Observation::ThreadsWaiting { threads }),
     ];
+    let cores_wanted = cores_wanted(facts, all, |work| work.own_cpu_s);
     let raise = move |scenario: &Scenario, left: f64| {
         scenario.with_work(|work| {
-            let own_max = work.cores.own_max + (work.cores.all - work.cores.own_max).max(0.0) * (1.0 - left);
+            let most = work.cores.all.min(cores_wanted);
+            let own_max = work.cores.own_max + (most - work.cores.own_max).max(0.0) * (1.0 - left);
             work.cores = work.cores.allowing(own_max);
         })
     };
-    let change = Change::Quota { cores: allowed, cores_wanted: all };
+    let change = Change::Quota { cores: allowed, cores_wanted };
     let watch = Watch::LoadAverage { cores: facts.record.header.machine.cores };
     let fix = Fix::outside(change, watch, Box::new(raise));
     Some(cpu(facts, evidence.into_iter().flatten().collect(), fix))
+}
+
+/// The cores that as many workers as a gain is estimated for keep busy, and no more, where each needs so much processor time for a partition.
+fn cores_wanted(facts: &RunFacts<'_>, all: f64, cpu_s: impl Fn(&Work) -> f64) -> f64 {
+    let each = facts.scenario.likeliest().map_or(1.0, |work| cpu_s(work) / work.alone_s());
+    all.min((facts.scenario.workers_known() as f64 * each).max(facts.cores_allowed(all)))
 }
 
 fn cpu(facts: &RunFacts<'_>, evidence: Vec<Observation>, fix: Fix) -> Found {
@@ -93,12 +108,12 @@ fn memory(facts: &RunFacts<'_>) -> Option<Found> {
     let workers = scenario.ceilings.memory?;
     let (room_bytes, base_bytes, worker_bytes) =
         (observed.room_bytes?, observed.base_bytes?, observed.worker_bytes?);
-    let more = |scenario: &Scenario, left: f64| {
-        let mut changed = scenario.clone();
-        changed.ceilings.memory = changed.ceilings.memory.map(|memory| scenario.raised(memory, left));
-        changed
+    let workers_wanted = with_ceiling(scenario, scenario.workers_known(), |ceilings| &mut ceilings.memory)
+        .workers_now()
+        .max(workers);
+    let more = move |scenario: &Scenario, left: f64| {
+        with_ceiling(scenario, raised(workers, workers_wanted, left), |ceilings| &mut ceilings.memory)
     };
-    let workers_wanted = more(scenario, 0.0).workers_now();
     let reserve_bytes = memory_reserve_bytes(&facts.record.header.machine) as f64;
     let bytes_wanted = base_bytes + worker_bytes * workers_wanted as f64 + reserve_bytes;
     let fix = Fix::outside(

@@ -89,9 +89,15 @@ impl Found {
         }
         // What workers that find their number would gain anyway is no merit of a change.
         let anyway = scenario.gain(scenario).expected.max(1.0);
-        // The system's own work for this run counts as others': competing load is named where it is beyond doubt.
-        let is_certain = |gain: Estimate| self.cause != LimitingCause::Cpu || gain.low >= 1.0;
-        let pays = |gain: Estimate| is_certain(gain) && gain.expected >= (1.0 + GAIN_LEAST) * anyway;
+        // The system's own work for this run counts as others': competing load is named where it is beyond doubt. That `auto` has fewer workers
+        // beside half of the others is none.
+        let is_certain = || match fix {
+            Some(fix) if self.cause == LimitingCause::Cpu => {
+                scenario.gain(&fix.applied(scenario, 0.0)).low >= 1.0
+            }
+            _ => true,
+        };
+        let pays = |gain: Estimate| gain.expected >= (1.0 + GAIN_LEAST) * anyway && is_certain();
         if !gain.map_or(self.impact >= IMPACT_LEAST, pays) {
             return None;
         }

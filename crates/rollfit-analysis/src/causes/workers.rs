@@ -7,7 +7,7 @@ use super::super::demand::written;
 use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
-use super::super::scenario::Scenario;
+use super::super::scenario::{Ceilings, Scenario};
 use super::super::schedule::largest_first;
 use super::{Fix, Found, ImpactBasis};
 
@@ -54,12 +54,13 @@ fn waiting_share(facts: &RunFacts<'_>) -> f64 {
 fn sessions(facts: &RunFacts<'_>) -> Option<Found> {
     let (scenario, header) = (&facts.scenario, &facts.record.header);
     let most = scenario.ceilings.sessions?;
-    let more = |scenario: &Scenario, left: f64| {
-        let mut changed = scenario.clone();
-        changed.ceilings.sessions = changed.ceilings.sessions.map(|sessions| scenario.raised(sessions, left));
-        changed
+    // As many as the run as it is has use for: once other causes are gone, more may pay, but this change does not bring them.
+    let wanted = with_ceiling(scenario, scenario.workers_known(), |ceilings| &mut ceilings.sessions)
+        .workers_now()
+        .max(most);
+    let more = move |scenario: &Scenario, left: f64| {
+        with_ceiling(scenario, raised(most, wanted, left), |ceilings| &mut ceilings.sessions)
     };
-    let wanted = more(scenario, 0.0).workers_now();
     let sessions = header.sessions_max.unwrap_or_default();
     let name = "run.store_sessions_max";
     let setting = facts.setting(name).filter(|setting| setting.value.is_some());
@@ -83,6 +84,22 @@ fn sessions(facts: &RunFacts<'_>) -> Option<Found> {
         setting: setting.cloned(),
         fix: Some(fix),
     })
+}
+
+/// A scenario with another ceiling.
+pub(super) fn with_ceiling(
+    scenario: &Scenario,
+    workers: usize,
+    which: impl Fn(&mut Ceilings) -> &mut Option<usize>,
+) -> Scenario {
+    let mut changed = scenario.clone();
+    *which(&mut changed.ceilings) = Some(workers);
+    changed
+}
+
+/// A ceiling on its way from `most` to `wanted`, where this share of what keeps it down is left.
+pub(super) fn raised(most: usize, wanted: usize, left: f64) -> usize {
+    most + (wanted.saturating_sub(most) as f64 * (1.0 - left)).round() as usize
 }
 
 /// One partition that starts late and is much larger than the others.

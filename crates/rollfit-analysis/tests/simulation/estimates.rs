@@ -8,6 +8,8 @@ use rollfit_job::config::Workers;
 use rollfit_job::record::Record;
 use rollfit_testkit::simulation::{Over, World, simulate};
 
+use super::runs::played;
+
 /// What is promised where a run had several numbers of workers.
 const ERROR_MAX: f64 = 0.15;
 
@@ -67,7 +69,7 @@ fn worlds() -> Vec<(&'static str, World)> {
 fn run_with(world: &World, numbers: &[usize]) -> Record {
     let mut record = Record::default();
     for workers in numbers {
-        let mut part = simulate(world, Workers::Fixed(*workers)).record;
+        let mut part = played(world, Workers::Fixed(*workers), |run| run.record.clone());
         let from_ms = record.end.as_ref().map_or(0, |end| end.at_ms);
         for end in &mut part.partitions {
             (end.begun_ms, end.at_ms) = (end.begun_ms + from_ms, end.at_ms + from_ms);
@@ -91,8 +93,9 @@ struct Observed<'a> {
 impl Observed<'_> {
     fn rows_per_s(&mut self, workers: usize) -> f64 {
         *self.known.entry(workers).or_insert_with(|| {
-            let run = simulate(self.world, Workers::Fixed(workers));
-            run.record.partitions.iter().map(|end| end.rows).sum::<u64>() as f64 / run.took_s
+            played(self.world, Workers::Fixed(workers), |run| {
+                run.record.partitions.iter().map(|end| end.rows).sum::<u64>() as f64 / run.took_s
+            })
         })
     }
 }

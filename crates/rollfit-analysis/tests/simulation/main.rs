@@ -5,3 +5,5 @@
 mod estimates;
 mod full_machine;
 mod matrix;
+mod runs;
+mod steps;

@@ -3,8 +3,9 @@
 
 use rollfit_analysis::{Analysis, Change, Headline, Limit, LimitingCause};
 use rollfit_job::config::Workers;
-use rollfit_job::record::Record;
-use rollfit_testkit::simulation::{Over, World, simulate};
+use rollfit_testkit::simulation::{Over, World};
+
+use super::runs::played;
 
 /// A job in its world.
 #[derive(Clone)]
@@ -31,25 +32,51 @@ impl Scene {
         scene
     }
 
-    fn record(&self) -> Record {
-        simulate(&self.world, self.workers).record
+    fn analysis(&self) -> Analysis {
+        played(&self.world, self.workers, |run| Analysis::new(&run.record, None))
     }
 
     fn took_s(&self) -> f64 {
-        simulate(&self.world, self.workers).took_s
+        played(&self.world, self.workers, |run| run.took_s)
     }
 }
 
-const INJECTIONS: [Injection; 14] = [
+fn free_cores(scene: &mut Scene, change: &Change) {
+    match change {
+        Change::Cores { cores_wanted, .. } => {
+            let kept = scene.world.machine.cores as f64 - cores_wanted;
+            scene.world.machine.competing = Over::always(kept);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn set_workers(scene: &mut Scene, change: &Change) {
+    match change {
+        Change::Setting { after: Some(after), .. } => scene.workers = after.parse().unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+const INJECTIONS: [Injection; 17] = [
+    // Others that leave room, in which the run stays, and others that leave none, so that the system divides the cores.
+    Injection {
+        cause: LimitingCause::Cpu,
+        inject: |scene| scene.world.machine.competing = Over::always(5.0),
+        remove: free_cores,
+    },
     Injection {
         cause: LimitingCause::Cpu,
         inject: |scene| scene.world.machine.competing = Over::always(6.0),
-        remove: |scene, _| scene.world.machine.competing = Over::always(0.0),
+        remove: free_cores,
     },
     Injection {
         cause: LimitingCause::Cpu,
         inject: |scene| scene.world.machine.cores_allowed = Some(1.5),
-        remove: |scene, _| scene.world.machine.cores_allowed = None,
+        remove: |scene, change| match change {
+            Change::Quota { cores_wanted, .. } => scene.world.machine.cores_allowed = Some(*cores_wanted),
+            other => panic!("{other:?}"),
+        },
     },
     Injection {
         cause: LimitingCause::Memory,
@@ -64,18 +91,35 @@ const INJECTIONS: [Injection; 14] = [
             other => panic!("{other:?}"),
         },
     },
+    // The server of the store is on the same cores.
+    Injection {
+        cause: LimitingCause::Workers,
+        inject: |scene| {
+            (scene.workers, scene.world.store.is_local) = (Workers::Fixed(2), true);
+            scene.world.store.cpu_us_per_byte = 0.02;
+        },
+        remove: set_workers,
+    },
     Injection {
         cause: LimitingCause::Workers,
         inject: |scene| scene.workers = Workers::Fixed(2),
-        remove: |scene, change| match change {
-            Change::Setting { after: Some(after), .. } => scene.workers = after.parse().unwrap(),
-            other => panic!("{other:?}"),
-        },
+        remove: set_workers,
     },
     Injection {
         cause: LimitingCause::SourceRead,
         inject: |scene| scene.world.source.rows_per_s_max = 60e3,
         remove: |scene, _| scene.world.source.rows_per_s_max = f64::INFINITY,
+    },
+    // A store far away, beside busy neighbours.
+    Injection {
+        cause: LimitingCause::StoreLatency,
+        inject: |scene| {
+            (scene.workers, scene.world.job.partitions) = (Workers::Fixed(2), 200);
+            (scene.world.machine.cores, scene.world.machine.competing) = (2, Over::always(1.5));
+            (scene.world.store.questions, scene.world.store.question_ms) = (60, 50.0);
+            (scene.world.job.compute_us_per_row, scene.world.job.encode_us_per_row) = (2.0, 1.0);
+        },
+        remove: |scene, _| scene.world.store.question_ms = 0.2,
     },
     Injection {
         cause: LimitingCause::StoreLatency,
@@ -170,7 +214,7 @@ fn told(analysis: &Analysis) -> String {
 fn the_first_finding_names_the_injected_cause_and_its_gain_comes_true() {
     for injection in &INJECTIONS {
         let mut scene = Scene::with(&[injection]);
-        let analysis = Analysis::new(&scene.record(), None);
+        let analysis = scene.analysis();
         let told = told(&analysis);
         assert_eq!(causes(&analysis).first(), Some(&injection.cause), "{told}");
         let remedy = analysis.bottlenecks[0].remedy.as_ref().unwrap();
@@ -195,7 +239,7 @@ fn the_first_finding_names_the_injected_cause_and_its_gain_comes_true() {
 #[test]
 fn of_two_causes_both_are_named_and_one_of_them_first() {
     for (one, other) in PAIRS {
-        let analysis = Analysis::new(&Scene::with(&[injection(one), injection(other)]).record(), None);
+        let analysis = Scene::with(&[injection(one), injection(other)]).analysis();
         let (causes, told) = (causes(&analysis), told(&analysis));
         assert!([one, other].contains(causes.first().unwrap()), "{one:?} and {other:?}: {told}");
         assert!(causes.contains(&one) && causes.contains(&other), "{one:?} and {other:?}: {told}");
@@ -213,7 +257,7 @@ fn where_nothing_stands_out_the_run_is_balanced() {
     for change in healthy {
         let mut scene = Scene::healthy();
         change(&mut scene);
-        let analysis = Analysis::new(&scene.record(), None);
+        let analysis = scene.analysis();
         assert_eq!(causes(&analysis), [], "{}", told(&analysis));
         let is_balanced = matches!(analysis.finding, Headline::Balanced { limit: Limit::Cores, .. });
         assert!(is_balanced, "{:?}", analysis.finding);
@@ -225,7 +269,7 @@ fn where_nothing_stands_out_the_run_is_balanced() {
 fn all_remedies_together_give_what_is_told() {
     for (one, other) in PAIRS {
         let mut scene = Scene::with(&[injection(one), injection(other)]);
-        let analysis = Analysis::new(&scene.record(), None);
+        let analysis = scene.analysis();
         let combined = analysis.combined.as_ref().unwrap();
         let before_s = scene.took_s();
         for cause in [one, other] {

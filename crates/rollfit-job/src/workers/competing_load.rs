@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::Situation;
 use super::ceiling::Ceiling;
-use super::limits::{TRIFLE, whole};
-use super::workers_beside;
+use super::limits::TRIFLE;
+use super::{is_crowded, workers_beside, workers_in_a_crowd};
 use crate::record::WorkerCeiling;
 use crate::watch::Moment;
 
@@ -81,10 +81,6 @@ pub(super) struct CoreUse {
 const WINDOW: Duration = Duration::from_secs(30);
 /// From here on somebody waits for a core.
 pub(super) const BUSY: f64 = 0.95;
-/// Others that want this share of the cores leave nothing to make room in: the system divides them.
-const CROWDED: f64 = 0.75;
-/// How many workers a core there are then at most.
-const CROWDED_WORKERS_A_CORE: f64 = 3.0;
 /// Fewer cores wanted say nothing about how long others wait for one.
 const WANTED_MIN: f64 = 0.5;
 
@@ -134,7 +130,7 @@ impl CompetingLoad {
 
     /// The most workers beside others that want nearly all cores.
     pub(super) fn workers_in_a_crowd(&self) -> usize {
-        whole(CROWDED_WORKERS_A_CORE * self.allowed.min(self.cores.unwrap_or(f64::INFINITY)))
+        workers_in_a_crowd(self.allowed.min(self.cores.unwrap_or(f64::INFINITY)))
     }
 
     /// The most workers that leave others the cores they want; none where nobody wants any, or where it was not seen for long
@@ -208,7 +204,7 @@ impl CoresAt {
         let own_share = self.own / allowed;
         let all = cores.unwrap_or(allowed);
         let competing = self.competing_wanted().min(all);
-        let is_crowded = !self.server_is_estimated && competing >= CROWDED * all;
+        let is_crowded = !self.server_is_estimated && is_crowded(competing, all);
         let own_wanted_each = (self.own + self.waiting.unwrap_or(0.0)) / self.workers;
         let server_each = self.server / self.workers;
         CoreUse {

@@ -37,3 +37,21 @@ pub(super) const TRIFLE: f64 = 0.25;
 pub fn workers_beside(competing_cores: f64, free_cores: f64, cores_each: f64) -> Option<usize> {
     (competing_cores >= TRIFLE).then(|| whole(free_cores.max(1.0) / cores_each.max(1e-3)))
 }
+
+/// Whether other processes want so many of the cores that there is nothing to make room in: the system divides them.
+pub fn is_crowded(competing_cores: f64, cores: f64) -> bool {
+    const CROWDED: f64 = 0.75;
+    competing_cores >= CROWDED * cores
+}
+
+/// The most workers beside others that want nearly all cores.
+pub fn workers_in_a_crowd(cores_allowed: f64) -> usize {
+    const WORKERS_A_CORE: f64 = 3.0;
+    whole(WORKERS_A_CORE * cores_allowed)
+}
+
+/// Whether workers that keep so much of a core busy mostly wait: others then hardly lose a core to them.
+pub fn mostly_waits(cores_each: f64) -> bool {
+    const SHARE_MAX: f64 = 0.2;
+    cores_each < SHARE_MAX
+}

@@ -16,7 +16,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use self::limits::{
-    ALLOCATOR, auto_workers_max, memory_reserve_bytes, workers_beside, workers_with_sessions,
+    ALLOCATOR, auto_workers_max, is_crowded, memory_reserve_bytes, mostly_waits, workers_beside,
+    workers_in_a_crowd, workers_with_sessions,
 };
 pub use self::meter::Finished;
 pub use self::policy::Policy;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::competing_load::CoreUse;
 use super::meter::Finished;
+use super::mostly_waits;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -16,8 +17,6 @@ pub(super) struct WaitingWorkers {
     they_wait: bool,
 }
 
-/// Workers that keep a core busy for less than this mostly wait.
-const SHARE_MAX: f64 = 0.2;
 /// So much of a core is wanted at most by those, with the time that they wait for one.
 const WANTED_MAX: f64 = 0.4;
 /// How much more they may use of a core, and want of it, before they do so no longer: at the limit the number would go up and down.
@@ -39,7 +38,7 @@ impl WaitingWorkers {
         let wanted = used.map_or(0.0, |used| used.own_wanted_each);
         let factor = if self.they_wait { STILL } else { 1.0 };
         self.they_wait = self.latest.len() >= PARTITIONS_EACH
-            && cpu < factor * SHARE_MAX * took
+            && mostly_waits(cpu / factor / took.max(1e-9))
             && wanted < factor * WANTED_MAX;
         self.they_wait
     }

@@ -15,9 +15,6 @@ use super::{Fact, code, command, early, fact, joined, remedy, server};
 use crate::commands::analyze::run_now::RunNow;
 use crate::format::{between_times, bytes, count, estimated_time, plural, quantity, time};
 
-/// More workers that gain less than this are not worth their load.
-const LITTLE: f64 = 0.05;
-
 /// What a reader needs first, after the headline.
 pub(in super::super) fn brief(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
     let first = analysis.bottlenecks.first();
@@ -112,8 +109,8 @@ fn fewer(analysis: &Analysis) -> Option<Fact> {
     let setting = analysis.header.settings.iter().find(|setting| setting.name == "run.workers")?;
     let now: usize = setting.value.as_ref()?.parse().ok()?;
     let worth = analysis.worth.as_ref().filter(|worth| worth.workers < now.min(analysis.run.workers_max))?;
-    let WorthReason::LittleGain { workers, gain, .. } = worth.why else { return None };
-    (workers >= now && gain < LITTLE).then(|| {
+    let WorthReason::LittleGain { workers, .. } = worth.why else { return None };
+    (workers >= now).then(|| {
         let line = analysis.scaling.iter().find(|line| line.workers == worth.workers);
         let needs = line.and_then(|line| needs_of(line.load, line.memory_bytes, line.sessions));
         let needs = needs.map(|needs| format!("; {needs}")).unwrap_or_default();
@@ -278,29 +275,33 @@ mod tests {
         let mut analysis = example::of_partitions(336, 4);
         (analysis.bottlenecks, analysis.combined) = (Vec::new(), None);
         analysis.header.settings[0].value = Some("4".to_owned());
-        let mut with = |workers, gain| {
-            let capacity = rollfit_analysis::Capacity::Time {
-                limit: Limit::Cores,
-                at_once: 2.0,
-                partition_s: 0.2,
-                rows_per_s: 1e5,
-            };
-            analysis.worth =
-                Some(Worth { workers, why: WorthReason::LittleGain { workers: 4, gain, capacity } });
+        let capacity = rollfit_analysis::Capacity::Time {
+            limit: Limit::Cores,
+            at_once: 2.0,
+            partition_s: 0.2,
+            rows_per_s: 1e5,
+        };
+        let little = WorthReason::LittleGain { workers: 4, gain: 0.014, capacity };
+        let mut with = |workers, why: &WorthReason| {
+            analysis.worth = Some(Worth { workers, why: why.clone() });
             told(&analysis, RunNow::default())
         };
-        let fewer = with(2, 0.014);
+        let fewer = with(2, &little);
         assert!(
             fewer.contains(
                 "fewer do: `run.workers = 2` is about as fast as 4; load 2.1, 206.0 MB of memory, 3 sessions"
             ),
             "{fewer}"
         );
-        assert!(with(2, 0.014).contains("no more: than 2 workers: 4 gain 1.4 % more, limited by the cores"));
-        assert!(!with(4, 0.014).contains("fewer do"));
-        let at_the_cost_of_others = with(2, 0.5);
+        assert!(fewer.contains("no more: than 2 workers: 4 gain 1.4 % more, limited by the cores"));
+        assert!(!with(4, &little).contains("fewer do"));
+        let competing = WorthReason::CompetingLoad { workers: 4, gain: 0.5, competing_cores: 1.2 };
+        let at_the_cost_of_others = with(2, &competing);
         assert!(!at_the_cost_of_others.contains("fewer do"), "{at_the_cost_of_others}");
-        assert!(at_the_cost_of_others.contains("4 only take the cores from other processes"));
+        assert!(
+            at_the_cost_of_others.contains("4 gain 50 % by taking cores from other processes"),
+            "{at_the_cost_of_others}"
+        );
     }
 
     #[test]

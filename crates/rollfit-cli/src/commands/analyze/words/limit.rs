@@ -4,9 +4,6 @@ use rollfit_analysis::{Capacity, Limit, WorkersLimit, Worth, WorthReason};
 
 use crate::format::{byte_rate, bytes, count, percent, plural, quantity, rate, time};
 
-/// Workers that gain this much and are not advised gain it at the cost of others.
-const LITTLE: f64 = 0.05;
-
 /// What limits a job, in a few words.
 pub(super) fn limit(limit: &Limit) -> String {
     match limit {
@@ -71,6 +68,11 @@ pub(in super::super) fn workers_limit(limit: &WorkersLimit) -> String {
         WorkersLimit::Partitions { partitions } => {
             format!("no gain: there are {} partitions", count(*partitions as u64))
         }
+        WorkersLimit::CompetingLoad { competing_cores, workers_max } => format!(
+            "only takes cores from other processes, which want {} of them and leave room for {}",
+            quantity(*competing_cores),
+            plural(*workers_max, "worker")
+        ),
         WorkersLimit::Capacity { capacity: by } => format!("no gain: limited by {}", capacity(by)),
     }
 }
@@ -79,17 +81,16 @@ pub(in super::super) fn workers_limit(limit: &WorkersLimit) -> String {
 pub(in super::super) fn worth(worth: &Worth) -> String {
     let why = match &worth.why {
         WorthReason::Limit { limit } => workers_limit(limit),
-        WorthReason::LittleGain { workers, gain, capacity: by } if *gain >= LITTLE => {
-            format!(
-                "{} only take the cores from other processes; {}",
-                plural(*workers, "worker"),
-                capacity(by)
-            )
-        }
         WorthReason::LittleGain { workers, gain, capacity: by } => {
             let gain = percent(gain.max(0.0));
             format!("{} would gain {gain} more; {}", plural(*workers, "worker"), capacity(by))
         }
+        WorthReason::CompetingLoad { workers, gain, competing_cores } => format!(
+            "{} would gain {} by taking cores from other processes, which want {} of them",
+            plural(*workers, "worker"),
+            percent(*gain),
+            quantity(*competing_cores)
+        ),
         WorthReason::NotMeasured { .. } => "more is too far from what was measured".to_owned(),
         WorthReason::Unknown => "the record does not show more".to_owned(),
     };
@@ -107,8 +108,9 @@ pub(super) fn worth_briefly(worth: &Worth) -> Option<String> {
             by(format!("the number of partitions, {}", count(*partitions as u64)))
         }
         WorthReason::Limit { limit: WorkersLimit::Capacity { capacity } } => by(capacity_name(capacity)),
-        WorthReason::LittleGain { workers: more, gain, .. } if *gain >= LITTLE => {
-            format!("than {workers}: {more} only take the cores from other processes")
+        WorthReason::Limit { limit: WorkersLimit::CompetingLoad { .. } } => by("other processes".to_owned()),
+        WorthReason::CompetingLoad { workers: more, gain, .. } => {
+            format!("than {workers}: {more} gain {} by taking cores from other processes", percent(*gain))
         }
         WorthReason::LittleGain { workers: more, gain, capacity } => {
             let gain = percent(gain.max(0.0));

@@ -97,12 +97,12 @@ fn before_and_after(change: &Change) -> (String, String) {
             (setting_or_none(name, before.as_ref()), setting_or_none(name, after.as_ref()))
         }
         Change::Cores { cores, cores_wanted } => (
-            format!("{} of {} cores for this run", quantity(*cores), quantity(*cores_wanted)),
-            format!("all {} cores for this run", quantity(*cores_wanted)),
+            format!("{} cores for this run", quantity(*cores)),
+            format!("{} cores for this run", quantity(*cores_wanted)),
         ),
         Change::Quota { cores, cores_wanted } => (
-            format!("{} of {} cores allowed", quantity(*cores), quantity(*cores_wanted)),
-            format!("all {} cores allowed", quantity(*cores_wanted)),
+            format!("{} cores allowed", quantity(*cores)),
+            format!("{} cores allowed", quantity(*cores_wanted)),
         ),
         Change::Memory { bytes: held, bytes_wanted, workers, workers_wanted } => {
             let room = |held: f64, workers: usize| {
