@@ -187,5 +187,11 @@ mod tests {
         record.partitions[5].outcome = PartitionOutcome::Held;
         let found = locks_of(&record).unwrap();
         assert_eq!(found.evidence[0], Observation::PartitionsHeld { partitions: 1 });
+        // One that failed was held where who held it is known.
+        record.partitions[5].outcome = PartitionOutcome::Failed;
+        assert!(locks_of(&record).is_none());
+        record.partitions[5].locked_by = Some("the old job".to_owned());
+        let found = locks_of(&record).unwrap();
+        assert_eq!(found.evidence[0], Observation::PartitionsHeld { partitions: 1 });
     }
 }

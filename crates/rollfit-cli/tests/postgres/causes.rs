@@ -143,7 +143,7 @@ fn attempts_that_fail_are_named() {
 
 #[test]
 fn a_lock_that_somebody_else_holds_is_named_with_its_holder() {
-    let workload = workload("lock_wait_s = 4\nattempts = 2");
+    let workload = workload("lock_wait_s = 4\nattempts = 4");
     workload.run(&["run", "--quiet"]).exits(0);
     let mut other = connect(&workload.database.url());
     let tables = KEYS_AND_MONTHS.map(|(key, month)| format!("reg_rate_{key}_{month}")).join(", ");
