@@ -119,7 +119,11 @@ impl Observed {
         let room = |sample: &Sample| {
             Some((sample.machine.own_memory_bytes? + sample.machine.free_memory_bytes?) as f64)
         };
+        // Pages of files that this process maps count as its own, and as free.
+        let MachineLimits { memory_bytes, memory_allowed_bytes, .. } = record.header.machine;
+        let allowed = [memory_bytes, memory_allowed_bytes].into_iter().flatten().map(|bytes| bytes as f64);
         self.room_bytes = record.samples.iter().filter_map(room).reduce(f64::min);
+        self.room_bytes = self.room_bytes.map(|room| allowed.fold(room, f64::min));
     }
 
     fn look_at_store(&mut self, record: &Record) {

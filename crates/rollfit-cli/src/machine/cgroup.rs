@@ -192,13 +192,18 @@ fn memory_limit(files: &Files, version: Version, dir: &str) -> ReadResult<Option
 }
 
 fn memory_used(files: &Files, version: Version, dir: &str) -> ReadResult<u64> {
-    let (used, unused_files) = match version {
-        Version::One => ("memory.usage_in_bytes", "total_inactive_file"),
-        Version::Two => ("memory.current", "inactive_file"),
+    let (used, unused_files, unwritten) = match version {
+        Version::One => ("memory.usage_in_bytes", "total_inactive_file", ["total_dirty", "total_writeback"]),
+        Version::Two => ("memory.current", "inactive_file", ["file_dirty", "file_writeback"]),
     };
     let used: u64 = files.see(&format!("{dir}/{used}"), |text| text.trim().parse().ok())?;
-    let given_back: u64 = files.see(&format!("{dir}/memory.stat"), |text| {
-        text.lines().find_map(|line| line.strip_prefix(unused_files)?.strip_prefix(' '))?.parse().ok()
+    let given_back = files.see(&format!("{dir}/memory.stat"), |text| {
+        let bytes = |name: &str| -> Option<u64> {
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?.parse().ok()
+        };
+        // What has yet to reach a disk cannot be given back before: a group is killed rather than made to wait for that.
+        let unwritten: u64 = unwritten.into_iter().filter_map(bytes).sum();
+        Some(bytes(unused_files)?.saturating_sub(unwritten))
     })?;
     Ok(used.saturating_sub(given_back))
 }

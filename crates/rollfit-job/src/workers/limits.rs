@@ -10,10 +10,13 @@ pub(super) fn whole(cores: f64) -> usize {
 /// What the system's allocator keeps beside what was asked for, as a factor.
 pub const ALLOCATOR: f64 = 1.2;
 
-/// The memory of the machine, or of the control group, that is never used.
+/// The memory of the machine, or of the control group, that is never used: a twentieth, and in a small group what files need on their way
+/// to the disk.
 pub fn memory_reserve_bytes(limits: &MachineLimits) -> u64 {
+    const LEAST: u64 = 32_000_000;
     let limits = [limits.memory_bytes, limits.memory_allowed_bytes];
-    limits.into_iter().flatten().min().unwrap_or(0) / 20
+    let all = limits.into_iter().flatten().min().unwrap_or(0);
+    (all / 20).max(LEAST.min(all / 4))
 }
 
 /// The most workers that sessions with the store allow: one watches the store, where there is more than one.
