@@ -19,8 +19,7 @@ pub struct RunProgress {
     pub in_progress: u64,
     /// Those that are not done, in progress or not.
     pub left: u64,
-    /// Which the next run begins with, counted from 1, if this one finishes what it has in progress, as only one that was not killed
-    /// does; none where nothing is left then.
+    /// Which the next run begins with, counted from 1, once this one has finished what it has in progress, which a killed one never does; none where nothing is left then.
     pub next: Option<u64>,
     /// The process of a run without an end: it goes on, unless it was killed.
     pub pid: Option<u32>,
@@ -36,8 +35,9 @@ impl RunProgress {
         let done = totals.ended.saturating_sub(failed);
         let left = partitions.saturating_sub(done);
         let in_progress = unfinished_count(record) as u64;
-        let finishing = if record.was_killed { 0 } else { in_progress };
-        let next = done + finishing + 1;
+        // What a killed run had in progress is rolled back.
+        let finishes = if record.was_killed { 0 } else { in_progress };
+        let next = done + finishes + 1;
         Self {
             partitions,
             done,
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!((progress.done, progress.in_progress, progress.left), (7, 4, 329));
         assert_eq!((progress.next, progress.pid), (Some(12), Some(4711)));
         let killed = RunProgress::from_record(&Record { was_killed: true, ..record });
-        assert_eq!((killed.in_progress, killed.next), (4, Some(8)));
+        assert_eq!((killed.in_progress, killed.next), (4, Some(8)), "what it had in progress is not done");
     }
 
     #[test]

@@ -123,6 +123,9 @@ pub(crate) fn estimated_rate(estimate: &Estimate) -> String {
 /// `3.1 h (2.8–3.5 h)`.
 pub(crate) fn estimated_time(seconds: &Estimate) -> String {
     let unit = TimeUnit::new(seconds.expected);
+    if unit.name == "ms" && TimeUnit::new(seconds.high).name != "ms" {
+        return format!("{} ({})", time(seconds.expected), between_times(seconds.low, seconds.high));
+    }
     with_range(time(seconds.expected), &format!(" {}", unit.name), seconds, |s| unit.number(s))
 }
 
@@ -197,6 +200,8 @@ mod tests {
     fn estimates_have_their_range_and_three_digits() {
         assert_eq!(estimated_rate(&estimate(75_112.0, 81_954.0, 90_049.0)), "82,000 (75,100–90,000)");
         assert_eq!(estimated_rate(&estimate(100.0, 100.0, 100.0)), "100");
+        assert_eq!(estimated_time(&estimate(0.836, 0.99, 2.837)), "990 ms (836 ms–2.8 s)");
+        assert_eq!(estimated_time(&estimate(0.5, 0.6, 0.7)), "600 ms (500–700 ms)");
         assert_eq!(estimated_time(&estimate(3_240.0, 3_600.0, 5_400.0)), "1.0 h (0.9–1.5 h)");
         assert_eq!(estimated_factor(&estimate(1.7, 1.9, 2.1)), "1.90x (1.70x–2.10x)");
         assert_eq!(

@@ -92,7 +92,7 @@ const INJECTIONS: [Injection; 14] = [
         inject: |scene| scene.world.store.sessions_max = Some(4),
         remove: |scene, change| match change {
             Change::Sessions { sessions_wanted, .. } => {
-                scene.world.store.sessions_max = Some(*sessions_wanted)
+                scene.world.store.sessions_max = Some(*sessions_wanted);
             }
             other => panic!("{other:?}"),
         },
@@ -111,7 +111,7 @@ const INJECTIONS: [Injection; 14] = [
         cause: LimitingCause::Commit,
         inject: |scene| (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (400.0, 1),
         remove: |scene, _| {
-            (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (5.0, usize::MAX)
+            (scene.world.store.commit_ms, scene.world.store.commits_at_once) = (5.0, usize::MAX);
         },
     },
     Injection {

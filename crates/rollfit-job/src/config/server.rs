@@ -63,7 +63,7 @@ pub(super) fn resolve_server(
         ];
         if let Some((key, _)) = unused.into_iter().find(|(_, is_set)| *is_set) {
             return Err(ConfigError::new(format!(
-                "[store] {key}: the server that features go to is meant, which is that of [{section}]; move it there"
+                "[store] {key}: features go to the server of [{section}]; move it there"
             )));
         }
     }

@@ -59,8 +59,8 @@ impl MonitorLoop {
                 if let Err(error) = &sample {
                     report_once("the store", &crate::error_chain(error));
                 }
-                if let Some(Err(cause)) = monitor.server_process().map(|server| machine.watch_server(&server))
-                {
+                let watched = monitor.server_process().map(|server| machine.watch_server(&server));
+                if let Some(Err(cause)) = watched.filter(|_| !monitor.has_server_metrics()) {
                     report_once("the processor time of the store's server", &cause);
                 }
                 *lock(&self.latest) = sample.ok();
@@ -124,7 +124,8 @@ mod tests {
 
     const PROCESS: ServerProcess = ServerProcess { pid: 7, started_us: 2, server_started_us: 1 };
 
-    struct Silent<'a>(&'a AtomicUsize);
+    /// How often it was asked, and whether a command says how busy its server is.
+    struct Silent<'a>(&'a AtomicUsize, bool);
 
     impl StoreMonitor for Silent<'_> {
         fn sample(&mut self) -> Result<StoreSample, StoreError> {
@@ -134,6 +135,10 @@ mod tests {
 
         fn server_cpu_share(&self) -> Option<Result<f64, String>> {
             Some(Err("the command failed".to_owned()))
+        }
+
+        fn has_server_metrics(&self) -> bool {
+            self.1
         }
 
         fn server_process(&self) -> Option<ServerProcess> {
@@ -160,31 +165,45 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_does_not_answer_is_told_of_once_and_the_end_is_noticed_at_once() {
-        static ASKED: AtomicUsize = AtomicUsize::new(0);
-        let (monitor_loop, machine) = (MonitorLoop::default(), Elsewhere::default());
+    /// What is reported until the store was asked twice.
+    fn reported(monitor_loop: &MonitorLoop, machine: &Elsewhere, monitor: Silent<'static>) -> Vec<String> {
+        let asked = monitor.0;
         let reported: Mutex<Vec<String>> = Mutex::default();
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                monitor_loop.run(Box::new(Silent(&ASKED)), &machine, |what, cause| {
+                monitor_loop.run(Box::new(monitor), machine, |what, cause| {
                     lock(&reported).push(format!("{what}: {cause}"));
                 });
             });
-            while ASKED.load(Ordering::Relaxed) < 2 {
+            while asked.load(Ordering::Relaxed) < 2 {
                 std::thread::yield_now();
             }
             monitor_loop.end();
         });
+        unpoisoned(reported.into_inner())
+    }
+
+    #[test]
+    fn processes_that_cannot_be_found_are_no_news_where_a_command_says_how_busy_the_server_is() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let machine = Elsewhere::default();
+        let reported = reported(&MonitorLoop::default(), &machine, Silent(&ASKED, true));
+        assert!(!reported.iter().any(|told| told.contains("processor time")), "{reported:?}");
+        // They are looked for all the same: what is measured here is better than what a command says.
+        assert!(!unpoisoned(machine.0.into_inner()).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_answer_is_told_of_once_and_the_end_is_noticed_at_once() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let (monitor_loop, machine) = (MonitorLoop::default(), Elsewhere::default());
+        let reported = reported(&monitor_loop, &machine, Silent(&ASKED, false));
         let told = [
             "the store: not for you",
             "the processor time of the store's server: no such process",
             "the share of the server's cores that is busy: the command failed",
         ];
-        assert_eq!(
-            (unpoisoned(reported.into_inner()), monitor_loop.latest()),
-            (told.map(str::to_owned).to_vec(), None)
-        );
+        assert_eq!((reported, monitor_loop.latest()), (told.map(str::to_owned).to_vec(), None));
         // The server may have been restarted, so the machine is told after each sample.
         let watched = unpoisoned(machine.0.into_inner());
         assert!(watched.len() >= 2 && watched.iter().all(|process| *process == PROCESS), "{watched:?}");

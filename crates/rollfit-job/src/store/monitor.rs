@@ -18,6 +18,11 @@ pub trait StoreMonitor: Send {
         None
     }
 
+    /// Whether `server_metrics_command` says how busy the server is, so that its processes need not be found.
+    fn has_server_metrics(&self) -> bool {
+        false
+    }
+
     /// The process that served the last sample; none where the server is elsewhere, has no processes, or does not tell.
     fn server_process(&self) -> Option<ServerProcess> {
         None

@@ -176,6 +176,10 @@ impl StoreMonitor for PostgresMonitor {
         self.metrics.as_ref()?.share()
     }
 
+    fn has_server_metrics(&self) -> bool {
+        self.metrics.is_some()
+    }
+
     fn server_process(&self) -> Option<ServerProcess> {
         match &self.server {
             ServerIdentity::Known(process) => process.clone(),

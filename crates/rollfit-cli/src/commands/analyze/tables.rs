@@ -1,6 +1,6 @@
 //! [`Table`]: a part of an analysis in rows and columns, the same in the terminal, in Markdown and in HTML.
 
-use rollfit_analysis::{ActivityShare, Analysis, Basis, LaneSlice, Scaling, TimelinePoint, WorkerLine};
+use rollfit_analysis::{Analysis, Basis, LaneSlice, Scaling, TimelinePoint, WorkerLine};
 use rollfit_job::activity::{Activity, Times};
 use rollfit_job::record::{Decision, Header, Unavailable};
 
@@ -61,22 +61,27 @@ pub(super) fn resources(analysis: &Analysis) -> Table {
 }
 
 /// What the workers' time went into.
-pub(super) fn activities(activities: &[ActivityShare]) -> Table {
+pub(super) fn activities(analysis: &Analysis) -> Table {
     let columns =
         [text("activity"), number("share"), number("time"), number("processor"), text("what it is")];
-    Table::new(columns, activities, |line| {
+    let has_statements = analysis.header.sessions_max.is_some();
+    let statement = |activity| statement(activity).filter(|_| has_statements);
+    Table::new(columns, &analysis.activities, |line| {
         vec![
             line.activity.name().to_owned(),
             percent(line.share),
             time(line.wall_s),
             time(line.cpu_s),
-            meaning(line.activity).to_owned(),
+            match statement(line.activity) {
+                Some(statement) => format!("{} ({statement})", meaning(line.activity)),
+                None => meaning(line.activity).to_owned(),
+            },
         ]
     })
 }
 
 /// What an activity is, in few words.
-pub(super) const fn meaning(activity: Activity) -> &'static str {
+const fn meaning(activity: Activity) -> &'static str {
     match activity {
         Activity::Idle => "has no partition",
         Activity::Waiting => "waits for a session, or for a partition that another has",
@@ -85,14 +90,26 @@ pub(super) const fn meaning(activity: Activity) -> &'static str {
         Activity::Reading => "reads the source",
         Activity::Computing => "joins, fits, derives metrics",
         Activity::Encoding => "turns features into the bytes of the store",
-        Activity::Sending => "is blocked handing bytes to the store (COPY)",
-        Activity::Deleting => "removes the features that were there before (DELETE)",
+        Activity::Sending => "is blocked handing bytes to the store",
+        Activity::Deleting => "removes the features that were there before",
         Activity::Keying => "makes and checks keys and constraints",
-        Activity::Analyzing => "has the store count what it holds, for its planner (ANALYZE)",
-        Activity::Vacuuming => "has the store clean up after what was replaced (VACUUM)",
-        Activity::Committing => "makes what was handed over durable and visible (COMMIT)",
+        Activity::Analyzing => "has the store count what it holds, for its planner",
+        Activity::Vacuuming => "has the store clean up after what was replaced",
+        Activity::Committing => "makes what was handed over durable and visible",
         Activity::Throttled => "holds itself back, as the configuration says",
         Activity::Pausing => "waits before another attempt",
+    }
+}
+
+/// The statement that a server executes meanwhile.
+const fn statement(activity: Activity) -> Option<&'static str> {
+    match activity {
+        Activity::Sending => Some("COPY"),
+        Activity::Deleting => Some("DELETE"),
+        Activity::Analyzing => Some("ANALYZE"),
+        Activity::Vacuuming => Some("VACUUM"),
+        Activity::Committing => Some("COMMIT"),
+        _ => None,
     }
 }
 
@@ -286,7 +303,7 @@ pub(super) fn settings(header: &Header) -> Table {
 pub(super) fn all(analysis: &Analysis) -> Vec<(&'static str, Table)> {
     let tables = [
         ("Resources", resources(analysis)),
-        ("What the workers' time went into", activities(&analysis.activities)),
+        ("What the workers' time went into", activities(analysis)),
         (SCALING, scaling(&analysis.scaling)),
         ("Workers", workers(&analysis.worker_lines)),
         (SLOWEST, slices(&analysis.slowest)),

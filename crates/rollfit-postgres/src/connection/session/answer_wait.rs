@@ -17,8 +17,10 @@ use crate::connection::holders::Holder;
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_millis(750);
 
-/// How long an answer about locks may take, on the server and here.
+/// How long an answer about locks may take, on the server and here. A session that does not answer in time is closed, so that a server far away
+/// has time enough.
 const HOLDER_TIMEOUT: Duration = Duration::from_millis(500);
+const HOLDER_REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Session {
     /// Waits for an answer. The first one of a round trip counts the trip. Returns who held a lock that was waited for, if that was found out.
@@ -77,7 +79,7 @@ impl Session {
     /// Returns who holds a lock that a statement waits for which begins so.
     fn holder(&self, begin: &str) -> Option<String> {
         let pool = self.shared.pool.upgrade()?;
-        let mut session = pool.spare_session(Duration::ZERO, HOLDER_TIMEOUT).ok().flatten()?;
+        let mut session = pool.spare_session(Duration::ZERO, HOLDER_REPLY_TIMEOUT).ok().flatten()?;
         let settings = TransactionSettings {
             statement: HOLDER_TIMEOUT,
             lock: HOLDER_TIMEOUT,

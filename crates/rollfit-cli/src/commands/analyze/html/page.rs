@@ -19,6 +19,7 @@ pub(super) fn body(analysis: &Analysis, now: RunNow) -> Markup {
             (definitions("tiles", &words::outcome(analysis, now)))
         }
         main {
+            section.card { (definitions("facts", &words::brief(analysis, now))) }
             (bottlenecks(analysis))
             @if let Some(combined) = &analysis.combined { (together(combined, analysis)) }
             @if let Some(compared) = &analysis.estimate_vs_observed { (estimate(compared)) }
@@ -60,11 +61,12 @@ fn card(rank: usize, finding: &RankedCause, analysis: &Analysis) -> Markup {
 }
 
 fn together(combined: &CombinedGain, analysis: &Analysis) -> Markup {
+    let steps = tables::steps(analysis);
     html! {
         section.card.together {
             h2 { "All of it together" }
             p { (prose(&words::combined(combined))) }
-            ol { @for step in words::steps(analysis) { li { (prose(&step)) } } }
+            @if steps.rows.is_empty() { ol { @for step in words::steps(analysis) { li { (prose(&step)) } } } } @else { (table(&steps)) }
         }
     }
 }
@@ -80,7 +82,7 @@ fn over_time(analysis: &Analysis) -> Markup {
         section {
             h2 { "Where the time went" }
             @if !is_short(analysis) { (stages::chart(analysis)) }
-            (folded("Figures: activities", &tables::activities(&analysis.activities)))
+            (folded("Figures: activities", &tables::activities(analysis)))
             (lanes::chart(analysis))
             (folded("Figures: workers", &tables::workers(&analysis.worker_lines)))
             @if !is_short(analysis) { (throughput::chart(analysis)) }

@@ -133,10 +133,16 @@ fn what_to_type(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
         .iter()
         .map(|attempt| fact("try", format!("{}: {}", remedy::set(&attempt.change), attempt.why)))
         .collect();
-    if !changes.is_empty() {
+    if !changes.is_empty() || is_cut_short(analysis, now) {
         facts.extend(commands(analysis, &changes, now));
     }
     facts
+}
+
+/// Whether the same command does the rest, with no change or with one.
+fn is_cut_short(analysis: &Analysis, now: RunNow) -> bool {
+    let has_ended = analysis.run.state != RunEnding::Finished && !now.is_running;
+    has_ended && analysis.progress.next.is_some() && command::continues(&analysis.header) == Some(true)
 }
 
 /// The settings to change, of all remedies in order.
@@ -237,6 +243,21 @@ mod tests {
         assert!(!elsewhere.contains("kill") && elsewhere.contains("process 4711 on loader-3"), "{elsewhere}");
         let killed = told(&in_progress(&[]), RunNow::default());
         assert!(killed.contains("continue: ROLLFIT_RUN__WORKERS=auto"), "{killed}");
+    }
+
+    #[test]
+    fn a_run_that_was_cut_short_is_continued_by_its_command_where_nothing_is_to_be_changed() {
+        let mut analysis = in_progress(&[]);
+        (analysis.bottlenecks, analysis.combined) = (Vec::new(), None);
+        let killed = told(&analysis, RunNow::default());
+        assert!(killed.contains("continue: rollfit run --config /srv/fx/rollfit.toml\n"), "{killed}");
+        assert!(killed.contains("continues at partition 12 of 336"), "{killed}");
+        assert!(!told(&analysis, HERE).contains("rollfit run"), "it is still running");
+        analysis.run.state = RunEnding::Finished;
+        assert!(!told(&analysis, RunNow::default()).contains("rollfit run"), "nothing is left to do");
+        let mut forced = in_progress(&["--force"]);
+        (forced.bottlenecks, forced.combined) = (Vec::new(), None);
+        assert!(!told(&forced, RunNow::default()).contains("rollfit run"), "it would begin anew");
     }
 
     #[test]

@@ -78,7 +78,15 @@ impl CoresBusy {
         let verb = if now.is_running { "are" } else { "were" };
         let of = format!("{capacity} cores{}", if self.is_limited() { " that it may use" } else { "" });
         Some(match self.idle() {
-            Some(idle) if self.has_idle() => format!("{} of {of} {verb} idle", quantity(idle)),
+            Some(idle) if self.has_idle() => {
+                let idle = quantity(idle);
+                let verb = match verb {
+                    "are" if idle == "1" => "is",
+                    "were" if idle == "1" => "was",
+                    _ => verb,
+                };
+                format!("{idle} of {of} {verb} idle")
+            }
             _ => format!("the {of} {verb} full"),
         })
     }

@@ -161,6 +161,11 @@ fn fewer(early: &Early) -> Option<usize> {
     Some(early.allowed.memory.unwrap_or(most).clamp(1, most))
 }
 
+fn room_for_more(idle: &str) -> String {
+    let cores = if idle == "1" { "core is" } else { "cores are" };
+    format!("{idle} {cores} idle, and there is room for more workers")
+}
+
 /// Twice the workers where their number is fixed and nothing is known to be in the way.
 fn more(early: &Early, analysis: &Analysis) -> Option<(usize, String)> {
     const IDLE_LEAST: f64 = 0.25;
@@ -177,8 +182,7 @@ fn more(early: &Early, analysis: &Analysis) -> Option<(usize, String)> {
     let allowed = &early.allowed;
     let room = [allowed.memory, allowed.sessions, Some(allowed.partitions as usize)].into_iter().flatten();
     let most = room.fold(2 * workers, usize::min);
-    (!is_held_back && most > workers)
-        .then(|| (most, format!("{} cores are idle, and there is room for more workers", quantity(idle))))
+    (!is_held_back && most > workers).then(|| (most, room_for_more(&quantity(idle))))
 }
 
 #[cfg(test)]
@@ -215,6 +219,7 @@ mod tests {
 
     #[test]
     fn nothing_is_to_be_tried_where_cores_are_full_or_workers_hold_back_or_find_their_number() {
+        assert!(room_for_more("1").starts_with("1 core is idle"));
         let tried = |change: fn(&mut Early)| {
             let mut analysis = example::early();
             change(analysis.early.as_mut().unwrap());

@@ -1,8 +1,8 @@
 //! Findings: what limits a run, in a headline and one by one.
 
-use rollfit_analysis::{Analysis, CombinedGain, Headline, RankedCause};
+use rollfit_analysis::{Analysis, CombinedGain, Headline, LaneSlice, NoEstimate, RankedCause};
 use rollfit_job::config::{Origin, Setting};
-use rollfit_job::record::Header;
+use rollfit_job::record::{Header, PartitionOutcome};
 
 use super::cause::title;
 use super::limit::limit;
@@ -11,13 +11,13 @@ use super::run::origin;
 use super::{Fact, code, early};
 use super::{applies_briefly, remedy};
 use crate::commands::analyze::run_now::RunNow;
-use crate::format::{estimated_factor, estimated_time, percent, quantity, time};
+use crate::format::{count, estimated_factor, estimated_time, percent, quantity, time};
 
 /// What limits the run, with what speaks most for it.
 pub(in super::super) fn headline(analysis: &Analysis, now: RunNow) -> String {
     let header = &analysis.header;
     match (&analysis.finding, analysis.bottlenecks.first()) {
-        (Headline::Limited { gain, .. }, Some(first)) => {
+        (Headline::Limited { gain, .. }, Some(first)) if is_told_first(first, analysis) => {
             let evidence = first.evidence.first().map(|first| format!(": {}", observation(first)));
             let gain = gain
                 .as_ref()
@@ -42,9 +42,30 @@ pub(in super::super) fn headline(analysis: &Analysis, now: RunNow) -> String {
         }
         _ => match &analysis.early {
             Some(told) => early::headline(told, analysis, now),
-            None => "There was nothing to write, so the record does not show what limits the run.".to_owned(),
+            None => nothing_written(analysis),
         },
     }
+}
+
+/// Whether a cause says more of a run than how far it came. Where no gain is known, it has to take most of the time of a run that was not
+/// killed: below that, full cores may be why a worker waits.
+fn is_told_first(first: &RankedCause, analysis: &Analysis) -> bool {
+    const MOST: f64 = 0.5;
+    let is_killed = analysis.no_estimate == Some(NoEstimate::Killed);
+    analysis.early.is_none() || !is_killed && first.impact >= MOST
+}
+
+/// Why a run wrote nothing without a failure.
+fn nothing_written(analysis: &Analysis) -> String {
+    let is_skipped = |slice: &&LaneSlice| slice.outcome == PartitionOutcome::LeftAlone;
+    let why = match analysis.lanes.iter().filter(is_skipped).count() {
+        0 => "There was nothing to write".to_owned(),
+        skipped => {
+            let all = count(analysis.progress.partitions);
+            format!("Nothing was written: {} of {all} partitions were skipped", count(skipped as u64))
+        }
+    };
+    format!("{why}, so the record does not show what limits the run.")
 }
 
 /// What speaks for a finding, a sentence each.
@@ -98,6 +119,7 @@ pub(in super::super) fn step(analysis: &Analysis, at: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::analyze::example;
 
     #[test]
     fn a_setting_is_written_with_where_it_came_from() {
@@ -112,5 +134,32 @@ mod tests {
         let variable = Origin::Variable("ROLLFIT_RUN__WORKERS".to_owned());
         assert_eq!(told(Some("4"), variable), "run.workers = 4 (variable ROLLFIT_RUN__WORKERS)");
         assert_eq!(told(None, Origin::Default), "run.workers is not set");
+    }
+
+    #[test]
+    fn a_cause_without_a_gain_comes_first_where_it_takes_most_of_the_time() {
+        let told = |impact, why| {
+            let mut analysis = example::full();
+            analysis.early = example::early().early;
+            analysis.no_estimate = Some(why);
+            analysis.bottlenecks[0].impact = impact;
+            headline(&analysis, RunNow::default())
+        };
+        let short = || NoEstimate::Short { work_s: 1.6 };
+        assert!(told(0.8, short()).starts_with("Fewer workers than would pay"), "{}", told(0.8, short()));
+        assert!(told(0.4, short()).contains("partitions done"), "{}", told(0.4, short()));
+        assert!(!told(0.8, NoEstimate::Killed).contains("would pay"));
+    }
+
+    #[test]
+    fn partitions_that_were_skipped_are_not_nothing_to_write() {
+        let mut analysis = example::bare();
+        let bare = headline(&analysis, RunNow::default());
+        assert!(bare.starts_with("There was nothing to write, so"), "{bare}");
+        analysis.lanes = example::full().lanes.into_iter().take(6).collect();
+        analysis.lanes.iter_mut().for_each(|slice| slice.outcome = PartitionOutcome::LeftAlone);
+        analysis.progress.partitions = 6;
+        let skipped = headline(&analysis, RunNow::default());
+        assert!(skipped.starts_with("Nothing was written: 6 of 6 partitions were skipped, so"), "{skipped}");
     }
 }

@@ -115,7 +115,8 @@ pub(super) fn worth_briefly(worth: &Worth) -> Option<String> {
             format!("than {workers}: {more} gain {gain} more, limited by {}", capacity_name(capacity))
         }
         WorthReason::NotMeasured { .. } => {
-            format!("than {workers} is estimated: it would be too far from what was measured")
+            let verb = if worth.workers == 1 { "is" } else { "are" };
+            format!("than {workers} {verb} estimated: more would be too far from what was measured")
         }
         WorthReason::Unknown => return None,
     })

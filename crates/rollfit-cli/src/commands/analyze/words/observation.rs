@@ -17,7 +17,7 @@ pub(super) fn observation(observation: &Observation) -> String {
         Observation::WorkersIdle { share } => {
             format!("workers had nothing to do for {} of the run", percent(*share))
         }
-        Observation::OnlyAfterOthers => "this gains nothing before the findings above are fixed".to_owned(),
+        Observation::OnlyAfterOthers => "this pays only once the findings above are fixed".to_owned(),
         Observation::LargestPartition { partition, times_mean, took_s } => format!(
             "{partition} has {} times the rows of the mean partition and took {}",
             quantity(*times_mean),

@@ -90,7 +90,8 @@ pub(in super::super) fn outcome(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
     facts.extend(
         run.job_s.map(|job_s| fact("whole job", format!("{} at this rate, from nothing", time(job_s)))),
     );
-    facts.extend(analysis.eta_vs_observed.as_ref().map(|compared| fact("ETA", eta(compared))));
+    let compared = analysis.eta_vs_observed.as_ref().filter(|_| totals.written > 0);
+    facts.extend(compared.map(|compared| fact("ETA", eta(compared))));
     facts
 }
 
