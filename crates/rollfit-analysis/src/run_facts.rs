@@ -391,7 +391,8 @@ pub(super) fn held(record: &Record) -> HashSet<&Partition> {
     let stores = record.samples.iter().filter_map(|sample| sample.store.as_ref());
     let locked = stores.into_iter().any(|store| !store.lock_holders.is_empty());
     let is_held = |end: &&PartitionEnd| {
-        end.outcome == PartitionOutcome::Held || locked && end.outcome == PartitionOutcome::Failed
+        let is_locked = locked || end.locked_by.is_some();
+        end.outcome == PartitionOutcome::Held || is_locked && end.outcome == PartitionOutcome::Failed
     };
     record.partitions.iter().filter(is_held).map(|end| &end.partition).collect()
 }

@@ -61,8 +61,10 @@ fn retries(facts: &RunFacts<'_>) -> Option<Found> {
     let clean = Demand::from_ends(
         written(record).filter(|end| end.attempt == 1),
         RoundTripTimes::from_record(record),
-    )?
-    .sized(all.rows);
+    );
+    // Where none went well at once, the pauses at least are known.
+    let unpaused = Demand { wall_s: all.wall_s - all.pausing_s, pausing_s: 0.0, ..all };
+    let clean = clean.map_or(unpaused, |clean| clean.sized(all.rows));
     // What partitions cost without retries is known only of those that went well at once, which may be easier ones.
     const UNCERTAINTY: f64 = 0.15;
     let wait_s = all.pausing_s;
@@ -161,10 +163,37 @@ mod tests {
         assert!(once.impact < 0.5 * all.impact, "{} {}", once.impact, all.impact);
     }
 
+    /// A run whose partitions each paused for 2 s, from this one on.
+    fn retried(from: usize) -> Record {
+        let mut record = made(40, 2);
+        for end in &mut record.partitions[from..] {
+            end.attempt = 3;
+            end.wall_us.add(Activity::Pausing, 2_000_000);
+        }
+        record
+    }
+
+    #[test]
+    fn attempts_that_fail_cost_time_whether_or_not_a_partition_went_well_at_once() {
+        for from in [0, 4] {
+            let record = retried(from);
+            let found = retries(&RunFacts::from_record(&record).unwrap()).unwrap();
+            assert!(found.impact > 0.4, "{from}: {}", found.impact);
+        }
+        let without = Record { retries: Vec::new(), ..retried(0) };
+        assert!(retries(&RunFacts::from_record(&without).unwrap()).is_none());
+    }
+
     #[test]
     fn a_partition_that_others_held_is_evidence() {
         let mut record = waiting(0);
         record.partitions[5].outcome = PartitionOutcome::Held;
+        let found = locks_of(&record).unwrap();
+        assert_eq!(found.evidence[0], Observation::PartitionsHeld { partitions: 1 });
+        // One that failed was held where who held it is known.
+        record.partitions[5].outcome = PartitionOutcome::Failed;
+        assert!(locks_of(&record).is_none());
+        record.partitions[5].locked_by = Some("the old job".to_owned());
         let found = locks_of(&record).unwrap();
         assert_eq!(found.evidence[0], Observation::PartitionsHeld { partitions: 1 });
     }
