@@ -24,6 +24,8 @@ pub(super) struct Demand {
     /// What round trips took: their number times the round-trip time, sink and source together, and the source's part of it.
     pub(super) latency_s: f64,
     pub(super) source_latency_s: f64,
+    /// What a worker waited for a core while it was asking a store.
+    pub(super) core_wait_s: f64,
     /// Times in which neither this process computes nor the worker waits for a core or for bytes on their way, by activity.
     pub(super) reading_s: f64,
     /// Opening sessions included.
@@ -104,6 +106,7 @@ impl Demand {
             wall_s: each_s(sum.wall_us.total_us() - sum.wall_us.get(Activity::Idle)),
             cpu_s: each_s(sum.cpu_us.total_us()),
             stretch,
+            core_wait_s: 0.0,
             sink_trips: each(sum.trips.total_us() - sum.trips.get(Activity::Reading)),
             source_trips: each(sum.trips.get(Activity::Reading)),
             latency_s: Activity::ALL.into_iter().map(latency_s).sum(),
@@ -130,6 +133,7 @@ impl Demand {
             bytes: self.bytes * times,
             wall_s: self.wall_s * times,
             cpu_s: self.cpu_s * times,
+            core_wait_s: self.core_wait_s * times,
             latency_s: self.latency_s * times,
             source_latency_s: self.source_latency_s * times,
             reading_s: self.reading_s * times,
@@ -144,6 +148,42 @@ impl Demand {
             throttled_s: self.throttled_s * times,
             pausing_s: self.pausing_s * times,
             ..*self
+        }
+    }
+
+    /// The same where so much of what seemed to be waited for source and store was waited for a core. In which activity that was does not show: in
+    /// each the same share.
+    pub(super) fn waiting_for_cores(self, core_wait_s: f64) -> Self {
+        const MOST: f64 = 0.9;
+        let asking_s = self.reading_s + self.querying_s + self.sending_s + self.making_durable_s();
+        let core_wait_s = core_wait_s.clamp(0.0, MOST * asking_s);
+        let rest = if asking_s > 0.0 { 1.0 - core_wait_s / asking_s } else { 1.0 };
+        Self {
+            core_wait_s,
+            reading_s: self.reading_s * rest,
+            querying_s: self.querying_s * rest,
+            sending_s: self.sending_s * rest,
+            deleting_s: self.deleting_s * rest,
+            keying_s: self.keying_s * rest,
+            analyzing_s: self.analyzing_s * rest,
+            committing_s: self.committing_s * rest,
+            vacuuming_s: self.vacuuming_s * rest,
+            ..self
+        }
+    }
+
+    /// The same where sessions were seen to wait for so long until something was durable: statements that are not the commit do that too.
+    pub(super) fn syncing(self, synced_s: f64) -> Self {
+        let statements_s = self.making_durable_s() - self.committing_s;
+        let moved_s = (synced_s - self.committing_s).clamp(0.0, statements_s);
+        let rest = if statements_s > 0.0 { 1.0 - moved_s / statements_s } else { 1.0 };
+        Self {
+            deleting_s: self.deleting_s * rest,
+            keying_s: self.keying_s * rest,
+            analyzing_s: self.analyzing_s * rest,
+            vacuuming_s: self.vacuuming_s * rest,
+            committing_s: self.committing_s + moved_s,
+            ..self
         }
     }
 
@@ -175,8 +215,9 @@ impl Sum {
     fn stretch(&self) -> f64 {
         const PURE: [Activity; 2] = [Activity::Computing, Activity::Encoding];
         let sum = |times: &Times| PURE.into_iter().map(|activity| times.get(activity)).sum::<u64>() as f64;
-        let (wall_us, cpu_us) = (sum(&self.wall_us), sum(&self.cpu_us));
-        if cpu_us > 0.0 { (wall_us / cpu_us).max(1.0) } else { 1.0 }
+        // Of a few milliseconds one wait makes anything.
+        const FEW_US: f64 = 100_000.0;
+        ((sum(&self.wall_us) + FEW_US) / (sum(&self.cpu_us) + FEW_US)).max(1.0)
     }
 }
 

@@ -15,9 +15,6 @@ const KEPT: usize = 600;
 const ERROR_MIN: f64 = 0.1;
 /// After this share of the run so far what a partition took counts by a factor of e less.
 const RECENT: f64 = 0.5;
-/// The first partition of each worker takes about so much longer than later ones: sessions are opened, tables made, memory taken, and all
-/// workers read at once.
-const FIRST: f64 = 1.08;
 /// How much durations scatter where that is not known yet, and how many partitions' worth that counts.
 const SCATTER: (f64, f64) = (0.2, 4.0);
 
@@ -183,10 +180,8 @@ impl Pace {
     fn between(first: &Point, last: &Point) -> Option<Self> {
         let count = last.ended - first.ended;
         let took_s = (last.worked_s - first.worked_s) - (last.age_s - first.age_s);
-        let first_ones = (last.ended.min(last.workers as f64) - first.ended).max(0.0);
-        let slow = 1.0 + (FIRST - 1.0) * first_ones / count;
         let written = last.written - first.written;
-        (count > 0.0).then(|| Self { count, ended: count, written, took_s: took_s.max(1e-6) / slow })
+        (count > 0.0).then(|| Self { count, ended: count, written, took_s: took_s.max(1e-6) })
     }
 
     fn mean_s(self) -> f64 {
@@ -382,7 +377,7 @@ mod tests {
         let (mut all, mut near, mut within) = (0.0, 0.0, 0.0);
         for partitions in [12, 20, 28, 36, 60] {
             for workers in 1..=4 {
-                for (seed, first) in [(0, 1.0), (1000, 1.15), (2000, 1.3)] {
+                for (seed, first) in [(0, 1.0), (1000, 1.0), (2000, 1.3)] {
                     let whole_s = 5.0 * workers as f64;
                     let takes_s = |number, _| {
                         let first = if number < workers { first } else { 1.0 };

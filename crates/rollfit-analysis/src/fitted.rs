@@ -6,7 +6,10 @@
 //! gives exactly its throughput.
 
 use super::network::WORKERS_MAX;
-use super::tuning::{PLAUSIBLE, SLOWER_CORES, SLOWER_WAIT, SYSTEM_SHARE, UNUSUAL, WAIT_ERROR, WAIT_NOTABLE};
+use super::tuning::{
+    FULL_CORES_IDLE, PLAUSIBLE, SHORTER_WAIT, SLOWER_CORES, SLOWER_WAIT, SYSTEM_SHARE, UNUSUAL, WAIT_ERROR,
+    WAIT_NOTABLE,
+};
 use super::work::{Cores, Queue, Wait, Work};
 
 /// What a number of workers did.
@@ -162,9 +165,25 @@ impl Solver<'_> {
             return self.slower(work, slower);
         }
         if self.surplus(&with_rest(work, 0.0)) >= 0.0 {
-            return with_rest(work, falling_root(0.0, 2.0, |rest| self.surplus(&with_rest(work, rest))));
+            return self.rested(work, falling_root(0.0, 2.0, |rest| self.surplus(&with_rest(work, rest))));
         }
         self.faster(&with_rest(work, 0.0))
+    }
+
+    /// The work with so much of its waits. Beside full cores hardly anything shows how long they are: they may as well be shorter, and the cores
+    /// fewer by next to nothing.
+    fn rested(self, work: &Work, rest: f64) -> Work {
+        const CORES_FEWER_MOST: f64 = 0.7;
+        let most = self.measured.iter().map(|level| level.rate).fold(0.0, f64::max);
+        let idle = (1.0 - most * work.cpu_s() / work.cores.allowed).max(0.0);
+        let doubt = SHORTER_WAIT * (1.0 - idle / FULL_CORES_IDLE).max(0.0);
+        let shorter = with_rest(work, rest.min(1.0) + (rest - 1.0).max(0.0) * (1.0 - doubt));
+        let fewer = |by: f64| {
+            let mut fewer = shorter;
+            fewer.cores.allowed *= (-by).exp();
+            fewer
+        };
+        fewer(falling_root(0.0, CORES_FEWER_MOST, |by| self.surplus(&fewer(by))))
     }
 
     /// The work that is slower than what was waited for explains: fewer cores, where they are in demand, and a wait that no activity shows.

@@ -2,10 +2,9 @@
 //! for want of memory.
 
 use rollfit_job::record::Record;
+use rollfit_job::workers::memory_reserve_bytes;
 use serde::{Deserialize, Serialize};
 
-/// Less of the limit left is next to nothing.
-const LEFT_LEAST: f64 = 0.05;
 /// What would have been used up within so many seconds may have been.
 const WITHIN_S: f64 = 3.0;
 /// From how many samples the trend is taken.
@@ -36,7 +35,7 @@ impl MemoryShortage {
         let fell = first.machine.free_memory_bytes?.saturating_sub(free_bytes) as f64;
         let seconds = last.at_ms.saturating_sub(first.at_ms) as f64 / 1e3;
         let falling_bytes_per_s = if seconds > 0.0 { fell / seconds } else { 0.0 };
-        let is_low = limit_bytes.is_some_and(|limit| (free_bytes as f64) < LEFT_LEAST * limit as f64);
+        let is_low = limit_bytes.is_some() && free_bytes < memory_reserve_bytes(limits);
         let is_falling = falling_bytes_per_s * WITHIN_S > free_bytes as f64;
         (is_low || is_falling).then_some(Self { own_bytes, free_bytes, limit_bytes, falling_bytes_per_s })
     }

@@ -151,6 +151,12 @@ impl Observed {
         Some((room / self.worker_bytes?).floor().max(1.0) as usize)
     }
 
+    /// The sessions that waited until something was on a disk, on average.
+    pub(super) fn syncing_sessions(&self) -> f64 {
+        let waits = self.waits.iter().filter(|((kind, _), _)| *kind == WaitKind::Sync);
+        waits.map(|(_, sessions)| sessions).sum()
+    }
+
     /// The cores there are for a run beside processes that kept `competing` cores busy while its own work took `stretch` times as
     /// long as alone.
     pub(super) fn cores(&self, record: &Record, competing: f64, stretch: f64) -> Cores {

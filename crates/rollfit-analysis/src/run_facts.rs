@@ -45,6 +45,9 @@ impl<'a> RunFacts<'a> {
         let (took_s, totals) = (took_s(record), totals(record));
         let in_progress = StepSeries::in_progress(record);
         let observed = Observed::new(record);
+        let demand = demand
+            .waiting_for_cores(core_wait_s(&demand, &observed, took_s))
+            .syncing(observed.syncing_sessions() * took_s / demand.partitions as f64);
         let levels = ConcurrencyLevel::all(record, sessions_workers(record), observed.competing.as_ref());
         let held_s = held_s(record, took_s);
         let had = had(record, &in_progress, took_s);
@@ -190,6 +193,12 @@ fn locked_sessions(store: &StoreSample) -> f64 {
     let waits = store.waits.iter().filter(|wait| wait.kind == WaitKind::Lock);
     let sessions: u32 = waits.map(|wait| wait.sessions).sum();
     f64::from(sessions.max(u32::from(!store.lock_holders.is_empty())))
+}
+
+/// What a worker waited for a core beside the time in which it computed: all that its threads waited, less what stretched its own work.
+fn core_wait_s(demand: &Demand, observed: &Observed, took_s: f64) -> f64 {
+    let all_s = observed.waiting_threads.unwrap_or(0.0) * took_s / demand.partitions as f64;
+    all_s - (demand.stretch - 1.0) * demand.cpu_s
 }
 
 /// A setting of a run.

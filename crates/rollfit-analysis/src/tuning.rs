@@ -13,6 +13,11 @@ pub(super) const SYSTEM_CORES_MOST: f64 = 0.5;
 pub(super) const SLOWER_CORES: f64 = 0.1;
 pub(super) const SLOWER_WAIT: f64 = 0.05;
 
+/// Where less than this share of the cores is idle, they hide how long is waited besides; by this share it is taken to be shorter where none is.
+/// Fitted on one core of a two-core machine.
+pub(super) const FULL_CORES_IDLE: f64 = 0.1;
+pub(super) const SHORTER_WAIT: f64 = 0.6;
+
 /// Below this share of what a limit of the configuration allows, the limit did not slow the run.
 pub(super) const FREE_OF_LIMITS: f64 = 0.9;
 
@@ -32,7 +37,7 @@ pub(super) const IMPACT_LEAST: f64 = 0.1;
 pub(super) const BEYOND_MEASURED: usize = 2;
 
 /// An estimate is at least this uncertain, relative, and the scatter of partitions makes it no more uncertain than that.
-pub(super) const UNCERTAINTY_LEAST: f64 = 0.08;
+pub(super) const UNCERTAINTY_LEAST: f64 = 0.12;
 pub(super) const UNCERTAINTY_MOST: f64 = 0.2;
 
 /// How much more uncertain it is for each doubling or halving of the workers measured.

@@ -66,6 +66,8 @@ pub(super) enum Wait {
     Asking,
     /// The store to take its bytes.
     Bytes,
+    /// A core, while others had them.
+    Core,
     /// Statements that remove, check, count or clean up rows.
     Statements,
     /// Its commit.
@@ -77,7 +79,7 @@ pub(super) enum Wait {
 }
 
 /// How many [`Wait`]s there are.
-const WAITS: usize = 8;
+const WAITS: usize = 9;
 
 /// Seconds by [`Wait`].
 pub(super) type Waits = [f64; WAITS];
@@ -96,6 +98,7 @@ impl Wait {
         Wait::RoundTrips,
         Wait::Asking,
         Wait::Bytes,
+        Wait::Core,
         Wait::Statements,
         Wait::Commit,
         Wait::Pause,
@@ -277,6 +280,7 @@ fn waits_s(demand: &Demand) -> Waits {
         Wait::RoundTrips => demand.latency_s,
         Wait::Asking => demand.querying_s,
         Wait::Bytes => demand.sending_s,
+        Wait::Core => demand.core_wait_s,
         Wait::Statements => demand.making_durable_s() - demand.committing_s,
         Wait::Commit => demand.committing_s,
         Wait::Pause => demand.pausing_s + demand.waiting_s + demand.throttled_s,

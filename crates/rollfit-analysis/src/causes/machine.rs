@@ -3,11 +3,12 @@
 
 use rollfit_job::workers::memory_reserve_bytes;
 
+use super::super::memory_shortage::MemoryShortage;
 use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
-use super::super::work::Work;
+use super::super::work::{Wait, Work};
 use super::workers::{raised, with_ceiling};
 use super::{Fix, Found, ImpactBasis};
 
@@ -15,10 +16,8 @@ use super::{Fix, Found, ImpactBasis};
 const OTHERS_LEAST: f64 = 0.05;
 
 pub(super) fn found(facts: &RunFacts<'_>) -> Vec<Found> {
-    [others(facts), quota(facts), memory(facts), cpu_max(facts), write_max(facts)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let memory = killed_for_memory(facts).or_else(|| memory(facts));
+    [others(facts), quota(facts), memory, cpu_max(facts), write_max(facts)].into_iter().flatten().collect()
 }
 
 /// Other processes keep cores busy.
@@ -40,10 +39,14 @@ fn others(facts: &RunFacts<'_>) -> Option<Found> {
     let cores_wanted = cores_wanted(facts, all, Work::cpu_s);
     // What others may keep, of what they take.
     let kept = ((all - cores_wanted) / taken).clamp(0.0, 1.0);
+    // Who waits for a core waits for all who have one, the run's own work too.
+    let server_cores = observed.server.cores_busy.filter(|_| observed.server.is_local).unwrap_or(0.0);
+    let by_others = taken / (taken + own_cores + server_cores).max(1e-9);
     let free = move |scenario: &Scenario, left: f64| {
         let left = left + (1.0 - left) * kept;
         scenario.with_work(|work| {
             work.cores.competing_cores *= left;
+            *work.wait_mut(Wait::Core) *= 1.0 - by_others * (1.0 - left);
             work.cores.all += stolen * (1.0 - left);
         })
     };
@@ -101,6 +104,13 @@ fn cpu(facts: &RunFacts<'_>, evidence: Vec<Observation>, fix: Fix) -> Found {
         setting: None,
         fix: Some(fix),
     }
+}
+
+/// A run that the system ended for want of memory tells nothing else.
+fn killed_for_memory(facts: &RunFacts<'_>) -> Option<Found> {
+    MemoryShortage::from_record(facts.record)?;
+    let found = memory(facts)?;
+    Some(Found { impact: 1.0, impact_basis: ImpactBasis::Measured, ..found })
 }
 
 fn memory(facts: &RunFacts<'_>) -> Option<Found> {

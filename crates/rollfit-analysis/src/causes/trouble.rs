@@ -1,6 +1,10 @@
 //! Causes that should not be: locks and partitions that others hold, attempts that fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+
+use rollfit_job::activity::Activity;
+use rollfit_job::partition::Partition;
+use rollfit_job::record::{Record, Retry};
 
 use super::super::demand::{Demand, RoundTripTimes, written};
 use super::super::ranked_cause::Observation;
@@ -15,7 +19,7 @@ pub(super) fn found(facts: &RunFacts<'_>) -> Vec<Found> {
 }
 
 fn locks(facts: &RunFacts<'_>) -> Option<Found> {
-    let wait_s = facts.locked_s();
+    let wait_s = facts.locked_s() + paused_for_locks_s(facts.record) / facts.demand.partitions as f64;
     let held = held(facts.record);
     if held.is_empty() && wait_s <= 0.0 {
         return None;
@@ -52,12 +56,24 @@ fn locks(facts: &RunFacts<'_>) -> Option<Found> {
     })
 }
 
+/// For how long partitions that waited for a lock paused before another attempt, all of them together.
+fn paused_for_locks_s(record: &Record) -> f64 {
+    let locked = written(record).filter(|end| end.locked_by.is_some());
+    locked.map(|end| end.wall_us.get(Activity::Pausing)).sum::<u64>() as f64 / 1e6
+}
+
+/// Attempts that failed, of partitions that waited for no lock: those failed for the lock.
 fn retries(facts: &RunFacts<'_>) -> Option<Found> {
     let record = facts.record;
-    if record.retries.is_empty() {
+    let locked: HashSet<&Partition> =
+        record.partitions.iter().filter(|end| end.locked_by.is_some()).map(|end| &end.partition).collect();
+    let retries: Vec<&Retry> =
+        record.retries.iter().filter(|retry| !locked.contains(&retry.partition)).collect();
+    if retries.is_empty() {
         return None;
     }
-    let all = facts.demand;
+    let locks_s = paused_for_locks_s(record) / facts.demand.partitions as f64;
+    let all = Demand { pausing_s: (facts.demand.pausing_s - locks_s).max(0.0), ..facts.demand };
     let clean = Demand::from_ends(
         written(record).filter(|end| end.attempt == 1),
         RoundTripTimes::from_record(record),
@@ -75,11 +91,11 @@ fn retries(facts: &RunFacts<'_>) -> Option<Found> {
         Scenario { missed, ..scenario.with_work(|work| without_retries(work, &clean, &all, left)) }
     };
     let mut messages: BTreeMap<&str, usize> = BTreeMap::new();
-    for retry in &record.retries {
+    for retry in &retries {
         *messages.entry(&retry.cause).or_default() += 1;
     }
     let (message, times) = messages.into_iter().max_by_key(|(_, times)| *times)?;
-    let attempts = record.retries.len();
+    let attempts = retries.len();
     let fix = Fix::outside(Change::Attempts { failed: attempts }, Watch::Retries, Box::new(once));
     Some(Found {
         cause: LimitingCause::Retries,
@@ -118,8 +134,7 @@ fn without_retries(work: &mut Work, clean: &Demand, all: &Demand, left: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rollfit_job::activity::Activity;
-    use rollfit_job::record::{PartitionOutcome, Record};
+    use rollfit_job::record::PartitionOutcome;
     use rollfit_job::store::{StoreSample, StoreWait, WaitKind};
     use rollfit_testkit::record::made;
 

@@ -86,6 +86,8 @@ pub enum WaitKind {
     Lock,
     /// Disks.
     Disk,
+    /// Disks, to keep what was written.
+    Sync,
     /// This process.
     Client,
     /// Other processes of the store.

@@ -275,6 +275,7 @@ impl OwnSession {
 fn wait((category, event): (&str, &str)) -> (WaitKind, String) {
     let kind = match category {
         "Lock" => WaitKind::Lock,
+        "IO" if event.ends_with("Sync") => WaitKind::Sync,
         "IO" => WaitKind::Disk,
         "Client" => WaitKind::Client,
         "LWLock" | "BufferPin" | "IPC" | "Activity" => WaitKind::Internal,
