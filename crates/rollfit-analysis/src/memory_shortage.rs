@@ -30,6 +30,9 @@ impl MemoryShortage {
         let limits = &record.header.machine;
         let limit_bytes = [limits.memory_bytes, limits.memory_allowed_bytes].into_iter().flatten().min();
         let (own_bytes, free_bytes) = (last.machine.own_memory_bytes?, last.machine.free_memory_bytes?);
+        // Pages of files that this process maps count as its own, and as free.
+        let free_bytes =
+            limit_bytes.map_or(free_bytes, |limit| free_bytes.min(limit.saturating_sub(own_bytes)));
         let recent = &record.samples[record.samples.len().saturating_sub(SAMPLES)..];
         let first = recent.iter().find(|sample| sample.machine.free_memory_bytes.is_some())?;
         let fell = first.machine.free_memory_bytes?.saturating_sub(free_bytes) as f64;

@@ -275,7 +275,9 @@ impl OwnSession {
 fn wait((category, event): (&str, &str)) -> (WaitKind, String) {
     let kind = match category {
         "Lock" => WaitKind::Lock,
+        // `WALWrite`: another session is syncing the log.
         "IO" if event.ends_with("Sync") => WaitKind::Sync,
+        "LWLock" if event == "WALWrite" => WaitKind::Sync,
         "IO" => WaitKind::Disk,
         "Client" => WaitKind::Client,
         "LWLock" | "BufferPin" | "IPC" | "Activity" => WaitKind::Internal,

@@ -223,7 +223,7 @@ fn store(world: &World, sessions: usize, moment: &Moment) -> StoreSample {
     let waits = [
         (WaitKind::Client, "Client:ClientRead", count(Activity::Computing) + count(Activity::Encoding)),
         (WaitKind::Disk, "IO:DataFileExtend", count(Activity::Sending)),
-        (WaitKind::Disk, "IO:WALSync", count(Activity::Committing)),
+        (WaitKind::Sync, "IO:WALSync", count(Activity::Committing)),
         (WaitKind::Lock, "Lock:transactionid", if is_locked { count(Activity::Waiting) } else { 0 }),
     ];
     StoreSample {

@@ -380,7 +380,7 @@ fn resources() -> Resources {
             basis: ServerCpuBasis::Sessions,
             samples: 200,
             waiting_share: 0.63,
-            waits: vec![WaitShare { wait: WaitKind::Disk, event: "IO:WALSync".to_owned(), sessions: 0.4 }],
+            waits: vec![WaitShare { wait: WaitKind::Sync, event: "IO:WALSync".to_owned(), sessions: 0.4 }],
             errors: 3,
         },
     }
