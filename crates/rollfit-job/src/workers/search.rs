@@ -75,7 +75,7 @@ const GAIN_OF_DOUBLING: f64 = 0.1;
 /// How sure the first speed must be where workers mostly wait: more of them are tried in any case.
 const ERROR_OF_WAITING: f64 = 0.25;
 /// What fewer may cost at most.
-const LOSS: f64 = 0.03;
+const LOSS: f64 = 0.02;
 /// The share of the time that looking for fewer may cost.
 const COST: f64 = 0.02;
 /// A speed that changed by this much while the number stayed the same starts a new search.
