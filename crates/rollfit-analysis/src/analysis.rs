@@ -65,7 +65,7 @@ pub struct Analysis {
     pub decisions: Vec<Decision>,
     /// What could not be found out, and why.
     pub unavailable: Vec<Unavailable>,
-    /// How far the run has come, and where the next one goes on.
+    /// How far the run has come, and where the next one continues.
     pub progress: RunProgress,
     /// Why nothing is estimated; none where something is.
     pub no_estimate: Option<NoEstimate>,

@@ -260,7 +260,7 @@ mod tests {
 
     use rollfit_job::watch::Totals;
 
-    /// A run as samples tell of it, once a second: partition by number takes so long with so many workers there.
+    /// A run as its samples describe it, once a second; `takes_s` gives the time of a partition by its number and the number of workers.
     struct Simulated {
         samples: Vec<Sample>,
         took_s: f64,

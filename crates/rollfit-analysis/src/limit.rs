@@ -70,7 +70,7 @@ pub enum WorkersLimit {
     Memory { room_bytes: f64, base_bytes: f64, worker_bytes: f64, workers_max: usize },
     /// There are fewer partitions.
     Partitions { partitions: usize },
-    /// Other processes want so many cores, and more workers than this only take cores from them.
+    /// Other processes want this many cores, and more workers only take cores from them.
     CompetingLoad { competing_cores: f64, workers_max: usize },
     /// Twice the workers bring next to nothing.
     Capacity { capacity: Capacity },

@@ -1,11 +1,11 @@
 //! [`MemoryShortage`]: memory that was nearly used up when a record breaks off, which is what a process leaves that the system killed
 //! for want of memory.
 
-use rollfit_job::record::Record;
+use rollfit_job::record::{Record, Sample};
 use rollfit_job::workers::memory_reserve_bytes;
 use serde::{Deserialize, Serialize};
 
-/// What would have been used up within so many seconds may have been.
+/// Memory that would have been used up within this many seconds may have been used up.
 const WITHIN_S: f64 = 3.0;
 /// From how many samples the trend is taken.
 const SAMPLES: usize = 4;
@@ -29,13 +29,17 @@ impl MemoryShortage {
         let last = record.samples.last().filter(|_| record.end.is_none())?;
         let limits = &record.header.machine;
         let limit_bytes = [limits.memory_bytes, limits.memory_allowed_bytes].into_iter().flatten().min();
-        let (own_bytes, free_bytes) = (last.machine.own_memory_bytes?, last.machine.free_memory_bytes?);
         // Pages of files that this process maps count as its own, and as free.
-        let free_bytes =
-            limit_bytes.map_or(free_bytes, |limit| free_bytes.min(limit.saturating_sub(own_bytes)));
+        let free = |sample: &Sample| {
+            let left = limit_bytes
+                .zip(sample.machine.own_memory_bytes)
+                .map(|(limit, own)| limit.saturating_sub(own));
+            Some(sample.machine.free_memory_bytes?.min(left.unwrap_or(u64::MAX)))
+        };
+        let (own_bytes, free_bytes) = (last.machine.own_memory_bytes?, free(last)?);
         let recent = &record.samples[record.samples.len().saturating_sub(SAMPLES)..];
         let first = recent.iter().find(|sample| sample.machine.free_memory_bytes.is_some())?;
-        let fell = first.machine.free_memory_bytes?.saturating_sub(free_bytes) as f64;
+        let fell = free(first)?.saturating_sub(free_bytes) as f64;
         let seconds = last.at_ms.saturating_sub(first.at_ms) as f64 / 1e3;
         let falling_bytes_per_s = if seconds > 0.0 { fell / seconds } else { 0.0 };
         let is_low = limit_bytes.is_some() && free_bytes < memory_reserve_bytes(limits);

@@ -76,7 +76,7 @@ mod tests {
     fn killed_and_tiny_runs_estimate_nothing() {
         let killed = Record { end: None, was_killed: true, ..made(40, 4) };
         assert_eq!(NoEstimate::from_record(&killed), Some(NoEstimate::Killed));
-        assert_eq!(NoEstimate::from_record(&Record { was_killed: false, ..killed }), None, "it goes on");
+        assert_eq!(NoEstimate::from_record(&Record { was_killed: false, ..killed }), None, "it is running");
         let few = NoEstimate::from_record(&made(5, 4));
         assert!(matches!(few, Some(NoEstimate::FewPartitions { partitions: 4, .. })), "{few:?}");
         let mut short = made(40, 4);

@@ -17,7 +17,7 @@ const BUSY_MOST: f64 = 0.75;
 const DISK_BUSY_MOST: f64 = 0.5;
 /// The share of the time for which nothing that matters waits.
 const WAIT_MOST: f64 = 0.1;
-/// Where there is room for so many times the workers, it is enough for all that is ever advised.
+/// Room for this many times the workers is enough for every recommendation.
 const ROOM: usize = 2;
 
 /// A resource that is known not to limit a run. Figures are those of the run: of memory and sessions the most, of others the mean.
@@ -122,7 +122,7 @@ impl Usage<'_> {
         self.record.decisions.iter().any(|decision| decision.held_back_by == Some(by))
     }
 
-    /// Whether so many workers are room enough.
+    /// Whether there is room for enough workers.
     fn is_enough(&self, workers: usize) -> bool {
         let partitions = (self.record.header.partitions as usize).max(1);
         self.workers > 0 && workers >= (ROOM * self.workers).min(partitions)

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::estimate::Estimate;
+use super::schedule::Ordered;
 
 /// What is left of a run.
 #[derive(Clone, Copy, Debug)]
@@ -59,20 +60,20 @@ impl Remaining {
         let workers = self.workers.max(self.in_progress).max(1);
         let one_by_one = self.waiting.min(WAITING_MAX);
         let summed_s = (self.waiting - one_by_one) * factor * self.waiting_s / workers as f64;
-        let mut free_at: BinaryHeap<Reverse<Seconds>> = (0..self.in_progress)
+        let mut free_at: BinaryHeap<Reverse<Ordered>> = (0..self.in_progress)
             .map(|number| {
                 let age_s = self.age_s(number);
                 let takes_s = factor * self.in_progress_s * dice.about_one(self.scatter);
-                Reverse(Seconds(if takes_s > age_s { takes_s - age_s } else { OVERDUE * age_s }))
+                Reverse(Ordered(if takes_s > age_s { takes_s - age_s } else { OVERDUE * age_s }))
             })
-            .chain((self.in_progress..workers).map(|_| Reverse(Seconds(0.0))))
+            .chain((self.in_progress..workers).map(|_| Reverse(Ordered(0.0))))
             .collect();
-        let mut last_s = free_at.iter().fold(0.0, |last: f64, Reverse(Seconds(at))| last.max(*at));
+        let mut last_s = free_at.iter().fold(0.0, |last: f64, Reverse(Ordered(at))| last.max(*at));
         for _ in 0..one_by_one.round() as usize {
-            let Some(Reverse(Seconds(at_s))) = free_at.pop() else { break };
+            let Some(Reverse(Ordered(at_s))) = free_at.pop() else { break };
             let ends_s = at_s + factor * self.waiting_s * dice.about_one(self.scatter);
             last_s = last_s.max(ends_s);
-            free_at.push(Reverse(Seconds(ends_s)));
+            free_at.push(Reverse(Ordered(ends_s)));
         }
         summed_s + last_s
     }
@@ -105,23 +106,6 @@ impl Dice {
 
     fn about_one(&mut self, scatter: f64) -> f64 {
         (1.0 + scatter * self.normal()).max(0.1)
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-struct Seconds(f64);
-
-impl Eq for Seconds {}
-
-impl PartialOrd for Seconds {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Seconds {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
     }
 }
 

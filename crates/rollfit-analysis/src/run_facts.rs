@@ -82,7 +82,7 @@ impl<'a> RunFacts<'a> {
 
     /// Bytes written a second.
     pub(super) fn bytes_per_s(&self) -> f64 {
-        self.demand.bytes * self.demand.partitions as f64 / self.took_s
+        self.demand.bytes * self.demand.partitions as f64 / self.took_s.max(1e-3)
     }
 
     /// How long the whole job takes at this rate, from nothing.

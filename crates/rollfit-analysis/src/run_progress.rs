@@ -1,4 +1,4 @@
-//! [`RunProgress`]: how far a run has come, and where it goes on.
+//! [`RunProgress`]: how far a run has come, and where it continues.
 
 use rollfit_job::record::{PartitionOutcome, Record};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub struct RunProgress {
     pub left: u64,
     /// Which the next run begins with, counted from 1, once this one has finished what it has in progress, which a killed one never does; none where nothing is left then.
     pub next: Option<u64>,
-    /// The process of a run without an end: it goes on, unless it was killed.
+    /// The process of a run without an end: it is running, unless it was killed.
     pub pid: Option<u32>,
 }
 

@@ -169,13 +169,13 @@ pub(super) fn load(facts: &RunFacts<'_>, scenario: &Scenario, workers: usize) ->
     Some(wanting + work.cores.competing_cores)
 }
 
-/// The memory that this process takes with so many workers.
+/// The memory that this process takes with this number of workers.
 pub(super) fn memory_bytes(facts: &RunFacts<'_>, workers: usize) -> Option<u64> {
     let (base, each) = facts.observed.base_bytes.zip(facts.observed.worker_bytes)?;
     Some((base + each * workers as f64) as u64)
 }
 
-/// The sessions that so many workers take, one of them to watch the store.
+/// The sessions that this number of workers takes, one of them to watch the store.
 pub(super) fn sessions(facts: &RunFacts<'_>, workers: usize) -> Option<usize> {
     facts.record.header.sessions_max.map(|_| workers + 1)
 }

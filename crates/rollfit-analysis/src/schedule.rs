@@ -10,14 +10,14 @@ pub(super) fn takes_s(rows: &[f64], workers: usize, rows_per_s: &[f64]) -> f64 {
     let workers = workers.clamp(1, rows_per_s.len().saturating_sub(1).max(1));
     let mut left = rows.iter();
     // Each in progress ends when every one of them has done as many rows more.
-    let mut in_progress: BinaryHeap<Reverse<Rows>> =
-        left.by_ref().take(workers).map(|&rows| Reverse(Rows(rows))).collect();
+    let mut in_progress: BinaryHeap<Reverse<Ordered>> =
+        left.by_ref().take(workers).map(|&rows| Reverse(Ordered(rows))).collect();
     let (mut took_s, mut done) = (0.0, 0.0);
-    while let Some(Reverse(Rows(ends))) = in_progress.pop() {
+    while let Some(Reverse(Ordered(ends))) = in_progress.pop() {
         let together = in_progress.len() + 1;
         took_s += (ends - done) * together as f64 / rows_per_s.get(together).copied().unwrap_or(f64::NAN);
         done = ends;
-        in_progress.extend(left.next().map(|&rows| Reverse(Rows(done + rows))));
+        in_progress.extend(left.next().map(|&rows| Reverse(Ordered(done + rows))));
     }
     took_s
 }
@@ -29,18 +29,19 @@ pub(super) fn largest_first(rows: &[f64]) -> Vec<f64> {
     sorted
 }
 
+/// A number that a heap can order.
 #[derive(Clone, Copy, PartialEq)]
-struct Rows(f64);
+pub(super) struct Ordered(pub(super) f64);
 
-impl Eq for Rows {}
+impl Eq for Ordered {}
 
-impl PartialOrd for Rows {
+impl PartialOrd for Ordered {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Rows {
+impl Ord for Ordered {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.0.total_cmp(&other.0)
     }

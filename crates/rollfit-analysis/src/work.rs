@@ -120,7 +120,7 @@ impl Queue {
         Self { waits: Wait::ALL.map(|wait| is_queued(wait) && !wait.is_fixed()), servers }
     }
 
-    /// The same that serves so many at once, at least one.
+    /// The same, serving this number at once, at least one.
     pub(super) fn serving(mut self, servers: f64) -> Self {
         self.servers = servers.max(1.0);
         self
@@ -156,7 +156,7 @@ impl Cores {
         Self { allowed: self.own_max.min(free), system_share: share, ..self }
     }
 
-    /// The same where affinity and quota allow this process so many, at least as many as it had.
+    /// The same where affinity and quota allow this process `own_max` cores, at least as many as it had.
     pub(super) fn allowing(self, own_max: f64) -> Self {
         let Self { allowed, system_share, .. } = Self { own_max, ..self }.less_system(self.system_share);
         Self { allowed: allowed.max(self.allowed), own_max, system_share, ..self }

@@ -289,7 +289,7 @@ mod tests {
         std::fs::write(&path, rollfit_testkit::record::lines(broken_off)).unwrap();
         let writer = File::open(&path).unwrap();
         writer.lock().unwrap();
-        assert!(!read(&path).unwrap().was_killed, "it goes on");
+        assert!(!read(&path).unwrap().was_killed, "it is running");
         drop(writer);
         assert!(read(&path).unwrap().was_killed);
         std::fs::write(&path, rollfit_testkit::record::lines(whole)).unwrap();

@@ -73,11 +73,12 @@ fn retries(facts: &RunFacts<'_>) -> Option<Found> {
         return None;
     }
     let locks_s = paused_for_locks_s(record) / facts.demand.partitions as f64;
-    let all = Demand { pausing_s: (facts.demand.pausing_s - locks_s).max(0.0), ..facts.demand };
-    let clean = Demand::from_ends(
-        written(record).filter(|end| end.attempt == 1),
-        RoundTripTimes::from_record(record),
-    );
+    // As measured: those that went well at once are held against them.
+    let times = RoundTripTimes::from_record(record);
+    let all = Demand::from_ends(written(record), times)?;
+    let locks_s = locks_s.min(all.pausing_s);
+    let all = Demand { pausing_s: all.pausing_s - locks_s, wall_s: all.wall_s - locks_s, ..all };
+    let clean = Demand::from_ends(written(record).filter(|end| end.attempt == 1), times);
     // Where none went well at once, the pauses at least are known.
     let unpaused = Demand { wall_s: all.wall_s - all.pausing_s, pausing_s: 0.0, ..all };
     let clean = clean.map_or(unpaused, |clean| clean.sized(all.rows));
@@ -138,7 +139,7 @@ mod tests {
     use rollfit_job::store::{StoreSample, StoreWait, WaitKind};
     use rollfit_testkit::record::made;
 
-    /// A run whose partitions each waited 2 s for something, while samples saw so many sessions wait for locks.
+    /// A run whose partitions each waited 2 s for something, while samples saw this number of sessions wait for locks.
     fn waiting(locked: u32) -> Record {
         let mut record = made(40, 2);
         record.header.sessions_max = Some(17);

@@ -27,7 +27,7 @@ impl Fixture {
         Reading::from_files(&files, &groups, watched, (Duration::from_millis(at_ms), Duration::ZERO))
     }
 
-    /// A process with this parent that started so many ticks after the machine; its ticks, and those of its children that have ended.
+    /// A process with this parent that started `started` ticks after the machine; its ticks, and those of its children that have ended.
     fn with_process(self, pid: u32, parent: u32, started: u64, (own, ended): (u64, u64)) -> Self {
         let text = format!(
             "{pid} (postgres: a (b) {pid}) S {parent} 1 1 0 -1 4194560 9 9 9 9 {own} 0 {ended} 0 20 0 1 0 {started} 1 1\n"

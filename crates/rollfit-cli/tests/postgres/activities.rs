@@ -97,7 +97,7 @@ const SLOW: [(&str, Duration); 8] = [
     ("VACUUM", Duration::from_millis(120)),
 ];
 
-/// The wall time of a partition in each activity is at least that of the statements that belong to it, so many of each. Half of it: a worker
+/// The wall time of a partition in each activity is at least that of the statements that belong to it, with the number of each. Half of it: a worker
 /// that gets a core late sees answers late.
 #[track_caller]
 fn takes_at_least(spent: &Spent, statements: &[(Activity, &[(&str, u32)])]) {

@@ -127,7 +127,7 @@ fn the_first_claim_of_a_store_does_not_wait_for_receipts_without_a_limit() {
 }
 
 #[test]
-fn whoever_keeps_a_features_table_from_being_looked_at_is_named() {
+fn who_keeps_a_features_table_from_being_looked_at_is_named() {
     let workload = Workload::one();
     workload.done();
     workload.configure("attempts = 1");

@@ -63,7 +63,7 @@ pub struct Header {
     pub pid: u32,
     /// The configuration file, absolute.
     pub config: String,
-    /// The options of its command that say what it is about, in order: what starts it again so that it goes on where it was. None in
+    /// The options of its command that say what it is about, in order: what starts it again so that it continues where it was. None in
     /// records of earlier versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Vec<String>>,

@@ -38,7 +38,7 @@ pub fn workers_beside(competing_cores: f64, free_cores: f64, cores_each: f64) ->
     (competing_cores >= TRIFLE).then(|| whole(free_cores.max(1.0) / cores_each.max(1e-3)))
 }
 
-/// Whether other processes want so many of the cores that there is nothing to make room in: the system divides them.
+/// Whether other processes want nearly all cores, so that making room leaves nothing: the system divides them.
 pub fn is_crowded(competing_cores: f64, cores: f64) -> bool {
     const CROWDED: f64 = 0.75;
     competing_cores >= CROWDED * cores

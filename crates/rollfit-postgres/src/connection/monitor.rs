@@ -91,16 +91,7 @@ impl PostgresMonitor {
     }
 
     fn ask(&mut self, session: &mut PooledSession) -> Result<StoreSample, StoreError> {
-        let settings = TransactionSettings {
-            statement: STATEMENT_TIMEOUT,
-            lock: STATEMENT_TIMEOUT,
-            idle: 2 * STATEMENT_TIMEOUT,
-            row_security: RowSecurity::Refuse,
-        };
-        session.begin(Mode::Monitor, &settings);
-        let sample = self.inspect(session);
-        session.roll_back();
-        sample
+        monitoring(session, STATEMENT_TIMEOUT, |session| self.inspect(session))
     }
 
     fn inspect(&mut self, session: &mut Session) -> Result<StoreSample, StoreError> {
@@ -152,6 +143,24 @@ impl PostgresMonitor {
         }
         Ok(holders.into_iter().collect())
     }
+}
+
+/// Asks about the server in a transaction that changes nothing, of which no statement takes longer than `limit`.
+pub(super) fn monitoring<T>(
+    session: &mut Session,
+    limit: Duration,
+    ask: impl FnOnce(&mut Session) -> T,
+) -> T {
+    let settings = TransactionSettings {
+        statement: limit,
+        lock: limit,
+        idle: 2 * limit,
+        row_security: RowSecurity::Refuse,
+    };
+    session.begin(Mode::Monitor, &settings);
+    let answer = ask(session);
+    session.roll_back();
+    answer
 }
 
 impl StoreMonitor for PostgresMonitor {

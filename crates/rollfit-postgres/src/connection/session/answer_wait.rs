@@ -6,12 +6,11 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use rollfit_job::activity::{Activity, during, note_holder, round_trip};
-use rollfit_job::config::RowSecurity;
-use rollfit_job::store::StoreError;
 
 use super::pipeline::{Asked, Refusable};
-use super::{Mode, Session, TransactionSettings, Wait, wait};
+use super::{Session, Wait, wait};
 use crate::connection::holders::Holder;
+use crate::connection::monitor::monitoring;
 
 /// How much longer than any answer a lock takes before somebody is asked who has it, and any other statement, which may just be slow.
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);
@@ -80,15 +79,8 @@ impl Session {
     fn holder(&self, begin: &str) -> Option<String> {
         let pool = self.shared.pool.upgrade()?;
         let mut session = pool.spare_session(Duration::ZERO, HOLDER_REPLY_TIMEOUT).ok().flatten()?;
-        let settings = TransactionSettings {
-            statement: HOLDER_TIMEOUT,
-            lock: HOLDER_TIMEOUT,
-            idle: 2 * HOLDER_TIMEOUT,
-            row_security: RowSecurity::Refuse,
-        };
-        session.begin(Mode::Monitor, &settings);
-        let found: Result<Option<Holder>, StoreError> = Holder::blocking_statement(&mut session, begin);
-        session.roll_back();
+        let found =
+            monitoring(&mut session, HOLDER_TIMEOUT, |session| Holder::blocking_statement(session, begin));
         let holder = found.ok().flatten()?.to_string();
         self.shared.seen_holders().record_holder(&holder);
         note_holder(&holder);

@@ -40,7 +40,7 @@ fn legends(slowest: &[LaneSlice]) -> Markup {
     html! { @for activity in Activity::ALL.into_iter().filter(took_any) { (legend(activity.name(), activity.name())) } }
 }
 
-/// The name of a partition, cut where it is too long to leave room for bars; whoever points at it sees all.
+/// The name of a partition, cut where it is too long to leave room for bars; the tooltip has all of it.
 fn name(slice: &LaneSlice) -> String {
     let name = slice.partition.to_string();
     let letters = name.chars().count();
