@@ -57,7 +57,8 @@ impl Session {
         }
         let holder = during_any(asked.activity, || self.holder(begin));
         let activity = if holder.is_some() { Some(Activity::Waiting) } else { asked.activity };
-        (during_any(activity, || wait_for(left())), holder)
+        // Nobody read the socket meanwhile: what has arrived is read before the session is given up.
+        (during_any(activity, || wait_for(left().max(LOCK_PATIENCE))), holder)
     }
 
     /// Waits for the first answer of a round trip, and counts the trip. Only an answer that is no error shows how long a trip takes: the
