@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use crate::source::{SourceFile, assert_none, root};
 
 /// The crates of ours that each crate may depend on. Tests may depend on any.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("rollfit", &[]),
     ("libpq-connect", &[]),
     ("rollfit-job", &["rollfit"]),
@@ -29,6 +29,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
             "rollfit-postgres",
         ],
     ),
+    ("rollfit-python", &["rollfit", "rollfit-analysis", "rollfit-cli", "rollfit-job"]),
     ("rollfit-testkit", &["rollfit-job"]),
     (
         "rollfit-fuzz",
