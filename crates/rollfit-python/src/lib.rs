@@ -24,7 +24,7 @@ mod _rollfit {
 
     #[pymodule_init]
     fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("METRICS", crate::accuracy::metrics_dict(module.py())?)
+        module.add("METRICS", crate::accuracy::metrics(module.py())?)
     }
 }
 
