@@ -37,7 +37,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::Arguments;
-use crate::exit::{Exit, Failure};
+pub use crate::exit::{Exit, Failure};
 
 /// Runs the command that `arguments` asks for, the name of the program first, and returns its exit code. Sets the process's
 /// logging, panic hook and limits: a process calls it once.
