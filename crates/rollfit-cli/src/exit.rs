@@ -35,9 +35,9 @@ impl Exit {
     }
 }
 
-impl From<Exit> for std::process::ExitCode {
+impl From<Exit> for u8 {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        exit as Self
     }
 }
 
@@ -77,6 +77,11 @@ impl Failure {
 
     pub(crate) fn skipped(message: impl std::fmt::Display) -> Self {
         Self::new(Exit::Skipped, &message.to_string())
+    }
+
+    /// What a caller wanted that does not wait for the end.
+    pub(crate) fn stopped() -> Self {
+        Self::new(Exit::Interrupted, "stopped; run it again to continue")
     }
 
     fn new(exit: Exit, message: &str) -> Self {

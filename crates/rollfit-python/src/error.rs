@@ -91,7 +91,7 @@ impl ErrorKind {
         names.set_item("__module__", MODULE)?;
         names.set_item("__doc__", doc)?;
         if let Some(exit) = exit {
-            names.set_item("exit_code", exit as u8)?;
+            names.set_item("exit_code", u8::from(exit))?;
         }
         if self == Self::Partition {
             names.set_item("report", py.None())?;

@@ -8,7 +8,11 @@ mod _rollfit {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::analysis::{Analysis, analyze};
+    #[pymodule_export]
     use crate::command::run_command;
+    #[pymodule_export]
+    use crate::run::{PartitionProblem, RunReport, run};
 
     #[pymodule_init]
     fn add_made_at_import(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -16,5 +20,7 @@ mod _rollfit {
     }
 }
 
+mod analysis;
 mod command;
 mod error;
+mod run;
