@@ -17,6 +17,7 @@ use clap::Parser;
 use rollfit_job::foreign;
 use rollfit_job::record::Header;
 use rollfit_job::stop_signal::StopSignal;
+use rollfit_job::warn_once::say_warnings_again;
 
 use crate::args::{Arguments, Command, GlobalArguments, LogFormat, RunArguments};
 use crate::commands::run::run_embedded;
@@ -138,6 +139,7 @@ impl EmbeddedRun {
     /// Where the command would end before it has run, with its exit code.
     pub fn run(self, with_bar: bool, caller: &mut dyn RunCaller) -> Result<FinishedRun, Failure> {
         logging::keep_messages();
+        say_warnings_again();
         let (told, heard) = mpsc::channel();
         let stop = StopSignal::default();
         let phase = Arc::new(Phase::default());

@@ -128,10 +128,15 @@ impl PythonCaller {
     }
 }
 
+/// Runs the handlers of signals that arrived. They belong to the main thread: in others there are none.
+fn check_signals(py: Python<'_>) -> PyResult<()> {
+    py.check_signals()
+}
+
 impl RunCaller for PythonCaller {
     fn wants_to_stop(&mut self) -> bool {
         // Without an interpreter there is nobody left to work for.
-        match Python::try_attach(|py| py.check_signals()) {
+        match Python::try_attach(check_signals) {
             Some(checked) => self.take(checked),
             None => self.stops += 1,
         }

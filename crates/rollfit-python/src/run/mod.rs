@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyBool, PyString};
 use rollfit_cli::{EmbeddedRun, Failure, FinishedRun};
 
 use self::caller::{Display, PythonCaller};
@@ -74,7 +74,7 @@ pub(crate) fn run(
     workers: Option<Bound<'_, PyAny>>,
     replace: Option<Bound<'_, PyAny>>,
     force: bool,
-    stop_within: Option<u64>,
+    stop_within: Option<i64>,
     metrics_file: Option<PathBuf>,
     trace: Option<PathBuf>,
     progress: Option<Bound<'_, PyAny>>,
@@ -157,6 +157,9 @@ impl Options {
 
     fn add_workers(&mut self, workers: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let Some(workers) = workers else { return Ok(()) };
+        if workers.is_instance_of::<PyBool>() {
+            return Err(PyTypeError::new_err(format!("workers takes a number or a text, not {workers}")));
+        }
         let text = match (workers.extract::<String>(), workers.extract::<i64>()) {
             (Ok(text), _) => text,
             (_, Ok(number)) => number.to_string(),
