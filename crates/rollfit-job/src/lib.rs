@@ -48,6 +48,7 @@ pub mod store;
 mod store_error;
 pub mod unfilled;
 pub mod verify;
+pub mod warn_once;
 pub mod watch;
 pub mod workers;
 
