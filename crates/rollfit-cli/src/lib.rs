@@ -15,6 +15,7 @@ mod machine;
 mod max_lag;
 mod metrics_file;
 mod open;
+mod open_stores;
 mod output;
 mod paths;
 mod pending_rows;
@@ -38,6 +39,7 @@ use clap::Parser;
 
 use crate::args::Arguments;
 use crate::exit::{Exit, Failure};
+pub use crate::open_stores::{OpenError, OpenStores};
 
 /// Runs the command that `arguments` asks for, the name of the program first, and returns its exit code. Sets the process's
 /// logging, panic hook and limits: a process calls it once.
