@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use rollfit::{Cpu, Fit, FitColumns, Kernel, Metric, Stream, Window};
+use rollfit::{Cpu, Fit, FitColumns, FitNumbers, Kernel, Metric, Stream, Window};
 
 const REFERENCE_ROWS: [usize; 6] = [15, 30, 45, 60, 75, 90];
 const LONG_ROWS: [usize; 6] = [60, 90, 150, 240, 390, 630];
@@ -157,7 +157,10 @@ fn stored_fits(criterion: &mut Criterion) {
         bench.iter(|| {
             for window in 0..REFERENCE_ROWS.len() {
                 let [a2, a1, b, ss_res, ss_tot, y_last] = black_box(&mut columns);
-                kernel.fits(window).write(Fit { a2, a1, b, ss_res, ss_tot, y_last }).expect("a tile's rows");
+                kernel
+                    .fits(window)
+                    .write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last })
+                    .expect("a tile's rows");
             }
         });
     });
@@ -166,7 +169,7 @@ fn stored_fits(criterion: &mut Criterion) {
         bench.iter(|| {
             for window in windows(&REFERENCE_ROWS) {
                 let [a2, a1, b, ss_res, ss_tot, y_last] = black_box(&columns).each_ref().map(Vec::as_slice);
-                let fits = FitColumns::from_columns(&Fit { a2, a1, b, ss_res, ss_tot, y_last });
+                let fits = FitColumns::from_columns(&FitNumbers { a2, a1, b, ss_res, ss_tot, y_last });
                 let written = fits.map(|fits| {
                     fits.write_metrics(window, Metric::STORED, black_box(&mut cells), &mut undefined)
                 });

@@ -50,9 +50,9 @@ fn noisy(rng: &mut Rng, rows: usize) -> Vec<f64> {
 
 /// The fit as a plain program finds it: the normal equations solved, the residuals subtracted and squared.
 mod plain {
-    use rollfit::{Fit, Grid};
+    use rollfit::{Fit, FitNumbers, Grid};
 
-    pub(super) fn fit(values: &[f64], grid: &Grid) -> Fit {
+    pub(super) fn fit(values: &[f64], grid: &Grid) -> FitNumbers {
         let x: Vec<f64> = (0..values.len()).map(|i| (i as f64 - grid.u_last) / grid.scale).collect();
         let moment = |k: i32| sum(&x.iter().map(|x| x.powi(k)).collect::<Vec<_>>());
         let product = |k: i32| sum(&x.iter().zip(values).map(|(x, y)| x.powi(k) * y).collect::<Vec<_>>());
@@ -65,7 +65,14 @@ mod plain {
             sum(&x.iter().zip(values).map(|(&x, y)| (y - from(x)).powi(2)).collect::<Vec<_>>())
         };
         let y_last = values[values.len() - 1];
-        Fit { a2, a1, b, ss_res: squares(&|x| (a2 * x + a1) * x + b), ss_tot: squares(&|_| mean), y_last }
+        FitNumbers {
+            a2,
+            a1,
+            b,
+            ss_res: squares(&|x| (a2 * x + a1) * x + b),
+            ss_tot: squares(&|_| mean),
+            y_last,
+        }
     }
 
     /// In pairs, as numpy adds.
@@ -113,7 +120,7 @@ proptest! {
 }
 
 /// `fit` with its coefficients moved by `by`: the residuals, at right angles to every parabola, grow by the moved one.
-fn moved(held: &Held, by: [f64; 3]) -> Fit {
+fn moved(held: &Held, by: [f64; 3]) -> FitNumbers {
     let Held { fit, grid, .. } = held;
     let [a2, a1, b] = by;
     let moved = (0..held.values.len()).map(|i| {
@@ -121,7 +128,7 @@ fn moved(held: &Held, by: [f64; 3]) -> Fit {
         ((a2 * x + a1) * x + b).powi(2)
     });
     let ss_res = fit.ss_res + moved.sum::<f64>();
-    Fit { a2: fit.a2 + a2, a1: fit.a1 + a1, b: fit.b + b, ss_res, ..*fit }
+    FitNumbers { a2: fit.a2 + a2, a1: fit.a1 + a1, b: fit.b + b, ss_res, ..*fit }
 }
 
 /// The fits whose coefficients are all off by `share` of what they may be off by.

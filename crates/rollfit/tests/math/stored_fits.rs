@@ -8,13 +8,13 @@ fn columns_of(fits: &FitColumns) -> [Vec<f64>; 6] {
     // Garbage, so that a cell that is not written shows.
     let mut columns: [Vec<f64>; 6] = std::array::from_fn(|_| vec![-7e77; fits.rows()]);
     let [a2, a1, b, ss_res, ss_tot, y_last] = &mut columns;
-    fits.write(Fit { a2, a1, b, ss_res, ss_tot, y_last }).expect("columns of one length");
+    fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last }).expect("columns of one length");
     columns
 }
 
-fn as_fit(columns: &[Vec<f64>; 6]) -> Fit<&[f64]> {
+fn as_fit(columns: &[Vec<f64>; 6]) -> FitNumbers<&[f64]> {
     let [a2, a1, b, ss_res, ss_tot, y_last] = columns.each_ref().map(Vec::as_slice);
-    Fit { a2, a1, b, ss_res, ss_tot, y_last }
+    FitNumbers { a2, a1, b, ss_res, ss_tot, y_last }
 }
 
 /// Holds what is written of the kernel's last tile against what is read back from columns of its fits.
@@ -79,7 +79,7 @@ fn of_tiles_of_every_length_with_and_without_fits() {
 
 fn write_ss_tot(fits: &FitColumns, ss_tot: &mut [f64]) -> Result<(), KernelError> {
     let nothing = || -> &mut [f64] { &mut [] };
-    fits.write(Fit {
+    fits.write(FitNumbers {
         a2: nothing(),
         a1: nothing(),
         b: nothing(),
@@ -134,7 +134,7 @@ fn hold_any(columns: &[Vec<f64>; 6]) {
     assert_eq!(undefined.iter().sum::<u64>(), missing as u64);
     for row in 0..rows {
         let [a2, a1, b, ss_res, ss_tot, y_last] = columns.each_ref().map(|column| column[row]);
-        let terms = Terms::new(&Fit { a2, a1, b, ss_res, ss_tot, y_last }, &Grid::new(window(15)));
+        let terms = Terms::new(&FitNumbers { a2, a1, b, ss_res, ss_tot, y_last }, &Grid::new(window(15)));
         for (at, metric) in Metric::ALL.iter().enumerate() {
             let (expected, found) = (metric.of(&terms), cells[at * rows + row]);
             let expected = if expected.is_finite() { expected } else { f64::NAN };

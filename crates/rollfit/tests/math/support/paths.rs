@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use rollfit::{Cpu, Fit, Kernel, Metric, Stream, Terms, Window};
+use rollfit::{Cpu, Fit, FitNumbers, Kernel, Metric, Stream, Terms, Window};
 
 /// The bits of a fit's six numbers; none where there is no fit.
 pub(crate) type FitBits = Option<[u64; 6]>;
@@ -12,7 +12,9 @@ pub(crate) type FitBits = Option<[u64; 6]>;
 pub(crate) type Fits = Vec<Vec<FitBits>>;
 
 pub(crate) fn bits(fit: Option<Fit>) -> FitBits {
-    fit.map(|Fit { a2, a1, b, ss_res, ss_tot, y_last }| [a2, a1, b, ss_res, ss_tot, y_last].map(f64::to_bits))
+    fit.map(|FitNumbers { a2, a1, b, ss_res, ss_tot, y_last }| {
+        [a2, a1, b, ss_res, ss_tot, y_last].map(f64::to_bits)
+    })
 }
 
 pub(crate) fn window(rows: usize) -> Window {
