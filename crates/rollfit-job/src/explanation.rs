@@ -221,8 +221,8 @@ impl Explanation {
             self.no_value = Some(NoValueCause::Input { rows: unusable });
             return;
         }
-        let fit = rollfit::fit(values).ok();
-        let value = fit.and_then(|fit| self.feature.metric.value(&fit, window));
+        let fit = rollfit::fit(values).ok().flatten();
+        let value = fit.and_then(|fit| self.feature.metric.value(&fit));
         self.bound(values, value);
         let mut held = [value.unwrap_or(f64::NAN)];
         if let Some(rounding) = stored.and_then(|stored| stored.rounding.as_ref()) {

@@ -7,6 +7,9 @@ use pyo3::prelude::*;
 mod _rollfit {
     #[pymodule_export]
     use crate::command::run_command;
+    #[pymodule_export]
+    use crate::dataset::{Dataset, FeatureExplanation, FeatureScan, LiveStream, open};
 }
 
 mod command;
+mod dataset;
