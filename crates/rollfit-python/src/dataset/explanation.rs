@@ -85,6 +85,7 @@ impl FeatureExplanation {
 
     fn computed_text(&self) -> String {
         let bits = match self.explained.is_same_bits() {
+            Some(true) if self.computed().is_none() => ", as stored",
             Some(true) => ", the same bits as stored",
             Some(false) if self.is_adopted() => ", other bits than stored: another program wrote them",
             Some(false) => ", OTHER BITS than stored",
@@ -113,7 +114,11 @@ impl FeatureExplanation {
                 )
             }
             (None, Some(value)) if value.is_nan() => "no value".to_owned(),
-            _ => "no digits are promised: the range of a denominator holds 0".to_owned(),
+            (None, Some(_)) => {
+                "no digits are promised: a denominator may be 0, or the window has more than 10,000 rows"
+                    .to_owned()
+            }
+            (None, None) => "unknown".to_owned(),
         }
     }
 
