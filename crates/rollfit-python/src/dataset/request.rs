@@ -13,6 +13,7 @@ use rollfit_job::partition::{Partition, Selector};
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, partitions};
 
+use super::batches::KEY_COLUMN;
 use super::failure::ReadFailure;
 use super::instant::instant_us;
 use super::selection::{names, select};
@@ -73,7 +74,12 @@ impl ReadRequest {
         };
         let partitions = py.detach(|| planned(stores, &selectors))?;
         let partitions = within(partitions, &span_us)?;
-        let names = columns.iter().map(|&at| known[at].clone()).collect();
+        let names: Vec<String> = columns.iter().map(|&at| known[at].clone()).collect();
+        if names.iter().any(|name| name == KEY_COLUMN) {
+            return Err(PyValueError::new_err(format!(
+                "the feature \"{KEY_COLUMN}\" has the name of the column of keys; leave it out of columns, or change `column` in the configuration"
+            )));
+        }
         let config = config.to_owned();
         Ok(Self { partitions, span_us, columns, names, skips_missing, allows_stale, config })
     }
