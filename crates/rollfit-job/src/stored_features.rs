@@ -1,7 +1,7 @@
 //! [`StoredState`]: what a sink holds of a partition, for who reads features; [`StoredFeatures`]: its rows, checked against the receipt.
 //!
-//! Invariants: no row is given out before every row of its partition has been read and summed, whichever columns are wanted. Rows, state and
-//! receipt are of one another: rows of another receipt are none.
+//! Invariants: no row is given out before all of its partition is checked, whichever columns are wanted: by the store's own checksums, or
+//! by the sum of all rows. Rows, state and receipt are of one another: rows of another receipt are none.
 
 use std::sync::Arc;
 
@@ -102,34 +102,70 @@ impl StoredFeatures {
         receipt: &Receipt,
         columns: &[usize],
     ) -> Result<Option<Self>, StoreError> {
-        let mut reader = StoredRows::new(&config.series, sink.read(partition)?);
+        let mut rising = columns.to_vec();
+        rising.sort_unstable();
+        rising.dedup();
+        if let Some(reader) = sink.read_checked(partition, &rising)? {
+            let places =
+                columns.iter().map(|column| rising.partition_point(|other| other < column)).collect();
+            return Reading::new(places).finish(partition, receipt, reader);
+        }
+        let reader = Box::new(StoredRows::new(&config.series, sink.read(partition)?));
+        let checksum = Some(Checksum::new(config.feature_count()));
+        Reading { checksum, ..Reading::new(columns.to_vec()) }.finish(partition, receipt, reader)
+    }
+}
+
+/// The reading of a partition.
+struct Reading {
+    /// The place of each column that is wanted among those that are read.
+    places: Vec<usize>,
+    /// Of all rows, where the store has not checked them.
+    checksum: Option<Checksum>,
+    position: Position,
+    read: StoredFeatures,
+}
+
+impl Reading {
+    fn new(places: Vec<usize>) -> Self {
+        let read = StoredFeatures { columns: vec![Vec::new(); places.len()], ..StoredFeatures::default() };
+        Self { places, checksum: None, position: Position::default(), read }
+    }
+
+    fn finish(
+        mut self,
+        partition: &Partition,
+        receipt: &Receipt,
+        mut reader: Box<dyn FeatureReader + '_>,
+    ) -> Result<Option<StoredFeatures>, StoreError> {
         if reader.receipt() != Some(receipt) {
             return Ok(None);
         }
-        let mut read = Self { columns: vec![Vec::new(); columns.len()], ..Self::default() };
-        read.rounding = reader.rounding();
-        let mut checksum = Checksum::new(config.feature_count());
-        let mut position = Position::default();
+        self.read.rounding = reader.rounding();
         while let Some(tile) = reader.next_tile()? {
-            checksum.add(position.advance(tile), tile);
-            read.take(tile, columns);
+            let first_row = self.position.advance(tile);
+            if let Some(checksum) = &mut self.checksum {
+                checksum.add(first_row, tile);
+            }
+            self.take(tile);
         }
-        let difference = match position.rows() {
-            Ok(rows) => stored_difference(receipt, rows, &checksum.to_string()),
-            Err(difference) => Some(difference),
+        let difference = match (self.position.rows(), &self.checksum) {
+            (Err(difference), _) => Some(difference),
+            (Ok(rows), Some(checksum)) => stored_difference(receipt, rows, &checksum.to_string()),
+            (Ok(rows), None) => stored_difference(receipt, rows, &receipt.stored.checksum),
         };
         match difference {
             Some(difference) => Err(changed_rows(partition, &difference)),
-            None => Ok(Some(read)),
+            None => Ok(Some(self.read)),
         }
     }
 
-    fn take(&mut self, tile: FeatureTile<'_>, wanted: &[usize]) {
+    fn take(&mut self, tile: FeatureTile<'_>) {
         if tile.first_column == 0 {
-            self.instants_us.extend_from_slice(tile.instants_us);
+            self.read.instants_us.extend_from_slice(tile.instants_us);
         }
         let rows = tile.rows();
-        for (column, &feature) in self.columns.iter_mut().zip(wanted) {
+        for (column, &feature) in self.read.columns.iter_mut().zip(&self.places) {
             let Some(at) = feature.checked_sub(tile.first_column) else { continue };
             if let Some(values) = tile.values.get(at * rows..(at + 1) * rows) {
                 column.extend_from_slice(values);

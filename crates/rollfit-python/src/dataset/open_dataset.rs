@@ -82,8 +82,8 @@ impl Dataset {
     /// missing: "error", or "skip" to read what is there if partitions have no features yet.
     /// stale: "error", or "allow" to read what is stored without a look at the source, which may have changed since.
     ///
-    /// `ts_utc` are UTC instants in microseconds, features are doubles with the stored bits, and no value is NULL. Every row of a
-    /// partition is read and checked against its receipt, whichever columns are asked for. What is missing, older than its source, of
+    /// `ts_utc` are UTC instants in microseconds, features are doubles with the stored bits, and no value is NULL. All of a
+    /// partition is checked against its receipt, whichever columns are asked for. What is missing, older than its source, of
     /// another definition or damaged is an error that names the partitions and what to do. Each partition is read as one commit left it.
     #[pyo3(signature = (keys=None, start=None, end=None, columns=None, *, missing="error", stale="error"))]
     #[allow(clippy::too_many_arguments)] // Python's keywords.
