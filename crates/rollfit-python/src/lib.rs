@@ -16,6 +16,8 @@ mod _rollfit {
     #[pymodule_export]
     use crate::command::run_command;
     #[pymodule_export]
+    use crate::dataset::{Dataset, FeatureExplanation, FeatureScan, LiveStream, open};
+    #[pymodule_export]
     use crate::rolling::rolling;
     #[pymodule_export]
     use crate::run::{PartitionProblem, RunReport, run};
@@ -38,6 +40,7 @@ mod buffer;
 mod column;
 mod command;
 mod compute;
+mod dataset;
 mod error;
 mod input;
 mod rolling;
