@@ -181,7 +181,8 @@ impl Dataset {
             text("cause", false),
         ]));
         let strings = |texts: Vec<String>| Arc::new(StringArray::from(texts)) as ArrayRef;
-        let states: StringArray = plan.iter().map(|line| line.state.map(|state| state.name())).collect();
+        let states: StringArray =
+            plan.iter().map(|line| line.state.map(rollfit_job::state::State::name)).collect();
         let rows: Int64Array = plan.iter().map(|line| i64::try_from(line.rows).ok()).collect();
         let columns = vec![
             strings(plan.iter().map(|line| line.partition.key.clone()).collect()),
