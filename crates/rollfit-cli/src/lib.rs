@@ -17,6 +17,7 @@ mod machine;
 mod max_lag;
 mod metrics_file;
 mod open;
+mod open_stores;
 mod output;
 mod paths;
 mod pending_rows;
@@ -42,6 +43,7 @@ pub use crate::commands::analyze::RunAnalysis;
 pub use crate::embedded_run::{EmbeddedRun, FinishedRun, RunCaller, RunPicture};
 pub use crate::exit::{Exit, Failure};
 pub use crate::logging::LogMessage;
+pub use crate::open_stores::{OpenError, OpenStores};
 
 /// Runs the command that `arguments` asks for, the name of the program first, and returns its exit code. Sets the process's
 /// logging, signal handlers, panic hook and limits: a process calls it once, and does nothing else.
