@@ -29,7 +29,7 @@ mod _rollfit {
     #[pymodule_init]
     fn add_made_at_import(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::error::add_to(module)?;
-        module.add("METRICS", crate::accuracy::metrics_dict(module.py())?)
+        module.add("METRICS", crate::accuracy::metrics(module.py())?)
     }
 }
 
