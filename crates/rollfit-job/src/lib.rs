@@ -51,6 +51,7 @@ mod store_error;
 pub mod stored_features;
 pub mod unfilled;
 pub mod verify;
+pub mod warn_once;
 pub mod watch;
 pub mod workers;
 
