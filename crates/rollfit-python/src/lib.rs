@@ -7,6 +7,10 @@ use pyo3::prelude::*;
 mod _rollfit {
     #[pymodule_export]
     use crate::command::run_command;
+    #[pymodule_export]
+    use crate::polars_plugin::_polars_kwargs;
 }
 
 mod command;
+mod polars_plugin;
+mod spec;

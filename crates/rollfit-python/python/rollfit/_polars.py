@@ -1,0 +1,183 @@
+"""The namespace ``rollfit`` of Polars' expressions and series.
+
+It is registered when Polars is imported, before or after rollfit; rollfit itself never imports Polars.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import _rollfit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import polars as pl
+
+NAMESPACE = "rollfit"
+LIBRARY = Path(_rollfit.__file__)
+
+
+class ExprNamespace:
+    """``pl.Expr.rollfit``: rolling features as an expression."""
+
+    def __init__(self, expr: pl.Expr) -> None:
+        self._expr = expr
+
+    def rolling(
+        self,
+        windows: Mapping[str, int] | Iterable[int],
+        metrics: Sequence[str] | None = None,
+        name: str | None = None,
+        *,
+        by: str | pl.Expr | Iterable[str | pl.Expr] | None = None,
+    ) -> pl.Expr:
+        """Fit a parabola to each window of rows; give its metrics as a struct column.
+
+        The struct has a Float64 field for each window and metric, window by window, called
+        ``{metric}_{label}`` or ``{metric}_{name}_{label}``, as ``rollfit.rolling`` calls them.
+        A field is NULL where the window is not full yet, where a value in it is NULL, NaN, infinite
+        or beyond 1e100, and where the metric's formula has no value. The expression keeps the name of
+        its column: use ``.alias(...)`` to keep both, and ``.unnest(...)`` to get the fields as columns.
+
+        Parameters
+        ----------
+        windows
+            Rows of each window, 3 to 1,048,576: ``[15, 90]`` (labels ``w15``, ``w90``), or with labels
+            of your own ``{"w15": 15, "agg": 90}``.
+        metrics
+            Names of metrics; the ones that a store keeps by default if None.
+        name
+            The name of the series in the names of the fields.
+        by
+            Column or columns whose value says which rows belong together: windows begin anew with each
+            value. Its rows must follow each other (sort by it first, and by time within it). NULL is a
+            value like any other. Much faster than ``.over(...)``, with the same bits.
+
+        Examples
+        --------
+        >>> df.with_columns(pl.col("close").rollfit.rolling([15, 90], ["r2"], by="pair").alias("fit")).unnest("fit")
+        """
+        from polars.plugins import register_plugin_function
+
+        rolling = _rollfit._polars_kwargs(windows, metrics, name)
+        return register_plugin_function(
+            plugin_path=LIBRARY,
+            function_name="rollfit_rolling",
+            args=[self._expr, *([] if by is None else _runs(by))],
+            kwargs={"rolling": rolling},
+            # A window reaches beyond its row: Polars must not cut the column.
+            is_elementwise=False,
+            changes_length=False,
+            returns_scalar=False,
+        )
+
+
+class SeriesNamespace:
+    """``pl.Series.rollfit``: rolling features of a series."""
+
+    def __init__(self, series: pl.Series) -> None:
+        self._series = series
+
+    def rolling(
+        self,
+        windows: Mapping[str, int] | Iterable[int],
+        metrics: Sequence[str] | None = None,
+        name: str | None = None,
+        *,
+        by: pl.Series | Iterable[pl.Series] | None = None,
+    ) -> pl.Series:
+        """Fit a parabola to each window of rows; give its metrics as a struct series of the same name.
+
+        As the expression of the same name; ``by`` takes series as long as this one.
+        """
+        import polars as pl
+
+        keys = [] if by is None else [by] if isinstance(by, pl.Series) else list(by)
+        labels = [f"key{at}" for at in range(len(keys))]
+        frame = pl.DataFrame(
+            [self._series.alias("values"), *(key.alias(label) for key, label in zip(keys, labels))]
+        )
+        expr = pl.col("values").rollfit.rolling(windows, metrics, name, by=None if by is None else labels)
+        return frame.select(expr).to_series().alias(self._series.name)
+
+
+def _runs(by: str | pl.Expr | Iterable[str | pl.Expr]) -> list[pl.Expr]:
+    """A number for each row that changes with the key, and the first run whose key had rows before (0: none).
+
+    The second looks at the first row of each run only.
+    """
+    import polars as pl
+
+    keys = [by] if isinstance(by, (str, pl.Expr)) else list(by)
+    if not keys:
+        raise ValueError("by: name at least one column")
+    for key in keys:
+        if not isinstance(key, (str, pl.Expr)):
+            raise TypeError(f"by: give names of columns or expressions, not {type(key).__name__}")
+    keys = [pl.col(key) if isinstance(key, str) else key for key in keys]
+    run = keys[0].rle_id()
+    for key in keys[1:]:
+        run = run + key.rle_id()
+    whole = keys[0] if len(keys) == 1 else pl.struct([key.alias(str(at)) for at, key in enumerate(keys)])
+    first_keys = whole.filter(run.ne_missing(run.shift()))
+    return [run, first_keys.is_first_distinct().arg_min()]
+
+
+def _register(api: object) -> None:
+    """Add the namespaces to the Polars whose module ``polars.api`` this is; nothing here may break its import."""
+    try:
+        from polars.expr import Expr
+        from polars.series import Series
+
+        if not hasattr(Expr, NAMESPACE):
+            api.register_expr_namespace(NAMESPACE)(ExprNamespace)
+        if not hasattr(Series, NAMESPACE):
+            api.register_series_namespace(NAMESPACE)(SeriesNamespace)
+    except Exception as error:  # noqa: BLE001
+        warnings.warn(f"rollfit: this Polars gets no namespace rollfit: {error}", stacklevel=2)
+
+
+class _Finder:
+    """Sees that ``polars.api`` is imported, and lets the finders after it do that."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != "polars.api":
+            return None
+        finders = list(sys.meta_path)
+        after = finders.index(self) + 1 if self in finders else 0
+        for finder in finders[after:]:
+            spec = finder.find_spec(fullname, path, target)
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = _Loader(spec.loader)
+                return spec
+        return None
+
+
+class _Loader:
+    """Another loader, and the registration after it; leaves no trace in the module."""
+
+    def __init__(self, loader):
+        self._loader = loader
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__spec__.loader = module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        _register(module)
+
+
+def install() -> None:
+    """Register now if Polars is imported, and whenever it is from now on."""
+    # First the finder: between the two, another thread may begin to import Polars.
+    sys.meta_path.insert(0, _Finder())
+    if "polars.api" in sys.modules:
+        import polars.api
+
+        _register(polars.api)
