@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import _rollfit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -106,25 +107,26 @@ class SeriesNamespace:
 
 
 def _runs(by: str | pl.Expr | Iterable[str | pl.Expr]) -> list[pl.Expr]:
-    """A number for each row that changes with the key, and the first run whose key had rows before (0: none).
+    """A number for each row that changes with the key, and the first run whose key had rows before (NULL: none).
 
     The second looks at the first row of each run only.
     """
     import polars as pl
 
-    keys = [by] if isinstance(by, (str, pl.Expr)) else list(by)
+    keys = list(by) if isinstance(by, Iterable) and not isinstance(by, (str, pl.Expr)) else [by]
     if not keys:
-        raise ValueError("by: name at least one column")
+        raise ValueError("by is empty: name at least one column, or leave it out")
     for key in keys:
         if not isinstance(key, (str, pl.Expr)):
-            raise TypeError(f"by: give names of columns or expressions, not {type(key).__name__}")
+            raise TypeError(f"by must name columns, not {type(key).__name__}: by=\"pair\"")
     keys = [pl.col(key) if isinstance(key, str) else key for key in keys]
     run = keys[0].rle_id()
     for key in keys[1:]:
         run = run + key.rle_id()
     whole = keys[0] if len(keys) == 1 else pl.struct([key.alias(str(at)) for at, key in enumerate(keys)])
     first_keys = whole.filter(run.ne_missing(run.shift()))
-    return [run, first_keys.is_first_distinct().arg_min()]
+    # Not arg_min: among equal values, the streaming engine gives any.
+    return [run, first_keys.is_first_distinct().not_().arg_true().min()]
 
 
 def _register(api: object) -> None:
@@ -176,7 +178,8 @@ class _Loader:
 def install() -> None:
     """Register now if Polars is imported, and whenever it is from now on."""
     # First the finder: between the two, another thread may begin to import Polars.
-    sys.meta_path.insert(0, _Finder())
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
     if "polars.api" in sys.modules:
         import polars.api
 

@@ -11,8 +11,8 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi_and_data_type};
-use arrow_array::{Array, ArrayRef, make_array};
-use arrow_schema::Field;
+use arrow_array::{Array, ArrayRef, make_array, new_null_array};
+use arrow_schema::{DataType, Field};
 
 use super::{PluginSeries, rolling, rolling_field};
 
@@ -92,7 +92,11 @@ unsafe fn import(series: *const SeriesExport, len: usize) -> Result<Vec<PluginSe
 fn import_one(series: &SeriesExport, arrays: Vec<FFI_ArrowArray>) -> Result<PluginSeries, String> {
     // SAFETY: a series has a field as long as it is not released.
     let field = field_from(unsafe { &*series.field })?;
-    let chunk = |array| {
+    let chunk = |array: FFI_ArrowArray| {
+        // Polars gives them a buffer, which Arrow's arrays of nothing but NULL have not.
+        if field.data_type() == &DataType::Null {
+            return Ok(new_null_array(&DataType::Null, array.len()));
+        }
         // SAFETY: Polars' arrays are of the type that their field says.
         let data = unsafe { from_ffi_and_data_type(array, field.data_type().clone()) };
         data.map(make_array).map_err(|error| format!("column {:?}: {error}", field.name()))
@@ -165,7 +169,7 @@ unsafe extern "C" fn _polars_plugin_rollfit_rolling(
     let computed = guard(|| {
         // SAFETY: as promised by the caller.
         let (inputs, kwargs) = unsafe { (import(series, len)?, bytes(kwargs, kwargs_len)) };
-        let (field, array) = rolling(inputs, kwargs)?;
+        let (field, array) = rolling(&inputs, kwargs)?;
         export(&field, &array)
     });
     if let Some(computed) = computed {

@@ -6,26 +6,26 @@ use arrow_array::{ArrayRef, Float64Array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use rollfit::{Kernel, MetricColumns, MissingValues};
 
-use super::key_runs::KeyRuns;
 use crate::spec::FeatureSpec;
 
 /// Columns begin at cache lines, and not a power of two apart.
 const CACHE_LINE_VALUES: usize = 8;
 
 /// The columns, window by window, NULL where a metric has no value. Metrics of a window that are missing in the same rows share a bitmap.
-pub(super) fn compute(values: &[f64], runs: &KeyRuns, spec: &FeatureSpec) -> Result<Vec<ArrayRef>, String> {
+pub(super) fn compute(values: &[f64], starts: &[usize], spec: &FeatureSpec) -> Result<Vec<ArrayRef>, String> {
     let metrics = spec.metrics.len();
     let stride = values.len().next_multiple_of(CACHE_LINE_VALUES) | CACHE_LINE_VALUES;
     let mut cells = vec![0.0; spec.column_count() * stride];
     let mut undefined = vec![0; spec.column_count()];
     let mut kernel = Kernel::new(&spec.window_sizes());
     let mut missing = MissingValues::default();
-    for run in runs.iter() {
-        let values = &values[run.clone()];
+    let ends = starts.iter().copied().chain([values.len()]);
+    for (start, end) in std::iter::once(0).chain(starts.iter().copied()).zip(ends) {
+        let values = &values[start..end];
         let mut row = 0;
         while row < values.len() {
             let rows = row..(row + kernel.tile_rows()).min(values.len());
-            let columns = MetricColumns::new(&mut cells[run.start + row..], stride);
+            let columns = MetricColumns::new(&mut cells[start + row..], stride);
             row = rows.end;
             kernel
                 .metrics_into(values, rows, &spec.metrics, columns, &mut missing)
