@@ -5,12 +5,40 @@ use pyo3::prelude::*;
 /// What the package `rollfit` is made of.
 #[pymodule(gil_used = false)]
 mod _rollfit {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::accuracy::bounds;
+    #[pymodule_export]
+    use crate::accuracy::fit;
+    #[pymodule_export]
+    use crate::column::Column;
     #[pymodule_export]
     use crate::command::run_command;
     #[pymodule_export]
     use crate::polars_plugin::_polars_kwargs;
+    #[pymodule_export]
+    use crate::rolling::rolling;
+    #[pymodule_export]
+    use crate::stream::Stream;
+    #[pymodule_export]
+    use crate::table::Table;
+
+    #[pymodule_init]
+    fn add_constants(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("METRICS", crate::accuracy::metrics_dict(module.py())?)
+    }
 }
 
+mod accuracy;
+mod block;
+mod buffer;
+mod column;
 mod command;
+mod compute;
+mod input;
 mod polars_plugin;
+mod rolling;
 mod spec;
+mod stream;
+mod table;

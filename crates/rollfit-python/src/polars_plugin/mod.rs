@@ -5,7 +5,6 @@
 //! does, and the number of the first run of rows whose key had rows before (NULL: none).
 
 mod abi;
-mod features;
 mod key_starts;
 mod kwargs;
 mod values;
@@ -15,6 +14,7 @@ use arrow_schema::{DataType, Field, Fields};
 
 use self::key_starts::key_starts;
 pub(crate) use self::kwargs::_polars_kwargs;
+use crate::compute::{Features, NoMemory, Series};
 use crate::spec::FeatureSpec;
 
 /// A column that Polars hands over.
@@ -40,16 +40,21 @@ fn rolling(inputs: &[PluginSeries], kwargs: &[u8]) -> Result<(Field, StructArray
         [ids, returned, ..] => key_starts(rows, &ids.chunks, &returned.chunks)?,
         _ => Vec::new(),
     };
-    let columns = features::compute(&values::values(series)?, &starts, &spec)?;
+    let values = values::values(series)?;
+    let series_values = Series { values: &values, lookback_rows: 0, starts: &starts };
+    let features = Features::compute(&series_values, &spec, None, None);
+    let features = features.map_err(|NoMemory { rows, columns }| {
+        format!("there is no memory for {rows} rows x {columns} columns: ask for fewer metrics or windows")
+    })?;
     let fields = fields(&spec);
     let field = Field::new(series.field.name(), DataType::Struct(fields.clone()), true);
-    let array =
-        StructArray::try_new_with_length(fields, columns, None, rows).map_err(|error| error.to_string())?;
+    let array = StructArray::try_new_with_length(fields, features.arrays(), None, rows)
+        .map_err(|error| error.to_string())?;
     Ok((field, array))
 }
 
 const NO_COLUMN: &str = "there is no column to compute from";
 
 fn fields(spec: &FeatureSpec) -> Fields {
-    spec.column_names().into_iter().map(|name| Field::new(name, DataType::Float64, true)).collect()
+    spec.column_names().map(|name| Field::new(name, DataType::Float64, true)).collect()
 }
