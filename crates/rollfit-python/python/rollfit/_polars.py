@@ -1,22 +1,16 @@
 """The namespace ``rollfit`` of Polars' expressions and series.
 
-It is registered when Polars is imported, before or after rollfit; rollfit itself never imports Polars.
+Imported once Polars is. Type checkers do not know namespaces that are registered at run time, and call
 """
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import polars as pl
 
 from . import _rollfit
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import polars as pl
 
 NAMESPACE = "rollfit"
 LIBRARY = Path(_rollfit.__file__)
@@ -95,8 +89,6 @@ class SeriesNamespace:
 
         As the expression of the same name; ``by`` takes series as long as this one.
         """
-        import polars as pl
-
         keys = [] if by is None else [by] if isinstance(by, pl.Series) else list(by)
         labels = [f"key{at}" for at in range(len(keys))]
         frame = pl.DataFrame(
@@ -111,8 +103,6 @@ def _runs(by: str | pl.Expr | Iterable[str | pl.Expr]) -> list[pl.Expr]:
 
     The second looks at the first row of each run only.
     """
-    import polars as pl
-
     keys = list(by) if isinstance(by, Iterable) and not isinstance(by, (str, pl.Expr)) else [by]
     if not keys:
         raise ValueError("by is empty: name at least one column, or leave it out")
@@ -129,58 +119,13 @@ def _runs(by: str | pl.Expr | Iterable[str | pl.Expr]) -> list[pl.Expr]:
     return [run, first_keys.is_first_distinct().not_().arg_true().min()]
 
 
-def _register(api: object) -> None:
-    """Add the namespaces to the Polars whose module ``polars.api`` this is; nothing here may break its import."""
-    try:
-        from polars.expr import Expr
-        from polars.series import Series
+def register(api: object) -> None:
+    """Add the namespaces to the Polars whose module ``polars.api`` this is."""
+    # Not by way of `pl`, which may be half imported.
+    from polars.expr import Expr
+    from polars.series import Series
 
-        if not hasattr(Expr, NAMESPACE):
-            api.register_expr_namespace(NAMESPACE)(ExprNamespace)
-        if not hasattr(Series, NAMESPACE):
-            api.register_series_namespace(NAMESPACE)(SeriesNamespace)
-    except Exception as error:  # noqa: BLE001
-        warnings.warn(f"rollfit: this Polars gets no namespace rollfit: {error}", stacklevel=2)
-
-
-class _Finder:
-    """Sees that ``polars.api`` is imported, and lets the finders after it do that."""
-
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname != "polars.api":
-            return None
-        finders = list(sys.meta_path)
-        after = finders.index(self) + 1 if self in finders else 0
-        for finder in finders[after:]:
-            spec = finder.find_spec(fullname, path, target)
-            if spec is not None:
-                if hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader)
-                return spec
-        return None
-
-
-class _Loader:
-    """Another loader, and the registration after it; leaves no trace in the module."""
-
-    def __init__(self, loader):
-        self._loader = loader
-
-    def create_module(self, spec):
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module):
-        module.__spec__.loader = module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        _register(module)
-
-
-def install() -> None:
-    """Register now if Polars is imported, and whenever it is from now on."""
-    # First the finder: between the two, another thread may begin to import Polars.
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
-    if "polars.api" in sys.modules:
-        import polars.api
-
-        _register(polars.api)
+    if not hasattr(Expr, NAMESPACE):
+        api.register_expr_namespace(NAMESPACE)(ExprNamespace)
+    if not hasattr(Series, NAMESPACE):
+        api.register_series_namespace(NAMESPACE)(SeriesNamespace)
