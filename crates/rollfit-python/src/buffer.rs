@@ -46,18 +46,15 @@ pub(crate) fn read_numbers(buffer: &PyUntypedBuffer, object: &Bound<'_, PyAny>) 
     })
 }
 
-/// Which elements of a masked array are masked: `mask` is a buffer of so many booleans, or a single one.
+/// Which elements of a masked array are masked: `mask` is a buffer of so many booleans.
 ///
 /// # Errors
-/// TypeError where it is neither.
+/// TypeError where it is not.
 pub(crate) fn read_mask(
     mask: &PyUntypedBuffer,
     object: &Bound<'_, PyAny>,
     rows: usize,
 ) -> PyResult<Vec<bool>> {
-    if mask.dimensions() == 0 {
-        return Ok(vec![object.is_truthy()?; rows]);
-    }
     let elements = Elements::of_column(mask, object)?;
     match elements.format() {
         Some((_, b'?')) if elements.rows == rows => Ok(elements
@@ -87,9 +84,6 @@ impl<'a, 'py> Elements<'a, 'py> {
             }
             ([_], _) => Err(PyTypeError::new_err(format!(
                 "the elements of this {kind} are not side by side: pass numpy.asarray(values)"
-            ))),
-            ([], _) => Err(PyValueError::new_err(format!(
-                "values is a single number ({kind}): pass one column, as in df[\"close\"]"
             ))),
             (shape, _) => Err(PyValueError::new_err(format!(
                 "values has {} dimensions: pass one column, as in values[:, 0]",

@@ -15,7 +15,9 @@ use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyImportError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyFrozenSet, PyList, PySet, PyString, PyTuple};
+use pyo3::types::{
+    PyByteArray, PyBytes, PyDict, PyFrozenSet, PyList, PyMemoryView, PySet, PyString, PyTuple,
+};
 use pyo3_arrow::PyArray;
 use pyo3_arrow::PyArrayReader;
 
@@ -58,6 +60,10 @@ impl InputColumn {
         }
         if values.hasattr(intern!(py, "__arrow_c_stream__"))? {
             match values.extract::<PyArrayReader>() {
+                // Polars gives columns without a type a buffer, which Arrow's rules don't allow.
+                Ok(reader) if reader.field_ref()?.data_type() == &DataType::Null => {
+                    return Ok(Self::Owned(vec![f64::NAN; values.len()?]));
+                }
                 Ok(reader) => {
                     let chunks = reader.into_reader()?.collect::<Result<Vec<_>, _>>();
                     return Self::from_chunks(
@@ -122,11 +128,11 @@ impl InputColumn {
     /// A copy of a buffer's numbers, NaN where they are masked.
     fn from_buffer(values: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = values.py();
-        let (buffer, array) = match PyUntypedBuffer::get(values) {
+        let (buffer, array) = match buffer_of(values) {
             Ok(buffer) => (buffer, values.clone()),
             Err(_) => {
                 let array = as_array(values)?;
-                let buffer = PyUntypedBuffer::get(&array).map_err(|_| no_numbers(&array))?;
+                let buffer = buffer_of(&array).map_err(|_| no_numbers(&array))?;
                 (buffer, array)
             }
         };
@@ -135,7 +141,10 @@ impl InputColumn {
         // numpy.ma: what the buffer holds where the mask is set is no value.
         if values.hasattr(intern!(py, "mask"))? && values.hasattr(intern!(py, "filled"))? {
             let mask = values.getattr(intern!(py, "mask"))?;
-            let masked = read_mask(&PyUntypedBuffer::get(&mask)?, &mask, numbers.len())?;
+            let masked = match has_no_dimension(&mask) {
+                true => vec![mask.is_truthy()?; numbers.len()],
+                false => read_mask(&buffer_of(&mask)?, &mask, numbers.len())?,
+            };
             numbers.iter_mut().zip(masked).for_each(|(number, is_masked)| {
                 if is_masked {
                     *number = f64::NAN;
@@ -198,7 +207,8 @@ fn pandas_array<'py>(values: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, P
     let module_of = |object: &Bound<'py, PyAny>| -> PyResult<String> {
         Ok(object.get_type().module()?.to_cow()?.into_owned())
     };
-    if !module_of(values)?.starts_with("pandas.") || !values.hasattr(intern!(py, "dtype"))? {
+    let module = module_of(values)?;
+    if !(module == "pandas" || module.starts_with("pandas.")) || !values.hasattr(intern!(py, "dtype"))? {
         return Ok(None);
     }
     let dtype = values.getattr(intern!(py, "dtype"))?;
@@ -206,6 +216,11 @@ fn pandas_array<'py>(values: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, P
         true => values.call_method0(intern!(py, "to_numpy")).map(Some),
         false => Ok(None),
     }
+}
+
+/// The buffer of an object; a memoryview adds the strides that those of ctypes leave out.
+fn buffer_of(values: &Bound<'_, PyAny>) -> PyResult<PyUntypedBuffer> {
+    PyUntypedBuffer::get(values).or_else(|_| PyUntypedBuffer::get(&PyMemoryView::from(values)?))
 }
 
 /// What `__array__` gives.
@@ -217,9 +232,19 @@ fn as_array<'py>(values: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     }
 }
 
+/// Whether it is one of numpy's single values.
+fn has_no_dimension(values: &Bound<'_, PyAny>) -> bool {
+    values.getattr(intern!(values.py(), "ndim")).is_ok_and(|ndim| ndim.eq(0).unwrap_or(false))
+}
+
 /// What to say of an object that shows no numbers.
 fn no_numbers(values: &Bound<'_, PyAny>) -> PyErr {
     let kind = type_name(values);
+    if has_no_dimension(values) {
+        return PyValueError::new_err(format!(
+            "values is a single number ({kind}): pass one column, as in df[\"close\"]"
+        ));
+    }
     let dtype = values.getattr(intern!(values.py(), "dtype")).map(|dtype| format!(" of {dtype}"));
     PyTypeError::new_err(format!(
         "values must be an array or a column of numbers, not {kind}{}: pass df[\"close\"] or a numpy array",

@@ -32,7 +32,7 @@ impl FeatureSpec {
         let metrics = metrics.map_or_else(|| Ok(Metric::STORED.to_vec()), parse_metrics)?;
         let spec = Self { windows: parse_windows(windows)?, metrics, name };
         let mut names = HashSet::new();
-        let twice = spec.column_names().find(|name| !names.insert(name.clone()));
+        let twice = spec.column_names().into_iter().find(|name| !names.insert(name.clone()));
         match twice {
             Some(name) => Err(PyValueError::new_err(format!(
                 "two columns would be called {name:?}: give each window a label of its own, and each metric once"
@@ -47,13 +47,13 @@ impl FeatureSpec {
     }
 
     /// The names of the columns, window by window.
-    pub(crate) fn column_names(&self) -> impl Iterator<Item = String> {
-        self.windows.iter().flat_map(move |(label, _)| {
-            self.metrics.iter().map(move |metric| match &self.name {
-                Some(name) => format!("{metric}_{name}_{label}"),
-                None => format!("{metric}_{label}"),
-            })
-        })
+    pub(crate) fn column_names(&self) -> Vec<String> {
+        let named = |(label, _): &(String, Window), metric: &Metric| match &self.name {
+            Some(name) => format!("{metric}_{name}_{label}"),
+            None => format!("{metric}_{label}"),
+        };
+        let windows = self.windows.iter();
+        windows.flat_map(|window| self.metrics.iter().map(move |metric| named(window, metric))).collect()
     }
 
     /// The windows without their labels.

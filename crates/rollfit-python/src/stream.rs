@@ -78,7 +78,7 @@ impl StreamState {
 
 impl Stream {
     fn from_spec(py: Python<'_>, spec: FeatureSpec) -> Self {
-        let names = spec.column_names().map(|name| PyString::new(py, &name).unbind()).collect();
+        let names = spec.column_names().iter().map(|name| PyString::new(py, name).unbind()).collect();
         Self { state: Mutex::new(StreamState::new(&spec)), names, spec }
     }
 

@@ -255,7 +255,8 @@ impl Table {
 
 /// The columns of `spec`.
 fn schema(spec: &FeatureSpec) -> SchemaRef {
-    let fields: Fields = spec.column_names().map(|name| Field::new(name, DataType::Float64, true)).collect();
+    let fields: Fields =
+        spec.column_names().into_iter().map(|name| Field::new(name, DataType::Float64, true)).collect();
     Arc::new(Schema::new(fields))
 }
 

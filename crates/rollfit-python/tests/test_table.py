@@ -31,7 +31,7 @@ def test_a_table_says_what_it_is():
     assert repr(t) == "<rollfit.Table: 200 rows x 4 columns: r2_idx_w15, b_idx_w15, r2_idx_agg, b_idx_agg>"
     assert repr(rollfit.rolling(VALUES, [15])) == "<rollfit.Table: 200 rows x 15 columns: a2_w15, a1_w15, ..., extrapolation_error_w15>"
     column = t["r2_idx_w15"]
-    nulls = 14 + 17 + 15
+    nulls = 14 + 16 + 15
     assert (column.name, len(column), column.null_count) == ("r2_idx_w15", 200, nulls)
     assert repr(column) == f"<rollfit.Column r2_idx_w15: 200 rows of Float64, {nulls} NULL>"
     assert column[0] is None and column[-1] == np.asarray(column)[199] and type(column[19]) is float
@@ -69,7 +69,7 @@ def test_numpy_reads_a_column_without_a_copy():
     view = memoryview(column)
     assert (view.format, view.shape, view.strides, view.readonly, view.itemsize) == ("d", (200,), (8,), True, 8)
     assert view.c_contiguous and view[199] == one[199] and bytes(view) == one.tobytes()
-    assert array.array("d", column) != array.array("d") and len(bytes(column)) == 1600
+    assert len(array.array("d", bytes(column))) == 200
     with pytest.raises(TypeError):
         view[0] = 1.0
     del t, column, view

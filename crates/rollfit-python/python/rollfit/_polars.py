@@ -1,6 +1,7 @@
 """The namespace ``rollfit`` of Polars' expressions and series.
 
-Imported once Polars is. Type checkers do not know namespaces that are registered at run time, and call
+Imported once Polars is. Type checkers do not know namespaces that are registered at run time: there, write
+``ExprNamespace(pl.col("close")).rolling(...)``, which is the same, or silence that one line.
 """
 
 from __future__ import annotations
