@@ -237,9 +237,12 @@ def test_arguments_are_refused_as_rolling_refuses_them():
         with pytest.raises(error) as plainly:
             rollfit.rolling(np.arange(9.0), *arguments)
         assert str(refused.value) == str(plainly.value)
-    for by, error in (([], ValueError), ([3], TypeError), (3, TypeError)):
+    for by, error in (([], ValueError), ([3], TypeError), (3, TypeError), (b"key", TypeError)):
         with pytest.raises(error, match="by"):
             pl.col("close").rollfit.rolling([5], by=by)
+    for by in ("key", ["key"], [3]):
+        with pytest.raises(TypeError, match="by must be series"):
+            pl.Series("close", prices(9)).rollfit.rolling([5], by=by)
 
 
 def test_key_of_another_length_is_refused():
@@ -293,6 +296,19 @@ def test_expression_of_an_expression_and_of_several_columns():
     assert bits(both.select("y").unnest("y")) == bits(features(frame, column="y", by="key"))
     nested = frame.select(expr("x", by="key").struct.field("r2_w5").rollfit.rolling([5], ["prediction"], by="key"))
     assert nested.height == 60
+
+
+def test_groups_of_every_kind_are_series_of_their_own():
+    frame = pl.DataFrame({"at": range(60), "key": ["a"] * 30 + ["b"] * 30, "close": prices(60)})
+    expected = bits(features(frame, by="key"))
+    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=3)
+    ordered = shuffled.group_by("key").agg(pl.col("close").sort_by("at").rollfit.rolling(WINDOWS, METRICS)).sort("key")
+    assert bits(ordered.explode("close").select("close").unnest("close")) == expected
+    assert bits(frame.select(expr(by="key").over("key")).unnest("close")) == expected
+    assert bits(frame.group_by("key", maintain_order=True).agg(expr(by="key")).explode("close").select("close").unnest("close")) == expected
+    lists = frame.group_by("key", maintain_order=True).agg("close")
+    lists = lists.select(pl.col("close").list.eval(pl.element().rollfit.rolling(WINDOWS, METRICS)))
+    assert bits(lists.explode("close").unnest("close")) == expected
 
 
 def test_series_has_it_too():

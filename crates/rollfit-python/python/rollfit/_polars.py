@@ -53,6 +53,15 @@ class ExprNamespace:
             value. Its rows must follow each other (sort by it first, and by time within it). NULL is a
             value like any other. Much faster than ``.over(...)``, with the same bits.
 
+        Notes
+        -----
+        Eager, lazy and streaming frames give the same bits; so do ``.over(...)`` and ``group_by(...).agg(...)``,
+        where every group is a series of its own. All rows of the column are computed at once.
+        Integers up to 2^53 and Float32 are taken as they are; other types are refused.
+        Errors found while the column is computed are ``polars.exceptions.ComputeError``.
+        A LazyFrame with this expression can be pickled and serialized. The process that runs it needs the same
+        version of rollfit, installed at the same path, or at the same path within its virtual environment.
+
         Examples
         --------
         >>> df.with_columns(pl.col("close").rollfit.rolling([15, 90], ["r2"], by="pair").alias("fit")).unnest("fit")
@@ -90,7 +99,10 @@ class SeriesNamespace:
 
         As the expression of the same name; ``by`` takes series as long as this one.
         """
-        keys = [] if by is None else [by] if isinstance(by, pl.Series) else list(by)
+        keys = [] if by is None else [by] if isinstance(by, (pl.Series, str)) else list(by)
+        for key in keys:
+            if not isinstance(key, pl.Series):
+                raise TypeError(f"by must be series as long as this one, not {type(key).__name__}: by=df[\"pair\"]")
         labels = [f"key{at}" for at in range(len(keys))]
         frame = pl.DataFrame(
             [self._series.alias("values"), *(key.alias(label) for key, label in zip(keys, labels))]
@@ -104,7 +116,7 @@ def _runs(by: str | pl.Expr | Iterable[str | pl.Expr]) -> list[pl.Expr]:
 
     The second looks at the first row of each run only.
     """
-    keys = list(by) if isinstance(by, Iterable) and not isinstance(by, (str, pl.Expr)) else [by]
+    keys = list(by) if isinstance(by, Iterable) and not isinstance(by, (str, bytes, pl.Expr)) else [by]
     if not keys:
         raise ValueError("by is empty: name at least one column, or leave it out")
     for key in keys:

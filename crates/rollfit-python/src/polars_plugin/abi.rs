@@ -99,9 +99,12 @@ fn import_one(series: &SeriesExport, arrays: Vec<FFI_ArrowArray>) -> Result<Plug
         }
         // SAFETY: Polars' arrays are of the type that their field says.
         let data = unsafe { from_ffi_and_data_type(array, field.data_type().clone()) };
-        data.map(make_array).map_err(|error| format!("column {:?}: {error}", field.name()))
+        let mut data = data.map_err(|error| format!("column {:?}: {error}", field.name()))?;
+        // The C data interface only recommends alignment.
+        data.align_buffers();
+        Ok(make_array(data))
     };
-    let chunks = arrays.into_iter().map(chunk).collect::<Result<Vec<ArrayRef>, _>>()?;
+    let chunks = arrays.into_iter().map(chunk).collect::<Result<Vec<ArrayRef>, String>>()?;
     Ok(PluginSeries { field, chunks })
 }
 
