@@ -132,6 +132,11 @@ def test_key_that_comes_back_is_refused():
     nulls = frame.with_columns(pl.col("key").replace("a", None))
     with pytest.raises(pl.exceptions.ComputeError, match="row 40 "):
         nulls.select(expr(by="key"))
+    long = pl.DataFrame({"key": [at // 70_000 for at in range(280_000)], "close": prices(280_000)})
+    long = pl.concat([long, long.slice(69_999, 1)], rechunk=False).lazy()
+    for collect in (lambda lazy: lazy.collect(), streamed):
+        with pytest.raises(pl.exceptions.ComputeError, match="row 280000 "):
+            collect(long.select(expr(by="key")))
     ordered = frame.sort("key", maintain_order=True)
     assert features(ordered, by="key")["r2_w5"].null_count() == 8
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -102,12 +103,13 @@ class SeriesNamespace:
         keys = [] if by is None else [by] if isinstance(by, (pl.Series, str)) else list(by)
         for key in keys:
             if not isinstance(key, pl.Series):
-                raise TypeError(f"by must be series as long as this one, not {type(key).__name__}: by=df[\"pair\"]")
+                raise TypeError(f'by must be series as long as this one, not {type(key).__name__}: by=df["pair"]')
         labels = [f"key{at}" for at in range(len(keys))]
         frame = pl.DataFrame(
             [self._series.alias("values"), *(key.alias(label) for key, label in zip(keys, labels))]
         )
-        expr = pl.col("values").rollfit.rolling(windows, metrics, name, by=None if by is None else labels)
+        values = ExprNamespace(pl.col("values"))
+        expr = values.rolling(windows, metrics, name, by=None if by is None else labels)
         return frame.select(expr).to_series().alias(self._series.name)
 
 
@@ -116,13 +118,13 @@ def _runs(by: str | pl.Expr | Iterable[str | pl.Expr]) -> list[pl.Expr]:
 
     The second looks at the first row of each run only.
     """
-    keys = list(by) if isinstance(by, Iterable) and not isinstance(by, (str, bytes, pl.Expr)) else [by]
-    if not keys:
+    named = list(by) if isinstance(by, Iterable) and not isinstance(by, (str, bytes, pl.Expr)) else [by]
+    if not named:
         raise ValueError("by is empty: name at least one column, or leave it out")
-    for key in keys:
+    for key in named:
         if not isinstance(key, (str, pl.Expr)):
-            raise TypeError(f"by must name columns, not {type(key).__name__}: by=\"pair\"")
-    keys = [pl.col(key) if isinstance(key, str) else key for key in keys]
+            raise TypeError(f'by must name columns, not {type(key).__name__}: by="pair"')
+    keys = [pl.col(key) if isinstance(key, str) else key for key in named]
     run = keys[0].rle_id()
     for key in keys[1:]:
         run = run + key.rle_id()
@@ -132,7 +134,7 @@ def _runs(by: str | pl.Expr | Iterable[str | pl.Expr]) -> list[pl.Expr]:
     return [run, first_keys.is_first_distinct().not_().arg_true().min()]
 
 
-def register(api: object) -> None:
+def register(api: Any) -> None:
     """Add the namespaces to the Polars whose module ``polars.api`` this is."""
     # Not by way of `pl`, which may be half imported.
     from polars.expr import Expr
