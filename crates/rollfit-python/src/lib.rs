@@ -5,8 +5,16 @@ use pyo3::prelude::*;
 /// What the package `rollfit` is made of.
 #[pymodule(gil_used = false)]
 mod _rollfit {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::command::run_command;
+
+    #[pymodule_init]
+    fn add_made_at_import(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::catalogue::add_to(module)
+    }
 }
 
+mod catalogue;
 mod command;

@@ -1,3 +1,22 @@
 """Rolling quadratic trend features: exact, fast, over columns and large partitioned tables."""
 
+from . import _rollfit
 from ._rollfit import *  # noqa: F403
+
+__version__ = _rollfit.__version__
+# Names that start with an underscore, and what only the console script calls, are nobody else's.
+__all__ = [name for name in _rollfit.__all__ if not name.startswith("_") and name != "run_command"] + ["Metric"]
+del run_command  # noqa: F821
+
+
+def __getattr__(name: str) -> object:
+    if name == "Metric":
+        # Made when it is asked for: importing rollfit imports nothing else.
+        from typing import Literal
+
+        return Literal[METRICS]  # noqa: F821
+    raise AttributeError(f"module 'rollfit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,7 @@
+"""What a program with types writes; checked by `mypy --strict`, not run."""
+
+import rollfit
+
+metric: rollfit.Metric = "r2"
+names: tuple[rollfit.Metric, ...] = rollfit.METRICS
+version: str = rollfit.__version__
