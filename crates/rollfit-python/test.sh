@@ -35,9 +35,9 @@ export PATH=$newest:$PATH
 
 # For those who work on it.
 if [ $# -gt 0 ]; then
-    VIRTUAL_ENV=$made/newest maturin develop --quiet --manifest-path $here/Cargo.toml
-    pytest "$newest" "$@"
-    exit
+    cd $here
+    VIRTUAL_ENV=$made/newest maturin develop --quiet
+    exec "$newest/python" -m pytest "$@"
 fi
 $here/environment.sh oldest
 
