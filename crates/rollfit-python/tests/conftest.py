@@ -1,6 +1,7 @@
 """Fixtures that several topics need: where the reference workload is, the console script, and a small store made through it."""
 
 import datetime
+import itertools
 import os
 import random
 import subprocess
@@ -84,10 +85,10 @@ def made_store(command: Callable[..., object]) -> Callable[..., Path]:
     path of the configuration: `made_store(tmp_path, keys=["eurusd"], months=["2017-01"], rows=300)`."""
 
     def make(directory: Path, keys: Iterable[str], months: Iterable[str], rows: int, config: str = CONFIG) -> Path:
-        bars, partitions = directory / "bars.csv", [(key, month) for key in keys for month in months]
+        bars = directory / "bars.csv"
         with bars.open("w") as file:
             file.write("symbol,time,close\n")
-            for key, month in partitions:
+            for key, month in itertools.product(keys, months):
                 file.writelines(f"{key},{instant},{close}\n" for instant, close in bars_of(key, month, rows))
         path = directory / "rollfit.toml"
         path.write_text(config)
