@@ -247,16 +247,17 @@ mod promise {
             assert!(!bounds.error(metric, 1.0).passes());
             assert!(bounds.range(metric).is_none());
         }
-        let found: Vec<_> = bounds::check(&[1.0, f64::NAN, 3.0], &Fit::NONE).unwrap().collect();
+        let found: Vec<_> = bounds::check(&[1.0, f64::NAN, 3.0], None).unwrap().collect();
         assert!(found.len() == Metric::ALL.len() && found.iter().all(|(_, error)| error.passes()));
-        assert!(bounds::check(&[1.0, 2.0], &Fit::NONE).is_err());
+        assert!(bounds::check(&[1.0, 2.0], None).is_err());
     }
 
     #[test]
     fn a_perfect_kernel_passes() {
         for (shape, values) in windows(6, 3000, 3, 300) {
             let fit = reference::fit(&values).unwrap().expect("a usable window");
-            for (metric, error) in bounds::check(&values, &nearest(&fit)).unwrap() {
+            let fit = Fit::from_numbers(nearest(&fit), Window::new(values.len()).unwrap());
+            for (metric, error) in bounds::check(&values, fit.as_ref()).unwrap() {
                 assert!(error.passes(), "{shape} of {} rows, {metric}: {error:?}", values.len());
             }
         }
