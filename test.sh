@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-# No check of the Rust code asks a Python about itself, whichever there is.
-export PYO3_NO_PYTHON=1
+# The checks of the Rust code link no Python and ask none about itself: they need none.
+export PYO3_NO_PYTHON=1 PYO3_BUILD_EXTENSION_MODULE=1
 
 step() { printf '\n== %s\n' "$*"; }
 

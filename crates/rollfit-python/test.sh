@@ -1,15 +1,19 @@
 #!/usr/bin/env bash
 # The Python package as its users get it: the sdist, and the wheel that is made of it, each installed into an environment, tested, and
 # held against the stubs. Needs Rust, the network and python3 3.11 or later; skips with a printed line without python3.
-# With arguments: the development profile instead of sdist and wheel, and pytest with these arguments.
+# PROFILE=release makes what is released; the development profile is tested otherwise, which shares what `cargo test` has compiled.
+# With arguments: neither sdist nor wheel, but the module built in place, and pytest with these arguments.
 set -euo pipefail
+shopt -s nullglob
 cd "$(dirname "$0")/../.."
 
 here=crates/rollfit-python
 made=$PWD/target/python
 newest=$made/newest/bin
 oldest=$made/oldest/bin
+profile=${PROFILE:-dev}
 started=$SECONDS
+export CARGO_TARGET_DIR=$PWD/target PYO3_NO_PYTHON=1
 
 step() { printf '\n-- %s (after %d s)\n' "$*" $((SECONDS - started)); }
 pip() { "$1/pip" --quiet --disable-pip-version-check "${@:2}"; }
@@ -51,8 +55,7 @@ update "$made/unpacked" "$made/source"
 rm -rf "$made/unpacked"
 
 step "wheel, made of the sdist"
-export CARGO_TARGET_DIR=$made/target
-(cd "$made/source" && maturin build --release --quiet --out "$made/dist")
+(cd "$made/source" && maturin build --profile "$profile" --quiet --out "$made/dist")
 ROLLFIT_WHEEL=$(echo "$made"/dist/rollfit-*.whl)
 export ROLLFIT_WHEEL ROLLFIT_SDIST
 ls -l "$ROLLFIT_SDIST" "$ROLLFIT_WHEEL"
@@ -70,7 +73,7 @@ pytest "$newest" $here/tests
 "$newest/python" -m mypy.stubtest rollfit --allowlist $here/tests/stubtest-allowlist.txt
 
 step "the sdist, built by pip, with the oldest Polars"
-PATH=$oldest:$PATH pip "$oldest" install --force-reinstall --no-deps --no-build-isolation --no-index "$made/source"
+PATH=$oldest:$PATH MATURIN_PEP517_ARGS="--profile $profile" pip "$oldest" install --force-reinstall --no-deps --no-build-isolation --no-index "$made/source"
 pytest "$oldest" $here/tests/test_package.py $here/tests/test_polars*.py
 
 step "done"
