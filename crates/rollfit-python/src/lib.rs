@@ -12,9 +12,8 @@ mod _rollfit {
 
     #[pymodule_init]
     fn add_made_at_import(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::catalogue::add_to(module)
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
 
-mod catalogue;
 mod command;

@@ -57,7 +57,6 @@ def test_no_module_is_public():
 
 def test_all_lists_the_public_names():
     assert set(rollfit.__all__) == {name for name in dir(rollfit) if not name.startswith("_")}
-    assert "run_command" not in rollfit.__all__
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -4,9 +4,7 @@ from . import _rollfit
 from ._rollfit import *  # noqa: F403
 
 __version__ = _rollfit.__version__
-# Names that start with an underscore, and what only the console script calls, are nobody else's.
-__all__ = [name for name in _rollfit.__all__ if not name.startswith("_") and name != "run_command"] + ["Metric"]
-del run_command  # noqa: F821
+__all__ = ["Metric", *(name for name in _rollfit.__all__ if not name.startswith("_"))]
 
 
 def __getattr__(name: str) -> object:
@@ -14,7 +12,7 @@ def __getattr__(name: str) -> object:
         # Made when it is asked for: importing rollfit imports nothing else.
         from typing import Literal
 
-        return Literal[METRICS]  # noqa: F821
+        return Literal[tuple(_rollfit.METRICS)]
     raise AttributeError(f"module 'rollfit' has no attribute {name!r}")
 
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from ._rollfit import run_command
+from ._rollfit import _run_command
 
 
 def main() -> None:
-    sys.exit(run_command(["rollfit", *sys.argv[1:]]))
+    sys.exit(_run_command(["rollfit", *sys.argv[1:]]))

@@ -3,5 +3,5 @@
 import rollfit
 
 metric: rollfit.Metric = "r2"
-names: tuple[rollfit.Metric, ...] = rollfit.METRICS
+names: list[rollfit.Metric] = list(rollfit.METRICS)
 version: str = rollfit.__version__

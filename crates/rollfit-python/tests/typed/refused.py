@@ -3,4 +3,4 @@
 import rollfit
 
 metric: rollfit.Metric = "r3"  # refused
-rollfit.METRICS = ()  # refused
+rollfit.METRICS = {}  # refused
