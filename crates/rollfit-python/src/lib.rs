@@ -30,7 +30,7 @@ mod _rollfit {
     fn add_made_at_import(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::error::add_to(module)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        module.add("METRICS", crate::accuracy::metrics_dict(module.py())?)
+        module.add("METRICS", crate::accuracy::metrics(module.py())?)
     }
 }
 
