@@ -36,7 +36,7 @@ __all__ = [
     "run",
 ]
 
-# Columns
+# Columns of features
 
 __version__: Final[str]
 
