@@ -70,7 +70,7 @@ env -i "$made/alone/bin/python" -c 'import rollfit; print("rollfit", rollfit.__v
 step "the wheel with the newest Polars: all tests, and the stubs"
 pip "$newest" install --force-reinstall --no-deps --no-index "$ROLLFIT_WHEEL"
 pytest "$newest" $here/tests
-"$newest/python" -m mypy.stubtest rollfit --allowlist $here/tests/stubtest-allowlist.txt
+"$newest/python" -m mypy.stubtest rollfit --mypy-config-file $here/pyproject.toml --allowlist $here/tests/stubtest-allowlist.txt
 
 step "the sdist, built by pip, with the oldest Polars"
 PATH=$oldest:$PATH MATURIN_PEP517_ARGS="--profile $profile" pip "$oldest" install --force-reinstall --no-deps --no-build-isolation --no-index "$made/source"

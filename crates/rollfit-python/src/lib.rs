@@ -18,6 +18,8 @@ mod _rollfit {
     #[pymodule_export]
     use crate::dataset::{Dataset, FeatureExplanation, FeatureScan, LiveStream, open};
     #[pymodule_export]
+    use crate::polars_plugin::_polars_kwargs;
+    #[pymodule_export]
     use crate::rolling::rolling;
     #[pymodule_export]
     use crate::run::{PartitionProblem, RunReport, run};
@@ -44,6 +46,7 @@ mod compute;
 mod dataset;
 mod error;
 mod input;
+mod polars_plugin;
 mod rolling;
 mod run;
 mod spec;

@@ -1,7 +1,9 @@
 """Rolling quadratic trend features: exact, fast, over columns and large partitioned tables."""
 
-from . import _rollfit
+from . import _polars_import, _rollfit
 from ._rollfit import *  # noqa: F403
+
+_polars_import.install()
 
 __version__ = _rollfit.__version__
 __all__ = ["Metric", *(name for name in _rollfit.__all__ if not name.startswith("_"))]
