@@ -31,6 +31,7 @@ mod _rollfit {
     #[pymodule_init]
     fn add_made_at_import(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::error::add_to(module)?;
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("METRICS", crate::accuracy::metrics(module.py())?)
     }
 }
