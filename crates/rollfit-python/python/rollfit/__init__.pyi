@@ -1,12 +1,42 @@
 """Rolling quadratic trend features: exact, fast, over columns and large partitioned tables."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import datetime
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias, TypedDict, final, overload
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypedDict, final, overload
 
 from typing_extensions import Buffer, CapsuleType, Self
 
-__all__ = ["METRICS", "Column", "Metric", "Stream", "Table", "bounds", "fit", "rolling"]
+__all__ = [
+    "METRICS",
+    "Analysis",
+    "Column",
+    "ConfigError",
+    "Dataset",
+    "Explanation",
+    "FeatureScan",
+    "LiveStream",
+    "Metric",
+    "PartitionError",
+    "PartitionProblem",
+    "RollfitError",
+    "RollfitWarning",
+    "RunReport",
+    "StoreError",
+    "StoreUnreachableError",
+    "Stream",
+    "Table",
+    "analyze",
+    "bounds",
+    "fit",
+    "open",
+    "rolling",
+    "run",
+]
+
+# Columns of features
 
 __version__: Final[str]
 
@@ -56,11 +86,15 @@ def rolling(
     threads: int | None = None,
     out: Table | None = None,
 ) -> Table: ...
+
 def fit(values: _Values) -> dict[Metric, float | None]: ...
+
 @overload
 def bounds(values: _Values, metric: None = None) -> dict[Metric, tuple[float, float] | None]: ...
+
 @overload
 def bounds(values: _Values, metric: Metric) -> tuple[float, float] | None: ...
+
 @final
 class Table:
     @property
@@ -109,12 +143,6 @@ class Stream:
     def push_many(self, values: _Values) -> Table: ...
     def push_into(self, values: _Values, out: Buffer | Table) -> None: ...
     def reset(self) -> None: ...
-# Stubs of `rollfit`.
-
-import os
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, final
 
 _Path: TypeAlias = str | os.PathLike[str]
 
@@ -124,7 +152,9 @@ class RollfitError(Exception):
     exit_code: ClassVar[int]
 
 class ConfigError(RollfitError, ValueError): ...
+
 class StoreError(RollfitError): ...
+
 class StoreUnreachableError(StoreError): ...
 
 class PartitionError(RollfitError):
@@ -231,17 +261,16 @@ class Analysis:
 def analyze(run: RunReport | _Path | None = None, *, config: _Path | None = None) -> Analysis: ...
 
 def _run_command(arguments: list[str]) -> int: ...
-import datetime
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeAlias, final
+
+# Stored features
 
 # A month "2017-01", a date, an instant "2017-01-04T10:31Z", or a datetime; also numpy's and pandas'. Without a zone it is UTC.
 _Instant: TypeAlias = str | datetime.date | Any
 _Names: TypeAlias = str | Iterable[str]
 _Value: TypeAlias = float | None
 
-def open(config: str | os.PathLike[str] = ...) -> Dataset: ...
+def open(config: _Path = ...) -> Dataset: ...
+
 @final
 class Dataset:
     """The features of a job, in the store where `rollfit run` keeps them. Made by `rollfit.open`."""
