@@ -114,33 +114,19 @@ impl<N: Number> Terms<N> {
     /// The terms of `fit`, which was fitted over a window with the constants `grid`.
     #[inline(always)]
     pub fn new(fit: &FitNumbers<N>, grid: &Grid<N>) -> Self {
-        Self::needed(fit, grid, &Needs { r2: true, rmse: true, vertex_x: true })
-    }
-
-    /// As [`Terms::new`], with 0 in the place of terms that cost a division or a root and are not needed.
-    #[inline(always)]
-    pub(crate) fn needed(fit: &FitNumbers<N>, grid: &Grid<N>, needs: &Needs) -> Self {
-        let (zero, guard) = (N::from_f64(0.0), N::from_f64(GUARD));
+        let guard = N::from_f64(GUARD);
         Self {
             a2: fit.a2,
             a1: fit.a1,
             b: fit.b,
-            r2: if needs.r2 { N::from_f64(1.0) - fit.ss_res / (fit.ss_tot + guard) } else { zero },
-            rmse: if needs.rmse { (fit.ss_res * grid.share).sqrt() } else { zero },
+            r2: N::from_f64(1.0) - fit.ss_res / (fit.ss_tot + guard),
+            rmse: (fit.ss_res * grid.share).sqrt(),
             prediction: (fit.a2 * grid.x_last + fit.a1) * grid.x_last + fit.b,
             // Zero minus a number is never -0.0.
-            vertex_x: if needs.vertex_x { zero - fit.a1 / (N::from_f64(2.0) * fit.a2 + guard) } else { zero },
+            vertex_x: N::from_f64(0.0) - fit.a1 / (N::from_f64(2.0) * fit.a2 + guard),
             y_last: fit.y_last,
             scale: grid.scale,
             u_last: grid.u_last,
         }
     }
-}
-
-/// Which of the terms are needed that cost a division or a root.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Needs {
-    pub(crate) r2: bool,
-    pub(crate) rmse: bool,
-    pub(crate) vertex_x: bool,
 }

@@ -177,7 +177,8 @@ impl Kernel {
     }
 
     /// Writes `metrics` of the fits at each of `rows`, NaN where there is no value, and to `missing` how many have none and why.
-    /// Columns that begin at cache lines (64 bytes) are written fastest, as are tiles of a series in order.
+    /// Columns that begin at cache lines (64 bytes) are written fastest, as are tiles of a series in order. Into columns of 16 MiB and
+    /// more it writes past the caches.
     ///
     /// ```
     /// use rollfit::{Kernel, Metric, MetricColumns, MissingValues, Window};
@@ -211,8 +212,9 @@ impl Kernel {
         let mut output = MetricOutput::new(metrics, columns, missing, rows);
         self.cpu.run(FitTile { rows, kernel: self, output: &mut output });
         for (window, solver) in self.windows.iter().enumerate() {
-            output.finish(window, self.scratch.rows_without_fit(solver.window.rows(), rows));
+            output.finish_window(window, self.scratch.rows_without_fit(solver.window.rows(), rows));
         }
+        output.finish();
         Ok(())
     }
 }

@@ -6,21 +6,26 @@
 use std::ops::Range;
 
 use crate::block_fits::{BlockFits, BlockOutput, Margins};
-use crate::fit::{Needs, Terms};
+use crate::cpu;
+use crate::fit::Terms;
 use crate::lanes::Lanes;
-use crate::metric::{Metric, Part};
+use crate::metric::Metric;
 use crate::number::Number;
 use crate::runs::Eight;
 use crate::tile::{MetricColumns, MissingValues};
 
+/// Columns of fewer values, 16 MiB, may still be in a cache when they are read.
+const IN_CACHE_CELLS: usize = 1 << 21;
+
 /// Writes metrics of the fits of a tile, window by window.
 pub(crate) struct MetricOutput<'a> {
     metrics: &'a [Metric],
-    needs: Needs,
     columns: MetricColumns<'a>,
     missing: &'a mut MissingValues,
     /// The rows of the tile.
     rows: usize,
+    /// Whether the columns are so large that what is written would leave the caches before it is read.
+    past_caches: bool,
 }
 
 impl BlockOutput for MetricOutput<'_> {
@@ -46,16 +51,8 @@ impl<'a> MetricOutput<'a> {
         missing: &'a mut MissingValues,
         rows: usize,
     ) -> Self {
-        let has = |wanted: Part, also: &[Metric]| {
-            metrics.iter().any(|metric| metric.made_of().contains(&wanted) || also.contains(metric))
-        };
-        let needs = Needs {
-            r2: has(Part::R2, &[]),
-            // Of a metric that is always 0, whether it has a value.
-            rmse: has(Part::Rmse, &[Metric::ResidualMean]),
-            vertex_x: has(Part::VertexX, &[]) || metrics.contains(&Metric::VertexX),
-        };
-        Self { metrics, needs, columns, missing, rows }
+        let past_caches = columns.cells.len() >= IN_CACHE_CELLS;
+        Self { metrics, columns, missing, rows, past_caches }
     }
 
     /// Writes every metric that is asked for; returns whether no vertex is undefined.
@@ -71,21 +68,24 @@ impl<'a> MetricOutput<'a> {
         for (column, &metric) in self.columns.of_window(window, self.metrics.len()).zip(self.metrics) {
             outputs[metric as usize] = column[rows.clone()].as_chunks_mut().0;
         }
-        let (grid, needs) = (fits.grid(), self.needs);
+        let (grid, past_caches) = (fits.grid(), self.past_caches);
         let eights = rows.len() / Lanes::COUNT;
         let mut vertices = Lanes::from_f64(0.0);
         for at in 0..eights {
-            let terms = Terms::needed(&fits.solve::<RESIDUALS>(at, margins), &grid, &needs);
+            let terms = Terms::new(&fits.solve::<RESIDUALS>(at, margins), &grid);
             Metric::each(&terms, |metric, values| {
                 if let Some(eight) = outputs[metric as usize].get_mut(at) {
-                    *eight = values.to_array();
+                    if past_caches {
+                        cpu::store_past_caches(eight, values.to_array());
+                    } else {
+                        *eight = values.to_array();
+                    }
                 }
             });
             vertices = vertices + Metric::VertexY.of(&terms);
         }
         if eights < fits.eights() {
-            let fit = fits.solve::<RESIDUALS>(eights, margins);
-            let terms = Terms::needed(&fit, &grid, &needs);
+            let terms = Terms::new(&fits.solve::<RESIDUALS>(eights, margins), &grid);
             self.write_rest(window, rows.start + eights * Lanes::COUNT..rows.end, &terms);
             vertices = vertices + Metric::VertexY.of(&terms);
         }
@@ -116,8 +116,15 @@ impl<'a> MetricOutput<'a> {
         }
     }
 
+    /// Ends the tile.
+    pub(crate) fn finish(self) {
+        if self.past_caches {
+            cpu::end_stores_past_caches();
+        }
+    }
+
     /// Ends a window: `without_fit` are its rows that have none, in order.
-    pub(crate) fn finish(&mut self, window: usize, without_fit: impl Iterator<Item = Range<usize>>) {
+    pub(crate) fn finish_window(&mut self, window: usize, without_fit: impl Iterator<Item = Range<usize>>) {
         let metrics = self.metrics;
         for rows in without_fit {
             for column in self.columns.of_window(window, metrics.len()) {

@@ -246,3 +246,20 @@ fn what_cannot_be_written_leaves_everything_as_it_was() {
     kernel.metrics_into(&values, 0..4, &metrics, MetricColumns::new(&mut cells, 4), &mut missing).unwrap();
     assert_eq!((missing.rows_without_fit(0), missing.has_fit_bits(0)), (2, &[0b1100][..]));
 }
+
+/// Columns so large that they are written past the caches, at cache lines and not, each beside what it must not touch.
+#[test]
+fn large_columns_have_the_same_bits() {
+    let values = series(5, 1200);
+    for cpu in Cpu::available() {
+        let [mut kernel, mut keeper] = [(); 2].map(|()| Kernel::on(cpu, &windows(&[15, 90])));
+        for (rows, stride) in [(0..520, 80_000), (520..1041, 80_000), (0..520, 79_999)] {
+            for offset in [0, 1, 8] {
+                let place = (stride, offset);
+                let written = write((&mut kernel, 2), &values, rows.clone(), Metric::STORED, place);
+                assert!(written.cells.len() > 1 << 21);
+                hold(&written, &keeper.fit(&values, rows.clone()).unwrap(), Metric::STORED, place);
+            }
+        }
+    }
+}
