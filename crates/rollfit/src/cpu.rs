@@ -1,8 +1,6 @@
-//! [`Cpu`]: the instruction sets that the kernel is compiled for, and the choice between them at run time; stores past the caches. The
-//! only file with `unsafe` code. Every path gives the same bits: they run the same operations, on more lanes at once.
+//! [`Cpu`]: the instruction sets that the kernel is compiled for, and the choice between them at run time. The only
+//! file with `unsafe` code. Every path gives the same bits: they run the same operations, on more lanes at once.
 #![allow(unsafe_code)]
-
-use crate::runs::Eight;
 
 /// One compilation of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,37 +98,3 @@ fn avx2<W: Work>(work: W) -> W::Output {
 fn avx512<W: Work>(work: W) -> W::Output {
     work.run()
 }
-
-/// Stores eight values past the caches if `to` begins at a cache line, which takes less time where nobody reads them soon. Another
-/// thread may see them only after [`end_stores_past_caches`].
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-pub(crate) fn store_past_caches(to: &mut Eight, values: Eight) {
-    use std::arch::x86_64::{_mm_set_pd, _mm_stream_pd};
-    if !to.as_ptr().addr().is_multiple_of(size_of::<Eight>()) {
-        *to = values;
-        return;
-    }
-    for at in [0, 2, 4, 6] {
-        // SAFETY: every x86-64 has SSE2. Both values are within `to`, and at a multiple of 16 bytes because `to` is at one of 64.
-        unsafe { _mm_stream_pd(to.as_mut_ptr().add(at), _mm_set_pd(values[at + 1], values[at])) };
-    }
-}
-
-/// Puts stores past the caches in order with those that follow.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn end_stores_past_caches() {
-    // SAFETY: every x86-64 has SSE.
-    unsafe { std::arch::x86_64::_mm_sfence() };
-}
-
-/// A plain store: only x86-64 has others here.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline(always)]
-pub(crate) fn store_past_caches(to: &mut Eight, values: Eight) {
-    *to = values;
-}
-
-/// Nothing to do after plain stores.
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn end_stores_past_caches() {}

@@ -177,8 +177,7 @@ impl Kernel {
     }
 
     /// Writes `metrics` of the fits at each of `rows`, NaN where there is no value, and to `missing` how many have none and why.
-    /// Columns that begin at cache lines (64 bytes) are written fastest, as are tiles of a series in order. Into columns of 16 MiB and
-    /// more it writes past the caches.
+    /// Columns that begin at cache lines (64 bytes) are written fastest, as are tiles of a series in order.
     ///
     /// ```
     /// use rollfit::{Kernel, Metric, MetricColumns, MissingValues, Window};
@@ -214,7 +213,6 @@ impl Kernel {
         for (window, solver) in self.windows.iter().enumerate() {
             output.finish_window(window, self.scratch.rows_without_fit(solver.window.rows(), rows));
         }
-        output.finish();
         Ok(())
     }
 }

@@ -6,16 +6,12 @@
 use std::ops::Range;
 
 use crate::block_fits::{BlockFits, BlockOutput, Margins};
-use crate::cpu;
 use crate::fit::Terms;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
 use crate::number::Number;
 use crate::runs::Eight;
 use crate::tile::{MetricColumns, MissingValues};
-
-/// Columns of fewer values, 16 MiB, may still be in a cache when they are read.
-const IN_CACHE_CELLS: usize = 1 << 21;
 
 /// Writes metrics of the fits of a tile, window by window.
 pub(crate) struct MetricOutput<'a> {
@@ -24,8 +20,6 @@ pub(crate) struct MetricOutput<'a> {
     missing: &'a mut MissingValues,
     /// The rows of the tile.
     rows: usize,
-    /// Whether the columns are so large that what is written would leave the caches before it is read.
-    past_caches: bool,
 }
 
 impl BlockOutput for MetricOutput<'_> {
@@ -51,8 +45,7 @@ impl<'a> MetricOutput<'a> {
         missing: &'a mut MissingValues,
         rows: usize,
     ) -> Self {
-        let past_caches = columns.cells.len() >= IN_CACHE_CELLS;
-        Self { metrics, columns, missing, rows, past_caches }
+        Self { metrics, columns, missing, rows }
     }
 
     /// Writes every metric that is asked for; returns whether no vertex is undefined.
@@ -68,18 +61,14 @@ impl<'a> MetricOutput<'a> {
         for (column, &metric) in self.columns.of_window(window, self.metrics.len()).zip(self.metrics) {
             outputs[metric as usize] = column[rows.clone()].as_chunks_mut().0;
         }
-        let (grid, past_caches) = (fits.grid(), self.past_caches);
+        let grid = fits.grid();
         let eights = rows.len() / Lanes::COUNT;
         let mut vertices = Lanes::from_f64(0.0);
         for at in 0..eights {
             let terms = Terms::new(&fits.solve::<RESIDUALS>(at, margins), &grid);
             Metric::each(&terms, |metric, values| {
                 if let Some(eight) = outputs[metric as usize].get_mut(at) {
-                    if past_caches {
-                        cpu::store_past_caches(eight, values.to_array());
-                    } else {
-                        *eight = values.to_array();
-                    }
+                    *eight = values.to_array();
                 }
             });
             vertices = vertices + Metric::VertexY.of(&terms);
@@ -113,13 +102,6 @@ impl<'a> MetricOutput<'a> {
                     undefined[at] += 1;
                 }
             }
-        }
-    }
-
-    /// Ends the tile.
-    pub(crate) fn finish(self) {
-        if self.past_caches {
-            cpu::end_stores_past_caches();
         }
     }
 

@@ -247,7 +247,7 @@ fn what_cannot_be_written_leaves_everything_as_it_was() {
     assert_eq!((missing.rows_without_fit(0), missing.has_fit_bits(0)), (2, &[0b1100][..]));
 }
 
-/// Columns so large that they are written past the caches, at cache lines and not, each beside what it must not touch.
+/// Columns of all rows of a long series, at cache lines and not, each beside what it must not touch.
 #[test]
 fn large_columns_have_the_same_bits() {
     let values = series(5, 1200);
