@@ -60,6 +60,7 @@
 //! panics, whatever the input.
 
 pub mod agreement;
+mod block_fits;
 pub mod bounds;
 mod chain;
 mod columns;
@@ -69,6 +70,7 @@ mod fit;
 mod kernel;
 mod lanes;
 mod metric;
+mod metric_output;
 mod moments;
 mod number;
 pub mod reference;

@@ -79,6 +79,22 @@ pub struct Grid<N = f64> {
     pub norm2: N,
 }
 
+impl<N> Grid<N> {
+    #[inline(always)]
+    pub(crate) fn map<M>(&self, change: impl Fn(&N) -> M) -> Grid<M> {
+        Grid {
+            rows: change(&self.rows),
+            share: change(&self.share),
+            scale: change(&self.scale),
+            x_last: change(&self.x_last),
+            u_last: change(&self.u_last),
+            offset: change(&self.offset),
+            norm1: change(&self.norm1),
+            norm2: change(&self.norm2),
+        }
+    }
+}
+
 impl<N: Number> Grid<N> {
     /// The constants of `window`.
     pub fn new(window: Window) -> Self {
