@@ -82,6 +82,11 @@ mod stream;
 mod tile;
 mod window;
 
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use columns::FitColumns;
 pub use cpu::Cpu;
 pub use fit::{Fit, FitNumbers};
