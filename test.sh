@@ -70,8 +70,11 @@ cargo package -p rollfit --locked --no-verify --allow-dirty --quiet
 oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
 if rustup toolchain install "$oldest" --profile minimal --no-self-update; then
-    mkdir -p target/oldest && tar -xzf "target/package/rollfit-$version.crate" -C target/oldest
-    CARGO_TARGET_DIR=$PWD/target/oldest/target cargo "+$oldest" check --lib --manifest-path "target/oldest/rollfit-$version/Cargo.toml"
+    # Not below this directory, where it would pass for a part of the workspace.
+    unpacked=$(mktemp -d)
+    tar -xzf "target/package/rollfit-$version.crate" -C "$unpacked"
+    CARGO_TARGET_DIR=$PWD/target/oldest cargo "+$oldest" check --lib --manifest-path "$unpacked/rollfit-$version/Cargo.toml"
+    rm -rf "$unpacked"
 else
     echo "skipped: Rust $oldest, the oldest for the library, is not to be had here"
 fi
