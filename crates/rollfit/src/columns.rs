@@ -46,16 +46,19 @@ pub struct FitColumns {
 
 impl FitColumns {
     /// The number of rows.
+    #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
     /// The window that they are fitted over.
+    #[must_use]
     pub fn window(&self) -> Window {
         self.window
     }
 
     /// The fit of a row, counted from the first one fitted; none where the window has no value or the row is outside.
+    #[must_use]
     pub fn get(&self, row: usize) -> Option<Fit> {
         self.has_fit(row)
             .then(|| Fit::new(self.lanes[row / Lanes::COUNT].get(row % Lanes::COUNT), self.window))
@@ -63,6 +66,7 @@ impl FitColumns {
 
     /// Whether a row has a fit.
     #[inline]
+    #[must_use]
     pub fn has_fit(&self, row: usize) -> bool {
         row < self.rows && !self.lanes[row / Lanes::COUNT].a2.get(row % Lanes::COUNT).is_nan()
     }

@@ -24,6 +24,7 @@ pub const LARGEST_VALUE: f64 = 1e100;
 
 /// Whether `value` can be part of a fit: finite, and of magnitude at most [`LARGEST_VALUE`].
 #[inline]
+#[must_use]
 pub fn is_usable(value: f64) -> bool {
     value.abs() <= LARGEST_VALUE
 }
@@ -76,6 +77,13 @@ pub enum KernelError {
         /// The values that fit.
         found: usize,
     },
+    /// The columns of the output begin too close to each other.
+    ColumnsOverlap {
+        /// The values from the beginning of a column to that of the next.
+        stride: usize,
+        /// The values of a column.
+        rows: usize,
+    },
     /// Two columns of numbers of the same fits have different lengths.
     InputLength {
         /// The length of the first.
@@ -97,6 +105,12 @@ impl std::fmt::Display for KernelError {
             Self::OutputLength { wanted, found } => {
                 write!(f, "the output must have room for {wanted} values, and has it for {found}")
             }
+            Self::ColumnsOverlap { stride, rows } => {
+                write!(
+                    f,
+                    "columns of {rows} values cannot begin {stride} values apart: give a stride of {rows} or more"
+                )
+            }
             Self::InputLength { wanted, found } => {
                 write!(f, "the columns of the fits have different lengths: {wanted} and {found} values")
             }
@@ -108,6 +122,7 @@ impl std::error::Error for KernelError {}
 
 impl Kernel {
     /// A kernel for `windows`, in any order, on the fastest path of this machine.
+    #[must_use]
     pub fn new(windows: &[Window]) -> Self {
         Self::on(Cpu::detect(), windows)
     }
@@ -127,6 +142,7 @@ impl Kernel {
     }
 
     /// The rows of a tile that keeps its columns in cache and what a tile costs beside its rows small.
+    #[must_use]
     pub fn tile_rows(&self) -> usize {
         // Not a power of two: a row's columns would compete for the same lines of the cache.
         const IN_CACHE_ROWS: usize = 520;
@@ -194,8 +210,8 @@ impl Kernel {
     /// ```
     ///
     /// # Errors
-    /// [`KernelError::RowsOutside`] when `rows` are not all in `values`, and [`KernelError::OutputLength`] when `columns` have no
-    /// room for them. Then nothing is written.
+    /// [`KernelError::RowsOutside`] when `rows` are not all in `values`, and [`KernelError::OutputLength`] or
+    /// [`KernelError::ColumnsOverlap`] when `columns` have no room for them. Then nothing is written.
     pub fn metrics_into(
         &mut self,
         values: &[f64],

@@ -30,6 +30,7 @@ impl Tile {
     }
 
     /// The fits for each window, in the order given to the kernel.
+    #[must_use]
     pub fn windows(&self) -> impl ExactSizeIterator<Item = &FitColumns> {
         self.windows.iter()
     }
@@ -44,22 +45,29 @@ pub struct MetricColumns<'a> {
 }
 
 impl<'a> MetricColumns<'a> {
-    /// Columns in `cells`, which holds the first row of the first one and then that of the next one after `stride` values. What is
-    /// beyond the last row of the last column may be missing.
-    pub fn new(cells: &'a mut [f64], stride: usize) -> Self {
+    /// Columns in `cells`, whose first value is the first row of the first column. Each further column begins `stride` values after
+    /// the one before: as many as a column has rows when it is complete. The last column may end with its last row.
+    ///
+    /// `windows x metrics` columns are written, as many values of each as there are rows. For the rows from `first` on of columns
+    /// of `all` rows, give `&mut cells[first..]` and a stride of `all`. Where nothing is written, `cells` may be empty.
+    #[must_use]
+    pub const fn new(cells: &'a mut [f64], stride: usize) -> Self {
         Self { cells, stride }
     }
 
     /// The first `rows` values of each of `count` columns.
     ///
     /// # Errors
-    /// [`KernelError::OutputLength`] where they are not all there, or not apart.
+    /// [`KernelError::ColumnsOverlap`] or [`KernelError::OutputLength`].
     pub(crate) fn check(&self, count: usize, rows: usize) -> Result<(), KernelError> {
         if count == 0 || rows == 0 {
             return Ok(());
         }
-        let wanted = (count - 1).saturating_mul(self.stride.max(rows)).saturating_add(rows);
-        let found = if self.stride < rows { rows.min(self.stride) } else { self.cells.len() };
+        if self.stride < rows {
+            return Err(KernelError::ColumnsOverlap { stride: self.stride, rows });
+        }
+        let wanted = (count - 1).saturating_mul(self.stride).saturating_add(rows);
+        let found = self.cells.len();
         if found < wanted { Err(KernelError::OutputLength { wanted, found }) } else { Ok(()) }
     }
 
