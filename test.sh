@@ -68,6 +68,20 @@ else
     echo "skipped: the kernel for NEON, whose target is not to be had here"
 fi
 
+# The library for the oldest Rust that it names, from its package.
+cargo package -p rollfit --locked --no-verify --allow-dirty --quiet
+oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
+if rustup toolchain install "$oldest" --profile minimal --no-self-update; then
+    # Not below this directory, where it would pass for a part of the workspace.
+    unpacked=$(mktemp -d)
+    tar -xzf "target/package/rollfit-$version.crate" -C "$unpacked"
+    CARGO_TARGET_DIR=$PWD/target/oldest cargo "+$oldest" check --lib --manifest-path "$unpacked/rollfit-$version/Cargo.toml"
+    rm -rf "$unpacked"
+else
+    echo "skipped: Rust $oldest, the oldest for the library, is not to be had here"
+fi
+
 step "licences and sources of dependencies"
 tools=$PWD/target/tools
 if ! command -v cargo-deny >/dev/null && [ ! -x "$tools/bin/cargo-deny" ]; then

@@ -165,3 +165,36 @@ fn no_wall_clock_decides_what_a_follower_does() {
     let violations: Vec<String> = files.into_iter().filter(asks).map(|file| file.path).collect();
     assert_none("a clock may jump back, and a follower counts from its start", &violations);
 }
+
+/// The crates that are published, and what a package of each must hold beside the source.
+const PUBLISHED: [(&str, &[&str]); 2] = [
+    ("rollfit", &["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT", "docs/formulas.md"]),
+    ("libpq-connect", &["README.md", "LICENSE-APACHE", "LICENSE-MIT"]),
+];
+
+#[test]
+fn what_is_published_holds_its_readme_and_licences_and_the_rest_is_not_published() {
+    let packages = packages();
+    let is_published = |package: &&Package| package.publish.as_ref().is_none_or(|to| !to.is_empty());
+    let published: BTreeSet<&str> =
+        packages.iter().filter(is_published).map(|package| package.name.as_str()).collect();
+    assert_eq!(published, BTreeSet::from(PUBLISHED.map(|(name, _)| name)));
+    for (name, wanted) in PUBLISHED {
+        let package = packages.iter().find(|package| package.name.as_str() == name).unwrap();
+        let is_described = !package.keywords.is_empty() && !package.categories.is_empty();
+        assert!(
+            is_described && package.rust_version.is_some(),
+            "{name} has keywords, categories and a Rust version"
+        );
+        let list = Command::new(env!("CARGO"))
+            .args(["package", "--list", "--allow-dirty", "--offline", "-p", name])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
+        let files = String::from_utf8(list.stdout).unwrap();
+        let missing: Vec<&&str> =
+            wanted.iter().filter(|wanted| !files.lines().any(|file| file == **wanted)).collect();
+        assert!(missing.is_empty(), "a package of {name} lacks {missing:?}");
+    }
+}
