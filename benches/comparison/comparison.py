@@ -129,7 +129,8 @@ def make_closes(directory, keys):
 
 def write_months(frame, directory):
     directory.mkdir(parents=True)
-    for (month,), rows in frame.partition_by(pl.col("ts").dt.strftime("%Y-%m").alias("m"), as_dict=True, include_key=False).items():
+    frame = frame.with_columns(month=pl.col("ts").dt.strftime("%Y-%m"))
+    for (month,), rows in frame.partition_by("month", as_dict=True, include_key=False).items():
         rows.write_parquet(directory / f"{month}.parquet")
 
 
