@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::demand::written;
 use super::estimate::Estimate;
 use super::observed::Observed;
-use super::run_facts::{sessions_workers, took_s, workers_set};
+use super::run_facts::{sessions_workers, took_s, unended, workers_set};
 use super::run_progress::RunProgress;
 use super::server_cpu::ServerCpuBasis;
 use super::step_series::{unfinished, unfinished_count};
@@ -135,7 +135,7 @@ impl Early {
             room_bytes: observed.room_bytes,
             eta_s: None,
         };
-        early.eta_s = eta_s(record, &early, progress.left);
+        early.eta_s = eta_s(record, &early, unended(record));
         Some(early)
     }
 }

@@ -96,7 +96,8 @@ impl<'a> RunFacts<'a> {
     /// The share of the rows of the whole job that is not written yet.
     pub(super) fn share_left(&self) -> f64 {
         let all: f64 = self.scenario.rows.iter().sum();
-        let left: f64 = self.scenario.rows.iter().skip(self.demand.partitions).sum();
+        let ended = self.scenario.rows.len().saturating_sub(unended(self.record) as usize);
+        let left: f64 = self.scenario.rows.iter().skip(ended).sum();
         left / all
     }
 
@@ -228,6 +229,12 @@ pub(super) fn took_s(record: &Record) -> f64 {
 pub(super) fn totals(record: &Record) -> Totals {
     let last_sample = record.samples.last().map(|sample| sample.totals);
     record.end.as_ref().map(|end| end.totals).or(last_sample).unwrap_or_default()
+}
+
+/// The partitions of a run that have not ended, whatever became of those that have.
+pub(super) fn unended(record: &Record) -> u64 {
+    let totals = totals(record);
+    totals.partitions.max(record.header.partitions).saturating_sub(totals.ended)
 }
 
 /// For which shares of the time in which there was work for all the run had how many workers; nothing where all partitions

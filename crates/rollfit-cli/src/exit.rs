@@ -8,7 +8,7 @@ use rollfit_job::{error_chain, foreign};
 
 /// How a command went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// All was done.
     Done = 0,
     /// Some partitions failed, or a verification or a comparison found a difference.
@@ -35,21 +35,38 @@ impl Exit {
     }
 }
 
-impl From<Exit> for std::process::ExitCode {
+impl From<Exit> for u8 {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        exit as Self
     }
 }
 
 /// An error and the exit code it leads to. What it says is safe to print.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     pub(crate) exit: Exit,
+    /// Whether a store is the cause.
+    is_of_store: bool,
     /// What went wrong, and notes below it.
     lines: Vec<String>,
 }
 
 impl Failure {
+    /// The exit code that the error leads to.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Whether a store could not do what it was asked for: it is away, damaged, full or refuses.
+    pub fn is_of_store(&self) -> bool {
+        self.is_of_store
+    }
+
+    /// What went wrong, and notes below it; safe to print.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
     pub(crate) fn usage(message: impl std::fmt::Display) -> Self {
         Self::new(Exit::Usage, &message.to_string())
     }
@@ -62,13 +79,18 @@ impl Failure {
         Self::new(Exit::Skipped, &message.to_string())
     }
 
+    /// What a caller wanted that does not wait for the end.
+    pub(crate) fn stopped() -> Self {
+        Self::new(Exit::Interrupted, "stopped; run it again to continue")
+    }
+
     fn new(exit: Exit, message: &str) -> Self {
-        Self { exit, lines: vec![foreign::message(message).into_owned()] }
+        Self { exit, is_of_store: false, lines: vec![foreign::message(message).into_owned()] }
     }
 
     /// The error with everything that led to it.
     fn from_error(exit: Exit, error: &dyn std::error::Error) -> Self {
-        Self { exit, lines: vec![error_chain(error)] }
+        Self { exit, is_of_store: false, lines: vec![error_chain(error)] }
     }
 
     /// The same with another exit code.
@@ -92,18 +114,13 @@ impl Failure {
         self.lines.push(foreign::message(note).into_owned());
         self
     }
-
-    /// What went wrong, and notes below it.
-    pub(crate) fn lines(&self) -> &[String] {
-        &self.lines
-    }
 }
 
 impl From<ConfigError> for Failure {
     /// The notes of a configuration's error have lines of their own.
     fn from(error: ConfigError) -> Self {
         let lines = error.to_string().lines().map(|line| foreign::message(line).into_owned()).collect();
-        Self { exit: Exit::Usage, lines }
+        Self { exit: Exit::Usage, is_of_store: false, lines }
     }
 }
 
@@ -113,7 +130,7 @@ impl From<StoreError> for Failure {
             Fault::Unreachable => Exit::Unreachable,
             Fault::Transient | Fault::Permanent => Exit::Failed,
         };
-        Self::from_error(exit, &error)
+        Self { is_of_store: true, ..Self::from_error(exit, &error) }
     }
 }
 

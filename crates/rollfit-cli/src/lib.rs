@@ -1,9 +1,11 @@
-//! The command `rollfit`, as a library so that other front ends can run it. Parses arguments, runs the command, prints an
-//! error with its causes once, and returns the exit code that says how it went.
+//! The command `rollfit`, as a library so that other front ends can run it: [`run`] parses arguments, runs the command, prints an
+//! error with its causes once, and returns the exit code that says how it went. [`EmbeddedRun`] and [`RunAnalysis`] are for
+//! programs that do something else too: they set nothing for the process, print nothing, and return what happened.
 
 mod args;
 mod commands;
 mod details;
+mod embedded_run;
 mod exit;
 mod exposition;
 mod follow;
@@ -15,6 +17,7 @@ mod machine;
 mod max_lag;
 mod metrics_file;
 mod open;
+mod open_stores;
 mod output;
 mod paths;
 mod pending_rows;
@@ -32,16 +35,19 @@ mod typed_time;
 mod view;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::args::Arguments;
-use crate::exit::{Exit, Failure};
+pub use crate::commands::analyze::RunAnalysis;
+pub use crate::embedded_run::{EmbeddedRun, FinishedRun, RunCaller, RunPicture};
+pub use crate::exit::{Exit, Failure};
+pub use crate::logging::LogMessage;
+pub use crate::open_stores::{OpenError, OpenStores};
 
 /// Runs the command that `arguments` asks for, the name of the program first, and returns its exit code. Sets the process's
-/// logging, panic hook and limits: a process calls it once.
-pub fn run<T>(arguments: impl IntoIterator<Item = T>) -> ExitCode
+/// logging, signal handlers, panic hook and limits: a process calls it once, and does nothing else.
+pub fn run<T>(arguments: impl IntoIterator<Item = T>) -> u8
 where
     T: Into<OsString> + Clone,
 {
@@ -57,7 +63,7 @@ where
 }
 
 /// Prints an error of the command line, or the help that was asked for.
-fn print_clap(refused_or_help: &clap::Error, typed: &[OsString]) -> ExitCode {
+fn print_clap(refused_or_help: &clap::Error, typed: &[OsString]) -> u8 {
     // Nothing can be printed if the reader is gone.
     let _ = refused_or_help.print();
     if refused_or_help.use_stderr() && is_check(typed) {
@@ -66,7 +72,7 @@ fn print_clap(refused_or_help: &clap::Error, typed: &[OsString]) -> ExitCode {
         let is_json = typed.iter().any(|argument| argument == "--json");
         return commands::check::refused(is_json, first.trim_start_matches("error: ")).into();
     }
-    u8::try_from(refused_or_help.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+    u8::try_from(refused_or_help.exit_code()).unwrap_or(Exit::Failed as u8)
 }
 
 /// Whether a command line that is refused is one of `check`, whose exit codes are those of monitoring plugins.

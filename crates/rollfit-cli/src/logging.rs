@@ -1,18 +1,23 @@
 //! Messages on stderr: for people, or as JSON lines. While a progress bar is shown they are written above it.
 //!
 //! Invariants: a message takes one line, and nothing in it acts on a terminal. If a log cannot be written, its
-//! message is lost and the work continues.
+//! message is lost and the work continues. In a process that is not the command nothing is written: messages are kept until the
+//! program asks for them.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::collections::VecDeque;
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use indicatif::ProgressBar;
 use rollfit_job::foreign;
+use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{DefaultFields, Format, Full};
+use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
 
 use crate::args::{GlobalArguments, LogFormat};
 
@@ -23,21 +28,68 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 const LINE_CHARS_MAX: usize = 4 * foreign::MESSAGE_CHARS_MAX;
 static RUN: OnceLock<String> = OnceLock::new();
 
+/// Whether messages are kept for the program around this library.
+static IS_KEEPING: AtomicBool = AtomicBool::new(false);
+static KEPT: Mutex<VecDeque<LogMessage>> = Mutex::new(VecDeque::new());
+/// The most messages that are kept, the latest ones.
+const KEPT_MAX: usize = 10_000;
+
+/// A message for the program that runs a job in its own process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogMessage {
+    /// Whether it is a warning, and not just progress.
+    pub is_warning: bool,
+    /// What it says; safe to print.
+    pub text: String,
+}
+
+/// Keeps messages from now on. Nothing of this is seen outside of this library.
+pub(crate) fn keep_messages() {
+    if !IS_KEEPING.swap(true, Ordering::Relaxed) {
+        // Fails where it was done before.
+        let _ = text_subscriber(LevelFilter::INFO).try_init();
+    }
+}
+
+/// The messages kept since the last call, in order.
+pub(crate) fn take_messages() -> VecDeque<LogMessage> {
+    std::mem::take(&mut *lock(&KEPT))
+}
+
+fn keep(is_warning: bool, text: &str) {
+    let text = if is_warning { text.strip_prefix("warning: ").unwrap_or(text) } else { text };
+    let text = foreign::printable(text, LINE_CHARS_MAX).into_owned();
+    let mut kept = lock(&KEPT);
+    kept.push_back(LogMessage { is_warning, text });
+    if kept.len() > KEPT_MAX {
+        kept.pop_front();
+    }
+}
+
 /// Starts logging as asked for.
 pub(crate) fn start(arguments: &GlobalArguments) {
     let level = if arguments.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
     let _ = FORMAT.set(arguments.log_format);
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(AboveTheBar::default())
-        .with_target(false);
-    let builder = builder.log_internal_errors(false);
-    match arguments.log_format {
+    IS_KEEPING.store(false, Ordering::Relaxed);
+    // Fails only in a process that did something else before.
+    let _ = match arguments.log_format {
         LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+            let json = subscriber(level).json();
+            json.flatten_event(true).with_current_span(false).with_span_list(false).try_init()
         }
-        LogFormat::Text => builder.with_ansi(false).without_time().with_level(false).init(),
-    }
+        LogFormat::Text => text_subscriber(level).try_init(),
+    };
+}
+
+fn subscriber(level: LevelFilter) -> SubscriberBuilder<DefaultFields, Format, LevelFilter, AboveTheBar> {
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(AboveTheBar::default());
+    builder.with_target(false).log_internal_errors(false)
+}
+
+fn text_subscriber(
+    level: LevelFilter,
+) -> SubscriberBuilder<DefaultFields, Format<Full, ()>, LevelFilter, AboveTheBar> {
+    subscriber(level).with_ansi(false).without_time().with_level(false)
 }
 
 /// Shows messages above `bar` from now on.
@@ -50,6 +102,17 @@ pub(crate) fn run_id() -> &'static str {
     RUN.get_or_init(|| {
         format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id())
     })
+}
+
+/// A name for one more run of this process, none of which has been given before.
+pub(crate) fn new_run_id() -> String {
+    static RUNS: AtomicU32 = AtomicU32::new(1);
+    let second = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    // A process that was forked continues to count, and has a number of its own.
+    match (std::process::id(), RUNS.fetch_add(1, Ordering::Relaxed)) {
+        (process, 1) => format!("{second}-{process}"),
+        (process, run) => format!("{second}-{process}-{run}"),
+    }
 }
 
 /// Whether messages are JSON lines.
@@ -138,6 +201,7 @@ pub(crate) fn write_panics() {
 /// Writes messages; those of stores say neither that they are warnings nor of which run.
 #[derive(Clone, Copy, Default)]
 struct AboveTheBar {
+    is_warning: bool,
     is_unmarked_warning: bool,
     is_without_run: bool,
 }
@@ -167,6 +231,7 @@ impl<'a> MakeWriter<'a> for AboveTheBar {
     fn make_writer_for(&'a self, message: &Metadata<'_>) -> Self {
         let is_of_command = message.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
         Self {
+            is_warning: *message.level() <= Level::WARN,
             is_unmarked_warning: *message.level() == Level::WARN && !is_of_command,
             is_without_run: message.fields().field("run").is_none(),
         }
@@ -177,7 +242,12 @@ impl Write for AboveTheBar {
     /// Takes one message, with the line break at its end.
     fn write(&mut self, message: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(message);
-        let text = self.mark(text.strip_suffix('\n').unwrap_or(&text));
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        if IS_KEEPING.load(Ordering::Relaxed) {
+            keep(self.is_warning, text);
+            return Ok(message.len());
+        }
+        let text = self.mark(text);
         let line = if is_json() { foreign::json(&text) } else { foreign::printable(&text, LINE_CHARS_MAX) };
         let write = || {
             let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());

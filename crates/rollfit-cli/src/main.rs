@@ -1,5 +1,5 @@
 //! The program `rollfit`: everything is in the library.
 
 fn main() -> std::process::ExitCode {
-    rollfit_cli::run(std::env::args_os())
+    rollfit_cli::run(std::env::args_os()).into()
 }

@@ -11,10 +11,14 @@ pub(crate) const ENTRIES_MAX: usize = 1000;
 
 /// Prints how many `entries` are left out of a list, if any.
 pub(crate) fn rest(entries: usize, noun: &str) -> io::Result<()> {
-    match entries.saturating_sub(ENTRIES_MAX) {
-        0 => Ok(()),
-        more => line(&format!("... and {}; --json prints all", plural(more, &format!("more {noun}")))),
-    }
+    rest_line(entries, noun).map_or(Ok(()), |text| line(&text))
+}
+
+/// What to print of `entries` that are left out of a list, if any.
+pub(crate) fn rest_line(entries: usize, noun: &str) -> Option<String> {
+    let more = entries.saturating_sub(ENTRIES_MAX);
+    let text = || format!("... and {}; --json prints all", plural(more, &format!("more {noun}")));
+    (more > 0).then(text)
 }
 
 /// Prints one line; line breaks before and after it stay, those within it are escaped.

@@ -1,5 +1,6 @@
 //! [`RunReporters`]: the reporters of a run: the terminal, the record, and the files that the user asked for.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use rollfit_job::watch::{Moment, Totals};
 
 use crate::args::{GlobalArguments, RunArguments};
 use crate::exit::Failure;
-use crate::live::Tracker;
+use crate::live::{Live, Tracker};
 use crate::metrics_file::MetricsFile;
 use crate::progress::Progress;
 use crate::record::events::{millis, partition_end, retry};
@@ -29,7 +30,12 @@ pub(crate) struct RunReporters {
     metrics: Option<MetricsFile>,
     trace: Option<TraceFile>,
     following: Mutex<Following>,
+    /// Gets the run as it is, once a second.
+    listener: Option<Listener>,
 }
+
+/// Gets a run as it is.
+pub(crate) type Listener = Box<dyn Fn(Live) + Send + Sync>;
 
 /// The reporters that outlive a run, where its source is followed after it.
 pub(crate) struct TakenOver {
@@ -40,12 +46,14 @@ pub(crate) struct TakenOver {
 }
 
 impl TakenOver {
-    /// Nothing comes after the run.
-    pub(crate) fn finish(self, interrupted: bool) {
+    /// Nothing comes after the run. Returns its record, if it keeps one.
+    pub(crate) fn finish(self, interrupted: bool) -> Option<PathBuf> {
+        let record = self.record.recorder.path();
         drop(self.record);
         if let Some(metrics) = &self.metrics {
             metrics.finish(interrupted);
         }
+        record.filter(|path| path.is_file())
     }
 }
 
@@ -92,7 +100,14 @@ impl RunReporters {
             metrics,
             trace,
             following: Mutex::default(),
+            listener: None,
         })
+    }
+
+    /// The same, and sends the run as it is to a listener too.
+    #[must_use]
+    pub(crate) fn with_listener(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Reports the end of the run. Returns how long it took, and the reporters that can report what comes after it.
@@ -179,6 +194,9 @@ impl Observer for RunReporters {
         self.recorder.write(&live);
         if let Some(metrics) = &self.metrics {
             metrics.update(&live);
+        }
+        if let Some(listener) = &self.listener {
+            listener(live);
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::logging;
 
 /// How long a roll back may take before the process ends without it. What is not committed is then rolled back by the
 /// server, or by the next run.
-const ROLLBACK_MAX: Duration = Duration::from_secs(5);
+pub(crate) const ROLLBACK_MAX: Duration = Duration::from_secs(5);
 /// Has writes beyond the limit on the size of files fail, where the signal would end the process: a log that reaches
 /// the limit ends nothing, and a partition that does fails with its cause. Programs that this one starts are not affected.
 pub(crate) fn make_file_limits_errors() {

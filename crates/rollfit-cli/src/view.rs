@@ -37,6 +37,11 @@ pub(crate) fn lines(header: &Header, live: &Live, size: ScreenSize) -> Vec<Strin
     lines.iter().map(|line| line.chars().take(size.columns).collect()).collect()
 }
 
+/// A run as it is now, on one line.
+pub(crate) fn line(header: &Header, live: &Live) -> String {
+    format!("{}; {}", progress(live), pace(header, live))
+}
+
 /// `███░░░ 120/336 partitions, 0:41 elapsed, ETA 1:12 (1:05 to 1:30)`
 fn progress(live: &Live) -> String {
     let Totals { partitions, ended, .. } = live.moment.totals;

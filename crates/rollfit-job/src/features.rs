@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use rollfit::{Fit, FitColumns, Grid, Kernel, Metric};
+use rollfit::{FitColumns, FitNumbers, Kernel, Metric, Tile};
 
 use crate::config::{FIT_NUMBERS, JobConfig, Layout, Series};
 use crate::panel::Panel;
@@ -23,6 +23,7 @@ pub struct FeatureEngine {
 
 struct SeriesEngine {
     kernel: Kernel,
+    tile: Tile,
     windows_rows: Vec<usize>,
     metrics: Vec<Metric>,
     y_last_window: usize,
@@ -161,10 +162,9 @@ impl FeatureEngine {
         }
     }
 
-    /// The fits that the tile computed last was made of, of one window of a series, and the window's constants.
-    pub(crate) fn fits(&self, series: usize, window: usize) -> Option<(&FitColumns, &Grid)> {
-        let kernel = &self.series[series].kernel;
-        kernel.grid(window).map(|grid| (kernel.fits(window), grid))
+    /// The fits that the tile computed last was made of, of one window of a series.
+    pub(crate) fn fits(&self, series: usize, window: usize) -> Option<&FitColumns> {
+        self.series.get(series)?.tile.fits(window).ok()
     }
 
     /// About the memory that it takes once it has computed a tile: the features, and of each fit six numbers.
@@ -188,6 +188,7 @@ impl SeriesEngine {
         let windows = series.window_rows();
         Self {
             kernel: Kernel::new(&windows),
+            tile: Tile::default(),
             windows_rows: windows.iter().map(|window| window.rows()).collect(),
             metrics: series.metrics.clone(),
             y_last_window: series.y_last_window(),
@@ -207,35 +208,35 @@ impl SeriesEngine {
     fn write_fits(&self, rows: usize, columns: &mut [f64]) {
         let mut columns = columns.chunks_exact_mut(rows.max(1));
         let mut next = || columns.next().unwrap_or_default();
-        for window in 0..self.windows_rows.len() {
+        for fits in self.tile.windows() {
             let [a2, a1, b, ss_res, ss_tot] = std::array::from_fn(|_| next());
-            let written = self.kernel.fits(window).write(Fit { a2, a1, b, ss_res, ss_tot, y_last: &mut [] });
+            let written = fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last: &mut [] });
             debug_assert!(written.is_ok(), "a column is as long as the tile");
         }
         let [a2, a1, b, ss_res, ss_tot]: [&mut [f64]; 5] = Default::default();
-        let fits = self.kernel.fits(self.y_last_window);
-        let written = fits.write(Fit { a2, a1, b, ss_res, ss_tot, y_last: next() });
+        let fits = self.tile.fits(self.y_last_window);
+        let written =
+            fits.and_then(|fits| fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last: next() }));
         debug_assert!(written.is_ok(), "a column is as long as the tile");
     }
 
     fn tile(&mut self, series: &[f64], rows: Range<usize>, values: &mut [f64], no_value: &mut NoValue) {
-        let fitted = self.kernel.fit(series, rows.clone());
+        let fitted = self.kernel.fit_into(series, rows.clone(), &mut self.tile);
         debug_assert!(fitted.is_ok(), "tiles are cut from the panel's rows");
         let window_cells = self.metrics.len() * rows.len();
-        for (window, columns) in values.chunks_exact_mut(window_cells).enumerate() {
+        for (fits, columns) in self.tile.windows().zip(values.chunks_exact_mut(window_cells)) {
             self.undefined.fill(0);
-            let written = self.kernel.write_metrics(window, &self.metrics, columns, &mut self.undefined);
+            let written = fits.write_metrics(&self.metrics, columns, &mut self.undefined);
             debug_assert!(written.is_ok(), "the columns are metrics x rows");
-            self.count(window, &rows, no_value);
+            self.count(fits, &rows, no_value);
         }
     }
 
     /// Sorts the features without a value by cause. A row whose window is not full is warm-up even where a value in it
     /// could not be used; rows without a fit that are not warm-up are such inputs; the rest is undefined.
-    fn count(&self, window: usize, rows: &Range<usize>, no_value: &mut NoValue) {
-        let fits = self.kernel.fits(window);
+    fn count(&self, fits: &FitColumns, rows: &Range<usize>, no_value: &mut NoValue) {
         let metrics = self.metrics.len() as u64;
-        let first_full_row = self.windows_rows[window] - 1;
+        let first_full_row = fits.window().rows() - 1;
         let warmup_rows = first_full_row.clamp(rows.start, rows.end) - rows.start;
         let without_fit = (0..fits.rows()).filter(|&row| !fits.has_fit(row)).count();
         let missing: u64 = self.undefined.iter().sum();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rollfit::{Fit, FitColumns};
+use rollfit::{FitColumns, FitNumbers};
 
 use crate::config::{FIT_NUMBERS, Layout, Series};
 use crate::receipt::Receipt;
@@ -98,9 +98,9 @@ fn write_features(series: &Series, columns: &[&[f64]], rows: usize, features: &m
     let features = features.chunks_exact_mut((series.metrics.len() * rows).max(1));
     for (at, ((labelled, numbers), features)) in windows.zip(features).enumerate() {
         let &[a2, a1, b, ss_res, ss_tot] = numbers else { continue };
-        let fits = Fit { a2, a1, b, ss_res, ss_tot, y_last };
-        let written = FitColumns::from_columns(&fits)
-            .and_then(|fits| fits.write_metrics(labelled.window, &series.metrics, features, undefined));
+        let fits = FitNumbers { a2, a1, b, ss_res, ss_tot, y_last };
+        let written = FitColumns::from_columns(labelled.window, &fits)
+            .and_then(|fits| fits.write_metrics(&series.metrics, features, undefined));
         debug_assert!(written.is_ok(), "the columns are metrics x rows");
         let owns_y_last = at == series.y_last_window();
         for row in (0..rows).filter(|&row| is_broken(&fits, row, owns_y_last)) {
@@ -111,8 +111,8 @@ fn write_features(series: &Series, columns: &[&[f64]], rows: usize, features: &m
 
 /// Whether the numbers of a row are neither those of a fit nor all missing. The newest value may be there for a shorter window,
 /// unless it is there for this one alone.
-fn is_broken(fits: &Fit<&[f64]>, row: usize, owns_y_last: bool) -> bool {
-    let Fit { a2, a1, b, ss_res, ss_tot, y_last } = fits;
+fn is_broken(fits: &FitNumbers<&[f64]>, row: usize, owns_y_last: bool) -> bool {
+    let FitNumbers { a2, a1, b, ss_res, ss_tot, y_last } = fits;
     let numbers = [a2, a1, b, ss_res, ss_tot].map(|column| column[row]);
     if numbers.iter().all(|number| number.is_nan()) {
         return owns_y_last && !y_last[row].is_nan();

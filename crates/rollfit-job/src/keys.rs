@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::sync::Once;
 
 use crate::config::Series;
 use crate::foreign;
 use crate::key::check_key;
 use crate::store::{Source, StoreError};
+use crate::warn_once::warn_once;
 
 /// The keys that a source's tables make up, where `keys = "all"`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,12 +49,9 @@ impl FoundKeys {
         Ok(Self::new(series, &source.tables()?))
     }
 
-    /// Warns once in a process of the tables that are passed over.
+    /// Warns once of the tables that are passed over.
     pub(crate) fn warn_once(&self) {
-        static WARNED: Once = Once::new();
-        if let Some(warning) = self.warning() {
-            WARNED.call_once(|| tracing::warn!("{warning}"));
-        }
+        self.warning().into_iter().for_each(warn_once);
     }
 
     /// What to say of the tables that are passed over, a few by name; none where there are none.

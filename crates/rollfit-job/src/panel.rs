@@ -189,7 +189,7 @@ fn find_pending(
 
 /// The last `wanted_rows` joined rows before `start_us`, after the rows that were joined. A join can lose rows, so it asks for more
 /// until it has enough or there are none left.
-fn read_lookback(
+pub(crate) fn read_lookback(
     snapshot: &mut dyn Snapshot,
     series: &[Series],
     start_us: i64,

@@ -5,7 +5,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use rollfit::{Cpu, Fit, FitColumns, Kernel, Metric, Stream, Window};
+use rollfit::{
+    Cpu, FitColumns, FitNumbers, Kernel, Metric, MetricColumns, MissingValues, Stream, Tile, Window,
+};
 
 const REFERENCE_ROWS: [usize; 6] = [15, 30, 45, 60, 75, 90];
 const LONG_ROWS: [usize; 6] = [60, 90, 150, 240, 390, 630];
@@ -49,10 +51,11 @@ fn fits_alone(criterion: &mut Criterion) {
         for (label, rows) in [("reference", REFERENCE_ROWS), ("long", LONG_ROWS)] {
             let mut kernel = Kernel::on(cpu, &windows(&rows));
             group.throughput(Throughput::Elements((values.len() * rows.len()) as u64));
+            let mut tile = Tile::default();
             group.bench_function(BenchmarkId::new(format!("{label}/{name}"), cpu.name()), |bench| {
                 bench.iter(|| {
                     for rows in tiles(values.len(), kernel.tile_rows()) {
-                        kernel.fit(black_box(values), rows).expect("rows of the series");
+                        kernel.fit_into(black_box(values), rows, &mut tile).expect("rows of the series");
                     }
                 });
             });
@@ -82,26 +85,22 @@ fn growth(criterion: &mut Criterion) {
 
 /// Fits the rows that a window of 10,000 rows is full at.
 fn fit_grown(kernel: &mut Kernel, values: &[f64]) {
+    let mut fits = Tile::default();
     for tile in tiles(GROWN_ROWS.len(), kernel.tile_rows()) {
         let rows = GROWN_ROWS.start + tile.start..GROWN_ROWS.start + tile.end;
-        kernel.fit(values, rows).expect("rows of the series");
+        kernel.fit_into(values, rows, &mut fits).expect("rows of the series");
     }
 }
 
 /// `columns` holds one tile when `whole` is false and the whole series when it is true.
 fn write_series(kernel: &mut Kernel, values: &[f64], columns: &mut [f64], whole: bool) {
-    let metrics = Metric::STORED;
-    let mut undefined = vec![0; metrics.len()];
+    let mut missing = MissingValues::default();
     for rows in tiles(values.len(), kernel.tile_rows()) {
-        kernel.fit(black_box(values), rows.clone()).expect("rows of the series");
-        for window in 0..REFERENCE_ROWS.len() {
-            let cells = metrics.len() * rows.len();
-            let first =
-                if whole { metrics.len() * (window * values.len() + rows.start) } else { window * cells };
-            kernel
-                .write_metrics(window, metrics, &mut columns[first..first + cells], &mut undefined)
-                .expect("room for the tile");
-        }
+        let (first, stride) = if whole { (rows.start, values.len()) } else { (0, rows.len()) };
+        let room = MetricColumns::new(&mut columns[first..], stride);
+        kernel
+            .metrics_into(black_box(values), rows, Metric::STORED, room, &mut missing)
+            .expect("room for the tile");
         black_box(&mut *columns);
     }
 }
@@ -150,14 +149,14 @@ fn stored_fits(criterion: &mut Criterion) {
     let values = rate_index(SERIES_ROWS);
     let mut kernel = Kernel::new(&windows(&REFERENCE_ROWS));
     let rows = kernel.tile_rows();
-    kernel.fit(&values, rows..2 * rows).expect("rows of the series");
+    let tile = kernel.fit(&values, rows..2 * rows).expect("rows of the series");
     let mut columns: [Vec<f64>; 6] = std::array::from_fn(|_| vec![0.0; rows]);
     group.throughput(Throughput::Elements((rows * REFERENCE_ROWS.len()) as u64));
     group.bench_function("written", |bench| {
         bench.iter(|| {
-            for window in 0..REFERENCE_ROWS.len() {
+            for fits in tile.windows() {
                 let [a2, a1, b, ss_res, ss_tot, y_last] = black_box(&mut columns);
-                kernel.fits(window).write(Fit { a2, a1, b, ss_res, ss_tot, y_last }).expect("a tile's rows");
+                fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last }).expect("a tile's rows");
             }
         });
     });
@@ -166,10 +165,10 @@ fn stored_fits(criterion: &mut Criterion) {
         bench.iter(|| {
             for window in windows(&REFERENCE_ROWS) {
                 let [a2, a1, b, ss_res, ss_tot, y_last] = black_box(&columns).each_ref().map(Vec::as_slice);
-                let fits = FitColumns::from_columns(&Fit { a2, a1, b, ss_res, ss_tot, y_last });
-                let written = fits.map(|fits| {
-                    fits.write_metrics(window, Metric::STORED, black_box(&mut cells), &mut undefined)
-                });
+                let fits =
+                    FitColumns::from_columns(window, &FitNumbers { a2, a1, b, ss_res, ss_tot, y_last });
+                let written = fits
+                    .map(|fits| fits.write_metrics(Metric::STORED, black_box(&mut cells), &mut undefined));
                 written.expect("columns of one length").expect("room for the tile");
             }
         });
@@ -183,8 +182,9 @@ fn two_threads(criterion: &mut Criterion) {
     let values = rate_index(SERIES_ROWS);
     let fit_often = || {
         let mut kernel = Kernel::new(&windows(&REFERENCE_ROWS));
+        let mut tile = Tile::default();
         for rows in (0..20).flat_map(|_| tiles(SERIES_ROWS, kernel.tile_rows())).collect::<Vec<_>>() {
-            kernel.fit(black_box(&values), rows).expect("rows of the series");
+            kernel.fit_into(black_box(&values), rows, &mut tile).expect("rows of the series");
         }
     };
     group.throughput(Throughput::Elements((2 * 20 * values.len() * REFERENCE_ROWS.len()) as u64));

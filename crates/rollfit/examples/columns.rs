@@ -7,10 +7,9 @@
 #![allow(clippy::print_stdout)] // what is measured is to be read
 
 use std::error::Error;
-use std::ops::Range;
 use std::time::Instant;
 
-use rollfit::{Kernel, KernelError, Metric, Window};
+use rollfit::{Kernel, KernelError, Metric, MetricColumns, MissingValues, Window};
 
 /// Passes over the series, of which the median counts.
 const PASSES: usize = 15;
@@ -30,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     passes_ns.sort_unstable();
     println!("{:.2}", passes_ns[PASSES / 2] as f64 / (values.len() * series.windows).max(1) as f64);
-    std::fs::write(columns, series.columns().into_iter().flat_map(f64::to_le_bytes).collect::<Vec<u8>>())?;
+    std::fs::write(columns, series.cells.iter().copied().flat_map(f64::to_le_bytes).collect::<Vec<u8>>())?;
     Ok(())
 }
 
@@ -42,54 +41,34 @@ fn to_windows(list: &str) -> Result<Vec<Window>, Box<dyn Error>> {
     list.split(',').map(|rows| Ok(Window::new(rows.parse()?)?)).collect()
 }
 
-/// A series with room for its metrics: window by window, in it tile by tile, in it a column a metric.
+/// A series with room for its metrics: window by window, in it a column a metric.
 struct Series<'a> {
     values: &'a [f64],
     windows: usize,
     kernel: Kernel,
     cells: Vec<f64>,
+    missing: MissingValues,
 }
 
 impl<'a> Series<'a> {
     fn new(values: &'a [f64], windows: &[Window]) -> Self {
         let cells = vec![0.0; windows.len() * Metric::STORED.len() * values.len()];
-        Self { values, windows: windows.len(), kernel: Kernel::new(windows), cells }
-    }
-
-    fn tiles(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (rows, tile_rows) = (self.values.len(), self.kernel.tile_rows());
-        (0..rows).step_by(tile_rows).map(move |first| first..(first + tile_rows).min(rows))
-    }
-
-    /// Where the cells of a window's tile are.
-    fn cells_of(&self, window: usize, tile: &Range<usize>) -> Range<usize> {
-        let first = Metric::STORED.len() * (window * self.values.len() + tile.start);
-        first..first + Metric::STORED.len() * tile.len()
+        Self {
+            values,
+            windows: windows.len(),
+            kernel: Kernel::new(windows),
+            cells,
+            missing: MissingValues::default(),
+        }
     }
 
     fn fit(&mut self) -> Result<(), KernelError> {
-        let mut undefined = vec![0; Metric::STORED.len()];
-        for tile in self.tiles() {
-            self.kernel.fit(self.values, tile.clone())?;
-            for window in 0..self.windows {
-                let cells = self.cells_of(window, &tile);
-                self.kernel.write_metrics(window, Metric::STORED, &mut self.cells[cells], &mut undefined)?;
-            }
+        let (rows, tile_rows) = (self.values.len(), self.kernel.tile_rows());
+        for first in (0..rows).step_by(tile_rows) {
+            let tile = first..(first + tile_rows).min(rows);
+            let columns = MetricColumns::new(&mut self.cells[first..], rows);
+            self.kernel.metrics_into(self.values, tile, Metric::STORED, columns, &mut self.missing)?;
         }
         Ok(())
-    }
-
-    /// The cells window by window, in it a column a metric.
-    fn columns(&self) -> Vec<f64> {
-        let mut columns = Vec::with_capacity(self.cells.len());
-        for (window, metric) in
-            (0..self.windows).flat_map(|window| (0..Metric::STORED.len()).map(move |at| (window, at)))
-        {
-            for tile in self.tiles() {
-                columns
-                    .extend(&self.cells[self.cells_of(window, &tile)][metric * tile.len()..][..tile.len()]);
-            }
-        }
-        columns
     }
 }

@@ -151,9 +151,10 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// The ranges around `fit`, of a window with the constants `grid` and values up to `magnitude` in magnitude.
-    pub fn new(fit: &Fit, grid: &Grid, magnitude: f64) -> Self {
-        let terms = Terms::new(fit, grid);
+    /// The ranges around `fit`, of a window with values up to `magnitude` in magnitude.
+    pub fn new(fit: &Fit, magnitude: f64) -> Self {
+        let grid: Grid = Grid::new(fit.window());
+        let terms = Terms::new(&fit.numbers(), &grid);
         let coefficient = UNCERTAINTY * magnitude;
         // No less than the spread, half of which, squared, is in the total at least twice.
         let spread = (2.0 * fit.ss_tot).sqrt();
@@ -224,18 +225,6 @@ impl Ranges {
         })
     }
 
-    /// What `theirs`, a stored value, is to `ours`, this window's `metric` as the same column would store it. A value
-    /// that is absent is NaN. `rounding` is what storing may have added to either: half a unit of the column's last
-    /// digit, 0 where the column holds every double.
-    pub fn judge(&self, metric: Metric, ours: f64, theirs: f64, rounding: f64) -> Judgement {
-        match (ours.is_nan(), theirs.is_nan()) {
-            (true, true) => Judgement::SAME,
-            (false, false) if ours == theirs => Judgement::SAME,
-            (false, false) => judged(self.range(metric), ours, theirs, rounding),
-            _ => Judgement::APART,
-        }
-    }
-
     /// The range of `-a1 / (2*a2 + 1e-10)`.
     fn vertex_x(&self) -> MetricRange {
         let Terms { a2, a1, .. } = self.terms;
@@ -257,6 +246,18 @@ impl Ranges {
     fn extrapolation_error(&self) -> MetricRange {
         let prediction = MetricRange::around(self.terms.prediction, self.end).abs();
         self.residuals.over(MetricRange { low: prediction.low + GUARD, high: prediction.high + GUARD })
+    }
+}
+
+/// What `theirs`, a stored value, is to `ours`, the `metric` of a window as the same column would store it. A value that is absent
+/// is NaN; a window without a fit has no ranges, and no value. `rounding` is what storing may have added to either: half a unit of
+/// the column's last digit, 0 where the column holds every double.
+pub fn judge(ranges: Option<&Ranges>, metric: Metric, ours: f64, theirs: f64, rounding: f64) -> Judgement {
+    match (ours.is_nan(), theirs.is_nan(), ranges) {
+        (true, true, _) => Judgement::SAME,
+        (false, false, _) if ours == theirs => Judgement::SAME,
+        (false, false, Some(ranges)) => judged(ranges.range(metric), ours, theirs, rounding),
+        _ => Judgement::APART,
     }
 }
 

@@ -22,7 +22,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::fit::{Fit, Terms};
+use crate::fit::{Fit, FitNumbers, Terms};
 use crate::metric::{Metric, Part};
 use crate::number::{GUARD, Number};
 use crate::reference::{self, DoubleDouble};
@@ -206,10 +206,11 @@ impl Bounds {
 /// [`WindowError`] when the number of values is not that of a window.
 pub fn check(
     values: &[f64],
-    fit: &Fit,
+    fit: Option<&Fit>,
 ) -> Result<impl Iterator<Item = (Metric, ErrorInBounds)> + use<>, WindowError> {
     let bounds = Bounds::from_values(values)?;
-    let terms = Terms::new(fit, &Grid::new(Window::new(values.len())?));
+    let numbers = fit.map_or(FitNumbers::NAN, Fit::numbers);
+    let terms = Terms::new(&numbers, &Grid::new(Window::new(values.len())?));
     Ok(Metric::ALL.iter().map(move |&metric| (metric, bounds.error(metric, metric.of(&terms)))))
 }
 

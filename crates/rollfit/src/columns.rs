@@ -2,7 +2,7 @@
 //! column.
 
 use crate::cpu::{Cpu, Work};
-use crate::fit::{Fit, Terms};
+use crate::fit::{Fit, FitNumbers, Terms};
 use crate::kernel::KernelError;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
@@ -16,42 +16,49 @@ use crate::window::{Grid, Window};
 /// columns a window, and compute the features when they are read:
 ///
 /// ```
-/// use rollfit::{Fit, FitColumns, Kernel, Metric, Window};
+/// use rollfit::{FitColumns, FitNumbers, Kernel, Metric, Window};
 ///
 /// let (values, window) = ([1.0, 4.0, 9.0, 16.0, 26.0], Window::new(4)?);
 /// let mut kernel = Kernel::new(&[window]);
-/// kernel.fit(&values, 0..5)?;
+/// let tile = kernel.fit(&values, 0..5)?;
 /// let [mut a2, mut a1, mut b, mut ss_res, mut ss_tot, mut y_last] = [[0.0; 5]; 6];
-/// kernel.fits(0).write(Fit {
+/// tile.fits(0)?.write(FitNumbers {
 ///     a2: &mut a2, a1: &mut a1, b: &mut b, ss_res: &mut ss_res, ss_tot: &mut ss_tot, y_last: &mut y_last,
 /// })?;
 /// assert!(a2[2].is_nan() && y_last[2].is_nan(), "the window of 4 rows is not full yet");
 ///
-/// let stored = Fit { a2: &a2[..], a1: &a1, b: &b, ss_res: &ss_res, ss_tot: &ss_tot, y_last: &y_last };
+/// let stored = FitNumbers { a2: &a2[..], a1: &a1, b: &b, ss_res: &ss_res, ss_tot: &ss_tot, y_last: &y_last };
 /// let [mut computed, mut read] = [[0.0; 5]; 2];
-/// kernel.write_metrics(0, &[Metric::R2], &mut computed, &mut [0])?;
-/// FitColumns::from_columns(&stored)?.write_metrics(window, &[Metric::R2], &mut read, &mut [0])?;
+/// tile.fits(0)?.write_metrics(&[Metric::R2], &mut computed, &mut [0])?;
+/// FitColumns::from_columns(window, &stored)?.write_metrics(&[Metric::R2], &mut read, &mut [0])?;
 /// assert_eq!(read.map(f64::to_bits), computed.map(f64::to_bits));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FitColumns {
-    pub(crate) lanes: Vec<Fit<Lanes>>,
-    pub(crate) rows: usize,
+    pub(crate) lanes: Vec<FitNumbers<Lanes>>,
+    rows: usize,
+    cpu: Cpu,
+    window: Window,
+    /// Whether no kernel need have made them.
+    are_anybodys: bool,
 }
 
 impl FitColumns {
-    /// No rows.
-    pub(crate) const NONE: &Self = &Self { lanes: Vec::new(), rows: 0 };
-
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
+    /// The window that they are fitted over.
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
     /// The fit of a row, counted from the first one fitted; none where the window has no value or the row is outside.
     pub fn get(&self, row: usize) -> Option<Fit> {
-        self.has_fit(row).then(|| self.lanes[row / Lanes::COUNT].get(row % Lanes::COUNT))
+        self.has_fit(row)
+            .then(|| Fit::new(self.lanes[row / Lanes::COUNT].get(row % Lanes::COUNT), self.window))
     }
 
     /// Whether a row has a fit.
@@ -60,20 +67,26 @@ impl FitColumns {
         row < self.rows && !self.lanes[row / Lanes::COUNT].a2.get(row % Lanes::COUNT).is_nan()
     }
 
-    /// The fits whose numbers are in these columns, row by row: what [`FitColumns::write`] gives. The units are those of [`Fit`]. A
+    /// The fits over `window` whose numbers are in these columns, row by row: what [`FitColumns::write`] gives. The units are those of [`Fit`]. A
     /// row whose `a2` is NaN has no fit.
     ///
     /// # Errors
     /// [`KernelError::InputLength`] when a column is not as long as `a2`.
-    pub fn from_columns(columns: &Fit<&[f64]>) -> Result<Self, KernelError> {
-        let Fit { a2, a1, b, ss_res, ss_tot, y_last } = columns;
+    pub fn from_columns(window: Window, columns: &FitNumbers<&[f64]>) -> Result<Self, KernelError> {
+        let FitNumbers { a2, a1, b, ss_res, ss_tot, y_last } = columns;
         for column in [a1, b, ss_res, ss_tot, y_last] {
             if column.len() != a2.len() {
                 return Err(KernelError::InputLength { wanted: a2.len(), found: column.len() });
             }
         }
         let lanes = |at| columns.map(|column| eight_from(column, at));
-        Ok(Self { lanes: (0..a2.len().div_ceil(Lanes::COUNT)).map(lanes).collect(), rows: a2.len() })
+        Ok(Self {
+            lanes: (0..a2.len().div_ceil(Lanes::COUNT)).map(lanes).collect(),
+            rows: a2.len(),
+            cpu: Cpu::detect(),
+            window,
+            are_anybodys: true,
+        })
     }
 
     /// Writes the numbers of the fits to columns, each as long as there are rows, or empty for a number that is not wanted. The
@@ -81,8 +94,8 @@ impl FitColumns {
     ///
     /// # Errors
     /// [`KernelError::OutputLength`] when a column has another length; then nothing is written.
-    pub fn write(&self, columns: Fit<&mut [f64]>) -> Result<(), KernelError> {
-        let Fit { a2, a1, b, ss_res, ss_tot, y_last } = columns;
+    pub fn write(&self, columns: FitNumbers<&mut [f64]>) -> Result<(), KernelError> {
+        let FitNumbers { a2, a1, b, ss_res, ss_tot, y_last } = columns;
         for found in [&a2, &a1, &b, &ss_res, &ss_tot, &y_last].map(|column| column.len()) {
             if found != 0 && found != self.rows {
                 return Err(KernelError::OutputLength { wanted: self.rows, found });
@@ -98,8 +111,8 @@ impl FitColumns {
     }
 
     /// Writes one number of the fits, eight rows at once.
-    fn write_number(&self, column: &mut [f64], number: impl Fn(&Fit<Lanes>) -> Lanes) {
-        let of_fits = |fit: &Fit<Lanes>| -> Eight {
+    fn write_number(&self, column: &mut [f64], number: impl Fn(&FitNumbers<Lanes>) -> Lanes) {
+        let of_fits = |fit: &FitNumbers<Lanes>| -> Eight {
             let (a2, numbers) = (fit.a2.to_array(), number(fit).to_array());
             std::array::from_fn(|lane| if a2[lane].is_nan() { f64::NAN } else { numbers[lane] })
         };
@@ -112,26 +125,14 @@ impl FitColumns {
         }
     }
 
-    /// As [`Kernel::write_metrics`](crate::Kernel::write_metrics), of these fits, which are of `window`: the same bits. Runs on the
-    /// fastest path of this machine.
+    /// Writes `metrics` of these fits to `columns`, one column after the other, each as long as there are rows. Where a metric has
+    /// no value it is NaN, and counted in `undefined`, one counter a metric. The same bits as
+    /// [`Kernel::metrics_into`](crate::Kernel::metrics_into) gives.
     ///
     /// # Errors
     /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`.
     pub fn write_metrics(
         &self,
-        window: Window,
-        metrics: &[Metric],
-        columns: &mut [f64],
-        undefined: &mut [u64],
-    ) -> Result<(), KernelError> {
-        self.write_metrics_on(Cpu::detect(), (window, true), metrics, columns, undefined)
-    }
-
-    /// As [`FitColumns::write_metrics`], on a given path; the fits are a kernel's unless they may be anybody's.
-    pub(crate) fn write_metrics_on(
-        &self,
-        cpu: Cpu,
-        (window, are_anybodys): (Window, bool),
         metrics: &[Metric],
         columns: &mut [f64],
         undefined: &mut [u64],
@@ -142,15 +143,33 @@ impl FitColumns {
                 return Err(KernelError::OutputLength { wanted, found });
             }
         }
-        let grid = Grid::new(window);
-        cpu.run(WriteMetrics { fits: self, are_anybodys, grid, metrics, columns, undefined });
+        self.write_strided(metrics, columns, self.rows, undefined);
         Ok(())
     }
 
-    /// Makes room for `rows` rows.
-    pub(crate) fn resize(&mut self, rows: usize) {
-        self.lanes.resize(rows.div_ceil(Lanes::COUNT), Fit::NONE.map(|&number| Lanes::from_f64(number)));
-        self.rows = rows;
+    /// As [`FitColumns::write_metrics`], to columns that begin `stride` values apart.
+    pub(crate) fn write_strided(
+        &self,
+        metrics: &[Metric],
+        columns: &mut [f64],
+        stride: usize,
+        undefined: &mut [u64],
+    ) {
+        let grid = Grid::new(self.window);
+        let are_anybodys = self.are_anybodys;
+        self.cpu.run(WriteMetrics { fits: self, are_anybodys, grid, metrics, columns, stride, undefined });
+    }
+
+    /// No fits yet.
+    pub(crate) fn new(cpu: Cpu, window: Window) -> Self {
+        Self { lanes: Vec::new(), rows: 0, cpu, window, are_anybodys: false }
+    }
+
+    /// Makes them the fits of a kernel, of so many rows.
+    pub(crate) fn reset(&mut self, cpu: Cpu, window: Window, rows: usize) {
+        self.lanes
+            .resize(rows.div_ceil(Lanes::COUNT), FitNumbers::NAN.map(|&number| Lanes::from_f64(number)));
+        (self.rows, self.cpu, self.window, self.are_anybodys) = (rows, cpu, window, false);
     }
 }
 
@@ -164,9 +183,9 @@ fn eight_from(column: &[f64], at: usize) -> Lanes {
     }))
 }
 
-impl Fit<Lanes> {
+impl FitNumbers<Lanes> {
     /// The fit in one lane.
-    pub(crate) fn get(&self, lane: usize) -> Fit {
+    pub(crate) fn get(&self, lane: usize) -> FitNumbers {
         self.map(|lanes| lanes.get(lane))
     }
 }
@@ -180,6 +199,7 @@ pub(crate) struct WriteMetrics<'a> {
     pub(crate) grid: Grid<Lanes>,
     pub(crate) metrics: &'a [Metric],
     pub(crate) columns: &'a mut [f64],
+    pub(crate) stride: usize,
     pub(crate) undefined: &'a mut [u64],
 }
 
@@ -190,8 +210,9 @@ impl Work for WriteMetrics<'_> {
     fn run(mut self) {
         let mut outputs: [OutputColumn<'_>; Metric::ALL.len()] =
             std::array::from_fn(|_| OutputColumn::default());
-        for (column, &metric) in self.columns.chunks_exact_mut(self.fits.rows.max(1)).zip(self.metrics) {
-            let (eights, rest) = column.as_chunks_mut();
+        let rows = self.fits.rows;
+        for (column, &metric) in self.columns.chunks_mut(self.stride.max(1)).zip(self.metrics) {
+            let (eights, rest) = column[..rows].as_chunks_mut();
             outputs[metric as usize] = OutputColumn { eights, rest };
         }
         let (eights, rest) = self.fits.lanes.split_at(self.fits.rows / Lanes::COUNT);
@@ -242,17 +263,16 @@ impl WriteMetrics<'_> {
         for (at, metric) in self.metrics.iter().enumerate() {
             let last = self.metrics.iter().rposition(|other| other == metric).unwrap_or(at);
             if last != at {
-                self.columns.copy_within(last * rows..(last + 1) * rows, at * rows);
+                self.columns.copy_within(last * self.stride..last * self.stride + rows, at * self.stride);
             }
         }
     }
 
     /// Counts the values that are not finite, and makes them NaN.
     fn count_undefined(&mut self) {
-        for (column, undefined) in
-            self.columns.chunks_exact_mut(self.fits.rows.max(1)).zip(&mut *self.undefined)
-        {
-            for value in column.iter_mut().filter(|value| !value.is_finite()) {
+        let rows = self.fits.rows;
+        for (column, undefined) in self.columns.chunks_mut(self.stride.max(1)).zip(&mut *self.undefined) {
+            for value in column[..rows].iter_mut().filter(|value| !value.is_finite()) {
                 *value = f64::NAN;
                 *undefined += 1;
             }

@@ -73,6 +73,13 @@ impl Cpu {
     }
 }
 
+impl Default for Cpu {
+    /// The fastest path of this machine.
+    fn default() -> Self {
+        Self::detect()
+    }
+}
+
 /// A piece of work that is compiled once for each path.
 pub(crate) trait Work {
     type Output;

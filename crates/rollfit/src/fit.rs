@@ -1,12 +1,12 @@
 //! [`Fit`]: the six numbers that every metric follows from, and [`Terms`]: the quantities that metrics share.
 
 use crate::number::{GUARD, Number};
-use crate::window::Grid;
+use crate::window::{Grid, Window};
 
-/// One least-squares parabola `y = a2*x^2 + a1*x + b` over one window. The unit of each field is given in units of
-/// the series, `y`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fit<N = f64> {
+/// The six numbers of a least-squares parabola `y = a2*x^2 + a1*x + b` over one window, or what stands for them: columns of
+/// numbers, their names. The unit of each is given in units of the series, `y`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FitNumbers<N = f64> {
     /// Coefficient of x^2, in y.
     pub a2: N,
     /// Coefficient of x, in y.
@@ -21,10 +21,10 @@ pub struct Fit<N = f64> {
     pub y_last: N,
 }
 
-impl<N> Fit<N> {
+impl<N> FitNumbers<N> {
     #[inline(always)]
-    pub(crate) fn map<M>(&self, change: impl Fn(&N) -> M) -> Fit<M> {
-        Fit {
+    pub(crate) fn map<M>(&self, change: impl Fn(&N) -> M) -> FitNumbers<M> {
+        FitNumbers {
             a2: change(&self.a2),
             a1: change(&self.a1),
             b: change(&self.b),
@@ -35,9 +35,9 @@ impl<N> Fit<N> {
     }
 }
 
-impl Fit {
-    /// The value for a window without a fit: every field, and so every metric, is NaN.
-    pub const NONE: Self = Self {
+impl FitNumbers {
+    /// Of a window without a fit.
+    pub(crate) const NAN: Self = Self {
         a2: f64::NAN,
         a1: f64::NAN,
         b: f64::NAN,
@@ -45,6 +45,44 @@ impl Fit {
         ss_tot: f64::NAN,
         y_last: f64::NAN,
     };
+}
+
+/// One least-squares parabola over one window: its numbers, read as if they were its own fields, and the window, so that no
+/// metric is computed with another one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fit {
+    numbers: FitNumbers,
+    window: Window,
+}
+
+impl Fit {
+    /// The fit over `window` that [`Fit::numbers`] gave these numbers; none where they say that there is none, `a2` being NaN.
+    pub fn from_numbers(numbers: FitNumbers, window: Window) -> Option<Self> {
+        (!numbers.a2.is_nan()).then_some(Self { numbers, window })
+    }
+
+    #[inline(always)]
+    pub(crate) fn new(numbers: FitNumbers, window: Window) -> Self {
+        Self { numbers, window }
+    }
+
+    /// Its numbers.
+    pub fn numbers(&self) -> FitNumbers {
+        self.numbers
+    }
+
+    /// The window that it was fitted over.
+    pub fn window(&self) -> Window {
+        self.window
+    }
+}
+
+impl std::ops::Deref for Fit {
+    type Target = FitNumbers;
+
+    fn deref(&self) -> &FitNumbers {
+        &self.numbers
+    }
 }
 
 /// What the metrics of one fit are made of: the fit's coefficients and the five quantities derived from them.
@@ -75,7 +113,7 @@ pub struct Terms<N = f64> {
 impl<N: Number> Terms<N> {
     /// The terms of `fit`, which was fitted over a window with the constants `grid`.
     #[inline(always)]
-    pub fn new(fit: &Fit<N>, grid: &Grid<N>) -> Self {
+    pub fn new(fit: &FitNumbers<N>, grid: &Grid<N>) -> Self {
         let guard = N::from_f64(GUARD);
         Self {
             a2: fit.a2,

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::chain::Chain;
 use crate::columns::FitColumns;
 use crate::cpu::{Cpu, Work};
-use crate::fit::Fit;
+use crate::fit::FitNumbers;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
 use crate::moments::Run;
@@ -17,7 +17,8 @@ use crate::number::Number;
 use crate::runs::{BLOCK_ROWS, Eight};
 use crate::scratch::Scratch;
 use crate::solve::Solver;
-use crate::window::{Grid, Window};
+use crate::tile::{MetricColumns, MissingValues, Tile};
+use crate::window::Window;
 
 /// Values beyond this magnitude have no fit: squares of their differences stay far from overflow below it.
 pub const LARGEST_VALUE: f64 = 1e100;
@@ -35,12 +36,10 @@ pub fn is_usable(value: f64) -> bool {
 ///
 /// let values: Vec<f64> = (0..100).map(|i| f64::from(i * i)).collect();
 /// let mut kernel = Kernel::new(&[Window::new(15)?, Window::new(30)?]);
-/// kernel.fit(&values, 0..100)?;
-/// assert!(kernel.fits(1).get(28).is_none(), "the window of 30 rows is not full yet");
-///
-/// let mut prediction = vec![0.0; 100];
-/// kernel.write_metrics(1, &[Metric::Prediction], &mut prediction, &mut [0])?;
-/// assert!((prediction[99] - 99.0 * 99.0).abs() < 1e-9);
+/// let tile = kernel.fit(&values, 0..100)?;
+/// assert!(tile.fits(1)?.get(28).is_none(), "the window of 30 rows is not full yet");
+/// let newest = tile.fits(1)?.get(99).and_then(|fit| Metric::Prediction.value(&fit));
+/// assert!((newest.unwrap() - 99.0 * 99.0).abs() < 1e-9);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -51,10 +50,11 @@ pub struct Kernel {
     chain: Chain,
     window_runs: Vec<usize>,
     scratch: Scratch,
-    fits: Vec<FitColumns>,
+    /// The fits of a tile of which only the metrics are wanted.
+    tile: Tile,
 }
 
-/// What [`Kernel::fit`], [`Kernel::write_metrics`] and [`FitColumns`] refuse.
+/// What [`Kernel`], [`Tile`] and [`FitColumns`] refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KernelError {
@@ -72,7 +72,7 @@ pub enum KernelError {
         /// How many there are.
         windows: usize,
     },
-    /// The output slices are not `metrics x rows` values and one counter a metric, or not a value a row.
+    /// The output has not the room, or the columns, that the rows need.
     OutputLength {
         /// The values needed.
         wanted: usize,
@@ -125,7 +125,7 @@ impl Kernel {
             longest_rows,
             window_runs: windows.iter().map(|window| chain.runs_of(window.rows())).collect(),
             scratch: Scratch::new(&chain, longest_rows),
-            fits: vec![FitColumns::default(); windows.len()],
+            tile: Tile::default(),
             chain,
         }
     }
@@ -137,59 +137,101 @@ impl Kernel {
         (self.longest_rows / 2 / IN_CACHE_ROWS + 1) * IN_CACHE_ROWS
     }
 
-    /// Fits every window at each of `rows`; a window may use any value before its row. Read the fits with
-    /// [`Kernel::fits`]. Tiles of a series in order, each after the one before, are fitted fastest.
+    /// Fits every window at each of `rows`; a window may use any value before its row. Tiles of a series in order, each after
+    /// the one before, are fitted fastest.
     ///
     /// # Errors
     /// [`KernelError::RowsOutside`] when `rows` are not all in `values`.
-    pub fn fit(&mut self, values: &[f64], rows: Range<usize>) -> Result<(), KernelError> {
+    pub fn fit(&mut self, values: &[f64], rows: Range<usize>) -> Result<Tile, KernelError> {
+        let mut tile = Tile::default();
+        self.fit_into(values, rows, &mut tile)?;
+        Ok(tile)
+    }
+
+    /// As [`Kernel::fit`], into a tile whose memory is used again. On an error it stays as it is.
+    ///
+    /// # Errors
+    /// [`KernelError::RowsOutside`] when `rows` are not all in `values`.
+    pub fn fit_into(
+        &mut self,
+        values: &[f64],
+        rows: Range<usize>,
+        tile: &mut Tile,
+    ) -> Result<(), KernelError> {
         if rows.start > rows.end || rows.end > values.len() {
             return Err(KernelError::RowsOutside { rows, values: values.len() });
         }
         let lookback_rows = self.longest_rows.saturating_sub(1).min(rows.start);
         self.scratch.take(&values[rows.start - lookback_rows..rows.end], rows.len());
-        for fits in &mut self.fits {
-            fits.resize(rows.len());
+        tile.windows.truncate(self.windows.len());
+        let more = self.windows.iter().skip(tile.windows.len());
+        tile.windows.extend(more.map(|solver| FitColumns::new(self.cpu, solver.window)));
+        for (fits, solver) in tile.windows.iter_mut().zip(&self.windows) {
+            fits.reset(self.cpu, solver.window, rows.len());
         }
-        self.cpu.run(FitTile { rows: rows.len(), kernel: self });
+        tile.rows = rows.len();
+        self.cpu.run(FitTile { rows: rows.len(), kernel: self, fits: &mut tile.windows });
         Ok(())
     }
 
-    /// The fits of the last tile for the window at `window` in the order given to [`Kernel::new`]; none where there is no
-    /// such window.
-    pub fn fits(&self, window: usize) -> &FitColumns {
-        self.fits.get(window).unwrap_or(FitColumns::NONE)
-    }
-
-    /// Writes `metrics` of the last tile's fits for one window to `columns`, one column after the other, each as long
-    /// as the tile. Where a metric has no value it is NaN, and counted in `undefined`, one counter a metric. Columns that
-    /// begin at cache lines (64 bytes) are written fastest.
+    /// Writes `metrics` of the fits at each of `rows`, NaN where there is no value, and to `missing` how many have none and why.
+    /// Columns that begin at cache lines (64 bytes) are written fastest, as are tiles of a series in order.
+    ///
+    /// ```
+    /// use rollfit::{Kernel, Metric, MetricColumns, MissingValues, Window};
+    ///
+    /// let values: Vec<f64> = (0..100).map(f64::from).collect();
+    /// let mut kernel = Kernel::new(&[Window::new(15)?, Window::new(30)?]);
+    /// let mut columns = vec![0.0; 2 * 2 * 100];
+    /// let mut missing = MissingValues::default();
+    /// let metrics = [Metric::R2, Metric::Prediction];
+    /// kernel.metrics_into(&values, 0..100, &metrics, MetricColumns::new(&mut columns, 100), &mut missing)?;
+    /// assert!(columns[3 * 100 + 28].is_nan() && (columns[3 * 100 + 29] - 29.0).abs() < 1e-12);
+    /// assert_eq!((missing.rows_without_fit(1), missing.undefined(1)), (29, &[0, 0][..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`, and
-    /// [`KernelError::WindowOutside`] when the window does not exist.
-    pub fn write_metrics(
-        &self,
-        window: usize,
+    /// [`KernelError::RowsOutside`] when `rows` are not all in `values`, and [`KernelError::OutputLength`] when `columns` have no
+    /// room for them. Then nothing is written.
+    pub fn metrics_into(
+        &mut self,
+        values: &[f64],
+        rows: Range<usize>,
         metrics: &[Metric],
-        columns: &mut [f64],
-        undefined: &mut [u64],
+        columns: MetricColumns<'_>,
+        missing: &mut MissingValues,
     ) -> Result<(), KernelError> {
-        let (Some(fits), Some(solver)) = (self.fits.get(window), self.windows.get(window)) else {
-            return Err(KernelError::WindowOutside { window, windows: self.windows.len() });
-        };
-        fits.write_metrics_on(self.cpu, (solver.window, false), metrics, columns, undefined)
+        columns.check(self.windows.len() * metrics.len(), rows.len())?;
+        let mut tile = std::mem::take(&mut self.tile);
+        let fitted = self.fit_into(values, rows, &mut tile);
+        if fitted.is_ok() {
+            missing.reset(self.windows.len(), metrics.len());
+            write_tile(&tile, metrics, columns, missing);
+        }
+        self.tile = tile;
+        fitted
     }
+}
 
-    /// The constants of the window at `window`, if there is one.
-    pub fn grid(&self, window: usize) -> Option<&Grid> {
-        self.windows.get(window).map(|solver| &solver.grid)
+/// Writes the metrics of each window's fits.
+fn write_tile(tile: &Tile, metrics: &[Metric], columns: MetricColumns<'_>, missing: &mut MissingValues) {
+    let MetricColumns { mut cells, stride } = columns;
+    for (window, fits) in tile.windows.iter().enumerate() {
+        let (of_window, rest) = cells.split_at_mut((metrics.len() * stride).min(cells.len()));
+        cells = rest;
+        let undefined = &mut missing.undefined[window * metrics.len()..][..metrics.len()];
+        fits.write_strided(metrics, of_window, stride, undefined);
+        let without_fit = (0..tile.rows).filter(|&row| !fits.has_fit(row)).count();
+        missing.rows_without_fit[window] = without_fit;
+        undefined.iter_mut().for_each(|undefined| *undefined -= without_fit as u64);
     }
 }
 
 /// The work of [`Kernel::fit`], compiled for each CPU path.
 struct FitTile<'a> {
     kernel: &'a mut Kernel,
+    fits: &'a mut [FitColumns],
     rows: usize,
 }
 
@@ -200,15 +242,15 @@ impl Work for FitTile<'_> {
     /// likely to need them too, and in one where a window is found to need them, which is then begun again.
     #[inline(always)]
     fn run(self) {
-        let Self { kernel, rows } = self;
+        let Self { kernel, fits, rows } = self;
         let finished = if kernel.scratch.expects_residuals() {
-            kernel.fit_tile::<true>(rows)
+            kernel.fit_tile::<true>(fits, rows)
         } else {
-            kernel.fit_tile::<false>(rows)
+            kernel.fit_tile::<false>(fits, rows)
         };
         if !finished {
             kernel.scratch.forget();
-            kernel.fit_tile::<true>(rows);
+            kernel.fit_tile::<true>(fits, rows);
         }
     }
 }
@@ -217,8 +259,8 @@ impl Kernel {
     /// Fits a tile of so many rows, with the sums of squared residuals or without. Returns false, with the tile half done,
     /// where they are not made and a window needs them.
     #[inline(always)]
-    fn fit_tile<const RESIDUALS: bool>(&mut self, rows: usize) -> bool {
-        let Self { windows, chain, window_runs, scratch, fits, .. } = self;
+    fn fit_tile<const RESIDUALS: bool>(&mut self, tile: &mut [FitColumns], rows: usize) -> bool {
+        let Self { windows, chain, window_runs, scratch, .. } = self;
         let tile_row = scratch.first_row;
         let end = (tile_row + rows).next_multiple_of(Lanes::COUNT);
         let mut is_delicate = false;
@@ -229,7 +271,7 @@ impl Kernel {
                 continue;
             }
             let values = &scratch.values[block.clone()];
-            for ((solver, &at), fits) in windows.iter().zip(window_runs.iter()).zip(&mut *fits) {
+            for ((solver, &at), fits) in windows.iter().zip(window_runs.iter()).zip(&mut *tile) {
                 let fits =
                     &mut fits.lanes[(block.start - tile_row) / Lanes::COUNT..][..values.len() / Lanes::COUNT];
                 is_delicate |= solve::<RESIDUALS>(solver, scratch.runs[at].read(block.clone()), values, fits);
@@ -249,7 +291,7 @@ fn solve<const RESIDUALS: bool>(
     solver: &Solver,
     runs: Run<&[Eight]>,
     newest: &[f64],
-    fits: &mut [Fit<Lanes>],
+    fits: &mut [FitNumbers<Lanes>],
 ) -> bool {
     let mut margins = Lanes::from_f64(0.0);
     for (at, (newest, fit)) in newest.as_chunks().0.iter().zip(fits).enumerate() {

@@ -6,26 +6,29 @@
 //! One slice:
 //!
 //! ```
-//! use rollfit::{Metric, Window};
+//! use rollfit::Metric;
 //!
 //! let values = [1.0, 4.0, 9.0, 16.0, 26.0];
 //! let fit = rollfit::fit(&values)?;
-//! let r2 = Metric::R2.value(&fit, Window::new(values.len())?);
+//! let r2 = fit.and_then(|fit| Metric::R2.value(&fit));
 //! assert!(r2 > Some(0.999), "nearly a parabola");
 //! # Ok::<(), rollfit::WindowError>(())
 //! ```
 //!
-//! Many windows over a whole series, here two metrics of the second one, column by column:
+//! Many windows over a whole series, here two metrics of two windows, column by column:
 //!
 //! ```
-//! use rollfit::{Kernel, Metric, Window};
+//! use rollfit::{Kernel, Metric, MetricColumns, MissingValues, Window};
 //! # let prices: Vec<f64> = (0..200).map(|row| 100.0 + f64::from(row % 7)).collect();
 //!
 //! let mut kernel = Kernel::new(&[Window::new(15)?, Window::new(90)?]);
-//! kernel.fit(&prices, 0..prices.len())?;
-//! let mut columns = vec![0.0; 2 * prices.len()];
-//! kernel.write_metrics(1, &[Metric::Prediction, Metric::Rmse], &mut columns, &mut [0, 0])?;
-//! assert!(columns[88].is_nan() && columns[89] > 100.0, "90 rows fill the window");
+//! let rows = prices.len();
+//! let mut columns = vec![0.0; 2 * 2 * rows];
+//! let mut missing = MissingValues::default();
+//! let metrics = [Metric::Prediction, Metric::Rmse];
+//! kernel.metrics_into(&prices, 0..rows, &metrics, MetricColumns::new(&mut columns, rows), &mut missing)?;
+//! let prediction_90 = &columns[2 * rows..3 * rows];
+//! assert!(prediction_90[88].is_nan() && prediction_90[89] > 100.0, "90 rows fill the window");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -49,7 +52,7 @@
 //! more exact answer, [`bounds`] how far the fast one may be from it, [`agreement`] how far another program's.
 //!
 //! **No value.** A window that is not full, or holds a value that is not finite or beyond 1e100 ([`is_usable`]), has no
-//! fit: [`Fit::NONE`] from [`fit()`], `None` from a stream, NaN in a column. So has a series of nothing but NaN. A metric
+//! fit: `None` from [`fit()`], from a stream and from a tile, NaN in a column. So has a series of nothing but NaN. A metric
 //! whose formula has no value in a double is `None` or NaN as well, and never infinite.
 //!
 //! **Errors.** A window of fewer than three rows, as an empty slice would be, is a [`WindowError`]; rows outside the
@@ -74,26 +77,28 @@ mod scratch;
 mod solve;
 pub mod sql;
 mod stream;
+mod tile;
 mod window;
 
 pub use columns::FitColumns;
 pub use cpu::Cpu;
-pub use fit::{Fit, Terms};
+pub use fit::{Fit, FitNumbers, Terms};
 pub use kernel::{Kernel, KernelError, LARGEST_VALUE, is_usable};
 pub use metric::{Metric, Part, Unit};
 pub use number::Number;
 pub use stream::Stream;
+pub use tile::{MetricColumns, MissingValues, Tile};
 pub use window::{Grid, Window, WindowError};
 
-/// Fits one parabola to `values`, oldest first. [`Fit::NONE`] where a value is not finite or beyond 1e100.
+/// Fits one parabola to `values`, oldest first. None where a value is not finite or beyond 1e100.
 ///
 /// # Errors
 /// [`WindowError`] when there are fewer than three values, or more than a window may have.
-pub fn fit(values: &[f64]) -> Result<Fit, WindowError> {
+pub fn fit(values: &[f64]) -> Result<Option<Fit>, WindowError> {
     let window = Window::new(values.len())?;
     let mut stream = Stream::new(&[window]);
     for &value in values {
         stream.push(value);
     }
-    Ok(stream.fits()[0].unwrap_or(Fit::NONE))
+    Ok(stream.fits()[0])
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::fit::{Fit, Terms};
 use crate::number::{GUARD, Number};
-use crate::window::{Grid, Window};
+use crate::window::Grid;
 
 /// What a metric is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,18 +287,18 @@ impl Metric {
     /// The metrics stored by default: the catalogue without the terms in the plain row number.
     pub const STORED: &'static [Metric] = &STORED;
 
-    /// The metric of `fit`, which was fitted over `window`; none where the formula has no value. The same bits as
-    /// [`Kernel::write_metrics`](crate::Kernel::write_metrics) gives.
+    /// The metric of `fit`; none where the formula has no value. The same bits as
+    /// [`FitColumns::write_metrics`](crate::FitColumns::write_metrics) gives.
     ///
     /// ```
-    /// use rollfit::{Metric, Window};
-    /// let fit = rollfit::fit(&[1.0, 4.0, 9.0])?;
-    /// let prediction = Metric::Prediction.value(&fit, Window::new(3)?);
+    /// use rollfit::Metric;
+    /// let fit = rollfit::fit(&[1.0, 4.0, 9.0])?.expect("all values can be used");
+    /// let prediction = Metric::Prediction.value(&fit);
     /// assert!((prediction.unwrap() - 9.0).abs() < 1e-12);
     /// # Ok::<(), rollfit::WindowError>(())
     /// ```
-    pub fn value(self, fit: &Fit, window: Window) -> Option<f64> {
-        let value = self.of(&Terms::new(fit, &Grid::new(window)));
+    pub fn value(self, fit: &Fit) -> Option<f64> {
+        let value = self.of(&Terms::new(&fit.numbers(), &Grid::new(fit.window())));
         value.is_finite().then_some(value)
     }
 

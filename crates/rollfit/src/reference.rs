@@ -10,7 +10,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::fit::{Fit, Terms};
+use crate::fit::{FitNumbers, Terms};
 use crate::is_usable;
 use crate::number::Number;
 use crate::window::{Grid, Window, WindowError};
@@ -208,7 +208,7 @@ impl Number for DoubleDouble {
 ///
 /// # Errors
 /// [`WindowError`] when the number of values is not that of a window.
-pub fn fit(values: &[f64]) -> Result<Option<Fit<DoubleDouble>>, WindowError> {
+pub fn fit(values: &[f64]) -> Result<Option<FitNumbers<DoubleDouble>>, WindowError> {
     let grid = Grid::new(Window::new(values.len())?);
     Ok(fitted(values, &grid))
 }
@@ -239,14 +239,14 @@ struct Curve {
     bend: DoubleDouble,
 }
 
-fn fitted(values: &[f64], grid: &Grid<DoubleDouble>) -> Option<Fit<DoubleDouble>> {
+fn fitted(values: &[f64], grid: &Grid<DoubleDouble>) -> Option<FitNumbers<DoubleDouble>> {
     let usable = values.iter().all(|&value| is_usable(value));
     let y_last = *values.last().filter(|_| usable)?;
     let curve = project(values, y_last, grid);
     let [ss_res, ss_tot] = squares(values, y_last, &curve);
     // In u: y = mean + 2*slope*u + 12*bend*(u^2 - offset), and x is u in units of the grid's scale.
     let a2 = curve.bend * 12.0;
-    Some(Fit {
+    Some(FitNumbers {
         a2: a2 * (grid.scale * grid.scale),
         a1: curve.slope * 2.0 * grid.scale,
         b: DoubleDouble::from_f64(y_last) + (curve.mean - a2 * grid.offset),

@@ -1,6 +1,6 @@
 //! From a whole window's moments and its sum of squared residuals to its [`Fit`].
 
-use crate::fit::Fit;
+use crate::fit::{Fit, FitNumbers};
 use crate::lanes::Lanes;
 use crate::moments::{Moments, Run};
 use crate::number::Number;
@@ -37,10 +37,10 @@ impl<V: Number> Solution<V> {
     /// The fit of a window with this newest value, which is not -0.0. Nor is a sum with it, or one of squares; to the
     /// products adding zero does that.
     #[inline(always)]
-    pub(crate) fn with(self, newest: V) -> Fit<V> {
+    pub(crate) fn with(self, newest: V) -> FitNumbers<V> {
         let Self { a2, a1, b, ss_res, ss_tot } = self;
         let zero = V::from_f64(0.0);
-        Fit { a2: a2 + zero, a1: a1 + zero, b, ss_res, ss_tot, y_last: newest }
+        FitNumbers { a2: a2 + zero, a1: a1 + zero, b, ss_res, ss_tot, y_last: newest }
     }
 }
 
@@ -78,17 +78,18 @@ impl Solver {
     #[inline(always)]
     pub(crate) fn fit(&self, run: &Run<f64>, newest: f64) -> Fit {
         let fit = self.solve(&run.moments, newest).with(newest);
-        Fit { ss_res: Self::ss_res(fit.ss_res, run.residuals, fit.ss_tot), ..fit }
+        let ss_res = Self::ss_res(fit.ss_res, run.residuals, fit.ss_tot);
+        Fit::new(FitNumbers { ss_res, ..fit }, self.window)
     }
 
     /// The fits of eight windows.
     #[inline(always)]
-    pub(crate) fn fit_eight(&self, runs: &Run<Lanes>, newest: Lanes) -> Fit<Lanes> {
+    pub(crate) fn fit_eight(&self, runs: &Run<Lanes>, newest: Lanes) -> FitNumbers<Lanes> {
         let fits = self.solve(&runs.moments, newest).with(newest);
         let residuals = runs.residuals.to_array();
         let (differences, totals) = (fits.ss_res.to_array(), fits.ss_tot.to_array());
         let ss_res = std::array::from_fn(|at| Self::ss_res(differences[at], residuals[at], totals[at]));
-        Fit { ss_res: Lanes::from_array(ss_res), ..fits }
+        FitNumbers { ss_res: Lanes::from_array(ss_res), ..fits }
     }
 
     /// The better one of the two sums of squared residuals of a window: the difference, or what was merged. Where the
@@ -107,7 +108,7 @@ impl Solver {
 
     /// How far the difference of each of eight windows is from having lost digits; below 0 where it may have.
     #[inline(always)]
-    pub(crate) fn margins(fits: &Fit<Lanes>) -> Lanes {
+    pub(crate) fn margins(fits: &FitNumbers<Lanes>) -> Lanes {
         fits.ss_res - Lanes::from_f64(DELICATE_SHARE) * fits.ss_tot
     }
 }

@@ -2,7 +2,7 @@
 //! because the allocator that counts serves all of it.
 
 use allocation_counter::measure;
-use rollfit::{Cpu, Fit, Kernel, Metric, Stream, Window};
+use rollfit::{Cpu, Fit, Kernel, Metric, MetricColumns, MissingValues, Stream, Tile, Window};
 
 const WINDOW_ROWS: [usize; 7] = [3, 15, 30, 90, 97, 1000, 10_000];
 
@@ -50,19 +50,30 @@ fn a_kernel_allocates_nothing_after_its_first_tile() {
     for cpu in Cpu::available() {
         let mut kernel = Kernel::on(cpu, &windows());
         let tile_rows = kernel.tile_rows();
-        let mut columns = vec![0.0; Metric::ALL.len() * tile_rows];
+        let mut columns = vec![0.0; WINDOW_ROWS.len() * Metric::ALL.len() * tile_rows];
         let mut undefined = vec![0; Metric::ALL.len()];
+        let (mut fits, mut missing) = (Tile::default(), MissingValues::default());
         // The second tile has the most rows before it that the longest window may need.
-        kernel.fit(&values, tile_rows..2 * tile_rows).expect("rows of the series");
+        let second = tile_rows..2 * tile_rows;
+        kernel.fit_into(&values, second.clone(), &mut fits).expect("rows of the series");
+        let whole = MetricColumns::new(&mut columns, tile_rows);
+        kernel.metrics_into(&values, second, Metric::ALL, whole, &mut missing).expect("room for the tile");
         let allocations = measure(|| {
             for tile in 0..values.len() / tile_rows {
-                let first = tile * tile_rows;
-                kernel.fit(&values, first..first + tile_rows).expect("rows of the series");
-                for window in 0..WINDOW_ROWS.len() {
-                    kernel
-                        .write_metrics(window, Metric::ALL, &mut columns, &mut undefined)
-                        .expect("room for the tile");
+                let rows = tile * tile_rows..(tile + 1) * tile_rows;
+                kernel.fit_into(&values, rows.clone(), &mut fits).expect("rows of the series");
+                for fits in fits.windows() {
+                    fits.write_metrics(
+                        Metric::ALL,
+                        &mut columns[..Metric::ALL.len() * tile_rows],
+                        &mut undefined,
+                    )
+                    .expect("room for the tile");
                 }
+                let whole = MetricColumns::new(&mut columns, tile_rows);
+                kernel
+                    .metrics_into(&values, rows, Metric::ALL, whole, &mut missing)
+                    .expect("room for the tile");
             }
         });
         assert_eq!(allocations.count_total, 0, "{}", cpu.name());

@@ -8,7 +8,7 @@ use super::super::ranked_cause::Observation;
 use super::super::ranked_cause::{Change, LimitingCause, Watch};
 use super::super::run_facts::RunFacts;
 use super::super::scenario::Scenario;
-use super::super::work::{Wait, Work};
+use super::super::work::{Cores, Wait, Work};
 use super::workers::{raised, with_ceiling};
 use super::{Fix, Found, ImpactBasis};
 
@@ -41,16 +41,18 @@ fn others(facts: &RunFacts<'_>) -> Option<Found> {
     let kept = ((all - cores_wanted) / taken).clamp(0.0, 1.0);
     // Who waits for a core waits for all who have one, the run's own work too.
     let server_cores = observed.server.cores_busy.filter(|_| observed.server.is_local).unwrap_or(0.0);
+    let allowed = facts.cores_allowed(all);
     let by_others = taken / (taken + own_cores + server_cores).max(1e-9);
     let free = move |scenario: &Scenario, left: f64| {
         let left = left + (1.0 - left) * kept;
         scenario.with_work(|work| {
             work.cores.competing_cores *= left;
             *work.wait_mut(Wait::Core) *= 1.0 - by_others * (1.0 - left);
-            work.cores.all += stolen * (1.0 - left);
+            // What the hypervisor gives back this process may use, as far as it may use the machine at all.
+            let all = work.cores.all + stolen * (1.0 - left);
+            work.cores = Cores { all, ..work.cores }.allowing(allowed.min(all).max(work.cores.own_max));
         })
     };
-    let allowed = facts.cores_allowed(all);
     let fix = Fix::outside(
         Change::Cores { cores: (allowed - taken).max(own_cores), cores_wanted },
         Watch::CompetingCores { below: (all - cores_wanted).max(OTHERS_LEAST * all) },

@@ -56,7 +56,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
         let exit = summary.exit();
         return print(global, &FollowDocument { run: summary, follow: None }, exit);
     }
-    let header = header(&open, arguments);
+    let header = header(&open, arguments, logging::run_id());
     let reporters = FollowReporters::start(header, reporters, Arc::clone(&open.machine));
     let followed = follow_until_stopped(&open, (&selected, summary.not_done()), arguments, &stop, &reporters);
     let followed_partitions = reporters.up_to_date();

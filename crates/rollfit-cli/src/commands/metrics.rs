@@ -1,7 +1,7 @@
 //! `rollfit metrics`: the catalogue, as a list or as SQL.
 
 use rollfit::sql::{self, Dialect, SqlFunction};
-use rollfit::{Fit, Metric, Window};
+use rollfit::{FitNumbers, Metric, Window};
 
 use crate::args::{GlobalArguments, MetricsArguments, SqlDialect};
 use crate::exit::{Exit, Failure};
@@ -51,7 +51,7 @@ fn describe(metric: Metric) -> MetricLine {
 // ------------------------------------------------------------------------------------------------ SQL
 
 /// The columns of one window in the example.
-const EXAMPLE: Fit<&str> = Fit {
+const EXAMPLE: FitNumbers<&str> = FitNumbers {
     a2: "a2_idx_w60",
     a1: "a1_idx_w60",
     b: "b_idx_w60",

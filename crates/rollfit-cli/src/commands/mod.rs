@@ -1,7 +1,7 @@
 //! The commands, one file each.
 
 mod adopt;
-mod analyze;
+pub(crate) mod analyze;
 pub(crate) mod check;
 mod checks;
 mod compare;
@@ -14,7 +14,7 @@ mod init;
 mod metrics;
 mod new_definition;
 mod plan;
-mod run;
+pub(crate) mod run;
 mod schema;
 mod status;
 mod switch;

@@ -1,10 +1,12 @@
 //! `rollfit run`: computes and stores the features of every partition that needs it.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rollfit::Cpu;
 use rollfit_job::error_chain;
+use rollfit_job::foreign;
 use rollfit_job::join_loss::JoinLoss;
 use rollfit_job::partition::Partition;
 use rollfit_job::pending::PendingRows;
@@ -44,6 +46,19 @@ pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments)
     Ok(summary)
 }
 
+/// Runs a job that is open for the program around this library, which handles signals itself. Returns the record too.
+pub(crate) fn run_embedded(
+    arguments: &RunArguments,
+    open: &OpenJob,
+    stop: &StopSignal,
+    start: impl FnOnce() -> Result<RunReporters, Failure>,
+) -> Result<(Summary, Option<PathBuf>), Failure> {
+    check_space(open)?;
+    let (summary, reporters) = run_reported(arguments, open, stop, start)?;
+    let record = reporters.finish(summary.interrupted);
+    Ok((summary, record))
+}
+
 /// Runs a job that is open, until `stop`, which signals request from now on. Returns the reporters that outlive the run.
 pub(super) fn run_open(
     global: &GlobalArguments,
@@ -53,10 +68,22 @@ pub(super) fn run_open(
 ) -> Result<(Summary, TakenOver), Failure> {
     check_space(open)?;
     signals::handle_signals(stop, arguments.stop_within.map(Duration::from_secs))?;
+    run_reported(arguments, open, stop, || {
+        RunReporters::start(global, arguments, header(open, arguments, logging::run_id()))
+    })
+}
+
+/// Runs a job that is open, until `stop`, which somebody else requests. Starts the reporters once it has said what it does.
+fn run_reported(
+    arguments: &RunArguments,
+    open: &OpenJob,
+    stop: &StopSignal,
+    start: impl FnOnce() -> Result<RunReporters, Failure>,
+) -> Result<(Summary, TakenOver), Failure> {
     let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
     let kernel = Cpu::detect().name();
     logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
-    let reporters = RunReporters::start(global, arguments, header(open, arguments))?;
+    let reporters = start()?;
     let report = run_job(&open.job(), &open.partitions, &options, stop, &reporters);
     let (took, reporters) = reporters.finish(&report);
     let written = written_keys(&open.partitions, &report)
@@ -126,7 +153,7 @@ fn told_pending(report: &RunReport) -> Vec<PartitionPending> {
 
 /// What a run did, as it is printed.
 #[derive(Default, serde::Serialize)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     partitions: usize,
     written: usize,
     already_done: usize,
@@ -261,13 +288,24 @@ impl Summary {
         self.pending.retain(|waiting| !is_done(&waiting.partition));
     }
 
-    pub(super) fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         Exit::from_partitions(self.interrupted, !self.failed.is_empty(), !self.skipped.is_empty())
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
+        let lines = self.lines(|problem| detail_once(&problem.cause, problem.detail.as_deref()));
+        lines.iter().try_for_each(|line| Ok(output::line(line)?))
+    }
+
+    /// The summary for people, with every cause as it is.
+    pub(crate) fn text(&self) -> String {
+        let lines = self.lines(|problem| problem.cause.clone());
+        lines.iter().map(|line| foreign::printable(line, usize::MAX)).collect::<Vec<_>>().join("\n")
+    }
+
+    fn lines(&self, cause: impl Fn(&UndonePartition) -> String) -> Vec<String> {
         let waiting = (self.waiting > 0).then(|| format!(", {} waiting", self.waiting));
-        output::line(&format!(
+        let mut lines = vec![format!(
             "{}: {} written, {} already done{}, {} skipped, {} failed, {} not started",
             format::plural(self.partitions, "partition"),
             self.written,
@@ -276,77 +314,80 @@ impl Summary {
             self.skipped.len(),
             self.failed.len(),
             self.not_started
-        ))?;
+        )];
         if self.written > 0 {
-            self.print_written()?;
+            lines.extend(self.written_lines());
         }
-        for PartitionPending { partition, pending } in self.pending.iter().take(ENTRIES_MAX) {
-            output::line(&format!("  {partition}: {}", pending_rows::sentence(pending)))?;
-        }
-        output::rest(self.pending.len(), "partition")?;
-        if self.retries > 0 {
-            let attempts = format::plural(usize::try_from(self.retries).unwrap_or(usize::MAX), "attempt");
-            let hit = if self.retries == 1 {
-                "hit a transient error and was"
-            } else {
-                "hit transient errors and were"
-            };
-            output::line(&format!("{attempts} {hit} retried"))?;
-        }
-        for problem in self.failed.iter().chain(&self.skipped).take(ENTRIES_MAX) {
-            let cause = detail_once(&problem.cause, problem.detail.as_deref());
-            output::line(&format!("  {}: {}: {cause}", problem.partition, problem.state))?;
-        }
-        output::rest(self.failed.len() + self.skipped.len(), "partition")?;
-        self.print_ways_out()?;
-        if self.interrupted {
-            output::line("Interrupted. Run the same command again to continue.")?;
-        }
-        Ok(())
+        let pending = self.pending.iter().take(ENTRIES_MAX);
+        lines.extend(pending.map(|PartitionPending { partition, pending }| {
+            format!("  {partition}: {}", pending_rows::sentence(pending))
+        }));
+        lines.extend(output::rest_line(self.pending.len(), "partition"));
+        lines.extend((self.retries > 0).then(|| self.retries_line()));
+        let problems = self.failed.iter().chain(&self.skipped).take(ENTRIES_MAX);
+        lines.extend(
+            problems.map(|problem| format!("  {}: {}: {}", problem.partition, problem.state, cause(problem))),
+        );
+        lines.extend(output::rest_line(self.failed.len() + self.skipped.len(), "partition"));
+        lines.extend(self.ways_out());
+        let interrupted = "Interrupted. Run the same command again to continue.";
+        lines.extend(self.interrupted.then(|| interrupted.to_owned()));
+        lines
+    }
+
+    fn retries_line(&self) -> String {
+        let attempts = format::plural(usize::try_from(self.retries).unwrap_or(usize::MAX), "attempt");
+        let hit =
+            if self.retries == 1 { "hit a transient error and was" } else { "hit transient errors and were" };
+        format!("{attempts} {hit} retried")
     }
 
     /// What to do about the skipped partitions.
-    fn print_ways_out(&self) -> Result<(), Failure> {
+    fn ways_out(&self) -> Vec<String> {
         let is = |problem: &UndonePartition, state: State| problem.state == state.name();
         let is_replaceable =
             |problem: &UndonePartition| !is(problem, State::Blocked) && !is(problem, State::Newer);
+        let mut lines = Vec::new();
         if self.skipped.iter().any(is_replaceable) {
-            output::line("Skipped partitions are rewritten only with --replace STATE.")?;
+            lines.push("Skipped partitions are rewritten only with --replace STATE.".to_owned());
         }
-        self.new_definition.iter().try_for_each(|new| output::line(&new.sentence()))?;
+        lines.extend(self.new_definition.as_ref().map(NewDefinition::sentence));
         if self.skipped.iter().any(|problem| is(problem, State::Blocked)) {
-            output::line(
-                "A blocked partition is written when what blocks it is gone; --replace does not help.",
-            )?;
+            lines.push(
+                "A blocked partition is written when what blocks it is gone; --replace does not help."
+                    .to_owned(),
+            );
         }
         if self.skipped.iter().any(|problem| is(problem, State::Newer)) {
-            output::line(
-                "A newer partition is for the version of rollfit that wrote it; --replace does not help.",
-            )?;
+            lines.push(
+                "A newer partition is for the version of rollfit that wrote it; --replace does not help."
+                    .to_owned(),
+            );
         }
-        Ok(())
+        lines
     }
 
-    fn print_written(&self) -> Result<(), Failure> {
+    fn written_lines(&self) -> [String; 2] {
         let memory = self.peak_memory_bytes.map_or("unknown".to_owned(), format::bytes);
-        output::line(&format!(
-            "{} rows, {} in {:.1} s on {}: {} rows/s, {}/s, {memory} of memory at most",
-            format::count(self.rows),
-            format::bytes(self.bytes),
-            self.seconds,
-            format::plural(self.workers, "worker"),
-            format::count(self.rows_per_second as u64),
-            format::bytes((self.bytes as f64 / self.seconds.max(1e-9)) as u64)
-        ))?;
         let NoValue { warmup, input, undefined, column } = self.no_value;
-        output::line(&format!(
-            "features without a value: {} warm-up, {} input, {} undefined, {} column; {} rows lost in the join",
-            format::count(warmup),
-            format::count(input),
-            format::count(undefined),
-            format::count(column),
-            format::count(self.join_lost_rows)
-        ))?;
-        Ok(())
+        [
+            format!(
+                "{} rows, {} in {:.1} s on {}: {} rows/s, {}/s, {memory} of memory at most",
+                format::count(self.rows),
+                format::bytes(self.bytes),
+                self.seconds,
+                format::plural(self.workers, "worker"),
+                format::count(self.rows_per_second as u64),
+                format::bytes((self.bytes as f64 / self.seconds.max(1e-9)) as u64)
+            ),
+            format!(
+                "features without a value: {} warm-up, {} input, {} undefined, {} column; {} rows lost in the join",
+                format::count(warmup),
+                format::count(input),
+                format::count(undefined),
+                format::count(column),
+                format::count(self.join_lost_rows)
+            ),
+        ]
     }
 }

@@ -91,13 +91,13 @@ impl Server {
         let mut first = self.first_process(files)?;
         let mut ticks = 0;
         for _ in 0..READS_MAX {
-            let children = self.children(files)?;
+            let (children, is_list) = self.children(files)?;
             // One that has ended since is in what the first process says next.
             let living = children.into_iter().filter_map(|pid| self.child(files, pid));
             let living: u64 = living.map(|child| child.ticks()).sum();
             ticks = first.ticks().saturating_add(living);
             let after = self.first_process(files)?;
-            if after.of_ended_children == first.of_ended_children {
+            if after.of_ended_children == first.of_ended_children || !is_list {
                 break;
             }
             first = after;
@@ -119,13 +119,14 @@ impl Server {
         Some(stat).filter(|stat| stat.parent == self.first && pid != std::process::id())
     }
 
-    /// The processes that may be its children: where the system has no list of them, all there are.
-    fn children(&self, files: &Files) -> ReadResult<Vec<u32>> {
+    /// The processes that may be its children, and whether the system has a list of them. Where it has none they are all there are, which
+    /// are many to read.
+    fn children(&self, files: &Files) -> ReadResult<(Vec<u32>, bool)> {
         let pids = |text: &str| text.split_ascii_whitespace().map(|pid| pid.parse().ok()).collect();
         let path = format!("/proc/{0}/task/{0}/children", self.first);
         match files.find(&path, pids)? {
-            Some(children) => Ok(children),
-            None => Ok(files.names("/proc")?.iter().filter_map(|name| name.parse().ok()).collect()),
+            Some(children) => Ok((children, true)),
+            None => Ok((files.names("/proc")?.iter().filter_map(|name| name.parse().ok()).collect(), false)),
         }
     }
 }

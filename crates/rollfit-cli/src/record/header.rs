@@ -10,12 +10,11 @@ use rollfit_job::receipt::Definition;
 use rollfit_job::record::{FORMAT, Header};
 
 use crate::args::{RunArguments, SelectArguments};
-use crate::logging;
 use crate::open::OpenJob;
 use crate::paths;
 
-/// The header of the run that starts now.
-pub(crate) fn header(open: &OpenJob, arguments: &RunArguments) -> Header {
+/// The header of the run of this name, which starts now.
+pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Header {
     let (config, job) = (&open.config, open.job());
     let select = &arguments.select;
     let config_path = &select.config.config;
@@ -23,7 +22,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments) -> Header {
     Header {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        run: logging::run_id().to_owned(),
+        run: run.to_owned(),
         follows: None,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),

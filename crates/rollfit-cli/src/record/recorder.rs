@@ -58,6 +58,11 @@ impl Recorder {
         Self { pending: Mutex::default(), files: Mutex::new(None) }
     }
 
+    /// The file of the record, until it has ended.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        lock(&self.files).as_ref().map(|files| files.path.clone())
+    }
+
     /// The bytes of the record: written, and waiting until they can be.
     pub(crate) fn bytes(&self) -> (u64, usize) {
         let written_bytes = lock(&self.files).as_ref().map_or(0, |files| files.written_bytes);

@@ -78,12 +78,12 @@ impl Sandbox {
 pub(crate) fn kernel_features(series: &[f64]) -> Vec<Vec<f64>> {
     let windows = WINDOWS.map(|(_, rows)| Window::new(rows).unwrap());
     let mut kernel = Kernel::new(&windows);
-    kernel.fit(series, 0..series.len()).unwrap();
+    let tile = kernel.fit(series, 0..series.len()).unwrap();
     let mut columns = Vec::new();
-    for window in 0..windows.len() {
+    for fits in tile.windows() {
         let mut values = vec![0.0; Metric::STORED.len() * series.len()];
         let mut undefined = vec![0; Metric::STORED.len()];
-        kernel.write_metrics(window, Metric::STORED, &mut values, &mut undefined).unwrap();
+        fits.write_metrics(Metric::STORED, &mut values, &mut undefined).unwrap();
         columns.extend(values.chunks_exact(series.len()).map(<[f64]>::to_vec));
     }
     columns

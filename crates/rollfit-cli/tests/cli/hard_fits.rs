@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use rollfit::{Fit, Metric, Window};
+use rollfit::{Fit, FitNumbers, Grid, Metric, Terms, Window};
 use serde_json::Value;
 
 /// A fit, any of whose numbers may be NULL, and the rows of its window.
@@ -20,15 +20,17 @@ pub(crate) const COLUMNS: [&str; 6] = ["a2", "a1", "b", "ss_res", "ss_tot", "y_l
 
 impl HardFit {
     fn new(fit: &Fit, rows: usize) -> Self {
-        let Fit { a2, a1, b, ss_res, ss_tot, y_last } = *fit;
+        let FitNumbers { a2, a1, b, ss_res, ss_tot, y_last } = fit.numbers();
         Self { numbers: [a2, a1, b, ss_res, ss_tot, y_last].map(Some), rows }
     }
 
     /// What Rust gives for it.
     pub(crate) fn value(&self, metric: Metric) -> Option<f64> {
         let [a2, a1, b, ss_res, ss_tot, y_last] = self.numbers.map(|number| number.unwrap_or(f64::NAN));
-        let fit = Fit { a2, a1, b, ss_res, ss_tot, y_last };
-        metric.value(&fit, Window::new(self.rows).ok()?)
+        let fit = FitNumbers { a2, a1, b, ss_res, ss_tot, y_last };
+        // Also of numbers that no fit has.
+        let value = metric.of(&Terms::new(&fit, &Grid::new(Window::new(self.rows).ok()?)));
+        value.is_finite().then_some(value)
     }
 }
 
@@ -50,7 +52,7 @@ pub(crate) fn golden() -> Option<Vec<HardFit>> {
     let fit = |line: &str| {
         let json: Value = serde_json::from_str(line).unwrap();
         let values: Vec<f64> = json["y"].as_array().unwrap().iter().map(|y| y.as_f64().unwrap()).collect();
-        HardFit::new(&rollfit::fit(&values).unwrap(), values.len())
+        HardFit::new(&rollfit::fit(&values).unwrap().unwrap(), values.len())
     };
     Some(text.lines().map(fit).collect())
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use rollfit::sql::{self, Dialect};
-use rollfit::{Fit, Metric, Window};
+use rollfit::{FitNumbers, Metric, Window};
 
 use crate::hard_fits::{COLUMNS, HardFit, adversarial, assert_same, computed, golden};
 use crate::hive::python;
@@ -55,7 +55,8 @@ fn in_duckdb(python: String, fits: &[HardFit], metrics: &[Metric]) -> Vec<Vec<Op
         fit.numbers.into_iter().chain(further)
     });
     let given = sandbox.write("fits", cells.flat_map(bytes).collect::<Vec<u8>>());
-    let names = Fit { a2: "a2", a1: "a1", b: "b", ss_res: "ss_res", ss_tot: "ss_tot", y_last: "y_last" };
+    let names =
+        FitNumbers { a2: "a2", a1: "a1", b: "b", ss_res: "ss_res", ss_tot: "ss_tot", y_last: "y_last" };
     let call = |metric: &Metric| {
         sql::expression(Dialect::DuckDb, "main", *metric, Window::new(60).unwrap(), &names)
             .replace(", 60)", ", rows)")

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use postgres::Client;
 use rollfit::sql::{self, Dialect};
-use rollfit::{Fit, Metric, Window};
+use rollfit::{FitNumbers, Metric, Window};
 
 use crate::hard_fits::{COLUMNS, HardFit, adversarial, assert_same, computed, golden, near_power};
 use crate::sandbox::Sandbox;
@@ -41,7 +41,8 @@ fn fill(client: &mut Client, fits: &[HardFit]) {
 
 /// Calls of all functions, over a table of fits.
 fn calls(metrics: &[Metric]) -> String {
-    let names = Fit { a2: "a2", a1: "a1", b: "b", ss_res: "ss_res", ss_tot: "ss_tot", y_last: "y_last" };
+    let names =
+        FitNumbers { a2: "a2", a1: "a1", b: "b", ss_res: "ss_res", ss_tot: "ss_tot", y_last: "y_last" };
     let call = |metric: &Metric| {
         let call = sql::expression(Dialect::Postgres, "public", *metric, Window::new(60).unwrap(), &names);
         call.replace(", 60)", ", rows)")

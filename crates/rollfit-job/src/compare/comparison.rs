@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rollfit::agreement::{Ranges, magnitude};
-use rollfit::{Fit, Metric};
+use rollfit::Metric;
+use rollfit::agreement::{Ranges, judge, magnitude};
 
 use super::tally::{Cell, Compared, MatchedRows, Tally};
 use crate::Job;
@@ -192,17 +192,18 @@ impl Block<'_> {
         metrics: &[Metric],
         tallies: &mut [Tally],
     ) {
-        let Some((fits, grid)) = self.engine.fits(series, window) else { return };
+        let Some(fits) = self.engine.fits(series, window) else { return };
         for pair in self.pairs {
             // Without a fit there is no value, and no range to check.
-            let fit = fits.get(pair.computed - self.rows.start).unwrap_or(Fit::NONE);
+            let fit = fits.get(pair.computed - self.rows.start);
             let first = (pair.computed + 1).saturating_sub(window_rows);
             let values = &self.panel.columns[series][first..=pair.computed];
-            let ranges = Ranges::new(&fit, grid, magnitude(values));
+            let ranges = fit.map(|fit| Ranges::new(&fit, magnitude(values)));
             for (at, (&metric, tally)) in metrics.iter().zip(tallies.iter_mut()).enumerate() {
                 let cell = self.cell(*pair, column + at);
                 let rounding = self.uncertainty(column + at, cell.stored);
-                tally.count(ranges.judge(metric, cell.computed, cell.stored, rounding), cell);
+                let judgement = judge(ranges.as_ref(), metric, cell.computed, cell.stored, rounding);
+                tally.count(judgement, cell);
             }
         }
     }

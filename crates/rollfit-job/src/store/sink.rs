@@ -171,6 +171,20 @@ pub trait Sink: Send + Sync {
     /// When they are missing or cannot be read.
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError>;
 
+    /// Some features of a partition that rollfit wrote, whose tiles have these columns alone: their numbers among those of the job, rising.
+    /// None where the store does not check all bytes of the partition by checksums of its own: then only [`Sink::read`], whose rows can be
+    /// summed, shows whether they are those that were written.
+    ///
+    /// # Errors
+    /// As [`Sink::read`].
+    fn read_checked(
+        &self,
+        _partition: &Partition,
+        _columns: &[usize],
+    ) -> Result<Option<Box<dyn FeatureReader + '_>>, StoreError> {
+        Ok(None)
+    }
+
     /// Which features are written, and read back, at once.
     fn grouping(&self) -> Grouping {
         Grouping::Together

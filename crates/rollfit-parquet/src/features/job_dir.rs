@@ -5,12 +5,12 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Once;
 
 use rollfit_files::path::shell_word;
 use rollfit_job::few::few;
 use rollfit_job::key::check_key;
 use rollfit_job::store::StoreError;
+use rollfit_job::warn_once::warn_once;
 
 use crate::fault::file_error;
 use crate::features::sink::{KEY_PREFIX, names_in};
@@ -52,10 +52,9 @@ pub(crate) fn check_job_dir(dir: &Path, name: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Warns once in a process of named jobs that an earlier version put below the unnamed one: whoever reads all that is below
+/// Warns once of named jobs that an earlier version put below the unnamed one: whoever reads all that is below
 /// `features_dir` gets both.
 pub(super) fn warn_of_earlier_jobs(features_dir: &Path) {
-    static WARNED: Once = Once::new();
     let earlier = earlier_jobs(features_dir);
     let Some(first) = earlier.first() else { return };
     let new_dir = |name: &String| features_dir.with_file_name(job_dir_name(Some(name)));
@@ -69,14 +68,12 @@ pub(super) fn warn_of_earlier_jobs(features_dir: &Path) {
         None if earlier.len() == 1 => command(),
         None => format!("move each, as in {}", command()),
     };
-    WARNED.call_once(|| {
-        tracing::warn!(
-            "{} holds features of named jobs that an earlier version wrote ({}), and a reader of {0}/** gets them too: \
-             {way_out}",
-            features_dir.display(),
-            few(&earlier)
-        );
-    });
+    warn_once(format!(
+        "{} holds features of named jobs that an earlier version wrote ({}), and a reader of {0}/** gets them too: \
+         {way_out}",
+        features_dir.display(),
+        few(&earlier)
+    ));
 }
 
 /// The names of jobs whose features are below those of the unnamed one. What cannot be read is found by whoever reads it.

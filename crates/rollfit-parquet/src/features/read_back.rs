@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
@@ -118,13 +119,24 @@ pub(crate) struct ParquetReader {
 }
 
 impl ParquetReader {
-    /// Opens the features of a partition, and checks every byte of a file that has our checksums.
-    pub(crate) fn open(part: &Path, partition: &Partition, output: &str) -> Result<Self, StoreError> {
-        contain_panics(|| Self::open_file(part, partition, output))
+    /// Opens the features of a partition, all or those with these numbers, which rise; checks every byte of a file that has our
+    /// checksums.
+    pub(crate) fn open(
+        part: &Path,
+        partition: &Partition,
+        output: &str,
+        columns: Option<&[usize]>,
+    ) -> Result<Self, StoreError> {
+        contain_panics(|| Self::open_file(part, partition, output, columns))
             .unwrap_or_else(|error| Err(unreadable(part, &error)))
     }
 
-    fn open_file(part: &Path, partition: &Partition, output: &str) -> Result<Self, StoreError> {
+    fn open_file(
+        part: &Path,
+        partition: &Partition,
+        output: &str,
+        columns: Option<&[usize]>,
+    ) -> Result<Self, StoreError> {
         const BATCH_ROWS: usize = 4096;
         let fault = |fault| features_fault(part, partition, fault);
         let bytes = open(part).map_err(fault)?;
@@ -142,12 +154,17 @@ impl ParquetReader {
             }
         };
         check_body(&bytes, footer.integrity).map_err(fault)?;
-        check_pages(&bytes, &footer.metadata, 0..footer.metadata.num_row_groups(), |_| true)
-            .map_err(fault)?;
+        // The first column is the instants.
+        let is_read = |at: usize| at == 0 || columns.is_none_or(|columns| columns.contains(&(at - 1)));
+        let row_groups = 0..footer.metadata.num_row_groups();
+        check_pages(&bytes, &footer.metadata, row_groups, is_read).map_err(fault)?;
+        let schema = footer.metadata.file_metadata().schema_descr();
+        let projection = ProjectionMask::roots(schema, (0..schema.num_columns()).filter(|&at| is_read(at)));
         let metadata = ArrowReaderMetadata::try_new(footer.metadata, ArrowReaderOptions::new())
             .map_err(|error| unreadable(part, &error))?;
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata)
             .with_batch_size(BATCH_ROWS)
+            .with_projection(projection)
             .build()
             .map_err(|error| unreadable(part, &error))?;
         let path = part.to_owned();

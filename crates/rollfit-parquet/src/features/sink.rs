@@ -219,7 +219,17 @@ impl Sink for ParquetStore {
     }
 
     fn read(&self, partition: &Partition) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
-        Ok(Box::new(ParquetReader::open(&self.part(partition), partition, &self.output(partition))?))
+        Ok(Box::new(ParquetReader::open(&self.part(partition), partition, &self.output(partition), None)?))
+    }
+
+    fn read_checked(
+        &self,
+        partition: &Partition,
+        columns: &[usize],
+    ) -> Result<Option<Box<dyn FeatureReader + '_>>, StoreError> {
+        let (part, output) = (self.part(partition), self.output(partition));
+        let reader = ParquetReader::open(&part, partition, &output, Some(columns))?;
+        Ok(reader.checksums().is_some().then(|| Box::new(reader) as Box<dyn FeatureReader>))
     }
 
     fn kind(&self) -> &'static str {

@@ -162,7 +162,7 @@ impl Slot for ParquetSlot<'_> {
             return Err(cannot_adopt(&what, State::Foreign, &self.partition));
         }
         let part = self.store.part(&self.partition);
-        let reader = ParquetReader::open(&part, &self.partition, &self.store.output(&self.partition))?;
+        let reader = ParquetReader::open(&part, &self.partition, &self.store.output(&self.partition), None)?;
         self.read = reader.checksums();
         if self.read.is_none() {
             let cause = format!("{} has no checksums", part.display());

@@ -90,8 +90,10 @@ impl MetricsCommand {
 
     fn ask(&self, shared: &Shared) -> Result<f64, String> {
         let mut shell = self.spawn().map_err(|error| format!("cannot be run: {error}"))?;
-        let output = self.finish(&mut shell, shared);
-        if output.is_err() {
+        let mut has_ended = false;
+        let output = self.finish(&mut shell, shared, &mut has_ended);
+        // Of one that has ended, and was waited for, the number may be another's by now.
+        if output.is_err() && !has_ended {
             stop(&mut shell);
         }
         parse(&output?)
@@ -109,8 +111,8 @@ impl MetricsCommand {
         shell.spawn()
     }
 
-    /// What it writes until it ends.
-    fn finish(&self, shell: &mut Child, shared: &Shared) -> Result<Vec<u8>, String> {
+    /// What it writes until it ends, and nobody has its output open any more.
+    fn finish(&self, shell: &mut Child, shared: &Shared, has_ended: &mut bool) -> Result<Vec<u8>, String> {
         let deadline = Instant::now() + self.timeout;
         let stdout = shell.stdout.take().ok_or("has no output")?;
         let mut output = Output::new(stdout).map_err(|error| format!("cannot be read from: {error}"))?;
@@ -120,7 +122,9 @@ impl MetricsCommand {
                 return Err("writes more than 64 KiB".to_owned());
             }
             let ended = if is_whole { shell.try_wait() } else { Ok(None) };
-            match ended.map_err(|error| format!("cannot be waited for: {error}"))? {
+            let ended = ended.map_err(|error| format!("cannot be waited for: {error}"))?;
+            *has_ended = ended.is_some();
+            match ended {
                 Some(status) if status.success() => return Ok(output.bytes),
                 Some(status) => return Err(format!("failed ({status}); run it by hand to see why")),
                 None if Instant::now() >= deadline => {
@@ -187,12 +191,9 @@ impl Output {
     }
 }
 
-/// Ends the shell and all that it started.
+/// Ends the shell, which nobody has waited for yet, and all that it started, also where it has ended before them.
 fn stop(shell: &mut Child) {
-    // Of one that has ended the number may be another's by now.
-    if let (Ok(None), Some(group)) =
-        (shell.try_wait(), i32::try_from(shell.id()).ok().and_then(Pid::from_raw))
-    {
+    if let Some(group) = i32::try_from(shell.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::KILL);
         let _ = shell.wait();
     }
@@ -294,11 +295,13 @@ mod tests {
     /// The pipe that the command inherits is at its end only when all that the command started has ended.
     #[test]
     fn a_command_that_hangs_is_stopped_with_all_it_started_in_time_or_at_the_end() {
-        for timeout in [Duration::from_millis(200), Duration::from_secs(3600)] {
+        let in_front = "exec 3> pipe; echo started >&3; sleep 3600 | cat";
+        let behind = "exec 3> pipe; echo started >&3; sleep 3600 &";
+        let times = [Duration::from_millis(200), Duration::from_secs(3600)];
+        for (timeout, text) in times.into_iter().flat_map(|time| [(time, in_front), (time, behind)]) {
             let dir = tempfile::tempdir().unwrap();
             let pipe = dir.path().join("pipe");
             assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-            let text = "exec 3> pipe; echo started >&3; sleep 3600 | cat";
             let hanging = MetricsCommand { dir: dir.path().to_owned(), timeout, ..command(text) };
             let metrics = hanging.start();
             let mut pipe = std::fs::File::open(pipe).unwrap();

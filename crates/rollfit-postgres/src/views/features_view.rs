@@ -1,7 +1,7 @@
 //! [`FeaturesView`]: a view with the name and the columns of a features table, over the table that holds the fits.
 
 use rollfit::sql::{self, Dialect};
-use rollfit::{Fit, Metric};
+use rollfit::{FitNumbers, Metric};
 use rollfit_job::config::{FIT_NUMBERS, LabelledWindow, Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
 
@@ -72,13 +72,19 @@ fn table_or_parent(series: &Series, partition: &Partition) -> String {
 }
 
 /// The columns of one window's fit.
-fn named_fit<'a>(numbers: &'a [String], fits: &'a [String]) -> Option<Fit<&'a str>> {
+fn named_fit<'a>(numbers: &'a [String], fits: &'a [String]) -> Option<FitNumbers<&'a str>> {
     let [a2, a1, b, ss_res, ss_tot] = numbers else { return None };
     let y_last = fits.last()?;
-    Some(Fit { a2, a1, b, ss_res, ss_tot, y_last })
+    Some(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last })
 }
 
-fn value(views: &Views, schema: &str, metric: Metric, window: &LabelledWindow, fit: &Fit<&str>) -> String {
+fn value(
+    views: &Views,
+    schema: &str,
+    metric: Metric,
+    window: &LabelledWindow,
+    fit: &FitNumbers<&str>,
+) -> String {
     let value = sql::expression(Dialect::Postgres, schema, metric, window.window, fit);
     match views.are_decimals {
         true => format!("{schema}.{}({value})", decimal_function::NAME),

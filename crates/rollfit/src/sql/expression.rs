@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::fit::{Fit, Terms};
+use crate::fit::{FitNumbers, Terms};
 use crate::metric::Metric;
 use crate::number::Number;
 use crate::window::Grid;
@@ -37,7 +37,7 @@ impl Input {
     }
 
     /// The column of a fit that it is; none for the number of rows.
-    pub(super) fn of_fit<N: Copy>(self, fit: &Fit<N>) -> Option<N> {
+    pub(super) fn of_fit<N: Copy>(self, fit: &FitNumbers<N>) -> Option<N> {
         match self {
             Self::A2 => Some(fit.a2),
             Self::A1 => Some(fit.a1),
@@ -92,7 +92,7 @@ impl Expression {
     pub(super) fn new(metric: Metric) -> Self {
         let notes = RefCell::new(Vec::new());
         let input = |input: Input| noted(&notes, Self::Input(input));
-        let fit = Fit {
+        let fit = FitNumbers {
             a2: input(Input::A2),
             a1: input(Input::A1),
             b: input(Input::B),

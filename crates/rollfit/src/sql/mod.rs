@@ -3,9 +3,9 @@
 //!
 //! ```
 //! use rollfit::sql::{self, Dialect};
-//! use rollfit::{Fit, Metric, Window};
+//! use rollfit::{FitNumbers, Metric, Window};
 //!
-//! let names = Fit { a2: "a2", a1: "a1", b: "b", ss_res: "ss_res", ss_tot: "ss_tot", y_last: "y_last" };
+//! let names = FitNumbers { a2: "a2", a1: "a1", b: "b", ss_res: "ss_res", ss_tot: "ss_tot", y_last: "y_last" };
 //! let rmse = sql::expression(Dialect::Postgres, "public", Metric::Rmse, Window::new(60)?, &names);
 //! assert_eq!(rmse, "public.rollfit_rmse(ss_res, 60)");
 //! # Ok::<(), rollfit::WindowError>(())
@@ -17,7 +17,7 @@ mod helpers;
 mod postgres;
 mod range;
 
-use crate::fit::Fit;
+use crate::fit::FitNumbers;
 use crate::metric::Metric;
 use crate::window::Window;
 
@@ -76,7 +76,7 @@ pub fn expression(
     schema: &str,
     metric: Metric,
     window: Window,
-    columns: &Fit<&str>,
+    columns: &FitNumbers<&str>,
 ) -> String {
     let expression = Expression::new(metric);
     let rows = window.rows().to_string();

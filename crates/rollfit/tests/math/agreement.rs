@@ -2,12 +2,12 @@
 //! cannot explain is found. With a dump of `benches/numpy_job.py`, the figures that `docs/formulas.md` records.
 
 use super::*;
-use rollfit::agreement::{Agreement, Judgement, MetricRange, Ranges, magnitude};
+use rollfit::agreement::{self, Agreement, Judgement, MetricRange, Ranges, magnitude};
 
 /// A window with its fit by the kernel, what the kernel writes of it, and the ranges around that.
 struct Held {
     values: Vec<f64>,
-    fit: Fit,
+    fit: FitNumbers,
     grid: Grid,
     ours: Written,
     ranges: Ranges,
@@ -15,15 +15,16 @@ struct Held {
 
 impl Held {
     fn new(values: Vec<f64>) -> Self {
-        let fit = rollfit::fit(&values).expect("a window's length");
-        let grid = Grid::new(window(values.len()));
-        let ranges = Ranges::new(&fit, &grid, magnitude(&values));
+        let fit = rollfit::fit(&values).expect("a window's length").expect("usable values");
+        let ranges = Ranges::new(&fit, magnitude(&values));
+        let (fit, grid) = (fit.numbers(), Grid::new(fit.window()));
         Self { ours: paths::written_alone(&values), values, fit, grid, ranges }
     }
 
     /// How the metrics of `terms` are judged.
     fn judged<N: Number + Into<f64>>(&self, terms: &Terms<N>) -> Vec<(Metric, Judgement)> {
-        let judge = |(metric, ours)| (metric, self.ranges.judge(metric, ours, stored(metric.of(terms)), 0.0));
+        let judge =
+            |(metric, ours)| (metric, judge(&self.ranges, metric, ours, stored(metric.of(terms)), 0.0));
         self.ours.at(0).map(judge).collect()
     }
 
@@ -32,6 +33,11 @@ impl Held {
         let cell = |(metric, ours): (Metric, f64)| (metric, ours, self.ranges.range(metric));
         self.ours.at(0).map(cell).filter(|(_, ours, range)| !ours.is_nan() && width(range).is_finite())
     }
+}
+
+/// As [`agreement::judge`], of a window that has a fit.
+fn judge(ranges: &Ranges, metric: Metric, ours: f64, theirs: f64, rounding: f64) -> Judgement {
+    agreement::judge(Some(ranges), metric, ours, theirs, rounding)
 }
 
 fn stored(value: impl Into<f64>) -> f64 {
@@ -50,9 +56,9 @@ fn noisy(rng: &mut Rng, rows: usize) -> Vec<f64> {
 
 /// The fit as a plain program finds it: the normal equations solved, the residuals subtracted and squared.
 mod plain {
-    use rollfit::{Fit, Grid};
+    use rollfit::{FitNumbers, Grid};
 
-    pub(super) fn fit(values: &[f64], grid: &Grid) -> Fit {
+    pub(super) fn fit(values: &[f64], grid: &Grid) -> FitNumbers {
         let x: Vec<f64> = (0..values.len()).map(|i| (i as f64 - grid.u_last) / grid.scale).collect();
         let moment = |k: i32| sum(&x.iter().map(|x| x.powi(k)).collect::<Vec<_>>());
         let product = |k: i32| sum(&x.iter().zip(values).map(|(x, y)| x.powi(k) * y).collect::<Vec<_>>());
@@ -65,7 +71,14 @@ mod plain {
             sum(&x.iter().zip(values).map(|(&x, y)| (y - from(x)).powi(2)).collect::<Vec<_>>())
         };
         let y_last = values[values.len() - 1];
-        Fit { a2, a1, b, ss_res: squares(&|x| (a2 * x + a1) * x + b), ss_tot: squares(&|_| mean), y_last }
+        FitNumbers {
+            a2,
+            a1,
+            b,
+            ss_res: squares(&|x| (a2 * x + a1) * x + b),
+            ss_tot: squares(&|_| mean),
+            y_last,
+        }
     }
 
     /// In pairs, as numpy adds.
@@ -113,7 +126,7 @@ proptest! {
 }
 
 /// `fit` with its coefficients moved by `by`: the residuals, at right angles to every parabola, grow by the moved one.
-fn moved(held: &Held, by: [f64; 3]) -> Fit {
+fn moved(held: &Held, by: [f64; 3]) -> FitNumbers {
     let Held { fit, grid, .. } = held;
     let [a2, a1, b] = by;
     let moved = (0..held.values.len()).map(|i| {
@@ -121,11 +134,11 @@ fn moved(held: &Held, by: [f64; 3]) -> Fit {
         ((a2 * x + a1) * x + b).powi(2)
     });
     let ss_res = fit.ss_res + moved.sum::<f64>();
-    Fit { a2: fit.a2 + a2, a1: fit.a1 + a1, b: fit.b + b, ss_res, ..*fit }
+    FitNumbers { a2: fit.a2 + a2, a1: fit.a1 + a1, b: fit.b + b, ss_res, ..*fit }
 }
 
 /// The fits whose coefficients are all off by `share` of what they may be off by.
-fn corners(held: &Held, share: f64) -> Vec<Fit> {
+fn corners(held: &Held, share: f64) -> Vec<FitNumbers> {
     let range = held.ranges.range(Metric::B);
     let reach = share * width(&range) / 2.0;
     let sign = |corner: usize, bit: usize| if corner >> bit & 1 == 0 { reach } else { -reach };
@@ -167,7 +180,7 @@ fn ranges_are_no_wider_than_uncertain_coefficients_make_them() {
     for rows in [3, 4, 15, 90, 1000] {
         let held = Held::new(noisy(&mut rng, rows));
         for metric in from_coefficients {
-            let distance = |fit: &Fit| {
+            let distance = |fit: &FitNumbers| {
                 let judged = held.judged(&Terms::new(fit, &held.grid));
                 judged.iter().find(|(other, _)| *other == metric).expect("in the catalogue").1.distance
             };
@@ -184,7 +197,7 @@ proptest! {
         let held = Held::new(hard.window().1);
         for (metric, ours, range) in held.bounded() {
             for end in [range.low, range.high] {
-                let at = |share: f64| held.ranges.judge(metric, ours, ours + share * (end - ours), 0.0);
+                let at = |share: f64| judge(&held.ranges, metric, ours, ours + share * (end - ours), 0.0);
                 if (end - ours).abs() > 1e-300 {
                     prop_assert!(at(0.5).agreement != Agreement::Outside, "{metric}: {ours:e} in {range:?}");
                     prop_assert_eq!(at(10.0).agreement, Agreement::Outside, "{}: {:e} in {:?}", metric, ours, range);
@@ -215,7 +228,7 @@ fn a_changed_digit_is_found_wherever_the_range_is_narrower_than_the_digit() {
             let theirs = metric.of(&other);
             for digit in (1..=15).take_while(|&digit| unit_of_digit(theirs, digit) > 1.1 * width(&range)) {
                 for unit in [unit_of_digit(theirs, digit), -unit_of_digit(theirs, digit)] {
-                    let agreement = held.ranges.judge(metric, ours, theirs + unit, 0.0).agreement;
+                    let agreement = judge(&held.ranges, metric, ours, theirs + unit, 0.0).agreement;
                     assert_eq!(agreement, Agreement::Outside, "{metric}: digit {digit} of {theirs:e}");
                     (found, tenth) = (found + 1, tenth + i32::from(digit == 10));
                 }
@@ -228,14 +241,13 @@ fn a_changed_digit_is_found_wherever_the_range_is_narrower_than_the_digit() {
 /// The metrics of the whole series, a column each, with the ranges of every row that has a fit.
 fn held_rows(values: &[f64], rows: usize) -> (Written, Vec<Ranges>) {
     let mut kernel = Kernel::new(&[window(rows)]);
-    kernel.fit(values, rows - 1..values.len()).expect("rows of the series");
-    let grid = Grid::new(window(rows));
+    let tile = kernel.fit(values, rows - 1..values.len()).expect("rows of the series");
+    let fits = tile.fits(0).expect("the only window");
     let ranges = values
         .windows(rows)
         .enumerate()
-        .map(|(row, values)| Ranges::new(&kernel.fits(0).get(row).expect("a fit"), &grid, magnitude(values)));
-    let ranges = ranges.collect();
-    (Written::by(&mut kernel, 0), ranges)
+        .map(|(row, values)| Ranges::new(&fits.get(row).expect("a fit"), magnitude(values)));
+    (Written::from_fits(fits), ranges.collect())
 }
 
 #[test]
@@ -248,7 +260,7 @@ fn two_neighbouring_rows_that_were_swapped_are_both_found() {
         for row in 0..300 {
             for (at, other) in [(row, row + 1), (row + 1, row)] {
                 let found = ours.at(at).zip(ours.at(other)).filter(|&((metric, ours), (_, theirs))| {
-                    ranges[at].judge(metric, ours, theirs, 0.0).agreement == Agreement::Outside
+                    judge(&ranges[at], metric, ours, theirs, 0.0).agreement == Agreement::Outside
                 });
                 // Of all but the mean residual, which is 0 in both.
                 assert_eq!(found.count(), Metric::ALL.len() - 1, "row {at} of {rows} rows");
@@ -276,7 +288,7 @@ fn a_window_that_takes_in_one_wrong_value_is_found() {
 fn absent_agrees_only_with_absent_and_infinite_with_nothing() {
     let held = Held::new(vec![100.0, 101.0, 99.5, 100.5, 100.0]);
     for (metric, ours) in held.ours.at(0) {
-        let verdict = |ours, theirs| held.ranges.judge(metric, ours, theirs, 0.0);
+        let verdict = |ours, theirs| judge(&held.ranges, metric, ours, theirs, 0.0);
         assert_eq!(verdict(f64::NAN, f64::NAN).agreement, Agreement::BitEqual);
         for (ours, theirs) in
             [(ours, f64::NAN), (f64::NAN, ours), (ours, f64::INFINITY), (ours, f64::NEG_INFINITY)]
@@ -291,7 +303,7 @@ fn absent_agrees_only_with_absent_and_infinite_with_nothing() {
 fn a_mean_residual_is_never_said_to_agree_unless_it_is_zero() {
     let values = vec![100.0, 101.0, 99.5, 100.5, 100.0];
     let held = Held::new(values);
-    let verdict = |theirs| held.ranges.judge(Metric::ResidualMean, 0.0, theirs, 0.0).agreement;
+    let verdict = |theirs| judge(&held.ranges, Metric::ResidualMean, 0.0, theirs, 0.0).agreement;
     assert_eq!([verdict(0.0), verdict(-0.0)], [Agreement::BitEqual; 2]);
     assert_eq!([verdict(1e-14), verdict(-1e-14)], [Agreement::Undetermined; 2]);
     assert_eq!([verdict(1e-10), verdict(-1e-10)], [Agreement::Outside; 2]);
@@ -303,7 +315,7 @@ fn the_vertex_of_a_line_is_undetermined() {
     for metric in [Metric::VertexX, Metric::VertexY] {
         let range = held.ranges.range(metric);
         assert_eq!((range.low, range.high), (f64::NEG_INFINITY, f64::INFINITY));
-        assert_eq!(held.ranges.judge(metric, -1e13, 1e17, 0.0).agreement, Agreement::Undetermined);
+        assert_eq!(judge(&held.ranges, metric, -1e13, 1e17, 0.0).agreement, Agreement::Undetermined);
     }
 }
 
@@ -314,7 +326,7 @@ fn a_constant_window_hides_every_coefficient_but_its_level() {
         let wanted = if ours == 0.0 { Agreement::Undetermined } else { Agreement::Within };
         let above = range.high - ours > ours - range.low;
         let theirs = ours.midpoint(if above { range.high } else { range.low });
-        assert_eq!(held.ranges.judge(metric, ours, theirs, 0.0).agreement, wanted, "{metric}");
+        assert_eq!(judge(&held.ranges, metric, ours, theirs, 0.0).agreement, wanted, "{metric}");
     }
     let zeros = Held::new(vec![0.0; 15]);
     for (metric, judgement) in zeros.judged(&Terms::new(&plain::fit(&zeros.values, &zeros.grid), &zeros.grid))
@@ -335,11 +347,11 @@ proptest! {
             let theirs = metric.of(&other);
             // A value in units of the last digit is itself off by an ulp here.
             let half_unit = unit / 2.0 + 2.0 * bounds::ulp(ours);
-            let numeric = held.ranges.judge(metric, rounded(ours), rounded(theirs), half_unit).agreement;
+            let numeric = judge(&held.ranges, metric, rounded(ours), rounded(theirs), half_unit).agreement;
             prop_assert!(numeric != Agreement::Outside, "{metric}: {ours:e} and {theirs:e} by {unit:e}");
             let single = |value: f64| f64::from(value as f32);
             let half_ulp = single(ours).abs() * f64::from(f32::EPSILON);
-            let real = held.ranges.judge(metric, single(ours), single(theirs), half_ulp).agreement;
+            let real = judge(&held.ranges, metric, single(ours), single(theirs), half_ulp).agreement;
             prop_assert!(real != Agreement::Outside, "{metric}: {ours:e} and {theirs:e} as f32");
         }
     }
@@ -388,7 +400,7 @@ struct Tally {
 
 impl Tally {
     fn see(&mut self, ranges: &Ranges, metric: Metric, ours: f64, theirs: f64, following: f64) {
-        let judged = |theirs: f64| ranges.judge(metric, ours, theirs, 0.0);
+        let judged = |theirs: f64| judge(ranges, metric, ours, theirs, 0.0);
         let is = |theirs: f64, agreement| u64::from(judged(theirs).agreement == agreement);
         let cast = fifteen_digits(theirs);
         self.cells += 1;

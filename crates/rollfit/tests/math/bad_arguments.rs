@@ -16,7 +16,7 @@ fn windows_have_three_rows_or_more_and_an_end() {
 #[test]
 fn the_longest_window_is_fitted() {
     let values: Vec<f64> = (0..Window::MAX_ROWS).map(|i| (i % 7) as f64).collect();
-    let fit = rollfit::fit(&values).unwrap();
+    let fit = rollfit::fit(&values).unwrap().expect("usable values");
     assert!((fit.b - 3.0).abs() < 1e-4 && fit.a2.abs() < 1e-4 && fit.ss_res > 0.0);
 }
 
@@ -26,7 +26,7 @@ fn rows_outside_the_series_are_refused() {
     let mut kernel = Kernel::new(&[window(3)]);
     for rows in [0..5, 4..5, 5..5, 3..2, 0..usize::MAX] {
         let refused = kernel.fit(&[1.0; 4], rows.clone());
-        assert_eq!(refused, Err(KernelError::RowsOutside { rows, values: 4 }));
+        assert_eq!(refused.unwrap_err(), KernelError::RowsOutside { rows, values: 4 });
     }
     assert!(kernel.fit(&[1.0; 4], 0..5).unwrap_err().to_string().contains("0..5"));
 }
@@ -34,34 +34,36 @@ fn rows_outside_the_series_are_refused() {
 #[test]
 fn output_of_the_wrong_length_is_refused() {
     let mut kernel = Kernel::new(&[window(3)]);
-    kernel.fit(&[1.0; 4], 0..4).unwrap();
+    let tile = kernel.fit(&[1.0; 4], 0..4).unwrap();
+    let fits = tile.fits(0).unwrap();
     let metrics = &Metric::ALL[..2];
     for (cells, counters, wanted, found) in
         [(7, 2, 8, 7), (9, 2, 8, 9), (0, 2, 8, 0), (8, 1, 2, 1), (8, 3, 2, 3)]
     {
-        let refused = kernel.write_metrics(0, metrics, &mut vec![0.0; cells], &mut vec![0; counters]);
+        let refused = fits.write_metrics(metrics, &mut vec![0.0; cells], &mut vec![0; counters]);
         assert_eq!(refused, Err(KernelError::OutputLength { wanted, found }));
     }
-    kernel.write_metrics(0, metrics, &mut [0.0; 8], &mut [0; 2]).unwrap();
+    fits.write_metrics(metrics, &mut [0.0; 8], &mut [0; 2]).unwrap();
 }
 
 #[test]
 fn windows_that_were_not_given_have_no_fits_and_are_refused() {
     let mut kernel = Kernel::new(&[window(3)]);
-    kernel.fit(&[1.0; 4], 0..4).unwrap();
+    let tile = kernel.fit(&[1.0; 4], 0..4).unwrap();
+    let mut missing = MissingValues::default();
+    let columns = &mut [0.0; 4];
+    kernel.metrics_into(&[1.0; 4], 0..4, &[Metric::B], MetricColumns::new(columns, 4), &mut missing).unwrap();
+    assert_eq!((missing.rows_without_fit(0), missing.undefined(0)), (2, &[0][..]));
     for window in [1, usize::MAX] {
-        let refused = kernel.write_metrics(window, &[Metric::B], &mut [0.0; 4], &mut [0]);
-        assert_eq!(refused, Err(KernelError::WindowOutside { window, windows: 1 }));
-        assert!(kernel.fits(window).rows() == 0 && kernel.fits(window).get(3).is_none());
-        assert!(kernel.grid(window).is_none());
+        assert_eq!(tile.fits(window).unwrap_err(), KernelError::WindowOutside { window, windows: 1 });
+        assert_eq!((missing.rows_without_fit(window), missing.undefined(window)), (0, &[][..]));
     }
 }
 
 #[test]
 fn values_that_are_all_missing_have_no_fit() {
     let values = [f64::NAN; 40];
-    assert!(rollfit::fit(&values).unwrap().a2.is_nan());
-    assert_eq!(Metric::B.value(&rollfit::fit(&values).unwrap(), window(40)), None);
+    assert_eq!(rollfit::fit(&values).unwrap(), None);
     assert!(Stream::seeded(&windows(&[3, 15]), &values).fits().iter().all(Option::is_none));
     for cpu in Cpu::available() {
         let fits = paths::tiled(cpu, &values, &[3, 15], &[]);
@@ -74,21 +76,39 @@ fn nothing_to_fit_is_fine() {
     for cpu in Cpu::available() {
         let mut kernel = Kernel::on(cpu, &windows(&[3, 15]));
         for (values, rows) in [(&[][..], 0..0), (&[1.0, 2.0, 3.0][..], 0..0), (&[1.0, 2.0, 3.0], 3..3)] {
-            kernel.fit(values, rows).unwrap();
-            assert_eq!(kernel.fits(1).rows(), 0);
-            assert!(kernel.fits(0).get(0).is_none());
-            kernel.write_metrics(0, Metric::ALL, &mut [], &mut vec![0; Metric::ALL.len()]).unwrap();
-            kernel.write_metrics(0, &[], &mut [], &mut []).unwrap();
+            let tile = kernel.fit(values, rows.clone()).unwrap();
+            let [first, second] = [0, 1].map(|window| tile.fits(window).unwrap());
+            assert_eq!((tile.rows(), second.rows()), (0, 0));
+            assert!(first.get(0).is_none());
+            first.write_metrics(Metric::ALL, &mut [], &mut vec![0; Metric::ALL.len()]).unwrap();
+            first.write_metrics(&[], &mut [], &mut []).unwrap();
+            let mut missing = MissingValues::default();
+            for metrics in [Metric::ALL, &[]] {
+                let columns = MetricColumns::new(&mut [], 0);
+                kernel.metrics_into(values, rows.clone(), metrics, columns, &mut missing).unwrap();
+                assert_eq!(
+                    (missing.rows_without_fit(1), missing.undefined(1)),
+                    (0, &vec![0; metrics.len()][..])
+                );
+            }
         }
-        kernel.fit(&[1.0, 2.0], 0..2).unwrap();
-        assert!(kernel.fits(0).get(1).is_none(), "the window is not full");
+        let tile = kernel.fit(&[1.0, 2.0], 0..2).unwrap();
+        assert!(tile.fits(0).unwrap().get(1).is_none(), "the window is not full");
+        let mut missing = MissingValues::default();
+        kernel.metrics_into(&[1.0, 2.0], 0..2, &[], MetricColumns::new(&mut [], 0), &mut missing).unwrap();
+        assert_eq!((missing.rows_without_fit(0), missing.undefined(0)), (2, &[][..]));
     }
 }
 
 #[test]
 fn no_windows_are_fine() {
     let mut kernel = Kernel::new(&[]);
-    kernel.fit(&[1.0, 2.0, 3.0], 0..3).unwrap();
+    let tile = kernel.fit(&[1.0, 2.0, 3.0], 0..3).unwrap();
+    assert_eq!((tile.rows(), tile.windows().len()), (3, 0));
+    let mut missing = MissingValues::default();
+    let columns = MetricColumns::new(&mut [], 3);
+    kernel.metrics_into(&[1.0, 2.0, 3.0], 0..3, Metric::ALL, columns, &mut missing).unwrap();
+    assert_eq!(missing, MissingValues::default());
     assert!(kernel.tile_rows() > 0);
     let mut stream = Stream::seeded(&[], &[1.0, f64::NAN]);
     assert!(stream.push(1.0).is_empty());

@@ -39,10 +39,11 @@ fn errors(what: &str, values: &[f64]) -> Vec<f64> {
 
 fn stream_agrees(values: &[f64]) {
     let mut stream = Stream::new(&[window(values.len())]);
-    let fit = values.iter().fold(None, |_, &value| stream.push(value)[0]).expect("a full window");
-    let from_fit: Vec<u64> = paths::metrics_of(&fit, values.len()).map(f64::to_bits).collect();
+    let fit = values.iter().fold(None, |_, &value| stream.push(value)[0]);
+    assert!(fit.is_some(), "a full window");
+    let from_fit: Vec<u64> = paths::metrics_of(fit).map(f64::to_bits).collect();
     assert_eq!(from_fit, paths::written_alone(values).bits());
-    for (metric, error) in bounds::check(values, &fit).expect("a window's length") {
+    for (metric, error) in bounds::check(values, fit.as_ref()).expect("a window's length") {
         assert!(error.passes(), "{metric} of {} rows: {error:?}", values.len());
     }
 }
@@ -87,8 +88,8 @@ fn rows_of_a_long_series_are_within_bounds() {
     let values = HardSeries { seed: 12, rows: 20_000 }.values();
     for rows in [3, 4, 15, 90, 1000, 10_000] {
         let mut kernel = Kernel::new(&[window(rows)]);
-        kernel.fit(&values, 10_000..20_000).expect("rows of the series");
-        let written = Written::by(&mut kernel, 0);
+        let tile = kernel.fit(&values, 10_000..20_000).expect("rows of the series");
+        let written = Written::from_fits(tile.fits(0).expect("the only window"));
         for _ in 0..100_000 / rows.max(500) {
             let row = rng.usize(0..10_000);
             let window = &values[10_001 + row - rows..=10_000 + row];
@@ -184,7 +185,7 @@ fn the_total_loses_few_digits_to_an_outlier_that_comes_last() {
             (0..rows).map(|i| rise * (i as f64 / rows as f64 + 0.1 * rng.f64())).collect();
         values[rows - 1] = 1.0;
         let exact = rollfit::reference::fit(&values).expect("a window's length").expect("usable").ss_tot;
-        let fit = rollfit::fit(&values).expect("a window's length");
+        let fit = rollfit::fit(&values).expect("a window's length").expect("usable");
         let error =
             ((DoubleDouble::from_f64(fit.ss_tot) - exact) / exact).abs().to_f64() / (f64::EPSILON / 2.0);
         worst = worst.max(error);
@@ -232,7 +233,7 @@ fn the_difference_of_sums_is_trusted_only_with_digits_to_spare() {
         for _ in 0..cases_to_measure(2000) {
             let rows = hard::rows(&mut rng, least.max(4), most);
             let values = barely_trusted(&mut rng, rows);
-            let fit = rollfit::fit(&values).expect("a window's length");
+            let fit = rollfit::fit(&values).expect("a window's length").expect("usable");
             if (fit.ss_tot / 512.0..fit.ss_tot / 128.0).contains(&fit.ss_res) {
                 worst.see(errors("barely trusted", &values));
                 tried += 1;

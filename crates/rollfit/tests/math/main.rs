@@ -21,7 +21,10 @@ use fastrand::Rng;
 use proptest::prelude::*;
 use rollfit::bounds::{self, Bounds};
 use rollfit::reference::DoubleDouble;
-use rollfit::{Cpu, Fit, Grid, Kernel, KernelError, Metric, Number, Part, Stream, Terms, Window};
+use rollfit::{
+    Cpu, Fit, FitNumbers, Grid, Kernel, KernelError, Metric, MetricColumns, MissingValues, Number, Part,
+    Stream, Terms, Tile, Window,
+};
 use support::cases::{Hard, HardSeries, cases, hard_series, hard_window, some_windows};
 use support::paths::{self, Written, bits, window, windows};
 use support::{golden, hard};

@@ -27,7 +27,8 @@ fn curves_in_a_walk(seed: u64, rows: usize) -> Vec<f64> {
 
 /// Whether the residuals of each row's window are merged.
 fn delicate_rows(values: &[f64], rows: usize) -> Vec<bool> {
-    let fits = values.windows(rows).map(|window| rollfit::fit(window).expect("a window's length"));
+    let fits =
+        values.windows(rows).map(|window| rollfit::fit(window).expect("a window's length").expect("usable"));
     std::iter::repeat_n(false, rows - 1)
         .chain(fits.map(|fit| fit.ss_res < DELICATE_SHARE * fit.ss_tot))
         .collect()
@@ -67,7 +68,7 @@ fn are_chosen_alike_where_the_difference_is_just_trusted() {
         let values: Vec<f64> = (0..3000).map(|i| f64::from(i) + noise * (rng.f64() - 0.5)).collect();
         let alone = paths::alone(&values, &[rows]);
         let close_shares = values.windows(rows).filter_map(|window| {
-            let fit = rollfit::fit(window).expect("a window's length");
+            let fit = rollfit::fit(window).expect("a window's length").expect("usable");
             let share = fit.ss_res / fit.ss_tot / DELICATE_SHARE;
             (0.95..1.05).contains(&share).then_some(share < 1.0)
         });
@@ -203,12 +204,12 @@ fn of_the_hardest_series_are_far_within_the_promise() {
             (10_000, &[0, 7, 49]),
         ] {
             let mut kernel = Kernel::new(&[window(rows)]);
-            kernel.fit(&values, 0..ROWS).expect("rows of the series");
+            let tile = kernel.fit(&values, 0..ROWS).expect("rows of the series");
+            let fits = tile.fits(0).expect("the only window");
             for back in backs {
                 let last = ROWS - 1 - back;
                 let bounds = Bounds::from_values(&values[last + 1 - rows..=last]).expect("a window's length");
-                let rmse =
-                    Metric::Rmse.value(&kernel.fits(0).get(last).expect("a full window"), window(rows));
+                let rmse = Metric::Rmse.value(&fits.get(last).expect("a full window"));
                 let error = bounds.error(Metric::Rmse, rmse.expect("an rmse"));
                 assert!(error.passes(), "{name}, {rows} rows: {error:?}");
                 worst = worst.max(error.units().unwrap_or(0.0));
@@ -233,8 +234,8 @@ fn of_every_length_are_far_within_the_promise() {
         };
         let values: Vec<f64> = (0..rows).map(curve).collect();
         let bounds = Bounds::from_values(&values).expect("a window's length");
-        let fit = rollfit::fit(&values).expect("a window's length");
-        let error = bounds.error(Metric::Rmse, Metric::Rmse.value(&fit, window(rows)).expect("an rmse"));
+        let fit = rollfit::fit(&values).expect("a window's length").expect("usable");
+        let error = bounds.error(Metric::Rmse, Metric::Rmse.value(&fit).expect("an rmse"));
         assert!(error.passes(), "{rows} rows: {error:?}");
         worst = worst.max(error.units().unwrap_or(0.0));
     }

@@ -71,7 +71,7 @@ fn the_largest_usable_value_is_used() {
     assert!(
         rollfit::is_usable(1e100) && rollfit::is_usable(-1e100) && !rollfit::is_usable(1e100f64.next_up())
     );
-    let fit = rollfit::fit(&[1e100, -1e100, 1e100, -1e100]).unwrap();
+    let fit = rollfit::fit(&[1e100, -1e100, 1e100, -1e100]).unwrap().expect("usable values");
     assert!(fit.a2.is_finite() && fit.ss_res.is_finite() && fit.ss_tot.is_finite());
 }
 
@@ -104,7 +104,7 @@ fn values_whose_squares_underflow_keep_everything_but_digits() {
         let values: Vec<f64> = (0..rows).map(&mut value).collect();
         let written = paths::written_alone(&values);
         assert!(written.cells.iter().all(|cell| cell.is_finite()), "{values:?}");
-        let fit = rollfit::fit(&values).unwrap();
+        let fit = rollfit::fit(&values).unwrap().expect("usable values");
         assert!(0.0 <= fit.ss_res && fit.ss_res <= fit.ss_tot, "{fit:?}");
         let minus_zero = (-0.0f64).to_bits();
         for cpu in Cpu::available() {
@@ -129,7 +129,8 @@ fn without_vertex() -> [f64; 5] {
             -5e-11 * x * x + noise + 1e-25 * rng.f64()
         })
     };
-    let has_none = |values: &[f64; 5]| 2.0 * rollfit::fit(values).expect("five rows").a2 + 1e-10 == 0.0;
+    let has_none =
+        |values: &[f64; 5]| 2.0 * rollfit::fit(values).expect("five rows").expect("usable").a2 + 1e-10 == 0.0;
     std::iter::repeat_with(candidate).take(100_000).find(has_none).expect("one in some hundred has none")
 }
 
@@ -152,8 +153,8 @@ fn undefined_counts_add_up_over_tiles() {
     let mut kernel = Kernel::new(&[window(3)]);
     let mut undefined = [10];
     for first in 0..4 {
-        kernel.fit(&[1.0, 2.0, f64::NAN, 4.0], first..first + 1).unwrap();
-        kernel.write_metrics(0, &[Metric::B], &mut [0.0], &mut undefined).unwrap();
+        let tile = kernel.fit(&[1.0, 2.0, f64::NAN, 4.0], first..first + 1).unwrap();
+        tile.fits(0).unwrap().write_metrics(&[Metric::B], &mut [0.0], &mut undefined).unwrap();
     }
     assert_eq!(undefined, [14]);
 }

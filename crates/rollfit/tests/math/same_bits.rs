@@ -106,8 +106,8 @@ proptest! {
                 let written = Written::new(cpu, &values, rows, range.clone());
                 for (at, row) in range.enumerate() {
                     let first = (row + 1).checked_sub(rows);
-                    let fit = first.map_or(Fit::NONE, |first| rollfit::fit(&values[first..=row]).unwrap());
-                    for ((metric, value), expected) in written.at(at).zip(paths::metrics_of(&fit, rows)) {
+                    let fit = first.and_then(|first| rollfit::fit(&values[first..=row]).unwrap());
+                    for ((metric, value), expected) in written.at(at).zip(paths::metrics_of(fit)) {
                         prop_assert_eq!(value.to_bits(), expected.to_bits(), "{} at {}", metric, row);
                     }
                 }
@@ -150,14 +150,14 @@ fn after_a_million_rows() {
         stream.push(value);
     }
     let mut kernel = Kernel::new(&windows(&rows));
+    let mut tile = Tile::default();
     for first in (0..ROWS).step_by(kernel.tile_rows()) {
-        kernel.fit(&values, first..(first + kernel.tile_rows()).min(ROWS)).unwrap();
+        kernel.fit_into(&values, first..(first + kernel.tile_rows()).min(ROWS), &mut tile).unwrap();
     }
     for (at, &rows) in rows.iter().enumerate() {
         let alone = paths::alone_at(&values, ROWS - 1, rows);
-        let last = kernel.fits(at).rows() - 1;
         assert!(alone.is_some());
-        assert_eq!(bits(kernel.fits(at).get(last)), alone);
+        assert_eq!(bits(tile.fits(at).unwrap().get(tile.rows() - 1)), alone);
         assert_eq!(bits(stream.fits()[at]), alone);
     }
 }
@@ -188,19 +188,19 @@ fn for_a_year_of_rows_that_are_added_one_by_one() {
     let mut kernel = Kernel::new(&windows(&rows));
     for first in (0..ROWS).step_by(kernel.tile_rows()) {
         let tile = first..(first + kernel.tile_rows()).min(ROWS);
-        kernel.fit(&values, tile.clone()).unwrap();
+        let fits = kernel.fit(&values, tile.clone()).unwrap();
         for (row, at) in tile.enumerate() {
-            add_to_checksums(&mut at_once, at, (0..6).map(|window| bits(kernel.fits(window).get(row))));
+            add_to_checksums(&mut at_once, at, fits.windows().map(|fits| bits(fits.get(row))));
         }
     }
     let mut stream = Stream::new(&windows(&rows));
     // A follower holds what the longest window needs of the rows before, and nothing else.
-    let mut follower = Kernel::new(&windows(&rows));
+    let (mut follower, mut newest) = (Kernel::new(&windows(&rows)), Tile::default());
     for (at, &value) in values.iter().enumerate() {
         add_to_checksums(&mut streamed, at, stream.push(value).iter().map(|fit| bits(*fit)));
         let tail = &values[at.saturating_sub(89)..=at];
-        follower.fit(tail, tail.len() - 1..tail.len()).unwrap();
-        add_to_checksums(&mut added, at, (0..6).map(|window| bits(follower.fits(window).get(0))));
+        follower.fit_into(tail, tail.len() - 1..tail.len(), &mut newest).unwrap();
+        add_to_checksums(&mut added, at, newest.windows().map(|fits| bits(fits.get(0))));
     }
     assert_eq!(streamed, at_once);
     assert_eq!(added, at_once);

@@ -8,33 +8,31 @@ fn columns_of(fits: &FitColumns) -> [Vec<f64>; 6] {
     // Garbage, so that a cell that is not written shows.
     let mut columns: [Vec<f64>; 6] = std::array::from_fn(|_| vec![-7e77; fits.rows()]);
     let [a2, a1, b, ss_res, ss_tot, y_last] = &mut columns;
-    fits.write(Fit { a2, a1, b, ss_res, ss_tot, y_last }).expect("columns of one length");
+    fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last }).expect("columns of one length");
     columns
 }
 
-fn as_fit(columns: &[Vec<f64>; 6]) -> Fit<&[f64]> {
+fn as_fit(columns: &[Vec<f64>; 6]) -> FitNumbers<&[f64]> {
     let [a2, a1, b, ss_res, ss_tot, y_last] = columns.each_ref().map(Vec::as_slice);
-    Fit { a2, a1, b, ss_res, ss_tot, y_last }
+    FitNumbers { a2, a1, b, ss_res, ss_tot, y_last }
 }
 
-/// Holds what is written of the kernel's last tile against what is read back from columns of its fits.
-fn hold(kernel: &mut Kernel, at: usize, rows: usize) {
-    let fits = kernel.fits(at);
+/// Holds what is written of a kernel's fits against what is read back from columns of them.
+fn hold(fits: &FitColumns) {
     let columns = columns_of(fits);
     for row in 0..fits.rows() {
-        let expected = fits.get(row).unwrap_or(Fit::NONE);
-        let expected = bits(Some(expected)).expect("a fit");
+        let expected = bits(fits.get(row)).unwrap_or([f64::NAN.to_bits(); 6]);
         assert_eq!(columns.each_ref().map(|column| column[row].to_bits()), expected, "row {row}");
     }
-    let read = FitColumns::from_columns(&as_fit(&columns)).expect("columns of one length");
+    let read = FitColumns::from_columns(fits.window(), &as_fit(&columns)).expect("columns of one length");
     let to_bits =
         |columns: [Vec<f64>; 6]| columns.map(|column| column.iter().map(|number| number.to_bits()).collect());
     let [again, columns]: [[Vec<u64>; 6]; 2] = [to_bits(columns_of(&read)), to_bits(columns)];
     assert_eq!(again, columns);
     let mut cells = vec![-7e77; Metric::ALL.len() * read.rows()];
     let mut undefined = vec![0; Metric::ALL.len()];
-    read.write_metrics(window(rows), Metric::ALL, &mut cells, &mut undefined).expect("columns of one length");
-    let written = Written::by(kernel, at);
+    read.write_metrics(Metric::ALL, &mut cells, &mut undefined).expect("columns of one length");
+    let written = Written::from_fits(fits);
     let cells: Vec<u64> = cells.iter().map(|cell| cell.to_bits()).collect();
     assert_eq!((cells, undefined), (written.bits(), written.undefined));
 }
@@ -55,10 +53,9 @@ proptest! {
         ends.sort_unstable();
         for cpu in Cpu::available() {
             let mut kernel = Kernel::on(cpu, &windows(&rows));
-            kernel.fit(&values, ends[0]..ends[1]).expect("columns of one length");
-            for (at, &rows) in rows.iter().enumerate() {
-                hold(&mut kernel, at, rows);
-            }
+            let tile = kernel.fit(&values, ends[0]..ends[1]).expect("rows of the series");
+            prop_assert!(tile.windows().map(|fits| fits.window().rows()).eq(rows.iter().copied()));
+            tile.windows().for_each(hold);
         }
     }
 }
@@ -70,16 +67,18 @@ fn of_tiles_of_every_length_with_and_without_fits() {
     for values in [values, parabola, vec![0.0; 60], vec![f64::NAN; 60], vec![1e100; 60], vec![5e-324; 60]] {
         for rows in 0..=25 {
             let mut kernel = Kernel::new(&windows(&[30, 3, 15]));
-            kernel.fit(&values, 10..10 + rows).expect("columns of one length");
-            [30, 3, 15].into_iter().enumerate().for_each(|(at, rows)| hold(&mut kernel, at, rows));
+            let tile = kernel.fit(&values, 10..10 + rows).expect("rows of the series");
+            tile.windows().for_each(hold);
         }
     }
-    assert!(columns_of(&FitColumns::default()).iter().all(Vec::is_empty));
+    let none = [(); 6].map(|()| Vec::new());
+    let none = FitColumns::from_columns(window(3), &as_fit(&none)).expect("columns of one length");
+    assert!(none.rows() == 0 && columns_of(&none).iter().all(Vec::is_empty));
 }
 
 fn write_ss_tot(fits: &FitColumns, ss_tot: &mut [f64]) -> Result<(), KernelError> {
     let nothing = || -> &mut [f64] { &mut [] };
-    fits.write(Fit {
+    fits.write(FitNumbers {
         a2: nothing(),
         a1: nothing(),
         b: nothing(),
@@ -92,8 +91,8 @@ fn write_ss_tot(fits: &FitColumns, ss_tot: &mut [f64]) -> Result<(), KernelError
 #[test]
 fn numbers_that_are_not_wanted_are_left_out_and_columns_of_other_lengths_are_refused() {
     let mut kernel = Kernel::new(&[window(3)]);
-    kernel.fit(&[1.0, 2.0, 4.0, 7.0], 0..4).expect("columns of one length");
-    let fits = kernel.fits(0);
+    let tile = kernel.fit(&[1.0, 2.0, 4.0, 7.0], 0..4).expect("rows of the series");
+    let fits = tile.fits(0).expect("the only window");
     let columns = columns_of(fits);
     let mut only = [0.0; 4];
     write_ss_tot(fits, &mut only).expect("columns of one length");
@@ -104,11 +103,11 @@ fn numbers_that_are_not_wanted_are_left_out_and_columns_of_other_lengths_are_ref
     }
     let mut shorter = columns.clone();
     shorter[5].pop();
-    let refused = FitColumns::from_columns(&as_fit(&shorter)).unwrap_err();
+    let refused = FitColumns::from_columns(window(3), &as_fit(&shorter)).unwrap_err();
     assert_eq!(refused, KernelError::InputLength { wanted: 4, found: 3 });
     assert!(refused.to_string().contains("4 and 3 values"), "{refused}");
-    let read = FitColumns::from_columns(&as_fit(&columns)).expect("columns of one length");
-    let refused = read.write_metrics(window(3), &[Metric::B], &mut [0.0; 3], &mut [0]);
+    let read = FitColumns::from_columns(fits.window(), &as_fit(&columns)).expect("columns of one length");
+    let refused = read.write_metrics(&[Metric::B], &mut [0.0; 3], &mut [0]);
     assert_eq!(refused, Err(KernelError::OutputLength { wanted: 4, found: 3 }));
 }
 
@@ -125,16 +124,16 @@ fn any_numbers_are_fits_and_give_what_the_formulas_give() {
 }
 
 fn hold_any(columns: &[Vec<f64>; 6]) {
-    let fits = FitColumns::from_columns(&as_fit(columns)).expect("columns of one length");
+    let fits = FitColumns::from_columns(window(15), &as_fit(columns)).expect("columns of one length");
     let rows = fits.rows();
     let mut cells = vec![-7e77; Metric::ALL.len() * rows];
     let mut undefined = vec![0; Metric::ALL.len()];
-    fits.write_metrics(window(15), Metric::ALL, &mut cells, &mut undefined).expect("columns of one length");
+    fits.write_metrics(Metric::ALL, &mut cells, &mut undefined).expect("columns of one length");
     let missing = cells.iter().filter(|cell| cell.is_nan()).count();
     assert_eq!(undefined.iter().sum::<u64>(), missing as u64);
     for row in 0..rows {
         let [a2, a1, b, ss_res, ss_tot, y_last] = columns.each_ref().map(|column| column[row]);
-        let terms = Terms::new(&Fit { a2, a1, b, ss_res, ss_tot, y_last }, &Grid::new(window(15)));
+        let terms = Terms::new(&FitNumbers { a2, a1, b, ss_res, ss_tot, y_last }, &Grid::new(window(15)));
         for (at, metric) in Metric::ALL.iter().enumerate() {
             let (expected, found) = (metric.of(&terms), cells[at * rows + row]);
             let expected = if expected.is_finite() { expected } else { f64::NAN };

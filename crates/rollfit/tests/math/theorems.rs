@@ -8,14 +8,15 @@ proptest! {
     fn residuals_never_exceed_the_total_and_r2_is_a_share(series in hard_series(1000), rows in 3..=300usize) {
         let values = series.values();
         let mut kernel = Kernel::new(&[window(rows)]);
-        kernel.fit(&values, 0..values.len()).unwrap();
+        let tile = kernel.fit(&values, 0..values.len()).unwrap();
+        let fits = tile.fits(0).unwrap();
         for row in 0..values.len() {
-            if let Some(fit) = kernel.fits(0).get(row) {
+            if let Some(fit) = fits.get(row) {
                 prop_assert!(0.0 <= fit.ss_res && fit.ss_res <= fit.ss_tot, "{:?}", fit);
                 prop_assert!(fit.ss_res.is_sign_positive() && fit.ss_tot.is_sign_positive());
             }
         }
-        let written = Written::by(&mut kernel, 0);
+        let written = Written::from_fits(fits);
         for metric in [Metric::R2, Metric::FitQuality] {
             prop_assert!(written.column(metric).iter().all(|r2| r2.is_nan() || (0.0..=1.0).contains(r2)));
         }

@@ -34,20 +34,20 @@ fn is_limit(metric: Metric, end: f64) -> bool {
 }
 
 /// A fit with one of its numbers moved by `share` of what is promised of the metric it decides.
-fn moved(fit: &Fit, decides: Metric, share: f64, bounds: &Bounds, rows: usize) -> Option<Fit> {
+fn moved(fit: &Fit, decides: Metric, share: f64, bounds: &Bounds) -> Option<Fit> {
     let range = bounds.range(decides)?;
     let by = share * (range.high - range.exact).to_f64();
-    let mut moved = *fit;
-    let terms = Terms::new(fit, &Grid::new(window(rows)));
+    let mut moved = fit.numbers();
+    let terms = Terms::new(&moved, &Grid::new(fit.window()));
     match decides {
         Metric::A2 => moved.a2 += by,
         Metric::A1 => moved.a1 += by,
         Metric::B => moved.b += by,
-        Metric::Rmse => moved.ss_res = (terms.rmse + by).powi(2) * rows as f64,
+        Metric::Rmse => moved.ss_res = (terms.rmse + by).powi(2) * fit.window().rows() as f64,
         Metric::R2 => moved.ss_tot *= 1.0 - by / (1.0 - terms.r2),
         _ => return None,
     }
-    Some(moved)
+    Fit::from_numbers(moved, fit.window())
 }
 
 #[test]
@@ -59,16 +59,16 @@ fn a_kernel_moved_by_twice_the_bound_fails_and_by_half_passes() {
         // Noise about a level: every number of the fit matters and no metric is at the limit of what it can be.
         let level = 10f64.powi(rng.i32(-3..6));
         let values: Vec<f64> = (0..rows).map(|_| level * (1.0 + 0.01 * rng.f64())).collect();
-        let fit = rollfit::fit(&values).expect("a window's length");
+        let fit = rollfit::fit(&values).expect("a window's length").expect("usable");
         let bounds = Bounds::from_values(&values).expect("a window's length");
         for decides in [Metric::A2, Metric::A1, Metric::B, Metric::Rmse, Metric::R2] {
             let error = |share: f64| {
-                let moved = moved(&fit, decides, share, &bounds, rows)?;
-                bounds::check(&values, &moved)
+                let moved = moved(&fit, decides, share, &bounds)?;
+                bounds::check(&values, Some(&moved))
                     .expect("a window's length")
                     .find(|(metric, _)| *metric == decides)
             };
-            let terms = Terms::new(&fit, &Grid::new(window(rows)));
+            let terms = Terms::new(&fit.numbers(), &Grid::new(fit.window()));
             if terms.r2 < 0.9 && fit.ss_tot > 1e-6 {
                 let (half, twice) = (error(0.5).expect("promised").1, error(2.0).expect("promised").1);
                 assert!(half.passes() && !twice.passes(), "{decides}: {half:?}, {twice:?}");

@@ -6,6 +6,7 @@ mod document;
 mod example;
 mod html;
 mod markdown;
+mod run_analysis;
 mod run_now;
 mod tables;
 mod terminal;
@@ -18,6 +19,7 @@ use rollfit_analysis::Analysis;
 use rollfit_job::record::{Header, PartitionOutcome, Record};
 
 use self::document::Document;
+pub use self::run_analysis::RunAnalysis;
 use self::run_now::RunNow;
 use crate::args::{AnalyzeArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
@@ -26,10 +28,24 @@ use crate::state_dir::{self, RunFile, StateDir};
 use crate::{output, trace};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Result<Exit, Failure> {
+    let (record, analysis, now) = load(arguments.run.as_deref().map(Path::new), arguments.config.as_deref())?;
+    if let Some(file) = &arguments.trace {
+        written("--trace", file, trace::save(&record, file))?;
+    }
+    if let Some(file) = &arguments.html {
+        written("--html", file, replace(file, html::render(&analysis, now).as_bytes()))?;
+    }
+    print(global, arguments, &analysis, now)?;
+    Ok(Exit::Done)
+}
+
+/// The record of a run, or of the newest one of a configuration or at all, and what it says.
+fn load(run: Option<&Path>, config: Option<&Path>) -> Result<(Record, Analysis, RunNow), Failure> {
     let state = StateDir::open();
-    let path = match &arguments.run {
-        Some(run) => state.find(run)?,
-        None => state.newest(arguments.config.as_deref())?,
+    let path = match run {
+        // A name is text; what is not is a path.
+        Some(run) => run.to_str().map_or_else(|| Ok(run.to_owned()), |name| state.find(name))?,
+        None => state.newest(config)?,
     };
     let record = state_dir::read(&path)?;
     let now = RunNow::new(&path, &record);
@@ -41,14 +57,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Res
         )));
     }
     let analysis = Analysis::new(&record, &earlier(&state, &record));
-    if let Some(file) = &arguments.trace {
-        written("--trace", file, trace::save(&record, file))?;
-    }
-    if let Some(file) = &arguments.html {
-        written("--html", file, replace(file, html::render(&analysis, now).as_bytes()))?;
-    }
-    print(global, arguments, &analysis, now)?;
-    Ok(Exit::Done)
+    Ok((record, analysis, now))
 }
 
 fn written(flag: &str, file: &Path, written: io::Result<()>) -> Result<(), Failure> {

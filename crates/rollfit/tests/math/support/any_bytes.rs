@@ -116,9 +116,9 @@ fn same_bits(case: &Case) -> Fits {
 fn metrics_bits(cpu: Cpu, case: &Case) -> Vec<Vec<u64>> {
     let Case { window_rows, values, .. } = case;
     let mut kernel = Kernel::on(cpu, &paths::windows(window_rows));
-    kernel.fit(values, 0..values.len()).expect("rows of the series");
-    let written = (0..window_rows.len()).map(|window| {
-        let written = Written::by(&mut kernel, window);
+    let tile = kernel.fit(values, 0..values.len()).expect("rows of the series");
+    let written = tile.windows().map(|fits| {
+        let written = Written::from_fits(fits);
         let missing = written.cells.iter().filter(|cell| cell.is_nan()).count();
         assert_eq!(missing as u64, written.undefined.iter().sum::<u64>(), "{case:?}");
         let is_clean = |cell: &f64| !cell.is_infinite() && cell.to_bits() != (-0.0f64).to_bits();
@@ -131,7 +131,7 @@ fn metrics_bits(cpu: Cpu, case: &Case) -> Vec<Vec<u64>> {
 /// Holds every metric of one window against the exact answer.
 fn within_bounds(values: &[f64]) {
     let bounds = Bounds::new(values, &ExactFit::new(values).terms());
-    let fit = rollfit::fit(values).expect("a window's length");
+    let fit = rollfit::fit(values).expect("a window's length").expect("usable values");
     assert!(0.0 <= fit.ss_res && fit.ss_res <= fit.ss_tot, "{fit:?} of {values:?}");
     let last = values.len() - 1;
     let written = Written::new(Cpu::detect(), values, values.len(), last..last + 1);

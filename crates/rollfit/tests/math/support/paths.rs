@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-use rollfit::{Cpu, Fit, Kernel, Metric, Stream, Terms, Window};
+use rollfit::{
+    Cpu, Fit, FitColumns, FitNumbers, Kernel, Metric, MetricColumns, MissingValues, Stream, Window,
+};
 
 /// The bits of a fit's six numbers; none where there is no fit.
 pub(crate) type FitBits = Option<[u64; 6]>;
@@ -12,7 +14,10 @@ pub(crate) type FitBits = Option<[u64; 6]>;
 pub(crate) type Fits = Vec<Vec<FitBits>>;
 
 pub(crate) fn bits(fit: Option<Fit>) -> FitBits {
-    fit.map(|Fit { a2, a1, b, ss_res, ss_tot, y_last }| [a2, a1, b, ss_res, ss_tot, y_last].map(f64::to_bits))
+    fit.map(|fit| {
+        let FitNumbers { a2, a1, b, ss_res, ss_tot, y_last } = fit.numbers();
+        [a2, a1, b, ss_res, ss_tot, y_last].map(f64::to_bits)
+    })
 }
 
 pub(crate) fn window(rows: usize) -> Window {
@@ -34,14 +39,14 @@ pub(crate) fn alone(values: &[f64], window_rows: &[usize]) -> Fits {
 /// The fit of the window of `rows` rows that ends at `row`, from a copy of its values alone.
 pub(crate) fn alone_at(values: &[f64], row: usize, rows: usize) -> FitBits {
     let first = (row + 1).checked_sub(rows)?;
-    let fit = rollfit::fit(&values[first..=row]).expect("a window's length");
-    bits((!fit.a2.is_nan()).then_some(fit))
+    bits(rollfit::fit(&values[first..=row]).expect("a window's length"))
 }
 
 /// The fits of `rows`, by one call of the kernel.
 pub(crate) fn tile(kernel: &mut Kernel, values: &[f64], rows: Range<usize>, window_count: usize) -> Fits {
-    kernel.fit(values, rows.clone()).expect("rows of the series");
-    (0..window_count).map(|at| (0..rows.len()).map(|row| bits(kernel.fits(at).get(row))).collect()).collect()
+    let tile = kernel.fit(values, rows.clone()).expect("rows of the series");
+    assert_eq!((tile.rows(), tile.windows().len()), (rows.len(), window_count));
+    tile.windows().map(|fits| (0..rows.len()).map(|row| bits(fits.get(row))).collect()).collect()
 }
 
 /// The fits of the whole series by a kernel that is given the rows between `cuts` (in order) one tile at a time.
@@ -69,7 +74,8 @@ pub(crate) fn streamed(stream: &mut Stream, values: &[f64], window_count: usize)
     fits
 }
 
-/// Every metric of the catalogue for one window at some rows, column after column, as the kernel writes them.
+/// Every metric of the catalogue for one window at some rows, column after column, as the kernel writes them, and how many values
+/// of each are missing.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     rows: usize,
@@ -80,18 +86,31 @@ pub(crate) struct Written {
 impl Written {
     pub(crate) fn new(cpu: Cpu, values: &[f64], window_rows: usize, rows: Range<usize>) -> Self {
         let mut kernel = Kernel::on(cpu, &[window(window_rows)]);
-        kernel.fit(values, rows.clone()).expect("rows of the series");
-        Self::by(&mut kernel, 0)
+        let mut written = Self::empty(rows.len());
+        let mut missing = MissingValues::default();
+        let columns = MetricColumns::new(&mut written.cells, rows.len());
+        kernel
+            .metrics_into(values, rows.clone(), Metric::ALL, columns, &mut missing)
+            .expect("rows of the series, and room for them");
+        let without_fit = missing.rows_without_fit(0) as u64;
+        written.undefined = missing.undefined(0).iter().map(|undefined| undefined + without_fit).collect();
+        let tile = kernel.fit(values, rows).expect("rows of the series");
+        let of_tile = Self::from_fits(tile.fits(0).expect("the only window"));
+        assert_eq!((of_tile.bits(), &of_tile.undefined), (written.bits(), &written.undefined));
+        written
     }
 
-    /// What `kernel` writes of its last tile.
-    pub(crate) fn by(kernel: &mut Kernel, window: usize) -> Self {
-        let rows = kernel.fits(window).rows();
-        // Garbage, so that a cell that is not written shows.
-        let mut cells = vec![-7e77; Metric::ALL.len() * rows];
-        let mut undefined = vec![0; Metric::ALL.len()];
-        kernel.write_metrics(window, Metric::ALL, &mut cells, &mut undefined).expect("room for the tile");
-        Self { rows, cells, undefined }
+    /// What is written of the fits of a tile.
+    pub(crate) fn from_fits(fits: &FitColumns) -> Self {
+        let mut written = Self::empty(fits.rows());
+        fits.write_metrics(Metric::ALL, &mut written.cells, &mut written.undefined)
+            .expect("room for the tile");
+        written
+    }
+
+    /// Garbage, so that a cell that is not written shows.
+    fn empty(rows: usize) -> Self {
+        Self { rows, cells: vec![-7e77; Metric::ALL.len() * rows], undefined: vec![0; Metric::ALL.len()] }
     }
 
     /// A metric's column.
@@ -121,11 +140,9 @@ pub(crate) fn written_alone(values: &[f64]) -> Written {
     written
 }
 
-/// The metrics of a fit as the kernel must write them, from their definitions: NaN where not finite, never -0.0.
-pub(crate) fn metrics_of(fit: &Fit, window_rows: usize) -> impl Iterator<Item = f64> + use<> {
-    let terms = Terms::new(fit, &rollfit::Grid::new(window(window_rows)));
-    Metric::ALL.iter().map(move |metric| {
-        let value = metric.of(&terms);
-        if value.is_finite() { value + 0.0 } else { f64::NAN }
-    })
+/// The metrics of a fit as the kernel must write them, from their definitions: NaN where there is no fit or no value, never -0.0.
+pub(crate) fn metrics_of(fit: Option<Fit>) -> impl Iterator<Item = f64> + use<> {
+    Metric::ALL
+        .iter()
+        .map(move |metric| fit.and_then(|fit| metric.value(&fit)).map_or(f64::NAN, |value| value + 0.0))
 }

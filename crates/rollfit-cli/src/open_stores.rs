@@ -1,0 +1,66 @@
+//! [`OpenStores`]: the stores of a configuration, opened as the command opens them, for other front ends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rollfit_job::Job;
+use rollfit_job::config::JobConfig;
+use rollfit_job::store::{Purpose, Sink, Source};
+use rollfit_job::watch::Machine;
+
+use crate::args::ConfigArguments;
+use crate::exit::Failure;
+use crate::machine;
+use crate::open;
+use crate::stores::Stores;
+
+/// A configuration whose stores are open to be read.
+pub struct OpenStores {
+    /// The configuration.
+    pub config: JobConfig,
+    /// Where series come from, derived ones included.
+    pub source: Arc<dyn Source>,
+    /// Where features are.
+    pub sink: Arc<dyn Sink>,
+    machine: Arc<dyn Machine>,
+}
+
+/// Why stores are not open: a message that is safe to print, and the exit code that the command would give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenError {
+    /// What happened, where, and what to do.
+    pub message: String,
+    /// The exit code.
+    pub exit_code: u8,
+}
+
+impl OpenStores {
+    /// Reads the configuration, with `ROLLFIT_` variables of the environment, and opens its stores. A standby will do.
+    ///
+    /// # Errors
+    /// [`OpenError`] where the command fails too.
+    pub fn open(config: &Path) -> Result<Self, OpenError> {
+        Self::open_file(config.to_owned()).map_err(|failure| OpenError {
+            message: failure.lines().join("\n"),
+            exit_code: failure.exit as u8,
+        })
+    }
+
+    fn open_file(config: PathBuf) -> Result<Self, Failure> {
+        let config = open::config(&ConfigArguments { config })?;
+        let stores = Stores::open(&config, Purpose::Read)?;
+        let (source, sink) = (stores.source(), stores.sink());
+        Ok(Self { config, source, sink, machine: machine::here() })
+    }
+
+    /// The job.
+    pub fn job(&self) -> Job<'_> {
+        Job {
+            config: &self.config,
+            source: self.source.as_ref(),
+            sink: self.sink.as_ref(),
+            workers: self.config.run.workers,
+            machine: self.machine.as_ref(),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! [`LiveStream`]: the features of a key's next rows, one row at a time, with the bits that a run would store.
+
+use std::sync::Mutex;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use rollfit::{Metric, Stream};
+use rollfit_cli::OpenStores;
+use rollfit_job::config::{Boundary, JobConfig};
+use rollfit_job::live_tail::LiveTail;
+use rollfit_job::lock::lock;
+use rollfit_job::month::{Month, display_instant};
+use rollfit_job::partition::Partition;
+use rollfit_job::patience::patiently;
+use rollfit_job::stored_features::StoredState;
+
+use super::explanation::receipt_dict;
+use super::failure::ReadFailure;
+use super::instant::{datetime, instant_us};
+use super::selection::unknown;
+
+/// The features of a key's next rows: push a row's values, get its features.
+///
+/// Made by `Dataset.live`. It has seen the last rows of the source that the job's windows reach, joined as a run joins them, so that
+/// each push gives the bits that the next run stores for that row. (A store whose columns are narrower than doubles rounds them.)
+#[pyclass(frozen, module = "rollfit")]
+pub(crate) struct LiveStream {
+    key: String,
+    boundary: Boundary,
+    series: Vec<String>,
+    /// The names of the columns of all series, in order.
+    columns: Vec<Py<PyString>>,
+    seeded_rows: usize,
+    seeded_from: Vec<StoredState>,
+    state: Mutex<LiveState>,
+}
+
+/// What pushes change.
+struct LiveState {
+    series: Vec<LiveSeries>,
+    last_us: Option<i64>,
+    /// Whether a row came without its instant after the last one that had one.
+    is_time_unknown: bool,
+}
+
+struct LiveSeries {
+    stream: Stream,
+    metrics: Vec<Metric>,
+}
+
+impl LiveSeries {
+    /// Adds a value, and the features that follow.
+    fn push(&mut self, value: f64, features: &mut Vec<Option<f64>>) {
+        for fit in self.stream.push(value) {
+            let value = |metric: &Metric| fit.as_ref().and_then(|fit| metric.value(fit));
+            features.extend(self.metrics.iter().map(value));
+        }
+    }
+}
+
+impl LiveStream {
+    /// Reads the last rows of a key before an instant, and what is stored of their partitions.
+    pub(super) fn new(
+        py: Python<'_>,
+        stores: &OpenStores,
+        key: String,
+        until_us: Option<i64>,
+    ) -> PyResult<Self> {
+        let config = &stores.config;
+        let source = stores.source.as_ref();
+        let tail = py
+            .detach(|| patiently(|| LiveTail::read(source, config, &key, until_us)))
+            .map_err(ReadFailure::from)?;
+        let seeded_from = py.detach(|| stored_states(stores, &key, &tail))?;
+        let series = config.series.iter().zip(&tail.columns).map(|(series, values)| LiveSeries {
+            stream: Stream::seeded(&series.window_rows(), values),
+            metrics: series.metrics.clone(),
+        });
+        let state = LiveState {
+            series: series.collect(),
+            last_us: tail.instants_us.last().copied(),
+            is_time_unknown: false,
+        };
+        Ok(Self {
+            key,
+            boundary: config.boundary,
+            series: series_names(config),
+            columns: config.feature_names().map(|name| PyString::new(py, name).unbind()).collect(),
+            seeded_rows: tail.instants_us.len(),
+            seeded_from,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The value of each series, in order.
+    fn values(&self, row: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<f64>> {
+        let usage = || match self.series.as_slice() {
+            [one] => PyTypeError::new_err(format!("push one value, or {one}=value")),
+            several => PyTypeError::new_err(format!(
+                "push one value of each series: {}",
+                several.iter().map(|name| format!("{name}=value")).collect::<Vec<_>>().join(", ")
+            )),
+        };
+        let named = named.filter(|named| !named.is_empty());
+        let by_name = match (row.len(), named) {
+            (0, Some(named)) => named.clone(),
+            (1, None) => match row.get_item(0)?.cast_into::<PyDict>() {
+                Ok(named) => named,
+                Err(error) if self.series.len() == 1 => return Ok(vec![number(&error.into_inner())?]),
+                Err(_) => return Err(usage()),
+            },
+            _ => return Err(usage()),
+        };
+        for name in by_name.keys() {
+            let name: String = name.extract()?;
+            if !self.series.contains(&name) {
+                return Err(unknown("series", &name, &self.series));
+            }
+        }
+        let value = |name: &String| number(&by_name.get_item(name)?.ok_or_else(usage)?);
+        self.series.iter().map(value).collect()
+    }
+}
+
+/// A value; None and NaN are no value.
+fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    if value.is_none() { Ok(f64::NAN) } else { value.extract() }
+}
+
+fn series_names(config: &JobConfig) -> Vec<String> {
+    config.series.iter().map(|series| series.name.clone()).collect()
+}
+
+/// What is stored of the partitions that the rows lie in. The source is compared with the last one alone: the others may be many.
+fn stored_states(stores: &OpenStores, key: &str, tail: &LiveTail) -> Result<Vec<StoredState>, ReadFailure> {
+    let mut months: Vec<Month> =
+        tail.instants_us.iter().filter_map(|&us| Month::of_instant_us(us).ok()).collect();
+    months.dedup();
+    let last = months.last().copied();
+    let mut states = Vec::new();
+    for month in months {
+        let partition = Partition::new(key, month.into());
+        let found = stores.sink.found(&partition)?;
+        let source = Some(stores.source.as_ref()).filter(|_| Some(month) == last);
+        states.push(StoredState::new(&stores.config, source, &partition, found)?);
+    }
+    Ok(states)
+}
+
+impl LiveState {
+    /// Checks a row's instant, and forgets the rows before it where windows do not reach them.
+    fn begin_row(&mut self, boundary: Boundary, time_us: Option<i64>) -> PyResult<()> {
+        let Some(time_us) = time_us else {
+            if boundary == Boundary::Reset {
+                return Err(PyValueError::new_err(
+                    "time is missing: boundary = \"reset\" starts windows anew in each month, so push(..., time=...) is needed",
+                ));
+            }
+            self.is_time_unknown = true;
+            return Ok(());
+        };
+        let month =
+            Month::of_instant_us(time_us).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        if let Some(last_us) = self.last_us {
+            if time_us <= last_us {
+                return Err(PyValueError::new_err(format!(
+                    "time = {} is not after the last row, {}; a row that is late or corrected needs a new `live` once it is in the source",
+                    display_instant(time_us),
+                    display_instant(last_us)
+                )));
+            }
+            if boundary == Boundary::Reset && Month::of_instant_us(last_us).is_ok_and(|last| last != month) {
+                self.series.iter_mut().for_each(|series| series.stream.reset());
+            }
+        }
+        (self.last_us, self.is_time_unknown) = (Some(time_us), false);
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl LiveStream {
+    /// Add the key's next row; returns its features as a dict of column name -> float or None.
+    ///
+    /// With one series: `push(1.08)`. With several: `push(idx=1.08, bqx=0.2)` or `push({"idx": 1.08, "bqx": 0.2})`. None or NaN is a row
+    /// without a value, as NULL in the source is. `time` is the row's instant (without a zone: UTC). It must be after `last_time`; the
+    /// boundary "reset" needs it, since windows start anew in each month.
+    #[pyo3(signature = (*row, time=None, **values))]
+    fn push<'py>(
+        &self,
+        py: Python<'py>,
+        row: &Bound<'py, PyTuple>,
+        time: Option<&Bound<'py, PyAny>>,
+        values: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let values = self.values(row, values)?;
+        let time_us = time.map(instant_us).transpose()?;
+        let mut features = Vec::with_capacity(self.columns.len());
+        {
+            let mut state = lock(&self.state);
+            state.begin_row(self.boundary, time_us)?;
+            for (series, value) in state.series.iter_mut().zip(values) {
+                series.push(value, &mut features);
+            }
+        }
+        let row = PyDict::new(py);
+        for (column, feature) in self.columns.iter().zip(features) {
+            row.set_item(column, feature)?;
+        }
+        Ok(row)
+    }
+
+    /// The key.
+    #[getter]
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The names of the series, in the order of the configuration.
+    #[getter]
+    fn series(&self) -> Vec<String> {
+        self.series.clone()
+    }
+
+    /// The instant of the last row (UTC); None if there is no row yet, or the last one was pushed without a time.
+    #[getter]
+    fn last_time<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let known = {
+            let state = lock(&self.state);
+            state.last_us.filter(|_| !state.is_time_unknown)
+        };
+        known.map(|us| datetime(py, us)).transpose()
+    }
+
+    /// How many joined rows of the source it had seen before the first push: at most as many as the longest window has.
+    #[getter]
+    fn seeded_rows(&self) -> usize {
+        self.seeded_rows
+    }
+
+    /// The partitions of the rows that it was seeded with: a list of dicts with `partition`, `state`, `cause` and `receipt`.
+    ///
+    /// The rows come from the source. A partition that is not "done" says that what is stored of it is not of these rows.
+    #[getter]
+    fn seeded_from<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for StoredState { partition, assessment, receipt } in &self.seeded_from {
+            let entry = PyDict::new(py);
+            entry.set_item("partition", partition.to_string())?;
+            entry.set_item("state", assessment.state.name())?;
+            entry.set_item("cause", &assessment.cause)?;
+            entry.set_item("receipt", receipt_dict(py, receipt.as_deref())?)?;
+            list.append(entry)?;
+        }
+        Ok(list)
+    }
+
+    fn __repr__(&self) -> String {
+        let state = lock(&self.state);
+        let last = match state.last_us.filter(|_| !state.is_time_unknown) {
+            Some(us) => format!("last row {}", display_instant(us)),
+            None => "time of the last row unknown".to_owned(),
+        };
+        let from = self
+            .seeded_from
+            .iter()
+            .map(|stored| format!("{} ({})", stored.partition.period, stored.assessment.state));
+        let from = from.collect::<Vec<_>>().join(", ");
+        let from = if from.is_empty() { "nothing".to_owned() } else { from };
+        format!("<rollfit.LiveStream {}: {last}, seeded with {} rows of {from}>", self.key, self.seeded_rows)
+    }
+}

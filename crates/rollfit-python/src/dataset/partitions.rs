@@ -1,0 +1,209 @@
+//! The partitions of a reading: which may be read, what to say of the others, and their rows.
+
+use arrow_array::RecordBatch;
+use pyo3::prelude::*;
+use rollfit_cli::OpenStores;
+use rollfit_job::few::few;
+use rollfit_job::foreign::message;
+use rollfit_job::panel::Panel;
+use rollfit_job::partition::Partition;
+use rollfit_job::patience::patiently;
+use rollfit_job::state::State;
+use rollfit_job::store::{Found, StoreError};
+use rollfit_job::stored_features::{StoredFeatures, StoredState};
+use rollfit_job::workers::for_each;
+
+use super::batches::{features_batch, features_schema};
+use super::failure::ReadFailure;
+use super::request::ReadRequest;
+
+/// How often a partition is looked at that somebody keeps changing.
+const LOOKS: usize = 5;
+
+/// What a reading makes of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Read,
+    Skip,
+    Missing,
+    Stale,
+    /// Not features of this job.
+    Other,
+}
+
+/// Works on items in turns, several at once, so that Ctrl-C is seen between them.
+pub(super) fn in_turns<T: Sync, R: Send, E: Send + Into<PyErr>>(
+    py: Python<'_>,
+    (stores, items): (&OpenStores, &[T]),
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> PyResult<Vec<R>> {
+    let workers = stores.config.run.workers.count(items.len());
+    let mut done = Vec::with_capacity(items.len());
+    for turn in items.chunks(2 * workers) {
+        py.check_signals()?;
+        for result in py.detach(|| for_each(turn, workers, &work)) {
+            done.push(result.map_err(Into::into)?);
+        }
+    }
+    Ok(done)
+}
+
+/// Looks at the partitions of a reading; returns those that are read.
+///
+/// # Errors
+/// Naming all that cannot be read as asked, with what to do; those of the stores.
+pub(super) fn look(py: Python<'_>, stores: &OpenStores, request: &ReadRequest) -> PyResult<Vec<StoredState>> {
+    let partitions = &request.partitions;
+    let holdings =
+        py.detach(|| patiently(|| stores.sink.holdings(partitions, false))).map_err(ReadFailure::from)?;
+    let found = holdings.into_iter().map(|holding| Ok(holding?.found));
+    let found: Vec<Found> = found.collect::<Result<_, StoreError>>().map_err(ReadFailure::from)?;
+    let pairs: Vec<(&Partition, Found)> = partitions.iter().zip(found).collect();
+    let states = in_turns(py, (stores, &pairs), |(partition, found)| {
+        let state = look_at(stores, request, partition, found.clone())?;
+        let verdict = verdict(stores, request, &state)?;
+        Ok::<_, ReadFailure>((state, verdict))
+    })?;
+    if let Some(problems) = problems(request, &states) {
+        return Err(ReadFailure::Partitions(problems).into());
+    }
+    Ok(states.into_iter().filter(|(_, verdict)| *verdict == Verdict::Read).map(|(state, _)| state).collect())
+}
+
+fn look_at(
+    stores: &OpenStores,
+    request: &ReadRequest,
+    partition: &Partition,
+    found: Found,
+) -> Result<StoredState, StoreError> {
+    let source = Some(stores.source.as_ref()).filter(|_| !request.allows_stale);
+    StoredState::new(&stores.config, source, partition, found)
+}
+
+fn verdict(stores: &OpenStores, request: &ReadRequest, stored: &StoredState) -> Result<Verdict, StoreError> {
+    let last_us = stored.receipt.as_ref().and_then(|receipt| receipt.input.last_us);
+    Ok(match stored.assessment.state {
+        State::Done => Verdict::Read,
+        State::Missing if request.skips_missing => Verdict::Skip,
+        State::Missing if waits_for_rows(stores, request, &stored.partition)? => Verdict::Skip,
+        State::Missing => Verdict::Missing,
+        // The new rows are after those that are asked for.
+        State::Grown if last_us.is_some_and(|last_us| request.span_us.end <= last_us + 1) => Verdict::Read,
+        State::Grown | State::InputChanged | State::Shrunk => Verdict::Stale,
+        State::DefinitionChanged | State::Foreign | State::Blocked | State::Newer => Verdict::Other,
+    })
+}
+
+/// Whether a key's newest partition has no joined row yet, so that a run has nothing to compute.
+fn waits_for_rows(
+    stores: &OpenStores,
+    request: &ReadRequest,
+    partition: &Partition,
+) -> Result<bool, StoreError> {
+    let newest = request.partitions.iter().rfind(|other| other.key == partition.key);
+    if newest != Some(partition) {
+        return Ok(false);
+    }
+    let panel = Panel::read(stores.source.as_ref(), &stores.config, partition)?;
+    Ok(panel.waits_for_rows())
+}
+
+/// What keeps partitions from being read, with what to do; none where nothing does.
+fn problems(request: &ReadRequest, states: &[(StoredState, Verdict)]) -> Option<String> {
+    let of = |wanted: Verdict| {
+        states.iter().filter(move |(_, verdict)| *verdict == wanted).map(|(stored, _)| stored)
+    };
+    let named = |wanted| of(wanted).map(|stored| stored.partition.to_string()).collect::<Vec<_>>();
+    let explained = |wanted| {
+        let causes = of(wanted).map(|StoredState { partition, assessment, .. }| {
+            format!("{partition} ({}: {})", assessment.state, assessment.cause)
+        });
+        causes.collect::<Vec<_>>()
+    };
+    let config = &request.config;
+    let count = |partitions: &[String], one: &str, many: &str| match partitions.len() {
+        1 => format!("1 partition {one}"),
+        several => format!("{several} partitions {many}"),
+    };
+    let mut lines = Vec::new();
+    let missing = named(Verdict::Missing);
+    if !missing.is_empty() {
+        lines.push(format!(
+            "{}: {}; compute with rollfit.run({config:?}), or pass missing=\"skip\" to read the others",
+            count(&missing, "has no features yet", "have no features yet"),
+            few(&missing)
+        ));
+    }
+    let stale = explained(Verdict::Stale);
+    if !stale.is_empty() {
+        lines.push(format!(
+            "{}: {}; update with rollfit.run({config:?}), or pass stale=\"allow\" to read what is stored",
+            count(&stale, "is older than its source", "are older than their source"),
+            first(&stale)
+        ));
+    }
+    let other = explained(Verdict::Other);
+    if !other.is_empty() {
+        lines.push(format!(
+            "{}: {}; open the configuration that wrote them, or see `rollfit plan` for what a run would replace",
+            count(&other, "does not have the features of this job", "do not have the features of this job"),
+            first(&other)
+        ));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The first of several causes, and how many more there are.
+fn first(causes: &[String]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let shown = causes.iter().take(SHOWN_MAX).map(|cause| message(cause)).collect::<Vec<_>>().join(", ");
+    match causes.len().saturating_sub(SHOWN_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Reads the rows of a partition that were found to be readable; none where it is gone and may be.
+///
+/// # Errors
+/// When they cannot be read, or are no longer as they have to be.
+pub(super) fn read(
+    stores: &OpenStores,
+    request: &ReadRequest,
+    stored: &StoredState,
+) -> Result<Option<RecordBatch>, ReadFailure> {
+    let mut stored = stored.clone();
+    for _ in 0..LOOKS {
+        let StoredState { partition, receipt, .. } = &stored;
+        if let Some(receipt) = receipt {
+            let features = patiently(|| {
+                StoredFeatures::read(
+                    &stores.config,
+                    stores.sink.as_ref(),
+                    partition,
+                    receipt,
+                    &request.columns,
+                )
+            })?;
+            if let Some(features) = features {
+                let schema = features_schema(&request.names);
+                let batch = features_batch(schema, &partition.key, features, &request.span_us)
+                    .map_err(|error| StoreError::permanent(format!("{partition}: {error}")))?;
+                return Ok(Some(batch));
+            }
+        }
+        // Somebody has replaced it, or added rows.
+        let found = stores.sink.found(partition)?;
+        let now = look_at(stores, request, partition, found)?;
+        match verdict(stores, request, &now)? {
+            Verdict::Read => stored = now,
+            Verdict::Skip => return Ok(None),
+            other => {
+                let problems = problems(request, &[(now, other)]).unwrap_or_default();
+                return Err(ReadFailure::Partitions(problems));
+            }
+        }
+    }
+    let partition = &stored.partition;
+    Err(ReadFailure::Partitions(format!("{partition}: another runner keeps changing it; try again later")))
+}

@@ -1,0 +1,127 @@
+"""Small jobs on made bars, and the console script, for tests of runs."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+SCRIPT = Path(sys.executable).parent / "rollfit"
+
+CONFIG = """
+[store]
+url = "parquet:fx"
+
+[partitions]
+keys = {keys}
+from = "{first}"
+to = "{last}"
+
+[series.idx]
+table = "m1_{{key}}"
+time = "time"
+value = "rate_index"
+features = "reg_rate_{{key}}_{{yyyy}}_{{mm}}"
+
+[series.bqx]
+table = "bqx_{{key}}"
+time = "ts_utc"
+value = "w15_bqx_return"
+features = "reg_bqx_{{key}}_{{yyyy}}_{{mm}}"
+
+[windows]
+w15 = 15
+w30 = 30
+
+[run]
+workers = 1
+boundary = "reset"
+{run}
+"""
+
+
+def command(*arguments, cwd, **options):
+    """Runs the console script to its end."""
+    options = {"capture_output": True, "text": True, "timeout": 60} | options
+    return subprocess.run([SCRIPT, *arguments], cwd=cwd, **options)
+
+
+def months_from(first, count):
+    year, month = map(int, first.split("-"))
+    return [f"{year + (month - 1 + at) // 12}-{(month - 1 + at) % 12 + 1:02}" for at in range(count)]
+
+
+def make_job(directory, keys=("eurusd", "gbpusd"), months=2, rows=300, run=""):
+    """Imports bars of each key, `rows` a month, into a store in `directory`, and writes its configuration there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    names = months_from("2017-01", months)
+    for key in keys:
+        source, close = random.Random(key), 1.1
+        path = directory / "bars" / f"key={key}" / "bars.csv"
+        path.parent.mkdir(parents=True)
+        lines = ["time,close"]
+        for name in names:
+            instant = datetime.strptime(name, "%Y-%m")
+            for _ in range(rows):
+                close *= 1 + source.gauss(0, 1e-4)
+                instant += timedelta(minutes=1)
+                lines.append(f"{instant:%Y-%m-%dT%H:%M:%SZ},{close:.6f}")
+        path.write_text("\n".join(lines) + "\n")
+    config = CONFIG.format(keys=str(list(keys)).replace("'", '"'), first=names[0], last=names[-1], run=run)
+    (directory / "rollfit.toml").write_text(config)
+    imported = command("import", "--quiet", "--format", "csv", "bars", cwd=directory)
+    assert imported.returncode == 0, imported.stderr
+    return directory
+
+
+def slow_job(directory):
+    """As `make_job`; each of its four partitions takes about half a second, whatever the machine."""
+    return make_job(directory, keys=("slow",), months=4, rows=1200, run="store_write_mb_per_s_max = 1")
+
+
+def parts(directory):
+    """The features: the bytes of each file, by its name below the store."""
+    features = directory / "fx" / "features"
+    return {str(path.relative_to(features)): path.read_bytes() for path in features.rglob("*") if path.is_file()}
+
+
+class Running:
+    """A process whose output a test follows."""
+
+    def __init__(self, arguments, cwd):
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            arguments, cwd=cwd, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.seen = ""
+
+    def wait_for(self, words):
+        while words not in self.seen:
+            line = self.process.stdout.readline()
+            assert line, f"ended without `{words}`:\n{self.seen}"
+            self.seen += line
+
+    def signal(self, number=signal.SIGINT):
+        self.process.send_signal(number)
+
+    def end(self):
+        """Waits for its end; its exit code."""
+        try:
+            self.seen += self.process.communicate(timeout=60)[0]
+        finally:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        return self.process.returncode
+
+
+def wait_until(is_so, seconds=20.0):
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.01)

@@ -1,0 +1,130 @@
+"""The console script: exit codes, signals, pipes and arguments, as the executable has them."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from made_job import SCRIPT, Running, command, make_job, parts, slow_job, wait_until
+
+
+@pytest.fixture(autouse=True)
+def own_records(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLLFIT_STATE_DIR", str(tmp_path / "state"))
+
+
+def test_exit_codes_and_output(tmp_path):
+    job = make_job(tmp_path)
+    assert command("--version", cwd=job).stdout.startswith("rollfit ")
+    assert "Usage: rollfit" in command("--help", cwd=job).stdout
+    refused = command("run", "--fish", cwd=job)
+    assert refused.returncode == 2 and "unexpected argument '--fish'" in refused.stderr and not refused.stdout
+    done = command("run", cwd=job)
+    assert done.returncode == 0 and "4 written" in done.stdout and "[4/4]" in done.stderr
+    (job / "fx/sources/m1_eurusd/2017-02.parquet").unlink()
+    assert command("run", cwd=job).returncode == 4
+    assert command("run", "--only", "gbpusd:2018-01", cwd=job).returncode == 2
+    assert command("plan", "--config", "none.toml", cwd=job).returncode == 2
+    assert command("check", "--fish", cwd=job).returncode == 3
+
+
+def test_arguments_are_bytes(tmp_path):
+    job = make_job(tmp_path)
+    name = os.fsencode(job) + b"/caf\xe9.toml"
+    os.rename(job / "rollfit.toml", name)
+    ran = subprocess.run([SCRIPT, b"run", b"--config", name], capture_output=True, cwd=job)
+    assert ran.returncode == 0, ran.stderr
+    assert len(parts(job)) == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_finishes_what_is_in_progress(tmp_path, number):
+    job = slow_job(tmp_path)
+    running = Running([SCRIPT, "run"], cwd=job)
+    running.wait_for("slow 2017-01: written")
+    running.signal(number)
+    running.wait_for("warning: finishing the partitions in progress")
+    assert running.end() == 130
+    assert "Interrupted." in running.seen and "Traceback" not in running.seen
+    assert 2 <= len(parts(job)) < 4
+
+
+def test_a_second_signal_rolls_back(tmp_path):
+    job = slow_job(tmp_path)
+    running = Running([SCRIPT, "run"], cwd=job)
+    running.wait_for("slow 2017-01: written")
+    running.signal()
+    running.wait_for("finishing the partitions in progress")
+    running.signal()
+    running.wait_for("rolling back uncommitted work")
+    assert running.end() == 130
+    assert len(parts(job)) < 4 and "Traceback" not in running.seen
+    assert command("run", cwd=job).returncode == 0 and len(parts(job)) == 4
+
+
+def waiting(tmp_path, **options):
+    """A command that waits for its configuration, and handles no signal."""
+    os.mkfifo(tmp_path / "config")
+    process = subprocess.Popen(
+        [SCRIPT, "plan", "--config", "config"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, **options
+    )
+    wait_until(lambda: "main" in blocked_in(process.pid))
+    return process
+
+
+def blocked_in(pid):
+    """`main` once it waits to open the pipe."""
+    with open(f"/proc/{pid}/wchan") as place, open(f"/proc/{pid}/syscall") as call:
+        number = call.read().split()[0]
+        return "main" if "fifo" in place.read() or number in ("2", "257") and is_sleeping(pid) else ""
+
+
+def is_sleeping(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rsplit(") ", 1)[1][0] == "S"
+
+
+def test_ctrl_c_ends_a_command_that_handles_no_signals_without_a_traceback(tmp_path):
+    process = waiting(tmp_path)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20)[1] == ""
+    assert process.returncode == -signal.SIGINT
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path):
+    process = waiting(tmp_path, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    process.send_signal(signal.SIGINT)
+    (tmp_path / "config").write_text("fish")
+    assert process.wait(timeout=20) == 2
+    process.stderr.close()
+
+
+def test_a_reader_that_leaves_ends_it_quietly(tmp_path):
+    job = make_job(tmp_path)
+    shell = subprocess.run(
+        ["bash", "-c", f"'{SCRIPT}' metrics | head -n 1; echo ${{PIPESTATUS[0]}}"], capture_output=True, text=True
+    )
+    assert shell.stdout.splitlines()[-1] == "0" and shell.stderr == ""
+    # A log that nobody reads ends no run.
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run([SCRIPT, "run"], cwd=job, stdout=writer, stderr=writer)
+    os.close(writer)
+    assert ran.returncode == 0 and len(parts(job)) == 4
+
+
+def test_closed_streams_are_no_files_of_the_store(tmp_path):
+    job = make_job(tmp_path / "job")
+    whole = make_job(tmp_path / "whole")
+    assert command("run", cwd=whole).returncode == 0
+    closed = subprocess.run(["bash", "-c", f"exec '{SCRIPT}' run <&- >&- 2>&-"], cwd=job)
+    assert closed.returncode == 0
+    assert parts(job) == parts(whole)
+
+
+def test_the_script_imports_nothing_that_is_slow():
+    code = "import sys; before = set(sys.modules); import rollfit._command; print(*sorted(set(sys.modules) - before))"
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    slow = {"numpy", "polars", "pandas", "pyarrow", "IPython", "logging", "json"}
+    assert not slow & set(imported), imported

@@ -1,0 +1,286 @@
+"""`rollfit.open`: stored features as tables, bit for bit, and every way in which they may not be what was asked for."""
+
+import datetime
+import shutil
+import threading
+
+import pytest
+
+import rollfit
+from dataset_support import (
+    KEYS,
+    MINUTE,
+    ROWS,
+    UTC,
+    config_text,
+    first_of,
+    joined_rows,
+    make_job,
+    part,
+    rows_in,
+    rows_of,
+    wanted,
+    write_sources,
+)
+
+pyarrow = pytest.importorskip("pyarrow")
+
+FEBRUARY = first_of("2017-02")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, command):
+    directory = tmp_path_factory.mktemp("dataset")
+    return make_job(directory, command).parent
+
+
+@pytest.fixture(scope="module")
+def ds(made):
+    return rollfit.open(made / "rollfit.toml")
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    """A job of its own that a test may change."""
+    shutil.copytree(made, tmp_path / "job")
+    return tmp_path / "job"
+
+
+def test_all_features_are_the_stored_bits_in_order_of_key_and_time(ds, made):
+    table = pyarrow.table(ds.features())
+    assert rows_in(table) == wanted(made)
+    assert table.num_rows == sum(len(joined_rows(key, month)) for key in KEYS for month in ("2017-01", "2017-02"))
+    assert table.column_names == ["key", "ts_utc", *ds.columns]
+    assert table.schema.field("key").type == pyarrow.string()
+    assert table.schema.field("ts_utc").type == pyarrow.timestamp("us", "UTC")
+    assert {table.schema.field(name).type for name in ds.columns} == {pyarrow.float64()}
+    assert table["r2_idx_w20"].null_count > 0
+
+
+def test_what_the_dataset_is_about(ds):
+    assert ds.keys == ["eurusd", "gbpusd"]
+    assert ds.series == ["idx", "bqx"]
+    assert ds.windows == {"idx": {"w5": 5, "w20": 20}, "bqx": {"w5": 5, "w20": 20}}
+    assert ds.metrics["bqx"] == ["a2", "r2", "prediction", "vertex_x", "extrapolation_error"]
+    assert ds.boundary == "reset"
+    assert len(ds.columns) == 20 and ds.columns[1] == "r2_idx_w5"
+    assert "20 features of idx, bqx" in repr(ds)
+    states = pyarrow.table(ds.partitions()).to_pylist()
+    assert [(row["key"], row["month"], row["state"]) for row in states] == [
+        ("eurusd", "2017-01", "done"),
+        ("eurusd", "2017-02", "done"),
+        ("gbpusd", "2017-01", "done"),
+        ("gbpusd", "2017-02", "done"),
+    ]
+    assert {row["rows"] for row in states} == {ROWS - 2}
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [("eurusd", ["eurusd"]), (["gbpusd", "eurusd", "gbpusd"], KEYS), ("*usd", KEYS), (["g?pusd"], ["gbpusd"]), (None, KEYS)],
+)
+def test_keys_are_names_or_patterns(ds, made, keys, expected):
+    assert rows_in(ds.features(keys, columns="r2_idx_w5")) == wanted(made, expected, columns=["r2_idx_w5"])
+
+
+def test_columns_come_in_the_order_they_are_asked_for(ds, made):
+    table = pyarrow.table(ds.features("eurusd", columns=["prediction_bqx_w5", "r2_*", "r2_idx_w5"]))
+    columns = ["prediction_bqx_w5", "r2_idx_w5", "r2_idx_w20", "r2_bqx_w5", "r2_bqx_w20"]
+    assert table.column_names[2:] == columns
+    assert rows_in(table) == wanted(made, ["eurusd"], columns=columns)
+
+
+NEW_YORK = datetime.timezone(datetime.timedelta(hours=-5))
+MIDDLE = FEBRUARY + 100 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "last"),
+    [
+        ("2017-01", "2017-02", None, FEBRUARY),
+        ("2017-02", None, FEBRUARY, None),
+        ("2017-02-01", "2017-02-02", FEBRUARY, None),
+        (datetime.date(2017, 2, 1), datetime.date(2017, 3, 1), FEBRUARY, None),
+        (None, "2017-02-01T01:40Z", None, MIDDLE),
+        (None, "2017-02-01 01:40", None, MIDDLE),
+        (None, "2017-02-01T03:40:00.000000+02:00", None, MIDDLE),
+        (MIDDLE, None, MIDDLE, None),
+        (MIDDLE.replace(tzinfo=None), None, MIDDLE, None),
+        (MIDDLE.astimezone(NEW_YORK), None, MIDDLE, None),
+        (MIDDLE - datetime.timedelta(microseconds=1), MIDDLE + datetime.timedelta(microseconds=1), MIDDLE, MIDDLE + MINUTE),
+    ],
+)
+def test_a_span_has_its_start_and_not_its_end(ds, made, start, end, first, last):
+    found = rows_in(ds.features("eurusd", start, end, "a2_bqx_w5"))
+    assert found == wanted(made, ["eurusd"], columns=["a2_bqx_w5"], start=first, end=last)
+    assert found
+
+
+def test_instants_of_pandas_and_numpy_are_taken_and_finer_ones_refused(ds, made):
+    pandas, numpy = pytest.importorskip("pandas"), pytest.importorskip("numpy")
+    expected = wanted(made, ["eurusd"], columns=["a2_bqx_w5"], start=MIDDLE)
+    for start in [
+        pandas.Timestamp(MIDDLE),
+        pandas.Timestamp(MIDDLE).tz_localize(None),
+        pandas.Timestamp(MIDDLE).tz_convert("America/New_York"),
+        numpy.datetime64("2017-02-01T01:40"),
+        numpy.datetime64("2017-02-01T01:40", "ns"),
+    ]:
+        assert rows_in(ds.features("eurusd", start, columns="a2_bqx_w5")) == expected, repr(start)
+    for start in [pandas.Timestamp(MIDDLE) + pandas.Timedelta(1, "ns"), numpy.datetime64("2017-02-01T01:40:00.000000001"), "2017-02-01T01:40:00.0000001Z"]:
+        with pytest.raises(ValueError, match="between two microseconds"):
+            ds.features(start=start)
+    for start in [pandas.NaT, numpy.datetime64("NaT")]:
+        with pytest.raises(ValueError, match="NaT"):
+            ds.features(start=start)
+    with pytest.raises(TypeError, match="int64"):
+        ds.features(start=numpy.int64(5))
+
+
+@pytest.mark.parametrize("text", ["2017", "2017-1", "2017-13", "2017-02-30", "2017-02-01T25:00Z", "2017-02-01T01:40[Europe/Berlin]", "yesterday", ""])
+def test_texts_that_mean_no_instant(ds, text):
+    with pytest.raises(ValueError, match="is not an instant"):
+        ds.features(start=text)
+
+
+def test_arguments_without_sense(ds):
+    for arguments, message in [
+        ({"columns": "r2_idx_w6"}, 'unknown column "r2_idx_w6"; did you mean "r2_idx_w5"'),
+        ({"columns": ["r2_idx_w5", "volume"]}, 'unknown column "volume"; there are 20'),
+        ({"columns": "x*"}, 'unknown column "x\\*"'),
+        ({"columns": []}, "no column is asked for"),
+        ({"keys": "eursud"}, 'unknown key "eursud"; did you mean "eurusd"'),
+        ({"keys": []}, "no key is asked for"),
+        ({"start": "2017-01", "end": "2017-01"}, 'pass start="2017-01", end="2017-02"'),
+        ({"start": "2018-01"}, "no partition between start and end; it has 2017-01 to 2017-02"),
+        ({"missing": "ignore"}, 'pass "error" or "skip"'),
+        ({"stale": "skip"}, 'pass "error" or "allow"'),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            ds.features(**arguments)
+    for arguments in [{"keys": 5}, {"columns": [5]}, {"start": 5}, {"start": True}]:
+        with pytest.raises(TypeError):
+            ds.features(**arguments)
+
+
+def test_missing_partitions_are_named_and_skipped_only_where_asked(copy, command):
+    command("drop", "gbpusd:2017-01", cwd=copy)
+    ds = rollfit.open(copy / "rollfit.toml")
+    with pytest.raises(Exception, match=r"1 partition has no features yet: gbpusd 2017-01; compute with rollfit.run\("):
+        ds.features()
+    # Neither does a span without it need it, nor another key.
+    assert rows_in(ds.features(start="2017-02")) == wanted(copy, months=["2017-02"])
+    assert rows_in(ds.features("eurusd")) == wanted(copy, ["eurusd"])
+    expected = {**wanted(copy, ["eurusd"]), **wanted(copy, ["gbpusd"], ["2017-02"])}
+    assert rows_in(ds.features(missing="skip")) == expected
+    assert rows_in(ds.scan(missing="skip")) == expected
+    command("run", "--quiet", cwd=copy)
+    assert rows_in(ds.features()) == wanted(copy)
+
+
+def test_features_older_than_their_source_are_an_error_unless_allowed(copy, command):
+    before = wanted(copy)
+    later = [(FEBRUARY + (ROWS + row) * MINUTE, {"idx": 100.0 + row, "bqx": 0.1 * row}) for row in range(3)]
+    write_sources(copy / "fx", "eurusd", "2017-02", later, "later")
+    ds = rollfit.open(copy / "rollfit.toml")
+    with pytest.raises(Exception, match=r"1 partition is older than its source: eurusd 2017-02 \(grown: 3 new rows after 2017-02-01T03:19:00Z\)"):
+        ds.features()
+    assert rows_in(ds.features(stale="allow")) == before
+    # The new rows are not asked for.
+    assert rows_in(ds.features(end=later[0][0] - MINUTE + datetime.timedelta(microseconds=1))) == before
+    with pytest.raises(Exception, match="grown"):
+        ds.features(end=later[0][0])
+    rows = rows_of("gbpusd", "2017-01")
+    rows[100][1]["idx"] += 1
+    write_sources(copy / "fx", "gbpusd", "2017-01", rows)
+    with pytest.raises(Exception, match=r"2 partitions are older.*gbpusd 2017-01 \(input-changed"):
+        ds.features(missing="skip")
+    command("run", "--quiet", cwd=copy)
+    assert rows_in(ds.features()) == wanted(copy) != before
+
+
+def test_another_definition_and_rows_of_others_are_never_read(copy):
+    config = copy / "rollfit.toml"
+    config.write_text(config_text().replace("w20 = 20", "w20 = 21"))
+    other = rollfit.open(config)
+    for options in [{}, {"stale": "allow"}, {"missing": "skip"}, {"columns": "r2_idx_w5"}]:
+        with pytest.raises(Exception, match=r"eurusd 2017-01 \(definition-changed: windows \[5, 20\] became \[5, 21\]"):
+            other.features(**options)
+    config.write_text(config_text())
+    pyarrow.parquet.write_table(pyarrow.table({"ts_utc": [FEBRUARY]}), part(copy, "eurusd", "2017-02"))
+    ds = rollfit.open(config)
+    with pytest.raises(Exception, match=r"1 partition does not have the features of this job: eurusd 2017-02 \(foreign"):
+        ds.features(stale="allow", missing="skip")
+    assert rows_in(ds.features("gbpusd")) == wanted(copy, ["gbpusd"])
+
+
+def test_damage_is_an_error_whatever_is_allowed(copy):
+    path = part(copy, "eurusd", "2017-02")
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 3] ^= 1
+    path.write_bytes(damaged)
+    ds = rollfit.open(copy / "rollfit.toml")
+    for options in [{}, {"stale": "allow", "missing": "skip"}, {"columns": "a2_bqx_w5"}]:
+        with pytest.raises(Exception, match="eurusd 2017-02|month=2017-02"):
+            ds.features(**options)
+    assert rows_in(ds.features(end="2017-02")) == wanted(copy, months=["2017-01"])
+    # A stream ends with the error, and does not go on behind the hole.
+    tables = iter(ds.scan(columns="a2_bqx_w5"))
+    assert pyarrow.table(next(tables)).num_rows == ROWS - 2
+    with pytest.raises(Exception, match="2017-02"):
+        next(tables)
+    assert list(tables) == []
+    with pytest.raises(Exception, match="2017-02"):
+        pyarrow.table(ds.scan())
+
+
+def test_a_scan_gives_the_same_rows_as_often_as_it_is_consumed(ds, made):
+    scan = ds.scan(["eurusd", "gbpusd"], start="2017-01-31", columns=["r2_idx_w5", "a2_bqx_w20"])
+    expected = wanted(made, columns=["r2_idx_w5", "a2_bqx_w20"])
+    assert rows_in(scan) == expected == rows_in(scan)
+    tables = [pyarrow.table(table) for table in scan]
+    assert [table.num_rows for table in tables] == [ROWS - 2] * 4
+    assert rows_in(pyarrow.concat_tables(tables)) == expected
+
+
+def test_polars_pandas_and_duckdb_read_features_and_scans(ds, made):
+    polars, duckdb = pytest.importorskip("polars"), pytest.importorskip("duckdb")
+    expected = wanted(made, ["eurusd"], columns=["r2_idx_w5"])
+    table = ds.features("eurusd", columns="r2_idx_w5")
+    scan = ds.scan("eurusd", columns="r2_idx_w5")
+    for read in (table, scan):
+        frame = polars.DataFrame(read)
+        assert frame.schema["ts_utc"] == polars.Datetime("us", "UTC")
+        assert rows_in(frame.to_arrow().cast(pyarrow.table(table).schema)) == expected
+        assert duckdb.sql("SELECT count(*), count(r2_idx_w5) FROM read").fetchall() == [(2 * (ROWS - 2), frame["r2_idx_w5"].count())]
+
+
+def test_many_threads_read_at_once(ds, made):
+    expected, found = wanted(made), []
+    threads = [threading.Thread(target=lambda: found.append(rows_in(ds.features()))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 8
+
+
+def test_a_month_whose_rows_wait_for_another_series_is_not_missing(copy, command):
+    # A key's newest month has rows of one series only: there is nothing that a run could compute.
+    write_sources(copy / "fx", "eurusd", "2017-02", [(first_of("2017-02") + 27 * 24 * 60 * MINUTE, {"idx": 100.0, "bqx": 0.0})], "later")
+    command("run", "--quiet", cwd=copy)
+    write_sources(copy / "fx", "eurusd", "2017-03", [(first_of("2017-03"), {"idx": 100.0, "bqx": None})])
+    ds = rollfit.open(copy / "rollfit.toml")
+    assert rows_in(ds.features("eurusd")) == wanted(copy, ["eurusd"])
+    write_sources(copy / "fx", "eurusd", "2017-03", [(first_of("2017-03"), {"idx": 100.0, "bqx": 0.0})])
+    with pytest.raises(Exception, match="1 partition has no features yet: eurusd 2017-03"):
+        ds.features("eurusd")
+
+
+def test_configurations_that_cannot_be_opened(tmp_path, made):
+    with pytest.raises(Exception, match="does not exist; `rollfit init` writes one"):
+        rollfit.open(tmp_path / "rollfit.toml")
+    (tmp_path / "rollfit.toml").write_text(config_text().replace("windows", "widnows"))
+    with pytest.raises(Exception, match="widnows"):
+        rollfit.open(tmp_path / "rollfit.toml")
+    assert rollfit.open(str(made / "rollfit.toml")).keys == KEYS
