@@ -18,6 +18,8 @@ mod _rollfit {
     #[pymodule_export]
     use crate::dataset::{Dataset, FeatureExplanation, FeatureScan, LiveStream, open};
     #[pymodule_export]
+    use crate::polars_plugin::_polars_kwargs;
+    #[pymodule_export]
     use crate::rolling::rolling;
     #[pymodule_export]
     use crate::run::{PartitionProblem, RunReport, run};
@@ -29,7 +31,8 @@ mod _rollfit {
     #[pymodule_init]
     fn add_made_at_import(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::error::add_to(module)?;
-        module.add("METRICS", crate::accuracy::metrics_dict(module.py())?)
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("METRICS", crate::accuracy::metrics(module.py())?)
     }
 }
 
@@ -43,6 +46,7 @@ mod compute;
 mod dataset;
 mod error;
 mod input;
+mod polars_plugin;
 mod rolling;
 mod run;
 mod spec;
