@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|python|postgres|
+# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|polyfit|python|comparison|postgres|
 # layouts|seconds_of_a_run|append|far|production|follow|sampling|causes|workers|eta|auto|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
 # for `fuzz`, a C compiler for `causes`, `workers`, `eta` and `auto`, PostgreSQL's server programs for these, `postgres`, `layouts`, `append`,
 # `far`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR (target/bench) 20 GB of free space for `workload`, `follow`,
 # `workers`, `eta` and `auto`, 50 for `production`. ROLLFIT_BENCH_COMMAND is a rollfit to measure in place of the one that is built here.
-# `causes`, `workers`, `eta` and `auto` take options of their scripts from ROLLFIT_BENCH_ARGS, one of them at a time:
+# `comparison`, `causes`, `workers`, `eta` and `auto` take options of their scripts from ROLLFIT_BENCH_ARGS, one of them at a time:
 # ROLLFIT_BENCH_ARGS="--rounds 1 --json FILE". `files`, `workload` and `far` also measure an earlier rollfit: the command ROLLFIT_BENCH_BASE,
 # or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
 set -euo pipefail
@@ -15,7 +15,7 @@ dir=$(realpath -m "${ROLLFIT_BENCH_DIR:-target/bench}")
 rollfit=$(realpath -m "${ROLLFIT_BENCH_COMMAND:-target/release/rollfit}")
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$dir/state
-wanted=${*:-kernel rivals fuzz import files compression workload many python postgres layouts seconds_of_a_run append far production follow sampling causes workers eta auto walkthrough}
+wanted=${*:-kernel rivals fuzz import files compression workload many polyfit python comparison postgres layouts seconds_of_a_run append far production follow sampling causes workers eta auto walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -166,14 +166,37 @@ workload() {
 }
 
 # One partition through a least-squares solve a row, the way the Python job does it.
-python() {
+polyfit() {
     heading "the same partition, one numpy.polyfit a row and window"
     import_workload
-    [ -x "$dir/venv/bin/python" ] || { python3 -m venv "$dir/venv"; "$dir/venv/bin/pip" install --quiet numpy pyarrow; }
-    "$dir/venv/bin/python" benches/polyfit.py "$dir/fx/sources" eurusd 2017-03
+    rivals_python
+    "$python" -B benches/polyfit.py "$dir/fx/sources" eurusd 2017-03
     rm -rf "$dir/fx/features"
     "$rollfit" run --quiet --config "$dir/rollfit.toml" --only eurusd:2017-03 --workers 1
     rm -rf "$dir/fx/features"
+}
+
+# rollfit from Python beside numba, Polars and its plugins, by turns in one process.
+python() {
+    heading "from Python (medians; a fit is one window at one row)"
+    python_with_rollfit
+    NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 RAYON_NUM_THREADS=1 \
+        "$python" -B benches/rivals/from_python.py --closes "$shared/data/m1"
+}
+
+# docs/comparison.md: a numba script and rollfit given the same tasks.
+comparison() {
+    heading "a numba script and rollfit given the same tasks"
+    python_with_rollfit
+    # shellcheck disable=SC2086 # One word an option.
+    "$python" benches/comparison/comparison.py --rollfit "$rollfit" --directory "$dir/comparison" --shared "$shared" ${ROLLFIT_BENCH_ARGS:-}
+    rm -rf "$dir/comparison"
+}
+
+# Sets `python` to one that has the rivals and the wheel of this checkout.
+python_with_rollfit() {
+    rivals_python
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall ./crates/rollfit-python
 }
 
 # A throw-away server with the settings of production: wal_level=replica, fsync and synchronous_commit on.

@@ -1,6 +1,6 @@
 """One partition the plain way: a numpy.polyfit for every row, window and series, and the 15 metrics of each fit.
 
-Reads rollfit's source tables; prints rows, seconds and microseconds a fit. Called by ./bench.sh python.
+Reads rollfit's source tables; prints rows, seconds and microseconds a fit. Called by ./bench.sh polyfit.
 """
 
 import sys
