@@ -56,5 +56,5 @@ fn rolling(inputs: &[PluginSeries], kwargs: &[u8]) -> Result<(Field, StructArray
 const NO_COLUMN: &str = "there is no column to compute from";
 
 fn fields(spec: &FeatureSpec) -> Fields {
-    spec.column_names().map(|name| Field::new(name, DataType::Float64, true)).collect()
+    spec.column_names().into_iter().map(|name| Field::new(name, DataType::Float64, true)).collect()
 }
