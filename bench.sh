@@ -43,6 +43,8 @@ for line in sys.stdin:
     if found: name = found.group(1).strip()
     rate = re.search(r"thrpt:\s+\[\S+ \S+ (\S+) (\w)elem/s", line)
     if rate: print("%-44s %6.2f" % (name, 1e9 / (float(rate.group(1)) * {"K": 1e3, "M": 1e6, "G": 1e9}[rate.group(2)])))'
+    echo
+    cargo bench --quiet -p rollfit --bench metrics
 }
 
 # What Python has to offer, on the same series in the same call: speed and digits, as a table and a picture.

@@ -2,9 +2,12 @@
 # Everything that must hold, in one command: format, lints, licences, docs, tests. Needs Rust, the network and PostgreSQL's
 # server programs, which it installs where it is root on a Debian, as it does Chromium; where python3 is, the features are also
 # read with DuckDB and Polars, and compared with those of a numpy job. Tests that need ../shared or Chromium skip with a
-# printed line where it is missing.
+# printed line where it is missing. Where python3 is not, nor is the Python package built and tested.
 set -euo pipefail
 cd "$(dirname "$0")"
+
+# The checks of the Rust code link no Python and ask none about itself: they need none.
+export PYO3_NO_PYTHON=1 PYO3_BUILD_EXTENSION_MODULE=1
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -65,6 +68,20 @@ else
     echo "skipped: the kernel for NEON, whose target is not to be had here"
 fi
 
+# The library for the oldest Rust that it names, from its package.
+cargo package -p rollfit --locked --no-verify --allow-dirty --quiet
+oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
+if rustup toolchain install "$oldest" --profile minimal --no-self-update; then
+    # Not below this directory, where it would pass for a part of the workspace.
+    unpacked=$(mktemp -d)
+    tar -xzf "target/package/rollfit-$version.crate" -C "$unpacked"
+    CARGO_TARGET_DIR=$PWD/target/oldest cargo "+$oldest" check --lib --manifest-path "$unpacked/rollfit-$version/Cargo.toml"
+    rm -rf "$unpacked"
+else
+    echo "skipped: Rust $oldest, the oldest for the library, is not to be had here"
+fi
+
 step "licences and sources of dependencies"
 tools=$PWD/target/tools
 if ! command -v cargo-deny >/dev/null && [ ! -x "$tools/bin/cargo-deny" ]; then
@@ -73,23 +90,21 @@ fi
 PATH="$PATH:$tools/bin" cargo deny --locked check licenses bans sources
 
 step "readers"
-packages="duckdb==2.0.0 polars==2.1.0 numpy==2.4.6 pyarrow==26.0.1 psycopg[binary]==3.3.9"
-venv=$PWD/target/readers
-if [ "$(cat "$venv/packages" 2>/dev/null)" != "$packages" ] && command -v python3 >/dev/null; then
-    rm -rf "$venv"
-    # shellcheck disable=SC2086 # One word a package.
-    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet $packages && echo "$packages" >"$venv/packages" || rm -rf "$venv"
-fi
-if [ -x "$venv/bin/python" ]; then
-    export ROLLFIT_PYTHON=$venv/bin/python
-else
-    echo "skipped: python3 with DuckDB, Polars, numpy and psycopg is not to be had here"
-fi
+found=0
+crates/rollfit-python/environment.sh newest || found=$?
+case $found in
+0) export ROLLFIT_PYTHON=$PWD/target/python/newest/bin/python ;;
+77) echo "skipped: tests with DuckDB, Polars, numpy and psycopg" ;;
+*) exit 1 ;;
+esac
 
 step "tests"
 cargo test --workspace --all-features --locked
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+step "Python package"
+crates/rollfit-python/test.sh
 
 step "all of it passed"

@@ -202,11 +202,13 @@ struct JobThread {
 impl JobThread {
     fn work(&self) -> Result<FinishedRun, Failure> {
         let open = OpenJob::new(&self.arguments.select)?;
-        if !self.phase.begin() {
-            return Err(Failure::stopped());
-        }
         let run = logging::new_run_id();
-        let start = || self.start_reporters(header(&open, &self.arguments, &run));
+        let start = || {
+            if !self.phase.begin() {
+                return Err(Failure::stopped());
+            }
+            self.start_reporters(header(&open, &self.arguments, &run))
+        };
         let (summary, record) = run_embedded(&self.arguments, &open, &self.stop, start)?;
         let json = serde_json::to_string(&summary).map_err(std::io::Error::other)?;
         let json = foreign::json(&json).into_owned();

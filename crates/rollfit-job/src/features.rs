@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use rollfit::{FitColumns, FitNumbers, Kernel, Metric, Tile};
+use rollfit::{FitColumns, FitNumbers, Kernel, Metric, MetricColumns, MissingValues, Tile, Window};
 
 use crate::config::{FIT_NUMBERS, JobConfig, Layout, Series};
 use crate::panel::Panel;
@@ -16,30 +16,67 @@ pub struct FeatureEngine {
     tile_rows: usize,
     feature_count: usize,
     layout: Layout,
-    values: Vec<f64>,
+    values: Cells,
     /// The columns of the fits of a tile, where these are stored.
     fits: Vec<f64>,
 }
 
 struct SeriesEngine {
     kernel: Kernel,
-    tile: Tile,
-    windows_rows: Vec<usize>,
+    /// The fits of a tile, where somebody needs more of them than their metrics.
+    tile: Option<Tile>,
+    windows: Vec<Window>,
     metrics: Vec<Metric>,
     y_last_window: usize,
+    missing: MissingValues,
     undefined: Vec<u64>,
+}
+
+/// Values that begin at a cache line, where the kernel writes fastest.
+#[derive(Default)]
+struct Cells {
+    values: Vec<f64>,
+    count: usize,
+}
+
+impl Cells {
+    const LINE_BYTES: usize = 64;
+
+    fn resize(&mut self, count: usize) {
+        self.values.resize(count + Self::LINE_BYTES / size_of::<f64>(), 0.0);
+        self.count = count;
+    }
+
+    fn first(&self) -> usize {
+        self.values.as_ptr().align_offset(Self::LINE_BYTES).min(self.values.len() - self.count)
+    }
+
+    fn get(&self) -> &[f64] {
+        &self.values[self.first()..][..self.count]
+    }
+
+    fn get_mut(&mut self) -> &mut [f64] {
+        let first = self.first();
+        &mut self.values[first..][..self.count]
+    }
 }
 
 impl FeatureEngine {
     /// An engine for the series of `config`.
     pub fn new(config: &JobConfig) -> Self {
-        let series: Vec<SeriesEngine> = config.series.iter().map(SeriesEngine::new).collect();
+        Self::from_config(config, config.sink.layout == Layout::Fits)
+    }
+
+    /// As [`FeatureEngine::new`], for one who asks for the [`fits`](FeatureEngine::fits) of tiles.
+    pub(crate) fn from_config(config: &JobConfig, keeps_fits: bool) -> Self {
+        let series: Vec<SeriesEngine> =
+            config.series.iter().map(|series| SeriesEngine::new(series, keeps_fits)).collect();
         Self {
             tile_rows: series.iter().map(|series| series.kernel.tile_rows()).max().unwrap_or(1),
             feature_count: config.feature_count(),
             series,
             layout: config.sink.layout,
-            values: Vec::new(),
+            values: Cells::default(),
             fits: Vec::new(),
         }
     }
@@ -91,8 +128,8 @@ impl FeatureEngine {
         group: Range<usize>,
         no_value: &mut NoValue,
     ) -> FeatureTile<'a> {
-        self.values.resize(self.features_of(group.clone()) * rows.len(), 0.0);
-        let mut rest = self.values.as_mut_slice();
+        self.values.resize(self.features_of(group.clone()) * rows.len());
+        let mut rest = self.values.get_mut();
         for (series, column) in self.series[group.clone()].iter_mut().zip(&panel.columns[group.clone()]) {
             let (values, others) = rest.split_at_mut(series.feature_count() * rows.len());
             series.tile(column, rows.clone(), values, no_value);
@@ -113,7 +150,7 @@ impl FeatureEngine {
         let missing = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count() as u64;
         let first_column = self.features_of(0..group.start);
         if let Some(rounding) = rounding {
-            for (at, column) in self.values.chunks_exact_mut(rows.len()).enumerate() {
+            for (at, column) in self.values.get_mut().chunks_exact_mut(rows.len()).enumerate() {
                 let missing_before = missing(column);
                 rounding.round(first_column + at, column);
                 no_value.column += missing(column) - missing_before;
@@ -132,7 +169,7 @@ impl FeatureEngine {
         FeatureTile {
             instants_us: &panel.instants_us[rows],
             first_column: self.features_of(0..group.start),
-            values: &self.values,
+            values: self.values.get(),
         }
     }
 
@@ -162,15 +199,16 @@ impl FeatureEngine {
         }
     }
 
-    /// The fits that the tile computed last was made of, of one window of a series.
+    /// The fits that the tile computed last was made of, of one window of a series; none if they are not kept.
     pub(crate) fn fits(&self, series: usize, window: usize) -> Option<&FitColumns> {
-        self.series.get(series)?.tile.fits(window).ok()
+        self.series.get(series)?.tile.as_ref()?.fits(window).ok()
     }
 
-    /// About the memory that it takes once it has computed a tile: the features, and of each fit six numbers.
+    /// About the memory that it takes once it has computed a tile: the features, and of each fit that is kept six numbers.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        let windows: usize = self.series.iter().map(|series| series.windows_rows.len()).sum();
-        (self.values.capacity() + self.fits.capacity() + 6 * windows * self.tile_rows) as u64 * 8
+        let with_fits = self.series.iter().filter(|series| series.tile.is_some());
+        let windows: usize = with_fits.map(|series| series.windows.len()).sum();
+        (self.values.values.capacity() + self.fits.capacity() + 6 * windows * self.tile_rows) as u64 * 8
     }
 
     /// How many rows are computed at once.
@@ -184,65 +222,99 @@ impl FeatureEngine {
 }
 
 impl SeriesEngine {
-    fn new(series: &Series) -> Self {
+    fn new(series: &Series, keeps_fits: bool) -> Self {
         let windows = series.window_rows();
         Self {
             kernel: Kernel::new(&windows),
-            tile: Tile::default(),
-            windows_rows: windows.iter().map(|window| window.rows()).collect(),
+            tile: keeps_fits.then(Tile::default),
+            windows,
             metrics: series.metrics.clone(),
             y_last_window: series.y_last_window(),
+            missing: MissingValues::default(),
             undefined: vec![0; series.metrics.len()],
         }
     }
 
     fn feature_count(&self) -> usize {
-        self.windows_rows.len() * self.metrics.len()
+        self.windows.len() * self.metrics.len()
     }
 
     fn fit_column_count(&self) -> usize {
-        self.windows_rows.len() * FIT_NUMBERS.len() + 1
+        self.windows.len() * FIT_NUMBERS.len() + 1
     }
 
     /// Writes the fits of the tile computed last: the numbers of each window, then the newest values.
     fn write_fits(&self, rows: usize, columns: &mut [f64]) {
+        let Some(tile) = &self.tile else { return };
         let mut columns = columns.chunks_exact_mut(rows.max(1));
         let mut next = || columns.next().unwrap_or_default();
-        for fits in self.tile.windows() {
+        for fits in tile.windows() {
             let [a2, a1, b, ss_res, ss_tot] = std::array::from_fn(|_| next());
             let written = fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last: &mut [] });
             debug_assert!(written.is_ok(), "a column is as long as the tile");
         }
         let [a2, a1, b, ss_res, ss_tot]: [&mut [f64]; 5] = Default::default();
-        let fits = self.tile.fits(self.y_last_window);
+        let fits = tile.fits(self.y_last_window);
         let written =
             fits.and_then(|fits| fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last: next() }));
         debug_assert!(written.is_ok(), "a column is as long as the tile");
     }
 
     fn tile(&mut self, series: &[f64], rows: Range<usize>, values: &mut [f64], no_value: &mut NoValue) {
-        let fitted = self.kernel.fit_into(series, rows.clone(), &mut self.tile);
+        if self.tile.is_some() {
+            self.tile_of_fits(series, rows, values, no_value);
+            return;
+        }
+        let columns = MetricColumns::new(values, rows.len());
+        let written =
+            self.kernel.metrics_into(series, rows.clone(), &self.metrics, columns, &mut self.missing);
+        debug_assert!(written.is_ok(), "tiles are cut from the panel's rows, and the columns are as long");
+        for (at, &window) in self.windows.iter().enumerate() {
+            let undefined = self.missing.undefined(at).iter().sum();
+            self.count(window, &rows, self.missing.rows_without_fit(at), undefined, no_value);
+        }
+    }
+
+    /// As [`SeriesEngine::tile`], by way of the fits, which are kept.
+    fn tile_of_fits(
+        &mut self,
+        series: &[f64],
+        rows: Range<usize>,
+        values: &mut [f64],
+        no_value: &mut NoValue,
+    ) {
+        let mut tile = self.tile.take().unwrap_or_default();
+        let fitted = self.kernel.fit_into(series, rows.clone(), &mut tile);
         debug_assert!(fitted.is_ok(), "tiles are cut from the panel's rows");
         let window_cells = self.metrics.len() * rows.len();
-        for (fits, columns) in self.tile.windows().zip(values.chunks_exact_mut(window_cells)) {
+        for (fits, columns) in tile.windows().zip(values.chunks_exact_mut(window_cells)) {
             self.undefined.fill(0);
             let written = fits.write_metrics(&self.metrics, columns, &mut self.undefined);
             debug_assert!(written.is_ok(), "the columns are metrics x rows");
-            self.count(fits, &rows, no_value);
+            let without_fit = (0..fits.rows()).filter(|&row| !fits.has_fit(row)).count();
+            let missing: u64 = self.undefined.iter().sum();
+            let undefined = missing - (without_fit * self.metrics.len()) as u64;
+            self.count(fits.window(), &rows, without_fit, undefined, no_value);
         }
+        self.tile = Some(tile);
     }
 
     /// Sorts the features without a value by cause. A row whose window is not full is warm-up even where a value in it
     /// could not be used; rows without a fit that are not warm-up are such inputs; the rest is undefined.
-    fn count(&self, fits: &FitColumns, rows: &Range<usize>, no_value: &mut NoValue) {
+    fn count(
+        &self,
+        window: Window,
+        rows: &Range<usize>,
+        without_fit: usize,
+        undefined: u64,
+        no_value: &mut NoValue,
+    ) {
         let metrics = self.metrics.len() as u64;
-        let first_full_row = fits.window().rows() - 1;
+        let first_full_row = window.rows() - 1;
         let warmup_rows = first_full_row.clamp(rows.start, rows.end) - rows.start;
-        let without_fit = (0..fits.rows()).filter(|&row| !fits.has_fit(row)).count();
-        let missing: u64 = self.undefined.iter().sum();
         no_value.warmup += warmup_rows as u64 * metrics;
         no_value.input += (without_fit - warmup_rows) as u64 * metrics;
-        no_value.undefined += missing - without_fit as u64 * metrics;
+        no_value.undefined += undefined;
     }
 }
 
@@ -384,5 +456,9 @@ mod tests {
         assert_eq!((stored.no_value.warmup, stored.no_value.input), (warmup, input));
         assert_eq!(stored.no_value.total(), cells);
         assert_eq!(stored.rows, 2000);
+        let by_way_of_fits = FeatureEngine::from_config(&config, true)
+            .compute(&panel, Grouping::Together, None, |_| Ok::<(), ()>(()))
+            .unwrap();
+        assert_eq!(by_way_of_fits, stored);
     }
 }

@@ -16,6 +16,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use rollfit_job::error_chain;
 use rollfit_job::store::{Found, SeriesRows, Sink, Source, StoreError};
+use rollfit_job::stored_features::StoredFeatures;
 use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
@@ -61,6 +62,19 @@ fn features(dir: &Path) -> Result<(Found, Vec<u64>), StoreError> {
         bits.extend(tile.values.iter().map(|value| value.to_bits()));
     }
     Ok((found, bits))
+}
+
+/// The bits of two features of the partition, the later one first, for who reads no others.
+fn some_features(dir: &Path) -> Result<Vec<u64>, StoreError> {
+    let (config, partition) = (config(), partition("aaa", MONTH));
+    let store = ParquetStore::open(dir, &config).unwrap();
+    let Found::Ours(receipt) = store.found(&partition)? else {
+        return Err(StoreError::permanent("not ours"));
+    };
+    let read = StoredFeatures::read(&config, &store, &partition, &receipt, &[4, 1])?;
+    let StoredFeatures { instants_us, columns, .. } = read.unwrap();
+    let values = columns.iter().flatten().map(|value| value.to_bits());
+    Ok(instants_us.iter().map(|&us| us as u64).chain(values).collect())
 }
 
 /// Flipped bits, one of `every_bit`; every cut; blocks of zeros, lost blocks, and pairs of neighbouring blocks exchanged.
@@ -131,6 +145,17 @@ fn damage_to_a_source_that_an_import_wrote_is_told_or_harmless() {
 fn damage_to_features_is_told_or_harmless() {
     let dir = done();
     damage_is_told(&dir.path().join(PART), 7, || features(dir.path()));
+}
+
+#[test]
+fn damage_to_features_is_told_or_harmless_whichever_of_them_are_read() {
+    let dir = done();
+    let (_, all) = features(dir.path()).unwrap();
+    let some = some_features(dir.path()).unwrap();
+    let rows = some.len() / 3;
+    let feature = |at: usize| &all[(1 + at) * rows..(2 + at) * rows];
+    assert_eq!(some, [&all[..rows], feature(4), feature(1)].concat());
+    damage_is_told(&dir.path().join(PART), 13, || some_features(dir.path()));
 }
 
 #[test]

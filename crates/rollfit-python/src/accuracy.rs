@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyMappingProxy};
 use rollfit::bounds::Bounds;
 use rollfit::reference::DoubleDouble;
 use rollfit::{Metric, Number};
@@ -71,7 +71,7 @@ fn range(bounds: &Bounds, metric: Metric) -> Option<(f64, f64)> {
 
 /// The catalogue: for each metric's name its `unit` ("y" for that of the series, "x" for standard deviations of the row number, "1" for pure
 /// numbers), its `formula`, and whether it is `stored` where no metrics are named.
-pub(crate) fn metrics_dict(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+pub(crate) fn metrics(py: Python<'_>) -> PyResult<Bound<'_, PyMappingProxy>> {
     let metrics = PyDict::new(py);
     for metric in Metric::ALL {
         let entry = PyDict::new(py);
@@ -80,5 +80,5 @@ pub(crate) fn metrics_dict(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         entry.set_item("stored", Metric::STORED.contains(metric))?;
         metrics.set_item(metric.name(), entry)?;
     }
-    Ok(metrics)
+    Ok(PyMappingProxy::new(py, metrics.as_mapping()))
 }

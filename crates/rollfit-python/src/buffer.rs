@@ -21,7 +21,7 @@ use crate::spec::type_name;
 /// # Errors
 /// TypeError where they are no numbers, ValueError where there is not one dimension.
 pub(crate) fn read_numbers(buffer: &PyUntypedBuffer, object: &Bound<'_, PyAny>) -> PyResult<Vec<f64>> {
-    let elements = Elements::of_column(buffer, object)?;
+    let elements = Elements::from_buffer(buffer, object)?;
     let Some((order, kind)) = elements.format() else { return Err(elements.refused()) };
     let is_native = order == b'@';
     let swaps = if cfg!(target_endian = "little") { matches!(order, b'>' | b'!') } else { order == b'<' };
@@ -55,7 +55,7 @@ pub(crate) fn read_mask(
     object: &Bound<'_, PyAny>,
     rows: usize,
 ) -> PyResult<Vec<bool>> {
-    let elements = Elements::of_column(mask, object)?;
+    let elements = Elements::from_buffer(mask, object)?;
     match elements.format() {
         Some((_, b'?')) if elements.rows == rows => Ok(elements
             .read(false, |[byte]: [u8; 1]| f64::from(byte))
@@ -76,7 +76,7 @@ struct Elements<'a, 'py> {
 }
 
 impl<'a, 'py> Elements<'a, 'py> {
-    fn of_column(buffer: &'a PyUntypedBuffer, object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+    fn from_buffer(buffer: &'a PyUntypedBuffer, object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         let kind = type_name(object);
         match (buffer.shape(), buffer.strides()) {
             (&[rows], &[stride_bytes]) if buffer.suboffsets().is_none() => {

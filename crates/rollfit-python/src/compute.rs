@@ -18,6 +18,8 @@ use crate::spec::FeatureSpec;
 const THREADED_ROWS: usize = 100_000;
 /// The least rows that are worth a thread.
 const ROWS_PER_THREAD: usize = 50_000;
+/// However many are asked for.
+const THREADS_MAX: usize = 64;
 /// The numbers in a line of the cache.
 const LINE_VALUES: usize = LINE_BYTES / size_of::<f64>();
 
@@ -206,7 +208,7 @@ impl<'a> Work<'a> {
 
     /// Writes every column; returns how many values of each are undefined.
     fn write(&self, cells: &mut [f64], threads: usize) -> Vec<u64> {
-        let threads = threads.clamp(1, self.rows.div_ceil(LINE_VALUES).max(1));
+        let threads = threads.min(THREADS_MAX).clamp(1, self.rows.div_ceil(LINE_VALUES).max(1));
         if threads == 1 {
             return self.write_rows(0..self.rows, |kernel, part, rows, missing| {
                 let columns = MetricColumns::new(&mut cells[rows.start..], self.stride);

@@ -18,8 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::{
     PyByteArray, PyBytes, PyDict, PyFrozenSet, PyList, PyMemoryView, PySet, PyString, PyTuple,
 };
-use pyo3_arrow::PyArray;
-use pyo3_arrow::PyArrayReader;
+use pyo3_arrow::{PyArray, PyArrayReader};
 
 use crate::buffer::{read_mask, read_numbers};
 use crate::spec::type_name;
@@ -88,7 +87,7 @@ impl InputColumn {
         Ok(match columns.len() {
             0 => Self::Owned(Vec::new()),
             1 => columns.swap_remove(0),
-            _ => Self::Owned(columns.concat_values()),
+            _ => Self::Owned(concat(&columns)),
         })
     }
 
@@ -156,16 +155,10 @@ impl InputColumn {
 }
 
 /// The values of all columns, one after the other.
-trait ConcatValues {
-    fn concat_values(&self) -> Vec<f64>;
-}
-
-impl ConcatValues for Vec<InputColumn> {
-    fn concat_values(&self) -> Vec<f64> {
-        let mut values = Vec::with_capacity(self.iter().map(|column| column.len()).sum());
-        self.iter().for_each(|column| values.extend_from_slice(column));
-        values
-    }
+fn concat(columns: &[InputColumn]) -> Vec<f64> {
+    let mut values = Vec::with_capacity(columns.iter().map(|column| column.len()).sum());
+    columns.iter().for_each(|column| values.extend_from_slice(column));
+    values
 }
 
 /// What no column is, with a word of help.
@@ -220,7 +213,7 @@ fn pandas_array<'py>(values: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, P
 
 /// The buffer of an object; a memoryview adds the strides that those of ctypes leave out.
 fn buffer_of(values: &Bound<'_, PyAny>) -> PyResult<PyUntypedBuffer> {
-    PyUntypedBuffer::get(values).or_else(|_| PyUntypedBuffer::get(&PyMemoryView::from(values)?))
+    PyUntypedBuffer::get(values).or_else(|_| PyUntypedBuffer::get(PyMemoryView::from(values)?.as_any()))
 }
 
 /// What `__array__` gives.

@@ -31,7 +31,8 @@ mod _rollfit {
     #[pymodule_init]
     fn add_made_at_import(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::error::add_to(module)?;
-        module.add("METRICS", crate::accuracy::metrics_dict(module.py())?)
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("METRICS", crate::accuracy::metrics(module.py())?)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::table::{Table, no_memory};
 /// windows: a list of row counts, which names them `w15`, `w90`, or a dict of labels and row counts. 3 to 1,048,576 rows.
 /// metrics: names of `rollfit.METRICS`; left out, the ones that are stored by default.
 /// name: the series' name in the columns' names: `{metric}_{name}_{label}`; left out, `{metric}_{label}`.
-/// threads: how many threads share the work; left out, one for up to 100,000 rows, else one for each core and 50,000 rows. The bits
+/// threads: how many threads share the work, at most 64; left out, one for up to 100,000 rows, else one for each core and 50,000 rows. The bits
 ///     don't depend on it.
 /// out: a table that an earlier call with as many rows, windows and metrics returned, and that nothing else uses any more: its memory is
 ///     written again, and it is returned.

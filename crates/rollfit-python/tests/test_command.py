@@ -64,40 +64,38 @@ def test_a_second_signal_rolls_back(tmp_path):
 
 
 def waiting(tmp_path, **options):
-    """A command that waits for its configuration, and handles no signal."""
+    """A command that waits for the text of its configuration, and handles no signal; and the pipe for that text."""
     os.mkfifo(tmp_path / "config")
     process = subprocess.Popen(
         [SCRIPT, "plan", "--config", "config"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, **options
     )
-    wait_until(lambda: "main" in blocked_in(process.pid))
-    return process
+    pipes = []
 
+    def is_read():
+        try:
+            pipes.append(os.open(tmp_path / "config", os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            return False
+        return True
 
-def blocked_in(pid):
-    """`main` once it waits to open the pipe."""
-    with open(f"/proc/{pid}/wchan") as place, open(f"/proc/{pid}/syscall") as call:
-        number = call.read().split()[0]
-        return "main" if "fifo" in place.read() or number in ("2", "257") and is_sleeping(pid) else ""
-
-
-def is_sleeping(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rsplit(") ", 1)[1][0] == "S"
+    wait_until(is_read)
+    return process, pipes[0]
 
 
 def test_ctrl_c_ends_a_command_that_handles_no_signals_without_a_traceback(tmp_path):
-    process = waiting(tmp_path)
+    process, pipe = waiting(tmp_path)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20)[1] == ""
+    os.close(pipe)
     assert process.returncode == -signal.SIGINT
 
 
 def test_a_signal_that_is_ignored_stays_so(tmp_path):
-    process = waiting(tmp_path, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    process, pipe = waiting(tmp_path, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     process.send_signal(signal.SIGINT)
-    (tmp_path / "config").write_text("fish")
-    assert process.wait(timeout=20) == 2
-    process.stderr.close()
+    os.write(pipe, b"fish")
+    os.close(pipe)
+    assert "config: TOML parse error" in process.communicate(timeout=20)[1] and process.returncode == 2
 
 
 def test_a_reader_that_leaves_ends_it_quietly(tmp_path):

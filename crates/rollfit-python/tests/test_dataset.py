@@ -255,6 +255,27 @@ def test_polars_pandas_and_duckdb_read_features_and_scans(ds, made):
         assert duckdb.sql("SELECT count(*), count(r2_idx_w5) FROM read").fetchall() == [(2 * (ROWS - 2), frame["r2_idx_w5"].count())]
 
 
+def test_features_are_a_table_whose_columns_numpy_reads(ds):
+    numpy = pytest.importorskip("numpy")
+    table = ds.features(columns="r2_idx_w5")
+    arrow = pyarrow.table(table)
+    assert isinstance(table, rollfit.Table) and table.column_names == ["key", "ts_utc", "r2_idx_w5"]
+    assert (len(table), table.null_counts) == (arrow.num_rows, {"unknown": arrow["r2_idx_w5"].null_count})
+    assert table.to_numpy("key").tolist() == arrow["key"].to_pylist()
+    times = table.to_numpy("ts_utc")
+    assert times.dtype == "M8[us]" and times.tolist() == [time.replace(tzinfo=None) for time in arrow["ts_utc"].to_pylist()]
+    values = numpy.asarray(table["r2_idx_w5"])
+    assert [None if numpy.isnan(value) else value for value in values] == arrow["r2_idx_w5"].to_pylist()
+    assert (table["key"][0], table["r2_idx_w5"][0], table["r2_idx_w5"].null_counts) == ("eurusd", None, table.null_counts)
+    assert table["ts_utc"][0] == times[0] and numpy.asarray(table["ts_utc"]).dtype == "M8[us]"
+    with pytest.raises(KeyError, match="did you mean"):
+        table["r2_idx_w6"]
+    with pytest.raises((BufferError, TypeError), match="only float64 columns are buffers"):
+        memoryview(table["key"])
+    with pytest.raises(ValueError, match="out has"):
+        rollfit.rolling(values, [5], ["r2"], out=table)
+
+
 def test_many_threads_read_at_once(ds, made):
     expected, found = wanted(made), []
     threads = [threading.Thread(target=lambda: found.append(rows_in(ds.features()))) for _ in range(8)]

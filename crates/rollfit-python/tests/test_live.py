@@ -147,6 +147,32 @@ def test_one_series_takes_one_value(tmp_path, command):
         live.push()
 
 
+def test_derived_series_take_the_values_that_follow_from_closes(tmp_path, command):
+    import pyarrow
+    import pyarrow.parquet
+
+    text = config_text("carry").replace('from = "2017-01"', 'from = "first"').replace("bqx_{key}", "m1_{key}").replace('"ts_utc"', '"time"')
+    text = text.replace('value = "rate_index"', 'value = "close"\nderive = "rate_index"\nbase = 1.05')
+    text = text.replace('value = "w15_bqx_return"', 'value = "close"\nderive = "backward_return(15)"\nbase = 1.05')
+    (tmp_path / "rollfit.toml").write_text(text)
+    times = [FEBRUARY + row * MINUTE for row in range(60)]
+    closes = [1.05 + 1e-5 * (row * row % 31) for row in range(60)]
+    for key in KEYS:
+        path = tmp_path / "fx" / "sources" / f"m1_{key}"
+        path.mkdir(parents=True)
+        pyarrow.parquet.write_table(pyarrow.table({"time": pyarrow.array(times, pyarrow.timestamp("us", "UTC")), "close": closes}), path / "a.parquet")
+    command("run", "--quiet", cwd=tmp_path)
+    idx = [(100.0 * close) / 1.05 for close in closes]
+    bqx = [sum((idx[at - k] - idx[at] for k in range(1, 16)), 0.0) / idx[at] if at >= 15 else None for at in range(60)]
+    ds = rollfit.open(tmp_path / "rollfit.toml")
+    expected = stored(tmp_path, ["eurusd"], ["2017-02"])["eurusd"]
+    for seen in (15, 16, 40):
+        live = ds.live("eurusd", until=times[seen])
+        assert live.seeded_rows == min(seen - 15, 20)
+        for at in range(seen, 60):
+            assert bits_of(live.push(idx=idx[at], bqx=bqx[at], time=times[at])) == bits_of(expected[times[at]])
+
+
 def test_a_naive_time_is_utc(ds):
     live = ds.live("eurusd")
     live.push(idx=1.0, bqx=1.0, time=(LAST + MINUTE).replace(tzinfo=None))

@@ -1,13 +1,10 @@
-//! What a fit costs: the numbers of a Fit alone, how that grows with the window, all 15 metrics into a tile that stays in
-//! cache, and into full columns in memory; beside them a plain store of as many bytes. `./bench.sh kernel` prints the
-//! medians as ns a fit.
+//! What a fit costs: its numbers alone, how that grows with the window, fits that are stored, threads, and a stream. `./bench.sh kernel`
+//! prints the medians as ns a fit. What metrics cost is in `metrics.rs`.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use rollfit::{
-    Cpu, FitColumns, FitNumbers, Kernel, Metric, MetricColumns, MissingValues, Stream, Tile, Window,
-};
+use rollfit::{Cpu, FitColumns, FitNumbers, Kernel, Metric, Stream, Tile, Window};
 
 const REFERENCE_ROWS: [usize; 6] = [15, 30, 45, 60, 75, 90];
 const LONG_ROWS: [usize; 6] = [60, 90, 150, 240, 390, 630];
@@ -49,9 +46,8 @@ fn fits_alone(criterion: &mut Criterion) {
         series.into_iter().flat_map(|s| Cpu::available().into_iter().map(move |c| (s, c)))
     {
         for (label, rows) in [("reference", REFERENCE_ROWS), ("long", LONG_ROWS)] {
-            let mut kernel = Kernel::on(cpu, &windows(&rows));
+            let (mut kernel, mut tile) = (Kernel::on(cpu, &windows(&rows)), Tile::default());
             group.throughput(Throughput::Elements((values.len() * rows.len()) as u64));
-            let mut tile = Tile::default();
             group.bench_function(BenchmarkId::new(format!("{label}/{name}"), cpu.name()), |bench| {
                 bench.iter(|| {
                     for rows in tiles(values.len(), kernel.tile_rows()) {
@@ -75,72 +71,22 @@ fn growth(criterion: &mut Criterion) {
     group.sampling_mode(SamplingMode::Flat).sample_size(20);
     for (name, values) in &series {
         for rows in [90, 1000, 10_000] {
-            let mut kernel = Kernel::new(&windows(&[rows]));
+            let (mut kernel, mut tile) = (Kernel::new(&windows(&[rows])), Tile::default());
             let case = BenchmarkId::new(*name, rows);
-            group.bench_function(case, |bench| bench.iter(|| fit_grown(&mut kernel, black_box(values))));
+            group.bench_function(case, |bench| {
+                bench.iter(|| fit_grown(&mut kernel, black_box(values), &mut tile));
+            });
         }
     }
     group.finish();
 }
 
 /// Fits the rows that a window of 10,000 rows is full at.
-fn fit_grown(kernel: &mut Kernel, values: &[f64]) {
-    let mut fits = Tile::default();
-    for tile in tiles(GROWN_ROWS.len(), kernel.tile_rows()) {
-        let rows = GROWN_ROWS.start + tile.start..GROWN_ROWS.start + tile.end;
-        kernel.fit_into(values, rows, &mut fits).expect("rows of the series");
+fn fit_grown(kernel: &mut Kernel, values: &[f64], tile: &mut Tile) {
+    for rows in tiles(GROWN_ROWS.len(), kernel.tile_rows()) {
+        let rows = GROWN_ROWS.start + rows.start..GROWN_ROWS.start + rows.end;
+        kernel.fit_into(values, rows, tile).expect("rows of the series");
     }
-}
-
-/// `columns` holds one tile when `whole` is false and the whole series when it is true.
-fn write_series(kernel: &mut Kernel, values: &[f64], columns: &mut [f64], whole: bool) {
-    let mut missing = MissingValues::default();
-    for rows in tiles(values.len(), kernel.tile_rows()) {
-        let (first, stride) = if whole { (rows.start, values.len()) } else { (0, rows.len()) };
-        let room = MetricColumns::new(&mut columns[first..], stride);
-        kernel
-            .metrics_into(black_box(values), rows, Metric::STORED, room, &mut missing)
-            .expect("room for the tile");
-        black_box(&mut *columns);
-    }
-}
-
-/// The doubles from the first cache line on.
-fn at_a_cache_line(doubles: &mut [f64]) -> &mut [f64] {
-    let first = doubles.as_ptr().align_offset(64);
-    &mut doubles[first..]
-}
-
-fn all_metrics(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("metrics");
-    let values = rate_index(SERIES_ROWS);
-    group.throughput(Throughput::Elements((values.len() * REFERENCE_ROWS.len()) as u64));
-    for cpu in Cpu::available() {
-        let mut kernel = Kernel::on(cpu, &windows(&REFERENCE_ROWS));
-        let cells_per_row = Metric::STORED.len() * REFERENCE_ROWS.len();
-        let mut tile = vec![0.0; cells_per_row * kernel.tile_rows()];
-        group.bench_function(BenchmarkId::new("tile in cache", cpu.name()), |bench| {
-            bench.iter(|| write_series(&mut kernel, &values, &mut tile, false));
-        });
-        let mut tile = vec![0.0; cells_per_row * kernel.tile_rows() + 8];
-        let tile = at_a_cache_line(&mut tile);
-        group.bench_function(BenchmarkId::new("tile in cache, at cache lines", cpu.name()), |bench| {
-            bench.iter(|| write_series(&mut kernel, &values, tile, false));
-        });
-        let mut columns = vec![0.0; cells_per_row * values.len()];
-        group.bench_function(BenchmarkId::new("columns in memory", cpu.name()), |bench| {
-            bench.iter(|| write_series(&mut kernel, &values, &mut columns, true));
-        });
-    }
-    let mut columns = vec![0.0; Metric::STORED.len() * REFERENCE_ROWS.len() * values.len()];
-    let mut fill = 0.0;
-    group.bench_function("plain store of as many bytes", |bench| {
-        bench.iter(|| {
-            fill += 1.0;
-            black_box(&mut columns).fill(black_box(fill));
-        });
-    });
-    group.finish();
 }
 
 /// What it costs to write the numbers of the fits of a tile, and to make metrics of what was written.
@@ -165,11 +111,11 @@ fn stored_fits(criterion: &mut Criterion) {
         bench.iter(|| {
             for window in windows(&REFERENCE_ROWS) {
                 let [a2, a1, b, ss_res, ss_tot, y_last] = black_box(&columns).each_ref().map(Vec::as_slice);
-                let fits =
-                    FitColumns::from_columns(window, &FitNumbers { a2, a1, b, ss_res, ss_tot, y_last });
-                let written = fits
-                    .map(|fits| fits.write_metrics(Metric::STORED, black_box(&mut cells), &mut undefined));
-                written.expect("columns of one length").expect("room for the tile");
+                let columns = FitNumbers { a2, a1, b, ss_res, ss_tot, y_last };
+                let written = FitColumns::from_columns(window, &columns).and_then(|fits| {
+                    fits.write_metrics(Metric::STORED, black_box(&mut cells), &mut undefined)
+                });
+                written.expect("columns of one length, and room for the tile");
             }
         });
     });
@@ -181,8 +127,7 @@ fn two_threads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("threads");
     let values = rate_index(SERIES_ROWS);
     let fit_often = || {
-        let mut kernel = Kernel::new(&windows(&REFERENCE_ROWS));
-        let mut tile = Tile::default();
+        let (mut kernel, mut tile) = (Kernel::new(&windows(&REFERENCE_ROWS)), Tile::default());
         for rows in (0..20).flat_map(|_| tiles(SERIES_ROWS, kernel.tile_rows())).collect::<Vec<_>>() {
             kernel.fit_into(black_box(&values), rows, &mut tile).expect("rows of the series");
         }
@@ -210,5 +155,5 @@ fn stream(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, fits_alone, growth, all_metrics, stored_fits, two_threads, stream);
+criterion_group!(benches, fits_alone, growth, stored_fits, two_threads, stream);
 criterion_main!(benches);

@@ -4,7 +4,7 @@
 //! The other program solves the same least squares by another method, so that its coefficients differ from the exact
 //! ones in their last digits, and it takes residuals, vertex and intervals from those. [`UNCERTAINTY`]*M, with M the
 //! largest magnitude of the window, is what each coefficient may be off by; `docs/formulas.md` tells how the constant
-//! was found. [`Ranges`] are where the metrics may then lie, and [`Ranges::judge`] holds a stored value against its
+//! was found. [`Ranges`] are where the metrics may then lie, and [`judge`] holds a stored value against its
 //! range. Invariants: coefficients that are off by no more than that put no metric outside its range, and a
 //! value without a digit that the range determines is never said to agree, unless it is the same to the last bit.
 //!
@@ -31,6 +31,7 @@ const SUBTRACTION: f64 = 2e-15;
 const SHARE_ROUNDING: f64 = 8.0 * f64::EPSILON;
 
 /// The largest magnitude among `values`, the unit of [`UNCERTAINTY`].
+#[must_use]
 pub fn magnitude(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |most, value| value.abs().max(most))
 }
@@ -50,6 +51,7 @@ pub enum Agreement {
 
 /// An [`Agreement`], and how far the stored value is from the computed one.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Judgement {
     /// The verdict.
     pub agreement: Agreement,
@@ -64,6 +66,7 @@ impl Judgement {
 
 /// The closed range that a metric may lie in. Infinite on both sides where a denominator may be 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct MetricRange {
     /// The least value.
     pub low: f64,
@@ -125,14 +128,13 @@ impl MetricRange {
 /// Where another program's metrics of one window may lie.
 ///
 /// ```
-/// use rollfit::agreement::{Agreement, Ranges, magnitude};
-/// use rollfit::{Grid, Metric, Window};
+/// use rollfit::Metric;
+/// use rollfit::agreement::{Agreement, Ranges, judge, magnitude};
 /// let values = [100.0, 101.0, 99.5, 100.5];
-/// let window = Window::new(values.len())?;
-/// let fit = rollfit::fit(&values)?;
-/// let ours = Metric::Prediction.value(&fit, window).unwrap();
-/// let ranges = Ranges::new(&fit, &Grid::new(window), magnitude(&values));
-/// let verdict = |theirs| ranges.judge(Metric::Prediction, ours, theirs, 0.0).agreement;
+/// let fit = rollfit::fit(&values)?.expect("all values can be used");
+/// let ours = Metric::Prediction.value(&fit).unwrap();
+/// let ranges = Ranges::new(&fit, magnitude(&values));
+/// let verdict = |theirs| judge(Some(&ranges), Metric::Prediction, ours, theirs, 0.0).agreement;
 /// assert_eq!(verdict(ours + 1e-12), Agreement::Within);
 /// assert_eq!(verdict(ours + 1e-9), Agreement::Outside);
 /// assert_eq!(verdict(f64::NAN), Agreement::Outside);
@@ -152,20 +154,22 @@ pub struct Ranges {
 
 impl Ranges {
     /// The ranges around `fit`, of a window with values up to `magnitude` in magnitude.
+    #[must_use]
     pub fn new(fit: &Fit, magnitude: f64) -> Self {
         let grid: Grid = Grid::new(fit.window());
         let terms = Terms::new(&fit.numbers(), &grid);
         let coefficient = UNCERTAINTY * magnitude;
         // No less than the spread, half of which, squared, is in the total at least twice.
-        let spread = (2.0 * fit.ss_tot).sqrt();
+        let spread = (2.0 * fit.ss_tot()).sqrt();
         let rounding = SUBTRACTION * magnitude + 4e-15 * spread;
         let residuals = length(terms.rmse, ROOT_MEAN_SQUARE * coefficient, rounding);
-        let deviations = length((fit.ss_tot / grid.rows).sqrt(), coefficient, rounding);
+        let deviations = length((fit.ss_tot() / grid.rows).sqrt(), coefficient, rounding);
         let end = (grid.x_last * grid.x_last + grid.x_last + 1.0) * coefficient;
         Self { terms, coefficient, end, residuals, r2: r2(residuals, deviations, GUARD / grid.rows) }
     }
 
     /// Where the window's `metric` may lie.
+    #[must_use]
     pub fn range(&self, metric: Metric) -> MetricRange {
         let Self { terms, coefficient, end, residuals, r2 } = self;
         let steps = (terms.u_last + terms.u_last) / terms.scale;
@@ -252,6 +256,7 @@ impl Ranges {
 /// What `theirs`, a stored value, is to `ours`, the `metric` of a window as the same column would store it. A value that is absent
 /// is NaN; a window without a fit has no ranges, and no value. `rounding` is what storing may have added to either: half a unit of
 /// the column's last digit, 0 where the column holds every double.
+#[must_use]
 pub fn judge(ranges: Option<&Ranges>, metric: Metric, ours: f64, theirs: f64, rounding: f64) -> Judgement {
     match (ours.is_nan(), theirs.is_nan(), ranges) {
         (true, true, _) => Judgement::SAME,

@@ -23,10 +23,12 @@
 use std::ops::RangeInclusive;
 
 use crate::fit::{Fit, FitNumbers, Terms};
-use crate::metric::{Metric, Part};
+use crate::metric::Metric;
 use crate::number::{GUARD, Number};
 use crate::reference::{self, DoubleDouble};
 use crate::window::{Grid, Window, WindowError};
+
+pub use crate::metric::Part;
 
 /// The longest window with a promise.
 const MOST_ROWS: usize = 10_000;
@@ -48,11 +50,13 @@ pub enum ErrorInBounds {
 
 impl ErrorInBounds {
     /// Whether no promise is broken.
+    #[must_use]
     pub fn passes(self) -> bool {
         self.units().is_none_or(|units| units <= 1.0)
     }
 
     /// The error in units of the bound, where there is a bound.
+    #[must_use]
     pub fn units(self) -> Option<f64> {
         match self {
             ErrorInBounds::Units(units) => Some(units),
@@ -62,7 +66,8 @@ impl ErrorInBounds {
 }
 
 /// The closed range that a metric or a part of one may lie in, around its exact value.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ErrorRange {
     /// The least value within the promise.
     pub low: DoubleDouble,
@@ -134,6 +139,7 @@ fn most(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble {
 /// assert_eq!(ulp(1.0), f64::EPSILON);
 /// assert_eq!(ulp(-100.0), 64.0 * f64::EPSILON);
 /// ```
+#[must_use]
 pub fn ulp(x: f64) -> f64 {
     if x.is_finite() { x.abs().next_up() - x.abs() } else { f64::NAN }
 }
@@ -179,12 +185,14 @@ impl Bounds {
     }
 
     /// The bounds of the window `values`, oldest first, with the exact `terms`.
+    #[must_use]
     pub fn new(values: &[f64], terms: &Terms<DoubleDouble>) -> Self {
         Self { known: Some(Known::new(values, terms)) }
     }
 
     /// The error of `value` as this window's `metric`. A value that is absent is NaN; where the window has no fit, only
     /// that is right.
+    #[must_use]
     pub fn error(&self, metric: Metric, value: f64) -> ErrorInBounds {
         let Some(known) = &self.known else {
             return ErrorInBounds::Units(if value.is_nan() { 0.0 } else { f64::INFINITY });
@@ -195,6 +203,7 @@ impl Bounds {
     }
 
     /// Where this window's `metric` may lie. `None` where the window has no fit or nothing is promised.
+    #[must_use]
     pub fn range(&self, metric: Metric) -> Option<ErrorRange> {
         self.known.as_ref()?.range(metric)
     }
@@ -202,12 +211,27 @@ impl Bounds {
 
 /// The errors of all metrics that follow, in doubles, from `fit` as the fit of the window `values`, oldest first.
 ///
+/// `None` is right for a window that has no fit.
+///
+/// ```
+/// use rollfit::bounds;
+///
+/// let values = [1.0, 2.0, 4.0, 8.0];
+/// let fit = rollfit::fit(&values)?;
+/// assert!(bounds::check(&values, fit.as_ref())?.all(|(_, error)| error.passes()));
+/// assert!(bounds::check(&values[1..], fit.as_ref()).is_err(), "the fit of another window");
+/// # Ok::<(), rollfit::WindowError>(())
+/// ```
+///
 /// # Errors
-/// [`WindowError`] when the number of values is not that of a window.
+/// [`WindowError`] when the number of values is not that of a window, or not that of the fit's window.
 pub fn check(
     values: &[f64],
     fit: Option<&Fit>,
 ) -> Result<impl Iterator<Item = (Metric, ErrorInBounds)> + use<>, WindowError> {
+    if let Some(fit) = fit.filter(|fit| fit.window().rows() != values.len()) {
+        return Err(WindowError::of_another_fit(values.len(), fit.window()));
+    }
     let bounds = Bounds::from_values(values)?;
     let numbers = fit.map_or(FitNumbers::NAN, Fit::numbers);
     let terms = Terms::new(&numbers, &Grid::new(Window::new(values.len())?));

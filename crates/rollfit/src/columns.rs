@@ -46,16 +46,19 @@ pub struct FitColumns {
 
 impl FitColumns {
     /// The number of rows.
+    #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
     }
 
     /// The window that they are fitted over.
+    #[must_use]
     pub fn window(&self) -> Window {
         self.window
     }
 
     /// The fit of a row, counted from the first one fitted; none where the window has no value or the row is outside.
+    #[must_use]
     pub fn get(&self, row: usize) -> Option<Fit> {
         self.has_fit(row)
             .then(|| Fit::new(self.lanes[row / Lanes::COUNT].get(row % Lanes::COUNT), self.window))
@@ -63,6 +66,7 @@ impl FitColumns {
 
     /// Whether a row has a fit.
     #[inline]
+    #[must_use]
     pub fn has_fit(&self, row: usize) -> bool {
         row < self.rows && !self.lanes[row / Lanes::COUNT].a2.get(row % Lanes::COUNT).is_nan()
     }
@@ -143,21 +147,10 @@ impl FitColumns {
                 return Err(KernelError::OutputLength { wanted, found });
             }
         }
-        self.write_strided(metrics, columns, self.rows, undefined);
-        Ok(())
-    }
-
-    /// As [`FitColumns::write_metrics`], to columns that begin `stride` values apart.
-    pub(crate) fn write_strided(
-        &self,
-        metrics: &[Metric],
-        columns: &mut [f64],
-        stride: usize,
-        undefined: &mut [u64],
-    ) {
         let grid = Grid::new(self.window);
         let are_anybodys = self.are_anybodys;
-        self.cpu.run(WriteMetrics { fits: self, are_anybodys, grid, metrics, columns, stride, undefined });
+        self.cpu.run(WriteMetrics { fits: self, are_anybodys, grid, metrics, columns, undefined });
+        Ok(())
     }
 
     /// No fits yet.
@@ -199,7 +192,6 @@ pub(crate) struct WriteMetrics<'a> {
     pub(crate) grid: Grid<Lanes>,
     pub(crate) metrics: &'a [Metric],
     pub(crate) columns: &'a mut [f64],
-    pub(crate) stride: usize,
     pub(crate) undefined: &'a mut [u64],
 }
 
@@ -211,8 +203,8 @@ impl Work for WriteMetrics<'_> {
         let mut outputs: [OutputColumn<'_>; Metric::ALL.len()] =
             std::array::from_fn(|_| OutputColumn::default());
         let rows = self.fits.rows;
-        for (column, &metric) in self.columns.chunks_mut(self.stride.max(1)).zip(self.metrics) {
-            let (eights, rest) = column[..rows].as_chunks_mut();
+        for (column, &metric) in self.columns.chunks_mut(rows.max(1)).zip(self.metrics) {
+            let (eights, rest) = column.as_chunks_mut();
             outputs[metric as usize] = OutputColumn { eights, rest };
         }
         let (eights, rest) = self.fits.lanes.split_at(self.fits.rows / Lanes::COUNT);
@@ -263,7 +255,7 @@ impl WriteMetrics<'_> {
         for (at, metric) in self.metrics.iter().enumerate() {
             let last = self.metrics.iter().rposition(|other| other == metric).unwrap_or(at);
             if last != at {
-                self.columns.copy_within(last * self.stride..last * self.stride + rows, at * self.stride);
+                self.columns.copy_within(last * rows..(last + 1) * rows, at * rows);
             }
         }
     }
@@ -271,8 +263,8 @@ impl WriteMetrics<'_> {
     /// Counts the values that are not finite, and makes them NaN.
     fn count_undefined(&mut self) {
         let rows = self.fits.rows;
-        for (column, undefined) in self.columns.chunks_mut(self.stride.max(1)).zip(&mut *self.undefined) {
-            for value in column[..rows].iter_mut().filter(|value| !value.is_finite()) {
+        for (column, undefined) in self.columns.chunks_mut(rows.max(1)).zip(&mut *self.undefined) {
+            for value in column.iter_mut().filter(|value| !value.is_finite()) {
                 *value = f64::NAN;
                 *undefined += 1;
             }

@@ -4,6 +4,7 @@
 
 /// One compilation of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Cpu {
     /// What every machine of the architecture has: SSE2 on x86-64, NEON on AArch64.
     Portable,
@@ -17,11 +18,13 @@ pub enum Cpu {
 
 impl Cpu {
     /// The fastest path of this machine.
+    #[must_use]
     pub fn detect() -> Self {
         *Self::available().last().unwrap_or(&Cpu::Portable)
     }
 
     /// Every path that this machine can run, slowest first.
+    #[must_use]
     pub fn available() -> Vec<Self> {
         let paths = [
             Cpu::Portable,
@@ -48,6 +51,7 @@ impl Cpu {
     }
 
     /// The path's name in logs.
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Cpu::Portable => "portable",
@@ -70,6 +74,12 @@ impl Cpu {
             Cpu::Avx512 if self.is_available() => unsafe { avx512(work) },
             _ => work.run(),
         }
+    }
+}
+
+impl std::fmt::Display for Cpu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
     }
 }
 

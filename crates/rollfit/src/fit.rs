@@ -47,8 +47,16 @@ impl FitNumbers {
     };
 }
 
-/// One least-squares parabola over one window: its numbers, read as if they were its own fields, and the window, so that no
-/// metric is computed with another one.
+/// One least-squares parabola over one window: its six numbers and the window. [`Metric::value`](crate::Metric::value) computes its
+/// metrics, always for the window that it was fitted over. No other can be given:
+///
+/// ```compile_fail,E0061
+/// use rollfit::{Metric, Window};
+///
+/// let fit = rollfit::fit(&[1.0, 4.0, 9.0])?.expect("all values can be used");
+/// let rmse = Metric::Rmse.value(&fit, Window::new(15)?);
+/// # Ok::<(), rollfit::WindowError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fit {
     numbers: FitNumbers,
@@ -56,43 +64,76 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// The fit over `window` that [`Fit::numbers`] gave these numbers; none where they say that there is none, `a2` being NaN.
-    pub fn from_numbers(numbers: FitNumbers, window: Window) -> Option<Self> {
-        (!numbers.a2.is_nan()).then_some(Self { numbers, window })
+    /// The fit over `window` that [`Fit::numbers`] gave these numbers, or one that was computed elsewhere. `None` where `a2` is NaN,
+    /// which stands for a window without a fit.
+    ///
+    /// ```
+    /// use rollfit::{Fit, Metric};
+    ///
+    /// let fit = rollfit::fit(&[1.0, 4.0, 9.0, 15.0])?.expect("all values can be used");
+    /// let stored = Fit::from_numbers(fit.numbers(), fit.window()).expect("a fit");
+    /// assert_eq!(Metric::R2.value(&stored), Metric::R2.value(&fit));
+    /// # Ok::<(), rollfit::WindowError>(())
+    /// ```
+    #[must_use]
+    pub const fn from_numbers(numbers: FitNumbers, window: Window) -> Option<Self> {
+        if numbers.a2.is_nan() { None } else { Some(Self { numbers, window }) }
     }
 
     #[inline(always)]
-    pub(crate) fn new(numbers: FitNumbers, window: Window) -> Self {
+    pub(crate) const fn new(numbers: FitNumbers, window: Window) -> Self {
         Self { numbers, window }
     }
 
-    /// Its numbers.
-    pub fn numbers(&self) -> FitNumbers {
+    /// The six numbers, to be stored or taken apart.
+    #[must_use]
+    pub const fn numbers(&self) -> FitNumbers {
         self.numbers
     }
 
     /// The window that it was fitted over.
-    pub fn window(&self) -> Window {
+    #[must_use]
+    pub const fn window(&self) -> Window {
         self.window
     }
 }
 
-impl std::ops::Deref for Fit {
-    type Target = FitNumbers;
+macro_rules! accessors {
+    ($($(#[$doc:meta])* $number:ident;)*) => {
+        impl Fit {
+            $($(#[$doc])*
+            #[must_use]
+            pub const fn $number(&self) -> f64 {
+                self.numbers.$number
+            })*
+        }
+    };
+}
 
-    fn deref(&self) -> &FitNumbers {
-        &self.numbers
-    }
+accessors! {
+    /// Coefficient of x^2, in y.
+    a2;
+    /// Coefficient of x, in y.
+    a1;
+    /// The parabola at x = 0, the window's centre, in y.
+    b;
+    /// Sum of squared residuals, in y^2; never negative, never above `ss_tot`.
+    ss_res;
+    /// Sum of squares about the window's mean, in y^2.
+    ss_tot;
+    /// The window's newest value, in y.
+    y_last;
 }
 
 /// What the metrics of one fit are made of: the fit's coefficients and the five quantities derived from them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Terms<N = f64> {
-    /// As in [`Fit`].
+    /// As in [`FitNumbers`].
     pub a2: N,
-    /// As in [`Fit`].
+    /// As in [`FitNumbers`].
     pub a1: N,
-    /// As in [`Fit`].
+    /// As in [`FitNumbers`].
     pub b: N,
     /// Coefficient of determination, within [0, 1].
     pub r2: N,
@@ -102,7 +143,7 @@ pub struct Terms<N = f64> {
     pub prediction: N,
     /// The x at which the parabola turns.
     pub vertex_x: N,
-    /// As in [`Fit`].
+    /// As in [`FitNumbers`].
     pub y_last: N,
     /// Row units in one unit of x, see [`Grid::scale`].
     pub scale: N,
@@ -113,6 +154,7 @@ pub struct Terms<N = f64> {
 impl<N: Number> Terms<N> {
     /// The terms of `fit`, which was fitted over a window with the constants `grid`.
     #[inline(always)]
+    #[must_use]
     pub fn new(fit: &FitNumbers<N>, grid: &Grid<N>) -> Self {
         let guard = N::from_f64(GUARD);
         Self {

@@ -6,15 +6,14 @@
 
 use std::ops::Range;
 
+use crate::block_fits::{BlockFits, BlockOutput, Margins};
 use crate::chain::Chain;
 use crate::columns::FitColumns;
 use crate::cpu::{Cpu, Work};
-use crate::fit::FitNumbers;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
-use crate::moments::Run;
-use crate::number::Number;
-use crate::runs::{BLOCK_ROWS, Eight};
+use crate::metric_output::MetricOutput;
+use crate::runs::BLOCK_ROWS;
 use crate::scratch::Scratch;
 use crate::solve::Solver;
 use crate::tile::{MetricColumns, MissingValues, Tile};
@@ -25,6 +24,7 @@ pub const LARGEST_VALUE: f64 = 1e100;
 
 /// Whether `value` can be part of a fit: finite, and of magnitude at most [`LARGEST_VALUE`].
 #[inline]
+#[must_use]
 pub fn is_usable(value: f64) -> bool {
     value.abs() <= LARGEST_VALUE
 }
@@ -50,8 +50,6 @@ pub struct Kernel {
     chain: Chain,
     window_runs: Vec<usize>,
     scratch: Scratch,
-    /// The fits of a tile of which only the metrics are wanted.
-    tile: Tile,
 }
 
 /// What [`Kernel`], [`Tile`] and [`FitColumns`] refuse.
@@ -79,6 +77,13 @@ pub enum KernelError {
         /// The values that fit.
         found: usize,
     },
+    /// The columns of the output begin too close to each other.
+    ColumnsOverlap {
+        /// The values from the beginning of a column to that of the next.
+        stride: usize,
+        /// The values of a column.
+        rows: usize,
+    },
     /// Two columns of numbers of the same fits have different lengths.
     InputLength {
         /// The length of the first.
@@ -100,6 +105,12 @@ impl std::fmt::Display for KernelError {
             Self::OutputLength { wanted, found } => {
                 write!(f, "the output must have room for {wanted} values, and has it for {found}")
             }
+            Self::ColumnsOverlap { stride, rows } => {
+                write!(
+                    f,
+                    "columns of {rows} values cannot begin {stride} values apart: give a stride of {rows} or more"
+                )
+            }
             Self::InputLength { wanted, found } => {
                 write!(f, "the columns of the fits have different lengths: {wanted} and {found} values")
             }
@@ -111,6 +122,7 @@ impl std::error::Error for KernelError {}
 
 impl Kernel {
     /// A kernel for `windows`, in any order, on the fastest path of this machine.
+    #[must_use]
     pub fn new(windows: &[Window]) -> Self {
         Self::on(Cpu::detect(), windows)
     }
@@ -125,12 +137,12 @@ impl Kernel {
             longest_rows,
             window_runs: windows.iter().map(|window| chain.runs_of(window.rows())).collect(),
             scratch: Scratch::new(&chain, longest_rows),
-            tile: Tile::default(),
             chain,
         }
     }
 
     /// The rows of a tile that keeps its columns in cache and what a tile costs beside its rows small.
+    #[must_use]
     pub fn tile_rows(&self) -> usize {
         // Not a power of two: a row's columns would compete for the same lines of the cache.
         const IN_CACHE_ROWS: usize = 520;
@@ -158,11 +170,7 @@ impl Kernel {
         rows: Range<usize>,
         tile: &mut Tile,
     ) -> Result<(), KernelError> {
-        if rows.start > rows.end || rows.end > values.len() {
-            return Err(KernelError::RowsOutside { rows, values: values.len() });
-        }
-        let lookback_rows = self.longest_rows.saturating_sub(1).min(rows.start);
-        self.scratch.take(&values[rows.start - lookback_rows..rows.end], rows.len());
+        self.take(values, &rows)?;
         tile.windows.truncate(self.windows.len());
         let more = self.windows.iter().skip(tile.windows.len());
         tile.windows.extend(more.map(|solver| FitColumns::new(self.cpu, solver.window)));
@@ -170,7 +178,17 @@ impl Kernel {
             fits.reset(self.cpu, solver.window, rows.len());
         }
         tile.rows = rows.len();
-        self.cpu.run(FitTile { rows: rows.len(), kernel: self, fits: &mut tile.windows });
+        self.cpu.run(FitTile { rows: rows.len(), kernel: self, output: &mut tile.windows });
+        Ok(())
+    }
+
+    /// Takes the values of a tile and those before it that its windows have.
+    fn take(&mut self, values: &[f64], rows: &Range<usize>) -> Result<(), KernelError> {
+        if rows.start > rows.end || rows.end > values.len() {
+            return Err(KernelError::RowsOutside { rows: rows.clone(), values: values.len() });
+        }
+        let lookback_rows = self.longest_rows.saturating_sub(1).min(rows.start);
+        self.scratch.take(&values[rows.start - lookback_rows..rows.end], rows.len());
         Ok(())
     }
 
@@ -192,8 +210,8 @@ impl Kernel {
     /// ```
     ///
     /// # Errors
-    /// [`KernelError::RowsOutside`] when `rows` are not all in `values`, and [`KernelError::OutputLength`] when `columns` have no
-    /// room for them. Then nothing is written.
+    /// [`KernelError::RowsOutside`] when `rows` are not all in `values`, and [`KernelError::OutputLength`] or
+    /// [`KernelError::ColumnsOverlap`] when `columns` have no room for them. Then nothing is written.
     pub fn metrics_into(
         &mut self,
         values: &[f64],
@@ -203,54 +221,42 @@ impl Kernel {
         missing: &mut MissingValues,
     ) -> Result<(), KernelError> {
         columns.check(self.windows.len() * metrics.len(), rows.len())?;
-        let mut tile = std::mem::take(&mut self.tile);
-        let fitted = self.fit_into(values, rows, &mut tile);
-        if fitted.is_ok() {
-            missing.reset(self.windows.len(), metrics.len());
-            write_tile(&tile, metrics, columns, missing);
+        self.take(values, &rows)?;
+        let rows = rows.len();
+        missing.reset(self.windows.len(), metrics.len(), rows);
+        let mut output = MetricOutput::new(metrics, columns, missing, rows);
+        self.cpu.run(FitTile { rows, kernel: self, output: &mut output });
+        for (window, solver) in self.windows.iter().enumerate() {
+            output.finish_window(window, self.scratch.rows_without_fit(solver.window.rows(), rows));
         }
-        self.tile = tile;
-        fitted
+        Ok(())
     }
 }
 
-/// Writes the metrics of each window's fits.
-fn write_tile(tile: &Tile, metrics: &[Metric], columns: MetricColumns<'_>, missing: &mut MissingValues) {
-    let MetricColumns { mut cells, stride } = columns;
-    for (window, fits) in tile.windows.iter().enumerate() {
-        let (of_window, rest) = cells.split_at_mut((metrics.len() * stride).min(cells.len()));
-        cells = rest;
-        let undefined = &mut missing.undefined[window * metrics.len()..][..metrics.len()];
-        fits.write_strided(metrics, of_window, stride, undefined);
-        let without_fit = (0..tile.rows).filter(|&row| !fits.has_fit(row)).count();
-        missing.rows_without_fit[window] = without_fit;
-        undefined.iter_mut().for_each(|undefined| *undefined -= without_fit as u64);
-    }
-}
-
-/// The work of [`Kernel::fit`], compiled for each CPU path.
-struct FitTile<'a> {
+/// The work of a tile, compiled for each CPU path.
+struct FitTile<'a, O> {
     kernel: &'a mut Kernel,
-    fits: &'a mut [FitColumns],
+    output: &'a mut O,
     rows: usize,
 }
 
-impl Work for FitTile<'_> {
+impl<O: BlockOutput> Work for FitTile<'_, O> {
     type Output = ();
 
     /// Sums of squared residuals are made only where a window needs them: in a tile soon after one that did, because it is
     /// likely to need them too, and in one where a window is found to need them, which is then begun again.
     #[inline(always)]
     fn run(self) {
-        let Self { kernel, fits, rows } = self;
+        let Self { kernel, output, rows } = self;
         let finished = if kernel.scratch.expects_residuals() {
-            kernel.fit_tile::<true>(fits, rows)
+            kernel.fit_tile::<true, O>(output, rows)
         } else {
-            kernel.fit_tile::<false>(fits, rows)
+            kernel.fit_tile::<false, O>(output, rows)
         };
         if !finished {
             kernel.scratch.forget();
-            kernel.fit_tile::<true>(fits, rows);
+            output.begin_again();
+            kernel.fit_tile::<true, O>(output, rows);
         }
     }
 }
@@ -259,7 +265,7 @@ impl Kernel {
     /// Fits a tile of so many rows, with the sums of squared residuals or without. Returns false, with the tile half done,
     /// where they are not made and a window needs them.
     #[inline(always)]
-    fn fit_tile<const RESIDUALS: bool>(&mut self, tile: &mut [FitColumns], rows: usize) -> bool {
+    fn fit_tile<const RESIDUALS: bool, O: BlockOutput>(&mut self, output: &mut O, rows: usize) -> bool {
         let Self { windows, chain, window_runs, scratch, .. } = self;
         let tile_row = scratch.first_row;
         let end = (tile_row + rows).next_multiple_of(Lanes::COUNT);
@@ -270,11 +276,10 @@ impl Kernel {
             if block.start < tile_row {
                 continue;
             }
-            let values = &scratch.values[block.clone()];
-            for ((solver, &at), fits) in windows.iter().zip(window_runs.iter()).zip(&mut *tile) {
-                let fits =
-                    &mut fits.lanes[(block.start - tile_row) / Lanes::COUNT..][..values.len() / Lanes::COUNT];
-                is_delicate |= solve::<RESIDUALS>(solver, scratch.runs[at].read(block.clone()), values, fits);
+            let newest = scratch.values[block.clone()].as_chunks().0;
+            for (window, (solver, &at)) in windows.iter().zip(window_runs.iter()).enumerate() {
+                let fits = BlockFits::new(solver, scratch.runs[at].read(block.clone()), newest);
+                is_delicate |= output.take::<RESIDUALS>(window, block.start - tile_row, fits);
             }
             if is_delicate && !RESIDUALS {
                 return false;
@@ -285,25 +290,15 @@ impl Kernel {
     }
 }
 
-/// Solves the windows that are these runs and end at these values; returns whether any of them is delicate.
-#[inline(always)]
-fn solve<const RESIDUALS: bool>(
-    solver: &Solver,
-    runs: Run<&[Eight]>,
-    newest: &[f64],
-    fits: &mut [FitNumbers<Lanes>],
-) -> bool {
-    let mut margins = Lanes::from_f64(0.0);
-    for (at, (newest, fit)) in newest.as_chunks().0.iter().zip(fits).enumerate() {
-        let value = |column: &[Eight]| Lanes::from_array(column[at]);
-        let newest = Lanes::from_array(*newest);
-        let moments = runs.moments.map(value);
-        *fit = if RESIDUALS {
-            solver.fit_eight(&Run { moments, residuals: value(runs.residuals) }, newest)
-        } else {
-            solver.solve(&moments, newest).with(newest)
-        };
-        margins = margins.lesser(Solver::margins(fit));
+/// Keeps the fits.
+impl BlockOutput for Vec<FitColumns> {
+    #[inline(always)]
+    fn take<const RESIDUALS: bool>(&mut self, window: usize, first_row: usize, fits: BlockFits<'_>) -> bool {
+        let mut margins = Margins::new();
+        let lanes = &mut self[window].lanes[first_row / Lanes::COUNT..][..fits.eights()];
+        for (at, lanes) in lanes.iter_mut().enumerate() {
+            *lanes = fits.solve::<RESIDUALS>(at, &mut margins);
+        }
+        margins.is_delicate()
     }
-    margins.to_array().iter().any(|&margin| margin < 0.0)
 }

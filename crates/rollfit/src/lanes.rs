@@ -3,7 +3,7 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::number::Number;
+use crate::number::{Number, Sealed};
 
 /// Eight doubles: one AVX-512 register, two of AVX2, four of SSE2 or NEON.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,8 @@ impl Lanes {
         Self(lanes)
     }
 }
+
+impl Sealed for Lanes {}
 
 impl Number for Lanes {
     #[inline(always)]

@@ -41,7 +41,7 @@
 //! let mut stream = Stream::new(&[Window::new(15)?, Window::new(90)?]);
 //! for price in prices {
 //!     if let [Some(short), Some(long)] = stream.push(price) {
-//!         assert!((short.b - long.b).abs() < 5.0);
+//!         assert!((short.b() - long.b()).abs() < 5.0);
 //!     }
 //! }
 //! # Ok::<(), rollfit::WindowError>(())
@@ -59,7 +59,10 @@
 //! series, output slices of the wrong length, and windows that the kernel was not given are a [`KernelError`]. Nothing
 //! panics, whatever the input.
 
+#![warn(clippy::must_use_candidate, clippy::missing_errors_doc, clippy::missing_panics_doc)]
+
 pub mod agreement;
+mod block_fits;
 pub mod bounds;
 mod chain;
 mod columns;
@@ -69,6 +72,7 @@ mod fit;
 mod kernel;
 mod lanes;
 mod metric;
+mod metric_output;
 mod moments;
 mod number;
 pub mod reference;
@@ -80,15 +84,19 @@ mod stream;
 mod tile;
 mod window;
 
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use columns::FitColumns;
 pub use cpu::Cpu;
-pub use fit::{Fit, FitNumbers, Terms};
+pub use fit::{Fit, FitNumbers};
 pub use kernel::{Kernel, KernelError, LARGEST_VALUE, is_usable};
-pub use metric::{Metric, Part, Unit};
-pub use number::Number;
+pub use metric::{Metric, Unit, UnknownMetric};
 pub use stream::Stream;
 pub use tile::{MetricColumns, MissingValues, Tile};
-pub use window::{Grid, Window, WindowError};
+pub use window::{Window, WindowError};
 
 /// Fits one parabola to `values`, oldest first. None where a value is not finite or beyond 1e100.
 ///

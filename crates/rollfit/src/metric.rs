@@ -8,7 +8,7 @@ use crate::number::{GUARD, Number};
 use crate::window::Grid;
 
 /// What a metric is measured in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unit {
     /// The unit of the series.
@@ -30,8 +30,9 @@ impl std::fmt::Display for Unit {
 }
 
 /// A quantity that a metric's formula is made of and whose accuracy is promised on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the fields of `Terms`
+#[non_exhaustive]
 pub enum Part {
     A2,
     A1,
@@ -172,7 +173,7 @@ mod summands {
 macro_rules! catalogue {
     ($($id:ident, $name:ident, $unit:ident, $storage:ident, $limits:ident, [$($part:ident)*], $sum:ident, $formula:literal;)*) => {
         /// One number derived from a fit. The order is the order of the stored columns.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Metric {
             $(#[doc = $formula] $id,)*
@@ -183,26 +184,31 @@ macro_rules! catalogue {
             pub const ALL: &'static [Metric] = &[$(Metric::$id,)*];
 
             /// The name that columns and configuration use.
+            #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Metric::$id => stringify!($name),)* }
             }
 
             /// The unit of the values.
+            #[must_use]
             pub const fn unit(self) -> Unit {
                 match self { $(Metric::$id => Unit::$unit,)* }
             }
 
             /// The definition, as text.
+            #[must_use]
             pub const fn formula(self) -> &'static str {
                 match self { $(Metric::$id => $formula,)* }
             }
 
             /// The quantities whose promised accuracy decides this metric's.
+            #[must_use]
             pub const fn made_of(self) -> &'static [Part] {
                 match self { $(Metric::$id => &[$(Part::$part),*],)* }
             }
 
             /// The range that the values lie in, whatever the window.
+            #[must_use]
             pub const fn limits(self) -> RangeInclusive<f64> {
                 match self { $(Metric::$id => Limits::$limits.range(),)* }
             }
@@ -216,8 +222,10 @@ macro_rules! catalogue {
                 match self { $(Metric::$id => matches!(Storage::$storage, Storage::Stored),)* }
             }
 
-            /// The metric of a fit with these terms. Not finite where the formula has no value.
+            /// The metric of a fit with these terms, in their precision. Not finite where the formula has no value; of a fit in
+            /// doubles, [`Metric::value`] says so.
             #[inline(always)]
+            #[must_use]
             pub fn of<N: Number>(self, terms: &Terms<N>) -> N {
                 match self { $(Metric::$id => formula::$name(terms),)* }
             }
@@ -297,16 +305,89 @@ impl Metric {
     /// assert!((prediction.unwrap() - 9.0).abs() < 1e-12);
     /// # Ok::<(), rollfit::WindowError>(())
     /// ```
+    #[must_use]
     pub fn value(self, fit: &Fit) -> Option<f64> {
         let value = self.of(&Terms::new(&fit.numbers(), &Grid::new(fit.window())));
         value.is_finite().then_some(value)
     }
+}
 
-    /// The metric called `name`, if there is one.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|metric| metric.name() == name)
+impl std::str::FromStr for Metric {
+    type Err = UnknownMetric;
+
+    /// The metric called `name`, as [`Metric::name`] writes it.
+    fn from_str(name: &str) -> Result<Self, UnknownMetric> {
+        let found = Self::ALL.iter().find(|metric| metric.name() == name);
+        found.copied().ok_or_else(|| UnknownMetric { name: name.to_owned() })
     }
 }
+
+/// A name that no metric has. Its message suggests the nearest name.
+///
+/// ```
+/// use rollfit::Metric;
+/// assert_eq!("rmse".parse(), Ok(Metric::Rmse));
+/// let error = "rsme".parse::<Metric>().unwrap_err();
+/// assert_eq!(error.nearest(), Some(Metric::Rmse));
+/// assert_eq!(error.to_string(), r#"unknown metric "rsme"; did you mean "rmse"?"#);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownMetric {
+    name: String,
+}
+
+impl UnknownMetric {
+    /// The name as it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The metric whose name can be made of this one with fewest changes of a letter, if they are at most half of its letters.
+    #[must_use]
+    pub fn nearest(&self) -> Option<Metric> {
+        // What is longer is near none of them, and may be very long.
+        let name: Vec<char> = self.name.chars().take(64).collect();
+        let changes = |metric: &Metric| (changes(&name, metric.name()), *metric);
+        let (changes, metric) = Metric::ALL.iter().map(changes).min_by_key(|(changes, _)| *changes)?;
+        (2 * changes <= metric.name().len()).then_some(metric)
+    }
+}
+
+/// How many letters must be added, removed, replaced or swapped with the next one to make `known` of `name`.
+fn changes(name: &[char], known: &str) -> usize {
+    let known: Vec<char> = known.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=known.len()).collect();
+    for (i, &letter) in name.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &wanted) in known.iter().enumerate() {
+            let replaced = last[j] + usize::from(letter != wanted);
+            let mut fewest = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && letter == known[j - 1] && name[i - 1] == wanted {
+                fewest = fewest.min(before[j - 1] + 1);
+            }
+            row.push(fewest);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    last[known.len()]
+}
+
+impl std::fmt::Display for UnknownMetric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "unknown metric {:?}; ", self.name)?;
+        match self.nearest() {
+            Some(metric) => write!(f, "did you mean \"{metric}\"?"),
+            None => {
+                let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+                write!(f, "known are {}", known.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for UnknownMetric {}
 
 impl std::fmt::Display for Metric {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -10,10 +10,14 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use crate::fit::{FitNumbers, Terms};
+use crate::fit::FitNumbers;
 use crate::is_usable;
-use crate::number::Number;
-use crate::window::{Grid, Window, WindowError};
+use crate::number::Sealed;
+use crate::window::{Window, WindowError};
+
+pub use crate::fit::Terms;
+pub use crate::number::Number;
+pub use crate::window::Grid;
 
 /// Rows added up before the low half of a sum is made tidy: few, so that roundings do not pile up.
 const BLOCK_ROWS: usize = 64;
@@ -28,7 +32,7 @@ const BLOCK_ROWS: usize = 64;
 /// (1971), D. E. Knuth, "The Art of Computer Programming", volume 2, section 4.2.2, and M. Joldes, J.-M. Muller and
 /// V. Popescu, "Tight and rigorous error bounds for basic building blocks of double-word arithmetic" (2017), whose
 /// numbering is used below. They hold for round-to-nearest, the only rounding Rust knows.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub struct DoubleDouble {
     // The derived order compares `hi` first, which is right because `hi` is the nearest double to the sum.
     hi: f64,
@@ -40,23 +44,27 @@ impl DoubleDouble {
     pub const ZERO: Self = Self { hi: 0.0, lo: 0.0 };
 
     /// The number's two doubles, large one first; the number is exactly their sum.
+    #[must_use]
     pub const fn parts(self) -> (f64, f64) {
         (self.hi, self.lo)
     }
 
     /// The nearest double.
     #[inline(always)]
+    #[must_use]
     pub const fn to_f64(self) -> f64 {
         self.hi
     }
 
     /// Whether the number is neither infinite nor not a number.
+    #[must_use]
     pub const fn is_finite(self) -> bool {
         self.hi.is_finite() && self.lo.is_finite()
     }
 
     /// Exactly `a + b` (Knuth's TwoSum).
     #[inline(always)]
+    #[must_use]
     pub fn sum_of(a: f64, b: f64) -> Self {
         let hi = a + b;
         let b_part = hi - a;
@@ -69,6 +77,7 @@ impl DoubleDouble {
     /// It splits its factors instead of using a fused multiply-add, which is a library call on CPUs that lack it and in
     /// binaries that must not assume it.
     #[inline(always)]
+    #[must_use]
     pub fn product_of(a: f64, b: f64) -> Self {
         let hi = a * b;
         let (a_hi, a_lo) = split(a);
@@ -176,6 +185,8 @@ impl From<DoubleDouble> for f64 {
         number.to_f64()
     }
 }
+
+impl Sealed for DoubleDouble {}
 
 impl Number for DoubleDouble {
     #[inline(always)]

@@ -71,6 +71,31 @@ impl Scratch {
         self.values.resize(self.values.len() + Lanes::COUNT, f64::NAN);
     }
 
+    /// The rows of the tile at which a window of so many rows has no fit: those with a value in it that cannot be used, or none.
+    pub(crate) fn rows_without_fit(
+        &self,
+        window_rows: usize,
+        rows: usize,
+    ) -> impl Iterator<Item = Range<usize>> {
+        let before = window_rows - 1;
+        let values = &self.values[self.first_row - before..self.first_row + rows];
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let first = next + values[next..].iter().position(|value| value.is_nan())?;
+            // Until a window is full of values that can be used.
+            let mut last = first;
+            for (at, value) in values.iter().enumerate().skip(first) {
+                if value.is_nan() {
+                    last = at;
+                } else if at - last > before {
+                    break;
+                }
+            }
+            next = last + 1;
+            Some(first.saturating_sub(before)..(last + 1).min(rows))
+        })
+    }
+
     /// Whether the values kept before row `end` are these, and nothing before them.
     fn is_before(&self, values: &[f64], end: usize) -> bool {
         let kept = &self.values[end - self.lookback_rows..end];

@@ -15,7 +15,7 @@ use crate::window::Window;
 ///
 /// let mut stream = Stream::seeded(&[Window::new(3)?], &[1.0, 4.0]);
 /// let fit = stream.push(9.0)[0].expect("three rows fill the window");
-/// assert!((fit.b - 4.0).abs() < 1e-12);
+/// assert!((fit.b() - 4.0).abs() < 1e-12);
 /// # Ok::<(), rollfit::WindowError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -52,6 +52,7 @@ impl Stream {
 
     /// A stream that has already seen `history`, oldest first; what lies further back than the longest window is
     /// not looked at.
+    #[must_use]
     pub fn seeded(windows: &[Window], history: &[f64]) -> Self {
         let mut stream = Self::new(windows);
         let needed_rows = stream.values.capacity().min(history.len());
@@ -78,6 +79,7 @@ impl Stream {
     }
 
     /// The fits that the last push returned.
+    #[must_use]
     pub fn fits(&self) -> &[Option<Fit>] {
         &self.fits
     }

@@ -30,6 +30,7 @@ impl Tile {
     }
 
     /// The fits for each window, in the order given to the kernel.
+    #[must_use]
     pub fn windows(&self) -> impl ExactSizeIterator<Item = &FitColumns> {
         self.windows.iter()
     }
@@ -44,31 +45,50 @@ pub struct MetricColumns<'a> {
 }
 
 impl<'a> MetricColumns<'a> {
-    /// Columns in `cells`, which holds the first row of the first one and then that of the next one after `stride` values. What is
-    /// beyond the last row of the last column may be missing.
-    pub fn new(cells: &'a mut [f64], stride: usize) -> Self {
+    /// Columns in `cells`, whose first value is the first row of the first column. Each further column begins `stride` values after
+    /// the one before: as many as a column has rows when it is complete. The last column may end with its last row.
+    ///
+    /// `windows x metrics` columns are written, as many values of each as there are rows. For the rows from `first` on of columns
+    /// of `all` rows, give `&mut cells[first..]` and a stride of `all`. Where nothing is written, `cells` may be empty.
+    #[must_use]
+    pub const fn new(cells: &'a mut [f64], stride: usize) -> Self {
         Self { cells, stride }
     }
 
     /// The first `rows` values of each of `count` columns.
     ///
     /// # Errors
-    /// [`KernelError::OutputLength`] where they are not all there, or not apart.
+    /// [`KernelError::ColumnsOverlap`] or [`KernelError::OutputLength`].
     pub(crate) fn check(&self, count: usize, rows: usize) -> Result<(), KernelError> {
         if count == 0 || rows == 0 {
             return Ok(());
         }
-        let wanted = (count - 1).saturating_mul(self.stride.max(rows)).saturating_add(rows);
-        let found = if self.stride < rows { rows.min(self.stride) } else { self.cells.len() };
+        if self.stride < rows {
+            return Err(KernelError::ColumnsOverlap { stride: self.stride, rows });
+        }
+        let wanted = (count - 1).saturating_mul(self.stride).saturating_add(rows);
+        let found = self.cells.len();
         if found < wanted { Err(KernelError::OutputLength { wanted, found }) } else { Ok(()) }
     }
+
+    /// The columns of the window at `window`, one for each of so many metrics.
+    #[inline(always)]
+    pub(crate) fn of_window(&mut self, window: usize, metrics: usize) -> impl Iterator<Item = &mut [f64]> {
+        let cells = self.cells.get_mut(window * metrics * self.stride..).unwrap_or_default();
+        cells.chunks_mut(self.stride.max(1)).take(metrics)
+    }
 }
+
+/// The rows of a number of [`MissingValues::has_fit_bits`].
+const WORD_ROWS: usize = u64::BITS as usize;
 
 /// How many values of a tile's metrics are missing, by cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MissingValues {
     pub(crate) rows_without_fit: Vec<usize>,
     pub(crate) undefined: Vec<u64>,
+    /// A bit for each row of each window, from a new number on for each window.
+    has_fit: Vec<u64>,
 }
 
 impl MissingValues {
@@ -86,15 +106,49 @@ impl MissingValues {
         self.undefined.get(self.metrics_of(window)).unwrap_or_default()
     }
 
-    pub(crate) fn reset(&mut self, windows: usize, metrics: usize) {
+    /// A bit for each row of the tile, 1 where the window at `window` has a fit: that of row `r` is bit `r % 64` of the number at
+    /// `r / 64`, as in a validity bitmap of Arrow. Bits beyond the last row are 0. Empty for a window that there is not.
+    #[must_use]
+    pub fn has_fit_bits(&self, window: usize) -> &[u64] {
+        self.has_fit.get(self.of_window(window, self.has_fit.len())).unwrap_or_default()
+    }
+
+    /// Nothing is missing of so many rows of each window.
+    pub(crate) fn reset(&mut self, windows: usize, metrics: usize, rows: usize) {
         self.rows_without_fit.clear();
         self.rows_without_fit.resize(windows, 0);
         self.undefined.clear();
         self.undefined.resize(windows * metrics, 0);
+        let words = rows.div_ceil(WORD_ROWS);
+        self.has_fit.clear();
+        self.has_fit.resize(windows * words, u64::MAX);
+        if !rows.is_multiple_of(WORD_ROWS) {
+            for last in self.has_fit.iter_mut().skip(words - 1).step_by(words) {
+                *last = (1 << (rows % WORD_ROWS)) - 1;
+            }
+        }
+    }
+
+    /// Adds rows for which a window has no fit, and which were not yet added.
+    pub(crate) fn add_rows_without_fit(&mut self, window: usize, rows: Range<usize>) {
+        self.rows_without_fit[window] += rows.len();
+        let of_window = self.of_window(window, self.has_fit.len());
+        let words = &mut self.has_fit[of_window];
+        let mut row = rows.start;
+        while row < rows.end {
+            let end = rows.end.min((row / WORD_ROWS + 1) * WORD_ROWS);
+            words[row / WORD_ROWS] &= !((u64::MAX >> (WORD_ROWS - (end - row))) << (row % WORD_ROWS));
+            row = end;
+        }
     }
 
     fn metrics_of(&self, window: usize) -> Range<usize> {
-        let metrics = self.undefined.len().checked_div(self.rows_without_fit.len()).unwrap_or(0);
-        window.saturating_mul(metrics)..window.saturating_add(1).saturating_mul(metrics)
+        self.of_window(window, self.undefined.len())
+    }
+
+    /// What of so many things for all windows is for the one at `window`.
+    fn of_window(&self, window: usize, of_all: usize) -> Range<usize> {
+        let count = of_all.checked_div(self.rows_without_fit.len()).unwrap_or(0);
+        window.saturating_mul(count)..window.saturating_add(1).saturating_mul(count)
     }
 }

@@ -2,7 +2,7 @@
 //! because the allocator that counts serves all of it.
 
 use allocation_counter::measure;
-use rollfit::{Cpu, Fit, Kernel, Metric, MetricColumns, MissingValues, Stream, Tile, Window};
+use rollfit::{Cpu, Fit, Kernel, Metric, MetricColumns, MissingValues, Stream, Window};
 
 const WINDOW_ROWS: [usize; 7] = [3, 15, 30, 90, 97, 1000, 10_000];
 
@@ -50,30 +50,39 @@ fn a_kernel_allocates_nothing_after_its_first_tile() {
     for cpu in Cpu::available() {
         let mut kernel = Kernel::on(cpu, &windows());
         let tile_rows = kernel.tile_rows();
-        let mut columns = vec![0.0; WINDOW_ROWS.len() * Metric::ALL.len() * tile_rows];
+        let mut columns = vec![0.0; Metric::ALL.len() * tile_rows];
         let mut undefined = vec![0; Metric::ALL.len()];
-        let (mut fits, mut missing) = (Tile::default(), MissingValues::default());
         // The second tile has the most rows before it that the longest window may need.
-        let second = tile_rows..2 * tile_rows;
-        kernel.fit_into(&values, second.clone(), &mut fits).expect("rows of the series");
-        let whole = MetricColumns::new(&mut columns, tile_rows);
-        kernel.metrics_into(&values, second, Metric::ALL, whole, &mut missing).expect("room for the tile");
+        let mut tile = kernel.fit(&values, tile_rows..2 * tile_rows).expect("rows of the series");
         let allocations = measure(|| {
-            for tile in 0..values.len() / tile_rows {
-                let rows = tile * tile_rows..(tile + 1) * tile_rows;
-                kernel.fit_into(&values, rows.clone(), &mut fits).expect("rows of the series");
-                for fits in fits.windows() {
-                    fits.write_metrics(
-                        Metric::ALL,
-                        &mut columns[..Metric::ALL.len() * tile_rows],
-                        &mut undefined,
-                    )
-                    .expect("room for the tile");
+            for first in (0..values.len() / tile_rows).map(|tile| tile * tile_rows) {
+                kernel.fit_into(&values, first..first + tile_rows, &mut tile).expect("rows of the series");
+                for fits in tile.windows() {
+                    fits.write_metrics(Metric::ALL, &mut columns, &mut undefined).expect("room for the tile");
                 }
-                let whole = MetricColumns::new(&mut columns, tile_rows);
-                kernel
-                    .metrics_into(&values, rows, Metric::ALL, whole, &mut missing)
-                    .expect("room for the tile");
+            }
+        });
+        assert_eq!(allocations.count_total, 0, "{}", cpu.name());
+    }
+}
+
+#[test]
+fn metrics_are_written_without_allocating_after_the_first_tile() {
+    let values = values(60_000);
+    for cpu in Cpu::available() {
+        let mut kernel = Kernel::on(cpu, &windows());
+        let tile_rows = kernel.tile_rows();
+        let mut cells = vec![0.0; WINDOW_ROWS.len() * Metric::ALL.len() * tile_rows];
+        let mut missing = MissingValues::default();
+        let mut write = |first: usize, metrics: &[Metric]| {
+            let columns = MetricColumns::new(&mut cells, tile_rows);
+            kernel.metrics_into(&values, first..first + tile_rows, metrics, columns, &mut missing)
+        };
+        write(tile_rows, Metric::ALL).expect("rows of the series");
+        let allocations = measure(|| {
+            for first in (0..values.len() / tile_rows).map(|tile| tile * tile_rows) {
+                write(first, Metric::ALL).expect("rows of the series");
+                write(first, &[Metric::R2]).expect("rows of the series");
             }
         });
         assert_eq!(allocations.count_total, 0, "{}", cpu.name());

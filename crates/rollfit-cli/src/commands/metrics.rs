@@ -98,7 +98,7 @@ fn print_sql(global: &GlobalArguments, dialect: SqlDialect, schema: Option<&str>
 
 /// How a metric's function is called. Those that only others call aren't listed.
 fn call(function: &SqlFunction) -> Option<String> {
-    Metric::named(function.name.strip_prefix("rollfit_")?)?;
+    function.name.strip_prefix("rollfit_")?.parse::<Metric>().ok()?;
     let names: Vec<&str> = function.arguments.iter().map(|(name, _)| *name).collect();
     Some(format!("{}({})", function.name, names.join(", ")))
 }

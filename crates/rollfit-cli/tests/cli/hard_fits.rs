@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use rollfit::{Fit, FitNumbers, Grid, Metric, Terms, Window};
+use rollfit::reference::{Grid, Terms};
+use rollfit::{Fit, FitNumbers, Metric, Window};
 use serde_json::Value;
 
 /// A fit, any of whose numbers may be NULL, and the rows of its window.

@@ -12,16 +12,17 @@ const FUNCTION_LINES_MAX: usize = 60;
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let files = SourceFile::read_all();
-    let violations: Vec<String> =
-        files.into_iter().filter(|file| !file.text.starts_with("//! ")).map(|file| file.path).collect();
-    assert_none("every file opens with `//!`", &violations);
+    let says =
+        |file: &SourceFile| file.text.starts_with(if file.path.ends_with(".rs") { "//! " } else { "\"\"\"" });
+    let files = SourceFile::read_all().into_iter().chain(SourceFile::read_python());
+    let violations: Vec<String> = files.filter(|file| !says(file)).map(|file| file.path).collect();
+    assert_none("every file opens with `//!`, or with a docstring", &violations);
 }
 
 #[test]
 fn files_are_short() {
     let mut violations = Vec::new();
-    for file in SourceFile::read_all() {
+    for file in SourceFile::read_all().into_iter().chain(SourceFile::read_python()) {
         let lines = file.text.lines().count();
         let most = if file.is_source() { SOURCE_LINES_MAX } else { TEST_LINES_MAX };
         if lines > most {

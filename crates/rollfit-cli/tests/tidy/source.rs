@@ -1,4 +1,4 @@
-//! [`SourceFile`]: a Rust file of the workspace, read and parsed.
+//! [`SourceFile`]: a Rust file of the workspace, read and parsed; a file of the Python package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// A Rust file.
+/// A Rust file, or one of the Python package.
 pub(crate) struct SourceFile {
     /// The path from the root of the workspace.
     pub(crate) path: String,
@@ -18,9 +18,18 @@ pub(crate) struct SourceFile {
 impl SourceFile {
     /// Reads every Rust file of the workspace, in the order of their paths.
     pub(crate) fn read_all() -> Vec<Self> {
+        Self::read_in(&["crates", "fuzz"], &["rs"])
+    }
+
+    /// Reads every Python file and stub of the Python package and its tests, in the order of their paths.
+    pub(crate) fn read_python() -> Vec<Self> {
+        Self::read_in(&["crates/rollfit-python"], &["py", "pyi"])
+    }
+
+    fn read_in(dirs: &[&str], extensions: &[&str]) -> Vec<Self> {
         let root = root();
         let mut paths = Vec::new();
-        ["crates", "fuzz"].iter().for_each(|dir| add_rust_files(&root.join(dir), &mut paths));
+        dirs.iter().for_each(|dir| add_files(&root.join(dir), extensions, &mut paths));
         paths.sort();
         let read = |path: PathBuf| Self {
             path: path.strip_prefix(&root).unwrap().display().to_string(),
@@ -31,7 +40,7 @@ impl SourceFile {
 
     /// Whether it belongs to a crate's source and not to its tests, benches or examples.
     pub(crate) fn is_source(&self) -> bool {
-        self.path.starts_with("crates/") && self.path.split('/').nth(2) == Some("src")
+        self.path.starts_with("crates/") && matches!(self.path.split('/').nth(2), Some("src" | "python"))
     }
 
     /// The crate that it belongs to; `fuzz` is one too.
@@ -48,14 +57,15 @@ impl SourceFile {
     }
 }
 
-fn add_rust_files(dir: &Path, paths: &mut Vec<PathBuf>) {
+fn add_files(dir: &Path, extensions: &[&str], paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             if path.file_name().is_some_and(|name| name != "target") {
-                add_rust_files(&path, paths);
+                add_files(&path, extensions, paths);
             }
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|found| extensions.iter().any(|&extension| found == extension))
+        {
             paths.push(path);
         }
     }

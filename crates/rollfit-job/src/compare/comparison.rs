@@ -103,7 +103,7 @@ impl<'a> Comparison<'a> {
         Self {
             config,
             panel,
-            engine: FeatureEngine::new(config),
+            engine: FeatureEngine::from_config(config, true),
             rounding,
             sample,
             next,

@@ -228,7 +228,7 @@ fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metr
     let Some(names) = names else { return Ok(Metric::STORED.to_vec()) };
     let known = || Metric::ALL.iter().map(|metric| metric.name());
     for name in names {
-        if Metric::named(name).is_none() {
+        if name.parse::<Metric>().is_err() {
             let hint =
                 nearest(name, known()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
             let all = known().collect::<Vec<_>>().join(", ");

@@ -101,7 +101,7 @@ fn without_vertex() -> [f64; 5] {
         let noise = [1.0, -4.0, 6.0, -4.0, 1.0].map(|noise| noise * 1e-11);
         std::array::from_fn(|row| -5e-11 * x(row) * x(row) + noise[row] + 1e-25 * random.f64())
     };
-    let has_none = |values: &[f64; 5]| 2.0 * rollfit::fit(values).unwrap().unwrap().a2 + 1e-10 == 0.0;
+    let has_none = |values: &[f64; 5]| 2.0 * rollfit::fit(values).unwrap().unwrap().a2() + 1e-10 == 0.0;
     std::iter::repeat_with(&mut candidate).take(100_000).find(has_none).unwrap()
 }
 

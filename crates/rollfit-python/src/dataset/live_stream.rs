@@ -183,9 +183,10 @@ impl LiveState {
 impl LiveStream {
     /// Add the key's next row; returns its features as a dict of column name -> float or None.
     ///
-    /// With one series: `push(1.08)`. With several: `push(idx=1.08, bqx=0.2)` or `push({"idx": 1.08, "bqx": 0.2})`. None or NaN is a row
-    /// without a value, as NULL in the source is. `time` is the row's instant (without a zone: UTC). It must be after `last_time`; the
-    /// boundary "reset" needs it, since windows start anew in each month.
+    /// With one series: `push(1.08)`. With several: `push(idx=1.08, bqx=0.2)` or `push({"idx": 1.08, "bqx": 0.2})`. A series that the job
+    /// derives from closes takes its own value, not the close. None or NaN is a row without a value, as NULL in the source is. `time` is
+    /// the row's instant (without a zone: UTC). It must be after `last_time`; the boundary "reset" needs it, since windows start anew in
+    /// each month.
     #[pyo3(signature = (*row, time=None, **values))]
     fn push<'py>(
         &self,

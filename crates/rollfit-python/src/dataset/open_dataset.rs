@@ -15,6 +15,7 @@ use rollfit_job::month::{Month, display_instant};
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::assess;
+use rollfit_job::state::State;
 
 use super::batches::{KEY_COLUMN, features_schema, table_of};
 use super::explanation::FeatureExplanation;
@@ -181,7 +182,7 @@ impl Dataset {
             text("cause", false),
         ]));
         let strings = |texts: Vec<String>| Arc::new(StringArray::from(texts)) as ArrayRef;
-        let states: StringArray = plan.iter().map(|line| line.state.map(|state| state.name())).collect();
+        let states: StringArray = plan.iter().map(|line| line.state.map(State::name)).collect();
         let rows: Int64Array = plan.iter().map(|line| i64::try_from(line.rows).ok()).collect();
         let columns = vec![
             strings(plan.iter().map(|line| line.partition.key.clone()).collect()),

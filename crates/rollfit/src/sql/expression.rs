@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::fit::{FitNumbers, Terms};
 use crate::metric::Metric;
-use crate::number::Number;
+use crate::number::{Number, Sealed};
 use crate::window::Grid;
 
 /// What a formula depends on: the columns of a fit, and the number of rows of its window.
@@ -181,6 +181,8 @@ impl std::ops::Neg for Noted<'_> {
         self.unary(Unary::Neg, std::ops::Neg::neg)
     }
 }
+
+impl Sealed for Noted<'_> {}
 
 impl Number for Noted<'_> {
     fn from_f64(value: f64) -> Self {

@@ -24,7 +24,7 @@ use crate::window::Window;
 use expression::{Expression, Input};
 
 /// A database whose SQL is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
     /// PostgreSQL 14 or later.
@@ -55,6 +55,7 @@ pub struct SqlFunction {
 
 /// The functions that `metrics` need in `schema`, quoted where it must be. Those that others call come first.
 /// `a2`, `a1` and `b` are columns and have none.
+#[must_use]
 pub fn functions(dialect: Dialect, schema: &str, metrics: &[Metric]) -> Vec<SqlFunction> {
     let computed = |metric: &Metric| match Expression::new(*metric) {
         Expression::Input(_) => None,
@@ -71,6 +72,7 @@ pub fn functions(dialect: Dialect, schema: &str, metrics: &[Metric]) -> Vec<SqlF
 
 /// `metric` of the fit in `columns` over `window`: a column, or a call of the function that [`functions`] prints. `schema` and
 /// `columns` are quoted where they must be.
+#[must_use]
 pub fn expression(
     dialect: Dialect,
     schema: &str,

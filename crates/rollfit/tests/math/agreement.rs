@@ -56,7 +56,8 @@ fn noisy(rng: &mut Rng, rows: usize) -> Vec<f64> {
 
 /// The fit as a plain program finds it: the normal equations solved, the residuals subtracted and squared.
 mod plain {
-    use rollfit::{FitNumbers, Grid};
+    use rollfit::FitNumbers;
+    use rollfit::reference::Grid;
 
     pub(super) fn fit(values: &[f64], grid: &Grid) -> FitNumbers {
         let x: Vec<f64> = (0..values.len()).map(|i| (i as f64 - grid.u_last) / grid.scale).collect();
@@ -293,7 +294,7 @@ fn absent_agrees_only_with_absent_and_infinite_with_nothing() {
         for (ours, theirs) in
             [(ours, f64::NAN), (f64::NAN, ours), (ours, f64::INFINITY), (ours, f64::NEG_INFINITY)]
         {
-            let Judgement { agreement, distance } = verdict(ours, theirs);
+            let Judgement { agreement, distance, .. } = verdict(ours, theirs);
             assert_eq!((agreement, distance), (Agreement::Outside, f64::INFINITY), "{metric}");
         }
     }

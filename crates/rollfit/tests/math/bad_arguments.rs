@@ -17,7 +17,7 @@ fn windows_have_three_rows_or_more_and_an_end() {
 fn the_longest_window_is_fitted() {
     let values: Vec<f64> = (0..Window::MAX_ROWS).map(|i| (i % 7) as f64).collect();
     let fit = rollfit::fit(&values).unwrap().expect("usable values");
-    assert!((fit.b - 3.0).abs() < 1e-4 && fit.a2.abs() < 1e-4 && fit.ss_res > 0.0);
+    assert!((fit.b() - 3.0).abs() < 1e-4 && fit.a2().abs() < 1e-4 && fit.ss_res() > 0.0);
 }
 
 #[test]
@@ -44,6 +44,53 @@ fn output_of_the_wrong_length_is_refused() {
         assert_eq!(refused, Err(KernelError::OutputLength { wanted, found }));
     }
     fits.write_metrics(metrics, &mut [0.0; 8], &mut [0; 2]).unwrap();
+}
+
+#[test]
+fn metrics_without_room_are_refused_and_nothing_is_written() {
+    let (mut kernel, mut missing) = (Kernel::new(&windows(&[3, 4])), MissingValues::default());
+    let mut write = |cells: &mut [f64], stride| {
+        let columns = MetricColumns::new(cells, stride);
+        kernel.metrics_into(&[1.0; 8], 1..6, &[Metric::B, Metric::A2], columns, &mut missing)
+    };
+    let mut cells = [-7e77; 40];
+    for stride in [0, 1, 4] {
+        assert_eq!(write(&mut cells, stride), Err(KernelError::ColumnsOverlap { stride, rows: 5 }));
+    }
+    for (stride, wanted) in [(5, 20), (6, 23), (8, 29), (usize::MAX, usize::MAX)] {
+        let found = (wanted - 1).min(cells.len());
+        let refused = write(&mut cells[..found], stride);
+        assert_eq!(refused, Err(KernelError::OutputLength { wanted, found }), "{stride}");
+    }
+    assert_eq!(cells, [-7e77; 40]);
+    for (stride, wanted) in [(5, 20), (6, 23), (8, 29)] {
+        cells.fill(-7e77);
+        write(&mut cells[..wanted], stride).unwrap();
+        let is_kept = |at: usize| at >= wanted || at % stride >= 5;
+        assert!((0..40).all(|at| (cells[at] == -7e77) == is_kept(at)), "stride {stride}: {cells:?}");
+    }
+    assert!(KernelError::ColumnsOverlap { stride: 4, rows: 5 }.to_string().contains("stride of 5 or more"));
+}
+
+#[test]
+fn metrics_given_twice_are_written_twice() {
+    let values = HardSeries { seed: 52, rows: 60 }.values();
+    let metrics = [Metric::R2, Metric::B, Metric::R2, Metric::VertexY, Metric::B];
+    for cpu in Cpu::available() {
+        let mut missing = MissingValues::default();
+        let mut cells = vec![-7e77; metrics.len() * 60];
+        let columns = MetricColumns::new(&mut cells, 60);
+        Kernel::on(cpu, &[window(7)]).metrics_into(&values, 0..60, &metrics, columns, &mut missing).unwrap();
+        let written = Written::new(cpu, &values, 7, 0..60);
+        for (column, metric) in cells.chunks(60).zip(metrics) {
+            assert_eq!(
+                column.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+                written.bits_of(metric),
+                "{metric}"
+            );
+        }
+        assert_eq!((missing.undefined(0).len(), missing.undefined(0)[0]), (5, missing.undefined(0)[2]));
+    }
 }
 
 #[test]

@@ -187,7 +187,7 @@ fn the_total_loses_few_digits_to_an_outlier_that_comes_last() {
         let exact = rollfit::reference::fit(&values).expect("a window's length").expect("usable").ss_tot;
         let fit = rollfit::fit(&values).expect("a window's length").expect("usable");
         let error =
-            ((DoubleDouble::from_f64(fit.ss_tot) - exact) / exact).abs().to_f64() / (f64::EPSILON / 2.0);
+            ((DoubleDouble::from_f64(fit.ss_tot()) - exact) / exact).abs().to_f64() / (f64::EPSILON / 2.0);
         worst = worst.max(error);
         worst_by_root = worst_by_root.max(error / root);
     }
@@ -234,7 +234,7 @@ fn the_difference_of_sums_is_trusted_only_with_digits_to_spare() {
             let rows = hard::rows(&mut rng, least.max(4), most);
             let values = barely_trusted(&mut rng, rows);
             let fit = rollfit::fit(&values).expect("a window's length").expect("usable");
-            if (fit.ss_tot / 512.0..fit.ss_tot / 128.0).contains(&fit.ss_res) {
+            if (fit.ss_tot() / 512.0..fit.ss_tot() / 128.0).contains(&fit.ss_res()) {
                 worst.see(errors("barely trusted", &values));
                 tried += 1;
             }

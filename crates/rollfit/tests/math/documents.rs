@@ -2,7 +2,7 @@
 
 use super::*;
 
-const FORMULAS: &str = include_str!("../../../../docs/formulas.md");
+const FORMULAS: &str = include_str!("../../docs/formulas.md");
 
 /// The cells of the table that starts with the metrics' names.
 fn table() -> Vec<Vec<&'static str>> {

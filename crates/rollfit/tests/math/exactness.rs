@@ -6,9 +6,9 @@ use crate::support::slack::Slack;
 use fastrand::Rng;
 use num_rational::BigRational;
 use num_traits::{Signed, Zero};
-use rollfit::bounds::{self, Bounds, ErrorInBounds, ulp};
-use rollfit::reference::{self, DoubleDouble};
-use rollfit::{Fit, FitNumbers, Grid, Metric, Number, Part, Terms, Window};
+use rollfit::bounds::{self, Bounds, ErrorInBounds, Part, ulp};
+use rollfit::reference::{self, DoubleDouble, Grid, Number, Terms};
+use rollfit::{Fit, FitNumbers, Metric, Window};
 
 /// 2^-106, the unit in which errors of double-double operations are stated.
 const UNIT: f64 = f64::EPSILON * f64::EPSILON / 4.0;
@@ -329,15 +329,17 @@ mod promise {
 
     fn moved_in_one_part(terms: &Terms<DoubleDouble>) -> [(Part, Terms<DoubleDouble>); 7] {
         let more = |number: DoubleDouble| number * 1.25;
-        [
-            (Part::A2, Terms { a2: more(terms.a2), ..*terms }),
-            (Part::A1, Terms { a1: more(terms.a1), ..*terms }),
-            (Part::B, Terms { b: more(terms.b), ..*terms }),
-            (Part::R2, Terms { r2: more(terms.r2), ..*terms }),
-            (Part::Rmse, Terms { rmse: more(terms.rmse), ..*terms }),
-            (Part::Prediction, Terms { prediction: more(terms.prediction), ..*terms }),
-            (Part::VertexX, Terms { vertex_x: more(terms.vertex_x), ..*terms }),
-        ]
+        let mut moved = [Part::A2, Part::A1, Part::B, Part::R2, Part::Rmse, Part::Prediction, Part::VertexX]
+            .map(|part| (part, *terms));
+        let [a2, a1, b, r2, rmse, prediction, vertex_x] = moved.each_mut().map(|(_, terms)| terms);
+        a2.a2 = more(terms.a2);
+        a1.a1 = more(terms.a1);
+        b.b = more(terms.b);
+        r2.r2 = more(terms.r2);
+        rmse.rmse = more(terms.rmse);
+        prediction.prediction = more(terms.prediction);
+        vertex_x.vertex_x = more(terms.vertex_x);
+        moved
     }
 
     /// The terms with every part at a random place of its range, at an end as often as between.

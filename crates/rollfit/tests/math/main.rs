@@ -4,6 +4,7 @@
 mod agreement;
 mod analysis;
 mod any_bytes;
+mod api;
 mod bad_arguments;
 mod digits;
 mod documents;
@@ -19,11 +20,10 @@ mod tolerances;
 
 use fastrand::Rng;
 use proptest::prelude::*;
-use rollfit::bounds::{self, Bounds};
-use rollfit::reference::DoubleDouble;
+use rollfit::bounds::{self, Bounds, Part};
+use rollfit::reference::{DoubleDouble, Grid, Number, Terms};
 use rollfit::{
-    Cpu, Fit, FitNumbers, Grid, Kernel, KernelError, Metric, MetricColumns, MissingValues, Number, Part,
-    Stream, Terms, Tile, Window,
+    Cpu, Fit, FitNumbers, Kernel, KernelError, Metric, MetricColumns, MissingValues, Stream, Tile, Window,
 };
 use support::cases::{Hard, HardSeries, cases, hard_series, hard_window, some_windows};
 use support::paths::{self, Written, bits, window, windows};

@@ -30,7 +30,7 @@ fn delicate_rows(values: &[f64], rows: usize) -> Vec<bool> {
     let fits =
         values.windows(rows).map(|window| rollfit::fit(window).expect("a window's length").expect("usable"));
     std::iter::repeat_n(false, rows - 1)
-        .chain(fits.map(|fit| fit.ss_res < DELICATE_SHARE * fit.ss_tot))
+        .chain(fits.map(|fit| fit.ss_res() < DELICATE_SHARE * fit.ss_tot()))
         .collect()
 }
 
@@ -69,7 +69,7 @@ fn are_chosen_alike_where_the_difference_is_just_trusted() {
         let alone = paths::alone(&values, &[rows]);
         let close_shares = values.windows(rows).filter_map(|window| {
             let fit = rollfit::fit(window).expect("a window's length").expect("usable");
-            let share = fit.ss_res / fit.ss_tot / DELICATE_SHARE;
+            let share = fit.ss_res() / fit.ss_tot() / DELICATE_SHARE;
             (0.95..1.05).contains(&share).then_some(share < 1.0)
         });
         let (below, above): (Vec<bool>, Vec<bool>) = close_shares.partition(|&is_below| is_below);

@@ -72,7 +72,7 @@ fn the_largest_usable_value_is_used() {
         rollfit::is_usable(1e100) && rollfit::is_usable(-1e100) && !rollfit::is_usable(1e100f64.next_up())
     );
     let fit = rollfit::fit(&[1e100, -1e100, 1e100, -1e100]).unwrap().expect("usable values");
-    assert!(fit.a2.is_finite() && fit.ss_res.is_finite() && fit.ss_tot.is_finite());
+    assert!(fit.a2().is_finite() && fit.ss_res().is_finite() && fit.ss_tot().is_finite());
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn values_whose_squares_underflow_keep_everything_but_digits() {
         let written = paths::written_alone(&values);
         assert!(written.cells.iter().all(|cell| cell.is_finite()), "{values:?}");
         let fit = rollfit::fit(&values).unwrap().expect("usable values");
-        assert!(0.0 <= fit.ss_res && fit.ss_res <= fit.ss_tot, "{fit:?}");
+        assert!(0.0 <= fit.ss_res() && fit.ss_res() <= fit.ss_tot(), "{fit:?}");
         let minus_zero = (-0.0f64).to_bits();
         for cpu in Cpu::available() {
             let mut kernel = Kernel::on(cpu, &[window(rows)]);
@@ -129,8 +129,9 @@ fn without_vertex() -> [f64; 5] {
             -5e-11 * x * x + noise + 1e-25 * rng.f64()
         })
     };
-    let has_none =
-        |values: &[f64; 5]| 2.0 * rollfit::fit(values).expect("five rows").expect("usable").a2 + 1e-10 == 0.0;
+    let has_none = |values: &[f64; 5]| {
+        2.0 * rollfit::fit(values).expect("five rows").expect("usable").a2() + 1e-10 == 0.0
+    };
     std::iter::repeat_with(candidate).take(100_000).find(has_none).expect("one in some hundred has none")
 }
 

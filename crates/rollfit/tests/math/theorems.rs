@@ -12,8 +12,8 @@ proptest! {
         let fits = tile.fits(0).unwrap();
         for row in 0..values.len() {
             if let Some(fit) = fits.get(row) {
-                prop_assert!(0.0 <= fit.ss_res && fit.ss_res <= fit.ss_tot, "{:?}", fit);
-                prop_assert!(fit.ss_res.is_sign_positive() && fit.ss_tot.is_sign_positive());
+                prop_assert!(0.0 <= fit.ss_res() && fit.ss_res() <= fit.ss_tot(), "{:?}", fit);
+                prop_assert!(fit.ss_res().is_sign_positive() && fit.ss_tot().is_sign_positive());
             }
         }
         let written = Written::from_fits(fits);

@@ -69,7 +69,7 @@ fn a_kernel_moved_by_twice_the_bound_fails_and_by_half_passes() {
                     .find(|(metric, _)| *metric == decides)
             };
             let terms = Terms::new(&fit.numbers(), &Grid::new(fit.window()));
-            if terms.r2 < 0.9 && fit.ss_tot > 1e-6 {
+            if terms.r2 < 0.9 && fit.ss_tot() > 1e-6 {
                 let (half, twice) = (error(0.5).expect("promised").1, error(2.0).expect("promised").1);
                 assert!(half.passes() && !twice.passes(), "{decides}: {half:?}, {twice:?}");
                 tried += 1;

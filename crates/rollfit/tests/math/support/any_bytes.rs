@@ -132,7 +132,7 @@ fn metrics_bits(cpu: Cpu, case: &Case) -> Vec<Vec<u64>> {
 fn within_bounds(values: &[f64]) {
     let bounds = Bounds::new(values, &ExactFit::new(values).terms());
     let fit = rollfit::fit(values).expect("a window's length").expect("usable values");
-    assert!(0.0 <= fit.ss_res && fit.ss_res <= fit.ss_tot, "{fit:?} of {values:?}");
+    assert!(0.0 <= fit.ss_res() && fit.ss_res() <= fit.ss_tot(), "{fit:?} of {values:?}");
     let last = values.len() - 1;
     let written = Written::new(Cpu::detect(), values, values.len(), last..last + 1);
     for (metric, value) in written.at(0) {

@@ -3,8 +3,8 @@
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
-use rollfit::reference::DoubleDouble;
-use rollfit::{Metric, Number, Terms};
+use rollfit::reference::{DoubleDouble, Grid, Number, Terms};
+use rollfit::{FitNumbers, Metric, Window};
 
 /// Bits kept of a finished quantity.
 const BITS: u64 = 300;
@@ -159,18 +159,20 @@ impl ExactFit {
         let r2 = self.metric(Metric::R2).expect("a denominator above 0");
         let prediction = self.at(&(&self.u_last / &self.scale));
         let nearest = to_double_double;
-        Terms {
-            a2: nearest(&self.a2),
-            a1: nearest(&self.a1),
-            b: nearest(&self.b),
-            r2: nearest(&r2),
-            rmse: nearest(&self.rmse()),
-            prediction: nearest(&prediction),
-            vertex_x: self.vertex_x().map_or(DoubleDouble::from_f64(f64::NAN), |x| nearest(&x)),
-            y_last: nearest(&self.y_last),
-            scale: nearest(&self.scale),
-            u_last: nearest(&self.u_last),
-        }
+        // Any terms, of which nothing is kept.
+        let window = Window::new(Window::MIN_ROWS).expect("a window's length");
+        let mut terms = Terms::new(&FitNumbers::default(), &Grid::new(window));
+        terms.a2 = nearest(&self.a2);
+        terms.a1 = nearest(&self.a1);
+        terms.b = nearest(&self.b);
+        terms.r2 = nearest(&r2);
+        terms.rmse = nearest(&self.rmse());
+        terms.prediction = nearest(&prediction);
+        terms.vertex_x = self.vertex_x().map_or(DoubleDouble::from_f64(f64::NAN), |x| nearest(&x));
+        terms.y_last = nearest(&self.y_last);
+        terms.scale = nearest(&self.scale);
+        terms.u_last = nearest(&self.u_last);
+        terms
     }
 
     /// The metric's exact value; `None` where a denominator is 0.

@@ -119,6 +119,11 @@ impl Written {
         &self.cells[at * self.rows..][..self.rows]
     }
 
+    /// The bits of a metric's column.
+    pub(crate) fn bits_of(&self, metric: Metric) -> Vec<u64> {
+        self.column(metric).iter().map(|cell| cell.to_bits()).collect()
+    }
+
     /// Every metric with its value at `row`.
     pub(crate) fn at(&self, row: usize) -> impl Iterator<Item = (Metric, f64)> {
         Metric::ALL.iter().enumerate().map(move |(at, &metric)| (metric, self.cells[at * self.rows + row]))

@@ -1,7 +1,7 @@
 //! How far the reference's metrics may be from the exact ones, to first order, given what it says of its parts.
 
-use rollfit::reference::DoubleDouble;
-use rollfit::{Metric, Terms};
+use rollfit::Metric;
+use rollfit::reference::{DoubleDouble, Terms};
 
 /// The reference's own accuracy, in units of the spread.
 pub(crate) const SPREAD: f64 = 1e-30;

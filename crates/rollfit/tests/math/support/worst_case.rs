@@ -2,7 +2,7 @@
 //! ones, to first order in u = 2^-53, if every rounding is as large as it can be and all have the same sign; in units of
 //! the spread for the coefficients, in units of the window's own variation for the sums of squares.
 
-use rollfit::Grid;
+use rollfit::reference::Grid;
 
 use super::paths::window;
 
