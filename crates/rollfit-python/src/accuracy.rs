@@ -3,9 +3,9 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMappingProxy};
+use rollfit::Metric;
 use rollfit::bounds::Bounds;
-use rollfit::reference::DoubleDouble;
-use rollfit::{Metric, Number};
+use rollfit::reference::{DoubleDouble, Number};
 
 use crate::input::InputColumn;
 use crate::spec::parse_metric;

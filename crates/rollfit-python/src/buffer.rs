@@ -94,9 +94,9 @@ impl<'a, 'py> Elements<'a, 'py> {
 
     /// The byte order, `@` where there is none, and the type's letter; none for structures and the like.
     fn format(&self) -> Option<(u8, u8)> {
-        match self.buffer.format().to_bytes() {
-            &[kind] => Some((b'@', kind)),
-            &[order @ (b'@' | b'=' | b'<' | b'>' | b'!'), kind] => Some((order, kind)),
+        match *self.buffer.format().to_bytes() {
+            [kind] => Some((b'@', kind)),
+            [order @ (b'@' | b'=' | b'<' | b'>' | b'!'), kind] => Some((order, kind)),
             _ => None,
         }
     }

@@ -172,7 +172,7 @@ impl Table {
             let by_cause =
                 content.null_counts.as_ref().map(|counts| counts.iter().copied().sum::<NullCounts>());
             let columns = content.batches.iter().flat_map(RecordBatch::columns);
-            (by_cause, columns.map(|column| column.null_count()).sum::<usize>())
+            (by_cause, columns.map(Array::null_count).sum::<usize>())
         })?;
         null_counts_dict(py, by_cause, total)
     }

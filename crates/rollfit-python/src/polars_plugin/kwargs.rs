@@ -53,7 +53,7 @@ fn spec_from(text: RollingText) -> Option<FeatureSpec> {
     let window = |(label, rows)| Some((label, Window::new(rows).ok()?));
     Some(FeatureSpec {
         windows: text.windows.into_iter().map(window).collect::<Option<_>>()?,
-        metrics: text.metrics.iter().map(|name| Metric::named(name)).collect::<Option<_>>()?,
+        metrics: text.metrics.iter().map(|name| name.parse::<Metric>().ok()).collect::<Option<_>>()?,
         name: text.name,
     })
 }
