@@ -256,11 +256,11 @@ impl Dataset {
 
 /// `ValueError` for an instant that has no row.
 fn no_row(key: &str, instant_us: i64, before_us: Option<i64>, after_us: Option<i64>) -> PyErr {
-    let neighbours = match (before_us.map(display_instant), after_us.map(display_instant)) {
+    let next_to_it = match (before_us.map(display_instant), after_us.map(display_instant)) {
         (Some(before), Some(after)) => format!("the rows next to it are at {before} and {after}"),
         (Some(before), None) => format!("the last row before it is at {before}"),
         (None, Some(after)) => format!("the first row after it is at {after}"),
         (None, None) => "there is no row near it".to_owned(),
     };
-    PyValueError::new_err(format!("{key} has no row at {}; {neighbours}", display_instant(instant_us)))
+    PyValueError::new_err(format!("{key} has no row at {}; {next_to_it}", display_instant(instant_us)))
 }
