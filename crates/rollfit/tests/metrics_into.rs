@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use fastrand::Rng;
 use proptest::prelude::*;
-use rollfit::{Cpu, Grid, Kernel, KernelError, Metric, MetricColumns, MissingValues, Tile, Window};
+use rollfit::reference::Grid;
+use rollfit::{Cpu, Kernel, KernelError, Metric, MetricColumns, MissingValues, Tile, Window};
 
 #[allow(dead_code)]
 #[path = "math/support/hard.rs"]
@@ -56,7 +57,7 @@ fn without_vertex() -> [f64; 5] {
         };
         let has_none = |values: &[f64; 5]| {
             let fit = rollfit::fit(values).unwrap().expect("five values that can be used");
-            2.0 * fit.a2 + 1e-10 == 0.0
+            2.0 * fit.a2() + 1e-10 == 0.0
         };
         std::iter::repeat_with(candidate).take(100_000).find(has_none).expect("one in some hundred has none")
     })
@@ -219,7 +220,7 @@ fn tiles_of_fits_and_of_metrics_may_follow_each_other() {
                 let tile = kernel.fit(&values, rows).unwrap();
                 for (found, expected) in tile.windows().zip(expected.windows()) {
                     let bits = |fits: &rollfit::FitColumns, row| {
-                        fits.get(row).map(|fit| [fit.a2, fit.a1, fit.b, fit.ss_res].map(f64::to_bits))
+                        fits.get(row).map(|fit| [fit.a2(), fit.a1(), fit.b(), fit.ss_res()].map(f64::to_bits))
                     };
                     assert!((0..300).all(|row| bits(found, row) == bits(expected, row)));
                 }
