@@ -70,7 +70,6 @@ impl Content {
 
 impl Table {
     /// The rows of `batches`, which have this schema.
-    #[allow(dead_code)] // for stored features
     pub(crate) fn from_batches(schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
         Self::new(Content { schema, batches, null_counts: None, features: None })
     }

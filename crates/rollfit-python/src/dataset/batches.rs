@@ -7,16 +7,17 @@ use arrow_array::{ArrayRef, Float64Array, RecordBatch, StringArray, TimestampMic
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use pyo3::prelude::*;
-use pyo3_arrow::PyTable;
 use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::stored_features::StoredFeatures;
+
+use crate::table::Table;
 
 /// The name of the column that says which key a row belongs to.
 pub(super) const KEY_COLUMN: &str = "key";
 
 /// Hands batches of one schema to Python.
 pub(super) fn table_of(py: Python<'_>, schema: SchemaRef, batches: Vec<RecordBatch>) -> PyResult<Py<PyAny>> {
-    Ok(Py::new(py, PyTable::try_new(batches, schema)?)?.into_any())
+    Ok(Py::new(py, Table::from_batches(schema, batches))?.into_any())
 }
 
 /// Instants in UTC.
