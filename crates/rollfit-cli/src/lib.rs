@@ -43,7 +43,7 @@ pub use crate::commands::analyze::RunAnalysis;
 pub use crate::embedded_run::{EmbeddedRun, FinishedRun, RunCaller, RunPicture};
 pub use crate::exit::{Exit, Failure};
 pub use crate::logging::LogMessage;
-pub use crate::open_stores::{OpenError, OpenStores};
+pub use crate::open_stores::OpenStores;
 
 /// Runs the command that `arguments` asks for, the name of the program first, and returns its exit code. Sets the process's
 /// logging, signal handlers, panic hook and limits: a process calls it once, and does nothing else.

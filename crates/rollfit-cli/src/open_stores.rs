@@ -1,6 +1,6 @@
 //! [`OpenStores`]: the stores of a configuration, opened as the command opens them, for other front ends.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rollfit_job::Job;
@@ -25,28 +25,13 @@ pub struct OpenStores {
     machine: Arc<dyn Machine>,
 }
 
-/// Why stores are not open: a message that is safe to print, and the exit code that the command would give.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenError {
-    /// What happened, where, and what to do.
-    pub message: String,
-    /// The exit code.
-    pub exit_code: u8,
-}
-
 impl OpenStores {
     /// Reads the configuration, with `ROLLFIT_` variables of the environment, and opens its stores. A standby will do.
     ///
     /// # Errors
-    /// [`OpenError`] where the command fails too.
-    pub fn open(config: &Path) -> Result<Self, OpenError> {
-        Self::open_file(config.to_owned()).map_err(|failure| OpenError {
-            message: failure.lines().join("\n"),
-            exit_code: failure.exit as u8,
-        })
-    }
-
-    fn open_file(config: PathBuf) -> Result<Self, Failure> {
+    /// Where the command fails too.
+    pub fn open(config: impl Into<PathBuf>) -> Result<Self, Failure> {
+        let config = config.into();
         let config = open::config(&ConfigArguments { config })?;
         let stores = Stores::open(&config, Purpose::Read)?;
         let (source, sink) = (stores.source(), stores.sink());

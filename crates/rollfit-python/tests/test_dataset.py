@@ -166,7 +166,7 @@ def test_arguments_without_sense(ds):
 def test_missing_partitions_are_named_and_skipped_only_where_asked(copy, command):
     command("drop", "gbpusd:2017-01", cwd=copy)
     ds = rollfit.open(copy / "rollfit.toml")
-    with pytest.raises(Exception, match=r"1 partition has no features yet: gbpusd 2017-01; compute with rollfit.run\("):
+    with pytest.raises(rollfit.PartitionError, match=r"1 partition has no features yet: gbpusd 2017-01; compute with rollfit.run\("):
         ds.features()
     # Neither does a span without it need it, nor another key.
     assert rows_in(ds.features(start="2017-02")) == wanted(copy, months=["2017-02"])
@@ -183,17 +183,17 @@ def test_features_older_than_their_source_are_an_error_unless_allowed(copy, comm
     later = [(FEBRUARY + (ROWS + row) * MINUTE, {"idx": 100.0 + row, "bqx": 0.1 * row}) for row in range(3)]
     write_sources(copy / "fx", "eurusd", "2017-02", later, "later")
     ds = rollfit.open(copy / "rollfit.toml")
-    with pytest.raises(Exception, match=r"1 partition is older than its source: eurusd 2017-02 \(grown: 3 new rows after 2017-02-01T03:19:00Z\)"):
+    with pytest.raises(rollfit.PartitionError, match=r"1 partition is older than its source: eurusd 2017-02 \(grown: 3 new rows after 2017-02-01T03:19:00Z\)"):
         ds.features()
     assert rows_in(ds.features(stale="allow")) == before
     # The new rows are not asked for.
     assert rows_in(ds.features(end=later[0][0] - MINUTE + datetime.timedelta(microseconds=1))) == before
-    with pytest.raises(Exception, match="grown"):
+    with pytest.raises(rollfit.PartitionError, match="grown"):
         ds.features(end=later[0][0])
     rows = rows_of("gbpusd", "2017-01")
     rows[100][1]["idx"] += 1
     write_sources(copy / "fx", "gbpusd", "2017-01", rows)
-    with pytest.raises(Exception, match=r"2 partitions are older.*gbpusd 2017-01 \(input-changed"):
+    with pytest.raises(rollfit.PartitionError, match=r"2 partitions are older.*gbpusd 2017-01 \(input-changed"):
         ds.features(missing="skip")
     command("run", "--quiet", cwd=copy)
     assert rows_in(ds.features()) == wanted(copy) != before
@@ -204,12 +204,12 @@ def test_another_definition_and_rows_of_others_are_never_read(copy):
     config.write_text(config_text().replace("w20 = 20", "w20 = 21"))
     other = rollfit.open(config)
     for options in [{}, {"stale": "allow"}, {"missing": "skip"}, {"columns": "r2_idx_w5"}]:
-        with pytest.raises(Exception, match=r"eurusd 2017-01 \(definition-changed: windows \[5, 20\] became \[5, 21\]"):
+        with pytest.raises(rollfit.PartitionError, match=r"eurusd 2017-01 \(definition-changed: windows \[5, 20\] became \[5, 21\]"):
             other.features(**options)
     config.write_text(config_text())
     pyarrow.parquet.write_table(pyarrow.table({"ts_utc": [FEBRUARY]}), part(copy, "eurusd", "2017-02"))
     ds = rollfit.open(config)
-    with pytest.raises(Exception, match=r"1 partition does not have the features of this job: eurusd 2017-02 \(foreign"):
+    with pytest.raises(rollfit.PartitionError, match=r"1 partition does not have the features of this job: eurusd 2017-02 \(foreign"):
         ds.features(stale="allow", missing="skip")
     assert rows_in(ds.features("gbpusd")) == wanted(copy, ["gbpusd"])
 
@@ -221,7 +221,7 @@ def test_damage_is_an_error_whatever_is_allowed(copy):
     path.write_bytes(damaged)
     ds = rollfit.open(copy / "rollfit.toml")
     for options in [{}, {"stale": "allow", "missing": "skip"}, {"columns": "a2_bqx_w5"}]:
-        with pytest.raises(Exception, match="eurusd 2017-02|month=2017-02"):
+        with pytest.raises(rollfit.StoreError, match="eurusd 2017-02|month=2017-02"):
             ds.features(**options)
     assert rows_in(ds.features(end="2017-02")) == wanted(copy, months=["2017-01"])
     # A stream ends with the error, and does not go on behind the hole.
@@ -294,14 +294,14 @@ def test_a_month_whose_rows_wait_for_another_series_is_not_missing(copy, command
     ds = rollfit.open(copy / "rollfit.toml")
     assert rows_in(ds.features("eurusd")) == wanted(copy, ["eurusd"])
     write_sources(copy / "fx", "eurusd", "2017-03", [(first_of("2017-03"), {"idx": 100.0, "bqx": 0.0})])
-    with pytest.raises(Exception, match="1 partition has no features yet: eurusd 2017-03"):
+    with pytest.raises(rollfit.PartitionError, match="1 partition has no features yet: eurusd 2017-03"):
         ds.features("eurusd")
 
 
 def test_configurations_that_cannot_be_opened(tmp_path, made):
-    with pytest.raises(Exception, match="does not exist; `rollfit init` writes one"):
+    with pytest.raises(rollfit.ConfigError, match="does not exist; `rollfit init` writes one"):
         rollfit.open(tmp_path / "rollfit.toml")
     (tmp_path / "rollfit.toml").write_text(config_text().replace("windows", "widnows"))
-    with pytest.raises(Exception, match="widnows"):
+    with pytest.raises(rollfit.ConfigError, match="widnows"):
         rollfit.open(tmp_path / "rollfit.toml")
     assert rollfit.open(str(made / "rollfit.toml")).keys == KEYS

@@ -109,14 +109,14 @@ def test_why_reads_source_and_store(job, parquet):
 
 def test_a_partition_that_is_gone_and_a_source_that_has_grown(job, parquet):
     job.command("drop", "gbpusd:2017-01", cwd=job.directory)
-    with pytest.raises(Exception, match="1 partition has no features yet: gbpusd 2017-01"):
+    with pytest.raises(rollfit.PartitionError, match="1 partition has no features yet: gbpusd 2017-01"):
         job.ds.features()
     later = FEBRUARY + ROWS * MINUTE
     job.connection.execute("INSERT INTO m1_eurusd VALUES (%s, 100.0)", [later.replace(tzinfo=None)])
     # Its other half is still to come.
     assert rows_in(job.ds.features("eurusd")) == job.wanted(parquet, ["eurusd"])
     job.connection.execute("INSERT INTO bqx_eurusd VALUES (%s, 0.5)", [later])
-    with pytest.raises(Exception, match=r"eurusd 2017-02 \(grown: 1 new row after"):
+    with pytest.raises(rollfit.PartitionError, match=r"eurusd 2017-02 \(grown: 1 new row after"):
         job.ds.features("eurusd")
     assert rows_in(job.ds.features("eurusd", stale="allow")) == job.wanted(parquet, ["eurusd"])
     pushed = job.ds.live("eurusd", until=later).push(idx=100.0, bqx=0.5, time=later)
@@ -141,9 +141,9 @@ def test_a_cell_that_somebody_changed_is_never_read(job):
         assert changed.rowcount == 1
         # Whichever column is asked for.
         for columns in (column, "r2_bqx_w20"):
-            with pytest.raises(Exception, match="gbpusd 2017-02: the stored features are not those that were written"):
+            with pytest.raises(rollfit.StoreError, match="gbpusd 2017-02: the stored features are not those that were written"):
                 job.ds.features("gbpusd", "2017-02", columns=columns, stale="allow", missing="skip")
-        with pytest.raises(Exception, match="rollfit run --force --only gbpusd:2017-02"):
+        with pytest.raises(rollfit.StoreError, match="rollfit run --force --only gbpusd:2017-02"):
             job.ds.why("gbpusd", instant, column)
         with job.connection.transaction():
             job.connection.execute(f'DELETE FROM "{relation}"')
@@ -155,9 +155,9 @@ def test_a_cell_that_somebody_changed_is_never_read(job):
 def test_a_password_is_in_no_error(job, socket, monkeypatch, tmp_path):
     text = job.config.read_text()
     (tmp_path / "rollfit.toml").write_text(text.replace(f"echo {PASSWORD}", f"echo {PASSWORD}-wrong"))
-    with pytest.raises(Exception, match="password") as failed:
+    with pytest.raises(rollfit.RollfitError, match="password") as failed:
         rollfit.open(tmp_path / "rollfit.toml")
     assert PASSWORD not in str(failed.value)
     monkeypatch.setenv("ROLLFIT_STORE__URL", f"postgres://postgres@/nowhere?host={socket}")
-    with pytest.raises(Exception, match="nowhere"):
+    with pytest.raises(rollfit.RollfitError, match="nowhere"):
         rollfit.open(job.config)

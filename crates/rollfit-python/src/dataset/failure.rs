@@ -1,11 +1,11 @@
 //! The exceptions of a dataset: what stores, partitions and configurations answer, as Python raises it.
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use rollfit_cli::OpenError;
 use rollfit_job::error_chain;
 use rollfit_job::plan::PlanError;
 use rollfit_job::store::StoreError;
+
+use crate::error::ErrorKind;
 
 /// Why features cannot be read.
 #[derive(Debug)]
@@ -46,18 +46,12 @@ impl From<PlanError> for ReadFailure {
 
 impl From<ReadFailure> for PyErr {
     fn from(failure: ReadFailure) -> Self {
-        let message = failure.message();
-        match failure {
-            ReadFailure::Plan(_) => PyValueError::new_err(message),
-            ReadFailure::Store(_) | ReadFailure::Partitions(_) => PyRuntimeError::new_err(message),
-        }
-    }
-}
-
-/// The exception for a configuration or store that cannot be opened.
-pub(super) fn open_error(error: OpenError) -> PyErr {
-    match error.exit_code {
-        2 => PyValueError::new_err(error.message),
-        _ => PyRuntimeError::new_err(error.message),
+        let kind = match &failure {
+            ReadFailure::Plan(_) => ErrorKind::Config,
+            ReadFailure::Partitions(_) => ErrorKind::Partition,
+            ReadFailure::Store(error) if error.is_unconnected() => ErrorKind::Unreachable,
+            ReadFailure::Store(_) => ErrorKind::Store,
+        };
+        kind.error(failure.message())
     }
 }

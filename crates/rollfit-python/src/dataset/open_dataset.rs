@@ -19,13 +19,14 @@ use rollfit_job::state::State;
 
 use super::batches::{KEY_COLUMN, features_schema, table_of};
 use super::explanation::FeatureExplanation;
-use super::failure::{ReadFailure, open_error};
+use super::failure::ReadFailure;
 use super::instant::instant_us;
 use super::live_stream::LiveStream;
 use super::partitions::{in_turns, look, read};
 use super::request::{ReadArguments, ReadRequest, known_keys, planned};
 use super::scan::FeatureScan;
 use super::selection::unknown;
+use crate::error::from_failure;
 
 /// The features of a job, in the store where `rollfit run` keeps them. Made by `rollfit.open`; may be used from several threads.
 ///
@@ -43,7 +44,7 @@ pub(crate) struct Dataset {
 #[pyfunction]
 #[pyo3(signature = (config=PathBuf::from("rollfit.toml")))]
 pub(crate) fn open(py: Python<'_>, config: PathBuf) -> PyResult<Dataset> {
-    let stores = py.detach(|| OpenStores::open(&config)).map_err(open_error)?;
+    let stores = py.detach(|| OpenStores::open(&config)).map_err(|failure| from_failure(&failure))?;
     Ok(Dataset { stores: Arc::new(stores), config: config.display().to_string() })
 }
 
