@@ -1,6 +1,7 @@
 //! What is promised of metrics that a kernel writes without keeping its fits: the same bits, and the same counts, as those made of
 //! kept fits, whatever is asked for, wherever it goes, however the series is cut, on every CPU path. The kept fits are held to
 //! windows on their own elsewhere.
+#![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
 use std::ops::Range;
 
