@@ -35,7 +35,7 @@ fn rolling_field(inputs: &[Field], kwargs: &[u8]) -> Result<Field, String> {
 fn rolling(inputs: &[PluginSeries], kwargs: &[u8]) -> Result<(Field, StructArray), String> {
     let spec = kwargs::parse(kwargs)?;
     let (series, key) = inputs.split_first().ok_or(NO_COLUMN)?;
-    let rows = series.chunks.iter().map(|chunk| chunk.len()).sum();
+    let rows = series.chunks.iter().map(Array::len).sum();
     let starts = match key {
         [ids, returned, ..] => key_starts(rows, &ids.chunks, &returned.chunks)?,
         _ => Vec::new(),

@@ -39,7 +39,7 @@ pub(super) fn values(series: &PluginSeries) -> Result<Cow<'_, [f64]>, String> {
     {
         return Ok(Cow::Borrowed(doubles.values()));
     }
-    let mut values = Vec::with_capacity(series.chunks.iter().map(|chunk| chunk.len()).sum());
+    let mut values = Vec::with_capacity(series.chunks.iter().map(Array::len).sum());
     for chunk in &series.chunks {
         append(&mut values, chunk).map_err(|error| format!("column {:?}: {error}", series.field.name()))?;
     }
