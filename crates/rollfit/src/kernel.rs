@@ -52,7 +52,7 @@ pub struct Kernel {
     scratch: Scratch,
 }
 
-/// What [`Kernel`], [`Tile`] and [`FitColumns`] refuse.
+/// What [`Kernel`], [`Tile`], [`MissingValues`] and [`FitColumns`] refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KernelError {
@@ -124,11 +124,12 @@ impl Kernel {
     /// A kernel for `windows`, in any order, on the fastest path of this machine.
     #[must_use]
     pub fn new(windows: &[Window]) -> Self {
-        Self::on(Cpu::detect(), windows)
+        Self::with_cpu(Cpu::detect(), windows)
     }
 
     /// A kernel on a given path; the bits do not depend on it.
-    pub fn on(cpu: Cpu, windows: &[Window]) -> Self {
+    #[must_use]
+    pub fn with_cpu(cpu: Cpu, windows: &[Window]) -> Self {
         let chain = Chain::new(windows);
         let longest_rows = windows.iter().map(|window| window.rows()).max().unwrap_or(0);
         Self {
@@ -205,7 +206,7 @@ impl Kernel {
     /// let metrics = [Metric::R2, Metric::Prediction];
     /// kernel.metrics_into(&values, 0..100, &metrics, MetricColumns::new(&mut columns, 100), &mut missing)?;
     /// assert!(columns[3 * 100 + 28].is_nan() && (columns[3 * 100 + 29] - 29.0).abs() < 1e-12);
-    /// assert_eq!((missing.rows_without_fit(1), missing.undefined(1)), (29, &[0, 0][..]));
+    /// assert_eq!((missing.rows_without_fit(1)?, missing.undefined(1)?), (29, &[0, 0][..]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
