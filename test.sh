@@ -72,7 +72,7 @@ fi
 cargo package -p rollfit --locked --no-verify --allow-dirty --quiet
 oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
-if rustup toolchain install "$oldest" --profile minimal --no-self-update; then
+if rustup run "$oldest" rustc --version 2>/dev/null || rustup toolchain install "$oldest" --profile minimal --no-self-update; then
     # Not below this directory, where it would pass for a part of the workspace.
     unpacked=$(mktemp -d)
     tar -xzf "target/package/rollfit-$version.crate" -C "$unpacked"
