@@ -61,6 +61,8 @@ cargo fmt --all --check
 step "lints"
 cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 cargo check --workspace --locked
+# The fuzz targets are apart from the workspace, with a lock file of their own.
+cargo metadata --locked --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null
 # The kernel for NEON: compiled and linted, not run.
 if rustup target add aarch64-unknown-linux-gnu; then
     cargo clippy -p rollfit --lib --target aarch64-unknown-linux-gnu --locked -- -D warnings
