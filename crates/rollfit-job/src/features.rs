@@ -248,7 +248,7 @@ impl SeriesEngine {
         let Some(tile) = &self.tile else { return };
         let mut columns = columns.chunks_exact_mut(rows.max(1));
         let mut next = || columns.next().unwrap_or_default();
-        for fits in &tile {
+        for fits in tile {
             let [a2, a1, b, ss_res, ss_tot] = std::array::from_fn(|_| next());
             let written = fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last: &mut [] });
             debug_assert!(written.is_ok(), "a column is as long as the tile");
