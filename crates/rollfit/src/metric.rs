@@ -344,10 +344,11 @@ impl ParseMetricError {
     }
 
     /// The metric whose name can be made of this one with fewest changes of a letter, if they are at most half of its letters.
+    /// Capital letters pass for small ones.
     #[must_use]
     pub fn nearest(&self) -> Option<Metric> {
         // What is longer is near none of them, and may be very long.
-        let name: Vec<char> = self.name.chars().take(64).collect();
+        let name: Vec<char> = self.name.chars().take(64).flat_map(char::to_lowercase).collect();
         let changes = |metric: &Metric| (changes(&name, metric.name()), *metric);
         let (changes, metric) = Metric::ALL.iter().map(changes).min_by_key(|(changes, _)| *changes)?;
         (2 * changes <= metric.name().len()).then_some(metric)
