@@ -171,7 +171,8 @@ impl Kernel {
         rows: Range<usize>,
         tile: &mut Tile,
     ) -> Result<(), KernelError> {
-        self.take(values, &rows)?;
+        check_rows(values, &rows)?;
+        self.take(values, &rows);
         tile.windows.truncate(self.windows.len());
         let more = self.windows.iter().skip(tile.windows.len());
         tile.windows.extend(more.map(|solver| FitColumns::new(self.cpu, solver.window)));
@@ -183,14 +184,10 @@ impl Kernel {
         Ok(())
     }
 
-    /// Takes the values of a tile and those before it that its windows have.
-    fn take(&mut self, values: &[f64], rows: &Range<usize>) -> Result<(), KernelError> {
-        if rows.start > rows.end || rows.end > values.len() {
-            return Err(KernelError::RowsOutside { rows: rows.clone(), values: values.len() });
-        }
+    /// Takes the values of a tile, whose rows are checked, and those before it that its windows have.
+    fn take(&mut self, values: &[f64], rows: &Range<usize>) {
         let lookback_rows = self.longest_rows.saturating_sub(1).min(rows.start);
         self.scratch.take(&values[rows.start - lookback_rows..rows.end], rows.len());
-        Ok(())
     }
 
     /// Writes `metrics` of the fits at each of `rows`, NaN where there is no value, and to `missing` how many have none and why.
@@ -221,8 +218,9 @@ impl Kernel {
         columns: MetricColumns<'_>,
         missing: &mut MissingValues,
     ) -> Result<(), KernelError> {
+        check_rows(values, &rows)?;
         columns.check(self.windows.len() * metrics.len(), rows.len())?;
-        self.take(values, &rows)?;
+        self.take(values, &rows);
         let rows = rows.len();
         missing.reset(self.windows.len(), metrics.len(), rows);
         let mut output = MetricOutput::new(metrics, columns, missing, rows);
@@ -232,6 +230,13 @@ impl Kernel {
         }
         Ok(())
     }
+}
+
+fn check_rows(values: &[f64], rows: &Range<usize>) -> Result<(), KernelError> {
+    if rows.start > rows.end || rows.end > values.len() {
+        return Err(KernelError::RowsOutside { rows: rows.clone(), values: values.len() });
+    }
+    Ok(())
 }
 
 /// The work of a tile, compiled for each CPU path.

@@ -240,11 +240,15 @@ fn what_cannot_be_written_leaves_everything_as_it_was() {
     let metrics = [Metric::A2, Metric::B];
     let outside =
         kernel.metrics_into(&values, 0..5, &metrics, MetricColumns::new(&mut cells, 4), &mut missing);
-    assert!(matches!(outside, Err(KernelError::OutputLength { .. } | KernelError::RowsOutside { .. })));
-    for (length, stride) in [(7, 4), (8, 3), (0, 4)] {
+    assert_eq!(outside, Err(KernelError::RowsOutside { rows: 0..5, values: 4 }));
+    for (length, stride, error) in [
+        (7, 4, KernelError::OutputLength { wanted: 8, found: 7 }),
+        (8, 3, KernelError::ColumnsOverlap { stride: 3, rows: 4 }),
+        (0, 4, KernelError::OutputLength { wanted: 8, found: 0 }),
+    ] {
         let into = MetricColumns::new(&mut cells[..length], stride);
-        let short = kernel.metrics_into(&values, 0..4, &metrics, into, &mut missing);
-        assert!(matches!(short, Err(KernelError::OutputLength { .. })), "{length} {stride}");
+        let refused = kernel.metrics_into(&values, 0..4, &metrics, into, &mut missing);
+        assert_eq!(refused, Err(error));
     }
     assert!(cells.iter().all(|&cell| cell == UNTOUCHED) && missing == MissingValues::default());
     kernel.metrics_into(&values, 0..4, &metrics, MetricColumns::new(&mut cells, 4), &mut missing).unwrap();
