@@ -90,8 +90,8 @@ impl<'a> MetricColumns<'a> {
 /// The rows of a number of [`MissingValues::has_fit_bits`].
 const WORD_ROWS: usize = u64::BITS as usize;
 
-/// How many values of a tile's metrics are missing, by cause. What [`Kernel::metrics_into`](crate::Kernel::metrics_into) was given last
-/// is replaced by its next call.
+/// How many values of a tile's metrics are missing, by cause. Each call of [`Kernel::metrics_into`](crate::Kernel::metrics_into)
+/// replaces what the one before counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MissingValues {
     pub(crate) rows_without_fit: Vec<u64>,
