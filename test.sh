@@ -61,6 +61,8 @@ cargo fmt --all --check
 step "lints"
 cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 cargo check --workspace --locked
+# The fuzz targets are apart from the workspace, with a lock file of their own.
+cargo metadata --locked --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null
 # The kernel for NEON: compiled and linted, not run.
 if rustup target add aarch64-unknown-linux-gnu; then
     cargo clippy -p rollfit --lib --target aarch64-unknown-linux-gnu --locked -- -D warnings
@@ -72,7 +74,7 @@ fi
 cargo package -p rollfit --locked --no-verify --allow-dirty --quiet
 oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
-if rustup toolchain install "$oldest" --profile minimal --no-self-update; then
+if rustup run "$oldest" rustc --version 2>/dev/null || rustup toolchain install "$oldest" --profile minimal --no-self-update; then
     # Not below this directory, where it would pass for a part of the workspace.
     unpacked=$(mktemp -d)
     tar -xzf "target/package/rollfit-$version.crate" -C "$unpacked"

@@ -248,7 +248,7 @@ impl SeriesEngine {
         let Some(tile) = &self.tile else { return };
         let mut columns = columns.chunks_exact_mut(rows.max(1));
         let mut next = || columns.next().unwrap_or_default();
-        for fits in tile.windows() {
+        for fits in tile {
             let [a2, a1, b, ss_res, ss_tot] = std::array::from_fn(|_| next());
             let written = fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last: &mut [] });
             debug_assert!(written.is_ok(), "a column is as long as the tile");
@@ -270,8 +270,10 @@ impl SeriesEngine {
             self.kernel.metrics_into(series, rows.clone(), &self.metrics, columns, &mut self.missing);
         debug_assert!(written.is_ok(), "tiles are cut from the panel's rows, and the columns are as long");
         for (at, &window) in self.windows.iter().enumerate() {
-            let undefined = self.missing.undefined(at).iter().sum();
-            self.count(window, &rows, self.missing.rows_without_fit(at), undefined, no_value);
+            // A kernel counts for each of its windows.
+            let undefined = self.missing.undefined(at).unwrap_or_default().iter().sum();
+            let without_fit = self.missing.rows_without_fit(at).unwrap_or_default();
+            self.count(window, &rows, without_fit, undefined, no_value);
         }
     }
 
@@ -287,13 +289,13 @@ impl SeriesEngine {
         let fitted = self.kernel.fit_into(series, rows.clone(), &mut tile);
         debug_assert!(fitted.is_ok(), "tiles are cut from the panel's rows");
         let window_cells = self.metrics.len() * rows.len();
-        for (fits, columns) in tile.windows().zip(values.chunks_exact_mut(window_cells)) {
+        for (fits, columns) in tile.iter().zip(values.chunks_exact_mut(window_cells)) {
             self.undefined.fill(0);
             let written = fits.write_metrics(&self.metrics, columns, &mut self.undefined);
             debug_assert!(written.is_ok(), "the columns are metrics x rows");
-            let without_fit = (0..fits.rows()).filter(|&row| !fits.has_fit(row)).count();
+            let without_fit = (0..fits.rows()).filter(|&row| !fits.has_fit(row)).count() as u64;
             let missing: u64 = self.undefined.iter().sum();
-            let undefined = missing - (without_fit * self.metrics.len()) as u64;
+            let undefined = missing - without_fit * self.metrics.len() as u64;
             self.count(fits.window(), &rows, without_fit, undefined, no_value);
         }
         self.tile = Some(tile);
@@ -305,7 +307,7 @@ impl SeriesEngine {
         &self,
         window: Window,
         rows: &Range<usize>,
-        without_fit: usize,
+        without_fit: u64,
         undefined: u64,
         no_value: &mut NoValue,
     ) {
@@ -313,7 +315,7 @@ impl SeriesEngine {
         let first_full_row = window.rows() - 1;
         let warmup_rows = first_full_row.clamp(rows.start, rows.end) - rows.start;
         no_value.warmup += warmup_rows as u64 * metrics;
-        no_value.input += (without_fit - warmup_rows) as u64 * metrics;
+        no_value.input += (without_fit - warmup_rows as u64) * metrics;
         no_value.undefined += undefined;
     }
 }

@@ -99,7 +99,7 @@ fn write_features(series: &Series, columns: &[&[f64]], rows: usize, features: &m
     for (at, ((labelled, numbers), features)) in windows.zip(features).enumerate() {
         let &[a2, a1, b, ss_res, ss_tot] = numbers else { continue };
         let fits = FitNumbers { a2, a1, b, ss_res, ss_tot, y_last };
-        let written = FitColumns::from_columns(labelled.window, &fits)
+        let written = FitColumns::from_columns(&fits, labelled.window)
             .and_then(|fits| fits.write_metrics(&series.metrics, features, undefined));
         debug_assert!(written.is_ok(), "the columns are metrics x rows");
         let owns_y_last = at == series.y_last_window();

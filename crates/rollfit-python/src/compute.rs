@@ -285,7 +285,7 @@ impl<'a> Work<'a> {
                 let is_written = write_tile(&mut kernel, part.clone(), tile, &mut missing);
                 assert!(is_written, "the tile lies within the series, and its columns within the block");
                 for (window, of_window) in undefined.chunks_mut(self.metrics.len()).enumerate() {
-                    let counts = missing.undefined(window);
+                    let counts = missing.undefined(window).unwrap_or_default();
                     of_window.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
                 }
             }

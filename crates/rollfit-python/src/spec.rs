@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDict, PyFrozenSet, PyMapping, PySet, PyString};
-use rollfit::{Metric, Window};
+use rollfit::{Metric, ParseMetricError, Window};
 
 /// The windows, metrics and names of features. There is at least one window and one metric, and no two columns share a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,13 +65,6 @@ impl FeatureSpec {
     pub(crate) fn lookback_rows(&self) -> usize {
         self.windows.iter().map(|(_, window)| window.rows() - 1).max().unwrap_or(0)
     }
-}
-
-/// The name most like `wanted`, if one is alike at all.
-pub(crate) fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &'a str| (strsim::jaro_winkler(wanted, name), name);
-    let alike = known.into_iter().map(likeness).filter(|(likeness, _)| *likeness > 0.7);
-    alike.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
 /// The type of `object`, as people call it.
@@ -160,16 +153,7 @@ pub(crate) fn parse_metric(name: &Bound<'_, PyAny>) -> PyResult<Metric> {
             "a metric must be a name, not {kind}: metrics=[\"r2\", \"prediction\"]"
         )));
     };
-    let text = text.to_cow()?;
-    let find = |name: &str| Metric::ALL.iter().copied().find(|metric| metric.name() == name);
-    find(&text).ok_or_else(|| {
-        let names = || Metric::ALL.iter().map(|metric| metric.name());
-        let hint = nearest(&text, names()).map_or_else(
-            || format!("the metrics are {}", names().collect::<Vec<_>>().join(", ")),
-            |name| format!("did you mean {name:?}?"),
-        );
-        PyValueError::new_err(format!("there is no metric {:?}: {hint}", text.as_ref()))
-    })
+    text.to_cow()?.parse().map_err(|error: ParseMetricError| PyValueError::new_err(error.to_string()))
 }
 
 /// The elements of an ordered collection that is not text.

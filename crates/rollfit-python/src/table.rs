@@ -12,7 +12,8 @@ use pyo3_arrow::ffi::{ArrayIterator, to_array_pycapsules, to_schema_pycapsule, t
 use crate::block::Block;
 use crate::column::Column;
 use crate::compute::{Features, NoMemory, NullCounts};
-use crate::spec::{FeatureSpec, nearest, type_name};
+use crate::nearest_names::suggestion;
+use crate::spec::{FeatureSpec, type_name};
 
 /// Columns of equal length, read-only.
 ///
@@ -284,8 +285,7 @@ pub(crate) fn null_counts_dict(
 
 fn unknown_column(name: &str, schema: &Schema) -> PyErr {
     let names = schema.fields().iter().map(|field| field.name().as_str());
-    let hint = nearest(name, names)
-        .map_or_else(|| "t.column_names lists them".to_owned(), |name| format!("did you mean {name:?}?"));
+    let hint = suggestion(name, names).unwrap_or_else(|| "t.column_names lists them".to_owned());
     PyKeyError::new_err(format!("there is no column {name:?}: {hint}"))
 }
 

@@ -46,7 +46,7 @@ fn fits_alone(criterion: &mut Criterion) {
         series.into_iter().flat_map(|s| Cpu::available().into_iter().map(move |c| (s, c)))
     {
         for (label, rows) in [("reference", REFERENCE_ROWS), ("long", LONG_ROWS)] {
-            let (mut kernel, mut tile) = (Kernel::on(cpu, &windows(&rows)), Tile::default());
+            let (mut kernel, mut tile) = (Kernel::with_cpu(cpu, &windows(&rows)), Tile::default());
             group.throughput(Throughput::Elements((values.len() * rows.len()) as u64));
             group.bench_function(BenchmarkId::new(format!("{label}/{name}"), cpu.name()), |bench| {
                 bench.iter(|| {
@@ -100,7 +100,7 @@ fn stored_fits(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements((rows * REFERENCE_ROWS.len()) as u64));
     group.bench_function("written", |bench| {
         bench.iter(|| {
-            for fits in tile.windows() {
+            for fits in &tile {
                 let [a2, a1, b, ss_res, ss_tot, y_last] = black_box(&mut columns);
                 fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last }).expect("a tile's rows");
             }
@@ -112,7 +112,7 @@ fn stored_fits(criterion: &mut Criterion) {
             for window in windows(&REFERENCE_ROWS) {
                 let [a2, a1, b, ss_res, ss_tot, y_last] = black_box(&columns).each_ref().map(Vec::as_slice);
                 let columns = FitNumbers { a2, a1, b, ss_res, ss_tot, y_last };
-                let written = FitColumns::from_columns(window, &columns).and_then(|fits| {
+                let written = FitColumns::from_columns(&columns, window).and_then(|fits| {
                     fits.write_metrics(Metric::STORED, black_box(&mut cells), &mut undefined)
                 });
                 written.expect("columns of one length, and room for the tile");

@@ -38,7 +38,7 @@ impl Way {
     fn new(cpu: Cpu, metrics: &[Metric], rows: usize) -> Self {
         let windows = WINDOW_ROWS.map(|rows| Window::new(rows).expect("at least 3 rows"));
         Self {
-            kernel: Kernel::on(cpu, &windows),
+            kernel: Kernel::with_cpu(cpu, &windows),
             tile: Tile::default(),
             missing: MissingValues::default(),
             undefined: vec![0; metrics.len()],
@@ -61,7 +61,7 @@ impl Way {
                 .fit_into(black_box(values), rows.clone(), &mut self.tile)
                 .expect("rows of the series");
             let tile_cells = metrics.len() * rows.len();
-            for (window, fits) in self.tile.windows().enumerate() {
+            for (window, fits) in self.tile.iter().enumerate() {
                 let first = if whole {
                     metrics.len() * (window * SERIES_ROWS + rows.start)
                 } else {

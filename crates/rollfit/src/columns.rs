@@ -30,7 +30,7 @@ use crate::window::{Grid, Window};
 /// let stored = FitNumbers { a2: &a2[..], a1: &a1, b: &b, ss_res: &ss_res, ss_tot: &ss_tot, y_last: &y_last };
 /// let [mut computed, mut read] = [[0.0; 5]; 2];
 /// tile.fits(0)?.write_metrics(&[Metric::R2], &mut computed, &mut [0])?;
-/// FitColumns::from_columns(window, &stored)?.write_metrics(&[Metric::R2], &mut read, &mut [0])?;
+/// FitColumns::from_columns(&stored, window)?.write_metrics(&[Metric::R2], &mut read, &mut [0])?;
 /// assert_eq!(read.map(f64::to_bits), computed.map(f64::to_bits));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -71,12 +71,12 @@ impl FitColumns {
         row < self.rows && !self.lanes[row / Lanes::COUNT].a2.get(row % Lanes::COUNT).is_nan()
     }
 
-    /// The fits over `window` whose numbers are in these columns, row by row: what [`FitColumns::write`] gives. The units are those of [`Fit`]. A
-    /// row whose `a2` is NaN has no fit.
+    /// The fits over `window` whose numbers are in these columns, row by row: what [`FitColumns::write`] gives. The units are those
+    /// of [`Fit`]. A row whose `a2` is NaN has no fit; no other number is checked.
     ///
     /// # Errors
     /// [`KernelError::InputLength`] when a column is not as long as `a2`.
-    pub fn from_columns(window: Window, columns: &FitNumbers<&[f64]>) -> Result<Self, KernelError> {
+    pub fn from_columns(columns: &FitNumbers<&[f64]>, window: Window) -> Result<Self, KernelError> {
         let FitNumbers { a2, a1, b, ss_res, ss_tot, y_last } = columns;
         for column in [a1, b, ss_res, ss_tot, y_last] {
             if column.len() != a2.len() {
@@ -130,26 +130,26 @@ impl FitColumns {
     }
 
     /// Writes `metrics` of these fits to `columns`, one column after the other, each as long as there are rows. Where a metric has
-    /// no value it is NaN, and counted in `undefined`, one counter a metric. The same bits as
+    /// no value it is NaN, and added to the count of its metric in `no_value`: rows without a fit are counted too, other than in
+    /// [`MissingValues::undefined`](crate::MissingValues::undefined). The same bits as
     /// [`Kernel::metrics_into`](crate::Kernel::metrics_into) gives.
     ///
     /// # Errors
-    /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `undefined` not `metrics`.
+    /// [`KernelError::OutputLength`] when `columns` is not `metrics x rows` long or `no_value` not `metrics`. Then nothing is written.
     pub fn write_metrics(
         &self,
         metrics: &[Metric],
         columns: &mut [f64],
-        undefined: &mut [u64],
+        no_value: &mut [u64],
     ) -> Result<(), KernelError> {
-        for (wanted, found) in [(metrics.len() * self.rows, columns.len()), (metrics.len(), undefined.len())]
-        {
+        for (wanted, found) in [(metrics.len() * self.rows, columns.len()), (metrics.len(), no_value.len())] {
             if wanted != found {
                 return Err(KernelError::OutputLength { wanted, found });
             }
         }
         let grid = Grid::new(self.window);
         let are_anybodys = self.are_anybodys;
-        self.cpu.run(WriteMetrics { fits: self, are_anybodys, grid, metrics, columns, undefined });
+        self.cpu.run(WriteMetrics { fits: self, are_anybodys, grid, metrics, columns, no_value });
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl FitNumbers<Lanes> {
     }
 }
 
-/// Writes `metrics` of `fits` to `columns`, one after the other, each as long as `fits`; adds to `undefined` how many
+/// Writes `metrics` of `fits` to `columns`, one after the other, each as long as `fits`; adds to `no_value` how many
 /// values of each metric came out not finite, NaN for rows without a fit included.
 pub(crate) struct WriteMetrics<'a> {
     pub(crate) fits: &'a FitColumns,
@@ -192,7 +192,7 @@ pub(crate) struct WriteMetrics<'a> {
     pub(crate) grid: Grid<Lanes>,
     pub(crate) metrics: &'a [Metric],
     pub(crate) columns: &'a mut [f64],
-    pub(crate) undefined: &'a mut [u64],
+    pub(crate) no_value: &'a mut [u64],
 }
 
 impl Work for WriteMetrics<'_> {
@@ -222,7 +222,7 @@ impl Work for WriteMetrics<'_> {
         self.repeat();
         // Where a kernel found a fit, nothing but its vertex can be undefined; and a sum is finite only if all its terms are.
         if self.are_anybodys || !vertices.to_array().iter().all(|sum| sum.is_finite()) {
-            self.count_undefined();
+            self.count_no_value();
         }
     }
 }
@@ -261,12 +261,12 @@ impl WriteMetrics<'_> {
     }
 
     /// Counts the values that are not finite, and makes them NaN.
-    fn count_undefined(&mut self) {
+    fn count_no_value(&mut self) {
         let rows = self.fits.rows;
-        for (column, undefined) in self.columns.chunks_mut(rows.max(1)).zip(&mut *self.undefined) {
+        for (column, no_value) in self.columns.chunks_mut(rows.max(1)).zip(&mut *self.no_value) {
             for value in column.iter_mut().filter(|value| !value.is_finite()) {
                 *value = f64::NAN;
-                *undefined += 1;
+                *no_value += 1;
             }
         }
     }

@@ -65,7 +65,8 @@ pub struct Fit {
 
 impl Fit {
     /// The fit over `window` that [`Fit::numbers`] gave these numbers, or one that was computed elsewhere. `None` where `a2` is NaN,
-    /// which stands for a window without a fit.
+    /// which stands for a window without a fit. No other number is checked: a metric that numbers of no fit give may lie outside of
+    /// its [`limits`](crate::Metric::limits).
     ///
     /// ```
     /// use rollfit::{Fit, Metric};

@@ -52,7 +52,7 @@ pub struct Kernel {
     scratch: Scratch,
 }
 
-/// What [`Kernel`], [`Tile`] and [`FitColumns`] refuse.
+/// What [`Kernel`], [`Tile`], [`MissingValues`] and [`FitColumns`] refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KernelError {
@@ -124,11 +124,12 @@ impl Kernel {
     /// A kernel for `windows`, in any order, on the fastest path of this machine.
     #[must_use]
     pub fn new(windows: &[Window]) -> Self {
-        Self::on(Cpu::detect(), windows)
+        Self::with_cpu(Cpu::detect(), windows)
     }
 
     /// A kernel on a given path; the bits do not depend on it.
-    pub fn on(cpu: Cpu, windows: &[Window]) -> Self {
+    #[must_use]
+    pub fn with_cpu(cpu: Cpu, windows: &[Window]) -> Self {
         let chain = Chain::new(windows);
         let longest_rows = windows.iter().map(|window| window.rows()).max().unwrap_or(0);
         Self {
@@ -170,7 +171,8 @@ impl Kernel {
         rows: Range<usize>,
         tile: &mut Tile,
     ) -> Result<(), KernelError> {
-        self.take(values, &rows)?;
+        check_rows(values, &rows)?;
+        self.take(values, &rows);
         tile.windows.truncate(self.windows.len());
         let more = self.windows.iter().skip(tile.windows.len());
         tile.windows.extend(more.map(|solver| FitColumns::new(self.cpu, solver.window)));
@@ -182,14 +184,10 @@ impl Kernel {
         Ok(())
     }
 
-    /// Takes the values of a tile and those before it that its windows have.
-    fn take(&mut self, values: &[f64], rows: &Range<usize>) -> Result<(), KernelError> {
-        if rows.start > rows.end || rows.end > values.len() {
-            return Err(KernelError::RowsOutside { rows: rows.clone(), values: values.len() });
-        }
+    /// Takes the values of a tile, whose rows are checked, and those before it that its windows have.
+    fn take(&mut self, values: &[f64], rows: &Range<usize>) {
         let lookback_rows = self.longest_rows.saturating_sub(1).min(rows.start);
         self.scratch.take(&values[rows.start - lookback_rows..rows.end], rows.len());
-        Ok(())
     }
 
     /// Writes `metrics` of the fits at each of `rows`, NaN where there is no value, and to `missing` how many have none and why.
@@ -205,7 +203,7 @@ impl Kernel {
     /// let metrics = [Metric::R2, Metric::Prediction];
     /// kernel.metrics_into(&values, 0..100, &metrics, MetricColumns::new(&mut columns, 100), &mut missing)?;
     /// assert!(columns[3 * 100 + 28].is_nan() && (columns[3 * 100 + 29] - 29.0).abs() < 1e-12);
-    /// assert_eq!((missing.rows_without_fit(1), missing.undefined(1)), (29, &[0, 0][..]));
+    /// assert_eq!((missing.rows_without_fit(1)?, missing.undefined(1)?), (29, &[0, 0][..]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -220,8 +218,9 @@ impl Kernel {
         columns: MetricColumns<'_>,
         missing: &mut MissingValues,
     ) -> Result<(), KernelError> {
+        check_rows(values, &rows)?;
         columns.check(self.windows.len() * metrics.len(), rows.len())?;
-        self.take(values, &rows)?;
+        self.take(values, &rows);
         let rows = rows.len();
         missing.reset(self.windows.len(), metrics.len(), rows);
         if columns.are_past_caches {
@@ -243,6 +242,13 @@ impl Kernel {
             output.finish_window(window, self.scratch.rows_without_fit(solver.window.rows(), rows));
         }
     }
+}
+
+fn check_rows(values: &[f64], rows: &Range<usize>) -> Result<(), KernelError> {
+    if rows.start > rows.end || rows.end > values.len() {
+        return Err(KernelError::RowsOutside { rows: rows.clone(), values: values.len() });
+    }
+    Ok(())
 }
 
 /// The work of a tile, compiled for each CPU path.

@@ -93,7 +93,7 @@ pub use columns::FitColumns;
 pub use cpu::Cpu;
 pub use fit::{Fit, FitNumbers};
 pub use kernel::{Kernel, KernelError, LARGEST_VALUE, is_usable};
-pub use metric::{Metric, Unit, UnknownMetric};
+pub use metric::{Metric, ParseMetricError, Unit};
 pub use stream::Stream;
 pub use tile::{MetricColumns, MissingValues, Tile};
 pub use window::{Window, WindowError};

@@ -313,12 +313,12 @@ impl Metric {
 }
 
 impl std::str::FromStr for Metric {
-    type Err = UnknownMetric;
+    type Err = ParseMetricError;
 
     /// The metric called `name`, as [`Metric::name`] writes it.
-    fn from_str(name: &str) -> Result<Self, UnknownMetric> {
+    fn from_str(name: &str) -> Result<Self, ParseMetricError> {
         let found = Self::ALL.iter().find(|metric| metric.name() == name);
-        found.copied().ok_or_else(|| UnknownMetric { name: name.to_owned() })
+        found.copied().ok_or_else(|| ParseMetricError { name: name.to_owned() })
     }
 }
 
@@ -332,11 +332,11 @@ impl std::str::FromStr for Metric {
 /// assert_eq!(error.to_string(), r#"unknown metric "rsme"; did you mean "rmse"?"#);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownMetric {
+pub struct ParseMetricError {
     name: String,
 }
 
-impl UnknownMetric {
+impl ParseMetricError {
     /// The name as it was given.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -344,10 +344,11 @@ impl UnknownMetric {
     }
 
     /// The metric whose name can be made of this one with fewest changes of a letter, if they are at most half of its letters.
+    /// Capital letters pass for small ones.
     #[must_use]
     pub fn nearest(&self) -> Option<Metric> {
         // What is longer is near none of them, and may be very long.
-        let name: Vec<char> = self.name.chars().take(64).collect();
+        let name: Vec<char> = self.name.chars().take(64).flat_map(char::to_lowercase).collect();
         let changes = |metric: &Metric| (changes(&name, metric.name()), *metric);
         let (changes, metric) = Metric::ALL.iter().map(changes).min_by_key(|(changes, _)| *changes)?;
         (2 * changes <= metric.name().len()).then_some(metric)
@@ -374,7 +375,7 @@ fn changes(name: &[char], known: &str) -> usize {
     last[known.len()]
 }
 
-impl std::fmt::Display for UnknownMetric {
+impl std::fmt::Display for ParseMetricError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "unknown metric {:?}; ", self.name)?;
         match self.nearest() {
@@ -387,7 +388,7 @@ impl std::fmt::Display for UnknownMetric {
     }
 }
 
-impl std::error::Error for UnknownMetric {}
+impl std::error::Error for ParseMetricError {}
 
 impl std::fmt::Display for Metric {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

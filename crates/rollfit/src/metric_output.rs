@@ -124,7 +124,7 @@ impl<'a, const PAST_CACHES: bool> MetricOutput<'a, PAST_CACHES> {
             }
             self.missing.add_rows_without_fit(window, rows);
         }
-        let without_fit = self.missing.rows_without_fit[window] as u64;
+        let without_fit = self.missing.rows_without_fit[window];
         let undefined = &mut self.missing.undefined[window * metrics.len()..][..metrics.len()];
         for (undefined, _) in
             undefined.iter_mut().zip(metrics).filter(|(_, metric)| may_be_undefined(**metric))

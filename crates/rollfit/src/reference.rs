@@ -179,10 +179,11 @@ impl Div for DoubleDouble {
     }
 }
 
-impl From<DoubleDouble> for f64 {
+impl From<f64> for DoubleDouble {
+    /// The number that is exactly `value`.
     #[inline(always)]
-    fn from(number: DoubleDouble) -> Self {
-        number.to_f64()
+    fn from(value: f64) -> Self {
+        Self { hi: value, lo: 0.0 }
     }
 }
 
@@ -191,7 +192,7 @@ impl Sealed for DoubleDouble {}
 impl Number for DoubleDouble {
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
-        Self { hi: value, lo: 0.0 }
+        value.into()
     }
 
     #[inline(always)]

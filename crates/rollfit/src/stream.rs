@@ -28,12 +28,14 @@ pub struct Stream {
     runs: Vec<Vec<Run<f64>>>,
     newest: Vec<Run<f64>>,
     usable_rows: usize,
-    rows: usize,
+    /// In 64 bits on any machine, for a stream that never ends.
+    rows: u64,
     fits: Vec<Option<Fit>>,
 }
 
 impl Stream {
     /// A stream for `windows`, in the order in which [`Stream::push`] returns their fits.
+    #[must_use]
     pub fn new(windows: &[Window]) -> Self {
         let chain = Chain::new(windows);
         let longest_rows = windows.iter().map(|window| window.rows()).max().unwrap_or(1);
@@ -99,15 +101,20 @@ impl Stream {
             let shift = |back_rows| self.values.back(back_rows) - newest;
             let merged = step.merge_runs(near, far, shift(step.near.rows), || shift(step.rows - 1));
             let ring = &mut self.runs[at + 1];
-            let slot = self.rows % ring.len();
+            let slot = place(ring, self.rows, 0);
             ring[slot] = merged;
             self.newest[at + 1] = merged;
         }
     }
 }
 
-fn look_back(ring: &[Run<f64>], row: usize, back_rows: usize) -> Run<f64> {
-    ring[(row + ring.len() - back_rows) % ring.len()]
+fn look_back(ring: &[Run<f64>], row: u64, back_rows: usize) -> Run<f64> {
+    ring[place(ring, row, back_rows)]
+}
+
+/// Where the run is that ends `back_rows`, at most as many as there are runs, before `row`.
+fn place(ring: &[Run<f64>], row: u64, back_rows: usize) -> usize {
+    ((row + (ring.len() - back_rows) as u64) % ring.len() as u64) as usize
 }
 
 /// The newest values, each written twice so that looking back never wraps.

@@ -30,9 +30,17 @@ impl Tile {
     }
 
     /// The fits for each window, in the order given to the kernel.
-    #[must_use]
-    pub fn windows(&self) -> impl ExactSizeIterator<Item = &FitColumns> {
+    pub fn iter(&self) -> std::slice::Iter<'_, FitColumns> {
         self.windows.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Tile {
+    type Item = &'a FitColumns;
+    type IntoIter = std::slice::Iter<'a, FitColumns>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 
@@ -151,10 +159,11 @@ impl<'a> MetricColumns<'a> {
 /// The rows of a number of [`MissingValues::has_fit_bits`].
 const WORD_ROWS: usize = u64::BITS as usize;
 
-/// How many values of a tile's metrics are missing, by cause.
+/// How many values of a tile's metrics are missing, by cause. What [`Kernel::metrics_into`](crate::Kernel::metrics_into) was given last
+/// is replaced by its next call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MissingValues {
-    pub(crate) rows_without_fit: Vec<usize>,
+    pub(crate) rows_without_fit: Vec<u64>,
     pub(crate) undefined: Vec<u64>,
     /// A bit for each row of each window, from a new number on for each window.
     has_fit: Vec<u64>,
@@ -162,24 +171,38 @@ pub struct MissingValues {
 
 impl MissingValues {
     /// The rows of the tile for which the window at `window` has no fit: it is not full, or a value in it cannot be used. None of
-    /// its metrics has a value there. 0 for a window that there is not.
-    #[must_use]
-    pub fn rows_without_fit(&self, window: usize) -> usize {
-        self.rows_without_fit.get(window).copied().unwrap_or(0)
+    /// its metrics has a value there.
+    ///
+    /// # Errors
+    /// [`KernelError::WindowOutside`] where there is no such window.
+    pub fn rows_without_fit(&self, window: usize) -> Result<u64, KernelError> {
+        self.check(window)?;
+        Ok(self.rows_without_fit[window])
     }
 
     /// For each metric of the window at `window`, in the order in which they were asked for: the rows that have a fit for which its
-    /// formula has no value. Empty for a window that there is not.
-    #[must_use]
-    pub fn undefined(&self, window: usize) -> &[u64] {
-        self.undefined.get(self.metrics_of(window)).unwrap_or_default()
+    /// formula has no value.
+    ///
+    /// # Errors
+    /// [`KernelError::WindowOutside`] where there is no such window.
+    pub fn undefined(&self, window: usize) -> Result<&[u64], KernelError> {
+        self.check(window)?;
+        Ok(&self.undefined[self.of_window(window, self.undefined.len())])
     }
 
     /// A bit for each row of the tile, 1 where the window at `window` has a fit: that of row `r` is bit `r % 64` of the number at
-    /// `r / 64`, as in a validity bitmap of Arrow. Bits beyond the last row are 0. Empty for a window that there is not.
-    #[must_use]
-    pub fn has_fit_bits(&self, window: usize) -> &[u64] {
-        self.has_fit.get(self.of_window(window, self.has_fit.len())).unwrap_or_default()
+    /// `r / 64`, as in a validity bitmap of Arrow. Bits beyond the last row are 0.
+    ///
+    /// # Errors
+    /// [`KernelError::WindowOutside`] where there is no such window.
+    pub fn has_fit_bits(&self, window: usize) -> Result<&[u64], KernelError> {
+        self.check(window)?;
+        Ok(&self.has_fit[self.of_window(window, self.has_fit.len())])
+    }
+
+    fn check(&self, window: usize) -> Result<(), KernelError> {
+        let windows = self.rows_without_fit.len();
+        if window < windows { Ok(()) } else { Err(KernelError::WindowOutside { window, windows }) }
     }
 
     /// Nothing is missing of so many rows of each window.
@@ -200,7 +223,7 @@ impl MissingValues {
 
     /// Adds rows for which a window has no fit, and which were not yet added.
     pub(crate) fn add_rows_without_fit(&mut self, window: usize, rows: Range<usize>) {
-        self.rows_without_fit[window] += rows.len();
+        self.rows_without_fit[window] += rows.len() as u64;
         let of_window = self.of_window(window, self.has_fit.len());
         let words = &mut self.has_fit[of_window];
         let mut row = rows.start;
@@ -211,13 +234,9 @@ impl MissingValues {
         }
     }
 
-    fn metrics_of(&self, window: usize) -> Range<usize> {
-        self.of_window(window, self.undefined.len())
-    }
-
     /// What of so many things for all windows is for the one at `window`.
     fn of_window(&self, window: usize, of_all: usize) -> Range<usize> {
         let count = of_all.checked_div(self.rows_without_fit.len()).unwrap_or(0);
-        window.saturating_mul(count)..window.saturating_add(1).saturating_mul(count)
+        window * count..(window + 1) * count
     }
 }

@@ -48,7 +48,7 @@ fn count_fits(pushed: &[Option<Fit>], fits: &mut [usize]) {
 fn a_kernel_allocates_nothing_after_its_first_tile() {
     let values = values(60_000);
     for cpu in Cpu::available() {
-        let mut kernel = Kernel::on(cpu, &windows());
+        let mut kernel = Kernel::with_cpu(cpu, &windows());
         let tile_rows = kernel.tile_rows();
         let mut columns = vec![0.0; Metric::ALL.len() * tile_rows];
         let mut undefined = vec![0; Metric::ALL.len()];
@@ -57,7 +57,7 @@ fn a_kernel_allocates_nothing_after_its_first_tile() {
         let allocations = measure(|| {
             for first in (0..values.len() / tile_rows).map(|tile| tile * tile_rows) {
                 kernel.fit_into(&values, first..first + tile_rows, &mut tile).expect("rows of the series");
-                for fits in tile.windows() {
+                for fits in &tile {
                     fits.write_metrics(Metric::ALL, &mut columns, &mut undefined).expect("room for the tile");
                 }
             }
@@ -70,7 +70,7 @@ fn a_kernel_allocates_nothing_after_its_first_tile() {
 fn metrics_are_written_without_allocating_after_the_first_tile() {
     let values = values(60_000);
     for cpu in Cpu::available() {
-        let mut kernel = Kernel::on(cpu, &windows());
+        let mut kernel = Kernel::with_cpu(cpu, &windows());
         let tile_rows = kernel.tile_rows();
         let mut cells = vec![0.0; WINDOW_ROWS.len() * Metric::ALL.len() * tile_rows];
         let mut missing = MissingValues::default();

@@ -80,7 +80,7 @@ pub(crate) fn kernel_features(series: &[f64]) -> Vec<Vec<f64>> {
     let mut kernel = Kernel::new(&windows);
     let tile = kernel.fit(series, 0..series.len()).unwrap();
     let mut columns = Vec::new();
-    for fits in tile.windows() {
+    for fits in &tile {
         let mut values = vec![0.0; Metric::STORED.len() * series.len()];
         let mut undefined = vec![0; Metric::STORED.len()];
         fits.write_metrics(Metric::STORED, &mut values, &mut undefined).unwrap();

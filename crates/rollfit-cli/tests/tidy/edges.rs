@@ -29,7 +29,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "rollfit-postgres",
         ],
     ),
-    ("rollfit-python", &["rollfit", "rollfit-analysis", "rollfit-cli", "rollfit-job"]),
+    ("rollfit-python", &["rollfit", "rollfit-analysis", "rollfit-cli", "rollfit-files", "rollfit-job"]),
     ("rollfit-testkit", &["rollfit-job"]),
     (
         "rollfit-fuzz",

@@ -4,6 +4,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use crate::nearest_names::suggestion;
+
 /// The names that `wanted` is: one text, or several.
 ///
 /// # Errors
@@ -48,23 +50,15 @@ pub(super) fn select(what: &str, wanted: &[String], known: &[String]) -> PyResul
 
 /// `ValueError` for a name that is not known.
 pub(super) fn unknown(what: &str, name: &str, known: &[String]) -> PyErr {
-    const SHOWN: usize = 3;
     const ALL_SHOWN_MAX: usize = 12;
-    let mut near: Vec<(f64, &String)> =
-        known.iter().map(|known| (strsim::normalized_damerau_levenshtein(name, known), known)).collect();
-    near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let near: Vec<String> = near
-        .iter()
-        .take_while(|(likeness, _)| *likeness >= 0.6)
-        .take(SHOWN)
-        .map(|(_, name)| format!("\"{name}\""))
-        .collect();
-    let hint = match near.as_slice() {
-        [] if known.is_empty() => "there is none".to_owned(),
-        [] if known.len() <= ALL_SHOWN_MAX => format!("known: {}", known.join(", ")),
-        [] => format!("there are {}, from \"{}\" to \"{}\"", known.len(), known[0], known[known.len() - 1]),
-        near => format!("did you mean {}?", near.join(" or ")),
+    let names = || match known {
+        [] => "there is none".to_owned(),
+        [first, .., last] if known.len() > ALL_SHOWN_MAX => {
+            format!("there are {}, from \"{first}\" to \"{last}\"", known.len())
+        }
+        known => format!("known: {}", known.join(", ")),
     };
+    let hint = suggestion(name, known.iter().map(String::as_str)).unwrap_or_else(names);
     PyValueError::new_err(format!("unknown {what} \"{name}\"; {hint}"))
 }
 

@@ -22,9 +22,13 @@ impl Held {
     }
 
     /// How the metrics of `terms` are judged.
-    fn judged<N: Number + Into<f64>>(&self, terms: &Terms<N>) -> Vec<(Metric, Judgement)> {
-        let judge =
-            |(metric, ours)| (metric, judge(&self.ranges, metric, ours, stored(metric.of(terms)), 0.0));
+    fn judged(&self, terms: &Terms) -> Vec<(Metric, Judgement)> {
+        self.judged_as(|metric| metric.of(terms))
+    }
+
+    /// How the values that `theirs` gives are judged.
+    fn judged_as(&self, theirs: impl Fn(Metric) -> f64) -> Vec<(Metric, Judgement)> {
+        let judge = |(metric, ours)| (metric, judge(&self.ranges, metric, ours, stored(theirs(metric)), 0.0));
         self.ours.at(0).map(judge).collect()
     }
 
@@ -40,8 +44,7 @@ fn judge(ranges: &Ranges, metric: Metric, ours: f64, theirs: f64, rounding: f64)
     agreement::judge(Some(ranges), metric, ours, theirs, rounding)
 }
 
-fn stored(value: impl Into<f64>) -> f64 {
-    let value = value.into();
+fn stored(value: f64) -> f64 {
     if value.is_finite() { value } else { f64::NAN }
 }
 
@@ -119,7 +122,7 @@ proptest! {
     fn the_kernel_is_much_closer_to_the_exact_answer_than_a_range_reaches(hard in hard_window(3, 10_000)) {
         let held = Held::new(hard.window().1);
         let exact = rollfit::reference::terms(&held.values).expect("a window's length").expect("usable");
-        for (metric, judgement) in held.judged(&exact) {
+        for (metric, judgement) in held.judged_as(|metric| metric.of(&exact).to_f64()) {
             let undetermined = judgement.agreement == Agreement::Undetermined;
             prop_assert!(undetermined || judgement.distance < 0.1, "{metric}: {judgement:?}");
         }

@@ -7,7 +7,7 @@ use super::*;
 use rollfit::agreement::{Judgement, MetricRange, Ranges};
 use rollfit::bounds::{ErrorInBounds, ErrorRange};
 use rollfit::sql::{Dialect, SqlFunction};
-use rollfit::{FitColumns, Unit, UnknownMetric, WindowError};
+use rollfit::{FitColumns, ParseMetricError, Unit, WindowError};
 
 #[test]
 fn metrics_are_read_by_their_names_and_nothing_else() {
@@ -25,7 +25,7 @@ fn metrics_are_read_by_their_names_and_nothing_else() {
         ("sharpe", None),
         ("größe", None),
     ] {
-        let error: UnknownMetric = name.parse::<Metric>().unwrap_err();
+        let error: ParseMetricError = name.parse::<Metric>().unwrap_err();
         assert_eq!((error.name(), error.nearest()), (name, nearest));
         let text = error.to_string();
         match nearest {
@@ -110,7 +110,7 @@ fn types_can_be_sent_shared_and_shown() {
     is_common::<(Terms, Grid, DoubleDouble, SqlFunction)>();
     is_error::<WindowError>();
     is_error::<KernelError>();
-    is_error::<UnknownMetric>();
+    is_error::<ParseMetricError>();
     is_key::<(Metric, Unit, Part)>();
     is_key::<(Window, Cpu, Dialect)>();
 }

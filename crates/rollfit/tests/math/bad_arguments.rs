@@ -80,7 +80,9 @@ fn metrics_given_twice_are_written_twice() {
         let mut missing = MissingValues::default();
         let mut cells = vec![-7e77; metrics.len() * 60];
         let columns = MetricColumns::new(&mut cells, 60);
-        Kernel::on(cpu, &[window(7)]).metrics_into(&values, 0..60, &metrics, columns, &mut missing).unwrap();
+        Kernel::with_cpu(cpu, &[window(7)])
+            .metrics_into(&values, 0..60, &metrics, columns, &mut missing)
+            .unwrap();
         let written = Written::new(cpu, &values, 7, 0..60);
         for (column, metric) in cells.chunks(60).zip(metrics) {
             assert_eq!(
@@ -89,7 +91,8 @@ fn metrics_given_twice_are_written_twice() {
                 "{metric}"
             );
         }
-        assert_eq!((missing.undefined(0).len(), missing.undefined(0)[0]), (5, missing.undefined(0)[2]));
+        let undefined = missing.undefined(0).unwrap();
+        assert_eq!((undefined.len(), undefined[0]), (5, undefined[2]));
     }
 }
 
@@ -100,10 +103,13 @@ fn windows_that_were_not_given_have_no_fits_and_are_refused() {
     let mut missing = MissingValues::default();
     let columns = &mut [0.0; 4];
     kernel.metrics_into(&[1.0; 4], 0..4, &[Metric::B], MetricColumns::new(columns, 4), &mut missing).unwrap();
-    assert_eq!((missing.rows_without_fit(0), missing.undefined(0)), (2, &[0][..]));
+    assert_eq!((missing.rows_without_fit(0), missing.undefined(0)), (Ok(2), Ok(&[0][..])));
     for window in [1, usize::MAX] {
-        assert_eq!(tile.fits(window).unwrap_err(), KernelError::WindowOutside { window, windows: 1 });
-        assert_eq!((missing.rows_without_fit(window), missing.undefined(window)), (0, &[][..]));
+        let refused = KernelError::WindowOutside { window, windows: 1 };
+        assert_eq!(tile.fits(window).unwrap_err(), refused);
+        assert_eq!(missing.rows_without_fit(window), Err(refused.clone()));
+        assert_eq!(missing.undefined(window), Err(refused.clone()));
+        assert_eq!(missing.has_fit_bits(window), Err(refused));
     }
 }
 
@@ -121,7 +127,7 @@ fn values_that_are_all_missing_have_no_fit() {
 #[test]
 fn nothing_to_fit_is_fine() {
     for cpu in Cpu::available() {
-        let mut kernel = Kernel::on(cpu, &windows(&[3, 15]));
+        let mut kernel = Kernel::with_cpu(cpu, &windows(&[3, 15]));
         for (values, rows) in [(&[][..], 0..0), (&[1.0, 2.0, 3.0][..], 0..0), (&[1.0, 2.0, 3.0], 3..3)] {
             let tile = kernel.fit(values, rows.clone()).unwrap();
             let [first, second] = [0, 1].map(|window| tile.fits(window).unwrap());
@@ -135,7 +141,7 @@ fn nothing_to_fit_is_fine() {
                 kernel.metrics_into(values, rows.clone(), metrics, columns, &mut missing).unwrap();
                 assert_eq!(
                     (missing.rows_without_fit(1), missing.undefined(1)),
-                    (0, &vec![0; metrics.len()][..])
+                    (Ok(0), Ok(&vec![0; metrics.len()][..]))
                 );
             }
         }
@@ -143,7 +149,7 @@ fn nothing_to_fit_is_fine() {
         assert!(tile.fits(0).unwrap().get(1).is_none(), "the window is not full");
         let mut missing = MissingValues::default();
         kernel.metrics_into(&[1.0, 2.0], 0..2, &[], MetricColumns::new(&mut [], 0), &mut missing).unwrap();
-        assert_eq!((missing.rows_without_fit(0), missing.undefined(0)), (2, &[][..]));
+        assert_eq!((missing.rows_without_fit(0), missing.undefined(0)), (Ok(2), Ok(&[][..])));
     }
 }
 
@@ -151,7 +157,7 @@ fn nothing_to_fit_is_fine() {
 fn no_windows_are_fine() {
     let mut kernel = Kernel::new(&[]);
     let tile = kernel.fit(&[1.0, 2.0, 3.0], 0..3).unwrap();
-    assert_eq!((tile.rows(), tile.windows().len()), (3, 0));
+    assert_eq!((tile.rows(), tile.iter().len()), (3, 0));
     let mut missing = MissingValues::default();
     let columns = MetricColumns::new(&mut [], 3);
     kernel.metrics_into(&[1.0, 2.0, 3.0], 0..3, Metric::ALL, columns, &mut missing).unwrap();

@@ -44,7 +44,7 @@ fn have_the_same_bits_beside_other_windows_at_every_offset() {
     assert!(WINDOW_ROWS[1..].iter().all(|&rows| mixed(rows) > 2), "both kinds are in many an eight");
     let alone = paths::alone(&series, &WINDOW_ROWS);
     for cpu in Cpu::available() {
-        let mut kernel = Kernel::on(cpu, &windows(&WINDOW_ROWS));
+        let mut kernel = Kernel::with_cpu(cpu, &windows(&WINDOW_ROWS));
         for first in 0..17 {
             // Tiles of 192 rows and of one, so that rows fall into every lane and block.
             for rows in [first..series.len(), first + 192..first + 384, first + 300..first + 301] {
@@ -99,7 +99,7 @@ fn have_the_same_bits_wherever_a_tile_is_cut() {
 fn assert_apart(window_rows: &[usize], first: &[f64], second: &[f64], rows: std::ops::Range<usize>) {
     let alone = paths::alone(second, window_rows);
     for cpu in Cpu::available() {
-        let mut kernel = Kernel::on(cpu, &windows(window_rows));
+        let mut kernel = Kernel::with_cpu(cpu, &windows(window_rows));
         for from in [0, 250, first.len()] {
             kernel.fit(first, from..first.len()).expect("rows of the series");
             let tile = paths::tile(&mut kernel, second, rows.clone(), window_rows.len());
@@ -148,7 +148,7 @@ fn have_the_same_bits_in_long_windows_tile_after_tile() {
     let curve = |i: usize| (i as f64 / 2000.0).exp() + if i > 9000 { (i as f64).sin() } else { 0.0 };
     let values: Vec<f64> = (0..12_000).map(curve).collect();
     for cpu in Cpu::available() {
-        let mut kernel = Kernel::on(cpu, &windows(&rows));
+        let mut kernel = Kernel::with_cpu(cpu, &windows(&rows));
         for tile_rows in [kernel.tile_rows(), 777] {
             for first in (3000..12_000 - tile_rows).step_by(tile_rows) {
                 let tile = paths::tile(&mut kernel, &values, first..first + tile_rows, rows.len());

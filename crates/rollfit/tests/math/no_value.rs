@@ -38,7 +38,7 @@ proptest! {
         let streamed = paths::streamed(&mut stream, &spoilt, 1);
         let undisturbed = paths::streamed(&mut Stream::new(&[window(rows)]), &values, 1);
         for cpu in Cpu::available() {
-            let mut kernel = Kernel::on(cpu, &[window(rows)]);
+            let mut kernel = Kernel::with_cpu(cpu, &[window(rows)]);
             let fits = paths::tile(&mut kernel, &spoilt, 0..spoilt.len(), 1);
             prop_assert_eq!(&fits, &streamed);
             for (row, fit) in fits[0].iter().enumerate() {
@@ -108,7 +108,7 @@ fn values_whose_squares_underflow_keep_everything_but_digits() {
         assert!(0.0 <= fit.ss_res() && fit.ss_res() <= fit.ss_tot(), "{fit:?}");
         let minus_zero = (-0.0f64).to_bits();
         for cpu in Cpu::available() {
-            let mut kernel = Kernel::on(cpu, &[window(rows)]);
+            let mut kernel = Kernel::with_cpu(cpu, &[window(rows)]);
             let here = paths::tile(&mut kernel, &values, rows - 1..rows, 1)[0][0];
             assert_eq!(here, bits(Some(fit)));
             assert!(here.is_some_and(|numbers| !numbers.contains(&minus_zero)), "{fit:?}");

@@ -34,7 +34,7 @@ proptest! {
         let values = series.values();
         let alone = paths::alone(&values, &rows);
         for cpu in Cpu::available() {
-            let mut kernel = Kernel::on(cpu, &windows(&rows));
+            let mut kernel = Kernel::with_cpu(cpu, &windows(&rows));
             for ends in &ends {
                 let ends = in_order(ends, values.len());
                 let range = ends.first().copied().unwrap_or(0)..ends.last().copied().unwrap_or(0);
@@ -86,7 +86,7 @@ proptest! {
         let joined = [&before[..], &values[..]].concat();
         let rows_of_values = before.len()..joined.len();
         for cpu in Cpu::available() {
-            let mut kernel = Kernel::on(cpu, &[window(rows)]);
+            let mut kernel = Kernel::with_cpu(cpu, &[window(rows)]);
             let here = paths::tile(&mut kernel, &joined, rows_of_values.clone(), 1);
             let alone = paths::alone(&values, &[rows]);
             for (row, (here, alone)) in here[0].iter().zip(&alone[0]).enumerate().skip(rows - 1) {
@@ -121,7 +121,7 @@ fn of_long_windows_wherever_they_end() {
     let values = HardSeries { seed: 41, rows: 30_000 }.values();
     let rows = [10_000, 4095, 4096, 4097, 8191, 630, 15];
     for cpu in Cpu::available() {
-        let mut kernel = Kernel::on(cpu, &windows(&rows));
+        let mut kernel = Kernel::with_cpu(cpu, &windows(&rows));
         for tile in [9_990..10_050, 17_001..17_002, 29_937..30_000] {
             let fits = paths::tile(&mut kernel, &values, tile.clone(), rows.len());
             for (row, at) in tile.enumerate().step_by(7) {
@@ -190,7 +190,7 @@ fn for_a_year_of_rows_that_are_added_one_by_one() {
         let tile = first..(first + kernel.tile_rows()).min(ROWS);
         let fits = kernel.fit(&values, tile.clone()).unwrap();
         for (row, at) in tile.enumerate() {
-            add_to_checksums(&mut at_once, at, fits.windows().map(|fits| bits(fits.get(row))));
+            add_to_checksums(&mut at_once, at, fits.iter().map(|fits| bits(fits.get(row))));
         }
     }
     let mut stream = Stream::new(&windows(&rows));
@@ -200,7 +200,7 @@ fn for_a_year_of_rows_that_are_added_one_by_one() {
         add_to_checksums(&mut streamed, at, stream.push(value).iter().map(|fit| bits(*fit)));
         let tail = &values[at.saturating_sub(89)..=at];
         follower.fit_into(tail, tail.len() - 1..tail.len(), &mut newest).unwrap();
-        add_to_checksums(&mut added, at, newest.windows().map(|fits| bits(fits.get(0))));
+        add_to_checksums(&mut added, at, newest.iter().map(|fits| bits(fits.get(0))));
     }
     assert_eq!(streamed, at_once);
     assert_eq!(added, at_once);

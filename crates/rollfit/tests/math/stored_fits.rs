@@ -24,7 +24,7 @@ fn hold(fits: &FitColumns) {
         let expected = bits(fits.get(row)).unwrap_or([f64::NAN.to_bits(); 6]);
         assert_eq!(columns.each_ref().map(|column| column[row].to_bits()), expected, "row {row}");
     }
-    let read = FitColumns::from_columns(fits.window(), &as_fit(&columns)).expect("columns of one length");
+    let read = FitColumns::from_columns(&as_fit(&columns), fits.window()).expect("columns of one length");
     let to_bits =
         |columns: [Vec<f64>; 6]| columns.map(|column| column.iter().map(|number| number.to_bits()).collect());
     let [again, columns]: [[Vec<u64>; 6]; 2] = [to_bits(columns_of(&read)), to_bits(columns)];
@@ -52,10 +52,10 @@ proptest! {
         let mut ends = ends.map(|end| end.index(values.len() + 1));
         ends.sort_unstable();
         for cpu in Cpu::available() {
-            let mut kernel = Kernel::on(cpu, &windows(&rows));
+            let mut kernel = Kernel::with_cpu(cpu, &windows(&rows));
             let tile = kernel.fit(&values, ends[0]..ends[1]).expect("rows of the series");
-            prop_assert!(tile.windows().map(|fits| fits.window().rows()).eq(rows.iter().copied()));
-            tile.windows().for_each(hold);
+            prop_assert!(tile.iter().map(|fits| fits.window().rows()).eq(rows.iter().copied()));
+            tile.iter().for_each(hold);
         }
     }
 }
@@ -68,11 +68,11 @@ fn of_tiles_of_every_length_with_and_without_fits() {
         for rows in 0..=25 {
             let mut kernel = Kernel::new(&windows(&[30, 3, 15]));
             let tile = kernel.fit(&values, 10..10 + rows).expect("rows of the series");
-            tile.windows().for_each(hold);
+            tile.iter().for_each(hold);
         }
     }
     let none = [(); 6].map(|()| Vec::new());
-    let none = FitColumns::from_columns(window(3), &as_fit(&none)).expect("columns of one length");
+    let none = FitColumns::from_columns(&as_fit(&none), window(3)).expect("columns of one length");
     assert!(none.rows() == 0 && columns_of(&none).iter().all(Vec::is_empty));
 }
 
@@ -103,10 +103,10 @@ fn numbers_that_are_not_wanted_are_left_out_and_columns_of_other_lengths_are_ref
     }
     let mut shorter = columns.clone();
     shorter[5].pop();
-    let refused = FitColumns::from_columns(window(3), &as_fit(&shorter)).unwrap_err();
+    let refused = FitColumns::from_columns(&as_fit(&shorter), window(3)).unwrap_err();
     assert_eq!(refused, KernelError::InputLength { wanted: 4, found: 3 });
     assert!(refused.to_string().contains("4 and 3 values"), "{refused}");
-    let read = FitColumns::from_columns(fits.window(), &as_fit(&columns)).expect("columns of one length");
+    let read = FitColumns::from_columns(&as_fit(&columns), fits.window()).expect("columns of one length");
     let refused = read.write_metrics(&[Metric::B], &mut [0.0; 3], &mut [0]);
     assert_eq!(refused, Err(KernelError::OutputLength { wanted: 4, found: 3 }));
 }
@@ -124,7 +124,7 @@ fn any_numbers_are_fits_and_give_what_the_formulas_give() {
 }
 
 fn hold_any(columns: &[Vec<f64>; 6]) {
-    let fits = FitColumns::from_columns(window(15), &as_fit(columns)).expect("columns of one length");
+    let fits = FitColumns::from_columns(&as_fit(columns), window(15)).expect("columns of one length");
     let rows = fits.rows();
     let mut cells = vec![-7e77; Metric::ALL.len() * rows];
     let mut undefined = vec![0; Metric::ALL.len()];

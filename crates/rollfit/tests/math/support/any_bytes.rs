@@ -115,9 +115,9 @@ fn same_bits(case: &Case) -> Fits {
 /// The bits of every metric of every window, all of which must be a number or counted.
 fn metrics_bits(cpu: Cpu, case: &Case) -> Vec<Vec<u64>> {
     let Case { window_rows, values, .. } = case;
-    let mut kernel = Kernel::on(cpu, &paths::windows(window_rows));
+    let mut kernel = Kernel::with_cpu(cpu, &paths::windows(window_rows));
     let tile = kernel.fit(values, 0..values.len()).expect("rows of the series");
-    let written = tile.windows().map(|fits| {
+    let written = tile.iter().map(|fits| {
         let written = Written::from_fits(fits);
         let missing = written.cells.iter().filter(|cell| cell.is_nan()).count();
         assert_eq!(missing as u64, written.undefined.iter().sum::<u64>(), "{case:?}");

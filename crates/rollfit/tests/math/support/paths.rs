@@ -45,13 +45,13 @@ pub(crate) fn alone_at(values: &[f64], row: usize, rows: usize) -> FitBits {
 /// The fits of `rows`, by one call of the kernel.
 pub(crate) fn tile(kernel: &mut Kernel, values: &[f64], rows: Range<usize>, window_count: usize) -> Fits {
     let tile = kernel.fit(values, rows.clone()).expect("rows of the series");
-    assert_eq!((tile.rows(), tile.windows().len()), (rows.len(), window_count));
-    tile.windows().map(|fits| (0..rows.len()).map(|row| bits(fits.get(row))).collect()).collect()
+    assert_eq!((tile.rows(), tile.iter().len()), (rows.len(), window_count));
+    tile.iter().map(|fits| (0..rows.len()).map(|row| bits(fits.get(row))).collect()).collect()
 }
 
 /// The fits of the whole series by a kernel that is given the rows between `cuts` (in order) one tile at a time.
 pub(crate) fn tiled(cpu: Cpu, values: &[f64], window_rows: &[usize], cuts: &[usize]) -> Fits {
-    let mut kernel = Kernel::on(cpu, &windows(window_rows));
+    let mut kernel = Kernel::with_cpu(cpu, &windows(window_rows));
     let mut fits: Fits = vec![Vec::new(); window_rows.len()];
     let mut first = 0;
     for &end in cuts.iter().chain([&values.len()]) {
@@ -85,15 +85,16 @@ pub(crate) struct Written {
 
 impl Written {
     pub(crate) fn new(cpu: Cpu, values: &[f64], window_rows: usize, rows: Range<usize>) -> Self {
-        let mut kernel = Kernel::on(cpu, &[window(window_rows)]);
+        let mut kernel = Kernel::with_cpu(cpu, &[window(window_rows)]);
         let mut written = Self::empty(rows.len());
         let mut missing = MissingValues::default();
         let columns = MetricColumns::new(&mut written.cells, rows.len());
         kernel
             .metrics_into(values, rows.clone(), Metric::ALL, columns, &mut missing)
             .expect("rows of the series, and room for them");
-        let without_fit = missing.rows_without_fit(0) as u64;
-        written.undefined = missing.undefined(0).iter().map(|undefined| undefined + without_fit).collect();
+        let without_fit = missing.rows_without_fit(0).expect("the only window");
+        let undefined = missing.undefined(0).expect("the only window");
+        written.undefined = undefined.iter().map(|undefined| undefined + without_fit).collect();
         let tile = kernel.fit(values, rows).expect("rows of the series");
         let of_tile = Self::from_fits(tile.fits(0).expect("the only window"));
         assert_eq!((of_tile.bits(), &of_tile.undefined), (written.bits(), &written.undefined));
