@@ -213,7 +213,7 @@ impl<'a> Work<'a> {
         let threads = threads.min(THREADS_MAX).clamp(1, self.rows.div_ceil(LINE_VALUES).max(1));
         if threads == 1 {
             return self.write_rows(0..self.rows, |kernel, part, rows, missing| {
-                let columns = self.into_memory(MetricColumns::new(&mut cells[rows.start..], self.stride));
+                let columns = self.suited(MetricColumns::new(&mut cells[rows.start..], self.stride));
                 let (values, rows) = self.within(&part, rows);
                 kernel.metrics_into(values, rows, &self.metrics, columns, missing).is_ok()
             });
@@ -251,14 +251,14 @@ impl<'a> Work<'a> {
         self.write_rows(range, |kernel, part, rows, missing| {
             let of_tile = rows.start - first..rows.end - first;
             let tile = output.iter_mut().map(|column| &mut column[of_tile.clone()]);
-            let columns = self.into_memory(MetricColumns::from_slices(tile.collect()));
+            let columns = self.suited(MetricColumns::from_slices(tile.collect()));
             let (values, rows) = self.within(&part, rows);
             kernel.metrics_into(values, rows, &self.metrics, columns, missing).is_ok()
         })
     }
 
     /// The columns, to be written the way that suits the size of all of them.
-    fn into_memory<'c>(&self, columns: MetricColumns<'c>) -> MetricColumns<'c> {
+    fn suited<'c>(&self, columns: MetricColumns<'c>) -> MetricColumns<'c> {
         if self.column_count() * self.stride < PAST_CACHES_BYTES / size_of::<f64>() {
             return columns;
         }
